@@ -1,0 +1,38 @@
+//! BACKENDS and MEMBERS: who answers, and for which service.
+
+use crate::{addr::Address, pod::pod};
+
+pod! {
+    /// Value of BACKENDS, an array indexed by backend id.
+    pub struct Backend: 24 {
+        /// Where the backend listens.
+        pub address: Address,
+        /// Its port, host byte order.
+        pub port: u16,
+        /// [`Backend::VALID`].
+        pub flags: u16,
+        /// Moves whenever the id is given to another address, so that a remembered id can be checked.
+        pub generation: u32,
+    }
+
+    /// Key of MEMBERS: a backend in one of a service's lists. The value is a `u32` with the
+    /// [`List::bit`](crate::List::bit)s of the lists it is in.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub struct Member: 8 {
+        /// Service id.
+        pub service: u32,
+        /// Backend id.
+        pub backend: u32,
+    }
+}
+
+impl Backend {
+    /// The entry holds a backend; traffic goes to no other entry.
+    pub const VALID: u16 = 1;
+
+    /// Whether traffic may go here.
+    #[inline(always)]
+    pub const fn is_valid(&self) -> bool {
+        self.flags & Self::VALID != 0
+    }
+}

@@ -1,0 +1,46 @@
+//! Names, default sizes and load-time constants that both sides must agree on.
+
+/// Version of every layout in this crate. An agent that finds pinned maps of another version rebuilds them.
+pub const ABI_VERSION: u32 = 1;
+
+/// Default number of SERVICES entries (frontends).
+pub const SERVICES_MAX: usize = 65_536;
+/// Default number of service ids: GENERATIONS, SERVICE_COUNTERS and SERVICE_NAMES.
+pub const SERVICE_IDS_MAX: usize = 32_768;
+/// Default number of SLOTS.
+pub const SLOTS_MAX: usize = 1 << 20;
+/// Default number of BACKENDS.
+pub const BACKENDS_MAX: usize = 1 << 18;
+/// Default number of MEMBERS entries.
+pub const MEMBERS_MAX: usize = 1 << 18;
+/// Default number of AFFINITY entries.
+pub const AFFINITY_MAX: usize = 65_536;
+/// Default number of SOCKET_FLOWS entries.
+pub const SOCKET_FLOWS_MAX: usize = 65_536;
+/// Default number of NETWORKS entries.
+pub const NETWORKS_MAX: usize = 65_536;
+
+/// A transport protocol that Services know (S10). The number is IANA's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Protocol {
+    /// RFC 9293.
+    Tcp = 6,
+    /// RFC 768.
+    Udp = 17,
+    /// RFC 9260.
+    Sctp = 132,
+}
+
+impl Protocol {
+    /// The protocol with this IANA number; MPTCP sockets (Linux's 262) dial TCP.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            6 | 262 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            132 => Some(Self::Sctp),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What the eBPF programs and the agent must agree on: the keys and values of every map, and each
+//! decision that needs no kernel helper. `no_std`, so that it compiles for both sides; nothing here
+//! performs I/O or allocates.
+//!
+//! Layout rules: `#[repr(C)]`, explicit padding, no `bool`, enum or `usize` inside map types. Addresses
+//! are in network byte order inside [`Address`]; ports are plain host-order numbers, so that a map dump
+//! reads `"port": 80`. Any change of layout bumps [`ABI_VERSION`].
+#![no_std]
+
+mod pod;
+
+pub mod addr;
+pub mod affinity;
+pub mod backend;
+pub mod config;
+pub mod counter;
+pub mod name;
+pub mod network;
+pub mod peer;
+pub mod select;
+pub mod service;
+pub mod verdict;
+
+pub use addr::Address;
+pub use affinity::{Affinity, AffinityKey};
+pub use backend::{Backend, Member};
+pub use config::{ABI_VERSION, Protocol};
+pub use counter::{Counter, ServiceCounters};
+pub use name::ServiceName;
+pub use network::Network;
+pub use peer::{Flow, FlowRole, Peer};
+pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
+pub use verdict::{DropReason, RejectReason, Verdict};

@@ -1,0 +1,21 @@
+//! NETWORKS: prefixes that change what an unserved address means (S19, S20).
+
+use crate::pod::pod;
+
+pod! {
+    /// Value of NETWORKS, a longest-prefix trie over [`Address`](crate::Address)
+    /// (an IPv4 prefix is 96 bits longer).
+    pub struct Network: 4 {
+        /// [`Network::SERVICE_CIDR`], [`Network::NODE`] or [`Network::LOOPBACK`].
+        pub kind: u32,
+    }
+}
+
+impl Network {
+    /// A ServiceCIDR: an address in it that no Service owns is unreachable.
+    pub const SERVICE_CIDR: Self = Self { kind: 1 };
+    /// An address of this node on which node ports are served.
+    pub const NODE: Self = Self { kind: 2 };
+    /// A loopback address: node ports are served on it to the node's own namespace only.
+    pub const LOOPBACK: Self = Self { kind: 3 };
+}

@@ -1,0 +1,70 @@
+//! SOCKET_PEERS and SOCKET_FLOWS: what a socket dialled, and who answers instead.
+
+use crate::{pod::pod, service::Frontend};
+
+pod! {
+    /// Value of SOCKET_PEERS (one a socket, socket-local storage) and of SOCKET_FLOWS.
+    pub struct Peer: 72 {
+        /// What the application dialled.
+        pub frontend: Frontend,
+        /// Where its traffic goes; a frontend-shaped key of address, port and protocol.
+        pub backend: Frontend,
+        /// Service id.
+        pub service: u32,
+        /// Backend id.
+        pub backend_id: u32,
+        /// The backend's generation when it was chosen.
+        pub backend_generation: u32,
+        /// The service's generation when the backend was last known to be a member.
+        pub service_generation: u32,
+        /// [`Peer::CONNECTED`] and its siblings.
+        pub flags: u32,
+        /// The [`List::bit`](crate::List::bit) of the list the backend was chosen from.
+        pub list: u32,
+        /// Time of the last datagram, ns on the kernel's coarse monotonic clock.
+        pub last_used: u64,
+    }
+
+    /// Key of SOCKET_FLOWS, for sockets that talk to more than one Service and for connected UDP.
+    pub struct Flow: 32 {
+        /// The socket's cookie.
+        pub cookie: u64,
+        /// Frontend or backend, by `role`.
+        pub remote: Frontend,
+        /// A [`FlowRole`].
+        pub role: u32,
+    }
+}
+
+/// What [`Flow::remote`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum FlowRole {
+    /// A frontend: found again by the next datagram sent to it.
+    Sent = 1,
+    /// A backend: found again by its answer.
+    Received = 2,
+    /// The backend of a connected UDP socket: found by the agent when that backend goes.
+    Connected = 3,
+}
+
+impl Flow {
+    /// The flow of the socket with this cookie.
+    #[inline(always)]
+    pub const fn new(cookie: u64, remote: Frontend, role: FlowRole) -> Self {
+        Self { cookie, remote, role: role as u32 }
+    }
+}
+
+impl Peer {
+    /// The socket is connected: getpeername(2) shows the frontend.
+    pub const CONNECTED: u32 = 1;
+    /// The socket has talked to further Services: look into SOCKET_FLOWS too.
+    pub const MANY: u32 = 2;
+
+    /// Whether a UDP flow has been idle for longer than `timeout` (ns) at time `now` (ns).
+    #[inline(always)]
+    pub const fn is_idle(&self, now: u64, timeout: u64) -> bool {
+        now.saturating_sub(self.last_used) > timeout
+    }
+}

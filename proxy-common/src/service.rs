@@ -1,0 +1,171 @@
+//! SERVICES: what a client dials, and which slots answer for it.
+
+use crate::{
+    addr::Address,
+    pod::pod,
+    verdict::{DropReason, RejectReason, Verdict},
+};
+
+pod! {
+    /// Key of SERVICES: the address, port and protocol that a client dials.
+    ///
+    /// [`Address::any`] stands for every address of this node (NodePort). Port 0 with protocol 0 marks
+    /// an address as owned by some Service, so that its unserved ports are refused (S20).
+    #[derive(PartialOrd, Ord, Hash)]
+    pub struct Frontend: 20 {
+        /// The dialled address.
+        pub address: Address,
+        /// The dialled port, host byte order.
+        pub port: u16,
+        /// IANA protocol number.
+        pub protocol: u8,
+        /// Zero.
+        pub _pad: u8,
+    }
+
+    /// A contiguous part of SLOTS.
+    pub struct SlotRange: 8 {
+        /// Index of the first slot.
+        pub offset: u32,
+        /// Number of slots.
+        pub length: u32,
+    }
+
+    /// Value of SERVICES.
+    pub struct Service: 32 {
+        /// Identifies the service port of one family: the same for all its frontends; index of GENERATIONS,
+        /// SERVICE_COUNTERS and SERVICE_NAMES. 0 on entries that only mark an owned address.
+        pub id: u32,
+        /// A [`FrontendKind`].
+        pub kind: u8,
+        /// [`Service::USABLE`] and its siblings.
+        pub flags: u8,
+        /// Zero.
+        pub _pad: u16,
+        /// Session affinity by client: seconds since its last new connection; 0 is no affinity (S24).
+        pub affinity_timeout: u32,
+        /// Zero.
+        pub _reserved: u32,
+        /// The backends that clients on this node get.
+        pub internal: SlotRange,
+        /// The backends that packets from outside get.
+        pub external: SlotRange,
+    }
+}
+
+impl Frontend {
+    /// The frontend of an address, a port in host byte order and an IANA protocol number.
+    #[inline(always)]
+    pub const fn new(address: Address, port: u16, protocol: u8) -> Self {
+        Self { address, port, protocol, _pad: 0 }
+    }
+
+    /// The entry that marks `address` as owned by a Service.
+    #[inline(always)]
+    pub const fn owner(address: Address) -> Self {
+        Self::new(address, 0, 0)
+    }
+}
+
+/// Which rule made a frontend. The number is the map's `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum FrontendKind {
+    /// Not a frontend: marks an address that a Service owns.
+    Owner = 0,
+    /// One of `spec.clusterIPs`.
+    ClusterIp = 1,
+    /// The node port on any of this node's addresses.
+    NodePort = 2,
+    /// One of `spec.externalIPs`.
+    ExternalIp = 3,
+    /// One of `status.loadBalancer.ingress`.
+    LoadBalancer = 4,
+}
+
+impl FrontendKind {
+    /// The kind with this number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Owner,
+            1 => Self::ClusterIp,
+            2 => Self::NodePort,
+            3 => Self::ExternalIp,
+            4 => Self::LoadBalancer,
+            _ => return None,
+        })
+    }
+}
+
+/// Which of a service port's two lists of backends a slot range holds (S13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum List {
+    /// The usable backends anywhere, after topology.
+    Cluster,
+    /// The usable backends on this node.
+    Local,
+}
+
+impl List {
+    /// This list's bit in a [`Member`](crate::Member).
+    #[inline(always)]
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::Cluster => 1,
+            Self::Local => 2,
+        }
+    }
+}
+
+impl Service {
+    /// Some backend is usable somewhere: an empty range is a drop by policy, not a reject (S16).
+    pub const USABLE: u8 = 1;
+    /// `internal` is the Local list.
+    pub const INTERNAL_LOCAL: u8 = 2;
+    /// `external` is the Local list.
+    pub const EXTERNAL_LOCAL: u8 = 4;
+
+    /// Which list `internal` holds.
+    #[inline(always)]
+    pub const fn internal_list(&self) -> List {
+        if self.flags & Self::INTERNAL_LOCAL == 0 { List::Cluster } else { List::Local }
+    }
+
+    /// Which list `external` holds.
+    #[inline(always)]
+    pub const fn external_list(&self) -> List {
+        if self.flags & Self::EXTERNAL_LOCAL == 0 { List::Cluster } else { List::Local }
+    }
+
+    /// What a new flow gets when its range is empty (S16).
+    #[inline(always)]
+    pub const fn empty_verdict(&self) -> Verdict {
+        if self.flags & Self::USABLE == 0 {
+            Verdict::Reject(RejectReason::NoBackend)
+        } else {
+            Verdict::Drop(DropReason::NoLocalBackend)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s16_empty_list_rejects_unless_policy_emptied_it() {
+        let mut service = Service::default();
+        assert_eq!(service.empty_verdict(), Verdict::Reject(RejectReason::NoBackend));
+        service.flags = Service::USABLE | Service::INTERNAL_LOCAL;
+        assert_eq!(service.empty_verdict(), Verdict::Drop(DropReason::NoLocalBackend));
+        assert_eq!((service.internal_list(), service.external_list()), (List::Local, List::Cluster));
+    }
+
+    #[test]
+    fn kinds_keep_their_numbers() {
+        for number in 0..=4 {
+            assert_eq!(FrontendKind::from_number(number).map(|kind| kind as u8), Some(number));
+        }
+        assert_eq!(FrontendKind::from_number(5), None);
+    }
+}

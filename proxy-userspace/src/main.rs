@@ -1,0 +1,3 @@
+//! `waggle`.
+
+fn main() {}
