@@ -1,0 +1,73 @@
+//! Session affinity: a client keeps its backend until its timeout or until the backend leaves (S24).
+
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_coarse_ns};
+use proxy_common::{Affinity, AffinityKey, Counter, Service, SlotRange, Verdict};
+
+use crate::{
+    backend::{Memory, Selected, generation, recall, select_backend},
+    counters::count,
+    maps::AFFINITY,
+};
+
+/// The kernel's coarse monotonic clock, ns: a few ms of resolution for a cheap call.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: takes no arguments.
+    unsafe { bpf_ktime_get_coarse_ns() }
+}
+
+/// The client's backend, or a new one that it will keep. `list` is the bit of the list that `range` holds.
+#[inline(always)]
+pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, list: u32) -> Result<Selected, Verdict> {
+    if let Some(selected) = remembered(key, service, list) {
+        return Ok(selected);
+    }
+    let service_generation = generation(service.id);
+    let selected = select_backend(range)?;
+    let affinity = Affinity {
+        backend: selected.id,
+        backend_generation: selected.backend.generation,
+        service_generation,
+        _pad: 0,
+        last_connection: now(),
+    };
+    // Another CPU may have chosen for the same client meanwhile: then its choice holds for both. A stale
+    // entry was removed by `remembered`, so what exists now is fresh.
+    if AFFINITY.insert(key, affinity, BPF_NOEXIST.into()).is_err() {
+        return Ok(remembered(key, service, list).unwrap_or_else(|| {
+            count(Counter::MapFull);
+            selected
+        }));
+    }
+    Ok(selected)
+}
+
+/// The backend that the client has, if it may keep it; an entry it may not keep is removed.
+#[inline(always)]
+fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<Selected> {
+    let entry = AFFINITY.get_ptr_mut(key)?;
+    // SAFETY: the pointer is valid until the program ends; entries of an LRU map may be reused at any time,
+    // which at worst makes one choice stale: `recall` checks everything that is used.
+    let affinity = unsafe { *entry };
+    let now = now();
+    let memory = Memory {
+        service: service.id,
+        backend: affinity.backend,
+        backend_generation: affinity.backend_generation,
+        service_generation: affinity.service_generation,
+        list,
+    };
+    let kept = if affinity.is_expired(now, service.affinity_timeout) { None } else { recall(memory) };
+    let Some((selected, generation)) = kept else {
+        // Losing a race to remove it is as good as removing it.
+        let _ = AFFINITY.remove(key);
+        return None;
+    };
+    // SAFETY: as above.
+    unsafe {
+        (*entry).last_connection = now;
+        (*entry).service_generation = generation;
+    }
+    count(Counter::AffinityHit);
+    Some(selected)
+}

@@ -1,0 +1,140 @@
+//! The only code that touches `bpf_sock_addr`: the dialled address, read and written per family.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::bpf_sock_addr,
+    helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie},
+    programs::SockAddrContext,
+};
+use proxy_common::{Address, Frontend, Protocol};
+
+/// A socket-address hook's context, of either family.
+pub trait Socket {
+    /// The context as aya knows it.
+    fn context(&self) -> &SockAddrContext;
+
+    /// The address that the application gave or will be shown.
+    fn address(&self) -> Address;
+
+    /// Replaces it. An IPv4 context keeps the last four bytes.
+    fn set_address(&self, address: Address);
+
+    /// The kernel's view of the call.
+    #[inline(always)]
+    fn raw(&self) -> *mut bpf_sock_addr {
+        self.context().sock_addr
+    }
+
+    /// Its transport protocol, if Services know it.
+    #[inline(always)]
+    fn protocol(&self) -> Option<Protocol> {
+        // SAFETY: the kernel passes a valid context; the verifier checks every access.
+        Protocol::from_number(unsafe { (*self.raw()).protocol })
+    }
+
+    /// Address, port and protocol.
+    #[inline(always)]
+    fn remote(&self, protocol: Protocol) -> Frontend {
+        // SAFETY: as in `protocol`. The port is 16 bits in network byte order.
+        let port = u16::from_be(unsafe { (*self.raw()).user_port } as u16);
+        Frontend::new(self.address(), port, protocol as u8)
+    }
+
+    /// Replaces address and port.
+    #[inline(always)]
+    fn set_remote(&self, remote: &Frontend) {
+        self.set_address(remote.address);
+        // SAFETY: as in `protocol`.
+        unsafe { (*self.raw()).user_port = u32::from(remote.port.to_be()) };
+    }
+
+    /// Identifies the socket for as long as the machine runs.
+    #[inline(always)]
+    fn cookie(&self) -> u64 {
+        // SAFETY: the helper takes the hook's context.
+        unsafe { bpf_get_socket_cookie(self.context().as_ptr()) }
+    }
+
+    /// Identifies the socket's network namespace: the client, for session affinity (S25).
+    #[inline(always)]
+    fn netns(&self) -> u64 {
+        // SAFETY: the helper takes the hook's context.
+        unsafe { bpf_get_netns_cookie(self.context().as_ptr()) }
+    }
+}
+
+/// An IPv4 hook.
+pub struct Ipv4<'a>(&'a SockAddrContext);
+
+impl<'a> Ipv4<'a> {
+    /// Views a context as IPv4.
+    #[inline(always)]
+    pub const fn new(ctx: &'a SockAddrContext) -> Self {
+        Self(ctx)
+    }
+}
+
+impl Socket for Ipv4<'_> {
+    #[inline(always)]
+    fn context(&self) -> &SockAddrContext {
+        self.0
+    }
+
+    #[inline(always)]
+    fn address(&self) -> Address {
+        // SAFETY: as in `Socket::protocol`.
+        Address::from_ipv4_word(unsafe { (*self.raw()).user_ip4 })
+    }
+
+    #[inline(always)]
+    fn set_address(&self, address: Address) {
+        // SAFETY: as in `Socket::protocol`.
+        unsafe { (*self.raw()).user_ip4 = address.words()[3] };
+    }
+}
+
+/// An IPv6 hook.
+pub struct Ipv6<'a>(&'a SockAddrContext);
+
+impl<'a> Ipv6<'a> {
+    /// Views a context as IPv6.
+    #[inline(always)]
+    pub const fn new(ctx: &'a SockAddrContext) -> Self {
+        Self(ctx)
+    }
+}
+
+impl Socket for Ipv6<'_> {
+    #[inline(always)]
+    fn context(&self) -> &SockAddrContext {
+        self.0
+    }
+
+    #[inline(always)]
+    fn address(&self) -> Address {
+        // SAFETY: as in `Socket::protocol`. Word by word and volatile: the verifier accepts only aligned
+        // 4- and 8-byte accesses at constant offsets from the unmodified context pointer.
+        unsafe {
+            let words = &raw const (*self.raw()).user_ip6;
+            Address::from_words([
+                (&raw const (*words)[0]).read_volatile(),
+                (&raw const (*words)[1]).read_volatile(),
+                (&raw const (*words)[2]).read_volatile(),
+                (&raw const (*words)[3]).read_volatile(),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    fn set_address(&self, address: Address) {
+        let words = address.words();
+        // SAFETY: as in `address`.
+        unsafe {
+            let target = &raw mut (*self.raw()).user_ip6;
+            (&raw mut (*target)[0]).write_volatile(words[0]);
+            (&raw mut (*target)[1]).write_volatile(words[1]);
+            (&raw mut (*target)[2]).write_volatile(words[2]);
+            (&raw mut (*target)[3]).write_volatile(words[3]);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Stage *lookup*: what the dialled address means.
+
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use proxy_common::{Address, DropReason, Frontend, Network, RejectReason, Service, Verdict};
+
+use crate::maps::{NETWORKS, SERVICES};
+
+/// The Service behind `frontend`, or why there is none. `is_node` tells whether the client is in the
+/// node's own network namespace; it is asked only for loopback addresses (S19).
+#[inline(always)]
+pub fn lookup_service(frontend: &Frontend, is_node: impl FnOnce() -> bool) -> Result<Service, Verdict> {
+    if let Some(service) = get(frontend) {
+        return Ok(service);
+    }
+    let address = frontend.address.or_loopback();
+    let network = NETWORKS.get(&Key::new(128, address)).copied().ok_or(Verdict::Pass)?;
+    if network == Network::SERVICE_CIDR {
+        return Err(lookup_owner(address));
+    }
+    if network == Network::LOOPBACK && !is_node() {
+        return Err(Verdict::Pass);
+    }
+    get(&Frontend { address: address.any(), ..*frontend }).ok_or(Verdict::Pass)
+}
+
+/// A frontend's value, copied: the map may reuse the entry once it has been replaced.
+#[inline(always)]
+fn get(frontend: &Frontend) -> Option<Service> {
+    // SAFETY: the value is copied before anything else runs.
+    unsafe { SERVICES.get(frontend) }.copied()
+}
+
+/// What an unserved port of an address inside a ServiceCIDR gets (S20).
+#[inline(always)]
+fn lookup_owner(address: Address) -> Verdict {
+    match get(&Frontend::owner(address)) {
+        Some(_) => Verdict::Reject(RejectReason::UnservedPort),
+        None => Verdict::Drop(DropReason::UnownedAddress),
+    }
+}

@@ -1,0 +1,109 @@
+//! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and
+//! sendmsg(2); and the way back for recvmsg(2) and getpeername(2), which show the frontend. The whole
+//! way of an east-west connection is on this page.
+
+use aya_ebpf::{helpers::bpf_set_retval, programs::SockAddrContext};
+use aya_log_ebpf::debug;
+use proxy_common::{AffinityKey, Counter, Frontend, Protocol, Service, Verdict};
+
+use crate::{
+    affinity::select_sticky,
+    backend::{Selected, select_backend},
+    context::Socket,
+    counters::{count, count_connection},
+    maps::NODE_NETNS,
+    peer,
+    service::lookup_service,
+};
+
+/// Let the system call go on.
+const ALLOW: i32 = 1;
+/// Let it fail with the error that `bpf_set_retval` has set.
+const REFUSE: i32 = 0;
+
+const ECONNREFUSED: i32 = 111;
+const EHOSTUNREACH: i32 = 113;
+
+/// Dials a backend instead of the frontend, for the connection's whole life.
+#[inline(always)]
+pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
+    let protocol = socket.protocol().ok_or(Verdict::Pass)?;
+    let frontend = socket.remote(protocol);
+    let (service, selected) = translate(socket, &frontend).inspect_err(|_| peer::forget(socket))?;
+    let backend = selected.remote(frontend.protocol);
+    peer::remember_connected(socket, &frontend, &backend, &service, &selected);
+    socket.set_remote(&backend);
+    Ok(())
+}
+
+/// Sends one datagram to a backend; the flow from this socket to this frontend keeps it (S29).
+#[inline(always)]
+pub fn sendmsg<S: Socket>(socket: &S) -> Result<(), Verdict> {
+    let frontend = socket.remote(Protocol::Udp);
+    if let Some(backend) = peer::recall_sent(socket, &frontend) {
+        socket.set_remote(&backend);
+        return Ok(());
+    }
+    let (service, selected) = translate(socket, &frontend)?;
+    let backend = selected.remote(frontend.protocol);
+    peer::remember_sent(socket, &frontend, &backend, &service, &selected);
+    socket.set_remote(&backend);
+    Ok(())
+}
+
+/// Shows the frontend as the sender of a backend's datagram.
+#[inline(always)]
+pub fn recvmsg<S: Socket>(socket: &S) -> i32 {
+    let backend = socket.remote(Protocol::Udp);
+    if let Some(frontend) = peer::recall_received(socket, &backend) {
+        socket.set_remote(&frontend);
+    }
+    ALLOW
+}
+
+/// Shows the frontend as the peer of a connected socket.
+#[inline(always)]
+pub fn getpeername<S: Socket>(socket: &S) -> i32 {
+    if let Some(protocol) = socket.protocol()
+        && let Some(frontend) = peer::recall_connected(socket, &socket.remote(protocol))
+    {
+        socket.set_remote(&frontend);
+    }
+    ALLOW
+}
+
+/// The service behind `frontend` and the backend that answers this client.
+#[inline(always)]
+fn translate<S: Socket>(socket: &S, frontend: &Frontend) -> Result<(Service, Selected), Verdict> {
+    let service = lookup_service(frontend, || socket.netns() == NODE_NETNS.load())?;
+    let (range, list) = (service.internal, service.internal_list());
+    if range.length == 0 {
+        return Err(service.empty_verdict());
+    }
+    let selected = if service.affinity_timeout == 0 {
+        select_backend(range)?
+    } else {
+        let key = AffinityKey::from_netns(socket.netns(), service.id);
+        select_sticky(&key, &service, range, list.bit())?
+    };
+    count_connection(service.id);
+    Ok((service, selected))
+}
+
+/// Turns the outcome into what the kernel expects, and counts it.
+#[inline(always)]
+pub fn finish(ctx: &SockAddrContext, outcome: Result<(), Verdict>) -> i32 {
+    let verdict = outcome.err().unwrap_or(Verdict::Translated);
+    if let Some(counter) = Counter::of_socket(verdict) {
+        count(counter);
+    }
+    let errno = match verdict {
+        Verdict::Pass | Verdict::Translated => return ALLOW,
+        Verdict::Reject(_) => ECONNREFUSED,
+        Verdict::Drop(_) => EHOSTUNREACH,
+    };
+    debug!(ctx, "refused with errno {}", errno);
+    // SAFETY: the helper takes a negative errno.
+    unsafe { bpf_set_retval(-errno) };
+    REFUSE
+}

@@ -1,0 +1,7 @@
+use aya_build::{Package, Toolchain};
+fn main() -> anyhow::Result<()> {
+    aya_build::build_ebpf(
+        [Package { name: "proxy-ebpf", root_dir: "../proxy-ebpf", ..Default::default() }],
+        Toolchain::Custom("waggle-ebpf"),
+    )
+}
