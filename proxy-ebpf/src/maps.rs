@@ -16,9 +16,9 @@ use proxy_common::{
     },
 };
 
-/// What a client dials → the service behind it.
+/// What a client dials → the service behind it. Preallocated: replacing a value can't fail.
 #[btf_map]
-pub static SERVICES: HashMap<Frontend, Service, SERVICES_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+pub static SERVICES: HashMap<Frontend, Service, SERVICES_MAX> = HashMap::new();
 
 /// Backend ids; a service's list of backends is a range of it.
 #[btf_map]
@@ -63,6 +63,10 @@ pub static SERVICE_COUNTERS: PerCpuArray<ServiceCounters, SERVICE_IDS_MAX> = Per
 /// Service id → Kubernetes names. The programs never read it; it is here so that the object declares it.
 #[btf_map]
 pub static SERVICE_NAMES: HashMap<u32, ServiceName, SERVICE_IDS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Version of the layouts in these maps, written by the agent: `proxy_common::ABI_VERSION`.
+#[btf_map]
+pub static ABI: Array<u32, 1> = Array::new();
 
 /// Cookie of the node's own network namespace, where node ports are served on loopback (S19).
 #[unsafe(no_mangle)]

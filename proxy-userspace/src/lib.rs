@@ -1,5 +1,10 @@
 //! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps.
 
+pub mod attach;
+pub mod bpf;
+pub mod config;
+pub mod loader;
+pub mod maps;
 pub mod model;
 pub mod notice;
 pub mod objects;

@@ -1,0 +1,3 @@
+//! Attaching the programs to their hooks, and replacing those of an earlier agent.
+
+pub mod cgroup;

@@ -1,0 +1,186 @@
+//! The thin layer over what aya does not offer: mapped arrays, link updates, grace periods and namespace
+//! cookies. The only `unsafe` of the agent; everything it exports is safe to call.
+
+use std::{
+    ffi::CString,
+    io,
+    marker::PhantomData,
+    os::{
+        fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+    ptr::NonNull,
+};
+
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_UPDATE: libc::c_int = 29;
+
+/// `bpf_attr` of BPF_OBJ_GET (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct ObjGet {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// `bpf_attr` of BPF_LINK_UPDATE (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct LinkUpdate {
+    link: u32,
+    program: u32,
+    flags: u32,
+    old_program: u32,
+}
+
+/// `bpf_attr` of BPF_OBJ_GET_INFO_BY_FD (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct GetInfo {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+/// The part of `bpf_link_info` that a cgroup link fills (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct CgroupLinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    _pad: u32,
+    cgroup: u64,
+    attach_type: u32,
+    _reserved: u32,
+}
+
+fn raw_fd(fd: impl AsFd) -> io::Result<u32> {
+    u32::try_from(fd.as_fd().as_raw_fd()).map_err(io::Error::other)
+}
+
+fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {
+    // SAFETY: the kernel reads `size_of::<T>()` bytes of `attributes`, which live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+}
+
+/// Opens the object pinned at `path`.
+pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let fd = bpf(BPF_OBJ_GET, &ObjGet { path: path.as_ptr() as u64, ..ObjGet::default() })?;
+    // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Replaces the program of an attached link in one step: no call sees both, or neither.
+pub fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
+    let attributes = LinkUpdate { link: raw_fd(link)?, program: raw_fd(program)?, ..LinkUpdate::default() };
+    bpf(BPF_LINK_UPDATE, &attributes).map(drop)
+}
+
+/// The id (inode number) of the cgroup that a link is attached to; 0 when that cgroup is gone.
+pub fn link_cgroup(link: impl AsFd) -> io::Result<u64> {
+    let mut info = CgroupLinkInfo::default();
+    let length = u32::try_from(size_of::<CgroupLinkInfo>()).map_err(io::Error::other)?;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &GetInfo { fd: raw_fd(link)?, length, info: (&raw mut info) as u64 })?;
+    Ok(info.cgroup)
+}
+
+/// Waits until every program that was running when the call began has ended (an RCU grace period: this
+/// membarrier command is `synchronize_rcu`). Takes milliseconds: call it off the event loop.
+pub fn grace_period() -> io::Result<()> {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: takes no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The cookie of the calling thread's network namespace, as `bpf_get_netns_cookie` gives it.
+pub fn netns_cookie() -> io::Result<u64> {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+    let mut cookie = 0_u64;
+    let mut length = libc::socklen_t::try_from(size_of::<u64>()).map_err(io::Error::other)?;
+    // SAFETY: `cookie` and `length` are valid for writes and have the option's size.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+}
+
+/// A `BPF_F_MMAPABLE` array map in our memory: writing an element is a store, not a system call.
+#[derive(Debug)]
+pub struct MappedArray<T> {
+    base: NonNull<u8>,
+    length: u32,
+    size: usize,
+    _elements: PhantomData<T>,
+}
+
+// SAFETY: the mapping belongs to this value alone and is not tied to a thread.
+unsafe impl<T: Send> Send for MappedArray<T> {}
+
+impl<T: aya::Pod> MappedArray<T> {
+    /// The kernel rounds elements of array maps up to eight bytes (kernel/bpf/arraymap.c).
+    const STRIDE: usize = size_of::<T>().next_multiple_of(8);
+
+    /// Maps the array map behind `map`, which has `length` elements of type `T`.
+    pub fn new(map: impl AsFd, length: u32) -> io::Result<Self> {
+        let size = (length as usize * Self::STRIDE).next_multiple_of(4096);
+        // SAFETY: a new shared mapping at an address of the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mmap returned null"))?;
+        Ok(Self { base, length, size, _elements: PhantomData })
+    }
+
+    /// Number of elements.
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// The element at `index`, or none past the end.
+    pub fn get(&self, index: u32) -> Option<T> {
+        // SAFETY: `element` is in bounds and aligned; programs only read these maps.
+        self.element(index).map(|element| unsafe { element.read_volatile() })
+    }
+
+    /// Replaces the element at `index`; false past the end. Elements of up to eight bytes are replaced
+    /// in one store.
+    pub fn set(&mut self, index: u32, value: T) -> bool {
+        // SAFETY: as in `get`; `&mut self` makes this the only writer.
+        self.element(index).map(|element| unsafe { element.write_volatile(value) }).is_some()
+    }
+
+    fn element(&self, index: u32) -> Option<*mut T> {
+        // SAFETY: `index` is below `length`, so the offset is inside the mapping.
+        (index < self.length).then(|| unsafe { self.base.as_ptr().add(index as usize * Self::STRIDE).cast() })
+    }
+}
+
+impl<T> Drop for MappedArray<T> {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `new` has mapped, and nobody else holds a pointer into it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.size) };
+    }
+}

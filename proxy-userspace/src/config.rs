@@ -1,0 +1,54 @@
+//! The agent's settings, as the command line gives them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use proxy_common::config::{
+    AFFINITY_MAX, BACKENDS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX,
+};
+
+#[expect(clippy::cast_possible_truncation, reason = "the defaults are far below 2^32")]
+const fn default(size: usize) -> u32 {
+    size as u32
+}
+
+/// Numbers of entries of the maps. Changing one on a running instance rebuilds its maps.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Map sizes")]
+pub struct MapSizes {
+    /// Frontends: addresses and ports that clients dial
+    #[arg(long = "max-services", value_name = "N", default_value_t = default(SERVICES_MAX))]
+    pub services: u32,
+    /// Service ports, each family counted
+    #[arg(long = "max-service-ports", value_name = "N", default_value_t = default(SERVICE_IDS_MAX))]
+    pub service_ids: u32,
+    /// Slots: the sum of all services' backend lists, with room for replacing them
+    #[arg(long = "max-slots", value_name = "N", default_value_t = default(SLOTS_MAX))]
+    pub slots: u32,
+    /// Distinct backend addresses and ports
+    #[arg(long = "max-backends", value_name = "N", default_value_t = default(BACKENDS_MAX))]
+    pub backends: u32,
+    /// Backend memberships of UDP services and of those with session affinity
+    #[arg(long = "max-members", value_name = "N", default_value_t = default(MEMBERS_MAX))]
+    pub members: u32,
+    /// ServiceCIDRs, node addresses, and cluster IPs outside every ServiceCIDR
+    #[arg(long = "max-networks", value_name = "N", default_value_t = default(NETWORKS_MAX))]
+    pub networks: u32,
+    /// Clients remembered for session affinity
+    #[arg(long = "max-affinity", value_name = "N", default_value_t = default(AFFINITY_MAX))]
+    pub affinity: u32,
+    /// UDP flows of sockets that talk to several services, and connected UDP sockets
+    #[arg(long = "max-socket-flows", value_name = "N", default_value_t = default(SOCKET_FLOWS_MAX))]
+    pub socket_flows: u32,
+}
+
+/// What the loader needs to know.
+#[derive(Clone, Debug)]
+pub struct DataplaneConfig {
+    /// Names the bpffs folder.
+    pub instance: String,
+    /// The cgroup whose processes are served.
+    pub cgroup: PathBuf,
+    /// Sizes of the maps.
+    pub sizes: MapSizes,
+}

@@ -1,0 +1,150 @@
+//! Loads the eBPF object over an instance's pinned maps. Pinned maps of the right layout are kept with
+//! their content; others are unpinned and made anew, never reinterpreted. What still runs keeps its old
+//! maps until its link is updated.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::PathBuf,
+};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{Array, MapData, MapError},
+};
+use proxy_common::ABI_VERSION;
+use tracing::{info, warn};
+
+use crate::{
+    bpf,
+    config::DataplaneConfig,
+    maps::{Layout, Maps, MapsError, PinFolder, PinState, inspect_pin, layouts},
+};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/proxy-ebpf"));
+
+/// Why an instance can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The bpffs folder can't be made.
+    #[error("create {path}: {source}; mount a bpf file system with `mount -t bpf bpf /sys/fs/bpf`")]
+    PinFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another agent has the instance.
+    #[error("another waggle runs instance {instance:?} on this machine; stop it, or choose another --instance")]
+    Locked {
+        /// The instance.
+        instance: String,
+    },
+    /// The lock can't be taken.
+    #[error("lock {path}: {source}")]
+    Lock {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A pin of another layout can't be removed.
+    #[error("remove outdated pin {path}: {source}")]
+    Unpin {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel refuses the object.
+    #[error("load the eBPF object: {0}; Waggle needs Linux 5.15 or later with BTF, run as root")]
+    Object(#[from] EbpfError),
+    /// The network namespace can't be identified.
+    #[error("read the cookie of this network namespace: {0}")]
+    Netns(io::Error),
+    /// A pinned map can't be used.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The layout's version can't be read or written.
+    #[error("access map ABI: {0}")]
+    Abi(#[from] MapError),
+}
+
+/// An instance whose maps exist and whose programs are not yet loaded.
+pub struct Loaded {
+    /// The eBPF object.
+    pub ebpf: Ebpf,
+    /// Its maps.
+    pub maps: Maps,
+    /// Where everything is pinned.
+    pub folder: PinFolder,
+    /// Holds the instance's lock until the agent ends.
+    _lock: File,
+}
+
+/// Loads the object for an instance, over its pinned maps if they fit.
+pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
+    let folder = PinFolder::new(&config.instance);
+    fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
+    let lock = lock(&folder, &config.instance)?;
+    let layouts = layouts(&config.sizes);
+    discard_outdated(&folder, &layouts)?;
+
+    let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
+    let pins: Vec<(Layout, PathBuf)> = layouts.into_iter().map(|layout| (layout, folder.map(layout.name))).collect();
+    let mut loader = EbpfLoader::new();
+    loader.override_global("NODE_NETNS", &netns, true);
+    for (layout, pin) in &pins {
+        loader.map_pin_path(layout.name, pin.as_path());
+        if layout.max_entries != 0 {
+            loader.map_max_entries(layout.name, layout.max_entries);
+        }
+    }
+    let ebpf = loader.load(OBJECT)?;
+    write_abi(&folder)?;
+    let maps = Maps::open(&folder)?;
+    Ok(Loaded { ebpf, maps, folder, _lock: lock })
+}
+
+/// One agent an instance: the lock is on the bpffs folder, so it dies with the agent.
+fn lock(folder: &PinFolder, instance: &str) -> Result<File, LoadError> {
+    let error = |source| LoadError::Lock { path: folder.path().into(), source };
+    let file = File::open(folder.path()).map_err(error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LoadError::Locked { instance: instance.into() }),
+        Err(TryLockError::Error(source)) => Err(error(source)),
+    }
+}
+
+/// Unpins all maps if one of them has another layout: their ids refer to one another.
+fn discard_outdated(folder: &PinFolder, layouts: &[Layout]) -> Result<(), LoadError> {
+    let states: Vec<PinState> = layouts.iter().map(|layout| inspect_pin(folder, layout)).collect();
+    if states.iter().all(|state| *state == PinState::Absent) {
+        return Ok(());
+    }
+    if states.iter().all(|state| *state == PinState::Fits) && read_abi(folder) == Some(ABI_VERSION) {
+        info!(folder = %folder.path().display(), "keeping the pinned maps and their ids");
+        return Ok(());
+    }
+    warn!(folder = %folder.path().display(), "the pinned maps have another layout or size: rebuilding them");
+    for (layout, state) in layouts.iter().zip(states) {
+        let path = folder.map(layout.name);
+        if state != PinState::Absent {
+            fs::remove_file(&path).map_err(|source| LoadError::Unpin { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+fn open_abi(folder: &PinFolder) -> Result<Array<MapData, u32>, MapError> {
+    MapData::from_pin(folder.map("ABI")).and_then(|data| Array::try_from(aya::maps::Map::Array(data)))
+}
+
+fn read_abi(folder: &PinFolder) -> Option<u32> {
+    open_abi(folder).and_then(|abi| abi.get(&0, 0)).ok()
+}
+
+fn write_abi(folder: &PinFolder) -> Result<(), MapError> {
+    open_abi(folder)?.set(0, ABI_VERSION, 0)
+}

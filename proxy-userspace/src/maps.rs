@@ -1,0 +1,180 @@
+//! The pinned maps of one instance: where they are, what layout they must have, and typed handles.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
+use proxy_common::{
+    Address, Affinity, AffinityKey, Backend, Counter, Flow, Frontend, Member, Network, Peer, Service, ServiceCounters,
+    ServiceName,
+};
+
+use crate::{bpf::MappedArray, config::MapSizes};
+
+/// Where every instance's folder lies.
+pub const PIN_ROOT: &str = "/sys/fs/bpf/waggle";
+
+/// The bpffs folder of an instance: its maps by name in lower case, its links under `links/`.
+#[derive(Clone, Debug)]
+pub struct PinFolder(PathBuf);
+
+impl PinFolder {
+    /// The folder of this instance.
+    pub fn new(instance: &str) -> Self {
+        Self(Path::new(PIN_ROOT).join(instance))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The pin of a map, by the name it has in the eBPF object.
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.0.join(name.to_lowercase())
+    }
+
+    /// The folder of links.
+    pub fn links(&self) -> PathBuf {
+        self.0.join("links")
+    }
+}
+
+/// A map's name and the layout that this version of Waggle gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Its name in the eBPF object.
+    pub name: &'static str,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Number of entries.
+    pub max_entries: u32,
+}
+
+/// Every pinned map, with the sizes that the flags ask for.
+pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
+    fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
+        let bytes = |size: usize| u32::try_from(size).expect("map types are small");
+        Layout { name, key_size: bytes(size_of::<K>()), value_size: bytes(size_of::<V>()), max_entries }
+    }
+    let counters = u32::try_from(Counter::ALL.len()).expect("a handful");
+    vec![
+        layout::<Frontend, Service>("SERVICES", sizes.services),
+        layout::<u32, u32>("SLOTS", sizes.slots),
+        layout::<u32, Backend>("BACKENDS", sizes.backends),
+        layout::<u32, u32>("GENERATIONS", sizes.service_ids),
+        layout::<Member, u32>("MEMBERS", sizes.members),
+        layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
+        layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
+        layout::<i32, Peer>("SOCKET_PEERS", 0),
+        layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
+        layout::<u32, u64>("COUNTERS", counters),
+        layout::<u32, ServiceCounters>("SERVICE_COUNTERS", sizes.service_ids),
+        layout::<u32, ServiceName>("SERVICE_NAMES", sizes.service_ids),
+        layout::<u32, u32>("ABI", 1),
+    ]
+}
+
+/// Why a pinned map can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MapsError {
+    /// The pin is not there or can't be opened.
+    #[error("open pinned map {path}: {source}")]
+    Open {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: MapError,
+    },
+    /// The map is of another type than expected.
+    #[error("use map {name}: {source}")]
+    Type {
+        /// The map.
+        name: &'static str,
+        /// What is wrong.
+        source: MapError,
+    },
+    /// The array can't be mapped into memory.
+    #[error("map array {name} into memory: {source}")]
+    Mmap {
+        /// The map.
+        name: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Handles to the maps that the agent and the commands read and write.
+#[expect(missing_docs, reason = "each field is the map of its name, documented in the eBPF crate's maps.rs")]
+pub struct Maps {
+    pub services: HashMap<MapData, Frontend, Service>,
+    pub slots: MappedArray<u32>,
+    pub backends: MappedArray<Backend>,
+    pub generations: MappedArray<u32>,
+    pub members: HashMap<MapData, Member, u32>,
+    pub networks: LpmTrie<MapData, Address, Network>,
+    pub socket_flows: HashMap<MapData, Flow, Peer>,
+    pub counters: PerCpuArray<MapData, u64>,
+    pub service_counters: PerCpuArray<MapData, ServiceCounters>,
+    pub service_names: HashMap<MapData, u32, ServiceName>,
+}
+
+impl Maps {
+    /// Opens the pinned maps of an instance.
+    pub fn open(folder: &PinFolder) -> Result<Self, MapsError> {
+        Ok(Self {
+            services: open(folder, "SERVICES")?,
+            slots: open_array(folder, "SLOTS")?,
+            backends: open_array(folder, "BACKENDS")?,
+            generations: open_array(folder, "GENERATIONS")?,
+            members: open(folder, "MEMBERS")?,
+            networks: open(folder, "NETWORKS")?,
+            socket_flows: open(folder, "SOCKET_FLOWS")?,
+            counters: open(folder, "COUNTERS")?,
+            service_counters: open(folder, "SERVICE_COUNTERS")?,
+            service_names: open(folder, "SERVICE_NAMES")?,
+        })
+    }
+}
+
+fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
+    let path = folder.map(name);
+    MapData::from_pin(&path).map_err(|source| MapsError::Open { path, source })
+}
+
+fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {
+    let data = open_data(folder, name)?;
+    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+}
+
+fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
+    let data = open_data(folder, name)?;
+    let info = data.info().map_err(|source| MapsError::Type { name, source })?;
+    MappedArray::new(data.fd(), info.max_entries()).map_err(|source| MapsError::Mmap { name, source })
+}
+
+/// What a pinned map's layout turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinState {
+    /// Nothing is pinned.
+    Absent,
+    /// It has the wanted layout.
+    Fits,
+    /// It has another one and must not be used.
+    Differs,
+}
+
+/// Compares a pinned map with the layout it must have.
+pub fn inspect_pin(folder: &PinFolder, layout: &Layout) -> PinState {
+    let path = folder.map(layout.name);
+    if !path.exists() {
+        return PinState::Absent;
+    }
+    let Ok(info) = MapInfo::from_pin(&path) else { return PinState::Differs };
+    let found = (info.key_size(), info.value_size(), info.max_entries());
+    if found == (layout.key_size, layout.value_size, layout.max_entries) { PinState::Fits } else { PinState::Differs }
+}
