@@ -1,5 +1,7 @@
 //! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps.
 
+pub mod addr;
+pub mod apply;
 pub mod attach;
 pub mod bpf;
 pub mod config;

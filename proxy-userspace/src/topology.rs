@@ -1,1 +1,116 @@
-//! To be filled.
+//! Which endpoints answer for one service port of one family (S8, S12, S13, S15): values in, lists out.
+//! Policies choose between the two lists elsewhere (S14, S17).
+
+use std::{net::SocketAddr, sync::Arc};
+
+/// An endpoint's conditions with their defaults filled in (S9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the EndpointSlice API's own")]
+pub struct Conditions {
+    pub ready: bool,
+    pub serving: bool,
+    pub terminating: bool,
+}
+
+impl Conditions {
+    /// Whether it may stand in where nothing is ready (S12).
+    const fn can_stand_in(self) -> bool {
+        !self.ready && self.serving && self.terminating
+    }
+}
+
+/// What an endpoint's node hints say about this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeHint {
+    /// It has none.
+    Absent,
+    /// This node is among them.
+    This,
+    /// They name other nodes only.
+    Others,
+}
+
+/// An endpoint that could answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its conditions.
+    pub conditions: Conditions,
+    /// It is on this node (S9).
+    pub local: bool,
+    /// Its node hints.
+    pub node_hint: NodeHint,
+    /// Its zone hints.
+    pub zones: &'a [Arc<str>],
+}
+
+/// The two lists of S13, each sorted and free of duplicates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Usable backends anywhere, after topology.
+    pub cluster: Vec<SocketAddr>,
+    /// Usable backends on this node.
+    pub local: Vec<SocketAddr>,
+}
+
+impl Lists {
+    /// Of `candidates`, seen from a node in `zone`.
+    pub fn new(mut candidates: Vec<Candidate<'_>>, zone: Option<&str>) -> Self {
+        deduplicate(&mut candidates);
+        let local: Vec<_> = candidates.iter().filter(|candidate| candidate.local).copied().collect();
+        let ready = ready(&candidates);
+        let cluster = if ready.is_empty() { usable(&candidates) } else { nearest(&ready, zone) };
+        Self { cluster, local: usable(&local) }
+    }
+
+    /// Some backend is usable somewhere (S16).
+    pub fn usable(&self) -> bool {
+        !self.cluster.is_empty()
+    }
+}
+
+/// One candidate per address, sorted: the liveliest copy stays (S8), of equals the first.
+fn deduplicate(candidates: &mut Vec<Candidate<'_>>) {
+    candidates.sort_by_key(|candidate| {
+        let Conditions { ready, serving, terminating } = candidate.conditions;
+        (candidate.address, terminating, !ready, !serving, !candidate.local)
+    });
+    candidates.dedup_by_key(|candidate| candidate.address);
+}
+
+fn ready<'a>(candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
+    candidates.iter().filter(|candidate| candidate.conditions.ready).copied().collect()
+}
+
+/// The ready ones, else those that stand in (S12).
+fn usable(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
+    let ready = addresses(candidates, |candidate| candidate.conditions.ready);
+    if ready.is_empty() { addresses(candidates, |candidate| candidate.conditions.can_stand_in()) } else { ready }
+}
+
+/// Those meant for this node, else for its zone, else all (S15).
+fn nearest(ready: &[Candidate<'_>], zone: Option<&str>) -> Vec<SocketAddr> {
+    if ready.iter().all(|candidate| candidate.node_hint != NodeHint::Absent) {
+        let here = addresses(ready, |candidate| candidate.node_hint == NodeHint::This);
+        if !here.is_empty() {
+            return here;
+        }
+    }
+    if let Some(zone) = zone
+        && ready.iter().all(|candidate| !candidate.zones.is_empty())
+    {
+        let here = addresses(ready, |candidate| candidate.zones.iter().any(|hint| **hint == *zone));
+        if !here.is_empty() {
+            return here;
+        }
+    }
+    addresses(ready, |_| true)
+}
+
+fn addresses(candidates: &[Candidate<'_>], keep: impl Fn(&Candidate<'_>) -> bool) -> Vec<SocketAddr> {
+    candidates.iter().filter(|candidate| keep(candidate)).map(|candidate| candidate.address).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,10 @@ mod tests {
     #[test]
     fn ids_start_at_one_end_at_the_limit_and_are_used_again() {
         let mut pool = IdPool::new(4);
-        assert_eq!([pool.allocate(), pool.allocate(), pool.allocate(), pool.allocate()], [Some(1), Some(2), Some(3), None]);
+        assert_eq!(
+            [pool.allocate(), pool.allocate(), pool.allocate(), pool.allocate()],
+            [Some(1), Some(2), Some(3), None]
+        );
         pool.release(2);
         assert_eq!((pool.allocate(), pool.allocate()), (Some(2), None));
     }
@@ -127,7 +130,10 @@ mod tests {
         pool.reserve(3);
         pool.reserve(2);
         pool.reserve(99);
-        assert_eq!([pool.allocate(), pool.allocate(), pool.allocate(), pool.allocate()], [Some(1), Some(4), Some(5), None]);
+        assert_eq!(
+            [pool.allocate(), pool.allocate(), pool.allocate(), pool.allocate()],
+            [Some(1), Some(4), Some(5), None]
+        );
     }
 
     proptest! {

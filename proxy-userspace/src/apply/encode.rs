@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use aya::maps::lpm_trie::Key;
 use ipnet::IpNet;
-use proxy_common::{Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange};
+use proxy_common::{
+    Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange,
+};
 
 use crate::table::{Family, FrontendEntry, NetworkKind, PortEntry, PortId, PortKey, ServiceName};
 

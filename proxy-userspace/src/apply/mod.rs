@@ -2,8 +2,8 @@
 //! traffic is right at every moment: backends, then slots, then memberships, then frontends; what is left
 //! over is taken away in reverse and freed after a grace period.
 
-pub mod allocate;
 mod adopt;
+pub mod allocate;
 mod backends;
 pub mod encode;
 mod port;
@@ -11,12 +11,12 @@ mod reclaim;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use aya::maps::MapError;
 use ipnet::IpNet;
-use proxy_common::{Address, Frontend, List, SlotRange};
+use proxy_common::{Frontend, List, SlotRange};
 
 use self::{
     adopt::Leftovers,
@@ -78,6 +78,7 @@ pub struct Dataplane {
     slots: SlotPool,
     ports: BTreeMap<PortId, Port>,
     owners: BTreeMap<Frontend, PortId>,
+    address_owners: BTreeMap<IpAddr, ServiceName>,
     table: Table,
     leftovers: Leftovers,
     reclaim: Reclaim,
@@ -104,6 +105,7 @@ impl Dataplane {
             slots: SlotPool::new(maps.slots.length()),
             ports: BTreeMap::new(),
             owners: BTreeMap::new(),
+            address_owners: BTreeMap::new(),
             table: Table::default(),
             leftovers: Leftovers::default(),
             reclaim: Reclaim::start(),
@@ -138,10 +140,9 @@ impl Dataplane {
                 outcome.refused.insert(service, error);
             }
         }
-        for (service, address) in plan.put_owned {
-            match self.write_owner(address.into()) {
-                Ok(()) => drop(self.table.services.entry(service).or_default().owned.insert(address)),
-                Err(error) => drop(outcome.refused.insert(service, error)),
+        for (address, service) in plan.put_owned {
+            if let Err(error) = self.put_owned(address, &service) {
+                outcome.refused.insert(service, error);
             }
         }
         for (network, kind) in plan.put_networks {
@@ -154,11 +155,9 @@ impl Dataplane {
             let _ = self.maps.networks.remove(&encode::network_key(network));
             self.table.networks.remove(&network);
         }
-        for (service, address) in plan.remove_owned {
+        for address in plan.remove_owned {
             let _ = self.maps.services.remove(&Frontend::owner(address.into()));
-            if let Some(table) = self.table.services.get_mut(&service) {
-                table.owned.remove(&address);
-            }
+            self.disown_address(address);
         }
         for frontend in plan.remove_frontends {
             self.remove_frontend(&frontend);
@@ -171,7 +170,12 @@ impl Dataplane {
         outcome
     }
 
-    fn put_frontend(&mut self, frontend: Frontend, service: &ServiceName, entry: FrontendEntry) -> Result<(), ApplyError> {
+    fn put_frontend(
+        &mut self,
+        frontend: Frontend,
+        service: &ServiceName,
+        entry: FrontendEntry,
+    ) -> Result<(), ApplyError> {
         let id = PortId { service: service.clone(), port: entry.port.clone() };
         // A port that was refused has reported it already.
         if !self.ports.contains_key(&id) {
@@ -208,16 +212,29 @@ impl Dataplane {
 
     /// Writes a frontend with its port's present ranges.
     fn write_frontend(&mut self, frontend: &Frontend, id: &PortId, entry: &FrontendEntry) -> Result<(), ApplyError> {
-        let (Some(port), Some(wanted)) = (self.ports.get(id), self.table.services.get(&id.service)) else { return Ok(()) };
+        let (Some(port), Some(wanted)) = (self.ports.get(id), self.table.services.get(&id.service)) else {
+            return Ok(());
+        };
         let Some(wanted) = wanted.ports.get(&id.port) else { return Ok(()) };
         let range = |list| port.ranges.get(&list).copied().unwrap_or_default();
         let value = encode::service(port.id, wanted, entry, range);
         self.maps.services.insert(frontend, value, 0).map_err(|error| refused("SERVICES", "--max-services", error))
     }
 
-    fn write_owner(&mut self, address: Address) -> Result<(), ApplyError> {
-        let write = self.maps.services.insert(Frontend::owner(address), encode::owner(), 0);
-        write.map_err(|error| refused("SERVICES", "--max-services", error))
+    fn put_owned(&mut self, address: IpAddr, service: &ServiceName) -> Result<(), ApplyError> {
+        let write = self.maps.services.insert(Frontend::owner(address.into()), encode::owner(), 0);
+        write.map_err(|error| refused("SERVICES", "--max-services", error))?;
+        self.disown_address(address);
+        self.address_owners.insert(address, service.clone());
+        self.table.services.entry(service.clone()).or_default().owned.insert(address);
+        Ok(())
+    }
+
+    fn disown_address(&mut self, address: IpAddr) {
+        let owner = self.address_owners.remove(&address);
+        if let Some(table) = owner.and_then(|service| self.table.services.get_mut(&service)) {
+            table.owned.remove(&address);
+        }
     }
 
     fn put_network(&mut self, network: IpNet, kind: NetworkKind) -> Result<(), ApplyError> {

@@ -102,9 +102,11 @@ pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), 
             debug!(name, "program replaced");
             continue;
         }
-        let id = program
-            .attach(&file, CgroupAttachMode::Single)
-            .map_err(|source| AttachError::Attach { name, path: cgroup.into(), source })?;
+        let id = program.attach(&file, CgroupAttachMode::Single).map_err(|source| AttachError::Attach {
+            name,
+            path: cgroup.into(),
+            source,
+        })?;
         let link = program.take_link(id).map_err(|source| AttachError::Attach { name, path: cgroup.into(), source })?;
         let link = FdLink::try_from(link).map_err(|source| AttachError::Link { name, source })?;
         link.pin(&pin).map_err(|source| AttachError::Pin { name, source })?;
@@ -115,9 +117,7 @@ pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), 
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut CgroupSockAddr, AttachError> {
-    let program = ebpf
-        .program_mut(name)
-        .ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
+    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
     program.try_into().map_err(|source| AttachError::Missing { name, source })
 }
 
