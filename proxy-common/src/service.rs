@@ -32,7 +32,7 @@ pod! {
     }
 
     /// Value of SERVICES.
-    pub struct Service: 32 {
+    pub struct Service: 28 {
         /// Identifies the service port of one family: the same for all its frontends; index of GENERATIONS,
         /// SERVICE_COUNTERS and SERVICE_NAMES. 0 on entries that only mark an owned address.
         pub id: u32,
@@ -44,8 +44,6 @@ pod! {
         pub _pad: u16,
         /// Session affinity by client: seconds since its last new connection; 0 is no affinity (S24).
         pub affinity_timeout: u32,
-        /// Zero.
-        pub _reserved: u32,
         /// The backends that clients on this node get.
         pub internal: SlotRange,
         /// The backends that packets from outside get.

@@ -1,0 +1,144 @@
+//! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
+//! the data plane equal to the model, with the first event of a burst served at once and the rest together.
+
+use std::{collections::BTreeSet, future::pending, net::SocketAddr, time::{Duration, Instant}};
+
+use tokio::sync::{mpsc, watch as changes};
+use tracing::{debug, error, info};
+
+use crate::{
+    apply::{Dataplane, Outcome},
+    model::{LocalAddresses, Model},
+    notice::Notices,
+    plan::plan,
+    table::ServiceName,
+    watch::Event,
+};
+
+/// How many events are taken at once: bounds the time until a change is in force during the first lists.
+const BATCH: usize = 4096;
+/// How long until a part that was refused (a full map) is tried again without an event.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The agent's state.
+pub struct Agent {
+    model: Model,
+    dataplane: Dataplane,
+    notices: Notices,
+    refused: BTreeSet<ServiceName>,
+    refused_networks: bool,
+    /// Number of plans written so far.
+    generation: u64,
+    /// Told about backends that UDP sockets may be connected to in vain.
+    udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+}
+
+/// What the agent listens to.
+pub struct Inputs {
+    /// The source's reports.
+    pub events: mpsc::Receiver<Event>,
+    /// The node's own addresses.
+    pub addresses: changes::Receiver<LocalAddresses>,
+}
+
+impl Agent {
+    /// An agent that has programmed nothing yet.
+    pub fn new(model: Model, dataplane: Dataplane, udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>) -> Self {
+        Self {
+            model,
+            dataplane,
+            notices: Notices::default(),
+            refused: BTreeSet::new(),
+            refused_networks: false,
+            generation: 0,
+            udp_gone,
+        }
+    }
+
+    /// Reads events until every kind has been listed, then programs everything for the first time (S30).
+    /// False when the source ended before.
+    pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
+        let started = Instant::now();
+        while !self.model.is_listed() {
+            if !self.read(inputs).await {
+                return false;
+            }
+        }
+        info!(waited = ?started.elapsed(), "all objects listed");
+        self.reconcile();
+        let gone = self.dataplane.sweep();
+        self.terminate(gone);
+        true
+    }
+
+    /// Follows the source until it ends.
+    pub async fn run(&mut self, inputs: &mut Inputs) {
+        while self.read(inputs).await {
+            self.reconcile();
+        }
+    }
+
+    /// Waits for something to happen and takes all that has happened; false when the source has ended.
+    async fn read(&mut self, inputs: &mut Inputs) -> bool {
+        let mut batch = Vec::new();
+        let degraded = !self.refused.is_empty() || self.refused_networks;
+        tokio::select! {
+            count = inputs.events.recv_many(&mut batch, BATCH) => {
+                batch.into_iter().for_each(|event| self.model.apply(event));
+                return count != 0;
+            }
+            Ok(()) = inputs.addresses.changed() => {
+                let addresses = inputs.addresses.borrow_and_update().clone();
+                debug!(?addresses, "addresses of this node");
+                self.model.set_node_addresses(addresses);
+            }
+            () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
+        }
+        true
+    }
+
+    fn reconcile(&mut self) {
+        let started = Instant::now();
+        let mut touched = self.model.take_touched();
+        touched.services.append(&mut self.refused);
+        touched.networks |= std::mem::take(&mut self.refused_networks);
+        let projection = self.model.project(&touched);
+        for (object, notices) in projection.notices {
+            self.notices.replace(&object, notices);
+        }
+        let before = self.dataplane.table().part(&touched.services, touched.networks);
+        let plan = plan(&before, &projection.table);
+        if plan.is_empty() && self.generation != 0 {
+            return;
+        }
+        let outcome = self.dataplane.apply(plan);
+        self.generation += 1;
+        self.report(outcome, started);
+    }
+
+    fn report(&mut self, outcome: Outcome, started: Instant) {
+        for (service, error) in outcome.refused {
+            error!(%service, %error, "degraded: not fully in force, trying again");
+            self.refused.insert(service);
+        }
+        for (network, error) in outcome.refused_networks {
+            error!(%network, %error, "degraded: not in force, trying again");
+            self.refused_networks = true;
+        }
+        self.terminate(outcome.udp_gone);
+        let (size, generation, elapsed) = (self.dataplane.size(), self.generation, started.elapsed());
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        if generation == 1 {
+            info!(services = size.services, frontends = size.frontends, backends = size.backends, generation, micros, "programmed");
+        } else {
+            debug!(services = size.services, frontends = size.frontends, backends = size.backends, generation, micros, "programmed");
+        }
+    }
+
+    fn terminate(&self, gone: BTreeSet<SocketAddr>) {
+        // Without --udp-termination nobody listens.
+        if !gone.is_empty() {
+            let _ = self.udp_gone.send(gone);
+        }
+    }
+}
