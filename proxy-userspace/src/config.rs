@@ -51,4 +51,6 @@ pub struct DataplaneConfig {
     pub cgroup: PathBuf,
     /// Sizes of the maps.
     pub sizes: MapSizes,
+    /// What the programs log: aya-log's level, 0 for nothing.
+    pub log_level: u8,
 }

@@ -12,7 +12,9 @@ use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, MapData, MapError},
 };
+use aya_log::EbpfLogger;
 use proxy_common::ABI_VERSION;
+use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{info, warn};
 
 use crate::{
@@ -78,8 +80,8 @@ pub struct Loaded {
     pub maps: Maps,
     /// Where everything is pinned.
     pub folder: PinFolder,
-    /// Holds the instance's lock until the agent ends.
-    _lock: File,
+    /// The instance's lock, held as long as this is open.
+    pub lock: File,
 }
 
 /// Loads the object for an instance, over its pinned maps if they fit.
@@ -94,6 +96,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let pins: Vec<(Layout, PathBuf)> = layouts.into_iter().map(|layout| (layout, folder.map(layout.name))).collect();
     let mut loader = EbpfLoader::new();
     loader.override_global("NODE_NETNS", &netns, true);
+    loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);
     for (layout, pin) in &pins {
         loader.map_pin_path(layout.name, pin.as_path());
         if layout.max_entries != 0 {
@@ -103,7 +106,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let ebpf = loader.load(OBJECT)?;
     write_abi(&folder)?;
     let maps = Maps::open(&folder)?;
-    Ok(Loaded { ebpf, maps, folder, _lock: lock })
+    Ok(Loaded { ebpf, maps, folder, lock })
 }
 
 /// One agent an instance: the lock is on the bpffs folder, so it dies with the agent.
@@ -147,4 +150,19 @@ fn read_abi(folder: &PinFolder) -> Option<u32> {
 
 fn write_abi(folder: &PinFolder) -> Result<(), MapError> {
     open_abi(folder)?.set(0, ABI_VERSION, 0)
+}
+
+/// Shows what the programs log as log lines of the agent. Without it nothing but those lines is lost.
+pub fn forward_logs(ebpf: &mut Ebpf) {
+    let logger = EbpfLogger::init(ebpf).map_err(io::Error::other);
+    let mut logger = match logger.and_then(|logger| AsyncFd::with_interest(logger, Interest::READABLE)) {
+        Ok(logger) => logger,
+        Err(error) => return warn!(%error, "can't read the log of the eBPF programs"),
+    };
+    tokio::spawn(async move {
+        while let Ok(mut guard) = logger.readable_mut().await {
+            guard.get_inner_mut().flush();
+            guard.clear_ready();
+        }
+    });
 }

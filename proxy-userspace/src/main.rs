@@ -1,3 +1,43 @@
-//! `waggle`.
+//! `waggle`: reads the command line and does what it says.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use proxy_userspace::{
+    cli::{Cli, Command, LogFormat, RunArgs},
+    run,
+};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("waggle: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(args) => {
+            start_log(&args)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let result = runtime.block_on(run::run(*args));
+            // The source may be inside a system call: the process ends anyway.
+            runtime.shutdown_background();
+            result
+        }
+    }
+}
+
+fn start_log(args: &RunArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&args.log_level)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

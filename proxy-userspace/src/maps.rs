@@ -146,12 +146,12 @@ fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
     MapData::from_pin(&path).map_err(|source| MapsError::Open { path, source })
 }
 
-fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {
+pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {
     let data = open_data(folder, name)?;
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
-fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
+pub(crate) fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
     let data = open_data(folder, name)?;
     let info = data.info().map_err(|source| MapsError::Type { name, source })?;
     MappedArray::new(data.fd(), info.max_entries()).map_err(|source| MapsError::Mmap { name, source })

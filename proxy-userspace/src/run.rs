@@ -1,0 +1,117 @@
+//! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
+//! first plan, the data plane stays as it is.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch as changes},
+};
+use tracing::{info, level_filters::LevelFilter};
+
+use crate::{
+    addresses,
+    agent::{Agent, Inputs},
+    apply::Dataplane,
+    attach,
+    cli::{RunArgs, SourceArgs},
+    config::DataplaneConfig,
+    loader::{self, Loaded},
+    machine, stale_sockets,
+    model::{LocalAddresses, Model, ModelConfig},
+    watch::{
+        Event, Source as _,
+        kube::{Kube, KubeConfig},
+        manifests::{Manifests, ManifestsConfig},
+    },
+};
+
+/// Events waiting to be taken: a source that is ahead by more waits.
+const QUEUE: usize = 4096;
+
+/// Runs until a signal or an error.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    machine::check()?;
+    let node_name = args.node_name.clone().map_or_else(machine::node_name, Ok)?;
+    let cgroup = args.cgroup.clone().map_or_else(machine::cgroup_root, Ok)?;
+    let instance = args.instance.instance.clone();
+    info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
+
+    let config = DataplaneConfig { instance, cgroup, sizes: args.sizes.clone(), log_level: kernel_log_level() };
+    let Loaded { mut ebpf, maps, folder, lock: _lock } = loader::load(&config)?;
+    attach::cgroup::load(&mut ebpf)?;
+
+    let (events, received) = mpsc::channel(QUEUE);
+    let source = start_source(&args.source, &config.instance, &node_name, events).await?;
+    let (local, addresses) = changes::channel(LocalAddresses::default());
+    let addresses_task = tokio::spawn(addresses::watch(local));
+    let (gone, to_terminate) = mpsc::unbounded_channel();
+    if args.udp_termination {
+        stale_sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
+    }
+
+    let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
+    let mut agent = Agent::new(model, Dataplane::new(maps), gone);
+    let mut inputs = Inputs { events: received, addresses };
+    let serve = async {
+        if agent.start(&mut inputs).await {
+            attach::cgroup::attach(&mut ebpf, &folder, &config.cgroup)?;
+            loader::forward_logs(&mut ebpf);
+            info!("serving");
+            agent.run(&mut inputs).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        result = serve => result?,
+        result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
+        name = stop_signal() => {
+            info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
+            return Ok(());
+        }
+    }
+    // The loop has ended, so the source has: it knows why.
+    source.await.context("follow the source")?.context("follow the source")?;
+    bail!("the source of objects has ended");
+}
+
+/// Starts following the API server or the folder.
+async fn start_source(
+    args: &SourceArgs,
+    instance: &str,
+    node_name: &str,
+    events: mpsc::Sender<Event>,
+) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
+    let Some(folder) = args.manifests.clone() else {
+        let config = KubeConfig::new(args.kubeconfig.clone(), args.api_server.clone(), node_name.to_owned());
+        let kube = Kube::connect(config).await?;
+        return Ok(tokio::spawn(kube.run(events)));
+    };
+    let state = args.allocations.clone().unwrap_or_else(|| PathBuf::from(format!("/var/lib/waggle/{instance}.json")));
+    let manifests = Manifests::new(ManifestsConfig {
+        folder,
+        service_cidrs: args.service_cidr.clone(),
+        node_ports: args.service_node_port_range.0.clone(),
+        node_name: node_name.to_owned(),
+        state,
+    });
+    Ok(tokio::spawn(manifests.run(events)))
+}
+
+/// The programs log only when somebody would see it: otherwise the verifier removes the calls.
+fn kernel_log_level() -> u8 {
+    const OFF: u8 = 0;
+    const DEBUG: u8 = 4;
+    if LevelFilter::current() >= LevelFilter::DEBUG { DEBUG } else { OFF }
+}
+
+/// Waits for SIGINT or SIGTERM and names it.
+async fn stop_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,67 @@
+//! Connected UDP sockets whose backend has left: the kernel is told to end them, so that the application
+//! gets an error and redials (S29). Sockets that dialled the backend's own address are left alone.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    thread,
+};
+
+use aya::maps::{HashMap, MapData};
+use proxy_common::{Backend, Flow, FlowRole, Frontend, Member, Peer, Protocol};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{debug, info, warn};
+
+use crate::{
+    bpf::{self, MappedArray},
+    maps::{MapsError, PinFolder, open, open_array},
+    termination::terminate,
+};
+
+/// What tells a stale socket.
+struct Sockets {
+    flows: HashMap<MapData, Flow, Peer>,
+    members: HashMap<MapData, Member, u32>,
+    backends: MappedArray<Backend>,
+}
+
+/// Starts the thread that ends stale sockets; it stops when the sender is dropped.
+pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>) -> Result<(), MapsError> {
+    let sockets = Sockets {
+        flows: open(folder, "SOCKET_FLOWS")?,
+        members: open(folder, "MEMBERS")?,
+        backends: open_array(folder, "BACKENDS")?,
+    };
+    thread::spawn(move || {
+        while let Some(mut targets) = gone.blocking_recv() {
+            while let Ok(further) = gone.try_recv() {
+                targets.extend(further);
+            }
+            sockets.end(&targets);
+        }
+    });
+    Ok(())
+}
+
+impl Sockets {
+    fn end(&self, targets: &BTreeSet<SocketAddr>) {
+        // A connect that has just chosen one of the targets is over after this.
+        if let Err(error) = bpf::grace_period() {
+            debug!(%error, "no grace period on this kernel");
+        }
+        match terminate(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
+            Ok(ended) => info!(?ended, backends = targets.len(), "ended UDP sockets of removed backends"),
+            Err(error) => warn!(%error, "can't end UDP sockets of removed backends"),
+        }
+    }
+
+    /// Whether the socket reached `backend` through a Service whose list it has left.
+    fn is_stale(&self, cookie: u64, backend: SocketAddr) -> bool {
+        let remote = Frontend::new(backend.ip().into(), backend.port(), Protocol::Udp as u8);
+        let Ok(peer) = self.flows.get(&Flow::new(cookie, remote, FlowRole::Connected), 0) else { return false };
+        let member = Member { service: peer.service, backend: peer.backend_id };
+        let listed = self.members.get(&member, 0).is_ok_and(|lists| lists & peer.list != 0);
+        let same = self.backends.get(peer.backend_id).is_some_and(|now| now.generation == peer.backend_generation);
+        !(listed && same)
+    }
+}
