@@ -121,7 +121,7 @@ fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, 
         match parse_frontend_address(text, &field, faults) {
             Some(address) if Family::of(address) == family => addresses.push(address),
             Some(address) => {
-                faults.add(field, format_args!("{address} is not of the family in spec.ipFamilies; skipped"))
+                faults.add(field, format_args!("{address} is not of the family in spec.ipFamilies; skipped"));
             }
             None => {}
         }

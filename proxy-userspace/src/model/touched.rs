@@ -1,6 +1,6 @@
 //! What changed since the last look, so that a change costs what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     table::{ServiceName, Table},
@@ -29,7 +29,7 @@ impl Touched {
         let services = self.services.iter().filter_map(|name| table.services.get_key_value(name));
         Table {
             services: services.map(|(name, service)| (name.clone(), service.clone())).collect(),
-            networks: if self.networks { table.networks.clone() } else { Default::default() },
+            networks: if self.networks { table.networks.clone() } else { BTreeMap::default() },
         }
     }
 }

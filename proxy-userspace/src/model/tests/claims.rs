@@ -33,7 +33,9 @@ fn the_older_service_wins_and_the_younger_takes_over() {
 fn of_equally_old_services_the_first_by_name_wins() {
     for names in [["a", "b"], ["b", "a"]] {
         let mut world = World::new();
-        names.iter().for_each(|name| _ = world.apply(aged(name, OLD, spec())));
+        for name in names {
+            world.apply(aged(name, OLD, spec()));
+        }
         assert_eq!((world.service("a").frontends.len(), world.service("b").frontends.len()), (2, 0));
     }
 }

@@ -6,7 +6,8 @@ use List::{Cluster, Local};
 use super::*;
 
 /// The frontends and the lists of Service `a`.
-fn served(spec: Value, ingress: Value) -> (Vec<(String, u16, FrontendKind, List, List)>, Vec<List>) {
+#[expect(clippy::needless_pass_by_value, reason = "callers make the values on the spot")]
+fn served(spec: Value, ingress: Value) -> (Vec<Row>, Vec<List>) {
     let spec = merged(json!({ "clusterIP": "10.96.0.1", "ports": [{ "port": 80, "nodePort": 30080 }] }), spec);
     let metadata = json!({ "name": "a", "namespace": "default" });
     let service = service_with(metadata, spec, json!({ "loadBalancer": { "ingress": ingress } }));
@@ -15,13 +16,7 @@ fn served(spec: Value, ingress: Value) -> (Vec<(String, u16, FrontendKind, List,
     (dialled(&service), lists.unwrap_or_default())
 }
 
-fn row(
-    address: &str,
-    port: u16,
-    kind: FrontendKind,
-    internal: List,
-    external: List,
-) -> (String, u16, FrontendKind, List, List) {
+fn row(address: &str, port: u16, kind: FrontendKind, internal: List, external: List) -> Row {
     (address.to_owned(), port, kind, internal, external)
 }
 

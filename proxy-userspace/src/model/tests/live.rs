@@ -43,7 +43,7 @@ fn fresh(objects: impl Iterator<Item = Object>, local: LocalAddresses) -> World 
     let mut world = World::unlisted(NodePortAddresses::Primary);
     objects.for_each(|object| _ = world.apply(object));
     world.model.set_node_addresses(local);
-    Kind::ALL.into_iter().for_each(|kind| world.model.apply(Event::Listed(kind)));
+    world.list_everything();
     world.settle();
     world
 }

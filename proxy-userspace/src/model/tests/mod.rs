@@ -33,13 +33,19 @@ impl World {
     /// A world in which every kind has been listed, and nothing was there.
     fn new() -> Self {
         let mut world = Self::unlisted(NodePortAddresses::Primary);
-        Kind::ALL.into_iter().for_each(|kind| world.model.apply(Event::Listed(kind)));
+        world.list_everything();
         world
     }
 
     fn unlisted(nodeport_addresses: NodePortAddresses) -> Self {
         let config = ModelConfig { node_name: NODE.to_owned(), nodeport_addresses };
         Self { model: Model::new(config), table: Table::default(), notices: BTreeMap::new() }
+    }
+
+    fn list_everything(&mut self) {
+        for kind in Kind::ALL {
+            self.model.apply(Event::Listed(kind));
+        }
     }
 
     fn apply(&mut self, object: Object) -> &mut Self {
@@ -96,6 +102,7 @@ fn service(name: &str, spec: Value) -> Object {
     service_with(json!({ "name": name, "namespace": "default" }), spec, json!({}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers make the values on the spot")]
 fn service_with(metadata: Value, spec: Value, status: Value) -> Object {
     let object = json!({ "metadata": metadata, "spec": spec, "status": status });
     Object::Service(serde_json::from_value(object).unwrap())
@@ -108,6 +115,7 @@ fn service_a(more: Value) -> Object {
 }
 
 /// An IPv4 slice `name` of Service `a` with port 8080.
+#[expect(clippy::needless_pass_by_value, reason = "callers make the value on the spot")]
 fn slice(name: &str, endpoints: Value) -> Object {
     slice_with(name, json!({ "endpoints": endpoints }))
 }
@@ -146,8 +154,10 @@ fn tcp(address: &str, port: u16) -> Frontend {
     Frontend::new(address.parse::<IpAddr>().unwrap().into(), port, Protocol::Tcp as u8)
 }
 
-/// Frontends as (address, port, kind, internal list, external list).
-fn dialled(service: &ServiceTable) -> Vec<(String, u16, FrontendKind, List, List)> {
+/// A frontend's address, port, kind, internal and external list.
+type Row = (String, u16, FrontendKind, List, List);
+
+fn dialled(service: &ServiceTable) -> Vec<Row> {
     let frontends = service.frontends.iter();
     frontends.map(|(key, entry)| (text(key.address), key.port, entry.kind, entry.internal, entry.external)).collect()
 }
