@@ -1,1 +1,280 @@
-//! To be filled.
+//! What the agent knows of the cluster, seen from one node: events in, the touched part of the wanted
+//! [`Table`](crate::table::Table) out. Pure: no I/O, no clock, no map ids.
+//!
+//! Objects are reduced to what matters when they arrive, and what they say wrongly is kept beside it, so that
+//! looking again at a Service costs no parsing. The result depends on the objects alone, never on the order
+//! in which they came.
+
+mod claims;
+mod config;
+mod endpoints;
+mod faults;
+mod frontends;
+mod names;
+mod networks;
+mod node;
+mod ports;
+mod project;
+mod service;
+mod touched;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use self::{
+    claims::Claims,
+    endpoints::{Slice, parse_slice, service_of},
+    faults::Faults,
+    names::Names,
+    networks::{Cidrs, Networks, parse_service_cidr},
+    node::{NodeState, parse_node},
+    service::{ServiceSpec, parse_service},
+};
+pub use self::{
+    config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError},
+    project::Projection,
+    touched::Touched,
+};
+use crate::{
+    objects::EndpointSlice,
+    table::ServiceName,
+    watch::{Event, Kind, Object, ObjectRef},
+};
+
+/// The objects, and what has happened to them since the last look.
+#[derive(Debug)]
+pub struct Model {
+    config: ModelConfig,
+    names: Names,
+    services: HashMap<ServiceName, ServiceState>,
+    /// Which Service each EndpointSlice is filed under.
+    slices: HashMap<SliceName, ServiceName>,
+    claims: Claims,
+    networks: Networks,
+    node: NodeState,
+    local: LocalAddresses,
+    listed: BTreeSet<Kind>,
+    touched: Touched,
+    /// ClusterIPs that came or went since the last look: endpoints with such an address are to be judged anew.
+    shifted: BTreeSet<IpAddr>,
+}
+
+/// A Service and its EndpointSlices; either may be missing.
+#[derive(Debug, Default)]
+struct ServiceState {
+    spec: Option<Box<ServiceSpec>>,
+    faults: Faults,
+    /// Sorted by name.
+    slices: Vec<(Arc<str>, Slice)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SliceName {
+    namespace: Arc<str>,
+    name: Arc<str>,
+}
+
+impl Model {
+    /// A model that knows of nothing yet.
+    pub fn new(config: ModelConfig) -> Self {
+        Self {
+            config,
+            names: Names::default(),
+            services: HashMap::new(),
+            slices: HashMap::new(),
+            claims: Claims::default(),
+            networks: Networks::default(),
+            node: NodeState::default(),
+            local: LocalAddresses::default(),
+            listed: BTreeSet::new(),
+            touched: Touched { networks: true, ..Touched::default() },
+            shifted: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in what a source reported, and remembers what that may change. Cheap.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Applied(object) => self.apply_object(&object),
+            Event::Deleted(reference) => self.delete_object(&reference),
+            Event::Listed(kind) => {
+                let was_listed = self.is_listed();
+                self.listed.insert(kind);
+                if self.is_listed() && !was_listed {
+                    self.touched.networks = true;
+                    self.touched.services.extend(self.services.keys().cloned());
+                }
+            }
+        }
+    }
+
+    /// Replaces the addresses that this node has (S19).
+    pub fn set_node_addresses(&mut self, addresses: LocalAddresses) {
+        if self.local != addresses {
+            self.local = addresses;
+            self.touched.networks = true;
+        }
+    }
+
+    /// Whether every kind has been listed once; nothing is to be programmed before (S30).
+    pub fn is_listed(&self) -> bool {
+        self.listed.len() == Kind::ALL.len()
+    }
+
+    /// What was touched since the last call.
+    pub fn take_touched(&mut self) -> Touched {
+        let shifted = mem::take(&mut self.shifted);
+        // The end of the first lists touches every Service anyhow.
+        if self.is_listed()
+            && let (Some(first), Some(last)) = (shifted.first(), shifted.last())
+        {
+            let is_shifted = |address: &IpAddr| (first..=last).contains(&address) && shifted.contains(address);
+            self.touch_where(|slice| slice.endpoints.iter().any(|endpoint| is_shifted(&endpoint.address)));
+        }
+        mem::take(&mut self.touched)
+    }
+
+    fn apply_object(&mut self, object: &Object) {
+        let reference = object.reference();
+        match object {
+            Object::Service(service) => {
+                let mut faults = Faults::default();
+                let spec = parse_service(service, &mut self.names, &mut faults);
+                self.set_service(reference, spec, faults);
+            }
+            Object::EndpointSlice(slice) => self.apply_slice(reference, slice),
+            Object::Node(node) if reference.name == self.config.node_name => {
+                let state = parse_node(node, &mut self.names);
+                self.set_node(reference, state);
+            }
+            Object::Node(_) => {}
+            Object::ServiceCidr(cidr) => self.set_cidrs(reference, Some(parse_service_cidr(cidr))),
+        }
+    }
+
+    fn delete_object(&mut self, reference: &ObjectRef) {
+        let reference = reference.clone();
+        match reference.kind {
+            Kind::Service => self.set_service(reference, None, Faults::default()),
+            Kind::EndpointSlice => self.set_slice(reference, None),
+            Kind::Node if reference.name == self.config.node_name => self.set_node(reference, NodeState::default()),
+            Kind::Node => {}
+            Kind::ServiceCidr => self.set_cidrs(reference, None),
+        }
+    }
+
+    fn set_service(&mut self, reference: ObjectRef, spec: Option<ServiceSpec>, faults: Faults) {
+        let name = self.service_name(&reference.namespace, &reference.name);
+        let state = self.services.entry(name.clone()).or_default();
+        if state.spec.as_deref() != spec.as_ref() || state.faults != faults {
+            let shift = self.claims.replace(&name, state.spec.as_deref(), spec.as_ref());
+            state.spec = spec.map(Box::new);
+            state.faults = faults;
+            self.touched.objects.insert(reference);
+            self.touched.services.insert(name.clone());
+            self.touched.services.extend(shift.rivals);
+            for address in shift.cluster_ips {
+                let is_claimed = self.claims.is_cluster_ip(address);
+                self.touched.networks |= self.networks.set_cluster_ip(address, is_claimed);
+                self.shifted.insert(address);
+            }
+        }
+        self.forget_if_empty(&name);
+    }
+
+    fn apply_slice(&mut self, reference: ObjectRef, slice: &EndpointSlice) {
+        let filed = service_of(slice).map(|service| {
+            let service = self.service_name(&reference.namespace, service);
+            (service, parse_slice(slice, &self.config.node_name, &mut self.names))
+        });
+        self.set_slice(reference, filed);
+    }
+
+    /// Files a slice under its Service, and takes it away from where it was.
+    fn set_slice(&mut self, reference: ObjectRef, filed: Option<(ServiceName, Slice)>) {
+        let namespace = self.names.texts.intern(&reference.namespace);
+        let key = SliceName { namespace, name: reference.name.as_str().into() };
+        let before = match &filed {
+            Some((service, _)) => self.slices.insert(key.clone(), service.clone()),
+            None => self.slices.remove(&key),
+        };
+        let target = filed.as_ref().map(|(service, _)| service);
+        if let Some(before) = before.filter(|before| Some(before) != target) {
+            if let Some(state) = self.services.get_mut(&before) {
+                state.slices.retain(|(name, _)| *name != key.name);
+            }
+            self.forget_if_empty(&before);
+            self.touched.services.insert(before);
+            self.touched.objects.insert(reference.clone());
+        }
+        if let Some((service, slice)) = filed
+            && self.services.entry(service.clone()).or_default().put_slice(key.name, slice)
+        {
+            self.touched.services.insert(service);
+            self.touched.objects.insert(reference);
+        }
+    }
+
+    fn set_node(&mut self, reference: ObjectRef, state: NodeState) {
+        let before = mem::replace(&mut self.node, state);
+        if before == self.node {
+            return;
+        }
+        self.touched.networks = true;
+        self.touched.objects.insert(reference);
+        if before.zone != self.node.zone {
+            self.touch_where(|slice| slice.endpoints.iter().any(|endpoint| endpoint.zones.is_some()));
+        }
+    }
+
+    fn set_cidrs(&mut self, reference: ObjectRef, cidrs: Option<Cidrs>) {
+        if self.networks.set_cidrs(&reference.name, cidrs, self.claims.cluster_ips()) {
+            self.touched.networks = true;
+            self.touched.objects.insert(reference);
+        }
+    }
+
+    fn touch_where(&mut self, is_concerned: impl Fn(&Slice) -> bool) {
+        let concerned = |state: &ServiceState| state.slices.iter().any(|(_, slice)| is_concerned(slice));
+        let services = self.services.iter().filter(|(_, state)| concerned(state));
+        self.touched.services.extend(services.map(|(name, _)| name.clone()));
+    }
+
+    fn service_name(&mut self, namespace: &str, name: &str) -> ServiceName {
+        ServiceName::new(self.names.texts.intern(namespace), self.names.texts.intern(name))
+    }
+
+    fn forget_if_empty(&mut self, name: &ServiceName) {
+        if self.services.get(name).is_some_and(ServiceState::is_empty) {
+            self.services.remove(name);
+        }
+    }
+}
+
+impl ServiceState {
+    fn is_empty(&self) -> bool {
+        self.spec.is_none() && self.faults.is_empty() && self.slices.is_empty()
+    }
+
+    /// Whether anything changed.
+    fn put_slice(&mut self, name: Arc<str>, slice: Slice) -> bool {
+        match self.slices.binary_search_by(|(other, _)| other.cmp(&name)) {
+            Ok(place) if self.slices[place].1 == slice => false,
+            Ok(place) => {
+                self.slices[place].1 = slice;
+                true
+            }
+            Err(place) => {
+                self.slices.insert(place, (name, slice));
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ impl fmt::Display for Kind {
 /// An object as its source reports it.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is the object of its name")]
+#[expect(clippy::large_enum_variant, reason = "an event boxes it")]
 pub enum Object {
     Service(Service),
     EndpointSlice(EndpointSlice),

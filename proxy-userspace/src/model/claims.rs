@@ -1,0 +1,102 @@
+//! Who gets what several Services ask for: of those that claim a frontend or a ClusterIP the one created
+//! first has it, of equally old ones the first by name, and the others wait.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use proxy_common::Frontend;
+
+use super::{frontends::frontends, service::ServiceSpec};
+use crate::table::ServiceName;
+
+/// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, first come
+/// first. No list is empty.
+#[derive(Debug, Default)]
+pub(super) struct Claims(HashMap<Frontend, Vec<Claimant>>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claimant {
+    created: Option<i64>,
+    service: ServiceName,
+}
+
+/// What a change of one Service's claims means to others.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Shift {
+    /// Services that claim the same.
+    pub(super) rivals: BTreeSet<ServiceName>,
+    /// ClusterIPs that this Service began or ceased to claim.
+    pub(super) cluster_ips: BTreeSet<IpAddr>,
+}
+
+impl Claims {
+    /// Replaces the claims of `service`.
+    pub(super) fn replace(
+        &mut self,
+        service: &ServiceName,
+        before: Option<&ServiceSpec>,
+        after: Option<&ServiceSpec>,
+    ) -> Shift {
+        let (old, new) = (before.map(claims_of).unwrap_or_default(), after.map(claims_of).unwrap_or_default());
+        let created = after.and_then(|spec| spec.created);
+        let same_age = before.and_then(|spec| spec.created) == created;
+        let mut shift = Shift::default();
+        for claim in old.iter().filter(|claim| !same_age || !new.contains(claim)) {
+            self.release(*claim, service, &mut shift);
+        }
+        for claim in new.iter().filter(|claim| !same_age || !old.contains(claim)) {
+            self.take(*claim, Claimant { created, service: service.clone() }, &mut shift);
+        }
+        shift
+    }
+
+    /// The Service that has `claim`.
+    pub(super) fn holder(&self, claim: &Frontend) -> Option<&ServiceName> {
+        self.0.get(claim)?.first().map(|first| &first.service)
+    }
+
+    /// Whether some Service's ClusterIP is `address`.
+    pub(super) fn is_cluster_ip(&self, address: IpAddr) -> bool {
+        self.0.contains_key(&Frontend::owner(address.into()))
+    }
+
+    /// Every Service's ClusterIPs.
+    pub(super) fn cluster_ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.0.keys().filter_map(cluster_ip)
+    }
+
+    fn release(&mut self, claim: Frontend, service: &ServiceName, shift: &mut Shift) {
+        let Some(claimants) = self.0.get_mut(&claim) else { return };
+        claimants.retain(|claimant| claimant.service != *service);
+        shift.note(&claim, claimants);
+        if claimants.is_empty() {
+            self.0.remove(&claim);
+        }
+    }
+
+    fn take(&mut self, claim: Frontend, claimant: Claimant, shift: &mut Shift) {
+        // Nearly every claim has one claimant: leave no room for more.
+        let claimants = self.0.entry(claim).or_insert_with(|| Vec::with_capacity(1));
+        shift.note(&claim, claimants);
+        let place = claimants.partition_point(|other| *other < claimant);
+        claimants.insert(place, claimant);
+    }
+}
+
+impl Shift {
+    fn note(&mut self, claim: &Frontend, others: &[Claimant]) {
+        self.rivals.extend(others.iter().map(|claimant| claimant.service.clone()));
+        self.cluster_ips.extend(cluster_ip(claim));
+    }
+}
+
+fn claims_of(spec: &ServiceSpec) -> BTreeSet<Frontend> {
+    let owned = spec.cluster_ips.iter().map(|address| Frontend::owner((*address).into()));
+    frontends(spec).into_keys().chain(owned).collect()
+}
+
+fn cluster_ip(claim: &Frontend) -> Option<IpAddr> {
+    (claim.port == 0 && claim.protocol == 0).then(|| claim.address.into())
+}

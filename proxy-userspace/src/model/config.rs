@@ -1,0 +1,66 @@
+//! What the model is told at start: which node it looks from, and where node ports are served.
+
+use std::{collections::BTreeSet, net::IpAddr, str::FromStr};
+
+use ipnet::IpNet;
+
+use crate::addr::{AddressError, parse_cidr};
+
+/// Settings that stay for the life of a [`Model`](super::Model).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelConfig {
+    /// This node's name, as endpoints and the Node object write it.
+    pub node_name: String,
+    /// Where node ports are served.
+    pub nodeport_addresses: NodePortAddresses,
+}
+
+/// Which of this node's addresses serve node ports (S19).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NodePortAddresses {
+    /// Those in the Node object.
+    #[default]
+    Primary,
+    /// Those in one of these prefixes.
+    Cidrs(Vec<IpNet>),
+}
+
+/// `primary` was expected, or CIDRs.
+#[derive(Debug, thiserror::Error)]
+#[error("read node port addresses: {0}; give `primary` or CIDRs separated by commas")]
+pub struct NodePortAddressesError(#[from] AddressError);
+
+impl FromStr for NodePortAddresses {
+    type Err = NodePortAddressesError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == "primary" {
+            return Ok(Self::Primary);
+        }
+        Ok(Self::Cidrs(text.split(',').map(parse_cidr).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The addresses that this node really has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalAddresses {
+    /// Every address in the node's network namespace.
+    pub all: BTreeSet<IpAddr>,
+    /// Those that stand in for the Node object's while there is none, or it has no addresses.
+    pub primary: BTreeSet<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s19_nodeport_addresses_are_primary_or_cidrs() {
+        assert_eq!("primary".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Primary);
+        let cidrs = ["10.0.0.0/8", "::/0"].map(|cidr| cidr.parse().unwrap()).to_vec();
+        assert_eq!("10.1.0.0/8, ::/0".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Cidrs(cidrs));
+        for text in ["", "10.0.0.1", "primary,10.0.0.0/8", "10.0.0.0/8,"] {
+            assert!(text.parse::<NodePortAddresses>().unwrap_err().to_string().contains("primary"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! An EndpointSlice as the model keeps it: tens of thousands of endpoints, so a few bytes each
+//! (S3, S5, S6, S7, S9).
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{
+    faults::Faults,
+    names::Names,
+    ports::{SlicePort, parse_slice_ports},
+};
+use crate::{
+    addr::{endpoint_fault, parse_address},
+    objects::{Endpoint as ApiEndpoint, EndpointHints, EndpointSlice, Hint},
+    table::Family,
+    topology::{Conditions, NodeHint},
+};
+
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// What a slice says about its Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Slice {
+    pub(super) family: Family,
+    pub(super) ports: Box<[SlicePort]>,
+    /// Those with a usable address; the ClusterIPs among them are refused later.
+    pub(super) endpoints: Box<[Endpoint]>,
+    pub(super) faults: Faults,
+}
+
+/// An endpoint of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// Of the slice's family.
+    pub(super) address: IpAddr,
+    /// Where it stands in the slice.
+    pub(super) index: u16,
+    pub(super) conditions: Conditions,
+    /// It is on this node.
+    pub(super) local: bool,
+    pub(super) node_hint: NodeHint,
+    /// Its zone hints, if it has any.
+    pub(super) zones: Option<Arc<[Arc<str>]>>,
+}
+
+/// The Service that `slice` is about, or `None` if it is not for us (S3).
+pub(super) fn service_of(slice: &EndpointSlice) -> Option<&str> {
+    let labels = slice.metadata.labels.as_ref()?;
+    let service = labels.get(SERVICE_LABEL).filter(|service| !service.is_empty())?;
+    (!labels.contains_key(HEADLESS_LABEL) && slice.address_type != "FQDN").then_some(service)
+}
+
+/// Reads `slice` as seen from the node named `node`.
+pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Names) -> Slice {
+    let mut faults = Faults::default();
+    let family = match slice.address_type.as_str() {
+        "IPv4" => Family::Ipv4,
+        "IPv6" => Family::Ipv6,
+        other => {
+            faults.add("addressType", format_args!("unknown type {other:?}; the slice is skipped"));
+            return Slice { family: Family::Ipv4, ports: Box::default(), endpoints: Box::default(), faults };
+        }
+    };
+    let ports = parse_slice_ports(slice.ports.as_deref().unwrap_or_default(), names, &mut faults);
+    let endpoints = slice.endpoints.iter().flatten().enumerate();
+    let endpoints = endpoints.filter_map(|(index, api)| {
+        let address = parse_endpoint_address(api, index, family, &mut faults)?;
+        Some(Endpoint {
+            address,
+            index: u16::try_from(index).unwrap_or(u16::MAX),
+            conditions: conditions(api),
+            local: api.node_name.as_deref() == Some(node),
+            node_hint: api.hints.as_ref().map_or(NodeHint::Absent, |hints| node_hint(hints, node)),
+            zones: api.hints.as_ref().and_then(|hints| zones(hints, names)),
+        })
+    });
+    Slice { family, endpoints: endpoints.collect(), ports, faults }
+}
+
+/// The first address, if the endpoint has one and it can be used.
+fn parse_endpoint_address(api: &ApiEndpoint, index: usize, family: Family, faults: &mut Faults) -> Option<IpAddr> {
+    let field = format_args!("endpoints[{index}].addresses[0]").to_string();
+    let address = faults.check(&field, parse_address(api.addresses.as_ref()?.first()?))?;
+    if Family::of(address) != family {
+        faults.add(field, format_args!("{address} is not of the slice's addressType; skipped"));
+        return None;
+    }
+    match endpoint_fault(address) {
+        Some(reason) => {
+            faults.add(field, format_args!("{address} is {reason}; skipped"));
+            None
+        }
+        None => Some(address),
+    }
+}
+
+fn conditions(api: &ApiEndpoint) -> Conditions {
+    let given = api.conditions.as_ref();
+    Conditions {
+        ready: given.and_then(|given| given.ready).unwrap_or(true),
+        serving: given.and_then(|given| given.serving).unwrap_or(true),
+        terminating: given.and_then(|given| given.terminating).unwrap_or(false),
+    }
+}
+
+fn node_hint(hints: &EndpointHints, node: &str) -> NodeHint {
+    let hints = hints.for_nodes.as_deref().unwrap_or_default();
+    if hints.is_empty() {
+        NodeHint::Absent
+    } else if hints.iter().any(|hint| hint.name == node) {
+        NodeHint::This
+    } else {
+        NodeHint::Others
+    }
+}
+
+fn zones(hints: &EndpointHints, names: &mut Names) -> Option<Arc<[Arc<str>]>> {
+    let hints = hints.for_zones.as_deref().filter(|hints| !hints.is_empty())?;
+    let zones: Vec<_> = hints.iter().map(|Hint { name }| names.texts.intern(name)).collect();
+    Some(names.zone_sets.intern(&zones))
+}

@@ -1,0 +1,76 @@
+//! The frontends that a Service asks for (S14, S17, S18, S19), before it is known whether it gets them.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
+
+use super::{ports::ServicePort, service::ServiceSpec};
+use crate::table::{Family, FrontendEntry, PortKey};
+
+/// Where a frontend comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    pub(super) kind: FrontendKind,
+    port: &'a ServicePort,
+    family: Family,
+}
+
+/// Every frontend of `spec`. An address that is given twice is served once: as ClusterIP before all else,
+/// as load-balancer IP before externalIP, because it is filtered more strictly.
+pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
+    let addresses = [
+        (FrontendKind::ClusterIp, &spec.cluster_ips),
+        (FrontendKind::LoadBalancer, &spec.load_balancer_ips),
+        (FrontendKind::ExternalIp, &spec.external_ips),
+    ];
+    let mut frontends = BTreeMap::new();
+    for port in &spec.ports {
+        for (kind, addresses) in addresses {
+            for address in addresses {
+                let frontend = Frontend::new((*address).into(), port.port, port.protocol as u8);
+                frontends.entry(frontend).or_insert(Origin { kind, port, family: Family::of(*address) });
+            }
+        }
+        for (family, node_port) in spec.families.iter().filter_map(|family| Some((*family, port.node_port?))) {
+            let any = if family == Family::Ipv4 { Address::ANY_IPV4 } else { Address::ANY_IPV6 };
+            let origin = Origin { kind: FrontendKind::NodePort, port, family };
+            frontends.insert(Frontend::new(any, node_port, port.protocol as u8), origin);
+        }
+    }
+    frontends
+}
+
+impl Origin<'_> {
+    /// What the table says about the frontend.
+    pub(super) fn entry(&self, spec: &ServiceSpec) -> FrontendEntry {
+        let (internal, external) = match self.kind {
+            FrontendKind::ClusterIp => (spec.internal, spec.internal),
+            _ => (List::Cluster, spec.external),
+        };
+        let port = PortKey { name: self.port.name.clone(), protocol: self.port.protocol, family: self.family };
+        FrontendEntry { port, kind: self.kind, internal, external }
+    }
+
+    /// The field that asks for it.
+    pub(super) fn field(&self) -> String {
+        match self.kind {
+            FrontendKind::NodePort => format!("spec.ports[{}].nodePort", self.port.index),
+            FrontendKind::ExternalIp => "spec.externalIPs".to_owned(),
+            FrontendKind::LoadBalancer => "status.loadBalancer.ingress".to_owned(),
+            FrontendKind::ClusterIp | FrontendKind::Owner => "spec.clusterIPs".to_owned(),
+        }
+    }
+
+    /// The frontend in words.
+    pub(super) fn describe(&self, frontend: &Frontend) -> String {
+        let protocol = match self.port.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+            Protocol::Sctp => "SCTP",
+        };
+        match self.kind {
+            FrontendKind::NodePort => format!("node port {} ({protocol})", frontend.port),
+            _ => format!("{} port {} ({protocol})", IpAddr::from(frontend.address), frontend.port),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Shared names: thousands of objects repeat the same namespaces, port names and zones.
+
+use std::{collections::HashSet, hash::Hash, sync::Arc};
+
+/// Below this many values it is not worth looking for unused ones.
+const SMALL: usize = 1024;
+
+/// Gives equal values the same allocation. Values that nobody else holds are forgotten now and then.
+#[derive(Debug)]
+pub(super) struct Interner<T: ?Sized> {
+    values: HashSet<Arc<T>>,
+    sweep_at: usize,
+}
+
+impl<T: ?Sized> Default for Interner<T> {
+    fn default() -> Self {
+        Self { values: HashSet::new(), sweep_at: SMALL }
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Interner<T> {
+    /// The shared form of `value`.
+    pub(super) fn intern<'a>(&mut self, value: &'a T) -> Arc<T>
+    where
+        Arc<T>: From<&'a T>,
+    {
+        if let Some(shared) = self.values.get(value) {
+            return shared.clone();
+        }
+        if self.values.len() >= self.sweep_at {
+            self.values.retain(|shared| Arc::strong_count(shared) > 1);
+            self.sweep_at = SMALL.max(2 * self.values.len());
+        }
+        let shared = Arc::<T>::from(value);
+        self.values.insert(shared.clone());
+        shared
+    }
+}
+
+/// What parsing shares between objects.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Namespaces, names, port names, zones.
+    pub(super) texts: Interner<str>,
+    /// Sets of zones.
+    pub(super) zone_sets: Interner<[Arc<str>]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_share_one_allocation_and_unused_ones_are_forgotten() {
+        let mut texts = Interner::<str>::default();
+        let kept = texts.intern("kept");
+        for number in 0..10 * SMALL {
+            texts.intern(&number.to_string());
+        }
+        assert!(Arc::ptr_eq(&kept, &texts.intern("kept")));
+        assert!(texts.values.len() <= SMALL + 1);
+    }
+}

@@ -1,0 +1,88 @@
+//! ServiceCIDRs, and the ClusterIPs that are in none of them (S20).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::IpNet;
+
+use super::faults::Faults;
+use crate::{addr::parse_cidr, objects::ServiceCidr};
+
+/// `::ffff:0:0`, where IPv4 lies in the one address space of the maps.
+const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
+
+/// What one ServiceCIDR object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cidrs {
+    pub(super) nets: Vec<IpNet>,
+    pub(super) faults: Faults,
+}
+
+/// Every ServiceCIDR, and what lies outside.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    cidrs: BTreeMap<String, Cidrs>,
+    outside: BTreeSet<IpAddr>,
+}
+
+/// Reads a ServiceCIDR.
+pub(super) fn parse_service_cidr(object: &ServiceCidr) -> Cidrs {
+    let mut faults = Faults::default();
+    let mut nets = Vec::new();
+    for (index, text) in object.spec.cidrs.iter().flatten().enumerate() {
+        let field = format!("spec.cidrs[{index}]");
+        match faults.check(&field, parse_cidr(text)) {
+            Some(net) if covers_loopback(&net) => {
+                faults.add(field, format_args!("{net} covers this host's own addresses; skipped"));
+            }
+            net => nets.extend(net),
+        }
+    }
+    Cidrs { nets, faults }
+}
+
+impl Networks {
+    /// Replaces what the object `name` says; `cluster_ips` are every Service's. Whether anything changed.
+    pub(super) fn set_cidrs(
+        &mut self,
+        name: &str,
+        cidrs: Option<Cidrs>,
+        cluster_ips: impl Iterator<Item = IpAddr>,
+    ) -> bool {
+        if self.cidrs.get(name) == cidrs.as_ref() {
+            return false;
+        }
+        match cidrs {
+            Some(cidrs) => self.cidrs.insert(name.to_owned(), cidrs),
+            None => self.cidrs.remove(name),
+        };
+        self.outside = cluster_ips.filter(|address| !self.covers(*address)).collect();
+        true
+    }
+
+    /// Notes that `address` is or is not some Service's ClusterIP. Whether anything changed.
+    pub(super) fn set_cluster_ip(&mut self, address: IpAddr, is_claimed: bool) -> bool {
+        if is_claimed && !self.covers(address) { self.outside.insert(address) } else { self.outside.remove(&address) }
+    }
+
+    /// Prefixes in which an address is a Service or nothing.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        let hosts = self.outside.iter().map(|address| IpNet::from(*address));
+        self.cidrs.values().flat_map(|cidrs| cidrs.nets.iter().copied()).chain(hosts)
+    }
+
+    /// Names of the objects, and what is wrong with them.
+    pub(super) fn faults(&self) -> impl Iterator<Item = (&str, &Faults)> {
+        self.cidrs.iter().map(|(name, cidrs)| (name.as_str(), &cidrs.faults))
+    }
+
+    fn covers(&self, address: IpAddr) -> bool {
+        self.cidrs.values().flat_map(|cidrs| &cidrs.nets).any(|net| net.contains(&address))
+    }
+}
+
+fn covers_loopback(net: &IpNet) -> bool {
+    [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), IpAddr::V6(MAPPED)].iter().any(|own| net.contains(own))
+}

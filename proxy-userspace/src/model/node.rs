@@ -1,0 +1,56 @@
+//! This node: its zone (S15) and which of its addresses serve node ports (S19).
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use super::{
+    config::{LocalAddresses, NodePortAddresses},
+    faults::Faults,
+    names::Names,
+};
+use crate::{addr::parse_address, objects::Node};
+
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// What the Node object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NodeState {
+    pub(super) zone: Option<Arc<str>>,
+    /// Its internal and external addresses.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    pub(super) faults: Faults,
+}
+
+/// Reads this node's object.
+pub(super) fn parse_node(node: &Node, names: &mut Names) -> NodeState {
+    let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE_LABEL));
+    let mut faults = Faults::default();
+    let given = node.status.addresses.iter().flatten().enumerate();
+    let given = given.filter(|(_, given)| matches!(given.r#type.as_str(), "InternalIP" | "ExternalIP"));
+    let addresses = given.filter_map(|(index, given)| {
+        faults.check(format_args!("status.addresses[{index}].address"), parse_address(&given.address))
+    });
+    let addresses = addresses.collect();
+    NodeState { zone: zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone)), addresses, faults }
+}
+
+impl NodeState {
+    /// The addresses that serve node ports to everybody. Loopback addresses serve them too, but to this node
+    /// only, and are not among these.
+    pub(super) fn nodeport_addresses<'a>(
+        &'a self,
+        chosen: &'a NodePortAddresses,
+        local: &'a LocalAddresses,
+    ) -> impl Iterator<Item = IpAddr> + 'a {
+        let primary = if self.addresses.is_empty() { &local.primary } else { &self.addresses };
+        let is_chosen = move |address: &IpAddr| match chosen {
+            NodePortAddresses::Primary => primary.contains(address),
+            NodePortAddresses::Cidrs(cidrs) => cidrs.iter().any(|cidr| cidr.contains(address)),
+        };
+        local
+            .all
+            .iter()
+            .copied()
+            .filter(is_chosen)
+            .filter(|address| !address.is_loopback() && !address.is_unspecified())
+    }
+}

@@ -1,0 +1,108 @@
+//! Ports of Services and of EndpointSlices (S4, S5, S10, S11).
+
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
+
+use proxy_common::Protocol;
+
+use super::{faults::Faults, names::Names};
+use crate::objects::{EndpointPort, ServicePort as ApiPort, ServiceSpec as ApiSpec};
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServicePort {
+    /// Its name; empty if unnamed.
+    pub(super) name: Arc<str>,
+    pub(super) protocol: Protocol,
+    pub(super) port: u16,
+    /// Its number on the node's own addresses, if it is served there.
+    pub(super) node_port: Option<u16>,
+    /// Where it stands in the object's list.
+    pub(super) index: usize,
+}
+
+/// A port of an EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SlicePort {
+    /// Its name; empty if unnamed.
+    pub(super) name: Arc<str>,
+    pub(super) protocol: Protocol,
+    pub(super) port: u16,
+}
+
+/// Reads a Service's ports. What can't be told apart from an earlier port is skipped.
+pub(super) fn parse_service_ports(
+    spec: &ApiSpec,
+    with_node_ports: bool,
+    names: &mut Names,
+    faults: &mut Faults,
+) -> Vec<ServicePort> {
+    let mut by_name = BTreeMap::new();
+    let mut by_port = BTreeMap::new();
+    let mut by_node_port = BTreeMap::new();
+    let mut ports = Vec::new();
+    for (index, api) in spec.ports.iter().flatten().enumerate() {
+        let field = format!("spec.ports[{index}]");
+        let Some(mut port) = parse_service_port(api, index, names, faults) else { continue };
+        let first = *by_name.entry((port.name.clone(), port.protocol)).or_insert(index);
+        if first != index {
+            faults.add(format!("{field}.name"), format_args!("spec.ports[{first}] has this name; skipped"));
+            continue;
+        }
+        let first = *by_port.entry((port.port, port.protocol)).or_insert(index);
+        if first != index {
+            faults.add(format!("{field}.port"), format_args!("spec.ports[{first}] has this port; skipped"));
+            continue;
+        }
+        if !with_node_ports {
+            port.node_port = None;
+        }
+        if let Some(number) = port.node_port {
+            let first = *by_node_port.entry((number, port.protocol)).or_insert(index);
+            if first != index {
+                faults.add(format!("{field}.nodePort"), format_args!("spec.ports[{first}] has this port; skipped"));
+                port.node_port = None;
+            }
+        }
+        ports.push(port);
+    }
+    ports
+}
+
+/// Reads a slice's ports; one without a number is for others (S5).
+pub(super) fn parse_slice_ports(ports: &[EndpointPort], names: &mut Names, faults: &mut Faults) -> Box<[SlicePort]> {
+    let parse = |(index, api): (usize, &EndpointPort)| {
+        let port = parse_number(api.port?, format_args!("ports[{index}].port"), faults)?;
+        let protocol = parse_protocol(api.protocol.as_deref(), format_args!("ports[{index}].protocol"), faults)?;
+        Some(SlicePort { name: names.texts.intern(api.name.as_deref().unwrap_or_default()), protocol, port })
+    };
+    ports.iter().enumerate().filter_map(parse).collect()
+}
+
+fn parse_service_port(api: &ApiPort, index: usize, names: &mut Names, faults: &mut Faults) -> Option<ServicePort> {
+    let protocol = parse_protocol(api.protocol.as_deref(), format_args!("spec.ports[{index}].protocol"), faults)?;
+    let port = parse_number(api.port, format_args!("spec.ports[{index}].port"), faults)?;
+    let node_port = api.node_port.filter(|port| *port != 0);
+    let node_port = node_port.and_then(|port| parse_number(port, format_args!("spec.ports[{index}].nodePort"), faults));
+    let name = names.texts.intern(api.name.as_deref().unwrap_or_default());
+    Some(ServicePort { name, protocol, port, node_port, index })
+}
+
+fn parse_number(port: i32, field: impl Display, faults: &mut Faults) -> Option<u16> {
+    let number = u16::try_from(port).ok().filter(|port| *port != 0);
+    if number.is_none() {
+        faults.add(field, format_args!("{port} is not in 1..=65535; skipped"));
+    }
+    number
+}
+
+fn parse_protocol(protocol: Option<&str>, field: impl Display, faults: &mut Faults) -> Option<Protocol> {
+    match protocol.unwrap_or_default() {
+        "" | "TCP" => Some(Protocol::Tcp),
+        "UDP" => Some(Protocol::Udp),
+        "SCTP" => Some(Protocol::Sctp),
+        other => {
+            faults.add(field, format_args!("unknown protocol {other:?}; skipped"));
+            None
+        }
+    }
+}

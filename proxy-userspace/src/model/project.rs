@@ -1,0 +1,163 @@
+//! From what the model remembers to the touched part of the table, and to the notices about it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use ipnet::IpNet;
+use proxy_common::{Frontend, List};
+
+use super::{
+    Model, ServiceState, Touched, endpoints::Slice, faults::Faults, frontends::frontends, service::ServiceSpec,
+};
+use crate::{
+    notice::Notice,
+    table::{FrontendEntry, NetworkKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
+    topology::{Candidate, Lists},
+    watch::{Kind, ObjectRef},
+};
+
+/// The wanted state of what was touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Projection {
+    /// The touched Services that have something to serve; all networks, if those were touched.
+    pub table: Table,
+    /// Everything that is wrong with the touched objects. An object with nothing wrong has an empty set, so
+    /// that what was said about it before is forgotten.
+    pub notices: BTreeMap<ObjectRef, BTreeSet<Notice>>,
+}
+
+impl Model {
+    /// Works out what `touched` should be. Costs what it covers.
+    pub fn project(&self, touched: &Touched) -> Projection {
+        let mut projection = Projection::default();
+        for object in &touched.objects {
+            projection.notices.entry(object.clone()).or_default();
+        }
+        for name in &touched.services {
+            if let Some(state) = self.services.get(name) {
+                self.project_service(name, state, &mut projection);
+            }
+        }
+        if touched.networks {
+            self.project_networks(&mut projection);
+        }
+        projection
+    }
+
+    fn project_service(&self, name: &ServiceName, state: &ServiceState, projection: &mut Projection) {
+        let mut faults = state.faults.clone();
+        if let Some(spec) = &state.spec {
+            let table = self.service_table(name, state, spec, &mut faults);
+            if table != ServiceTable::default() {
+                projection.table.services.insert(name.clone(), table);
+            }
+        }
+        projection.note(Kind::Service, &name.namespace, &name.name, &faults);
+        for (slice_name, slice) in &state.slices {
+            projection.note(Kind::EndpointSlice, &name.namespace, slice_name, &self.slice_faults(slice));
+        }
+    }
+
+    /// What `name` gets of what its spec asks for.
+    fn service_table(
+        &self,
+        name: &ServiceName,
+        state: &ServiceState,
+        spec: &ServiceSpec,
+        faults: &mut Faults,
+    ) -> ServiceTable {
+        let mut table = ServiceTable::default();
+        let rival = |claim: &Frontend| self.claims.holder(claim).filter(|holder| *holder != name);
+        for (frontend, origin) in frontends(spec) {
+            if let Some(rival) = rival(&frontend) {
+                let what = origin.describe(&frontend);
+                faults.add(origin.field(), format_args!("{what} is served by {rival}, which comes first; skipped"));
+            } else {
+                table.frontends.insert(frontend, origin.entry(spec));
+            }
+        }
+        for address in &spec.cluster_ips {
+            if let Some(rival) = rival(&Frontend::owner((*address).into())) {
+                faults.add("spec.clusterIPs", format_args!("{address} belongs to {rival}, which comes first"));
+            } else {
+                table.owned.insert(*address);
+            }
+        }
+        table.ports = self.port_entries(state, spec.affinity_timeout, &table.frontends);
+        table
+    }
+
+    /// The ports that `frontends` need, each with the lists that they need.
+    fn port_entries(
+        &self,
+        state: &ServiceState,
+        affinity_timeout: u32,
+        frontends: &BTreeMap<Frontend, FrontendEntry>,
+    ) -> BTreeMap<PortKey, PortEntry> {
+        let mut needed: BTreeMap<&PortKey, BTreeSet<List>> = BTreeMap::new();
+        for entry in frontends.values() {
+            needed.entry(&entry.port).or_default().extend([entry.internal, entry.external]);
+        }
+        let zone = self.node.zone.as_deref();
+        let entry = |(port, needed): (&PortKey, BTreeSet<List>)| {
+            let all = Lists::new(self.candidates(state, port), zone);
+            let usable = all.usable();
+            let list = |list| match list {
+                List::Cluster => (list, all.cluster.clone()),
+                List::Local => (list, all.local.clone()),
+            };
+            (port.clone(), PortEntry { affinity_timeout, usable, lists: needed.into_iter().map(list).collect() })
+        };
+        needed.into_iter().map(entry).collect()
+    }
+
+    /// The endpoints that join `port` (S4), but no ClusterIPs (S7).
+    fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
+        let mut candidates = Vec::new();
+        for slice in state.slices.iter().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {
+            for joined in slice.ports.iter().filter(|own| own.name == port.name && own.protocol == port.protocol) {
+                let allowed = slice.endpoints.iter().filter(|endpoint| !self.claims.is_cluster_ip(endpoint.address));
+                candidates.extend(allowed.map(|endpoint| Candidate {
+                    address: SocketAddr::new(endpoint.address, joined.port),
+                    conditions: endpoint.conditions,
+                    local: endpoint.local,
+                    node_hint: endpoint.node_hint,
+                    zones: endpoint.zones.as_deref().unwrap_or_default(),
+                }));
+            }
+        }
+        candidates
+    }
+
+    fn slice_faults(&self, slice: &Slice) -> Faults {
+        let mut faults = slice.faults.clone();
+        for endpoint in slice.endpoints.iter().filter(|endpoint| self.claims.is_cluster_ip(endpoint.address)) {
+            let field = format_args!("endpoints[{}].addresses[0]", endpoint.index).to_string();
+            faults.add(field, format_args!("{} is a Service's ClusterIP; skipped", endpoint.address));
+        }
+        faults
+    }
+
+    fn project_networks(&self, projection: &mut Projection) {
+        let networks = &mut projection.table.networks;
+        networks.extend(self.networks.prefixes().map(|net| (net, NetworkKind::ServiceCidr)));
+        let own = self.node.nodeport_addresses(&self.config.nodeport_addresses, &self.local);
+        networks.extend(own.map(|address| (IpNet::from(address), NetworkKind::Node)));
+        let loopback = [IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)), IpAddr::V6(Ipv6Addr::LOCALHOST).into()];
+        networks.extend(loopback.map(|net| (net, NetworkKind::Loopback)));
+        projection.note(Kind::Node, "", &self.config.node_name, &self.node.faults);
+        for (name, faults) in self.networks.faults() {
+            projection.note(Kind::ServiceCidr, "", name, faults);
+        }
+    }
+}
+
+impl Projection {
+    fn note(&mut self, kind: Kind, namespace: &str, name: &str, faults: &Faults) {
+        let object = ObjectRef { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+        let notices = faults.notices(&object);
+        self.notices.insert(object, notices);
+    }
+}

@@ -1,0 +1,202 @@
+//! A Service as the model keeps it: parsed once, defaults filled in, faults noted (S1, S2, S6, S14, S18, S24).
+
+use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use proxy_common::List;
+
+use super::{
+    faults::Faults,
+    names::Names,
+    ports::{ServicePort, parse_service_ports},
+};
+use crate::{
+    addr::{frontend_fault, parse_address},
+    objects::{Service, ServiceSpec as ApiSpec},
+    table::Family,
+};
+
+const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
+const AFFINITY_DEFAULT: u32 = 10_800;
+const AFFINITY_MAX: u32 = 86_400;
+
+/// What is wanted of a Service that is served at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceSpec {
+    /// When it was created, in seconds since 1970; no time counts as the oldest.
+    pub(super) created: Option<i64>,
+    /// The families it is served in.
+    pub(super) families: BTreeSet<Family>,
+    /// At most one of each family, each of one of `families`.
+    pub(super) cluster_ips: Vec<IpAddr>,
+    /// Likewise of `families`.
+    pub(super) external_ips: Vec<IpAddr>,
+    /// Likewise of `families`.
+    pub(super) load_balancer_ips: Vec<IpAddr>,
+    /// Its ports, unique by name and protocol, and by number and protocol.
+    pub(super) ports: Vec<ServicePort>,
+    /// The list for its ClusterIPs.
+    pub(super) internal: List,
+    /// The list that its external frontends give to packets from outside.
+    pub(super) external: List,
+    /// Session affinity in seconds; 0 is none.
+    pub(super) affinity_timeout: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    ClusterIp,
+    NodePort,
+    LoadBalancer,
+}
+
+/// Reads `service`; `None` if it is not to be served (S1).
+pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut Faults) -> Option<ServiceSpec> {
+    let spec = &service.spec;
+    if !is_served(&service.metadata, spec) {
+        return None;
+    }
+    let kind = parse_type(spec, faults);
+    let (families, cluster_ips) = parse_cluster_ips(spec, faults);
+    let external_ips = parse_external_ips(spec, &families, faults);
+    let load_balancer_ips =
+        if kind == Type::LoadBalancer { parse_ingress(service, &families, faults) } else { Vec::new() };
+    let external = parse_policy(spec.external_traffic_policy.as_deref(), "spec.externalTrafficPolicy", faults);
+    let external_counts = kind != Type::ClusterIp || !external_ips.is_empty();
+    Some(ServiceSpec {
+        created: service.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
+        families,
+        cluster_ips,
+        external_ips,
+        load_balancer_ips,
+        ports: parse_service_ports(spec, kind != Type::ClusterIp, names, faults),
+        internal: parse_policy(spec.internal_traffic_policy.as_deref(), "spec.internalTrafficPolicy", faults),
+        external: if external_counts { external } else { List::Cluster },
+        affinity_timeout: parse_affinity(spec, faults),
+    })
+}
+
+fn is_served(metadata: &ObjectMeta, spec: &ApiSpec) -> bool {
+    let delegated = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PROXY_NAME_LABEL));
+    let cluster_ip = spec.cluster_ip.as_deref().unwrap_or_default().trim();
+    !delegated && spec.r#type.as_deref() != Some("ExternalName") && !cluster_ip.is_empty() && cluster_ip != "None"
+}
+
+fn parse_type(spec: &ApiSpec, faults: &mut Faults) -> Type {
+    match spec.r#type.as_deref().unwrap_or_default() {
+        "" | "ClusterIP" => Type::ClusterIp,
+        "NodePort" => Type::NodePort,
+        "LoadBalancer" => Type::LoadBalancer,
+        other => {
+            faults.add("spec.type", format_args!("unknown type {other:?}; served as ClusterIP"));
+            Type::ClusterIp
+        }
+    }
+}
+
+/// The families that have a ClusterIP, and those ClusterIPs that can be read (S2).
+fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, Vec<IpAddr>) {
+    let first = spec.cluster_ip.clone().unwrap_or_default();
+    let given = spec.ip_families.as_deref().unwrap_or_default();
+    if given.is_empty() {
+        let address = parse_frontend_address(&first, "spec.clusterIP", faults);
+        return (address.map(Family::of).into_iter().collect(), address.into_iter().collect());
+    }
+    let all = spec.cluster_ips.clone().filter(|all| !all.is_empty()).unwrap_or_else(|| vec![first]);
+    let (mut families, mut addresses) = (BTreeSet::new(), Vec::new());
+    for (index, (family, text)) in given.iter().zip(&all).enumerate() {
+        let family = match family.as_str() {
+            "IPv4" => Family::Ipv4,
+            "IPv6" => Family::Ipv6,
+            other => {
+                faults.add(format_args!("spec.ipFamilies[{index}]"), format_args!("unknown family {other:?}; skipped"));
+                continue;
+            }
+        };
+        if !families.insert(family) {
+            faults.add(format_args!("spec.ipFamilies[{index}]"), "the family is given twice; skipped");
+            continue;
+        }
+        let field = format!("spec.clusterIPs[{index}]");
+        match parse_frontend_address(text, &field, faults) {
+            Some(address) if Family::of(address) == family => addresses.push(address),
+            Some(address) => {
+                faults.add(field, format_args!("{address} is not of the family in spec.ipFamilies; skipped"));
+            }
+            None => {}
+        }
+    }
+    (families, addresses)
+}
+
+fn parse_external_ips(spec: &ApiSpec, families: &BTreeSet<Family>, faults: &mut Faults) -> Vec<IpAddr> {
+    let texts = spec.external_ips.iter().flatten().enumerate();
+    texts
+        .filter_map(|(index, text)| parse_external(text, &format!("spec.externalIPs[{index}]"), families, faults))
+        .collect()
+}
+
+/// The load balancer's addresses that this node serves (S18).
+fn parse_ingress(service: &Service, families: &BTreeSet<Family>, faults: &mut Faults) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for (index, ingress) in service.status.load_balancer.ingress.iter().flatten().enumerate() {
+        let field = format!("status.loadBalancer.ingress[{index}]");
+        let Some(ip) = ingress.ip.as_deref().filter(|ip| !ip.is_empty()) else { continue };
+        match ingress.ip_mode.as_deref().unwrap_or_default() {
+            "" | "VIP" => addresses.extend(parse_external(ip, &format!("{field}.ip"), families, faults)),
+            "Proxy" => {}
+            other => faults.add(format!("{field}.ipMode"), format_args!("unknown mode {other:?}; skipped")),
+        }
+    }
+    addresses
+}
+
+/// An address outside the cluster; it must be of a family that the Service is served in.
+fn parse_external(text: &str, field: &str, families: &BTreeSet<Family>, faults: &mut Faults) -> Option<IpAddr> {
+    let address = parse_frontend_address(text, field, faults)?;
+    if families.contains(&Family::of(address)) {
+        return Some(address);
+    }
+    faults.add(field, format_args!("the Service has no ClusterIP of the family of {address}; skipped"));
+    None
+}
+
+fn parse_frontend_address(text: &str, field: impl Display, faults: &mut Faults) -> Option<IpAddr> {
+    let address = faults.check(&field, parse_address(text))?;
+    match frontend_fault(address) {
+        Some(reason) => {
+            faults.add(field, format_args!("{address} is {reason}; skipped"));
+            None
+        }
+        None => Some(address),
+    }
+}
+
+fn parse_policy(policy: Option<&str>, field: &str, faults: &mut Faults) -> List {
+    match policy.unwrap_or_default() {
+        "" | "Cluster" => List::Cluster,
+        "Local" => List::Local,
+        other => {
+            faults.add(field, format_args!("unknown policy {other:?}; taken as Cluster"));
+            List::Cluster
+        }
+    }
+}
+
+fn parse_affinity(spec: &ApiSpec, faults: &mut Faults) -> u32 {
+    match spec.session_affinity.as_deref().unwrap_or_default() {
+        "" | "None" => return 0,
+        "ClientIP" => {}
+        other => {
+            faults.add("spec.sessionAffinity", format_args!("unknown affinity {other:?}; taken as None"));
+            return 0;
+        }
+    }
+    let config = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref());
+    let Some(seconds) = config.and_then(|config| config.timeout_seconds) else { return AFFINITY_DEFAULT };
+    u32::try_from(seconds).ok().filter(|seconds| (1..=AFFINITY_MAX).contains(seconds)).unwrap_or_else(|| {
+        let reason = format_args!("{seconds} is not in 1..={AFFINITY_MAX}; taken as {AFFINITY_DEFAULT}");
+        faults.add("spec.sessionAffinityConfig.clientIP.timeoutSeconds", reason);
+        AFFINITY_DEFAULT
+    })
+}
