@@ -1,0 +1,59 @@
+//! Connections to the API server from a kubeconfig or the pod's service account. Retries and limits are the link's.
+
+use std::time::Duration;
+
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use kube::{
+    Client, Config,
+    client::{Body, ConfigExt},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tower::{BoxError, Layer, ServiceExt, util::option_layer};
+
+use super::{KubeConfig, KubeError};
+
+/// Chooses the one cryptography provider that is compiled in, unless the process has chosen already.
+pub(super) fn install_crypto() {
+    // It fails only if one is installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Reads the credentials afresh and makes a client. Nothing is sent.
+pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
+    let mut config = read(settings).await?;
+    if let Some(url) = &settings.api_server {
+        let parsed = url.parse().ok().filter(|url: &http::Uri| url.scheme().is_some() && url.host().is_some());
+        config.cluster_url = parsed.ok_or_else(|| KubeError::Url { url: url.clone() })?;
+    }
+    build(&config, settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
+}
+
+async fn read(settings: &KubeConfig) -> Result<Config, KubeError> {
+    let Some(path) = &settings.kubeconfig else {
+        return Config::incluster().map_err(KubeError::InCluster);
+    };
+    let failed = |source| KubeError::Kubeconfig { path: path.clone(), source };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+}
+
+/// kube's own builder would log every failed request as an error, retry by itself, and leave dead connections open.
+fn build(config: &Config, connect: Duration) -> Result<Client, kube::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(connect));
+    // A peer that vanished without a word is found out in 15 + 3 × 5 s, also where only a watch is open.
+    connector.set_keepalive(Some(Duration::from_secs(15)));
+    connector.set_keepalive_interval(Some(Duration::from_secs(5)));
+    connector.set_keepalive_retries(Some(3));
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let connections = HttpClient::builder(TokioExecutor::new()).build::<_, Body>(connector).map_err(BoxError::from);
+    let service = config.extra_headers_layer()?.layer(connections);
+    let service = option_layer(config.auth_layer()?).layer(service);
+    let service = config.base_uri_layer().layer(service);
+    Ok(Client::new(service, config.default_namespace.clone()))
+}

@@ -1,0 +1,272 @@
+//! Following one kind: kube's watcher lists and watches; here its events become the source's, and its errors pauses.
+//! It must not know of connections.
+
+use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api, Resource,
+    runtime::watcher::{self, Config, watcher},
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tracing::{debug, error, info, warn};
+
+use super::{
+    backoff::BackOff,
+    known::{Known, Seen},
+    link::{Link, chain},
+    partial::Partial,
+};
+use crate::watch::{Event, Kind, Object};
+
+/// One kind to follow.
+pub(super) struct Follow {
+    pub(super) kind: Kind,
+    /// Label selector; empty selects all.
+    pub(super) labels: String,
+    /// Field selector; empty selects all.
+    pub(super) fields: String,
+    pub(super) link: Arc<Link>,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+/// The receiver of events is gone.
+#[derive(Debug)]
+struct Gone;
+
+/// How to go on after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    /// Let the watcher try again.
+    Retry,
+    /// List again from the beginning.
+    Relist,
+    /// The API server does not have or show the resource.
+    Absent,
+}
+
+impl Follow {
+    /// Follows until the receiver is gone. `wrap` makes an object of the kind.
+    pub(super) async fn run<K>(self, wrap: fn(K) -> Object)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let api = Api::<Partial<K>>::all(self.link.client(self.kind));
+        let timing = self.link.timing();
+        let mut progress = Progress {
+            known: Known::new(self.kind),
+            backoff: BackOff::new(timing.first_retry, timing.longest_retry),
+            plural: K::plural(&()).into_owned(),
+            listed: false,
+            refused: None,
+            working_since: None,
+            follow: self,
+        };
+        while progress.stream(api.clone(), wrap).await.is_ok() {}
+    }
+}
+
+/// What following one kind has come to.
+struct Progress {
+    follow: Follow,
+    known: Known,
+    backoff: BackOff,
+    plural: String,
+    /// Whether `Listed` has been reported.
+    listed: bool,
+    /// The code of the refusal that has been logged.
+    refused: Option<u16>,
+    /// Since when the watcher has had no error.
+    working_since: Option<Instant>,
+}
+
+impl Progress {
+    /// Takes one watcher's events until everything must be listed again.
+    async fn stream<K>(&mut self, api: Api<Partial<K>>, wrap: fn(K) -> Object) -> Result<(), Gone>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let mut stream = pin!(watcher(api, self.watcher_config()));
+        while let Some(event) = stream.next().await {
+            let remedy = match event {
+                Ok(event) => {
+                    self.take(event, wrap).await?;
+                    continue;
+                }
+                Err(error) => self.judge(&error),
+            };
+            if remedy == Remedy::Absent {
+                self.report_nothing().await?;
+                sleep(jittered(self.follow.link.timing().absent)).await;
+            } else {
+                sleep(self.pause()).await;
+                self.follow.link.wait_as_asked().await;
+            }
+            if remedy != Remedy::Retry {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn watcher_config(&self) -> Config {
+        let seconds = jittered(self.follow.link.timing().watch).as_secs().max(1);
+        let mut config = Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX));
+        if !self.follow.labels.is_empty() {
+            config = config.labels(&self.follow.labels);
+        }
+        if !self.follow.fields.is_empty() {
+            config = config.fields(&self.follow.fields);
+        }
+        config
+    }
+
+    async fn take<K: Resource>(
+        &mut self,
+        event: watcher::Event<Partial<K>>,
+        wrap: fn(K) -> Object,
+    ) -> Result<(), Gone> {
+        match event {
+            watcher::Event::Init => self.known.begin_list(),
+            watcher::Event::InitApply(object) => {
+                self.known.listed(seen(&object.metadata));
+                self.apply(object, wrap).await?;
+            }
+            watcher::Event::InitDone => self.end_list().await?,
+            watcher::Event::Apply(object) => {
+                if self.known.changed(seen(&object.metadata)) {
+                    self.apply(object, wrap).await?;
+                }
+            }
+            watcher::Event::Delete(object) => {
+                if let Some(gone) = self.known.deleted(seen(&object.metadata)) {
+                    self.send(Event::Deleted(gone)).await?;
+                }
+            }
+        }
+        self.working_since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Reports an object. One that can't be read leaves its last good content in force.
+    async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
+        let kind = self.follow.kind;
+        let metadata = &object.metadata;
+        let (namespace, name) =
+            (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+        match object.into_object() {
+            Ok(object) => {
+                self.known.note_unreadable(&namespace, &name, false);
+                self.send(Event::Applied(Box::new(wrap(object)))).await
+            }
+            Err(reason) => {
+                if self.known.note_unreadable(&namespace, &name, true) {
+                    warn!(%kind, namespace, name, reason, "skipped an object that can't be read");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn end_list(&mut self) -> Result<(), Gone> {
+        for gone in self.known.end_list() {
+            self.send(Event::Deleted(gone)).await?;
+        }
+        if self.refused.take().is_some() {
+            info!(resource = self.plural, "the API server shows the resource now");
+        }
+        self.listed = true;
+        self.send(Event::Listed(self.follow.kind)).await
+    }
+
+    /// Counts a resource that can't be seen as empty, unless it has been seen before.
+    async fn report_nothing(&mut self) -> Result<(), Gone> {
+        if self.listed {
+            return Ok(());
+        }
+        self.listed = true;
+        self.send(Event::Listed(self.follow.kind)).await
+    }
+
+    async fn send(&self, event: Event) -> Result<(), Gone> {
+        self.follow.events.send(event).await.map_err(|_| Gone)
+    }
+
+    fn pause(&mut self) -> Duration {
+        let settled = self.follow.link.timing().settled;
+        if self.working_since.take().is_some_and(|since| since.elapsed() >= settled) {
+            self.backoff.reset();
+        }
+        self.backoff.next()
+    }
+
+    fn judge(&mut self, error: &watcher::Error) -> Remedy {
+        debug!(resource = self.plural, error = chain(error), "list or watch failed");
+        let (status, verb) = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) => (status, "list"),
+            watcher::Error::WatchStartFailed(kube::Error::Api(status)) => (status, "watch"),
+            _ => return Remedy::Retry,
+        };
+        match status.code {
+            403 | 404 => self.refuse(status.code, verb, &status.message),
+            // The watcher would ask for the same version again and again.
+            400 | 410 | 422 | 504 if verb == "watch" => Remedy::Relist,
+            _ => Remedy::Retry,
+        }
+    }
+
+    /// Says once what to mend.
+    fn refuse(&mut self, code: u16, verb: &str, message: &str) -> Remedy {
+        let optional = self.follow.kind == Kind::ServiceCidr;
+        let resource = &self.plural;
+        if self.refused.replace(code) != Some(code) {
+            match (code, optional) {
+                (403, true) => warn!(
+                    verb,
+                    resource,
+                    message,
+                    "the API server forbids ServiceCIDRs: unowned ClusterIPs will not be refused; let the agent's \
+                     ClusterRole allow list and watch on servicecidrs.networking.k8s.io"
+                ),
+                (_, true) => warn!(
+                    verb,
+                    resource,
+                    message,
+                    "the API server has no ServiceCIDRs: unowned ClusterIPs will not be refused; Kubernetes has them \
+                     since 1.33"
+                ),
+                (403, false) => error!(
+                    verb,
+                    resource,
+                    message,
+                    "the API server forbids what the agent needs: let its ClusterRole allow list and watch on the \
+                     resource"
+                ),
+                _ => error!(verb, resource, message, "the API server has no such resource: is this its URL?"),
+            }
+        }
+        match (optional, verb) {
+            (true, _) => Remedy::Absent,
+            (false, "watch") => Remedy::Relist,
+            (false, _) => Remedy::Retry,
+        }
+    }
+}
+
+fn seen(metadata: &ObjectMeta) -> Seen {
+    Seen {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        version: metadata.resource_version.as_ref().and_then(|version| version.parse().ok()),
+    }
+}
+
+/// Between three quarters and the whole, so that nodes that began together drift apart.
+fn jittered(whole: Duration) -> Duration {
+    whole.mul_f64(0.75 + fastrand::f64() / 4.0)
+}

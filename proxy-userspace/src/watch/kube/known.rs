@@ -1,0 +1,164 @@
+//! Which objects of one kind have been reported: their names only. It decides what a list or a watch event means for
+//! them; it must not keep objects.
+
+use std::collections::HashMap;
+
+use crate::watch::{Kind, ObjectRef};
+
+#[derive(Debug)]
+struct Entry {
+    /// The list in which the object was last seen.
+    round: u64,
+    /// Whether its present content could not be read.
+    unreadable: bool,
+}
+
+/// The reported objects of one kind, by namespace and name.
+#[derive(Debug)]
+pub(super) struct Known {
+    kind: Kind,
+    objects: HashMap<(String, String), Entry>,
+    round: u64,
+    /// The newest version seen: a watch's events come in the order of their versions.
+    newest: u64,
+}
+
+/// An object's name and version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// `None` if it is no number, and so can't be compared.
+    pub(super) version: Option<u64>,
+}
+
+impl Known {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, objects: HashMap::new(), round: 0, newest: 0 }
+    }
+
+    /// A list begins. It is the truth, also where its versions are older: the cluster may have been restored.
+    pub(super) fn begin_list(&mut self) {
+        self.round += 1;
+        self.newest = 0;
+    }
+
+    /// The object was listed.
+    pub(super) fn listed(&mut self, seen: Seen) {
+        self.advance(&seen);
+        self.touch(seen);
+    }
+
+    /// The list is complete: the objects that it did not contain, which are forgotten by this.
+    pub(super) fn end_list(&mut self) -> Vec<ObjectRef> {
+        let round = self.round;
+        let gone = self.objects.extract_if(|_, entry| entry.round != round);
+        gone.map(|((namespace, name), _)| ObjectRef { kind: self.kind, namespace, name }).collect()
+    }
+
+    /// The object was added or changed. False if the event is older than what is known, and must be ignored.
+    pub(super) fn changed(&mut self, seen: Seen) -> bool {
+        let current = self.advance(&seen);
+        if current {
+            self.touch(seen);
+        }
+        current
+    }
+
+    /// The object was deleted. `None` if the event is older than what is known, and must be ignored.
+    pub(super) fn deleted(&mut self, seen: Seen) -> Option<ObjectRef> {
+        if !self.advance(&seen) {
+            return None;
+        }
+        let Seen { namespace, name, .. } = seen;
+        let key = (namespace, name);
+        self.objects.remove(&key);
+        Some(ObjectRef { kind: self.kind, namespace: key.0, name: key.1 })
+    }
+
+    /// Notes whether the object's content could be read. True if it could not, for the first time.
+    pub(super) fn note_unreadable(&mut self, namespace: &str, name: &str, unreadable: bool) -> bool {
+        let entry = self.objects.get_mut(&(namespace.to_owned(), name.to_owned()));
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.unreadable, unreadable) && unreadable)
+    }
+
+    /// Moves on to the version, if it is newer.
+    fn advance(&mut self, seen: &Seen) -> bool {
+        let newer = seen.version.is_none_or(|version| version > self.newest);
+        self.newest = self.newest.max(seen.version.unwrap_or_default());
+        newer
+    }
+
+    fn touch(&mut self, seen: Seen) {
+        let entry = self.objects.entry((seen.namespace, seen.name));
+        entry.or_insert(Entry { round: 0, unreadable: false }).round = self.round;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(name: &str, version: u64) -> Seen {
+        Seen { namespace: "shop".to_owned(), name: name.to_owned(), version: Some(version) }
+    }
+
+    fn names(gone: Vec<ObjectRef>) -> Vec<String> {
+        gone.into_iter().map(|object| object.name).collect()
+    }
+
+    fn listed(objects: &[(&str, u64)]) -> Known {
+        let mut known = Known::new(Kind::Service);
+        list(&mut known, objects);
+        known
+    }
+
+    fn list(known: &mut Known, objects: &[(&str, u64)]) -> Vec<String> {
+        known.begin_list();
+        for (name, version) in objects {
+            known.listed(seen(name, *version));
+        }
+        names(known.end_list())
+    }
+
+    #[test]
+    fn s30_a_relist_tells_what_is_gone() {
+        let mut known = listed(&[("a", 2), ("b", 3)]);
+        assert!(known.changed(seen("c", 4)));
+        assert_eq!(list(&mut known, &[("c", 4), ("a", 2)]), ["b"]);
+        assert!(list(&mut known, &[("c", 4), ("a", 2)]).is_empty());
+    }
+
+    #[test]
+    fn s30_a_broken_off_list_deletes_nothing() {
+        let mut known = listed(&[("a", 2), ("b", 3)]);
+        known.begin_list();
+        known.listed(seen("a", 2));
+        assert!(list(&mut known, &[("a", 2), ("b", 3)]).is_empty());
+    }
+
+    #[test]
+    fn s30_events_older_than_what_is_known_are_ignored() {
+        let mut known = listed(&[("a", 5)]);
+        assert!(!known.changed(seen("a", 4)));
+        assert!(!known.changed(seen("deleted-long-ago", 3)));
+        assert_eq!(known.deleted(seen("a", 5)), None);
+        assert!(known.deleted(seen("a", 6)).is_some());
+        assert!(known.changed(seen("a", 7)));
+    }
+
+    #[test]
+    fn s30_a_list_is_believed_although_older() {
+        let mut known = listed(&[("a", 50)]);
+        assert_eq!(list(&mut known, &[("b", 7)]), ["a"]);
+        assert!(known.changed(seen("b", 8)));
+    }
+
+    #[test]
+    fn s6_unreadable_content_is_told_once_until_it_has_been_readable() {
+        let mut known = listed(&[("a", 1)]);
+        let told: Vec<_> =
+            [true, true, false, true].map(|unreadable| known.note_unreadable("shop", "a", unreadable)).into();
+        assert_eq!(told, [true, false, false, true]);
+    }
+}

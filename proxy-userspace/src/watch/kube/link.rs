@@ -1,0 +1,235 @@
+//! The one link to the API server that all kinds share: time limits, renewed credentials, the server's wish to be left
+//! alone, and one line in the log when it goes away and one when it is back. It must not know of objects.
+
+use std::{
+    collections::BTreeSet,
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::stream;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use kube::{Client, client::Body};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tower::{BoxError, service_fn};
+use tracing::{info, warn};
+
+use super::{KubeConfig, KubeError, Timing, backoff::BackOff, client::client};
+use crate::watch::Kind;
+
+/// The body of an answer.
+type Answer = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Shared by all kinds.
+pub(super) struct Link {
+    settings: KubeConfig,
+    current: RwLock<(u64, Client)>,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    /// The kinds whose last request failed.
+    failing: BTreeSet<Kind>,
+    since: Option<Instant>,
+    /// The server asked for no request before this.
+    not_before: Option<Instant>,
+    /// The last trouble with the credentials, so that it is told once.
+    credentials: Option<String>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(super) async fn new(settings: KubeConfig) -> Result<Self, KubeError> {
+        let current = RwLock::new((0, client(&settings).await?));
+        Ok(Self { settings, current, health: Mutex::default() })
+    }
+
+    pub(super) fn timing(&self) -> Timing {
+        self.settings.timing
+    }
+
+    /// A client for one kind's requests, all of which go over this link.
+    pub(super) fn client(self: &Arc<Self>, kind: Kind) -> Client {
+        let link = Arc::clone(self);
+        let Timing { first_retry, longest_retry, .. } = self.timing();
+        let pace = Arc::new(Mutex::new(Pace { last: None, backoff: BackOff::new(first_retry, longest_retry) }));
+        let service = service_fn(move |request: Request<Body>| {
+            let (link, pace) = (Arc::clone(&link), Arc::clone(&pace));
+            async move {
+                let watch = is_watch(&request);
+                if watch {
+                    let pause = lock(&pace).pause(link.timing().settled);
+                    sleep(pause).await;
+                }
+                link.send(kind, request, watch).await
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Waits as long as the server has asked for.
+    pub(super) async fn wait_as_asked(&self) {
+        let not_before = lock(&self.health).not_before;
+        if let Some(instant) = not_before {
+            sleep_until(instant).await;
+        }
+    }
+
+    async fn send(&self, kind: Kind, request: Request<Body>, watch: bool) -> Result<Response<Answer>, BoxError> {
+        let (generation, client) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let limit = self.timing().answer;
+        let end = watch.then(|| Instant::now() + watch_length(&request) + self.timing().watch_grace);
+        let response = match timeout(limit, client.send(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.lost(kind, generation, Box::new(error)).await),
+            Err(_) => {
+                let error = format!("no answer within {limit:?}");
+                return Err(self.lost(kind, generation, error.into()).await);
+            }
+        };
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            self.renew(generation).await;
+        }
+        if let Some(wait) = retry_after(&response) {
+            lock(&self.health).not_before = Some(Instant::now() + wait.min(LONGEST_WAIT));
+        }
+        if serves(status) {
+            self.works(kind)
+        } else {
+            self.fails(kind, &format!("it answered {status}"))
+        }
+        Ok(response.map(|body| limited(body, limit, end)))
+    }
+
+    async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
+        self.fails(kind, &chain(&*error));
+        // The address or the certificates may have changed.
+        self.renew(generation).await;
+        error
+    }
+
+    /// Reads the credentials again, once for all requests that failed with those of this generation.
+    async fn renew(&self, generation: u64) {
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).0 != generation {
+            return;
+        }
+        match client(&self.settings).await {
+            Ok(client) => {
+                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+                if current.0 == generation {
+                    *current = (generation + 1, client);
+                }
+                lock(&self.health).credentials = None;
+            }
+            Err(error) => {
+                let error = chain(&error);
+                let mut health = lock(&self.health);
+                if health.credentials.as_ref() != Some(&error) {
+                    warn!(error, "can't renew the API server's credentials; keeping the ones in use");
+                    health.credentials = Some(error);
+                }
+            }
+        }
+    }
+
+    fn fails(&self, kind: Kind, error: &str) {
+        let mut health = lock(&self.health);
+        if health.failing.is_empty() {
+            warn!(error, "the API server can't be reached or does not serve; keeping what is known and retrying");
+            health.since = Some(Instant::now());
+        }
+        health.failing.insert(kind);
+    }
+
+    fn works(&self, kind: Kind) {
+        let mut health = lock(&self.health);
+        if health.failing.remove(&kind) && health.failing.is_empty() {
+            let seconds = health.since.take().map_or(0.0, |since| since.elapsed().as_secs_f64());
+            info!(seconds, "the API server is back");
+        }
+    }
+}
+
+/// The longest time that the server can have us wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Keeps watches that end at once from being begun again at once.
+#[derive(Debug)]
+struct Pace {
+    last: Option<Instant>,
+    backoff: BackOff,
+}
+
+impl Pace {
+    /// The pause before a watch that begins now.
+    fn pause(&mut self, settled: Duration) -> Duration {
+        let now = Instant::now();
+        let short = self.last.is_some_and(|last| now.duration_since(last) < settled);
+        if !short {
+            self.backoff.reset();
+        }
+        let pause = if short { self.backoff.next() } else { Duration::ZERO };
+        self.last = Some(now + pause);
+        pause
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is complete at every point.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn parameter<'a>(request: &'a Request<Body>, name: &str) -> Option<&'a str> {
+    let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+fn is_watch(request: &Request<Body>) -> bool {
+    parameter(request, "watch") == Some("true")
+}
+
+fn watch_length(request: &Request<Body>) -> Duration {
+    Duration::from_secs(parameter(request, "timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Whether an answer with this status shows a server that works and knows us.
+fn serves(status: StatusCode) -> bool {
+    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED
+}
+
+/// A body that fails when its next bytes take longer than `limit`, or that simply ends at `end` if given.
+fn limited(body: Body, limit: Duration, end: Option<Instant>) -> Answer {
+    let frames = stream::try_unfold(body, move |mut body| async move {
+        let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
+            Ok(frame) => frame,
+            Err(_) if end.is_some() => None,
+            Err(_) => return Err(BoxError::from(format!("the answer stopped for {limit:?}"))),
+        };
+        Ok(frame.transpose()?.map(|frame| (frame, body)))
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// An error with all its causes.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
+    // Many errors repeat their cause in their own words.
+    words.dedup_by(|cause, error| error.contains(cause.as_str()));
+    words.join(": ")
+}

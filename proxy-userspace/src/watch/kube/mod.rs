@@ -1,0 +1,134 @@
+//! The API server as a source: Services, EndpointSlices, this node and the ServiceCIDRs, selected by the server.
+//! It never gives up, never forgets what it has reported because the server is away, and keeps only names.
+
+mod backoff;
+mod client;
+mod follow;
+mod known;
+mod link;
+mod partial;
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use kube::config::{InClusterError, KubeconfigError};
+use thiserror::Error;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use self::{follow::Follow, link::Link};
+use super::{Event, Kind, Object, Source};
+
+/// Which API server to follow, and for which node.
+#[derive(Clone, Debug, Default)]
+pub struct KubeConfig {
+    /// Credentials and address; `None` takes the pod's own service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Replaces the server's URL: the agent can't reach the API server through the Service that it serves itself.
+    pub api_server: Option<String>,
+    /// The node whose object is followed.
+    pub node_name: String,
+    /// How long everything may take.
+    pub timing: Timing,
+}
+
+/// Limits and pauses of the conversation with the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The pause before the first retry; it doubles with every further one.
+    pub first_retry: Duration,
+    /// The longest pause between retries.
+    pub longest_retry: Duration,
+    /// A stream that has worked for so long begins again with the first pause.
+    pub settled: Duration,
+    /// How long the server may take to begin an answer, or to send the next bytes of a list.
+    pub answer: Duration,
+    /// How long the server is asked to keep a watch, in whole seconds; a random part of up to a quarter less.
+    pub watch: Duration,
+    /// How much longer than asked a watch may stay open before it is taken for dead.
+    pub watch_grace: Duration,
+    /// When to look again for a resource that the cluster does not have or show.
+    pub absent: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            first_retry: Duration::from_millis(100),
+            longest_retry: Duration::from_secs(30),
+            settled: Duration::from_secs(5),
+            answer: Duration::from_secs(15),
+            watch: Duration::from_secs(240),
+            watch_grace: Duration::from_secs(5),
+            absent: Duration::from_secs(180),
+        }
+    }
+}
+
+/// Why the API server can't be followed at all. An unreachable server is no such reason.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each variant's message says it")]
+pub enum KubeError {
+    #[error("the node's name is empty: give --node-name")]
+    NodeName,
+    #[error("read kubeconfig {}: check the file and its current-context", path.display())]
+    Kubeconfig { path: PathBuf, source: KubeconfigError },
+    #[error("read the pod's service account: outside a pod give --kubeconfig or --manifests")]
+    InCluster(#[source] InClusterError),
+    #[error("read the API server's URL {url:?}: write it as https://HOST:PORT")]
+    Url { url: String },
+    #[error("set up the connection to the API server: check certificates and credentials")]
+    Client(#[source] Box<kube::Error>),
+}
+
+/// The API server as a source of objects.
+#[derive(Debug)]
+pub struct Kube {
+    link: Arc<Link>,
+    node_name: String,
+}
+
+impl Kube {
+    /// Reads the credentials. The server itself is not needed for that.
+    pub async fn connect(config: KubeConfig) -> Result<Self, KubeError> {
+        static CRYPTO: Once = Once::new();
+        if config.node_name.is_empty() {
+            return Err(KubeError::NodeName);
+        }
+        CRYPTO.call_once(client::install_crypto);
+        let node_name = config.node_name.clone();
+        Ok(Self { link: Arc::new(Link::new(config).await?), node_name })
+    }
+}
+
+// The label selectors are kube-proxy's own (S1, S3).
+const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
+const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
+
+impl Source for Kube {
+    fn run(self, events: mpsc::Sender<Event>) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let follow = |kind, labels: &str, fields: &str| Follow {
+            kind,
+            labels: labels.to_owned(),
+            fields: fields.to_owned(),
+            link: Arc::clone(&self.link),
+            events: events.clone(),
+        };
+        let mut kinds = JoinSet::new();
+        kinds.spawn(follow(Kind::Service, SERVICES, "").run(Object::Service));
+        kinds.spawn(follow(Kind::EndpointSlice, ENDPOINT_SLICES, "").run(Object::EndpointSlice));
+        let this_node = format!("metadata.name={}", self.node_name);
+        kinds.spawn(follow(Kind::Node, "", &this_node).run(Object::Node));
+        kinds.spawn(follow(Kind::ServiceCidr, "", "").run(Object::ServiceCidr));
+        async move {
+            tokio::select! {
+                () = events.closed() => Ok(()),
+                // Following ends only by a panic, or when the receiver is gone.
+                Some(ended) = kinds.join_next() => Ok(ended?),
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! From a request to its response: who may ask, what goes wrong on purpose, list or watch.
+
+use std::{future::pending, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Query as Pairs, State as Extracted},
+    http::{Method, Request as HttpRequest, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    body::{Writer, body},
+    list::list,
+    query::Query,
+    resource::Target,
+    shared::{Request, Shared},
+    status::Refusal,
+    watch::Watch,
+};
+
+/// Answers any request.
+pub(super) async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: HttpRequest<Body>) -> Response {
+    let serial = shared.record(recorded(&request));
+    if shared.state().faults.hang {
+        return pending().await;
+    }
+    let response = served(&shared, serial, &request).unwrap_or_else(IntoResponse::into_response);
+    shared.answered(serial, response.status().as_u16());
+    response
+}
+
+fn pairs(request: &HttpRequest<Body>) -> Result<Vec<(String, String)>, Refusal> {
+    let pairs = Pairs::<Vec<(String, String)>>::try_from_uri(request.uri());
+    pairs.map(|Pairs(pairs)| pairs).map_err(|error| Refusal::bad_request(error.to_string()))
+}
+
+fn recorded(request: &HttpRequest<Body>) -> Request {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    Request {
+        serial: 0,
+        path: request.uri().path().to_owned(),
+        query: pairs(request).unwrap_or_default(),
+        authorization: authorization.and_then(|value| value.to_str().ok()).map(str::to_owned),
+        code: 0,
+    }
+}
+
+fn served(shared: &Arc<Shared>, serial: u64, request: &HttpRequest<Body>) -> Result<Response, Refusal> {
+    if let Some((code, retry_after)) = shared.state().faults.take_failure() {
+        return Err(Refusal::injected(code, retry_after));
+    }
+    let authorization = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
+    if let Some(token) = &shared.state().token
+        && authorization != Some(format!("Bearer {token}").as_bytes())
+    {
+        return Err(Refusal::unauthorized());
+    }
+    let target = Target::parse(request.uri().path()).ok_or_else(Refusal::not_found)?;
+    if request.method() != Method::GET {
+        return Err(Refusal::method_not_allowed());
+    }
+    let query = Query::parse(&pairs(request)?)?;
+    match shared.state().faults.refused.get(target.resource.plural) {
+        Some(404) => return Err(Refusal::not_found()),
+        Some(_) => return Err(Refusal::forbidden(if query.watch { "watch" } else { "list" }, target.resource)),
+        None => {}
+    }
+    let (writer, body) = body(Arc::clone(shared), serial);
+    if query.watch {
+        tokio::spawn(Watch::begin(shared, target, query)?.run(writer));
+    } else {
+        let list = list(&shared.state().store, &target, &query)?;
+        tokio::spawn(write_list(writer, Bytes::from(list.to_string())));
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+async fn write_list(writer: Writer, list: Bytes) {
+    // A client that has gone needs nothing more.
+    let _ = writer.write(list).await;
+}

@@ -1,0 +1,215 @@
+//! A small Kubernetes API server for tests: lists and watches of the kinds that the agent follows, as strict as the
+//! real one or stricter, with faults on demand. It runs on its own thread; plain HTTP/1.1, no writes over HTTP.
+
+mod answer;
+mod body;
+mod faults;
+mod list;
+mod query;
+mod resource;
+mod selector;
+mod serve;
+mod shared;
+mod status;
+mod store;
+mod watch;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use serde_json::{Value, json};
+
+pub use self::{
+    faults::Slow,
+    resource::{RESOURCES, Resource},
+    shared::Request,
+};
+use self::{
+    serve::{Order, Thread},
+    shared::Shared,
+    store::Store,
+};
+
+/// How many changes a new server remembers for watches that resume.
+pub const HISTORY: usize = 10_000;
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct ApiServer {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    thread: Thread,
+}
+
+impl ApiServer {
+    /// Starts on a free loopback port.
+    pub fn start() -> io::Result<Self> {
+        Self::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+    }
+
+    /// Starts on this listener, in the network namespace of the calling thread, which must be the listener's.
+    pub fn start_on(listener: TcpListener) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(Store::new(HISTORY)));
+        let address = listener.local_addr()?;
+        let router = Router::new().fallback(answer::answer).with_state(Arc::clone(&shared));
+        Ok(Self { shared, address, thread: Thread::start(listener, router)? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Writes a kubeconfig with the present token into a folder.
+    pub fn kubeconfig(&self, folder: &Path) -> io::Result<PathBuf> {
+        let user = match &self.shared.state().token {
+            Some(token) => json!({"token": token}),
+            None => json!({}),
+        };
+        // JSON is YAML.
+        let content = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": self.url()}}],
+            "users": [{"name": "test", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        });
+        let path = folder.join("kubeconfig");
+        // Renamed into place, so that nobody reads half a file.
+        let partial = folder.join(".kubeconfig.partial");
+        std::fs::write(&partial, content.to_string())?;
+        std::fs::rename(partial, &path)?;
+        Ok(path)
+    }
+
+    /// Creates or replaces an object and returns it as stored: uid, resourceVersion, generation and
+    /// creationTimestamp are the server's. A namespaced object without a namespace goes to `default`.
+    ///
+    /// # Panics
+    /// If the object's kind, version or name is not what the server can store.
+    #[track_caller]
+    pub fn put(&self, object: Value) -> Value {
+        match self.shared.change(|state| state.store.put(object)) {
+            Ok(stored) => stored,
+            Err(error) => panic!("put an object: {error}"),
+        }
+    }
+
+    /// Deletes an object; false if there was none. The namespace of a cluster-scoped one is empty.
+    ///
+    /// # Panics
+    /// If no such kind is served.
+    #[track_caller]
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> bool {
+        let Some(resource) = resource::by_kind(kind) else { panic!("delete an object: no kind {kind} is served") };
+        self.shared.change(|state| state.store.delete(resource, (namespace.to_owned(), name.to_owned())))
+    }
+
+    /// Requires this bearer token from now on; `None` requires none.
+    pub fn set_token(&self, token: Option<&str>) {
+        self.shared.change(|state| state.token = token.map(str::to_owned));
+    }
+
+    /// Remembers only this many changes from now on.
+    pub fn set_history(&self, changes: usize) {
+        self.shared.change(|state| state.store.window = changes);
+    }
+
+    /// Forgets all history: watches and pages from any older version are expired.
+    pub fn compact(&self) {
+        self.shared.change(|state| state.store.compact());
+    }
+
+    /// Sends a bookmark to every watch that allows them.
+    pub fn bookmark(&self) {
+        self.shared.change(|state| state.bookmarks += 1);
+    }
+
+    /// Closes every connection; new ones are welcome.
+    pub fn cut(&self) -> io::Result<()> {
+        self.thread.order(Order::Cut)
+    }
+
+    /// Closes every connection and refuses new ones.
+    pub fn stop(&self) -> io::Result<()> {
+        self.thread.order(Order::Stop)
+    }
+
+    /// Listens again on the same address, after [`Self::stop`]. Objects are as they were left.
+    pub fn listen(&self) -> io::Result<()> {
+        self.thread.order(Order::Listen)
+    }
+
+    /// Lets new requests wait for an answer that never comes, until called with `false`: then newer ones are
+    /// answered again.
+    pub fn hang(&self, hang: bool) {
+        self.shared.change(|state| state.faults.hang = hang);
+    }
+
+    /// Sends not one byte more to any request so far, and keeps the connections open.
+    pub fn silence(&self) {
+        self.shared.change(|state| state.faults.silent_before = state.requests.len() as u64);
+    }
+
+    /// Fails this many of the next requests with this code, and `Retry-After` in seconds.
+    pub fn fail_next(&self, count: usize, code: u16, retry_after: Option<u32>) {
+        self.shared.change(|state| state.faults.failures.extend(vec![(code, retry_after); count]));
+    }
+
+    /// Answers requests for a resource, by its plural name, with 403 or 404; `None` serves it again.
+    pub fn refuse(&self, plural: &str, code: Option<u16>) {
+        self.shared.change(|state| match code {
+            Some(code) => state.faults.refused.insert(plural.to_owned(), code),
+            None => state.faults.refused.remove(plural),
+        });
+    }
+
+    /// Ends watches of a resource, by its plural name, as soon as they have begun.
+    pub fn end_watches(&self, plural: &str, end: bool) {
+        self.shared.change(|state| {
+            if end { state.faults.ended.insert(plural.to_owned()) } else { state.faults.ended.remove(plural) }
+        });
+    }
+
+    /// Begins this many of the next watches at the oldest version remembered, whatever they ask for.
+    pub fn rewind_next_watches(&self, count: u32) {
+        self.shared.change(|state| state.faults.rewind = count);
+    }
+
+    /// Refuses expired watches with HTTP 410 instead of an `ERROR` event.
+    pub fn expire_by_status(&self, by_status: bool) {
+        self.shared.change(|state| state.faults.expire_by_status = by_status);
+    }
+
+    /// Lets bodies trickle.
+    pub fn slow(&self, slow: Option<Slow>) {
+        self.shared.change(|state| state.faults.slow = slow);
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// The requests that were wrong: refused with 400, 405 or 422.
+    pub fn malformed(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| matches!(request.code, 400 | 405 | 422)).collect()
+    }
+
+    /// Waits until the requests so far satisfy a condition; false if they did not in time.
+    pub fn wait_for(&self, limit: Duration, condition: impl Fn(&[Request]) -> bool) -> bool {
+        self.shared.wait_for(limit, condition)
+    }
+}
