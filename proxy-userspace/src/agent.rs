@@ -106,7 +106,7 @@ impl Agent {
         for (object, notices) in projection.notices {
             self.notices.replace(&object, notices);
         }
-        let before = self.dataplane.table().part(&touched.services, touched.networks);
+        let before = touched.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);
         if plan.is_empty() && self.generation != 0 {
             return;

@@ -135,15 +135,3 @@ pub struct Table {
     /// [`NetworkKind::ServiceCidr`].
     pub networks: BTreeMap<IpNet, NetworkKind>,
 }
-
-impl Table {
-    /// The part that belongs to these Services, and the prefixes if asked for.
-    #[must_use]
-    pub fn part(&self, services: &BTreeSet<ServiceName>, networks: bool) -> Self {
-        let service = |name: &ServiceName| Some((name.clone(), self.services.get(name)?.clone()));
-        Self {
-            services: services.iter().filter_map(service).collect(),
-            networks: if networks { self.networks.clone() } else { BTreeMap::new() },
-        }
-    }
-}
