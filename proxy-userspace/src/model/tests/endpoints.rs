@@ -97,6 +97,23 @@ fn s8_copies_in_two_slices_are_one_backend() {
 }
 
 #[test]
+fn s8_of_equal_copies_the_first_slice_by_name_counts_whichever_came_first() {
+    let hinted = |name, zone: &str| {
+        let hints = json!({ "forZones": [{ "name": zone }] });
+        slice(name, json!([{ "addresses": ["10.0.0.1"], "hints": hints }]))
+    };
+    let other = slice("z", json!([{ "addresses": ["10.0.0.2"], "hints": { "forZones": [{ "name": "east" }] } }]));
+    for order in [["x", "y"], ["y", "x"]] {
+        let mut world = World::new();
+        world.apply(service_a(json!({}))).apply(node(Some("west"), &[])).apply(other.clone());
+        for name in order {
+            world.apply(hinted(name, if name == "x" { "west" } else { "east" }));
+        }
+        assert_eq!(world.cluster(), ["10.0.0.1:8080"]);
+    }
+}
+
+#[test]
 fn s9_absent_conditions_and_node_have_their_defaults() {
     let mut world = World::new();
     let on = |node: Value, conditions: Value, address| json!({ "addresses": [address], "nodeName": node, "conditions": conditions });

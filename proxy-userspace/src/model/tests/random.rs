@@ -19,15 +19,15 @@ pub(super) enum Step {
 
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => any_object().prop_map(Step::Apply),
-        3 => any_object().prop_map(Step::Delete),
+        9 => any_object().prop_map(Step::Apply),
+        2 => any_object().prop_map(Step::Delete),
         1 => any_local().prop_map(Step::Move),
         3 => Just(Step::Settle),
     ]
 }
 
 fn any_object() -> impl Strategy<Value = Object> {
-    prop_oneof![5 => any_service(), 5 => any_slice(), 1 => any_node(), 1 => any_cidr()]
+    prop_oneof![4 => any_service(), 6 => any_slice(), 2 => any_node(), 1 => any_cidr()]
 }
 
 fn pick(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
@@ -66,10 +66,10 @@ prop_compose! {
 
 prop_compose! {
     fn any_port()(
-        name in option::of(pick(&["web", "dns"])),
-        port in select(&[80, 81, 0][..]),
+        name in option::weighted(0.2, pick(&["web", "dns"])),
+        port in select(&[80, 80, 80, 81, 0][..]),
         node_port in option::of(select(&[30080, 30081, 70000][..])),
-        protocol in option::of(pick(&["TCP", "UDP", "QUIC"])),
+        protocol in option::weighted(0.2, pick(&["TCP", "UDP", "QUIC"])),
     ) -> Value {
         json!({ "name": name, "port": port, "nodePort": node_port, "protocol": protocol })
     }
@@ -80,7 +80,7 @@ prop_compose! {
         metadata in any_metadata(),
         cluster_ips in any_cluster_ips(),
         kind in pick(&["ClusterIP", "NodePort", "LoadBalancer", "LoadBalancer", "ExternalName", "Odd"]),
-        ports in prop::collection::vec(any_port(), 0..3),
+        ports in prop::collection::vec(any_port(), 0..4),
         external_ips in some(&["203.0.113.1", "10.96.0.2", "fd00::9", "0.0.0.0"]),
         ingress in some(&["203.0.113.1", "203.0.113.2", "fd00::9"]),
         policies in (pick(&["Cluster", "Local", "Odd"]), pick(&["Cluster", "Local"])),
@@ -95,25 +95,27 @@ prop_compose! {
     }
 }
 
-fn any_hints() -> impl Strategy<Value = Value> {
-    (some(&["east", "west"]), some(&[NODE, "there"]), 0..3_u8).prop_map(|(zones, nodes, shape)| {
-        let hints = |names: Vec<&str>| json!(names.into_iter().map(|name| json!({ "name": name })).collect::<Vec<_>>());
-        match shape {
-            0 => json!(null),
-            1 => json!({ "forZones": hints(zones) }),
-            _ => json!({ "forZones": hints(zones), "forNodes": hints(nodes) }),
+/// Hints of one endpoint. Topology needs hints on every endpoint: `shape` is the same for a whole slice.
+fn any_hints(shape: u8) -> impl Strategy<Value = Value> {
+    (pick(&["east", "west"]), pick(&[NODE, "there"]), 0..6_u8).prop_map(move |(zone, node, other)| {
+        let hints = |name: &str| json!([{ "name": name }]);
+        match if shape == 3 { other } else { shape } {
+            0 => json!({ "forZones": hints(zone) }),
+            1 => json!({ "forZones": hints(zone), "forNodes": hints(node) }),
+            2 => json!(null),
+            _ => json!({ "forZones": [{ "name": "east" }, { "name": "west" }] }),
         }
     })
 }
 
 prop_compose! {
-    fn any_endpoint()(
-        address in pick(&["10.0.0.1", "10.0.0.2", "10.0.0.03", "10.96.0.1", "10.97.0.1", "127.0.0.1", "fd01::1", "fd00::1"]),
-        ready in option::of(any::<bool>()),
-        serving in option::of(any::<bool>()),
-        terminating in option::of(any::<bool>()),
+    fn any_endpoint(shape: u8)(
+        address in pick(&["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.03", "10.96.0.1", "10.97.0.1", "127.0.0.1", "fd01::1", "fd00::1"]),
+        ready in option::weighted(0.3, any::<bool>()),
+        serving in option::weighted(0.3, any::<bool>()),
+        terminating in option::weighted(0.3, any::<bool>()),
         node in option::of(pick(&[NODE, "there"])),
-        hints in any_hints(),
+        hints in any_hints(shape),
     ) -> Value {
         let conditions = json!({ "ready": ready, "serving": serving, "terminating": terminating });
         json!({ "addresses": [address], "conditions": conditions, "nodeName": node, "hints": hints })
@@ -122,12 +124,12 @@ prop_compose! {
 
 prop_compose! {
     fn any_slice()(
-        namespace in pick(&["default", "default", "other"]),
+        namespace in pick(&["default", "default", "default", "other"]),
         name in pick(&["x", "y", "z"]),
-        service in pick(&["a", "b", "c", ""]),
-        family in pick(&["IPv4", "IPv4", "IPv6", "FQDN", "Odd"]),
-        ports in prop::collection::vec(any_port(), 0..3),
-        endpoints in prop::collection::vec(any_endpoint(), 0..4),
+        service in pick(&["a", "a", "b", "c", ""]),
+        family in pick(&["IPv4", "IPv4", "IPv4", "IPv4", "IPv6", "FQDN", "Odd"]),
+        ports in prop::collection::vec(any_port(), 1..3),
+        endpoints in (0..4_u8).prop_flat_map(|shape| prop::collection::vec(any_endpoint(shape), 0..4)),
     ) -> Object {
         let labels = json!({ "kubernetes.io/service-name": service });
         let metadata = json!({ "name": name, "namespace": namespace, "labels": labels });
@@ -136,7 +138,7 @@ prop_compose! {
 }
 
 fn any_node() -> impl Strategy<Value = Object> {
-    (option::of(pick(&["east", "west"])), some(&["192.0.2.1", "192.0.2.2", "bad", "10.97.0.1"]))
+    (option::weighted(0.8, pick(&["east", "west"])), some(&["192.0.2.1", "192.0.2.2", "bad", "10.97.0.1"]))
         .prop_map(|(zone, addresses)| node(zone, &addresses))
 }
 
