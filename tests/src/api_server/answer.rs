@@ -1,6 +1,6 @@
 //! From a request to its response: who may ask, what goes wrong on purpose, list or watch.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
@@ -42,6 +42,7 @@ fn recorded(request: &HttpRequest<Body>) -> Request {
         path: request.uri().path().to_owned(),
         query: pairs(request).unwrap_or_default(),
         authorization: authorization.and_then(|value| value.to_str().ok()).map(str::to_owned),
+        at: Instant::now(),
         code: 0,
     }
 }

@@ -74,14 +74,12 @@ impl Query {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match name {
+            "continue" | "resourceVersion" | "resourceVersionMatch" if value.is_empty() => {}
             "labelSelector" => self.labels = parse_labels(value).map_err(|error| unparsable(name, &error))?,
             "fieldSelector" => self.fields = parse_fields(value).map_err(|error| unparsable(name, &error))?,
             "limit" => self.limit = number(name, value)?,
-            "continue" if value.is_empty() => {}
             "continue" => self.continue_from = Some(Continue::parse(value)?),
-            "resourceVersion" if value.is_empty() => {}
             "resourceVersion" => self.version = Some(number(name, value)?),
-            "resourceVersionMatch" if value.is_empty() => {}
             "resourceVersionMatch" => self.version_match = Some(version_match(value)?),
             "watch" => self.watch = boolean(name, value)?,
             "allowWatchBookmarks" => self.bookmarks = boolean(name, value)?,
@@ -97,12 +95,11 @@ impl Query {
         let forbidden = |field, why| Err(Refusal::invalid_options(field, &format!("Forbidden: {why}")));
         if self.watch {
             return match (self.initial_events, self.version_match) {
-                (true, Some(VersionMatch::NotOlderThan)) => Ok(()),
+                (true, Some(VersionMatch::NotOlderThan)) | (false, None) => Ok(()),
                 (true, _) => forbidden("resourceVersionMatch", "sendInitialEvents requires NotOlderThan"),
                 (false, Some(_)) => {
                     forbidden("resourceVersionMatch", "is forbidden for watch unless sendInitialEvents is provided")
                 }
-                (false, None) => Ok(()),
             };
         }
         if self.initial_events {

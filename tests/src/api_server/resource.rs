@@ -55,12 +55,12 @@ pub(super) fn by_plural(plural: &str) -> Option<&'static Resource> {
 impl Target {
     /// Reads a collection's path. `None` for every path that the server does not serve.
     pub(super) fn parse(path: &str) -> Option<Self> {
-        let (api_version, rest) = match path.strip_prefix("/api/v1/") {
-            Some(rest) => ("v1", rest),
-            None => {
-                let path = path.strip_prefix("/apis/")?;
-                path.split_at_checked(path.match_indices('/').nth(1)?.0).map(|(group, rest)| (group, &rest[1..]))?
-            }
+        let (api_version, rest) = if let Some(rest) = path.strip_prefix("/api/v1/") {
+            ("v1", rest)
+        } else {
+            let path = path.strip_prefix("/apis/")?;
+            let (group_version_end, _) = path.match_indices('/').nth(1)?;
+            (&path[..group_version_end], &path[group_version_end + 1..])
         };
         let (namespace, plural) = match rest.strip_prefix("namespaces/") {
             Some(rest) => rest.split_once('/').map(|(namespace, plural)| (Some(namespace), plural))?,

@@ -20,6 +20,8 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     /// The `Authorization` header.
     pub authorization: Option<String>,
+    /// When it arrived.
+    pub at: Instant,
     /// What it was answered with; 0 while it has no answer.
     pub code: u16,
 }

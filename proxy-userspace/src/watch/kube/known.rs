@@ -65,14 +65,14 @@ impl Known {
         current
     }
 
-    /// The object was deleted. `None` if the event is older than what is known, and must be ignored.
+    /// The object was deleted. `None` if it is not known, or the event is older than what is known.
     pub(super) fn deleted(&mut self, seen: Seen) -> Option<ObjectRef> {
         if !self.advance(&seen) {
             return None;
         }
         let Seen { namespace, name, .. } = seen;
         let key = (namespace, name);
-        self.objects.remove(&key);
+        self.objects.remove(&key)?;
         Some(ObjectRef { kind: self.kind, namespace: key.0, name: key.1 })
     }
 
@@ -144,6 +144,7 @@ mod tests {
         assert!(!known.changed(seen("deleted-long-ago", 3)));
         assert_eq!(known.deleted(seen("a", 5)), None);
         assert!(known.deleted(seen("a", 6)).is_some());
+        assert_eq!(known.deleted(seen("never-seen", 6)), None);
         assert!(known.changed(seen("a", 7)));
     }
 

@@ -104,9 +104,9 @@ impl Link {
             lock(&self.health).not_before = Some(Instant::now() + wait.min(LONGEST_WAIT));
         }
         if serves(status) {
-            self.works(kind)
+            self.works(kind);
         } else {
-            self.fails(kind, &format!("it answered {status}"))
+            self.fails(kind, &format!("it answered {status}"));
         }
         Ok(response.map(|body| limited(body, limit, end)))
     }
@@ -161,7 +161,7 @@ impl Link {
 }
 
 /// The longest time that the server can have us wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Keeps watches that end at once from being begun again at once.
 #[derive(Debug)]

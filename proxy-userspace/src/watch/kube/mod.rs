@@ -22,6 +22,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::{follow::Follow, link::Link};
 use super::{Event, Kind, Object, Source};
 
+/// Log directives that silence the client's own lines about every single retry: the source says what matters itself.
+pub const LOG_DIRECTIVES: [&str; 2] = ["kube_client=error", "kube_runtime=error"];
+
 /// Which API server to follow, and for which node.
 #[derive(Clone, Debug, Default)]
 pub struct KubeConfig {
@@ -61,9 +64,9 @@ impl Default for Timing {
             longest_retry: Duration::from_secs(30),
             settled: Duration::from_secs(5),
             answer: Duration::from_secs(15),
-            watch: Duration::from_secs(240),
+            watch: Duration::from_mins(4),
             watch_grace: Duration::from_secs(5),
-            absent: Duration::from_secs(180),
+            absent: Duration::from_mins(3),
         }
     }
 }

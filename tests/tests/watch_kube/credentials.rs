@@ -1,0 +1,92 @@
+//! Tokens that expire, and settings that can't work.
+
+use std::{fs, path::Path};
+
+use harness::api_server::ApiServer;
+use proxy_userspace::watch::kube::{Kube, KubeConfig, KubeError};
+use serde_json::json;
+
+use crate::{
+    agent::{Agent, Folder, QUICK},
+    server, service,
+};
+
+fn until_refused(agent: &Agent) {
+    agent.until_requested("a refused token", |requests| requests.iter().any(|request| request.code == 401));
+}
+
+#[test]
+fn s30_an_expired_token_is_read_again_from_the_kubeconfig() {
+    let server = server();
+    server.set_token(Some("old"));
+    let mut agent = Agent::listed(server, QUICK);
+    agent.until_watching();
+    agent.server.set_token(Some("new"));
+    agent.server.cut().unwrap();
+    until_refused(&agent);
+    agent.server.put(service("a", 80));
+    agent.server.kubeconfig(agent.folder.path()).unwrap();
+    agent.until_port("a", 80);
+    assert!(agent.listed.values().all(|count| *count == 1), "{:?}", agent.listed);
+}
+
+fn write_token_file_kubeconfig(server: &ApiServer, folder: &Path) {
+    let content = json!({
+        "clusters": [{"name": "test", "cluster": {"server": server.url()}}],
+        "users": [{"name": "test", "user": {"tokenFile": folder.join("token")}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    });
+    fs::write(folder.join("kubeconfig"), content.to_string()).unwrap();
+}
+
+#[test]
+fn s30_an_expired_token_is_read_again_from_its_file() {
+    let (server, folder) = (server(), Folder::new());
+    server.set_token(Some("old"));
+    fs::write(folder.path().join("token"), "old").unwrap();
+    write_token_file_kubeconfig(&server, folder.path());
+    let mut agent = Agent::start_in(server, folder, QUICK);
+    agent.until("everything is listed", |agent| agent.listed.len() == 4);
+    agent.until_watching();
+    agent.server.set_token(Some("new"));
+    fs::write(agent.folder.path().join("token"), "new").unwrap();
+    agent.server.cut().unwrap();
+    agent.server.put(service("a", 80));
+    agent.until_port("a", 80);
+}
+
+#[test]
+fn s30_a_kubeconfig_that_vanishes_leaves_the_old_credentials() {
+    let server = server();
+    let mut agent = Agent::listed(server, QUICK);
+    agent.until_watching();
+    fs::remove_file(agent.folder.path().join("kubeconfig")).unwrap();
+    agent.server.stop().unwrap();
+    agent.server.put(service("a", 80));
+    agent.server.listen().unwrap();
+    agent.until_port("a", 80);
+    assert!(agent.logged("can't renew") <= 1, "{}", agent.log());
+}
+
+fn refusal(config: KubeConfig) -> KubeError {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(Kube::connect(config)).unwrap_err()
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_with_what_to_do() {
+    let folder = Folder::new();
+    let kubeconfig = Some(server().kubeconfig(folder.path()).unwrap());
+    let node_name = "here".to_owned();
+    let missing = KubeConfig { kubeconfig: Some(folder.path().join("none")), ..KubeConfig::default() };
+    let missing = KubeConfig { node_name: node_name.clone(), ..missing };
+    assert!(matches!(refusal(missing), KubeError::Kubeconfig { .. }));
+    let unnamed = KubeConfig { kubeconfig: kubeconfig.clone(), ..KubeConfig::default() };
+    assert!(matches!(refusal(unnamed), KubeError::NodeName));
+    let api_server = Some("not a url".to_owned());
+    let url = KubeConfig { kubeconfig, api_server, node_name: node_name.clone(), ..KubeConfig::default() };
+    assert!(matches!(refusal(url), KubeError::Url { .. }));
+    let outside = refusal(KubeConfig { node_name, ..KubeConfig::default() });
+    assert!(outside.to_string().contains("--kubeconfig"), "{outside}");
+}
