@@ -1,9 +1,11 @@
 //! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps.
 
+pub mod addresses;
 pub mod model;
 pub mod notice;
 pub mod objects;
 pub mod plan;
 pub mod table;
+pub mod termination;
 pub mod topology;
 pub mod watch;
