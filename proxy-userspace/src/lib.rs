@@ -1,6 +1,7 @@
 //! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps.
 
 pub mod addr;
+pub mod addresses;
 pub mod apply;
 pub mod attach;
 pub mod bpf;
@@ -12,5 +13,6 @@ pub mod notice;
 pub mod objects;
 pub mod plan;
 pub mod table;
+pub mod termination;
 pub mod topology;
 pub mod watch;
