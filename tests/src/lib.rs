@@ -1,1 +1,4 @@
 //! The test harness.
+
+pub mod lab;
+pub mod objects;
