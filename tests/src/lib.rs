@@ -1,3 +1,5 @@
 //! The test harness.
 
 pub mod api_server;
+pub mod lab;
+pub mod objects;

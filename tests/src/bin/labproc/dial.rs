@@ -1,0 +1,33 @@
+//! Whole conversations: open, connect, send, receive, close.
+
+use std::time::{Duration, Instant};
+
+use harness::lab::{Dial, Failure, Kind, Manner, Reply};
+
+use crate::open::Open;
+
+/// All conversations of `dial`, one after the other.
+pub fn dial(dial: &Dial) -> Vec<Result<Reply, Failure>> {
+    (0..dial.repeats()).map(|_| converse(dial)).collect()
+}
+
+fn converse(dial: &Dial) -> Result<Reply, Failure> {
+    let start = Instant::now();
+    let kind = match (dial.manner(), dial.to().is_ipv4()) {
+        (Manner::Tcp, true) => Kind::Tcp4,
+        (Manner::Tcp, false) => Kind::Tcp6,
+        (_, true) => Kind::Udp4,
+        (_, false) => Kind::Udp6,
+    };
+    let mut socket = Open::new(kind, dial.source())?;
+    let mut connect = Duration::ZERO;
+    if dial.manner() == Manner::UdpUnconnected {
+        socket.send(Some(dial.to()), "hello")?;
+    } else {
+        connect = socket.connect(dial.to(), dial.limit())?;
+        socket.send(None, "hello")?;
+    }
+    let message = socket.receive(dial.limit())?;
+    let total = start.elapsed();
+    Ok(Reply { message, names: socket.names()?, connect, total })
+}

@@ -1,0 +1,35 @@
+//! The BPF file system: mounted when it is not, and the pins of the lab's instances removed, with which their maps,
+//! programs and links go.
+
+use std::{fs, path::Path};
+
+use nix::mount::{MsFlags, mount as mount_filesystem};
+
+use super::error::{Doing, Result};
+
+/// Where instances pin: one folder each.
+pub const FOLDER: &str = "/sys/fs/bpf/waggle";
+
+const MOUNT: &str = "/sys/fs/bpf";
+
+/// Mounts the file system unless it is. It stays: it belongs to the machine, not to a lab.
+pub(super) fn mount() -> Result<()> {
+    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
+    let mounted = table.lines().any(|line| line.split(' ').nth(4) == Some(MOUNT) && line.contains(" - bpf "));
+    if mounted {
+        return Ok(());
+    }
+    mount_filesystem(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>).doing(|| format!("mount {MOUNT}"))
+}
+
+/// Names of all instances with pins.
+pub(super) fn list() -> Vec<String> {
+    let entries = fs::read_dir(FOLDER).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// Unpins the instances whose name begins with `prefix`.
+pub(super) fn remove(prefix: &str) -> Result<()> {
+    let ours = list().into_iter().filter(|name| name.starts_with(prefix)).map(|name| Path::new(FOLDER).join(name));
+    ours.map(|path| fs::remove_dir_all(&path).doing(|| format!("unpin {}", path.display()))).fold(Ok(()), Result::and)
+}

@@ -1,0 +1,92 @@
+//! The lab's part of the cgroup v2 tree: one folder per lab, in it one per node, in that one per pod. No controllers
+//! are used: the folders only say which programs see whose sockets.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    error::{Doing, Result},
+    wait::eventually,
+};
+
+/// How long killed processes may take to leave their cgroup.
+const EMPTY: Duration = Duration::from_secs(3);
+
+/// Where the cgroup v2 tree is mounted: `/sys/fs/cgroup`, or a folder below it on hybrid machines.
+pub fn mount_point() -> Result<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
+    find_mount(&table).ok_or_else(|| io::Error::other("cgroup v2 is not mounted")).doing(|| "find cgroup v2".into())
+}
+
+/// The first mount point of type cgroup2 in the text of a `mountinfo` file (proc(5)).
+fn find_mount(table: &str) -> Option<PathBuf> {
+    table.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        filesystem.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+/// Makes the folder; its parent must be there.
+pub(super) fn create(path: &Path) -> Result<()> {
+    fs::create_dir(path).doing(|| format!("create cgroup {}", path.display()))
+}
+
+/// Opens `cgroup.procs` for a process that moves itself in by writing "0".
+pub(super) fn open_procs(path: &Path) -> Result<File> {
+    let procs = path.join("cgroup.procs");
+    OpenOptions::new().write(true).open(&procs).doing(|| format!("open {}", procs.display()))
+}
+
+/// Kills every process in the subtree and removes its folders. A folder that is not there is already removed.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    fs::write(path.join("cgroup.kill"), "1").doing(|| format!("kill cgroup {}", path.display()))?;
+    let mut outcome = Ok(());
+    // A killed process counts until the kernel has torn it down, shortly after it can no longer run.
+    if eventually(EMPTY, || {
+        outcome = remove_tree(path);
+        outcome.is_ok()
+    }) {
+        return Ok(());
+    }
+    outcome.doing(|| format!("remove cgroup {}", path.display()))
+}
+
+/// Removes folders from the leaves up: a cgroup's files can't be unlinked, its folder can.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_is_found_on_hybrid_and_on_unified_machines() {
+        let hybrid = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                      41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
+        let unified = "35 24 0:29 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(find_mount(hybrid), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(find_mount(unified), Some("/sys/fs/cgroup".into()));
+        assert_eq!(find_mount("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"), None);
+    }
+}

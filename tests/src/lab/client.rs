@@ -1,0 +1,215 @@
+//! The test's side of a client process: typed calls for the lines of [`super::protocol`].
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, ToSocketAddrs},
+    process::{ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    error::{Doing, Error, Result},
+    host::Host,
+    process::Process,
+    program,
+    protocol::{Dial, Failure, Kind, Manner, Message, Names, Reply, Request, Response, Step, TIMEOUT},
+};
+
+/// A process on a host that opens sockets as told. Calls from several threads take turns.
+#[derive(Debug)]
+pub struct Client {
+    pipes: Mutex<Pipes>,
+    pid: u32,
+}
+
+#[derive(Debug)]
+struct Pipes {
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _process: Process,
+}
+
+/// An address and port as text or value; a text that is none is a mistake in the test.
+fn address(to: impl ToSocketAddrs + fmt::Debug) -> SocketAddr {
+    let parsed = to.to_socket_addrs().ok().and_then(|mut found| found.next());
+    parsed.unwrap_or_else(|| panic!("{to:?} is no address and port"))
+}
+
+impl Client {
+    pub(super) fn start(host: &Host) -> Result<Self> {
+        let mut command = Command::new(program::find("labproc", "LABPROC_BIN")?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = host.spawn(command)?;
+        let pid = process.id();
+        let missing = || Error::Timeout { what: "pipes".into(), elapsed: Duration::ZERO, context: String::new() };
+        let requests = process.take_stdin().ok_or_else(missing)?;
+        let answers = BufReader::new(process.take_stdout().ok_or_else(missing)?);
+        Ok(Self { pipes: Mutex::new(Pipes { requests, answers, _process: process }), pid })
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.pid
+    }
+
+    /// One TCP connection, one request, one answer.
+    pub fn tcp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
+        self.dial(&Dial::new(Manner::Tcp, address(to)))
+    }
+
+    /// The same on a connected datagram socket.
+    pub fn udp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
+        self.dial(&Dial::new(Manner::UdpConnected, address(to)))
+    }
+
+    /// The same with `sendto()` and `recvfrom()`.
+    pub fn udp_unconnected(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
+        self.dial(&Dial::new(Manner::UdpUnconnected, address(to)))
+    }
+
+    /// How many of `count` TCP connections each backend answered; failed ones count under their errno's name.
+    pub fn tally(&self, to: impl ToSocketAddrs + fmt::Debug, count: usize) -> BTreeMap<String, usize> {
+        tally(&self.dial_all(&Dial::new(Manner::Tcp, address(to)).count(count)))
+    }
+
+    /// The first outcome of `dial`.
+    pub fn dial(&self, dial: &Dial) -> std::result::Result<Reply, Failure> {
+        self.dial_all(dial).pop().unwrap_or_else(|| Err(lost("no outcome")))
+    }
+
+    /// All outcomes of `dial`, in order.
+    pub fn dial_all(&self, dial: &Dial) -> Vec<std::result::Result<Reply, Failure>> {
+        match self.call(&Request::Dial(dial.clone())) {
+            Ok(Response::Outcomes(outcomes)) => outcomes,
+            Ok(other) => vec![Err(lost(&format!("{other:?}")))],
+            Err(failure) => vec![Err(failure)],
+        }
+    }
+
+    /// A socket that stays open until dropped, for tests that change the world between two sends.
+    pub fn open(&self, kind: Kind, bind: Option<SocketAddr>) -> std::result::Result<Socket<'_>, Failure> {
+        match self.call(&Request::Open { kind, bind })? {
+            Response::Opened(handle) => Ok(Socket { client: self, handle }),
+            other => Err(lost(&format!("{other:?}"))),
+        }
+    }
+
+    /// A TCP connection that stays, of the family of `to`.
+    pub fn connect_tcp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Socket<'_>, Failure> {
+        let to = address(to);
+        self.connected(if to.is_ipv4() { Kind::Tcp4 } else { Kind::Tcp6 }, to)
+    }
+
+    /// A connected datagram socket that stays, of the family of `to`.
+    pub fn connect_udp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Socket<'_>, Failure> {
+        let to = address(to);
+        self.connected(if to.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, to)
+    }
+
+    fn connected(&self, kind: Kind, to: SocketAddr) -> std::result::Result<Socket<'_>, Failure> {
+        let socket = self.open(kind, None)?;
+        socket.connect(to)?;
+        Ok(socket)
+    }
+
+    /// One request and its answer.
+    pub fn call(&self, request: &Request) -> std::result::Result<Response, Failure> {
+        self.exchange(request).unwrap_or_else(|error| Err(lost(&error.to_string())))
+    }
+
+    fn exchange(&self, request: &Request) -> Result<std::result::Result<Response, Failure>> {
+        let mut pipes = self.lock();
+        let mut line = serde_json::to_string(request).doing(|| "write request".into())?;
+        line.push('\n');
+        pipes.requests.write_all(line.as_bytes()).doing(|| "send request".into())?;
+        line.clear();
+        pipes.answers.read_line(&mut line).doing(|| "read answer".into())?;
+        serde_json::from_str(&line).doing(|| format!("understand answer {line:?}"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pipes> {
+        // A panic of another thread between request and answer shows as an answer that does not fit.
+        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often each backend answered; failures under their errno's name.
+pub(super) fn tally(outcomes: &[std::result::Result<Reply, Failure>]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for outcome in outcomes {
+        let name = match outcome {
+            Ok(reply) => reply.backend(),
+            Err(failure) => &failure.errno,
+        };
+        *counts.entry(name.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// The process has gone or talks nonsense.
+fn lost(what: &str) -> Failure {
+    Failure { step: Step::Labproc, errno: what.to_owned(), elapsed: Duration::ZERO }
+}
+
+/// An open socket of a [`Client`], closed when dropped.
+#[derive(Debug)]
+pub struct Socket<'client> {
+    client: &'client Client,
+    handle: u32,
+}
+
+impl Socket<'_> {
+    /// Connects; returns how long that took.
+    pub fn connect(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Duration, Failure> {
+        match self.call(&Request::Connect { socket: self.handle, to: address(to), timeout: TIMEOUT })? {
+            Response::Connected(elapsed) => Ok(elapsed),
+            other => Err(lost(&format!("{other:?}"))),
+        }
+    }
+
+    /// Sends on a connected socket.
+    pub fn send(&self, text: &str) -> std::result::Result<(), Failure> {
+        self.call(&Request::Send { socket: self.handle, to: None, text: text.to_owned() }).map(drop)
+    }
+
+    /// Sends to somebody.
+    pub fn send_to(&self, to: impl ToSocketAddrs + fmt::Debug, text: &str) -> std::result::Result<(), Failure> {
+        self.call(&Request::Send { socket: self.handle, to: Some(address(to)), text: text.to_owned() }).map(drop)
+    }
+
+    /// Receives a line or datagram.
+    pub fn receive(&self, timeout: Duration) -> std::result::Result<Message, Failure> {
+        match self.call(&Request::Receive { socket: self.handle, timeout })? {
+            Response::Received(message) => Ok(message),
+            other => Err(lost(&format!("{other:?}"))),
+        }
+    }
+
+    /// Sends on a connected socket and receives the answer.
+    pub fn ask(&self, text: &str) -> std::result::Result<Message, Failure> {
+        self.send(text)?;
+        self.receive(TIMEOUT)
+    }
+
+    /// Both ends as `getsockname()` and `getpeername()` tell.
+    pub fn names(&self) -> std::result::Result<Names, Failure> {
+        match self.call(&Request::Names { socket: self.handle })? {
+            Response::Names(names) => Ok(names),
+            other => Err(lost(&format!("{other:?}"))),
+        }
+    }
+
+    fn call(&self, request: &Request) -> std::result::Result<Response, Failure> {
+        self.client.call(request)
+    }
+}
+
+impl Drop for Socket<'_> {
+    fn drop(&mut self) {
+        // A process that has gone has closed its sockets.
+        let _ = self.call(&Request::Close { socket: self.handle });
+    }
+}

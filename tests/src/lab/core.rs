@@ -1,0 +1,32 @@
+//! What all hosts of one lab share: its id, its fabric and the next free addresses.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use super::{
+    error::{Error, Result},
+    netns::Netns,
+};
+
+/// Shared state of a lab. Owns no cleanup: that is the `Lab`'s.
+#[derive(Debug)]
+pub(super) struct Core {
+    /// `wl<pid>-<number>-<name>`: prefix of every name outside the lab's own namespaces.
+    pub(super) id: String,
+    /// The lab's cgroup.
+    pub(super) cgroup: PathBuf,
+    /// The namespace of the bridge that joins nodes and outside clients; it also routes between them.
+    pub(super) fabric: Netns,
+    /// Nodes so far.
+    pub(super) nodes: AtomicU8,
+    /// Outside clients so far.
+    pub(super) clients: AtomicU8,
+}
+
+/// The next number of a counter that starts at 0, from 1 to `limit`.
+pub(super) fn take_number(counter: &AtomicU8, limit: u8, what: &'static str) -> Result<u8> {
+    let taken = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| (last < limit).then_some(last + 1));
+    taken.map(|last| last + 1).map_err(|_| Error::Full(what))
+}

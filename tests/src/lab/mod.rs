@@ -1,0 +1,155 @@
+//! A laboratory of network namespaces: nodes, pods and outside clients with real packets, real cgroups and the real
+//! `waggle`, from a few lines of Rust. Needs root. Everything is removed when the [`Lab`] is dropped, panics included;
+//! what a killed test run left behind is removed by the next lab of the machine.
+//!
+//! ```text
+//!  outside client "ext"        node "a" (eth0 192.168.50.1, fd00:50::1)       node "b"
+//!  192.168.50.101 ── to-ext ┐    │ └ pod-p1 ── eth0 of pod p1 10.244.1.1          │
+//!                      br0 ─ to-a ┘ └ pod-p2 ── eth0 of pod p2 10.244.1.2    b ────┘
+//!                 192.168.50.254, the default route of all nodes and clients
+//! ```
+//! Pods are routed, not bridged, as with most CNI plugins: a /32 and /128 each, the node as next hop. This module must
+//! not know what a test wants to prove.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    ops::Deref,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+};
+
+mod bpffs;
+mod capture;
+mod cgroup;
+mod client;
+mod core;
+mod error;
+mod host;
+mod log;
+mod netns;
+mod node;
+mod process;
+mod program;
+mod protocol;
+mod server;
+mod spawn;
+mod sweep;
+mod waggle;
+mod wait;
+
+use self::core::{Core, take_number};
+pub use self::{
+    bpffs::FOLDER as BPFFS,
+    cgroup::mount_point as cgroup_mount_point,
+    client::{Client, Socket},
+    error::{Error, Result},
+    host::Host,
+    log::{Log, LogLine},
+    netns::Netns,
+    node::{Node, Pod},
+    process::Process,
+    program::find as find_program,
+    protocol::{Dial, Failure, Kind, Manner, Message, Mode, Names, Reply, Request, Response, Step, TIMEOUT},
+    server::Server,
+    sweep::scratch,
+    waggle::{Source, Waggle, WaggleCommand},
+    wait::{eventually, wait_for},
+};
+
+/// Highest node and client number of the address plan.
+const LIMIT: u8 = 99;
+
+/// The lab. Dropping it kills every process in it and removes all that it made.
+#[derive(Debug)]
+pub struct Lab {
+    core: Arc<Core>,
+    _removal: Removal,
+}
+
+impl Lab {
+    /// An empty lab: the fabric only. `name` is for people who look at the machine meanwhile.
+    pub fn new(name: &str) -> Result<Self> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        host::check_name(name)?;
+        sweep::prepare_machine()?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}{number}-{name}", sweep::prefix(std::process::id()));
+        // From here on, whatever fails or panics, is cleaned up.
+        let removal = Removal { id: id.clone() };
+        let cgroup = sweep::cgroup_of(&id)?;
+        cgroup::create(&cgroup)?;
+        let fabric = Netns::create(&format!("{id}-fabric"))?;
+        fabric.batch(&[
+            // With a chosen address the bridge keeps it when ports come and go.
+            "link add br0 address 02:00:00:00:32:fe type bridge mcast_snooping 0".into(),
+            "address add 192.168.50.254/24 dev br0".into(),
+            "address add fd00:50::fe/64 dev br0 nodad".into(),
+            "link set br0 up".into(),
+        ])?;
+        let core = Core { id, cgroup, fabric, nodes: AtomicU8::new(0), clients: AtomicU8::new(0) };
+        Ok(Self { core: Arc::new(core), _removal: removal })
+    }
+
+    /// Prefix of every name that the lab has on this machine.
+    pub fn id(&self) -> &str {
+        &self.core.id
+    }
+
+    /// The lab's cgroup, parent of its nodes'.
+    pub fn cgroup(&self) -> &Path {
+        &self.core.cgroup
+    }
+
+    /// The namespace of the bridge between nodes, also everybody's default route.
+    pub fn fabric(&self) -> &Netns {
+        &self.core.fabric
+    }
+
+    /// Adds a node: number N (from 1) has the addresses 192.168.50.N and fd00:50::N.
+    pub fn node(&self, name: &str) -> Result<Node> {
+        let number = take_number(&self.core.nodes, LIMIT, "node")?;
+        Node::create(&self.core, name, number)
+    }
+
+    /// Adds a client outside of all nodes: number N (from 1) has the addresses 192.168.50.(100 + N) and
+    /// fd00:50::1:N.
+    pub fn client(&self, name: &str) -> Result<OutsideClient> {
+        let number = take_number(&self.core.clients, LIMIT, "outside client")?;
+        let v4 = Ipv4Addr::new(192, 168, 50, 100 + number);
+        let v6 = Ipv6Addr::new(0xfd00, 0x50, 0, 0, 0, 0, 1, number.into());
+        let host = Host::create(&self.core, name, v4, v6)?;
+        node::join_fabric(&host)?;
+        Ok(OutsideClient { host })
+    }
+}
+
+/// A host on the fabric that is no node.
+#[derive(Clone, Debug)]
+pub struct OutsideClient {
+    host: Host,
+}
+
+impl Deref for OutsideClient {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        &self.host
+    }
+}
+
+/// Removes the lab at the end of its scope.
+#[derive(Debug)]
+struct Removal {
+    id: String,
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        if let Err(error) = sweep::remove(&self.id) {
+            eprintln!("remove lab {}: {error}", self.id);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The test's side of a server process.
+
+use std::net::SocketAddr;
+
+use super::{
+    client::Client,
+    error::Result,
+    host::Host,
+    protocol::{Mode, Request},
+};
+
+/// A backend: serves until stopped or dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Client,
+    name: String,
+    at: Vec<SocketAddr>,
+    mode: Mode,
+}
+
+impl Server {
+    pub(super) fn start(host: &Host, at: &[SocketAddr], mode: Mode) -> Result<Self> {
+        let server = Self { process: Client::start(host)?, name: host.name().to_owned(), at: at.to_vec(), mode };
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// First word of its answers.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it serves.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.at
+    }
+
+    /// Closes the listening sockets: new connections and datagrams are refused by the kernel, accepted connections
+    /// are still answered.
+    pub fn stop(&self) -> Result<()> {
+        self.process.call(&Request::Unlisten)?;
+        Ok(())
+    }
+
+    /// Listens again after `stop`.
+    pub fn resume(&self) -> Result<()> {
+        for at in &self.at {
+            self.process.call(&Request::Listen { name: self.name.clone(), at: *at, mode: self.mode })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! What labs leave on the machine, by name: making ready for it, removing it, and finding what a killed run left.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    bpffs, cgroup,
+    error::{Doing, Result},
+    netns,
+};
+
+/// Held while the machine as a whole is changed: several test processes start at the same time.
+const LOCK: &str = "/run/waggle-lab.lock";
+
+/// The beginning of the ids of all labs made by process `pid`.
+pub(super) fn prefix(pid: u32) -> String {
+    format!("wl{pid}-")
+}
+
+/// The process that made the lab whose id begins `name`.
+fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix("wl")?.split_once('-')?.0.parse().ok()
+}
+
+/// The cgroup of a lab.
+pub(super) fn cgroup_of(id: &str) -> Result<PathBuf> {
+    Ok(cgroup::mount_point()?.join(format!("{MARK}{id}")))
+}
+
+/// Beginning of the names of the labs' folders.
+const MARK: &str = "waggle-lab-";
+
+/// A path for temporary files of this process, found by later labs if they stay. `name` begins with a letter.
+pub fn scratch(name: &str) -> PathBuf {
+    env::temp_dir().join(format!("{MARK}{}{name}", prefix(std::process::id())))
+}
+
+/// Mounts what is missing, lets `ip` make its folder and removes what dead processes left.
+pub(super) fn prepare_machine() -> Result<()> {
+    let lock = File::create(LOCK).doing(|| format!("open {LOCK}: labs need root"))?;
+    lock.lock().doing(|| format!("lock {LOCK}"))?;
+    bpffs::mount()?;
+    let dead: BTreeSet<_> =
+        leftovers()?.into_iter().filter_map(|name| owner(&name)).filter(|pid| !alive(*pid)).collect();
+    dead.into_iter().try_for_each(|pid| remove(&prefix(pid)))
+}
+
+/// Removes all whose name begins with `prefix`: a lab's id, or the beginning of several. Goes on after an error and
+/// returns the first.
+pub(super) fn remove(prefix: &str) -> Result<()> {
+    let cgroups = cgroup_folders().map(|folders| {
+        let ours = folders.into_iter().filter(|(name, _)| name.starts_with(prefix));
+        ours.map(|(_, path)| cgroup::remove(&path)).fold(Ok(()), Result::and)
+    });
+    let outcomes =
+        [cgroups.and_then(|outcome| outcome), bpffs::remove(prefix), netns::remove(prefix), remove_files(prefix)];
+    outcomes.into_iter().fold(Ok(()), Result::and)
+}
+
+/// Names of everything that any lab has left on the machine, owners dead or alive.
+fn leftovers() -> Result<Vec<String>> {
+    let mut names = netns::list("wl");
+    names.extend(cgroup_folders()?.into_iter().map(|(name, _)| name));
+    names.extend(bpffs::list());
+    names.extend(files().into_iter().map(|(name, _)| name));
+    Ok(names)
+}
+
+/// Lab ids and folders below the cgroup mount.
+fn cgroup_folders() -> Result<Vec<(String, PathBuf)>> {
+    let root = cgroup::mount_point()?;
+    Ok(entries(&root, MARK))
+}
+
+/// Lab ids and folders of files.
+fn files() -> Vec<(String, PathBuf)> {
+    entries(&env::temp_dir(), MARK)
+}
+
+fn remove_files(prefix: &str) -> Result<()> {
+    let ours = files().into_iter().filter(|(name, _)| name.starts_with(prefix));
+    ours.map(|(_, path)| fs::remove_dir_all(&path).doing(|| format!("remove {}", path.display())))
+        .fold(Ok(()), Result::and)
+}
+
+/// Entries of `folder` that begin with `mark`: their names without it, and their paths.
+fn entries(folder: &Path, mark: &str) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| Some((entry.file_name().to_str()?.strip_prefix(mark)?.to_owned(), entry.path())))
+        .collect()
+}
+
+/// Whether process `pid` exists.
+fn alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_their_process() {
+        assert_eq!(owner(&format!("{}0-web-a-p1", prefix(417))), Some(417));
+        assert_eq!(owner("wl417"), None);
+        assert_eq!(owner("wlan-0"), None);
+        assert_eq!(owner("default"), None);
+    }
+}

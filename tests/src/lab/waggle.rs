@@ -1,0 +1,189 @@
+//! The agent under test: the built `waggle` binary on a node.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+
+use super::{
+    bpffs,
+    error::Result,
+    host::Host,
+    log::{Log, LogLine},
+    node::Node,
+    process::Process,
+    program,
+};
+
+/// How long the agent may take for anything that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the agent learns the objects from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A folder of manifests.
+    Manifests(PathBuf),
+    /// An API server.
+    Kubeconfig(PathBuf),
+}
+
+/// How an agent is started; see [`Node::waggle`].
+#[derive(Clone, Debug)]
+pub struct WaggleCommand {
+    host: Host,
+    instance: String,
+    program: Option<PathBuf>,
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+}
+
+impl Node {
+    /// An agent for this node, with its instance, cgroup and name, logging JSON. More arguments can be added before
+    /// it is started.
+    pub fn waggle(&self, source: &Source) -> WaggleCommand {
+        let instance = self.instance();
+        let (flag, path) = match source {
+            Source::Manifests(path) => ("--manifests", path),
+            Source::Kubeconfig(path) => ("--kubeconfig", path),
+        };
+        let mut arguments: Vec<OsString> = ["run", "--log-format", "json", "--instance"].map(Into::into).to_vec();
+        arguments.extend([instance.clone().into(), "--node-name".into(), self.name().into()]);
+        arguments.extend(["--cgroup".into(), self.cgroup().into(), flag.into(), path.into()]);
+        WaggleCommand { host: Host::clone(self), instance, program: None, arguments, variables: Vec::new() }
+    }
+
+    /// The name of this node's agents' folder of pins.
+    pub fn instance(&self) -> String {
+        format!("{}-{}", self.core.id, self.name())
+    }
+}
+
+impl WaggleCommand {
+    /// Another program than `WAGGLE_BIN` or the built one.
+    #[must_use]
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(path.into());
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// One more environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it and waits until its first state is programmed.
+    pub fn start(self) -> Result<Waggle> {
+        let waggle = self.start_unready()?;
+        waggle.wait_programmed(0)?;
+        Ok(waggle)
+    }
+
+    /// Starts it without waiting: for tests of what happens before.
+    pub fn start_unready(self) -> Result<Waggle> {
+        let log = Log::default();
+        let process = self.launch(&log)?;
+        Ok(Waggle { command: self, process, log })
+    }
+
+    fn launch(&self, log: &Log) -> Result<Process> {
+        let program = match &self.program {
+            Some(path) => path.clone(),
+            None => program::find("waggle", "WAGGLE_BIN")?,
+        };
+        let mut command = Command::new(program);
+        command.args(&self.arguments).envs(self.variables.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = self.host.spawn(command)?;
+        if let Some(pipe) = process.take_stdout() {
+            log.follow(pipe);
+        }
+        if let Some(pipe) = process.take_stderr() {
+            log.follow(pipe);
+        }
+        Ok(process)
+    }
+}
+
+/// A started agent. Dropping it kills it and removes its pins, and with them its hold on the cgroup.
+#[derive(Debug)]
+pub struct Waggle {
+    command: WaggleCommand,
+    process: Process,
+    log: Log,
+}
+
+impl Waggle {
+    /// Its log, over all its starts.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The process, for signals and waits.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Its folder of pins.
+    pub fn pins(&self) -> PathBuf {
+        Path::new(bpffs::FOLDER).join(&self.command.instance)
+    }
+
+    /// Waits for a log line, old or new.
+    pub fn wait_log(&self, timeout: Duration, wanted: impl Fn(&LogLine) -> bool) -> Result<LogLine> {
+        self.log.wait(0, timeout, wanted)
+    }
+
+    /// Makes a change and waits until the agent has programmed something since. For a change that programs something;
+    /// when changes follow each other closely, use `eventually` on what clients see.
+    pub fn settle<T>(&self, change: impl FnOnce() -> T) -> Result<T> {
+        let mark = self.log.mark();
+        let value = change();
+        self.wait_programmed(mark)?;
+        Ok(value)
+    }
+
+    /// Waits for a "programmed" line since `mark` of the log.
+    pub fn wait_programmed(&self, mark: usize) -> Result<LogLine> {
+        self.log.wait(mark, PATIENCE, |line| line.message() == "programmed")
+    }
+
+    /// SIGKILL: what it has pinned keeps working.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(PATIENCE)
+    }
+
+    /// Starts it again with the same arguments after `kill` or `stop`, and waits until it has programmed.
+    pub fn restart(&mut self) -> Result<()> {
+        let mark = self.log.mark();
+        self.process = self.command.launch(&self.log)?;
+        self.wait_programmed(mark).map(drop)
+    }
+}
+
+impl Drop for Waggle {
+    fn drop(&mut self) {
+        // Failures are the lab's to report: it removes what is left of this instance.
+        let _ = self.process.kill();
+        let _ = fs::remove_dir_all(self.pins());
+    }
+}

@@ -1,0 +1,53 @@
+//! Nodes and ServiceCIDRs.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::{append, object};
+
+/// A Node under construction.
+#[derive(Clone, Debug)]
+pub struct NodeBuilder {
+    object: Value,
+}
+
+/// A Node without addresses.
+pub fn node(name: &str) -> NodeBuilder {
+    NodeBuilder { object: object("v1", "Node", "", name) }
+}
+
+/// A ServiceCIDR object.
+pub fn service_cidr(name: &str, ranges: &[&str]) -> Value {
+    let mut object = object("networking.k8s.io/v1", "ServiceCIDR", "", name);
+    object["spec"] = json!({"cidrs": ranges});
+    object
+}
+
+impl NodeBuilder {
+    /// The object so far.
+    pub fn build(&self) -> Value {
+        self.object.clone()
+    }
+
+    /// One more `InternalIP`.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
+        let address = address.into().to_string();
+        append(&mut self.object["status"]["addresses"], json!({"type": "InternalIP", "address": address}));
+        self
+    }
+
+    /// The label `topology.kubernetes.io/zone`.
+    #[must_use]
+    pub fn zone(self, zone: &str) -> Self {
+        self.label("topology.kubernetes.io/zone", zone)
+    }
+
+    /// Any label.
+    #[must_use]
+    pub fn label(mut self, key: &str, value: &str) -> Self {
+        self.object["metadata"]["labels"][key] = value.into();
+        self
+    }
+}

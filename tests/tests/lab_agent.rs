@@ -1,0 +1,88 @@
+//! The lab's way with the agent: started, waited for, killed, started again, and its pins removed. A script stands in
+//! for the agent, so that what is tested is the lab alone.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+
+use harness::{
+    lab::{Lab, Waggle, scratch},
+    objects::{Cluster, ManifestDir, service},
+};
+use nix::sys::signal::Signal;
+
+/// Pins, says that it has programmed, and says so again for each SIGUSR1.
+const SCRIPT: &str = r#"#!/bin/sh
+instance=$(echo "$*" | sed 's/.*--instance \([^ ]*\).*/\1/')
+mkdir -p /sys/fs/bpf/waggle/$instance
+trap 'echo "{\"fields\":{\"message\":\"programmed\",\"generation\":2}}"' USR1
+trap 'echo stopping >&2; exit 3' TERM
+echo "arguments: $*"
+echo '{"fields":{"message":"programmed","generation":1}}'
+while :; do sleep 0.01; done
+"#;
+
+/// The script as a file, removed when dropped.
+struct Script(PathBuf);
+
+impl Script {
+    fn new(name: &str, text: &str) -> Self {
+        let path = scratch(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn generations(waggle: &Waggle) -> Vec<u64> {
+    waggle.log().since(0).iter().filter_map(|line| line.field("generation")?.as_u64()).collect()
+}
+
+#[test]
+fn agent_is_started_settled_restarted_and_removed() {
+    let script = Script::new("agent", SCRIPT);
+    let lab = Lab::new("agent").unwrap();
+    let node = lab.node("a").unwrap();
+    let folder = ManifestDir::new();
+    let mut waggle = node.waggle(&folder.source()).program(&script.0).args(["--verbose"]).start().unwrap();
+    let patience = Duration::from_secs(5);
+    let arguments = waggle.wait_log(patience, |line| line.text.starts_with("arguments: ")).unwrap().text;
+    for wanted in [
+        format!("run --log-format json --instance {}-a --node-name a --cgroup ", lab.id()),
+        format!("--manifests {} --verbose", folder.path().display()),
+    ] {
+        assert!(arguments.contains(&wanted), "{arguments}");
+    }
+    let pid = waggle.process().id();
+    waggle
+        .settle(|| {
+            folder.put(&service("web").port(80, 80).build());
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), Signal::SIGUSR1).unwrap();
+        })
+        .unwrap();
+    assert_eq!(generations(&waggle), [1, 2]);
+
+    waggle.kill().unwrap();
+    assert!(waggle.pins().exists(), "what is pinned survives the agent");
+    waggle.restart().unwrap();
+    assert_eq!(generations(&waggle), [1, 2, 1]);
+    assert_eq!(waggle.stop().unwrap().code(), Some(3));
+    assert!(waggle.wait_log(patience, |line| line.text == "stopping").is_ok());
+    let pins = waggle.pins();
+    drop(waggle);
+    assert!(!pins.exists());
+}
+
+#[test]
+fn agent_that_fails_to_start_is_reported_with_its_log() {
+    let script = Script::new("broken", "#!/bin/sh\necho 'cgroup is missing' >&2\nexit 1\n");
+    let lab = Lab::new("broken").unwrap();
+    let node = lab.node("a").unwrap();
+    let folder = ManifestDir::new();
+    let error = node.waggle(&folder.source()).program(&script.0).start().unwrap_err().to_string();
+    assert!(error.contains("cgroup is missing"), "{error}");
+}

@@ -1,0 +1,263 @@
+//! The lab's own tests: hosts reach each other, processes are where they should be, and nothing stays behind.
+
+use std::{
+    collections::BTreeMap,
+    fs, panic,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use harness::lab::{BPFFS, Dial, Kind, Lab, Manner, Mode, Step, cgroup_mount_point, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Everything on the machine that bears a lab's id.
+fn traces(id: &str) -> Vec<String> {
+    let list = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().display().to_string()).collect::<Vec<_>>()
+    };
+    let mut all = list(Path::new("/run/netns"));
+    all.extend(list(&cgroup_mount_point().unwrap()));
+    all.extend(list(Path::new(BPFFS)));
+    all.extend(list(&std::env::temp_dir()));
+    all.extend(fs::read_to_string("/proc/self/mountinfo").unwrap().lines().map(str::to_owned));
+    assert!(id.len() > 4);
+    all.retain(|line| line.contains(id));
+    all
+}
+
+/// Whether the process exists, zombies excluded.
+fn runs(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+#[test]
+fn hosts_reach_each_other_over_both_families_and_protocols() {
+    let lab = Lab::new("reach").unwrap();
+    let (a, b) = (lab.node("a").unwrap(), lab.node("b").unwrap());
+    let (p1, p2, p3) = (a.pod("p1").unwrap(), a.pod("p2").unwrap(), b.pod("p3").unwrap());
+    let outside = lab.client("ext").unwrap();
+    let _servers = [p1.serve(&[8080]), b.serve(&[8080])].map(Result::unwrap);
+    for host in [&*a, &*b, &*p1, &*p2, &*p3, &*outside] {
+        let client = host.client().unwrap();
+        for (name, target) in [("p1", &*p1), ("b", &*b)] {
+            for address in target.addresses() {
+                let to = (address, 8080);
+                for reply in [client.tcp(to), client.udp(to), client.udp_unconnected(to)] {
+                    let reply = reply.unwrap_or_else(|failure| panic!("{} to {to:?}: {failure}", host.name()));
+                    assert_eq!(reply.backend(), name);
+                    assert_eq!(reply.peer(), Some(to.into()));
+                    let own = if host.name() == target.name() {
+                        address
+                    } else {
+                        host.addresses()[usize::from(address.is_ipv6())]
+                    };
+                    assert_eq!(reply.seen_client().unwrap().ip(), own, "no address is translated on the way");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn labs_side_by_side_do_not_meet() {
+    let labs = [Lab::new("same").unwrap(), Lab::new("same").unwrap()];
+    assert_ne!(labs[0].id(), labs[1].id());
+    let hosts: Vec<_> = labs
+        .iter()
+        .map(|lab| {
+            let node = lab.node("a").unwrap();
+            let (left, right) = (node.pod("left").unwrap(), node.pod("right").unwrap());
+            (left, right)
+        })
+        .collect();
+    assert_eq!(hosts[0].0.v4(), hosts[1].0.v4(), "the same addresses in both");
+    let _server = hosts[0].0.serve(&[80]).unwrap();
+    let tally = |pod: &harness::lab::Pod| pod.client().unwrap().tally("10.244.1.1:80", 10);
+    assert_eq!(tally(&hosts[0].1), BTreeMap::from([("left".to_owned(), 10)]));
+    assert_eq!(tally(&hosts[1].1), BTreeMap::from([("ECONNREFUSED".to_owned(), 10)]));
+}
+
+#[test]
+fn nothing_stays_after_a_panic() {
+    let seen = std::sync::Mutex::new((String::new(), 0));
+    let outcome = panic::catch_unwind(|| {
+        let lab = Lab::new("panic").unwrap();
+        let node = lab.node("a").unwrap();
+        let pod = node.pod("p1").unwrap();
+        // A process that nobody holds any more, as a test may leave behind.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "setsid sleep 1000 & echo $!"]).stdout(std::process::Stdio::piped());
+        let mut process = pod.spawn(shell).unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(process.take_stdout().unwrap()), &mut line).unwrap();
+        *seen.lock().unwrap() = (lab.id().to_owned(), line.trim().parse().unwrap());
+        assert!(runs(seen.lock().unwrap().1));
+        fs::create_dir_all(Path::new(BPFFS).join(node.instance())).unwrap();
+        assert!(traces(lab.id()).len() >= 5, "namespaces, their mounts, cgroup, pins");
+        let _server = pod.serve(&[80]).unwrap();
+        panic::resume_unwind(Box::new("a failed test"));
+    });
+    assert!(outcome.is_err());
+    let (id, pid) = seen.into_inner().unwrap();
+    assert!(!runs(pid));
+    assert_eq!(traces(&id), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next_lab() {
+    // The highest possible number is no process's: the kernel's limit is exclusive.
+    let dead = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().to_owned();
+    let id = format!("wl{dead}-0-dead");
+    let cgroup = cgroup_mount_point().unwrap().join(format!("waggle-lab-{id}"));
+    fs::create_dir_all(cgroup.join("a/p1")).unwrap();
+    assert!(Command::new("ip").args(["netns", "add", &format!("{id}-a")]).status().unwrap().success());
+    let pins = Path::new(BPFFS).join(format!("{id}-a"));
+    let living = Lab::new("living").unwrap();
+    fs::create_dir_all(pins).unwrap();
+    let _next = Lab::new("next").unwrap();
+    assert_eq!(traces(&id), Vec::<String>::new());
+    assert!(!traces(living.id()).is_empty(), "labs of living processes stay");
+}
+
+#[test]
+fn processes_are_in_their_cgroup_and_namespace() {
+    let lab = Lab::new("places").unwrap();
+    let node = lab.node("a").unwrap();
+    let pod = node.pod("p1").unwrap();
+    for host in [&*node, &*pod] {
+        let client = host.client().unwrap();
+        let cgroups = fs::read_to_string(format!("/proc/{}/cgroup", client.id())).unwrap();
+        let relative = host.cgroup().strip_prefix(cgroup_mount_point().unwrap()).unwrap();
+        assert!(cgroups.lines().any(|line| line == format!("0::/{}", relative.display())), "{cgroups}");
+        let namespace = fs::metadata(format!("/proc/{}/ns/net", client.id())).unwrap();
+        let named = fs::metadata(Path::new("/run/netns").join(host.netns().name())).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::ino(&namespace), std::os::unix::fs::MetadataExt::ino(&named));
+    }
+    assert!(pod.cgroup().starts_with(node.cgroup()) && node.cgroup().starts_with(lab.cgroup()));
+}
+
+#[test]
+fn a_process_outlives_the_thread_that_started_it_and_ends_when_dropped() {
+    let lab = Lab::new("threads").unwrap();
+    let node = lab.node("a").unwrap();
+    let mut sleep = Command::new("sleep");
+    sleep.arg("1000");
+    let process = std::thread::scope(|scope| scope.spawn(|| node.spawn(sleep).unwrap()).join().unwrap());
+    let pid = process.id();
+    assert!(!eventually(Duration::from_millis(50), || !runs(pid)), "still there without its thread");
+    drop(process);
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "killed and reaped");
+    // A process that kills itself from outside the lab's knowledge is no trouble either.
+    let mut sleep = Command::new("sleep");
+    sleep.arg("1000");
+    let mut process = node.spawn(sleep).unwrap();
+    kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(!process.wait(Duration::from_secs(5)).unwrap().success());
+}
+
+#[test]
+fn failures_have_step_and_name() {
+    let lab = Lab::new("errno").unwrap();
+    let node = lab.node("a").unwrap();
+    let (pod, other) = (node.pod("p1").unwrap(), node.pod("p2").unwrap());
+    let client = pod.client().unwrap();
+    let closed = (other.v4(), 81);
+    for (outcome, step, errno) in [
+        (client.tcp(closed), Step::Connect, "ECONNREFUSED"),
+        (client.tcp((other.v6(), 81)), Step::Connect, "ECONNREFUSED"),
+        (client.udp(closed), Step::Receive, "ECONNREFUSED"),
+        (client.tcp("192.168.50.77:80"), Step::Connect, "ETIMEDOUT"),
+        (client.tcp("255.255.255.255:80"), Step::Connect, "ENETUNREACH"),
+        (
+            client.dial(&Dial::new(Manner::Tcp, closed.into()).bind("10.9.9.9:0".parse().unwrap())),
+            Step::Bind,
+            "EADDRNOTAVAIL",
+        ),
+        (
+            client.dial(&Dial::new(Manner::UdpUnconnected, closed.into()).timeout(Duration::from_millis(20))),
+            Step::Receive,
+            "ETIMEDOUT",
+        ),
+    ] {
+        let failure = outcome.unwrap_err();
+        assert_eq!((failure.step, failure.errno.as_str()), (step, errno));
+    }
+}
+
+#[test]
+fn sockets_stay_open_between_steps_and_servers_come_and_go() {
+    let lab = Lab::new("sockets").unwrap();
+    let node = lab.node("a").unwrap();
+    let (p1, p2) = (node.pod("p1").unwrap(), node.pod("p2").unwrap());
+    let server = p1.serve(&[80, 81]).unwrap();
+    let client = p2.client().unwrap();
+    let tcp = client.connect_tcp((p1.v4(), 80)).unwrap();
+    let udp = client.open(Kind::Udp4, Some("0.0.0.0:5555".parse().unwrap())).unwrap();
+    udp.send_to((p1.v4(), 81), "one").unwrap();
+    let answer = udp.receive(Duration::from_secs(2)).unwrap();
+    assert_eq!(answer.from, Some((p1.v4(), 81).into()));
+    assert_eq!(answer.seen_client(), Some((p2.v4(), 5555).into()));
+    assert_eq!(udp.names().unwrap().peer, None);
+
+    server.stop().unwrap();
+    assert_eq!(client.tcp((p1.v4(), 80)).unwrap_err().errno, "ECONNREFUSED");
+    assert_eq!(client.udp((p1.v4(), 80)).unwrap_err().errno, "ECONNREFUSED");
+    assert_eq!(tcp.ask("still there?").unwrap().backend(), "p1", "an accepted connection stays");
+    assert_eq!(tcp.names().unwrap().peer, Some((p1.v4(), 80).into()));
+    server.resume().unwrap();
+    assert_eq!(client.tcp((p1.v4(), 80)).unwrap().backend(), "p1");
+
+    let mapped = client.tcp("[::ffff:10.244.1.1]:80").unwrap();
+    assert_eq!(mapped.peer(), Some("[::ffff:10.244.1.1]:80".parse().unwrap()), "an IPv6 socket");
+    drop(server);
+    assert_eq!(tcp.ask("still there?").unwrap_err().errno, "EOF");
+}
+
+#[test]
+fn echo_returns_the_bytes() {
+    let lab = Lab::new("echo").unwrap();
+    let pod = lab.node("a").unwrap().pod("p1").unwrap();
+    let _server = pod.serve_at(&[(pod.v4(), 7).into()], Mode::Echo).unwrap();
+    let client = pod.client().unwrap();
+    assert_eq!(client.tcp((pod.v4(), 7)).unwrap().message.text, "hello");
+    assert_eq!(client.udp((pod.v4(), 7)).unwrap().message.text, "hello");
+}
+
+#[test]
+fn capture_sees_exactly_what_takes_the_default_route() {
+    let lab = Lab::new("capture").unwrap();
+    let node = lab.node("a").unwrap();
+    let (p1, p2) = (node.pod("p1").unwrap(), node.pod("p2").unwrap());
+    let client = p1.client().unwrap();
+    let _server = p2.serve(&[80]).unwrap();
+    let away = Dial::new(Manner::UdpUnconnected, "10.96.99.99:53".parse().unwrap()).timeout(Duration::from_millis(1));
+    let (outcomes, packets) =
+        node.capture("eth0", "host 10.96.99.99", || client.dial_all(&away.clone().count(20))).unwrap();
+    assert_eq!(outcomes.len(), 20);
+    let sent = packets.iter().filter(|line| line.contains("> 10.96.99.99.53")).count();
+    assert_eq!(sent, 20, "{packets:#?}");
+    let (reply, packets) = node.capture("eth0", "tcp port 80", || client.tcp((p2.v4(), 80))).unwrap();
+    assert!(reply.is_ok());
+    assert_eq!(packets, Vec::<String>::new(), "pods of one node meet on the node");
+}
+
+#[test]
+fn a_lab_of_two_nodes_and_four_pods_is_ready_soon() {
+    let start = Instant::now();
+    let lab = Lab::new("speed").unwrap();
+    for name in ["a", "b"] {
+        let node = lab.node(name).unwrap();
+        node.pod("p1").unwrap();
+        node.pod("p2").unwrap();
+    }
+    let made = start.elapsed();
+    println!("made in {made:?}");
+    drop(lab);
+    println!("removed in {:?}", start.elapsed().saturating_sub(made));
+    // Alone it takes a tenth of this; other tests run beside it.
+    assert!(made < Duration::from_secs(3), "{made:?}");
+}
