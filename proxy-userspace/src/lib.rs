@@ -5,6 +5,7 @@ pub mod apply;
 pub mod attach;
 pub mod bpf;
 pub mod config;
+pub mod inspect;
 pub mod loader;
 pub mod maps;
 pub mod model;

@@ -11,7 +11,10 @@ use proxy_common::{
     ServiceName,
 };
 
-use crate::{bpf::MappedArray, config::MapSizes};
+use crate::{
+    bpf::{self, MappedArray},
+    config::MapSizes,
+};
 
 /// Where every instance's folder lies.
 pub const PIN_ROOT: &str = "/sys/fs/bpf/waggle";
@@ -148,6 +151,17 @@ fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
 
 fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {
     let data = open_data(folder, name)?;
+    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+}
+
+/// Opens a pinned map for looking only: the kernel refuses every write through it.
+pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
+    folder: &PinFolder,
+    name: &'static str,
+) -> Result<M, MapsError> {
+    let path = folder.map(name);
+    let data = bpf::open_map_read_only(&path).map_err(MapError::from).and_then(MapData::from_fd);
+    let data = data.map_err(|source| MapsError::Open { path, source })?;
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
