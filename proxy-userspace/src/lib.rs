@@ -4,6 +4,7 @@ pub mod addr;
 pub mod apply;
 pub mod attach;
 pub mod bpf;
+pub mod cleanup;
 pub mod config;
 pub mod inspect;
 pub mod loader;
