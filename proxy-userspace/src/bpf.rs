@@ -70,8 +70,18 @@ fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {
 
 /// Opens the object pinned at `path`.
 pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    get_object(path, 0)
+}
+
+/// Opens the map pinned at `path` so that the kernel refuses every write through the descriptor.
+pub fn open_map_read_only(path: &Path) -> io::Result<OwnedFd> {
+    const BPF_F_RDONLY: u32 = 1 << 3;
+    get_object(path, BPF_F_RDONLY)
+}
+
+fn get_object(path: &Path, flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let fd = bpf(BPF_OBJ_GET, &ObjGet { path: path.as_ptr() as u64, ..ObjGet::default() })?;
+    let fd = bpf(BPF_OBJ_GET, &ObjGet { path: path.as_ptr() as u64, flags, ..ObjGet::default() })?;
     // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -11,7 +11,10 @@ use proxy_common::{
     ServiceName,
 };
 
-use crate::{bpf::MappedArray, config::MapSizes};
+use crate::{
+    bpf::{self, MappedArray},
+    config::MapSizes,
+};
 
 /// Where every instance's folder lies.
 pub const PIN_ROOT: &str = "/sys/fs/bpf/waggle";
@@ -151,7 +154,22 @@ pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: 
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
+<<<<<<< HEAD
 pub(crate) fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
+=======
+/// Opens a pinned map for looking only: the kernel refuses every write through it.
+pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
+    folder: &PinFolder,
+    name: &'static str,
+) -> Result<M, MapsError> {
+    let path = folder.map(name);
+    let data = bpf::open_map_read_only(&path).map_err(MapError::from).and_then(MapData::from_fd);
+    let data = data.map_err(|source| MapsError::Open { path, source })?;
+    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+}
+
+fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
+>>>>>>> inspect
     let data = open_data(folder, name)?;
     let info = data.info().map_err(|source| MapsError::Type { name, source })?;
     MappedArray::new(data.fd(), info.max_entries()).map_err(|source| MapsError::Mmap { name, source })

@@ -1,0 +1,187 @@
+//! `waggle cleanup`: removes an instance's pins. Links go first, so that no program serves from maps that are
+//! going; an instance whose agent runs is left alone unless forced. It knows no map's content.
+
+use std::{
+    fmt,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::maps::PinFolder;
+
+/// Why an instance is still there, or parts of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// An agent holds the instance's lock.
+    #[error("remove instance {instance:?}: its agent is running; stop it first, or use --force")]
+    Running {
+        /// The instance.
+        instance: String,
+    },
+    /// The folder can't be locked.
+    #[error("lock {}: {source}; run waggle as root", .path.display())]
+    Lock {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A pin or folder can't be listed or removed.
+    #[error("remove {}: {source}; run waggle as root", .path.display())]
+    Remove {
+        /// The pin or folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// What was removed, by the names of the pins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Links: hooks that were detached.
+    pub links: Vec<String>,
+    /// Maps.
+    pub maps: Vec<String>,
+    /// The instance's folder.
+    pub folder: bool,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.folder {
+            return f.write_str("nothing to remove");
+        }
+        let list = |names: &[String]| if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let (links, maps) = (self.links.len(), self.maps.len());
+        write!(f, "removed {links} hooks{} and {maps} maps{}", list(&self.links), list(&self.maps))
+    }
+}
+
+/// Removes an instance; one that does not exist is as good as removed. `force` removes it under a running agent,
+/// which then serves nobody until it is started again.
+pub fn cleanup(instance: &str, force: bool) -> Result<Removed, CleanupError> {
+    remove(&PinFolder::new(instance), instance, force)
+}
+
+fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, CleanupError> {
+    let path = folder.path();
+    let lock = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removed::default()),
+        Err(source) => return Err(CleanupError::Lock { path: path.into(), source }),
+    };
+    // Held until the end, so that no agent starts meanwhile.
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) if force => {}
+        Err(TryLockError::WouldBlock) => return Err(CleanupError::Running { instance: instance.into() }),
+        Err(TryLockError::Error(source)) => return Err(CleanupError::Lock { path: path.into(), source }),
+    }
+    let links = unpin_all(&folder.links())?;
+    remove_folder(&folder.links())?;
+    let maps = unpin_all(path)?;
+    remove_folder(path)?;
+    Ok(Removed { links, maps, folder: true })
+}
+
+/// Unpins everything in a folder, but for folders in it.
+fn unpin_all(folder: &Path) -> Result<Vec<String>, CleanupError> {
+    let error = |source| CleanupError::Remove { path: folder.into(), source };
+    let entries = match fs::read_dir(folder) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(error)?,
+    };
+    // The whole list first: removing while listing may skip entries.
+    let entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(error)?;
+    let mut removed = Vec::new();
+    for entry in entries {
+        if !entry.file_type().map_err(error)?.is_dir() {
+            absent(&entry.path(), fs::remove_file(entry.path()))?;
+            removed.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    removed.sort();
+    Ok(removed)
+}
+
+fn remove_folder(folder: &Path) -> Result<(), CleanupError> {
+    absent(folder, fs::remove_dir(folder))
+}
+
+/// What somebody else has removed meanwhile is as good as removed.
+fn absent(path: &Path, result: io::Result<()>) -> Result<(), CleanupError> {
+    match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(CleanupError::Remove { path: path.into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An instance of ordinary files, removed at the end.
+    struct Instance(PathBuf);
+
+    impl Instance {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("waggle-cleanup-{name}-{}", std::process::id()));
+            fs::create_dir_all(path.join("links")).unwrap();
+            for pin in ["links/connect4", "links/connect6", "services", "abi"] {
+                File::create(path.join(pin)).unwrap();
+            }
+            Self(path)
+        }
+
+        fn remove(&self, force: bool) -> Result<Removed, CleanupError> {
+            // An absolute path replaces the root that it is joined to.
+            remove(&PinFolder::new(&self.0.to_string_lossy()), "test", force)
+        }
+    }
+
+    impl Drop for Instance {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn s31_removes_hooks_and_maps_and_says_which() {
+        let instance = Instance::new("all");
+        let removed = instance.remove(false).unwrap();
+        assert_eq!(removed.to_string(), "removed 2 hooks (connect4, connect6) and 2 maps (abi, services)");
+        assert!(!instance.0.exists());
+    }
+
+    #[test]
+    fn s31_removing_twice_is_no_error() {
+        let instance = Instance::new("twice");
+        instance.remove(false).unwrap();
+        assert_eq!(instance.remove(false).unwrap().to_string(), "nothing to remove");
+    }
+
+    #[test]
+    fn s31_a_half_removed_instance_is_removed() {
+        let instance = Instance::new("half");
+        fs::remove_dir_all(instance.0.join("links")).unwrap();
+        let removed = instance.remove(false).unwrap();
+        assert_eq!((removed.links.len(), removed.maps.len()), (0, 2));
+        assert!(!instance.0.exists());
+    }
+
+    #[test]
+    fn s31_a_running_agent_keeps_its_instance_unless_forced() {
+        let instance = Instance::new("running");
+        let lock = File::open(&instance.0).unwrap();
+        lock.try_lock().unwrap();
+        let refused = instance.remove(false);
+        assert!(matches!(refused, Err(CleanupError::Running { .. })), "{refused:?}");
+        assert!(instance.0.join("links/connect4").exists() && instance.0.join("abi").exists());
+        assert_eq!(instance.remove(true).unwrap().links.len(), 2);
+        assert!(!instance.0.exists());
+    }
+}

@@ -1,0 +1,35 @@
+//! How rows are shown: aligned columns for people, one JSON array for programs.
+
+use serde::Serialize;
+
+/// Something that can be shown as a line of a table.
+pub trait Row: Serialize {
+    /// The columns' titles.
+    const TITLES: &'static [&'static str];
+
+    /// The line's cells, one a title.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// Space between columns.
+const GAP: usize = 3;
+
+/// Aligned columns under their titles; the last line ends with a newline too.
+pub fn table<R: Row>(rows: &[R]) -> String {
+    let titles = R::TITLES.iter().map(|title| (*title).to_owned()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows.iter().map(Row::cells)).collect();
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..R::TITLES.len()).map(|column| width(column).unwrap_or(0) + GAP).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let padded = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        text.push_str(padded.collect::<String>().trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// One JSON array, indented, with a newline at its end.
+pub fn json<R: Row>(rows: &[R]) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(rows).map(|text| text + "\n")
+}
