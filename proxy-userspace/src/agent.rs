@@ -1,7 +1,12 @@
 //! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
 //! the data plane equal to the model, with the first event of a burst served at once and the rest together.
 
-use std::{collections::BTreeSet, future::pending, net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, error, info};
@@ -129,9 +134,23 @@ impl Agent {
         let (size, generation, elapsed) = (self.dataplane.size(), self.generation, started.elapsed());
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         if generation == 1 {
-            info!(services = size.services, frontends = size.frontends, backends = size.backends, generation, micros, "programmed");
+            info!(
+                services = size.services,
+                frontends = size.frontends,
+                backends = size.backends,
+                generation,
+                micros,
+                "programmed"
+            );
         } else {
-            debug!(services = size.services, frontends = size.frontends, backends = size.backends, generation, micros, "programmed");
+            debug!(
+                services = size.services,
+                frontends = size.frontends,
+                backends = size.backends,
+                generation,
+                micros,
+                "programmed"
+            );
         }
     }
 

@@ -24,7 +24,7 @@ pub enum Command {
     /// Show what is in force, from the pinned maps; the agent need not run
     Get(GetArgs),
     /// Remove an instance's data plane: its hooks, then its maps
-    Cleanup(InstanceArgs),
+    Cleanup(CleanupArgs),
 }
 
 /// Which instance.
@@ -33,6 +33,17 @@ pub struct InstanceArgs {
     /// Instance: names the folder under /sys/fs/bpf/waggle, so that several agents can share a machine
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = instance)]
     pub instance: String,
+}
+
+/// `waggle cleanup`.
+#[derive(Args, Clone, Debug)]
+pub struct CleanupArgs {
+    /// The instance to remove
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+    /// Remove it although its agent is running
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `waggle get`.

@@ -2,18 +2,23 @@
 
 pub mod addr;
 pub mod addresses;
+pub mod agent;
 pub mod apply;
 pub mod attach;
 pub mod bpf;
 pub mod cleanup;
+pub mod cli;
 pub mod config;
 pub mod inspect;
 pub mod loader;
+pub mod machine;
 pub mod maps;
 pub mod model;
 pub mod notice;
 pub mod objects;
 pub mod plan;
+pub mod run;
+pub mod stale_sockets;
 pub mod table;
 pub mod termination;
 pub mod topology;

@@ -9,13 +9,17 @@ pub enum MachineError {
     #[error("read /proc/self/mountinfo: {0}")]
     Mounts(io::Error),
     /// There is no cgroup v2.
-    #[error("find a cgroup v2 mount: there is none; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a folder with --cgroup")]
+    #[error(
+        "find a cgroup v2 mount: there is none; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a folder with --cgroup"
+    )]
     NoCgroup,
     /// There is no bpffs where the pins belong.
     #[error("find a bpf file system at /sys/fs/bpf: there is none; mount it with `mount -t bpf bpf /sys/fs/bpf`")]
     NoBpffs,
     /// The agent does not run as root.
-    #[error("load eBPF programs: not permitted for this user; run waggle as root or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN")]
+    #[error(
+        "load eBPF programs: not permitted for this user; run waggle as root or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
+    )]
     NotRoot,
     /// The host name can't be read.
     #[error("read the host name: {0}; give the node's name with --node-name")]

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use proxy_userspace::{
-    cli::{Cli, Command, LogFormat, RunArgs},
+    cleanup,
+    cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
+    inspect::{Row, Snapshot, backends, json, services, table},
     run,
 };
 use tracing_subscriber::EnvFilter;
@@ -29,6 +31,28 @@ fn execute(command: Command) -> anyhow::Result<()> {
             runtime.shutdown_background();
             result
         }
+        Command::Get(args) => {
+            print!("{}", get(&args)?);
+            Ok(())
+        }
+        Command::Cleanup(args) => {
+            println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
+            Ok(())
+        }
+    }
+}
+
+fn get(args: &GetArgs) -> anyhow::Result<String> {
+    fn render<R: Row>(rows: &[R], output: Output) -> anyhow::Result<String> {
+        Ok(match output {
+            Output::Table => table(rows),
+            Output::Json => json(rows)?,
+        })
+    }
+    let snapshot = Snapshot::read(&args.instance.instance)?;
+    match args.what {
+        What::Services => render(&services(&snapshot), args.output),
+        What::Backends => render(&backends(&snapshot), args.output),
     }
 }
 

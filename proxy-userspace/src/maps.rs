@@ -154,9 +154,6 @@ pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: 
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
-<<<<<<< HEAD
-pub(crate) fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
-=======
 /// Opens a pinned map for looking only: the kernel refuses every write through it.
 pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
     folder: &PinFolder,
@@ -168,8 +165,8 @@ pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
-fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
->>>>>>> inspect
+/// Maps a pinned array into memory.
+pub(crate) fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) -> Result<MappedArray<T>, MapsError> {
     let data = open_data(folder, name)?;
     let info = data.info().map_err(|source| MapsError::Type { name, source })?;
     MappedArray::new(data.fd(), info.max_entries()).map_err(|source| MapsError::Mmap { name, source })

@@ -18,8 +18,9 @@ use crate::{
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
     loader::{self, Loaded},
-    machine, stale_sockets,
+    machine,
     model::{LocalAddresses, Model, ModelConfig},
+    stale_sockets,
     watch::{
         Event, Source as _,
         kube::{Kube, KubeConfig},
@@ -84,7 +85,12 @@ async fn start_source(
     events: mpsc::Sender<Event>,
 ) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
     let Some(folder) = args.manifests.clone() else {
-        let config = KubeConfig::new(args.kubeconfig.clone(), args.api_server.clone(), node_name.to_owned());
+        let config = KubeConfig {
+            kubeconfig: args.kubeconfig.clone(),
+            api_server: args.api_server.clone(),
+            node_name: node_name.to_owned(),
+            ..KubeConfig::default()
+        };
         let kube = Kube::connect(config).await?;
         return Ok(tokio::spawn(kube.run(events)));
     };

@@ -1,11 +1,7 @@
 //! Connected UDP sockets whose backend has left: the kernel is told to end them, so that the application
 //! gets an error and redials (S29). Sockets that dialled the backend's own address are left alone.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    thread,
-};
+use std::{collections::BTreeSet, net::SocketAddr, thread};
 
 use aya::maps::{HashMap, MapData};
 use proxy_common::{Backend, Flow, FlowRole, Frontend, Member, Peer, Protocol};

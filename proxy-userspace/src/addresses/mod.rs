@@ -11,21 +11,12 @@ use tracing::warn;
 
 use kernel::{Changes, Kernel};
 
+use crate::model::LocalAddresses;
+
 /// The least time between two looks at the kernel. The first change after a calm never waits.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is made again.
 const RECONNECT: Duration = Duration::from_secs(1);
-
-/// The addresses of this node, as its network namespace has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalAddresses {
-    /// Every usable address of a device that is up: not link-local, not 127.0.0.0/8 or ::1, and no IPv6 address
-    /// whose uniqueness is still unproven. Those of the loopback device and deprecated ones are here too.
-    pub all: BTreeSet<IpAddr>,
-    /// The node's own address, at most one a family: what the default route prefers as source, else the first
-    /// global address by device index. Stands in for a Node object's addresses.
-    pub primary: BTreeSet<IpAddr>,
-}
 
 /// Why addresses can't be followed.
 #[derive(Debug, thiserror::Error)]

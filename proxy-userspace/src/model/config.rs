@@ -44,9 +44,11 @@ impl FromStr for NodePortAddresses {
 /// The addresses that this node really has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalAddresses {
-    /// Every address in the node's network namespace.
+    /// Every usable address of a device that is up: not link-local, not 127.0.0.0/8 or ::1, and no IPv6 address
+    /// whose uniqueness is still unproven. Those of the loopback device and deprecated ones are here too.
     pub all: BTreeSet<IpAddr>,
-    /// Those that stand in for the Node object's while there is none, or it has no addresses.
+    /// The node's own address, at most one a family: what the default route prefers as source, else the first
+    /// global address by device index. They stand in for the Node object's while there is none, or it has none.
     pub primary: BTreeSet<IpAddr>,
 }
 
