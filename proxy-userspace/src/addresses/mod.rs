@@ -4,7 +4,7 @@
 mod kernel;
 mod select;
 
-use std::{collections::BTreeSet, convert::Infallible, error::Error, io, net::IpAddr, time::Duration};
+use std::{convert::Infallible, error::Error, io, time::Duration};
 
 use tokio::{sync::watch::Sender, time::sleep};
 use tracing::warn;

@@ -2,6 +2,7 @@
 //! what an object means.
 
 pub mod kube;
+pub mod manifests;
 
 use std::{fmt, future::Future};
 
