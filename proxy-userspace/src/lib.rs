@@ -1,5 +1,6 @@
 //! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps.
 
+pub mod addresses;
 pub mod model;
 pub mod notice;
 pub mod objects;

@@ -1,0 +1,223 @@
+//! What the kernel says over rtnetlink, as plain values. It decides nothing.
+
+use std::{collections::BTreeSet, io, net::IpAddr};
+
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, channel::mpsc::UnboundedReceiver};
+use ipnet::IpNet;
+use rtnetlink::{
+    Error, Handle, MulticastGroup,
+    packet_core::{NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
+        link::{LinkExtentMask, LinkFlags},
+        route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHopFlags, RouteType},
+    },
+    sys,
+};
+use tokio::task::JoinSet;
+
+use super::AddressError;
+
+/// An address of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub device: u32,
+    pub ip: IpAddr,
+    /// The prefix that is reached through it.
+    pub network: Option<IpNet>,
+    /// Its scope is wider than the link.
+    pub global: bool,
+    pub flags: AddressFlags,
+}
+
+/// A way to everywhere, from the main table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DefaultRoute {
+    pub ipv6: bool,
+    pub metric: u32,
+    pub device: u32,
+    pub gateway: Option<IpAddr>,
+    pub source: Option<IpAddr>,
+}
+
+/// Everything that the addresses of a node depend on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    /// Devices that are up, by index.
+    pub up: BTreeSet<u32>,
+    /// In the kernel's order.
+    pub addresses: Vec<Address>,
+    /// In the kernel's order.
+    pub routes: Vec<DefaultRoute>,
+}
+
+type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, sys::SocketAddr)>;
+
+/// Says that something has changed, not what: the kernel drops messages when there are too many.
+pub(super) struct Changes {
+    messages: Messages,
+    /// Ends the connection when it is dropped.
+    _connection: JoinSet<()>,
+}
+
+impl Changes {
+    /// From now on.
+    pub(super) fn subscribe() -> io::Result<Self> {
+        let (connection, _, messages) = rtnetlink::new_multicast_connection(&[
+            // IPv4 routes vanish without a message when their device goes down.
+            MulticastGroup::Link,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ])?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection);
+        Ok(Self { messages, _connection: tasks })
+    }
+
+    /// Waits for a change that matters; `None` when the connection is lost.
+    pub(super) async fn next(&mut self) -> Option<()> {
+        loop {
+            let (message, _) = self.messages.next().await?;
+            if matters(&message) {
+                return Some(());
+            }
+        }
+    }
+
+    /// Takes everything that has been said until now.
+    pub(super) fn forget_pending(&mut self) {
+        while let Some(Some(_)) = self.messages.next().now_or_never() {}
+    }
+}
+
+/// Whether a message can change an answer: everything but routes that are not default routes of the main table.
+fn matters(message: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route)) => {
+            is_main_default(&route.header)
+        }
+        _ => true,
+    }
+}
+
+fn is_main_default(route: &RouteHeader) -> bool {
+    route.destination_prefix_length == 0 && route.table == RouteHeader::RT_TABLE_MAIN
+}
+
+/// Asks the kernel.
+pub(super) struct Kernel {
+    handle: Handle,
+    /// Ends the connection when it is dropped.
+    _connection: JoinSet<()>,
+}
+
+impl Kernel {
+    /// Of the calling thread's network namespace.
+    pub(super) fn connect() -> io::Result<Self> {
+        // Without the strict check the kernel ignores filters and sends every table.
+        let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(connection);
+        Ok(Self { handle, _connection: tasks })
+    }
+
+    /// Dumps everything. A change in between makes the parts disagree, and is reported to [`Changes`].
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, AddressError> {
+        let links = self.handle.link().get();
+        let links = links.set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]).execute();
+        let links = collect("links", links).await?;
+        let addresses = collect("addresses", self.handle.address().get().execute()).await?;
+        let mut routes = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut wanted = RouteMessage::default();
+            wanted.header.address_family = family;
+            wanted.header.table = RouteHeader::RT_TABLE_MAIN;
+            routes.extend(collect("routes", self.handle.route().get(wanted).execute()).await?);
+        }
+        let up = links.iter().filter(|link| link.header.flags.contains(LinkFlags::Up));
+        Ok(Snapshot {
+            up: up.map(|link| link.header.index).collect(),
+            addresses: addresses.iter().filter_map(address).collect(),
+            routes: routes.iter().filter_map(default_route).collect(),
+        })
+    }
+}
+
+async fn collect<T>(what: &'static str, dump: impl Stream<Item = Result<T, Error>>) -> Result<Vec<T>, AddressError> {
+    match dump.try_collect().await {
+        // A table or a family that has never been used does not exist.
+        Err(Error::NetlinkError(error)) if error.to_io().kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        result => result.map_err(|error| AddressError::Dump(what, error)),
+    }
+}
+
+fn address(message: &AddressMessage) -> Option<Address> {
+    let mut flags = AddressFlags::from_bits_retain(message.header.flags.bits().into());
+    let (mut local, mut remote) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(address) => local = Some(*address),
+            // On a point-to-point device this is the other end, else the same as `Local`.
+            AddressAttribute::Address(address) => remote = Some(*address),
+            AddressAttribute::Flags(all) => flags = *all,
+            _ => {}
+        }
+    }
+    Some(Address {
+        device: message.header.index,
+        ip: local.or(remote)?,
+        network: IpNet::new(remote.or(local)?, message.header.prefix_len).ok(),
+        global: matches!(message.header.scope, AddressScope::Universe | AddressScope::Site | AddressScope::Other(_)),
+        flags,
+    })
+}
+
+fn default_route(message: &RouteMessage) -> Option<DefaultRoute> {
+    let usable = is_main_default(&message.header)
+        && message.header.kind == RouteType::Unicast
+        && !message.header.flags.contains(RouteFlags::Dead);
+    if !usable {
+        return None;
+    }
+    let mut route = DefaultRoute {
+        ipv6: message.header.address_family == AddressFamily::Inet6,
+        metric: 0,
+        device: 0,
+        gateway: None,
+        source: None,
+    };
+    route.read(&message.attributes);
+    (route.device != 0).then_some(route)
+}
+
+impl DefaultRoute {
+    fn read(&mut self, attributes: &[RouteAttribute]) {
+        for attribute in attributes {
+            match attribute {
+                RouteAttribute::Priority(metric) => self.metric = *metric,
+                RouteAttribute::Oif(device) => self.device = *device,
+                RouteAttribute::Gateway(gateway) => self.gateway = ip(gateway),
+                RouteAttribute::PrefSource(source) => self.source = ip(source),
+                RouteAttribute::MultiPath(hops) => {
+                    let live = hops.iter().find(|hop| !hop.flags.contains(RouteNextHopFlags::Dead));
+                    if let Some(hop) = live {
+                        self.device = hop.interface_index;
+                        self.read(&hop.attributes);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}
