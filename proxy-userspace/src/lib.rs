@@ -6,5 +6,6 @@ pub mod notice;
 pub mod objects;
 pub mod plan;
 pub mod table;
+pub mod termination;
 pub mod topology;
 pub mod watch;

@@ -1,0 +1,92 @@
+//! The filter that the kernel applies while it lists sockets, so that it need not tell of each.
+//! Format: `struct inet_diag_bc_op` and `struct inet_diag_hostcond` of linux/inet_diag.h.
+
+use std::net::{IpAddr, SocketAddr};
+
+use netlink_packet_sock_diag::{AF_INET, AF_INET6};
+
+/// With more targets than this, asking every condition about every socket costs more than being told of them all.
+const MAX_TARGETS: usize = 64;
+
+/// Bytes of an instruction without operands.
+const OP_LEN: u8 = 4;
+const OP_JUMP: u8 = 1;
+const OP_REMOTE: u8 = 8;
+
+/// A program that accepts sockets whose remote is one of `targets`, and IPv6 sockets whose remote is the mapped
+/// form of one. `None` stands for no filter, where none pays or, with no targets, none can be expressed.
+pub(super) fn remote_is_one_of<'a>(targets: impl ExactSizeIterator<Item = &'a SocketAddr>) -> Option<Vec<u8>> {
+    if targets.len() > MAX_TARGETS {
+        return None;
+    }
+    let conditions: Vec<_> = targets.map(|target| condition(*target)).collect();
+    let mut left: usize = conditions.iter().map(|condition| condition.len() + usize::from(OP_LEN)).sum();
+    let mut program = Vec::with_capacity(left);
+    for condition in conditions {
+        left -= condition.len() + usize::from(OP_LEN);
+        program.extend(condition);
+        if left > 0 {
+            // The last condition has no jump behind it.
+            let end = u16::try_from(left).expect("a program of so few targets fits");
+            program.extend(op(OP_JUMP, OP_LEN, end));
+        }
+    }
+    (!program.is_empty()).then_some(program)
+}
+
+/// Goes on behind itself when the remote is `target`, else one instruction later: that skips the jump to the end,
+/// or leaves the program, which refuses the socket.
+fn condition(target: SocketAddr) -> Vec<u8> {
+    let (family, prefix, octets) = match target.ip() {
+        IpAddr::V4(ip) => (AF_INET, 32, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (AF_INET6, 128, ip.octets().to_vec()),
+    };
+    let len = OP_LEN + 8 + prefix / 8;
+    let op = op(OP_REMOTE, len, u16::from(len) + u16::from(OP_LEN));
+    [&op, &[family, prefix, 0, 0], &u32::from(target.port()).to_ne_bytes(), &octets[..]].concat()
+}
+
+/// An instruction: how far to go on `yes` and on `no`.
+fn op(code: u8, yes: u8, no: u16) -> [u8; 4] {
+    let no = no.to_ne_bytes();
+    [code, yes, no[0], no[1]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(targets: &[&str]) -> Option<Vec<u8>> {
+        let targets: Vec<SocketAddr> = targets.iter().map(|target| target.parse().unwrap()).collect();
+        remote_is_one_of(targets.iter())
+    }
+
+    /// Follows the program as the kernel does, `remote` being the index of the condition that holds.
+    fn accepts(program: &[u8], remote: Option<usize>) -> bool {
+        let (mut at, mut condition) = (0, 0);
+        while at < program.len() {
+            let no = usize::from(u16::from_ne_bytes([program[at + 2], program[at + 3]]));
+            let yes = program[at] == OP_REMOTE && remote == Some(condition);
+            condition += usize::from(program[at] == OP_REMOTE);
+            at += if yes { usize::from(program[at + 1]) } else { no };
+        }
+        at == program.len()
+    }
+
+    #[test]
+    fn s29_filter_accepts_exactly_its_targets() {
+        let program = program(&["10.0.0.1:53", "[fd00::1]:53", "10.0.0.2:5353"]).unwrap();
+        assert_eq!(program.len(), 16 + 4 + 28 + 4 + 16);
+        for remote in 0..3 {
+            assert!(accepts(&program, Some(remote)));
+        }
+        assert!(!accepts(&program, None));
+    }
+
+    #[test]
+    fn s29_filter_is_left_out_where_it_does_not_pay() {
+        assert_eq!(program(&[]), None);
+        assert_eq!(program(&["10.0.0.1:53"; MAX_TARGETS + 1]), None);
+        assert!(program(&["[fd00::1]:53"; MAX_TARGETS]).is_some());
+    }
+}

@@ -1,0 +1,113 @@
+//! The network namespaces of this machine: finding them, and opening something in each. It leaves the caller's
+//! own thread where it is.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    os::linux::fs::MetadataExt,
+    path::PathBuf,
+    sync::mpsc::sync_channel,
+    thread,
+};
+
+use nix::{
+    sched::{CloneFlags, setns},
+    sys::statfs::{NSFS_MAGIC, fstatfs},
+};
+
+/// Where container runtimes and ip-netns(8) keep namespaces by name.
+const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+/// How many namespaces are opened ahead of the one being looked at.
+const AHEAD: usize = 4;
+
+/// The namespaces that were found.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces {
+    /// By device and inode: every path that leads to it, for processes end at any time.
+    paths: BTreeMap<(u64, u64), Vec<PathBuf>>,
+    /// How many processes would not say which namespace they are in.
+    pub hidden: usize,
+}
+
+impl Namespaces {
+    /// Every namespace that has a name or a process, the caller's own one included.
+    pub(super) fn find() -> io::Result<Self> {
+        let mut found = Self::default();
+        found.add("/proc/thread-self/ns/net".into());
+        for entry in NAMED.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten() {
+            found.add(entry?.path());
+        }
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+                found.add(entry.path().join("ns/net"));
+            }
+        }
+        Ok(found)
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        match fs::metadata(&path) {
+            Ok(file) => self.paths.entry((file.st_dev(), file.st_ino())).or_default().push(path),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden += 1,
+            // Ended meanwhile.
+            Err(_) => {}
+        }
+    }
+
+    /// Calls `open` in each namespace, on a thread of its own, and `visit` with what came of it on the caller's.
+    /// Namespaces that have ended meanwhile are left out. Stops at the first error of `visit`.
+    pub(super) fn visit<T: Send, E>(
+        &self,
+        open: fn() -> io::Result<T>,
+        mut visit: impl FnMut(io::Result<T>) -> Result<(), E>,
+    ) -> io::Result<Result<(), E>> {
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(AHEAD);
+            // The thread ends with the scope, and nothing else ever runs in the namespaces it has been in.
+            thread::Builder::new().name("netns".into()).spawn_scoped(scope, move || {
+                let opened = self.paths.values().filter_map(|paths| enter(paths).transpose());
+                for entered in opened {
+                    if sender.send(entered.and_then(|()| open())).is_err() {
+                        break;
+                    }
+                }
+            })?;
+            Ok(receiver.into_iter().try_for_each(&mut visit))
+        })
+    }
+}
+
+/// Moves the calling thread by the first of `paths` that still leads somewhere; `None` when none does.
+fn enter(paths: &[PathBuf]) -> io::Result<Option<()>> {
+    let mut refused = None;
+    for path in paths {
+        match File::open(path).and_then(|file| Ok(is_namespace(&file)?.then(|| setns(file, CloneFlags::CLONE_NEWNET))))
+        {
+            Ok(Some(entered)) => {
+                entered?;
+                return Ok(Some(()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused = Some(error),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    refused.map_or(Ok(None), Err)
+}
+
+/// A name whose mount is not visible here is an ordinary empty file.
+fn is_namespace(file: &File) -> io::Result<bool> {
+    Ok(fstatfs(file)?.filesystem_type() == NSFS_MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s29_a_name_with_no_namespace_behind_it_is_passed_over() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(enter(&[file.into(), "/nowhere".into()]).unwrap().is_none());
+    }
+}

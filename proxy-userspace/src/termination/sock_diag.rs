@@ -1,0 +1,185 @@
+//! Lists and destroys UDP sockets of one network namespace over NETLINK_SOCK_DIAG (sock_diag(7)). It does not
+//! choose among them.
+
+use std::{fs, io, net::SocketAddr};
+
+use netlink_packet_sock_diag::{
+    AF_INET, AF_INET6, IPPROTO_UDP, SockDiagMessage,
+    inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
+    message::SockDiagDestroy,
+};
+use rtnetlink::{
+    packet_core::{
+        DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+        NetlinkSerializable,
+    },
+    sys::{Socket, protocols::NETLINK_SOCK_DIAG},
+};
+
+/// The attribute of a request that holds a filter.
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+/// The kernel fills datagrams of at most this many bytes.
+const DATAGRAM: usize = 32 * 1024;
+
+/// A connected UDP socket, as its namespace knows it.
+#[derive(Clone, Debug)]
+pub(super) struct UdpSocket {
+    family: u8,
+    id: SocketId,
+}
+
+impl UdpSocket {
+    /// The socket's cookie, as BPF programs see it.
+    pub(super) fn cookie(&self) -> u64 {
+        // Two words of the host's order, the low one first.
+        let [a, b, c, d, e, f, g, h] = self.id.cookie;
+        u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
+    }
+
+    /// The socket's own address.
+    pub(super) fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.id.source_address.to_canonical(), self.id.source_port)
+    }
+
+    /// Where the kernel sends its datagrams; a mapped address is given as IPv4.
+    pub(super) fn remote(&self) -> SocketAddr {
+        SocketAddr::new(self.id.destination_address.to_canonical(), self.id.destination_port)
+    }
+}
+
+/// Family of the sockets that a list is of. IPv6 sockets may be connected to mapped addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SocketFamily {
+    Inet,
+    Inet6,
+}
+
+impl SocketFamily {
+    /// Whether the calling thread's namespace has UDP sockets of this family. To list them the kernel walks those of
+    /// every namespace, which is dear where there are many; to count them it does not.
+    fn has_udp(self) -> bool {
+        let (file, line) = match self {
+            Self::Inet => ("sockstat", "UDP: inuse "),
+            Self::Inet6 => ("sockstat6", "UDP6: inuse "),
+        };
+        let counts = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
+        let count = counts.lines().find_map(|counts| counts.strip_prefix(line)?.split(' ').next());
+        // Unknown is not none.
+        count != Some("0")
+    }
+}
+
+/// A connection to the sock_diag of one network namespace.
+pub(super) struct SockDiag {
+    socket: Socket,
+    /// Whether there was any IPv4 and any IPv6 socket.
+    populated: (bool, bool),
+    buffer: Vec<u8>,
+}
+
+impl SockDiag {
+    /// Of the calling thread's namespace as it is now, whichever thread uses it later.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+        socket.bind_auto()?;
+        let populated = (SocketFamily::Inet.has_udp(), SocketFamily::Inet6.has_udp());
+        Ok(Self { socket, populated, buffer: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// Calls `found` with every connected UDP socket that passes `filter`.
+    pub(super) fn connected_udp(
+        &mut self,
+        family: SocketFamily,
+        filter: Option<&[u8]>,
+        mut found: impl FnMut(UdpSocket),
+    ) -> io::Result<()> {
+        let (populated, family, id) = match family {
+            SocketFamily::Inet => (self.populated.0, AF_INET, SocketId::new_v4()),
+            SocketFamily::Inet6 => (self.populated.1, AF_INET6, SocketId::new_v6()),
+        };
+        if !populated {
+            return Ok(());
+        }
+        let filter = filter.map(|program| DefaultNla::new(INET_DIAG_REQ_BYTECODE, program.to_vec()));
+        self.send(NLM_F_DUMP, List { request: udp_request(family, id), filter })?;
+        self.receive(|socket| found(UdpSocket { family: socket.family, id: socket.socket_id }))
+    }
+
+    /// Destroys the socket: its owner's next or waiting call fails with ECONNABORTED.
+    /// Fails with `NotFound` when it is gone, or is hidden by another one with the same addresses.
+    pub(super) fn destroy(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        let request = udp_request(socket.family, socket.id.clone());
+        self.send(NLM_F_ACK, SockDiagDestroy::new(SockDiagMessage::InetRequest(request)))?;
+        self.receive(|_| {})
+    }
+
+    fn send<T: NetlinkSerializable>(&mut self, flags: u16, request: T) -> io::Result<()> {
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send_to(&bytes, &rtnetlink::sys::SocketAddr::new(0, 0), 0).map(drop)
+    }
+
+    /// Reads the whole answer to the last request.
+    fn receive(&mut self, mut found: impl FnMut(InetResponseHeader)) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            self.socket.recv(&mut self.buffer, 0)?;
+            let mut rest = &self.buffer[..];
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
+                match message.payload {
+                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(socket)) => found(socket.header),
+                    NetlinkPayload::Done(done) if done.code < 0 => {
+                        return Err(io::Error::from_raw_os_error(-done.code));
+                    }
+                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                    NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(()),
+                    _ => {}
+                }
+                rest = rest.get(aligned(message.header.length)..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Where the next message of a datagram begins.
+fn aligned(length: u32) -> usize {
+    (length as usize).next_multiple_of(4)
+}
+
+fn udp_request(family: u8, socket_id: SocketId) -> InetRequest {
+    InetRequest {
+        family,
+        protocol: IPPROTO_UDP,
+        extensions: ExtensionFlags::empty(),
+        // A connected UDP socket is "established", any other one "closed".
+        states: StateFlags::ESTABLISHED,
+        socket_id,
+    }
+}
+
+/// A request with a filter behind it.
+struct List {
+    request: InetRequest,
+    filter: Option<DefaultNla>,
+}
+
+impl NetlinkSerializable for List {
+    fn message_type(&self) -> u16 {
+        netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.request.buffer_len() + self.filter.as_slice().buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        let (request, filter) = buffer.split_at_mut(self.request.buffer_len());
+        self.request.emit(request);
+        self.filter.as_slice().emit(filter);
+    }
+}
