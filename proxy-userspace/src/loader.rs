@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::PathBuf,
+    time::Duration,
 };
 
 use aya::{
@@ -14,7 +15,6 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use proxy_common::ABI_VERSION;
-use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{info, warn};
 
 use crate::{
@@ -59,7 +59,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The kernel refuses the object.
-    #[error("load the eBPF object: {0}; Waggle needs Linux 5.15 or later with BTF, run as root")]
+    #[error("load the eBPF object: {0}; Waggle needs Linux 6.1 or later with BTF, run as root")]
     Object(#[from] EbpfError),
     /// The network namespace can't be identified.
     #[error("read the cookie of this network namespace: {0}")]
@@ -152,17 +152,18 @@ fn write_abi(folder: &PinFolder) -> Result<(), MapError> {
     open_abi(folder)?.set(0, ABI_VERSION, 0)
 }
 
-/// Shows what the programs log as log lines of the agent. Without it nothing but those lines is lost.
+/// Shows what the programs log as log lines of the agent, a moment later. Without it nothing but those
+/// lines is lost.
 pub fn forward_logs(ebpf: &mut Ebpf) {
-    let logger = EbpfLogger::init(ebpf).map_err(io::Error::other);
-    let mut logger = match logger.and_then(|logger| AsyncFd::with_interest(logger, Interest::READABLE)) {
+    const PERIOD: Duration = Duration::from_millis(100);
+    let mut logger = match EbpfLogger::init(ebpf) {
         Ok(logger) => logger,
         Err(error) => return warn!(%error, "can't read the log of the eBPF programs"),
     };
     tokio::spawn(async move {
-        while let Ok(mut guard) = logger.readable_mut().await {
-            guard.get_inner_mut().flush();
-            guard.clear_ready();
+        loop {
+            logger.flush();
+            tokio::time::sleep(PERIOD).await;
         }
     });
 }

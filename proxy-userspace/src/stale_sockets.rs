@@ -1,7 +1,7 @@
 //! Connected UDP sockets whose backend has left: the kernel is told to end them, so that the application
 //! gets an error and redials (S29). Sockets that dialled the backend's own address are left alone.
 
-use std::{collections::BTreeSet, net::SocketAddr, thread};
+use std::{collections::BTreeSet, error::Error, net::SocketAddr, thread};
 
 use aya::maps::{HashMap, MapData};
 use proxy_common::{Backend, Flow, FlowRole, Frontend, Member, Peer, Protocol};
@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use crate::{
     bpf::{self, MappedArray},
     maps::{MapsError, PinFolder, open, open_array},
-    termination::terminate,
+    termination::{self, Terminated, terminate},
 };
 
 /// What tells a stale socket.
@@ -29,6 +29,12 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
         backends: open_array(folder, "BACKENDS")?,
     };
     thread::spawn(move || {
+        if let Err(error) = termination::check() {
+            return warn!(
+                error = &error as &dyn Error,
+                "connected UDP sockets of removed backends are left to time out"
+            );
+        }
         while let Some(mut targets) = gone.blocking_recv() {
             while let Ok(further) = gone.try_recv() {
                 targets.extend(further);
@@ -46,8 +52,18 @@ impl Sockets {
             debug!(%error, "no grace period on this kernel");
         }
         match terminate(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
-            Ok(ended) => info!(?ended, backends = targets.len(), "ended UDP sockets of removed backends"),
-            Err(error) => warn!(%error, "can't end UDP sockets of removed backends"),
+            Ok(ended)
+                if ended
+                    == Terminated {
+                        namespaces: ended.namespaces,
+                        unreachable: ended.unreachable,
+                        ..Terminated::default()
+                    } =>
+            {
+                debug!(?ended, "no UDP socket was connected to the removed backends");
+            }
+            Ok(ended) => info!(?ended, "ended UDP sockets of removed backends"),
+            Err(error) => warn!(error = &error as &dyn Error, "can't end UDP sockets of removed backends"),
         }
     }
 

@@ -45,8 +45,11 @@ fn primary(usable: &[&Address], routes: &[DefaultRoute], ipv6: bool) -> Option<I
     preferred.or_else(|| {
         // A node whose default route's device has no address keeps it on the loopback device. One with no default
         // route has only Services' addresses there.
-        let rank = |address: &&Address| (route.is_none() && address.device == LOOPBACK_DEVICE, address.device);
-        let first = global().map(|address| rank(&address)).min()?;
+        let rank = |address: &Address| {
+            let deprecated = address.flags.contains(AddressFlags::Deprecated);
+            (deprecated, route.is_none() && address.device == LOOPBACK_DEVICE, address.device)
+        };
+        let first = global().map(rank).min()?;
         best(global().filter(|address| rank(address) == first), None)
     })
 }
@@ -153,6 +156,8 @@ mod tests {
     fn s19_primary_without_a_default_route_is_the_first_devices() {
         let addresses = vec![address(1, "10.9.9.9/32"), address(3, "192.0.2.3/24"), address(2, "192.0.2.2/24")];
         assert_eq!(found(addresses, vec![]).primary, set(&["192.0.2.2"]));
+        let deprecated = vec![flagged(2, "192.0.2.2/24", AddressFlags::Deprecated), address(3, "192.0.2.3/24")];
+        assert_eq!(found(deprecated, vec![]).primary, set(&["192.0.2.3"]));
         let only = found(vec![address(1, "10.9.9.9/32")], vec![]);
         assert_eq!(only.primary, set(&["10.9.9.9"]));
     }

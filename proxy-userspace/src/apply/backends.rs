@@ -80,12 +80,7 @@ impl Backends {
     }
 
     /// Number of backends in use.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.by_address.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.by_address.is_empty()
     }
 }

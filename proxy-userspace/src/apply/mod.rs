@@ -122,7 +122,7 @@ impl Dataplane {
 
     /// How much is in force.
     pub fn size(&self) -> Size {
-        Size { services: self.table.services.len(), frontends: self.owners.len(), backends: self.backends.len() }
+        Size { services: self.table.services.len(), frontends: self.owners.len(), backends: self.backends.count() }
     }
 
     /// Writes a plan. A part that can't be written leaves what was there before, and is reported.

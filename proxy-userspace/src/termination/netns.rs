@@ -100,3 +100,14 @@ fn enter(paths: &[PathBuf]) -> io::Result<Option<()>> {
 fn is_namespace(file: &File) -> io::Result<bool> {
     Ok(fstatfs(file)?.filesystem_type() == NSFS_MAGIC)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s29_a_name_with_no_namespace_behind_it_is_passed_over() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(enter(&[file.into(), "/nowhere".into()]).unwrap().is_none());
+    }
+}

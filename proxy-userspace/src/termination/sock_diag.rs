@@ -1,7 +1,7 @@
 //! Lists and destroys UDP sockets of one network namespace over NETLINK_SOCK_DIAG (sock_diag(7)). It does not
 //! choose among them.
 
-use std::{io, net::SocketAddr};
+use std::{fs, io, net::SocketAddr};
 
 use netlink_packet_sock_diag::{
     AF_INET, AF_INET6, IPPROTO_UDP, SockDiagMessage,
@@ -54,18 +54,36 @@ pub(super) enum SocketFamily {
     Inet6,
 }
 
+impl SocketFamily {
+    /// Whether the calling thread's namespace has UDP sockets of this family. To list them the kernel walks those of
+    /// every namespace, which is dear where there are many; to count them it does not.
+    fn has_udp(self) -> bool {
+        let (file, line) = match self {
+            Self::Inet => ("sockstat", "UDP: inuse "),
+            Self::Inet6 => ("sockstat6", "UDP6: inuse "),
+        };
+        let counts = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
+        let count = counts.lines().find_map(|counts| counts.strip_prefix(line)?.split(' ').next());
+        // Unknown is not none.
+        count != Some("0")
+    }
+}
+
 /// A connection to the sock_diag of one network namespace.
 pub(super) struct SockDiag {
     socket: Socket,
+    /// Whether there was any IPv4 and any IPv6 socket.
+    populated: (bool, bool),
     buffer: Vec<u8>,
 }
 
 impl SockDiag {
-    /// Of the calling thread's namespace, whichever thread uses it later.
+    /// Of the calling thread's namespace as it is now, whichever thread uses it later.
     pub(super) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
-        Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM) })
+        let populated = (SocketFamily::Inet.has_udp(), SocketFamily::Inet6.has_udp());
+        Ok(Self { socket, populated, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
     /// Calls `found` with every connected UDP socket that passes `filter`.
@@ -75,10 +93,13 @@ impl SockDiag {
         filter: Option<&[u8]>,
         mut found: impl FnMut(UdpSocket),
     ) -> io::Result<()> {
-        let (family, id) = match family {
-            SocketFamily::Inet => (AF_INET, SocketId::new_v4()),
-            SocketFamily::Inet6 => (AF_INET6, SocketId::new_v6()),
+        let (populated, family, id) = match family {
+            SocketFamily::Inet => (self.populated.0, AF_INET, SocketId::new_v4()),
+            SocketFamily::Inet6 => (self.populated.1, AF_INET6, SocketId::new_v6()),
         };
+        if !populated {
+            return Ok(());
+        }
         let filter = filter.map(|program| DefaultNla::new(INET_DIAG_REQ_BYTECODE, program.to_vec()));
         self.send(NLM_F_DUMP, List { request: udp_request(family, id), filter })?;
         self.receive(|socket| found(UdpSocket { family: socket.family, id: socket.socket_id }))
