@@ -9,13 +9,13 @@ use proxy_userspace::{
     inspect::{Row, Snapshot, backends, json, services, table},
     run,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("waggle: {error:#}");
+            eprintln!("waggle: {}", describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -56,8 +56,23 @@ fn get(args: &GetArgs) -> anyhow::Result<String> {
     }
 }
 
+/// The error with its causes, each said once: some messages contain their cause's already.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 fn start_log(args: &RunArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log_level)?;
+    // A bare level is Waggle's own; the libraries below it speak up from warnings on.
+    let filter = match args.log_level.parse::<LevelFilter>() {
+        Ok(level) => EnvFilter::try_new(format!("warn,proxy_userspace={level},proxy_ebpf={level}"))?,
+        Err(_) => EnvFilter::try_new(&args.log_level)?,
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.init(),
