@@ -248,6 +248,33 @@ fn sockets_stay_open_between_steps_and_servers_come_and_go() {
 }
 
 #[test]
+fn a_destroyed_socket_tells_its_process() {
+    let lab = Lab::new("destroy").unwrap();
+    let pod = lab.node("a").unwrap().pod("p1").unwrap();
+    let client = pod.client().unwrap();
+    let socket = client.connect_udp("10.244.1.77:53").unwrap();
+    let mut destroy = Command::new("ss");
+    destroy.args(["--kill", "--udp", "dst", "10.244.1.77"]).stdout(Stdio::null());
+    assert!(pod.spawn(destroy).unwrap().wait(Duration::from_secs(5)).unwrap().success());
+    assert_eq!(socket.receive(Duration::from_secs(2)).unwrap_err().errno, "ECONNABORTED");
+}
+
+#[test]
+fn many_connections_are_tallied() {
+    let lab = Lab::new("tally").unwrap();
+    let (a, b) = (lab.node("a").unwrap(), lab.node("b").unwrap());
+    let (p1, p2) = (a.pod("p1").unwrap(), b.pod("p2").unwrap());
+    let _server = p2.serve(&[80]).unwrap();
+    let client = p1.client().unwrap();
+    let start = Instant::now();
+    assert_eq!(client.tally((p2.v4(), 80), 1000), BTreeMap::from([("p2".to_owned(), 1000)]));
+    println!("1000 connections in {:?}", start.elapsed());
+    let mut outcomes = client.dial_all(&Dial::new(Manner::Tcp, (p2.v6(), 80).into()).count(1001));
+    outcomes.sort_by_key(|outcome| outcome.as_ref().unwrap().connect);
+    println!("median connect {:?}", outcomes[500].as_ref().unwrap().connect);
+}
+
+#[test]
 fn echo_returns_the_bytes() {
     let lab = Lab::new("echo").unwrap();
     let pod = lab.node("a").unwrap().pod("p1").unwrap();
