@@ -26,8 +26,8 @@ struct Script(PathBuf);
 impl Script {
     fn new(name: &str, text: &str) -> Self {
         let path = scratch(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, text).expect("write a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("make a script executable");
         Self(path)
     }
 }
@@ -84,5 +84,5 @@ fn agent_that_fails_to_start_is_reported_with_its_log() {
     let node = lab.node("a").unwrap();
     let folder = ManifestDir::new();
     let error = node.waggle(&folder.source()).program(&script.0).start().unwrap_err().to_string();
-    assert!(error.contains("cgroup is missing"), "{error}");
+    assert!(error.contains("the process has ended") && error.contains("cgroup is missing"), "{error}");
 }

@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs, panic,
+    fs,
+    io::{BufRead, BufReader, Read},
+    panic,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use harness::lab::{BPFFS, Dial, Kind, Lab, Manner, Mode, Step, cgroup_mount_point, eventually};
+use harness::lab::{BPFFS, Dial, Kind, Lab, Manner, Mode, Step, cgroup_mount_point, eventually, lock_machine};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -19,10 +21,10 @@ fn traces(id: &str) -> Vec<String> {
         entries.map(|entry| entry.path().display().to_string()).collect::<Vec<_>>()
     };
     let mut all = list(Path::new("/run/netns"));
-    all.extend(list(&cgroup_mount_point().unwrap()));
+    all.extend(list(&cgroup_mount_point().expect("cgroup v2")));
     all.extend(list(Path::new(BPFFS)));
     all.extend(list(&std::env::temp_dir()));
-    all.extend(fs::read_to_string("/proc/self/mountinfo").unwrap().lines().map(str::to_owned));
+    all.extend(fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().map(str::to_owned));
     assert!(id.len() > 4);
     all.retain(|line| line.contains(id));
     all
@@ -90,10 +92,10 @@ fn nothing_stays_after_a_panic() {
         let pod = node.pod("p1").unwrap();
         // A process that nobody holds any more, as a test may leave behind.
         let mut shell = Command::new("sh");
-        shell.args(["-c", "setsid sleep 1000 & echo $!"]).stdout(std::process::Stdio::piped());
+        shell.args(["-c", "setsid sleep 1000 & echo $!"]).stdout(Stdio::piped());
         let mut process = pod.spawn(shell).unwrap();
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(process.take_stdout().unwrap()), &mut line).unwrap();
+        BufReader::new(process.take_stdout().unwrap()).read_line(&mut line).unwrap();
         *seen.lock().unwrap() = (lab.id().to_owned(), line.trim().parse().unwrap());
         assert!(runs(seen.lock().unwrap().1));
         fs::create_dir_all(Path::new(BPFFS).join(node.instance())).unwrap();
@@ -109,18 +111,49 @@ fn nothing_stays_after_a_panic() {
 
 #[test]
 fn what_a_killed_run_left_is_removed_by_the_next_lab() {
-    // The highest possible number is no process's: the kernel's limit is exclusive.
-    let dead = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap().trim().to_owned();
-    let id = format!("wl{dead}-0-dead");
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let id = format!("wl{}-0-dead", ended.id());
     let cgroup = cgroup_mount_point().unwrap().join(format!("waggle-lab-{id}"));
+    let living = Lab::new("living").unwrap();
+    // Other tests make labs, and sweep, meanwhile.
+    let lock = lock_machine().unwrap();
     fs::create_dir_all(cgroup.join("a/p1")).unwrap();
     assert!(Command::new("ip").args(["netns", "add", &format!("{id}-a")]).status().unwrap().success());
-    let pins = Path::new(BPFFS).join(format!("{id}-a"));
-    let living = Lab::new("living").unwrap();
-    fs::create_dir_all(pins).unwrap();
+    fs::create_dir_all(Path::new(BPFFS).join(format!("{id}-a"))).unwrap();
+    fs::create_dir_all(std::env::temp_dir().join(format!("waggle-lab-{id}"))).unwrap();
+    assert_eq!(traces(&id).len(), 5, "namespace and its mount, cgroup, pins, files");
+    drop(lock);
     let _next = Lab::new("next").unwrap();
     assert_eq!(traces(&id), Vec::<String>::new());
     assert!(!traces(living.id()).is_empty(), "labs of living processes stay");
+}
+
+#[test]
+#[ignore = "is killed by a_killed_run_leaves_no_process"]
+fn child_that_holds_a_lab() {
+    let lab = Lab::new("child").unwrap();
+    let server = lab.node("a").unwrap().pod("p1").unwrap().serve(&[80]).unwrap();
+    println!("\nlab {} server {}", lab.id(), server.id());
+    // Until the parent goes.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn a_killed_run_leaves_no_process() {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--ignored", "--exact", "--nocapture", "child_that_holds_a_lab"]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.starts_with("lab ")).unwrap();
+    let words: Vec<_> = line.split(' ').collect();
+    let (id, server) = (words[1], words[3].parse().unwrap());
+    assert!(runs(server) && !traces(id).is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(eventually(Duration::from_secs(2), || !runs(server)), "its processes die with it");
+    let _next = Lab::new("next").unwrap();
+    assert_eq!(traces(id), Vec::<String>::new());
 }
 
 #[test]
@@ -166,22 +199,19 @@ fn failures_have_step_and_name() {
     let (pod, other) = (node.pod("p1").unwrap(), node.pod("p2").unwrap());
     let client = pod.client().unwrap();
     let closed = (other.v4(), 81);
+    let short = |manner, to| client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(50)));
     for (outcome, step, errno) in [
         (client.tcp(closed), Step::Connect, "ECONNREFUSED"),
         (client.tcp((other.v6(), 81)), Step::Connect, "ECONNREFUSED"),
         (client.udp(closed), Step::Receive, "ECONNREFUSED"),
-        (client.tcp("192.168.50.77:80"), Step::Connect, "ETIMEDOUT"),
+        (short(Manner::Tcp, "10.96.99.99:80".parse().unwrap()), Step::Connect, "ETIMEDOUT"),
         (client.tcp("255.255.255.255:80"), Step::Connect, "ENETUNREACH"),
         (
             client.dial(&Dial::new(Manner::Tcp, closed.into()).bind("10.9.9.9:0".parse().unwrap())),
             Step::Bind,
             "EADDRNOTAVAIL",
         ),
-        (
-            client.dial(&Dial::new(Manner::UdpUnconnected, closed.into()).timeout(Duration::from_millis(20))),
-            Step::Receive,
-            "ETIMEDOUT",
-        ),
+        (short(Manner::UdpUnconnected, closed.into()), Step::Receive, "ETIMEDOUT"),
     ] {
         let failure = outcome.unwrap_err();
         assert_eq!((failure.step, failure.errno.as_str()), (step, errno));
@@ -214,7 +244,34 @@ fn sockets_stay_open_between_steps_and_servers_come_and_go() {
     let mapped = client.tcp("[::ffff:10.244.1.1]:80").unwrap();
     assert_eq!(mapped.peer(), Some("[::ffff:10.244.1.1]:80".parse().unwrap()), "an IPv6 socket");
     drop(server);
-    assert_eq!(tcp.ask("still there?").unwrap_err().errno, "EOF");
+    assert_eq!(tcp.receive(Duration::from_secs(2)).unwrap_err().errno, "EOF");
+}
+
+#[test]
+fn a_destroyed_socket_tells_its_process() {
+    let lab = Lab::new("destroy").unwrap();
+    let pod = lab.node("a").unwrap().pod("p1").unwrap();
+    let client = pod.client().unwrap();
+    let socket = client.connect_udp("10.244.1.77:53").unwrap();
+    let mut destroy = Command::new("ss");
+    destroy.args(["--kill", "--udp", "dst", "10.244.1.77"]).stdout(Stdio::null());
+    assert!(pod.spawn(destroy).unwrap().wait(Duration::from_secs(5)).unwrap().success());
+    assert_eq!(socket.receive(Duration::from_secs(2)).unwrap_err().errno, "ECONNABORTED");
+}
+
+#[test]
+fn many_connections_are_tallied() {
+    let lab = Lab::new("tally").unwrap();
+    let (a, b) = (lab.node("a").unwrap(), lab.node("b").unwrap());
+    let (p1, p2) = (a.pod("p1").unwrap(), b.pod("p2").unwrap());
+    let _server = p2.serve(&[80]).unwrap();
+    let client = p1.client().unwrap();
+    let start = Instant::now();
+    assert_eq!(client.tally((p2.v4(), 80), 1000), BTreeMap::from([("p2".to_owned(), 1000)]));
+    println!("1000 connections in {:?}", start.elapsed());
+    let mut outcomes = client.dial_all(&Dial::new(Manner::Tcp, (p2.v6(), 80).into()).count(1001));
+    outcomes.sort_by_key(|outcome| outcome.as_ref().unwrap().connect);
+    println!("median connect {:?}", outcomes[500].as_ref().unwrap().connect);
 }
 
 #[test]

@@ -14,12 +14,16 @@ const MOUNT: &str = "/sys/fs/bpf";
 
 /// Mounts the file system unless it is. It stays: it belongs to the machine, not to a lab.
 pub(super) fn mount() -> Result<()> {
-    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
-    let mounted = table.lines().any(|line| line.split(' ').nth(4) == Some(MOUNT) && line.contains(" - bpf "));
-    if mounted {
+    if is_mounted(MOUNT)? {
         return Ok(());
     }
     mount_filesystem(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>).doing(|| format!("mount {MOUNT}"))
+}
+
+/// Whether something is mounted on that very folder.
+pub(super) fn is_mounted(folder: &str) -> Result<bool> {
+    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
+    Ok(table.lines().any(|line| line.split(' ').nth(4) == Some(folder)))
 }
 
 /// Names of all instances with pins.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -42,61 +42,90 @@ impl LogLine {
 /// All lines so far; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    shared: Arc<(Mutex<Vec<LogLine>>, Condvar)>,
+    shared: Arc<(Mutex<Content>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    lines: Vec<LogLine>,
+    /// Pipes followed so far, and how many of them have been closed since.
+    followed: usize,
+    closed: usize,
+}
+
+impl Content {
+    /// Whether no line can come any more.
+    fn ended(&self) -> bool {
+        self.followed > 0 && self.followed == self.closed
+    }
 }
 
 impl Log {
     /// Adds the lines of `pipe` as they come, until its other end is closed.
     pub fn follow(&self, pipe: impl Read + Send + 'static) {
         let log = self.clone();
+        self.lock().followed += 1;
         thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(std::result::Result::ok) {
                 log.push(line);
             }
+            log.lock().closed += 1;
+            log.shared.1.notify_all();
         });
     }
 
     /// Adds a line.
     pub fn push(&self, text: String) {
-        let (lines, grown) = &*self.shared;
-        lines.lock().unwrap_or_else(PoisonError::into_inner).push(LogLine::new(text));
-        grown.notify_all();
+        self.lock().lines.push(LogLine::new(text));
+        self.shared.1.notify_all();
     }
 
     /// Number of lines: where `wait` begins to look if only later ones count.
     pub fn mark(&self) -> usize {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lock().lines.len()
     }
 
     /// The lines since `mark`.
     pub fn since(&self, mark: usize) -> Vec<LogLine> {
-        let lines = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.get(mark..).unwrap_or_default().to_vec()
+        self.lock().lines.get(mark..).unwrap_or_default().to_vec()
     }
 
-    /// Waits for the first line since `mark` that `wanted` accepts. The error shows the last lines.
+    /// Waits for the first line since `mark` that `wanted` accepts, not longer than its writers live. The error shows
+    /// the last lines.
     pub fn wait(&self, mark: usize, timeout: Duration, wanted: impl Fn(&LogLine) -> bool) -> Result<LogLine> {
-        let (lines, grown) = &*self.shared;
         let start = Instant::now();
-        let mut guard = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut content = self.lock();
         let mut looked = mark;
         loop {
-            if let Some(found) = guard.iter().skip(looked).find(|line| wanted(line)) {
+            if let Some(found) = content.lines.iter().skip(looked).find(|line| wanted(line)) {
                 return Ok(found.clone());
             }
-            looked = looked.max(guard.len());
-            let Some(left) = timeout.checked_sub(start.elapsed()) else {
-                return Err(not_seen(&guard, timeout));
-            };
-            guard = grown.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+            looked = looked.max(content.lines.len());
+            let elapsed = start.elapsed();
+            if elapsed >= timeout || content.ended() {
+                return Err(not_seen(&content, elapsed));
+            }
+            let woken = self.shared.1.wait_timeout(content, timeout.saturating_sub(elapsed));
+            content = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        // Lines are only ever added: a panic between two of them leaves nothing broken.
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn not_seen(lines: &[LogLine], elapsed: Duration) -> Error {
+fn not_seen(content: &Content, elapsed: Duration) -> Error {
+    let lines = &content.lines;
     let last = &lines[lines.len().saturating_sub(SHOWN)..];
-    let context = last.iter().map(|line| format!("\n  {}", line.text)).collect::<String>();
-    Error::Timeout { what: "a log line".into(), elapsed, context: format!("; last lines:{context}") }
+    let last: Vec<_> = last.iter().map(|line| line.text.as_str()).collect();
+    let end = if content.ended() { "; the process has ended" } else { "" };
+    Error::Timeout {
+        what: "a log line".into(),
+        elapsed,
+        context: format!("{end}; last lines:\n  {}", last.join("\n  ")),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,27 @@
 //! ```
 //! Pods are routed, not bridged, as with most CNI plugins: a /32 and /128 each, the node as next hop. This module must
 //! not know what a test wants to prove.
+//!
+//! ```no_run
+//! use harness::{lab::Lab, objects::{Cluster, ManifestDir, lab_node, service, slice}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let lab = Lab::new("example")?;
+//! let node = lab.node("a")?;
+//! let (web, shell) = (node.pod("web")?, node.pod("shell")?);
+//! let _server = web.serve(&[8080])?;
+//! let folder = ManifestDir::new();
+//! folder.put(&lab_node(&node).zone("z1").build());
+//! folder.put(&service("web").cluster_ip("10.96.0.10").port(80, 8080).build());
+//! folder.put(&slice("web").port(8080).pod(&web).build());
+//! let waggle = node.waggle(&folder.source()).args(["--service-cidr", "10.96.0.0/16"]).start()?;
+//! let client = shell.client()?;
+//! assert_eq!(client.tcp("10.96.0.10:80")?.backend(), "web");
+//! waggle.settle(|| folder.delete("EndpointSlice", "default", "web"))?;
+//! assert_eq!(client.tcp("10.96.0.10:80").unwrap_err().errno, "ECONNREFUSED");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -54,7 +75,7 @@ pub use self::{
     program::find as find_program,
     protocol::{Dial, Failure, Kind, Manner, Message, Mode, Names, Reply, Request, Response, Step, TIMEOUT},
     server::Server,
-    sweep::scratch,
+    sweep::{lock_machine, scratch},
     waggle::{Source, Waggle, WaggleCommand},
     wait::{eventually, wait_for},
 };
@@ -88,6 +109,9 @@ impl Lab {
             "address add 192.168.50.254/24 dev br0".into(),
             "address add fd00:50::fe/64 dev br0 nodad".into(),
             "link set br0 up".into(),
+            // What nobody owns vanishes without an ICMP error, which could pass for the agent's refusal.
+            "route add blackhole default".into(),
+            "route add blackhole ::/0".into(),
         ])?;
         let core = Core { id, cgroup, fabric, nodes: AtomicU8::new(0), clients: AtomicU8::new(0) };
         Ok(Self { core: Arc::new(core), _removal: removal })

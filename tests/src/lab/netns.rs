@@ -13,6 +13,7 @@ use std::{
 use nix::sched::{CloneFlags, setns};
 
 use super::{
+    bpffs::is_mounted,
     error::{Doing, Error, Result},
     spawn::{Join, spawn},
 };
@@ -95,6 +96,15 @@ impl Netns {
 /// Runs `ip` commands where the test itself runs, in one process.
 pub(super) fn batch(commands: &[String]) -> Result<()> {
     run(commands, &["-batch", "-"], |mut command| command.spawn())
+}
+
+/// Makes the folder of named namespaces, if it is missing, by adding and removing one: the first `ip netns add` mounts
+/// the folder, and two at the same time would hide each other's.
+pub(super) fn make_folder(name: &str) -> Result<()> {
+    if is_mounted(FOLDER)? {
+        return Ok(());
+    }
+    batch(&[format!("netns add {name}"), format!("netns del {name}")])
 }
 
 /// The names of all namespaces that begin with `prefix`.

@@ -25,6 +25,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// First word of its answers.
     pub fn name(&self) -> &str {
         &self.name

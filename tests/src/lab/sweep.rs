@@ -39,14 +39,27 @@ pub fn scratch(name: &str) -> PathBuf {
     env::temp_dir().join(format!("{MARK}{}{name}", prefix(std::process::id())))
 }
 
-/// Mounts what is missing, lets `ip` make its folder and removes what dead processes left.
-pub(super) fn prepare_machine() -> Result<()> {
+/// Keeps other processes and threads from making machines ready and sweeping, until the file is dropped.
+pub fn lock_machine() -> Result<File> {
     let lock = File::create(LOCK).doing(|| format!("open {LOCK}: labs need root"))?;
     lock.lock().doing(|| format!("lock {LOCK}"))?;
+    Ok(lock)
+}
+
+/// Mounts what is missing, makes the folder of namespaces and removes what dead processes left.
+pub(super) fn prepare_machine() -> Result<()> {
+    let _lock = lock_machine()?;
     bpffs::mount()?;
+    netns::make_folder(&format!("{}first", prefix(std::process::id())))?;
     let dead: BTreeSet<_> =
         leftovers()?.into_iter().filter_map(|name| owner(&name)).filter(|pid| !alive(*pid)).collect();
-    dead.into_iter().try_for_each(|pid| remove(&prefix(pid)))
+    for pid in dead {
+        // Somebody else's remains are no reason not to work.
+        if let Err(error) = remove(&prefix(pid)) {
+            eprintln!("remove the labs of process {pid}, which has ended: {error}");
+        }
+    }
+    Ok(())
 }
 
 /// Removes all whose name begins with `prefix`: a lab's id, or the beginning of several. Goes on after an error and

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 mod manifests;
 mod node;
+mod pod;
 mod service;
 mod slice;
 
 pub use manifests::ManifestDir;
-pub use node::{NodeBuilder, node, service_cidr};
+pub use node::{NodeBuilder, lab_node, node, service_cidr};
+pub use pod::{PodBuilder, pod};
 pub use service::{ServiceBuilder, service};
 pub use slice::{SliceBuilder, slice};
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::{append, object};
+use crate::lab::Node;
 
 /// A Node under construction.
 #[derive(Clone, Debug)]
@@ -15,6 +16,11 @@ pub struct NodeBuilder {
 /// A Node without addresses.
 pub fn node(name: &str) -> NodeBuilder {
     NodeBuilder { object: object("v1", "Node", "", name) }
+}
+
+/// The Node object of a lab's node, with both addresses.
+pub fn lab_node(host: &Node) -> NodeBuilder {
+    host.addresses().into_iter().fold(node(host.name()), NodeBuilder::address)
 }
 
 /// A ServiceCIDR object.

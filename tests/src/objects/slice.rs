@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, append, object};
+use crate::lab::Pod;
 
 /// An EndpointSlice under construction. What follows `endpoint` refines the endpoint added last.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ impl SliceBuilder {
         self
     }
 
+    /// `IPv4`, `IPv6` or `FQDN`.
     #[must_use]
     pub fn address_type(mut self, kind: &str) -> Self {
         self.object["addressType"] = kind.into();
@@ -87,6 +89,14 @@ impl SliceBuilder {
     pub fn endpoint(mut self, address: &str) -> Self {
         self.object["addressType"] = family(address).into();
         self.endpoint_with(json!({"addresses": [address]}))
+    }
+
+    /// One more endpoint: a lab's pod with its node's name, by its address of the slice's family.
+    #[must_use]
+    pub fn pod(self, pod: &Pod) -> Self {
+        let [v4, v6] = pod.addresses();
+        let address = if self.object["addressType"] == "IPv6" { v6 } else { v4 };
+        self.endpoint(&address.to_string()).node(pod.node_name())
     }
 
     /// One more endpoint as is.

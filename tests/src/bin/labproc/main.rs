@@ -4,18 +4,16 @@
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, Write},
+    time::Duration,
 };
 
 use harness::lab::{Failure, Request, Response, Step};
-use open::Open;
+use open::{Open, failure};
 use serve::Listening;
 
 mod dial;
 mod open;
 mod serve;
-
-/// Result of a request.
-type Answer = Result<Response, Failure>;
 
 /// Everything this process holds open.
 #[derive(Default)]
@@ -39,46 +37,33 @@ fn main() -> anyhow::Result<()> {
 }
 
 impl State {
-    fn obey(&mut self, request: Request) -> Answer {
+    fn obey(&mut self, request: Request) -> Result<Response, Failure> {
         match request {
-            Request::Dial(dial) => Ok(Response::Outcomes(dial::dial(&dial))),
-            Request::Open { kind, bind } => self.open(Open::new(kind, bind)?),
+            Request::Dial(dial) => return Ok(Response::Outcomes(dial::dial(&dial))),
+            Request::Open { kind, bind } => return Ok(Response::Opened(self.keep(Open::new(kind, bind)?))),
             Request::Connect { socket, to, timeout } => {
-                self.socket(socket)?.connect(to, timeout).map(Response::Connected)
+                return self.socket(socket)?.connect(to, timeout).map(Response::Connected);
             }
-            Request::Send { socket, to, text } => self.socket(socket)?.send(to, &text).map(|()| Response::Done),
-            Request::Receive { socket, timeout } => self.socket(socket)?.receive(timeout).map(Response::Received),
-            Request::Names { socket } => self.socket(socket)?.names().map(Response::Names),
-            Request::Close { socket } => self.close(socket),
-            Request::Listen { name, at, mode } => self.listen(Listening::start(name, at, mode)?),
-            Request::Unlisten => self.unlisten(),
+            Request::Receive { socket, timeout } => {
+                return self.socket(socket)?.receive(timeout).map(Response::Received);
+            }
+            Request::Names { socket } => return self.socket(socket)?.names().map(Response::Names),
+            Request::Send { socket, to, text } => self.socket(socket)?.send(to, &text)?,
+            Request::Close { socket } => drop(self.sockets.remove(&socket)),
+            Request::Listen { name, at, mode } => self.listening.push(Listening::start(name, at, mode)?),
+            Request::Unlisten => self.listening.clear(),
         }
+        Ok(Response::Done)
     }
 
-    fn open(&mut self, socket: Open) -> Answer {
+    fn keep(&mut self, socket: Open) -> u32 {
         self.last += 1;
         self.sockets.insert(self.last, socket);
-        Ok(Response::Opened(self.last))
+        self.last
     }
 
     fn socket(&mut self, handle: u32) -> Result<&mut Open, Failure> {
-        let unknown =
-            || open::failure(Step::Socket, &io::Error::from_raw_os_error(libc::EBADF), std::time::Duration::ZERO);
+        let unknown = || failure(Step::Socket, &io::Error::from_raw_os_error(libc::EBADF), Duration::ZERO);
         self.sockets.get_mut(&handle).ok_or_else(unknown)
-    }
-
-    fn close(&mut self, handle: u32) -> Answer {
-        self.sockets.remove(&handle);
-        Ok(Response::Done)
-    }
-
-    fn listen(&mut self, listening: Listening) -> Answer {
-        self.listening.push(listening);
-        Ok(Response::Done)
-    }
-
-    fn unlisten(&mut self) -> Answer {
-        self.listening.clear();
-        Ok(Response::Done)
     }
 }

@@ -18,6 +18,9 @@ use crate::open::failure;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// Longest datagram: what a packet holds, with room.
+const LARGEST: usize = 16_384;
+
 /// An address that is served until this is dropped. Accepted connections are served until their client leaves.
 pub struct Listening {
     /// Closed to end the thread.
@@ -105,7 +108,7 @@ impl Sockets {
     }
 
     fn answer(&self, who: &Identity) -> io::Result<()> {
-        let mut datagram = [0; 65536];
+        let mut datagram = [0; LARGEST];
         let (length, client) = self.udp.recv_from(&mut datagram)?;
         let text = who.line(self.udp.local_addr()?, client);
         let answer = if who.mode == Mode::Echo { &datagram[..length] } else { text.as_bytes() };
