@@ -5,6 +5,7 @@ pub mod model;
 pub mod notice;
 pub mod objects;
 pub mod plan;
+pub mod sorted;
 pub mod table;
 pub mod topology;
 pub mod watch;

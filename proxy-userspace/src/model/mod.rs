@@ -269,6 +269,8 @@ impl ServiceState {
                 true
             }
             Err(place) => {
+                // Nearly every Service has one slice: leave no room for more.
+                self.slices.reserve_exact(1);
                 self.slices.insert(place, (name, slice));
                 true
             }

@@ -35,7 +35,7 @@ pub(super) fn parse_service_ports(
     with_node_ports: bool,
     names: &mut Names,
     faults: &mut Faults,
-) -> Vec<ServicePort> {
+) -> Box<[ServicePort]> {
     let mut by_name = BTreeMap::new();
     let mut by_port = BTreeMap::new();
     let mut by_node_port = BTreeMap::new();
@@ -65,7 +65,7 @@ pub(super) fn parse_service_ports(
         }
         ports.push(port);
     }
-    ports
+    ports.into()
 }
 
 /// Reads a slice's ports; one without a number is for others (S5).

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     notice::Notice,
+    sorted::SortedMap,
     table::{FrontendEntry, NetworkKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
     topology::{Candidate, Lists},
     watch::{Kind, ObjectRef},
@@ -94,8 +95,8 @@ impl Model {
         &self,
         state: &ServiceState,
         affinity_timeout: u32,
-        frontends: &BTreeMap<Frontend, FrontendEntry>,
-    ) -> BTreeMap<PortKey, PortEntry> {
+        frontends: &SortedMap<Frontend, FrontendEntry>,
+    ) -> SortedMap<PortKey, PortEntry> {
         let mut needed: BTreeMap<&PortKey, BTreeSet<List>> = BTreeMap::new();
         for entry in frontends.values() {
             needed.entry(&entry.port).or_default().extend([entry.internal, entry.external]);
