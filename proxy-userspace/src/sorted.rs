@@ -147,9 +147,10 @@ mod tests {
         fn it_behaves_as_a_tree_does(steps in prop::collection::vec((0..8_u8, prop::option::of(any::<u8>())), 0..40)) {
             let (mut map, mut tree) = (SortedMap::default(), BTreeMap::new());
             for (key, value) in steps {
-                match value {
-                    Some(value) => prop_assert_eq!(map.insert(key, value), tree.insert(key, value)),
-                    None => prop_assert_eq!(map.remove(&key), tree.remove(&key)),
+                if let Some(value) = value {
+                    prop_assert_eq!(map.insert(key, value), tree.insert(key, value));
+                } else {
+                    prop_assert_eq!(map.remove(&key), tree.remove(&key));
                 }
                 prop_assert_eq!(map.get(&key), tree.get(&key));
                 prop_assert_eq!((map.len(), map.is_empty()), (tree.len(), tree.is_empty()));
