@@ -18,6 +18,7 @@ pub mod notice;
 pub mod objects;
 pub mod plan;
 pub mod run;
+pub mod sorted;
 pub mod stale_sockets;
 pub mod table;
 pub mod termination;

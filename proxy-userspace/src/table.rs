@@ -11,6 +11,8 @@ use std::{
 use ipnet::IpNet;
 use proxy_common::{Frontend, FrontendKind, List, Protocol};
 
+use crate::sorted::SortedMap;
+
 /// Namespace and name of a Service. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceName {
@@ -108,9 +110,9 @@ pub struct FrontendEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTable {
     /// Its ports.
-    pub ports: BTreeMap<PortKey, PortEntry>,
+    pub ports: SortedMap<PortKey, PortEntry>,
     /// Its frontends. Every entry's port is in `ports`. No other Service has the same frontend.
-    pub frontends: BTreeMap<Frontend, FrontendEntry>,
+    pub frontends: SortedMap<Frontend, FrontendEntry>,
     /// Addresses it owns alone: their unserved ports are refused (S20).
     pub owned: BTreeSet<IpAddr>,
 }

@@ -16,6 +16,7 @@ mod node;
 mod ports;
 mod project;
 mod service;
+mod state;
 mod touched;
 
 use std::{
@@ -33,6 +34,7 @@ use self::{
     networks::{Cidrs, Networks, parse_service_cidr},
     node::{NodeState, parse_node},
     service::{ServiceSpec, parse_service},
+    state::ServiceState,
 };
 pub use self::{
     config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError},
@@ -61,15 +63,6 @@ pub struct Model {
     touched: Touched,
     /// ClusterIPs that came or went since the last look: endpoints with such an address are to be judged anew.
     shifted: BTreeSet<IpAddr>,
-}
-
-/// A Service and its EndpointSlices; either may be missing.
-#[derive(Debug, Default)]
-struct ServiceState {
-    spec: Option<Box<ServiceSpec>>,
-    faults: Faults,
-    /// Sorted by name.
-    slices: Vec<(Arc<str>, Slice)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -129,11 +122,8 @@ impl Model {
     pub fn take_touched(&mut self) -> Touched {
         let shifted = mem::take(&mut self.shifted);
         // The end of the first lists touches every Service anyhow.
-        if self.is_listed()
-            && let (Some(first), Some(last)) = (shifted.first(), shifted.last())
-        {
-            let is_shifted = |address: &IpAddr| (first..=last).contains(&address) && shifted.contains(address);
-            self.touch_where(|slice| slice.endpoints.iter().any(|endpoint| is_shifted(&endpoint.address)));
+        if self.is_listed() && !shifted.is_empty() {
+            self.touch_where(|state| state.has_endpoint_in(&shifted));
         }
         mem::take(&mut self.touched)
     }
@@ -205,7 +195,7 @@ impl Model {
         let target = filed.as_ref().map(|(service, _)| service);
         if let Some(before) = before.filter(|before| Some(before) != target) {
             if let Some(state) = self.services.get_mut(&before) {
-                state.slices.retain(|(name, _)| *name != key.name);
+                state.remove_slice(&key.name);
             }
             self.forget_if_empty(&before);
             self.touched.services.insert(before);
@@ -227,7 +217,7 @@ impl Model {
         self.touched.networks = true;
         self.touched.objects.insert(reference);
         if before.zone != self.node.zone {
-            self.touch_where(|slice| slice.endpoints.iter().any(|endpoint| endpoint.zones.is_some()));
+            self.touch_where(|state| state.endpoints().any(|endpoint| endpoint.zones.is_some()));
         }
     }
 
@@ -238,9 +228,8 @@ impl Model {
         }
     }
 
-    fn touch_where(&mut self, is_concerned: impl Fn(&Slice) -> bool) {
-        let concerned = |state: &ServiceState| state.slices.iter().any(|(_, slice)| is_concerned(slice));
-        let services = self.services.iter().filter(|(_, state)| concerned(state));
+    fn touch_where(&mut self, is_concerned: impl Fn(&ServiceState) -> bool) {
+        let services = self.services.iter().filter(|(_, state)| is_concerned(state));
         self.touched.services.extend(services.map(|(name, _)| name.clone()));
     }
 
@@ -251,27 +240,6 @@ impl Model {
     fn forget_if_empty(&mut self, name: &ServiceName) {
         if self.services.get(name).is_some_and(ServiceState::is_empty) {
             self.services.remove(name);
-        }
-    }
-}
-
-impl ServiceState {
-    fn is_empty(&self) -> bool {
-        self.spec.is_none() && self.faults.is_empty() && self.slices.is_empty()
-    }
-
-    /// Whether anything changed.
-    fn put_slice(&mut self, name: Arc<str>, slice: Slice) -> bool {
-        match self.slices.binary_search_by(|(other, _)| other.cmp(&name)) {
-            Ok(place) if self.slices[place].1 == slice => false,
-            Ok(place) => {
-                self.slices[place].1 = slice;
-                true
-            }
-            Err(place) => {
-                self.slices.insert(place, (name, slice));
-                true
-            }
         }
     }
 }

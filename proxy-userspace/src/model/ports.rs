@@ -35,37 +35,32 @@ pub(super) fn parse_service_ports(
     with_node_ports: bool,
     names: &mut Names,
     faults: &mut Faults,
-) -> Vec<ServicePort> {
-    let mut by_name = BTreeMap::new();
-    let mut by_port = BTreeMap::new();
-    let mut by_node_port = BTreeMap::new();
+) -> Box<[ServicePort]> {
+    let (mut by_name, mut by_port, mut by_node_port) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut ports = Vec::new();
     for (index, api) in spec.ports.iter().flatten().enumerate() {
-        let field = format!("spec.ports[{index}]");
         let Some(mut port) = parse_service_port(api, index, names, faults) else { continue };
-        let first = *by_name.entry((port.name.clone(), port.protocol)).or_insert(index);
-        if first != index {
-            faults.add(format!("{field}.name"), format_args!("spec.ports[{first}] has this name; skipped"));
+        let is_new = is_first(&mut by_name, (port.name.clone(), port.protocol), index, "name", faults)
+            && is_first(&mut by_port, (port.port, port.protocol), index, "port", faults);
+        if !is_new {
             continue;
         }
-        let first = *by_port.entry((port.port, port.protocol)).or_insert(index);
-        if first != index {
-            faults.add(format!("{field}.port"), format_args!("spec.ports[{first}] has this port; skipped"));
-            continue;
-        }
-        if !with_node_ports {
-            port.node_port = None;
-        }
-        if let Some(number) = port.node_port {
-            let first = *by_node_port.entry((number, port.protocol)).or_insert(index);
-            if first != index {
-                faults.add(format!("{field}.nodePort"), format_args!("spec.ports[{first}] has this port; skipped"));
-                port.node_port = None;
-            }
-        }
+        port.node_port = port.node_port.filter(|number| {
+            with_node_ports && is_first(&mut by_node_port, (*number, port.protocol), index, "nodePort", faults)
+        });
         ports.push(port);
     }
-    ports
+    ports.into()
+}
+
+/// Whether no port before the one at `index` has the same `key`.
+fn is_first<K: Ord>(seen: &mut BTreeMap<K, usize>, key: K, index: usize, field: &str, faults: &mut Faults) -> bool {
+    let first = *seen.entry(key).or_insert(index);
+    if first != index {
+        let field = format_args!("spec.ports[{index}].{field}");
+        faults.add(field, format_args!("spec.ports[{first}] has the same; skipped"));
+    }
+    first == index
 }
 
 /// Reads a slice's ports; one without a number is for others (S5).

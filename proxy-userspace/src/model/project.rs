@@ -9,10 +9,11 @@ use ipnet::IpNet;
 use proxy_common::{Frontend, List};
 
 use super::{
-    Model, ServiceState, Touched, endpoints::Slice, faults::Faults, frontends::frontends, service::ServiceSpec,
+    Model, Touched, endpoints::Slice, faults::Faults, frontends::frontends, service::ServiceSpec, state::ServiceState,
 };
 use crate::{
     notice::Notice,
+    sorted::SortedMap,
     table::{FrontendEntry, NetworkKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
     topology::{Candidate, Lists},
     watch::{Kind, ObjectRef},
@@ -55,7 +56,7 @@ impl Model {
             }
         }
         projection.note(Kind::Service, &name.namespace, &name.name, &faults);
-        for (slice_name, slice) in &state.slices {
+        for (slice_name, slice) in state.slices() {
             projection.note(Kind::EndpointSlice, &name.namespace, slice_name, &self.slice_faults(slice));
         }
     }
@@ -94,8 +95,8 @@ impl Model {
         &self,
         state: &ServiceState,
         affinity_timeout: u32,
-        frontends: &BTreeMap<Frontend, FrontendEntry>,
-    ) -> BTreeMap<PortKey, PortEntry> {
+        frontends: &SortedMap<Frontend, FrontendEntry>,
+    ) -> SortedMap<PortKey, PortEntry> {
         let mut needed: BTreeMap<&PortKey, BTreeSet<List>> = BTreeMap::new();
         for entry in frontends.values() {
             needed.entry(&entry.port).or_default().extend([entry.internal, entry.external]);
@@ -116,7 +117,7 @@ impl Model {
     /// The endpoints that join `port` (S4), but no ClusterIPs (S7).
     fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
-        for slice in state.slices.iter().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {
+        for slice in state.slices().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {
             for joined in slice.ports.iter().filter(|own| own.name == port.name && own.protocol == port.protocol) {
                 let allowed = slice.endpoints.iter().filter(|endpoint| !self.claims.is_cluster_ip(endpoint.address));
                 candidates.extend(allowed.map(|endpoint| Candidate {

@@ -34,7 +34,7 @@ pub(super) struct ServiceSpec {
     /// Likewise of `families`.
     pub(super) load_balancer_ips: Vec<IpAddr>,
     /// Its ports, unique by name and protocol, and by number and protocol.
-    pub(super) ports: Vec<ServicePort>,
+    pub(super) ports: Box<[ServicePort]>,
     /// The list for its ClusterIPs.
     pub(super) internal: List,
     /// The list that its external frontends give to packets from outside.
