@@ -29,7 +29,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub const QUICK: Timing = Timing {
     first_retry: Duration::from_millis(10),
     longest_retry: Duration::from_millis(200),
-    settled: Duration::from_millis(300),
+    settled: Duration::from_millis(600),
     answer: Duration::from_millis(300),
     watch: Duration::from_mins(2),
     watch_grace: Duration::from_millis(200),
