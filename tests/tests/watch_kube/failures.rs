@@ -103,7 +103,7 @@ fn s30_a_slow_list_is_waited_for_as_long_as_it_moves() {
         server.put(service(&format!("s{number}"), 80));
     }
     // Some 25 kB: longer in all than the limit for one silence.
-    server.slow(Some(Slow { chunk: 1000, pause: Duration::from_millis(20) }));
+    server.slow(Some(Slow { chunk: 500, pause: Duration::from_millis(20) }));
     let agent = Agent::listed(server, QUICK);
     assert_eq!(agent.names(Kind::Service).len(), 100);
     assert_eq!(lists(&agent.server.requests(), "services"), 1);

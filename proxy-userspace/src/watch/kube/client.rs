@@ -45,11 +45,11 @@ async fn read(settings: &KubeConfig) -> Result<Config, KubeError> {
 }
 
 /// kube's own builder would log every failed request as an error, retry by itself, and leave dead connections open.
-fn build(config: &Config, connect: Duration) -> Result<Client, kube::Error> {
+fn build(config: &Config, answer: Duration) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(connect));
+    connector.set_connect_timeout(Some(answer.min(Duration::from_secs(10))));
     // A peer that vanished without a word is found out in 15 + 3 × 5 s, also where only a watch is open.
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));

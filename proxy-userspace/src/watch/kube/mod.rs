@@ -61,8 +61,8 @@ impl Default for Timing {
         Self {
             first_retry: Duration::from_millis(100),
             longest_retry: Duration::from_secs(30),
-            settled: Duration::from_secs(20),
-            answer: Duration::from_secs(15),
+            settled: Duration::from_secs(45),
+            answer: Duration::from_secs(30),
             watch: Duration::from_mins(4),
             watch_grace: Duration::from_secs(5),
             absent: Duration::from_mins(3),
