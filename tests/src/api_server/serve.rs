@@ -114,7 +114,10 @@ impl Server {
 async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     if let Some(listener) = listener {
         loop {
-            if let Ok((stream, _)) = listener.accept().await {
+            // Small events must not wait for acknowledgements of earlier ones.
+            if let Ok((stream, _)) = listener.accept().await
+                && stream.set_nodelay(true).is_ok()
+            {
                 return stream;
             }
         }

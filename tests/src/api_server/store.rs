@@ -104,8 +104,8 @@ impl Store {
             .filter(|((plural, _), _)| *plural == resource.plural)
             .map(|((_, key), object)| (key.clone(), Arc::clone(object)))
             .collect();
-        let newer = self.history.iter().rev().take_while(|change| change.version > version);
-        for change in newer.filter(|change| change.resource == resource) {
+        let first = self.history.partition_point(|change| change.version <= version);
+        for change in self.history.range(first..).rev().filter(|change| change.resource == resource) {
             match &change.before {
                 Some(before) => objects.insert(change.key.clone(), Arc::clone(before)),
                 None => objects.remove(&change.key),
@@ -119,8 +119,8 @@ impl Store {
         if version < self.compacted {
             return Err(expired(version, self.compacted));
         }
-        let newer = self.history.iter().skip_while(|change| change.version <= version);
-        Ok(newer.filter(|change| change.resource == resource).cloned().collect())
+        let first = self.history.partition_point(|change| change.version <= version);
+        Ok(self.history.range(first..).filter(|change| change.resource == resource).cloned().collect())
     }
 
     fn record(&mut self, change: Change) {

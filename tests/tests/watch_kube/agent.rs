@@ -29,8 +29,8 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub const QUICK: Timing = Timing {
     first_retry: Duration::from_millis(10),
     longest_retry: Duration::from_millis(200),
-    settled: Duration::from_millis(300),
-    answer: Duration::from_millis(300),
+    settled: Duration::from_secs(1),
+    answer: Duration::from_millis(500),
     watch: Duration::from_mins(2),
     watch_grace: Duration::from_millis(200),
     absent: Duration::from_millis(100),
@@ -100,8 +100,13 @@ impl Agent {
 
     /// Starts with the file `kubeconfig` of the folder.
     pub fn start_in(server: ApiServer, folder: Folder, timing: Timing) -> Self {
+        Self::start_at(server, folder, timing, None)
+    }
+
+    /// Starts with the file `kubeconfig` of the folder and another URL than the file's.
+    pub fn start_at(server: ApiServer, folder: Folder, timing: Timing, api_server: Option<String>) -> Self {
         let kubeconfig = Some(folder.path().join("kubeconfig"));
-        let config = KubeConfig { kubeconfig, api_server: None, node_name: "here".to_owned(), timing };
+        let config = KubeConfig { kubeconfig, api_server, node_name: "here".to_owned(), timing };
         let (sender, receiver) = channel();
         let (stop, stopped) = oneshot::channel();
         let log = Log::default();

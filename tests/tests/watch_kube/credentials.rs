@@ -69,6 +69,18 @@ fn s30_a_kubeconfig_that_vanishes_leaves_the_old_credentials() {
     assert!(agent.logged("can't renew") <= 1, "{}", agent.log());
 }
 
+#[test]
+fn s30_the_url_can_be_another_than_the_kubeconfigs() {
+    let (server, folder) = (server(), Folder::new());
+    let elsewhere = ApiServer::start().unwrap();
+    elsewhere.kubeconfig(folder.path()).unwrap();
+    server.put(service("a", 80));
+    let url = server.url();
+    let mut agent = Agent::start_at(server, folder, QUICK, Some(url));
+    agent.until_port("a", 80);
+    assert_eq!(elsewhere.requests(), []);
+}
+
 fn refusal(config: KubeConfig) -> KubeError {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(Kube::connect(config)).unwrap_err()

@@ -28,6 +28,10 @@ pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
         let parsed = url.parse().ok().filter(|url: &http::Uri| url.scheme().is_some() && url.host().is_some());
         config.cluster_url = parsed.ok_or_else(|| KubeError::Url { url: url.clone() })?;
     }
+    if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
+        // Plain HTTP needs no trust store, and the machine may have none.
+        config.root_cert = Some(Vec::new());
+    }
     build(&config, settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
 }
 
@@ -41,11 +45,11 @@ async fn read(settings: &KubeConfig) -> Result<Config, KubeError> {
 }
 
 /// kube's own builder would log every failed request as an error, retry by itself, and leave dead connections open.
-fn build(config: &Config, connect: Duration) -> Result<Client, kube::Error> {
+fn build(config: &Config, answer: Duration) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(connect));
+    connector.set_connect_timeout(Some(answer.min(Duration::from_secs(10))));
     // A peer that vanished without a word is found out in 15 + 3 × 5 s, also where only a watch is open.
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));

@@ -64,7 +64,7 @@ impl Follow {
             plural: K::plural(&()).into_owned(),
             listed: false,
             refused: None,
-            working_since: None,
+            retried: None,
             follow: self,
         };
         while progress.stream(api.clone(), wrap).await.is_ok() {}
@@ -81,8 +81,8 @@ struct Progress {
     listed: bool,
     /// The code of the refusal that has been logged.
     refused: Option<u16>,
-    /// Since when the watcher has had no error.
-    working_since: Option<Instant>,
+    /// When the last pause after a failure ended.
+    retried: Option<Instant>,
 }
 
 impl Progress {
@@ -106,6 +106,7 @@ impl Progress {
             } else {
                 sleep(self.pause()).await;
                 self.follow.link.wait_as_asked().await;
+                self.retried = Some(Instant::now());
             }
             if remedy != Remedy::Retry {
                 break;
@@ -139,17 +140,18 @@ impl Progress {
             }
             watcher::Event::InitDone => self.end_list().await?,
             watcher::Event::Apply(object) => {
+                self.backoff.reset();
                 if self.known.changed(seen(&object.metadata)) {
                     self.apply(object, wrap).await?;
                 }
             }
             watcher::Event::Delete(object) => {
+                self.backoff.reset();
                 if let Some(gone) = self.known.deleted(seen(&object.metadata)) {
                     self.send(Event::Deleted(gone)).await?;
                 }
             }
         }
-        self.working_since.get_or_insert_with(Instant::now);
         Ok(())
     }
 
@@ -199,7 +201,8 @@ impl Progress {
 
     fn pause(&mut self) -> Duration {
         let settled = self.follow.link.timing().settled;
-        if self.working_since.take().is_some_and(|since| since.elapsed() >= settled) {
+        // A complete list is no proof that all is well: the watch after it may fail each time.
+        if self.retried.is_some_and(|retried| retried.elapsed() >= settled) {
             self.backoff.reset();
         }
         self.backoff.next()

@@ -154,8 +154,8 @@ impl Link {
     fn works(&self, kind: Kind) {
         let mut health = lock(&self.health);
         if health.failing.remove(&kind) && health.failing.is_empty() {
-            let seconds = health.since.take().map_or(0.0, |since| since.elapsed().as_secs_f64());
-            info!(seconds, "the API server is back");
+            let away = health.since.take().map(|since| since.elapsed()).unwrap_or_default();
+            info!(?away, "the API server is back");
         }
     }
 }

@@ -9,7 +9,6 @@ mod link;
 mod partial;
 
 use std::{
-    future::Future,
     path::PathBuf,
     sync::{Arc, Once},
     time::Duration,
@@ -45,7 +44,7 @@ pub struct Timing {
     pub first_retry: Duration,
     /// The longest pause between retries.
     pub longest_retry: Duration,
-    /// A stream that has worked for so long begins again with the first pause.
+    /// After so long without a failure the next retry begins again with the first pause. To be longer than `answer`.
     pub settled: Duration,
     /// How long the server may take to begin an answer, or to send the next bytes of a list.
     pub answer: Duration,
@@ -62,8 +61,8 @@ impl Default for Timing {
         Self {
             first_retry: Duration::from_millis(100),
             longest_retry: Duration::from_secs(30),
-            settled: Duration::from_secs(5),
-            answer: Duration::from_secs(15),
+            settled: Duration::from_secs(45),
+            answer: Duration::from_secs(30),
             watch: Duration::from_mins(4),
             watch_grace: Duration::from_secs(5),
             absent: Duration::from_mins(3),
@@ -112,7 +111,7 @@ const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
 const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
 
 impl Source for Kube {
-    fn run(self, events: mpsc::Sender<Event>) -> impl Future<Output = anyhow::Result<()>> + Send {
+    async fn run(self, events: mpsc::Sender<Event>) -> anyhow::Result<()> {
         let follow = |kind, labels: &str, fields: &str| Follow {
             kind,
             labels: labels.to_owned(),
@@ -120,18 +119,16 @@ impl Source for Kube {
             link: Arc::clone(&self.link),
             events: events.clone(),
         };
+        let this_node = format!("metadata.name={}", self.node_name);
         let mut kinds = JoinSet::new();
         kinds.spawn(follow(Kind::Service, SERVICES, "").run(Object::Service));
         kinds.spawn(follow(Kind::EndpointSlice, ENDPOINT_SLICES, "").run(Object::EndpointSlice));
-        let this_node = format!("metadata.name={}", self.node_name);
         kinds.spawn(follow(Kind::Node, "", &this_node).run(Object::Node));
         kinds.spawn(follow(Kind::ServiceCidr, "", "").run(Object::ServiceCidr));
-        async move {
-            tokio::select! {
-                () = events.closed() => Ok(()),
-                // Following ends only by a panic, or when the receiver is gone.
-                Some(ended) = kinds.join_next() => Ok(ended?),
-            }
+        tokio::select! {
+            () = events.closed() => Ok(()),
+            // Following ends only by a panic, or when the receiver is gone.
+            Some(ended) = kinds.join_next() => Ok(ended?),
         }
     }
 }
