@@ -48,7 +48,7 @@ pub struct ListCell {
     pub damaged: u32,
 }
 
-/// The frontends by namespace, name, port and address.
+/// The frontends by namespace, name, port, type and address.
 pub fn services(snapshot: &Snapshot) -> Vec<ServiceRow> {
     let frontends = snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend));
     let mut rows: Vec<ServiceRow> = frontends.map(|(frontend, service)| row(snapshot, frontend, service)).collect();
@@ -56,8 +56,8 @@ pub fn services(snapshot: &Snapshot) -> Vec<ServiceRow> {
     rows
 }
 
-fn order(row: &ServiceRow) -> (&str, &str, &str, &str) {
-    (&row.namespace, &row.name, &row.port, &row.protocol)
+fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
+    (&row.namespace, &row.name, &row.port, &row.protocol, &row.r#type)
 }
 
 /// Entries that only mark an address as owned are no frontends.

@@ -61,8 +61,8 @@ fn services_are_shown_by_their_kubernetes_names() {
     }
     let expected = "\
 NAMESPACE     NAME   PORT   PROTOCOL   TYPE        ADDRESS         BACKENDS           AFFINITY   CONNECTIONS
-default       web    http   TCP        NodePort    *:30080         3 (1 external)     3h         42
 default       web    http   TCP        ClusterIP   10.96.0.10:80   3                  3h         42
+default       web    http   TCP        NodePort    *:30080         3 (1 external)     3h         42
 kube-system   dns    -      UDP        ClusterIP   [fd00::1]:53    none here: drops   -          0
 ";
     assert_eq!(table(&services(&snapshot)), expected);
@@ -127,8 +127,8 @@ fn damaged_entries_are_shown() {
 #[test]
 fn json_holds_the_backends_themselves() {
     let rows: serde_json::Value = serde_json::from_str(&json(&services(&snapshot())).unwrap()).unwrap();
-    assert_eq!(rows[0]["external"]["backends"], serde_json::json!(["10.1.0.2:8080"]));
-    assert_eq!(rows[1]["type"], "ClusterIP");
+    assert_eq!(rows[1]["external"]["backends"], serde_json::json!(["10.1.0.2:8080"]));
+    assert_eq!(rows[0]["type"], "ClusterIP");
     assert_eq!(rows[1]["connections"], 42);
     assert_eq!(rows[2]["whenEmpty"], "drops");
     let rows: serde_json::Value = serde_json::from_str(&json(&backends(&snapshot())).unwrap()).unwrap();
