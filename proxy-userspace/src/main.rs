@@ -1,6 +1,9 @@
 //! `waggle`: reads the command line and does what it says.
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use proxy_userspace::{
@@ -8,6 +11,7 @@ use proxy_userspace::{
     cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
     inspect::{Row, Snapshot, backends, json, services, table},
     run,
+    watch::kube::LOG_DIRECTIVES,
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -32,8 +36,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
             result
         }
         Command::Get(args) => {
-            print!("{}", get(&args)?);
-            Ok(())
+            let shown = get(&args)?;
+            match std::io::stdout().write_all(shown.as_bytes()) {
+                // `waggle get … | head` has seen enough.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                written => Ok(written?),
+            }
         }
         Command::Cleanup(args) => {
             println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
@@ -70,7 +78,10 @@ fn describe(error: &anyhow::Error) -> String {
 fn start_log(args: &RunArgs) -> anyhow::Result<()> {
     // A bare level is Waggle's own; the libraries below it speak up from warnings on.
     let filter = match args.log_level.parse::<LevelFilter>() {
-        Ok(level) => EnvFilter::try_new(format!("warn,proxy_userspace={level},proxy_ebpf={level}"))?,
+        Ok(level) => {
+            let libraries = LOG_DIRECTIVES.join(",");
+            EnvFilter::try_new(format!("warn,{libraries},proxy_userspace={level},proxy_ebpf={level}"))?
+        }
         Err(_) => EnvFilter::try_new(&args.log_level)?,
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

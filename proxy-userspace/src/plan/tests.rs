@@ -109,9 +109,8 @@ impl Maps {
             self.frontends.insert(frontend, (name, entry));
             self.check();
         }
-        for address in &plan.put_owned {
-            assert!(self.owned.insert(*address), "{address} was owned before");
-        }
+        // An address that changes hands is put again.
+        self.owned.extend(plan.put_owned.iter().map(|(address, _)| *address));
         self.networks.extend(plan.put_networks.iter().copied());
         for net in &plan.remove_networks {
             assert!(self.networks.remove(net).is_some());
