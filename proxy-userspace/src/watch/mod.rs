@@ -1,6 +1,8 @@
 //! Sources of objects. A source reports what exists; it knows nothing of maps, and it never decides
 //! what an object means.
 
+pub mod manifests;
+
 use std::{fmt, future::Future};
 
 use tokio::sync::mpsc;

@@ -1,0 +1,198 @@
+//! The files of a folder and their last good content. It reads; it never decides what an object means.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    decode::{self, Content},
+    refusal::Refusal,
+    tree,
+};
+
+/// A file that changed this shortly before it was read may change again within the same time stamp.
+const STAMP_GRAIN: Duration = Duration::from_millis(100);
+
+/// The files of a folder.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    files: BTreeMap<PathBuf, File>,
+}
+
+#[derive(Debug)]
+struct File {
+    stamp: Option<Stamp>,
+    content: Content,
+    /// Why `content` is older than the file.
+    fault: Option<Refusal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// What a walk meets.
+#[derive(Default)]
+struct Walk {
+    files: BTreeMap<PathBuf, Stamp>,
+    /// What can't be looked into: what was known of it stays.
+    faults: Vec<(PathBuf, io::Error)>,
+}
+
+impl Folder {
+    /// Nothing is read yet.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, files: BTreeMap::new() }
+    }
+
+    /// Reads what has changed since the last time, and says whether anything has. An error means that the folder
+    /// itself can't be read; what is known stays.
+    pub fn rescan(&mut self) -> io::Result<bool> {
+        let mut walk = Walk::default();
+        let start = SystemTime::now();
+        walk.enter(&self.root, &mut Vec::new())?;
+        let before = self.files.len();
+        self.files.retain(|path, _| {
+            walk.files.contains_key(path) || walk.faults.iter().any(|(unknown, _)| path.starts_with(unknown))
+        });
+        let mut changed = before != self.files.len();
+        for (path, error) in &walk.faults {
+            changed |= self.fail(path, 1, error.to_string());
+        }
+        for (path, stamp) in walk.files {
+            if self.files.get(&path).is_none_or(|file| file.stamp != Some(stamp)) {
+                changed |= self.read(&path, stamp.trusted(start));
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The content of each file, in the order of their paths.
+    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+        self.files.values().map(|file| &file.content)
+    }
+
+    /// The files whose content is older than they are.
+    pub fn faults(&self) -> impl Iterator<Item = &Refusal> {
+        self.files.values().filter_map(|file| file.fault.as_ref())
+    }
+
+    fn read(&mut self, path: &Path, stamp: Option<Stamp>) -> bool {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            // It was removed after the walk: the next event tells.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.files.remove(path).is_some(),
+            Err(error) => return self.fail(path, 1, error.to_string()),
+        };
+        let parsed = String::from_utf8(text)
+            .map_err(|error| {
+                let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                (valid.split(|byte| *byte == b'\n').count() as u64, "the text is not UTF-8".to_owned())
+            })
+            .and_then(|text| tree::parse(&text).map_err(|error| (error.line, error.reason)));
+        match parsed {
+            Ok(documents) => {
+                let content = decode::decode(&Arc::from(path), documents);
+                self.files.insert(path.to_owned(), File { stamp, content, fault: None });
+                true
+            }
+            Err((line, reason)) => {
+                let changed = self.fail(path, line, reason);
+                self.files.entry(path.to_owned()).and_modify(|file| file.stamp = stamp);
+                changed
+            }
+        }
+    }
+
+    fn fail(&mut self, path: &Path, line: u64, reason: String) -> bool {
+        let fault = Refusal { file: path.to_owned(), line, object: String::new(), field: String::new(), reason };
+        let empty = || File { stamp: None, content: Content::default(), fault: None };
+        let file = self.files.entry(path.to_owned()).or_insert_with(empty);
+        file.stamp = None;
+        let changed = file.fault.as_ref() != Some(&fault);
+        file.fault = Some(fault);
+        changed
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// The stamp, if a later change is bound to give another one.
+    fn trusted(self, read: SystemTime) -> Option<Self> {
+        let seconds = u64::try_from(self.changed.0).ok()?;
+        let nanoseconds = u32::try_from(self.changed.1).ok()?;
+        let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+        read.duration_since(changed).is_ok_and(|age| age > STAMP_GRAIN).then_some(self)
+    }
+}
+
+impl Walk {
+    /// `above` are the folders on the way, so that a link to one of them ends the way.
+    fn enter(&mut self, folder: &Path, above: &mut Vec<PathBuf>) -> io::Result<()> {
+        let real = fs::canonicalize(folder)?;
+        if above.contains(&real) {
+            return Ok(());
+        }
+        let entries = fs::read_dir(folder)?;
+        above.push(real);
+        for entry in entries {
+            let path = entry?.path();
+            if !hidden(&path) {
+                self.visit(path, above);
+            }
+        }
+        above.pop();
+        Ok(())
+    }
+
+    fn visit(&mut self, path: PathBuf, above: &mut Vec<PathBuf>) {
+        let result = fs::metadata(&path).and_then(|metadata| {
+            if metadata.is_dir() {
+                let depth = above.len();
+                return self.enter(&path, above).inspect_err(|_| above.truncate(depth));
+            }
+            if metadata.is_file() && is_manifest(&path) {
+                self.files.insert(path.clone(), Stamp::of(&metadata));
+            }
+            Ok(())
+        });
+        if let Err(error) = result
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.faults.push((path, error));
+        }
+    }
+}
+
+/// Hidden files, the parts of a ConfigMap mount behind its links, and what editors leave for a moment.
+fn hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(['.', '#']) || name.ends_with('~')
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! When to look at the folder again: inotify where it works, time where it does not.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
+use tracing::warn;
+
+/// A burst is over after this long without an event.
+const QUIET: Duration = Duration::from_millis(20);
+/// A burst is cut after this long.
+const BURST: Duration = Duration::from_millis(200);
+/// What inotify can't see (a link's far end, a network file system) is seen after this long.
+const WATCHED: Duration = Duration::from_secs(30);
+/// Without inotify.
+const UNWATCHED: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// Device, inode, and birth where it is known, since inodes are used again: another folder may take the same path.
+type Identity = (u64, u64, Option<SystemTime>);
+
+/// Follows a folder.
+pub struct Follow {
+    folder: PathBuf,
+    watch: Option<Watch>,
+    retry: Duration,
+    warned: bool,
+}
+
+struct Watch {
+    identity: Identity,
+    events: mpsc::Receiver<()>,
+    _watcher: RecommendedWatcher,
+}
+
+impl Follow {
+    /// Nothing is watched before the first [`Self::renew`].
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, watch: None, retry: RETRY_FIRST, warned: false }
+    }
+
+    /// Watches what is at the path now. To be called before the folder is read, so that no change falls between.
+    pub fn renew(&mut self) {
+        let identity =
+            fs::metadata(&self.folder).map(|metadata| (metadata.dev(), metadata.ino(), metadata.created().ok())).ok();
+        if self.watch.as_ref().map(|watch| watch.identity) == identity {
+            return;
+        }
+        self.watch = None;
+        let Some(identity) = identity else { return };
+        match Watch::new(&self.folder, identity) {
+            Ok(watch) => (self.watch, self.warned) = (Some(watch), false),
+            Err(error) if !self.warned => {
+                let folder = self.folder.display();
+                warn!(%folder, %error, "{folder} can't be watched and is read every second: {error}");
+                self.warned = true;
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Waits until it is time to read the folder. `readable` says whether the last reading succeeded.
+    pub async fn changed(&mut self, readable: bool) {
+        if !readable {
+            tokio::time::sleep(self.retry).await;
+            self.retry = (self.retry * 2).min(RETRY_LAST);
+            return;
+        }
+        self.retry = RETRY_FIRST;
+        let Some(watch) = &mut self.watch else { return tokio::time::sleep(UNWATCHED).await };
+        let end = match timeout(WATCHED, watch.events.recv()).await {
+            Err(_) => return,
+            Ok(None) => return self.watch = None,
+            Ok(Some(())) => Instant::now() + BURST,
+        };
+        while let Ok(Some(())) = timeout_at(end.min(Instant::now() + QUIET), watch.events.recv()).await {}
+    }
+}
+
+impl Watch {
+    fn new(folder: &Path, identity: Identity) -> notify::Result<Self> {
+        // One waiting event says everything: the folder is read as a whole, so an overflow loses nothing either.
+        let (sender, events) = mpsc::channel(1);
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                return;
+            }
+            let _already_waiting = sender.try_send(());
+        })?;
+        watcher.watch(folder, RecursiveMode::Recursive)?;
+        Ok(Self { identity, events, _watcher: watcher })
+    }
+}

@@ -1,0 +1,83 @@
+//! What is not served and why, said once.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tracing::warn;
+
+/// A file or an object that is refused (S38).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Refusal {
+    /// The file.
+    pub file: PathBuf,
+    /// The line of the field, else of the object; counted from 1.
+    pub line: u64,
+    /// `Service default/web`; empty where a whole file is refused.
+    pub object: String,
+    /// The field as a path: `spec.ports[0].port`; empty where the object as a whole is meant.
+    pub field: String,
+    /// Why, in the API server's words.
+    pub reason: String,
+}
+
+/// Remembers which refusals have been said.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    in_force: BTreeSet<Refusal>,
+    count: Arc<AtomicU64>,
+}
+
+impl Ledger {
+    /// How many refusals have been said since the start.
+    pub fn count(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.count)
+    }
+
+    /// Says those of `current` that were not in force, and forgets those that no longer are.
+    pub fn replace(&mut self, current: BTreeSet<Refusal>) {
+        for refusal in current.difference(&self.in_force) {
+            say(refusal);
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.in_force = current;
+    }
+}
+
+fn say(Refusal { file, line, object, field, reason }: &Refusal) {
+    let path = file.display();
+    if object.is_empty() {
+        warn!(file = %path, line, reason, "{path}:{line}: cannot be read, its last good content stays in force: {reason}");
+    } else {
+        let separator = if field.is_empty() { "" } else { ": " };
+        warn!(file = %path, line, object, field, reason, "{path}:{line}: {object} is refused: {field}{separator}{reason}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s38_a_refusal_is_counted_once_while_it_stays() {
+        let refusal = |line| Refusal {
+            file: "a".into(),
+            line,
+            object: String::new(),
+            field: String::new(),
+            reason: String::new(),
+        };
+        let mut ledger = Ledger::default();
+        let mut counts = Vec::new();
+        for current in [vec![1], vec![1], vec![1, 2], vec![], vec![1]] {
+            ledger.replace(current.into_iter().map(refusal).collect());
+            counts.push(ledger.count().load(Ordering::Relaxed));
+        }
+        assert_eq!(counts, [1, 1, 2, 2, 3]);
+    }
+}

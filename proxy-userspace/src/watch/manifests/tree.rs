@@ -1,0 +1,240 @@
+//! A manifest's text as a tree that knows its lines. It knows YAML (and so JSON), not Kubernetes.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+use serde_saphyr::Spanned;
+
+/// A value and the line that it begins on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// Counted from 1.
+    pub line: u64,
+    /// The value.
+    pub shape: Shape,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(String),
+    Sequence(Vec<Tree>),
+    Mapping(Vec<(String, Tree)>),
+}
+
+/// A text that is not YAML.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct SyntaxError {
+    /// Counted from 1.
+    pub line: u64,
+    /// What the parser says.
+    pub reason: String,
+}
+
+/// The documents of a text; empty ones are left out.
+pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
+    // A folder may hold ten thousand Services in one file; nesting and alias expansion stay limited.
+    let budget = serde_saphyr::budget! {
+        max_events: usize::MAX,
+        max_nodes: usize::MAX,
+        max_documents: usize::MAX,
+        max_total_scalar_bytes: usize::MAX,
+        max_depth: 64,
+    };
+    // Else `y`, `n`, `on` and `no` could not be names.
+    let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let documents: Vec<Tree> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let error = error.without_snippet();
+        SyntaxError { line: error.location().map_or(1, |location| location.line().max(1)), reason: error.to_string() }
+    })?;
+    Ok(documents.into_iter().filter(|tree| tree.shape != Shape::Null).collect())
+}
+
+impl Tree {
+    /// The field of a mapping.
+    pub fn get(&self, key: &str) -> Option<&Tree> {
+        match &self.shape {
+            Shape::Mapping(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The value at a path such as `spec.ports[0].name` or `metadata.labels[app.kubernetes.io/name]`.
+    pub fn at(&self, path: &str) -> Option<&Tree> {
+        steps(path).try_fold(self, Tree::step)
+    }
+
+    /// The line of the value at `path`, or of the innermost value around it that exists.
+    pub fn line_of(&self, path: &str) -> u64 {
+        let mut place = self;
+        for step in steps(path) {
+            let Some(inner) = place.step(step) else { break };
+            place = inner;
+        }
+        place.line
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Shape::String(text) = &self.shape { Some(text) } else { None }
+    }
+
+    /// As JSON. A field that is null is left out: Kubernetes takes it for absent.
+    pub fn to_value(&self) -> Value {
+        match &self.shape {
+            Shape::Null => Value::Null,
+            Shape::Bool(value) => Value::Bool(*value),
+            Shape::Number(value) => Value::Number(value.clone()),
+            Shape::String(value) => Value::String(value.clone()),
+            Shape::Sequence(items) => Value::Array(items.iter().map(Tree::to_value).collect()),
+            Shape::Mapping(fields) => Value::Object(
+                fields
+                    .iter()
+                    .filter(|(_, value)| value.shape != Shape::Null)
+                    .map(|(name, value)| (name.clone(), value.to_value()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+
+    fn step(&self, step: &str) -> Option<&Tree> {
+        match &self.shape {
+            Shape::Sequence(items) => items.get(step.parse::<usize>().ok()?),
+            _ => self.get(step),
+        }
+    }
+}
+
+fn steps(mut path: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        path = path.strip_prefix('.').unwrap_or(path);
+        let (step, rest) = match path.strip_prefix('[') {
+            Some(inner) => inner.split_once(']').unwrap_or((inner, "")),
+            None => path.split_at(path.find(['.', '[']).unwrap_or(path.len())),
+        };
+        path = rest;
+        (!step.is_empty()).then_some(step)
+    })
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Shape>::deserialize(deserializer)?;
+        Ok(Self { line: spanned.referenced.line(), shape: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shape, D::Error> {
+        Shape::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Shape, E> {
+        Ok(Shape::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Shape, E> {
+        Ok(Shape::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Shape, E> {
+        Ok(Shape::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Shape, E> {
+        Number::from_f64(value).map(Shape::Number).ok_or_else(|| E::custom("a number must be finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Shape, E> {
+        Ok(Shape::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Shape, E> {
+        Ok(Shape::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
+        let mut sequence = Vec::new();
+        while let Some(item) = items.next_element()? {
+            sequence.push(item);
+        }
+        Ok(Shape::Sequence(sequence))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Shape, A::Error> {
+        let mut fields: Vec<(String, Tree)> = Vec::new();
+        while let Some((name, value)) = entries.next_entry::<String, Tree>()? {
+            if fields.iter().any(|(other, _)| *other == name) {
+                return Err(A::Error::custom(format_args!("key {name:?} is given twice")));
+            }
+            fields.push((name, value));
+        }
+        Ok(Shape::Mapping(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s38_lines_of_documents_and_fields_are_known() {
+        let text = "# first\nkind: A\n---\n---\nkind: B\nspec:\n  ports:\n  - name: x\n    port: 80\n  labels:\n    a.b/c: d\n";
+        let documents = parse(text).expect("valid");
+        assert_eq!(documents.iter().map(|tree| tree.line).collect::<Vec<_>>(), [2, 5]);
+        let lines = ["spec.ports[0].port", "spec.labels[a.b/c]", "spec.ports[7].port", "nothing"];
+        assert_eq!(lines.map(|path| documents[1].line_of(path)), [9, 11, 8, 5]);
+    }
+
+    #[test]
+    fn s38_anchors_and_json_are_read() {
+        let yaml = parse("a: &x {p: 1}\nb: *x\nc:\n  <<: *x\n  q: \"2\"\n  n: n\n  o:\n").expect("valid");
+        let expected = serde_json::json!({"a": {"p": 1}, "b": {"p": 1}, "c": {"p": 1, "q": "2", "n": "n"}});
+        assert_eq!(yaml[0].to_value(), expected);
+        assert_eq!(parse(&expected.to_string()).expect("valid")[0].to_value(), expected);
+    }
+
+    #[test]
+    fn s38_a_syntax_error_names_its_line() {
+        for (text, line) in [
+            ("a: 1\nb: [\n", 2..=3),
+            ("a: 1\nb: 2\na: 3\n", 3..=3),
+            ("a: 1\n  b: 2\n", 2..=2),
+            ("a: 1\n---\nb: \"x\n", 3..=4),
+        ] {
+            let error = parse(text).expect_err("broken");
+            assert!(line.contains(&error.line), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the API server would have refused (S38), in its words. Each object on its own: what depends on
+//! other objects is `allocate`'s.
+
+mod address;
+mod endpoints;
+mod name;
+mod service;
+mod service_ip;
+mod service_ports;
+
+use std::fmt::Display;
+
+pub use address::{parse_address, parse_network};
+pub use service_ip::family_name;
+
+use super::{
+    decode::{Identity, Object},
+    tree::Tree,
+};
+
+/// Why a field is invalid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field as a path.
+    pub field: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Fault {
+    pub(super) fn invalid(field: impl Into<String>, value: impl Display, reason: impl Display) -> Self {
+        Self { field: field.into(), reason: format!("Invalid value: {value}: {reason}") }
+    }
+
+    pub(super) fn invalid_text(field: impl Into<String>, value: &str, reason: impl Display) -> Self {
+        Self::invalid(field, format_args!("{value:?}"), reason)
+    }
+
+    fn required(field: impl Into<String>, reason: &str) -> Self {
+        let separator = if reason.is_empty() { "" } else { ": " };
+        Self { field: field.into(), reason: format!("Required value{separator}{reason}") }
+    }
+
+    fn forbidden(field: impl Into<String>, reason: &str) -> Self {
+        Self { field: field.into(), reason: format!("Forbidden: {reason}") }
+    }
+
+    fn duplicate(field: impl Into<String>, value: impl Display) -> Self {
+        Self { field: field.into(), reason: format!("Duplicate value: {value}") }
+    }
+
+    fn too_many(field: impl Into<String>, count: usize, most: usize) -> Self {
+        Self { field: field.into(), reason: format!("Too many: {count}: must have at most {most} items") }
+    }
+}
+
+/// The faults of an object, none if it is valid. `tree` is the object as written: it also has the fields that the
+/// partial types leave out.
+pub fn validate(object: &Object, identity: &Identity, tree: &Tree) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    metadata(object, identity, &mut faults);
+    match object {
+        Object::Service(service) => service::validate(service, tree, &mut faults),
+        Object::EndpointSlice(slice) => endpoints::slice(slice, &mut faults),
+        Object::Endpoints(object) => endpoints::endpoints(object, &mut faults),
+        Object::Pod(pod) => endpoints::pod(pod, &mut faults),
+        Object::Node(_) => {}
+        Object::ServiceCidr(object) => address::service_cidr(object, &mut faults),
+    }
+    faults
+}
+
+fn metadata(object: &Object, Identity { namespace, name, .. }: &Identity, faults: &mut Vec<Fault>) {
+    if name.is_empty() {
+        faults.push(Fault::required("metadata.name", "name or generateName is required"));
+    } else {
+        let rule = if matches!(object, Object::Service(_)) { name::dns1035_label } else { name::dns1123_subdomain };
+        check("metadata.name", name, rule, faults);
+    }
+    if !namespace.is_empty() {
+        check("metadata.namespace", namespace, name::dns1123_label, faults);
+    }
+    let labels = match object {
+        Object::Service(object) => &object.metadata.labels,
+        Object::EndpointSlice(object) => &object.metadata.labels,
+        Object::Endpoints(object) => &object.metadata.labels,
+        Object::Pod(object) => &object.metadata.labels,
+        Object::Node(object) => &object.metadata.labels,
+        Object::ServiceCidr(object) => &object.metadata.labels,
+    };
+    if let Some(labels) = labels {
+        name::labels("metadata.labels", labels, faults);
+    }
+}
+
+/// Applies a rule for texts.
+fn check(field: &str, value: &str, rule: fn(&str) -> Vec<String>, faults: &mut Vec<Fault>) {
+    faults.extend(rule(value).into_iter().map(|reason| Fault::invalid_text(field, value, reason)));
+}
+
+/// One of `supported`, which are in alphabetical order.
+fn one_of(field: &str, value: Option<&str>, supported: &[&str], faults: &mut Vec<Fault>) {
+    let Some(value) = value.filter(|value| !supported.contains(value)) else { return };
+    let supported = supported.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", ");
+    faults.push(Fault {
+        field: field.to_owned(),
+        reason: format!("Unsupported value: {value:?}: supported values: {supported}"),
+    });
+}
+
+const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+
+/// 1 … 65535.
+fn port_number(field: &str, port: i32, faults: &mut Vec<Fault>) {
+    if !(1..=65535).contains(&port) {
+        faults.push(Fault::invalid(field, port, "must be between 1 and 65535, inclusive"));
+    }
+}
+
+#[cfg(test)]
+mod tests;
