@@ -42,8 +42,8 @@ pub fn services(world: &World) -> Vec<&Service> {
 }
 
 pub fn slices(world: &World) -> Vec<&EndpointSlice> {
-    let slice = |object| if let &Object::EndpointSlice(ref object) = object { Some(object) } else { None };
-    world.objects.values().filter_map(slice).collect()
+    let all = world.objects.values();
+    all.filter_map(|object| if let Object::EndpointSlice(object) = object { Some(object) } else { None }).collect()
 }
 
 /// The Service of this name; its absence is explained by the refusals.

@@ -88,6 +88,14 @@ impl Tree {
         if let Shape::String(text) = &self.shape { Some(text) } else { None }
     }
 
+    /// Forgets all fields of a mapping but these.
+    pub fn keep(&mut self, names: &[&str]) {
+        if let Shape::Mapping(fields) = &mut self.shape {
+            fields.retain(|(name, _)| names.contains(&name.as_str()));
+            fields.shrink_to_fit();
+        }
+    }
+
     /// As JSON. A field that is null is left out: Kubernetes takes it for absent.
     pub fn to_value(&self) -> Value {
         match &self.shape {
