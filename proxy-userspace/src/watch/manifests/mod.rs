@@ -48,7 +48,7 @@ pub struct ManifestsConfig {
     pub node_ports: RangeInclusive<u16>,
     /// This node: only the Node of this name is reported.
     pub node_name: String,
-    /// The file that remembers allocations over a restart.
+    /// The file that remembers allocations over a restart; not inside `folder`. Its folder is made.
     pub state: PathBuf,
 }
 
@@ -173,7 +173,8 @@ impl Reader {
         if !changed && self.reported.is_some() {
             return Ok(Vec::new());
         }
-        let world = world::build(self.folder.contents(), &self.ranges, &self.config.node_name, &self.memory);
+        let mut world = world::build(self.folder.contents(), &self.ranges, &self.config.node_name, &self.memory);
+        world.objects.retain(|_, object| world::is_ours(object));
         self.remember(world.memory);
         self.mention_ignored();
         self.ledger.replace(world.refusals.into_iter().chain(self.folder.faults().cloned()).collect());

@@ -177,3 +177,27 @@ async fn s34_an_address_is_the_same_after_a_restart() {
     let mut again = Lab::over(root);
     assert_eq!(address(&mut again).await.as_deref(), Some("10.96.1.2"));
 }
+
+#[tokio::test]
+async fn s1_a_label_hides_and_reveals_a_service() {
+    let hidden =
+        service("a", "").replace("{name: a}", "{name: a, labels: {service.kubernetes.io/service-proxy-name: ''}}");
+    let mut lab = Lab::start(&[("a.yaml", &hidden)]);
+    lab.expect(&["= Node", "+ ServiceCIDR kubernetes", "= ServiceCIDR", "= Service", "= EndpointSlice"]).await;
+    lab.write("a.yaml", &service("a", ""));
+    lab.expect(&["+ Service default/a"]).await;
+    lab.write("a.yaml", &hidden);
+    lab.expect(&["- Service default/a"]).await;
+}
+
+#[tokio::test]
+async fn s3_slices_of_a_headless_service_are_hidden() {
+    let text = service("a", "clusterIP: None, selector: {app: a}")
+        + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: {app: a}}\nstatus: {podIP: 10.1.0.1}\n";
+    let mut lab = Lab::start(&[("a.yaml", &text)]);
+    lab.expect(&["= Node", "+ ServiceCIDR kubernetes", "= ServiceCIDR", "+ Service default/a", "= Service"]).await;
+    lab.expect(&["= EndpointSlice"]).await;
+    lab.write("a.yaml", &text.replace("clusterIP: None, ", ""));
+    lab.expect(&["+ Service default/a"]).await;
+    assert!(lab.next().await.starts_with("+ EndpointSlice default/a-ipv4-"));
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 use serde_saphyr::Spanned;
@@ -203,9 +203,6 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Shape, A::Error> {
         let mut fields: Vec<(String, Tree)> = Vec::new();
         while let Some((name, value)) = entries.next_entry::<String, Tree>()? {
-            if fields.iter().any(|(other, _)| *other == name) {
-                return Err(A::Error::custom(format_args!("key {name:?} is given twice")));
-            }
             fields.push((name, value));
         }
         Ok(Shape::Mapping(fields))
