@@ -7,7 +7,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Spanned, UserMessageFormatter};
 
 /// A value and the line that it begins on.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,10 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents: Vec<Tree> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
-        SyntaxError { line: error.location().map_or(1, |location| location.line().max(1)), reason: error.to_string() }
+        SyntaxError {
+            line: error.location().map_or(1, |location| location.line().max(1)),
+            reason: error.render_with_formatter(&UserMessageFormatter),
+        }
     })?;
     Ok(documents.into_iter().filter(|tree| tree.shape != Shape::Null).collect())
 }
@@ -240,6 +243,7 @@ mod tests {
         ] {
             let error = parse(text).expect_err("broken");
             assert!(line.contains(&error.line), "{text:?}: {error}");
+            assert!(!error.reason.contains('\n') && !error.reason.contains("Options"), "{error}");
         }
     }
 }
