@@ -8,7 +8,7 @@ use super::{
     endpoints::Endpoints,
     refusal::Refusal,
     tree::{Shape, Tree},
-    validate,
+    validate::{self, Fault},
 };
 use crate::objects::{EndpointSlice, Node, Pod, Service, ServiceCidr};
 
@@ -46,7 +46,7 @@ impl fmt::Display for Identity {
 pub struct Found {
     /// The file.
     pub file: Arc<Path>,
-    /// The lines of the object and its fields.
+    /// The lines of the object and of those fields that may still be refused.
     pub tree: Arc<Tree>,
     /// The object's name.
     pub identity: Identity,
@@ -81,50 +81,65 @@ pub fn decode(file: &Arc<Path>, documents: Vec<Tree>) -> Content {
     content
 }
 
-fn decode_one(file: &Arc<Path>, tree: Tree, content: &mut Content) {
-    let text = |path| tree.at(path).and_then(Tree::as_str).unwrap_or_default();
-    let (kind, version, name) = (text("kind"), text("apiVersion"), text("metadata.name"));
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    let mut identity = Identity { kind: kind.to_owned(), namespace: String::new(), name: name.to_owned() };
-    let namespace = Some(text("metadata.namespace")).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
-    if kind.is_empty() || version.is_empty() {
-        let (field, reason) =
-            if kind.is_empty() { ("kind", "Object 'Kind' is missing") } else { ("apiVersion", "apiVersion not set") };
-        identity.kind = if kind.is_empty() { "object".to_owned() } else { kind.to_owned() };
-        content.refusals.push(refusal(file, &tree, &identity, field, reason.to_owned()));
+fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
+    let (version, identity) = header(&tree);
+    let refuse = |identity: &Identity, field: &str, reason: String| refusal(file, &tree, identity, field, reason);
+    if identity.kind.is_empty() {
+        let nameless = Identity { kind: "object".to_owned(), ..identity };
+        content.refusals.push(refuse(&nameless, "kind", "Object 'Kind' is missing".to_owned()));
+        return;
+    } else if version.is_empty() {
+        content.refusals.push(refuse(&identity, "apiVersion", "apiVersion not set".to_owned()));
         return;
     }
     if let Some(item_kind) = list_of(&tree) {
         return decode_list(file, tree, &item_kind, content);
     }
-    let versions: &[&str] = match (group, kind) {
-        ("", "Service" | "Endpoints" | "Pod" | "Node") | ("discovery.k8s.io", "EndpointSlice") => &["v1"],
-        ("networking.k8s.io", "ServiceCIDR") => &["v1", "v1beta1"],
-        _ => {
-            namespace.clone_into(&mut identity.namespace);
-            content.ignored.push(identity);
-            return;
-        }
+    let (group, number) = version.rsplit_once('/').unwrap_or(("", &version));
+    let Some(versions) = served(group, &identity.kind) else {
+        content.ignored.push(identity);
+        return;
     };
-    if !matches!(kind, "Node" | "ServiceCIDR") {
-        namespace.clone_into(&mut identity.namespace);
-    }
-    if !versions.contains(&version) {
-        let reason = format!("no matches for kind {kind:?} in version {:?}", text("apiVersion"));
-        content.refusals.push(refusal(file, &tree, &identity, "apiVersion", reason));
+    if !versions.contains(&number) {
+        let reason = format!("no matches for kind {:?} in version {version:?}", identity.kind);
+        content.refusals.push(refuse(&identity, "apiVersion", reason));
         return;
     }
-    match typed(&tree, &identity) {
+    let result = typed(&tree, &identity).map_err(|fault| vec![fault]).and_then(|object| {
+        let faults = validate::validate(&object, &identity, &tree);
+        if faults.is_empty() { Ok(object) } else { Err(faults) }
+    });
+    match result {
         Ok(object) => {
-            let faults = validate::validate(&object, &identity, &tree);
-            if faults.is_empty() {
-                content.objects.push(Found { file: Arc::clone(file), tree: Arc::new(tree), identity, object });
-                return;
-            }
-            let refused = faults.into_iter().map(|fault| refusal(file, &tree, &identity, &fault.field, fault.reason));
-            content.refusals.extend(refused);
+            // Allocation judges a Service's spec later; nothing else is judged again.
+            tree.keep(if matches!(object, Object::Service(_)) { &["metadata", "spec"] } else { &["metadata"] });
+            content.objects.push(Found { file: Arc::clone(file), tree: Arc::new(tree), identity, object });
         }
-        Err((field, reason)) => content.refusals.push(refusal(file, &tree, &identity, &field, reason)),
+        Err(faults) => {
+            let refused = |fault: Fault| refuse(&identity, &fault.field, fault.reason);
+            content.refusals.extend(faults.into_iter().map(refused));
+        }
+    }
+}
+
+/// The API version and the name that a document gives itself.
+fn header(tree: &Tree) -> (String, Identity) {
+    let text = |path| tree.at(path).and_then(Tree::as_str).unwrap_or_default().to_owned();
+    let kind = text("kind");
+    let namespace = match text("metadata.namespace") {
+        _ if matches!(kind.as_str(), "Node" | "ServiceCIDR") => String::new(),
+        empty if empty.is_empty() => "default".to_owned(),
+        namespace => namespace,
+    };
+    (text("apiVersion"), Identity { kind, namespace, name: text("metadata.name") })
+}
+
+/// The versions in which a kind is read; none if a folder does not serve it.
+fn served(group: &str, kind: &str) -> Option<&'static [&'static str]> {
+    match (group, kind) {
+        ("", "Service" | "Endpoints" | "Pod" | "Node") | ("discovery.k8s.io", "EndpointSlice") => Some(&["v1"]),
+        ("networking.k8s.io", "ServiceCIDR") => Some(&["v1", "v1beta1"]),
+        _ => None,
     }
 }
 
@@ -142,51 +157,46 @@ fn decode_list(file: &Arc<Path>, mut tree: Tree, item_kind: &str, content: &mut 
     let Some(Shape::Sequence(items)) = items else { return };
     for mut item in std::mem::take(items) {
         let line = item.line;
-        if !item_kind.is_empty() && item.get("kind").is_none() {
-            if let Shape::Mapping(fields) = &mut item.shape {
-                fields.push(("kind".to_owned(), Tree { line, shape: Shape::String(item_kind.to_owned()) }));
-                if let Some(version) = version.clone().filter(|_| fields.iter().all(|(name, _)| name != "apiVersion")) {
-                    fields.push(("apiVersion".to_owned(), version));
-                }
-            }
+        if !item_kind.is_empty()
+            && item.get("kind").is_none()
+            && let Shape::Mapping(fields) = &mut item.shape
+        {
+            fields.push(("kind".to_owned(), Tree { line, shape: Shape::String(item_kind.to_owned()) }));
+            let unversioned = fields.iter().all(|(name, _)| name != "apiVersion");
+            fields.extend(version.clone().filter(|_| unversioned).map(|version| ("apiVersion".to_owned(), version)));
         }
         decode_one(file, item, content);
     }
 }
 
-fn typed(tree: &Tree, identity: &Identity) -> Result<Object, (String, String)> {
-    let (kind, namespace) = (identity.kind.as_str(), identity.namespace.as_str());
-    let namespace = (!namespace.is_empty()).then(|| namespace.to_owned());
-    Ok(match kind {
-        "Service" => {
-            let mut object: Service = from_tree(tree, kind)?;
-            object.metadata.namespace = namespace;
-            Object::Service(object)
-        }
-        "EndpointSlice" => {
-            let mut object: EndpointSlice = from_tree(tree, kind)?;
-            object.metadata.namespace = namespace;
-            Object::EndpointSlice(object)
-        }
-        "Endpoints" => {
-            let mut object: Endpoints = from_tree(tree, kind)?;
-            object.metadata.namespace = namespace;
-            Object::Endpoints(object)
-        }
-        "Pod" => {
-            let mut object: Pod = from_tree(tree, kind)?;
-            object.metadata.namespace = namespace;
-            Object::Pod(object)
-        }
-        "Node" => Object::Node(from_tree(tree, kind)?),
-        _ => Object::ServiceCidr(from_tree(tree, kind)?),
-    })
+fn typed(tree: &Tree, identity: &Identity) -> Result<Object, Fault> {
+    let mut object = match identity.kind.as_str() {
+        "Service" => Object::Service(from_tree(tree, identity)?),
+        "EndpointSlice" => Object::EndpointSlice(from_tree(tree, identity)?),
+        "Endpoints" => Object::Endpoints(from_tree(tree, identity)?),
+        "Pod" => Object::Pod(from_tree(tree, identity)?),
+        "Node" => Object::Node(from_tree(tree, identity)?),
+        _ => Object::ServiceCidr(from_tree(tree, identity)?),
+    };
+    let metadata = match &mut object {
+        Object::Service(object) => &mut object.metadata,
+        Object::EndpointSlice(object) => &mut object.metadata,
+        Object::Endpoints(object) => &mut object.metadata,
+        Object::Pod(object) => &mut object.metadata,
+        Object::Node(object) => &mut object.metadata,
+        Object::ServiceCidr(object) => &mut object.metadata,
+    };
+    metadata.namespace = Some(identity.namespace.clone()).filter(|namespace| !namespace.is_empty());
+    Ok(object)
 }
 
-fn from_tree<T: DeserializeOwned>(tree: &Tree, kind: &str) -> Result<T, (String, String)> {
+fn from_tree<T: DeserializeOwned>(tree: &Tree, identity: &Identity) -> Result<T, Fault> {
     serde_path_to_error::deserialize(tree.to_value()).map_err(|error| {
         let path = error.path().to_string();
-        (if path == "." { String::new() } else { path }, format!("cannot be handled as a {kind}: {}", error.inner()))
+        Fault {
+            field: if path == "." { String::new() } else { path },
+            reason: format!("cannot be handled as a {}: {}", identity.kind, error.inner()),
+        }
     })
 }
 

@@ -19,12 +19,18 @@ pub fn first(now: &Objects) -> Vec<Event> {
     events
 }
 
-/// The difference. What is gone goes first: its address or its port may be another's now.
+/// The difference. Of most kinds, what is gone goes first: its address or its port may be another's now. A slice goes
+/// last: its endpoints may have moved to a new one, and no Service is to be without them in between.
 pub fn changes(before: &Objects, now: &Objects) -> Vec<Event> {
-    let gone = ORDER.into_iter().flat_map(|kind| of_kind(before, kind)).filter(|(name, _)| !now.contains_key(name));
-    let new =
-        ORDER.into_iter().flat_map(|kind| of_kind(now, kind)).filter(|(name, object)| before.get(name) != Some(object));
-    gone.map(|(name, _)| Event::Deleted(name.clone())).chain(new.map(|(_, object)| applied(object))).collect()
+    let mut events = Vec::new();
+    for kind in ORDER {
+        let gone = of_kind(before, kind).filter(|(name, _)| !now.contains_key(name));
+        let gone = gone.map(|(name, _)| Event::Deleted(name.clone()));
+        let new = of_kind(now, kind).filter(|(name, object)| before.get(name) != Some(object));
+        let new = new.map(|(_, object)| applied(object));
+        if kind == Kind::EndpointSlice { events.extend(new.chain(gone)) } else { events.extend(gone.chain(new)) }
+    }
+    events
 }
 
 fn of_kind(objects: &Objects, kind: Kind) -> impl Iterator<Item = (&ObjectRef, &Object)> {
@@ -33,4 +39,40 @@ fn of_kind(objects: &Objects, kind: Kind) -> impl Iterator<Item = (&ObjectRef, &
 
 fn applied(object: &Object) -> Event {
     Event::Applied(Box::new(object.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::{EndpointSlice, Service};
+
+    fn objects(services: &[&str], slices: &[&str]) -> Objects {
+        let service = |name: &&str| {
+            let mut service = Service::default();
+            service.metadata.name = Some((*name).to_owned());
+            Object::Service(service)
+        };
+        let slice = |name: &&str| {
+            let mut slice = EndpointSlice::default();
+            slice.metadata.name = Some((*name).to_owned());
+            Object::EndpointSlice(slice)
+        };
+        let all = services.iter().map(service).chain(slices.iter().map(slice));
+        all.map(|object| (object.reference(), object)).collect()
+    }
+
+    #[test]
+    fn s33_a_service_goes_before_its_follower_and_a_slice_after_it() {
+        let (before, now) = (objects(&["a", "c"], &["a"]), objects(&["b", "c"], &["b"]));
+        let shown: Vec<_> = changes(&before, &now)
+            .iter()
+            .map(|event| match event {
+                Event::Applied(object) => format!("+ {}", object.reference()),
+                Event::Deleted(name) => format!("- {name}"),
+                Event::Listed(kind) => format!("= {kind}"),
+            })
+            .collect();
+        assert_eq!(shown, ["- Service a", "+ Service b", "+ EndpointSlice b", "- EndpointSlice a"]);
+        assert_eq!(changes(&now, &now), []);
+    }
 }

@@ -48,7 +48,7 @@ pub struct ManifestsConfig {
     pub node_ports: RangeInclusive<u16>,
     /// This node: only the Node of this name is reported.
     pub node_name: String,
-    /// The file that remembers allocations over a restart.
+    /// The file that remembers allocations over a restart; not inside `folder`. Its folder is made.
     pub state: PathBuf,
 }
 
@@ -95,38 +95,22 @@ impl Source for Manifests {
     async fn run(self, events: mpsc::Sender<Event>) -> anyhow::Result<()> {
         let mut follow = Follow::new(self.config.folder.clone());
         let mut reader = Reader::new(self.config, self.ledger);
-        let mut missing = false;
         loop {
             follow.renew();
-            let read;
-            (reader, read) = tokio::task::spawn_blocking(move || {
-                let read = reader.read();
-                (reader, read)
+            let changes;
+            (reader, changes) = tokio::task::spawn_blocking(move || {
+                let changes = reader.read();
+                (reader, changes)
             })
             .await
             .context("read manifests")?;
-            match read {
-                Ok(changes) => {
-                    if missing {
-                        info!("the manifests folder is back");
-                    }
-                    missing = false;
-                    for change in changes {
-                        if events.send(change).await.is_err() {
-                            return Ok(());
-                        }
-                    }
-                }
-                Err(error) if reader.reported.is_none() => return Err(error.into()),
-                Err(error) => {
-                    if !missing {
-                        warn!("{error}; its last good content stays in force");
-                    }
-                    missing = true;
+            for change in changes? {
+                if events.send(change).await.is_err() {
+                    return Ok(());
                 }
             }
             tokio::select! {
-                () = follow.changed(!missing) => {}
+                () = follow.changed(!reader.missing) => {}
                 () = events.closed() => return Ok(()),
             }
         }
@@ -142,6 +126,8 @@ struct Reader {
     memory: Memory,
     saved: Memory,
     ignored: BTreeSet<Identity>,
+    /// The folder could not be read the last time.
+    missing: bool,
     /// None before the first complete reading.
     reported: Option<BTreeMap<ObjectRef, Object>>,
 }
@@ -160,18 +146,35 @@ impl Reader {
             ledger,
             memory,
             ignored: BTreeSet::new(),
+            missing: false,
             reported: None,
         }
     }
 
-    /// Reads the folder and gives what has changed; the first time everything.
+    /// Reads the folder and gives what has changed; the first time everything. Once it could be read, a folder that
+    /// can't be read any more changes nothing.
     fn read(&mut self) -> Result<Vec<Event>, FolderError> {
-        let failed = |source| FolderError { folder: self.config.folder.clone(), source };
-        let changed = self.folder.rescan().map_err(failed)?;
+        let changed = match self.folder.rescan() {
+            Ok(changed) => changed,
+            Err(source) => {
+                let error = FolderError { folder: self.config.folder.clone(), source };
+                if self.reported.is_none() {
+                    return Err(error);
+                }
+                if !std::mem::replace(&mut self.missing, true) {
+                    warn!("{error}; its last good content stays in force");
+                }
+                return Ok(Vec::new());
+            }
+        };
+        if std::mem::take(&mut self.missing) {
+            info!("the manifests folder is back");
+        }
         if !changed && self.reported.is_some() {
             return Ok(Vec::new());
         }
-        let world = world::build(self.folder.contents(), &self.ranges, &self.config.node_name, &self.memory);
+        let mut world = world::build(self.folder.contents(), &self.ranges, &self.config.node_name, &self.memory);
+        world.objects.retain(|_, object| world::is_ours(object));
         self.remember(world.memory);
         self.mention_ignored();
         self.ledger.replace(world.refusals.into_iter().chain(self.folder.faults().cloned()).collect());

@@ -52,7 +52,7 @@ impl Ledger {
 fn say(Refusal { file, line, object, field, reason }: &Refusal) {
     let path = file.display();
     if object.is_empty() {
-        warn!(file = %path, line, reason, "{path}:{line}: cannot be read, its last good content stays in force: {reason}");
+        warn!(file = %path, line, reason, "{path}:{line}: can't be read, what it held before stays in force: {reason}");
     } else {
         let separator = if field.is_empty() { "" } else { ": " };
         warn!(file = %path, line, object, field, reason, "{path}:{line}: {object} is refused: {field}{separator}{reason}");

@@ -2,12 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+pub use super::world::World;
 use super::{
     allocate::{Memory, Ranges},
     decode::{self, Content},
     refusal::Refusal,
-    tree,
-    world::{self, World},
+    tree, world as worlds,
 };
 use crate::{
     objects::{EndpointSlice, Service},
@@ -30,7 +30,7 @@ pub fn world(text: &str) -> World {
 
 pub fn world_after(files: &[(&str, &str)], cidrs: &[&str], before: &Memory) -> World {
     let contents: Vec<_> = files.iter().map(|(file, text)| content(file, text)).collect();
-    world::build(&contents, &ranges(cidrs), "node-1", before)
+    worlds::build(&contents, &ranges(cidrs), "node-1", before)
 }
 
 pub fn services(world: &World) -> Vec<&Service> {
@@ -42,8 +42,8 @@ pub fn services(world: &World) -> Vec<&Service> {
 }
 
 pub fn slices(world: &World) -> Vec<&EndpointSlice> {
-    let slice = |object| if let &Object::EndpointSlice(ref object) = object { Some(object) } else { None };
-    world.objects.values().filter_map(slice).collect()
+    let all = world.objects.values();
+    all.filter_map(|object| if let Object::EndpointSlice(object) = object { Some(object) } else { None }).collect()
 }
 
 /// The Service of this name; its absence is explained by the refusals.

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Spanned, UserMessageFormatter};
 
 /// A value and the line that it begins on.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,11 +49,15 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
         max_total_scalar_bytes: usize::MAX,
         max_depth: 64,
     };
-    let options = serde_saphyr::options! { budget: budget };
+    // Else `y`, `n`, `on` and `no` could not be names.
+    let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents: Vec<Tree> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let error = error.without_snippet();
-        SyntaxError { line: error.location().map_or(1, |location| location.line().max(1)), reason: error.to_string() }
+        SyntaxError {
+            line: error.location().map_or(1, |location| location.line().max(1)),
+            reason: error.render_with_formatter(&UserMessageFormatter),
+        }
     })?;
     Ok(documents.into_iter().filter(|tree| tree.shape != Shape::Null).collect())
 }
@@ -85,6 +89,14 @@ impl Tree {
     /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         if let Shape::String(text) = &self.shape { Some(text) } else { None }
+    }
+
+    /// Forgets all fields of a mapping but these.
+    pub fn keep(&mut self, names: &[&str]) {
+        if let Shape::Mapping(fields) = &mut self.shape {
+            fields.retain(|(name, _)| names.contains(&name.as_str()));
+            fields.shrink_to_fit();
+        }
     }
 
     /// As JSON. A field that is null is left out: Kubernetes takes it for absent.
@@ -194,9 +206,6 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Shape, A::Error> {
         let mut fields: Vec<(String, Tree)> = Vec::new();
         while let Some((name, value)) = entries.next_entry::<String, Tree>()? {
-            if fields.iter().any(|(other, _)| *other == name) {
-                return Err(A::Error::custom(format_args!("key {name:?} is given twice")));
-            }
             fields.push((name, value));
         }
         Ok(Shape::Mapping(fields))
@@ -218,19 +227,23 @@ mod tests {
 
     #[test]
     fn s38_anchors_and_json_are_read() {
-        let yaml = parse("a: &x {p: 1}\nb: *x\nc:\n  <<: *x\n  q: \"2\"\n  n:\n").expect("valid");
-        let expected = serde_json::json!({"a": {"p": 1}, "b": {"p": 1}, "c": {"p": 1, "q": "2"}});
+        let yaml = parse("a: &x {p: 1}\nb: *x\nc:\n  <<: *x\n  q: \"2\"\n  n: n\n  o:\n").expect("valid");
+        let expected = serde_json::json!({"a": {"p": 1}, "b": {"p": 1}, "c": {"p": 1, "q": "2", "n": "n"}});
         assert_eq!(yaml[0].to_value(), expected);
         assert_eq!(parse(&expected.to_string()).expect("valid")[0].to_value(), expected);
     }
 
     #[test]
     fn s38_a_syntax_error_names_its_line() {
-        for (text, line) in
-            [("a: 1\nb: [\n", 2..=3), ("a: 1\nb: 2\na: 3\n", 3..=3), ("a: 1\n  b: 2\n", 2..=2), ("\ta: 1\n", 1..=1)]
-        {
+        for (text, line) in [
+            ("a: 1\nb: [\n", 2..=3),
+            ("a: 1\nb: 2\na: 3\n", 3..=3),
+            ("a: 1\n  b: 2\n", 2..=2),
+            ("a: 1\n---\nb: \"x\n", 3..=4),
+        ] {
             let error = parse(text).expect_err("broken");
             assert!(line.contains(&error.line), "{text:?}: {error}");
+            assert!(!error.reason.contains('\n') && !error.reason.contains("Options"), "{error}");
         }
     }
 }

@@ -73,6 +73,17 @@ impl World {
     }
 }
 
+/// Whether a source shows the object: another proxy's Services (S1) and headless slices (S3) are hidden, as the
+/// selectors of a watch would hide them.
+pub fn is_ours(object: &Object) -> bool {
+    let (metadata, label) = match object {
+        Object::Service(object) => (&object.metadata, "service.kubernetes.io/service-proxy-name"),
+        Object::EndpointSlice(object) => (&object.metadata, "service.kubernetes.io/headless"),
+        Object::Node(_) | Object::ServiceCidr(_) => return true,
+    };
+    metadata.labels.as_ref().is_none_or(|labels| !labels.contains_key(label))
+}
+
 /// The first of each name; the others are refused.
 fn unique<'a>(contents: impl IntoIterator<Item = &'a Content>, refusals: &mut Vec<Refusal>) -> Vec<&'a Found> {
     let mut first: HashMap<&Identity, &Found> = HashMap::new();
