@@ -70,6 +70,9 @@ impl SlotPool {
 
     /// Takes a range that is in use already; parts of it that are taken stay taken.
     pub fn reserve(&mut self, range: SlotRange) {
+        if range.length == 0 {
+            return;
+        }
         let (start, end) = (range.offset, range.offset.saturating_add(range.length));
         let overlapping: Vec<(u32, u32)> = self
             .free
