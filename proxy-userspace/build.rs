@@ -18,7 +18,15 @@ use ebpf_toolchain::EbpfToolchain;
 const INPUTS: [&str; 5] =
     ["proxy-common/src", "proxy-common/Cargo.toml", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
 
-fn main() -> Result<()> {
+fn main() {
+    if let Err(error) = build() {
+        // Not by returning it: `RUST_BACKTRACE` would bury the next step below a backtrace.
+        eprintln!("error: {error:#}");
+        exit(1);
+    }
+}
+
+fn build() -> Result<()> {
     let Some(toolchain) = ebpf_toolchain::find() else {
         bail!("no toolchain for the eBPF programs: run `cargo xtask setup`");
     };

@@ -57,8 +57,16 @@ enum Task {
     },
 }
 
-fn main() -> Result<ExitCode> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    dispatch(Arguments::parse().task).unwrap_or_else(|error| {
+        // Not by returning it: `RUST_BACKTRACE` would bury the next step below a backtrace.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(task: Task) -> Result<ExitCode> {
+    match task {
         Task::Setup { check } => setup::command(check),
         Task::Lint => lint::command(),
         Task::Test { filters } => test::command(&filters),

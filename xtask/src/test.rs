@@ -60,11 +60,11 @@ fn skip_labs(labs: &[String], filters: &[String]) -> Result<Tally> {
     let names = libtest::listed(&text);
     if !names.is_empty() {
         println!("skipped, because they need root (run `cargo xtask test` as root):");
-        names.iter().for_each(|name| println!("    {name}"));
+        for name in &names {
+            println!("    {name}");
+        }
     }
-    let mut reader = Reader::default();
-    reader.line("");
-    let listing = reader.finish(output.status.success(), "listing the tests that need root");
+    let listing = Reader::default().finish(output.status.success(), "listing the tests that need root");
     Ok(Tally { skipped: names.len(), ..listing })
 }
 
@@ -123,7 +123,9 @@ fn run(command: &mut Command, waggle: &Path) -> Result<Tally> {
 fn report(tally: &Tally, filters: &[String]) -> ExitCode {
     if !tally.failures.is_empty() {
         println!("\nfailed:");
-        tally.failures.iter().for_each(|name| println!("    {name}"));
+        for name in &tally.failures {
+            println!("    {name}");
+        }
     }
     let nothing = tally.passed + tally.failed + tally.skipped == 0;
     if nothing && !filters.is_empty() {

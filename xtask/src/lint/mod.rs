@@ -18,10 +18,12 @@ use crate::{
     setup::{self, Purpose},
 };
 
+/// One check: prints what it looks at, fails with what is wrong.
+type Check = fn() -> Result<()>;
+
 /// The command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    type Check = fn() -> Result<()>;
     let checks: [(&str, Check); 6] = [
         ("formatting", format),
         ("source rules", sources::check),

@@ -36,7 +36,7 @@ pub(crate) fn command(check: bool) -> Result<ExitCode> {
     }
     if check {
         print!("{plan}");
-        println!("setup: something is missing: run `cargo xtask setup`");
+        println!("setup: {}", plan.blocked().unwrap_or("something is missing: run `cargo xtask setup`"));
         return Ok(ExitCode::FAILURE);
     }
     install(&ALL)?;

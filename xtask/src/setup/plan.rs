@@ -111,6 +111,7 @@ fn blocked(facts: &Facts, packages: &[Package]) -> Option<String> {
     Some(format!("install these programs with your system's package tool (Debian's names: {names}): {programs}"))
 }
 
+/// The steps, a line each; not what blocks them.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
@@ -122,13 +123,13 @@ impl fmt::Display for Plan {
                 }
                 Step::LinkDebian => writeln!(formatter, "missing: a rustup name for Debian's compiler")?,
                 Step::Nightly => {
-                    writeln!(formatter, "missing: nightly Rust with rust-src (compiles the eBPF programs)")?
+                    writeln!(formatter, "missing: nightly Rust with rust-src (compiles the eBPF programs)")?;
                 }
                 Step::Linker(_) => writeln!(formatter, "missing: bpf-linker (links the eBPF programs)")?,
                 Step::Components(names) => writeln!(formatter, "missing: {} of the Rust toolchain", names.join(", "))?,
             }
         }
-        self.blocked.iter().try_for_each(|blocked| writeln!(formatter, "{blocked}"))
+        Ok(())
     }
 }
 
