@@ -48,5 +48,10 @@ fn install_linker(toolchain: EbpfToolchain) -> Result<()> {
             .env("LLVM_SYS_221_PREFIX", LLVM_PREFIX);
     }
     // Cargo hands this project's RUSTC_BOOTSTRAP on to xtask; it isn't meant for other projects.
-    command::run(command.env_remove("RUSTC_BOOTSTRAP"))
+    command::run(command.env_remove("RUSTC_BOOTSTRAP")).with_context(|| {
+        format!(
+            "install bpf-linker {LINKER_VERSION} (compiling it needs LLVM's development files; its project also \
+             releases binaries, https://github.com/aya-rs/bpf-linker/releases: one on PATH will do)"
+        )
+    })
 }
