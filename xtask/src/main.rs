@@ -1,1 +1,76 @@
-fn main() {}
+//! `cargo xtask`: reads the command line and dispatches. One file (or folder) per command; each prints
+//! what it runs.
+
+mod bench;
+mod cargo;
+mod command;
+mod ebpf_toolchain;
+mod libtest;
+mod lint;
+mod machine;
+mod run;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what building, linting and testing need
+    Setup {
+        /// Only say what is missing; exit code 1 if anything is
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check formatting, lints, docs, dependencies and source rules
+    Lint,
+    /// Run every test that this machine can run
+    Test {
+        /// Run only tests whose name contains one of these
+        filters: Vec<String>,
+    },
+    /// Run the demo or, with arguments after `--`, the agent
+    Run {
+        /// Stop the demo after its table of answers
+        #[arg(long, conflicts_with = "agent")]
+        once: bool,
+        /// Arguments for `waggle run`
+        #[arg(last = true)]
+        agent: Vec<String>,
+    },
+    /// Measure connects and throughput against direct connections and nftables
+    Bench {
+        /// Arguments for the benchmark: `--quick`, `--json FILE`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    dispatch(Arguments::parse().task).unwrap_or_else(|error| {
+        // Not by returning it: `RUST_BACKTRACE` would bury the next step below a backtrace.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup { check } => setup::command(check),
+        Task::Lint => lint::command(),
+        Task::Test { filters } => test::command(&filters),
+        Task::Run { once, agent } => run::command(once, &agent),
+        Task::Bench { arguments } => bench::command(&arguments),
+    }
+}

@@ -1,0 +1,108 @@
+//! This workspace's cargo: its folder, its metadata, and the binaries it builds.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::command;
+
+/// The environment variable by which tests, demo and benchmark find the agent.
+pub(crate) const WAGGLE_BIN: &str = "WAGGLE_BIN";
+
+/// The crate that is compiled for the eBPF target only.
+pub(crate) const EBPF_PACKAGE: &str = "proxy-ebpf";
+
+/// The workspace's folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// The cargo that runs us, in the workspace's folder.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// What `cargo metadata` says about the packages that are built on this host.
+pub(crate) fn metadata() -> Result<Value> {
+    let mut command = command();
+    command.args(["metadata", "--format-version=1", "--filter-platform", &host()?]);
+    command::announce(&command);
+    let output = command.stderr(Stdio::inherit()).output().context("start cargo metadata")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).context("read the output of cargo metadata")
+}
+
+/// The host's target triple.
+pub(crate) fn host() -> Result<String> {
+    let output = command::output(Command::new("rustc").arg("-vV"))?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(|line| Some(line.strip_prefix("host: ")?.to_owned()))
+        .context("`rustc -vV` names no host")
+}
+
+/// How the agent is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Builds the agent and gives its path.
+pub(crate) fn build_waggle(profile: Profile) -> Result<PathBuf> {
+    let mut command = command();
+    command.args(["build", "--package", "proxy-userspace", "--bin", "waggle"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    command::announce(&command);
+    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    let output = command.output().context("start cargo build")?;
+    if !output.status.success() {
+        bail!("building waggle failed: {}", output.status);
+    }
+    executable(&String::from_utf8_lossy(&output.stdout), "waggle").context("cargo built no executable named waggle")
+}
+
+/// The path of the binary `name` in cargo's messages, one JSON object a line.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+        let path = message["executable"].as_str()?;
+        (message["target"]["name"] == name).then(|| path.into())
+    })
+}
+
+/// `cargo run` of a release binary of the crate `tests`, with the agent's path.
+pub(crate) fn run_harness(bin: &str, waggle: &Path, arguments: &[String]) -> Command {
+    let mut command = command();
+    command.args(["run", "--quiet", "--release", "--package", "tests", "--bin", bin, "--"]).args(arguments);
+    command.env(WAGGLE_BIN, waggle);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"waggle"},"executable":null}"#,
+            "\nnot json\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"waggle"},"executable":"/t/waggle"}"#,
+        );
+        assert_eq!(executable(messages, "waggle"), Some("/t/waggle".into()));
+        assert_eq!(executable(messages, "absent"), None);
+    }
+}

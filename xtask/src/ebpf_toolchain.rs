@@ -1,0 +1,62 @@
+//! Finds what compiles the eBPF programs: looks at files only, installs nothing. Also included by the
+//! agent's build script, so that both always agree.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// The name under which Debian's compiler in /usr is linked as a rustup toolchain.
+pub(crate) const DEBIAN_LINK: &str = "waggle-ebpf";
+
+/// A compiler that can build for `bpfel-unknown-none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EbpfToolchain {
+    /// Debian's rustc-web with its ready-made `core`, linked as [`DEBIAN_LINK`].
+    Debian,
+    /// rustup's nightly, which builds `core` from the component rust-src.
+    Nightly,
+}
+
+/// The toolchain to use, if one is installed; Debian's is preferred because it needs no nightly compiler.
+pub(crate) fn find() -> Option<EbpfToolchain> {
+    let toolchains = rustup_home()?.join("toolchains");
+    if debian_core_present() && toolchains.join(DEBIAN_LINK).join("bin/cargo").exists() {
+        return Some(EbpfToolchain::Debian);
+    }
+    let nightly = fs::read_dir(toolchains).ok()?.flatten().any(|toolchain| {
+        is_nightly(&toolchain.file_name().to_string_lossy())
+            && toolchain.path().join("lib/rustlib/src/rust/library/core").exists()
+    });
+    nightly.then_some(EbpfToolchain::Nightly)
+}
+
+/// Whether Debian's `core` for the eBPF target is on the machine.
+fn debian_core_present() -> bool {
+    Path::new("/usr/lib/rustlib/bpfel-unknown-none/lib").exists()
+}
+
+/// `nightly-x86_64-…`, but no dated one: `rustup run nightly` doesn't use those.
+fn is_nightly(name: &str) -> bool {
+    name.strip_prefix("nightly-").is_some_and(|host| !host.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Where cargo installs programs; cargo itself may run without it on `PATH`.
+pub(crate) fn cargo_bin() -> Option<PathBuf> {
+    home("CARGO_HOME", ".cargo").map(|home| home.join("bin"))
+}
+
+fn rustup_home() -> Option<PathBuf> {
+    home("RUSTUP_HOME", ".rustup")
+}
+
+fn home(variable: &str, folder: &str) -> Option<PathBuf> {
+    env::var_os(variable).map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(folder)))
+}
+
+/// A program's path, from `PATH`, cargo's folder, or where the system's programs live.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let others = cargo_bin().into_iter().chain(["/usr/sbin".into(), "/sbin".into()]);
+    env::split_paths(&path).chain(others).map(|folder| folder.join(name)).find(|program| program.is_file())
+}

@@ -1,0 +1,101 @@
+//! Licences and duplicate versions of everything that the lock file brings onto this host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use super::{
+    allowed::{DUPLICATES, LICENCES},
+    licence,
+};
+use crate::cargo;
+
+/// The check.
+pub(super) fn check() -> Result<()> {
+    let metadata = cargo::metadata()?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    let packages: Vec<_> = packages.iter().filter_map(Package::read).collect();
+    let mut faults: Vec<_> = packages.iter().filter_map(Package::licence_fault).collect();
+    faults.extend(duplicate_faults(&packages, &DUPLICATES));
+    if !faults.is_empty() {
+        bail!("{} faults (see xtask/src/lint/allowed.rs)\n  {}", faults.len(), faults.join("\n  "));
+    }
+    println!("dependencies: {} packages, licences and versions as allowed", packages.len());
+    Ok(())
+}
+
+/// What the check looks at.
+struct Package {
+    name: String,
+    version: String,
+    licence: Option<String>,
+    ours: bool,
+}
+
+impl Package {
+    fn read(value: &Value) -> Option<Self> {
+        Some(Self {
+            name: value["name"].as_str()?.to_owned(),
+            version: value["version"].as_str()?.to_owned(),
+            licence: value["license"].as_str().map(str::to_owned),
+            ours: value["source"].is_null(),
+        })
+    }
+
+    fn licence_fault(&self) -> Option<String> {
+        let Self { name, version, .. } = self;
+        match &self.licence {
+            None => Some(format!("{name} {version} states no licence")),
+            Some(licence) if self.ours || licence::is_allowed(licence, &LICENCES) => None,
+            Some(licence) => Some(format!("{name} {version} has a licence that is not allowed: {licence}")),
+        }
+    }
+}
+
+fn duplicate_faults(packages: &[Package], allowed: &[(&str, &str)]) -> Vec<String> {
+    let mut versions = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for package in packages {
+        versions.entry(&package.name).or_default().insert(&package.version);
+    }
+    versions.retain(|_, versions| versions.len() > 1);
+    let known: BTreeSet<_> = allowed.iter().map(|(name, _)| *name).collect();
+    let new = versions.iter().filter(|(name, _)| !known.contains(*name)).map(|(name, versions)| {
+        let versions = versions.iter().copied().collect::<Vec<_>>().join(", ");
+        format!("{name} is there in several versions: {versions}; see `cargo tree --invert {name}`")
+    });
+    let stale = known.iter().filter(|name| !versions.contains_key(*name));
+    new.chain(stale.map(|name| format!("{name} is no longer there twice: remove it from the list"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, licence: Option<&str>) -> Package {
+        Package { name: name.into(), version: version.into(), licence: licence.map(Into::into), ours: false }
+    }
+
+    #[test]
+    fn a_second_version_needs_a_reason() {
+        let packages = [package("a", "1.0.0", None), package("a", "2.0.0", None), package("b", "1.0.0", None)];
+        assert_eq!(duplicate_faults(&packages, &[("a", "why")]), Vec::<String>::new());
+        assert!(duplicate_faults(&packages, &[])[0].starts_with("a is there in several versions: 1.0.0, 2.0.0"));
+    }
+
+    #[test]
+    fn a_reason_without_a_second_version_is_stale() {
+        let packages = [package("a", "1.0.0", None)];
+        assert_eq!(
+            duplicate_faults(&packages, &[("a", "why")]),
+            ["a is no longer there twice: remove it from the list"]
+        );
+    }
+
+    #[test]
+    fn a_licence_must_be_stated_and_allowed() {
+        assert!(package("a", "1.0.0", None).licence_fault().is_some());
+        assert!(package("a", "1.0.0", Some("AGPL-3.0")).licence_fault().is_some());
+        assert!(package("a", "1.0.0", Some("MIT")).licence_fault().is_none());
+    }
+}

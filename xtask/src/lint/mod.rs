@@ -1,0 +1,83 @@
+//! `cargo xtask lint`: everything that is checked without running the program. All checks are made, also
+//! after one has failed, so that one run names all there is to do.
+
+mod allowed;
+mod dependencies;
+mod licence;
+mod scan;
+mod sources;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    cargo::{self, EBPF_PACKAGE},
+    command,
+    ebpf_toolchain::{self, DEBIAN_LINK, EbpfToolchain, find_program},
+    setup::{self, Purpose},
+};
+
+/// One check: prints what it looks at, fails with what is wrong.
+type Check = fn() -> Result<()>;
+
+/// The command.
+pub(crate) fn command() -> Result<ExitCode> {
+    setup::ensure(&[Purpose::Build, Purpose::Lint])?;
+    let checks: [(&str, Check); 6] = [
+        ("formatting", format),
+        ("source rules", sources::check),
+        ("dependencies", dependencies::check),
+        ("clippy", clippy),
+        ("clippy of the eBPF programs", clippy_ebpf),
+        ("docs", docs),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        if let Err(error) = check() {
+            eprintln!("lint: {name}: {error:#}");
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        println!("lint: all {} checks passed", checks.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("lint: failed: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+fn format() -> Result<()> {
+    command::run(cargo::command().args(["fmt", "--all", "--check"])).context("type `cargo fmt --all`")
+}
+
+fn clippy() -> Result<()> {
+    let mut command = cargo::command();
+    command.args(["clippy", "--workspace", "--exclude", EBPF_PACKAGE, "--all-targets", "--", "-D", "warnings"]);
+    command::run(&mut command)
+}
+
+/// The eBPF programs are linted by the toolchain that compiles them, for the target they run on.
+fn clippy_ebpf() -> Result<()> {
+    let rustup = find_program("rustup").context("rustup is not installed: run `cargo xtask setup`")?;
+    let Some(toolchain) = ebpf_toolchain::find() else {
+        bail!("no toolchain for the eBPF programs: run `cargo xtask setup`");
+    };
+    let (name, core): (_, &[&str]) = match toolchain {
+        EbpfToolchain::Debian => (DEBIAN_LINK, &[]),
+        EbpfToolchain::Nightly => ("nightly", &["-Z", "build-std=core"]),
+    };
+    let mut command = Command::new(rustup);
+    command.current_dir(cargo::root());
+    command.args(["run", name, "cargo", "clippy", "--package", EBPF_PACKAGE, "--release"]).args(core);
+    command.args(["--target", "bpfel-unknown-none", "--", "-D", "warnings"]);
+    // Inherited from the cargo that runs us; it would pair one toolchain's cargo with another's compiler.
+    command.env_remove("RUSTC").env_remove("RUSTDOC").env_remove("CARGO");
+    command::run(&mut command)
+}
+
+fn docs() -> Result<()> {
+    let mut command = cargo::command();
+    command.args(["doc", "--workspace", "--exclude", EBPF_PACKAGE, "--no-deps", "--document-private-items"]);
+    command::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}

@@ -1,0 +1,84 @@
+//! Rules about source files: their size, and where `unsafe` may be written.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{allowed::UNSAFE, scan};
+use crate::cargo;
+
+/// The workspace's folders that hold Rust.
+const FOLDERS: [&str; 5] = ["proxy-common", "proxy-ebpf", "proxy-userspace", "tests", "xtask"];
+
+/// Lines above which a file should be split.
+const LONG: usize = 300;
+
+/// Lines above which it must be.
+const TOO_LONG: usize = 400;
+
+/// The check.
+pub(super) fn check() -> Result<()> {
+    println!("source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), `unsafe` in few places");
+    let mut faults = Vec::new();
+    for folder in FOLDERS {
+        visit(&cargo::root().join(folder), &mut |path| {
+            let source = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+            let name = path.strip_prefix(cargo::root()).unwrap_or(path).display().to_string();
+            let lines = source.lines().count();
+            if lines > LONG && lines <= TOO_LONG {
+                println!("warning: {name} has {lines} lines: split it by concern");
+            }
+            faults.extend(self::faults(&name, lines, &source));
+            Ok(())
+        })?;
+    }
+    if !faults.is_empty() {
+        bail!("{} faults\n  {}", faults.len(), faults.join("\n  "));
+    }
+    Ok(())
+}
+
+fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if lines > TOO_LONG {
+        faults.push(format!("{name} has {lines} lines, more than {TOO_LONG}: split it by concern"));
+    }
+    if !UNSAFE.iter().any(|allowed| name.starts_with(allowed)) {
+        let found = scan::lines_with("unsafe", source);
+        faults.extend(found.into_iter().map(|line| format!("{name}:{line}: `unsafe` has no place here")));
+    }
+    faults
+}
+
+/// Visits each Rust file below `folder`.
+fn visit(folder: &Path, each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            visit(&path, each)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            each(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faults;
+
+    #[test]
+    fn unsafe_is_allowed_only_in_its_places() {
+        let source = "unsafe {}\n";
+        assert_eq!(faults("proxy-userspace/src/bpf.rs", 1, source), Vec::<String>::new());
+        assert_eq!(faults("proxy-userspace/src/apply.rs", 1, source).len(), 1);
+    }
+
+    #[test]
+    fn only_a_much_too_long_file_fails() {
+        assert_eq!(faults("xtask/src/a.rs", 400, ""), Vec::<String>::new());
+        assert_eq!(faults("xtask/src/a.rs", 401, "").len(), 1);
+    }
+}

@@ -1,0 +1,103 @@
+//! Debian's package tools: asks what is installed and offered, and installs without questions.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::packages::Package;
+use crate::command;
+
+/// Waits for another apt instead of failing: fresh machines often run one at boot.
+const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
+
+/// Fetches the lists of packages.
+pub(crate) fn update() -> Result<()> {
+    command::run(apt_get().arg("update"))
+}
+
+/// Installs `packages`; lists that are missing or older than the mirror are fetched once.
+pub(crate) fn install(packages: &[Package]) -> Result<()> {
+    let mut command = apt_get();
+    command.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages.iter().map(|package| package.name));
+    command::announce(&command);
+    let output = command::output(&mut command)?;
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    if output.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    eprint!("{errors}");
+    if !lists_are_stale(&errors) {
+        bail!("apt-get could not install the packages: {}", output.status);
+    }
+    update()?;
+    command::run(&mut command)
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(OPTIONS);
+    command
+}
+
+/// Whether apt failed for lack of fresh lists: a package it doesn't know, or a file that the mirror has replaced.
+fn lists_are_stale(errors: &str) -> bool {
+    ["Unable to locate package", "has no installation candidate", "404  Not Found", "Unable to fetch some archives"]
+        .iter()
+        .any(|sign| errors.contains(sign))
+}
+
+/// Whether apt's lists have the package.
+pub(crate) fn offers(package: &str) -> bool {
+    command::output(Command::new("apt-cache").args(["policy", package]))
+        .is_ok_and(|output| has_candidate(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Reads `apt-cache policy`: nothing for an unknown name, `Candidate: (none)` for a name that is only referred to.
+fn has_candidate(policy: &str) -> bool {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate:"))
+        .any(|candidate| candidate.trim() != "(none)")
+}
+
+/// Those of `packages` that are not installed.
+pub(crate) fn not_installed(packages: &[Package]) -> Result<Vec<Package>> {
+    let mut command = Command::new("dpkg-query");
+    command.args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(packages.iter().map(|package| package.name));
+    // Its exit code is 1 when a name is unknown, which is an answer too.
+    let output = command::output(&mut command)?;
+    Ok(missing(packages, &String::from_utf8_lossy(&output.stdout)))
+}
+
+fn missing(packages: &[Package], listing: &str) -> Vec<Package> {
+    let installed = |name: &str| listing.lines().any(|line| line.split_once(' ') == Some((name, "installed")));
+    packages.iter().copied().filter(|package| !installed(package.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::packages::COMPILER;
+
+    #[test]
+    fn an_unknown_package_asks_for_fresh_lists() {
+        assert!(lists_are_stale("E: Unable to locate package rustc-web\n"));
+        assert!(lists_are_stale("E: Failed to fetch http://x/y.deb  404  Not Found [IP: ::1 80]"));
+        assert!(!lists_are_stale("E: You don't have enough free space in /var/cache/apt/archives/."));
+    }
+
+    #[test]
+    fn a_package_without_candidate_is_not_offered() {
+        assert!(has_candidate("rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\n"));
+        assert!(!has_candidate("rustc-web:\n  Installed: (none)\n  Candidate: (none)\n"));
+        assert!(!has_candidate(""));
+    }
+
+    #[test]
+    fn removed_packages_count_as_missing() {
+        let listing = "rustc-web installed\ncargo-web config-files\n";
+        let names: Vec<_> = missing(&COMPILER, listing).iter().map(|package| package.name).collect();
+        assert_eq!(names, ["cargo-web", "libstd-rust-web-dev-bpf"]);
+    }
+}

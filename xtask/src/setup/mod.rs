@@ -1,0 +1,71 @@
+//! `cargo xtask setup`: makes a fresh machine able to build, lint and test. Idempotent: looks first,
+//! installs only what is missing, and says what and why.
+
+mod apt;
+mod facts;
+mod packages;
+mod plan;
+mod steps;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use facts::Facts;
+use plan::Plan;
+
+/// What the tools are wanted for; the cheap check looks only at what the caller needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiling the agent and its eBPF programs.
+    Build,
+    /// Formatting and lints.
+    Lint,
+    /// Namespaces, captures and rule sets of the tests, the demo and the benchmark.
+    Lab,
+}
+
+const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
+
+/// The command: installs everything, or with `check` only says what is missing.
+pub(crate) fn command(check: bool) -> Result<ExitCode> {
+    let facts = Facts::gather(&ALL)?;
+    let plan = Plan::new(&facts);
+    if plan.is_empty() {
+        println!("setup: everything is installed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if check {
+        print!("{plan}");
+        println!("setup: {}", plan.blocked().unwrap_or("something is missing: run `cargo xtask setup`"));
+        return Ok(ExitCode::FAILURE);
+    }
+    install(&ALL)?;
+    println!("setup: done");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs what `purposes` need, silently where nothing is missing.
+pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
+    if Plan::new(&Facts::gather(purposes)?).is_empty() { Ok(()) } else { install(purposes) }
+}
+
+fn install(purposes: &[Purpose]) -> Result<()> {
+    let mut facts = Facts::gather(purposes)?;
+    if facts.wants_fresh_lists() {
+        apt::update()?;
+        facts = Facts::gather(purposes)?;
+    }
+    let plan = Plan::new(&facts);
+    print!("{plan}");
+    if let Some(blocked) = plan.blocked() {
+        bail!("{blocked}");
+    }
+    for step in plan.steps() {
+        steps::perform(step)?;
+    }
+    let left = Plan::new(&Facts::gather(purposes)?);
+    if !left.is_empty() {
+        bail!("still missing after setup:\n{left}");
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What is needed and why: Debian's package names, and the programs by which each is recognised.
+
+use super::Purpose;
+
+/// A Debian package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// A program of the system and the package that brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    pub(crate) purpose: Purpose,
+    pub(crate) package: Package,
+}
+
+/// Compile the eBPF programs without a nightly compiler.
+pub(crate) const COMPILER: [Package; 3] = [
+    Package { name: "rustc-web", why: "compiles the eBPF programs" },
+    Package { name: "cargo-web", why: "builds the eBPF programs" },
+    Package { name: "libstd-rust-web-dev-bpf", why: "core for the eBPF target, ready-made" },
+];
+
+/// Lints the eBPF programs; its version follows [`COMPILER`]'s.
+pub(crate) const CLIPPY: Package = Package { name: "rust-web-clippy", why: "lints the eBPF programs" };
+
+/// Needed while bpf-linker is compiled. Its LLVM must be at least as new as rustc-web's.
+pub(crate) const LINKER: [Package; 2] = [
+    Package { name: "llvm-22-dev", why: "bpf-linker is built on it" },
+    Package { name: "libpolly-22-dev", why: "llvm-22's own list of libraries names it" },
+];
+
+/// Where [`LINKER`]'s LLVM is.
+pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
+
+/// bpf-linker's version on crates.io.
+pub(crate) const LINKER_VERSION: &str = "0.13.0";
+
+/// Programs of the system.
+pub(crate) const PROGRAMS: [Program; 6] = [
+    program("cc", Purpose::Build, "gcc", "links Rust programs"),
+    program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
+    program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
+    program("tcpdump", Purpose::Lab, "tcpdump", "proves that a packet does not leave the node"),
+    program("ethtool", Purpose::Lab, "ethtool", "switches offloads of the tests' links"),
+    program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),
+];
+
+const fn program(name: &'static str, purpose: Purpose, package: &'static str, why: &'static str) -> Program {
+    Program { name, purpose, package: Package { name: package, why } }
+}

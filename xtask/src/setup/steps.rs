@@ -1,0 +1,57 @@
+//! Carries out the plan's steps.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    apt,
+    packages::{LINKER_VERSION, LLVM_PREFIX},
+    plan::Step,
+};
+use crate::{
+    cargo, command,
+    ebpf_toolchain::{DEBIAN_LINK, EbpfToolchain, find_program},
+};
+
+/// Installs one thing.
+pub(crate) fn perform(step: &Step) -> Result<()> {
+    match step {
+        Step::Packages(packages) => apt::install(packages),
+        Step::LinkDebian => command::run(rustup()?.args(["toolchain", "link", DEBIAN_LINK, "/usr"])),
+        Step::Nightly => {
+            let components = ["--component", "rust-src", "--component", "clippy"];
+            command::run(rustup()?.args(["toolchain", "install", "nightly", "--profile", "minimal"]).args(components))
+                .context(
+                    "install nightly Rust (where it can't be downloaded: Debian 12 packages its own eBPF compiler)",
+                )
+        }
+        Step::Linker(toolchain) => install_linker(*toolchain),
+        Step::Components(components) => command::run(rustup()?.args(["component", "add"]).args(components))
+            .context("add components to the Rust toolchain (they must be downloaded once; is there a network?)"),
+    }
+}
+
+fn rustup() -> Result<Command> {
+    find_program("rustup").map(Command::new).context("rustup is not installed (https://rustup.rs)")
+}
+
+fn install_linker(toolchain: EbpfToolchain) -> Result<()> {
+    let mut command = cargo::command();
+    command.args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--force"]);
+    if toolchain == EbpfToolchain::Debian {
+        // LLVM_PREFIX is bpf-linker's own variable: without it, an older LLVM whose llvm-config comes
+        // first on PATH is linked, and the result fails to read rustc's bitcode.
+        command
+            .args(["--no-default-features", "--features", "llvm-22"])
+            .env("LLVM_PREFIX", LLVM_PREFIX)
+            .env("LLVM_SYS_221_PREFIX", LLVM_PREFIX);
+    }
+    // Cargo hands this project's RUSTC_BOOTSTRAP on to xtask; it isn't meant for other projects.
+    command::run(command.env_remove("RUSTC_BOOTSTRAP")).with_context(|| {
+        format!(
+            "install bpf-linker {LINKER_VERSION} (compiling it needs LLVM's development files; its project also \
+             releases binaries, https://github.com/aya-rs/bpf-linker/releases: one on PATH will do)"
+        )
+    })
+}

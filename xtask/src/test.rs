@@ -1,0 +1,156 @@
+//! `cargo xtask test`: every test that this machine can run, and one line of counts at the end.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cargo::{self, EBPF_PACKAGE, Profile, WAGGLE_BIN},
+    command,
+    libtest::{self, Reader, Tally},
+    machine,
+    setup::{self, Purpose},
+};
+
+/// Files of the crate `tests` whose names start so need root: they make namespaces and load programs.
+const LAB: &str = "lab_";
+
+/// Labs that run side by side: each has its own namespaces, but they share the processors.
+const LAB_THREADS: &str = "4";
+
+/// The command.
+pub(crate) fn command(filters: &[String]) -> Result<ExitCode> {
+    let root = machine::is_root()?;
+    setup::ensure(if root { &[Purpose::Build, Purpose::Lab] } else { &[Purpose::Build] })?;
+    if root {
+        machine::mount_bpffs()?;
+    }
+    let waggle = cargo::build_waggle(Profile::Dev)?;
+    let (labs, plain) = targets(&cargo::root().join("tests/tests"))?;
+
+    let mut tally = run(workspace_tests().arg("--").args(filters), &waggle)?;
+    let mut harness = cargo_test();
+    harness.args(["--package", "tests", "--lib", "--bins"]);
+    tally += run(with_targets(&mut harness, &plain).arg("--").args(filters), &waggle)?;
+    if !labs.is_empty() {
+        tally += if root { run_labs(&labs, filters, &waggle)? } else { skip_labs(&labs, filters)? };
+    }
+    Ok(report(&tally, filters))
+}
+
+fn run_labs(labs: &[String], filters: &[String], waggle: &Path) -> Result<Tally> {
+    let mut command = cargo_test();
+    command.args(["--package", "tests"]);
+    with_targets(&mut command, labs).args(["--", "--test-threads", LAB_THREADS]).args(filters);
+    run(&mut command, waggle)
+}
+
+/// Names the tests that need root, and counts them as skipped.
+fn skip_labs(labs: &[String], filters: &[String]) -> Result<Tally> {
+    let mut command = cargo_test();
+    command.args(["--package", "tests"]);
+    with_targets(&mut command, labs).args(["--", "--list"]).args(filters);
+    let output = command.stderr(Stdio::inherit()).output().context("list the tests that need root")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let names = libtest::listed(&text);
+    if !names.is_empty() {
+        println!("skipped, because they need root (run `cargo xtask test` as root):");
+        for name in &names {
+            println!("    {name}");
+        }
+    }
+    let listing = Reader::default().finish(output.status.success(), "listing the tests that need root");
+    Ok(Tally { skipped: names.len(), ..listing })
+}
+
+fn cargo_test() -> Command {
+    let mut command = cargo::command();
+    command.args(["test", "--no-fail-fast"]);
+    command
+}
+
+fn workspace_tests() -> Command {
+    let mut command = cargo_test();
+    command.args(["--workspace", "--exclude", EBPF_PACKAGE, "--exclude", "tests"]);
+    command
+}
+
+fn with_targets<'a>(command: &'a mut Command, names: &[String]) -> &'a mut Command {
+    names.iter().fold(command, |command, name| command.args(["--test", name]))
+}
+
+/// The test targets of the crate `tests`: those that need root, and the others.
+fn targets(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
+    if !folder.exists() {
+        return Ok(Default::default());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().partition(|name| name.starts_with(LAB)))
+}
+
+/// Runs one `cargo test`, passing its output on line by line.
+fn run(command: &mut Command, waggle: &Path) -> Result<Tally> {
+    command.env(WAGGLE_BIN, waggle);
+    let what = command::shown(command);
+    println!("$ {what}");
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start `{what}`"))?;
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let mut reader = Reader::default();
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.with_context(|| format!("read the output of `{what}`"))?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        reader.line(&line);
+    }
+    let status = child.wait().with_context(|| format!("wait for `{what}`"))?;
+    Ok(reader.finish(status.success(), &what))
+}
+
+fn report(tally: &Tally, filters: &[String]) -> ExitCode {
+    if !tally.failures.is_empty() {
+        println!("\nfailed:");
+        for name in &tally.failures {
+            println!("    {name}");
+        }
+    }
+    let nothing = tally.passed + tally.failed + tally.skipped == 0;
+    if nothing && !filters.is_empty() {
+        println!("\nno test's name contains {}", filters.join(" or "));
+    }
+    println!("\n{}", summary(tally));
+    if tally.failed > 0 || nothing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn summary(tally: &Tally) -> String {
+    let Tally { passed, failed, skipped, .. } = tally;
+    match skipped {
+        0 => format!("{passed} passed, {failed} failed"),
+        _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_names_skipped_tests_only_if_there_are_any() {
+        let tally = Tally { passed: 3, failed: 1, ..Tally::default() };
+        assert_eq!(summary(&tally), "3 passed, 1 failed");
+        assert_eq!(summary(&Tally { skipped: 2, ..tally }), "3 passed, 1 failed, 2 skipped");
+    }
+}
