@@ -29,16 +29,14 @@ impl Address {
     /// The wildcard of this address's family.
     #[inline(always)]
     #[must_use]
-    pub fn any(&self) -> Self {
+    pub const fn any(&self) -> Self {
         if self.is_ipv4() { Self::ANY_IPV4 } else { Self::ANY_IPV6 }
     }
 
     /// From the four words of a socket address or an IPv6 header, each in network byte order.
     #[inline(always)]
     pub const fn from_words(words: [u32; 4]) -> Self {
-        let ([a, b, c, d], [e, f, g, h]) = (words[0].to_ne_bytes(), words[1].to_ne_bytes());
-        let ([i, j, k, l], [m, n, o, p]) = (words[2].to_ne_bytes(), words[3].to_ne_bytes());
-        Self { bytes: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] }
+        bytemuck::must_cast(words)
     }
 
     /// From an IPv4 address as one word in network byte order.
@@ -49,13 +47,13 @@ impl Address {
 
     /// The four words, each in network byte order; the last one is the IPv4 address, if it is one.
     #[inline(always)]
-    pub fn words(&self) -> [u32; 4] {
-        bytemuck::cast(*self)
+    pub const fn words(&self) -> [u32; 4] {
+        bytemuck::must_cast(*self)
     }
 
     /// Whether this is an IPv4 address.
     #[inline(always)]
-    pub fn is_ipv4(&self) -> bool {
+    pub const fn is_ipv4(&self) -> bool {
         let words = self.words();
         words[0] == 0 && words[1] == 0 && words[2] == MAPPED
     }

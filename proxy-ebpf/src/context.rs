@@ -35,8 +35,10 @@ pub trait Socket {
     /// Address, port and protocol.
     #[inline(always)]
     fn remote(&self, protocol: Protocol) -> Frontend {
-        // SAFETY: as in `protocol`. The port is 16 bits in network byte order.
-        let port = u16::from_be(unsafe { (*self.raw()).user_port } as u16);
+        // SAFETY: as in `protocol`.
+        let port = unsafe { (*self.raw()).user_port };
+        #[expect(clippy::cast_possible_truncation, reason = "16 bits in network byte order")]
+        let port = u16::from_be(port as u16);
         Frontend::new(self.address(), port, protocol as u8)
     }
 
@@ -64,20 +66,12 @@ pub trait Socket {
 }
 
 /// An IPv4 hook.
-pub struct Ipv4<'a>(&'a SockAddrContext);
+pub struct Ipv4(pub SockAddrContext);
 
-impl<'a> Ipv4<'a> {
-    /// Views a context as IPv4.
-    #[inline(always)]
-    pub const fn new(ctx: &'a SockAddrContext) -> Self {
-        Self(ctx)
-    }
-}
-
-impl Socket for Ipv4<'_> {
+impl Socket for Ipv4 {
     #[inline(always)]
     fn context(&self) -> &SockAddrContext {
-        self.0
+        &self.0
     }
 
     #[inline(always)]
@@ -94,20 +88,12 @@ impl Socket for Ipv4<'_> {
 }
 
 /// An IPv6 hook.
-pub struct Ipv6<'a>(&'a SockAddrContext);
+pub struct Ipv6(pub SockAddrContext);
 
-impl<'a> Ipv6<'a> {
-    /// Views a context as IPv6.
-    #[inline(always)]
-    pub const fn new(ctx: &'a SockAddrContext) -> Self {
-        Self(ctx)
-    }
-}
-
-impl Socket for Ipv6<'_> {
+impl Socket for Ipv6 {
     #[inline(always)]
     fn context(&self) -> &SockAddrContext {
-        self.0
+        &self.0
     }
 
     #[inline(always)]

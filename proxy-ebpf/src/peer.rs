@@ -145,6 +145,7 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
 
 /// The socket's storage. A hook without a socket has none.
 #[inline(always)]
+#[expect(clippy::mut_from_ref, reason = "the storage is the kernel's, not part of the context")]
 fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
     // SAFETY: socket-local storage lives as long as the socket, which the hook holds.
     unsafe { SOCKET_PEERS.get_ptr_mut(socket.context()).as_mut() }
@@ -152,10 +153,13 @@ fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
 
 #[inline(always)]
 fn store<S: Socket>(socket: &S, mut peer: Peer) {
+    if let Some(entry) = stored(socket) {
+        // SAFETY: `peer` is on this program's stack, the entry is not.
+        return unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
+    }
     // SAFETY: as in `stored`.
-    match unsafe { SOCKET_PEERS.get_or_insert_ptr_mut(socket.context(), Some(&mut peer)).as_mut() } {
-        Some(entry) => *entry = peer,
-        None => count(Counter::MapFull),
+    if unsafe { SOCKET_PEERS.get_or_insert_ptr_mut(socket.context(), Some(&mut peer)) }.is_null() {
+        count(Counter::MapFull);
     }
 }
 

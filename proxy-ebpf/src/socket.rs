@@ -2,7 +2,7 @@
 //! sendmsg(2); and the way back for recvmsg(2) and getpeername(2), which show the frontend. The whole
 //! way of an east-west connection is on this page.
 
-use aya_ebpf::{helpers::bpf_set_retval, programs::SockAddrContext};
+use aya_ebpf::helpers::bpf_set_retval;
 use aya_log_ebpf::debug;
 use proxy_common::{AffinityKey, Counter, Frontend, Protocol, Service, Verdict};
 
@@ -92,7 +92,7 @@ fn translate<S: Socket>(socket: &S, frontend: &Frontend) -> Result<(Service, Sel
 
 /// Turns the outcome into what the kernel expects, and counts it.
 #[inline(always)]
-pub fn finish(ctx: &SockAddrContext, outcome: Result<(), Verdict>) -> i32 {
+pub fn finish<S: Socket>(socket: &S, outcome: Result<(), Verdict>) -> i32 {
     let verdict = outcome.err().unwrap_or(Verdict::Translated);
     if let Some(counter) = Counter::of_socket(verdict) {
         count(counter);
@@ -102,7 +102,7 @@ pub fn finish(ctx: &SockAddrContext, outcome: Result<(), Verdict>) -> i32 {
         Verdict::Reject(_) => ECONNREFUSED,
         Verdict::Drop(_) => EHOSTUNREACH,
     };
-    debug!(ctx, "refused with errno {}", errno);
+    debug!(socket.context(), "refused with errno {}", errno);
     // SAFETY: the helper takes a negative errno.
     unsafe { bpf_set_retval(-errno) };
     REFUSE

@@ -89,7 +89,9 @@ impl Agent {
         let degraded = !self.refused.is_empty() || self.refused_networks;
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
-                batch.into_iter().for_each(|event| self.model.apply(event));
+                for event in batch {
+                    self.model.apply(event);
+                }
                 return count != 0;
             }
             Ok(()) = inputs.addresses.changed() => {

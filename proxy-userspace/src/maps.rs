@@ -60,11 +60,12 @@ pub struct Layout {
 
 /// Every pinned map, with the sizes that the flags ask for.
 pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
-    fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
-        let bytes = |size: usize| u32::try_from(size).expect("map types are small");
-        Layout { name, key_size: bytes(size_of::<K>()), value_size: bytes(size_of::<V>()), max_entries }
+    #[expect(clippy::cast_possible_truncation, reason = "map types are small")]
+    const fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
+        Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries }
     }
-    let counters = u32::try_from(Counter::ALL.len()).expect("a handful");
+    #[expect(clippy::cast_possible_truncation, reason = "a handful")]
+    let counters = Counter::ALL.len() as u32;
     vec![
         layout::<Frontend, Service>("SERVICES", sizes.services),
         layout::<u32, u32>("SLOTS", sizes.slots),
