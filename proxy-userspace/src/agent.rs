@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, error, info};
 
 use crate::{
-    apply::{Dataplane, Outcome},
+    apply::{Dataplane, Outcome, Size},
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
@@ -133,26 +133,13 @@ impl Agent {
             self.refused_networks = true;
         }
         self.terminate(outcome.udp_gone);
-        let (size, generation, elapsed) = (self.dataplane.size(), self.generation, started.elapsed());
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let Size { services, frontends, backends } = self.dataplane.size();
+        let (generation, micros) = (self.generation, started.elapsed().as_micros());
+        // The first is news; on a busy cluster the others come many times a second.
         if generation == 1 {
-            info!(
-                services = size.services,
-                frontends = size.frontends,
-                backends = size.backends,
-                generation,
-                micros,
-                "programmed"
-            );
+            info!(services, frontends, backends, generation, micros, "programmed");
         } else {
-            debug!(
-                services = size.services,
-                frontends = size.frontends,
-                backends = size.backends,
-                generation,
-                micros,
-                "programmed"
-            );
+            debug!(services, frontends, backends, generation, micros, "programmed");
         }
     }
 

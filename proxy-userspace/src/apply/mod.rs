@@ -27,7 +27,7 @@ use self::{
 use crate::{
     maps::Maps,
     plan::Plan,
-    table::{FrontendEntry, NetworkKind, PortId, ServiceName, Table},
+    table::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable, Table},
 };
 
 /// Why a part of a plan could not be written. What was there before still is.
@@ -165,7 +165,6 @@ impl Dataplane {
         for id in plan.remove_ports {
             self.remove_port(&id, &mut retired, &mut outcome.udp_gone);
         }
-        self.table.services.retain(|_, service| *service != crate::table::ServiceTable::default());
         self.reclaim.retire(retired);
         outcome
     }
@@ -205,8 +204,16 @@ impl Dataplane {
             port.frontends.remove(frontend);
             bump(&mut self.maps, port.id);
         }
-        if let Some(table) = self.table.services.get_mut(&id.service) {
-            table.frontends.remove(frontend);
+        self.take_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
+    }
+
+    /// Takes something out of a Service's part of the table, and that part when nothing is left of it.
+    fn take_from_table(&mut self, service: &ServiceName, take: impl FnOnce(&mut ServiceTable)) {
+        if let Some(table) = self.table.services.get_mut(service) {
+            take(table);
+            if *table == ServiceTable::default() {
+                self.table.services.remove(service);
+            }
         }
     }
 
@@ -231,9 +238,8 @@ impl Dataplane {
     }
 
     fn disown_address(&mut self, address: IpAddr) {
-        let owner = self.address_owners.remove(&address);
-        if let Some(table) = owner.and_then(|service| self.table.services.get_mut(&service)) {
-            table.owned.remove(&address);
+        if let Some(service) = self.address_owners.remove(&address) {
+            self.take_from_table(&service, |table| _ = table.owned.remove(&address));
         }
     }
 

@@ -62,9 +62,7 @@ impl Dataplane {
         retired.slots.extend(port.ranges.values());
         retired.services.push(port.id);
         self.release_backends(before.lists.values().flatten(), retired);
-        if let Some(table) = self.table.services.get_mut(&id.service) {
-            table.ports.remove(&id.port);
-        }
+        self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
     }
 
     fn entry(&self, id: &PortId) -> Option<PortEntry> {

@@ -1,0 +1,53 @@
+//! The Kubernetes objects, reduced to the fields that the agent uses: what is not named here is not
+//! decoded and costs no memory. Field meanings are the Kubernetes API reference's.
+
+/// Implements kube's `Resource` for a partial type.
+macro_rules! resource {
+    ($type:ident, $kind:literal, $group:literal, $version:literal, $plural:literal, $scope:ty) => {
+        impl kube::Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind(&(): &()) -> std::borrow::Cow<'_, str> {
+                $kind.into()
+            }
+
+            fn group(&(): &()) -> std::borrow::Cow<'_, str> {
+                $group.into()
+            }
+
+            fn version(&(): &()) -> std::borrow::Cow<'_, str> {
+                $version.into()
+            }
+
+            fn plural(&(): &()) -> std::borrow::Cow<'_, str> {
+                $plural.into()
+            }
+
+            fn meta(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+mod endpoint_slice;
+mod node;
+mod pod;
+mod service;
+mod service_cidr;
+
+pub use self::{
+    endpoint_slice::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint},
+    node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint},
+    pod::{Container, ContainerPort, Pod, PodCondition, PodIp, PodSpec, PodStatus},
+    service::{
+        ClientIpConfig, LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus,
+        SessionAffinityConfig,
+    },
+    service_cidr::{ServiceCidr, ServiceCidrSpec},
+};
