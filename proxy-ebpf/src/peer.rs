@@ -54,20 +54,41 @@ pub fn remember_sent<S: Socket>(
     }
 }
 
-/// The backend that this socket's flow to `frontend` has, if it may keep it.
+/// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen.
 #[inline(always)]
 pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Frontend> {
-    let entry = stored(socket)?;
-    if entry.frontend == *frontend {
-        return keep(entry);
-    }
-    if entry.flags & Peer::MANY == 0 {
+    let flow = sent(socket, frontend)?;
+    let now = now();
+    if flow.service_generation != generation(flow.service) || flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
         return None;
     }
-    let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
-    // SAFETY: valid until the program ends; a reused entry is found out by the comparison in `keep`.
-    let flow = unsafe { &mut *flow };
-    if flow.frontend == *frontend { keep(flow) } else { None }
+    flow.last_used = now;
+    Some(flow.backend)
+}
+
+/// The same after a change: the flow keeps its backend if `service`, which `frontend` leads to now, still
+/// lists it.
+#[inline(always)]
+pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
+    let flow = sent(socket, frontend)?;
+    let now = now();
+    if flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
+        return None;
+    }
+    let memory = Memory {
+        service: flow.service,
+        backend: flow.backend_id,
+        backend_generation: flow.backend_generation,
+        service_generation: flow.service_generation,
+        list: service.internal_list().bit(),
+    };
+    let Some((_, generation)) = recall(memory).filter(|_| flow.service == service.id) else {
+        count(Counter::UdpFlowMoved);
+        return None;
+    };
+    flow.last_used = now;
+    flow.service_generation = generation;
+    Some(flow.backend)
 }
 
 /// The frontend to show for a datagram from `backend`.
@@ -105,27 +126,22 @@ pub fn forget<S: Socket>(socket: &S) {
     }
 }
 
-/// A flow's backend, unless the flow went idle or the backend left the list.
+/// This socket's flow to `frontend`.
 #[inline(always)]
-fn keep(entry: &mut Peer) -> Option<Frontend> {
-    let now = now();
-    if entry.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
+#[expect(clippy::mut_from_ref, reason = "the flow is the kernel's, not part of the context")]
+fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Peer> {
+    let entry = stored(socket)?;
+    if entry.frontend == *frontend {
+        return Some(entry);
+    }
+    if entry.flags & Peer::MANY == 0 {
         return None;
     }
-    let memory = Memory {
-        service: entry.service,
-        backend: entry.backend_id,
-        backend_generation: entry.backend_generation,
-        service_generation: entry.service_generation,
-        list: entry.list,
-    };
-    let Some((_, generation)) = recall(memory) else {
-        count(Counter::UdpFlowMoved);
-        return None;
-    };
-    entry.last_used = now;
-    entry.service_generation = generation;
-    Some(entry.backend)
+    let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
+    // SAFETY: valid until the program ends. Another flow may take the entry over at any time: then it holds
+    // another frontend, or this call shortens that flow's life at worst.
+    let flow = unsafe { &mut *flow };
+    (flow.frontend == *frontend).then_some(flow)
 }
 
 #[inline(always)]
@@ -139,7 +155,8 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
         service_generation: generation(service.id),
         flags,
         list: service.internal_list().bit(),
-        last_used: now(),
+        // TCP ends by itself; only UDP flows go idle.
+        last_used: if frontend.protocol == Protocol::Udp as u8 { now() } else { 0 },
     }
 }
 
