@@ -2,7 +2,9 @@
 //! peer that most sockets have; SOCKET_FLOWS the further ones. Forgetting is never fatal: a lost entry
 //! shows a backend's address or chooses anew.
 
-use aya_ebpf::helpers::bpf_sk_storage_delete;
+use core::ptr::null_mut;
+
+use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
 use proxy_common::{Counter, Flow, FlowRole, Frontend, Peer, Protocol, Service};
 
 use crate::{
@@ -12,6 +14,9 @@ use crate::{
     counters::count,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
 };
+
+/// Protocol number of a peer that the socket no longer has: no real one is 0.
+const NOBODY: u8 = 0;
 
 /// Remembers the peer of a connecting socket.
 #[inline(always)]
@@ -40,9 +45,11 @@ pub fn remember_sent<S: Socket>(
 ) {
     let peer = peer(frontend, backend, service, selected, 0);
     match stored(socket) {
-        // The socket's one peer, or its first.
-        Some(entry) if entry.flags & Peer::CONNECTED == 0 && entry.frontend == *frontend => {
-            *entry = Peer { flags: entry.flags, ..peer };
+        // The socket's one peer chooses anew, or the place is free.
+        Some(entry) if is_replaceable(entry, frontend) => {
+            let peer = Peer { flags: entry.flags, ..peer };
+            // SAFETY: `peer` is on this program's stack, the entry is not.
+            unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
         }
         None => store(socket, peer),
         Some(entry) => {
@@ -52,6 +59,12 @@ pub fn remember_sent<S: Socket>(
             insert(&Flow::new(cookie, *backend, FlowRole::Received), &peer);
         }
     }
+}
+
+/// Whether an unconnected socket's storage may take the peer for `frontend`.
+#[inline(always)]
+fn is_replaceable(entry: &Peer, frontend: &Frontend) -> bool {
+    entry.flags & Peer::CONNECTED == 0 && (entry.frontend.protocol == NOBODY || entry.frontend == *frontend)
 }
 
 /// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen.
@@ -117,12 +130,10 @@ pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fro
 /// The socket dials something that is no Service: it has no peer of ours any more.
 #[inline(always)]
 pub fn forget<S: Socket>(socket: &S) {
-    if stored(socket).is_some() {
-        // SAFETY: `stored` has shown that the socket exists.
-        unsafe {
-            let sk = (*socket.raw()).__bindgen_anon_1.sk;
-            let _ = bpf_sk_storage_delete((&raw const SOCKET_PEERS).cast_mut().cast(), sk.cast());
-        }
+    if let Some(entry) = stored(socket) {
+        entry.flags = 0;
+        entry.frontend.protocol = NOBODY;
+        entry.backend.protocol = NOBODY;
     }
 }
 
@@ -165,7 +176,7 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
 #[expect(clippy::mut_from_ref, reason = "the storage is the kernel's, not part of the context")]
 fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
     // SAFETY: socket-local storage lives as long as the socket, which the hook holds.
-    unsafe { SOCKET_PEERS.get_ptr_mut(socket.context()).as_mut() }
+    unsafe { storage(socket, null_mut(), 0).as_mut() }
 }
 
 #[inline(always)]
@@ -174,10 +185,16 @@ fn store<S: Socket>(socket: &S, mut peer: Peer) {
         // SAFETY: `peer` is on this program's stack, the entry is not.
         return unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
     }
-    // SAFETY: as in `stored`.
-    if unsafe { SOCKET_PEERS.get_or_insert_ptr_mut(socket.context(), Some(&mut peer)) }.is_null() {
+    if storage(socket, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE).is_null() {
         count(Counter::MapFull);
     }
+}
+
+#[inline(always)]
+fn storage<S: Socket>(socket: &S, initial: *mut Peer, flags: u32) -> *mut Peer {
+    let map = (&raw const SOCKET_PEERS).cast_mut().cast();
+    // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type.
+    unsafe { bpf_sk_storage_get(map, socket.sk(), initial.cast(), flags.into()).cast() }
 }
 
 #[inline(always)]
