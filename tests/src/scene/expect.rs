@@ -18,6 +18,7 @@ const EACH: usize = 12;
 ///
 /// # Panics
 /// When it does not come to that.
+#[track_caller]
 pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
     for manner in MANNERS {
         expect_by(client, manner, to, wanted);
@@ -28,6 +29,7 @@ pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
 ///
 /// # Panics
 /// When it does not come to that.
+#[track_caller]
 pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
     let mut seen = BTreeSet::new();
@@ -44,6 +46,7 @@ pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str
 ///
 /// # Panics
 /// When they do not.
+#[track_caller]
 pub fn hold(client: &Client, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
     for manner in MANNERS {

@@ -176,11 +176,13 @@ impl Scene {
     }
 
     /// Waits until connections and datagrams from the client's pod to `to` end in exactly these ways; see [`expect`].
+    #[track_caller]
     pub fn expect(&self, to: impl Into<SocketAddr>, wanted: &[&str]) {
         expect(&self.from_pod, to.into(), wanted);
     }
 
     /// The same without waiting: it must be so already.
+    #[track_caller]
     pub fn hold(&self, to: impl Into<SocketAddr>, wanted: &[&str]) {
         hold(&self.from_pod, to.into(), wanted);
     }
