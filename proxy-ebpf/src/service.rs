@@ -9,10 +9,12 @@ use crate::maps::{NETWORKS, SERVICES};
 /// node's own network namespace; it is asked only for loopback addresses (S19).
 #[inline(always)]
 pub fn lookup_service(frontend: &Frontend, is_node: impl FnOnce() -> bool) -> Result<Service, Verdict> {
+    // First of all: whoever dials the unspecified address must not find the entries of node ports by it.
+    let address = frontend.address.or_loopback();
+    let frontend = &Frontend { address, ..*frontend };
     if let Some(service) = get(frontend) {
         return Ok(service);
     }
-    let address = frontend.address.or_loopback();
     let network = NETWORKS.get(&Key::new(128, address)).copied().ok_or(Verdict::Pass)?;
     if network == Network::SERVICE_CIDR {
         return Err(lookup_owner(address));
