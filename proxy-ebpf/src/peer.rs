@@ -23,6 +23,9 @@ pub fn remember_connected<S: Socket>(
     selected: &Selected,
 ) {
     let peer = peer(frontend, backend, service, selected, Peer::CONNECTED);
+    if let Some(entry) = stored(socket) {
+        forget_connection(socket, entry);
+    }
     store(socket, peer);
     if frontend.protocol == Protocol::Udp as u8 {
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
@@ -47,9 +50,8 @@ pub fn remember_sent<S: Socket>(
         None => store(socket, peer),
         Some(entry) => {
             entry.flags |= Peer::MANY;
-            let cookie = socket.cookie();
-            insert(&Flow::new(cookie, *frontend, FlowRole::Sent), &peer);
-            insert(&Flow::new(cookie, *backend, FlowRole::Received), &peer);
+            insert(&Flow::new(socket.cookie(), *frontend, FlowRole::Sent), &peer);
+            show(socket.cookie(), entry, &peer);
         }
     }
 }
@@ -67,7 +69,29 @@ pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Fronten
     let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
     // SAFETY: valid until the program ends; a reused entry is found out by the comparison in `keep`.
     let flow = unsafe { &mut *flow };
-    if flow.frontend == *frontend { keep(flow) } else { None }
+    if flow.frontend != *frontend {
+        return None;
+    }
+    let backend = keep(flow)?;
+    show(socket.cookie(), entry, flow);
+    Some(backend)
+}
+
+/// Makes the answers of a further peer's backend come from its frontend. Where several frontends lead to one
+/// backend, nothing in an answer tells which was asked: the last one is shown. A program of its own: inlined, its
+/// copies crash LLVM's BPF back end.
+#[inline(never)]
+fn show(cookie: u64, entry: &mut Peer, peer: &Peer) {
+    if entry.backend == peer.backend && entry.flags & Peer::CONNECTED == 0 {
+        insert(&Flow::new(cookie, entry.frontend, FlowRole::Sent), entry);
+        *entry = Peer { flags: entry.flags, ..*peer };
+        return;
+    }
+    let received = Flow::new(cookie, peer.backend, FlowRole::Received);
+    // SAFETY: the value is compared before anything else runs.
+    if unsafe { SOCKET_FLOWS.get(received) }.is_none_or(|shown| shown.frontend != peer.frontend) {
+        insert(&received, peer);
+    }
 }
 
 /// The frontend to show for a datagram from `backend`.
@@ -96,12 +120,22 @@ pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fro
 /// The socket dials something that is no Service: it has no peer of ours any more.
 #[inline(always)]
 pub fn forget<S: Socket>(socket: &S) {
-    if stored(socket).is_some() {
+    if let Some(entry) = stored(socket) {
+        forget_connection(socket, entry);
         // SAFETY: `stored` has shown that the socket exists.
         unsafe {
             let sk = (*socket.raw()).__bindgen_anon_1.sk;
             let _ = bpf_sk_storage_delete((&raw const SOCKET_PEERS).cast_mut().cast(), sk.cast());
         }
+    }
+}
+
+/// The agent must not take the socket for one that reached this backend through a Service any more.
+#[inline(always)]
+fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
+    if entry.flags & Peer::CONNECTED != 0 && entry.backend.protocol == Protocol::Udp as u8 {
+        // Absent is as good as removed.
+        let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), entry.backend, FlowRole::Connected));
     }
 }
 
