@@ -28,6 +28,9 @@ pub fn remember_connected<S: Socket>(
     selected: &Selected,
 ) {
     let peer = peer(frontend, backend, service, selected, Peer::CONNECTED);
+    if let Some(entry) = stored(socket) {
+        forget_connection(socket, entry);
+    }
     store(socket, peer);
     if frontend.protocol == Protocol::Udp as u8 {
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
@@ -54,9 +57,8 @@ pub fn remember_sent<S: Socket>(
         None => store(socket, peer),
         Some(entry) => {
             entry.flags |= Peer::MANY;
-            let cookie = socket.cookie();
-            insert(&Flow::new(cookie, *frontend, FlowRole::Sent), &peer);
-            insert(&Flow::new(cookie, *backend, FlowRole::Received), &peer);
+            insert(&Flow::new(socket.cookie(), *frontend, FlowRole::Sent), &peer);
+            show(socket.cookie(), entry, &peer);
         }
     }
 }
@@ -131,9 +133,36 @@ pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fro
 #[inline(always)]
 pub fn forget<S: Socket>(socket: &S) {
     if let Some(entry) = stored(socket) {
+        forget_connection(socket, entry);
         entry.flags = 0;
         entry.frontend.protocol = NOBODY;
         entry.backend.protocol = NOBODY;
+    }
+}
+
+/// The agent must not take the socket for one that reached this backend through a Service any more.
+#[inline(always)]
+fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
+    if entry.flags & Peer::CONNECTED != 0 && entry.backend.protocol == Protocol::Udp as u8 {
+        // Absent is as good as removed.
+        let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), entry.backend, FlowRole::Connected));
+    }
+}
+
+/// Makes the answers of a further peer's backend come from its frontend. Where several frontends lead to one
+/// backend, nothing in an answer tells which was asked: the last one is shown. A program of its own: inlined, its
+/// copies crash LLVM's BPF back end.
+#[inline(never)]
+fn show(cookie: u64, entry: &mut Peer, peer: &Peer) {
+    if entry.backend == peer.backend && entry.flags & Peer::CONNECTED == 0 {
+        insert(&Flow::new(cookie, entry.frontend, FlowRole::Sent), entry);
+        *entry = Peer { flags: entry.flags, ..*peer };
+        return;
+    }
+    let received = Flow::new(cookie, peer.backend, FlowRole::Received);
+    // SAFETY: the value is compared before anything else runs.
+    if unsafe { SOCKET_FLOWS.get(received) }.is_none_or(|shown| shown.frontend != peer.frontend) {
+        insert(&received, peer);
     }
 }
 
@@ -152,7 +181,11 @@ fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Pee
     // SAFETY: valid until the program ends. Another flow may take the entry over at any time: then it holds
     // another frontend, or this call shortens that flow's life at worst.
     let flow = unsafe { &mut *flow };
-    (flow.frontend == *frontend).then_some(flow)
+    if flow.frontend != *frontend {
+        return None;
+    }
+    show(socket.cookie(), entry, flow);
+    Some(flow)
 }
 
 #[inline(always)]

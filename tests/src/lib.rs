@@ -4,3 +4,4 @@ pub mod api_server;
 pub mod lab;
 pub mod objects;
 pub mod scene;
+pub mod stage;
