@@ -1,5 +1,7 @@
 //! What a socket sees of its translation: who is chosen, who is shown, who is seen (S23, S26, S27). Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a scenario that can't go on fails")]
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},

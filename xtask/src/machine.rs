@@ -9,7 +9,7 @@ use crate::command;
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The oldest kernel that the programs are meant for.
-const KERNEL: (u32, u32) = (5, 15);
+const KERNEL: (u32, u32) = (6, 1);
 
 /// Whether this process's effective user is root.
 pub(crate) fn is_root() -> Result<bool> {

@@ -119,6 +119,7 @@ mod tests {
         Line { service: "web", kind: "", dialled: DIALLED, asker: Asker::Pod, manner: Manner::Tcp, expect }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "one of the two answers that the table holds")]
     fn reply(name: &str) -> Result<Reply, Failure> {
         let peer = DIALLED.parse().ok();
         let (connect, total) = (Duration::from_micros(20), Duration::from_micros(90));
