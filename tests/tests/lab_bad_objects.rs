@@ -29,25 +29,25 @@ fn warnings(scene: &Scene, words: &[&str]) -> usize {
 }
 
 /// A Service with one port and other fields of its spec.
-fn bad_service(fields: Value) -> Value {
+fn bad_service(fields: &Value) -> Value {
     let mut object = service("bad").cluster_ip("10.96.0.66").port(80, 8080).build();
     fields.as_object().into_iter().flatten().for_each(|(key, value)| object["spec"][key] = value.clone());
     object
 }
 
-fn bad_ports(ports: Value) -> Value {
-    bad_service(json!({"ports": ports}))
+fn bad_ports(ports: &Value) -> Value {
+    bad_service(&json!({"ports": ports}))
 }
 
 /// A slice with one endpoint and other fields.
-fn bad_slice(fields: Value) -> Value {
+fn bad_slice(fields: &Value) -> Value {
     let mut object = slice("bad").port(8080).endpoint("10.244.9.9").build();
     fields.as_object().into_iter().flatten().for_each(|(key, value)| object[key] = value.clone());
     object
 }
 
 fn bad_address(address: &str) -> Value {
-    bad_slice(json!({"endpoints": [{"addresses": [address]}]}))
+    bad_slice(&json!({"endpoints": [{"addresses": [address]}]}))
 }
 
 /// Objects, and words that the warning about each must have.
@@ -58,53 +58,53 @@ fn services() -> Vec<(Value, Vec<&'static str>)> {
             json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "bad"}, "spec": "none"}),
             unreadable.clone(),
         ),
-        (bad_ports(json!("http")), unreadable.clone()),
-        (bad_ports(json!([{"port": "http"}])), unreadable.clone()),
-        (bad_ports(json!([{"port": 1.5}])), vec!["can't be read", "bad"]),
-        (bad_service(json!({"clusterIPs": {"a": 1}})), unreadable),
-        (bad_ports(json!([{"port": 0}])), vec!["Service default/bad", "spec.ports[0].port", "0 is not in"]),
-        (bad_ports(json!([{"port": 65536}])), vec!["spec.ports[0].port", "65536 is not in"]),
-        (bad_ports(json!([{"port": -1}])), vec!["spec.ports[0].port", "-1 is not in"]),
-        (bad_ports(json!([{"port": 80, "protocol": "tcp"}])), vec!["spec.ports[0].protocol", "tcp"]),
-        (bad_ports(json!([{"port": 80, "name": "a"}, {"port": 81, "name": "a"}])), vec!["spec.ports[1].name", "same"]),
-        (bad_ports(json!([{"port": 80, "name": "a"}, {"port": 80, "name": "b"}])), vec!["spec.ports[1].port", "same"]),
+        (bad_ports(&json!("http")), unreadable.clone()),
+        (bad_ports(&json!([{"port": "http"}])), unreadable.clone()),
+        (bad_ports(&json!([{"port": 1.5}])), vec!["can't be read", "bad"]),
+        (bad_service(&json!({"clusterIPs": {"a": 1}})), unreadable),
+        (bad_ports(&json!([{"port": 0}])), vec!["Service default/bad", "spec.ports[0].port", "0 is not in"]),
+        (bad_ports(&json!([{"port": 65536}])), vec!["spec.ports[0].port", "65536 is not in"]),
+        (bad_ports(&json!([{"port": -1}])), vec!["spec.ports[0].port", "-1 is not in"]),
+        (bad_ports(&json!([{"port": 80, "protocol": "tcp"}])), vec!["spec.ports[0].protocol", "tcp"]),
+        (bad_ports(&json!([{"port": 80, "name": "a"}, {"port": 81, "name": "a"}])), vec!["spec.ports[1].name", "same"]),
+        (bad_ports(&json!([{"port": 80, "name": "a"}, {"port": 80, "name": "b"}])), vec!["spec.ports[1].port", "same"]),
         (
-            bad_service(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 70000}]})),
+            bad_service(&json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 70000}]})),
             vec!["spec.ports[0].nodePort", "70000 is not in"],
         ),
-        (bad_service(json!({"clusterIPs": ["10.96.0.300"]})), vec!["spec.clusterIPs[0]", "10.96.0.300"]),
-        (bad_service(json!({"clusterIPs": ["127.0.0.1"]})), vec!["spec.clusterIPs[0]", "loopback"]),
-        (bad_service(json!({"clusterIPs": ["0.0.0.0"]})), vec!["spec.clusterIPs[0]", "unspecified"]),
-        (bad_service(json!({"clusterIPs": ["fd00:96::66"]})), vec!["spec.clusterIPs[0]", "not of the family"]),
-        (bad_service(json!({"ipFamilies": ["IPv5"]})), vec!["spec.ipFamilies[0]", "IPv5"]),
+        (bad_service(&json!({"clusterIPs": ["10.96.0.300"]})), vec!["spec.clusterIPs[0]", "10.96.0.300"]),
+        (bad_service(&json!({"clusterIPs": ["127.0.0.1"]})), vec!["spec.clusterIPs[0]", "loopback"]),
+        (bad_service(&json!({"clusterIPs": ["0.0.0.0"]})), vec!["spec.clusterIPs[0]", "unspecified"]),
+        (bad_service(&json!({"clusterIPs": ["fd00:96::66"]})), vec!["spec.clusterIPs[0]", "not of the family"]),
+        (bad_service(&json!({"ipFamilies": ["IPv5"]})), vec!["spec.ipFamilies[0]", "IPv5"]),
         (
-            bad_service(json!({"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"]})),
+            bad_service(&json!({"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"]})),
             vec!["10.96.0.10", "default/web"],
         ),
-        (bad_service(json!({"type": "Fancy"})), vec!["spec.type", "Fancy"]),
-        (bad_service(json!({"internalTrafficPolicy": "Near"})), vec!["spec.internalTrafficPolicy", "Near"]),
-        (bad_service(json!({"externalTrafficPolicy": "Far"})), vec!["spec.externalTrafficPolicy", "Far"]),
-        (bad_service(json!({"sessionAffinity": "Cookie"})), vec!["spec.sessionAffinity", "Cookie"]),
+        (bad_service(&json!({"type": "Fancy"})), vec!["spec.type", "Fancy"]),
+        (bad_service(&json!({"internalTrafficPolicy": "Near"})), vec!["spec.internalTrafficPolicy", "Near"]),
+        (bad_service(&json!({"externalTrafficPolicy": "Far"})), vec!["spec.externalTrafficPolicy", "Far"]),
+        (bad_service(&json!({"sessionAffinity": "Cookie"})), vec!["spec.sessionAffinity", "Cookie"]),
         (
             bad_service(
-                json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}),
+                &json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}}),
             ),
             vec!["timeoutSeconds", "0 is not in"],
         ),
-        (bad_service(json!({"externalIPs": ["203.0.113.x"]})), vec!["spec.externalIPs[0]", "203.0.113.x"]),
-        (bad_service(json!({"externalIPs": ["224.0.0.1"]})), vec!["spec.externalIPs[0]", "multicast"]),
-        (bad_service(json!({"externalIPs": ["2001:db8::9"]})), vec!["spec.externalIPs[0]", "2001:db8::9"]),
+        (bad_service(&json!({"externalIPs": ["203.0.113.x"]})), vec!["spec.externalIPs[0]", "203.0.113.x"]),
+        (bad_service(&json!({"externalIPs": ["224.0.0.1"]})), vec!["spec.externalIPs[0]", "multicast"]),
+        (bad_service(&json!({"externalIPs": ["2001:db8::9"]})), vec!["spec.externalIPs[0]", "2001:db8::9"]),
     ]
 }
 
 fn slices() -> Vec<(Value, Vec<&'static str>)> {
     vec![
-        (bad_slice(json!({"endpoints": "p1"})), vec!["can't be read", "bad", "invalid type"]),
-        (bad_slice(json!({"ports": [{"port": "http"}]})), vec!["can't be read", "bad", "invalid type"]),
-        (bad_slice(json!({"addressType": "IPv5"})), vec!["EndpointSlice default/bad", "addressType", "IPv5"]),
-        (bad_slice(json!({"ports": [{"port": 0}]})), vec!["ports[0].port", "0 is not in"]),
-        (bad_slice(json!({"ports": [{"port": 70000}]})), vec!["ports[0].port", "70000 is not in"]),
-        (bad_slice(json!({"ports": [{"port": 80, "protocol": "udp"}]})), vec!["ports[0].protocol", "udp"]),
+        (bad_slice(&json!({"endpoints": "p1"})), vec!["can't be read", "bad", "invalid type"]),
+        (bad_slice(&json!({"ports": [{"port": "http"}]})), vec!["can't be read", "bad", "invalid type"]),
+        (bad_slice(&json!({"addressType": "IPv5"})), vec!["EndpointSlice default/bad", "addressType", "IPv5"]),
+        (bad_slice(&json!({"ports": [{"port": 0}]})), vec!["ports[0].port", "0 is not in"]),
+        (bad_slice(&json!({"ports": [{"port": 70000}]})), vec!["ports[0].port", "70000 is not in"]),
+        (bad_slice(&json!({"ports": [{"port": 80, "protocol": "udp"}]})), vec!["ports[0].protocol", "udp"]),
         (bad_address("p1"), vec!["endpoints[0].addresses[0]", "p1"]),
         (bad_address(""), vec!["endpoints[0].addresses[0]", "not an IP address"]),
         (bad_address("fd00::9"), vec!["endpoints[0].addresses[0]", "addressType"]),

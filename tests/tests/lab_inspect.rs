@@ -1,5 +1,7 @@
 //! Looking into a running instance: `waggle get`, and `bpftool` on the pinned maps. Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 use std::process::Command;
 
 use harness::{

@@ -1,5 +1,7 @@
 //! What the API server's presence means to the data plane (S30). Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use harness::{
@@ -32,8 +34,8 @@ impl Stage {
         objects.put(&service_cidr("kubernetes", &SERVICE_CIDRS));
         objects.put(&web("web", Family::BOTH.map(|family| family.cluster_ip(10))).build());
         over_both(|family| objects.put(&web_slice("web", family).name(&family.name("web")).pod(&pod).build()));
-        let (from_pod, _server) = (client.client().unwrap(), pod.serve(&PORTS).unwrap());
-        Self { from_pod, _server, objects, node, _lab: lab }
+        let (from_pod, server) = (client.client().unwrap(), pod.serve(&PORTS).unwrap());
+        Self { from_pod, _server: server, objects, node, _lab: lab }
     }
 
     fn api(&self) -> &ApiCluster {

@@ -193,9 +193,13 @@ fn s14_each_policy_governs_its_own_frontends() {
         scene.expect(family.frontend(10), &["p2"]);
         scene.put(&external(family).internal_local().build());
         scene.expect(family.frontend(10), UNREACHABLE);
-        external_frontends(scene, family).into_iter().for_each(|to| scene.expect(to, &["p2"]));
+        for to in external_frontends(scene, family) {
+            scene.expect(to, &["p2"]);
+        }
         scene.put(&external(family).external_local().build());
         scene.expect(family.frontend(10), &["p2"]);
-        external_frontends(scene, family).into_iter().for_each(|to| scene.hold(to, &["p2"]));
+        for to in external_frontends(scene, family) {
+            scene.hold(to, &["p2"]);
+        }
     });
 }

@@ -1,6 +1,8 @@
 //! A thousand Services with ten endpoints each: programmed, right where one looks, and a change of one is obeyed.
 //! Needs root.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
