@@ -1,6 +1,6 @@
 //! Which addresses and ports are Services (S18 to S20). Needs root.
 
-#![expect(clippy::unwrap_used, reason = "a scenario that can't go on fails")]
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,6 +1,6 @@
 //! What the API server's presence means to the data plane (S30). Needs root.
 
-#![expect(clippy::unwrap_used, reason = "a scenario that can't go on fails")]
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

@@ -1,7 +1,7 @@
 //! A thousand Services with ten endpoints each: programmed, right where one looks, and a change of one is obeyed.
 //! Needs root.
 
-#![expect(clippy::unwrap_used, reason = "a scenario that can't go on fails")]
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::{
     collections::BTreeSet,
