@@ -132,6 +132,7 @@ impl Dataplane {
         let mut retired = Retired::default();
         for (id, entry) in plan.put_ports {
             if let Err(error) = self.put_port(&id, entry, &mut retired, &mut outcome.udp_gone) {
+                self.abandon(&id, &mut retired);
                 outcome.refused.insert(id.service, error);
             }
         }

@@ -31,6 +31,7 @@ impl Dataplane {
         let ranges = self.write_lists(&changed, retired)?;
         let (old, new) = (memberships(id, &before), memberships(id, &entry));
         if let Err(error) = self.add_members(service, &new) {
+            self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
             self.undo_lists(&changed, &ranges, retired);
             return Err(error);
         }
@@ -63,6 +64,16 @@ impl Dataplane {
         retired.services.push(port.id);
         self.release_backends(before.lists.values().flatten(), retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
+    }
+
+    /// A port that was refused before anything of it came into force leaves no id and no name.
+    pub(super) fn abandon(&mut self, id: &PortId, retired: &mut Retired) {
+        if self.entry(id).is_none()
+            && let Some(port) = self.ports.remove(id)
+        {
+            let _ = self.maps.service_names.remove(&port.id);
+            retired.services.push(port.id);
+        }
     }
 
     fn entry(&self, id: &PortId) -> Option<PortEntry> {

@@ -1,0 +1,129 @@
+//! Full maps: what does not fit is named, the rest is served, and room is used when it comes. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use harness::{
+    lab::{Client, Pod, Waggle},
+    objects::{Cluster, SliceBuilder, service},
+    stage::{PATIENCE, Stage, dual, until},
+};
+use serde_json::Value;
+
+/// Services of one port and one IPv4 address, each with a backend of its own.
+struct Scene {
+    waggle: Waggle,
+    client: Client,
+    _server: harness::lab::Server,
+    pod: Pod,
+    stage: Stage,
+}
+
+fn name(number: u8) -> String {
+    format!("web{number}")
+}
+
+fn put(stage: &Stage, number: u8, port: impl Fn(SliceBuilder) -> SliceBuilder, pod: &Pod) {
+    let base = service(&name(number)).cluster_ip(&format!("10.96.0.{number}"));
+    // UDP, so that memberships are counted too.
+    stage.folder.put(&base.udp_port(53, 9000 + u16::from(number)).build());
+    stage.endpoints(&name(number), port, &[pod]);
+}
+
+impl Scene {
+    /// Services 1 to `services` and an agent that has not room for all.
+    fn new(lab: &str, services: u8, arguments: &[&str]) -> Self {
+        let stage = Stage::new(lab);
+        let [pod, shell] = stage.pods(["b1", "c1"]);
+        let ports: Vec<u16> = (0..20).map(|number| 9000 + number).collect();
+        let server = pod.serve(&ports).unwrap();
+        for number in 1..=services {
+            put(&stage, number, |slice| slice.udp_port(9000 + u16::from(number)), &pod);
+        }
+        let waggle = stage.agent(arguments);
+        let client = shell.client().unwrap();
+        Self { waggle, client, _server: server, pod, stage }
+    }
+
+    fn is_served(&self, number: u8) -> bool {
+        self.client
+            .udp(format!("10.96.0.{number}:53"))
+            .is_ok_and(|reply| reply.message.text.contains(&format!(":{} ", 9000 + u16::from(number))))
+    }
+
+    fn served(&self, services: u8) -> Vec<u8> {
+        (1..=services).filter(|number| self.is_served(*number)).collect()
+    }
+
+    /// Of `services`, exactly `room` are served and the log names the flag; each that goes makes room for another.
+    fn fills_up(&self, services: u8, room: usize, flag: &str) {
+        let named = |text: &str| text.contains(&format!("start waggle with a larger {flag}")) && text.contains("ERROR");
+        self.waggle.wait_log(PATIENCE, |line| named(&line.text)).unwrap();
+        let first = self.served(services);
+        assert_eq!(first.len(), room, "{first:?}");
+        for gone in first.into_iter().take(2) {
+            self.stage.remove(&name(gone));
+            let rest = || self.served(services);
+            until("the gone Service is not served", || !rest().contains(&gone));
+            let left = usize::from(services) - 1;
+            until("a refused one takes its place", || rest().len() == room.min(left));
+            put(&self.stage, gone, |slice| slice.udp_port(9000 + u16::from(gone)), &self.pod);
+            // It is one too many again: room for somebody, but no more than that.
+            let again = self.waggle.log().mark();
+            self.waggle.log().wait(again, PATIENCE, |line| named(&line.text)).unwrap();
+            assert_eq!(rest().len(), room);
+        }
+        for number in 1..=services {
+            self.stage.remove(&name(number));
+        }
+        until("nothing is left", || {
+            ["services", "members", "service_names"].iter().all(|map| self.stage.dump(map) == Vec::<Value>::new())
+        });
+    }
+}
+
+#[test]
+fn full_services_name_their_flag_and_recover() {
+    // A ClusterIP wants a second entry, which marks its owner: frontends come first.
+    Scene::new("services", 9, &["--max-services", "8"]).fills_up(9, 8, "--max-services");
+}
+
+#[test]
+fn full_backends_name_their_flag_and_recover() {
+    // Number 0 names nothing.
+    Scene::new("backends", 4, &["--max-backends", "4"]).fills_up(4, 3, "--max-backends");
+}
+
+#[test]
+fn full_slots_name_their_flag_and_recover() {
+    Scene::new("slots", 4, &["--max-slots", "3"]).fills_up(4, 3, "--max-slots");
+}
+
+#[test]
+fn full_service_ports_name_their_flag_and_recover() {
+    Scene::new("ports", 4, &["--max-service-ports", "4"]).fills_up(4, 3, "--max-service-ports");
+}
+
+#[test]
+fn full_members_name_their_flag_and_recover() {
+    Scene::new("members", 4, &["--max-members", "3"]).fills_up(4, 3, "--max-members");
+}
+
+#[test]
+fn a_service_that_grows_too_big_keeps_what_it_had() {
+    let stage = Stage::new("grows");
+    let pods = stage.pods(["b1", "b2", "b3", "b4", "c1"]);
+    let _servers: Vec<_> = pods[..4].iter().map(|pod| pod.serve(&[8080]).unwrap()).collect();
+    stage.folder.put(&dual("web", 10).port(80, 8080).build());
+    stage.endpoints("web", |slice| slice.port(8080), &[&pods[0], &pods[1]]);
+    let waggle = stage.agent(&["--max-backends", "7"]);
+    let client = pods[4].client().unwrap();
+    let answer = |to: &std::net::SocketAddr| client.tally(to, 40).into_keys().collect::<Vec<_>>();
+    stage.endpoints("web", |slice| slice.port(8080), &pods[..4].iter().collect::<Vec<_>>());
+    waggle.wait_log(PATIENCE, |line| line.text.contains("--max-backends")).unwrap();
+    let frontends = harness::stage::cluster_ips(10, 80);
+    let mut sizes: Vec<_> = frontends.iter().map(|to| answer(to).len()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [2, 4], "one family has grown, the other keeps what it had");
+    stage.endpoints("web", |slice| slice.port(8080), &[&pods[2], &pods[3]]);
+    until("a smaller list fits again", || frontends.iter().all(|to| answer(to) == ["b3", "b4"]));
+}
