@@ -75,7 +75,7 @@ fn draw_bar(svg: &mut Svg, row: &Measured, y: f64) {
     // A ratio that could not be measured has no bar.
     let length = if ratio.is_finite() { ratio.clamp(0.0, LONGEST) * UNIT } else { 0.0 };
     svg.rectangle(class, [LEFT, y], [length, BAR]);
-    let (direct, through) = (row.outcome.direct.value(), row.outcome.through.value());
+    let [direct, through] = [&row.outcome.direct, &row.outcome.through].map(|arm| row.outcome.figure(arm));
     let digits = usize::from(direct < 1000.0);
     let values = format!("{ratio:.3}  ({direct:.digits$} → {through:.digits$})");
     // Within the bar's empty side: a line's colour would else cross the number.

@@ -59,9 +59,12 @@ pub struct Options {
     /// Number of Services in the large scenarios
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=60_000))]
     pub services: u32,
-    /// Endpoints of every Service but the measured one
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
-    pub endpoints: u32,
+    /// Endpoints of every Service but the measured one [default: 10; quick: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub endpoints: Option<u32>,
+    /// Measure Waggle only
+    #[arg(long)]
+    pub no_nftables: bool,
 }
 
 /// How long each figure is measured, in each scenario.
@@ -85,6 +88,11 @@ impl Options {
         Plan { connect, turn, throughput, udp }
     }
 
+    /// Endpoints of every Service but the measured one: loading them as rules takes long.
+    pub fn endpoints(&self) -> u32 {
+        self.endpoints.unwrap_or(if self.quick { 2 } else { 10 })
+    }
+
     /// The chart's file: beside the profile's folder of this executable unless given.
     pub fn svg_path(&self) -> PathBuf {
         let default = || {
@@ -105,7 +113,7 @@ pub fn conditions(options: &Options) -> String {
         "Client in {place}, pinned to CPU 0; server in a pod, pinned to CPU 1. Direct and ClusterIP take turns in \
          blocks of a few ms. {} endpoints for each Service but the measured one. nftables: its direct connections \
          pass the same rule set.",
-        options.endpoints
+        options.endpoints()
     )
 }
 

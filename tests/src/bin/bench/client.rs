@@ -14,13 +14,11 @@ use nix::{
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::orders::{Block, Order, Work};
+use crate::orders::{Block, Order, TRANSFER, Work};
 
-/// Unmeasured connects, turns at the begin of a block: the order's way here has cooled the caches.
+/// Unmeasured connects, turns or transfers at the begin of a block: the order's way here has cooled the caches, and
+/// a new connection's windows are small.
 const WARM_UP: u64 = 16;
-
-/// Unmeasured bytes: more than it takes to open the windows.
-const WARM_UP_BYTES: u64 = 4 << 20;
 
 /// How long an answer may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -60,19 +58,30 @@ fn obey(order: &Order) -> io::Result<Block> {
 /// Connects and resets: nothing lingers in TIME_WAIT.
 fn connects(to: SocketAddr, count: u64) -> io::Result<Block> {
     let to = SockAddr::from(to);
-    let connect = || {
+    measure(count, || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_linger(Some(Duration::ZERO))?;
         let start = Instant::now();
         socket.connect(&to)?;
         Ok(nanoseconds(start))
-    };
+    })
+}
+
+/// Warms up, then collects what `work` returns.
+fn measure(count: u64, mut work: impl FnMut() -> io::Result<u64>) -> io::Result<Block> {
     for _ in 0..WARM_UP {
-        connect()?;
+        work()?;
     }
     let start = Instant::now();
-    let samples = (0..count).map(|_| connect()).collect::<io::Result<_>>()?;
+    let samples = (0..count).map(|_| work()).collect::<io::Result<_>>()?;
     Ok(Block { elapsed: nanoseconds(start), samples })
+}
+
+/// The duration of `work`.
+fn timed(work: impl FnOnce() -> io::Result<()>) -> io::Result<u64> {
+    let start = Instant::now();
+    work()?;
+    Ok(nanoseconds(start))
 }
 
 /// A socket that can send a byte and wait for one.
@@ -108,23 +117,13 @@ impl Turn for Unconnected {
 }
 
 fn turns(socket: &mut impl Turn, count: u64) -> io::Result<Block> {
-    for _ in 0..WARM_UP {
-        socket.turn()?;
-    }
-    let start = Instant::now();
-    for _ in 0..count {
-        socket.turn()?;
-    }
-    Ok(Block { elapsed: nanoseconds(start), samples: Vec::new() })
+    measure(count, || timed(|| socket.turn()))
 }
 
-/// Until the server has confirmed the last byte.
+/// One transfer is done when the server has confirmed its last byte.
 fn bulk(to: SocketAddr, count: u64) -> io::Result<Block> {
     let mut stream = stream(to)?;
-    transfer(&mut stream, WARM_UP_BYTES)?;
-    let start = Instant::now();
-    transfer(&mut stream, count)?;
-    Ok(Block { elapsed: nanoseconds(start), samples: Vec::new() })
+    measure(count, || timed(|| transfer(&mut stream, TRANSFER)))
 }
 
 fn transfer(stream: &mut TcpStream, count: u64) -> io::Result<()> {

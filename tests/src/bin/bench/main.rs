@@ -43,7 +43,8 @@ fn bench(options: &Options) -> Result<()> {
     let interrupted = interrupt::watch()?;
     let start = Instant::now();
     let mut figures = Figures::default();
-    for proxy in [Proxy::Waggle, Proxy::Nftables] {
+    let proxies: &[Proxy] = if options.no_nftables { &[Proxy::Waggle] } else { &[Proxy::Waggle, Proxy::Nftables] };
+    for proxy in proxies.iter().copied() {
         for services in [1, options.services] {
             eprintln!("{}: {services} Services", proxy.name());
             let begin = Instant::now();

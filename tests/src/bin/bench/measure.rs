@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::{
     cli::Plan,
     interrupt::Interrupted,
-    orders::{Block, Order, Work},
+    orders::{Block, Order, TRANSFER, Work},
     scenario::Scenario,
     stats::{Spread, median, quantile},
 };
@@ -29,60 +29,65 @@ pub struct Outcome {
 /// One side of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Arm {
-    /// A value a block: median connect time in µs, turns per second or MiB per second.
-    pub blocks: Vec<f64>,
-    /// `Connect`: every duration, µs.
+    /// Each connect's, turn's or transfer's duration, µs.
     pub samples: Vec<f64>,
-    /// `Connect`: connects (with socket and close) per second, a value a block.
+    /// Median duration, a value a block, µs.
+    pub blocks: Vec<f64>,
+    /// How many per second, all in all, a value a block; connects with opening and closing of the sockets.
     pub rates: Vec<f64>,
 }
 
 impl Outcome {
-    /// Through ÷ direct: of the medians of all connects, else of the medians of the blocks.
+    /// Through ÷ direct, of the medians over all blocks.
     pub fn ratio(&self) -> f64 {
-        self.through.value() / self.direct.value()
+        self.figure(&self.through) / self.figure(&self.direct)
     }
 
     /// The ratios of neighbouring blocks.
     pub fn spread(&self) -> Spread {
         let pairs = self.through.blocks.iter().zip(&self.direct.blocks);
-        Spread::of(&pairs.map(|(through, direct)| through / direct).collect::<Vec<_>>())
+        let ratio = |(through, direct): (&f64, &f64)| self.work.figure(*through) / self.work.figure(*direct);
+        Spread::of(&pairs.map(ratio).collect::<Vec<_>>())
+    }
+
+    /// The figure of the median duration: µs, turns per second or MiB per second.
+    pub fn figure(&self, arm: &Arm) -> f64 {
+        self.work.figure(median(&arm.samples))
+    }
+}
+
+impl Work {
+    /// Connects are reported as durations, the others as so many per second of which each takes `duration` µs.
+    #[expect(clippy::cast_precision_loss, reason = "a transfer is far smaller than 2^52 bytes")]
+    fn figure(self, duration: f64) -> f64 {
+        match self {
+            Self::Connect => duration,
+            Self::Turn | Self::UdpConnected | Self::UdpUnconnected => 1e6 / duration,
+            Self::Throughput => 1e6 / duration * (TRANSFER as f64 / f64::from(1 << 20)),
+        }
     }
 }
 
 impl Arm {
-    /// The median: µs, turns per second or MiB per second.
-    pub fn value(&self) -> f64 {
-        median(if self.samples.is_empty() { &self.blocks } else { &self.samples })
-    }
-
-    /// `Connect`: the duration that one in a hundred exceeds, µs.
+    /// The duration that one in a hundred exceeds, µs.
     pub fn p99(&self) -> f64 {
         quantile(&self.samples, 0.99)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a block is far shorter than 2^52 ns")]
-    fn add(&mut self, order: &Order, block: &Block) {
-        let seconds = block.elapsed as f64 / 1e9;
-        let count = order.count as f64;
-        match order.work {
-            Work::Connect => {
-                let samples: Vec<_> = block.samples.iter().map(|sample| *sample as f64 / 1e3).collect();
-                self.blocks.push(median(&samples));
-                self.samples.extend(samples);
-                self.rates.push(count / seconds);
-            }
-            Work::Throughput => self.blocks.push(count / seconds / f64::from(1 << 20)),
-            Work::Turn | Work::UdpConnected | Work::UdpUnconnected => self.blocks.push(count / seconds),
-        }
+    fn add(&mut self, block: &Block) {
+        let samples: Vec<_> = block.samples.iter().map(|sample| *sample as f64 / 1e3).collect();
+        self.rates.push(samples.len() as f64 / (block.elapsed as f64 / 1e9));
+        self.blocks.push(median(&samples));
+        self.samples.extend(samples);
     }
 }
 
-/// Connects, turns or bytes in a block: some milliseconds.
+/// Connects, turns or transfers in a block: some milliseconds.
 const fn count(work: Work) -> u64 {
     match work {
         Work::Connect | Work::Turn | Work::UdpConnected | Work::UdpUnconnected => 200,
-        Work::Throughput => 16 << 20,
+        Work::Throughput => 24,
     }
 }
 
@@ -115,7 +120,7 @@ fn compare(scenario: &Scenario, work: Work, duration: Duration, interrupted: &In
             ((&through, &mut outcome.through), (&direct, &mut outcome.direct))
         };
         for (order, arm) in [one, other] {
-            arm.add(order, &scenario.measure(order)?);
+            arm.add(&scenario.measure(order)?);
         }
     }
     Ok(outcome)
@@ -127,31 +132,33 @@ pub mod tests {
 
     use super::*;
 
-    /// An outcome whose blocks are these, `through` each times `factor`.
-    pub fn outcome(work: Work, blocks: &[f64], factor: f64) -> Outcome {
-        let direct = Arm { blocks: blocks.to_vec(), samples: Vec::new(), rates: vec![1.0] };
-        let blocks = blocks.iter().map(|block| block * factor).collect();
-        Outcome { work, through: Arm { blocks, ..direct.clone() }, direct }
+    /// An outcome of these durations, a block each; `through` each times `factor`.
+    pub fn outcome(work: Work, durations: &[f64], factor: f64) -> Outcome {
+        let arm = |factor: f64| {
+            let samples: Vec<_> = durations.iter().map(|duration| duration * factor).collect();
+            Arm { blocks: samples.clone(), samples, rates: vec![1.0] }
+        };
+        Outcome { work, direct: arm(1.0), through: arm(factor) }
     }
 
     #[test]
     fn ratio_is_of_medians_and_spread_of_neighbours() {
-        let mut outcome = outcome(Work::Turn, &[10.0, 20.0, 30.0], 2.0);
-        outcome.through.blocks[0] = 40.0;
-        assert!((outcome.ratio() - 2.0).abs() < 1e-12);
-        assert!((outcome.spread().upper - 3.0).abs() < 1e-12);
+        let mut connects = outcome(Work::Connect, &[10.0, 20.0, 30.0], 2.0);
+        connects.through.blocks[0] = 40.0;
+        assert!((connects.ratio() - 2.0).abs() < 1e-12);
+        assert!((connects.spread().upper - 3.0).abs() < 1e-12);
+        let turns = outcome(Work::Turn, &[10.0, 20.0, 30.0], 2.0);
+        assert!((turns.ratio() - 0.5).abs() < 1e-12, "twice the duration is half as many");
     }
 
     #[test]
     fn blocks_become_values_in_their_unit() {
-        let to = (Ipv4Addr::LOCALHOST, 1).into();
-        let mut connect = Arm::default();
-        let block = Block { elapsed: 1_000_000, samples: vec![3_000, 1_000, 2_000] };
-        connect.add(&Order { work: Work::Connect, to, count: 3 }, &block);
-        assert_eq!((connect.value(), connect.blocks[0], connect.rates[0]), (2.0, 2.0, 3_000.0));
-        let mut bulk = Arm::default();
-        let block = Block { elapsed: 1_000_000_000, samples: Vec::new() };
-        bulk.add(&Order { work: Work::Throughput, to, count: 3 << 20 }, &block);
-        assert!((bulk.value() - 3.0).abs() < 1e-12);
+        let mut arm = Arm::default();
+        arm.add(&Block { elapsed: 1_000_000, samples: vec![3_000, 1_000, 2_000] });
+        assert_eq!((arm.blocks[0], arm.rates[0]), (2.0, 3_000.0));
+        for (work, figure) in [(Work::Connect, 2.0), (Work::Turn, 500_000.0), (Work::Throughput, 500_000.0)] {
+            let outcome = Outcome { work, direct: arm.clone(), through: arm.clone() };
+            assert!((outcome.figure(&arm) - figure).abs() < 1e-6, "{work:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 /// Hooks, and the chains that all Services share. What is marked leaves masqueraded.
 const FRAME: &str = "\
     set cluster-ips { type ipv4_addr; }
+    map service-ips { type ipv4_addr . inet_proto . inet_service : verdict; }
     map no-endpoint-services { type ipv4_addr . inet_proto . inet_service : verdict; }
     map no-endpoint-nodeports { type inet_proto . inet_service : verdict; }
     map firewall-ips { type ipv4_addr . inet_proto . inet_service : verdict; }
@@ -58,13 +59,18 @@ const FRAME: &str = "\
     chain nat-postrouting { type nat hook postrouting priority srcnat; jump masquerading; }
 ";
 
-/// The chain that every new connection passes.
+/// The chain that every new connection passes, filled last: what is in a map that is used is checked again and again.
 const SERVICES: &str = "\
+table ip bench {
     chain services {
         ip daddr . meta l4proto . th dport vmap @service-ips
         ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports
     }
+}
 ";
+
+/// Service ports loaded at once. The kernel's time grows with the square of it, and with the number of loads.
+const PART: usize = 500;
 
 /// A port of a Service and its endpoints.
 struct Port {
@@ -75,26 +81,31 @@ struct Port {
     endpoints: Vec<Ipv4Addr>,
 }
 
-/// The rule set with as many Services as [`manifests::list`](crate::manifests::list) has.
-pub fn rule_set(services: u32, endpoints: u32, backend: Ipv4Addr) -> String {
-    let ports = ports(services, endpoints, backend);
-    let mut text = format!("table ip bench {{\n{FRAME}");
-    for port in &ports {
+/// The rule set with as many Services as [`manifests::list`](crate::manifests::list) has, in parts to be loaded one
+/// after the other.
+pub fn rule_set(services: u32, endpoints: u32, backend: Ipv4Addr) -> Vec<String> {
+    let mut parts = vec![format!("table ip bench {{\n{FRAME}    chain services {{ }}\n}}\n")];
+    parts.extend(ports(services, endpoints, backend).chunks(PART).map(part));
+    parts.push(SERVICES.into());
+    parts
+}
+
+/// Chains and elements of some ports.
+fn part(ports: &[Port]) -> String {
+    let mut text = String::from("table ip bench {\n");
+    for port in ports {
         write_endpoints(&mut text, port);
         write_service(&mut text, port);
     }
-    text +=
-        "    map service-ips {\n        type ipv4_addr . inet_proto . inet_service : verdict\n        elements = {\n";
-    for Port { name, address, protocol, port, .. } in &ports {
-        line(&mut text, &format!("            {address} . {protocol} . {port} : goto service-{name},"));
+    text += "}\nadd element ip bench service-ips {\n";
+    for Port { name, address, protocol, port, .. } in ports {
+        line(&mut text, &format!("    {address} . {protocol} . {port} : goto service-{name},"));
     }
-    text += "        }\n    }\n";
-    text += SERVICES;
-    text += "}\n";
-    for number in 0..services {
-        line(&mut text, &format!("add element ip bench cluster-ips {{ {} }}", cluster_ip(number)));
-    }
-    text
+    text += "}\nadd element ip bench cluster-ips {\n";
+    let mut addresses: Vec<_> = ports.iter().map(|port| port.address).collect();
+    addresses.dedup();
+    addresses.iter().for_each(|address| line(&mut text, &format!("    {address},")));
+    text + "}\n"
 }
 
 fn ports(services: u32, endpoints: u32, backend: Ipv4Addr) -> Vec<Port> {
@@ -144,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_port_is_in_the_map_and_has_its_chains() {
-        let text = rule_set(3, 2, Ipv4Addr::new(10, 244, 1, 1));
+        let text = rule_set(3, 2, Ipv4Addr::new(10, 244, 1, 1)).concat();
         for wanted in [
             "10.96.0.10 . tcp . 7001 : goto service-measured-tcp-7001,",
             "10.96.0.12 . tcp . 80 : goto service-s2,",

@@ -11,7 +11,7 @@ pub struct Order {
     pub work: Work,
     /// Where: the backend's own address or its ClusterIP.
     pub to: SocketAddr,
-    /// Connects, turns or bytes.
+    /// Connects, turns or transfers.
     pub count: u64,
 }
 
@@ -22,7 +22,7 @@ pub enum Work {
     Connect,
     /// One byte there and back on an established TCP connection.
     Turn,
-    /// Bytes over an established TCP connection.
+    /// [`TRANSFER`] bytes over an established TCP connection, confirmed.
     Throughput,
     /// One byte there and back on a connected UDP socket.
     UdpConnected,
@@ -48,11 +48,14 @@ pub const ECHO: u16 = 7002;
 /// Reads a length (8 bytes, little endian) and as many bytes, then answers one byte; again and again.
 pub const SINK: u16 = 7003;
 
+/// Bytes of a transfer: long enough to be bulk, short enough that most are undisturbed on a busy machine.
+pub const TRANSFER: u64 = 1 << 20;
+
 /// What a block took.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Block {
-    /// The whole block, ns; for `Connect` with opening and closing of the sockets.
+    /// All of them, ns; for `Connect` with opening and closing of the sockets.
     pub elapsed: u64,
-    /// `Connect`: each duration, ns.
+    /// Each one's duration, ns.
     pub samples: Vec<u64>,
 }

@@ -51,11 +51,11 @@ impl Scenario {
         let waggle = match proxy {
             Proxy::Waggle => {
                 let folder = ManifestDir::new();
-                folder.write("services.json", &manifests::list(services, options.endpoints, backend));
+                folder.write("services.json", &manifests::list(services, options.endpoints(), backend));
                 Some((start_waggle(&node, &folder)?, folder))
             }
             Proxy::Nftables => {
-                load(&node, &nftables::rule_set(services, options.endpoints, backend))?;
+                load(&node, &nftables::rule_set(services, options.endpoints(), backend))?;
                 None
             }
         };
@@ -101,13 +101,15 @@ fn start_waggle(node: &Node, folder: &ManifestDir) -> Result<Waggle> {
 }
 
 /// Loads a rule set in the node's namespace.
-fn load(node: &Node, rules: &str) -> Result<()> {
-    let mut command = Command::new("nft");
-    command.args(["-f", "-"]).stdin(Stdio::piped());
-    let mut nft = node.spawn(command).context("run nft: install the package nftables")?;
-    nft.take_stdin().context("nft's stdin")?.write_all(rules.as_bytes()).context("feed nft")?;
-    if !nft.wait(PATIENCE)?.success() {
-        bail!("nft refused the rule set: see its message above");
+fn load(node: &Node, parts: &[String]) -> Result<()> {
+    for part in parts {
+        let mut command = Command::new("nft");
+        command.args(["-f", "-"]).stdin(Stdio::piped());
+        let mut nft = node.spawn(command).context("run nft: install the package nftables")?;
+        nft.take_stdin().context("nft's stdin")?.write_all(part.as_bytes()).context("feed nft")?;
+        if !nft.wait(PATIENCE)?.success() {
+            bail!("nft refused the rule set: see its message above");
+        }
     }
     // Reset connections would else fill the table within seconds, at a pace that no real node has.
     let close = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close";

@@ -33,7 +33,7 @@ fn lines(row: &Measured) -> Vec<[String; 8]> {
     let ratio = |value: f64| format!("{value:.3}");
     let title = if outcome.work == Work::Connect { "TCP connect, median µs" } else { outcome.work.title() };
     let main = [quartiles, bar(row)];
-    let mut lines = vec![line(title, direct.value(), through.value(), ratio(outcome.ratio()), main)];
+    let mut lines = vec![line(title, outcome.figure(direct), outcome.figure(through), ratio(outcome.ratio()), main)];
     if outcome.work == Work::Connect {
         let none = || [String::new(), String::new()];
         let (p99, p99_through) = (direct.p99(), through.p99());
