@@ -1,5 +1,7 @@
 //! The only code that touches `bpf_sock_addr`: the dialled address, read and written per family.
 
+use core::{arch::asm, ffi::c_void, mem::offset_of};
+
 use aya_ebpf::{
     EbpfContext as _,
     bindings::bpf_sock_addr,
@@ -48,6 +50,24 @@ pub trait Socket {
         self.set_address(remote.address);
         // SAFETY: as in `protocol`.
         unsafe { (*self.raw()).user_port = u32::from(remote.port.to_be()) };
+    }
+
+    /// The socket, for socket-local storage.
+    #[inline(always)]
+    fn sk(&self) -> *mut c_void {
+        let sk: *mut c_void;
+        // SAFETY: reads one pointer of the context, which is valid. In assembly, because the compiler likes to
+        // share the field's address among several reads, and the verifier refuses a modified context pointer.
+        unsafe {
+            asm!(
+                "{sk} = *(u64 *)({ctx} + {offset})",
+                sk = out(reg) sk,
+                ctx = in(reg) self.raw(),
+                offset = const offset_of!(bpf_sock_addr, __bindgen_anon_1),
+                options(pure, readonly, nostack),
+            );
+        }
+        sk
     }
 
     /// Identifies the socket for as long as the machine runs.

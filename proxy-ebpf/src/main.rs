@@ -2,6 +2,7 @@
 //! in one `finish`. Read `socket.rs` next.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 
 mod affinity;

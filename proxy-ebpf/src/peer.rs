@@ -2,7 +2,9 @@
 //! peer that most sockets have; SOCKET_FLOWS the further ones. Forgetting is never fatal: a lost entry
 //! shows a backend's address or chooses anew.
 
-use aya_ebpf::helpers::bpf_sk_storage_delete;
+use core::ptr::null_mut;
+
+use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
 use proxy_common::{Counter, Flow, FlowRole, Frontend, Peer, Protocol, Service};
 
 use crate::{
@@ -12,6 +14,9 @@ use crate::{
     counters::count,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
 };
+
+/// Protocol number of a peer that the socket no longer has: no real one is 0.
+const NOBODY: u8 = 0;
 
 /// Remembers the peer of a connecting socket.
 #[inline(always)]
@@ -23,6 +28,9 @@ pub fn remember_connected<S: Socket>(
     selected: &Selected,
 ) {
     let peer = peer(frontend, backend, service, selected, Peer::CONNECTED);
+    if let Some(entry) = stored(socket) {
+        forget_connection(socket, entry);
+    }
     store(socket, peer);
     if frontend.protocol == Protocol::Udp as u8 {
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
@@ -40,34 +48,62 @@ pub fn remember_sent<S: Socket>(
 ) {
     let peer = peer(frontend, backend, service, selected, 0);
     match stored(socket) {
-        // The socket's one peer, or its first.
-        Some(entry) if entry.flags & Peer::CONNECTED == 0 && entry.frontend == *frontend => {
-            *entry = Peer { flags: entry.flags, ..peer };
+        // The socket's one peer chooses anew, or the place is free.
+        Some(entry) if is_replaceable(entry, frontend) => {
+            let peer = Peer { flags: entry.flags, ..peer };
+            // SAFETY: `peer` is on this program's stack, the entry is not.
+            unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
         }
         None => store(socket, peer),
         Some(entry) => {
             entry.flags |= Peer::MANY;
-            let cookie = socket.cookie();
-            insert(&Flow::new(cookie, *frontend, FlowRole::Sent), &peer);
-            insert(&Flow::new(cookie, *backend, FlowRole::Received), &peer);
+            insert(&Flow::new(socket.cookie(), *frontend, FlowRole::Sent), &peer);
+            show(socket.cookie(), entry, &peer);
         }
     }
 }
 
-/// The backend that this socket's flow to `frontend` has, if it may keep it.
+/// Whether an unconnected socket's storage may take the peer for `frontend`.
+#[inline(always)]
+fn is_replaceable(entry: &Peer, frontend: &Frontend) -> bool {
+    entry.flags & Peer::CONNECTED == 0 && (entry.frontend.protocol == NOBODY || entry.frontend == *frontend)
+}
+
+/// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen.
 #[inline(always)]
 pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Frontend> {
-    let entry = stored(socket)?;
-    if entry.frontend == *frontend {
-        return keep(entry);
-    }
-    if entry.flags & Peer::MANY == 0 {
+    let flow = sent(socket, frontend)?;
+    let now = now();
+    if flow.service_generation != generation(flow.service) || flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
         return None;
     }
-    let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
-    // SAFETY: valid until the program ends; a reused entry is found out by the comparison in `keep`.
-    let flow = unsafe { &mut *flow };
-    if flow.frontend == *frontend { keep(flow) } else { None }
+    flow.last_used = now;
+    Some(flow.backend)
+}
+
+/// The same after a change: the flow keeps its backend if `service`, which `frontend` leads to now, still
+/// lists it.
+#[inline(always)]
+pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
+    let flow = sent(socket, frontend)?;
+    let now = now();
+    if flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
+        return None;
+    }
+    let memory = Memory {
+        service: flow.service,
+        backend: flow.backend_id,
+        backend_generation: flow.backend_generation,
+        service_generation: flow.service_generation,
+        list: service.internal_list().bit(),
+    };
+    let Some((_, generation)) = recall(memory).filter(|_| flow.service == service.id) else {
+        count(Counter::UdpFlowMoved);
+        return None;
+    };
+    flow.last_used = now;
+    flow.service_generation = generation;
+    Some(flow.backend)
 }
 
 /// The frontend to show for a datagram from `backend`.
@@ -96,36 +132,60 @@ pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fro
 /// The socket dials something that is no Service: it has no peer of ours any more.
 #[inline(always)]
 pub fn forget<S: Socket>(socket: &S) {
-    if stored(socket).is_some() {
-        // SAFETY: `stored` has shown that the socket exists.
-        unsafe {
-            let sk = (*socket.raw()).__bindgen_anon_1.sk;
-            let _ = bpf_sk_storage_delete((&raw const SOCKET_PEERS).cast_mut().cast(), sk.cast());
-        }
+    if let Some(entry) = stored(socket) {
+        forget_connection(socket, entry);
+        entry.flags = 0;
+        entry.frontend.protocol = NOBODY;
+        entry.backend.protocol = NOBODY;
     }
 }
 
-/// A flow's backend, unless the flow went idle or the backend left the list.
+/// The agent must not take the socket for one that reached this backend through a Service any more.
 #[inline(always)]
-fn keep(entry: &mut Peer) -> Option<Frontend> {
-    let now = now();
-    if entry.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
+fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
+    if entry.flags & Peer::CONNECTED != 0 && entry.backend.protocol == Protocol::Udp as u8 {
+        // Absent is as good as removed.
+        let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), entry.backend, FlowRole::Connected));
+    }
+}
+
+/// Makes the answers of a further peer's backend come from its frontend. Where several frontends lead to one
+/// backend, nothing in an answer tells which was asked: the last one is shown. A program of its own: inlined, its
+/// copies crash LLVM's BPF back end.
+#[inline(never)]
+fn show(cookie: u64, entry: &mut Peer, peer: &Peer) {
+    if entry.backend == peer.backend && entry.flags & Peer::CONNECTED == 0 {
+        insert(&Flow::new(cookie, entry.frontend, FlowRole::Sent), entry);
+        *entry = Peer { flags: entry.flags, ..*peer };
+        return;
+    }
+    let received = Flow::new(cookie, peer.backend, FlowRole::Received);
+    // SAFETY: the value is compared before anything else runs.
+    if unsafe { SOCKET_FLOWS.get(received) }.is_none_or(|shown| shown.frontend != peer.frontend) {
+        insert(&received, peer);
+    }
+}
+
+/// This socket's flow to `frontend`.
+#[inline(always)]
+#[expect(clippy::mut_from_ref, reason = "the flow is the kernel's, not part of the context")]
+fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Peer> {
+    let entry = stored(socket)?;
+    if entry.frontend == *frontend {
+        return Some(entry);
+    }
+    if entry.flags & Peer::MANY == 0 {
         return None;
     }
-    let memory = Memory {
-        service: entry.service,
-        backend: entry.backend_id,
-        backend_generation: entry.backend_generation,
-        service_generation: entry.service_generation,
-        list: entry.list,
-    };
-    let Some((_, generation)) = recall(memory) else {
-        count(Counter::UdpFlowMoved);
+    let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
+    // SAFETY: valid until the program ends. Another flow may take the entry over at any time: then it holds
+    // another frontend, or this call shortens that flow's life at worst.
+    let flow = unsafe { &mut *flow };
+    if flow.frontend != *frontend {
         return None;
-    };
-    entry.last_used = now;
-    entry.service_generation = generation;
-    Some(entry.backend)
+    }
+    show(socket.cookie(), entry, flow);
+    Some(flow)
 }
 
 #[inline(always)]
@@ -139,7 +199,8 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
         service_generation: generation(service.id),
         flags,
         list: service.internal_list().bit(),
-        last_used: now(),
+        // TCP ends by itself; only UDP flows go idle.
+        last_used: if frontend.protocol == Protocol::Udp as u8 { now() } else { 0 },
     }
 }
 
@@ -148,7 +209,7 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
 #[expect(clippy::mut_from_ref, reason = "the storage is the kernel's, not part of the context")]
 fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
     // SAFETY: socket-local storage lives as long as the socket, which the hook holds.
-    unsafe { SOCKET_PEERS.get_ptr_mut(socket.context()).as_mut() }
+    unsafe { storage(socket, null_mut(), 0).as_mut() }
 }
 
 #[inline(always)]
@@ -157,10 +218,16 @@ fn store<S: Socket>(socket: &S, mut peer: Peer) {
         // SAFETY: `peer` is on this program's stack, the entry is not.
         return unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
     }
-    // SAFETY: as in `stored`.
-    if unsafe { SOCKET_PEERS.get_or_insert_ptr_mut(socket.context(), Some(&mut peer)) }.is_null() {
+    if storage(socket, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE).is_null() {
         count(Counter::MapFull);
     }
+}
+
+#[inline(always)]
+fn storage<S: Socket>(socket: &S, initial: *mut Peer, flags: u32) -> *mut Peer {
+    let map = (&raw const SOCKET_PEERS).cast_mut().cast();
+    // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type.
+    unsafe { bpf_sk_storage_get(map, socket.sk(), initial.cast(), flags.into()).cast() }
 }
 
 #[inline(always)]

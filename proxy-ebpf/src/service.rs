@@ -5,22 +5,22 @@ use proxy_common::{Address, DropReason, Frontend, Network, RejectReason, Service
 
 use crate::maps::{NETWORKS, SERVICES};
 
-/// The Service behind `frontend`, or why there is none. `is_node` tells whether the client is in the
+/// The Service behind `frontend`, or why there is none. The address is not unspecified: that is the key of
+/// node ports, which only the node's own addresses lead to. `is_node` tells whether the client is in the
 /// node's own network namespace; it is asked only for loopback addresses (S19).
 #[inline(always)]
 pub fn lookup_service(frontend: &Frontend, is_node: impl FnOnce() -> bool) -> Result<Service, Verdict> {
     if let Some(service) = get(frontend) {
         return Ok(service);
     }
-    let address = frontend.address.or_loopback();
-    let network = NETWORKS.get(&Key::new(128, address)).copied().ok_or(Verdict::Pass)?;
+    let network = NETWORKS.get(&Key::new(128, frontend.address)).copied().ok_or(Verdict::Pass)?;
     if network == Network::SERVICE_CIDR {
-        return Err(lookup_owner(address));
+        return Err(lookup_owner(frontend.address));
     }
     if network == Network::LOOPBACK && !is_node() {
         return Err(Verdict::Pass);
     }
-    get(&Frontend { address: address.any(), ..*frontend }).ok_or(Verdict::Pass)
+    get(&Frontend { address: frontend.address.any(), ..*frontend }).ok_or(Verdict::Pass)
 }
 
 /// A frontend's value, copied: the map may reuse the entry once it has been replaced.

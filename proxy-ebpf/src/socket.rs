@@ -28,8 +28,9 @@ const EHOSTUNREACH: i32 = 113;
 #[inline(always)]
 pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let protocol = socket.protocol().ok_or(Verdict::Pass)?;
-    let frontend = socket.remote(protocol);
-    let (service, selected) = translate(socket, &frontend).inspect_err(|_| peer::forget(socket))?;
+    let frontend = dialled(socket, protocol);
+    let service = lookup(socket, &frontend).inspect_err(|_| peer::forget(socket))?;
+    let selected = select(socket, &service).inspect_err(|_| peer::forget(socket))?;
     let backend = selected.remote(frontend.protocol);
     peer::remember_connected(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
@@ -39,12 +40,17 @@ pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
 /// Sends one datagram to a backend; the flow from this socket to this frontend keeps it (S29).
 #[inline(always)]
 pub fn sendmsg<S: Socket>(socket: &S) -> Result<(), Verdict> {
-    let frontend = socket.remote(Protocol::Udp);
+    let frontend = dialled(socket, socket.protocol().ok_or(Verdict::Pass)?);
     if let Some(backend) = peer::recall_sent(socket, &frontend) {
         socket.set_remote(&backend);
         return Ok(());
     }
-    let (service, selected) = translate(socket, &frontend)?;
+    let service = lookup(socket, &frontend)?;
+    if let Some(backend) = peer::confirm_sent(socket, &frontend, &service) {
+        socket.set_remote(&backend);
+        return Ok(());
+    }
+    let selected = select(socket, &service)?;
     let backend = selected.remote(frontend.protocol);
     peer::remember_sent(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
@@ -72,10 +78,21 @@ pub fn getpeername<S: Socket>(socket: &S) -> i32 {
     ALLOW
 }
 
-/// The service behind `frontend` and the backend that answers this client.
+/// What the application dials; an unspecified address is loopback, as connect(2) takes it.
 #[inline(always)]
-fn translate<S: Socket>(socket: &S, frontend: &Frontend) -> Result<(Service, Selected), Verdict> {
-    let service = lookup_service(frontend, || socket.netns() == NODE_NETNS.load())?;
+fn dialled<S: Socket>(socket: &S, protocol: Protocol) -> Frontend {
+    let remote = socket.remote(protocol);
+    Frontend { address: remote.address.or_loopback(), ..remote }
+}
+
+#[inline(always)]
+fn lookup<S: Socket>(socket: &S, frontend: &Frontend) -> Result<Service, Verdict> {
+    lookup_service(frontend, || socket.netns() == NODE_NETNS.load())
+}
+
+/// The backend that answers this client.
+#[inline(always)]
+fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
     let (range, list) = (service.internal, service.internal_list());
     if range.length == 0 {
         return Err(service.empty_verdict());
@@ -84,10 +101,10 @@ fn translate<S: Socket>(socket: &S, frontend: &Frontend) -> Result<(Service, Sel
         select_backend(range)?
     } else {
         let key = AffinityKey::from_netns(socket.netns(), service.id);
-        select_sticky(&key, &service, range, list.bit())?
+        select_sticky(&key, service, range, list.bit())?
     };
     count_connection(service.id);
-    Ok((service, selected))
+    Ok(selected)
 }
 
 /// Turns the outcome into what the kernel expects, and counts it.

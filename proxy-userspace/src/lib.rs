@@ -17,6 +17,7 @@ pub mod model;
 pub mod notice;
 pub mod objects;
 pub mod plan;
+pub mod privileges;
 pub mod run;
 pub mod sorted;
 pub mod stale_sockets;

@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::PathBuf};
 
+use crate::privileges;
+
 /// Why the machine can't run the agent.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
@@ -37,7 +39,7 @@ pub fn check() -> Result<(), MachineError> {
     if !bpffs {
         return Err(MachineError::NoBpffs);
     }
-    if has_capabilities() { Ok(()) } else { Err(MachineError::NotRoot) }
+    if privileges::sufficient() { Ok(()) } else { Err(MachineError::NotRoot) }
 }
 
 /// This node's name as the kubelet derives it: the host name in lower case.
@@ -60,14 +62,6 @@ fn mount_point(kind: &str) -> Result<Option<PathBuf>, MachineError> {
 fn parse_mount(line: &str) -> Option<(&str, &str)> {
     let (before, after) = line.split_once(" - ")?;
     Some((before.split(' ').nth(4)?, after.split(' ').next()?))
-}
-
-/// Whether CAP_NET_ADMIN (12), CAP_SYS_ADMIN (21) and CAP_BPF (39) are effective.
-fn has_capabilities() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let mask = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    [12, 21, 39].iter().all(|capability| mask >> capability & 1 == 1)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use proxy_userspace::{
     cleanup,
     cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
     inspect::{Row, Snapshot, backends, json, services, table},
-    run,
+    machine, privileges, run,
     watch::kube::LOG_DIRECTIVES,
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -29,6 +29,9 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => {
             start_log(&args)?;
+            machine::check()?;
+            // Before the runtime starts its threads: capabilities belong to threads.
+            privileges::drop_unneeded()?;
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             let result = runtime.block_on(run::run(*args));
             // The source may be inside a system call: the process ends anyway.

@@ -33,7 +33,6 @@ const QUEUE: usize = 4096;
 
 /// Runs until a signal or an error.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    machine::check()?;
     let node_name = args.node_name.clone().map_or_else(machine::node_name, Ok)?;
     let cgroup = args.cgroup.clone().map_or_else(machine::cgroup_root, Ok)?;
     let instance = args.instance.instance.clone();

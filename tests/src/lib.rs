@@ -3,3 +3,5 @@
 pub mod api_server;
 pub mod lab;
 pub mod objects;
+pub mod scene;
+pub mod stage;

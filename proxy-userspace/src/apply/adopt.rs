@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
 };
 
-use proxy_common::{Address, Frontend, Member, SlotRange};
+use proxy_common::{Address, Backend, Frontend, Member, SlotRange};
 
 use super::{Dataplane, bump, encode, port::memberships, reclaim::Retired};
 use crate::table::PortId;
@@ -67,7 +67,7 @@ impl Dataplane {
                 let _ = self.maps.services.remove(&frontend);
             }
         }
-        self.sweep_members(leftovers.members);
+        let mut gone = self.sweep_members(leftovers.members);
         for id in leftovers.ids.into_values().chain(leftovers.damaged) {
             bump(&mut self.maps, id);
             let _ = self.maps.service_names.remove(&id);
@@ -75,7 +75,7 @@ impl Dataplane {
         }
         retired.slots = leftovers.slots.into_iter().map(|(offset, length)| SlotRange { offset, length }).collect();
         retired.backends = self.backends.unused();
-        let gone = retired.backends.iter().copied().collect();
+        gone.extend(retired.backends.iter().copied());
         self.reclaim.retire(retired);
         gone
     }
@@ -95,7 +95,9 @@ impl Dataplane {
         }
     }
 
-    fn sweep_members(&mut self, members: Vec<Member>) {
+    /// Returns the backends that have left some list.
+    fn sweep_members(&mut self, members: Vec<Member>) -> BTreeSet<SocketAddr> {
+        let mut gone = BTreeSet::new();
         let mut wanted = HashSet::new();
         for (id, port) in &self.ports {
             let entry = self.table.services.get(&id.service).and_then(|service| service.ports.get(&id.port));
@@ -106,7 +108,10 @@ impl Dataplane {
         for member in members {
             if !wanted.contains(&(member.service, member.backend)) {
                 let _ = self.maps.members.remove(&member);
+                let backend = self.maps.backends.get(member.backend).filter(Backend::is_valid);
+                gone.extend(backend.map(|backend| encode::backend_address(&backend)));
             }
         }
+        gone
     }
 }

@@ -25,9 +25,21 @@ pub(super) async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: H
     if shared.state().faults.hang {
         return pending().await;
     }
+    released(&shared, request.uri().path()).await;
     let response = served(&shared, serial, &request).unwrap_or_else(IntoResponse::into_response);
     shared.answered(serial, response.status().as_u16());
     response
+}
+
+/// Waits while requests of this path are held.
+async fn released(shared: &Shared, path: &str) {
+    let mut changed = shared.changed.subscribe();
+    let plural = path.rsplit('/').next().unwrap_or_default();
+    while shared.state().faults.held.contains(plural) {
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn pairs(request: &HttpRequest<Body>) -> Result<Vec<(String, String)>, Refusal> {

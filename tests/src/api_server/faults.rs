@@ -21,6 +21,8 @@ pub(super) struct Faults {
     pub(super) silent_before: u64,
     /// New requests get no answer, ever.
     pub(super) hang: bool,
+    /// Plural names of resources whose requests wait until they are no longer here.
+    pub(super) held: BTreeSet<String>,
     /// Answers for the next requests: code and `Retry-After`.
     pub(super) failures: Vec<(u16, Option<u32>)>,
     /// Plural names of resources that the client may not see, with the code it gets: 403 or 404.

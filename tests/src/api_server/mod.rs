@@ -158,6 +158,13 @@ impl ApiServer {
         self.shared.change(|state| state.faults.hang = hang);
     }
 
+    /// Lets new requests for a resource, by its plural name, wait until called with `false`: then all are answered.
+    pub fn hold(&self, plural: &str, hold: bool) {
+        self.shared.change(|state| {
+            if hold { state.faults.held.insert(plural.to_owned()) } else { state.faults.held.remove(plural) }
+        });
+    }
+
     /// Sends not one byte more to any request so far, and keeps the connections open.
     pub fn silence(&self) {
         self.shared.change(|state| state.faults.silent_before = state.requests.len() as u64);

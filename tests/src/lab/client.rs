@@ -170,6 +170,11 @@ impl Socket<'_> {
         }
     }
 
+    /// Dissolves a datagram socket's connection.
+    pub fn disconnect(&self) -> std::result::Result<(), Failure> {
+        self.call(&Request::Disconnect { socket: self.handle }).map(drop)
+    }
+
     /// Sends on a connected socket.
     pub fn send(&self, text: &str) -> std::result::Result<(), Failure> {
         self.call(&Request::Send { socket: self.handle, to: None, text: text.to_owned() }).map(drop)

@@ -29,6 +29,11 @@ pub enum Request {
         /// Limit.
         timeout: Duration,
     },
+    /// `connect()` of an open datagram socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
+    Disconnect {
+        /// The handle.
+        socket: u32,
+    },
     /// Sends a line on an open socket; answered by `Done`.
     Send {
         /// The handle.

@@ -3,12 +3,14 @@
 
 use serde_json::{Value, json};
 
+mod api;
 mod manifests;
 mod node;
 mod pod;
 mod service;
 mod slice;
 
+pub use api::ApiCluster;
 pub use manifests::ManifestDir;
 pub use node::{NodeBuilder, lab_node, node, service_cidr};
 pub use pod::{PodBuilder, pod};

@@ -17,6 +17,13 @@ pub fn service(name: &str) -> ServiceBuilder {
     ServiceBuilder { object }
 }
 
+impl From<Value> for ServiceBuilder {
+    /// Goes on with an object that is there.
+    fn from(object: Value) -> Self {
+        Self { object }
+    }
+}
+
 #[expect(missing_docs, reason = "each sets the field of its name")]
 impl ServiceBuilder {
     /// The object so far.

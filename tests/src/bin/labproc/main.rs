@@ -44,6 +44,7 @@ impl State {
             Request::Connect { socket, to, timeout } => {
                 return self.socket(socket)?.connect(to, timeout).map(Response::Connected);
             }
+            Request::Disconnect { socket } => self.socket(socket)?.disconnect()?,
             Request::Receive { socket, timeout } => {
                 return self.socket(socket)?.receive(timeout).map(Response::Received);
             }

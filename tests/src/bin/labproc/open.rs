@@ -64,6 +64,11 @@ impl Open {
         Ok(start.elapsed())
     }
 
+    /// Dissolves a datagram socket's connection.
+    pub fn disconnect(&self) -> Result<(), Failure> {
+        step(Step::Connect, || rustix::net::connect_unspec(&self.socket).map_err(Into::into))
+    }
+
     /// Sends a line (TCP) or datagram.
     pub fn send(&mut self, to: Option<SocketAddr>, text: &str) -> Result<(), Failure> {
         let mut bytes = text.as_bytes().to_vec();

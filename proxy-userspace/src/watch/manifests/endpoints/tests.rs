@@ -66,6 +66,7 @@ fn s37_conditions_follow_the_pod() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn s36_a_target_port_is_the_port_a_number_or_each_pods_own_name() {
     let pod = |ip: &str, containers: &str| format!("spec: {{nodeName: node-1, {containers}}}\n{}", ready(ip));
     let spec =

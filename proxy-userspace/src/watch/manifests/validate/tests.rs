@@ -54,6 +54,7 @@ fn s38_names_are_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn s38_ports_are_refused() {
     let ports = |ports: &str| service(&format!("{{ports: {ports}}}"));
     refused(&[
@@ -116,6 +117,7 @@ fn s38_ports_are_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn s38_service_types_and_policies_are_refused() {
     let spec = |rest: &str| service(&format!("{{ports: [{{port: 80}}], {rest}}}"));
     let affinity = |seconds: &str| {
@@ -181,6 +183,7 @@ fn s38_service_types_and_policies_are_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn s38_cluster_addresses_are_refused() {
     let spec = |rest: &str| service(&format!("{{ports: [{{port: 80}}], {rest}}}"));
     let dual = "ipFamilyPolicy: PreferDualStack";

@@ -27,6 +27,7 @@ fn s7_endpoint_addresses_are_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn s38_other_objects_are_refused() {
     let of = |version: &str, kind: &str, rest: &str| {
         format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n{rest}\n")

@@ -1,0 +1,94 @@
+//! What `cargo xtask run` shows: the bundled example manifests served by the real agent to real sockets, in network
+//! namespaces that go with this process. `demo` stays until Ctrl-C; `demo --once` ends after the table, with exit code
+//! 0 if every line behaved as its example says, else 1.
+
+use std::{
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use scene::Scene;
+use screen::Screen;
+use stop::Stop;
+
+mod examples;
+mod judge;
+mod lines;
+mod scene;
+mod screen;
+mod stop;
+
+/// How often the end of a quiet demo is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let once = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [flag] if flag == "--once" => true,
+        _ => {
+            eprintln!("usage: demo [--once]");
+            return ExitCode::from(2);
+        }
+    };
+    match run(once) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows everything; whether every line was as wanted. All that it made is removed when it returns.
+fn run(once: bool) -> anyhow::Result<bool> {
+    let stop = Stop::listen()?;
+    let screen = Screen::new();
+    let started = Instant::now();
+    screen.title();
+    let mut scene = Scene::build()?;
+    screen.step(started.elapsed(), "made 2 nodes with backends and a client pod, each in its own network namespace");
+    let programmed = scene.start_agent()?;
+    screen.step(started.elapsed(), &programmed);
+    let fits = show_table(&scene, &screen, &stop);
+    if once || stop.is_wanted() {
+        return Ok(fits);
+    }
+    screen.hints(&scene);
+    follow(&mut scene, &screen, &stop)?;
+    screen.note("removing namespaces, cgroups, hooks and maps");
+    Ok(fits)
+}
+
+/// Asks every line's question and shows the answers as they come.
+fn show_table(scene: &Scene, screen: &Screen, stop: &Stop) -> bool {
+    screen.head();
+    let mut faults = 0;
+    for line in lines::LINES {
+        let outcomes = scene.ask(line);
+        if stop.is_wanted() {
+            return false;
+        }
+        let verdict = judge::judge(line, &outcomes);
+        faults += usize::from(verdict.fault.is_some());
+        screen.line(line, &verdict);
+    }
+    screen.summary(lines::LINES.len(), faults);
+    faults == 0
+}
+
+/// Asks again whenever the agent has programmed something, and tells what it refuses, until the end is wanted.
+fn follow(scene: &mut Scene, screen: &Screen, stop: &Stop) -> anyhow::Result<()> {
+    let mut seen = scene.log_mark();
+    while !stop.wait(LOOK) {
+        scene.check_agent()?;
+        let news = scene.news(&mut seen);
+        news.remarks.iter().for_each(|remark| screen.note(remark));
+        if news.programmed {
+            screen.note("the folder has changed; asked again (✗: not as in the bundled examples):");
+            show_table(scene, screen, stop);
+        }
+    }
+    Ok(())
+}

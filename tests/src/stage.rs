@@ -1,0 +1,134 @@
+//! A set stage for scenarios: one node, a folder of manifests that its agent follows, dual-stack Services and slices in
+//! a line each. Steps that fail panic: a scenario can't go on then. It knows nothing of rules.
+
+#![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
+
+use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    lab::{Lab, Node, Pod, Waggle, WaggleCommand, eventually, find_program},
+    objects::{Cluster, ManifestDir, ServiceBuilder, SliceBuilder, lab_node, service, slice},
+};
+
+/// How long a change may take to be in force before a scenario fails.
+pub const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The ranges of ClusterIPs, as `--service-cidr` takes them.
+pub const SERVICE_CIDR: &str = "10.96.0.0/16,fd00:96::/112";
+
+/// A lab with the node "a" and what its agent reads. The agent itself is made later, so that it is dropped first.
+#[derive(Debug)]
+pub struct Stage {
+    /// What the agent reads; the Node is in it.
+    pub folder: ManifestDir,
+    /// The node.
+    pub node: Node,
+    /// The lab.
+    pub lab: Lab,
+}
+
+impl Stage {
+    /// A lab of this name with its node and folder.
+    pub fn new(name: &str) -> Self {
+        let lab = Lab::new(name).expect("make a lab");
+        let node = lab.node("a").expect("make a node");
+        let folder = ManifestDir::new();
+        folder.put(&lab_node(&node).zone("z1").build());
+        Self { folder, node, lab }
+    }
+
+    /// Pods on the node.
+    pub fn pods<const N: usize>(&self, names: [&str; N]) -> [Pod; N] {
+        names.map(|name| self.node.pod(name).expect("make a pod"))
+    }
+
+    /// The agent's command line, with further arguments.
+    pub fn command(&self, arguments: &[&str]) -> WaggleCommand {
+        let state = self.allocations();
+        let command = self.node.waggle(&self.folder.source());
+        command.args(["--service-cidr", SERVICE_CIDR, "--allocations"]).args([state]).args(arguments.iter().copied())
+    }
+
+    /// Where the agent remembers what it has allocated; goes with the folder.
+    pub fn allocations(&self) -> PathBuf {
+        self.folder.path().with_file_name("allocations.json")
+    }
+
+    /// Starts the agent and waits until it serves.
+    pub fn agent(&self, arguments: &[&str]) -> Waggle {
+        let waggle = self.command(arguments).start_unready().expect("start the agent");
+        waggle.wait_log(PATIENCE, |line| line.message() == "serving").expect("the agent serves");
+        waggle
+    }
+
+    /// Makes the Service `name` lead to a port of the pods, in both families. No pods: no endpoints.
+    pub fn endpoints(&self, name: &str, port: impl Fn(SliceBuilder) -> SliceBuilder, pods: &[&Pod]) {
+        for slice in slices(name, port, pods) {
+            self.folder.put(&slice.build());
+        }
+    }
+
+    /// Removes the Service `name` and its slices.
+    pub fn remove(&self, name: &str) {
+        self.folder.delete("Service", "default", name);
+        self.folder.delete("EndpointSlice", "default", name);
+        self.folder.delete("EndpointSlice", "default", &format!("{name}-6"));
+    }
+
+    /// Runs `waggle` with these arguments and the node's instance; its success and all its output.
+    pub fn waggle(&self, arguments: &[&str]) -> (bool, String) {
+        let program = find_program("waggle", "WAGGLE_BIN").expect("find waggle");
+        let output = Command::new(program).args(arguments).args(["--instance", &self.node.instance()]).output();
+        let output = output.expect("run waggle");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// `waggle get WHAT` as JSON.
+    pub fn get(&self, what: &str) -> Value {
+        let (success, text) = self.waggle(&["get", what, "-o", "json"]);
+        assert!(success, "{text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// The entries of a pinned map, as `bpftool map dump` prints them in JSON.
+    pub fn dump(&self, map: &str) -> Vec<Value> {
+        let pin = format!("{}/{}/{map}", crate::lab::BPFFS, self.node.instance());
+        let output = Command::new("bpftool").args(["-j", "map", "dump", "pinned", &pin]).output();
+        let output = output.expect("run bpftool");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "dump {pin}: {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+}
+
+/// Starts the agent again after `kill` or `stop`, and waits until it serves.
+pub fn restart(waggle: &mut Waggle) {
+    let mark = waggle.log().mark();
+    waggle.restart().expect("start the agent again");
+    waggle.log().wait(mark, PATIENCE, |line| line.message() == "serving").expect("the agent serves again");
+}
+
+/// A dual-stack Service with the ClusterIPs of [`cluster_ips`].
+pub fn dual(name: &str, number: u8) -> ServiceBuilder {
+    service(name).cluster_ip(&format!("10.96.0.{number}")).cluster_ip(&format!("fd00:96::{number:x}"))
+}
+
+/// Both ClusterIPs of the Service with this number, with a port.
+pub fn cluster_ips(number: u8, port: u16) -> [SocketAddr; 2] {
+    let parse = |text: String| text.parse().expect("an address");
+    [parse(format!("10.96.0.{number}:{port}")), parse(format!("[fd00:96::{number:x}]:{port}"))]
+}
+
+/// The slices of both families, each with all pods.
+pub fn slices(name: &str, port: impl Fn(SliceBuilder) -> SliceBuilder, pods: &[&Pod]) -> [SliceBuilder; 2] {
+    let [v4, v6] = [slice(name), slice(name).name(&format!("{name}-6")).address_type("IPv6")].map(port);
+    [v4, v6].map(|slice| pods.iter().fold(slice, |slice, pod| slice.pod(pod)))
+}
+
+/// Waits until `condition` holds; panics when it does not within [`PATIENCE`].
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(eventually(PATIENCE, condition), "not seen within {PATIENCE:?}: {what}");
+}
