@@ -1,0 +1,131 @@
+//! Arguments, and how long is measured for each.
+
+use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures connections through a ClusterIP against direct ones.
+#[derive(Debug, Parser)]
+pub struct Cli {
+    /// What this process is; none is the benchmark itself.
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// Arguments of the benchmark.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// The processes that the benchmark starts from its own executable, inside the lab.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// Measures as told on stdin.
+    #[command(hide = true)]
+    Client,
+    /// Accepts, echoes and swallows.
+    #[command(hide = true)]
+    Server {
+        /// Where to listen.
+        address: Ipv4Addr,
+    },
+}
+
+/// Where the client runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// In the node's own namespace, one pair of devices from the server.
+    Node,
+    /// In a second pod, two pairs of devices from the server.
+    Pod,
+}
+
+/// Arguments of the benchmark.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// End within a minute: the same measurements, with fewer samples
+    #[arg(long)]
+    pub quick: bool,
+    /// Write all numbers as one flat JSON object
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the chart here [default: bench.svg in the build folder]
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Print the table as Markdown
+    #[arg(long)]
+    pub markdown: bool,
+    /// Where the client runs
+    #[arg(long, value_enum, default_value = "pod")]
+    pub client: Place,
+    /// Number of Services in the large scenarios
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=60_000))]
+    pub services: u32,
+    /// Endpoints of every Service but the measured one [default: 10; quick: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub endpoints: Option<u32>,
+    /// Measure Waggle only
+    #[arg(long)]
+    pub no_nftables: bool,
+}
+
+/// How long each figure is measured, in each scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// TCP connects.
+    pub connect: Duration,
+    /// TCP turns.
+    pub turn: Duration,
+    /// Bulk.
+    pub throughput: Duration,
+    /// UDP turns, of each kind.
+    pub udp: Duration,
+}
+
+impl Options {
+    /// Durations by `--quick`.
+    pub fn plan(&self) -> Plan {
+        let [connect, turn, throughput, udp] =
+            if self.quick { [2.5, 2.0, 2.5, 0.7] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
+        Plan { connect, turn, throughput, udp }
+    }
+
+    /// Endpoints of every Service but the measured one: loading them as rules takes long.
+    pub fn endpoints(&self) -> u32 {
+        self.endpoints.unwrap_or(if self.quick { 2 } else { 10 })
+    }
+
+    /// The chart's file: beside the profile's folder of this executable unless given.
+    pub fn svg_path(&self) -> PathBuf {
+        let default = || {
+            let own = env::current_exe().unwrap_or_default();
+            own.ancestors().nth(2).map(PathBuf::from).unwrap_or_default().join("bench.svg")
+        };
+        self.svg.clone().unwrap_or_else(default)
+    }
+}
+
+/// The line below the table: what one must know to compare.
+pub fn conditions(options: &Options) -> String {
+    let place = match options.client {
+        Place::Node => "the node's own namespace",
+        Place::Pod => "a pod of the same node",
+    };
+    format!(
+        "Client in {place}, pinned to CPU 0; server in a pod, pinned to CPU 1. Direct and ClusterIP take turns in \
+         blocks of a few ms. {} endpoints for each Service but the measured one. nftables: its direct connections \
+         pass the same rule set.",
+        options.endpoints()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_leaves_time_for_the_setups() {
+        let options = Cli::parse_from(["bench", "--quick"]).options;
+        let plan = options.plan();
+        let measured = plan.connect + plan.turn + plan.throughput + 2 * plan.udp;
+        assert!(4 * measured < Duration::from_secs(40), "{measured:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! The benchmark: what a connection through a ClusterIP costs over one to the backend's own address, with Waggle and
+//! with an nftables rule set laid out as kube-proxy's, with few Services and with many. Start it by `cargo xtask bench`.
+
+use std::{fs, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser as _;
+use nix::unistd::geteuid;
+
+mod chart;
+mod cli;
+mod client;
+mod figures;
+mod interrupt;
+mod manifests;
+mod measure;
+mod nftables;
+mod orders;
+mod scenario;
+mod server;
+mod stats;
+mod svg;
+mod table;
+
+use cli::{Cli, Options, Role};
+use figures::{Figures, Proxy};
+use scenario::Scenario;
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.role {
+        Some(Role::Client) => client::run(),
+        Some(Role::Server { address }) => server::run(address),
+        None => bench(&cli.options),
+    }
+}
+
+/// Sets up each scenario in turn, measures in it, and reports.
+fn bench(options: &Options) -> Result<()> {
+    if !geteuid().is_root() {
+        bail!("the benchmark makes network namespaces and loads eBPF programs: run it as root, or with sudo");
+    }
+    let interrupted = interrupt::watch()?;
+    let start = Instant::now();
+    let mut figures = Figures::default();
+    let proxies: &[Proxy] = if options.no_nftables { &[Proxy::Waggle] } else { &[Proxy::Waggle, Proxy::Nftables] };
+    for proxy in proxies.iter().copied() {
+        for services in [1, options.services] {
+            eprintln!("{}: {services} Services", proxy.name());
+            let begin = Instant::now();
+            let scenario = Scenario::create(proxy, services, options)?;
+            eprintln!("  ready after {:.1} s", begin.elapsed().as_secs_f64());
+            figures.add(proxy, services, measure::all(&scenario, &options.plan(), &interrupted)?);
+        }
+    }
+    report(&figures, options)?;
+    eprintln!("took {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The table on stdout, the chart and the numbers in files.
+fn report(figures: &Figures, options: &Options) -> Result<()> {
+    println!("{}", table::text(figures, options.markdown));
+    println!("{}", cli::conditions(options));
+    let svg = options.svg_path();
+    fs::write(&svg, chart::draw(figures)).with_context(|| format!("write the chart {}", svg.display()))?;
+    eprintln!("chart: {}", svg.display());
+    if let Some(json) = &options.json {
+        let text = serde_json::to_string_pretty(&figures.flat())?;
+        fs::write(json, text + "\n").with_context(|| format!("write the numbers {}", json.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Direct and through the ClusterIP in turns, block by block, so that whatever drifts hits both.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use crate::{
+    cli::Plan,
+    interrupt::Interrupted,
+    orders::{Block, Order, TRANSFER, Work},
+    scenario::Scenario,
+    stats::{Spread, median, quantile},
+};
+
+/// All that was measured of one kind of work in one scenario.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was done.
+    pub work: Work,
+    /// To the backend's own address.
+    pub direct: Arm,
+    /// Through the ClusterIP.
+    pub through: Arm,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, Default)]
+pub struct Arm {
+    /// Each connect's, turn's or transfer's duration, µs.
+    pub samples: Vec<f64>,
+    /// Median duration, a value a block, µs.
+    pub blocks: Vec<f64>,
+    /// How many per second, all in all, a value a block; connects with opening and closing of the sockets.
+    pub rates: Vec<f64>,
+}
+
+impl Outcome {
+    /// Through ÷ direct, of the medians over all blocks.
+    pub fn ratio(&self) -> f64 {
+        self.figure(&self.through) / self.figure(&self.direct)
+    }
+
+    /// The ratios of neighbouring blocks.
+    pub fn spread(&self) -> Spread {
+        let pairs = self.through.blocks.iter().zip(&self.direct.blocks);
+        let ratio = |(through, direct): (&f64, &f64)| self.work.figure(*through) / self.work.figure(*direct);
+        Spread::of(&pairs.map(ratio).collect::<Vec<_>>())
+    }
+
+    /// The figure of the median duration: µs, turns per second or MiB per second.
+    pub fn figure(&self, arm: &Arm) -> f64 {
+        self.work.figure(median(&arm.samples))
+    }
+}
+
+impl Work {
+    /// Connects are reported as durations, the others as so many per second of which each takes `duration` µs.
+    #[expect(clippy::cast_precision_loss, reason = "a transfer is far smaller than 2^52 bytes")]
+    fn figure(self, duration: f64) -> f64 {
+        match self {
+            Self::Connect => duration,
+            Self::Turn | Self::UdpConnected | Self::UdpUnconnected => 1e6 / duration,
+            Self::Throughput => 1e6 / duration * (TRANSFER as f64 / f64::from(1 << 20)),
+        }
+    }
+}
+
+impl Arm {
+    /// The duration that one in a hundred exceeds, µs.
+    pub fn p99(&self) -> f64 {
+        quantile(&self.samples, 0.99)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a block is far shorter than 2^52 ns")]
+    fn add(&mut self, block: &Block) {
+        let samples: Vec<_> = block.samples.iter().map(|sample| *sample as f64 / 1e3).collect();
+        self.rates.push(samples.len() as f64 / (block.elapsed as f64 / 1e9));
+        self.blocks.push(median(&samples));
+        self.samples.extend(samples);
+    }
+}
+
+/// Connects, turns or transfers in a block: some milliseconds.
+const fn count(work: Work) -> u64 {
+    match work {
+        Work::Connect | Work::Turn | Work::UdpConnected | Work::UdpUnconnected => 200,
+        Work::Throughput => 24,
+    }
+}
+
+/// All kinds of work, one after the other.
+pub fn all(scenario: &Scenario, plan: &Plan, interrupted: &Interrupted) -> Result<Vec<Outcome>> {
+    let works = [
+        (Work::Connect, plan.connect),
+        (Work::Turn, plan.turn),
+        (Work::Throughput, plan.throughput),
+        (Work::UdpConnected, plan.udp),
+        (Work::UdpUnconnected, plan.udp),
+    ];
+    works.into_iter().map(|(work, duration)| compare(scenario, work, duration, interrupted)).collect()
+}
+
+/// Pairs of blocks until `duration` has passed; which of a pair comes first alternates.
+fn compare(scenario: &Scenario, work: Work, duration: Duration, interrupted: &Interrupted) -> Result<Outcome> {
+    let order = |address: IpAddr| Order { work, to: SocketAddr::new(address, work.port()), count: count(work) };
+    let (direct, through) = (order(scenario.backend()), order(scenario.cluster_ip()));
+    let mut outcome = Outcome { work, direct: Arm::default(), through: Arm::default() };
+    for order in [&direct, &through] {
+        scenario.measure(order)?;
+    }
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        interrupted.check()?;
+        let (one, other) = if outcome.direct.blocks.len().is_multiple_of(2) {
+            ((&direct, &mut outcome.direct), (&through, &mut outcome.through))
+        } else {
+            ((&through, &mut outcome.through), (&direct, &mut outcome.direct))
+        };
+        for (order, arm) in [one, other] {
+            arm.add(&scenario.measure(order)?);
+        }
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// An outcome of these durations, a block each; `through` each times `factor`.
+    pub fn outcome(work: Work, durations: &[f64], factor: f64) -> Outcome {
+        let arm = |factor: f64| {
+            let samples: Vec<_> = durations.iter().map(|duration| duration * factor).collect();
+            Arm { blocks: samples.clone(), samples, rates: vec![1.0] }
+        };
+        Outcome { work, direct: arm(1.0), through: arm(factor) }
+    }
+
+    #[test]
+    fn ratio_is_of_medians_and_spread_of_neighbours() {
+        let mut connects = outcome(Work::Connect, &[10.0, 20.0, 30.0], 2.0);
+        connects.through.blocks[0] = 40.0;
+        assert!((connects.ratio() - 2.0).abs() < 1e-12);
+        assert!((connects.spread().upper - 3.0).abs() < 1e-12);
+        let turns = outcome(Work::Turn, &[10.0, 20.0, 30.0], 2.0);
+        assert!((turns.ratio() - 0.5).abs() < 1e-12, "twice the duration is half as many");
+    }
+
+    #[test]
+    fn blocks_become_values_in_their_unit() {
+        let mut arm = Arm::default();
+        arm.add(&Block { elapsed: 1_000_000, samples: vec![3_000, 1_000, 2_000] });
+        assert_eq!((arm.blocks[0], arm.rates[0]), (2.0, 3_000.0));
+        for (work, figure) in [(Work::Connect, 2.0), (Work::Turn, 500_000.0), (Work::Throughput, 500_000.0)] {
+            let outcome = Outcome { work, direct: arm.clone(), through: arm.clone() };
+            assert!((outcome.figure(&arm) - figure).abs() < 1e-6, "{work:?}");
+        }
+    }
+}
