@@ -52,11 +52,10 @@ fn run(once: bool) -> anyhow::Result<bool> {
     let programmed = scene.start_agent()?;
     screen.step(started.elapsed(), &programmed);
     let fits = show_table(&scene, &screen, &stop);
-    if once || stop.is_wanted() {
-        return Ok(fits);
+    if !once && !stop.is_wanted() {
+        screen.hints(&scene);
+        follow(&mut scene, &screen, &stop)?;
     }
-    screen.hints(&scene);
-    follow(&mut scene, &screen, &stop)?;
     screen.note("removing namespaces, cgroups, hooks and maps");
     Ok(fits)
 }
