@@ -48,10 +48,10 @@ fn named(name: &str) -> String {
 /// No object, and objects whose kind or name is none.
 fn documents() -> Vec<Row> {
     vec![
-        ("a: [".into(), "", "cannot be read"),
-        ("kind: Service\nspec:\n\tports: []\n".into(), "", "cannot be read"),
-        ("kind: Service\nkind: Service\n".into(), "", "cannot be read"),
-        ("\u{0}\u{1}\u{2}".into(), "", "cannot be read"),
+        ("a: [".into(), "", "can't be read"),
+        ("kind: Service\nspec:\n\tports: []\n".into(), "", "can't be read"),
+        ("kind: Service\nkind: Service\n".into(), "", "can't be read"),
+        ("\u{0}\u{1}\u{2}".into(), "", "can't be read"),
         ("apiVersion: v1\nmetadata: {name: bad}\n".into(), "kind", "missing"),
         ("kind: Service\nmetadata: {name: bad}\n".into(), "apiVersion", "not set"),
         ("apiVersion: v7\nkind: Service\nmetadata: {name: bad}\n".into(), "apiVersion", "no matches for kind"),
@@ -80,7 +80,7 @@ fn service_ports() -> Vec<Row> {
         (ports("{port: 80, name: -web}"), "spec.ports[0].name", "RFC 1123"),
         (ports("{port: 80, targetPort: 70000}"), "spec.ports[0].targetPort", "between 1 and 65535"),
         (ports("{port: 80, nodePort: 30090}"), "spec.ports[0].nodePort", "may not be used"),
-        (with("type: NodePort, ports: []"), "", "cannot be read"),
+        (with("type: NodePort, ports: []"), "", "can't be read"),
         (
             service("{type: NodePort, ports: [{port: 80, nodePort: 80}]}"),
             "spec.ports[0].nodePort",
@@ -189,7 +189,7 @@ fn s38_a_file_that_breaks_leaves_its_last_good_content_in_force() {
     folder(&scene).write("more.yaml", &format!("{more}\n---\n{}\n", slice(1)));
     scene.expect(Family::Ipv4.frontend(20), &["p1"]);
     folder(&scene).write("more.yaml", "apiVersion: v1\nkind: [\n");
-    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("last good content")).unwrap();
+    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("what it held before stays in force")).unwrap();
     scene.hold(Family::Ipv4.frontend(20), &["p1"]);
     folder(&scene).write("more.yaml", &format!("{more}\n---\n{}\n", slice(2)));
     scene.expect(Family::Ipv4.frontend(20), &["p2"]);

@@ -22,6 +22,7 @@ use self::{
     adopt::Leftovers,
     allocate::{IdPool, SlotPool},
     backends::Backends,
+    port::Aftermath,
     reclaim::{Reclaim, Retired},
 };
 use crate::{
@@ -84,6 +85,9 @@ pub struct Dataplane {
     reclaim: Reclaim,
 }
 
+/// The parts of a plan that take something away, in their order.
+type Removals = (Vec<IpNet>, Vec<IpAddr>, Vec<Frontend>, Vec<PortId>);
+
 /// Numbers of things in force, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -129,10 +133,10 @@ impl Dataplane {
     pub fn apply(&mut self, plan: Plan) -> Outcome {
         self.reclaim();
         let mut outcome = Outcome::default();
-        let mut retired = Retired::default();
+        let mut after = Aftermath::default();
         for (id, entry) in plan.put_ports {
-            if let Err(error) = self.put_port(&id, entry, &mut retired, &mut outcome.udp_gone) {
-                self.abandon(&id, &mut retired);
+            if let Err(error) = self.put_port(&id, entry, &mut after) {
+                self.abandon(&id, &mut after.retired);
                 outcome.refused.insert(id.service, error);
             }
         }
@@ -151,23 +155,30 @@ impl Dataplane {
                 outcome.refused_networks.insert(network, error);
             }
         }
-        for network in plan.remove_networks {
+        self.settle(&mut after);
+        let removals = (plan.remove_networks, plan.remove_owned, plan.remove_frontends, plan.remove_ports);
+        self.remove(removals, &mut after);
+        self.reclaim.retire(after.retired);
+        outcome.udp_gone = after.udp_gone;
+        outcome
+    }
+
+    fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath) {
+        for network in networks {
             // Absent is as good as removed, here and below.
             let _ = self.maps.networks.remove(&encode::network_key(network));
             self.table.networks.remove(&network);
         }
-        for address in plan.remove_owned {
+        for address in owned {
             let _ = self.maps.services.remove(&Frontend::owner(address.into()));
             self.disown_address(address);
         }
-        for frontend in plan.remove_frontends {
+        for frontend in frontends {
             self.remove_frontend(&frontend);
         }
-        for id in plan.remove_ports {
-            self.remove_port(&id, &mut retired, &mut outcome.udp_gone);
+        for id in ports {
+            self.remove_port(&id, after);
         }
-        self.reclaim.retire(retired);
-        outcome
     }
 
     fn put_frontend(
@@ -177,8 +188,9 @@ impl Dataplane {
         entry: FrontendEntry,
     ) -> Result<(), ApplyError> {
         let id = PortId { service: service.clone(), port: entry.port.clone() };
-        // A port that was refused has reported it already.
-        if !self.ports.contains_key(&id) {
+        // A port that was refused, and so lacks the lists, has reported it already.
+        let has = |port: &Port| port.ranges.contains_key(&entry.internal) && port.ranges.contains_key(&entry.external);
+        if !self.ports.get(&id).is_some_and(has) {
             return Ok(());
         }
         self.write_frontend(&frontend, &id, &entry)?;

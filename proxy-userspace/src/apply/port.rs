@@ -15,41 +15,63 @@ type Ranges = BTreeMap<List, SlotRange>;
 /// The lists' bits by backend.
 pub(super) type Memberships = BTreeMap<SocketAddr, u32>;
 
+/// What is to be done when every part of a plan that adds something is in force.
+#[derive(Debug, Default)]
+pub(super) struct Aftermath {
+    /// What nothing refers to any more.
+    pub(super) retired: Retired,
+    /// Backends that have left a list of a UDP service.
+    pub(super) udp_gone: BTreeSet<SocketAddr>,
+    settling: Vec<Settling>,
+}
+
+/// A port whose MEMBERS hold both what it had and what it has.
+#[derive(Debug)]
+struct Settling {
+    service: u32,
+    old: Memberships,
+    new: Memberships,
+}
+
 impl Dataplane {
-    /// Brings a port to `entry`: new lists first, then its frontends, then what they no longer use.
-    pub(super) fn put_port(
-        &mut self,
-        id: &PortId,
-        entry: PortEntry,
-        retired: &mut Retired,
-        udp_gone: &mut BTreeSet<SocketAddr>,
-    ) -> Result<(), ApplyError> {
+    /// Brings a port to `entry`: new lists, then its frontends. What they no longer use is left to the aftermath,
+    /// because a frontend that changes its list is still to be written and uses the old one until then.
+    pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
         let before = self.entry(id).unwrap_or_default();
         let service = self.port_id(id)?;
         let changed = differing(&entry, &before);
         let gone = differing(&before, &entry);
-        let ranges = self.write_lists(&changed, retired)?;
+        let ranges = self.write_lists(&changed, &mut after.retired)?;
         let (old, new) = (memberships(id, &before), memberships(id, &entry));
-        if let Err(error) = self.add_members(service, &new) {
+        if let Err(error) = self.add_members(service, &old, &new) {
             self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
-            self.undo_lists(&changed, &ranges, retired);
+            self.undo_lists(&changed, &ranges, &mut after.retired);
             return Err(error);
         }
         let old_ranges = self.switch(id, entry, ranges)?;
-        let left = old.iter().filter(|(backend, _)| !new.contains_key(backend));
-        self.remove_members(service, left.map(|(backend, _)| backend));
-        bump(&mut self.maps, service);
         if id.port.protocol == Protocol::Udp {
             let lost = |backend, lists: u32| new.get(backend).copied().unwrap_or(0) & lists != lists;
-            udp_gone.extend(old.iter().filter(|(backend, lists)| lost(backend, **lists)).map(|(backend, _)| *backend));
+            let left = old.iter().filter(|(backend, lists)| lost(backend, **lists));
+            after.udp_gone.extend(left.map(|(backend, _)| *backend));
         }
-        retired.slots.extend(old_ranges);
-        self.release_backends(gone.values().flatten(), retired);
+        after.settling.push(Settling { service, old, new });
+        after.retired.slots.extend(old_ranges);
+        self.release_backends(gone.values().flatten(), &mut after.retired);
         Ok(())
     }
 
+    /// Ends the memberships that ports have lost, and makes every memory of them be checked.
+    pub(super) fn settle(&mut self, after: &mut Aftermath) {
+        for Settling { service, old, new } in std::mem::take(&mut after.settling) {
+            self.remove_members(service, old.keys().filter(|backend| !new.contains_key(backend)));
+            // These keys exist: replacing their values needs no room.
+            let _ = self.add_members(service, &Memberships::new(), &new);
+            bump(&mut self.maps, service);
+        }
+    }
+
     /// Takes a port away. Its frontends are gone or belong to others already.
-    pub(super) fn remove_port(&mut self, id: &PortId, retired: &mut Retired, udp_gone: &mut BTreeSet<SocketAddr>) {
+    pub(super) fn remove_port(&mut self, id: &PortId, after: &mut Aftermath) {
         let Some(port) = self.ports.remove(id) else { return };
         let before = self.entry(id).unwrap_or_default();
         let members = memberships(id, &before);
@@ -58,11 +80,11 @@ impl Dataplane {
         // Absent is as good as removed.
         let _ = self.maps.service_names.remove(&port.id);
         if id.port.protocol == Protocol::Udp {
-            udp_gone.extend(members.into_keys());
+            after.udp_gone.extend(members.into_keys());
         }
-        retired.slots.extend(port.ranges.values());
-        retired.services.push(port.id);
-        self.release_backends(before.lists.values().flatten(), retired);
+        after.retired.slots.extend(port.ranges.values());
+        after.retired.services.push(port.id);
+        self.release_backends(before.lists.values().flatten(), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
     }
 
@@ -137,11 +159,15 @@ impl Dataplane {
     }
 
     /// Makes the port's frontends use the new ranges, in one atomic update each, and returns the ranges
-    /// that nothing refers to any more. A frontend that can't be written keeps the old ones, which are
+    /// that the port has no more. A frontend whose list is not there any more is left as it is: the plan puts or
+    /// removes it next, and until then it serves from the old range. A frontend that can't be written keeps the old ones, which are
     /// then never used again; it is planned anew.
     fn switch(&mut self, id: &PortId, entry: PortEntry, ranges: Ranges) -> Result<Vec<SlotRange>, ApplyError> {
         let table = self.table.services.entry(id.service.clone()).or_default();
-        let of_port = table.frontends.iter().filter(|(_, frontend)| frontend.port == id.port);
+        let of_port = table.frontends.iter().filter(|(_, frontend)| {
+            let [internal, external] = [frontend.internal, frontend.external];
+            frontend.port == id.port && entry.lists.contains_key(&internal) && entry.lists.contains_key(&external)
+        });
         let frontends: Vec<(Frontend, FrontendEntry)> = of_port.map(|(key, entry)| (*key, entry.clone())).collect();
         let mut old = Vec::new();
         if let Some(port) = self.ports.get_mut(id) {
@@ -166,13 +192,13 @@ impl Dataplane {
         Ok(old)
     }
 
-    fn add_members(&mut self, service: u32, members: &Memberships) -> Result<(), ApplyError> {
-        for (backend, lists) in members {
-            let Some(backend) = self.backends.id(*backend) else { continue };
-            self.maps
-                .members
-                .insert(Member { service, backend }, lists, 0)
-                .map_err(|error| refused("MEMBERS", "--max-members", error))?;
+    /// Lists the backends of `new` under every list that they are in, or were in according to `old`.
+    fn add_members(&mut self, service: u32, old: &Memberships, new: &Memberships) -> Result<(), ApplyError> {
+        for (address, lists) in new {
+            let Some(backend) = self.backends.id(*address) else { continue };
+            let lists = lists | old.get(address).copied().unwrap_or(0);
+            let write = self.maps.members.insert(Member { service, backend }, lists, 0);
+            write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
         }
         Ok(())
     }
