@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::{
     cli::Plan,
     interrupt::Interrupted,
+    manifests,
     orders::{Block, Order, TRANSFER, Work},
     scenario::Scenario,
     stats::{Spread, median, quantile},
@@ -106,7 +107,7 @@ pub fn all(scenario: &Scenario, plan: &Plan, interrupted: &Interrupted) -> Resul
 /// Pairs of blocks until `duration` has passed; which of a pair comes first alternates.
 fn compare(scenario: &Scenario, work: Work, duration: Duration, interrupted: &Interrupted) -> Result<Outcome> {
     let order = |address: IpAddr| Order { work, to: SocketAddr::new(address, work.port()), count: count(work) };
-    let (direct, through) = (order(scenario.backend()), order(scenario.cluster_ip()));
+    let (direct, through) = (order(scenario.backend()), order(manifests::cluster_ip(0).into()));
     let mut outcome = Outcome { work, direct: Arm::default(), through: Arm::default() };
     for order in [&direct, &through] {
         scenario.measure(order)?;
@@ -128,8 +129,6 @@ fn compare(scenario: &Scenario, work: Work, duration: Duration, interrupted: &In
 
 #[cfg(test)]
 pub mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     /// An outcome of these durations, a block each; `through` each times `factor`.

@@ -77,7 +77,7 @@ struct Port {
     name: String,
     address: Ipv4Addr,
     protocol: &'static str,
-    port: u16,
+    number: u16,
     endpoints: Vec<Ipv4Addr>,
 }
 
@@ -98,13 +98,15 @@ fn part(ports: &[Port]) -> String {
         write_service(&mut text, port);
     }
     text += "}\nadd element ip bench service-ips {\n";
-    for Port { name, address, protocol, port, .. } in ports {
-        line(&mut text, &format!("    {address} . {protocol} . {port} : goto service-{name},"));
+    for Port { name, address, protocol, number, .. } in ports {
+        line(&mut text, &format!("    {address} . {protocol} . {number} : goto service-{name},"));
     }
     text += "}\nadd element ip bench cluster-ips {\n";
     let mut addresses: Vec<_> = ports.iter().map(|port| port.address).collect();
     addresses.dedup();
-    addresses.iter().for_each(|address| line(&mut text, &format!("    {address},")));
+    for address in addresses {
+        line(&mut text, &format!("    {address},"));
+    }
     text + "}\n"
 }
 
@@ -113,33 +115,33 @@ fn ports(services: u32, endpoints: u32, backend: Ipv4Addr) -> Vec<Port> {
         name: format!("measured-{protocol}-{port}"),
         address: cluster_ip(0),
         protocol,
-        port,
+        number: port,
         endpoints: vec![backend],
     });
     let others = (1..services).map(|number| Port {
         name: format!("s{number}"),
         address: cluster_ip(number),
         protocol: "tcp",
-        port: OTHER_PORT,
+        number: OTHER_PORT,
         endpoints: (0..endpoints).map(|index| endpoint(number, index, endpoints)).collect(),
     });
     measured.into_iter().chain(others).collect()
 }
 
 /// One chain an endpoint; one that connects to itself is masqueraded.
-fn write_endpoints(text: &mut String, Port { name, protocol, port, endpoints, .. }: &Port) {
+fn write_endpoints(text: &mut String, Port { name, protocol, number, endpoints, .. }: &Port) {
     for (index, endpoint) in endpoints.iter().enumerate() {
         line(text, &format!("    chain endpoint-{name}-{index} {{"));
         line(text, &format!("        ip saddr {endpoint} jump mark-for-masquerade"));
-        line(text, &format!("        meta l4proto {protocol} dnat to {endpoint}:{port}\n    }}"));
+        line(text, &format!("        meta l4proto {protocol} dnat to {endpoint}:{number}\n    }}"));
     }
 }
 
 /// The Service's chain: who comes from outside of the pods is masqueraded, then an endpoint is chosen.
-fn write_service(text: &mut String, Port { name, address, protocol, port, endpoints }: &Port) {
+fn write_service(text: &mut String, Port { name, address, protocol, number, endpoints }: &Port) {
     line(text, &format!("    chain service-{name} {{"));
     let from = "ip saddr != 10.0.0.0/8";
-    line(text, &format!("        ip daddr {address} {protocol} dport {port} {from} jump mark-for-masquerade"));
+    line(text, &format!("        ip daddr {address} {protocol} dport {number} {from} jump mark-for-masquerade"));
     let choices: Vec<_> = (0..endpoints.len()).map(|index| format!("{index} : goto endpoint-{name}-{index}")).collect();
     line(text, &format!("        numgen random mod {} vmap {{ {} }}\n    }}", endpoints.len(), choices.join(", ")));
 }

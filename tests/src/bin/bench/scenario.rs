@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long a proxy may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that must live while it is measured, in the order in which it is to be dropped.
 pub struct Scenario {
@@ -71,11 +71,6 @@ impl Scenario {
     /// The backend's own address.
     pub fn backend(&self) -> IpAddr {
         self.backend.into()
-    }
-
-    /// The address of the Service in front of it.
-    pub fn cluster_ip(&self) -> IpAddr {
-        manifests::cluster_ip(0).into()
     }
 
     /// Has the client measure one block.
