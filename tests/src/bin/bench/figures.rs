@@ -119,8 +119,8 @@ impl Figures {
     /// Median connect through the ClusterIP with each proxy, µs, in the scenarios with most Services.
     pub fn connects(&self) -> Option<[f64; 2]> {
         let last = |proxy| {
-            let rows = self.measured.iter().filter(|row| row.proxy == proxy && row.outcome.work == Work::Connect);
-            rows.last().map(|row| row.outcome.figure(&row.outcome.through))
+            let mut rows = self.measured.iter().filter(|row| row.proxy == proxy && row.outcome.work == Work::Connect);
+            rows.next_back().map(|row| row.outcome.figure(&row.outcome.through))
         };
         Some([last(Proxy::Waggle)?, last(Proxy::Nftables)?])
     }
