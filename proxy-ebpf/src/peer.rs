@@ -28,10 +28,14 @@ pub fn remember_connected<S: Socket>(
     selected: &Selected,
 ) {
     let peer = peer(frontend, backend, service, selected, Peer::CONNECTED);
-    if let Some(entry) = stored(socket) {
-        forget_connection(socket, entry);
+    match stored(socket) {
+        Some(entry) => {
+            forget_connection(socket, entry);
+            // SAFETY: `peer` is on this program's stack, the entry is not.
+            unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
+        }
+        None => store(socket, peer),
     }
-    store(socket, peer);
     if frontend.protocol == Protocol::Udp as u8 {
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
     }
@@ -212,12 +216,9 @@ fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
     unsafe { storage(socket, null_mut(), 0).as_mut() }
 }
 
+/// Gives a socket without storage its first peer.
 #[inline(always)]
 fn store<S: Socket>(socket: &S, mut peer: Peer) {
-    if let Some(entry) = stored(socket) {
-        // SAFETY: `peer` is on this program's stack, the entry is not.
-        return unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
-    }
     if storage(socket, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE).is_null() {
         count(Counter::MapFull);
     }

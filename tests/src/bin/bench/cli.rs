@@ -84,7 +84,7 @@ impl Options {
     /// Durations by `--quick`.
     pub fn plan(&self) -> Plan {
         let [connect, turn, throughput, udp] =
-            if self.quick { [2.5, 2.0, 2.5, 0.7] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
+            if self.quick { [2.5, 1.8, 3.0, 0.7] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
         Plan { connect, turn, throughput, udp }
     }
 
@@ -111,7 +111,7 @@ pub fn conditions(options: &Options) -> String {
     };
     format!(
         "Client in {place}, pinned to CPU 0; server in a pod, pinned to CPU 1. Direct and ClusterIP take turns in \
-         blocks of a few ms. {} endpoints for each Service but the measured one. nftables: its direct connections \
+         blocks of a few ms; ratios are medians of neighbouring blocks. {} endpoints for each Service but the measured one. nftables: its direct connections \
          pass the same rule set.",
         options.endpoints()
     )

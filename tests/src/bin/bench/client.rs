@@ -16,9 +16,11 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::orders::{Block, Order, TRANSFER, Work};
 
-/// Unmeasured connects, turns or transfers at the begin of a block: the order's way here has cooled the caches, and
-/// a new connection's windows are small.
+/// Unmeasured connects or turns at the begin of a block: the order's way here has cooled the caches.
 const WARM_UP: u64 = 16;
+
+/// Unmeasured transfers: a new connection's windows are small.
+const WARM_UP_TRANSFERS: u64 = 4;
 
 /// How long an answer may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -58,7 +60,7 @@ fn obey(order: &Order) -> io::Result<Block> {
 /// Connects and resets: nothing lingers in TIME_WAIT.
 fn connects(to: SocketAddr, count: u64) -> io::Result<Block> {
     let to = SockAddr::from(to);
-    measure(count, || {
+    measure(WARM_UP, count, || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_linger(Some(Duration::ZERO))?;
         let start = Instant::now();
@@ -68,8 +70,8 @@ fn connects(to: SocketAddr, count: u64) -> io::Result<Block> {
 }
 
 /// Warms up, then collects what `work` returns.
-fn measure(count: u64, mut work: impl FnMut() -> io::Result<u64>) -> io::Result<Block> {
-    for _ in 0..WARM_UP {
+fn measure(warm_up: u64, count: u64, mut work: impl FnMut() -> io::Result<u64>) -> io::Result<Block> {
+    for _ in 0..warm_up {
         work()?;
     }
     let start = Instant::now();
@@ -117,13 +119,13 @@ impl Turn for Unconnected {
 }
 
 fn turns(socket: &mut impl Turn, count: u64) -> io::Result<Block> {
-    measure(count, || timed(|| socket.turn()))
+    measure(WARM_UP, count, || timed(|| socket.turn()))
 }
 
 /// One transfer is done when the server has confirmed its last byte.
 fn bulk(to: SocketAddr, count: u64) -> io::Result<Block> {
     let mut stream = stream(to)?;
-    measure(count, || timed(|| transfer(&mut stream, TRANSFER)))
+    measure(WARM_UP_TRANSFERS, count, || timed(|| transfer(&mut stream, TRANSFER)))
 }
 
 fn transfer(stream: &mut TcpStream, count: u64) -> io::Result<()> {

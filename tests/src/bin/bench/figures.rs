@@ -116,6 +116,15 @@ impl Figures {
         rows
     }
 
+    /// Median connect through the ClusterIP with each proxy, µs, in the scenarios with most Services.
+    pub fn connects(&self) -> Option<[f64; 2]> {
+        let last = |proxy| {
+            let mut rows = self.measured.iter().filter(|row| row.proxy == proxy && row.outcome.work == Work::Connect);
+            rows.next_back().map(|row| row.outcome.figure(&row.outcome.through))
+        };
+        Some([last(Proxy::Waggle)?, last(Proxy::Nftables)?])
+    }
+
     /// One flat object. Ratios carry the number of Services; those without a number are of the last scenario of their
     /// proxy, the one with most Services.
     pub fn flat(&self) -> Map<String, Value> {
@@ -124,10 +133,10 @@ impl Figures {
             let (key, suffix) = (outcome.work.key(), proxy.suffix());
             let mut put = |name: String, value: f64| numbers.insert(format!("{key}_{name}{suffix}"), rounded(value));
             let Spread { lower, median, upper } = outcome.spread();
-            put(format!("ratio_{services}"), outcome.ratio());
-            put(format!("ratio_block_lower_quartile_{services}"), lower);
-            put(format!("ratio_block_median_{services}"), median);
-            put(format!("ratio_block_upper_quartile_{services}"), upper);
+            put(format!("ratio_{services}"), median);
+            put(format!("ratio_lower_quartile_{services}"), lower);
+            put(format!("ratio_upper_quartile_{services}"), upper);
+            put(format!("ratio_of_medians_{services}"), outcome.ratio_of_medians());
             if outcome.work != Work::Connect {
                 put("ratio".into(), outcome.ratio());
             }
@@ -189,6 +198,13 @@ pub mod tests {
             assert_eq!(flat[key], value, "{key}");
         }
         assert!(flat.values().all(|value| value.is_number() || value.is_null()));
+    }
+
+    #[test]
+    fn both_proxies_connects_are_compared() {
+        let [waggle, nftables] = figures().connects().unwrap();
+        assert!((waggle - 11.22).abs() < 1e-9 && (nftables - 16.5).abs() < 1e-9, "{waggle} {nftables}");
+        assert_eq!(Figures::default().connects(), None);
     }
 
     #[test]

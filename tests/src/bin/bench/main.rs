@@ -61,6 +61,14 @@ fn bench(options: &Options) -> Result<()> {
 /// The table on stdout, the chart and the numbers in files.
 fn report(figures: &Figures, options: &Options) -> Result<()> {
     println!("{}", table::text(figures, options.markdown));
+    if let Some([waggle, nftables]) = figures.connects() {
+        let times = nftables / waggle;
+        let services = options.services;
+        println!(
+            "With {services} Services a connect to a ClusterIP takes {waggle:.1} µs with Waggle, {nftables:.1} µs with \
+             nftables: {times:.2} times as long.\n"
+        );
+    }
     println!("{}", cli::conditions(options));
     let svg = options.svg_path();
     fs::write(&svg, chart::draw(figures)).with_context(|| format!("write the chart {}", svg.display()))?;
