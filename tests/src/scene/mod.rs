@@ -175,7 +175,7 @@ impl Scene {
         self.objects.delete(kind, crate::objects::NAMESPACE, name);
     }
 
-    /// Waits until connections and datagrams from the client's pod to `to` end in exactly these ways; see [`expect`].
+    /// Waits until connections and datagrams from the client's pod to `to` end in exactly these ways; see [`expect()`].
     #[track_caller]
     pub fn expect(&self, to: impl Into<SocketAddr>, wanted: &[&str]) {
         expect(&self.from_pod, to.into(), wanted);
