@@ -28,17 +28,13 @@ pub fn remember_connected<S: Socket>(
     selected: &Selected,
 ) {
     let peer = peer(frontend, backend, service, selected, Peer::CONNECTED);
-    match stored(socket) {
-        Some(entry) => {
-            forget_connection(socket, entry);
-            // SAFETY: `peer` is on this program's stack, the entry is not.
-            unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
-        }
-        None => store(socket, peer),
-    }
     if frontend.protocol == Protocol::Udp as u8 {
+        if let Some(entry) = stored(socket) {
+            forget_connection(socket, entry);
+        }
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
     }
+    store(socket, peer);
 }
 
 /// Remembers whom an unconnected socket's datagrams to `frontend` go to.
@@ -194,17 +190,19 @@ fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Pee
 
 #[inline(always)]
 fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &Selected, flags: u32) -> Peer {
+    // TCP ends by itself; only UDP flows go idle and are moved.
+    let is_udp = frontend.protocol == Protocol::Udp as u8;
+    let (service_generation, last_used) = if is_udp { (generation(service.id), now()) } else { (0, 0) };
     Peer {
         frontend: *frontend,
         backend: *backend,
         service: service.id,
         backend_id: selected.id,
         backend_generation: selected.backend.generation,
-        service_generation: generation(service.id),
+        service_generation,
         flags,
         list: service.internal_list().bit(),
-        // TCP ends by itself; only UDP flows go idle.
-        last_used: if frontend.protocol == Protocol::Udp as u8 { now() } else { 0 },
+        last_used,
     }
 }
 
@@ -216,12 +214,16 @@ fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
     unsafe { storage(socket, null_mut(), 0).as_mut() }
 }
 
-/// Gives a socket without storage its first peer.
+/// Makes `peer` the socket's stored one. Most sockets have none yet, so that making the storage is tried
+/// before looking for it.
 #[inline(always)]
 fn store<S: Socket>(socket: &S, mut peer: Peer) {
-    if storage(socket, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE).is_null() {
-        count(Counter::MapFull);
+    let entry = storage(socket, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE);
+    if entry.is_null() {
+        return count(Counter::MapFull);
     }
+    // SAFETY: the storage lives as long as the socket; `peer` is on this program's stack, the entry is not.
+    unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
 }
 
 #[inline(always)]
