@@ -134,7 +134,9 @@ impl Agent {
         }
         self.terminate(outcome.udp_gone);
         let Size { services, frontends, backends } = self.dataplane.size();
-        let (generation, micros) = (self.generation, started.elapsed().as_micros());
+        let generation = self.generation;
+        // A number in JSON lines, which 128 bits would not be.
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         // The first is news; on a busy cluster the others come many times a second.
         if generation == 1 {
             info!(services, frontends, backends, generation, micros, "programmed");
