@@ -75,6 +75,12 @@ impl Address {
     }
 }
 
+impl From<[u8; 4]> for Address {
+    fn from(octets: [u8; 4]) -> Self {
+        Ipv4Addr::from(octets).into()
+    }
+}
+
 impl From<Ipv4Addr> for Address {
     fn from(address: Ipv4Addr) -> Self {
         Self { bytes: address.to_ipv6_mapped().octets() }

@@ -9,7 +9,7 @@ pod! {
         pub address: Address,
         /// Its port, host byte order.
         pub port: u16,
-        /// [`Backend::VALID`].
+        /// [`Backend::VALID`] and [`Backend::LOCAL`].
         pub flags: u16,
         /// Moves whenever the id is given to another address, so that a remembered id can be checked.
         pub generation: u32,
@@ -29,10 +29,18 @@ pod! {
 impl Backend {
     /// The entry holds a backend; traffic goes to no other entry.
     pub const VALID: u16 = 1;
+    /// The backend is on this node: packets reach it through the stack, with the client's address (S26).
+    pub const LOCAL: u16 = 2;
 
     /// Whether traffic may go here.
     #[inline(always)]
     pub const fn is_valid(&self) -> bool {
         self.flags & Self::VALID != 0
+    }
+
+    /// Whether it is on this node.
+    #[inline(always)]
+    pub const fn is_local(&self) -> bool {
+        self.flags & Self::LOCAL != 0
     }
 }

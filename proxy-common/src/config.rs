@@ -1,7 +1,7 @@
 //! Names, default sizes and load-time constants that both sides must agree on.
 
 /// Version of every layout in this crate. An agent that finds pinned maps of another version rebuilds them.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 3;
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;
@@ -19,6 +19,17 @@ pub const AFFINITY_MAX: usize = 65_536;
 pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.
 pub const NETWORKS_MAX: usize = 65_536;
+
+/// Default number of CONNTRACK entries: two a flow.
+pub const CONNTRACK_MAX: usize = 1 << 18;
+/// Default number of HALF_OPEN entries: two a flow.
+pub const HALF_OPEN_MAX: usize = 1 << 16;
+/// Default number of FRAGMENTS entries.
+pub const FRAGMENTS_MAX: usize = 8192;
+/// Default number of SOURCE_RANGES entries.
+pub const SOURCE_RANGES_MAX: usize = 65_536;
+/// Number of DEVICES entries.
+pub const DEVICES_MAX: usize = 1024;
 
 /// A transport protocol that Services know (S10). The number is IANA's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

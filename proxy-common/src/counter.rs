@@ -5,10 +5,22 @@ use crate::{
     verdict::{DropReason, RejectReason, Verdict},
 };
 
-/// Index of COUNTERS. A number keeps its meaning for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Counter {
+/// Declares the counters once: number, name, meaning.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// Index of COUNTERS. A number keeps its meaning for ever.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum Counter { $($(#[$doc])* $name = $number,)* }
+
+        impl Counter {
+            /// Every counter, in the order of its number.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$name),*];
+        }
+    };
+}
+
+counters! {
     /// A socket's destination was rewritten to a backend.
     SocketTranslated = 0,
     /// Rejected: no usable backend anywhere.
@@ -27,34 +39,89 @@ pub enum Counter {
     UdpFlowMoved = 7,
     /// A map was full or refused an entry that a socket needed.
     MapFull = 8,
+    /// A packet was translated and left to the stack.
+    PacketTranslated = 9,
+    /// A packet was translated and sent on by the hook itself.
+    PacketForwarded = 10,
+    /// A packet was answered in a frontend's name (echo).
+    PacketAnswered = 11,
+    /// A flow of packets was opened.
+    FlowOpened = 12,
+    /// A flow got another source port than its client's, because that one was taken or is not ours to use.
+    SnatPortChanged = 13,
+    /// Rejected: a TCP packet in the middle of a connection that nobody knows.
+    RejectUnknownConnection = 14,
+    /// Dropped: the client is outside `loadBalancerSourceRanges`.
+    DropSourceRange = 15,
+    /// Dropped: headers that are cut short or contradict themselves.
+    DropMalformed = 16,
+    /// Dropped: an IPv6 packet with an IPv4-mapped address.
+    DropMappedAddress = 17,
+    /// Dropped: a later fragment whose first one has not come.
+    DropFragmentOutOfOrder = 18,
+    /// Dropped: no free source port for the backend.
+    DropSnatPortsExhausted = 19,
+    /// Dropped: this node has no address of the packet's family.
+    DropNoNodeAddress = 20,
+    /// Dropped: the routing table refuses the destination.
+    DropNoRoute = 21,
+    /// Dropped: too big for the way to the backend; the sender has been told, if it can be.
+    DropTooBig = 22,
+    /// Dropped: the hop limit has run out; the sender has been told.
+    DropHopLimit = 23,
+    /// Dropped: a refusal beyond the rate limit.
+    DropRejectLimited = 24,
+    /// Dropped: the connection tracking map refused the flow.
+    DropConntrackFull = 25,
+    /// Dropped: an ICMP error about a flow that nobody knows.
+    DropUnknownFlow = 26,
 }
 
 impl Counter {
-    /// Every counter, in the order of its number.
-    pub const ALL: [Self; 9] = [
-        Self::SocketTranslated,
-        Self::RejectNoBackend,
-        Self::RejectUnservedPort,
-        Self::DropNoLocalBackend,
-        Self::DropUnownedAddress,
-        Self::DropMissingBackend,
-        Self::AffinityHit,
-        Self::UdpFlowMoved,
-        Self::MapFull,
-    ];
-
     /// The counter of a socket hook's verdict; [`Verdict::Pass`] is not counted.
     #[inline(always)]
     pub const fn of_socket(verdict: Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Translated => Some(Self::SocketTranslated),
+            other => Self::of_packet(other),
+        }
+    }
+
+    /// The counter of a packet's verdict; [`Verdict::Pass`] is not counted.
+    #[inline(always)]
+    pub const fn of_packet(verdict: Verdict) -> Option<Self> {
         Some(match verdict {
             Verdict::Pass => return None,
-            Verdict::Translated => Self::SocketTranslated,
+            Verdict::Translated => Self::PacketTranslated,
+            Verdict::Forwarded => Self::PacketForwarded,
+            Verdict::Answered => Self::PacketAnswered,
             Verdict::Reject(RejectReason::NoBackend) => Self::RejectNoBackend,
             Verdict::Reject(RejectReason::UnservedPort) => Self::RejectUnservedPort,
-            Verdict::Drop(DropReason::NoLocalBackend) => Self::DropNoLocalBackend,
-            Verdict::Drop(DropReason::UnownedAddress) => Self::DropUnownedAddress,
-            Verdict::Drop(DropReason::MissingBackend) => Self::DropMissingBackend,
+            Verdict::Reject(RejectReason::UnknownConnection) => Self::RejectUnknownConnection,
+            Verdict::Drop(reason) => Self::of_drop(reason),
         })
+    }
+
+    /// The counter of a drop reason.
+    #[inline(always)]
+    pub const fn of_drop(reason: DropReason) -> Self {
+        match reason {
+            DropReason::NoLocalBackend => Self::DropNoLocalBackend,
+            DropReason::UnownedAddress => Self::DropUnownedAddress,
+            DropReason::MissingBackend => Self::DropMissingBackend,
+            DropReason::SourceRange => Self::DropSourceRange,
+            DropReason::Malformed => Self::DropMalformed,
+            DropReason::MappedAddress => Self::DropMappedAddress,
+            DropReason::FragmentOutOfOrder => Self::DropFragmentOutOfOrder,
+            DropReason::SnatPortsExhausted => Self::DropSnatPortsExhausted,
+            DropReason::NoNodeAddress => Self::DropNoNodeAddress,
+            DropReason::NoRoute => Self::DropNoRoute,
+            DropReason::TooBig => Self::DropTooBig,
+            DropReason::HopLimit => Self::DropHopLimit,
+            DropReason::RejectLimited => Self::DropRejectLimited,
+            DropReason::ConntrackFull => Self::DropConntrackFull,
+            DropReason::UnknownFlow => Self::DropUnknownFlow,
+        }
     }
 }
 
@@ -67,6 +134,16 @@ pod! {
         pub packets: u64,
         /// Bytes of those packets.
         pub bytes: u64,
+    }
+
+    /// Value of BACKEND_COUNTERS, per CPU, indexed by backend id: how hard it is to find a free source port.
+    pub struct BackendCounters: 24 {
+        /// Flows that were given a source port.
+        pub flows: u64,
+        /// Ports tried that were taken.
+        pub taken: u64,
+        /// Flows dropped because every port tried was taken.
+        pub exhausted: u64,
     }
 }
 

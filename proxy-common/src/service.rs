@@ -116,12 +116,15 @@ impl List {
 }
 
 impl Service {
-    /// Some backend is usable somewhere: an empty range is a drop by policy, not a reject (S16).
+    /// Some backend is usable somewhere: an empty range is a drop by policy, not a reject (S16). On the entry that
+    /// marks an owned address: one of its ports has a usable backend, so that an echo is answered.
     pub const USABLE: u8 = 1;
     /// `internal` is the Local list.
     pub const INTERNAL_LOCAL: u8 = 2;
     /// `external` is the Local list.
     pub const EXTERNAL_LOCAL: u8 = 4;
+    /// Only clients in SOURCE_RANGES are served (S21).
+    pub const SOURCE_RANGES: u8 = 8;
 
     /// Which list `internal` holds.
     #[inline(always)]

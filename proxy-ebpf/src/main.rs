@@ -14,7 +14,11 @@ mod peer;
 mod service;
 mod socket;
 
-use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
+use aya_ebpf::{
+    bindings::{TC_ACT_UNSPEC, xdp_action},
+    macros::{cgroup_sock_addr, classifier, xdp},
+    programs::{SockAddrContext, TcContext, XdpContext},
+};
 
 use crate::context::{Ipv4, Ipv6};
 
@@ -68,6 +72,24 @@ pub fn getpeername4(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
     socket::getpeername(&Ipv6(ctx))
+}
+
+/// A packet that a device has received, before the stack sees it.
+#[xdp(frags)]
+pub fn xdp(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// A packet on its way from a device into the stack.
+#[classifier]
+pub fn tc_ingress(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
+}
+
+/// A packet on its way from the stack to a device.
+#[classifier]
+pub fn tc_egress(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
 }
 
 #[cfg(not(test))]

@@ -8,12 +8,14 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, Counter, Flow, Frontend, Member, Network, Peer, Service, ServiceCounters,
-    ServiceName,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Member, Network, Peer, RejectBudget, Service, ServiceCounters, ServiceName, SourceRange,
+    Tuple,
     config::{
-        AFFINITY_MAX, BACKENDS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX,
-        SOCKET_FLOWS_MAX,
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
+        NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
+    filter::FILTER_LENGTH,
 };
 
 /// What a client dials → the service behind it. Preallocated: replacing a value can't fail.
@@ -52,6 +54,46 @@ pub static SOCKET_PEERS: SkStorage<Peer> = SkStorage::new();
 #[btf_map]
 pub static SOCKET_FLOWS: LruHashMap<Flow, Peer, SOCKET_FLOWS_MAX> = LruHashMap::new();
 
+/// Address prefix → the AddressClass bits of what may lie there: see `proxy_common::filter`.
+#[btf_map]
+pub static ADDRESS_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Destination port on this node → its PortClass bits.
+#[btf_map]
+pub static PORT_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// This node's own addresses, one a family: the source of what is forwarded.
+#[btf_map]
+pub static NODE_ADDRESSES: Array<Address, 2> = Array::new();
+
+/// Interface index → what may be done with the device.
+#[btf_map]
+pub static DEVICES: HashMap<u32, Device, DEVICES_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// (Service, client prefix) → 1 where the service is for these clients.
+#[btf_map]
+pub static SOURCE_RANGES: LpmTrie<SourceRange, u32, SOURCE_RANGES_MAX> = LpmTrie::new();
+
+/// Packet as it arrives → its translation, for flows that both sides have confirmed.
+#[btf_map]
+pub static CONNTRACK: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+
+/// The same for flows that nobody has confirmed yet: a flood of them pushes out only one another.
+#[btf_map]
+pub static HALF_OPEN: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+
+/// Fragmented packet → the ports in its first fragment.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<Fragment, FragmentPorts, FRAGMENTS_MAX> = LruHashMap::new();
+
+/// Refusals that this CPU may still send, and since when: see `reject.rs`.
+#[btf_map]
+pub static REJECT_BUDGET: PerCpuArray<RejectBudget, 1> = PerCpuArray::new();
+
+/// Backend id → how hard it was to find source ports for it.
+#[btf_map]
+pub static BACKEND_COUNTERS: PerCpuArray<BackendCounters, BACKENDS_MAX> = PerCpuArray::new();
+
 /// Events by reason.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArray::new();
@@ -75,3 +117,40 @@ pub static NODE_NETNS: Global<u64> = Global::new(0);
 /// How long an idle unconnected UDP flow keeps its backend, ns.
 #[unsafe(no_mangle)]
 pub static UDP_FLOW_TIMEOUT: Global<u64> = Global::new(120_000_000_000);
+
+/// Jiffies in a second of this kernel.
+#[unsafe(no_mangle)]
+pub static JIFFIES_PER_SECOND: Global<u32> = Global::new(250);
+
+/// Timeouts of flows, in jiffies: `Timeouts` field by field, so that the verifier sees each as a constant.
+#[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_SYN_SENT: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_SYN_RECEIVED: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_ESTABLISHED: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_FIN_WAIT: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_TIME_WAIT: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_CLOSE: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_UDP: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_UDP_STREAM: Global<u32> = Global::new(0);
+
+/// 1: an ICMP echo request to an address that a Service owns is answered while a backend is usable.
+#[unsafe(no_mangle)]
+pub static ANSWER_ECHO: Global<u32> = Global::new(1);
+
+/// Refusals a second and CPU; 0 is no limit.
+#[unsafe(no_mangle)]
+pub static REJECT_RATE: Global<u32> = Global::new(1000);

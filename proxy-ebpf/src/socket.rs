@@ -115,7 +115,7 @@ pub fn finish<S: Socket>(socket: &S, outcome: Result<(), Verdict>) -> i32 {
         count(counter);
     }
     let errno = match verdict {
-        Verdict::Pass | Verdict::Translated => return ALLOW,
+        Verdict::Pass | Verdict::Translated | Verdict::Forwarded | Verdict::Answered => return ALLOW,
         Verdict::Reject(_) => ECONNREFUSED,
         Verdict::Drop(_) => EHOSTUNREACH,
     };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use proxy_common::config::{
-    AFFINITY_MAX, BACKENDS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX,
+    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX, NETWORKS_MAX,
+    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
 };
 
 #[expect(clippy::cast_possible_truncation, reason = "the defaults are far below 2^32")]
@@ -40,6 +41,18 @@ pub struct MapSizes {
     /// UDP flows of sockets that talk to several services, and connected UDP sockets
     #[arg(long = "max-socket-flows", value_name = "N", default_value_t = default(SOCKET_FLOWS_MAX))]
     pub socket_flows: u32,
+    /// Flows of packets from outside that both sides have confirmed: two entries each
+    #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
+    pub conntrack: u32,
+    /// Flows of packets that nobody has confirmed yet: two entries each
+    #[arg(long = "max-half-open", value_name = "N", default_value_t = default(HALF_OPEN_MAX))]
+    pub half_open: u32,
+    /// Fragmented packets whose ports are remembered
+    #[arg(long = "max-fragments", value_name = "N", default_value_t = default(FRAGMENTS_MAX))]
+    pub fragments: u32,
+    /// Prefixes in loadBalancerSourceRanges, each service port counted
+    #[arg(long = "max-source-ranges", value_name = "N", default_value_t = default(SOURCE_RANGES_MAX))]
+    pub source_ranges: u32,
 }
 
 /// What the loader needs to know.

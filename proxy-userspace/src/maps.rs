@@ -7,8 +7,9 @@ use std::{
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, Counter, Flow, Frontend, Member, Network, Peer, Service, ServiceCounters,
-    ServiceName,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Member, Network, Peer, RejectBudget, Service, ServiceCounters, ServiceName, SourceRange,
+    Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
@@ -64,8 +65,8 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
     const fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
         Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries }
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a handful")]
-    let counters = Counter::ALL.len() as u32;
+    #[expect(clippy::cast_possible_truncation, reason = "small constants")]
+    let (counters, filter, devices) = (Counter::ALL.len() as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32);
     vec![
         layout::<Frontend, Service>("SERVICES", sizes.services),
         layout::<u32, u32>("SLOTS", sizes.slots),
@@ -76,6 +77,16 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
         layout::<i32, Peer>("SOCKET_PEERS", 0),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
+        layout::<u32, u8>("ADDRESS_FILTER", filter),
+        layout::<u32, u8>("PORT_FILTER", filter),
+        layout::<u32, Address>("NODE_ADDRESSES", 2),
+        layout::<u32, Device>("DEVICES", devices),
+        layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
+        layout::<Tuple, Conntrack>("CONNTRACK", sizes.conntrack),
+        layout::<Tuple, Conntrack>("HALF_OPEN", sizes.half_open),
+        layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments),
+        layout::<u32, RejectBudget>("REJECT_BUDGET", 1),
+        layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
         layout::<u32, u64>("COUNTERS", counters),
         layout::<u32, ServiceCounters>("SERVICE_COUNTERS", sizes.service_ids),
         layout::<u32, ServiceName>("SERVICE_NAMES", sizes.service_ids),

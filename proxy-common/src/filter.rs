@@ -1,0 +1,58 @@
+//! ADDRESS_FILTER and PORT_FILTER: two small arrays that tell most packets of no Service from the others
+//! without a map lookup. They never say no to a packet that is ours; a needless yes costs one lookup.
+
+use crate::addr::Address;
+
+/// Number of entries of each filter.
+pub const FILTER_LENGTH: usize = 1 << 16;
+
+/// What may lie at addresses that share an entry of ADDRESS_FILTER.
+pub struct AddressClass;
+
+impl AddressClass {
+    /// An address of this node: node ports, and answers to what was sent in its name.
+    pub const NODE: u8 = 1;
+    /// A frontend's address, an address that a Service owns, or part of a ServiceCIDR.
+    pub const SERVICE: u8 = 2;
+    /// A backend on this node, whose answers are translated back.
+    pub const BACKEND: u8 = 4;
+}
+
+/// What a destination port on this node may be.
+pub struct PortClass;
+
+impl PortClass {
+    /// A TCP node port.
+    pub const TCP: u8 = 1;
+    /// A UDP node port.
+    pub const UDP: u8 = 2;
+    /// An SCTP node port.
+    pub const SCTP: u8 = 4;
+    /// A port that source translation may use: neither a node port nor one of the host's ephemeral ports.
+    pub const SNAT: u8 = 8;
+
+    /// The node port bit of an IANA protocol number; 0 for a protocol that Services don't know.
+    #[inline(always)]
+    pub const fn of_protocol(protocol: u8) -> u8 {
+        match protocol {
+            6 => Self::TCP,
+            17 => Self::UDP,
+            132 => Self::SCTP,
+            _ => 0,
+        }
+    }
+}
+
+/// The entry of an address: its first 16 bits (IPv4), or a hash of its first 64 (IPv6).
+#[inline(always)]
+pub const fn filter_index(address: &Address) -> usize {
+    let words = address.words();
+    if address.is_ipv4() { (u32::from_be(words[3]) >> 16) as usize } else { prefix_index(words[0], words[1]) }
+}
+
+/// The entry of an IPv6 address whose first two words, in network byte order, are these.
+#[inline(always)]
+pub const fn prefix_index(first: u32, second: u32) -> usize {
+    let mixed = (first ^ second.rotate_left(15)).wrapping_mul(0x9e37_79b1);
+    (mixed >> 16) as usize
+}

@@ -1,0 +1,22 @@
+//! SOURCE_RANGES: which clients a load-balancer IP serves (S21).
+
+use crate::{addr::Address, pod::pod};
+
+pod! {
+    /// Key of SOURCE_RANGES, a longest-prefix trie: the service id is always matched whole, so that a prefix is
+    /// 32 bits longer than the one over [`Address`]. The value is a `u32`, 1.
+    pub struct SourceRange: 20 {
+        /// Service id, network byte order, as a trie matches from the first byte on.
+        pub service: u32,
+        /// A client's address.
+        pub client: Address,
+    }
+}
+
+impl SourceRange {
+    /// The key for a client of a service.
+    #[inline(always)]
+    pub const fn new(service: u32, client: Address) -> Self {
+        Self { service: service.to_be(), client }
+    }
+}
