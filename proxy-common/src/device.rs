@@ -13,7 +13,7 @@ pod! {
 
     /// Value of DEVICES, a hash by interface index.
     pub struct Device: 4 {
-        /// [`Device::REDIRECT`].
+        /// [`Device::REDIRECT`] and its siblings.
         pub flags: u32,
     }
 }
@@ -21,6 +21,10 @@ pod! {
 impl Device {
     /// XDP programs may redirect to this device: it has a native XDP program of ours.
     pub const REDIRECT: u32 = 1;
+    /// The host end of a pod: its clients are on this node (S17).
+    pub const POD: u32 = 2;
+    /// TC serves it although native XDP was wanted: for people who look, no program asks.
+    pub const FELL_BACK: u32 = 4;
 }
 
 /// Index of NODE_ADDRESSES, an array of [`Address`](crate::Address): this node's IPv4 address, which forwarded
