@@ -82,8 +82,8 @@ impl LinkInfo {
     }
 }
 
-/// A descriptor as the kernel's interfaces want it.
-pub(crate) fn raw_fd(fd: impl AsFd) -> io::Result<u32> {
+/// A descriptor as the kernel's interfaces want it; the caller keeps it open.
+pub(crate) fn raw_fd(fd: &impl AsFd) -> io::Result<u32> {
     u32::try_from(fd.as_fd().as_raw_fd()).map_err(io::Error::other)
 }
 
@@ -113,14 +113,14 @@ fn get_object(path: &Path, flags: u32) -> io::Result<OwnedFd> {
 
 /// Replaces the program of an attached link in one step: no call sees both, or neither.
 pub fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
-    let attributes = LinkUpdate { link: raw_fd(link)?, program: raw_fd(program)?, ..LinkUpdate::default() };
+    let attributes = LinkUpdate { link: raw_fd(&link)?, program: raw_fd(&program)?, ..LinkUpdate::default() };
     bpf(BPF_LINK_UPDATE, &attributes).map(drop)
 }
 
 /// Attaches a program to `target`, a cgroup's descriptor or a device's index, on the hook that `attach_type` (the
 /// kernel's `bpf_attach_type`) names. It is detached when the last descriptor and the last pin of the link are gone.
 pub fn create_link(program: impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
-    let fd = bpf(BPF_LINK_CREATE, &LinkCreate { program: raw_fd(program)?, target, attach_type, flags })?;
+    let fd = bpf(BPF_LINK_CREATE, &LinkCreate { program: raw_fd(&program)?, target, attach_type, flags })?;
     // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -128,14 +128,14 @@ pub fn create_link(program: impl AsFd, target: u32, attach_type: u32, flags: u32
 /// Pins a link or program at `path`, which must not exist.
 pub fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    bpf(BPF_OBJ_PIN, &Object { path: path.as_ptr() as u64, fd: raw_fd(object)?, flags: 0 }).map(drop)
+    bpf(BPF_OBJ_PIN, &Object { path: path.as_ptr() as u64, fd: raw_fd(&object)?, flags: 0 }).map(drop)
 }
 
 /// What a link is attached to, and what runs on it.
 pub fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let length = u32::try_from(size_of::<LinkInfo>()).map_err(io::Error::other)?;
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &GetInfo { fd: raw_fd(link)?, length, info: (&raw mut info) as u64 })?;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &GetInfo { fd: raw_fd(&link)?, length, info: (&raw mut info) as u64 })?;
     Ok(info)
 }
 

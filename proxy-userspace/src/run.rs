@@ -38,12 +38,10 @@ const QUEUE: usize = 4096;
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let node_name = args.node_name.clone().map_or_else(machine::node_name, Ok)?;
     let cgroup = args.cgroup.clone().map_or_else(machine::cgroup_root, Ok)?;
-    let instance = args.instance.instance.clone();
+    let instance = &args.instance.instance;
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
-    let constants = args.flows.constants()?;
-    let config =
-        DataplaneConfig { instance, cgroup, sizes: args.sizes.clone(), constants, log_level: kernel_log_level() };
+    let config = dataplane_config(&args, cgroup)?;
     let Loaded { mut ebpf, maps, folder, lock: _lock } = loader::load(&config)?;
     let hooks = Hooks::load(&mut ebpf, &folder, args.devices)?;
 
@@ -79,6 +77,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {
+    Ok(DataplaneConfig {
+        instance: args.instance.instance.clone(),
+        cgroup,
+        sizes: args.sizes.clone(),
+        constants: args.flows.constants()?,
+        log_level: kernel_log_level(),
+    })
 }
 
 /// What is attached once the first plan is in force.

@@ -137,13 +137,19 @@ impl DeviceHook {
 
     /// Takes the program away, if it is there.
     pub fn remove(&self, folder: &PinFolder) -> Result<(), AttachError> {
+        if !self.hook.has_link() {
+            self.remove_filter(folder)?;
+        }
         let path = self.pin(folder);
-        let removed = if self.hook.has_link() { Ok(()) } else { filter::remove(self, folder) };
-        let unpinned = removed.and_then(|()| match fs::remove_file(&path) {
+        match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        });
-        unpinned.map_err(|source| AttachError::Detach { path, source })
+            result => result.map_err(|source| AttachError::Detach { path, source }),
+        }
+    }
+
+    /// Takes away the filter of a hook without a link, and leaves its pin.
+    pub fn remove_filter(&self, folder: &PinFolder) -> Result<(), AttachError> {
+        filter::remove(self, folder).map_err(|source| AttachError::Detach { path: self.pin(folder), source })
     }
 
     /// Whether the pin is that of a link whose device has gone. Filters go with their device without a trace.

@@ -86,7 +86,7 @@ fn place(hook: &DeviceHook) -> TcMessage {
 
 fn add(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> io::Result<()> {
     let options = [
-        TcFilterBpfOption::ProgFd(bpf::raw_fd(program)?),
+        TcFilterBpfOption::ProgFd(bpf::raw_fd(&program)?),
         TcFilterBpfOption::ProgName(name(folder)),
         TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
     ];
