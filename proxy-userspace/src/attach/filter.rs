@@ -57,6 +57,7 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder
 pub(super) fn remove(hook: &DeviceHook, folder: &PinFolder) -> io::Result<()> {
     if owner(hook)?.is_some_and(|owner| owner == name(folder)) {
         netlink::request(RouteNetlinkMessage::DelTrafficFilter(place(hook)), netlink::ACK)?;
+        // When in doubt it stays: it does nothing.
         if is_idle(hook.device).unwrap_or(false) {
             netlink::request(RouteNetlinkMessage::DelQueueDiscipline(clsact(hook.device)), netlink::ACK)?;
         }
@@ -136,9 +137,12 @@ fn add_clsact(device: u32) -> io::Result<()> {
 
 /// Whether the device has a clsact qdisc without any filter.
 fn is_idle(device: u32) -> io::Result<bool> {
-    let qdiscs = netlink::request(RouteNetlinkMessage::GetQueueDiscipline(clsact(device)), netlink::ACK)?;
-    let is_ours = qdiscs.iter().any(|answer| match answer {
-        RouteNetlinkMessage::NewQueueDiscipline(qdisc) => is_plain_clsact(qdisc),
+    // The kernel dumps every device's, and answers nothing when it is asked for this one.
+    let qdiscs = netlink::request(RouteNetlinkMessage::GetQueueDiscipline(clsact(device)), netlink::DUMP)?;
+    let is_plain = qdiscs.iter().any(|answer| match answer {
+        RouteNetlinkMessage::NewQueueDiscipline(qdisc) => {
+            qdisc.header.index == device.cast_signed() && is_plain_clsact(qdisc)
+        }
         _ => false,
     });
     for hook in [Hook::ClsactIngress, Hook::ClsactEgress] {
@@ -149,7 +153,7 @@ fn is_idle(device: u32) -> io::Result<bool> {
             return Ok(false);
         }
     }
-    Ok(is_ours)
+    Ok(is_plain)
 }
 
 fn is_plain_clsact(qdisc: &TcMessage) -> bool {
