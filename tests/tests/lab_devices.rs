@@ -119,19 +119,28 @@ fn devices_and_addresses_that_come_later_are_followed() {
 
 #[test]
 fn a_device_made_anew_with_its_old_index_is_served_again() {
-    let stage = Stage::new("dev-anew");
-    let _waggle = stage.agent(&[]);
     let add = "link add anew index 77 address 02:00:00:00:00:77 type veth peer name wena";
     let address = "address add 198.51.100.1/24 dev anew";
+    for (flags, count) in [(["--tc-attach", "auto"], 3), (["--device-mode", "tc"], 2)] {
+        let stage = Stage::new("dev-anew");
+        let _waggle = stage.agent(&flags);
+        ip(&stage, &[add, address]);
+        until("links", || rows(&stage).contains_key("anew"));
+        let links = || programs(&rows(&stage)["anew"]).into_values().map(|(_, link)| link).collect::<Vec<_>>();
+        let before = links();
+        ip(&stage, &["link del anew", add, address]);
+        until("new links", || {
+            let is_served = rows(&stage).contains_key("anew");
+            is_served && links().len() == count && links().iter().all(|link| !before.contains(link))
+        });
+    }
+    let stage = Stage::new("dev-anew");
+    let _waggle = stage.agent(&["--device-mode", "tc", "--tc-attach", "clsact"]);
     ip(&stage, &[add, address]);
-    expect(&stage, &[("anew", "xdp"), ("eth0", "xdp")]);
-    let links = || programs(&rows(&stage)["anew"]).into_values().map(|(_, link)| link).collect::<Vec<_>>();
-    let before = links();
+    let has_filters = || attached(&stage)["tc"].as_array().unwrap().len() == 4;
+    until("filters on both devices", has_filters);
     ip(&stage, &["link del anew", add, address]);
-    until("new links", || {
-        let is_served = rows(&stage).contains_key("anew") && attached(&stage)["xdp"].as_array().unwrap().len() == 2;
-        is_served && links().len() == 3 && links().iter().all(|link| !before.contains(link))
-    });
+    until("filters on the new device, too", has_filters);
 }
 
 #[test]

@@ -152,10 +152,13 @@ impl DeviceHook {
         filter::remove(self, folder).map_err(|source| AttachError::Detach { path: self.pin(folder), source })
     }
 
-    /// Whether the pin is that of a link whose device has gone. Filters go with their device without a trace.
+    /// Whether what was pinned has gone with its device, although there is a device with this index.
     pub fn is_dead(&self, folder: &PinFolder) -> bool {
+        if !self.hook.has_link() {
+            return filter::is_ours(self, folder).is_ok_and(|is_ours| !is_ours);
+        }
         let info = || bpf::link_info(bpf::open_pin(&self.pin(folder))?);
-        self.hook.has_link() && info().is_ok_and(|link| link.device() != self.device)
+        info().is_ok_and(|link| link.device() != self.device)
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder
 /// Removes our filter from the hook, and the qdisc if nothing uses it any more. A device that is gone took its filters
 /// along.
 pub(super) fn remove(hook: &DeviceHook, folder: &PinFolder) -> io::Result<()> {
-    if owner(hook)?.is_some_and(|owner| owner == name(folder)) {
+    if is_ours(hook, folder)? {
         netlink::request(RouteNetlinkMessage::DelTrafficFilter(place(hook)), netlink::ACK)?;
         // When in doubt it stays: it does nothing.
         if is_idle(hook.device).unwrap_or(false) {
@@ -63,6 +63,11 @@ pub(super) fn remove(hook: &DeviceHook, folder: &PinFolder) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a filter of this instance is on the hook.
+pub(super) fn is_ours(hook: &DeviceHook, folder: &PinFolder) -> io::Result<bool> {
+    Ok(owner(hook)?.is_some_and(|owner| owner == name(folder)))
 }
 
 fn discard(path: &std::path::Path) -> io::Result<()> {

@@ -132,6 +132,8 @@ impl Devices {
         }
     }
 
+    /// Answers first: what comes in needs them. TC ingress last: a device whose XDP is refused for good is tried again
+    /// and again, and must not be served by turns.
     fn attach(&mut self, link: &Link, role: Role) -> Result<Outcome, AttachError> {
         let (ingress, egress) =
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
@@ -141,34 +143,33 @@ impl Devices {
             _ => None,
         };
         let pod = if role == Role::Pod { Device::POD } else { 0 };
-        if xdp != Some(Hook::XdpNative) || pod != 0 {
+        if xdp != Some(Hook::XdpNative) {
             self.set_flags(link.index, Some(pod));
         }
-        // Answers first: what comes in through the others needs them. TC before XDP, and what is no longer wanted
-        // goes in between: the kernel refuses one XDP mode beside the other, and TC serves alone meanwhile.
         self.put(egress, link)?;
-        self.put(ingress, link)?;
-        let wanted = [Some(egress), Some(ingress), xdp];
-        let others: Vec<_> =
-            self.pins_of(link.index).filter(|hook| !wanted.contains(&Some(hook.hook))).cloned().collect();
-        others.iter().try_for_each(|hook| hook.remove(&self.folder))?;
-        let refused = xdp.and_then(|hook| self.put(hook, link).err().map(|error| (hook, error)));
-        if let Some((hook, _)) = refused {
-            self.pins_of(link.index)
-                .filter(|pinned| pinned.hook == hook)
-                .try_for_each(|old| old.remove(&self.folder))?;
+        if let Some(wanted) = xdp {
+            // The kernel refuses one XDP mode beside the other.
+            self.remove(link.index, |hook| hook.is_xdp() && hook != wanted)?;
         }
-        let (flags, outcome) = match (xdp, refused) {
-            (_, Some((Hook::XdpNative, error))) if self.mode == DeviceMode::Auto => {
-                (Device::FELL_BACK, Outcome::FellBack(error.to_string()))
+        let refused = xdp.and_then(|hook| self.put(hook, link).err());
+        let (flags, xdp, outcome) = match (xdp, refused) {
+            (_, Some(error)) if self.mode == DeviceMode::Auto => {
+                (Device::FELL_BACK, None, Outcome::FellBack(error.to_string()))
             }
-            (_, Some((_, error))) => return Err(error),
-            (Some(Hook::XdpNative), None) => (Device::REDIRECT, Outcome::Served("xdp")),
-            (Some(_), None) => (0, Outcome::Served("xdp-generic")),
-            (None, None) => (pod, Outcome::Served("tc")),
+            (_, Some(error)) => return Err(error),
+            (Some(Hook::XdpNative), None) => (Device::REDIRECT, xdp, Outcome::Served("xdp")),
+            (Some(_), None) => (0, xdp, Outcome::Served("xdp-generic")),
+            (None, None) => (pod, None, Outcome::Served("tc")),
         };
         self.set_flags(link.index, Some(flags));
+        self.put(ingress, link)?;
+        self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
+    }
+
+    /// Takes programs of an earlier agent from a device.
+    fn remove(&self, device: u32, is_meant: impl Fn(Hook) -> bool) -> Result<(), AttachError> {
+        self.pins_of(device).filter(|pinned| is_meant(pinned.hook)).try_for_each(|pinned| pinned.remove(&self.folder))
     }
 
     fn put(&self, hook: Hook, link: &Link) -> Result<(), AttachError> {
