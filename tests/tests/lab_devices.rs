@@ -10,6 +10,9 @@ use harness::{
 };
 use serde_json::{Value, json};
 
+/// Devices and how they are served.
+type Modes<'a> = &'a [(&'a str, &'a str)];
+
 /// Devices by name, as `waggle get devices` has them.
 type Rows = BTreeMap<String, Value>;
 
@@ -27,7 +30,7 @@ fn modes(stage: &Stage) -> BTreeMap<String, String> {
 }
 
 /// Waits until exactly these devices are served in these modes.
-fn expect(stage: &Stage, wanted: &[(&str, &str)]) {
+fn expect(stage: &Stage, wanted: Modes) {
     let wanted: BTreeMap<_, _> = wanted.iter().map(|(name, mode)| ((*name).to_owned(), (*mode).to_owned())).collect();
     until(&format!("{wanted:?}, but {:?}", modes(stage)), || modes(stage) == wanted);
 }
@@ -220,7 +223,7 @@ fn s31_a_restart_with_other_flags_leaves_nothing_of_the_old_ones() {
     ip(&stage, &["link add extra type veth peer name artxe", "address add 198.51.100.1/24 dev extra"]);
     let mut agents = vec![stage.agent(&[])];
     expect(&stage, &[("eth0", "xdp"), ("extra", "xdp")]);
-    let steps: [(&[&str], &[(&str, &str)]); 6] = [
+    let steps: [(&[&str], Modes); 6] = [
         (&["--devices", "eth0"], &[("eth0", "xdp")]),
         (&["--devices", "e*", "--device-mode", "xdp-generic"], &[("eth0", "xdp-generic"), ("extra", "xdp-generic")]),
         (&["--device-mode", "xdp"], &[("eth0", "xdp"), ("extra", "xdp")]),
