@@ -18,7 +18,7 @@ pod! {
 
     /// Value of DEVICES, a hash by interface index.
     pub struct Device: 4 {
-        /// [`Device::REDIRECT`] and [`Device::POD`].
+        /// [`Device::REDIRECT`] and its siblings.
         pub flags: u32,
     }
 }
@@ -35,8 +35,10 @@ impl Answer {
 impl Device {
     /// XDP programs may redirect to this device: it has a native XDP program of ours.
     pub const REDIRECT: u32 = 1;
-    /// The host's end of a pod whose sockets this kernel does not own: its packets come from a client on this node.
+    /// The host end of a pod: its clients are on this node (S17).
     pub const POD: u32 = 2;
+    /// TC serves it although native XDP was wanted: for people who look, no program asks.
+    pub const FELL_BACK: u32 = 4;
 }
 
 /// Index of NODE_ADDRESSES, an array of [`Address`](crate::Address): this node's IPv4 address, which forwarded
