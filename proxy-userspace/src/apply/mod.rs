@@ -5,6 +5,7 @@
 mod adopt;
 pub mod allocate;
 mod backends;
+mod elements;
 pub mod encode;
 mod port;
 mod reclaim;
@@ -158,6 +159,7 @@ impl Dataplane {
         self.settle(&mut after);
         let removals = (plan.remove_networks, plan.remove_owned, plan.remove_frontends, plan.remove_ports);
         self.remove(removals, &mut after);
+        self.backends.settle(&mut self.maps.backends);
         self.reclaim.retire(after.retired);
         outcome.udp_gone = after.udp_gone;
         outcome

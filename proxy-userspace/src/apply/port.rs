@@ -48,7 +48,11 @@ impl Dataplane {
             self.undo_lists(&changed, &ranges, &mut after.retired);
             return Err(error);
         }
-        let old_ranges = self.switch(id, entry, ranges)?;
+        let (arrived, departed) = (missing(&entry.local, &before.local), missing(&before.local, &entry.local));
+        self.arrive(&arrived);
+        let switched = self.switch(id, entry, ranges);
+        self.depart(&departed);
+        let old_ranges = switched?;
         if id.port.protocol == Protocol::Udp {
             let lost = |backend, lists: u32| new.get(backend).copied().unwrap_or(0) & lists != lists;
             let left = old.iter().filter(|(backend, lists)| lost(backend, **lists));
@@ -84,6 +88,7 @@ impl Dataplane {
         }
         after.retired.slots.extend(port.ranges.values());
         after.retired.services.push(port.id);
+        self.depart(&before.local);
         self.release_backends(before.lists.values().flatten(), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
     }
@@ -210,6 +215,20 @@ impl Dataplane {
         }
     }
 
+    /// A port says that these backends are on this node.
+    fn arrive(&mut self, backends: &[SocketAddr]) {
+        for backend in backends {
+            self.backends.arrive(&mut self.maps.backends, *backend);
+        }
+    }
+
+    /// A port says so no more.
+    fn depart(&mut self, backends: &[SocketAddr]) {
+        for backend in backends {
+            self.backends.depart(*backend);
+        }
+    }
+
     fn release_backends<'a>(&mut self, backends: impl Iterator<Item = &'a SocketAddr>, retired: &mut Retired) {
         for backend in backends {
             if self.backends.release(*backend) {
@@ -224,6 +243,11 @@ fn differing(of: &PortEntry, other: &PortEntry) -> Lists {
     let differs = |list, backends| other.lists.get(list) != Some(backends);
     let lists = of.lists.iter().filter(|(list, backends)| differs(list, backends));
     lists.map(|(list, backends)| (*list, backends.clone())).collect()
+}
+
+/// Those of `of` that are not in `other`, which is sorted.
+fn missing(of: &[SocketAddr], other: &[SocketAddr]) -> Vec<SocketAddr> {
+    of.iter().filter(|address| other.binary_search(address).is_err()).copied().collect()
 }
 
 /// Who must be in MEMBERS: only where something remembers a backend (affinity, UDP flows).

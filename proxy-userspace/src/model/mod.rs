@@ -61,7 +61,8 @@ pub struct Model {
     local: LocalAddresses,
     listed: BTreeSet<Kind>,
     touched: Touched,
-    /// ClusterIPs that came or went since the last look: endpoints with such an address are to be judged anew.
+    /// ClusterIPs and addresses of this node that came or went since the last look: endpoints with such an address
+    /// are to be judged anew.
     shifted: BTreeSet<IpAddr>,
 }
 
@@ -108,6 +109,8 @@ impl Model {
     /// Replaces the addresses that this node has (S19).
     pub fn set_node_addresses(&mut self, addresses: LocalAddresses) {
         if self.local != addresses {
+            // Backends at these addresses come to this node, or leave it.
+            self.shifted.extend(self.local.all.symmetric_difference(&addresses.all));
             self.local = addresses;
             self.touched.networks = true;
         }

@@ -103,15 +103,26 @@ impl Model {
         }
         let zone = self.node.zone.as_deref();
         let entry = |(port, needed): (&PortKey, BTreeSet<List>)| {
-            let all = Lists::new(self.candidates(state, port), zone);
+            let candidates = self.candidates(state, port);
+            let mut local = self.on_this_node(&candidates);
+            let all = Lists::new(candidates, zone);
             let usable = all.usable();
             let list = |list| match list {
                 List::Cluster => (list, all.cluster.clone()),
                 List::Local => (list, all.local.clone()),
             };
-            (port.clone(), PortEntry { affinity_timeout, usable, lists: needed.into_iter().map(list).collect() })
+            let lists: BTreeMap<_, _> = needed.into_iter().map(list).collect();
+            local.retain(|address| lists.values().any(|list| list.binary_search(address).is_ok()));
+            (port.clone(), PortEntry { affinity_timeout, usable, lists, local: local.into_iter().collect() })
         };
         needed.into_iter().map(entry).collect()
+    }
+
+    /// Which of `candidates` packets reach through this node's stack. One copy that says so is enough: others may
+    /// come from hand-made slices, which name no node.
+    fn on_this_node(&self, candidates: &[Candidate<'_>]) -> BTreeSet<SocketAddr> {
+        let is_here = |candidate: &&Candidate<'_>| candidate.local || self.local.all.contains(&candidate.address.ip());
+        candidates.iter().filter(is_here).map(|candidate| candidate.address).collect()
     }
 
     /// The endpoints that join `port` (S4), but no ClusterIPs (S7).

@@ -32,10 +32,10 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
         list.prop_map(|list| list.into_iter().collect::<Vec<_>>()),
         1..3,
     );
-    (0..2_u32, any::<bool>(), lists).prop_map(|(affinity_timeout, usable, lists)| PortEntry {
-        affinity_timeout,
-        usable,
-        lists,
+    (0..2_u32, any::<bool>(), any::<bool>(), lists).prop_map(|(affinity_timeout, usable, here, lists)| {
+        let local = lists.values().flatten().filter(|address| here && address.ip() == IpAddr::from([10, 0, 0, 1]));
+        let local = local.copied().collect::<BTreeSet<_>>().into_iter().collect();
+        PortEntry { affinity_timeout, usable, lists, local }
     })
 }
 
