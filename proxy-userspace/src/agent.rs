@@ -24,6 +24,8 @@ use crate::{
 const BATCH: usize = 4096;
 /// How long until a part that was refused (a full map) is tried again without an event.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the data plane is asked to tidy up.
+const TIDY: Duration = Duration::from_secs(30);
 
 /// The agent's state.
 pub struct Agent {
@@ -34,6 +36,7 @@ pub struct Agent {
     refused_networks: bool,
     /// Number of plans written so far.
     generation: u64,
+    next_tidy: tokio::time::Instant,
     /// Told about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
 }
@@ -56,6 +59,7 @@ impl Agent {
             refused: BTreeSet::new(),
             refused_networks: false,
             generation: 0,
+            next_tidy: tokio::time::Instant::now(),
             udp_gone,
         }
     }
@@ -99,6 +103,10 @@ impl Agent {
                 debug!(?addresses, "addresses of this node");
                 self.model.set_node_addresses(addresses);
             }
+            () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
+                self.next_tidy = tokio::time::Instant::now() + TIDY;
+                self.dataplane.tidy();
+            }
             () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
         }
         true
@@ -112,6 +120,11 @@ impl Agent {
         let projection = self.model.project(&touched);
         for (object, notices) in projection.notices {
             self.notices.replace(&object, notices);
+        }
+        let (ipv4, ipv6) = self.model.own_addresses();
+        if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
+            error!(%error, "degraded: packets are forwarded from an address of before, trying again");
+            self.refused_networks = true;
         }
         let before = touched.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);

@@ -3,9 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
     FragmentPorts, Frontend, Member, Network, Peer, RejectBudget, Service, ServiceCounters, ServiceName, SourceRange,
@@ -13,6 +14,7 @@ use proxy_common::{
 };
 
 use crate::{
+    apply::filter::{FilterArrays, FlowMaps},
     bpf::{self, MappedArray},
     config::MapSizes,
 };
@@ -136,6 +138,9 @@ pub struct Maps {
     pub counters: PerCpuArray<MapData, u64>,
     pub service_counters: PerCpuArray<MapData, ServiceCounters>,
     pub service_names: HashMap<MapData, u32, ServiceName>,
+    pub filters: FilterArrays<MappedArray<u8>>,
+    pub node_addresses: Array<MapData, Address>,
+    pub flows: Arc<FlowMaps>,
 }
 
 impl Maps {
@@ -152,6 +157,12 @@ impl Maps {
             counters: open(folder, "COUNTERS")?,
             service_counters: open(folder, "SERVICE_COUNTERS")?,
             service_names: open(folder, "SERVICE_NAMES")?,
+            filters: FilterArrays {
+                addresses: open_array(folder, "ADDRESS_FILTER")?,
+                ports: open_array(folder, "PORT_FILTER")?,
+            },
+            node_addresses: open(folder, "NODE_ADDRESSES")?,
+            flows: Arc::new(FlowMaps { half_open: open(folder, "HALF_OPEN")?, conntrack: open(folder, "CONNTRACK")? }),
         })
     }
 }

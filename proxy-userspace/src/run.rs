@@ -13,7 +13,7 @@ use tracing::{info, level_filters::LevelFilter};
 use crate::{
     addresses,
     agent::{Agent, Inputs},
-    apply::Dataplane,
+    apply::{Dataplane, filter::SnatPorts},
     attach,
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
@@ -52,7 +52,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
-    let mut agent = Agent::new(model, Dataplane::new(maps), gone);
+    let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
+    let mut agent = Agent::new(model, Dataplane::new(maps, snat), gone);
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
         if agent.start(&mut inputs).await {

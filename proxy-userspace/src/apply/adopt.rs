@@ -27,6 +27,7 @@ pub(super) struct Leftovers {
 impl Dataplane {
     /// Reads what the maps hold. Keys that can't be read are as good as absent: writing overwrites them.
     pub(super) fn adopt(&mut self) {
+        self.adopt_node_addresses();
         for (id, name) in self.maps.service_names.iter().filter_map(Result::ok) {
             self.service_ids.reserve(id);
             match encode::port_id(&name) {

@@ -218,6 +218,7 @@ impl Dataplane {
     /// A port says that these backends are on this node.
     fn arrive(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
+            self.filters.put_backend(&mut self.maps.filters, backend.ip());
             self.backends.arrive(&mut self.maps.backends, *backend);
         }
     }
@@ -226,6 +227,7 @@ impl Dataplane {
     fn depart(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
             self.backends.depart(*backend);
+            self.filters.remove_backend(backend.ip());
         }
     }
 

@@ -22,7 +22,7 @@ mod touched;
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -43,7 +43,7 @@ pub use self::{
 };
 use crate::{
     objects::EndpointSlice,
-    table::ServiceName,
+    table::{Family, ServiceName},
     watch::{Event, Kind, Object, ObjectRef},
 };
 
@@ -114,6 +114,14 @@ impl Model {
             self.local = addresses;
             self.touched.networks = true;
         }
+    }
+
+    /// This node's own addresses, one a family: the sources of what it forwards.
+    pub fn own_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+        let own = |family| self.node.own_address(family, &self.local);
+        let ipv4 = own(Family::Ipv4).and_then(|address| if let IpAddr::V4(ipv4) = address { Some(ipv4) } else { None });
+        let ipv6 = own(Family::Ipv6).and_then(|address| if let IpAddr::V6(ipv6) = address { Some(ipv6) } else { None });
+        (ipv4, ipv6)
     }
 
     /// Whether every kind has been listed once; nothing is to be programmed before (S30).

@@ -7,7 +7,7 @@ use super::{
     faults::Faults,
     names::Names,
 };
-use crate::{addr::parse_address, objects::Node};
+use crate::{addr::parse_address, objects::Node, table::Family};
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
@@ -17,6 +17,8 @@ pub(super) struct NodeState {
     pub(super) zone: Option<Arc<str>>,
     /// Its internal and external addresses.
     pub(super) addresses: BTreeSet<IpAddr>,
+    /// Its internal addresses, in their order.
+    pub(super) internal: Vec<IpAddr>,
     pub(super) faults: Faults,
 }
 
@@ -26,14 +28,29 @@ pub(super) fn parse_node(node: &Node, names: &mut Names) -> NodeState {
     let mut faults = Faults::default();
     let given = node.status.addresses.iter().flatten().enumerate();
     let given = given.filter(|(_, given)| matches!(given.r#type.as_str(), "InternalIP" | "ExternalIP"));
-    let addresses = given.filter_map(|(index, given)| {
-        faults.check(format_args!("status.addresses[{index}].address"), parse_address(&given.address))
-    });
-    let addresses = addresses.collect();
-    NodeState { zone: zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone)), addresses, faults }
+    let (mut addresses, mut internal) = (BTreeSet::new(), Vec::new());
+    for (index, given) in given {
+        let field = format_args!("status.addresses[{index}].address").to_string();
+        let Some(address) = faults.check(field, parse_address(&given.address)) else { continue };
+        addresses.insert(address);
+        if given.r#type == "InternalIP" {
+            internal.push(address);
+        }
+    }
+    let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone));
+    NodeState { zone, addresses, internal, faults }
 }
 
 impl NodeState {
+    /// The address of a family in whose name this node speaks: the first internal one of the Node object that this
+    /// machine has, else the kernel's choice.
+    pub(super) fn own_address(&self, family: Family, local: &LocalAddresses) -> Option<IpAddr> {
+        let mut internal = self.internal.iter().filter(|address| local.all.contains(address));
+        let mut primary = local.primary.iter();
+        let is_of_family = |address: &&IpAddr| Family::of(**address) == family;
+        internal.find(is_of_family).or_else(|| primary.find(is_of_family)).copied()
+    }
+
     /// The addresses that serve node ports to everybody. Loopback addresses serve them too, but to this node
     /// only, and are not among these.
     pub(super) fn nodeport_addresses<'a>(

@@ -78,6 +78,22 @@ fn s19_other_nodes_and_other_kinds_of_addresses_do_not_count() {
 }
 
 #[test]
+fn s26_own_addresses_are_internal_ones_that_are_here_else_the_kernels_choice() {
+    let mut world = World::new();
+    let own = |world: &World| {
+        let (ipv4, ipv6) = world.model.own_addresses();
+        (ipv4.map(|ip| ip.to_string()).unwrap_or_default(), ipv6.map(|ip| ip.to_string()).unwrap_or_default())
+    };
+    assert_eq!(own(&world), (String::new(), String::new()));
+    world.model.set_node_addresses(local(&["192.0.2.1", "192.0.2.2", "2001:db8::1"], &["192.0.2.1", "2001:db8::1"]));
+    assert_eq!(own(&world), ("192.0.2.1".into(), "2001:db8::1".into()));
+    world.apply(node(None, &["203.0.113.9", "192.0.2.2", "192.0.2.1"]));
+    assert_eq!(own(&world), ("192.0.2.2".into(), "2001:db8::1".into()));
+    world.apply(node(None, &["203.0.113.9"]));
+    assert_eq!(own(&world).0, "192.0.2.1");
+}
+
+#[test]
 fn s19_cidrs_choose_among_the_addresses_that_are_there() {
     let chosen = |cidrs: &str| {
         let mut world = World::unlisted(cidrs.parse().unwrap());
