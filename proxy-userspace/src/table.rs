@@ -2,7 +2,7 @@
 //! `plan` compares two of them, `apply` writes the difference.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -116,8 +116,26 @@ pub struct ServiceTable {
     pub ports: SortedMap<PortKey, PortEntry>,
     /// Its frontends. Every entry's port is in `ports`. No other Service has the same frontend.
     pub frontends: SortedMap<Frontend, FrontendEntry>,
-    /// Addresses it owns alone: their unserved ports are refused (S20).
-    pub owned: BTreeSet<IpAddr>,
+    /// The addresses it has, but for those that this machine has itself. A ClusterIP has no second owner.
+    pub owned: SortedMap<IpAddr, Owner>,
+}
+
+/// How a Service has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// Whether the address is its alone.
+    pub kind: OwnerKind,
+    /// One of its ports there has a usable backend.
+    pub usable: bool,
+}
+
+/// What an address is to its Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerKind {
+    /// One of its externalIPs or load-balancer IPs: other Services may serve other ports of it.
+    External,
+    /// Its ClusterIP: unserved ports are refused (S20).
+    ClusterIp,
 }
 
 /// What a prefix means.

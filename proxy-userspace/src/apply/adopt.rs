@@ -61,9 +61,9 @@ impl Dataplane {
         let leftovers = std::mem::take(&mut self.leftovers);
         let mut retired = Retired::default();
         self.sweep_networks(leftovers.networks);
-        let owned: HashSet<Frontend> = self.owned().collect();
+        let marks: HashSet<Frontend> = self.marks.keys().map(|address| Frontend::owner((*address).into())).collect();
         for frontend in leftovers.frontends {
-            if !self.owners.contains_key(&frontend) && !owned.contains(&frontend) {
+            if !self.owners.contains_key(&frontend) && !marks.contains(&frontend) {
                 // Absent is as good as removed, here and below.
                 let _ = self.maps.services.remove(&frontend);
             }
@@ -79,11 +79,6 @@ impl Dataplane {
         gone.extend(retired.backends.iter().copied());
         self.reclaim.retire(retired);
         gone
-    }
-
-    fn owned(&self) -> impl Iterator<Item = Frontend> {
-        let addresses = self.table.services.values().flat_map(|service| &service.owned);
-        addresses.map(|address| Frontend::owner((*address).into()))
     }
 
     fn sweep_networks(&mut self, networks: Vec<(u32, Address)>) {

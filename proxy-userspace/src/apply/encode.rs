@@ -8,7 +8,7 @@ use proxy_common::{
     Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange,
 };
 
-use crate::table::{Family, FrontendEntry, NetworkKind, PortEntry, PortId, PortKey, ServiceName};
+use crate::table::{Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortId, PortKey, ServiceName};
 
 /// The value of a frontend: `range` gives the slots of each of the port's lists.
 pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl Fn(List) -> SlotRange) -> Service {
@@ -26,9 +26,14 @@ pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl 
     }
 }
 
-/// The value that marks an address as owned.
-pub fn owner() -> Service {
-    Service { kind: FrontendKind::Owner as u8, ..Service::default() }
+/// The value that marks an address.
+pub fn owner(owner: Owner) -> Service {
+    let kind = match owner.kind {
+        OwnerKind::ClusterIp => FrontendKind::Owner,
+        OwnerKind::External => FrontendKind::ExternalOwner,
+    };
+    let flags = if owner.usable { Service::USABLE } else { 0 };
+    Service { kind: kind as u8, flags, ..Service::default() }
 }
 
 /// The value of a backend that may be used.

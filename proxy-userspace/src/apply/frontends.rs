@@ -1,6 +1,4 @@
-//! Writing frontends, and the marks of owned addresses.
-
-use std::net::IpAddr;
+//! Writing frontends.
 
 use proxy_common::Frontend;
 
@@ -82,38 +80,5 @@ impl Dataplane {
         let range = |list| port.ranges.get(&list).copied().unwrap_or_default();
         let value = encode::service(port.id, wanted, entry, range);
         self.maps.services.insert(frontend, value, 0).map_err(|error| refused("SERVICES", "--max-services", error))
-    }
-
-    pub(super) fn put_owned(&mut self, address: IpAddr, service: &ServiceName) -> Result<(), ApplyError> {
-        let mark = Frontend::owner(address.into());
-        let is_new = !self.address_owners.contains_key(&address);
-        if is_new {
-            self.filters.put_frontend(&mut self.maps.filters, &mark);
-        }
-        if let Err(error) = self.maps.services.insert(mark, encode::owner(), 0) {
-            if is_new {
-                self.filters.remove_frontend(&mark);
-            }
-            return Err(refused("SERVICES", "--max-services", error));
-        }
-        self.disown_address(address);
-        self.address_owners.insert(address, service.clone());
-        self.table.services.entry(service.clone()).or_default().owned.insert(address);
-        Ok(())
-    }
-
-    pub(super) fn remove_owned(&mut self, address: IpAddr) {
-        let mark = Frontend::owner(address.into());
-        let _ = self.maps.services.remove(&mark);
-        if self.address_owners.contains_key(&address) {
-            self.filters.remove_frontend(&mark);
-        }
-        self.disown_address(address);
-    }
-
-    fn disown_address(&mut self, address: IpAddr) {
-        if let Some(service) = self.address_owners.remove(&address) {
-            self.take_from_table(&service, |table| _ = table.owned.remove(&address));
-        }
     }
 }

@@ -10,6 +10,7 @@ pub mod encode;
 pub mod filter;
 mod frontends;
 mod networks;
+mod owners;
 mod port;
 mod reclaim;
 mod tidy;
@@ -28,6 +29,7 @@ use self::{
     allocate::{IdPool, SlotPool},
     backends::Backends,
     filter::{Filters, SnatPorts},
+    owners::Owners,
     port::Aftermath,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
@@ -86,7 +88,7 @@ pub struct Dataplane {
     slots: SlotPool,
     ports: BTreeMap<PortId, Port>,
     owners: BTreeMap<Frontend, PortId>,
-    address_owners: BTreeMap<IpAddr, ServiceName>,
+    marks: BTreeMap<IpAddr, Owners>,
     node_addresses: [Option<IpAddr>; 2],
     table: Table,
     leftovers: Leftovers,
@@ -96,7 +98,7 @@ pub struct Dataplane {
 }
 
 /// The parts of a plan that take something away, in their order.
-type Removals = (Vec<IpNet>, Vec<IpAddr>, Vec<Frontend>, Vec<PortId>);
+type Removals = (Vec<IpNet>, Vec<(IpAddr, ServiceName)>, Vec<Frontend>, Vec<PortId>);
 
 /// Numbers of things in force, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +122,7 @@ impl Dataplane {
             slots: SlotPool::new(maps.slots.length()),
             ports: BTreeMap::new(),
             owners: BTreeMap::new(),
-            address_owners: BTreeMap::new(),
+            marks: BTreeMap::new(),
             node_addresses: [None; 2],
             table: Table::default(),
             leftovers: Leftovers::default(),
@@ -159,8 +161,8 @@ impl Dataplane {
                 outcome.refused.insert(service, error);
             }
         }
-        for (address, service) in plan.put_owned {
-            if let Err(error) = self.put_owned(address, &service) {
+        for (address, service, owner) in plan.put_owned {
+            if let Err(error) = self.put_owned(address, &service, owner) {
                 outcome.refused.insert(service, error);
             }
         }
@@ -182,8 +184,8 @@ impl Dataplane {
         for network in networks {
             self.remove_network(network);
         }
-        for address in owned {
-            self.remove_owned(address);
+        for (address, service) in owned {
+            self.remove_owned(address, &service);
         }
         for frontend in frontends {
             self.remove_frontend(&frontend);

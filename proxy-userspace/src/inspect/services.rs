@@ -108,7 +108,7 @@ fn kind(number: u8) -> String {
         Some(FrontendKind::NodePort) => "NodePort".to_owned(),
         Some(FrontendKind::ExternalIp) => "ExternalIP".to_owned(),
         Some(FrontendKind::LoadBalancer) => "LoadBalancer".to_owned(),
-        Some(FrontendKind::Owner) | None => format!("kind={number}"),
+        Some(FrontendKind::Owner | FrontendKind::ExternalOwner) | None => format!("kind={number}"),
     }
 }
 

@@ -3,7 +3,7 @@ use std::{fs, net::IpAddr, path::Path};
 use proxy_common::{Address, Backend, Frontend, FrontendKind, Protocol, Service, SlotRange};
 
 use super::*;
-use crate::table::{Family, PortId, PortKey, ServiceName as TableName};
+use crate::table::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName as TableName};
 
 fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
@@ -41,7 +41,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         services: [
             (frontend("10.96.0.10", 80, Protocol::Tcp), service(1, FrontendKind::ClusterIp, (0, 3), (0, 3))),
-            (Frontend::owner(address("10.96.0.10")), encode::owner()),
+            (Frontend::owner(address("10.96.0.10")), encode::owner(Owner { kind: OwnerKind::ClusterIp, usable: true })),
             (frontend("0.0.0.0", 30080, Protocol::Tcp), service(1, FrontendKind::NodePort, (0, 3), (3, 1))),
             (frontend("fd00::1", 53, Protocol::Udp), service(2, FrontendKind::ClusterIp, (0, 0), (0, 0))),
         ]

@@ -110,7 +110,12 @@ impl Model {
     pub fn set_node_addresses(&mut self, addresses: LocalAddresses) {
         if self.local != addresses {
             // Backends at these addresses come to this node, or leave it.
-            self.shifted.extend(self.local.all.symmetric_difference(&addresses.all));
+            let moved: BTreeSet<IpAddr> = self.local.all.symmetric_difference(&addresses.all).copied().collect();
+            self.touch_where(|state| {
+                let spec = state.spec.as_deref();
+                spec.is_some_and(|spec| spec.external_addresses().any(|address| moved.contains(&address)))
+            });
+            self.shifted.extend(moved);
             self.local = addresses;
             self.touched.networks = true;
         }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     notice::Notice,
     sorted::SortedMap,
-    table::{FrontendEntry, NetworkKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
+    table::{FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
     topology::{Candidate, Lists},
     watch::{Kind, ObjectRef},
 };
@@ -79,14 +79,22 @@ impl Model {
                 table.frontends.insert(frontend, origin.entry(spec));
             }
         }
+        table.ports = self.port_entries(state, spec.affinity_timeout, &table.frontends);
         for address in &spec.cluster_ips {
             if let Some(rival) = rival(&Frontend::owner((*address).into())) {
                 faults.add("spec.clusterIPs", format_args!("{address} belongs to {rival}, which comes first"));
             } else {
-                table.owned.insert(*address);
+                let usable = is_usable_at(*address, &table) == Some(true);
+                table.owned.insert(*address, Owner { kind: OwnerKind::ClusterIp, usable });
             }
         }
-        table.ports = self.port_entries(state, spec.affinity_timeout, &table.frontends);
+        for address in spec.external_addresses().filter(|address| !self.local.all.contains(address)) {
+            if let Some(usable) = is_usable_at(address, &table)
+                && !table.owned.contains_key(&address)
+            {
+                table.owned.insert(address, Owner { kind: OwnerKind::External, usable });
+            }
+        }
         table
     }
 
@@ -164,6 +172,13 @@ impl Model {
             projection.note(Kind::ServiceCidr, "", name, faults);
         }
     }
+}
+
+/// Whether a port at `address` has a usable backend; none if there is no port.
+fn is_usable_at(address: IpAddr, table: &ServiceTable) -> Option<bool> {
+    let ports = table.frontends.iter().filter(|(frontend, _)| frontend.address == address.into());
+    let usable = ports.map(|(_, entry)| table.ports.get(&entry.port).is_some_and(|port| port.usable));
+    usable.reduce(|any, usable| any | usable)
 }
 
 impl Projection {

@@ -43,6 +43,13 @@ pub(super) struct ServiceSpec {
     pub(super) affinity_timeout: u32,
 }
 
+impl ServiceSpec {
+    /// The addresses outside the cluster that it asks for.
+    pub(super) fn external_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.external_ips.iter().chain(&self.load_balancer_ips).copied()
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Type {
     ClusterIp,
