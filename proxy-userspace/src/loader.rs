@@ -98,8 +98,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     loader.override_global("NODE_NETNS", &netns, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);
     for (name, value) in &config.constants {
-        // The compiler drops those that no program reads.
-        loader.override_global(name, value, false);
+        loader.override_global(name, value, true);
     }
     for (layout, pin) in &pins {
         loader.map_pin_path(layout.name, pin.as_path());

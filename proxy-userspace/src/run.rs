@@ -14,7 +14,7 @@ use tracing::{info, level_filters::LevelFilter};
 use crate::{
     addresses,
     agent::{Agent, Inputs},
-    apply::{Dataplane, node_addresses::NodeAddresses},
+    apply::{Dataplane, filter::SnatPorts},
     attach,
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
@@ -55,7 +55,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
-    let mut agent = Agent::new(model, Dataplane::new(maps), NodeAddresses::open(&folder)?, gone);
+    let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
+    let mut agent = Agent::new(model, Dataplane::new(maps, snat), gone);
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
         if agent.start(&mut inputs).await {
