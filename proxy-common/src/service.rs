@@ -127,8 +127,13 @@ impl Service {
     pub const INTERNAL_LOCAL: u8 = 2;
     /// `external` is the Local list.
     pub const EXTERNAL_LOCAL: u8 = 4;
-    /// Only clients in SOURCE_RANGES are served (S21).
+    /// Only clients in SOURCE_RANGES are served (S21). The two flags that follow say it of this node's sockets, whose
+    /// source addresses are not known yet when they connect.
     pub const SOURCE_RANGES: u8 = 8;
+    /// The node's own address is in SOURCE_RANGES: processes in its network namespace are served.
+    pub const NODE_ALLOWED: u8 = 16;
+    /// All addresses that this node's pods can have are in SOURCE_RANGES.
+    pub const PODS_ALLOWED: u8 = 32;
 
     /// Which list `internal` holds.
     #[inline(always)]
@@ -140,6 +145,14 @@ impl Service {
     #[inline(always)]
     pub const fn external_list(&self) -> List {
         if self.flags & Self::EXTERNAL_LOCAL == 0 { List::Cluster } else { List::Local }
+    }
+
+    /// Whether a socket of this node is served: one in the node's own network namespace or one in a pod (S21).
+    /// Ask only with [`Service::SOURCE_RANGES`].
+    #[inline(always)]
+    pub const fn admits_socket(&self, is_node: bool) -> bool {
+        let allowed = if is_node { Self::NODE_ALLOWED } else { Self::PODS_ALLOWED };
+        self.flags & allowed != 0
     }
 
     /// What a new flow gets when its range is empty (S16).

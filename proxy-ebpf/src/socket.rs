@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::bpf_set_retval;
 use aya_log_ebpf::debug;
-use proxy_common::{AffinityKey, Counter, Frontend, Protocol, Service, Verdict};
+use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Verdict};
 
 use crate::{
     affinity::select_sticky,
@@ -93,6 +93,10 @@ fn lookup<S: Socket>(socket: &S, frontend: &Frontend) -> Result<Service, Verdict
 /// The backend that answers this client.
 #[inline(always)]
 fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
+    // Drop wins over reject.
+    if service.flags & Service::SOURCE_RANGES != 0 && !service.admits_socket(socket.netns() == NODE_NETNS.load()) {
+        return Err(Verdict::Drop(DropReason::SourceRange));
+    }
     let (range, list) = (service.internal, service.internal_list());
     if range.length == 0 {
         return Err(service.empty_verdict());

@@ -94,6 +94,19 @@ pub struct PortEntry {
     /// Those in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
     /// Sorted and free of duplicates.
     pub local: Box<[SocketAddr]>,
+    /// Who may use its load-balancer IPs, if it has any and they are not for everybody (S21).
+    pub sources: Option<Box<SourceRanges>>,
+}
+
+/// Which clients a service port's load-balancer IPs are for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceRanges {
+    /// Prefixes of the port's family, sorted and free of duplicates. None: for nobody.
+    pub nets: Box<[IpNet]>,
+    /// Processes in this node's own network namespace are among them.
+    pub node: bool,
+    /// All of this node's pods are.
+    pub pods: bool,
 }
 
 /// One frontend of a service port.

@@ -13,6 +13,7 @@ mod networks;
 mod owners;
 mod port;
 mod reclaim;
+mod sources;
 mod tidy;
 
 use std::{

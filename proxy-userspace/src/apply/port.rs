@@ -5,9 +5,10 @@ use std::{
     net::SocketAddr,
 };
 
+use ipnet::IpNet;
 use proxy_common::{Frontend, List, Member, Protocol, SlotRange};
 
-use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused};
+use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused, sources};
 use crate::table::{FrontendEntry, PortEntry, PortId};
 
 type Lists = BTreeMap<List, Vec<SocketAddr>>;
@@ -31,6 +32,8 @@ struct Settling {
     service: u32,
     old: Memberships,
     new: Memberships,
+    /// Source ranges that no frontend asks for any more.
+    sources: Vec<IpNet>,
 }
 
 impl Dataplane {
@@ -39,17 +42,15 @@ impl Dataplane {
     pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
         let before = self.entry(id).unwrap_or_default();
         let service = self.port_id(id)?;
-        let changed = differing(&entry, &before);
         let gone = differing(&before, &entry);
-        let ranges = self.write_lists(&changed, &mut after.retired)?;
         let (old, new) = (memberships(id, &before), memberships(id, &entry));
-        if let Err(error) = self.add_members(service, &old, &new) {
-            self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
-            self.undo_lists(&changed, &ranges, &mut after.retired);
-            return Err(error);
-        }
+        let admitted = sources::surplus(&entry, &before);
+        self.put_sources(service, &admitted)?;
+        let written = self.write_backends(service, &differing(&entry, &before), (&old, &new), &mut after.retired);
+        let ranges = written.inspect_err(|_| self.remove_sources(service, &admitted))?;
         let (arrived, departed) = (missing(&entry.local, &before.local), missing(&before.local, &entry.local));
         self.arrive(&arrived);
+        let sources = sources::surplus(&before, &entry);
         let switched = self.switch(id, entry, ranges);
         self.depart(&departed);
         let old_ranges = switched?;
@@ -58,7 +59,7 @@ impl Dataplane {
             let left = old.iter().filter(|(backend, lists)| lost(backend, **lists));
             after.udp_gone.extend(left.map(|(backend, _)| *backend));
         }
-        after.settling.push(Settling { service, old, new });
+        after.settling.push(Settling { service, old, new, sources });
         after.retired.slots.extend(old_ranges);
         self.release_backends(gone.values().flatten(), &mut after.retired);
         Ok(())
@@ -66,7 +67,8 @@ impl Dataplane {
 
     /// Ends the memberships that ports have lost, and makes every memory of them be checked.
     pub(super) fn settle(&mut self, after: &mut Aftermath) {
-        for Settling { service, old, new } in std::mem::take(&mut after.settling) {
+        for Settling { service, old, new, sources } in std::mem::take(&mut after.settling) {
+            self.remove_sources(service, &sources);
             self.remove_members(service, old.keys().filter(|backend| !new.contains_key(backend)));
             // These keys exist: replacing their values needs no room.
             let _ = self.add_members(service, &Memberships::new(), &new);
@@ -80,6 +82,7 @@ impl Dataplane {
         let before = self.entry(id).unwrap_or_default();
         let members = memberships(id, &before);
         self.remove_members(port.id, members.keys());
+        self.remove_sources(port.id, sources::nets(&before));
         bump(&mut self.maps, port.id);
         // Absent is as good as removed.
         let _ = self.maps.service_names.remove(&port.id);
@@ -123,6 +126,23 @@ impl Dataplane {
         }
         self.ports.insert(id.clone(), Port { id: number, ranges: BTreeMap::new(), frontends: BTreeSet::new() });
         Ok(number)
+    }
+
+    /// Writes lists and the members of all. On failure nothing is kept.
+    fn write_backends(
+        &mut self,
+        service: u32,
+        lists: &Lists,
+        (old, new): (&Memberships, &Memberships),
+        retired: &mut Retired,
+    ) -> Result<Ranges, ApplyError> {
+        let ranges = self.write_lists(lists, retired)?;
+        if let Err(error) = self.add_members(service, old, new) {
+            self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
+            self.undo_lists(lists, &ranges, retired);
+            return Err(error);
+        }
+        Ok(ranges)
     }
 
     /// Writes each list into fresh slots. On failure nothing is kept.

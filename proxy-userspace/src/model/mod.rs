@@ -16,6 +16,7 @@ mod node;
 mod ports;
 mod project;
 mod service;
+mod sources;
 mod state;
 mod touched;
 
@@ -111,12 +112,16 @@ impl Model {
         if self.local != addresses {
             // Backends at these addresses come to this node, or leave it.
             let moved: BTreeSet<IpAddr> = self.local.all.symmetric_difference(&addresses.all).copied().collect();
+            let before = self.own_addresses();
+            self.local = addresses;
+            let is_own_same = self.own_addresses() == before;
             self.touch_where(|state| {
-                let spec = state.spec.as_deref();
-                spec.is_some_and(|spec| spec.external_addresses().any(|address| moved.contains(&address)))
+                state.spec.as_deref().is_some_and(|spec| {
+                    let is_moved = spec.external_addresses().any(|address| moved.contains(&address));
+                    is_moved || !(is_own_same || spec.sources.is_empty())
+                })
             });
             self.shifted.extend(moved);
-            self.local = addresses;
             self.touched.networks = true;
         }
     }
@@ -226,6 +231,7 @@ impl Model {
     }
 
     fn set_node(&mut self, reference: ObjectRef, state: NodeState) {
+        let own = self.own_addresses();
         let before = mem::replace(&mut self.node, state);
         if before == self.node {
             return;
@@ -234,6 +240,9 @@ impl Model {
         self.touched.objects.insert(reference);
         if before.zone != self.node.zone {
             self.touch_where(|state| state.endpoints().any(|endpoint| endpoint.zones.is_some()));
+        }
+        if before.pods != self.node.pods || self.own_addresses() != own {
+            self.touch_where(|state| state.spec.as_deref().is_some_and(|spec| !spec.sources.is_empty()));
         }
     }
 

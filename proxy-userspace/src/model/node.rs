@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
+
 use super::{
     config::{LocalAddresses, NodePortAddresses},
     faults::Faults,
     names::Names,
 };
-use crate::{addr::parse_address, objects::Node, table::Family};
+use crate::{
+    addr::{parse_address, parse_cidr},
+    objects::{Node, NodeSpec},
+    table::Family,
+};
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
@@ -19,6 +25,8 @@ pub(super) struct NodeState {
     pub(super) addresses: BTreeSet<IpAddr>,
     /// Its internal addresses, in their order.
     pub(super) internal: Vec<IpAddr>,
+    /// The prefixes that its pods have their addresses from.
+    pub(super) pods: Vec<IpNet>,
     pub(super) faults: Faults,
 }
 
@@ -38,7 +46,17 @@ pub(super) fn parse_node(node: &Node, names: &mut Names) -> NodeState {
         }
     }
     let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone));
-    NodeState { zone, addresses, internal, faults }
+    let pods = parse_pod_cidrs(&node.spec, &mut faults);
+    NodeState { zone, addresses, internal, pods, faults }
+}
+
+fn parse_pod_cidrs(spec: &NodeSpec, faults: &mut Faults) -> Vec<IpNet> {
+    let all = spec.pod_cidrs.as_deref().unwrap_or_default().iter().map(String::as_str).enumerate();
+    let mut cidrs: Vec<_> = all.map(|(index, text)| (format!("spec.podCIDRs[{index}]"), text)).collect();
+    if let Some(only) = spec.pod_cidr.as_deref().filter(|only| !only.is_empty() && cidrs.is_empty()) {
+        cidrs.push(("spec.podCIDR".to_owned(), only));
+    }
+    cidrs.into_iter().filter_map(|(field, text)| faults.check(field, parse_cidr(text))).collect()
 }
 
 impl NodeState {

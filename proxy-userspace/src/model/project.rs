@@ -6,15 +6,24 @@ use std::{
 };
 
 use ipnet::IpNet;
-use proxy_common::{Frontend, List};
+use proxy_common::{Frontend, FrontendKind, List};
 
 use super::{
-    Model, Touched, endpoints::Slice, faults::Faults, frontends::frontends, service::ServiceSpec, state::ServiceState,
+    Model, Touched,
+    endpoints::Slice,
+    faults::Faults,
+    frontends::frontends,
+    service::ServiceSpec,
+    sources::{Place, source_ranges},
+    state::ServiceState,
 };
 use crate::{
     notice::Notice,
     sorted::SortedMap,
-    table::{FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
+    table::{
+        FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
+        Table,
+    },
     topology::{Candidate, Lists},
     watch::{Kind, ObjectRef},
 };
@@ -79,7 +88,7 @@ impl Model {
                 table.frontends.insert(frontend, origin.entry(spec));
             }
         }
-        table.ports = self.port_entries(state, spec.affinity_timeout, &table.frontends);
+        table.ports = self.port_entries(state, spec, &table.frontends);
         for address in &spec.cluster_ips {
             if let Some(rival) = rival(&Frontend::owner((*address).into())) {
                 faults.add("spec.clusterIPs", format_args!("{address} belongs to {rival}, which comes first"));
@@ -102,7 +111,7 @@ impl Model {
     fn port_entries(
         &self,
         state: &ServiceState,
-        affinity_timeout: u32,
+        spec: &ServiceSpec,
         frontends: &SortedMap<Frontend, FrontendEntry>,
     ) -> SortedMap<PortKey, PortEntry> {
         let mut needed: BTreeMap<&PortKey, BTreeSet<List>> = BTreeMap::new();
@@ -121,9 +130,26 @@ impl Model {
             };
             let lists: BTreeMap<_, _> = needed.into_iter().map(list).collect();
             local.retain(|address| lists.values().any(|list| list.binary_search(address).is_ok()));
-            (port.clone(), PortEntry { affinity_timeout, usable, lists, local: local.into_iter().collect() })
+            let sources = self.sources(port, spec, frontends).map(Box::new);
+            let (affinity_timeout, local) = (spec.affinity_timeout, local.into_iter().collect());
+            (port.clone(), PortEntry { affinity_timeout, usable, lists, local, sources })
         };
         needed.into_iter().map(entry).collect()
+    }
+
+    /// Who may use the load-balancer IPs among `frontends` through `port`; none if it has none or everybody may.
+    fn sources(
+        &self,
+        port: &PortKey,
+        spec: &ServiceSpec,
+        frontends: &SortedMap<Frontend, FrontendEntry>,
+    ) -> Option<SourceRanges> {
+        let ranges = spec.sources.get(&port.family)?;
+        let of_port = |entry: &FrontendEntry| entry.kind == FrontendKind::LoadBalancer && entry.port == *port;
+        let mut ips = frontends.iter().filter(|(_, entry)| of_port(entry)).map(|(frontend, _)| frontend.address.into());
+        ips.clone().next()?;
+        let place = Place { own: self.node.own_address(port.family, &self.local), pods: &self.node.pods };
+        Some(source_ranges(ranges, ips.by_ref(), &place, port.family))
     }
 
     /// Which of `candidates` packets reach through this node's stack. One copy that says so is enough: others may

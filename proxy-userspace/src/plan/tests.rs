@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::subsequence};
 use proxy_common::{Address, FrontendKind, List, Protocol};
 
 use super::*;
-use crate::table::{Family, OwnerKind};
+use crate::table::{Family, OwnerKind, SourceRanges};
 
 const LISTS: [List; 2] = [List::Cluster, List::Local];
 const KINDS: [FrontendKind; 3] = [FrontendKind::ClusterIp, FrontendKind::NodePort, FrontendKind::ExternalIp];
@@ -32,10 +32,15 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
         list.prop_map(|list| list.into_iter().collect::<Vec<_>>()),
         1..3,
     );
-    (0..2_u32, any::<bool>(), any::<bool>(), lists).prop_map(|(affinity_timeout, usable, here, lists)| {
+    let sources = (0..3_usize, any::<bool>(), any::<bool>()).prop_map(|(count, node, pods)| {
+        let nets: Vec<IpNet> = (0..4_u8).take(count).map(|last| IpNet::from(owned(last))).collect();
+        Box::new(SourceRanges { nets: nets.into(), node, pods })
+    });
+    let values = (0..2_u32, any::<bool>(), any::<bool>(), lists, prop::option::of(sources));
+    values.prop_map(|(affinity_timeout, usable, here, lists, sources)| {
         let local = lists.values().flatten().filter(|address| here && address.ip() == IpAddr::from([10, 0, 0, 1]));
         let local = local.copied().collect::<BTreeSet<_>>().into_iter().collect();
-        PortEntry { affinity_timeout, usable, lists, local }
+        PortEntry { affinity_timeout, usable, lists, local, sources }
     })
 }
 
