@@ -13,7 +13,7 @@ use proxy_common::{ABI_VERSION, ServiceName};
 
 pub use self::{
     backends::{BackendRow, backends},
-    services::{ListCell, ServiceRow, services},
+    services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
     table::{Row, json, table},
 };
