@@ -11,6 +11,7 @@ mod machine;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Boot other kernels in an emulated machine and run what depends on the kernel
+    Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -72,5 +75,6 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         Task::Test { filters } => test::command(&filters),
         Task::Run { once, agent } => run::command(once, &agent),
         Task::Bench { arguments } => bench::command(&arguments),
+        Task::Vm(arguments) => vm::command(&arguments),
     }
 }

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::wait::patient;
+
 /// How long one socket operation may take unless the test says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -117,7 +119,7 @@ pub struct Dial {
 impl Dial {
     /// One conversation; `bind`, `count` and `timeout` refine it.
     pub fn new(manner: Manner, to: SocketAddr) -> Self {
-        Self { manner, to, bind: None, count: 1, timeout: TIMEOUT }
+        Self { manner, to, bind: None, count: 1, timeout: patient(TIMEOUT) }
     }
 
     /// Source address and port; port 0 leaves the port to the kernel.
@@ -137,7 +139,7 @@ impl Dial {
     /// Limit for each step of a conversation.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = patient(timeout);
         self
     }
 
