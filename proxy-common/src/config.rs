@@ -1,7 +1,7 @@
 //! Names, default sizes and load-time constants that both sides must agree on.
 
 /// Version of every layout in this crate. An agent that finds pinned maps of another version rebuilds them.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;
@@ -15,6 +15,8 @@ pub const BACKENDS_MAX: usize = 1 << 18;
 pub const MEMBERS_MAX: usize = 1 << 18;
 /// Default number of AFFINITY entries.
 pub const AFFINITY_MAX: usize = 65_536;
+/// Default number of SOCKET_CONNECTIONS entries.
+pub const SOCKET_CONNECTIONS_MAX: usize = 65_536;
 /// Default number of SOCKET_FLOWS entries.
 pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod backend;
+mod connection;
 mod context;
 mod counters;
 mod maps;
@@ -14,9 +15,12 @@ mod peer;
 mod service;
 mod socket;
 
-use aya_ebpf::{macros::cgroup_sock_addr, programs::SockAddrContext};
+use aya_ebpf::{
+    macros::{cgroup_sock, cgroup_sock_addr},
+    programs::{SockAddrContext, SockContext},
+};
 
-use crate::context::{Ipv4, Ipv6};
+use crate::context::{Closing, Ipv4, Ipv6};
 
 /// connect(2) on an IPv4 socket.
 #[cgroup_sock_addr(connect4)]
@@ -68,6 +72,12 @@ pub fn getpeername4(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
     socket::getpeername(&Ipv6(ctx))
+}
+
+/// close(2) of the last descriptor of a socket that an application has made, of either family.
+#[cgroup_sock(sock_release)]
+pub fn sock_release(ctx: SockContext) -> i32 {
+    socket::release(&Closing(ctx))
 }
 
 #[cfg(not(test))]

@@ -7,8 +7,8 @@ use std::{
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, Counter, Flow, Frontend, Member, Network, Peer, Service, ServiceCounters,
-    ServiceName,
+    Address, Affinity, AffinityKey, Backend, Connection, Counter, Flow, Frontend, Member, Network, Peer, Service,
+    ServiceCounters, ServiceName,
 };
 
 use crate::{
@@ -74,6 +74,7 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<Member, u32>("MEMBERS", sizes.members),
         layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
+        layout::<u64, Connection>("SOCKET_CONNECTIONS", sizes.socket_connections),
         layout::<i32, Peer>("SOCKET_PEERS", 0),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<u32, u64>("COUNTERS", counters),

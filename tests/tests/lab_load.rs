@@ -1,5 +1,7 @@
 //! The verifier accepts every program as it is really loaded: with and without their log lines, which
-//! changes what is left of them.
+//! changes what is left of them. And each is one that the agent attaches.
+
+use std::collections::BTreeSet;
 
 use clap::Parser;
 use proxy_userspace::{
@@ -21,8 +23,13 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
         let instance = format!("load-{}-{log_level}", std::process::id());
         let sizes = Defaults::parse_from(["test"]).sizes;
         let config = DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, log_level };
-        let loaded = loader::load(&config).map(|mut loaded| attach::cgroup::load(&mut loaded.ebpf));
+        let loaded = loader::load(&config).map(|mut loaded| {
+            let names: BTreeSet<_> = loaded.ebpf.programs().map(|(name, _)| name.to_owned()).collect();
+            (names, attach::cgroup::load(&mut loaded.ebpf))
+        });
         cleanup::cleanup(&instance, true).unwrap();
-        loaded.unwrap().unwrap();
+        let (names, accepted) = loaded.unwrap();
+        accepted.unwrap();
+        assert_eq!(names, attach::cgroup::PROGRAMS.map(Into::into).into());
     }
 }

@@ -1,4 +1,4 @@
-//! The socket hooks: eight programs on one cgroup, each with a pinned link. A link that an earlier agent
+//! The socket hooks: nine programs on one cgroup, each with a pinned link. A link that an earlier agent
 //! has pinned gets the new program in one step, so that no call goes untranslated.
 
 use std::{
@@ -11,15 +11,26 @@ use std::{
 use aya::{
     Ebpf,
     pin::PinError,
-    programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, links::FdLink, links::LinkError},
+    programs::{ProgramError, links::LinkError},
 };
 use tracing::{debug, info};
 
+use super::program::CgroupProgram;
 use crate::{bpf, maps::PinFolder};
 
-/// The programs, by their names in the eBPF object.
-pub const PROGRAMS: [&str; 8] =
-    ["connect4", "connect6", "sendmsg4", "sendmsg6", "recvmsg4", "recvmsg6", "getpeername4", "getpeername6"];
+/// The programs, by their names in the eBPF object, in the order in which they are attached and replaced: what removes
+/// a socket's entry is there before what makes it.
+pub const PROGRAMS: [&str; 9] = [
+    "sock_release",
+    "connect4",
+    "connect6",
+    "sendmsg4",
+    "sendmsg6",
+    "recvmsg4",
+    "recvmsg6",
+    "getpeername4",
+    "getpeername6",
+];
 
 /// Why the hooks are not in place.
 #[derive(Debug, thiserror::Error)]
@@ -97,18 +108,14 @@ pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), 
     let file = File::open(cgroup).map_err(|source| AttachError::Cgroup { path: cgroup.into(), source })?;
     for name in PROGRAMS {
         let pin = folder.links().join(name);
-        let program = program(ebpf, name)?;
-        if pin.exists() && replace(program, &pin, cgroup)? {
+        let mut program = program(ebpf, name)?;
+        if pin.exists() && replace(&program, &pin, cgroup)? {
             debug!(name, "program replaced");
             continue;
         }
-        let id = program.attach(&file, CgroupAttachMode::Single).map_err(|source| AttachError::Attach {
-            name,
-            path: cgroup.into(),
-            source,
-        })?;
-        let link = program.take_link(id).map_err(|source| AttachError::Attach { name, path: cgroup.into(), source })?;
-        let link = FdLink::try_from(link).map_err(|source| AttachError::Link { name, source })?;
+        let link = program.attach(&file);
+        let link = link.map_err(|source| AttachError::Attach { name, path: cgroup.into(), source })?;
+        let link = link.map_err(|source| AttachError::Link { name, source })?;
         link.pin(&pin).map_err(|source| AttachError::Pin { name, source })?;
         debug!(name, "program attached");
     }
@@ -116,14 +123,14 @@ pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), 
     Ok(())
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut CgroupSockAddr, AttachError> {
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<CgroupProgram<'a>, AttachError> {
     let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
     program.try_into().map_err(|source| AttachError::Missing { name, source })
 }
 
 /// Gives the pinned link the new program, if it belongs to `cgroup`; one of another (or a deleted) cgroup
 /// is unpinned, which detaches it.
-fn replace(program: &CgroupSockAddr, pin: &Path, cgroup: &Path) -> Result<bool, AttachError> {
+fn replace(program: &CgroupProgram, pin: &Path, cgroup: &Path) -> Result<bool, AttachError> {
     let error = |source| AttachError::Replace { path: pin.into(), source };
     let link = bpf::open_pin(pin).map_err(error)?;
     let wanted = fs::metadata(cgroup).map_err(error)?.ino();
