@@ -14,7 +14,8 @@ use std::{
 use harness::{
     lab::{Client, Dial, Kind, Manner, Pod, Server, Waggle, find_program},
     objects::{Cluster, SliceBuilder},
-    stage::{PATIENCE, SERVICE_CIDR, Stage, cluster_ips, dual, restart, until},
+    scene::SERVICE_CIDRS,
+    stage::{PATIENCE, Stage, cluster_ips, dual, restart, until},
 };
 
 /// Ports with session affinity: with both families 16 choices among four backends, equal by chance hardly ever.
@@ -228,9 +229,9 @@ fn s31_a_cgroup_made_anew_is_served_again() {
     for round in 0..2 {
         fs::create_dir(&cgroup).unwrap();
         let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
-        command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", SERVICE_CIDR]);
+        command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", &SERVICE_CIDRS.join(",")]);
         command.arg("--cgroup").arg(&cgroup).arg("--manifests").arg(scene.stage.folder.path());
-        command.arg("--allocations").arg(scene.stage.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("--allocations").arg(scene.stage.folder.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut agent = scene.stage.node.spawn(command).unwrap();
         let client = scene.shell.client().unwrap();
         fs::write(cgroup.join("cgroup.procs"), client.id().to_string()).unwrap();
