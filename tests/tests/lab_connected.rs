@@ -9,6 +9,7 @@ use harness::{
     objects::{Cluster, SliceBuilder},
     stage::{Stage, cluster_ips, dual, slices, until},
 };
+use serde_json::Value;
 
 /// Long enough for a mistake to show.
 const WHILE: Duration = Duration::from_millis(300);
@@ -151,6 +152,22 @@ fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
     }
     for socket in first.iter().chain(&through) {
         assert_eq!(socket.ask("dialled the backend itself").unwrap().backend(), "b1");
+    }
+}
+
+#[test]
+fn s29_a_change_of_policy_that_leaves_the_backend_ends_no_socket() {
+    let Scene { client, stage, pods, .. } = &Scene::new("policy", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
+    let (sockets, witness) = (connected(client, 10), connected(client, 11));
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).internal_local().build());
+    let is_local = |entry: &&Value| entry["formatted"]["value"]["flags"].as_u64().is_some_and(|flags| flags & 2 != 0);
+    until("the policy is in force", || stage.dump("services").iter().filter(is_local).count() == 2);
+    udp(stage, "other", 11, &[&pods[0]]);
+    for socket in &witness {
+        until("sockets that have lost their backend are told, after all others", || is_told(socket));
+    }
+    for socket in &sockets {
+        assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
     }
 }
 
