@@ -1,6 +1,6 @@
 //! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and
-//! sendmsg(2); and the way back for recvmsg(2) and getpeername(2), which show the frontend. The whole
-//! way of an east-west connection is on this page.
+//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the end. The
+//! whole way of an east-west connection is on this page.
 
 use aya_ebpf::helpers::bpf_set_retval;
 use aya_log_ebpf::debug;
@@ -9,7 +9,8 @@ use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service
 use crate::{
     affinity::select_sticky,
     backend::{Selected, select_backend},
-    context::Socket,
+    connection,
+    context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
     peer,
@@ -29,8 +30,8 @@ const EHOSTUNREACH: i32 = 113;
 pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let protocol = socket.protocol().ok_or(Verdict::Pass)?;
     let frontend = dialled(socket, protocol);
-    let service = lookup(socket, &frontend).inspect_err(|_| peer::forget(socket))?;
-    let selected = select(socket, &service).inspect_err(|_| peer::forget(socket))?;
+    let service = lookup(socket, &frontend).inspect_err(|_| peer::forget(socket, protocol))?;
+    let selected = select(socket, &service).inspect_err(|_| peer::forget(socket, protocol))?;
     let backend = selected.remote(frontend.protocol);
     peer::remember_connected(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
@@ -74,6 +75,15 @@ pub fn getpeername<S: Socket>(socket: &S) -> i32 {
         && let Some(frontend) = peer::recall_connected(socket, &socket.remote(protocol))
     {
         socket.set_remote(&frontend);
+    }
+    ALLOW
+}
+
+/// Leaves nothing behind of a socket that is closed. Storage goes by itself.
+#[inline(always)]
+pub fn release(socket: &Closing) -> i32 {
+    if socket.protocol() != Some(Protocol::Udp) {
+        connection::remove(socket.cookie());
     }
     ALLOW
 }

@@ -8,9 +8,9 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
-    config::DEVICES_MAX, filter::FILTER_LENGTH,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange,
+    Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
@@ -78,6 +78,7 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<Member, u32>("MEMBERS", sizes.members),
         layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
+        layout::<u64, Connection>("SOCKET_CONNECTIONS", sizes.socket_connections),
         layout::<i32, Peer>("SOCKET_PEERS", 0),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<u32, u8>("ADDRESS_FILTER", filter),

@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
 };
-use tracing::{info, level_filters::LevelFilter};
+use tracing::{Level, enabled, info};
 
 use crate::{
     addresses,
@@ -139,11 +139,11 @@ async fn start_source(
     Ok(tokio::spawn(manifests.run(events)))
 }
 
-/// The programs log only when somebody would see it: otherwise the verifier removes the calls.
+/// The programs log only when somebody would see their lines: otherwise the verifier removes the calls.
 fn kernel_log_level() -> u8 {
     const OFF: u8 = 0;
     const DEBUG: u8 = 4;
-    if LevelFilter::current() >= LevelFilter::DEBUG { DEBUG } else { OFF }
+    if enabled!(target: "proxy_ebpf", Level::DEBUG) { DEBUG } else { OFF }
 }
 
 /// Waits for SIGINT or SIGTERM and names it.

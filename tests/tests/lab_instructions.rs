@@ -28,7 +28,8 @@ struct Defaults {
 fn measure() -> Counts {
     let instance = format!("instructions-{}", std::process::id());
     let sizes = Defaults::parse_from(["test"]).sizes;
-    let config = DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, log_level: 0 };
+    let config =
+        DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
     let counts = loader::load(&config).map(|mut loaded| {
         let counts = loaded.ebpf.programs_mut().map(|(name, program)| (name.to_owned(), count(name, program)));
         counts.collect()
@@ -45,6 +46,7 @@ fn count(name: &str, program: &mut Program) -> u32 {
 
 fn load(program: &mut Program) -> Result<(), ProgramError> {
     match program {
+        Program::CgroupSock(program) => program.load(),
         Program::CgroupSockAddr(program) => program.load(),
         Program::Xdp(program) => program.load(),
         Program::SchedClassifier(program) => program.load(),

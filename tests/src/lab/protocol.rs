@@ -31,7 +31,7 @@ pub enum Request {
         /// Limit.
         timeout: Duration,
     },
-    /// `connect()` of an open datagram socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
+    /// `connect()` of an open socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
     Disconnect {
         /// The handle.
         socket: u32,
@@ -81,6 +81,8 @@ pub enum Request {
 pub enum Kind {
     Tcp4,
     Tcp6,
+    Mptcp4,
+    Mptcp6,
     Udp4,
     Udp6,
 }
