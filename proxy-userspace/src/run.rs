@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use aya::Ebpf;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
 };
-use tracing::{info, level_filters::LevelFilter};
+use tracing::{info, level_filters::LevelFilter, warn};
 
 use crate::{
     addresses,
@@ -19,8 +20,9 @@ use crate::{
     config::DataplaneConfig,
     loader::{self, Loaded},
     machine,
+    maps::PinFolder,
     model::{LocalAddresses, Model, ModelConfig},
-    stale_sockets,
+    stale_sockets, takeover,
     watch::{
         Event, Source as _,
         kube::{Kube, KubeConfig},
@@ -39,7 +41,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
     let config = DataplaneConfig { instance, cgroup, sizes: args.sizes.clone(), log_level: kernel_log_level() };
-    let Loaded { mut ebpf, maps, folder, lock: _lock } = loader::load(&config)?;
+    let Loaded { mut ebpf, maps, folder, is_first, lock: _lock } = loader::load(&config)?;
     attach::cgroup::load(&mut ebpf)?;
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -57,8 +59,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
         if agent.start(&mut inputs).await {
-            attach::cgroup::attach(&mut ebpf, &folder, &config.cgroup)?;
-            loader::forward_logs(&mut ebpf);
+            attach_hooks(&mut ebpf, &folder, &config, is_first.then_some(&agent))?;
             info!("serving");
             agent.run(&mut inputs).await;
         }
@@ -75,6 +76,34 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// Attaches what is loaded. The first time flows of before are taken over, which `beginner` serves from now on.
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    folder: &PinFolder,
+    config: &DataplaneConfig,
+    beginner: Option<&Agent>,
+) -> anyhow::Result<()> {
+    if let Some(agent) = beginner {
+        take_over(folder, agent);
+    }
+    attach::cgroup::attach(ebpf, folder, &config.cgroup)?;
+    if let Some(agent) = beginner {
+        // Once more, for the flows that began meanwhile.
+        take_over(folder, agent);
+    }
+    loader::forward_logs(ebpf);
+    Ok(())
+}
+
+/// Lets flows of before go on. Without it they are cut, which is no reason not to serve.
+fn take_over(folder: &PinFolder, agent: &Agent) {
+    match takeover::take_over(folder, |dialled| agent.dataplane().serves(dialled)) {
+        Ok(0) => {}
+        Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
+        Err(error) => warn!(%error, "connections through another service proxy may be cut"),
+    }
 }
 
 /// Starts following the API server or the folder.
