@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{net::SocketAddr, process::Command};
+use std::net::SocketAddr;
 
 use harness::{
     lab::{Client, Node, OutsideClient, Pod, Server},
@@ -22,28 +22,13 @@ struct Outside {
     scene: Scene,
 }
 
-/// Native XDP on veth sees packets before anybody fills in checksums: the senders have to.
-fn fill_in_checksums(netns: &harness::lab::Netns, device: &str) {
-    let run = || Command::new("ethtool").args(["-K", device, "tx", "off", "gro", "on"]).output().unwrap();
-    let output = netns.inside(run).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 fn outside(mode: &str) -> Outside {
-    let scene = Setup::new("outside", Origin::Folder).args(["--device-mode", mode]).start();
+    let setup = Setup::new("outside", Origin::Folder).args(["--device-mode", mode]);
+    let scene = if mode == "xdp" { setup.native_xdp() } else { setup }.start();
     let other = scene.lab.node("b").unwrap();
     let remote = other.pod("far").unwrap();
     let server = remote.serve(&PORTS).unwrap();
     let host = scene.lab.client("ext").unwrap();
-    for (netns, devices) in [
-        (scene.node.netns(), vec!["eth0"]),
-        (other.netns(), vec!["eth0", "pod-far"]),
-        (host.netns(), vec!["eth0"]),
-        (remote.netns(), vec!["eth0"]),
-        (scene.lab.fabric(), vec!["to-a", "to-b", "to-ext"]),
-    ] {
-        devices.into_iter().for_each(|device| fill_in_checksums(netns, device));
-    }
     let client = host.client().unwrap();
     Outside { client, _host: host, remote, _server: server, _other: other, scene }
 }
