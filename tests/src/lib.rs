@@ -3,5 +3,6 @@
 pub mod api_server;
 pub mod lab;
 pub mod objects;
+pub mod packet;
 pub mod scene;
 pub mod stage;
