@@ -6,3 +6,4 @@ pub mod objects;
 pub mod packet;
 pub mod scene;
 pub mod stage;
+pub mod test_run;

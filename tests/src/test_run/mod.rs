@@ -1,0 +1,137 @@
+//! A bench for the packet programs: a node of one namespace whose programs are run packet by packet with
+//! BPF_PROG_TEST_RUN, over maps that the agent's own writer fills from Services. Needs root. Nothing of it is left when
+//! it is dropped, panics included. It must not know what a test wants to prove.
+
+#![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
+
+mod devices;
+pub mod places;
+mod programs;
+mod row;
+mod service;
+mod state;
+
+use std::{fs::File, os::fd::OwnedFd, path::PathBuf};
+
+use nix::sched::{CloneFlags, setns};
+use proxy_userspace::{
+    apply::Dataplane,
+    config::{DataplaneConfig, MapSizes},
+    loader,
+    plan::plan,
+};
+
+use self::programs::Programs;
+pub use self::{
+    places::Device,
+    programs::{Action, Hook},
+    row::{Row, Step, check_rows, egress, ingress, play, row},
+    service::{Service, service, table},
+    state::{Counts, State},
+};
+use crate::{
+    lab::{Lab, Netns},
+    packet::Packet,
+    scene::Family,
+};
+
+/// Numbers of map entries that are enough for a table of tests, and quickly made.
+pub const SIZES: MapSizes = MapSizes {
+    services: 256,
+    service_ids: 64,
+    slots: 4096,
+    backends: 256,
+    members: 256,
+    networks: 64,
+    affinity: 1024,
+    socket_flows: 16,
+    conntrack: 4096,
+    half_open: 4096,
+    fragments: 1024,
+    source_ranges: 256,
+};
+
+/// A node with loaded programs. The fields stand in the order in which they must go.
+pub struct BenchNode {
+    programs: Programs,
+    dataplane: Dataplane,
+    state: State,
+    _lock: File,
+    netns: Netns,
+    home: OwnedFd,
+    _lab: Lab,
+}
+
+impl BenchNode {
+    /// Makes the node, without Services. `name` is for people who look at the machine meanwhile.
+    pub fn new(name: &str) -> Self {
+        Self::with_sizes(name, &SIZES)
+    }
+
+    /// The same with other map sizes.
+    pub fn with_sizes(name: &str, sizes: &MapSizes) -> Self {
+        let home = File::open("/proc/thread-self/ns/net").expect("open this thread's namespace").into();
+        let lab = Lab::new(name).expect("make a lab");
+        let netns = lab.namespace("bench").expect("make a namespace");
+        devices::create(&netns).expect("make devices");
+        let config = DataplaneConfig {
+            instance: format!("{}-bench", lab.id()),
+            cgroup: PathBuf::new(),
+            sizes: sizes.clone(),
+            log_level: 0,
+        };
+        let (loaded, programs) = {
+            let _inside = Inside::enter(&netns, &home);
+            let loaded = loader::load(&config).expect("load the object");
+            let programs = Programs::load(loaded.ebpf).expect("load the programs");
+            ((loaded.maps, loaded.folder, loaded.lock), programs)
+        };
+        let (maps, folder, lock) = loaded;
+        let state = State::open(&folder).expect("open the maps");
+        let dataplane = Dataplane::new(maps);
+        let mut node = Self { programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
+        node.serve(&[]);
+        node
+    }
+
+    /// Puts these Services, and no others, in force.
+    pub fn serve(&mut self, services: &[Service]) {
+        let wanted = table(services);
+        let outcome = self.dataplane.apply(plan(self.dataplane.table(), &wanted));
+        assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
+    }
+
+    /// Runs a program on a packet that comes from (egress: goes to) `device`.
+    pub fn run(&mut self, hook: Hook, device: Device, packet: &Packet, family: Family) -> (Action, Vec<u8>) {
+        self.run_frame(hook, device, &packet.bytes(family))
+    }
+
+    /// Runs a program on a frame of at least 14 bytes: the kernel takes none without an Ethernet header.
+    pub fn run_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> (Action, Vec<u8>) {
+        let _inside = Inside::enter(&self.netns, &self.home);
+        self.programs.run(hook, device, frame).expect("run the program")
+    }
+
+    /// The maps that the programs write.
+    pub fn state(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+/// This thread inside a namespace, until dropped.
+struct Inside<'a> {
+    home: &'a OwnedFd,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(netns: &Netns, home: &'a OwnedFd) -> Self {
+        setns(netns.descriptor(), CloneFlags::CLONE_NEWNET).expect("enter the namespace");
+        Self { home }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        setns(self.home, CloneFlags::CLONE_NEWNET).expect("leave the namespace");
+    }
+}
