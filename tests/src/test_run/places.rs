@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::packet::{Mac, Place};
+use crate::{
+    packet::{Mac, Place},
+    scene::Family,
+};
 
 /// The node: its primary address, on `eth0`.
 pub const NODE: Place = Place::new([192, 0, 2, 1], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]);
@@ -76,18 +79,26 @@ impl Device {
     }
 }
 
+/// The router's link address.
+pub const ROUTER_MAC: Mac = [2, 0, 0, 0, 1, 0xfe];
+
 /// The neighbours on each link: who, and with which address.
 pub const NEIGHBOURS: [(Device, Place, Mac); 5] = [
-    (Device::Uplink, ROUTER, [2, 0, 0, 0, 1, 0xfe]),
+    (Device::Uplink, ROUTER, ROUTER_MAC),
     (Device::Uplink, REMOTE, [2, 0, 0, 0, 1, 0x50]),
     (Device::Uplink, REMOTE_OTHER, [2, 0, 0, 0, 1, 0x51]),
     (Device::Second, FAR, [2, 0, 0, 0, 2, 0x20]),
     (Device::Narrow, NARROW, [2, 0, 0, 0, 3, 0x20]),
 ];
 
+/// Whether the node knows no neighbour for this destination on its own links.
+pub fn is_silent(destination: IpAddr) -> bool {
+    [Family::Ipv4, Family::Ipv6].iter().any(|family| SILENT.address(*family) == destination)
+}
+
 /// The device and the neighbour through which the node sends to `destination`.
 pub fn next_hop(destination: IpAddr) -> (Device, Mac) {
-    let family = if destination.is_ipv4() { crate::scene::Family::Ipv4 } else { crate::scene::Family::Ipv6 };
+    let family = if destination.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let neighbour = NEIGHBOURS.iter().find(|(_, place, _)| place.address(family) == destination);
     let (device, _, mac) = neighbour.unwrap_or(&NEIGHBOURS[0]);
     (*device, *mac)

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use proxy_common::Counter;
 
-use super::{Action, BenchNode, Counts, Device, Hook, Service, places::next_hop};
+use super::{
+    Action, BenchNode, Counts, Device, Hook, Service,
+    places::{is_silent, next_hop},
+};
 use crate::{
     packet::{Packet, check::check},
     scene::Family,
@@ -40,6 +43,7 @@ enum Outcome {
     Pass,
     Drop,
     Stack(Packet),
+    StackFromAnyPort(Packet),
     Forward(Packet),
     ForwardFromAnyPort(Packet),
     Back(Packet),
@@ -121,6 +125,13 @@ impl Row {
     #[must_use]
     pub fn becomes(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::Stack(packet);
+        self
+    }
+
+    /// The same, with a source port of the node's choice.
+    #[must_use]
+    pub fn becomes_from_any_port(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::StackFromAnyPort(packet);
         self
     }
 
@@ -246,14 +257,9 @@ impl Found {
             Outcome::Drop => self.acted(Action::Drop),
             Outcome::Stack(wanted) => self.same(Action::Pass, &wanted.bytes(self.family)),
             Outcome::Forward(wanted) => self.forwarded(wanted.clone()),
-            Outcome::ForwardFromAnyPort(wanted) => {
-                let ports = check(&self.out).ok().and_then(|seen| seen.ports);
-                let mut wanted = wanted.clone();
-                wanted.source.port = ports.map_or(0, |(source, _)| source);
-                if wanted.source.port == packet.source.port {
-                    return Err(format!("the source port is still {}", wanted.source.port));
-                }
-                self.forwarded(wanted)
+            Outcome::ForwardFromAnyPort(wanted) => self.forwarded(self.with_its_port(packet, wanted)?),
+            Outcome::StackFromAnyPort(wanted) => {
+                self.same(Action::Pass, &self.with_its_port(packet, wanted)?.bytes(self.family))
             }
             Outcome::Back(wanted) => {
                 let ethernet = &packet.ethernet;
@@ -264,14 +270,27 @@ impl Found {
         }
     }
 
-    /// XDP writes the link addresses itself; in TC the kernel does it after the program (bpf_redirect_neigh).
+    /// `wanted` with the source port that the program has chosen, which must not be the client's.
+    fn with_its_port(&self, packet: &Packet, wanted: &Packet) -> Result<Packet, String> {
+        let ports = check(&self.out).ok().and_then(|seen| seen.ports);
+        let mut wanted = wanted.clone();
+        wanted.source.port = ports.map_or(0, |(source, _)| source);
+        if wanted.source.port == packet.source.port {
+            return Err(format!("the source port is still {}", wanted.source.port));
+        }
+        Ok(wanted)
+    }
+
+    /// Where the neighbour is still to be asked, the kernel writes the link addresses after the program.
     fn forwarded(&self, mut wanted: Packet) -> Result<(), String> {
-        let (device, neighbour) = next_hop(wanted.destination.place.address(self.family));
-        if self.hook != Hook::Xdp {
+        let destination = wanted.destination.place.address(self.family);
+        if is_silent(destination) {
             return self.same(Action::Redirect, &wanted.bytes(self.family));
         }
+        let (device, neighbour) = next_hop(destination);
         wanted = wanted.ethernet(device.mac(), neighbour);
-        let action = if device == self.device { Action::Transmit } else { Action::Redirect };
+        let stays = device == self.device && self.hook == Hook::Xdp;
+        let action = if stays { Action::Transmit } else { Action::Redirect };
         self.same(action, &wanted.bytes(self.family))
     }
 

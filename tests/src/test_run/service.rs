@@ -44,6 +44,21 @@ pub fn service(name: &'static str) -> Service {
 }
 
 impl Service {
+    /// Under another name.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// With this port and node port, and none of its addresses.
+    #[must_use]
+    pub fn on_port(mut self, port: u16, node_port: u16) -> Self {
+        (self.port, self.node_port) = (port, Some(node_port));
+        self.addresses.clear();
+        self
+    }
+
     /// With another protocol.
     #[must_use]
     pub fn protocol(mut self, protocol: Protocol) -> Self {
