@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod command;
 mod ebpf_toolchain;
+mod fuzz;
 mod libtest;
 mod lint;
 mod machine;
@@ -49,6 +50,12 @@ enum Task {
         #[arg(last = true)]
         agent: Vec<String>,
     },
+    /// Throw random packets at the packet programs
+    Fuzz {
+        /// Arguments for the fuzzer: `--packets N`, `--seed N`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure connects and throughput against direct connections and nftables
     Bench {
         /// Arguments for the benchmark: `--quick`, `--json FILE`
@@ -71,6 +78,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         Task::Lint => lint::command(),
         Task::Test { filters } => test::command(&filters),
         Task::Run { once, agent } => run::command(once, &agent),
+        Task::Fuzz { arguments } => fuzz::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
     }
 }

@@ -33,6 +33,14 @@ impl Place {
         End { place: self, port }
     }
 
+    /// Whether it has an address of this family.
+    pub const fn has(self, family: Family) -> bool {
+        match family {
+            Family::Ipv4 => self.v4.is_some(),
+            Family::Ipv6 => self.v6.is_some(),
+        }
+    }
+
     /// Its address of this family.
     ///
     /// # Panics

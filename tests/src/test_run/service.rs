@@ -143,6 +143,11 @@ impl Service {
         self
     }
 
+    /// Everyone who answers for it.
+    pub fn backends(&self, family: Family) -> Vec<SocketAddr> {
+        self.list(family, List::Cluster)
+    }
+
     fn key(&self, family: Family) -> PortKey {
         let family = if family == Family::Ipv4 { table::Family::Ipv4 } else { table::Family::Ipv6 };
         PortKey { name: "".into(), protocol: self.protocol, family }
