@@ -51,12 +51,18 @@ pod! {
         pub backend_generation: u32,
         /// The service's generation when the backend was last known to be a member.
         pub service_generation: u32,
-        /// Zero.
-        pub _pad2: u32,
+        /// TCP: what the client has to acknowledge to show that it got the backend's SYN; 0 until that has come.
+        pub handshake: u32,
     }
 }
 
 impl Tuple {
+    /// The tuple of a packet whose ports are not known yet.
+    #[inline(always)]
+    pub const fn from_addresses(source: Address, destination: Address, protocol: u8) -> Self {
+        Self { source, destination, source_port: 0, destination_port: 0, protocol, _pad: [0; 3] }
+    }
+
     /// The tuple of the answer to a packet with this one.
     #[inline(always)]
     #[must_use]
@@ -109,6 +115,13 @@ impl Conntrack {
         self.expires.wrapping_sub(now) < timeout.wrapping_sub(second)
     }
 
+    /// Whether a TCP segment with this acknowledgment number comes from somebody who has seen what the backend sent: the
+    /// backend may have said a little more than its SYN by now.
+    #[inline(always)]
+    pub const fn is_acknowledged_by(&self, acknowledgment: u32) -> bool {
+        acknowledgment.wrapping_sub(self.handshake) < 1 << 20
+    }
+
     /// The state; unknown numbers are ended flows.
     #[inline(always)]
     pub const fn state(&self) -> State {
@@ -133,7 +146,7 @@ pub enum State {
     New = 1,
     /// The backend has answered.
     Replied = 2,
-    /// Both have sent, and the client once more: nobody's spoofed packet makes a flow come this far.
+    /// Both have sent, and the client once more, in a way that shows that it has got the answer.
     Established = 3,
     /// TCP: the client has closed its side.
     ClientClosed = 4,
@@ -209,7 +222,7 @@ impl State {
         }
     }
 
-    /// Whether the flow is one that a flood of first packets must not push out.
+    /// Whether both sides have confirmed the flow.
     #[inline(always)]
     pub const fn is_settled(self) -> bool {
         !matches!(self, Self::New | Self::Replied)
@@ -314,6 +327,15 @@ mod tests {
         assert_eq!(State::New.after(Reply, NONE), State::Replied);
         assert_eq!(State::Replied.after(Reply, NONE), State::Replied);
         assert_eq!(State::Replied.after(Original, NONE), State::Established);
+    }
+
+    #[test]
+    fn a_blind_sender_does_not_confirm_a_connection() {
+        let flow = Conntrack { handshake: u32::MAX, ..Conntrack::default() };
+        assert!(flow.is_acknowledged_by(u32::MAX));
+        assert!(flow.is_acknowledged_by(500), "the backend spoke first");
+        assert!(!flow.is_acknowledged_by(u32::MAX - 1));
+        assert!(!flow.is_acknowledged_by(1 << 31));
     }
 
     #[test]

@@ -73,8 +73,8 @@ counters! {
     DropRejectLimited = 24,
     /// Dropped: the connection tracking map refused the flow.
     DropConntrackFull = 25,
-    /// Dropped: an ICMP error about a flow that nobody knows.
-    DropUnknownFlow = 26,
+    /// Dropped: the program of a stage is not in its place.
+    DropMissingStage = 26,
 }
 
 impl Counter {
@@ -120,7 +120,7 @@ impl Counter {
             DropReason::HopLimit => Self::DropHopLimit,
             DropReason::RejectLimited => Self::DropRejectLimited,
             DropReason::ConntrackFull => Self::DropConntrackFull,
-            DropReason::UnknownFlow => Self::DropUnknownFlow,
+            DropReason::MissingStage => Self::DropMissingStage,
         }
     }
 }

@@ -1,26 +1,44 @@
-//! DEVICES, NODE_ADDRESSES and REJECT_BUDGET: what the packet programs know about the machine they run on.
+//! DEVICES, NODE_ADDRESSES and ANSWERS: what the packet programs know about the machine they run on, and what
+//! they may say in its name.
 
 use crate::pod::pod;
 
 pod! {
-    /// Value of REJECT_BUDGET: a token bucket of refusals, one a CPU.
-    pub struct RejectBudget: 8 {
+    /// Value of ANSWERS, one a CPU: a token bucket of refusals, and the one that is on its way.
+    pub struct Answer: 16 {
         /// Refusals that may still be sent.
         pub tokens: u32,
         /// When the bucket was filled last: jiffies, modulo 2³².
         pub filled: u32,
+        /// [`Answer::PORT_UNREACHABLE`] and its siblings: what the packet at hand is to be told.
+        pub kind: u32,
+        /// The MTU that it is too big for.
+        pub mtu: u32,
     }
 
     /// Value of DEVICES, a hash by interface index.
     pub struct Device: 4 {
-        /// [`Device::REDIRECT`].
+        /// [`Device::REDIRECT`] and its siblings.
         pub flags: u32,
     }
+}
+
+impl Answer {
+    /// Nobody listens: a reset, or an ICMP error.
+    pub const PORT_UNREACHABLE: u32 = 0;
+    /// The packet is longer than `mtu`.
+    pub const TOO_BIG: u32 = 1;
+    /// Its hop limit has run out.
+    pub const HOP_LIMIT: u32 = 2;
 }
 
 impl Device {
     /// XDP programs may redirect to this device: it has a native XDP program of ours.
     pub const REDIRECT: u32 = 1;
+    /// The host end of a pod: its clients are on this node (S17).
+    pub const POD: u32 = 2;
+    /// TC serves it although native XDP was wanted: for people who look, no program asks.
+    pub const FELL_BACK: u32 = 4;
 }
 
 /// Index of NODE_ADDRESSES, an array of [`Address`](crate::Address): this node's IPv4 address, which forwarded
@@ -28,3 +46,25 @@ impl Device {
 pub const NODE_IPV4: u32 = 0;
 /// The same for IPv6.
 pub const NODE_IPV6: u32 = 1;
+
+/// A program that another one hands a packet over to: index of XDP_STAGES and TC_STAGES. What most packets need is
+/// in the first program, so that the verifier and the stack have less to bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stage {
+    /// Opens a flow.
+    Open = 0,
+    /// Looks at ICMP that has come in.
+    Icmp = 1,
+    /// Turns the packet into a refusal of itself.
+    Answer = 2,
+    /// Looks at ICMP that is about to leave.
+    IcmpEgress = 3,
+    /// Sends the packet that has opened a flow.
+    Send = 4,
+}
+
+impl Stage {
+    /// Number of stages.
+    pub const COUNT: usize = 5;
+}

@@ -19,27 +19,27 @@ pub fn now() -> u64 {
 /// The client's backend, or a new one that it will keep. `list` is the bit of the list that `range` holds.
 #[inline(always)]
 pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, list: u32) -> Result<Selected, Verdict> {
-    if let Some(selected) = remembered(key, service, list) {
-        return Ok(selected);
+    // Another CPU may choose for the same client meanwhile: then its choice holds for both, the second time. A stale
+    // entry was removed by `remembered`, so what exists then is fresh.
+    for _ in 0..2 {
+        if let Some(selected) = remembered(key, service, list) {
+            return Ok(selected);
+        }
+        let service_generation = generation(service.id);
+        let selected = select_backend(range)?;
+        let affinity = Affinity {
+            backend: selected.id,
+            backend_generation: selected.backend.generation,
+            service_generation,
+            _pad: 0,
+            last_connection: now(),
+        };
+        if AFFINITY.insert(key, &affinity, BPF_NOEXIST.into()).is_ok() {
+            return Ok(selected);
+        }
     }
-    let service_generation = generation(service.id);
-    let selected = select_backend(range)?;
-    let affinity = Affinity {
-        backend: selected.id,
-        backend_generation: selected.backend.generation,
-        service_generation,
-        _pad: 0,
-        last_connection: now(),
-    };
-    // Another CPU may have chosen for the same client meanwhile: then its choice holds for both. A stale
-    // entry was removed by `remembered`, so what exists now is fresh.
-    if AFFINITY.insert(key, affinity, BPF_NOEXIST.into()).is_err() {
-        return Ok(remembered(key, service, list).unwrap_or_else(|| {
-            count(Counter::MapFull);
-            selected
-        }));
-    }
-    Ok(selected)
+    count(Counter::MapFull);
+    select_backend(range)
 }
 
 /// The backend that the client has, if it may keep it; an entry it may not keep is removed.

@@ -6,7 +6,7 @@ use proxy_common::{Backend, DropReason, Frontend, Member, SlotRange, Verdict, se
 use crate::maps::{BACKENDS, GENERATIONS, MEMBERS, SLOTS};
 
 /// A backend and the id under which it can be remembered.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Selected {
     /// Its id.
     pub id: u32,

@@ -21,3 +21,14 @@ pub fn count_connection(service: u32) {
         unsafe { (*value).connections += 1 };
     }
 }
+
+/// Adds one packet to its service.
+#[inline(always)]
+pub fn count_packet(service: u32, bytes: u32) {
+    if let Some(value) = SERVICE_COUNTERS.get_ptr_mut(service) {
+        // SAFETY: as in `count`.
+        let value = unsafe { &mut *value };
+        value.packets += 1;
+        value.bytes += u64::from(bytes);
+    }
+}

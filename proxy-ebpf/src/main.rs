@@ -1,26 +1,42 @@
 //! Waggle's kernel side. Entry points only: each hands its context to a stage of the pipeline and ends
-//! in one `finish`. Read `socket.rs` next.
+//! in one `finish`. Read `socket.rs` and `pipeline.rs` next.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 
 mod affinity;
+mod answer;
 mod backend;
+mod conntrack;
 mod context;
 mod counters;
+mod emit;
+mod filter;
+mod fragment;
+mod headers;
+mod icmp;
 mod maps;
+mod nat;
+mod packet;
+mod parse;
 mod peer;
+mod pipeline;
+mod route;
 mod service;
 mod socket;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_UNSPEC, xdp_action},
     macros::{cgroup_sock_addr, classifier, xdp},
     programs::{SockAddrContext, TcContext, XdpContext},
 };
 
-use crate::context::{Ipv4, Ipv6};
+use proxy_common::Verdict;
+
+use crate::{
+    context::{Ipv4, Ipv6},
+    packet::{Skb, Xdp},
+};
 
 /// connect(2) on an IPv4 socket.
 #[cgroup_sock_addr(connect4)]
@@ -76,20 +92,110 @@ pub fn getpeername6(ctx: SockAddrContext) -> i32 {
 
 /// A packet that a device has received, before the stack sees it.
 #[xdp(frags)]
-pub fn xdp(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+pub fn xdp(ctx: XdpContext) -> u32 {
+    let mut packet = Xdp::new(ctx);
+    let outcome = pipeline::ingress(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// The first packet of a flow.
+#[xdp(frags)]
+pub fn xdp_open(ctx: XdpContext) -> u32 {
+    let mut packet = Xdp::new(ctx);
+    let outcome = pipeline::open(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// The same packet, once its flow is open.
+#[xdp(frags)]
+pub fn xdp_send(ctx: XdpContext) -> u32 {
+    let mut packet = Xdp::new(ctx);
+    let outcome = pipeline::send_first(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// ICMP.
+#[xdp(frags)]
+pub fn xdp_icmp(ctx: XdpContext) -> u32 {
+    let mut packet = Xdp::new(ctx);
+    let outcome = icmp::ingress(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// Turns a refused packet into its refusal.
+#[xdp(frags)]
+pub fn xdp_answer(ctx: XdpContext) -> u32 {
+    let mut packet = Xdp::new(ctx);
+    // What can't be answered keeps the action it began with: a drop.
+    let _ = answer::answer(&mut packet);
+    packet.action(Verdict::Answered)
 }
 
 /// A packet on its way from a device into the stack.
 #[classifier]
-pub fn tc_ingress(_ctx: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub fn tc_ingress(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    let outcome = pipeline::ingress(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// The first packet of a flow.
+#[classifier]
+pub fn tc_open(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    let outcome = pipeline::open(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// The same packet, once its flow is open.
+#[classifier]
+pub fn tc_send(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    let outcome = pipeline::send_first(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// ICMP on its way into the stack.
+#[classifier]
+pub fn tc_icmp(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    let outcome = icmp::ingress(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// Turns a refused packet into its refusal.
+#[classifier]
+pub fn tc_answer(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    // What can't be answered keeps the action it began with: a drop.
+    let _ = answer::answer(&mut packet);
+    packet.action(Verdict::Answered)
 }
 
 /// A packet on its way from the stack to a device.
 #[classifier]
-pub fn tc_egress(_ctx: TcContext) -> i32 {
-    TC_ACT_UNSPEC
+pub fn tc_egress(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    let outcome = pipeline::egress(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
+}
+
+/// ICMP on its way from the stack to a device.
+#[classifier]
+pub fn tc_icmp_egress(ctx: TcContext) -> i32 {
+    let mut packet = Skb::new(&ctx);
+    let outcome = icmp::egress(&mut packet);
+    let verdict = pipeline::finish(&packet, outcome);
+    packet.action(verdict)
 }
 
 #[cfg(not(test))]

@@ -4,13 +4,12 @@
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, SkStorage},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, SkStorage},
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Member, Network, Peer, RejectBudget, Service, ServiceCounters, ServiceName, SourceRange,
-    Tuple,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
         NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
@@ -82,13 +81,29 @@ pub static CONNTRACK: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::
 #[btf_map]
 pub static HALF_OPEN: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
 
+/// Room for the entries at hand, one of each direction, that the stack has not.
+#[btf_map]
+pub static SCRATCH: PerCpuArray<Conntrack, 2> = PerCpuArray::new();
+/// Index of SCRATCH: the flow that is being opened.
+pub const SCRATCH_FLOW: u32 = 0;
+/// Index of SCRATCH: the entry of the other direction.
+pub const SCRATCH_REPLY: u32 = 1;
+
 /// Fragmented packet → the ports in its first fragment.
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<Fragment, FragmentPorts, FRAGMENTS_MAX> = LruHashMap::new();
 
-/// Refusals that this CPU may still send, and since when: see `reject.rs`.
+/// Refusals that this CPU may still send, and the one at hand: see `answer.rs`.
 #[btf_map]
-pub static REJECT_BUDGET: PerCpuArray<RejectBudget, 1> = PerCpuArray::new();
+pub static ANSWERS: PerCpuArray<Answer, 1> = PerCpuArray::new();
+
+/// [`Stage`] → the program that does it, at XDP.
+#[btf_map]
+pub static XDP_STAGES: ProgramArray<{ Stage::COUNT }> = ProgramArray::new();
+
+/// The same at TC.
+#[btf_map]
+pub static TC_STAGES: ProgramArray<{ Stage::COUNT }> = ProgramArray::new();
 
 /// Backend id → how hard it was to find source ports for it.
 #[btf_map]

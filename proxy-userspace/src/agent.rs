@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, error, info};
 
 use crate::{
-    apply::{Dataplane, Outcome, Size},
+    apply::{Dataplane, Outcome, Size, node_addresses::NodeAddresses},
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
@@ -29,6 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Agent {
     model: Model,
     dataplane: Dataplane,
+    node_addresses: NodeAddresses,
     notices: Notices,
     refused: BTreeSet<ServiceName>,
     refused_networks: bool,
@@ -48,10 +49,16 @@ pub struct Inputs {
 
 impl Agent {
     /// An agent that has programmed nothing yet.
-    pub fn new(model: Model, dataplane: Dataplane, udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>) -> Self {
+    pub fn new(
+        model: Model,
+        dataplane: Dataplane,
+        node_addresses: NodeAddresses,
+        udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+    ) -> Self {
         Self {
             model,
             dataplane,
+            node_addresses,
             notices: Notices::default(),
             refused: BTreeSet::new(),
             refused_networks: false,
@@ -60,10 +67,16 @@ impl Agent {
         }
     }
 
-    /// Reads events until every kind has been listed, then programs everything for the first time (S30).
+    /// Reads this node's addresses, and events until every kind has been listed, then programs everything for the
+    /// first time (S30).
     /// False when the source ended before.
     pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
         let started = Instant::now();
+        // Who is gone without a report ends the program with the reason.
+        if inputs.addresses.changed().await.is_err() {
+            return pending().await;
+        }
+        self.take_addresses(inputs);
         while !self.model.is_listed() {
             if !self.read(inputs).await {
                 return false;
@@ -94,18 +107,21 @@ impl Agent {
                 }
                 return count != 0;
             }
-            Ok(()) = inputs.addresses.changed() => {
-                let addresses = inputs.addresses.borrow_and_update().clone();
-                debug!(?addresses, "addresses of this node");
-                self.model.set_node_addresses(addresses);
-            }
+            Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
             () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
         }
         true
     }
 
+    fn take_addresses(&mut self, inputs: &mut Inputs) {
+        let addresses = inputs.addresses.borrow_and_update().clone();
+        debug!(?addresses, "addresses of this node");
+        self.model.set_node_addresses(addresses);
+    }
+
     fn reconcile(&mut self) {
         let started = Instant::now();
+        self.node_addresses.write(self.model.own_addresses());
         let mut touched = self.model.take_touched();
         touched.services.append(&mut self.refused);
         touched.networks |= std::mem::take(&mut self.refused_networks);

@@ -1,4 +1,4 @@
-//! The thin layer over what aya does not offer: mapped arrays, link updates, grace periods and namespace
+//! The thin layer over what aya does not offer: mapped arrays, plain links, grace periods and namespace
 //! cookies. The only `unsafe` of the agent; everything it exports is safe to call.
 
 use std::{
@@ -13,16 +13,28 @@ use std::{
     ptr::NonNull,
 };
 
+const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 
-/// `bpf_attr` of BPF_OBJ_GET (include/uapi/linux/bpf.h).
+/// `bpf_attr` of BPF_OBJ_PIN and BPF_OBJ_GET (include/uapi/linux/bpf.h).
 #[repr(C)]
 #[derive(Default)]
-struct ObjGet {
+struct Object {
     path: u64,
     fd: u32,
+    flags: u32,
+}
+
+/// `bpf_attr` of BPF_LINK_CREATE, as far as every kind of link has it (include/uapi/linux/bpf.h).
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreate {
+    program: u32,
+    target: u32,
+    attach_type: u32,
     flags: u32,
 }
 
@@ -45,20 +57,33 @@ struct GetInfo {
     info: u64,
 }
 
-/// The part of `bpf_link_info` that a cgroup link fills (include/uapi/linux/bpf.h).
+/// What the kernel says about a link: the beginning of `bpf_link_info` (include/uapi/linux/bpf.h).
 #[repr(C)]
-#[derive(Default)]
-struct CgroupLinkInfo {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkInfo {
     kind: u32,
-    id: u32,
-    program: u32,
+    /// The link's id, which stays when its program is replaced.
+    pub id: u32,
+    /// Id of the program on it.
+    pub program: u32,
     _pad: u32,
-    cgroup: u64,
-    attach_type: u32,
-    _reserved: u32,
+    target: [u32; 2],
 }
 
-fn raw_fd(fd: impl AsFd) -> io::Result<u32> {
+impl LinkInfo {
+    /// Of a cgroup link: the cgroup's id (inode number); 0 when the cgroup is gone.
+    pub fn cgroup(&self) -> u64 {
+        bytemuck::must_cast(self.target)
+    }
+
+    /// Of an XDP or TCX link: the device's index; 0 when the device is gone.
+    pub fn device(&self) -> u32 {
+        self.target[0]
+    }
+}
+
+/// A descriptor as the kernel's interfaces want it; the caller keeps it open.
+pub(crate) fn raw_fd(fd: &impl AsFd) -> io::Result<u32> {
     u32::try_from(fd.as_fd().as_raw_fd()).map_err(io::Error::other)
 }
 
@@ -81,23 +106,37 @@ pub fn open_map_read_only(path: &Path) -> io::Result<OwnedFd> {
 
 fn get_object(path: &Path, flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let fd = bpf(BPF_OBJ_GET, &ObjGet { path: path.as_ptr() as u64, flags, ..ObjGet::default() })?;
+    let fd = bpf(BPF_OBJ_GET, &Object { path: path.as_ptr() as u64, flags, ..Object::default() })?;
     // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Replaces the program of an attached link in one step: no call sees both, or neither.
 pub fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
-    let attributes = LinkUpdate { link: raw_fd(link)?, program: raw_fd(program)?, ..LinkUpdate::default() };
+    let attributes = LinkUpdate { link: raw_fd(&link)?, program: raw_fd(&program)?, ..LinkUpdate::default() };
     bpf(BPF_LINK_UPDATE, &attributes).map(drop)
 }
 
-/// The id (inode number) of the cgroup that a link is attached to; 0 when that cgroup is gone.
-pub fn link_cgroup(link: impl AsFd) -> io::Result<u64> {
-    let mut info = CgroupLinkInfo::default();
-    let length = u32::try_from(size_of::<CgroupLinkInfo>()).map_err(io::Error::other)?;
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &GetInfo { fd: raw_fd(link)?, length, info: (&raw mut info) as u64 })?;
-    Ok(info.cgroup)
+/// Attaches a program to `target`, a cgroup's descriptor or a device's index, on the hook that `attach_type` (the
+/// kernel's `bpf_attach_type`) names. It is detached when the last descriptor and the last pin of the link are gone.
+pub fn create_link(program: impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
+    let fd = bpf(BPF_LINK_CREATE, &LinkCreate { program: raw_fd(&program)?, target, attach_type, flags })?;
+    // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Pins a link or program at `path`, which must not exist.
+pub fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    bpf(BPF_OBJ_PIN, &Object { path: path.as_ptr() as u64, fd: raw_fd(&object)?, flags: 0 }).map(drop)
+}
+
+/// What a link is attached to, and what runs on it.
+pub fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
+    let mut info = LinkInfo::default();
+    let length = u32::try_from(size_of::<LinkInfo>()).map_err(io::Error::other)?;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &GetInfo { fd: raw_fd(&link)?, length, info: (&raw mut info) as u64 })?;
+    Ok(info)
 }
 
 /// Waits until every program that was running when the call began has ended (an RCU grace period: this

@@ -1,5 +1,6 @@
 //! `waggle cleanup`: removes an instance's pins. Links go first, so that no program serves from maps that are
-//! going; an instance whose agent runs is left alone unless forced. It knows no map's content.
+//! going; an instance whose agent runs is left alone unless forced. It knows no map's content. Filters of devices
+//! are found only in the network namespace that the agent ran in.
 
 use std::{
     fmt,
@@ -8,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::maps::PinFolder;
+use crate::{
+    attach::{AttachError, device::list},
+    maps::PinFolder,
+};
 
 /// Why an instance is still there, or parts of it.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,9 @@ pub enum CleanupError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A device's filter can't be found or removed.
+    #[error("{0}; run waggle as root, in the network namespace of its agent")]
+    Filter(#[from] AttachError),
     /// A pin or folder can't be listed or removed.
     #[error("remove {}: {source}; run waggle as root", .path.display())]
     Remove {
@@ -79,11 +86,21 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
         Err(TryLockError::WouldBlock) => return Err(CleanupError::Running { instance: instance.into() }),
         Err(TryLockError::Error(source)) => return Err(CleanupError::Lock { path: path.into(), source }),
     }
+    remove_filters(folder)?;
     let links = unpin_all(&folder.links())?;
     remove_folder(&folder.links())?;
     let maps = unpin_all(path)?;
     remove_folder(path)?;
     Ok(Removed { links, maps, folder: true })
+}
+
+/// Filters hang on their devices, not on their pins.
+fn remove_filters(folder: &PinFolder) -> Result<(), CleanupError> {
+    if !folder.links().exists() {
+        return Ok(());
+    }
+    let hooks = list(folder)?;
+    hooks.iter().filter(|hook| !hook.hook.has_link()).try_for_each(|hook| Ok(hook.remove_filter(folder)?))
 }
 
 /// Unpins everything in a folder, but for folders in it.

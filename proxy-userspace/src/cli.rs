@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use crate::{config::MapSizes, model::NodePortAddresses};
+use crate::{config::MapSizes, devices::DeviceArgs, flows::FlowArgs, model::NodePortAddresses};
 
 /// Waggle: a Kubernetes service proxy in eBPF
 #[derive(Debug, Parser)]
@@ -68,6 +68,9 @@ pub enum What {
     /// Backends with the Services they answer for
     #[value(alias = "backend")]
     Backends,
+    /// Devices with the programs on them
+    #[value(alias = "device")]
+    Devices,
 }
 
 /// How `waggle get` shows it.
@@ -100,6 +103,12 @@ pub struct RunArgs {
     /// Destroy connected UDP sockets whose backend is gone, so that the application redials
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
+    /// Devices whose packets are served
+    #[command(flatten)]
+    pub devices: DeviceArgs,
+    /// Flows of packets
+    #[command(flatten)]
+    pub flows: FlowArgs,
     /// Sizes of the maps
     #[command(flatten)]
     pub sizes: MapSizes,

@@ -8,6 +8,8 @@ use proxy_common::config::{
     SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
 };
 
+use crate::flows::Constant;
+
 #[expect(clippy::cast_possible_truncation, reason = "the defaults are far below 2^32")]
 const fn default(size: usize) -> u32 {
     size as u32
@@ -64,6 +66,8 @@ pub struct DataplaneConfig {
     pub cgroup: PathBuf,
     /// Sizes of the maps.
     pub sizes: MapSizes,
+    /// Constants of the packet programs.
+    pub constants: Vec<Constant>,
     /// What the programs log: aya-log's level, 0 for nothing.
     pub log_level: u8,
 }

@@ -97,6 +97,10 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let mut loader = EbpfLoader::new();
     loader.override_global("NODE_NETNS", &netns, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);
+    for (name, value) in &config.constants {
+        // The compiler drops those that no program reads.
+        loader.override_global(name, value, false);
+    }
     for (layout, pin) in &pins {
         loader.map_pin_path(layout.name, pin.as_path());
         if layout.max_entries != 0 {

@@ -9,7 +9,7 @@ use clap::Parser as _;
 use proxy_userspace::{
     cleanup,
     cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
-    inspect::{Row, Snapshot, backends, json, services, table},
+    inspect::{Row, Snapshot, backends, devices, json, services, table},
     machine, privileges, run,
     watch::kube::LOG_DIRECTIVES,
 };
@@ -60,10 +60,11 @@ fn get(args: &GetArgs) -> anyhow::Result<String> {
             Output::Json => json(rows)?,
         })
     }
-    let snapshot = Snapshot::read(&args.instance.instance)?;
+    let snapshot = || Snapshot::read(&args.instance.instance);
     match args.what {
-        What::Services => render(&services(&snapshot), args.output),
-        What::Backends => render(&backends(&snapshot), args.output),
+        What::Services => render(&services(&snapshot()?), args.output),
+        What::Backends => render(&backends(&snapshot()?), args.output),
+        What::Devices => render(&devices(&args.instance.instance)?, args.output),
     }
 }
 

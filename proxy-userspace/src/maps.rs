@@ -7,9 +7,9 @@ use std::{
 
 use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Member, Network, Peer, RejectBudget, Service, ServiceCounters, ServiceName, SourceRange,
-    Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
@@ -66,7 +66,8 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries }
     }
     #[expect(clippy::cast_possible_truncation, reason = "small constants")]
-    let (counters, filter, devices) = (Counter::ALL.len() as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32);
+    let (counters, filter, devices, stages) =
+        (Counter::ALL.len() as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32);
     vec![
         layout::<Frontend, Service>("SERVICES", sizes.services),
         layout::<u32, u32>("SLOTS", sizes.slots),
@@ -84,12 +85,15 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<Tuple, Conntrack>("CONNTRACK", sizes.conntrack),
         layout::<Tuple, Conntrack>("HALF_OPEN", sizes.half_open),
+        layout::<u32, Conntrack>("SCRATCH", 2),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments),
-        layout::<u32, RejectBudget>("REJECT_BUDGET", 1),
+        layout::<u32, Answer>("ANSWERS", 1),
         layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
         layout::<u32, u64>("COUNTERS", counters),
         layout::<u32, ServiceCounters>("SERVICE_COUNTERS", sizes.service_ids),
         layout::<u32, ServiceName>("SERVICE_NAMES", sizes.service_ids),
+        layout::<u32, u32>("XDP_STAGES", stages),
+        layout::<u32, u32>("TC_STAGES", stages),
         layout::<u32, u32>("ABI", 1),
     ]
 }

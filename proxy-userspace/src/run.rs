@@ -1,9 +1,10 @@
 //! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
 //! first plan, the data plane stays as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use aya::Ebpf;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
@@ -13,12 +14,14 @@ use tracing::{info, level_filters::LevelFilter};
 use crate::{
     addresses,
     agent::{Agent, Inputs},
-    apply::Dataplane,
+    apply::{Dataplane, node_addresses::NodeAddresses},
     attach,
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
+    devices::{DeviceArgs, Follower},
     loader::{self, Loaded},
     machine,
+    maps::PinFolder,
     model::{LocalAddresses, Model, ModelConfig},
     stale_sockets,
     watch::{
@@ -35,12 +38,12 @@ const QUEUE: usize = 4096;
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let node_name = args.node_name.clone().map_or_else(machine::node_name, Ok)?;
     let cgroup = args.cgroup.clone().map_or_else(machine::cgroup_root, Ok)?;
-    let instance = args.instance.instance.clone();
+    let instance = &args.instance.instance;
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
-    let config = DataplaneConfig { instance, cgroup, sizes: args.sizes.clone(), log_level: kernel_log_level() };
+    let config = dataplane_config(&args, cgroup)?;
     let Loaded { mut ebpf, maps, folder, lock: _lock } = loader::load(&config)?;
-    attach::cgroup::load(&mut ebpf)?;
+    let hooks = Hooks::load(&mut ebpf, &folder, args.devices)?;
 
     let (events, received) = mpsc::channel(QUEUE);
     let source = start_source(&args.source, &config.instance, &node_name, events).await?;
@@ -52,11 +55,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
-    let mut agent = Agent::new(model, Dataplane::new(maps), gone);
+    let mut agent = Agent::new(model, Dataplane::new(maps), NodeAddresses::open(&folder)?, gone);
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
         if agent.start(&mut inputs).await {
-            attach::cgroup::attach(&mut ebpf, &folder, &config.cgroup)?;
+            hooks.attach(&mut ebpf, &folder, &config.cgroup).await?;
             loader::forward_logs(&mut ebpf);
             info!("serving");
             agent.run(&mut inputs).await;
@@ -74,6 +77,37 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {
+    Ok(DataplaneConfig {
+        instance: args.instance.instance.clone(),
+        cgroup,
+        sizes: args.sizes.clone(),
+        constants: args.flows.constants()?,
+        log_level: kernel_log_level(),
+    })
+}
+
+/// What is attached once the first plan is in force.
+struct Hooks {
+    devices: Follower,
+}
+
+impl Hooks {
+    /// Loads every program.
+    fn load(ebpf: &mut Ebpf, folder: &PinFolder, devices: DeviceArgs) -> anyhow::Result<Self> {
+        attach::cgroup::load(ebpf)?;
+        Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices)? })
+    }
+
+    /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on.
+    async fn attach(mut self, ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> anyhow::Result<()> {
+        attach::cgroup::attach(ebpf, folder, cgroup)?;
+        self.devices.start().await.context("serve devices")?;
+        tokio::spawn(self.devices.follow());
+        Ok(())
+    }
 }
 
 /// Starts following the API server or the folder.

@@ -20,8 +20,12 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
     for log_level in [0, 5] {
         let instance = format!("load-{}-{log_level}", std::process::id());
         let sizes = Defaults::parse_from(["test"]).sizes;
-        let config = DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, log_level };
-        let loaded = loader::load(&config).map(|mut loaded| attach::cgroup::load(&mut loaded.ebpf));
+        let config =
+            DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
+        let loaded = loader::load(&config).map(|mut loaded| {
+            attach::cgroup::load(&mut loaded.ebpf)?;
+            attach::device::Programs::load(&mut loaded.ebpf)
+        });
         cleanup::cleanup(&instance, true).unwrap();
         loaded.unwrap().unwrap();
     }

@@ -1,42 +1,28 @@
 //! Follows the addresses of the network namespace that the agent runs in (S19). It reports what is there;
 //! which of it serves node ports is the model's decision.
 
-mod kernel;
 mod select;
 
-use std::{convert::Infallible, error::Error, io, time::Duration};
+use std::{convert::Infallible, error::Error, time::Duration};
 
 use tokio::{sync::watch::Sender, time::sleep};
 use tracing::warn;
 
-use kernel::{Changes, Kernel};
-
-use crate::model::LocalAddresses;
+use crate::{
+    kernel::{Changes, Kernel, KernelError},
+    model::LocalAddresses,
+};
 
 /// The least time between two looks at the kernel. The first change after a calm never waits.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is made again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// Why addresses can't be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum AddressError {
-    /// No netlink socket.
-    #[error("open a netlink socket for addresses")]
-    Connect(#[source] io::Error),
-    /// The kernel refused or cut short a request.
-    #[error("read {0} from the kernel")]
-    Dump(&'static str, #[source] rtnetlink::Error),
-    /// The socket that reports changes has closed.
-    #[error("lost the netlink socket that reports address changes")]
-    Lost,
-}
-
 /// Sends the addresses at once, then again whenever they differ, until every receiver is gone.
 ///
 /// Has to be called on a tokio runtime whose threads are in the namespace to follow. Fails only before the first
 /// report; a connection lost later is logged and made again.
-pub async fn watch(sender: Sender<LocalAddresses>) -> Result<(), AddressError> {
+pub async fn watch(sender: Sender<LocalAddresses>) -> Result<(), KernelError> {
     let mut reported = false;
     loop {
         let error = tokio::select! {
@@ -52,10 +38,10 @@ pub async fn watch(sender: Sender<LocalAddresses>) -> Result<(), AddressError> {
 }
 
 /// Reports over one connection until it breaks.
-async fn follow(sender: &Sender<LocalAddresses>, reported: &mut bool) -> Result<Infallible, AddressError> {
+async fn follow(sender: &Sender<LocalAddresses>, reported: &mut bool) -> Result<Infallible, KernelError> {
     // Subscribed before the first dump, so that no change falls in between.
-    let mut changes = Changes::subscribe().map_err(AddressError::Connect)?;
-    let kernel = Kernel::connect().map_err(AddressError::Connect)?;
+    let mut changes = Changes::subscribe().map_err(KernelError::Connect)?;
+    let kernel = Kernel::connect().map_err(KernelError::Connect)?;
     loop {
         changes.forget_pending();
         let current = select::local_addresses(&kernel.snapshot().await?);
@@ -66,6 +52,6 @@ async fn follow(sender: &Sender<LocalAddresses>, reported: &mut bool) -> Result<
         });
         *reported = true;
         sleep(GATHER).await;
-        changes.next().await.ok_or(AddressError::Lost)?;
+        changes.next().await.ok_or(KernelError::Lost)?;
     }
 }

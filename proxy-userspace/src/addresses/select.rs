@@ -5,17 +5,16 @@ use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressFlags;
 
-use super::{
-    LocalAddresses,
-    kernel::{Address, DefaultRoute, Snapshot},
-};
+use super::LocalAddresses;
+use crate::kernel::{Address, DefaultRoute, Snapshot};
 
 /// The kernel gives every loopback device this index.
 const LOOPBACK_DEVICE: u32 = 1;
 
 /// The addresses of the node.
 pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
-    let usable: Vec<_> = snapshot.addresses.iter().filter(|address| is_usable(address, &snapshot.up)).collect();
+    let up = snapshot.up();
+    let usable: Vec<_> = snapshot.addresses.iter().filter(|address| is_usable(address, &up)).collect();
     LocalAddresses {
         all: usable.iter().map(|address| address.ip).collect(),
         primary: [false, true].into_iter().filter_map(|ipv6| primary(&usable, &snapshot.routes, ipv6)).collect(),
@@ -74,6 +73,7 @@ fn best<'a>(addresses: impl Iterator<Item = &'a Address>, gateway: Option<IpAddr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Link;
 
     fn address(device: u32, prefix: &str) -> Address {
         let network: IpNet = prefix.parse().unwrap();
@@ -91,7 +91,8 @@ mod tests {
     }
 
     fn found(addresses: Vec<Address>, routes: Vec<DefaultRoute>) -> LocalAddresses {
-        local_addresses(&Snapshot { up: [1, 2, 3].into(), addresses, routes })
+        let links = [1, 2, 3].map(|index| Link { index, up: true, ..Link::default() }).into();
+        local_addresses(&Snapshot { links, addresses, routes })
     }
 
     fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {

@@ -6,6 +6,7 @@ mod adopt;
 pub mod allocate;
 mod backends;
 pub mod encode;
+pub mod node_addresses;
 mod port;
 mod reclaim;
 

@@ -1,137 +1,54 @@
-//! The socket hooks: eight programs on one cgroup, each with a pinned link. A link that an earlier agent
-//! has pinned gets the new program in one step, so that no call goes untranslated.
+//! The socket hooks: eight programs on one cgroup, each with a pinned link.
 
 use std::{
     fs::{self, File},
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    path::Path,
 };
 
-use aya::{
-    Ebpf,
-    pin::PinError,
-    programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, links::FdLink, links::LinkError},
-};
+use aya::{Ebpf, programs::CgroupSockAddr};
 use tracing::{debug, info};
 
+use super::{AttachError, link::Place, program};
 use crate::{bpf, maps::PinFolder};
 
-/// The programs, by their names in the eBPF object.
-pub const PROGRAMS: [&str; 8] =
-    ["connect4", "connect6", "sendmsg4", "sendmsg6", "recvmsg4", "recvmsg6", "getpeername4", "getpeername6"];
-
-/// Why the hooks are not in place.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// The cgroup can't be opened.
-    #[error("open cgroup {path}: {source}; name a cgroup v2 folder with --cgroup")]
-    Cgroup {
-        /// The folder.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The object lacks the program.
-    #[error("find program {name} in the eBPF object: {source}")]
-    Missing {
-        /// The program.
-        name: &'static str,
-        /// What is wrong.
-        source: ProgramError,
-    },
-    /// The kernel's verifier refuses the program.
-    #[error("load program {name}: {source}")]
-    Load {
-        /// The program.
-        name: &'static str,
-        /// The verifier's log.
-        source: ProgramError,
-    },
-    /// The kernel refuses to attach the program.
-    #[error("attach {name} to cgroup {path}: {source}")]
-    Attach {
-        /// The program.
-        name: &'static str,
-        /// The cgroup.
-        path: PathBuf,
-        /// What the kernel said.
-        source: ProgramError,
-    },
-    /// The new link has no descriptor.
-    #[error("take the link of {name}: {source}")]
-    Link {
-        /// The program.
-        name: &'static str,
-        /// What is wrong.
-        source: LinkError,
-    },
-    /// The link can't be pinned.
-    #[error("pin the link of {name}: {source}")]
-    Pin {
-        /// The program.
-        name: &'static str,
-        /// What the kernel said.
-        source: PinError,
-    },
-    /// An outdated link can't be removed.
-    #[error("replace the link at {path}: {source}")]
-    Replace {
-        /// The pin.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-}
+/// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`).
+const PROGRAMS: [(&str, u32); 8] = [
+    ("connect4", 10),
+    ("connect6", 11),
+    ("sendmsg4", 14),
+    ("sendmsg6", 15),
+    ("recvmsg4", 19),
+    ("recvmsg6", 20),
+    ("getpeername4", 29),
+    ("getpeername6", 30),
+];
 
 /// Loads every program, so that the verifier has seen them before anything is programmed.
 pub fn load(ebpf: &mut Ebpf) -> Result<(), AttachError> {
-    for name in PROGRAMS {
-        program(ebpf, name)?.load().map_err(|source| AttachError::Load { name, source })?;
+    for (name, _) in PROGRAMS {
+        let program: &mut CgroupSockAddr = program(ebpf, name)?;
+        program.load().map_err(|source| AttachError::Load { name, source })?;
     }
     Ok(())
 }
 
 /// Puts every program on the hooks of `cgroup`; they stay there after the agent has gone.
 pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), AttachError> {
-    let file = File::open(cgroup).map_err(|source| AttachError::Cgroup { path: cgroup.into(), source })?;
-    for name in PROGRAMS {
+    let error = |source| AttachError::Cgroup { path: cgroup.into(), source };
+    let file = File::open(cgroup).map_err(error)?;
+    let target = bpf::raw_fd(&file).map_err(error)?;
+    let inode = fs::metadata(cgroup).map_err(error)?.ino();
+    let shown = format!("cgroup {}", cgroup.display());
+    for (name, attach_type) in PROGRAMS {
+        let program: &mut CgroupSockAddr = program(ebpf, name)?;
+        let fd = program.fd().map_err(|source| AttachError::Missing { name, source })?;
         let pin = folder.links().join(name);
-        let program = program(ebpf, name)?;
-        if pin.exists() && replace(program, &pin, cgroup)? {
-            debug!(name, "program replaced");
-            continue;
-        }
-        let id = program.attach(&file, CgroupAttachMode::Single).map_err(|source| AttachError::Attach {
-            name,
-            path: cgroup.into(),
-            source,
-        })?;
-        let link = program.take_link(id).map_err(|source| AttachError::Attach { name, path: cgroup.into(), source })?;
-        let link = FdLink::try_from(link).map_err(|source| AttachError::Link { name, source })?;
-        link.pin(&pin).map_err(|source| AttachError::Pin { name, source })?;
-        debug!(name, "program attached");
+        let (flags, program) = (0, fd.as_fd());
+        let place = Place { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
+        let put = place.put(|link| link.cgroup() == inode)?;
+        debug!(name, ?put, "socket hook");
     }
     info!(cgroup = %cgroup.display(), "socket hooks in place");
     Ok(())
-}
-
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut CgroupSockAddr, AttachError> {
-    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
-    program.try_into().map_err(|source| AttachError::Missing { name, source })
-}
-
-/// Gives the pinned link the new program, if it belongs to `cgroup`; one of another (or a deleted) cgroup
-/// is unpinned, which detaches it.
-fn replace(program: &CgroupSockAddr, pin: &Path, cgroup: &Path) -> Result<bool, AttachError> {
-    let error = |source| AttachError::Replace { path: pin.into(), source };
-    let link = bpf::open_pin(pin).map_err(error)?;
-    let wanted = fs::metadata(cgroup).map_err(error)?.ino();
-    if bpf::link_cgroup(&link).map_err(error)? == wanted {
-        let program = program.fd().map_err(|source| error(io::Error::other(source)))?;
-        bpf::update_link(&link, program).map_err(error)?;
-        return Ok(true);
-    }
-    fs::remove_file(pin).map_err(error)?;
-    Ok(false)
 }

@@ -1,3 +1,111 @@
-//! Attaching the programs to their hooks, and replacing those of an earlier agent.
+//! Puts programs on their hooks: the cgroup's and the devices'. What is attached stays when the agent goes, and a
+//! later agent replaces the programs in one step. Which device is served how is not decided here.
 
 pub mod cgroup;
+pub mod device;
+mod filter;
+mod link;
+mod netlink;
+mod tc;
+mod xdp;
+
+use std::{io, path::PathBuf};
+
+use aya::{
+    Ebpf,
+    programs::{Program, ProgramError},
+};
+
+pub use self::{link::Put, tc::has_links as tc_has_links};
+
+/// Why a hook is not in place.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The cgroup can't be opened.
+    #[error("open cgroup {path}: {source}; name a cgroup v2 folder with --cgroup")]
+    Cgroup {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The object lacks the program.
+    #[error("find program {name} in the eBPF object: {source}")]
+    Missing {
+        /// The program.
+        name: &'static str,
+        /// What is wrong.
+        source: ProgramError,
+    },
+    /// The kernel's verifier refuses the program.
+    #[error("load program {name}: {source}")]
+    Load {
+        /// The program.
+        name: &'static str,
+        /// The verifier's log.
+        source: ProgramError,
+    },
+    /// The kernel refuses to attach the program.
+    #[error("attach {name} to {target}: {source}")]
+    Attach {
+        /// The program.
+        name: &'static str,
+        /// The cgroup or device.
+        target: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Something else has the place.
+    #[error("attach {name} to {target}: {found} is there; {advice}")]
+    Occupied {
+        /// The program.
+        name: &'static str,
+        /// The device.
+        target: String,
+        /// What is there.
+        found: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// The link or program can't be pinned.
+    #[error("pin {}: {source}", .path.display())]
+    Pin {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A pinned link can't be looked at, or given a new program.
+    #[error("replace the link at {}: {source}", .path.display())]
+    Replace {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A link or filter can't be removed.
+    #[error("detach {}: {source}", .path.display())]
+    Detach {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The folder of links can't be listed.
+    #[error("list {}: {source}", .path.display())]
+    List {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The program of this name and type in the object.
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, AttachError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
+    program.try_into().map_err(|source| AttachError::Missing { name, source })
+}

@@ -2,6 +2,7 @@
 //! change nothing: every map is opened so that the kernel refuses writes.
 
 mod backends;
+mod devices;
 mod services;
 mod snapshot;
 mod table;
@@ -13,11 +14,12 @@ use proxy_common::{ABI_VERSION, ServiceName};
 
 pub use self::{
     backends::{BackendRow, backends},
+    devices::{DeviceRow, Mode, ProgramCell, devices},
     services::{ListCell, ServiceRow, services},
     snapshot::Snapshot,
     table::{Row, json, table},
 };
-use crate::{apply::encode, maps::MapsError};
+use crate::{apply::encode, attach::AttachError, maps::MapsError};
 
 /// Why an instance can't be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,9 @@ pub enum InspectError {
     /// A map can't be opened.
     #[error("{0}; the instance is incomplete: start its agent again, or remove it with `waggle cleanup`")]
     Maps(#[from] MapsError),
+    /// The pinned hooks can't be listed.
+    #[error(transparent)]
+    Hooks(#[from] AttachError),
     /// A map can't be read.
     #[error("read map {name}: {source}")]
     Read {

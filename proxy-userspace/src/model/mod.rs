@@ -37,7 +37,7 @@ use self::{
     state::ServiceState,
 };
 pub use self::{
-    config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError},
+    config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError, OwnAddresses},
     project::Projection,
     touched::Touched,
 };
@@ -111,6 +111,11 @@ impl Model {
             self.local = addresses;
             self.touched.networks = true;
         }
+    }
+
+    /// This node's own addresses: those in its Node object if it has them, else the kernel's choice.
+    pub fn own_addresses(&self) -> OwnAddresses {
+        self.node.own_addresses(&self.local)
     }
 
     /// Whether every kind has been listed once; nothing is to be programmed before (S30).

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
-    config::{LocalAddresses, NodePortAddresses},
+    config::{LocalAddresses, NodePortAddresses, OwnAddresses},
     faults::Faults,
     names::Names,
 };
@@ -17,6 +17,8 @@ pub(super) struct NodeState {
     pub(super) zone: Option<Arc<str>>,
     /// Its internal and external addresses.
     pub(super) addresses: BTreeSet<IpAddr>,
+    /// Its internal addresses, in the object's order.
+    pub(super) internal: Vec<IpAddr>,
     pub(super) faults: Faults,
 }
 
@@ -30,10 +32,22 @@ pub(super) fn parse_node(node: &Node, names: &mut Names) -> NodeState {
         faults.check(format_args!("status.addresses[{index}].address"), parse_address(&given.address))
     });
     let addresses = addresses.collect();
-    NodeState { zone: zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone)), addresses, faults }
+    let internal = node.status.addresses.iter().flatten().filter(|given| given.r#type == "InternalIP");
+    let internal = internal.filter_map(|given| parse_address(&given.address).ok()).collect();
+    let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone));
+    NodeState { zone, addresses, internal, faults }
 }
 
 impl NodeState {
+    /// This node's own address of each family: the first internal one that it really has, else the kernel's choice.
+    pub(super) fn own_addresses(&self, local: &LocalAddresses) -> OwnAddresses {
+        let own = |is_wanted: fn(&IpAddr) -> bool| {
+            let named = self.internal.iter().find(|address| is_wanted(address) && local.all.contains(address));
+            named.or_else(|| local.primary.iter().find(|address| is_wanted(address))).copied()
+        };
+        OwnAddresses { ipv4: own(IpAddr::is_ipv4), ipv6: own(IpAddr::is_ipv6) }
+    }
+
     /// The addresses that serve node ports to everybody. Loopback addresses serve them too, but to this node
     /// only, and are not among these.
     pub(super) fn nodeport_addresses<'a>(

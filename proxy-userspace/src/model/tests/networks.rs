@@ -66,6 +66,23 @@ fn s19_primary_addresses_are_the_nodes_own_or_the_fall_back() {
 }
 
 #[test]
+fn s26_forwarded_packets_have_the_nodes_first_internal_address_that_it_really_has() {
+    let mut world = World::new();
+    let own = |ipv4: Option<&str>, ipv6: Option<&str>| {
+        let parse = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+        OwnAddresses { ipv4: parse(ipv4), ipv6: parse(ipv6) }
+    };
+    assert_eq!(world.model.own_addresses(), own(None, None));
+    let all = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2"];
+    world.model.set_node_addresses(local(&all, &["192.0.2.1", "2001:db8::1"]));
+    assert_eq!(world.model.own_addresses(), own(Some("192.0.2.1"), Some("2001:db8::1")));
+    world.apply(node(None, &["nonsense", "198.51.100.1", "192.0.2.3", "192.0.2.2"]));
+    assert_eq!(world.model.own_addresses(), own(Some("192.0.2.3"), Some("2001:db8::1")));
+    world.model.set_node_addresses(local(&["192.0.2.2"], &["192.0.2.2"]));
+    assert_eq!(world.model.own_addresses(), own(Some("192.0.2.2"), None));
+}
+
+#[test]
 fn s19_other_nodes_and_other_kinds_of_addresses_do_not_count() {
     let mut world = World::new();
     world.model.set_node_addresses(local(&["192.0.2.1", "192.0.2.2"], &[]));

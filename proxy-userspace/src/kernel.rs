@@ -1,4 +1,5 @@
-//! What the kernel says over rtnetlink, as plain values. It decides nothing.
+//! Devices, addresses and default routes of this network namespace, as the kernel says over rtnetlink: plain
+//! values, and word that something has changed. It decides nothing.
 
 use std::{collections::BTreeSet, io, net::IpAddr};
 
@@ -10,18 +11,46 @@ use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
-        link::{LinkExtentMask, LinkFlags},
+        link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage},
         route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHopFlags, RouteType},
     },
     sys,
 };
 use tokio::task::JoinSet;
 
-use super::AddressError;
+/// Why the kernel can't be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// No netlink socket.
+    #[error("open a netlink socket")]
+    Connect(#[source] io::Error),
+    /// The kernel refused or cut short a request.
+    #[error("read {0} from the kernel")]
+    Dump(&'static str, #[source] Error),
+    /// The socket that reports changes has closed.
+    #[error("lost the netlink socket that reports changes")]
+    Lost,
+}
+
+/// A network device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub index: u32,
+    pub name: String,
+    pub up: bool,
+    pub loopback: bool,
+    /// It carries Ethernet frames.
+    pub ethernet: bool,
+    pub mtu: u32,
+    /// Its own hardware address.
+    pub mac: Vec<u8>,
+    /// The bridge or bond that it is a port of.
+    pub master: Option<u32>,
+}
 
 /// An address of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(crate) struct Address {
     pub device: u32,
     pub ip: IpAddr,
     /// The prefix that is reached through it.
@@ -33,7 +62,7 @@ pub(super) struct Address {
 
 /// A way to everywhere, from the main table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DefaultRoute {
+pub(crate) struct DefaultRoute {
     pub ipv6: bool,
     pub metric: u32,
     pub device: u32,
@@ -41,21 +70,28 @@ pub(super) struct DefaultRoute {
     pub source: Option<IpAddr>,
 }
 
-/// Everything that the addresses of a node depend on.
+/// Everything that the addresses and devices of a node depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Snapshot {
-    /// Devices that are up, by index.
-    pub up: BTreeSet<u32>,
+pub(crate) struct Snapshot {
+    /// By index.
+    pub links: Vec<Link>,
     /// In the kernel's order.
     pub addresses: Vec<Address>,
     /// In the kernel's order.
     pub routes: Vec<DefaultRoute>,
 }
 
+impl Snapshot {
+    /// Devices that are up, by index.
+    pub(crate) fn up(&self) -> BTreeSet<u32> {
+        self.links.iter().filter(|link| link.up).map(|link| link.index).collect()
+    }
+}
+
 type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, sys::SocketAddr)>;
 
 /// Says that something has changed, not what: the kernel drops messages when there are too many.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     messages: Messages,
     /// Ends the connection when it is dropped.
     _connection: JoinSet<()>,
@@ -63,7 +99,7 @@ pub(super) struct Changes {
 
 impl Changes {
     /// From now on.
-    pub(super) fn subscribe() -> io::Result<Self> {
+    pub(crate) fn subscribe() -> io::Result<Self> {
         let (connection, _, messages) = rtnetlink::new_multicast_connection(&[
             // IPv4 routes vanish without a message when their device goes down.
             MulticastGroup::Link,
@@ -78,7 +114,7 @@ impl Changes {
     }
 
     /// Waits for a change that matters; `None` when the connection is lost.
-    pub(super) async fn next(&mut self) -> Option<()> {
+    pub(crate) async fn next(&mut self) -> Option<()> {
         loop {
             let (message, _) = self.messages.next().await?;
             if matters(&message) {
@@ -88,7 +124,7 @@ impl Changes {
     }
 
     /// Takes everything that has been said until now.
-    pub(super) fn forget_pending(&mut self) {
+    pub(crate) fn forget_pending(&mut self) {
         while let Some(Some(_)) = self.messages.next().now_or_never() {}
     }
 }
@@ -108,7 +144,7 @@ fn is_main_default(route: &RouteHeader) -> bool {
 }
 
 /// Asks the kernel.
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     handle: Handle,
     /// Ends the connection when it is dropped.
     _connection: JoinSet<()>,
@@ -116,7 +152,7 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// Of the calling thread's network namespace.
-    pub(super) fn connect() -> io::Result<Self> {
+    pub(crate) fn connect() -> io::Result<Self> {
         // Without the strict check the kernel ignores filters and sends every table.
         let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()?;
         let mut tasks = JoinSet::new();
@@ -125,7 +161,7 @@ impl Kernel {
     }
 
     /// Dumps everything. A change in between makes the parts disagree, and is reported to [`Changes`].
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, AddressError> {
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, KernelError> {
         let links = self.handle.link().get();
         let links = links.set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]).execute();
         let links = collect("links", links).await?;
@@ -137,21 +173,41 @@ impl Kernel {
             wanted.header.table = RouteHeader::RT_TABLE_MAIN;
             routes.extend(collect("routes", self.handle.route().get(wanted).execute()).await?);
         }
-        let up = links.iter().filter(|link| link.header.flags.contains(LinkFlags::Up));
         Ok(Snapshot {
-            up: up.map(|link| link.header.index).collect(),
+            links: links.iter().map(link).collect(),
             addresses: addresses.iter().filter_map(address).collect(),
-            routes: routes.iter().filter_map(default_route).collect(),
+            routes: routes.iter().flat_map(default_routes).collect(),
         })
     }
 }
 
-async fn collect<T>(what: &'static str, dump: impl Stream<Item = Result<T, Error>>) -> Result<Vec<T>, AddressError> {
+async fn collect<T>(what: &'static str, dump: impl Stream<Item = Result<T, Error>>) -> Result<Vec<T>, KernelError> {
     match dump.try_collect().await {
         // A table or a family that has never been used does not exist.
         Err(Error::NetlinkError(error)) if error.to_io().kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        result => result.map_err(|error| AddressError::Dump(what, error)),
+        result => result.map_err(|error| KernelError::Dump(what, error)),
     }
+}
+
+fn link(message: &LinkMessage) -> Link {
+    let header = &message.header;
+    let mut link = Link {
+        index: header.index,
+        up: header.flags.contains(LinkFlags::Up),
+        loopback: header.flags.contains(LinkFlags::Loopback),
+        ethernet: header.link_layer_type == LinkLayerType::Ether,
+        ..Link::default()
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => link.name.clone_from(name),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Address(mac) => link.mac.clone_from(mac),
+            LinkAttribute::Controller(master) => link.master = Some(*master).filter(|index| *index != 0),
+            _ => {}
+        }
+    }
+    link
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {
@@ -175,12 +231,13 @@ fn address(message: &AddressMessage) -> Option<Address> {
     })
 }
 
-fn default_route(message: &RouteMessage) -> Option<DefaultRoute> {
+/// A route with several next hops counts as one route for each that lives.
+fn default_routes(message: &RouteMessage) -> Vec<DefaultRoute> {
     let usable = is_main_default(&message.header)
         && message.header.kind == RouteType::Unicast
         && !message.header.flags.contains(RouteFlags::Dead);
     if !usable {
-        return None;
+        return Vec::new();
     }
     let mut route = DefaultRoute {
         ipv6: message.header.address_family == AddressFamily::Inet6,
@@ -190,7 +247,20 @@ fn default_route(message: &RouteMessage) -> Option<DefaultRoute> {
         source: None,
     };
     route.read(&message.attributes);
-    (route.device != 0).then_some(route)
+    let hops = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    let hops = hops.flatten().filter(|hop| !hop.flags.contains(RouteNextHopFlags::Dead)).map(|hop| {
+        let mut route = DefaultRoute { device: hop.interface_index, ..route.clone() };
+        route.read(&hop.attributes);
+        route
+    });
+    let mut routes: Vec<_> = hops.collect();
+    if route.device != 0 {
+        routes.push(route);
+    }
+    routes
 }
 
 impl DefaultRoute {
@@ -201,13 +271,6 @@ impl DefaultRoute {
                 RouteAttribute::Oif(device) => self.device = *device,
                 RouteAttribute::Gateway(gateway) => self.gateway = ip(gateway),
                 RouteAttribute::PrefSource(source) => self.source = ip(source),
-                RouteAttribute::MultiPath(hops) => {
-                    let live = hops.iter().find(|hop| !hop.flags.contains(RouteNextHopFlags::Dead));
-                    if let Some(hop) = live {
-                        self.device = hop.interface_index;
-                        self.read(&hop.attributes);
-                    }
-                }
                 _ => {}
             }
         }

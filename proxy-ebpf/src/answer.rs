@@ -1,0 +1,228 @@
+//! Answers that a packet itself is turned into: resets, ICMP errors and echo replies, sent back out of the device it
+//! came in on, in the name of whom it was sent to. Each is written over the packet in place.
+
+use core::mem::offset_of;
+
+use proxy_common::{
+    Answer, Protocol, TcpFlags,
+    checksum::{Difference, fold},
+};
+
+use crate::{
+    conntrack::now,
+    emit::translate_network,
+    headers::{ICMP, ICMPV6, Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
+    maps::{ANSWERS, JIFFIES_PER_SECOND, REJECT_RATE},
+    packet::Packet,
+    parse::{Family, Headers, parse_network},
+};
+
+/// Hop limit of what this node sends (RFC 1700).
+const HOP_LIMIT: u8 = 64;
+/// The longest quotation, bytes: IPv4 with all options, or IPv6 with some extension headers, and eight more.
+const QUOTE_MAX: usize = 96;
+
+/// Takes one refusal from what this CPU may still send, a second's worth at most, and notes which it is; false when
+/// there is none left.
+#[inline(always)]
+pub fn prepare(kind: u32) -> bool {
+    let Some(state) = ANSWERS.get_ptr_mut(0) else { return false };
+    // SAFETY: a per-CPU value, as in `counters`.
+    let state = unsafe { &mut *state };
+    state.kind = kind;
+    let (rate, now) = (REJECT_RATE.load(), now());
+    if rate == 0 {
+        return true;
+    }
+    if now.wrapping_sub(state.filled) >= JIFFIES_PER_SECOND.load() {
+        (state.filled, state.tokens) = (now, rate);
+    }
+    let allowed = state.tokens != 0;
+    state.tokens -= u32::from(allowed);
+    allowed
+}
+
+/// Notes the MTU that the packet at hand is too big for.
+#[inline(always)]
+pub fn note_mtu(mtu: u16) {
+    if let Some(state) = ANSWERS.get_ptr_mut(0) {
+        // SAFETY: as in `prepare`.
+        unsafe { (*state).mtu = mtu.into() };
+    }
+}
+
+/// Turns the packet into the refusal that was prepared for it. What can't be answered is dropped.
+#[inline(always)]
+pub fn answer<P: Packet>(packet: &mut P) -> Option<()> {
+    // SAFETY: as in `prepare`.
+    let Answer { kind, mtu, .. } = unsafe { *ANSWERS.get_ptr_mut(0)? };
+    let mut headers = Headers::new();
+    parse_network(packet, &mut headers).ok()?;
+    if kind == Answer::PORT_UNREACHABLE && headers.tuple.protocol == Protocol::Tcp as u8 {
+        return answer_reset(packet, &headers);
+    }
+    answer_icmp(packet, &headers, kind, if kind == Answer::TOO_BIG { mtu } else { 0 })
+}
+
+/// Writes a network header for an answer of `length` bytes behind it, from whom the packet was sent to, to its sender.
+/// Returns the sum of the pseudo header for `protocol`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "answers are short")]
+fn store_network<P: Packet>(packet: &mut P, headers: &Headers, protocol: u8, length: usize) -> Option<u64> {
+    let (source, destination) = (headers.tuple.destination.words(), headers.tuple.source.words());
+    let sum = |words: [u32; 4]| u64::from(words[0]) + u64::from(words[1]) + u64::from(words[2]) + u64::from(words[3]);
+    let pseudo = u64::from((length as u16).to_be()) + u64::from(u16::from(protocol).to_be());
+    match headers.family {
+        Family::Ipv4 => {
+            let mut header = Ipv4 {
+                version_length: 0x45,
+                tos: 0,
+                total_length: ((Ipv4::LENGTH + length) as u16).to_be(),
+                identification: 0,
+                fragment: 0x4000_u16.to_be(),
+                ttl: HOP_LIMIT,
+                protocol,
+                checksum: 0,
+                source: source[3],
+                destination: destination[3],
+            };
+            let fixed = u64::from(u16::from_ne_bytes([0x45, 0])) + u64::from(u16::from_ne_bytes([HOP_LIMIT, protocol]));
+            let addresses = u64::from(source[3]) + u64::from(destination[3]);
+            header.checksum = !fold(fixed + u64::from(header.total_length) + u64::from(header.fragment) + addresses);
+            packet.store(headers.network(), header)?;
+            Some(pseudo + addresses)
+        }
+        Family::Ipv6 => {
+            let header = Ipv6 {
+                version_class_flow: 0x6000_0000_u32.to_be(),
+                payload_length: (length as u16).to_be(),
+                next_header: protocol,
+                hop_limit: HOP_LIMIT,
+                source,
+                destination,
+            };
+            packet.store(headers.network(), header)?;
+            Some(pseudo + sum(source) + sum(destination))
+        }
+    }
+}
+
+#[inline(always)]
+const fn network_length(family: Family) -> usize {
+    match family {
+        Family::Ipv4 => Ipv4::LENGTH,
+        Family::Ipv6 => Ipv6::LENGTH,
+    }
+}
+
+/// A TCP reset, as RFC 9293 §3.10.7.1 has it for a connection that does not exist.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
+fn answer_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
+    let received: Tcp = packet.load(headers.transport())?;
+    let flags = TcpFlags(received.flags);
+    if flags.has(TcpFlags::RST) {
+        return None;
+    }
+    let header_length = usize::from(received.offset >> 4) * 4;
+    let payload = headers.end().checked_sub(headers.transport() + header_length)? as u32;
+    let (sequence, acknowledgment, flags) = if flags.has(TcpFlags::ACK) {
+        (received.acknowledgment, 0, TcpFlags::RST)
+    } else {
+        let marks = u32::from(flags.has(TcpFlags::SYN)) + u32::from(flags.has(TcpFlags::FIN));
+        let next = u32::from_be(received.sequence).wrapping_add(payload).wrapping_add(marks);
+        (0, next.to_be(), TcpFlags::RST | TcpFlags::ACK)
+    };
+    let at = headers.network() + network_length(headers.family);
+    let pending = packet.is_checksum_pending(headers.transport() + offset_of!(Tcp, checksum));
+    packet.truncate((at + size_of::<Tcp>()) as u32)?;
+    let pseudo = store_network(packet, headers, Protocol::Tcp as u8, size_of::<Tcp>())?;
+    let ports = Ports { source: received.ports.destination, destination: received.ports.source };
+    let offset = (size_of::<Tcp>() as u8 / 4) << 4;
+    let inside = u64::from(ports.source)
+        + u64::from(ports.destination)
+        + u64::from(sequence)
+        + u64::from(acknowledgment)
+        + u64::from(u16::from_ne_bytes([offset, flags]));
+    let checksum = if pending { fold(pseudo) } else { !fold(pseudo + inside) };
+    packet.store(at, Tcp { ports, sequence, acknowledgment, offset, flags, window: 0, checksum, urgent: 0 })?;
+    packet.send_back()
+}
+
+/// An ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes of what follows.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "quotations are short")]
+fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
+    let quoted = headers.transport() + size_of::<Udp>() - headers.network();
+    if quoted > QUOTE_MAX || headers.is_icmp() {
+        return None;
+    }
+    let pending = headers.tuple.protocol == Protocol::Udp as u8
+        && packet.is_checksum_pending(headers.transport() + offset_of!(Udp, checksum));
+    // The kernel will fill it in later, below the checksum of the answer.
+    let quotation = if pending { pending_udp(packet, headers)? } else { Difference::NONE };
+    packet.truncate((headers.network() + quoted) as u32)?;
+    let header_length = network_length(headers.family) + size_of::<Icmp>();
+    packet.insert(headers.network(), header_length as u32)?;
+    let protocol = if headers.family == Family::Ipv4 { ICMP } else { ICMPV6 };
+    let length = size_of::<Icmp>() + quoted;
+    let pseudo = store_network(packet, headers, protocol, length)?;
+    let at = headers.network() + network_length(headers.family);
+    let mut header = icmp(headers.family, kind, mtu);
+    let words = u64::from(u16::from_ne_bytes([header.kind, header.code])) + u64::from(header.rest);
+    let pseudo = if headers.family == Family::Ipv4 { 0 } else { pseudo };
+    header.checksum = quotation.apply(!fold(pseudo + words + sum_quoted(packet, at + size_of::<Icmp>(), quoted)?));
+    packet.store(at, header)?;
+    packet.send_back()
+}
+
+/// The message's type, code and second word.
+#[inline(always)]
+const fn icmp(family: Family, kind: u32, mtu: u32) -> Icmp {
+    let (kind, code) = match (family, kind) {
+        (Family::Ipv4, Answer::TOO_BIG) => (3, 4),
+        (Family::Ipv4, Answer::HOP_LIMIT) => (11, 0),
+        (Family::Ipv4, _) => (3, 3),
+        (Family::Ipv6, Answer::TOO_BIG) => (2, 0),
+        (Family::Ipv6, Answer::HOP_LIMIT) => (3, 0),
+        (Family::Ipv6, _) => (1, 4),
+    };
+    Icmp { kind, code, checksum: 0, rest: mtu.to_be() }
+}
+
+/// The sum of `length` bytes from `at` on: a multiple of four, up to [`QUOTE_MAX`].
+#[inline(always)]
+fn sum_quoted<P: Packet>(packet: &P, at: usize, length: usize) -> Option<u64> {
+    #[repr(C, packed(2))]
+    #[derive(Clone, Copy)]
+    struct Word(u32);
+    let mut sum = 0;
+    for word in 0..QUOTE_MAX / 4 {
+        if word * 4 < length {
+            sum += u64::from(packet.load::<Word>(at + word * 4)?.0);
+        }
+    }
+    Some(sum)
+}
+
+/// What the kernel will make of a UDP checksum that is still pending, once the packet is cut down to its header.
+#[inline(always)]
+fn pending_udp<P: Packet>(packet: &P, headers: &Headers) -> Option<Difference> {
+    let header: Udp = packet.load(headers.transport())?;
+    let sum = u64::from(header.ports.source)
+        + u64::from(header.ports.destination)
+        + u64::from(header.length)
+        + u64::from(header.checksum);
+    Some(Difference::NONE.replace(header.checksum.into(), (!fold(sum)).into()))
+}
+
+/// Turns an echo request into its reply.
+#[inline(always)]
+pub fn answer_echo<P: Packet>(packet: &mut P, headers: &Headers, request: &Icmp, reply: u8) -> Option<()> {
+    let word = |kind| u16::from_ne_bytes([kind, request.code]).into();
+    let checksum = Difference::NONE.replace(word(request.kind), word(reply)).apply(request.checksum);
+    packet.store(headers.transport(), Icmp { kind: reply, checksum, ..*request })?;
+    // Both sums stay as they are when the addresses change places.
+    let _ = translate_network(packet, headers, &headers.tuple.destination, &headers.tuple.source, 0)?;
+    packet.send_back()
+}

@@ -1,0 +1,124 @@
+//! Stage *emit*: rewrites a packet as its flow says and lets it go. What can fail is asked before the first byte is
+//! written, so that no packet leaves half-translated (S28).
+
+use core::mem::offset_of;
+
+use proxy_common::{Address, Conntrack, DropReason, Protocol, Verdict, checksum::Difference, sctp};
+
+use crate::{
+    headers::{Ipv4, Ipv6, Ports, Sctp, Tcp, Udp},
+    packet::Packet,
+    parse::{Family, Headers, Part},
+    route::Route,
+};
+
+/// A packet that can't be written where it was just read has not the form that parsing found.
+const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
+
+/// Sends a packet out of this node, translated, as a router would.
+#[inline(always)]
+pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    if headers.hop_limit <= 1 {
+        return Err(Verdict::Drop(DropReason::HopLimit));
+    }
+    let mut route = Route::new();
+    route.lookup(packet, headers, flow)?;
+    if !packet.can_send(&route) {
+        // Untouched: the same packet comes again at TC ingress, which can.
+        return Err(Verdict::Pass);
+    }
+    translate(packet, headers, flow, 1)?;
+    packet.send(&route).ok_or(MALFORMED)?;
+    Err(Verdict::Forwarded)
+}
+
+/// Leaves a packet to the stack, translated.
+#[inline(always)]
+pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    translate(packet, headers, flow, 0)?;
+    Err(Verdict::Translated)
+}
+
+/// Rewrites addresses, ports, hop limit and checksums.
+#[inline(always)]
+fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack, hops: u8) -> Result<(), Verdict> {
+    let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops).ok_or(MALFORMED)?;
+    if headers.part == Part::Later {
+        return Ok(());
+    }
+    translate_transport(packet, headers, flow, pseudo).ok_or(MALFORMED)
+}
+
+/// Rewrites the network header of a packet; returns the change of the addresses, which pseudo headers cover.
+#[inline(always)]
+pub fn translate_network<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    source: &Address,
+    destination: &Address,
+    hops: u8,
+) -> Option<Difference> {
+    let (source, destination) = (source.words(), destination.words());
+    let (old_source, old_destination) = (headers.tuple.source.words(), headers.tuple.destination.words());
+    let ttl = headers.hop_limit - hops;
+    match headers.family {
+        Family::Ipv4 => {
+            let addresses =
+                Difference::NONE.replace(old_source[3], source[3]).replace(old_destination[3], destination[3]);
+            let mut header: Ipv4 = packet.load(headers.network())?;
+            let word = |ttl| u16::from_ne_bytes([ttl, headers.tuple.protocol]).into();
+            header.checksum = addresses.replace(word(headers.hop_limit), word(ttl)).apply(header.checksum);
+            header.ttl = ttl;
+            header.source = source[3];
+            header.destination = destination[3];
+            packet.store(headers.network(), header)?;
+            Some(addresses)
+        }
+        Family::Ipv6 => {
+            let addresses =
+                Difference::NONE.replace_address(old_source, source).replace_address(old_destination, destination);
+            packet.store(headers.network() + offset_of!(Ipv6, hop_limit), ttl)?;
+            packet.store_ipv6_addresses(headers.network() + offset_of!(Ipv6, source), [source, destination])?;
+            Some(addresses)
+        }
+    }
+}
+
+/// Rewrites ports and checksum of the transport header.
+#[inline(always)]
+fn translate_transport<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    flow: &Conntrack,
+    pseudo: Difference,
+) -> Option<()> {
+    let ports = Difference::NONE
+        .replace(headers.tuple.source_port.to_be().into(), flow.source_port.to_be().into())
+        .replace(headers.tuple.destination_port.to_be().into(), flow.destination_port.to_be().into());
+    let at = headers.transport();
+    packet.store(at, Ports { source: flow.source_port.to_be(), destination: flow.destination_port.to_be() })?;
+    if headers.tuple.protocol == Protocol::Tcp as u8 {
+        return packet.change_checksum(at + offset_of!(Tcp, checksum), pseudo, ports, false);
+    }
+    if headers.tuple.protocol == Protocol::Udp as u8 {
+        let at = at + offset_of!(Udp, checksum);
+        // RFC 768: 0 is no checksum.
+        return if packet.load::<u16>(at)? == 0 { Some(()) } else { packet.change_checksum(at, pseudo, ports, true) };
+    }
+    translate_sctp(packet, headers, flow)
+}
+
+/// SCTP's checksum covers no addresses: it stays when the ports do.
+#[inline(never)]
+fn translate_sctp<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Option<()> {
+    let word = |source: u16, destination: u16| u32::from(source) << 16 | u32::from(destination);
+    let change =
+        word(headers.tuple.source_port, headers.tuple.destination_port) ^ word(flow.source_port, flow.destination_port);
+    if change == 0 {
+        return Some(());
+    }
+    let at = headers.transport() + offset_of!(Sctp, checksum);
+    let checksum = u32::from_le(packet.load(at)?);
+    let length = headers.end() - headers.transport();
+    packet.store(at, (checksum ^ sctp::crc32c_change(change, length)).to_le())
+}

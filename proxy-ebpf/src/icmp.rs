@@ -1,0 +1,212 @@
+//! ICMP about and for Services: errors about translated packets are translated back, inside and outside, so that
+//! path MTU discovery works through a Service (RFC 5508 has the rules); an echo request to a frontend is answered.
+
+use core::mem::offset_of;
+
+use proxy_common::{
+    Conntrack, DropReason, Frontend, Protocol, Service, Tuple, Verdict, checksum::Difference, filter::AddressClass,
+};
+
+use crate::{
+    answer::answer_echo,
+    conntrack::{is_local_reply, lookup, now},
+    emit::translate_network,
+    filter::filter_address,
+    headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
+    maps::{ANSWER_ECHO, SERVICES},
+    packet::Packet,
+    parse::{Family, Headers, Part, parse_icmp, parse_ipv4, parse_ipv6, parse_network},
+    route::Route,
+};
+
+const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
+
+/// What an ICMP message is to us.
+enum Message {
+    /// An error that quotes a packet.
+    Error,
+    /// An echo request, with the type of its reply.
+    Echo(u8),
+    /// None of our business.
+    Other,
+}
+
+#[inline(always)]
+const fn message(family: Family, kind: u8) -> Message {
+    match (family, kind) {
+        // Destination unreachable, time exceeded, parameter problem.
+        (Family::Ipv4, 3 | 11 | 12) | (Family::Ipv6, 1..=4) => Message::Error,
+        (Family::Ipv4, 8) => Message::Echo(0),
+        (Family::Ipv6, 128) => Message::Echo(129),
+        _ => Message::Other,
+    }
+}
+
+/// An ICMP packet to this node or a frontend has come in.
+#[inline(always)]
+pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let headers = &mut Headers::new();
+    parse_network(packet, headers)?;
+    if headers.part != Part::Whole {
+        return Err(Verdict::Pass);
+    }
+    let header = parse_icmp(packet, headers)?;
+    match message(headers.family, header.kind) {
+        Message::Error => {
+            let mut inner = Headers::new();
+            parse_quoted(packet, headers, &mut inner)?;
+            let flow = *lookup(&inner.tuple.reversed(), now()).ok_or(Verdict::Pass)?.0;
+            translate_error(packet, headers, &inner, &flow)
+        }
+        Message::Echo(reply) if ANSWER_ECHO.load() != 0 => {
+            // SAFETY: the value is copied before anything else runs.
+            let owner = unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) }.ok_or(Verdict::Pass)?;
+            if owner.flags & Service::USABLE == 0 {
+                return Err(Verdict::Pass);
+            }
+            answer_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
+            Err(Verdict::Answered)
+        }
+        _ => Err(Verdict::Pass),
+    }
+}
+
+/// An ICMP packet is about to leave: errors about packets to backends on this node name the frontend.
+#[inline(always)]
+pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let headers = &mut Headers::new();
+    parse_network(packet, headers)?;
+    let header = parse_icmp(packet, headers)?;
+    if headers.part != Part::Whole || !matches!(message(headers.family, header.kind), Message::Error) {
+        return Err(Verdict::Pass);
+    }
+    let mut inner = Headers::new();
+    parse_quoted(packet, headers, &mut inner)?;
+    filter_address(&inner.tuple.destination, AddressClass::BACKEND)?;
+    let flow = *lookup(&inner.tuple.reversed(), now()).ok_or(Verdict::Pass)?.0;
+    if !is_local_reply(&flow) {
+        return Err(Verdict::Pass);
+    }
+    rewrite(packet, headers, &inner, &flow, 0).ok_or(MALFORMED)?;
+    Err(Verdict::Translated)
+}
+
+/// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.
+#[inline(always)]
+fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -> Result<(), Verdict> {
+    let at = headers.transport() + size_of::<Icmp>();
+    match headers.family {
+        Family::Ipv4 => parse_ipv4(packet, at, inner)?,
+        Family::Ipv6 => parse_ipv6(packet, at, inner)?,
+    }
+    if inner.part == Part::Later || Protocol::from_number(inner.tuple.protocol.into()).is_none() {
+        return Err(Verdict::Pass);
+    }
+    inner.set_ports(packet.load(inner.transport()).ok_or(Verdict::Pass)?);
+    Ok(())
+}
+
+/// Sends an error on to the end of the flow that `flow` leads to: where the answer to the quoted packet would go.
+#[inline(always)]
+fn translate_error<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    inner: &Headers,
+    flow: &Conntrack,
+) -> Result<(), Verdict> {
+    if is_local_reply(flow) {
+        // It goes up the stack first, and is translated at egress.
+        return Err(Verdict::Pass);
+    }
+    if flow.flags & Conntrack::LOCAL != 0 {
+        rewrite(packet, headers, inner, flow, 0).ok_or(MALFORMED)?;
+        return Err(Verdict::Translated);
+    }
+    if headers.hop_limit <= 1 {
+        return Err(Verdict::Drop(DropReason::HopLimit));
+    }
+    let mut route = Route::new();
+    route.lookup(packet, headers, flow)?;
+    if !packet.can_send(&route) {
+        return Err(Verdict::Pass);
+    }
+    rewrite(packet, headers, inner, flow, 1).ok_or(MALFORMED)?;
+    packet.send(&route).ok_or(MALFORMED)?;
+    Err(Verdict::Forwarded)
+}
+
+/// Translates an error: outside like any packet of the flow, inside in the opposite direction, and the checksum over it
+/// all. None: the packet has not the form that parsing found.
+#[inline(always)]
+fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, inner: &Headers, flow: &Conntrack, hops: u8) -> Option<()> {
+    let now = flow.partner(inner.tuple.protocol);
+    let addresses = translate_quoted(packet, inner, &now)?;
+    let inside = addresses.0.plus(translate_quoted_ports(packet, inner, &now, addresses.1)?);
+    let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops)?;
+    let covered = match headers.family {
+        Family::Ipv4 => inside,
+        Family::Ipv6 => inside.plus(pseudo),
+    };
+    let at = headers.transport() + offset_of!(Icmp, checksum);
+    let checksum = covered.apply(packet.load(at)?);
+    packet.store(at, checksum)
+}
+
+/// Rewrites the quoted addresses. Returns the change of the bytes that the ICMP checksum covers, and of the addresses
+/// alone.
+#[inline(always)]
+fn translate_quoted<P: Packet>(packet: &mut P, inner: &Headers, now: &Tuple) -> Option<(Difference, Difference)> {
+    let (source, destination) = (now.source.words(), now.destination.words());
+    let (old_source, old_destination) = (inner.tuple.source.words(), inner.tuple.destination.words());
+    match inner.family {
+        Family::Ipv4 => {
+            let addresses =
+                Difference::NONE.replace(old_source[3], source[3]).replace(old_destination[3], destination[3]);
+            let mut header: Ipv4 = packet.load(inner.network())?;
+            let checksum = header.checksum;
+            header.checksum = addresses.apply(checksum);
+            header.source = source[3];
+            header.destination = destination[3];
+            packet.store(inner.network(), header)?;
+            Some((addresses.replace(checksum.into(), header.checksum.into()), addresses))
+        }
+        Family::Ipv6 => {
+            let addresses =
+                Difference::NONE.replace_address(old_source, source).replace_address(old_destination, destination);
+            #[repr(C, packed(2))]
+            #[derive(Clone, Copy)]
+            struct Addresses([[u32; 4]; 2]);
+            packet.store(inner.network() + offset_of!(Ipv6, source), Addresses([source, destination]))?;
+            Some((addresses, addresses))
+        }
+    }
+}
+
+/// Rewrites the quoted ports, and the quoted checksum where the quotation reaches that far. Returns the change of those
+/// bytes.
+#[inline(always)]
+fn translate_quoted_ports<P: Packet>(
+    packet: &mut P,
+    inner: &Headers,
+    now: &Tuple,
+    addresses: Difference,
+) -> Option<Difference> {
+    let ports = Difference::NONE
+        .replace(inner.tuple.source_port.to_be().into(), now.source_port.to_be().into())
+        .replace(inner.tuple.destination_port.to_be().into(), now.destination_port.to_be().into());
+    let at = inner.transport();
+    packet.store(at, Ports { source: now.source_port.to_be(), destination: now.destination_port.to_be() })?;
+    let (at, udp) = match Protocol::from_number(inner.tuple.protocol.into()) {
+        Some(Protocol::Tcp) => (at + offset_of!(Tcp, checksum), false),
+        Some(Protocol::Udp) => (at + offset_of!(Udp, checksum), true),
+        _ => return Some(ports),
+    };
+    let Some(old) = packet.load::<u16>(at) else { return Some(ports) };
+    if udp && old == 0 {
+        return Some(ports);
+    }
+    let new = addresses.plus(ports).apply(old);
+    let new = if udp && new == 0 { 0xffff } else { new };
+    packet.store(at, new)?;
+    Some(ports.replace(old.into(), new.into()))
+}

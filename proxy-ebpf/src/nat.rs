@@ -1,0 +1,251 @@
+//! Stage *translate*, for a new flow: which backend, which source address and port. It writes the flow's entries
+//! and no packet.
+
+use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::lpm_trie::Key, helpers::bpf_get_prandom_u32};
+use proxy_common::{
+    Address, AffinityKey, BackendCounters, Conntrack, Counter, DropReason, Frontend, List, Protocol, RejectReason,
+    Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::PortClass,
+};
+
+use crate::{
+    affinity::select_sticky,
+    backend::{Memory, Selected, generation, recall, select_backend},
+    conntrack::{claim, forget, timeout, turn},
+    counters::{count, count_connection},
+    filter::port_class,
+    maps::{BACKEND_COUNTERS, HALF_OPEN, NODE_ADDRESSES, SCRATCH, SCRATCH_REPLY, SOURCE_RANGES},
+    parse::Headers,
+    service::lookup_service,
+};
+
+/// How many source ports are tried for a flow.
+const ATTEMPTS: u32 = 32;
+/// The lowest port that source translation uses.
+const PORT_MIN: u32 = 1024;
+
+/// Opens a flow: decides who answers, and enters the flow. `internal`: the client is on this node (S17).
+#[inline(always)]
+pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntrack) -> Result<(), Verdict> {
+    let tuple = &headers.tuple;
+    let frontend = Frontend::new(tuple.destination, tuple.destination_port, tuple.protocol);
+    let service = lookup_service(&frontend, || false)?;
+    if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
+        return Err(Verdict::Reject(RejectReason::UnknownConnection));
+    }
+    check_source(&service, &tuple.source)?;
+    let (range, list) = list(&service, internal);
+    if range.length == 0 {
+        return Err(service.empty_verdict());
+    }
+    let mut selected = Selected::default();
+    if service.affinity_timeout == 0 {
+        selected = select_backend(range)?;
+    } else if let Some(refusal) =
+        Verdict::from_code(select_for_client(&service, internal, &tuple.source, &mut selected))
+    {
+        return Err(refusal);
+    }
+    enter(tuple, &service, list, &selected, now, flow)?;
+    count_connection(service.id);
+    count(Counter::FlowOpened);
+    Ok(())
+}
+
+/// S21: only clients inside the ranges; wins over every other refusal.
+#[inline(always)]
+fn check_source(service: &Service, client: &Address) -> Result<(), Verdict> {
+    if service.flags & Service::SOURCE_RANGES != 0 && !is_in_ranges(service.id, client) {
+        return Err(Verdict::Drop(DropReason::SourceRange));
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn is_in_ranges(service: u32, client: &Address) -> bool {
+    SOURCE_RANGES.get(&Key::new(160, SourceRange::new(service, *client))).is_some()
+}
+
+/// What a client gets: one on this node the internal list, others the external one.
+#[inline(always)]
+fn list(service: &Service, internal: bool) -> (SlotRange, List) {
+    if internal { (service.internal, service.internal_list()) } else { (service.external, service.external_list()) }
+}
+
+/// 0, or the code of the refusal.
+#[inline(never)]
+fn select_for_client(service: &Service, internal: bool, client: &Address, selected: &mut Selected) -> u32 {
+    let (range, list) = list(service, internal);
+    let key = AffinityKey::from_address(*client, service.id);
+    match select_sticky(&key, service, range, list.bit()) {
+        Ok(sticky) => {
+            *selected = sticky;
+            0
+        }
+        Err(refusal) => refusal.code(),
+    }
+}
+
+/// Enters a flow under both its keys.
+#[inline(always)]
+fn enter(
+    tuple: &Tuple,
+    service: &Service,
+    list: List,
+    selected: &Selected,
+    now: u32,
+    flow: &mut Conntrack,
+) -> Result<(), Verdict> {
+    let backend = &selected.backend;
+    // The answer of a backend on this node passes this node; a client that is the backend itself would
+    // not take an answer from itself (S26, S27).
+    let local = backend.is_local() && backend.address != tuple.source;
+    let source = if local { tuple.source } else { node_address(&tuple.source)? };
+    *flow = Conntrack {
+        source,
+        destination: backend.address,
+        source_port: tuple.source_port,
+        destination_port: backend.port,
+        expires: now.wrapping_add(timeout(tuple.protocol, State::New)),
+        service: service.id,
+        state: State::New as u8,
+        flags: if backend.is_local() { Conntrack::LOCAL } else { 0 },
+        #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
+        list: list.bit() as u8,
+        backend: selected.id,
+        backend_generation: backend.generation,
+        service_generation: generation(service.id),
+        ..Conntrack::default()
+    };
+    if !claim_port(tuple, flow, local, now) {
+        return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
+    }
+    // By reference: a copy would be on the stack.
+    let entry: &Conntrack = flow;
+    if HALF_OPEN.insert(tuple, entry, BPF_NOEXIST.into()).is_err() {
+        return enter_raced(tuple, flow, now);
+    }
+    Ok(())
+}
+
+/// Somebody has the flow's first key: an ended flow, which gives way, or another CPU with a packet of the same flow,
+/// whose choice holds for both.
+#[inline(always)]
+fn enter_raced(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> Result<(), Verdict> {
+    const FULL: Verdict = Verdict::Drop(DropReason::ConntrackFull);
+    let found = HALF_OPEN.get_ptr_mut(tuple).ok_or(FULL)?;
+    // SAFETY: valid until the program ends.
+    let found = unsafe { &*found };
+    if found.is_expired(now) {
+        let entry: &Conntrack = flow;
+        return HALF_OPEN.insert(tuple, entry, 0).map_err(|_| FULL);
+    }
+    let _ = HALF_OPEN.remove(flow.partner(tuple.protocol));
+    *flow = *found;
+    Ok(())
+}
+
+/// Finds a source port that makes the backend's answers this flow's alone, and enters the flow under it. The client's
+/// port is kept if it may be.
+#[inline(never)]
+fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> bool {
+    let Some(reply) = SCRATCH.get_ptr_mut(SCRATCH_REPLY) else { return false };
+    // SAFETY: this CPU's own, and no program interrupts another here.
+    let reply = unsafe { &mut *reply };
+    turn(flow, tuple, reply);
+    let mut key = flow.partner(tuple.protocol);
+    let mut taken = 0;
+    if local || port_class(tuple.source_port) & PortClass::SNAT != 0 {
+        if claim(&key, reply, now) {
+            count_ports(flow.backend, taken, false);
+            return true;
+        }
+        taken += 1;
+    }
+    // SAFETY: takes no arguments.
+    let start = unsafe { bpf_get_prandom_u32() };
+    for attempt in 0..ATTEMPTS {
+        let port = candidate(start, attempt);
+        if port_class(port) & PortClass::SNAT == 0 {
+            continue;
+        }
+        key.destination_port = port;
+        if claim(&key, reply, now) {
+            flow.source_port = port;
+            count(Counter::SnatPortChanged);
+            count_ports(flow.backend, taken, false);
+            return true;
+        }
+        taken += 1;
+    }
+    count_ports(flow.backend, taken, true);
+    false
+}
+
+/// The port to try: steps of a number that is odd and far from small, so that neighbours are not tried together.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
+const fn candidate(start: u32, attempt: u32) -> u16 {
+    (PORT_MIN + (start.wrapping_add(attempt * 7919) & 0xffff) * (0x1_0000 - PORT_MIN) / 0x1_0000) as u16
+}
+
+#[inline(always)]
+fn count_ports(backend: u32, taken: u64, exhausted: bool) {
+    if let Some(value) = BACKEND_COUNTERS.get_ptr_mut(backend) {
+        // SAFETY: a per-CPU value, as in `counters`.
+        let BackendCounters { flows, taken: total, exhausted: dropped } = unsafe { &mut *value };
+        *flows += u64::from(!exhausted);
+        *total += taken;
+        *dropped += u64::from(exhausted);
+    }
+}
+
+/// This node's address of the same family as `like`.
+#[inline(always)]
+fn node_address(like: &Address) -> Result<Address, Verdict> {
+    const MISSING: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
+    let index = if like.is_ipv4() { proxy_common::device::NODE_IPV4 } else { proxy_common::device::NODE_IPV6 };
+    let address = *NODE_ADDRESSES.get(index).ok_or(MISSING)?;
+    if address == Address::ANY_IPV6 { Err(MISSING) } else { Ok(address) }
+}
+
+/// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
+/// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
+#[inline(always)]
+pub fn may_continue(headers: &Headers, flow: &mut Conntrack) -> bool {
+    let opens = headers.flags.opens();
+    let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
+    if !is_udp && !opens {
+        return true;
+    }
+    if !(opens && flow.state().is_over()) && keeps_backend(flow) {
+        return true;
+    }
+    if is_udp {
+        count(Counter::UdpFlowMoved);
+    }
+    forget(flow, &headers.tuple);
+    false
+}
+
+/// Whether the flow's backend is still one of its service's.
+#[inline(always)]
+fn keeps_backend(flow: &mut Conntrack) -> bool {
+    generation(flow.service) == flow.service_generation || is_confirmed(flow)
+}
+
+/// The same when something has changed since it was found out last.
+#[inline(never)]
+fn is_confirmed(flow: &mut Conntrack) -> bool {
+    let memory = Memory {
+        service: flow.service,
+        backend: flow.backend,
+        backend_generation: flow.backend_generation,
+        service_generation: flow.service_generation,
+        list: flow.list.into(),
+    };
+    let confirmed = recall(memory);
+    if let Some((_, generation)) = confirmed {
+        flow.service_generation = generation;
+    }
+    confirmed.is_some()
+}

@@ -1,0 +1,102 @@
+//! A packet in the hands of a hook. The only code that touches its bytes; what they mean is no matter here.
+
+mod skb;
+mod xdp;
+
+use core::{arch::asm, ffi::c_void};
+
+use proxy_common::{Stage, checksum::Difference};
+
+use crate::route::Route;
+
+pub use skb::Skb;
+pub use xdp::Xdp;
+
+/// Headers are looked for in this many bytes at the front of a packet.
+pub const REACH: usize = 0x1ff;
+
+/// A packet of either hook. Methods that change it invalidate nothing that a caller may hold: no reference
+/// into a packet leaves this trait.
+pub trait Packet {
+    /// The hook's context, for helpers.
+    fn context(&self) -> *mut c_void;
+
+    /// Hands the packet over to another program, for good. Returns only if there is none.
+    fn continue_at(&self, stage: Stage);
+
+    /// Where the packet's directly readable bytes begin and end.
+    fn bounds(&self) -> (usize, usize);
+
+    /// Length in bytes, Ethernet header included.
+    fn length(&self) -> u32;
+
+    /// The length to hold against the MTU of the way out, for a network packet of `length` bytes; 0 lets the kernel
+    /// find out, which knows of segments that go out one by one.
+    fn routed_length(&self, length: usize) -> usize;
+
+    /// The device that it came in on, or leaves by (TC egress).
+    fn ifindex(&self) -> u32;
+
+    /// Whether it comes from a pod of this node (`--pod-interfaces`).
+    fn is_from_pod(&self) -> bool;
+
+    /// Whether this hook can send to another device: resolved, or with the neighbour still to be asked.
+    fn can_send(&self, route: &Route) -> bool;
+
+    /// Sends it by `route`: the packet leaves when the program ends.
+    fn send(&mut self, route: &Route) -> Option<()>;
+
+    /// Sends it back where it came from, with the Ethernet addresses swapped.
+    fn send_back(&mut self) -> Option<()>;
+
+    /// Sets both addresses of the IPv6 header whose source lies at `offset`.
+    fn store_ipv6_addresses(&mut self, offset: usize, addresses: [[u32; 4]; 2]) -> Option<()>;
+
+    /// Changes the transport checksum at `offset`: `pseudo` is the change of what lies outside the transport
+    /// header, `inside` of what lies in it. `UDP` checksums of 0 have to be left alone by the caller.
+    fn change_checksum(&mut self, offset: usize, pseudo: Difference, inside: Difference, udp: bool) -> Option<()>;
+
+    /// Cuts the packet down to `length` bytes.
+    fn truncate(&mut self, length: u32) -> Option<()>;
+
+    /// Makes room for `bytes` bytes behind the Ethernet (and VLAN) header of `link` bytes.
+    fn insert(&mut self, link: usize, bytes: u32) -> Option<()>;
+
+    /// Whether the kernel still has to fill in the transport checksum, at the place where it was when the packet
+    /// came, so that the field holds the pseudo header's sum only.
+    fn is_checksum_pending(&mut self, offset: usize) -> bool;
+
+    /// A pointer to a `T` that lies `offset` bytes from the start, if it lies in the packet.
+    #[inline(always)]
+    fn at<T>(&self, offset: usize) -> Option<*mut T> {
+        let (start, end) = self.bounds();
+        let mut first = start;
+        // In assembly, to keep the compiler from dropping a check that follows from an earlier one: the verifier knows
+        // of no relation between two pointers. The mask tells the verifier what callers know: offsets are small.
+        // SAFETY: adds two numbers.
+        unsafe {
+            asm!(
+                "{first} += {offset}",
+                first = inout(reg) first,
+                offset = in(reg) offset & REACH,
+                options(pure, nomem, nostack),
+            );
+        }
+        (first + size_of::<T>() <= end).then_some(first as *mut T)
+    }
+
+    /// A copy of the `T` at `offset`.
+    #[inline(always)]
+    fn load<T: Copy>(&self, offset: usize) -> Option<T> {
+        // SAFETY: `at` has checked the bounds; header types have no invalid values and an alignment of two, which
+        // Ethernet frames have.
+        self.at(offset).map(|pointer| unsafe { *pointer })
+    }
+
+    /// Replaces the `T` at `offset`.
+    #[inline(always)]
+    fn store<T: Copy>(&mut self, offset: usize, value: T) -> Option<()> {
+        // SAFETY: as in `load`.
+        self.at(offset).map(|pointer| unsafe { *pointer = value })
+    }
+}

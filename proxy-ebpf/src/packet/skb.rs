@@ -1,0 +1,186 @@
+//! A packet at the TC hooks: a socket buffer. The kernel may still have to fill in its checksum, so that
+//! transport checksums are changed by helpers that know.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{
+        __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT, TC_ACT_UNSPEC,
+        bpf_redir_neigh,
+    },
+    helpers::{
+        bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_tail,
+        bpf_skb_pull_data, bpf_skb_store_bytes, bpf_tail_call,
+    },
+    programs::TcContext,
+};
+use proxy_common::{Device, Stage, Verdict, checksum::Difference};
+
+use super::Packet;
+use crate::{
+    headers::Ethernet,
+    maps::{DEVICES, TC_STAGES},
+    route::Route,
+};
+
+/// Bytes that the kernel is asked to keep in one piece at the front: Ethernet, IPv6 and some extension headers, TCP.
+const LINEAR: u32 = 128;
+
+/// The packet and what becomes of it when it is sent.
+pub struct Skb {
+    skb: *mut __sk_buff,
+    /// The action of `send` and `send_back`; a drop until then.
+    action: i32,
+}
+
+impl Skb {
+    /// The packet with its headers in one piece.
+    #[inline(always)]
+    pub fn new(ctx: &TcContext) -> Self {
+        let skb = ctx.skb.skb;
+        let packet = Self { skb, action: TC_ACT_SHOT };
+        let (start, end) = packet.bounds();
+        if start + LINEAR as usize > end && packet.length() as usize > end.wrapping_sub(start) {
+            // SAFETY: the helper takes the hook's context. What it can't do shows as a packet that ends early.
+            unsafe { bpf_skb_pull_data(skb, packet.length().min(LINEAR)) };
+        }
+        packet
+    }
+
+    /// What the kernel shall do with the packet.
+    #[inline(always)]
+    pub fn action(&self, verdict: Verdict) -> i32 {
+        match verdict {
+            Verdict::Pass | Verdict::Translated => TC_ACT_UNSPEC,
+            _ => self.action,
+        }
+    }
+}
+
+impl Packet for Skb {
+    #[inline(always)]
+    fn context(&self) -> *mut c_void {
+        self.skb.cast()
+    }
+
+    #[inline(always)]
+    fn continue_at(&self, stage: Stage) {
+        // SAFETY: the map lives as long as the program; nothing here waits to be dropped.
+        unsafe { bpf_tail_call(self.context(), (&raw const TC_STAGES).cast_mut().cast(), stage as u32) };
+    }
+
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: the kernel passes a valid context.
+        unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: as in `bounds`.
+        unsafe { (*self.skb).len }
+    }
+
+    #[inline(always)]
+    fn routed_length(&self, _length: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: as in `bounds`.
+        unsafe { (*self.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn is_from_pod(&self) -> bool {
+        // SAFETY: the value is one word, read at once.
+        unsafe { DEVICES.get(self.ifindex()) }.is_some_and(|device| device.flags & Device::POD != 0)
+    }
+
+    #[inline(always)]
+    fn can_send(&self, _route: &Route) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn send(&mut self, route: &Route) -> Option<()> {
+        const SIZE: i32 = size_of::<bpf_redir_neigh>() as i32;
+        let action = if route.is_resolved() {
+            let ether_type = self.load::<Ethernet>(0)?.ether_type;
+            self.store(0, route.ethernet(ether_type))?;
+            // SAFETY: takes plain numbers.
+            unsafe { bpf_redirect(route.ifindex(), 0) }
+        } else {
+            let mut neighbour = route.neighbour();
+            // SAFETY: the parameters live until the call returns.
+            unsafe { bpf_redirect_neigh(route.ifindex(), &raw mut neighbour, SIZE, 0) }
+        };
+        self.action = action as i32;
+        Some(())
+    }
+
+    #[inline(always)]
+    fn send_back(&mut self) -> Option<()> {
+        let Ethernet { destination, source, ether_type } = self.load(0)?;
+        self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
+        // SAFETY: takes plain numbers.
+        self.action = unsafe { bpf_redirect(self.ifindex(), 0) } as i32;
+        Some(())
+    }
+
+    #[inline(always)]
+    fn store_ipv6_addresses(&mut self, offset: usize, addresses: [[u32; 4]; 2]) -> Option<()> {
+        // With the device's sum over the whole packet kept right: `change_checksum` takes the addresses out of it
+        // again, since it thinks of IPv4, whose header checksum makes up for them.
+        // SAFETY: the helper checks the bounds and copies before it returns.
+        let result = unsafe {
+            bpf_skb_store_bytes(
+                self.skb,
+                offset as u32,
+                (&raw const addresses).cast(),
+                size_of_val(&addresses) as u32,
+                BPF_F_RECOMPUTE_CSUM.into(),
+            )
+        };
+        (result == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn change_checksum(&mut self, offset: usize, pseudo: Difference, inside: Difference, udp: bool) -> Option<()> {
+        let mangled = if udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
+        let change = |difference: Difference, flags: u64| {
+            // SAFETY: the helper checks the bounds.
+            unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, difference.word().into(), flags | mangled) }
+        };
+        let result = change(pseudo, BPF_F_PSEUDO_HDR.into()) | change(inside, 0);
+        (result == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, length: u32) -> Option<()> {
+        // SAFETY: the helper takes the hook's context and checks the length.
+        (unsafe { bpf_skb_change_tail(self.skb, length, 0) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, _link: usize, bytes: u32) -> Option<()> {
+        const BPF_ADJ_ROOM_MAC: u32 = 1;
+        // SAFETY: the helper takes the hook's context and checks the length.
+        (unsafe { bpf_skb_adjust_room(self.skb, bytes.cast_signed(), BPF_ADJ_ROOM_MAC, 0) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn is_checksum_pending(&mut self, offset: usize) -> bool {
+        // The helper leaves a pending checksum alone when nothing outside the transport header changes.
+        let Some(before) = self.load::<u16>(offset) else { return false };
+        let pending = |packet: &Self| packet.load::<u16>(offset) == Some(before);
+        // SAFETY: the helper checks the bounds.
+        unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, 1, 0) };
+        if pending(self) {
+            return true;
+        }
+        let _ = self.store(offset, before);
+        false
+    }
+}

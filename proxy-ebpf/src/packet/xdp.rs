@@ -1,0 +1,158 @@
+//! A packet at the XDP hook: raw bytes, straight from the device.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::xdp_action,
+    helpers::{bpf_redirect, bpf_tail_call, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, generated::bpf_xdp_get_buff_len},
+    programs::XdpContext,
+};
+use proxy_common::{Device, Stage, Verdict, checksum::Difference};
+
+use super::Packet;
+use crate::{
+    headers::Ethernet,
+    maps::{DEVICES, XDP_STAGES},
+    route::Route,
+};
+
+/// The packet and what becomes of it when it is sent.
+pub struct Xdp {
+    ctx: XdpContext,
+    /// The action of `send` and `send_back`; a drop until then.
+    action: u32,
+}
+
+impl Xdp {
+    #[inline(always)]
+    pub fn new(ctx: XdpContext) -> Self {
+        Self { ctx, action: xdp_action::XDP_DROP }
+    }
+
+    /// What the kernel shall do with the packet.
+    #[inline(always)]
+    pub fn action(&self, verdict: Verdict) -> u32 {
+        match verdict {
+            Verdict::Pass | Verdict::Translated => xdp_action::XDP_PASS,
+            _ => self.action,
+        }
+    }
+}
+
+impl Packet for Xdp {
+    #[inline(always)]
+    fn context(&self) -> *mut c_void {
+        self.ctx.ctx.cast()
+    }
+
+    #[inline(always)]
+    fn continue_at(&self, stage: Stage) {
+        // SAFETY: the map lives as long as the program; nothing here waits to be dropped.
+        unsafe { bpf_tail_call(self.context(), (&raw const XDP_STAGES).cast_mut().cast(), stage as u32) };
+    }
+
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        (self.ctx.data(), self.ctx.data_end())
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: the helper takes the hook's context.
+        #[expect(clippy::cast_possible_truncation, reason = "frames are short")]
+        let length = unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) } as u32;
+        length
+    }
+
+    #[inline(always)]
+    fn routed_length(&self, length: usize) -> usize {
+        length
+    }
+
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        // SAFETY: the kernel passes a valid context.
+        unsafe { (*self.ctx.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn is_from_pod(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn can_send(&self, route: &Route) -> bool {
+        if !route.is_resolved() {
+            return false;
+        }
+        // SAFETY: the value is one word, read at once.
+        route.ifindex() == self.ifindex()
+            || unsafe { DEVICES.get(route.ifindex()) }.is_some_and(|device| device.flags & Device::REDIRECT != 0)
+    }
+
+    #[inline(always)]
+    fn send(&mut self, route: &Route) -> Option<()> {
+        let ether_type = self.load::<Ethernet>(0)?.ether_type;
+        self.store(0, route.ethernet(ether_type))?;
+        self.action = if route.ifindex() == self.ifindex() {
+            xdp_action::XDP_TX
+        } else {
+            // SAFETY: takes plain numbers.
+            #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "an XDP action")]
+            let action = unsafe { bpf_redirect(route.ifindex(), 0) } as u32;
+            action
+        };
+        Some(())
+    }
+
+    #[inline(always)]
+    fn send_back(&mut self) -> Option<()> {
+        let Ethernet { destination, source, ether_type } = self.load(0)?;
+        self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
+        self.action = xdp_action::XDP_TX;
+        Some(())
+    }
+
+    #[inline(always)]
+    fn store_ipv6_addresses(&mut self, offset: usize, addresses: [[u32; 4]; 2]) -> Option<()> {
+        #[repr(C, packed(2))]
+        #[derive(Clone, Copy)]
+        struct Addresses([[u32; 4]; 2]);
+        self.store(offset, Addresses(addresses))
+    }
+
+    #[inline(always)]
+    fn change_checksum(&mut self, offset: usize, pseudo: Difference, inside: Difference, udp: bool) -> Option<()> {
+        let checksum = pseudo.plus(inside).apply(self.load(offset)?);
+        // RFC 768: a UDP checksum that comes out as 0 is sent as all ones.
+        self.store(offset, if udp && checksum == 0 { 0xffff } else { checksum })
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, length: u32) -> Option<()> {
+        let delta = length.cast_signed() - self.length().cast_signed();
+        // SAFETY: the helper takes the hook's context and checks the length.
+        (unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, delta) } == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, link: usize, bytes: u32) -> Option<()> {
+        let header: [u16; 7] = self.load(0)?;
+        let tags: [u16; 4] = if link > 14 { self.load(14)? } else { [0; 4] };
+        // SAFETY: the helper takes the hook's context and checks the length.
+        if unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -bytes.cast_signed()) } != 0 {
+            return None;
+        }
+        self.store(0, header)?;
+        match link {
+            18 => self.store(14, [tags[0], tags[1]]),
+            22 => self.store(14, tags),
+            _ => Some(()),
+        }
+    }
+
+    #[inline(always)]
+    fn is_checksum_pending(&mut self, _offset: usize) -> bool {
+        false
+    }
+}

@@ -1,0 +1,296 @@
+//! Stage *parse*: what a packet says about itself. It only reads; what is not IP is not ours, and what is cut
+//! short is told apart by the caller, who knows whether the destination is ours.
+
+use proxy_common::{Address, DropReason, Protocol, TcpFlags, Tuple, Verdict};
+
+use crate::{
+    headers::{
+        ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, ETHER_VLAN_OUTER, Ethernet, Extension, ICMP, ICMPV6, Icmp, Ipv4, Ipv6,
+        Ports, Sctp, Tcp, Udp, Vlan,
+    },
+    packet::{Packet, REACH},
+};
+
+/// How many IPv6 extension headers are looked behind.
+const EXTENSIONS_MAX: usize = 6;
+
+/// IP family.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+/// Which part of a packet this is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first fragment: it has the ports.
+    First,
+    /// Another fragment.
+    Later,
+}
+
+/// What the headers say. Offsets are short numbers: the verifier forgets those it has stored, which keeps it from
+/// following every combination of them. Filled in by `parse_network`, then `parse_transport`.
+pub struct Headers {
+    /// The key of its flow; the ports are 0 until the transport header has been read.
+    pub tuple: Tuple,
+    /// Of TCP; what comes closest for SCTP; none for UDP.
+    pub flags: TcpFlags,
+    pub family: Family,
+    pub part: Part,
+    pub hop_limit: u8,
+    /// Of TCP, host byte order.
+    pub sequence: u32,
+    /// Of TCP, host byte order.
+    pub acknowledgment: u32,
+    network: u16,
+    transport: u16,
+    length: u16,
+    /// Of a fragment, as it lies in the header.
+    pub identification: u32,
+}
+
+impl Headers {
+    /// Nothing read yet.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self {
+            tuple: Tuple::from_addresses(Address::ANY_IPV6, Address::ANY_IPV6, 0),
+            flags: TcpFlags(0),
+            family: Family::Ipv4,
+            part: Part::Whole,
+            hop_limit: 0,
+            sequence: 0,
+            acknowledgment: 0,
+            network: 0,
+            transport: 0,
+            length: 0,
+            identification: 0,
+        }
+    }
+
+    /// Where the network header begins.
+    #[inline(always)]
+    pub fn network(&self) -> usize {
+        self.network.into()
+    }
+
+    /// Where what follows it and its extensions begins.
+    #[inline(always)]
+    pub fn transport(&self) -> usize {
+        self.transport.into()
+    }
+
+    /// Length of the network packet by its own account.
+    #[inline(always)]
+    pub fn length(&self) -> usize {
+        self.length.into()
+    }
+
+    /// Where the packet ends by its own account.
+    #[inline(always)]
+    pub fn end(&self) -> usize {
+        self.network() + self.length()
+    }
+
+    /// Sets where the network header begins, and what follows it, and the length of it all.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "offsets are within REACH")]
+    fn set_offsets(&mut self, network: usize, transport: usize, length: u16) {
+        (self.network, self.transport, self.length) = (network as u16, transport as u16, length);
+    }
+
+    /// Whether ICMP of its family follows the network header.
+    #[inline(always)]
+    pub fn is_icmp(&self) -> bool {
+        match self.family {
+            Family::Ipv4 => self.tuple.protocol == ICMP,
+            Family::Ipv6 => self.tuple.protocol == ICMPV6,
+        }
+    }
+
+    /// Sets the ports, in network byte order.
+    #[inline(always)]
+    pub fn set_ports(&mut self, ports: Ports) {
+        self.tuple.source_port = u16::from_be(ports.source);
+        self.tuple.destination_port = u16::from_be(ports.destination);
+    }
+}
+
+/// The network header behind Ethernet and up to two VLAN tags.
+#[inline(always)]
+pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
+    let ethernet: Ethernet = packet.load(0).ok_or(Verdict::Pass)?;
+    // A frame for many is not for a Service.
+    if ethernet.destination[0].to_ne_bytes()[0] & 1 != 0 {
+        return Err(Verdict::Pass);
+    }
+    let (mut ether_type, mut offset) = (u16::from_be(ethernet.ether_type), size_of::<Ethernet>());
+    for _ in 0..2 {
+        if ether_type == ETHER_VLAN || ether_type == ETHER_VLAN_OUTER {
+            let tag: Vlan = packet.load(offset).ok_or(Verdict::Pass)?;
+            ether_type = u16::from_be(tag.ether_type);
+            offset += size_of::<Vlan>();
+        }
+    }
+    match ether_type {
+        ETHER_IPV4 => parse_ipv4(packet, offset, headers),
+        ETHER_IPV6 => {
+            parse_ipv6(packet, offset, headers)?;
+            skip_extensions(packet, headers)
+        }
+        _ => Err(Verdict::Pass),
+    }
+}
+
+/// The IPv4 header at `offset`.
+#[inline(always)]
+pub fn parse_ipv4<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -> Result<(), Verdict> {
+    let header: Ipv4 = packet.load(offset).ok_or(Verdict::Pass)?;
+    let length = usize::from(header.version_length & 0xf) * 4;
+    let total = u16::from_be(header.total_length);
+    if header.version_length >> 4 != 4 || length < Ipv4::LENGTH || usize::from(total) < length {
+        return Err(Verdict::Pass);
+    }
+    let fragment = u16::from_be(header.fragment);
+    headers.family = Family::Ipv4;
+    headers.part = if fragment & Ipv4::FRAGMENT_OFFSET != 0 {
+        Part::Later
+    } else if fragment & Ipv4::MORE_FRAGMENTS != 0 {
+        Part::First
+    } else {
+        Part::Whole
+    };
+    headers.tuple = Tuple::from_addresses(
+        Address::from_ipv4_word(header.source),
+        Address::from_ipv4_word(header.destination),
+        header.protocol,
+    );
+    headers.set_offsets(offset, offset + length, total);
+    headers.hop_limit = header.ttl;
+    headers.identification = u32::from(header.identification);
+    Ok(())
+}
+
+/// The IPv6 header at `offset`.
+#[inline(always)]
+pub fn parse_ipv6<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -> Result<(), Verdict> {
+    let header: Ipv6 = packet.load(offset).ok_or(Verdict::Pass)?;
+    if u32::from_be(header.version_class_flow) >> 28 != 6 {
+        return Err(Verdict::Pass);
+    }
+    let (source, destination) = (Address::from_words(header.source), Address::from_words(header.destination));
+    // The one address type must not make an IPv6 packet look like an IPv4 one.
+    if source.is_ipv4() || destination.is_ipv4() {
+        return Err(Verdict::Drop(DropReason::MappedAddress));
+    }
+    headers.family = Family::Ipv6;
+    headers.part = Part::Whole;
+    headers.tuple = Tuple::from_addresses(source, destination, header.next_header);
+    let length = u16::from_be(header.payload_length).saturating_add(Ipv6::LENGTH as u16);
+    headers.set_offsets(offset, offset + Ipv6::LENGTH, length);
+    headers.hop_limit = header.hop_limit;
+    headers.identification = 0;
+    Ok(())
+}
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION: u8 = 60;
+
+#[inline(always)]
+const fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION)
+}
+
+/// Moves `headers` behind the extension headers.
+#[inline(always)]
+fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
+    for _ in 0..EXTENSIONS_MAX {
+        if !is_extension(headers.tuple.protocol) || headers.part == Part::Later {
+            break;
+        }
+        let header: Extension = packet.load(headers.transport()).ok_or(Verdict::Pass)?;
+        let mut length: u16 = 8;
+        if headers.tuple.protocol == FRAGMENT {
+            let fragment = u16::from_be(header.fragment);
+            // An "atomic" fragment (RFC 6946) is whole.
+            headers.part = match (fragment & 0xfff8, fragment & 1) {
+                (0, 0) => Part::Whole,
+                (0, _) => Part::First,
+                _ => Part::Later,
+            };
+            headers.identification = header.identification;
+        } else {
+            length += u16::from(header.length) * 8;
+        }
+        headers.tuple.protocol = header.next_header;
+        headers.transport += length;
+        // Farther than any header is looked for.
+        if headers.transport() > REACH - size_of::<Tcp>() {
+            return Err(Verdict::Pass);
+        }
+    }
+    Ok(())
+}
+
+/// The transport header of a packet or first fragment. Pass: a protocol that Services don't know. Malformed: it is cut
+/// short, or longer than the packet says it is.
+#[inline(always)]
+pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
+    const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
+    let at = headers.transport();
+    let (ports, flags, length): (Ports, u8, usize) = match Protocol::from_number(headers.tuple.protocol.into()) {
+        Some(Protocol::Tcp) => {
+            let header: Tcp = packet.load(at).ok_or(MALFORMED)?;
+            headers.sequence = u32::from_be(header.sequence);
+            headers.acknowledgment = u32::from_be(header.acknowledgment);
+            (header.ports, header.flags, usize::from(header.offset >> 4) * 4)
+        }
+        Some(Protocol::Udp) => {
+            let header: Udp = packet.load(at).ok_or(MALFORMED)?;
+            (header.ports, 0, size_of::<Udp>())
+        }
+        Some(Protocol::Sctp) => {
+            let header: Sctp = packet.load(at).ok_or(MALFORMED)?;
+            (header.ports, sctp_flags(header.chunk), size_of::<Sctp>())
+        }
+        None => return Err(Verdict::Pass),
+    };
+    let is_short_tcp = headers.tuple.protocol == Protocol::Tcp as u8 && length < size_of::<Tcp>();
+    if is_short_tcp || at + length > headers.end() || is_cut_short(packet, headers) {
+        return Err(MALFORMED);
+    }
+    headers.set_ports(ports);
+    headers.flags = TcpFlags(flags);
+    Ok(())
+}
+
+/// The TCP flags that mean for a flow what a packet's first SCTP chunk does (RFC 9260 §3.2).
+#[inline(always)]
+const fn sctp_flags(chunk: u8) -> u8 {
+    match chunk {
+        1 => TcpFlags::SYN,
+        6 => TcpFlags::RST,
+        7 | 14 => TcpFlags::FIN,
+        _ => 0,
+    }
+}
+
+/// Whether bytes are missing that the network header promises.
+#[inline(always)]
+fn is_cut_short<P: Packet>(packet: &P, headers: &Headers) -> bool {
+    let (start, end) = packet.bounds();
+    // Most packets lie in one piece, which answers without a helper.
+    headers.end() > end.wrapping_sub(start) && headers.end() > packet.length() as usize
+}
+
+/// The ICMP header of either family.
+#[inline(always)]
+pub fn parse_icmp<P: Packet>(packet: &P, headers: &Headers) -> Result<Icmp, Verdict> {
+    packet.load(headers.transport()).ok_or(Verdict::Pass)
+}

@@ -1,0 +1,144 @@
+//! The way of a packet, for XDP and TC, IPv4 and IPv6 alike: `parse → filter → conntrack → lookup service → select
+//! backend → translate → emit`. Read this page first; each step's file says the rest.
+
+use proxy_common::{Answer, Conntrack, Counter, DropReason, Stage, State, Verdict, filter::AddressClass};
+
+use crate::{
+    answer,
+    conntrack::{is_local_reply, lookup, now, track},
+    counters::{count, count_packet},
+    emit::{deliver, forward},
+    filter::{filter_address, filter_port},
+    fragment,
+    maps::{SCRATCH, SCRATCH_FLOW},
+    nat::{may_continue, open_flow},
+    packet::Packet,
+    parse::{Headers, Part, parse_network, parse_transport},
+};
+
+/// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
+#[inline(always)]
+pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let mut headers = Headers::new();
+    parse_network(packet, &mut headers)?;
+    let class = filter_address(&headers.tuple.destination, AddressClass::NODE | AddressClass::SERVICE)?;
+    if headers.is_icmp() {
+        return hand_over(packet, Stage::Icmp);
+    }
+    parse_ports(packet, &mut headers, class)?;
+    filter_port(class, &headers.tuple)?;
+    let now = now();
+    let Some((entry, settled)) = lookup(&headers.tuple, now) else { return hand_over(packet, Stage::Open) };
+    if entry.state() == State::Foreign {
+        return Err(Verdict::Pass);
+    }
+    if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry) {
+        return hand_over(packet, Stage::Open);
+    }
+    track(entry, settled, &headers, now);
+    let flow = *entry;
+    send(packet, &headers, &flow)
+}
+
+/// The first packet of a flow, seen by [`ingress`] before.
+#[inline(always)]
+pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let mut headers = Headers::new();
+    parse_network(packet, &mut headers)?;
+    parse_ports(packet, &mut headers, AddressClass::SERVICE)?;
+    open_flow(&headers, packet.is_from_pod(), now(), flow_at_hand()?)?;
+    hand_over(packet, Stage::Send)
+}
+
+/// The same packet, whose flow has just been opened.
+#[inline(always)]
+pub fn send_first<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let mut headers = Headers::new();
+    parse_network(packet, &mut headers)?;
+    parse_ports(packet, &mut headers, AddressClass::SERVICE)?;
+    send(packet, &headers, flow_at_hand()?)
+}
+
+/// The flow that one stage leaves for the next.
+#[inline(always)]
+fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+    let flow = SCRATCH.get_ptr_mut(SCRATCH_FLOW).ok_or(Verdict::Drop(DropReason::ConntrackFull))?;
+    // SAFETY: this CPU's own, and no program interrupts another here.
+    Ok(unsafe { &mut *flow })
+}
+
+/// A packet that leaves this node: the answer of one of its backends is given the frontend's address.
+#[inline(always)]
+pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let mut headers = Headers::new();
+    parse_network(packet, &mut headers)?;
+    if headers.is_icmp() {
+        return hand_over(packet, Stage::IcmpEgress);
+    }
+    let class = filter_address(&headers.tuple.source, AddressClass::BACKEND)?;
+    parse_ports(packet, &mut headers, class)?;
+    let now = now();
+    let (entry, settled) = lookup(&headers.tuple, now).ok_or(Verdict::Pass)?;
+    if !is_local_reply(entry) {
+        return Err(Verdict::Pass);
+    }
+    track(entry, settled, &headers, now);
+    let flow = *entry;
+    fragment::remember(&headers)?;
+    count_packet(flow.service, packet.length());
+    deliver(packet, &headers, &flow)
+}
+
+/// The packet's ports, its own or those of its first fragment.
+#[inline(always)]
+fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Result<(), Verdict> {
+    if headers.part == Part::Later { fragment::recall(headers, class) } else { parse_transport(packet, headers) }
+}
+
+/// Lets a packet go on in its flow.
+#[inline(always)]
+fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    fragment::remember(headers)?;
+    count_packet(flow.service, packet.length());
+    match flow.flags & (Conntrack::REPLY | Conntrack::LOCAL) {
+        // The client's packet to a backend on this node.
+        Conntrack::LOCAL => deliver(packet, headers, flow),
+        // To another node's backend, or its answer.
+        0 | Conntrack::REPLY => forward(packet, headers, flow),
+        // The answer of a backend on this node goes up the stack first, and is translated when it leaves.
+        _ => Err(Verdict::Pass),
+    }
+}
+
+/// Goes on in another program.
+#[inline(always)]
+fn hand_over<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
+    packet.continue_at(stage);
+    Err(Verdict::Drop(DropReason::MissingStage))
+}
+
+/// Counts the outcome, and has refusals answered. The packet's own action says how it leaves.
+#[inline(always)]
+pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
+    let verdict = outcome.err().unwrap_or(Verdict::Pass);
+    let answer = match verdict {
+        Verdict::Reject(_) => Answer::PORT_UNREACHABLE,
+        Verdict::Drop(DropReason::HopLimit) => Answer::HOP_LIMIT,
+        Verdict::Drop(DropReason::TooBig) => Answer::TOO_BIG,
+        _ => return counted(verdict),
+    };
+    if !answer::prepare(answer) {
+        return counted(Verdict::Drop(DropReason::RejectLimited));
+    }
+    let verdict = counted(verdict);
+    packet.continue_at(Stage::Answer);
+    verdict
+}
+
+#[inline(always)]
+fn counted(verdict: Verdict) -> Verdict {
+    if let Some(counter) = Counter::of_packet(verdict) {
+        count(counter);
+    }
+    verdict
+}

@@ -1,0 +1,128 @@
+//! The way out of this node for a translated packet: the kernel's routing table and neighbours, asked from the hook.
+
+use core::mem::zeroed;
+
+use aya_ebpf::{
+    bindings::{
+        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_PROHIBIT,
+        BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_UNREACHABLE, bpf_fib_lookup as Params, bpf_redir_neigh,
+    },
+    helpers::bpf_fib_lookup,
+};
+use proxy_common::{Conntrack, DropReason, Verdict};
+
+use crate::{
+    answer::note_mtu,
+    headers::Ethernet,
+    packet::Packet,
+    parse::{Family, Headers},
+};
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// The way out for a packet, as the kernel tells it: filled in where it lies, since the stack is small.
+pub struct Route {
+    params: Params,
+    resolved: bool,
+}
+
+impl Route {
+    /// The way for a packet once it is translated as `flow` says. Pass: to this node itself, or by means that only the
+    /// stack has.
+    #[inline(always)]
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the helper's codes are small")]
+    pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+        const SIZE: i32 = size_of::<Params>() as i32;
+        self.ask(packet, headers, flow);
+        // SAFETY: the parameters live until the call returns.
+        let code = unsafe { bpf_fib_lookup(packet.context(), &raw mut self.params, SIZE, 0) } as u32;
+        self.resolved = code == BPF_FIB_LKUP_RET_SUCCESS;
+        match code {
+            BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH => Ok(()),
+            BPF_FIB_LKUP_RET_FRAG_NEEDED => {
+                // SAFETY: all members of the union are two bytes.
+                note_mtu(unsafe { self.params.__bindgen_anon_1.mtu_result });
+                Err(Verdict::Drop(DropReason::TooBig))
+            }
+            BPF_FIB_LKUP_RET_BLACKHOLE | BPF_FIB_LKUP_RET_UNREACHABLE | BPF_FIB_LKUP_RET_PROHIBIT => {
+                Err(Verdict::Drop(DropReason::NoRoute))
+            }
+            _ => Err(Verdict::Pass),
+        }
+    }
+
+    /// Nothing asked yet.
+    #[inline(always)]
+    pub fn new() -> Self {
+        // SAFETY: plain numbers.
+        Self { params: unsafe { zeroed() }, resolved: false }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
+    fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) {
+        let params = &mut self.params;
+        params.l4_protocol = headers.tuple.protocol;
+        params.sport = flow.source_port.to_be();
+        params.dport = flow.destination_port.to_be();
+        params.__bindgen_anon_1.tot_len = packet.routed_length(headers.length()) as u16;
+        params.ifindex = packet.ifindex();
+        match headers.family {
+            Family::Ipv4 => {
+                params.family = AF_INET;
+                params.__bindgen_anon_3.ipv4_src = flow.source.words()[3];
+                params.__bindgen_anon_4.ipv4_dst = flow.destination.words()[3];
+            }
+            Family::Ipv6 => {
+                params.family = AF_INET6;
+                params.__bindgen_anon_3.ipv6_src = flow.source.words();
+                params.__bindgen_anon_4.ipv6_dst = flow.destination.words();
+            }
+        }
+    }
+
+    /// The device.
+    #[inline(always)]
+    pub fn ifindex(&self) -> u32 {
+        self.params.ifindex
+    }
+
+    /// Whether the Ethernet addresses are known; otherwise the neighbour is still to be asked.
+    #[inline(always)]
+    pub fn is_resolved(&self) -> bool {
+        self.resolved
+    }
+
+    /// The Ethernet header to send with.
+    #[inline(always)]
+    pub fn ethernet(&self, ether_type: u16) -> Ethernet {
+        Ethernet { destination: words(self.params.dmac), source: words(self.params.smac), ether_type }
+    }
+
+    /// The neighbour's address and its family's number; the kernel puts it in the destination's place. A gateway may be
+    /// of the other family (RFC 5549).
+    #[inline(always)]
+    pub fn neighbour(&self) -> bpf_redir_neigh {
+        let nh_family = self.params.family.into();
+        // SAFETY: the kernel has set the member of this family; plain numbers.
+        unsafe {
+            let mut neighbour = bpf_redir_neigh { nh_family, ..zeroed() };
+            if self.params.family == AF_INET {
+                neighbour.__bindgen_anon_1.ipv4_nh = self.params.__bindgen_anon_4.ipv4_dst;
+            } else {
+                neighbour.__bindgen_anon_1.ipv6_nh = self.params.__bindgen_anon_4.ipv6_dst;
+            }
+            neighbour
+        }
+    }
+}
+
+#[inline(always)]
+const fn words(bytes: [u8; 6]) -> [u16; 3] {
+    [
+        u16::from_ne_bytes([bytes[0], bytes[1]]),
+        u16::from_ne_bytes([bytes[2], bytes[3]]),
+        u16::from_ne_bytes([bytes[4], bytes[5]]),
+    ]
+}

@@ -1,0 +1,234 @@
+//! The hooks of a device, by one name each: which there are, how their pins are called, and the programs on them.
+//! A pin's name says what is attached where, so that it can be read without the device: `xdp-2-eth0`.
+
+use std::{
+    fmt, fs, io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, ProgramFd, SchedClassifier, Xdp},
+};
+
+use super::{AttachError, Put, filter, program, tc, xdp};
+use crate::{bpf, maps::PinFolder};
+
+/// A way to run a program on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// XDP in the driver.
+    XdpNative,
+    /// XDP after the driver, on socket buffers: any device, and no faster than TC.
+    XdpGeneric,
+    /// TC ingress by a link; Linux 6.6 and later.
+    TcxIngress,
+    /// TC egress by a link.
+    TcxEgress,
+    /// TC ingress by a filter of the device's clsact qdisc.
+    ClsactIngress,
+    /// TC egress by a filter.
+    ClsactEgress,
+}
+
+impl Hook {
+    /// In the order in which they are taken away: a packet that XDP no longer serves is served by TC.
+    pub const ALL: [Self; 6] =
+        [Self::XdpNative, Self::XdpGeneric, Self::TcxIngress, Self::ClsactIngress, Self::TcxEgress, Self::ClsactEgress];
+
+    /// The beginning of its pins' names.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::XdpNative => "xdp",
+            Self::XdpGeneric => "xdp_generic",
+            Self::TcxIngress => "tcx_ingress",
+            Self::TcxEgress => "tcx_egress",
+            Self::ClsactIngress => "clsact_ingress",
+            Self::ClsactEgress => "clsact_egress",
+        }
+    }
+
+    /// The program's name in the eBPF object.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::XdpNative | Self::XdpGeneric => "xdp",
+            Self::TcxIngress | Self::ClsactIngress => "tc_ingress",
+            Self::TcxEgress | Self::ClsactEgress => "tc_egress",
+        }
+    }
+
+    /// Whether it is one of the two XDP hooks.
+    pub const fn is_xdp(self) -> bool {
+        matches!(self, Self::XdpNative | Self::XdpGeneric)
+    }
+
+    /// Whether the program hangs on a link; a filter has none.
+    pub const fn has_link(self) -> bool {
+        !matches!(self, Self::ClsactIngress | Self::ClsactEgress)
+    }
+}
+
+/// A hook of one device, and the pin of what is on it: a link, or for a filter, which has no link, its program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceHook {
+    /// The hook.
+    pub hook: Hook,
+    /// The device's index.
+    pub device: u32,
+    /// The device's name when it was attached.
+    pub name: String,
+}
+
+/// bpffs refuses dots, which device names may contain.
+const DOT: &str = "%2e";
+
+impl fmt::Display for DeviceHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.replace('%', "%25").replace('.', DOT);
+        write!(f, "{}-{}-{name}", self.hook.word(), self.device)
+    }
+}
+
+/// The name is none of a device hook's pin.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotADeviceHook;
+
+impl FromStr for DeviceHook {
+    type Err = NotADeviceHook;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, '-');
+        let mut next = || parts.next().ok_or(NotADeviceHook);
+        let (word, device, name) = (next()?, next()?, next()?);
+        let hook = Hook::ALL.into_iter().find(|hook| hook.word() == word).ok_or(NotADeviceHook)?;
+        let device = device.parse().map_err(|_| NotADeviceHook)?;
+        Ok(Self { hook, device, name: name.replace(DOT, ".").replace("%25", "%") })
+    }
+}
+
+impl DeviceHook {
+    /// Where it is pinned.
+    pub fn pin(&self, folder: &PinFolder) -> PathBuf {
+        folder.links().join(self.to_string())
+    }
+
+    /// The device for people.
+    pub(super) fn shown(&self) -> String {
+        format!("device {}", self.name)
+    }
+
+    /// Puts the program there, in one step if there is one already. `pinned` is its pin until now, which may have
+    /// an earlier name of the device.
+    pub fn put(&self, programs: &Programs, folder: &PinFolder, pinned: Option<&Self>) -> Result<Put, AttachError> {
+        let pin = self.pin(folder);
+        if let Some(old) = pinned.filter(|old| *old != self) {
+            let old = old.pin(folder);
+            fs::rename(&old, &pin).map_err(|source| AttachError::Replace { path: old, source })?;
+        }
+        let program = programs.of(self.hook);
+        match self.hook {
+            Hook::XdpNative | Hook::XdpGeneric => xdp::put(self, program, &pin),
+            Hook::TcxIngress | Hook::TcxEgress => tc::put(self, program, &pin),
+            Hook::ClsactIngress | Hook::ClsactEgress => filter::put(self, program, folder),
+        }
+    }
+
+    /// Takes the program away, if it is there.
+    pub fn remove(&self, folder: &PinFolder) -> Result<(), AttachError> {
+        if !self.hook.has_link() {
+            self.remove_filter(folder)?;
+        }
+        let path = self.pin(folder);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|source| AttachError::Detach { path, source }),
+        }
+    }
+
+    /// Takes away the filter of a hook without a link, and leaves its pin.
+    pub fn remove_filter(&self, folder: &PinFolder) -> Result<(), AttachError> {
+        filter::remove(self, folder).map_err(|source| AttachError::Detach { path: self.pin(folder), source })
+    }
+
+    /// Whether what was pinned has gone with its device, although there is a device with this index.
+    pub fn is_dead(&self, folder: &PinFolder) -> bool {
+        if !self.hook.has_link() {
+            return filter::is_ours(self, folder).is_ok_and(|is_ours| !is_ours);
+        }
+        let info = || bpf::link_info(bpf::open_pin(&self.pin(folder))?);
+        info().is_ok_and(|link| link.device() != self.device)
+    }
+}
+
+/// The device hooks of an instance, in [`Hook::ALL`]'s order.
+pub fn list(folder: &PinFolder) -> Result<Vec<DeviceHook>, AttachError> {
+    let error = |source| AttachError::List { path: folder.links(), source };
+    let mut hooks = Vec::new();
+    for entry in fs::read_dir(folder.links()).map_err(error)? {
+        hooks.extend(entry.map_err(error)?.file_name().to_str().and_then(|name| name.parse().ok()));
+    }
+    hooks.sort_by_key(|hook: &DeviceHook| (Hook::ALL.iter().position(|known| *known == hook.hook), hook.device));
+    Ok(hooks)
+}
+
+/// The programs that run on devices, in the kernel.
+pub struct Programs {
+    xdp: OwnedFd,
+    tc_ingress: OwnedFd,
+    tc_egress: OwnedFd,
+}
+
+impl Programs {
+    /// Loads them, so that the verifier has seen them before anything is programmed.
+    pub fn load(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
+        let xdp: &mut Xdp = program(ebpf, "xdp")?;
+        let loaded = xdp.load();
+        let xdp = loaded_fd("xdp", loaded, xdp.fd())?;
+        let mut classifier = |name| {
+            let program: &mut SchedClassifier = program(ebpf, name)?;
+            let loaded = program.load();
+            loaded_fd(name, loaded, program.fd())
+        };
+        Ok(Self { xdp, tc_ingress: classifier("tc_ingress")?, tc_egress: classifier("tc_egress")? })
+    }
+
+    fn of(&self, hook: Hook) -> BorrowedFd<'_> {
+        match hook {
+            Hook::XdpNative | Hook::XdpGeneric => self.xdp.as_fd(),
+            Hook::TcxIngress | Hook::ClsactIngress => self.tc_ingress.as_fd(),
+            Hook::TcxEgress | Hook::ClsactEgress => self.tc_egress.as_fd(),
+        }
+    }
+}
+
+fn loaded_fd(
+    name: &'static str,
+    loaded: Result<(), ProgramError>,
+    fd: Result<&ProgramFd, ProgramError>,
+) -> Result<OwnedFd, AttachError> {
+    let fd = loaded.and(fd).map_err(|source| AttachError::Load { name, source })?;
+    fd.as_fd().try_clone_to_owned().map_err(|source| AttachError::Load { name, source: ProgramError::IOError(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_named_without_dots_and_read_back() {
+        for (name, pin) in [
+            ("eth0", "xdp_generic-7-eth0"),
+            ("eth0.100", "xdp_generic-7-eth0%2e100"),
+            ("a-%2e", "xdp_generic-7-a-%252e"),
+        ] {
+            let hook = DeviceHook { hook: Hook::XdpGeneric, device: 7, name: name.to_owned() };
+            assert_eq!(hook.to_string(), pin);
+            assert_eq!(pin.parse(), Ok(hook));
+        }
+        for other in ["connect4", "xdp", "xdp-2", "xdp-x-eth0", "tc-2-eth0"] {
+            assert_eq!(other.parse::<DeviceHook>(), Err(NotADeviceHook), "{other}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! TC hooks by filters of a clsact qdisc, for kernels without TCX. A filter has a fixed place, so that a new program
+//! replaces it in one step, and the instance's name, so that nobody else's is touched. It has no link: its program
+//! is pinned instead, so that whoever looks finds it.
+
+use std::{fs, io, os::fd::BorrowedFd};
+
+use rtnetlink::{
+    packet_core::{NLM_F_CREATE, NLM_F_EXCL, Nla as _},
+    packet_route::{
+        RouteNetlinkMessage,
+        tc::{TcAttribute, TcBpfFlags, TcFilterBpf, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
+    },
+};
+
+use super::{
+    AttachError, Put,
+    device::{DeviceHook, Hook},
+    netlink,
+};
+use crate::{bpf, maps::PinFolder};
+
+/// Ahead of what asks for no priority, behind what wants to be first.
+const PRIORITY: u16 = 5;
+/// A place of our own among filters of this priority: "WG".
+const HANDLE: u32 = 0x5747;
+/// `ETH_P_ALL` in network byte order.
+const EVERY_PROTOCOL: u16 = 0x0003_u16.to_be();
+const CLSACT: &str = "clsact";
+/// Attributes of a qdisc that shares its filters with other devices.
+const TCA_INGRESS_BLOCK: u16 = 13;
+const TCA_EGRESS_BLOCK: u16 = 14;
+
+/// Puts the program on the hook, in one step if a filter of ours is there.
+pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> Result<Put, AttachError> {
+    let error = |source| AttachError::Attach { name: hook.hook.program(), target: hook.shown(), source };
+    add_clsact(hook.device).map_err(error)?;
+    let found = owner(hook).map_err(error)?;
+    if let Some(other) = found.as_ref().filter(|owner| **owner != name(folder)) {
+        let occupant = format!("filter {other:?} with priority {PRIORITY} and handle {HANDLE:#x}");
+        let advice = "remove it with `tc filter del`, or serve the device by one instance only".to_owned();
+        return Err(AttachError::Occupied { name: hook.hook.program(), target: hook.shown(), found: occupant, advice });
+    }
+    // Pinned first: a filter without a pin would be found by nobody.
+    let (pin, new) = (hook.pin(folder), folder.links().join("new"));
+    let pinned = discard(&new).and_then(|()| bpf::pin(program, &new)).and_then(|()| fs::rename(&new, &pin));
+    pinned.map_err(|source| AttachError::Pin { path: pin.clone(), source })?;
+    let added = add(hook, program, folder);
+    if added.is_err() && found.is_none() {
+        let _ = fs::remove_file(&pin);
+    }
+    added.map_err(error)?;
+    Ok(if found.is_some() { Put::Replaced } else { Put::Attached })
+}
+
+/// Removes our filter from the hook, and the qdisc if nothing uses it any more. A device that is gone took its filters
+/// along.
+pub(super) fn remove(hook: &DeviceHook, folder: &PinFolder) -> io::Result<()> {
+    if is_ours(hook, folder)? {
+        netlink::request(RouteNetlinkMessage::DelTrafficFilter(place(hook)), netlink::ACK)?;
+        // When in doubt it stays: it does nothing.
+        if is_idle(hook.device).unwrap_or(false) {
+            netlink::request(RouteNetlinkMessage::DelQueueDiscipline(clsact(hook.device)), netlink::ACK)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a filter of this instance is on the hook.
+pub(super) fn is_ours(hook: &DeviceHook, folder: &PinFolder) -> io::Result<bool> {
+    Ok(owner(hook)?.is_some_and(|owner| owner == name(folder)))
+}
+
+fn discard(path: &std::path::Path) -> io::Result<()> {
+    fs::remove_file(path).or_else(absent(&[libc::ENOENT]))
+}
+
+/// The name of an instance's filters.
+fn name(folder: &PinFolder) -> String {
+    let instance = folder.path().file_name().unwrap_or_default();
+    format!("waggle/{}", instance.to_string_lossy())
+}
+
+/// A request about the filter in our place.
+fn place(hook: &DeviceHook) -> TcMessage {
+    let minor = if hook.hook == Hook::ClsactIngress { TcHandle::MIN_INGRESS } else { TcHandle::MIN_EGRESS };
+    let mut message = TcMessage::with_index(hook.device.cast_signed());
+    message.header.parent = TcHandle { major: TcHandle::CLSACT.major, minor };
+    message.header.handle = HANDLE.into();
+    message.header.info = TcHandle { major: PRIORITY, minor: EVERY_PROTOCOL }.into();
+    message
+}
+
+fn add(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> io::Result<()> {
+    let options = [
+        TcFilterBpfOption::ProgFd(bpf::raw_fd(&program)?),
+        TcFilterBpfOption::ProgName(name(folder)),
+        TcFilterBpfOption::Flags(TcBpfFlags::DirectAction),
+    ];
+    let mut message = place(hook);
+    message.attributes =
+        vec![TcAttribute::Kind(TcFilterBpf::KIND.to_owned()), TcAttribute::Options(options.map(TcOption::Bpf).into())];
+    netlink::request(RouteNetlinkMessage::NewTrafficFilter(message), netlink::ACK | NLM_F_CREATE).map(drop)
+}
+
+/// The name of the filter in our place; empty when it has none.
+fn owner(hook: &DeviceHook) -> io::Result<Option<String>> {
+    // No such filter, no such qdisc, no such device.
+    let none = [libc::ENOENT, libc::EINVAL, libc::ENODEV];
+    let request = RouteNetlinkMessage::GetTrafficFilter(place(hook));
+    let answers = netlink::request(request, netlink::ACK).or_else(absent(&none))?;
+    Ok(answers.iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewTrafficFilter(filter) => Some(filter_name(filter)),
+        _ => None,
+    }))
+}
+
+fn filter_name(filter: &TcMessage) -> String {
+    let options = filter.attributes.iter().filter_map(|attribute| match attribute {
+        TcAttribute::Options(options) => Some(options),
+        _ => None,
+    });
+    let name = options.flatten().find_map(|option| match option {
+        TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
+        _ => None,
+    });
+    name.unwrap_or_default()
+}
+
+fn clsact(device: u32) -> TcMessage {
+    let mut message = TcMessage::with_index(device.cast_signed());
+    message.header.parent = TcHandle::CLSACT;
+    message.header.handle = TcHandle { major: TcHandle::CLSACT.major, minor: 0 };
+    message
+}
+
+fn add_clsact(device: u32) -> io::Result<()> {
+    let mut message = clsact(device);
+    message.attributes = vec![TcAttribute::Kind(CLSACT.to_owned())];
+    let flags = netlink::ACK | NLM_F_CREATE | NLM_F_EXCL;
+    netlink::request(RouteNetlinkMessage::NewQueueDiscipline(message), flags).or_else(absent(&[libc::EEXIST])).map(drop)
+}
+
+/// Whether the device has a clsact qdisc without any filter.
+fn is_idle(device: u32) -> io::Result<bool> {
+    // The kernel dumps every device's, and answers nothing when it is asked for this one.
+    let qdiscs = netlink::request(RouteNetlinkMessage::GetQueueDiscipline(clsact(device)), netlink::DUMP)?;
+    let is_plain = qdiscs.iter().any(|answer| match answer {
+        RouteNetlinkMessage::NewQueueDiscipline(qdisc) => {
+            qdisc.header.index == device.cast_signed() && is_plain_clsact(qdisc)
+        }
+        _ => false,
+    });
+    for hook in [Hook::ClsactIngress, Hook::ClsactEgress] {
+        let mut every = place(&DeviceHook { hook, device, name: String::new() });
+        every.header.handle = TcHandle::UNSPEC;
+        every.header.info = 0;
+        if !netlink::request(RouteNetlinkMessage::GetTrafficFilter(every), netlink::DUMP)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(is_plain)
+}
+
+fn is_plain_clsact(qdisc: &TcMessage) -> bool {
+    let is_shared = |attribute: &TcAttribute| match attribute {
+        TcAttribute::Other(other) => matches!(other.kind(), TCA_INGRESS_BLOCK | TCA_EGRESS_BLOCK),
+        _ => false,
+    };
+    qdisc.attributes.contains(&TcAttribute::Kind(CLSACT.to_owned())) && !qdisc.attributes.iter().any(is_shared)
+}
+
+/// Takes these errors for an empty answer.
+fn absent<T: Default>(codes: &[i32]) -> impl Fn(io::Error) -> io::Result<T> {
+    move |error| {
+        if error.raw_os_error().is_some_and(|code| codes.contains(&code)) { Ok(T::default()) } else { Err(error) }
+    }
+}

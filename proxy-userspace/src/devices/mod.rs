@@ -1,0 +1,128 @@
+//! Follows the devices of the network namespace that the agent runs in, and keeps programs on those that are wanted.
+//! Which these are is `select`'s decision; what is done to each is `serve`'s.
+
+mod config;
+mod select;
+mod serve;
+
+use std::{collections::BTreeSet, convert::Infallible, error::Error, time::Duration};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData},
+};
+use proxy_common::Device;
+use tokio::{
+    task::block_in_place,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
+
+use self::serve::Devices;
+use crate::{
+    attach::{AttachError, device::Programs},
+    kernel::{Changes, Kernel, KernelError, Snapshot},
+    machine,
+    maps::{self, MapsError, PinFolder},
+};
+
+/// The least time between two looks at the kernel. The first change after a calm never waits.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long to wait before a lost connection is made again.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// How long until a device that could not be served is tried again without a change.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Why devices can't be served at all.
+#[derive(Debug, thiserror::Error)]
+pub enum DevicesError {
+    /// A program can't be loaded, or the pins can't be listed.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The map DEVICES can't be opened.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The kernel's devices can't be listed.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// Programs, and the devices that they are on.
+pub struct Follower {
+    args: DeviceArgs,
+    devices: Devices,
+    /// Names that have been told as missing or unsuited.
+    told: BTreeSet<String>,
+}
+
+impl Follower {
+    /// Loads the programs for devices, unless none is to be served. Attaches nothing yet.
+    pub fn new(ebpf: &mut Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
+        let is_off = args.device_mode == DeviceMode::Off;
+        let programs = if is_off { None } else { Some(Programs::load(ebpf)?) };
+        let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
+        Ok(Self { devices: Devices::new(programs, map, folder, &args), args, told: BTreeSet::new() })
+    }
+
+    /// Puts the programs on every wanted device that is there, and takes them from others that an earlier agent has
+    /// served.
+    pub async fn start(&mut self) -> Result<(), DevicesError> {
+        if self.args.device_mode == DeviceMode::Off {
+            info!("no device is served: packets from outside the node are not this agent's");
+        } else {
+            for fault in machine::forwarding_faults() {
+                warn!("{fault}");
+            }
+        }
+        let kernel = Kernel::connect().map_err(KernelError::Connect)?;
+        let snapshot = kernel.snapshot().await?;
+        Ok(self.look(&snapshot)?)
+    }
+
+    /// Follows changes for ever. A connection that is lost is logged and made again.
+    pub async fn follow(mut self) {
+        if self.args.device_mode == DeviceMode::Off {
+            return;
+        }
+        loop {
+            let Err(error) = self.follow_connected().await;
+            warn!(error = &error as &dyn Error, "new devices may go unserved; trying again");
+            sleep(RECONNECT).await;
+        }
+    }
+
+    async fn follow_connected(&mut self) -> Result<Infallible, DevicesError> {
+        // Subscribed before the first dump, so that no change falls in between.
+        let mut changes = Changes::subscribe().map_err(KernelError::Connect)?;
+        let kernel = Kernel::connect().map_err(KernelError::Connect)?;
+        loop {
+            changes.forget_pending();
+            self.look(&kernel.snapshot().await?)?;
+            sleep(GATHER).await;
+            if self.devices.has_failures() {
+                // Elapsed is a reason to look, too.
+                if let Ok(lost @ None) = timeout(RETRY, changes.next()).await {
+                    lost.ok_or(KernelError::Lost)?;
+                }
+            } else {
+                changes.next().await.ok_or(KernelError::Lost)?;
+            }
+        }
+    }
+
+    fn look(&mut self, snapshot: &Snapshot) -> Result<(), AttachError> {
+        let wanted = select::wanted(&self.args, snapshot, &self.devices.served());
+        let told = &self.told;
+        for name in wanted.missing.difference(told) {
+            warn!(device = name, "a device that --devices names is not there: it is served when it appears");
+        }
+        for name in wanted.unsuited.difference(told) {
+            warn!(device = name, "device not served: it carries no Ethernet frames");
+        }
+        self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
+        // Drivers may take a while; the other tasks move to another thread meanwhile.
+        block_in_place(|| self.devices.reconcile(wanted.devices))
+    }
+}

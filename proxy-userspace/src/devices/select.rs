@@ -1,0 +1,176 @@
+//! Which devices get programs, decided from a snapshot of the kernel's state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern};
+use crate::kernel::{Address, Link, Snapshot};
+
+/// Whose packets a device carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Anybody's.
+    Outside,
+    /// Those of a pod of this node, whose sockets the kernel does not own.
+    Pod,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Devices by index.
+    pub devices: BTreeMap<u32, (Link, Role)>,
+    /// Names of devices that should be served and can't be, as they carry no Ethernet frames.
+    pub unsuited: BTreeSet<String>,
+    /// Names that were asked for and are not there.
+    pub missing: BTreeSet<String>,
+}
+
+/// Decides. A device that is `served` stays so as long as it is there and named: a lease that runs out or a cable
+/// that is pulled must not detach programs, for which drivers reset the hardware.
+pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u32>) -> Wanted {
+    let mut wanted = Wanted::default();
+    if args.device_mode == DeviceMode::Off {
+        return wanted;
+    }
+    let chosen = |link: &Link| match &args.devices {
+        DeviceChoice::Auto => !link.loopback && (served.contains(&link.index) || is_the_nodes(link, snapshot)),
+        DeviceChoice::Named(names) => is_named(names, link),
+    };
+    for link in &snapshot.links {
+        let role = if is_named(&args.pod_interfaces, link) {
+            Role::Pod
+        } else if chosen(link) {
+            Role::Outside
+        } else {
+            continue;
+        };
+        if link.ethernet {
+            wanted.devices.insert(link.index, (link.clone(), role));
+        } else {
+            wanted.unsuited.insert(link.name.clone());
+        }
+    }
+    if let DeviceChoice::Named(names) = &args.devices {
+        let absent = |name: &&str| !snapshot.links.iter().any(|link| link.name == *name);
+        wanted.missing = names.iter().filter_map(Pattern::name).filter(absent).map(str::to_owned).collect();
+    }
+    wanted
+}
+
+fn is_named(names: &[Pattern], link: &Link) -> bool {
+    names.iter().any(|name| name.matches(&link.name))
+}
+
+/// Whether a device has an address of the node, or leads to everywhere.
+fn is_the_nodes(link: &Link, snapshot: &Snapshot) -> bool {
+    let has_address =
+        || snapshot.addresses.iter().any(|address| address.device == link.index && is_of_a_network(address));
+    snapshot.routes.iter().any(|route| route.device == link.index) || has_address()
+}
+
+/// Network plugins give host ends of pods the address of a gateway, without a network around it.
+fn is_of_a_network(address: &Address) -> bool {
+    address.global && address.network.is_some_and(|network| network.prefix_len() < network.max_prefix_len())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use ipnet::IpNet;
+    use rtnetlink::packet_route::address::AddressFlags;
+
+    use super::*;
+    use crate::kernel::DefaultRoute;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DeviceArgs,
+    }
+
+    fn snapshot() -> Snapshot {
+        let ethernet =
+            |index, name: &str| Link { index, name: name.to_owned(), ethernet: true, up: true, ..Link::default() };
+        let address = |device, prefix: &str, global| {
+            let network: IpNet = prefix.parse().unwrap();
+            Address { device, ip: network.addr(), network: Some(network), global, flags: AddressFlags::empty() }
+        };
+        let links = vec![
+            Link { index: 1, name: "lo".to_owned(), loopback: true, up: true, ..Link::default() },
+            ethernet(2, "eth0"),
+            ethernet(3, "eth1"),
+            ethernet(4, "pod-a"),
+            ethernet(5, "pod-b"),
+            Link { index: 6, name: "wg0".to_owned(), up: true, ..Link::default() },
+            ethernet(7, "uplink"),
+        ];
+        let addresses = vec![
+            address(1, "127.0.0.1/8", false),
+            address(1, "10.9.9.9/32", true),
+            address(2, "192.0.2.2/24", true),
+            address(2, "fe80::2/64", false),
+            address(3, "fe80::3/64", false),
+            address(4, "169.254.1.1/32", false),
+            address(4, "fe80::1/64", false),
+            address(5, "10.244.0.1/32", true),
+            address(6, "10.8.0.1/24", true),
+        ];
+        let route = DefaultRoute { ipv6: false, metric: 0, device: 7, gateway: None, source: None };
+        Snapshot { links, addresses, routes: vec![route] }
+    }
+
+    fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Wanted {
+        let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
+        wanted(&args, snapshot, &served.iter().copied().collect())
+    }
+
+    fn names(wanted: &Wanted, role: Role) -> Vec<&str> {
+        wanted.devices.values().filter(|device| device.1 == role).map(|device| device.0.name.as_str()).collect()
+    }
+
+    #[test]
+    fn auto_takes_addresses_in_networks_and_default_routes() {
+        let found = choose("", &[], &snapshot());
+        assert_eq!(names(&found, Role::Outside), ["eth0", "uplink"]);
+        assert_eq!(names(&found, Role::Pod), <[&str; 0]>::default());
+        assert_eq!(
+            found.unsuited,
+            ["wg0".to_owned()].into(),
+            "carries no Ethernet frames; loopback is not worth a word"
+        );
+        assert!(found.missing.is_empty());
+    }
+
+    #[test]
+    fn auto_keeps_a_served_device_that_loses_its_address() {
+        let mut snapshot = snapshot();
+        snapshot.addresses.retain(|address| address.device != 2);
+        assert_eq!(names(&choose("", &[2], &snapshot), Role::Outside), ["eth0", "uplink"]);
+        assert_eq!(names(&choose("", &[], &snapshot), Role::Outside), ["uplink"]);
+        snapshot.links.retain(|link| link.index != 2);
+        assert_eq!(names(&choose("", &[2], &snapshot), Role::Outside), ["uplink"]);
+    }
+
+    #[test]
+    fn named_devices_need_no_address_and_are_missed() {
+        let found = choose("--devices eth*,eth7,lo", &[7], &snapshot());
+        assert_eq!(names(&found, Role::Outside), ["eth0", "eth1"]);
+        assert_eq!(found.missing, ["eth7".to_owned()].into());
+        assert_eq!(found.unsuited, ["lo".to_owned()].into());
+    }
+
+    #[test]
+    fn pod_interfaces_are_pods_whatever_else_they_are() {
+        let found = choose("--pod-interfaces pod-*,up?ink --device-mode tc", &[], &snapshot());
+        assert_eq!(names(&found, Role::Outside), ["eth0"]);
+        assert_eq!(names(&found, Role::Pod), ["pod-a", "pod-b", "uplink"]);
+    }
+
+    #[test]
+    fn off_wants_nothing() {
+        assert_eq!(
+            choose("--device-mode off --pod-interfaces pod-* --devices eth9", &[2], &snapshot()),
+            Wanted::default()
+        );
+    }
+}
