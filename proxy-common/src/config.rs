@@ -15,6 +15,8 @@ pub const BACKENDS_MAX: usize = 1 << 18;
 pub const MEMBERS_MAX: usize = 1 << 18;
 /// Default number of AFFINITY entries.
 pub const AFFINITY_MAX: usize = 65_536;
+/// Default number of SOCKET_CONNECTIONS entries.
+pub const SOCKET_CONNECTIONS_MAX: usize = 65_536;
 /// Default number of SOCKET_FLOWS entries.
 pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.

@@ -9,8 +9,8 @@ use crate::{
 pod! {
     /// Key of SERVICES: the address, port and protocol that a client dials.
     ///
-    /// [`Address::any`] stands for every address of this node (NodePort). Port 0 with protocol 0 marks
-    /// an address as owned by some Service, so that its unserved ports are refused (S20).
+    /// [`Address::any`] stands for every address of this node (NodePort). Port 0 with protocol 0 marks an address
+    /// that some Service has: see [`FrontendKind::Owner`] and [`FrontendKind::ExternalOwner`].
     #[derive(PartialOrd, Ord, Hash)]
     pub struct Frontend: 20 {
         /// The dialled address.
@@ -58,7 +58,7 @@ impl Frontend {
         Self { address, port, protocol, _pad: 0 }
     }
 
-    /// The entry that marks `address` as owned by a Service.
+    /// The entry that marks `address` as some Service's.
     #[inline(always)]
     pub const fn owner(address: Address) -> Self {
         Self::new(address, 0, 0)
@@ -69,7 +69,7 @@ impl Frontend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum FrontendKind {
-    /// Not a frontend: marks an address that a Service owns.
+    /// Not a frontend: marks a ClusterIP. Its unserved ports are refused (S20).
     Owner = 0,
     /// One of `spec.clusterIPs`.
     ClusterIp = 1,
@@ -79,6 +79,9 @@ pub enum FrontendKind {
     ExternalIp = 3,
     /// One of `status.loadBalancer.ingress`.
     LoadBalancer = 4,
+    /// Not a frontend: marks an address outside the cluster that some Service serves. Its unserved ports are the
+    /// host's own business (S20).
+    ExternalOwner = 5,
 }
 
 impl FrontendKind {
@@ -90,6 +93,7 @@ impl FrontendKind {
             2 => Self::NodePort,
             3 => Self::ExternalIp,
             4 => Self::LoadBalancer,
+            5 => Self::ExternalOwner,
             _ => return None,
         })
     }
@@ -117,14 +121,19 @@ impl List {
 
 impl Service {
     /// Some backend is usable somewhere: an empty range is a drop by policy, not a reject (S16). On the entry that
-    /// marks an owned address: one of its ports has a usable backend, so that an echo is answered.
+    /// marks an address: one of its ports has a usable backend, so that an echo is answered.
     pub const USABLE: u8 = 1;
     /// `internal` is the Local list.
     pub const INTERNAL_LOCAL: u8 = 2;
     /// `external` is the Local list.
     pub const EXTERNAL_LOCAL: u8 = 4;
-    /// Only clients in SOURCE_RANGES are served (S21).
+    /// Only clients in SOURCE_RANGES are served (S21). The two flags that follow say it of this node's sockets, whose
+    /// source addresses are not known yet when they connect.
     pub const SOURCE_RANGES: u8 = 8;
+    /// The node's own address is in SOURCE_RANGES: processes in its network namespace are served.
+    pub const NODE_ALLOWED: u8 = 16;
+    /// All addresses that this node's pods can have are in SOURCE_RANGES.
+    pub const PODS_ALLOWED: u8 = 32;
 
     /// Which list `internal` holds.
     #[inline(always)]
@@ -136,6 +145,14 @@ impl Service {
     #[inline(always)]
     pub const fn external_list(&self) -> List {
         if self.flags & Self::EXTERNAL_LOCAL == 0 { List::Cluster } else { List::Local }
+    }
+
+    /// Whether a socket of this node is served: one in the node's own network namespace or one in a pod (S21).
+    /// Ask only with [`Service::SOURCE_RANGES`].
+    #[inline(always)]
+    pub const fn admits_socket(&self, is_node: bool) -> bool {
+        let allowed = if is_node { Self::NODE_ALLOWED } else { Self::PODS_ALLOWED };
+        self.flags & allowed != 0
     }
 
     /// What a new flow gets when its range is empty (S16).
@@ -164,9 +181,9 @@ mod tests {
 
     #[test]
     fn kinds_keep_their_numbers() {
-        for number in 0..=4 {
+        for number in 0..=5 {
             assert_eq!(FrontendKind::from_number(number).map(|kind| kind as u8), Some(number));
         }
-        assert_eq!(FrontendKind::from_number(5), None);
+        assert_eq!(FrontendKind::from_number(6), None);
     }
 }

@@ -1,14 +1,17 @@
-//! The only code that touches `bpf_sock_addr`: the dialled address, read and written per family.
+//! The only code that touches `bpf_sock_addr` and `bpf_sock`: the dialled address, read and written per family, and
+//! the socket itself.
 
-use core::{arch::asm, ffi::c_void, mem::offset_of};
+use core::{arch::asm, ffi::c_void, mem::offset_of, ptr::null_mut};
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_sock_addr,
-    helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie},
-    programs::SockAddrContext,
+    bindings::{bpf_sock, bpf_sock_addr},
+    helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie, generated::bpf_skc_to_mptcp_sock},
+    programs::{SockAddrContext, SockContext},
 };
 use proxy_common::{Address, Frontend, Protocol};
+
+use crate::maps::HAS_MPTCP;
 
 /// A socket-address hook's context, of either family.
 pub trait Socket {
@@ -68,6 +71,24 @@ pub trait Socket {
             );
         }
         sk
+    }
+
+    /// The socket that the application holds, if this is a part of it: of an MPTCP connection connect(2) sees the TCP
+    /// socket that the kernel has made, getpeername(2) the whole. Null for every other.
+    #[inline(always)]
+    fn whole(&self) -> *mut c_void {
+        if HAS_MPTCP.load() == 0 {
+            return null_mut();
+        }
+        // SAFETY: the helper takes the hook's socket.
+        unsafe { bpf_skc_to_mptcp_sock(self.sk()).cast() }
+    }
+
+    /// Whether the socket has a local port already: a connecting one has been bound to it.
+    #[inline(always)]
+    fn is_bound(&self) -> bool {
+        // SAFETY: the hook holds the socket.
+        unsafe { (*self.sk().cast::<bpf_sock>()).src_port != 0 }
     }
 
     /// Identifies the socket for as long as the machine runs.
@@ -142,5 +163,24 @@ impl Socket for Ipv6 {
             (&raw mut (*target)[2]).write_volatile(words[2]);
             (&raw mut (*target)[3]).write_volatile(words[3]);
         }
+    }
+}
+
+/// The context of a closing socket.
+pub struct Closing(pub SockContext);
+
+impl Closing {
+    /// Its transport protocol, if Services know it.
+    #[inline(always)]
+    pub fn protocol(&self) -> Option<Protocol> {
+        // SAFETY: as in `Socket::protocol`.
+        Protocol::from_number(unsafe { (*self.0.sock).protocol })
+    }
+
+    /// As [`Socket::cookie`].
+    #[inline(always)]
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: the helper takes the hook's context.
+        unsafe { bpf_get_socket_cookie(self.0.as_ptr()) }
     }
 }

@@ -8,6 +8,7 @@
 mod affinity;
 mod answer;
 mod backend;
+mod connection;
 mod conntrack;
 mod context;
 mod counters;
@@ -27,14 +28,13 @@ mod service;
 mod socket;
 
 use aya_ebpf::{
-    macros::{cgroup_sock_addr, classifier, xdp},
-    programs::{SockAddrContext, TcContext, XdpContext},
+    macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
+    programs::{SockAddrContext, SockContext, TcContext, XdpContext},
 };
-
 use proxy_common::Verdict;
 
 use crate::{
-    context::{Ipv4, Ipv6},
+    context::{Closing, Ipv4, Ipv6},
     packet::{Skb, Xdp},
 };
 
@@ -88,6 +88,12 @@ pub fn getpeername4(ctx: SockAddrContext) -> i32 {
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
     socket::getpeername(&Ipv6(ctx))
+}
+
+/// close(2) of the last descriptor of a socket that an application has made, of either family.
+#[cgroup_sock(sock_release)]
+pub fn sock_release(ctx: SockContext) -> i32 {
+    socket::release(&Closing(ctx))
 }
 
 /// A packet that a device has received, before the stack sees it.

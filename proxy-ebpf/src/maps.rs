@@ -8,11 +8,13 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange,
+    Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
-        NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+        NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX,
+        SOURCE_RANGES_MAX,
     },
     filter::FILTER_LENGTH,
 };
@@ -45,11 +47,16 @@ pub static NETWORKS: LpmTrie<Address, Network, NETWORKS_MAX> = LpmTrie::new();
 #[btf_map]
 pub static AFFINITY: LruHashMap<AffinityKey, Affinity, AFFINITY_MAX> = LruHashMap::new();
 
-/// Socket → what it dialled and who answers.
+/// Cookie of a connected TCP or SCTP socket → what it dialled and who answers. Preallocated, so that making an entry
+/// is cheap; not least recently used, so that no socket loses its own.
+#[btf_map]
+pub static SOCKET_CONNECTIONS: HashMap<u64, Connection, SOCKET_CONNECTIONS_MAX> = HashMap::new();
+
+/// The same for UDP sockets, and for those that find no place there.
 #[btf_map]
 pub static SOCKET_PEERS: SkStorage<Peer> = SkStorage::new();
 
-/// The same for sockets with several peers, and for the agent to find connected UDP sockets by backend.
+/// The same for UDP sockets with several peers, and for the agent to find connected UDP sockets by backend.
 #[btf_map]
 pub static SOCKET_FLOWS: LruHashMap<Flow, Peer, SOCKET_FLOWS_MAX> = LruHashMap::new();
 
@@ -128,6 +135,10 @@ pub static ABI: Array<u32, 1> = Array::new();
 /// Cookie of the node's own network namespace, where node ports are served on loopback (S19).
 #[unsafe(no_mangle)]
 pub static NODE_NETNS: Global<u64> = Global::new(0);
+
+/// Whether this kernel knows MPTCP: one that does not refuses programs that ask for it. 0 or 1.
+#[unsafe(no_mangle)]
+pub static HAS_MPTCP: Global<u8> = Global::new(0);
 
 /// How long an idle unconnected UDP flow keeps its backend, ns.
 #[unsafe(no_mangle)]

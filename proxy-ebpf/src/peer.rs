@@ -1,8 +1,8 @@
-//! What a socket remembers: who answers for the frontend it dialled. Socket-local storage holds the one
-//! peer that most sockets have; SOCKET_FLOWS the further ones. Forgetting is never fatal: a lost entry
-//! shows a backend's address or chooses anew.
+//! What a socket remembers: who answers for the frontend it dialled. TCP and SCTP sockets go to `connection.rs`
+//! first; for all others socket-local storage holds the one peer that most sockets have, SOCKET_FLOWS the further
+//! ones. Forgetting is never fatal: a lost entry shows a backend's address or chooses anew.
 
-use core::ptr::null_mut;
+use core::{ffi::c_void, ptr::null_mut};
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
 use proxy_common::{Counter, Flow, FlowRole, Frontend, Peer, Protocol, Service};
@@ -10,6 +10,7 @@ use proxy_common::{Counter, Flow, FlowRole, Frontend, Peer, Protocol, Service};
 use crate::{
     affinity::now,
     backend::{Memory, Selected, generation, recall},
+    connection,
     context::Socket,
     counters::count,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
@@ -27,14 +28,19 @@ pub fn remember_connected<S: Socket>(
     service: &Service,
     selected: &Selected,
 ) {
+    if !is_udp(frontend) && connection::remember(socket, frontend, backend) {
+        return;
+    }
     let peer = peer(frontend, backend, service, selected, Peer::CONNECTED);
-    if frontend.protocol == Protocol::Udp as u8 {
+    if is_udp(frontend) {
         if let Some(entry) = stored(socket) {
             forget_connection(socket, entry);
         }
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
+        return store(socket.sk(), peer);
     }
-    store(socket, peer);
+    let whole = socket.whole();
+    store(if whole.is_null() { socket.sk() } else { whole }, peer);
 }
 
 /// Remembers whom an unconnected socket's datagrams to `frontend` go to.
@@ -54,7 +60,7 @@ pub fn remember_sent<S: Socket>(
             // SAFETY: `peer` is on this program's stack, the entry is not.
             unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
         }
-        None => store(socket, peer),
+        None => store(socket.sk(), peer),
         Some(entry) => {
             entry.flags |= Peer::MANY;
             insert(&Flow::new(socket.cookie(), *frontend, FlowRole::Sent), &peer);
@@ -125,13 +131,21 @@ pub fn recall_received<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fron
 /// The frontend that the socket connected to, if `backend` is who answers for it.
 #[inline(always)]
 pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
+    if !is_udp(backend)
+        && let Some(frontend) = connection::recall(socket, backend)
+    {
+        return Some(frontend);
+    }
     let entry = stored(socket)?;
     (entry.flags & Peer::CONNECTED != 0 && entry.backend == *backend).then_some(entry.frontend)
 }
 
 /// The socket dials something that is no Service: it has no peer of ours any more.
 #[inline(always)]
-pub fn forget<S: Socket>(socket: &S) {
+pub fn forget<S: Socket>(socket: &S, protocol: Protocol) {
+    if protocol != Protocol::Udp {
+        connection::remove(socket.cookie());
+    }
     if let Some(entry) = stored(socket) {
         forget_connection(socket, entry);
         entry.flags = 0;
@@ -143,7 +157,7 @@ pub fn forget<S: Socket>(socket: &S) {
 /// The agent must not take the socket for one that reached this backend through a Service any more.
 #[inline(always)]
 fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
-    if entry.flags & Peer::CONNECTED != 0 && entry.backend.protocol == Protocol::Udp as u8 {
+    if entry.flags & Peer::CONNECTED != 0 && is_udp(&entry.backend) {
         // Absent is as good as removed.
         let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), entry.backend, FlowRole::Connected));
     }
@@ -189,10 +203,14 @@ fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Pee
 }
 
 #[inline(always)]
+fn is_udp(remote: &Frontend) -> bool {
+    remote.protocol == Protocol::Udp as u8
+}
+
+#[inline(always)]
 fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &Selected, flags: u32) -> Peer {
     // TCP ends by itself; only UDP flows go idle and are moved.
-    let is_udp = frontend.protocol == Protocol::Udp as u8;
-    let (service_generation, last_used) = if is_udp { (generation(service.id), now()) } else { (0, 0) };
+    let (service_generation, last_used) = if is_udp(frontend) { (generation(service.id), now()) } else { (0, 0) };
     Peer {
         frontend: *frontend,
         backend: *backend,
@@ -211,14 +229,14 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
 #[expect(clippy::mut_from_ref, reason = "the storage is the kernel's, not part of the context")]
 fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
     // SAFETY: socket-local storage lives as long as the socket, which the hook holds.
-    unsafe { storage(socket, null_mut(), 0).as_mut() }
+    unsafe { storage(socket.sk(), null_mut(), 0).as_mut() }
 }
 
-/// Makes `peer` the socket's stored one. Most sockets have none yet, so that making the storage is tried
+/// Makes `peer` the stored one of the socket at `sk`. Most sockets have none yet, so that making the storage is tried
 /// before looking for it.
 #[inline(always)]
-fn store<S: Socket>(socket: &S, mut peer: Peer) {
-    let entry = storage(socket, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE);
+fn store(sk: *mut c_void, mut peer: Peer) {
+    let entry = storage(sk, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE);
     if entry.is_null() {
         return count(Counter::MapFull);
     }
@@ -227,10 +245,10 @@ fn store<S: Socket>(socket: &S, mut peer: Peer) {
 }
 
 #[inline(always)]
-fn storage<S: Socket>(socket: &S, initial: *mut Peer, flags: u32) -> *mut Peer {
+fn storage(sk: *mut c_void, initial: *mut Peer, flags: u32) -> *mut Peer {
     let map = (&raw const SOCKET_PEERS).cast_mut().cast();
     // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type.
-    unsafe { bpf_sk_storage_get(map, socket.sk(), initial.cast(), flags.into()).cast() }
+    unsafe { bpf_sk_storage_get(map, sk, initial.cast(), flags.into()).cast() }
 }
 
 #[inline(always)]

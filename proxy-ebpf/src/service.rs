@@ -1,7 +1,7 @@
 //! Stage *lookup*: what the dialled address means.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use proxy_common::{Address, DropReason, Frontend, Network, RejectReason, Service, Verdict};
+use proxy_common::{Address, DropReason, Frontend, FrontendKind, Network, RejectReason, Service, Verdict};
 
 use crate::maps::{NETWORKS, SERVICES};
 
@@ -34,7 +34,7 @@ fn get(frontend: &Frontend) -> Option<Service> {
 #[inline(always)]
 fn lookup_owner(address: Address) -> Verdict {
     match get(&Frontend::owner(address)) {
-        Some(_) => Verdict::Reject(RejectReason::UnservedPort),
-        None => Verdict::Drop(DropReason::UnownedAddress),
+        Some(mark) if mark.kind == FrontendKind::Owner as u8 => Verdict::Reject(RejectReason::UnservedPort),
+        _ => Verdict::Drop(DropReason::UnownedAddress),
     }
 }

@@ -1,15 +1,16 @@
 //! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and
-//! sendmsg(2); and the way back for recvmsg(2) and getpeername(2), which show the frontend. The whole
-//! way of an east-west connection is on this page.
+//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the end. The
+//! whole way of an east-west connection is on this page.
 
 use aya_ebpf::helpers::bpf_set_retval;
 use aya_log_ebpf::debug;
-use proxy_common::{AffinityKey, Counter, Frontend, Protocol, Service, Verdict};
+use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Verdict};
 
 use crate::{
     affinity::select_sticky,
     backend::{Selected, select_backend},
-    context::Socket,
+    connection,
+    context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
     peer,
@@ -29,8 +30,8 @@ const EHOSTUNREACH: i32 = 113;
 pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let protocol = socket.protocol().ok_or(Verdict::Pass)?;
     let frontend = dialled(socket, protocol);
-    let service = lookup(socket, &frontend).inspect_err(|_| peer::forget(socket))?;
-    let selected = select(socket, &service).inspect_err(|_| peer::forget(socket))?;
+    let service = lookup(socket, &frontend).inspect_err(|_| peer::forget(socket, protocol))?;
+    let selected = select(socket, &service).inspect_err(|_| peer::forget(socket, protocol))?;
     let backend = selected.remote(frontend.protocol);
     peer::remember_connected(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
@@ -78,6 +79,15 @@ pub fn getpeername<S: Socket>(socket: &S) -> i32 {
     ALLOW
 }
 
+/// Leaves nothing behind of a socket that is closed. Storage goes by itself.
+#[inline(always)]
+pub fn release(socket: &Closing) -> i32 {
+    if socket.protocol() != Some(Protocol::Udp) {
+        connection::remove(socket.cookie());
+    }
+    ALLOW
+}
+
 /// What the application dials; an unspecified address is loopback, as connect(2) takes it.
 #[inline(always)]
 fn dialled<S: Socket>(socket: &S, protocol: Protocol) -> Frontend {
@@ -93,6 +103,10 @@ fn lookup<S: Socket>(socket: &S, frontend: &Frontend) -> Result<Service, Verdict
 /// The backend that answers this client.
 #[inline(always)]
 fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
+    // Drop wins over reject.
+    if service.flags & Service::SOURCE_RANGES != 0 && !service.admits_socket(socket.netns() == NODE_NETNS.load()) {
+        return Err(Verdict::Drop(DropReason::SourceRange));
+    }
     let (range, list) = (service.internal, service.internal_list());
     if range.length == 0 {
         return Err(service.empty_verdict());

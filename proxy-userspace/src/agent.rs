@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, error, info};
 
 use crate::{
-    apply::{Dataplane, Outcome, Size, node_addresses::NodeAddresses},
+    apply::{Dataplane, Outcome, Size},
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
@@ -24,17 +24,19 @@ use crate::{
 const BATCH: usize = 4096;
 /// How long until a part that was refused (a full map) is tried again without an event.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often the data plane is asked to tidy up.
+const TIDY: Duration = Duration::from_secs(30);
 
 /// The agent's state.
 pub struct Agent {
     model: Model,
     dataplane: Dataplane,
-    node_addresses: NodeAddresses,
     notices: Notices,
     refused: BTreeSet<ServiceName>,
     refused_networks: bool,
     /// Number of plans written so far.
     generation: u64,
+    next_tidy: tokio::time::Instant,
     /// Told about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
 }
@@ -49,20 +51,15 @@ pub struct Inputs {
 
 impl Agent {
     /// An agent that has programmed nothing yet.
-    pub fn new(
-        model: Model,
-        dataplane: Dataplane,
-        node_addresses: NodeAddresses,
-        udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
-    ) -> Self {
+    pub fn new(model: Model, dataplane: Dataplane, udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>) -> Self {
         Self {
             model,
             dataplane,
-            node_addresses,
             notices: Notices::default(),
             refused: BTreeSet::new(),
             refused_networks: false,
             generation: 0,
+            next_tidy: tokio::time::Instant::now(),
             udp_gone,
         }
     }
@@ -108,6 +105,10 @@ impl Agent {
                 return count != 0;
             }
             Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
+            () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
+                self.next_tidy = tokio::time::Instant::now() + TIDY;
+                self.dataplane.tidy();
+            }
             () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
         }
         true
@@ -121,13 +122,17 @@ impl Agent {
 
     fn reconcile(&mut self) {
         let started = Instant::now();
-        self.node_addresses.write(self.model.own_addresses());
         let mut touched = self.model.take_touched();
         touched.services.append(&mut self.refused);
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
         for (object, notices) in projection.notices {
             self.notices.replace(&object, notices);
+        }
+        let (ipv4, ipv6) = self.model.own_addresses();
+        if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
+            error!(%error, "degraded: packets are forwarded from an address of before, trying again");
+            self.refused_networks = true;
         }
         let before = touched.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);

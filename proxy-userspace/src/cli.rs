@@ -115,7 +115,7 @@ pub struct RunArgs {
     /// Log format
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Logging")]
     pub log_format: LogFormat,
-    /// Log level, or tracing directives such as `info,waggle=debug`
+    /// Log level, or tracing directives such as `info,proxy_userspace=debug`
     #[arg(long, env = "WAGGLE_LOG", value_name = "LEVEL", default_value = "info", help_heading = "Logging")]
     pub log_level: String,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use proxy_common::config::{
     AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX, NETWORKS_MAX,
-    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
 };
 
 use crate::flows::Constant;
@@ -40,6 +40,9 @@ pub struct MapSizes {
     /// Clients remembered for session affinity
     #[arg(long = "max-affinity", value_name = "N", default_value_t = default(AFFINITY_MAX))]
     pub affinity: u32,
+    /// Connected TCP and SCTP sockets; further ones connect more slowly
+    #[arg(long = "max-socket-connections", value_name = "N", default_value_t = default(SOCKET_CONNECTIONS_MAX))]
+    pub socket_connections: u32,
     /// UDP flows of sockets that talk to several services, and connected UDP sockets
     #[arg(long = "max-socket-flows", value_name = "N", default_value_t = default(SOCKET_FLOWS_MAX))]
     pub socket_flows: u32,

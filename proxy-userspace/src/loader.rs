@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -24,6 +24,9 @@ use crate::{
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/proxy-ebpf"));
+
+/// There if and only if the kernel knows MPTCP.
+const MPTCP: &str = "/proc/sys/net/mptcp";
 
 /// Why an instance can't be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +98,12 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(Layout, PathBuf)> = layouts.into_iter().map(|layout| (layout, folder.map(layout.name))).collect();
     let mut loader = EbpfLoader::new();
+    let has_mptcp = u8::from(Path::new(MPTCP).exists());
     loader.override_global("NODE_NETNS", &netns, true);
+    loader.override_global("HAS_MPTCP", &has_mptcp, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);
     for (name, value) in &config.constants {
-        // The compiler drops those that no program reads.
-        loader.override_global(name, value, false);
+        loader.override_global(name, value, true);
     }
     for (layout, pin) in &pins {
         loader.map_pin_path(layout.name, pin.as_path());

@@ -3,16 +3,18 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Conntrack, Counter, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
-    config::DEVICES_MAX, filter::FILTER_LENGTH,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange,
+    Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
+    apply::filter::{FilterArrays, FlowMaps},
     bpf::{self, MappedArray},
     config::MapSizes,
 };
@@ -76,6 +78,7 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<Member, u32>("MEMBERS", sizes.members),
         layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
+        layout::<u64, Connection>("SOCKET_CONNECTIONS", sizes.socket_connections),
         layout::<i32, Peer>("SOCKET_PEERS", 0),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<u32, u8>("ADDRESS_FILTER", filter),
@@ -136,10 +139,14 @@ pub struct Maps {
     pub generations: MappedArray<u32>,
     pub members: HashMap<MapData, Member, u32>,
     pub networks: LpmTrie<MapData, Address, Network>,
+    pub source_ranges: LpmTrie<MapData, SourceRange, u32>,
     pub socket_flows: HashMap<MapData, Flow, Peer>,
     pub counters: PerCpuArray<MapData, u64>,
     pub service_counters: PerCpuArray<MapData, ServiceCounters>,
     pub service_names: HashMap<MapData, u32, ServiceName>,
+    pub filters: FilterArrays<MappedArray<u8>>,
+    pub node_addresses: Array<MapData, Address>,
+    pub flows: Arc<FlowMaps>,
 }
 
 impl Maps {
@@ -152,10 +159,17 @@ impl Maps {
             generations: open_array(folder, "GENERATIONS")?,
             members: open(folder, "MEMBERS")?,
             networks: open(folder, "NETWORKS")?,
+            source_ranges: open(folder, "SOURCE_RANGES")?,
             socket_flows: open(folder, "SOCKET_FLOWS")?,
             counters: open(folder, "COUNTERS")?,
             service_counters: open(folder, "SERVICE_COUNTERS")?,
             service_names: open(folder, "SERVICE_NAMES")?,
+            filters: FilterArrays {
+                addresses: open_array(folder, "ADDRESS_FILTER")?,
+                ports: open_array(folder, "PORT_FILTER")?,
+            },
+            node_addresses: open(folder, "NODE_ADDRESSES")?,
+            flows: Arc::new(FlowMaps { half_open: open(folder, "HALF_OPEN")?, conntrack: open(folder, "CONNTRACK")? }),
         })
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 use proxy_common::Frontend;
 
-use crate::table::{FrontendEntry, NetworkKind, PortEntry, PortId, PortKey, ServiceName, ServiceTable, Table};
+use crate::table::{FrontendEntry, NetworkKind, Owner, PortEntry, PortId, PortKey, ServiceName, ServiceTable, Table};
 
 /// What has to be written to get from one table to another. The fields stand in the order of writing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,28 +18,21 @@ pub struct Plan {
     pub put_ports: Vec<(PortId, PortEntry)>,
     /// Frontends that are new, have changed or now belong to another Service.
     pub put_frontends: Vec<(Frontend, ServiceName, FrontendEntry)>,
-    /// Addresses that a Service has come to own.
-    pub put_owned: Vec<(IpAddr, ServiceName)>,
+    /// Addresses that a Service has come to own, or owns in another way.
+    pub put_owned: Vec<(IpAddr, ServiceName, Owner)>,
     /// Prefixes that are new or mean something else.
     pub put_networks: Vec<(IpNet, NetworkKind)>,
     /// Prefixes that mean nothing any more.
     pub remove_networks: Vec<IpNet>,
-    /// Addresses that no Service owns any more.
-    pub remove_owned: Vec<IpAddr>,
+    /// Addresses that a Service does not own any more; others may.
+    pub remove_owned: Vec<(IpAddr, ServiceName)>,
     /// Frontends that no Service has any more.
     pub remove_frontends: Vec<Frontend>,
     /// Service ports that have no frontend any more.
     pub remove_ports: Vec<PortId>,
-    /// For each Service, the frontends and addresses that it lost, also those that only changed hands: nothing
-    /// to write, but what [`Plan::apply_to`] books.
-    losses: BTreeMap<ServiceName, Losses>,
-}
-
-/// What one Service lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Losses {
-    frontends: Vec<Frontend>,
-    addresses: Vec<IpAddr>,
+    /// For each Service, the frontends that it lost, also those that only changed hands: nothing to write, but what
+    /// [`Plan::apply_to`] books.
+    losses: BTreeMap<ServiceName, Vec<Frontend>>,
 }
 
 /// The plan that turns `from` into `to`. Both hold the same part of the data plane: a Service or prefix that
@@ -69,9 +62,13 @@ impl Plan {
     pub fn apply_to(&self, table: &mut Table) {
         for (name, losses) in &self.losses {
             if let Some(service) = table.services.get_mut(name) {
-                losses.frontends.iter().for_each(|frontend| _ = service.frontends.remove(frontend));
-                losses.addresses.iter().for_each(|address| _ = service.owned.remove(address));
+                for frontend in losses {
+                    service.frontends.remove(frontend);
+                }
             }
+        }
+        for (address, name) in &self.remove_owned {
+            table.services.get_mut(name).map(|service| service.owned.remove(address));
         }
         for PortId { service, port } in &self.remove_ports {
             table.services.get_mut(service).map(|service| service.ports.remove(port));
@@ -82,12 +79,13 @@ impl Plan {
         for (frontend, name, entry) in &self.put_frontends {
             service_of(table, name).frontends.insert(*frontend, entry.clone());
         }
-        for (address, name) in &self.put_owned {
-            service_of(table, name).owned.insert(*address);
+        for (address, name, owner) in &self.put_owned {
+            service_of(table, name).owned.insert(*address, *owner);
         }
         table.networks.extend(self.put_networks.iter().copied());
         self.remove_networks.iter().for_each(|net| _ = table.networks.remove(net));
-        for name in self.losses.keys().chain(self.remove_ports.iter().map(|id| &id.service)) {
+        let disowned = self.remove_owned.iter().map(|(_, name)| name);
+        for name in self.losses.keys().chain(self.remove_ports.iter().map(|id| &id.service)).chain(disowned) {
             if table.services.get(name).is_some_and(|service| *service == ServiceTable::default()) {
                 table.services.remove(name);
             }
@@ -102,24 +100,21 @@ impl Plan {
         let changed = after.frontends.iter().filter(|(frontend, entry)| before.frontends.get(frontend) != Some(entry));
         self.put_frontends.extend(changed.map(|(frontend, entry)| (*frontend, name.clone(), entry.clone())));
         let lost = before.frontends.keys().filter(|frontend| !after.frontends.contains_key(frontend));
-        let losses = Losses {
-            frontends: lost.copied().collect(),
-            addresses: before.owned.difference(&after.owned).copied().collect(),
-        };
-        if losses != Losses::default() {
+        let losses: Vec<Frontend> = lost.copied().collect();
+        if !losses.is_empty() {
             self.losses.insert(name.clone(), losses);
         }
-        self.put_owned.extend(after.owned.difference(&before.owned).map(|address| (*address, name.clone())));
+        let changed = after.owned.iter().filter(|(address, owner)| before.owned.get(address) != Some(owner));
+        self.put_owned.extend(changed.map(|(address, owner)| (*address, name.clone(), *owner)));
+        let disowned = before.owned.keys().filter(|address| !after.owned.contains_key(address));
+        self.remove_owned.extend(disowned.map(|address| (*address, name.clone())));
     }
 
-    /// Writes only those losses of addresses and frontends that no other Service makes up for.
+    /// Writes only those losses of frontends that no other Service makes up for.
     fn settle(&mut self) {
         let put: BTreeSet<Frontend> = self.put_frontends.iter().map(|(frontend, ..)| *frontend).collect();
-        let gained: BTreeSet<IpAddr> = self.put_owned.iter().map(|(address, _)| *address).collect();
-        let lost = || self.losses.values();
-        let frontends = lost().flat_map(|losses| &losses.frontends).filter(|frontend| !put.contains(frontend));
-        let addresses = lost().flat_map(|losses| &losses.addresses).filter(|address| !gained.contains(address));
-        (self.remove_frontends, self.remove_owned) = (frontends.copied().collect(), addresses.copied().collect());
+        let lost = self.losses.values().flatten().filter(|frontend| !put.contains(frontend));
+        self.remove_frontends = lost.copied().collect();
     }
 
     fn compare_networks(&mut self, from: &Table, to: &Table) {

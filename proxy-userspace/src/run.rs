@@ -9,12 +9,12 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
 };
-use tracing::{info, level_filters::LevelFilter};
+use tracing::{Level, enabled, info};
 
 use crate::{
     addresses,
     agent::{Agent, Inputs},
-    apply::{Dataplane, node_addresses::NodeAddresses},
+    apply::{Dataplane, filter::SnatPorts},
     attach,
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
@@ -55,7 +55,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
-    let mut agent = Agent::new(model, Dataplane::new(maps), NodeAddresses::open(&folder)?, gone);
+    let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
+    let mut agent = Agent::new(model, Dataplane::new(maps, snat), gone);
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
         if agent.start(&mut inputs).await {
@@ -138,11 +139,11 @@ async fn start_source(
     Ok(tokio::spawn(manifests.run(events)))
 }
 
-/// The programs log only when somebody would see it: otherwise the verifier removes the calls.
+/// The programs log only when somebody would see their lines: otherwise the verifier removes the calls.
 fn kernel_log_level() -> u8 {
     const OFF: u8 = 0;
     const DEBUG: u8 = 4;
-    if LevelFilter::current() >= LevelFilter::DEBUG { DEBUG } else { OFF }
+    if enabled!(target: "proxy_ebpf", Level::DEBUG) { DEBUG } else { OFF }
 }
 
 /// Waits for SIGINT or SIGTERM and names it.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, error::Error, net::SocketAddr, thread};
 
 use aya::maps::{HashMap, MapData};
-use proxy_common::{Backend, Flow, FlowRole, Frontend, Member, Peer, Protocol};
+use proxy_common::{Backend, Flow, FlowRole, Frontend, Member, Peer, Protocol, Service};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
@@ -17,6 +17,7 @@ use crate::{
 /// What tells a stale socket.
 struct Sockets {
     flows: HashMap<MapData, Flow, Peer>,
+    services: HashMap<MapData, Frontend, Service>,
     members: HashMap<MapData, Member, u32>,
     backends: MappedArray<Backend>,
 }
@@ -25,6 +26,7 @@ struct Sockets {
 pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>) -> Result<(), MapsError> {
     let sockets = Sockets {
         flows: open(folder, "SOCKET_FLOWS")?,
+        services: open(folder, "SERVICES")?,
         members: open(folder, "MEMBERS")?,
         backends: open_array(folder, "BACKENDS")?,
     };
@@ -67,13 +69,25 @@ impl Sockets {
         }
     }
 
-    /// Whether the socket reached `backend` through a Service whose list it has left.
+    /// Whether the socket reached `backend` through a Service whose clients don't get it any more.
     fn is_stale(&self, cookie: u64, backend: SocketAddr) -> bool {
         let remote = Frontend::new(backend.ip().into(), backend.port(), Protocol::Udp as u8);
         let Ok(peer) = self.flows.get(&Flow::new(cookie, remote, FlowRole::Connected), 0) else { return false };
         let member = Member { service: peer.service, backend: peer.backend_id };
-        let listed = self.members.get(&member, 0).is_ok_and(|lists| lists & peer.list != 0);
+        // The agent may change both meanwhile: what the clients get before or after will do.
+        let before = self.list(&peer);
+        let lists = self.members.get(&member, 0).unwrap_or(0);
+        let listed = lists & (before | self.list(&peer)) != 0;
         let same = self.backends.get(peer.backend_id).is_some_and(|now| now.generation == peer.backend_generation);
         !(listed && same)
+    }
+
+    /// The list that clients of the socket's frontend get now, as a bit of MEMBERS' values: a change of policy leads them
+    /// to another. The one it was chosen from, if the frontend is no more the Service's.
+    fn list(&self, peer: &Peer) -> u32 {
+        let node_port = Frontend { address: peer.frontend.address.any(), ..peer.frontend };
+        let service = [peer.frontend, node_port].into_iter().find_map(|frontend| self.services.get(&frontend, 0).ok());
+        let service = service.filter(|service| service.id == peer.service);
+        service.map_or(peer.list, |service| service.internal_list().bit())
     }
 }

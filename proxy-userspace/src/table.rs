@@ -2,7 +2,7 @@
 //! `plan` compares two of them, `apply` writes the difference.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -91,6 +91,22 @@ pub struct PortEntry {
     /// The lists that some frontend uses, and only those; an empty list is present and empty.
     /// Each is sorted and free of duplicates (S8).
     pub lists: BTreeMap<List, Vec<SocketAddr>>,
+    /// Those in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
+    /// Sorted and free of duplicates.
+    pub local: Box<[SocketAddr]>,
+    /// Who may use its load-balancer IPs, if it has any and they are not for everybody (S21).
+    pub sources: Option<Box<SourceRanges>>,
+}
+
+/// Which clients a service port's load-balancer IPs are for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceRanges {
+    /// Prefixes of the port's family, sorted and free of duplicates. None: for nobody.
+    pub nets: Box<[IpNet]>,
+    /// Processes in this node's own network namespace are among them.
+    pub node: bool,
+    /// All of this node's pods are.
+    pub pods: bool,
 }
 
 /// One frontend of a service port.
@@ -113,8 +129,26 @@ pub struct ServiceTable {
     pub ports: SortedMap<PortKey, PortEntry>,
     /// Its frontends. Every entry's port is in `ports`. No other Service has the same frontend.
     pub frontends: SortedMap<Frontend, FrontendEntry>,
-    /// Addresses it owns alone: their unserved ports are refused (S20).
-    pub owned: BTreeSet<IpAddr>,
+    /// The addresses it has, but for those that this machine has itself. A ClusterIP has no second owner.
+    pub owned: SortedMap<IpAddr, Owner>,
+}
+
+/// How a Service has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// Whether the address is its alone.
+    pub kind: OwnerKind,
+    /// One of its ports there has a usable backend.
+    pub usable: bool,
+}
+
+/// What an address is to its Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerKind {
+    /// One of its externalIPs or load-balancer IPs: other Services may serve other ports of it.
+    External,
+    /// Its ClusterIP: unserved ports are refused (S20).
+    ClusterIp,
 }
 
 /// What a prefix means.

@@ -1,6 +1,7 @@
 //! The test harness.
 
 pub mod api_server;
+pub mod instructions;
 pub mod lab;
 pub mod objects;
 pub mod packet;

@@ -3,20 +3,18 @@
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{net::SocketAddr, process::Command, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     lab::{Lab, Node, Pod, Waggle, WaggleCommand, eventually, find_program},
     objects::{Cluster, ManifestDir, ServiceBuilder, SliceBuilder, lab_node, service, slice},
+    scene::{Family, SERVICE_CIDRS},
 };
 
 /// How long a change may take to be in force before a scenario fails.
 pub const PATIENCE: Duration = Duration::from_secs(8);
-
-/// The ranges of ClusterIPs, as `--service-cidr` takes them.
-pub const SERVICE_CIDR: &str = "10.96.0.0/16,fd00:96::/112";
 
 /// A lab with the node "a" and what its agent reads. The agent itself is made later, so that it is dropped first.
 #[derive(Debug)]
@@ -46,14 +44,8 @@ impl Stage {
 
     /// The agent's command line, with further arguments.
     pub fn command(&self, arguments: &[&str]) -> WaggleCommand {
-        let state = self.allocations();
         let command = self.node.waggle(&self.folder.source());
-        command.args(["--service-cidr", SERVICE_CIDR, "--allocations"]).args([state]).args(arguments.iter().copied())
-    }
-
-    /// Where the agent remembers what it has allocated; goes with the folder.
-    pub fn allocations(&self) -> PathBuf {
-        self.folder.path().with_file_name("allocations.json")
+        command.allocating(&SERVICE_CIDRS.join(","), self.folder.allocations()).args(arguments.iter().copied())
     }
 
     /// Starts the agent and waits until it serves.
@@ -113,13 +105,13 @@ pub fn restart(waggle: &mut Waggle) {
 
 /// A dual-stack Service with the ClusterIPs of [`cluster_ips`].
 pub fn dual(name: &str, number: u8) -> ServiceBuilder {
-    service(name).cluster_ip(&format!("10.96.0.{number}")).cluster_ip(&format!("fd00:96::{number:x}"))
+    let addresses = Family::BOTH.map(|family| family.cluster_ip(number).to_string());
+    addresses.iter().fold(service(name), |service, address| service.cluster_ip(address))
 }
 
 /// Both ClusterIPs of the Service with this number, with a port.
 pub fn cluster_ips(number: u8, port: u16) -> [SocketAddr; 2] {
-    let parse = |text: String| text.parse().expect("an address");
-    [parse(format!("10.96.0.{number}:{port}")), parse(format!("[fd00:96::{number:x}]:{port}"))]
+    Family::BOTH.map(|family| SocketAddr::new(family.cluster_ip(number), port))
 }
 
 /// The slices of both families, each with all pods.

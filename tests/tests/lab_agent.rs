@@ -1,11 +1,11 @@
 //! The lab's way with the agent: started, waited for, killed, started again, and its pins removed. A script stands in
-//! for the agent, so that what is tested is the lab alone.
+//! for the agent, so that what is tested is the lab alone; but for what it waits to hear.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 use harness::{
     lab::{Lab, Waggle, scratch},
-    objects::{Cluster, ManifestDir, service},
+    objects::{Cluster, ManifestDir, service, slice},
 };
 use nix::sys::signal::Signal;
 
@@ -52,7 +52,7 @@ fn agent_is_started_settled_restarted_and_removed() {
     let patience = Duration::from_secs(5);
     let arguments = waggle.wait_log(patience, |line| line.text.starts_with("arguments: ")).unwrap().text;
     for wanted in [
-        format!("run --log-format json --instance {}-a --node-name a --cgroup ", lab.id()),
+        format!(" --instance {}-a --node-name a --cgroup ", lab.id()),
         format!("--manifests {} --verbose", folder.path().display()),
     ] {
         assert!(arguments.contains(&wanted), "{arguments}");
@@ -85,4 +85,22 @@ fn agent_that_fails_to_start_is_reported_with_its_log() {
     let folder = ManifestDir::new();
     let error = node.waggle(&folder.source()).program(&script.0).start().unwrap_err().to_string();
     assert!(error.contains("the process has ended") && error.contains("cgroup is missing"), "{error}");
+}
+
+#[test]
+fn each_change_of_a_real_agent_can_be_waited_for() {
+    let lab = Lab::new("settle").unwrap();
+    let node = lab.node("a").unwrap();
+    let (web, shell) = (node.pod("web").unwrap(), node.pod("shell").unwrap());
+    let _server = web.serve(&[8080]).unwrap();
+    let folder = ManifestDir::new();
+    folder.put(&service("web").cluster_ip("10.96.0.10").port(80, 8080).build());
+    let waggle = node.waggle(&folder.source()).allocating("10.96.0.0/16", folder.allocations()).start().unwrap();
+    let client = shell.client().unwrap();
+    for _ in 0..3 {
+        waggle.settle(|| folder.put(&slice("web").port(8080).pod(&web).build())).unwrap();
+        assert_eq!(client.tcp("10.96.0.10:80").unwrap().backend(), "web");
+        waggle.settle(|| folder.delete("EndpointSlice", "default", "web")).unwrap();
+        assert_eq!(client.tcp("10.96.0.10:80").unwrap_err().errno, "ECONNREFUSED");
+    }
 }

@@ -5,10 +5,11 @@
 use std::{fs, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Pod, Server, Socket, TIMEOUT},
+    lab::{Client, Dial, Kind, Manner, Pod, Server, Socket, TIMEOUT, Waggle},
     objects::{Cluster, SliceBuilder},
     stage::{Stage, cluster_ips, dual, slices, until},
 };
+use serde_json::Value;
 
 /// Long enough for a mistake to show.
 const WHILE: Duration = Duration::from_millis(300);
@@ -19,8 +20,32 @@ fn udp(stage: &Stage, name: &str, number: u8, pods: &[&Pod]) {
     stage.endpoints(name, |slice| slice.udp_port(5353), pods);
 }
 
-fn serve(pods: &[Pod]) -> Vec<Server> {
-    pods.iter().map(|pod| pod.serve(&[5353]).unwrap()).collect()
+/// Backends `b1` and `b2`, a client in pod `c1`, and the UDP Services that a test begins with.
+struct Scene {
+    waggle: Waggle,
+    client: Client,
+    _servers: Vec<Server>,
+    pods: [Pod; 3],
+    stage: Stage,
+}
+
+impl Scene {
+    /// `services`: each a name, a number, and the places of its backends among the pods.
+    fn new(name: &str, services: &[(&str, u8, &[usize])], arguments: &[&str]) -> Self {
+        let stage = Stage::new(name);
+        let pods = stage.pods(["b1", "b2", "c1"]);
+        let servers = pods[..2].iter().map(|pod| pod.serve(&[5353, 8080]).unwrap()).collect();
+        for (name, number, backends) in services {
+            udp(&stage, name, *number, &backends.iter().map(|place| &pods[*place]).collect::<Vec<_>>());
+        }
+        let waggle = stage.agent(arguments);
+        Self { client: pods[2].client().unwrap(), waggle, _servers: servers, pods, stage }
+    }
+
+    /// Both addresses of `b1`, as who dials it itself.
+    fn own(&self) -> [SocketAddr; 2] {
+        self.pods[0].addresses().map(|ip| SocketAddr::new(ip, 5353))
+    }
 }
 
 /// A socket of each family, connected.
@@ -38,13 +63,8 @@ fn peer(socket: &Socket) -> Option<SocketAddr> {
 
 #[test]
 fn s29_connected_sockets_show_the_frontend() {
-    let stage = Stage::new("shown");
-    let pods = stage.pods(["b1", "b2", "c1"]);
-    let _servers = serve(&pods[..2]);
-    udp(&stage, "dns", 10, &[&pods[0], &pods[1]]);
-    let _waggle = stage.agent(&[]);
-    let client = pods[2].client().unwrap();
-    for (socket, to) in connected(&client, 10).iter().zip(cluster_ips(10, 53)) {
+    let Scene { client, .. } = &Scene::new("shown", &[("dns", 10, &[0, 1])], &[]);
+    for (socket, to) in connected(client, 10).iter().zip(cluster_ips(10, 53)) {
         let backend = socket.ask("who").unwrap().backend().to_owned();
         for _ in 0..10 {
             let answer = socket.ask("who").unwrap();
@@ -59,18 +79,13 @@ fn s29_connected_sockets_show_the_frontend() {
 
 #[test]
 fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
-    let stage = Stage::new("told");
-    let pods = stage.pods(["b1", "b2", "c1"]);
-    let _servers = serve(&pods[..2]);
     // The second Service keeps the backend that leaves the first.
-    udp(&stage, "dns", 10, &[&pods[0]]);
-    udp(&stage, "keeps", 11, &[&pods[0]]);
-    let _waggle = stage.agent(&[]);
-    let client = pods[2].client().unwrap();
-    let (told, sending) = (connected(&client, 10), connected(&client, 10));
+    let scene = &Scene::new("told", &[("dns", 10, &[0]), ("keeps", 11, &[0])], &[]);
+    let Scene { client, stage, pods, .. } = scene;
+    let (told, sending) = (connected(client, 10), connected(client, 10));
     let mapped = client.connect_udp("[::ffff:10.96.0.10]:53").unwrap();
-    let keeps = connected(&client, 11);
-    let own = pods[0].addresses().map(|ip| client.connect_udp((ip, 5353)).unwrap());
+    let keeps = connected(client, 11);
+    let own = scene.own().map(|to| client.connect_udp(to).unwrap());
     for socket in told.iter().chain(&sending).chain(&keeps).chain(&own).chain([&mapped]) {
         assert_eq!(socket.ask("who").unwrap().backend(), "b1");
     }
@@ -100,14 +115,10 @@ fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
 
 #[test]
 fn s29_termination_can_be_switched_off() {
-    let stage = Stage::new("untold");
-    let pods = stage.pods(["b1", "b2", "c1"]);
-    let _servers = serve(&pods[..2]);
-    udp(&stage, "dns", 10, &[&pods[0]]);
-    let _waggle = stage.agent(&["--udp-termination=false"]);
-    let client = pods[2].client().unwrap();
-    let sockets = connected(&client, 10);
-    udp(&stage, "dns", 10, &[&pods[1]]);
+    let scene = &Scene::new("untold", &[("dns", 10, &[0])], &["--udp-termination=false"]);
+    let Scene { client, stage, pods, .. } = scene;
+    let sockets = connected(client, 10);
+    udp(stage, "dns", 10, &[&pods[1]]);
     until("new flows go elsewhere", || cluster_ips(10, 53).iter().all(|to| client.udp(to).unwrap().backend() == "b2"));
     for socket in &sockets {
         assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT", "nobody tells");
@@ -117,16 +128,10 @@ fn s29_termination_can_be_switched_off() {
 
 #[test]
 fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
-    let stage = Stage::new("redial");
-    let pods = stage.pods(["b1", "b2", "c1"]);
-    let _servers = serve(&pods[..2]);
-    udp(&stage, "dns", 10, &[&pods[0]]);
-    udp(&stage, "other", 11, &[&pods[1]]);
-    let _waggle = stage.agent(&[]);
-    let client = pods[2].client().unwrap();
-    let own = pods[0].addresses().map(|ip| SocketAddr::new(ip, 5353));
-    let [first, through] = [connected(&client, 10), connected(&client, 10)];
-    let witness = connected(&client, 10);
+    let scene = &Scene::new("redial", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
+    let Scene { client, stage, pods, .. } = scene;
+    let own = scene.own();
+    let [first, through, witness] = [(); 3].map(|()| connected(client, 10));
     for (family, socket) in first.iter().enumerate() {
         assert_eq!(peer(socket), Some(cluster_ips(10, 53)[family]));
         socket.connect(own[family]).unwrap();
@@ -141,7 +146,7 @@ fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
         socket.connect(own[family]).unwrap();
         assert_eq!((peer(socket), socket.ask("who").unwrap().from), (Some(own[family]), Some(own[family])));
     }
-    udp(&stage, "dns", 10, &[&pods[1]]);
+    udp(stage, "dns", 10, &[&pods[1]]);
     for socket in &witness {
         until("sockets of the Service are told", || is_told(socket));
     }
@@ -151,14 +156,24 @@ fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
 }
 
 #[test]
+fn s29_a_change_of_policy_that_leaves_the_backend_ends_no_socket() {
+    let Scene { client, stage, pods, .. } = &Scene::new("policy", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
+    let (sockets, witness) = (connected(client, 10), connected(client, 11));
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).internal_local().build());
+    let is_local = |entry: &&Value| entry["formatted"]["value"]["flags"].as_u64().is_some_and(|flags| flags & 2 != 0);
+    until("the policy is in force", || stage.dump("services").iter().filter(is_local).count() == 2);
+    udp(stage, "other", 11, &[&pods[0]]);
+    for socket in &witness {
+        until("sockets that have lost their backend are told, after all others", || is_told(socket));
+    }
+    for socket in &sockets {
+        assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
+    }
+}
+
+#[test]
 fn s29_disconnected_and_connected_turns_of_one_socket() {
-    let stage = Stage::new("turns");
-    let pods = stage.pods(["b1", "b2", "c1"]);
-    let _servers = serve(&pods[..2]);
-    udp(&stage, "dns", 10, &[&pods[0]]);
-    udp(&stage, "other", 11, &[&pods[1]]);
-    let _waggle = stage.agent(&[]);
-    let client = pods[2].client().unwrap();
+    let Scene { client, .. } = &Scene::new("turns", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
     for (family, kind) in [Kind::Udp4, Kind::Udp6].into_iter().enumerate() {
         let socket = client.open(kind, None).unwrap();
         let [dns, other] = [10, 11].map(|number| cluster_ips(number, 53)[family]);
@@ -187,14 +202,11 @@ fn s29_disconnected_and_connected_turns_of_one_socket() {
 
 #[test]
 fn s29_tcp_connections_are_never_cut() {
-    let stage = Stage::new("tcp");
-    let pods = stage.pods(["b1", "b2", "c1"]);
-    let _servers: Vec<_> = pods[..2].iter().map(|pod| pod.serve(&[8080]).unwrap()).collect();
-    stage.folder.put(&dual("web", 10).port(80, 8080).build());
+    let Scene { waggle, client, pods, stage, .. } = &mut Scene::new("tcp", &[], &[]);
     let port = |slice: SliceBuilder| slice.port(8080);
+    stage.folder.put(&dual("web", 10).port(80, 8080).build());
     stage.endpoints("web", port, &[&pods[0]]);
-    let mut waggle = stage.agent(&[]);
-    let client = pods[2].client().unwrap();
+    until("served", || cluster_ips(10, 80).iter().all(|to| client.tcp(to).is_ok()));
     let connections = cluster_ips(10, 80).map(|to| client.connect_tcp(to).unwrap());
     let alive = |when: &str| {
         for (connection, to) in connections.iter().zip(cluster_ips(10, 80)) {

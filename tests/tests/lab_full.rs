@@ -4,7 +4,7 @@
 
 use harness::{
     lab::{Client, Pod, Waggle},
-    objects::{Cluster, SliceBuilder, service},
+    objects::{Cluster, service},
     stage::{PATIENCE, Stage, dual, until},
 };
 use serde_json::Value;
@@ -22,11 +22,16 @@ fn name(number: u8) -> String {
     format!("web{number}")
 }
 
-fn put(stage: &Stage, number: u8, port: impl Fn(SliceBuilder) -> SliceBuilder, pod: &Pod) {
+/// Where its backend listens.
+fn port(number: u8) -> u16 {
+    9000 + u16::from(number)
+}
+
+fn put(stage: &Stage, number: u8, pod: &Pod) {
     let base = service(&name(number)).cluster_ip(&format!("10.96.0.{number}"));
     // UDP, so that memberships are counted too.
-    stage.folder.put(&base.udp_port(53, 9000 + u16::from(number)).build());
-    stage.endpoints(&name(number), port, &[pod]);
+    stage.folder.put(&base.udp_port(53, port(number)).build());
+    stage.endpoints(&name(number), |slice| slice.udp_port(port(number)), &[pod]);
 }
 
 impl Scene {
@@ -34,11 +39,8 @@ impl Scene {
     fn new(lab: &str, services: u8, arguments: &[&str]) -> Self {
         let stage = Stage::new(lab);
         let [pod, shell] = stage.pods(["b1", "c1"]);
-        let ports: Vec<u16> = (0..20).map(|number| 9000 + number).collect();
-        let server = pod.serve(&ports).unwrap();
-        for number in 1..=services {
-            put(&stage, number, |slice| slice.udp_port(9000 + u16::from(number)), &pod);
-        }
+        let server = pod.serve(&(1..=services).map(port).collect::<Vec<_>>()).unwrap();
+        (1..=services).for_each(|number| put(&stage, number, &pod));
         let waggle = stage.agent(arguments);
         let client = shell.client().unwrap();
         Self { waggle, client, _server: server, pod, stage }
@@ -47,7 +49,7 @@ impl Scene {
     fn is_served(&self, number: u8) -> bool {
         self.client
             .udp(format!("10.96.0.{number}:53"))
-            .is_ok_and(|reply| reply.message.text.contains(&format!(":{} ", 9000 + u16::from(number))))
+            .is_ok_and(|reply| reply.message.text.contains(&format!(":{} ", port(number))))
     }
 
     fn served(&self, services: u8) -> Vec<u8> {
@@ -66,7 +68,7 @@ impl Scene {
             until("the gone Service is not served", || !rest().contains(&gone));
             let left = usize::from(services) - 1;
             until("a refused one takes its place", || rest().len() == room.min(left));
-            put(&self.stage, gone, |slice| slice.udp_port(9000 + u16::from(gone)), &self.pod);
+            put(&self.stage, gone, &self.pod);
             // It is one too many again: room for somebody, but no more than that.
             let again = self.waggle.log().mark();
             self.waggle.log().wait(again, PATIENCE, |line| named(&line.text)).unwrap();

@@ -14,7 +14,8 @@ use std::{
 use harness::{
     lab::{Client, Dial, Kind, Manner, Pod, Server, Waggle, find_program},
     objects::{Cluster, SliceBuilder},
-    stage::{PATIENCE, SERVICE_CIDR, Stage, cluster_ips, dual, restart, until},
+    scene::SERVICE_CIDRS,
+    stage::{PATIENCE, Stage, cluster_ips, dual, restart, until},
 };
 
 /// Ports with session affinity: with both families 16 choices among four backends, equal by chance hardly ever.
@@ -208,7 +209,7 @@ fn s31_only_cleanup_removes_the_data_plane() {
     waggle.stop().unwrap();
     assert!(scene.is_served());
     let (success, text) = scene.stage.waggle(&["cleanup"]);
-    assert!(success && text.contains("removed 11 hooks") && text.contains("23 maps"), "{text}");
+    assert!(success && text.contains("removed 12 hooks") && text.contains("29 maps"), "{text}");
     assert!(!waggle.pins().exists());
     for to in cluster_ips(10, 80) {
         // The kernel detaches a moment after the last reference has gone.
@@ -228,9 +229,9 @@ fn s31_a_cgroup_made_anew_is_served_again() {
     for round in 0..2 {
         fs::create_dir(&cgroup).unwrap();
         let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
-        command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", SERVICE_CIDR]);
+        command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", &SERVICE_CIDRS.join(",")]);
         command.arg("--cgroup").arg(&cgroup).arg("--manifests").arg(scene.stage.folder.path());
-        command.arg("--allocations").arg(scene.stage.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("--allocations").arg(scene.stage.folder.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut agent = scene.stage.node.spawn(command).unwrap();
         let client = scene.shell.client().unwrap();
         fs::write(cgroup.join("cgroup.procs"), client.id().to_string()).unwrap();

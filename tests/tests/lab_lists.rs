@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use harness::{
     lab::{Client, Dial, Lab, Manner, Node, Server, eventually},
@@ -59,7 +59,7 @@ fn s30_nothing_is_programmed_before_every_kind_has_been_listed() {
         println!("{held}");
         let stage = Stage::new("s30-first");
         stage.api().hold(held, true);
-        let waggle = command(&stage.node, &stage.objects, Path::new("")).start_unready().unwrap();
+        let waggle = command(&stage.node, &stage.objects).start_unready().unwrap();
         let others = |plural: &&str| *plural != held;
         let listed = stage.api().wait_for(PATIENCE, |requests| {
             let is_answered = |plural| requests.iter().any(|request| request.is_for(plural) && request.code == 200);
@@ -78,7 +78,7 @@ fn s30_nothing_is_programmed_before_every_kind_has_been_listed() {
 fn s30_an_agent_without_api_server_waits_for_it() {
     let stage = Stage::new("s30-start");
     stage.api().stop().unwrap();
-    let waggle = command(&stage.node, &stage.objects, Path::new("")).start_unready().unwrap();
+    let waggle = command(&stage.node, &stage.objects).start_unready().unwrap();
     // It says so, once, and stays.
     waggle.wait_log(PATIENCE, |line| line.text.contains("refused")).unwrap();
     assert!(!eventually(NEVER, || !stage.is_unserved()));
@@ -111,7 +111,7 @@ fn s30_an_api_server_that_is_away_changes_nothing() {
 #[test]
 fn s30_a_restart_without_api_server_keeps_what_is_served() {
     let stage = Stage::new("s30-again");
-    let start = || command(&stage.node, &stage.objects, Path::new(""));
+    let start = || command(&stage.node, &stage.objects);
     let mut first = start().start().unwrap();
     over_both(|family| expect(&stage.from_pod, family.frontend(10), &["p1"]));
     first.kill().unwrap();

@@ -1,5 +1,5 @@
 //! The verifier accepts every program as it is really loaded: with and without their log lines, which
-//! changes what is left of them.
+//! changes what is left of them. And each is one that the agent attaches.
 
 use clap::Parser;
 use proxy_userspace::{
@@ -24,9 +24,10 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
             DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
         let loaded = loader::load(&config).map(|mut loaded| {
             attach::cgroup::load(&mut loaded.ebpf)?;
-            attach::device::Programs::load(&mut loaded.ebpf)
+            attach::Programs::load(&mut loaded.ebpf, &loaded.folder)?;
+            Ok::<_, attach::AttachError>(loaded.ebpf.programs().all(|(_, program)| program.fd().is_ok()))
         });
         cleanup::cleanup(&instance, true).unwrap();
-        loaded.unwrap().unwrap();
+        assert!(loaded.unwrap().unwrap(), "every program of the object is one that the agent loads");
     }
 }

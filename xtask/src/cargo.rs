@@ -64,13 +64,35 @@ pub(crate) fn build_waggle(profile: Profile) -> Result<PathBuf> {
     if profile == Profile::Release {
         command.arg("--release");
     }
+    built(command, &["waggle"])?.pop().map(|(_, path)| path).context("build waggle")
+}
+
+/// Builds test executables of the crate `tests` and the programs that they start; gives each one's name and path.
+pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<Vec<(String, PathBuf)>> {
+    let mut names = vec!["labproc"];
+    names.extend(targets);
+    let mut command = command();
+    command.args(["test", "--no-run", "--package", "tests"]);
+    for target in &names[1..] {
+        command.args(["--test", target]);
+    }
+    built(command, &names)
+}
+
+/// Runs a cargo command that builds the executables `names`, and gives their names and paths.
+fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     command::announce(&command);
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    let output = command.output().context("start cargo build")?;
+    let output = command.output().context("start cargo")?;
     if !output.status.success() {
-        bail!("building waggle failed: {}", output.status);
+        bail!("building {} failed: {}", names.join(", "), output.status);
     }
-    executable(&String::from_utf8_lossy(&output.stdout), "waggle").context("cargo built no executable named waggle")
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let find = |name: &&str| {
+        let path = executable(&messages, name).with_context(|| format!("cargo built no executable named {name}"))?;
+        Ok(((*name).to_owned(), path))
+    };
+    names.iter().map(find).collect()
 }
 
 /// The path of the binary `name` in cargo's messages, one JSON object a line.

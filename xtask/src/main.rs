@@ -12,6 +12,7 @@ mod machine;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Boot other kernels in an emulated machine and run what depends on the kernel
+    Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -80,5 +83,6 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         Task::Run { once, agent } => run::command(once, &agent),
         Task::Fuzz { arguments } => fuzz::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
+        Task::Vm(arguments) => vm::command(&arguments),
     }
 }

@@ -120,7 +120,8 @@ fn run(command: &mut Command, waggle: &Path) -> Result<Tally> {
     Ok(reader.finish(status.success(), &what))
 }
 
-fn report(tally: &Tally, filters: &[String]) -> ExitCode {
+/// Prints names of failures and, as the last line, the counts.
+pub(crate) fn report(tally: &Tally, filters: &[String]) -> ExitCode {
     if !tally.failures.is_empty() {
         println!("\nfailed:");
         for name in &tally.failures {

@@ -6,9 +6,9 @@ use std::{
     net::SocketAddr,
 };
 
-use proxy_common::{Address, Backend, Frontend, Member, SlotRange};
+use proxy_common::{Address, Backend, Frontend, Member, SlotRange, SourceRange};
 
-use super::{Dataplane, bump, encode, port::memberships, reclaim::Retired};
+use super::{Dataplane, bump, encode, port::memberships, reclaim::Retired, sources::nets};
 use crate::table::PortId;
 
 /// What was found in the maps and has not been claimed by a plan yet.
@@ -19,6 +19,7 @@ pub(super) struct Leftovers {
     frontends: Vec<Frontend>,
     networks: Vec<(u32, Address)>,
     members: Vec<Member>,
+    sources: Vec<(u32, SourceRange)>,
     slots: BTreeSet<(u32, u32)>,
     /// Names that don't say which port an id stood for.
     damaged: Vec<u32>,
@@ -27,6 +28,7 @@ pub(super) struct Leftovers {
 impl Dataplane {
     /// Reads what the maps hold. Keys that can't be read are as good as absent: writing overwrites them.
     pub(super) fn adopt(&mut self) {
+        self.adopt_node_addresses();
         for (id, name) in self.maps.service_names.iter().filter_map(Result::ok) {
             self.service_ids.reserve(id);
             match encode::port_id(&name) {
@@ -51,6 +53,8 @@ impl Dataplane {
     fn adopt_keys(&mut self) {
         let keys = self.maps.networks.keys().filter_map(Result::ok);
         self.leftovers.networks = keys.map(|key| (key.prefix_len(), key.data())).collect();
+        let keys = self.maps.source_ranges.keys().filter_map(Result::ok);
+        self.leftovers.sources = keys.map(|key| (key.prefix_len(), key.data())).collect();
         self.leftovers.members = self.maps.members.keys().filter_map(Result::ok).collect();
     }
 
@@ -60,9 +64,10 @@ impl Dataplane {
         let leftovers = std::mem::take(&mut self.leftovers);
         let mut retired = Retired::default();
         self.sweep_networks(leftovers.networks);
-        let owned: HashSet<Frontend> = self.owned().collect();
+        self.sweep_sources(leftovers.sources);
+        let marks: HashSet<Frontend> = self.marks.keys().map(|address| Frontend::owner((*address).into())).collect();
         for frontend in leftovers.frontends {
-            if !self.owners.contains_key(&frontend) && !owned.contains(&frontend) {
+            if !self.owners.contains_key(&frontend) && !marks.contains(&frontend) {
                 // Absent is as good as removed, here and below.
                 let _ = self.maps.services.remove(&frontend);
             }
@@ -80,17 +85,26 @@ impl Dataplane {
         gone
     }
 
-    fn owned(&self) -> impl Iterator<Item = Frontend> {
-        let addresses = self.table.services.values().flat_map(|service| &service.owned);
-        addresses.map(|address| Frontend::owner((*address).into()))
-    }
-
     fn sweep_networks(&mut self, networks: Vec<(u32, Address)>) {
         for (prefix, address) in networks {
             let key = aya::maps::lpm_trie::Key::new(prefix, address);
             let wanted = encode::network(&key).is_some_and(|network| self.table.networks.contains_key(&network));
             if !wanted {
                 let _ = self.maps.networks.remove(&key);
+            }
+        }
+    }
+
+    fn sweep_sources(&mut self, sources: Vec<(u32, SourceRange)>) {
+        let mut wanted = HashSet::new();
+        for (id, port) in &self.ports {
+            let entry = self.table.services.get(&id.service).and_then(|service| service.ports.get(&id.port));
+            let keys = entry.map_or(&[][..], nets).iter().map(|net| encode::source_range_key(port.id, *net));
+            wanted.extend(keys.map(|key| (key.prefix_len(), key.data().service, key.data().client)));
+        }
+        for (prefix, range) in sources {
+            if !wanted.contains(&(prefix, range.service, range.client)) {
+                let _ = self.maps.source_ranges.remove(&aya::maps::lpm_trie::Key::new(prefix, range));
             }
         }
     }

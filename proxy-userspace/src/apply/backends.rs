@@ -1,16 +1,23 @@
 //! The backends in BACKENDS: one id an address and port, shared by all lists that name it, counted.
+//!
+//! Whether a backend is on this node may change while it has its id: its entry is then rewritten in place. Nothing
+//! but one bit of the flags differs, so that a program that reads meanwhile sees the old entry or the new one.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+};
 
 use proxy_common::Backend;
 
-use super::{allocate::IdPool, encode};
-use crate::bpf::MappedArray;
+use super::{allocate::IdPool, elements::Elements, encode};
 
 #[derive(Debug)]
 struct Shared {
     id: u32,
     users: u32,
+    /// Ports that say it is on this node: one is enough.
+    local: u32,
 }
 
 /// Who uses which entry of BACKENDS. Methods that write the map take it.
@@ -18,26 +25,33 @@ struct Shared {
 pub struct Backends {
     ids: IdPool,
     by_address: HashMap<SocketAddr, Shared>,
+    /// Those whose entries may say in vain that they are on this node.
+    departed: BTreeSet<SocketAddr>,
 }
 
 impl Backends {
     /// For a map of this many entries, all free.
     pub fn new(limit: u32) -> Self {
-        Self { ids: IdPool::new(limit), by_address: HashMap::new() }
+        Self { ids: IdPool::new(limit), by_address: HashMap::new(), departed: BTreeSet::new() }
     }
 
     /// Takes over the backends that the map holds already: they keep their ids, without users.
-    pub fn adopt(&mut self, map: &MappedArray<Backend>) {
+    pub fn adopt(&mut self, map: &impl Elements<Backend>) {
         for id in 1..map.length() {
             if let Some(backend) = map.get(id).filter(Backend::is_valid) {
                 self.ids.reserve(id);
-                self.by_address.insert(encode::backend_address(&backend), Shared { id, users: 0 });
+                let address = encode::backend_address(&backend);
+                self.by_address.insert(address, Shared { id, users: 0, local: 0 });
+                if backend.is_local() {
+                    self.departed.insert(address);
+                }
             }
         }
     }
 
-    /// One more list names this backend: its id, or none when the map is full.
-    pub fn acquire(&mut self, map: &mut MappedArray<Backend>, address: SocketAddr) -> Option<u32> {
+    /// One more list names this backend: its id, or none when the map is full. A new one is nowhere yet: see
+    /// [`Backends::arrive`].
+    pub fn acquire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> Option<u32> {
         if let Some(shared) = self.by_address.get_mut(&address) {
             shared.users += 1;
             return Some(shared.id);
@@ -45,8 +59,38 @@ impl Backends {
         let id = self.ids.allocate()?;
         let generation = map.get(id).map_or(0, |backend| backend.generation).wrapping_add(1);
         map.set(id, encode::backend(address, generation));
-        self.by_address.insert(address, Shared { id, users: 1 });
+        self.by_address.insert(address, Shared { id, users: 1, local: 0 });
         Some(id)
+    }
+
+    /// One more port says that this backend, which some list names, is on this node; true if it is the first.
+    pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
+        self.by_address.get_mut(&address).is_some_and(|shared| {
+            shared.local += 1;
+            write_locality(map, shared);
+            shared.local == 1
+        })
+    }
+
+    /// One port less says so; true if it was the last. The entry stays as it is until [`Backends::settle`], when
+    /// no frontend leads to lists of before.
+    pub fn depart(&mut self, address: SocketAddr) -> bool {
+        let Some(shared) = self.by_address.get_mut(&address) else { return false };
+        shared.local = shared.local.saturating_sub(1);
+        if shared.local == 0 {
+            self.departed.insert(address);
+        }
+        shared.local == 0
+    }
+
+    /// Lets the entries of departed backends say so. Those that no list names are left as they are: flows may
+    /// still be chosen from what the programs have read.
+    pub fn settle(&mut self, map: &mut impl Elements<Backend>) {
+        let by_address = &self.by_address;
+        self.departed.retain(|address| {
+            let shared = by_address.get(address);
+            shared.filter(|shared| shared.users != 0).inspect(|shared| write_locality(map, shared)).is_none()
+        });
     }
 
     /// The id of a backend that some list names.
@@ -68,7 +112,7 @@ impl Backends {
     }
 
     /// Frees a backend's id unless a list has come to name it again. Call it after a grace period.
-    pub fn retire(&mut self, map: &mut MappedArray<Backend>, address: SocketAddr) {
+    pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) {
         if let Some(shared) = self.by_address.get(&address)
             && shared.users == 0
         {
@@ -76,11 +120,71 @@ impl Backends {
             map.set(shared.id, Backend { generation, ..Backend::default() });
             self.ids.release(shared.id);
             self.by_address.remove(&address);
+            self.departed.remove(&address);
         }
     }
 
     /// Number of backends in use.
     pub fn count(&self) -> usize {
         self.by_address.len()
+    }
+}
+
+/// Brings the entry's flag in line with what the ports say.
+fn write_locality(map: &mut impl Elements<Backend>, shared: &Shared) {
+    let Some(before) = map.get(shared.id) else { return };
+    let local = if shared.local == 0 { 0 } else { Backend::LOCAL };
+    let flags = before.flags & !Backend::LOCAL | local;
+    if flags != before.flags {
+        map.set(shared.id, Backend { flags, ..before });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(map: &[Backend], backends: &Backends, address: SocketAddr) -> u16 {
+        map[backends.id(address).unwrap() as usize].flags
+    }
+
+    #[test]
+    fn s9_a_backend_is_local_as_long_as_one_port_says_so() {
+        let (mut map, mut backends) = (vec![Backend::default(); 4], Backends::new(4));
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let local = Backend::VALID | Backend::LOCAL;
+        backends.acquire(&mut map, address);
+        backends.acquire(&mut map, address);
+        assert_eq!(flags(&map, &backends, address), Backend::VALID);
+        assert!(backends.arrive(&mut map, address) && !backends.arrive(&mut map, address));
+        assert_eq!(flags(&map, &backends, address), local);
+        assert!(!backends.depart(address) && backends.depart(address));
+        assert_eq!(flags(&map, &backends, address), local);
+        backends.settle(&mut map);
+        assert_eq!(flags(&map, &backends, address), Backend::VALID);
+        assert_eq!(map[1].generation, 1);
+    }
+
+    #[test]
+    fn s31_an_adopted_local_backend_never_looks_remote() {
+        let entry = |flags| encode_entry(flags);
+        let mut map = vec![Backend::default(), entry(Backend::LOCAL), Backend::default()];
+        let mut backends = Backends::new(3);
+        backends.adopt(&map);
+        let address = encode::backend_address(&map[1]);
+        backends.settle(&mut map);
+        assert_eq!(map[1], entry(Backend::LOCAL), "no list names it yet");
+        assert_eq!(backends.acquire(&mut map, address), Some(1));
+        assert_eq!(map[1], entry(Backend::LOCAL));
+        backends.settle(&mut map);
+        assert_eq!(map[1], entry(0), "nobody says that it is here");
+        backends.release(address);
+        backends.retire(&mut map, address);
+        assert_eq!(map[1], Backend { generation: 7, ..Backend::default() });
+    }
+
+    fn encode_entry(flags: u16) -> Backend {
+        let backend = encode::backend(SocketAddr::from(([10, 0, 0, 1], 80)), 7);
+        Backend { flags: backend.flags | flags, ..backend }
     }
 }

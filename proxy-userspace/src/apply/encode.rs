@@ -5,20 +5,24 @@ use std::net::{IpAddr, SocketAddr};
 use aya::maps::lpm_trie::Key;
 use ipnet::IpNet;
 use proxy_common::{
-    Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange,
+    Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange, SourceRange,
 };
 
-use crate::table::{Family, FrontendEntry, NetworkKind, PortEntry, PortId, PortKey, ServiceName};
+use crate::table::{Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortId, PortKey, ServiceName};
 
 /// The value of a frontend: `range` gives the slots of each of the port's lists.
 pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl Fn(List) -> SlotRange) -> Service {
     let flag = |condition, flag| if condition { flag } else { 0 };
+    let sources = port.sources.as_ref().filter(|_| frontend.kind == FrontendKind::LoadBalancer);
     Service {
         id,
         kind: frontend.kind as u8,
         flags: flag(port.usable, Service::USABLE)
             | flag(frontend.internal == List::Local, Service::INTERNAL_LOCAL)
-            | flag(frontend.external == List::Local, Service::EXTERNAL_LOCAL),
+            | flag(frontend.external == List::Local, Service::EXTERNAL_LOCAL)
+            | flag(sources.is_some(), Service::SOURCE_RANGES)
+            | flag(sources.is_some_and(|sources| sources.node), Service::NODE_ALLOWED)
+            | flag(sources.is_some_and(|sources| sources.pods), Service::PODS_ALLOWED),
         affinity_timeout: port.affinity_timeout,
         internal: range(frontend.internal),
         external: range(frontend.external),
@@ -26,9 +30,14 @@ pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl 
     }
 }
 
-/// The value that marks an address as owned.
-pub fn owner() -> Service {
-    Service { kind: FrontendKind::Owner as u8, ..Service::default() }
+/// The value that marks an address.
+pub fn owner(owner: Owner) -> Service {
+    let kind = match owner.kind {
+        OwnerKind::ClusterIp => FrontendKind::Owner,
+        OwnerKind::External => FrontendKind::ExternalOwner,
+    };
+    let flags = if owner.usable { Service::USABLE } else { 0 };
+    Service { kind: kind as u8, flags, ..Service::default() }
 }
 
 /// The value of a backend that may be used.
@@ -45,6 +54,22 @@ pub fn backend_address(backend: &Backend) -> SocketAddr {
 pub fn network_key(network: IpNet) -> Key<Address> {
     let offset = if network.addr().is_ipv4() { 96 } else { 0 };
     Key::new(offset + u32::from(network.prefix_len()), network.network().into())
+}
+
+/// The service's part of a source range's prefix length.
+const SERVICE_BITS: u32 = 32;
+
+/// The trie key of a service's source range.
+pub fn source_range_key(service: u32, network: IpNet) -> Key<SourceRange> {
+    let key = network_key(network);
+    Key::new(SERVICE_BITS + key.prefix_len(), SourceRange::new(service, key.data()))
+}
+
+/// The service and the prefix of such a key; none for a length that no prefix has.
+pub fn source_range(key: &Key<SourceRange>) -> Option<(u32, IpNet)> {
+    let SourceRange { service, client } = key.data();
+    let net = network(&Key::new(key.prefix_len().checked_sub(SERVICE_BITS)?, client))?;
+    Some((u32::from_be(service), net))
 }
 
 /// The prefix of a trie key; none for a length that no prefix has.
@@ -107,6 +132,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::SourceRanges;
 
     #[test]
     fn names_survive_the_round_trip() {
@@ -116,6 +142,25 @@ mod tests {
         };
         assert_eq!(port_id(&name(&id)), Some(id));
         assert_eq!(port_id(&NameValue::default()), None);
+    }
+
+    #[test]
+    fn s21_only_load_balancer_ips_ask_for_the_source() {
+        let sources = Some(Box::new(SourceRanges { node: true, ..SourceRanges::default() }));
+        let port = PortEntry { sources, ..PortEntry::default() };
+        let flags = |kind| {
+            let key = PortKey { name: "".into(), protocol: Protocol::Tcp, family: Family::Ipv4 };
+            let entry = FrontendEntry { port: key, kind, internal: List::Cluster, external: List::Cluster };
+            service(1, &port, &entry, |_| SlotRange::default()).flags
+        };
+        assert_eq!(flags(FrontendKind::LoadBalancer), Service::SOURCE_RANGES | Service::NODE_ALLOWED);
+        for kind in [FrontendKind::ClusterIp, FrontendKind::NodePort, FrontendKind::ExternalIp] {
+            assert_eq!(flags(kind), 0, "{kind:?}");
+        }
+        let net = "10.0.0.0/8".parse().unwrap();
+        let key = source_range_key(7, net);
+        assert_eq!(source_range(&key), Some((7, net)));
+        assert_eq!((key.prefix_len(), key.data()), (32 + 96 + 8, SourceRange::new(7, [10, 0, 0, 0].into())));
     }
 
     #[test]

@@ -5,10 +5,16 @@
 mod adopt;
 pub mod allocate;
 mod backends;
+mod elements;
 pub mod encode;
-pub mod node_addresses;
+pub mod filter;
+mod frontends;
+mod networks;
+mod owners;
 mod port;
 mod reclaim;
+mod sources;
+mod tidy;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,13 +29,16 @@ use self::{
     adopt::Leftovers,
     allocate::{IdPool, SlotPool},
     backends::Backends,
+    filter::{Filters, SnatPorts},
+    owners::Owners,
     port::Aftermath,
     reclaim::{Reclaim, Retired},
+    tidy::Tidying,
 };
 use crate::{
     maps::Maps,
     plan::Plan,
-    table::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable, Table},
+    table::{PortId, ServiceName, Table},
 };
 
 /// Why a part of a plan could not be written. What was there before still is.
@@ -80,14 +89,17 @@ pub struct Dataplane {
     slots: SlotPool,
     ports: BTreeMap<PortId, Port>,
     owners: BTreeMap<Frontend, PortId>,
-    address_owners: BTreeMap<IpAddr, ServiceName>,
+    marks: BTreeMap<IpAddr, Owners>,
+    node_addresses: [Option<IpAddr>; 2],
     table: Table,
     leftovers: Leftovers,
     reclaim: Reclaim,
+    filters: Filters,
+    tidying: Option<Tidying>,
 }
 
 /// The parts of a plan that take something away, in their order.
-type Removals = (Vec<IpNet>, Vec<IpAddr>, Vec<Frontend>, Vec<PortId>);
+type Removals = (Vec<IpNet>, Vec<(IpAddr, ServiceName)>, Vec<Frontend>, Vec<PortId>);
 
 /// Numbers of things in force, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,18 +114,22 @@ pub struct Size {
 
 impl Dataplane {
     /// Takes over an instance's maps with what is in them. What no plan claims again goes with
-    /// [`Dataplane::sweep`].
-    pub fn new(maps: Maps) -> Self {
+    /// [`Dataplane::sweep`]. Source translation uses `snat` without the node ports.
+    pub fn new(mut maps: Maps, snat: SnatPorts) -> Self {
+        let filters = Filters::adopt(&mut maps.filters, snat);
         let mut dataplane = Self {
             backends: Backends::new(maps.backends.length()),
             service_ids: IdPool::new(maps.generations.length()),
             slots: SlotPool::new(maps.slots.length()),
             ports: BTreeMap::new(),
             owners: BTreeMap::new(),
-            address_owners: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            node_addresses: [None; 2],
             table: Table::default(),
             leftovers: Leftovers::default(),
             reclaim: Reclaim::start(),
+            filters,
+            tidying: None,
             maps,
         };
         dataplane.adopt();
@@ -146,8 +162,8 @@ impl Dataplane {
                 outcome.refused.insert(service, error);
             }
         }
-        for (address, service) in plan.put_owned {
-            if let Err(error) = self.put_owned(address, &service) {
+        for (address, service, owner) in plan.put_owned {
+            if let Err(error) = self.put_owned(address, &service, owner) {
                 outcome.refused.insert(service, error);
             }
         }
@@ -159,6 +175,7 @@ impl Dataplane {
         self.settle(&mut after);
         let removals = (plan.remove_networks, plan.remove_owned, plan.remove_frontends, plan.remove_ports);
         self.remove(removals, &mut after);
+        self.backends.settle(&mut self.maps.backends);
         self.reclaim.retire(after.retired);
         outcome.udp_gone = after.udp_gone;
         outcome
@@ -166,13 +183,10 @@ impl Dataplane {
 
     fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath) {
         for network in networks {
-            // Absent is as good as removed, here and below.
-            let _ = self.maps.networks.remove(&encode::network_key(network));
-            self.table.networks.remove(&network);
+            self.remove_network(network);
         }
-        for address in owned {
-            let _ = self.maps.services.remove(&Frontend::owner(address.into()));
-            self.disown_address(address);
+        for (address, service) in owned {
+            self.remove_owned(address, &service);
         }
         for frontend in frontends {
             self.remove_frontend(&frontend);
@@ -180,88 +194,6 @@ impl Dataplane {
         for id in ports {
             self.remove_port(&id, after);
         }
-    }
-
-    fn put_frontend(
-        &mut self,
-        frontend: Frontend,
-        service: &ServiceName,
-        entry: FrontendEntry,
-    ) -> Result<(), ApplyError> {
-        let id = PortId { service: service.clone(), port: entry.port.clone() };
-        // A port that was refused, and so lacks the lists, has reported it already.
-        let has = |port: &Port| port.ranges.contains_key(&entry.internal) && port.ranges.contains_key(&entry.external);
-        if !self.ports.get(&id).is_some_and(has) {
-            return Ok(());
-        }
-        self.write_frontend(&frontend, &id, &entry)?;
-        if let Some(before) = self.owners.insert(frontend, id.clone()) {
-            self.disown(&frontend, &before);
-        }
-        if let Some(port) = self.ports.get_mut(&id) {
-            port.frontends.insert(frontend);
-        }
-        self.table.services.entry(service.clone()).or_default().frontends.insert(frontend, entry);
-        Ok(())
-    }
-
-    fn remove_frontend(&mut self, frontend: &Frontend) {
-        let _ = self.maps.services.remove(frontend);
-        if let Some(id) = self.owners.remove(frontend) {
-            self.disown(frontend, &id);
-        }
-    }
-
-    /// Forgets that a frontend belongs to a port; memories made through it must be checked again.
-    fn disown(&mut self, frontend: &Frontend, id: &PortId) {
-        if let Some(port) = self.ports.get_mut(id) {
-            port.frontends.remove(frontend);
-            bump(&mut self.maps, port.id);
-        }
-        self.take_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
-    }
-
-    /// Takes something out of a Service's part of the table, and that part when nothing is left of it.
-    fn take_from_table(&mut self, service: &ServiceName, take: impl FnOnce(&mut ServiceTable)) {
-        if let Some(table) = self.table.services.get_mut(service) {
-            take(table);
-            if *table == ServiceTable::default() {
-                self.table.services.remove(service);
-            }
-        }
-    }
-
-    /// Writes a frontend with its port's present ranges.
-    fn write_frontend(&mut self, frontend: &Frontend, id: &PortId, entry: &FrontendEntry) -> Result<(), ApplyError> {
-        let (Some(port), Some(wanted)) = (self.ports.get(id), self.table.services.get(&id.service)) else {
-            return Ok(());
-        };
-        let Some(wanted) = wanted.ports.get(&id.port) else { return Ok(()) };
-        let range = |list| port.ranges.get(&list).copied().unwrap_or_default();
-        let value = encode::service(port.id, wanted, entry, range);
-        self.maps.services.insert(frontend, value, 0).map_err(|error| refused("SERVICES", "--max-services", error))
-    }
-
-    fn put_owned(&mut self, address: IpAddr, service: &ServiceName) -> Result<(), ApplyError> {
-        let write = self.maps.services.insert(Frontend::owner(address.into()), encode::owner(), 0);
-        write.map_err(|error| refused("SERVICES", "--max-services", error))?;
-        self.disown_address(address);
-        self.address_owners.insert(address, service.clone());
-        self.table.services.entry(service.clone()).or_default().owned.insert(address);
-        Ok(())
-    }
-
-    fn disown_address(&mut self, address: IpAddr) {
-        if let Some(service) = self.address_owners.remove(&address) {
-            self.take_from_table(&service, |table| _ = table.owned.remove(&address));
-        }
-    }
-
-    fn put_network(&mut self, network: IpNet, kind: NetworkKind) -> Result<(), ApplyError> {
-        let write = self.maps.networks.insert(&encode::network_key(network), encode::network_value(kind), 0);
-        write.map_err(|error| refused("NETWORKS", "--max-networks", error))?;
-        self.table.networks.insert(network, kind);
-        Ok(())
     }
 
     /// Makes what has waited for its grace period available again.

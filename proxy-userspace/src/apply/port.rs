@@ -5,9 +5,10 @@ use std::{
     net::SocketAddr,
 };
 
+use ipnet::IpNet;
 use proxy_common::{Frontend, List, Member, Protocol, SlotRange};
 
-use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused};
+use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused, sources};
 use crate::table::{FrontendEntry, PortEntry, PortId};
 
 type Lists = BTreeMap<List, Vec<SocketAddr>>;
@@ -31,6 +32,8 @@ struct Settling {
     service: u32,
     old: Memberships,
     new: Memberships,
+    /// Source ranges that no frontend asks for any more.
+    sources: Vec<IpNet>,
 }
 
 impl Dataplane {
@@ -39,22 +42,24 @@ impl Dataplane {
     pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
         let before = self.entry(id).unwrap_or_default();
         let service = self.port_id(id)?;
-        let changed = differing(&entry, &before);
         let gone = differing(&before, &entry);
-        let ranges = self.write_lists(&changed, &mut after.retired)?;
         let (old, new) = (memberships(id, &before), memberships(id, &entry));
-        if let Err(error) = self.add_members(service, &old, &new) {
-            self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
-            self.undo_lists(&changed, &ranges, &mut after.retired);
-            return Err(error);
-        }
-        let old_ranges = self.switch(id, entry, ranges)?;
+        let admitted = sources::surplus(&entry, &before);
+        self.put_sources(service, &admitted)?;
+        let written = self.write_backends(service, &differing(&entry, &before), (&old, &new), &mut after.retired);
+        let ranges = written.inspect_err(|_| self.remove_sources(service, &admitted))?;
+        let (arrived, departed) = (missing(&entry.local, &before.local), missing(&before.local, &entry.local));
+        self.arrive(&arrived);
+        let sources = sources::surplus(&before, &entry);
+        let switched = self.switch(id, entry, ranges);
+        self.depart(&departed);
+        let old_ranges = switched?;
         if id.port.protocol == Protocol::Udp {
             let lost = |backend, lists: u32| new.get(backend).copied().unwrap_or(0) & lists != lists;
             let left = old.iter().filter(|(backend, lists)| lost(backend, **lists));
             after.udp_gone.extend(left.map(|(backend, _)| *backend));
         }
-        after.settling.push(Settling { service, old, new });
+        after.settling.push(Settling { service, old, new, sources });
         after.retired.slots.extend(old_ranges);
         self.release_backends(gone.values().flatten(), &mut after.retired);
         Ok(())
@@ -62,7 +67,8 @@ impl Dataplane {
 
     /// Ends the memberships that ports have lost, and makes every memory of them be checked.
     pub(super) fn settle(&mut self, after: &mut Aftermath) {
-        for Settling { service, old, new } in std::mem::take(&mut after.settling) {
+        for Settling { service, old, new, sources } in std::mem::take(&mut after.settling) {
+            self.remove_sources(service, &sources);
             self.remove_members(service, old.keys().filter(|backend| !new.contains_key(backend)));
             // These keys exist: replacing their values needs no room.
             let _ = self.add_members(service, &Memberships::new(), &new);
@@ -76,6 +82,7 @@ impl Dataplane {
         let before = self.entry(id).unwrap_or_default();
         let members = memberships(id, &before);
         self.remove_members(port.id, members.keys());
+        self.remove_sources(port.id, sources::nets(&before));
         bump(&mut self.maps, port.id);
         // Absent is as good as removed.
         let _ = self.maps.service_names.remove(&port.id);
@@ -84,6 +91,7 @@ impl Dataplane {
         }
         after.retired.slots.extend(port.ranges.values());
         after.retired.services.push(port.id);
+        self.depart(&before.local);
         self.release_backends(before.lists.values().flatten(), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
     }
@@ -118,6 +126,23 @@ impl Dataplane {
         }
         self.ports.insert(id.clone(), Port { id: number, ranges: BTreeMap::new(), frontends: BTreeSet::new() });
         Ok(number)
+    }
+
+    /// Writes lists and the members of all. On failure nothing is kept.
+    fn write_backends(
+        &mut self,
+        service: u32,
+        lists: &Lists,
+        (old, new): (&Memberships, &Memberships),
+        retired: &mut Retired,
+    ) -> Result<Ranges, ApplyError> {
+        let ranges = self.write_lists(lists, retired)?;
+        if let Err(error) = self.add_members(service, old, new) {
+            self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
+            self.undo_lists(lists, &ranges, retired);
+            return Err(error);
+        }
+        Ok(ranges)
     }
 
     /// Writes each list into fresh slots. On failure nothing is kept.
@@ -210,6 +235,22 @@ impl Dataplane {
         }
     }
 
+    /// A port says that these backends are on this node.
+    fn arrive(&mut self, backends: &[SocketAddr]) {
+        for backend in backends {
+            self.filters.put_backend(&mut self.maps.filters, backend.ip());
+            self.backends.arrive(&mut self.maps.backends, *backend);
+        }
+    }
+
+    /// A port says so no more.
+    fn depart(&mut self, backends: &[SocketAddr]) {
+        for backend in backends {
+            self.backends.depart(*backend);
+            self.filters.remove_backend(backend.ip());
+        }
+    }
+
     fn release_backends<'a>(&mut self, backends: impl Iterator<Item = &'a SocketAddr>, retired: &mut Retired) {
         for backend in backends {
             if self.backends.release(*backend) {
@@ -224,6 +265,11 @@ fn differing(of: &PortEntry, other: &PortEntry) -> Lists {
     let differs = |list, backends| other.lists.get(list) != Some(backends);
     let lists = of.lists.iter().filter(|(list, backends)| differs(list, backends));
     lists.map(|(list, backends)| (*list, backends.clone())).collect()
+}
+
+/// Those of `of` that are not in `other`, which is sorted.
+fn missing(of: &[SocketAddr], other: &[SocketAddr]) -> Vec<SocketAddr> {
+    of.iter().filter(|address| other.binary_search(address).is_err()).copied().collect()
 }
 
 /// Who must be in MEMBERS: only where something remembers a backend (affinity, UDP flows).

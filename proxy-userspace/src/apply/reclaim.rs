@@ -30,6 +30,9 @@ impl Retired {
     }
 }
 
+/// How long is surely enough for a program, which runs for microseconds, where the kernel can't say.
+const LONG_FOR_A_PROGRAM: Duration = Duration::from_secs(1);
+
 /// A thread that waits for grace periods, so that the control loop never does.
 #[derive(Debug)]
 pub struct Reclaim {
@@ -67,10 +70,9 @@ impl Reclaim {
     }
 }
 
-/// Kernels with `nohz_full` refuse the membarrier; there a program, which runs for microseconds, is given
-/// a second.
-fn wait() {
+/// Waits until every program that runs now has ended. Kernels with `nohz_full` refuse the membarrier.
+pub(super) fn wait() {
     if bpf::grace_period().is_err() {
-        thread::sleep(Duration::from_secs(1));
+        thread::sleep(LONG_FOR_A_PROGRAM);
     }
 }

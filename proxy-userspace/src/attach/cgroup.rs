@@ -1,4 +1,4 @@
-//! The socket hooks: eight programs on one cgroup, each with a pinned link.
+//! The socket hooks: nine programs on one cgroup, each with a pinned link.
 
 use std::{
     fs::{self, File},
@@ -6,14 +6,19 @@ use std::{
     path::Path,
 };
 
-use aya::{Ebpf, programs::CgroupSockAddr};
+use aya::{
+    Ebpf,
+    programs::{Program, ProgramError, ProgramFd},
+};
 use tracing::{debug, info};
 
-use super::{AttachError, link::Place, program};
+use super::{AttachError, link::Place};
 use crate::{bpf, maps::PinFolder};
 
-/// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`).
-const PROGRAMS: [(&str, u32); 8] = [
+/// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`), in the
+/// order in which they are attached and replaced: what removes a socket's entry is there before what makes it.
+const PROGRAMS: [(&str, u32); 9] = [
+    ("sock_release", 34),
     ("connect4", 10),
     ("connect6", 11),
     ("sendmsg4", 14),
@@ -27,8 +32,7 @@ const PROGRAMS: [(&str, u32); 8] = [
 /// Loads every program, so that the verifier has seen them before anything is programmed.
 pub fn load(ebpf: &mut Ebpf) -> Result<(), AttachError> {
     for (name, _) in PROGRAMS {
-        let program: &mut CgroupSockAddr = program(ebpf, name)?;
-        program.load().map_err(|source| AttachError::Load { name, source })?;
+        program(ebpf, name)?;
     }
     Ok(())
 }
@@ -41,14 +45,27 @@ pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), 
     let inode = fs::metadata(cgroup).map_err(error)?.ino();
     let shown = format!("cgroup {}", cgroup.display());
     for (name, attach_type) in PROGRAMS {
-        let program: &mut CgroupSockAddr = program(ebpf, name)?;
-        let fd = program.fd().map_err(|source| AttachError::Missing { name, source })?;
         let pin = folder.links().join(name);
-        let (flags, program) = (0, fd.as_fd());
+        let (flags, program) = (0, program(ebpf, name)?.as_fd());
         let place = Place { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
         let put = place.put(|link| link.cgroup() == inode)?;
         debug!(name, ?put, "socket hook");
     }
     info!(cgroup = %cgroup.display(), "socket hooks in place");
     Ok(())
+}
+
+/// The program with this name, which is loaded if it is not yet.
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
+    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
+    let loaded = match program {
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    match loaded {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
+        Err(source) => return Err(AttachError::Load { name, source }),
+    }
+    program.fd().map_err(|source| AttachError::Load { name, source })
 }

@@ -1,19 +1,9 @@
 //! The hooks of a device, by one name each: which there are, how their pins are called, and the programs on them.
 //! A pin's name says what is attached where, so that it can be read without the device: `xdp-2-eth0`.
 
-use std::{
-    fmt, fs, io,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{fmt, fs, io, path::PathBuf, str::FromStr};
 
-use aya::{
-    Ebpf,
-    programs::{ProgramError, ProgramFd, SchedClassifier, Xdp},
-};
-
-use super::{AttachError, Put, filter, program, tc, xdp};
+use super::{AttachError, Programs, Put, filter, tc, xdp};
 use crate::{bpf, maps::PinFolder};
 
 /// A way to run a program on a device.
@@ -171,45 +161,6 @@ pub fn list(folder: &PinFolder) -> Result<Vec<DeviceHook>, AttachError> {
     }
     hooks.sort_by_key(|hook: &DeviceHook| (Hook::ALL.iter().position(|known| *known == hook.hook), hook.device));
     Ok(hooks)
-}
-
-/// The programs that run on devices, in the kernel.
-pub struct Programs {
-    xdp: OwnedFd,
-    tc_ingress: OwnedFd,
-    tc_egress: OwnedFd,
-}
-
-impl Programs {
-    /// Loads them, so that the verifier has seen them before anything is programmed.
-    pub fn load(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
-        let xdp: &mut Xdp = program(ebpf, "xdp")?;
-        let loaded = xdp.load();
-        let xdp = loaded_fd("xdp", loaded, xdp.fd())?;
-        let mut classifier = |name| {
-            let program: &mut SchedClassifier = program(ebpf, name)?;
-            let loaded = program.load();
-            loaded_fd(name, loaded, program.fd())
-        };
-        Ok(Self { xdp, tc_ingress: classifier("tc_ingress")?, tc_egress: classifier("tc_egress")? })
-    }
-
-    fn of(&self, hook: Hook) -> BorrowedFd<'_> {
-        match hook {
-            Hook::XdpNative | Hook::XdpGeneric => self.xdp.as_fd(),
-            Hook::TcxIngress | Hook::ClsactIngress => self.tc_ingress.as_fd(),
-            Hook::TcxEgress | Hook::ClsactEgress => self.tc_egress.as_fd(),
-        }
-    }
-}
-
-fn loaded_fd(
-    name: &'static str,
-    loaded: Result<(), ProgramError>,
-    fd: Result<&ProgramFd, ProgramError>,
-) -> Result<OwnedFd, AttachError> {
-    let fd = loaded.and(fd).map_err(|source| AttachError::Load { name, source })?;
-    fd.as_fd().try_clone_to_owned().map_err(|source| AttachError::Load { name, source: ProgramError::IOError(source) })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod device;
 mod filter;
 mod link;
 mod netlink;
+mod programs;
 mod tc;
 mod xdp;
 
@@ -13,10 +14,13 @@ use std::{io, path::PathBuf};
 
 use aya::{
     Ebpf,
+    maps::MapError,
     programs::{Program, ProgramError},
 };
 
-pub use self::{link::Put, tc::has_links as tc_has_links};
+pub use self::{link::Put, programs::Programs, tc::has_links as tc_has_links};
+
+use crate::maps::MapsError;
 
 /// Why a hook is not in place.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,17 @@ pub enum AttachError {
         name: &'static str,
         /// The verifier's log.
         source: ProgramError,
+    },
+    /// A map can't be used.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The kernel refuses to put a stage in its place.
+    #[error("put program {name} among the stages: {source}")]
+    Stage {
+        /// The program.
+        name: &'static str,
+        /// What the kernel said.
+        source: MapError,
     },
     /// The kernel refuses to attach the program.
     #[error("attach {name} to {target}: {source}")]

@@ -22,7 +22,7 @@ pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
 
 use self::serve::Devices;
 use crate::{
-    attach::{AttachError, device::Programs},
+    attach::{AttachError, Programs},
     kernel::{Changes, Kernel, KernelError, Snapshot},
     machine,
     maps::{self, MapsError, PinFolder},
@@ -61,7 +61,7 @@ impl Follower {
     /// Loads the programs for devices, unless none is to be served. Attaches nothing yet.
     pub fn new(ebpf: &mut Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
         let is_off = args.device_mode == DeviceMode::Off;
-        let programs = if is_off { None } else { Some(Programs::load(ebpf)?) };
+        let programs = if is_off { None } else { Some(Programs::load(ebpf, &folder)?) };
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
         Ok(Self { devices: Devices::new(programs, map, folder, &args), args, told: BTreeSet::new() })
     }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     attach::{
-        AttachError,
-        device::{DeviceHook, Hook, Programs, list},
+        AttachError, Programs,
+        device::{DeviceHook, Hook, list},
         tc_has_links,
     },
     kernel::Link,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proxy_common::Backend;
 use serde::Serialize;
 
 use super::{Name, Snapshot, table::Row};
@@ -14,6 +15,8 @@ pub struct BackendRow {
     pub id: u32,
     /// Address and port; none when a list names an id that BACKENDS does not hold: the maps are damaged.
     pub address: Option<String>,
+    /// It is on this node: packets from outside reach it with their clients' addresses.
+    pub local: bool,
     /// The service ports whose lists it is in, as `namespace/name:port`. None for a backend that has left its last
     /// list and waits for its grace period.
     pub services: Vec<String>,
@@ -36,6 +39,7 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
         BackendRow {
             id,
             address: snapshot.backends.get(&id).map(|backend| encode::backend_address(backend).to_string()),
+            local: snapshot.backends.get(&id).is_some_and(Backend::is_local),
             services: services.iter().map(Name::to_string).collect(),
         }
     };
@@ -43,12 +47,13 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
 }
 
 impl Row for BackendRow {
-    const TITLES: &'static [&'static str] = &["ID", "ADDRESS", "SERVICES"];
+    const TITLES: &'static [&'static str] = &["ID", "ADDRESS", "LOCAL", "SERVICES"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.to_string(),
             self.address.clone().unwrap_or_else(|| "damaged: not in BACKENDS".to_owned()),
+            if self.local { "yes" } else { "-" }.to_owned(),
             if self.services.is_empty() { "-".to_owned() } else { self.services.join(",") },
         ]
     }

@@ -15,7 +15,7 @@ use proxy_common::{ABI_VERSION, ServiceName};
 pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
-    services::{ListCell, ServiceRow, services},
+    services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
     table::{Row, json, table},
 };

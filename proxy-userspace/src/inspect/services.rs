@@ -32,6 +32,8 @@ pub struct ServiceRow {
     pub when_empty: &'static str,
     /// Session affinity timeout in seconds; 0 is no affinity.
     pub affinity_seconds: u32,
+    /// The clients that it is for; none when it is for everybody (S21).
+    pub sources: Option<SourcesCell>,
     /// Flows sent to a backend through any frontend of this service port, since its id was first given.
     pub connections: u64,
 }
@@ -46,6 +48,18 @@ pub struct ListCell {
     pub backends: Vec<String>,
     /// Slots that name no backend: the maps are damaged.
     pub damaged: u32,
+}
+
+/// Which clients a load-balancer IP is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourcesCell {
+    /// Prefixes.
+    pub ranges: Vec<String>,
+    /// Processes in the node's own network namespace are among them.
+    pub node: bool,
+    /// All pods of this node are.
+    pub pods: bool,
 }
 
 /// The frontends by namespace, name, port, type and address.
@@ -78,6 +92,11 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
         external: list(snapshot, service.external_list(), service.external),
         when_empty: if matches!(service.empty_verdict(), Verdict::Drop(_)) { "drops" } else { "rejects" },
         affinity_seconds: service.affinity_timeout,
+        sources: (service.flags & Service::SOURCE_RANGES != 0).then(|| SourcesCell {
+            ranges: snapshot.sources.get(&service.id).into_iter().flatten().map(ToString::to_string).collect(),
+            node: service.admits_socket(true),
+            pods: service.admits_socket(false),
+        }),
         connections: snapshot.connections.get(&service.id).copied().unwrap_or(0),
     }
 }
@@ -108,7 +127,7 @@ fn kind(number: u8) -> String {
         Some(FrontendKind::NodePort) => "NodePort".to_owned(),
         Some(FrontendKind::ExternalIp) => "ExternalIP".to_owned(),
         Some(FrontendKind::LoadBalancer) => "LoadBalancer".to_owned(),
-        Some(FrontendKind::Owner) | None => format!("kind={number}"),
+        Some(FrontendKind::Owner | FrontendKind::ExternalOwner) | None => format!("kind={number}"),
     }
 }
 
@@ -124,7 +143,7 @@ fn dialled(frontend: &Frontend) -> String {
 
 impl Row for ServiceRow {
     const TITLES: &'static [&'static str] =
-        &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "CONNECTIONS"];
+        &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -136,12 +155,22 @@ impl Row for ServiceRow {
             self.address.clone(),
             self.backends(),
             duration(self.affinity_seconds),
+            self.sources(),
             self.connections.to_string(),
         ]
     }
 }
 
 impl ServiceRow {
+    /// Who is served, where not everybody is.
+    fn sources(&self) -> String {
+        match &self.sources {
+            None => "-".to_owned(),
+            Some(sources) if sources.ranges.is_empty() => "nobody".to_owned(),
+            Some(sources) => sources.ranges.join(","),
+        }
+    }
+
     /// How many answer, and why nobody does.
     fn backends(&self) -> String {
         let mut text = match (self.internal.backends.len(), self.when_empty) {

@@ -9,11 +9,15 @@ use std::{
     path::Path,
 };
 
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
-use proxy_common::{ABI_VERSION, Backend, Frontend, Service, ServiceCounters, ServiceName, SlotRange};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray};
+use ipnet::IpNet;
+use proxy_common::{ABI_VERSION, Backend, Frontend, Service, ServiceCounters, ServiceName, SlotRange, SourceRange};
 
 use super::InspectError;
-use crate::maps::{PIN_ROOT, PinFolder, open_read_only};
+use crate::{
+    apply::encode,
+    maps::{PIN_ROOT, PinFolder, open_read_only},
+};
 
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Snapshot {
     pub slots: BTreeMap<u32, u32>,
     /// The valid entries of BACKENDS.
     pub backends: BTreeMap<u32, Backend>,
+    /// SOURCE_RANGES by service id.
+    pub sources: BTreeMap<u32, BTreeSet<IpNet>>,
     /// Flows by service id, summed over the CPUs.
     pub connections: BTreeMap<u32, u64>,
 }
@@ -40,8 +46,9 @@ impl Snapshot {
         let slots = read_slots(&open_read_only(&folder, "SLOTS")?, &services)?;
         let backends = read_backends(&open_read_only(&folder, "BACKENDS")?)?;
         let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
+        let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
         let connections = read_connections(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
-        Ok(Self { services, names, slots, backends, connections })
+        Ok(Self { services, names, slots, backends, sources, connections })
     }
 
     /// The ids in a range of slots. A range may lie outside SLOTS when the maps are damaged: then there are
@@ -109,6 +116,16 @@ fn read_backends(map: &Array<MapData, Backend>) -> Result<BTreeMap<u32, Backend>
         }
     }
     Ok(backends)
+}
+
+fn read_sources(map: &LpmTrie<MapData, SourceRange, u32>) -> Result<BTreeMap<u32, BTreeSet<IpNet>>, InspectError> {
+    let mut sources: BTreeMap<u32, BTreeSet<IpNet>> = BTreeMap::new();
+    for key in map.keys() {
+        if let Some((service, net)) = encode::source_range(&key.map_err(failed("SOURCE_RANGES"))?) {
+            sources.entry(service).or_default().insert(net);
+        }
+    }
+    Ok(sources)
 }
 
 fn read_connections(

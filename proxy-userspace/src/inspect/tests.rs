@@ -3,7 +3,7 @@ use std::{fs, net::IpAddr, path::Path};
 use proxy_common::{Address, Backend, Frontend, FrontendKind, Protocol, Service, SlotRange};
 
 use super::*;
-use crate::table::{Family, PortId, PortKey, ServiceName as TableName};
+use crate::table::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName as TableName};
 
 fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
@@ -35,13 +35,13 @@ fn snapshot() -> Snapshot {
     let backend = |last: u8| Backend {
         address: address(&format!("10.1.0.{last}")),
         port: 8080,
-        flags: Backend::VALID,
+        flags: if last == 2 { Backend::VALID | Backend::LOCAL } else { Backend::VALID },
         generation: 1,
     };
     Snapshot {
         services: [
             (frontend("10.96.0.10", 80, Protocol::Tcp), service(1, FrontendKind::ClusterIp, (0, 3), (0, 3))),
-            (Frontend::owner(address("10.96.0.10")), encode::owner()),
+            (Frontend::owner(address("10.96.0.10")), encode::owner(Owner { kind: OwnerKind::ClusterIp, usable: true })),
             (frontend("0.0.0.0", 30080, Protocol::Tcp), service(1, FrontendKind::NodePort, (0, 3), (3, 1))),
             (frontend("fd00::1", 53, Protocol::Udp), service(2, FrontendKind::ClusterIp, (0, 0), (0, 0))),
         ]
@@ -49,6 +49,7 @@ fn snapshot() -> Snapshot {
         names: [(1, name("default", "web", "http")), (2, name("kube-system", "dns", ""))].into(),
         slots: [(0, 1), (1, 2), (2, 3), (3, 2)].into(),
         backends: [(1, backend(1)), (2, backend(2)), (3, backend(3))].into(),
+        sources: [(1, ["10.0.0.0/8".parse().unwrap()].into())].into(),
         connections: [(1, 42)].into(),
     }
 }
@@ -60,10 +61,10 @@ fn services_are_shown_by_their_kubernetes_names() {
         service.affinity_timeout = 10_800;
     }
     let expected = "\
-NAMESPACE     NAME   PORT   PROTOCOL   TYPE        ADDRESS         BACKENDS           AFFINITY   CONNECTIONS
-default       web    http   TCP        ClusterIP   10.96.0.10:80   3                  3h         42
-default       web    http   TCP        NodePort    *:30080         3 (1 external)     3h         42
-kube-system   dns    -      UDP        ClusterIP   [fd00::1]:53    none here: drops   -          0
+NAMESPACE     NAME   PORT   PROTOCOL   TYPE        ADDRESS         BACKENDS           AFFINITY   SOURCES   CONNECTIONS
+default       web    http   TCP        ClusterIP   10.96.0.10:80   3                  3h         -         42
+default       web    http   TCP        NodePort    *:30080         3 (1 external)     3h         -         42
+kube-system   dns    -      UDP        ClusterIP   [fd00::1]:53    none here: drops   -          -         0
 ";
     assert_eq!(table(&services(&snapshot)), expected);
 }
@@ -77,6 +78,21 @@ fn s16_an_empty_list_says_what_it_does() {
     let dns = rows.iter().find(|row| row.name == "dns").unwrap();
     assert_eq!(dns.cells()[6], "none: rejects");
     assert_eq!(dns.when_empty, "rejects");
+}
+
+#[test]
+fn s21_who_is_served_is_shown_where_not_everybody_is() {
+    let mut snapshot = snapshot();
+    let key = frontend("203.0.113.1", 80, Protocol::Tcp);
+    let mut balanced = service(1, FrontendKind::LoadBalancer, (0, 3), (0, 3));
+    balanced.flags |= Service::SOURCE_RANGES | Service::NODE_ALLOWED;
+    snapshot.services.insert(key, balanced);
+    let find = |snapshot: &Snapshot| services(snapshot).into_iter().find(|row| row.r#type == "LoadBalancer").unwrap();
+    let row = find(&snapshot);
+    assert_eq!(row.cells()[8], "10.0.0.0/8");
+    assert_eq!(row.sources, Some(SourcesCell { ranges: vec!["10.0.0.0/8".into()], node: true, pods: false }));
+    snapshot.sources.clear();
+    assert_eq!(find(&snapshot).cells()[8], "nobody");
 }
 
 #[test]
@@ -98,11 +114,11 @@ fn backends_name_every_service_that_uses_them() {
         .insert(frontend("10.96.0.11", 80, Protocol::Tcp), service(2, FrontendKind::ClusterIp, (1, 1), (1, 1)));
     snapshot.backends.insert(9, Backend { address: address("fd00::9"), port: 1, ..snapshot.backends[&1] });
     let expected = "\
-ID   ADDRESS         SERVICES
-1    10.1.0.1:8080   default/web:http
-2    10.1.0.2:8080   default/web:http,kube-system/dns
-3    10.1.0.3:8080   default/web:http
-9    [fd00::9]:1     -
+ID   ADDRESS         LOCAL   SERVICES
+1    10.1.0.1:8080   -       default/web:http
+2    10.1.0.2:8080   yes     default/web:http,kube-system/dns
+3    10.1.0.3:8080   -       default/web:http
+9    [fd00::9]:1     -       -
 ";
     assert_eq!(table(&backends(&snapshot)), expected);
 }
@@ -121,7 +137,7 @@ fn damaged_entries_are_shown() {
     let dns = rows.iter().find(|row| row.name == "dns").unwrap();
     assert_eq!((dns.r#type.as_str(), dns.cells()[6].as_str()), ("kind=77", "0 (4294967295 damaged)"));
     let lost = backends(&snapshot).into_iter().find(|row| row.id == 2).unwrap();
-    assert_eq!(lost.cells(), ["2", "damaged: not in BACKENDS", "?/id=1"]);
+    assert_eq!(lost.cells(), ["2", "damaged: not in BACKENDS", "-", "?/id=1"]);
 }
 
 #[test]
@@ -132,7 +148,10 @@ fn json_holds_the_backends_themselves() {
     assert_eq!(rows[1]["connections"], 42);
     assert_eq!(rows[2]["whenEmpty"], "drops");
     let rows: serde_json::Value = serde_json::from_str(&json(&backends(&snapshot())).unwrap()).unwrap();
-    assert_eq!(rows[0], serde_json::json!({"id": 1, "address": "10.1.0.1:8080", "services": ["default/web:http"]}));
+    let first = serde_json::json!({
+        "id": 1, "address": "10.1.0.1:8080", "local": false, "services": ["default/web:http"]
+    });
+    assert_eq!(rows[0], first);
     assert_eq!(json::<BackendRow>(&[]).unwrap(), "[]\n");
 }
 

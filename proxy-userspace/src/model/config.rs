@@ -52,15 +52,6 @@ pub struct LocalAddresses {
     pub primary: BTreeSet<IpAddr>,
 }
 
-/// What a node puts on packets that it forwards as their source, so that the answers come back to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OwnAddresses {
-    /// An IPv4 address, if it has one.
-    pub ipv4: Option<IpAddr>,
-    /// An IPv6 address, if it has one.
-    pub ipv6: Option<IpAddr>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

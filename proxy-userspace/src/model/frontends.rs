@@ -57,7 +57,7 @@ impl Origin<'_> {
             FrontendKind::NodePort => format!("spec.ports[{}].nodePort", self.port.index),
             FrontendKind::ExternalIp => "spec.externalIPs".to_owned(),
             FrontendKind::LoadBalancer => "status.loadBalancer.ingress".to_owned(),
-            FrontendKind::ClusterIp | FrontendKind::Owner => "spec.clusterIPs".to_owned(),
+            FrontendKind::ClusterIp | FrontendKind::Owner | FrontendKind::ExternalOwner => "spec.clusterIPs".to_owned(),
         }
     }
 

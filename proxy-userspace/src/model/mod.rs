@@ -16,13 +16,14 @@ mod node;
 mod ports;
 mod project;
 mod service;
+mod sources;
 mod state;
 mod touched;
 
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -37,13 +38,13 @@ use self::{
     state::ServiceState,
 };
 pub use self::{
-    config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError, OwnAddresses},
+    config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError},
     project::Projection,
     touched::Touched,
 };
 use crate::{
     objects::EndpointSlice,
-    table::ServiceName,
+    table::{Family, ServiceName},
     watch::{Event, Kind, Object, ObjectRef},
 };
 
@@ -61,7 +62,8 @@ pub struct Model {
     local: LocalAddresses,
     listed: BTreeSet<Kind>,
     touched: Touched,
-    /// ClusterIPs that came or went since the last look: endpoints with such an address are to be judged anew.
+    /// ClusterIPs and addresses of this node that came or went since the last look: endpoints with such an address
+    /// are to be judged anew.
     shifted: BTreeSet<IpAddr>,
 }
 
@@ -108,14 +110,28 @@ impl Model {
     /// Replaces the addresses that this node has (S19).
     pub fn set_node_addresses(&mut self, addresses: LocalAddresses) {
         if self.local != addresses {
+            // Backends at these addresses come to this node, or leave it.
+            let moved: BTreeSet<IpAddr> = self.local.all.symmetric_difference(&addresses.all).copied().collect();
+            let before = self.own_addresses();
             self.local = addresses;
+            let is_own_same = self.own_addresses() == before;
+            self.touch_where(|state| {
+                state.spec.as_deref().is_some_and(|spec| {
+                    let is_moved = spec.external_addresses().any(|address| moved.contains(&address));
+                    is_moved || !(is_own_same || spec.sources.is_empty())
+                })
+            });
+            self.shifted.extend(moved);
             self.touched.networks = true;
         }
     }
 
-    /// This node's own addresses: those in its Node object if it has them, else the kernel's choice.
-    pub fn own_addresses(&self) -> OwnAddresses {
-        self.node.own_addresses(&self.local)
+    /// This node's own addresses, one a family: the sources of what it forwards.
+    pub fn own_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+        let own = |family| self.node.own_address(family, &self.local);
+        let ipv4 = own(Family::Ipv4).and_then(|address| if let IpAddr::V4(ipv4) = address { Some(ipv4) } else { None });
+        let ipv6 = own(Family::Ipv6).and_then(|address| if let IpAddr::V6(ipv6) = address { Some(ipv6) } else { None });
+        (ipv4, ipv6)
     }
 
     /// Whether every kind has been listed once; nothing is to be programmed before (S30).
@@ -215,6 +231,7 @@ impl Model {
     }
 
     fn set_node(&mut self, reference: ObjectRef, state: NodeState) {
+        let own = self.own_addresses();
         let before = mem::replace(&mut self.node, state);
         if before == self.node {
             return;
@@ -223,6 +240,9 @@ impl Model {
         self.touched.objects.insert(reference);
         if before.zone != self.node.zone {
             self.touch_where(|state| state.endpoints().any(|endpoint| endpoint.zones.is_some()));
+        }
+        if before.pods != self.node.pods || self.own_addresses() != own {
+            self.touch_where(|state| state.spec.as_deref().is_some_and(|spec| !spec.sources.is_empty()));
         }
     }
 

@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
+
 use super::{
-    config::{LocalAddresses, NodePortAddresses, OwnAddresses},
+    config::{LocalAddresses, NodePortAddresses},
     faults::Faults,
     names::Names,
 };
-use crate::{addr::parse_address, objects::Node};
+use crate::{
+    addr::{parse_address, parse_cidr},
+    objects::{Node, NodeSpec},
+    table::Family,
+};
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
@@ -17,8 +23,10 @@ pub(super) struct NodeState {
     pub(super) zone: Option<Arc<str>>,
     /// Its internal and external addresses.
     pub(super) addresses: BTreeSet<IpAddr>,
-    /// Its internal addresses, in the object's order.
+    /// Its internal addresses, in their order.
     pub(super) internal: Vec<IpAddr>,
+    /// The prefixes that its pods have their addresses from.
+    pub(super) pods: Vec<IpNet>,
     pub(super) faults: Faults,
 }
 
@@ -28,24 +36,37 @@ pub(super) fn parse_node(node: &Node, names: &mut Names) -> NodeState {
     let mut faults = Faults::default();
     let given = node.status.addresses.iter().flatten().enumerate();
     let given = given.filter(|(_, given)| matches!(given.r#type.as_str(), "InternalIP" | "ExternalIP"));
-    let addresses = given.filter_map(|(index, given)| {
-        faults.check(format_args!("status.addresses[{index}].address"), parse_address(&given.address))
-    });
-    let addresses = addresses.collect();
-    let internal = node.status.addresses.iter().flatten().filter(|given| given.r#type == "InternalIP");
-    let internal = internal.filter_map(|given| parse_address(&given.address).ok()).collect();
+    let (mut addresses, mut internal) = (BTreeSet::new(), Vec::new());
+    for (index, given) in given {
+        let field = format_args!("status.addresses[{index}].address").to_string();
+        let Some(address) = faults.check(field, parse_address(&given.address)) else { continue };
+        addresses.insert(address);
+        if given.r#type == "InternalIP" {
+            internal.push(address);
+        }
+    }
     let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone));
-    NodeState { zone, addresses, internal, faults }
+    let pods = parse_pod_cidrs(&node.spec, &mut faults);
+    NodeState { zone, addresses, internal, pods, faults }
+}
+
+fn parse_pod_cidrs(spec: &NodeSpec, faults: &mut Faults) -> Vec<IpNet> {
+    let all = spec.pod_cidrs.as_deref().unwrap_or_default().iter().map(String::as_str).enumerate();
+    let mut cidrs: Vec<_> = all.map(|(index, text)| (format!("spec.podCIDRs[{index}]"), text)).collect();
+    if let Some(only) = spec.pod_cidr.as_deref().filter(|only| !only.is_empty() && cidrs.is_empty()) {
+        cidrs.push(("spec.podCIDR".to_owned(), only));
+    }
+    cidrs.into_iter().filter_map(|(field, text)| faults.check(field, parse_cidr(text))).collect()
 }
 
 impl NodeState {
-    /// This node's own address of each family: the first internal one that it really has, else the kernel's choice.
-    pub(super) fn own_addresses(&self, local: &LocalAddresses) -> OwnAddresses {
-        let own = |is_wanted: fn(&IpAddr) -> bool| {
-            let named = self.internal.iter().find(|address| is_wanted(address) && local.all.contains(address));
-            named.or_else(|| local.primary.iter().find(|address| is_wanted(address))).copied()
-        };
-        OwnAddresses { ipv4: own(IpAddr::is_ipv4), ipv6: own(IpAddr::is_ipv6) }
+    /// The address of a family in whose name this node speaks: the first internal one of the Node object that this
+    /// machine has, else the kernel's choice.
+    pub(super) fn own_address(&self, family: Family, local: &LocalAddresses) -> Option<IpAddr> {
+        let mut internal = self.internal.iter().filter(|address| local.all.contains(address));
+        let mut primary = local.primary.iter();
+        let is_of_family = |address: &&IpAddr| Family::of(**address) == family;
+        internal.find(is_of_family).or_else(|| primary.find(is_of_family)).copied()
     }
 
     /// The addresses that serve node ports to everybody. Loopback addresses serve them too, but to this node

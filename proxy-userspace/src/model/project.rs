@@ -6,15 +6,24 @@ use std::{
 };
 
 use ipnet::IpNet;
-use proxy_common::{Frontend, List};
+use proxy_common::{Frontend, FrontendKind, List};
 
 use super::{
-    Model, Touched, endpoints::Slice, faults::Faults, frontends::frontends, service::ServiceSpec, state::ServiceState,
+    Model, Touched,
+    endpoints::Slice,
+    faults::Faults,
+    frontends::frontends,
+    service::ServiceSpec,
+    sources::{Place, source_ranges},
+    state::ServiceState,
 };
 use crate::{
     notice::Notice,
     sorted::SortedMap,
-    table::{FrontendEntry, NetworkKind, PortEntry, PortKey, ServiceName, ServiceTable, Table},
+    table::{
+        FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
+        Table,
+    },
     topology::{Candidate, Lists},
     watch::{Kind, ObjectRef},
 };
@@ -79,14 +88,22 @@ impl Model {
                 table.frontends.insert(frontend, origin.entry(spec));
             }
         }
+        table.ports = self.port_entries(state, spec, &table.frontends);
         for address in &spec.cluster_ips {
             if let Some(rival) = rival(&Frontend::owner((*address).into())) {
                 faults.add("spec.clusterIPs", format_args!("{address} belongs to {rival}, which comes first"));
             } else {
-                table.owned.insert(*address);
+                let usable = is_usable_at(*address, &table) == Some(true);
+                table.owned.insert(*address, Owner { kind: OwnerKind::ClusterIp, usable });
             }
         }
-        table.ports = self.port_entries(state, spec.affinity_timeout, &table.frontends);
+        for address in spec.external_addresses().filter(|address| !self.local.all.contains(address)) {
+            if let Some(usable) = is_usable_at(address, &table)
+                && !table.owned.contains_key(&address)
+            {
+                table.owned.insert(address, Owner { kind: OwnerKind::External, usable });
+            }
+        }
         table
     }
 
@@ -94,7 +111,7 @@ impl Model {
     fn port_entries(
         &self,
         state: &ServiceState,
-        affinity_timeout: u32,
+        spec: &ServiceSpec,
         frontends: &SortedMap<Frontend, FrontendEntry>,
     ) -> SortedMap<PortKey, PortEntry> {
         let mut needed: BTreeMap<&PortKey, BTreeSet<List>> = BTreeMap::new();
@@ -103,15 +120,43 @@ impl Model {
         }
         let zone = self.node.zone.as_deref();
         let entry = |(port, needed): (&PortKey, BTreeSet<List>)| {
-            let all = Lists::new(self.candidates(state, port), zone);
+            let candidates = self.candidates(state, port);
+            let mut local = self.on_this_node(&candidates);
+            let all = Lists::new(candidates, zone);
             let usable = all.usable();
             let list = |list| match list {
                 List::Cluster => (list, all.cluster.clone()),
                 List::Local => (list, all.local.clone()),
             };
-            (port.clone(), PortEntry { affinity_timeout, usable, lists: needed.into_iter().map(list).collect() })
+            let lists: BTreeMap<_, _> = needed.into_iter().map(list).collect();
+            local.retain(|address| lists.values().any(|list| list.binary_search(address).is_ok()));
+            let sources = self.sources(port, spec, frontends).map(Box::new);
+            let (affinity_timeout, local) = (spec.affinity_timeout, local.into_iter().collect());
+            (port.clone(), PortEntry { affinity_timeout, usable, lists, local, sources })
         };
         needed.into_iter().map(entry).collect()
+    }
+
+    /// Who may use the load-balancer IPs among `frontends` through `port`; none if it has none or everybody may.
+    fn sources(
+        &self,
+        port: &PortKey,
+        spec: &ServiceSpec,
+        frontends: &SortedMap<Frontend, FrontendEntry>,
+    ) -> Option<SourceRanges> {
+        let ranges = spec.sources.get(&port.family)?;
+        let of_port = |entry: &FrontendEntry| entry.kind == FrontendKind::LoadBalancer && entry.port == *port;
+        let mut ips = frontends.iter().filter(|(_, entry)| of_port(entry)).map(|(frontend, _)| frontend.address.into());
+        ips.clone().next()?;
+        let place = Place { own: self.node.own_address(port.family, &self.local), pods: &self.node.pods };
+        Some(source_ranges(ranges, ips.by_ref(), &place, port.family))
+    }
+
+    /// Which of `candidates` packets reach through this node's stack. One copy that says so is enough: others may
+    /// come from hand-made slices, which name no node.
+    fn on_this_node(&self, candidates: &[Candidate<'_>]) -> BTreeSet<SocketAddr> {
+        let is_here = |candidate: &&Candidate<'_>| candidate.local || self.local.all.contains(&candidate.address.ip());
+        candidates.iter().filter(is_here).map(|candidate| candidate.address).collect()
     }
 
     /// The endpoints that join `port` (S4), but no ClusterIPs (S7).
@@ -153,6 +198,13 @@ impl Model {
             projection.note(Kind::ServiceCidr, "", name, faults);
         }
     }
+}
+
+/// Whether a port at `address` has a usable backend; none if there is no port.
+fn is_usable_at(address: IpAddr, table: &ServiceTable) -> Option<bool> {
+    let ports = table.frontends.iter().filter(|(frontend, _)| frontend.address == address.into());
+    let usable = ports.map(|(_, entry)| table.ports.get(&entry.port).is_some_and(|port| port.usable));
+    usable.reduce(|any, usable| any | usable)
 }
 
 impl Projection {

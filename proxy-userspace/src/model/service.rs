@@ -9,6 +9,7 @@ use super::{
     faults::Faults,
     names::Names,
     ports::{ServicePort, parse_service_ports},
+    sources::{Sources, parse_sources},
 };
 use crate::{
     addr::{frontend_fault, parse_address},
@@ -41,6 +42,15 @@ pub(super) struct ServiceSpec {
     pub(super) external: List,
     /// Session affinity in seconds; 0 is none.
     pub(super) affinity_timeout: u32,
+    /// Who may use its load-balancer IPs.
+    pub(super) sources: Sources,
+}
+
+impl ServiceSpec {
+    /// The addresses outside the cluster that it asks for.
+    pub(super) fn external_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.external_ips.iter().chain(&self.load_balancer_ips).copied()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,8 +69,11 @@ pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut F
     let kind = parse_type(spec, faults);
     let (families, cluster_ips) = parse_cluster_ips(spec, faults);
     let external_ips = parse_external_ips(spec, &families, faults);
-    let load_balancer_ips =
-        if kind == Type::LoadBalancer { parse_ingress(service, &families, faults) } else { Vec::new() };
+    let (load_balancer_ips, sources) = if kind == Type::LoadBalancer {
+        (parse_ingress(service, &families, faults), parse_sources(spec, faults))
+    } else {
+        (Vec::new(), Sources::new())
+    };
     let external = parse_policy(spec.external_traffic_policy.as_deref(), "spec.externalTrafficPolicy", faults);
     let external_counts = kind != Type::ClusterIp || !external_ips.is_empty();
     Some(ServiceSpec {
@@ -73,6 +86,7 @@ pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut F
         internal: parse_policy(spec.internal_traffic_policy.as_deref(), "spec.internalTrafficPolicy", faults),
         external: if external_counts { external } else { List::Cluster },
         affinity_timeout: parse_affinity(spec, faults),
+        sources,
     })
 }
 

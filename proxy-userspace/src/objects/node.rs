@@ -21,6 +21,10 @@ pub struct Node {
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the fields are the Kubernetes API's own")]
 pub struct NodeSpec {
+    #[serde(rename = "podCIDR")]
+    pub pod_cidr: Option<String>,
+    #[serde(rename = "podCIDRs")]
+    pub pod_cidrs: Option<Vec<String>>,
     pub taints: Option<Vec<Taint>>,
 }
 

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::subsequence};
 use proxy_common::{Address, FrontendKind, List, Protocol};
 
 use super::*;
-use crate::table::Family;
+use crate::table::{Family, OwnerKind, SourceRanges};
 
 const LISTS: [List; 2] = [List::Cluster, List::Local];
 const KINDS: [FrontendKind; 3] = [FrontendKind::ClusterIp, FrontendKind::NodePort, FrontendKind::ExternalIp];
@@ -32,19 +32,24 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
         list.prop_map(|list| list.into_iter().collect::<Vec<_>>()),
         1..3,
     );
-    (0..2_u32, any::<bool>(), lists).prop_map(|(affinity_timeout, usable, lists)| PortEntry {
-        affinity_timeout,
-        usable,
-        lists,
+    let sources = (0..3_usize, any::<bool>(), any::<bool>()).prop_map(|(count, node, pods)| {
+        let nets: Vec<IpNet> = (0..4_u8).take(count).map(|last| IpNet::from(owned(last))).collect();
+        Box::new(SourceRanges { nets: nets.into(), node, pods })
+    });
+    let values = (0..2_u32, any::<bool>(), any::<bool>(), lists, prop::option::of(sources));
+    values.prop_map(|(affinity_timeout, usable, here, lists, sources)| {
+        let local = lists.values().flatten().filter(|address| here && address.ip() == IpAddr::from([10, 0, 0, 1]));
+        let local = local.copied().collect::<BTreeSet<_>>().into_iter().collect();
+        PortEntry { affinity_timeout, usable, lists, local, sources }
     })
 }
 
 prop_compose! {
-    /// Frontends and owned addresses are dealt out to Services, so that no two have the same.
+    /// Frontends are dealt out to Services, so that no two have the same. Addresses may have several owners.
     fn any_table()(
         ports in prop::collection::btree_map((0..3_usize, 0..3_usize), any_port(), 0..9),
         frontends in prop::collection::btree_map(0..6_u16, (any::<prop::sample::Index>(), 0..3_usize, 0..4_usize), 0..6),
-        addresses in prop::collection::btree_map(0..4_u8, 0..3_usize, 0..4),
+        addresses in prop::collection::btree_map((0..4_u8, 0..3_usize), (any::<bool>(), any::<bool>()), 0..6),
         networks in prop::collection::btree_map(
             (0..4_u8).prop_map(|last| IpNet::from(owned(last))),
             prop::sample::select(&[NetworkKind::ServiceCidr, NetworkKind::Node][..]),
@@ -62,8 +67,9 @@ prop_compose! {
             let frontend = Frontend::new(Address::ANY_IPV4, 30000 + number, 6);
             service_of(&mut table, &name(service)).frontends.insert(frontend, entry);
         }
-        for (last, service) in addresses {
-            service_of(&mut table, &name(service)).owned.insert(owned(last));
+        for ((last, service), (external, usable)) in addresses {
+            let kind = if external { OwnerKind::External } else { OwnerKind::ClusterIp };
+            service_of(&mut table, &name(service)).owned.insert(owned(last), Owner { kind, usable });
         }
         table
     }
@@ -74,7 +80,7 @@ prop_compose! {
 struct Maps {
     ports: BTreeMap<PortId, PortEntry>,
     frontends: BTreeMap<Frontend, (ServiceName, FrontendEntry)>,
-    owned: BTreeSet<IpAddr>,
+    owned: BTreeMap<(IpAddr, ServiceName), Owner>,
     networks: BTreeMap<IpNet, NetworkKind>,
 }
 
@@ -87,7 +93,7 @@ impl Maps {
             for (frontend, entry) in &service.frontends {
                 assert!(maps.frontends.insert(*frontend, (name.clone(), entry.clone())).is_none());
             }
-            maps.owned.extend(&service.owned);
+            maps.owned.extend(service.owned.iter().map(|(address, owner)| ((*address, name.clone()), *owner)));
         }
         maps
     }
@@ -109,14 +115,13 @@ impl Maps {
             self.frontends.insert(frontend, (name, entry));
             self.check();
         }
-        // An address that changes hands is put again.
-        self.owned.extend(plan.put_owned.iter().map(|(address, _)| *address));
+        self.owned.extend(plan.put_owned.iter().map(|(address, name, owner)| ((*address, name.clone()), *owner)));
         self.networks.extend(plan.put_networks.iter().copied());
         for net in &plan.remove_networks {
             assert!(self.networks.remove(net).is_some());
         }
-        for address in &plan.remove_owned {
-            assert!(self.owned.remove(address));
+        for disowned in &plan.remove_owned {
+            assert!(self.owned.remove(disowned).is_some());
         }
         for frontend in &plan.remove_frontends {
             assert!(self.frontends.remove(frontend).is_some());
@@ -184,11 +189,11 @@ fn a_frontend_that_changes_hands_is_put_and_never_removed() {
         let (port, kind) = (port_key(0), FrontendKind::ClusterIp);
         let entry = FrontendEntry { port, kind, internal: List::Cluster, external: List::Cluster };
         service.frontends.insert(Frontend::new(owned(1).into(), 80, 6), entry);
-        service.owned.insert(owned(1));
+        service.owned.insert(owned(1), Owner { kind: OwnerKind::ClusterIp, usable: false });
         table
     };
     let plan = plan(&with(0), &with(1));
     assert_eq!(plan.put_frontends.len(), 1);
-    assert_eq!((plan.remove_frontends.len(), plan.put_owned.len(), plan.remove_owned.len()), (0, 1, 0));
+    assert_eq!((plan.remove_frontends.len(), plan.put_owned.len(), plan.remove_owned.len()), (0, 1, 1));
     assert_eq!((plan.put_ports.len(), plan.remove_ports.len()), (1, 1));
 }

@@ -170,7 +170,7 @@ impl Socket<'_> {
         }
     }
 
-    /// Dissolves a datagram socket's connection.
+    /// Dissolves the connection: resets it, if it is a stream.
     pub fn disconnect(&self) -> std::result::Result<(), Failure> {
         self.call(&Request::Disconnect { socket: self.handle }).map(drop)
     }

@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::error::{Error, Result};
+use super::{
+    error::{Error, Result},
+    wait::patient,
+};
 
 /// How many of the last lines a failed wait shows.
 const SHOWN: usize = 40;
@@ -93,7 +96,7 @@ impl Log {
     /// Waits for the first line since `mark` that `wanted` accepts, not longer than its writers live. The error shows
     /// the last lines.
     pub fn wait(&self, mark: usize, timeout: Duration, wanted: impl Fn(&LogLine) -> bool) -> Result<LogLine> {
-        let start = Instant::now();
+        let (start, timeout) = (Instant::now(), patient(timeout));
         let mut content = self.lock();
         let mut looked = mark;
         loop {

@@ -23,7 +23,7 @@
 //! folder.put(&lab_node(&node).zone("z1").build());
 //! folder.put(&service("web").cluster_ip("10.96.0.10").port(80, 8080).build());
 //! folder.put(&slice("web").port(8080).pod(&web).build());
-//! let waggle = node.waggle(&folder.source()).args(["--service-cidr", "10.96.0.0/16"]).start()?;
+//! let waggle = node.waggle(&folder.source()).allocating("10.96.0.0/16", folder.allocations()).start()?;
 //! let client = shell.client()?;
 //! assert_eq!(client.tcp("10.96.0.10:80")?.backend(), "web");
 //! waggle.settle(|| folder.delete("EndpointSlice", "default", "web"))?;

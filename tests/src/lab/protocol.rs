@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::wait::patient;
+
 /// How long one socket operation may take unless the test says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -29,7 +31,7 @@ pub enum Request {
         /// Limit.
         timeout: Duration,
     },
-    /// `connect()` of an open datagram socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
+    /// `connect()` of an open socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
     Disconnect {
         /// The handle.
         socket: u32,
@@ -79,6 +81,8 @@ pub enum Request {
 pub enum Kind {
     Tcp4,
     Tcp6,
+    Mptcp4,
+    Mptcp6,
     Udp4,
     Udp6,
 }
@@ -117,7 +121,7 @@ pub struct Dial {
 impl Dial {
     /// One conversation; `bind`, `count` and `timeout` refine it.
     pub fn new(manner: Manner, to: SocketAddr) -> Self {
-        Self { manner, to, bind: None, count: 1, timeout: TIMEOUT }
+        Self { manner, to, bind: None, count: 1, timeout: patient(TIMEOUT) }
     }
 
     /// Source address and port; port 0 leaves the port to the kernel.
@@ -137,7 +141,7 @@ impl Dial {
     /// Limit for each step of a conversation.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = patient(timeout);
         self
     }
 

@@ -23,6 +23,9 @@ use super::{
 /// How long the agent may take for anything that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What an agent logs: as much as by default, and each time that it has programmed something.
+const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug";
+
 /// Where the agent learns the objects from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -43,16 +46,17 @@ pub struct WaggleCommand {
 }
 
 impl Node {
-    /// An agent for this node, with its instance, cgroup and name, logging JSON. More arguments can be added before
-    /// it is started.
+    /// An agent for this node, with its instance, cgroup and name, logging JSON, a line each time that it has programmed
+    /// something. More arguments can be added before it is started.
     pub fn waggle(&self, source: &Source) -> WaggleCommand {
         let instance = self.instance();
         let (flag, path) = match source {
             Source::Manifests(path) => ("--manifests", path),
             Source::Kubeconfig(path) => ("--kubeconfig", path),
         };
-        let mut arguments: Vec<OsString> = ["run", "--log-format", "json", "--instance"].map(Into::into).to_vec();
-        arguments.extend([instance.clone().into(), "--node-name".into(), self.name().into()]);
+        let mut arguments: Vec<OsString> =
+            ["run", "--log-format", "json", "--log-level", LOG_LEVEL].map(Into::into).to_vec();
+        arguments.extend(["--instance".into(), instance.clone().into(), "--node-name".into(), self.name().into()]);
         arguments.extend(["--cgroup".into(), self.cgroup().into(), flag.into(), path.into()]);
         WaggleCommand { host: Host::clone(self), instance, program: None, arguments, variables: Vec::new() }
     }
@@ -76,6 +80,12 @@ impl WaggleCommand {
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
+    }
+
+    /// What an agent of a folder allocates from, comma-separated, and the file in which it remembers that.
+    #[must_use]
+    pub fn allocating(self, service_cidrs: &str, state: impl Into<OsString>) -> Self {
+        self.args(["--service-cidr", service_cidrs, "--allocations"]).args([state])
     }
 
     /// One more environment variable.
@@ -147,8 +157,8 @@ impl Waggle {
         self.log.wait(0, timeout, wanted)
     }
 
-    /// Makes a change and waits until the agent has programmed something since. For a change that programs something;
-    /// when changes follow each other closely, use `eventually` on what clients see.
+    /// Makes a change and waits until the agent has programmed something since, whatever it was: for single changes that
+    /// program something. When several follow each other closely, use `eventually` on what clients see.
     pub fn settle<T>(&self, change: impl FnOnce() -> T) -> Result<T> {
         let mark = self.log.mark();
         let value = change();

@@ -1,6 +1,8 @@
 //! Waiting for conditions: the only place of the harness that polls by time.
 
 use std::{
+    env,
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -10,10 +12,20 @@ use super::error::{Error, Result};
 /// Time between two looks at a condition.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Looks every few milliseconds until `condition` holds; false when `timeout` has passed without.
+/// How many times longer this machine needs than those that the limits were chosen for: an emulated one says so.
+const PATIENCE: &str = "WAGGLE_LAB_PATIENCE";
+
+/// The limit `usual` for this machine.
+pub(super) fn patient(usual: Duration) -> Duration {
+    static FACTOR: OnceLock<u32> = OnceLock::new();
+    let read = || env::var(PATIENCE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    usual * *FACTOR.get_or_init(read)
+}
+
+/// Looks every few milliseconds until `condition` holds; false when `timeout` has passed without, on a slow machine a multiple of it.
 #[must_use]
 pub fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
+    let (start, timeout) = (Instant::now(), patient(timeout));
     loop {
         if condition() {
             return true;
@@ -30,5 +42,5 @@ pub fn wait_for(what: &str, timeout: Duration, condition: impl FnMut() -> bool) 
     if eventually(timeout, condition) {
         return Ok(());
     }
-    Err(Error::Timeout { what: what.to_owned(), elapsed: timeout, context: String::new() })
+    Err(Error::Timeout { what: what.to_owned(), elapsed: patient(timeout), context: String::new() })
 }

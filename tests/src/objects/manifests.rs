@@ -39,6 +39,11 @@ impl ManifestDir {
         &self.manifests
     }
 
+    /// Where an agent of this folder remembers what it has allocated; goes with the folder.
+    pub fn allocations(&self) -> PathBuf {
+        self.base.join("allocations.json")
+    }
+
     /// The folder as what an agent reads.
     pub fn source(&self) -> Source {
         Source::Manifests(self.manifests.clone())

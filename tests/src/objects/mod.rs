@@ -3,6 +3,37 @@
 
 use serde_json::{Value, json};
 
+/// What all builders have: the object itself, labels, and for kinds in namespaces another than [`NAMESPACE`].
+macro_rules! metadata {
+    ($builder:ident) => {
+        impl $builder {
+            /// The object so far.
+            pub fn build(&self) -> serde_json::Value {
+                self.object.clone()
+            }
+
+            /// Any label.
+            #[must_use]
+            pub fn label(mut self, key: &str, value: &str) -> Self {
+                self.object["metadata"]["labels"][key] = value.into();
+                self
+            }
+        }
+    };
+    ($builder:ident, namespaced) => {
+        metadata!($builder);
+
+        impl $builder {
+            /// Another namespace.
+            #[must_use]
+            pub fn namespace(mut self, namespace: &str) -> Self {
+                self.object["metadata"]["namespace"] = namespace.into();
+                self
+            }
+        }
+    };
+}
+
 mod api;
 mod manifests;
 mod node;

@@ -30,12 +30,9 @@ pub fn service_cidr(name: &str, ranges: &[&str]) -> Value {
     object
 }
 
-impl NodeBuilder {
-    /// The object so far.
-    pub fn build(&self) -> Value {
-        self.object.clone()
-    }
+metadata!(NodeBuilder);
 
+impl NodeBuilder {
     /// One more `InternalIP`.
     #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
@@ -48,12 +45,5 @@ impl NodeBuilder {
     #[must_use]
     pub fn zone(self, zone: &str) -> Self {
         self.label("topology.kubernetes.io/zone", zone)
-    }
-
-    /// Any label.
-    #[must_use]
-    pub fn label(mut self, key: &str, value: &str) -> Self {
-        self.object["metadata"]["labels"][key] = value.into();
-        self
     }
 }

@@ -17,25 +17,10 @@ pub fn pod(name: &str) -> PodBuilder {
     PodBuilder { object }
 }
 
+metadata!(PodBuilder, namespaced);
+
 #[expect(missing_docs, reason = "each sets the field of its name")]
 impl PodBuilder {
-    /// The object so far.
-    pub fn build(&self) -> Value {
-        self.object.clone()
-    }
-
-    #[must_use]
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        self.object["metadata"]["namespace"] = namespace.into();
-        self
-    }
-
-    #[must_use]
-    pub fn label(mut self, key: &str, value: &str) -> Self {
-        self.object["metadata"]["labels"][key] = value.into();
-        self
-    }
-
     #[must_use]
     pub fn node(mut self, name: &str) -> Self {
         self.object["spec"]["nodeName"] = name.into();

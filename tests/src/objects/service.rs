@@ -24,29 +24,14 @@ impl From<Value> for ServiceBuilder {
     }
 }
 
+metadata!(ServiceBuilder, namespaced);
+
 #[expect(missing_docs, reason = "each sets the field of its name")]
 impl ServiceBuilder {
-    /// The object so far.
-    pub fn build(&self) -> Value {
-        self.object.clone()
-    }
-
     /// Any field of the spec.
     #[must_use]
     pub fn spec(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.object["spec"][field] = value.into();
-        self
-    }
-
-    #[must_use]
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        self.object["metadata"]["namespace"] = namespace.into();
-        self
-    }
-
-    #[must_use]
-    pub fn label(mut self, key: &str, value: &str) -> Self {
-        self.object["metadata"]["labels"][key] = value.into();
         self
     }
 

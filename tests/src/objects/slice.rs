@@ -26,29 +26,14 @@ pub(super) fn family(address: &str) -> &'static str {
     if address.contains(':') { "IPv6" } else { "IPv4" }
 }
 
+metadata!(SliceBuilder, namespaced);
+
 #[expect(missing_docs, reason = "each sets the field of its name")]
 impl SliceBuilder {
-    /// The object so far.
-    pub fn build(&self) -> Value {
-        self.object.clone()
-    }
-
     /// Another name than the Service's, where a Service has several slices.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.object["metadata"]["name"] = name.into();
-        self
-    }
-
-    #[must_use]
-    pub fn namespace(mut self, namespace: &str) -> Self {
-        self.object["metadata"]["namespace"] = namespace.into();
-        self
-    }
-
-    #[must_use]
-    pub fn label(mut self, key: &str, value: &str) -> Self {
-        self.object["metadata"]["labels"][key] = value.into();
         self
     }
 

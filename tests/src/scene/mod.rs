@@ -9,7 +9,6 @@ mod source;
 use std::{
     ffi::OsString,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
@@ -20,7 +19,7 @@ pub use self::{
     source::{Objects, Origin},
 };
 use crate::{
-    lab::{Client, Lab, Node, Pod, Server, Waggle, WaggleCommand, scratch},
+    lab::{Client, Lab, Node, Pod, Server, Waggle, WaggleCommand},
     objects::{Cluster, ServiceBuilder, SliceBuilder, lab_node, service, service_cidr, slice},
 };
 
@@ -114,22 +113,18 @@ impl Setup {
             objects.put(&service_cidr("kubernetes", &SERVICE_CIDRS));
         }
         self.objects.iter().for_each(|object| objects.put(object));
-        let allocations = scratch(&format!("allocations-{}", lab.id()));
-        let command = command(&node, &objects, &allocations).args(self.arguments);
-        let waggle = command.start().expect("start the agent");
+        let waggle = command(&node, &objects).args(self.arguments).start().expect("start the agent");
         let from_pod = client.client().expect("start a client in a pod");
         let from_node = node.client().expect("start a client on the node");
-        Scene { waggle, from_pod, from_node, _servers: servers, objects, client, pods, node, allocations, lab }
+        Scene { waggle, from_pod, from_node, _servers: servers, objects, client, pods, node, lab }
     }
 }
 
 /// The agent of a scene on `node`, not yet started.
-pub fn command(node: &Node, objects: &Objects, allocations: &Path) -> WaggleCommand {
+pub fn command(node: &Node, objects: &Objects) -> WaggleCommand {
     let command = node.waggle(&objects.source());
     match objects {
-        Objects::Folder(_) => {
-            command.args(["--service-cidr", &SERVICE_CIDRS.join(","), "--allocations"]).args([allocations])
-        }
+        Objects::Folder(folder) => command.allocating(&SERVICE_CIDRS.join(","), folder.allocations()),
         Objects::Api(_) => command,
     }
 }
@@ -151,7 +146,6 @@ pub struct Scene {
     pods: Vec<Pod>,
     /// The node.
     pub node: Node,
-    allocations: PathBuf,
     /// The lab.
     pub lab: Lab,
 }
@@ -185,13 +179,6 @@ impl Scene {
     #[track_caller]
     pub fn hold(&self, to: impl Into<SocketAddr>, wanted: &[&str]) {
         hold(&self.from_pod, to.into(), wanted);
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        // It may never have been written.
-        let _ = std::fs::remove_file(&self.allocations);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: makes a fresh machine able to build, lint and test. Idempotent: looks first,
 //! installs only what is missing, and says what and why.
 
-mod apt;
+pub(crate) mod apt;
 mod facts;
 mod packages;
 mod plan;
@@ -22,8 +22,11 @@ pub(crate) enum Purpose {
     Lint,
     /// Namespaces, captures and rule sets of the tests, the demo and the benchmark.
     Lab,
+    /// Booting other kernels.
+    Vm,
 }
 
+/// What the command installs: not [`Purpose::Vm`], whose emulator is large and wanted by few.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
 /// The command: installs everything, or with `check` only says what is missing.

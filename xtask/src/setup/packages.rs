@@ -40,13 +40,18 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of the system.
-pub(crate) const PROGRAMS: [Program; 6] = [
+pub(crate) const PROGRAMS: [Program; 11] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
     program("tcpdump", Purpose::Lab, "tcpdump", "proves that a packet does not leave the node"),
     program("ethtool", Purpose::Lab, "ethtool", "switches offloads of the tests' links"),
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),
+    program("qemu-system-x86_64", Purpose::Vm, "qemu-system-x86", "boots other kernels"),
+    program("busybox", Purpose::Vm, "busybox-static", "the shell of the machines that are booted"),
+    program("cpio", Purpose::Vm, "cpio", "packs their file system"),
+    program("depmod", Purpose::Vm, "kmod", "tells what their kernel modules need"),
+    program("strip", Purpose::Vm, "binutils", "makes test programs small enough for them"),
 ];
 
 const fn program(name: &'static str, purpose: Purpose, package: &'static str, why: &'static str) -> Program {

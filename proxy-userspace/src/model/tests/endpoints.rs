@@ -66,6 +66,30 @@ fn s5_ports_without_number_and_endpoints_without_address_are_ignored() {
 }
 
 #[test]
+fn s9_backends_on_this_node_are_marked_whichever_list_they_are_in() {
+    let mut world = World::new();
+    let here = |address: &str| json!({ "addresses": [address], "nodeName": NODE });
+    let there = json!({ "addresses": ["10.0.0.3"], "nodeName": "there" });
+    let unready = merged(here("10.0.0.4"), json!({ "conditions": { "ready": false } }));
+    let endpoints = json!([here("10.0.0.2"), endpoint("10.0.0.1"), there, unready, endpoint("192.0.2.1")]);
+    world.apply(service_a(json!({}))).apply(slice("x", endpoints));
+    let marked = |world: &mut World| {
+        let ports = world.service("a").ports;
+        ports.values().flat_map(|port| port.local.iter()).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(marked(&mut world), ["10.0.0.2:8080"]);
+    // A hand-made slice names no node; a copy that does is right.
+    world.apply(slice("y", json!([here("10.0.0.1")])));
+    assert_eq!(marked(&mut world), ["10.0.0.1:8080", "10.0.0.2:8080"]);
+    let own = LocalAddresses { all: ["192.0.2.1".parse().unwrap()].into(), ..LocalAddresses::default() };
+    world.model.set_node_addresses(own);
+    assert_eq!(marked(&mut world), ["10.0.0.1:8080", "10.0.0.2:8080", "192.0.2.1:8080"]);
+    world.model.set_node_addresses(LocalAddresses::default());
+    world.apply(slice("x", json!([]))).delete(&slice("y", json!([])));
+    assert_eq!(marked(&mut world), [""; 0]);
+}
+
+#[test]
 fn s7_addresses_that_cannot_answer_are_noticed_and_skipped() {
     let mut world = World::new();
     world.apply(service_a(json!({})));

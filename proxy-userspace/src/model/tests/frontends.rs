@@ -102,10 +102,62 @@ fn s19_node_ports_are_served_in_the_families_of_the_service_only() {
 }
 
 #[test]
-fn s20_only_cluster_ips_are_owned_also_without_ports() {
-    let spec = json!({ "externalIPs": ["203.0.113.1"] });
-    let own: IpAddr = [10, 96, 0, 1].into();
-    assert_eq!(World::new().apply(service_a(spec)).service("a").owned, [own].into());
-    let bare = World::new().apply(service_a(json!({ "ports": [] }))).service("a");
-    assert_eq!((bare.owned, bare.frontends.len()), ([own].into(), 0));
+fn s20_only_cluster_ips_are_a_services_alone_also_without_ports() {
+    let owned = |world: &mut World| {
+        let owned = world.service("a").owned.into_iter();
+        owned.map(|(address, owner)| (address.to_string(), owner.kind, owner.usable)).collect::<Vec<_>>()
+    };
+    let cluster = |usable| ("10.96.0.1".to_owned(), OwnerKind::ClusterIp, usable);
+    let external = |address: &str, usable| (address.to_owned(), OwnerKind::External, usable);
+    let mut world = World::new();
+    let metadata = || json!({ "name": "a", "namespace": "default" });
+    let spec = json!({ "clusterIP": "10.96.0.1", "type": "LoadBalancer", "externalIPs": ["203.0.113.1"] });
+    let status = || json!({ "loadBalancer": { "ingress": [{ "ip": "203.0.113.2" }] } });
+    world.apply(service_with(metadata(), spec.clone(), status()));
+    assert_eq!(owned(&mut world), [cluster(false)], "without ports nobody is served at the external addresses");
+    world.apply(service_with(metadata(), merged(spec, json!({ "ports": [{ "port": 80 }] })), status()));
+    let both = |usable| [cluster(usable), external("203.0.113.1", usable), external("203.0.113.2", usable)];
+    assert_eq!(owned(&mut world), both(false));
+    world.apply(slice("x", json!([endpoint("10.0.0.1")])));
+    assert_eq!(owned(&mut world), both(true));
+    // What this machine has itself it answers for itself.
+    let own = LocalAddresses { all: ["203.0.113.1".parse().unwrap()].into(), ..LocalAddresses::default() };
+    world.model.set_node_addresses(own);
+    assert_eq!(owned(&mut world), [cluster(true), external("203.0.113.2", true)]);
+    world.model.set_node_addresses(LocalAddresses::default());
+    assert_eq!(owned(&mut world), both(true));
+}
+
+#[test]
+fn s21_source_ranges_are_for_load_balancer_ips_and_follow_the_node() {
+    let of = |spec: Value| {
+        let spec = merged(json!({ "clusterIP": "10.96.0.1", "ports": [{ "port": 80 }], "type": "LoadBalancer" }), spec);
+        let status = json!({ "loadBalancer": { "ingress": [{ "ip": "203.0.113.1" }, { "ip": "203.0.113.2" }] } });
+        service_with(json!({ "name": "a", "namespace": "default" }), spec, status)
+    };
+    let found = |world: &mut World| {
+        let port = world.service("a").ports.into_values().next().unwrap();
+        port.sources.map(|found| {
+            (found.nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), found.node, found.pods)
+        })
+    };
+    let mut world = World::new();
+    let ranges = json!({ "loadBalancerSourceRanges": ["192.0.2.0/24", "fd00::/8"] });
+    let only = || Some(("192.0.2.0/24".to_owned(), false, false));
+    assert_eq!(found(world.apply(of(json!({})))), None);
+    assert_eq!(found(world.apply(of(ranges.clone()))), only());
+    let own =
+        LocalAddresses { all: ["192.0.2.1".parse().unwrap()].into(), primary: ["192.0.2.1".parse().unwrap()].into() };
+    world.model.set_node_addresses(own);
+    let with_own = "192.0.2.0/24 203.0.113.1/32 203.0.113.2/32".to_owned();
+    assert_eq!(found(&mut world), Some((with_own.clone(), true, false)));
+    let object = json!({ "metadata": { "name": NODE }, "spec": { "podCIDRs": ["192.0.2.128/25"] } });
+    world.apply(Object::Node(serde_json::from_value(object).unwrap()));
+    assert_eq!(found(&mut world), Some((with_own, true, true)));
+    world.model.set_node_addresses(LocalAddresses::default());
+    world.delete(&node(None, &[]));
+    assert_eq!(found(&mut world), only());
+    let other = json!({ "loadBalancerSourceRanges": ["fd00::/8"] });
+    assert_eq!(found(world.apply(of(other))), None, "no range of this family is for everybody");
+    assert_eq!(found(world.apply(of(merged(ranges, json!({ "type": "NodePort" }))))), None);
 }

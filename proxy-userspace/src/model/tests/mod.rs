@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     notice::Notice,
     plan::plan,
-    table::{Family, PortEntry, PortKey, ServiceTable, Table},
+    table::{Family, OwnerKind, PortEntry, PortKey, ServiceTable, Table},
 };
 
 const NODE: &str = "here";

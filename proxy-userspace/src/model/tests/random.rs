@@ -85,9 +85,11 @@ prop_compose! {
         ingress in some(&["203.0.113.1", "203.0.113.2", "fd00::9"]),
         policies in (pick(&["Cluster", "Local", "Odd"]), pick(&["Cluster", "Local"])),
         affinity in pick(&["None", "ClientIP", "Odd"]),
+        ranges in option::of(some(&["192.0.2.0/24", "10.0.0.0/8", "0.0.0.0/0", "fd00::/8", "bad"])),
     ) -> Object {
         let spec = merged(cluster_ips, json!({
             "type": kind, "ports": ports, "externalIPs": external_ips, "sessionAffinity": affinity,
+            "loadBalancerSourceRanges": ranges,
             "internalTrafficPolicy": policies.0, "externalTrafficPolicy": policies.1,
         }));
         let ingress: Vec<_> = ingress.into_iter().map(|ip| json!({ "ip": ip })).collect();
@@ -138,8 +140,13 @@ prop_compose! {
 }
 
 fn any_node() -> impl Strategy<Value = Object> {
-    (option::weighted(0.8, pick(&["east", "west"])), some(&["192.0.2.1", "192.0.2.2", "bad", "10.97.0.1"]))
-        .prop_map(|(zone, addresses)| node(zone, &addresses))
+    let zone = option::weighted(0.8, pick(&["east", "west"]));
+    let pods = some(&["10.0.0.0/24", "fd01::/64", "bad"]);
+    (zone, some(&["192.0.2.1", "192.0.2.2", "bad", "10.97.0.1"]), pods).prop_map(|(zone, addresses, pods)| {
+        let Object::Node(node) = node(zone, &addresses) else { unreachable!("a Node is built") };
+        let pods = json!({ "spec": { "podCIDRs": pods } });
+        Object::Node(serde_json::from_value(merged(serde_json::to_value(node).unwrap(), pods)).unwrap())
+    })
 }
 
 fn any_cidr() -> impl Strategy<Value = Object> {

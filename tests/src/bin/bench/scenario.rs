@@ -88,9 +88,8 @@ impl Scenario {
 }
 
 fn start_waggle(node: &Node, folder: &ManifestDir) -> Result<Waggle> {
-    let allocations = folder.path().with_file_name("allocations.json");
-    let command = node.waggle(&folder.source()).args(["--service-cidr", manifests::SERVICE_CIDR]);
-    let waggle = command.args(["--allocations".as_ref(), allocations.as_os_str()]).start_unready()?;
+    let command = node.waggle(&folder.source()).allocating(manifests::SERVICE_CIDR, folder.allocations());
+    let waggle = command.start_unready()?;
     waggle.wait_log(PATIENCE, |line| line.message() == "programmed")?;
     Ok(waggle)
 }

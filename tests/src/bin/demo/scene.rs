@@ -65,15 +65,11 @@ impl Scene {
 
     /// Starts the agent and waits until it serves; what it serves, in words.
     pub fn start_agent(&mut self) -> anyhow::Result<String> {
-        let allocations = self.folder.path().with_file_name("allocations.json");
-        let arguments = ["--service-cidr", "10.96.0.0/16,fd00:10:96::/112", "--allocations"].map(Into::into);
         let agent = self
             .node
             .waggle(&self.folder.source())
             .program(&self.waggle)
-            .args(arguments.into_iter().chain([allocations.into_os_string()]))
-            // Says when something has been programmed again.
-            .args(["--log-level", "info,proxy_userspace::agent=debug"])
+            .allocating("10.96.0.0/16,fd00:10:96::/112", self.folder.allocations())
             .start()
             .context("start the agent")?;
         let line = agent.wait_programmed(0)?;

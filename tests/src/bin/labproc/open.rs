@@ -8,7 +8,7 @@ use std::{
 
 use harness::lab::{Failure, Kind, Message, Names, Step};
 use nix::errno::Errno;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Longest line or datagram.
 const LONGEST: usize = 2048;
@@ -43,9 +43,11 @@ fn step<T>(step: Step, call: impl FnOnce() -> io::Result<T>) -> Result<T, Failur
 impl Open {
     /// A new socket, bound if wanted.
     pub fn new(kind: Kind, bind: Option<SocketAddr>) -> Result<Self, Failure> {
-        let domain = if matches!(kind, Kind::Tcp4 | Kind::Udp4) { Domain::IPV4 } else { Domain::IPV6 };
-        let stream = matches!(kind, Kind::Tcp4 | Kind::Tcp6);
-        let socket = step(Step::Socket, || Socket::new(domain, if stream { Type::STREAM } else { Type::DGRAM }, None))?;
+        let domain = if matches!(kind, Kind::Tcp4 | Kind::Mptcp4 | Kind::Udp4) { Domain::IPV4 } else { Domain::IPV6 };
+        let stream = !matches!(kind, Kind::Udp4 | Kind::Udp6);
+        let mptcp = matches!(kind, Kind::Mptcp4 | Kind::Mptcp6);
+        let (typ, protocol) = (if stream { Type::STREAM } else { Type::DGRAM }, mptcp.then_some(Protocol::MPTCP));
+        let socket = step(Step::Socket, || Socket::new(domain, typ, protocol))?;
         if let Some(bind) = bind {
             step(Step::Bind, || {
                 socket.set_reuse_address(true)?;
@@ -64,7 +66,7 @@ impl Open {
         Ok(start.elapsed())
     }
 
-    /// Dissolves a datagram socket's connection.
+    /// Dissolves the connection: resets it, if it is a stream.
     pub fn disconnect(&self) -> Result<(), Failure> {
         step(Step::Connect, || rustix::net::connect_unspec(&self.socket).map_err(Into::into))
     }

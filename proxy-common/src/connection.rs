@@ -1,0 +1,14 @@
+//! SOCKET_CONNECTIONS: what a connected TCP or SCTP socket dialled, and who answers instead.
+
+use crate::{pod::pod, service::Frontend};
+
+pod! {
+    /// Value of SOCKET_CONNECTIONS; the key is the socket's cookie. All that showing the frontend takes: such a
+    /// connection neither goes idle nor moves.
+    pub struct Connection: 40 {
+        /// What the application dialled.
+        pub frontend: Frontend,
+        /// Where the kernel has connected it; a frontend-shaped key of address, port and protocol.
+        pub backend: Frontend,
+    }
+}

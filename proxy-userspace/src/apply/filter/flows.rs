@@ -1,0 +1,96 @@
+//! Which entries of the filters the flows of now need. Reading a million flows takes a second: that is done in a
+//! thread of its own.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
+
+use aya::maps::{HashMap, MapData};
+use proxy_common::{
+    Conntrack, Tuple,
+    filter::{FILTER_LENGTH, filter_index},
+};
+
+use crate::apply::reclaim;
+
+/// The maps of flows, for reading.
+pub struct FlowMaps {
+    /// HALF_OPEN.
+    pub half_open: HashMap<MapData, Tuple, Conntrack>,
+    /// CONNTRACK.
+    pub conntrack: HashMap<MapData, Tuple, Conntrack>,
+}
+
+/// More keys than this are a sign that the kernel keeps beginning anew, because the key to go on from has gone.
+const TOO_MANY: usize = 1 << 24;
+
+/// The entries that flows need.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    addresses: Vec<bool>,
+    ports: Vec<bool>,
+    everything: bool,
+}
+
+impl Needs {
+    /// Of no flow.
+    pub fn nothing() -> Self {
+        Self { addresses: vec![false; FILTER_LENGTH], ports: vec![false; FILTER_LENGTH], everything: false }
+    }
+
+    /// Adds those of a flow's packet. What it is addressed to is a frontend or this node, and what it comes from may
+    /// be a backend here.
+    pub fn add(&mut self, packet: &Tuple) {
+        for address in [&packet.source, &packet.destination] {
+            self.addresses[filter_index(address)] = true;
+        }
+        self.ports[usize::from(packet.destination_port)] = true;
+    }
+
+    pub(super) fn address(&self, entry: u16) -> bool {
+        self.everything || self.addresses[usize::from(entry)]
+    }
+
+    pub(super) fn port(&self, port: u16) -> bool {
+        self.everything || self.ports[usize::from(port)]
+    }
+}
+
+impl FlowMaps {
+    /// Finds out what flows need, when every program that runs now has ended.
+    pub fn needs(self: &Arc<Self>) -> Receiver<Needs> {
+        let (sender, receiver) = sync_channel(1);
+        let maps = self.clone();
+        thread::spawn(move || {
+            let needs = maps.read();
+            // Nobody waits for it once the data plane is gone.
+            let _ = sender.send(needs);
+        });
+        receiver
+    }
+
+    fn read(&self) -> Needs {
+        let mut needs = Needs::nothing();
+        reclaim::wait();
+        // A flow only ever moves from the first to the second.
+        for map in [&self.half_open, &self.conntrack] {
+            let mut count = 0;
+            for key in map.keys() {
+                count += 1;
+                match key {
+                    Ok(packet) if count <= TOO_MANY => needs.add(&packet),
+                    // Better a needless lookup than a lost packet.
+                    _ => {
+                        needs.everything = true;
+                        return needs;
+                    }
+                }
+            }
+        }
+        needs
+    }
+}

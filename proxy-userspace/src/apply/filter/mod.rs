@@ -1,0 +1,168 @@
+//! ADDRESS_FILTER and PORT_FILTER: which packets are worth a lookup. Bits are set before what needs them is
+//! written. They are cleared when nothing needs them any more: neither the tables, which is counted here, nor a flow
+//! that goes on after its Service has gone (S16, S29), which [`flows`] finds out now and then.
+
+mod bits;
+mod flows;
+mod snat;
+mod span;
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use proxy_common::{
+    Address, Frontend,
+    filter::{AddressClass, PortClass},
+};
+
+use self::bits::{Bits, Span};
+pub use self::{
+    flows::{FlowMaps, Needs},
+    snat::SnatPorts,
+};
+use super::elements::Elements;
+use crate::table::NetworkKind;
+
+const ADDRESS_BITS: [u8; 3] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND];
+const NODE_PORT_BITS: [u8; 3] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP];
+const ANY_NODE_PORT: u8 = PortClass::TCP | PortClass::UDP | PortClass::SCTP;
+
+/// The two arrays.
+pub struct FilterArrays<A> {
+    /// ADDRESS_FILTER.
+    pub addresses: A,
+    /// PORT_FILTER.
+    pub ports: A,
+}
+
+/// What the two arrays hold, and why. Methods that write them take them.
+#[derive(Debug)]
+pub struct Filters {
+    addresses: Bits,
+    ports: Bits,
+    snat: SnatPorts,
+}
+
+/// Entries that are cleared unless a flow needs them.
+#[derive(Debug)]
+pub struct Stale {
+    addresses: BTreeSet<u16>,
+    ports: BTreeSet<u16>,
+}
+
+impl Filters {
+    /// Over arrays that an earlier agent may have written; its bits stay for now.
+    pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
+        let addresses = Bits::adopt(&arrays.addresses, u8::MAX);
+        let filters = Self { addresses, ports: Bits::adopt(&arrays.ports, ANY_NODE_PORT), snat };
+        bits::entries().for_each(|port| filters.settle_snat(&mut arrays.ports, port));
+        filters
+    }
+
+    /// A frontend or owner's mark is about to be written for the first time.
+    pub fn put_frontend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, frontend: &Frontend) {
+        match frontend_span(frontend) {
+            FrontendSpan::Address(span) => self.addresses.put(&mut arrays.addresses, &span, AddressClass::SERVICE),
+            FrontendSpan::Port(port, bit) => {
+                self.ports.put(&mut arrays.ports, &Span::Entries(vec![port]), bit);
+                self.settle_snat(&mut arrays.ports, port);
+            }
+        }
+    }
+
+    /// It has been removed.
+    pub fn remove_frontend(&mut self, frontend: &Frontend) {
+        match frontend_span(frontend) {
+            FrontendSpan::Address(span) => self.addresses.remove(&span, AddressClass::SERVICE),
+            FrontendSpan::Port(port, bit) => self.ports.remove(&Span::Entries(vec![port]), bit),
+        }
+    }
+
+    /// A prefix is about to be written for the first time.
+    pub fn put_network(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, net: IpNet, kind: NetworkKind) {
+        if let Some(bit) = network_bit(kind) {
+            self.addresses.put(&mut arrays.addresses, &span::of_prefix(net), bit);
+        }
+    }
+
+    /// It has been removed, or means something else now.
+    pub fn remove_network(&mut self, net: IpNet, kind: NetworkKind) {
+        if let Some(bit) = network_bit(kind) {
+            self.addresses.remove(&span::of_prefix(net), bit);
+        }
+    }
+
+    /// `address` is about to become the source of what this node forwards.
+    pub fn put_node(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::NODE);
+    }
+
+    /// It is no more.
+    pub fn remove_node(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::NODE);
+    }
+
+    /// A backend at `address` turns out to be on this node, and is about to be referred to.
+    pub fn put_backend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::BACKEND);
+    }
+
+    /// It is not any more.
+    pub fn remove_backend(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::BACKEND);
+    }
+
+    /// The entries that the tables need less of than they say, if there are any. What is taken must come back through
+    /// [`Filters::clear`].
+    pub fn take_stale(&mut self) -> Option<Stale> {
+        let is_any = self.addresses.has_stale() || self.ports.has_stale();
+        is_any.then(|| Stale { addresses: self.addresses.take_stale(), ports: self.ports.take_stale() })
+    }
+
+    /// Clears what is stale and not needed by a flow; `needs` was found out after `stale` was taken.
+    pub fn clear(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, stale: Stale, needs: &Needs) {
+        let Stale { addresses, ports } = stale;
+        let cleared: Vec<u16> = ports.iter().copied().collect();
+        self.addresses.clear(&mut arrays.addresses, addresses, &ADDRESS_BITS, |entry| needs.address(entry));
+        self.ports.clear(&mut arrays.ports, ports, &NODE_PORT_BITS, |port| needs.port(port));
+        for port in cleared {
+            self.settle_snat(&mut arrays.ports, port);
+        }
+    }
+
+    /// A port that may be a node port is not for source translation.
+    fn settle_snat(&self, array: &mut impl Elements<u8>, port: u16) {
+        let before = array.get(port.into()).unwrap_or(0);
+        let node_port = before & ANY_NODE_PORT;
+        let after = if node_port == 0 && self.snat.contains(port) { PortClass::SNAT } else { node_port };
+        if after != before {
+            array.set(port.into(), after);
+        }
+    }
+}
+
+enum FrontendSpan {
+    Address(Span),
+    /// A port number and its bit.
+    Port(u16, u8),
+}
+
+fn frontend_span(frontend: &Frontend) -> FrontendSpan {
+    if [Address::ANY_IPV4, Address::ANY_IPV6].contains(&frontend.address) {
+        FrontendSpan::Port(frontend.port, PortClass::of_protocol(frontend.protocol))
+    } else {
+        FrontendSpan::Address(span::of_address(frontend.address.into()))
+    }
+}
+
+const fn network_bit(kind: NetworkKind) -> Option<u8> {
+    match kind {
+        NetworkKind::ServiceCidr => Some(AddressClass::SERVICE),
+        NetworkKind::Node => Some(AddressClass::NODE),
+        // No packet from outside has such an address.
+        NetworkKind::Loopback => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

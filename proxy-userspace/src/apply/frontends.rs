@@ -1,0 +1,84 @@
+//! Writing frontends.
+
+use proxy_common::Frontend;
+
+use super::{ApplyError, Dataplane, Port, bump, encode, refused};
+use crate::table::{FrontendEntry, PortId, ServiceName, ServiceTable};
+
+impl Dataplane {
+    pub(super) fn put_frontend(
+        &mut self,
+        frontend: Frontend,
+        service: &ServiceName,
+        entry: FrontendEntry,
+    ) -> Result<(), ApplyError> {
+        let id = PortId { service: service.clone(), port: entry.port.clone() };
+        // A port that was refused, and so lacks the lists, has reported it already.
+        let has = |port: &Port| port.ranges.contains_key(&entry.internal) && port.ranges.contains_key(&entry.external);
+        if !self.ports.get(&id).is_some_and(has) {
+            return Ok(());
+        }
+        let is_new = !self.owners.contains_key(&frontend);
+        if is_new {
+            self.filters.put_frontend(&mut self.maps.filters, &frontend);
+        }
+        if let Err(error) = self.write_frontend(&frontend, &id, &entry) {
+            if is_new {
+                self.filters.remove_frontend(&frontend);
+            }
+            return Err(error);
+        }
+        if let Some(before) = self.owners.insert(frontend, id.clone()) {
+            self.disown(&frontend, &before);
+        }
+        if let Some(port) = self.ports.get_mut(&id) {
+            port.frontends.insert(frontend);
+        }
+        self.table.services.entry(service.clone()).or_default().frontends.insert(frontend, entry);
+        Ok(())
+    }
+
+    pub(super) fn remove_frontend(&mut self, frontend: &Frontend) {
+        // Absent is as good as removed, here and below.
+        let _ = self.maps.services.remove(frontend);
+        if let Some(id) = self.owners.remove(frontend) {
+            self.filters.remove_frontend(frontend);
+            self.disown(frontend, &id);
+        }
+    }
+
+    /// Forgets that a frontend belongs to a port; memories made through it must be checked again.
+    pub(super) fn disown(&mut self, frontend: &Frontend, id: &PortId) {
+        if let Some(port) = self.ports.get_mut(id) {
+            port.frontends.remove(frontend);
+            bump(&mut self.maps, port.id);
+        }
+        self.take_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
+    }
+
+    /// Takes something out of a Service's part of the table, and that part when nothing is left of it.
+    pub(super) fn take_from_table(&mut self, service: &ServiceName, take: impl FnOnce(&mut ServiceTable)) {
+        if let Some(table) = self.table.services.get_mut(service) {
+            take(table);
+            if *table == ServiceTable::default() {
+                self.table.services.remove(service);
+            }
+        }
+    }
+
+    /// Writes a frontend with its port's present ranges.
+    pub(super) fn write_frontend(
+        &mut self,
+        frontend: &Frontend,
+        id: &PortId,
+        entry: &FrontendEntry,
+    ) -> Result<(), ApplyError> {
+        let (Some(port), Some(wanted)) = (self.ports.get(id), self.table.services.get(&id.service)) else {
+            return Ok(());
+        };
+        let Some(wanted) = wanted.ports.get(&id.port) else { return Ok(()) };
+        let range = |list| port.ranges.get(&list).copied().unwrap_or_default();
+        let value = encode::service(port.id, wanted, entry, range);
+        self.maps.services.insert(frontend, value, 0).map_err(|error| refused("SERVICES", "--max-services", error))
+    }
+}

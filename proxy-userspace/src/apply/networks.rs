@@ -1,0 +1,70 @@
+//! Writing prefixes, and this node's own addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aya::maps::MapError;
+use ipnet::IpNet;
+use proxy_common::Address;
+
+use super::{ApplyError, Dataplane, encode, refused};
+use crate::table::NetworkKind;
+
+impl Dataplane {
+    /// Replaces this node's own addresses, one a family: the sources of what it forwards. One that is absent is
+    /// written as zeros.
+    pub fn set_node_addresses(&mut self, ipv4: Option<Ipv4Addr>, ipv6: Option<Ipv6Addr>) -> Result<(), ApplyError> {
+        let wanted = [ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6)];
+        for (index, wanted) in (0..).zip(wanted) {
+            self.set_node_address(index, wanted)
+                .map_err(|source| ApplyError::Write { what: "NODE_ADDRESSES", source })?;
+        }
+        Ok(())
+    }
+
+    fn set_node_address(&mut self, index: u32, wanted: Option<IpAddr>) -> Result<(), MapError> {
+        let before = self.node_addresses[index as usize];
+        if before == wanted {
+            return Ok(());
+        }
+        if let Some(address) = wanted {
+            self.filters.put_node(&mut self.maps.filters, address);
+        }
+        let write = self.maps.node_addresses.set(index, wanted.map(Address::from).unwrap_or_default(), 0);
+        if let Some(gone) = if write.is_ok() { before } else { wanted } {
+            self.filters.remove_node(gone);
+        }
+        write.map(|()| self.node_addresses[index as usize] = wanted)
+    }
+
+    /// Takes over the addresses that an earlier agent has written. One that can't be read is as good as absent.
+    pub(super) fn adopt_node_addresses(&mut self) {
+        for index in 0..2_u32 {
+            let address = self.maps.node_addresses.get(&index, 0).ok().filter(|address| *address != Address::default());
+            if let Some(address) = address.map(IpAddr::from) {
+                self.filters.put_node(&mut self.maps.filters, address);
+                self.node_addresses[index as usize] = Some(address);
+            }
+        }
+    }
+
+    pub(super) fn put_network(&mut self, network: IpNet, kind: NetworkKind) -> Result<(), ApplyError> {
+        self.filters.put_network(&mut self.maps.filters, network, kind);
+        let write = self.maps.networks.insert(&encode::network_key(network), encode::network_value(kind), 0);
+        if let Err(error) = write {
+            self.filters.remove_network(network, kind);
+            return Err(refused("NETWORKS", "--max-networks", error));
+        }
+        if let Some(before) = self.table.networks.insert(network, kind) {
+            self.filters.remove_network(network, before);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_network(&mut self, network: IpNet) {
+        // Absent is as good as removed.
+        let _ = self.maps.networks.remove(&encode::network_key(network));
+        if let Some(kind) = self.table.networks.remove(&network) {
+            self.filters.remove_network(network, kind);
+        }
+    }
+}

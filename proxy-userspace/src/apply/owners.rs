@@ -1,0 +1,85 @@
+//! Writing the marks of addresses that Services have. Several Services may share an address; the mark says what
+//! they say together.
+
+use std::net::IpAddr;
+
+use proxy_common::Frontend;
+
+use super::{ApplyError, Dataplane, encode, refused};
+use crate::{
+    sorted::SortedMap,
+    table::{Owner, OwnerKind, ServiceName},
+};
+
+/// Who has an address.
+pub(super) type Owners = SortedMap<ServiceName, Owner>;
+
+impl Dataplane {
+    pub(super) fn put_owned(&mut self, address: IpAddr, service: &ServiceName, owner: Owner) -> Result<(), ApplyError> {
+        let mut owners = self.marks.get(&address).cloned().unwrap_or_default();
+        owners.insert(service.clone(), owner);
+        self.write_mark(address, owners)?;
+        self.table.services.entry(service.clone()).or_default().owned.insert(address, owner);
+        Ok(())
+    }
+
+    pub(super) fn remove_owned(&mut self, address: IpAddr, service: &ServiceName) {
+        let mut owners = self.marks.get(&address).cloned().unwrap_or_default();
+        owners.remove(service);
+        if owners.is_empty() {
+            let mark = Frontend::owner(address.into());
+            // Absent is as good as removed.
+            let _ = self.maps.services.remove(&mark);
+            if self.marks.remove(&address).is_some() {
+                self.filters.remove_frontend(&mark);
+            }
+        } else {
+            // The key exists: replacing its value needs no room.
+            let _ = self.write_mark(address, owners);
+        }
+        self.take_from_table(service, |table| _ = table.owned.remove(&address));
+    }
+
+    fn write_mark(&mut self, address: IpAddr, owners: Owners) -> Result<(), ApplyError> {
+        let mark = Frontend::owner(address.into());
+        let is_new = !self.marks.contains_key(&address);
+        if is_new {
+            self.filters.put_frontend(&mut self.maps.filters, &mark);
+        }
+        if let Err(error) = self.maps.services.insert(mark, encode::owner(together(&owners)), 0) {
+            if is_new {
+                self.filters.remove_frontend(&mark);
+            }
+            return Err(refused("SERVICES", "--max-services", error));
+        }
+        self.marks.insert(address, owners);
+        Ok(())
+    }
+}
+
+/// A ClusterIP for all as soon as it is one for somebody, usable likewise.
+fn together(owners: &Owners) -> Owner {
+    let merge = |one: Owner, other: &Owner| Owner { kind: one.kind.max(other.kind), usable: one.usable | other.usable };
+    owners.values().fold(Owner { kind: OwnerKind::External, usable: false }, merge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use OwnerKind::{ClusterIp, External};
+
+    #[test]
+    fn s20_an_address_is_a_cluster_ip_and_usable_if_one_owner_says_so() {
+        let owners = |given: &[(OwnerKind, bool)]| {
+            let mut owners = Owners::default();
+            for (number, (kind, usable)) in given.iter().enumerate() {
+                owners.insert(ServiceName::new("default", number.to_string()), Owner { kind: *kind, usable: *usable });
+            }
+            let Owner { kind, usable } = together(&owners);
+            (kind, usable)
+        };
+        assert_eq!(owners(&[(External, true), (External, false)]), (External, true));
+        assert_eq!(owners(&[(External, false), (ClusterIp, false)]), (ClusterIp, false));
+        assert_eq!(owners(&[(External, true), (ClusterIp, false)]), (ClusterIp, true));
+    }
+}

@@ -1,0 +1,69 @@
+//! Which kernel modules the machine loads, and in what order. Pure.
+
+use anyhow::{Context as _, Result};
+
+/// What labs are made of, what the agent asks the kernel for, and what its packets meet.
+pub(super) const MODULES: [&str; 11] = [
+    // libcrc32c asks for it by the name of an algorithm, which modules.dep does not know.
+    "crc32c_generic",
+    "veth",
+    "bridge",
+    "8021q",
+    "sch_ingress",
+    "cls_bpf",
+    "tcp_diag",
+    "udp_diag",
+    "nf_conntrack",
+    "nf_tables",
+    "nft_ct",
+];
+
+/// The files of `names` and of all that they need, each behind what it needs itself: paths as in `dependencies`, which is
+/// the text of a `modules.dep`.
+pub(super) fn in_order<'a>(dependencies: &'a str, names: &[&str]) -> Result<Vec<&'a str>> {
+    let mut files = Vec::new();
+    for name in names {
+        let (file, needed) = dependencies
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(file, _)| module_name(file) == *name)
+            .with_context(|| format!("find module {name}: this kernel has none of that name"))?;
+        // modules.dep(5): all dependencies, to be loaded from right to left.
+        for file in needed.split_whitespace().rev().chain([file]) {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// `kernel/drivers/net/veth.ko.xz` → `veth`
+fn module_name(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.split_once(".ko").map_or(name, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_order;
+
+    const DEPENDENCIES: &str = "\
+kernel/net/veth.ko:
+kernel/net/a.ko.xz: kernel/net/b.ko.xz kernel/net/c.ko.xz
+kernel/net/b.ko.xz: kernel/net/c.ko.xz
+kernel/net/c.ko.xz:
+";
+
+    #[test]
+    fn what_is_needed_comes_first_and_once() {
+        let files = in_order(DEPENDENCIES, &["a", "veth", "b"]).unwrap();
+        assert_eq!(files, ["kernel/net/c.ko.xz", "kernel/net/b.ko.xz", "kernel/net/a.ko.xz", "kernel/net/veth.ko"]);
+    }
+
+    #[test]
+    fn an_unknown_module_is_named() {
+        let error = in_order(DEPENDENCIES, &["net"]).unwrap_err().to_string();
+        assert!(error.contains("module net"), "{error}");
+    }
+}

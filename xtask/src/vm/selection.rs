@@ -1,0 +1,40 @@
+//! Which tests run on other kernels.
+
+/// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
+/// can only use what the machine has: `ip`, `bpftool`, `waggle`, `labproc` and busybox.
+pub(super) const TESTS: [(&str, &[&str]); 5] = [
+    ("lab_load", &[]),
+    ("lab_instructions", &["--show-output"]),
+    // Clients see the right backends and addresses: both sources and families, TCP and UDP.
+    ("lab_sockets", &["s26_"]),
+    // Links get new programs while they are attached.
+    ("lab_life", &["s31_a_killed_agent"]),
+    // Sockets are listed and destroyed.
+    ("lab_termination", &[]),
+];
+
+/// A test executable and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// The test target's name.
+    pub(super) target: String,
+    arguments: Vec<String>,
+}
+
+impl Selection {
+    pub(super) fn new(target: &str, arguments: &[impl ToString]) -> Self {
+        Self { target: target.into(), arguments: arguments.iter().map(ToString::to_string).collect() }
+    }
+
+    /// As the machine's init reads it: words without spaces, the executable first.
+    pub(super) fn line(&self) -> String {
+        let words = std::iter::once(&self.target).chain(&self.arguments);
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl From<&(&str, &[&str])> for Selection {
+    fn from((target, arguments): &(&str, &[&str])) -> Self {
+        Self::new(target, arguments)
+    }
+}
