@@ -11,13 +11,15 @@ mod row;
 mod service;
 mod state;
 
-use std::{fs::File, os::fd::OwnedFd, path::PathBuf};
+use std::{fs::File, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
 
+use clap::Parser;
 use nix::sched::{CloneFlags, setns};
 use proxy_userspace::{
-    apply::Dataplane,
+    apply::{Dataplane, filter::SnatPorts},
     config::{DataplaneConfig, MapSizes},
-    loader,
+    flows::FlowArgs,
+    loader::{self, Loaded},
     plan::plan,
 };
 
@@ -45,6 +47,7 @@ pub const SIZES: MapSizes = MapSizes {
     networks: 64,
     affinity: 1024,
     socket_flows: 16,
+    socket_connections: 16,
     conntrack: 4096,
     half_open: 4096,
     fragments: 1024,
@@ -78,20 +81,29 @@ impl BenchNode {
             instance: format!("{}-bench", lab.id()),
             cgroup: PathBuf::new(),
             sizes: sizes.clone(),
+            constants: Flows::parse_from(["bench"]).flows.constants().expect("make the programs' constants"),
             log_level: 0,
         };
-        let (loaded, programs) = {
-            let _inside = Inside::enter(&netns, &home);
-            let loaded = loader::load(&config).expect("load the object");
-            let programs = Programs::load(loaded.ebpf).expect("load the programs");
-            ((loaded.maps, loaded.folder, loaded.lock), programs)
-        };
-        let (maps, folder, lock) = loaded;
-        let state = State::open(&folder).expect("open the maps");
-        let dataplane = Dataplane::new(maps);
+        let inside = Inside::enter(&netns, &home);
+        let Loaded { ebpf, maps, folder, lock } = loader::load(&config).expect("load the object");
+        let programs = Programs::load(ebpf, &folder).expect("load the programs");
+        let dataplane = Dataplane::new(maps, SnatPorts::read().expect("read the ephemeral ports"));
+        drop(inside);
+        let mut state = State::open(&folder).expect("open the maps");
+        state.set_devices(Device::ALL.map(|device| programs.index(device)));
         let mut node = Self { programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
+        node.set_node_addresses(true);
         node.serve(&[]);
         node
+    }
+
+    /// Gives the node its addresses, or takes them away: those that forwarded packets get.
+    pub fn set_node_addresses(&mut self, present: bool) {
+        let address = |family| present.then(|| places::NODE.address(family));
+        let (v4, v6) = (address(Family::Ipv4), address(Family::Ipv6));
+        let v4 = v4.and_then(|address| if let IpAddr::V4(v4) = address { Some(v4) } else { None });
+        let v6 = v6.and_then(|address| if let IpAddr::V6(v6) = address { Some(v6) } else { None });
+        self.dataplane.set_node_addresses(v4, v6).expect("write the node's addresses");
     }
 
     /// Puts these Services, and no others, in force.
@@ -116,6 +128,13 @@ impl BenchNode {
     pub fn state(&mut self) -> &mut State {
         &mut self.state
     }
+}
+
+/// The settings of flows that an agent has without any flags.
+#[derive(Parser)]
+struct Flows {
+    #[command(flatten)]
+    flows: FlowArgs,
 }
 
 /// This thread inside a namespace, until dropped.

@@ -1,10 +1,13 @@
 //! Runs the loaded programs on single packets with BPF_PROG_TEST_RUN: nothing is sent, what a program returns and
 //! leaves of the packet is seen.
 
+use std::error::Error;
+
 use aya::{
     Ebpf,
     programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp, XdpMode},
 };
+use proxy_userspace::{attach, maps::PinFolder};
 
 use super::places::Device;
 
@@ -54,17 +57,13 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Loads the programs. Call it inside the namespace of the devices.
-    pub(super) fn load(mut ebpf: Ebpf) -> Result<Self, ProgramError> {
+    /// Loads the programs as the agent does. Call it inside the namespace of the devices.
+    pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
-        let xdp = xdp(&mut ebpf)?;
-        xdp.load()?;
+        attach::Programs::load(&mut ebpf, folder)?;
         for device in Device::ALL {
             // The kernel runs tests only for receive queues that are ready for XDP.
-            xdp.attach(&device.name(), XdpMode::Driver)?;
-        }
-        for name in ["tc_ingress", "tc_egress"] {
-            classifier(&mut ebpf, name)?.load()?;
+            xdp(&mut ebpf)?.attach(&device.name(), XdpMode::Driver)?;
         }
         Ok(Self { ebpf, indexes })
     }

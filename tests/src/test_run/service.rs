@@ -1,10 +1,16 @@
 //! Services as rows state them, and the table that the agent's model would make of them.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use ipnet::IpNet;
 use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
-use proxy_userspace::table::{self, FrontendEntry, NetworkKind, PortEntry, PortKey, ServiceName, ServiceTable, Table};
+use proxy_userspace::table::{
+    self, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
+    Table,
+};
 
 use super::places::{NODE, SERVICE_CIDRS};
 use crate::{
@@ -182,17 +188,35 @@ impl Service {
         frontends
     }
 
+    /// Who may use its load-balancer IPs, of a family that some range is of (S21).
+    fn sources(&self, family: Family) -> Option<Box<SourceRanges>> {
+        let is_one = |net: &&IpNet| net.addr().is_ipv4() == (family == Family::Ipv4);
+        let nets: BTreeSet<IpNet> = self.ranges.iter().filter(is_one).copied().collect();
+        let everyone = nets.iter().any(|net| net.prefix_len() == 0);
+        let limited = !nets.is_empty() && !everyone;
+        limited.then(|| Box::new(SourceRanges { nets: nets.into_iter().collect(), ..SourceRanges::default() }))
+    }
+
     fn table(&self) -> ServiceTable {
         let mut table = ServiceTable::default();
         for family in Family::BOTH {
             let frontends = self.frontends(family);
             let used = frontends.iter().flat_map(|(_, entry)| [entry.internal, entry.external]);
             let lists: BTreeMap<_, _> = used.map(|list| (list, self.list(family, list))).collect();
-            let entry = PortEntry { affinity_timeout: self.affinity_timeout, usable: !self.backends.is_empty(), lists };
+            let local = self.backends.iter().filter(|(_, local)| *local).map(|(end, _)| end.socket(family));
+            let entry = PortEntry {
+                affinity_timeout: self.affinity_timeout,
+                usable: !self.backends.is_empty(),
+                lists,
+                local: local.collect::<BTreeSet<_>>().into_iter().collect(),
+                sources: self.sources(family),
+            };
             table.ports.insert(self.key(family), entry);
             table.frontends.extend(frontends);
-            let owned = self.addresses.iter().filter(|(kind, _)| *kind == FrontendKind::ClusterIp);
-            table.owned.extend(owned.map(|(_, place)| place.address(family)));
+            table.owned.extend(self.addresses.iter().map(|(kind, place)| {
+                let kind = if *kind == FrontendKind::ClusterIp { OwnerKind::ClusterIp } else { OwnerKind::External };
+                (place.address(family), Owner { kind, usable: !self.backends.is_empty() })
+            }));
         }
         table
     }

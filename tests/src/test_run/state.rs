@@ -6,7 +6,7 @@ use aya::{
     Pod,
     maps::{HashMap, Map, MapData, MapError, PerCpuArray},
 };
-use proxy_common::{Affinity, AffinityKey, Conntrack, Counter, Fragment, FragmentPorts, Tuple};
+use proxy_common::{Affinity, AffinityKey, Conntrack, Counter, Device, Fragment, FragmentPorts, Tuple};
 use proxy_userspace::maps::PinFolder;
 
 /// A counter and how much it has moved.
@@ -19,6 +19,7 @@ pub struct State {
     half_open: HashMap<MapData, Tuple, Conntrack>,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
+    devices: HashMap<MapData, u32, Device>,
 }
 
 impl State {
@@ -30,7 +31,15 @@ impl State {
             half_open: open(folder, "HALF_OPEN")?,
             fragments: open(folder, "FRAGMENTS")?,
             affinity: open(folder, "AFFINITY")?,
+            devices: open(folder, "DEVICES")?,
         })
+    }
+
+    /// Lets XDP programs redirect to the devices with these interface indexes.
+    pub(super) fn set_devices(&mut self, indexes: [u32; 3]) {
+        for index in indexes {
+            self.devices.insert(index, Device { flags: Device::REDIRECT }, 0).expect("write DEVICES");
+        }
     }
 
     /// Every counter that is not 0, over all processors.
