@@ -27,14 +27,14 @@ pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, lis
         }
         let service_generation = generation(service.id);
         let selected = select_backend(range)?;
-        let affinity = Affinity {
+        let affinity = &Affinity {
             backend: selected.id,
             backend_generation: selected.backend.generation,
             service_generation,
             _pad: 0,
             last_connection: now(),
         };
-        if AFFINITY.insert(key, &affinity, BPF_NOEXIST.into()).is_ok() {
+        if AFFINITY.insert(key, affinity, BPF_NOEXIST.into()).is_ok() {
             return Ok(selected);
         }
     }

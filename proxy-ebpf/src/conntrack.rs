@@ -91,16 +91,18 @@ fn touch(entry: &Conntrack, tuple: &Tuple, settled: bool) {
     // SAFETY: this CPU's own, and no program interrupts another here.
     let other = unsafe { &mut *other };
     turn(entry, tuple, other);
+    // By reference: a copy would be on the stack.
+    let other: &Conntrack = other;
     let partner = entry.partner(tuple.protocol);
     if settled {
-        let _ = CONNTRACK.insert(partner, &*other, 0);
+        let _ = CONNTRACK.insert(partner, other, 0);
     } else if entry.state() == State::Established {
-        let _ = CONNTRACK.insert(partner, &*other, 0);
+        let _ = CONNTRACK.insert(partner, other, 0);
         let _ = CONNTRACK.insert(tuple, entry, 0);
         let _ = HALF_OPEN.remove(partner);
         let _ = HALF_OPEN.remove(tuple);
     } else {
-        let _ = HALF_OPEN.insert(partner, &*other, 0);
+        let _ = HALF_OPEN.insert(partner, other, 0);
     }
 }
 

@@ -57,6 +57,11 @@ impl Ipv6 {
     pub const LENGTH: usize = 40;
 }
 
+/// Source and destination of an IPv6 header.
+#[repr(C, packed(2))]
+#[derive(Clone, Copy)]
+pub struct Ipv6Addresses(pub [[u32; 4]; 2]);
+
 /// What every IPv6 extension header begins with; of a fragment header, the whole.
 #[repr(C, packed(2))]
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ use crate::{
     conntrack::{is_local_reply, lookup, now},
     emit::translate_network,
     filter::filter_address,
-    headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
+    headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
     maps::{ANSWER_ECHO, SERVICES},
     packet::Packet,
     parse::{Family, Headers, Part, parse_icmp, parse_ipv4, parse_ipv6, parse_network},
@@ -173,10 +173,7 @@ fn translate_quoted<P: Packet>(packet: &mut P, inner: &Headers, now: &Tuple) -> 
         Family::Ipv6 => {
             let addresses =
                 Difference::NONE.replace_address(old_source, source).replace_address(old_destination, destination);
-            #[repr(C, packed(2))]
-            #[derive(Clone, Copy)]
-            struct Addresses([[u32; 4]; 2]);
-            packet.store(inner.network() + offset_of!(Ipv6, source), Addresses([source, destination]))?;
+            packet.store(inner.network() + offset_of!(Ipv6, source), Ipv6Addresses([source, destination]))?;
             Some((addresses, addresses))
         }
     }

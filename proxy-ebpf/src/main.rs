@@ -4,6 +4,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
+#![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
 mod affinity;
 mod answer;
@@ -27,15 +28,13 @@ mod route;
 mod service;
 mod socket;
 
-use aya_ebpf::{
-    macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
-    programs::{SockAddrContext, SockContext, TcContext, XdpContext},
-};
-use proxy_common::Verdict;
-
 use crate::{
     context::{Closing, Ipv4, Ipv6},
     packet::{Skb, Xdp},
+};
+use aya_ebpf::{
+    macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
+    programs::{SockAddrContext, SockContext, TcContext, XdpContext},
 };
 
 /// connect(2) on an IPv4 socket.
@@ -99,109 +98,73 @@ pub fn sock_release(ctx: SockContext) -> i32 {
 /// A packet that a device has received, before the stack sees it.
 #[xdp(frags)]
 pub fn xdp(ctx: XdpContext) -> u32 {
-    let mut packet = Xdp::new(ctx);
-    let outcome = pipeline::ingress(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Xdp::run(ctx, pipeline::ingress)
 }
 
 /// The first packet of a flow.
 #[xdp(frags)]
 pub fn xdp_open(ctx: XdpContext) -> u32 {
-    let mut packet = Xdp::new(ctx);
-    let outcome = pipeline::open(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Xdp::run(ctx, pipeline::open)
 }
 
 /// The same packet, once its flow is open.
 #[xdp(frags)]
 pub fn xdp_send(ctx: XdpContext) -> u32 {
-    let mut packet = Xdp::new(ctx);
-    let outcome = pipeline::send_first(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Xdp::run(ctx, pipeline::send_first)
 }
 
 /// ICMP.
 #[xdp(frags)]
 pub fn xdp_icmp(ctx: XdpContext) -> u32 {
-    let mut packet = Xdp::new(ctx);
-    let outcome = icmp::ingress(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Xdp::run(ctx, icmp::ingress)
 }
 
 /// Turns a refused packet into its refusal.
 #[xdp(frags)]
 pub fn xdp_answer(ctx: XdpContext) -> u32 {
-    let mut packet = Xdp::new(ctx);
-    // What can't be answered keeps the action it began with: a drop.
-    let _ = answer::answer(&mut packet);
-    packet.action(Verdict::Answered)
+    Xdp::turn(ctx, answer::answer)
 }
 
 /// A packet on its way from a device into the stack.
 #[classifier]
 pub fn tc_ingress(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    let outcome = pipeline::ingress(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Skb::run(&ctx, pipeline::ingress)
 }
 
 /// The first packet of a flow.
 #[classifier]
 pub fn tc_open(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    let outcome = pipeline::open(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Skb::run(&ctx, pipeline::open)
 }
 
 /// The same packet, once its flow is open.
 #[classifier]
 pub fn tc_send(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    let outcome = pipeline::send_first(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Skb::run(&ctx, pipeline::send_first)
 }
 
 /// ICMP on its way into the stack.
 #[classifier]
 pub fn tc_icmp(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    let outcome = icmp::ingress(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Skb::run(&ctx, icmp::ingress)
 }
 
 /// Turns a refused packet into its refusal.
 #[classifier]
 pub fn tc_answer(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    // What can't be answered keeps the action it began with: a drop.
-    let _ = answer::answer(&mut packet);
-    packet.action(Verdict::Answered)
+    Skb::turn(&ctx, answer::answer)
 }
 
 /// A packet on its way from the stack to a device.
 #[classifier]
 pub fn tc_egress(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    let outcome = pipeline::egress(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Skb::run(&ctx, pipeline::egress)
 }
 
 /// ICMP on its way from the stack to a device.
 #[classifier]
 pub fn tc_icmp_egress(ctx: TcContext) -> i32 {
-    let mut packet = Skb::new(&ctx);
-    let outcome = icmp::egress(&mut packet);
-    let verdict = pipeline::finish(&packet, outcome);
-    packet.action(verdict)
+    Skb::run(&ctx, icmp::egress)
 }
 
 #[cfg(not(test))]

@@ -190,7 +190,7 @@ pub fn parse_ipv6<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -
     headers.family = Family::Ipv6;
     headers.part = Part::Whole;
     headers.tuple = Tuple::from_addresses(source, destination, header.next_header);
-    let length = u16::from_be(header.payload_length).saturating_add(Ipv6::LENGTH as u16);
+    let length = u16::from_be(header.payload_length).saturating_add(40);
     headers.set_offsets(offset, offset + Ipv6::LENGTH, length);
     headers.hop_limit = header.hop_limit;
     headers.identification = 0;

@@ -31,7 +31,12 @@ impl Route {
     /// The way for a packet once it is translated as `flow` says. Pass: to this node itself, or by means that only the
     /// stack has.
     #[inline(always)]
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the helper's codes are small")]
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the helper's codes are small"
+    )]
     pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
         const SIZE: i32 = size_of::<Params>() as i32;
         self.ask(packet, headers, flow);

@@ -1,6 +1,12 @@
 //! A packet at the TC hooks: a socket buffer. The kernel may still have to fill in its checksum, so that
 //! transport checksums are changed by helpers that know.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "offsets, sizes and helpers' codes are small"
+)]
+
 use core::ffi::c_void;
 
 use aya_ebpf::{
@@ -20,6 +26,7 @@ use super::Packet;
 use crate::{
     headers::Ethernet,
     maps::{DEVICES, TC_STAGES},
+    pipeline::finish,
     route::Route,
 };
 
@@ -36,7 +43,7 @@ pub struct Skb {
 impl Skb {
     /// The packet with its headers in one piece.
     #[inline(always)]
-    pub fn new(ctx: &TcContext) -> Self {
+    fn new(ctx: &TcContext) -> Self {
         let skb = ctx.skb.skb;
         let packet = Self { skb, action: TC_ACT_SHOT };
         let (start, end) = packet.bounds();
@@ -47,9 +54,26 @@ impl Skb {
         packet
     }
 
+    /// Has `stage` look at the packet, and finishes what it decides.
+    #[inline(always)]
+    pub fn run(ctx: &TcContext, stage: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
+        let mut packet = Self::new(ctx);
+        let outcome = stage(&mut packet);
+        let verdict = finish(&packet, outcome);
+        packet.action(verdict)
+    }
+
+    /// Has `answer` turn the packet, which has been counted, into its refusal. What can't be answered is dropped.
+    #[inline(always)]
+    pub fn turn(ctx: &TcContext, answer: impl FnOnce(&mut Self) -> Option<()>) -> i32 {
+        let mut packet = Self::new(ctx);
+        let _ = answer(&mut packet);
+        packet.action
+    }
+
     /// What the kernel shall do with the packet.
     #[inline(always)]
-    pub fn action(&self, verdict: Verdict) -> i32 {
+    fn action(&self, verdict: Verdict) -> i32 {
         match verdict {
             Verdict::Pass | Verdict::Translated => TC_ACT_UNSPEC,
             _ => self.action,

@@ -11,8 +11,9 @@ use proxy_common::{Device, Stage, Verdict, checksum::Difference};
 
 use super::Packet;
 use crate::{
-    headers::Ethernet,
+    headers::{Ethernet, Ipv6Addresses},
     maps::{DEVICES, XDP_STAGES},
+    pipeline::finish,
     route::Route,
 };
 
@@ -25,13 +26,30 @@ pub struct Xdp {
 
 impl Xdp {
     #[inline(always)]
-    pub fn new(ctx: XdpContext) -> Self {
+    fn new(ctx: XdpContext) -> Self {
         Self { ctx, action: xdp_action::XDP_DROP }
+    }
+
+    /// Has `stage` look at the packet, and finishes what it decides.
+    #[inline(always)]
+    pub fn run(ctx: XdpContext, stage: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
+        let mut packet = Self::new(ctx);
+        let outcome = stage(&mut packet);
+        let verdict = finish(&packet, outcome);
+        packet.action(verdict)
+    }
+
+    /// Has `answer` turn the packet, which has been counted, into its refusal. What can't be answered is dropped.
+    #[inline(always)]
+    pub fn turn(ctx: XdpContext, answer: impl FnOnce(&mut Self) -> Option<()>) -> u32 {
+        let mut packet = Self::new(ctx);
+        let _ = answer(&mut packet);
+        packet.action
     }
 
     /// What the kernel shall do with the packet.
     #[inline(always)]
-    pub fn action(&self, verdict: Verdict) -> u32 {
+    fn action(&self, verdict: Verdict) -> u32 {
         match verdict {
             Verdict::Pass | Verdict::Translated => xdp_action::XDP_PASS,
             _ => self.action,
@@ -115,10 +133,7 @@ impl Packet for Xdp {
 
     #[inline(always)]
     fn store_ipv6_addresses(&mut self, offset: usize, addresses: [[u32; 4]; 2]) -> Option<()> {
-        #[repr(C, packed(2))]
-        #[derive(Clone, Copy)]
-        struct Addresses([[u32; 4]; 2]);
-        self.store(offset, Addresses(addresses))
+        self.store(offset, Ipv6Addresses(addresses))
     }
 
     #[inline(always)]
