@@ -29,10 +29,10 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
     let tuple = &headers.tuple;
     let frontend = Frontend::new(tuple.destination, tuple.destination_port, tuple.protocol);
     let service = lookup_service(&frontend, || false)?;
+    check_source(&service, &tuple.source)?;
     if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
-    check_source(&service, &tuple.source)?;
     let (range, list) = list(&service, internal);
     if range.length == 0 {
         return Err(service.empty_verdict());
