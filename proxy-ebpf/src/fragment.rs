@@ -1,12 +1,13 @@
 //! Fragments: only the first has ports. They are remembered for the others, which often follow within microseconds
 //! (S28).
 
-use proxy_common::{DropReason, Fragment, FragmentPorts, Frontend, Verdict, filter::AddressClass};
+use proxy_common::{DropReason, Fragment, FragmentPorts, Verdict, filter::AddressClass};
 
 use crate::{
     conntrack::now,
-    maps::{FRAGMENTS, JIFFIES_PER_SECOND, SERVICES},
+    maps::{FRAGMENTS, JIFFIES_PER_SECOND},
     parse::{Headers, Part},
+    service::is_service_address,
 };
 
 /// How long ports are remembered, seconds: as long as the kernel waits for fragments (net.ipv4.ipfrag_time).
@@ -66,9 +67,8 @@ fn read(headers: &mut Headers) -> bool {
     ports.expires.wrapping_sub(now()).cast_signed() > 0
 }
 
-/// Whether the destination is an address that a Service owns.
-#[inline(never)]
+/// Whether the destination is a Service's and nobody else's.
+#[inline(always)]
 fn is_service(headers: &Headers, class: u8) -> bool {
-    // SAFETY: only looked for, not read.
-    class & AddressClass::SERVICE != 0 && unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) }.is_some()
+    class & AddressClass::SERVICE != 0 && is_service_address(&headers.tuple.destination)
 }

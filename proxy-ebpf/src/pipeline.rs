@@ -14,6 +14,7 @@ use crate::{
     nat::{may_continue, open_flow},
     packet::Packet,
     parse::{Headers, Part, parse_network, parse_transport},
+    service::{is_service_address, is_unowned},
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -25,7 +26,7 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if headers.is_icmp() {
         return hand_over(packet, Stage::Icmp);
     }
-    parse_ports(packet, &mut headers, class)?;
+    parse_ports(packet, &mut headers, class).map_err(|verdict| without_ports(verdict, &headers, class))?;
     filter_port(class, &headers.tuple)?;
     let now = now();
     let Some((entry, settled)) = lookup(&headers.tuple, now) else { return hand_over(packet, Stage::Open) };
@@ -93,6 +94,18 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 #[inline(always)]
 fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Result<(), Verdict> {
     if headers.part == Part::Later { fragment::recall(headers, class) } else { parse_transport(packet, headers) }
+}
+
+/// What a packet gets whose ports can't be read: it may be for somebody who shares the filter's entry, or for the node
+/// itself.
+#[inline(always)]
+fn without_ports(verdict: Verdict, headers: &Headers, class: u8) -> Verdict {
+    let (address, service) = (&headers.tuple.destination, class & AddressClass::SERVICE != 0);
+    match verdict {
+        Verdict::Drop(DropReason::Malformed) if !service || !is_service_address(address) => Verdict::Pass,
+        Verdict::Pass if service && is_unowned(address) => Verdict::Drop(DropReason::UnownedAddress),
+        _ => verdict,
+    }
 }
 
 /// Lets a packet go on in its flow.

@@ -23,6 +23,19 @@ pub fn lookup_service(frontend: &Frontend, is_node: impl FnOnce() -> bool) -> Re
     get(&Frontend { address: frontend.address.any(), ..*frontend }).ok_or(Verdict::Pass)
 }
 
+/// What a packet to `address` gets that names no port: only an address inside a ServiceCIDR that nobody owns is
+/// unreachable (S20).
+#[inline(never)]
+pub fn is_unowned(address: &Address) -> bool {
+    NETWORKS.get(&Key::new(128, *address)) == Some(&Network::SERVICE_CIDR) && get(&Frontend::owner(*address)).is_none()
+}
+
+/// Whether nobody but a Service can be meant by `address`: it owns it, or a ServiceCIDR has it.
+#[inline(never)]
+pub fn is_service_address(address: &Address) -> bool {
+    get(&Frontend::owner(*address)).is_some() || NETWORKS.get(&Key::new(128, *address)) == Some(&Network::SERVICE_CIDR)
+}
+
 /// A frontend's value, copied: the map may reuse the entry once it has been replaced.
 #[inline(always)]
 fn get(frontend: &Frontend) -> Option<Service> {
