@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
 
 mod devices;
+pub mod model;
 pub mod places;
 mod programs;
 mod row;
@@ -13,6 +14,7 @@ mod state;
 
 use std::{fs::File, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
 
+use aya::programs::ProgramError;
 use clap::Parser;
 use nix::sched::{CloneFlags, setns};
 use proxy_userspace::{
@@ -25,9 +27,9 @@ use proxy_userspace::{
 
 use self::programs::Programs;
 pub use self::{
-    places::Device,
+    places::{Device, Member},
     programs::{Action, Hook},
-    row::{Row, Step, check_rows, egress, ingress, play, row},
+    row::{Row, Step, check_rows, egress, hex, ingress, play, row},
     service::{Service, service, table},
     state::{Counts, State},
 };
@@ -56,6 +58,7 @@ pub const SIZES: MapSizes = MapSizes {
 
 /// A node with loaded programs. The fields stand in the order in which they must go.
 pub struct BenchNode {
+    member: Member,
     programs: Programs,
     dataplane: Dataplane,
     state: State,
@@ -71,12 +74,21 @@ impl BenchNode {
         Self::with_sizes(name, &SIZES)
     }
 
+    /// The same, as the second of two nodes.
+    pub fn second(name: &str) -> Self {
+        Self::make(name, Member::Second, &SIZES)
+    }
+
     /// The same with other map sizes.
     pub fn with_sizes(name: &str, sizes: &MapSizes) -> Self {
+        Self::make(name, Member::First, sizes)
+    }
+
+    fn make(name: &str, member: Member, sizes: &MapSizes) -> Self {
         let home = File::open("/proc/thread-self/ns/net").expect("open this thread's namespace").into();
         let lab = Lab::new(name).expect("make a lab");
         let netns = lab.namespace("bench").expect("make a namespace");
-        devices::create(&netns).expect("make devices");
+        devices::create(&netns, member).expect("make devices");
         let config = DataplaneConfig {
             instance: format!("{}-bench", lab.id()),
             cgroup: PathBuf::new(),
@@ -85,13 +97,13 @@ impl BenchNode {
             log_level: 0,
         };
         let inside = Inside::enter(&netns, &home);
-        let Loaded { ebpf, maps, folder, lock } = loader::load(&config).expect("load the object");
+        let Loaded { ebpf, maps, folder, lock, .. } = loader::load(&config).expect("load the object");
         let programs = Programs::load(ebpf, &folder).expect("load the programs");
         let dataplane = Dataplane::new(maps, SnatPorts::read().expect("read the ephemeral ports"));
         drop(inside);
         let mut state = State::open(&folder).expect("open the maps");
         state.set_devices(Device::ALL.map(|device| programs.index(device)));
-        let mut node = Self { programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
+        let mut node = Self { member, programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
         node.set_node_addresses(true);
         node.serve(&[]);
         node
@@ -99,7 +111,7 @@ impl BenchNode {
 
     /// Gives the node its addresses, or takes them away: those that forwarded packets get.
     pub fn set_node_addresses(&mut self, present: bool) {
-        let address = |family| present.then(|| places::NODE.address(family));
+        let address = |family| present.then(|| self.member.node().address(family));
         let (v4, v6) = (address(Family::Ipv4), address(Family::Ipv6));
         let v4 = v4.and_then(|address| if let IpAddr::V4(v4) = address { Some(v4) } else { None });
         let v6 = v6.and_then(|address| if let IpAddr::V6(v6) = address { Some(v6) } else { None });
@@ -108,7 +120,7 @@ impl BenchNode {
 
     /// Puts these Services, and no others, in force.
     pub fn serve(&mut self, services: &[Service]) {
-        let wanted = table(services);
+        let wanted = table(services, self.member.node());
         let outcome = self.dataplane.apply(plan(self.dataplane.table(), &wanted));
         assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
     }
@@ -118,10 +130,19 @@ impl BenchNode {
         self.run_frame(hook, device, &packet.bytes(family))
     }
 
-    /// Runs a program on a frame of at least 14 bytes: the kernel takes none without an Ethernet header.
+    /// Runs a program on a frame.
     pub fn run_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> (Action, Vec<u8>) {
+        self.try_frame(hook, device, frame).expect("the kernel takes the frame")
+    }
+
+    /// The same with a frame that may be too short for the kernel to make a packet of: less than an Ethernet header,
+    /// or, for TC, less than the network header that it announces. None then.
+    pub fn try_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Option<(Action, Vec<u8>)> {
         let _inside = Inside::enter(&self.netns, &self.home);
-        self.programs.run(hook, device, frame).expect("run the program")
+        match self.programs.run(hook, device, frame) {
+            Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => None,
+            outcome => Some(outcome.expect("run the program")),
+        }
     }
 
     /// The maps that the programs write.

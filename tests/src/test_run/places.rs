@@ -38,6 +38,11 @@ pub const POD: Place = Place::new([10, 244, 1, 5], [0xfd00, 0x244, 1, 0, 0, 0, 0
 /// Another pod of this node.
 pub const POD_OTHER: Place = Place::new([10, 244, 1, 6], [0xfd00, 0x244, 1, 0, 0, 0, 0, 6]);
 
+/// The second bench node, on the link of `eth0`.
+pub const NODE_SECOND: Place = Place::new([192, 0, 2, 3], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 3]);
+/// A pod on the second bench node.
+pub const POD_SECOND: Place = Place::new([10, 244, 2, 5], [0xfd00, 0x244, 2, 0, 0, 0, 0, 5]);
+
 /// A cluster IP.
 pub const CLUSTER_IP: Place = Place::new([10, 96, 0, 10], [0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10]);
 /// Another one.
@@ -90,6 +95,53 @@ pub const NEIGHBOURS: [(Device, Place, Mac); 5] = [
     (Device::Second, FAR, [2, 0, 0, 0, 2, 0x20]),
     (Device::Narrow, NARROW, [2, 0, 0, 0, 3, 0x20]),
 ];
+
+/// Which of two nodes that know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// [`NODE`].
+    First,
+    /// [`NODE_SECOND`].
+    Second,
+}
+
+impl Member {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+
+    /// Its address.
+    pub const fn node(self) -> Place {
+        match self {
+            Self::First => NODE,
+            Self::Second => NODE_SECOND,
+        }
+    }
+
+    /// The link address of one of its devices.
+    pub const fn mac(self, device: Device) -> Mac {
+        let [a, b, c, d, _, f] = device.mac();
+        match self {
+            Self::First => device.mac(),
+            Self::Second => [a, b, c, d, 9, f],
+        }
+    }
+
+    /// The network of its pods.
+    pub const fn pods(self, family: Family) -> &'static str {
+        match (self, family) {
+            (Self::First, Family::Ipv4) => "10.244.1.0/24",
+            (Self::First, Family::Ipv6) => "fd00:244:1::/64",
+            (Self::Second, Family::Ipv4) => "10.244.2.0/24",
+            (Self::Second, Family::Ipv6) => "fd00:244:2::/64",
+        }
+    }
+}
 
 /// Whether the node knows no neighbour for this destination on its own links.
 pub fn is_silent(destination: IpAddr) -> bool {

@@ -310,7 +310,7 @@ impl Found {
 }
 
 /// Bytes in groups: link addresses, ether type, then words.
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (index, byte) in bytes.iter().enumerate() {
         let gap = match index {

@@ -12,7 +12,7 @@ use proxy_userspace::table::{
     Table,
 };
 
-use super::places::{NODE, SERVICE_CIDRS};
+use super::places::SERVICE_CIDRS;
 use crate::{
     packet::{End, Place},
     scene::Family,
@@ -22,14 +22,14 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Service {
     name: &'static str,
-    protocol: Protocol,
-    port: u16,
-    node_port: Option<u16>,
-    addresses: Vec<(FrontendKind, Place)>,
-    ranges: Vec<IpNet>,
-    backends: Vec<(End, bool)>,
-    internal: List,
-    external: List,
+    pub(super) protocol: Protocol,
+    pub(super) port: u16,
+    pub(super) node_port: Option<u16>,
+    pub(super) addresses: Vec<(FrontendKind, Place)>,
+    pub(super) ranges: Vec<IpNet>,
+    pub(super) backends: Vec<(End, bool)>,
+    pub(super) internal: List,
+    pub(super) external: List,
     affinity_timeout: u32,
 }
 
@@ -222,14 +222,14 @@ impl Service {
     }
 }
 
-/// What the agent would have in force with these Services on the bench node.
-pub fn table(services: &[Service]) -> Table {
+/// What the agent would have in force with these Services on `node`.
+pub fn table(services: &[Service], node: Place) -> Table {
     let mut table = Table::default();
     for service in services {
         table.services.insert(ServiceName::new("default", service.name), service.table());
     }
     let cidrs = SERVICE_CIDRS.map(|cidr| (cidr.parse().expect("a prefix"), NetworkKind::ServiceCidr));
     table.networks.extend(cidrs);
-    table.networks.extend(Family::BOTH.map(|family| (IpNet::from(NODE.address(family)), NetworkKind::Node)));
+    table.networks.extend(Family::BOTH.map(|family| (IpNet::from(node.address(family)), NetworkKind::Node)));
     table
 }

@@ -25,6 +25,12 @@ fn s29_a_datagram_flow_keeps_its_backend() {
         forwarded("s29_another_backend_has_come")
             .after(exchange())
             .after([Step::Serve(vec![dns().remote(REMOTE_OTHER.at(53))])]),
+        forwarded("s16_a_change_of_policy_is_for_new_flows")
+            .after(exchange())
+            .after([Step::Serve(vec![dns().local(HERE).external_local()])]),
+        forwarded("s16_a_change_of_policy_that_leaves_nobody_is_for_new_flows")
+            .after(exchange())
+            .after([Step::Serve(vec![dns().external_local()])]),
         row("s29_after_the_end_of_its_time", ingress(udp(FROM, NODE_PORT)))
             .serving(dns())
             .after(exchange())
@@ -62,23 +68,11 @@ fn s29_a_datagram_flow_moves_when_its_backend_goes() {
             .after([ingress(udp(FROM, NODE_PORT)), Step::Serve(vec![dns()])])
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
             .counts(&counts),
-        row("s29_the_policy_has_changed", ingress(udp(FROM, NODE_PORT)))
-            .serving(dns())
-            .after(exchange())
-            .after([Step::Serve(vec![dns().local(HERE).external_local()])])
-            .becomes(udp(FROM, HERE))
-            .counts(&[Counter::UdpFlowMoved, Counter::FlowOpened, Counter::PacketTranslated]),
         row("s29_the_first_backend_has_come", ingress(udp(FROM, NODE_PORT)))
             .serving(bare().protocol(Protocol::Udp))
             .after([ingress(udp(FROM, NODE_PORT)), Step::Serve(vec![dns()])])
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
             .counts(&OPENED),
-        row("s16_nobody_left_here", ingress(udp(FROM, NODE_PORT)))
-            .serving(dns())
-            .after(exchange())
-            .after([Step::Serve(vec![dns().external_local()])])
-            .drops()
-            .counts(&[Counter::DropNoLocalBackend]),
         row("s29_back_again", ingress(udp(FROM, NODE_PORT)))
             .serving(dns())
             .after(exchange())

@@ -32,6 +32,14 @@ fn s20_echo_is_answered_in_a_services_name() {
             .serving(web())
             .is_answered_by(request().answered())
             .counts(&answered),
+        row("s20_an_external_ip", ingress(echo_request(CLIENT, EXTERNAL)))
+            .serving(web())
+            .is_answered_by(echo_request(CLIENT, EXTERNAL).answered())
+            .counts(&answered),
+        row("s20_from_far_away", ingress(request().ttl(3)))
+            .serving(web_here())
+            .is_answered_by(request().answered())
+            .counts(&answered),
         row("s20_without_usable_backend", ingress(request())).serving(bare()),
         row("s20_an_unowned_address", ingress(echo_request(CLIENT, UNOWNED)))
             .serving(web())

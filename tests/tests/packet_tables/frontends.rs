@@ -52,6 +52,7 @@ fn s20_an_unowned_address_of_the_service_cidr_is_unreachable() {
         unowned("s20_udp", udp(FROM, UNOWNED.at(53))),
         unowned("s20_sctp", harness::packet::sctp(FROM, UNOWNED.at(53))),
         unowned("s20_the_node_port_there", tcp(FROM, UNOWNED.at(30_080)).syn()),
+        unowned("s20_another_protocol", harness::packet::other(47, CLIENT, UNOWNED)),
         row("s20_an_address_whose_service_is_gone", ingress(tcp(FROM, CLUSTER_IP.at(80)).syn()))
             .serving(service("other").cluster_ip(CLUSTER_IP_OTHER).remote(BACKEND))
             .drops()
@@ -76,6 +77,10 @@ fn s21_source_ranges_filter_load_balancers_only() {
         forwarded(row("s21_not_node_ports", syn(STRANGER, NODE_PORT)).serving(web().ranges(&RANGES))),
         forwarded(row("s21_not_external_ips", syn(STRANGER, EXTERNAL.at(80))).serving(web().ranges(&RANGES))),
         forwarded(row("s21_not_cluster_ips", syn(STRANGER, CLUSTER_IP.at(80))).serving(web().ranges(&RANGES))),
+        dropped(
+            row("s21_the_middle_of_a_connection", ingress(tcp(STRANGER.at(20_001), balancer).data()))
+                .serving(web().ranges(&RANGES)),
+        ),
         dropped(
             row("s21_a_single_address", syn(CLIENT_OTHER, balancer))
                 .serving(web().ranges(&["198.51.100.10/32", "2001:db8:51::10/128"])),

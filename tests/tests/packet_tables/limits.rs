@@ -100,6 +100,23 @@ fn s28_ways_that_are_not_there() {
 }
 
 #[test]
+fn s26_without_an_address_of_its_own_the_node_forwards_nothing() {
+    let mut node = BenchNode::new("nowhere");
+    node.serve(&[web()]);
+    node.set_node_addresses(false);
+    let before = node.state().counts();
+    let syn = tcp(FROM, CLUSTER_IP.at(80)).syn();
+    for family in Family::BOTH {
+        for hook in [Hook::Xdp, Hook::TcIngress] {
+            assert_eq!(node.run(hook, Device::Uplink, &syn, family).0, Action::Drop);
+        }
+    }
+    let moved = node.state().counts_since(&before);
+    assert_eq!(moved, BTreeMap::from([(Counter::DropNoNodeAddress, 4)]));
+    assert!(node.state().half_open().is_empty());
+}
+
+#[test]
 fn s16_refusals_are_limited() {
     const MANY: usize = 3000;
     let mut node = BenchNode::new("limited");

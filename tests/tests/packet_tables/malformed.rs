@@ -46,17 +46,16 @@ fn s28_truncated_packets_of_every_length_are_passed_or_dropped() {
 
 fn truncated(node: &mut BenchNode, packet: &Packet, is_service: bool, family: Family, hook: Hook, what: &str) {
     let before = node.state().counts();
-    let (action, out) = node.run(hook, Device::Uplink, packet, family);
     let frame = packet.bytes(family);
+    // For TC the kernel makes a packet of it first, which needs a whole network header.
+    let Some((action, out)) = node.try_frame(hook, Device::Uplink, &frame) else {
+        return assert!(hook != Hook::Xdp && frame.len() < 60, "{what}");
+    };
     let moved = node.state().counts_since(&before);
     let headers = packet.ethernet.vlans.len() * 4 + if family == Family::Ipv4 { 34 } else { 54 };
     if frame.len() >= headers && is_service && hook != Hook::TcEgress {
         assert_eq!(action, Action::Drop, "{what}");
         assert_eq!(moved.keys().copied().collect::<BTreeSet<_>>(), BTreeSet::from([Counter::DropMalformed]), "{what}");
-    } else if moved.contains_key(&Counter::DropMalformed) {
-        // A node port's packet with its ports still there.
-        assert_eq!(action, Action::Drop, "{what}");
-        assert!(packet.destination.port > 30_000, "{what}");
     } else {
         assert_eq!((action, &out), (Action::Pass, &frame), "{what}");
         assert!(moved.is_empty(), "{what}: {moved:?}");
@@ -102,7 +101,10 @@ fn s28_headers_that_contradict_themselves_are_not_served() {
         passed("s28_ip_header_too_short", segment().network_byte(0, 0x44)).only(Family::Ipv4),
         passed("s28_ip_header_longer_than_the_packet", segment().network_byte(3, 19).network_byte(2, 0))
             .only(Family::Ipv4),
-        row("s28_to_a_port_of_the_node", ingress(tcp(FROM, NODE.at(22)).syn().transport_byte(12, 0))).serving(web()),
+        passed("s28_to_a_port_of_the_node", tcp(FROM, NODE.at(22)).syn().transport_byte(12, 0)),
+        passed("s28_to_the_node_port", tcp(FROM, NODE_PORT).syn().transport_byte(12, 0)),
+        passed("s28_to_an_address_beside", tcp(FROM, BESIDE.at(80)).syn().transport_byte(12, 0)),
+        dropped("s28_to_an_external_ip", tcp(FROM, EXTERNAL.at(80)).syn().transport_byte(12, 0)),
     ];
     check_rows("headers", rows);
 }

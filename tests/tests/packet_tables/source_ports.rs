@@ -109,7 +109,7 @@ fn s28_a_changed_port_is_changed_back() {
     for (family, hook) in [Family::Ipv4, Family::Ipv6].into_iter().flat_map(|f| [(f, Hook::Xdp), (f, Hook::TcIngress)])
     {
         node.state().forget();
-        node.serve(&[web(), dns_here()]);
+        node.serve(&[web()]);
         let (client, uplink) = (CLIENT.at(45_000), Device::Uplink);
         let syn = tcp(client, NODE_PORT).syn();
         let (_, out) = node.run(hook, uplink, &syn, family);

@@ -70,6 +70,8 @@ struct Tally {
     translated: u64,
     sent: u64,
     dropped: u64,
+    /// No packets in the kernel's eyes.
+    too_short: u64,
 }
 
 struct Fuzz {
@@ -101,7 +103,10 @@ impl Fuzz {
 
     fn shoot(&mut self, index: u64) {
         let shot = self.generator.next(&mut self.random);
-        let (action, out) = self.node.run_frame(shot.hook, shot.device, &shot.frame);
+        let Some((action, out)) = self.node.try_frame(shot.hook, shot.device, &shot.frame) else {
+            self.tally.too_short += 1;
+            return;
+        };
         self.judge.meet(&shot.frame);
         match action {
             Action::Drop => self.tally.dropped += 1,
