@@ -64,10 +64,16 @@ impl Agent {
         }
     }
 
-    /// Reads events until every kind has been listed, then programs everything for the first time (S30).
+    /// Reads this node's addresses, and events until every kind has been listed, then programs everything for the
+    /// first time (S30).
     /// False when the source ended before.
     pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
         let started = Instant::now();
+        // Who is gone without a report ends the program with the reason.
+        if inputs.addresses.changed().await.is_err() {
+            return pending().await;
+        }
+        self.take_addresses(inputs);
         while !self.model.is_listed() {
             if !self.read(inputs).await {
                 return false;
@@ -103,11 +109,7 @@ impl Agent {
                 }
                 return count != 0;
             }
-            Ok(()) = inputs.addresses.changed() => {
-                let addresses = inputs.addresses.borrow_and_update().clone();
-                debug!(?addresses, "addresses of this node");
-                self.model.set_node_addresses(addresses);
-            }
+            Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
             () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
@@ -115,6 +117,12 @@ impl Agent {
             () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
         }
         true
+    }
+
+    fn take_addresses(&mut self, inputs: &mut Inputs) {
+        let addresses = inputs.addresses.borrow_and_update().clone();
+        debug!(?addresses, "addresses of this node");
+        self.model.set_node_addresses(addresses);
     }
 
     fn reconcile(&mut self) {
