@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn equal(a: u16, b: u16) -> bool {
-        a == b || (a % 0xffff == 0 && b % 0xffff == 0)
+        a == b || (a.is_multiple_of(0xffff) && b.is_multiple_of(0xffff))
     }
 
     #[test]
