@@ -5,8 +5,8 @@ use proxy_common::{Answer, Conntrack, Counter, DropReason, Stage, State, Verdict
 
 use crate::{
     answer,
-    conntrack::{is_local_reply, lookup, now, track},
-    counters::{count, count_packet},
+    conntrack::{is_local_reply, lookup, now, put_off, track},
+    counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
     fragment,
@@ -14,7 +14,7 @@ use crate::{
     nat::{may_continue, open_flow},
     packet::Packet,
     parse::{Headers, Part, parse_network, parse_transport},
-    service::{is_service_address, is_unowned},
+    service::{is_service, is_unowned},
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -26,11 +26,12 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if headers.is_icmp() {
         return hand_over(packet, Stage::Icmp);
     }
-    parse_ports(packet, &mut headers, class).map_err(|verdict| without_ports(verdict, &headers, class))?;
+    parse_ports(packet, &mut headers, class)?;
     filter_port(class, &headers.tuple)?;
     let now = now();
     let Some((entry, settled)) = lookup(&headers.tuple, now) else { return hand_over(packet, Stage::Open) };
-    if entry.state() == State::Foreign {
+    if entry.state() == State::Foreign && !headers.flags.opens() {
+        put_off(entry, &headers.tuple, now);
         return Err(Verdict::Pass);
     }
     if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry) {
@@ -86,25 +87,25 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     track(entry, settled, &headers, now);
     let flow = *entry;
     fragment::remember(&headers)?;
-    count_packet(flow.service, packet.length());
     deliver(packet, &headers, &flow)
 }
 
 /// The packet's ports, its own or those of its first fragment.
 #[inline(always)]
 fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Result<(), Verdict> {
-    if headers.part == Part::Later { fragment::recall(headers, class) } else { parse_transport(packet, headers) }
-}
-
-/// What a packet gets whose ports can't be read: it may be for somebody who shares the filter's entry, or for the node
-/// itself.
-#[inline(always)]
-fn without_ports(verdict: Verdict, headers: &Headers, class: u8) -> Verdict {
-    let (address, service) = (&headers.tuple.destination, class & AddressClass::SERVICE != 0);
-    match verdict {
-        Verdict::Drop(DropReason::Malformed) if !service || !is_service_address(address) => Verdict::Pass,
-        Verdict::Pass if service && is_unowned(address) => Verdict::Drop(DropReason::UnownedAddress),
-        _ => verdict,
+    if headers.part == Part::Later {
+        return fragment::recall(headers, class);
+    }
+    match parse_transport(packet, headers) {
+        // What the node itself is sent is the stack's to judge.
+        Err(Verdict::Drop(DropReason::Malformed)) if !is_service(&headers.tuple.destination, class) => {
+            Err(Verdict::Pass)
+        }
+        // Of a protocol that Services don't know.
+        Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(&headers.tuple.destination) => {
+            Err(Verdict::Drop(DropReason::UnownedAddress))
+        }
+        parsed => parsed,
     }
 }
 
@@ -112,7 +113,6 @@ fn without_ports(verdict: Verdict, headers: &Headers, class: u8) -> Verdict {
 #[inline(always)]
 fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
     fragment::remember(headers)?;
-    count_packet(flow.service, packet.length());
     match flow.flags & (Conntrack::REPLY | Conntrack::LOCAL) {
         // The client's packet to a backend on this node.
         Conntrack::LOCAL => deliver(packet, headers, flow),

@@ -125,6 +125,13 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
+    fn is_tagged(&self, network: usize) -> bool {
+        // The kernel keeps the outer tag beside the packet.
+        // SAFETY: as in `bounds`.
+        network != size_of::<Ethernet>() || unsafe { (*self.skb).vlan_present } != 0
+    }
+
+    #[inline(always)]
     fn can_send(&self, _route: &Route) -> bool {
         true
     }
