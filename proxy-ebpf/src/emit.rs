@@ -67,7 +67,7 @@ pub fn translate_network<P: Packet>(
 ) -> Option<Difference> {
     let (source, destination) = (source.words(), destination.words());
     let (old_source, old_destination) = (headers.tuple.source.words(), headers.tuple.destination.words());
-    let ttl = headers.hop_limit - hops;
+    let ttl = headers.hop_limit.wrapping_sub(hops);
     match headers.family {
         Family::Ipv4 => {
             let addresses =

@@ -31,10 +31,10 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
     if let Some(refusal) = Verdict::from_code(find_service(tuple, &mut service)) {
         return Err(refusal);
     }
+    check_source(&service, &tuple.source)?;
     if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
-    check_source(&service, &tuple.source)?;
     let (range, list) = list(&service, internal);
     if range.length == 0 {
         return Err(service.empty_verdict());

@@ -14,7 +14,7 @@ use crate::{
     nat::{may_continue, open_flow},
     packet::Packet,
     parse::{Headers, Part, parse_network, parse_transport},
-    service::is_service,
+    service::{is_service, is_unowned},
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -100,6 +100,10 @@ fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Resul
         // What the node itself is sent is the stack's to judge.
         Err(Verdict::Drop(DropReason::Malformed)) if !is_service(&headers.tuple.destination, class) => {
             Err(Verdict::Pass)
+        }
+        // Of a protocol that Services don't know.
+        Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(&headers.tuple.destination) => {
+            Err(Verdict::Drop(DropReason::UnownedAddress))
         }
         parsed => parsed,
     }

@@ -31,9 +31,21 @@ pub fn is_service(address: &Address, class: u8) -> bool {
     class & AddressClass::SERVICE != 0 && has_owner(address)
 }
 
+/// Nobody but a Service can be meant by an address in a ServiceCIDR, whether one has it or not.
 #[inline(never)]
 fn has_owner(address: &Address) -> bool {
-    get(&Frontend::owner(*address)).is_some()
+    get(&Frontend::owner(*address)).is_some() || is_in_service_cidr(address)
+}
+
+/// Whether a packet to this address is unreachable, whatever it carries: a ServiceCIDR has it, and no Service (S20).
+#[inline(never)]
+pub fn is_unowned(address: &Address) -> bool {
+    is_in_service_cidr(address) && get(&Frontend::owner(*address)).is_none()
+}
+
+#[inline(always)]
+fn is_in_service_cidr(address: &Address) -> bool {
+    NETWORKS.get(&Key::new(128, *address)) == Some(&Network::SERVICE_CIDR)
 }
 
 /// A frontend's value, copied: the map may reuse the entry once it has been replaced.

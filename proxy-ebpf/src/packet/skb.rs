@@ -106,8 +106,10 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
-    fn routed_length(&self, _length: usize) -> usize {
-        0
+    fn routed_length(&self, length: usize) -> usize {
+        // SAFETY: as in `bounds`.
+        let segments = unsafe { (*self.skb).gso_size } != 0;
+        if segments { 0 } else { length }
     }
 
     #[inline(always)]
