@@ -53,6 +53,7 @@ mod log;
 mod native_xdp;
 mod netns;
 mod node;
+mod ping;
 mod process;
 mod program;
 mod protocol;

@@ -4,6 +4,7 @@
 
 mod expect;
 mod family;
+mod outside;
 mod source;
 
 use std::{
@@ -16,6 +17,7 @@ use serde_json::Value;
 pub use self::{
     expect::{MANNERS, expect, expect_by, hold},
     family::Family,
+    outside::{NODE_PORT, Outside, from_outside, from_outside_as, from_outside_over_both},
     source::{Objects, Origin},
 };
 use crate::{
