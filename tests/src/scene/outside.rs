@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Family, Origin, PORTS, SERVICE_CIDRS, Scene, Setup, over_both, web_node_port, web_slice};
+use super::{Family, Origin, PORTS, SERVICE_CIDRS, Scene, Setup, expect, over_both, web_node_port, web_slice};
 use crate::{
-    lab::{Client, Node, OutsideClient, Pod, Server},
-    objects::ServiceBuilder,
+    lab::{Client, Host, Mode, Node, OutsideClient, Pod, Server},
+    objects::{ServiceBuilder, slice},
+    stage::until,
 };
 
 /// How the node's devices are served, as `--device-mode` has it.
@@ -14,6 +15,9 @@ const MODES: [&str; 2] = ["tc", "xdp"];
 
 /// The node port of every Service that a scene outside makes by [`Outside::serve`].
 pub const NODE_PORT: u16 = 30080;
+
+/// Where pods echo what they are sent.
+const ECHO_PORT: u16 = 9000;
 
 /// Where externalIPs and load balancers are; see [`Family::external_ip`].
 const EXTERNAL: [&str; 2] = ["203.0.113.0/24", "2001:db8::/64"];
@@ -46,7 +50,12 @@ impl Outside {
         let host = scene.lab.client("ext").expect("add a client");
         route_services(&host, &scene.node);
         route_services(&other, &scene.node);
-        let servers = vec![remote.serve(&PORTS).expect("serve in a pod"), scene.node.serve(&PORTS).expect("serve")];
+        let serve = |host: &Host| host.serve(&PORTS).expect("serve");
+        let echo = |host: &Host| {
+            let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
+            host.serve_at(&at, Mode::Echo).expect("echo")
+        };
+        let servers = vec![serve(&remote), serve(&scene.node), echo(&remote), echo(scene.pod(1))];
         let client = host.client().expect("start a client");
         Self { client, host, remote, from_remote, _servers: servers, other, scene }
     }
@@ -81,6 +90,20 @@ impl Outside {
         self.scene.put(&slice.build());
     }
 
+    /// Has one backend echo what `web` is sent: pod 1 of the scene, or the remote one.
+    ///
+    /// # Panics
+    /// When it does not come to that.
+    pub fn serve_echo(&self, family: Family, pod: &Pod) {
+        self.serve(family, &self.web(family), &[pod]);
+        expect(&self.client, self.node_port(family), &[pod.name()]);
+        let slice = slice("web").address_type(&format!("IPv{}", family.number()));
+        let slice = slice.named_port("tcp", "TCP", ECHO_PORT).named_port("udp", "UDP", ECHO_PORT);
+        self.scene.put(&slice.pod(pod).build());
+        let to = self.node_port(family);
+        until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+    }
+
     /// The client's address.
     pub fn address(&self, family: Family) -> IpAddr {
         family.of(&self.host)
@@ -88,7 +111,7 @@ impl Outside {
 }
 
 /// Has `host` send what is for Services to `node`.
-fn route_services(host: &crate::lab::Host, node: &Node) {
+fn route_services(host: &Host, node: &Node) {
     let ranges = SERVICE_CIDRS.into_iter().chain(EXTERNAL);
     let via = |range: &str| if range.contains('.') { node.v4().to_string() } else { node.v6().to_string() };
     let routes: Vec<_> = ranges.map(|range| format!("route add {range} via {}", via(range))).collect();
