@@ -58,6 +58,14 @@ fn s28_errors_about_requests_reach_the_client() {
         .leaves_as(whole(icmp_error(NODE, CLIENT, too_big, tcp(FROM, NODE_PORT).data().tcp_options(&[1; 8]))).ttl(63))
         .counts(&[Counter::PacketForwarded]),
     );
+    let padded = |packet: Packet| packet.padded(20);
+    rows.push(
+        row("s28_padding_is_not_quoted", ingress(padded(icmp_error(REMOTE, NODE, port, tcp(SNAT, BACKEND).data()))))
+            .serving(web())
+            .after(handshake())
+            .leaves_as(padded(icmp_error(NODE, CLIENT, port, tcp(FROM, NODE_PORT).data())).ttl(63))
+            .counts(&[Counter::PacketForwarded]),
+    );
     rows.push(
         about_request(
             "s28_quoted_with_options",
