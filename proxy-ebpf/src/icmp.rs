@@ -100,6 +100,10 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.
 #[inline(always)]
 fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -> Result<(), Verdict> {
+    // What the quotation doesn't reach may be there all the same, in padding: nobody pads a message this long.
+    if packet.length() as usize != headers.end() {
+        return Err(Verdict::Pass);
+    }
     let at = headers.transport() + size_of::<Icmp>();
     match headers.family {
         Family::Ipv4 => parse_ipv4(packet, at, inner)?,
