@@ -5,12 +5,12 @@
 //! same moment may lose one step: then it lives by the other step's timeout, which is of the same order.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_jiffies64};
-use proxy_common::{Conntrack, Direction, Protocol, State, Timeouts, Tuple};
+use proxy_common::{Conntrack, Direction, DropReason, Protocol, State, Timeouts, Tuple, Verdict};
 
 use crate::maps::{
-    CONNTRACK, HALF_OPEN, JIFFIES_PER_SECOND, SCRATCH, SCRATCH_REPLY, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_ESTABLISHED,
-    TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP,
-    TIMEOUT_UDP_STREAM,
+    CONNTRACK, HALF_OPEN, JIFFIES_PER_SECOND, SCRATCH, SCRATCH_FLOW, SCRATCH_REPLY, TIMEOUT_TCP_CLOSE,
+    TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT,
+    TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP, TIMEOUT_UDP_STREAM,
 };
 use crate::parse::Headers;
 
@@ -49,6 +49,14 @@ pub fn lookup(tuple: &Tuple, now: u32) -> Option<(&'static mut Conntrack, bool)>
     // SAFETY: the pointer is valid until the program ends, and words are read and written one by one.
     let entry = unsafe { &mut *entry };
     (!entry.is_expired(now)).then_some((entry, settled))
+}
+
+/// Room for the packet's flow, which the stack has not, and which one stage leaves for the next.
+#[inline(always)]
+pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+    let flow = SCRATCH.get_ptr_mut(SCRATCH_FLOW).ok_or(Verdict::Drop(DropReason::ConntrackFull))?;
+    // SAFETY: this CPU's own, and no program interrupts another here.
+    Ok(unsafe { &mut *flow })
 }
 
 /// Which direction an entry is of.

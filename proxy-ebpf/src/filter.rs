@@ -2,7 +2,7 @@
 
 use proxy_common::{
     Address, Tuple, Verdict,
-    filter::{AddressClass, PortClass, filter_index},
+    filter::{AddressClass, filter_index},
 };
 
 use crate::maps::{ADDRESS_FILTER, PORT_FILTER};
@@ -15,11 +15,11 @@ pub fn filter_address(address: &Address, wanted: u8) -> Result<u8, Verdict> {
     if class == 0 { Err(Verdict::Pass) } else { Ok(class) }
 }
 
-/// Passes what goes to a port of the node itself.
+/// Passes what goes to a port of the node itself. A node port of any protocol counts: answers may still come to a port
+/// that became one of another protocol.
 #[inline(always)]
 pub fn filter_port(class: u8, tuple: &Tuple) -> Result<(), Verdict> {
-    let wanted = PortClass::SNAT | PortClass::of_protocol(tuple.protocol);
-    if class & AddressClass::SERVICE == 0 && port_class(tuple.destination_port) & wanted == 0 {
+    if class & AddressClass::SERVICE == 0 && port_class(tuple.destination_port) == 0 {
         return Err(Verdict::Pass);
     }
     Ok(())

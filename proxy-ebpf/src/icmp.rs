@@ -48,6 +48,10 @@ const fn message(family: Family, kind: u8) -> Message {
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let headers = &mut Headers::new();
     parse_network(packet, headers)?;
+    // First, since the verifier would follow a question at each end once more.
+    if is_unowned(&headers.tuple.destination) {
+        return Err(Verdict::Drop(DropReason::UnownedAddress));
+    }
     if headers.part != Part::Whole {
         return Err(Verdict::Pass);
     }
@@ -56,27 +60,21 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         Message::Error => {
             let mut inner = Headers::new();
             parse_quoted(packet, headers, &mut inner)?;
-            let flow = *lookup(&inner.tuple.reversed(), now()).ok_or_else(|| of_nobody(headers))?.0;
+            let flow = *lookup(&inner.tuple.reversed(), now()).ok_or(Verdict::Pass)?.0;
             translate_error(packet, headers, &inner, &flow)
         }
         Message::Echo(reply) if ANSWER_ECHO.load() != 0 => {
             // SAFETY: the value is copied before anything else runs.
             let owner = unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) };
-            let owner = owner.ok_or_else(|| of_nobody(headers))?;
+            let owner = owner.ok_or(Verdict::Pass)?;
             if owner.flags & Service::USABLE == 0 {
                 return Err(Verdict::Pass);
             }
             answer_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
             Err(Verdict::Answered)
         }
-        _ => Err(of_nobody(headers)),
+        _ => Err(Verdict::Pass),
     }
-}
-
-/// What an ICMP packet gets that is about nothing we know.
-#[inline(always)]
-fn of_nobody(headers: &Headers) -> Verdict {
-    if is_unowned(&headers.tuple.destination) { Verdict::Drop(DropReason::UnownedAddress) } else { Verdict::Pass }
 }
 
 /// An ICMP packet is about to leave: errors about packets to backends on this node name the frontend.
@@ -102,6 +100,10 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.
 #[inline(always)]
 fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -> Result<(), Verdict> {
+    // What the quotation doesn't reach may be there all the same, in padding: nobody pads a message this long.
+    if packet.length() as usize != headers.end() {
+        return Err(Verdict::Pass);
+    }
     let at = headers.transport() + size_of::<Icmp>();
     match headers.family {
         Family::Ipv4 => parse_ipv4(packet, at, inner)?,

@@ -5,12 +5,11 @@ use proxy_common::{Answer, Conntrack, Counter, DropReason, Stage, State, Verdict
 
 use crate::{
     answer,
-    conntrack::{is_local_reply, lookup, now, put_off, track},
+    conntrack::{flow_at_hand, is_local_reply, lookup, now, put_off, track},
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
     fragment,
-    maps::{SCRATCH, SCRATCH_FLOW},
     nat::{may_continue, open_flow},
     packet::Packet,
     parse::{Headers, Part, parse_network, parse_transport},
@@ -38,8 +37,9 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return hand_over(packet, Stage::Open);
     }
     track(entry, settled, &headers, now);
-    let flow = *entry;
-    send(packet, &headers, &flow)
+    let flow = flow_at_hand()?;
+    *flow = *entry;
+    send(packet, &headers, flow)
 }
 
 /// The first packet of a flow, seen by [`ingress`] before.
@@ -61,14 +61,6 @@ pub fn send_first<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     send(packet, &headers, flow_at_hand()?)
 }
 
-/// The flow that one stage leaves for the next.
-#[inline(always)]
-fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
-    let flow = SCRATCH.get_ptr_mut(SCRATCH_FLOW).ok_or(Verdict::Drop(DropReason::ConntrackFull))?;
-    // SAFETY: this CPU's own, and no program interrupts another here.
-    Ok(unsafe { &mut *flow })
-}
-
 /// A packet that leaves this node: the answer of one of its backends is given the frontend's address.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
@@ -85,9 +77,10 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     track(entry, settled, &headers, now);
-    let flow = *entry;
+    let flow = flow_at_hand()?;
+    *flow = *entry;
     fragment::remember(&headers)?;
-    deliver(packet, &headers, &flow)
+    deliver(packet, &headers, flow)
 }
 
 /// The packet's ports, its own or those of its first fragment.

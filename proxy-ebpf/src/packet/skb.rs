@@ -126,9 +126,9 @@ impl Packet for Skb {
 
     #[inline(always)]
     fn is_tagged(&self, network: usize) -> bool {
-        // The kernel keeps the outer tag beside the packet.
+        // The kernel keeps the outer tag beside the packet. VLAN 0 is a priority without a VLAN (IEEE 802.1Q).
         // SAFETY: as in `bounds`.
-        network != size_of::<Ethernet>() || unsafe { (*self.skb).vlan_present } != 0
+        network != size_of::<Ethernet>() || unsafe { (*self.skb).vlan_tci & 0xfff } != 0
     }
 
     #[inline(always)]

@@ -31,7 +31,8 @@ impl Packet {
         let transport = self.transport(family);
         let range = self.fragment.clone().unwrap_or(0..transport.len());
         let more = range.end < transport.len();
-        let body = &transport[range.start..range.end.min(transport.len())];
+        let end = range.end.min(transport.len());
+        let body = &transport[range.start.min(end)..end];
         let mut packet = match family {
             Family::Ipv4 => self.ipv4_header(body.len(), range.start, more),
             Family::Ipv6 => self.ipv6_headers(body.len(), range.start, more),

@@ -140,6 +140,8 @@ fn s28_errors_about_nothing_known_are_not_translated() {
         row("s28_about_the_opposite_direction", ingress(icmp_error(REMOTE, NODE, port, udp(BACKEND, SNAT))))
             .serving(dns())
             .after(asked()),
+        row("s28_padding_is_not_quoted", ingress(about_answered().padded(20))).serving(web()).after(handshake()),
+        row("s28_a_quotation_cut_short", ingress(about_answered().truncated(68))).serving(web()).after(handshake()),
         row("s28_about_a_later_fragment", ingress(later_fragment())).serving(dns()).after(asked()),
         row("s28_leaving_about_nothing", egress(icmp_error(POD, CLIENT, port, udp(CLIENT.at(7777), HERE))))
             .serving(dns_here())
@@ -151,6 +153,11 @@ fn s28_errors_about_nothing_known_are_not_translated() {
         .serving(dns()),
     ];
     check_rows("nothing", rows);
+}
+
+/// Eight bytes behind its headers are quoted: without the checksum.
+fn about_answered() -> Packet {
+    icmp_error(REMOTE, NODE, ErrorKind::PortUnreachable, tcp(SNAT, BACKEND).data())
 }
 
 fn later_fragment() -> Packet {
