@@ -231,7 +231,7 @@ impl State {
     /// Whether a packet that opens a connection starts a new flow in this one's place.
     #[inline(always)]
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::ClientClosed | Self::BackendClosed | Self::Closed | Self::Reset)
+        matches!(self, Self::ClientClosed | Self::BackendClosed | Self::Closed | Self::Reset | Self::Foreign)
     }
 }
 

@@ -222,7 +222,8 @@ pub fn answer_echo<P: Packet>(packet: &mut P, headers: &Headers, request: &Icmp,
     let word = |kind| u16::from_ne_bytes([kind, request.code]).into();
     let checksum = Difference::NONE.replace(word(request.kind), word(reply)).apply(request.checksum);
     packet.store(headers.transport(), Icmp { kind: reply, checksum, ..*request })?;
-    // Both sums stay as they are when the addresses change places.
-    let _ = translate_network(packet, headers, &headers.tuple.destination, &headers.tuple.source, 0)?;
+    // Both sums stay as they are when the addresses change places. The answer begins a way of its own.
+    let hops = headers.hop_limit.wrapping_sub(HOP_LIMIT);
+    let _ = translate_network(packet, headers, &headers.tuple.destination, &headers.tuple.source, hops)?;
     packet.send_back()
 }

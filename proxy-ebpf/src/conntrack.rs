@@ -83,6 +83,15 @@ pub fn track(entry: &mut Conntrack, settled: bool, headers: &Headers, now: u32) 
     }
 }
 
+/// Puts off the end of an entry that has no other one: a flow that somebody else translates.
+#[inline(always)]
+pub fn put_off(entry: &mut Conntrack, tuple: &Tuple, now: u32) {
+    let timeout = timeout(tuple.protocol, entry.state());
+    if entry.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
+        entry.expires = now.wrapping_add(timeout);
+    }
+}
+
 /// Writes what has changed in a flow's entry into the other one, which is made anew if it was pushed out; moves a flow
 /// that has settled to CONNTRACK. A full map that refuses leaves things as they are: nothing to be done about it here.
 #[inline(never)]

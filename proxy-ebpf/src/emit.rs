@@ -6,6 +6,7 @@ use core::mem::offset_of;
 use proxy_common::{Address, Conntrack, DropReason, Protocol, Verdict, checksum::Difference, sctp};
 
 use crate::{
+    counters::count_packet,
     headers::{Ipv4, Ipv6, Ports, Sctp, Tcp, Udp},
     packet::Packet,
     parse::{Family, Headers, Part},
@@ -18,6 +19,10 @@ const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 /// Sends a packet out of this node, translated, as a router would.
 #[inline(always)]
 pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    if packet.is_tagged(headers.network()) {
+        // Its device and its way out are its VLAN's: the VLAN's device serves it.
+        return Err(Verdict::Pass);
+    }
     if headers.hop_limit <= 1 {
         return Err(Verdict::Drop(DropReason::HopLimit));
     }
@@ -29,6 +34,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
     }
     translate(packet, headers, flow, 1)?;
     packet.send(&route).ok_or(MALFORMED)?;
+    count_packet(flow.service, packet.length());
     Err(Verdict::Forwarded)
 }
 
@@ -36,6 +42,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
 #[inline(always)]
 pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
+    count_packet(flow.service, packet.length());
     Err(Verdict::Translated)
 }
 
@@ -60,7 +67,7 @@ pub fn translate_network<P: Packet>(
 ) -> Option<Difference> {
     let (source, destination) = (source.words(), destination.words());
     let (old_source, old_destination) = (headers.tuple.source.words(), headers.tuple.destination.words());
-    let ttl = headers.hop_limit - hops;
+    let ttl = headers.hop_limit.wrapping_sub(hops);
     match headers.family {
         Family::Ipv4 => {
             let addresses =

@@ -1,12 +1,13 @@
 //! Fragments: only the first has ports. They are remembered for the others, which often follow within microseconds
 //! (S28).
 
-use proxy_common::{DropReason, Fragment, FragmentPorts, Frontend, Verdict, filter::AddressClass};
+use proxy_common::{DropReason, Fragment, FragmentPorts, Verdict};
 
 use crate::{
     conntrack::now,
-    maps::{FRAGMENTS, JIFFIES_PER_SECOND, SERVICES},
+    maps::{FRAGMENTS, JIFFIES_PER_SECOND},
     parse::{Headers, Part},
+    service::is_service,
 };
 
 /// How long ports are remembered, seconds: as long as the kernel waits for fragments (net.ipv4.ipfrag_time).
@@ -47,7 +48,7 @@ fn insert(headers: &Headers) -> bool {
 #[inline(always)]
 pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
     if !read(headers) {
-        return Err(if is_service(headers, class) {
+        return Err(if is_service(&headers.tuple.destination, class) {
             Verdict::Drop(DropReason::FragmentOutOfOrder)
         } else {
             Verdict::Pass
@@ -64,11 +65,4 @@ fn read(headers: &mut Headers) -> bool {
     headers.tuple.source_port = ports.source_port;
     headers.tuple.destination_port = ports.destination_port;
     ports.expires.wrapping_sub(now()).cast_signed() > 0
-}
-
-/// Whether the destination is an address that a Service owns.
-#[inline(never)]
-fn is_service(headers: &Headers, class: u8) -> bool {
-    // SAFETY: only looked for, not read.
-    class & AddressClass::SERVICE != 0 && unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) }.is_some()
 }

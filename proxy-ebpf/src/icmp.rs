@@ -17,6 +17,7 @@ use crate::{
     packet::Packet,
     parse::{Family, Headers, Part, parse_icmp, parse_ipv4, parse_ipv6, parse_network},
     route::Route,
+    service::is_unowned,
 };
 
 const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
@@ -55,20 +56,27 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         Message::Error => {
             let mut inner = Headers::new();
             parse_quoted(packet, headers, &mut inner)?;
-            let flow = *lookup(&inner.tuple.reversed(), now()).ok_or(Verdict::Pass)?.0;
+            let flow = *lookup(&inner.tuple.reversed(), now()).ok_or_else(|| of_nobody(headers))?.0;
             translate_error(packet, headers, &inner, &flow)
         }
         Message::Echo(reply) if ANSWER_ECHO.load() != 0 => {
             // SAFETY: the value is copied before anything else runs.
-            let owner = unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) }.ok_or(Verdict::Pass)?;
+            let owner = unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) };
+            let owner = owner.ok_or_else(|| of_nobody(headers))?;
             if owner.flags & Service::USABLE == 0 {
                 return Err(Verdict::Pass);
             }
             answer_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
             Err(Verdict::Answered)
         }
-        _ => Err(Verdict::Pass),
+        _ => Err(of_nobody(headers)),
     }
+}
+
+/// What an ICMP packet gets that is about nothing we know.
+#[inline(always)]
+fn of_nobody(headers: &Headers) -> Verdict {
+    if is_unowned(&headers.tuple.destination) { Verdict::Drop(DropReason::UnownedAddress) } else { Verdict::Pass }
 }
 
 /// An ICMP packet is about to leave: errors about packets to backends on this node name the frontend.

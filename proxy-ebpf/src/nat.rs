@@ -27,12 +27,14 @@ const PORT_MIN: u32 = 1024;
 #[inline(always)]
 pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntrack) -> Result<(), Verdict> {
     let tuple = &headers.tuple;
-    let frontend = Frontend::new(tuple.destination, tuple.destination_port, tuple.protocol);
-    let service = lookup_service(&frontend, || false)?;
+    let mut service = Service::default();
+    if let Some(refusal) = Verdict::from_code(find_service(tuple, &mut service)) {
+        return Err(refusal);
+    }
+    check_source(&service, &tuple.source)?;
     if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
-    check_source(&service, &tuple.source)?;
     let (range, list) = list(&service, internal);
     if range.length == 0 {
         return Err(service.empty_verdict());
@@ -49,6 +51,19 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
     count_connection(service.id);
     count(Counter::FlowOpened);
     Ok(())
+}
+
+/// 0, or the code of why there is no service. A subprogram, so that its stack is not this program's.
+#[inline(never)]
+fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
+    let frontend = Frontend::new(tuple.destination, tuple.destination_port, tuple.protocol);
+    match lookup_service(&frontend, || false) {
+        Ok(found) => {
+            *service = found;
+            0
+        }
+        Err(refusal) => refusal.code(),
+    }
 }
 
 /// S21: only clients inside the ranges; wins over every other refusal.

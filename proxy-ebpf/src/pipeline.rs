@@ -5,8 +5,8 @@ use proxy_common::{Answer, Conntrack, Counter, DropReason, Stage, State, Verdict
 
 use crate::{
     answer,
-    conntrack::{is_local_reply, lookup, now, track},
-    counters::{count, count_packet},
+    conntrack::{is_local_reply, lookup, now, put_off, track},
+    counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
     fragment,
@@ -14,6 +14,7 @@ use crate::{
     nat::{may_continue, open_flow},
     packet::Packet,
     parse::{Headers, Part, parse_network, parse_transport},
+    service::{is_service, is_unowned},
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -29,7 +30,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     filter_port(class, &headers.tuple)?;
     let now = now();
     let Some((entry, settled)) = lookup(&headers.tuple, now) else { return hand_over(packet, Stage::Open) };
-    if entry.state() == State::Foreign {
+    if entry.state() == State::Foreign && !headers.flags.opens() {
+        put_off(entry, &headers.tuple, now);
         return Err(Verdict::Pass);
     }
     if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry) {
@@ -85,21 +87,32 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     track(entry, settled, &headers, now);
     let flow = *entry;
     fragment::remember(&headers)?;
-    count_packet(flow.service, packet.length());
     deliver(packet, &headers, &flow)
 }
 
 /// The packet's ports, its own or those of its first fragment.
 #[inline(always)]
 fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Result<(), Verdict> {
-    if headers.part == Part::Later { fragment::recall(headers, class) } else { parse_transport(packet, headers) }
+    if headers.part == Part::Later {
+        return fragment::recall(headers, class);
+    }
+    match parse_transport(packet, headers) {
+        // What the node itself is sent is the stack's to judge.
+        Err(Verdict::Drop(DropReason::Malformed)) if !is_service(&headers.tuple.destination, class) => {
+            Err(Verdict::Pass)
+        }
+        // Of a protocol that Services don't know.
+        Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(&headers.tuple.destination) => {
+            Err(Verdict::Drop(DropReason::UnownedAddress))
+        }
+        parsed => parsed,
+    }
 }
 
 /// Lets a packet go on in its flow.
 #[inline(always)]
 fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
     fragment::remember(headers)?;
-    count_packet(flow.service, packet.length());
     match flow.flags & (Conntrack::REPLY | Conntrack::LOCAL) {
         // The client's packet to a backend on this node.
         Conntrack::LOCAL => deliver(packet, headers, flow),

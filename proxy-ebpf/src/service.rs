@@ -1,7 +1,9 @@
 //! Stage *lookup*: what the dialled address means.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use proxy_common::{Address, DropReason, Frontend, FrontendKind, Network, RejectReason, Service, Verdict};
+use proxy_common::{
+    Address, DropReason, Frontend, FrontendKind, Network, RejectReason, Service, Verdict, filter::AddressClass,
+};
 
 use crate::maps::{NETWORKS, SERVICES};
 
@@ -21,6 +23,29 @@ pub fn lookup_service(frontend: &Frontend, is_node: impl FnOnce() -> bool) -> Re
         return Err(Verdict::Pass);
     }
     get(&Frontend { address: frontend.address.any(), ..*frontend }).ok_or(Verdict::Pass)
+}
+
+/// Whether some Service has this address, which ADDRESS_FILTER puts into `class`.
+#[inline(always)]
+pub fn is_service(address: &Address, class: u8) -> bool {
+    class & AddressClass::SERVICE != 0 && has_owner(address)
+}
+
+/// Nobody but a Service can be meant by an address in a ServiceCIDR, whether one has it or not.
+#[inline(never)]
+fn has_owner(address: &Address) -> bool {
+    get(&Frontend::owner(*address)).is_some() || is_in_service_cidr(address)
+}
+
+/// Whether a packet to this address is unreachable, whatever it carries: a ServiceCIDR has it, and no Service (S20).
+#[inline(never)]
+pub fn is_unowned(address: &Address) -> bool {
+    is_in_service_cidr(address) && get(&Frontend::owner(*address)).is_none()
+}
+
+#[inline(always)]
+fn is_in_service_cidr(address: &Address) -> bool {
+    NETWORKS.get(&Key::new(128, *address)) == Some(&Network::SERVICE_CIDR)
 }
 
 /// A frontend's value, copied: the map may reuse the entry once it has been replaced.

@@ -86,6 +86,11 @@ impl Agent {
         true
     }
 
+    /// What is in force.
+    pub fn dataplane(&self) -> &Dataplane {
+        &self.dataplane
+    }
+
     /// Follows the source until it ends.
     pub async fn run(&mut self, inputs: &mut Inputs) {
         while self.read(inputs).await {

@@ -18,6 +18,7 @@ const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// `bpf_attr` of BPF_OBJ_PIN and BPF_OBJ_GET (include/uapi/linux/bpf.h).
 #[repr(C)]
@@ -123,6 +124,13 @@ pub fn create_link(program: impl AsFd, target: u32, attach_type: u32, flags: u32
     let fd = bpf(BPF_LINK_CREATE, &LinkCreate { program: raw_fd(&program)?, target, attach_type, flags })?;
     // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes a link's program off its target at once. When the last pin and descriptor go, the kernel does it, too, but
+/// some time later.
+pub fn detach_link(link: impl AsFd) -> io::Result<()> {
+    // `bpf_attr` of BPF_LINK_DETACH is the descriptor alone.
+    bpf(BPF_LINK_DETACH, &raw_fd(&link)?).map(drop)
 }
 
 /// Pins a link or program at `path`, which must not exist.

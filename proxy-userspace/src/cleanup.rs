@@ -31,9 +31,9 @@ pub enum CleanupError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A device's filter can't be found or removed.
+    /// A device's program can't be found or removed.
     #[error("{0}; run waggle as root, in the network namespace of its agent")]
-    Filter(#[from] AttachError),
+    Device(#[from] AttachError),
     /// A pin or folder can't be listed or removed.
     #[error("remove {}: {source}; run waggle as root", .path.display())]
     Remove {
@@ -86,7 +86,7 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
         Err(TryLockError::WouldBlock) => return Err(CleanupError::Running { instance: instance.into() }),
         Err(TryLockError::Error(source)) => return Err(CleanupError::Lock { path: path.into(), source }),
     }
-    remove_filters(folder)?;
+    detach_devices(folder)?;
     let links = unpin_all(&folder.links())?;
     remove_folder(&folder.links())?;
     let maps = unpin_all(path)?;
@@ -94,13 +94,12 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
     Ok(Removed { links, maps, folder: true })
 }
 
-/// Filters hang on their devices, not on their pins.
-fn remove_filters(folder: &PinFolder) -> Result<(), CleanupError> {
+/// Filters hang on their devices, not on their pins; and the next agent must find devices free of XDP.
+fn detach_devices(folder: &PinFolder) -> Result<(), CleanupError> {
     if !folder.links().exists() {
         return Ok(());
     }
-    let hooks = list(folder)?;
-    hooks.iter().filter(|hook| !hook.hook.has_link()).try_for_each(|hook| Ok(hook.remove_filter(folder)?))
+    list(folder)?.iter().try_for_each(|hook| Ok(hook.detach(folder)?))
 }
 
 /// Unpins everything in a folder, but for folders in it.

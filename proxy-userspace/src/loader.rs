@@ -83,6 +83,8 @@ pub struct Loaded {
     pub maps: Maps,
     /// Where everything is pinned.
     pub folder: PinFolder,
+    /// Nothing of it served before, or nothing is left of what did.
+    pub is_first: bool,
     /// The instance's lock, held as long as this is open.
     pub lock: File,
 }
@@ -93,7 +95,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
     let lock = lock(&folder, &config.instance)?;
     let layouts = layouts(&config.sizes);
-    discard_outdated(&folder, &layouts)?;
+    let is_first = !discard_outdated(&folder, &layouts)? || !has_links(&folder);
 
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(Layout, PathBuf)> = layouts.into_iter().map(|layout| (layout, folder.map(layout.name))).collect();
@@ -114,7 +116,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let ebpf = loader.load(OBJECT)?;
     write_abi(&folder)?;
     let maps = Maps::open(&folder)?;
-    Ok(Loaded { ebpf, maps, folder, lock })
+    Ok(Loaded { ebpf, maps, folder, is_first, lock })
 }
 
 /// One agent an instance: the lock is on the bpffs folder, so it dies with the agent.
@@ -128,15 +130,20 @@ fn lock(folder: &PinFolder, instance: &str) -> Result<File, LoadError> {
     }
 }
 
-/// Unpins all maps if one of them has another layout: their ids refer to one another.
-fn discard_outdated(folder: &PinFolder, layouts: &[Layout]) -> Result<(), LoadError> {
+/// Whether programs of an earlier start are attached. A folder that can't be read has none.
+fn has_links(folder: &PinFolder) -> bool {
+    fs::read_dir(folder.links()).is_ok_and(|mut links| links.next().is_some())
+}
+
+/// Unpins all maps if one of them has another layout: their ids refer to one another. Whether maps are kept.
+fn discard_outdated(folder: &PinFolder, layouts: &[Layout]) -> Result<bool, LoadError> {
     let states: Vec<PinState> = layouts.iter().map(|layout| inspect_pin(folder, layout)).collect();
     if states.iter().all(|state| *state == PinState::Absent) {
-        return Ok(());
+        return Ok(false);
     }
     if states.iter().all(|state| *state == PinState::Fits) && read_abi(folder) == Some(ABI_VERSION) {
         info!(folder = %folder.path().display(), "keeping the pinned maps and their ids");
-        return Ok(());
+        return Ok(true);
     }
     warn!(folder = %folder.path().display(), "the pinned maps have another layout or size: rebuilding them");
     for (layout, state) in layouts.iter().zip(states) {
@@ -145,7 +152,7 @@ fn discard_outdated(folder: &PinFolder, layouts: &[Layout]) -> Result<(), LoadEr
             fs::remove_file(&path).map_err(|source| LoadError::Unpin { path, source })?;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 fn open_abi(folder: &PinFolder) -> Result<Array<MapData, u32>, MapError> {

@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
 };
-use tracing::{Level, enabled, info};
+use tracing::{Level, enabled, info, warn};
 
 use crate::{
     addresses,
@@ -23,7 +23,7 @@ use crate::{
     machine,
     maps::PinFolder,
     model::{LocalAddresses, Model, ModelConfig},
-    stale_sockets,
+    stale_sockets, takeover,
     watch::{
         Event, Source as _,
         kube::{Kube, KubeConfig},
@@ -42,7 +42,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
     let config = dataplane_config(&args, cgroup)?;
-    let Loaded { mut ebpf, maps, folder, lock: _lock } = loader::load(&config)?;
+    let Loaded { mut ebpf, maps, folder, is_first, lock: _lock } = loader::load(&config)?;
     let hooks = Hooks::load(&mut ebpf, &folder, args.devices)?;
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -60,7 +60,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
         if agent.start(&mut inputs).await {
-            hooks.attach(&mut ebpf, &folder, &config.cgroup).await?;
+            hooks.attach(&mut ebpf, &folder, &config.cgroup, is_first.then_some(&agent)).await?;
             loader::forward_logs(&mut ebpf);
             info!("serving");
             agent.run(&mut inputs).await;
@@ -102,12 +102,31 @@ impl Hooks {
         Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices)? })
     }
 
-    /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on.
-    async fn attach(mut self, ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> anyhow::Result<()> {
+    /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
+    /// time flows of before are taken over, which `beginner` serves from now on.
+    async fn attach(
+        mut self,
+        ebpf: &mut Ebpf,
+        folder: &PinFolder,
+        cgroup: &Path,
+        beginner: Option<&Agent>,
+    ) -> anyhow::Result<()> {
         attach::cgroup::attach(ebpf, folder, cgroup)?;
+        beginner.inspect(|agent| take_over(folder, agent));
         self.devices.start().await.context("serve devices")?;
+        // Once more, for the flows that began meanwhile.
+        beginner.inspect(|agent| take_over(folder, agent));
         tokio::spawn(self.devices.follow());
         Ok(())
+    }
+}
+
+/// Lets flows of before go on. Without it they are cut, which is no reason not to serve.
+fn take_over(folder: &PinFolder, agent: &Agent) {
+    match takeover::take_over(folder, |dialled| agent.dataplane().serves(dialled)) {
+        Ok(0) => {}
+        Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
+        Err(error) => warn!(%error, "connections through another service proxy may be cut"),
     }
 }
 

@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod command;
 mod ebpf_toolchain;
+mod fuzz;
 mod libtest;
 mod lint;
 mod machine;
@@ -50,6 +51,12 @@ enum Task {
         #[arg(last = true)]
         agent: Vec<String>,
     },
+    /// Throw random packets at the packet programs
+    Fuzz {
+        /// Arguments for the fuzzer: `--packets N`, `--seed N`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure connects and throughput against direct connections and nftables
     Bench {
         /// Arguments for the benchmark: `--quick`, `--json FILE`
@@ -74,6 +81,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         Task::Lint => lint::command(),
         Task::Test { filters } => test::command(&filters),
         Task::Run { once, agent } => run::command(once, &agent),
+        Task::Fuzz { arguments } => fuzz::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),
     }

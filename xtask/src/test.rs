@@ -92,9 +92,8 @@ fn targets(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs")
-            && let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
-        {
+        let is_target = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists();
+        if is_target && let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
             names.push(name.to_owned());
         }
     }

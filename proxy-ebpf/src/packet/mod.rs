@@ -40,6 +40,9 @@ pub trait Packet {
     /// Whether it comes from a pod of this node (`--pod-interfaces`).
     fn is_from_pod(&self) -> bool;
 
+    /// Whether it belongs to a VLAN of its device, given where its network header begins.
+    fn is_tagged(&self, network: usize) -> bool;
+
     /// Whether this hook can send to another device: resolved, or with the neighbour still to be asked.
     fn can_send(&self, route: &Route) -> bool;
 

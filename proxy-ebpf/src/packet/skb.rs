@@ -106,8 +106,10 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
-    fn routed_length(&self, _length: usize) -> usize {
-        0
+    fn routed_length(&self, length: usize) -> usize {
+        // SAFETY: as in `bounds`.
+        let segments = unsafe { (*self.skb).gso_size } != 0;
+        if segments { 0 } else { length }
     }
 
     #[inline(always)]
@@ -120,6 +122,13 @@ impl Packet for Skb {
     fn is_from_pod(&self) -> bool {
         // SAFETY: the value is one word, read at once.
         unsafe { DEVICES.get(self.ifindex()) }.is_some_and(|device| device.flags & Device::POD != 0)
+    }
+
+    #[inline(always)]
+    fn is_tagged(&self, network: usize) -> bool {
+        // The kernel keeps the outer tag beside the packet.
+        // SAFETY: as in `bounds`.
+        network != size_of::<Ethernet>() || unsafe { (*self.skb).vlan_present } != 0
     }
 
     #[inline(always)]

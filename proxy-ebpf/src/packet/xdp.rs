@@ -99,6 +99,11 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
+    fn is_tagged(&self, network: usize) -> bool {
+        network != size_of::<Ethernet>()
+    }
+
+    #[inline(always)]
     fn can_send(&self, route: &Route) -> bool {
         if !route.is_resolved() {
             return false;

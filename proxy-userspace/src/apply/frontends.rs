@@ -1,11 +1,23 @@
 //! Writing frontends.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use proxy_common::Frontend;
 
 use super::{ApplyError, Dataplane, Port, bump, encode, refused};
-use crate::table::{FrontendEntry, PortId, ServiceName, ServiceTable};
+use crate::table::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable};
 
 impl Dataplane {
+    /// Whether a packet to here is for a Service: through a frontend of its own, or a node port on an address of this
+    /// node.
+    pub fn serves(&self, dialled: &Frontend) -> bool {
+        let is_node =
+            || self.table.networks.get(&IpNet::from(IpAddr::from(dialled.address))) == Some(&NetworkKind::Node);
+        let any = Frontend { address: dialled.address.any(), ..*dialled };
+        self.owners.contains_key(dialled) || is_node() && self.owners.contains_key(&any)
+    }
+
     pub(super) fn put_frontend(
         &mut self,
         frontend: Frontend,

@@ -127,19 +127,21 @@ impl DeviceHook {
 
     /// Takes the program away, if it is there.
     pub fn remove(&self, folder: &PinFolder) -> Result<(), AttachError> {
-        if !self.hook.has_link() {
-            self.remove_filter(folder)?;
-        }
+        self.detach(folder)?;
         let path = self.pin(folder);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result.map_err(|source| AttachError::Detach { path, source }),
-        }
+        absent(fs::remove_file(&path)).map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Takes away the filter of a hook without a link, and leaves its pin.
-    pub fn remove_filter(&self, folder: &PinFolder) -> Result<(), AttachError> {
-        filter::remove(self, folder).map_err(|source| AttachError::Detach { path: self.pin(folder), source })
+    /// Takes the program away and leaves the pin. At once, so that another program can have the place: the kernel
+    /// detaches what is only unpinned some time later.
+    pub fn detach(&self, folder: &PinFolder) -> Result<(), AttachError> {
+        let path = self.pin(folder);
+        let detached = if self.hook.has_link() {
+            absent(bpf::open_pin(&path).and_then(bpf::detach_link))
+        } else {
+            filter::remove(self, folder)
+        };
+        detached.map_err(|source| AttachError::Detach { path, source })
     }
 
     /// Whether what was pinned has gone with its device, although there is a device with this index.
@@ -150,6 +152,11 @@ impl DeviceHook {
         let info = || bpf::link_info(bpf::open_pin(&self.pin(folder))?);
         info().is_ok_and(|link| link.device() != self.device)
     }
+}
+
+/// What has gone already is as good as removed.
+fn absent(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// The device hooks of an instance, in [`Hook::ALL`]'s order.

@@ -132,6 +132,12 @@ impl Lab {
         &self.core.fabric
     }
 
+    /// Adds a bare namespace: loopback only.
+    pub fn namespace(&self, name: &str) -> Result<Netns> {
+        host::check_name(name)?;
+        Netns::create(&format!("{}-{name}", self.core.id))
+    }
+
     /// Adds a node: number N (from 1) has the addresses 192.168.50.N and fd00:50::N.
     pub fn node(&self, name: &str) -> Result<Node> {
         let number = take_number(&self.core.nodes, LIMIT, "node")?;

@@ -1,6 +1,6 @@
 //! ADDRESS_FILTER and PORT_FILTER: which packets are worth a lookup. Bits are set before what needs them is
 //! written. They are cleared when nothing needs them any more: neither the tables, which is counted here, nor a flow
-//! that goes on after its Service has gone (S16, S29), which [`flows`] finds out now and then.
+//! that goes on after its Service has gone (S16, S29), which `flows.rs` finds out now and then.
 
 mod bits;
 mod flows;

@@ -1,0 +1,158 @@
+//! `cargo xtask fuzz`: throws random and damaged packets at the packet programs and holds what they emit against what
+//! must always be so: right lengths and checksums, known destinations, everything else untouched. The seed is printed;
+//! the same seed throws the same packets.
+
+mod generate;
+mod judge;
+mod services;
+
+use std::{
+    process::ExitCode,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use clap::Parser;
+use fastrand::Rng;
+use harness::test_run::{Action, BenchNode, Counts, Hook};
+use proxy_common::Counter;
+
+use generate::{Generator, Shot};
+use judge::Judge;
+
+/// Packets between two changes of the Services in force.
+const ROUND: u64 = 20_000;
+/// Faults that are shown before the fuzzer gives up.
+const FAULTS: usize = 10;
+
+/// Throws random packets at the packet programs.
+#[derive(Parser)]
+struct Arguments {
+    /// How many packets
+    #[arg(long, default_value_t = 1_000_000)]
+    packets: u64,
+    /// Throws the same packets as the run that printed this seed
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let Arguments { packets, seed } = Arguments::parse();
+    let seed = seed.unwrap_or_else(random_seed);
+    println!("seed {seed}: the same packets come again with `cargo xtask fuzz --packets {packets} --seed {seed}`");
+    let started = Instant::now();
+    let mut fuzz = Fuzz::new(seed);
+    let before = fuzz.node.state().counts();
+    for index in 0..packets {
+        if index % ROUND == 0 {
+            fuzz.change_services();
+        }
+        fuzz.shoot(index);
+        if fuzz.faults >= FAULTS {
+            break;
+        }
+    }
+    let counts = fuzz.node.state().counts_since(&before);
+    fuzz.check_counts(&counts);
+    println!("{:.1} s; {} faults", started.elapsed().as_secs_f64(), fuzz.faults);
+    println!("came of it: {:?}\ncounters: {counts:?}", fuzz.tally);
+    if fuzz.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn random_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Rng::with_seed(u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or(0)).u64(..)
+}
+
+/// How many packets met each end.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: u64,
+    translated: u64,
+    sent: u64,
+    dropped: u64,
+    /// No packets in the kernel's eyes.
+    too_short: u64,
+}
+
+struct Fuzz {
+    node: BenchNode,
+    random: Rng,
+    generator: Generator,
+    judge: Judge,
+    tally: Tally,
+    faults: usize,
+}
+
+impl Fuzz {
+    fn new(seed: u64) -> Self {
+        Self {
+            node: BenchNode::new("fuzz"),
+            random: Rng::with_seed(seed),
+            generator: Generator::default(),
+            judge: Judge::default(),
+            tally: Tally::default(),
+            faults: 0,
+        }
+    }
+
+    fn change_services(&mut self) {
+        let services = services::random(&mut self.random);
+        self.judge.allow(&services);
+        self.node.serve(&services);
+    }
+
+    fn shoot(&mut self, index: u64) {
+        let shot = self.generator.next(&mut self.random);
+        let Some((action, out)) = self.node.try_frame(shot.hook, shot.device, &shot.frame) else {
+            self.tally.too_short += 1;
+            return;
+        };
+        self.judge.meet(&shot.frame);
+        match action {
+            Action::Drop => self.tally.dropped += 1,
+            Action::Pass if out == shot.frame => self.tally.passed += 1,
+            Action::Pass => self.tally.translated += 1,
+            _ => self.tally.sent += 1,
+        }
+        if let Err(fault) = self.judge.judge(&shot, action, &out) {
+            self.report(index, &shot, action, &out, &fault);
+        }
+        self.generator.learn(&shot, action, out);
+    }
+
+    fn report(&mut self, index: u64, shot: &Shot, action: Action, out: &[u8], fault: &str) {
+        self.faults += 1;
+        let Shot { hook, device, frame } = shot;
+        println!(
+            "packet {index} at {hook:?} of {device:?}: {fault}\n  in  {}\n  {action:?}\n  out {}",
+            hex(frame),
+            hex(out)
+        );
+    }
+
+    /// Every drop has a reason that is counted, and so has everything that was changed.
+    fn check_counts(&mut self, counts: &Counts) {
+        let sum = |wanted: fn(&str) -> bool| -> u64 {
+            counts.iter().filter(|(counter, _)| wanted(&format!("{counter:?}"))).map(|(_, count)| count).sum()
+        };
+        let refused = sum(|name| name.starts_with("Reject") || name.starts_with("Drop"));
+        let translated = counts.get(&Counter::PacketTranslated).copied().unwrap_or(0);
+        let sent = counts.get(&Counter::PacketForwarded).copied().unwrap_or(0)
+            + counts.get(&Counter::PacketAnswered).copied().unwrap_or(0);
+        let Tally { dropped, translated: changed, sent: all_sent, .. } = self.tally;
+        // A refusal is an answer that is sent, or a drop.
+        if refused + sent != dropped + all_sent || translated < changed {
+            self.faults += 1;
+            println!("counted {refused} refused, {sent} sent, {translated} translated: not what was seen");
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hook for packets that arrive.
+fn ingress_hook(random: &mut Rng) -> Hook {
+    if random.bool() { Hook::Xdp } else { Hook::TcIngress }
+}

@@ -1,0 +1,30 @@
+//! The checksums of the Internet, computed the slow way.
+
+/// The ones' complement sum over bytes as 16-bit words (RFC 1071).
+pub fn internet_sum(bytes: &[u8]) -> u16 {
+    let mut sum = 0_u64;
+    for pair in bytes.chunks(2) {
+        sum += u64::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).expect("folded")
+}
+
+/// The checksum that makes the sum over bytes and itself right.
+pub fn internet_checksum(bytes: &[u8]) -> u16 {
+    !internet_sum(bytes)
+}
+
+/// SCTP's checksum (RFC 9260, appendix A), in the byte order in which it lies in the header.
+pub fn crc32c(bytes: &[u8]) -> [u8; 4] {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0x82f6_3b78 };
+        }
+    }
+    (!crc).to_le_bytes()
+}

@@ -1,0 +1,177 @@
+//! A bench for the packet programs: a node of one namespace whose programs are run packet by packet with
+//! BPF_PROG_TEST_RUN, over maps that the agent's own writer fills from Services. Needs root. Nothing of it is left when
+//! it is dropped, panics included. It must not know what a test wants to prove.
+
+#![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
+
+mod devices;
+pub mod model;
+pub mod places;
+mod programs;
+mod row;
+mod service;
+mod state;
+
+use std::{fs::File, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
+
+use aya::programs::ProgramError;
+use clap::Parser;
+use nix::sched::{CloneFlags, setns};
+use proxy_userspace::{
+    apply::{Dataplane, filter::SnatPorts},
+    config::{DataplaneConfig, MapSizes},
+    flows::FlowArgs,
+    loader::{self, Loaded},
+    plan::plan,
+};
+
+use self::programs::Programs;
+pub use self::{
+    places::{Device, Member},
+    programs::{Action, Hook},
+    row::{Row, Step, check_rows, egress, hex, ingress, play, row},
+    service::{Service, service, table},
+    state::{Counts, State},
+};
+use crate::{
+    lab::{Lab, Netns},
+    packet::Packet,
+    scene::Family,
+};
+
+/// Numbers of map entries that are enough for a table of tests, and quickly made.
+pub const SIZES: MapSizes = MapSizes {
+    services: 256,
+    service_ids: 64,
+    slots: 4096,
+    backends: 256,
+    members: 256,
+    networks: 64,
+    affinity: 1024,
+    socket_flows: 16,
+    socket_connections: 16,
+    conntrack: 4096,
+    half_open: 4096,
+    fragments: 1024,
+    source_ranges: 256,
+};
+
+/// A node with loaded programs. The fields stand in the order in which they must go.
+pub struct BenchNode {
+    member: Member,
+    programs: Programs,
+    dataplane: Dataplane,
+    state: State,
+    _lock: File,
+    netns: Netns,
+    home: OwnedFd,
+    _lab: Lab,
+}
+
+impl BenchNode {
+    /// Makes the node, without Services. `name` is for people who look at the machine meanwhile.
+    pub fn new(name: &str) -> Self {
+        Self::with_sizes(name, &SIZES)
+    }
+
+    /// The same, as the second of two nodes.
+    pub fn second(name: &str) -> Self {
+        Self::make(name, Member::Second, &SIZES)
+    }
+
+    /// The same with other map sizes.
+    pub fn with_sizes(name: &str, sizes: &MapSizes) -> Self {
+        Self::make(name, Member::First, sizes)
+    }
+
+    fn make(name: &str, member: Member, sizes: &MapSizes) -> Self {
+        let home = File::open("/proc/thread-self/ns/net").expect("open this thread's namespace").into();
+        let lab = Lab::new(name).expect("make a lab");
+        let netns = lab.namespace("bench").expect("make a namespace");
+        devices::create(&netns, member).expect("make devices");
+        let config = DataplaneConfig {
+            instance: format!("{}-bench", lab.id()),
+            cgroup: PathBuf::new(),
+            sizes: sizes.clone(),
+            constants: Flows::parse_from(["bench"]).flows.constants().expect("make the programs' constants"),
+            log_level: 0,
+        };
+        let inside = Inside::enter(&netns, &home);
+        let Loaded { ebpf, maps, folder, lock, .. } = loader::load(&config).expect("load the object");
+        let programs = Programs::load(ebpf, &folder).expect("load the programs");
+        let dataplane = Dataplane::new(maps, SnatPorts::read().expect("read the ephemeral ports"));
+        drop(inside);
+        let mut state = State::open(&folder).expect("open the maps");
+        state.set_devices(Device::ALL.map(|device| programs.index(device)));
+        let mut node = Self { member, programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
+        node.set_node_addresses(true);
+        node.serve(&[]);
+        node
+    }
+
+    /// Gives the node its addresses, or takes them away: those that forwarded packets get.
+    pub fn set_node_addresses(&mut self, present: bool) {
+        let address = |family| present.then(|| self.member.node().address(family));
+        let (v4, v6) = (address(Family::Ipv4), address(Family::Ipv6));
+        let v4 = v4.and_then(|address| if let IpAddr::V4(v4) = address { Some(v4) } else { None });
+        let v6 = v6.and_then(|address| if let IpAddr::V6(v6) = address { Some(v6) } else { None });
+        self.dataplane.set_node_addresses(v4, v6).expect("write the node's addresses");
+    }
+
+    /// Puts these Services, and no others, in force.
+    pub fn serve(&mut self, services: &[Service]) {
+        let wanted = table(services, self.member.node());
+        let outcome = self.dataplane.apply(plan(self.dataplane.table(), &wanted));
+        assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
+    }
+
+    /// Runs a program on a packet that comes from (egress: goes to) `device`.
+    pub fn run(&mut self, hook: Hook, device: Device, packet: &Packet, family: Family) -> (Action, Vec<u8>) {
+        self.run_frame(hook, device, &packet.bytes(family))
+    }
+
+    /// Runs a program on a frame.
+    pub fn run_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> (Action, Vec<u8>) {
+        self.try_frame(hook, device, frame).expect("the kernel takes the frame")
+    }
+
+    /// The same with a frame that may be too short for the kernel to make a packet of: less than an Ethernet header,
+    /// or, for TC, less than the network header that it announces. None then.
+    pub fn try_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Option<(Action, Vec<u8>)> {
+        let _inside = Inside::enter(&self.netns, &self.home);
+        match self.programs.run(hook, device, frame) {
+            Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => None,
+            outcome => Some(outcome.expect("run the program")),
+        }
+    }
+
+    /// The maps that the programs write.
+    pub fn state(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+/// The settings of flows that an agent has without any flags.
+#[derive(Parser)]
+struct Flows {
+    #[command(flatten)]
+    flows: FlowArgs,
+}
+
+/// This thread inside a namespace, until dropped.
+struct Inside<'a> {
+    home: &'a OwnedFd,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(netns: &Netns, home: &'a OwnedFd) -> Self {
+        setns(netns.descriptor(), CloneFlags::CLONE_NEWNET).expect("enter the namespace");
+        Self { home }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        setns(self.home, CloneFlags::CLONE_NEWNET).expect("leave the namespace");
+    }
+}

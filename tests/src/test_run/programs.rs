@@ -1,0 +1,121 @@
+//! Runs the loaded programs on single packets with BPF_PROG_TEST_RUN: nothing is sent, what a program returns and
+//! leaves of the packet is seen.
+
+use std::error::Error;
+
+use aya::{
+    Ebpf,
+    programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp, XdpMode},
+};
+use proxy_userspace::{attach, maps::PinFolder};
+
+use super::places::Device;
+
+/// One of the programs that see packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `xdp`.
+    Xdp,
+    /// `tc_ingress`.
+    TcIngress,
+    /// `tc_egress`.
+    TcEgress,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on its way through the stack.
+    Pass,
+    /// It vanishes.
+    Drop,
+    /// It leaves by the device that it came from (XDP).
+    Transmit,
+    /// It leaves by the device that the program has named.
+    Redirect,
+    /// The program has failed, or returned what means nothing.
+    Fault(u32),
+}
+
+impl Hook {
+    fn action(self, code: u32) -> Action {
+        const TC_ACT_UNSPEC: u32 = u32::MAX;
+        match (self, code) {
+            (Self::Xdp, 1) | (Self::TcIngress | Self::TcEgress, 2) => Action::Drop,
+            (Self::Xdp, 2) | (Self::TcIngress | Self::TcEgress, 0 | TC_ACT_UNSPEC) => Action::Pass,
+            (Self::Xdp, 3) => Action::Transmit,
+            (Self::Xdp, 4) | (Self::TcIngress | Self::TcEgress, 7) => Action::Redirect,
+            _ => Action::Fault(code),
+        }
+    }
+}
+
+/// The programs, and XDP ones attached so that the devices can receive for them.
+pub(super) struct Programs {
+    ebpf: Ebpf,
+    indexes: [u32; 3],
+}
+
+impl Programs {
+    /// Loads the programs as the agent does. Call it inside the namespace of the devices.
+    pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
+        let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
+        attach::Programs::load(&mut ebpf, folder)?;
+        for device in Device::ALL {
+            // The kernel runs tests only for receive queues that are ready for XDP.
+            xdp(&mut ebpf)?.attach(&device.name(), XdpMode::Driver)?;
+        }
+        Ok(Self { ebpf, indexes })
+    }
+
+    /// The interface index of a device.
+    pub(super) fn index(&self, device: Device) -> u32 {
+        self.indexes[device as usize]
+    }
+
+    /// Runs a program on `frame`, which has come from (egress: goes to) `device`. Call it inside the namespace.
+    pub(super) fn run(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Result<(Action, Vec<u8>), ProgramError> {
+        let mut out = vec![0; frame.len() + 256];
+        let index = self.index(device);
+        let context = match hook {
+            Hook::Xdp => xdp_context(frame.len(), index),
+            Hook::TcIngress | Hook::TcEgress => skb_context(index),
+        };
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        let result = match hook {
+            Hook::Xdp => xdp(&mut self.ebpf)?.test_run(options),
+            Hook::TcIngress => classifier(&mut self.ebpf, "tc_ingress")?.test_run(options),
+            Hook::TcEgress => classifier(&mut self.ebpf, "tc_egress")?.test_run(options),
+        }?;
+        out.truncate(result.data_size_out as usize);
+        Ok((hook.action(result.return_value), out))
+    }
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+    ebpf.program_mut("xdp").ok_or(ProgramError::NotLoaded)?.try_into()
+}
+
+fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
+}
+
+/// `struct xdp_md`: the packet's length, the device, its first queue.
+fn xdp_context(length: usize, index: u32) -> Vec<u8> {
+    let length = u32::try_from(length).expect("a packet below 64 kB");
+    words(&[0, length, 0, index, 0, 0])
+}
+
+/// The beginning of `struct __sk_buff`, up to the device.
+fn skb_context(index: u32) -> Vec<u8> {
+    words(&[0, 0, 0, 0, 0, 0, 0, 0, 0, index, index])
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}

@@ -1,0 +1,324 @@
+//! A row of a packet table: Services, what has happened before, one packet in, what becomes of it byte for byte, and by
+//! how much every counter moves. One row runs for each hook that sees such a packet, and for both families.
+
+use std::fmt::Write as _;
+
+use proxy_common::Counter;
+
+use super::{
+    Action, BenchNode, Counts, Device, Hook, Service,
+    places::{is_silent, next_hop},
+};
+use crate::{
+    packet::{Packet, check::check},
+    scene::Family,
+};
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A packet arrives from the link of this device.
+    Ingress(Device, Packet),
+    /// The stack sends a packet to this device.
+    Egress(Device, Packet),
+    /// These Services, and no others, are in force from now on.
+    Serve(Vec<Service>),
+    /// All flows end.
+    Expire,
+}
+
+/// A packet that arrives from the link of `eth0`.
+pub fn ingress(packet: Packet) -> Step {
+    Step::Ingress(Device::Uplink, packet)
+}
+
+/// A packet that the stack sends to `eth0`.
+pub fn egress(packet: Packet) -> Step {
+    Step::Egress(Device::Uplink, packet)
+}
+
+/// What becomes of the packet.
+#[derive(Clone, Debug)]
+enum Outcome {
+    Pass,
+    Drop,
+    Stack(Packet),
+    StackFromAnyPort(Packet),
+    Forward(Packet),
+    ForwardFromAnyPort(Packet),
+    Back(Packet),
+}
+
+/// A row. Its methods fill the columns.
+#[derive(Clone, Debug)]
+pub struct Row {
+    name: &'static str,
+    services: Vec<Service>,
+    before: Vec<Step>,
+    packet: Step,
+    outcome: Outcome,
+    counts: Vec<(Counter, u64)>,
+    flows: Option<(usize, usize)>,
+    families: &'static [Family],
+    hooks: &'static [Hook],
+}
+
+/// A row of this name, which begins with the rule's number. Without further columns the packet passes untouched and no
+/// counter moves.
+pub fn row(name: &'static str, packet: Step) -> Row {
+    let hooks: &[Hook] =
+        if matches!(packet, Step::Egress(..)) { &[Hook::TcEgress] } else { &[Hook::Xdp, Hook::TcIngress] };
+    Row {
+        name,
+        services: Vec::new(),
+        before: Vec::new(),
+        packet,
+        outcome: Outcome::Pass,
+        counts: Vec::new(),
+        flows: None,
+        families: &Family::BOTH,
+        hooks,
+    }
+}
+
+impl Row {
+    /// With one more Service in force.
+    #[must_use]
+    pub fn serving(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+
+    /// This happens before the packet comes.
+    #[must_use]
+    pub fn after(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.before.extend(steps);
+        self
+    }
+
+    /// For this family only.
+    #[must_use]
+    pub fn only(mut self, family: Family) -> Self {
+        self.families = if family == Family::Ipv4 { &[Family::Ipv4] } else { &[Family::Ipv6] };
+        self
+    }
+
+    /// For this hook only.
+    #[must_use]
+    pub fn at(mut self, hook: Hook) -> Self {
+        self.hooks = match hook {
+            Hook::Xdp => &[Hook::Xdp],
+            Hook::TcIngress => &[Hook::TcIngress],
+            Hook::TcEgress => &[Hook::TcEgress],
+        };
+        self
+    }
+
+    /// It is dropped.
+    #[must_use]
+    pub fn drops(mut self) -> Self {
+        self.outcome = Outcome::Drop;
+        self
+    }
+
+    /// It goes up the stack (egress: on its way) as this packet.
+    #[must_use]
+    pub fn becomes(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::Stack(packet);
+        self
+    }
+
+    /// The same, with a source port of the node's choice.
+    #[must_use]
+    pub fn becomes_from_any_port(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::StackFromAnyPort(packet);
+        self
+    }
+
+    /// It leaves the node at once as this packet, to the neighbour on the way.
+    #[must_use]
+    pub fn leaves_as(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::Forward(packet);
+        self
+    }
+
+    /// The same, with a source port of the node's choice.
+    #[must_use]
+    pub fn leaves_from_any_port_as(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::ForwardFromAnyPort(packet);
+        self
+    }
+
+    /// Its sender gets this packet for it, by the way that it came.
+    #[must_use]
+    pub fn is_answered_by(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::Back(packet);
+        self
+    }
+
+    /// Each of these counters moves by one, or by more if it is named more than once; no other moves.
+    #[must_use]
+    pub fn counts(mut self, counters: &[Counter]) -> Self {
+        self.counts.extend(counters.iter().map(|counter| (*counter, 1)));
+        self
+    }
+
+    /// So many entries are in CONNTRACK and HALF_OPEN afterwards.
+    #[must_use]
+    pub fn flows(mut self, conntrack: usize, half_open: usize) -> Self {
+        self.flows = Some((conntrack, half_open));
+        self
+    }
+}
+
+/// Runs the rows one by one.
+///
+/// # Panics
+/// At the end, with everything that was not as a row says.
+pub fn check_rows(table: &str, rows: Vec<Row>) {
+    let wanted = std::env::var("WAGGLE_ROW").unwrap_or_default();
+    let mut node = BenchNode::new(table);
+    let mut faults = Vec::new();
+    for row in rows.into_iter().filter(|row| row.name.contains(&wanted)) {
+        for family in row.families {
+            for hook in row.hooks {
+                if let Err(fault) = row.check(&mut node, *family, *hook) {
+                    faults.push(format!("{} ({family:?}, {hook:?}): {fault}", row.name));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} rows differ\n\n{}\n", faults.len(), faults.join("\n\n"));
+}
+
+impl Row {
+    fn check(&self, node: &mut BenchNode, family: Family, hook: Hook) -> Result<(), String> {
+        node.state().forget();
+        node.serve(&self.services);
+        let story: Vec<String> = self.before.iter().map(|step| play(node, step, family, hook)).collect();
+        let before = node.state().counts();
+        let (Step::Ingress(device, packet) | Step::Egress(device, packet)) = &self.packet else {
+            return Err("the row has no packet".into());
+        };
+        let (action, out) = node.run(hook, *device, packet, family);
+        let counts = node.state().counts_since(&before);
+        let found = Found { hook, device: *device, family, action, out };
+        let mut faults = Vec::new();
+        faults.extend(found.compare(packet, &self.outcome).err());
+        faults.extend(self.compare_counts(&counts).err());
+        let flows = (node.state().conntrack().len(), node.state().half_open().len());
+        if let Some(wanted) = self.flows.filter(|wanted| *wanted != flows) {
+            faults.push(format!("entries in CONNTRACK and HALF_OPEN: {flows:?}, not {wanted:?}"));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(format!("{}\n  before: {story:?}", faults.join("\n  "))) }
+    }
+
+    fn compare_counts(&self, found: &Counts) -> Result<(), String> {
+        let mut wanted = Counts::new();
+        for (counter, count) in &self.counts {
+            *wanted.entry(*counter).or_default() += count;
+        }
+        if *found == wanted { Ok(()) } else { Err(format!("counters moved by {found:?}, not {wanted:?}")) }
+    }
+}
+
+/// Lets a step happen; `hook` is the one that sees what arrives. Returns what came of it.
+pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> String {
+    let before = node.state().counts();
+    let ingress = if hook == Hook::TcEgress { Hook::Xdp } else { hook };
+    let action = match step {
+        Step::Ingress(device, packet) => node.run(ingress, *device, packet, family).0,
+        Step::Egress(device, packet) => node.run(Hook::TcEgress, *device, packet, family).0,
+        Step::Serve(services) => {
+            node.serve(services);
+            return "other services".into();
+        }
+        Step::Expire => {
+            node.state().expire_flows();
+            return "flows end".into();
+        }
+    };
+    format!("{action:?} {:?}", node.state().counts_since(&before))
+}
+
+/// What a program made of a packet.
+struct Found {
+    hook: Hook,
+    device: Device,
+    family: Family,
+    action: Action,
+    out: Vec<u8>,
+}
+
+impl Found {
+    fn compare(&self, packet: &Packet, outcome: &Outcome) -> Result<(), String> {
+        match outcome {
+            Outcome::Pass => self.same(Action::Pass, &packet.bytes(self.family)),
+            Outcome::Drop => self.acted(Action::Drop),
+            Outcome::Stack(wanted) => self.same(Action::Pass, &wanted.bytes(self.family)),
+            Outcome::Forward(wanted) => self.forwarded(wanted.clone()),
+            Outcome::ForwardFromAnyPort(wanted) => self.forwarded(self.with_its_port(packet, wanted)?),
+            Outcome::StackFromAnyPort(wanted) => {
+                self.same(Action::Pass, &self.with_its_port(packet, wanted)?.bytes(self.family))
+            }
+            Outcome::Back(wanted) => {
+                let ethernet = &packet.ethernet;
+                let wanted = wanted.clone().ethernet(ethernet.destination, ethernet.source);
+                let action = if self.hook == Hook::Xdp { Action::Transmit } else { Action::Redirect };
+                self.same(action, &wanted.bytes(self.family))
+            }
+        }
+    }
+
+    /// `wanted` with the source port that the program has chosen, which must not be the client's.
+    fn with_its_port(&self, packet: &Packet, wanted: &Packet) -> Result<Packet, String> {
+        let ports = check(&self.out).ok().and_then(|seen| seen.ports);
+        let mut wanted = wanted.clone();
+        wanted.source.port = ports.map_or(0, |(source, _)| source);
+        if wanted.source.port == packet.source.port {
+            return Err(format!("the source port is still {}", wanted.source.port));
+        }
+        Ok(wanted)
+    }
+
+    /// Where the neighbour is still to be asked, the kernel writes the link addresses after the program.
+    fn forwarded(&self, mut wanted: Packet) -> Result<(), String> {
+        let destination = wanted.destination.place.address(self.family);
+        if is_silent(destination) {
+            return self.same(Action::Redirect, &wanted.bytes(self.family));
+        }
+        let (device, neighbour) = next_hop(destination);
+        wanted = wanted.ethernet(device.mac(), neighbour);
+        let stays = device == self.device && self.hook == Hook::Xdp;
+        let action = if stays { Action::Transmit } else { Action::Redirect };
+        self.same(action, &wanted.bytes(self.family))
+    }
+
+    fn same(&self, action: Action, wanted: &[u8]) -> Result<(), String> {
+        self.acted(action)?;
+        if self.out == wanted {
+            return Ok(());
+        }
+        let at = self.out.iter().zip(wanted).position(|(a, b)| a != b).unwrap_or(wanted.len().min(self.out.len()));
+        Err(format!("packet out differs at byte {at}\n    out    {}\n    wanted {}", hex(&self.out), hex(wanted)))
+    }
+
+    fn acted(&self, action: Action) -> Result<(), String> {
+        let out = || check(&self.out).map_or_else(|error| error, |seen| format!("{seen:?}"));
+        if self.action == action { Ok(()) } else { Err(format!("{:?}, not {action:?}: {}", self.action, out())) }
+    }
+}
+
+/// Bytes in groups: link addresses, ether type, then words.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (index, byte) in bytes.iter().enumerate() {
+        let gap = match index {
+            0 => false,
+            6 | 12 | 14 => true,
+            _ => index > 14 && (index - 14) % 4 == 0,
+        };
+        let _ = write!(text, "{}{byte:02x}", if gap { " " } else { "" });
+    }
+    text
+}

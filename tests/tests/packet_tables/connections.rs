@@ -1,0 +1,159 @@
+//! The life of TCP connections: states, retransmissions, ends, and what follows after (S16, S28, S29).
+
+use harness::{
+    packet::{Packet, tcp, tcp_flags::*},
+    test_run::{Row, check_rows, egress, ingress, places::*, row},
+};
+
+use super::*;
+
+const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
+
+fn from_client(name: &'static str, packet: fn(Packet) -> Packet) -> Row {
+    row(name, ingress(packet(tcp(FROM, NODE_PORT))))
+        .serving(web())
+        .leaves_as(packet(tcp(SNAT, BACKEND)).ttl(63))
+        .counts(&FORWARDED)
+}
+
+/// FROM and its backend have closed both sides.
+fn closed() -> Vec<Step> {
+    let mut steps = handshake().to_vec();
+    steps.extend([ingress(tcp(FROM, NODE_PORT).fin()), ingress(tcp(BACKEND, SNAT).fin())]);
+    steps
+}
+
+fn elsewhere() -> Step {
+    Step::Serve(vec![bare().remote(REMOTE_OTHER.at(8080))])
+}
+
+#[test]
+fn s28_segments_of_a_known_connection_are_translated() {
+    let syn = || [ingress(tcp(FROM, NODE_PORT).syn())];
+    let rows = vec![
+        from_client("s28_syn_again", Packet::syn).after(syn()).flows(0, 2),
+        from_client("s28_last_of_the_handshake", Packet::ack).after(handshake().into_iter().take(2)).flows(2, 0),
+        from_client("s28_data", Packet::data).after(handshake()).flows(2, 0),
+        from_client("s28_fin", Packet::fin).after(handshake()).flows(2, 0),
+        from_client("s28_reset", Packet::rst).after(handshake()).flows(2, 0),
+        from_client("s28_reset_before_the_answer", Packet::rst).after(syn()),
+        from_client("s28_data_before_the_answer", Packet::data).after(syn()).flows(0, 2),
+        from_client("s28_ack_after_both_fins", Packet::ack).after(closed()).flows(2, 0),
+        from_client("s28_data_after_the_backends_fin", Packet::data)
+            .after(handshake())
+            .after([ingress(tcp(BACKEND, SNAT).fin())]),
+        from_client("s28_syn_on_an_open_connection", Packet::syn).after(handshake()).flows(2, 0),
+        from_client("s29_an_open_connection_stays_with_its_backend", Packet::data)
+            .after(handshake())
+            .after([elsewhere()]),
+        from_client("s29_a_fin_drains", Packet::fin).after(handshake()).after([elsewhere()]),
+    ];
+    check_rows("known", rows);
+}
+
+#[test]
+#[ignore = "MEMBERS has no TCP services, so any change of a service makes a SYN choose again"]
+fn s29_a_syn_does_not_move_a_connection_whose_backend_is_usable() {
+    let rows = vec![
+        from_client("s29_syn_on_an_open_connection_stays_with_its_backend", Packet::syn)
+            .after(handshake())
+            .after([Step::Serve(vec![web().remote(REMOTE_OTHER.at(8080))])]),
+        from_client("s29_a_syn_again_stays_with_its_backend", Packet::syn)
+            .after([ingress(tcp(FROM, NODE_PORT).syn()), Step::Serve(vec![web().remote(REMOTE_OTHER.at(8080))])]),
+    ];
+    check_rows("syn", rows);
+}
+
+#[test]
+fn s29_a_new_connection_after_the_old_one_selects_again() {
+    let again = |name| {
+        row(name, ingress(tcp(FROM, NODE_PORT).syn()))
+            .serving(web())
+            .leaves_as(tcp(SNAT, REMOTE_OTHER.at(8080)).syn().ttl(63))
+            .counts(&OPENED)
+    };
+    let rows = vec![
+        again("s29_after_both_fins").after(closed()).after([elsewhere()]),
+        again("s29_after_a_reset").after(handshake()).after([ingress(tcp(BACKEND, SNAT).rst()), elsewhere()]),
+        again("s29_after_the_end_of_its_time").after(handshake()).after([elsewhere(), Step::Expire]),
+        again("s29_when_nobody_answered_and_the_backend_is_gone")
+            .after([ingress(tcp(FROM, NODE_PORT).syn()), elsewhere()]),
+        row("s29_the_same_backend", ingress(tcp(FROM, NODE_PORT).syn()))
+            .serving(web())
+            .after(closed())
+            .leaves_as(tcp(SNAT, BACKEND).syn().ttl(63))
+            .counts(&OPENED),
+        row("s29_from_another_node_to_this_one", ingress(tcp(FROM, NODE_PORT).syn()))
+            .serving(web())
+            .after(closed())
+            .after([Step::Serve(vec![web_here()])])
+            .becomes(tcp(FROM, HERE).syn())
+            .counts(&OPENED_HERE),
+        row("s16_nobody_left", ingress(tcp(FROM, NODE_PORT).syn()))
+            .serving(web())
+            .after(closed())
+            .after([Step::Serve(vec![bare()])])
+            .is_answered_by(reset(NODE_PORT, 0, 1001, RST | ACK))
+            .counts(&[Counter::RejectNoBackend]),
+    ];
+    check_rows("again", rows);
+}
+
+#[test]
+fn s28_segments_of_an_unknown_connection_are_refused() {
+    let unknown = |name, packet: Packet, answer| {
+        row(name, ingress(packet)).serving(web()).is_answered_by(answer).counts(&[Counter::RejectUnknownConnection])
+    };
+    let refused = |name, packet| unknown(name, packet, reset(NODE_PORT, 5001, 0, RST));
+    let to_node = || tcp(FROM, NODE_PORT);
+    let rows = vec![
+        refused("s28_ack", to_node().ack()).flows(0, 0),
+        refused("s28_data", to_node().data()),
+        refused("s28_fin", to_node().fin()),
+        refused("s28_syn_ack", to_node().syn_ack().sequence(1, 5001)),
+        unknown("s28_no_flags", to_node().sequence(7, 0), reset(NODE_PORT, 0, 7, RST | ACK)),
+        unknown("s28_fin_alone", to_node().flags(FIN).sequence(7, 0), reset(NODE_PORT, 0, 8, RST | ACK)),
+        unknown("s28_syn_and_fin", to_node().flags(SYN | FIN).sequence(u32::MAX, 0), reset(NODE_PORT, 0, 1, RST | ACK)),
+        unknown("s28_at_a_cluster_ip", tcp(FROM, CLUSTER_IP.at(80)).data(), reset(CLUSTER_IP.at(80), 5001, 0, RST)),
+        row("s28_a_reset_is_not_answered", ingress(to_node().rst()))
+            .serving(web())
+            .drops()
+            .counts(&[Counter::RejectUnknownConnection]),
+        row("s28_a_reset_with_ack_is_not_answered", ingress(to_node().flags(RST | ACK).sequence(1, 1)))
+            .serving(web())
+            .drops()
+            .counts(&[Counter::RejectUnknownConnection]),
+        refused("s28_after_the_end_of_its_time", to_node().data()).after(handshake()).after([Step::Expire]),
+        row("s28_here", ingress(to_node().data()))
+            .serving(web_here())
+            .is_answered_by(reset(NODE_PORT, 5001, 0, RST))
+            .counts(&[Counter::RejectUnknownConnection]),
+    ];
+    check_rows("unknown", rows);
+}
+
+#[test]
+fn s26_connections_to_this_node_live_the_same_life() {
+    let translated = [Counter::PacketTranslated];
+    let client = |name, packet: fn(Packet) -> Packet| {
+        row(name, ingress(packet(tcp(FROM, NODE_PORT))))
+            .serving(web_here())
+            .after(handshake_here())
+            .becomes(packet(tcp(FROM, HERE)))
+            .counts(&translated)
+            .flows(2, 0)
+    };
+    let rows = vec![
+        client("s26_data", Packet::data),
+        client("s26_fin", Packet::fin),
+        client("s26_reset", Packet::rst),
+        client("s26_ack_after_the_answers_fin", Packet::ack).after([egress(tcp(HERE, FROM).fin())]),
+        row("s26_last_of_the_handshake", ingress(tcp(FROM, NODE_PORT).ack()))
+            .serving(web_here())
+            .after(handshake_here().into_iter().take(2))
+            .becomes(tcp(FROM, HERE).ack())
+            .counts(&translated)
+            .flows(2, 0),
+    ];
+    check_rows("here", rows);
+}
