@@ -9,7 +9,7 @@ use proxy_common::{
 
 use crate::{
     affinity::select_sticky,
-    backend::{Memory, Selected, generation, recall, select_backend},
+    backend::{Memory, Selected, generation, get_backend, recall, select_backend},
     conntrack::{claim, forget, timeout, turn},
     counters::{count, count_connection},
     filter::port_class,
@@ -39,14 +39,15 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
     if range.length == 0 {
         return Err(service.empty_verdict());
     }
-    let mut selected = Selected::default();
-    if service.affinity_timeout == 0 {
-        selected = select_backend(range)?;
-    } else if let Some(refusal) =
-        Verdict::from_code(select_for_client(&service, internal, &tuple.source, &mut selected))
-    {
-        return Err(refusal);
-    }
+    let selected = if service.affinity_timeout == 0 {
+        select_backend(range)?
+    } else {
+        let mut id = 0;
+        if let Some(refusal) = Verdict::from_code(select_for_client(&service, internal, &tuple.source, &mut id)) {
+            return Err(refusal);
+        }
+        get_backend(id)?
+    };
     enter(tuple, &service, list, &selected, now, flow)?;
     count_connection(service.id);
     count(Counter::FlowOpened);
@@ -88,12 +89,12 @@ fn list(service: &Service, internal: bool) -> (SlotRange, List) {
 
 /// 0, or the code of the refusal.
 #[inline(never)]
-fn select_for_client(service: &Service, internal: bool, client: &Address, selected: &mut Selected) -> u32 {
+fn select_for_client(service: &Service, internal: bool, client: &Address, id: &mut u32) -> u32 {
     let (range, list) = list(service, internal);
     let key = AffinityKey::from_address(*client, service.id);
     match select_sticky(&key, service, range, list.bit()) {
         Ok(sticky) => {
-            *selected = sticky;
+            *id = sticky;
             0
         }
         Err(refusal) => refusal.code(),
