@@ -1,70 +1,8 @@
-//! Compiles the eBPF programs into `OUT_DIR/proxy-ebpf`. Installs nothing: where a tool is missing, it
-//! names the command that does.
+//! Compiles the eBPF programs into `OUT_DIR/proxy-ebpf`.
 
-#[path = "../xtask/src/ebpf_toolchain.rs"]
-mod ebpf_toolchain;
-
-use std::{
-    env,
-    process::{Command, exit},
-};
-
-use anyhow::{Context as _, Result, bail};
-use aya_build::{Package, Toolchain};
-use ebpf_toolchain::EbpfToolchain;
-
-/// What the object is made of besides proxy-ebpf itself, which aya-build watches: the shared types, and
-/// the versions and profiles of the workspace.
-const INPUTS: [&str; 5] =
-    ["proxy-common/src", "proxy-common/Cargo.toml", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+#[path = "../xtask/build/ebpf.rs"]
+mod ebpf;
 
 fn main() {
-    if let Err(error) = build() {
-        // Not by returning it: `RUST_BACKTRACE` would bury the next step below a backtrace.
-        eprintln!("error: {error:#}");
-        exit(1);
-    }
-}
-
-fn build() -> Result<()> {
-    let Some(toolchain) = ebpf_toolchain::find() else {
-        bail!("no toolchain for the eBPF programs: run `cargo xtask setup`");
-    };
-    for program in ["rustup", "bpf-linker"] {
-        if ebpf_toolchain::find_program(program).is_none() {
-            bail!("{program} is not installed: run `cargo xtask setup`");
-        }
-    }
-    restart_with_prepared_environment()?;
-
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    for input in INPUTS {
-        println!("cargo:rerun-if-changed={root}/{input}");
-    }
-    let root_dir = format!("{root}/proxy-ebpf");
-    let package = Package { name: "proxy-ebpf", root_dir: &root_dir, ..Package::default() };
-    let toolchain = match toolchain {
-        EbpfToolchain::Debian => Toolchain::Custom(ebpf_toolchain::DEBIAN_LINK),
-        EbpfToolchain::Nightly => Toolchain::Nightly,
-    };
-    aya_build::build_ebpf([package], toolchain)
-}
-
-/// aya-build finds rustup, and rustc finds bpf-linker, by `PATH` alone, which may lack cargo's folder; and
-/// aya-build shows each progress line of the inner cargo as a warning. This process's own environment
-/// can't be changed safely, a second process's can.
-fn restart_with_prepared_environment() -> Result<()> {
-    const QUIET: &str = "CARGO_TERM_QUIET";
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = env::split_paths(&path).collect();
-    let missing = ebpf_toolchain::cargo_bin().filter(|cargo_bin| !folders.contains(cargo_bin));
-    if missing.is_none() && env::var_os(QUIET).is_some_and(|quiet| quiet == "true") {
-        return Ok(());
-    }
-    folders.extend(missing);
-    let path = env::join_paths(folders).context("extend PATH")?;
-    let this = env::current_exe().context("find the build script")?;
-    let status =
-        Command::new(this).env("PATH", path).env(QUIET, "true").status().context("restart the build script")?;
-    exit(status.code().unwrap_or(1));
+    ebpf::build(concat!(env!("CARGO_MANIFEST_DIR"), "/.."), "proxy-ebpf", "proxy-ebpf");
 }

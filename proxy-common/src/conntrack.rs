@@ -96,6 +96,17 @@ impl Conntrack {
         }
     }
 
+    /// Whether a packet with either entry looks the same after translation.
+    #[inline(always)]
+    pub const fn translates_like(&self, other: &Self) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
+        let ([i, j, k, l], [m, n, o, p]) = (other.source.words(), other.destination.words());
+        // Word by word: comparing arrays, the compiler would put copies on the stack.
+        let addresses = (a ^ i) | (b ^ j) | (c ^ k) | (d ^ l) | (e ^ m) | (f ^ n) | (g ^ o) | (h ^ p);
+        let ports = (self.source_port ^ other.source_port) | (self.destination_port ^ other.destination_port);
+        addresses == 0 && ports == 0
+    }
+
     /// The key of the other direction's entry.
     #[inline(always)]
     pub const fn partner(&self, protocol: u8) -> Tuple {

@@ -4,7 +4,7 @@ use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_coarse_ns};
 use proxy_common::{Affinity, AffinityKey, Counter, Service, SlotRange, Verdict};
 
 use crate::{
-    backend::{Memory, Selected, generation, recall, select_backend},
+    backend::{Memory, generation, recall, select_backend},
     counters::count,
     maps::AFFINITY,
 };
@@ -16,14 +16,14 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
-/// The client's backend, or a new one that it will keep. `list` is the bit of the list that `range` holds.
+/// The id of the client's backend, or of a new one that it will keep. `list` is the bit of the list that `range` holds.
 #[inline(always)]
-pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, list: u32) -> Result<Selected, Verdict> {
+pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, list: u32) -> Result<u32, Verdict> {
     // Another CPU may choose for the same client meanwhile: then its choice holds for both, the second time. A stale
     // entry was removed by `remembered`, so what exists then is fresh.
     for _ in 0..2 {
-        if let Some(selected) = remembered(key, service, list) {
-            return Ok(selected);
+        if let Some(id) = remembered(key, service, list) {
+            return Ok(id);
         }
         let service_generation = generation(service.id);
         let selected = select_backend(range)?;
@@ -35,16 +35,16 @@ pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, lis
             last_connection: now(),
         };
         if AFFINITY.insert(key, affinity, BPF_NOEXIST.into()).is_ok() {
-            return Ok(selected);
+            return Ok(selected.id);
         }
     }
     count(Counter::MapFull);
-    select_backend(range)
+    select_backend(range).map(|selected| selected.id)
 }
 
-/// The backend that the client has, if it may keep it; an entry it may not keep is removed.
+/// The id of the backend that the client has, if it may keep it; an entry it may not keep is removed.
 #[inline(always)]
-fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<Selected> {
+fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
     let entry = AFFINITY.get_ptr_mut(key)?;
     // SAFETY: the pointer is valid until the program ends; entries of an LRU map may be reused at any time,
     // which at worst makes one choice stale: `recall` checks everything that is used.
@@ -58,7 +58,7 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<Selecte
         list,
     };
     let kept = if affinity.is_expired(now, service.affinity_timeout) { None } else { recall(memory) };
-    let Some((selected, generation)) = kept else {
+    let Some((_, generation)) = kept else {
         // Losing a race to remove it is as good as removing it.
         let _ = AFFINITY.remove(key);
         return None;
@@ -69,5 +69,5 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<Selecte
         (*entry).service_generation = generation;
     }
     count(Counter::AffinityHit);
-    Some(selected)
+    Some(affinity.backend)
 }

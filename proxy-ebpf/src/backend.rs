@@ -28,7 +28,16 @@ pub fn select_backend(range: SlotRange) -> Result<Selected, Verdict> {
     // SAFETY: takes no arguments.
     let random = unsafe { bpf_get_prandom_u32() };
     let slot = range.offset.wrapping_add(slot_index(random, range.length));
-    SLOTS.get(slot).and_then(|id| get(*id)).ok_or(Verdict::Drop(DropReason::MissingBackend))
+    get_backend(*SLOTS.get(slot).ok_or(MISSING)?)
+}
+
+/// A list or memory names a backend that is not there.
+const MISSING: Verdict = Verdict::Drop(DropReason::MissingBackend);
+
+/// The backend that has been chosen by its id.
+#[inline(always)]
+pub fn get_backend(id: u32) -> Result<Selected, Verdict> {
+    get(id).ok_or(MISSING)
 }
 
 /// The backend with this id, if there is one.

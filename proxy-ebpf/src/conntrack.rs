@@ -163,7 +163,7 @@ pub fn claim(key: &Tuple, entry: &Conntrack, now: u32) -> bool {
 fn is_free(found: *mut Conntrack, wanted: &Conntrack, now: u32) -> bool {
     // SAFETY: valid until the program ends; only read.
     let found = unsafe { &*found };
-    found.is_expired(now) || found.translated(0) == wanted.translated(0)
+    found.is_expired(now) || found.translates_like(wanted)
 }
 
 /// Removes both entries of a flow.

@@ -9,7 +9,7 @@ use proxy_common::{
 
 use crate::{
     affinity::select_sticky,
-    backend::{Memory, Selected, generation, recall, select_backend},
+    backend::{Memory, Selected, generation, get_backend, recall, select_backend},
     conntrack::{claim, forget, timeout, turn},
     counters::{count, count_connection},
     filter::port_class,
@@ -35,11 +35,11 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
     if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
-    let mut selected = Selected::default();
-    if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, &mut selected)) {
+    let mut id = 0;
+    if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, &mut id)) {
         return Err(refusal);
     }
-    enter(tuple, &service, list(&service, internal).1, &selected, now, flow)?;
+    enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, now, flow)?;
     count_connection(service.id);
     count(Counter::FlowOpened);
     Ok(())
@@ -80,18 +80,18 @@ fn list(service: &Service, internal: bool) -> (SlotRange, List) {
 
 /// 0, or the code of the refusal.
 #[inline(never)]
-fn select(service: &Service, internal: bool, client: &Address, selected: &mut Selected) -> u32 {
+fn select(service: &Service, internal: bool, client: &Address, id: &mut u32) -> u32 {
     let (range, list) = list(service, internal);
     let found = if range.length == 0 {
         Err(service.empty_verdict())
     } else if service.affinity_timeout == 0 {
-        select_backend(range)
+        select_backend(range).map(|selected| selected.id)
     } else {
         select_sticky(&AffinityKey::from_address(*client, service.id), service, range, list.bit())
     };
     match found {
         Ok(found) => {
-            *selected = found;
+            *id = found;
             0
         }
         Err(refusal) => refusal.code(),

@@ -8,7 +8,7 @@ use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service
 
 use crate::{
     affinity::select_sticky,
-    backend::{Selected, select_backend},
+    backend::{Selected, get_backend, select_backend},
     connection,
     context::{Closing, Socket},
     counters::{count, count_connection},
@@ -115,7 +115,7 @@ fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict>
         select_backend(range)?
     } else {
         let key = AffinityKey::from_netns(socket.netns(), service.id);
-        select_sticky(&key, service, range, list.bit())?
+        get_backend(select_sticky(&key, service, range, list.bit())?)?
     };
     count_connection(service.id);
     Ok(selected)

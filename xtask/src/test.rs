@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Files of the crate `tests` whose names start so need root: they make namespaces and load programs.
-const LAB: &str = "lab_";
+const NEED_ROOT: [&str; 2] = ["lab_", "packet_"];
 
 /// Labs that run side by side: each has its own namespaces, but they share the processors.
 const LAB_THREADS: &str = "4";
@@ -98,7 +98,7 @@ fn targets(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
         }
     }
     names.sort();
-    Ok(names.into_iter().partition(|name| name.starts_with(LAB)))
+    Ok(names.into_iter().partition(|name| NEED_ROOT.iter().any(|start| name.starts_with(start))))
 }
 
 /// Runs one `cargo test`, passing its output on line by line.

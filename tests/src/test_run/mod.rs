@@ -42,9 +42,9 @@ use crate::{
 /// Numbers of map entries that are enough for a table of tests, and quickly made.
 pub const SIZES: MapSizes = MapSizes {
     services: 256,
-    service_ids: 64,
-    slots: 4096,
-    backends: 256,
+    service_ids: 8192,
+    slots: 65_536,
+    backends: 4096,
     members: 256,
     networks: 64,
     affinity: 1024,

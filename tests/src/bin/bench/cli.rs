@@ -62,6 +62,9 @@ pub struct Options {
     /// Endpoints of every Service but the measured one [default: 10; quick: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub endpoints: Option<u32>,
+    /// Measure packets only
+    #[arg(long)]
+    pub packets_only: bool,
     /// Measure Waggle only
     #[arg(long)]
     pub no_nftables: bool,
@@ -86,6 +89,11 @@ impl Options {
         let [connect, turn, throughput, udp] =
             if self.quick { [2.5, 1.8, 3.0, 0.7] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
         Plan { connect, turn, throughput, udp }
+    }
+
+    /// How often each packet program is measured.
+    pub fn rounds(&self) -> u32 {
+        if self.quick { 3 } else { 15 }
     }
 
     /// Endpoints of every Service but the measured one: loading them as rules takes long.

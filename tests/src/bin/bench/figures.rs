@@ -161,7 +161,7 @@ fn raw(outcome: &Outcome, arm: &Arm) -> [(String, f64); 3] {
 }
 
 /// Four digits after the point: more is noise.
-fn rounded(value: f64) -> Value {
+pub fn rounded(value: f64) -> Value {
     ((value * 1e4).round() / 1e4).into()
 }
 

@@ -16,6 +16,7 @@ mod manifests;
 mod measure;
 mod nftables;
 mod orders;
+mod packets;
 mod scenario;
 mod server;
 mod stats;
@@ -42,6 +43,14 @@ fn bench(options: &Options) -> Result<()> {
     }
     let interrupted = interrupt::watch()?;
     let start = Instant::now();
+    eprintln!("packets");
+    let packets = packets::measure(options.rounds(), &interrupted)?;
+    for (name, value) in packets.flat() {
+        println!("{name} {value}");
+    }
+    if options.packets_only {
+        return Ok(());
+    }
     let mut figures = Figures::default();
     let proxies: &[Proxy] = if options.no_nftables { &[Proxy::Waggle] } else { &[Proxy::Waggle, Proxy::Nftables] };
     for proxy in proxies.iter().copied() {

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: throws random and damaged packets at the packet programs and holds what they emit against what
-//! must always be so: right lengths and checksums, known destinations, everything else untouched. The seed is printed;
-//! the same seed throws the same packets.
+//! must always be so: right lengths and checksums, known destinations, everything else untouched. The seed is printed:
+//! the same seed makes the same choices, but for what the programs themselves choose at random.
 
 mod generate;
 mod judge;
@@ -30,7 +30,7 @@ struct Arguments {
     /// How many packets
     #[arg(long, default_value_t = 1_000_000)]
     packets: u64,
-    /// Throws the same packets as the run that printed this seed
+    /// Makes the choices of the run that printed this seed
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -38,7 +38,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let Arguments { packets, seed } = Arguments::parse();
     let seed = seed.unwrap_or_else(random_seed);
-    println!("seed {seed}: the same packets come again with `cargo xtask fuzz --packets {packets} --seed {seed}`");
+    println!("seed {seed}: again with `cargo xtask fuzz --packets {packets} --seed {seed}`");
     let started = Instant::now();
     let mut fuzz = Fuzz::new(seed);
     let before = fuzz.node.state().counts();

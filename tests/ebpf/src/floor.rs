@@ -1,0 +1,109 @@
+//! What no forwarder that remembers flows can do without: parse, one lookup of the flow with Waggle's key in Waggle's
+//! own map, one of the route, new Ethernet addresses, transmit. IPv4 and TCP only; it translates nothing.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    bindings::{BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as Route, xdp_action},
+    btf_maps::LruHashMap,
+    helpers::bpf_fib_lookup,
+    macros::btf_map,
+    programs::XdpContext,
+};
+use proxy_common::{Address, Conntrack, Tuple, config::CONNTRACK_MAX};
+
+use crate::at;
+
+/// The product's.
+#[btf_map]
+static CONNTRACK: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+
+const ETHERNET: usize = 14;
+const AF_INET: u8 = 2;
+
+/// The fields that are read, in network byte order.
+#[repr(C, packed(2))]
+#[derive(Clone, Copy)]
+struct Headers {
+    version_length: u8,
+    tos: u8,
+    total_length: u16,
+    identification: u16,
+    fragment: u16,
+    ttl: u8,
+    protocol: u8,
+    checksum: u16,
+    source: u32,
+    destination: u32,
+    source_port: u16,
+    destination_port: u16,
+}
+
+/// The action, unless something is not as it must be.
+#[inline(always)]
+pub fn forward(ctx: &XdpContext) -> Option<u32> {
+    // SAFETY: `at` checks the bounds; every bit pattern is a number.
+    let ether_type = unsafe { *at::<u16>(ctx, 12)? };
+    // SAFETY: as above.
+    let headers = unsafe { *at::<Headers>(ctx, ETHERNET)? };
+    if ether_type != 0x0800_u16.to_be() || headers.version_length != 0x45 || headers.fragment.to_be() & 0x3fff != 0 {
+        return None;
+    }
+    let tuple = key(&headers);
+    let flow = CONNTRACK.get_ptr_mut(&tuple)?;
+    // SAFETY: valid until the program ends.
+    let flow = unsafe { &*flow };
+    send(ctx, flow, &headers)
+}
+
+/// Built of words: the compiler would fill the padding byte by byte.
+#[inline(always)]
+fn key(headers: &Headers) -> Tuple {
+    let mapped = |address| Address::from_ipv4_word(address).words();
+    let ([a, b, c, d], [e, f, g, h]) = (mapped(headers.source), mapped(headers.destination));
+    let ports = u32::from(headers.source_port.to_be()) | u32::from(headers.destination_port.to_be()) << 16;
+    bytemuck::must_cast([a, b, c, d, e, f, g, h, ports, headers.protocol.into()])
+}
+
+/// Fills a question with zeros, in words and where it lies for the same reason.
+#[inline(always)]
+fn clear(route: &mut MaybeUninit<Route>) -> &mut Route {
+    let words: *mut u64 = route.as_mut_ptr().cast();
+    for word in 0..size_of::<Route>() / 8 {
+        // SAFETY: inside of `route`, on the stack, where everything is aligned to eight bytes.
+        unsafe { words.add(word).write_volatile(0) };
+    }
+    // SAFETY: all of it is written: its size is a multiple of eight, and it is numbers only.
+    unsafe { route.assume_init_mut() }
+}
+
+#[inline(always)]
+fn send(ctx: &XdpContext, flow: &Conntrack, headers: &Headers) -> Option<u32> {
+    const SIZE: i32 = size_of::<Route>() as i32;
+    let mut route = MaybeUninit::uninit();
+    let route = clear(&mut route);
+    route.family = AF_INET;
+    route.l4_protocol = headers.protocol;
+    route.sport = flow.source_port.to_be();
+    route.dport = flow.destination_port.to_be();
+    route.__bindgen_anon_1.tot_len = u16::from_be(headers.total_length);
+    route.__bindgen_anon_3.ipv4_src = flow.source.words()[3];
+    route.__bindgen_anon_4.ipv4_dst = flow.destination.words()[3];
+    // SAFETY: the kernel passes a valid context; the parameters live until the call returns.
+    let code = unsafe {
+        route.ifindex = (*ctx.ctx).ingress_ifindex;
+        bpf_fib_lookup(ctx.ctx.cast(), &raw mut *route, SIZE, 0)
+    };
+    if code != i64::from(BPF_FIB_LKUP_RET_SUCCESS) {
+        return None;
+    }
+    let addresses = at::<[[u16; 3]; 2]>(ctx, 0)?;
+    // SAFETY: `at` has checked the bounds; nobody else has the packet.
+    unsafe { *addresses = [words(route.dmac), words(route.smac)] };
+    Some(xdp_action::XDP_TX)
+}
+
+#[inline(always)]
+const fn words([a, b, c, d, e, f]: [u8; 6]) -> [u16; 3] {
+    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])]
+}

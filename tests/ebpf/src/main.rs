@@ -1,0 +1,115 @@
+//! Programs beside the product's, for the benchmark alone: `vary` makes the next packet and goes on in the program in
+//! `TARGET`; the others are what a packet program costs that does nothing, or no more than it must.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
+#![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
+
+mod floor;
+mod walk;
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::xdp_action,
+    btf_maps::{Array, ProgramArray},
+    macros::{btf_map, xdp},
+    programs::XdpContext,
+};
+
+use walk::{FRAME, Walk, of_flow};
+
+/// What `vary` makes.
+#[btf_map]
+static WALK: Array<Walk, 1> = Array::new();
+
+/// The program that is measured.
+#[btf_map]
+static TARGET: ProgramArray<1> = ProgramArray::new();
+
+/// Does nothing.
+#[xdp(frags)]
+pub fn empty(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
+/// Sends a packet back with its Ethernet addresses swapped.
+#[xdp(frags)]
+pub fn mac_swap(ctx: XdpContext) -> u32 {
+    let Some(addresses) = at::<[[u16; 3]; 2]>(&ctx, 0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: `at` has checked the bounds; nobody else has the packet.
+    unsafe { (*addresses).swap(0, 1) };
+    xdp_action::XDP_TX
+}
+
+/// The least that a translating forwarder does, without the translation: see `floor.rs`.
+#[xdp(frags)]
+pub fn floor(ctx: XdpContext) -> u32 {
+    floor::forward(&ctx).unwrap_or(xdp_action::XDP_ABORTED)
+}
+
+/// Writes the next packet of the walk over the one at hand and goes on in `TARGET`.
+#[xdp(frags)]
+pub fn vary(ctx: XdpContext) -> u32 {
+    let _ = write_next(&ctx);
+    // A place that is known when the program is loaded is jumped to directly.
+    // SAFETY: nothing here waits to be dropped.
+    unsafe { TARGET.tail_call(&ctx, 0) };
+    xdp_action::XDP_ABORTED
+}
+
+#[inline(always)]
+fn write_next(ctx: &XdpContext) -> Option<()> {
+    const SOURCE: usize = 24;
+    const PORTS: usize = 32;
+    let walk = WALK.get_ptr_mut(0)?;
+    // SAFETY: the benchmark runs one program at a time.
+    let walk = unsafe { &mut *walk };
+    let index = walk.position;
+    let next = index + walk.step;
+    walk.position = if next >= walk.flows { next - walk.flows } else { next };
+    let (address, port) = of_flow(index);
+    let packet: *mut [u8; FRAME] = at(ctx, 0)?;
+    let packet: *mut u64 = packet.cast();
+    // SAFETY: `at` has checked the bounds; the kernel's test packets are aligned to eight bytes.
+    unsafe {
+        for word in [0, 1, 2, 5] {
+            *packet.add(word) = walk.frame[word];
+        }
+        // The source address begins two bytes into its word. The base's low bits are 0, so that an "or" adds.
+        *packet.add(SOURCE / 8) = walk.frame[SOURCE / 8] | u64::from(address.to_be()) << 16;
+        *packet.add(PORTS / 8) = walk.frame[PORTS / 8] | u64::from(port.to_be()) << (16 + walk.port_shift);
+        let end: *mut u16 = packet.add(6).cast();
+        let bytes = walk.frame[6].to_ne_bytes();
+        *end.cast::<u32>() = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        *end.add(2) = u16::from_ne_bytes([bytes[4], bytes[5]]);
+    }
+    finish_writing(&mut walk.packets);
+    Some(())
+}
+
+/// Lets the processor finish what was written, by a locked instruction: the program that follows neither overlaps with
+/// this one, nor trips over loads that are wider than the stores before.
+#[inline(always)]
+fn finish_writing(packets: &mut u64) {
+    // SAFETY: adds one to a word that is the caller's.
+    unsafe { asm!("lock *(u64 *)({word} + 0) += {one}", word = in(reg) packets, one = in(reg) 1_u64) };
+}
+
+/// A pointer to the `T` that lies `offset` bytes from the start, if it lies in the packet.
+#[inline(always)]
+fn at<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
+    let first = ctx.data() + offset;
+    (first + size_of::<T>() <= ctx.data_end()).then_some(first as *mut T)
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,86 @@
+//! What was measured of single packets: nanoseconds over an empty program, and their ratios.
+
+use serde_json::{Map, Value};
+
+use super::{FLOWS, Rounds};
+use crate::{
+    figures::rounded,
+    stats::{Spread, median},
+};
+
+/// Nanoseconds a packet.
+#[derive(Clone, Debug, Default)]
+pub struct PacketFigures {
+    /// Of the empty program alone: what the kernel's loop costs.
+    empty: f64,
+    /// Over an empty program, by case.
+    over_empty: Vec<(String, Spread)>,
+}
+
+/// What is not to be more than a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar {
+    /// Key and value.
+    pub key: &'static str,
+    pub value: f64,
+    pub most: f64,
+}
+
+impl PacketFigures {
+    /// From the times of all rounds.
+    pub fn new(rounds: &Rounds) -> Self {
+        let over = |name: &str| {
+            let (all, made) = (&rounds[&format!("{name}/all")], &rounds[&format!("{name}/made")]);
+            Spread::of(&all.iter().zip(made).map(|(all, made)| all - made).collect::<Vec<_>>())
+        };
+        let names = rounds.keys().filter_map(|key| key.strip_suffix("/all"));
+        let over_empty = names.map(|name| (name.to_owned(), over(name))).collect();
+        Self { empty: rounds.get("empty").map_or(f64::NAN, |values| median(values)), over_empty }
+    }
+
+    /// Median over an empty program.
+    pub fn over_empty(&self, name: &str) -> f64 {
+        self.over_empty.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, spread)| spread.median)
+    }
+
+    /// A packet's time ÷ the floor program's, the loop included in both.
+    fn over_floor(&self, name: &str, flows: u32) -> f64 {
+        let time = |name: &str| self.over_empty(name) + self.empty;
+        time(&format!("{name}_{flows}")) / time(&format!("floor_{flows}"))
+    }
+
+    /// All numbers for the flat object.
+    pub fn flat(&self) -> Map<String, Value> {
+        let mut numbers = Map::new();
+        let mut put = |name: String, value: f64| numbers.insert(format!("xdp_{name}"), rounded(value));
+        put("empty_ns".into(), self.empty);
+        for (name, spread) in &self.over_empty {
+            put(format!("{name}_ns"), spread.median);
+            put(format!("{name}_lower_quartile_ns"), spread.lower);
+            put(format!("{name}_upper_quartile_ns"), spread.upper);
+        }
+        for name in ["established", "reply", "new"] {
+            for flows in FLOWS {
+                put(format!("{name}_over_floor_{flows}"), self.over_floor(name, flows));
+            }
+        }
+        for bar in self.bars() {
+            numbers.insert(bar.key.into(), rounded(bar.value));
+        }
+        numbers
+    }
+
+    /// The bars and what was reached.
+    pub fn bars(&self) -> Vec<Bar> {
+        let worst =
+            ["bystander_transit", "bystander_node_ssh", "bystander_node_kubelet"].map(|name| self.over_empty(name));
+        let bar = |key, value, most| Bar { key, value, most };
+        vec![
+            bar("xdp_established_over_floor", self.over_floor("established", 1), 1.5),
+            bar("xdp_new_over_floor", self.over_floor("new", 1), 3.5),
+            bar("xdp_bystander_ns", worst.into_iter().fold(f64::NAN, f64::max), 40.0),
+            bar("xdp_established_64000_ns", self.over_empty("established_64000"), 432.0),
+            bar("xdp_established_1000000_ns", self.over_empty("established_1000000"), 447.0),
+        ]
+    }
+}

@@ -1,0 +1,86 @@
+//! The node whose programs are fed: a lab with an agent that serves two node ports, and a neighbour that need not be
+//! asked for its address.
+
+use std::{net::Ipv4Addr, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use harness::{
+    lab::{Lab, Node, Waggle, find_program},
+    objects::{Cluster as _, ManifestDir, lab_node, service, slice},
+};
+use serde_json::Value;
+
+use super::frames::{BACKEND_PORT, EMPTY_NODE_PORT, NODE_PORT};
+use crate::manifests::SERVICE_CIDR;
+
+/// The Ethernet address of whom the node sends everything to.
+pub const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
+/// Room for a million flows.
+const CONNTRACK: u32 = 1 << 21;
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The node, in the order in which its parts are to be dropped.
+pub struct BenchNode {
+    /// The agent.
+    pub waggle: Waggle,
+    _folder: ManifestDir,
+    /// The node.
+    pub node: Node,
+    _lab: Lab,
+}
+
+impl BenchNode {
+    /// Makes it, and waits until the agent serves.
+    pub fn create() -> Result<Self> {
+        let lab = Lab::new("packets")?;
+        let node = lab.node("a")?;
+        let [a, b, c, d, e, f] = NEIGHBOUR;
+        node.netns().batch(&[format!(
+            "neighbor replace 192.168.50.254 lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} dev eth0 nud permanent"
+        )])?;
+        let folder = ManifestDir::new();
+        folder.put(&lab_node(&node).build());
+        let node_port =
+            |name: &str, port: u16| service(name).kind("NodePort").port(BACKEND_PORT, BACKEND_PORT).node_port(port);
+        folder.put(&node_port("far", NODE_PORT).cluster_ip("10.96.0.10").build());
+        // As many as keep source ports free: each new flow takes one of its backend's.
+        let backends = (1..=100).map(|number| format!("10.244.200.{number}"));
+        folder.put(&backends.fold(slice("far").port(BACKEND_PORT), |slice, address| slice.endpoint(&address)).build());
+        folder.put(&node_port("empty", EMPTY_NODE_PORT).cluster_ip("10.96.0.11").build());
+        let command = node.waggle(&folder.source()).allocating(SERVICE_CIDR, folder.allocations());
+        // Whatever is refused is answered.
+        let flags = ["--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &CONNTRACK.to_string()];
+        let waggle = command.args(flags).start_unready()?;
+        waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
+        Ok(Self { waggle, _folder: folder, node, _lab: lab })
+    }
+
+    /// The node's address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.node.v4()
+    }
+
+    /// Id of the XDP program on `eth0`.
+    pub fn program(&self) -> Result<u32> {
+        let waggle = find_program("waggle", "WAGGLE_BIN")?;
+        let arguments = ["get", "devices", "-o", "json", "--instance", &self.node.instance()];
+        let output = Command::new(waggle).args(arguments).output().context("run waggle get devices")?;
+        let devices: Value = serde_json::from_slice(&output.stdout).context("read waggle get devices")?;
+        let programs = devices.as_array().into_iter().flatten().filter(|row| row["device"] == "eth0");
+        let mut programs = programs.flat_map(|row| row["programs"].as_array().into_iter().flatten());
+        let id = programs.find(|cell| cell["hook"] == "xdp").and_then(|cell| cell["program"].as_u64());
+        match id.and_then(|id| u32::try_from(id).ok()) {
+            Some(id) => Ok(id),
+            None => bail!("waggle get devices shows no XDP program on eth0: {devices}"),
+        }
+    }
+
+    /// Ethernet address of `eth0`. To be called inside the node's namespace.
+    pub fn link_address() -> Result<[u8; 6]> {
+        let output = Command::new("ip").args(["-j", "link", "show", "dev", "eth0"]).output().context("run ip link")?;
+        let links: Value = serde_json::from_slice(&output.stdout).context("read ip link")?;
+        let text = links[0]["address"].as_str().context("an address of eth0")?;
+        let bytes: Vec<u8> = text.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+        bytes.try_into().ok().context("six bytes of an address of eth0")
+    }
+}

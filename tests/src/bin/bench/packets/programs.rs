@@ -1,0 +1,121 @@
+//! The programs: the product's, as the agent has loaded it, and the benchmark's own; and running them by
+//! BPF_PROG_TEST_RUN, which sends nothing.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, Map, MapData, ProgramArray},
+    programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp, loaded_programs},
+};
+use nix::net::if_::if_nametoindex;
+
+use super::{node::BenchNode, walk::Walk};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Nothing.
+    Empty,
+    /// Ethernet addresses swapped, transmitted.
+    MacSwap,
+    /// The least that a forwarder does.
+    Floor,
+    /// The product's.
+    Xdp,
+}
+
+impl Program {
+    /// All, in the order of their numbers.
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Empty, "empty"), (Self::MacSwap, "mac_swap"), (Self::Floor, "floor")];
+}
+
+/// The programs in the kernel. Made and used inside the node's namespace.
+pub struct Programs {
+    ebpf: Ebpf,
+    product: ProgramFd,
+    target: ProgramArray<MapData>,
+    walk: Array<MapData, Words>,
+    ifindex: u32,
+}
+
+/// A [`Walk`] as a map's value.
+type Words = [u64; 10];
+const _: () = assert!(size_of::<Words>() == size_of::<Walk>());
+
+fn words(walk: &Walk) -> Words {
+    let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+    let [a, b, c, d, e, f, g] = walk.frame;
+    [a, b, c, d, e, f, g, pair(walk.flows, walk.step), pair(walk.position, walk.port_shift), walk.packets]
+}
+
+impl Programs {
+    /// Loads the benchmark's own, over the agent's flows.
+    pub fn load(node: &BenchNode) -> Result<Self> {
+        let id = node.program()?;
+        let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
+        let mut loader = EbpfLoader::new();
+        loader.map_pin_path("CONNTRACK", node.waggle.pins().join("conntrack"));
+        let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
+        for name in Program::ALL.map(|(_, name)| name).into_iter().chain(["vary"]) {
+            xdp(&mut ebpf, name)?.load().with_context(|| format!("load {name}"))?;
+        }
+        let target = take(&mut ebpf, "TARGET")?.try_into()?;
+        let walk = take(&mut ebpf, "WALK")?.try_into()?;
+        let ifindex = if_nametoindex("eth0").context("find eth0")?;
+        Ok(Self { product: product.fd()?, ebpf, target, walk, ifindex })
+    }
+
+    /// Runs the empty program alone on one and the same packet; the time of one run.
+    pub fn run_alone(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
+        let context = context(frame.len(), self.ifindex);
+        let options =
+            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
+        Ok(xdp(&mut self.ebpf, "empty")?.test_run(options)?.duration)
+    }
+
+    /// Feeds the next `repeat` packets of a walk to a program. Returns the time of one packet, that of making it
+    /// included; fails when the last packet's action is another than `action`.
+    pub fn run(&mut self, program: Program, walk: &mut Walk, repeat: u32, action: u32) -> Result<Duration> {
+        self.aim(program)?;
+        self.walk.set(0, words(walk), 0).context("write WALK")?;
+        let frame = [0; super::walk::FRAME];
+        let context = context(frame.len(), self.ifindex);
+        let options =
+            TestRunOptions { data_in: Some(&frame), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
+        let result = xdp(&mut self.ebpf, "vary")?.test_run(options).context("run vary")?;
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let position = self.walk.get(&0, 0).context("read WALK")?[8] as u32;
+        walk.position = position;
+        if result.return_value != action {
+            bail!("{program:?} ended with action {}, not {action}", result.return_value);
+        }
+        Ok(result.duration)
+    }
+
+    fn aim(&mut self, program: Program) -> Result<()> {
+        let fd = match Program::ALL.iter().find(|(known, _)| *known == program) {
+            Some((_, name)) => xdp(&mut self.ebpf, name)?.fd()?,
+            None => &self.product,
+        };
+        self.target.set(0, fd, 0).context("write TARGET")
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+    ebpf.take_map(name).with_context(|| format!("find map {name}"))
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    Ok(ebpf.program_mut(name).with_context(|| format!("find program {name}"))?.try_into()?)
+}
+
+/// `struct xdp_md`: the packet's length, the device, its first queue.
+fn context(length: usize, ifindex: u32) -> Vec<u8> {
+    let length = u32::try_from(length).expect("a short packet");
+    [0, length, 0, ifindex, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect()
+}

@@ -1,0 +1,69 @@
+//! For build scripts: compiles a package of eBPF programs into `OUT_DIR`. Installs nothing: where a tool is missing,
+//! it names the command that does.
+
+use std::{
+    env,
+    process::{Command, exit},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya_build::{Package, Toolchain};
+
+#[path = "../src/ebpf_toolchain.rs"]
+mod ebpf_toolchain;
+
+use ebpf_toolchain::EbpfToolchain;
+
+/// What an object is made of besides its package, which aya-build watches: the shared types, and the versions and
+/// profiles of the workspace.
+const INPUTS: [&str; 5] =
+    ["proxy-common/src", "proxy-common/Cargo.toml", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+
+/// Compiles the package `name` in `folder` of the workspace, whose own folder is `root`. Ends the build script when it
+/// can't: returning the error would bury the next step below a backtrace where `RUST_BACKTRACE` is set.
+pub(crate) fn build(root: &str, name: &str, folder: &str) {
+    if let Err(error) = try_build(root, name, folder) {
+        eprintln!("error: {error:#}");
+        exit(1);
+    }
+}
+
+fn try_build(root: &str, name: &str, folder: &str) -> Result<()> {
+    let Some(toolchain) = ebpf_toolchain::find() else {
+        bail!("no toolchain for the eBPF programs: run `cargo xtask setup`");
+    };
+    for program in ["rustup", "bpf-linker"] {
+        if ebpf_toolchain::find_program(program).is_none() {
+            bail!("{program} is not installed: run `cargo xtask setup`");
+        }
+    }
+    restart_with_prepared_environment()?;
+    for input in INPUTS {
+        println!("cargo:rerun-if-changed={root}/{input}");
+    }
+    let package = Package { name, root_dir: &format!("{root}/{folder}"), ..Package::default() };
+    let toolchain = match toolchain {
+        EbpfToolchain::Debian => Toolchain::Custom(ebpf_toolchain::DEBIAN_LINK),
+        EbpfToolchain::Nightly => Toolchain::Nightly,
+    };
+    aya_build::build_ebpf([package], toolchain)
+}
+
+/// aya-build finds rustup, and rustc finds bpf-linker, by `PATH` alone, which may lack cargo's folder; and
+/// aya-build shows each progress line of the inner cargo as a warning. This process's own environment
+/// can't be changed safely, a second process's can.
+fn restart_with_prepared_environment() -> Result<()> {
+    const QUIET: &str = "CARGO_TERM_QUIET";
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&path).collect();
+    let missing = ebpf_toolchain::cargo_bin().filter(|cargo_bin| !folders.contains(cargo_bin));
+    if missing.is_none() && env::var_os(QUIET).is_some_and(|quiet| quiet == "true") {
+        return Ok(());
+    }
+    folders.extend(missing);
+    let path = env::join_paths(folders).context("extend PATH")?;
+    let this = env::current_exe().context("find the build script")?;
+    let status =
+        Command::new(this).env("PATH", path).env(QUIET, "true").status().context("restart the build script")?;
+    exit(status.code().unwrap_or(1));
+}
