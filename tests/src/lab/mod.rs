@@ -144,6 +144,11 @@ impl Lab {
         Ok(())
     }
 
+    /// Makes a wire of a test's own as fit for native XDP as the lab's are; the agent may serve the near end.
+    pub fn finish_wire(&self, near: (&Netns, &str), far: (&Netns, &str)) -> Result<()> {
+        self.core.finish_wire(near, far)
+    }
+
     /// Adds a bare namespace: loopback only.
     pub fn namespace(&self, name: &str) -> Result<Netns> {
         host::check_name(name)?;

@@ -119,15 +119,15 @@ fn route_services(host: &Host, node: &Node) {
 }
 
 /// Runs `scenario` in a scene by TC, then in one by native XDP.
-pub fn from_outside(name: &str, scenario: impl Fn(&Outside)) {
+pub fn from_outside(name: &str, scenario: impl Fn(&mut Outside)) {
     from_outside_as(name, |setup| setup, scenario);
 }
 
 /// The same with scenes set up differently.
-pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&Outside)) {
+pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
     for mode in MODES {
         println!("{name} by {mode}");
-        scenario(&Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
+        scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
     }
 }
 
