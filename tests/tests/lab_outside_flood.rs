@@ -1,0 +1,109 @@
+//! Half-open flows never push out established ones. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use harness::{
+    lab::{BPFFS, Dial, Manner},
+    scene::{Family, NODE_PORT, Outside, expect, from_outside, web_slice},
+};
+use proxy_common::Counter;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How many flows the flood opens.
+const FLOWS: u64 = 1_000_000;
+/// How many SYNs are sent at a time, each from a client of its own. Some get lost before the node has seen them.
+const SYNS: u32 = 500_000;
+const ROUNDS: u32 = 8;
+const SENDERS: u32 = 2;
+
+/// The one's complement sum of big-endian words (RFC 1071), ready to be stored.
+fn checksum(words: &[u8]) -> [u8; 2] {
+    let sum: u32 = words.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    (!u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap()).to_be_bytes()
+}
+
+/// A SYN with its IPv4 header, from client `number` of a network that is nowhere.
+fn syn(number: u32, to: SocketAddrV4) -> [u8; 40] {
+    let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (number & 0x1_ffff));
+    let mut packet = [0; 40];
+    packet[..10].copy_from_slice(&[0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6]);
+    packet[12..16].copy_from_slice(&source.octets());
+    packet[16..20].copy_from_slice(&to.ip().octets());
+    packet[20..22].copy_from_slice(&u16::try_from(1024 + (number >> 17)).unwrap().to_be_bytes());
+    packet[22..24].copy_from_slice(&to.port().to_be_bytes());
+    packet[24..28].copy_from_slice(&number.to_be_bytes());
+    packet[32..36].copy_from_slice(&[0x50, 0x02, 0xff, 0xff]);
+    let pseudo = [&packet[12..20], &[0, 6, 0, 20], &packet[20..]].concat();
+    let sum = checksum(&pseudo);
+    packet[36..38].copy_from_slice(&sum);
+    packet
+}
+
+/// Sends one round of SYNs from the client outside.
+fn flood(outside: &Outside, round: u32) {
+    let to = SocketAddrV4::new(outside.scene.node.v4(), NODE_PORT);
+    let send = |sender: u32| {
+        // The kernel completes the network header of such a socket.
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))).unwrap();
+        for number in (round * SYNS..(round + 1) * SYNS).filter(|number| number % SENDERS == sender) {
+            socket.send_to(&syn(number, to), &to.into()).unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        let netns = outside.host.netns();
+        let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || netns.inside(|| send(sender)))).collect();
+        senders.into_iter().for_each(|sender| sender.join().unwrap().unwrap());
+    });
+}
+
+/// How many flows have been opened.
+fn opened(outside: &Outside) -> u64 {
+    let pin = format!("{BPFFS}/{}/counters", outside.scene.node.instance());
+    let output = Command::new("bpftool").args(["-j", "map", "dump", "pinned", &pin]).output().unwrap();
+    let counters: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let values = counters[Counter::FlowOpened as usize]["formatted"]["values"].as_array().unwrap().clone();
+    values.iter().map(|value| value["value"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn a_million_syns_cut_no_established_flow() {
+    from_outside("flood", |outside| {
+        let service = outside.web(Family::Ipv4);
+        outside.scene.put(&service.cluster_ip(&Family::Ipv6.cluster_ip(1).to_string()).build());
+        let mut connections = Vec::new();
+        for family in Family::BOTH {
+            let slice = web_slice("web", family).name(&family.name("web"));
+            outside.scene.put(&slice.pod(outside.scene.pod(1)).pod(&outside.remote).build());
+            let to = outside.node_port(family);
+            expect(&outside.client, to, &["p1", "far"]);
+            connections.extend((0..20).map(|_| outside.client.connect_tcp(to).unwrap()));
+        }
+        let answer = |socket: &harness::lab::Socket<'_>| socket.ask("who").unwrap().backend().to_owned();
+        let names: Vec<_> = connections.iter().map(answer).collect();
+        assert!(["p1", "far"].iter().all(|name| names.iter().any(|found| found == name)), "{names:?}");
+        let before = opened(outside);
+        for round in 0..ROUNDS {
+            flood(outside, round);
+            if opened(outside) - before > FLOWS {
+                break;
+            }
+        }
+        let flows = opened(outside) - before;
+        println!("{flows} flows opened");
+        assert!(flows > FLOWS, "{flows} flows opened");
+        assert_eq!(connections.iter().map(answer).collect::<Vec<_>>(), names);
+        // A backend elsewhere may still know the source port from a client of the flood, and answers the second SYN.
+        for family in Family::BOTH {
+            let dial = Dial::new(Manner::Tcp, outside.node_port(family)).count(20).timeout(Duration::from_secs(8));
+            outside.client.dial_all(&dial).into_iter().for_each(|outcome| drop(outcome.unwrap()));
+        }
+    });
+}
