@@ -35,19 +35,11 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
     if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
-    let (range, list) = list(&service, internal);
-    if range.length == 0 {
-        return Err(service.empty_verdict());
-    }
     let mut selected = Selected::default();
-    if service.affinity_timeout == 0 {
-        selected = select_backend(range)?;
-    } else if let Some(refusal) =
-        Verdict::from_code(select_for_client(&service, internal, &tuple.source, &mut selected))
-    {
+    if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, &mut selected)) {
         return Err(refusal);
     }
-    enter(tuple, &service, list, &selected, now, flow)?;
+    enter(tuple, &service, list(&service, internal).1, &selected, now, flow)?;
     count_connection(service.id);
     count(Counter::FlowOpened);
     Ok(())
@@ -88,12 +80,18 @@ fn list(service: &Service, internal: bool) -> (SlotRange, List) {
 
 /// 0, or the code of the refusal.
 #[inline(never)]
-fn select_for_client(service: &Service, internal: bool, client: &Address, selected: &mut Selected) -> u32 {
+fn select(service: &Service, internal: bool, client: &Address, selected: &mut Selected) -> u32 {
     let (range, list) = list(service, internal);
-    let key = AffinityKey::from_address(*client, service.id);
-    match select_sticky(&key, service, range, list.bit()) {
-        Ok(sticky) => {
-            *selected = sticky;
+    let found = if range.length == 0 {
+        Err(service.empty_verdict())
+    } else if service.affinity_timeout == 0 {
+        select_backend(range)
+    } else {
+        select_sticky(&AffinityKey::from_address(*client, service.id), service, range, list.bit())
+    };
+    match found {
+        Ok(found) => {
+            *selected = found;
             0
         }
         Err(refusal) => refusal.code(),

@@ -1,69 +1,211 @@
-//! Packets from outside the node: through XDP and through TC, to backends here and elsewhere. Needs root.
+//! Packets from outside the node: through XDP and through TC, to backends here and elsewhere, to every kind of frontend.
+//! Needs root.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{net::SocketAddr, process::Command};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Node, OutsideClient, Pod, Server},
-    scene::{Family, Origin, PORTS, Scene, Setup, expect, over_both, web_node_port, web_slice},
+    lab::{Client, Dial, Manner, TIMEOUT},
+    scene::{Family, MANNERS, NODE_PORT, Outside, expect, expect_by, from_outside_over_both, hold, web_slice},
+    stage::until,
 };
 
-const NODE_PORT: u16 = 30080;
-const MODES: [&str; 2] = ["tc", "xdp"];
-
-/// A scene with another node and a client outside both.
-struct Outside {
-    client: Client,
-    _host: OutsideClient,
-    remote: Pod,
-    _server: Server,
-    _other: Node,
-    scene: Scene,
+/// Waits until conversations with `to` get no answer at all.
+#[track_caller]
+fn expect_silence(client: &Client, to: SocketAddr) {
+    let ends = |manner| client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(200)));
+    let is_silent = |manner| ends(manner).is_err_and(|failure| failure.errno == "ETIMEDOUT");
+    until("silence", || is_silent(Manner::Tcp));
+    MANNERS.into_iter().for_each(|manner| assert!(is_silent(manner), "{manner:?} to {to}"));
 }
 
-/// Native XDP on veth sees packets before anybody fills in checksums: the senders have to.
-fn fill_in_checksums(netns: &harness::lab::Netns, device: &str) {
-    let run = || Command::new("ethtool").args(["-K", device, "tx", "off", "gro", "on"]).output().unwrap();
-    let output = netns.inside(run).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn outside(mode: &str) -> Outside {
-    let scene = Setup::new("outside", Origin::Folder).args(["--device-mode", mode]).start();
-    let other = scene.lab.node("b").unwrap();
-    let remote = other.pod("far").unwrap();
-    let server = remote.serve(&PORTS).unwrap();
-    let host = scene.lab.client("ext").unwrap();
-    for (netns, devices) in [
-        (scene.node.netns(), vec!["eth0"]),
-        (other.netns(), vec!["eth0", "pod-far"]),
-        (host.netns(), vec!["eth0"]),
-        (remote.netns(), vec!["eth0"]),
-        (scene.lab.fabric(), vec!["to-a", "to-b", "to-ext"]),
-    ] {
-        devices.into_iter().for_each(|device| fill_in_checksums(netns, device));
+/// Waits until conversations with `to` are refused, and at once. Only a connected socket is told.
+#[track_caller]
+fn expect_refusal(client: &Client, to: SocketAddr) {
+    for manner in [Manner::Tcp, Manner::UdpConnected] {
+        expect_by(client, manner, to, &["ECONNREFUSED"]);
+        let failure = client.dial(&Dial::new(manner, to)).unwrap_err();
+        assert!(failure.elapsed < TIMEOUT / 4, "{to}: {failure}");
     }
-    let client = host.client().unwrap();
-    Outside { client, _host: host, remote, _server: server, _other: other, scene }
 }
 
-fn everywhere(scenario: impl Fn(&Outside, Family)) {
-    for mode in MODES {
-        println!("by {mode}");
-        let outside = outside(mode);
-        over_both(|family| scenario(&outside, family));
-    }
+/// The clients' addresses as servers see them, in all manners.
+fn seen(client: &Client, to: SocketAddr) -> BTreeSet<SocketAddr> {
+    let dial = |manner| client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap();
+    MANNERS
+        .into_iter()
+        .map(dial)
+        .map(|mut client| {
+            client.set_port(0);
+            client
+        })
+        .collect()
+}
+
+/// `address` alone, as [`seen`] has it.
+fn only(address: impl Into<std::net::IpAddr>) -> BTreeSet<SocketAddr> {
+    [SocketAddr::new(address.into(), 0)].into()
 }
 
 #[test]
-fn s19_a_node_port_reaches_backends_here_and_elsewhere() {
-    everywhere(|outside, family| {
-        let scene = &outside.scene;
-        scene.put(&web_node_port("web", [family.cluster_ip(1)], NODE_PORT).build());
-        scene.put(&web_slice("web", family).pod(scene.pod(1)).pod(&outside.remote).build());
-        let to = SocketAddr::new(family.of(&scene.node), NODE_PORT);
-        expect(&outside.client, to, &["p1", "far"]);
-        scene.delete("Service", "web");
+fn s18_s19_every_frontend_reaches_backends_here_and_elsewhere() {
+    from_outside_over_both("frontends", |outside, family| {
+        outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+        for to in outside.frontends(family) {
+            expect(&outside.client, to, &["p1", "far"]);
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s19_a_process_of_the_node_is_a_backend() {
+    from_outside_over_both("host", |outside, family| {
+        let node = family.of(&outside.scene.node).to_string();
+        outside.scene.put(&web_slice("web", family).endpoint(&node).node("a").build());
+        outside.scene.put(&outside.web(family).build());
+        for to in outside.frontends(family) {
+            expect(&outside.client, to, &["a"]);
+            assert_eq!(seen(&outside.client, to), only(outside.address(family)));
+        }
+        let node = family.of(&outside.other).to_string();
+        let elsewhere = outside.other.serve(&[8080]).unwrap();
+        outside.scene.put(&web_slice("web", family).endpoint(&node).node("b").build());
+        expect(&outside.client, outside.node_port(family), &["b"]);
+        drop(elsewhere);
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s26_only_a_backend_elsewhere_sees_the_node_as_client() {
+    from_outside_over_both("source", |outside, family| {
+        outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
+        for to in outside.frontends(family) {
+            expect(&outside.client, to, &["p1"]);
+            assert_eq!(seen(&outside.client, to), only(outside.address(family)), "{to}");
+        }
+        outside.serve_by(family, &[&outside.remote]);
+        for to in outside.frontends(family) {
+            expect(&outside.client, to, &["far"]);
+            assert_eq!(seen(&outside.client, to), only(family.of(&outside.scene.node)), "{to}");
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s17_external_local_serves_clients_outside_by_backends_here_alone() {
+    from_outside_over_both("local", |outside, family| {
+        let [cluster, external @ ..] = outside.frontends(family);
+        let (near, far) = (outside.scene.pod(1), &outside.remote);
+        outside.serve(family, &outside.web(family).external_local(), &[near, far]);
+        for to in external {
+            expect(&outside.client, to, &["p1"]);
+            assert_eq!(seen(&outside.client, to), only(outside.address(family)), "{to}");
+            expect(&outside.scene.from_node, to, &["p1", "far"]);
+        }
+        expect(&outside.client, cluster, &["p1", "far"]);
+        outside.serve_by(family, &[far]);
+        for to in external {
+            expect_silence(&outside.client, to);
+            expect(&outside.scene.from_node, to, &["far"]);
+            expect(&outside.scene.from_pod, to, &["far"]);
+        }
+        expect(&outside.client, cluster, &["far"]);
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s16_without_a_backend_clients_are_refused_at_once() {
+    from_outside_over_both("nobody", |outside, family| {
+        outside.serve(family, &outside.web(family), &[]);
+        for to in outside.frontends(family) {
+            expect_refusal(&outside.client, to);
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_nobody_is_silent() {
+    from_outside_over_both("nobodys", |outside, family| {
+        outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
+        expect(&outside.client, family.frontend(1), &["p1"]);
+        expect_refusal(&outside.client, SocketAddr::new(family.cluster_ip(1), 81));
+        let nobody = SocketAddr::new(family.cluster_ip(99), 80);
+        let filter = format!("ether src host {} and dst host {}", ethernet(outside), nobody.ip());
+        let dial = || {
+            MANNERS.map(|manner| {
+                outside.client.dial(&Dial::new(manner, nobody).timeout(Duration::from_millis(300))).unwrap_err().errno
+            })
+        };
+        let (outcomes, packets) = outside.scene.node.capture("eth0", &filter, dial).unwrap();
+        assert_eq!(outcomes, ["ETIMEDOUT"; 3]);
+        assert!(packets.is_empty(), "left the node: {packets:#?}");
+        outside.scene.delete("Service", "web");
+    });
+}
+
+/// The Ethernet address of the node's `eth0`: who has sent a packet that its capture sees.
+fn ethernet(outside: &Outside) -> String {
+    let show = || std::process::Command::new("ip").args(["-j", "link", "show", "eth0"]).output();
+    let output = outside.scene.node.netns().inside(show).unwrap().unwrap();
+    let links: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    links[0]["address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn s21_source_ranges_filter_the_load_balancers_address() {
+    from_outside_over_both("ranges", |outside, family| {
+        let [cluster, node_port, external, balanced] = outside.frontends(family);
+        let others = match family {
+            Family::Ipv4 => "198.51.100.0/24",
+            Family::Ipv6 => "2001:db8:9::/48",
+        };
+        outside.serve(family, &outside.web(family).source_range(others), &[outside.scene.pod(1)]);
+        expect_silence(&outside.client, balanced);
+        for to in [cluster, node_port, external] {
+            hold(&outside.client, to, &["p1"]);
+        }
+        let host = format!("{}/{}", outside.address(family), if balanced.is_ipv4() { 32 } else { 128 });
+        outside.scene.put(&outside.web(family).source_range(others).source_range(&host).build());
+        expect(&outside.client, balanced, &["p1"]);
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s24_s25_a_client_outside_is_its_address() {
+    from_outside_over_both("affinity", |outside, family| {
+        let service = outside.web(family).client_ip_affinity(None);
+        let backends = [outside.scene.pod(1), outside.scene.pod(2), &outside.remote];
+        outside.serve(family, &service, &backends);
+        until("somebody answers", || outside.client.tcp(outside.node_port(family)).is_ok());
+        // Of one port's frontends; TCP and UDP are two ports.
+        for manner in [Manner::Tcp, Manner::UdpUnconnected] {
+            let mut seen = BTreeSet::new();
+            for to in outside.frontends(family) {
+                let outcomes = outside.client.dial_all(&Dial::new(manner, to).count(12));
+                seen.extend(outcomes.into_iter().map(|outcome| outcome.unwrap().backend().to_owned()));
+            }
+            assert_eq!(seen.len(), 1, "{manner:?}: {seen:?}");
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s27_a_pod_elsewhere_reaches_itself_through_this_node() {
+    from_outside_over_both("hairpin", |outside, family| {
+        outside.serve(family, &outside.web(family), &[&outside.remote]);
+        let itself = outside.remote.client().unwrap();
+        let to = SocketAddr::new(family.of(&outside.scene.node), NODE_PORT);
+        expect(&itself, to, &["far"]);
+        assert_eq!(seen(&itself, to), only(family.of(&outside.scene.node)));
+        expect(&outside.from_remote, to, &["far"]);
+        outside.scene.delete("Service", "web");
     });
 }

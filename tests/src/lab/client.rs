@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::{BufRead, BufReader, Write},
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     process::{ChildStdin, ChildStdout, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,7 +16,11 @@ use super::{
     process::Process,
     program,
     protocol::{Dial, Failure, Kind, Manner, Message, Names, Reply, Request, Response, Step, TIMEOUT},
+    wait::patient,
 };
+
+/// How long a large transfer may stand still.
+const STALL: Duration = Duration::from_secs(5);
 
 /// A process on a host that opens sockets as told. Calls from several threads take turns.
 #[derive(Debug)]
@@ -86,6 +90,16 @@ impl Client {
             Ok(Response::Outcomes(outcomes)) => outcomes,
             Ok(other) => vec![Err(lost(&format!("{other:?}")))],
             Err(failure) => vec![Err(failure)],
+        }
+    }
+
+    /// Sends `bytes` through one connection to a server that echoes, and receives them again: returns how long it took.
+    /// Contents are compared.
+    pub fn bulk(&self, to: SocketAddr, bind: Option<IpAddr>, bytes: u64) -> std::result::Result<Duration, Failure> {
+        let bind = bind.map(|address| SocketAddr::new(address, 0));
+        match self.call(&Request::Bulk { to, bind, bytes, timeout: patient(STALL) })? {
+            Response::Connected(elapsed) => Ok(elapsed),
+            other => Err(lost(&format!("{other:?}"))),
         }
     }
 

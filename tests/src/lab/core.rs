@@ -2,11 +2,15 @@
 
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use super::{
     error::{Error, Result},
+    native_xdp::{Pass, send_complete},
     netns::Netns,
 };
 
@@ -23,6 +27,18 @@ pub(super) struct Core {
     pub(super) nodes: AtomicU8,
     /// Outside clients so far.
     pub(super) clients: AtomicU8,
+    /// Set once wires have to be fit for native XDP.
+    pub(super) native_xdp: OnceLock<Pass>,
+}
+
+impl Core {
+    /// Makes a new wire fit for native XDP if the lab's are. The agent may serve the near end, never the far end.
+    pub(super) fn finish_wire(&self, (near, device): (&Netns, &str), (far, peer): (&Netns, &str)) -> Result<()> {
+        let Some(pass) = self.native_xdp.get() else { return Ok(()) };
+        send_complete(near, device)?;
+        send_complete(far, peer)?;
+        pass.attach(far, peer)
+    }
 }
 
 /// The next number of a counter that starts at 0, from 1 to `limit`.

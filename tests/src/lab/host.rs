@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
     core::Core,
     error::{Doing, Error, Result},
     netns::Netns,
+    ping::ping,
     process::Process,
     protocol::Mode,
     server::Server,
@@ -100,6 +102,11 @@ impl Host {
     /// Serves TCP and UDP at these addresses.
     pub fn serve_at(&self, at: &[SocketAddr], mode: Mode) -> Result<Server> {
         Server::start(self, at, mode)
+    }
+
+    /// Sends an ICMP echo request, and says whether `to` itself has answered within `timeout`.
+    pub fn ping(&self, to: IpAddr, timeout: Duration) -> Result<bool> {
+        self.netns.inside(|| ping(to, timeout))?.doing(|| format!("ping {to} from {}", self.name))
     }
 
     /// Captures packets on `device` that match `filter` (pcap-filter(7)) while `work` runs. Returns what `work`

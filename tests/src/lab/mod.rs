@@ -37,7 +37,7 @@ use std::{
     ops::Deref,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
 };
@@ -50,8 +50,10 @@ mod core;
 mod error;
 mod host;
 mod log;
+mod native_xdp;
 mod netns;
 mod node;
+mod ping;
 mod process;
 mod program;
 mod protocol;
@@ -113,7 +115,8 @@ impl Lab {
             "route add blackhole default".into(),
             "route add blackhole ::/0".into(),
         ])?;
-        let core = Core { id, cgroup, fabric, nodes: AtomicU8::new(0), clients: AtomicU8::new(0) };
+        let (nodes, clients) = (AtomicU8::new(0), AtomicU8::new(0));
+        let core = Core { id, cgroup, fabric, nodes, clients, native_xdp: OnceLock::new() };
         Ok(Self { core: Arc::new(core), _removal: removal })
     }
 
@@ -130,6 +133,15 @@ impl Lab {
     /// The namespace of the bridge between nodes, also everybody's default route.
     pub fn fabric(&self) -> &Netns {
         &self.core.fabric
+    }
+
+    /// Makes every wire that is added from now on fit for native XDP, which a veth pair by itself is not: senders
+    /// compute checksums at once, and the ends that no agent serves have an XDP program that lets everything pass, as
+    /// otherwise they would lose what is sent to them by XDP. Call it before the first node.
+    pub fn native_xdp(&self) -> Result<()> {
+        let pass = native_xdp::Pass::load(self.id())?;
+        self.core.native_xdp.get_or_init(|| pass);
+        Ok(())
     }
 
     /// Adds a bare namespace: loopback only.

@@ -99,7 +99,8 @@ impl Node {
             "route add 169.254.1.1 dev eth0 scope link".into(),
             "route add default via 169.254.1.1 dev eth0".into(),
             "route add default via fe80::1 dev eth0".into(),
-        ])
+        ])?;
+        self.host.core.finish_wire((self.host.netns(), &device), (pod.netns(), "eth0"))
     }
 }
 
@@ -115,7 +116,8 @@ pub(super) fn join_fabric(host: &Host) -> Result<()> {
         "link set dev eth0 up".into(),
         "route add default via 192.168.50.254".into(),
         "route add default via fd00:50::fe".into(),
-    ])
+    ])?;
+    host.core.finish_wire((host.netns(), "eth0"), (fabric, &port))
 }
 
 /// The command that makes a pair of devices in two namespaces.

@@ -15,6 +15,18 @@ pub const TIMEOUT: Duration = Duration::from_secs(2);
 pub enum Request {
     /// Whole conversations on sockets of their own, one after the other; answered by `Outcomes`.
     Dial(Dial),
+    /// Sends a pattern to a server that echoes, and compares what comes back; answered by `Connected`, with how long it
+    /// took. A difference is a failure to receive with `EBADMSG`.
+    Bulk {
+        /// Where to.
+        to: SocketAddr,
+        /// Source address, if chosen.
+        bind: Option<SocketAddr>,
+        /// How much, each way.
+        bytes: u64,
+        /// How long nothing may move.
+        timeout: Duration,
+    },
     /// A socket that stays; answered by `Opened`.
     Open {
         /// Its kind.

@@ -1,4 +1,4 @@
-//! Starts processes inside a namespace and a cgroup. The only `unsafe` of the harness: the step between fork and exec.
+//! Starts processes inside a namespace and a cgroup. `unsafe` is the step between fork and exec.
 
 use std::{
     fs::File,

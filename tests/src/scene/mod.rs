@@ -4,6 +4,7 @@
 
 mod expect;
 mod family;
+mod outside;
 mod source;
 
 use std::{
@@ -16,6 +17,7 @@ use serde_json::Value;
 pub use self::{
     expect::{MANNERS, expect, expect_by, hold},
     family::Family,
+    outside::{NODE_PORT, Outside, from_outside, from_outside_as, from_outside_over_both},
     source::{Objects, Origin},
 };
 use crate::{
@@ -57,6 +59,7 @@ pub struct Setup {
     origin: Origin,
     pods: usize,
     zone: Option<String>,
+    native_xdp: bool,
     arguments: Vec<OsString>,
     objects: Vec<Value>,
 }
@@ -65,7 +68,7 @@ impl Setup {
     /// Three backends, no objects but the Node and the ServiceCIDRs.
     pub fn new(name: &str, origin: Origin) -> Self {
         let (name, arguments) = (name.to_owned(), Vec::new());
-        Self { name, origin, pods: 3, zone: None, arguments, objects: Vec::new() }
+        Self { name, origin, pods: 3, zone: None, native_xdp: false, arguments, objects: Vec::new() }
     }
 
     /// How many backends.
@@ -79,6 +82,13 @@ impl Setup {
     #[must_use]
     pub fn zone(mut self, zone: &str) -> Self {
         self.zone = Some(zone.to_owned());
+        self
+    }
+
+    /// Wires fit for native XDP; see [`Lab::native_xdp`].
+    #[must_use]
+    pub fn native_xdp(mut self) -> Self {
+        self.native_xdp = true;
         self
     }
 
@@ -102,6 +112,9 @@ impl Setup {
     /// When something can't be started: a test can't go on then.
     pub fn start(self) -> Scene {
         let lab = Lab::new(&self.name).expect("make a lab");
+        if self.native_xdp {
+            lab.native_xdp().expect("make the lab fit for native XDP");
+        }
         let node = lab.node("a").expect("add a node");
         let client = node.pod("client").expect("add a pod");
         let pods: Vec<_> = (1..=self.pods).map(|number| node.pod(&format!("p{number}")).expect("add a pod")).collect();

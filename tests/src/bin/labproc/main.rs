@@ -11,6 +11,7 @@ use harness::lab::{Failure, Request, Response, Step};
 use open::{Open, failure};
 use serve::Listening;
 
+mod bulk;
 mod dial;
 mod open;
 mod serve;
@@ -40,6 +41,9 @@ impl State {
     fn obey(&mut self, request: Request) -> Result<Response, Failure> {
         match request {
             Request::Dial(dial) => return Ok(Response::Outcomes(dial::dial(&dial))),
+            Request::Bulk { to, bind, bytes, timeout } => {
+                return bulk::transfer(to, bind, bytes, timeout).map(Response::Connected);
+            }
             Request::Open { kind, bind } => return Ok(Response::Opened(self.keep(Open::new(kind, bind)?))),
             Request::Connect { socket, to, timeout } => {
                 return self.socket(socket)?.connect(to, timeout).map(Response::Connected);

@@ -10,8 +10,8 @@ use harness::lab::{Failure, Kind, Message, Names, Step};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Longest line or datagram.
-const LONGEST: usize = 2048;
+/// Longest piece of a line, or datagram.
+const LONGEST: usize = 16_384;
 
 /// A socket of any kind.
 pub struct Open {
@@ -35,7 +35,7 @@ pub fn failure(step: Step, error: &io::Error, elapsed: Duration) -> Failure {
 }
 
 /// Runs one system call (or few) as `step`.
-fn step<T>(step: Step, call: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
+pub fn step<T>(step: Step, call: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
     let start = Instant::now();
     call().map_err(|error| failure(step, &error, start.elapsed()))
 }

@@ -1,0 +1,137 @@
+//! A scene seen from outside: a second node with pods of its own, and a client that is no node and reaches Services
+//! through the first. One for each way that packets are served.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Family, Origin, PORTS, SERVICE_CIDRS, Scene, Setup, expect, over_both, web_node_port, web_slice};
+use crate::{
+    lab::{Client, Host, Mode, Node, OutsideClient, Pod, Server},
+    objects::{ServiceBuilder, slice},
+    stage::until,
+};
+
+/// How the node's devices are served, as `--device-mode` has it.
+const MODES: [&str; 2] = ["tc", "xdp"];
+
+/// The node port of every Service that a scene outside makes by [`Outside::serve`].
+pub const NODE_PORT: u16 = 30080;
+
+/// Where pods echo what they are sent.
+const ECHO_PORT: u16 = 9000;
+
+/// Where externalIPs and load balancers are; see [`Family::external_ip`].
+const EXTERNAL: [&str; 2] = ["203.0.113.0/24", "2001:db8::/64"];
+
+/// A scene with another node and a client outside both.
+#[derive(Debug)]
+pub struct Outside {
+    /// A process of the client outside.
+    pub client: Client,
+    /// The client outside.
+    pub host: OutsideClient,
+    /// A pod of the other node.
+    pub remote: Pod,
+    /// A process in another pod of the other node.
+    pub from_remote: Client,
+    _servers: Vec<Server>,
+    /// The other node, which has no agent.
+    pub other: Node,
+    /// The node with the agent.
+    pub scene: Scene,
+}
+
+impl Outside {
+    fn start(mode: &str, setup: Setup) -> Self {
+        let setup = setup.pods(2).args(["--device-mode", mode]);
+        let scene = if mode == "xdp" { setup.native_xdp() } else { setup }.start();
+        let other = scene.lab.node("b").expect("add a node");
+        let remote = other.pod("far").expect("add a pod");
+        let from_remote = other.pod("shell").and_then(|pod| pod.client()).expect("start a client in a pod");
+        let host = scene.lab.client("ext").expect("add a client");
+        route_services(&host, &scene.node);
+        route_services(&other, &scene.node);
+        let serve = |host: &Host| host.serve(&PORTS).expect("serve");
+        let echo = |host: &Host| {
+            let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
+            host.serve_at(&at, Mode::Echo).expect("echo")
+        };
+        let servers = vec![serve(&remote), serve(&scene.node), echo(&remote), echo(scene.pod(1))];
+        let client = host.client().expect("start a client");
+        Self { client, host, remote, from_remote, _servers: servers, other, scene }
+    }
+
+    /// The node port [`NODE_PORT`] of the node with the agent.
+    pub fn node_port(&self, family: Family) -> SocketAddr {
+        SocketAddr::new(family.of(&self.scene.node), NODE_PORT)
+    }
+
+    /// A Service `web` with cluster address 1, node port [`NODE_PORT`], externalIP 1 and load-balancer IP 2.
+    pub fn web(&self, family: Family) -> ServiceBuilder {
+        let service = web_node_port("web", [family.cluster_ip(1)], NODE_PORT).kind("LoadBalancer");
+        let service = service.external_ip(&family.external_ip(1).to_string());
+        service.load_balancer_ip(&family.external_ip(2).to_string())
+    }
+
+    /// Its frontends: cluster address, node port, externalIP, load-balancer IP.
+    pub fn frontends(&self, family: Family) -> [SocketAddr; 4] {
+        let external = |number| SocketAddr::new(family.external_ip(number), 80);
+        [family.frontend(1), self.node_port(family), external(1), external(2)]
+    }
+
+    /// Puts the Service `web` and its backends.
+    pub fn serve(&self, family: Family, service: &ServiceBuilder, backends: &[&Pod]) {
+        self.serve_by(family, backends);
+        self.scene.put(&service.build());
+    }
+
+    /// Replaces the backends of `web`.
+    pub fn serve_by(&self, family: Family, backends: &[&Pod]) {
+        let slice = backends.iter().fold(web_slice("web", family), |slice, pod| slice.pod(pod));
+        self.scene.put(&slice.build());
+    }
+
+    /// Has one backend echo what `web` is sent: pod 1 of the scene, or the remote one.
+    ///
+    /// # Panics
+    /// When it does not come to that.
+    pub fn serve_echo(&self, family: Family, pod: &Pod) {
+        self.serve(family, &self.web(family), &[pod]);
+        expect(&self.client, self.node_port(family), &[pod.name()]);
+        let slice = slice("web").address_type(&format!("IPv{}", family.number()));
+        let slice = slice.named_port("tcp", "TCP", ECHO_PORT).named_port("udp", "UDP", ECHO_PORT);
+        self.scene.put(&slice.pod(pod).build());
+        let to = self.node_port(family);
+        until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+    }
+
+    /// The client's address.
+    pub fn address(&self, family: Family) -> IpAddr {
+        family.of(&self.host)
+    }
+}
+
+/// Has `host` send what is for Services to `node`.
+fn route_services(host: &Host, node: &Node) {
+    let ranges = SERVICE_CIDRS.into_iter().chain(EXTERNAL);
+    let via = |range: &str| if range.contains('.') { node.v4().to_string() } else { node.v6().to_string() };
+    let routes: Vec<_> = ranges.map(|range| format!("route add {range} via {}", via(range))).collect();
+    host.netns().batch(&routes).expect("route Services to the node");
+}
+
+/// Runs `scenario` in a scene by TC, then in one by native XDP.
+pub fn from_outside(name: &str, scenario: impl Fn(&Outside)) {
+    from_outside_as(name, |setup| setup, scenario);
+}
+
+/// The same with scenes set up differently.
+pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&Outside)) {
+    for mode in MODES {
+        println!("{name} by {mode}");
+        scenario(&Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
+    }
+}
+
+/// The same over both families.
+pub fn from_outside_over_both(name: &str, scenario: impl Fn(&Outside, Family)) {
+    from_outside(name, |outside| over_both(|family| scenario(outside, family)));
+}
