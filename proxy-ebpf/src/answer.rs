@@ -19,6 +19,8 @@ use crate::{
 
 /// Hop limit of what this node sends (RFC 1700).
 const HOP_LIMIT: u8 = 64;
+const TCP: u8 = Protocol::Tcp as u8;
+const SCTP: u8 = Protocol::Sctp as u8;
 /// The longest quotation, bytes: IPv4 with all options, or IPv6 with some extension headers, and eight more.
 const QUOTE_MAX: usize = 96;
 
@@ -149,18 +151,22 @@ fn answer_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
     packet.send_back()
 }
 
-/// An ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes of what follows.
+/// An ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes of what follows. Of TCP
+/// whose checksum the kernel will fill in later it is the whole fixed header, since the kernel cuts no more off.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "quotations are short")]
 fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
-    let quoted = headers.transport() + size_of::<Udp>() - headers.network();
+    let (checksum, kept) = match headers.tuple.protocol {
+        TCP => (offset_of!(Tcp, checksum), size_of::<Tcp>()),
+        _ => (offset_of!(Udp, checksum), size_of::<Udp>()),
+    };
+    let pending = headers.tuple.protocol != SCTP && packet.is_checksum_pending(headers.transport() + checksum);
+    let quoted = headers.transport() - headers.network() + if pending { kept } else { size_of::<Udp>() };
     if quoted > QUOTE_MAX || headers.is_icmp() {
         return None;
     }
-    let pending = headers.tuple.protocol == Protocol::Udp as u8
-        && packet.is_checksum_pending(headers.transport() + offset_of!(Udp, checksum));
-    // The kernel will fill it in later, below the checksum of the answer.
-    let quotation = if pending { pending_udp(packet, headers)? } else { Difference::NONE };
+    // It will be filled in below the checksum of the answer.
+    let quotation = if pending { pending_checksum(packet, headers, checksum)? } else { Difference::NONE };
     packet.truncate((headers.network() + quoted) as u32)?;
     let header_length = network_length(headers.family) + size_of::<Icmp>();
     packet.insert(headers.network(), header_length as u32)?;
@@ -205,15 +211,18 @@ fn sum_quoted<P: Packet>(packet: &P, at: usize, length: usize) -> Option<u64> {
     Some(sum)
 }
 
-/// What the kernel will make of a UDP checksum that is still pending, once the packet is cut down to its header.
+/// What the kernel will make of the checksum at `offset` that is still pending, once the packet is cut down to its
+/// header.
 #[inline(always)]
-fn pending_udp<P: Packet>(packet: &P, headers: &Headers) -> Option<Difference> {
-    let header: Udp = packet.load(headers.transport())?;
-    let sum = u64::from(header.ports.source)
-        + u64::from(header.ports.destination)
-        + u64::from(header.length)
-        + u64::from(header.checksum);
-    Some(Difference::NONE.replace(header.checksum.into(), (!fold(sum)).into()))
+fn pending_checksum<P: Packet>(packet: &P, headers: &Headers, offset: usize) -> Option<Difference> {
+    let at = headers.transport();
+    let add = |sum: u64, word: u16| sum + u64::from(word);
+    let mut sum = packet.load::<[u16; 4]>(at)?.into_iter().fold(0, add);
+    if headers.tuple.protocol == TCP {
+        sum = packet.load::<[u16; 6]>(at + size_of::<[u16; 4]>())?.into_iter().fold(sum, add);
+    }
+    let checksum: u16 = packet.load(at + offset)?;
+    Some(Difference::NONE.replace(checksum.into(), (!fold(sum)).into()))
 }
 
 /// Turns an echo request into its reply.

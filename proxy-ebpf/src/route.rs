@@ -1,6 +1,6 @@
 //! The way out of this node for a translated packet: the kernel's routing table and neighbours, asked from the hook.
 
-use core::mem::zeroed;
+use core::mem::{offset_of, zeroed};
 
 use aya_ebpf::{
     bindings::{
@@ -9,11 +9,11 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use proxy_common::{Conntrack, DropReason, Verdict};
+use proxy_common::{Conntrack, DropReason, Protocol, Verdict};
 
 use crate::{
     answer::note_mtu,
-    headers::Ethernet,
+    headers::{Ethernet, Tcp, Udp},
     packet::Packet,
     parse::{Family, Headers},
 };
@@ -71,7 +71,7 @@ impl Route {
         params.l4_protocol = headers.tuple.protocol;
         params.sport = flow.source_port.to_be();
         params.dport = flow.destination_port.to_be();
-        params.__bindgen_anon_1.tot_len = packet.routed_length(headers.length()) as u16;
+        params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
         params.ifindex = packet.ifindex();
         match headers.family {
             Family::Ipv4 => {
@@ -121,6 +121,25 @@ impl Route {
             neighbour
         }
     }
+}
+
+/// The length to hold against the MTU of the way out: of the longest packet that leaves. 0 lets the kernel judge.
+#[inline(always)]
+fn longest<P: Packet>(packet: &P, headers: &Headers) -> usize {
+    let segment = packet.segment();
+    if segment == 0 {
+        return headers.length();
+    }
+    if segment == P::CUT_ELSEWHERE {
+        return 0;
+    }
+    let transport = if headers.tuple.protocol == Protocol::Tcp as u8 {
+        let offset: Option<u8> = packet.load(headers.transport() + offset_of!(Tcp, offset));
+        usize::from(offset.unwrap_or_default() >> 4) * 4
+    } else {
+        size_of::<Udp>()
+    };
+    headers.transport() - headers.network() + transport + segment
 }
 
 #[inline(always)]

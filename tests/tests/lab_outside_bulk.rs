@@ -1,15 +1,13 @@
-//! Large transfers from outside: much, and through narrow links. Contents are compared. Needs root.
+//! Large transfers from outside: much, through narrow links, and in datagrams larger than a link takes. Contents are
+//! compared. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{
-    env,
-    net::{IpAddr, SocketAddr},
-};
+use std::{env, net::IpAddr, process::Command, time::Duration};
 
 use harness::{
-    lab::{Host, Mode, Pod, Server},
-    scene::{Family, Outside, PORTS, expect, from_outside, from_outside_over_both, over_both, web_slice},
+    lab::{Kind, Netns, Node},
+    scene::{Family, Outside, from_outside_over_both},
 };
 
 /// How much goes each way, MiB, unless the environment says more: 10240 has been tried.
@@ -19,40 +17,118 @@ const USUAL: u64 = 256;
 /// Enough to fill a narrow link's windows many times over.
 const SOME: u64 = 8 << 20;
 
-/// Where servers echo.
-const ECHO: u16 = 9000;
-
 /// The MTU of a link that is narrower than its neighbours.
 const NARROW: u16 = 1400;
 
-fn echo(host: &Host) -> Server {
-    host.serve_at(&host.addresses().map(|address| SocketAddr::new(address, ECHO)), Mode::Echo).unwrap()
+/// What tcpdump says of a packet that was too big, and whom it was for.
+fn too_big(by: IpAddr, client: IpAddr, lines: &[String]) -> usize {
+    let ends = format!("{by} > {client}: ");
+    let (v4, v6) =
+        (format!("ICMP {by} unreachable - need to frag (mtu {NARROW})"), format!("packet too big, mtu {NARROW}"));
+    lines.iter().filter(|line| line.contains(&ends) && (line.contains(&v4) || line.contains(&v6))).count()
 }
 
-/// Leads the Service to the echo port of one backend, once it was one that tells its name.
-fn serve_echo(outside: &Outside, family: Family, pod: &Pod) {
-    outside.serve(family, &outside.web(family), &[pod]);
-    expect(&outside.client, outside.node_port(family), &[pod.name()]);
-    let kind = format!("IPv{}", family.number());
-    let slice = harness::objects::slice("web").address_type(&kind);
-    outside.scene.put(&slice.named_port("tcp", "TCP", ECHO).named_port("udp", "UDP", ECHO).pod(pod).build());
-    let to = outside.node_port(family);
-    harness::stage::until("an echo", || outside.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+const TOO_BIG: &str = "(icmp and icmp[0] == 3) or (icmp6 and ip6[40] == 2)";
+
+/// Makes the way to `to` through `via` narrow, also for what is only forwarded.
+fn narrow(netns: &Netns, to: IpAddr, via: &str) {
+    let bits = if to.is_ipv4() { 32 } else { 128 };
+    netns.batch(&[format!("route replace {to}/{bits} {via} mtu lock {NARROW}")]).unwrap();
+}
+
+/// Makes it as wide as the devices again.
+fn widen(netns: &Netns, to: IpAddr, via: &str) {
+    let bits = if to.is_ipv4() { 32 } else { 128 };
+    netns.batch(&[format!("route replace {to}/{bits} {via}")]).unwrap();
 }
 
 #[test]
 fn s26_bulk_arrives_as_it_was_sent() {
     let bytes = env::var(MEBIBYTES).map_or(USUAL, |text| text.parse().unwrap()) << 20;
-    from_outside("bulk", |outside| {
-        let pods = [outside.scene.pod(1), &outside.remote];
-        let _servers = pods.map(|pod| echo(pod));
-        over_both(|family| {
-            for pod in pods {
-                serve_echo(outside, family, pod);
-                let elapsed = outside.client.bulk(outside.node_port(family), None, bytes).unwrap();
-                println!("{} MiB each way to {} in {elapsed:?}", bytes >> 20, pod.name());
+    from_outside_over_both("bulk", |outside, family| {
+        for pod in [outside.scene.pod(1), &outside.remote] {
+            outside.serve_echo(family, pod);
+            let elapsed = outside.client.bulk(outside.node_port(family), None, bytes).unwrap();
+            println!("{} MiB each way to {} in {elapsed:?}", bytes >> 20, pod.name());
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s28_a_narrow_link_before_the_backend_is_told_to_the_client() {
+    from_outside_over_both("mtu-there", |outside, family| {
+        outside.serve_echo(family, &outside.remote);
+        let (to, pod) = (outside.node_port(family), family.of(&outside.remote));
+        let via = |node: &Node| if pod.is_ipv4() { node.v4().to_string() } else { node.v6().to_string() };
+        let (here, there) = (outside.scene.node.netns(), outside.other.netns());
+        // First the other node finds that the packet does not fit, then this one.
+        let links = [(there, "dev pod-far".to_owned()), (here, format!("via {}", via(&outside.other)))];
+        for (netns, way) in links {
+            narrow(netns, pod, &way);
+            let transfer = || outside.client.bulk(to, None, SOME);
+            let (outcome, lines) = outside.host.capture("eth0", TOO_BIG, transfer).unwrap();
+            outcome.unwrap_or_else(|failure| panic!("{way}: {failure}: {lines:#?}"));
+            assert!(too_big(to.ip(), outside.address(family), &lines) > 0, "{way}: {lines:#?}");
+            widen(netns, pod, &way);
+            forget(outside);
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+/// Has the client forget what it has learned of narrow links.
+fn forget(outside: &Outside) {
+    let flush = |family| Command::new("ip").args([family, "route", "flush", "cache"]).status().unwrap().success();
+    assert!(outside.host.netns().inside(|| flush("-4") && flush("-6")).unwrap());
+}
+
+/// An address of the client that is behind the lab's router.
+fn behind(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => "198.51.100.7".parse().unwrap(),
+        Family::Ipv6 => "2001:db8:9::7".parse().unwrap(),
+    }
+}
+
+#[test]
+fn s28_a_narrow_link_before_the_client_is_told_to_the_backend() {
+    from_outside_over_both("mtu-here", |outside, family| {
+        let client = behind(family);
+        let bits = if client.is_ipv4() { 32 } else { 128 };
+        outside.host.netns().batch(&[format!("address add {client}/{bits} dev lo")]).unwrap();
+        let fabric = outside.scene.lab.fabric();
+        narrow(fabric, client, &format!("via {} dev br0", outside.address(family)));
+        let to = outside.node_port(family);
+        for pod in [outside.scene.pod(1), &outside.remote] {
+            outside.serve_echo(family, pod);
+            let transfer = || outside.client.bulk(to, Some(client), SOME);
+            let (outcome, lines) = pod.capture("eth0", TOO_BIG, transfer).unwrap();
+            outcome.unwrap();
+            // Whom the backend knows as its client.
+            let known = if pod.node_name() == "a" { client } else { family.of(&outside.scene.node) };
+            assert!(too_big(known, family.of(pod), &lines) > 0, "{lines:#?}");
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s28_datagrams_arrive_in_fragments_both_ways() {
+    from_outside_over_both("fragments", |outside, family| {
+        let to = outside.node_port(family);
+        for pod in [outside.scene.pod(1), &outside.remote] {
+            outside.serve_echo(family, pod);
+            for length in [1000, 4000, 9000] {
+                let text: String = ('a'..='z').cycle().skip(length % 26).take(length).collect();
+                let socket = outside.client.open(if to.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
+                for _ in 0..20 {
+                    socket.send_to(to, &text).unwrap();
+                    let message = socket.receive(Duration::from_secs(1)).unwrap();
+                    assert_eq!((message.text.as_str(), message.from), (text.as_str(), Some(to)));
+                }
             }
-            outside.scene.delete("Service", "web");
-        });
+        }
+        outside.scene.delete("Service", "web");
     });
 }

@@ -30,9 +30,12 @@ pub trait Packet {
     /// Length in bytes, Ethernet header included.
     fn length(&self) -> u32;
 
-    /// The length to hold against the MTU of the way out, for a network packet of `length` bytes; 0 lets the kernel
-    /// find out, which knows of segments that go out one by one.
-    fn routed_length(&self, length: usize) -> usize;
+    /// Bytes of transport payload in each packet that the kernel still has to cut this one into; 0: it goes out whole;
+    /// [`CUT_ELSEWHERE`](Self::CUT_ELSEWHERE): the packet itself says where.
+    fn segment(&self) -> usize;
+
+    /// The kernel's `GSO_BY_FRAGS`.
+    const CUT_ELSEWHERE: usize = 0xffff;
 
     /// The device that it came in on, or leaves by (TC egress).
     fn ifindex(&self) -> u32;

@@ -106,10 +106,9 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
-    fn routed_length(&self, length: usize) -> usize {
+    fn segment(&self) -> usize {
         // SAFETY: as in `bounds`.
-        let segments = unsafe { (*self.skb).gso_size } != 0;
-        if segments { 0 } else { length }
+        unsafe { (*self.skb).gso_size as usize }
     }
 
     #[inline(always)]

@@ -83,8 +83,8 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
-    fn routed_length(&self, length: usize) -> usize {
-        length
+    fn segment(&self) -> usize {
+        0
     }
 
     #[inline(always)]
