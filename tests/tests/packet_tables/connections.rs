@@ -52,7 +52,6 @@ fn s28_segments_of_a_known_connection_are_translated() {
 }
 
 #[test]
-#[ignore = "MEMBERS has no TCP services, so any change of a service makes a SYN choose again"]
 fn s29_a_syn_does_not_move_a_connection_whose_backend_is_usable() {
     let rows = vec![
         from_client("s29_syn_on_an_open_connection_stays_with_its_backend", Packet::syn)
