@@ -224,13 +224,15 @@ fn node_address(like: &Address) -> Result<Address, Verdict> {
 /// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
 /// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
 #[inline(always)]
-pub fn may_continue(headers: &Headers, flow: &mut Conntrack) -> bool {
+pub fn may_continue(headers: &Headers, flow: &mut Conntrack, settled: bool) -> bool {
     let opens = headers.flags.opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
         return true;
     }
-    if !(opens && flow.state().is_over()) && keeps_backend(flow) {
+    // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
+    let keeps = if opens && settled { exists(flow) } else { keeps_backend(flow) };
+    if keeps && !(opens && flow.state().is_over()) {
         return true;
     }
     if is_udp {
@@ -238,6 +240,12 @@ pub fn may_continue(headers: &Headers, flow: &mut Conntrack) -> bool {
     }
     forget(flow, &headers.tuple);
     false
+}
+
+/// Whether the flow's backend is still one of some service's.
+#[inline(always)]
+fn exists(flow: &Conntrack) -> bool {
+    get_backend(flow.backend).is_ok_and(|found| found.backend.generation == flow.backend_generation)
 }
 
 /// Whether the flow's backend is still one of its service's.

@@ -33,7 +33,7 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         put_off(entry, &headers.tuple, now);
         return Err(Verdict::Pass);
     }
-    if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry) {
+    if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry, settled) {
         return hand_over(packet, Stage::Open);
     }
     track(entry, settled, &headers, now);

@@ -17,7 +17,9 @@ fn expect_silence(client: &Client, to: SocketAddr) {
     let ends = |manner| client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(200)));
     let is_silent = |manner| ends(manner).is_err_and(|failure| failure.errno == "ETIMEDOUT");
     until("silence", || is_silent(Manner::Tcp));
-    MANNERS.into_iter().for_each(|manner| assert!(is_silent(manner), "{manner:?} to {to}"));
+    for manner in MANNERS {
+        assert!(is_silent(manner), "{manner:?} to {to}");
+    }
 }
 
 /// Waits until conversations with `to` are refused, and at once. Only a connected socket is told.

@@ -67,9 +67,9 @@ fn s28_a_narrow_link_before_the_backend_is_told_to_the_client() {
         for (netns, way) in links {
             narrow(netns, pod, &way);
             let transfer = || outside.client.bulk(to, None, SOME);
-            let (outcome, lines) = outside.host.capture("eth0", TOO_BIG, transfer).unwrap();
-            outcome.unwrap_or_else(|failure| panic!("{way}: {failure}: {lines:#?}"));
-            assert!(too_big(to.ip(), outside.address(family), &lines) > 0, "{way}: {lines:#?}");
+            let (transferred, captured) = outside.host.capture("eth0", TOO_BIG, transfer).unwrap();
+            transferred.unwrap_or_else(|failure| panic!("{way}: {failure}: {captured:#?}"));
+            assert!(too_big(to.ip(), outside.address(family), &captured) > 0, "{way}: {captured:#?}");
             widen(netns, pod, &way);
             forget(outside);
         }

@@ -16,6 +16,8 @@ pub(crate) const WAGGLE_BIN: &str = "WAGGLE_BIN";
 
 /// The crate that is compiled for the eBPF target only.
 pub(crate) const EBPF_PACKAGE: &str = "proxy-ebpf";
+/// The package of the programs that the benchmark compares with, for the same target.
+pub(crate) const BENCH_PACKAGE: &str = "bench-ebpf";
 
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cargo::{self, EBPF_PACKAGE, Profile, WAGGLE_BIN},
+    cargo::{self, BENCH_PACKAGE, EBPF_PACKAGE, Profile, WAGGLE_BIN},
     command,
     libtest::{self, Reader, Tally},
     machine,
@@ -76,7 +76,7 @@ fn cargo_test() -> Command {
 
 fn workspace_tests() -> Command {
     let mut command = cargo_test();
-    command.args(["--workspace", "--exclude", EBPF_PACKAGE, "--exclude", "tests"]);
+    command.args(["--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE, "--exclude", "tests"]);
     command
 }
 

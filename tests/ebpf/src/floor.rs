@@ -50,7 +50,7 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
         return None;
     }
     let tuple = key(&headers);
-    let flow = CONNTRACK.get_ptr_mut(&tuple)?;
+    let flow = CONNTRACK.get_ptr_mut(tuple)?;
     // SAFETY: valid until the program ends.
     let flow = unsafe { &*flow };
     send(ctx, flow, &headers)
@@ -79,6 +79,7 @@ fn clear(route: &mut MaybeUninit<Route>) -> &mut Route {
 
 #[inline(always)]
 fn send(ctx: &XdpContext, flow: &Conntrack, headers: &Headers) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a small constant")]
     const SIZE: i32 = size_of::<Route>() as i32;
     let mut route = MaybeUninit::uninit();
     let route = clear(&mut route);

@@ -80,10 +80,9 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
         // The source address begins two bytes into its word. The base's low bits are 0, so that an "or" adds.
         *packet.add(SOURCE / 8) = walk.frame[SOURCE / 8] | u64::from(address.to_be()) << 16;
         *packet.add(PORTS / 8) = walk.frame[PORTS / 8] | u64::from(port.to_be()) << (16 + walk.port_shift);
-        let end: *mut u16 = packet.add(6).cast();
-        let bytes = walk.frame[6].to_ne_bytes();
+        let (end, bytes) = (packet.add(6), walk.frame[6].to_ne_bytes());
         *end.cast::<u32>() = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        *end.add(2) = u16::from_ne_bytes([bytes[4], bytes[5]]);
+        *end.cast::<u16>().add(2) = u16::from_ne_bytes([bytes[4], bytes[5]]);
     }
     finish_writing(&mut walk.packets);
     Some(())

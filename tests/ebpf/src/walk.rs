@@ -29,7 +29,6 @@ pub struct Walk {
 /// The parts of flow `index`'s address and port that are added to those of flow 0, host byte order.
 #[must_use]
 pub const fn of_flow(index: u32) -> (u32, u16) {
-    #[expect(clippy::cast_possible_truncation, reason = "PORT_BITS bits")]
     let port = (index & ((1 << PORT_BITS) - 1)) as u16;
     (index >> PORT_BITS, port)
 }

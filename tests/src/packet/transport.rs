@@ -157,6 +157,9 @@ impl Packet {
     }
 
     /// An ICMP error that quotes this many bytes behind the quoted packet's network headers.
+    ///
+    /// # Panics
+    /// If it is something else.
     #[must_use]
     pub fn quoting(mut self, bytes: usize) -> Self {
         match &mut self.content {

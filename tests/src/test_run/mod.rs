@@ -6,10 +6,12 @@
 
 mod devices;
 pub mod model;
+mod outcome;
 pub mod places;
 mod programs;
 mod row;
 mod service;
+mod shared;
 mod state;
 
 use std::{fs::File, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
@@ -27,10 +29,12 @@ use proxy_userspace::{
 
 use self::programs::Programs;
 pub use self::{
+    outcome::hex,
     places::{Device, Member},
     programs::{Action, Hook},
-    row::{Row, Step, check_rows, egress, hex, ingress, play, row},
+    row::{Row, Step, check_rows, egress, ingress, play, row},
     service::{Service, service, table},
+    shared::{Shared, shared, shared_second},
     state::{Counts, State},
 };
 use crate::{
@@ -74,17 +78,17 @@ impl BenchNode {
         Self::with_sizes(name, &SIZES)
     }
 
-    /// The same, as the second of two nodes.
-    pub fn second(name: &str) -> Self {
-        Self::make(name, Member::Second, &SIZES)
+    /// The same, with the limit of refusals that an agent has without any flags.
+    pub fn limited(name: &str) -> Self {
+        Self::make(name, Member::First, &SIZES, &["bench"])
     }
 
     /// The same with other map sizes.
     pub fn with_sizes(name: &str, sizes: &MapSizes) -> Self {
-        Self::make(name, Member::First, sizes)
+        Self::make(name, Member::First, sizes, UNLIMITED)
     }
 
-    fn make(name: &str, member: Member, sizes: &MapSizes) -> Self {
+    fn make(name: &str, member: Member, sizes: &MapSizes, flags: &[&str]) -> Self {
         let home = File::open("/proc/thread-self/ns/net").expect("open this thread's namespace").into();
         let lab = Lab::new(name).expect("make a lab");
         let netns = lab.namespace("bench").expect("make a namespace");
@@ -93,7 +97,7 @@ impl BenchNode {
             instance: format!("{}-bench", lab.id()),
             cgroup: PathBuf::new(),
             sizes: sizes.clone(),
-            constants: Flows::parse_from(["bench"]).flows.constants().expect("make the programs' constants"),
+            constants: Flows::parse_from(flags).flows.constants().expect("make the programs' constants"),
             log_level: 0,
         };
         let inside = Inside::enter(&netns, &home);
@@ -151,7 +155,10 @@ impl BenchNode {
     }
 }
 
-/// The settings of flows that an agent has without any flags.
+/// Flags of flows: every packet is answered that is refused.
+const UNLIMITED: &[&str] = &["bench", "--reject-rate", "0"];
+
+/// The settings of flows.
 #[derive(Parser)]
 struct Flows {
     #[command(flatten)]

@@ -11,7 +11,10 @@ use super::{
     places::{NODE, SERVICE_CIDRS},
 };
 use crate::{
-    packet::{Content, Packet, tcp_flags::*},
+    packet::{
+        Content, Packet,
+        tcp_flags::{ACK, FIN, RST, SYN},
+    },
     scene::Family,
 };
 

@@ -1,18 +1,14 @@
 //! A row of a packet table: Services, what has happened before, one packet in, what becomes of it byte for byte, and by
 //! how much every counter moves. One row runs for each hook that sees such a packet, and for both families.
 
-use std::fmt::Write as _;
-
 use proxy_common::Counter;
 
 use super::{
-    Action, BenchNode, Counts, Device, Hook, Service,
-    places::{is_silent, next_hop},
+    BenchNode, Counts, Device, Hook, Service,
+    outcome::{Found, Outcome},
+    shared,
 };
-use crate::{
-    packet::{Packet, check::check},
-    scene::Family,
-};
+use crate::{packet::Packet, scene::Family};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -35,18 +31,6 @@ pub fn ingress(packet: Packet) -> Step {
 /// A packet that the stack sends to `eth0`.
 pub fn egress(packet: Packet) -> Step {
     Step::Egress(Device::Uplink, packet)
-}
-
-/// What becomes of the packet.
-#[derive(Clone, Debug)]
-enum Outcome {
-    Pass,
-    Drop,
-    Stack(Packet),
-    StackFromAnyPort(Packet),
-    Forward(Packet),
-    ForwardFromAnyPort(Packet),
-    Back(Packet),
 }
 
 /// A row. Its methods fill the columns.
@@ -175,9 +159,10 @@ impl Row {
 ///
 /// # Panics
 /// At the end, with everything that was not as a row says.
-pub fn check_rows(table: &str, rows: Vec<Row>) {
+pub fn check_rows(rows: Vec<Row>) {
     let wanted = std::env::var("WAGGLE_ROW").unwrap_or_default();
-    let mut node = BenchNode::new(table);
+    let shared = shared();
+    let mut node = shared.lock();
     let mut faults = Vec::new();
     for row in rows.into_iter().filter(|row| row.name.contains(&wanted)) {
         for family in row.families {
@@ -239,86 +224,4 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         }
     };
     format!("{action:?} {:?}", node.state().counts_since(&before))
-}
-
-/// What a program made of a packet.
-struct Found {
-    hook: Hook,
-    device: Device,
-    family: Family,
-    action: Action,
-    out: Vec<u8>,
-}
-
-impl Found {
-    fn compare(&self, packet: &Packet, outcome: &Outcome) -> Result<(), String> {
-        match outcome {
-            Outcome::Pass => self.same(Action::Pass, &packet.bytes(self.family)),
-            Outcome::Drop => self.acted(Action::Drop),
-            Outcome::Stack(wanted) => self.same(Action::Pass, &wanted.bytes(self.family)),
-            Outcome::Forward(wanted) => self.forwarded(wanted.clone()),
-            Outcome::ForwardFromAnyPort(wanted) => self.forwarded(self.with_its_port(packet, wanted)?),
-            Outcome::StackFromAnyPort(wanted) => {
-                self.same(Action::Pass, &self.with_its_port(packet, wanted)?.bytes(self.family))
-            }
-            Outcome::Back(wanted) => {
-                let ethernet = &packet.ethernet;
-                let wanted = wanted.clone().ethernet(ethernet.destination, ethernet.source);
-                let action = if self.hook == Hook::Xdp { Action::Transmit } else { Action::Redirect };
-                self.same(action, &wanted.bytes(self.family))
-            }
-        }
-    }
-
-    /// `wanted` with the source port that the program has chosen, which must not be the client's.
-    fn with_its_port(&self, packet: &Packet, wanted: &Packet) -> Result<Packet, String> {
-        let ports = check(&self.out).ok().and_then(|seen| seen.ports);
-        let mut wanted = wanted.clone();
-        wanted.source.port = ports.map_or(0, |(source, _)| source);
-        if wanted.source.port == packet.source.port {
-            return Err(format!("the source port is still {}", wanted.source.port));
-        }
-        Ok(wanted)
-    }
-
-    /// Where the neighbour is still to be asked, the kernel writes the link addresses after the program.
-    fn forwarded(&self, mut wanted: Packet) -> Result<(), String> {
-        let destination = wanted.destination.place.address(self.family);
-        if is_silent(destination) {
-            return self.same(Action::Redirect, &wanted.bytes(self.family));
-        }
-        let (device, neighbour) = next_hop(destination);
-        wanted = wanted.ethernet(device.mac(), neighbour);
-        let stays = device == self.device && self.hook == Hook::Xdp;
-        let action = if stays { Action::Transmit } else { Action::Redirect };
-        self.same(action, &wanted.bytes(self.family))
-    }
-
-    fn same(&self, action: Action, wanted: &[u8]) -> Result<(), String> {
-        self.acted(action)?;
-        if self.out == wanted {
-            return Ok(());
-        }
-        let at = self.out.iter().zip(wanted).position(|(a, b)| a != b).unwrap_or(wanted.len().min(self.out.len()));
-        Err(format!("packet out differs at byte {at}\n    out    {}\n    wanted {}", hex(&self.out), hex(wanted)))
-    }
-
-    fn acted(&self, action: Action) -> Result<(), String> {
-        let out = || check(&self.out).map_or_else(|error| error, |seen| format!("{seen:?}"));
-        if self.action == action { Ok(()) } else { Err(format!("{:?}, not {action:?}: {}", self.action, out())) }
-    }
-}
-
-/// Bytes in groups: link addresses, ether type, then words.
-pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for (index, byte) in bytes.iter().enumerate() {
-        let gap = match index {
-            0 => false,
-            6 | 12 | 14 => true,
-            _ => index > 14 && (index - 14) % 4 == 0,
-        };
-        let _ = write!(text, "{}{byte:02x}", if gap { " " } else { "" });
-    }
-    text
 }

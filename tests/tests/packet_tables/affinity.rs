@@ -23,7 +23,8 @@ fn backend_of(node: &mut BenchNode, hook: Hook, client: End, frontend: End, fami
 }
 
 fn each(test: impl Fn(&mut BenchNode, Hook, Family)) {
-    let mut node = BenchNode::new("affinity");
+    let shared = shared();
+    let mut node = shared.lock();
     for hook in HOOKS {
         for family in Family::BOTH {
             node.state().forget();

@@ -3,7 +3,7 @@
 use harness::{
     packet::{ErrorKind, Extension, Packet, echo_reply, echo_request, icmp_error, other, sctp, tcp, udp},
     scene::Family,
-    test_run::{BenchNode, Device, Hook, Row, check_rows, egress, ingress, places::*, row},
+    test_run::{Device, Hook, Row, check_rows, egress, ingress, places::*, row},
 };
 
 use super::*;
@@ -37,7 +37,7 @@ fn s19_packets_to_the_node_itself_pass_untouched() {
             icmp_error(ROUTER, NODE, ErrorKind::HostUnreachable, tcp(NODE.at(45_000), CLIENT.at(443)).syn()),
         ),
     ];
-    check_rows("own", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn s20_packets_to_others_pass_untouched() {
         row("s20_echo_of_a_pod", egress(echo_request(POD, CLIENT))).serving(web_here()),
         row("s20_another_pod", egress(tcp(POD_OTHER.at(8080), FROM).syn_ack())).serving(web_here()),
     ];
-    check_rows("others", rows);
+    check_rows(rows);
 }
 
 /// Frames that are not IP unicast, as bytes.
@@ -90,13 +90,15 @@ fn strange_frames() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn s20_frames_that_are_not_ip_pass_untouched() {
-    let mut node = BenchNode::new("frames");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[web()]);
+    let before = node.state().counts();
     for (name, frame) in strange_frames() {
         for hook in [Hook::Xdp, Hook::TcIngress, Hook::TcEgress] {
             let (action, out) = node.run_frame(hook, Device::Uplink, &frame);
             assert_eq!((action, out), (harness::test_run::Action::Pass, frame.clone()), "{name} at {hook:?}");
         }
     }
-    assert!(node.state().counts().is_empty() && node.state().half_open().is_empty());
+    assert!(node.state().counts_since(&before).is_empty() && node.state().half_open().is_empty());
 }

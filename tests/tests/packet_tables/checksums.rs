@@ -46,7 +46,7 @@ fn s28_a_wrong_checksum_stays_wrong() {
             .becomes(tcp(NODE_PORT, FROM).data().wrong_checksum())
             .counts(&[Counter::PacketTranslated]),
     ]);
-    check_rows("wrong", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn s28_an_absent_checksum_stays_absent() {
             .becomes(udp(NODE_PORT, FROM).no_checksum())
             .counts(&[Counter::PacketTranslated]),
     ];
-    check_rows("absent", rows.into_iter().map(|row| row.only(Family::Ipv4)).collect());
+    check_rows(rows.into_iter().map(|row| row.only(Family::Ipv4)).collect());
 }
 
 /// Payloads for which the checksum after (and before) translation takes its rarest values.
@@ -90,5 +90,5 @@ fn s28_checksums_that_come_out_as_zero_are_sent_as_ones() {
             rows.push(row("s28_zero", ingress(given)).serving(dns()).only(family).leaves_as(out).counts(&OPENED));
         }
     }
-    check_rows("zero", rows);
+    check_rows(rows);
 }

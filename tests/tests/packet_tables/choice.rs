@@ -21,7 +21,8 @@ fn three() -> Service {
 
 #[test]
 fn s23_new_flows_are_spread_evenly() {
-    let mut node = BenchNode::new("spread");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[three(), three().named("dns").protocol(Protocol::Udp)]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv4), (Hook::TcIngress, Family::Ipv6)] {
         let mut counts = BTreeMap::<IpAddr, u32>::new();
@@ -36,7 +37,8 @@ fn s23_new_flows_are_spread_evenly() {
 
 #[test]
 fn s23_a_flow_stays_where_it_went() {
-    let mut node = BenchNode::new("stay");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[three(), three().named("dns").protocol(Protocol::Udp)]);
     for (hook, family) in [(Hook::Xdp, Family::Ipv6), (Hook::TcIngress, Family::Ipv4)] {
         node.state().forget();

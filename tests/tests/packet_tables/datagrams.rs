@@ -38,7 +38,7 @@ fn s29_a_datagram_flow_keeps_its_backend() {
             .leaves_as(udp(SNAT, REMOTE_OTHER.at(53)).ttl(63))
             .counts(&OPENED),
     ];
-    check_rows("keep", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -80,5 +80,5 @@ fn s29_a_datagram_flow_moves_when_its_backend_goes() {
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
             .counts(&counts),
     ];
-    check_rows("move", rows);
+    check_rows(rows);
 }

@@ -48,5 +48,5 @@ fn s20_echo_is_answered_in_a_services_name() {
         row("s20_the_node", ingress(echo_request(CLIENT, NODE))).serving(web()),
         row("s20_a_reply_is_no_request", ingress(echo_reply(CLIENT, NODE))).serving(web()),
     ];
-    check_rows("echo", rows);
+    check_rows(rows);
 }

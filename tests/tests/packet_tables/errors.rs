@@ -82,7 +82,7 @@ fn s28_errors_about_requests_reach_the_client() {
         .only(Family::Ipv4)
         .after([ingress(udp(FROM, NODE_PORT))]),
     );
-    check_rows("requests", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn s28_errors_about_answers_reach_the_backend() {
         .becomes(icmp_error(CLUSTER_IP, CLIENT, ErrorKind::TooBig(1400), udp(FROM, CLUSTER_IP.at(80)).ttl(50)))
         .counts(&[Counter::PacketTranslated]),
     );
-    check_rows("answers", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn s28_errors_about_nothing_known_are_not_translated() {
         )
         .serving(dns()),
     ];
-    check_rows("nothing", rows);
+    check_rows(rows);
 }
 
 /// Eight bytes behind its headers are quoted: without the checksum.

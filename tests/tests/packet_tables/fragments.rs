@@ -72,7 +72,7 @@ fn s28_fragments_follow_their_first_one() {
             .leaves_as(sent().options(&[1; 8]).fragment(LAST))
             .counts(&FORWARDED),
     ];
-    check_rows("follow", rows);
+    check_rows(rows);
 }
 
 fn behind(packet: Packet) -> Packet {
@@ -112,7 +112,7 @@ fn s28_fragments_of_answers_and_to_this_node() {
         delivered("s26_middle", MIDDLE).after(first()).counts(&translated),
         delivered("s26_last", LAST).after(first()).counts(&translated),
     ];
-    check_rows("both", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn s28_fragments_without_their_first_one_are_never_half_translated() {
             .serving(dns_here())
             .after([ingress(udp(FROM, NODE_PORT))]),
     ];
-    check_rows("half", rows);
+    check_rows(rows);
 }

@@ -39,7 +39,7 @@ fn s18_every_address_of_a_service_leads_to_its_backends() {
             .leaves_as(tcp(SNAT, BACKEND).syn().ttl(63))
             .counts(&OPENED),
     );
-    check_rows("frontends", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn s20_an_unowned_address_of_the_service_cidr_is_unreachable() {
             .drops()
             .counts(&[Counter::DropUnownedAddress]),
     ];
-    check_rows("unowned", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -96,5 +96,5 @@ fn s21_source_ranges_filter_load_balancers_only() {
                 .serving(service("other").load_balancer(BESIDE).ranges(&RANGES).remote(BACKEND)),
         ),
     ];
-    check_rows("ranges", rows);
+    check_rows(rows);
 }

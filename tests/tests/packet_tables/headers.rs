@@ -57,7 +57,7 @@ fn s28_fields_that_say_no_address_are_left_alone() {
         forwarded("s28_an_odd_length", |packet| packet.payload_length(1399)),
         forwarded("s28_a_highest_hop_limit", |packet| packet.ttl(255).ttl(64)),
     ];
-    check_rows("fields", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn s28_ip_options_and_extension_headers_are_looked_behind() {
         rows.push(delivered(here, with).only(Family::Ipv6));
     }
     rows.push(answered("s28_hop_by_hop_of_an_answer", |packet| packet.extension(hop)).only(Family::Ipv6));
-    check_rows("behind", rows);
+    check_rows(rows);
 }
 
 /// A packet to another node's backend passes untouched: its way out is its VLAN's, whose own device sends it.
@@ -117,5 +117,5 @@ fn s28_vlan_tags_stay() {
             .is_answered_by(reset(NODE_PORT, 0, 1001, 20).vlans(&[100, 200]))
             .counts(&[Counter::RejectNoBackend]),
     ];
-    check_rows("vlan", rows);
+    check_rows(rows);
 }

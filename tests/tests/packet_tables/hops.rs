@@ -1,9 +1,11 @@
 //! Two nodes: what one program emits is what the other one gets, with the maps looked at in between (S26–S28).
 
+use std::sync::MutexGuard;
+
 use harness::{
     packet::{ErrorKind, Packet, icmp_error, tcp, udp},
     scene::Family,
-    test_run::{Action, BenchNode, Device, Hook, Member, places::*},
+    test_run::{Action, BenchNode, Device, Hook, Member, places::*, shared_second},
 };
 
 use super::*;
@@ -11,18 +13,19 @@ use super::*;
 const REMOTE_POD: End = POD_SECOND.at(8080);
 
 /// Two nodes that serve the same Services; the only backend is a pod on the second.
-struct Network {
-    first: BenchNode,
-    second: BenchNode,
+struct Network<'a> {
+    first: MutexGuard<'a, BenchNode>,
+    second: MutexGuard<'a, BenchNode>,
     family: Family,
     hook: Hook,
 }
 
-impl Network {
+impl Network<'_> {
     /// Runs `story` for both families and both hooks.
-    fn each(name: &str, services: impl Fn(Member) -> Vec<Service>, story: impl Fn(&mut Self)) {
-        let (first, second) = (BenchNode::new(name), BenchNode::second(name));
-        let mut network = Self { first, second, family: Family::Ipv4, hook: Hook::Xdp };
+    fn each(services: impl Fn(Member) -> Vec<Service>, story: impl Fn(&mut Network<'_>)) {
+        let shared = (shared(), shared_second());
+        let (first, second) = (shared.0.lock(), shared.1.lock());
+        let mut network = Network { first, second, family: Family::Ipv4, hook: Hook::Xdp };
         network.first.serve(&services(Member::First));
         network.second.serve(&services(Member::Second));
         for (family, hook) in
@@ -92,7 +95,7 @@ fn both_protocols(member: Member) -> Vec<Service> {
 
 #[test]
 fn s26_a_connection_crosses_two_nodes_and_comes_back() {
-    Network::each("cross", both_protocols, |network| {
+    Network::each(both_protocols, |network| {
         let syn = network.bytes(&tcp(FROM, NODE_PORT).syn());
         let sent = network.sends_on(Member::First, &syn, &to_second(tcp(SNAT, REMOTE_POD).syn().ttl(63)));
         network.leaves_alone(Member::Second, network.hook, &sent);
@@ -112,7 +115,7 @@ fn s26_a_connection_crosses_two_nodes_and_comes_back() {
 
 #[test]
 fn s26_the_same_client_reaches_the_pod_through_both_nodes_at_once() {
-    Network::each("both", both_protocols, |network| {
+    Network::each(both_protocols, |network| {
         let question = network.bytes(&udp(FROM, NODE_PORT));
         let sent = network.sends_on(Member::First, &question, &to_second(udp(SNAT, REMOTE_POD).ttl(63)));
         network.leaves_alone(Member::Second, network.hook, &sent);
@@ -133,7 +136,7 @@ fn s26_the_same_client_reaches_the_pod_through_both_nodes_at_once() {
 
 #[test]
 fn s27_a_pod_reaches_itself_through_another_node() {
-    Network::each("hairpin", both_protocols, |network| {
+    Network::each(both_protocols, |network| {
         let client = POD_SECOND.at(20_001);
         let syn = network.bytes(&to_first(tcp(client, NODE_PORT).syn().ttl(63)));
         network.leaves_alone(Member::Second, Hook::TcEgress, &syn);
@@ -150,7 +153,7 @@ fn s27_a_pod_reaches_itself_through_another_node() {
 
 #[test]
 fn s28_an_error_of_the_second_node_reaches_the_client() {
-    Network::each("error", both_protocols, |network| {
+    Network::each(both_protocols, |network| {
         let question = udp(FROM, NODE_PORT).payload_length(900);
         let heard = udp(SNAT, REMOTE_POD).payload_length(900).ttl(63);
         let frame = network.bytes(&question);
@@ -169,7 +172,7 @@ fn s28_an_error_of_the_second_node_reaches_the_client() {
 #[test]
 fn s17_with_policy_local_only_the_pods_node_answers() {
     let local = |member| both_protocols(member).into_iter().map(Service::external_local).collect();
-    Network::each("local", local, |network| {
+    Network::each(local, |network| {
         let (hook, family) = (network.hook, network.family);
         let (action, _) = network.first.run(hook, Device::Uplink, &tcp(FROM, NODE_PORT).syn(), family);
         assert_eq!(action, Action::Drop);

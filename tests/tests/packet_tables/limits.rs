@@ -47,7 +47,7 @@ fn s28_the_hop_limit_is_kept_as_by_a_router() {
             .is_answered_by(told(exceeded, answer()))
             .counts(&[Counter::DropHopLimit]),
     ];
-    check_rows("hops", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn s28_a_packet_that_does_not_fit_is_told_to_its_sender() {
                 .counts(&[Counter::FlowOpened, Counter::DropTooBig]),
         );
     }
-    check_rows("sizes", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -96,12 +96,13 @@ fn s28_ways_that_are_not_there() {
             .leaves_as(tcp(SNAT, SILENT.at(80)).syn().ttl(63))
             .counts(&OPENED),
     ];
-    check_rows("ways", rows);
+    check_rows(rows);
 }
 
 #[test]
 fn s26_without_an_address_of_its_own_the_node_forwards_nothing() {
-    let mut node = BenchNode::new("nowhere");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[web()]);
     node.set_node_addresses(false);
     let before = node.state().counts();
@@ -119,7 +120,7 @@ fn s26_without_an_address_of_its_own_the_node_forwards_nothing() {
 #[test]
 fn s16_refusals_are_limited() {
     const MANY: usize = 3000;
-    let mut node = BenchNode::new("limited");
+    let mut node = BenchNode::limited("limited");
     node.serve(&[bare()]);
     let before = node.state().counts();
     let mut actions = BTreeMap::new();

@@ -1,5 +1,7 @@
 //! The packet programs by tables: packets in, verdicts, packets out and counters, through BPF_PROG_TEST_RUN on the very
-//! programs that the agent attaches. Needs root.
+//! programs that the agent attaches. Needs root. `WAGGLE_ROW=NAME` runs only the rows whose name contains NAME.
+
+#![expect(clippy::too_many_lines, reason = "a table is one expression, a row a few lines of it")]
 
 mod affinity;
 mod bystanders;
@@ -24,7 +26,7 @@ mod source_ports;
 
 use harness::{
     packet::{End, Packet, tcp, udp},
-    test_run::{Service, Step, egress, ingress, places::*, service},
+    test_run::{Service, Step, egress, ingress, places::*, service, shared},
 };
 use proxy_common::{Counter, Protocol};
 

@@ -82,7 +82,8 @@ fn packets() -> impl Strategy<Value = Packet> {
 
 #[test]
 fn s16_the_programs_agree_with_the_model() {
-    let node = RefCell::new(BenchNode::new("model"));
+    let shared = shared();
+    let node = RefCell::new(shared.lock());
     let mut runner = TestRunner::new(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() });
     let cases = (tables(), prop::collection::vec(packets(), 12));
     let outcome = runner.run(&cases, |(services, packets)| {

@@ -56,7 +56,7 @@ fn s19_a_node_port_leads_to_other_nodes() {
             .counts(&OPENED),
         row("s10_a_service_of_another_protocol_only", ingress(tcp(FROM, NODE_PORT).syn())).serving(dns()),
     ];
-    check_rows("remote", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -98,5 +98,5 @@ fn s26_a_backend_on_this_node_sees_the_client() {
             .becomes(tcp(FROM, NODE_PORT).syn())
             .counts(&OPENED_HERE),
     ];
-    check_rows("local", rows);
+    check_rows(rows);
 }

@@ -43,7 +43,7 @@ fn s14_each_policy_chooses_the_list_of_its_frontends() {
             .becomes(udp(FROM, HERE))
             .counts(&OPENED_HERE),
     ]);
-    check_rows("lists", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn s16_an_empty_local_list_drops() {
         dropped("s16_node_port_udp", udp(FROM, NODE_PORT), dns().external_local()),
         dropped("s16_cluster_ip_udp", udp(FROM, CLUSTER_IP.at(80)), dns().internal_local()),
     ];
-    check_rows("empty", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -99,5 +99,5 @@ fn s16_established_flows_outlive_their_list() {
             .is_answered_by(reset(NODE_PORT, 5001, 0, RST))
             .counts(&[Counter::RejectUnknownConnection]),
     ];
-    check_rows("drain", rows);
+    check_rows(rows);
 }

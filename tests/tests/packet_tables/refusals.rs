@@ -38,7 +38,7 @@ fn s16_a_connection_to_no_backend_is_reset() {
         refused("s16_a_syn_with_ip_options", syn(NODE_PORT).options(&[1, 1, 1, 0]), 1001).only(Family::Ipv4),
         refused("s16_the_last_hop", syn(NODE_PORT).ttl(1), 1001),
     ];
-    check_rows("resets", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn s16_a_datagram_to_no_backend_is_answered_by_icmp() {
         refused("s28_a_wrong_checksum_is_quoted_as_it_is", udp(FROM, NODE_PORT).wrong_checksum()),
         refused_by_icmp("s16_sctp", sctp(FROM, NODE_PORT), none).serving(bare().protocol(Protocol::Sctp)),
     ];
-    check_rows("unreachable", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -85,5 +85,5 @@ fn s20_an_unserved_port_of_a_cluster_ip_is_refused() {
         refused_by_icmp("s20_sctp", sctp(FROM, CLUSTER_IP.at(80)), unserved).serving(web()),
         refused_by_icmp("s10_the_port_by_another_protocol", udp(FROM, CLUSTER_IP.at(80)), unserved).serving(web()),
     ];
-    check_rows("unserved", rows);
+    check_rows(rows);
 }

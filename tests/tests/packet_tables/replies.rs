@@ -76,7 +76,7 @@ fn s28_answers_of_other_nodes_come_from_the_frontend() {
             .after(exchange())
             .after([Step::Expire]),
     ];
-    check_rows("answers", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -140,5 +140,5 @@ fn s26_answers_of_this_node_come_from_the_frontend() {
             .serving(web().local(NODE.at(8080)))
             .after(asked()),
     ];
-    check_rows("answers", rows);
+    check_rows(rows);
 }

@@ -3,7 +3,7 @@
 use harness::{
     packet::{check::check, tcp, udp},
     scene::Family,
-    test_run::{Action, BenchNode, Device, Hook, check_rows, ingress, places::*, row},
+    test_run::{Action, Device, Hook, check_rows, ingress, places::*, row},
 };
 
 use super::*;
@@ -34,7 +34,7 @@ fn s26_a_port_that_is_not_ours_is_changed() {
         kept("s26_the_last_port", 65_535),
         changed("s26_a_node_port", 30_080),
     ];
-    check_rows("own", rows);
+    check_rows(rows);
 }
 
 #[test]
@@ -100,12 +100,13 @@ fn s28_a_port_that_is_taken_is_changed() {
             .leaves_as(tcp(SNAT, BACKEND).syn().ttl(63))
             .counts(&OPENED),
     ];
-    check_rows("taken", rows);
+    check_rows(rows);
 }
 
 #[test]
 fn s28_a_changed_port_is_changed_back() {
-    let mut node = BenchNode::new("changed");
+    let shared = shared();
+    let mut node = shared.lock();
     for (family, hook) in [Family::Ipv4, Family::Ipv6].into_iter().flat_map(|f| [(f, Hook::Xdp), (f, Hook::TcIngress)])
     {
         node.state().forget();
@@ -125,7 +126,8 @@ fn s28_a_changed_port_is_changed_back() {
 
 #[test]
 fn s28_two_frontends_of_one_local_backend_are_told_apart() {
-    let mut node = BenchNode::new("apart");
+    let shared = shared();
+    let mut node = shared.lock();
     for family in Family::BOTH {
         node.state().forget();
         node.serve(&[dns_here()]);

@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cargo::{self, EBPF_PACKAGE},
+    cargo::{self, BENCH_PACKAGE, EBPF_PACKAGE},
     command,
     ebpf_toolchain::{self, DEBIAN_LINK, EbpfToolchain, find_program},
     setup::{self, Purpose},
@@ -53,7 +53,8 @@ fn format() -> Result<()> {
 
 fn clippy() -> Result<()> {
     let mut command = cargo::command();
-    command.args(["clippy", "--workspace", "--exclude", EBPF_PACKAGE, "--all-targets", "--", "-D", "warnings"]);
+    command.args(["clippy", "--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE]);
+    command.args(["--all-targets", "--", "-D", "warnings"]);
     command::run(&mut command)
 }
 
@@ -69,7 +70,8 @@ fn clippy_ebpf() -> Result<()> {
     };
     let mut command = Command::new(rustup);
     command.current_dir(cargo::root());
-    command.args(["run", name, "cargo", "clippy", "--package", EBPF_PACKAGE, "--release"]).args(core);
+    command.args(["run", name, "cargo", "clippy", "--package", EBPF_PACKAGE, "--package", BENCH_PACKAGE, "--release"]);
+    command.args(core);
     command.args(["--target", "bpfel-unknown-none", "--", "-D", "warnings"]);
     // Inherited from the cargo that runs us; it would pair one toolchain's cargo with another's compiler.
     command.env_remove("RUSTC").env_remove("RUSTDOC").env_remove("CARGO");
@@ -78,6 +80,7 @@ fn clippy_ebpf() -> Result<()> {
 
 fn docs() -> Result<()> {
     let mut command = cargo::command();
-    command.args(["doc", "--workspace", "--exclude", EBPF_PACKAGE, "--no-deps", "--document-private-items"]);
+    command.args(["doc", "--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE]);
+    command.args(["--no-deps", "--document-private-items"]);
     command::run(command.env("RUSTDOCFLAGS", "-D warnings"))
 }

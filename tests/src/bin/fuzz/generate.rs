@@ -7,7 +7,13 @@ use fastrand::Rng;
 use harness::{
     packet::{End, ErrorKind, Extension, Packet, Place, check::check, echo_request, icmp_error, other, sctp, tcp, udp},
     scene::Family,
-    test_run::{Action, Device, Hook, places::*},
+    test_run::{
+        Action, Device, Hook,
+        places::{
+            BALANCER, BESIDE, CLIENT, CLIENT_OTHER, CLUSTER_IP, CLUSTER_IP_OTHER, EXTERNAL, NODE, NODE_OTHER, POD,
+            REMOTE, ROUTER, STRANGER, UNOWNED,
+        },
+    },
 };
 
 use crate::{

@@ -105,12 +105,11 @@ fn untouched(before: &[u8], after: &[u8], seen: &Seen) -> Result<(), String> {
     }
     let Some((network, version)) = network(before) else { return Ok(()) };
     let transport = transport(before, network, version);
-    let mut changes: Vec<std::ops::Range<usize>> = vec![0..12];
-    changes.extend(if version == 4 {
-        [network + 8..network + 9, network + 10..network + 20]
+    let mut changes = if version == 4 {
+        vec![0..12, network + 8..network + 9, network + 10..network + 20]
     } else {
-        [network + 7..network + 8, network + 8..network + 40]
-    });
+        vec![0..12, network + 7..network + 40]
+    };
     match seen.protocol {
         // Errors quote what is translated, too.
         1 | 58 => changes.push(transport..before.len()),

@@ -13,7 +13,7 @@ use std::{
 
 use clap::Parser;
 use fastrand::Rng;
-use harness::test_run::{Action, BenchNode, Counts, Hook};
+use harness::test_run::{Action, BenchNode, Counts, Hook, hex};
 use proxy_common::Counter;
 
 use generate::{Generator, Shot};
@@ -146,10 +146,6 @@ impl Fuzz {
             println!("counted {refused} refused, {sent} sent, {translated} translated: not what was seen");
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A hook for packets that arrive.

@@ -3,7 +3,14 @@
 use fastrand::Rng;
 use harness::{
     packet::{End, Place},
-    test_run::{Service, places::*, service},
+    test_run::{
+        Service,
+        places::{
+            BALANCER, CLUSTER_IP, CLUSTER_IP_OTHER, EXTERNAL, FAR, LOST, NARROW, NODE, POD, POD_OTHER, REMOTE,
+            REMOTE_OTHER, SILENT,
+        },
+        service,
+    },
 };
 use proxy_common::Protocol;
 

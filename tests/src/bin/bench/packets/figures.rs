@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{FLOWS, Rounds};
+use super::{FLOWS, Runs};
 use crate::{
     figures::rounded,
     stats::{Spread, median},
@@ -27,15 +27,15 @@ pub struct Bar {
 }
 
 impl PacketFigures {
-    /// From the times of all rounds.
-    pub fn new(rounds: &Rounds) -> Self {
+    /// From the times of all runs.
+    pub fn new(runs: &Runs) -> Self {
         let over = |name: &str| {
-            let (all, made) = (&rounds[&format!("{name}/all")], &rounds[&format!("{name}/made")]);
+            let (all, made) = (&runs[&format!("{name}/all")], &runs[&format!("{name}/made")]);
             Spread::of(&all.iter().zip(made).map(|(all, made)| all - made).collect::<Vec<_>>())
         };
-        let names = rounds.keys().filter_map(|key| key.strip_suffix("/all"));
+        let names = runs.keys().filter_map(|key| key.strip_suffix("/all"));
         let over_empty = names.map(|name| (name.to_owned(), over(name))).collect();
-        Self { empty: rounds.get("empty").map_or(f64::NAN, |values| median(values)), over_empty }
+        Self { empty: runs.get("empty").map_or(f64::NAN, |values| median(values)), over_empty }
     }
 
     /// Median over an empty program.
@@ -60,7 +60,7 @@ impl PacketFigures {
             put(format!("{name}_upper_quartile_ns"), spread.upper);
         }
         for name in ["established", "reply", "new"] {
-            for flows in FLOWS {
+            for (flows, _) in FLOWS {
                 put(format!("{name}_over_floor_{flows}"), self.over_floor(name, flows));
             }
         }
@@ -72,8 +72,8 @@ impl PacketFigures {
 
     /// The bars and what was reached.
     pub fn bars(&self) -> Vec<Bar> {
-        let worst =
-            ["bystander_transit", "bystander_node_ssh", "bystander_node_kubelet"].map(|name| self.over_empty(name));
+        let worst = ["bystander_transit", "bystander_ssh", "bystander_kubelet", "bystander_kubelet_data"]
+            .map(|name| self.over_empty(name));
         let bar = |key, value, most| Bar { key, value, most };
         vec![
             bar("xdp_established_over_floor", self.over_floor("established", 1), 1.5),

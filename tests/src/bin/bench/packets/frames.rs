@@ -17,6 +17,8 @@ pub const BACKEND_PORT: u16 = 8080;
 /// The client of flow 0 and its port: in the range that hosts choose from, so that a new flow's port can't be kept. The
 /// low bits are zero, as the feeding program wants it.
 const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 64, 0, 0), 0x8000);
+/// The client of flow 0 of those that nobody has entered.
+const STRANGER: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 80, 0, 0), 0x8000);
 /// The backend of flow 0, and the node's port that its answers go to.
 const BACKEND: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 244, 0, 0), 0x4000);
 
@@ -44,12 +46,12 @@ const ACK: u8 = 16;
 
 /// What a client sends on an open connection.
 pub fn from_client(node: Ipv4Addr) -> Packet {
-    Packet { source: CLIENT, destination: (node, NODE_PORT), flags: ACK, to_port: false }
+    Packet { source: CLIENT, ..opening(node, NODE_PORT).acknowledging() }
 }
 
 /// What a client opens one with, to any address and port.
 pub fn opening(address: Ipv4Addr, port: u16) -> Packet {
-    Packet { source: CLIENT, destination: (address, port), flags: SYN, to_port: false }
+    Packet { source: STRANGER, destination: (address, port), flags: SYN, to_port: false }
 }
 
 /// What a backend answers.
@@ -58,6 +60,11 @@ pub fn from_backend(node: Ipv4Addr) -> Packet {
 }
 
 impl Packet {
+    /// The same on an open connection.
+    pub fn acknowledging(self) -> Self {
+        Self { flags: ACK, ..self }
+    }
+
     /// The frame of flow 0, to the device with this Ethernet address.
     pub fn frame(&self, device: [u8; 6]) -> [u8; FRAME] {
         let mut frame = [0; FRAME];
@@ -102,8 +109,8 @@ fn is_coprime(mut a: u32, mut b: u32) -> bool {
     a == 1
 }
 
-/// Both entries of flow `index`, which stay as `like`, an entry of the Service's, has it. `expires`: in jiffies.
-pub fn entries(index: u32, node: Ipv4Addr, like: &Conntrack, expires: u32) -> [(Tuple, Conntrack); 2] {
+/// Both entries of flow `index`, with what they share as `like` has it.
+pub fn entries(index: u32, node: Ipv4Addr, like: &Conntrack) -> [(Tuple, Conntrack); 2] {
     let (client, client_port) = end(CLIENT, index);
     let (backend, port) = end(BACKEND, index);
     let forward = tuple((client, client_port), (node, NODE_PORT));
@@ -113,7 +120,6 @@ pub fn entries(index: u32, node: Ipv4Addr, like: &Conntrack, expires: u32) -> [(
         destination: translated.destination,
         source_port: translated.source_port,
         destination_port: translated.destination_port,
-        expires,
         state: State::Established as u8,
         flags,
         ..*like
@@ -144,7 +150,7 @@ mod tests {
     #[test]
     fn the_entries_of_a_flow_name_each_other() {
         let node = Ipv4Addr::new(192, 168, 50, 1);
-        let [(forward, entry), (reply, answer)] = entries(70_000, node, &Conntrack::default(), 5);
+        let [(forward, entry), (reply, answer)] = entries(70_000, node, &Conntrack::default());
         assert_eq!((entry.partner(6), answer.partner(6)), (reply, forward));
         assert_eq!(forward.source, Ipv4Addr::new(100, 64, 0, 4).into());
         assert_eq!(forward.source_port, 0x8000 + 70_000 % 16_384);

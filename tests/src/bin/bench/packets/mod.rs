@@ -1,141 +1,97 @@
 //! What a packet costs in the XDP program: by BPF_PROG_TEST_RUN, on the program that an agent has attached. A program
 //! before it makes each packet anew; its cost is measured with an empty program behind it, and subtracted.
 
+mod cases;
 mod figures;
+mod flows;
 mod frames;
 mod node;
 mod programs;
 #[path = "../../../../ebpf/src/walk.rs"]
 mod walk;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, Map, MapData, MapError};
-use proxy_common::{Conntrack, Tuple};
+use proxy_common::config::CONNTRACK_MAX;
 
 pub use self::figures::PacketFigures;
 use self::{
-    frames::{EMPTY_NODE_PORT, NODE_PORT, Packet, entries, from_backend, from_client, opening},
+    cases::{Case, cases},
+    flows::Flows,
     node::BenchNode,
-    programs::{Program, Programs},
-    walk::Walk,
+    programs::{Action, Program, Programs},
 };
 use crate::{client::pin, interrupt::Interrupted};
 
-/// Numbers of flows.
-pub const FLOWS: [u32; 3] = [1, 64_000, 1_000_000];
-/// More clients than HALF_OPEN has room for: each packet of such a walk is of a new flow.
-const CLIENTS: u32 = 4_000_000;
+/// Numbers of flows, and the `--max-conntrack` of the agent that has them: the default while they fit.
+pub const FLOWS: [(u32, usize); 3] = [(1, CONNTRACK_MAX), (64_000, CONNTRACK_MAX), (1_000_000, 1 << 21)];
 
-const XDP_PASS: u32 = 2;
-const XDP_TX: u32 = 3;
-const XDP_DROP: u32 = 1;
-
-/// One thing that is measured.
-struct Case {
-    name: String,
-    program: Program,
-    action: u32,
-    walk: Walk,
-    /// Packets of a run.
-    packets: u32,
-}
-
-/// Nanoseconds a packet, a value a round: of each case with the making of the packets, and of their making; and of the
+/// Nanoseconds a packet, a value a run: of each case with the making of the packets, and of their making; and of the
 /// empty program alone.
-pub type Rounds = BTreeMap<String, Vec<f64>>;
+pub type Runs = BTreeMap<String, Vec<f64>>;
 
 /// Measures everything.
 pub fn measure(rounds: u32, interrupted: &Interrupted) -> Result<PacketFigures> {
-    let node = BenchNode::create()?;
-    let rounds = node.node.netns().inside(|| {
-        pin(0);
-        inside(&node, rounds, interrupted)
-    })??;
-    Ok(PacketFigures::new(&rounds))
+    let mut runs = Runs::new();
+    for same_size in FLOWS.chunk_by(|a, b| a.1 == b.1) {
+        let node = BenchNode::create(same_size[0].1)?;
+        node.node.netns().inside(|| {
+            pin(0);
+            let mut bench = Bench::prepare(&node)?;
+            same_size.iter().try_for_each(|(flows, _)| bench.measure(*flows, rounds, &mut runs, interrupted))
+        })??;
+    }
+    Ok(PacketFigures::new(&runs))
 }
 
-fn inside(node: &BenchNode, rounds: u32, interrupted: &Interrupted) -> Result<Rounds> {
-    let mut programs = Programs::load(node)?;
-    let device = BenchNode::link_address()?;
-    let like = sample(node, &mut programs, device)?;
-    let mut conntrack = open(node, "conntrack")?;
-    let mut measured = Rounds::new();
-    let mut entered = 0;
-    for flows in FLOWS {
-        for index in entered..flows {
-            for (tuple, entry) in entries(index, node.address(), &like, like.expires) {
-                conntrack.insert(tuple, entry, 0).context("enter a flow")?;
-            }
-        }
-        entered = flows;
-        let mut cases = cases(node.address(), device, flows);
+/// A node that is ready. To be made and used inside its namespace.
+struct Bench<'a> {
+    node: &'a BenchNode,
+    device: [u8; 6],
+    programs: Programs,
+    flows: Flows,
+}
+
+impl<'a> Bench<'a> {
+    fn prepare(node: &'a BenchNode) -> Result<Self> {
+        let device = BenchNode::link_address()?;
+        let mut programs = Programs::load(node)?;
+        let mut walk = frames::opening(node.address(), frames::NODE_PORT).walk(device, 1);
+        programs.run(Program::Xdp, &mut walk, 1, Action::Transmit)?;
+        Ok(Self { node, device, programs, flows: Flows::open(node)? })
+    }
+
+    /// All cases with so many flows entered, in turns.
+    fn measure(&mut self, flows: u32, rounds: u32, runs: &mut Runs, interrupted: &Interrupted) -> Result<()> {
+        self.flows.enter(flows, self.node.address())?;
+        let mut cases = cases(self.node.address(), self.device, flows);
         for _ in 0..rounds {
             interrupted.check()?;
-            let alone = programs.run_alone(&from_client(node.address()).frame(device), 100_000)?;
-            note(&mut measured, "empty", alone);
-            round(&mut programs, &mut cases, &mut measured)?;
+            note(runs, "empty", self.programs.run_alone()?);
+            for case in &mut cases {
+                self.run(case, runs).with_context(|| format!("measure {}", case.name))?;
+            }
         }
+        Ok(())
     }
-    Ok(measured)
-}
 
-/// An entry of the Service as the program makes it, but with an end that is far beyond: what puts an end off is not
-/// part of a packet's cost.
-fn sample(node: &BenchNode, programs: &mut Programs, device: [u8; 6]) -> Result<Conntrack> {
-    let mut walk = opening(node.address(), NODE_PORT).walk(device, CLIENTS);
-    programs.run(Program::Xdp, &mut walk, 1, XDP_TX)?;
-    let half_open = open(node, "half_open")?;
-    let (_, entry) = half_open.iter().flatten().next().context("find the flow that was opened")?;
-    Ok(Conntrack { expires: entry.expires.wrapping_add(1 << 30), ..entry })
-}
-
-fn open(node: &BenchNode, name: &str) -> Result<HashMap<MapData, Tuple, Conntrack>, MapError> {
-    MapData::from_pin(node.waggle.pins().join(name)).and_then(Map::from_map_data).and_then(HashMap::try_from)
-}
-
-/// What is measured with so many flows entered.
-fn cases(node: Ipv4Addr, device: [u8; 6], flows: u32) -> Vec<Case> {
-    let packets = if flows == 1 { 100_000 } else { 256_000 };
-    let case = |name: &str, program, action, packet: Packet, flows| Case {
-        name: name.into(),
-        program,
-        action,
-        walk: packet.walk(device, flows),
-        packets,
-    };
-    let mut cases = vec![
-        case(&format!("floor_{flows}"), Program::Floor, XDP_TX, from_client(node), flows),
-        case(&format!("established_{flows}"), Program::Xdp, XDP_TX, from_client(node), flows),
-        case(&format!("reply_{flows}"), Program::Xdp, XDP_TX, from_backend(node), flows),
-        case(&format!("new_{flows}"), Program::Xdp, XDP_TX, opening(node, NODE_PORT), CLIENTS),
-    ];
-    if flows == 1 {
-        let transit = Ipv4Addr::new(203, 0, 113, 7);
-        cases.extend([
-            case("mac_swap", Program::MacSwap, XDP_TX, from_client(node), 1),
-            case("bystander_transit", Program::Xdp, XDP_PASS, opening(transit, 443), 1),
-            case("bystander_node_ssh", Program::Xdp, XDP_PASS, opening(node, 22), 1),
-            case("bystander_node_kubelet", Program::Xdp, XDP_PASS, opening(node, 10_250), 1),
-            case("reject", Program::Xdp, XDP_TX, opening(node, EMPTY_NODE_PORT), 1),
-        ]);
+    /// A case beside the empty program with the same packets.
+    fn run(&mut self, case: &mut Case, runs: &mut Runs) -> Result<()> {
+        for _ in 0..case.runs {
+            let made = self.programs.run(Program::Empty, &mut case.walk.clone(), case.packets, Action::Drop)?;
+            let all = self.programs.run(case.program, &mut case.walk, case.packets, case.action)?;
+            note(runs, &format!("{}/made", case.name), made);
+            note(runs, &format!("{}/all", case.name), all);
+            if case.forgets {
+                self.flows.forget_half_open()?;
+            }
+        }
+        Ok(())
     }
-    cases
-}
-
-/// Each case once, each beside the empty program with the same packets.
-fn round(programs: &mut Programs, cases: &mut [Case], measured: &mut Rounds) -> Result<()> {
-    for Case { name, program, action, walk, packets } in cases {
-        let made = programs.run(Program::Empty, &mut walk.clone(), *packets, XDP_DROP)?;
-        let all = programs.run(*program, walk, *packets, *action).with_context(|| format!("measure {name}"))?;
-        note(measured, &format!("{name}/made"), made);
-        note(measured, &format!("{name}/all"), all);
-    }
-    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a packet takes far less than 2^52 ns")]
-fn note(measured: &mut Rounds, name: &str, time: Duration) {
-    measured.entry(name.into()).or_default().push(time.as_nanos() as f64);
+fn note(runs: &mut Runs, name: &str, time: Duration) {
+    runs.entry(name.into()).or_default().push(time.as_nanos() as f64);
 }

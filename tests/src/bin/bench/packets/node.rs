@@ -15,8 +15,6 @@ use crate::manifests::SERVICE_CIDR;
 
 /// The Ethernet address of whom the node sends everything to.
 pub const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
-/// Room for a million flows.
-const CONNTRACK: u32 = 1 << 21;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The node, in the order in which its parts are to be dropped.
@@ -30,8 +28,8 @@ pub struct BenchNode {
 }
 
 impl BenchNode {
-    /// Makes it, and waits until the agent serves.
-    pub fn create() -> Result<Self> {
+    /// Makes it, and waits until the agent serves. `conntrack`: its `--max-conntrack`.
+    pub fn create(conntrack: usize) -> Result<Self> {
         let lab = Lab::new("packets")?;
         let node = lab.node("a")?;
         let [a, b, c, d, e, f] = NEIGHBOUR;
@@ -49,7 +47,7 @@ impl BenchNode {
         folder.put(&node_port("empty", EMPTY_NODE_PORT).cluster_ip("10.96.0.11").build());
         let command = node.waggle(&folder.source()).allocating(SERVICE_CIDR, folder.allocations());
         // Whatever is refused is answered.
-        let flags = ["--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &CONNTRACK.to_string()];
+        let flags = ["--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &conntrack.to_string()];
         let waggle = command.args(flags).start_unready()?;
         waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
         Ok(Self { waggle, _folder: folder, node, _lab: lab })

@@ -11,7 +11,10 @@ use aya::{
 };
 use nix::net::if_::if_nametoindex;
 
-use super::{node::BenchNode, walk::Walk};
+use super::{
+    node::BenchNode,
+    walk::{FRAME, Walk},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
 
@@ -32,6 +35,17 @@ impl Program {
     /// All, in the order of their numbers.
     const ALL: [(Self, &'static str); 3] =
         [(Self::Empty, "empty"), (Self::MacSwap, "mac_swap"), (Self::Floor, "floor")];
+}
+
+/// What becomes of a packet; the numbers are the kernel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It vanishes.
+    Drop = 1,
+    /// It goes on to the stack.
+    Pass = 2,
+    /// It leaves by the device that it came from.
+    Transmit = 3,
 }
 
 /// The programs in the kernel. Made and used inside the node's namespace.
@@ -70,29 +84,26 @@ impl Programs {
         Ok(Self { product: product.fd()?, ebpf, target, walk, ifindex })
     }
 
-    /// Runs the empty program alone on one and the same packet; the time of one run.
-    pub fn run_alone(&mut self, frame: &[u8], repeat: u32) -> Result<Duration> {
-        let context = context(frame.len(), self.ifindex);
-        let options =
-            TestRunOptions { data_in: Some(frame), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
-        Ok(xdp(&mut self.ebpf, "empty")?.test_run(options)?.duration)
+    /// Runs the empty program alone; the time of one run.
+    pub fn run_alone(&mut self) -> Result<Duration> {
+        let options = TestRunOptions { data_in: Some(&[0; FRAME]), repeat: 100_000, ..TestRunOptions::default() };
+        Ok(xdp(&mut self.ebpf, "empty")?.test_run(options).context("run empty")?.duration)
     }
 
     /// Feeds the next `repeat` packets of a walk to a program. Returns the time of one packet, that of making it
-    /// included; fails when the last packet's action is another than `action`.
-    pub fn run(&mut self, program: Program, walk: &mut Walk, repeat: u32, action: u32) -> Result<Duration> {
+    /// included; fails when something else becomes of the last packet than `action`.
+    pub fn run(&mut self, program: Program, walk: &mut Walk, repeat: u32, action: Action) -> Result<Duration> {
         self.aim(program)?;
         self.walk.set(0, words(walk), 0).context("write WALK")?;
-        let frame = [0; super::walk::FRAME];
-        let context = context(frame.len(), self.ifindex);
+        let context = context(FRAME, self.ifindex);
         let options =
-            TestRunOptions { data_in: Some(&frame), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
+            TestRunOptions { data_in: Some(&[0; FRAME]), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
         let result = xdp(&mut self.ebpf, "vary")?.test_run(options).context("run vary")?;
         #[expect(clippy::cast_possible_truncation, reason = "the low half")]
         let position = self.walk.get(&0, 0).context("read WALK")?[8] as u32;
         walk.position = position;
-        if result.return_value != action {
-            bail!("{program:?} ended with action {}, not {action}", result.return_value);
+        if result.return_value != action as u32 {
+            bail!("{program:?} ended with the XDP action {}, not {action:?}", result.return_value);
         }
         Ok(result.duration)
     }

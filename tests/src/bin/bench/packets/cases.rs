@@ -1,0 +1,67 @@
+//! What is measured: which packets, through which program, and what must become of them.
+
+use std::net::Ipv4Addr;
+
+use super::{
+    frames::{EMPTY_NODE_PORT, NODE_PORT, Packet, from_backend, from_client, opening},
+    programs::{Action, Program},
+    walk::Walk,
+};
+
+/// More clients than HALF_OPEN has room for: each packet of such a walk is of a new flow, and pushes out another one.
+const CLIENTS: u32 = 4_000_000;
+/// So many that HALF_OPEN is almost empty, as it is on a node that nobody floods.
+const FEW_CLIENTS: u32 = 1000;
+
+/// One thing that is measured.
+pub struct Case {
+    /// Beginning of its keys.
+    pub name: String,
+    /// What the packets go through.
+    pub program: Program,
+    /// What becomes of them.
+    pub action: Action,
+    /// The packets.
+    pub walk: Walk,
+    /// Packets of a run.
+    pub packets: u32,
+    /// Runs of a round.
+    pub runs: u32,
+    /// Whether flows that nobody has answered are forgotten after each run.
+    pub forgets: bool,
+}
+
+/// The cases with so many flows entered: those of one flow come with those that have none.
+pub fn cases(node: Ipv4Addr, device: [u8; 6], flows: u32) -> Vec<Case> {
+    let case = |name: &str, program, action, packet: Packet, flows| Case {
+        name: name.into(),
+        program,
+        action,
+        walk: packet.walk(device, flows),
+        packets: if flows == 1 { 100_000 } else { 256_000 },
+        runs: 1,
+        forgets: false,
+    };
+    let product = |name: &str, action, packet, flows| case(name, Program::Xdp, action, packet, flows);
+    let new = opening(node, NODE_PORT);
+    let mut cases = vec![
+        case(&format!("floor_{flows}"), Program::Floor, Action::Transmit, from_client(node), flows),
+        product(&format!("established_{flows}"), Action::Transmit, from_client(node), flows),
+        product(&format!("reply_{flows}"), Action::Transmit, from_backend(node), flows),
+    ];
+    if flows > 1 {
+        cases.push(product(&format!("new_{flows}"), Action::Transmit, new, CLIENTS));
+        return cases;
+    }
+    let first = product("new_1", Action::Transmit, new, FEW_CLIENTS);
+    cases.push(Case { packets: FEW_CLIENTS, runs: 10, forgets: true, ..first });
+    cases.extend([
+        case("mac_swap", Program::MacSwap, Action::Transmit, from_client(node), 1),
+        product("bystander_transit", Action::Pass, opening(Ipv4Addr::new(203, 0, 113, 7), 443), 1),
+        product("bystander_ssh", Action::Pass, opening(node, 22), 1),
+        product("bystander_kubelet", Action::Pass, opening(node, 10_250), 1),
+        product("bystander_kubelet_data", Action::Pass, opening(node, 10_250).acknowledging(), 1),
+        product("reject", Action::Transmit, opening(node, EMPTY_NODE_PORT), 1),
+    ]);
+    cases
+}
