@@ -60,7 +60,9 @@ fn flood(outside: &Outside, round: u32) {
     thread::scope(|scope| {
         let netns = outside.host.netns();
         let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || netns.inside(|| send(sender)))).collect();
-        senders.into_iter().for_each(|sender| sender.join().unwrap().unwrap());
+        for sender in senders {
+            sender.join().unwrap().unwrap();
+        }
     });
 }
 
@@ -103,7 +105,9 @@ fn a_million_syns_cut_no_established_flow() {
         // A backend elsewhere may still know the source port from a client of the flood, and answers the second SYN.
         for family in Family::BOTH {
             let dial = Dial::new(Manner::Tcp, outside.node_port(family)).count(20).timeout(Duration::from_secs(8));
-            outside.client.dial_all(&dial).into_iter().for_each(|outcome| drop(outcome.unwrap()));
+            for outcome in outside.client.dial_all(&dial) {
+                outcome.unwrap();
+            }
         }
     });
 }

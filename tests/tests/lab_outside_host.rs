@@ -3,13 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{
-    fs,
-    io::Write,
-    net::IpAddr,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, net::IpAddr, time::Duration};
 
 use harness::{
     lab::Netns,
@@ -28,16 +22,6 @@ const FIREWALL: &str = "table inet host {
     ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade
     ip6 saddr fd00:10:244::/48 ip6 daddr != fd00:10:244::/48 masquerade; }
 }";
-
-/// Loads rules into a namespace.
-fn load(netns: &Netns, rules: &str) {
-    let load = || {
-        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
-        nft.wait().unwrap().success()
-    };
-    assert!(netns.inside(load).unwrap(), "{rules}");
-}
 
 /// Sets the reverse path filter of all devices of a namespace.
 fn filter_reverse_paths(netns: &Netns, value: &str) {
@@ -69,7 +53,7 @@ fn everything_works(outside: &Outside) {
 fn s26_it_works_with_a_firewall_that_drops_what_it_does_not_know() {
     from_outside("firewall", |outside| {
         for node in [&outside.scene.node, &outside.other] {
-            load(node.netns(), FIREWALL);
+            node.netns().load_rules(FIREWALL).unwrap();
         }
         everything_works(outside);
     });

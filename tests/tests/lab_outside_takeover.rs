@@ -1,28 +1,12 @@
 //! Connections that another service proxy has opened go on when the agent takes over. Needs root.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
-
-use std::{
-    fs,
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::fs;
 
 use harness::{
-    lab::{Netns, Socket},
+    lab::Socket,
     scene::{Family, NODE_PORT, Outside, expect, from_outside},
     stage::restart,
 };
-
-/// Loads rules into a namespace.
-fn load(netns: &Netns, rules: &str) {
-    let load = || {
-        let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
-        nft.wait().unwrap().success()
-    };
-    assert!(netns.inside(load).unwrap(), "{rules}");
-}
 
 /// Somebody else's rules that need what netfilter knows of flows: without any it would not look at packets any more.
 const OTHERS: &str = "table inet others {
@@ -66,33 +50,31 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
             // The data plane goes with its pins: the next start is the first.
             outside.scene.waggle.kill().unwrap();
             fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
-            load(netns, OTHERS);
-            load(netns, &translations(outside));
+            netns.load_rules(OTHERS).unwrap();
+            netns.load_rules(&translations(outside)).unwrap();
             let open = |to, name: &str| -> Vec<Socket<'_>> {
                 let sockets = vec![outside.client.connect_tcp(to).unwrap(), outside.client.connect_udp(to).unwrap()];
-                sockets.iter().for_each(|socket| assert_eq!(socket.ask("who").unwrap().backend(), name));
+                for socket in &sockets {
+                    assert_eq!(socket.ask("who").unwrap().backend(), name);
+                }
                 sockets
             };
             let before = [(open(node_port, "p1"), "p1"), (open(external, "far"), "far")];
             let go_on = |when: &str| {
                 for (socket, name) in before.iter().flat_map(|(sockets, name)| sockets.iter().map(move |it| (it, name)))
                 {
-                    assert_eq!(
-                        socket
-                            .ask(when)
-                            .unwrap_or_else(|failure| panic!("{when}, {:?}: {failure}", socket.names()))
-                            .backend(),
-                        *name,
-                        "{when}"
-                    );
+                    let answer = socket.ask(when).map(|message| message.backend().to_owned());
+                    assert_eq!(answer.as_deref(), Ok(*name), "{when}");
                 }
             };
             outside.serve(family, &outside.web(family), &[outside.scene.pod(2)]);
             restart(&mut outside.scene.waggle);
             go_on("after the start");
-            [node_port, external].into_iter().for_each(|to| expect(&outside.client, to, &["p2"]));
+            for to in [node_port, external] {
+                expect(&outside.client, to, &["p2"]);
+            }
             go_on("beside new connections");
-            load(netns, "flush table inet elsewhere\n");
+            netns.load_rules("flush table inet elsewhere\n").unwrap();
             go_on("without the other proxy's rules");
         });
     }

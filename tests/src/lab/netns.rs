@@ -91,6 +91,14 @@ impl Netns {
         let join = Join { netns: Arc::clone(&self.descriptor), cgroup: None };
         run(commands, &["-batch", "-"], |command| spawn(command, join))
     }
+
+    /// Loads nftables rules inside, all or none: the language of nft(8).
+    pub fn load_rules(&self, rules: &str) -> Result<()> {
+        let join = Join { netns: Arc::clone(&self.descriptor), cgroup: None };
+        let mut command = Command::new("nft");
+        command.args(["-f", "-"]);
+        feed(command, rules, |command| spawn(command, join))
+    }
 }
 
 /// Runs `ip` commands where the test itself runs, in one process.
@@ -130,9 +138,19 @@ fn run(
     arguments: &[&str],
     start: impl FnOnce(Command) -> io::Result<std::process::Child>,
 ) -> Result<()> {
-    let text = commands.join("\n");
     let mut command = Command::new("ip");
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(arguments);
+    feed(command, &commands.join("\n"), start)
+}
+
+/// Starts a program and feeds it `text`, which must end well.
+fn feed(
+    mut command: Command,
+    text: &str,
+    start: impl FnOnce(Command) -> io::Result<std::process::Child>,
+) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let run = || {
         let mut child = start(command)?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -140,10 +158,10 @@ fn run(
         }
         child.wait_with_output()
     };
-    let output = run().doing(|| "run ip".into())?;
+    let output = run().doing(|| format!("run {program}"))?;
     if output.status.success() {
         return Ok(());
     }
     let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::Command { command: format!("ip -batch with\n{text}\n"), stderr })
+    Err(Error::Command { command: format!("{program} with\n{text}\n"), stderr })
 }
