@@ -109,6 +109,15 @@ impl WaggleCommand {
         Ok(Waggle { command: self, process, log })
     }
 
+    /// Whether devices are to be served: only if the arguments speak of them. Loading the programs for devices takes the
+    /// kernel seconds, which most scenarios need not wait for.
+    fn serves_devices(&self) -> bool {
+        let speaks = |argument: &str| {
+            ["--device", "--tc-attach", "--pod-interfaces"].iter().any(|flag| argument.starts_with(flag))
+        };
+        self.arguments.iter().any(|argument| argument.to_str().is_some_and(speaks))
+    }
+
     fn launch(&self, log: &Log) -> Result<Process> {
         let program = match &self.program {
             Some(path) => path.clone(),
@@ -116,6 +125,9 @@ impl WaggleCommand {
         };
         let mut command = Command::new(program);
         command.args(&self.arguments).envs(self.variables.iter().cloned());
+        if !self.serves_devices() {
+            command.args(["--device-mode", "off"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = self.host.spawn(command)?;
         if let Some(pipe) = process.take_stdout() {
