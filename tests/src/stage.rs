@@ -16,6 +16,10 @@ use crate::{
 /// How long a change may take to be in force before a scenario fails.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long an agent may take to serve: the verifier needs about 3 s of a processor for the programs of devices, and
+/// several scenarios start theirs at once.
+pub const START: Duration = Duration::from_secs(40);
+
 /// A lab with the node "a" and what its agent reads. The agent itself is made later, so that it is dropped first.
 #[derive(Debug)]
 pub struct Stage {
@@ -51,7 +55,7 @@ impl Stage {
     /// Starts the agent and waits until it serves.
     pub fn agent(&self, arguments: &[&str]) -> Waggle {
         let waggle = self.command(arguments).start_unready().expect("start the agent");
-        waggle.wait_log(PATIENCE, |line| line.message() == "serving").expect("the agent serves");
+        waggle.wait_log(START, |line| line.message() == "serving").expect("the agent serves");
         waggle
     }
 
@@ -100,7 +104,7 @@ impl Stage {
 pub fn restart(waggle: &mut Waggle) {
     let mark = waggle.log().mark();
     waggle.restart().expect("start the agent again");
-    waggle.log().wait(mark, PATIENCE, |line| line.message() == "serving").expect("the agent serves again");
+    waggle.log().wait(mark, START, |line| line.message() == "serving").expect("the agent serves again");
 }
 
 /// A dual-stack Service with the ClusterIPs of [`cluster_ips`].

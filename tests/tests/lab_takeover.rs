@@ -103,7 +103,7 @@ fn s31_flows_that_netfilter_translated_before_are_known_and_others_are_not() {
     let port =
         |slice: harness::objects::SliceBuilder| slice.named_port("tcp", "TCP", 8080).named_port("udp", "UDP", 8080);
     stage.endpoints("web", port, &[&pod]);
-    let mut waggle = stage.agent(&[]);
+    let mut waggle = stage.agent(&["--device-mode", "auto"]);
     assert_eq!(foreign(&stage), wanted);
 
     // A later start finds its own flows there, and looks for no others.

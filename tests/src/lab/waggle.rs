@@ -21,7 +21,8 @@ use super::{
 };
 
 /// How long the agent may take for anything that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The verifier needs about 3 s of a processor for the programs of devices, and several labs start theirs at once.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What an agent logs: as much as by default, and each time that it has programmed something.
 const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug";
@@ -109,6 +110,15 @@ impl WaggleCommand {
         Ok(Waggle { command: self, process, log })
     }
 
+    /// Whether devices are to be served: only if the arguments speak of them. Loading the programs for devices takes the
+    /// kernel seconds, which most scenarios need not wait for.
+    fn serves_devices(&self) -> bool {
+        let speaks = |argument: &str| {
+            ["--device", "--tc-attach", "--pod-interfaces"].iter().any(|flag| argument.starts_with(flag))
+        };
+        self.arguments.iter().any(|argument| argument.to_str().is_some_and(speaks))
+    }
+
     fn launch(&self, log: &Log) -> Result<Process> {
         let program = match &self.program {
             Some(path) => path.clone(),
@@ -116,6 +126,9 @@ impl WaggleCommand {
         };
         let mut command = Command::new(program);
         command.args(&self.arguments).envs(self.variables.iter().cloned());
+        if !self.serves_devices() {
+            command.args(["--device-mode", "off"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = self.host.spawn(command)?;
         if let Some(pipe) = process.take_stdout() {

@@ -6,7 +6,7 @@ use super::*;
 fn auto_serves_the_nodes_device_by_native_xdp_and_leaves_pods_alone() {
     let stage = Stage::new("dev-auto");
     let _pods = stage.pods(["p1", "p2"]);
-    let _waggle = stage.agent(&[]);
+    let _waggle = stage.agent(&["--device-mode", "auto"]);
     let rows = rows(&stage);
     assert_eq!(rows.keys().collect::<Vec<_>>(), ["eth0"], "no loopback, no host end of a pod");
     let row = &rows["eth0"];
@@ -31,7 +31,7 @@ fn native_xdp_works_with_jumbo_frames() {
 #[test]
 fn devices_and_addresses_that_come_later_are_followed() {
     let stage = Stage::new("dev-later");
-    let _waggle = stage.agent(&[]);
+    let _waggle = stage.agent(&["--device-mode", "auto"]);
     ip(&stage, &["link add late type veth peer name later", "link set late up", "link set later up"]);
     ip(&stage, &["link add other type veth peer name another", "address add 198.51.100.1/24 dev other"]);
     // The agent has seen the first pair, too, when it serves the second.
@@ -49,7 +49,7 @@ fn devices_and_addresses_that_come_later_are_followed() {
 fn devices_without_native_xdp_fall_back_to_tc_and_say_so_once() {
     let stage = Stage::new("dev-tc");
     ip(&stage, &["link add br1 type bridge", "address add 198.51.100.1/24 dev br1", "link set br1 up"]);
-    let waggle = stage.agent(&[]);
+    let waggle = stage.agent(&["--device-mode", "auto"]);
     expect(&stage, &[("br1", "tc"), ("eth0", "xdp")]);
     let row = &rows(&stage)["br1"];
     assert_eq!((&row["fellBack"], row["programs"].as_array().unwrap().len()), (&json!(true), 2));
@@ -70,7 +70,7 @@ fn devices_without_native_xdp_fall_back_to_tc_and_say_so_once() {
 #[test]
 fn another_xdp_program_is_named_and_left_alone() {
     let stage = Stage::new("dev-busy");
-    let waggle = stage.agent(&[]);
+    let waggle = stage.agent(&["--device-mode", "auto"]);
     let id = programs(&rows(&stage)["eth0"])["xdp"].0.clone();
     ip(&stage, &["link add busy type veth peer name ysub"]);
     output(&stage, &format!("bpftool net attach xdp id {id} dev busy"));
@@ -126,7 +126,7 @@ fn s17_pod_interfaces_get_tc_and_are_marked() {
 fn forwarding_that_is_off_is_told() {
     let stage = Stage::new("dev-fwd");
     output(&stage, "sysctl -w net.ipv4.ip_forward=0");
-    let waggle = stage.agent(&[]);
+    let waggle = stage.agent(&["--device-mode", "auto"]);
     let told =
         |name: &str| waggle.log().since(0).iter().any(|line| line.message().contains(&format!("sysctl -w {name}=1")));
     assert!(told("net.ipv4.ip_forward"));

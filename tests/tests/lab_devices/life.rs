@@ -58,7 +58,7 @@ fn s31_a_restart_replaces_programs_on_the_links_that_are_there() {
 fn s31_a_restart_with_other_flags_leaves_nothing_of_the_old_ones() {
     let stage = Stage::new("dev-flags");
     ip(&stage, &["link add extra type veth peer name artxe", "address add 198.51.100.1/24 dev extra"]);
-    let mut agents = vec![stage.agent(&[])];
+    let mut agents = vec![stage.agent(&["--device-mode", "auto"])];
     expect(&stage, &[("eth0", "xdp"), ("extra", "xdp")]);
     let steps: [(&[&str], Modes); 6] = [
         (&["--devices", "eth0"], &[("eth0", "xdp")]),
@@ -104,7 +104,7 @@ fn s31_cleanup_leaves_nothing_on_devices_but_what_is_others() {
         waggle.stop().unwrap();
         let program = harness::lab::find_program("waggle", "WAGGLE_BIN").unwrap();
         let cleanup = format!("{} cleanup --instance {}", program.display(), stage.node.instance());
-        assert!(output(&stage, &cleanup).contains("removed 14 hooks"));
+        assert!(output(&stage, &cleanup).contains("removed 15 hooks"));
         let is_foreign = |filter: &Value| filter["devname"] == "shared" && filter["kind"] == "clsact/egress";
         let attached = attached(&stage);
         assert_eq!(attached["xdp"], json!([]), "a new agent finds the devices free");
@@ -117,7 +117,7 @@ fn s31_cleanup_leaves_nothing_on_devices_but_what_is_others() {
 #[test]
 fn the_source_of_forwarded_packets_follows_the_node() {
     let stage = Stage::new("dev-own");
-    let _waggle = stage.agent(&[]);
+    let _waggle = stage.agent(&["--device-mode", "auto"]);
     let is = |wanted: [&str; 2]| {
         let bytes = |text: &str| match text.parse().unwrap() {
             std::net::IpAddr::V4(v4) => json!({"bytes": v4.to_ipv6_mapped().octets()}),

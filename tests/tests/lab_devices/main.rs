@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, process::Command};
 
 use harness::{
     lab::{LogLine, Waggle},
-    stage::{PATIENCE, Stage, restart, until},
+    stage::{PATIENCE, START, Stage, restart, until},
 };
 use serde_json::{Value, json};
 
@@ -77,6 +77,6 @@ fn is_about(device: &str) -> impl Fn(&LogLine) -> bool {
 /// Starts an agent with other arguments on the instance, in the place of one that was killed.
 fn other(stage: &Stage, arguments: &[&str]) -> Waggle {
     let waggle = stage.command(arguments).start_unready().unwrap();
-    waggle.wait_log(PATIENCE, |line| line.message() == "serving").unwrap();
+    waggle.wait_log(START, |line| line.message() == "serving").unwrap();
     waggle
 }
