@@ -66,6 +66,7 @@ impl PacketFigures {
         }
         for bar in self.bars() {
             numbers.insert(bar.key.into(), rounded(bar.value));
+            numbers.insert(format!("{}_bar", bar.key), rounded(bar.most));
         }
         numbers
     }
