@@ -13,7 +13,6 @@ type Table = HashMap<MapData, Tuple, Conntrack>;
 /// The maps.
 pub struct Flows {
     conntrack: Table,
-    half_open: Table,
     /// What each entry is like.
     like: Conntrack,
     entered: u32,
@@ -26,9 +25,7 @@ impl Flows {
         let (conntrack, half_open) = (table(node, "conntrack")?, table(node, "half_open")?);
         let (_, entry) = half_open.iter().flatten().next().context("find the flow that was opened")?;
         let like = Conntrack { expires: entry.expires.wrapping_add(1 << 30), ..entry };
-        let mut flows = Self { conntrack, half_open, like, entered: 0 };
-        flows.forget_half_open()?;
-        Ok(flows)
+        Ok(Self { conntrack, like, entered: 0 })
     }
 
     /// Enters the first `count` flows.
@@ -40,12 +37,6 @@ impl Flows {
         }
         self.entered = self.entered.max(count);
         Ok(())
-    }
-
-    /// Forgets the flows that nobody has answered.
-    pub fn forget_half_open(&mut self) -> Result<()> {
-        let keys: Vec<_> = self.half_open.keys().collect::<Result<_, _>>().context("read HALF_OPEN")?;
-        keys.iter().try_for_each(|key| self.half_open.remove(key)).context("empty HALF_OPEN")
     }
 }
 
