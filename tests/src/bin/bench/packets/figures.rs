@@ -72,8 +72,8 @@ impl PacketFigures {
 
     /// The bars and what was reached.
     pub fn bars(&self) -> Vec<Bar> {
-        let worst =
-            ["bystander_transit", "bystander_ssh", "bystander_kubelet", "bystander_kubelet_data"].map(|name| self.over_empty(name));
+        let worst = ["bystander_transit", "bystander_ssh", "bystander_kubelet", "bystander_kubelet_data"]
+            .map(|name| self.over_empty(name));
         let bar = |key, value, most| Bar { key, value, most };
         vec![
             bar("xdp_established_over_floor", self.over_floor("established", 1), 1.5),

@@ -98,12 +98,8 @@ impl Programs {
         self.aim(program)?;
         self.walk.set(0, words(walk), 0).context("write WALK")?;
         let context = context(FRAME, self.ifindex);
-        let options = TestRunOptions {
-            data_in: Some(&[0; FRAME]),
-            ctx_in: Some(&context),
-            repeat,
-            ..TestRunOptions::default()
-        };
+        let options =
+            TestRunOptions { data_in: Some(&[0; FRAME]), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
         let result = xdp(&mut self.ebpf, "vary")?.test_run(options).context("run vary")?;
         #[expect(clippy::cast_possible_truncation, reason = "the low half")]
         let position = self.walk.get(&0, 0).context("read WALK")?[8] as u32;
