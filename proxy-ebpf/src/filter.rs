@@ -2,10 +2,10 @@
 
 use proxy_common::{
     Address, Tuple, Verdict,
-    filter::{AddressClass, filter_index},
+    filter::{AddressClass, PortClass, filter_index},
 };
 
-use crate::maps::{ADDRESS_FILTER, PORT_FILTER};
+use crate::maps::{ADDRESS_FILTER, PORT_FILTER, SNAT_PORTS};
 
 /// What may lie at `address`, of what is asked for in `wanted`; [`Verdict::Pass`] if nothing.
 #[inline(always)]
@@ -19,7 +19,7 @@ pub fn filter_address(address: &Address, wanted: u8) -> Result<u8, Verdict> {
 /// that became one of another protocol.
 #[inline(always)]
 pub fn filter_port(class: u8, tuple: &Tuple) -> Result<(), Verdict> {
-    if class & AddressClass::SERVICE == 0 && port_class(tuple.destination_port) == 0 {
+    if class & AddressClass::SERVICE == 0 && !is_served(tuple.destination_port) {
         return Err(Verdict::Pass);
     }
     Ok(())
@@ -29,4 +29,24 @@ pub fn filter_port(class: u8, tuple: &Tuple) -> Result<(), Verdict> {
 #[inline(always)]
 pub fn port_class(port: u16) -> u8 {
     PORT_FILTER.get(port.into()).copied().unwrap_or(0)
+}
+
+/// Whether a port of this node is a node port, or one that answers may come back to.
+#[inline(always)]
+fn is_served(port: u16) -> bool {
+    port_class(port) & !PortClass::SNAT != 0 || SNAT_PORTS.get(port.into()).is_some_and(|used| *used != 0)
+}
+
+/// Notes that source translation has given this port to a flow. Nobody takes the note back: a port that was used once
+/// only costs its next owner some lookups.
+#[inline(always)]
+pub fn note_snat_port(port: u16) {
+    if let Some(used) = SNAT_PORTS.get_ptr_mut(port.into()) {
+        // SAFETY: one byte, which is only ever set; not written needlessly, since all CPUs read it.
+        unsafe {
+            if *used == 0 {
+                *used = 1;
+            }
+        }
+    }
 }

@@ -68,6 +68,10 @@ pub static ADDRESS_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }>
 #[btf_map]
 pub static PORT_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }> = Array::new();
 
+/// Port of this node → 1 once source translation has used it: answers may arrive there.
+#[btf_map]
+pub static SNAT_PORTS: Array<u8, FILTER_LENGTH> = Array::new();
+
 /// This node's own addresses, one a family: the source of what is forwarded.
 #[btf_map]
 pub static NODE_ADDRESSES: Array<Address, 2> = Array::new();

@@ -12,7 +12,7 @@ use crate::{
     backend::{Memory, Selected, generation, get_backend, recall, select_backend},
     conntrack::{claim, forget, timeout, turn},
     counters::{count, count_connection},
-    filter::port_class,
+    filter::{note_snat_port, port_class},
     maps::{BACKEND_COUNTERS, HALF_OPEN, NODE_ADDRESSES, SCRATCH, SCRATCH_REPLY, SOURCE_RANGES},
     parse::Headers,
     service::lookup_service,
@@ -22,6 +22,10 @@ use crate::{
 const ATTEMPTS: u32 = 32;
 /// The lowest port that source translation uses.
 const PORT_MIN: u32 = 1024;
+/// How many of the attempts are made above the default of ip_local_port_range.
+const HIGH_ATTEMPTS: u32 = 8;
+/// The lowest port there.
+const HIGH_PORT_MIN: u32 = 61_000;
 
 /// Opens a flow: decides who answers, and enters the flow. `internal`: the client is on this node (S17).
 #[inline(always)]
@@ -169,6 +173,9 @@ fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> boo
     let mut taken = 0;
     if local || port_class(tuple.source_port) & PortClass::SNAT != 0 {
         if claim(&key, reply, now) {
+            if !local {
+                note_snat_port(tuple.source_port);
+            }
             count_ports(flow.backend, taken, false);
             return true;
         }
@@ -184,6 +191,7 @@ fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> boo
         key.destination_port = port;
         if claim(&key, reply, now) {
             flow.source_port = port;
+            note_snat_port(port);
             count(Counter::SnatPortChanged);
             count_ports(flow.backend, taken, false);
             return true;
@@ -194,11 +202,15 @@ fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> boo
     false
 }
 
-/// The port to try: steps of a number that is odd and far from small, so that neighbours are not tried together.
+/// The port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be
+/// suspected of belonging to flows; then anywhere. In steps of a number that is odd and far from small, so that
+/// neighbours are not tried together.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
 const fn candidate(start: u32, attempt: u32) -> u16 {
-    (PORT_MIN + (start.wrapping_add(attempt * 7919) & 0xffff) * (0x1_0000 - PORT_MIN) / 0x1_0000) as u16
+    let random = start.wrapping_add(attempt * 7919) & 0xffff;
+    let first = if attempt < HIGH_ATTEMPTS { HIGH_PORT_MIN } else { PORT_MIN };
+    (first + random * (0x1_0000 - first) / 0x1_0000) as u16
 }
 
 #[inline(always)]

@@ -49,20 +49,21 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
     if ether_type != 0x0800_u16.to_be() || headers.version_length != 0x45 || headers.fragment.to_be() & 0x3fff != 0 {
         return None;
     }
-    let tuple = key(&headers);
+    let Headers { source, destination, source_port, destination_port, protocol, .. } = headers;
+    let tuple = key(source, destination, source_port, destination_port, protocol);
     let flow = CONNTRACK.get_ptr_mut(tuple)?;
     // SAFETY: valid until the program ends.
     let flow = unsafe { &*flow };
     send(ctx, flow, &headers)
 }
 
-/// Built of words: the compiler would fill the padding byte by byte.
+/// The key of a packet's flow, from fields in network byte order. Built of words: that is what the compiler is best at.
 #[inline(always)]
-fn key(headers: &Headers) -> Tuple {
+pub fn key(source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8) -> Tuple {
     let mapped = |address| Address::from_ipv4_word(address).words();
-    let ([a, b, c, d], [e, f, g, h]) = (mapped(headers.source), mapped(headers.destination));
-    let ports = u32::from(headers.source_port.to_be()) | u32::from(headers.destination_port.to_be()) << 16;
-    bytemuck::must_cast([a, b, c, d, e, f, g, h, ports, headers.protocol.into()])
+    let ([a, b, c, d], [e, f, g, h]) = (mapped(source), mapped(destination));
+    let ports = u32::from(source_port.to_be()) | u32::from(destination_port.to_be()) << 16;
+    bytemuck::must_cast([a, b, c, d, e, f, g, h, ports, protocol.into()])
 }
 
 /// Fills a question with zeros, in words and where it lies for the same reason.

@@ -7,6 +7,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
 mod floor;
+mod forget;
 mod walk;
 
 use core::arch::asm;
@@ -66,6 +67,9 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
     let walk = WALK.get_ptr_mut(0)?;
     // SAFETY: the benchmark runs one program at a time.
     let walk = unsafe { &mut *walk };
+    if walk.forgets != 0 {
+        forget::forget(walk);
+    }
     let index = walk.position;
     let next = index + walk.step;
     walk.position = if next >= walk.flows { next - walk.flows } else { next };

@@ -92,7 +92,8 @@ impl Packet {
         let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")));
         let mut frame = [0; FRAME.div_ceil(8)];
         frame.iter_mut().zip(words).for_each(|(place, word)| *place = word);
-        Walk { frame, flows, step: step(flows), position: 0, port_shift: if self.to_port { 16 } else { 0 }, packets: 0 }
+        let port_shift = if self.to_port { 16 } else { 0 };
+        Walk { frame, flows, step: step(flows), position: 0, port_shift, packets: 0, forgets: 0 }
     }
 }
 
