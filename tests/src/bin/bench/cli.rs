@@ -38,6 +38,15 @@ pub enum Place {
     Pod,
 }
 
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Single packets through the programs on devices.
+    Packets,
+    /// Connections of this machine's sockets.
+    Sockets,
+}
+
 /// Arguments of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -62,9 +71,9 @@ pub struct Options {
     /// Endpoints of every Service but the measured one [default: 10; quick: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub endpoints: Option<u32>,
-    /// Measure packets only
-    #[arg(long)]
-    pub packets_only: bool,
+    /// Measure only these
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+    pub only: Vec<Part>,
     /// Measure Waggle only
     #[arg(long)]
     pub no_nftables: bool,
@@ -84,6 +93,11 @@ pub struct Plan {
 }
 
 impl Options {
+    /// Whether this is to be measured.
+    pub fn measures(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
     /// Durations by `--quick`.
     pub fn plan(&self) -> Plan {
         let [connect, turn, throughput, udp] =

@@ -6,6 +6,7 @@ use std::{fs, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
 use nix::unistd::geteuid;
+use serde_json::Map;
 
 mod chart;
 mod cli;
@@ -23,8 +24,9 @@ mod stats;
 mod svg;
 mod table;
 
-use cli::{Cli, Options, Role};
+use cli::{Cli, Options, Part, Role};
 use figures::{Figures, Proxy};
+use interrupt::Interrupted;
 use scenario::Scenario;
 
 fn main() -> Result<()> {
@@ -36,21 +38,37 @@ fn main() -> Result<()> {
     }
 }
 
-/// Sets up each scenario in turn, measures in it, and reports.
+/// Measures each part that is wanted, and reports.
 fn bench(options: &Options) -> Result<()> {
     if !geteuid().is_root() {
         bail!("the benchmark makes network namespaces and loads eBPF programs: run it as root, or with sudo");
     }
     let interrupted = interrupt::watch()?;
     let start = Instant::now();
-    eprintln!("packets");
-    let packets = packets::measure(options.rounds(), &interrupted)?;
-    for (name, value) in packets.flat() {
-        println!("{name} {value}");
+    let mut numbers = Map::new();
+    if options.measures(Part::Packets) {
+        eprintln!("packets");
+        let packets = packets::measure(options.rounds(), &interrupted)?.flat();
+        for (name, value) in &packets {
+            println!("{name} {value}");
+        }
+        numbers.extend(packets);
     }
-    if options.packets_only {
-        return Ok(());
+    if options.measures(Part::Sockets) {
+        let figures = sockets(options, &interrupted)?;
+        report(&figures, options)?;
+        numbers.extend(figures.flat());
     }
+    if let Some(json) = &options.json {
+        let text = serde_json::to_string_pretty(&numbers)?;
+        fs::write(json, text + "\n").with_context(|| format!("write the numbers {}", json.display()))?;
+    }
+    eprintln!("took {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Connections of sockets, in each scenario.
+fn sockets(options: &Options, interrupted: &Interrupted) -> Result<Figures> {
     let mut figures = Figures::default();
     let proxies: &[Proxy] = if options.no_nftables { &[Proxy::Waggle] } else { &[Proxy::Waggle, Proxy::Nftables] };
     for proxy in proxies.iter().copied() {
@@ -59,15 +77,13 @@ fn bench(options: &Options) -> Result<()> {
             let begin = Instant::now();
             let scenario = Scenario::create(proxy, services, options)?;
             eprintln!("  ready after {:.1} s", begin.elapsed().as_secs_f64());
-            figures.add(proxy, services, measure::all(&scenario, &options.plan(), &interrupted)?);
+            figures.add(proxy, services, measure::all(&scenario, &options.plan(), interrupted)?);
         }
     }
-    report(&figures, options)?;
-    eprintln!("took {:.0} s", start.elapsed().as_secs_f64());
-    Ok(())
+    Ok(figures)
 }
 
-/// The table on stdout, the chart and the numbers in files.
+/// The table on stdout, the chart in its file.
 fn report(figures: &Figures, options: &Options) -> Result<()> {
     println!("{}", table::text(figures, options.markdown));
     if let Some([waggle, nftables]) = figures.connects() {
@@ -82,9 +98,5 @@ fn report(figures: &Figures, options: &Options) -> Result<()> {
     let svg = options.svg_path();
     fs::write(&svg, chart::draw(figures)).with_context(|| format!("write the chart {}", svg.display()))?;
     eprintln!("chart: {}", svg.display());
-    if let Some(json) = &options.json {
-        let text = serde_json::to_string_pretty(&figures.flat())?;
-        fs::write(json, text + "\n").with_context(|| format!("write the numbers {}", json.display()))?;
-    }
     Ok(())
 }

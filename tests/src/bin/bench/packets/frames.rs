@@ -75,7 +75,6 @@ impl Packet {
         frame[26..30].copy_from_slice(&self.source.0.octets());
         frame[30..34].copy_from_slice(&self.destination.0.octets());
         let sum: u32 = frame[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
-        #[expect(clippy::cast_possible_truncation, reason = "folded")]
         let sum = (sum % 0xffff) as u16;
         frame[24..26].copy_from_slice(&(!sum).to_be_bytes());
         frame[34..36].copy_from_slice(&self.source.1.to_be_bytes());

@@ -1,0 +1,159 @@
+//! The life of a flow: its states, and what moves it from one to the next. They follow Linux's nf_conntrack
+//! (`net/netfilter/nf_conntrack_proto_tcp.c`), with fewer of them: nobody here judges windows.
+
+/// Who sent a packet of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The client.
+    Original,
+    /// The backend.
+    Reply,
+}
+
+/// How far a flow has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// The client has sent; nobody has answered.
+    New = 1,
+    /// The backend has answered.
+    Replied = 2,
+    /// Both have sent, and the client once more, in a way that shows that it has got the answer.
+    Established = 3,
+    /// TCP: the client has closed its side.
+    ClientClosed = 4,
+    /// TCP: the backend has closed its side.
+    BackendClosed = 5,
+    /// TCP: both sides are closed.
+    Closed = 6,
+    /// TCP: one side has reset the connection.
+    Reset = 7,
+    /// Somebody else's translation (kube-proxy's, from before Waggle came): passes untouched.
+    Foreign = 8,
+}
+
+/// The flags of a TCP header that move a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// FIN.
+    pub const FIN: u8 = 1;
+    /// SYN.
+    pub const SYN: u8 = 2;
+    /// RST.
+    pub const RST: u8 = 4;
+    /// ACK.
+    pub const ACK: u8 = 16;
+
+    /// Whether one of `flags` is set.
+    #[inline(always)]
+    pub const fn has(self, flags: u8) -> bool {
+        self.0 & flags != 0
+    }
+
+    /// Whether this opens a connection: SYN alone.
+    #[inline(always)]
+    pub const fn opens(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK | Self::RST | Self::FIN) == Self::SYN
+    }
+}
+
+impl State {
+    /// The state with this number.
+    #[inline(always)]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::New,
+            2 => Self::Replied,
+            3 => Self::Established,
+            4 => Self::ClientClosed,
+            5 => Self::BackendClosed,
+            6 => Self::Closed,
+            8 => Self::Foreign,
+            _ => Self::Reset,
+        }
+    }
+
+    /// The state after a packet. `flags` are those of a TCP packet; other protocols have none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn after(self, direction: Direction, flags: TcpFlags) -> Self {
+        if flags.has(TcpFlags::RST) {
+            return if matches!(self, Self::Foreign) { self } else { Self::Reset };
+        }
+        match (self, direction, flags.has(TcpFlags::FIN)) {
+            (Self::New, Direction::Reply, false) => Self::Replied,
+            (Self::Replied, Direction::Original, false) if !flags.has(TcpFlags::SYN) => Self::Established,
+            (Self::New | Self::Replied | Self::Established, Direction::Original, true) => Self::ClientClosed,
+            (Self::New | Self::Replied | Self::Established, Direction::Reply, true) => Self::BackendClosed,
+            (Self::ClientClosed, Direction::Reply, true) | (Self::BackendClosed, Direction::Original, true) => {
+                Self::Closed
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether both sides have confirmed the flow.
+    #[inline(always)]
+    pub const fn is_settled(self) -> bool {
+        !matches!(self, Self::New | Self::Replied)
+    }
+
+    /// Whether a packet that opens a connection starts a new flow in this one's place.
+    #[inline(always)]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::ClientClosed | Self::BackendClosed | Self::Closed | Self::Reset | Self::Foreign)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Direction::{Original, Reply};
+
+    const NONE: TcpFlags = TcpFlags(0);
+    const SYN: TcpFlags = TcpFlags(TcpFlags::SYN);
+    const SYN_ACK: TcpFlags = TcpFlags(TcpFlags::SYN | TcpFlags::ACK);
+    const ACK: TcpFlags = TcpFlags(TcpFlags::ACK);
+    const FIN: TcpFlags = TcpFlags(TcpFlags::FIN | TcpFlags::ACK);
+    const RST: TcpFlags = TcpFlags(TcpFlags::RST);
+
+    #[test]
+    fn s29_a_connection_opens_and_closes_as_nf_conntrack_has_it() {
+        let steps = [
+            (Original, SYN, State::New),
+            (Reply, SYN_ACK, State::Replied),
+            (Original, SYN, State::Replied),
+            (Original, ACK, State::Established),
+            (Reply, ACK, State::Established),
+            (Reply, FIN, State::BackendClosed),
+            (Reply, FIN, State::BackendClosed),
+            (Original, ACK, State::BackendClosed),
+            (Original, FIN, State::Closed),
+            (Reply, ACK, State::Closed),
+            (Reply, RST, State::Reset),
+        ];
+        let mut state = State::New;
+        for (index, (direction, flags, expected)) in steps.into_iter().enumerate() {
+            state = state.after(direction, flags);
+            assert_eq!(state, expected, "step {index}");
+        }
+    }
+
+    #[test]
+    fn s29_a_datagram_flow_settles_with_the_clients_second_word() {
+        assert_eq!(State::New.after(Original, NONE), State::New);
+        assert_eq!(State::New.after(Reply, NONE), State::Replied);
+        assert_eq!(State::Replied.after(Reply, NONE), State::Replied);
+        assert_eq!(State::Replied.after(Original, NONE), State::Established);
+    }
+
+    #[test]
+    fn only_a_lone_syn_opens() {
+        assert!(SYN.opens());
+        for flags in [SYN_ACK, ACK, FIN, RST, TcpFlags(TcpFlags::SYN | TcpFlags::FIN)] {
+            assert!(!flags.opens(), "{flags:?}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! How long flows live without a packet, by protocol and state.
+
+use super::State;
+use crate::config::Protocol;
+
+/// How long an entry lives without a packet: Linux's nf_conntrack names. In jiffies for the programs, in seconds
+/// on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A connection that nobody has answered.
+    pub tcp_syn_sent: u32,
+    /// A connection that the client has not confirmed.
+    pub tcp_syn_received: u32,
+    /// An established connection.
+    pub tcp_established: u32,
+    /// A connection that one side has closed.
+    pub tcp_fin_wait: u32,
+    /// A connection that both sides have closed.
+    pub tcp_time_wait: u32,
+    /// A connection that was reset.
+    pub tcp_close: u32,
+    /// UDP and SCTP that went one way only, or once there and back.
+    pub udp: u32,
+    /// UDP and SCTP that goes both ways.
+    pub udp_stream: u32,
+}
+
+impl Timeouts {
+    /// nf_conntrack's defaults, in seconds.
+    pub const DEFAULT: Self = Self {
+        tcp_syn_sent: 120,
+        tcp_syn_received: 60,
+        tcp_established: 432_000,
+        tcp_fin_wait: 120,
+        tcp_time_wait: 120,
+        tcp_close: 10,
+        udp: 30,
+        udp_stream: 120,
+    };
+
+    /// The timeout of a flow of this protocol in this state.
+    #[inline(always)]
+    pub const fn of(&self, protocol: u8, state: State) -> u32 {
+        if protocol != Protocol::Tcp as u8 {
+            return if state.is_settled() { self.udp_stream } else { self.udp };
+        }
+        match state {
+            State::New => self.tcp_syn_sent,
+            State::Replied => self.tcp_syn_received,
+            State::Established | State::Foreign => self.tcp_established,
+            State::ClientClosed | State::BackendClosed => self.tcp_fin_wait,
+            State::Closed => self.tcp_time_wait,
+            State::Reset => self.tcp_close,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which conversation a client is to hold.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::TIMEOUT;
+use crate::lab::wait::patient;
+
+/// Protocol and manner of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    /// connect, send, receive.
+    Tcp,
+    /// The same on a datagram socket.
+    UdpConnected,
+    /// `sendto` and `recvfrom`, never connected.
+    UdpUnconnected,
+}
+
+/// Conversations of one request and one answer, each on a fresh socket of the family of `to`: an IPv4-mapped address
+/// is dialled on an IPv6 socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Dial {
+    pub(in crate::lab) manner: Manner,
+    pub(in crate::lab) to: SocketAddr,
+    pub(in crate::lab) bind: Option<SocketAddr>,
+    pub(in crate::lab) count: usize,
+    pub(in crate::lab) timeout: Duration,
+}
+
+impl Dial {
+    /// One conversation; `bind`, `count` and `timeout` refine it.
+    pub fn new(manner: Manner, to: SocketAddr) -> Self {
+        Self { manner, to, bind: None, count: 1, timeout: patient(TIMEOUT) }
+    }
+
+    /// Source address and port; port 0 leaves the port to the kernel.
+    #[must_use]
+    pub fn bind(mut self, from: SocketAddr) -> Self {
+        self.bind = Some(from);
+        self
+    }
+
+    /// How many conversations.
+    #[must_use]
+    pub fn count(mut self, count: usize) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// Limit for each step of a conversation.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = patient(timeout);
+        self
+    }
+
+    /// How the conversation is held.
+    pub fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Whom it is held with.
+    pub fn to(&self) -> SocketAddr {
+        self.to
+    }
+
+    /// Source address, if chosen.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.bind
+    }
+
+    /// Number of conversations.
+    pub fn repeats(&self) -> usize {
+        self.count
+    }
+
+    /// Limit per step.
+    pub fn limit(&self) -> Duration {
+        self.timeout
+    }
+}
