@@ -1,24 +1,29 @@
 //! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
 //! first plan, the data plane stays as it is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
+    task::spawn_blocking,
+    try_join,
 };
-use tracing::{Level, enabled, info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 use crate::{
     addresses,
     agent::{Agent, Inputs},
     apply::{Dataplane, filter::SnatPorts},
-    attach,
+    attach::{self, Wanted},
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
-    devices::{DeviceArgs, Follower},
+    devices::{DeviceArgs, DeviceMode, Follower},
     loader::{self, Loaded},
     machine,
     maps::PinFolder,
@@ -42,8 +47,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
     let config = dataplane_config(&args, cgroup)?;
-    let Loaded { mut ebpf, maps, folder, is_first, lock: _lock } = loader::load(&config)?;
-    let hooks = Hooks::load(&mut ebpf, &folder, args.devices)?;
+    let Loaded { ebpf, maps, folder, is_first, lock: _lock } = loader::load(&config)?;
+    let loading = Hooks::start_loading(ebpf, folder.clone(), args.devices);
 
     let (events, received) = mpsc::channel(QUEUE);
     let source = start_source(&args.source, &config.instance, &node_name, events).await?;
@@ -59,9 +64,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut agent = Agent::new(model, Dataplane::new(maps, snat), gone);
     let mut inputs = Inputs { events: received, addresses };
     let serve = async {
-        if agent.start(&mut inputs).await {
-            hooks.attach(&mut ebpf, &folder, &config.cgroup, is_first.then_some(&agent)).await?;
-            loader::forward_logs(&mut ebpf);
+        let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
+        if listed {
+            hooks.attach(&config.cgroup, is_first.then_some(&agent)).await?;
             info!("serving");
             agent.run(&mut inputs).await;
         }
@@ -92,31 +97,36 @@ fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<Dataplane
 
 /// What is attached once the first plan is in force.
 struct Hooks {
+    ebpf: Ebpf,
+    folder: PinFolder,
     devices: Follower,
 }
 
 impl Hooks {
-    /// Loads every program.
-    fn load(ebpf: &mut Ebpf, folder: &PinFolder, devices: DeviceArgs) -> anyhow::Result<Self> {
-        attach::cgroup::load(ebpf)?;
-        Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices)? })
+    /// Loads every program in the background: the verifier works while the source is listed.
+    fn start_loading(ebpf: Ebpf, folder: PinFolder, devices: DeviceArgs) -> impl Future<Output = anyhow::Result<Self>> {
+        let loading = spawn_blocking(|| Self::load(ebpf, folder, devices));
+        async { loading.await.context("load the programs")? }
+    }
+
+    fn load(mut ebpf: Ebpf, folder: PinFolder, devices: DeviceArgs) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        let wanted = if devices.device_mode == DeviceMode::Off { Wanted::Sockets } else { Wanted::All };
+        attach::load(&mut ebpf, wanted)?;
+        debug!(took = ?started.elapsed(), "programs loaded");
+        Ok(Self { devices: Follower::new(&ebpf, folder.clone(), devices)?, ebpf, folder })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
     /// time flows of before are taken over, which `beginner` serves from now on.
-    async fn attach(
-        mut self,
-        ebpf: &mut Ebpf,
-        folder: &PinFolder,
-        cgroup: &Path,
-        beginner: Option<&Agent>,
-    ) -> anyhow::Result<()> {
-        attach::cgroup::attach(ebpf, folder, cgroup)?;
-        beginner.inspect(|agent| take_over(folder, agent));
+    async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
+        attach::cgroup::attach(&self.ebpf, &self.folder, cgroup)?;
+        beginner.inspect(|agent| take_over(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
         // Once more, for the flows that began meanwhile.
-        beginner.inspect(|agent| take_over(folder, agent));
+        beginner.inspect(|agent| take_over(&self.folder, agent));
         tokio::spawn(self.devices.follow());
+        loader::forward_logs(&mut self.ebpf);
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! No program outgrows what the committed file allows, as the verifier counts it. Needs root.
 
-use aya::programs::{Program, ProgramError};
+use aya::programs::Program;
 use clap::Parser;
 use harness::{
     instructions::{Committed, Counts, series},
     lab::Lab,
 };
 use proxy_userspace::{
-    cleanup,
+    attach, cleanup,
     config::{DataplaneConfig, MapSizes},
     loader,
 };
@@ -25,39 +25,28 @@ struct Defaults {
 }
 
 /// Loads every program of the object as the agent does, and asks the kernel for its count.
-fn measure() -> Counts {
-    let instance = format!("instructions-{}", std::process::id());
+fn measure(machine: &Lab) -> Counts {
+    let instance = format!("{}-budget", machine.id());
     let sizes = Defaults::parse_from(["test"]).sizes;
     let config =
         DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
     let counts = loader::load(&config).map(|mut loaded| {
-        let counts = loaded.ebpf.programs_mut().map(|(name, program)| (name.to_owned(), count(name, program)));
-        counts.collect()
+        attach::load(&mut loaded.ebpf, attach::Wanted::All).expect("load the programs");
+        loaded.ebpf.programs().map(|(name, program)| (name.to_owned(), count(program))).collect()
     });
     cleanup::cleanup(&instance, true).expect("remove the instance");
     counts.expect("load the object")
 }
 
-fn count(name: &str, program: &mut Program) -> u32 {
-    load(program).unwrap_or_else(|error| panic!("load {name}: {error}"));
+fn count(program: &Program) -> u32 {
     let info = program.info().expect("the kernel describes a loaded program");
     info.verified_instruction_count().expect("the kernel counts verified instructions")
 }
 
-fn load(program: &mut Program) -> Result<(), ProgramError> {
-    match program {
-        Program::CgroupSock(program) => program.load(),
-        Program::CgroupSockAddr(program) => program.load(),
-        Program::Xdp(program) => program.load(),
-        Program::SchedClassifier(program) => program.load(),
-        other => panic!("a program of type {:?}: say here how it is loaded", other.prog_type()),
-    }
-}
-
 #[test]
 fn verified_instructions_stay_within_the_committed_budget() {
-    let _machine = Lab::new("budget").expect("make the machine ready");
-    let measured = measure();
+    let machine = Lab::new("budget").expect("make the machine ready");
+    let measured = measure(&machine);
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("read the kernel's version");
     let kernel = series(release.trim());
     println!("verified instructions on kernel {kernel}:");

@@ -5,7 +5,6 @@
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
     process::Command,
-    thread,
     time::Duration,
 };
 
@@ -18,10 +17,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many flows the flood opens.
 const FLOWS: u64 = 1_000_000;
-/// How many SYNs are sent at a time, each from a client of its own. Some get lost before the node has seen them.
-const SYNS: u32 = 500_000;
+/// How many SYNs are sent at a time, each from a client of its own.
+const SYNS: u32 = 250_000;
 const ROUNDS: u32 = 8;
-const SENDERS: u32 = 2;
 
 /// The one's complement sum of big-endian words (RFC 1071), ready to be stored.
 fn checksum(words: &[u8]) -> [u8; 2] {
@@ -47,23 +45,18 @@ fn syn(number: u32, to: SocketAddrV4) -> [u8; 40] {
     packet
 }
 
-/// Sends one round of SYNs from the client outside.
+/// Sends one round of SYNs from the client outside. From one thread: the processor that sends a packet over a pair of
+/// devices also receives it, unless another one is at it; then most get lost in between.
 fn flood(outside: &Outside, round: u32) {
     let to = SocketAddrV4::new(outside.scene.node.v4(), NODE_PORT);
-    let send = |sender: u32| {
+    let send = || {
         // The kernel completes the network header of such a socket.
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))).unwrap();
-        for number in (round * SYNS..(round + 1) * SYNS).filter(|number| number % SENDERS == sender) {
+        for number in round * SYNS..(round + 1) * SYNS {
             socket.send_to(&syn(number, to), &to.into()).unwrap();
         }
     };
-    thread::scope(|scope| {
-        let netns = outside.host.netns();
-        let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || netns.inside(|| send(sender)))).collect();
-        for sender in senders {
-            sender.join().unwrap().unwrap();
-        }
-    });
+    outside.host.netns().inside(send).unwrap();
 }
 
 /// How many flows have been opened.
@@ -94,13 +87,13 @@ fn a_million_syns_cut_no_established_flow() {
         let before = opened(outside);
         for round in 0..ROUNDS {
             flood(outside, round);
-            if opened(outside) - before > FLOWS {
+            if opened(outside) - before >= FLOWS {
                 break;
             }
         }
         let flows = opened(outside) - before;
         println!("{flows} flows opened");
-        assert!(flows > FLOWS, "{flows} flows opened");
+        assert!(flows >= FLOWS, "{flows} flows opened");
         assert_eq!(connections.iter().map(answer).collect::<Vec<_>>(), names);
         // A backend elsewhere may still know the source port from a client of the flood, and answers the second SYN.
         for family in Family::BOTH {

@@ -6,13 +6,10 @@ use std::{
     path::Path,
 };
 
-use aya::{
-    Ebpf,
-    programs::{Program, ProgramError, ProgramFd},
-};
+use aya::Ebpf;
 use tracing::{debug, info};
 
-use super::{AttachError, link::Place};
+use super::{AttachError, link::Place, program};
 use crate::{bpf, maps::PinFolder};
 
 /// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`), in the
@@ -29,16 +26,8 @@ const PROGRAMS: [(&str, u32); 9] = [
     ("getpeername6", 30),
 ];
 
-/// Loads every program, so that the verifier has seen them before anything is programmed.
-pub fn load(ebpf: &mut Ebpf) -> Result<(), AttachError> {
-    for (name, _) in PROGRAMS {
-        program(ebpf, name)?;
-    }
-    Ok(())
-}
-
-/// Puts every program on the hooks of `cgroup`; they stay there after the agent has gone.
-pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), AttachError> {
+/// Puts every program, loaded before, on the hooks of `cgroup`; they stay there after the agent has gone.
+pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), AttachError> {
     let error = |source| AttachError::Cgroup { path: cgroup.into(), source };
     let file = File::open(cgroup).map_err(error)?;
     let target = bpf::raw_fd(&file).map_err(error)?;
@@ -53,19 +42,4 @@ pub fn attach(ebpf: &mut Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), 
     }
     info!(cgroup = %cgroup.display(), "socket hooks in place");
     Ok(())
-}
-
-/// The program with this name, which is loaded if it is not yet.
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
-    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
-    let loaded = match program {
-        Program::CgroupSockAddr(program) => program.load(),
-        Program::CgroupSock(program) => program.load(),
-        _ => Err(ProgramError::UnexpectedProgramType),
-    };
-    match loaded {
-        Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-        Err(source) => return Err(AttachError::Load { name, source }),
-    }
-    program.fd().map_err(|source| AttachError::Load { name, source })
 }

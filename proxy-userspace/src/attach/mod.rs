@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod device;
 mod filter;
 mod link;
+mod load;
 mod netlink;
 mod programs;
 mod tc;
@@ -15,10 +16,15 @@ use std::{io, path::PathBuf};
 use aya::{
     Ebpf,
     maps::MapError,
-    programs::{Program, ProgramError},
+    programs::{ProgramError, ProgramFd},
 };
 
-pub use self::{link::Put, programs::Programs, tc::has_links as tc_has_links};
+pub use self::{
+    link::Put,
+    load::{Wanted, load},
+    programs::Programs,
+    tc::has_links as tc_has_links,
+};
 
 use crate::maps::MapsError;
 
@@ -33,7 +39,7 @@ pub enum AttachError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// The object lacks the program.
+    /// The object lacks the program, or it is not loaded.
     #[error("find program {name} in the eBPF object: {source}")]
     Missing {
         /// The program.
@@ -45,7 +51,7 @@ pub enum AttachError {
     #[error("load program {name}: {source}")]
     Load {
         /// The program.
-        name: &'static str,
+        name: String,
         /// The verifier's log.
         source: ProgramError,
     },
@@ -116,11 +122,9 @@ pub enum AttachError {
     },
 }
 
-/// The program of this name and type in the object.
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, AttachError>
-where
-    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-{
-    let program = ebpf.program_mut(name).ok_or(AttachError::Missing { name, source: ProgramError::NotLoaded })?;
-    program.try_into().map_err(|source| AttachError::Missing { name, source })
+/// What the kernel knows a loaded program of the object by.
+fn program<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
+    let error = |source| AttachError::Missing { name, source };
+    let program = ebpf.program(name).ok_or(ProgramError::NotLoaded).map_err(error)?;
+    program.fd().map_err(error)
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray},
-    programs::{ProgramError, ProgramFd, SchedClassifier, Xdp},
+    programs::ProgramError,
 };
 use proxy_common::Stage;
 
@@ -33,21 +33,19 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Loads them, so that the verifier has seen them before anything is programmed. The stages of an instance that
-    /// runs already are replaced one by one: old and new ones of one layout understand each other.
-    pub fn load(ebpf: &mut Ebpf, folder: &PinFolder) -> Result<Self, AttachError> {
+    /// Puts the stages in their places; all programs are loaded. The stages of an instance that runs already are
+    /// replaced one by one: old and new ones of one layout understand each other.
+    pub fn new(ebpf: &Ebpf, folder: &PinFolder) -> Result<Self, AttachError> {
         let mut xdp_stages: ProgramArray<MapData> = open(folder, "XDP_STAGES")?;
         let mut tc_stages: ProgramArray<MapData> = open(folder, "TC_STAGES")?;
         for (name, stage) in STAGES {
-            let is_xdp = name.starts_with("xdp");
-            let stages = if is_xdp { &mut xdp_stages } else { &mut tc_stages };
-            let loaded = if is_xdp { load_xdp(ebpf, name)? } else { load_classifier(ebpf, name)? };
-            stages.set(stage as u32, loaded, 0).map_err(|source| AttachError::Stage { name, source })?;
+            let stages = if name.starts_with("xdp") { &mut xdp_stages } else { &mut tc_stages };
+            stages.set(stage as u32, program(ebpf, name)?, 0).map_err(|source| AttachError::Stage { name, source })?;
         }
         Ok(Self {
-            xdp: owned("xdp", load_xdp(ebpf, "xdp")?)?,
-            tc_ingress: owned("tc_ingress", load_classifier(ebpf, "tc_ingress")?)?,
-            tc_egress: owned("tc_egress", load_classifier(ebpf, "tc_egress")?)?,
+            xdp: owned(ebpf, "xdp")?,
+            tc_ingress: owned(ebpf, "tc_ingress")?,
+            tc_egress: owned(ebpf, "tc_egress")?,
         })
     }
 
@@ -60,16 +58,7 @@ impl Programs {
     }
 }
 
-fn load_xdp<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
-    let program: &mut Xdp = program(ebpf, name)?;
-    program.load().and_then(|()| program.fd()).map_err(|source| AttachError::Load { name, source })
-}
-
-fn load_classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
-    let program: &mut SchedClassifier = program(ebpf, name)?;
-    program.load().and_then(|()| program.fd()).map_err(|source| AttachError::Load { name, source })
-}
-
-fn owned(name: &'static str, fd: &ProgramFd) -> Result<OwnedFd, AttachError> {
-    fd.as_fd().try_clone_to_owned().map_err(|source| AttachError::Load { name, source: ProgramError::IOError(source) })
+fn owned(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, AttachError> {
+    let duplicate = program(ebpf, name)?.as_fd().try_clone_to_owned();
+    duplicate.map_err(|source| AttachError::Missing { name, source: ProgramError::IOError(source) })
 }

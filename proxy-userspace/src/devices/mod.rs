@@ -58,10 +58,10 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Loads the programs for devices, unless none is to be served. Attaches nothing yet.
-    pub fn new(ebpf: &mut Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
+    /// Makes the programs for devices ready, which are loaded unless none is to be served. Attaches nothing yet.
+    pub fn new(ebpf: &Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
         let is_off = args.device_mode == DeviceMode::Off;
-        let programs = if is_off { None } else { Some(Programs::load(ebpf, &folder)?) };
+        let programs = if is_off { None } else { Some(Programs::new(ebpf, &folder)?) };
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
         Ok(Self { devices: Devices::new(programs, map, folder, &args), args, told: BTreeSet::new() })
     }

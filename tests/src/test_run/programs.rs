@@ -60,7 +60,8 @@ impl Programs {
     /// Loads the programs as the agent does. Call it inside the namespace of the devices.
     pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
-        attach::Programs::load(&mut ebpf, folder)?;
+        attach::load(&mut ebpf, attach::Wanted::All)?;
+        attach::Programs::new(&ebpf, folder)?;
         for device in Device::ALL {
             // The kernel runs tests only for receive queues that are ready for XDP.
             xdp(&mut ebpf)?.attach(&device.name(), XdpMode::Driver)?;

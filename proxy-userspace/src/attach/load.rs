@@ -1,0 +1,59 @@
+//! Hands programs to the kernel's verifier, which takes a tenth of a second and more for those of devices.
+
+use std::{
+    num::NonZero,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use aya::{
+    Ebpf,
+    programs::{Program, ProgramError},
+};
+
+use super::AttachError;
+
+/// Which programs are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All.
+    All,
+    /// Those of the socket hooks.
+    Sockets,
+}
+
+/// Loads programs, as many at once as there are processors: the verifier has seen them before one of them is attached.
+pub fn load(ebpf: &mut Ebpf, wanted: Wanted) -> Result<(), AttachError> {
+    let mut programs: Vec<_> =
+        ebpf.programs_mut().filter(|(_, program)| wanted == Wanted::All || is_of_sockets(program)).collect();
+    // The quick ones last, to fill the gaps.
+    programs.sort_by_key(|(_, program)| is_of_sockets(program));
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(programs.len());
+    let queue = Mutex::new(programs.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let failure = Mutex::new(None);
+    let work = || {
+        while let Some((name, program)) = next() {
+            if let Err(source) = load_one(program) {
+                let error = AttachError::Load { name: name.to_owned(), source };
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        }
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+const fn is_of_sockets(program: &Program) -> bool {
+    matches!(program, Program::CgroupSock(_) | Program::CgroupSockAddr(_))
+}
+
+fn load_one(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::CgroupSock(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
