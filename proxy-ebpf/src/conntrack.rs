@@ -135,17 +135,23 @@ pub fn turn(entry: &Conntrack, tuple: &Tuple, other: &mut Conntrack) {
 }
 
 /// Whether `key` was free and now belongs to the new flow with `entry`. What has ended, or is a leftover of the
-/// same flow, counts as free.
+/// same flow, counts as free; with `pressed`, so does a half-open flow that has not moved for a second: who floods a
+/// backend with SYNs must not keep all its ports from others.
 #[inline(always)]
-pub fn claim(key: &Tuple, entry: &Conntrack, now: u32) -> bool {
+pub fn claim(key: &Tuple, entry: &Conntrack, now: u32, pressed: bool) -> bool {
     // First HALF_OPEN, then a look at CONNTRACK: a flow that settles is entered there before it leaves here.
     if HALF_OPEN.insert(key, entry, BPF_NOEXIST.into()).is_err() {
-        let free = HALF_OPEN.get_ptr_mut(key).is_some_and(|found| is_free(found, entry, now));
+        let free = HALF_OPEN
+            .get_ptr_mut(key)
+            // SAFETY: valid until the program ends; only read.
+            .map(|found| unsafe { &*found })
+            .is_some_and(|found| is_free(found, entry, now) || pressed && gives_way(found, key.protocol, now));
         if !free || HALF_OPEN.insert(key, entry, 0).is_err() {
             return false;
         }
     }
-    match CONNTRACK.get_ptr_mut(key) {
+    // SAFETY: as above.
+    match CONNTRACK.get_ptr_mut(key).map(|found| unsafe { &*found }) {
         None => true,
         Some(found) if is_free(found, entry, now) => {
             // Gone already is as good.
@@ -160,10 +166,18 @@ pub fn claim(key: &Tuple, entry: &Conntrack, now: u32) -> bool {
 }
 
 #[inline(always)]
-fn is_free(found: *mut Conntrack, wanted: &Conntrack, now: u32) -> bool {
-    // SAFETY: valid until the program ends; only read.
-    let found = unsafe { &*found };
+fn is_free(found: &Conntrack, wanted: &Conntrack, now: u32) -> bool {
     found.is_expired(now) || found.translates_like(wanted)
+}
+
+/// Whether a half-open flow has been idle for a second. If so, its other entry is gone: no packet is to follow it.
+#[inline(never)]
+fn gives_way(found: &Conntrack, protocol: u8, now: u32) -> bool {
+    let is_idle = found.is_stale(now, timeout(protocol, found.state()), JIFFIES_PER_SECOND.load());
+    if is_idle {
+        let _ = HALF_OPEN.remove(found.partner(protocol));
+    }
+    is_idle
 }
 
 /// Removes both entries of a flow.

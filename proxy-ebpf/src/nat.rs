@@ -24,7 +24,9 @@ const ATTEMPTS: u32 = 32;
 const PORT_MIN: u32 = 1024;
 /// How many of the attempts are made above the default of ip_local_port_range.
 const HIGH_ATTEMPTS: u32 = 8;
-/// The lowest port there.
+/// How many of the attempts leave half-open flows alone.
+const POLITE_ATTEMPTS: u32 = 16;
+/// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;
 
 /// Opens a flow: decides who answers, and enters the flow. `internal`: the client is on this node (S17).
@@ -172,7 +174,7 @@ fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> boo
     let mut key = flow.partner(tuple.protocol);
     let mut taken = 0;
     if local || port_class(tuple.source_port) & PortClass::SNAT != 0 {
-        if claim(&key, reply, now) {
+        if claim(&key, reply, now, false) {
             if !local {
                 note_snat_port(tuple.source_port);
             }
@@ -189,7 +191,7 @@ fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> boo
             continue;
         }
         key.destination_port = port;
-        if claim(&key, reply, now) {
+        if claim(&key, reply, now, attempt >= POLITE_ATTEMPTS) {
             flow.source_port = port;
             note_snat_port(port);
             count(Counter::SnatPortChanged);
