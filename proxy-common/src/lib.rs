@@ -34,7 +34,7 @@ pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, Member};
 pub use config::{ABI_VERSION, Protocol};
 pub use connection::Connection;
-pub use conntrack::{Conntrack, Direction, State, TcpFlags, Timeouts, Tuple};
+pub use conntrack::{Conntrack, Direction, Ipv4Conntrack, Ipv4Tuple, Life, State, Stored, TcpFlags, Timeouts, Tuple};
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::{Answer, Device, Stage};
 pub use fragment::{Fragment, FragmentPorts};

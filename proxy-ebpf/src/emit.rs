@@ -34,7 +34,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
     }
     translate(packet, headers, flow, 1)?;
     packet.send(&route).ok_or(MALFORMED)?;
-    count_packet(flow.service, packet.length());
+    count_packet(flow.life.service, packet.length());
     Err(Verdict::Forwarded)
 }
 
@@ -42,7 +42,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
 #[inline(always)]
 pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
-    count_packet(flow.service, packet.length());
+    count_packet(flow.life.service, packet.length());
     Err(Verdict::Translated)
 }
 

@@ -4,7 +4,8 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Frontend, Protocol, Service, Tuple, Verdict, checksum::Difference, filter::AddressClass,
+    Conntrack, DropReason, Frontend, Life, Protocol, Service, Tuple, Verdict, checksum::Difference,
+    filter::AddressClass,
 };
 
 use crate::{
@@ -60,7 +61,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         Message::Error => {
             let mut inner = Headers::new();
             parse_quoted(packet, headers, &mut inner)?;
-            let flow = *lookup(&inner.tuple.reversed(), now()).ok_or(Verdict::Pass)?.0;
+            let mut flow = Conntrack::default();
+            lookup(&inner.tuple.reversed(), now(), &mut flow).ok_or(Verdict::Pass)?;
             translate_error(packet, headers, &inner, &flow)
         }
         Message::Echo(reply) if ANSWER_ECHO.load() != 0 => {
@@ -89,8 +91,9 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let mut inner = Headers::new();
     parse_quoted(packet, headers, &mut inner)?;
     filter_address(&inner.tuple.destination, AddressClass::BACKEND)?;
-    let flow = *lookup(&inner.tuple.reversed(), now()).ok_or(Verdict::Pass)?.0;
-    if !is_local_reply(&flow) {
+    let mut flow = Conntrack::default();
+    lookup(&inner.tuple.reversed(), now(), &mut flow).ok_or(Verdict::Pass)?;
+    if !is_local_reply(&flow.life) {
         return Err(Verdict::Pass);
     }
     rewrite(packet, headers, &inner, &flow, 0).ok_or(MALFORMED)?;
@@ -124,11 +127,11 @@ fn translate_error<P: Packet>(
     inner: &Headers,
     flow: &Conntrack,
 ) -> Result<(), Verdict> {
-    if is_local_reply(flow) {
+    if is_local_reply(&flow.life) {
         // It goes up the stack first, and is translated at egress.
         return Err(Verdict::Pass);
     }
-    if flow.flags & Conntrack::LOCAL != 0 {
+    if flow.life.flags & Life::LOCAL != 0 {
         rewrite(packet, headers, inner, flow, 0).ok_or(MALFORMED)?;
         return Err(Verdict::Translated);
     }

@@ -27,6 +27,7 @@ mod pipeline;
 mod route;
 mod service;
 mod socket;
+mod tables;
 
 use crate::{
     context::{Closing, Ipv4, Ipv6},

@@ -9,8 +9,8 @@ use aya_ebpf::{
 };
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange,
-    Stage, Tuple,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Service, ServiceCounters,
+    ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
         NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX,
@@ -84,13 +84,21 @@ pub static DEVICES: HashMap<u32, Device, DEVICES_MAX, { BPF_F_NO_PREALLOC as usi
 #[btf_map]
 pub static SOURCE_RANGES: LpmTrie<SourceRange, u32, SOURCE_RANGES_MAX> = LpmTrie::new();
 
-/// Packet as it arrives → its translation, for flows that both sides have confirmed.
+/// IPv4 packet as it arrives → its translation, for flows that both sides have confirmed.
 #[btf_map]
-pub static CONNTRACK: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+
+/// The same for IPv6.
+#[btf_map]
+pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::new();
 
 /// The same for flows that nobody has confirmed yet: a flood of them pushes out only one another.
 #[btf_map]
-pub static HALF_OPEN: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+pub static HALF_OPEN_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+
+/// The same for IPv6.
+#[btf_map]
+pub static HALF_OPEN_IPV6: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
 
 /// Room for the entries at hand, one of each direction, that the stack has not.
 #[btf_map]

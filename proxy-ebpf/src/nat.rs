@@ -1,21 +1,24 @@
 //! Stage *translate*, for a new flow: which backend, which source address and port. It writes the flow's entries
 //! and no packet.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::lpm_trie::Key, helpers::bpf_get_prandom_u32};
+use core::borrow::Borrow as _;
+
+use aya_ebpf::{btf_maps::lpm_trie::Key, helpers::bpf_get_prandom_u32};
 use proxy_common::{
-    Address, AffinityKey, BackendCounters, Conntrack, Counter, DropReason, Frontend, List, Protocol, RejectReason,
-    Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::PortClass,
+    Address, AffinityKey, BackendCounters, Conntrack, Counter, DropReason, Frontend, Ipv4Conntrack, Life, List,
+    Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::PortClass,
 };
 
 use crate::{
     affinity::select_sticky,
     backend::{Memory, Selected, generation, get_backend, recall, select_backend},
-    conntrack::{claim, forget, timeout, turn},
+    conntrack::{self, claim, forget, timeout, turn},
     counters::{count, count_connection},
     filter::{note_snat_port, port_class},
-    maps::{BACKEND_COUNTERS, HALF_OPEN, NODE_ADDRESSES, SCRATCH, SCRATCH_REPLY, SOURCE_RANGES},
+    maps::{BACKEND_COUNTERS, NODE_ADDRESSES, SCRATCH, SCRATCH_REPLY, SOURCE_RANGES},
     parse::Headers,
     service::lookup_service,
+    tables::Table,
 };
 
 /// How many source ports are tried for a flow.
@@ -124,61 +127,54 @@ fn enter(
         destination: backend.address,
         source_port: tuple.source_port,
         destination_port: backend.port,
-        expires: now.wrapping_add(timeout(tuple.protocol, State::New)),
-        service: service.id,
-        state: State::New as u8,
-        flags: if backend.is_local() { Conntrack::LOCAL } else { 0 },
-        #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
-        list: list.bit() as u8,
-        backend: selected.id,
-        backend_generation: backend.generation,
-        service_generation: generation(service.id),
-        ..Conntrack::default()
+        life: Life {
+            expires: now.wrapping_add(timeout(tuple.protocol, State::New)),
+            service: service.id,
+            state: State::New as u8,
+            flags: if backend.is_local() { Life::LOCAL } else { 0 },
+            #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
+            list: list.bit() as u8,
+            backend: selected.id,
+            backend_generation: backend.generation,
+            service_generation: generation(service.id),
+            ..Life::default()
+        },
     };
-    if !claim_port(tuple, flow, local, now) {
-        return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
-    }
-    // By reference: a copy would be on the stack.
-    let entry: &Conntrack = flow;
-    if HALF_OPEN.insert(tuple, entry, BPF_NOEXIST.into()).is_err() {
-        return enter_raced(tuple, flow, now);
-    }
-    Ok(())
+    let refusal = if tuple.source.is_ipv4() {
+        enter_in::<Ipv4Conntrack>(tuple, flow, local, now)
+    } else {
+        enter_in::<Conntrack>(tuple, flow, local, now)
+    };
+    Verdict::from_code(refusal).map_or(Ok(()), Err)
 }
 
-/// Somebody has the flow's first key: an ended flow, which gives way, or another CPU with a packet of the same flow,
-/// whose choice holds for both.
+/// 0, or the code of the refusal.
 #[inline(always)]
-fn enter_raced(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> Result<(), Verdict> {
-    const FULL: Verdict = Verdict::Drop(DropReason::ConntrackFull);
-    let found = HALF_OPEN.get_ptr_mut(tuple).ok_or(FULL)?;
-    // SAFETY: valid until the program ends.
-    let found = unsafe { &*found };
-    if found.is_expired(now) {
-        let entry: &Conntrack = flow;
-        return HALF_OPEN.insert(tuple, entry, 0).map_err(|_| FULL);
+fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> u32 {
+    if claim_port::<E>(tuple, flow, local, now) {
+        conntrack::enter::<E>(tuple, flow, now)
+    } else {
+        Verdict::Drop(DropReason::SnatPortsExhausted).code()
     }
-    let _ = HALF_OPEN.remove(flow.partner(tuple.protocol));
-    *flow = *found;
-    Ok(())
 }
 
 /// Finds a source port that makes the backend's answers this flow's alone, and enters the flow under it. The client's
 /// port is kept if it may be.
 #[inline(never)]
-fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> bool {
+fn claim_port<E: Table>(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> bool {
     let Some(reply) = SCRATCH.get_ptr_mut(SCRATCH_REPLY) else { return false };
     // SAFETY: this CPU's own, and no program interrupts another here.
     let reply = unsafe { &mut *reply };
     turn(flow, tuple, reply);
-    let mut key = flow.partner(tuple.protocol);
+    let protocol = tuple.protocol;
+    let mut key = flow.partner(protocol);
     let mut taken = 0;
     if local || port_class(tuple.source_port) & PortClass::SNAT != 0 {
-        if claim(&key, reply, now, false) {
+        if claim::<E>(E::key(&key).borrow(), reply, protocol, now, false) {
             if !local {
                 note_snat_port(tuple.source_port);
             }
-            count_ports(flow.backend, taken, false);
+            count_ports(flow.life.backend, taken, false);
             return true;
         }
         taken += 1;
@@ -191,16 +187,16 @@ fn claim_port(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> boo
             continue;
         }
         key.destination_port = port;
-        if claim(&key, reply, now, attempt >= POLITE_ATTEMPTS) {
+        if claim::<E>(E::key(&key).borrow(), reply, protocol, now, attempt >= POLITE_ATTEMPTS) {
             flow.source_port = port;
             note_snat_port(port);
             count(Counter::SnatPortChanged);
-            count_ports(flow.backend, taken, false);
+            count_ports(flow.life.backend, taken, false);
             return true;
         }
         taken += 1;
     }
-    count_ports(flow.backend, taken, true);
+    count_ports(flow.life.backend, taken, true);
     false
 }
 
@@ -238,49 +234,58 @@ fn node_address(like: &Address) -> Result<Address, Verdict> {
 /// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
 /// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
 #[inline(always)]
-pub fn may_continue(headers: &Headers, flow: &mut Conntrack, settled: bool) -> bool {
+pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
     let opens = headers.flags.opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
         return true;
     }
     // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
-    let keeps = if opens && settled { exists(flow) } else { keeps_backend(flow) };
-    if keeps && !(opens && flow.state().is_over()) {
+    let keeps = if opens && settled { exists(&flow.life) } else { keeps_backend(flow, life) };
+    if keeps && !(opens && flow.life.state().is_over()) {
         return true;
     }
     if is_udp {
         count(Counter::UdpFlowMoved);
     }
-    forget(flow, &headers.tuple);
+    if headers.tuple.destination.is_ipv4() {
+        forget::<Ipv4Conntrack>(flow, &headers.tuple);
+    } else {
+        forget::<Conntrack>(flow, &headers.tuple);
+    }
     false
 }
 
 /// Whether the flow's backend is still one of some service's.
 #[inline(always)]
-fn exists(flow: &Conntrack) -> bool {
-    get_backend(flow.backend).is_ok_and(|found| found.backend.generation == flow.backend_generation)
+fn exists(life: &Life) -> bool {
+    get_backend(life.backend).is_ok_and(|found| found.backend.generation == life.backend_generation)
 }
 
 /// Whether the flow's backend is still one of its service's.
 #[inline(always)]
-fn keeps_backend(flow: &mut Conntrack) -> bool {
-    generation(flow.service) == flow.service_generation || is_confirmed(flow)
+fn keeps_backend(flow: &mut Conntrack, life: &mut Life) -> bool {
+    if generation(flow.life.service) == flow.life.service_generation {
+        return true;
+    }
+    let confirmed = is_confirmed(&mut flow.life);
+    life.service_generation = flow.life.service_generation;
+    confirmed
 }
 
 /// The same when something has changed since it was found out last.
 #[inline(never)]
-fn is_confirmed(flow: &mut Conntrack) -> bool {
+fn is_confirmed(life: &mut Life) -> bool {
     let memory = Memory {
-        service: flow.service,
-        backend: flow.backend,
-        backend_generation: flow.backend_generation,
-        service_generation: flow.service_generation,
-        list: flow.list.into(),
+        service: life.service,
+        backend: life.backend,
+        backend_generation: life.backend_generation,
+        service_generation: life.service_generation,
+        list: life.list.into(),
     };
     let confirmed = recall(memory);
     if let Some((_, generation)) = confirmed {
-        flow.service_generation = generation;
+        life.service_generation = generation;
     }
     confirmed.is_some()
 }

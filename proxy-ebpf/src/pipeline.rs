@@ -1,7 +1,7 @@
 //! The way of a packet, for XDP and TC, IPv4 and IPv6 alike: `parse → filter → conntrack → lookup service → select
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
-use proxy_common::{Answer, Conntrack, Counter, DropReason, Stage, State, Verdict, filter::AddressClass};
+use proxy_common::{Answer, Conntrack, Counter, DropReason, Life, Stage, State, Verdict, filter::AddressClass};
 
 use crate::{
     answer,
@@ -28,17 +28,16 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     parse_ports(packet, &mut headers, class)?;
     filter_port(class, &headers.tuple)?;
     let now = now();
-    let Some((entry, settled)) = lookup(&headers.tuple, now) else { return hand_over(packet, Stage::Open) };
-    if entry.state() == State::Foreign && !headers.flags.opens() {
-        put_off(entry, &headers.tuple, now);
+    let flow = flow_at_hand()?;
+    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else { return hand_over(packet, Stage::Open) };
+    if flow.life.state() == State::Foreign && !headers.flags.opens() {
+        put_off(life, &headers.tuple, now);
         return Err(Verdict::Pass);
     }
-    if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry, settled) {
+    if flow.life.flags & Life::REPLY == 0 && !may_continue(&headers, flow, life, settled) {
         return hand_over(packet, Stage::Open);
     }
-    track(entry, settled, &headers, now);
-    let flow = flow_at_hand()?;
-    *flow = *entry;
+    track(flow, life, settled, &headers, now);
     send(packet, &headers, flow)
 }
 
@@ -72,13 +71,12 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let class = filter_address(&headers.tuple.source, AddressClass::BACKEND)?;
     parse_ports(packet, &mut headers, class)?;
     let now = now();
-    let (entry, settled) = lookup(&headers.tuple, now).ok_or(Verdict::Pass)?;
-    if !is_local_reply(entry) {
+    let flow = flow_at_hand()?;
+    let (life, settled) = lookup(&headers.tuple, now, flow).ok_or(Verdict::Pass)?;
+    if !is_local_reply(life) {
         return Err(Verdict::Pass);
     }
-    track(entry, settled, &headers, now);
-    let flow = flow_at_hand()?;
-    *flow = *entry;
+    track(flow, life, settled, &headers, now);
     fragment::remember(&headers)?;
     deliver(packet, &headers, flow)
 }
@@ -106,11 +104,11 @@ fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Resul
 #[inline(always)]
 fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
     fragment::remember(headers)?;
-    match flow.flags & (Conntrack::REPLY | Conntrack::LOCAL) {
+    match flow.life.flags & (Life::REPLY | Life::LOCAL) {
         // The client's packet to a backend on this node.
-        Conntrack::LOCAL => deliver(packet, headers, flow),
+        Life::LOCAL => deliver(packet, headers, flow),
         // To another node's backend, or its answer.
-        0 | Conntrack::REPLY => forward(packet, headers, flow),
+        0 | Life::REPLY => forward(packet, headers, flow),
         // The answer of a backend on this node goes up the stack first, and is translated when it leaves.
         _ => Err(Verdict::Pass),
     }

@@ -46,10 +46,10 @@ pub struct MapSizes {
     /// UDP flows of sockets that talk to several services, and connected UDP sockets
     #[arg(long = "max-socket-flows", value_name = "N", default_value_t = default(SOCKET_FLOWS_MAX))]
     pub socket_flows: u32,
-    /// Flows of packets from outside that both sides have confirmed: two entries each
+    /// Flows of packets from outside that both sides have confirmed, of each IP family: two entries a flow
     #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
     pub conntrack: u32,
-    /// Flows of packets that nobody has confirmed yet: two entries each
+    /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow
     #[arg(long = "max-half-open", value_name = "N", default_value_t = default(HALF_OPEN_MAX))]
     pub half_open: u32,
     /// Fragmented packets whose ports are remembered

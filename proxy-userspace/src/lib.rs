@@ -10,6 +10,7 @@ pub mod cleanup;
 pub mod cli;
 pub mod config;
 pub mod devices;
+pub mod flow_table;
 pub mod flows;
 pub mod inspect;
 pub mod jiffies;

@@ -9,14 +9,15 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Member, Network, Peer, Service, ServiceCounters, ServiceName, SourceRange,
-    Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Service, ServiceCounters,
+    ServiceName, SourceRange, Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
     apply::filter::{FilterArrays, FlowMaps},
     bpf::{self, MappedArray},
     config::MapSizes,
+    flow_table::{FlowTable, Names},
 };
 
 /// Where every instance's folder lies.
@@ -87,8 +88,10 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, Address>("NODE_ADDRESSES", 2),
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
-        layout::<Tuple, Conntrack>("CONNTRACK", sizes.conntrack),
-        layout::<Tuple, Conntrack>("HALF_OPEN", sizes.half_open),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.conntrack),
+        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.conntrack),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open),
+        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open),
         layout::<u32, Conntrack>("SCRATCH", 2),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments),
         layout::<u32, Answer>("ANSWERS", 1),
@@ -170,7 +173,10 @@ impl Maps {
                 ports: open_array(folder, "PORT_FILTER")?,
             },
             node_addresses: open(folder, "NODE_ADDRESSES")?,
-            flows: Arc::new(FlowMaps { half_open: open(folder, "HALF_OPEN")?, conntrack: open(folder, "CONNTRACK")? }),
+            flows: Arc::new(FlowMaps {
+                half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
+                conntrack: FlowTable::open(folder, Names::CONNTRACK)?,
+            }),
         })
     }
 }

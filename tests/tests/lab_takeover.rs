@@ -14,7 +14,10 @@ use harness::{
     stage::{Stage, dual, restart},
 };
 use proxy_common::{Address, State};
-use serde_json::Value;
+use proxy_userspace::{
+    flow_table::{FlowTable, Names},
+    maps::PinFolder,
+};
 
 const NODE_PORT: u16 = 30080;
 /// Translated too, but nobody's frontend.
@@ -51,18 +54,15 @@ fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
 
 /// The foreign flows in CONNTRACK.
 fn foreign(stage: &Stage) -> Vec<Ends> {
-    let number = |value: &Value| value.as_u64().unwrap();
-    let end = |key: &Value, side: &str| {
-        let bytes: Vec<u8> = serde_json::from_value(key[side]["bytes"].clone()).unwrap();
-        let address = Address { bytes: bytes.try_into().unwrap() };
-        SocketAddr::new(address.into(), u16::try_from(number(&key[format!("{side}_port")])).unwrap())
-    };
-    let entries = stage.dump("conntrack").into_iter().map(|entry| entry["formatted"].clone());
-    let entries = entries.filter(|entry| number(&entry["value"]["state"]) == State::Foreign as u64);
-    let mut flows: Vec<Ends> = entries
-        .map(|entry| {
-            let key = &entry["key"];
-            (end(key, "source"), end(key, "destination"), u8::try_from(number(&key["protocol"])).unwrap())
+    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), Names::CONNTRACK).unwrap();
+    let tuples = table.keys().map(Result::unwrap);
+    let tuples = tuples.filter(|tuple| table.get(tuple).unwrap().life.state() == State::Foreign);
+    let end = |address: Address, port| SocketAddr::new(address.into(), port);
+    let mut flows: Vec<Ends> = tuples
+        .map(|tuple| {
+            let (source, destination) =
+                (end(tuple.source, tuple.source_port), (tuple.destination, tuple.destination_port));
+            (source, end(destination.0, destination.1), tuple.protocol)
         })
         .collect();
     flows.sort();

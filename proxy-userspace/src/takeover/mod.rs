@@ -5,13 +5,13 @@ mod nf_conntrack;
 
 use std::io;
 
-use aya::maps::{HashMap, MapData};
-use proxy_common::{Conntrack, Frontend, State, Tuple};
+use proxy_common::{Conntrack, Frontend, Life, State};
 
 use self::nf_conntrack::{Flow, flows};
 use crate::{
+    flow_table::{FlowTable, Names},
     jiffies,
-    maps::{MapsError, PinFolder, open},
+    maps::{MapsError, PinFolder},
 };
 
 /// Ends of flows are compared modulo 2³² jiffies: this is far enough from ambiguity.
@@ -36,14 +36,14 @@ pub enum TakeoverError {
 /// Enters into CONNTRACK every flow that netfilter has translated from a frontend of ours: those are passed on
 /// untouched. Flows that are entered already stay as they are. Returns their number.
 pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, TakeoverError> {
-    let mut conntrack: HashMap<MapData, Tuple, Conntrack> = open(folder, "CONNTRACK")?;
+    let mut conntrack = FlowTable::open(folder, Names::CONNTRACK)?;
     let per_second = jiffies::per_second().map_err(TakeoverError::Clock)?;
     let now = jiffies::now().map_err(TakeoverError::Clock)?;
     let mut count = 0;
     let enter = |flow: Flow| {
         let dialled = Frontend::new(flow.packet.destination, flow.packet.destination_port, flow.packet.protocol);
         if is_translated(&flow) && is_frontend(&dialled) {
-            let write = conntrack.insert(flow.packet, foreign(&flow, now, per_second), BPF_NOEXIST);
+            let write = conntrack.insert(&flow.packet, &foreign(&flow, now, per_second), BPF_NOEXIST);
             count += usize::from(write.is_ok());
         }
     };
@@ -65,14 +65,18 @@ fn foreign(flow: &Flow, now: u32, per_second: u32) -> Conntrack {
         destination: flow.packet.destination,
         source_port: flow.packet.source_port,
         destination_port: flow.packet.destination_port,
-        expires: now.wrapping_add(u32::try_from(ticks).expect("bounded by 2^30")),
-        state: State::Foreign as u8,
-        ..Conntrack::default()
+        life: Life {
+            expires: now.wrapping_add(u32::try_from(ticks).expect("bounded by 2^30")),
+            state: State::Foreign as u8,
+            ..Life::default()
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proxy_common::Tuple;
+
     use super::*;
 
     fn flow() -> Flow {
@@ -102,9 +106,9 @@ mod tests {
     #[test]
     fn a_foreign_flow_lives_as_long_as_netfilter_says() {
         let entry = foreign(&flow(), u32::MAX, 250);
-        assert_eq!((entry.expires, entry.state()), (24_999, State::Foreign));
+        assert_eq!((entry.life.expires, entry.life.state()), (24_999, State::Foreign));
         assert_eq!(entry.translated(6), flow().packet);
         let endless = foreign(&Flow { timeout: u32::MAX, ..flow() }, 0, 1000);
-        assert_eq!(endless.expires, 1 << 30);
+        assert_eq!(endless.life.expires, 1 << 30);
     }
 }

@@ -10,13 +10,13 @@ use aya_ebpf::{
     macros::btf_map,
     programs::XdpContext,
 };
-use proxy_common::{Address, Conntrack, Tuple, config::CONNTRACK_MAX};
+use proxy_common::{Ipv4Conntrack, Ipv4Tuple, config::CONNTRACK_MAX};
 
 use crate::at;
 
 /// The product's.
 #[btf_map]
-static CONNTRACK: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, CONNTRACK_MAX> = LruHashMap::new();
 
 const ETHERNET: usize = 14;
 const AF_INET: u8 = 2;
@@ -51,7 +51,7 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
     }
     let Headers { source, destination, source_port, destination_port, protocol, .. } = headers;
     let tuple = key(source, destination, source_port, destination_port, protocol);
-    let flow = CONNTRACK.get_ptr_mut(tuple)?;
+    let flow = CONNTRACK_IPV4.get_ptr_mut(tuple)?;
     // SAFETY: valid until the program ends.
     let flow = unsafe { &*flow };
     send(ctx, flow, &headers)
@@ -59,11 +59,9 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
 
 /// The key of a packet's flow, from fields in network byte order. Built of words: that is what the compiler is best at.
 #[inline(always)]
-pub fn key(source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8) -> Tuple {
-    let mapped = |address| Address::from_ipv4_word(address).words();
-    let ([a, b, c, d], [e, f, g, h]) = (mapped(source), mapped(destination));
+pub fn key(source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8) -> Ipv4Tuple {
     let ports = u32::from(source_port.to_be()) | u32::from(destination_port.to_be()) << 16;
-    bytemuck::must_cast([a, b, c, d, e, f, g, h, ports, protocol.into()])
+    bytemuck::must_cast([source, destination, ports, protocol.into()])
 }
 
 /// Fills a question with zeros, in words and where it lies for the same reason.
@@ -79,7 +77,7 @@ fn clear(route: &mut MaybeUninit<Route>) -> &mut Route {
 }
 
 #[inline(always)]
-fn send(ctx: &XdpContext, flow: &Conntrack, headers: &Headers) -> Option<u32> {
+fn send(ctx: &XdpContext, flow: &Ipv4Conntrack, headers: &Headers) -> Option<u32> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a small constant")]
     const SIZE: i32 = size_of::<Route>() as i32;
     let mut route = MaybeUninit::uninit();
@@ -89,8 +87,8 @@ fn send(ctx: &XdpContext, flow: &Conntrack, headers: &Headers) -> Option<u32> {
     route.sport = flow.source_port.to_be();
     route.dport = flow.destination_port.to_be();
     route.__bindgen_anon_1.tot_len = u16::from_be(headers.total_length);
-    route.__bindgen_anon_3.ipv4_src = flow.source.words()[3];
-    route.__bindgen_anon_4.ipv4_dst = flow.destination.words()[3];
+    route.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(flow.source);
+    route.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(flow.destination);
     // SAFETY: the kernel passes a valid context; the parameters live until the call returns.
     let code = unsafe {
         route.ifindex = (*ctx.ctx).ingress_ifindex;

@@ -96,10 +96,10 @@ impl WaggleCommand {
         self
     }
 
-    /// Starts it and waits until its first state is programmed.
+    /// Starts it and waits until it serves: its first state is programmed, and every hook is in place.
     pub fn start(self) -> Result<Waggle> {
         let waggle = self.start_unready()?;
-        waggle.wait_programmed(0)?;
+        waggle.wait_serving(0)?;
         Ok(waggle)
     }
 
@@ -179,6 +179,10 @@ impl Waggle {
         Ok(value)
     }
 
+    fn wait_serving(&self, mark: usize) -> Result<LogLine> {
+        self.log.wait(mark, PATIENCE, |line| line.message() == "serving")
+    }
+
     /// Waits for a "programmed" line since `mark` of the log.
     pub fn wait_programmed(&self, mark: usize) -> Result<LogLine> {
         self.log.wait(mark, PATIENCE, |line| line.message() == "programmed")
@@ -195,11 +199,11 @@ impl Waggle {
         self.process.wait(PATIENCE)
     }
 
-    /// Starts it again with the same arguments after `kill` or `stop`, and waits until it has programmed.
+    /// Starts it again with the same arguments after `kill` or `stop`, and waits until it serves.
     pub fn restart(&mut self) -> Result<()> {
         let mark = self.log.mark();
         self.process = self.command.launch(&self.log)?;
-        self.wait_programmed(mark).map(drop)
+        self.wait_serving(mark).map(drop)
     }
 }
 

@@ -1,13 +1,16 @@
 //! The bench node's maps: counters, flows and other memories, read and forgotten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error};
 
 use aya::{
     Pod,
     maps::{HashMap, Map, MapData, MapError, PerCpuArray},
 };
 use proxy_common::{Affinity, AffinityKey, Conntrack, Counter, Device, Fragment, FragmentPorts, Tuple};
-use proxy_userspace::maps::PinFolder;
+use proxy_userspace::{
+    flow_table::{FlowTable, Names},
+    maps::PinFolder,
+};
 
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
@@ -15,8 +18,8 @@ pub type Counts = BTreeMap<Counter, u64>;
 /// Handles to the maps that the programs write.
 pub struct State {
     counters: PerCpuArray<MapData, u64>,
-    conntrack: HashMap<MapData, Tuple, Conntrack>,
-    half_open: HashMap<MapData, Tuple, Conntrack>,
+    conntrack: FlowTable,
+    half_open: FlowTable,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
@@ -24,11 +27,11 @@ pub struct State {
 
 impl State {
     /// Opens the maps pinned in `folder`.
-    pub(super) fn open(folder: &PinFolder) -> Result<Self, MapError> {
+    pub(super) fn open(folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         Ok(Self {
             counters: open(folder, "COUNTERS")?,
-            conntrack: open(folder, "CONNTRACK")?,
-            half_open: open(folder, "HALF_OPEN")?,
+            conntrack: FlowTable::open(folder, Names::CONNTRACK)?,
+            half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
             fragments: open(folder, "FRAGMENTS")?,
             affinity: open(folder, "AFFINITY")?,
             devices: open(folder, "DEVICES")?,
@@ -59,38 +62,45 @@ impl State {
 
     /// The entries of flows that both sides have confirmed.
     pub fn conntrack(&self) -> Vec<(Tuple, Conntrack)> {
-        self.conntrack.iter().collect::<Result<_, _>>().expect("read CONNTRACK")
+        entries(&self.conntrack)
     }
 
     /// The entries of the other flows.
     pub fn half_open(&self) -> Vec<(Tuple, Conntrack)> {
-        self.half_open.iter().collect::<Result<_, _>>().expect("read HALF_OPEN")
+        entries(&self.half_open)
     }
 
     /// Makes an entry of CONNTRACK as it would be if `entry` had been made long ago.
     pub fn set_conntrack(&mut self, tuple: Tuple, entry: Conntrack) {
-        self.conntrack.insert(tuple, entry, 0).expect("write CONNTRACK");
+        self.conntrack.insert(&tuple, &entry, 0).expect("write CONNTRACK");
     }
 
     /// Lets every flow end now.
     pub fn expire_flows(&mut self) {
-        for map in [&mut self.conntrack, &mut self.half_open] {
-            let entries: Vec<_> = map.iter().collect::<Result<_, _>>().expect("read flows");
-            for (tuple, entry) in entries {
+        for table in [&mut self.conntrack, &mut self.half_open] {
+            for (tuple, mut entry) in entries(table) {
                 // An end half of the jiffies' range away has always passed.
-                let expires = entry.expires.wrapping_sub(1 << 30);
-                map.insert(tuple, Conntrack { expires, ..entry }, 0).expect("write flows");
+                entry.life.expires = entry.life.expires.wrapping_sub(1 << 30);
+                table.insert(&tuple, &entry, 0).expect("write flows");
             }
         }
     }
 
     /// Forgets all flows, fragments and clients.
     pub fn forget(&mut self) {
-        clear(&mut self.conntrack);
-        clear(&mut self.half_open);
+        for table in [&mut self.conntrack, &mut self.half_open] {
+            for (tuple, _) in entries(table) {
+                table.remove(&tuple).expect("remove a flow");
+            }
+        }
         clear(&mut self.fragments);
         clear(&mut self.affinity);
     }
+}
+
+fn entries(table: &FlowTable) -> Vec<(Tuple, Conntrack)> {
+    let keys: Vec<_> = table.keys().collect::<Result<_, _>>().expect("read flows");
+    keys.into_iter().map(|tuple| (tuple, table.get(&tuple).expect("read a flow"))).collect()
 }
 
 fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {

@@ -9,20 +9,19 @@ use std::{
     thread,
 };
 
-use aya::maps::{HashMap, MapData};
 use proxy_common::{
-    Conntrack, Tuple,
+    Tuple,
     filter::{FILTER_LENGTH, filter_index},
 };
 
-use crate::apply::reclaim;
+use crate::{apply::reclaim, flow_table::FlowTable};
 
 /// The maps of flows, for reading.
 pub struct FlowMaps {
     /// HALF_OPEN.
-    pub half_open: HashMap<MapData, Tuple, Conntrack>,
+    pub half_open: FlowTable,
     /// CONNTRACK.
-    pub conntrack: HashMap<MapData, Tuple, Conntrack>,
+    pub conntrack: FlowTable,
 }
 
 /// More keys than this are a sign that the kernel keeps beginning anew, because the key to go on from has gone.
@@ -77,9 +76,9 @@ impl FlowMaps {
         let mut needs = Needs::nothing();
         reclaim::wait();
         // A flow only ever moves from the first to the second.
-        for map in [&self.half_open, &self.conntrack] {
+        for table in [&self.half_open, &self.conntrack] {
             let mut count = 0;
-            for key in map.keys() {
+            for key in table.keys() {
                 count += 1;
                 match key {
                     Ok(packet) if count <= TOO_MANY => needs.add(&packet),

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use proxy_common::{Address, Conntrack, State, Tuple, config::Protocol};
+use proxy_common::{Address, Conntrack, Life, State, Tuple, config::Protocol};
 
 use super::walk::{FRAME, Walk, of_flow};
 
@@ -120,11 +120,9 @@ pub fn entries(index: u32, node: Ipv4Addr, like: &Conntrack) -> [(Tuple, Conntra
         destination: translated.destination,
         source_port: translated.source_port,
         destination_port: translated.destination_port,
-        state: State::Established as u8,
-        flags,
-        ..*like
+        life: Life { state: State::Established as u8, flags, ..like.life },
     };
-    [(forward, entry(reply.reversed(), 0)), (reply, entry(forward.reversed(), Conntrack::REPLY))]
+    [(forward, entry(reply.reversed(), 0)), (reply, entry(forward.reversed(), Life::REPLY))]
 }
 
 fn tuple(source: End, destination: End) -> Tuple {

@@ -73,7 +73,7 @@ impl Programs {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
         let mut loader = EbpfLoader::new();
-        for map in ["CONNTRACK", "HALF_OPEN"] {
+        for map in ["CONNTRACK_IPV4", "HALF_OPEN_IPV4"] {
             loader.map_pin_path(map, node.waggle.pins().join(map.to_lowercase()));
         }
         let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;

@@ -1,0 +1,258 @@
+//! How flows lie in the maps of each family: IPv6 as programs see them, IPv4 with addresses of four bytes, in two cache
+//! lines instead of three (docs/adr/0005).
+
+use core::borrow::Borrow;
+
+use super::{Conntrack, Life, Tuple};
+use crate::{addr::Address, pod::pod};
+
+pod! {
+    /// Key of CONNTRACK_IPV4 and HALF_OPEN_IPV4.
+    pub struct Ipv4Tuple: 16 {
+        /// Source address.
+        pub source: [u8; 4],
+        /// Destination address.
+        pub destination: [u8; 4],
+        /// Source port, host byte order.
+        pub source_port: u16,
+        /// Destination port, host byte order.
+        pub destination_port: u16,
+        /// IANA protocol number.
+        pub protocol: u8,
+        /// Zero.
+        pub _pad: [u8; 3],
+    }
+
+    /// Value of CONNTRACK_IPV4 and HALF_OPEN_IPV4.
+    pub struct Ipv4Conntrack: 40 {
+        /// What the packet's source address becomes.
+        pub source: [u8; 4],
+        /// What its destination address becomes.
+        pub destination: [u8; 4],
+        /// What its source port becomes, host byte order.
+        pub source_port: u16,
+        /// What its destination port becomes, host byte order.
+        pub destination_port: u16,
+        /// What is remembered besides.
+        pub life: Life,
+    }
+}
+
+/// An entry as it lies in a family's maps. All tuples and flows that are passed to it are of that family.
+pub trait Stored: Sized {
+    /// The maps' keys.
+    type Key;
+    /// A key, or a reference to what is one already.
+    type KeyRef<'a>: Borrow<Self::Key>;
+    /// An entry, or a reference to what is one already.
+    type Ref<'a>: Borrow<Self>;
+
+    /// The key of a packet.
+    fn key(tuple: &Tuple) -> Self::KeyRef<'_>;
+
+    /// The packet with this key.
+    fn tuple(key: &Self::Key) -> Tuple;
+
+    /// The entry of a flow.
+    fn narrow(flow: &Conntrack) -> Self::Ref<'_>;
+
+    /// The flow of this entry, copied to `flow`.
+    fn widen(&self, flow: &mut Conntrack);
+
+    /// What both families have.
+    fn life(&self) -> &Life;
+
+    /// See [`Stored::life`].
+    fn life_mut(&mut self) -> &mut Life;
+
+    /// The key of the other direction's entry.
+    fn partner(&self, protocol: u8) -> Self::Key;
+
+    /// Whether a packet with either entry looks the same after translation.
+    fn translates_like(&self, flow: &Conntrack) -> bool;
+}
+
+impl Stored for Conntrack {
+    type Key = Tuple;
+    type KeyRef<'a> = &'a Tuple;
+    type Ref<'a> = &'a Self;
+
+    #[inline(always)]
+    fn key(tuple: &Tuple) -> &Tuple {
+        tuple
+    }
+
+    #[inline(always)]
+    fn tuple(key: &Tuple) -> Tuple {
+        *key
+    }
+
+    #[inline(always)]
+    fn narrow(flow: &Conntrack) -> &Self {
+        flow
+    }
+
+    #[inline(always)]
+    fn widen(&self, flow: &mut Conntrack) {
+        *flow = *self;
+    }
+
+    #[inline(always)]
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    #[inline(always)]
+    fn life_mut(&mut self) -> &mut Life {
+        &mut self.life
+    }
+
+    #[inline(always)]
+    fn partner(&self, protocol: u8) -> Tuple {
+        Self::partner(self, protocol)
+    }
+
+    #[inline(always)]
+    fn translates_like(&self, flow: &Conntrack) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
+        let ([i, j, k, l], [m, n, o, p]) = (flow.source.words(), flow.destination.words());
+        // Word by word: comparing arrays, the compiler would put copies on the stack.
+        let addresses = (a ^ i) | (b ^ j) | (c ^ k) | (d ^ l) | (e ^ m) | (f ^ n) | (g ^ o) | (h ^ p);
+        let ports = (self.source_port ^ flow.source_port) | (self.destination_port ^ flow.destination_port);
+        addresses == 0 && ports == 0
+    }
+}
+
+/// The four bytes of an IPv4 address.
+#[inline(always)]
+const fn narrow(address: &Address) -> [u8; 4] {
+    address.words()[3].to_ne_bytes()
+}
+
+#[inline(always)]
+const fn widen(bytes: [u8; 4]) -> Address {
+    Address::from_ipv4_word(u32::from_ne_bytes(bytes))
+}
+
+impl Stored for Ipv4Conntrack {
+    type Key = Ipv4Tuple;
+    type KeyRef<'a> = Ipv4Tuple;
+    type Ref<'a> = Self;
+
+    #[inline(always)]
+    fn key(tuple: &Tuple) -> Ipv4Tuple {
+        Ipv4Tuple {
+            source: narrow(&tuple.source),
+            destination: narrow(&tuple.destination),
+            source_port: tuple.source_port,
+            destination_port: tuple.destination_port,
+            protocol: tuple.protocol,
+            _pad: [0; 3],
+        }
+    }
+
+    #[inline(always)]
+    fn tuple(key: &Ipv4Tuple) -> Tuple {
+        Tuple {
+            source: widen(key.source),
+            destination: widen(key.destination),
+            source_port: key.source_port,
+            destination_port: key.destination_port,
+            protocol: key.protocol,
+            _pad: [0; 3],
+        }
+    }
+
+    #[inline(always)]
+    fn narrow(flow: &Conntrack) -> Self {
+        Self {
+            source: narrow(&flow.source),
+            destination: narrow(&flow.destination),
+            source_port: flow.source_port,
+            destination_port: flow.destination_port,
+            life: flow.life,
+        }
+    }
+
+    #[inline(always)]
+    fn widen(&self, flow: &mut Conntrack) {
+        flow.source = widen(self.source);
+        flow.destination = widen(self.destination);
+        flow.source_port = self.source_port;
+        flow.destination_port = self.destination_port;
+        flow.life = self.life;
+    }
+
+    #[inline(always)]
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    #[inline(always)]
+    fn life_mut(&mut self) -> &mut Life {
+        &mut self.life
+    }
+
+    #[inline(always)]
+    fn partner(&self, protocol: u8) -> Ipv4Tuple {
+        Ipv4Tuple {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol,
+            _pad: [0; 3],
+        }
+    }
+
+    #[inline(always)]
+    fn translates_like(&self, flow: &Conntrack) -> bool {
+        let addresses = self.source == narrow(&flow.source) && self.destination == narrow(&flow.destination);
+        addresses && self.source_port == flow.source_port && self.destination_port == flow.destination_port
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same_through<E: Stored>(a: [u8; 4], b: [u8; 4]) {
+        let address = |bytes| {
+            if size_of::<E>() == 40 {
+                Address::from(bytes)
+            } else {
+                Address::from_words([1, 2, 3, u32::from_ne_bytes(bytes)])
+            }
+        };
+        let flow = Conntrack {
+            source: address(a),
+            destination: address(b),
+            source_port: 1,
+            destination_port: 2,
+            life: Life { expires: 3, service: 4, flags: Life::REPLY, handshake: 5, ..Life::default() },
+        };
+        let stored = E::narrow(&flow);
+        let stored: &E = stored.borrow();
+        let mut again = Conntrack::default();
+        stored.widen(&mut again);
+        assert_eq!(again, flow);
+        assert!(stored.translates_like(&flow));
+        for other in [
+            Conntrack { source_port: 9, ..flow },
+            Conntrack { destination_port: 9, ..flow },
+            Conntrack { source: flow.destination, ..flow },
+            Conntrack { destination: flow.source, ..flow },
+        ] {
+            assert!(!stored.translates_like(&other), "{other:?}");
+        }
+        assert_eq!(E::tuple(&stored.partner(6)), flow.partner(6));
+        let tuple = flow.partner(17);
+        assert_eq!(E::tuple(E::key(&tuple).borrow()), tuple);
+    }
+
+    #[test]
+    fn s28_a_flow_is_the_same_in_either_familys_maps() {
+        same_through::<Ipv4Conntrack>([10, 0, 0, 1], [192, 0, 2, 77]);
+        same_through::<Conntrack>([10, 0, 0, 1], [192, 0, 2, 77]);
+    }
+}
