@@ -230,6 +230,7 @@ fn s31_a_cgroup_made_anew_is_served_again() {
         fs::create_dir(&cgroup).unwrap();
         let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
         command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", &SERVICE_CIDRS.join(",")]);
+        command.args(["--device-mode", "off"]);
         command.arg("--cgroup").arg(&cgroup).arg("--manifests").arg(scene.stage.folder.path());
         command.arg("--allocations").arg(scene.stage.folder.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut agent = scene.stage.node.spawn(command).unwrap();
