@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use aya::{
     Pod,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
 };
-use proxy_common::{Affinity, AffinityKey, Conntrack, Counter, Device, Fragment, FragmentPorts, Tuple};
-use proxy_userspace::maps::PinFolder;
+use proxy_common::{
+    Affinity, AffinityKey, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, State as FlowState,
+    Tuple, filter::PortClass,
+};
+use proxy_userspace::{jiffies, maps::PinFolder};
 
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
@@ -15,6 +18,8 @@ pub type Counts = BTreeMap<Counter, u64>;
 /// Handles to the maps that the programs write.
 pub struct State {
     counters: PerCpuArray<MapData, u64>,
+    backends: PerCpuArray<MapData, BackendCounters>,
+    ports: Array<MapData, u8>,
     conntrack: HashMap<MapData, Tuple, Conntrack>,
     half_open: HashMap<MapData, Tuple, Conntrack>,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
@@ -27,6 +32,8 @@ impl State {
     pub(super) fn open(folder: &PinFolder) -> Result<Self, MapError> {
         Ok(Self {
             counters: open(folder, "COUNTERS")?,
+            backends: open(folder, "BACKEND_COUNTERS")?,
+            ports: open(folder, "PORT_FILTER")?,
             conntrack: open(folder, "CONNTRACK")?,
             half_open: open(folder, "HALF_OPEN")?,
             fragments: open(folder, "FRAGMENTS")?,
@@ -35,11 +42,12 @@ impl State {
         })
     }
 
-    /// Lets XDP programs redirect to the devices with these interface indexes.
-    pub(super) fn set_devices(&mut self, indexes: [u32; 3]) {
-        for index in indexes {
+    /// Lets XDP programs redirect to the devices `outside`, and marks `pod` as a pod's: by interface index.
+    pub(super) fn set_devices(&mut self, outside: [u32; 3], pod: u32) {
+        for index in outside {
             self.devices.insert(index, Device { flags: Device::REDIRECT }, 0).expect("write DEVICES");
         }
+        self.devices.insert(pod, Device { flags: Device::POD }, 0).expect("write DEVICES");
     }
 
     /// Every counter that is not 0, over all processors.
@@ -57,28 +65,75 @@ impl State {
         self.counts().into_iter().map(moved).filter(|(_, count)| *count != 0).collect()
     }
 
+    /// What finding source ports for this backend has come to, over all processors.
+    pub fn backend_counts(&self, id: u32) -> BackendCounters {
+        let values = self.backends.get(&id, 0).expect("read BACKEND_COUNTERS");
+        values.iter().fold(BackendCounters::default(), |sum, value| BackendCounters {
+            flows: sum.flows + value.flows,
+            taken: sum.taken + value.taken,
+            exhausted: sum.exhausted + value.exhausted,
+        })
+    }
+
     /// The entries of flows that both sides have confirmed.
     pub fn conntrack(&self) -> Vec<(Tuple, Conntrack)> {
-        self.conntrack.iter().collect::<Result<_, _>>().expect("read CONNTRACK")
+        entries(&self.conntrack)
     }
 
     /// The entries of the other flows.
     pub fn half_open(&self) -> Vec<(Tuple, Conntrack)> {
-        self.half_open.iter().collect::<Result<_, _>>().expect("read HALF_OPEN")
+        entries(&self.half_open)
     }
 
-    /// Makes an entry of CONNTRACK as it would be if `entry` had been made long ago.
-    pub fn set_conntrack(&mut self, tuple: Tuple, entry: Conntrack) {
+    /// Enters the flow that begins with `tuple` as one that somebody else translates; it ends after `seconds`.
+    pub fn set_foreign(&mut self, tuple: Tuple, seconds: u32) {
+        let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
+        let entry = Conntrack {
+            source: tuple.source,
+            destination: tuple.destination,
+            source_port: tuple.source_port,
+            destination_port: tuple.destination_port,
+            expires: jiffies::now().expect("read the clock").wrapping_add(ticks),
+            state: FlowState::Foreign as u8,
+            ..Conntrack::default()
+        };
         self.conntrack.insert(tuple, entry, 0).expect("write CONNTRACK");
+    }
+
+    /// Has flows like the one that is known take every port that source translation may use, each a client's port, too.
+    pub fn take_source_ports(&mut self) {
+        let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");
+        let ports: Vec<u16> = (0..=u16::MAX).filter(|port| class(*port) & PortClass::SNAT != 0).collect();
+        for map in [&mut self.conntrack, &mut self.half_open] {
+            for (mut tuple, mut entry) in entries(map) {
+                for port in &ports {
+                    if entry.flags & Conntrack::REPLY == 0 {
+                        (tuple.source_port, entry.source_port) = (*port, *port);
+                    } else {
+                        (tuple.destination_port, entry.destination_port) = (*port, *port);
+                    }
+                    map.insert(tuple, entry, 0).expect("write flows");
+                }
+            }
+        }
+    }
+
+    /// Lets every flow be without a packet for so many seconds more.
+    pub fn idle(&mut self, seconds: u32) {
+        let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
+        self.age(ticks);
     }
 
     /// Lets every flow end now.
     pub fn expire_flows(&mut self) {
+        // An end half of the jiffies' range away has always passed.
+        self.age(1 << 30);
+    }
+
+    fn age(&mut self, ticks: u32) {
         for map in [&mut self.conntrack, &mut self.half_open] {
-            let entries: Vec<_> = map.iter().collect::<Result<_, _>>().expect("read flows");
-            for (tuple, entry) in entries {
-                // An end half of the jiffies' range away has always passed.
-                let expires = entry.expires.wrapping_sub(1 << 30);
+            for (tuple, entry) in entries(map) {
+                let expires = entry.expires.wrapping_sub(ticks);
                 map.insert(tuple, Conntrack { expires, ..entry }, 0).expect("write flows");
             }
         }
@@ -95,6 +150,10 @@ impl State {
 
 fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {
     MapData::from_pin(folder.map(name)).and_then(Map::from_map_data).and_then(M::try_from)
+}
+
+fn entries(map: &HashMap<MapData, Tuple, Conntrack>) -> Vec<(Tuple, Conntrack)> {
+    map.iter().collect::<Result<_, _>>().expect("read flows")
 }
 
 fn clear<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>) {

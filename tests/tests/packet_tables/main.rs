@@ -11,10 +11,12 @@ mod connections;
 mod datagrams;
 mod echo;
 mod errors;
+mod exhaustion;
 mod fragments;
 mod frontends;
 mod headers;
 mod hops;
+mod jumbo;
 mod limits;
 mod malformed;
 mod model;
@@ -25,7 +27,7 @@ mod replies;
 mod source_ports;
 
 use harness::{
-    packet::{End, Packet, tcp, udp},
+    packet::{End, Packet, tcp, tcp_flags, udp},
     test_run::{Service, Step, egress, ingress, places::*, service, shared},
 };
 use proxy_common::{Counter, Protocol};
