@@ -4,7 +4,8 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Frontend, Protocol, Service, Tuple, Verdict, checksum::Difference, filter::AddressClass,
+    Conntrack, DropReason, Frontend, Protocol, Service, State, Tuple, Verdict, checksum::Difference,
+    filter::AddressClass,
 };
 
 use crate::{
@@ -124,8 +125,8 @@ fn translate_error<P: Packet>(
     inner: &Headers,
     flow: &Conntrack,
 ) -> Result<(), Verdict> {
-    if is_local_reply(flow) {
-        // It goes up the stack first, and is translated at egress.
+    if flow.state() == State::Foreign || is_local_reply(flow) {
+        // It is somebody else's to translate, or goes up the stack first and is translated at egress.
         return Err(Verdict::Pass);
     }
     if flow.flags & Conntrack::LOCAL != 0 {

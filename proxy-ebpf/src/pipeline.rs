@@ -31,6 +31,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let Some((entry, settled)) = lookup(&headers.tuple, now) else { return hand_over(packet, Stage::Open) };
     if entry.state() == State::Foreign && !headers.flags.opens() {
         put_off(entry, &headers.tuple, now);
+        // The other fragments go the same way.
+        fragment::remember(&headers)?;
         return Err(Verdict::Pass);
     }
     if entry.flags & Conntrack::REPLY == 0 && !may_continue(&headers, entry, settled) {

@@ -12,6 +12,7 @@ mod datagrams;
 mod echo;
 mod errors;
 mod exhaustion;
+mod foreign;
 mod fragments;
 mod frontends;
 mod headers;
