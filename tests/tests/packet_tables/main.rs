@@ -22,6 +22,7 @@ mod limits;
 mod malformed;
 mod model;
 mod node_ports;
+mod pods;
 mod policies;
 mod refusals;
 mod replies;
