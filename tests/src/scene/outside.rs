@@ -51,10 +51,6 @@ impl Outside {
         route_services(&host, &scene.node);
         route_services(&other, &scene.node);
         let serve = |host: &Host| host.serve(&PORTS).expect("serve");
-        let echo = |host: &Host| {
-            let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
-            host.serve_at(&at, Mode::Echo).expect("echo")
-        };
         let servers = vec![serve(&remote), serve(&scene.node), echo(&remote), echo(scene.pod(1))];
         let client = host.client().expect("start a client");
         Self { client, host, remote, from_remote, _servers: servers, other, scene }
@@ -90,7 +86,7 @@ impl Outside {
         self.scene.put(&slice.build());
     }
 
-    /// Has one backend echo what `web` is sent: pod 1 of the scene, or the remote one.
+    /// Has one backend echo what `web` is sent: pod 1 of the scene, the remote one, or one that has been given an [`echo`].
     ///
     /// # Panics
     /// When it does not come to that.
@@ -108,6 +104,15 @@ impl Outside {
     pub fn address(&self, family: Family) -> IpAddr {
         family.of(&self.host)
     }
+}
+
+/// A process of `host` that echoes what it is sent, for [`Outside::serve_echo`].
+///
+/// # Panics
+/// When it can't be started.
+pub fn echo(host: &Host) -> Server {
+    let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
+    host.serve_at(&at, Mode::Echo).expect("echo")
 }
 
 /// Has `host` send what is for Services to `node`.
