@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use aya::{
     Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray},
 };
 use proxy_common::{
-    Affinity, AffinityKey, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, State as FlowState,
-    Tuple, filter::PortClass,
+    Affinity, AffinityKey, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Stage,
+    State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{jiffies, maps::PinFolder};
 
@@ -20,6 +20,8 @@ pub struct State {
     counters: PerCpuArray<MapData, u64>,
     backends: PerCpuArray<MapData, BackendCounters>,
     ports: Array<MapData, u8>,
+    slots: Array<MapData, u32>,
+    stages: [ProgramArray<MapData>; 2],
     conntrack: HashMap<MapData, Tuple, Conntrack>,
     half_open: HashMap<MapData, Tuple, Conntrack>,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
@@ -34,6 +36,8 @@ impl State {
             counters: open(folder, "COUNTERS")?,
             backends: open(folder, "BACKEND_COUNTERS")?,
             ports: open(folder, "PORT_FILTER")?,
+            slots: open(folder, "SLOTS")?,
+            stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
             conntrack: open(folder, "CONNTRACK")?,
             half_open: open(folder, "HALF_OPEN")?,
             fragments: open(folder, "FRAGMENTS")?,
@@ -115,6 +119,29 @@ impl State {
                     map.insert(tuple, entry, 0).expect("write flows");
                 }
             }
+        }
+    }
+
+    /// Lets every client be without a new connection for so many seconds more.
+    pub fn age_clients(&mut self, seconds: u64) {
+        let clients: Vec<_> = self.affinity.iter().collect::<Result<_, _>>().expect("read AFFINITY");
+        for (key, client) in clients {
+            let last_connection = client.last_connection.saturating_sub(seconds * 1_000_000_000);
+            self.affinity.insert(key, Affinity { last_connection, ..client }, 0).expect("write AFFINITY");
+        }
+    }
+
+    /// Damages the maps: the first slots of all name this backend.
+    pub fn damage_slots(&mut self, backend: u32) {
+        for slot in 0..64 {
+            self.slots.set(slot, backend, 0).expect("write SLOTS");
+        }
+    }
+
+    /// Damages the maps: the program of a stage is gone.
+    pub fn damage_stage(&mut self, stage: Stage) {
+        for stages in &mut self.stages {
+            stages.clear_index(&(stage as u32)).expect("write XDP_STAGES and TC_STAGES");
         }
     }
 

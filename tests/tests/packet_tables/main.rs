@@ -8,6 +8,7 @@ mod bystanders;
 mod checksums;
 mod choice;
 mod connections;
+mod damaged;
 mod datagrams;
 mod echo;
 mod errors;
