@@ -96,10 +96,11 @@ impl WaggleCommand {
         self
     }
 
-    /// Starts it and waits until its first state is programmed.
+    /// Starts it and waits until its first state is programmed and the devices that it is to serve are served.
     pub fn start(self) -> Result<Waggle> {
+        let last = if self.serves_devices() { "serving" } else { "programmed" };
         let waggle = self.start_unready()?;
-        waggle.wait_programmed(0)?;
+        waggle.wait_log(PATIENCE, |line| line.message() == last)?;
         Ok(waggle)
     }
 
