@@ -43,7 +43,7 @@ pub struct Outside {
 impl Outside {
     fn start(mode: &str, setup: Setup) -> Self {
         let setup = setup.pods(2).args(["--device-mode", mode]);
-        let scene = if mode == "xdp" { setup.native_xdp() } else { setup }.start();
+        let scene = if mode == "tc" { setup } else { setup.native_xdp() }.start();
         let other = scene.lab.node("b").expect("add a node");
         let remote = other.pod("far").expect("add a pod");
         let from_remote = other.pod("shell").and_then(|pod| pod.client()).expect("start a client in a pod");
@@ -131,9 +131,14 @@ pub fn from_outside(name: &str, scenario: impl Fn(&mut Outside)) {
 /// The same with scenes set up differently.
 pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
     for mode in MODES {
-        println!("{name} by {mode}");
-        scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
+        from_outside_by(mode, name, &prepare, &scenario);
     }
+}
+
+/// Runs `scenario` in one scene, whose node's devices are served as `mode` has it.
+pub fn from_outside_by(mode: &str, name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
+    println!("{name} by {mode}");
+    scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
 }
 
 /// The same over both families.
