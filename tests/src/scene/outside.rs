@@ -93,11 +93,16 @@ impl Outside {
     pub fn serve_echo(&self, family: Family, pod: &Pod) {
         self.serve(family, &self.web(family), &[pod]);
         expect(&self.client, self.node_port(family), &[pod.name()]);
+        self.echo_by(family, pod);
+        let to = self.node_port(family);
+        until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+    }
+
+    /// Has this backend, and no other, echo what `web` is sent from now on.
+    pub fn echo_by(&self, family: Family, pod: &Pod) {
         let slice = slice("web").address_type(&format!("IPv{}", family.number()));
         let slice = slice.named_port("tcp", "TCP", ECHO_PORT).named_port("udp", "UDP", ECHO_PORT);
         self.scene.put(&slice.pod(pod).build());
-        let to = self.node_port(family);
-        until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
     }
 
     /// The client's address.
