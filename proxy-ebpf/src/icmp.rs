@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Frontend, Life, Protocol, Service, Tuple, Verdict, checksum::Difference,
+    Conntrack, DropReason, Frontend, Life, Protocol, Service, State, Tuple, Verdict, checksum::Difference,
     filter::AddressClass,
 };
 
@@ -127,8 +127,8 @@ fn translate_error<P: Packet>(
     inner: &Headers,
     flow: &Conntrack,
 ) -> Result<(), Verdict> {
-    if is_local_reply(&flow.life) {
-        // It goes up the stack first, and is translated at egress.
+    if flow.life.state() == State::Foreign || is_local_reply(&flow.life) {
+        // It is somebody else's to translate, or goes up the stack first and is translated at egress.
         return Err(Verdict::Pass);
     }
     if flow.life.flags & Life::LOCAL != 0 {

@@ -119,7 +119,7 @@ fn enter(
 ) -> Result<(), Verdict> {
     let backend = &selected.backend;
     // The answer of a backend on this node passes this node; a client that is the backend itself would
-    // not take an answer from itself (S26, S27).
+    // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
     let local = backend.is_local() && backend.address != tuple.source;
     let source = if local { tuple.source } else { node_address(&tuple.source)? };
     *flow = Conntrack {
@@ -131,7 +131,7 @@ fn enter(
             expires: now.wrapping_add(timeout(tuple.protocol, State::New)),
             service: service.id,
             state: State::New as u8,
-            flags: if backend.is_local() { Life::LOCAL } else { 0 },
+            flags: if local { Life::LOCAL } else { 0 },
             #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
             list: list.bit() as u8,
             backend: selected.id,

@@ -32,6 +32,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let Some((life, settled)) = lookup(&headers.tuple, now, flow) else { return hand_over(packet, Stage::Open) };
     if flow.life.state() == State::Foreign && !headers.flags.opens() {
         put_off(life, &headers.tuple, now);
+        // The other fragments go the same way.
+        fragment::remember(&headers)?;
         return Err(Verdict::Pass);
     }
     if flow.life.flags & Life::REPLY == 0 && !may_continue(&headers, flow, life, settled) {

@@ -4,18 +4,22 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, OutsideClient, Socket},
+    lab::{Client, Dial, Host, Kind, Manner, OutsideClient, Socket},
     scene::{
         Family, NODE_PORT, Outside, expect, from_outside, from_outside_as, from_outside_over_both, over_both, web_slice,
     },
     stage::{restart, until},
 };
+
+/// More than is transferred while a backend is removed.
+const LONG: u64 = 512 << 20;
 
 /// Connections and datagrams without end to all of `to` while `work` runs, each of which must be answered.
 fn under_load<T>(host: &OutsideClient, to: &[SocketAddr], work: impl FnOnce() -> T) -> T {
@@ -90,6 +94,34 @@ fn s29_connections_to_a_removed_backend_drain_and_datagrams_move() {
             });
             expect(&outside.client, to, &[stays.name()]);
             assert_eq!(connection.ask("still").unwrap().backend(), gone.name(), "a connection drains");
+        }
+        outside.scene.delete("Service", "web");
+    });
+}
+
+#[test]
+fn s29_a_transfer_goes_on_while_its_backend_is_removed() {
+    from_outside_over_both("drained", |outside, family| {
+        let (near, far) = (outside.scene.pod(1), &outside.remote);
+        let to = outside.node_port(family);
+        let newcomer = outside.host.client().unwrap();
+        for (gone, stays) in [(near, far), (far, near)] {
+            outside.serve_echo(family, gone);
+            thread::scope(|scope| {
+                let transfer = scope.spawn(|| outside.client.bulk(to, None, LONG));
+                let known = || Command::new("ss").args(["-Htn", "state", "established"]).output();
+                let connected = |host: &Host| {
+                    let output = host.netns().inside(known).unwrap().unwrap();
+                    String::from_utf8_lossy(&output.stdout).contains(":9000 ")
+                };
+                until("the transfer's connection", || connected(gone));
+                outside.scene.waggle.settle(|| outside.echo_by(family, stays)).unwrap();
+                for _ in 0..10 {
+                    newcomer.tcp(to).unwrap();
+                }
+                assert!(connected(gone) && !connected(stays) && !transfer.is_finished(), "it is under way");
+                transfer.join().unwrap().unwrap();
+            });
         }
         outside.scene.delete("Service", "web");
     });

@@ -72,10 +72,21 @@ impl Node {
     /// Adds a pod: number M (from 1) has the addresses 10.244.N.M and fd00:10:244:N::M; `pod-<name>` is its device on
     /// the node, `eth0` its own.
     pub fn pod(&self, name: &str) -> Result<Pod> {
+        self.add(&format!("{}/{name}", self.host.name()))
+    }
+
+    /// The same with processes in a cgroup that is not below the node's: like a pod in a virtual machine, whose sockets
+    /// are another kernel's. Its name must be unique in the lab.
+    pub fn virtual_machine(&self, name: &str) -> Result<Pod> {
+        self.add(name)
+    }
+
+    /// Adds a pod with the cgroup `path`, relative to the lab's; the last part is its name.
+    fn add(&self, path: &str) -> Result<Pod> {
         let number = take_number(&self.pods, PODS, "pod")?;
         let v4 = Ipv4Addr::new(10, 244, self.number, number);
         let v6 = Ipv6Addr::new(0xfd00, 0x10, 0x244, self.number.into(), 0, 0, 0, number.into());
-        let host = Host::create(&self.host.core, &format!("{}/{name}", self.host.name()), v4, v6)?;
+        let host = Host::create(&self.host.core, path, v4, v6)?;
         self.wire(&host)?;
         Ok(Pod { host, node: self.host.name().to_owned() })
     }

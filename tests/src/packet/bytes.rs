@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use proxy_common::Tuple;
+
 use super::{
     Content, Packet,
     checksum::{crc32c, internet_checksum, internet_sum},
@@ -24,6 +26,19 @@ impl Packet {
         frame.resize(frame.len() + self.padding, 0);
         frame.truncate(self.length.unwrap_or(frame.len()));
         frame
+    }
+
+    /// The key under which programs know its flow.
+    ///
+    /// # Panics
+    /// If a place has no address of the family.
+    pub fn tuple(&self, family: Family) -> Tuple {
+        let (source, destination) = (self.source.place.address(family), self.destination.place.address(family));
+        Tuple {
+            source_port: self.source.port,
+            destination_port: self.destination.port,
+            ..Tuple::from_addresses(source.into(), destination.into(), self.protocol(family))
+        }
     }
 
     /// The IP packet, and how many bytes its headers take.

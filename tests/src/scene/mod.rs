@@ -17,7 +17,7 @@ use serde_json::Value;
 pub use self::{
     expect::{MANNERS, expect, expect_by, hold},
     family::Family,
-    outside::{NODE_PORT, Outside, from_outside, from_outside_as, from_outside_over_both},
+    outside::{NODE_PORT, Outside, echo, from_outside, from_outside_as, from_outside_by, from_outside_over_both},
     source::{Objects, Origin},
 };
 use crate::{

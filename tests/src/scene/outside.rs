@@ -43,7 +43,7 @@ pub struct Outside {
 impl Outside {
     fn start(mode: &str, setup: Setup) -> Self {
         let setup = setup.pods(2).args(["--device-mode", mode]);
-        let scene = if mode == "xdp" { setup.native_xdp() } else { setup }.start();
+        let scene = if mode == "tc" { setup } else { setup.native_xdp() }.start();
         let other = scene.lab.node("b").expect("add a node");
         let remote = other.pod("far").expect("add a pod");
         let from_remote = other.pod("shell").and_then(|pod| pod.client()).expect("start a client in a pod");
@@ -51,10 +51,6 @@ impl Outside {
         route_services(&host, &scene.node);
         route_services(&other, &scene.node);
         let serve = |host: &Host| host.serve(&PORTS).expect("serve");
-        let echo = |host: &Host| {
-            let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
-            host.serve_at(&at, Mode::Echo).expect("echo")
-        };
         let servers = vec![serve(&remote), serve(&scene.node), echo(&remote), echo(scene.pod(1))];
         let client = host.client().expect("start a client");
         Self { client, host, remote, from_remote, _servers: servers, other, scene }
@@ -90,24 +86,38 @@ impl Outside {
         self.scene.put(&slice.build());
     }
 
-    /// Has one backend echo what `web` is sent: pod 1 of the scene, or the remote one.
+    /// Has one backend echo what `web` is sent: pod 1 of the scene, the remote one, or one that has been given an [`echo`].
     ///
     /// # Panics
     /// When it does not come to that.
     pub fn serve_echo(&self, family: Family, pod: &Pod) {
         self.serve(family, &self.web(family), &[pod]);
         expect(&self.client, self.node_port(family), &[pod.name()]);
+        self.echo_by(family, pod);
+        let to = self.node_port(family);
+        until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+    }
+
+    /// Has this backend, and no other, echo what `web` is sent from now on.
+    pub fn echo_by(&self, family: Family, pod: &Pod) {
         let slice = slice("web").address_type(&format!("IPv{}", family.number()));
         let slice = slice.named_port("tcp", "TCP", ECHO_PORT).named_port("udp", "UDP", ECHO_PORT);
         self.scene.put(&slice.pod(pod).build());
-        let to = self.node_port(family);
-        until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
     }
 
     /// The client's address.
     pub fn address(&self, family: Family) -> IpAddr {
         family.of(&self.host)
     }
+}
+
+/// A process of `host` that echoes what it is sent, for [`Outside::serve_echo`].
+///
+/// # Panics
+/// When it can't be started.
+pub fn echo(host: &Host) -> Server {
+    let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
+    host.serve_at(&at, Mode::Echo).expect("echo")
 }
 
 /// Has `host` send what is for Services to `node`.
@@ -126,9 +136,14 @@ pub fn from_outside(name: &str, scenario: impl Fn(&mut Outside)) {
 /// The same with scenes set up differently.
 pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
     for mode in MODES {
-        println!("{name} by {mode}");
-        scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
+        from_outside_by(mode, name, &prepare, &scenario);
     }
+}
+
+/// Runs `scenario` in one scene, whose node's devices are served as `mode` has it.
+pub fn from_outside_by(mode: &str, name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
+    println!("{name} by {mode}");
+    scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
 }
 
 /// The same over both families.

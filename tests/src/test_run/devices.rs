@@ -1,6 +1,6 @@
 //! The bench node's machine: a namespace with veth devices, addresses, neighbours and routes of the plan in `places`.
 
-use super::places::{Device, Member, NARROW_MTU, NEIGHBOURS, NODE_OTHER, ROUTER};
+use super::places::{Device, JUMBO_MTU, Member, NARROW_MTU, NEIGHBOURS, NODE_OTHER, ROUTER};
 use crate::{
     lab::{Netns, Result},
     packet::{Mac, Place},
@@ -12,7 +12,11 @@ pub(super) fn create(netns: &Netns, member: Member) -> Result<()> {
     let mut commands = Vec::new();
     for device in Device::ALL {
         let (name, mac) = (device.name(), written(member.mac(device)));
-        let mtu = if device == Device::Narrow { format!("mtu {NARROW_MTU}") } else { String::new() };
+        let mtu = match device {
+            Device::Narrow => format!("mtu {NARROW_MTU}"),
+            Device::Second => format!("mtu {JUMBO_MTU}"),
+            Device::Uplink | Device::Pod => String::new(),
+        };
         commands.extend([
             format!("link add name {name} address {mac} {mtu} type veth peer name peer-{name}"),
             format!("link set {name} addrgenmode none"),
@@ -20,9 +24,6 @@ pub(super) fn create(netns: &Netns, member: Member) -> Result<()> {
             format!("link set {name} up"),
         ]);
     }
-    // Only a place to route pods to.
-    commands.extend(["link add name pod0 type veth peer name peer-pod0".into(), "link set pod0 up".into()]);
-    commands.extend(["link set peer-pod0 up".into()]);
     for family in Family::BOTH {
         commands.extend(addresses(family, member));
         commands.extend(neighbours(family, member));

@@ -32,7 +32,7 @@ pub use self::{
     outcome::hex,
     places::{Device, Member},
     programs::{Action, Hook},
-    row::{Row, Step, check_rows, egress, ingress, play, row},
+    row::{Row, Step, check_rows, egress, from_pod, ingress, play, row},
     service::{Service, service, table},
     shared::{Shared, shared, shared_second},
     state::{Counts, State},
@@ -106,7 +106,7 @@ impl BenchNode {
         let dataplane = Dataplane::new(maps, SnatPorts::read().expect("read the ephemeral ports"));
         drop(inside);
         let mut state = State::open(&folder).expect("open the maps");
-        state.set_devices(Device::ALL.map(|device| programs.index(device)));
+        state.set_devices(Device::OUTSIDE.map(|device| programs.index(device)), programs.index(Device::Pod));
         let mut node = Self { member, programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
         node.set_node_addresses(true);
         node.serve(&[]);
@@ -143,15 +143,27 @@ impl BenchNode {
     /// or, for TC, less than the network header that it announces. None then.
     pub fn try_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Option<(Action, Vec<u8>)> {
         let _inside = Inside::enter(&self.netns, &self.home);
-        match self.programs.run(hook, device, frame) {
-            Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => None,
-            outcome => Some(outcome.expect("run the program")),
-        }
+        taken(self.programs.run(hook, device, frame))
+    }
+
+    /// Runs the XDP program on a frame that arrives in pieces, the first of `first` bytes. None if the kernel can't:
+    /// before 6.18.
+    pub fn try_pieces(&mut self, device: Device, frame: &[u8], first: usize) -> Option<(Action, Vec<u8>)> {
+        let _inside = Inside::enter(&self.netns, &self.home);
+        taken(self.programs.run_pieces(device, frame, first))
     }
 
     /// The maps that the programs write.
     pub fn state(&mut self) -> &mut State {
         &mut self.state
+    }
+}
+
+/// What came of a frame; none if the kernel does not take it.
+fn taken(outcome: Result<(Action, Vec<u8>), ProgramError>) -> Option<(Action, Vec<u8>)> {
+    match outcome {
+        Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => None,
+        outcome => Some(outcome.expect("run the program")),
     }
 }
 

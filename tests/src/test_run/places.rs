@@ -23,8 +23,10 @@ pub const STRANGER: Place = Place::new([172, 30, 0, 9], [0x2001, 0xdb8, 0x172, 0
 pub const REMOTE: Place = Place::new([192, 0, 2, 50], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x50]);
 /// Another one.
 pub const REMOTE_OTHER: Place = Place::new([192, 0, 2, 51], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x51]);
-/// A backend on another node, on the link of `eth1`.
+/// A backend on another node, on the link of `eth1`, over which packets of [`JUMBO_MTU`] fit.
 pub const FAR: Place = Place::new([10, 1, 0, 20], [0xfd00, 1, 0, 0, 0, 0, 0, 0x20]);
+/// The MTU of `eth1`.
+pub const JUMBO_MTU: u16 = 9100;
 /// A backend behind `eth2`, over which packets of [`NARROW_MTU`] fit.
 pub const NARROW: Place = Place::new([10, 2, 0, 20], [0xfd00, 2, 0, 0, 0, 0, 0, 0x20]);
 /// The MTU of `eth2`.
@@ -67,15 +69,19 @@ pub enum Device {
     Second,
     /// `eth2`, with a small MTU.
     Narrow,
+    /// `pod0`, the host's end of the pods' devices: packets from it come from clients on this node.
+    Pod,
 }
 
 impl Device {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Uplink, Self::Second, Self::Narrow];
+    /// Those that lead out of the node, in the order of their numbers.
+    pub const OUTSIDE: [Self; 3] = [Self::Uplink, Self::Second, Self::Narrow];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Uplink, Self::Second, Self::Narrow, Self::Pod];
 
     /// Its name.
     pub fn name(self) -> String {
-        format!("eth{}", self as u8)
+        if self == Self::Pod { "pod0".into() } else { format!("eth{}", self as u8) }
     }
 
     /// Its own address.
@@ -88,12 +94,13 @@ impl Device {
 pub const ROUTER_MAC: Mac = [2, 0, 0, 0, 1, 0xfe];
 
 /// The neighbours on each link: who, and with which address.
-pub const NEIGHBOURS: [(Device, Place, Mac); 5] = [
+pub const NEIGHBOURS: [(Device, Place, Mac); 6] = [
     (Device::Uplink, ROUTER, ROUTER_MAC),
     (Device::Uplink, REMOTE, [2, 0, 0, 0, 1, 0x50]),
     (Device::Uplink, REMOTE_OTHER, [2, 0, 0, 0, 1, 0x51]),
     (Device::Second, FAR, [2, 0, 0, 0, 2, 0x20]),
     (Device::Narrow, NARROW, [2, 0, 0, 0, 3, 0x20]),
+    (Device::Pod, POD, [2, 0, 0, 0, 4, 5]),
 ];
 
 /// Which of two nodes that know each other.

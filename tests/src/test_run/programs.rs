@@ -53,7 +53,7 @@ impl Hook {
 /// The programs, and XDP ones attached so that the devices can receive for them.
 pub(super) struct Programs {
     ebpf: Ebpf,
-    indexes: [u32; 3],
+    indexes: [u32; 4],
 }
 
 impl Programs {
@@ -62,7 +62,7 @@ impl Programs {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
         attach::load(&mut ebpf, attach::Wanted::All)?;
         attach::Programs::new(&ebpf, folder)?;
-        for device in Device::ALL {
+        for device in Device::OUTSIDE {
             // The kernel runs tests only for receive queues that are ready for XDP.
             xdp(&mut ebpf)?.attach(&device.name(), XdpMode::Driver)?;
         }
@@ -76,16 +76,31 @@ impl Programs {
 
     /// Runs a program on `frame`, which has come from (egress: goes to) `device`. Call it inside the namespace.
     pub(super) fn run(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Result<(Action, Vec<u8>), ProgramError> {
-        let mut out = vec![0; frame.len() + 256];
         let index = self.index(device);
         let context = match hook {
             Hook::Xdp => xdp_context(frame.len(), index),
             Hook::TcIngress | Hook::TcEgress => skb_context(index),
         };
+        self.run_with(hook, &context, frame)
+    }
+
+    /// Runs the XDP program on a frame whose first piece, which programs can read, is only `first` bytes long.
+    pub(super) fn run_pieces(
+        &mut self,
+        device: Device,
+        frame: &[u8],
+        first: usize,
+    ) -> Result<(Action, Vec<u8>), ProgramError> {
+        let context = xdp_context(first, self.index(device));
+        self.run_with(Hook::Xdp, &context, frame)
+    }
+
+    fn run_with(&mut self, hook: Hook, context: &[u8], frame: &[u8]) -> Result<(Action, Vec<u8>), ProgramError> {
+        let mut out = vec![0; frame.len() + 256];
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut out),
-            ctx_in: Some(&context),
+            ctx_in: Some(context),
             ..TestRunOptions::default()
         };
         let result = match hook {
@@ -106,7 +121,7 @@ fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassif
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
-/// `struct xdp_md`: the packet's length, the device, its first queue.
+/// `struct xdp_md`: the length of the packet's first piece, if that holds so much, the device, its first queue.
 fn xdp_context(length: usize, index: u32) -> Vec<u8> {
     let length = u32::try_from(length).expect("a packet below 64 kB");
     words(&[0, length, 0, index, 0, 0])

@@ -21,11 +21,18 @@ pub enum Step {
     Serve(Vec<Service>),
     /// All flows end.
     Expire,
+    /// The flow that begins with this packet turns out to be somebody else's, of before the node had an agent.
+    Foreign(Packet),
 }
 
 /// A packet that arrives from the link of `eth0`.
 pub fn ingress(packet: Packet) -> Step {
     Step::Ingress(Device::Uplink, packet)
+}
+
+/// A packet that a pod of the node sends.
+pub fn from_pod(packet: Packet) -> Step {
+    Step::Ingress(Device::Pod, packet)
 }
 
 /// A packet that the stack sends to `eth0`.
@@ -50,8 +57,11 @@ pub struct Row {
 /// A row of this name, which begins with the rule's number. Without further columns the packet passes untouched and no
 /// counter moves.
 pub fn row(name: &'static str, packet: Step) -> Row {
-    let hooks: &[Hook] =
-        if matches!(packet, Step::Egress(..)) { &[Hook::TcEgress] } else { &[Hook::Xdp, Hook::TcIngress] };
+    let hooks: &[Hook] = match packet {
+        Step::Egress(..) => &[Hook::TcEgress],
+        Step::Ingress(Device::Pod, _) => &[Hook::TcIngress],
+        _ => &[Hook::Xdp, Hook::TcIngress],
+    };
     Row {
         name,
         services: Vec::new(),
@@ -209,9 +219,11 @@ impl Row {
 
 /// Lets a step happen; `hook` is the one that sees what arrives. Returns what came of it.
 pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> String {
+    const LONG: u32 = 1000;
     let before = node.state().counts();
     let ingress = if hook == Hook::TcEgress { Hook::Xdp } else { hook };
     let action = match step {
+        Step::Ingress(Device::Pod, packet) => node.run(Hook::TcIngress, Device::Pod, packet, family).0,
         Step::Ingress(device, packet) => node.run(ingress, *device, packet, family).0,
         Step::Egress(device, packet) => node.run(Hook::TcEgress, *device, packet, family).0,
         Step::Serve(services) => {
@@ -221,6 +233,10 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         Step::Expire => {
             node.state().expire_flows();
             return "flows end".into();
+        }
+        Step::Foreign(packet) => {
+            node.state().set_foreign(packet.tuple(family), LONG);
+            return "somebody else's flow".into();
         }
     };
     format!("{action:?} {:?}", node.state().counts_since(&before))

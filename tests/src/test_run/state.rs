@@ -4,11 +4,15 @@ use std::{collections::BTreeMap, error::Error};
 
 use aya::{
     Pod,
-    maps::{HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray},
 };
-use proxy_common::{Affinity, AffinityKey, Conntrack, Counter, Device, Fragment, FragmentPorts, Tuple};
+use proxy_common::{
+    Affinity, AffinityKey, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Stage,
+    State as FlowState, Tuple, filter::PortClass,
+};
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
+    jiffies,
     maps::PinFolder,
 };
 
@@ -18,6 +22,10 @@ pub type Counts = BTreeMap<Counter, u64>;
 /// Handles to the maps that the programs write.
 pub struct State {
     counters: PerCpuArray<MapData, u64>,
+    backends: PerCpuArray<MapData, BackendCounters>,
+    ports: Array<MapData, u8>,
+    slots: Array<MapData, u32>,
+    stages: [ProgramArray<MapData>; 2],
     conntrack: FlowTable,
     half_open: FlowTable,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
@@ -30,6 +38,10 @@ impl State {
     pub(super) fn open(folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         Ok(Self {
             counters: open(folder, "COUNTERS")?,
+            backends: open(folder, "BACKEND_COUNTERS")?,
+            ports: open(folder, "PORT_FILTER")?,
+            slots: open(folder, "SLOTS")?,
+            stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
             conntrack: FlowTable::open(folder, Names::CONNTRACK)?,
             half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
             fragments: open(folder, "FRAGMENTS")?,
@@ -38,11 +50,12 @@ impl State {
         })
     }
 
-    /// Lets XDP programs redirect to the devices with these interface indexes.
-    pub(super) fn set_devices(&mut self, indexes: [u32; 3]) {
-        for index in indexes {
+    /// Lets XDP programs redirect to the devices `outside`, and marks `pod` as a pod's: by interface index.
+    pub(super) fn set_devices(&mut self, outside: [u32; 3], pod: u32) {
+        for index in outside {
             self.devices.insert(index, Device { flags: Device::REDIRECT }, 0).expect("write DEVICES");
         }
+        self.devices.insert(pod, Device { flags: Device::POD }, 0).expect("write DEVICES");
     }
 
     /// Every counter that is not 0, over all processors.
@@ -60,6 +73,16 @@ impl State {
         self.counts().into_iter().map(moved).filter(|(_, count)| *count != 0).collect()
     }
 
+    /// What finding source ports for this backend has come to, over all processors.
+    pub fn backend_counts(&self, id: u32) -> BackendCounters {
+        let values = self.backends.get(&id, 0).expect("read BACKEND_COUNTERS");
+        values.iter().fold(BackendCounters::default(), |sum, value| BackendCounters {
+            flows: sum.flows + value.flows,
+            taken: sum.taken + value.taken,
+            exhausted: sum.exhausted + value.exhausted,
+        })
+    }
+
     /// The entries of flows that both sides have confirmed.
     pub fn conntrack(&self) -> Vec<(Tuple, Conntrack)> {
         entries(&self.conntrack)
@@ -70,17 +93,80 @@ impl State {
         entries(&self.half_open)
     }
 
-    /// Makes an entry of CONNTRACK as it would be if `entry` had been made long ago.
-    pub fn set_conntrack(&mut self, tuple: Tuple, entry: Conntrack) {
+    /// Enters the flow that begins with `tuple` as one that somebody else translates; it ends after `seconds`.
+    pub fn set_foreign(&mut self, tuple: Tuple, seconds: u32) {
+        let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
+        let entry = Conntrack {
+            source: tuple.source,
+            destination: tuple.destination,
+            source_port: tuple.source_port,
+            destination_port: tuple.destination_port,
+            life: Life {
+                expires: jiffies::now().expect("read the clock").wrapping_add(ticks),
+                state: FlowState::Foreign as u8,
+                ..Life::default()
+            },
+        };
         self.conntrack.insert(&tuple, &entry, 0).expect("write CONNTRACK");
+    }
+
+    /// Has flows like the one that is known take every port that source translation may use, each a client's port, too.
+    pub fn take_source_ports(&mut self) {
+        let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");
+        let ports: Vec<u16> = (0..=u16::MAX).filter(|port| class(*port) & PortClass::SNAT != 0).collect();
+        for table in [&mut self.conntrack, &mut self.half_open] {
+            for (mut tuple, mut entry) in entries(table) {
+                for port in &ports {
+                    if entry.life.flags & Life::REPLY == 0 {
+                        (tuple.source_port, entry.source_port) = (*port, *port);
+                    } else {
+                        (tuple.destination_port, entry.destination_port) = (*port, *port);
+                    }
+                    table.insert(&tuple, &entry, 0).expect("write flows");
+                }
+            }
+        }
+    }
+
+    /// Lets every client be without a new connection for so many seconds more.
+    pub fn age_clients(&mut self, seconds: u64) {
+        let clients: Vec<_> = self.affinity.iter().collect::<Result<_, _>>().expect("read AFFINITY");
+        for (key, client) in clients {
+            let last_connection = client.last_connection.saturating_sub(seconds * 1_000_000_000);
+            self.affinity.insert(key, Affinity { last_connection, ..client }, 0).expect("write AFFINITY");
+        }
+    }
+
+    /// Damages the maps: the first slots of all name this backend.
+    pub fn damage_slots(&mut self, backend: u32) {
+        for slot in 0..64 {
+            self.slots.set(slot, backend, 0).expect("write SLOTS");
+        }
+    }
+
+    /// Damages the maps: the program of a stage is gone.
+    pub fn damage_stage(&mut self, stage: Stage) {
+        for stages in &mut self.stages {
+            stages.clear_index(&(stage as u32)).expect("write XDP_STAGES and TC_STAGES");
+        }
+    }
+
+    /// Lets every flow be without a packet for so many seconds more.
+    pub fn idle(&mut self, seconds: u32) {
+        let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
+        self.age(ticks);
     }
 
     /// Lets every flow end now.
     pub fn expire_flows(&mut self) {
+        // An end half of the jiffies' range away has always passed.
+        self.age(1 << 30);
+    }
+
+    fn age(&mut self, ticks: u32) {
         for table in [&mut self.conntrack, &mut self.half_open] {
             for (tuple, mut entry) in entries(table) {
-                // An end half of the jiffies' range away has always passed.
-                entry.life.expires = entry.life.expires.wrapping_sub(1 << 30);
+                entry.life.expires = entry.life.expires.wrapping_sub(ticks);
                 table.insert(&tuple, &entry, 0).expect("write flows");
             }
         }

@@ -117,3 +117,24 @@ fn s25_clients_are_told_apart_by_address() {
         assert_eq!(seen.len(), 3, "{hook:?} {family:?}");
     });
 }
+
+#[test]
+fn s24_a_client_chooses_again_after_its_timeout_since_the_last_connection() {
+    each(|node, hook, family| {
+        node.serve(&[sticky(&[REMOTE])]);
+        backend_of(node, hook, FROM, NODE_PORT, family);
+        node.serve(&[sticky(&[REMOTE, REMOTE_OTHER])]);
+        // Each connection begins the time anew.
+        for port in 20_002..20_005 {
+            node.state().age_clients(500);
+            let found = backend_of(node, hook, CLIENT.at(port), NODE_PORT, family);
+            assert_eq!(found, REMOTE.address(family), "{hook:?} {family:?}");
+        }
+        // Forty choices that are all the same would be a chance of 2^-40.
+        let moved = (21_000..21_040).any(|port| {
+            node.state().age_clients(601);
+            backend_of(node, hook, CLIENT.at(port), NODE_PORT, family) == REMOTE_OTHER.address(family)
+        });
+        assert!(moved, "{hook:?} {family:?}");
+    });
+}

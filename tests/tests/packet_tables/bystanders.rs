@@ -27,6 +27,9 @@ fn s19_packets_to_the_node_itself_pass_untouched() {
         untouched("s19_echo_request_to_the_node", echo_request(CLIENT, NODE)),
         untouched("s19_echo_reply_to_the_node", echo_reply(CLIENT, NODE)),
         untouched("s19_another_protocol", other(47, CLIENT, NODE)),
+        untouched("s19_a_neighbour_asks", echo_request(ROUTER, NODE).transport_byte(0, 135)).only(Family::Ipv6),
+        untouched("s19_a_neighbour_answers", echo_request(ROUTER, NODE).transport_byte(0, 136)).only(Family::Ipv6),
+        untouched("s19_a_router_redirects", echo_request(ROUTER, NODE).transport_byte(0, 5)).only(Family::Ipv4),
         untouched(
             "s19_behind_a_hop_by_hop_header",
             tcp(FROM, NODE.at(22)).syn().extension(Extension::HopByHop { units: 1 }),

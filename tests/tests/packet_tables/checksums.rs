@@ -67,6 +67,18 @@ fn s28_an_absent_checksum_stays_absent() {
             .counts(&[Counter::PacketTranslated]),
     ];
     check_rows(rows.into_iter().map(|row| row.only(Family::Ipv4)).collect());
+    // IPv6 allows it for tunnels (RFC 6935).
+    let over_ipv6 = vec![
+        row("s28_absent_6", ingress(udp(FROM, NODE_PORT).no_checksum()))
+            .serving(dns())
+            .leaves_as(udp(SNAT, BACKEND).no_checksum().ttl(63))
+            .counts(&OPENED),
+        row("s28_absent_here_6", ingress(udp(FROM, NODE_PORT).no_checksum()))
+            .serving(dns_here())
+            .becomes(udp(FROM, HERE).no_checksum())
+            .counts(&OPENED_HERE),
+    ];
+    check_rows(over_ipv6.into_iter().map(|row| row.only(Family::Ipv6)).collect());
 }
 
 /// Payloads for which the checksum after (and before) translation takes its rarest values.

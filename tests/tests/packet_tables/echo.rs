@@ -45,6 +45,9 @@ fn s20_echo_is_answered_in_a_services_name() {
             .serving(web())
             .drops()
             .counts(&[Counter::DropUnownedAddress]),
+        row("s20_a_part_of_a_request", ingress(request().payload_length(100).fragment(0..56))).serving(web()),
+        row("s20_another_part_of_a_request", ingress(request().payload_length(100).fragment(56..108))).serving(web()),
+        row("s20_other_icmp", ingress(request().transport_byte(0, 200))).serving(web()),
         row("s20_the_node", ingress(echo_request(CLIENT, NODE))).serving(web()),
         row("s20_a_reply_is_no_request", ingress(echo_reply(CLIENT, NODE))).serving(web()),
     ];

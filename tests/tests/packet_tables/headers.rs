@@ -2,7 +2,7 @@
 //! VLAN tags, padding, long packets.
 
 use harness::{
-    packet::{Extension, Packet, tcp, udp},
+    packet::{Extension, Packet, other, tcp, udp},
     scene::Family,
     test_run::{Hook, Row, check_rows, egress, ingress, row},
 };
@@ -88,6 +88,21 @@ fn s28_ip_options_and_extension_headers_are_looked_behind() {
         rows.push(delivered(here, with).only(Family::Ipv6));
     }
     rows.push(answered("s28_hop_by_hop_of_an_answer", |packet| packet.extension(hop)).only(Family::Ipv6));
+    check_rows(rows);
+}
+
+#[test]
+fn s28_headers_that_are_not_looked_behind_keep_a_packet_from_being_served() {
+    let untouched = |name, list: Vec<Extension>| {
+        let with = list.into_iter().fold(tcp(FROM, CLUSTER_IP.at(80)).syn(), Packet::extension);
+        row(name, ingress(with)).serving(web()).only(Family::Ipv6).flows(0, 0)
+    };
+    let hop = Extension::HopByHop { units: 1 };
+    let rows = vec![
+        untouched("s28_seven", [vec![hop], vec![Extension::Destination { units: 1 }; 6]].concat()),
+        untouched("s28_beyond_reach", vec![Extension::Destination { units: 31 }, Extension::Destination { units: 31 }]),
+        row("s28_a_protocol_that_services_do_not_know", ingress(other(51, CLIENT, CLUSTER_IP))).serving(web()),
+    ];
     check_rows(rows);
 }
 

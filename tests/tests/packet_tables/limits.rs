@@ -99,6 +99,29 @@ fn s28_ways_that_are_not_there() {
     check_rows(rows);
 }
 
+/// What XDP can't send it passes on untouched, with its flow open, and TC sends it.
+#[test]
+fn s28_a_first_packet_that_xdp_passes_on_is_sent_by_tc() {
+    let shared = shared();
+    let mut node = shared.lock();
+    for family in Family::BOTH {
+        node.serve(&[bare().remote(SILENT.at(8080)).remote(SILENT.at(8081))]);
+        for port in 20_001..20_020 {
+            node.state().forget();
+            let syn = tcp(CLIENT.at(port), NODE_PORT).syn();
+            let passed = node.run(Hook::Xdp, Device::Uplink, &syn, family);
+            assert_eq!(passed, (Action::Pass, syn.bytes(family)));
+            let chosen = node.state().half_open()[0].1;
+            let before = node.state().counts();
+            let (action, _) = node.run(Hook::TcIngress, Device::Uplink, &syn, family);
+            assert_eq!(action, Action::Redirect);
+            assert_eq!(node.state().counts_since(&before), BTreeMap::from([(Counter::PacketForwarded, 1)]));
+            let flows = node.state().half_open();
+            assert!(flows.len() == 2 && flows[0].1.life.backend == chosen.life.backend, "no second choice");
+        }
+    }
+}
+
 #[test]
 fn s26_without_an_address_of_its_own_the_node_forwards_nothing() {
     let shared = shared();

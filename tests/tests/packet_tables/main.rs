@@ -8,24 +8,29 @@ mod bystanders;
 mod checksums;
 mod choice;
 mod connections;
+mod damaged;
 mod datagrams;
 mod echo;
 mod errors;
+mod exhaustion;
+mod foreign;
 mod fragments;
 mod frontends;
 mod headers;
 mod hops;
+mod jumbo;
 mod limits;
 mod malformed;
 mod model;
 mod node_ports;
+mod pods;
 mod policies;
 mod refusals;
 mod replies;
 mod source_ports;
 
 use harness::{
-    packet::{End, Packet, tcp, udp},
+    packet::{End, Packet, tcp, tcp_flags, udp},
     test_run::{Service, Step, egress, ingress, places::*, service, shared},
 };
 use proxy_common::{Counter, Protocol};

@@ -44,7 +44,7 @@ impl Generator {
     /// The next frame.
     pub fn next(&mut self, random: &mut Rng) -> Shot {
         let family = Family::BOTH[random.usize(..2)];
-        let (mut hook, device) = (ingress_hook(random), Device::ALL[random.usize(..3)]);
+        let (mut hook, device) = (ingress_hook(random), Device::ALL[random.usize(..4)]);
         let mut packet = match random.u8(..10) {
             0..=4 => opening(random),
             5..=8 => self.answer(random).unwrap_or_else(|| opening(random)),

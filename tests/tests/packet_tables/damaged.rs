@@ -1,0 +1,100 @@
+//! Maps that no agent would leave so: packets are dropped with a reason, and nothing is half-translated (S28).
+
+use std::collections::BTreeMap;
+
+use harness::{
+    packet::{ErrorKind, Packet, icmp_error, tcp, udp},
+    scene::Family,
+    test_run::{Action, BenchNode, Device, Hook},
+};
+use proxy_common::Stage;
+
+use super::*;
+
+const WAYS: [(Family, Hook); 4] = [
+    (Family::Ipv4, Hook::Xdp),
+    (Family::Ipv4, Hook::TcIngress),
+    (Family::Ipv6, Hook::Xdp),
+    (Family::Ipv6, Hook::TcIngress),
+];
+
+/// The packet is dropped, this counter and no other moves, and no flow is left.
+fn drops(node: &mut BenchNode, packet: &Packet, (family, hook): (Family, Hook), counter: Counter) {
+    let before = node.state().counts();
+    let flows = (node.state().conntrack().len(), node.state().half_open().len());
+    let (action, _) = node.run(hook, Device::Uplink, packet, family);
+    assert_eq!(action, Action::Drop, "{family:?} {hook:?} {packet:?}");
+    assert_eq!(node.state().counts_since(&before), BTreeMap::from([(counter, 1)]), "{family:?} {hook:?} {packet:?}");
+    assert_eq!((node.state().conntrack().len(), node.state().half_open().len()), flows);
+}
+
+#[test]
+fn s28_a_slot_that_names_no_backend_drops() {
+    let mut node = BenchNode::new("slots");
+    let sticky = dns().named("dns").affinity(600);
+    node.serve(&[web().remote(REMOTE_OTHER.at(8080)), sticky]);
+    for backend in [77, u32::MAX] {
+        node.state().damage_slots(backend);
+        for way in WAYS {
+            for packet in [tcp(FROM, NODE_PORT).syn(), tcp(FROM, CLUSTER_IP.at(80)).syn(), udp(FROM, EXTERNAL.at(80))] {
+                drops(&mut node, &packet, way, Counter::DropMissingBackend);
+            }
+        }
+    }
+}
+
+#[test]
+fn s28_a_stage_that_is_missing_drops() {
+    let mut node = BenchNode::new("stages");
+    node.serve(&[web(), bare().named("dns").protocol(Protocol::Udp)]);
+    let story = handshake();
+    for (family, hook) in WAYS {
+        for step in &story {
+            harness::test_run::play(&mut node, step, family, hook);
+        }
+    }
+    let stages = [Stage::Answer, Stage::Icmp, Stage::Open];
+    for stage in stages {
+        node.state().damage_stage(stage);
+    }
+    let error = icmp_error(REMOTE, NODE, ErrorKind::TooBig(1400), tcp(SNAT, BACKEND).data());
+    for way in WAYS {
+        let (family, hook) = way;
+        drops(&mut node, &tcp(CLIENT_OTHER.at(20_002), NODE_PORT).syn(), way, Counter::DropMissingStage);
+        drops(&mut node, &error, way, Counter::DropMissingStage);
+        // What is under way goes on.
+        let (action, out) = node.run(hook, Device::Uplink, &tcp(FROM, NODE_PORT).data(), family);
+        let wanted = tcp(SNAT, BACKEND).data().ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
+        assert!(matches!(action, Action::Transmit | Action::Redirect), "{family:?} {hook:?} {action:?}");
+        assert_eq!(out, wanted.bytes(family), "{family:?} {hook:?}");
+    }
+}
+
+#[test]
+fn s28_a_refusal_that_can_not_be_told_is_still_a_refusal() {
+    let mut node = BenchNode::new("answers");
+    node.serve(&[bare()]);
+    node.state().damage_stage(Stage::Answer);
+    for way in WAYS {
+        drops(&mut node, &tcp(FROM, NODE_PORT).syn(), way, Counter::RejectNoBackend);
+    }
+}
+
+#[test]
+fn s28_a_first_packet_that_can_not_be_sent_is_dropped() {
+    let mut node = BenchNode::new("sending");
+    node.serve(&[web()]);
+    node.state().damage_stage(Stage::Send);
+    for (family, hook) in WAYS {
+        node.state().forget();
+        let before = node.state().counts();
+        let syn = tcp(FROM, NODE_PORT).syn();
+        assert_eq!(node.run(hook, Device::Uplink, &syn, family).0, Action::Drop);
+        let moved = [(Counter::FlowOpened, 1), (Counter::DropMissingStage, 1)];
+        assert_eq!(node.state().counts_since(&before), BTreeMap::from(moved));
+        // The flow is there: the next one goes through.
+        let (action, out) = node.run(hook, Device::Uplink, &syn, family);
+        let wanted = tcp(SNAT, BACKEND).syn().ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
+        assert_eq!((matches!(action, Action::Transmit | Action::Redirect), out), (true, wanted.bytes(family)));
+    }
+}

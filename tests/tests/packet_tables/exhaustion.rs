@@ -1,0 +1,113 @@
+//! When flows to a backend on another node have taken all source ports: who gives way, and who does not (S28).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harness::{
+    packet::{Packet, check::check, tcp},
+    scene::Family,
+    test_run::{Action, BenchNode, Device, Hook, SIZES, play},
+};
+use proxy_common::BackendCounters;
+use proxy_userspace::config::MapSizes;
+
+use super::*;
+
+/// Room for two entries of each port, so that no flow is pushed out.
+const ROOM: MapSizes = MapSizes { conntrack: 1 << 18, half_open: 1 << 18, ..SIZES };
+/// Who comes when all ports are taken.
+const LATE: End = CLIENT_OTHER.at(20_001);
+
+/// What has happened when a newcomer meets flows like the one that `begin` opens, on all source ports.
+struct Crowd {
+    action: Action,
+    out: Vec<u8>,
+    counts: BTreeMap<Counter, u64>,
+    ports: BackendCounters,
+    before: BTreeSet<Vec<u8>>,
+    after: BTreeSet<Vec<u8>>,
+}
+
+/// The entries of all flows, as bytes.
+fn entries(node: &mut BenchNode) -> BTreeSet<Vec<u8>> {
+    let state = node.state();
+    let flows = [state.conntrack(), state.half_open()].concat();
+    flows.iter().map(|(tuple, entry)| [bytemuck::bytes_of(tuple), bytemuck::bytes_of(entry)].concat()).collect()
+}
+
+impl Crowd {
+    fn meet(node: &mut BenchNode, begin: &[Step], idle: u32, newcomer: &Packet, family: Family, hook: Hook) -> Self {
+        node.state().forget();
+        for step in begin {
+            play(node, step, family, hook);
+        }
+        let backend = [node.state().conntrack(), node.state().half_open()].concat()[0].1.life.backend;
+        node.state().idle(idle);
+        node.state().take_source_ports();
+        let (before, counts, ports) = (entries(node), node.state().counts(), node.state().backend_counts(backend));
+        assert!(before.len() > 60_000, "two entries of each of more than 30,000 ports");
+        let (action, out) = node.run(hook, Device::Uplink, newcomer, family);
+        let now = node.state().backend_counts(backend);
+        let ports = BackendCounters {
+            flows: now.flows - ports.flows,
+            taken: now.taken - ports.taken,
+            exhausted: now.exhausted - ports.exhausted,
+        };
+        Self { action, out, counts: node.state().counts_since(&counts), ports, before, after: entries(node) }
+    }
+
+    fn is_refused(&self) {
+        assert_eq!(self.action, Action::Drop);
+        assert_eq!(self.counts, BTreeMap::from([(Counter::DropSnatPortsExhausted, 1)]));
+        assert_eq!((self.ports.flows, self.ports.exhausted), (0, 1));
+        // The client's own, and those of 32 attempts that are no ephemeral ports.
+        assert!((2..=33).contains(&self.ports.taken), "{:?}", self.ports);
+        assert!(self.before == self.after, "flows have changed");
+    }
+}
+
+fn each(test: impl Fn(&mut BenchNode, Family, Hook)) {
+    let mut node = BenchNode::with_sizes("crowd", &ROOM);
+    node.serve(&[web()]);
+    for (family, hook) in [(Family::Ipv4, Hook::Xdp), (Family::Ipv6, Hook::TcIngress)] {
+        test(&mut node, family, hook);
+    }
+}
+
+#[test]
+fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
+    each(|node, family, hook| {
+        let syn = tcp(LATE, NODE_PORT).syn();
+        Crowd::meet(node, &handshake(), 3600, &syn, family, hook).is_refused();
+        Crowd::meet(node, &handshake()[..1], 0, &syn, family, hook).is_refused();
+        Crowd::meet(node, &handshake()[..2], 0, &syn, family, hook).is_refused();
+        // Another port than the client's would have to be given in any case.
+        let ephemeral = tcp(CLIENT_OTHER.at(45_000), NODE_PORT).syn();
+        Crowd::meet(node, &handshake(), 0, &ephemeral, family, hook).is_refused();
+    });
+}
+
+#[test]
+fn s28_a_half_open_flow_that_is_idle_for_a_second_gives_its_port_away() {
+    each(|node, family, hook| {
+        for begin in [&handshake()[..1], &handshake()[..2]] {
+            let crowd = Crowd::meet(node, begin, 2, &tcp(LATE, NODE_PORT).syn(), family, hook);
+            let port = check(&crowd.out).unwrap().ports.unwrap().0;
+            assert!(matches!(crowd.action, Action::Transmit | Action::Redirect), "{:?}", crowd.action);
+            assert_eq!(crowd.counts, OPENED_CHANGED.map(|counter| (counter, 1)).into());
+            assert_eq!((crowd.ports.flows, crowd.ports.exhausted), (1, 0));
+            assert!((2..33).contains(&crowd.ports.taken), "{:?}", crowd.ports);
+
+            let gone: Vec<_> = crowd.before.difference(&crowd.after).collect();
+            let come: Vec<_> = crowd.after.difference(&crowd.before).collect();
+            assert_eq!((gone.len(), come.len()), (2, 2), "one flow in the place of another");
+            let answers = tcp(BACKEND, NODE.at(port)).tuple(family);
+            let keys = |packets: [Packet; 2]| packets.map(|packet| bytemuck::bytes_of(&packet.tuple(family)).to_vec());
+            let found = |entries: &[&Vec<u8>]| -> BTreeSet<Vec<u8>> {
+                entries.iter().map(|entry| entry[..size_of_val(&answers)].to_vec()).collect()
+            };
+            let answer = tcp(BACKEND, NODE.at(port));
+            assert_eq!(found(&gone), keys([tcp(CLIENT.at(port), NODE_PORT), answer.clone()]).into());
+            assert_eq!(found(&come), keys([tcp(LATE, NODE_PORT), answer]).into());
+        }
+    });
+}
