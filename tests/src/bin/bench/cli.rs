@@ -4,6 +4,8 @@ use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::outside;
+
 /// Measures connections through a ClusterIP against direct ones.
 #[derive(Debug, Parser)]
 pub struct Cli {
@@ -45,6 +47,8 @@ pub enum Part {
     Packets,
     /// Connections of this machine's sockets.
     Sockets,
+    /// Packets and connections of clients outside, by way of a node.
+    Outside,
 }
 
 /// Arguments of the benchmark.
@@ -103,6 +107,13 @@ impl Options {
         let [connect, turn, throughput, udp] =
             if self.quick { [2.5, 1.8, 3.0, 0.7] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
         Plan { connect, turn, throughput, udp }
+    }
+
+    /// Durations of what comes from outside, by `--quick`.
+    pub fn outside_plan(&self) -> outside::Plan {
+        let (rounds, seconds) = if self.quick { (3, [0.1, 1.0, 1.0]) } else { (15, [0.25, 8.0, 8.0]) };
+        let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
+        outside::Plan { rounds, flood, connects, bulk }
     }
 
     /// How often each packet program is measured.

@@ -12,12 +12,16 @@ mod chart;
 mod cli;
 mod client;
 mod figures;
+mod grid;
 mod interrupt;
+mod link;
 mod manifests;
 mod measure;
 mod nftables;
 mod orders;
+mod outside;
 mod packets;
+mod processes;
 mod scenario;
 mod server;
 mod stats;
@@ -57,6 +61,12 @@ fn bench(options: &Options) -> Result<()> {
     if options.measures(Part::Sockets) {
         let figures = sockets(options, &interrupted)?;
         report(&figures, options)?;
+        numbers.extend(figures.flat());
+    }
+    if options.measures(Part::Outside) {
+        eprintln!("outside");
+        let figures = outside::measure(options, &interrupted)?;
+        println!("{}", figures.table(options.markdown));
         numbers.extend(figures.flat());
     }
     if let Some(json) = &options.json {

@@ -1,0 +1,145 @@
+//! The two ends of a flood: who sends it, by test runs with live frames, and the program that takes packets off a wire
+//! and counts them.
+
+use std::{sync::Barrier, thread, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, MapData},
+    programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode},
+};
+use harness::lab::Netns;
+use nix::{net::if_::if_nametoindex, unistd::gettid};
+
+use super::{
+    poller::put_first,
+    shared::{Arrivals, FRAME, Flood},
+};
+use crate::{
+    client::pin,
+    packets::{OBJECT, context},
+};
+
+/// Packets that a device gets at once: as many as it polls at once.
+const BATCH: u32 = 64;
+/// Packets that tell how long one takes.
+const TRIAL: u32 = 2_000 * BATCH;
+/// How much longer than looked at a flood is to be.
+const SLACK: f64 = 1.5;
+
+/// [`Flood`] and [`Arrivals`] as maps' values.
+type FloodWords = [u64; FRAME / 8 + 1];
+type ArrivalWords = [u64; 2];
+const _: () = assert!(size_of::<FloodWords>() == size_of::<Flood>());
+const _: () = assert!(size_of::<ArrivalWords>() == size_of::<Arrivals>());
+
+/// Sends a flood by a device.
+pub struct Sender {
+    ebpf: Ebpf,
+    netns: Netns,
+    ifindex: u32,
+}
+
+impl Sender {
+    /// Ready to send by `device` of a namespace the flood whose first flow's packet is `frame`.
+    pub fn load(netns: &Netns, device: &str, frame: &[u64; FRAME / 8]) -> Result<Self> {
+        let mut ebpf = load("flood")?;
+        let mut state: Array<_, FloodWords> = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
+        let mut words = [0; FRAME / 8 + 1];
+        words[..FRAME / 8].copy_from_slice(frame);
+        state.set(0, words, 0).context("write FLOOD")?;
+        let ifindex = netns.inside(|| if_nametoindex(device))?.with_context(|| format!("find {device}"))?;
+        Ok(Self { ebpf, netns: netns.clone(), ifindex })
+    }
+
+    /// Sends on `cpu` as fast as it can for longer than `warm_up` and `duration`, and looks twice meanwhile: between them
+    /// and at the end.
+    ///
+    /// A single test run sends it all: one takes the kernel some ten milliseconds to end. How many packets that are is
+    /// found out first.
+    pub fn send<T: Send>(
+        &mut self,
+        cpu: usize,
+        warm_up: Duration,
+        duration: Duration,
+        look: impl Fn() -> Result<T> + Sync,
+    ) -> Result<(T, T)> {
+        let program = xdp(&mut self.ebpf, "flood")?;
+        let context = context(FRAME, self.ifindex);
+        let send = |packets: u32| {
+            let attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
+            let (data_in, ctx_in) = (Some(&[0; FRAME][..]), Some(&context[..]));
+            let options = TestRunOptions { data_in, ctx_in, repeat: packets, attrs, ..TestRunOptions::default() };
+            program.test_run(options).map(|result| result.duration).context("run flood")
+        };
+        let ready = Barrier::new(2);
+        let look_twice = || {
+            // Sleeps most of the time, but must not wait for the sender when it wakes.
+            pin(cpu);
+            let first = put_first(gettid(), 2);
+            ready.wait();
+            first?;
+            thread::sleep(warm_up);
+            let first = look()?;
+            thread::sleep(duration);
+            Ok((first, look()?))
+        };
+        self.netns.inside(|| {
+            pin(cpu);
+            put_first(gettid(), 1)?;
+            let each = send(TRIAL)?.max(Duration::from_nanos(1));
+            let packets = (warm_up + duration).mul_f64(SLACK).as_nanos() / each.as_nanos();
+            thread::scope(|scope| {
+                let looking = scope.spawn(look_twice);
+                ready.wait();
+                send(u32::try_from(packets).unwrap_or(u32::MAX))?;
+                ensure!(looking.is_finished(), "the flood has ended too early");
+                looking.join().expect("looking does not panic")
+            })
+        })?
+    }
+}
+
+/// Takes packets off a wire.
+pub struct Sink {
+    _ebpf: Ebpf,
+    state: Array<MapData, ArrivalWords>,
+}
+
+impl Sink {
+    /// At the end of a wire that is `device` of a namespace, in place of the program that is there.
+    pub fn attach(netns: &Netns, device: &str) -> Result<Self> {
+        netns.batch(&[format!("link set dev {device} xdp off")])?;
+        let mut ebpf = load("arrive")?;
+        let attach = || xdp(&mut ebpf, "arrive")?.attach(device, XdpMode::Driver).context("attach arrive");
+        netns.inside(attach)??;
+        let state = ebpf.take_map("ARRIVALS").context("find map ARRIVALS")?.try_into()?;
+        Ok(Self { _ebpf: ebpf, state })
+    }
+
+    /// Whether IPv4 packets end here. Counts from 0 again.
+    pub fn set_ends(&mut self, ends: bool) -> Result<()> {
+        self.state.set(0, [ends.into(), 0], 0).context("write ARRIVALS")
+    }
+
+    /// How many have ended.
+    pub fn count(&self) -> Result<u64> {
+        Ok(self.state.get(&0, 0).context("read ARRIVALS")?[1])
+    }
+}
+
+/// The benchmark's programs with one of them loaded; its copies of the agent's maps are not used.
+fn load(program: &str) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    for map in ["CONNTRACK", "HALF_OPEN"] {
+        loader.map_max_entries(map, 1024);
+    }
+    let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
+    xdp(&mut ebpf, program)?.load().with_context(|| format!("load {program}"))?;
+    Ok(ebpf)
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    Ok(ebpf.program_mut(name).with_context(|| format!("find program {name}"))?.try_into()?)
+}
