@@ -16,6 +16,10 @@ pub struct Flood {
     pub frame: [u64; FRAME / 8],
     /// How many have been made.
     pub made: u64,
+    /// From one packet to the next, ns.
+    pub gap: u64,
+    /// When the next one is due, ns of the kernel's monotonic clock.
+    pub due: u64,
 }
 
 /// What `arrive` does.

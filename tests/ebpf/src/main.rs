@@ -16,6 +16,7 @@ use core::arch::asm;
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{Array, ProgramArray},
+    helpers::bpf_ktime_get_ns,
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
@@ -92,6 +93,7 @@ fn write_flow(ctx: &XdpContext) -> Option<()> {
     #[expect(clippy::cast_possible_truncation, reason = "the low bits")]
     let flow = state.made as u16 & (FLOWS - 1);
     state.made += 1;
+    wait(state);
     let packet: *mut [u64; LENGTH] = at(ctx, 0)?;
     let mut frame = state.frame;
     // The source port ends the fourth byte of the fifth word, the data begins with the third of the sixth.
@@ -100,6 +102,24 @@ fn write_flow(ctx: &XdpContext) -> Option<()> {
     // SAFETY: `at` has checked the bounds; nobody else has the packet.
     unsafe { packet.write_unaligned(frame) };
     Some(())
+}
+
+/// Until the next packet is due. What is late is not made up for.
+#[inline(always)]
+fn wait(state: &mut Flood) {
+    /// Looks at the clock, some ten nanoseconds each.
+    const LOOKS: u32 = 1_000;
+    if state.gap == 0 {
+        return;
+    }
+    for _ in 0..LOOKS {
+        // SAFETY: takes nothing.
+        let now = unsafe { bpf_ktime_get_ns() };
+        if now >= state.due {
+            state.due = now + state.gap;
+            return;
+        }
+    }
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@ use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::outside;
+use crate::{manifests, outside};
 
 /// Measures connections through a ClusterIP against direct ones.
 #[derive(Debug, Parser)]
@@ -114,6 +114,11 @@ impl Options {
         let (rounds, seconds) = if self.quick { (3, [0.1, 1.0, 1.0]) } else { (15, [0.25, 8.0, 8.0]) };
         let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
         outside::Plan { rounds, flood, connects, bulk }
+    }
+
+    /// Number of Services with node ports: rules for many take very long to be loaded.
+    pub fn node_port_services(&self) -> u32 {
+        self.services.min(if self.quick { 1_000 } else { manifests::MOST_NODE_PORTS })
     }
 
     /// How often each packet program is measured.

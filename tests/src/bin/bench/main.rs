@@ -52,11 +52,9 @@ fn bench(options: &Options) -> Result<()> {
     let mut numbers = Map::new();
     if options.measures(Part::Packets) {
         eprintln!("packets");
-        let packets = packets::measure(options.rounds(), &interrupted)?.flat();
-        for (name, value) in &packets {
-            println!("{name} {value}");
-        }
-        numbers.extend(packets);
+        let figures = packets::measure(options.rounds(), &interrupted)?;
+        println!("{}", packets::text(&figures, options.markdown));
+        numbers.extend(figures.flat());
     }
     if options.measures(Part::Sockets) {
         let figures = sockets(options, &interrupted)?;

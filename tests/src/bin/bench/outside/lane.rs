@@ -37,6 +37,10 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Before a flood is measured.
 const WARM_UP: Duration = Duration::from_millis(30);
 
+/// How many times what the node can forward is sent. With little more it is not busy all the time and finds but few
+/// packets at once, with much more getting rid of them slows it down.
+const OVERLOAD: f64 = 2.0;
+
 /// The processor that the node has for itself, and the one of everybody around it.
 const NODE_CPU: usize = 0;
 const OTHER_CPU: usize = 1;
@@ -149,9 +153,10 @@ impl Lane {
             self.client.netns().inside(|| frame::establish(self.client.v4(), to))?.context("establish flows")?;
         }
         self.sink.set_ends(true)?;
+        let overload = if self.way == Way::Drop { f64::INFINITY } else { OVERLOAD };
         let Self { sender, sink, polls, .. } = self;
         let look = || Ok((Instant::now(), polls.busy()?, sink.count()?));
-        let measured = sender.send(OTHER_CPU, WARM_UP, duration, look);
+        let measured = sender.send(OTHER_CPU, overload, [WARM_UP, duration], || sink.count(), look);
         self.sink.set_ends(false)?;
         let ((begin, busy, count), (end, busy_then, count_then)) = measured?;
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 packets")]

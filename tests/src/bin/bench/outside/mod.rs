@@ -18,7 +18,6 @@ use self::lane::{Flooded, Lane, Way};
 use crate::{
     cli::Options,
     interrupt::Interrupted,
-    manifests::MOST_NODE_PORTS,
     orders::{Block, TRANSFER, Work},
 };
 
@@ -80,7 +79,7 @@ pub fn measure(options: &Options, interrupted: &Interrupted) -> Result<OutsideFi
 
 /// A lab for each way, the one first that drops.
 fn start(options: &Options, interrupted: &Interrupted) -> Result<Vec<Lane>> {
-    let many = options.services.min(MOST_NODE_PORTS);
+    let many = options.node_port_services();
     let mut wanted = vec![(Way::Drop, 0), (Way::Xdp, many), (Way::Tc, many)];
     if !options.no_nftables {
         wanted.extend([(Way::Nftables, 1), (Way::Nftables, many)]);

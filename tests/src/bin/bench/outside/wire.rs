@@ -29,7 +29,7 @@ const TRIAL: u32 = 2_000 * BATCH;
 const SLACK: f64 = 1.5;
 
 /// [`Flood`] and [`Arrivals`] as maps' values.
-type FloodWords = [u64; FRAME / 8 + 1];
+type FloodWords = [u64; FRAME / 8 + 3];
 type ArrivalWords = [u64; 2];
 const _: () = assert!(size_of::<FloodWords>() == size_of::<Flood>());
 const _: () = assert!(size_of::<ArrivalWords>() == size_of::<Arrivals>());
@@ -37,6 +37,8 @@ const _: () = assert!(size_of::<ArrivalWords>() == size_of::<Arrivals>());
 /// Sends a flood by a device.
 pub struct Sender {
     ebpf: Ebpf,
+    state: Array<MapData, FloodWords>,
+    frame: [u64; FRAME / 8],
     netns: Netns,
     ifindex: u32,
 }
@@ -45,59 +47,69 @@ impl Sender {
     /// Ready to send by `device` of a namespace the flood whose first flow's packet is `frame`.
     pub fn load(netns: &Netns, device: &str, frame: &[u64; FRAME / 8]) -> Result<Self> {
         let mut ebpf = load("flood")?;
-        let mut state: Array<_, FloodWords> = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
-        let mut words = [0; FRAME / 8 + 1];
-        words[..FRAME / 8].copy_from_slice(frame);
-        state.set(0, words, 0).context("write FLOOD")?;
+        let state = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
         let ifindex = netns.inside(|| if_nametoindex(device))?.with_context(|| format!("find {device}"))?;
-        Ok(Self { ebpf, netns: netns.clone(), ifindex })
+        Ok(Self { ebpf, state, frame: *frame, netns: netns.clone(), ifindex })
     }
 
-    /// Sends on `cpu` as fast as it can for longer than `warm_up` and `duration`, and looks twice meanwhile: between them
-    /// and at the end.
+    /// Sends on `cpu` for longer than `warm_up` and `duration`, and looks twice meanwhile: between them and at the end.
+    /// What `count` counts of as much as can be sent is found out first: `overload` times that is sent.
     ///
-    /// A single test run sends it all: one takes the kernel some ten milliseconds to end. How many packets that are is
-    /// found out first.
+    /// A single test run sends it all: one takes the kernel some ten milliseconds to end.
     pub fn send<T: Send>(
         &mut self,
         cpu: usize,
-        warm_up: Duration,
-        duration: Duration,
+        overload: f64,
+        [warm_up, duration]: [Duration; 2],
+        count: impl Fn() -> Result<u64> + Sync,
         look: impl Fn() -> Result<T> + Sync,
     ) -> Result<(T, T)> {
-        let program = xdp(&mut self.ebpf, "flood")?;
-        let context = context(FRAME, self.ifindex);
-        let send = |packets: u32| {
-            let attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
-            let (data_in, ctx_in) = (Some(&[0; FRAME][..]), Some(&context[..]));
-            let options = TestRunOptions { data_in, ctx_in, repeat: packets, attrs, ..TestRunOptions::default() };
-            program.test_run(options).map(|result| result.duration).context("run flood")
-        };
-        let ready = Barrier::new(2);
-        let look_twice = || {
-            // Sleeps most of the time, but must not wait for the sender when it wakes.
-            pin(cpu);
-            let first = put_first(gettid(), 2);
-            ready.wait();
-            first?;
-            thread::sleep(warm_up);
-            let first = look()?;
-            thread::sleep(duration);
-            Ok((first, look()?))
-        };
-        self.netns.inside(|| {
+        let netns = self.netns.clone();
+        netns.inside(|| {
             pin(cpu);
             put_first(gettid(), 1)?;
-            let each = send(TRIAL)?.max(Duration::from_nanos(1));
-            let packets = (warm_up + duration).mul_f64(SLACK).as_nanos() / each.as_nanos();
+            let before = count()?;
+            let time = self.run(TRIAL, Duration::ZERO)?;
+            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 packets")]
+            let gap = time.div_f64((count()? - before).max(1) as f64 * overload);
+            let packets = (warm_up + duration).mul_f64(SLACK).as_nanos() / gap.max(time / TRIAL).as_nanos().max(1);
+            let ready = Barrier::new(2);
             thread::scope(|scope| {
-                let looking = scope.spawn(look_twice);
+                let looking = scope.spawn(|| {
+                    // Sleeps most of the time, but must not wait for the sender when it wakes.
+                    pin(cpu);
+                    let first = put_first(gettid(), 2);
+                    ready.wait();
+                    first?;
+                    thread::sleep(warm_up);
+                    let first = look()?;
+                    thread::sleep(duration);
+                    Ok((first, look()?))
+                });
                 ready.wait();
-                send(u32::try_from(packets).unwrap_or(u32::MAX))?;
+                self.run(u32::try_from(packets).unwrap_or(u32::MAX), gap)?;
                 ensure!(looking.is_finished(), "the flood has ended too early");
                 looking.join().expect("looking does not panic")
             })
         })?
+    }
+
+    /// Sends packets, one each `gap`. Returns how long that took.
+    fn run(&mut self, packets: u32, gap: Duration) -> Result<Duration> {
+        let mut words = [0; FRAME / 8 + 3];
+        words[..FRAME / 8].copy_from_slice(&self.frame);
+        words[FRAME / 8 + 1] = u64::try_from(gap.as_nanos())?;
+        self.state.set(0, words, 0).context("write FLOOD")?;
+        let context = context(FRAME, self.ifindex);
+        let options = TestRunOptions {
+            data_in: Some(&[0; FRAME]),
+            ctx_in: Some(&context),
+            repeat: packets,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..TestRunOptions::default()
+        };
+        let result = xdp(&mut self.ebpf, "flood")?.test_run(options).context("run flood")?;
+        Ok(result.duration * packets)
     }
 }
 

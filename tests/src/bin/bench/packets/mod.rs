@@ -7,6 +7,7 @@ mod flows;
 mod frames;
 mod node;
 mod programs;
+mod table;
 #[path = "../../../../ebpf/src/walk.rs"]
 mod walk;
 
@@ -24,6 +25,7 @@ use self::{
 pub use self::{
     figures::PacketFigures,
     programs::{OBJECT, context},
+    table::text,
 };
 use crate::{client::pin, interrupt::Interrupted, link};
 
