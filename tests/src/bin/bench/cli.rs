@@ -111,7 +111,7 @@ impl Options {
 
     /// Durations of what comes from outside, by `--quick`.
     pub fn outside_plan(&self) -> outside::Plan {
-        let (rounds, seconds) = if self.quick { (3, [0.1, 1.0, 1.0]) } else { (15, [0.25, 8.0, 8.0]) };
+        let (rounds, seconds) = if self.quick { (3, [0.1, 0.8, 0.8]) } else { (15, [0.25, 8.0, 8.0]) };
         let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
         outside::Plan { rounds, flood, connects, bulk }
     }
@@ -165,5 +165,8 @@ mod tests {
         let plan = options.plan();
         let measured = plan.connect + plan.turn + plan.throughput + 2 * plan.udp;
         assert!(4 * measured < Duration::from_secs(40), "{measured:?}");
+        let outside = options.outside_plan();
+        let floods = 5 * outside.rounds * outside.flood;
+        assert!(floods + outside.connects + outside.bulk < Duration::from_secs(4), "{outside:?}");
     }
 }

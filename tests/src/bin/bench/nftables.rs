@@ -89,7 +89,7 @@ struct Port {
     address: Ipv4Addr,
     protocol: &'static str,
     number: u16,
-    node_port: Option<u16>,
+    on_nodes: Option<u16>,
     endpoints: Vec<Ipv4Addr>,
 }
 
@@ -144,7 +144,7 @@ fn part(ports: &[Port]) -> String {
 fn write_node_ports(text: &mut String, ports: &[Port]) {
     let elements: Vec<_> = ports
         .iter()
-        .filter_map(|port| Some(format!("{} . {} : goto external-{}", port.protocol, port.node_port?, port.name)))
+        .filter_map(|port| Some(format!("{} . {} : goto external-{}", port.protocol, port.on_nodes?, port.name)))
         .collect();
     if !elements.is_empty() {
         line(text, &format!("add element ip bench service-nodeports {{\n    {}\n}}", elements.join(",\n    ")));
@@ -158,7 +158,7 @@ fn ports(services: &Services) -> Vec<Port> {
         address: cluster_ip(0),
         protocol: if protocol == "UDP" { "udp" } else { "tcp" },
         number,
-        node_port: node_ports.then(|| measured_node_port(number)),
+        on_nodes: node_ports.then(|| measured_node_port(number)),
         endpoints: vec![backend],
     });
     let others = (1..count).map(|number| Port {
@@ -166,7 +166,7 @@ fn ports(services: &Services) -> Vec<Port> {
         address: cluster_ip(number),
         protocol: "tcp",
         number: OTHER_PORT,
-        node_port: node_ports.then(|| other_node_port(number)),
+        on_nodes: node_ports.then(|| other_node_port(number)),
         endpoints: (0..endpoints).map(|index| endpoint(number, index, endpoints)).collect(),
     });
     measured.into_iter().chain(others).collect()
@@ -183,13 +183,13 @@ fn write_endpoints(text: &mut String, Port { name, protocol, number, endpoints, 
 
 /// The Service's chain: who comes from outside of the pods is masqueraded, then an endpoint is chosen. Who comes by the
 /// node port is always masqueraded.
-fn write_service(text: &mut String, Port { name, address, protocol, number, node_port, endpoints }: &Port) {
+fn write_service(text: &mut String, Port { name, address, protocol, number, on_nodes, endpoints }: &Port) {
     line(text, &format!("    chain service-{name} {{"));
     let from = "ip saddr != 10.0.0.0/8";
     line(text, &format!("        ip daddr {address} {protocol} dport {number} {from} jump mark-for-masquerade"));
     let choices: Vec<_> = (0..endpoints.len()).map(|index| format!("{index} : goto endpoint-{name}-{index}")).collect();
     line(text, &format!("        numgen random mod {} vmap {{ {} }}\n    }}", endpoints.len(), choices.join(", ")));
-    if node_port.is_some() {
+    if on_nodes.is_some() {
         line(text, &format!("    chain external-{name} {{ jump mark-for-masquerade; goto service-{name}; }}"));
     }
 }

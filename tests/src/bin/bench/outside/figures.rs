@@ -61,6 +61,12 @@ impl OutsideFigures {
         self.ways.iter().rev().find(|measured| measured.way == Way::Nftables)
     }
 
+    /// What the node's processor spends on a packet beyond getting and dropping it, ns.
+    fn over_arrival(&self, measured: &Measured) -> f64 {
+        let median = |measured: &Measured| measured.flooded(|flooded| flooded.cpu_ns).median;
+        median(measured) - median(&self.dropped)
+    }
+
     fn ratio(&self, measured: &Measured) -> Option<Spread> {
         self.rules().map(|rules| measured.over(rules))
     }
@@ -76,6 +82,7 @@ impl OutsideFigures {
             put(format!("nodeport_pps_lower_quartile_{suffix}"), lower);
             put(format!("nodeport_pps_upper_quartile_{suffix}"), upper);
             put(format!("nodeport_cpu_ns_per_packet_{suffix}"), measured.flooded(|flooded| flooded.cpu_ns).median);
+            put(format!("nodeport_cpu_ns_over_arrival_{suffix}"), self.over_arrival(measured));
             put(format!("nodeport_cpu_busy_{suffix}"), measured.flooded(|flooded| flooded.busy).median);
         }
         let named = self.ways.iter().map(|measured| (measured.suffix(), measured));
@@ -101,6 +108,7 @@ impl OutsideFigures {
             ("packets/s", true),
             ("quartiles", true),
             ("CPU ns/packet", true),
+            ("over arrival", true),
             ("busy", true),
             ("÷ nftables", true),
             ("bar", false),
@@ -111,14 +119,16 @@ impl OutsideFigures {
             grid.push(self.row(measured));
         }
         let [connects, bulk] = [&self.direct.connects, &self.direct.bulk].map(|values| number(median(values)));
-        let none = [const { String::new() }; 7];
+        let none = [const { String::new() }; 8];
         grid.push(["backend's own address".into()].into_iter().chain(none).chain([connects, bulk]));
         grid.text(markdown)
     }
 
-    fn row(&self, measured: &Measured) -> [String; 10] {
+    fn row(&self, measured: &Measured) -> [String; 11] {
         let per_second = measured.flooded(|flooded| flooded.per_second);
         let ratio = self.ratio(measured).filter(|_| measured.way != Way::Drop).map(|ratio| ratio.median);
+        let over =
+            if measured.way == Way::Drop { String::new() } else { format!("{:.0}", self.over_arrival(measured)) };
         let services = if measured.services == 0 { String::new() } else { measured.services.to_string() };
         [
             measured.title().into(),
@@ -126,6 +136,7 @@ impl OutsideFigures {
             number(per_second.median),
             format!("{:.0}–{:.0}", per_second.lower, per_second.upper),
             format!("{:.0}", measured.flooded(|flooded| flooded.cpu_ns).median),
+            over,
             format!("{:.0} %", measured.flooded(|flooded| flooded.busy).median * 100.0),
             ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
             bar(measured.way, ratio),

@@ -16,6 +16,11 @@ const ETHERNET: usize = 14;
 const UDP: usize = 34;
 const DATA: usize = 42;
 
+/// Lengths by the headers of IPv4 and UDP.
+const LENGTH: u8 = 50;
+const UDP_LENGTH: u8 = 30;
+const _: () = assert!(ETHERNET + LENGTH as usize == FRAME && UDP + UDP_LENGTH as usize == FRAME);
+
 /// How long an answer may take, and how often one is asked for.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: usize = 6;
@@ -29,19 +34,18 @@ pub fn words(client: Ipv4Addr, node: SocketAddrV4, device: [u8; 6]) -> [u64; FRA
 }
 
 fn frame(client: Ipv4Addr, node: SocketAddrV4, device: [u8; 6]) -> [u8; FRAME] {
-    const UDP_LENGTH: u16 = (FRAME - UDP) as u16;
     let mut frame = [0; FRAME];
     frame[..6].copy_from_slice(&device);
     frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0x65, 0]);
     frame[12..14].copy_from_slice(&[8, 0]);
-    frame[14..24].copy_from_slice(&[0x45, 0, 0, (FRAME - ETHERNET) as u8, 0, 0, 0x40, 0, 64, 17]);
+    frame[14..24].copy_from_slice(&[0x45, 0, 0, LENGTH, 0, 0, 0x40, 0, 64, 17]);
     frame[26..30].copy_from_slice(&client.octets());
     frame[30..34].copy_from_slice(&node.ip().octets());
     let header = !sum(&frame[ETHERNET..UDP], 0);
     frame[24..26].copy_from_slice(&header.to_be_bytes());
     frame[34..36].copy_from_slice(&FIRST_PORT.to_be_bytes());
     frame[36..38].copy_from_slice(&node.port().to_be_bytes());
-    frame[38..40].copy_from_slice(&UDP_LENGTH.to_be_bytes());
+    frame[38..40].copy_from_slice(&[0, UDP_LENGTH]);
     // What a flow adds to the port, it takes away here.
     frame[DATA..DATA + 2].copy_from_slice(&[0xff, 0xff]);
     let checksum = !sum(&frame[26..], 17 + u32::from(UDP_LENGTH));
@@ -53,8 +57,8 @@ fn frame(client: Ipv4Addr, node: SocketAddrV4, device: [u8; 6]) -> [u8; FRAME] {
 fn sum(bytes: &[u8], first: u32) -> u16 {
     let words = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let sum = words.fold(first, |sum, word| sum + word);
-    let folded = (sum & 0xffff) + (sum >> 16);
-    ((folded & 0xffff) + (folded >> 16)) as u16
+    // The remainder of anything but 0 is 0 where the sum's is 0xffff: no packet here has that.
+    u16::try_from(sum % 0xffff).unwrap_or_default()
 }
 
 /// Has every flow carry a packet there and back, so that it is established. To be called on the client.
@@ -82,8 +86,8 @@ mod tests {
             words[4] |= u64::from(flow.to_be()) << 16;
             words[5] ^= u64::from(flow.to_be()) << 16;
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-            assert_eq!(sum(&bytes[ETHERNET..UDP], 0), 0xffff, "flow {flow}");
-            assert_eq!(sum(&bytes[26..], 17 + 30), 0xffff, "flow {flow}");
+            assert_eq!(sum(&bytes[ETHERNET..UDP], 0), 0, "flow {flow}");
+            assert_eq!(sum(&bytes[26..], 17 + 30), 0, "flow {flow}");
             assert_eq!(u16::from_be_bytes([bytes[34], bytes[35]]), FIRST_PORT + flow);
         }
     }

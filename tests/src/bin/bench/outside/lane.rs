@@ -8,6 +8,7 @@
 //! the whole way.
 
 use std::{
+    fs,
     net::{SocketAddr, SocketAddrV4},
     time::{Duration, Instant},
 };
@@ -103,15 +104,7 @@ impl Lane {
         other.netns().batch(&[format!("route add {}/32 via {}", client.v4(), node.v4())])?;
         let polls = Poller::start(node.netns(), "eth0", NODE_CPU)?;
         let services = Services { count, endpoints, backend: remote.v4(), node_ports: true };
-        let waggle = match way {
-            Way::Xdp => Some(start_waggle(&node, &services, "xdp")?),
-            Way::Tc => Some(start_waggle(&node, &services, "tc")?),
-            Way::Nftables => {
-                nftables::load(&node, &services)?;
-                None
-            }
-            Way::Drop => None,
-        };
+        let waggle = start_proxy(way, &node, &services)?;
         let server = start_server(&remote)?;
         let connector = Client::start(&client)?;
         let mut sink = match way {
@@ -161,7 +154,7 @@ impl Lane {
         let ((begin, busy, count), (end, busy_then, count_then)) = measured?;
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 packets")]
         let packets = (count_then - count) as f64;
-        let (time, busy) = ((end - begin).as_secs_f64(), (busy_then - busy).as_secs_f64());
+        let (time, busy) = ((end - begin).as_secs_f64(), busy_then.saturating_sub(busy).as_secs_f64());
         Ok(Flooded { per_second: packets / time, cpu_ns: busy / packets * 1e9, busy: busy / time })
     }
 
@@ -183,6 +176,22 @@ impl Lane {
 
     fn connect(&self, work: Work, to: SocketAddr, count: u64) -> Result<Block> {
         self.connector.measure(&Order { work, to, count })
+    }
+}
+
+/// The agent, where there is one.
+fn start_proxy(way: Way, node: &Node, services: &Services) -> Result<Option<(Waggle, ManifestDir)>> {
+    match way {
+        Way::Xdp => start_waggle(node, services, "xdp").map(Some),
+        Way::Tc => start_waggle(node, services, "tc").map(Some),
+        Way::Nftables => {
+            nftables::load(node, services)?;
+            // A network card has looked at the checksums already.
+            let checksum = "/proc/sys/net/netfilter/nf_conntrack_checksum";
+            node.netns().inside(|| fs::write(checksum, "0"))?.with_context(|| format!("write {checksum}"))?;
+            Ok(None)
+        }
+        Way::Drop => Ok(None),
     }
 }
 

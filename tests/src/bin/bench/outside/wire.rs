@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// Packets that a device gets at once: as many as it polls at once.
-const BATCH: u32 = 64;
+const BATCH: u32 = 256;
 /// Packets that tell how long one takes.
-const TRIAL: u32 = 2_000 * BATCH;
+const TRIAL: u32 = 500 * BATCH;
 /// How much longer than looked at a flood is to be.
 const SLACK: f64 = 1.5;
 
