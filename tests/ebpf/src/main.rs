@@ -6,6 +6,7 @@
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
+mod flood;
 mod floor;
 mod forget;
 mod walk;
@@ -15,10 +16,12 @@ use core::arch::asm;
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{Array, ProgramArray},
+    helpers::bpf_ktime_get_ns,
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
 
+use flood::{Arrivals, FLOWS, Flood};
 use walk::{FRAME, Walk, of_flow};
 
 /// What `vary` makes.
@@ -28,6 +31,14 @@ static WALK: Array<Walk, 1> = Array::new();
 /// The program that is measured.
 #[btf_map]
 static TARGET: ProgramArray<1> = ProgramArray::new();
+
+/// What `flood` makes.
+#[btf_map]
+static FLOOD: Array<Flood, 1> = Array::new();
+
+/// What `arrive` has counted.
+#[btf_map]
+static ARRIVALS: Array<Arrivals, 1> = Array::new();
 
 /// Does nothing.
 #[xdp(frags)]
@@ -58,6 +69,71 @@ pub fn vary(ctx: XdpContext) -> u32 {
     // SAFETY: nothing here waits to be dropped.
     unsafe { TARGET.tail_call(&ctx, 0) };
     xdp_action::XDP_ABORTED
+}
+
+/// Makes the next packet of a flood and sends it by the device that a test run names.
+#[xdp(frags)]
+pub fn flood(ctx: XdpContext) -> u32 {
+    write_flow(&ctx).map_or(xdp_action::XDP_ABORTED, |()| xdp_action::XDP_TX)
+}
+
+/// Ends and counts what comes over a wire, or lets everything pass.
+#[xdp(frags)]
+pub fn arrive(ctx: XdpContext) -> u32 {
+    if count_arrival(&ctx).is_some() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
+}
+
+/// The whole frame: the one at hand has been translated since it was last used.
+#[inline(always)]
+fn write_flow(ctx: &XdpContext) -> Option<()> {
+    const LENGTH: usize = flood::FRAME / 8;
+    let state = FLOOD.get_ptr_mut(0)?;
+    // SAFETY: one thread sends a flood.
+    let state = unsafe { &mut *state };
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits")]
+    let flow = state.made as u16 & (FLOWS - 1);
+    state.made += 1;
+    wait(state);
+    let packet: *mut [u64; LENGTH] = at(ctx, 0)?;
+    let mut frame = state.frame;
+    // The source port ends the fourth byte of the fifth word, the data begins with the third of the sixth.
+    frame[4] |= u64::from(flow.to_be()) << 16;
+    frame[5] ^= u64::from(flow.to_be()) << 16;
+    // SAFETY: `at` has checked the bounds; nobody else has the packet.
+    unsafe { packet.write_unaligned(frame) };
+    Some(())
+}
+
+/// Until the next packet is due. What is late is not made up for.
+#[inline(always)]
+fn wait(state: &mut Flood) {
+    /// Looks at the clock, some ten nanoseconds each.
+    const LOOKS: u32 = 1_000;
+    if state.gap == 0 {
+        return;
+    }
+    for _ in 0..LOOKS {
+        // SAFETY: takes nothing.
+        let now = unsafe { bpf_ktime_get_ns() };
+        if now >= state.due {
+            state.due = now + state.gap;
+            return;
+        }
+    }
+}
+
+#[inline(always)]
+fn count_arrival(ctx: &XdpContext) -> Option<()> {
+    let state = ARRIVALS.get_ptr_mut(0)?;
+    // SAFETY: a device of one queue polls on one processor at a time.
+    let state = unsafe { &mut *state };
+    // SAFETY: `at` checks the bounds; every bit pattern is a number.
+    let ether_type = unsafe { at::<u16>(ctx, 12)?.read() };
+    if state.ends == 0 || ether_type != 0x0800_u16.to_be() {
+        return None;
+    }
+    state.count += 1;
+    Some(())
 }
 
 #[inline(always)]

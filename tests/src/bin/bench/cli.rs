@@ -4,6 +4,8 @@ use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::{manifests, outside};
+
 /// Measures connections through a ClusterIP against direct ones.
 #[derive(Debug, Parser)]
 pub struct Cli {
@@ -45,6 +47,8 @@ pub enum Part {
     Packets,
     /// Connections of this machine's sockets.
     Sockets,
+    /// Packets and connections of clients outside, by way of a node.
+    Outside,
 }
 
 /// Arguments of the benchmark.
@@ -105,6 +109,18 @@ impl Options {
         Plan { connect, turn, throughput, udp }
     }
 
+    /// Durations of what comes from outside, by `--quick`.
+    pub fn outside_plan(&self) -> outside::Plan {
+        let (rounds, seconds) = if self.quick { (3, [0.1, 0.8, 0.8]) } else { (15, [0.25, 8.0, 8.0]) };
+        let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
+        outside::Plan { rounds, flood, connects, bulk }
+    }
+
+    /// Number of Services with node ports: rules for many take very long to be loaded.
+    pub fn node_port_services(&self) -> u32 {
+        self.services.min(if self.quick { 1_000 } else { manifests::MOST_NODE_PORTS })
+    }
+
     /// How often each packet program is measured.
     pub fn rounds(&self) -> u32 {
         if self.quick { 3 } else { 15 }
@@ -149,5 +165,8 @@ mod tests {
         let plan = options.plan();
         let measured = plan.connect + plan.turn + plan.throughput + 2 * plan.udp;
         assert!(4 * measured < Duration::from_secs(40), "{measured:?}");
+        let outside = options.outside_plan();
+        let floods = 5 * outside.rounds * outside.flood;
+        assert!(floods + outside.connects + outside.bulk < Duration::from_secs(4), "{outside:?}");
     }
 }

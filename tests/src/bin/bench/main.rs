@@ -12,12 +12,16 @@ mod chart;
 mod cli;
 mod client;
 mod figures;
+mod grid;
 mod interrupt;
+mod link;
 mod manifests;
 mod measure;
 mod nftables;
 mod orders;
+mod outside;
 mod packets;
+mod processes;
 mod scenario;
 mod server;
 mod stats;
@@ -48,15 +52,19 @@ fn bench(options: &Options) -> Result<()> {
     let mut numbers = Map::new();
     if options.measures(Part::Packets) {
         eprintln!("packets");
-        let packets = packets::measure(options.rounds(), &interrupted)?.flat();
-        for (name, value) in &packets {
-            println!("{name} {value}");
-        }
-        numbers.extend(packets);
+        let figures = packets::measure(options.rounds(), &interrupted)?;
+        println!("{}", packets::text(&figures, options.markdown));
+        numbers.extend(figures.flat());
     }
     if options.measures(Part::Sockets) {
         let figures = sockets(options, &interrupted)?;
         report(&figures, options)?;
+        numbers.extend(figures.flat());
+    }
+    if options.measures(Part::Outside) {
+        eprintln!("outside");
+        let figures = outside::measure(options, &interrupted)?;
+        println!("{}", figures.table(options.markdown));
         numbers.extend(figures.flat());
     }
     if let Some(json) = &options.json {

@@ -1,13 +1,24 @@
 //! A rule set of our own making that is laid out as that of kube-proxy's nftables mode: one verdict map from address,
-//! protocol and port to a chain a Service, a random choice there, and a chain an endpoint that translates. Only what a
-//! connection to a ClusterIP passes is there; every hook that one passes is.
+//! protocol and port to a chain a Service, another from protocol and node port, a random choice in a chain a Service,
+//! and a chain an endpoint that translates. Only what a connection to a ClusterIP or a node port passes is there; every
+//! hook that one passes is.
 
-use std::{fmt::Write as _, net::Ipv4Addr};
-
-use crate::{
-    manifests::{OTHER_PORT, cluster_ip, endpoint},
-    orders::{ACCEPT, ECHO, SINK},
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    net::Ipv4Addr,
+    process::{Command, Stdio},
+    time::Duration,
 };
+
+use anyhow::{Context as _, Result, bail};
+use harness::lab::Node;
+
+use crate::manifests::{MEASURED, OTHER_PORT, Services, cluster_ip, endpoint, measured_node_port, other_node_port};
+
+/// How long a part may take to be loaded.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Hooks, and the chains that all Services share. What is marked leaves masqueraded.
 const FRAME: &str = "\
@@ -78,14 +89,31 @@ struct Port {
     address: Ipv4Addr,
     protocol: &'static str,
     number: u16,
+    on_nodes: Option<u16>,
     endpoints: Vec<Ipv4Addr>,
 }
 
-/// The rule set with as many Services as [`manifests::list`](crate::manifests::list) has, in parts to be loaded one
-/// after the other.
-pub fn rule_set(services: u32, endpoints: u32, backend: Ipv4Addr) -> Vec<String> {
+/// Loads the rule set in the node's namespace.
+pub fn load(node: &Node, services: &Services) -> Result<()> {
+    for part in rule_set(services) {
+        let mut command = Command::new("nft");
+        command.args(["-f", "-"]).stdin(Stdio::piped());
+        let mut nft = node.spawn(command).context("run nft: install the package nftables")?;
+        nft.take_stdin().context("nft's stdin")?.write_all(part.as_bytes()).context("feed nft")?;
+        if !nft.wait(PATIENCE)?.success() {
+            bail!("nft refused the rule set: see its message above");
+        }
+    }
+    // Reset connections would else fill the table within seconds, at a pace that no real node has.
+    let close = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close";
+    node.netns().inside(|| fs::write(close, "1"))?.with_context(|| format!("write {close}"))
+}
+
+/// The rule set of the same Services as [`manifests::list`](crate::manifests::list), in parts to be loaded one after
+/// the other.
+fn rule_set(services: &Services) -> Vec<String> {
     let mut parts = vec![format!("table ip bench {{\n{FRAME}    chain services {{ }}\n}}\n")];
-    parts.extend(ports(services, endpoints, backend).chunks(PART).map(part));
+    parts.extend(ports(services).chunks(PART).map(part));
     parts.push(SERVICES.into());
     parts
 }
@@ -101,7 +129,9 @@ fn part(ports: &[Port]) -> String {
     for Port { name, address, protocol, number, .. } in ports {
         line(&mut text, &format!("    {address} . {protocol} . {number} : goto service-{name},"));
     }
-    text += "}\nadd element ip bench cluster-ips {\n";
+    text += "}\n";
+    write_node_ports(&mut text, ports);
+    text += "add element ip bench cluster-ips {\n";
     let mut addresses: Vec<_> = ports.iter().map(|port| port.address).collect();
     addresses.dedup();
     for address in addresses {
@@ -110,19 +140,33 @@ fn part(ports: &[Port]) -> String {
     text + "}\n"
 }
 
-fn ports(services: u32, endpoints: u32, backend: Ipv4Addr) -> Vec<Port> {
-    let measured = [("tcp", ACCEPT), ("tcp", ECHO), ("tcp", SINK), ("udp", ECHO)].map(|(protocol, port)| Port {
-        name: format!("measured-{protocol}-{port}"),
+/// Elements of the node ports, if there are some: an empty list is an error.
+fn write_node_ports(text: &mut String, ports: &[Port]) {
+    let elements: Vec<_> = ports
+        .iter()
+        .filter_map(|port| Some(format!("{} . {} : goto external-{}", port.protocol, port.on_nodes?, port.name)))
+        .collect();
+    if !elements.is_empty() {
+        line(text, &format!("add element ip bench service-nodeports {{\n    {}\n}}", elements.join(",\n    ")));
+    }
+}
+
+fn ports(services: &Services) -> Vec<Port> {
+    let Services { count, endpoints, backend, node_ports } = *services;
+    let measured = MEASURED.map(|(name, protocol, number)| Port {
+        name: format!("measured-{name}"),
         address: cluster_ip(0),
-        protocol,
-        number: port,
+        protocol: if protocol == "UDP" { "udp" } else { "tcp" },
+        number,
+        on_nodes: node_ports.then(|| measured_node_port(number)),
         endpoints: vec![backend],
     });
-    let others = (1..services).map(|number| Port {
+    let others = (1..count).map(|number| Port {
         name: format!("s{number}"),
         address: cluster_ip(number),
         protocol: "tcp",
         number: OTHER_PORT,
+        on_nodes: node_ports.then(|| other_node_port(number)),
         endpoints: (0..endpoints).map(|index| endpoint(number, index, endpoints)).collect(),
     });
     measured.into_iter().chain(others).collect()
@@ -137,13 +181,17 @@ fn write_endpoints(text: &mut String, Port { name, protocol, number, endpoints, 
     }
 }
 
-/// The Service's chain: who comes from outside of the pods is masqueraded, then an endpoint is chosen.
-fn write_service(text: &mut String, Port { name, address, protocol, number, endpoints }: &Port) {
+/// The Service's chain: who comes from outside of the pods is masqueraded, then an endpoint is chosen. Who comes by the
+/// node port is always masqueraded.
+fn write_service(text: &mut String, Port { name, address, protocol, number, on_nodes, endpoints }: &Port) {
     line(text, &format!("    chain service-{name} {{"));
     let from = "ip saddr != 10.0.0.0/8";
     line(text, &format!("        ip daddr {address} {protocol} dport {number} {from} jump mark-for-masquerade"));
     let choices: Vec<_> = (0..endpoints.len()).map(|index| format!("{index} : goto endpoint-{name}-{index}")).collect();
     line(text, &format!("        numgen random mod {} vmap {{ {} }}\n    }}", endpoints.len(), choices.join(", ")));
+    if on_nodes.is_some() {
+        line(text, &format!("    chain external-{name} {{ jump mark-for-masquerade; goto service-{name}; }}"));
+    }
 }
 
 fn line(text: &mut String, line: &str) {
@@ -157,12 +205,15 @@ mod tests {
 
     #[test]
     fn every_port_is_in_the_map_and_has_its_chains() {
-        let text = rule_set(3, 2, Ipv4Addr::new(10, 244, 1, 1)).concat();
+        let backend = Ipv4Addr::new(10, 244, 1, 1);
+        let text = rule_set(&Services { count: 3, endpoints: 2, backend, node_ports: true }).concat();
         for wanted in [
-            "10.96.0.10 . tcp . 7001 : goto service-measured-tcp-7001,",
+            "10.96.0.10 . tcp . 7001 : goto service-measured-accept,",
             "10.96.0.12 . tcp . 80 : goto service-s2,",
             "numgen random mod 2 vmap { 0 : goto endpoint-s2-0, 1 : goto endpoint-s2-1 }",
             "meta l4proto udp dnat to 10.244.1.1:7002",
+            "tcp . 10102 : goto external-s2",
+            "udp . 10002 : goto external-measured-echo-udp",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in {text}");
         }

@@ -1,16 +1,11 @@
 //! A lab with a server, a client and one kind of service proxy.
 
 use std::{
-    env, fs,
-    io::{BufRead as _, BufReader, Write as _},
     net::{IpAddr, Ipv4Addr},
-    ops::Deref,
-    process::{ChildStdin, ChildStdout, Command, Stdio},
-    sync::Mutex,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use harness::{
     lab::{Host, Lab, Node, Process, Waggle},
     objects::ManifestDir,
@@ -19,8 +14,10 @@ use harness::{
 use crate::{
     cli::{Options, Place},
     figures::Proxy,
-    manifests, nftables,
+    manifests::{self, Services},
+    nftables,
     orders::{Block, Order},
+    processes::{Client, start_server},
 };
 
 /// How long a proxy may take to be ready.
@@ -28,17 +25,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that must live while it is measured, in the order in which it is to be dropped.
 pub struct Scenario {
-    client: Mutex<Pipes>,
+    client: Client,
     _server: Process,
     _waggle: Option<(Waggle, ManifestDir)>,
     backend: Ipv4Addr,
     _lab: Lab,
-}
-
-struct Pipes {
-    orders: ChildStdin,
-    blocks: BufReader<ChildStdout>,
-    _process: Process,
 }
 
 impl Scenario {
@@ -48,14 +39,15 @@ impl Scenario {
         let node = lab.node("a")?;
         let (server, shell) = (node.pod("server")?, node.pod("client")?);
         let backend = server.v4();
+        let services = Services { count: services, endpoints: options.endpoints(), backend, node_ports: false };
         let waggle = match proxy {
             Proxy::Waggle => {
                 let folder = ManifestDir::new();
-                folder.write("services.json", &manifests::list(services, options.endpoints(), backend));
+                folder.write("services.json", &manifests::list(&services));
                 Some((start_waggle(&node, &folder)?, folder))
             }
             Proxy::Nftables => {
-                load(&node, &nftables::rule_set(services, options.endpoints(), backend))?;
+                nftables::load(&node, &services)?;
                 None
             }
         };
@@ -64,7 +56,7 @@ impl Scenario {
             Place::Pod => &shell,
         };
         let server = start_server(&server)?;
-        let client = Mutex::new(start_client(from)?);
+        let client = Client::start(from)?;
         Ok(Self { client, _server: server, _waggle: waggle, backend, _lab: lab })
     }
 
@@ -75,15 +67,7 @@ impl Scenario {
 
     /// Has the client measure one block.
     pub fn measure(&self, order: &Order) -> Result<Block> {
-        let mut client = self.client.lock().expect("no thread panics while it measures");
-        let mut line = serde_json::to_string(order)? + "\n";
-        client.orders.write_all(line.as_bytes()).context("send an order to the measuring process")?;
-        line.clear();
-        client.blocks.read_line(&mut line).context("read what was measured")?;
-        if line.is_empty() {
-            bail!("the measuring process has ended: see its message above");
-        }
-        serde_json::from_str(&line).context("understand what was measured")
+        self.client.measure(order)
     }
 }
 
@@ -92,47 +76,4 @@ fn start_waggle(node: &Node, folder: &ManifestDir) -> Result<Waggle> {
     let waggle = command.start_unready()?;
     waggle.wait_log(PATIENCE, |line| line.message() == "programmed")?;
     Ok(waggle)
-}
-
-/// Loads a rule set in the node's namespace.
-fn load(node: &Node, parts: &[String]) -> Result<()> {
-    for part in parts {
-        let mut command = Command::new("nft");
-        command.args(["-f", "-"]).stdin(Stdio::piped());
-        let mut nft = node.spawn(command).context("run nft: install the package nftables")?;
-        nft.take_stdin().context("nft's stdin")?.write_all(part.as_bytes()).context("feed nft")?;
-        if !nft.wait(PATIENCE)?.success() {
-            bail!("nft refused the rule set: see its message above");
-        }
-    }
-    // Reset connections would else fill the table within seconds, at a pace that no real node has.
-    let close = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close";
-    node.netns().inside(|| fs::write(close, "1"))?.with_context(|| format!("write {close}"))
-}
-
-/// This executable in another role, before all others on its CPU.
-fn own(arguments: &[String]) -> Result<Command> {
-    let mut command = Command::new("nice");
-    command.args(["-n", "-20"]).arg(env::current_exe().context("find this executable")?);
-    command.args(arguments).stdout(Stdio::piped());
-    Ok(command)
-}
-
-fn start_server(host: &impl Deref<Target = Host>) -> Result<Process> {
-    let mut server = host.spawn(own(&["server".into(), host.v4().to_string()])?)?;
-    let mut line = String::new();
-    BufReader::new(server.take_stdout().context("the server's stdout")?).read_line(&mut line)?;
-    if line.is_empty() {
-        bail!("the server has ended: see its message above");
-    }
-    Ok(server)
-}
-
-fn start_client(host: &Host) -> Result<Pipes> {
-    let mut command = own(&["client".into()])?;
-    command.stdin(Stdio::piped());
-    let mut process = host.spawn(command)?;
-    let orders = process.take_stdin().context("the client's stdin")?;
-    let blocks = BufReader::new(process.take_stdout().context("the client's stdout")?);
-    Ok(Pipes { orders, blocks, _process: process })
 }

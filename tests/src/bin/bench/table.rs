@@ -1,21 +1,29 @@
-//! The figures as a table: aligned for a terminal, or Markdown.
+//! The figures of sockets as a table.
 
 use crate::{
     figures::{Figures, Measured, Proxy},
+    grid::{Grid, number},
     orders::Work,
     stats::median,
 };
 
-const HEAD: [&str; 8] = ["", "proxy", "Services", "direct", "ClusterIP", "ratio", "quartiles", "bar"];
-
-/// Columns of numbers are aligned to the right.
-const RIGHT: [bool; 8] = [false, false, true, true, true, true, true, false];
+/// The columns; those of numbers are aligned to the right.
+const HEAD: [(&str, bool); 8] = [
+    ("", false),
+    ("proxy", false),
+    ("Services", true),
+    ("direct", true),
+    ("ClusterIP", true),
+    ("ratio", true),
+    ("quartiles", true),
+    ("bar", false),
+];
 
 /// The table.
 pub fn text(figures: &Figures, markdown: bool) -> String {
-    let mut rows = vec![HEAD.map(String::from)];
-    rows.extend(figures.rows().into_iter().flat_map(lines));
-    if markdown { write_markdown(&rows) } else { write_aligned(&rows) }
+    let mut grid = Grid::new(&HEAD);
+    figures.rows().into_iter().flat_map(lines).for_each(|line| grid.push(line));
+    grid.text(markdown)
 }
 
 /// The lines of one measurement: connects have three figures.
@@ -52,32 +60,6 @@ fn bar(row: &Measured) -> String {
         (Proxy::Waggle, Some(false)) => format!("{} missed", work.bar()),
         _ => String::new(),
     }
-}
-
-/// With as many digits as say something.
-fn number(value: f64) -> String {
-    if value < 1000.0 { format!("{value:.2}") } else { format!("{value:.0}") }
-}
-
-fn write_aligned(rows: &[[String; 8]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 8] = std::array::from_fn(width);
-    let line = |row: &[String; 8]| {
-        let cells = (0..8).map(|column| {
-            let (cell, width) = (&row[column], widths[column]);
-            if RIGHT[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
-}
-
-fn write_markdown(rows: &[[String; 8]]) -> String {
-    let mut lines: Vec<_> =
-        rows.iter().map(|row| format!("| {} |\n", row.each_ref().map(|cell| cell.trim()).join(" | "))).collect();
-    let rule = RIGHT.map(|right| if right { "--:" } else { "---" });
-    lines.insert(1, format!("| {} |\n", rule.join(" | ")));
-    lines.concat()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod flows;
 mod frames;
 mod node;
 mod programs;
+mod table;
 #[path = "../../../../ebpf/src/walk.rs"]
 mod walk;
 
@@ -15,14 +16,18 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result};
 use proxy_common::config::CONNTRACK_MAX;
 
-pub use self::figures::PacketFigures;
 use self::{
     cases::{Case, cases},
     flows::Flows,
     node::BenchNode,
     programs::{Action, Program, Programs},
 };
-use crate::{client::pin, interrupt::Interrupted};
+pub use self::{
+    figures::PacketFigures,
+    programs::{OBJECT, context},
+    table::text,
+};
+use crate::{client::pin, interrupt::Interrupted, link};
 
 /// Numbers of flows, and the `--max-conntrack` of the agent that has them: the default while they fit, else
 /// with a quarter to spare: two entries a flow.
@@ -56,7 +61,7 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn prepare(node: &'a BenchNode) -> Result<Self> {
-        let device = BenchNode::link_address()?;
+        let device = link::address("eth0")?;
         let mut programs = Programs::load(node)?;
         let mut walk = frames::opening(node.address(), frames::NODE_PORT).walk(device, 1);
         programs.run(Program::Xdp, &mut walk, 1, Action::Transmit)?;

@@ -72,13 +72,4 @@ impl BenchNode {
             None => bail!("waggle get devices shows no XDP program on eth0: {devices}"),
         }
     }
-
-    /// Ethernet address of `eth0`. To be called inside the node's namespace.
-    pub fn link_address() -> Result<[u8; 6]> {
-        let output = Command::new("ip").args(["-j", "link", "show", "dev", "eth0"]).output().context("run ip link")?;
-        let links: Value = serde_json::from_slice(&output.stdout).context("read ip link")?;
-        let text = links[0]["address"].as_str().context("an address of eth0")?;
-        let bytes: Vec<u8> = text.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-        bytes.try_into().ok().context("six bytes of an address of eth0")
-    }
 }

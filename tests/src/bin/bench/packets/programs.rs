@@ -16,7 +16,8 @@ use super::{
     walk::{FRAME, Walk},
 };
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
+/// The benchmark's own programs.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +129,7 @@ fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
 }
 
 /// `struct xdp_md`: the packet's length, the device, its first queue.
-fn context(length: usize, ifindex: u32) -> Vec<u8> {
+pub fn context(length: usize, ifindex: u32) -> Vec<u8> {
     let length = u32::try_from(length).expect("a short packet");
     [0, length, 0, ifindex, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect()
 }

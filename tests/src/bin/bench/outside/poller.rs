@@ -1,0 +1,71 @@
+//! Who polls a device: a kernel thread of its own, on a processor of its own, so that what the device's packets cost is
+//! what the thread runs.
+
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use harness::lab::Netns;
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// The thread. It ends with the device, or when the device is polled otherwise again.
+#[derive(Debug)]
+pub struct Poller {
+    id: i32,
+}
+
+impl Poller {
+    /// Has `device` of a namespace polled by a thread on `cpu`. Without GRO a veth does not poll at all, unless it has an
+    /// XDP program.
+    pub fn start(netns: &Netns, device: &str, cpu: usize) -> Result<Self> {
+        let gro = || Command::new("ethtool").args(["-K", device, "gro", "on"]).status();
+        ensure!(netns.inside(gro)?.context("run ethtool")?.success(), "ethtool can't have {device} merge packets");
+        let before = threads(device)?;
+        set_threaded(netns, device, true)?;
+        let Some(id) = threads(device)?.difference(&before).next().copied() else {
+            bail!("{device} got no thread that polls it");
+        };
+        let mut cpus = CpuSet::new();
+        cpus.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(id), &cpus)).context("pin a polling thread")?;
+        put_first(Pid::from_raw(id), 1)?;
+        Ok(Self { id })
+    }
+
+    /// How long it has run so far.
+    pub fn busy(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/schedstat", self.id);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let run =
+            text.split(' ').next().and_then(|field| field.parse().ok()).with_context(|| format!("read {path}"))?;
+        Ok(Duration::from_nanos(run))
+    }
+}
+
+/// Has a thread go before all others on its processor, whatever group they are in, but not before those of a higher
+/// `rank`.
+pub fn put_first(id: Pid, rank: u8) -> Result<()> {
+    let mut command = Command::new("chrt");
+    let output = command.args(["--fifo", "--pid", &rank.to_string(), &id.to_string()]).output().context("run chrt")?;
+    ensure!(output.status.success(), "chrt can't have a thread go first: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Has `device` polled by a thread, or as usual: by whoever runs when packets come.
+pub fn set_threaded(netns: &Netns, device: &str, threaded: bool) -> Result<()> {
+    let write = format!("echo {} > /sys/class/net/{device}/threaded", u8::from(threaded));
+    // This sees the namespace's own /sys.
+    let status = Command::new("ip").args(["netns", "exec", netns.name(), "sh", "-c", &write]).status();
+    ensure!(status.context("run ip")?.success(), "set who polls {device}");
+    Ok(())
+}
+
+/// The ids of all threads that poll a device of this name, in any namespace.
+fn threads(device: &str) -> Result<BTreeSet<i32>> {
+    let name = format!("napi/{device}-");
+    let entries = fs::read_dir("/proc").context("read /proc")?.flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let polls = |id: &i32| fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.starts_with(&name));
+    Ok(ids.filter(polls).collect())
+}

@@ -1,0 +1,157 @@
+//! The two ends of a flood: who sends it, by test runs with live frames, and the program that takes packets off a wire
+//! and counts them.
+
+use std::{sync::Barrier, thread, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, MapData},
+    programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode},
+};
+use harness::lab::Netns;
+use nix::{net::if_::if_nametoindex, unistd::gettid};
+
+use super::{
+    poller::put_first,
+    shared::{Arrivals, FRAME, Flood},
+};
+use crate::{
+    client::pin,
+    packets::{OBJECT, context},
+};
+
+/// Packets that a device gets at once: as many as it polls at once.
+const BATCH: u32 = 256;
+/// Packets that tell how long one takes.
+const TRIAL: u32 = 500 * BATCH;
+/// How much longer than looked at a flood is to be.
+const SLACK: f64 = 1.5;
+
+/// [`Flood`] and [`Arrivals`] as maps' values.
+type FloodWords = [u64; FRAME / 8 + 3];
+type ArrivalWords = [u64; 2];
+const _: () = assert!(size_of::<FloodWords>() == size_of::<Flood>());
+const _: () = assert!(size_of::<ArrivalWords>() == size_of::<Arrivals>());
+
+/// Sends a flood by a device.
+pub struct Sender {
+    ebpf: Ebpf,
+    state: Array<MapData, FloodWords>,
+    frame: [u64; FRAME / 8],
+    netns: Netns,
+    ifindex: u32,
+}
+
+impl Sender {
+    /// Ready to send by `device` of a namespace the flood whose first flow's packet is `frame`.
+    pub fn load(netns: &Netns, device: &str, frame: &[u64; FRAME / 8]) -> Result<Self> {
+        let mut ebpf = load("flood")?;
+        let state = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
+        let ifindex = netns.inside(|| if_nametoindex(device))?.with_context(|| format!("find {device}"))?;
+        Ok(Self { ebpf, state, frame: *frame, netns: netns.clone(), ifindex })
+    }
+
+    /// Sends on `cpu` for longer than `warm_up` and `duration`, and looks twice meanwhile: between them and at the end.
+    /// What `count` counts of as much as can be sent is found out first: `overload` times that is sent.
+    ///
+    /// A single test run sends it all: one takes the kernel some ten milliseconds to end.
+    pub fn send<T: Send>(
+        &mut self,
+        cpu: usize,
+        overload: f64,
+        [warm_up, duration]: [Duration; 2],
+        count: impl Fn() -> Result<u64> + Sync,
+        look: impl Fn() -> Result<T> + Sync,
+    ) -> Result<(T, T)> {
+        let netns = self.netns.clone();
+        netns.inside(|| {
+            pin(cpu);
+            put_first(gettid(), 1)?;
+            let before = count()?;
+            let time = self.run(TRIAL, Duration::ZERO)?;
+            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 packets")]
+            let gap = time.div_f64((count()? - before).max(1) as f64 * overload);
+            let packets = (warm_up + duration).mul_f64(SLACK).as_nanos() / gap.max(time / TRIAL).as_nanos().max(1);
+            let ready = Barrier::new(2);
+            thread::scope(|scope| {
+                let looking = scope.spawn(|| {
+                    // Sleeps most of the time, but must not wait for the sender when it wakes.
+                    pin(cpu);
+                    let first = put_first(gettid(), 2);
+                    ready.wait();
+                    first?;
+                    thread::sleep(warm_up);
+                    let first = look()?;
+                    thread::sleep(duration);
+                    Ok((first, look()?))
+                });
+                ready.wait();
+                self.run(u32::try_from(packets).unwrap_or(u32::MAX), gap)?;
+                ensure!(looking.is_finished(), "the flood has ended too early");
+                looking.join().expect("looking does not panic")
+            })
+        })?
+    }
+
+    /// Sends packets, one each `gap`. Returns how long that took.
+    fn run(&mut self, packets: u32, gap: Duration) -> Result<Duration> {
+        let mut words = [0; FRAME / 8 + 3];
+        words[..FRAME / 8].copy_from_slice(&self.frame);
+        words[FRAME / 8 + 1] = u64::try_from(gap.as_nanos())?;
+        self.state.set(0, words, 0).context("write FLOOD")?;
+        let context = context(FRAME, self.ifindex);
+        let options = TestRunOptions {
+            data_in: Some(&[0; FRAME]),
+            ctx_in: Some(&context),
+            repeat: packets,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..TestRunOptions::default()
+        };
+        let result = xdp(&mut self.ebpf, "flood")?.test_run(options).context("run flood")?;
+        Ok(result.duration * packets)
+    }
+}
+
+/// Takes packets off a wire.
+pub struct Sink {
+    _ebpf: Ebpf,
+    state: Array<MapData, ArrivalWords>,
+}
+
+impl Sink {
+    /// At the end of a wire that is `device` of a namespace, in place of the program that is there.
+    pub fn attach(netns: &Netns, device: &str) -> Result<Self> {
+        netns.batch(&[format!("link set dev {device} xdp off")])?;
+        let mut ebpf = load("arrive")?;
+        let attach = || xdp(&mut ebpf, "arrive")?.attach(device, XdpMode::Driver).context("attach arrive");
+        netns.inside(attach)??;
+        let state = ebpf.take_map("ARRIVALS").context("find map ARRIVALS")?.try_into()?;
+        Ok(Self { _ebpf: ebpf, state })
+    }
+
+    /// Whether IPv4 packets end here. Counts from 0 again.
+    pub fn set_ends(&mut self, ends: bool) -> Result<()> {
+        self.state.set(0, [ends.into(), 0], 0).context("write ARRIVALS")
+    }
+
+    /// How many have ended.
+    pub fn count(&self) -> Result<u64> {
+        Ok(self.state.get(&0, 0).context("read ARRIVALS")?[1])
+    }
+}
+
+/// The benchmark's programs with one of them loaded; its copies of the agent's maps are not used.
+fn load(program: &str) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    for map in ["CONNTRACK", "HALF_OPEN"] {
+        loader.map_max_entries(map, 1024);
+    }
+    let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
+    xdp(&mut ebpf, program)?.load().with_context(|| format!("load {program}"))?;
+    Ok(ebpf)
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    Ok(ebpf.program_mut(name).with_context(|| format!("find program {name}"))?.try_into()?)
+}
