@@ -55,7 +55,7 @@ impl Sender {
     /// Sends on `cpu` for longer than `warm_up` and `duration`, and looks twice meanwhile: between them and at the end.
     /// What `count` counts of as much as can be sent is found out first: `overload` times that is sent.
     ///
-    /// A single test run sends it all: one takes the kernel some ten milliseconds to end.
+    /// A single test run sends it all: between two the node is idle for long.
     pub fn send<T: Send>(
         &mut self,
         cpu: usize,
