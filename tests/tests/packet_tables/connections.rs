@@ -126,7 +126,7 @@ fn s28_segments_of_an_unknown_connection_are_refused() {
             .serving(web())
             .drops()
             .counts(&[Counter::RejectUnknownConnection]),
-        refused("s28_all_flags_but_reset", to_node().flags(0xff & !RST).sequence(1, 5001)),
+        refused("s28_all_flags_but_reset", to_node().flags(!RST).sequence(1, 5001)),
         refused("s28_after_the_end_of_its_time", to_node().data()).after(handshake()).after([Step::Expire]),
         row("s28_here", ingress(to_node().data()))
             .serving(web_here())
