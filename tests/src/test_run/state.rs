@@ -151,9 +151,9 @@ impl State {
         }
     }
 
-    /// Lets every flow be without a packet for so many seconds more.
-    pub fn idle(&mut self, seconds: u32) {
-        let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
+    /// Lets every flow be without a packet for so many seconds more; below 0: lets its last one come so much later.
+    pub fn idle(&mut self, seconds: i32) {
+        let ticks = jiffies::per_second().expect("read the clock's tick").wrapping_mul(seconds.cast_unsigned());
         self.age(ticks);
     }
 

@@ -14,6 +14,8 @@ use super::*;
 
 /// Room for two entries of each port, so that no flow is pushed out.
 const ROOM: MapSizes = MapSizes { conntrack: 1 << 18, half_open: 1 << 18, ..SIZES };
+/// Flows of which a packet has just come, however long it takes to make them.
+const YOUNG: i32 = -50;
 /// Who comes when all ports are taken.
 const LATE: End = CLIENT_OTHER.at(20_001);
 
@@ -35,7 +37,7 @@ fn entries(node: &mut BenchNode) -> BTreeSet<Vec<u8>> {
 }
 
 impl Crowd {
-    fn meet(node: &mut BenchNode, begin: &[Step], idle: u32, newcomer: &Packet, family: Family, hook: Hook) -> Self {
+    fn meet(node: &mut BenchNode, begin: &[Step], idle: i32, newcomer: &Packet, family: Family, hook: Hook) -> Self {
         node.state().forget();
         for step in begin {
             play(node, step, family, hook);
@@ -78,8 +80,8 @@ fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
     each(|node, family, hook| {
         let syn = tcp(LATE, NODE_PORT).syn();
         Crowd::meet(node, &handshake(), 3600, &syn, family, hook).is_refused();
-        Crowd::meet(node, &handshake()[..1], 0, &syn, family, hook).is_refused();
-        Crowd::meet(node, &handshake()[..2], 0, &syn, family, hook).is_refused();
+        Crowd::meet(node, &handshake()[..1], YOUNG, &syn, family, hook).is_refused();
+        Crowd::meet(node, &handshake()[..2], YOUNG, &syn, family, hook).is_refused();
         // Another port than the client's would have to be given in any case.
         let ephemeral = tcp(CLIENT_OTHER.at(45_000), NODE_PORT).syn();
         Crowd::meet(node, &handshake(), 0, &ephemeral, family, hook).is_refused();
