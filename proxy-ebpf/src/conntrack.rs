@@ -220,8 +220,17 @@ pub fn enter<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> u32 {
 }
 
 /// Removes both entries of a flow.
+#[inline(always)]
+pub fn forget(flow: &Conntrack, tuple: &Tuple) {
+    if tuple.destination.is_ipv4() {
+        forget_in::<Ipv4Conntrack>(flow, tuple)
+    } else {
+        forget_in::<Conntrack>(flow, tuple)
+    }
+}
+
 #[inline(never)]
-pub fn forget<E: Table>(flow: &Conntrack, tuple: &Tuple) {
+fn forget_in<E: Table>(flow: &Conntrack, tuple: &Tuple) {
     let key = E::key(tuple);
     let partner = E::narrow(flow).borrow().partner(tuple.protocol);
     // Absent is as good as removed.

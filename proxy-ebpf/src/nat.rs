@@ -248,11 +248,7 @@ pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, se
     if is_udp {
         count(Counter::UdpFlowMoved);
     }
-    if headers.tuple.destination.is_ipv4() {
-        forget::<Ipv4Conntrack>(flow, &headers.tuple);
-    } else {
-        forget::<Conntrack>(flow, &headers.tuple);
-    }
+    forget(flow, &headers.tuple);
     false
 }
 

@@ -5,7 +5,7 @@ use proxy_common::{Answer, Conntrack, Counter, DropReason, Life, Stage, State, V
 
 use crate::{
     answer,
-    conntrack::{flow_at_hand, is_local_reply, lookup, now, put_off, track},
+    conntrack::{flow_at_hand, forget, is_local_reply, lookup, now, put_off, track},
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
@@ -76,6 +76,11 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let flow = flow_at_hand()?;
     let (life, settled) = lookup(&headers.tuple, now, flow).ok_or(Verdict::Pass)?;
     if !is_local_reply(life) {
+        return Err(Verdict::Pass);
+    }
+    if headers.flags.accepts() && flow.life.state().is_over() {
+        // The client has dialled the backend itself, from the port of a connection that has ended.
+        forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
     track(flow, life, settled, &headers, now);

@@ -9,7 +9,7 @@ use harness::{
 };
 use nix::sys::signal::Signal;
 
-/// Pins, says that it has programmed, and says so again for each SIGUSR1.
+/// Pins, says that it has programmed and serves, and that it has programmed again for each SIGUSR1.
 const SCRIPT: &str = r#"#!/bin/sh
 instance=$(echo "$*" | sed 's/.*--instance \([^ ]*\).*/\1/')
 mkdir -p /sys/fs/bpf/waggle/$instance
@@ -17,6 +17,7 @@ trap 'echo "{\"fields\":{\"message\":\"programmed\",\"generation\":2}}"' USR1
 trap 'echo stopping >&2; exit 3' TERM
 echo "arguments: $*"
 echo '{"fields":{"message":"programmed","generation":1}}'
+echo '{"fields":{"message":"serving"}}'
 while :; do sleep 0.01; done
 "#;
 

@@ -52,6 +52,12 @@ impl TcpFlags {
         self.0 & flags != 0
     }
 
+    /// Whether this is the answer to what opens a connection: SYN and ACK.
+    #[inline(always)]
+    pub const fn accepts(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK | Self::RST | Self::FIN) == Self::SYN | Self::ACK
+    }
+
     /// Whether this opens a connection: SYN alone.
     #[inline(always)]
     pub const fn opens(self) -> bool {
@@ -151,7 +157,8 @@ mod tests {
 
     #[test]
     fn only_a_lone_syn_opens() {
-        assert!(SYN.opens());
+        assert!(SYN.opens() && !SYN.accepts());
+        assert!(SYN_ACK.accepts());
         for flags in [SYN_ACK, ACK, FIN, RST, TcpFlags(TcpFlags::SYN | TcpFlags::FIN)] {
             assert!(!flags.opens(), "{flags:?}");
         }

@@ -11,7 +11,9 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray};
 use ipnet::IpNet;
-use proxy_common::{ABI_VERSION, Backend, Frontend, Service, ServiceCounters, ServiceName, SlotRange, SourceRange};
+use proxy_common::{
+    ABI_VERSION, Backend, BackendCounters, Frontend, Service, ServiceCounters, ServiceName, SlotRange, SourceRange,
+};
 
 use super::InspectError;
 use crate::{
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub sources: BTreeMap<u32, BTreeSet<IpNet>>,
     /// Flows by service id, summed over the CPUs.
     pub connections: BTreeMap<u32, u64>,
+    /// BACKEND_COUNTERS of the valid backends, summed over the CPUs.
+    pub pressure: BTreeMap<u32, BackendCounters>,
 }
 
 impl Snapshot {
@@ -48,7 +52,8 @@ impl Snapshot {
         let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
         let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
         let connections = read_connections(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
-        Ok(Self { services, names, slots, backends, sources, connections })
+        let pressure = read_pressure(&open_read_only(&folder, "BACKEND_COUNTERS")?, backends.keys())?;
+        Ok(Self { services, names, slots, backends, sources, connections, pressure })
     }
 
     /// The ids in a range of slots. A range may lie outside SLOTS when the maps are damaged: then there are
@@ -138,4 +143,20 @@ fn read_connections(
         Ok((id, counters.iter().map(|counters| counters.connections).sum()))
     };
     ids.into_iter().map(read).collect()
+}
+
+fn read_pressure<'a>(
+    map: &PerCpuArray<MapData, BackendCounters>,
+    ids: impl Iterator<Item = &'a u32>,
+) -> Result<BTreeMap<u32, BackendCounters>, InspectError> {
+    let add = |sum: BackendCounters, one: &BackendCounters| BackendCounters {
+        flows: sum.flows + one.flows,
+        taken: sum.taken + one.taken,
+        exhausted: sum.exhausted + one.exhausted,
+    };
+    let read = |id: &u32| {
+        let counters = map.get(id, 0).map_err(failed("BACKEND_COUNTERS"))?;
+        Ok((*id, counters.iter().fold(BackendCounters::default(), add)))
+    };
+    ids.map(read).collect()
 }

@@ -1,6 +1,6 @@
 use std::{fs, net::IpAddr, path::Path};
 
-use proxy_common::{Address, Backend, Frontend, FrontendKind, Protocol, Service, SlotRange};
+use proxy_common::{Address, Backend, BackendCounters, Frontend, FrontendKind, Protocol, Service, SlotRange};
 
 use super::*;
 use crate::table::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName as TableName};
@@ -112,13 +112,14 @@ fn backends_name_every_service_that_uses_them() {
     snapshot
         .services
         .insert(frontend("10.96.0.11", 80, Protocol::Tcp), service(2, FrontendKind::ClusterIp, (1, 1), (1, 1)));
+    snapshot.pressure.insert(3, BackendCounters { flows: 7, taken: 2, exhausted: 1 });
     snapshot.backends.insert(9, Backend { address: address("fd00::9"), port: 1, ..snapshot.backends[&1] });
     let expected = "\
-ID   ADDRESS         LOCAL   SERVICES
-1    10.1.0.1:8080   -       default/web:http
-2    10.1.0.2:8080   yes     default/web:http,kube-system/dns
-3    10.1.0.3:8080   -       default/web:http
-9    [fd00::9]:1     -       -
+ID   ADDRESS         LOCAL   FLOWS   COLLISIONS   EXHAUSTED   SERVICES
+1    10.1.0.1:8080   -       0       0            0           default/web:http
+2    10.1.0.2:8080   yes     0       0            0           default/web:http,kube-system/dns
+3    10.1.0.3:8080   -       7       2            1           default/web:http
+9    [fd00::9]:1     -       0       0            0           -
 ";
     assert_eq!(table(&backends(&snapshot)), expected);
 }
@@ -137,7 +138,7 @@ fn damaged_entries_are_shown() {
     let dns = rows.iter().find(|row| row.name == "dns").unwrap();
     assert_eq!((dns.r#type.as_str(), dns.cells()[6].as_str()), ("kind=77", "0 (4294967295 damaged)"));
     let lost = backends(&snapshot).into_iter().find(|row| row.id == 2).unwrap();
-    assert_eq!(lost.cells(), ["2", "damaged: not in BACKENDS", "-", "?/id=1"]);
+    assert_eq!(lost.cells(), ["2", "damaged: not in BACKENDS", "-", "0", "0", "0", "?/id=1"]);
 }
 
 #[test]
@@ -149,7 +150,8 @@ fn json_holds_the_backends_themselves() {
     assert_eq!(rows[2]["whenEmpty"], "drops");
     let rows: serde_json::Value = serde_json::from_str(&json(&backends(&snapshot())).unwrap()).unwrap();
     let first = serde_json::json!({
-        "id": 1, "address": "10.1.0.1:8080", "local": false, "services": ["default/web:http"]
+        "id": 1, "address": "10.1.0.1:8080", "local": false, "flows": 0, "portCollisions": 0, "portsExhausted": 0,
+        "services": ["default/web:http"]
     });
     assert_eq!(rows[0], first);
     assert_eq!(json::<BackendRow>(&[]).unwrap(), "[]\n");

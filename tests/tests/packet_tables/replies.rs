@@ -136,6 +136,12 @@ fn s26_answers_of_this_node_come_from_the_frontend() {
             .serving(web_here())
             .after(asked()),
         row("s26_from_another_port", egress(tcp(POD.at(8081), FROM).syn_ack())).serving(web_here()).after(asked()),
+        // The client has dialled the backend itself, from the port of an earlier connection through the Service.
+        row("s28_to_a_client_that_came_without_the_service", egress(tcp(HERE, FROM).syn_ack()))
+            .serving(web_here())
+            .after(handshake_here())
+            .after([egress(tcp(HERE, FROM).rst())])
+            .flows(0, 0),
         row("s26_of_a_flow_to_another_node", egress(tcp(SNAT, BACKEND).syn()))
             .serving(web().local(NODE.at(8080)))
             .after(asked()),
