@@ -223,9 +223,9 @@ pub fn enter<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> u32 {
 #[inline(always)]
 pub fn forget(flow: &Conntrack, tuple: &Tuple) {
     if tuple.destination.is_ipv4() {
-        forget_in::<Ipv4Conntrack>(flow, tuple)
+        forget_in::<Ipv4Conntrack>(flow, tuple);
     } else {
-        forget_in::<Conntrack>(flow, tuple)
+        forget_in::<Conntrack>(flow, tuple);
     }
 }
 

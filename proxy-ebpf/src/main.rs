@@ -27,6 +27,7 @@ mod pipeline;
 mod route;
 mod service;
 mod socket;
+mod source_port;
 mod tables;
 
 use crate::{

@@ -1,36 +1,22 @@
-//! Stage *translate*, for a new flow: which backend, which source address and port. It writes the flow's entries
-//! and no packet.
+//! Stage *translate*, for a new flow: which backend, which source address. It writes the flow's entries and no packet.
 
-use core::borrow::Borrow as _;
-
-use aya_ebpf::{btf_maps::lpm_trie::Key, helpers::bpf_get_prandom_u32};
+use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
-    Address, AffinityKey, BackendCounters, Conntrack, Counter, DropReason, Frontend, Ipv4Conntrack, Life, List,
-    Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::PortClass,
+    Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, Ipv4Conntrack, Life, List, Protocol, RejectReason,
+    Service, SlotRange, SourceRange, State, Tuple, Verdict,
 };
 
 use crate::{
     affinity::select_sticky,
     backend::{Memory, Selected, generation, get_backend, recall, select_backend},
-    conntrack::{self, claim, forget, timeout, turn},
+    conntrack::{self, forget, timeout},
     counters::{count, count_connection},
-    filter::{note_snat_port, port_class},
-    maps::{BACKEND_COUNTERS, NODE_ADDRESSES, SCRATCH, SCRATCH_REPLY, SOURCE_RANGES},
+    maps::{NODE_ADDRESSES, SOURCE_RANGES},
     parse::Headers,
     service::lookup_service,
+    source_port::claim_port,
     tables::Table,
 };
-
-/// How many source ports are tried for a flow.
-const ATTEMPTS: u32 = 32;
-/// The lowest port that source translation uses.
-const PORT_MIN: u32 = 1024;
-/// How many of the attempts are made above the default of ip_local_port_range.
-const HIGH_ATTEMPTS: u32 = 8;
-/// How many of the attempts leave half-open flows alone.
-const POLITE_ATTEMPTS: u32 = 16;
-/// The lowest port above that default.
-const HIGH_PORT_MIN: u32 = 61_000;
 
 /// Opens a flow: decides who answers, and enters the flow. `internal`: the client is on this node (S17).
 #[inline(always)]
@@ -155,70 +141,6 @@ fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32
         conntrack::enter::<E>(tuple, flow, now)
     } else {
         Verdict::Drop(DropReason::SnatPortsExhausted).code()
-    }
-}
-
-/// Finds a source port that makes the backend's answers this flow's alone, and enters the flow under it. The client's
-/// port is kept if it may be.
-#[inline(never)]
-fn claim_port<E: Table>(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> bool {
-    let Some(reply) = SCRATCH.get_ptr_mut(SCRATCH_REPLY) else { return false };
-    // SAFETY: this CPU's own, and no program interrupts another here.
-    let reply = unsafe { &mut *reply };
-    turn(flow, tuple, reply);
-    let protocol = tuple.protocol;
-    let mut key = flow.partner(protocol);
-    let mut taken = 0;
-    if local || port_class(tuple.source_port) & PortClass::SNAT != 0 {
-        if claim::<E>(E::key(&key).borrow(), reply, protocol, now, false) {
-            if !local {
-                note_snat_port(tuple.source_port);
-            }
-            count_ports(flow.life.backend, taken, false);
-            return true;
-        }
-        taken += 1;
-    }
-    // SAFETY: takes no arguments.
-    let start = unsafe { bpf_get_prandom_u32() };
-    for attempt in 0..ATTEMPTS {
-        let port = candidate(start, attempt);
-        if port_class(port) & PortClass::SNAT == 0 {
-            continue;
-        }
-        key.destination_port = port;
-        if claim::<E>(E::key(&key).borrow(), reply, protocol, now, attempt >= POLITE_ATTEMPTS) {
-            flow.source_port = port;
-            note_snat_port(port);
-            count(Counter::SnatPortChanged);
-            count_ports(flow.life.backend, taken, false);
-            return true;
-        }
-        taken += 1;
-    }
-    count_ports(flow.life.backend, taken, true);
-    false
-}
-
-/// The port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be
-/// suspected of belonging to flows; then anywhere. In steps of a number that is odd and far from small, so that
-/// neighbours are not tried together.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
-const fn candidate(start: u32, attempt: u32) -> u16 {
-    let random = start.wrapping_add(attempt * 7919) & 0xffff;
-    let first = if attempt < HIGH_ATTEMPTS { HIGH_PORT_MIN } else { PORT_MIN };
-    (first + random * (0x1_0000 - first) / 0x1_0000) as u16
-}
-
-#[inline(always)]
-fn count_ports(backend: u32, taken: u64, exhausted: bool) {
-    if let Some(value) = BACKEND_COUNTERS.get_ptr_mut(backend) {
-        // SAFETY: a per-CPU value, as in `counters`.
-        let BackendCounters { flows, taken: total, exhausted: dropped } = unsafe { &mut *value };
-        *flows += u64::from(!exhausted);
-        *total += taken;
-        *dropped += u64::from(exhausted);
     }
 }
 

@@ -2,9 +2,10 @@
 
 /// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
 /// can only use what the machine has: `ip`, `bpftool`, `waggle`, `labproc` and busybox.
-pub(super) const TESTS: [(&str, &[&str]); 5] = [
+pub(super) const TESTS: [(&str, &[&str]); 6] = [
     ("lab_load", &[]),
     ("lab_instructions", &["--show-output"]),
+    ("packet_tables", &[]),
     // Clients see the right backends and addresses: both sources and families, TCP and UDP.
     ("lab_sockets", &["s26_"]),
     // Links get new programs while they are attached.
