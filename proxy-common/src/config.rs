@@ -22,10 +22,11 @@ pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.
 pub const NETWORKS_MAX: usize = 65_536;
 
-/// Default number of CONNTRACK entries: two a flow.
-pub const CONNTRACK_MAX: usize = 1 << 18;
-/// Default number of HALF_OPEN entries: two a flow.
-pub const HALF_OPEN_MAX: usize = 1 << 16;
+/// Default number of CONNTRACK entries: two a flow. A little more than 2^18, so that the kernel makes 2^19 buckets: with as
+/// many entries as buckets, who looks in vain walks past one entry on average.
+pub const CONNTRACK_MAX: usize = 270_000;
+/// Default number of HALF_OPEN entries: two a flow. See [`CONNTRACK_MAX`].
+pub const HALF_OPEN_MAX: usize = 70_000;
 /// Default number of FRAGMENTS entries.
 pub const FRAGMENTS_MAX: usize = 8192;
 /// Default number of SOURCE_RANGES entries.
