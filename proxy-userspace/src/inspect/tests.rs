@@ -51,6 +51,7 @@ fn snapshot() -> Snapshot {
         backends: [(1, backend(1)), (2, backend(2)), (3, backend(3))].into(),
         sources: [(1, ["10.0.0.0/8".parse().unwrap()].into())].into(),
         connections: [(1, 42)].into(),
+        pressure: BTreeMap::new(),
     }
 }
 
