@@ -32,7 +32,9 @@ pub(super) fn capture<T>(
 ) -> Result<(T, Vec<String>)> {
     let filter = format!("({filter}) or (udp and dst host {} and dst port {})", MARK.ip(), MARK.port());
     let mut command = Command::new("tcpdump");
-    command.args(["-n", "-l", "--immediate-mode", "-i", device, &filter]);
+    // Its buffer has places for as many packets as the longest that it may take leaves room for: eight by default.
+    let room = ["--snapshot-length", "16384", "--buffer-size", "16384"];
+    command.args(["-n", "-l", "--immediate-mode", "-i", device]).args(room).arg(&filter);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut tcpdump = host.spawn(command)?;
     let remarks = lines(tcpdump.take_stderr());
