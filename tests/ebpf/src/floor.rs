@@ -59,7 +59,7 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
 
 /// The key of a packet's flow, from fields in network byte order. Built of words: that is what the compiler is best at.
 #[inline(always)]
-fn key(source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8) -> Ipv4Tuple {
+pub fn key(source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8) -> Ipv4Tuple {
     let ports = u32::from(source_port.to_be()) | u32::from(destination_port.to_be()) << 16;
     bytemuck::must_cast([source, destination, ports, protocol.into()])
 }

@@ -8,6 +8,7 @@
 
 mod flood;
 mod floor;
+mod forget;
 mod walk;
 
 use core::arch::asm;
@@ -142,6 +143,9 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
     let walk = WALK.get_ptr_mut(0)?;
     // SAFETY: the benchmark runs one program at a time.
     let walk = unsafe { &mut *walk };
+    if walk.forgets != 0 {
+        forget::forget(walk);
+    }
     let index = walk.position;
     let next = index + walk.step;
     walk.position = if next >= walk.flows { next - walk.flows } else { next };

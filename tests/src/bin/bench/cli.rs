@@ -105,13 +105,13 @@ impl Options {
     /// Durations by `--quick`.
     pub fn plan(&self) -> Plan {
         let [connect, turn, throughput, udp] =
-            if self.quick { [2.5, 1.8, 3.0, 0.7] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
+            if self.quick { [1.8, 1.2, 1.8, 0.5] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
         Plan { connect, turn, throughput, udp }
     }
 
     /// Durations of what comes from outside, by `--quick`.
     pub fn outside_plan(&self) -> outside::Plan {
-        let (rounds, seconds) = if self.quick { (3, [0.1, 0.8, 0.8]) } else { (15, [0.25, 8.0, 8.0]) };
+        let (rounds, seconds) = if self.quick { (3, [0.1, 0.5, 0.5]) } else { (15, [0.25, 8.0, 8.0]) };
         let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
         outside::Plan { rounds, flood, connects, bulk }
     }
@@ -123,7 +123,7 @@ impl Options {
 
     /// How often each packet program is measured.
     pub fn rounds(&self) -> u32 {
-        if self.quick { 3 } else { 15 }
+        if self.quick { 2 } else { 15 }
     }
 
     /// Endpoints of every Service but the measured one: loading them as rules takes long.

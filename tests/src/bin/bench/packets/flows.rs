@@ -15,7 +15,6 @@ use super::{frames::entries, node::BenchNode};
 /// The maps.
 pub struct Flows {
     conntrack: FlowTable,
-    half_open: FlowTable,
     snat_ports: Array<MapData, u8>,
     /// What each entry is like.
     like: Conntrack,
@@ -32,10 +31,7 @@ impl Flows {
         let mut like = half_open.get(&opened)?;
         like.life.expires = like.life.expires.wrapping_add(1 << 30);
         let snat_ports = MapData::from_pin(folder.map("SNAT_PORTS")).and_then(Map::from_map_data)?.try_into()?;
-        let conntrack = FlowTable::open(&folder, Names::CONNTRACK)?;
-        let mut flows = Self { conntrack, half_open, snat_ports, like, entered: 0 };
-        flows.forget_half_open()?;
-        Ok(flows)
+        Ok(Self { conntrack: FlowTable::open(&folder, Names::CONNTRACK)?, snat_ports, like, entered: 0 })
     }
 
     /// Enters the first `count` flows.
@@ -50,11 +46,5 @@ impl Flows {
         }
         self.entered = self.entered.max(count);
         Ok(())
-    }
-
-    /// Forgets the flows that nobody has answered.
-    pub fn forget_half_open(&mut self) -> Result<()> {
-        let keys: Vec<_> = self.half_open.keys().collect::<Result<_, _>>().context("read HALF_OPEN")?;
-        keys.iter().try_for_each(|key| self.half_open.remove(key)).context("empty HALF_OPEN")
     }
 }

@@ -59,13 +59,13 @@ pub struct Programs {
 }
 
 /// A [`Walk`] as a map's value.
-type Words = [u64; 10];
+type Words = [u64; 11];
 const _: () = assert!(size_of::<Words>() == size_of::<Walk>());
 
 fn words(walk: &Walk) -> Words {
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     let [a, b, c, d, e, f, g] = walk.frame;
-    [a, b, c, d, e, f, g, pair(walk.flows, walk.step), pair(walk.position, walk.port_shift), walk.packets]
+    [a, b, c, d, e, f, g, pair(walk.flows, walk.step), pair(walk.position, walk.port_shift), walk.packets, walk.forgets]
 }
 
 impl Programs {
@@ -74,7 +74,9 @@ impl Programs {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
         let mut loader = EbpfLoader::new();
-        loader.map_pin_path("CONNTRACK_IPV4", node.waggle.pins().join("conntrack_ipv4"));
+        for map in ["CONNTRACK_IPV4", "HALF_OPEN_IPV4"] {
+            loader.map_pin_path(map, node.waggle.pins().join(map.to_lowercase()));
+        }
         let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
         for name in Program::ALL.map(|(_, name)| name).into_iter().chain(["vary"]) {
             xdp(&mut ebpf, name)?.load().with_context(|| format!("load {name}"))?;
