@@ -149,7 +149,19 @@ pod! {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
+
+    /// What people read about a map dump.
+    const DOCS: &str = include_str!("../../docs/maps.md");
+
+    #[test]
+    fn every_counter_has_a_line_in_the_docs() {
+        for counter in Counter::ALL {
+            assert!(DOCS.contains(&std::format!("\n| {} | ", counter as u32)), "{counter:?}");
+        }
+    }
 
     #[test]
     fn counters_are_listed_in_the_order_of_their_numbers() {
