@@ -20,6 +20,7 @@ pub mod counter;
 pub mod device;
 pub mod filter;
 pub mod fragment;
+pub mod headers;
 pub mod name;
 pub mod network;
 pub mod peer;
@@ -38,6 +39,7 @@ pub use conntrack::{Conntrack, Direction, Ipv4Conntrack, Ipv4Tuple, Life, State,
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::{Answer, Device, Stage};
 pub use fragment::{Fragment, FragmentPorts};
+pub use headers::{Family, Headers, Part, Scratch};
 pub use name::ServiceName;
 pub use network::Network;
 pub use peer::{Flow, FlowRole, Peer};

@@ -1,7 +1,7 @@
 //! Session affinity: a client keeps its backend until its timeout or until the backend leaves (S24).
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_coarse_ns};
-use proxy_common::{Affinity, AffinityKey, Counter, Service, SlotRange, Verdict};
+use proxy_common::{Affinity, AffinityKey, Counter, List, Service, SlotRange, Verdict};
 
 use crate::{
     backend::{Memory, generation, recall, select_backend},
@@ -16,17 +16,22 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
-/// The id of the client's backend, or of a new one that it will keep. `list` is the bit of the list that `range` holds.
+/// The id of the client's backend, or of the one of the list that `random` says, which it will keep.
 #[inline(always)]
-pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, list: u32) -> Result<u32, Verdict> {
+pub fn select_sticky(
+    key: &AffinityKey,
+    service: &Service,
+    (range, list): (SlotRange, List),
+    random: u32,
+) -> Result<u32, Verdict> {
     // Another CPU may choose for the same client meanwhile: then its choice holds for both, the second time. A stale
     // entry was removed by `remembered`, so what exists then is fresh.
     for _ in 0..2 {
-        if let Some(id) = remembered(key, service, list) {
+        if let Some(id) = remembered(key, service, list.bit()) {
             return Ok(id);
         }
         let service_generation = generation(service.id);
-        let selected = select_backend(range)?;
+        let selected = select_backend(range, random)?;
         let affinity = &Affinity {
             backend: selected.id,
             backend_generation: selected.backend.generation,
@@ -39,7 +44,7 @@ pub fn select_sticky(key: &AffinityKey, service: &Service, range: SlotRange, lis
         }
     }
     count(Counter::MapFull);
-    select_backend(range).map(|selected| selected.id)
+    select_backend(range, random).map(|selected| selected.id)
 }
 
 /// The id of the backend that the client has, if it may keep it; an entry it may not keep is removed.

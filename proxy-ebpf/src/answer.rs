@@ -4,17 +4,18 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Answer, Protocol, TcpFlags,
+    Answer, Family, Headers, Protocol, TcpFlags,
     checksum::{Difference, fold},
+    headers::{ICMP, ICMPV6},
 };
 
 use crate::{
     conntrack::now,
     emit::translate_network,
-    headers::{ICMP, ICMPV6, Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
+    headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
     maps::{ANSWERS, JIFFIES_PER_SECOND, REJECT_RATE},
     packet::Packet,
-    parse::{Family, Headers, parse_network},
+    parse::parse_network,
 };
 
 /// Hop limit of what this node sends (RFC 1700).
@@ -58,7 +59,7 @@ pub fn note_mtu(mtu: u16) {
 pub fn answer<P: Packet>(packet: &mut P) -> Option<()> {
     // SAFETY: as in `prepare`.
     let Answer { kind, mtu, .. } = unsafe { *ANSWERS.get_ptr_mut(0)? };
-    let mut headers = Headers::new();
+    let mut headers = Headers::default();
     parse_network(packet, &mut headers).ok()?;
     if kind == Answer::PORT_UNREACHABLE && headers.tuple.protocol == Protocol::Tcp as u8 {
         return answer_reset(packet, &headers);
@@ -74,7 +75,7 @@ fn store_network<P: Packet>(packet: &mut P, headers: &Headers, protocol: u8, len
     let (source, destination) = (headers.tuple.destination.words(), headers.tuple.source.words());
     let sum = |words: [u32; 4]| u64::from(words[0]) + u64::from(words[1]) + u64::from(words[2]) + u64::from(words[3]);
     let pseudo = u64::from((length as u16).to_be()) + u64::from(u16::from(protocol).to_be());
-    match headers.family {
+    match headers.family() {
         Family::Ipv4 => {
             let mut header = Ipv4 {
                 version_length: 0x45,
@@ -135,7 +136,7 @@ fn answer_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
         let next = u32::from_be(received.sequence).wrapping_add(payload).wrapping_add(marks);
         (0, next.to_be(), TcpFlags::RST | TcpFlags::ACK)
     };
-    let at = headers.network() + network_length(headers.family);
+    let at = headers.network() + network_length(headers.family());
     let pending = packet.is_checksum_pending(headers.transport() + offset_of!(Tcp, checksum));
     packet.truncate((at + size_of::<Tcp>()) as u32)?;
     let pseudo = store_network(packet, headers, Protocol::Tcp as u8, size_of::<Tcp>())?;
@@ -168,15 +169,15 @@ fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32
     // It will be filled in below the checksum of the answer.
     let quotation = if pending { pending_checksum(packet, headers, checksum)? } else { Difference::NONE };
     packet.truncate((headers.network() + quoted) as u32)?;
-    let header_length = network_length(headers.family) + size_of::<Icmp>();
+    let header_length = network_length(headers.family()) + size_of::<Icmp>();
     packet.insert(headers.network(), header_length as u32)?;
-    let protocol = if headers.family == Family::Ipv4 { ICMP } else { ICMPV6 };
+    let protocol = if headers.family() == Family::Ipv4 { ICMP } else { ICMPV6 };
     let length = size_of::<Icmp>() + quoted;
     let pseudo = store_network(packet, headers, protocol, length)?;
-    let at = headers.network() + network_length(headers.family);
-    let mut header = icmp(headers.family, kind, mtu);
+    let at = headers.network() + network_length(headers.family());
+    let mut header = icmp(headers.family(), kind, mtu);
     let words = u64::from(u16::from_ne_bytes([header.kind, header.code])) + u64::from(header.rest);
-    let pseudo = if headers.family == Family::Ipv4 { 0 } else { pseudo };
+    let pseudo = if headers.family() == Family::Ipv4 { 0 } else { pseudo };
     header.checksum = quotation.apply(!fold(pseudo + words + sum_quoted(packet, at + size_of::<Icmp>(), quoted)?));
     packet.store(at, header)?;
     packet.send_back()

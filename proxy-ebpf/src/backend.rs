@@ -22,11 +22,16 @@ impl Selected {
     }
 }
 
-/// Draws uniformly from a range that is not empty (S23).
+/// A uniformly random number.
 #[inline(always)]
-pub fn select_backend(range: SlotRange) -> Result<Selected, Verdict> {
+pub fn random() -> u32 {
     // SAFETY: takes no arguments.
-    let random = unsafe { bpf_get_prandom_u32() };
+    unsafe { bpf_get_prandom_u32() }
+}
+
+/// Draws from a range that is not empty: uniformly, if `random` is (S23).
+#[inline(always)]
+pub fn select_backend(range: SlotRange, random: u32) -> Result<Selected, Verdict> {
     let slot = range.offset.wrapping_add(slot_index(random, range.length));
     get_backend(*SLOTS.get(slot).ok_or(MISSING)?)
 }

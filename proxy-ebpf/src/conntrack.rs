@@ -8,14 +8,15 @@
 use core::borrow::Borrow as _;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_jiffies64};
-use proxy_common::{Conntrack, Direction, DropReason, Ipv4Conntrack, Life, Protocol, State, Timeouts, Tuple, Verdict};
+use proxy_common::{
+    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Timeouts, Tuple, Verdict,
+};
 
 use crate::maps::{
-    JIFFIES_PER_SECOND, SCRATCH, SCRATCH_FLOW, SCRATCH_REPLY, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_ESTABLISHED,
-    TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP,
-    TIMEOUT_UDP_STREAM,
+    JIFFIES_PER_SECOND, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED,
+    TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP, TIMEOUT_UDP_STREAM,
 };
-use crate::{parse::Headers, tables::Table};
+use crate::{scratch::reply_at_hand, tables::Table};
 
 /// Jiffies, modulo 2³².
 #[inline(always)]
@@ -53,20 +54,9 @@ pub fn lookup(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static
 
 #[inline(always)]
 fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static mut Life, bool)> {
-    let (entry, settled) = E::find(tuple)?;
-    if entry.life().is_expired(now) {
-        return None;
-    }
+    let (entry, settled) = E::find(tuple, now)?;
     entry.widen(flow);
     Some((entry.life_mut(), settled))
-}
-
-/// Room for the packet's flow, which the stack has not, and which one stage leaves for the next.
-#[inline(always)]
-pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
-    let flow = SCRATCH.get_ptr_mut(SCRATCH_FLOW).ok_or(Verdict::Drop(DropReason::ConntrackFull))?;
-    // SAFETY: this CPU's own, and no program interrupts another here.
-    Ok(unsafe { &mut *flow })
 }
 
 /// Which direction an entry is of.
@@ -85,7 +75,7 @@ pub fn is_local_reply(life: &Life) -> bool {
 #[inline(always)]
 pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) {
     let state = flow.life.state();
-    let mut next = state.after(direction(&flow.life), headers.flags);
+    let mut next = state.after(direction(&flow.life), headers.flags());
     let is_tcp = headers.tuple.protocol == Protocol::Tcp as u8;
     // A blind sender's packets don't settle a flow.
     if is_tcp && !settled && next == State::Established && !flow.life.is_acknowledged_by(headers.acknowledgment) {
@@ -99,9 +89,9 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
         flow.life.expires = now.wrapping_add(timeout(headers.tuple.protocol, next));
         *life = flow.life;
         if headers.tuple.destination.is_ipv4() {
-            touch::<Ipv4Conntrack>(flow, &headers.tuple, settled);
+            touch::<Ipv4Conntrack>(flow, &headers.tuple, settled, now);
         } else {
-            touch::<Conntrack>(flow, &headers.tuple, settled);
+            touch::<Conntrack>(flow, &headers.tuple, settled, now);
         }
     }
 }
@@ -115,27 +105,26 @@ pub fn put_off(life: &mut Life, tuple: &Tuple, now: u32) {
     }
 }
 
-/// Writes what has changed in a flow's entry into the other one, which is made anew if it was pushed out; moves a flow
-/// that has settled to CONNTRACK. A full map that refuses leaves things as they are: nothing to be done about it here.
+/// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
+/// moves a flow that has settled to CONNTRACK. A full map that refuses leaves things as they are: nothing to be done
+/// about it here.
 #[inline(never)]
-fn touch<E: Table>(flow: &Conntrack, tuple: &Tuple, settled: bool) {
-    let Some(other) = SCRATCH.get_ptr_mut(SCRATCH_REPLY) else { return };
-    // SAFETY: this CPU's own, and no program interrupts another here.
-    let other = unsafe { &mut *other };
+fn touch<E: Table>(flow: &Conntrack, tuple: &Tuple, settled: bool, now: u32) {
+    let Ok(other) = reply_at_hand() else { return };
     turn(flow, tuple, other);
-    let other = E::narrow(other);
     let own = E::narrow(flow);
     let partner = own.borrow().partner(tuple.protocol);
     if settled {
-        let _ = E::settled().insert(&partner, other.borrow(), 0);
+        let _ = E::settled().insert(&partner, E::narrow(other).borrow(), 0);
     } else if flow.life.state() == State::Established {
         let key = E::key(tuple);
-        let _ = E::settled().insert(&partner, other.borrow(), 0);
+        let _ = E::settled().insert(&partner, E::narrow(other).borrow(), 0);
         let _ = E::settled().insert(key.borrow(), own.borrow(), 0);
         let _ = E::half_open().remove(&partner);
         let _ = E::half_open().remove(key.borrow());
     } else {
-        let _ = E::half_open().insert(&partner, other.borrow(), 0);
+        // A key that has become another flow's stays that one's: of two answers to a connection, the first decides.
+        let _ = enter::<E>(&partner, other, now, |_| false);
     }
 }
 
@@ -150,41 +139,63 @@ pub fn turn(flow: &Conntrack, tuple: &Tuple, other: &mut Conntrack) {
     other.life.flags ^= Life::REPLY;
 }
 
-/// Whether `key` was free and now belongs to the new flow with `entry`. What has ended, or is a leftover of the
-/// same flow, counts as free; with `pressed`, so does a half-open flow that has not moved for a second: who floods a
-/// backend with SYNs must not keep all its ports from others.
+/// Whom a key belonged to before a flow claimed it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Owner {
+    /// Nobody, or a flow that has ended: it is this flow's now.
+    Nobody = 1,
+    /// This very flow, which nobody has answered yet.
+    Itself,
+    /// Another flow, which keeps it.
+    Another,
+}
+
+/// Enters an entry into HALF_OPEN, if its key is free. What has ended, or is a leftover of the same flow, counts as
+/// free, and so does what `yields`.
 #[inline(always)]
-pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, pressed: bool) -> bool {
+fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
     let stored = E::narrow(entry);
-    // First HALF_OPEN, then a look at CONNTRACK: a flow that settles is entered there before it leaves here.
-    if E::half_open().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_err() {
-        let free = E::half_open()
-            .get_ptr_mut(key)
-            // SAFETY: valid until the program ends; only read.
-            .map(|found| unsafe { &*found })
-            .is_some_and(|found| is_free(found, entry, now) || pressed && gives_way(found, protocol, now));
-        if !free || E::half_open().insert(key, stored.borrow(), 0).is_err() {
-            return false;
-        }
+    if E::half_open().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
+        return Owner::Nobody;
     }
-    // SAFETY: as above.
+    let Some(found) = E::half_open().get_ptr_mut(key) else { return Owner::Another };
+    // SAFETY: valid until the program ends; only read.
+    let found = unsafe { &*found };
+    let owner = if found.life().is_expired(now) {
+        Owner::Nobody
+    } else if found.translates_like(entry) {
+        if found.life().state() == State::New { Owner::Itself } else { Owner::Nobody }
+    } else if yields(found) {
+        Owner::Nobody
+    } else {
+        return Owner::Another;
+    };
+    if E::half_open().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
+}
+
+/// Enters a new flow's entry for what the backend sends, if the key is free. With `pressed`, so are those of half-open
+/// flows that have not moved for a second: who floods a backend with SYNs must not keep all its ports from others.
+#[inline(always)]
+pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, pressed: bool) -> Owner {
+    // First HALF_OPEN, then a look at CONNTRACK: a flow that settles is entered there before it leaves here.
+    let owner = enter::<E>(key, entry, now, |found| pressed && gives_way(found, protocol, now));
+    if owner != Owner::Nobody {
+        return owner;
+    }
+    // SAFETY: valid until the program ends; only read.
     match E::settled().get_ptr_mut(key).map(|found| unsafe { &*found }) {
-        None => true,
-        Some(found) if is_free(found, entry, now) => {
+        None => owner,
+        Some(found) if found.life().is_expired(now) || found.translates_like(entry) => {
             // Gone already is as good.
             let _ = E::settled().remove(key);
-            true
+            owner
         }
         Some(_) => {
             let _ = E::half_open().remove(key);
-            false
+            Owner::Another
         }
     }
-}
-
-#[inline(always)]
-fn is_free<E: Table>(found: &E, wanted: &Conntrack, now: u32) -> bool {
-    found.life().is_expired(now) || found.translates_like(wanted)
 }
 
 /// Whether a half-open flow has been idle for a second. If so, its other entry is gone: no packet is to follow it.
@@ -197,25 +208,20 @@ fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
     is_idle
 }
 
-/// Enters a new flow, whose other key it has claimed, under the key of its packet. Somebody may have that: an ended
-/// flow, which gives way, or another CPU with a packet of the same flow, whose choice holds for both. 0, or the code of
-/// the refusal.
+/// Enters a new flow, whose other key it has claimed, under the key of its packet. Another CPU with a packet of the same
+/// flow may have been faster: then its choice holds for both. 0, or the code of the refusal.
 #[inline(never)]
-pub fn enter<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> u32 {
-    const FULL: u32 = Verdict::Drop(DropReason::ConntrackFull).code();
+pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> u32 {
     let key = E::key(tuple);
-    if E::half_open().insert(key.borrow(), E::narrow(flow).borrow(), BPF_NOEXIST.into()).is_ok() {
+    if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
         return 0;
     }
-    let Some(found) = E::half_open().get_ptr_mut(key.borrow()) else { return FULL };
-    // SAFETY: valid until the program ends.
-    let found = unsafe { &*found };
-    if found.life().is_expired(now) {
-        let entered = E::half_open().insert(key.borrow(), E::narrow(flow).borrow(), 0);
-        return if entered.is_ok() { 0 } else { FULL };
-    }
+    let Some(found) = E::half_open().get_ptr_mut(key.borrow()) else {
+        return Verdict::Drop(DropReason::ConntrackFull).code();
+    };
     let _ = E::half_open().remove(E::narrow(flow).borrow().partner(tuple.protocol));
-    found.widen(flow);
+    // SAFETY: valid until the program ends; only read.
+    unsafe { &*found }.widen(flow);
     0
 }
 

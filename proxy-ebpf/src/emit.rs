@@ -3,13 +3,14 @@
 
 use core::mem::offset_of;
 
-use proxy_common::{Address, Conntrack, DropReason, Protocol, Verdict, checksum::Difference, sctp};
+use proxy_common::{
+    Address, Conntrack, DropReason, Family, Headers, Part, Protocol, Verdict, checksum::Difference, sctp,
+};
 
 use crate::{
     counters::count_packet,
     headers::{Ipv4, Ipv6, Ports, Sctp, Tcp, Udp},
     packet::Packet,
-    parse::{Family, Headers, Part},
     route::Route,
 };
 
@@ -50,7 +51,7 @@ pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
 #[inline(always)]
 fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack, hops: u8) -> Result<(), Verdict> {
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops).ok_or(MALFORMED)?;
-    if headers.part == Part::Later {
+    if headers.part() == Part::Later {
         return Ok(());
     }
     translate_transport(packet, headers, flow, pseudo).ok_or(MALFORMED)
@@ -68,7 +69,7 @@ pub fn translate_network<P: Packet>(
     let (source, destination) = (source.words(), destination.words());
     let (old_source, old_destination) = (headers.tuple.source.words(), headers.tuple.destination.words());
     let ttl = headers.hop_limit.wrapping_sub(hops);
-    match headers.family {
+    match headers.family() {
         Family::Ipv4 => {
             let addresses =
                 Difference::NONE.replace(old_source[3], source[3]).replace(old_destination[3], destination[3]);

@@ -1,12 +1,11 @@
 //! Fragments: only the first has ports. They are remembered for the others, which often follow within microseconds
 //! (S28).
 
-use proxy_common::{DropReason, Fragment, FragmentPorts, Verdict};
+use proxy_common::{DropReason, Fragment, FragmentPorts, Headers, Part, Verdict};
 
 use crate::{
     conntrack::now,
     maps::{FRAGMENTS, JIFFIES_PER_SECOND},
-    parse::{Headers, Part},
     service::is_service,
 };
 
@@ -27,7 +26,7 @@ fn key(headers: &Headers) -> Fragment {
 /// Remembers the ports of a first fragment, before it is sent on; does nothing for other packets.
 #[inline(always)]
 pub fn remember(headers: &Headers) -> Result<(), Verdict> {
-    if headers.part == Part::First && !insert(headers) {
+    if headers.part() == Part::First && !insert(headers) {
         return Err(Verdict::Drop(DropReason::FragmentOutOfOrder));
     }
     Ok(())

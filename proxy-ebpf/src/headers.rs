@@ -134,7 +134,3 @@ pub const ETHER_IPV4: u16 = 0x0800;
 pub const ETHER_IPV6: u16 = 0x86dd;
 pub const ETHER_VLAN: u16 = 0x8100;
 pub const ETHER_VLAN_OUTER: u16 = 0x88a8;
-
-/// IANA protocol numbers that are no `proxy_common::Protocol`.
-pub const ICMP: u8 = 1;
-pub const ICMPV6: u8 = 58;

@@ -4,8 +4,8 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Frontend, Life, Protocol, Service, State, Tuple, Verdict, checksum::Difference,
-    filter::AddressClass,
+    Conntrack, DropReason, Family, Frontend, Headers, Life, Part, Protocol, Service, State, Tuple, Verdict,
+    checksum::Difference, filter::AddressClass,
 };
 
 use crate::{
@@ -16,8 +16,9 @@ use crate::{
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
     maps::{ANSWER_ECHO, SERVICES},
     packet::Packet,
-    parse::{Family, Headers, Part, parse_icmp, parse_ipv4, parse_ipv6, parse_network},
+    parse::{parse_icmp, parse_ipv4, parse_ipv6},
     route::Route,
+    scratch::{flow_at_hand, headers_at_hand},
     service::is_unowned,
 };
 
@@ -47,23 +48,21 @@ const fn message(family: Family, kind: u8) -> Message {
 /// An ICMP packet to this node or a frontend has come in.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let headers = &mut Headers::new();
-    parse_network(packet, headers)?;
+    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     // First, since the verifier would follow a question at each end once more.
     if is_unowned(&headers.tuple.destination) {
         return Err(Verdict::Drop(DropReason::UnownedAddress));
     }
-    if headers.part != Part::Whole {
+    if headers.part() != Part::Whole {
         return Err(Verdict::Pass);
     }
     let header = parse_icmp(packet, headers)?;
-    match message(headers.family, header.kind) {
+    match message(headers.family(), header.kind) {
         Message::Error => {
-            let mut inner = Headers::new();
+            let mut inner = Headers::default();
             parse_quoted(packet, headers, &mut inner)?;
-            let mut flow = Conntrack::default();
-            lookup(&inner.tuple.reversed(), now(), &mut flow).ok_or(Verdict::Pass)?;
-            translate_error(packet, headers, &inner, &flow)
+            lookup(&inner.tuple.reversed(), now(), flow).ok_or(Verdict::Pass)?;
+            translate_error(packet, headers, &inner, flow)
         }
         Message::Echo(reply) if ANSWER_ECHO.load() != 0 => {
             // SAFETY: the value is copied before anything else runs.
@@ -82,21 +81,19 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// An ICMP packet is about to leave: errors about packets to backends on this node name the frontend.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let headers = &mut Headers::new();
-    parse_network(packet, headers)?;
+    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let header = parse_icmp(packet, headers)?;
-    if headers.part != Part::Whole || !matches!(message(headers.family, header.kind), Message::Error) {
+    if headers.part() != Part::Whole || !matches!(message(headers.family(), header.kind), Message::Error) {
         return Err(Verdict::Pass);
     }
-    let mut inner = Headers::new();
+    let mut inner = Headers::default();
     parse_quoted(packet, headers, &mut inner)?;
     filter_address(&inner.tuple.destination, AddressClass::BACKEND)?;
-    let mut flow = Conntrack::default();
-    lookup(&inner.tuple.reversed(), now(), &mut flow).ok_or(Verdict::Pass)?;
+    lookup(&inner.tuple.reversed(), now(), flow).ok_or(Verdict::Pass)?;
     if !is_local_reply(&flow.life) {
         return Err(Verdict::Pass);
     }
-    rewrite(packet, headers, &inner, &flow, 0).ok_or(MALFORMED)?;
+    rewrite(packet, headers, &inner, flow, 0).ok_or(MALFORMED)?;
     Err(Verdict::Translated)
 }
 
@@ -108,14 +105,15 @@ fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -
         return Err(Verdict::Pass);
     }
     let at = headers.transport() + size_of::<Icmp>();
-    match headers.family {
+    match headers.family() {
         Family::Ipv4 => parse_ipv4(packet, at, inner)?,
         Family::Ipv6 => parse_ipv6(packet, at, inner)?,
     }
-    if inner.part == Part::Later || Protocol::from_number(inner.tuple.protocol.into()).is_none() {
+    if inner.part() == Part::Later || Protocol::from_number(inner.tuple.protocol.into()).is_none() {
         return Err(Verdict::Pass);
     }
-    inner.set_ports(packet.load(inner.transport()).ok_or(Verdict::Pass)?);
+    let ports: Ports = packet.load(inner.transport()).ok_or(Verdict::Pass)?;
+    inner.set_ports(ports.source, ports.destination);
     Ok(())
 }
 
@@ -156,7 +154,7 @@ fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, inner: &Headers, flow: 
     let addresses = translate_quoted(packet, inner, &now)?;
     let inside = addresses.0.plus(translate_quoted_ports(packet, inner, &now, addresses.1)?);
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops)?;
-    let covered = match headers.family {
+    let covered = match headers.family() {
         Family::Ipv4 => inside,
         Family::Ipv6 => inside.plus(pseudo),
     };
@@ -171,7 +169,7 @@ fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, inner: &Headers, flow: 
 fn translate_quoted<P: Packet>(packet: &mut P, inner: &Headers, now: &Tuple) -> Option<(Difference, Difference)> {
     let (source, destination) = (now.source.words(), now.destination.words());
     let (old_source, old_destination) = (inner.tuple.source.words(), inner.tuple.destination.words());
-    match inner.family {
+    match inner.family() {
         Family::Ipv4 => {
             let addresses =
                 Difference::NONE.replace(old_source[3], source[3]).replace(old_destination[3], destination[3]);

@@ -25,6 +25,7 @@ mod parse;
 mod peer;
 mod pipeline;
 mod route;
+mod scratch;
 mod service;
 mod socket;
 mod source_port;

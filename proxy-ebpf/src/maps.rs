@@ -9,8 +9,8 @@ use aya_ebpf::{
 };
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Service, ServiceCounters,
-    ServiceName, SourceRange, Stage, Tuple,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Scratch, Service,
+    ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
         NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX,
@@ -100,13 +100,9 @@ pub static HALF_OPEN_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, HALF_OPEN_MAX> =
 #[btf_map]
 pub static HALF_OPEN_IPV6: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
 
-/// Room for the entries at hand, one of each direction, that the stack has not.
+/// What one program leaves for the next about the packet at hand, and room that the stack has not.
 #[btf_map]
-pub static SCRATCH: PerCpuArray<Conntrack, 2> = PerCpuArray::new();
-/// Index of SCRATCH: the flow that is being opened.
-pub const SCRATCH_FLOW: u32 = 0;
-/// Index of SCRATCH: the entry of the other direction.
-pub const SCRATCH_REPLY: u32 = 1;
+pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
 /// Fragmented packet → the ports in its first fragment.
 #[btf_map]
@@ -184,6 +180,10 @@ pub static TIMEOUT_UDP: Global<u32> = Global::new(0);
 /// See [`TIMEOUT_TCP_SYN_SENT`].
 #[unsafe(no_mangle)]
 pub static TIMEOUT_UDP_STREAM: Global<u32> = Global::new(0);
+
+/// What makes the choices for TCP connections unpredictable.
+#[unsafe(no_mangle)]
+pub static SECRET: Global<u64> = Global::new(0);
 
 /// 1: an ICMP echo request to an address that a Service owns is answered while a backend is usable.
 #[unsafe(no_mangle)]

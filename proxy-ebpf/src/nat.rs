@@ -2,17 +2,18 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
-    Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, Ipv4Conntrack, Life, List, Protocol, RejectReason,
-    Service, SlotRange, SourceRange, State, Tuple, Verdict,
+    Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, Headers, Ipv4Conntrack, Life, List, Protocol,
+    RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::AddressClass,
+    select::connection_number,
 };
 
 use crate::{
     affinity::select_sticky,
-    backend::{Memory, Selected, generation, get_backend, recall, select_backend},
-    conntrack::{self, forget, timeout},
+    backend::{Memory, Selected, generation, get_backend, random, recall, select_backend},
+    conntrack::{Owner, enter_original, forget, timeout},
     counters::{count, count_connection},
-    maps::{NODE_ADDRESSES, SOURCE_RANGES},
-    parse::Headers,
+    filter::filter_address,
+    maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
     service::lookup_service,
     source_port::claim_port,
     tables::Table,
@@ -27,24 +28,37 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
         return Err(refusal);
     }
     check_source(&service, &tuple.source)?;
-    if tuple.protocol == Protocol::Tcp as u8 && !headers.flags.opens() {
+    if tuple.protocol == Protocol::Tcp as u8 && !headers.flags().opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
+    let random = random_for(headers);
     let mut id = 0;
-    if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, &mut id)) {
+    if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, random, &mut id)) {
         return Err(refusal);
     }
-    enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, now, flow)?;
-    count_connection(service.id);
-    count(Counter::FlowOpened);
+    if enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, now, random, flow)? {
+        count_connection(service.id);
+        count(Counter::FlowOpened);
+    }
     Ok(())
+}
+
+/// What decides for a flow: for a connection the same whenever its SYN comes again.
+#[inline(always)]
+fn random_for(headers: &Headers) -> u32 {
+    if headers.tuple.protocol == Protocol::Tcp as u8 {
+        connection_number(&headers.tuple, headers.sequence, SECRET.load())
+    } else {
+        random()
+    }
 }
 
 /// 0, or the code of why there is no service. A subprogram, so that its stack is not this program's.
 #[inline(never)]
 fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
     let frontend = Frontend::new(tuple.destination, tuple.destination_port, tuple.protocol);
-    match lookup_service(&frontend, || false) {
+    let class = filter_address(&tuple.destination, AddressClass::SERVICE).unwrap_or(0);
+    match lookup_service(&frontend, class, || false) {
         Ok(found) => {
             *service = found;
             0
@@ -75,14 +89,14 @@ fn list(service: &Service, internal: bool) -> (SlotRange, List) {
 
 /// 0, or the code of the refusal.
 #[inline(never)]
-fn select(service: &Service, internal: bool, client: &Address, id: &mut u32) -> u32 {
+fn select(service: &Service, internal: bool, client: &Address, random: u32, id: &mut u32) -> u32 {
     let (range, list) = list(service, internal);
     let found = if range.length == 0 {
         Err(service.empty_verdict())
     } else if service.affinity_timeout == 0 {
-        select_backend(range).map(|selected| selected.id)
+        select_backend(range, random).map(|selected| selected.id)
     } else {
-        select_sticky(&AffinityKey::from_address(*client, service.id), service, range, list.bit())
+        select_sticky(&AffinityKey::from_address(*client, service.id), service, (range, list), random)
     };
     match found {
         Ok(found) => {
@@ -93,7 +107,7 @@ fn select(service: &Service, internal: bool, client: &Address, id: &mut u32) -> 
     }
 }
 
-/// Enters a flow under both its keys.
+/// Enters a flow. False: it is there already.
 #[inline(always)]
 fn enter(
     tuple: &Tuple,
@@ -101,8 +115,9 @@ fn enter(
     list: List,
     selected: &Selected,
     now: u32,
+    random: u32,
     flow: &mut Conntrack,
-) -> Result<(), Verdict> {
+) -> Result<bool, Verdict> {
     let backend = &selected.backend;
     // The answer of a backend on this node passes this node; a client that is the backend itself would
     // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
@@ -126,22 +141,25 @@ fn enter(
             ..Life::default()
         },
     };
-    let refusal = if tuple.source.is_ipv4() {
-        enter_in::<Ipv4Conntrack>(tuple, flow, local, now)
+    if tuple.source.is_ipv4() {
+        enter_in::<Ipv4Conntrack>(tuple, flow, now, random)
     } else {
-        enter_in::<Conntrack>(tuple, flow, local, now)
-    };
-    Verdict::from_code(refusal).map_or(Ok(()), Err)
+        enter_in::<Conntrack>(tuple, flow, now, random)
+    }
 }
 
-/// 0, or the code of the refusal.
+/// The same: under the key of its answers, which nobody else may have, and under its packets' own. A connection gets that
+/// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
 #[inline(always)]
-fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> u32 {
-    if claim_port::<E>(tuple, flow, local, now) {
-        conntrack::enter::<E>(tuple, flow, now)
-    } else {
-        Verdict::Drop(DropReason::SnatPortsExhausted).code()
+fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> Result<bool, Verdict> {
+    let owner = claim_port::<E>(tuple, flow, now, random);
+    if owner == Owner::Another as u32 {
+        return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
     }
+    if tuple.protocol == Protocol::Tcp as u8 {
+        return Ok(owner == Owner::Nobody as u32);
+    }
+    Verdict::from_code(enter_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
 }
 
 /// This node's address of the same family as `like`.
@@ -157,7 +175,7 @@ fn node_address(like: &Address) -> Result<Address, Verdict> {
 /// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
 #[inline(always)]
 pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
-    let opens = headers.flags.opens();
+    let opens = headers.flags().opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
         return true;

@@ -1,124 +1,18 @@
 //! Stage *parse*: what a packet says about itself. It only reads; what is not IP is not ours, and what is cut
 //! short is told apart by the caller, who knows whether the destination is ours.
 
-use proxy_common::{Address, DropReason, Protocol, TcpFlags, Tuple, Verdict};
+use proxy_common::{Address, DropReason, Family, Headers, Part, Protocol, TcpFlags, Tuple, Verdict};
 
 use crate::{
     headers::{
-        ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, ETHER_VLAN_OUTER, Ethernet, Extension, ICMP, ICMPV6, Icmp, Ipv4, Ipv6,
-        Ports, Sctp, Tcp, Udp, Vlan,
+        ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, ETHER_VLAN_OUTER, Ethernet, Extension, Icmp, Ipv4, Ipv6, Ports, Sctp, Tcp,
+        Udp, Vlan,
     },
     packet::{Packet, REACH},
 };
 
 /// How many IPv6 extension headers are looked behind.
 const EXTENSIONS_MAX: usize = 6;
-
-/// IP family.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    Ipv4,
-    Ipv6,
-}
-
-/// Which part of a packet this is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// The first fragment: it has the ports.
-    First,
-    /// Another fragment.
-    Later,
-}
-
-/// What the headers say. Offsets are short numbers: the verifier forgets those it has stored, which keeps it from
-/// following every combination of them. Filled in by `parse_network`, then `parse_transport`.
-pub struct Headers {
-    /// The key of its flow; the ports are 0 until the transport header has been read.
-    pub tuple: Tuple,
-    /// Of TCP; what comes closest for SCTP; none for UDP.
-    pub flags: TcpFlags,
-    pub family: Family,
-    pub part: Part,
-    pub hop_limit: u8,
-    /// Of TCP, host byte order.
-    pub sequence: u32,
-    /// Of TCP, host byte order.
-    pub acknowledgment: u32,
-    network: u16,
-    transport: u16,
-    length: u16,
-    /// Of a fragment, as it lies in the header.
-    pub identification: u32,
-}
-
-impl Headers {
-    /// Nothing read yet.
-    #[inline(always)]
-    pub const fn new() -> Self {
-        Self {
-            tuple: Tuple::from_addresses(Address::ANY_IPV6, Address::ANY_IPV6, 0),
-            flags: TcpFlags(0),
-            family: Family::Ipv4,
-            part: Part::Whole,
-            hop_limit: 0,
-            sequence: 0,
-            acknowledgment: 0,
-            network: 0,
-            transport: 0,
-            length: 0,
-            identification: 0,
-        }
-    }
-
-    /// Where the network header begins.
-    #[inline(always)]
-    pub fn network(&self) -> usize {
-        self.network.into()
-    }
-
-    /// Where what follows it and its extensions begins.
-    #[inline(always)]
-    pub fn transport(&self) -> usize {
-        self.transport.into()
-    }
-
-    /// Length of the network packet by its own account.
-    #[inline(always)]
-    pub fn length(&self) -> usize {
-        self.length.into()
-    }
-
-    /// Where the packet ends by its own account.
-    #[inline(always)]
-    pub fn end(&self) -> usize {
-        self.network() + self.length()
-    }
-
-    /// Sets where the network header begins, and what follows it, and the length of it all.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "offsets are within REACH")]
-    fn set_offsets(&mut self, network: usize, transport: usize, length: u16) {
-        (self.network, self.transport, self.length) = (network as u16, transport as u16, length);
-    }
-
-    /// Whether ICMP of its family follows the network header.
-    #[inline(always)]
-    pub fn is_icmp(&self) -> bool {
-        match self.family {
-            Family::Ipv4 => self.tuple.protocol == ICMP,
-            Family::Ipv6 => self.tuple.protocol == ICMPV6,
-        }
-    }
-
-    /// Sets the ports, in network byte order.
-    #[inline(always)]
-    pub fn set_ports(&mut self, ports: Ports) {
-        self.tuple.source_port = u16::from_be(ports.source);
-        self.tuple.destination_port = u16::from_be(ports.destination);
-    }
-}
 
 /// The network header behind Ethernet and up to two VLAN tags.
 #[inline(always)]
@@ -156,21 +50,14 @@ pub fn parse_ipv4<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -
         return Err(Verdict::Pass);
     }
     let fragment = u16::from_be(header.fragment);
-    headers.family = Family::Ipv4;
-    headers.part = if fragment & Ipv4::FRAGMENT_OFFSET != 0 {
-        Part::Later
+    let (source, destination) = (Address::from_ipv4_word(header.source), Address::from_ipv4_word(header.destination));
+    headers.set_network(Family::Ipv4, Tuple::from_addresses(source, destination, header.protocol), header.ttl);
+    if fragment & Ipv4::FRAGMENT_OFFSET != 0 {
+        headers.set_part(Part::Later);
     } else if fragment & Ipv4::MORE_FRAGMENTS != 0 {
-        Part::First
-    } else {
-        Part::Whole
-    };
-    headers.tuple = Tuple::from_addresses(
-        Address::from_ipv4_word(header.source),
-        Address::from_ipv4_word(header.destination),
-        header.protocol,
-    );
+        headers.set_part(Part::First);
+    }
     headers.set_offsets(offset, offset + length, total);
-    headers.hop_limit = header.ttl;
     headers.identification = u32::from(header.identification);
     Ok(())
 }
@@ -187,12 +74,9 @@ pub fn parse_ipv6<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -
     if source.is_ipv4() || destination.is_ipv4() {
         return Err(Verdict::Drop(DropReason::MappedAddress));
     }
-    headers.family = Family::Ipv6;
-    headers.part = Part::Whole;
-    headers.tuple = Tuple::from_addresses(source, destination, header.next_header);
+    headers.set_network(Family::Ipv6, Tuple::from_addresses(source, destination, header.next_header), header.hop_limit);
     let length = u16::from_be(header.payload_length).saturating_add(40);
     headers.set_offsets(offset, offset + Ipv6::LENGTH, length);
-    headers.hop_limit = header.hop_limit;
     headers.identification = 0;
     Ok(())
 }
@@ -211,7 +95,7 @@ const fn is_extension(protocol: u8) -> bool {
 #[inline(always)]
 fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
     for _ in 0..EXTENSIONS_MAX {
-        if !is_extension(headers.tuple.protocol) || headers.part == Part::Later {
+        if !is_extension(headers.tuple.protocol) || headers.part() == Part::Later {
             break;
         }
         let header: Extension = packet.load(headers.transport()).ok_or(Verdict::Pass)?;
@@ -219,17 +103,17 @@ fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), V
         if headers.tuple.protocol == FRAGMENT {
             let fragment = u16::from_be(header.fragment);
             // An "atomic" fragment (RFC 6946) is whole.
-            headers.part = match (fragment & 0xfff8, fragment & 1) {
+            headers.set_part(match (fragment & 0xfff8, fragment & 1) {
                 (0, 0) => Part::Whole,
                 (0, _) => Part::First,
                 _ => Part::Later,
-            };
+            });
             headers.identification = header.identification;
         } else {
             length += u16::from(header.length) * 8;
         }
         headers.tuple.protocol = header.next_header;
-        headers.transport += length;
+        headers.skip(length);
         // Farther than any header is looked for.
         if headers.transport() > REACH - size_of::<Tcp>() {
             return Err(Verdict::Pass);
@@ -265,8 +149,8 @@ pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(
     if is_short_tcp || at + length > headers.end() || is_cut_short(packet, headers) {
         return Err(MALFORMED);
     }
-    headers.set_ports(ports);
-    headers.flags = TcpFlags(flags);
+    headers.set_ports(ports.source, ports.destination);
+    headers.set_flags(flags);
     Ok(())
 }
 

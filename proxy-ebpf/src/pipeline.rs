@@ -1,74 +1,73 @@
 //! The way of a packet, for XDP and TC, IPv4 and IPv6 alike: `parse → filter → conntrack → lookup service → select
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
-use proxy_common::{Answer, Conntrack, Counter, DropReason, Life, Stage, State, Verdict, filter::AddressClass};
+use proxy_common::{
+    Answer, Conntrack, Counter, DropReason, Headers, Life, Part, Stage, State, Verdict, filter::AddressClass,
+};
 
 use crate::{
     answer,
-    conntrack::{flow_at_hand, forget, is_local_reply, lookup, now, put_off, track},
+    conntrack::{forget, is_local_reply, lookup, now, put_off, track},
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
     fragment,
     nat::{may_continue, open_flow},
     packet::Packet,
-    parse::{Headers, Part, parse_network, parse_transport},
+    parse::{parse_network, parse_transport},
+    scratch::{flow_at_hand, headers_at_hand},
     service::{is_service, is_unowned},
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::new();
+    let mut headers = Headers::default();
     parse_network(packet, &mut headers)?;
     let class = filter_address(&headers.tuple.destination, AddressClass::NODE | AddressClass::SERVICE)?;
     if headers.is_icmp() {
-        return hand_over(packet, Stage::Icmp);
+        return hand_over(packet, &headers, Stage::Icmp);
     }
     parse_ports(packet, &mut headers, class)?;
     filter_port(class, &headers.tuple)?;
     let now = now();
     let flow = flow_at_hand()?;
-    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else { return hand_over(packet, Stage::Open) };
-    if flow.life.state() == State::Foreign && !headers.flags.opens() {
+    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+        return hand_over(packet, &headers, Stage::Open);
+    };
+    if flow.life.state() == State::Foreign && !headers.flags().opens() {
         put_off(life, &headers.tuple, now);
         // The other fragments go the same way.
         fragment::remember(&headers)?;
         return Err(Verdict::Pass);
     }
     if flow.life.flags & Life::REPLY == 0 && !may_continue(&headers, flow, life, settled) {
-        return hand_over(packet, Stage::Open);
+        return hand_over(packet, &headers, Stage::Open);
     }
     track(flow, life, settled, &headers, now);
     send(packet, &headers, flow)
 }
 
-/// The first packet of a flow, seen by [`ingress`] before.
+/// The first packet of a flow, as [`ingress`] has read it.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::new();
-    parse_network(packet, &mut headers)?;
-    parse_ports(packet, &mut headers, AddressClass::SERVICE)?;
-    open_flow(&headers, packet.is_from_pod(), now(), flow_at_hand()?)?;
-    hand_over(packet, Stage::Send)
+    open_flow(headers_at_hand()?, packet.is_from_pod(), now(), flow_at_hand()?)?;
+    go_on(packet, Stage::Send)
 }
 
 /// The same packet, whose flow has just been opened.
 #[inline(always)]
 pub fn send_first<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::new();
-    parse_network(packet, &mut headers)?;
-    parse_ports(packet, &mut headers, AddressClass::SERVICE)?;
-    send(packet, &headers, flow_at_hand()?)
+    send(packet, headers_at_hand()?, flow_at_hand()?)
 }
 
 /// A packet that leaves this node: the answer of one of its backends is given the frontend's address.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::new();
+    let mut headers = Headers::default();
     parse_network(packet, &mut headers)?;
     if headers.is_icmp() {
-        return hand_over(packet, Stage::IcmpEgress);
+        return hand_over(packet, &headers, Stage::IcmpEgress);
     }
     let class = filter_address(&headers.tuple.source, AddressClass::BACKEND)?;
     parse_ports(packet, &mut headers, class)?;
@@ -78,7 +77,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if !is_local_reply(life) {
         return Err(Verdict::Pass);
     }
-    if headers.flags.accepts() && flow.life.state().is_over() {
+    if headers.flags().accepts() && flow.life.state().is_over() {
         // The client has dialled the backend itself, from the port of a connection that has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
@@ -91,7 +90,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// The packet's ports, its own or those of its first fragment.
 #[inline(always)]
 fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Result<(), Verdict> {
-    if headers.part == Part::Later {
+    if headers.part() == Part::Later {
         return fragment::recall(headers, class);
     }
     match parse_transport(packet, headers) {
@@ -121,9 +120,16 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Resul
     }
 }
 
+/// Goes on in another program, which is told what the packet's headers say.
+#[inline(always)]
+fn hand_over<P: Packet>(packet: &P, headers: &Headers, stage: Stage) -> Result<(), Verdict> {
+    *headers_at_hand()? = *headers;
+    go_on(packet, stage)
+}
+
 /// Goes on in another program.
 #[inline(always)]
-fn hand_over<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
+fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     packet.continue_at(stage);
     Err(Verdict::Drop(DropReason::MissingStage))
 }

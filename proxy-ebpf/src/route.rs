@@ -9,13 +9,12 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use proxy_common::{Conntrack, DropReason, Protocol, Verdict};
+use proxy_common::{Conntrack, DropReason, Family, Headers, Protocol, Verdict};
 
 use crate::{
     answer::note_mtu,
     headers::{Ethernet, Tcp, Udp},
     packet::Packet,
-    parse::{Family, Headers},
 };
 
 const AF_INET: u8 = 2;
@@ -73,7 +72,7 @@ impl Route {
         params.dport = flow.destination_port.to_be();
         params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
         params.ifindex = packet.ifindex();
-        match headers.family {
+        match headers.family() {
             Family::Ipv4 => {
                 params.family = AF_INET;
                 params.__bindgen_anon_3.ipv4_src = flow.source.words()[3];

@@ -8,11 +8,13 @@ use proxy_common::{
 use crate::maps::{NETWORKS, SERVICES};
 
 /// The Service behind `frontend`, or why there is none. The address is not unspecified: that is the key of
-/// node ports, which only the node's own addresses lead to. `is_node` tells whether the client is in the
-/// node's own network namespace; it is asked only for loopback addresses (S19).
+/// node ports, which only the node's own addresses lead to. `class` is the address's in ADDRESS_FILTER. `is_node` tells
+/// whether the client is in the node's own network namespace; it is asked only for loopback addresses (S19).
 #[inline(always)]
-pub fn lookup_service(frontend: &Frontend, is_node: impl FnOnce() -> bool) -> Result<Service, Verdict> {
-    if let Some(service) = get(frontend) {
+pub fn lookup_service(frontend: &Frontend, class: u8, is_node: impl FnOnce() -> bool) -> Result<Service, Verdict> {
+    if class & AddressClass::SERVICE != 0
+        && let Some(service) = get(frontend)
+    {
         return Ok(service);
     }
     let network = NETWORKS.get(&Key::new(128, frontend.address)).copied().ok_or(Verdict::Pass)?;

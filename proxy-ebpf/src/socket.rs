@@ -4,11 +4,11 @@
 
 use aya_ebpf::helpers::bpf_set_retval;
 use aya_log_ebpf::debug;
-use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Verdict};
+use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Verdict, filter::AddressClass};
 
 use crate::{
     affinity::select_sticky,
-    backend::{Selected, get_backend, select_backend},
+    backend::{Selected, get_backend, random, select_backend},
     connection,
     context::{Closing, Socket},
     counters::{count, count_connection},
@@ -97,7 +97,7 @@ fn dialled<S: Socket>(socket: &S, protocol: Protocol) -> Frontend {
 
 #[inline(always)]
 fn lookup<S: Socket>(socket: &S, frontend: &Frontend) -> Result<Service, Verdict> {
-    lookup_service(frontend, || socket.netns() == NODE_NETNS.load())
+    lookup_service(frontend, AddressClass::SERVICE, || socket.netns() == NODE_NETNS.load())
 }
 
 /// The backend that answers this client.
@@ -112,10 +112,10 @@ fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict>
         return Err(service.empty_verdict());
     }
     let selected = if service.affinity_timeout == 0 {
-        select_backend(range)?
+        select_backend(range, random())?
     } else {
         let key = AffinityKey::from_netns(socket.netns(), service.id);
-        get_backend(select_sticky(&key, service, range, list.bit())?)?
+        get_backend(select_sticky(&key, service, (range, list), random())?)?
     };
     count_connection(service.id);
     Ok(selected)

@@ -2,14 +2,15 @@
 
 use core::{borrow::Borrow as _, ffi::c_void};
 
-use aya_ebpf::helpers::{bpf_get_prandom_u32, bpf_loop};
-use proxy_common::{BackendCounters, Conntrack, Counter, Tuple, filter::PortClass};
+use aya_ebpf::helpers::bpf_loop;
+use proxy_common::{Conntrack, Counter, Life, Tuple, filter::PortClass, select::attempt_number};
 
 use crate::{
-    conntrack::{claim, turn},
+    conntrack::{Owner, claim, turn},
     counters::count,
     filter::{note_snat_port, port_class},
-    maps::{BACKEND_COUNTERS, SCRATCH, SCRATCH_FLOW, SCRATCH_REPLY},
+    maps::BACKEND_COUNTERS,
+    scratch::reply_at_hand,
     tables::Table,
 };
 
@@ -25,89 +26,91 @@ const POLITE_ATTEMPTS: u32 = 16;
 const HIGH_PORT_MIN: u32 = 61_000;
 
 /// Finds a source port that makes the backend's answers this flow's alone, and enters the flow under it. The client's
-/// port is kept if it may be.
+/// port is kept if it may be; which others are tried, `random` decides. Returns an [`Owner`], of the port until now:
+/// another only after all attempts.
 #[inline(never)]
-pub fn claim_port<E: Table>(tuple: &Tuple, flow: &mut Conntrack, local: bool, now: u32) -> bool {
-    let Some(reply) = SCRATCH.get_ptr_mut(SCRATCH_REPLY) else { return false };
-    // SAFETY: this CPU's own, and no program interrupts another here.
-    turn(flow, tuple, unsafe { &mut *reply });
-    let keeps = local || port_class(tuple.source_port) & PortClass::SNAT != 0;
-    let mut search = Search { now, protocol: tuple.protocol.into(), keeps: keeps.into(), taken: 0, found: 0 };
+pub fn claim_port<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> u32 {
+    const EXHAUSTED: u32 = Owner::Another as u32;
+    let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
+    turn(flow, tuple, reply);
+    let local = flow.life.flags & Life::LOCAL != 0;
+    let first = u32::from(!local && port_class(tuple.source_port) & PortClass::SNAT == 0);
+    let mut search =
+        Search { flow, reply, now, protocol: tuple.protocol.into(), first, random, taken: 0, owner: EXHAUSTED };
     // SAFETY: the kernel calls `attempt` with what it is given here, which lives until the helper returns.
-    unsafe { bpf_loop(1 + ATTEMPTS, attempt::<E> as *mut c_void, (&raw mut search).cast(), 0) };
-    let found = search.found != 0;
-    count_ports(flow.life.backend, search.taken.into(), !found);
+    unsafe { bpf_loop(1 + ATTEMPTS - first, attempt::<E> as *mut c_void, (&raw mut search).cast(), 0) };
+    let Search { flow, taken, owner, .. } = search;
+    let found = owner != EXHAUSTED;
+    count_ports(flow.life.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
     }
     if found && !local {
         note_snat_port(flow.source_port);
     }
-    found
+    owner
 }
 
 /// The search for a free source port for the flow at hand.
 #[repr(C)]
-struct Search {
+struct Search<'a> {
+    /// Its source port is the one that has been tried last.
+    flow: &'a mut Conntrack,
+    /// Its entry of the other direction.
+    reply: &'a Conntrack,
     now: u32,
     protocol: u32,
-    /// 1: the client's port may be kept.
-    keeps: u32,
+    /// Number of the first attempt: 0, the client's own port, or 1 if that may not be kept.
+    first: u32,
+    /// Decides which ports are tried.
+    random: u32,
     /// How many ports belonged to others.
     taken: u32,
-    /// 1 once a port has been claimed.
-    found: u32,
+    /// Whose the port was that has been claimed: an [`Owner`].
+    owner: u32,
 }
 
 /// Tries a port, the client's first: 1 ends the search. The kernel calls it, so that the verifier looks at it once.
 #[expect(clippy::cast_possible_truncation, reason = "the protocol is a byte")]
-extern "C" fn attempt<E: Table>(number: u32, search: *mut c_void) -> i64 {
+extern "C" fn attempt<E: Table>(index: u32, search: *mut c_void) -> i64 {
     // SAFETY: `claim_port` passes a `Search`.
     let search = unsafe { &mut *search.cast::<Search>() };
-    let (Some(flow), Some(reply)) = (SCRATCH.get_ptr_mut(SCRATCH_FLOW), SCRATCH.get_ptr_mut(SCRATCH_REPLY)) else {
-        return 1;
-    };
-    // SAFETY: this CPU's own, and no program interrupts another here.
-    let (flow, reply) = unsafe { (&mut *flow, &*reply) };
-    if number == 0 {
-        if search.keeps == 0 {
-            return 0;
-        }
-    } else {
-        let port = candidate(number);
+    let number = index + search.first;
+    if number != 0 {
+        let port = candidate(number, search.random);
         if port_class(port) & PortClass::SNAT == 0 {
             return 0;
         }
-        flow.source_port = port;
+        search.flow.source_port = port;
     }
     let protocol = search.protocol as u8;
-    let key = E::narrow(flow).borrow().partner(protocol);
-    if claim::<E>(&key, reply, protocol, search.now, number > POLITE_ATTEMPTS) {
-        search.found = 1;
-        return 1;
+    let key = E::narrow(search.flow).borrow().partner(protocol);
+    let owner = claim::<E>(&key, search.reply, protocol, search.now, number > POLITE_ATTEMPTS);
+    if owner == Owner::Another {
+        search.taken += 1;
+        return 0;
     }
-    search.taken += 1;
-    0
+    search.owner = owner as u32;
+    1
 }
 
-/// A random port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be
+/// A port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be
 /// suspected of belonging to flows; then anywhere.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
-fn candidate(number: u32) -> u16 {
-    // SAFETY: takes no arguments.
-    let random = unsafe { bpf_get_prandom_u32() } & 0xffff;
+fn candidate(number: u32, random: u32) -> u16 {
+    let random = attempt_number(random, number) >> 16;
     let first = if number <= HIGH_ATTEMPTS { HIGH_PORT_MIN } else { PORT_MIN };
     (first + random * (0x1_0000 - first) / 0x1_0000) as u16
 }
 
 #[inline(always)]
-fn count_ports(backend: u32, taken: u64, exhausted: bool) {
+fn count_ports(backend: u32, flows: u64, taken: u64, exhausted: bool) {
     if let Some(value) = BACKEND_COUNTERS.get_ptr_mut(backend) {
         // SAFETY: a per-CPU value, as in `counters`.
-        let BackendCounters { flows, taken: total, exhausted: dropped } = unsafe { &mut *value };
-        *flows += u64::from(!exhausted);
-        *total += taken;
-        *dropped += u64::from(exhausted);
+        let value = unsafe { &mut *value };
+        value.flows += flows;
+        value.taken += taken;
+        value.exhausted += u64::from(exhausted);
     }
 }

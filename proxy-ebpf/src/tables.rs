@@ -23,18 +23,24 @@ pub trait Table: Stored + 'static {
     /// HALF_OPEN of this family.
     fn half_open() -> &'static HalfOpen<Self>;
 
-    /// The entry of a packet, and whether its flow has settled. An LRU map may give the entry's memory to another flow
-    /// at any time, though not to one that comes right after a lookup, which marks the entry as used.
+    /// The live entry of a packet, and whether its flow has settled. An LRU map may give the entry's memory to another
+    /// flow at any time, though not to one that comes right after a lookup, which marks the entry as used.
     #[inline(always)]
-    fn find(tuple: &Tuple) -> Option<(&'static mut Self, bool)> {
+    fn find(tuple: &Tuple, now: u32) -> Option<(&'static mut Self, bool)> {
         let key = Self::key(tuple);
-        let (entry, settled) = match Self::settled().get_ptr_mut(key.borrow()) {
-            Some(entry) => (entry, true),
-            None => (Self::half_open().get_ptr_mut(key.borrow())?, false),
-        };
-        // SAFETY: the pointer is valid until the program ends, and words are read and written one by one.
-        Some((unsafe { &mut *entry }, settled))
+        // An ended flow stays in CONNTRACK until its successor settles.
+        match alive(Self::settled().get_ptr_mut(key.borrow()), now) {
+            Some(entry) => Some((entry, true)),
+            None => Some((alive(Self::half_open().get_ptr_mut(key.borrow()), now)?, false)),
+        }
     }
+}
+
+#[inline(always)]
+fn alive<E: Table>(entry: Option<*mut E>, now: u32) -> Option<&'static mut E> {
+    // SAFETY: the pointer is valid until the program ends, and words are read and written one by one.
+    let entry = unsafe { &mut *entry? };
+    if entry.life().is_expired(now) { None } else { Some(entry) }
 }
 
 impl Table for Ipv4Conntrack {

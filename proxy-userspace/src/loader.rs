@@ -3,7 +3,9 @@
 //! maps until its link is updated.
 
 use std::{
+    collections::hash_map::RandomState,
     fs::{self, File, TryLockError},
+    hash::BuildHasher as _,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -103,6 +105,8 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let has_mptcp = u8::from(Path::new(MPTCP).exists());
     loader.override_global("NODE_NETNS", &netns, true);
     loader.override_global("HAS_MPTCP", &has_mptcp, true);
+    let secret = RandomState::new().hash_one(());
+    loader.override_global("SECRET", &secret, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);
     for (name, value) in &config.constants {
         loader.override_global(name, value, true);

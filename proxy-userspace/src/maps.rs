@@ -9,8 +9,8 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Service, ServiceCounters,
-    ServiceName, SourceRange, Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Scratch, Service,
+    ServiceCounters, ServiceName, SourceRange, Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
@@ -92,7 +92,7 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.conntrack),
         layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open),
         layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open),
-        layout::<u32, Conntrack>("SCRATCH", 2),
+        layout::<u32, Scratch>("SCRATCH", 1),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments),
         layout::<u32, Answer>("ANSWERS", 1),
         layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),

@@ -1,6 +1,7 @@
 //! A packet in the hands of a hook. The only code that touches its bytes; what they mean is no matter here.
 
 mod skb;
+mod stage;
 mod xdp;
 
 use core::{arch::asm, ffi::c_void};

@@ -16,13 +16,13 @@ use aya_ebpf::{
     },
     helpers::{
         bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_tail,
-        bpf_skb_pull_data, bpf_skb_store_bytes, bpf_tail_call,
+        bpf_skb_pull_data, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
 use proxy_common::{Device, Stage, Verdict, checksum::Difference};
 
-use super::Packet;
+use super::{Packet, stage::tail_call};
 use crate::{
     headers::Ethernet,
     maps::{DEVICES, TC_STAGES},
@@ -89,8 +89,8 @@ impl Packet for Skb {
 
     #[inline(always)]
     fn continue_at(&self, stage: Stage) {
-        // SAFETY: the map lives as long as the program; nothing here waits to be dropped.
-        unsafe { bpf_tail_call(self.context(), (&raw const TC_STAGES).cast_mut().cast(), stage as u32) };
+        // SAFETY: the hook's context and its own programs.
+        unsafe { tail_call(self.context(), (&raw const TC_STAGES).cast(), stage) };
     }
 
     #[inline(always)]

@@ -4,12 +4,12 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::xdp_action,
-    helpers::{bpf_redirect, bpf_tail_call, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, generated::bpf_xdp_get_buff_len},
+    helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, generated::bpf_xdp_get_buff_len},
     programs::XdpContext,
 };
 use proxy_common::{Device, Stage, Verdict, checksum::Difference};
 
-use super::Packet;
+use super::{Packet, stage::tail_call};
 use crate::{
     headers::{Ethernet, Ipv6Addresses},
     maps::{DEVICES, XDP_STAGES},
@@ -65,8 +65,8 @@ impl Packet for Xdp {
 
     #[inline(always)]
     fn continue_at(&self, stage: Stage) {
-        // SAFETY: the map lives as long as the program; nothing here waits to be dropped.
-        unsafe { bpf_tail_call(self.context(), (&raw const XDP_STAGES).cast_mut().cast(), stage as u32) };
+        // SAFETY: the hook's context and its own programs.
+        unsafe { tail_call(self.context(), (&raw const XDP_STAGES).cast(), stage) };
     }
 
     #[inline(always)]

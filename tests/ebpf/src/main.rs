@@ -144,7 +144,7 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
     // SAFETY: the benchmark runs one program at a time.
     let walk = unsafe { &mut *walk };
     if walk.forgets != 0 {
-        forget::forget(walk);
+        forget::forget(ctx);
     }
     let index = walk.position;
     let next = index + walk.step;

@@ -14,7 +14,14 @@ mod service;
 mod shared;
 mod state;
 
-use std::{fs::File, net::IpAddr, os::fd::OwnedFd, path::PathBuf};
+use std::{
+    fs::File,
+    net::IpAddr,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use aya::programs::ProgramError;
 use clap::Parser;
@@ -127,6 +134,17 @@ impl BenchNode {
         let wanted = table(services, self.member.node());
         let outcome = self.dataplane.apply(plan(self.dataplane.table(), &wanted));
         assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
+    }
+
+    /// Lets the filters forget what neither Services nor flows need: goes on until they have forgotten node port
+    /// `port`, which must be one of neither.
+    pub fn tidy(&mut self, port: u16) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while self.state.is_node_port(port) {
+            assert!(Instant::now() < end, "node port {port} is still in PORT_FILTER");
+            self.dataplane.tidy();
+            sleep(Duration::from_millis(10));
+        }
     }
 
     /// Runs a program on a packet that comes from (egress: goes to) `device`.

@@ -23,6 +23,8 @@ pub enum Step {
     Expire,
     /// The flow that begins with this packet turns out to be somebody else's, of before the node had an agent.
     Foreign(Packet),
+    /// The agent clears the filters of what neither Services nor flows need: this node port, and others.
+    Tidy(u16),
 }
 
 /// A packet that arrives from the link of `eth0`.
@@ -233,6 +235,10 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         Step::Expire => {
             node.state().expire_flows();
             return "flows end".into();
+        }
+        Step::Tidy(port) => {
+            node.tidy(*port);
+            return "filters are tidied".into();
         }
         Step::Foreign(packet) => {
             node.state().set_foreign(packet.tuple(family), LONG);

@@ -110,6 +110,11 @@ impl State {
         self.conntrack.insert(&tuple, &entry, 0).expect("write CONNTRACK");
     }
 
+    /// Whether PORT_FILTER knows a node port.
+    pub(super) fn is_node_port(&self, port: u16) -> bool {
+        self.ports.get(&port.into(), 0).expect("read PORT_FILTER") & !PortClass::SNAT != 0
+    }
+
     /// Has flows like the one that is known take every port that source translation may use, each a client's port, too.
     pub fn take_source_ports(&mut self) {
         let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");

@@ -31,18 +31,22 @@ fn elsewhere() -> Step {
 fn s28_segments_of_a_known_connection_are_translated() {
     let syn = || [ingress(tcp(FROM, NODE_PORT).syn())];
     let rows = vec![
-        from_client("s28_syn_again", Packet::syn).after(syn()).flows(0, 2),
+        from_client("s28_syn_again", Packet::syn).after(syn()).flows(0, 1),
         from_client("s28_last_of_the_handshake", Packet::ack).after(handshake().into_iter().take(2)).flows(2, 0),
         from_client("s28_data", Packet::data).after(handshake()).flows(2, 0),
         from_client("s28_fin", Packet::fin).after(handshake()).flows(2, 0),
         from_client("s28_reset", Packet::rst).after(handshake()).flows(2, 0),
-        from_client("s28_reset_before_the_answer", Packet::rst).after(syn()),
-        from_client("s28_data_before_the_answer", Packet::data).after(syn()).flows(0, 2),
+        from_client("s28_syn_after_the_answer", Packet::syn).after(handshake().into_iter().take(2)).flows(0, 2),
         from_client("s28_ack_after_both_fins", Packet::ack).after(closed()).flows(2, 0),
         from_client("s28_data_after_the_backends_fin", Packet::data)
             .after(handshake())
             .after([ingress(tcp(BACKEND, SNAT).fin())]),
         from_client("s28_syn_on_an_open_connection", Packet::syn).after(handshake()).flows(2, 0),
+        from_client("s28_data_of_a_connection_from_the_port_of_one_that_ended", Packet::data)
+            .after(handshake())
+            .after([Step::Expire])
+            .after(handshake())
+            .flows(2, 0),
         from_client("s29_an_open_connection_stays_with_its_backend", Packet::data)
             .after(handshake())
             .after([elsewhere()]),
@@ -59,6 +63,46 @@ fn s29_a_syn_does_not_move_a_connection_whose_backend_is_usable() {
             .after([Step::Serve(vec![web().remote(REMOTE_OTHER.at(8080))])]),
         // Whose Service has not changed meanwhile; otherwise it may lead elsewhere: see below.
         from_client("s29_a_syn_again_stays_with_its_backend", Packet::syn).after([ingress(tcp(FROM, NODE_PORT).syn())]),
+    ];
+    check_rows(rows);
+}
+
+/// The backend has left its Service between a client's SYN and the same SYN again, and both backends answer.
+#[test]
+fn s28_of_two_answers_the_first_decides() {
+    let other = REMOTE_OTHER.at(8080);
+    let (syn, answer, second) = (
+        ingress(tcp(FROM, NODE_PORT).syn()),
+        ingress(tcp(BACKEND, SNAT).syn_ack()),
+        ingress(tcp(other, SNAT).syn_ack()),
+    );
+    let asked = || [syn.clone(), elsewhere(), syn.clone()];
+    let both = |name, backend| {
+        row(name, ingress(tcp(FROM, NODE_PORT).ack()))
+            .serving(web())
+            .after(asked())
+            .leaves_as(tcp(SNAT, backend).ack().ttl(63))
+            .counts(&FORWARDED)
+            .flows(2, 1)
+    };
+    let rows = vec![
+        both("s28_the_one_that_left_is_first", BACKEND).after([answer.clone(), second.clone()]),
+        both("s28_the_one_that_left_is_second", other).after([second.clone(), answer.clone()]),
+    ];
+    check_rows(rows);
+}
+
+#[test]
+fn s28_a_connection_outlives_its_service() {
+    let other = service("other").node_port(30_081).remote(BACKEND);
+    let gone = || [Step::Serve(vec![]), Step::Tidy(30_081)];
+    let rows = vec![
+        from_client("s28_an_open_one", Packet::data).serving(other.clone()).after(handshake()).after(gone()),
+        from_client("s28_one_that_is_answered_after", Packet::ack)
+            .serving(other)
+            .after([ingress(tcp(FROM, NODE_PORT).syn())])
+            .after(gone())
+            .after([ingress(tcp(BACKEND, SNAT).syn_ack())]),
     ];
     check_rows(rows);
 }
@@ -127,6 +171,14 @@ fn s28_segments_of_an_unknown_connection_are_refused() {
             .drops()
             .counts(&[Counter::RejectUnknownConnection]),
         refused("s28_all_flags_but_reset", to_node().flags(!RST).sequence(1, 5001)),
+        // What the client sends is the connection's only once it has been answered.
+        refused("s28_data_before_the_answer", to_node().data()).after([ingress(to_node().syn())]).flows(0, 1),
+        row("s28_reset_before_the_answer", ingress(to_node().rst()))
+            .serving(web())
+            .after([ingress(to_node().syn())])
+            .drops()
+            .counts(&[Counter::RejectUnknownConnection])
+            .flows(0, 1),
         refused("s28_after_the_end_of_its_time", to_node().data()).after(handshake()).after([Step::Expire]),
         row("s28_here", ingress(to_node().data()))
             .serving(web_here())

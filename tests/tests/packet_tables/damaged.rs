@@ -83,18 +83,18 @@ fn s28_a_refusal_that_can_not_be_told_is_still_a_refusal() {
 #[test]
 fn s28_a_first_packet_that_can_not_be_sent_is_dropped() {
     let mut node = BenchNode::new("sending");
-    node.serve(&[web()]);
+    node.serve(&[dns()]);
     node.state().damage_stage(Stage::Send);
     for (family, hook) in WAYS {
         node.state().forget();
         let before = node.state().counts();
-        let syn = tcp(FROM, NODE_PORT).syn();
-        assert_eq!(node.run(hook, Device::Uplink, &syn, family).0, Action::Drop);
+        let question = udp(FROM, NODE_PORT);
+        assert_eq!(node.run(hook, Device::Uplink, &question, family).0, Action::Drop);
         let moved = [(Counter::FlowOpened, 1), (Counter::DropMissingStage, 1)];
         assert_eq!(node.state().counts_since(&before), BTreeMap::from(moved));
         // The flow is there: the next one goes through.
-        let (action, out) = node.run(hook, Device::Uplink, &syn, family);
-        let wanted = tcp(SNAT, BACKEND).syn().ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
+        let (action, out) = node.run(hook, Device::Uplink, &question, family);
+        let wanted = udp(SNAT, BACKEND).ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
         assert_eq!((matches!(action, Action::Transmit | Action::Redirect), out), (true, wanted.bytes(family)));
     }
 }

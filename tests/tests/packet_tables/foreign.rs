@@ -96,13 +96,13 @@ fn s31_after_a_foreign_flow_ours_begin() {
             .after(foreign(tcp(FROM, NODE_PORT)))
             .leaves_as(tcp(SNAT, BACKEND).syn().ttl(63))
             .counts(&OPENED)
-            .flows(0, 2),
+            .flows(0, 1),
         row("s31_a_new_connection_here", ingress(tcp(FROM, EXTERNAL.at(80)).syn()))
             .serving(web_here())
             .after(foreign(tcp(FROM, EXTERNAL.at(80))))
             .becomes(tcp(FROM, HERE).syn())
             .counts(&OPENED_HERE)
-            .flows(0, 2),
+            .flows(0, 1),
         row("s31_a_datagram_after_its_end", ingress(udp(FROM, NODE_PORT)))
             .serving(dns())
             .after(foreign(udp(FROM, NODE_PORT)))

@@ -76,12 +76,19 @@ impl FlowMaps {
         let mut needs = Needs::nothing();
         reclaim::wait();
         // A flow only ever moves from the first to the second.
-        for table in [&self.half_open, &self.conntrack] {
+        for (table, half) in [(&self.half_open, true), (&self.conntrack, false)] {
             let mut count = 0;
             for key in table.keys() {
                 count += 1;
                 match key {
-                    Ok(packet) if count <= TOO_MANY => needs.add(&packet),
+                    Ok(packet) if count <= TOO_MANY => {
+                        needs.add(&packet);
+                        // A connection that nobody has answered has no entry for what its client sends. One that is no
+                        // longer there needs nothing, or is found again.
+                        if half && let Ok(entry) = table.get(&packet) {
+                            needs.add(&entry.partner(packet.protocol));
+                        }
+                    }
                     // Better a needless lookup than a lost packet.
                     _ => {
                         needs.everything = true;

@@ -1,0 +1,169 @@
+//! What the headers of a packet say: filled in by the packet programs' stage *parse*, handed from one stage to the next.
+
+use crate::{
+    conntrack::{Conntrack, TcpFlags, Tuple},
+    pod::pod,
+};
+
+pod! {
+    /// What the headers say. Offsets are short numbers: the verifier forgets those it has stored, which keeps it from
+    /// following every combination of them.
+    pub struct Headers: 64 {
+        /// The key of its flow; the ports are 0 until the transport header has been read.
+        pub tuple: Tuple,
+        /// Of TCP, host byte order.
+        pub sequence: u32,
+        /// Of TCP, host byte order.
+        pub acknowledgment: u32,
+        /// Of a fragment, as it lies in the header.
+        pub identification: u32,
+        network: u16,
+        transport: u16,
+        length: u16,
+        /// TTL or hop limit.
+        pub hop_limit: u8,
+        /// [`TcpFlags`]; what comes closest for SCTP; none for UDP.
+        flags: u8,
+        /// A [`Family`].
+        family: u8,
+        /// A [`Part`].
+        part: u8,
+        /// Zero.
+        pub _pad: [u8; 2],
+    }
+
+    /// Value of SCRATCH, one a CPU: what one program leaves for the next about the packet at hand, and room that the
+    /// stack has not.
+    pub struct Scratch: 192 {
+        /// What the packet's headers say.
+        pub headers: Headers,
+        /// The packet's flow.
+        pub flow: Conntrack,
+        /// The entry of the other direction.
+        pub reply: Conntrack,
+    }
+}
+
+/// IP family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// IPv4.
+    Ipv4 = 0,
+    /// IPv6.
+    Ipv6 = 1,
+}
+
+/// Which part of a packet this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// All of it.
+    Whole = 0,
+    /// The first fragment: it has the ports.
+    First = 1,
+    /// Another fragment.
+    Later = 2,
+}
+
+/// IANA number of ICMP.
+pub const ICMP: u8 = 1;
+/// IANA number of ICMPv6.
+pub const ICMPV6: u8 = 58;
+
+impl Headers {
+    /// Of a whole packet of one family whose addresses are known; nothing else is.
+    #[inline(always)]
+    pub fn set_network(&mut self, family: Family, tuple: Tuple, hop_limit: u8) {
+        (self.family, self.part) = (family as u8, Part::Whole as u8);
+        (self.tuple, self.hop_limit) = (tuple, hop_limit);
+    }
+
+    /// Sets where the network header begins, and what follows it, and the length of both by the packet's own account:
+    /// bytes.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "offsets are a few hundred bytes")]
+    pub fn set_offsets(&mut self, network: usize, transport: usize, length: u16) {
+        (self.network, self.transport, self.length) = (network as u16, transport as u16, length);
+    }
+
+    /// Moves the transport header back by so many bytes, which a header before it takes.
+    #[inline(always)]
+    pub fn skip(&mut self, bytes: u16) {
+        self.transport += bytes;
+    }
+
+    /// Sets which part of a packet this is.
+    #[inline(always)]
+    pub fn set_part(&mut self, part: Part) {
+        self.part = part as u8;
+    }
+
+    /// Sets the ports, in network byte order.
+    #[inline(always)]
+    pub fn set_ports(&mut self, source: u16, destination: u16) {
+        self.tuple.source_port = u16::from_be(source);
+        self.tuple.destination_port = u16::from_be(destination);
+    }
+
+    /// Sets the flags.
+    #[inline(always)]
+    pub fn set_flags(&mut self, flags: u8) {
+        self.flags = flags;
+    }
+
+    /// IP family.
+    #[inline(always)]
+    pub const fn family(&self) -> Family {
+        if self.family == Family::Ipv4 as u8 { Family::Ipv4 } else { Family::Ipv6 }
+    }
+
+    /// Which part of a packet this is.
+    #[inline(always)]
+    pub const fn part(&self) -> Part {
+        match self.part {
+            0 => Part::Whole,
+            1 => Part::First,
+            _ => Part::Later,
+        }
+    }
+
+    /// The flags that move a flow.
+    #[inline(always)]
+    pub const fn flags(&self) -> TcpFlags {
+        TcpFlags(self.flags)
+    }
+
+    /// Where the network header begins.
+    #[inline(always)]
+    pub const fn network(&self) -> usize {
+        self.network as usize
+    }
+
+    /// Where what follows it and its extensions begins.
+    #[inline(always)]
+    pub const fn transport(&self) -> usize {
+        self.transport as usize
+    }
+
+    /// Length of the network packet by its own account, bytes.
+    #[inline(always)]
+    pub const fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Where the packet ends by its own account.
+    #[inline(always)]
+    pub const fn end(&self) -> usize {
+        self.network() + self.length()
+    }
+
+    /// Whether ICMP of its family follows the network header.
+    #[inline(always)]
+    pub const fn is_icmp(&self) -> bool {
+        match self.family() {
+            Family::Ipv4 => self.tuple.protocol == ICMP,
+            Family::Ipv6 => self.tuple.protocol == ICMPV6,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The way from one program to the next.
+
+use core::{arch::asm, ffi::c_void};
+
+use proxy_common::Stage;
+
+/// Number of the helper `bpf_tail_call`.
+const TAIL_CALL: u32 = 12;
+
+/// Goes on in a stage's program, for good; returns only if there is none.
+///
+/// # Safety
+///
+/// `context` is the program's own, `stages` a program array of its kind. Nothing may wait to be dropped.
+#[inline(always)]
+pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stage) {
+    // SAFETY: the caller's.
+    unsafe {
+        match stage {
+            Stage::Open => jump::<{ Stage::Open as u32 }>(context, stages),
+            Stage::Icmp => jump::<{ Stage::Icmp as u32 }>(context, stages),
+            Stage::Answer => jump::<{ Stage::Answer as u32 }>(context, stages),
+            Stage::IcmpEgress => jump::<{ Stage::IcmpEgress as u32 }>(context, stages),
+            Stage::Send => jump::<{ Stage::Send as u32 }>(context, stages),
+        }
+    }
+}
+
+/// In assembly, since the compiler makes one call of two that differ in the stage alone. To a stage that is the same
+/// however the call is reached, the kernel jumps directly; for others it asks the map, and takes the slow way that
+/// mitigations against Spectre leave.
+#[inline(always)]
+unsafe fn jump<const STAGE: u32>(context: *mut c_void, stages: *const c_void) {
+    // SAFETY: the caller's; all registers that a call may change are named.
+    unsafe {
+        asm!(
+            "r3 = {stage}",
+            "call {helper}",
+            stage = const STAGE,
+            helper = const TAIL_CALL,
+            inlateout("r1") context => _,
+            inlateout("r2") stages => _,
+            lateout("r0") _,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+            options(nostack),
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! What one program leaves for the next about the packet at hand, and room that the stack has not: this CPU's own, and no
+//! program interrupts another there. Take each part once.
+
+use proxy_common::{Conntrack, DropReason, Headers, Scratch, Verdict};
+
+use crate::maps::SCRATCH;
+
+/// There always is one; the verifier asks.
+#[inline(always)]
+fn scratch() -> Result<*mut Scratch, Verdict> {
+    SCRATCH.get_ptr_mut(0).ok_or(Verdict::Drop(DropReason::MissingStage))
+}
+
+/// What the packet's headers say.
+#[inline(always)]
+pub fn headers_at_hand() -> Result<&'static mut Headers, Verdict> {
+    // SAFETY: valid until the program ends, and nobody else's.
+    scratch().map(|scratch| unsafe { &mut (*scratch).headers })
+}
+
+/// The packet's flow.
+#[inline(always)]
+pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+    // SAFETY: as above.
+    scratch().map(|scratch| unsafe { &mut (*scratch).flow })
+}
+
+/// Room for the entry of the other direction.
+#[inline(always)]
+pub fn reply_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+    // SAFETY: as above.
+    scratch().map(|scratch| unsafe { &mut (*scratch).reply })
+}
