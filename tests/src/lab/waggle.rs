@@ -21,8 +21,8 @@ use super::{
 };
 
 /// How long the agent may take for anything that a test waits for.
-/// The verifier needs about 3 s of a processor for the programs of devices, and several labs start theirs at once.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// The verifier needs about a second of a processor for the programs of devices, and several labs start theirs at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What an agent logs: as much as by default, and each time that it has programmed something.
 const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug";

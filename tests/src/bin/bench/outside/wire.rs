@@ -1,16 +1,23 @@
 //! The two ends of a flood: who sends it, by test runs with live frames, and the program that takes packets off a wire
 //! and counts them.
 
-use std::{sync::Barrier, thread, time::Duration};
+use std::{ffi::c_int, io, sync::Barrier, thread, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, MapData},
     programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode},
 };
 use harness::lab::Netns;
-use nix::{net::if_::if_nametoindex, unistd::gettid};
+use nix::{
+    net::if_::if_nametoindex,
+    sys::{
+        pthread::{pthread_kill, pthread_self},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    },
+    unistd::gettid,
+};
 
 use super::{
     poller::put_first,
@@ -25,8 +32,9 @@ use crate::{
 const BATCH: u32 = 256;
 /// Packets that tell how long one takes.
 const TRIAL: u32 = 500 * BATCH;
-/// How much longer than looked at a flood is to be.
-const SLACK: f64 = 1.5;
+
+/// Ends a flood.
+const STOP: Signal = Signal::SIGUSR1;
 
 /// [`Flood`] and [`Arrivals`] as maps' values.
 type FloodWords = [u64; FRAME / 8 + 3];
@@ -46,16 +54,20 @@ pub struct Sender {
 impl Sender {
     /// Ready to send by `device` of a namespace the flood whose first flow's packet is `frame`.
     pub fn load(netns: &Netns, device: &str, frame: &[u64; FRAME / 8]) -> Result<Self> {
+        let nothing = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler does nothing; system calls are not begun anew after it.
+        unsafe { sigaction(STOP, &nothing) }.context("catch SIGUSR1")?;
         let mut ebpf = load("flood")?;
         let state = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
         let ifindex = netns.inside(|| if_nametoindex(device))?.with_context(|| format!("find {device}"))?;
         Ok(Self { ebpf, state, frame: *frame, netns: netns.clone(), ifindex })
     }
 
-    /// Sends on `cpu` for longer than `warm_up` and `duration`, and looks twice meanwhile: between them and at the end.
-    /// What `count` counts of as much as can be sent is found out first: `overload` times that is sent.
+    /// Sends on `cpu` for `warm_up` and `duration`, and looks twice meanwhile: between them and at the end. What
+    /// `count` counts of as much as can be sent is found out first: `overload` times that is sent.
     ///
-    /// A single test run sends it all: between two the node is idle for long.
+    /// A single test run sends it all: between two the node is idle for long. A signal ends it, since the machine's pace
+    /// may change after the trial.
     pub fn send<T: Send>(
         &mut self,
         cpu: usize,
@@ -72,7 +84,7 @@ impl Sender {
             let time = self.run(TRIAL, Duration::ZERO)?;
             #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 packets")]
             let gap = time.div_f64((count()? - before).max(1) as f64 * overload);
-            let packets = (warm_up + duration).mul_f64(SLACK).as_nanos() / gap.max(time / TRIAL).as_nanos().max(1);
+            let sender = pthread_self();
             let ready = Barrier::new(2);
             thread::scope(|scope| {
                 let looking = scope.spawn(|| {
@@ -82,14 +94,21 @@ impl Sender {
                     ready.wait();
                     first?;
                     thread::sleep(warm_up);
-                    let first = look()?;
-                    thread::sleep(duration);
-                    Ok((first, look()?))
+                    let looked = look().and_then(|first| {
+                        thread::sleep(duration);
+                        Ok((first, look()?))
+                    });
+                    pthread_kill(sender, STOP).context("stop the flood")?;
+                    looked
                 });
                 ready.wait();
-                self.run(u32::try_from(packets).unwrap_or(u32::MAX), gap)?;
-                ensure!(looking.is_finished(), "the flood has ended too early");
-                looking.join().expect("looking does not panic")
+                let sent = self.run(u32::MAX, gap);
+                let looked = looking.join().expect("looking does not panic")?;
+                match sent {
+                    Err(error) if is_interrupted(&error) => Ok(looked),
+                    Err(error) => Err(error),
+                    Ok(_) => bail!("the flood has ended too early"),
+                }
             })
         })?
     }
@@ -111,6 +130,14 @@ impl Sender {
         let result = xdp(&mut self.ebpf, "flood")?.test_run(options).context("run flood")?;
         Ok(result.duration * packets)
     }
+}
+
+/// That the signal comes is enough.
+extern "C" fn nothing(_signal: c_int) {}
+
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    system.is_some_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }
 
 /// Takes packets off a wire.
