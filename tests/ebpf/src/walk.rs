@@ -26,6 +26,8 @@ pub struct Walk {
     pub packets: u64,
     /// 1: the flow that the packet before may have opened is forgotten first. For walks of a single flow.
     pub forgets: u64,
+    /// How long that has taken, in all: ns.
+    pub forgetting: u64,
 }
 
 /// The parts of flow `index`'s address and port that are added to those of flow 0, host byte order.

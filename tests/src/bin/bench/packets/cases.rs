@@ -45,7 +45,6 @@ pub fn cases(node: Ipv4Addr, device: [u8; 6], flows: u32) -> Vec<Case> {
         cases.push(product(&format!("new_{flows}"), Action::Transmit, new, CLIENTS));
         return cases;
     }
-    // What the empty program is measured with finds no flow to forget: that this one does is counted as its own cost.
     let mut first = product("new_1", Action::Transmit, new, 1);
     first.walk.forgets = 1;
     cases.push(first);

@@ -92,7 +92,7 @@ impl Packet {
         let mut frame = [0; FRAME.div_ceil(8)];
         frame.iter_mut().zip(words).for_each(|(place, word)| *place = word);
         let port_shift = if self.to_port { 16 } else { 0 };
-        Walk { frame, flows, step: step(flows), position: 0, port_shift, packets: 0, forgets: 0 }
+        Walk { frame, flows, step: step(flows), position: 0, port_shift, packets: 0, forgets: 0, forgetting: 0 }
     }
 }
 

@@ -59,13 +59,14 @@ pub struct Programs {
 }
 
 /// A [`Walk`] as a map's value.
-type Words = [u64; 11];
+type Words = [u64; 12];
 const _: () = assert!(size_of::<Words>() == size_of::<Walk>());
 
 fn words(walk: &Walk) -> Words {
     let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
     let [a, b, c, d, e, f, g] = walk.frame;
-    [a, b, c, d, e, f, g, pair(walk.flows, walk.step), pair(walk.position, walk.port_shift), walk.packets, walk.forgets]
+    let (walking, position) = (pair(walk.flows, walk.step), pair(walk.position, walk.port_shift));
+    [a, b, c, d, e, f, g, walking, position, walk.packets, walk.forgets, walk.forgetting]
 }
 
 impl Programs {
@@ -94,7 +95,7 @@ impl Programs {
     }
 
     /// Feeds the next `repeat` packets of a walk to a program. Returns the time of one packet, that of making it
-    /// included; fails when something else becomes of the last packet than `action`.
+    /// included, that of forgetting its flow not; fails when something else becomes of the last packet than `action`.
     pub fn run(&mut self, program: Program, walk: &mut Walk, repeat: u32, action: Action) -> Result<Duration> {
         self.aim(program)?;
         self.walk.set(0, words(walk), 0).context("write WALK")?;
@@ -102,13 +103,14 @@ impl Programs {
         let options =
             TestRunOptions { data_in: Some(&[0; FRAME]), ctx_in: Some(&context), repeat, ..TestRunOptions::default() };
         let result = xdp(&mut self.ebpf, "vary")?.test_run(options).context("run vary")?;
+        let walked = self.walk.get(&0, 0).context("read WALK")?;
         #[expect(clippy::cast_possible_truncation, reason = "the low half")]
-        let position = self.walk.get(&0, 0).context("read WALK")?[8] as u32;
+        let position = walked[8] as u32;
         walk.position = position;
         if result.return_value != action as u32 {
             bail!("{program:?} ended with the XDP action {}, not {action:?}", result.return_value);
         }
-        Ok(result.duration)
+        Ok(result.duration.saturating_sub(Duration::from_nanos(walked[11]) / repeat))
     }
 
     fn aim(&mut self, program: Program) -> Result<()> {
