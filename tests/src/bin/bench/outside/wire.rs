@@ -1,7 +1,13 @@
 //! The two ends of a flood: who sends it, by test runs with live frames, and the program that takes packets off a wire
 //! and counts them.
 
-use std::{ffi::c_int, io, sync::Barrier, thread, time::Duration};
+use std::{
+    ffi::c_int,
+    io,
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -14,10 +20,11 @@ use nix::{
     net::if_::if_nametoindex,
     sys::{
         pthread::{pthread_kill, pthread_self},
-        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+        signal::Signal,
     },
     unistd::gettid,
 };
+use signal_hook::flag;
 
 use super::{
     poller::put_first,
@@ -54,9 +61,8 @@ pub struct Sender {
 impl Sender {
     /// Ready to send by `device` of a namespace the flood whose first flow's packet is `frame`.
     pub fn load(netns: &Netns, device: &str, frame: &[u64; FRAME / 8]) -> Result<Self> {
-        let nothing = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-        // SAFETY: the handler does nothing; system calls are not begun anew after it.
-        unsafe { sigaction(STOP, &nothing) }.context("catch SIGUSR1")?;
+        // That the signal comes is enough; nobody looks at the flag.
+        flag::register(STOP as c_int, Arc::default()).context("catch SIGUSR1")?;
         let mut ebpf = load("flood")?;
         let state = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
         let ifindex = netns.inside(|| if_nametoindex(device))?.with_context(|| format!("find {device}"))?;
@@ -131,9 +137,6 @@ impl Sender {
         Ok(result.duration * packets)
     }
 }
-
-/// That the signal comes is enough.
-extern "C" fn nothing(_signal: c_int) {}
 
 fn is_interrupted(error: &anyhow::Error) -> bool {
     let system = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
