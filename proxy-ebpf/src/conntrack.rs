@@ -82,7 +82,7 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
         next = state;
     }
     if next != state || flow.life.is_stale(now, timeout(headers.tuple.protocol, next), JIFFIES_PER_SECOND.load()) {
-        if next == State::Replied {
+        if is_tcp && next == State::Replied {
             flow.life.handshake = headers.sequence.wrapping_add(1);
         }
         flow.life.state = next as u8;
