@@ -2,8 +2,9 @@
 //! time treats it as absent.
 //!
 //! A packet's entry is copied to the flow at hand, and only what moves is written back. Each flow has two entries, which
-//! carry the same state; [`touch`] writes the other one. Two CPUs that move a flow at the
-//! same moment may lose one step: then it lives by the other step's timeout, which is of the same order.
+//! carry the same state; [`touch`] writes the other one, and makes that of a connection which has just been answered.
+//! Two CPUs that move a flow at the same moment may lose one step: then it lives by the other step's timeout, which is
+//! of the same order.
 
 use core::borrow::Borrow as _;
 

@@ -2,7 +2,8 @@
 //!
 //! A flow has two entries of the same form, one found by what the client sends and one by what the backend
 //! sends. Each holds the whole translation of its direction, and the key of the other: see
-//! [`Conntrack::partner`]. States and their default timeouts follow Linux's nf_conntrack.
+//! [`Conntrack::partner`]. A TCP connection has the first only once the backend has answered (docs/adr/0007). States and
+//! their default timeouts follow Linux's nf_conntrack.
 //!
 //! Each family has tables of its own, since what a packet costs among many flows is the size of an entry: [`Stored`]
 //! is how it lies there. Programs work with [`Tuple`] and [`Conntrack`], which hold either family.
