@@ -49,7 +49,8 @@ pub struct MapSizes {
     /// Flows of packets from outside that both sides have confirmed, of each IP family: two entries a flow
     #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
     pub conntrack: u32,
-    /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow
+    /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
+    /// that nobody has answered
     #[arg(long = "max-half-open", value_name = "N", default_value_t = default(HALF_OPEN_MAX))]
     pub half_open: u32,
     /// Fragmented packets whose ports are remembered
