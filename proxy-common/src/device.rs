@@ -5,7 +5,7 @@ use crate::pod::pod;
 
 pod! {
     /// Value of ANSWERS, one a CPU: a token bucket of refusals, and the one that is on its way.
-    pub struct Answer: 16 {
+    pub struct Answer: 20 {
         /// Refusals that may still be sent.
         pub tokens: u32,
         /// When the bucket was filled last: jiffies, modulo 2³².
@@ -14,6 +14,8 @@ pod! {
         pub kind: u32,
         /// The MTU that it is too big for.
         pub mtu: u32,
+        /// The [`Counter`](crate::Counter) of the reason.
+        pub counter: u32,
     }
 
     /// Value of DEVICES, a hash by interface index.

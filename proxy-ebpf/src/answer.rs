@@ -4,14 +4,15 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Answer, Family, Headers, Protocol, TcpFlags,
+    Answer, Counter, DropReason, Family, Headers, Protocol, TcpFlags, Verdict,
     checksum::{Difference, fold},
     headers::{ICMP, ICMPV6},
 };
 
 use crate::{
     conntrack::now,
-    emit::translate_network,
+    counters::{count, count_number},
+    emit::{MALFORMED, translate_network},
     headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
     maps::{ANSWERS, JIFFIES_PER_SECOND, REJECT_RATE},
     packet::Packet,
@@ -25,14 +26,24 @@ const SCTP: u8 = Protocol::Sctp as u8;
 /// The longest quotation, bytes: IPv4 with all options, or IPv6 with some extension headers, and eight more.
 const QUOTE_MAX: usize = 96;
 
-/// Takes one refusal from what this CPU may still send, a second's worth at most, and notes which it is; false when
-/// there is none left.
+/// What this CPU may still send, and what the packet at hand is to be told.
 #[inline(always)]
-pub fn prepare(kind: u32) -> bool {
-    let Some(state) = ANSWERS.get_ptr_mut(0) else { return false };
+fn state() -> Option<&'static mut Answer> {
     // SAFETY: a per-CPU value, as in `counters`.
-    let state = unsafe { &mut *state };
-    state.kind = kind;
+    ANSWERS.get_ptr_mut(0).map(|state| unsafe { &mut *state })
+}
+
+/// Notes which refusal [`answer`] is to make of the packet, and its reason's counter.
+#[inline(always)]
+pub fn prepare(kind: u32, counter: Counter) {
+    if let Some(state) = state() {
+        (state.kind, state.counter) = (kind, counter as u32);
+    }
+}
+
+/// Takes one refusal from what this CPU may still send, a second's worth at most; false when there is none left.
+#[inline(always)]
+fn take_token(state: &mut Answer) -> bool {
     let (rate, now) = (REJECT_RATE.load(), now());
     if rate == 0 {
         return true;
@@ -48,23 +59,36 @@ pub fn prepare(kind: u32) -> bool {
 /// Notes the MTU that the packet at hand is too big for.
 #[inline(always)]
 pub fn note_mtu(mtu: u16) {
-    if let Some(state) = ANSWERS.get_ptr_mut(0) {
-        // SAFETY: as in `prepare`.
-        unsafe { (*state).mtu = mtu.into() };
+    if let Some(state) = state() {
+        state.mtu = mtu.into();
     }
 }
 
-/// Turns the packet into the refusal that was prepared for it. What can't be answered is dropped.
+/// Turns the packet into the refusal that was prepared for it, and counts that. Pass: another hook has to.
 #[inline(always)]
-pub fn answer<P: Packet>(packet: &mut P) -> Option<()> {
-    // SAFETY: as in `prepare`.
-    let Answer { kind, mtu, .. } = unsafe { *ANSWERS.get_ptr_mut(0)? };
+pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let state = state().ok_or(MALFORMED)?;
     let mut headers = Headers::default();
-    parse_network(packet, &mut headers).ok()?;
-    if kind == Answer::PORT_UNREACHABLE && headers.tuple.protocol == Protocol::Tcp as u8 {
-        return answer_reset(packet, &headers);
+    parse_network(packet, &mut headers)?;
+    if !packet.can_send_back(&headers) {
+        return Err(Verdict::Pass);
     }
-    answer_icmp(packet, &headers, kind, if kind == Answer::TOO_BIG { mtu } else { 0 })
+    if !take_token(state) {
+        count(Counter::DropRejectLimited);
+        return Err(Verdict::Drop(DropReason::RejectLimited));
+    }
+    let Answer { kind, mtu, counter, .. } = *state;
+    count_number(counter);
+    write(packet, &headers, kind, mtu).ok_or(MALFORMED)
+}
+
+/// Writes the refusal over the packet.
+#[inline(always)]
+fn write<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
+    if kind == Answer::PORT_UNREACHABLE && headers.tuple.protocol == TCP {
+        return answer_reset(packet, headers);
+    }
+    answer_icmp(packet, headers, kind, if kind == Answer::TOO_BIG { mtu } else { 0 })
 }
 
 /// Writes a network header for an answer of `length` bytes behind it, from whom the packet was sent to, to its sender.
@@ -170,7 +194,7 @@ fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32
     let quotation = if pending { pending_checksum(packet, headers, checksum)? } else { Difference::NONE };
     packet.truncate((headers.network() + quoted) as u32)?;
     let header_length = network_length(headers.family()) + size_of::<Icmp>();
-    packet.insert(headers.network(), header_length as u32)?;
+    packet.insert(header_length as u32)?;
     let protocol = if headers.family() == Family::Ipv4 { ICMP } else { ICMPV6 };
     let length = size_of::<Icmp>() + quoted;
     let pseudo = store_network(packet, headers, protocol, length)?;

@@ -7,7 +7,13 @@ use crate::maps::{COUNTERS, SERVICE_COUNTERS};
 /// Adds one event.
 #[inline(always)]
 pub fn count(counter: Counter) {
-    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+    count_number(counter as u32);
+}
+
+/// Adds one event, whose counter another program has chosen.
+#[inline(always)]
+pub fn count_number(counter: u32) {
+    if let Some(value) = COUNTERS.get_ptr_mut(counter) {
         // SAFETY: a per-CPU value: this CPU alone writes it, and programs don't preempt one another here.
         unsafe { *value += 1 };
     }

@@ -15,11 +15,22 @@ use crate::{
 };
 
 /// A packet that can't be written where it was just read has not the form that parsing found.
-const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
+pub const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 
 /// Sends a packet out of this node, translated, as a router would.
 #[inline(always)]
 pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    let mut route = Route::new();
+    find_way(packet, headers, flow, &mut route)?;
+    translate(packet, headers, flow, 1)?;
+    packet.send(&route).ok_or(MALFORMED)?;
+    count_packet(flow.life.service, packet.length());
+    Err(Verdict::Forwarded)
+}
+
+/// The way out of this node for a packet that is still to be translated as `flow` says.
+#[inline(always)]
+pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, route: &mut Route) -> Result<(), Verdict> {
     if packet.is_tagged(headers.network()) {
         // Its device and its way out are its VLAN's: the VLAN's device serves it.
         return Err(Verdict::Pass);
@@ -27,16 +38,9 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
     if headers.hop_limit <= 1 {
         return Err(Verdict::Drop(DropReason::HopLimit));
     }
-    let mut route = Route::new();
     route.lookup(packet, headers, flow)?;
-    if !packet.can_send(&route) {
-        // Untouched: the same packet comes again at TC ingress, which can.
-        return Err(Verdict::Pass);
-    }
-    translate(packet, headers, flow, 1)?;
-    packet.send(&route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, packet.length());
-    Err(Verdict::Forwarded)
+    // Untouched: the same packet comes again at TC ingress, which can.
+    if packet.can_send(route) { Ok(()) } else { Err(Verdict::Pass) }
 }
 
 /// Leaves a packet to the stack, translated.

@@ -11,7 +11,7 @@ use proxy_common::{
 use crate::{
     answer::answer_echo,
     conntrack::{is_local_reply, lookup, now},
-    emit::translate_network,
+    emit::{MALFORMED, find_way, translate_network},
     filter::filter_address,
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
     maps::{ANSWER_ECHO, SERVICES},
@@ -21,8 +21,6 @@ use crate::{
     scratch::{flow_at_hand, headers_at_hand},
     service::is_unowned,
 };
-
-const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 
 /// What an ICMP message is to us.
 enum Message {
@@ -68,7 +66,7 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
             // SAFETY: the value is copied before anything else runs.
             let owner = unsafe { SERVICES.get(Frontend::owner(headers.tuple.destination)) };
             let owner = owner.ok_or(Verdict::Pass)?;
-            if owner.flags & Service::USABLE == 0 {
+            if owner.flags & Service::USABLE == 0 || !packet.can_send_back(headers) {
                 return Err(Verdict::Pass);
             }
             answer_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
@@ -133,14 +131,8 @@ fn translate_error<P: Packet>(
         rewrite(packet, headers, inner, flow, 0).ok_or(MALFORMED)?;
         return Err(Verdict::Translated);
     }
-    if headers.hop_limit <= 1 {
-        return Err(Verdict::Drop(DropReason::HopLimit));
-    }
     let mut route = Route::new();
-    route.lookup(packet, headers, flow)?;
-    if !packet.can_send(&route) {
-        return Err(Verdict::Pass);
-    }
+    find_way(packet, headers, flow, &mut route)?;
     rewrite(packet, headers, inner, flow, 1).ok_or(MALFORMED)?;
     packet.send(&route).ok_or(MALFORMED)?;
     Err(Verdict::Forwarded)

@@ -134,28 +134,21 @@ fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     Err(Verdict::Drop(DropReason::MissingStage))
 }
 
-/// Counts the outcome, and has refusals answered. The packet's own action says how it leaves.
+/// Counts the outcome, or leaves that to the stage that answers refusals. The packet's own action says how it leaves.
 #[inline(always)]
 pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
     let verdict = outcome.err().unwrap_or(Verdict::Pass);
-    let answer = match verdict {
-        Verdict::Reject(_) => Answer::PORT_UNREACHABLE,
-        Verdict::Drop(DropReason::HopLimit) => Answer::HOP_LIMIT,
-        Verdict::Drop(DropReason::TooBig) => Answer::TOO_BIG,
-        _ => return counted(verdict),
+    let Some(counter) = Counter::of_packet(verdict) else { return verdict };
+    let kind = match verdict {
+        Verdict::Reject(_) => Some(Answer::PORT_UNREACHABLE),
+        Verdict::Drop(DropReason::HopLimit) => Some(Answer::HOP_LIMIT),
+        Verdict::Drop(DropReason::TooBig) => Some(Answer::TOO_BIG),
+        _ => None,
     };
-    if !answer::prepare(answer) {
-        return counted(Verdict::Drop(DropReason::RejectLimited));
+    if let Some(kind) = kind {
+        answer::prepare(kind, counter);
+        packet.continue_at(Stage::Answer);
     }
-    let verdict = counted(verdict);
-    packet.continue_at(Stage::Answer);
-    verdict
-}
-
-#[inline(always)]
-fn counted(verdict: Verdict) -> Verdict {
-    if let Some(counter) = Counter::of_packet(verdict) {
-        count(counter);
-    }
+    count(counter);
     verdict
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use proxy_common::{Conntrack, DropReason, Family, Headers, Protocol, Verdict};
+use proxy_common::{Address, Conntrack, DropReason, Family, Headers, Protocol, Verdict};
 
 use crate::{
     answer::note_mtu,
@@ -30,19 +30,11 @@ impl Route {
     /// The way for a packet once it is translated as `flow` says. Pass: to this node itself, or by means that only the
     /// stack has.
     #[inline(always)]
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "the helper's codes are small"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
     pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
-        const SIZE: i32 = size_of::<Params>() as i32;
-        self.ask(packet, headers, flow);
-        // SAFETY: the parameters live until the call returns.
-        let code = unsafe { bpf_fib_lookup(packet.context(), &raw mut self.params, SIZE, 0) } as u32;
-        self.resolved = code == BPF_FIB_LKUP_RET_SUCCESS;
-        match code {
+        self.params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
+        let ports = [flow.source_port, flow.destination_port];
+        match self.ask(packet, headers, [&flow.source, &flow.destination], ports) {
             BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH => Ok(()),
             BPF_FIB_LKUP_RET_FRAG_NEEDED => {
                 // SAFETY: all members of the union are two bytes.
@@ -63,27 +55,46 @@ impl Route {
         Self { params: unsafe { zeroed() }, resolved: false }
     }
 
+    /// Whether the kernel would send an answer to the packet out of the device that it came in on.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
-    fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) {
+    pub fn leads_back<P: Packet>(&mut self, packet: &P, headers: &Headers) -> bool {
+        let (from, to) = (&headers.tuple.destination, &headers.tuple.source);
+        let ports = [headers.tuple.destination_port, headers.tuple.source_port];
+        let code = self.ask(packet, headers, [from, to], ports);
+        [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() == packet.ifindex()
+    }
+
+    /// Asks the kernel for the way from one address to another; returns its code.
+    #[inline(always)]
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "the helper's codes are small"
+    )]
+    fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, ends: [&Address; 2], ports: [u16; 2]) -> u32 {
+        const SIZE: i32 = size_of::<Params>() as i32;
         let params = &mut self.params;
         params.l4_protocol = headers.tuple.protocol;
-        params.sport = flow.source_port.to_be();
-        params.dport = flow.destination_port.to_be();
-        params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
+        params.sport = ports[0].to_be();
+        params.dport = ports[1].to_be();
         params.ifindex = packet.ifindex();
         match headers.family() {
             Family::Ipv4 => {
                 params.family = AF_INET;
-                params.__bindgen_anon_3.ipv4_src = flow.source.words()[3];
-                params.__bindgen_anon_4.ipv4_dst = flow.destination.words()[3];
+                params.__bindgen_anon_3.ipv4_src = ends[0].words()[3];
+                params.__bindgen_anon_4.ipv4_dst = ends[1].words()[3];
             }
             Family::Ipv6 => {
                 params.family = AF_INET6;
-                params.__bindgen_anon_3.ipv6_src = flow.source.words();
-                params.__bindgen_anon_4.ipv6_dst = flow.destination.words();
+                params.__bindgen_anon_3.ipv6_src = ends[0].words();
+                params.__bindgen_anon_4.ipv6_dst = ends[1].words();
             }
         }
+        // SAFETY: the parameters live until the call returns.
+        let code = unsafe { bpf_fib_lookup(packet.context(), &raw mut self.params, SIZE, 0) } as u32;
+        self.resolved = code == BPF_FIB_LKUP_RET_SUCCESS;
+        code
     }
 
     /// The device.

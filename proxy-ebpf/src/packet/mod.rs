@@ -6,7 +6,7 @@ mod xdp;
 
 use core::{arch::asm, ffi::c_void};
 
-use proxy_common::{Stage, checksum::Difference};
+use proxy_common::{Headers, Stage, checksum::Difference};
 
 use crate::route::Route;
 
@@ -53,6 +53,10 @@ pub trait Packet {
     /// Sends it by `route`: the packet leaves when the program ends.
     fn send(&mut self, route: &Route) -> Option<()>;
 
+    /// Whether this hook can send an answer back where the packet came from. What it can't, a later one can: TC ingress, or
+    /// the VLAN's own device.
+    fn can_send_back(&self, headers: &Headers) -> bool;
+
     /// Sends it back where it came from, with the Ethernet addresses swapped.
     fn send_back(&mut self) -> Option<()>;
 
@@ -66,8 +70,8 @@ pub trait Packet {
     /// Cuts the packet down to `length` bytes.
     fn truncate(&mut self, length: u32) -> Option<()>;
 
-    /// Makes room for `bytes` bytes behind the Ethernet (and VLAN) header of `link` bytes.
-    fn insert(&mut self, link: usize, bytes: u32) -> Option<()>;
+    /// Makes room for `bytes` bytes behind the Ethernet header, which no tag follows.
+    fn insert(&mut self, bytes: u32) -> Option<()>;
 
     /// Whether the kernel still has to fill in the transport checksum, at the place where it was when the packet
     /// came, so that the field holds the pseudo header's sum only.

@@ -20,7 +20,7 @@ use aya_ebpf::{
     },
     programs::TcContext,
 };
-use proxy_common::{Device, Stage, Verdict, checksum::Difference};
+use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 
 use super::{Packet, stage::tail_call};
 use crate::{
@@ -63,12 +63,14 @@ impl Skb {
         packet.action(verdict)
     }
 
-    /// Has `answer` turn the packet, which has been counted, into its refusal. What can't be answered is dropped.
+    /// Has `answer` turn the packet into its refusal, which it also counts. What can't be answered is dropped.
     #[inline(always)]
-    pub fn turn(ctx: &TcContext, answer: impl FnOnce(&mut Self) -> Option<()>) -> i32 {
+    pub fn turn(ctx: &TcContext, answer: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
         let mut packet = Self::new(ctx);
-        let _ = answer(&mut packet);
-        packet.action
+        match answer(&mut packet) {
+            Err(Verdict::Pass) => TC_ACT_UNSPEC,
+            _ => packet.action,
+        }
     }
 
     /// What the kernel shall do with the packet.
@@ -125,9 +127,11 @@ impl Packet for Skb {
 
     #[inline(always)]
     fn is_tagged(&self, network: usize) -> bool {
-        // The kernel keeps the outer tag beside the packet. VLAN 0 is a priority without a VLAN (IEEE 802.1Q).
         // SAFETY: as in `bounds`.
-        network != size_of::<Ethernet>() || unsafe { (*self.skb).vlan_tci & 0xfff } != 0
+        let (present, tag) = unsafe { ((*self.skb).vlan_present, (*self.skb).vlan_tci) };
+        // The kernel keeps the outer tag beside the packet, until Linux 6.2 also when it has been taken off. VLAN 0 is a
+        // priority without a VLAN (IEEE 802.1Q).
+        network != size_of::<Ethernet>() || present != 0 && tag & 0xfff != 0
     }
 
     #[inline(always)]
@@ -150,6 +154,11 @@ impl Packet for Skb {
         };
         self.action = action as i32;
         Some(())
+    }
+
+    #[inline(always)]
+    fn can_send_back(&self, headers: &Headers) -> bool {
+        !self.is_tagged(headers.network())
     }
 
     #[inline(always)]
@@ -196,7 +205,7 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
-    fn insert(&mut self, _link: usize, bytes: u32) -> Option<()> {
+    fn insert(&mut self, bytes: u32) -> Option<()> {
         const BPF_ADJ_ROOM_MAC: u32 = 1;
         // SAFETY: the helper takes the hook's context and checks the length.
         (unsafe { bpf_skb_adjust_room(self.skb, bytes.cast_signed(), BPF_ADJ_ROOM_MAC, 0) } == 0).then_some(())

@@ -1,13 +1,13 @@
 //! A packet at the XDP hook: raw bytes, straight from the device.
 
-use core::ffi::c_void;
+use core::{arch::asm, ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
-    bindings::xdp_action,
+    bindings::{xdp_action, xdp_md},
     helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, generated::bpf_xdp_get_buff_len},
     programs::XdpContext,
 };
-use proxy_common::{Device, Stage, Verdict, checksum::Difference};
+use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 
 use super::{Packet, stage::tail_call};
 use crate::{
@@ -39,12 +39,14 @@ impl Xdp {
         packet.action(verdict)
     }
 
-    /// Has `answer` turn the packet, which has been counted, into its refusal. What can't be answered is dropped.
+    /// Has `answer` turn the packet into its refusal, which it also counts. What can't be answered is dropped.
     #[inline(always)]
-    pub fn turn(ctx: XdpContext, answer: impl FnOnce(&mut Self) -> Option<()>) -> u32 {
+    pub fn turn(ctx: XdpContext, answer: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
         let mut packet = Self::new(ctx);
-        let _ = answer(&mut packet);
-        packet.action
+        match answer(&mut packet) {
+            Err(Verdict::Pass) => xdp_action::XDP_PASS,
+            _ => packet.action,
+        }
     }
 
     /// What the kernel shall do with the packet.
@@ -89,8 +91,18 @@ impl Packet for Xdp {
 
     #[inline(always)]
     fn ifindex(&self) -> u32 {
-        // SAFETY: the kernel passes a valid context.
-        unsafe { (*self.ctx.ctx).ingress_ifindex }
+        let index: u32;
+        // SAFETY: reads a number of the context, which is valid. In assembly, as in `context`.
+        unsafe {
+            asm!(
+                "{index} = *(u32 *)({ctx} + {offset})",
+                index = out(reg) index,
+                ctx = in(reg) self.ctx.ctx,
+                offset = const offset_of!(xdp_md, ingress_ifindex),
+                options(pure, readonly, nostack),
+            );
+        }
+        index
     }
 
     #[inline(always)]
@@ -129,6 +141,12 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
+    fn can_send_back(&self, headers: &Headers) -> bool {
+        // Cards take a tag off before this hook sees the packet: then the way back is the VLAN's device.
+        !self.is_tagged(headers.network()) && Route::new().leads_back(self, headers)
+    }
+
+    #[inline(always)]
     fn send_back(&mut self) -> Option<()> {
         let Ethernet { destination, source, ether_type } = self.load(0)?;
         self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
@@ -156,19 +174,13 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
-    fn insert(&mut self, link: usize, bytes: u32) -> Option<()> {
-        let header: [u16; 7] = self.load(0)?;
-        let tags: [u16; 4] = if link > 14 { self.load(14)? } else { [0; 4] };
+    fn insert(&mut self, bytes: u32) -> Option<()> {
+        let header: Ethernet = self.load(0)?;
         // SAFETY: the helper takes the hook's context and checks the length.
         if unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -bytes.cast_signed()) } != 0 {
             return None;
         }
-        self.store(0, header)?;
-        match link {
-            18 => self.store(14, [tags[0], tags[1]]),
-            22 => self.store(14, tags),
-            _ => Some(()),
-        }
+        self.store(0, header)
     }
 
     #[inline(always)]

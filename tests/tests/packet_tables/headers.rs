@@ -2,7 +2,7 @@
 //! VLAN tags, padding, long packets.
 
 use harness::{
-    packet::{Extension, Packet, other, tcp, udp},
+    packet::{ErrorKind, Extension, Packet, echo_request, icmp_error, other, tcp, udp},
     scene::Family,
     test_run::{Hook, Row, check_rows, egress, ingress, row},
 };
@@ -116,6 +116,7 @@ fn left_to_the_vlan(name: &'static str, tags: &[u16]) -> Row {
 
 #[test]
 fn s28_vlan_tags_stay() {
+    let sent = udp(SNAT, BACKEND);
     let rows = vec![
         left_to_the_vlan("s28_one_tag", &[100]),
         left_to_the_vlan("s28_two_tags", &[100, 200]),
@@ -126,11 +127,14 @@ fn s28_vlan_tags_stay() {
             .serving(dns())
             .after([ingress(udp(FROM, NODE_PORT))])
             .at(Hook::Xdp),
+        row("s28_a_tagged_error", ingress(icmp_error(REMOTE, NODE, ErrorKind::PortUnreachable, sent).vlans(&[100])))
+            .serving(dns())
+            .after([ingress(udp(FROM, NODE_PORT))])
+            .at(Hook::Xdp),
         row("s28_a_tagged_refusal", ingress(tcp(FROM, NODE_PORT).syn().vlans(&[100, 200])))
             .serving(bare())
-            .at(Hook::Xdp)
-            .is_answered_by(reset(NODE_PORT, 0, 1001, 20).vlans(&[100, 200]))
-            .counts(&[Counter::RejectNoBackend]),
+            .at(Hook::Xdp),
+        row("s28_a_tagged_echo", ingress(echo_request(CLIENT, CLUSTER_IP).vlans(&[100]))).serving(web()).at(Hook::Xdp),
     ];
     check_rows(rows);
 }

@@ -1,9 +1,9 @@
 //! Refusals (S16, S20): resets and ICMP errors, in the frontend's name and by the way that the packet came.
 
 use harness::{
-    packet::{ErrorKind, Packet, icmp_error, sctp, tcp, tcp_flags::*, udp},
+    packet::{ErrorKind, Packet, echo_request, icmp_error, sctp, tcp, tcp_flags::*, udp},
     scene::Family,
-    test_run::{Row, check_rows, ingress, places::*, row},
+    test_run::{Hook, Row, check_rows, ingress, places::*, row},
 };
 
 use super::*;
@@ -84,6 +84,37 @@ fn s20_an_unserved_port_of_a_cluster_ip_is_refused() {
         refused_by_icmp("s20_udp", udp(FROM, CLUSTER_IP.at(81)), unserved).serving(web()),
         refused_by_icmp("s20_sctp", sctp(FROM, CLUSTER_IP.at(80)), unserved).serving(web()),
         refused_by_icmp("s10_the_port_by_another_protocol", udp(FROM, CLUSTER_IP.at(80)), unserved).serving(web()),
+    ];
+    check_rows(rows);
+}
+
+/// The client may be in a VLAN whose tag the card has taken off: XDP would answer without it.
+#[test]
+fn s16_xdp_leaves_answers_to_tc_whose_way_is_another_device() {
+    let client = FAR.at(20_001);
+    let (syn, datagram) = (tcp(client, NODE_PORT).syn(), udp(client, CLUSTER_IP.at(81)));
+    let reset = tcp(NODE_PORT, client).flags(RST | ACK).sequence(0, 1001).window(0).identification(0);
+    let error = icmp_error(CLUSTER_IP, FAR, ErrorKind::PortUnreachable, datagram.clone()).identification(0);
+    let ping = || echo_request(FAR, CLUSTER_IP);
+    let rows = vec![
+        row("s16_a_reset_by_tc", ingress(syn.clone()))
+            .serving(bare())
+            .at(Hook::TcIngress)
+            .is_answered_by(reset)
+            .counts(&[Counter::RejectNoBackend]),
+        row("s16_no_reset_by_xdp", ingress(syn)).serving(bare()).at(Hook::Xdp),
+        row("s20_an_error_by_tc", ingress(datagram.clone()))
+            .serving(web())
+            .at(Hook::TcIngress)
+            .is_answered_by(error)
+            .counts(&[Counter::RejectUnservedPort]),
+        row("s20_no_error_by_xdp", ingress(datagram)).serving(web()).at(Hook::Xdp),
+        row("s20_an_echo_by_tc", ingress(ping()))
+            .serving(web())
+            .at(Hook::TcIngress)
+            .is_answered_by(ping().answered())
+            .counts(&[Counter::PacketAnswered]),
+        row("s20_no_echo_by_xdp", ingress(ping())).serving(web()).at(Hook::Xdp),
     ];
     check_rows(rows);
 }

@@ -3,12 +3,13 @@
 use anyhow::{Context as _, Result};
 
 /// What labs are made of, what the agent asks the kernel for, and what its packets meet.
-pub(super) const MODULES: [&str; 11] = [
+pub(super) const MODULES: [&str; 12] = [
     // libcrc32c asks for it by the name of an algorithm, which modules.dep does not know.
     "crc32c_generic",
     "veth",
     "bridge",
     "8021q",
+    "bonding",
     "sch_ingress",
     "cls_bpf",
     "tcp_diag",

@@ -1,8 +1,8 @@
 //! Which tests run on other kernels.
 
 /// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
-/// can only use what the machine has: `ip`, `bpftool`, `waggle`, `labproc` and busybox.
-pub(super) const TESTS: [(&str, &[&str]); 6] = [
+/// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `waggle`, `labproc` and busybox.
+pub(super) const TESTS: [(&str, &[&str]); 7] = [
     ("lab_load", &[]),
     ("lab_instructions", &["--show-output"]),
     ("packet_tables", &[]),
@@ -10,6 +10,8 @@ pub(super) const TESTS: [(&str, &[&str]); 6] = [
     ("lab_sockets", &["s26_"]),
     // Links get new programs while they are attached.
     ("lab_life", &["s31_a_killed_agent"]),
+    // Devices that only these kernels have.
+    ("lab_outside_upper", &["--include-ignored"]),
     // Sockets are listed and destroyed.
     ("lab_termination", &[]),
 ];

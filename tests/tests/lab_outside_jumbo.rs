@@ -1,4 +1,4 @@
-//! Links that are not plain Ethernet of 1500 bytes: jumbo frames, and a bridge that has the node's address. Needs root.
+//! Jumbo frames. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -6,7 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use harness::{
     lab::{Kind, Netns},
-    scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside, from_outside_by, over_both},
+    scene::{Outside, from_outside, over_both},
 };
 
 /// The MTU of all links that packets with jumbo frames take.
@@ -50,51 +50,6 @@ fn s28_jumbo_frames_pass() {
                 // What is missing of a fragment makes tcpdump speak of a bad length.
                 let whole = seen.iter().filter(|line| line.ends_with(&format!("UDP, length {DATAGRAM}"))).count();
                 assert_eq!(whole, 40, "{}: whole datagrams: {seen:#?}", pod.name());
-            }
-            outside.scene.delete("Service", "web");
-        });
-    });
-}
-
-/// Where the node port is served behind a bridge.
-fn bridged(family: Family) -> SocketAddr {
-    let address = if family == Family::Ipv4 { "192.0.2.1" } else { "fd00:52::1" };
-    SocketAddr::new(address.parse().unwrap(), NODE_PORT)
-}
-
-/// A second wire between client and node, whose end at the node is the port of a bridge.
-fn add_bridge(outside: &Outside) {
-    let (node, client) = (outside.scene.node.netns(), outside.host.netns());
-    let addresses = |number: u8, device: &str| {
-        [
-            format!("address add 192.0.2.{number}/24 dev {device}"),
-            format!("address add fd00:52::{number}/64 dev {device} nodad"),
-            format!("link set dev {device} up"),
-        ]
-    };
-    node.batch(&[
-        "link add name lan type bridge mcast_snooping 0".into(),
-        format!("link add name port type veth peer name eth1 netns {}", client.name()),
-        "link set dev port master lan up".into(),
-    ])
-    .unwrap();
-    node.batch(&addresses(1, "lan")).unwrap();
-    client.batch(&addresses(2, "eth1")).unwrap();
-    outside.scene.lab.finish_wire((node, "port"), (client, "eth1")).unwrap();
-}
-
-#[test]
-fn s19_a_bridge_with_the_nodes_address_is_served() {
-    let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "192.0.0.0/8,fd00::/16"]);
-    // A bridge takes no native XDP: TC serves it beside a device that does.
-    from_outside_by("auto", "bridge", everywhere, |outside| {
-        add_bridge(outside);
-        over_both(|family| {
-            outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
-            expect(&outside.client, bridged(family), &["p1", "far"]);
-            for pod in [outside.scene.pod(1), &outside.remote] {
-                outside.serve_echo(family, pod);
-                outside.client.bulk(bridged(family), None, MUCH).unwrap();
             }
             outside.scene.delete("Service", "web");
         });
