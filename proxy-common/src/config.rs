@@ -1,7 +1,7 @@
 //! Names, default sizes and load-time constants that both sides must agree on.
 
 /// Version of every layout in this crate. An agent that finds pinned maps of another version rebuilds them.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;

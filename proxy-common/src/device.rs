@@ -62,11 +62,15 @@ pub enum Stage {
     Answer = 2,
     /// Looks at ICMP that is about to leave.
     IcmpEgress = 3,
-    /// Sends the packet that has opened a flow.
+    /// Sends a packet whose flow is in order now.
     Send = 4,
+    /// Writes what a packet has changed of its flow where the other direction finds it.
+    Touch = 5,
+    /// The same for a packet that is about to leave.
+    TouchEgress = 6,
 }
 
 impl Stage {
     /// Number of stages.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 7;
 }

@@ -34,13 +34,15 @@ pod! {
 
     /// Value of SCRATCH, one a CPU: what one program leaves for the next about the packet at hand, and room that the
     /// stack has not.
-    pub struct Scratch: 192 {
+    pub struct Scratch: 196 {
         /// What the packet's headers say.
         pub headers: Headers,
         /// The packet's flow.
         pub flow: Conntrack,
         /// The entry of the other direction.
         pub reply: Conntrack,
+        /// 1: the packet's entry was found among the settled ones.
+        pub settled: u32,
     }
 }
 

@@ -35,7 +35,10 @@ pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, Member};
 pub use config::{ABI_VERSION, Protocol};
 pub use connection::Connection;
-pub use conntrack::{Conntrack, Direction, Ipv4Conntrack, Ipv4Tuple, Life, State, Stored, TcpFlags, Timeouts, Tuple};
+pub use conntrack::{
+    Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Life, OWNED, Place, State, Stored,
+    TcpFlags, Timeouts, Tuple,
+};
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::{Answer, Device, Stage};
 pub use fragment::{Fragment, FragmentPorts};

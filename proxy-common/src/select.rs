@@ -28,13 +28,13 @@ pub const fn attempt_number(random: u32, attempt: u32) -> u32 {
 }
 
 #[inline(always)]
-const fn pair(high: u32, low: u32) -> u64 {
+pub(crate) const fn pair(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
 /// Lets every bit change the bits above it, and those the ones below: a round of a multiplicative hash.
 #[inline(always)]
-const fn spread(word: u64) -> u64 {
+pub(crate) const fn spread(word: u64) -> u64 {
     /// 2⁶⁴ ÷ the golden ratio, odd.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let product = word.wrapping_mul(FACTOR);

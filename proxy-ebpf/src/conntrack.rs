@@ -72,9 +72,11 @@ pub fn is_local_reply(life: &Life) -> bool {
     life.flags & (Life::REPLY | Life::LOCAL) == Life::REPLY | Life::LOCAL
 }
 
-/// A packet of the flow has come: moves its state and puts off its end, at most once a second.
+/// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: [`touch_other`] is to
+/// follow.
 #[inline(always)]
-pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) {
+#[must_use]
+pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
     let state = flow.life.state();
     let mut next = state.after(direction(&flow.life), headers.flags());
     let is_tcp = headers.tuple.protocol == Protocol::Tcp as u8;
@@ -82,18 +84,26 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
     if is_tcp && !settled && next == State::Established && !flow.life.is_acknowledged_by(headers.acknowledgment) {
         next = state;
     }
-    if next != state || flow.life.is_stale(now, timeout(headers.tuple.protocol, next), JIFFIES_PER_SECOND.load()) {
+    let moves =
+        next != state || flow.life.is_stale(now, timeout(headers.tuple.protocol, next), JIFFIES_PER_SECOND.load());
+    if moves {
         if is_tcp && next == State::Replied {
             flow.life.handshake = headers.sequence.wrapping_add(1);
         }
         flow.life.state = next as u8;
         flow.life.expires = now.wrapping_add(timeout(headers.tuple.protocol, next));
         *life = flow.life;
-        if headers.tuple.destination.is_ipv4() {
-            touch::<Ipv4Conntrack>(flow, &headers.tuple, settled, now);
-        } else {
-            touch::<Conntrack>(flow, &headers.tuple, settled, now);
-        }
+    }
+    moves
+}
+
+/// Writes what [`track`] has changed of a packet's flow where the other direction finds it.
+#[inline(always)]
+pub fn touch_other(headers: &Headers, flow: &Conntrack, settled: bool, now: u32) {
+    if headers.tuple.destination.is_ipv4() {
+        touch::<Ipv4Conntrack>(flow, &headers.tuple, settled, now);
+    } else {
+        touch::<Conntrack>(flow, &headers.tuple, settled, now);
     }
 }
 
@@ -107,25 +117,24 @@ pub fn put_off(life: &mut Life, tuple: &Tuple, now: u32) {
 }
 
 /// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
-/// moves a flow that has settled to CONNTRACK. A full map that refuses leaves things as they are: nothing to be done
-/// about it here.
+/// moves a flow that has settled out of HALF_OPEN.
 #[inline(never)]
 fn touch<E: Table>(flow: &Conntrack, tuple: &Tuple, settled: bool, now: u32) {
     let Ok(other) = reply_at_hand() else { return };
     turn(flow, tuple, other);
     let own = E::narrow(flow);
     let partner = own.borrow().partner(tuple.protocol);
-    if settled {
-        let _ = E::settled().insert(&partner, E::narrow(other).borrow(), 0);
-    } else if flow.life.state() == State::Established {
-        let key = E::key(tuple);
-        let _ = E::settled().insert(&partner, E::narrow(other).borrow(), 0);
-        let _ = E::settled().insert(key.borrow(), own.borrow(), 0);
-        let _ = E::half_open().remove(&partner);
-        let _ = E::half_open().remove(key.borrow());
-    } else {
+    if !settled && flow.life.state() != State::Established {
         // A key that has become another flow's stays that one's: of two answers to a connection, the first decides.
         let _ = enter::<E>(&partner, other, now, |_| false);
+        return;
+    }
+    E::settle(&partner, E::narrow(other).borrow(), now);
+    if !settled {
+        let key = E::key(tuple);
+        E::settle(key.borrow(), own.borrow(), now);
+        let _ = E::half_open().remove(&partner);
+        let _ = E::half_open().remove(key.borrow());
     }
 }
 
@@ -179,17 +188,16 @@ fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl FnOnc
 /// flows that have not moved for a second: who floods a backend with SYNs must not keep all its ports from others.
 #[inline(always)]
 pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, pressed: bool) -> Owner {
-    // First HALF_OPEN, then a look at CONNTRACK: a flow that settles is entered there before it leaves here.
+    // First HALF_OPEN, then a look at what has settled: a flow that settles is entered there before it leaves here.
     let owner = enter::<E>(key, entry, now, |found| pressed && gives_way(found, protocol, now));
     if owner != Owner::Nobody {
         return owner;
     }
     // SAFETY: valid until the program ends; only read.
-    match E::settled().get_ptr_mut(key).map(|found| unsafe { &*found }) {
+    match E::settled(key).map(|found| unsafe { &*found }) {
         None => owner,
         Some(found) if found.life().is_expired(now) || found.translates_like(entry) => {
-            // Gone already is as good.
-            let _ = E::settled().remove(key);
+            E::unsettle(key, now);
             owner
         }
         Some(_) => {
@@ -241,8 +249,9 @@ fn forget_in<E: Table>(flow: &Conntrack, tuple: &Tuple) {
     let key = E::key(tuple);
     let partner = E::narrow(flow).borrow().partner(tuple.protocol);
     // Absent is as good as removed.
-    let _ = E::settled().remove(key.borrow());
-    let _ = E::settled().remove(&partner);
+    let now = now();
+    E::unsettle(key.borrow(), now);
+    E::unsettle(&partner, now);
     let _ = E::half_open().remove(key.borrow());
     let _ = E::half_open().remove(&partner);
 }

@@ -110,10 +110,16 @@ pub fn xdp_open(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, pipeline::open)
 }
 
-/// The same packet, once its flow is open.
+/// A packet whose flow has been opened or touched.
 #[xdp(frags)]
 pub fn xdp_send(ctx: XdpContext) -> u32 {
-    Xdp::run(ctx, pipeline::send_first)
+    Xdp::run(ctx, pipeline::send_at_hand)
+}
+
+/// A packet that has moved its flow.
+#[xdp(frags)]
+pub fn xdp_touch(ctx: XdpContext) -> u32 {
+    Xdp::run(ctx, pipeline::touch)
 }
 
 /// ICMP.
@@ -140,10 +146,16 @@ pub fn tc_open(ctx: TcContext) -> i32 {
     Skb::run(&ctx, pipeline::open)
 }
 
-/// The same packet, once its flow is open.
+/// A packet whose flow has been opened or touched.
 #[classifier]
 pub fn tc_send(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::send_first)
+    Skb::run(&ctx, pipeline::send_at_hand)
+}
+
+/// A packet that has moved its flow.
+#[classifier]
+pub fn tc_touch(ctx: TcContext) -> i32 {
+    Skb::run(&ctx, pipeline::touch)
 }
 
 /// ICMP on its way into the stack.
@@ -162,6 +174,12 @@ pub fn tc_answer(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_egress(ctx: TcContext) -> i32 {
     Skb::run(&ctx, pipeline::egress)
+}
+
+/// The same, if it has moved its flow.
+#[classifier]
+pub fn tc_touch_egress(ctx: TcContext) -> i32 {
+    Skb::run(&ctx, pipeline::touch_egress)
 }
 
 /// ICMP on its way from the stack to a device.

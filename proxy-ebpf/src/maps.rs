@@ -9,8 +9,8 @@ use aya_ebpf::{
 };
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Scratch, Service,
-    ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Member, Network, Peer, Scratch,
+    Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
         NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX,
@@ -84,13 +84,25 @@ pub static DEVICES: HashMap<u32, Device, DEVICES_MAX, { BPF_F_NO_PREALLOC as usi
 #[btf_map]
 pub static SOURCE_RANGES: LpmTrie<SourceRange, u32, SOURCE_RANGES_MAX> = LpmTrie::new();
 
-/// IPv4 packet as it arrives → its translation, for flows that both sides have confirmed.
+/// IPv4 packet as it arrives → its translation, for flows that both sides have confirmed: see `tables.rs`.
 #[btf_map]
-pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+pub static FLOW_LINES_IPV4: Array<Ipv4Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 /// The same for IPv6.
 #[btf_map]
-pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+pub static FLOW_LINES_IPV6: Array<Ipv6Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Pair of lines → 1 once an entry has found both taken.
+#[btf_map]
+pub static DISPLACED: Array<u8, { CONNTRACK_MAX / 2 }> = Array::new();
+
+/// The entries that have.
+#[btf_map]
+pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
+
+/// The same for IPv6.
+#[btf_map]
+pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
 /// The same for flows that nobody has confirmed yet: a flood of them pushes out only one another.
 #[btf_map]
@@ -139,6 +151,10 @@ pub static SERVICE_NAMES: HashMap<u32, ServiceName, SERVICE_IDS_MAX, { BPF_F_NO_
 /// Version of the layouts in these maps, written by the agent: `proxy_common::ABI_VERSION`.
 #[btf_map]
 pub static ABI: Array<u32, 1> = Array::new();
+
+/// Pairs of lines in FLOW_LINES of either family.
+#[unsafe(no_mangle)]
+pub static FLOW_PAIRS: Global<u32> = Global::new(0);
 
 /// Cookie of the node's own network namespace, where node ports are served on loopback (S19).
 #[unsafe(no_mangle)]

@@ -2,12 +2,13 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Conntrack, Counter, DropReason, Headers, Life, Part, Stage, State, Verdict, filter::AddressClass,
+    Answer, Conntrack, Counter, DropReason, Headers, Life, Part, RejectReason, Stage, State, Verdict,
+    filter::AddressClass,
 };
 
 use crate::{
     answer,
-    conntrack::{forget, is_local_reply, lookup, now, put_off, track},
+    conntrack::{forget, is_local_reply, lookup, now, put_off, touch_other, track},
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
@@ -15,7 +16,7 @@ use crate::{
     nat::{may_continue, open_flow},
     packet::Packet,
     parse::{parse_network, parse_transport},
-    scratch::{flow_at_hand, headers_at_hand},
+    scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_service, is_unowned},
 };
 
@@ -44,20 +45,36 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if flow.life.flags & Life::REPLY == 0 && !may_continue(&headers, flow, life, settled) {
         return hand_over(packet, &headers, Stage::Open);
     }
-    track(flow, life, settled, &headers, now);
+    if track(flow, life, settled, &headers, now) {
+        *settled_at_hand()? = settled.into();
+        return hand_over(packet, &headers, Stage::Touch);
+    }
     send(packet, &headers, flow)
 }
 
 /// The first packet of a flow, as [`ingress`] has read it.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    open_flow(headers_at_hand()?, packet.is_from_pod(), now(), flow_at_hand()?)?;
+    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
+    match open_flow(headers, packet.is_from_pod(), now, flow) {
+        // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
+        Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
+            if lookup(&headers.tuple, now, flow).is_some() => {}
+        outcome => outcome?,
+    }
     go_on(packet, Stage::Send)
 }
 
-/// The same packet, whose flow has just been opened.
+/// A packet that has moved its flow: at most one a second, and those of handshakes.
 #[inline(always)]
-pub fn send_first<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    touch_other(headers_at_hand()?, flow_at_hand()?, *settled_at_hand()? != 0, now());
+    go_on(packet, Stage::Send)
+}
+
+/// A packet whose flow is in order now.
+#[inline(always)]
+pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     send(packet, headers_at_hand()?, flow_at_hand()?)
 }
 
@@ -82,9 +99,21 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    track(flow, life, settled, &headers, now);
+    if track(flow, life, settled, &headers, now) {
+        *settled_at_hand()? = settled.into();
+        return hand_over(packet, &headers, Stage::TouchEgress);
+    }
     fragment::remember(&headers)?;
     deliver(packet, &headers, flow)
+}
+
+/// The same, if it has moved its flow.
+#[inline(always)]
+pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+    touch_other(headers, flow, *settled_at_hand()? != 0, now());
+    fragment::remember(headers)?;
+    deliver(packet, headers, flow)
 }
 
 /// The packet's ports, its own or those of its first fragment.

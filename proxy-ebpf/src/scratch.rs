@@ -25,6 +25,13 @@ pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
     scratch().map(|scratch| unsafe { &mut (*scratch).flow })
 }
 
+/// Whether the packet's entry was found among the settled ones.
+#[inline(always)]
+pub fn settled_at_hand() -> Result<&'static mut u32, Verdict> {
+    // SAFETY: as above.
+    scratch().map(|scratch| unsafe { &mut (*scratch).settled })
+}
+
 /// Room for the entry of the other direction.
 #[inline(always)]
 pub fn reply_at_hand() -> Result<&'static mut Conntrack, Verdict> {

@@ -61,6 +61,14 @@ pub struct MapSizes {
     pub source_ranges: u32,
 }
 
+impl MapSizes {
+    /// Pairs of lines in FLOW_LINES of either family, and as many entries in CONNTRACK for those that find no place there:
+    /// of so many flows as there are lines for, those are one in four.
+    pub fn flow_pairs(&self) -> u32 {
+        self.conntrack.div_ceil(2).max(1)
+    }
+}
+
 /// What the loader needs to know.
 #[derive(Clone, Debug)]
 pub struct DataplaneConfig {

@@ -1,63 +1,79 @@
-//! CONNTRACK or HALF_OPEN of both families as one table.
+//! The maps of flows of both families as one table: those that both sides have confirmed, or HALF_OPEN.
 
 use std::borrow::Borrow as _;
 
 use aya::{
     Pod,
-    maps::{HashMap, MapData, MapError},
+    maps::{Array, HashMap, MapData, MapError},
 };
-use proxy_common::{Conntrack, Ipv4Conntrack, Stored, Tuple};
+use proxy_common::{Conntrack, FlowLine, Ipv4Conntrack, Stored, Tuple};
 
-use crate::maps::{MapsError, PinFolder, open};
+use crate::{
+    bpf,
+    maps::{MapsError, PinFolder, open, open_data},
+};
 
-/// The two maps.
+/// How many lines are read with one system call.
+const BATCH: u32 = 4096;
+
+/// The flows of one kind.
 pub struct FlowTable {
     ipv4: Entries<Ipv4Conntrack>,
     ipv6: Entries<Conntrack>,
 }
 
-type Entries<E> = HashMap<MapData, <E as Stored>::Key, E>;
+/// Those of one family.
+struct Entries<E: Stored<Line: Pod>> {
+    lines: Option<Lines<E::Line>>,
+    /// All others.
+    map: HashMap<MapData, E::Key, E>,
+}
 
-/// The pinned maps of a table.
+/// FLOW_LINES of a family: not mapped into memory, since all of it would count as the agent's.
+struct Lines<L: Pod> {
+    array: Array<MapData, L>,
+    map: MapData,
+    /// Pair of lines → 1 once an entry of it has gone to the hash.
+    displaced: Array<MapData, u8>,
+}
+
+/// The pinned maps of a table, of each family: the name of the lines, if there are any, and of the hash.
 #[derive(Clone, Copy, Debug)]
-pub struct Names(&'static str, &'static str);
+pub struct Names([(Option<&'static str>, &'static str); 2]);
 
 impl Names {
     /// Flows that both sides have confirmed.
-    pub const CONNTRACK: Self = Self("CONNTRACK_IPV4", "CONNTRACK_IPV6");
+    pub const SETTLED: Self =
+        Self([(Some("FLOW_LINES_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_LINES_IPV6"), "CONNTRACK_IPV6")]);
     /// Flows that nobody has confirmed yet.
-    pub const HALF_OPEN: Self = Self("HALF_OPEN_IPV4", "HALF_OPEN_IPV6");
+    pub const HALF_OPEN: Self = Self([(None, "HALF_OPEN_IPV4"), (None, "HALF_OPEN_IPV6")]);
 }
 
 impl FlowTable {
     /// Opens the pinned maps.
-    pub fn open(folder: &PinFolder, Names(ipv4, ipv6): Names) -> Result<Self, MapsError> {
-        Ok(Self { ipv4: open(folder, ipv4)?, ipv6: open(folder, ipv6)? })
+    pub fn open(folder: &PinFolder, Names([ipv4, ipv6]): Names) -> Result<Self, MapsError> {
+        Ok(Self { ipv4: Entries::open(folder, ipv4)?, ipv6: Entries::open(folder, ipv6)? })
     }
 
-    /// Every key, IPv4 first. While programs write, a key may come twice, and one that comes or goes meanwhile may be
-    /// missing.
-    pub fn keys(&self) -> impl Iterator<Item = Result<Tuple, MapError>> {
-        keys(&self.ipv4).chain(keys(&self.ipv6))
+    /// Every entry by its packet, IPv4 first. While programs write, one may come twice, and one that comes or goes
+    /// meanwhile may be missing.
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Tuple, Conntrack), MapError>> {
+        self.ipv4.entries().chain(self.ipv6.entries())
     }
 
-    /// The entry of a packet.
-    pub fn get(&self, tuple: &Tuple) -> Result<Conntrack, MapError> {
-        if is_ipv4(tuple) { get(&self.ipv4, tuple) } else { get(&self.ipv6, tuple) }
+    /// Enters a flow that is not there yet, without a place among the lines, which are the programs' to give.
+    pub fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.insert(tuple, flow) } else { self.ipv6.insert(tuple, flow) }
     }
 
-    /// Enters a flow; `flags` are those of `BPF_MAP_UPDATE_ELEM`.
-    pub fn insert(&mut self, tuple: &Tuple, flow: &Conntrack, flags: u64) -> Result<(), MapError> {
-        if is_ipv4(tuple) {
-            insert(&mut self.ipv4, tuple, flow, flags)
-        } else {
-            insert(&mut self.ipv6, tuple, flow, flags)
-        }
+    /// Enters or replaces a flow where the programs would. They must not do so at the same time.
+    pub fn put(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.put(tuple, flow) } else { self.ipv6.put(tuple, flow) }
     }
 
-    /// Removes the entry of a packet.
+    /// Removes the entry of a packet. The programs must not write at the same time.
     pub fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
-        if is_ipv4(tuple) { remove(&mut self.ipv4, tuple) } else { remove(&mut self.ipv6, tuple) }
+        if is_ipv4(tuple) { self.ipv4.remove(tuple) } else { self.ipv6.remove(tuple) }
     }
 }
 
@@ -65,26 +81,99 @@ fn is_ipv4(tuple: &Tuple) -> bool {
     tuple.destination.is_ipv4()
 }
 
-fn keys<E: Stored<Key: Pod> + Pod>(map: &Entries<E>) -> impl Iterator<Item = Result<Tuple, MapError>> {
-    map.keys().map(|key| key.map(|key| E::tuple(&key)))
+impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
+    fn open(folder: &PinFolder, (lines, map): (Option<&'static str>, &'static str)) -> Result<Self, MapsError> {
+        let open_lines = |name| {
+            Ok(Lines {
+                array: open(folder, name)?,
+                map: open_data(folder, name)?,
+                displaced: open(folder, "DISPLACED")?,
+            })
+        };
+        Ok(Self { lines: lines.map(open_lines).transpose()?, map: open(folder, map)? })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Result<(Tuple, Conntrack), MapError>> {
+        let lines = self.lines.iter().flat_map(|lines| {
+            let starts = (0..lines.array.len()).step_by(BATCH as usize);
+            starts.flat_map(|start| match bpf::read_array::<E::Line>(lines.map.fd(), start, BATCH) {
+                Ok(batch) => {
+                    let full = batch.into_iter().filter(|line| !line.is_empty());
+                    full.map(|line| Ok(widen(line.key(), line.entry()))).collect()
+                }
+                Err(error) => vec![Err(MapError::from(error))],
+            })
+        });
+        lines.chain(self.map.iter().map(|entry| entry.map(|(key, entry)| widen(&key, &entry))))
+    }
+
+    /// The line of a packet's entry, if it has one, and a line that could be its.
+    fn line(&self, tuple: &Tuple) -> Result<(Option<u32>, Option<u32>), MapError> {
+        let Some(Lines { array: lines, .. }) = &self.lines else { return Ok((None, None)) };
+        let key = E::key(tuple);
+        let place = E::Line::place(key.borrow(), lines.len() / 2);
+        let mut free = None;
+        for index in [place.home, place.neighbour()] {
+            let line = lines.get(&index, 0)?;
+            if line.is_of(key.borrow()) {
+                return Ok((Some(index), None));
+            }
+            free = free.or(line.is_empty().then_some(index));
+        }
+        Ok((None, free))
+    }
+
+    fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+        const BPF_NOEXIST: u64 = 1;
+        if self.line(tuple)?.0.is_some() {
+            return Err(MapError::from(std::io::Error::from_raw_os_error(libc::EEXIST)));
+        }
+        self.note_displaced(tuple)?;
+        self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), BPF_NOEXIST)
+    }
+
+    /// Lets programs look for the entry of a packet in the hash.
+    fn note_displaced(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        let Some(lines) = &mut self.lines else { return Ok(()) };
+        let place = E::Line::place(E::key(tuple).borrow(), lines.array.len() / 2);
+        lines.displaced.set(place.pair(), 1, 0)
+    }
+
+    fn put(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+        let (found, free) = self.line(tuple)?;
+        let (key, entry) = (E::key(tuple), E::narrow(flow));
+        let (Some(index), Some(Lines { array: lines, .. })) = (found.or(free), &mut self.lines) else {
+            self.note_displaced(tuple)?;
+            return self.map.insert(key.borrow(), entry.borrow(), 0);
+        };
+        let mut line = lines.get(&index, 0)?;
+        line.fill(key.borrow(), entry.borrow());
+        *line.seal() = E::Line::seal_of(E::Line::place(key.borrow(), lines.len() / 2), entry.borrow());
+        lines.set(index, line, 0)?;
+        absent_is_removed(self.map.remove(key.borrow()))
+    }
+
+    fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        if let ((Some(index), _), Some(Lines { array: lines, .. })) = (self.line(tuple)?, &mut self.lines) {
+            let mut line = lines.get(&index, 0)?;
+            line.clear();
+            lines.set(index, line, 0)?;
+        }
+        absent_is_removed(self.map.remove(E::key(tuple).borrow()))
+    }
 }
 
-fn get<E: Stored<Key: Pod> + Pod>(map: &Entries<E>, tuple: &Tuple) -> Result<Conntrack, MapError> {
-    let entry = map.get(E::key(tuple).borrow(), 0)?;
+/// A packet and its flow, from how they lie in the maps.
+fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, Conntrack) {
     let mut flow = Conntrack::default();
     entry.widen(&mut flow);
-    Ok(flow)
+    (E::tuple(key), flow)
 }
 
-fn insert<E: Stored<Key: Pod> + Pod>(
-    map: &mut Entries<E>,
-    tuple: &Tuple,
-    flow: &Conntrack,
-    flags: u64,
-) -> Result<(), MapError> {
-    map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), flags)
-}
-
-fn remove<E: Stored<Key: Pod> + Pod>(map: &mut Entries<E>, tuple: &Tuple) -> Result<(), MapError> {
-    map.remove(E::key(tuple).borrow())
+fn absent_is_removed(removal: Result<(), MapError>) -> Result<(), MapError> {
+    match removal {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        removal => removal,
+    }
 }

@@ -102,9 +102,11 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(Layout, PathBuf)> = layouts.into_iter().map(|layout| (layout, folder.map(layout.name))).collect();
     let mut loader = EbpfLoader::new();
+    let pairs = config.sizes.flow_pairs();
     let has_mptcp = u8::from(Path::new(MPTCP).exists());
     loader.override_global("NODE_NETNS", &netns, true);
     loader.override_global("HAS_MPTCP", &has_mptcp, true);
+    loader.override_global("FLOW_PAIRS", &pairs, true);
     let secret = RandomState::new().hash_one(());
     loader.override_global("SECRET", &secret, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);

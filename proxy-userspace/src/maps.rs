@@ -9,8 +9,8 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Tuple, Member, Network, Peer, Scratch, Service,
-    ServiceCounters, ServiceName, SourceRange, Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Member, Network, Peer, Scratch,
+    Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
 };
 
 use crate::{
@@ -64,14 +64,11 @@ pub struct Layout {
 
 /// Every pinned map, with the sizes that the flags ask for.
 pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
-    #[expect(clippy::cast_possible_truncation, reason = "map types are small")]
-    const fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
-        Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries }
-    }
     #[expect(clippy::cast_possible_truncation, reason = "small constants")]
     let (counters, filter, devices, stages) =
         (Counter::ALL.len() as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32);
-    vec![
+    let mut layouts = flow_layouts(sizes);
+    layouts.extend([
         layout::<Frontend, Service>("SERVICES", sizes.services),
         layout::<u32, u32>("SLOTS", sizes.slots),
         layout::<u32, Backend>("BACKENDS", sizes.backends),
@@ -88,10 +85,6 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, Address>("NODE_ADDRESSES", 2),
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.conntrack),
-        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.conntrack),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open),
-        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open),
         layout::<u32, Scratch>("SCRATCH", 1),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments),
         layout::<u32, Answer>("ANSWERS", 1),
@@ -102,7 +95,26 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, u32>("XDP_STAGES", stages),
         layout::<u32, u32>("TC_STAGES", stages),
         layout::<u32, u32>("ABI", 1),
+    ]);
+    layouts
+}
+
+/// Those of the maps of flows.
+fn flow_layouts(sizes: &MapSizes) -> Vec<Layout> {
+    vec![
+        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2),
+        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2),
+        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()),
+        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open),
+        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open),
     ]
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "map types are small")]
+const fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
+    Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries }
 }
 
 /// Why a pinned map can't be used.
@@ -175,13 +187,13 @@ impl Maps {
             node_addresses: open(folder, "NODE_ADDRESSES")?,
             flows: Arc::new(FlowMaps {
                 half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
-                conntrack: FlowTable::open(folder, Names::CONNTRACK)?,
+                settled: FlowTable::open(folder, Names::SETTLED)?,
             }),
         })
     }
 }
 
-fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
+pub(crate) fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
     let path = folder.map(name);
     MapData::from_pin(&path).map_err(|source| MapsError::Open { path, source })
 }

@@ -52,14 +52,14 @@ fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
     (socket.names().unwrap().local, to, protocol)
 }
 
-/// The foreign flows in CONNTRACK.
+/// The foreign flows that are known.
 fn foreign(stage: &Stage) -> Vec<Ends> {
-    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), Names::CONNTRACK).unwrap();
-    let tuples = table.keys().map(Result::unwrap);
-    let tuples = tuples.filter(|tuple| table.get(tuple).unwrap().life.state() == State::Foreign);
+    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), Names::SETTLED).unwrap();
+    let entries = table.entries().map(Result::unwrap);
+    let foreign = entries.filter(|(_, flow)| flow.life.state() == State::Foreign);
     let end = |address: Address, port| SocketAddr::new(address.into(), port);
-    let mut flows: Vec<Ends> = tuples
-        .map(|tuple| {
+    let mut flows: Vec<Ends> = foreign
+        .map(|(tuple, _)| {
             let (source, destination) =
                 (end(tuple.source, tuple.source_port), (tuple.destination, tuple.destination_port));
             (source, end(destination.0, destination.1), tuple.protocol)

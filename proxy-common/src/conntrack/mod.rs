@@ -9,12 +9,14 @@
 //! is how it lies there. Programs work with [`Tuple`] and [`Conntrack`], which hold either family.
 
 mod life;
+mod line;
 mod state;
 mod stored;
 mod timeouts;
 
 pub use self::{
     life::Life,
+    line::{FlowLine, Ipv4Line, Ipv6Line, OWNED, Place},
     state::{Direction, State, TcpFlags},
     stored::{Ipv4Conntrack, Ipv4Tuple, Stored},
     timeouts::Timeouts,

@@ -3,11 +3,15 @@
 
 use core::borrow::Borrow;
 
-use super::{Conntrack, Life, Tuple};
+use super::{
+    Conntrack, Life, Tuple,
+    line::{FlowLine, Ipv4Line, Ipv6Line},
+};
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// Key of CONNTRACK_IPV4 and HALF_OPEN_IPV4.
+    /// Key of CONNTRACK_IPV4 and HALF_OPEN_IPV4. Aligned, so that addresses are read in one piece.
+    #[repr(align(4))]
     pub struct Ipv4Tuple: 16 {
         /// Source address.
         pub source: [u8; 4],
@@ -46,6 +50,8 @@ pub trait Stored: Sized {
     type KeyRef<'a>: Borrow<Self::Key>;
     /// An entry, or a reference to what is one already.
     type Ref<'a>: Borrow<Self>;
+    /// A place in FLOW_LINES.
+    type Line: FlowLine<Entry = Self>;
 
     /// The key of a packet.
     fn key(tuple: &Tuple) -> Self::KeyRef<'_>;
@@ -70,12 +76,16 @@ pub trait Stored: Sized {
 
     /// Whether a packet with either entry looks the same after translation.
     fn translates_like(&self, flow: &Conntrack) -> bool;
+
+    /// The same of two entries that lie in maps.
+    fn translates_as(&self, other: &Self) -> bool;
 }
 
 impl Stored for Conntrack {
     type Key = Tuple;
     type KeyRef<'a> = &'a Tuple;
     type Ref<'a> = &'a Self;
+    type Line = Ipv6Line;
 
     #[inline(always)]
     fn key(tuple: &Tuple) -> &Tuple {
@@ -121,6 +131,11 @@ impl Stored for Conntrack {
         let ports = (self.source_port ^ flow.source_port) | (self.destination_port ^ flow.destination_port);
         addresses == 0 && ports == 0
     }
+
+    #[inline(always)]
+    fn translates_as(&self, other: &Self) -> bool {
+        self.translates_like(other)
+    }
 }
 
 /// The four bytes of an IPv4 address.
@@ -138,6 +153,7 @@ impl Stored for Ipv4Conntrack {
     type Key = Ipv4Tuple;
     type KeyRef<'a> = Ipv4Tuple;
     type Ref<'a> = Self;
+    type Line = Ipv4Line;
 
     #[inline(always)]
     fn key(tuple: &Tuple) -> Ipv4Tuple {
@@ -209,6 +225,12 @@ impl Stored for Ipv4Conntrack {
     fn translates_like(&self, flow: &Conntrack) -> bool {
         let addresses = self.source == narrow(&flow.source) && self.destination == narrow(&flow.destination);
         addresses && self.source_port == flow.source_port && self.destination_port == flow.destination_port
+    }
+
+    #[inline(always)]
+    fn translates_as(&self, other: &Self) -> bool {
+        let addresses = self.source == other.source && self.destination == other.destination;
+        addresses && self.source_port == other.source_port && self.destination_port == other.destination_port
     }
 }
 

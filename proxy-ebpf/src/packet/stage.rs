@@ -22,6 +22,8 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
             Stage::Answer => jump::<{ Stage::Answer as u32 }>(context, stages),
             Stage::IcmpEgress => jump::<{ Stage::IcmpEgress as u32 }>(context, stages),
             Stage::Send => jump::<{ Stage::Send as u32 }>(context, stages),
+            Stage::Touch => jump::<{ Stage::Touch as u32 }>(context, stages),
+            Stage::TouchEgress => jump::<{ Stage::TouchEgress as u32 }>(context, stages),
         }
     }
 }

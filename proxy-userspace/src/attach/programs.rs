@@ -13,13 +13,16 @@ use super::{AttachError, device::Hook, program};
 use crate::maps::{PinFolder, open};
 
 /// The stages of each hook, by their names in the eBPF object.
-const STAGES: [(&str, Stage); 9] = [
+const STAGES: [(&str, Stage); 12] = [
     ("xdp_open", Stage::Open),
     ("xdp_send", Stage::Send),
+    ("xdp_touch", Stage::Touch),
     ("xdp_icmp", Stage::Icmp),
     ("xdp_answer", Stage::Answer),
     ("tc_open", Stage::Open),
     ("tc_send", Stage::Send),
+    ("tc_touch", Stage::Touch),
+    ("tc_touch_egress", Stage::TouchEgress),
     ("tc_icmp", Stage::Icmp),
     ("tc_icmp_egress", Stage::IcmpEgress),
     ("tc_answer", Stage::Answer),

@@ -16,8 +16,6 @@ use crate::{
 
 /// Ends of flows are compared modulo 2³² jiffies: this is far enough from ambiguity.
 const LONGEST: u64 = 1 << 30;
-/// Leave entries that are there as they are.
-const BPF_NOEXIST: u64 = 1;
 
 /// Why flows can't be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +34,14 @@ pub enum TakeoverError {
 /// Enters into CONNTRACK every flow that netfilter has translated from a frontend of ours: those are passed on
 /// untouched. Flows that are entered already stay as they are. Returns their number.
 pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, TakeoverError> {
-    let mut conntrack = FlowTable::open(folder, Names::CONNTRACK)?;
+    let mut conntrack = FlowTable::open(folder, Names::SETTLED)?;
     let per_second = jiffies::per_second().map_err(TakeoverError::Clock)?;
     let now = jiffies::now().map_err(TakeoverError::Clock)?;
     let mut count = 0;
     let enter = |flow: Flow| {
         let dialled = Frontend::new(flow.packet.destination, flow.packet.destination_port, flow.packet.protocol);
         if is_translated(&flow) && is_frontend(&dialled) {
-            let write = conntrack.insert(&flow.packet, &foreign(&flow, now, per_second), BPF_NOEXIST);
+            let write = conntrack.insert(&flow.packet, &foreign(&flow, now, per_second));
             count += usize::from(write.is_ok());
         }
     };

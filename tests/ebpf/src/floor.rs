@@ -1,5 +1,5 @@
-//! What no forwarder that remembers flows can do without: parse, one lookup of the flow with Waggle's key in Waggle's
-//! own map, one of the route, new Ethernet addresses, transmit. IPv4 and TCP only; it translates nothing.
+//! What no forwarder that remembers flows can do without: parse, one lookup of the flow with Waggle's key in a hash
+//! of the kernel, one of the route, new Ethernet addresses, transmit. IPv4 and TCP only; it translates nothing.
 
 use core::mem::MaybeUninit;
 
@@ -14,9 +14,9 @@ use proxy_common::{Ipv4Conntrack, Ipv4Tuple, config::CONNTRACK_MAX};
 
 use crate::at;
 
-/// The product's.
+/// The same flows as the product's.
 #[btf_map]
-static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+static FLOWS: LruHashMap<Ipv4Tuple, Ipv4Conntrack, CONNTRACK_MAX> = LruHashMap::new();
 
 const ETHERNET: usize = 14;
 const AF_INET: u8 = 2;
@@ -51,7 +51,7 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
     }
     let Headers { source, destination, source_port, destination_port, protocol, .. } = headers;
     let tuple = key(source, destination, source_port, destination_port, protocol);
-    let flow = CONNTRACK_IPV4.get_ptr_mut(tuple)?;
+    let flow = FLOWS.get_ptr_mut(tuple)?;
     // SAFETY: valid until the program ends.
     let flow = unsafe { &*flow };
     send(ctx, flow, &headers)

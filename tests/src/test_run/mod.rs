@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
 
 mod devices;
+mod lines;
 pub mod model;
 mod outcome;
 pub mod places;
@@ -36,6 +37,7 @@ use proxy_userspace::{
 
 use self::programs::Programs;
 pub use self::{
+    lines::Mishap,
     outcome::hex,
     places::{Device, Member},
     programs::{Action, Hook},
@@ -61,7 +63,7 @@ pub const SIZES: MapSizes = MapSizes {
     affinity: 1024,
     socket_flows: 16,
     socket_connections: 16,
-    conntrack: 4096,
+    conntrack: 256,
     half_open: 4096,
     fragments: 1024,
     source_ranges: 256,

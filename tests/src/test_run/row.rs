@@ -5,6 +5,7 @@ use proxy_common::Counter;
 
 use super::{
     BenchNode, Counts, Device, Hook, Service,
+    lines::Mishap,
     outcome::{Found, Outcome},
     shared,
 };
@@ -25,6 +26,8 @@ pub enum Step {
     Foreign(Packet),
     /// The agent clears the filters of what neither Services nor flows need: this node port, and others.
     Tidy(u16),
+    /// Something happens to the places among the lines that are this packet's entry's.
+    Suffer(Packet, Mishap),
 }
 
 /// A packet that arrives from the link of `eth0`.
@@ -159,10 +162,10 @@ impl Row {
         self
     }
 
-    /// So many entries are in CONNTRACK and HALF_OPEN afterwards.
+    /// So many live entries of settled flows and in HALF_OPEN there are afterwards.
     #[must_use]
-    pub fn flows(mut self, conntrack: usize, half_open: usize) -> Self {
-        self.flows = Some((conntrack, half_open));
+    pub fn flows(mut self, settled: usize, half_open: usize) -> Self {
+        self.flows = Some((settled, half_open));
         self
     }
 }
@@ -203,9 +206,9 @@ impl Row {
         let mut faults = Vec::new();
         faults.extend(found.compare(packet, &self.outcome).err());
         faults.extend(self.compare_counts(&counts).err());
-        let flows = (node.state().conntrack().len(), node.state().half_open().len());
+        let flows = (node.state().live(), node.state().half_open().len());
         if let Some(wanted) = self.flows.filter(|wanted| *wanted != flows) {
-            faults.push(format!("entries in CONNTRACK and HALF_OPEN: {flows:?}, not {wanted:?}"));
+            faults.push(format!("settled and half-open entries: {flows:?}, not {wanted:?}"));
         }
         if faults.is_empty() { Ok(()) } else { Err(format!("{}\n  before: {story:?}", faults.join("\n  "))) }
     }
@@ -239,6 +242,10 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         Step::Tidy(port) => {
             node.tidy(*port);
             return "filters are tidied".into();
+        }
+        Step::Suffer(packet, mishap) => {
+            node.state().suffer(&packet.tuple(family), *mishap);
+            return format!("{mishap:?}");
         }
         Step::Foreign(packet) => {
             node.state().set_foreign(packet.tuple(family), LONG);

@@ -16,6 +16,8 @@ use proxy_userspace::{
     maps::PinFolder,
 };
 
+use super::lines::{FlowLines, Mishap};
+
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
 
@@ -26,8 +28,9 @@ pub struct State {
     ports: Array<MapData, u8>,
     slots: Array<MapData, u32>,
     stages: [ProgramArray<MapData>; 2],
-    conntrack: FlowTable,
+    settled: FlowTable,
     half_open: FlowTable,
+    lines: FlowLines,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
@@ -42,8 +45,9 @@ impl State {
             ports: open(folder, "PORT_FILTER")?,
             slots: open(folder, "SLOTS")?,
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
-            conntrack: FlowTable::open(folder, Names::CONNTRACK)?,
+            settled: FlowTable::open(folder, Names::SETTLED)?,
             half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
+            lines: FlowLines::open(folder)?,
             fragments: open(folder, "FRAGMENTS")?,
             affinity: open(folder, "AFFINITY")?,
             devices: open(folder, "DEVICES")?,
@@ -83,9 +87,16 @@ impl State {
         })
     }
 
-    /// The entries of flows that both sides have confirmed.
-    pub fn conntrack(&self) -> Vec<(Tuple, Conntrack)> {
-        entries(&self.conntrack)
+    /// How many of them have not ended. This clock is right to a second; all timeouts are longer than two.
+    pub(super) fn live(&self) -> usize {
+        let soon = 2 * jiffies::per_second().expect("read the clock's tick");
+        let soon = jiffies::now().expect("read the clock").wrapping_add(soon);
+        self.settled().iter().filter(|(_, entry)| !entry.life.is_expired(soon)).count()
+    }
+
+    /// The entries of flows that both sides have confirmed; ended ones may be among them.
+    pub fn settled(&self) -> Vec<(Tuple, Conntrack)> {
+        entries(&self.settled)
     }
 
     /// The entries of the other flows.
@@ -107,7 +118,12 @@ impl State {
                 ..Life::default()
             },
         };
-        self.conntrack.insert(&tuple, &entry, 0).expect("write CONNTRACK");
+        self.settled.put(&tuple, &entry).expect("write flows");
+    }
+
+    /// Lets something happen to the places of a packet's entry.
+    pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
+        self.lines.suffer(tuple, mishap);
     }
 
     /// Whether PORT_FILTER knows a node port.
@@ -119,7 +135,7 @@ impl State {
     pub fn take_source_ports(&mut self) {
         let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");
         let ports: Vec<u16> = (0..=u16::MAX).filter(|port| class(*port) & PortClass::SNAT != 0).collect();
-        for table in [&mut self.conntrack, &mut self.half_open] {
+        for table in [&mut self.settled, &mut self.half_open] {
             for (mut tuple, mut entry) in entries(table) {
                 for port in &ports {
                     if entry.life.flags & Life::REPLY == 0 {
@@ -127,7 +143,7 @@ impl State {
                     } else {
                         (tuple.destination_port, entry.destination_port) = (*port, *port);
                     }
-                    table.insert(&tuple, &entry, 0).expect("write flows");
+                    table.put(&tuple, &entry).expect("write flows");
                 }
             }
         }
@@ -169,32 +185,32 @@ impl State {
     }
 
     fn age(&mut self, ticks: u32) {
-        for table in [&mut self.conntrack, &mut self.half_open] {
+        for table in [&mut self.settled, &mut self.half_open] {
             for (tuple, mut entry) in entries(table) {
                 entry.life.expires = entry.life.expires.wrapping_sub(ticks);
-                table.insert(&tuple, &entry, 0).expect("write flows");
+                table.put(&tuple, &entry).expect("write flows");
             }
         }
     }
 
     /// Forgets all flows, fragments and clients.
     pub fn forget(&mut self) {
-        for table in [&mut self.conntrack, &mut self.half_open] {
+        for table in [&mut self.settled, &mut self.half_open] {
             for (tuple, _) in entries(table) {
                 table.remove(&tuple).expect("remove a flow");
             }
         }
+        self.lines.clear();
         clear(&mut self.fragments);
         clear(&mut self.affinity);
     }
 }
 
 fn entries(table: &FlowTable) -> Vec<(Tuple, Conntrack)> {
-    let keys: Vec<_> = table.keys().collect::<Result<_, _>>().expect("read flows");
-    keys.into_iter().map(|tuple| (tuple, table.get(&tuple).expect("read a flow"))).collect()
+    table.entries().collect::<Result<_, _>>().expect("read flows")
 }
 
-fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {
+pub(super) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {
     MapData::from_pin(folder.map(name)).and_then(Map::from_map_data).and_then(M::try_from)
 }
 

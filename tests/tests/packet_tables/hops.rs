@@ -62,7 +62,7 @@ impl Network<'_> {
     /// Numbers of entries in CONNTRACK and HALF_OPEN.
     fn flows(&mut self, member: Member) -> (usize, usize) {
         let state = self.node(member).state();
-        (state.conntrack().len(), state.half_open().len())
+        (state.settled().len(), state.half_open().len())
     }
 
     fn bytes(&self, packet: &Packet) -> Vec<u8> {

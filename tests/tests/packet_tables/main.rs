@@ -20,6 +20,7 @@ mod headers;
 mod hops;
 mod jumbo;
 mod limits;
+mod lines;
 mod malformed;
 mod model;
 mod node_ports;

@@ -14,14 +14,14 @@ use proxy_common::{
     filter::{FILTER_LENGTH, filter_index},
 };
 
-use crate::{apply::reclaim, flow_table::FlowTable};
+use crate::{apply::reclaim, flow_table::FlowTable, jiffies};
 
 /// The maps of flows, for reading.
 pub struct FlowMaps {
     /// HALF_OPEN.
     pub half_open: FlowTable,
-    /// CONNTRACK.
-    pub conntrack: FlowTable,
+    /// Those that have settled.
+    pub settled: FlowTable,
 }
 
 /// More keys than this are a sign that the kernel keeps beginning anew, because the key to go on from has gone.
@@ -75,19 +75,18 @@ impl FlowMaps {
     fn read(&self) -> Needs {
         let mut needs = Needs::nothing();
         reclaim::wait();
+        let before = some_seconds_ago();
         // A flow only ever moves from the first to the second.
-        for (table, half) in [(&self.half_open, true), (&self.conntrack, false)] {
+        for table in [&self.half_open, &self.settled] {
             let mut count = 0;
-            for key in table.keys() {
+            for entry in table.entries() {
                 count += 1;
-                match key {
-                    Ok(packet) if count <= TOO_MANY => {
+                match entry {
+                    Ok((_, flow)) if before.is_some_and(|before| flow.life.is_expired(before)) => {}
+                    Ok((packet, flow)) if count <= TOO_MANY => {
                         needs.add(&packet);
-                        // A connection that nobody has answered has no entry for what its client sends. One that is no
-                        // longer there needs nothing, or is found again.
-                        if half && let Ok(entry) = table.get(&packet) {
-                            needs.add(&entry.partner(packet.protocol));
-                        }
+                        // A connection that nobody has answered has no entry for what its client sends.
+                        needs.add(&flow.partner(packet.protocol));
                     }
                     // Better a needless lookup than a lost packet.
                     _ => {
@@ -99,4 +98,10 @@ impl FlowMaps {
         }
         needs
     }
+}
+
+/// In jiffies, if that can be known: what had ended by then is nobody's any more, though it may lie about for long.
+fn some_seconds_ago() -> Option<u32> {
+    const SECONDS: u32 = 10;
+    Some(jiffies::now().ok()?.wrapping_sub(SECONDS * jiffies::per_second().ok()?))
 }

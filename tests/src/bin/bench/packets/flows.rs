@@ -1,10 +1,10 @@
-//! The agent's maps of flows: flows that are entered without a packet, and forgotten.
+//! Flows that are entered without a packet: into the agent's maps, and the floor program's.
 
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, Map, MapData};
-use proxy_common::{Conntrack, Life};
+use aya::maps::{Array, HashMap, Map, MapData};
+use proxy_common::{Conntrack, Ipv4Conntrack, Ipv4Tuple, Life, Stored as _};
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
     maps::PinFolder,
@@ -14,7 +14,8 @@ use super::{frames::entries, node::BenchNode};
 
 /// The maps.
 pub struct Flows {
-    conntrack: FlowTable,
+    settled: FlowTable,
+    floor: HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>,
     snat_ports: Array<MapData, u8>,
     /// What each entry is like.
     like: Conntrack,
@@ -24,21 +25,22 @@ pub struct Flows {
 impl Flows {
     /// Opens the maps of a node on which one flow has been opened. All flows are like that one, but end far beyond: what
     /// puts an end off, once a second and flow, is not measured.
-    pub fn open(node: &BenchNode) -> Result<Self> {
+    pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>) -> Result<Self> {
         let folder = PinFolder::new(&node.node.instance());
         let half_open = FlowTable::open(&folder, Names::HALF_OPEN)?;
-        let opened = half_open.keys().flatten().next().context("find the flow that was opened")?;
-        let mut like = half_open.get(&opened)?;
+        let (_, mut like) = half_open.entries().flatten().next().context("find the flow that was opened")?;
         like.life.expires = like.life.expires.wrapping_add(1 << 30);
         let snat_ports = MapData::from_pin(folder.map("SNAT_PORTS")).and_then(Map::from_map_data)?.try_into()?;
-        Ok(Self { conntrack: FlowTable::open(&folder, Names::CONNTRACK)?, snat_ports, like, entered: 0 })
+        Ok(Self { settled: FlowTable::open(&folder, Names::SETTLED)?, floor, snat_ports, like, entered: 0 })
     }
 
     /// Enters the first `count` flows.
     pub fn enter(&mut self, count: u32, node: Ipv4Addr) -> Result<()> {
         for index in self.entered..count {
             for (tuple, entry) in entries(index, node, &self.like) {
-                self.conntrack.insert(&tuple, &entry, 0).context("enter a flow")?;
+                self.settled.put(&tuple, &entry).context("enter a flow")?;
+                let (key, value) = (Ipv4Conntrack::key(&tuple), Ipv4Conntrack::narrow(&entry));
+                self.floor.insert(key, value, 0).context("enter a flow of the floor program")?;
                 if entry.life.flags & Life::REPLY != 0 {
                     self.snat_ports.set(tuple.destination_port.into(), 1, 0).context("note a source port")?;
                 }

@@ -44,7 +44,7 @@ pub fn measure(rounds: u32, interrupted: &Interrupted) -> Result<PacketFigures> 
         let node = BenchNode::create(same_size[0].1)?;
         node.node.netns().inside(|| {
             pin(0);
-            let mut bench = Bench::prepare(&node)?;
+            let mut bench = Bench::prepare(&node, same_size[0].1.try_into()?)?;
             same_size.iter().try_for_each(|(flows, _)| bench.measure(*flows, rounds, &mut runs, interrupted))
         })??;
     }
@@ -60,12 +60,13 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn prepare(node: &'a BenchNode) -> Result<Self> {
+    fn prepare(node: &'a BenchNode, max_conntrack: u32) -> Result<Self> {
         let device = link::address("eth0")?;
-        let mut programs = Programs::load(node)?;
+        let mut programs = Programs::load(node, max_conntrack)?;
         let mut walk = frames::opening(node.address(), frames::NODE_PORT).walk(device, 1);
         programs.run(Program::Xdp, &mut walk, 1, Action::Transmit)?;
-        Ok(Self { node, device, programs, flows: Flows::open(node)? })
+        let flows = Flows::open(node, programs.take_flows()?)?;
+        Ok(Self { node, device, programs, flows })
     }
 
     /// All cases with so many flows entered, in turns.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, Map, MapData, ProgramArray},
+    maps::{Array, HashMap, Map, MapData, ProgramArray},
     programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp, loaded_programs},
 };
 use nix::net::if_::if_nametoindex;
+use proxy_common::{Ipv4Conntrack, Ipv4Tuple};
 
 use super::{
     node::BenchNode,
@@ -70,14 +71,13 @@ fn words(walk: &Walk) -> Words {
 }
 
 impl Programs {
-    /// Loads the benchmark's own, over the agent's flows.
-    pub fn load(node: &BenchNode) -> Result<Self> {
+    /// Loads the benchmark's own, over what the agent has of half-open flows, with room for so many others.
+    pub fn load(node: &BenchNode, max_flows: u32) -> Result<Self> {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
         let mut loader = EbpfLoader::new();
-        for map in ["CONNTRACK_IPV4", "HALF_OPEN_IPV4"] {
-            loader.map_pin_path(map, node.waggle.pins().join(map.to_lowercase()));
-        }
+        loader.map_pin_path("HALF_OPEN_IPV4", node.waggle.pins().join("half_open_ipv4"));
+        loader.map_max_entries("FLOWS", max_flows);
         let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
         for name in Program::ALL.map(|(_, name)| name).into_iter().chain(["vary"]) {
             xdp(&mut ebpf, name)?.load().with_context(|| format!("load {name}"))?;
@@ -86,6 +86,11 @@ impl Programs {
         let walk = take(&mut ebpf, "WALK")?.try_into()?;
         let ifindex = if_nametoindex("eth0").context("find eth0")?;
         Ok(Self { product: product.fd()?, ebpf, target, walk, ifindex })
+    }
+
+    /// The flows of [`Program::Floor`].
+    pub fn take_flows(&mut self) -> Result<HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>> {
+        take(&mut self.ebpf, "FLOWS")?.try_into().context("open FLOWS")
     }
 
     /// Runs the empty program alone; the time of one run.

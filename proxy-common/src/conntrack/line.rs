@@ -1,0 +1,275 @@
+//! FLOW_LINES: settled flows in places that follow from their keys, one cache line each for IPv4 and two for IPv6.
+//!
+//! A lookup in the kernel's hash waits twice for memory, for the bucket and for the element in it; here it waits once
+//! (docs/adr/0008). A key has two places, side by side. An entry whose places both belong to others goes to CONNTRACK, the
+//! kernel's table, so that no flow is lost to another: the places need no order of use, and no entry is ever moved.
+//!
+//! A place is free again when its flow has ended. Who writes a line owns it meanwhile; who finds one half-written sees that
+//! its seal is wrong.
+
+use super::{Conntrack, Ipv4Conntrack, Ipv4Tuple, Stored, Tuple};
+use crate::{
+    pod::pod,
+    select::{pair, slot_index, spread},
+};
+
+pod! {
+    /// Element of FLOW_LINES_IPV4.
+    pub struct Ipv4Line: 64 {
+        /// The packet as it arrives; protocol 0 where there is nothing.
+        pub key: Ipv4Tuple,
+        /// Its translation.
+        pub entry: Ipv4Conntrack,
+        /// Tells that the line is whole: follows from key and translation. [`OWNED`] while somebody writes here.
+        pub seal: u64,
+    }
+
+    /// Element of FLOW_LINES_IPV6.
+    pub struct Ipv6Line: 128 {
+        /// The packet as it arrives; protocol 0 where there is nothing.
+        pub key: Tuple,
+        /// Its translation.
+        pub entry: Conntrack,
+        /// Tells that the line is whole: follows from key and translation. [`OWNED`] while somebody writes here.
+        pub seal: u64,
+        /// Zero.
+        pub _pad: [u64; 2],
+    }
+}
+
+/// A line of one family.
+pub trait FlowLine: Copy + Default + 'static {
+    /// What lies in it.
+    type Entry: Stored<Line = Self>;
+
+    /// Where the entry of a key may lie, among so many pairs of lines.
+    fn place(key: &Key<Self>, pairs: u32) -> Place;
+
+    /// Whether the entry of this key lies here.
+    fn is_of(&self, key: &Key<Self>) -> bool;
+
+    /// Whether nothing lies here.
+    fn is_empty(&self) -> bool;
+
+    /// What was filled in last.
+    fn key(&self) -> &Key<Self>;
+
+    /// The entry of that.
+    fn entry(&self) -> &Self::Entry;
+
+    /// The same, to move its life.
+    fn entry_mut(&mut self) -> &mut Self::Entry;
+
+    /// The seal.
+    fn seal(&mut self) -> &mut u64;
+
+    /// The seal of an entry whose key has this place.
+    fn seal_of(place: Place, entry: &Self::Entry) -> u64;
+
+    /// Puts an entry in. The seal is the caller's to set.
+    fn fill(&mut self, key: &Key<Self>, entry: &Self::Entry);
+
+    /// Takes it out. The seal is the caller's to set.
+    fn clear(&mut self);
+}
+
+/// The seal of a line that somebody writes.
+pub const OWNED: u64 = 1;
+
+type Key<L> = <<L as FlowLine>::Entry as Stored>::Key;
+
+/// Where the entry of a key may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line to look at first.
+    pub home: u32,
+    /// The key's part in the seal.
+    check: u32,
+}
+
+impl Place {
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "either half is meant")]
+    const fn new(hash: u64, pairs: u32) -> Self {
+        let low = hash as u32;
+        Self { home: slot_index((hash >> 32) as u32, pairs) << 1 | low & 1, check: low }
+    }
+
+    /// The number of the pair.
+    #[inline(always)]
+    pub const fn pair(self) -> u32 {
+        self.home >> 1
+    }
+
+    /// The other line.
+    #[inline(always)]
+    pub const fn neighbour(self) -> u32 {
+        self.home ^ 1
+    }
+}
+
+/// A number for words, each of which changes all bits of it.
+#[inline(always)]
+const fn hash<const N: usize>(words: [u64; N]) -> u64 {
+    let mut hash = 0;
+    let mut index = 0;
+    while index < N {
+        hash = spread(hash ^ words[index]);
+        index += 1;
+    }
+    spread(hash)
+}
+
+#[inline(always)]
+const fn both(source: u16, destination: u16) -> u32 {
+    (source as u32) << 16 | destination as u32
+}
+
+impl Ipv4Line {
+    #[inline(always)]
+    const fn words(key: &Ipv4Tuple) -> [u64; 2] {
+        let (source, destination) = (u32::from_ne_bytes(key.source), u32::from_ne_bytes(key.destination));
+        [pair(source, destination), pair(key.protocol as u32, both(key.source_port, key.destination_port))]
+    }
+
+    #[inline(always)]
+    const fn fold(entry: &Ipv4Conntrack) -> u32 {
+        let (source, destination) = (u32::from_ne_bytes(entry.source), u32::from_ne_bytes(entry.destination));
+        source.rotate_left(13) ^ destination ^ both(entry.source_port, entry.destination_port)
+    }
+}
+
+impl Ipv6Line {
+    #[inline(always)]
+    const fn words(key: &Tuple) -> [u64; 5] {
+        let ([a, b, c, d], [e, f, g, h]) = (key.source.words(), key.destination.words());
+        let ports = both(key.source_port, key.destination_port);
+        [pair(a, b), pair(c, d), pair(e, f), pair(g, h), pair(key.protocol as u32, ports)]
+    }
+
+    #[inline(always)]
+    const fn fold(entry: &Conntrack) -> u32 {
+        let ([a, b, c, d], [e, f, g, h]) = (entry.source.words(), entry.destination.words());
+        let source = a ^ b.rotate_left(7) ^ c.rotate_left(14) ^ d.rotate_left(21);
+        let destination = e ^ f.rotate_left(5) ^ g.rotate_left(10) ^ h.rotate_left(15);
+        source.rotate_left(13) ^ destination ^ both(entry.source_port, entry.destination_port)
+    }
+}
+
+macro_rules! flow_line {
+    ($line:ident, $entry:ident, $key:ident) => {
+        impl FlowLine for $line {
+            type Entry = $entry;
+
+            #[inline(always)]
+            fn place(key: &$key, pairs: u32) -> Place {
+                Place::new(hash(Self::words(key)), pairs)
+            }
+
+            #[inline(always)]
+            fn is_of(&self, key: &$key) -> bool {
+                let (here, wanted) = (Self::words(&self.key), Self::words(key));
+                here.iter().zip(wanted).fold(0, |differences, (here, wanted)| differences | (here ^ wanted)) == 0
+            }
+
+            #[inline(always)]
+            fn is_empty(&self) -> bool {
+                self.key.protocol == 0
+            }
+
+            #[inline(always)]
+            fn key(&self) -> &$key {
+                &self.key
+            }
+
+            #[inline(always)]
+            fn entry(&self) -> &$entry {
+                &self.entry
+            }
+
+            #[inline(always)]
+            fn entry_mut(&mut self) -> &mut $entry {
+                &mut self.entry
+            }
+
+            #[inline(always)]
+            fn seal(&mut self) -> &mut u64 {
+                &mut self.seal
+            }
+
+            #[inline(always)]
+            fn seal_of(place: Place, entry: &$entry) -> u64 {
+                pair(place.check ^ Self::fold(entry), 0)
+            }
+
+            #[inline(always)]
+            fn fill(&mut self, key: &$key, entry: &$entry) {
+                (self.key, self.entry) = (*key, *entry);
+            }
+
+            #[inline(always)]
+            fn clear(&mut self) {
+                self.key.protocol = 0;
+            }
+        }
+    };
+}
+
+flow_line!(Ipv4Line, Ipv4Conntrack, Ipv4Tuple);
+flow_line!(Ipv6Line, Conntrack, Tuple);
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    /// The share of entries that find no place, in thousandths, when there are as many lines as entries.
+    fn displaced<L: FlowLine>(count: u32, key: impl Fn(u32) -> Key<L>) -> u32 {
+        let pairs = count / 2;
+        let mut taken = std::vec![false; count as usize];
+        let mut displaced = 0;
+        for index in 0..count {
+            let place = L::place(&key(index), pairs);
+            match [place.home, place.neighbour()].into_iter().find(|line| !taken[*line as usize]) {
+                Some(line) => taken[line as usize] = true,
+                None => displaced += 1,
+            }
+        }
+        displaced * 1000 / count
+    }
+
+    #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "bytes and ports of numbers")]
+    fn one_flow_in_four_finds_no_place_when_all_lines_are_full() {
+        const COUNT: u32 = 100_000;
+        let ipv4 = |source: u32, source_port: u32, destination_port: u32| Ipv4Tuple {
+            source: source.to_be_bytes(),
+            destination: [192, 0, 2, 1],
+            source_port: source_port as u16,
+            destination_port: destination_port as u16,
+            protocol: 6,
+            ..Ipv4Tuple::default()
+        };
+        let ipv6 = |source: [u32; 4], port: u32| Tuple {
+            source: crate::Address::from_words(source.map(u32::to_be)),
+            source_port: port as u16,
+            destination_port: 80,
+            protocol: 17,
+            ..Tuple::default()
+        };
+        for share in [
+            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + index, 40_000, 80)),
+            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + index / 50_000, index % 50_000, 80)),
+            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + (index >> 4 << 8), 40_000 + index % 16, 80)),
+            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + index / 50_000, 8080, index % 50_000)),
+            displaced::<Ipv6Line>(COUNT, |index| ipv6([0x2001_0db8, index, 0, 1], 40_000)),
+            displaced::<Ipv6Line>(COUNT, |index| ipv6([0x2001_0db8, 0, 7, index], 40_000)),
+            displaced::<Ipv6Line>(COUNT, |index| ipv6([index, 0, 0, 0], 40_000)),
+            displaced::<Ipv6Line>(COUNT, |index| ipv6([1, 2, 3, index / 50_000], index % 50_000)),
+        ] {
+            // Of random places 271.
+            assert!((260..285).contains(&share), "{share}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The bench node's FLOW_LINES: places taken by others, and lines that are not whole.
+
+use std::borrow::Borrow as _;
+
+use aya::{
+    Pod,
+    maps::{Array, MapData, MapError},
+};
+use proxy_common::{Conntrack, FlowLine, Ipv4Line, Ipv6Line, Life, OWNED, State as FlowState, Stored, Tuple};
+use proxy_userspace::{jiffies, maps::PinFolder};
+
+use super::state::open;
+
+/// The lines of both families.
+pub struct FlowLines {
+    ipv4: Array<MapData, Ipv4Line>,
+    ipv6: Array<MapData, Ipv6Line>,
+}
+
+/// What happens to both places of a packet's entry.
+#[derive(Clone, Copy, Debug)]
+pub enum Mishap {
+    /// Flows of others are there, which end in so many seconds, or have ended.
+    Taken(i32),
+    /// Another program is writing there.
+    Written,
+    /// What is there is not whole: another program had written a part of it.
+    Torn,
+}
+
+impl FlowLines {
+    pub(super) fn open(folder: &PinFolder) -> Result<Self, MapError> {
+        Ok(Self { ipv4: open(folder, "FLOW_LINES_IPV4")?, ipv6: open(folder, "FLOW_LINES_IPV6")? })
+    }
+
+    /// Empties all.
+    pub(super) fn clear(&mut self) {
+        clear(&mut self.ipv4);
+        clear(&mut self.ipv6);
+    }
+
+    pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
+        if tuple.destination.is_ipv4() {
+            suffer(&mut self.ipv4, tuple, mishap);
+        } else {
+            suffer(&mut self.ipv6, tuple, mishap);
+        }
+    }
+}
+
+fn clear<L: FlowLine + Pod>(lines: &mut Array<MapData, L>) {
+    for index in 0..lines.len() {
+        let mut line = lines.get(&index, 0).expect("read FLOW_LINES");
+        if !line.is_empty() || *line.seal() != 0 {
+            lines.set(index, L::default(), 0).expect("write FLOW_LINES");
+        }
+    }
+}
+
+fn suffer<L: FlowLine<Entry: Copy> + Pod>(lines: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap) {
+    let key = L::Entry::key(tuple);
+    let place = L::place(key.borrow(), lines.len() / 2);
+    // Keys that differ from this one, and from each other.
+    for (index, other_port) in [(place.home, 0x1000), (place.neighbour(), 0x2000)] {
+        let mut line = lines.get(&index, 0).expect("read FLOW_LINES");
+        match mishap {
+            Mishap::Taken(seconds) => {
+                let other = Tuple { source_port: tuple.source_port ^ other_port, ..*tuple };
+                let entry = *line.entry();
+                line.fill(L::Entry::key(&other).borrow(), &entry);
+                let ticks = seconds.cast_unsigned().wrapping_mul(jiffies::per_second().expect("read the clock's tick"));
+                let expires = jiffies::now().expect("read the clock").wrapping_add(ticks);
+                *line.entry_mut().life_mut() = Life { expires, state: FlowState::Established as u8, ..Life::default() };
+            }
+            Mishap::Written => *line.seal() = OWNED,
+            Mishap::Torn => {
+                let mut flow = Conntrack::default();
+                line.entry().widen(&mut flow);
+                flow.destination_port ^= 1;
+                let whole = line;
+                line.fill(whole.key(), L::Entry::narrow(&flow).borrow());
+            }
+        }
+        lines.set(index, line, 0).expect("write FLOW_LINES");
+    }
+}

@@ -1,0 +1,87 @@
+//! Where settled flows lie: in lines, or displaced when both their places are others'; and lines that are not whole.
+
+use harness::{
+    packet::{Packet, tcp, udp},
+    scene::Family,
+    test_run::{Hook, Mishap, Row, Step, check_rows, ingress, play, row},
+};
+
+use super::*;
+
+/// The mishap at the places of both entries of FROM's flow, as `kind` of packet.
+fn at_both(kind: fn(End, End) -> Packet, mishap: Mishap) -> [Step; 2] {
+    [Step::Suffer(kind(FROM, NODE_PORT), mishap), Step::Suffer(kind(BACKEND, SNAT), mishap)]
+}
+
+/// A handshake, before whose end the places of both entries are taken by flows that end in so many seconds.
+fn crowded(seconds: i32) -> Vec<Step> {
+    let [syn, syn_ack, ack] = handshake();
+    [&[syn, syn_ack], &at_both(tcp, Mishap::Taken(seconds))[..], &[ack]].concat()
+}
+
+fn goes_on(name: &'static str, before: Vec<Step>, settled: usize) -> Row {
+    row(name, ingress(tcp(FROM, NODE_PORT).data()))
+        .serving(web())
+        .after(before)
+        .leaves_as(tcp(SNAT, BACKEND).data().ttl(63))
+        .counts(&[Counter::PacketForwarded])
+        .flows(settled, 0)
+}
+
+#[test]
+fn s28_a_flow_without_a_place_of_its_own_goes_on() {
+    let taken = at_both(udp, Mishap::Taken(100));
+    let rows = vec![
+        goes_on("s28_displaced", crowded(100), 4 + 2),
+        row("s28_displaced_answer", ingress(tcp(BACKEND, SNAT).data()))
+            .serving(web())
+            .after(crowded(100))
+            .leaves_as(tcp(NODE_PORT, FROM).data().ttl(63))
+            .counts(&[Counter::PacketForwarded]),
+        row("s28_displaced_datagram", ingress(udp(FROM, NODE_PORT)))
+            .serving(dns())
+            .after([&exchange()[..], &taken, &[ingress(udp(FROM, NODE_PORT))]].concat())
+            .leaves_as(udp(SNAT, BACKEND).ttl(63))
+            .counts(&[Counter::PacketForwarded])
+            .flows(4 + 2, 0),
+        goes_on("s28_places_of_ended_flows", crowded(-2), 2),
+        goes_on("s28_places_of_flows_that_have_just_ended", crowded(0), 2),
+    ];
+    check_rows(rows);
+}
+
+#[test]
+fn s28_places_of_flows_that_have_just_ended_are_not_given_away() {
+    let shared = shared();
+    let mut node = shared.lock();
+    node.serve(&[web()]);
+    for family in Family::BOTH {
+        // Each of two entries takes one of four places, or none.
+        for (seconds, entries) in [(-2, 4), (0, 4 + 2)] {
+            node.state().forget();
+            for step in crowded(seconds) {
+                play(&mut node, &step, family, Hook::Xdp);
+            }
+            assert_eq!(node.state().settled().len(), entries, "{family:?}, ended {seconds} s");
+        }
+    }
+}
+
+#[test]
+fn s28_what_a_flow_left_elsewhere_goes_when_it_finds_a_place() {
+    let over = [ingress(tcp(FROM, NODE_PORT).rst())];
+    let again = [&crowded(100)[..], &over, &at_both(tcp, Mishap::Taken(-2)), &handshake()].concat();
+    check_rows(vec![goes_on("s28_found_a_place", again, 2)]);
+}
+
+#[test]
+fn s28_a_line_that_is_not_whole_is_not_read() {
+    let unknown = |name, mishap| {
+        row(name, ingress(tcp(FROM, NODE_PORT).data()))
+            .serving(web())
+            .after([&handshake()[..], &at_both(tcp, mishap)].concat())
+            .is_answered_by(reset(NODE_PORT, 5001, 0, tcp_flags::RST))
+            .counts(&[Counter::RejectUnknownConnection])
+    };
+    check_rows(vec![unknown("s28_written_just_now", Mishap::Written), unknown("s28_torn", Mishap::Torn)]);
+}
