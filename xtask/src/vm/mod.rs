@@ -8,7 +8,7 @@ mod modules;
 mod selection;
 mod transcript;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{panic::resume_unwind, path::PathBuf, process::ExitCode, thread, time::Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -47,9 +47,17 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
         arguments.test.iter().map(|name| Selection::new(name, &arguments.options)).collect()
     };
     let programs = build(&selections)?;
+    let wanted = SERIES.iter().filter(|series| ["all", series.name].contains(&arguments.kernel.as_str()));
+    let machines: Vec<_> =
+        wanted.map(|series| Machine::prepare(series, &selections, &programs)).collect::<Result<_>>()?;
+    // Each keeps one processor of this machine busy.
+    let tallies: Vec<Result<Tally>> = thread::scope(|scope| {
+        let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| machine.run(&selections))).collect();
+        started.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
     let mut tally = Tally::default();
-    for series in SERIES.iter().filter(|series| ["all", series.name].contains(&arguments.kernel.as_str())) {
-        tally += run(series, &selections, &programs)?;
+    for each in tallies {
+        tally += each?;
     }
     Ok(test::report(&tally, &[]))
 }
@@ -62,15 +70,29 @@ fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
     Ok(programs)
 }
 
-/// Boots one kernel and counts what its tests did.
-fn run(series: &Series, selections: &[Selection], programs: &[(String, PathBuf)]) -> Result<Tally> {
-    let folder = cargo::root().join("target/vm").join(series.name);
-    let kernel = Kernel::prepare(series, &folder)?;
-    let initramfs = initramfs::build(&folder, &kernel, selections, programs)?;
-    let start = Instant::now();
-    println!("{}: boots", kernel.release);
-    let tally = emulator::run(&folder, &kernel, &initramfs, selections)?;
-    let seconds = start.elapsed().as_secs();
-    println!("{}: {} passed, {} failed in {seconds} s", kernel.release, tally.passed, tally.failed);
-    Ok(tally)
+/// All that one machine is booted from.
+struct Machine {
+    folder: PathBuf,
+    kernel: Kernel,
+    initramfs: PathBuf,
+}
+
+impl Machine {
+    fn prepare(series: &Series, selections: &[Selection], programs: &[(String, PathBuf)]) -> Result<Self> {
+        let folder = cargo::root().join("target/vm").join(series.name);
+        let kernel = Kernel::prepare(series, &folder)?;
+        let initramfs = initramfs::build(&folder, &kernel, selections, programs)?;
+        Ok(Self { folder, kernel, initramfs })
+    }
+
+    /// Boots it and counts what its tests did.
+    fn run(&self, selections: &[Selection]) -> Result<Tally> {
+        let start = Instant::now();
+        let release = &self.kernel.release;
+        println!("{release}: boots");
+        let tally = emulator::run(&self.folder, &self.kernel, &self.initramfs, selections)?;
+        let seconds = start.elapsed().as_secs();
+        println!("{release}: {} passed, {} failed in {seconds} s", tally.passed, tally.failed);
+        Ok(tally)
+    }
 }
