@@ -22,8 +22,8 @@ pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.
 pub const NETWORKS_MAX: usize = 65_536;
 
-/// Default number of CONNTRACK entries: two a flow. A little more than 2^18, so that the kernel makes 2^19 buckets: with as
-/// many entries as buckets, who looks in vain walks past one entry on average.
+/// Default number of lines in FLOW_LINES: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that the
+/// kernel makes 2^18 buckets: with as many entries as buckets, who looks in vain walks past one entry on average.
 pub const CONNTRACK_MAX: usize = 270_000;
 /// Default number of HALF_OPEN entries: two a flow. See [`CONNTRACK_MAX`].
 pub const HALF_OPEN_MAX: usize = 70_000;

@@ -234,7 +234,7 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -
     0
 }
 
-/// Removes both entries of a flow.
+/// Ends or removes both entries of a flow.
 #[inline(always)]
 pub fn forget(flow: &Conntrack, tuple: &Tuple) {
     if tuple.destination.is_ipv4() {

@@ -1,4 +1,4 @@
-//! CONNTRACK and HALF_OPEN: the translation of every flow that came as packets, and its life.
+//! FLOW_LINES, CONNTRACK and HALF_OPEN: the translation of every flow that came as packets, and its life.
 //!
 //! A flow has two entries of the same form, one found by what the client sends and one by what the backend
 //! sends. Each holds the whole translation of its direction, and the key of the other: see

@@ -51,9 +51,9 @@ pub(super) fn run(folder: &Path, kernel: &Kernel, initramfs: &Path, selections: 
     Ok(transcript.finish(selections, &kernel.release))
 }
 
-/// The emulator, under a time limit. It emulates both processors by turns: when each has a thread of its own, one may run what
-/// the other has just replaced in the kernel's text, a breakpoint that nobody knows any more ("Oops: int3"). Without acceleration: the machine that runs this may itself be one of many virtual
-/// ones.
+/// The emulator, under a time limit. It emulates both processors by turns: when each has a thread of its own, one may run
+/// what the other has just replaced in the kernel's text, a breakpoint that nobody knows any more ("Oops: int3"). Without
+/// acceleration: the machine that runs this may itself be one of many virtual ones.
 fn emulator(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Command> {
     let qemu = find_program("qemu-system-x86_64").context("find qemu-system-x86_64: run `cargo xtask vm` as root")?;
     let mut command = Command::new("timeout");

@@ -82,8 +82,10 @@ impl FlowMaps {
             for entry in table.entries() {
                 count += 1;
                 match entry {
-                    Ok((_, flow)) if before.is_some_and(|before| flow.life.is_expired(before)) => {}
                     Ok((packet, flow)) if count <= TOO_MANY => {
+                        if before.is_some_and(|before| flow.life.is_expired(before)) {
+                            continue;
+                        }
                         needs.add(&packet);
                         // A connection that nobody has answered has no entry for what its client sends.
                         needs.add(&flow.partner(packet.protocol));
