@@ -1,8 +1,9 @@
 //! The test harness.
 
+pub use lab;
+
 pub mod api_server;
 pub mod instructions;
-pub mod lab;
 pub mod objects;
 pub mod packet;
 pub mod scene;

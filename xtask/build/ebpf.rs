@@ -3,6 +3,8 @@
 
 use std::{
     env,
+    fs::File,
+    path::Path,
     process::{Command, exit},
 };
 
@@ -29,6 +31,7 @@ pub(crate) fn build(root: &str, name: &str, folder: &str) {
 }
 
 fn try_build(root: &str, name: &str, folder: &str) -> Result<()> {
+    wait_for_setup(Path::new(root))?;
     let Some(toolchain) = ebpf_toolchain::find() else {
         bail!("no toolchain for the eBPF programs: run `cargo xtask setup`");
     };
@@ -47,6 +50,15 @@ fn try_build(root: &str, name: &str, folder: &str) -> Result<()> {
         EbpfToolchain::Nightly => Toolchain::Nightly,
     };
     aya_build::build_ebpf([package], toolchain)
+}
+
+/// `cargo xtask` installs the toolchain while cargo compiles what needs none.
+fn wait_for_setup(root: &Path) -> Result<()> {
+    match File::open(ebpf_toolchain::setup_lock(root)) {
+        Ok(lock) => lock.lock_shared().context("wait for the installation of the eBPF toolchain"),
+        // Nobody has ever installed anything from here.
+        Err(_) => Ok(()),
+    }
 }
 
 /// aya-build finds rustup, and rustc finds bpf-linker, by `PATH` alone, which may lack cargo's folder; and

@@ -1,19 +1,20 @@
 //! `cargo xtask bench`: builds for speed, then becomes the benchmark.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
 use crate::{
-    cargo::{self, Profile},
+    cargo::Profile,
     command, machine,
+    programs::Programs,
     setup::{self, Purpose},
 };
 
 /// The command. Returns only if the benchmark can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     machine::check()?;
-    setup::ensure(&[Purpose::Build, Purpose::Lab])?;
-    let waggle = cargo::build_waggle(Profile::Release)?;
-    match command::exec(&mut cargo::run_harness("bench", &waggle, arguments))? {}
+    let (programs, bench) =
+        setup::beside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(Profile::Release, "bench"))?;
+    match command::exec(programs.name_to(Command::new(bench).args(arguments)))? {}
 }

@@ -11,9 +11,6 @@ use serde_json::Value;
 
 use crate::command;
 
-/// The environment variable by which tests, demo and benchmark find the agent.
-pub(crate) const WAGGLE_BIN: &str = "WAGGLE_BIN";
-
 /// The crate that is compiled for the eBPF target only.
 pub(crate) const EBPF_PACKAGE: &str = "proxy-ebpf";
 /// The package of the programs that the benchmark compares with, for the same target.
@@ -52,38 +49,44 @@ pub(crate) fn host() -> Result<String> {
         .context("`rustc -vV` names no host")
 }
 
-/// How the agent is compiled.
+/// How programs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     Dev,
     Release,
 }
 
-/// Builds the agent and gives its path.
-pub(crate) fn build_waggle(profile: Profile) -> Result<PathBuf> {
+/// A cargo command over every package for this host. All commands name the same packages, and choose targets among
+/// them: cargo unites the features of the packages that are named, so that naming fewer would compile dependencies again.
+pub(crate) fn workspace(subcommand: &str) -> Command {
     let mut command = command();
-    command.args(["build", "--package", "proxy-userspace", "--bin", "waggle"]);
+    command.args([subcommand, "--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE]);
+    command
+}
+
+/// Builds binaries and gives each one's path, in the same order.
+pub(crate) fn build_binaries(profile: Profile, names: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut command = workspace("build");
+    names.iter().for_each(|name| _ = command.args(["--bin", name]));
     if profile == Profile::Release {
         command.arg("--release");
     }
-    built(command, &["waggle"])?.pop().map(|(_, path)| path).context("build waggle")
+    Ok(built(command, names)?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Builds test executables of the crate `tests` and the programs that they start; gives each one's name and path.
+/// Builds test executables; gives each one's name and path.
 pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<Vec<(String, PathBuf)>> {
-    let mut names = vec!["labproc"];
-    names.extend(targets);
-    let mut command = command();
-    command.args(["test", "--no-run", "--package", "tests"]);
-    for target in &names[1..] {
-        command.args(["--test", target]);
-    }
+    let names: Vec<_> = targets.collect();
+    let mut command = workspace("test");
+    command.arg("--no-run");
+    names.iter().for_each(|name| _ = command.args(["--test", name]));
     built(command, &names)
 }
 
 /// Runs a cargo command that builds the executables `names`, and gives their names and paths.
 fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     command::announce(&command);
+    // Cargo shows its progress on stderr.
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = command.output().context("start cargo")?;
     if !output.status.success() {
@@ -103,14 +106,6 @@ fn executable(messages: &str, name: &str) -> Option<PathBuf> {
         let path = message["executable"].as_str()?;
         (message["target"]["name"] == name).then(|| path.into())
     })
-}
-
-/// `cargo run` of a release binary of the crate `tests`, with the agent's path.
-pub(crate) fn run_harness(bin: &str, waggle: &Path, arguments: &[String]) -> Command {
-    let mut command = command();
-    command.args(["run", "--quiet", "--release", "--package", "tests", "--bin", bin, "--"]).args(arguments);
-    command.env(WAGGLE_BIN, waggle);
-    command
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ pub(crate) fn cargo_bin() -> Option<PathBuf> {
     home("CARGO_HOME", ".cargo").map(|home| home.join("bin"))
 }
 
+/// Locked while what compiles the programs is being installed. `root`: the workspace's folder.
+pub(crate) fn setup_lock(root: &Path) -> PathBuf {
+    root.join("target/setup.lock")
+}
+
 fn rustup_home() -> Option<PathBuf> {
     home("RUSTUP_HOME", ".rustup")
 }

@@ -1,19 +1,19 @@
 //! `cargo xtask fuzz`: builds for speed, then becomes the fuzzer.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
-    cargo, command, machine,
+    cargo::{self, Profile},
+    command, machine,
     setup::{self, Purpose},
 };
 
 /// The command. Returns only if the fuzzer can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     machine::check()?;
-    setup::ensure(&[Purpose::Build, Purpose::Lab])?;
-    let mut fuzz = cargo::command();
-    fuzz.args(["run", "--quiet", "--release", "--package", "tests", "--bin", "fuzz", "--"]).args(arguments);
-    match command::exec(&mut fuzz)? {}
+    let built = setup::beside(&[Purpose::Build, Purpose::Lab], || cargo::build_binaries(Profile::Release, &["fuzz"]))?;
+    let fuzz = built.first().context("cargo built no fuzzer")?;
+    match command::exec(Command::new(fuzz).args(arguments))? {}
 }

@@ -9,6 +9,7 @@ mod fuzz;
 mod libtest;
 mod lint;
 mod machine;
+mod programs;
 mod run;
 mod setup;
 mod test;
@@ -17,6 +18,7 @@ mod vm;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use cargo::Profile;
 use clap::{Parser, Subcommand};
 
 /// The project's commands.
@@ -34,6 +36,9 @@ enum Task {
         /// Only say what is missing; exit code 1 if anything is
         #[arg(long)]
         check: bool,
+        /// Look only at what this needs; may be given several times
+        #[arg(long = "for", value_name = "PURPOSE")]
+        purposes: Vec<setup::Purpose>,
     },
     /// Check formatting, lints, docs, dependencies and source rules
     Lint,
@@ -47,6 +52,9 @@ enum Task {
         /// Stop the demo after its table of answers
         #[arg(long, conflicts_with = "agent")]
         once: bool,
+        /// Build for speed: takes longer, and counts where there are thousands of Services
+        #[arg(long)]
+        release: bool,
         /// Arguments for `waggle run`
         #[arg(last = true)]
         agent: Vec<String>,
@@ -77,10 +85,12 @@ fn main() -> ExitCode {
 
 fn dispatch(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Setup { check } => setup::command(check),
+        Task::Setup { check, purposes } => setup::command(check, &purposes),
         Task::Lint => lint::command(),
         Task::Test { filters } => test::command(&filters),
-        Task::Run { once, agent } => run::command(once, &agent),
+        Task::Run { once, release, agent } => {
+            run::command(once, if release { Profile::Release } else { Profile::Dev }, &agent)
+        }
         Task::Fuzz { arguments } => fuzz::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),

@@ -2,24 +2,42 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     cargo::{self, Profile},
     command, machine,
+    programs::Programs,
     setup::{self, Purpose},
 };
 
 /// The command. Returns only if the program can't be started: from there on, signals and exit code are its own.
-pub(crate) fn command(once: bool, agent: &[String]) -> Result<ExitCode> {
+pub(crate) fn command(once: bool, profile: Profile, agent: &[String]) -> Result<ExitCode> {
     machine::check()?;
-    setup::ensure(&[Purpose::Build, Purpose::Lab])?;
-    let waggle = cargo::build_waggle(Profile::Release)?;
-    let started = if agent.is_empty() {
-        let arguments = if once { vec!["--once".to_owned()] } else { Vec::new() };
-        command::exec(&mut cargo::run_harness("demo", &waggle, &arguments))?
-    } else {
-        command::exec(Command::new(&waggle).arg("run").args(agent))?
+    if agent.is_empty() { demo(once, profile) } else { run_agent(profile, agent) }
+}
+
+fn demo(once: bool, profile: Profile) -> Result<ExitCode> {
+    say_what_is_built("the agent, the demo and the processes that it starts", profile);
+    let (programs, demo) = setup::beside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(profile, "demo"))?;
+    let arguments: &[_] = if once { &["--once"] } else { &[] };
+    match command::exec(programs.name_to(Command::new(demo).args(arguments)))? {}
+}
+
+fn run_agent(profile: Profile, arguments: &[String]) -> Result<ExitCode> {
+    say_what_is_built("the agent", profile);
+    let built = setup::beside(&[Purpose::Build], || cargo::build_binaries(profile, &["waggle"]))?;
+    let waggle = built.first().context("cargo built no waggle")?;
+    match command::exec(Command::new(waggle).arg("run").args(arguments))? {}
+}
+
+/// Says what is coming, unless it is there and at most a little of it has to be built anew.
+fn say_what_is_built(what: &str, profile: Profile) {
+    let (folder, minutes) = match profile {
+        Profile::Dev => ("debug", 5),
+        Profile::Release => ("release", 8),
     };
-    match started {}
+    if !cargo::root().join("target").join(folder).join("waggle").exists() {
+        println!("building {what}: about {minutes} minutes on two processors, a second or two from then on");
+    }
 }

@@ -3,22 +3,25 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cargo::{self, BENCH_PACKAGE, EBPF_PACKAGE, Profile, WAGGLE_BIN},
+    cargo::{self, Profile},
     command,
     libtest::{self, Reader, Tally},
     machine,
+    programs::Programs,
     setup::{self, Purpose},
 };
 
-/// Files of the crate `tests` whose names start so need root: they make namespaces and load programs.
-const NEED_ROOT: [&str; 2] = ["lab_", "packet_"];
+/// The folders of test targets.
+const FOLDERS: [&str; 2] = ["tests/tests", "tests/demo/tests"];
+
+/// Test targets whose names start so need root: they make namespaces and load programs.
+const NEED_ROOT: [&str; 3] = ["demo", "lab_", "packet_"];
 
 /// Labs that run side by side: each has its own namespaces, but they share the processors.
 const LAB_THREADS: &str = "4";
@@ -26,34 +29,28 @@ const LAB_THREADS: &str = "4";
 /// The command.
 pub(crate) fn command(filters: &[String]) -> Result<ExitCode> {
     let root = machine::is_root()?;
-    setup::ensure(if root { &[Purpose::Build, Purpose::Lab] } else { &[Purpose::Build] })?;
+    let purposes: &[_] = if root { &[Purpose::Build, Purpose::Lab] } else { &[Purpose::Build] };
+    let programs = setup::beside(purposes, || Programs::build(Profile::Dev))?;
     if root {
         machine::mount_bpffs()?;
     }
-    let waggle = cargo::build_waggle(Profile::Dev)?;
-    let (labs, plain) = targets(&cargo::root().join("tests/tests"))?;
-
-    let mut tally = run(workspace_tests().arg("--").args(filters), &waggle)?;
-    let mut harness = cargo_test();
-    harness.args(["--package", "tests", "--lib", "--bins"]);
-    tally += run(with_targets(&mut harness, &plain).arg("--").args(filters), &waggle)?;
-    if !labs.is_empty() {
-        tally += if root { run_labs(&labs, filters, &waggle)? } else { skip_labs(&labs, filters)? };
-    }
+    let (labs, plain) = targets()?;
+    let mut tally =
+        run(with_targets(cargo_test().args(["--lib", "--bins"]), &plain).arg("--").args(filters), &programs)?;
+    tally += run(cargo_test().args(["--doc", "--"]).args(filters), &programs)?;
+    tally += if root { run_labs(&labs, filters, &programs)? } else { skip_labs(&labs, filters)? };
     Ok(report(&tally, filters))
 }
 
-fn run_labs(labs: &[String], filters: &[String], waggle: &Path) -> Result<Tally> {
+fn run_labs(labs: &[String], filters: &[String], programs: &Programs) -> Result<Tally> {
     let mut command = cargo_test();
-    command.args(["--package", "tests"]);
     with_targets(&mut command, labs).args(["--", "--test-threads", LAB_THREADS]).args(filters);
-    run(&mut command, waggle)
+    run(&mut command, programs)
 }
 
 /// Names the tests that need root, and counts them as skipped.
 fn skip_labs(labs: &[String], filters: &[String]) -> Result<Tally> {
     let mut command = cargo_test();
-    command.args(["--package", "tests"]);
     with_targets(&mut command, labs).args(["--", "--list"]).args(filters);
     let output = command.stderr(Stdio::inherit()).output().context("list the tests that need root")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -69,14 +66,8 @@ fn skip_labs(labs: &[String], filters: &[String]) -> Result<Tally> {
 }
 
 fn cargo_test() -> Command {
-    let mut command = cargo::command();
-    command.args(["test", "--no-fail-fast"]);
-    command
-}
-
-fn workspace_tests() -> Command {
-    let mut command = cargo_test();
-    command.args(["--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE, "--exclude", "tests"]);
+    let mut command = cargo::workspace("test");
+    command.arg("--no-fail-fast");
     command
 }
 
@@ -84,17 +75,18 @@ fn with_targets<'a>(command: &'a mut Command, names: &[String]) -> &'a mut Comma
     names.iter().fold(command, |command, name| command.args(["--test", name]))
 }
 
-/// The test targets of the crate `tests`: those that need root, and the others.
-fn targets(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
-    if !folder.exists() {
-        return Ok(Default::default());
-    }
+/// The test targets of all crates: those that need root, and the others.
+fn targets() -> Result<(Vec<String>, Vec<String>)> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
-        let path = entry?.path();
-        let is_target = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists();
-        if is_target && let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
-            names.push(name.to_owned());
+    for folder in FOLDERS {
+        let folder = cargo::root().join(folder);
+        for entry in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+            let path = entry?.path();
+            let is_target =
+                path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists();
+            if is_target && let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
+                names.push(name.to_owned());
+            }
         }
     }
     names.sort();
@@ -102,10 +94,10 @@ fn targets(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
 }
 
 /// Runs one `cargo test`, passing its output on line by line.
-fn run(command: &mut Command, waggle: &Path) -> Result<Tally> {
-    command.env(WAGGLE_BIN, waggle);
+fn run(command: &mut Command, programs: &Programs) -> Result<Tally> {
     let what = command::shown(command);
     println!("$ {what}");
+    programs.name_to(command);
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start `{what}`"))?;
     let stdout = child.stdout.take().expect("stdout is piped");
     let mut reader = Reader::default();

@@ -2,6 +2,7 @@
 //! installs only what is missing, and says what and why.
 
 pub(crate) mod apt;
+mod beside;
 mod facts;
 mod packages;
 mod plan;
@@ -10,28 +11,31 @@ mod steps;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+pub(crate) use beside::beside;
+use clap::ValueEnum;
 use facts::Facts;
 use plan::Plan;
 
 /// What the tools are wanted for; the cheap check looks only at what the caller needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
-    /// Compiling the agent and its eBPF programs.
+    /// Compiling the agent and its eBPF programs
     Build,
-    /// Formatting and lints.
+    /// Formatting and lints
     Lint,
-    /// Namespaces, captures and rule sets of the tests, the demo and the benchmark.
+    /// Namespaces, captures and rule sets of the tests, the demo and the benchmark
     Lab,
-    /// Booting other kernels.
+    /// Booting other kernels
     Vm,
 }
 
 /// What the command installs: not [`Purpose::Vm`], whose emulator is large and wanted by few.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
-/// The command: installs everything, or with `check` only says what is missing.
-pub(crate) fn command(check: bool) -> Result<ExitCode> {
-    let facts = Facts::gather(&ALL)?;
+/// The command: installs what `purposes` need, all if there are none, or with `check` only says what is missing.
+pub(crate) fn command(check: bool, purposes: &[Purpose]) -> Result<ExitCode> {
+    let purposes = if purposes.is_empty() { &ALL } else { purposes };
+    let facts = Facts::gather(purposes)?;
     let plan = Plan::new(&facts);
     if plan.is_empty() {
         println!("setup: everything is installed");
@@ -42,7 +46,7 @@ pub(crate) fn command(check: bool) -> Result<ExitCode> {
         println!("setup: {}", plan.blocked().unwrap_or("something is missing: run `cargo xtask setup`"));
         return Ok(ExitCode::FAILURE);
     }
-    install(&ALL)?;
+    install(purposes)?;
     println!("setup: done");
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@ use self::{
 use crate::{
     cargo::{self, Profile},
     libtest::Tally,
+    programs::Programs,
     setup::{self, Purpose},
     test,
 };
@@ -64,9 +65,8 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Builds the tests and what they start; gives a name in the machine and a path for each.
 fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
-    let waggle = cargo::build_waggle(Profile::Dev)?;
     let mut programs = cargo::build_tests(selections.iter().map(|selection| selection.target.as_str()))?;
-    programs.push(("waggle".into(), waggle));
+    programs.extend(Programs::build(Profile::Dev)?.into_paths());
     Ok(programs)
 }
 

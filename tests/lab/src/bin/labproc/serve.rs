@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use harness::lab::{Failure, Mode, Step};
+use lab::{Failure, Mode, Step};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
 

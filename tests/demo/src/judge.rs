@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use harness::lab::{Failure, Manner, Reply};
+use lab::{Failure, Manner, Reply};
 
 use crate::lines::{Expect, Line};
 
@@ -108,7 +108,7 @@ fn as_f64(count: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use harness::lab::{Message, Names, Step};
+    use lab::{Message, Names, Step};
 
     use super::*;
     use crate::lines::Asker;

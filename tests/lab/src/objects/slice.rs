@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, append, object};
-use crate::lab::Pod;
+use crate::Pod;
 
 /// An EndpointSlice under construction. What follows `endpoint` refines the endpoint added last.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 //! A process inside a lab: opens sockets and serves as the lines on its stdin say, one answer line each (see
-//! `harness::lab::Request`). Ends when stdin is closed. It must not know whether a service proxy is there.
+//! `lab::Request`). Ends when stdin is closed. It must not know whether a service proxy is there.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use harness::lab::{Failure, Request, Response, Step};
+use lab::{Failure, Request, Response, Step};
 use open::{Open, failure};
 use serve::Listening;
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::lab::{Failure, Step};
+use lab::{Failure, Step};
 use socket2::{Domain, Socket, Type};
 
 use crate::open::step;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::lab::{Dial, Failure, Kind, Manner, Reply};
+use lab::{Dial, Failure, Kind, Manner, Reply};
 
 use crate::open::Open;
 

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use harness::{
-    lab::{Client, Dial, Failure, Lab, Log, LogLine, Node, Pod, Reply, Server, Waggle, find_program},
-    objects::ManifestDir,
+use lab::{
+    Client, Dial, Failure, Lab, Log, LogLine, Node, Pod, Reply, Server, Waggle, find_program, objects::ManifestDir,
 };
 
 use crate::{
@@ -73,7 +72,7 @@ impl Scene {
             .start()
             .context("start the agent")?;
         let line = agent.wait_programmed(0)?;
-        agent.wait_log(harness::lab::TIMEOUT, |line| line.message() == "serving")?;
+        agent.wait_log(lab::TIMEOUT, |line| line.message() == "serving")?;
         let number = |name| line.field(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
         let (services, frontends, millis) = (number("services"), number("frontends"), number("micros").div_ceil(1000));
         self.agent = Some(agent);

@@ -12,7 +12,7 @@
 //! not know what a test wants to prove.
 //!
 //! ```no_run
-//! use harness::{lab::Lab, objects::{Cluster, ManifestDir, lab_node, service, slice}};
+//! use lab::{Lab, objects::{Cluster, ManifestDir, lab_node, service, slice}};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let lab = Lab::new("example")?;
@@ -53,6 +53,7 @@ mod log;
 mod native_xdp;
 mod netns;
 mod node;
+pub mod objects;
 mod ping;
 mod process;
 mod program;

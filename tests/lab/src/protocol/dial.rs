@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::TIMEOUT;
-use crate::lab::wait::patient;
+use crate::wait::patient;
 
 /// Protocol and manner of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +22,11 @@ pub enum Manner {
 /// is dialled on an IPv6 socket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dial {
-    pub(in crate::lab) manner: Manner,
-    pub(in crate::lab) to: SocketAddr,
-    pub(in crate::lab) bind: Option<SocketAddr>,
-    pub(in crate::lab) count: usize,
-    pub(in crate::lab) timeout: Duration,
+    pub(crate) manner: Manner,
+    pub(crate) to: SocketAddr,
+    pub(crate) bind: Option<SocketAddr>,
+    pub(crate) count: usize,
+    pub(crate) timeout: Duration,
 }
 
 impl Dial {

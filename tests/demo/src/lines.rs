@@ -1,6 +1,6 @@
 //! What is asked, and what the examples promise as the answer. Data only.
 
-use harness::lab::Manner;
+use lab::Manner;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Cluster, identity};
-use crate::lab::{Source, scratch};
+use crate::{Source, scratch};
 
 /// The folder, removed when dropped. Files appear and change atomically.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::{append, object};
-use crate::lab::Node;
+use crate::Node;
 
 /// A Node under construction.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use harness::lab::BPFFS;
+use lab::BPFFS;
 
 use crate::{judge::Verdict, lines::Line, scene::Scene};
 

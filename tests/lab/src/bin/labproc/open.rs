@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::lab::{Failure, Kind, Message, Names, Step};
+use lab::{Failure, Kind, Message, Names, Step};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 

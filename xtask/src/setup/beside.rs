@@ -1,0 +1,73 @@
+//! Installs what is missing while cargo compiles what needs none of it: on a bare machine that saves a minute or two.
+
+use std::{
+    env,
+    fs::{self, File},
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum as _;
+
+use super::{Purpose, facts::Facts, plan::Plan};
+use crate::{cargo, ebpf_toolchain::setup_lock};
+
+/// How much of the installation's output is shown when it fails, lines.
+const SHOWN: usize = 20;
+
+/// Runs `build`, and beside it installs what `purposes` need. The build script of the eBPF programs waits for that.
+pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>) -> Result<T> {
+    let plan = Plan::new(&Facts::gather(purposes)?);
+    if plan.is_empty() {
+        return build();
+    }
+    print!("{plan}");
+    if let Some(blocked) = plan.blocked() {
+        bail!("{blocked}");
+    }
+    let lock_path = setup_lock(cargo::root());
+    let log_path = lock_path.with_extension("log");
+    fs::create_dir_all(cargo::root().join("target")).context("create the folder target")?;
+    let lock = File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
+    lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
+    println!("installing that beside the build; what it prints is in target/{}", log_name(&log_path));
+    let mut child = installer(purposes, &log_path)?;
+    thread::scope(|scope| {
+        let installation = scope.spawn(move || {
+            let status = child.wait();
+            // The build script may look now.
+            drop(lock);
+            status
+        });
+        let built = build();
+        let status = installation.join().expect("waiting does not panic").context("wait for the installation")?;
+        if !status.success() {
+            bail!("the installation failed ({status}); its last lines:\n{}", last_lines(&log_path));
+        }
+        built
+    })
+}
+
+/// This very program, installing.
+fn installer(purposes: &[Purpose], log: &std::path::Path) -> Result<std::process::Child> {
+    let out = File::create(log).with_context(|| format!("create {}", log.display()))?;
+    let errors = out.try_clone().context("share the installation's log")?;
+    let mut command = Command::new(env::current_exe().context("find this program")?);
+    command.arg("setup");
+    for purpose in purposes.iter().filter_map(Purpose::to_possible_value) {
+        command.args(["--for", purpose.get_name()]);
+    }
+    command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().context("start the installation")
+}
+
+fn log_name(path: &std::path::Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn last_lines(log: &std::path::Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
