@@ -6,12 +6,17 @@ use proxy_common::{Affinity, AffinityKey, Counter, List, Service, SlotRange, Ver
 use crate::{
     backend::{Memory, generation, recall, select_backend},
     counters::count,
-    maps::AFFINITY,
+    maps::{AFFINITY, STOPPED_AT},
 };
 
 /// The kernel's coarse monotonic clock, ns: a few ms of resolution for a cheap call.
 #[inline(always)]
 pub fn now() -> u64 {
+    let stopped = STOPPED_AT.load();
+    if stopped != 0 {
+        // Only differences count.
+        return u64::from(stopped) * 1_000_000;
+    }
     // SAFETY: takes no arguments.
     unsafe { bpf_ktime_get_coarse_ns() }
 }

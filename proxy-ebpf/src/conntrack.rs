@@ -14,8 +14,8 @@ use proxy_common::{
 };
 
 use crate::maps::{
-    JIFFIES_PER_SECOND, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED,
-    TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP, TIMEOUT_UDP_STREAM,
+    JIFFIES_PER_SECOND, STOPPED_AT, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_FIN_WAIT,
+    TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP, TIMEOUT_UDP_STREAM,
 };
 use crate::{scratch::reply_at_hand, tables::Table};
 
@@ -23,6 +23,10 @@ use crate::{scratch::reply_at_hand, tables::Table};
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "ages are far below 2^32 jiffies")]
 pub fn now() -> u32 {
+    let stopped = STOPPED_AT.load();
+    if stopped != 0 {
+        return stopped;
+    }
     // SAFETY: takes no arguments.
     unsafe { bpf_jiffies64() as u32 }
 }

@@ -172,6 +172,10 @@ pub static UDP_FLOW_TIMEOUT: Global<u64> = Global::new(120_000_000_000);
 #[unsafe(no_mangle)]
 pub static JIFFIES_PER_SECOND: Global<u32> = Global::new(250);
 
+/// Jiffies at which the clock stands still, for tests whose result must not depend on how fast they are run; 0: it runs.
+#[unsafe(no_mangle)]
+pub static STOPPED_AT: Global<u32> = Global::new(0);
+
 /// Timeouts of flows, in jiffies: `Timeouts` field by field, so that the verifier sees each as a constant.
 #[unsafe(no_mangle)]
 pub static TIMEOUT_TCP_SYN_SENT: Global<u32> = Global::new(0);

@@ -15,6 +15,8 @@ use super::state::open;
 pub struct FlowLines {
     ipv4: Array<MapData, Ipv4Line>,
     ipv6: Array<MapData, Ipv6Line>,
+    /// What the programs' clock says, jiffies.
+    clock: u32,
 }
 
 /// What happens to both places of a packet's entry.
@@ -29,8 +31,8 @@ pub enum Mishap {
 }
 
 impl FlowLines {
-    pub(super) fn open(folder: &PinFolder) -> Result<Self, MapError> {
-        Ok(Self { ipv4: open(folder, "FLOW_LINES_IPV4")?, ipv6: open(folder, "FLOW_LINES_IPV6")? })
+    pub(super) fn open(folder: &PinFolder, clock: u32) -> Result<Self, MapError> {
+        Ok(Self { ipv4: open(folder, "FLOW_LINES_IPV4")?, ipv6: open(folder, "FLOW_LINES_IPV6")?, clock })
     }
 
     /// Empties all.
@@ -41,9 +43,9 @@ impl FlowLines {
 
     pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
         if tuple.destination.is_ipv4() {
-            suffer(&mut self.ipv4, tuple, mishap);
+            suffer(&mut self.ipv4, tuple, mishap, self.clock);
         } else {
-            suffer(&mut self.ipv6, tuple, mishap);
+            suffer(&mut self.ipv6, tuple, mishap, self.clock);
         }
     }
 }
@@ -57,7 +59,7 @@ fn clear<L: FlowLine + Pod>(lines: &mut Array<MapData, L>) {
     }
 }
 
-fn suffer<L: FlowLine<Entry: Copy> + Pod>(lines: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap) {
+fn suffer<L: FlowLine<Entry: Copy> + Pod>(lines: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap, now: u32) {
     let key = L::Entry::key(tuple);
     let place = L::place(key.borrow(), lines.len() / 2);
     // Keys that differ from this one, and from each other.
@@ -69,7 +71,7 @@ fn suffer<L: FlowLine<Entry: Copy> + Pod>(lines: &mut Array<MapData, L>, tuple: 
                 let entry = *line.entry();
                 line.fill(L::Entry::key(&other).borrow(), &entry);
                 let ticks = seconds.cast_unsigned().wrapping_mul(jiffies::per_second().expect("read the clock's tick"));
-                let expires = jiffies::now().expect("read the clock").wrapping_add(ticks);
+                let expires = now.wrapping_add(ticks);
                 *line.entry_mut().life_mut() = Life { expires, state: FlowState::Established as u8, ..Life::default() };
             }
             Mishap::Written => *line.seal() = OWNED,

@@ -1,5 +1,6 @@
 //! A bench for the packet programs: a node of one namespace whose programs are run packet by packet with
-//! BPF_PROG_TEST_RUN, over maps that the agent's own writer fills from Services. Needs root. Nothing of it is left when
+//! BPF_PROG_TEST_RUN, over maps that the agent's own writer fills from Services. The programs' clock stands still: time
+//! passes only when a test says so ([`State::idle`]), so that no result depends on how fast packets are fed. Needs root. Nothing of it is left when
 //! it is dropped, panics included. It must not know what a test wants to prove.
 
 #![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
@@ -31,6 +32,7 @@ use proxy_userspace::{
     apply::{Dataplane, filter::SnatPorts},
     config::{DataplaneConfig, MapSizes},
     flows::FlowArgs,
+    jiffies,
     loader::{self, Loaded},
     plan::plan,
 };
@@ -102,11 +104,15 @@ impl BenchNode {
         let lab = Lab::new(name).expect("make a lab");
         let netns = lab.namespace("bench").expect("make a namespace");
         devices::create(&netns, member).expect("make devices");
+        // Never 0, which would be a clock that runs.
+        let clock = jiffies::now().expect("read the clock") | 1;
+        let mut constants = Flows::parse_from(flags).flows.constants().expect("make the programs' constants");
+        constants.push(("STOPPED_AT", clock));
         let config = DataplaneConfig {
             instance: format!("{}-bench", lab.id()),
             cgroup: PathBuf::new(),
             sizes: sizes.clone(),
-            constants: Flows::parse_from(flags).flows.constants().expect("make the programs' constants"),
+            constants,
             log_level: 0,
         };
         let inside = Inside::enter(&netns, &home);
@@ -114,7 +120,7 @@ impl BenchNode {
         let programs = Programs::load(ebpf, &folder).expect("load the programs");
         let dataplane = Dataplane::new(maps, SnatPorts::read().expect("read the ephemeral ports"));
         drop(inside);
-        let mut state = State::open(&folder).expect("open the maps");
+        let mut state = State::open(&folder, clock).expect("open the maps");
         state.set_devices(Device::OUTSIDE.map(|device| programs.index(device)), programs.index(Device::Pod));
         let mut node = Self { member, programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
         node.set_node_addresses(true);

@@ -7,7 +7,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray},
 };
 use proxy_common::{
-    Affinity, AffinityKey, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Stage,
+    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Stage,
     State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
@@ -32,13 +32,16 @@ pub struct State {
     half_open: FlowTable,
     lines: FlowLines,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
+    answers: PerCpuArray<MapData, Answer>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
+    /// What the programs' clock says, jiffies.
+    clock: u32,
 }
 
 impl State {
-    /// Opens the maps pinned in `folder`.
-    pub(super) fn open(folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
+    /// Opens the maps pinned in `folder`, of programs whose clock says `clock`.
+    pub(super) fn open(folder: &PinFolder, clock: u32) -> Result<Self, Box<dyn Error>> {
         Ok(Self {
             counters: open(folder, "COUNTERS")?,
             backends: open(folder, "BACKEND_COUNTERS")?,
@@ -47,10 +50,12 @@ impl State {
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
             settled: FlowTable::open(folder, Names::SETTLED)?,
             half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
-            lines: FlowLines::open(folder)?,
+            lines: FlowLines::open(folder, clock)?,
             fragments: open(folder, "FRAGMENTS")?,
+            answers: open(folder, "ANSWERS")?,
             affinity: open(folder, "AFFINITY")?,
             devices: open(folder, "DEVICES")?,
+            clock,
         })
     }
 
@@ -87,11 +92,9 @@ impl State {
         })
     }
 
-    /// How many of them have not ended. This clock is right to a second; all timeouts are longer than two.
+    /// How many of the settled entries have not ended.
     pub(super) fn live(&self) -> usize {
-        let soon = 2 * jiffies::per_second().expect("read the clock's tick");
-        let soon = jiffies::now().expect("read the clock").wrapping_add(soon);
-        self.settled().iter().filter(|(_, entry)| !entry.life.is_expired(soon)).count()
+        self.settled().iter().filter(|(_, entry)| !entry.life.is_expired(self.clock)).count()
     }
 
     /// The entries of flows that both sides have confirmed; ended ones may be among them.
@@ -112,11 +115,7 @@ impl State {
             destination: tuple.destination,
             source_port: tuple.source_port,
             destination_port: tuple.destination_port,
-            life: Life {
-                expires: jiffies::now().expect("read the clock").wrapping_add(ticks),
-                state: FlowState::Foreign as u8,
-                ..Life::default()
-            },
+            life: Life { expires: self.clock.wrapping_add(ticks), state: FlowState::Foreign as u8, ..Life::default() },
         };
         self.settled.put(&tuple, &entry).expect("write flows");
     }
@@ -156,6 +155,14 @@ impl State {
             let last_connection = client.last_connection.saturating_sub(seconds * 1_000_000_000);
             self.affinity.insert(key, Affinity { last_connection, ..client }, 0).expect("write AFFINITY");
         }
+    }
+
+    /// Lets so many seconds pass for the limit of refusals.
+    pub fn age_refusals(&mut self, seconds: u32) {
+        let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
+        let mut answers = self.answers.get(&0, 0).expect("read ANSWERS").to_vec();
+        answers.iter_mut().for_each(|answer| answer.filled = answer.filled.wrapping_sub(ticks));
+        self.answers.set(0, answers.try_into().expect("a value for each processor"), 0).expect("write ANSWERS");
     }
 
     /// Damages the maps: the first slots of all name this backend.

@@ -14,8 +14,8 @@ use super::*;
 
 /// Room for two entries of each port, so that no flow is pushed out.
 const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, half_open: 1 << 18, ..SIZES };
-/// Flows of which a packet has just come, however long it takes to make them.
-const YOUNG: i32 = -50;
+/// Flows of which a packet has just come.
+const YOUNG: i32 = 0;
 /// Who comes when all ports are taken.
 const LATE: End = CLIENT_OTHER.at(20_001);
 
