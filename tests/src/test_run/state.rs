@@ -150,11 +150,7 @@ impl State {
 
     /// Lets every client be without a new connection for so many seconds more.
     pub fn age_clients(&mut self, seconds: u64) {
-        let clients: Vec<_> = self.affinity.iter().collect::<Result<_, _>>().expect("read AFFINITY");
-        for (key, client) in clients {
-            let last_connection = client.last_connection.saturating_sub(seconds * 1_000_000_000);
-            self.affinity.insert(key, Affinity { last_connection, ..client }, 0).expect("write AFFINITY");
-        }
+        age_clients(&mut self.affinity, seconds);
     }
 
     /// Lets so many seconds pass for the limit of refusals.
@@ -217,7 +213,17 @@ fn entries(table: &FlowTable) -> Vec<(Tuple, Conntrack)> {
     table.entries().collect::<Result<_, _>>().expect("read flows")
 }
 
-pub(super) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {
+/// Lets every client in the map AFFINITY be without a new connection for so many seconds more.
+pub fn age_clients(affinity: &mut HashMap<MapData, AffinityKey, Affinity>, seconds: u64) {
+    let clients: Vec<_> = affinity.iter().collect::<Result<_, _>>().expect("read AFFINITY");
+    for (key, client) in clients {
+        let last_connection = client.last_connection.saturating_sub(seconds * 1_000_000_000);
+        affinity.insert(key, Affinity { last_connection, ..client }, 0).expect("write AFFINITY");
+    }
+}
+
+/// Opens a map of the agent, or of the bench, whose pins are in `folder`.
+pub fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {
     MapData::from_pin(folder.map(name)).and_then(Map::from_map_data).and_then(M::try_from)
 }
 

@@ -114,7 +114,10 @@ impl Agent {
         let thread = thread::spawn(move || {
             let subscriber = tracing_subscriber::fmt()
                 .with_ansi(false)
-                .with_env_filter(EnvFilter::new(format!("info,{}", LOG_DIRECTIVES.join(","))))
+                .with_env_filter(EnvFilter::new(format!(
+                    "info,proxy_userspace::watch=debug,{}",
+                    LOG_DIRECTIVES.join(",")
+                )))
                 .with_writer(move || lines.clone())
                 .finish();
             let _log = tracing::subscriber::set_default(subscriber);

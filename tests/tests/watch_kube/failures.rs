@@ -1,6 +1,6 @@
 //! Servers that are away, hang, trickle or fail.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::api_server::{Request, Slow};
 use proxy_userspace::watch::{Kind, kube::Timing};
@@ -71,11 +71,10 @@ fn s30_a_watch_that_falls_silent_is_begun_again() {
     let mut agent = Agent::listed(server, Timing { watch: Duration::from_secs(1), ..QUICK });
     agent.until_watching();
     agent.server.silence();
-    let silenced = Instant::now();
     agent.server.put(service("a", 81));
     agent.until_port("a", 81);
-    // Not only by kube's own limit, which is 5 s longer than the watch was asked to last.
-    assert!(silenced.elapsed() < Duration::from_secs(4), "{:?}", silenced.elapsed());
+    // Not by kube's own limit, which is 5 s longer than the watch was asked to last and makes an error of it.
+    assert_eq!(agent.logged("list or watch failed"), 0, "{}", agent.log());
     assert_eq!(agent.listed[&Kind::Service], 1);
 }
 
