@@ -55,12 +55,11 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Of `candidates`, seen from a node in `zone`.
-    pub fn new(mut candidates: Vec<Candidate<'_>>, zone: Option<&str>) -> Self {
-        deduplicate(&mut candidates);
+    /// Of `candidates`, sorted and one of each address ([`deduplicate`]), seen from a node in `zone`.
+    pub fn new(candidates: &[Candidate<'_>], zone: Option<&str>) -> Self {
         let local: Vec<_> = candidates.iter().filter(|candidate| candidate.local).copied().collect();
-        let ready = ready(&candidates);
-        let cluster = if ready.is_empty() { usable(&candidates) } else { nearest(&ready, zone) };
+        let ready = ready(candidates);
+        let cluster = if ready.is_empty() { usable(candidates) } else { nearest(&ready, zone) };
         Self { cluster, local: usable(&local) }
     }
 
@@ -70,8 +69,10 @@ impl Lists {
     }
 }
 
-/// One candidate per address, sorted: the liveliest copy stays (S8), of equals the first.
-fn deduplicate(candidates: &mut Vec<Candidate<'_>>) {
+/// One candidate per address, sorted: the liveliest copy stays, of equally lively ones one that is on this node. Everything
+/// that is known about the backend is that copy's (S8): an address that has been given to another pod may still be listed
+/// with the old one's node.
+pub fn deduplicate(candidates: &mut Vec<Candidate<'_>>) {
     candidates.sort_by_key(|candidate| {
         let Conditions { ready, serving, terminating } = candidate.conditions;
         (candidate.address, terminating, !ready, !serving, !candidate.local)

@@ -24,7 +24,7 @@ use crate::{
         FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
         Table,
     },
-    topology::{Candidate, Lists},
+    topology::{Candidate, Lists, deduplicate},
     watch::{Kind, ObjectRef},
 };
 
@@ -122,7 +122,7 @@ impl Model {
         let entry = |(port, needed): (&PortKey, BTreeSet<List>)| {
             let candidates = self.candidates(state, port);
             let mut local = self.on_this_node(&candidates);
-            let all = Lists::new(candidates, zone);
+            let all = Lists::new(&candidates, zone);
             let usable = all.usable();
             let list = |list| match list {
                 List::Cluster => (list, all.cluster.clone()),
@@ -152,14 +152,13 @@ impl Model {
         Some(source_ranges(ranges, ips.by_ref(), &place, port.family))
     }
 
-    /// Which of `candidates` packets reach through this node's stack. One copy that says so is enough: others may
-    /// come from hand-made slices, which name no node.
+    /// Which of `candidates` packets reach through this node's stack.
     fn on_this_node(&self, candidates: &[Candidate<'_>]) -> BTreeSet<SocketAddr> {
         let is_here = |candidate: &&Candidate<'_>| candidate.local || self.local.all.contains(&candidate.address.ip());
         candidates.iter().filter(is_here).map(|candidate| candidate.address).collect()
     }
 
-    /// The endpoints that join `port` (S4), but no ClusterIPs (S7).
+    /// The endpoints that join `port` (S4), one of each address (S8), but no ClusterIPs (S7).
     fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for slice in state.slices().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {
@@ -174,6 +173,7 @@ impl Model {
                 }));
             }
         }
+        deduplicate(&mut candidates);
         candidates
     }
 

@@ -26,10 +26,16 @@ fn local(last: u8, conditions: Conditions) -> Candidate<'static> {
     Candidate { local: true, ..candidate(last, conditions) }
 }
 
+fn lists(candidates: &[Candidate<'_>], zone: Option<&str>) -> Lists {
+    let mut candidates = candidates.to_vec();
+    deduplicate(&mut candidates);
+    Lists::new(&candidates, zone)
+}
+
 /// Asserts both lists, by the last octets of their addresses.
 #[track_caller]
 fn check(candidates: &[Candidate<'_>], zone: Option<&str>, cluster: &[u8], local: &[u8]) {
-    let lists = Lists::new(candidates.to_vec(), zone);
+    let lists = lists(candidates, zone);
     assert_eq!(lists.cluster, addresses_of(cluster), "cluster list");
     assert_eq!(lists.local, addresses_of(local), "local list");
 }
@@ -47,6 +53,16 @@ fn s8_non_terminating_copy_wins_in_any_order() {
 fn s8_of_equal_copies_the_ready_and_the_local_one_wins() {
     check(&[candidate(1, STARTING), local(1, READY)], None, &[1], &[1]);
     check(&[candidate(1, READY), local(1, READY)], None, &[1], &[1]);
+}
+
+#[test]
+fn w05_a_backends_place_is_the_winning_copys() {
+    for copies in [[local(1, LEAVING), candidate(1, READY)], [candidate(1, READY), local(1, LEAVING)]] {
+        check(&copies, None, &[1], &[]);
+    }
+    for copies in [[candidate(1, LEAVING), local(1, READY)], [local(1, READY), candidate(1, LEAVING)]] {
+        check(&copies, None, &[1], &[1]);
+    }
 }
 
 #[test]
@@ -105,9 +121,9 @@ fn s15_zone_hints_count_only_if_all_have_them_and_one_is_ours() {
 
 #[test]
 fn s16_usable_means_anywhere() {
-    assert!(Lists::new(vec![candidate(1, LEAVING)], None).usable());
-    assert!(!Lists::new(vec![candidate(1, STARTING), candidate(2, LEFT)], None).usable());
-    assert!(!Lists::new(Vec::new(), None).usable());
+    assert!(lists(&[candidate(1, LEAVING)], None).usable());
+    assert!(!lists(&[candidate(1, STARTING), candidate(2, LEFT)], None).usable());
+    assert!(!lists(&[], None).usable());
 }
 
 fn any_candidate() -> impl Strategy<Value = Candidate<'static>> {
@@ -131,9 +147,9 @@ proptest! {
         prop_assume!(given.iter().all(|one| given.iter().all(|other| {
             one.address != other.address || one.node_hint == other.node_hint
         })));
-        let lists = Lists::new(given.clone(), None);
+        let (lists, again) = (lists(&given, None), lists(&shuffled, None));
         prop_assert!(lists.cluster.is_sorted_by(|a, b| a < b) && lists.local.is_sorted_by(|a, b| a < b));
         prop_assert!(lists.local.is_empty() || lists.usable());
-        prop_assert_eq!(lists, Lists::new(shuffled, None));
+        prop_assert_eq!(lists, again);
     }
 }

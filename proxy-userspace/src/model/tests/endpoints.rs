@@ -89,6 +89,32 @@ fn s9_backends_on_this_node_are_marked_whichever_list_they_are_in() {
     assert_eq!(marked(&mut world), [""; 0]);
 }
 
+/// An address that was a pod's on one node and is another pod's on another now, while the old one is still listed.
+#[test]
+fn w05_a_reused_address_is_where_its_live_copy_is() {
+    let copy = |node: &str, live: bool| {
+        let conditions = json!({ "ready": live, "serving": live, "terminating": !live });
+        json!({ "addresses": ["10.0.0.1"], "nodeName": node, "conditions": conditions })
+    };
+    let address: SocketAddr = ([10, 0, 0, 1], 8080).into();
+    for (old, new, here) in [(NODE, "there", false), ("there", NODE, true)] {
+        let (old, new) = (copy(old, false), copy(new, true));
+        let one = |first, second| vec![slice("x", json!([first, second]))];
+        let two = |first, second| vec![slice("x", json!([first])), slice("y", json!([second]))];
+        for slices in [one(&old, &new), one(&new, &old), two(&old, &new), two(&new, &old)] {
+            let mut world = World::new();
+            world.apply(service_a(json!({ "type": "NodePort", "externalTrafficPolicy": "Local" })));
+            for slice in slices {
+                world.apply(slice);
+            }
+            let port = world.service("a").ports.into_values().next().unwrap();
+            let local = if here { vec![address] } else { vec![] };
+            assert_eq!(port.lists[&List::Cluster], [address]);
+            assert_eq!(port.local.to_vec(), local, "whose packets go up this node's stack");
+        }
+    }
+}
+
 #[test]
 fn s7_addresses_that_cannot_answer_are_noticed_and_skipped() {
     let mut world = World::new();
