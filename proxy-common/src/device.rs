@@ -39,8 +39,16 @@ impl Device {
     pub const REDIRECT: u32 = 1;
     /// The host end of a pod: its clients are on this node (S17).
     pub const POD: u32 = 2;
-    /// TC serves it although native XDP was wanted: for people who look, no program asks.
+    // Why it has its mode: for people who look, no program asks.
+
+    /// TC serves it, since native XDP was tried and refused.
     pub const FELL_BACK: u32 = 4;
+    /// TC serves it, since what native XDP sends from it may be lost.
+    pub const UNSURE: u32 = 8;
+    /// The command line names its mode.
+    pub const ASKED: u32 = 16;
+    /// Native XDP serves it because the command line says so, and what that sends from it is lost, as far as can be told.
+    pub const LOSSY: u32 = 32;
 }
 
 /// Index of NODE_ADDRESSES, an array of [`Address`](crate::Address): this node's IPv4 address, which forwarded

@@ -31,6 +31,9 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     }
     parse_ports(packet, &mut headers, class)?;
     filter_port(class, &headers.tuple)?;
+    if packet.is_unfinished(&headers) {
+        return Err(Verdict::Pass);
+    }
     let now = now();
     let flow = flow_at_hand()?;
     let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {

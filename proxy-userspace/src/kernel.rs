@@ -11,7 +11,7 @@ use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
-        link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkLayerType, LinkMessage},
+        link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
         route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHopFlags, RouteType},
     },
     sys,
@@ -46,6 +46,20 @@ pub(crate) struct Link {
     pub mac: Vec<u8>,
     /// The bridge or bond that it is a port of.
     pub master: Option<u32>,
+    /// What kind of software device it is, in the kernel's word; empty for hardware and its imitations.
+    pub kind: String,
+    /// The bus that its hardware is on, in the kernel's word; Linux 5.14 and later.
+    pub bus: String,
+    /// The device that it is bound to: of a veth, the other end.
+    pub peer: Option<Peer>,
+}
+
+/// Another device that a device is bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub index: u32,
+    /// The number that its network namespace has in this one; none if it is this one.
+    pub netns: Option<i32>,
 }
 
 /// An address of a device.
@@ -204,10 +218,22 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(mac) => link.mac.clone_from(mac),
             LinkAttribute::Controller(master) => link.master = Some(*master).filter(|index| *index != 0),
+            LinkAttribute::LinkInfo(parts) => link.kind = kind(parts),
+            LinkAttribute::ParentDevBusName(bus) => link.bus.clone_from(bus),
+            LinkAttribute::Link(index) => link.peer.get_or_insert_default().index = *index,
+            LinkAttribute::LinkNetNsId(netns) => link.peer.get_or_insert_default().netns = Some(*netns),
             _ => {}
         }
     }
     link
+}
+
+fn kind(parts: &[LinkInfo]) -> String {
+    let kind = parts.iter().find_map(|part| match part {
+        LinkInfo::Kind(kind) => Some(kind.to_string()),
+        _ => None,
+    });
+    kind.unwrap_or_default()
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {

@@ -14,6 +14,9 @@ use harness::{
 
 const MUCH: u64 = 4 << 20;
 
+/// A device that `auto` serves by TC, as has been asked for or not.
+const BY_TC: [(&str, &str); 2] = [("auto", "tc"), ("tc", "tc")];
+
 /// Where the node port is served on the device.
 fn node_port(family: Family) -> SocketAddr {
     let address = if family == Family::Ipv4 { "192.0.2.1" } else { "fd00:52::1" };
@@ -42,11 +45,10 @@ fn add_upper(outside: &Outside, commands: &[&str]) {
     add(outside.host.netns(), 2);
 }
 
-/// The node port is served on `upper`, to a backend here and another elsewhere, by TC and beside devices with native XDP, where
-/// `upper` itself must be served by `hook`.
-fn is_served(name: &str, hook: &str, add: impl Fn(&Outside), besides: impl Fn(&Outside, Family)) {
+/// The node port is served on `upper`, to a backend here and another elsewhere, in each mode by the hook beside it.
+fn is_served(name: &str, modes: &[(&str, &str)], add: impl Fn(&Outside), besides: impl Fn(&Outside, Family)) {
     let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "192.0.0.0/8,fd00::/16"]);
-    for (mode, hook) in [("auto", hook), ("tc", "tc")] {
+    for (mode, hook) in modes {
         from_outside_by(mode, name, everywhere, |outside| {
             add(outside);
             let says = |line: &LogLine, key, value| line.field(key).is_some_and(|field| field == value);
@@ -77,15 +79,14 @@ fn s19_a_bridge_with_the_nodes_address_is_served() {
         add_wires(outside, &[1]);
         add_upper(outside, &["link add upper type bridge mcast_snooping 0", "link set dev wire1 master upper up"]);
     };
-    is_served("bridge", "tc", add, |_, _| ());
+    is_served("bridge", &BY_TC, add, |_, _| ());
 }
 
 #[test]
 #[ignore = "this kernel may have no VLAN devices: cargo xtask vm runs it"]
 fn s19_a_vlan_with_the_nodes_address_is_served() {
-    // On a device that serves packets by XDP itself.
     let add = |outside: &Outside| add_upper(outside, &["link add upper link eth0 type vlan id 100"]);
-    is_served("vlan", "tc", add, |_, _| ());
+    is_served("vlan", &BY_TC, add, |_, _| ());
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn s19_a_vlan_in_a_vlan_with_the_nodes_address_is_served() {
     let outer = "link add outer link eth0 type vlan proto 802.1ad id 10";
     let inner = "link add upper link outer type vlan id 100";
     let add = |outside: &Outside| add_upper(outside, &[outer, "link set dev outer up", inner]);
-    is_served("qinq", "tc", add, |_, _| ());
+    is_served("qinq", &BY_TC, add, |_, _| ());
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn s19_a_bond_with_the_nodes_address_is_served() {
         let ports = ["link set dev wire1 master upper", "link set dev wire2 master upper"];
         add_upper(outside, &["link add upper type bond mode active-backup miimon 20", ports[0], ports[1]]);
     };
-    is_served("bond", "xdp", add, |outside, family| {
+    is_served("bond", &[BY_TC[0], ("xdp", "xdp")], add, |outside, family| {
         let client = outside.host.netns();
         for wire in ["wire1", "wire2"] {
             client.batch(&[format!("link set dev {wire} down")]).unwrap();

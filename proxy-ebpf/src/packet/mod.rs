@@ -1,5 +1,6 @@
 //! A packet in the hands of a hook. The only code that touches its bytes; what they mean is no matter here.
 
+mod pending;
 mod skb;
 mod stage;
 mod xdp;
@@ -76,6 +77,10 @@ pub trait Packet {
     /// Whether the kernel still has to fill in the transport checksum, at the place where it was when the packet
     /// came, so that the field holds the pseudo header's sum only.
     fn is_checksum_pending(&mut self, offset: usize) -> bool;
+
+    /// Whether the transport checksum looks as if it were pending, and this hook can't have the kernel know so: TC ingress
+    /// sees the same packet, and can.
+    fn is_unfinished(&self, headers: &Headers) -> bool;
 
     /// A pointer to a `T` that lies `offset` bytes from the start, if it lies in the packet.
     #[inline(always)]

@@ -224,4 +224,10 @@ impl Packet for Skb {
         let _ = self.store(offset, before);
         false
     }
+
+    #[inline(always)]
+    fn is_unfinished(&self, _headers: &Headers) -> bool {
+        // The helpers that change it know.
+        false
+    }
 }

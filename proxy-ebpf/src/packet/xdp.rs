@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 
-use super::{Packet, stage::tail_call};
+use super::{Packet, pending::looks_pending, stage::tail_call};
 use crate::{
     headers::{Ethernet, Ipv6Addresses},
     maps::{DEVICES, XDP_STAGES},
@@ -186,5 +186,10 @@ impl Packet for Xdp {
     #[inline(always)]
     fn is_checksum_pending(&mut self, _offset: usize) -> bool {
         false
+    }
+
+    #[inline(always)]
+    fn is_unfinished(&self, headers: &Headers) -> bool {
+        looks_pending(self, headers)
     }
 }

@@ -24,6 +24,7 @@ pub use self::{
     load::{Wanted, load},
     programs::Programs,
     tc::has_links as tc_has_links,
+    xdp::program_on as xdp_program_on,
 };
 
 use crate::maps::MapsError;

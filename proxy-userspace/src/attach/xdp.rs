@@ -42,25 +42,28 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, pin: &Path) -> Res
 
 /// The XDP program that is on a device, in words.
 fn occupant(device: u32) -> Option<String> {
-    let id = program_on(device).ok()??;
+    let id = find(device, None, |part| if let LinkXdp::ProgId(id) = part { Some(id) } else { None }).ok()??;
     let program = loaded_programs().flatten().find(|program| program.id() == id)?;
     Some(format!("XDP program {id} ({})", program.name_as_str().unwrap_or("without a name")))
 }
 
-/// The id of the XDP program on a device.
-fn program_on(device: u32) -> io::Result<Option<u32>> {
-    let mut wanted = LinkMessage::default();
-    wanted.header.index = device;
-    let answers = netlink::request(RouteNetlinkMessage::GetLink(wanted), netlink::ACK)?;
+/// The id of the native XDP program on a device, of the network namespace that has this number in the calling thread's.
+pub fn program_on(device: u32, netns: Option<i32>) -> io::Result<Option<u32>> {
+    find(device, netns, |part| if let LinkXdp::DrvProgId(id) = part { Some(id) } else { None })
+}
+
+/// What the kernel says of a device's XDP programs.
+fn find<T>(device: u32, netns: Option<i32>, wanted: impl Fn(LinkXdp) -> Option<T>) -> io::Result<Option<T>> {
+    let mut message = LinkMessage::default();
+    message.header.index = device;
+    message.attributes = netns.map(LinkAttribute::IfNetnsId).into_iter().collect();
+    let answers = netlink::request(RouteNetlinkMessage::GetLink(message), netlink::ACK)?;
     let attributes = answers.into_iter().filter_map(|answer| match answer {
         RouteNetlinkMessage::NewLink(link) => Some(link.attributes),
         _ => None,
     });
     Ok(attributes.flatten().find_map(|attribute| match attribute {
-        LinkAttribute::Xdp(parts) => parts.into_iter().find_map(|part| match part {
-            LinkXdp::ProgId(id) => Some(id),
-            _ => None,
-        }),
+        LinkAttribute::Xdp(parts) => parts.into_iter().find_map(&wanted),
         _ => None,
     }))
 }

@@ -35,7 +35,7 @@ pub enum DeviceChoice {
 /// `--device-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeviceMode {
-    /// Native XDP, and TC on devices that have none
+    /// Native XDP on network cards, TC on devices that have none or where what it sends may be lost (veth)
     Auto,
     /// Native XDP only
     Xdp,

@@ -2,6 +2,7 @@
 //! Which these are is `select`'s decision; what is done to each is `serve`'s.
 
 mod config;
+mod doubt;
 mod select;
 mod serve;
 
@@ -32,7 +33,7 @@ use crate::{
 const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is made again.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// How long until a device that could not be served is tried again without a change.
+/// How long until a device that could not be served, or not well, is looked at again without a change.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Why devices can't be served at all.
@@ -101,7 +102,7 @@ impl Follower {
             changes.forget_pending();
             self.look(&kernel.snapshot().await?)?;
             sleep(GATHER).await;
-            if self.devices.has_failures() {
+            if self.devices.is_unsettled() {
                 // Elapsed is a reason to look, too.
                 if let Ok(lost @ None) = timeout(RETRY, changes.next()).await {
                     lost.ok_or(KernelError::Lost)?;

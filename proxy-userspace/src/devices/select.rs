@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern};
+use super::{
+    config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern},
+    doubt::doubt,
+};
 use crate::kernel::{Address, Link, Snapshot};
 
 /// Whose packets a device carries.
@@ -14,11 +17,20 @@ pub(super) enum Role {
     Pod,
 }
 
+/// A device to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub link: Link,
+    pub role: Role,
+    /// Why what native XDP sends from it may be lost; see [`doubt`].
+    pub doubt: Option<String>,
+}
+
 /// What is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// Devices by index.
-    pub devices: BTreeMap<u32, (Link, Role)>,
+    pub devices: BTreeMap<u32, Target>,
     /// Names of devices that should be served and can't be, as they carry no Ethernet frames.
     pub unsuited: BTreeSet<String>,
     /// Names that were asked for and are not there.
@@ -45,7 +57,8 @@ pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u
             continue;
         };
         if link.ethernet {
-            wanted.devices.insert(link.index, (link.clone(), role));
+            let target = Target { link: link.clone(), role, doubt: doubt(link, &snapshot.links) };
+            wanted.devices.insert(link.index, target);
         } else {
             wanted.unsuited.insert(link.name.clone());
         }
@@ -125,7 +138,8 @@ mod tests {
     }
 
     fn names(wanted: &Wanted, role: Role) -> Vec<&str> {
-        wanted.devices.values().filter(|device| device.1 == role).map(|device| device.0.name.as_str()).collect()
+        let of_role = wanted.devices.values().filter(|device| device.role == role);
+        of_role.map(|device| device.link.name.as_str()).collect()
     }
 
     #[test]

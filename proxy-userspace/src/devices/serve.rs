@@ -9,7 +9,8 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     config::{DeviceArgs, DeviceMode, TcAttach},
-    select::Role,
+    doubt::loss,
+    select::{Role, Target},
 };
 use crate::{
     attach::{
@@ -26,16 +27,26 @@ use crate::{
 enum Outcome {
     /// As wanted.
     Served(&'static str),
+    /// By TC, as what native XDP sends from it may be lost for this reason.
+    Doubted(String),
     /// By TC, as native XDP was refused for this reason.
     FellBack(String),
+    /// By native XDP, since the command line says so, although what that sends is lost for this reason.
+    Lossy(String),
     /// Not at all, for this reason.
     Failed(String),
 }
 
+impl Outcome {
+    /// Whether only a change of the device itself can change it.
+    fn is_settled(&self) -> bool {
+        !matches!(self, Self::Failed(_) | Self::Lossy(_))
+    }
+}
+
 /// What was last done to a device.
 struct State {
-    link: Link,
-    role: Role,
+    target: Target,
     outcome: Outcome,
 }
 
@@ -71,29 +82,27 @@ impl Devices {
         self.states.keys().copied().collect()
     }
 
-    /// Whether a device is not served that should be.
-    pub(super) fn has_failures(&self) -> bool {
-        self.states.values().any(|state| matches!(state.outcome, Outcome::Failed(_)))
+    /// Whether a device is to be tried again without a change of it.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.states.values().any(|state| !state.outcome.is_settled())
     }
 
     /// Brings programs onto the wanted devices and away from all others. Fails only when the pins can't be listed.
-    pub(super) fn reconcile(&mut self, wanted: BTreeMap<u32, (Link, Role)>) -> Result<(), AttachError> {
+    pub(super) fn reconcile(&mut self, wanted: BTreeMap<u32, Target>) -> Result<(), AttachError> {
         self.pinned = list(&self.folder)?;
         self.states.retain(|index, _| wanted.contains_key(index));
         self.forget_others(&wanted);
-        for (index, (link, role)) in wanted {
+        for (index, target) in wanted {
             let state = self.states.get(&index);
-            let is_same = state.is_some_and(|state| {
-                state.link == link && state.role == role && !matches!(state.outcome, Outcome::Failed(_))
-            });
+            let is_same = state.is_some_and(|state| state.target == target && state.outcome.is_settled());
             if is_same && !self.pins_of(index).any(|hook| hook.is_dead(&self.folder)) {
                 continue;
             }
-            let outcome = self.serve(&link, role);
+            let outcome = self.serve(&target);
             if self.states.get(&index).is_none_or(|state| state.outcome != outcome) {
-                report(&link, role, &outcome);
+                report(&target, &outcome);
             }
-            self.states.insert(index, State { link, role, outcome });
+            self.states.insert(index, State { target, outcome });
         }
         Ok(())
     }
@@ -103,7 +112,7 @@ impl Devices {
     }
 
     /// Takes programs and entries from devices that are gone or no longer wanted.
-    fn forget_others(&mut self, wanted: &BTreeMap<u32, (Link, Role)>) {
+    fn forget_others(&mut self, wanted: &BTreeMap<u32, Target>) {
         let known: Vec<u32> = self.map.keys().flatten().filter(|index| !wanted.contains_key(index)).collect();
         for index in known {
             self.set_flags(index, None);
@@ -117,8 +126,9 @@ impl Devices {
     }
 
     /// Puts the programs on one device.
-    fn serve(&mut self, link: &Link, role: Role) -> Outcome {
-        match self.attach(link, role) {
+    fn serve(&mut self, target: &Target) -> Outcome {
+        let link = &target.link;
+        match self.attach(target) {
             Ok(outcome) => outcome,
             Err(error) => {
                 self.set_flags(link.index, None);
@@ -134,17 +144,13 @@ impl Devices {
 
     /// Answers first: what comes in needs them. TC ingress last: a device whose XDP is refused for good is tried again
     /// and again, and must not be served by turns.
-    fn attach(&mut self, link: &Link, role: Role) -> Result<Outcome, AttachError> {
+    fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
+        let link = &target.link;
         let (ingress, egress) =
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
-        let xdp = match (role, self.mode) {
-            (Role::Outside, DeviceMode::Auto | DeviceMode::Xdp) => Some(Hook::XdpNative),
-            (Role::Outside, DeviceMode::XdpGeneric) => Some(Hook::XdpGeneric),
-            _ => None,
-        };
-        let pod = if role == Role::Pod { Device::POD } else { 0 };
+        let xdp = self.xdp(target);
         if xdp != Some(Hook::XdpNative) {
-            self.set_flags(link.index, Some(pod));
+            self.set_flags(link.index, Some(if target.role == Role::Pod { Device::POD } else { 0 }));
         }
         self.put(egress, link)?;
         if let Some(wanted) = xdp {
@@ -152,19 +158,54 @@ impl Devices {
             self.remove(link.index, |hook| hook.is_xdp() && hook != wanted)?;
         }
         let refused = xdp.and_then(|hook| self.put(hook, link).err());
-        let (flags, xdp, outcome) = match (xdp, refused) {
-            (_, Some(error)) if self.mode == DeviceMode::Auto => {
-                (Device::FELL_BACK, None, Outcome::FellBack(error.to_string()))
-            }
-            (_, Some(error)) => return Err(error),
-            (Some(Hook::XdpNative), None) => (Device::REDIRECT, xdp, Outcome::Served("xdp")),
-            (Some(_), None) => (0, xdp, Outcome::Served("xdp-generic")),
-            (None, None) => (pod, None, Outcome::Served("tc")),
-        };
-        self.set_flags(link.index, Some(flags));
+        let xdp = xdp.filter(|_| refused.is_none());
+        let outcome = self.outcome(target, xdp, refused)?;
+        self.set_flags(link.index, Some(self.flags(target, &outcome)));
         self.put(ingress, link)?;
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
+    }
+
+    /// The XDP hook that a device is to have.
+    fn xdp(&self, target: &Target) -> Option<Hook> {
+        match (target.role, self.mode) {
+            (Role::Outside, DeviceMode::Auto) if target.doubt.is_none() => Some(Hook::XdpNative),
+            (Role::Outside, DeviceMode::Xdp) => Some(Hook::XdpNative),
+            (Role::Outside, DeviceMode::XdpGeneric) => Some(Hook::XdpGeneric),
+            _ => None,
+        }
+    }
+
+    /// What has come of it; `xdp` is on the device unless it was `refused`.
+    fn outcome(
+        &self,
+        target: &Target,
+        xdp: Option<Hook>,
+        refused: Option<AttachError>,
+    ) -> Result<Outcome, AttachError> {
+        let doubt = target.doubt.clone().filter(|_| self.mode == DeviceMode::Auto && target.role == Role::Outside);
+        Ok(match (xdp, refused, doubt) {
+            (_, Some(error), _) if self.mode == DeviceMode::Auto => Outcome::FellBack(error.to_string()),
+            (_, Some(error), _) => return Err(error),
+            (Some(Hook::XdpNative), ..) => loss(&target.link).map_or(Outcome::Served("xdp"), Outcome::Lossy),
+            (Some(_), ..) => Outcome::Served("xdp-generic"),
+            (None, None, Some(doubt)) => Outcome::Doubted(doubt),
+            (None, None, None) => Outcome::Served("tc"),
+        })
+    }
+
+    /// What the programs and people may know of a device.
+    fn flags(&self, target: &Target, outcome: &Outcome) -> u32 {
+        let role = if target.role == Role::Pod { Device::POD } else { 0 };
+        let asked = if role == 0 && self.mode != DeviceMode::Auto { Device::ASKED } else { 0 };
+        let reason = match outcome {
+            Outcome::Served("xdp") => Device::REDIRECT,
+            Outcome::Lossy(_) => Device::REDIRECT | Device::LOSSY,
+            Outcome::Doubted(_) => Device::UNSURE,
+            Outcome::FellBack(_) => Device::FELL_BACK,
+            Outcome::Served(_) | Outcome::Failed(_) => 0,
+        };
+        role | asked | reason
     }
 
     /// Takes programs of an earlier agent from a device.
@@ -194,10 +235,17 @@ impl Devices {
 }
 
 /// One line for each device, when there is news.
-fn report(link: &Link, role: Role, outcome: &Outcome) {
-    let (device, index) = (&link.name, link.index);
+fn report(target: &Target, outcome: &Outcome) {
+    let (device, index) = (&target.link.name, target.link.index);
     match outcome {
-        Outcome::Served(mode) => info!(device, index, mode, pod = role == Role::Pod, "device served"),
+        Outcome::Served(mode) => info!(device, index, mode, pod = target.role == Role::Pod, "device served"),
+        Outcome::Doubted(reason) => info!(
+            device,
+            index,
+            mode = "tc",
+            reason,
+            "device served by TC, which always works: native XDP is left to --device-mode xdp"
+        ),
         Outcome::FellBack(reason) => warn!(
             device,
             index,
@@ -205,6 +253,9 @@ fn report(link: &Link, role: Role, outcome: &Outcome) {
             reason,
             "device served by TC, as native XDP is refused: everything works, at more processor time a packet"
         ),
+        Outcome::Lossy(reason) => {
+            warn!(device, index, mode = "xdp", reason, "device served by native XDP, but what that sends is lost");
+        }
         Outcome::Failed(reason) => error!(device, index, reason, "device not served: trying again"),
     }
 }

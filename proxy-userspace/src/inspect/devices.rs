@@ -61,6 +61,8 @@ pub struct DeviceRow {
     pub index: u32,
     /// How it is served.
     pub mode: Mode,
+    /// Why it is served like this.
+    pub why: &'static str,
     /// It is served by TC because native XDP was refused.
     pub fell_back: bool,
     /// It is the host end of a pod.
@@ -98,10 +100,25 @@ fn row(hooks: &[DeviceHook], flags: u32, programs: Vec<ProgramCell>) -> Option<D
         device: first.name.clone(),
         index: first.device,
         mode,
+        why: why(mode, flags),
         fell_back: flags & Device::FELL_BACK != 0,
         pod: flags & Device::POD != 0,
         programs,
     })
+}
+
+/// In the words of people; more of it is in the agent's log.
+fn why(mode: Mode, flags: u32) -> &'static str {
+    let is = |flag| flags & flag != 0;
+    match mode {
+        _ if is(Device::POD) => "host end of a pod",
+        _ if is(Device::FELL_BACK) => "native XDP was refused",
+        _ if is(Device::UNSURE) => "what native XDP sends from such a device may be lost",
+        _ if is(Device::LOSSY) => "--device-mode; what it sends is lost: the veth's other end has no native XDP",
+        _ if is(Device::ASKED) => "--device-mode",
+        Mode::Xdp => "the driver has native XDP",
+        Mode::XdpGeneric | Mode::Tc => "-",
+    }
 }
 
 fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
@@ -116,21 +133,19 @@ fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
 }
 
 impl Row for DeviceRow {
-    const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "NOTE"];
+    const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"];
 
     fn cells(&self) -> Vec<String> {
         let program = |cell: &ProgramCell| match cell.program {
             Some(id) => format!("{}={id}", cell.hook),
             None => format!("{}=gone", cell.hook),
         };
-        let notes = [(self.fell_back, "fell back: no native XDP"), (self.pod, "pod")];
-        let notes: Vec<_> = notes.into_iter().filter(|note| note.0).map(|note| note.1).collect();
         vec![
             self.device.clone(),
             self.index.to_string(),
             self.mode.to_string(),
             self.programs.iter().map(program).collect::<Vec<_>>().join(","),
-            if notes.is_empty() { "-".to_owned() } else { notes.join(", ") },
+            self.why.to_owned(),
         ]
     }
 }
@@ -160,14 +175,27 @@ mod tests {
         let pod = row(&[hook(Hook::TcxIngress, 5, "tap1")], Device::POD, vec![cell("tcx_ingress", None, Some(5))]);
         let rows: Vec<_> = [native, bridge, pod].into_iter().flatten().collect();
         let wanted = "\
-DEVICE   INDEX   MODE   PROGRAMS             NOTE
-eth0     2       xdp    xdp=7,tcx_egress=9   -
-br0      11      tc     clsact_egress=9      fell back: no native XDP
-tap1     5       tc     tcx_ingress=gone     pod
+DEVICE   INDEX   MODE   PROGRAMS             WHY
+eth0     2       xdp    xdp=7,tcx_egress=9   the driver has native XDP
+br0      11      tc     clsact_egress=9      native XDP was refused
+tap1     5       tc     tcx_ingress=gone     host end of a pod
 ";
         assert_eq!(table(&rows), wanted);
         let text = json(&rows[1..2]).unwrap();
         assert!(text.contains("\"fellBack\": true") && text.contains("\"mode\": \"tc\""), "{text}");
         assert!(row(&[], 0, vec![]).is_none());
+    }
+
+    #[test]
+    fn w04_every_mode_has_a_reason() {
+        for (mode, flags, begin) in [
+            (Mode::Tc, Device::UNSURE, "what native XDP sends from such a device may be lost"),
+            (Mode::Tc, Device::ASKED, "--device-mode"),
+            (Mode::Xdp, Device::REDIRECT | Device::ASKED, "--device-mode"),
+            (Mode::Xdp, Device::REDIRECT | Device::ASKED | Device::LOSSY, "--device-mode; what it sends is lost"),
+            (Mode::Xdp, Device::REDIRECT, "the driver has native XDP"),
+        ] {
+            assert!(why(mode, flags).starts_with(begin), "{mode} {flags}");
+        }
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     stage::until,
 };
 
-/// How the node's devices are served, as `--device-mode` has it.
-const MODES: [&str; 2] = ["tc", "xdp"];
+/// How the node's devices are served, as `--device-mode` has it: as people's machines are, where a veth is served by TC, and
+/// by native XDP on wires made fit for it.
+const MODES: [&str; 2] = ["auto", "xdp"];
 
 /// The node port of every Service that a scene outside makes by [`Outside::serve`].
 pub const NODE_PORT: u16 = 30080;
@@ -43,7 +44,7 @@ pub struct Outside {
 impl Outside {
     fn start(mode: &str, setup: Setup) -> Self {
         let setup = setup.pods(2).args(["--device-mode", mode]);
-        let scene = if mode == "tc" { setup } else { setup.native_xdp() }.start();
+        let scene = if mode == "xdp" { setup.native_xdp() } else { setup }.start();
         let other = scene.lab.node("b").expect("add a node");
         let remote = other.pod("far").expect("add a pod");
         let from_remote = other.pod("shell").and_then(|pod| pod.client()).expect("start a client in a pod");
@@ -128,7 +129,7 @@ fn route_services(host: &Host, node: &Node) {
     host.netns().batch(&routes).expect("route Services to the node");
 }
 
-/// Runs `scenario` in a scene by TC, then in one by native XDP.
+/// Runs `scenario` in a scene as people's machines are, which is served by TC, then in one by native XDP.
 pub fn from_outside(name: &str, scenario: impl Fn(&mut Outside)) {
     from_outside_as(name, |setup| setup, scenario);
 }

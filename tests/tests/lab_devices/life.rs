@@ -6,7 +6,7 @@ use super::*;
 fn a_device_made_anew_with_its_old_index_is_served_again() {
     let add = "link add anew index 77 address 02:00:00:00:00:77 type veth peer name wena";
     let address = "address add 198.51.100.1/24 dev anew";
-    for (flags, count) in [(["--tc-attach", "auto"], 3), (["--device-mode", "tc"], 2)] {
+    for (flags, count) in [(["--device-mode", "xdp"], 3), (["--device-mode", "tc"], 2)] {
         let stage = Stage::new("dev-anew");
         let _waggle = stage.agent(&flags);
         ip(&stage, &[add, address]);
@@ -36,7 +36,7 @@ fn a_device_made_anew_with_its_old_index_is_served_again() {
 fn s31_a_restart_replaces_programs_on_the_links_that_are_there() {
     for (attach, hooks) in [("tcx", ["tcx_egress", "tcx_ingress"]), ("clsact", ["clsact_egress", "clsact_ingress"])] {
         let stage = Stage::new("dev-again");
-        let mut waggle = stage.agent(&["--tc-attach", attach]);
+        let mut waggle = stage.agent(&["--device-mode", "xdp", "--tc-attach", attach]);
         let before = programs(&rows(&stage)["eth0"]);
         waggle.kill().unwrap();
         assert_eq!(programs(&rows(&stage)["eth0"]), before, "the data plane stays");
@@ -58,10 +58,11 @@ fn s31_a_restart_replaces_programs_on_the_links_that_are_there() {
 fn s31_a_restart_with_other_flags_leaves_nothing_of_the_old_ones() {
     let stage = Stage::new("dev-flags");
     ip(&stage, &["link add extra type veth peer name artxe", "address add 198.51.100.1/24 dev extra"]);
-    let mut agents = vec![stage.agent(&["--device-mode", "auto"])];
+    let mut agents = vec![stage.agent(&["--device-mode", "xdp"])];
     expect(&stage, &[("eth0", "xdp"), ("extra", "xdp")]);
-    let steps: [(&[&str], Modes); 6] = [
-        (&["--devices", "eth0"], &[("eth0", "xdp")]),
+    let steps: [(&[&str], Modes); 7] = [
+        (&["--devices", "eth0", "--device-mode", "xdp"], &[("eth0", "xdp")]),
+        (&["--device-mode", "auto"], &[("eth0", "tc"), ("extra", "tc")]),
         (&["--devices", "e*", "--device-mode", "xdp-generic"], &[("eth0", "xdp-generic"), ("extra", "xdp-generic")]),
         (&["--device-mode", "xdp"], &[("eth0", "xdp"), ("extra", "xdp")]),
         (&["--device-mode", "tc", "--tc-attach", "clsact"], &[("eth0", "tc"), ("extra", "tc")]),
@@ -98,7 +99,7 @@ fn s31_cleanup_leaves_nothing_on_devices_but_what_is_others() {
         let stage = Stage::new("dev-clean");
         ip(&stage, &["link add shared type veth peer name derahs", "address add 198.51.100.1/24 dev shared"]);
         output(&stage, "tc qdisc add dev shared clsact");
-        let mut waggle = stage.agent(&["--tc-attach", attach]);
+        let mut waggle = stage.agent(&["--device-mode", "xdp", "--tc-attach", attach]);
         expect(&stage, &[("eth0", "xdp"), ("shared", "xdp")]);
         add_foreign_filter(&stage, &waggle);
         waggle.stop().unwrap();

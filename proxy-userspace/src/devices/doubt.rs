@@ -1,0 +1,104 @@
+//! Which devices can't be trusted with native XDP, although their drivers accept it: packets come to them unfinished, or
+//! what XDP sends does not arrive. Decided from what the kernel says of the device, without trying.
+
+use std::io;
+
+use crate::{
+    attach::xdp_program_on,
+    kernel::{Link, Peer},
+};
+
+const VETH: &str = "veth";
+
+/// Why what native XDP sends from a device may be lost, or come with a wrong checksum; none for network cards. What a bond
+/// sends, its ports do. Software devices that are not named here refuse native XDP.
+pub(super) fn doubt(link: &Link, links: &[Link]) -> Option<String> {
+    let own = match (link.kind.as_str(), link.bus.as_str()) {
+        // drivers/net/veth.c: veth_xdp_flush.
+        (VETH, _) => "it is a veth, whose other end gets what XDP sends only if it has an XDP program itself",
+        // drivers/net/tun.c: XDP sees no virtio header, which says that a checksum is still to be filled in.
+        ("tun", _) => "it is a tap, whose packets come with unfinished checksums that XDP can't tell",
+        // drivers/net/xen-netfront.c: the flag XEN_NETRXF_csum_blank is read after XDP.
+        (_, "xen") => "it is a Xen interface, whose packets come with unfinished checksums that XDP can't tell",
+        _ => return links.iter().filter(|port| is_port(port, link)).find_map(|port| doubt_of_port(port, links)),
+    };
+    Some(own.to_owned())
+}
+
+/// Only a bond sends by its ports' native XDP.
+fn is_port(port: &Link, link: &Link) -> bool {
+    link.kind == "bond" && port.master == Some(link.index) && port.kind != "bond"
+}
+
+fn doubt_of_port(port: &Link, links: &[Link]) -> Option<String> {
+    doubt(port, links).map(|doubt| format!("of its port {}: {doubt}", port.name))
+}
+
+/// Why what native XDP sends from a device is lost, as far as can be told by looking at the other end of a veth.
+pub(super) fn loss(link: &Link) -> Option<String> {
+    let peer = link.peer.filter(|_| link.kind == VETH)?;
+    describe(peer, xdp_program_on(peer.index, peer.netns))
+}
+
+fn describe(peer: Peer, program: io::Result<Option<u32>>) -> Option<String> {
+    let place = peer.netns.map_or_else(String::new, |number| format!(" in network namespace {number}"));
+    match program {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(format!(
+            "the other end of this veth, device {}{place}, has no native XDP program: put one there that lets everything \
+             pass, or serve the device by TC",
+            peer.index
+        )),
+        Err(error) => Some(format!(
+            "the other end of this veth, device {}{place}, can't be looked at ({error}): it needs a native XDP program",
+            peer.index
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, kind: &str, bus: &str, master: Option<u32>) -> Link {
+        let name = format!("dev{index}");
+        Link { index, name, kind: kind.to_owned(), bus: bus.to_owned(), master, ethernet: true, ..Link::default() }
+    }
+
+    #[test]
+    fn w04_software_that_imitates_cards_is_doubted_and_cards_are_not() {
+        for (kind, bus, doubted) in [
+            ("", "pci", false),
+            ("", "virtio", false),
+            ("", "", false),
+            ("bridge", "", false),
+            ("veth", "", true),
+            ("tun", "", true),
+            ("", "xen", true),
+        ] {
+            assert_eq!(doubt(&link(2, kind, bus, None), &[]).is_some(), doubted, "{kind:?} {bus:?}");
+        }
+    }
+
+    #[test]
+    fn w04_a_bond_is_doubted_for_its_ports_and_a_bridge_sends_nothing_by_them() {
+        let (bond, bridge) = (link(2, "bond", "", None), link(3, "bridge", "", None));
+        let ports = |master| [link(4, "", "pci", Some(master)), link(5, "veth", "", Some(master))];
+        let found = doubt(&bond, &ports(2)).unwrap();
+        assert!(found.starts_with("of its port dev5: it is a veth"), "{found}");
+        assert_eq!(doubt(&bond, &ports(2)[..1]), None);
+        assert_eq!(doubt(&bond, &ports(3)), None);
+        assert_eq!(doubt(&bridge, &ports(3)), None);
+    }
+
+    #[test]
+    fn w04_the_other_end_of_a_veth_is_named() {
+        let peer = Peer { index: 7, netns: Some(3) };
+        assert_eq!(describe(peer, Ok(Some(1))), None);
+        let missing = describe(peer, Ok(None)).unwrap();
+        assert!(missing.contains("device 7 in network namespace 3, has no native XDP program"), "{missing}");
+        assert!(describe(Peer { index: 7, netns: None }, Ok(None)).unwrap().contains("device 7, has"));
+        let unknown = describe(peer, Err(io::Error::from_raw_os_error(libc::EPERM))).unwrap();
+        assert!(unknown.contains("can't be looked at (Operation not permitted"), "{unknown}");
+    }
+}
