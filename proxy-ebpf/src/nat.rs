@@ -2,8 +2,8 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
-    Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, Headers, Ipv4Conntrack, Life, List, Protocol,
-    RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::AddressClass,
+    Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack, Life, List,
+    Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::AddressClass,
     select::connection_number,
 };
 
@@ -64,6 +64,17 @@ fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
             0
         }
         Err(refusal) => refusal.code(),
+    }
+}
+
+/// Whether a packet that no flow has is a Service's for sure. An address that the node may have itself is the node's, too:
+/// there only what opens something is (S39).
+#[inline(never)]
+pub fn is_surely_served(headers: &Headers) -> bool {
+    let mut service = Service::default();
+    match Verdict::from_code(find_service(&headers.tuple, &mut service)) {
+        None => service.kind == FrontendKind::ClusterIp as u8 || headers.flags().opens(),
+        Some(refusal) => refusal != Verdict::Pass,
     }
 }
 

@@ -13,11 +13,11 @@ use crate::{
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
     fragment,
-    nat::{may_continue, open_flow},
+    nat::{is_surely_served, may_continue, open_flow},
     packet::Packet,
     parse::{parse_network, parse_transport},
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
-    service::{is_service, is_unowned},
+    service::{is_owned, is_service, is_unowned},
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -152,14 +152,23 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Resul
     }
 }
 
-/// Goes on in another program, which is told what the packet's headers say.
+/// Goes on in another program, which is told what the packet's headers say. Without that program, what isn't surely a
+/// Service's passes: it is the node's own business, and no worse off than without any program (S39).
 #[inline(always)]
 fn hand_over<P: Packet>(packet: &P, headers: &Headers, stage: Stage) -> Result<(), Verdict> {
-    *headers_at_hand()? = *headers;
-    go_on(packet, stage)
+    let at_hand = headers_at_hand()?;
+    *at_hand = *headers;
+    packet.continue_at(stage);
+    let is_surely_ours = match stage {
+        Stage::IcmpEgress => false,
+        Stage::Icmp => is_owned(&headers.tuple.destination),
+        Stage::Open => is_surely_served(at_hand),
+        _ => true,
+    };
+    Err(if is_surely_ours { Verdict::Drop(DropReason::MissingStage) } else { Verdict::Pass })
 }
 
-/// Goes on in another program.
+/// Goes on in another program with a packet that belongs to a flow.
 #[inline(always)]
 fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     packet.continue_at(stage);

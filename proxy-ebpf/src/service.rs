@@ -30,12 +30,12 @@ pub fn lookup_service(frontend: &Frontend, class: u8, is_node: impl FnOnce() -> 
 /// Whether some Service has this address, which ADDRESS_FILTER puts into `class`.
 #[inline(always)]
 pub fn is_service(address: &Address, class: u8) -> bool {
-    class & AddressClass::SERVICE != 0 && has_owner(address)
+    class & AddressClass::SERVICE != 0 && is_owned(address)
 }
 
 /// Nobody but a Service can be meant by an address in a ServiceCIDR, whether one has it or not.
 #[inline(never)]
-fn has_owner(address: &Address) -> bool {
+pub fn is_owned(address: &Address) -> bool {
     get(&Frontend::owner(*address)).is_some() || is_in_service_cidr(address)
 }
 

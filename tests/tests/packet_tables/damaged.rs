@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harness::{
-    packet::{ErrorKind, Packet, icmp_error, tcp, udp},
+    packet::{ErrorKind, Packet, echo_request, icmp_error, tcp, udp},
     scene::Family,
     test_run::{Action, BenchNode, Device, Hook},
 };
@@ -57,17 +57,63 @@ fn s28_a_stage_that_is_missing_drops() {
     for stage in stages {
         node.state().damage_stage(stage);
     }
-    let error = icmp_error(REMOTE, NODE, ErrorKind::TooBig(1400), tcp(SNAT, BACKEND).data());
+    let client = CLIENT_OTHER.at(20_002);
+    let of_services = [
+        tcp(client, NODE_PORT).syn(),
+        tcp(client, CLUSTER_IP.at(80)).data(),
+        tcp(client, CLUSTER_IP.at(81)).syn(),
+        tcp(client, EXTERNAL.at(80)).syn(),
+        echo_request(CLIENT, CLUSTER_IP),
+    ];
     for way in WAYS {
         let (family, hook) = way;
-        drops(&mut node, &tcp(CLIENT_OTHER.at(20_002), NODE_PORT).syn(), way, Counter::DropMissingStage);
-        drops(&mut node, &error, way, Counter::DropMissingStage);
+        for packet in &of_services {
+            drops(&mut node, packet, way, Counter::DropMissingStage);
+        }
         // What is under way goes on.
         let (action, out) = node.run(hook, Device::Uplink, &tcp(FROM, NODE_PORT).data(), family);
         let wanted = tcp(SNAT, BACKEND).data().ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
         assert!(matches!(action, Action::Transmit | Action::Redirect), "{family:?} {hook:?} {action:?}");
         assert_eq!(out, wanted.bytes(family), "{family:?} {hook:?}");
     }
+}
+
+#[test]
+fn w01_without_stages_what_is_not_surely_a_services_passes() {
+    let mut node = BenchNode::new("bystanders");
+    node.serve(&[web_here().remote(BACKEND), bare().named("dns").protocol(Protocol::Udp)]);
+    for stage in [Stage::Answer, Stage::Icmp, Stage::IcmpEgress, Stage::Open] {
+        node.state().damage_stage(stage);
+    }
+    let client = CLIENT_OTHER.at(20_002);
+    let error = icmp_error(REMOTE, NODE, ErrorKind::TooBig(1400), tcp(SNAT, BACKEND).data());
+    // Answers to connections that the node has opened from a node port's number, or from an address that Services share.
+    let of_nobody = [
+        error.clone(),
+        echo_request(CLIENT, NODE),
+        tcp(client, NODE_PORT).syn_ack(),
+        tcp(client, NODE_PORT).data(),
+        tcp(client, EXTERNAL.at(80)).syn_ack(),
+        udp(client, NODE_PORT),
+    ];
+    let mut passes = |hook, packet: &Packet, family| {
+        let (action, out) = node.run(hook, Device::Uplink, packet, family);
+        assert_eq!((action, out), (Action::Pass, packet.bytes(family)), "{family:?} {hook:?} {packet:?}");
+    };
+    for (family, hook) in WAYS {
+        of_nobody.iter().for_each(|packet| passes(hook, packet, family));
+        for packet in [echo_request(NODE, CLIENT), echo_request(POD, CLIENT)] {
+            passes(Hook::TcEgress, &packet, family);
+        }
+        if family == Family::Ipv6 {
+            for kind in [135, 136] {
+                let discovery = echo_request(ROUTER, NODE).transport_byte(0, kind);
+                passes(hook, &discovery, family);
+                passes(Hook::TcEgress, &discovery, family);
+            }
+        }
+    }
+    assert_eq!(node.state().counts().get(&Counter::DropMissingStage), None);
 }
 
 #[test]
