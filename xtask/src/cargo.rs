@@ -67,7 +67,7 @@ pub(crate) fn workspace(subcommand: &str) -> Command {
 /// Builds binaries and gives each one's path, in the same order.
 pub(crate) fn build_binaries(profile: Profile, names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = workspace("build");
-    names.iter().for_each(|name| _ = command.args(["--bin", name]));
+    command.args(names.iter().flat_map(|name| ["--bin", name]));
     if profile == Profile::Release {
         command.arg("--release");
     }
@@ -79,7 +79,7 @@ pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<
     let names: Vec<_> = targets.collect();
     let mut command = workspace("test");
     command.arg("--no-run");
-    names.iter().for_each(|name| _ = command.args(["--test", name]));
+    command.args(names.iter().flat_map(|name| ["--test", name]));
     built(command, &names)
 }
 

@@ -3,7 +3,8 @@
 use std::{
     env,
     fs::{self, File},
-    process::{Command, Stdio},
+    path::Path,
+    process::{Child, Command, Stdio},
     thread,
 };
 
@@ -40,17 +41,17 @@ pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>)
             drop(lock);
             status
         });
-        let built = build();
+        let outcome = build();
         let status = installation.join().expect("waiting does not panic").context("wait for the installation")?;
         if !status.success() {
             bail!("the installation failed ({status}); its last lines:\n{}", last_lines(&log_path));
         }
-        built
+        outcome
     })
 }
 
 /// This very program, installing.
-fn installer(purposes: &[Purpose], log: &std::path::Path) -> Result<std::process::Child> {
+fn installer(purposes: &[Purpose], log: &Path) -> Result<Child> {
     let out = File::create(log).with_context(|| format!("create {}", log.display()))?;
     let errors = out.try_clone().context("share the installation's log")?;
     let mut command = Command::new(env::current_exe().context("find this program")?);
@@ -61,11 +62,11 @@ fn installer(purposes: &[Purpose], log: &std::path::Path) -> Result<std::process
     command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().context("start the installation")
 }
 
-fn log_name(path: &std::path::Path) -> String {
+fn log_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn last_lines(log: &std::path::Path) -> String {
+fn last_lines(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<_> = text.lines().collect();
