@@ -1,7 +1,9 @@
 //! `waggle`: reads the command line and does what it says.
 
 use std::{
-    io::{ErrorKind, Write as _},
+    env,
+    ffi::OsStr,
+    io::{self, ErrorKind, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -40,7 +42,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Get(args) => {
             let shown = get(&args)?;
-            match std::io::stdout().write_all(shown.as_bytes()) {
+            match io::stdout().write_all(shown.as_bytes()) {
                 // `waggle get … | head` has seen enough.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 written => Ok(written?),
@@ -88,10 +90,31 @@ fn start_log(args: &RunArgs) -> anyhow::Result<()> {
         }
         Err(_) => EnvFilter::try_new(&args.log_level)?,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(wants_colour(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
     match args.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Colour is for terminals, unless NO_COLOR is set to anything (no-color.org).
+fn wants_colour(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_and_not_for_those_who_refuse_it() {
+        assert!(wants_colour(true, None));
+        assert!(wants_colour(true, Some(OsStr::new(""))));
+        assert!(!wants_colour(true, Some(OsStr::new("0"))));
+        assert!(!wants_colour(false, None));
+    }
 }

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::{CommandFactory as _, Parser as _};
+use proxy_userspace::cli::{Cli, Command};
 use serde_json::Value;
 
 /// What the agent lists and watches.
@@ -152,4 +154,96 @@ fn the_image_is_built_from_folders_that_exist() {
     for source in sources {
         assert!(folder().join("..").join(source).exists(), "{source} is not there");
     }
+}
+
+/// The documents whose words about the command line must be true.
+const DOCUMENTS: [&str; 4] = ["README.md", "deploy/README.md", "docs/ARCHITECTURE.md", "docs/maps.md"];
+
+/// Flags of the agent's, and those of other programs that the documents type.
+fn known_flags() -> BTreeSet<String> {
+    const OTHERS: [&str; 11] = [
+        "cleanup",
+        "client",
+        "from-literal",
+        "help",
+        "minify",
+        "network",
+        "once",
+        "privileged",
+        "quick",
+        "release",
+        "skip-phases",
+    ];
+    let command = Cli::command();
+    let own = command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+    own.chain(OTHERS).map(str::to_owned).collect()
+}
+
+/// Every `--flag` in a text; `--max-…` stands for several.
+fn flags(text: &str) -> impl Iterator<Item = &str> {
+    let after = text.split("--").skip(1);
+    let names = after.map(|rest| rest.split(|c: char| c != '-' && !c.is_ascii_lowercase()).next().unwrap_or_default());
+    names.filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+}
+
+#[test]
+fn every_flag_that_the_documents_name_is_there() {
+    let known = known_flags();
+    let is_known = |flag: &str| match flag.strip_suffix('-') {
+        Some(start) => known.iter().any(|known| known.starts_with(start)),
+        None => known.contains(flag),
+    };
+    for document in DOCUMENTS {
+        let text = read(&format!("../{document}"));
+        let unknown: BTreeSet<_> = flags(&text).filter(|flag| !is_known(flag)).collect();
+        assert!(unknown.is_empty(), "{document} names flags that are not there: {unknown:?}");
+    }
+}
+
+#[test]
+fn every_file_that_the_documents_link_is_there() {
+    for document in DOCUMENTS {
+        let path = folder().join("..").join(document);
+        for target in read(&format!("../{document}")).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            let is_elsewhere = file.is_empty() || file.starts_with("http");
+            assert!(is_elsewhere || path.parent().unwrap().join(file).exists(), "{document} links {target}");
+        }
+    }
+}
+
+#[test]
+fn every_map_size_in_the_architecture_is_the_default() {
+    let text = read("../docs/ARCHITECTURE.md");
+    let row = |name: &str| {
+        let start = format!("| {name} ");
+        let line = text.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {name}"));
+        line.split('|').nth(5).unwrap().trim().replace(',', "")
+    };
+    let Command::Run(run) = Cli::parse_from(["waggle", "run"]).command else { unreachable!() };
+    let sizes = run.sizes;
+    for (name, size) in [
+        ("SERVICES", sizes.services),
+        ("SLOTS", sizes.slots),
+        ("BACKENDS", sizes.backends),
+        ("GENERATIONS", sizes.service_ids),
+        ("MEMBERS", sizes.members),
+        ("NETWORKS", sizes.networks),
+        ("SOURCE_RANGES", sizes.source_ranges),
+        ("AFFINITY", sizes.affinity),
+        ("SOCKET_CONNECTIONS", sizes.socket_connections),
+        ("SOCKET_FLOWS", sizes.socket_flows),
+        ("FRAGMENTS", sizes.fragments),
+    ] {
+        assert_eq!(row(name), size.to_string(), "{name}");
+    }
+}
+
+#[test]
+fn the_files_that_the_readme_lists_are_the_files() {
+    let text = read("README.md");
+    let listed = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let listed: BTreeSet<_> = listed.map(|name| name.trim_end_matches('/').to_owned()).collect();
+    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(listed, files.filter(|name| name != "README.md").collect());
 }

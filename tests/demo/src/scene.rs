@@ -144,10 +144,10 @@ impl Scene {
     }
 }
 
-/// A log line as one sentence: the message may name its fields already.
+/// A log line as one sentence: some messages name a field already.
 fn remark(line: &LogLine) -> String {
     let mut text = format!("waggle: {}", line.message());
-    for field in ["object", "field", "reason", "error"].into_iter().filter_map(|name| line.field(name)) {
+    for field in ["file", "object", "field", "reason", "error"].into_iter().filter_map(|name| line.field(name)) {
         let word = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
         if !text.contains(&word) {
             text = format!("{text}: {word}");

@@ -21,9 +21,9 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Coloured unless it is no terminal, or `NO_COLOR` is set.
+    /// Coloured unless it is no terminal, or `NO_COLOR` says something (no-color.org).
     pub fn new() -> Self {
-        Self { colours: io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() }
+        Self { colours: io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
     }
 
     /// The first line.

@@ -4,6 +4,7 @@
 mod allowed;
 mod dependencies;
 mod licence;
+mod repeated;
 mod scan;
 mod sources;
 

@@ -1,10 +1,10 @@
-//! Rules about source files: their size, and where `unsafe` may be written.
+//! Rules about source files: their size, where `unsafe` may be written, and that log lines say each thing once.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{allowed::UNSAFE, scan};
+use super::{allowed::UNSAFE, repeated, scan};
 use crate::cargo;
 
 /// The workspace's folders that hold Rust.
@@ -18,7 +18,9 @@ const TOO_LONG: usize = 400;
 
 /// The check.
 pub(super) fn check() -> Result<()> {
-    println!("source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), `unsafe` in few places");
+    println!(
+        "source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), `unsafe` in few places, nothing logged twice"
+    );
     let mut faults = Vec::new();
     for folder in FOLDERS {
         visit(&cargo::root().join(folder), &mut |path| {
@@ -47,6 +49,8 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
         let found = scan::lines_with("unsafe", source);
         faults.extend(found.into_iter().map(|line| format!("{name}:{line}: `unsafe` has no place here")));
     }
+    let found = repeated::repeated(source).into_iter();
+    faults.extend(found.map(|(line, field)| format!("{name}:{line}: the log line says {field} twice")));
     faults
 }
 

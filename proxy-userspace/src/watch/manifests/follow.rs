@@ -61,7 +61,7 @@ impl Follow {
             Ok(watch) => (self.watch, self.warned) = (Some(watch), false),
             Err(error) if !self.warned => {
                 let folder = self.folder.display();
-                warn!(%folder, %error, "{folder} can't be watched and is read every second: {error}");
+                warn!(%folder, %error, "folder not watched: it is read every second instead");
                 self.warned = true;
             }
             Err(_) => {}

@@ -212,7 +212,7 @@ impl Reader {
                 | "ReplicationController"
                 | "Job"
                 | "CronJob" => {
-                    info!(%object, "{object} makes no Pods here: a folder serves Pods and EndpointSlices as they are written");
+                    info!(%object, "object makes no Pods here: a folder serves Pods and EndpointSlices as they are written");
                 }
                 _ => debug!(%object, "ignored: a folder does not serve this kind"),
             }

@@ -52,10 +52,11 @@ impl Ledger {
 fn say(Refusal { file, line, object, field, reason }: &Refusal) {
     let path = file.display();
     if object.is_empty() {
-        warn!(file = %path, line, reason, "{path}:{line}: can't be read, what it held before stays in force: {reason}");
+        warn!(file = %path, line, reason, "file not read: what it held before stays in force");
     } else {
-        let separator = if field.is_empty() { "" } else { ": " };
-        warn!(file = %path, line, object, field, reason, "{path}:{line}: {object} is refused: {field}{separator}{reason}");
+        // An empty field is none: the object as a whole is meant.
+        let field = (!field.is_empty()).then_some(field.as_str());
+        warn!(file = %path, line, object, field, reason, "object refused");
     }
 }
 
