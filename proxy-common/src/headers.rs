@@ -1,7 +1,7 @@
 //! What the headers of a packet say: filled in by the packet programs' stage *parse*, handed from one stage to the next.
 
 use crate::{
-    conntrack::{Conntrack, TcpFlags, Tuple},
+    conntrack::{Conntrack, Segment, TcpFlags, Tuple},
     pod::pod,
 };
 
@@ -28,8 +28,8 @@ pod! {
         family: u8,
         /// A [`Part`].
         part: u8,
-        /// Zero.
-        pub _pad: [u8; 2],
+        /// Bytes behind the TCP header.
+        payload: u16,
     }
 
     /// Value of SCRATCH, one a CPU: what one program leaves for the next about the packet at hand, and room that the
@@ -112,6 +112,22 @@ impl Headers {
     #[inline(always)]
     pub fn set_flags(&mut self, flags: u8) {
         self.flags = flags;
+    }
+
+    /// Sets how long the transport header is: what follows is the payload. Bytes; only TCP asks for it.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "packets are at most as long as their length field says")]
+    pub fn set_transport_length(&mut self, length: usize) {
+        self.payload = self.end().wrapping_sub(self.transport()).wrapping_sub(length) as u16;
+    }
+
+    /// What a TCP segment says, part of a fragmented packet or not. The first fragment looks like a shorter one.
+    #[inline(always)]
+    pub const fn segment(&self) -> Segment {
+        let flags = self.flags();
+        let phantom = flags.has(TcpFlags::SYN) as u32 + flags.has(TcpFlags::FIN) as u32;
+        let end = self.sequence.wrapping_add(self.payload as u32).wrapping_add(phantom);
+        Segment { start: self.sequence, end, acknowledgment: self.acknowledgment, flags }
     }
 
     /// IP family.

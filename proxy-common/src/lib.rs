@@ -36,8 +36,8 @@ pub use backend::{Backend, Member};
 pub use config::{ABI_VERSION, Protocol};
 pub use connection::Connection;
 pub use conntrack::{
-    Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Life, OWNED, Place, State, Stored,
-    TcpFlags, Timeouts, Tuple,
+    Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Judgement, Life, OWNED, Place,
+    Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::{Answer, Device, Stage};

@@ -2,7 +2,7 @@
 //! time treats it as absent.
 //!
 //! A packet's entry is copied to the flow at hand, and only what moves is written back. Each flow has two entries, which
-//! carry the same state; [`touch`] writes the other one, and makes that of a connection which has just been answered.
+//! carry the same state; `touch.rs` writes the other one, and makes that of a connection which has just been answered.
 //! Two CPUs that move a flow at the same moment may lose one step: then it lives by the other step's timeout, which is
 //! of the same order.
 
@@ -14,10 +14,11 @@ use proxy_common::{
 };
 
 use crate::maps::{
-    JIFFIES_PER_SECOND, STOPPED_AT, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_FIN_WAIT,
-    TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP, TIMEOUT_UDP_STREAM,
+    JIFFIES_PER_SECOND, STOPPED_AT, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_CLOSE_WAIT, TIMEOUT_TCP_ESTABLISHED,
+    TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP,
+    TIMEOUT_UDP_STREAM,
 };
-use crate::{scratch::reply_at_hand, tables::Table};
+use crate::tables::Table;
 
 /// Jiffies, modulo 2³².
 #[inline(always)]
@@ -39,6 +40,7 @@ pub fn timeout(protocol: u8, state: State) -> u32 {
         tcp_syn_received: TIMEOUT_TCP_SYN_RECEIVED.load(),
         tcp_established: TIMEOUT_TCP_ESTABLISHED.load(),
         tcp_fin_wait: TIMEOUT_TCP_FIN_WAIT.load(),
+        tcp_close_wait: TIMEOUT_TCP_CLOSE_WAIT.load(),
         tcp_time_wait: TIMEOUT_TCP_TIME_WAIT.load(),
         tcp_close: TIMEOUT_TCP_CLOSE.load(),
         udp: TIMEOUT_UDP.load(),
@@ -76,18 +78,27 @@ pub fn is_local_reply(life: &Life) -> bool {
     life.flags & (Life::REPLY | Life::LOCAL) == Life::REPLY | Life::LOCAL
 }
 
-/// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: [`touch_other`] is to
-/// follow.
+/// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
+/// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that.
 #[inline(always)]
 #[must_use]
 pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
     let state = flow.life.state();
-    let mut next = state.after(direction(&flow.life), headers.flags());
     let is_tcp = headers.tuple.protocol == Protocol::Tcp as u8;
-    // A blind sender's packets don't settle a flow.
-    if is_tcp && !settled && next == State::Established && !flow.life.is_acknowledged_by(headers.acknowledgment) {
-        next = state;
-    }
+    let next = if !settled {
+        half_open(&flow.life, is_tcp, headers)
+    } else if is_tcp {
+        let segment = headers.segment();
+        if segment.is_event() {
+            return true;
+        }
+        if flow.life.note(&segment) {
+            life.remember(&flow.life);
+        }
+        state.after(direction(&flow.life), headers.flags())
+    } else {
+        state.after(direction(&flow.life), headers.flags())
+    };
     let moves =
         next != state || flow.life.is_stale(now, timeout(headers.tuple.protocol, next), JIFFIES_PER_SECOND.load());
     if moves {
@@ -101,14 +112,15 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
     moves
 }
 
-/// Writes what [`track`] has changed of a packet's flow where the other direction finds it.
+/// The state of a flow after one of its packets, when it has not settled.
 #[inline(always)]
-pub fn touch_other(headers: &Headers, flow: &Conntrack, settled: bool, now: u32) {
-    if headers.tuple.destination.is_ipv4() {
-        touch::<Ipv4Conntrack>(flow, &headers.tuple, settled, now);
-    } else {
-        touch::<Conntrack>(flow, &headers.tuple, settled, now);
+fn half_open(life: &Life, is_tcp: bool, headers: &Headers) -> State {
+    let next = life.state().after_half_open(direction(life), headers.flags());
+    // A blind sender's packets don't settle a flow.
+    if is_tcp && next == State::Established && !life.is_acknowledged_by(headers.acknowledgment) {
+        return life.state();
     }
+    next
 }
 
 /// Puts off the end of an entry that has no other one: a flow that somebody else translates.
@@ -117,28 +129,6 @@ pub fn put_off(life: &mut Life, tuple: &Tuple, now: u32) {
     let timeout = timeout(tuple.protocol, life.state());
     if life.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
         life.expires = now.wrapping_add(timeout);
-    }
-}
-
-/// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
-/// moves a flow that has settled out of HALF_OPEN.
-#[inline(never)]
-fn touch<E: Table>(flow: &Conntrack, tuple: &Tuple, settled: bool, now: u32) {
-    let Ok(other) = reply_at_hand() else { return };
-    turn(flow, tuple, other);
-    let own = E::narrow(flow);
-    let partner = own.borrow().partner(tuple.protocol);
-    if !settled && flow.life.state() != State::Established {
-        // A key that has become another flow's stays that one's: of two answers to a connection, the first decides.
-        let _ = enter::<E>(&partner, other, now, |_| false);
-        return;
-    }
-    E::settle(&partner, E::narrow(other).borrow(), now);
-    if !settled {
-        let key = E::key(tuple);
-        E::settle(key.borrow(), own.borrow(), now);
-        let _ = E::half_open().remove(&partner);
-        let _ = E::half_open().remove(key.borrow());
     }
 }
 
@@ -168,7 +158,7 @@ pub enum Owner {
 /// Enters an entry into HALF_OPEN, if its key is free. What has ended, or is a leftover of the same flow, counts as
 /// free, and so does what `yields`.
 #[inline(always)]
-fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
+pub fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
     let stored = E::narrow(entry);
     if E::half_open().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
         return Owner::Nobody;

@@ -30,6 +30,7 @@ mod service;
 mod socket;
 mod source_port;
 mod tables;
+mod touch;
 
 use crate::{
     context::{Closing, Ipv4, Ipv6},

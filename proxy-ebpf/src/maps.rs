@@ -190,6 +190,9 @@ pub static TIMEOUT_TCP_ESTABLISHED: Global<u32> = Global::new(0);
 pub static TIMEOUT_TCP_FIN_WAIT: Global<u32> = Global::new(0);
 /// See [`TIMEOUT_TCP_SYN_SENT`].
 #[unsafe(no_mangle)]
+pub static TIMEOUT_TCP_CLOSE_WAIT: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
 pub static TIMEOUT_TCP_TIME_WAIT: Global<u32> = Global::new(0);
 /// See [`TIMEOUT_TCP_SYN_SENT`].
 #[unsafe(no_mangle)]

@@ -193,7 +193,9 @@ pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, se
     }
     // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
     let keeps = if opens && settled { exists(&flow.life) } else { keeps_backend(flow, life) };
-    if keeps && !(opens && flow.life.state().is_over()) {
+    // Half an SCTP association is as good as none.
+    let may_be_half_closed = settled && headers.tuple.protocol == Protocol::Tcp as u8;
+    if keeps && !(opens && flow.life.state().is_over(may_be_half_closed)) {
         return true;
     }
     if is_udp {

@@ -151,6 +151,7 @@ pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(
     }
     headers.set_ports(ports.source, ports.destination);
     headers.set_flags(flags);
+    headers.set_transport_length(length);
     Ok(())
 }
 

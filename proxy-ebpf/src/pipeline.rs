@@ -8,7 +8,7 @@ use proxy_common::{
 
 use crate::{
     answer,
-    conntrack::{forget, is_local_reply, lookup, now, put_off, touch_other, track},
+    conntrack::{forget, is_local_reply, lookup, now, put_off, track},
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
@@ -18,6 +18,7 @@ use crate::{
     parse::{parse_network, parse_transport},
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
+    touch::touch_other,
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -71,7 +72,8 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// A packet that has moved its flow: at most one a second, and those of handshakes.
 #[inline(always)]
 pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    touch_other(headers_at_hand()?, flow_at_hand()?, *settled_at_hand()? != 0, now());
+    // What accepts another connection than this one comes from outside: the client sees that as well as we do.
+    let _ = touch_other(headers_at_hand()?, flow_at_hand()?, *settled_at_hand()? != 0, now());
     go_on(packet, Stage::Send)
 }
 
@@ -97,7 +99,8 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if !is_local_reply(life) {
         return Err(Verdict::Pass);
     }
-    if headers.flags().accepts() && flow.life.state().is_over() {
+    let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
+    if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
         // The client has dialled the backend itself, from the port of a connection that has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
@@ -114,7 +117,11 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 #[inline(always)]
 pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
-    touch_other(headers, flow, *settled_at_hand()? != 0, now());
+    if !touch_other(headers, flow, *settled_at_hand()? != 0, now()) {
+        // As in `egress`: no connection of this flow is accepted here, so that it has ended.
+        forget(flow, &headers.tuple);
+        return Err(Verdict::Pass);
+    }
     fragment::remember(headers)?;
     deliver(packet, headers, flow)
 }

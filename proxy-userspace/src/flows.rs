@@ -12,7 +12,7 @@ const DEFAULT: Timeouts = Timeouts::DEFAULT;
 /// Ends of flows are compared modulo 2³²: this is far enough from ambiguity.
 const LONGEST: u32 = 1 << 30;
 
-/// Settings of flows. Timeouts have nf_conntrack's names and defaults.
+/// Settings of flows. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flows")]
 pub struct FlowArgs {
@@ -25,9 +25,12 @@ pub struct FlowArgs {
     /// … one that is established and silent
     #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", default_value_t = DEFAULT.tcp_established)]
     pub tcp_established: u32,
-    /// … one that one side has closed
+    /// … one that one side has closed, as long as the other has not acknowledged that
     #[arg(long = "conntrack-tcp-timeout-fin-wait", value_name = "S", default_value_t = DEFAULT.tcp_fin_wait)]
     pub tcp_fin_wait: u32,
+    /// … one that one side has closed and the other has not (kube-proxy's conntrack.tcpCloseWaitTimeout)
+    #[arg(long = "conntrack-tcp-timeout-close-wait", value_name = "S", default_value_t = DEFAULT.tcp_close_wait)]
+    pub tcp_close_wait: u32,
     /// … one that both sides have closed
     #[arg(long = "conntrack-tcp-timeout-time-wait", value_name = "S", default_value_t = DEFAULT.tcp_time_wait)]
     pub tcp_time_wait: u32,
@@ -81,6 +84,7 @@ impl FlowArgs {
             ("TIMEOUT_TCP_SYN_RECEIVED", "conntrack-tcp-timeout-syn-recv", self.tcp_syn_received),
             ("TIMEOUT_TCP_ESTABLISHED", "conntrack-tcp-timeout-established", self.tcp_established),
             ("TIMEOUT_TCP_FIN_WAIT", "conntrack-tcp-timeout-fin-wait", self.tcp_fin_wait),
+            ("TIMEOUT_TCP_CLOSE_WAIT", "conntrack-tcp-timeout-close-wait", self.tcp_close_wait),
             ("TIMEOUT_TCP_TIME_WAIT", "conntrack-tcp-timeout-time-wait", self.tcp_time_wait),
             ("TIMEOUT_TCP_CLOSE", "conntrack-tcp-timeout-close", self.tcp_close),
             ("TIMEOUT_UDP", "conntrack-udp-timeout", self.udp),
@@ -126,13 +130,14 @@ mod tests {
             ("JIFFIES_PER_SECOND", 250),
             ("TIMEOUT_UDP", 1750),
             ("TIMEOUT_UDP_STREAM", 30_000),
-            ("TIMEOUT_TCP_ESTABLISHED", 108_000_000),
+            ("TIMEOUT_TCP_ESTABLISHED", 21_600_000),
+            ("TIMEOUT_TCP_CLOSE_WAIT", 900_000),
             ("ANSWER_ECHO", 0),
             ("REJECT_RATE", 5),
         ] {
             assert!(found.contains(&wanted), "{wanted:?} in {found:?}");
         }
-        assert_eq!(found.len(), 11);
+        assert_eq!(found.len(), 12);
     }
 
     #[test]

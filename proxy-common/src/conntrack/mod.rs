@@ -10,6 +10,7 @@
 
 mod life;
 mod line;
+mod sequence;
 mod state;
 mod stored;
 mod timeouts;
@@ -17,6 +18,7 @@ mod timeouts;
 pub use self::{
     life::Life,
     line::{FlowLine, Ipv4Line, Ipv6Line, OWNED, Place},
+    sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},
     stored::{Ipv4Conntrack, Ipv4Tuple, Stored},
     timeouts::Timeouts,

@@ -20,9 +20,9 @@ pub enum State {
     Replied = 2,
     /// Both have sent, and the client once more, in a way that shows that it has got the answer.
     Established = 3,
-    /// TCP: the client has closed its side.
+    /// TCP: the client has closed its side; the backend has not answered that.
     ClientClosed = 4,
-    /// TCP: the backend has closed its side.
+    /// TCP: the backend has closed its side; the client has not answered that.
     BackendClosed = 5,
     /// TCP: both sides are closed.
     Closed = 6,
@@ -30,6 +30,10 @@ pub enum State {
     Reset = 7,
     /// Somebody else's translation (kube-proxy's, from before Waggle came): passes untouched.
     Foreign = 8,
+    /// TCP: the client has closed its side, and the backend may go on sending.
+    ClientFinished = 9,
+    /// TCP: the backend has closed its side, and the client may go on sending.
+    BackendFinished = 10,
 }
 
 /// The flags of a TCP header that move a flow.
@@ -77,6 +81,8 @@ impl State {
             5 => Self::BackendClosed,
             6 => Self::Closed,
             8 => Self::Foreign,
+            9 => Self::ClientFinished,
+            10 => Self::BackendFinished,
             _ => Self::Reset,
         }
     }
@@ -93,10 +99,24 @@ impl State {
             (Self::Replied, Direction::Original, false) if !flags.has(TcpFlags::SYN) => Self::Established,
             (Self::New | Self::Replied | Self::Established, Direction::Original, true) => Self::ClientClosed,
             (Self::New | Self::Replied | Self::Established, Direction::Reply, true) => Self::BackendClosed,
-            (Self::ClientClosed, Direction::Reply, true) | (Self::BackendClosed, Direction::Original, true) => {
-                Self::Closed
-            }
+            (Self::ClientClosed | Self::ClientFinished, Direction::Reply, true)
+            | (Self::BackendClosed | Self::BackendFinished, Direction::Original, true) => Self::Closed,
+            (Self::ClientClosed, Direction::Reply, false) => Self::ClientFinished,
+            (Self::BackendClosed, Direction::Original, false) if !flags.has(TcpFlags::SYN) => Self::BackendFinished,
             _ => self,
+        }
+    }
+
+    /// The state after a packet of a flow that has not settled. A reset does not end a handshake that goes on: nobody can tell
+    /// yet whether it was true.
+    #[inline(always)]
+    #[must_use]
+    pub const fn after_half_open(self, direction: Direction, flags: TcpFlags) -> Self {
+        let is_plain = !flags.has(TcpFlags::SYN | TcpFlags::RST | TcpFlags::FIN);
+        match (self, direction) {
+            (Self::Reset, Direction::Reply) if flags.accepts() => Self::Replied,
+            (Self::Reset, Direction::Original) if flags.has(TcpFlags::ACK) && is_plain => Self::Established,
+            _ => self.after(direction, flags),
         }
     }
 
@@ -106,10 +126,17 @@ impl State {
         !matches!(self, Self::New | Self::Replied)
     }
 
-    /// Whether a packet that opens a connection starts a new flow in this one's place.
+    /// Whether a packet that opens a connection starts a new flow in this one's place. One whose other side is still open
+    /// counts only if it `may_be_half_closed`: TCP, settled.
     #[inline(always)]
-    pub const fn is_over(self) -> bool {
-        matches!(self, Self::ClientClosed | Self::BackendClosed | Self::Closed | Self::Reset | Self::Foreign)
+    pub const fn is_over(self, may_be_half_closed: bool) -> bool {
+        match self {
+            Self::Closed | Self::Reset | Self::Foreign => true,
+            Self::ClientClosed | Self::BackendClosed | Self::ClientFinished | Self::BackendFinished => {
+                !may_be_half_closed
+            }
+            Self::New | Self::Replied | Self::Established => false,
+        }
     }
 }
 
@@ -135,7 +162,8 @@ mod tests {
             (Reply, ACK, State::Established),
             (Reply, FIN, State::BackendClosed),
             (Reply, FIN, State::BackendClosed),
-            (Original, ACK, State::BackendClosed),
+            (Original, ACK, State::BackendFinished),
+            (Reply, FIN, State::BackendFinished),
             (Original, FIN, State::Closed),
             (Reply, ACK, State::Closed),
             (Reply, RST, State::Reset),

@@ -13,8 +13,10 @@ pub struct Timeouts {
     pub tcp_syn_received: u32,
     /// An established connection.
     pub tcp_established: u32,
-    /// A connection that one side has closed.
+    /// A connection that one side has closed, which the other has not acknowledged yet.
     pub tcp_fin_wait: u32,
+    /// A connection that one side has closed and the other has not.
+    pub tcp_close_wait: u32,
     /// A connection that both sides have closed.
     pub tcp_time_wait: u32,
     /// A connection that was reset.
@@ -26,12 +28,13 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// nf_conntrack's defaults, in seconds.
+    /// What kube-proxy sets by default, and nf_conntrack's defaults for all others: seconds.
     pub const DEFAULT: Self = Self {
         tcp_syn_sent: 120,
         tcp_syn_received: 60,
-        tcp_established: 432_000,
+        tcp_established: 86_400,
         tcp_fin_wait: 120,
+        tcp_close_wait: 3600,
         tcp_time_wait: 120,
         tcp_close: 10,
         udp: 30,
@@ -49,6 +52,7 @@ impl Timeouts {
             State::Replied => self.tcp_syn_received,
             State::Established | State::Foreign => self.tcp_established,
             State::ClientClosed | State::BackendClosed => self.tcp_fin_wait,
+            State::ClientFinished | State::BackendFinished => self.tcp_close_wait,
             State::Closed => self.tcp_time_wait,
             State::Reset => self.tcp_close,
         }

@@ -22,6 +22,8 @@ pub enum Step {
     Serve(Vec<Service>),
     /// All flows end.
     Expire,
+    /// So many seconds go by without a packet of any flow.
+    Idle(i32),
     /// The flow that begins with this packet turns out to be somebody else's, of before the node had an agent.
     Foreign(Packet),
     /// The agent clears the filters of what neither Services nor flows need: this node port, and others.
@@ -238,6 +240,10 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         Step::Expire => {
             node.state().expire_flows();
             return "flows end".into();
+        }
+        Step::Idle(seconds) => {
+            node.state().idle(*seconds);
+            return format!("{seconds} s go by");
         }
         Step::Tidy(port) => {
             node.tidy(*port);

@@ -19,8 +19,13 @@ fn from_client(name: &'static str, packet: fn(Packet) -> Packet) -> Row {
 /// FROM and its backend have closed both sides.
 fn closed() -> Vec<Step> {
     let mut steps = handshake().to_vec();
-    steps.extend([ingress(tcp(FROM, NODE_PORT).fin()), ingress(tcp(BACKEND, SNAT).fin())]);
+    steps.extend([ingress(tcp(FROM, NODE_PORT).fin()), ingress(last(BACKEND, SNAT))]);
     steps
+}
+
+/// The last segment of the backend: its numbers are the other way round than the client's.
+fn last(backend: End, client: End) -> Packet {
+    tcp(backend, client).fin().sequence(5001, 1001)
 }
 
 fn elsewhere() -> Step {
@@ -40,7 +45,7 @@ fn s28_segments_of_a_known_connection_are_translated() {
         from_client("s28_ack_after_both_fins", Packet::ack).after(closed()).flows(2, 0),
         from_client("s28_data_after_the_backends_fin", Packet::data)
             .after(handshake())
-            .after([ingress(tcp(BACKEND, SNAT).fin())]),
+            .after([ingress(last(BACKEND, SNAT))]),
         from_client("s28_syn_on_an_open_connection", Packet::syn).after(handshake()).flows(2, 0),
         from_client("s28_data_of_a_connection_from_the_port_of_one_that_ended", Packet::data)
             .after(handshake())
@@ -117,7 +122,9 @@ fn s29_a_new_connection_after_the_old_one_selects_again() {
     };
     let rows = vec![
         again("s29_after_both_fins").after(closed()).after([elsewhere()]),
-        again("s29_after_a_reset").after(handshake()).after([ingress(tcp(BACKEND, SNAT).rst()), elsewhere()]),
+        again("s29_after_a_reset")
+            .after(handshake())
+            .after([ingress(tcp(BACKEND, SNAT).rst().sequence(5001, 0)), elsewhere()]),
         again("s29_after_the_end_of_its_time").after(handshake()).after([elsewhere(), Step::Expire]),
         again("s29_when_nobody_answered_and_the_backend_is_gone")
             .after([ingress(tcp(FROM, NODE_PORT).syn()), elsewhere()]),
@@ -203,7 +210,7 @@ fn s26_connections_to_this_node_live_the_same_life() {
         client("s26_data", Packet::data),
         client("s26_fin", Packet::fin),
         client("s26_reset", Packet::rst),
-        client("s26_ack_after_the_answers_fin", Packet::ack).after([egress(tcp(HERE, FROM).fin())]),
+        client("s26_ack_after_the_answers_fin", Packet::ack).after([egress(last(HERE, FROM))]),
         row("s26_last_of_the_handshake", ingress(tcp(FROM, NODE_PORT).ack()))
             .serving(web_here())
             .after(handshake_here().into_iter().take(2))

@@ -19,6 +19,7 @@ mod frontends;
 mod headers;
 mod hops;
 mod jumbo;
+mod lifetimes;
 mod limits;
 mod lines;
 mod malformed;

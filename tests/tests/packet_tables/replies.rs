@@ -140,7 +140,7 @@ fn s26_answers_of_this_node_come_from_the_frontend() {
         row("s28_to_a_client_that_came_without_the_service", egress(tcp(HERE, FROM).syn_ack()))
             .serving(web_here())
             .after(handshake_here())
-            .after([egress(tcp(HERE, FROM).rst())])
+            .after([egress(tcp(HERE, FROM).rst().sequence(5001, 0))])
             .flows(0, 0),
         row("s26_of_a_flow_to_another_node", egress(tcp(SNAT, BACKEND).syn()))
             .serving(web().local(NODE.at(8080)))

@@ -1,0 +1,265 @@
+//! What a settled TCP connection remembers of its sequence numbers, and which segments they make believable
+//! (docs/adr/0009). A segment that is not believed is passed on, but changes nothing: its receiver judges it.
+//!
+//! The entry of each direction holds where its sender has come to and what it has acknowledged. Both lie where a flow
+//! that has not settled has its generation and its handshake, which it needs no more.
+
+use super::{Direction, Life, State, TcpFlags};
+
+/// A TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its sequence number.
+    pub start: u32,
+    /// The sequence number after it.
+    pub end: u32,
+    /// What it acknowledges, if it has the flag.
+    pub acknowledgment: u32,
+    /// Its flags.
+    pub flags: TcpFlags,
+}
+
+/// What a segment means that ends, closes or accepts a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// This is the connection's state now.
+    Moves(State),
+    /// Nothing: a late duplicate, or forged.
+    Ignored,
+    /// It accepts a connection that has not come this way.
+    Stranger,
+}
+
+/// How far numbers of one moment of a connection are apart at most: 16 MiB, more than the windows that systems use by default.
+const REACH: u32 = 1 << 24;
+
+/// Whether a number is anywhere else than a little behind what is known.
+#[inline(always)]
+const fn is_news(known: u32, now: u32) -> bool {
+    known.wrapping_sub(now) >= REACH
+}
+
+impl Segment {
+    /// Whether [`Life::judge`] has to say what it means for a settled connection.
+    #[inline(always)]
+    pub const fn is_event(&self) -> bool {
+        self.flags.has(TcpFlags::RST | TcpFlags::FIN) || self.flags.accepts()
+    }
+}
+
+impl Life {
+    /// The sequence number after what this direction has sent.
+    #[inline(always)]
+    const fn sent(&self) -> u32 {
+        self.service_generation
+    }
+
+    /// What this direction has acknowledged.
+    #[inline(always)]
+    const fn acknowledged(&self) -> u32 {
+        self.handshake
+    }
+
+    #[inline(always)]
+    const fn set_sent(&mut self, sent: u32, acknowledged: u32) {
+        (self.service_generation, self.handshake) = (sent, acknowledged);
+    }
+
+    /// The connection settles with this segment of this direction.
+    #[inline(always)]
+    pub const fn begin(&mut self, segment: &Segment) {
+        self.set_sent(segment.end, segment.acknowledgment);
+        self.asks = 0;
+    }
+
+    /// Makes of what is remembered of one direction what is known of the other: what has been acknowledged has been sent.
+    #[inline(always)]
+    pub const fn mirror(&mut self) {
+        self.set_sent(self.acknowledged(), self.sent());
+        self.asks = 0;
+    }
+
+    /// Takes over what both directions of a settled connection share.
+    #[inline(always)]
+    pub const fn follow(&mut self, other: &Self) {
+        (self.state, self.expires) = (other.state, other.expires);
+    }
+
+    /// The same with what is remembered of the other one's direction.
+    #[inline(always)]
+    pub const fn remember(&mut self, other: &Self) {
+        self.set_sent(other.sent(), other.acknowledged());
+        self.asks = other.asks;
+    }
+
+    /// Remembers a segment of this direction; true if that has changed something. What is a little behind has been sent
+    /// before; what is anywhere else is believed, so that nobody's invention stays for longer than a segment.
+    #[inline(always)]
+    #[must_use]
+    pub const fn note(&mut self, segment: &Segment) -> bool {
+        if segment.flags.opens() {
+            self.asks = 1;
+            self.set_sent(segment.end, self.acknowledged());
+            return true;
+        }
+        if !segment.flags.has(TcpFlags::ACK) {
+            return false;
+        }
+        let all = self.asks != 0 || segment.flags.has(TcpFlags::SYN);
+        let (sends, acknowledges) =
+            (all || is_news(self.sent(), segment.end), all || is_news(self.acknowledged(), segment.acknowledgment));
+        self.set_sent(
+            if sends { segment.end } else { self.sent() },
+            if acknowledges { segment.acknowledgment } else { self.acknowledged() },
+        );
+        self.asks = 0;
+        sends || acknowledges
+    }
+
+    /// What a [`Segment::is_event`] of this direction means for a settled connection, of which `other` is the life in the
+    /// other direction.
+    #[inline(always)]
+    pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {
+        let (state, flags) = (self.state(), segment.flags);
+        if flags.has(TcpFlags::RST) {
+            return if self.is_reset(other, segment) { Judgement::Moves(State::Reset) } else { Judgement::Ignored };
+        }
+        if flags.accepts() {
+            if other.asks != 0 && segment.acknowledgment == other.sent() {
+                return Judgement::Moves(State::Established);
+            }
+            let again = !state.is_over(true) && segment.end == self.sent();
+            return if again { Judgement::Moves(state) } else { Judgement::Stranger };
+        }
+        let direction = if self.flags & Self::REPLY == 0 { Direction::Original } else { Direction::Reply };
+        let is_in_window = segment.end.wrapping_sub(other.acknowledged()) < REACH;
+        let answers = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < REACH;
+        if is_in_window && answers { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
+    }
+
+    /// Whether this direction has reset the connection. It is the number that the receiver waits for, or follows what this
+    /// direction has just sent, all of which fits together; or it answers a SYN that has been let through.
+    #[inline(always)]
+    const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
+        if other.asks != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
+            return segment.acknowledgment == other.sent();
+        }
+        let follows = self.asks == 0
+            && segment.start == self.sent()
+            && segment.start.wrapping_sub(other.acknowledged()) < REACH
+            && other.sent().wrapping_sub(self.acknowledged()) < REACH;
+        segment.start == other.acknowledged() || follows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACK: u8 = TcpFlags::ACK;
+    const RST: u8 = TcpFlags::RST;
+    const FIN: u8 = TcpFlags::FIN;
+    const SYN: u8 = TcpFlags::SYN;
+
+    fn segment(start: u32, length: u32, acknowledgment: u32, flags: u8) -> Segment {
+        let phantom = u32::from(flags & (SYN | FIN) != 0);
+        Segment { start, end: start.wrapping_add(length + phantom), acknowledgment, flags: TcpFlags(flags) }
+    }
+
+    /// A connection right after its handshake: the client goes on at `client`, the backend at `backend`.
+    fn open(client: u32, backend: u32) -> [Life; 2] {
+        let mut life = Life { state: State::Established as u8, ..Life::default() };
+        life.begin(&segment(client, 0, backend, ACK));
+        let mut other = Life { flags: Life::REPLY, ..life };
+        other.mirror();
+        [life, other]
+    }
+
+    /// Both directions of connections anywhere on the circle of numbers.
+    fn connections() -> impl Iterator<Item = (u32, u32, [Life; 2])> {
+        let numbers = [0, 1, 1 << 31, u32::MAX, u32::MAX - 5, 77_000];
+        numbers.into_iter().flat_map(move |client| numbers.map(|backend| (client, backend, open(client, backend))))
+    }
+
+    const RESETS: Judgement = Judgement::Moves(State::Reset);
+
+    #[test]
+    fn s40_a_reset_counts_that_the_receiver_waits_for() {
+        for (client, backend, [own, other]) in connections() {
+            assert_eq!(own.judge(&other, &segment(client, 0, 0, RST)), RESETS);
+            assert_eq!(other.judge(&own, &segment(backend, 0, client, RST | ACK)), RESETS);
+            for wrong in [1 << 31, 1 << 30, 1 << 20, 1, 1_u32.wrapping_neg(), 5_000_u32.wrapping_neg()] {
+                assert_eq!(own.judge(&other, &segment(client.wrapping_add(wrong), 0, 0, RST)), Judgement::Ignored);
+                let forged = segment(backend.wrapping_add(wrong), 0, client, RST | ACK);
+                assert_eq!(other.judge(&own, &forged), Judgement::Ignored);
+            }
+        }
+    }
+
+    #[test]
+    fn s40_a_reset_counts_that_follows_what_has_just_been_sent() {
+        for (client, backend, [mut own, other]) in connections() {
+            assert!(own.note(&segment(client, 5000, backend, ACK)));
+            assert_eq!(own.judge(&other, &segment(client.wrapping_add(5000), 0, 0, RST)), RESETS);
+            // Data that has been sent before, and a probe: nothing is forgotten.
+            assert!(!own.note(&segment(client, 100, backend, ACK)));
+            assert_eq!(own.judge(&other, &segment(client.wrapping_add(5000), 0, 0, RST)), RESETS);
+            // An invented segment does not make the reset after it believable.
+            let far = client.wrapping_add(1 << 30);
+            assert!(own.note(&segment(far, 10, backend, ACK)));
+            assert_eq!(own.judge(&other, &segment(far.wrapping_add(10), 0, 0, RST)), Judgement::Ignored);
+            // What is sent next is known again.
+            assert!(own.note(&segment(client, 6000, backend, ACK)));
+            assert_eq!(own.judge(&other, &segment(client.wrapping_add(6000), 0, 0, RST)), RESETS);
+        }
+    }
+
+    #[test]
+    fn s40_a_syn_lets_only_its_own_answer_count() {
+        for (client, backend, [mut own, mut other]) in connections() {
+            let isn = client.wrapping_add(12_345_678);
+            assert!(own.note(&segment(isn, 0, 0, SYN)));
+            // Neither the SYN's sender nor somebody who sends in the backend's name ends the connection now.
+            let after = isn.wrapping_add(1);
+            assert_eq!(own.judge(&other, &segment(after, 0, 0, RST)), Judgement::Ignored);
+            assert_eq!(other.judge(&own, &segment(0, 0, after ^ 1, RST | ACK)), Judgement::Ignored);
+            // A backend that has forgotten the connection refuses the new one, or takes it.
+            assert_eq!(other.judge(&own, &segment(0, 0, after, RST | ACK)), RESETS);
+            other.state = State::ClientFinished as u8;
+            let accepts = segment(9, 0, after, SYN | ACK);
+            assert_eq!(other.judge(&own, &accepts), Judgement::Moves(State::Established));
+            assert!(other.note(&accepts));
+            // One that has not challenges it; the client's answer is a reset of the old connection.
+            let [mut own, mut other] = open(client, backend);
+            assert!(own.note(&segment(isn, 0, 0, SYN)));
+            assert!(!other.note(&segment(backend, 0, client, ACK)));
+            assert_eq!(own.judge(&other, &segment(client, 0, 0, RST)), RESETS);
+        }
+    }
+
+    #[test]
+    fn s40_a_fin_counts_if_its_numbers_fit() {
+        for (client, backend, [mut own, other]) in connections() {
+            let fin = |start: u32, acknowledgment| segment(start, 10, acknowledgment, FIN | ACK);
+            let closed = Judgement::Moves(State::ClientClosed);
+            assert_eq!(own.judge(&other, &fin(client, backend)), closed);
+            assert_eq!(own.judge(&other, &fin(client.wrapping_add(100_000), backend)), closed, "behind lost data");
+            assert_eq!(own.judge(&other, &fin(client.wrapping_sub(1000), backend)), Judgement::Ignored);
+            assert_eq!(own.judge(&other, &fin(client.wrapping_add(1 << 31), backend)), Judgement::Ignored);
+            assert_eq!(own.judge(&other, &fin(client, backend.wrapping_add(1))), Judgement::Ignored);
+            own.state = State::BackendFinished as u8;
+            assert_eq!(own.judge(&other, &fin(client, backend)), Judgement::Moves(State::Closed));
+        }
+    }
+
+    #[test]
+    fn s28_a_connection_that_came_another_way_is_a_stranger() {
+        for (client, backend, [own, other]) in connections() {
+            let accepts = |backend: u32, client: u32| segment(backend, 0, client, SYN | ACK);
+            assert_eq!(other.judge(&own, &accepts(backend.wrapping_add(99), client)), Judgement::Stranger);
+            // The backend has not got the end of the handshake.
+            let again = accepts(backend.wrapping_sub(1), client);
+            assert_eq!(other.judge(&own, &again), Judgement::Moves(State::Established));
+        }
+    }
+}

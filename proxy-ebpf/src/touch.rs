@@ -1,0 +1,122 @@
+//! Stage *touch*: what a packet has changed of its flow is written where the other direction finds it, and what would end a
+//! settled connection is judged by what both directions remember (S40).
+
+use core::borrow::Borrow as _;
+
+use proxy_common::{Conntrack, Headers, Ipv4Conntrack, Judgement, Protocol, State, TcpFlags};
+
+use crate::{
+    conntrack::{enter, timeout, turn},
+    scratch::reply_at_hand,
+    tables::Table,
+};
+
+/// Writes what `track` has changed of a packet's flow where the other direction finds it. False: the packet is none of
+/// this flow's.
+#[inline(always)]
+pub fn touch_other(headers: &Headers, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
+    if headers.tuple.destination.is_ipv4() {
+        touch_in::<Ipv4Conntrack>(headers, flow, settled, now)
+    } else {
+        touch_in::<Conntrack>(headers, flow, settled, now)
+    }
+}
+
+#[inline(always)]
+fn touch_in<E: Table>(headers: &Headers, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
+    if settled && headers.tuple.protocol == Protocol::Tcp as u8 {
+        let touched = touch_connection::<E>(flow, headers, now);
+        if touched != Touched::Missing as u32 {
+            return touched == Touched::Done as u32;
+        }
+    }
+    touch::<E>(flow, headers, settled, now);
+    true
+}
+
+/// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
+/// moves a flow that has settled out of HALF_OPEN.
+#[inline(never)]
+fn touch<E: Table>(flow: &mut Conntrack, headers: &Headers, settled: bool, now: u32) {
+    let (tuple, settles) = (&headers.tuple, !settled && flow.life.state() == State::Established);
+    let Ok(other) = reply_at_hand() else { return };
+    let is_tcp = tuple.protocol == Protocol::Tcp as u8;
+    if settles && is_tcp {
+        flow.life.begin(&headers.segment());
+    }
+    turn(flow, tuple, other);
+    if (settles || settled) && is_tcp {
+        other.life.mirror();
+    }
+    let own = E::narrow(flow);
+    let partner = own.borrow().partner(tuple.protocol);
+    if !settled && !settles {
+        // A key that has become another flow's stays that one's: of two answers to a connection, the first decides.
+        let _ = enter::<E>(&partner, other, now, |_| false);
+        return;
+    }
+    E::settle(&partner, E::narrow(other).borrow(), now);
+    if settles {
+        let key = E::key(tuple);
+        E::settle(key.borrow(), own.borrow(), now);
+        let _ = E::half_open().remove(&partner);
+        let _ = E::half_open().remove(key.borrow());
+    }
+}
+
+/// What has become of [`touch_connection`].
+#[repr(u32)]
+enum Touched {
+    /// Both entries are in order.
+    Done,
+    /// There is no other one.
+    Missing,
+    /// The packet accepts another connection than this one.
+    Stranger,
+}
+
+/// The same for a settled TCP connection, each of whose entries remembers its own direction's numbers. What would end,
+/// close or accept it is judged by both (S40). Returns a [`Touched`].
+#[inline(never)]
+fn touch_connection<E: Table>(flow: &mut Conntrack, headers: &Headers, now: u32) -> u32 {
+    let Ok(other) = reply_at_hand() else { return Touched::Done as u32 };
+    turn(flow, &headers.tuple, other);
+    other.life.mirror();
+    let partner = E::narrow(flow).borrow().partner(headers.tuple.protocol);
+    // SAFETY: valid until the program ends, and words are read and written one by one.
+    let found = E::settled(&partner).map(|found| unsafe { &mut *found });
+    let found = found.filter(|found| found.translates_like(other));
+    let known = found.as_ref().map_or(&other.life, |found| found.life());
+    let segment = headers.segment();
+    if segment.is_event() {
+        match flow.life.judge(known, &segment) {
+            Judgement::Moves(next) => flow.life.state = next as u8,
+            Judgement::Ignored => return Touched::Done as u32,
+            Judgement::Stranger => return Touched::Stranger as u32,
+        }
+        if !segment.flags.has(TcpFlags::RST) {
+            let _ = flow.life.note(&segment);
+        }
+        flow.life.expires = now.wrapping_add(timeout(headers.tuple.protocol, flow.life.state()));
+        write_own::<E>(flow, headers);
+    }
+    match found {
+        Some(found) => {
+            found.life_mut().follow(&flow.life);
+            Touched::Done as u32
+        }
+        None => Touched::Missing as u32,
+    }
+}
+
+/// Writes the life of a settled connection into the packet's own entry.
+#[inline(never)]
+fn write_own<E: Table>(flow: &Conntrack, headers: &Headers) {
+    let key = E::key(&headers.tuple);
+    // SAFETY: as above.
+    if let Some(own) = E::settled(key.borrow()).map(|own| unsafe { &mut *own })
+        && own.translates_like(flow)
+    {
+        *own.life_mut() = flow.life;
+    }
+}
