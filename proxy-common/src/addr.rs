@@ -58,6 +58,17 @@ impl Address {
         words[0] == 0 && words[1] == 0 && words[2] == MAPPED
     }
 
+    /// Whether this is `::1` or in `127.0.0.0/8`.
+    #[inline(always)]
+    pub const fn is_loopback(&self) -> bool {
+        let words = self.words();
+        if self.is_ipv4() {
+            words[3].to_ne_bytes()[0] == 127
+        } else {
+            words[0] | words[1] | words[2] == 0 && words[3] == 1_u32.to_be()
+        }
+    }
+
     /// `0.0.0.0` and `::`, which connect(2) takes for loopback, become it; others stay.
     #[inline(always)]
     #[must_use]
@@ -128,6 +139,14 @@ mod tests {
         }
         let word = u32::from_ne_bytes([10, 96, 0, 1]);
         assert_eq!(Address::from_ipv4_word(word), Ipv4Addr::new(10, 96, 0, 1).into());
+    }
+
+    #[test]
+    fn loopback_is_known() {
+        for text in ["127.0.0.1", "127.1.2.3", "::1", "126.0.0.1", "128.0.0.1", "::", "0.0.0.0", "1::1", "::7f00:1"] {
+            let ip: IpAddr = text.parse().unwrap();
+            assert_eq!(Address::from(ip).is_loopback(), ip.is_loopback(), "{ip}");
+        }
     }
 
     #[test]

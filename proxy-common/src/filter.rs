@@ -30,6 +30,12 @@ impl PortClass {
     pub const SCTP: u8 = 4;
     /// A port that source translation may use: neither a node port nor one of the host's ephemeral ports.
     pub const SNAT: u8 = 8;
+    /// A port that a Service serves at an address of its own, by whatever protocol: not only addresses of nodes are asked
+    /// from.
+    pub const SERVICE: u8 = 16;
+
+    /// A node port of any protocol.
+    pub const NODE_PORT: u8 = Self::TCP | Self::UDP | Self::SCTP;
 
     /// The node port bit of an IANA protocol number; 0 for a protocol that Services don't know.
     #[inline(always)]

@@ -201,10 +201,12 @@ pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, 
     }
 }
 
-/// Whether a half-open flow has been idle for a second. If so, its other entry is gone: no packet is to follow it.
+/// Whether a half-open flow has been idle for a second. If so, its other entry is gone: no packet is to follow it. How long
+/// somebody else's has been idle is not known.
 #[inline(never)]
 fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
-    let is_idle = found.life().is_stale(now, timeout(protocol, found.life().state()), JIFFIES_PER_SECOND.load());
+    let is_idle = found.life().state() != State::Foreign
+        && found.life().is_stale(now, timeout(protocol, found.life().state()), JIFFIES_PER_SECOND.load());
     if is_idle {
         let _ = E::half_open().remove(found.partner(protocol));
     }

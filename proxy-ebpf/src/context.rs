@@ -21,6 +21,9 @@ pub trait Socket {
     /// The address that the application gave or will be shown.
     fn address(&self) -> Address;
 
+    /// The address that the socket is bound to; unspecified if it is to none yet.
+    fn bound_address(&self) -> Address;
+
     /// Replaces it. An IPv4 context keeps the last four bytes.
     fn set_address(&self, address: Address);
 
@@ -122,6 +125,12 @@ impl Socket for Ipv4 {
     }
 
     #[inline(always)]
+    fn bound_address(&self) -> Address {
+        // SAFETY: the hook holds the socket.
+        Address::from_ipv4_word(unsafe { (*self.sk().cast::<bpf_sock>()).src_ip4 })
+    }
+
+    #[inline(always)]
     fn set_address(&self, address: Address) {
         // SAFETY: as in `Socket::protocol`.
         unsafe { (*self.raw()).user_ip4 = address.words()[3] };
@@ -143,6 +152,21 @@ impl Socket for Ipv6 {
         // 4- and 8-byte accesses at constant offsets from the unmodified context pointer.
         unsafe {
             let words = &raw const (*self.raw()).user_ip6;
+            Address::from_words([
+                (&raw const (*words)[0]).read_volatile(),
+                (&raw const (*words)[1]).read_volatile(),
+                (&raw const (*words)[2]).read_volatile(),
+                (&raw const (*words)[3]).read_volatile(),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    fn bound_address(&self) -> Address {
+        let sk = self.sk().cast::<bpf_sock>();
+        // SAFETY: the hook holds the socket. Word by word, as above.
+        unsafe {
+            let words = &raw const (*sk).src_ip6;
             Address::from_words([
                 (&raw const (*words)[0]).read_volatile(),
                 (&raw const (*words)[1]).read_volatile(),

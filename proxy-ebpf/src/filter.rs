@@ -34,7 +34,7 @@ pub fn port_class(port: u16) -> u8 {
 /// Whether a port of this node is a node port, or one that answers may come back to.
 #[inline(always)]
 fn is_served(port: u16) -> bool {
-    port_class(port) & !PortClass::SNAT != 0 || SNAT_PORTS.get(port.into()).is_some_and(|used| *used != 0)
+    port_class(port) & PortClass::NODE_PORT != 0 || SNAT_PORTS.get(port.into()).is_some_and(|used| *used != 0)
 }
 
 /// Notes that source translation has given this port to a flow. Nobody takes the note back: a port that was used once

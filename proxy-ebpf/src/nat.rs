@@ -1,5 +1,7 @@
 //! Stage *translate*, for a new flow: which backend, which source address. It writes the flow's entries and no packet.
 
+use core::ffi::c_void;
+
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
     Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack, Life, List,
@@ -14,18 +16,25 @@ use crate::{
     counters::{count, count_connection},
     filter::filter_address,
     maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
+    owner::{SocketOwner, owner},
+    packet::Packet,
     service::lookup_service,
     source_port::claim_port,
     tables::Table,
 };
 
-/// Opens a flow: decides who answers, and enters the flow. `internal`: the client is on this node (S17).
+/// Opens a flow: decides who answers, and enters the flow.
 #[inline(always)]
-pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntrack) -> Result<(), Verdict> {
+pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut Conntrack) -> Result<(), Verdict> {
     let tuple = &headers.tuple;
+    // The client is on this node (S17).
+    let internal = packet.is_from_pod();
     let mut service = Service::default();
     if let Some(refusal) = Verdict::from_code(find_service(tuple, &mut service)) {
         return Err(refusal);
+    }
+    if service.kind != FrontendKind::ClusterIp as u8 && owner_of_datagram(packet.context(), tuple).is_connected() {
+        return Err(Verdict::Pass);
     }
     check_source(&service, &tuple.source)?;
     if tuple.protocol == Protocol::Tcp as u8 && !headers.flags().opens() {
@@ -41,6 +50,13 @@ pub fn open_flow(headers: &Headers, internal: bool, now: u32, flow: &mut Conntra
         count(Counter::FlowOpened);
     }
     Ok(())
+}
+
+/// Who of this node's own processes awaits a datagram. What they have sent is noted when it leaves (`foreign.rs`), unless it
+/// left by a device that is not served, or before this program came.
+#[inline(always)]
+fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
+    if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NOBODY }
 }
 
 /// What decides for a flow: for a connection the same whenever its SYN comes again.

@@ -2,7 +2,7 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Conntrack, Counter, DropReason, Headers, Life, Part, RejectReason, Stage, State, Verdict,
+    Answer, Conntrack, Counter, DropReason, Headers, Life, Part, Protocol, RejectReason, Stage, State, Verdict,
     filter::AddressClass,
 };
 
@@ -12,10 +12,11 @@ use crate::{
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
-    fragment,
+    foreign, fragment,
     nat::{is_surely_served, may_continue, open_flow},
     packet::Packet,
     parse::{parse_network, parse_transport},
+    route::Route,
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
     touch::touch_other,
@@ -60,13 +61,25 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
-    match open_flow(headers, packet.is_from_pod(), now, flow) {
+    match open_flow(packet, headers, now, flow) {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
+        // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
+        Err(Verdict::Reject(RejectReason::UnknownConnection) | Verdict::Drop(DropReason::SourceRange))
+            if continues(headers) && Route::new().leads_here(packet, headers) =>
+        {
+            return Err(Verdict::Pass);
+        }
         outcome => outcome?,
     }
     go_on(packet, Stage::Send)
+}
+
+/// Whether this is TCP in the middle of a connection.
+#[inline(always)]
+fn continues(headers: &Headers) -> bool {
+    headers.tuple.protocol == Protocol::Tcp as u8 && !headers.flags().opens()
 }
 
 /// A packet that has moved its flow: at most one a second, and those of handshakes.
@@ -83,7 +96,8 @@ pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     send(packet, headers_at_hand()?, flow_at_hand()?)
 }
 
-/// A packet that leaves this node: the answer of one of its backends is given the frontend's address.
+/// A packet that leaves this node: the answer of one of its backends is given the frontend's address, and what asks for
+/// answers of its own is noted.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let mut headers = Headers::default();
@@ -91,14 +105,16 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if headers.is_icmp() {
         return hand_over(packet, &headers, Stage::IcmpEgress);
     }
-    let class = filter_address(&headers.tuple.source, AddressClass::BACKEND)?;
-    parse_ports(packet, &mut headers, class)?;
+    let class =
+        filter_address(&headers.tuple.source, AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE)?;
+    parse_ports(packet, &mut headers, AddressClass::BACKEND)?;
     let now = now();
     let flow = flow_at_hand()?;
-    let (life, settled) = lookup(&headers.tuple, now, flow).ok_or(Verdict::Pass)?;
-    if !is_local_reply(life) {
+    let reply = if class & AddressClass::BACKEND == 0 { None } else { lookup(&headers.tuple, now, flow) };
+    let Some((life, settled)) = reply.filter(|(life, _)| is_local_reply(life)) else {
+        foreign::note(&headers, class, flow, now);
         return Err(Verdict::Pass);
-    }
+    };
     let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
     if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
         // The client has dialled the backend itself, from the port of a connection that has ended.

@@ -4,8 +4,9 @@ use core::mem::{offset_of, zeroed};
 
 use aya_ebpf::{
     bindings::{
-        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_PROHIBIT,
-        BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_UNREACHABLE, bpf_fib_lookup as Params, bpf_redir_neigh,
+        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED,
+        BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS,
+        BPF_FIB_LKUP_RET_UNREACHABLE, bpf_fib_lookup as Params, bpf_redir_neigh,
     },
     helpers::bpf_fib_lookup,
 };
@@ -62,6 +63,15 @@ impl Route {
         let ports = [headers.tuple.destination_port, headers.tuple.source_port];
         let code = self.ask(packet, headers, [from, to], ports);
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() == packet.ifindex()
+    }
+
+    /// Whether the kernel takes the packet for its own, or asks nobody but itself what becomes of it.
+    #[inline(always)]
+    pub fn leads_here<P: Packet>(&mut self, packet: &P, headers: &Headers) -> bool {
+        let (from, to) = (&headers.tuple.source, &headers.tuple.destination);
+        let ports = [headers.tuple.source_port, headers.tuple.destination_port];
+        let code = self.ask(packet, headers, [from, to], ports);
+        [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
     /// Asks the kernel for the way from one address to another; returns its code.

@@ -2,9 +2,11 @@
 //! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the end. The
 //! whole way of an east-west connection is on this page.
 
-use aya_ebpf::helpers::bpf_set_retval;
+use aya_ebpf::{EbpfContext as _, helpers::bpf_set_retval};
 use aya_log_ebpf::debug;
-use proxy_common::{AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Verdict, filter::AddressClass};
+use proxy_common::{
+    AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Tuple, Verdict, filter::AddressClass,
+};
 
 use crate::{
     affinity::select_sticky,
@@ -13,6 +15,7 @@ use crate::{
     context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
+    owner::owner,
     peer,
     service::lookup_service,
 };
@@ -97,7 +100,23 @@ fn dialled<S: Socket>(socket: &S, protocol: Protocol) -> Frontend {
 
 #[inline(always)]
 fn lookup<S: Socket>(socket: &S, frontend: &Frontend) -> Result<Service, Verdict> {
-    lookup_service(frontend, AddressClass::SERVICE, || socket.netns() == NODE_NETNS.load())
+    let service = lookup_service(frontend, AddressClass::SERVICE, || socket.netns() == NODE_NETNS.load())?;
+    if frontend.address.is_loopback() && stays_on_loopback(socket, frontend) {
+        return Err(Verdict::Pass);
+    }
+    Ok(service)
+}
+
+/// Whether a call to a node port on loopback is left alone: another process listens at that very address, or the caller has
+/// bound itself to loopback, from where no backend can be reached.
+#[inline(always)]
+fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
+    if socket.bound_address().is_loopback() {
+        return true;
+    }
+    let (address, protocol) = (frontend.address, frontend.protocol);
+    let call = Tuple { destination_port: frontend.port, ..Tuple::from_addresses(address, address, protocol) };
+    owner(socket.context().as_ptr(), &call).listens_at_address()
 }
 
 /// The backend that answers this client.

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use proxy_common::{Frontend, FrontendKind, List};
 
 use super::{
@@ -191,8 +191,9 @@ impl Model {
         networks.extend(self.networks.prefixes().map(|net| (net, NetworkKind::ServiceCidr)));
         let own = self.node.nodeport_addresses(&self.config.nodeport_addresses, &self.local);
         networks.extend(own.map(|address| (IpNet::from(address), NetworkKind::Node)));
-        let loopback = [IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)), IpAddr::V6(Ipv6Addr::LOCALHOST).into()];
-        networks.extend(loopback.map(|net| (net, NetworkKind::Loopback)));
+        let loopback = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+        networks
+            .extend([loopback.into(), IpAddr::V6(Ipv6Addr::LOCALHOST).into()].map(|net| (net, NetworkKind::Loopback)));
         projection.note(Kind::Node, "", &self.config.node_name, &self.node.faults);
         for (name, faults) in self.networks.faults() {
             projection.note(Kind::ServiceCidr, "", name, faults);

@@ -179,6 +179,12 @@ impl BenchNode {
         taken(self.programs.run_pieces(device, frame, first))
     }
 
+    /// Does something in the node's namespace.
+    pub fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = Inside::enter(&self.netns, &self.home);
+        work()
+    }
+
     /// The maps that the programs write.
     pub fn state(&mut self) -> &mut State {
         &mut self.state

@@ -78,7 +78,9 @@ fn judge_service(service: &Service, kind: FrontendKind, packet: &Packet, family:
     if let Content::Tcp(tcp) = &packet.content
         && tcp.flags & (SYN | ACK | RST | FIN) != SYN
     {
-        return Judgement::Refuse(Counter::RejectUnknownConnection);
+        // S39: at the node's own address it may be an answer that the node has asked for.
+        let own = kind == FrontendKind::NodePort;
+        return if own { Judgement::Pass } else { Judgement::Refuse(Counter::RejectUnknownConnection) };
     }
     let list = if kind == FrontendKind::ClusterIp { service.internal } else { service.external };
     let ways = service.ways(family, list);

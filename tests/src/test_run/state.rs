@@ -127,7 +127,7 @@ impl State {
 
     /// Whether PORT_FILTER knows a node port.
     pub(super) fn is_node_port(&self, port: u16) -> bool {
-        self.ports.get(&port.into(), 0).expect("read PORT_FILTER") & !PortClass::SNAT != 0
+        self.ports.get(&port.into(), 0).expect("read PORT_FILTER") & PortClass::NODE_PORT != 0
     }
 
     /// Has flows like the one that is known take every port that source translation may use, each a client's port, too.

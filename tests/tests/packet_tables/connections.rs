@@ -154,42 +154,48 @@ fn s28_segments_of_an_unknown_connection_are_refused() {
     let unknown = |name, packet: Packet, answer| {
         row(name, ingress(packet)).serving(web()).is_answered_by(answer).counts(&[Counter::RejectUnknownConnection])
     };
-    let refused = |name, packet| unknown(name, packet, reset(NODE_PORT, 5001, 0, RST));
-    let to_node = || tcp(FROM, NODE_PORT);
+    let refused = |name, packet| unknown(name, packet, reset(CLUSTER_IP.at(80), 5001, 0, RST));
+    let to_service = || tcp(FROM, CLUSTER_IP.at(80));
     let rows = vec![
-        refused("s28_ack", to_node().ack()).flows(0, 0),
-        refused("s28_data", to_node().data()),
-        refused("s28_fin", to_node().fin()),
-        refused("s28_syn_ack", to_node().syn_ack().sequence(1, 5001)),
-        unknown("s28_no_flags", to_node().sequence(7, 0), reset(NODE_PORT, 0, 7, RST | ACK)),
-        unknown("s28_fin_alone", to_node().flags(FIN).sequence(7, 0), reset(NODE_PORT, 0, 8, RST | ACK)),
-        unknown("s28_syn_and_fin", to_node().flags(SYN | FIN).sequence(u32::MAX, 0), reset(NODE_PORT, 0, 1, RST | ACK)),
-        unknown("s28_at_a_cluster_ip", tcp(FROM, CLUSTER_IP.at(80)).data(), reset(CLUSTER_IP.at(80), 5001, 0, RST)),
-        row("s28_a_reset_is_not_answered", ingress(to_node().rst()))
+        refused("s28_ack", to_service().ack()).flows(0, 0),
+        refused("s28_data", to_service().data()),
+        refused("s28_fin", to_service().fin()),
+        refused("s28_syn_ack", to_service().syn_ack().sequence(1, 5001)),
+        unknown("s28_no_flags", to_service().sequence(7, 0), reset(CLUSTER_IP.at(80), 0, 7, RST | ACK)),
+        unknown("s28_fin_alone", to_service().flags(FIN).sequence(7, 0), reset(CLUSTER_IP.at(80), 0, 8, RST | ACK)),
+        unknown(
+            "s28_syn_and_fin",
+            to_service().flags(SYN | FIN).sequence(u32::MAX, 0),
+            reset(CLUSTER_IP.at(80), 0, 1, RST | ACK),
+        ),
+        unknown("s28_at_an_external_ip", tcp(FROM, EXTERNAL.at(80)).data(), reset(EXTERNAL.at(80), 5001, 0, RST)),
+        row("s28_a_reset_is_not_answered", ingress(to_service().rst()))
             .serving(web())
             .drops()
             .counts(&[Counter::RejectUnknownConnection]),
-        row("s28_a_reset_with_ack_is_not_answered", ingress(to_node().flags(RST | ACK).sequence(1, 1)))
+        row("s28_a_reset_with_ack_is_not_answered", ingress(to_service().flags(RST | ACK).sequence(1, 1)))
             .serving(web())
             .drops()
             .counts(&[Counter::RejectUnknownConnection]),
-        row("s28_a_syn_that_resets_is_not_answered", ingress(to_node().flags(SYN | RST).sequence(1, 0)))
+        row("s28_a_syn_that_resets_is_not_answered", ingress(to_service().flags(SYN | RST).sequence(1, 0)))
             .serving(web())
             .drops()
             .counts(&[Counter::RejectUnknownConnection]),
-        refused("s28_all_flags_but_reset", to_node().flags(!RST).sequence(1, 5001)),
+        refused("s28_all_flags_but_reset", to_service().flags(!RST).sequence(1, 5001)),
         // What the client sends is the connection's only once it has been answered.
-        refused("s28_data_before_the_answer", to_node().data()).after([ingress(to_node().syn())]).flows(0, 1),
-        row("s28_reset_before_the_answer", ingress(to_node().rst()))
+        refused("s28_data_before_the_answer", to_service().data()).after([ingress(to_service().syn())]).flows(0, 1),
+        row("s28_reset_before_the_answer", ingress(to_service().rst()))
             .serving(web())
-            .after([ingress(to_node().syn())])
+            .after([ingress(to_service().syn())])
             .drops()
             .counts(&[Counter::RejectUnknownConnection])
             .flows(0, 1),
-        refused("s28_after_the_end_of_its_time", to_node().data()).after(handshake()).after([Step::Expire]),
-        row("s28_here", ingress(to_node().data()))
+        refused("s28_after_the_end_of_its_time", to_service().data())
+            .after([ingress(to_service().syn()), ingress(tcp(BACKEND, SNAT).syn_ack()), ingress(to_service().ack())])
+            .after([Step::Expire]),
+        row("s28_here", ingress(to_service().data()))
             .serving(web_here())
-            .is_answered_by(reset(NODE_PORT, 5001, 0, RST))
+            .is_answered_by(reset(CLUSTER_IP.at(80), 5001, 0, RST))
             .counts(&[Counter::RejectUnknownConnection]),
     ];
     check_rows(rows);

@@ -109,11 +109,11 @@ fn s31_after_a_foreign_flow_ours_begin() {
             .after([Step::Expire])
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
             .counts(&OPENED),
-        row("s31_a_connection_after_its_end", ingress(tcp(FROM, NODE_PORT).data()))
+        row("s31_a_connection_after_its_end", ingress(tcp(FROM, EXTERNAL.at(80)).data()))
             .serving(web())
-            .after(foreign(tcp(FROM, NODE_PORT)))
+            .after(foreign(tcp(FROM, EXTERNAL.at(80))))
             .after([Step::Expire])
-            .is_answered_by(reset(NODE_PORT, 5001, 0, tcp_flags::RST))
+            .is_answered_by(reset(EXTERNAL.at(80), 5001, 0, tcp_flags::RST))
             .counts(&[Counter::RejectUnknownConnection]),
     ];
     check_rows(rows);

@@ -97,9 +97,9 @@ fn s28_jumbo_packets_are_refused() {
             .serving(dns())
             .is_answered_by(told(ErrorKind::TooBig(1500)))
             .counts(&[Counter::FlowOpened, Counter::DropTooBig]),
-        row("s28_jumbo_of_no_connection", ingress(jumbo(tcp(FROM, NODE_PORT).data())))
+        row("s28_jumbo_of_no_connection", ingress(jumbo(tcp(FROM, CLUSTER_IP.at(80)).data())))
             .serving(wide())
-            .is_answered_by(reset(NODE_PORT, 5001, 0, tcp_flags::RST))
+            .is_answered_by(reset(CLUSTER_IP.at(80), 5001, 0, tcp_flags::RST))
             .counts(&[Counter::RejectUnknownConnection]),
     ];
     check_rows(at_xdp(rows));

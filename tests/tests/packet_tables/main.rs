@@ -30,6 +30,7 @@ mod policies;
 mod refusals;
 mod replies;
 mod source_ports;
+mod whose;
 
 use harness::{
     packet::{End, Packet, tcp, tcp_flags, udp},

@@ -94,9 +94,9 @@ fn s16_established_flows_outlive_their_list() {
             ])
             .leaves_as(tcp(SNAT, BACKEND).data().ttl(63))
             .counts(&[Counter::PacketForwarded]),
-        row("s16_the_middle_of_an_unknown_connection", ingress(tcp(FROM, NODE_PORT).data()))
+        row("s16_the_middle_of_an_unknown_connection", ingress(tcp(FROM, EXTERNAL.at(80)).data()))
             .serving(web().external_local())
-            .is_answered_by(reset(NODE_PORT, 5001, 0, RST))
+            .is_answered_by(reset(EXTERNAL.at(80), 5001, 0, RST))
             .counts(&[Counter::RejectUnknownConnection]),
     ];
     check_rows(rows);

@@ -24,8 +24,7 @@ use super::elements::Elements;
 use crate::table::NetworkKind;
 
 const ADDRESS_BITS: [u8; 3] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND];
-const NODE_PORT_BITS: [u8; 3] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP];
-const ANY_NODE_PORT: u8 = PortClass::TCP | PortClass::UDP | PortClass::SCTP;
+const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
 /// The two arrays.
 pub struct FilterArrays<A> {
@@ -54,7 +53,8 @@ impl Filters {
     /// Over arrays that an earlier agent may have written; its bits stay for now.
     pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
         let addresses = Bits::adopt(&arrays.addresses, u8::MAX);
-        let filters = Self { addresses, ports: Bits::adopt(&arrays.ports, ANY_NODE_PORT), snat };
+        let filters =
+            Self { addresses, ports: Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE), snat };
         bits::entries().for_each(|port| filters.settle_snat(&mut arrays.ports, port));
         filters
     }
@@ -62,7 +62,10 @@ impl Filters {
     /// A frontend or owner's mark is about to be written for the first time.
     pub fn put_frontend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, frontend: &Frontend) {
         match frontend_span(frontend) {
-            FrontendSpan::Address(span) => self.addresses.put(&mut arrays.addresses, &span, AddressClass::SERVICE),
+            FrontendSpan::Address(span) => {
+                self.addresses.put(&mut arrays.addresses, &span, AddressClass::SERVICE);
+                self.ports.put(&mut arrays.ports, &Span::Entries(vec![frontend.port]), PortClass::SERVICE);
+            }
             FrontendSpan::Port(port, bit) => {
                 self.ports.put(&mut arrays.ports, &Span::Entries(vec![port]), bit);
                 self.settle_snat(&mut arrays.ports, port);
@@ -73,7 +76,10 @@ impl Filters {
     /// It has been removed.
     pub fn remove_frontend(&mut self, frontend: &Frontend) {
         match frontend_span(frontend) {
-            FrontendSpan::Address(span) => self.addresses.remove(&span, AddressClass::SERVICE),
+            FrontendSpan::Address(span) => {
+                self.addresses.remove(&span, AddressClass::SERVICE);
+                self.ports.remove(&Span::Entries(vec![frontend.port]), PortClass::SERVICE);
+            }
             FrontendSpan::Port(port, bit) => self.ports.remove(&Span::Entries(vec![port]), bit),
         }
     }
@@ -124,7 +130,7 @@ impl Filters {
         let Stale { addresses, ports } = stale;
         let cleared: Vec<u16> = ports.iter().copied().collect();
         self.addresses.clear(&mut arrays.addresses, addresses, &ADDRESS_BITS, |entry| needs.address(entry));
-        self.ports.clear(&mut arrays.ports, ports, &NODE_PORT_BITS, |port| needs.port(port));
+        self.ports.clear(&mut arrays.ports, ports, &PORT_BITS, |port| needs.port(port));
         for port in cleared {
             self.settle_snat(&mut arrays.ports, port);
         }
@@ -133,8 +139,9 @@ impl Filters {
     /// A port that may be a node port is not for source translation.
     fn settle_snat(&self, array: &mut impl Elements<u8>, port: u16) {
         let before = array.get(port.into()).unwrap_or(0);
-        let node_port = before & ANY_NODE_PORT;
-        let after = if node_port == 0 && self.snat.contains(port) { PortClass::SNAT } else { node_port };
+        let served = before & (PortClass::NODE_PORT | PortClass::SERVICE);
+        let is_free = served & PortClass::NODE_PORT == 0 && self.snat.contains(port);
+        let after = if is_free { served | PortClass::SNAT } else { served };
         if after != before {
             array.set(port.into(), after);
         }

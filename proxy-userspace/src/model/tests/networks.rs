@@ -56,7 +56,7 @@ fn s19_primary_addresses_are_the_nodes_own_or_the_fall_back() {
     assert_eq!(nets(&mut world, NetworkKind::Node), ["192.0.2.2/32"]);
     world.apply(node(None, &["192.0.2.1", "198.51.100.1"]));
     assert_eq!(nets(&mut world, NetworkKind::Node), ["192.0.2.1/32"]);
-    assert_eq!(nets(&mut world, NetworkKind::Loopback), ["127.0.0.1/32", "::1/128"]);
+    assert_eq!(nets(&mut world, NetworkKind::Loopback), ["127.0.0.0/8", "::1/128"]);
     // The address appears on the node.
     world.model.set_node_addresses(local(&["192.0.2.1", "198.51.100.1"], &[]));
     assert_eq!(nets(&mut world, NetworkKind::Node), ["192.0.2.1/32", "198.51.100.1/32"]);
