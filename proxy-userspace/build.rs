@@ -4,5 +4,6 @@
 mod ebpf;
 
 fn main() {
-    ebpf::build(concat!(env!("CARGO_MANIFEST_DIR"), "/.."), "proxy-ebpf", "proxy-ebpf");
+    let features: &[&str] = if cfg!(feature = "other-abi") { &["other-abi"] } else { &[] };
+    ebpf::build(concat!(env!("CARGO_MANIFEST_DIR"), "/.."), "proxy-ebpf", "proxy-ebpf", features);
 }

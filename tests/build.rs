@@ -4,5 +4,5 @@
 mod ebpf;
 
 fn main() {
-    ebpf::build(concat!(env!("CARGO_MANIFEST_DIR"), "/.."), "bench-ebpf", "tests/ebpf");
+    ebpf::build(concat!(env!("CARGO_MANIFEST_DIR"), "/.."), "bench-ebpf", "tests/ebpf", &[]);
 }

@@ -1,7 +1,8 @@
 //! Names, default sizes and load-time constants that both sides must agree on.
 
-/// Version of every layout in this crate. An agent that finds pinned maps of another version rebuilds them.
-pub const ABI_VERSION: u32 = 7;
+/// Version of the layouts in this crate. Which map has had its layout since which version, the agent's `maps.rs` says;
+/// what it finds pinned of another one is made anew.
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1008 } else { 8 };
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;
@@ -31,6 +32,10 @@ pub const HALF_OPEN_MAX: usize = 70_000;
 pub const FRAGMENTS_MAX: usize = 8192;
 /// Default number of SOURCE_RANGES entries.
 pub const SOURCE_RANGES_MAX: usize = 65_536;
+/// Number of COUNTERS entries: more than there are counters, so that one more is no change of layout.
+pub const COUNTERS_MAX: usize = 128;
+/// Number of LAYOUTS entries.
+pub const LAYOUTS_MAX: usize = 64;
 /// Number of DEVICES entries.
 pub const DEVICES_MAX: usize = 1024;
 

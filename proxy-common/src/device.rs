@@ -76,9 +76,14 @@ pub enum Stage {
     Touch = 5,
     /// The same for a packet that is about to leave.
     TouchEgress = 6,
+    /// Not a stage of this set of programs: the first program of the set that it follows, while it does. See
+    /// [`Phase`](crate::Phase).
+    Previous = 7,
+    /// The same for a packet that is about to leave.
+    PreviousEgress = 8,
 }
 
 impl Stage {
     /// Number of stages.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 9;
 }

@@ -34,7 +34,7 @@ pod! {
 
     /// Value of SCRATCH, one a CPU: what one program leaves for the next about the packet at hand, and room that the
     /// stack has not.
-    pub struct Scratch: 196 {
+    pub struct Scratch: (if cfg!(feature = "other-abi") { 200 } else { 196 }) {
         /// What the packet's headers say.
         pub headers: Headers,
         /// The packet's flow.
@@ -43,6 +43,9 @@ pod! {
         pub reply: Conntrack,
         /// 1: the packet's entry was found among the settled ones.
         pub settled: u32,
+        /// Nothing: another layout, for tests.
+        #[cfg(feature = "other-abi")]
+        pub other: u32,
     }
 }
 

@@ -28,6 +28,7 @@ pub mod sctp;
 pub mod select;
 pub mod service;
 pub mod source_range;
+pub mod succession;
 pub mod verdict;
 
 pub use addr::Address;
@@ -48,4 +49,5 @@ pub use network::Network;
 pub use peer::{Flow, FlowRole, Peer};
 pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
 pub use source_range::SourceRange;
+pub use succession::{MapName, Phase};
 pub use verdict::{DropReason, RejectReason, Verdict};

@@ -4,7 +4,7 @@
 ///
 /// The size is asserted at compile time, on both sides; bytemuck's derive refuses hidden padding.
 macro_rules! pod {
-    ($($(#[$meta:meta])* pub struct $name:ident: $size:literal { $($body:tt)* })*) => {$(
+    ($($(#[$meta:meta])* pub struct $name:ident: $size:tt { $($body:tt)* })*) => {$(
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(C)]

@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Family, Frontend, Headers, Life, Part, Protocol, Service, State, Tuple, Verdict,
+    Conntrack, DropReason, Family, Frontend, Headers, Life, Part, Protocol, Service, Stage, State, Tuple, Verdict,
     checksum::Difference, filter::AddressClass,
 };
 
@@ -20,6 +20,7 @@ use crate::{
     route::Route,
     scratch::{flow_at_hand, headers_at_hand},
     service::is_unowned,
+    succession::ask_there,
 };
 
 /// What an ICMP message is to us.
@@ -59,7 +60,7 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         Message::Error => {
             let mut inner = Headers::default();
             parse_quoted(packet, headers, &mut inner)?;
-            lookup(&inner.tuple.reversed(), now(), flow).ok_or(Verdict::Pass)?;
+            lookup_quoted(packet, &inner, flow, Stage::Previous)?;
             translate_error(packet, headers, &inner, flow)
         }
         Message::Echo(reply) if ANSWER_ECHO.load() != 0 => {
@@ -87,7 +88,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let mut inner = Headers::default();
     parse_quoted(packet, headers, &mut inner)?;
     filter_address(&inner.tuple.destination, AddressClass::BACKEND)?;
-    lookup(&inner.tuple.reversed(), now(), flow).ok_or(Verdict::Pass)?;
+    lookup_quoted(packet, &inner, flow, Stage::PreviousEgress)?;
     if !is_local_reply(&flow.life) {
         return Err(Verdict::Pass);
     }
@@ -112,6 +113,16 @@ fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -
     }
     let ports: Ports = packet.load(inner.transport()).ok_or(Verdict::Pass)?;
     inner.set_ports(ports.source, ports.destination);
+    Ok(())
+}
+
+/// The flow of the quoted packet's answer, unless another set of programs knows it.
+#[inline(always)]
+fn lookup_quoted<P: Packet>(packet: &P, inner: &Headers, flow: &mut Conntrack, previous: Stage) -> Result<(), Verdict> {
+    if lookup(&inner.tuple.reversed(), now(), flow).is_none() {
+        ask_there(packet, previous);
+        return Err(Verdict::Pass);
+    }
     Ok(())
 }
 

@@ -31,6 +31,7 @@ mod scratch;
 mod service;
 mod socket;
 mod source_port;
+mod succession;
 mod tables;
 mod touch;
 

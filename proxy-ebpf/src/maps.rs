@@ -8,13 +8,13 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Member, Network, Peer, Scratch,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer, Scratch,
     Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
-        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX,
-        NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX,
-        SOURCE_RANGES_MAX,
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX,
+        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
+        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
     filter::FILTER_LENGTH,
 };
@@ -138,7 +138,7 @@ pub static BACKEND_COUNTERS: PerCpuArray<BackendCounters, BACKENDS_MAX> = PerCpu
 
 /// Events by reason.
 #[btf_map]
-pub static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArray::new();
+pub static COUNTERS: PerCpuArray<u64, COUNTERS_MAX> = PerCpuArray::new();
 
 /// Service id → its flows, packets and bytes.
 #[btf_map]
@@ -147,6 +147,14 @@ pub static SERVICE_COUNTERS: PerCpuArray<ServiceCounters, SERVICE_IDS_MAX> = Per
 /// Service id → Kubernetes names. The programs never read it; it is here so that the object declares it.
 #[btf_map]
 pub static SERVICE_NAMES: HashMap<u32, ServiceName, SERVICE_IDS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// The [`Phase`](proxy_common::Phase) of this set of programs and maps, written by the agent.
+#[btf_map]
+pub static SUCCESSION: Array<u32, 1> = Array::new();
+
+/// Name of a map → the version that gave it its layout. The programs never read it.
+#[btf_map]
+pub static LAYOUTS: HashMap<MapName, u32, LAYOUTS_MAX> = HashMap::new();
 
 /// Version of the layouts in these maps, written by the agent: `proxy_common::ABI_VERSION`.
 #[btf_map]

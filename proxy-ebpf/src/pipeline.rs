@@ -19,6 +19,7 @@ use crate::{
     route::Route,
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
+    succession::{ask_there, open_there},
     touch::touch_other,
 };
 
@@ -31,7 +32,7 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if headers.is_icmp() {
         return hand_over(packet, &headers, Stage::Icmp);
     }
-    parse_ports(packet, &mut headers, class)?;
+    parse_ports(packet, &mut headers, class, Stage::Previous)?;
     filter_port(class, &headers.tuple)?;
     if packet.is_unfinished(&headers) {
         return Err(Verdict::Pass);
@@ -60,20 +61,25 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// The first packet of a flow, as [`ingress`] has read it.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    open_there(packet);
     let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
-    match open_flow(packet, headers, now, flow) {
+    let outcome = open_flow(packet, headers, now, flow);
+    if matches!(outcome, Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))) {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
-        Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
-            if lookup(&headers.tuple, now, flow).is_some() => {}
+        if lookup(&headers.tuple, now, flow).is_some() {
+            return go_on(packet, Stage::Send);
+        }
+        ask_there(packet, Stage::Previous);
+    }
+    match outcome {
         // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
         Err(Verdict::Reject(RejectReason::UnknownConnection) | Verdict::Drop(DropReason::SourceRange))
             if continues(headers) && Route::new().leads_here(packet, headers) =>
         {
-            return Err(Verdict::Pass);
+            Err(Verdict::Pass)
         }
-        outcome => outcome?,
+        outcome => outcome.and_then(|()| go_on(packet, Stage::Send)),
     }
-    go_on(packet, Stage::Send)
 }
 
 /// Whether this is TCP in the middle of a connection.
@@ -107,10 +113,13 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     }
     let class =
         filter_address(&headers.tuple.source, AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE)?;
-    parse_ports(packet, &mut headers, AddressClass::BACKEND)?;
+    parse_ports(packet, &mut headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
     let now = now();
     let flow = flow_at_hand()?;
     let reply = if class & AddressClass::BACKEND == 0 { None } else { lookup(&headers.tuple, now, flow) };
+    if class & AddressClass::BACKEND != 0 && reply.is_none() {
+        ask_there(packet, Stage::PreviousEgress);
+    }
     let Some((life, settled)) = reply.filter(|(life, _)| is_local_reply(life)) else {
         foreign::note(&headers, class, flow, now);
         return Err(Verdict::Pass);
@@ -142,11 +151,11 @@ pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     deliver(packet, headers, flow)
 }
 
-/// The packet's ports, its own or those of its first fragment.
+/// The packet's ports, its own or those of its first fragment, which another set of programs may have seen.
 #[inline(always)]
-fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8) -> Result<(), Verdict> {
+fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous: Stage) -> Result<(), Verdict> {
     if headers.part() == Part::Later {
-        return fragment::recall(headers, class);
+        return fragment::recall(headers, class).inspect_err(|_| ask_there(packet, previous));
     }
     match parse_transport(packet, headers) {
         // What the node itself is sent is the stack's to judge.

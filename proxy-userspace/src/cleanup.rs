@@ -89,6 +89,12 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
     detach_devices(folder)?;
     let links = unpin_all(&folder.links())?;
     remove_folder(&folder.links())?;
+    // What a start has left that died.
+    let next = folder.next().maps().to_owned();
+    for folder in [next.join("programs"), next.join("complete"), next] {
+        unpin_all(&folder)?;
+        remove_folder(&folder)?;
+    }
     let maps = unpin_all(path)?;
     remove_folder(path)?;
     Ok(Removed { links, maps, folder: true })

@@ -15,7 +15,7 @@ const fn default(size: usize) -> u32 {
     size as u32
 }
 
-/// Numbers of entries of the maps. Changing one on a running instance rebuilds its maps.
+/// Numbers of entries of the maps. Changing one on a running instance makes those maps anew, with what they hold.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Map sizes")]
 pub struct MapSizes {

@@ -6,7 +6,7 @@ use aya::{
     Pod,
     maps::{Array, HashMap, MapData, MapError},
 };
-use proxy_common::{Conntrack, FlowLine, Ipv4Conntrack, Stored, Tuple};
+use proxy_common::{Conntrack, FlowLine, Ipv4Conntrack, Life, Stored, Tuple};
 
 use crate::{
     bpf,
@@ -27,6 +27,8 @@ struct Entries<E: Stored<Line: Pod>> {
     lines: Option<Lines<E::Line>>,
     /// All others.
     map: HashMap<MapData, E::Key, E>,
+    /// Room in both.
+    capacity: usize,
 }
 
 /// FLOW_LINES of a family: not mapped into memory, since all of it would count as the agent's.
@@ -61,6 +63,11 @@ impl FlowTable {
         self.ipv4.entries().chain(self.ipv6.entries())
     }
 
+    /// How many entries there is room for.
+    pub fn capacity(&self) -> usize {
+        self.ipv4.capacity + self.ipv6.capacity
+    }
+
     /// Enters a flow that is not there yet, without a place among the lines, which are the programs' to give.
     pub fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.insert(tuple, flow) } else { self.ipv6.insert(tuple, flow) }
@@ -69,6 +76,17 @@ impl FlowTable {
     /// Enters or replaces a flow where the programs would. They must not do so at the same time.
     pub fn put(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.put(tuple, flow) } else { self.ipv6.put(tuple, flow) }
+    }
+
+    /// Whether a packet has a living entry at `now` (jiffies).
+    pub fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
+        if is_ipv4(tuple) { self.ipv4.holds(tuple, now) } else { self.ipv6.holds(tuple, now) }
+    }
+
+    /// Enters a living flow, as [`insert`](Self::insert) does, unless it lives there already or has ended since: programs
+    /// may write meanwhile.
+    pub fn follow(&mut self, tuple: &Tuple, flow: &Conntrack, now: u32) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
     }
 
     /// Removes the entry of a packet. The programs must not write at the same time.
@@ -90,7 +108,10 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
                 displaced: open(folder, "DISPLACED")?,
             })
         };
-        Ok(Self { lines: lines.map(open_lines).transpose()?, map: open(folder, map)? })
+        let info = open_data(folder, map)?.info().map_err(|source| MapsError::Type { name: map, source })?;
+        let lines = lines.map(open_lines).transpose()?;
+        let capacity = lines.as_ref().map_or(0, |lines| lines.array.len()) + info.max_entries();
+        Ok(Self { lines, map: open(folder, map)?, capacity: capacity as usize })
     }
 
     fn entries(&self) -> impl Iterator<Item = Result<(Tuple, Conntrack), MapError>> {
@@ -130,6 +151,32 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
         }
         self.note_displaced(tuple)?;
         self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), BPF_NOEXIST)
+    }
+
+    fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
+        Ok(self.lives(tuple)?.into_iter().flatten().any(|life| !life.is_expired(now)))
+    }
+
+    fn follow(&mut self, tuple: &Tuple, flow: &Conntrack, now: u32) -> Result<(), MapError> {
+        let is_known = |life: Life| !life.is_expired(now) || life.state() != flow.life.state();
+        if self.lives(tuple)?.into_iter().flatten().any(is_known) {
+            return Ok(());
+        }
+        self.note_displaced(tuple)?;
+        self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), 0)
+    }
+
+    /// What is remembered of a packet's flow, in its line and in the hash.
+    fn lives(&self, tuple: &Tuple) -> Result<[Option<Life>; 2], MapError> {
+        let in_line = match (self.line(tuple)?.0, &self.lines) {
+            (Some(index), Some(Lines { array: lines, .. })) => Some(*lines.get(&index, 0)?.entry().life()),
+            _ => None,
+        };
+        let elsewhere = match self.map.get(E::key(tuple).borrow(), 0) {
+            Err(MapError::KeyNotFound) => None,
+            entry => Some(*entry?.life()),
+        };
+        Ok([in_line, elsewhere])
     }
 
     /// Lets programs look for the entry of a packet in the hash.

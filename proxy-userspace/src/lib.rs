@@ -26,6 +26,7 @@ pub mod privileges;
 pub mod run;
 pub mod sorted;
 pub mod stale_sockets;
+pub mod succession;
 pub mod table;
 pub mod takeover;
 pub mod termination;

@@ -1,6 +1,5 @@
 //! Loads the eBPF object over an instance's pinned maps. Pinned maps of the right layout are kept with
-//! their content; others are unpinned and made anew, never reinterpreted. What still runs keeps its old
-//! maps until its link is updated.
+//! their content; others are made anew beside them, never reinterpreted: see [`succession`].
 
 use std::{
     collections::hash_map::RandomState,
@@ -11,18 +10,15 @@ use std::{
     time::Duration,
 };
 
-use aya::{
-    Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, MapData, MapError},
-};
+use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
-use proxy_common::ABI_VERSION;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     bpf,
     config::DataplaneConfig,
-    maps::{Layout, Maps, MapsError, PinFolder, PinState, inspect_pin, layouts},
+    maps::{Layout, Maps, MapsError, PinFolder, layouts},
+    succession::{self, Succession, SuccessionError},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/proxy-ebpf"));
@@ -55,14 +51,6 @@ pub enum LoadError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A pin of another layout can't be removed.
-    #[error("remove outdated pin {path}: {source}")]
-    Unpin {
-        /// The pin.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
     /// The kernel refuses the object.
     #[error("load the eBPF object: {0}; Waggle needs Linux 6.1 or later with BTF, run as root")]
     Object(#[from] EbpfError),
@@ -72,9 +60,9 @@ pub enum LoadError {
     /// A pinned map can't be used.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// The layout's version can't be read or written.
-    #[error("access map ABI: {0}")]
-    Abi(#[from] MapError),
+    /// The new maps can't be prepared beside those that serve.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
 }
 
 /// An instance whose maps exist and whose programs are not yet loaded.
@@ -83,24 +71,36 @@ pub struct Loaded {
     pub ebpf: Ebpf,
     /// Its maps.
     pub maps: Maps,
-    /// Where everything is pinned.
+    /// Where everything is pinned, until the succession ends.
     pub folder: PinFolder,
+    /// How it takes the place of what serves now.
+    pub succession: Succession,
     /// Nothing of it served before, or nothing is left of what did.
     pub is_first: bool,
     /// The instance's lock, held as long as this is open.
     pub lock: File,
 }
 
-/// Loads the object for an instance, over its pinned maps if they fit.
+/// Loads the object for an instance, over those of its pinned maps that fit. What serves is left as it is.
 pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let folder = PinFolder::new(&config.instance);
     fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
     let lock = lock(&folder, &config.instance)?;
     let layouts = layouts(&config.sizes);
-    let is_first = !discard_outdated(&folder, &layouts)? || !has_links(&folder);
+    let succession = Succession::begin(&folder, &layouts)?;
+    let loaded = load_object(config, succession.folder(), &layouts).and_then(|ebpf| {
+        succession.carry_ids(&layouts)?;
+        Ok((ebpf, Maps::open(succession.folder())?))
+    });
+    let (ebpf, maps) = loaded.inspect_err(|_| succession::give_up(&folder))?;
+    let is_first = succession.is_first() || !has_links(&folder);
+    Ok(Loaded { ebpf, maps, folder: succession.folder().clone(), succession, is_first, lock })
+}
 
+/// Makes the maps that are not pinned in the folder, and finds the programs.
+fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout]) -> Result<Ebpf, LoadError> {
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
-    let pins: Vec<(Layout, PathBuf)> = layouts.into_iter().map(|layout| (layout, folder.map(layout.name))).collect();
+    let pins: Vec<(&Layout, PathBuf)> = layouts.iter().map(|layout| (layout, folder.map(layout.name))).collect();
     let mut loader = EbpfLoader::new();
     let pairs = config.sizes.flow_pairs();
     let has_mptcp = u8::from(Path::new(MPTCP).exists());
@@ -119,10 +119,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
             loader.map_max_entries(layout.name, layout.max_entries);
         }
     }
-    let ebpf = loader.load(OBJECT)?;
-    write_abi(&folder)?;
-    let maps = Maps::open(&folder)?;
-    Ok(Loaded { ebpf, maps, folder, is_first, lock })
+    Ok(loader.load(OBJECT)?)
 }
 
 /// One agent an instance: the lock is on the bpffs folder, so it dies with the agent.
@@ -139,38 +136,6 @@ fn lock(folder: &PinFolder, instance: &str) -> Result<File, LoadError> {
 /// Whether programs of an earlier start are attached. A folder that can't be read has none.
 fn has_links(folder: &PinFolder) -> bool {
     fs::read_dir(folder.links()).is_ok_and(|mut links| links.next().is_some())
-}
-
-/// Unpins all maps if one of them has another layout: their ids refer to one another. Whether maps are kept.
-fn discard_outdated(folder: &PinFolder, layouts: &[Layout]) -> Result<bool, LoadError> {
-    let states: Vec<PinState> = layouts.iter().map(|layout| inspect_pin(folder, layout)).collect();
-    if states.iter().all(|state| *state == PinState::Absent) {
-        return Ok(false);
-    }
-    if states.iter().all(|state| *state == PinState::Fits) && read_abi(folder) == Some(ABI_VERSION) {
-        info!(folder = %folder.path().display(), "keeping the pinned maps and their ids");
-        return Ok(true);
-    }
-    warn!(folder = %folder.path().display(), "the pinned maps have another layout or size: rebuilding them");
-    for (layout, state) in layouts.iter().zip(states) {
-        let path = folder.map(layout.name);
-        if state != PinState::Absent {
-            fs::remove_file(&path).map_err(|source| LoadError::Unpin { path, source })?;
-        }
-    }
-    Ok(false)
-}
-
-fn open_abi(folder: &PinFolder) -> Result<Array<MapData, u32>, MapError> {
-    MapData::from_pin(folder.map("ABI")).and_then(|data| Array::try_from(aya::maps::Map::Array(data)))
-}
-
-fn read_abi(folder: &PinFolder) -> Option<u32> {
-    open_abi(folder).and_then(|abi| abi.get(&0, 0)).ok()
-}
-
-fn write_abi(folder: &PinFolder) -> Result<(), MapError> {
-    open_abi(folder)?.set(0, ABI_VERSION, 0)
 }
 
 /// Shows what the programs log as log lines of the agent, a moment later. Without it nothing but those

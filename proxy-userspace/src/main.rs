@@ -17,7 +17,7 @@ use proxy_userspace::{
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

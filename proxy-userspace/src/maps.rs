@@ -6,11 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray};
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Counter, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Member, Network, Peer, Scratch,
-    Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple, config::DEVICES_MAX, filter::FILTER_LENGTH,
+    ABI_VERSION, Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer,
+    Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
+    filter::FILTER_LENGTH,
 };
 
 use crate::{
@@ -23,29 +25,45 @@ use crate::{
 /// Where every instance's folder lies.
 pub const PIN_ROOT: &str = "/sys/fs/bpf/waggle";
 
-/// The bpffs folder of an instance: its maps by name in lower case, its links under `links/`.
+/// The bpffs folder of an instance: its maps by name in lower case, its links under `links/`, and under `next/` the maps of
+/// a start until they take the others' places.
 #[derive(Clone, Debug)]
-pub struct PinFolder(PathBuf);
+pub struct PinFolder {
+    instance: PathBuf,
+    maps: PathBuf,
+}
 
 impl PinFolder {
-    /// The folder of this instance.
+    /// The folder of this instance, with the maps that serve.
     pub fn new(instance: &str) -> Self {
-        Self(Path::new(PIN_ROOT).join(instance))
+        let instance = Path::new(PIN_ROOT).join(instance);
+        Self { maps: instance.clone(), instance }
+    }
+
+    /// The same folder with the maps of a start.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { maps: self.instance.join("next"), instance: self.instance.clone() }
     }
 
     /// The folder itself.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.instance
+    }
+
+    /// The folder of these maps.
+    pub fn maps(&self) -> &Path {
+        &self.maps
     }
 
     /// The pin of a map, by the name it has in the eBPF object.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.0.join(name.to_lowercase())
+        self.maps.join(name.to_lowercase())
     }
 
     /// The folder of links.
     pub fn links(&self) -> PathBuf {
-        self.0.join("links")
+        self.instance.join("links")
     }
 }
 
@@ -60,13 +78,20 @@ pub struct Layout {
     pub value_size: u32,
     /// Number of entries.
     pub max_entries: u32,
+    /// The version of the ABI that gave it its layout and the meaning of what it holds.
+    pub since: u32,
 }
+
+/// The version since which a layout is the same unless it says otherwise.
+const FIRST: u32 = 7;
+/// What the other ABI of tests takes for another layout.
+const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
 
 /// Every pinned map, with the sizes that the flags ask for.
 pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
     #[expect(clippy::cast_possible_truncation, reason = "small constants")]
-    let (counters, filter, devices, stages) =
-        (Counter::ALL.len() as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32);
+    let (counters, filter, devices, stages, names) =
+        (COUNTERS_MAX as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32, LAYOUTS_MAX as u32);
     let mut layouts = flow_layouts(sizes);
     layouts.extend([
         layout::<Frontend, Service>("SERVICES", sizes.services),
@@ -86,7 +111,7 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<u32, Scratch>("SCRATCH", 1),
-        layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments),
+        layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
         layout::<u32, Answer>("ANSWERS", 1),
         layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
         layout::<u32, u64>("COUNTERS", counters),
@@ -95,6 +120,8 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, u32>("XDP_STAGES", stages),
         layout::<u32, u32>("TC_STAGES", stages),
         layout::<u32, u32>("ABI", 1),
+        layout::<u32, u32>("SUCCESSION", 1),
+        layout::<MapName, u32>("LAYOUTS", names),
     ]);
     layouts
 }
@@ -114,7 +141,14 @@ fn flow_layouts(sizes: &MapSizes) -> Vec<Layout> {
 
 #[expect(clippy::cast_possible_truncation, reason = "map types are small")]
 const fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
-    Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries }
+    Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries, since: FIRST }
+}
+
+impl Layout {
+    /// The same, changed by this version.
+    const fn since(self, version: u32) -> Self {
+        Self { since: version, ..self }
+    }
 }
 
 /// Why a pinned map can't be used.
@@ -159,6 +193,7 @@ pub struct Maps {
     pub socket_flows: HashMap<MapData, Flow, Peer>,
     pub counters: PerCpuArray<MapData, u64>,
     pub service_counters: PerCpuArray<MapData, ServiceCounters>,
+    pub backend_counters: PerCpuArray<MapData, BackendCounters>,
     pub service_names: HashMap<MapData, u32, ServiceName>,
     pub filters: FilterArrays<MappedArray<u8>>,
     pub node_addresses: Array<MapData, Address>,
@@ -179,6 +214,7 @@ impl Maps {
             socket_flows: open(folder, "SOCKET_FLOWS")?,
             counters: open(folder, "COUNTERS")?,
             service_counters: open(folder, "SERVICE_COUNTERS")?,
+            backend_counters: open(folder, "BACKEND_COUNTERS")?,
             service_names: open(folder, "SERVICE_NAMES")?,
             filters: FilterArrays {
                 addresses: open_array(folder, "ADDRESS_FILTER")?,
@@ -219,26 +255,4 @@ pub(crate) fn open_array<T: aya::Pod>(folder: &PinFolder, name: &'static str) ->
     let data = open_data(folder, name)?;
     let info = data.info().map_err(|source| MapsError::Type { name, source })?;
     MappedArray::new(data.fd(), info.max_entries()).map_err(|source| MapsError::Mmap { name, source })
-}
-
-/// What a pinned map's layout turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PinState {
-    /// Nothing is pinned.
-    Absent,
-    /// It has the wanted layout.
-    Fits,
-    /// It has another one and must not be used.
-    Differs,
-}
-
-/// Compares a pinned map with the layout it must have.
-pub fn inspect_pin(folder: &PinFolder, layout: &Layout) -> PinState {
-    let path = folder.map(layout.name);
-    if !path.exists() {
-        return PinState::Absent;
-    }
-    let Ok(info) = MapInfo::from_pin(&path) else { return PinState::Differs };
-    let found = (info.key_size(), info.value_size(), info.max_entries());
-    if found == (layout.key_size, layout.value_size, layout.max_entries) { PinState::Fits } else { PinState::Differs }
 }

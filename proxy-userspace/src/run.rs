@@ -11,7 +11,7 @@ use aya::Ebpf;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
-    task::spawn_blocking,
+    task::{block_in_place, spawn_blocking},
     try_join,
 };
 use tracing::{Level, debug, enabled, info, warn};
@@ -28,7 +28,9 @@ use crate::{
     machine,
     maps::PinFolder,
     model::{LocalAddresses, Model, ModelConfig},
-    stale_sockets, takeover,
+    stale_sockets,
+    succession::{self, Succession},
+    takeover,
     watch::{
         Event, Source as _,
         kube::{Kube, KubeConfig},
@@ -47,8 +49,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
     let config = dataplane_config(&args, cgroup)?;
-    let Loaded { ebpf, maps, folder, is_first, lock: _lock } = loader::load(&config)?;
-    let loading = Hooks::start_loading(ebpf, folder.clone(), args.devices);
+    let loaded = loader::load(&config)?;
+    let folder = loaded.folder.clone();
+    let result = serve(args, node_name, config, loaded).await;
+    succession::give_up(&folder);
+    result
+}
+
+/// Serves with what is loaded. Until that is in place, what served before goes on.
+async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded: Loaded) -> anyhow::Result<()> {
+    let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
+    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, args.devices);
 
     let (events, received) = mpsc::channel(QUEUE);
     let source = start_source(&args.source, &config.instance, &node_name, events).await?;
@@ -99,32 +110,41 @@ fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<Dataplane
 struct Hooks {
     ebpf: Ebpf,
     folder: PinFolder,
+    succession: Succession,
     devices: Follower,
 }
 
 impl Hooks {
     /// Loads every program in the background: the verifier works while the source is listed.
-    fn start_loading(ebpf: Ebpf, folder: PinFolder, devices: DeviceArgs) -> impl Future<Output = anyhow::Result<Self>> {
-        let loading = spawn_blocking(|| Self::load(ebpf, folder, devices));
+    fn start_loading(
+        ebpf: Ebpf,
+        folder: PinFolder,
+        succession: Succession,
+        devices: DeviceArgs,
+    ) -> impl Future<Output = anyhow::Result<Self>> {
+        let loading = spawn_blocking(|| Self::load(ebpf, folder, succession, devices));
         async { loading.await.context("load the programs")? }
     }
 
-    fn load(mut ebpf: Ebpf, folder: PinFolder, devices: DeviceArgs) -> anyhow::Result<Self> {
+    fn load(mut ebpf: Ebpf, folder: PinFolder, succession: Succession, devices: DeviceArgs) -> anyhow::Result<Self> {
         let started = Instant::now();
         let wanted = if devices.device_mode == DeviceMode::Off { Wanted::Sockets } else { Wanted::All };
         attach::load(&mut ebpf, wanted)?;
         debug!(took = ?started.elapsed(), "programs loaded");
-        Ok(Self { devices: Follower::new(&ebpf, folder.clone(), devices)?, ebpf, folder })
+        Ok(Self { devices: Follower::new(&ebpf, folder.clone(), devices)?, ebpf, folder, succession })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
     /// time flows of before are taken over, which `beginner` serves from now on.
     async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
+        block_in_place(|| self.succession.complete(&self.ebpf))?;
         attach::cgroup::attach(&self.ebpf, &self.folder, cgroup)?;
         beginner.inspect(|agent| take_over(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
         // Once more, for the flows that began meanwhile.
         beginner.inspect(|agent| take_over(&self.folder, agent));
+        debug!("every hook has its new program");
+        block_in_place(|| self.succession.finish())?;
         tokio::spawn(self.devices.follow());
         loader::forward_logs(&mut self.ebpf);
         Ok(())

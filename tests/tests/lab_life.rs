@@ -30,6 +30,16 @@ struct Scene {
     stage: Stage,
 }
 
+/// Sets the element of an instance's map to version 99; the key is filled up to its length.
+fn set_version(waggle: &Waggle, map: &str, key: &[u8]) {
+    let pin = waggle.pins().join(map);
+    let length = if map == "abi" { 4 } else { 24 };
+    let key: Vec<String> = (0..length).map(|index| key.get(index).copied().unwrap_or(0).to_string()).collect();
+    let mut bpftool = Command::new("bpftool");
+    bpftool.args(["map", "update", "pinned", pin.to_str().unwrap(), "key"]).args(key);
+    assert!(bpftool.args(["value", "99", "0", "0", "0"]).status().unwrap().success());
+}
+
 fn both(slice: SliceBuilder) -> SliceBuilder {
     slice.named_port("tcp", "TCP", 8080).named_port("udp", "UDP", 8080)
 }
@@ -175,7 +185,7 @@ fn s31_what_changed_meanwhile_is_applied_and_leftovers_go() {
 }
 
 #[test]
-fn s31_maps_of_another_size_or_version_are_rebuilt() {
+fn s31_maps_of_another_size_or_layout_are_rebuilt() {
     let scene = Scene::new("rebuilt");
     let mut first = scene.stage.agent(&[]);
     first.kill().unwrap();
@@ -185,12 +195,10 @@ fn s31_maps_of_another_size_or_version_are_rebuilt() {
     assert!(scene.is_served());
     second.kill().unwrap();
 
-    let pin = first.pins().join("abi");
-    let update =
-        ["map", "update", "pinned", pin.to_str().unwrap(), "key", "0", "0", "0", "0", "value", "99", "0", "0", "0"];
-    assert!(Command::new("bpftool").args(update).status().unwrap().success());
+    set_version(&first, "abi", &[0; 4]);
     let (success, text) = scene.stage.waggle(&["get", "services"]);
     assert!(!success && text.contains("layout version 99"), "{text}");
+    set_version(&first, "layouts", b"SERVICE_NAMES");
     assert!(scene.is_served(), "the data plane does not care");
     let mark = second.log().mark();
     restart(&mut second);
@@ -273,10 +281,7 @@ fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
             waggle.kill().unwrap();
             // The third start finds maps that it must not use.
             if cycle == 2 {
-                let pin = waggle.pins().join("abi");
-                let key = ["key", "0", "0", "0", "0", "value", "99", "0", "0", "0"];
-                let update = ["map", "update", "pinned", pin.to_str().unwrap()];
-                assert!(Command::new("bpftool").args(update).args(key).status().unwrap().success());
+                set_version(&waggle, "layouts", b"SERVICE_NAMES");
             }
             restart(&mut waggle);
         }

@@ -23,14 +23,14 @@ const INPUTS: [&str; 5] =
 
 /// Compiles the package `name` in `folder` of the workspace, whose own folder is `root`. Ends the build script when it
 /// can't: returning the error would bury the next step below a backtrace where `RUST_BACKTRACE` is set.
-pub(crate) fn build(root: &str, name: &str, folder: &str) {
-    if let Err(error) = try_build(root, name, folder) {
+pub(crate) fn build(root: &str, name: &str, folder: &str, features: &[&str]) {
+    if let Err(error) = try_build(root, name, folder, features) {
         eprintln!("error: {error:#}");
         exit(1);
     }
 }
 
-fn try_build(root: &str, name: &str, folder: &str) -> Result<()> {
+fn try_build(root: &str, name: &str, folder: &str, features: &[&str]) -> Result<()> {
     wait_for_setup(Path::new(root))?;
     let Some(toolchain) = ebpf_toolchain::find() else {
         bail!("no toolchain for the eBPF programs: run `cargo xtask setup`");
@@ -44,7 +44,7 @@ fn try_build(root: &str, name: &str, folder: &str) -> Result<()> {
     for input in INPUTS {
         println!("cargo:rerun-if-changed={root}/{input}");
     }
-    let package = Package { name, root_dir: &format!("{root}/{folder}"), ..Package::default() };
+    let package = Package { name, root_dir: &format!("{root}/{folder}"), features, ..Package::default() };
     let toolchain = match toolchain {
         EbpfToolchain::Debian => Toolchain::Custom(ebpf_toolchain::DEBIAN_LINK),
         EbpfToolchain::Nightly => Toolchain::Nightly,

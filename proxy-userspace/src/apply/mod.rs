@@ -21,9 +21,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use aya::maps::MapError;
+use aya::{
+    maps::{MapData, MapError, PerCpuArray, PerCpuValues},
+    util::nr_cpus,
+};
 use ipnet::IpNet;
 use proxy_common::{Frontend, List, SlotRange};
+use tracing::debug;
 
 use self::{
     adopt::Leftovers,
@@ -213,6 +217,16 @@ impl Dataplane {
 fn bump(maps: &mut Maps, service: u32) {
     let generation = maps.generations.get(service).unwrap_or(0);
     maps.generations.set(service, generation.wrapping_add(1));
+}
+
+/// Lets an id that is given to somebody new count from 0. Programs have no list that names it yet.
+fn zero<T: aya::Pod + Default>(counters: &mut PerCpuArray<MapData, T>, id: u32) {
+    let zeros = nr_cpus().ok().and_then(|cpus| PerCpuValues::try_from(vec![T::default(); cpus]).ok());
+    // What can't be written counts on: no more than a number is wrong.
+    let written = zeros.map(|zeros| counters.set(id, zeros, 0));
+    if !matches!(written, Some(Ok(()))) {
+        debug!(id, ?written, "an id counts on from somebody else's number");
+    }
 }
 
 /// Tells a full map from other refusals.

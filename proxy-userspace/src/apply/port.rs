@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use proxy_common::{Frontend, List, Member, Protocol, SlotRange};
 
-use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused, sources};
+use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused, sources, zero};
 use crate::table::{FrontendEntry, PortEntry, PortId};
 
 type Lists = BTreeMap<List, Vec<SocketAddr>>;
@@ -118,7 +118,11 @@ impl Dataplane {
         let full = ApplyError::Full { what: "GENERATIONS", flag: "--max-service-ports" };
         let number = match self.leftovers.ids.remove(id) {
             Some(number) => number,
-            None => self.service_ids.allocate().ok_or(full)?,
+            None => {
+                let number = self.service_ids.allocate().ok_or(full)?;
+                zero(&mut self.maps.service_counters, number);
+                number
+            }
         };
         if let Err(error) = self.maps.service_names.insert(number, encode::name(id), 0) {
             self.service_ids.release(number);
@@ -165,11 +169,15 @@ impl Dataplane {
         let range = length.and_then(|length| self.slots.allocate(length));
         let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
         for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
+            let is_new = self.backends.id(*backend).is_none();
             let Some(id) = self.backends.acquire(&mut self.maps.backends, *backend) else {
                 self.slots.release(range);
                 self.release_backends(backends[..taken].iter(), retired);
                 return Err(ApplyError::Full { what: "BACKENDS", flag: "--max-backends" });
             };
+            if is_new {
+                zero(&mut self.maps.backend_counters, id);
+            }
             self.maps.slots.set(slot, id);
         }
         Ok(range)

@@ -26,6 +26,11 @@ const PROGRAMS: [(&str, u32); 9] = [
     ("getpeername6", 30),
 ];
 
+/// The names of the programs.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.into_iter().map(|(name, _)| name)
+}
+
 /// Puts every program, loaded before, on the hooks of `cgroup`; they stay there after the agent has gone.
 pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), AttachError> {
     let error = |source| AttachError::Cgroup { path: cgroup.into(), source };

@@ -125,6 +125,16 @@ impl DeviceHook {
         }
     }
 
+    /// Puts another program there, in one step.
+    pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
+        let (path, program) = (self.pin(folder), programs.of(self.hook));
+        if !self.hook.has_link() {
+            return filter::put(self, program, folder).map(drop);
+        }
+        let renewed = bpf::open_pin(&path).and_then(|link| bpf::update_link(link, program));
+        renewed.map_err(|source| AttachError::Replace { path, source })
+    }
+
     /// Takes the program away, if it is there.
     pub fn remove(&self, folder: &PinFolder) -> Result<(), AttachError> {
         self.detach(folder)?;

@@ -8,6 +8,7 @@ mod link;
 mod load;
 mod netlink;
 mod programs;
+mod renew;
 mod tc;
 mod xdp;
 
@@ -23,6 +24,7 @@ pub use self::{
     link::Put,
     load::{Wanted, load},
     programs::Programs,
+    renew::{pin_programs, renew},
     tc::has_links as tc_has_links,
     xdp::program_on as xdp_program_on,
 };

@@ -1,6 +1,10 @@
 //! The programs that run on devices, loaded, with the stages that they hand packets over to in their places.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::Path,
+};
 
 use aya::{
     Ebpf,
@@ -10,7 +14,10 @@ use aya::{
 use proxy_common::Stage;
 
 use super::{AttachError, device::Hook, program};
-use crate::maps::{PinFolder, open};
+use crate::{
+    bpf,
+    maps::{PinFolder, open},
+};
 
 /// The stages of each hook, by their names in the eBPF object.
 const STAGES: [(&str, Stage); 12] = [
@@ -33,11 +40,13 @@ pub struct Programs {
     xdp: OwnedFd,
     tc_ingress: OwnedFd,
     tc_egress: OwnedFd,
+    /// Kept open: the kernel empties an array of programs when neither a pin nor a process holds it, and pins can be
+    /// removed by anybody.
+    _stages: Vec<ProgramArray<MapData>>,
 }
 
 impl Programs {
-    /// Puts the stages in their places; all programs are loaded. The stages of an instance that runs already are
-    /// replaced one by one: old and new ones of one layout understand each other.
+    /// Puts the stages in their places, which are this set's own; all programs are loaded.
     pub fn new(ebpf: &Ebpf, folder: &PinFolder) -> Result<Self, AttachError> {
         let mut xdp_stages: ProgramArray<MapData> = open(folder, "XDP_STAGES")?;
         let mut tc_stages: ProgramArray<MapData> = open(folder, "TC_STAGES")?;
@@ -49,7 +58,15 @@ impl Programs {
             xdp: owned(ebpf, "xdp")?,
             tc_ingress: owned(ebpf, "tc_ingress")?,
             tc_egress: owned(ebpf, "tc_egress")?,
+            _stages: vec![xdp_stages, tc_stages],
         })
+    }
+
+    /// The pinned ones of an earlier start.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        let program = |name| bpf::open_pin(&folder.join(name));
+        let (xdp, tc_ingress, tc_egress) = (program("xdp")?, program("tc_ingress")?, program("tc_egress")?);
+        Ok(Self { xdp, tc_ingress, tc_egress, _stages: Vec::new() })
     }
 
     pub(super) fn of(&self, hook: Hook) -> BorrowedFd<'_> {

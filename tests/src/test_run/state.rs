@@ -7,8 +7,8 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray},
 };
 use proxy_common::{
-    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Stage,
-    State as FlowState, Tuple, filter::PortClass,
+    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life,
+    ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
@@ -25,6 +25,7 @@ pub type Counts = BTreeMap<Counter, u64>;
 pub struct State {
     counters: PerCpuArray<MapData, u64>,
     backends: PerCpuArray<MapData, BackendCounters>,
+    services: PerCpuArray<MapData, ServiceCounters>,
     ports: Array<MapData, u8>,
     slots: Array<MapData, u32>,
     stages: [ProgramArray<MapData>; 2],
@@ -45,6 +46,7 @@ impl State {
         Ok(Self {
             counters: open(folder, "COUNTERS")?,
             backends: open(folder, "BACKEND_COUNTERS")?,
+            services: open(folder, "SERVICE_COUNTERS")?,
             ports: open(folder, "PORT_FILTER")?,
             slots: open(folder, "SLOTS")?,
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
@@ -90,6 +92,12 @@ impl State {
             taken: sum.taken + value.taken,
             exhausted: sum.exhausted + value.exhausted,
         })
+    }
+
+    /// How many flows have been counted for this service, over all processors.
+    pub fn connections(&self, id: u32) -> u64 {
+        let values = self.services.get(&id, 0).expect("read SERVICE_COUNTERS");
+        values.iter().map(|value| value.connections).sum()
     }
 
     /// How many of the settled entries have not ended.

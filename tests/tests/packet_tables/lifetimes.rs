@@ -81,10 +81,7 @@ fn goes_on_here(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Ro
 
 /// The connection has ended: what comes is the stack's to refuse.
 fn has_ended(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
-    row(name, ingress(more(client())))
-        .serving(web())
-        .after(open())
-        .after(steps)
+    row(name, ingress(more(client()))).serving(web()).after(open()).after(steps)
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod fragments;
 mod frontends;
 mod headers;
 mod hops;
+mod ids;
 mod jumbo;
 mod lifetimes;
 mod limits;

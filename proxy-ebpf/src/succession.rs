@@ -1,0 +1,28 @@
+//! While this set of programs and maps takes the place of another (docs/adr/0010), packets of flows that it does not know
+//! are the other one's: that set's first program has them.
+
+use proxy_common::{Phase, Stage};
+
+use crate::{maps::SUCCESSION, packet::Packet};
+
+#[inline(always)]
+fn phase() -> u32 {
+    SUCCESSION.get(0).copied().unwrap_or(Phase::Alone as u32)
+}
+
+/// Gives away a packet that may open a flow, as long as some hooks ask the other set alone. Returns otherwise.
+#[inline(always)]
+pub fn open_there<P: Packet>(packet: &P) {
+    if phase() == Phase::Following as u32 {
+        packet.continue_at(Stage::Previous);
+    }
+}
+
+/// Gives away a packet whose flow is not known here; `stage` is [`Stage::Previous`] or [`Stage::PreviousEgress`]. Returns
+/// when there is no other set. Nothing of the packet may have been changed.
+#[inline(always)]
+pub fn ask_there<P: Packet>(packet: &P, stage: Stage) {
+    if phase() != Phase::Alone as u32 {
+        packet.continue_at(stage);
+    }
+}

@@ -1,0 +1,48 @@
+//! The programs for the hooks as pins: a start that dies while it puts them in place leaves them to the next one.
+
+use std::path::Path;
+
+use aya::Ebpf;
+use tracing::warn;
+
+use super::{AttachError, Programs, cgroup, device, program};
+use crate::{bpf, maps::PinFolder};
+
+/// Pins every program that hooks have, if it is loaded, by its name.
+pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
+    for name in cgroup::names().chain(device::Hook::ALL.map(device::Hook::program)) {
+        let path = folder.join(name);
+        let Ok(program) = program(ebpf, name) else { continue };
+        // The name is that of several hooks.
+        if !path.exists() {
+            bpf::pin(program, &path).map_err(|source| AttachError::Pin { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives every hook of an instance the pinned program, in one step each. A hook that can't have it is told: its device or
+/// cgroup may be gone. One for which there is none loses its own.
+pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
+    for name in cgroup::names() {
+        let pin = folder.links().join(name);
+        if pin.exists() {
+            let renewed =
+                bpf::open_pin(&pin).and_then(|link| bpf::update_link(link, bpf::open_pin(&programs.join(name))?));
+            if let Err(error) = renewed {
+                warn!(hook = name, %error, "a hook keeps an earlier program for now");
+            }
+        }
+    }
+    let on_devices = Programs::open(programs);
+    for hook in device::list(folder)? {
+        let renewed = match &on_devices {
+            Ok(programs) => hook.renew(programs, folder),
+            Err(_) => hook.remove(folder),
+        };
+        if let Err(error) = renewed {
+            warn!(device = hook.name, hook = hook.hook.word(), %error, "a hook keeps an earlier program for now");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Copies what old maps hold into new ones: entry by entry, since sizes differ. What finds no room is counted.
+
+use std::collections::BTreeSet;
+
+use aya::{
+    Pod,
+    maps::{HashMap, MapData, MapError, PerCpuArray},
+};
+use proxy_common::{
+    Affinity, AffinityKey, Backend, BackendCounters, Connection, Flow, Fragment, FragmentPorts, Member, Peer,
+    ServiceCounters, ServiceName,
+};
+
+use super::fate::{Fate, Fates, IDS};
+use crate::{
+    bpf::MappedArray,
+    maps::{MapsError, PinFolder, open, open_array, open_data},
+};
+
+const ANY: u64 = 0;
+const NOEXIST: u64 = 1;
+
+/// Old and new maps, and what becomes of each.
+pub(super) struct Carry<'a> {
+    pub(super) old: &'a PinFolder,
+    pub(super) new: &'a PinFolder,
+    pub(super) fates: &'a Fates,
+}
+
+/// Entries that found no place in a map.
+pub(super) type Refused = Vec<(&'static str, usize)>;
+
+impl Carry<'_> {
+    pub(super) fn is_carried(&self, name: &str) -> bool {
+        self.fates.get(name) == Some(&Fate::Carried)
+    }
+
+    /// Ids and what counts by them, filters and counters: nobody writes them meanwhile but programs that count.
+    pub(super) fn ids(&self) -> Result<Refused, MapsError> {
+        let mut refused = Refused::new();
+        self.array::<u8>("ADDRESS_FILTER")?;
+        self.array::<u8>("PORT_FILTER")?;
+        self.counters::<u64>("COUNTERS", None)?;
+        if IDS.iter().all(|name| self.is_carried(name)) {
+            refused.extend(self.hash::<u32, ServiceName>("SERVICE_NAMES", ANY)?);
+            self.array::<u32>("GENERATIONS")?;
+            self.array::<Backend>("BACKENDS")?;
+            refused.extend(self.hash::<Member, u32>("MEMBERS", ANY)?);
+        }
+        if self.fates.get(IDS[1]).is_some_and(|fate| *fate != Fate::New) {
+            self.start_generations()?;
+        }
+        let named: HashMap<MapData, u32, ServiceName> = open(self.new, "SERVICE_NAMES")?;
+        let services: BTreeSet<u32> = named.keys().flatten().collect();
+        self.counters::<ServiceCounters>("SERVICE_COUNTERS", Some(&services))?;
+        let backends: MappedArray<Backend> = open_array(self.new, "BACKENDS")?;
+        let is_used = |id: &u32| backends.get(*id).is_some_and(|backend| backend.is_valid());
+        let backends: BTreeSet<u32> = (0..backends.length()).filter(is_used).collect();
+        self.counters::<BackendCounters>("BACKEND_COUNTERS", Some(&backends))?;
+        Ok(refused)
+    }
+
+    /// What programs have noted of clients and sockets; `late`: what is there already stays as it is.
+    pub(super) fn memories(&self, late: bool) -> Result<Refused, MapsError> {
+        let flags = if late { NOEXIST } else { ANY };
+        let mut refused = Refused::new();
+        refused.extend(self.hash::<AffinityKey, Affinity>("AFFINITY", flags)?);
+        refused.extend(self.hash::<u64, Connection>("SOCKET_CONNECTIONS", flags)?);
+        refused.extend(self.hash::<Flow, Peer>("SOCKET_FLOWS", flags)?);
+        refused.extend(self.hash::<Fragment, FragmentPorts>("FRAGMENTS", flags)?);
+        Ok(refused)
+    }
+
+    /// Ids that nobody has carried over may be remembered by flows: what they mean from now on is of another generation.
+    fn start_generations(&self) -> Result<(), MapsError> {
+        let start = fastrand::u32(..);
+        let mut generations: MappedArray<u32> = open_array(self.new, "GENERATIONS")?;
+        for id in (0..generations.length()).filter(|_| !self.is_shared("GENERATIONS")) {
+            if generations.get(id) == Some(0) {
+                generations.set(id, start);
+            }
+        }
+        let mut backends: MappedArray<Backend> = open_array(self.new, "BACKENDS")?;
+        for id in (0..backends.length()).filter(|_| !self.is_shared("BACKENDS")) {
+            if backends.get(id) == Some(Backend::default()) {
+                backends.set(id, Backend { generation: start, ..Backend::default() });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_shared(&self, name: &str) -> bool {
+        self.fates.get(name) == Some(&Fate::Shared)
+    }
+
+    fn hash<K: Pod, V: Pod>(&self, name: &'static str, flags: u64) -> Result<Option<(&'static str, usize)>, MapsError> {
+        if !self.is_carried(name) {
+            return Ok(None);
+        }
+        let size = open_data(self.old, name)?.info().map_err(|source| MapsError::Type { name, source })?.max_entries();
+        let old: HashMap<MapData, K, V> = open(self.old, name)?;
+        let mut new: HashMap<MapData, K, V> = open(self.new, name)?;
+        let mut refused = 0;
+        // Where programs remove the key to go on from, the kernel begins anew: once round is enough.
+        let limit = size as usize;
+        for (key, value) in old.iter().flatten().take(limit) {
+            let written = new.insert(key, value, flags);
+            refused += usize::from(written.is_err_and(|error| !is_there(&error)));
+        }
+        Ok(Some((name, refused)).filter(|(_, refused)| *refused != 0))
+    }
+
+    /// Elements keep their indexes; those beyond the new end are of nobody.
+    fn array<T: Pod>(&self, name: &'static str) -> Result<(), MapsError> {
+        if !self.is_carried(name) {
+            return Ok(());
+        }
+        let old: MappedArray<T> = open_array(self.old, name)?;
+        let mut new: MappedArray<T> = open_array(self.new, name)?;
+        for index in 0..old.length().min(new.length()) {
+            if let Some(element) = old.get(index) {
+                new.set(index, element);
+            }
+        }
+        Ok(())
+    }
+
+    fn counters<T: Pod>(&self, name: &'static str, used: Option<&BTreeSet<u32>>) -> Result<(), MapsError> {
+        if !self.is_carried(name) {
+            return Ok(());
+        }
+        let old: PerCpuArray<MapData, T> = open(self.old, name)?;
+        let mut new: PerCpuArray<MapData, T> = open(self.new, name)?;
+        let length = old.len().min(new.len());
+        let indexes: Vec<u32> =
+            used.map_or_else(|| (0..length).collect(), |used| used.range(..length).copied().collect());
+        for index in indexes {
+            let copied = old.get(&index, 0).and_then(|values| new.set(index, values, 0));
+            copied.map_err(|source| MapsError::Type { name, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn is_there(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EEXIST))
+}

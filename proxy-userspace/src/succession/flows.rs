@@ -1,0 +1,86 @@
+//! Carries flows over: first into tables that no program uses yet, each flow where the programs would have it; then, when
+//! programs of both sets have been at work, those that only the old tables have.
+
+use std::io;
+
+use proxy_common::{Conntrack, Tuple};
+
+use super::{
+    carry::{Carry, Refused},
+    fate::{HALF_OPEN, SETTLED},
+};
+use crate::{
+    flow_table::{FlowTable, Names},
+    jiffies,
+    maps::MapsError,
+};
+
+/// Why flows can't be carried over.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowsError {
+    /// A table can't be opened.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The clock can't be read.
+    #[error("read the kernel's tick: {0}")]
+    Clock(#[from] io::Error),
+}
+
+/// The tables of one start.
+struct Tables {
+    settled: FlowTable,
+    half_open: FlowTable,
+}
+
+impl Tables {
+    fn open(folder: &crate::maps::PinFolder) -> Result<Self, MapsError> {
+        Ok(Self {
+            settled: FlowTable::open(folder, Names::SETTLED)?,
+            half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
+        })
+    }
+}
+
+/// Fills tables that nobody uses yet. Of flows that have not settled, each step must be seen by all hooks: they stay with
+/// the old programs until those of all hooks are new.
+pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
+    each(carry, |new, is_settled, tuple, flow, _| !is_settled || new.settled.put(tuple, flow).is_ok())
+}
+
+/// Adds what is missing. What lives in the new tables stays as it is there.
+pub(super) fn catch_up(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
+    each(carry, |new, is_settled, tuple, flow, now| {
+        if is_settled {
+            return new.settled.follow(tuple, flow, now).is_ok();
+        }
+        new.settled.holds(tuple, now).unwrap_or(false) || new.half_open.follow(tuple, flow, now).is_ok()
+    })
+}
+
+/// Enters each living flow of the old tables. One that settles meanwhile is entered there before it leaves HALF_OPEN: read
+/// in this order, none is missed.
+fn each(
+    carry: &Carry<'_>,
+    mut enter: impl FnMut(&mut Tables, bool, &Tuple, &Conntrack, u32) -> bool,
+) -> Result<Refused, FlowsError> {
+    let (half_open, settled) = (carry.is_carried(HALF_OPEN[0]), carry.is_carried(SETTLED[0]));
+    if !half_open && !settled {
+        return Ok(Refused::new());
+    }
+    let (old, mut new) = (Tables::open(carry.old)?, Tables::open(carry.new)?);
+    let now = jiffies::now()?;
+    let mut refused = Refused::new();
+    for (name, table, is_settled, is_wanted) in
+        [("HALF_OPEN", &old.half_open, false, half_open), ("CONNTRACK", &old.settled, true, settled)]
+    {
+        if !is_wanted {
+            continue;
+        }
+        // Where programs remove the key to go on from, the kernel begins anew.
+        let entries = table.entries().take(table.capacity()).flatten();
+        let living = entries.filter(|(_, flow)| !flow.life.is_expired(now));
+        let lost = living.filter(|(tuple, flow)| !enter(&mut new, is_settled, tuple, flow, now)).count();
+        refused.extend((lost != 0).then_some((name, lost)));
+    }
+    Ok(refused)
+}

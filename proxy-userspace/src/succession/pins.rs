@@ -1,0 +1,125 @@
+//! The pins of a set that is to take another one's place: made in `next/`, and moved over the old ones at the end.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData},
+};
+use proxy_common::MapName;
+
+use super::SuccessionError;
+use crate::{
+    attach, bpf,
+    maps::{PinFolder, open},
+};
+
+/// The folder of the programs for the hooks.
+pub(super) fn programs(new: &PinFolder) -> PathBuf {
+    new.maps().join("programs")
+}
+
+/// There when nothing is missing.
+fn mark(new: &PinFolder) -> PathBuf {
+    new.maps().join("complete")
+}
+
+/// Whether the set can be put in place.
+pub(super) fn is_complete(new: &PinFolder) -> bool {
+    mark(new).exists()
+}
+
+/// Makes the folder of a new set, with these maps of the old one.
+pub(super) fn share<'a>(
+    old: &PinFolder,
+    new: &PinFolder,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), SuccessionError> {
+    create(new.maps())?;
+    for name in names {
+        let path = new.map(name);
+        let pinned = bpf::open_pin(&old.map(name)).and_then(|map| bpf::pin(map, &path));
+        pinned.map_err(failed("share map", &path))?;
+    }
+    Ok(())
+}
+
+/// Pins the programs for the hooks, and marks the set as complete.
+pub(super) fn complete(new: &PinFolder, ebpf: &Ebpf) -> Result<(), SuccessionError> {
+    create(&programs(new))?;
+    attach::pin_programs(ebpf, &programs(new))?;
+    create(&mark(new))
+}
+
+/// Moves the pins of a set that serves over those of the set before, and removes what that alone had. Stops anywhere and
+/// goes on.
+pub(super) fn put_in_place(old: &PinFolder, new: &PinFolder) -> Result<(), SuccessionError> {
+    for path in files(new.maps())? {
+        let to = old.maps().join(path.file_name().unwrap_or_default());
+        fs::rename(&path, &to).map_err(failed("put in place", &path))?;
+    }
+    remove_foreign(old)?;
+    // First: without programs the set must not look complete.
+    absent(fs::remove_dir(mark(new))).map_err(failed("remove", &mark(new)))?;
+    discard_incomplete(old)
+}
+
+/// Removes maps that the set does not know.
+fn remove_foreign(folder: &PinFolder) -> Result<(), SuccessionError> {
+    let layouts: HashMap<MapData, MapName, u32> = open(folder, "LAYOUTS")?;
+    for path in files(folder.maps())? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+        if layouts.get(&MapName::new(&name), 0).is_err() {
+            absent(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the folder of a set that is not complete, if there is one.
+pub(super) fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
+    let new = folder.next();
+    if !new.maps().exists() || is_complete(&new) {
+        return Ok(());
+    }
+    for folder in [programs(&new), new.maps().to_owned()] {
+        if !folder.exists() {
+            continue;
+        }
+        for path in files(&folder)? {
+            absent(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        }
+        absent(fs::remove_dir(&folder)).map_err(failed("remove", &folder))?;
+    }
+    Ok(())
+}
+
+/// The pins in a folder: a list, since removing while listing may skip some.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, SuccessionError> {
+    let list = || {
+        let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+        let mut files = Vec::new();
+        for entry in entries {
+            if !entry.file_type()?.is_dir() {
+                files.push(entry.path());
+            }
+        }
+        Ok(files)
+    };
+    list().map_err(failed("list", folder))
+}
+
+fn create(folder: &Path) -> Result<(), SuccessionError> {
+    fs::create_dir(folder).map_err(failed("make folder", folder))
+}
+
+fn absent(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> SuccessionError {
+    move |source| SuccessionError::Pin { action, path: path.into(), source }
+}

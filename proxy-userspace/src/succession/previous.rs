@@ -1,0 +1,76 @@
+//! The programs of the set before, which those of the new one hand packets to that they don't know.
+
+use aya::{
+    maps::{MapData, ProgramArray},
+    programs::{ProgramFd, ProgramInfo, loaded_programs},
+};
+use proxy_common::Stage;
+use tracing::warn;
+
+use super::SuccessionError;
+use crate::{
+    attach::device::{DeviceHook, Hook, list},
+    bpf,
+    maps::{MapsError, PinFolder, open},
+};
+
+/// Where each of them goes: the array of the new set, and its place there.
+const PLACES: [(&str, Stage); 3] =
+    [("XDP_STAGES", Stage::Previous), ("TC_STAGES", Stage::Previous), ("TC_STAGES", Stage::PreviousEgress)];
+
+/// The programs that are on devices now; each kind of hook has the same one everywhere.
+pub(super) struct Previous([Option<ProgramFd>; 3]);
+
+impl Previous {
+    /// Finds them. Hooks whose devices have gone have none.
+    pub(super) fn find(folder: &PinFolder) -> Result<Self, SuccessionError> {
+        let mut found = [None, None, None];
+        for hook in list(folder)? {
+            let place = match hook.hook {
+                Hook::XdpNative | Hook::XdpGeneric => 0,
+                Hook::TcxIngress | Hook::ClsactIngress => 1,
+                Hook::TcxEgress | Hook::ClsactEgress => 2,
+            };
+            if found[place].is_none() {
+                found[place] = program(&hook, folder);
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// Lets the new set's programs find them.
+    pub(super) fn follow(self, new: &PinFolder) {
+        for ((array, stage), program) in PLACES.into_iter().zip(self.0) {
+            let Some(program) = program else { continue };
+            let put = stages(new, array).map(|mut stages| stages.set(stage as u32, &program, 0));
+            let problem = match put {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            warn!(array, problem, "flows that begin or end right now may be cut");
+        }
+    }
+}
+
+/// The set before is needed no more.
+pub(super) fn leave(new: &PinFolder) -> Result<(), SuccessionError> {
+    for (array, stage) in PLACES {
+        // Absent is as good as removed.
+        let _ = stages(new, array)?.clear_index(&(stage as u32));
+    }
+    Ok(())
+}
+
+fn stages(folder: &PinFolder, name: &'static str) -> Result<ProgramArray<MapData>, MapsError> {
+    open(folder, name)
+}
+
+fn program(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
+    let pin = hook.pin(folder);
+    if !hook.hook.has_link() {
+        return ProgramInfo::from_pin(pin).and_then(|program| program.fd()).ok();
+    }
+    let id = bpf::link_info(bpf::open_pin(&pin).ok()?).ok()?.program;
+    loaded_programs().flatten().find(|program| program.id() == id)?.fd().ok()
+}

@@ -1,0 +1,44 @@
+//! Ids of services and backends that are given to others.
+
+use std::{thread::sleep, time::Duration};
+
+use harness::{
+    lab::eventually,
+    scene::Family,
+    test_run::{BenchNode, Device, Hook},
+};
+
+use super::*;
+
+/// The ids of service and backend of the one flow that this packet opens.
+fn open(node: &mut BenchNode, packet: &Packet, family: Family) -> (u32, u32) {
+    node.state().forget();
+    node.run(Hook::TcIngress, Device::Uplink, packet, family);
+    let life = node.state().half_open()[0].1.life;
+    (life.service, life.backend)
+}
+
+#[test]
+fn w01_counters_begin_anew_when_an_id_is_given_to_another() {
+    let mut node = BenchNode::new("ids");
+    for family in Family::BOTH {
+        let syn = tcp(FROM, NODE_PORT).syn();
+        node.serve(&[web()]);
+        let (service, backend) = open(&mut node, &syn, family);
+        open(&mut node, &tcp(FROM, EXTERNAL.at(80)).syn(), family);
+        assert_eq!((node.state().connections(service), node.state().backend_counts(backend).flows), (2, 2));
+        node.serve(&[web()]);
+        assert_eq!(node.state().connections(service), 2, "nobody else has it");
+        // An id is free again a grace period after it has been given back.
+        let other = bare().named("other").remote(REMOTE_OTHER.at(9090));
+        let given_again = eventually(Duration::from_secs(30), || {
+            node.serve(&[]);
+            sleep(Duration::from_millis(10));
+            node.serve(std::slice::from_ref(&other));
+            open(&mut node, &syn, family) == (service, backend)
+        });
+        assert!(given_again, "ids are used again");
+        assert_eq!((node.state().connections(service), node.state().backend_counts(backend).flows), (1, 1));
+        node.serve(&[]);
+    }
+}
