@@ -16,6 +16,8 @@ impl AddressClass {
     pub const SERVICE: u8 = 2;
     /// A backend on this node, whose answers are translated back.
     pub const BACKEND: u8 = 4;
+    /// A backend, wherever it is: whom source translation may ask in this node's name.
+    pub const ASKED: u8 = 8;
 }
 
 /// What a destination port on this node may be.
@@ -28,11 +30,14 @@ impl PortClass {
     pub const UDP: u8 = 2;
     /// An SCTP node port.
     pub const SCTP: u8 = 4;
-    /// A port that source translation may use: neither a node port nor one of the host's ephemeral ports.
+    /// A port that source translation may use: not a node port, nor one of the host's ephemeral ports as long as there are
+    /// enough others.
     pub const SNAT: u8 = 8;
     /// A port that a Service serves at an address of its own, by whatever protocol: not only addresses of nodes are asked
     /// from.
     pub const SERVICE: u8 = 16;
+    /// With SNAT: a port that sockets of the host may have, too. It is used only where none has it for the same peer.
+    pub const SHARED: u8 = 32;
 
     /// A node port of any protocol.
     pub const NODE_PORT: u8 = Self::TCP | Self::UDP | Self::SCTP;

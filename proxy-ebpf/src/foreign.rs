@@ -1,8 +1,10 @@
 //! Connections that are somebody else's: the node opens them, or netfilter in its name, and their answers come to addresses
 //! and ports that are Services', too (S39). What leaves tells: a note in HALF_OPEN, found by the answer, lets that pass.
 //!
-//! TCP needs notes only where the stack is not asked: what opens no connection, and belongs to none of ours, goes up to the
-//! stack if the address is the node's own (`pipeline::open`).
+//! Source translation does not take a port that is noted for the same backend (S28).
+//!
+//! At the node's own addresses TCP needs no notes: what opens no connection, and belongs to none of ours, goes up the stack
+//! (`pipeline::open`).
 
 use core::borrow::Borrow as _;
 
@@ -13,41 +15,53 @@ use proxy_common::{
 
 use crate::{
     conntrack::{enter, timeout},
-    filter::port_class,
+    filter::{filter_address, port_class},
     maps::{JIFFIES_PER_SECOND, SERVICES},
-    scratch::reply_at_hand,
+    scratch::{reply_at_hand, take_sent},
     tables::Table,
 };
 
 /// A packet leaves this node that a Service's answer is not known to be. `class` is its source's in ADDRESS_FILTER, and
-/// `last` the flow that this processor has worked on last.
+/// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
 #[inline(always)]
 pub fn note(headers: &Headers, class: u8, last: &Conntrack, now: u32) {
-    if headers.part() == Part::Later || !is_mistakable(headers, class) || is_of(last, &headers.tuple) {
+    let tuple = &headers.tuple;
+    if headers.part() == Part::Later {
         return;
     }
-    if headers.tuple.source.is_ipv4() {
-        note_in::<Ipv4Conntrack>(&headers.tuple, class, now);
+    let reasons = reasons(headers, class) & port_class(tuple.source_port);
+    let is_sure = reasons & PortClass::NODE_PORT != 0
+        || reasons & PortClass::SNAT != 0 && filter_address(&tuple.destination, AddressClass::ASKED).is_ok();
+    if !is_sure && reasons & PortClass::SERVICE == 0 || take_sent() && is_of(last, tuple) {
+        return;
+    }
+    if tuple.source.is_ipv4() {
+        note_in::<Ipv4Conntrack>(tuple, is_sure, now);
     } else {
-        note_in::<Conntrack>(&headers.tuple, class, now);
+        note_in::<Conntrack>(tuple, is_sure, now);
     }
 }
 
-/// Whether the answer may be taken for what a client of a Service sends. Most packets end here.
+/// As what the packet's source port would make its answer be taken for something else: a client's of a node port, or of
+/// another frontend, or of what source translation has asked a backend.
 #[inline(always)]
-fn is_mistakable(headers: &Headers, class: u8) -> bool {
+fn reasons(headers: &Headers, class: u8) -> u8 {
     let is_tcp = headers.tuple.protocol == Protocol::Tcp as u8;
-    let mut ports = 0;
+    let opens = !is_tcp || headers.flags().opens();
+    let mut reasons = 0;
     if class & AddressClass::NODE != 0 && !is_tcp {
-        ports |= PortClass::of_protocol(headers.tuple.protocol);
+        reasons |= PortClass::of_protocol(headers.tuple.protocol);
     }
-    if class & AddressClass::SERVICE != 0 && (!is_tcp || headers.flags().opens()) {
-        ports |= PortClass::SERVICE;
+    if class & AddressClass::NODE != 0 && opens {
+        reasons |= PortClass::SNAT;
     }
-    ports != 0 && port_class(headers.tuple.source_port) & ports != 0
+    if class & AddressClass::SERVICE != 0 && opens {
+        reasons |= PortClass::SERVICE;
+    }
+    reasons
 }
 
-/// Whether a packet is what `flow` makes of one: TC sees once more what it has sent itself.
+/// Whether a packet is what `flow` makes of one.
 #[inline(always)]
 fn is_of(flow: &Conntrack, tuple: &Tuple) -> bool {
     let ports = (flow.source_port ^ tuple.source_port) | (flow.destination_port ^ tuple.destination_port);
@@ -61,13 +75,11 @@ const fn is_same(one: &Address, other: &Address) -> bool {
     (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
 }
 
-/// Enters the note, or puts off its end; leaves alone what is a flow of ours. The filters know addresses by halves: what no
-/// Service has is not noted.
+/// Enters the note, or puts off its end; leaves alone what is a flow of ours. Unless it is sure, a Service must have the
+/// packet's source: the filters know addresses by halves.
 #[inline(never)]
-fn note_in<E: Table>(tuple: &Tuple, class: u8, now: u32) {
-    let node_port =
-        class & AddressClass::NODE != 0 && port_class(tuple.source_port) & PortClass::of_protocol(tuple.protocol) != 0;
-    if !node_port && !is_frontend(tuple) {
+fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
+    if !is_sure && !is_frontend(tuple) {
         return;
     }
     let Ok(entry) = reply_at_hand() else { return };
@@ -89,10 +101,11 @@ fn note_in<E: Table>(tuple: &Tuple, class: u8, now: u32) {
     let _ = enter::<E>(E::key(&answer).borrow(), entry, now, |_| false);
 }
 
-/// Until an answer comes, which puts the end off as far as for other flows.
+/// Of datagrams until an answer comes, which puts the end off as far as for other flows. TCP is noted when it opens, and
+/// its end is not seen.
 #[inline(always)]
 fn lifetime(protocol: u8) -> u32 {
-    timeout(protocol, State::New)
+    timeout(protocol, if protocol == Protocol::Tcp as u8 { State::Foreign } else { State::New })
 }
 
 #[inline(always)]

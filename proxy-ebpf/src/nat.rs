@@ -45,7 +45,8 @@ pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut 
     if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, random, &mut id)) {
         return Err(refusal);
     }
-    if enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, now, random, flow)? {
+    let occasion = Occasion { context: packet.context(), now, random };
+    if enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, occasion, flow)? {
         count_connection(service.id);
         count(Counter::FlowOpened);
     }
@@ -134,6 +135,16 @@ fn select(service: &Service, internal: bool, client: &Address, random: u32, id: 
     }
 }
 
+/// When a flow is opened.
+#[derive(Clone, Copy)]
+struct Occasion {
+    /// The hook's.
+    context: *mut c_void,
+    now: u32,
+    /// Decides what is left to chance.
+    random: u32,
+}
+
 /// Enters a flow. False: it is there already.
 #[inline(always)]
 fn enter(
@@ -141,8 +152,7 @@ fn enter(
     service: &Service,
     list: List,
     selected: &Selected,
-    now: u32,
-    random: u32,
+    occasion: Occasion,
     flow: &mut Conntrack,
 ) -> Result<bool, Verdict> {
     let backend = &selected.backend;
@@ -156,7 +166,7 @@ fn enter(
         source_port: tuple.source_port,
         destination_port: backend.port,
         life: Life {
-            expires: now.wrapping_add(timeout(tuple.protocol, State::New)),
+            expires: occasion.now.wrapping_add(timeout(tuple.protocol, State::New)),
             service: service.id,
             state: State::New as u8,
             flags: if local { Life::LOCAL } else { 0 },
@@ -169,17 +179,18 @@ fn enter(
         },
     };
     if tuple.source.is_ipv4() {
-        enter_in::<Ipv4Conntrack>(tuple, flow, now, random)
+        enter_in::<Ipv4Conntrack>(tuple, flow, occasion)
     } else {
-        enter_in::<Conntrack>(tuple, flow, now, random)
+        enter_in::<Conntrack>(tuple, flow, occasion)
     }
 }
 
 /// The same: under the key of its answers, which nobody else may have, and under its packets' own. A connection gets that
 /// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
 #[inline(always)]
-fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> Result<bool, Verdict> {
-    let owner = claim_port::<E>(tuple, flow, now, random);
+fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -> Result<bool, Verdict> {
+    let Occasion { context, now, random } = occasion;
+    let owner = claim_port::<E>(context, tuple, flow, now, random);
     if owner == Owner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
     }

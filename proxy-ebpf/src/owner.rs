@@ -33,6 +33,12 @@ impl SocketOwner {
         self.0 == Self::PRESENT | Self::AT_ADDRESS
     }
 
+    /// Whether there is one that would take the packet, if it is no opening one: of datagrams any, of TCP one that has a peer.
+    #[inline(always)]
+    pub const fn takes(self, tuple: &Tuple) -> bool {
+        self.is_connected() || self.0 != 0 && tuple.protocol == Protocol::Udp as u8
+    }
+
     /// Whether there is one that has a peer: the packet's sender.
     #[inline(always)]
     pub const fn is_connected(self) -> bool {

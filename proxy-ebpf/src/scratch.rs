@@ -32,6 +32,23 @@ pub fn settled_at_hand() -> Result<&'static mut u32, Verdict> {
     scratch().map(|scratch| unsafe { &mut (*scratch).settled })
 }
 
+/// In the place of [`settled_at_hand`] when the packet has been sent by TC: the same packet comes by TC egress next.
+const SENT: u32 = 2;
+
+/// Notes that the packet, translated as the flow at hand says, leaves by TC.
+#[inline(always)]
+pub fn note_sent() {
+    if let Ok(note) = settled_at_hand() {
+        *note = SENT;
+    }
+}
+
+/// Whether the flow at hand is of the packet that TC has just sent. The note holds once.
+#[inline(always)]
+pub fn take_sent() -> bool {
+    settled_at_hand().is_ok_and(|note| core::mem::take(note) == SENT)
+}
+
 /// Room for the entry of the other direction.
 #[inline(always)]
 pub fn reply_at_hand() -> Result<&'static mut Conntrack, Verdict> {

@@ -10,16 +10,21 @@ use crate::{
     counters::count,
     filter::{note_snat_port, port_class},
     maps::BACKEND_COUNTERS,
+    owner::owner,
     scratch::reply_at_hand,
     tables::Table,
 };
 
-/// How many source ports are tried for a flow.
+/// How many source ports are tried for a flow, besides the client's own.
 const ATTEMPTS: u32 = 32;
+/// How many ports are looked at for those: one in sixteen is to be used at least (`SnatPorts`).
+const LOOKS: u32 = 512;
+/// How many of the looks leave alone what the host's sockets may have.
+const UNSHARED_LOOKS: u32 = 16;
 /// The lowest port that source translation uses.
 const PORT_MIN: u32 = 1024;
-/// How many of the attempts are made above the default of ip_local_port_range.
-const HIGH_ATTEMPTS: u32 = 8;
+/// How many of the looks are made above the default of ip_local_port_range.
+const HIGH_LOOKS: u32 = 8;
 /// How many of the attempts leave half-open flows alone.
 const POLITE_ATTEMPTS: u32 = 16;
 /// The lowest port above that default.
@@ -29,17 +34,27 @@ const HIGH_PORT_MIN: u32 = 61_000;
 /// port is kept if it may be; which others are tried, `random` decides. Returns an [`Owner`], of the port until now:
 /// another only after all attempts.
 #[inline(never)]
-pub fn claim_port<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> u32 {
+pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> u32 {
     const EXHAUSTED: u32 = Owner::Another as u32;
     let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
     turn(flow, tuple, reply);
     let local = flow.life.flags & Life::LOCAL != 0;
-    let first = u32::from(!local && port_class(tuple.source_port) & PortClass::SNAT == 0);
-    let mut search =
-        Search { flow, reply, now, protocol: tuple.protocol.into(), first, random, taken: 0, owner: EXHAUSTED };
-    // SAFETY: the kernel calls `attempt` with what it is given here, which lives until the helper returns.
-    unsafe { bpf_loop(1 + ATTEMPTS - first, attempt::<E> as *mut c_void, (&raw mut search).cast(), 0) };
-    let Search { flow, taken, owner, .. } = search;
+    let is_changed = !local && port_class(tuple.source_port) & PortClass::SNAT == 0;
+    let mut search = Search {
+        context,
+        flow,
+        reply,
+        now,
+        protocol: tuple.protocol,
+        first: is_changed.into(),
+        local: local.into(),
+        random,
+        owner: EXHAUSTED,
+    };
+    // SAFETY: the kernel calls `look` with what it is given here, which lives until the helper returns.
+    unsafe { bpf_loop(1 + LOOKS - u32::from(is_changed), look::<E> as *mut c_void, (&raw mut search).cast(), 0) };
+    let Search { flow, owner, .. } = search;
+    let taken = core::mem::take(&mut flow.life.handshake);
     let found = owner != EXHAUSTED;
     count_ports(flow.life.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
     if found && flow.source_port != tuple.source_port {
@@ -54,44 +69,66 @@ pub fn claim_port<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32, rando
 /// The search for a free source port for the flow at hand.
 #[repr(C)]
 struct Search<'a> {
-    /// Its source port is the one that has been tried last.
+    /// The hook's, for questions about sockets.
+    context: *mut c_void,
+    /// Its source port is the one that has been tried last, and the field that only answers fill in is lent to the number of
+    /// ports that belonged to others: on the stack, the verifier would follow every number.
     flow: &'a mut Conntrack,
     /// Its entry of the other direction.
     reply: &'a Conntrack,
     now: u32,
-    protocol: u32,
-    /// Number of the first attempt: 0, the client's own port, or 1 if that may not be kept.
-    first: u32,
     /// Decides which ports are tried.
     random: u32,
-    /// How many ports belonged to others.
-    taken: u32,
     /// Whose the port was that has been claimed: an [`Owner`].
     owner: u32,
+    protocol: u8,
+    /// Number of the first look: 0, at the client's own port, or 1 if that may not be kept.
+    first: u8,
+    /// Not 0: the flow keeps its client's address, whose ports are none of the host's.
+    local: u8,
 }
 
-/// Tries a port, the client's first: 1 ends the search. The kernel calls it, so that the verifier looks at it once.
-#[expect(clippy::cast_possible_truncation, reason = "the protocol is a byte")]
-extern "C" fn attempt<E: Table>(index: u32, search: *mut c_void) -> i64 {
+/// Looks at a port, the client's first: 1 ends the search. The kernel calls it, so that the verifier looks at it once.
+extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     // SAFETY: `claim_port` passes a `Search`.
     let search = unsafe { &mut *search.cast::<Search>() };
-    let number = index + search.first;
+    let number = index + u32::from(search.first);
     if number != 0 {
-        let port = candidate(number, search.random);
-        if port_class(port) & PortClass::SNAT == 0 {
-            return 0;
-        }
-        search.flow.source_port = port;
+        search.flow.source_port = candidate(number, search.random);
     }
-    let protocol = search.protocol as u8;
-    let key = E::narrow(search.flow).borrow().partner(protocol);
-    let owner = claim::<E>(&key, search.reply, protocol, search.now, number > POLITE_ATTEMPTS);
-    if owner == Owner::Another {
-        search.taken += 1;
+    let class = port_class(search.flow.source_port);
+    if number != 0 && (class & PortClass::SNAT == 0 || class & PortClass::SHARED != 0 && number <= UNSHARED_LOOKS) {
         return 0;
+    }
+    if class & PortClass::SHARED != 0 && search.local == 0 && is_sockets(search) {
+        return search.pass_on();
+    }
+    let key = E::narrow(search.flow).borrow().partner(search.protocol);
+    let owner =
+        claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.life.handshake > POLITE_ATTEMPTS);
+    if owner == Owner::Another {
+        return search.pass_on();
     }
     search.owner = owner as u32;
     1
+}
+
+impl Search<'_> {
+    /// The port was somebody else's: 1 if no other is to be tried.
+    #[inline(always)]
+    fn pass_on(&mut self) -> i64 {
+        let taken = &mut self.flow.life.handshake;
+        *taken += 1;
+        i64::from(*taken > ATTEMPTS - u32::from(self.first))
+    }
+}
+
+/// Whether the backend's answers to this port would be a socket's of this host. What netfilter masquerades, `foreign.rs`
+/// has noted.
+#[inline(always)]
+fn is_sockets(search: &Search<'_>) -> bool {
+    let answer = search.flow.partner(search.protocol);
+    owner(search.context, &answer).takes(&answer)
 }
 
 /// A port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be
@@ -100,7 +137,7 @@ extern "C" fn attempt<E: Table>(index: u32, search: *mut c_void) -> i64 {
 #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
 fn candidate(number: u32, random: u32) -> u16 {
     let random = attempt_number(random, number) >> 16;
-    let first = if number <= HIGH_ATTEMPTS { HIGH_PORT_MIN } else { PORT_MIN };
+    let first = if number <= HIGH_LOOKS { HIGH_PORT_MIN } else { PORT_MIN };
     (first + random * (0x1_0000 - first) / 0x1_0000) as u16
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, error, info};
 
 use crate::{
-    apply::{Dataplane, Outcome, Size},
+    apply::{Dataplane, Outcome, Size, filter::SnatPorts},
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
@@ -24,6 +24,8 @@ use crate::{
 const BATCH: usize = 4096;
 /// How long until a part that was refused (a full map) is tried again without an event.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often is looked whether the host keeps other ports for itself: nobody tells when a sysctl is written.
+const LOOK_AT_PORTS: Duration = Duration::from_secs(2);
 /// How often the data plane is asked to tidy up.
 const TIDY: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,7 @@ pub struct Agent {
     /// Number of plans written so far.
     generation: u64,
     next_tidy: tokio::time::Instant,
+    next_look_at_ports: tokio::time::Instant,
     /// Told about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
 }
@@ -60,6 +63,7 @@ impl Agent {
             refused_networks: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
+            next_look_at_ports: tokio::time::Instant::now() + LOOK_AT_PORTS,
             udp_gone,
         }
     }
@@ -113,6 +117,11 @@ impl Agent {
             () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
+            }
+            () = tokio::time::sleep_until(self.next_look_at_ports), if self.generation != 0 => {
+                self.next_look_at_ports = tokio::time::Instant::now() + LOOK_AT_PORTS;
+                // What can't be read now was readable at the start, and still holds.
+                let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
             }
             () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
         }

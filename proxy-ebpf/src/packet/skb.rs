@@ -28,6 +28,7 @@ use crate::{
     maps::{DEVICES, TC_STAGES},
     pipeline::finish,
     route::Route,
+    scratch::note_sent,
 };
 
 /// Bytes that the kernel is asked to keep in one piece at the front: Ethernet, IPv6 and some extension headers, TCP.
@@ -153,6 +154,7 @@ impl Packet for Skb {
             unsafe { bpf_redirect_neigh(route.ifindex(), &raw mut neighbour, SIZE, 0) }
         };
         self.action = action as i32;
+        note_sent();
         Some(())
     }
 

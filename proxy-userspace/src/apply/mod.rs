@@ -120,6 +120,7 @@ impl Dataplane {
     /// Takes over an instance's maps with what is in them. What no plan claims again goes with
     /// [`Dataplane::sweep`]. Source translation uses `snat` without the node ports.
     pub fn new(mut maps: Maps, snat: SnatPorts) -> Self {
+        snat.report(None);
         let filters = Filters::adopt(&mut maps.filters, snat);
         let mut dataplane = Self {
             backends: Backends::new(maps.backends.length()),
@@ -138,6 +139,13 @@ impl Dataplane {
         };
         dataplane.adopt();
         dataplane
+    }
+
+    /// Source translation uses other ports from now on, if they are others.
+    pub fn set_snat(&mut self, snat: SnatPorts) {
+        if self.filters.set_snat(&mut self.maps.filters, snat) {
+            debug!("this host keeps other ports for itself than before");
+        }
     }
 
     /// What is in force.

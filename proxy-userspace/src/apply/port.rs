@@ -178,6 +178,7 @@ impl Dataplane {
             if is_new {
                 zero(&mut self.maps.backend_counters, id);
             }
+            self.filters.put_asked(&mut self.maps.filters, backend.ip());
             self.maps.slots.set(slot, id);
         }
         Ok(range)
@@ -261,6 +262,7 @@ impl Dataplane {
 
     fn release_backends<'a>(&mut self, backends: impl Iterator<Item = &'a SocketAddr>, retired: &mut Retired) {
         for backend in backends {
+            self.filters.remove_asked(backend.ip());
             if self.backends.release(*backend) {
                 retired.backends.push(*backend);
             }

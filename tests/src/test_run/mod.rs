@@ -179,6 +179,12 @@ impl BenchNode {
         taken(self.programs.run_pieces(device, frame, first))
     }
 
+    /// The host keeps these ports for itself from now on, in the form of the sysctls `ip_local_port_range` and
+    /// `ip_local_reserved_ports`.
+    pub fn keep_ports(&mut self, range: &str, reserved: &str) {
+        self.dataplane.set_snat(SnatPorts::parse(range, reserved).expect("these are ports"));
+    }
+
     /// Does something in the node's namespace.
     pub fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::enter(&self.netns, &self.home);

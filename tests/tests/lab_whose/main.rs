@@ -5,3 +5,4 @@
 
 mod answers;
 mod loopback;
+mod ports;

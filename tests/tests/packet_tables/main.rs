@@ -30,6 +30,7 @@ mod pods;
 mod policies;
 mod refusals;
 mod replies;
+mod shared_ports;
 mod source_ports;
 mod whose;
 

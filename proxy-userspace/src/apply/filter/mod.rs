@@ -23,7 +23,7 @@ pub use self::{
 use super::elements::Elements;
 use crate::table::NetworkKind;
 
-const ADDRESS_BITS: [u8; 3] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND];
+const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
 /// The two arrays.
@@ -118,6 +118,27 @@ impl Filters {
         self.addresses.remove(&span::of_address(address), AddressClass::BACKEND);
     }
 
+    /// A list is about to name a backend at `address`.
+    pub fn put_asked(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::ASKED);
+    }
+
+    /// It does so no more.
+    pub fn remove_asked(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
+    }
+
+    /// Source translation uses `snat` from now on; true if that is another set of ports. Flows keep theirs.
+    pub fn set_snat(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> bool {
+        let differs = self.snat != snat;
+        if differs {
+            snat.report(Some(&self.snat));
+            self.snat = snat;
+            bits::entries().for_each(|port| self.settle_snat(&mut arrays.ports, port));
+        }
+        differs
+    }
+
     /// The entries that the tables need less of than they say, if there are any. What is taken must come back through
     /// [`Filters::clear`].
     pub fn take_stale(&mut self) -> Option<Stale> {
@@ -140,8 +161,7 @@ impl Filters {
     fn settle_snat(&self, array: &mut impl Elements<u8>, port: u16) {
         let before = array.get(port.into()).unwrap_or(0);
         let served = before & (PortClass::NODE_PORT | PortClass::SERVICE);
-        let is_free = served & PortClass::NODE_PORT == 0 && self.snat.contains(port);
-        let after = if is_free { served | PortClass::SNAT } else { served };
+        let after = if served & PortClass::NODE_PORT == 0 { served | self.snat.class(port) } else { served };
         if after != before {
             array.set(port.into(), after);
         }

@@ -2,17 +2,24 @@
 
 use std::{fs, io, ops::RangeInclusive};
 
+use proxy_common::filter::PortClass;
+use tracing::{info, warn};
+
 const LOCAL_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
 /// Below this are ports that only root may bind.
 const FIRST: u16 = 1024;
+/// So many ports must be nobody else's. With fewer, source translation shares what the host's sockets may take. The programs find
+/// one of so many among all ports with the looks that they take (`source_port.rs`).
+const ENOUGH: usize = 4096;
 
-/// Ports from 1024 that are neither ephemeral ports of this host nor reserved by its administrator. Node ports are
-/// among them.
+/// Ports from 1024, by what this host and its administrator do with them. Node ports are among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnatPorts {
-    excluded: Vec<RangeInclusive<u16>>,
+    ephemeral: RangeInclusive<u16>,
+    reserved: Vec<RangeInclusive<u16>>,
+    is_short: bool,
 }
 
 impl SnatPorts {
@@ -26,18 +33,58 @@ impl SnatPorts {
 
     /// From `ip_local_port_range` (two numbers) and `ip_local_reserved_ports` (a list of numbers and ranges).
     pub fn parse(range: &str, reserved: &str) -> Option<Self> {
-        let mut ephemeral = range.split_whitespace().map(|number| number.parse::<u16>().ok());
-        let (first, last) = (ephemeral.next()??, ephemeral.next()??);
+        let mut numbers = range.split_whitespace().map(|number| number.parse::<u16>().ok());
+        let (first, last) = (numbers.next()??, numbers.next()??);
         let reserved = reserved.trim().split(',').filter(|part| !part.is_empty());
-        let reserved: Option<Vec<_>> = reserved.map(parse_part).collect();
-        let mut excluded = reserved?;
-        excluded.push(first..=last);
-        ephemeral.next().is_none().then_some(Self { excluded })
+        let reserved = reserved.map(parse_part).collect::<Option<_>>()?;
+        let ports = Self { ephemeral: first..=last, reserved, is_short: false };
+        numbers.next().is_none().then(|| Self { is_short: ports.free() < ENOUGH, ..ports })
     }
 
-    /// Whether it is one of them.
-    pub fn contains(&self, port: u16) -> bool {
-        port >= FIRST && !self.excluded.iter().any(|range| range.contains(&port))
+    /// What source translation may do with a port: nothing, use it ([`PortClass::SNAT`]), or use it if no socket has it
+    /// ([`PortClass::SHARED`] besides).
+    pub fn class(&self, port: u16) -> u8 {
+        if self.is_free(port) {
+            return PortClass::SNAT;
+        }
+        if port >= FIRST && self.is_short && !self.is_taken_first(port) {
+            PortClass::SNAT | PortClass::SHARED
+        } else {
+            0
+        }
+    }
+
+    /// How many ports are neither ephemeral nor reserved.
+    pub fn free(&self) -> usize {
+        (FIRST..=u16::MAX).filter(|port| self.is_free(*port)).count()
+    }
+
+    /// Says what follows from these ports, if that is not what followed from `before`.
+    pub fn report(&self, before: Option<&Self>) {
+        let (free, was_short) = (self.free(), before.is_some_and(|before| before.is_short));
+        if self.is_short {
+            let shared = (FIRST..=u16::MAX).filter(|port| self.class(*port) & PortClass::SHARED != 0).count();
+            warn!(
+                free,
+                shared,
+                "few ports are outside of net.ipv4.ip_local_port_range and ip_local_reserved_ports: what is forwarded to \
+                 other nodes shares ports with this host's sockets, none that one uses for the same backend; narrow the range \
+                 to leave {ENOUGH} ports free"
+            );
+        } else if was_short {
+            info!(free, "enough ports are free again for what is forwarded to other nodes");
+        }
+    }
+
+    fn is_free(&self, port: u16) -> bool {
+        port >= FIRST && !self.ephemeral.contains(&port) && !self.reserved.iter().any(|range| range.contains(&port))
+    }
+
+    /// connect(2) takes ephemeral ports of the first one's parity as long as there are any
+    /// (`net/ipv4/inet_hashtables.c`): those are left to it. Reserved ones it never takes.
+    fn is_taken_first(&self, port: u16) -> bool {
+        let is_reserved = self.reserved.iter().any(|range| range.contains(&port));
+        self.ephemeral.contains(&port) && !is_reserved && (port - self.ephemeral.start()).is_multiple_of(2)
     }
 }
 
@@ -50,17 +97,47 @@ fn parse_part(part: &str) -> Option<RangeInclusive<u16>> {
 mod tests {
     use super::*;
 
-    fn allowed(ports: &SnatPorts, candidates: &[u16]) -> Vec<u16> {
-        candidates.iter().copied().filter(|port| ports.contains(*port)).collect()
+    fn of_class(range: &str, reserved: &str, class: u8) -> usize {
+        let ports = SnatPorts::parse(range, reserved).unwrap();
+        (0..=u16::MAX).filter(|port| ports.class(*port) == class).count()
     }
 
     #[test]
     fn ephemeral_reserved_and_privileged_ports_are_excluded() {
         let ports = SnatPorts::parse("32768\t60999\n", "8080,9000-9002\n").unwrap();
         let candidates = [0, 1023, 1024, 8079, 8080, 8081, 8999, 9000, 9002, 9003, 32767, 32768, 60999, 61000, 65535];
-        assert_eq!(allowed(&ports, &candidates), [1024, 8079, 8081, 8999, 9003, 32767, 61000, 65535]);
-        let none = SnatPorts::parse("1024 65535", "\n").unwrap();
-        assert_eq!(allowed(&none, &candidates), [0; 0]);
+        let allowed: Vec<u16> = candidates.into_iter().filter(|port| ports.class(*port) == PortClass::SNAT).collect();
+        assert_eq!(allowed, [1024, 8079, 8081, 8999, 9003, 32767, 61000, 65535]);
+        assert!(candidates.into_iter().all(|port| ports.class(port) & PortClass::SHARED == 0));
+    }
+
+    #[test]
+    fn w02_there_are_enough_ports_whatever_the_host_keeps() {
+        const SHARED: u8 = PortClass::SNAT | PortClass::SHARED;
+        for (range, reserved, free) in [
+            ("1024 65535", "", 0),
+            ("1024 65000", "", 535),
+            ("2048 65535", "", 1024),
+            ("1 65535", "", 0),
+            ("32768 60999", "1024-32767,61000-65535", 0),
+            ("1024 65535", "1024-65535", 0),
+            ("5119 65535", "", 4095),
+        ] {
+            assert_eq!(of_class(range, reserved, PortClass::SNAT), free, "{range:?} {reserved:?}");
+            assert!(of_class(range, reserved, SHARED) >= 28_000, "{range:?} {reserved:?}");
+        }
+        for (range, free) in [("10240 65535", 9216), ("5120 65535", 4096), ("32768 60999", 36_280)] {
+            assert_eq!(of_class(range, "", PortClass::SNAT), free, "{range:?}");
+            assert_eq!(of_class(range, "", SHARED), 0, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn w02_what_connect_takes_first_is_left_to_it() {
+        let ports = SnatPorts::parse("1025 65535", "1024,2001-2002").unwrap();
+        let shared = |port| ports.class(port) & PortClass::SHARED != 0;
+        assert_eq!([1023, 1024, 1025, 1026, 1027, 65_535].map(shared), [false, true, false, true, false, false]);
+        assert_eq!([2000, 2001, 2002, 2003].map(shared), [true, true, true, false]);
     }
 
     #[test]
