@@ -28,10 +28,10 @@ struct Scene {
 }
 
 /// A timeout that is long for every machine, but not longer than this one has run: nobody can have been away since before.
-fn long() -> u64 {
+fn long() -> u32 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap();
     let (seconds, _) = uptime.split_once('.').unwrap();
-    seconds.parse::<u64>().unwrap().min(1200) / 2
+    seconds.parse::<u32>().unwrap().min(1200) / 2
 }
 
 /// The Service without affinity.
@@ -150,11 +150,11 @@ fn s24_expires_after_the_last_new_connection() {
     let first = choices(client);
     let established = client.connect_tcp(frontends()[0]).unwrap();
     for _ in 0..3 {
-        age_clients(&mut remembered, timeout * 2 / 3);
+        age_clients(&mut remembered, (timeout * 2 / 3).into());
         assert_eq!(choices(client), first, "every new connection begins the time anew");
     }
     for _ in 0..2 {
-        age_clients(&mut remembered, timeout * 2 / 3);
+        age_clients(&mut remembered, (timeout * 2 / 3).into());
         established.ask("an established connection is no new one").unwrap();
     }
     assert_ne!(choices(client), first);
@@ -206,11 +206,11 @@ fn s24_is_switched_and_changed_live() {
     let mut remembered = open(&PinFolder::new(&scene.stage.node.instance()), "AFFINITY").unwrap();
     let timeout = long();
     change_timeout(timeout);
-    age_clients(&mut remembered, timeout + 1);
+    age_clients(&mut remembered, (timeout + 1).into());
     assert_ne!(choices(client), kept, "the shorter time holds");
     change_timeout(86400);
     let kept = choices(client);
-    age_clients(&mut remembered, timeout + 1);
+    age_clients(&mut remembered, (timeout + 1).into());
     assert_eq!(choices(client), kept, "the longer time holds");
 }
 
