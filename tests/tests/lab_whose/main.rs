@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod answers;
+mod large;
 mod loopback;
 mod ports;
