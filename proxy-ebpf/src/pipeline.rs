@@ -63,23 +63,27 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     open_there(packet);
     let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
-    let outcome = open_flow(packet, headers, now, flow);
-    if matches!(outcome, Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))) {
+    match open_flow(packet, headers, now, flow) {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
-        if lookup(&headers.tuple, now, flow).is_some() {
-            return go_on(packet, Stage::Send);
-        }
+        Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
+            if lookup(&headers.tuple, now, flow).is_some() => {}
+        Err(refusal) => return Err(refuse(packet, headers, refusal)),
+        Ok(()) => {}
+    }
+    go_on(packet, Stage::Send)
+}
+
+/// What becomes of a packet that opens nothing and belongs to nothing here.
+#[inline(always)]
+fn refuse<P: Packet>(packet: &P, headers: &Headers, refusal: Verdict) -> Verdict {
+    const SOURCE_RANGE: Verdict = Verdict::Drop(DropReason::SourceRange);
+    const UNKNOWN: Verdict = Verdict::Reject(RejectReason::UnknownConnection);
+    let is_others = matches!(refusal, UNKNOWN | SOURCE_RANGE) && continues(headers);
+    if is_others || refusal == Verdict::Pass {
         ask_there(packet, Stage::Previous);
     }
-    match outcome {
-        // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
-        Err(Verdict::Reject(RejectReason::UnknownConnection) | Verdict::Drop(DropReason::SourceRange))
-            if continues(headers) && Route::new().leads_here(packet, headers) =>
-        {
-            Err(Verdict::Pass)
-        }
-        outcome => outcome.and_then(|()| go_on(packet, Stage::Send)),
-    }
+    // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
+    if is_others && Route::new().leads_here(packet, headers) { Verdict::Pass } else { refusal }
 }
 
 /// Whether this is TCP in the middle of a connection.
@@ -117,11 +121,9 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let now = now();
     let flow = flow_at_hand()?;
     let reply = if class & AddressClass::BACKEND == 0 { None } else { lookup(&headers.tuple, now, flow) };
-    if class & AddressClass::BACKEND != 0 && reply.is_none() {
-        ask_there(packet, Stage::PreviousEgress);
-    }
     let Some((life, settled)) = reply.filter(|(life, _)| is_local_reply(life)) else {
         foreign::note(&headers, class, flow, now);
+        ask_there(packet, Stage::PreviousEgress);
         return Err(Verdict::Pass);
     };
     let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);

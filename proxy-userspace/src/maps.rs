@@ -84,6 +84,8 @@ pub struct Layout {
 
 /// The version since which a layout is the same unless it says otherwise.
 const FIRST: u32 = 7;
+/// Flows: what their lives mean has changed.
+const FLOWS: u32 = 8;
 /// What the other ABI of tests takes for another layout.
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
 
@@ -129,13 +131,13 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
 /// Those of the maps of flows.
 fn flow_layouts(sizes: &MapSizes) -> Vec<Layout> {
     vec![
-        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2),
-        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2),
-        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()),
-        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open),
-        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open),
+        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2).since(FLOWS),
+        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2).since(FLOWS),
+        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()).since(FLOWS),
+        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open).since(FLOWS),
+        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open).since(FLOWS),
     ]
 }
 

@@ -79,7 +79,14 @@ fn each(
         // Where programs remove the key to go on from, the kernel begins anew.
         let entries = table.entries().take(table.capacity()).flatten();
         let living = entries.filter(|(_, flow)| !flow.life.is_expired(now));
-        let lost = living.filter(|(tuple, flow)| !enter(&mut new, is_settled, tuple, flow, now)).count();
+        let (mut entered, mut lost) = (0, 0);
+        for (tuple, flow) in living {
+            let is_entered = enter(&mut new, is_settled, &tuple, &flow, now);
+            (entered, lost) = (entered + usize::from(is_entered), lost + usize::from(!is_entered));
+        }
+        // A full table forgets who has been idle for longest.
+        let room = if is_settled { new.settled.capacity() } else { new.half_open.capacity() };
+        lost += entered.saturating_sub(room);
         refused.extend((lost != 0).then_some((name, lost)));
     }
     Ok(refused)
