@@ -16,7 +16,8 @@ pod! {
     }
 
     /// Key of MEMBERS: a backend in one of a service's lists. The value is a `u32` with the
-    /// [`List::bit`](crate::List::bit)s of the lists it is in.
+    /// [`List::bit`](crate::List::bit)s of the lists it is in, and [`List::draining`](crate::List::draining) of those
+    /// that it has left but serves on.
     #[derive(PartialOrd, Ord, Hash)]
     pub struct Member: 8 {
         /// Service id.

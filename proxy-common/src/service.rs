@@ -117,6 +117,19 @@ impl List {
             Self::Local => 2,
         }
     }
+
+    /// The bits of a member that a flow of the list with this bit may stay with: one that is in the list, or has left it but
+    /// serves until it ends (S29). New flows and clients with affinity want the former.
+    #[inline(always)]
+    pub const fn staying(bit: u32) -> u32 {
+        bit | Self::draining(bit)
+    }
+
+    /// The bit of a member that has left the list with this bit, but serves until it ends.
+    #[inline(always)]
+    pub const fn draining(bit: u32) -> u32 {
+        bit << 2
+    }
 }
 
 impl Service {

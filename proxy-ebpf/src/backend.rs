@@ -69,7 +69,7 @@ pub struct Memory {
     pub backend_generation: u32,
     /// The service's generation when the membership was last checked.
     pub service_generation: u32,
-    /// The list it was chosen from, as a bit of MEMBERS' values.
+    /// What it must be for the service, one of these bits of MEMBERS' values: in the list it was chosen from, or draining.
     pub list: u32,
 }
 

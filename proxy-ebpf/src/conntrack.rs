@@ -80,36 +80,49 @@ pub fn is_local_reply(life: &Life) -> bool {
 
 /// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
 /// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that.
-#[inline(always)]
+///
+/// This and what it calls are subprograms that leave what they have found in memory: the verifier follows one outcome
+/// of each, not every state.
+#[inline(never)]
 #[must_use]
 pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
-    let state = flow.life.state();
-    let is_tcp = headers.tuple.protocol == Protocol::Tcp as u8;
-    let next = if !settled {
-        half_open(&flow.life, is_tcp, headers)
-    } else if is_tcp {
-        let segment = headers.segment();
-        if segment.is_event() {
+    if settled && headers.tuple.protocol == Protocol::Tcp as u8 {
+        if headers.flags().is_event() {
             return true;
         }
-        if flow.life.note(&segment) {
-            life.remember(&flow.life);
-        }
-        state.after(direction(&flow.life), headers.flags())
-    } else {
-        state.after(direction(&flow.life), headers.flags())
-    };
-    let moves =
-        next != state || flow.life.is_stale(now, timeout(headers.tuple.protocol, next), JIFFIES_PER_SECOND.load());
+        note(flow, life, headers);
+    }
+    advance(flow, settled, headers, now);
+    let moves = flow.life.state != life.state || life.ends_earlier_than(&flow.life, now, JIFFIES_PER_SECOND.load());
     if moves {
-        if is_tcp && next == State::Replied {
-            flow.life.handshake = headers.sequence.wrapping_add(1);
-        }
-        flow.life.state = next as u8;
-        flow.life.expires = now.wrapping_add(timeout(headers.tuple.protocol, next));
         *life = flow.life;
     }
     moves
+}
+
+/// Remembers what a settled connection's packet says.
+#[inline(never)]
+fn note(flow: &mut Conntrack, life: &mut Life, headers: &Headers) {
+    if flow.life.note(&headers.segment()) {
+        life.remember(&flow.life);
+    }
+}
+
+/// Gives the flow at hand the state after its packet, and the end that it has then.
+#[inline(never)]
+fn advance(flow: &mut Conntrack, settled: bool, headers: &Headers, now: u32) {
+    let protocol = headers.tuple.protocol;
+    let is_tcp = protocol == Protocol::Tcp as u8;
+    let next = if settled {
+        flow.life.state().after(direction(&flow.life), headers.flags())
+    } else {
+        half_open(&flow.life, is_tcp, headers)
+    };
+    if is_tcp && next == State::Replied && headers.flags().accepts() {
+        flow.life.handshake = headers.sequence.wrapping_add(1);
+    }
+    flow.life.state = next as u8;
+    flow.life.expires = now.wrapping_add(timeout(protocol, next));
 }
 
 /// The state of a flow after one of its packets, when it has not settled.

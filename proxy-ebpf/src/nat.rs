@@ -257,7 +257,7 @@ fn is_confirmed(life: &mut Life) -> bool {
         backend: life.backend,
         backend_generation: life.backend_generation,
         service_generation: life.service_generation,
-        list: life.list.into(),
+        list: List::staying(life.list.into()),
     };
     let confirmed = recall(memory);
     if let Some((_, generation)) = confirmed {

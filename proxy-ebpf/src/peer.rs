@@ -5,7 +5,7 @@
 use core::{ffi::c_void, ptr::null_mut};
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
-use proxy_common::{Counter, Flow, FlowRole, Frontend, Peer, Protocol, Service};
+use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service};
 
 use crate::{
     affinity::now,
@@ -101,7 +101,7 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
         backend: flow.backend_id,
         backend_generation: flow.backend_generation,
         service_generation: flow.service_generation,
-        list: service.internal_list().bit(),
+        list: List::staying(service.internal_list().bit()),
     };
     let Some((_, generation)) = recall(memory).filter(|_| flow.service == service.id) else {
         count(Counter::UdpFlowMoved);

@@ -88,7 +88,7 @@ fn touch_connection<E: Table>(flow: &mut Conntrack, headers: &Headers, now: u32)
     let found = found.filter(|found| found.translates_like(other));
     let known = found.as_ref().map_or(&other.life, |found| found.life());
     let segment = headers.segment();
-    if segment.is_event() {
+    if segment.flags.is_event() {
         match flow.life.judge(known, &segment) {
             Judgement::Moves(next) => flow.life.state = next as u8,
             Judgement::Ignored => return Touched::Done as u32,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, error::Error, net::SocketAddr, thread};
 
 use aya::maps::{HashMap, MapData};
-use proxy_common::{Backend, Flow, FlowRole, Frontend, Member, Peer, Protocol, Service};
+use proxy_common::{Backend, Flow, FlowRole, Frontend, List, Member, Peer, Protocol, Service};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
@@ -77,7 +77,7 @@ impl Sockets {
         // The agent may change both meanwhile: what the clients get before or after will do.
         let before = self.list(&peer);
         let lists = self.members.get(&member, 0).unwrap_or(0);
-        let listed = lists & (before | self.list(&peer)) != 0;
+        let listed = lists & List::staying(before | self.list(&peer)) != 0;
         let same = self.backends.get(peer.backend_id).is_some_and(|now| now.generation == peer.backend_generation);
         !(listed && same)
     }

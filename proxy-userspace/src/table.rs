@@ -91,6 +91,9 @@ pub struct PortEntry {
     /// The lists that some frontend uses, and only those; an empty list is present and empty.
     /// Each is sorted and free of duplicates (S8).
     pub lists: BTreeMap<List, Vec<SocketAddr>>,
+    /// For each of `lists`, the backends that have left it but serve until they end: flows of before stay with them (S29).
+    /// Sorted and free of duplicates; none is in the list itself.
+    pub draining: BTreeMap<List, Vec<SocketAddr>>,
     /// Those in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
     /// Sorted and free of duplicates.
     pub local: Box<[SocketAddr]>,

@@ -45,13 +45,17 @@ pub struct Candidate<'a> {
     pub zones: &'a [Arc<str>],
 }
 
-/// The two lists of S13, each sorted and free of duplicates.
+/// The two lists of S13, and whom their flows may stay with; each sorted and free of duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     /// Usable backends anywhere, after topology.
     pub cluster: Vec<SocketAddr>,
     /// Usable backends on this node.
     pub local: Vec<SocketAddr>,
+    /// Backends anywhere that serve until they end, where others are chosen (S29).
+    pub cluster_draining: Vec<SocketAddr>,
+    /// Those on this node, where others of this node are chosen.
+    pub local_draining: Vec<SocketAddr>,
 }
 
 impl Lists {
@@ -60,7 +64,8 @@ impl Lists {
         let local: Vec<_> = candidates.iter().filter(|candidate| candidate.local).copied().collect();
         let ready = ready(candidates);
         let cluster = if ready.is_empty() { usable(candidates) } else { nearest(&ready, zone) };
-        Self { cluster, local: usable(&local) }
+        let (cluster_draining, local_draining) = (draining(candidates), draining(&local));
+        Self { cluster, local: usable(&local), cluster_draining, local_draining }
     }
 
     /// Some backend is usable somewhere (S16).
@@ -88,6 +93,12 @@ fn ready<'a>(candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
 fn usable(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
     let ready = addresses(candidates, |candidate| candidate.conditions.ready);
     if ready.is_empty() { addresses(candidates, |candidate| candidate.conditions.can_stand_in()) } else { ready }
+}
+
+/// Those that would stand in, where something is ready.
+fn draining(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
+    let is_any_ready = candidates.iter().any(|candidate| candidate.conditions.ready);
+    addresses(candidates, |candidate| is_any_ready && candidate.conditions.can_stand_in())
 }
 
 /// Those meant for this node, else for its zone, else all (S15).

@@ -10,8 +10,8 @@ use std::{
 
 use harness::{
     lab::{Kind, Message, Pod, Server, Socket, TIMEOUT},
-    objects::Cluster,
-    stage::{Stage, cluster_ips, dual, until},
+    objects::{Cluster, SliceBuilder},
+    stage::{Stage, cluster_ips, dual, slices, until},
 };
 
 /// How long an answer takes that comes at all.
@@ -77,24 +77,41 @@ fn s29_a_flow_keeps_its_backend_until_that_leaves() {
     }
 }
 
+/// A backend that terminates keeps its flows and connected sockets as long as it serves; new flows go elsewhere (KEP-5989).
 #[test]
-fn s29_an_unusable_backend_loses_its_flows_too() {
-    let stage = Stage::new("unready");
+fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
+    let stage = Stage::new("leaving");
     let [one, two, shell] = stage.pods(["b1", "b2", "c1"]);
     let _servers = [&one, &two].map(|pod| pod.serve(&[5353]).unwrap());
     stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
     stage.endpoints("dns", |slice| slice.udp_port(5353), &[&one]);
     let _waggle = stage.agent(&[]);
     let client = shell.client().unwrap();
-    let sockets = fixed(&client);
-    for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
-        assert_eq!(ask(socket, to).unwrap().backend(), "b1");
+    let (sockets, connected) = (fixed(&client), cluster_ips(10, 53).map(|to| client.connect_udp(to).unwrap()));
+    let all_on = |backend: &str| {
+        for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
+            assert_eq!(ask(socket, to).unwrap().backend(), backend);
+            assert_eq!(connected.ask("who").unwrap().backend(), backend);
+        }
+    };
+    let put = |leaves: fn(SliceBuilder) -> SliceBuilder| {
+        for slice in slices("dns", |slice| slice.udp_port(5353), &[&two, &one]) {
+            stage.folder.put(&leaves(slice).build());
+        }
+    };
+    all_on("b1");
+    put(SliceBuilder::draining);
+    let is_new_elsewhere = || cluster_ips(10, 53).iter().all(|to| client.udp(*to).unwrap().backend() == "b2");
+    until("new flows go elsewhere", is_new_elsewhere);
+    for _ in 0..10 {
+        assert!(is_new_elsewhere(), "none comes back");
+        all_on("b1");
     }
-    for slice in harness::stage::slices("dns", |slice| slice.udp_port(5353), &[&two, &one]) {
-        stage.folder.put(&slice.draining().build());
-    }
-    for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
-        ask_until("the flow leaves the draining backend", socket, to, |answer| answer.backend() == "b2");
+    put(|slice| slice.draining().serving(false));
+    for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
+        ask_until("the flow leaves the backend that serves no more", socket, to, |answer| answer.backend() == "b2");
+        let is_told = || connected.receive(SOON).is_err_and(|failure| failure.errno == "ECONNABORTED");
+        until("the connected socket is told", is_told);
     }
 }
 

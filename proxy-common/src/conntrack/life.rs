@@ -50,6 +50,12 @@ impl Life {
         self.expires.wrapping_sub(now) < timeout.wrapping_sub(second)
     }
 
+    /// Whether the entry ends more than a second earlier than `later`, which does not end before `now`.
+    #[inline(always)]
+    pub const fn ends_earlier_than(&self, later: &Self, now: u32, second: u32) -> bool {
+        self.is_stale(now, later.expires.wrapping_sub(now), second)
+    }
+
     /// Whether a TCP segment with this acknowledgment number comes from somebody who has seen what the backend sent: the
     /// backend may have said a little more than its SYN by now.
     #[inline(always)]

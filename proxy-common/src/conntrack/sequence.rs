@@ -39,11 +39,11 @@ const fn is_news(known: u32, now: u32) -> bool {
     known.wrapping_sub(now) >= REACH
 }
 
-impl Segment {
-    /// Whether [`Life::judge`] has to say what it means for a settled connection.
+impl TcpFlags {
+    /// Whether [`Life::judge`] has to say what a segment means for a settled connection.
     #[inline(always)]
-    pub const fn is_event(&self) -> bool {
-        self.flags.has(TcpFlags::RST | TcpFlags::FIN) || self.flags.accepts()
+    pub const fn is_event(self) -> bool {
+        self.has(Self::RST | Self::FIN) || self.accepts()
     }
 }
 
@@ -116,7 +116,7 @@ impl Life {
         sends || acknowledges
     }
 
-    /// What a [`Segment::is_event`] of this direction means for a settled connection, of which `other` is the life in the
+    /// What a [`TcpFlags::is_event`] of this direction means for a settled connection, of which `other` is the life in the
     /// other direction.
     #[inline(always)]
     pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {

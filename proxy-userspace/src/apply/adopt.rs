@@ -8,7 +8,7 @@ use std::{
 
 use proxy_common::{Address, Backend, Frontend, Member, SlotRange, SourceRange};
 
-use super::{Dataplane, bump, encode, port::memberships, reclaim::Retired, sources::nets};
+use super::{Dataplane, bump, encode, members::memberships, reclaim::Retired, sources::nets};
 use crate::table::PortId;
 
 /// What was found in the maps and has not been claimed by a plan yet.

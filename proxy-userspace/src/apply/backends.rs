@@ -63,6 +63,11 @@ impl Backends {
         Some(id)
     }
 
+    /// The same for a backend that only flows of before know; false if nobody has come to know it.
+    pub fn hold(&mut self, address: SocketAddr) -> bool {
+        self.by_address.get_mut(&address).map(|shared| shared.users += 1).is_some()
+    }
+
     /// One more port says that this backend, which some list names, is on this node; true if it is the first.
     pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
         self.by_address.get_mut(&address).is_some_and(|shared| {
@@ -163,6 +168,21 @@ mod tests {
         backends.settle(&mut map);
         assert_eq!(flags(&map, &backends, address), Backend::VALID);
         assert_eq!(map[1].generation, 1);
+    }
+
+    #[test]
+    fn w12_a_draining_backend_keeps_its_id() {
+        let (mut map, mut backends) = (vec![Backend::default(); 4], Backends::new(4));
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        assert!(!backends.hold(address), "no flow knows it");
+        let id = backends.acquire(&mut map, address).unwrap();
+        assert!(backends.hold(address));
+        assert!(!backends.release(address), "the list is gone, not the flows");
+        backends.retire(&mut map, address);
+        assert!(map[id as usize].is_valid());
+        assert!(backends.release(address));
+        backends.retire(&mut map, address);
+        assert!(!map[id as usize].is_valid());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod elements;
 pub mod encode;
 pub mod filter;
 mod frontends;
+mod members;
 mod networks;
 mod owners;
 mod port;
@@ -83,6 +84,8 @@ struct Port {
     id: u32,
     ranges: BTreeMap<List, SlotRange>,
     frontends: BTreeSet<Frontend>,
+    /// Draining backends that keep their ids for it.
+    held: BTreeSet<SocketAddr>,
 }
 
 /// The data plane of one instance.

@@ -6,16 +6,18 @@ use std::{
 };
 
 use ipnet::IpNet;
-use proxy_common::{Frontend, List, Member, Protocol, SlotRange};
+use proxy_common::{Frontend, List, Protocol, SlotRange};
 
-use super::{ApplyError, Dataplane, Port, bump, encode, reclaim::Retired, refused, sources, zero};
+use super::{
+    ApplyError, Dataplane, Port, bump, encode,
+    members::{Memberships, left, memberships},
+    reclaim::Retired,
+    refused, sources, zero,
+};
 use crate::table::{FrontendEntry, PortEntry, PortId};
 
 type Lists = BTreeMap<List, Vec<SocketAddr>>;
 type Ranges = BTreeMap<List, SlotRange>;
-/// The lists' bits by backend.
-pub(super) type Memberships = BTreeMap<SocketAddr, u32>;
-
 /// What is to be done when every part of a plan that adds something is in force.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
@@ -48,6 +50,7 @@ impl Dataplane {
         self.put_sources(service, &admitted)?;
         let written = self.write_backends(service, &differing(&entry, &before), (&old, &new), &mut after.retired);
         let ranges = written.inspect_err(|_| self.remove_sources(service, &admitted))?;
+        self.hold(id, &entry, &mut after.retired);
         let (arrived, departed) = (missing(&entry.local, &before.local), missing(&before.local, &entry.local));
         self.arrive(&arrived);
         let sources = sources::surplus(&before, &entry);
@@ -55,9 +58,7 @@ impl Dataplane {
         self.depart(&departed);
         let old_ranges = switched?;
         if id.port.protocol == Protocol::Udp {
-            let lost = |backend, lists: u32| new.get(backend).copied().unwrap_or(0) & lists != lists;
-            let left = old.iter().filter(|(backend, lists)| lost(backend, **lists));
-            after.udp_gone.extend(left.map(|(backend, _)| *backend));
+            after.udp_gone.extend(left(&old, &new));
         }
         after.settling.push(Settling { service, old, new, sources });
         after.retired.slots.extend(old_ranges);
@@ -92,7 +93,7 @@ impl Dataplane {
         after.retired.slots.extend(port.ranges.values());
         after.retired.services.push(port.id);
         self.depart(&before.local);
-        self.release_backends(before.lists.values().flatten(), &mut after.retired);
+        self.release_backends(before.lists.values().flatten().chain(&port.held), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
     }
 
@@ -128,7 +129,10 @@ impl Dataplane {
             self.service_ids.release(number);
             return Err(refused("SERVICE_NAMES", "--max-service-ports", error));
         }
-        self.ports.insert(id.clone(), Port { id: number, ranges: BTreeMap::new(), frontends: BTreeSet::new() });
+        self.ports.insert(
+            id.clone(),
+            Port { id: number, ranges: BTreeMap::new(), frontends: BTreeSet::new(), held: BTreeSet::new() },
+        );
         Ok(number)
     }
 
@@ -226,24 +230,6 @@ impl Dataplane {
         Ok(old)
     }
 
-    /// Lists the backends of `new` under every list that they are in, or were in according to `old`.
-    fn add_members(&mut self, service: u32, old: &Memberships, new: &Memberships) -> Result<(), ApplyError> {
-        for (address, lists) in new {
-            let Some(backend) = self.backends.id(*address) else { continue };
-            let lists = lists | old.get(address).copied().unwrap_or(0);
-            let write = self.maps.members.insert(Member { service, backend }, lists, 0);
-            write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
-        }
-        Ok(())
-    }
-
-    fn remove_members<'a>(&mut self, service: u32, backends: impl Iterator<Item = &'a SocketAddr>) {
-        for backend in backends.filter_map(|backend| self.backends.id(*backend)) {
-            // Absent is as good as removed.
-            let _ = self.maps.members.remove(&Member { service, backend });
-        }
-    }
-
     /// A port says that these backends are on this node.
     fn arrive(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
@@ -260,7 +246,11 @@ impl Dataplane {
         }
     }
 
-    fn release_backends<'a>(&mut self, backends: impl Iterator<Item = &'a SocketAddr>, retired: &mut Retired) {
+    pub(super) fn release_backends<'a>(
+        &mut self,
+        backends: impl Iterator<Item = &'a SocketAddr>,
+        retired: &mut Retired,
+    ) {
         for backend in backends {
             self.filters.remove_asked(backend.ip());
             if self.backends.release(*backend) {
@@ -280,17 +270,4 @@ fn differing(of: &PortEntry, other: &PortEntry) -> Lists {
 /// Those of `of` that are not in `other`, which is sorted.
 fn missing(of: &[SocketAddr], other: &[SocketAddr]) -> Vec<SocketAddr> {
     of.iter().filter(|address| other.binary_search(address).is_err()).copied().collect()
-}
-
-/// Who must be in MEMBERS: only where something remembers a backend (affinity, UDP flows).
-pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
-    let mut members = Memberships::new();
-    if id.port.protocol == Protocol::Udp || entry.affinity_timeout != 0 {
-        for (list, backends) in &entry.lists {
-            for backend in backends {
-                *members.entry(*backend).or_default() |= list.bit();
-            }
-        }
-    }
-    members
 }

@@ -124,15 +124,21 @@ impl Model {
             let mut local = self.on_this_node(&candidates);
             let all = Lists::new(&candidates, zone);
             let usable = all.usable();
-            let list = |list| match list {
-                List::Cluster => (list, all.cluster.clone()),
-                List::Local => (list, all.local.clone()),
-            };
-            let lists: BTreeMap<_, _> = needed.into_iter().map(list).collect();
+            let (mut lists, mut draining) = (BTreeMap::new(), BTreeMap::new());
+            for list in needed {
+                let (usable, leaving) = match list {
+                    List::Cluster => (&all.cluster, &all.cluster_draining),
+                    List::Local => (&all.local, &all.local_draining),
+                };
+                lists.insert(list, usable.clone());
+                if !leaving.is_empty() {
+                    draining.insert(list, leaving.clone());
+                }
+            }
             local.retain(|address| lists.values().any(|list| list.binary_search(address).is_ok()));
             let sources = self.sources(port, spec, frontends).map(Box::new);
             let (affinity_timeout, local) = (spec.affinity_timeout, local.into_iter().collect());
-            (port.clone(), PortEntry { affinity_timeout, usable, lists, local, sources })
+            (port.clone(), PortEntry { affinity_timeout, usable, lists, draining, local, sources })
         };
         needed.into_iter().map(entry).collect()
     }

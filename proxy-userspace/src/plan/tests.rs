@@ -36,11 +36,13 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
         let nets: Vec<IpNet> = (0..4_u8).take(count).map(|last| IpNet::from(owned(last))).collect();
         Box::new(SourceRanges { nets: nets.into(), node, pods })
     });
-    let values = (0..2_u32, any::<bool>(), any::<bool>(), lists, prop::option::of(sources));
-    values.prop_map(|(affinity_timeout, usable, here, lists, sources)| {
+    let values = (0..2_u32, any::<bool>(), any::<bool>(), lists, prop::option::of(sources), any::<bool>());
+    values.prop_map(|(affinity_timeout, usable, here, lists, sources, drains)| {
         let local = lists.values().flatten().filter(|address| here && address.ip() == IpAddr::from([10, 0, 0, 1]));
         let local = local.copied().collect::<BTreeSet<_>>().into_iter().collect();
-        PortEntry { affinity_timeout, usable, lists, local, sources }
+        let draining = lists.keys().map(|list| (*list, vec![SocketAddr::from(([10, 0, 1, 1], 80))]));
+        let draining = draining.filter(|_| drains).collect();
+        PortEntry { affinity_timeout, usable, lists, draining, local, sources }
     })
 }
 

@@ -72,6 +72,20 @@ fn s12_serving_terminating_stand_in_only_where_nothing_is_ready() {
 }
 
 #[test]
+fn w12_those_that_would_stand_in_keep_their_flows_where_something_is_ready() {
+    let draining = |candidates: &[Candidate<'_>]| {
+        let lists = lists(candidates, None);
+        [lists.cluster_draining, lists.local_draining]
+    };
+    let all = [candidate(1, READY), candidate(2, LEAVING), candidate(3, LEFT), candidate(4, SERVING_UNREADY)];
+    assert_eq!(draining(&all), [addresses_of(&[2]), vec![]]);
+    assert_eq!(draining(&[local(1, READY), local(2, LEAVING)]), [addresses_of(&[2]), addresses_of(&[2])]);
+    // Here it stands in.
+    assert_eq!(draining(&[candidate(1, READY), local(2, LEAVING)]), [addresses_of(&[2]), vec![]]);
+    assert_eq!(draining(&[local(2, LEAVING), candidate(3, LEAVING)]), [vec![], vec![]]);
+}
+
+#[test]
 fn s12_serving_but_neither_ready_nor_terminating_is_never_used() {
     check(&[local(1, SERVING_UNREADY)], None, &[], &[]);
 }

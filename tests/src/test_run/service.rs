@@ -28,6 +28,7 @@ pub struct Service {
     pub(super) addresses: Vec<(FrontendKind, Place)>,
     pub(super) ranges: Vec<IpNet>,
     pub(super) backends: Vec<(End, bool)>,
+    draining: Vec<End>,
     pub(super) internal: List,
     pub(super) external: List,
     affinity_timeout: u32,
@@ -43,6 +44,7 @@ pub fn service(name: &'static str) -> Service {
         addresses: Vec::new(),
         ranges: Vec::new(),
         backends: Vec::new(),
+        draining: Vec::new(),
         internal: List::Cluster,
         external: List::Cluster,
         affinity_timeout: 0,
@@ -128,6 +130,13 @@ impl Service {
         self
     }
 
+    /// With a backend that terminates but serves, while others are ready.
+    #[must_use]
+    pub fn draining(mut self, backend: End) -> Self {
+        self.draining.push(backend);
+        self
+    }
+
     /// With `internalTrafficPolicy: Local`.
     #[must_use]
     pub fn internal_local(mut self) -> Self {
@@ -164,6 +173,11 @@ impl Service {
         let mut backends: Vec<_> = chosen.map(|(end, _)| end.socket(family)).collect();
         backends.sort();
         backends
+    }
+
+    fn leaving(&self, family: Family) -> BTreeMap<List, Vec<SocketAddr>> {
+        let leaving: BTreeSet<SocketAddr> = self.draining.iter().map(|end| end.socket(family)).collect();
+        if leaving.is_empty() { BTreeMap::new() } else { [(List::Cluster, leaving.into_iter().collect())].into() }
     }
 
     fn frontends(&self, family: Family) -> Vec<(Frontend, FrontendEntry)> {
@@ -208,6 +222,7 @@ impl Service {
                 affinity_timeout: self.affinity_timeout,
                 usable: !self.backends.is_empty(),
                 lists,
+                draining: self.leaving(family),
                 local: local.collect::<BTreeSet<_>>().into_iter().collect(),
                 sources: self.sources(family),
             };

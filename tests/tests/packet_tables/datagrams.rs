@@ -82,3 +82,52 @@ fn s29_a_datagram_flow_moves_when_its_backend_goes() {
     ];
     check_rows(rows);
 }
+
+/// A backend that terminates but serves keeps its flows, and gets no new ones (KEP-5989).
+#[test]
+fn w12_a_datagram_flow_stays_with_a_backend_that_serves_until_it_ends() {
+    let leaving = || Step::Serve(vec![elsewhere().draining(REMOTE.at(8080))]);
+    let gone = || Step::Serve(vec![elsewhere()]);
+    let from = CLIENT_OTHER.at(20_001);
+    let other = REMOTE_OTHER.at(53);
+    let stays = |name, before: Vec<Step>| {
+        row(name, ingress(udp(FROM, NODE_PORT)))
+            .serving(dns())
+            .after(before)
+            .after([leaving()])
+            .leaves_as(udp(SNAT, BACKEND).ttl(63))
+            .counts(&[Counter::PacketForwarded])
+    };
+    let moved = |name| {
+        row(name, ingress(udp(FROM, NODE_PORT)))
+            .serving(dns())
+            .after(exchange())
+            .leaves_as(udp(SNAT, other).ttl(63))
+            .counts(&[Counter::UdpFlowMoved, Counter::FlowOpened, Counter::PacketForwarded])
+    };
+    let opened = |name, service: Service, leaving: Service| {
+        row(name, ingress(udp(from, NODE_PORT)))
+            .serving(service)
+            .after(exchange())
+            .after([Step::Serve(vec![leaving])])
+            .leaves_as(udp(SNAT, other).ttl(63))
+            .counts(&OPENED)
+    };
+    let leaving_dns = || elsewhere().draining(REMOTE.at(8080));
+    let rows = vec![
+        stays("w12_after_an_answer", exchange().into()).flows(2, 0),
+        stays("w12_before_an_answer", vec![ingress(udp(FROM, NODE_PORT))]),
+        stays("w12_after_more_changes", exchange().into()).after([Step::Serve(vec![leaving_dns().remote(FAR.at(53))])]),
+        stays("w12_back_in_the_list", exchange().into()).after([Step::Serve(vec![dns()])]),
+        moved("w12_when_it_serves_no_more").after([leaving(), gone()]),
+        moved("w12_when_it_serves_no_more_after_a_packet").after([leaving(), ingress(udp(FROM, NODE_PORT)), gone()]),
+        opened("w12_a_new_flow_goes_elsewhere", dns(), leaving_dns()),
+        row("w12_a_client_with_affinity_goes_elsewhere", ingress(udp(CLIENT.at(20_002), NODE_PORT)))
+            .serving(dns().affinity(100))
+            .after(exchange())
+            .after([Step::Serve(vec![leaving_dns().affinity(100)])])
+            .leaves_as(udp(NODE.at(20_002), other).ttl(63))
+            .counts(&OPENED),
+    ];
+    check_rows(rows);
+}

@@ -128,6 +128,13 @@ fn w07_a_stray_segment_does_not_shorten_a_connection() {
             ingress(client().ack()),
             pause(),
         ]),
+        goes_on("w07_a_syn_again_after_its_answer", []).after([Step::Expire]).after([
+            ingress(client().syn().sequence(WRONG, 0)),
+            ingress(tcp(BACKEND, SNAT).syn_ack().sequence(5000, WRONG + 1)),
+            Step::Idle(3),
+            ingress(client().syn().sequence(WRONG, 0)),
+            ingress(client().ack().sequence(WRONG + 1, 5001)),
+        ]),
         goes_on_here("w07_to_this_node_a_wrong_number", stray(1019 + WRONG)),
         goes_on_here(
             "w07_a_wrong_number_from_this_node",
@@ -154,6 +161,10 @@ fn w07_a_syn_does_not_take_a_connections_place() {
         passes("w07_a_syn_behind_a_stray_reset", vec![stray(), wider()]),
         passes("w07_a_syn_when_the_service_leads_elsewhere", vec![stray(), moved()]),
         passes("w07_a_syn_over_a_half_closed_one", vec![ingress(client().fin()), ingress(backend(ACK)), wider()]),
+        passes(
+            "w07_a_syn_when_the_backend_serves_until_it_ends",
+            vec![Step::Serve(vec![bare().remote(REMOTE_OTHER.at(8080)).draining(BACKEND)])],
+        ),
         goes_on("w07_data_after_a_syn", [stray(), wider(), syn(70_000), Step::Idle(11)]),
         goes_on("w07_a_challenge_and_no_reset", [syn(70_000), ingress(backend(ACK)), Step::Idle(11)]),
         row("w07_an_answer_after_a_half_close_and_a_syn", ingress(backend(ACK).payload(b"late")))
