@@ -9,7 +9,7 @@ pod! {
         pub address: Address,
         /// Its port, host byte order.
         pub port: u16,
-        /// [`Backend::VALID`] and [`Backend::LOCAL`].
+        /// [`Backend::VALID`] and its siblings, and [`Backend::source`] times 256.
         pub flags: u16,
         /// Moves whenever the id is given to another address, so that a remembered id can be checked.
         pub generation: u32,
@@ -32,11 +32,27 @@ impl Backend {
     pub const VALID: u16 = 1;
     /// The backend is on this node: packets reach it through the stack, with the client's address (S26).
     pub const LOCAL: u16 = 2;
+    /// The backend is on this node, but the way to it leads out of the node: its answers don't come back through it.
+    pub const PAST: u16 = 4;
+    /// Where [`Backend::source`] begins.
+    pub const SOURCE_SHIFT: u16 = 8;
 
     /// Whether traffic may go here.
     #[inline(always)]
     pub const fn is_valid(&self) -> bool {
         self.flags & Self::VALID != 0
+    }
+
+    /// Index in NODE_ADDRESSES of the source of what is forwarded there; 0: the node's own address of its family.
+    #[inline(always)]
+    pub const fn source(&self) -> u16 {
+        self.flags >> Self::SOURCE_SHIFT
+    }
+
+    /// Whether it is on this node, and answers past it.
+    #[inline(always)]
+    pub const fn is_past(&self) -> bool {
+        self.flags & Self::PAST != 0
     }
 
     /// Whether it is on this node.

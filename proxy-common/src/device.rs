@@ -32,6 +32,8 @@ impl Answer {
     pub const TOO_BIG: u32 = 1;
     /// Its hop limit has run out.
     pub const HOP_LIMIT: u32 = 2;
+    /// Beside one of these: the packet begins with its network header.
+    pub const BARE: u32 = 0x100;
 }
 
 impl Device {
@@ -47,6 +49,8 @@ impl Device {
     pub const UNSURE: u32 = 8;
     /// The command line names its mode.
     pub const ASKED: u32 = 16;
+    /// TC serves it, since it carries no Ethernet frames, which XDP wants.
+    pub const BARE: u32 = 64;
     /// Native XDP serves it because the command line says so, and what that sends from it is lost, as far as can be told.
     pub const LOSSY: u32 = 32;
 }
@@ -56,6 +60,9 @@ impl Device {
 pub const NODE_IPV4: u32 = 0;
 /// The same for IPv6.
 pub const NODE_IPV6: u32 = 1;
+/// Entries of NODE_ADDRESSES. Those behind the first two are sources for backends that the kernel reaches from another
+/// address of this node, such as those behind a tunnel: see [`Backend::source`](crate::Backend::source).
+pub const SOURCES: u32 = 256;
 
 /// A program that another one hands a packet over to: index of XDP_STAGES and TC_STAGES. What most packets need is
 /// in the first program, so that the verifier and the stack have less to bear.

@@ -35,10 +35,16 @@ fn state() -> Option<&'static mut Answer> {
 
 /// Notes which refusal [`answer`] is to make of the packet, and its reason's counter.
 #[inline(always)]
-pub fn prepare(kind: u32, counter: Counter) {
+pub fn prepare(kind: u32, counter: Counter, bare: bool) {
     if let Some(state) = state() {
-        (state.kind, state.counter) = (kind, counter as u32);
+        (state.kind, state.counter) = (if bare { kind | Answer::BARE } else { kind }, counter as u32);
     }
+}
+
+/// Whether the packet that a refusal has been prepared for begins with its network header.
+#[inline(always)]
+pub fn is_bare_at_hand() -> bool {
+    state().is_some_and(|state| state.kind & Answer::BARE != 0)
 }
 
 /// Takes one refusal from what this CPU may still send, a second's worth at most; false when there is none left.
@@ -79,7 +85,7 @@ pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     }
     let Answer { kind, mtu, counter, .. } = *state;
     count_number(counter);
-    write(packet, &headers, kind, mtu).ok_or(MALFORMED)
+    write(packet, &headers, kind & !Answer::BARE, mtu).ok_or(MALFORMED)
 }
 
 /// Writes the refusal over the packet.

@@ -37,7 +37,7 @@ mod touch;
 
 use crate::{
     context::{Closing, Ipv4, Ipv6},
-    packet::{Skb, Xdp},
+    packet::{BARE, EITHER, FRAME, Skb, Xdp},
 };
 use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
@@ -141,55 +141,67 @@ pub fn xdp_answer(ctx: XdpContext) -> u32 {
 /// A packet on its way from a device into the stack.
 #[classifier]
 pub fn tc_ingress(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::ingress)
+    Skb::<FRAME>::run(&ctx, pipeline::ingress)
+}
+
+/// The same on a device that carries no Ethernet frames.
+#[classifier]
+pub fn tc_ingress_bare(ctx: TcContext) -> i32 {
+    Skb::<BARE>::run(&ctx, pipeline::ingress)
 }
 
 /// The first packet of a flow.
 #[classifier]
 pub fn tc_open(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::open)
+    Skb::<EITHER>::run(&ctx, pipeline::open)
 }
 
 /// A packet whose flow has been opened or touched.
 #[classifier]
 pub fn tc_send(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::send_at_hand)
+    Skb::<EITHER>::run(&ctx, pipeline::send_at_hand)
 }
 
 /// A packet that has moved its flow.
 #[classifier]
 pub fn tc_touch(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::touch)
+    Skb::<EITHER>::run(&ctx, pipeline::touch)
 }
 
 /// ICMP on its way into the stack.
 #[classifier]
 pub fn tc_icmp(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, icmp::ingress)
+    Skb::<EITHER>::run(&ctx, icmp::ingress)
 }
 
 /// Turns a refused packet into its refusal.
 #[classifier]
 pub fn tc_answer(ctx: TcContext) -> i32 {
-    Skb::turn(&ctx, answer::answer)
+    Skb::<EITHER>::turn(&ctx, answer::answer)
 }
 
 /// A packet on its way from the stack to a device.
 #[classifier]
 pub fn tc_egress(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::egress)
+    Skb::<FRAME>::run(&ctx, pipeline::egress)
+}
+
+/// The same to a device that carries no Ethernet frames.
+#[classifier]
+pub fn tc_egress_bare(ctx: TcContext) -> i32 {
+    Skb::<BARE>::run(&ctx, pipeline::egress)
 }
 
 /// The same, if it has moved its flow.
 #[classifier]
 pub fn tc_touch_egress(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, pipeline::touch_egress)
+    Skb::<EITHER>::run(&ctx, pipeline::touch_egress)
 }
 
 /// ICMP on its way from the stack to a device.
 #[classifier]
 pub fn tc_icmp_egress(ctx: TcContext) -> i32 {
-    Skb::run(&ctx, icmp::egress)
+    Skb::<EITHER>::run(&ctx, icmp::egress)
 }
 
 #[cfg(not(test))]

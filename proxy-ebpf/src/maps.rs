@@ -16,6 +16,7 @@ use proxy_common::{
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
         SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
+    device::SOURCES,
     filter::FILTER_LENGTH,
 };
 
@@ -72,9 +73,10 @@ pub static PORT_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }> = 
 #[btf_map]
 pub static SNAT_PORTS: Array<u8, FILTER_LENGTH> = Array::new();
 
-/// This node's own addresses, one a family: the source of what is forwarded.
+/// This node's own addresses, one a family: the source of what is forwarded; and further ones, for backends that are reached
+/// from them.
 #[btf_map]
-pub static NODE_ADDRESSES: Array<Address, 2> = Array::new();
+pub static NODE_ADDRESSES: Array<Address, { SOURCES as usize }> = Array::new();
 
 /// Interface index → what may be done with the device.
 #[btf_map]

@@ -4,8 +4,10 @@ use core::ffi::c_void;
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
-    Address, AffinityKey, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack, Life, List,
-    Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict, filter::AddressClass,
+    Address, AffinityKey, Backend, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack,
+    Life, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
+    device::{NODE_IPV4, NODE_IPV6},
+    filter::AddressClass,
     select::connection_number,
 };
 
@@ -158,8 +160,10 @@ fn enter(
     let backend = &selected.backend;
     // The answer of a backend on this node passes this node; a client that is the backend itself would
     // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
-    let local = backend.is_local() && backend.address != tuple.source;
-    let source = if local { tuple.source } else { node_address(&tuple.source)? };
+    // One whose answers go past this node is sent the node's address, unless the policy keeps the client's (S26).
+    let here = backend.is_local() || backend.is_past() && list == List::Local;
+    let local = here && backend.address != tuple.source;
+    let source = if local { tuple.source } else { node_address(backend)? };
     *flow = Conntrack {
         source,
         destination: backend.address,
@@ -200,11 +204,15 @@ fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -
     Verdict::from_code(enter_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
 }
 
-/// This node's address of the same family as `like`.
+/// This node's address towards a backend.
 #[inline(always)]
-fn node_address(like: &Address) -> Result<Address, Verdict> {
+fn node_address(backend: &Backend) -> Result<Address, Verdict> {
     const MISSING: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
-    let index = if like.is_ipv4() { proxy_common::device::NODE_IPV4 } else { proxy_common::device::NODE_IPV6 };
+    let index = match (backend.source(), backend.address.is_ipv4()) {
+        (0, true) => NODE_IPV4,
+        (0, false) => NODE_IPV6,
+        (index, _) => index.into(),
+    };
     let address = *NODE_ADDRESSES.get(index).ok_or(MISSING)?;
     if address == Address::ANY_IPV6 { Err(MISSING) } else { Ok(address) }
 }

@@ -14,9 +14,12 @@ use crate::{
 /// How many IPv6 extension headers are looked behind.
 const EXTENSIONS_MAX: usize = 6;
 
-/// The network header behind Ethernet and up to two VLAN tags.
+/// The network header behind Ethernet and up to two VLAN tags, or at the very beginning where there is no Ethernet.
 #[inline(always)]
 pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
+    if packet.is_bare() {
+        return parse_ip(packet, packet.protocol(), 0, headers);
+    }
     let ethernet: Ethernet = packet.load(0).ok_or(Verdict::Pass)?;
     // A frame for many is not for a Service.
     if ethernet.destination[0].to_ne_bytes()[0] & 1 != 0 {
@@ -30,6 +33,11 @@ pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(),
             offset += size_of::<Vlan>();
         }
     }
+    parse_ip(packet, ether_type, offset, headers)
+}
+
+#[inline(always)]
+fn parse_ip<P: Packet>(packet: &P, ether_type: u16, offset: usize, headers: &mut Headers) -> Result<(), Verdict> {
     match ether_type {
         ETHER_IPV4 => parse_ipv4(packet, offset, headers),
         ETHER_IPV6 => {

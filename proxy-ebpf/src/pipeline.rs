@@ -221,7 +221,7 @@ pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
         _ => None,
     };
     if let Some(kind) = kind {
-        answer::prepare(kind, counter);
+        answer::prepare(kind, counter, packet.is_bare());
         packet.continue_at(Stage::Answer);
     }
     count(counter);

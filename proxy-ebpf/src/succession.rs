@@ -1,5 +1,6 @@
 //! While this set of programs and maps takes the place of another (docs/adr/0010), packets of flows that it does not know
-//! are the other one's: that set's first program has them.
+//! are the other one's: that set's first program has them. Packets without an Ethernet header are not handed over, as that
+//! program expects one.
 
 use proxy_common::{Phase, Stage};
 
@@ -13,7 +14,7 @@ fn phase() -> u32 {
 /// Gives away a packet that may open a flow, as long as some hooks ask the other set alone. Returns otherwise.
 #[inline(always)]
 pub fn open_there<P: Packet>(packet: &P) {
-    if phase() == Phase::Following as u32 {
+    if phase() == Phase::Following as u32 && !packet.is_bare() {
         packet.continue_at(Stage::Previous);
     }
 }
@@ -22,7 +23,7 @@ pub fn open_there<P: Packet>(packet: &P) {
 /// when there is no other set. Nothing of the packet may have been changed.
 #[inline(always)]
 pub fn ask_there<P: Packet>(packet: &P, stage: Stage) {
-    if phase() != Phase::Alone as u32 {
+    if phase() != Phase::Alone as u32 && !packet.is_bare() {
         packet.continue_at(stage);
     }
 }

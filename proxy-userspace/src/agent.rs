@@ -13,6 +13,7 @@ use tracing::{debug, error, info};
 
 use crate::{
     apply::{Dataplane, Outcome, Size, filter::SnatPorts},
+    kernel::Routes,
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
@@ -50,6 +51,8 @@ pub struct Inputs {
     pub events: mpsc::Receiver<Event>,
     /// The node's own addresses.
     pub addresses: changes::Receiver<LocalAddresses>,
+    /// Routes that have changed.
+    pub routes: mpsc::Receiver<Routes>,
 }
 
 impl Agent {
@@ -114,6 +117,7 @@ impl Agent {
                 return count != 0;
             }
             Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
+            Some(routes) = inputs.routes.recv() => self.dataplane.reroute(&routes),
             () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
@@ -132,6 +136,7 @@ impl Agent {
         let addresses = inputs.addresses.borrow_and_update().clone();
         debug!(?addresses, "addresses of this node");
         self.model.set_node_addresses(addresses);
+        self.dataplane.set_outward(self.model.outward());
     }
 
     fn reconcile(&mut self) {

@@ -32,3 +32,4 @@ pub mod takeover;
 pub mod termination;
 pub mod topology;
 pub mod watch;
+mod ways;

@@ -109,7 +109,7 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, u8>("ADDRESS_FILTER", filter),
         layout::<u32, u8>("PORT_FILTER", filter),
         layout::<u32, u8>("SNAT_PORTS", filter),
-        layout::<u32, Address>("NODE_ADDRESSES", 2),
+        layout::<u32, Address>("NODE_ADDRESSES", proxy_common::device::SOURCES),
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<u32, Scratch>("SCRATCH", 1),

@@ -40,6 +40,8 @@ use crate::{
 
 /// Events waiting to be taken: a source that is ahead by more waits.
 const QUEUE: usize = 4096;
+/// Changes of routes waiting to be looked at.
+const QUEUE_OF_ROUTES: usize = 16;
 
 /// Runs until a signal or an error.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
@@ -64,7 +66,8 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let (events, received) = mpsc::channel(QUEUE);
     let source = start_source(&args.source, &config.instance, &node_name, events).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
-    let addresses_task = tokio::spawn(addresses::watch(local));
+    let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
+    let addresses_task = tokio::spawn(addresses::watch(local, changed));
     let (gone, to_terminate) = mpsc::unbounded_channel();
     if args.udp_termination {
         stale_sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
@@ -72,8 +75,8 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
-    let mut agent = Agent::new(model, Dataplane::new(maps, snat), gone);
-    let mut inputs = Inputs { events: received, addresses };
+    let mut agent = Agent::new(model, Dataplane::new(maps, snat).asking_for_ways(), gone);
+    let mut inputs = Inputs { events: received, addresses, routes };
     let serve = async {
         let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
         if listed {

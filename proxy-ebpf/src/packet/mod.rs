@@ -11,7 +11,7 @@ use proxy_common::{Headers, Stage, checksum::Difference};
 
 use crate::route::Route;
 
-pub use skb::Skb;
+pub use skb::{BARE, EITHER, FRAME, Skb};
 pub use xdp::Xdp;
 
 /// Headers are looked for in this many bytes at the front of a packet.
@@ -41,6 +41,12 @@ pub trait Packet {
 
     /// The device that it came in on, or leaves by (TC egress).
     fn ifindex(&self) -> u32;
+
+    /// Whether it begins with its network header: its device carries no Ethernet frames.
+    fn is_bare(&self) -> bool;
+
+    /// The ether type of what is bare, host byte order; of others it is in the packet.
+    fn protocol(&self) -> u16;
 
     /// Whether it comes from a pod of this node (`--pod-interfaces`).
     fn is_from_pod(&self) -> bool;

@@ -15,8 +15,8 @@ use aya_ebpf::{
         bpf_redir_neigh,
     },
     helpers::{
-        bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_tail,
-        bpf_skb_pull_data, bpf_skb_store_bytes,
+        bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head,
+        bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -24,29 +24,39 @@ use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 
 use super::{Packet, stage::tail_call};
 use crate::{
-    headers::Ethernet,
+    answer::is_bare_at_hand,
+    headers::{ETHER_IPV4, ETHER_IPV6, Ethernet},
     maps::{DEVICES, TC_STAGES},
     pipeline::finish,
     route::Route,
-    scratch::note_sent,
+    scratch::{headers_at_hand, note_sent},
 };
 
 /// Bytes that the kernel is asked to keep in one piece at the front: Ethernet, IPv6 and some extension headers, TCP.
 const LINEAR: u32 = 128;
 
-/// The packet and what becomes of it when it is sent.
-pub struct Skb {
+/// What a program knows of where its packets begin, when it is compiled: see [`Skb`].
+pub const FRAME: u8 = 0;
+/// They begin with their network header: their device carries no Ethernet frames.
+pub const BARE: u8 = 1;
+/// An earlier program has seen it.
+pub const EITHER: u8 = 2;
+
+/// The packet and what becomes of it when it is sent. `BEGIN` is [`FRAME`], [`BARE`] or [`EITHER`].
+pub struct Skb<const BEGIN: u8> {
     skb: *mut __sk_buff,
     /// The action of `send` and `send_back`; a drop until then.
     action: i32,
+    /// Of [`EITHER`], whether it is [`BARE`].
+    bare: bool,
 }
 
-impl Skb {
+impl<const BEGIN: u8> Skb<BEGIN> {
     /// The packet with its headers in one piece.
     #[inline(always)]
-    fn new(ctx: &TcContext) -> Self {
+    fn new(ctx: &TcContext, bare: bool) -> Self {
         let skb = ctx.skb.skb;
-        let packet = Self { skb, action: TC_ACT_SHOT };
+        let packet = Self { skb, action: TC_ACT_SHOT, bare };
         let (start, end) = packet.bounds();
         if start + LINEAR as usize > end && packet.length() as usize > end.wrapping_sub(start) {
             // SAFETY: the helper takes the hook's context. What it can't do shows as a packet that ends early.
@@ -58,7 +68,9 @@ impl Skb {
     /// Has `stage` look at the packet, and finishes what it decides.
     #[inline(always)]
     pub fn run(ctx: &TcContext, stage: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
-        let mut packet = Self::new(ctx);
+        // Where there is no Ethernet header, the network header is the first.
+        let bare = BEGIN == EITHER && headers_at_hand().is_ok_and(|headers| headers.network() == 0);
+        let mut packet = Self::new(ctx, bare);
         let outcome = stage(&mut packet);
         let verdict = finish(&packet, outcome);
         packet.action(verdict)
@@ -67,7 +79,7 @@ impl Skb {
     /// Has `answer` turn the packet into its refusal, which it also counts. What can't be answered is dropped.
     #[inline(always)]
     pub fn turn(ctx: &TcContext, answer: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
-        let mut packet = Self::new(ctx);
+        let mut packet = Self::new(ctx, is_bare_at_hand());
         match answer(&mut packet) {
             Err(Verdict::Pass) => TC_ACT_UNSPEC,
             _ => packet.action,
@@ -84,7 +96,21 @@ impl Skb {
     }
 }
 
-impl Packet for Skb {
+impl<const BEGIN: u8> Skb<BEGIN> {
+    /// Puts an Ethernet header before the packet. The kernel takes it off again where the way out has none.
+    #[inline(always)]
+    fn frame(&mut self) -> Option<()> {
+        let version = self.load::<u8>(0)? >> 4;
+        // SAFETY: the helper takes the hook's context and makes room.
+        if unsafe { bpf_skb_change_head(self.skb, size_of::<Ethernet>() as u32, 0) } != 0 {
+            return None;
+        }
+        let ether_type = if version == 4 { ETHER_IPV4 } else { ETHER_IPV6 };
+        self.store(0, Ethernet { destination: [0; 3], source: [0; 3], ether_type: ether_type.to_be() })
+    }
+}
+
+impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     #[inline(always)]
     fn context(&self) -> *mut c_void {
         self.skb.cast()
@@ -121,6 +147,21 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
+    fn is_bare(&self) -> bool {
+        match BEGIN {
+            FRAME => false,
+            BARE => true,
+            _ => self.bare,
+        }
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        // SAFETY: as in `bounds`.
+        u16::from_be(unsafe { (*self.skb).protocol } as u16)
+    }
+
+    #[inline(always)]
     fn is_from_pod(&self) -> bool {
         // SAFETY: the value is one word, read at once.
         unsafe { DEVICES.get(self.ifindex()) }.is_some_and(|device| device.flags & Device::POD != 0)
@@ -132,7 +173,7 @@ impl Packet for Skb {
         let (present, tag) = unsafe { ((*self.skb).vlan_present, (*self.skb).vlan_tci) };
         // The kernel keeps the outer tag beside the packet, until Linux 6.2 also when it has been taken off. VLAN 0 is a
         // priority without a VLAN (IEEE 802.1Q).
-        network != size_of::<Ethernet>() || present != 0 && tag & 0xfff != 0
+        !self.is_bare() && network != size_of::<Ethernet>() || present != 0 && tag & 0xfff != 0
     }
 
     #[inline(always)]
@@ -143,6 +184,9 @@ impl Packet for Skb {
     #[inline(always)]
     fn send(&mut self, route: &Route) -> Option<()> {
         const SIZE: i32 = size_of::<bpf_redir_neigh>() as i32;
+        if self.is_bare() {
+            self.frame()?;
+        }
         let action = if route.is_resolved() {
             let ether_type = self.load::<Ethernet>(0)?.ether_type;
             self.store(0, route.ethernet(ether_type))?;
@@ -165,8 +209,10 @@ impl Packet for Skb {
 
     #[inline(always)]
     fn send_back(&mut self) -> Option<()> {
-        let Ethernet { destination, source, ether_type } = self.load(0)?;
-        self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
+        if !self.is_bare() {
+            let Ethernet { destination, source, ether_type } = self.load(0)?;
+            self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
+        }
         // SAFETY: takes plain numbers.
         self.action = unsafe { bpf_redirect(self.ifindex(), 0) } as i32;
         Some(())

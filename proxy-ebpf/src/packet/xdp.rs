@@ -106,6 +106,16 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
+    fn is_bare(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        0
+    }
+
+    #[inline(always)]
     fn is_from_pod(&self) -> bool {
         false
     }

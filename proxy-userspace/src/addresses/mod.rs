@@ -1,15 +1,19 @@
 //! Follows the addresses of the network namespace that the agent runs in (S19). It reports what is there;
 //! which of it serves node ports is the model's decision.
 
+mod outward;
 mod select;
 
 use std::{convert::Infallible, error::Error, time::Duration};
 
-use tokio::{sync::watch::Sender, time::sleep};
+use tokio::{
+    sync::{mpsc, watch::Sender},
+    time::sleep,
+};
 use tracing::warn;
 
 use crate::{
-    kernel::{Changes, Kernel, KernelError},
+    kernel::{Heard, KernelError, Routes, Watcher},
     model::LocalAddresses,
 };
 
@@ -18,32 +22,36 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is made again.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// Sends the addresses at once, then again whenever they differ, until every receiver is gone.
+/// Sends the addresses at once, then again whenever they differ, until every receiver is gone; and which routes have
+/// changed.
 ///
 /// Has to be called on a tokio runtime whose threads are in the namespace to follow. Fails only before the first
 /// report; a connection lost later is logged and made again.
-pub async fn watch(sender: Sender<LocalAddresses>) -> Result<(), KernelError> {
+pub async fn watch(sender: Sender<LocalAddresses>, routes: mpsc::Sender<Routes>) -> Result<(), KernelError> {
     let mut reported = false;
     loop {
         let error = tokio::select! {
             () = sender.closed() => return Ok(()),
-            Err(error) = follow(&sender, &mut reported) => error,
+            Err(error) = follow(&sender, &routes, &mut reported) => error,
         };
         if !reported {
             return Err(error);
         }
         warn!(error = &error as &dyn Error, "node addresses may be out of date; trying again");
         sleep(RECONNECT).await;
+        // What has changed meanwhile, nobody has heard.
+        let _ = routes.send(Routes::All).await;
     }
 }
 
 /// Reports over one connection until it breaks.
-async fn follow(sender: &Sender<LocalAddresses>, reported: &mut bool) -> Result<Infallible, KernelError> {
-    // Subscribed before the first dump, so that no change falls in between.
-    let mut changes = Changes::subscribe().map_err(KernelError::Connect)?;
-    let kernel = Kernel::connect().map_err(KernelError::Connect)?;
+async fn follow(
+    sender: &Sender<LocalAddresses>,
+    routes: &mpsc::Sender<Routes>,
+    reported: &mut bool,
+) -> Result<Infallible, KernelError> {
+    let mut kernel = Watcher::start()?;
     loop {
-        changes.forget_pending();
         let current = select::local_addresses(&kernel.snapshot().await?);
         sender.send_if_modified(|last| {
             let differs = *last != current || !*reported;
@@ -52,6 +60,10 @@ async fn follow(sender: &Sender<LocalAddresses>, reported: &mut bool) -> Result<
         });
         *reported = true;
         sleep(GATHER).await;
-        changes.next().await.ok_or(KernelError::Lost)?;
+        while let Heard::Routes(changed) = kernel.heard().await? {
+            // Who is gone has no use for it. While the agent is busy the kernel's own queue fills, which counts as a change
+            // of everything.
+            let _ = routes.send(changed).await;
+        }
     }
 }

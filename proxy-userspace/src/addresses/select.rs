@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressFlags;
 
-use super::LocalAddresses;
+use super::{LocalAddresses, outward::outward};
 use crate::kernel::{Address, DefaultRoute, Snapshot};
 
 /// The kernel gives every loopback device this index.
@@ -15,9 +15,12 @@ const LOOPBACK_DEVICE: u32 = 1;
 pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     let up = snapshot.up();
     let usable: Vec<_> = snapshot.addresses.iter().filter(|address| is_usable(address, &up)).collect();
+    let primary: BTreeSet<IpAddr> =
+        [false, true].into_iter().filter_map(|ipv6| primary(&usable, &snapshot.routes, ipv6)).collect();
     LocalAddresses {
         all: usable.iter().map(|address| address.ip).collect(),
-        primary: [false, true].into_iter().filter_map(|ipv6| primary(&usable, &snapshot.routes, ipv6)).collect(),
+        outward: outward(snapshot, &primary),
+        primary,
     }
 }
 

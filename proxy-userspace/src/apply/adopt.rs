@@ -40,6 +40,7 @@ impl Dataplane {
             return self.adopt_keys();
         }
         self.backends.adopt(&self.maps.backends);
+        self.adopt_sources();
         for (frontend, service) in self.maps.services.iter().filter_map(Result::ok) {
             self.leftovers.frontends.push(frontend);
             for range in [service.internal, service.external] {

@@ -1,11 +1,11 @@
 //! The backends in BACKENDS: one id an address and port, shared by all lists that name it, counted.
 //!
-//! Whether a backend is on this node may change while it has its id: its entry is then rewritten in place. Nothing
-//! but one bit of the flags differs, so that a program that reads meanwhile sees the old entry or the new one.
+//! Whether a backend is on this node, and the way to it, may change while it has its id: its entry is then rewritten in place.
+//! Nothing but the flags differs, so that a program that reads meanwhile sees the old entry or the new one.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    net::SocketAddr,
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
 };
 
 use proxy_common::Backend;
@@ -18,13 +18,23 @@ struct Shared {
     users: u32,
     /// Ports that say it is on this node: one is enough.
     local: u32,
+    path: Path,
+}
+
+/// What the way to a backend means for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Path {
+    /// It leads out of the node: answers of a backend that is said to be here don't come back through the node.
+    pub(super) is_outward: bool,
+    /// Index in NODE_ADDRESSES of the address that it is reached from; 0: the node's own.
+    pub(super) source: u8,
 }
 
 /// Who uses which entry of BACKENDS. Methods that write the map take it.
 #[derive(Debug)]
 pub struct Backends {
     ids: IdPool,
-    by_address: HashMap<SocketAddr, Shared>,
+    by_address: BTreeMap<SocketAddr, Shared>,
     /// Those whose entries may say in vain that they are on this node.
     departed: BTreeSet<SocketAddr>,
 }
@@ -32,7 +42,7 @@ pub struct Backends {
 impl Backends {
     /// For a map of this many entries, all free.
     pub fn new(limit: u32) -> Self {
-        Self { ids: IdPool::new(limit), by_address: HashMap::new(), departed: BTreeSet::new() }
+        Self { ids: IdPool::new(limit), by_address: BTreeMap::new(), departed: BTreeSet::new() }
     }
 
     /// Takes over the backends that the map holds already: they keep their ids, without users.
@@ -41,8 +51,9 @@ impl Backends {
             if let Some(backend) = map.get(id).filter(Backend::is_valid) {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
-                self.by_address.insert(address, Shared { id, users: 0, local: 0 });
-                if backend.is_local() {
+                let path = Path { is_outward: backend.is_past(), source: source(&backend) };
+                self.by_address.insert(address, Shared { id, users: 0, local: 0, path });
+                if backend.is_local() || backend.is_past() {
                     self.departed.insert(address);
                 }
             }
@@ -50,16 +61,23 @@ impl Backends {
     }
 
     /// One more list names this backend: its id, or none when the map is full. A new one is nowhere yet: see
-    /// [`Backends::arrive`].
-    pub fn acquire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> Option<u32> {
+    /// [`Backends::arrive`]. Its way is asked for only then.
+    pub fn acquire(
+        &mut self,
+        map: &mut impl Elements<Backend>,
+        address: SocketAddr,
+        path: impl FnOnce(IpAddr) -> Path,
+    ) -> Option<u32> {
         if let Some(shared) = self.by_address.get_mut(&address) {
             shared.users += 1;
             return Some(shared.id);
         }
         let id = self.ids.allocate()?;
         let generation = map.get(id).map_or(0, |backend| backend.generation).wrapping_add(1);
-        map.set(id, encode::backend(address, generation));
-        self.by_address.insert(address, Shared { id, users: 1, local: 0 });
+        let path = path(address.ip());
+        let backend = encode::backend(address, generation);
+        map.set(id, Backend { flags: backend.flags | source_bits(path), ..backend });
+        self.by_address.insert(address, Shared { id, users: 1, local: 0, path });
         Some(id)
     }
 
@@ -72,7 +90,7 @@ impl Backends {
     pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
         self.by_address.get_mut(&address).is_some_and(|shared| {
             shared.local += 1;
-            write_locality(map, shared);
+            write_place(map, shared, true);
             shared.local == 1
         })
     }
@@ -94,8 +112,40 @@ impl Backends {
         let by_address = &self.by_address;
         self.departed.retain(|address| {
             let shared = by_address.get(address);
-            shared.filter(|shared| shared.users != 0).inspect(|shared| write_locality(map, shared)).is_none()
+            shared.filter(|shared| shared.users != 0).inspect(|shared| write_place(map, shared, true)).is_none()
         });
+    }
+
+    /// The addresses of backends between two, both included, once each.
+    pub fn addresses(&self, first: IpAddr, last: IpAddr) -> BTreeSet<IpAddr> {
+        let range = SocketAddr::new(first, 0)..=SocketAddr::new(last, u16::MAX);
+        self.by_address.range(range).map(|(address, _)| address.ip()).collect()
+    }
+
+    /// The ways to the backends at this address have changed. Returns those on this node whose answers now go past it.
+    pub fn redirect(&mut self, map: &mut impl Elements<Backend>, address: IpAddr, path: Path) -> Vec<SocketAddr> {
+        let range = SocketAddr::new(address, 0)..=SocketAddr::new(address, u16::MAX);
+        let mut past = Vec::new();
+        for (address, shared) in self.by_address.range_mut(range).filter(|(_, shared)| shared.path != path) {
+            if path.is_outward && !shared.path.is_outward && shared.local != 0 {
+                past.push(*address);
+            }
+            shared.path = path;
+            // Whether one of before a restart is on this node is still to be said.
+            let known = !self.departed.contains(address);
+            write_place(map, shared, known);
+        }
+        past
+    }
+
+    /// Which sources the entries name.
+    pub fn sources(&self) -> BTreeSet<u8> {
+        self.by_address.values().map(|shared| shared.path.source).collect()
+    }
+
+    /// Whether answers of a backend on this node go past it.
+    pub fn is_past(&self, address: SocketAddr) -> bool {
+        self.by_address.get(&address).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }
 
     /// The id of a backend that some list names.
@@ -135,11 +185,26 @@ impl Backends {
     }
 }
 
-/// Brings the entry's flag in line with what the ports say.
-fn write_locality(map: &mut impl Elements<Backend>, shared: &Shared) {
+const fn source_bits(path: Path) -> u16 {
+    (path.source as u16) << Backend::SOURCE_SHIFT
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the higher byte of two")]
+const fn source(backend: &Backend) -> u8 {
+    backend.source() as u8
+}
+
+/// Brings the entry's flags in line with what the ports and the routing table say; `known`: the ports have spoken.
+fn write_place(map: &mut impl Elements<Backend>, shared: &Shared, known: bool) {
+    const PLACES: u16 = Backend::LOCAL | Backend::PAST;
     let Some(before) = map.get(shared.id) else { return };
-    let local = if shared.local == 0 { 0 } else { Backend::LOCAL };
-    let flags = before.flags & !Backend::LOCAL | local;
+    let place = match (known, shared.local, shared.path.is_outward) {
+        (false, ..) => before.flags & PLACES,
+        (true, 0, _) => 0,
+        (true, _, false) => Backend::LOCAL,
+        (true, _, true) => Backend::PAST,
+    };
+    let flags = before.flags & Backend::VALID | place | source_bits(shared.path);
     if flags != before.flags {
         map.set(shared.id, Backend { flags, ..before });
     }
@@ -158,8 +223,8 @@ mod tests {
         let (mut map, mut backends) = (vec![Backend::default(); 4], Backends::new(4));
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
         let local = Backend::VALID | Backend::LOCAL;
-        backends.acquire(&mut map, address);
-        backends.acquire(&mut map, address);
+        backends.acquire(&mut map, address, |_| Path::default());
+        backends.acquire(&mut map, address, |_| Path::default());
         assert_eq!(flags(&map, &backends, address), Backend::VALID);
         assert!(backends.arrive(&mut map, address) && !backends.arrive(&mut map, address));
         assert_eq!(flags(&map, &backends, address), local);
@@ -194,7 +259,7 @@ mod tests {
         let address = encode::backend_address(&map[1]);
         backends.settle(&mut map);
         assert_eq!(map[1], entry(Backend::LOCAL), "no list names it yet");
-        assert_eq!(backends.acquire(&mut map, address), Some(1));
+        assert_eq!(backends.acquire(&mut map, address, |_| Path::default()), Some(1));
         assert_eq!(map[1], entry(Backend::LOCAL));
         backends.settle(&mut map);
         assert_eq!(map[1], entry(0), "nobody says that it is here");
@@ -206,5 +271,26 @@ mod tests {
     fn encode_entry(flags: u16) -> Backend {
         let backend = encode::backend(SocketAddr::from(([10, 0, 0, 1], 80)), 7);
         Backend { flags: backend.flags | flags, ..backend }
+    }
+
+    #[test]
+    fn w08_w09_the_way_to_a_backend_is_written_in_place() {
+        let (mut map, mut backends) = (vec![Backend::default(); 4], Backends::new(4));
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        backends.acquire(&mut map, address, |_| Path { is_outward: true, source: 3 });
+        assert_eq!(flags(&map, &backends, address), Backend::VALID | 3 << 8);
+        backends.arrive(&mut map, address);
+        assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::PAST | 3 << 8);
+        assert!(backends.is_past(address));
+        let home = Path { is_outward: false, source: 0 };
+        assert!(backends.redirect(&mut map, address.ip(), home).is_empty());
+        assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::LOCAL);
+        let out = Path { is_outward: true, source: 2 };
+        assert_eq!(backends.redirect(&mut map, address.ip(), out), [address]);
+        assert!(backends.redirect(&mut map, address.ip(), out).is_empty(), "said once");
+        assert_eq!(backends.sources(), [2].into());
+        let last = "10.0.0.255".parse().unwrap();
+        assert_eq!(backends.addresses(address.ip(), last), [address.ip()].into());
+        assert!(backends.addresses("10.0.0.2".parse().unwrap(), last).is_empty());
     }
 }

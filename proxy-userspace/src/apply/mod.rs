@@ -12,6 +12,7 @@ mod frontends;
 mod members;
 mod networks;
 mod owners;
+mod paths;
 mod port;
 mod reclaim;
 mod sources;
@@ -36,6 +37,7 @@ use self::{
     backends::Backends,
     filter::{Filters, SnatPorts},
     owners::Owners,
+    paths::Paths,
     port::Aftermath,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
@@ -103,6 +105,7 @@ pub struct Dataplane {
     reclaim: Reclaim,
     filters: Filters,
     tidying: Option<Tidying>,
+    paths: Paths,
 }
 
 /// The parts of a plan that take something away, in their order.
@@ -138,6 +141,7 @@ impl Dataplane {
             reclaim: Reclaim::start(),
             filters,
             tidying: None,
+            paths: Paths::default(),
             maps,
         };
         dataplane.adopt();

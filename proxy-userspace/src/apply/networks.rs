@@ -7,16 +7,21 @@ use ipnet::IpNet;
 use proxy_common::Address;
 
 use super::{ApplyError, Dataplane, encode, refused};
-use crate::table::NetworkKind;
+use crate::{kernel::Routes, table::NetworkKind};
 
 impl Dataplane {
     /// Replaces this node's own addresses, one a family: the sources of what it forwards. One that is absent is
     /// written as zeros.
     pub fn set_node_addresses(&mut self, ipv4: Option<Ipv4Addr>, ipv6: Option<Ipv6Addr>) -> Result<(), ApplyError> {
         let wanted = [ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6)];
+        let is_same = self.node_addresses == wanted;
         for (index, wanted) in (0..).zip(wanted) {
             self.set_node_address(index, wanted)
                 .map_err(|source| ApplyError::Write { what: "NODE_ADDRESSES", source })?;
+        }
+        if !is_same {
+            // Some backends may be reached from another address of the node's than this one.
+            self.reroute(&Routes::All);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use proxy_common::{Frontend, List, Protocol, SlotRange};
 use super::{
     ApplyError, Dataplane, Port, bump, encode,
     members::{Memberships, left, memberships},
+    paths::tell_past,
     reclaim::Retired,
     refused, sources, zero,
 };
@@ -174,7 +175,7 @@ impl Dataplane {
         let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
         for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
             let is_new = self.backends.id(*backend).is_none();
-            let Some(id) = self.backends.acquire(&mut self.maps.backends, *backend) else {
+            let Some(id) = self.acquire(*backend) else {
                 self.slots.release(range);
                 self.release_backends(backends[..taken].iter(), retired);
                 return Err(ApplyError::Full { what: "BACKENDS", flag: "--max-backends" });
@@ -234,7 +235,9 @@ impl Dataplane {
     fn arrive(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
             self.filters.put_backend(&mut self.maps.filters, backend.ip());
-            self.backends.arrive(&mut self.maps.backends, *backend);
+            if self.backends.arrive(&mut self.maps.backends, *backend) && self.backends.is_past(*backend) {
+                tell_past(*backend);
+            }
         }
     }
 

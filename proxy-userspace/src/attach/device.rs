@@ -3,6 +3,8 @@
 
 use std::{fmt, fs, io, path::PathBuf, str::FromStr};
 
+use aya::programs::{ProgramInfo, loaded_programs};
+
 use super::{AttachError, Programs, Put, filter, tc, xdp};
 use crate::{bpf, maps::PinFolder};
 
@@ -40,12 +42,17 @@ impl Hook {
         }
     }
 
-    /// The program's name in the eBPF object.
+    /// Its program's name in the eBPF object.
     pub const fn program(self) -> &'static str {
+        self.programs()[0]
+    }
+
+    /// The names of its programs: for devices with Ethernet frames, and for those without, if any.
+    pub const fn programs(self) -> &'static [&'static str] {
         match self {
-            Self::XdpNative | Self::XdpGeneric => "xdp",
-            Self::TcxIngress | Self::ClsactIngress => "tc_ingress",
-            Self::TcxEgress | Self::ClsactEgress => "tc_egress",
+            Self::XdpNative | Self::XdpGeneric => &["xdp"],
+            Self::TcxIngress | Self::ClsactIngress => &["tc_ingress", "tc_ingress_bare"],
+            Self::TcxEgress | Self::ClsactEgress => &["tc_egress", "tc_egress_bare"],
         }
     }
 
@@ -110,14 +117,20 @@ impl DeviceHook {
     }
 
     /// Puts the program there, in one step if there is one already. `pinned` is its pin until now, which may have
-    /// an earlier name of the device.
-    pub fn put(&self, programs: &Programs, folder: &PinFolder, pinned: Option<&Self>) -> Result<Put, AttachError> {
+    /// an earlier name of the device. `bare`: the device carries no Ethernet frames.
+    pub fn put(
+        &self,
+        programs: &Programs,
+        folder: &PinFolder,
+        pinned: Option<&Self>,
+        bare: bool,
+    ) -> Result<Put, AttachError> {
         let pin = self.pin(folder);
         if let Some(old) = pinned.filter(|old| *old != self) {
             let old = old.pin(folder);
             fs::rename(&old, &pin).map_err(|source| AttachError::Replace { path: old, source })?;
         }
-        let program = programs.of(self.hook);
+        let program = programs.of(self.hook, bare);
         match self.hook {
             Hook::XdpNative | Hook::XdpGeneric => xdp::put(self, program, &pin),
             Hook::TcxIngress | Hook::TcxEgress => tc::put(self, program, &pin),
@@ -125,9 +138,20 @@ impl DeviceHook {
         }
     }
 
+    /// The program that is there.
+    pub(crate) fn program(&self, folder: &PinFolder) -> Option<ProgramInfo> {
+        let pin = self.pin(folder);
+        if !self.hook.has_link() {
+            return ProgramInfo::from_pin(pin).ok();
+        }
+        let id = bpf::link_info(bpf::open_pin(&pin).ok()?).ok()?.program;
+        loaded_programs().flatten().find(|program| program.id() == id)
+    }
+
     /// Puts another program there, in one step.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
-        let (path, program) = (self.pin(folder), programs.of(self.hook));
+        let bare = self.program(folder).is_some_and(|program| is_bare(&program));
+        let (path, program) = (self.pin(folder), programs.of(self.hook, bare));
         if !self.hook.has_link() {
             return filter::put(self, program, folder).map(drop);
         }
@@ -164,6 +188,11 @@ impl DeviceHook {
     }
 }
 
+/// Whether a program is for devices that carry no Ethernet frames: the kernel keeps the name that it has in the object.
+pub(crate) fn is_bare(program: &ProgramInfo) -> bool {
+    program.name_as_str().is_some_and(|name| name.ends_with("_bare"))
+}
+
 /// What has gone already is as good as removed.
 fn absent(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
@@ -183,6 +212,12 @@ pub fn list(folder: &PinFolder) -> Result<Vec<DeviceHook>, AttachError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_keeps_the_programs_names_whole() {
+        // BPF_OBJ_NAME_LEN is 16, with its end.
+        assert!(Hook::ALL.iter().flat_map(|hook| hook.programs()).all(|name| name.len() < 16));
+    }
 
     #[test]
     fn pins_are_named_without_dots_and_read_back() {

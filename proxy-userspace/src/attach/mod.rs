@@ -6,7 +6,7 @@ pub mod device;
 mod filter;
 mod link;
 mod load;
-mod netlink;
+pub(crate) mod netlink;
 mod programs;
 mod renew;
 mod tc;

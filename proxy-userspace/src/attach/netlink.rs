@@ -9,28 +9,43 @@ use rtnetlink::{
 };
 
 /// Flags of a request that is answered with what it asks for, or a word of success.
-pub(super) const ACK: u16 = NLM_F_ACK;
+pub(crate) const ACK: u16 = NLM_F_ACK;
 /// Flags of a request that is answered with everything of a kind.
 pub(super) const DUMP: u16 = NLM_F_DUMP;
 
-/// Sends a request to the calling thread's network namespace and collects the answers.
-pub(super) fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let mut packet = NetlinkMessage::from(message);
-    packet.header.flags = NLM_F_REQUEST | flags;
-    packet.finalize();
-    let mut bytes = vec![0; packet.buffer_len()];
-    packet.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
-    let mut answers = Vec::new();
-    loop {
-        let (bytes, _) = socket.recv_from_full()?;
-        if read(&bytes, &mut answers)? {
-            return Ok(answers);
+/// A socket for requests about the network namespace of the thread that made it.
+pub(crate) struct Connection(Socket);
+
+impl Connection {
+    /// A new one.
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self(socket))
+    }
+
+    /// Sends a request and collects the answers.
+    pub(crate) fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let mut packet = NetlinkMessage::from(message);
+        packet.header.flags = NLM_F_REQUEST | flags;
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        self.0.send(&bytes, 0)?;
+        let mut answers = Vec::new();
+        loop {
+            let (bytes, _) = self.0.recv_from_full()?;
+            if read(&bytes, &mut answers)? {
+                return Ok(answers);
+            }
         }
     }
+}
+
+/// One request to the calling thread's network namespace, and its answers.
+pub(super) fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+    Connection::new()?.request(message, flags)
 }
 
 /// Reads a datagram of answers; true when they are complete.

@@ -40,6 +40,8 @@ pub struct Programs {
     xdp: OwnedFd,
     tc_ingress: OwnedFd,
     tc_egress: OwnedFd,
+    tc_ingress_bare: OwnedFd,
+    tc_egress_bare: OwnedFd,
     /// Kept open: the kernel empties an array of programs when neither a pin nor a process holds it, and pins can be
     /// removed by anybody.
     _stages: Vec<ProgramArray<MapData>>,
@@ -58,6 +60,8 @@ impl Programs {
             xdp: owned(ebpf, "xdp")?,
             tc_ingress: owned(ebpf, "tc_ingress")?,
             tc_egress: owned(ebpf, "tc_egress")?,
+            tc_ingress_bare: owned(ebpf, "tc_ingress_bare")?,
+            tc_egress_bare: owned(ebpf, "tc_egress_bare")?,
             _stages: vec![xdp_stages, tc_stages],
         })
     }
@@ -65,12 +69,21 @@ impl Programs {
     /// The pinned ones of an earlier start.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let program = |name| bpf::open_pin(&folder.join(name));
-        let (xdp, tc_ingress, tc_egress) = (program("xdp")?, program("tc_ingress")?, program("tc_egress")?);
-        Ok(Self { xdp, tc_ingress, tc_egress, _stages: Vec::new() })
+        Ok(Self {
+            xdp: program("xdp")?,
+            tc_ingress: program("tc_ingress")?,
+            tc_egress: program("tc_egress")?,
+            tc_ingress_bare: program("tc_ingress_bare")?,
+            tc_egress_bare: program("tc_egress_bare")?,
+            _stages: Vec::new(),
+        })
     }
 
-    pub(super) fn of(&self, hook: Hook) -> BorrowedFd<'_> {
+    /// The program of a hook; `bare`: of a device that carries no Ethernet frames.
+    pub(super) fn of(&self, hook: Hook, bare: bool) -> BorrowedFd<'_> {
         match hook {
+            Hook::TcxIngress | Hook::ClsactIngress if bare => self.tc_ingress_bare.as_fd(),
+            Hook::TcxEgress | Hook::ClsactEgress if bare => self.tc_egress_bare.as_fd(),
             Hook::XdpNative | Hook::XdpGeneric => self.xdp.as_fd(),
             Hook::TcxIngress | Hook::ClsactIngress => self.tc_ingress.as_fd(),
             Hook::TcxEgress | Hook::ClsactEgress => self.tc_egress.as_fd(),

@@ -10,7 +10,8 @@ use crate::{bpf, maps::PinFolder};
 
 /// Pins every program that hooks have, if it is loaded, by its name.
 pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
-    for name in cgroup::names().chain(device::Hook::ALL.map(device::Hook::program)) {
+    let on_devices = device::Hook::ALL.into_iter().flat_map(|hook| hook.programs().iter().copied());
+    for name in cgroup::names().chain(on_devices) {
         let path = folder.join(name);
         let Ok(program) = program(ebpf, name) else { continue };
         // The name is that of several hooks.

@@ -24,7 +24,7 @@ pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
 use self::serve::Devices;
 use crate::{
     attach::{AttachError, Programs},
-    kernel::{Changes, Kernel, KernelError, Snapshot},
+    kernel::{KernelError, Snapshot, Watcher},
     machine,
     maps::{self, MapsError, PinFolder},
 };
@@ -77,8 +77,7 @@ impl Follower {
                 warn!("{fault}");
             }
         }
-        let kernel = Kernel::connect().map_err(KernelError::Connect)?;
-        let snapshot = kernel.snapshot().await?;
+        let snapshot = Watcher::start()?.snapshot().await?;
         Ok(self.look(&snapshot)?)
     }
 
@@ -95,20 +94,17 @@ impl Follower {
     }
 
     async fn follow_connected(&mut self) -> Result<Infallible, DevicesError> {
-        // Subscribed before the first dump, so that no change falls in between.
-        let mut changes = Changes::subscribe().map_err(KernelError::Connect)?;
-        let kernel = Kernel::connect().map_err(KernelError::Connect)?;
+        let mut kernel = Watcher::start()?;
         loop {
-            changes.forget_pending();
             self.look(&kernel.snapshot().await?)?;
             sleep(GATHER).await;
             if self.devices.is_unsettled() {
                 // Elapsed is a reason to look, too.
-                if let Ok(lost @ None) = timeout(RETRY, changes.next()).await {
-                    lost.ok_or(KernelError::Lost)?;
+                if let Ok(heard) = timeout(RETRY, kernel.changed()).await {
+                    heard?;
                 }
             } else {
-                changes.next().await.ok_or(KernelError::Lost)?;
+                kernel.changed().await?;
             }
         }
     }
@@ -120,7 +116,7 @@ impl Follower {
             warn!(device = name, "a device that --devices names is not there: it is served when it appears");
         }
         for name in wanted.unsuited.difference(told) {
-            warn!(device = name, "device not served: it carries no Ethernet frames");
+            warn!(device = name, "device not served: it carries no Ethernet frames, and no bare IP packets");
         }
         self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
         // Drivers may take a while; the other tasks move to another thread meanwhile.

@@ -56,7 +56,7 @@ pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u
         } else {
             continue;
         };
-        if link.ethernet {
+        if link.ethernet || link.bare {
             let target = Target { link: link.clone(), role, doubt: doubt(link, &snapshot.links) };
             wanted.devices.insert(link.index, target);
         } else {
@@ -76,9 +76,14 @@ fn is_named(names: &[Pattern], link: &Link) -> bool {
 
 /// Whether a device has an address of the node, or leads to everywhere.
 fn is_the_nodes(link: &Link, snapshot: &Snapshot) -> bool {
-    let has_address =
-        || snapshot.addresses.iter().any(|address| address.device == link.index && is_of_a_network(address));
+    let counts = |address: &Address| is_of_a_network(address) || address.global && (link.bare || is_tunnel(link));
+    let has_address = || snapshot.addresses.iter().any(|address| address.device == link.index && counts(address));
     snapshot.routes.iter().any(|route| route.device == link.index) || has_address()
+}
+
+/// Overlays between nodes have an address each, often without a network around it.
+fn is_tunnel(link: &Link) -> bool {
+    ["vxlan", "geneve", "gretap", "ip6gretap"].contains(&link.kind.as_str())
 }
 
 /// Network plugins give host ends of pods the address of a gateway, without a network around it.
@@ -114,8 +119,11 @@ mod tests {
             ethernet(3, "eth1"),
             ethernet(4, "pod-a"),
             ethernet(5, "pod-b"),
-            Link { index: 6, name: "wg0".to_owned(), up: true, ..Link::default() },
+            Link { index: 6, name: "can0".to_owned(), up: true, ..Link::default() },
             ethernet(7, "uplink"),
+            Link { index: 8, name: "wg0".to_owned(), bare: true, up: true, ..Link::default() },
+            Link { index: 9, name: "wg1".to_owned(), bare: true, up: true, ..Link::default() },
+            Link { kind: "vxlan".to_owned(), ..ethernet(10, "flannel.1") },
         ];
         let addresses = vec![
             address(1, "127.0.0.1/8", false),
@@ -127,6 +135,9 @@ mod tests {
             address(4, "fe80::1/64", false),
             address(5, "10.244.0.1/32", true),
             address(6, "10.8.0.1/24", true),
+            address(8, "10.9.0.1/32", true),
+            address(9, "fe80::9/64", false),
+            address(10, "10.244.0.0/32", true),
         ];
         let route = DefaultRoute { ipv6: false, metric: 0, device: 7, gateway: None, source: None };
         Snapshot { links, addresses, routes: vec![route] }
@@ -145,11 +156,11 @@ mod tests {
     #[test]
     fn auto_takes_addresses_in_networks_and_default_routes() {
         let found = choose("", &[], &snapshot());
-        assert_eq!(names(&found, Role::Outside), ["eth0", "uplink"]);
+        assert_eq!(names(&found, Role::Outside), ["eth0", "uplink", "wg0", "flannel.1"], "W8, W11: tunnels, too");
         assert_eq!(names(&found, Role::Pod), <[&str; 0]>::default());
         assert_eq!(
             found.unsuited,
-            ["wg0".to_owned()].into(),
+            ["can0".to_owned()].into(),
             "carries no Ethernet frames; loopback is not worth a word"
         );
         assert!(found.missing.is_empty());
@@ -159,6 +170,7 @@ mod tests {
     fn auto_keeps_a_served_device_that_loses_its_address() {
         let mut snapshot = snapshot();
         snapshot.addresses.retain(|address| address.device != 2);
+        snapshot.links.retain(|link| link.index < 8);
         assert_eq!(names(&choose("", &[2], &snapshot), Role::Outside), ["eth0", "uplink"]);
         assert_eq!(names(&choose("", &[], &snapshot), Role::Outside), ["uplink"]);
         snapshot.links.retain(|link| link.index != 2);

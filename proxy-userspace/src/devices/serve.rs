@@ -169,6 +169,8 @@ impl Devices {
     /// The XDP hook that a device is to have.
     fn xdp(&self, target: &Target) -> Option<Hook> {
         match (target.role, self.mode) {
+            // XDP wants Ethernet frames.
+            _ if target.link.bare => None,
             (Role::Outside, DeviceMode::Auto) if target.doubt.is_none() => Some(Hook::XdpNative),
             (Role::Outside, DeviceMode::Xdp) => Some(Hook::XdpNative),
             (Role::Outside, DeviceMode::XdpGeneric) => Some(Hook::XdpGeneric),
@@ -183,7 +185,10 @@ impl Devices {
         xdp: Option<Hook>,
         refused: Option<AttachError>,
     ) -> Result<Outcome, AttachError> {
-        let doubt = target.doubt.clone().filter(|_| self.mode == DeviceMode::Auto && target.role == Role::Outside);
+        let doubt = target
+            .doubt
+            .clone()
+            .filter(|_| !target.link.bare && self.mode == DeviceMode::Auto && target.role == Role::Outside);
         Ok(match (xdp, refused, doubt) {
             (_, Some(error), _) if self.mode == DeviceMode::Auto => Outcome::FellBack(error.to_string()),
             (_, Some(error), _) => return Err(error),
@@ -197,6 +202,9 @@ impl Devices {
     /// What the programs and people may know of a device.
     fn flags(&self, target: &Target, outcome: &Outcome) -> u32 {
         let role = if target.role == Role::Pod { Device::POD } else { 0 };
+        if target.link.bare {
+            return role | Device::BARE;
+        }
         let asked = if role == 0 && self.mode != DeviceMode::Auto { Device::ASKED } else { 0 };
         let reason = match outcome {
             Outcome::Served("xdp") => Device::REDIRECT,
@@ -217,7 +225,7 @@ impl Devices {
         let Some(programs) = &self.programs else { return Ok(()) };
         let pinned = self.pins_of(link.index).find(|pinned| pinned.hook == hook);
         let place = DeviceHook { hook, device: link.index, name: link.name.clone() };
-        let put = place.put(programs, &self.folder, pinned)?;
+        let put = place.put(programs, &self.folder, pinned, link.bare)?;
         debug!(device = link.name, hook = hook.word(), ?put, "device hook");
         Ok(())
     }

@@ -50,6 +50,8 @@ pub struct LocalAddresses {
     /// The node's own address, at most one a family: what the default route prefers as source, else the first
     /// global address by device index. They stand in for the Node object's while there is none, or it has none.
     pub primary: BTreeSet<IpAddr>,
+    /// Devices that lead out of the node: what is behind them does not answer through it.
+    pub outward: BTreeSet<u32>,
 }
 
 #[cfg(test)]

@@ -126,6 +126,11 @@ impl Model {
         }
     }
 
+    /// Devices that lead out of the node.
+    pub fn outward(&self) -> &BTreeSet<u32> {
+        &self.local.outward
+    }
+
     /// This node's own addresses, one a family: the sources of what it forwards.
     pub fn own_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
         let own = |family| self.node.own_address(family, &self.local);

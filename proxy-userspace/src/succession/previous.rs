@@ -2,15 +2,14 @@
 
 use aya::{
     maps::{MapData, ProgramArray},
-    programs::{ProgramFd, ProgramInfo, loaded_programs},
+    programs::ProgramFd,
 };
 use proxy_common::Stage;
 use tracing::warn;
 
 use super::SuccessionError;
 use crate::{
-    attach::device::{DeviceHook, Hook, list},
-    bpf,
+    attach::device::{Hook, is_bare, list},
     maps::{MapsError, PinFolder, open},
 };
 
@@ -32,7 +31,9 @@ impl Previous {
                 Hook::TcxEgress | Hook::ClsactEgress => 2,
             };
             if found[place].is_none() {
-                found[place] = program(&hook, folder);
+                // What has no Ethernet header is not handed over.
+                let program = hook.program(folder).filter(|program| !is_bare(program));
+                found[place] = program.and_then(|program| program.fd().ok());
             }
         }
         Ok(Self(found))
@@ -64,13 +65,4 @@ pub(super) fn leave(new: &PinFolder) -> Result<(), SuccessionError> {
 
 fn stages(folder: &PinFolder, name: &'static str) -> Result<ProgramArray<MapData>, MapsError> {
     open(folder, name)
-}
-
-fn program(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
-    let pin = hook.pin(folder);
-    if !hook.hook.has_link() {
-        return ProgramInfo::from_pin(pin).and_then(|program| program.fd()).ok();
-    }
-    let id = bpf::link_info(bpf::open_pin(&pin).ok()?).ok()?.program;
-    loaded_programs().flatten().find(|program| program.id() == id)?.fd().ok()
 }

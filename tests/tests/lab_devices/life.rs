@@ -124,8 +124,8 @@ fn the_source_of_forwarded_packets_follows_the_node() {
             std::net::IpAddr::V4(v4) => json!({"bytes": v4.to_ipv6_mapped().octets()}),
             std::net::IpAddr::V6(v6) => json!({"bytes": v6.octets()}),
         };
-        let found: Vec<_> =
-            stage.dump("node_addresses").iter().map(|entry| entry["formatted"]["value"].clone()).collect();
+        let own = stage.dump("node_addresses").into_iter().take(2);
+        let found: Vec<_> = own.map(|entry| entry["formatted"]["value"].clone()).collect();
         found == wanted.map(bytes)
     };
     until("the Node object's", || is(["192.168.50.1", "fd00:50::1"]));

@@ -5,10 +5,17 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod containers;
+mod overlays;
+mod past;
+mod routes;
+mod tunnels;
 
 use std::process::Command;
 
-use harness::lab::{LogLine, Netns};
+use harness::{
+    lab::{LogLine, Netns, find_program},
+    scene::Outside,
+};
 use serde_json::Value;
 
 /// Runs `ip` commands in a namespace.
@@ -23,6 +30,16 @@ fn output(netns: &Netns, command: &str) -> String {
     let output = netns.inside(run).unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// `waggle get devices` of the scene's node.
+fn devices(outside: &Outside) -> Value {
+    let program = find_program("waggle", "WAGGLE_BIN").unwrap();
+    let output = Command::new(program)
+        .args(["get", "devices", "-o", "json", "--instance", &outside.scene.node.instance()])
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The row of a device in `waggle get devices`.

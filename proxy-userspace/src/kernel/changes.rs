@@ -1,0 +1,229 @@
+//! Word of changes, read from the messages' headers alone: where routes come by the hundred thousand, nobody wants to parse
+//! them.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::IpNet;
+use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
+
+/// How much the kernel may say at once, bytes.
+const LONGEST: usize = 1 << 16;
+/// More changed routes than this count as all.
+const ROUTES_MAX: usize = 4096;
+
+/// `enum rtnetlink_groups`.
+const GROUPS: [u32; 7] = [
+    1,  // links
+    5,  // IPv4 addresses
+    7,  // IPv4 routes
+    8,  // IPv4 rules
+    9,  // IPv6 addresses
+    11, // IPv6 routes
+    19, // IPv6 rules
+];
+
+/// Which routes have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// Those of these prefixes.
+    Some(Vec<IpNet>),
+    /// Any.
+    All,
+}
+
+/// What has been said.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Something that a snapshot has in it.
+    pub(super) snapshot: bool,
+    /// A default route has come or gone, or word of it may have been lost.
+    pub(super) defaults: bool,
+    /// What may have taken routes along.
+    pub(super) lost: Lost,
+    prefixes: BTreeSet<IpNet>,
+    every_route: bool,
+}
+
+/// What is no more.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// Devices that are down or gone, or have lost an address.
+    pub(super) devices: BTreeSet<u32>,
+    /// Addresses.
+    pub(super) addresses: BTreeSet<IpAddr>,
+}
+
+impl News {
+    /// The changed routes, once.
+    pub(super) fn take_routes(&mut self) -> Option<Routes> {
+        let (all, prefixes) = (std::mem::take(&mut self.every_route), std::mem::take(&mut self.prefixes));
+        if all {
+            return Some(Routes::All);
+        }
+        (!prefixes.is_empty()).then(|| Routes::Some(prefixes.into_iter().collect()))
+    }
+
+    /// Messages were lost.
+    fn overrun(&mut self) {
+        (self.snapshot, self.defaults, self.every_route) = (true, true, true);
+    }
+
+    fn hear(&mut self, message: &RawMessage<'_>) {
+        match *message {
+            RawMessage::Link { index, up, .. } => {
+                self.snapshot = true;
+                if !up {
+                    self.lost.devices.insert(index);
+                }
+            }
+            RawMessage::Address { index, is_new, address, .. } => {
+                self.snapshot = true;
+                if !is_new {
+                    self.lost.devices.insert(index);
+                    self.lost.addresses.extend(address);
+                }
+            }
+            RawMessage::Route { is_default: true, is_main, .. } => {
+                (self.snapshot, self.defaults) = (self.snapshot | is_main, self.defaults | is_main);
+                self.every_route = true;
+            }
+            RawMessage::Route { prefix, .. } => match prefix {
+                Some(prefix) if self.prefixes.len() < ROUTES_MAX => drop(self.prefixes.insert(prefix)),
+                _ => self.every_route = true,
+            },
+            RawMessage::Rule(_) => self.every_route = true,
+            RawMessage::Other(_) => {}
+        }
+    }
+}
+
+/// The socket that reports.
+pub(super) struct Changes {
+    socket: TokioSocket,
+    buffer: Vec<u8>,
+}
+
+impl Changes {
+    /// From now on.
+    pub(super) fn subscribe() -> io::Result<Self> {
+        let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+        socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
+        GROUPS.into_iter().try_for_each(|group| socket.socket_mut().add_membership(group))?;
+        Ok(Self { socket, buffer: Vec::with_capacity(LONGEST) })
+    }
+
+    /// Waits for a message, and takes it and all that wait behind it.
+    pub(super) async fn read(&mut self, news: &mut News) -> io::Result<()> {
+        self.buffer.clear();
+        let read = self.socket.recv(&mut self.buffer).await;
+        self.take(read, news)?;
+        self.read_pending(news)
+    }
+
+    /// Takes what waits, without waiting itself.
+    pub(super) fn read_pending(&mut self, news: &mut News) -> io::Result<()> {
+        loop {
+            self.buffer.clear();
+            match self.socket.socket_ref().recv(&mut self.buffer, 0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                read => self.take(read.map(drop), news)?,
+            }
+        }
+    }
+
+    /// Hears what has been read.
+    fn take(&self, read: io::Result<()>, news: &mut News) -> io::Result<()> {
+        match read {
+            Ok(()) => messages(&self.buffer).for_each(|message| news.hear(&message)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => news.overrun(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// A message with what its fixed part says (rtnetlink(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RawMessage<'a> {
+    Link { bytes: &'a [u8], index: u32, up: bool },
+    Address { bytes: &'a [u8], index: u32, is_new: bool, address: Option<IpAddr> },
+    Route { bytes: &'a [u8], is_default: bool, is_main: bool, prefix: Option<IpNet> },
+    Rule(&'a [u8]),
+    Other(&'a [u8]),
+}
+
+impl<'a> RawMessage<'a> {
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Self::Link { bytes, .. } | Self::Address { bytes, .. } | Self::Route { bytes, .. } => bytes,
+            Self::Rule(bytes) | Self::Other(bytes) => bytes,
+        }
+    }
+
+    /// Of a whole message, its header included. What is cut short is `Other`.
+    fn parse(bytes: &'a [u8]) -> Self {
+        Self::parse_known(bytes).unwrap_or(Self::Other(bytes))
+    }
+
+    fn parse_known(bytes: &'a [u8]) -> Option<Self> {
+        const IFF_UP: u32 = 1;
+        const MAIN: u8 = 254;
+        let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
+        let body = bytes.get(16..)?;
+        let word = |at: usize| Some(u32::from_ne_bytes(body.get(at..at + 4)?.try_into().ok()?));
+        Some(match kind {
+            16 | 17 => Self::Link { bytes, index: word(4)?, up: kind == 16 && word(8)? & IFF_UP != 0 },
+            20 | 21 => {
+                let address = attribute(body.get(8..)?, &[2, 1]).and_then(|bytes| ip(*body.first()?, bytes));
+                Self::Address { bytes, index: word(4)?, is_new: kind == 20, address }
+            }
+            24 | 25 => {
+                let (family, bits, table) = (*body.first()?, *body.get(1)?, *body.get(4)?);
+                let destination = attribute(body.get(12..)?, &[1]).and_then(|bytes| ip(family, bytes));
+                let prefix = destination.and_then(|address| IpNet::new(address, bits).ok());
+                Self::Route { bytes, is_default: bits == 0, is_main: table == MAIN, prefix }
+            }
+            32 | 33 => Self::Rule(bytes),
+            _ => return None,
+        })
+    }
+}
+
+/// The value of the first of these kinds of attributes that is there.
+fn attribute<'a>(attributes: &'a [u8], kinds: &[u16]) -> Option<&'a [u8]> {
+    let find = |wanted: u16| {
+        let mut rest = attributes;
+        while let (Some(length), Some(kind)) = (rest.get(..2), rest.get(2..4)) {
+            let length = usize::from(u16::from_ne_bytes(length.try_into().ok()?)).max(4);
+            if u16::from_ne_bytes(kind.try_into().ok()?) == wanted {
+                return rest.get(4..length);
+            }
+            rest = rest.get(length.next_multiple_of(4)..)?;
+        }
+        None
+    };
+    kinds.iter().find_map(|kind| find(*kind))
+}
+
+fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+    match i32::from(family) {
+        libc::AF_INET => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
+        libc::AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
+        _ => None,
+    }
+}
+
+/// The messages of a datagram.
+pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = RawMessage<'_>> {
+    std::iter::from_fn(move || {
+        let length = u32::from_ne_bytes(datagram.get(..4)?.try_into().ok()?) as usize;
+        let message = datagram.get(..length.max(16))?;
+        datagram = datagram.get(length.max(16).next_multiple_of(4)..).unwrap_or_default();
+        Some(RawMessage::parse(message))
+    })
+}

@@ -1,0 +1,134 @@
+//! The default routes of the main table. To find them all routes are walked through, one at a time: a full BGP table takes
+//! time then, and no memory.
+
+use std::{io, net::IpAddr};
+
+use rtnetlink::{
+    packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHopFlags, RouteType},
+    },
+    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
+};
+
+use super::{
+    DefaultRoute,
+    changes::{RawMessage, messages},
+};
+
+/// How much the kernel may say at once, bytes.
+const LONGEST: usize = 1 << 16;
+
+/// All default routes of the calling thread's network namespace, in the kernel's order.
+pub(super) fn defaults() -> io::Result<Vec<DefaultRoute>> {
+    let mut found = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        match dump(family, &mut found) {
+            // A table or a family that has never been used does not exist.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+    }
+    Ok(found)
+}
+
+fn dump(family: AddressFamily, found: &mut Vec<DefaultRoute>) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    // Without it the kernel ignores the table and sends every one.
+    socket.set_netlink_get_strict_chk(true)?;
+    let mut wanted = RouteMessage::default();
+    wanted.header.address_family = family;
+    wanted.header.table = RouteHeader::RT_TABLE_MAIN;
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetRoute(wanted));
+    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    let mut buffer = Vec::with_capacity(LONGEST);
+    loop {
+        buffer.clear();
+        socket.recv(&mut buffer, 0)?;
+        for message in messages(&buffer) {
+            match message {
+                RawMessage::Route { is_default: false, .. } => {}
+                message if read(message.bytes(), found)? => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reads a message of a dump; true when it is the last.
+fn read(bytes: &[u8], found: &mut Vec<DefaultRoute>) -> io::Result<bool> {
+    let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    match message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => found.extend(default_routes(&route)),
+        NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+        NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(true),
+        _ => {}
+    }
+    Ok(false)
+}
+
+fn is_main_default(route: &RouteHeader) -> bool {
+    route.destination_prefix_length == 0 && route.table == RouteHeader::RT_TABLE_MAIN
+}
+
+/// A route with several next hops counts as one route for each that lives.
+fn default_routes(message: &RouteMessage) -> Vec<DefaultRoute> {
+    let usable = is_main_default(&message.header)
+        && message.header.kind == RouteType::Unicast
+        && !message.header.flags.contains(RouteFlags::Dead);
+    if !usable {
+        return Vec::new();
+    }
+    let mut route = DefaultRoute {
+        ipv6: message.header.address_family == AddressFamily::Inet6,
+        metric: 0,
+        device: 0,
+        gateway: None,
+        source: None,
+    };
+    route.read(&message.attributes);
+    let hops = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    let hops = hops.flatten().filter(|hop| !hop.flags.contains(RouteNextHopFlags::Dead)).map(|hop| {
+        let mut route = DefaultRoute { device: hop.interface_index, ..route.clone() };
+        route.read(&hop.attributes);
+        route
+    });
+    let mut routes: Vec<_> = hops.collect();
+    if route.device != 0 {
+        routes.push(route);
+    }
+    routes
+}
+
+impl DefaultRoute {
+    fn read(&mut self, attributes: &[RouteAttribute]) {
+        for attribute in attributes {
+            match attribute {
+                RouteAttribute::Priority(metric) => self.metric = *metric,
+                RouteAttribute::Oif(device) => self.device = *device,
+                RouteAttribute::Gateway(gateway) => self.gateway = ip(gateway),
+                RouteAttribute::PrefSource(source) => self.source = ip(source),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}

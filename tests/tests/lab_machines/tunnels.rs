@@ -1,0 +1,146 @@
+//! Devices that carry IP packets without Ethernet: tunnels, with a process of the test between the ends, which moves packets
+//! as a VPN's would.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd as _,
+    thread,
+};
+
+use harness::{
+    lab::{Dial, Manner, Node},
+    scene::{Family, MANNERS, NODE_PORT, Outside, Setup, expect, expect_by, from_outside_by, over_both},
+    stage::until,
+};
+
+use super::*;
+
+const BULK: u64 = 10 << 20;
+
+/// Opens a tunnel's end; the device comes with it and goes with it.
+fn open(netns: &Netns, name: &str) -> File {
+    const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+    /// `IFF_TUN | IFF_NO_PI`: packets as they are.
+    const FLAGS: libc::c_short = 0x1001;
+    let make = || {
+        let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
+        // SAFETY: plain numbers.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *place = byte.cast_signed();
+        }
+        request.ifr_ifru.ifru_flags = FLAGS;
+        // SAFETY: the kernel reads and writes one `ifreq`.
+        let made = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, &raw mut request) };
+        if made < 0 { Err(io::Error::last_os_error()) } else { Ok(file) }
+    };
+    netns.inside(make).unwrap().unwrap()
+}
+
+/// A tunnel `t0` between two hosts, with these numbers as the last part of their addresses.
+fn join(here: &Netns, there: &Netns) {
+    let ends = [(here, 1), (there, 2)].map(|(netns, number)| {
+        let file = open(netns, "t0");
+        ip(
+            netns,
+            &[
+                &format!("address add {}/30 dev t0", address(Family::Ipv4, number)),
+                &format!("address add {}/126 dev t0 nodad", address(Family::Ipv6, number)),
+                "link set dev t0 up",
+            ],
+        );
+        file
+    });
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (mut from, mut to) = (ends[from].try_clone().unwrap(), ends[to].try_clone().unwrap());
+        thread::spawn(move || {
+            let mut packet = vec![0; 1 << 16];
+            // The lab ends with the test, and the threads with it.
+            while let Ok(length) = from.read(&mut packet) {
+                let _ = to.write(&packet[..length]);
+            }
+        });
+    }
+}
+
+fn address(family: Family, number: u8) -> IpAddr {
+    let text = if family == Family::Ipv4 { format!("198.51.100.{number}") } else { format!("fd00:53::{number}") };
+    text.parse().unwrap()
+}
+
+/// Served, and it is said why by TC.
+fn expect_bare(outside: &Outside, device: &str) {
+    let row = || device_row(&devices(outside), device);
+    until(device, || row().is_some());
+    let row = row().unwrap();
+    assert_eq!(row["mode"], "tc");
+    assert!(row["why"].as_str().unwrap().contains("no Ethernet frames"), "{row}");
+}
+
+#[test]
+fn w11_node_ports_are_served_over_a_tunnel() {
+    let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
+    from_outside_by("auto", "tun-client", everywhere, |outside| {
+        join(outside.scene.node.netns(), outside.host.netns());
+        expect_bare(outside, "t0");
+        over_both(|family| {
+            let to = SocketAddr::new(address(family, 1), NODE_PORT);
+            let backends = [outside.scene.pod(1), &outside.remote];
+            outside.serve(family, &outside.web(family), &backends);
+            expect(&outside.client, to, &["p1", "far"]);
+            for pod in backends {
+                outside.echo_by(family, pod);
+                until("an echo", || outside.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+                outside.client.bulk(to, None, BULK).unwrap();
+            }
+            outside.serve_by(family, &[]);
+            for manner in [Manner::Tcp, Manner::UdpConnected] {
+                expect_by(&outside.client, manner, to, &["ECONNREFUSED"]);
+            }
+            outside.scene.delete("Service", "web");
+        });
+    });
+}
+
+/// The other node's pods are reached through the tunnel alone.
+fn lead_through(node: &Node, number: u8, gateway: u8) {
+    let (v4, v6) = (address(Family::Ipv4, gateway), address(Family::Ipv6, gateway));
+    ip(
+        node.netns(),
+        &[
+            &format!("route replace 10.244.{number}.0/24 via {v4} dev t0"),
+            &format!("route replace fd00:10:244:{number:x}::/64 via {v6} dev t0"),
+        ],
+    );
+}
+
+#[test]
+fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
+    from_outside_by(
+        "auto",
+        "tun-backend",
+        |setup| setup,
+        |outside| {
+            let (node, other) = (&outside.scene.node, &outside.other);
+            join(node.netns(), other.netns());
+            lead_through(node, other.number(), 2);
+            lead_through(other, node.number(), 1);
+            expect_bare(outside, "t0");
+            over_both(|family| {
+                outside.serve(family, &outside.web(family), &[&outside.remote]);
+                for to in outside.frontends(family) {
+                    expect(&outside.client, to, &["far"]);
+                    for manner in MANNERS {
+                        let reply = outside.client.dial(&Dial::new(manner, to)).unwrap();
+                        assert_eq!(reply.seen_client().unwrap().ip(), address(family, 1), "{manner:?} to {to}");
+                    }
+                }
+                outside.serve_echo(family, &outside.remote);
+                outside.client.bulk(outside.node_port(family), None, BULK).unwrap();
+                outside.scene.delete("Service", "web");
+            });
+        },
+    );
+}
