@@ -67,23 +67,28 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
-        Err(refusal) => return Err(refuse(packet, headers, refusal)),
-        Ok(()) => {}
+        Err(Verdict::Pass) => {
+            ask_there(packet, Stage::Previous);
+            return Err(Verdict::Pass);
+        }
+        // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
+        Err(Verdict::Reject(RejectReason::UnknownConnection)) if is_others(packet, headers) => {
+            return Err(Verdict::Pass);
+        }
+        Err(Verdict::Drop(DropReason::SourceRange)) if continues(headers) && is_others(packet, headers) => {
+            return Err(Verdict::Pass);
+        }
+        outcome => outcome?,
     }
     go_on(packet, Stage::Send)
 }
 
-/// What becomes of a packet that opens nothing and belongs to nothing here.
+/// Whether a segment of a connection that nobody knows here is the stack's. If another set of programs may know it, that
+/// has it.
 #[inline(always)]
-fn refuse<P: Packet>(packet: &P, headers: &Headers, refusal: Verdict) -> Verdict {
-    const SOURCE_RANGE: Verdict = Verdict::Drop(DropReason::SourceRange);
-    const UNKNOWN: Verdict = Verdict::Reject(RejectReason::UnknownConnection);
-    let is_others = matches!(refusal, UNKNOWN | SOURCE_RANGE) && continues(headers);
-    if is_others || refusal == Verdict::Pass {
-        ask_there(packet, Stage::Previous);
-    }
-    // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
-    if is_others && Route::new().leads_here(packet, headers) { Verdict::Pass } else { refusal }
+fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
+    ask_there(packet, Stage::Previous);
+    Route::new().leads_here(packet, headers)
 }
 
 /// Whether this is TCP in the middle of a connection.
