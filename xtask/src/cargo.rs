@@ -84,7 +84,7 @@ pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<
 }
 
 /// Runs a cargo command that builds the executables `names`, and gives their names and paths.
-fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
+pub(crate) fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     command::announce(&command);
     // Cargo shows its progress on stderr.
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());

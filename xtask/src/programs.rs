@@ -9,15 +9,34 @@ use crate::cargo::{self, Profile};
 /// The programs' names, and the environment variables by which a lab finds them.
 const NAMES: [(&str, &str); 2] = [("waggle", "WAGGLE_BIN"), ("labproc", "LABPROC_BIN")];
 
+/// The agent with another ABI, which only tests start, and the variable by which they find it.
+const OTHER_ABI: (&str, &str) = ("waggle-other-abi", "WAGGLE_OTHER_ABI_BIN");
+
+/// Builds it. By a command of its own: cargo gives a feature to all that one command builds.
+fn build_other_abi() -> Result<PathBuf> {
+    let mut command = cargo::workspace("build");
+    let (name, _) = OTHER_ABI;
+    command.args(["--features", "proxy-userspace/other-abi", "--bin", name]);
+    let mut built = cargo::built(command, &[name])?;
+    let Some((_, path)) = built.pop() else { bail!("cargo built no {name}") };
+    Ok(path)
+}
+
 /// Paths of the programs, built.
 pub(crate) struct Programs {
     paths: Vec<PathBuf>,
+    other_abi: Option<PathBuf>,
 }
 
 impl Programs {
     /// Builds them.
     pub(crate) fn build(profile: Profile) -> Result<Self> {
-        Ok(Self { paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))? })
+        Ok(Self { paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?, other_abi: None })
+    }
+
+    /// Builds them, and what only tests start.
+    pub(crate) fn build_for_tests() -> Result<Self> {
+        Ok(Self { other_abi: Some(build_other_abi()?), ..Self::build(Profile::Dev)? })
     }
 
     /// Builds them together with the binary `name`, which makes labs; gives its path.
@@ -25,12 +44,13 @@ impl Programs {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).chain([name]).collect();
         let mut paths = cargo::build_binaries(profile, &names)?;
         let Some(binary) = paths.pop() else { bail!("cargo built no {name}") };
-        Ok((Self { paths }, binary))
+        Ok((Self { paths, other_abi: None }, binary))
     }
 
     /// Tells `command` where they are.
     pub(crate) fn name_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths))
+        command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
+        command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)))
     }
 
     /// Names and paths.

@@ -9,8 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cargo::{self, Profile},
-    command,
+    cargo, command,
     libtest::{self, Reader, Tally},
     machine,
     programs::Programs,
@@ -30,7 +29,7 @@ const LAB_THREADS: &str = "4";
 pub(crate) fn command(filters: &[String]) -> Result<ExitCode> {
     let root = machine::is_root()?;
     let purposes: &[_] = if root { &[Purpose::Build, Purpose::Lab] } else { &[Purpose::Build] };
-    let programs = setup::beside(purposes, || Programs::build(Profile::Dev))?;
+    let programs = setup::beside(purposes, Programs::build_for_tests)?;
     if root {
         machine::mount_bpffs()?;
     }
