@@ -132,6 +132,11 @@ impl ApiServer {
         self.shared.change(|state| state.store.compact());
     }
 
+    /// Forgets everything and counts from the beginning, as a store that is restored from an old backup.
+    pub fn restore(&self) {
+        self.shared.change(|state| state.store = Store::new(HISTORY));
+    }
+
     /// Sends a bookmark to every watch that allows them.
     pub fn bookmark(&self) {
         self.shared.change(|state| state.bookmarks += 1);

@@ -46,7 +46,8 @@ impl Watch {
             end["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
             initial.push(end);
         }
-        let mut version = if synthetic { current } else { query.version.unwrap_or(current) };
+        // A version that is yet to come is granted: the watch begins with what happens next.
+        let mut version = if synthetic { current } else { query.version.unwrap_or(current).min(current) };
         if state.faults.take_rewind() {
             version = state.store.oldest();
         }

@@ -6,6 +6,7 @@ mod agent;
 mod credentials;
 mod failures;
 mod objects;
+mod proxies;
 mod resuming;
 
 use harness::api_server::ApiServer;

@@ -116,6 +116,26 @@ fn s30_changes_older_than_what_is_known_are_ignored() {
 }
 
 #[test]
+fn field_s05_revisions_that_go_back_lead_to_a_list_within_one_watch() {
+    let server = with_two_services();
+    (81..99).for_each(|port| _ = server.put(service("a", port)));
+    let mut agent = Agent::listed(server, Timing { watch: Duration::from_secs(1), ..QUICK });
+    agent.until_watching();
+    agent.server.stop().unwrap();
+    // Restored from a backup: other content, and versions that were there before.
+    agent.server.restore();
+    agent.server.put(service("b", 443));
+    agent.server.put(service("c", 80));
+    agent.server.listen().unwrap();
+    agent.until_port("b", 443);
+    agent.until_gone("a");
+    agent.until("the services are listed again", |agent| agent.listed[&Kind::Service] >= 2);
+    agent.server.put(service("c", 83));
+    agent.until_port("c", 83);
+    assert_eq!(agent.names(Kind::Service), ["b", "c"]);
+}
+
+#[test]
 fn s30_watches_that_end_at_once_are_begun_again_more_and_more_slowly() {
     let server = with_two_services();
     server.end_watches("services", true);

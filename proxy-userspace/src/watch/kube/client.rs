@@ -2,8 +2,19 @@
 
 use std::time::Duration;
 
+use http::Uri;
+use hyper::rt::{Read, Write};
 use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    client::{
+        legacy::{
+            Client as HttpClient,
+            connect::{
+                Connection, HttpConnector,
+                proxy::{SocksV5, Tunnel},
+            },
+        },
+        proxy::matcher::Intercept,
+    },
     rt::TokioExecutor,
 };
 use kube::{
@@ -11,9 +22,12 @@ use kube::{
     client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tower::{BoxError, Layer, ServiceExt, util::option_layer};
+use tower::{BoxError, Layer, Service, ServiceExt, util::option_layer};
 
-use super::{KubeConfig, KubeError};
+use super::{
+    KubeConfig, KubeError,
+    proxy::{self, Environment},
+};
 
 /// Chooses the one cryptography provider that is compiled in, unless the process has chosen already.
 pub(super) fn install_crypto() {
@@ -23,7 +37,7 @@ pub(super) fn install_crypto() {
 
 /// Reads the credentials afresh and makes a client. Nothing is sent.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
-    let mut config = read(settings).await?;
+    let (mut config, proxy_url) = read(settings).await?;
     if let Some(url) = &settings.api_server {
         let parsed = url.parse().ok().filter(|url: &http::Uri| url.scheme().is_some() && url.host().is_some());
         config.cluster_url = parsed.ok_or_else(|| KubeError::Url { url: url.clone() })?;
@@ -32,20 +46,24 @@ pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
         // Plain HTTP needs no trust store, and the machine may have none.
         config.root_cert = Some(Vec::new());
     }
-    build(&config, settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
+    let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
+    build(&config, proxy.as_ref(), settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
 }
 
-async fn read(settings: &KubeConfig) -> Result<Config, KubeError> {
+/// What is configured, and the proxy that it names.
+async fn read(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeError> {
     let Some(path) = &settings.kubeconfig else {
-        return Config::incluster().map_err(KubeError::InCluster);
+        return Ok((Config::incluster().map_err(KubeError::InCluster)?, None));
     };
     let failed = |source| KubeError::Kubeconfig { path: path.clone(), source };
     let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
-    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)
+    let proxy_url = proxy::of_kubeconfig(&kubeconfig);
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;
+    Ok((config, proxy_url))
 }
 
 /// kube's own builder would log every failed request as an error, retry by itself, and leave dead connections open.
-fn build(config: &Config, answer: Duration) -> Result<Client, kube::Error> {
+fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -54,6 +72,36 @@ fn build(config: &Config, answer: Duration) -> Result<Client, kube::Error> {
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));
     connector.set_keepalive_retries(Some(3));
+    let Some(proxy) = proxy else { return connect_by(config, connector) };
+    let way = proxy.uri().clone();
+    match way.scheme_str() {
+        Some("https") => {
+            let to_proxy = config.rustls_https_connector_with_connector(connector)?;
+            connect_by(config, authorised(Tunnel::new(way, to_proxy), proxy))
+        }
+        Some("http") => connect_by(config, authorised(Tunnel::new(way, connector), proxy)),
+        _ => {
+            let socks = SocksV5::new(way, connector);
+            let (user, password) = proxy.raw_auth().unwrap_or_default();
+            let is_known = !user.is_empty();
+            connect_by(config, if is_known { socks.with_auth(user.into(), password.into()) } else { socks })
+        }
+    }
+}
+
+fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
+    match proxy.basic_auth() {
+        Some(credentials) => tunnel.with_auth(credentials.clone()),
+        None => tunnel,
+    }
+}
+
+/// A client whose connections are made by `connector`.
+fn connect_by<C>(config: &Config, connector: C) -> Result<Client, kube::Error>
+where
+    C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin,
+{
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let connections = HttpClient::builder(TokioExecutor::new()).build::<_, Body>(connector).map_err(BoxError::from);
     let service = config.extra_headers_layer()?.layer(connections);

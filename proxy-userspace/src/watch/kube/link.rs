@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeSet,
     error::Error,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tower::{BoxError, service_fn};
 use tracing::{info, warn};
 
-use super::{KubeConfig, KubeError, Timing, backoff::BackOff, client::client};
+use super::{KubeConfig, KubeError, Timing, backoff::BackOff, client::client, revisions::Revisions};
 use crate::watch::Kind;
 
 /// The body of an answer.
@@ -61,7 +64,8 @@ impl Link {
     pub(super) fn client(self: &Arc<Self>, kind: Kind) -> Client {
         let link = Arc::clone(self);
         let Timing { first_retry, longest_retry, .. } = self.timing();
-        let pace = Arc::new(Mutex::new(Pace { last: None, backoff: BackOff::new(first_retry, longest_retry) }));
+        let backoff = BackOff::new(first_retry, longest_retry);
+        let pace = Arc::new(Mutex::new(Pace { last: None, backoff, revisions: Revisions::default() }));
         let service = service_fn(move |request: Request<Body>| {
             let (link, pace) = (Arc::clone(&link), Arc::clone(&pace));
             async move {
@@ -69,8 +73,14 @@ impl Link {
                 if watch {
                     let pause = lock(&pace).pause(link.timing().settled);
                     sleep(pause).await;
+                    if !lock(&pace).revisions.may_watch(revision(&request), Instant::now()) {
+                        info!(%kind, "the API server's revisions seem to have gone back: listing everything again");
+                        return Ok(expired());
+                    }
+                } else {
+                    lock(&pace).revisions.list();
                 }
-                link.send(kind, request, watch).await
+                link.send(kind, request, watch.then_some(&pace)).await
             }
         });
         Client::new(service, "default")
@@ -84,10 +94,17 @@ impl Link {
         }
     }
 
-    async fn send(&self, kind: Kind, request: Request<Body>, watch: bool) -> Result<Response<Answer>, BoxError> {
+    /// Sends a request; `watch` goes with one that is a watch.
+    async fn send(
+        &self,
+        kind: Kind,
+        request: Request<Body>,
+        watch: Option<&Mutex<Pace>>,
+    ) -> Result<Response<Answer>, BoxError> {
         let (generation, client) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let limit = self.timing().answer;
-        let end = watch.then(|| Instant::now() + watch_length(&request) + self.timing().watch_grace);
+        let length = watch_length(&request);
+        let end = watch.map(|_| Instant::now() + length + self.timing().watch_grace);
         let response = match timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.lost(kind, generation, Box::new(error)).await),
@@ -108,7 +125,9 @@ impl Link {
         } else {
             self.fails(kind, &format!("it answered {status}"));
         }
-        Ok(response.map(|body| limited(body, limit, end)))
+        let heard =
+            watch.filter(|_| status.is_success()).map(|pace| lock(pace).revisions.granted(Instant::now(), length));
+        Ok(response.map(|body| limited(body, limit, end, heard)))
     }
 
     async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
@@ -168,6 +187,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 struct Pace {
     last: Option<Instant>,
     backoff: BackOff,
+    revisions: Revisions,
 }
 
 impl Pace {
@@ -202,6 +222,20 @@ fn watch_length(request: &Request<Body>) -> Duration {
     Duration::from_secs(parameter(request, "timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
+/// The revision that a watch is to begin at.
+fn revision(request: &Request<Body>) -> u64 {
+    parameter(request, "resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The answer that has the watcher list again.
+fn expired() -> Response<Answer> {
+    let status = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Expired","code":410,"message":"the revision is not the server's"}"#;
+    let body = http_body_util::Full::new(Bytes::from_static(status.as_bytes()));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = StatusCode::GONE;
+    response
+}
+
 fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
     let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
@@ -212,15 +246,23 @@ fn serves(status: StatusCode) -> bool {
     !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED
 }
 
-/// A body that fails when its next bytes take longer than `limit`, or that simply ends at `end` if given.
-fn limited(body: Body, limit: Duration, end: Option<Instant>) -> Answer {
-    let frames = stream::try_unfold(body, move |mut body| async move {
+/// A body that fails when its next bytes take longer than `limit`, or that simply ends at `end` if given. `heard` is set
+/// when some have come.
+fn limited(body: Body, limit: Duration, end: Option<Instant>, heard: Option<Arc<AtomicBool>>) -> Answer {
+    let frames = stream::try_unfold((body, heard), move |(mut body, heard)| async move {
+        let note = || heard.iter().for_each(|heard| heard.store(true, Ordering::Relaxed));
         let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
             Ok(frame) => frame,
-            Err(_) if end.is_some() => None,
+            Err(_) if end.is_some() => {
+                // The connection is dead: what the server would have said is unknown.
+                note();
+                None
+            }
             Err(_) => return Err(BoxError::from(format!("the answer stopped for {limit:?}"))),
         };
-        Ok(frame.transpose()?.map(|frame| (frame, body)))
+        let Some(frame) = frame.transpose()? else { return Ok(None) };
+        note();
+        Ok(Some((frame, (body, heard))))
     });
     StreamBody::new(frames).boxed_unsync()
 }

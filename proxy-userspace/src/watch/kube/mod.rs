@@ -7,6 +7,8 @@ mod follow;
 mod known;
 mod link;
 mod partial;
+mod proxy;
+mod revisions;
 
 use std::{
     path::PathBuf,
@@ -82,6 +84,8 @@ pub enum KubeError {
     InCluster(#[source] InClusterError),
     #[error("read the API server's URL {url:?}: write it as https://HOST:PORT")]
     Url { url: String },
+    #[error("use the proxy of the API server {url:?}: write it as http://HOST:PORT, https:// or socks5://")]
+    Proxy { url: String },
     #[error("set up the connection to the API server: check certificates and credentials")]
     Client(#[source] Box<kube::Error>),
 }
