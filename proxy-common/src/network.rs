@@ -6,7 +6,7 @@ pod! {
     /// Value of NETWORKS, a longest-prefix trie over [`Address`](crate::Address)
     /// (an IPv4 prefix is 96 bits longer).
     pub struct Network: 4 {
-        /// [`Network::SERVICE_CIDR`], [`Network::NODE`] or [`Network::LOOPBACK`].
+        /// [`Network::SERVICE_CIDR`] and its siblings.
         pub kind: u32,
     }
 }
@@ -18,4 +18,6 @@ impl Network {
     pub const NODE: Self = Self { kind: 2 };
     /// A loopback address: node ports are served on it to the node's own namespace only.
     pub const LOOPBACK: Self = Self { kind: 3 };
+    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node answers for itself: nothing is refused there.
+    pub const DIRECT: Self = Self { kind: 4 };
 }

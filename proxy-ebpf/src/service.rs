@@ -21,7 +21,7 @@ pub fn lookup_service(frontend: &Frontend, class: u8, is_node: impl FnOnce() -> 
     if network == Network::SERVICE_CIDR {
         return Err(lookup_owner(frontend.address));
     }
-    if network == Network::LOOPBACK && !is_node() {
+    if network == Network::DIRECT || (network == Network::LOOPBACK && !is_node()) {
         return Err(Verdict::Pass);
     }
     get(&Frontend { address: frontend.address.any(), ..*frontend }).ok_or(Verdict::Pass)

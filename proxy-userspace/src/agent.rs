@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, watch as changes};
-use tracing::{debug, error, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     apply::{Dataplane, Outcome, Size, filter::SnatPorts},
@@ -17,14 +17,17 @@ use crate::{
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
+    refusals::Refusals,
     table::ServiceName,
     watch::Event,
 };
 
 /// How many events are taken at once: bounds the time until a change is in force during the first lists.
 const BATCH: usize = 4096;
-/// How long until a part that was refused (a full map) is tried again without an event.
+/// How long until a part that was refused (a full map) is tried again without an event, at first and at last: ten
+/// thousand Services without a place must not keep a processor busy.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_secs(30);
 /// How often is looked whether the host keeps other ports for itself: nobody tells when a sysctl is written.
 const LOOK_AT_PORTS: Duration = Duration::from_secs(2);
 /// How often the data plane is asked to tidy up.
@@ -37,6 +40,10 @@ pub struct Agent {
     notices: Notices,
     refused: BTreeSet<ServiceName>,
     refused_networks: bool,
+    refusals: Refusals,
+    retry: Duration,
+    /// Whether it has been said that this node has no Node object.
+    is_nowhere_told: bool,
     /// Number of plans written so far.
     generation: u64,
     next_tidy: tokio::time::Instant,
@@ -64,6 +71,9 @@ impl Agent {
             notices: Notices::default(),
             refused: BTreeSet::new(),
             refused_networks: false,
+            refusals: Refusals::default(),
+            retry: RETRY,
+            is_nowhere_told: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
             next_look_at_ports: tokio::time::Instant::now() + LOOK_AT_PORTS,
@@ -111,6 +121,7 @@ impl Agent {
         let degraded = !self.refused.is_empty() || self.refused_networks;
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
+                self.retry = RETRY;
                 for event in batch {
                     self.model.apply(event);
                 }
@@ -127,7 +138,9 @@ impl Agent {
                 // What can't be read now was readable at the start, and still holds.
                 let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
             }
-            () = async { if degraded { tokio::time::sleep(RETRY).await } else { pending().await } } => {}
+            () = async { if degraded { tokio::time::sleep(self.retry).await } else { pending().await } } => {
+                self.retry = (self.retry * 2).min(RETRY_LAST);
+            }
         }
         true
     }
@@ -148,28 +161,43 @@ impl Agent {
         for (object, notices) in projection.notices {
             self.notices.replace(&object, notices);
         }
+        self.mention_nowhere();
         let (ipv4, ipv6) = self.model.own_addresses();
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
-            error!(%error, "degraded: packets are forwarded from an address of before, trying again");
+            self.refusals.add("the source address of what is forwarded", error);
             self.refused_networks = true;
         }
         let before = touched.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);
-        if plan.is_empty() && self.generation != 0 {
-            return;
+        if !plan.is_empty() || self.generation == 0 {
+            let outcome = self.dataplane.apply(plan);
+            self.generation += 1;
+            self.report(outcome, started);
         }
-        let outcome = self.dataplane.apply(plan);
-        self.generation += 1;
-        self.report(outcome, started);
+        self.refusals.tell(Instant::now());
+    }
+
+    /// Says once that this node seems to have another name in the cluster.
+    fn mention_nowhere(&mut self) {
+        if self.model.has_node() {
+            self.is_nowhere_told = false;
+        } else if !self.is_nowhere_told && self.model.is_nowhere() {
+            self.is_nowhere_told = true;
+            let node = self.model.node_name();
+            warn!(
+                "no Node object named {node}, no endpoint is local: Services with the policy Local are dropped here, and \
+                 hints for this node's zone are missed; give the Node object's name with --node-name"
+            );
+        }
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
         for (service, error) in outcome.refused {
-            error!(%service, %error, "degraded: not fully in force, trying again");
+            self.refusals.add(&service, error);
             self.refused.insert(service);
         }
         for (network, error) in outcome.refused_networks {
-            error!(%network, %error, "degraded: not in force, trying again");
+            self.refusals.add(network, error);
             self.refused_networks = true;
         }
         self.terminate(outcome.udp_gone);

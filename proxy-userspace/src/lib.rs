@@ -23,6 +23,7 @@ pub mod notice;
 pub mod objects;
 pub mod plan;
 pub mod privileges;
+pub mod refusals;
 pub mod run;
 pub mod sorted;
 pub mod stale_sockets;

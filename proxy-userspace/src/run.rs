@@ -45,8 +45,8 @@ const QUEUE_OF_ROUTES: usize = 16;
 
 /// Runs until a signal or an error.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let node_name = args.node_name.clone().map_or_else(machine::node_name, Ok)?;
-    let cgroup = args.cgroup.clone().map_or_else(machine::cgroup_root, Ok)?;
+    let node_name = machine::node_name(args.node_name.as_deref())?;
+    let cgroup = cgroup(args.cgroup.as_ref())?;
     let instance = &args.instance.instance;
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
@@ -97,6 +97,19 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// The cgroup whose processes are served. Says it if pods may be outside of it.
+fn cgroup(chosen: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    let cgroup = chosen.cloned().map_or_else(machine::cgroup_root, Ok)?;
+    if !machine::is_whole_hierarchy(&cgroup) {
+        warn!(
+            cgroup = %cgroup.display(),
+            "serves only the processes in this cgroup, which is not the root of the hierarchy: pods outside it dial \
+             Services in vain; mount the host's cgroup v2 and name it with --cgroup"
+        );
+    }
+    Ok(cgroup)
 }
 
 fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {

@@ -159,6 +159,8 @@ pub enum OwnerKind {
 pub enum NetworkKind {
     /// Addresses in it are Services or nothing (S20).
     ServiceCidr,
+    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node answers for itself: no business of ours.
+    Direct,
     /// An address of this node that serves node ports (S19).
     Node,
     /// A loopback address that serves node ports to this node's own namespace (S19).

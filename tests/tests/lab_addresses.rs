@@ -56,8 +56,9 @@ struct Lab {
 impl Lab {
     /// Waits until exactly these are reported.
     async fn expect(&mut self, all: &[&str], primary: &[&str]) {
-        let wanted = LocalAddresses { all: set(all), primary: set(primary) };
-        let found = timeout(Duration::from_secs(10), self.receiver.wait_for(|now| *now == wanted)).await;
+        let wanted = LocalAddresses { all: set(all), primary: set(primary), ..LocalAddresses::default() };
+        let is_wanted = |now: &LocalAddresses| now.all == wanted.all && now.primary == wanted.primary;
+        let found = timeout(Duration::from_secs(10), self.receiver.wait_for(is_wanted)).await;
         assert!(found.is_ok_and(|found| found.is_ok()), "{wanted:?} is wanted, {:?} is there", self.receiver.borrow());
     }
 }

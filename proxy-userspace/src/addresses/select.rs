@@ -6,18 +6,27 @@ use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressFlags;
 
 use super::{LocalAddresses, outward::outward};
-use crate::kernel::{Address, DefaultRoute, Snapshot};
+use crate::kernel::{Address, DefaultRoute, Link, Snapshot};
 
 /// The kernel gives every loopback device this index.
 const LOOPBACK_DEVICE: u32 = 1;
 
+/// Devices on which other service proxies (kube-proxy with IPVS, kube-router) keep every Service's addresses, and which
+/// they leave behind: no listener of this node is there.
+const HOLDERS_OF_SERVICES: [&str; 2] = ["kube-ipvs0", "kube-dummy-if"];
+
 /// The addresses of the node.
 pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     let up = snapshot.up();
-    let usable: Vec<_> = snapshot.addresses.iter().filter(|address| is_usable(address, &up)).collect();
+    let services = |link: &&Link| HOLDERS_OF_SERVICES.contains(&link.name.as_str());
+    let services: BTreeSet<_> = snapshot.links.iter().filter(services).map(|link| link.index).collect();
+    let own = snapshot.addresses.iter().filter(|address| !services.contains(&address.device));
+    let usable: Vec<_> = own.filter(|address| is_usable(address, &up)).collect();
     let primary: BTreeSet<IpAddr> =
         [false, true].into_iter().filter_map(|ipv6| primary(&usable, &snapshot.routes, ipv6)).collect();
+    let networks = usable.iter().filter_map(|address| address.network).map(|net| net.trunc());
     LocalAddresses {
+        networks: networks.filter(|net| net.prefix_len() < net.max_prefix_len()).collect(),
         all: usable.iter().map(|address| address.ip).collect(),
         outward: outward(snapshot, &primary),
         primary,
@@ -76,7 +85,6 @@ fn best<'a>(addresses: impl Iterator<Item = &'a Address>, gateway: Option<IpAddr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Link;
 
     fn address(device: u32, prefix: &str) -> Address {
         let network: IpNet = prefix.parse().unwrap();
@@ -119,6 +127,22 @@ mod tests {
             vec![],
         );
         assert_eq!(found.all, set(&["10.9.9.9", "fd00::3"]));
+    }
+
+    #[test]
+    fn field_s01_addresses_that_another_proxy_keeps_for_services_are_not_the_nodes() {
+        let link = |index, name: &str| Link { index, up: true, name: name.into(), ..Link::default() };
+        let links = vec![link(2, "eth0"), link(3, "kube-ipvs0"), link(4, "kube-dummy-if"), link(5, "nodelocaldns")];
+        let addresses = vec![
+            address(2, "192.0.2.2/24"),
+            address(3, "10.96.0.1/32"),
+            address(4, "10.96.0.2/32"),
+            address(5, "10.96.0.10/32"),
+            address(5, "fd00::5/64"),
+        ];
+        let found = local_addresses(&Snapshot { links, addresses, routes: Vec::new() });
+        assert_eq!(found.all, set(&["192.0.2.2", "10.96.0.10", "fd00::5"]));
+        assert_eq!(found.networks, ["192.0.2.0/24", "fd00::/64"].map(|net| net.parse().unwrap()).into());
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub fn network(key: &Key<Address>) -> Option<IpNet> {
 pub const fn network_value(kind: NetworkKind) -> Network {
     match kind {
         NetworkKind::ServiceCidr => Network::SERVICE_CIDR,
+        NetworkKind::Direct => Network::DIRECT,
         NetworkKind::Node => Network::NODE,
         NetworkKind::Loopback => Network::LOOPBACK,
     }

@@ -47,6 +47,8 @@ pub struct LocalAddresses {
     /// Every usable address of a device that is up: not link-local, not 127.0.0.0/8 or ::1, and no IPv6 address
     /// whose uniqueness is still unproven. Those of the loopback device and deprecated ones are here too.
     pub all: BTreeSet<IpAddr>,
+    /// The networks that its devices are in, host prefixes left out.
+    pub networks: BTreeSet<IpNet>,
     /// The node's own address, at most one a family: what the default route prefers as source, else the first
     /// global address by device index. They stand in for the Node object's while there is none, or it has none.
     pub primary: BTreeSet<IpAddr>,

@@ -7,6 +7,7 @@
 
 mod claims;
 mod config;
+mod direct;
 mod endpoints;
 mod faults;
 mod frontends;
@@ -14,6 +15,7 @@ mod names;
 mod networks;
 mod node;
 mod ports;
+mod presence;
 mod project;
 mod service;
 mod sources;
@@ -23,12 +25,13 @@ mod touched;
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
 };
 
 use self::{
     claims::Claims,
+    direct::RealEndpoints,
     endpoints::{Slice, parse_slice, service_of},
     faults::Faults,
     names::Names,
@@ -44,7 +47,7 @@ pub use self::{
 };
 use crate::{
     objects::EndpointSlice,
-    table::{Family, ServiceName},
+    table::ServiceName,
     watch::{Event, Kind, Object, ObjectRef},
 };
 
@@ -58,7 +61,10 @@ pub struct Model {
     slices: HashMap<SliceName, ServiceName>,
     claims: Claims,
     networks: Networks,
+    endpoints_in_cidrs: RealEndpoints,
     node: NodeState,
+    /// Whether this node's object exists.
+    has_node: bool,
     local: LocalAddresses,
     listed: BTreeSet<Kind>,
     touched: Touched,
@@ -83,7 +89,9 @@ impl Model {
             slices: HashMap::new(),
             claims: Claims::default(),
             networks: Networks::default(),
+            endpoints_in_cidrs: RealEndpoints::default(),
             node: NodeState::default(),
+            has_node: false,
             local: LocalAddresses::default(),
             listed: BTreeSet::new(),
             touched: Touched { networks: true, ..Touched::default() },
@@ -117,7 +125,8 @@ impl Model {
             let is_own_same = self.own_addresses() == before;
             self.touch_where(|state| {
                 state.spec.as_deref().is_some_and(|spec| {
-                    let is_moved = spec.external_addresses().any(|address| moved.contains(&address));
+                    let mut addresses = spec.external_addresses().chain(spec.cluster_ips.iter().copied());
+                    let is_moved = addresses.any(|address| moved.contains(&address));
                     is_moved || !(is_own_same || spec.sources.is_empty())
                 })
             });
@@ -129,14 +138,6 @@ impl Model {
     /// Devices that lead out of the node.
     pub fn outward(&self) -> &BTreeSet<u32> {
         &self.local.outward
-    }
-
-    /// This node's own addresses, one a family: the sources of what it forwards.
-    pub fn own_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
-        let own = |family| self.node.own_address(family, &self.local);
-        let ipv4 = own(Family::Ipv4).and_then(|address| if let IpAddr::V4(ipv4) = address { Some(ipv4) } else { None });
-        let ipv6 = own(Family::Ipv6).and_then(|address| if let IpAddr::V6(ipv6) = address { Some(ipv6) } else { None });
-        (ipv4, ipv6)
     }
 
     /// Whether every kind has been listed once; nothing is to be programmed before (S30).
@@ -164,6 +165,7 @@ impl Model {
             }
             Object::EndpointSlice(slice) => self.apply_slice(reference, slice),
             Object::Node(node) if reference.name == self.config.node_name => {
+                self.has_node = true;
                 let state = parse_node(node, &mut self.names);
                 self.set_node(reference, state);
             }
@@ -177,7 +179,10 @@ impl Model {
         match reference.kind {
             Kind::Service => self.set_service(reference, None, Faults::default()),
             Kind::EndpointSlice => self.set_slice(reference, None),
-            Kind::Node if reference.name == self.config.node_name => self.set_node(reference, NodeState::default()),
+            Kind::Node if reference.name == self.config.node_name => {
+                self.has_node = false;
+                self.set_node(reference, NodeState::default());
+            }
             Kind::Node => {}
             Kind::ServiceCidr => self.set_cidrs(reference, None),
         }
@@ -195,7 +200,8 @@ impl Model {
             self.touched.services.extend(shift.rivals);
             for address in shift.cluster_ips {
                 let is_claimed = self.claims.is_cluster_ip(address);
-                self.touched.networks |= self.networks.set_cluster_ip(address, is_claimed);
+                self.touched.networks |=
+                    self.networks.set_cluster_ip(address, is_claimed) || self.is_overlapped(address);
                 self.shifted.insert(address);
             }
         }
@@ -214,6 +220,7 @@ impl Model {
     fn set_slice(&mut self, reference: ObjectRef, filed: Option<(ServiceName, Slice)>) {
         let namespace = self.names.texts.intern(&reference.namespace);
         let key = SliceName { namespace, name: reference.name.as_str().into() };
+        self.count_endpoints(&key, filed.as_ref());
         let before = match &filed {
             Some((service, _)) => self.slices.insert(key.clone(), service.clone()),
             None => self.slices.remove(&key),
@@ -235,6 +242,19 @@ impl Model {
         }
     }
 
+    /// Follows the endpoints whose addresses are inside ServiceCIDRs, before the slice `key` becomes `filed`.
+    fn count_endpoints(&mut self, key: &SliceName, filed: Option<&(ServiceName, Slice)>) {
+        let before = self.slices.get(key).and_then(|service| self.services.get(service)?.slice(&key.name));
+        let addresses = |slice: &Slice| slice.endpoints.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>();
+        // Put first: what stays is neither the first nor the last.
+        for address in filed.map(|(_, slice)| addresses(slice)).unwrap_or_default() {
+            self.touched.networks |= self.endpoints_in_cidrs.put(&self.networks, address);
+        }
+        for address in before.map(addresses).unwrap_or_default() {
+            self.touched.networks |= self.endpoints_in_cidrs.remove(address);
+        }
+    }
+
     fn set_node(&mut self, reference: ObjectRef, state: NodeState) {
         let own = self.own_addresses();
         let before = mem::replace(&mut self.node, state);
@@ -253,6 +273,7 @@ impl Model {
 
     fn set_cidrs(&mut self, reference: ObjectRef, cidrs: Option<Cidrs>) {
         if self.networks.set_cidrs(&reference.name, cidrs, self.claims.cluster_ips()) {
+            self.endpoints_in_cidrs = RealEndpoints::new(&self.networks, self.services.values());
             self.touched.networks = true;
             self.touched.objects.insert(reference);
         }

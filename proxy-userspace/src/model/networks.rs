@@ -73,12 +73,18 @@ impl Networks {
         self.cidrs.values().flat_map(|cidrs| cidrs.nets.iter().copied()).chain(hosts)
     }
 
-    /// Names of the objects, and what is wrong with them.
-    pub(super) fn faults(&self) -> impl Iterator<Item = (&str, &Faults)> {
-        self.cidrs.iter().map(|(name, cidrs)| (name.as_str(), &cidrs.faults))
+    /// The objects by name.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (&str, &Cidrs)> {
+        self.cidrs.iter().map(|(name, cidrs)| (name.as_str(), cidrs))
     }
 
-    fn covers(&self, address: IpAddr) -> bool {
+    /// Whether `net` is a part of a ServiceCIDR, and not the whole.
+    pub(super) fn encloses(&self, net: &IpNet) -> bool {
+        self.cidrs.values().flat_map(|cidrs| &cidrs.nets).any(|cidr| cidr != net && cidr.contains(net))
+    }
+
+    /// Whether `address` is inside a ServiceCIDR.
+    pub(super) fn covers(&self, address: IpAddr) -> bool {
         self.cidrs.values().flat_map(|cidrs| &cidrs.nets).any(|net| net.contains(&address))
     }
 }

@@ -84,7 +84,7 @@ impl Model {
             if let Some(rival) = rival(&frontend) {
                 let what = origin.describe(&frontend);
                 faults.add(origin.field(), format_args!("{what} is served by {rival}, which comes first; skipped"));
-            } else {
+            } else if !(origin.kind == FrontendKind::ClusterIp && self.is_answered_here(frontend.address.into())) {
                 table.frontends.insert(frontend, origin.entry(spec));
             }
         }
@@ -92,6 +92,11 @@ impl Model {
         for address in &spec.cluster_ips {
             if let Some(rival) = rival(&Frontend::owner((*address).into())) {
                 faults.add("spec.clusterIPs", format_args!("{address} belongs to {rival}, which comes first"));
+            } else if self.is_answered_here(*address) {
+                faults.add(
+                    "spec.clusterIPs",
+                    format_args!("{address} is an address of this node, which answers there itself"),
+                );
             } else {
                 let usable = is_usable_at(*address, &table) == Some(true);
                 table.owned.insert(*address, Owner { kind: OwnerKind::ClusterIp, usable });
@@ -195,14 +200,15 @@ impl Model {
     fn project_networks(&self, projection: &mut Projection) {
         let networks = &mut projection.table.networks;
         networks.extend(self.networks.prefixes().map(|net| (net, NetworkKind::ServiceCidr)));
+        self.carve(networks);
         let own = self.node.nodeport_addresses(&self.config.nodeport_addresses, &self.local);
         networks.extend(own.map(|address| (IpNet::from(address), NetworkKind::Node)));
         let loopback = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
         networks
             .extend([loopback.into(), IpAddr::V6(Ipv6Addr::LOCALHOST).into()].map(|net| (net, NetworkKind::Loopback)));
         projection.note(Kind::Node, "", &self.config.node_name, &self.node.faults);
-        for (name, faults) in self.networks.faults() {
-            projection.note(Kind::ServiceCidr, "", name, faults);
+        for (name, cidrs) in self.networks.objects() {
+            projection.note(Kind::ServiceCidr, "", name, &self.overlap_faults(&cidrs.nets, &cidrs.faults));
         }
     }
 }

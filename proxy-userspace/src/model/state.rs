@@ -32,6 +32,11 @@ impl ServiceState {
         self.slices.iter().map(|(name, slice)| (name.as_ref(), slice))
     }
 
+    /// The slice of that name.
+    pub(super) fn slice(&self, name: &str) -> Option<&Slice> {
+        self.slices().find(|(other, _)| *other == name).map(|(_, slice)| slice)
+    }
+
     /// The endpoints of all its slices.
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> + Clone {
         self.slices.iter().flat_map(|(_, slice)| slice.endpoints.iter())

@@ -54,7 +54,7 @@ prop_compose! {
         addresses in prop::collection::btree_map((0..4_u8, 0..3_usize), (any::<bool>(), any::<bool>()), 0..6),
         networks in prop::collection::btree_map(
             (0..4_u8).prop_map(|last| IpNet::from(owned(last))),
-            prop::sample::select(&[NetworkKind::ServiceCidr, NetworkKind::Node][..]),
+            prop::sample::select(&[NetworkKind::ServiceCidr, NetworkKind::Direct, NetworkKind::Node][..]),
             0..4,
         ),
     ) -> Table {

@@ -186,8 +186,8 @@ const fn network_bit(kind: NetworkKind) -> Option<u8> {
     match kind {
         NetworkKind::ServiceCidr => Some(AddressClass::SERVICE),
         NetworkKind::Node => Some(AddressClass::NODE),
-        // No packet from outside has such an address.
-        NetworkKind::Loopback => None,
+        // No packet from outside has a loopback address, and a direct one is not looked for.
+        NetworkKind::Loopback | NetworkKind::Direct => None,
     }
 }
 

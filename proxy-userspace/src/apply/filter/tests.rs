@@ -69,7 +69,8 @@ const ADDRESSES: [&str; 7] =
     ["10.96.0.1", "10.96.9.9", "10.97.0.1", "192.0.2.1", "fd00::1", "fd00::2", "fd00:0:0:1::1"];
 const NETS: [&str; 7] =
     ["10.96.0.0/12", "10.96.0.0/16", "10.97.0.0/24", "fd00::/112", "fd00::/60", "fc00::/7", "192.0.2.1/32"];
-const KINDS: [NetworkKind; 3] = [NetworkKind::ServiceCidr, NetworkKind::Node, NetworkKind::Loopback];
+const KINDS: [NetworkKind; 4] =
+    [NetworkKind::ServiceCidr, NetworkKind::Direct, NetworkKind::Node, NetworkKind::Loopback];
 
 fn any_address() -> impl Strategy<Value = IpAddr> {
     select(&ADDRESSES[..]).prop_map(|text| text.parse().unwrap())

@@ -146,9 +146,7 @@ fn s21_source_ranges_are_for_load_balancer_ips_and_follow_the_node() {
     let only = || Some(("192.0.2.0/24".to_owned(), false, false));
     assert_eq!(found(world.apply(of(json!({})))), None);
     assert_eq!(found(world.apply(of(ranges.clone()))), only());
-    let own =
-        LocalAddresses { all: ["192.0.2.1".parse().unwrap()].into(), primary: ["192.0.2.1".parse().unwrap()].into() };
-    world.model.set_node_addresses(own);
+    world.model.set_node_addresses(local(&["192.0.2.1"], &["192.0.2.1"]));
     let with_own = "192.0.2.0/24 203.0.113.1/32 203.0.113.2/32".to_owned();
     assert_eq!(found(&mut world), Some((with_own.clone(), true, false)));
     let object = json!({ "metadata": { "name": NODE }, "spec": { "podCIDRs": ["192.0.2.128/25"] } });

@@ -1,6 +1,7 @@
 //! The model from objects to table, rule by rule. `World` does what the control loop does.
 
 mod claims;
+mod direct;
 mod endpoints;
 mod frontends;
 mod live;
@@ -17,7 +18,7 @@ use super::*;
 use crate::{
     notice::Notice,
     plan::plan,
-    table::{Family, OwnerKind, PortEntry, PortKey, ServiceTable, Table},
+    table::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table},
 };
 
 const NODE: &str = "here";
@@ -141,6 +142,19 @@ fn node(zone: Option<&str>, addresses: &[&str]) -> Object {
 fn service_cidr(name: &str, cidrs: &[&str]) -> Object {
     let object = json!({ "metadata": { "name": name }, "spec": { "cidrs": cidrs } });
     Object::ServiceCidr(serde_json::from_value(object).unwrap())
+}
+
+/// These addresses of this node, and these primary ones.
+fn local(all: &[&str], primary: &[&str]) -> LocalAddresses {
+    let set = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    LocalAddresses { all: set(all), primary: set(primary), ..LocalAddresses::default() }
+}
+
+/// The settled prefixes of a kind.
+fn nets(world: &mut World, kind: NetworkKind) -> Vec<String> {
+    world.settle();
+    let nets = world.table.networks.iter().filter(|(_, other)| **other == kind);
+    nets.map(|(net, _)| net.to_string()).collect()
 }
 
 fn merged(mut object: Value, more: Value) -> Value {

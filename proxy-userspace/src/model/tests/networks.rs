@@ -3,18 +3,6 @@
 use ipnet::IpNet;
 
 use super::*;
-use crate::table::NetworkKind;
-
-fn nets(world: &mut World, kind: NetworkKind) -> Vec<String> {
-    world.settle();
-    let nets = world.table.networks.iter().filter(|(_, other)| **other == kind);
-    nets.map(|(net, _)| net.to_string()).collect()
-}
-
-fn local(all: &[&str], primary: &[&str]) -> LocalAddresses {
-    let set = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-    LocalAddresses { all: set(all), primary: set(primary) }
-}
 
 #[test]
 fn s20_service_cidrs_count_at_once_and_go_at_once() {

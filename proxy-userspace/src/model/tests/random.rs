@@ -150,12 +150,17 @@ fn any_node() -> impl Strategy<Value = Object> {
 }
 
 fn any_cidr() -> impl Strategy<Value = Object> {
-    (pick(&["one", "two"]), some(&["10.96.0.0/16", "10.97.0.0/16", "fd00::/112", "bad", "0.0.0.0/0"]))
+    (pick(&["one", "two"]), some(&["10.96.0.0/16", "10.97.0.0/16", "10.0.0.0/8", "fd00::/112", "bad", "0.0.0.0/0"]))
         .prop_map(|(name, cidrs)| service_cidr(name, &cidrs))
 }
 
 fn any_local() -> impl Strategy<Value = LocalAddresses> {
     let set = |texts: Vec<&str>| texts.into_iter().map(|text| text.parse().unwrap()).collect();
     let addresses = || some(&["192.0.2.1", "192.0.2.2", "127.0.0.1", "10.97.0.1", "fd00::9"]);
-    (addresses(), addresses()).prop_map(move |(all, primary)| LocalAddresses { all: set(all), primary: set(primary) })
+    let networks = some(&["10.0.0.0/29", "10.97.0.0/24", "fd00::/64"]);
+    (addresses(), addresses(), networks).prop_map(move |(all, primary, networks)| LocalAddresses {
+        all: set(all),
+        primary: set(primary),
+        networks: networks.into_iter().map(|text| text.parse().unwrap()).collect(),
+    })
 }

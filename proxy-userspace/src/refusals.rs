@@ -1,0 +1,116 @@
+//! What of a plan is not in force, told in few lines: with 40,000 Services and a map for 30,000, a line for each at every
+//! try would bury everything else that the agent says.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Display,
+    time::{Duration, Instant},
+};
+
+use tracing::{error, info};
+
+/// The most lines of any [`PERIOD`]. The last is kept for the news that all is well again.
+const LINES: usize = 10;
+const PERIOD: Duration = Duration::from_mins(1);
+/// The most lines at once.
+const AT_ONCE: usize = 3;
+
+/// What is not in force at present, by the error's words: how many parts, and the first of them.
+type Errors = BTreeMap<String, (usize, String)>;
+
+/// Collects what is refused in one try, and remembers what has been told of the tries before.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    current: Errors,
+    /// Empty once all is in force again.
+    told: Errors,
+    /// When the lines of the last period were written.
+    lines: VecDeque<Instant>,
+}
+
+impl Refusals {
+    /// `part` is not in force.
+    pub fn add(&mut self, part: impl Display, error: impl Display) {
+        let (count, _) = self.current.entry(error.to_string()).or_insert_with(|| (0, part.to_string()));
+        *count += 1;
+    }
+
+    /// The try is over: logs what is new about it.
+    pub fn tell(&mut self, now: Instant) {
+        let Some(news) = self.news(now) else { return };
+        if news.is_empty() {
+            info!("no longer degraded: everything is in force");
+        }
+        for (error, (parts, first)) in news.iter().take(AT_ONCE) {
+            error!(parts, first, error, "degraded: not fully in force, trying again");
+        }
+    }
+
+    /// What is not in force, if that is to be told now; empty when all is again.
+    fn news(&mut self, now: Instant) -> Option<&Errors> {
+        let current = std::mem::take(&mut self.current);
+        if current == self.told {
+            return None;
+        }
+        while self.lines.front().is_some_and(|line| now.duration_since(*line) >= PERIOD) {
+            self.lines.pop_front();
+        }
+        let (wanted, room) = if current.is_empty() { (1, LINES) } else { (current.len().min(AT_ONCE), LINES - 1) };
+        if self.lines.len() + wanted > room {
+            return None;
+        }
+        self.lines.extend(std::iter::repeat_n(now, wanted));
+        self.told = current;
+        Some(&self.told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = "SERVICES is full; start waggle with a larger --max-services";
+
+    /// How many lines a try with these errors makes, of so many Services each.
+    fn lines(refusals: &mut Refusals, now: Instant, errors: &[(&str, usize)]) -> usize {
+        for (error, count) in errors {
+            (0..*count).for_each(|number| refusals.add(format_args!("default/web-{number}"), error));
+        }
+        refusals.news(now).map_or(0, |news| news.len().clamp(1, AT_ONCE))
+    }
+
+    #[test]
+    fn field_s07_forty_thousand_refusals_are_one_line() {
+        let mut refusals = Refusals::default();
+        let start = Instant::now();
+        (0..11_357).for_each(|number| refusals.add(format_args!("default/web-{number}"), FULL));
+        let expected = Errors::from([(FULL.to_owned(), (11_357, "default/web-0".to_owned()))]);
+        assert_eq!(refusals.news(start), Some(&expected));
+        // As long as nothing changes, never again.
+        for second in 1..1000 {
+            assert_eq!(lines(&mut refusals, start + Duration::from_secs(second), &[(FULL, 11_357)]), 0);
+        }
+        assert_eq!(lines(&mut refusals, start + Duration::from_secs(1000), &[]), 1, "all is well again");
+        assert_eq!(lines(&mut refusals, start + Duration::from_secs(1001), &[]), 0);
+        assert_eq!(lines(&mut refusals, start + Duration::from_secs(1002), &[(FULL, 1)]), 1, "and bad again at once");
+    }
+
+    #[test]
+    fn field_s07_error_lines_are_at_most_ten_a_minute() {
+        let start = Instant::now();
+        let at = |tenth: u64| start + Duration::from_millis(100 * tenth);
+        let many: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(|error| (error, 2)).into();
+        for flapping in [false, true] {
+            let mut refusals = Refusals::default();
+            let told: Vec<usize> = (0..6000_usize)
+                .map(|tenth| {
+                    let count = if flapping && tenth % 2 == 1 { 0 } else { many.len() };
+                    let errors: Vec<_> = many[..count].iter().map(|(error, n)| (*error, n + tenth % 7)).collect();
+                    lines(&mut refusals, at(tenth as u64), &errors)
+                })
+                .collect();
+            assert!(told.windows(600).all(|minute| minute.iter().sum::<usize>() <= 10), "{flapping}");
+            assert!(told.iter().sum::<usize>() >= 20, "what changes is told");
+        }
+    }
+}
