@@ -163,7 +163,7 @@ fn enter(
     // One whose answers go past this node is sent the node's address, unless the policy keeps the client's (S26).
     let here = backend.is_local() || backend.is_past() && list == List::Local;
     let local = here && backend.address != tuple.source;
-    let source = if local { tuple.source } else { node_address(backend)? };
+    let source = if local { tuple.source } else { source_towards(backend).ok_or(NO_ADDRESS)? };
     *flow = Conntrack {
         source,
         destination: backend.address,
@@ -204,17 +204,26 @@ fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -
     Verdict::from_code(enter_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
 }
 
+const NO_ADDRESS: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
+
+/// This node's address of the same family as `like`, if it has one.
+#[inline(always)]
+pub fn node_address(like: &Address) -> Option<Address> {
+    own_address(if like.is_ipv4() { NODE_IPV4 } else { NODE_IPV6 })
+}
+
 /// This node's address towards a backend.
 #[inline(always)]
-fn node_address(backend: &Backend) -> Result<Address, Verdict> {
-    const MISSING: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
-    let index = match (backend.source(), backend.address.is_ipv4()) {
-        (0, true) => NODE_IPV4,
-        (0, false) => NODE_IPV6,
-        (index, _) => index.into(),
-    };
-    let address = *NODE_ADDRESSES.get(index).ok_or(MISSING)?;
-    if address == Address::ANY_IPV6 { Err(MISSING) } else { Ok(address) }
+fn source_towards(backend: &Backend) -> Option<Address> {
+    match backend.source() {
+        0 => node_address(&backend.address),
+        index => own_address(index.into()),
+    }
+}
+
+#[inline(always)]
+fn own_address(index: u32) -> Option<Address> {
+    NODE_ADDRESSES.get(index).copied().filter(|address| *address != Address::ANY_IPV6)
 }
 
 /// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be

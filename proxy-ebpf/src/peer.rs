@@ -43,6 +43,13 @@ pub fn remember_connected<S: Socket>(
     store(if whole.is_null() { socket.sk() } else { whole }, peer);
 }
 
+/// Remembers that a UDP socket connected to `nowhere`, because nobody serves `frontend`.
+#[inline(always)]
+pub fn remember_refused<S: Socket>(socket: &S, frontend: &Frontend, nowhere: &Frontend) {
+    let peer = Peer { frontend: *frontend, backend: *nowhere, flags: Peer::CONNECTED, ..Peer::default() };
+    store(socket.sk(), peer);
+}
+
 /// Remembers whom an unconnected socket's datagrams to `frontend` go to.
 #[inline(always)]
 pub fn remember_sent<S: Socket>(

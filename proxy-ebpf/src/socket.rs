@@ -15,6 +15,7 @@ use crate::{
     context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
+    nat::node_address,
     owner::owner,
     peer,
     service::lookup_service,
@@ -25,6 +26,10 @@ const ALLOW: i32 = 1;
 /// Let it fail with the error that `bpf_set_retval` has set.
 const REFUSE: i32 = 0;
 
+/// A UDP port where nobody listens: TCP's port multiplexer was never defined for UDP. With port 0, where nobody can, a
+/// socket has no peer to show.
+const NOBODYS_PORT: u16 = 1;
+
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
 
@@ -33,12 +38,36 @@ const EHOSTUNREACH: i32 = 113;
 pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let protocol = socket.protocol().ok_or(Verdict::Pass)?;
     let frontend = dialled(socket, protocol);
-    let service = lookup(socket, &frontend).inspect_err(|_| peer::forget(socket, protocol))?;
+    let service = match lookup(socket, &frontend) {
+        Ok(service) => service,
+        Err(verdict) => {
+            peer::forget(socket, protocol);
+            return Err(if protocol == Protocol::Udp { refuse_later(socket, &frontend, verdict) } else { verdict });
+        }
+    };
     let selected = select(socket, &service).inspect_err(|_| peer::forget(socket, protocol))?;
     let backend = selected.remote(frontend.protocol);
     peer::remember_connected(socket, &frontend, &backend, &service, &selected);
     socket.set_remote(&backend);
     Ok(())
+}
+
+/// A UDP connect sends nothing, and programs use it to ask for the address that they would send from: it must not fail
+/// at a ClusterIP's unserved port. The socket is connected to a port of this node where nobody listens: the route and the
+/// source address are as towards the frontend, and what is sent is refused by the node's stack.
+#[inline(always)]
+fn refuse_later<S: Socket>(socket: &S, frontend: &Frontend, verdict: Verdict) -> Verdict {
+    if !matches!(verdict, Verdict::Reject(_)) {
+        return verdict;
+    }
+    let Some(address) = node_address(&frontend.address) else { return verdict };
+    if let Some(counter) = Counter::of_socket(verdict) {
+        count(counter);
+    }
+    let nowhere = Frontend { address, port: NOBODYS_PORT, ..*frontend };
+    peer::remember_refused(socket, frontend, &nowhere);
+    socket.set_remote(&nowhere);
+    Verdict::Pass
 }
 
 /// Sends one datagram to a backend; the flow from this socket to this frontend keeps it (S29).

@@ -35,12 +35,14 @@ fn lab<F: Future<Output = ()>>(scenario: impl FnOnce(Lab) -> F + Send) {
             runtime.block_on(async {
                 let (sender, receiver) = tokio::sync::watch::channel(LocalAddresses::default());
                 let mut lab = Lab { receiver };
+                // Nobody asks for routes here: what is told of them is lost.
+                let (routes, _) = tokio::sync::mpsc::channel(1);
                 let scenario = async {
                     timeout(Duration::from_secs(10), lab.receiver.changed()).await.expect("a first report").unwrap();
                     scenario(lab).await;
                 };
                 tokio::select! {
-                    ended = addresses::watch(sender) => panic!("the watch has ended: {ended:?}"),
+                    ended = addresses::watch(sender, routes) => panic!("the watch has ended: {ended:?}"),
                     () = scenario => {}
                 }
             });

@@ -1,0 +1,140 @@
+//! What a service proxy leaves alone, and what it says once: decisions in the spirit of kube-proxy's users. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use harness::{
+    lab::{Client, Kind, LogLine, Mode},
+    objects::{Cluster as _, lab_node, service, service_cidr, slice},
+    scene::{Family, Origin, Scene, Setup, expect, from_both_over_both, hold, over_both, web, web_slice},
+    stage::{Stage, dual},
+};
+use serde_json::json;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Service of this family with a backend in pod 1, at `frontend(10)`.
+fn put_web(scene: &Scene, family: Family) {
+    let name = family.name("web");
+    scene.put(&web(&name, [family.cluster_ip(10)]).build());
+    scene.put(&web_slice(&name, family).pod(scene.pod(1)).build());
+    scene.expect(family.frontend(10), &["p1"]);
+}
+
+#[test]
+fn field_s01_a_cluster_ip_that_the_node_has_is_answered_by_the_node() {
+    from_both_over_both("s01-own", |scene, family| {
+        put_web(scene, family);
+        let (length, nodad) = if family == Family::Ipv4 { (32, "") } else { (128, " nodad") };
+        let change = |verb: &str, more: &str| {
+            let address = family.cluster_ip(10);
+            scene.node.netns().batch(&[format!("address {verb} {address}/{length} dev lo{more}")]).unwrap();
+        };
+        // As NodeLocal DNSCache does on a device of its own.
+        change("add", nodad);
+        let _cache = scene.node.serve_at(&[family.frontend(10)], Mode::Identity).unwrap();
+        scene.expect(family.frontend(10), &["a"]);
+        expect(&scene.from_node, family.frontend(10), &["a"]);
+        // The rest of the ServiceCIDR is as it was.
+        scene.hold(family.frontend(99), &["EHOSTUNREACH"]);
+        // The cache goes: the Service is served again.
+        change("del", "");
+        scene.expect(family.frontend(10), &["p1"]);
+        hold(&scene.from_node, family.frontend(10), &["p1"]);
+    });
+}
+
+/// A UDP connect to where only TCP is served says how one would get there, and sends nothing.
+fn connects_in_vain(client: &Client, family: Family, own: SocketAddr, to: SocketAddr) {
+    let socket = client.open(if family == Family::Ipv4 { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
+    socket.connect(to).unwrap();
+    let names = socket.names().unwrap();
+    assert_eq!((names.local.ip(), names.peer), (own.ip(), Some(to)));
+    // The refusal comes back as an ICMP error, as it does from kube-proxy's rules.
+    assert_eq!(socket.ask("anybody?").unwrap_err().errno, "ECONNREFUSED");
+    assert_eq!(socket.send_to(to, "anybody?").unwrap_err().errno, "ECONNREFUSED");
+    // The socket is as good as new.
+    socket.connect(family.frontend(10)).unwrap();
+    assert!(socket.ask("you").unwrap().text.starts_with("p1 "), "the Service answers");
+}
+
+#[test]
+fn field_s02_a_udp_connect_to_an_unserved_port_succeeds_and_sending_fails() {
+    from_both_over_both("s02-udp", |scene, family| {
+        put_web(scene, family);
+        let unserved = SocketAddr::new(family.cluster_ip(10), 6379);
+        let own = |address| SocketAddr::new(address, 0);
+        connects_in_vain(&scene.from_pod, family, own(family.of(&scene.client)), unserved);
+        connects_in_vain(&scene.from_node, family, own(family.of(&scene.node)), unserved);
+        // TCP and unconnected datagrams are refused at once, and nobody's address is no way to anywhere.
+        scene.hold(unserved, &["ECONNREFUSED"]);
+        scene.hold(family.frontend(99), &["EHOSTUNREACH"]);
+    });
+}
+
+#[test]
+fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
+    let scene = Setup::new("s03-wide", Origin::Api).start();
+    let mut node = lab_node(&scene.node).build();
+    node["spec"] = json!({"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"]});
+    scene.put(&node);
+    over_both(|family| {
+        put_web(&scene, family);
+        let wide = if family == Family::Ipv4 { ["10.0.0.0/8", "192.168.0.0/16"] } else { ["fd00::/16", "fc00::/8"] };
+        let nobody = if family == Family::Ipv4 { "10.200.0.1:80" } else { "[fd00:aaaa::1]:80" };
+        scene.put(&service_cidr(&family.name("wide"), &wide));
+        scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
+        // The endpoint directly, and through its Service.
+        let direct = SocketAddr::new(family.of(scene.pod(1)), 8080);
+        hold(&scene.from_node, direct, &["p1"]);
+        scene.hold(direct, &["p1"]);
+        scene.hold(family.frontend(10), &["p1"]);
+        // The node from a pod.
+        let own = SocketAddr::new(family.of(&scene.node), 9999);
+        let _server = scene.node.serve_at(&[own], Mode::Identity).unwrap();
+        scene.hold(own, &["a"]);
+        scene.waggle.wait_log(PATIENCE, |line| line.text.contains("those are left alone")).unwrap();
+    });
+}
+
+#[test]
+fn field_s04_a_name_without_a_node_object_is_said_once() {
+    let stage = Stage::new("s04-name");
+    stage.folder.delete("Node", "", "a");
+    stage.folder.put(&dual("web", 10).port(80, 8080).build());
+    stage.folder.put(&slice("web").port(8080).endpoint("10.244.9.9").node("there").build());
+    let waggle = stage.agent(&[]);
+    let is_said = |line: &LogLine| line.message().contains("no Node object named a, no endpoint is local");
+    waggle.wait_log(PATIENCE, is_said).unwrap();
+    waggle.settle(|| stage.folder.put(&dual("web", 10).port(81, 8080).build())).unwrap();
+    assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 1);
+}
+
+#[test]
+fn field_s08_a_cgroup_that_is_not_the_root_is_said() {
+    let stage = Stage::new("s08-part");
+    // A lab's cgroup is a part of the machine's hierarchy.
+    let line = stage.agent(&[]).wait_log(PATIENCE, |line| line.message().contains("serves only")).unwrap();
+    assert_eq!(line.field("cgroup").unwrap(), stage.node.cgroup().to_str().unwrap());
+    assert!(line.text.contains("WARN"), "{}", line.text);
+}
+
+#[test]
+fn field_s07_many_services_without_room_are_one_line() {
+    let stage = Stage::new("s07-room");
+    (0..200_u16).for_each(|number| {
+        let base = service(&format!("web-{number}"));
+        stage.folder.put(&base.cluster_ip(&format!("10.96.1.{number}")).port(80, 8080).build());
+    });
+    let waggle = stage.agent(&["--max-service-ports", "100"]);
+    let errors = || waggle.log().since(0).iter().filter(|line| line.text.contains("ERROR")).count();
+    let line = waggle.wait_log(PATIENCE, |line| line.message().contains("degraded")).unwrap();
+    assert_eq!(line.field("parts").unwrap(), 101, "number 0 names nothing: {}", line.text);
+    assert!(line.text.contains("start waggle with a larger --max-service-ports"), "{}", line.text);
+    // Two tries later it is still the only one.
+    for _ in 0..2 {
+        waggle.wait_programmed(waggle.log().mark()).unwrap();
+    }
+    assert_eq!(errors(), 1);
+}
