@@ -125,12 +125,15 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     parse_ports(packet, &mut headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
     let now = now();
     let flow = flow_at_hand()?;
-    let reply = if class & AddressClass::BACKEND == 0 { None } else { lookup(&headers.tuple, now, flow) };
-    let Some((life, settled)) = reply.filter(|(life, _)| is_local_reply(life)) else {
-        foreign::note(&headers, class, flow, now);
-        ask_there(packet, Stage::PreviousEgress);
-        return Err(Verdict::Pass);
+    if class & AddressClass::BACKEND == 0 {
+        return leave(packet, &headers, class, flow, now);
+    }
+    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+        return leave(packet, &headers, class, flow, now);
     };
+    if !is_local_reply(life) {
+        return leave(packet, &headers, class, flow, now);
+    }
     let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
     if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
         // The client has dialled the backend itself, from the port of a connection that has ended.
@@ -143,6 +146,15 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     }
     fragment::remember(&headers)?;
     deliver(packet, &headers, flow)
+}
+
+/// Lets a packet go that is no answer to be translated. The other set is asked before it is noted: what is a flow's there
+/// must not be somebody else's here.
+#[inline(always)]
+fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
+    ask_there(packet, Stage::PreviousEgress);
+    foreign::note(headers, class, flow, now);
+    Err(Verdict::Pass)
 }
 
 /// The same, if it has moved its flow.
