@@ -89,6 +89,12 @@ impl FlowTable {
         if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
     }
 
+    /// Takes back what [`follow`](Self::follow) has entered.
+    pub fn withdraw(&mut self, tuple: &Tuple) {
+        // Absent is as good as removed.
+        let _ = if is_ipv4(tuple) { self.ipv4.withdraw(tuple) } else { self.ipv6.withdraw(tuple) };
+    }
+
     /// Removes the entry of a packet. The programs must not write at the same time.
     pub fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.remove(tuple) } else { self.ipv6.remove(tuple) }
@@ -164,6 +170,10 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
         }
         self.note_displaced(tuple)?;
         self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), 0)
+    }
+
+    fn withdraw(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        self.map.remove(E::key(tuple).borrow())
     }
 
     /// What is remembered of a packet's flow, in its line and in the hash.

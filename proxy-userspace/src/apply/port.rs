@@ -118,13 +118,12 @@ impl Dataplane {
             return Ok(port.id);
         }
         let full = ApplyError::Full { what: "GENERATIONS", flag: "--max-service-ports" };
-        let number = match self.leftovers.ids.remove(id) {
-            Some(number) => number,
-            None => {
-                let number = self.service_ids.allocate().ok_or(full)?;
-                zero(&mut self.maps.service_counters, number);
-                number
-            }
+        let number = if let Some(number) = self.leftovers.ids.remove(id) {
+            number
+        } else {
+            let number = self.service_ids.allocate().ok_or(full)?;
+            zero(&mut self.maps.service_counters, number);
+            number
         };
         if let Err(error) = self.maps.service_names.insert(number, encode::name(id), 0) {
             self.service_ids.release(number);

@@ -51,7 +51,17 @@ pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
 pub(super) fn catch_up(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
     each(carry, |new, is_settled, tuple, flow, now| {
         if is_settled {
-            return new.settled.follow(tuple, flow, now).is_ok();
+            // A key that a new flow has claimed meanwhile is that one's: it looks for the key's last owner afterwards, and so
+            // do we.
+            let is_claimed = |new: &Tables| new.half_open.holds(tuple, now).unwrap_or(false);
+            if is_claimed(new) {
+                return true;
+            }
+            let is_entered = new.settled.follow(tuple, flow, now).is_ok();
+            if is_entered && is_claimed(new) {
+                new.settled.withdraw(tuple);
+            }
+            return is_entered;
         }
         new.settled.holds(tuple, now).unwrap_or(false) || new.half_open.follow(tuple, flow, now).is_ok()
     })
