@@ -30,6 +30,8 @@ fn leads_out(link: &Link) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rtnetlink::packet_route::address::AddressFlags;
+
     use crate::kernel::{Address, DefaultRoute};
 
     fn link(index: u32, kind: &str, master: Option<u32>) -> Link {
@@ -56,7 +58,7 @@ mod tests {
         let route = DefaultRoute { ipv6: false, metric: 0, device: 3, gateway: None, source: None };
         let own: IpAddr = "192.0.2.1".parse().unwrap();
         let address =
-            |device, ip: IpAddr| Address { device, ip, network: None, global: true, flags: Default::default() };
+            |device, ip: IpAddr| Address { device, ip, network: None, global: true, flags: AddressFlags::empty() };
         let addresses = vec![address(1, own), address(13, own), address(5, "10.244.0.1".parse().unwrap())];
         let snapshot = Snapshot { links, addresses, routes: vec![route] };
         let found = outward(&snapshot, &[own].into());

@@ -240,7 +240,7 @@ mod tests {
         let (mut map, mut backends) = (vec![Backend::default(); 4], Backends::new(4));
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
         assert!(!backends.hold(address), "no flow knows it");
-        let id = backends.acquire(&mut map, address).unwrap();
+        let id = backends.acquire(&mut map, address, |_| Path::default()).unwrap();
         assert!(backends.hold(address));
         assert!(!backends.release(address), "the list is gone, not the flows");
         backends.retire(&mut map, address);

@@ -162,5 +162,6 @@ fn any_local() -> impl Strategy<Value = LocalAddresses> {
         all: set(all),
         primary: set(primary),
         networks: networks.into_iter().map(|text| text.parse().unwrap()).collect(),
+        ..LocalAddresses::default()
     })
 }
