@@ -44,7 +44,7 @@ pub const EITHER: u8 = 2;
 
 /// The packet and what becomes of it when it is sent. `BEGIN` is [`FRAME`], [`BARE`] or [`EITHER`].
 pub struct Skb<const BEGIN: u8> {
-    skb: *mut __sk_buff,
+    raw: *mut __sk_buff,
     /// The action of `send` and `send_back`; a drop until then.
     action: i32,
     /// Of [`EITHER`], whether it is [`BARE`].
@@ -56,7 +56,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
     #[inline(always)]
     fn new(ctx: &TcContext, bare: bool) -> Self {
         let skb = ctx.skb.skb;
-        let packet = Self { skb, action: TC_ACT_SHOT, bare };
+        let packet = Self { raw: skb, action: TC_ACT_SHOT, bare };
         let (start, end) = packet.bounds();
         if start + LINEAR as usize > end && packet.length() as usize > end.wrapping_sub(start) {
             // SAFETY: the helper takes the hook's context. What it can't do shows as a packet that ends early.
@@ -102,7 +102,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
     fn frame(&mut self) -> Option<()> {
         let version = self.load::<u8>(0)? >> 4;
         // SAFETY: the helper takes the hook's context and makes room.
-        if unsafe { bpf_skb_change_head(self.skb, size_of::<Ethernet>() as u32, 0) } != 0 {
+        if unsafe { bpf_skb_change_head(self.raw, size_of::<Ethernet>() as u32, 0) } != 0 {
             return None;
         }
         let ether_type = if version == 4 { ETHER_IPV4 } else { ETHER_IPV6 };
@@ -113,7 +113,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
 impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     #[inline(always)]
     fn context(&self) -> *mut c_void {
-        self.skb.cast()
+        self.raw.cast()
     }
 
     #[inline(always)]
@@ -125,25 +125,25 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
         // SAFETY: the kernel passes a valid context.
-        unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) }
+        unsafe { ((*self.raw).data as usize, (*self.raw).data_end as usize) }
     }
 
     #[inline(always)]
     fn length(&self) -> u32 {
         // SAFETY: as in `bounds`.
-        unsafe { (*self.skb).len }
+        unsafe { (*self.raw).len }
     }
 
     #[inline(always)]
     fn segment(&self) -> usize {
         // SAFETY: as in `bounds`.
-        unsafe { (*self.skb).gso_size as usize }
+        unsafe { (*self.raw).gso_size as usize }
     }
 
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         // SAFETY: as in `bounds`.
-        unsafe { (*self.skb).ifindex }
+        unsafe { (*self.raw).ifindex }
     }
 
     #[inline(always)]
@@ -158,7 +158,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     #[inline(always)]
     fn protocol(&self) -> u16 {
         // SAFETY: as in `bounds`.
-        u16::from_be(unsafe { (*self.skb).protocol } as u16)
+        u16::from_be(unsafe { (*self.raw).protocol } as u16)
     }
 
     #[inline(always)]
@@ -170,7 +170,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     #[inline(always)]
     fn is_tagged(&self, network: usize) -> bool {
         // SAFETY: as in `bounds`.
-        let (present, tag) = unsafe { ((*self.skb).vlan_present, (*self.skb).vlan_tci) };
+        let (present, tag) = unsafe { ((*self.raw).vlan_present, (*self.raw).vlan_tci) };
         // The kernel keeps the outer tag beside the packet, until Linux 6.2 also when it has been taken off. VLAN 0 is a
         // priority without a VLAN (IEEE 802.1Q).
         !self.is_bare() && network != size_of::<Ethernet>() || present != 0 && tag & 0xfff != 0
@@ -225,7 +225,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         // SAFETY: the helper checks the bounds and copies before it returns.
         let result = unsafe {
             bpf_skb_store_bytes(
-                self.skb,
+                self.raw,
                 offset as u32,
                 (&raw const addresses).cast(),
                 size_of_val(&addresses) as u32,
@@ -240,7 +240,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         let mangled = if udp { u64::from(BPF_F_MARK_MANGLED_0) } else { 0 };
         let change = |difference: Difference, flags: u64| {
             // SAFETY: the helper checks the bounds.
-            unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, difference.word().into(), flags | mangled) }
+            unsafe { bpf_l4_csum_replace(self.raw, offset as u32, 0, difference.word().into(), flags | mangled) }
         };
         let result = change(pseudo, BPF_F_PSEUDO_HDR.into()) | change(inside, 0);
         (result == 0).then_some(())
@@ -249,14 +249,14 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     #[inline(always)]
     fn truncate(&mut self, length: u32) -> Option<()> {
         // SAFETY: the helper takes the hook's context and checks the length.
-        (unsafe { bpf_skb_change_tail(self.skb, length, 0) } == 0).then_some(())
+        (unsafe { bpf_skb_change_tail(self.raw, length, 0) } == 0).then_some(())
     }
 
     #[inline(always)]
     fn insert(&mut self, bytes: u32) -> Option<()> {
         const BPF_ADJ_ROOM_MAC: u32 = 1;
         // SAFETY: the helper takes the hook's context and checks the length.
-        (unsafe { bpf_skb_adjust_room(self.skb, bytes.cast_signed(), BPF_ADJ_ROOM_MAC, 0) } == 0).then_some(())
+        (unsafe { bpf_skb_adjust_room(self.raw, bytes.cast_signed(), BPF_ADJ_ROOM_MAC, 0) } == 0).then_some(())
     }
 
     #[inline(always)]
@@ -265,7 +265,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         let Some(before) = self.load::<u16>(offset) else { return false };
         let pending = |packet: &Self| packet.load::<u16>(offset) == Some(before);
         // SAFETY: the helper checks the bounds.
-        unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, 1, 0) };
+        unsafe { bpf_l4_csum_replace(self.raw, offset as u32, 0, 1, 0) };
         if pending(self) {
             return true;
         }
