@@ -161,7 +161,7 @@ const DOCUMENTS: [&str; 4] = ["README.md", "deploy/README.md", "docs/ARCHITECTUR
 
 /// Flags of the agent's, and those of other programs that the documents type.
 fn known_flags() -> BTreeSet<String> {
-    const OTHERS: [&str; 11] = [
+    const OTHERS: [&str; 12] = [
         "cleanup",
         "client",
         "from-literal",
@@ -172,6 +172,7 @@ fn known_flags() -> BTreeSet<String> {
         "privileged",
         "quick",
         "release",
+        "rm",
         "skip-phases",
     ];
     let command = Cli::command();

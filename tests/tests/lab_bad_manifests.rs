@@ -48,10 +48,10 @@ fn named(name: &str) -> String {
 /// No object, and objects whose kind or name is none.
 fn documents() -> Vec<Row> {
     vec![
-        ("a: [".into(), "", "can't be read"),
-        ("kind: Service\nspec:\n\tports: []\n".into(), "", "can't be read"),
-        ("kind: Service\nkind: Service\n".into(), "", "can't be read"),
-        ("\u{0}\u{1}\u{2}".into(), "", "can't be read"),
+        ("a: [".into(), "", "file not read"),
+        ("kind: Service\nspec:\n\tports: []\n".into(), "", "file not read"),
+        ("kind: Service\nkind: Service\n".into(), "", "file not read"),
+        ("\u{0}\u{1}\u{2}".into(), "", "file not read"),
         ("apiVersion: v1\nmetadata: {name: bad}\n".into(), "kind", "missing"),
         ("kind: Service\nmetadata: {name: bad}\n".into(), "apiVersion", "not set"),
         ("apiVersion: v7\nkind: Service\nmetadata: {name: bad}\n".into(), "apiVersion", "no matches for kind"),
@@ -80,7 +80,7 @@ fn service_ports() -> Vec<Row> {
         (ports("{port: 80, name: -web}"), "spec.ports[0].name", "RFC 1123"),
         (ports("{port: 80, targetPort: 70000}"), "spec.ports[0].targetPort", "between 1 and 65535"),
         (ports("{port: 80, nodePort: 30090}"), "spec.ports[0].nodePort", "may not be used"),
-        (with("type: NodePort, ports: []"), "", "can't be read"),
+        (with("type: NodePort, ports: []"), "", "file not read"),
         (
             service("{type: NodePort, ports: [{port: 80, nodePort: 80}]}"),
             "spec.ports[0].nodePort",

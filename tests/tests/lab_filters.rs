@@ -59,14 +59,15 @@ fn s31_filters_hold_what_is_served_and_survive_a_restart() {
     for slice in harness::stage::slices("web", slices, &[&here]) {
         stage.folder.put(&slice.node("a").build());
     }
-    reasons.extend([(IpAddr::from(here.v4()), AddressClass::BACKEND), (here.v6().into(), AddressClass::BACKEND)]);
+    let backend = AddressClass::BACKEND | AddressClass::ASKED;
+    reasons.extend([(IpAddr::from(here.v4()), backend), (here.v6().into(), backend)]);
     until("the backend's addresses", || filter(&stage, "address_filter") == made_of(&reasons));
     let local = |row: &serde_json::Value| row["local"] == true;
     until("local backends", || stage.get("backends").as_array().unwrap().iter().all(local));
 
     let ports = filter(&stage, "port_filter");
     assert_eq!(ports.get(&30080), Some(&PortClass::TCP));
-    assert_eq!((ports.get(&30081), ports.get(&80)), (Some(&PortClass::SNAT), None));
+    assert_eq!((ports.get(&30081), ports.get(&80)), (Some(&PortClass::SNAT), Some(&PortClass::SERVICE)));
     // A new network namespace has the kernel's own range of ephemeral ports.
     assert_eq!((ports.get(&40000), ports.get(&61000)), (None, Some(&PortClass::SNAT)));
     let own = |address: IpAddr| Address::from(address).bytes.map(|byte| format!("0x{byte:02x}")).to_vec();

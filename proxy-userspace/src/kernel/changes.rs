@@ -160,8 +160,11 @@ pub(super) enum RawMessage<'a> {
 impl<'a> RawMessage<'a> {
     pub(super) fn bytes(&self) -> &'a [u8] {
         match self {
-            Self::Link { bytes, .. } | Self::Address { bytes, .. } | Self::Route { bytes, .. } => bytes,
-            Self::Rule(bytes) | Self::Other(bytes) => bytes,
+            Self::Link { bytes, .. }
+            | Self::Address { bytes, .. }
+            | Self::Route { bytes, .. }
+            | Self::Rule(bytes)
+            | Self::Other(bytes) => bytes,
         }
     }
 

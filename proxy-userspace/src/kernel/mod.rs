@@ -33,6 +33,7 @@ pub enum KernelError {
 
 /// A network device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Link {
     pub index: u32,
     pub name: String,

@@ -165,7 +165,9 @@ impl State {
     pub fn age_refusals(&mut self, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
         let mut answers = self.answers.get(&0, 0).expect("read ANSWERS").to_vec();
-        answers.iter_mut().for_each(|answer| answer.filled = answer.filled.wrapping_sub(ticks));
+        for answer in &mut answers {
+            answer.filled = answer.filled.wrapping_sub(ticks);
+        }
         self.answers.set(0, answers.try_into().expect("a value for each processor"), 0).expect("write ANSWERS");
     }
 

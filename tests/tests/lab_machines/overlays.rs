@@ -23,8 +23,7 @@ fn overlay_address(node: &Node, family: Family) -> IpAddr {
 
 /// Joins two nodes by a VXLAN, over which each reaches the other's pods.
 fn join(node: &Node, other: &Node) {
-    let [here, there] =
-        Family::BOTH.map(|family| (overlay_address(node, family), overlay_address(other, family))).into();
+    let [here, there] = Family::BOTH.map(|family| (overlay_address(node, family), overlay_address(other, family)));
     let number = other.number();
     ip(
         node.netns(),

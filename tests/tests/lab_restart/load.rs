@@ -44,11 +44,11 @@ impl Tally {
     fn count<T>(&self, what: &str, outcome: Result<T, Failure>) {
         match outcome {
             Ok(_) => drop(self.answered.fetch_add(1, Ordering::Relaxed)),
-            Err(failure) => self.lose(format!("{what}: {failure:?}")),
+            Err(failure) => self.lose(&format!("{what}: {failure:?}")),
         }
     }
 
-    fn lose(&self, what: String) {
+    fn lose(&self, what: &str) {
         self.lost.lock().unwrap().push(format!("{:?}: {what}", self.started.elapsed()));
     }
 
@@ -117,7 +117,7 @@ fn ping(host: &Host, to: [IpAddr; 2], anew: bool, tally: &Tally) {
             }
             match host.ping(to, LOST) {
                 Ok(true) => drop(tally.answered.fetch_add(1, Ordering::Relaxed)),
-                other => tally.lose(format!("echo from {} to {to}: {other:?}", host.name())),
+                other => tally.lose(&format!("echo from {} to {to}: {other:?}", host.name())),
             }
         }
     });

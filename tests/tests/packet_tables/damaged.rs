@@ -101,7 +101,9 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
         assert_eq!((action, out), (Action::Pass, packet.bytes(family)), "{family:?} {hook:?} {packet:?}");
     };
     for (family, hook) in WAYS {
-        of_nobody.iter().for_each(|packet| passes(hook, packet, family));
+        for packet in &of_nobody {
+            passes(hook, packet, family);
+        }
         for packet in [echo_request(NODE, CLIENT), echo_request(POD, CLIENT)] {
             passes(Hook::TcEgress, &packet, family);
         }

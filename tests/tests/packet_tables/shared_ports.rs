@@ -67,9 +67,9 @@ fn connected(node: &BenchNode, kind: Type, from: End, to: End, family: Family) -
             (Family::Ipv4, _) => (Domain::IPV4, Transport::UDP),
             (Family::Ipv6, _) => (Domain::IPV6, Transport::UDP),
         };
-        let socket = Socket::new(domain, kind, Some(transport)).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        socket.bind(&from.socket(family).into()).unwrap();
+        let socket = Socket::new(domain, kind, Some(transport)).expect("make a socket");
+        socket.set_nonblocking(true).expect("make it nonblocking");
+        socket.bind(&from.socket(family).into()).expect("bind it");
         // Nobody answers here: it stays on the way.
         let outcome = socket.connect(&to.socket(family).into());
         assert!(
@@ -84,7 +84,7 @@ fn connected(node: &BenchNode, kind: Type, from: End, to: End, family: Family) -
 fn port_of(node: &mut BenchNode, hook: Hook, packet: &Packet, family: Family) -> u16 {
     node.state().forget();
     let (_, out) = node.run(hook, Device::Uplink, packet, family);
-    harness::packet::check::check(&out).unwrap().ports.unwrap().0
+    harness::packet::check::check(&out).expect("a whole packet").ports.expect("with ports").0
 }
 
 #[test]
