@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn pod_interfaces_are_pods_whatever_else_they_are() {
         let found = choose("--pod-interfaces pod-*,up?ink --device-mode tc", &[], &snapshot());
-        assert_eq!(names(&found, Role::Outside), ["eth0"]);
+        assert_eq!(names(&found, Role::Outside), ["eth0", "wg0", "flannel.1"]);
         assert_eq!(names(&found, Role::Pod), ["pod-a", "pod-b", "uplink"]);
     }
 
