@@ -29,14 +29,16 @@ fn w01_counters_begin_anew_when_an_id_is_given_to_another() {
         assert_eq!((node.state().connections(service), node.state().backend_counts(backend).flows), (2, 2));
         node.serve(&[web()]);
         assert_eq!(node.state().connections(service), 2, "nobody else has it");
-        // An id is free again a grace period after it has been given back, and may go to the other family first.
-        let other = bare().named("other").remote(REMOTE_OTHER.at(9090));
+        // An id is free again a grace period after it has been given back, and may go to the other family first. Each
+        // round has a backend of its own: one that comes back before the grace period ends keeps its id.
         let mut used = [BTreeSet::from([service]), BTreeSet::from([backend])];
         let mut counted = [None; 2];
+        let mut ports = 9090..;
         let given_again = eventually(Duration::from_secs(30), || {
             node.serve(&[]);
             sleep(Duration::from_millis(10));
-            node.serve(std::slice::from_ref(&other));
+            let port = ports.next().expect("ports are left");
+            node.serve(&[bare().named("other").remote(REMOTE_OTHER.at(port))]);
             let now = open(&mut node, &syn, family);
             if !used[0].insert(now.0) {
                 counted[0] = Some(node.state().connections(now.0));
