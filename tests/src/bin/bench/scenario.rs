@@ -74,6 +74,6 @@ impl Scenario {
 fn start_waggle(node: &Node, folder: &ManifestDir) -> Result<Waggle> {
     let command = node.waggle(&folder.source()).allocating(manifests::SERVICE_CIDR, folder.allocations());
     let waggle = command.start_unready()?;
-    waggle.wait_log(PATIENCE, |line| line.message() == "programmed")?;
+    waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
     Ok(waggle)
 }
