@@ -10,7 +10,8 @@ use core::borrow::Borrow as _;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_jiffies64};
 use proxy_common::{
-    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Timeouts, Tuple, Verdict,
+    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, TcpFlags, Timeouts, Tuple,
+    Verdict,
 };
 
 use crate::maps::{
@@ -76,6 +77,26 @@ pub fn direction(life: &Life) -> Direction {
 #[inline(always)]
 pub fn is_local_reply(life: &Life) -> bool {
     life.flags & (Life::REPLY | Life::LOCAL) == Life::REPLY | Life::LOCAL
+}
+
+/// Whether a packet only goes on in a settled flow that lives long enough, as nearly all packets do: no more than a
+/// connection's sequence numbers are written. All others are [`track`]'s.
+#[inline(always)]
+#[must_use]
+pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
+    let (protocol, state) = (headers.tuple.protocol, State::Established);
+    if !settled || flow.life.state != state as u8 {
+        return false;
+    }
+    if protocol == Protocol::Tcp as u8 {
+        if !life.is_plain(headers.flags()) {
+            return false;
+        }
+        let _ = life.go_on(&headers.segment());
+    } else if headers.flags() != TcpFlags::default() {
+        return false;
+    }
+    !flow.life.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())
 }
 
 /// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to

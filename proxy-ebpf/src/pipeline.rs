@@ -8,7 +8,7 @@ use proxy_common::{
 
 use crate::{
     answer,
-    conntrack::{forget, is_local_reply, lookup, now, put_off, track},
+    conntrack::{forget, goes_on, is_local_reply, lookup, now, put_off, track},
     counters::count,
     emit::{deliver, forward},
     filter::{filter_address, filter_port},
@@ -51,9 +51,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if flow.life.flags & Life::REPLY == 0 && !may_continue(&headers, flow, life, settled) {
         return hand_over(packet, &headers, Stage::Open);
     }
-    if track(flow, life, settled, &headers, now) {
-        *settled_at_hand()? = settled.into();
-        return hand_over(packet, &headers, Stage::Touch);
+    if !goes_on(flow, life, settled, &headers, now) {
+        move_on(packet, &headers, flow, (life, settled), now, Stage::Touch)?;
     }
     send(packet, &headers, flow)
 }
@@ -140,9 +139,8 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    if track(flow, life, settled, &headers, now) {
-        *settled_at_hand()? = settled.into();
-        return hand_over(packet, &headers, Stage::TouchEgress);
+    if !goes_on(flow, life, settled, &headers, now) {
+        move_on(packet, &headers, flow, (life, settled), now, Stage::TouchEgress)?;
     }
     fragment::remember(&headers)?;
     deliver(packet, &headers, flow)
@@ -187,6 +185,26 @@ fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous
         }
         parsed => parsed,
     }
+}
+
+/// Lets a packet move its flow; `stage` goes on if it has. Only the headers at hand are seen by subprograms: those of most
+/// packets stay in registers.
+#[inline(always)]
+fn move_on<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    flow: &mut Conntrack,
+    (life, settled): (&mut Life, bool),
+    now: u32,
+    stage: Stage,
+) -> Result<(), Verdict> {
+    let at_hand = headers_at_hand()?;
+    *at_hand = *headers;
+    if !track(flow, life, settled, at_hand, now) {
+        return Ok(());
+    }
+    *settled_at_hand()? = settled.into();
+    go_on(packet, stage)
 }
 
 /// Lets a packet go on in its flow.

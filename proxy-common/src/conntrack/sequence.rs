@@ -105,15 +105,35 @@ impl Life {
         if !segment.flags.has(TcpFlags::ACK) {
             return false;
         }
-        let all = self.asks != 0 || segment.flags.has(TcpFlags::SYN);
+        if self.asks != 0 || segment.flags.has(TcpFlags::SYN) {
+            self.begin(segment);
+            return true;
+        }
+        self.go_on(segment)
+    }
+
+    /// The same for a segment that [`is_plain`](Self::is_plain): nothing but the numbers can change. Written only if they
+    /// do, so that what repeats itself leaves the line as it is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn go_on(&mut self, segment: &Segment) -> bool {
         let (sends, acknowledges) =
-            (all || is_news(self.sent(), segment.end), all || is_news(self.acknowledged(), segment.acknowledgment));
-        self.set_sent(
-            if sends { segment.end } else { self.sent() },
-            if acknowledges { segment.acknowledgment } else { self.acknowledged() },
-        );
-        self.asks = 0;
+            (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment));
+        if sends {
+            self.service_generation = segment.end;
+        }
+        if acknowledges {
+            self.handshake = segment.acknowledgment;
+        }
         sends || acknowledges
+    }
+
+    /// Whether a segment of this direction of an established connection is one of those that most are: it acknowledges,
+    /// opens and ends nothing, and does not follow a SYN.
+    #[inline(always)]
+    pub const fn is_plain(&self, flags: TcpFlags) -> bool {
+        const EVENTS: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
+        self.asks == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
     /// What a [`TcpFlags::is_event`] of this direction means for a settled connection, of which `other` is the life in the
