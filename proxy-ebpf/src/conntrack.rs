@@ -10,8 +10,7 @@ use core::borrow::Borrow as _;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_jiffies64};
 use proxy_common::{
-    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, TcpFlags, Timeouts, Tuple,
-    Verdict,
+    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, TcpFlags, Timeouts, Tuple, Verdict,
 };
 
 use crate::maps::{

@@ -23,7 +23,7 @@ use crate::{
     attach::{self, Wanted},
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
-    devices::{DeviceArgs, DeviceMode, Follower},
+    devices::{self, DeviceArgs, Follower},
     loader::{self, Loaded},
     machine,
     maps::PinFolder,
@@ -124,7 +124,6 @@ fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<Dataplane
 
 /// What is attached once the first plan is in force.
 struct Hooks {
-    ebpf: Ebpf,
     folder: PinFolder,
     succession: Succession,
     devices: Follower,
@@ -138,31 +137,40 @@ impl Hooks {
         succession: Succession,
         devices: DeviceArgs,
     ) -> impl Future<Output = anyhow::Result<Self>> {
-        let loading = spawn_blocking(|| Self::load(ebpf, folder, succession, devices));
+        let loading = tokio::spawn(async move {
+            // Pins of what is attached are in the folder that both sets have.
+            let wanted = devices::programs(&devices, &folder).await.context("find the devices")?;
+            spawn_blocking(move || Self::load(ebpf, wanted, folder, succession, devices)).await.context("load")?
+        });
         async { loading.await.context("load the programs")? }
     }
 
-    fn load(mut ebpf: Ebpf, folder: PinFolder, succession: Succession, devices: DeviceArgs) -> anyhow::Result<Self> {
+    fn load(
+        mut ebpf: Ebpf,
+        wanted: Wanted,
+        folder: PinFolder,
+        succession: Succession,
+        devices: DeviceArgs,
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
-        let wanted = if devices.device_mode == DeviceMode::Off { Wanted::Sockets } else { Wanted::All };
         attach::load(&mut ebpf, wanted)?;
         debug!(took = ?started.elapsed(), "programs loaded");
-        Ok(Self { devices: Follower::new(&ebpf, folder.clone(), devices)?, ebpf, folder, succession })
+        Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices)?, folder, succession })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
     /// time flows of before are taken over, which `beginner` serves from now on.
     async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
-        block_in_place(|| self.succession.complete(&self.ebpf))?;
-        attach::cgroup::attach(&self.ebpf, &self.folder, cgroup)?;
+        block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
+        attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
         beginner.inspect(|agent| take_over(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
         // Once more, for the flows that began meanwhile.
         beginner.inspect(|agent| take_over(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
+        loader::forward_logs(self.devices.ebpf());
         tokio::spawn(self.devices.follow());
-        loader::forward_logs(&mut self.ebpf);
         Ok(())
     }
 }

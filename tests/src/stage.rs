@@ -16,9 +16,7 @@ use crate::{
 /// How long a change may take to be in force before a scenario fails.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long an agent may take to serve: the verifier needs about a second of a processor for the programs of devices, and
-/// several scenarios start theirs at once.
-pub const START: Duration = Duration::from_secs(20);
+pub use crate::lab::START;
 
 /// A lab with the node "a" and what its agent reads. The agent itself is made later, so that it is dropped first.
 #[derive(Debug)]

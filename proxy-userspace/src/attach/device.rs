@@ -130,7 +130,7 @@ impl DeviceHook {
             let old = old.pin(folder);
             fs::rename(&old, &pin).map_err(|source| AttachError::Replace { path: old, source })?;
         }
-        let program = programs.of(self.hook, bare);
+        let program = programs.of(self.hook, bare)?;
         match self.hook {
             Hook::XdpNative | Hook::XdpGeneric => xdp::put(self, program, &pin),
             Hook::TcxIngress | Hook::TcxEgress => tc::put(self, program, &pin),
@@ -150,8 +150,8 @@ impl DeviceHook {
 
     /// Puts another program there, in one step.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
-        let bare = self.program(folder).is_some_and(|program| is_bare(&program));
-        let (path, program) = (self.pin(folder), programs.of(self.hook, bare));
+        let bare = self.program(folder).is_some_and(|program| is_for_bare(&program));
+        let (path, program) = (self.pin(folder), programs.of(self.hook, bare)?);
         if !self.hook.has_link() {
             return filter::put(self, program, folder).map(drop);
         }
@@ -188,9 +188,19 @@ impl DeviceHook {
     }
 }
 
-/// Whether a program is for devices that carry no Ethernet frames: the kernel keeps the name that it has in the object.
-pub(crate) fn is_bare(program: &ProgramInfo) -> bool {
-    program.name_as_str().is_some_and(|name| name.ends_with("_bare"))
+/// Whether a program is for devices that carry no Ethernet frames: by its name in the object, which the kernel keeps.
+pub(crate) fn is_bare(name: &str) -> bool {
+    name.ends_with("_bare")
+}
+
+/// Whether the program of a hook is for such a device.
+pub(crate) fn is_for_bare(program: &ProgramInfo) -> bool {
+    program.name_as_str().is_some_and(is_bare)
+}
+
+/// Whether a program for such a device is on a hook of the instance.
+pub fn has_bare(folder: &PinFolder) -> Result<bool, AttachError> {
+    Ok(list(folder)?.iter().filter_map(|hook| hook.program(folder)).any(|program| is_for_bare(&program)))
 }
 
 /// What has gone already is as good as removed.

@@ -11,21 +11,35 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::AttachError;
+use super::{AttachError, device::is_bare};
 
 /// Which programs are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// All.
     All,
+    /// All but those for devices that carry no Ethernet frames, which few nodes have: a third of the verifier's work.
+    Framed,
+    /// Those for such devices.
+    Bare,
     /// Those of the socket hooks.
     Sockets,
 }
 
+impl Wanted {
+    fn includes(self, name: &str, program: &Program) -> bool {
+        match self {
+            Self::All => true,
+            Self::Framed => !is_bare(name),
+            Self::Bare => is_bare(name),
+            Self::Sockets => is_of_sockets(program),
+        }
+    }
+}
+
 /// Loads programs, as many at once as there are processors: the verifier has seen them before one of them is attached.
 pub fn load(ebpf: &mut Ebpf, wanted: Wanted) -> Result<(), AttachError> {
-    let mut programs: Vec<_> =
-        ebpf.programs_mut().filter(|(_, program)| wanted == Wanted::All || is_of_sockets(program)).collect();
+    let mut programs: Vec<_> = ebpf.programs_mut().filter(|(name, program)| wanted.includes(name, program)).collect();
     // The quick ones last, to fill the gaps.
     programs.sort_by_key(|(_, program)| is_of_sockets(program));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(programs.len());

@@ -13,7 +13,12 @@ use aya::{
 };
 use proxy_common::Stage;
 
-use super::{AttachError, device::Hook, program};
+use super::{
+    AttachError,
+    device::Hook,
+    load::{Wanted, load},
+    program,
+};
 use crate::{
     bpf,
     maps::{PinFolder, open},
@@ -40,15 +45,27 @@ pub struct Programs {
     xdp: OwnedFd,
     tc_ingress: OwnedFd,
     tc_egress: OwnedFd,
-    tc_ingress_bare: OwnedFd,
-    tc_egress_bare: OwnedFd,
+    bare: Option<Bare>,
     /// Kept open: the kernel empties an array of programs when neither a pin nor a process holds it, and pins can be
     /// removed by anybody.
     _stages: Vec<ProgramArray<MapData>>,
 }
 
+/// Those for devices that carry no Ethernet frames.
+struct Bare {
+    tc_ingress: OwnedFd,
+    tc_egress: OwnedFd,
+}
+
+impl Bare {
+    fn find<E>(mut program: impl FnMut(&'static str) -> Result<OwnedFd, E>) -> Result<Self, E> {
+        Ok(Self { tc_ingress: program("tc_ingress_bare")?, tc_egress: program("tc_egress_bare")? })
+    }
+}
+
 impl Programs {
-    /// Puts the stages in their places, which are this set's own; all programs are loaded.
+    /// Puts the stages in their places, which are this set's own; all programs are loaded, but perhaps those for devices
+    /// that carry no Ethernet frames.
     pub fn new(ebpf: &Ebpf, folder: &PinFolder) -> Result<Self, AttachError> {
         let mut xdp_stages: ProgramArray<MapData> = open(folder, "XDP_STAGES")?;
         let mut tc_stages: ProgramArray<MapData> = open(folder, "TC_STAGES")?;
@@ -60,8 +77,7 @@ impl Programs {
             xdp: owned(ebpf, "xdp")?,
             tc_ingress: owned(ebpf, "tc_ingress")?,
             tc_egress: owned(ebpf, "tc_egress")?,
-            tc_ingress_bare: owned(ebpf, "tc_ingress_bare")?,
-            tc_egress_bare: owned(ebpf, "tc_egress_bare")?,
+            bare: Bare::find(|name| owned(ebpf, name)).ok(),
             _stages: vec![xdp_stages, tc_stages],
         })
     }
@@ -73,21 +89,31 @@ impl Programs {
             xdp: program("xdp")?,
             tc_ingress: program("tc_ingress")?,
             tc_egress: program("tc_egress")?,
-            tc_ingress_bare: program("tc_ingress_bare")?,
-            tc_egress_bare: program("tc_egress_bare")?,
+            bare: Bare::find(program).ok(),
             _stages: Vec::new(),
         })
     }
 
+    /// Loads those for devices that carry no Ethernet frames, unless they are loaded.
+    pub(crate) fn load_bare(&mut self, ebpf: &mut Ebpf) -> Result<(), AttachError> {
+        if self.bare.is_none() {
+            load(ebpf, Wanted::Bare)?;
+            self.bare = Some(Bare::find(|name| owned(ebpf, name))?);
+        }
+        Ok(())
+    }
+
     /// The program of a hook; `bare`: of a device that carries no Ethernet frames.
-    pub(super) fn of(&self, hook: Hook, bare: bool) -> BorrowedFd<'_> {
-        match hook {
-            Hook::TcxIngress | Hook::ClsactIngress if bare => self.tc_ingress_bare.as_fd(),
-            Hook::TcxEgress | Hook::ClsactEgress if bare => self.tc_egress_bare.as_fd(),
+    pub(super) fn of(&self, hook: Hook, bare: bool) -> Result<BorrowedFd<'_>, AttachError> {
+        let not_loaded = || AttachError::Missing { name: "tc_ingress_bare", source: ProgramError::NotLoaded };
+        let of_bare = || self.bare.as_ref().ok_or_else(not_loaded);
+        Ok(match hook {
+            Hook::TcxIngress | Hook::ClsactIngress if bare => of_bare()?.tc_ingress.as_fd(),
+            Hook::TcxEgress | Hook::ClsactEgress if bare => of_bare()?.tc_egress.as_fd(),
             Hook::XdpNative | Hook::XdpGeneric => self.xdp.as_fd(),
             Hook::TcxIngress | Hook::ClsactIngress => self.tc_ingress.as_fd(),
             Hook::TcxEgress | Hook::ClsactEgress => self.tc_egress.as_fd(),
-        }
+        })
     }
 }
 

@@ -23,7 +23,7 @@ pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
 
 use self::serve::Devices;
 use crate::{
-    attach::{AttachError, Programs},
+    attach::{self, AttachError, Programs},
     kernel::{KernelError, Snapshot, Watcher},
     machine,
     maps::{self, MapsError, PinFolder},
@@ -50,6 +50,17 @@ pub enum DevicesError {
     Kernel(#[from] KernelError),
 }
 
+/// The programs that a start needs: for all devices that it finds, and on those that an earlier agent has served. Those for
+/// devices that come later are loaded then.
+pub async fn programs(args: &DeviceArgs, folder: &PinFolder) -> Result<attach::Wanted, DevicesError> {
+    if args.device_mode == DeviceMode::Off {
+        return Ok(attach::Wanted::Sockets);
+    }
+    let found = select::wanted(args, &Watcher::start()?.snapshot().await?, &BTreeSet::new());
+    let has_bare = found.devices.values().any(|target| target.link.bare) || attach::device::has_bare(folder)?;
+    Ok(if has_bare { attach::Wanted::All } else { attach::Wanted::Framed })
+}
+
 /// Programs, and the devices that they are on.
 pub struct Follower {
     args: DeviceArgs,
@@ -59,12 +70,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Makes the programs for devices ready, which are loaded unless none is to be served. Attaches nothing yet.
-    pub fn new(ebpf: &Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
+    /// Makes the programs for devices ready, which are loaded as [`programs`] says. Attaches nothing yet.
+    pub fn new(ebpf: Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
         let is_off = args.device_mode == DeviceMode::Off;
-        let programs = if is_off { None } else { Some(Programs::new(ebpf, &folder)?) };
+        let programs = if is_off { None } else { Some(Programs::new(&ebpf, &folder)?) };
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        Ok(Self { devices: Devices::new(programs, map, folder, &args), args, told: BTreeSet::new() })
+        Ok(Self { devices: Devices::new(ebpf, programs, map, folder, &args), args, told: BTreeSet::new() })
+    }
+
+    /// The eBPF object.
+    pub const fn ebpf(&mut self) -> &mut Ebpf {
+        self.devices.ebpf()
     }
 
     /// Puts the programs on every wanted device that is there, and takes them from others that an earlier agent has

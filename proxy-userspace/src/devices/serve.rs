@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::maps::{HashMap, MapData};
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData},
+};
 use proxy_common::Device;
 use tracing::{debug, error, info, warn};
 
@@ -52,6 +55,7 @@ struct State {
 
 /// The devices that are served.
 pub(super) struct Devices {
+    ebpf: Ebpf,
     programs: Option<Programs>,
     map: HashMap<MapData, u32, Device>,
     folder: PinFolder,
@@ -64,6 +68,7 @@ pub(super) struct Devices {
 
 impl Devices {
     pub(super) fn new(
+        ebpf: Ebpf,
         programs: Option<Programs>,
         map: HashMap<MapData, u32, Device>,
         folder: PinFolder,
@@ -74,7 +79,21 @@ impl Devices {
             TcAttach::Tcx => true,
             TcAttach::Clsact => false,
         };
-        Self { programs, map, folder, mode: args.device_mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
+        Self {
+            ebpf,
+            programs,
+            map,
+            folder,
+            mode: args.device_mode,
+            has_tcx,
+            states: BTreeMap::new(),
+            pinned: Vec::new(),
+        }
+    }
+
+    /// The eBPF object: what is not loaded yet may be.
+    pub(super) const fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
     }
 
     /// Indexes of the devices that are served.
@@ -146,6 +165,9 @@ impl Devices {
     /// and again, and must not be served by turns.
     fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
         let link = &target.link;
+        if let Some(programs) = self.programs.as_mut().filter(|_| link.bare) {
+            programs.load_bare(&mut self.ebpf)?;
+        }
         let (ingress, egress) =
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
         let xdp = self.xdp(target);

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::SuccessionError;
 use crate::{
-    attach::device::{Hook, is_bare, list},
+    attach::device::{Hook, is_for_bare, list},
     maps::{MapsError, PinFolder, open},
 };
 
@@ -32,7 +32,7 @@ impl Previous {
             };
             if found[place].is_none() {
                 // What has no Ethernet header is not handed over.
-                let program = hook.program(folder).filter(|program| !is_bare(program));
+                let program = hook.program(folder).filter(|program| !is_for_bare(program));
                 found[place] = program.and_then(|program| program.fd().ok());
             }
         }

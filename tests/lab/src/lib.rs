@@ -79,7 +79,7 @@ pub use self::{
     protocol::{Dial, Failure, Kind, Manner, Message, Mode, Names, Reply, Request, Response, Step, TIMEOUT},
     server::Server,
     sweep::{lock_machine, scratch},
-    waggle::{Source, Waggle, WaggleCommand},
+    waggle::{START, Source, Waggle, WaggleCommand},
     wait::{eventually, wait_for},
 };
 

@@ -10,12 +10,11 @@ use std::{
     net::SocketAddr,
     process::{Command, Stdio},
     thread,
-    time::Duration,
 };
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use harness::{
-    lab::{Host, Log, Process, eventually},
+    lab::{Host, Log, Process, START, eventually},
     scene::{Family, Outside, PORTS, SERVICE_CIDRS, expect, from_outside_by, web_slice},
     stage::restart,
 };
@@ -23,10 +22,6 @@ use proxy_common::Counter;
 use proxy_userspace::maps::PinFolder;
 
 use self::{load::Tally, program::Files};
-
-/// How long a start may take beside the load and other tests, however slow the machine is: what is waited for comes, or the
-/// agent has failed.
-const START: Duration = Duration::from_mins(3);
 
 /// Sizes that are none of the defaults: each of them makes maps anew. Datagrams leave flows for minutes: there is room for
 /// those of the whole test.
