@@ -11,7 +11,7 @@ pod! {
     pub struct Headers: 64 {
         /// The key of its flow; the ports are 0 until the transport header has been read.
         pub tuple: Tuple,
-        /// Of TCP, host byte order.
+        /// Of TCP, host byte order. Of SCTP that opens an association: its initiate tag.
         pub sequence: u32,
         /// Of TCP, host byte order.
         pub acknowledgment: u32,
@@ -22,7 +22,7 @@ pod! {
         length: u16,
         /// TTL or hop limit.
         pub hop_limit: u8,
-        /// [`TcpFlags`]; what comes closest for SCTP; none for UDP.
+        /// [`TcpFlags`]; SYN of SCTP that may open an association; none for others.
         flags: u8,
         /// A [`Family`].
         family: u8,

@@ -37,7 +37,7 @@ pub use backend::{Backend, Member};
 pub use config::{ABI_VERSION, Protocol};
 pub use connection::Connection;
 pub use conntrack::{
-    Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Judgement, Life, OWNED, Place,
+    Chunk, Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Judgement, Life, OWNED, Place,
     Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};

@@ -14,9 +14,10 @@ use proxy_common::{
 };
 
 use crate::maps::{
-    JIFFIES_PER_SECOND, STOPPED_AT, TIMEOUT_TCP_CLOSE, TIMEOUT_TCP_CLOSE_WAIT, TIMEOUT_TCP_ESTABLISHED,
-    TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED, TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP,
-    TIMEOUT_UDP_STREAM,
+    JIFFIES_PER_SECOND, STOPPED_AT, TIMEOUT_SCTP_CLOSED, TIMEOUT_SCTP_COOKIE_WAIT, TIMEOUT_SCTP_ESTABLISHED,
+    TIMEOUT_SCTP_SHUTDOWN_ACK_SENT, TIMEOUT_SCTP_SHUTDOWN_RECEIVED, TIMEOUT_SCTP_SHUTDOWN_SENT, TIMEOUT_TCP_CLOSE,
+    TIMEOUT_TCP_CLOSE_WAIT, TIMEOUT_TCP_ESTABLISHED, TIMEOUT_TCP_FIN_WAIT, TIMEOUT_TCP_SYN_RECEIVED,
+    TIMEOUT_TCP_SYN_SENT, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_UDP, TIMEOUT_UDP_STREAM,
 };
 use crate::tables::Table;
 
@@ -45,6 +46,12 @@ pub fn timeout(protocol: u8, state: State) -> u32 {
         tcp_close: TIMEOUT_TCP_CLOSE.load(),
         udp: TIMEOUT_UDP.load(),
         udp_stream: TIMEOUT_UDP_STREAM.load(),
+        sctp_closed: TIMEOUT_SCTP_CLOSED.load(),
+        sctp_cookie_wait: TIMEOUT_SCTP_COOKIE_WAIT.load(),
+        sctp_established: TIMEOUT_SCTP_ESTABLISHED.load(),
+        sctp_shutdown_sent: TIMEOUT_SCTP_SHUTDOWN_SENT.load(),
+        sctp_shutdown_received: TIMEOUT_SCTP_SHUTDOWN_RECEIVED.load(),
+        sctp_shutdown_ack_sent: TIMEOUT_SCTP_SHUTDOWN_ACK_SENT.load(),
     };
     timeouts.of(protocol, state)
 }
@@ -99,7 +106,8 @@ pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Heade
 }
 
 /// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
-/// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that.
+/// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that, as is all of
+/// SCTP.
 ///
 /// This and what it calls are subprograms that leave what they have found in memory: the verifier follows one outcome
 /// of each, not every state.
@@ -111,6 +119,9 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
             return true;
         }
         note(flow, life, headers);
+    } else if headers.tuple.protocol == Protocol::Sctp as u8 {
+        // Off the way of TCP and UDP.
+        return true;
     }
     advance(flow, settled, headers, now);
     let moves = flow.life.state != life.state || life.ends_earlier_than(&flow.life, now, JIFFIES_PER_SECOND.load());

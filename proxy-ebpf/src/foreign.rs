@@ -101,11 +101,11 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
     let _ = enter::<E>(E::key(&answer).borrow(), entry, now, |_| false);
 }
 
-/// Of datagrams until an answer comes, which puts the end off as far as for other flows. TCP is noted when it opens, and
-/// its end is not seen.
+/// Of datagrams until an answer comes, which puts the end off as far as for other flows. TCP is noted when it opens, SCTP
+/// whatever it sends, and the end of neither is seen.
 #[inline(always)]
 fn lifetime(protocol: u8) -> u32 {
-    timeout(protocol, if protocol == Protocol::Tcp as u8 { State::Foreign } else { State::New })
+    timeout(protocol, if protocol == Protocol::Udp as u8 { State::New } else { State::Foreign })
 }
 
 #[inline(always)]

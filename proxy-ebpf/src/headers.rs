@@ -118,6 +118,13 @@ pub struct Sctp {
     pub chunk_length: u16,
 }
 
+/// The beginning of an INIT or INIT ACK chunk behind its header (RFC 9260 §3.3.2).
+#[repr(C, packed(2))]
+#[derive(Clone, Copy)]
+pub struct Initiate {
+    pub tag: u32,
+}
+
 /// ICMP and ICMPv6 (RFC 792, RFC 4443).
 #[repr(C, packed(2))]
 #[derive(Clone, Copy)]

@@ -213,6 +213,24 @@ pub static TIMEOUT_UDP: Global<u32> = Global::new(0);
 /// See [`TIMEOUT_TCP_SYN_SENT`].
 #[unsafe(no_mangle)]
 pub static TIMEOUT_UDP_STREAM: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_SCTP_CLOSED: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_SCTP_COOKIE_WAIT: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_SCTP_ESTABLISHED: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_SCTP_SHUTDOWN_SENT: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_SCTP_SHUTDOWN_RECEIVED: Global<u32> = Global::new(0);
+/// See [`TIMEOUT_TCP_SYN_SENT`].
+#[unsafe(no_mangle)]
+pub static TIMEOUT_SCTP_SHUTDOWN_ACK_SENT: Global<u32> = Global::new(0);
 
 /// What makes the choices for TCP connections unpredictable.
 #[unsafe(no_mangle)]

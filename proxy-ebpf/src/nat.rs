@@ -39,7 +39,8 @@ pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut 
         return Err(Verdict::Pass);
     }
     check_source(&service, &tuple.source)?;
-    if tuple.protocol == Protocol::Tcp as u8 && !headers.flags().opens() {
+    // SCTP, too: no backend but its own knows an association in which this is not the first packet.
+    if tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
     let random = random_for(headers);
@@ -47,7 +48,8 @@ pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut 
     if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, random, &mut id)) {
         return Err(refusal);
     }
-    let occasion = Occasion { context: packet.context(), now, random };
+    let is_sctp = tuple.protocol == Protocol::Sctp as u8;
+    let occasion = Occasion { context: packet.context(), now, random, tag: if is_sctp { headers.sequence } else { 0 } };
     if enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, occasion, flow)? {
         count_connection(service.id);
         count(Counter::FlowOpened);
@@ -62,13 +64,13 @@ fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NOBODY }
 }
 
-/// What decides for a flow: for a connection the same whenever its SYN comes again.
+/// What decides for a flow: for a connection or association the same whenever its SYN or INIT comes again.
 #[inline(always)]
 fn random_for(headers: &Headers) -> u32 {
-    if headers.tuple.protocol == Protocol::Tcp as u8 {
-        connection_number(&headers.tuple, headers.sequence, SECRET.load())
-    } else {
+    if headers.tuple.protocol == Protocol::Udp as u8 {
         random()
+    } else {
+        connection_number(&headers.tuple, headers.sequence, SECRET.load())
     }
 }
 
@@ -145,6 +147,8 @@ struct Occasion {
     now: u32,
     /// Decides what is left to chance.
     random: u32,
+    /// What an association's client wants to be sent; 0 for others.
+    tag: u32,
 }
 
 /// Enters a flow. False: it is there already.
@@ -179,6 +183,7 @@ fn enter(
             backend: selected.id,
             backend_generation: backend.generation,
             service_generation: generation(service.id),
+            handshake: occasion.tag,
             ..Life::default()
         },
     };
@@ -193,7 +198,7 @@ fn enter(
 /// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
 #[inline(always)]
 fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -> Result<bool, Verdict> {
-    let Occasion { context, now, random } = occasion;
+    let Occasion { context, now, random, .. } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, now, random);
     if owner == Owner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
@@ -236,7 +241,9 @@ pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, se
         return true;
     }
     // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
-    let keeps = if opens && settled { exists(&flow.life) } else { keeps_backend(flow, life) };
+    // Nor an association that a backend has answered, which has no generation any more.
+    let is_answered = headers.tuple.protocol == Protocol::Sctp as u8 && flow.life.state() != State::New;
+    let keeps = if opens && (settled || is_answered) { exists(&flow.life) } else { keeps_backend(flow, life) };
     // Half an SCTP association is as good as none.
     let may_be_half_closed = settled && headers.tuple.protocol == Protocol::Tcp as u8;
     if keeps && !(opens && flow.life.state().is_over(may_be_half_closed)) {

@@ -1,12 +1,14 @@
 //! Stage *parse*: what a packet says about itself. It only reads; what is not IP is not ours, and what is cut
 //! short is told apart by the caller, who knows whether the destination is ours.
 
-use proxy_common::{Address, DropReason, Family, Headers, Part, Protocol, TcpFlags, Tuple, Verdict};
+use proxy_common::{
+    Address, Chunk, DropReason, Family, Headers, Part, Protocol, TcpFlags, Tuple, Verdict, conntrack::chunk,
+};
 
 use crate::{
     headers::{
-        ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, ETHER_VLAN_OUTER, Ethernet, Extension, Icmp, Ipv4, Ipv6, Ports, Sctp, Tcp,
-        Udp, Vlan,
+        ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, ETHER_VLAN_OUTER, Ethernet, Extension, Icmp, Initiate, Ipv4, Ipv6, Ports,
+        Sctp, Tcp, Udp, Vlan,
     },
     packet::{Packet, REACH},
 };
@@ -149,7 +151,7 @@ pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(
         }
         Some(Protocol::Sctp) => {
             let header: Sctp = packet.load(at).ok_or(MALFORMED)?;
-            (header.ports, sctp_flags(header.chunk), size_of::<Sctp>())
+            (header.ports, sctp_flags(&header), size_of::<Sctp>())
         }
         None => return Err(Verdict::Pass),
     };
@@ -163,15 +165,29 @@ pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(
     Ok(())
 }
 
-/// The TCP flags that mean for a flow what a packet's first SCTP chunk does (RFC 9260 §3.2).
+/// An INIT may open an association, as a SYN does a connection. RFC 9260 §8.5.1 A: its packet's tag is 0.
 #[inline(always)]
-const fn sctp_flags(chunk: u8) -> u8 {
-    match chunk {
-        1 => TcpFlags::SYN,
-        6 => TcpFlags::RST,
-        7 | 14 => TcpFlags::FIN,
-        _ => 0,
+const fn sctp_flags(header: &Sctp) -> u8 {
+    if header.chunk == chunk::INIT && header.verification == 0 { TcpFlags::SYN } else { 0 }
+}
+
+/// What an SCTP packet says of its association, for the stages that follow associations. A later fragment looks like data.
+/// False: it is cut short.
+#[inline(never)]
+pub fn parse_chunk<P: Packet>(packet: &P, headers: &Headers, chunk: &mut Chunk) -> bool {
+    *chunk = Chunk { kind: chunk::DATA, flags: 0, tag: 0, initiate: 0 };
+    if headers.part() == Part::Later {
+        return true;
     }
+    let at = headers.transport();
+    let Some(header) = packet.load::<Sctp>(at) else { return false };
+    (chunk.kind, chunk.flags, chunk.tag) = (header.chunk, header.chunk_flags, u32::from_be(header.verification));
+    if chunk.kind != chunk::INIT && chunk.kind != chunk::INIT_ACK {
+        return true;
+    }
+    let Some(initiate) = packet.load::<Initiate>(at + size_of::<Sctp>()) else { return false };
+    chunk.initiate = u32::from_be(initiate.tag);
+    true
 }
 
 /// Whether bytes are missing that the network header promises.

@@ -2,7 +2,7 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Conntrack, Counter, DropReason, Headers, Life, Part, Protocol, RejectReason, Stage, State, Verdict,
+    Answer, Chunk, Conntrack, Counter, DropReason, Headers, Life, Part, Protocol, RejectReason, Stage, State, Verdict,
     filter::AddressClass,
 };
 
@@ -10,12 +10,12 @@ use crate::{
     answer,
     conntrack::{forget, goes_on, is_local_reply, lookup, now, put_off, track},
     counters::count,
-    emit::{deliver, forward},
+    emit::{MALFORMED, deliver, forward},
     filter::{filter_address, filter_port},
     foreign, fragment,
     nat::{is_surely_served, may_continue, open_flow},
     packet::Packet,
-    parse::{parse_network, parse_transport},
+    parse::{parse_chunk, parse_network, parse_transport},
     route::Route,
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
@@ -62,6 +62,7 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     open_there(packet);
     let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
+    headers.sequence = first_number(packet, headers)?;
     match open_flow(packet, headers, now, flow) {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
@@ -82,6 +83,25 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     go_on(packet, Stage::Send)
 }
 
+/// The number by which a connection or an association begins: of SCTP the initiate tag, which is read only here.
+#[inline(always)]
+fn first_number<P: Packet>(packet: &P, headers: &Headers) -> Result<u32, Verdict> {
+    if headers.tuple.protocol != Protocol::Sctp as u8 {
+        return Ok(headers.sequence);
+    }
+    Ok(read_chunk(packet, headers)?.initiate)
+}
+
+/// What the packet says of its association, if it is SCTP.
+#[inline(always)]
+fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Verdict> {
+    let mut chunk = Chunk::default();
+    if headers.tuple.protocol == Protocol::Sctp as u8 && !parse_chunk(packet, headers, &mut chunk) {
+        return Err(MALFORMED);
+    }
+    Ok(chunk)
+}
+
 /// Whether a segment of a connection that nobody knows here is the stack's. If another set of programs may know it, that
 /// has it.
 #[inline(always)]
@@ -90,17 +110,19 @@ fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
     Route::new().leads_here(packet, headers)
 }
 
-/// Whether this is TCP in the middle of a connection.
+/// Whether this is TCP in the middle of a connection, or SCTP of an association.
 #[inline(always)]
 fn continues(headers: &Headers) -> bool {
-    headers.tuple.protocol == Protocol::Tcp as u8 && !headers.flags().opens()
+    headers.tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens()
 }
 
 /// A packet that has moved its flow: at most one a second, and those of handshakes.
 #[inline(always)]
 pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     // What accepts another connection than this one comes from outside: the client sees that as well as we do.
-    let _ = touch_other(headers_at_hand()?, flow_at_hand()?, *settled_at_hand()? != 0, now());
+    let headers = headers_at_hand()?;
+    let chunk = read_chunk(packet, headers)?;
+    let _ = touch_other(headers, &chunk, flow_at_hand()?, *settled_at_hand()? != 0, now());
     go_on(packet, Stage::Send)
 }
 
@@ -159,7 +181,8 @@ fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, 
 #[inline(always)]
 pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
-    if !touch_other(headers, flow, *settled_at_hand()? != 0, now()) {
+    let chunk = read_chunk(packet, headers)?;
+    if !touch_other(headers, &chunk, flow, *settled_at_hand()? != 0, now()) {
         // As in `egress`: no connection of this flow is accepted here, so that it has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);

@@ -3,35 +3,63 @@
 
 use core::borrow::Borrow as _;
 
-use proxy_common::{Conntrack, Headers, Ipv4Conntrack, Judgement, Protocol, State, TcpFlags};
+use proxy_common::{Chunk, Conntrack, Headers, Ipv4Conntrack, Judgement, Life, Protocol, State, TcpFlags};
 
 use crate::{
     conntrack::{enter, timeout, turn},
+    maps::JIFFIES_PER_SECOND,
     scratch::reply_at_hand,
     tables::Table,
 };
 
 /// Writes what `track` has changed of a packet's flow where the other direction finds it. False: the packet is none of
-/// this flow's.
+/// this flow's. `chunk` is what SCTP says.
 #[inline(always)]
-pub fn touch_other(headers: &Headers, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
+pub fn touch_other(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        touch_in::<Ipv4Conntrack>(headers, flow, settled, now)
+        touch_in::<Ipv4Conntrack>(headers, chunk, flow, settled, now)
     } else {
-        touch_in::<Conntrack>(headers, flow, settled, now)
+        touch_in::<Conntrack>(headers, chunk, flow, settled, now)
     }
 }
 
 #[inline(always)]
-fn touch_in<E: Table>(headers: &Headers, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
+fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
     if settled && headers.tuple.protocol == Protocol::Tcp as u8 {
         let touched = touch_connection::<E>(flow, headers, now);
         if touched != Touched::Missing as u32 {
             return touched == Touched::Done as u32;
         }
     }
+    if headers.tuple.protocol == Protocol::Sctp as u8 {
+        let before = flow.life;
+        if !flow.life.associate(chunk) || !moves(&before, &mut flow.life, now) {
+            return true;
+        }
+        rewrite::<E>(flow, headers, settled, now);
+    }
     touch::<E>(flow, headers, settled, now);
     true
+}
+
+/// Puts off the end of an association after one of its packets. Whether that, or what else the packet has changed, is to be
+/// written.
+#[inline(never)]
+fn moves(before: &Life, life: &mut Life, now: u32) -> bool {
+    life.expires = now.wrapping_add(timeout(Protocol::Sctp as u8, life.state()));
+    let tags = (life.handshake ^ before.handshake) | (life.service_generation ^ before.service_generation);
+    tags != 0 || life.state != before.state || before.ends_earlier_than(life, now, JIFFIES_PER_SECOND.load())
+}
+
+/// Writes the life of an association into its packet's own entry.
+#[inline(never)]
+fn rewrite<E: Table>(flow: &Conntrack, headers: &Headers, settled: bool, now: u32) {
+    let key = E::key(&headers.tuple);
+    if settled {
+        E::settle(key.borrow(), E::narrow(flow).borrow(), now);
+    } else {
+        let _ = enter::<E>(key.borrow(), flow, now, |_| false);
+    }
 }
 
 /// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;

@@ -37,12 +37,30 @@ pub struct FlowArgs {
     /// … one that was reset
     #[arg(long = "conntrack-tcp-timeout-close", value_name = "S", default_value_t = DEFAULT.tcp_close)]
     pub tcp_close: u32,
-    /// Seconds after which a silent UDP or SCTP flow is forgotten
+    /// Seconds after which a silent UDP flow is forgotten
     #[arg(long = "conntrack-udp-timeout", value_name = "S", default_value_t = DEFAULT.udp)]
     pub udp: u32,
     /// … one that has gone both ways more than once
     #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", default_value_t = DEFAULT.udp_stream)]
     pub udp_stream: u32,
+    /// Seconds after which an SCTP association that has ended is forgotten
+    #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = DEFAULT.sctp_closed)]
+    pub sctp_closed: u32,
+    /// … one that the client has not confirmed
+    #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = DEFAULT.sctp_cookie_wait)]
+    pub sctp_cookie_wait: u32,
+    /// … one that is established and silent
+    #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = DEFAULT.sctp_established)]
+    pub sctp_established: u32,
+    /// … one that the client has closed
+    #[arg(long = "conntrack-sctp-timeout-shutdown-sent", value_name = "S", default_value_t = DEFAULT.sctp_shutdown_sent)]
+    pub sctp_shutdown_sent: u32,
+    /// … one that the backend has closed
+    #[arg(long = "conntrack-sctp-timeout-shutdown-recd", value_name = "S", default_value_t = DEFAULT.sctp_shutdown_received)]
+    pub sctp_shutdown_received: u32,
+    /// … one that both sides have closed
+    #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = DEFAULT.sctp_shutdown_ack_sent)]
+    pub sctp_shutdown_ack_sent: u32,
     /// Answer pings of Services' addresses while a backend is usable
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub answer_echo: bool,
@@ -89,6 +107,12 @@ impl FlowArgs {
             ("TIMEOUT_TCP_CLOSE", "conntrack-tcp-timeout-close", self.tcp_close),
             ("TIMEOUT_UDP", "conntrack-udp-timeout", self.udp),
             ("TIMEOUT_UDP_STREAM", "conntrack-udp-timeout-stream", self.udp_stream),
+            ("TIMEOUT_SCTP_CLOSED", "conntrack-sctp-timeout-closed", self.sctp_closed),
+            ("TIMEOUT_SCTP_COOKIE_WAIT", "conntrack-sctp-timeout-cookie-wait", self.sctp_cookie_wait),
+            ("TIMEOUT_SCTP_ESTABLISHED", "conntrack-sctp-timeout-established", self.sctp_established),
+            ("TIMEOUT_SCTP_SHUTDOWN_SENT", "conntrack-sctp-timeout-shutdown-sent", self.sctp_shutdown_sent),
+            ("TIMEOUT_SCTP_SHUTDOWN_RECEIVED", "conntrack-sctp-timeout-shutdown-recd", self.sctp_shutdown_received),
+            ("TIMEOUT_SCTP_SHUTDOWN_ACK_SENT", "conntrack-sctp-timeout-shutdown-ack-sent", self.sctp_shutdown_ack_sent),
         ];
         let longest = LONGEST / jiffies_per_second;
         let mut constants = vec![
@@ -137,7 +161,7 @@ mod tests {
         ] {
             assert!(found.contains(&wanted), "{wanted:?} in {found:?}");
         }
-        assert_eq!(found.len(), 12);
+        assert_eq!(found.len(), 18);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! Each family has tables of its own, since what a packet costs among many flows is the size of an entry: [`Stored`]
 //! is how it lies there. Programs work with [`Tuple`] and [`Conntrack`], which hold either family.
 
+mod association;
 mod life;
 mod line;
 mod sequence;
@@ -16,6 +17,7 @@ mod stored;
 mod timeouts;
 
 pub use self::{
+    association::{Chunk, chunk},
     life::Life,
     line::{FlowLine, Ipv4Line, Ipv6Line, OWNED, Place},
     sequence::{Judgement, Segment},

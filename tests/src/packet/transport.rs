@@ -149,6 +149,21 @@ impl Packet {
         self
     }
 
+    /// SCTP with this verification tag.
+    #[must_use]
+    pub fn tag(mut self, tag: u32) -> Self {
+        self.content = Content::Sctp(Sctp { tag });
+        self
+    }
+
+    /// SCTP with one chunk of this type and these flags, of eight bytes, the last four of which are those of `word`: of INIT
+    /// and INIT ACK the initiate tag.
+    #[must_use]
+    pub fn chunk(self, kind: u8, flags: u8, word: u32) -> Self {
+        let [a, b, c, d] = word.to_be_bytes();
+        self.payload(&[kind, flags, 0, 8, a, b, c, d])
+    }
+
     /// UDP with checksum 0.
     #[must_use]
     pub fn no_checksum(mut self) -> Self {

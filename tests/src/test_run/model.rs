@@ -33,6 +33,9 @@ pub enum Judgement {
     Serve(Vec<(SocketAddr, bool)>),
 }
 
+/// The type of the SCTP chunk that opens an association.
+const INIT: u8 = 1;
+
 /// Judges a packet that belongs to no known flow and comes from outside.
 pub fn judge(services: &[Service], packet: &Packet, family: Family) -> Judgement {
     let destination = packet.destination.place.address(family);
@@ -79,6 +82,12 @@ fn judge_service(service: &Service, kind: FrontendKind, packet: &Packet, family:
         && tcp.flags & (SYN | ACK | RST | FIN) != SYN
     {
         // S39: at the node's own address it may be an answer that the node has asked for.
+        let own = kind == FrontendKind::NodePort;
+        return if own { Judgement::Pass } else { Judgement::Refuse(Counter::RejectUnknownConnection) };
+    }
+    if let Content::Sctp(sctp) = packet.content
+        && (sctp.tag != 0 || packet.payload.first() != Some(&INIT))
+    {
         let own = kind == FrontendKind::NodePort;
         return if own { Judgement::Pass } else { Judgement::Refuse(Counter::RejectUnknownConnection) };
     }

@@ -1,7 +1,7 @@
 //! The life of TCP connections: states, retransmissions, ends, and what follows after (S16, S28, S29).
 
 use harness::{
-    packet::{Packet, sctp, tcp, tcp_flags::*},
+    packet::{Packet, tcp, tcp_flags::*},
     test_run::{Row, check_rows, egress, ingress, places::*, row},
 };
 
@@ -222,62 +222,6 @@ fn s26_connections_to_this_node_live_the_same_life() {
             .after(handshake_here().into_iter().take(2))
             .becomes(tcp(FROM, HERE).ack())
             .counts(&translated)
-            .flows(2, 0),
-    ];
-    check_rows(rows);
-}
-
-/// An SCTP packet of FROM whose first chunk is of this kind (RFC 9260 §3.2).
-fn chunk(from: End, to: End, kind: u8) -> Packet {
-    sctp(from, to).payload(&[kind, 0, 0, 8, 0, 0, 0, 42])
-}
-
-const DATA: u8 = 0;
-const INIT: u8 = 1;
-const INIT_ACK: u8 = 2;
-const ABORT: u8 = 6;
-const SHUTDOWN: u8 = 7;
-const COOKIE_ECHO: u8 = 10;
-const SHUTDOWN_COMPLETE: u8 = 14;
-
-#[test]
-fn s29_associations_stay_and_end_as_connections_do() {
-    let sctp_web = || web().protocol(Protocol::Sctp);
-    let moved = || Step::Serve(vec![bare().protocol(Protocol::Sctp).remote(REMOTE_OTHER.at(8080))]);
-    let open = || {
-        [
-            ingress(chunk(FROM, NODE_PORT, INIT)),
-            ingress(chunk(BACKEND, SNAT, INIT_ACK)),
-            ingress(chunk(FROM, NODE_PORT, COOKIE_ECHO)),
-        ]
-    };
-    let goes_on = |name, kind| {
-        row(name, ingress(chunk(FROM, NODE_PORT, kind)))
-            .serving(sctp_web())
-            .after(open())
-            .after([moved()])
-            .leaves_as(chunk(SNAT, BACKEND, kind).ttl(63))
-            .counts(&FORWARDED)
-    };
-    let again = |name, last: Packet| {
-        row(name, ingress(chunk(FROM, NODE_PORT, INIT)))
-            .serving(sctp_web())
-            .after(open())
-            .after([ingress(last), moved()])
-            .leaves_as(chunk(SNAT, REMOTE_OTHER.at(8080), INIT).ttl(63))
-            .counts(&OPENED)
-    };
-    let rows = vec![
-        goes_on("s29_sctp_data_to_a_lost_backend", DATA),
-        goes_on("s29_sctp_shutdown_of_a_lost_backend", SHUTDOWN),
-        again("s29_sctp_after_an_abort", chunk(FROM, NODE_PORT, ABORT)),
-        again("s29_sctp_after_the_backends_abort", chunk(BACKEND, SNAT, ABORT)),
-        again("s29_sctp_after_its_end", chunk(FROM, NODE_PORT, SHUTDOWN_COMPLETE)),
-        row("s29_sctp_established", ingress(chunk(FROM, NODE_PORT, DATA)))
-            .serving(sctp_web())
-            .after(open())
-            .leaves_as(chunk(SNAT, BACKEND, DATA).ttl(63))
-            .counts(&FORWARDED)
             .flows(2, 0),
     ];
     check_rows(rows);

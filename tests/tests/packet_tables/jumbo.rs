@@ -25,6 +25,14 @@ fn jumbo(packet: Packet) -> Packet {
     packet.payload_length(JUMBO)
 }
 
+/// What opens an association, with many parameters.
+fn long_init(from: End, to: End) -> Packet {
+    let packet = sctp(from, to);
+    let mut payload = packet.payload.clone();
+    payload.resize(JUMBO, 0x5a);
+    packet.payload(&payload)
+}
+
 /// FROM's connection with `wide`.
 fn connection() -> [Step; 3] {
     let answer = tcp(WIDE, SNAT).syn_ack();
@@ -54,9 +62,9 @@ fn s28_jumbo_packets_are_translated() {
             .serving(wide().protocol(Protocol::Udp))
             .leaves_as(jumbo(udp(SNAT, WIDE)).ttl(63))
             .counts(&OPENED),
-        row("s28_jumbo_sctp", ingress(jumbo(sctp(FROM, NODE_PORT))))
+        row("s28_jumbo_sctp", ingress(long_init(FROM, NODE_PORT)))
             .serving(wide().protocol(Protocol::Sctp))
-            .leaves_as(jumbo(sctp(SNAT, WIDE)).ttl(63))
+            .leaves_as(long_init(SNAT, WIDE).ttl(63))
             .counts(&OPENED),
         row("s28_jumbo_first_fragment", ingress(jumbo(udp(FROM, NODE_PORT)).fragment(0..8000)))
             .serving(wide().protocol(Protocol::Udp))

@@ -4,6 +4,7 @@
 #![expect(clippy::too_many_lines, reason = "a table is one expression, a row a few lines of it")]
 
 mod affinity;
+mod associations;
 mod bystanders;
 mod checksums;
 mod choice;

@@ -72,7 +72,7 @@ fn packets() -> impl Strategy<Value = Packet> {
         match kind {
             0..=2 => tcp(from, to).syn(),
             3 => tcp(from, to).flags(flags).sequence(9, 9),
-            4 => sctp(from, to),
+            4 => sctp(from, to).chunk(flags % 4, 0, 42).tag(u32::from(flags / 128)),
             5 => echo_request(client, place),
             6 if flags < 64 => other(47, client, place),
             _ => udp(from, to),

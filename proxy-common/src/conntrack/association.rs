@@ -1,0 +1,271 @@
+//! The life of an SCTP association as its packets tell it: a state machine with nf_conntrack's steps
+//! (`net/netfilter/nf_conntrack_proto_sctp.c`) in the states that TCP has, and the verification tags that make a chunk
+//! believable (RFC 9260 §8.5). What is not believed is passed on, but changes nothing: its receiver judges it. Only a
+//! packet's first chunk counts; the chunks that move an association come first or alone. Pure.
+//!
+//! | [`State`] | nf_conntrack | since |
+//! |---|---|---|
+//! | `New` | COOKIE_WAIT | the client's INIT |
+//! | `Replied` | COOKIE_WAIT | the backend's INIT ACK |
+//! | `Established` | COOKIE_ECHOED, ESTABLISHED | the client's COOKIE ECHO with the tag of the INIT ACK |
+//! | `ClientClosed` | SHUTDOWN_SENT | the client's SHUTDOWN |
+//! | `BackendClosed` | SHUTDOWN_RECD | the backend's SHUTDOWN |
+//! | `Closed` | SHUTDOWN_ACK_SENT | the other side's SHUTDOWN ACK |
+//! | `Reset` | CLOSED | ABORT, or SHUTDOWN COMPLETE |
+//!
+//! Both entries of a flow know both tags. They lie where TCP has its sequence numbers: the client's in the place of the
+//! handshake's number, the backend's, once it has answered, in the place of the service's generation.
+
+use super::{Life, State};
+
+/// Types of chunks that move an association (RFC 9260 §3.2).
+pub mod chunk {
+    /// Data: like every type that is not listed here, it moves nothing.
+    pub const DATA: u8 = 0;
+    /// Opens an association, and says which tag its sender wants to be sent.
+    pub const INIT: u8 = 1;
+    /// Accepts it, and says the other tag.
+    pub const INIT_ACK: u8 = 2;
+    /// Ends it at once.
+    pub const ABORT: u8 = 6;
+    /// Its sender has no more data.
+    pub const SHUTDOWN: u8 = 7;
+    /// Nor has the other side.
+    pub const SHUTDOWN_ACK: u8 = 8;
+    /// The client has got the INIT ACK.
+    pub const COOKIE_ECHO: u8 = 10;
+    /// The backend has got that.
+    pub const COOKIE_ACK: u8 = 11;
+    /// Ends it after SHUTDOWN ACK.
+    pub const SHUTDOWN_COMPLETE: u8 = 14;
+    /// Flag of ABORT and SHUTDOWN COMPLETE (T bit): the packet carries the tag that its sender would be sent.
+    pub const REFLECTED: u8 = 1;
+}
+
+/// What an SCTP packet says of its association. Tags are in host byte order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// Type of its first chunk.
+    pub kind: u8,
+    /// That chunk's flags.
+    pub flags: u8,
+    /// The verification tag of the packet.
+    pub tag: u32,
+    /// Of INIT and INIT ACK: the tag that the sender wants to be sent; 0 for others.
+    pub initiate: u32,
+}
+
+impl Life {
+    /// The tag that the backend's packets carry, which the client has chosen; 0: not known.
+    #[inline(always)]
+    const fn client_tag(&self) -> u32 {
+        self.handshake
+    }
+
+    /// The tag that the client's packets carry, which the backend has chosen; 0: not known.
+    #[inline(always)]
+    const fn backend_tag(&self) -> u32 {
+        if matches!(self.state(), State::New) { 0 } else { self.service_generation }
+    }
+
+    /// Moves the life of an association by one of its packets. False: the packet is not to be believed, and does not put off
+    /// the association's end either.
+    #[inline(always)]
+    #[must_use]
+    pub const fn associate(&mut self, packet: &Chunk) -> bool {
+        let is_reply = self.flags & Self::REPLY != 0;
+        let tags = [self.backend_tag(), self.client_tag()];
+        let (own, other) = if is_reply { (tags[1], tags[0]) } else { (tags[0], tags[1]) };
+        let is_right = own != 0 && packet.tag == own;
+        let next = match packet.kind {
+            chunk::INIT | chunk::INIT_ACK | chunk::COOKIE_ECHO | chunk::COOKIE_ACK => {
+                self.begin_association(packet, is_reply, is_right)
+            }
+            chunk::ABORT | chunk::SHUTDOWN_COMPLETE => {
+                let is_reflected = packet.flags & chunk::REFLECTED != 0;
+                let is_true = if is_reflected { other != 0 && packet.tag == other } else { is_right };
+                if is_true { Some(self.state().ended_by(packet.kind)) } else { None }
+            }
+            chunk::SHUTDOWN | chunk::SHUTDOWN_ACK if is_right => Some(self.state().shut_by(packet.kind, is_reply)),
+            chunk::SHUTDOWN | chunk::SHUTDOWN_ACK => None,
+            _ => Some(self.state()),
+        };
+        match next {
+            Some(next) => {
+                self.state = next as u8;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The state after a packet of the handshake, whose tags are remembered. None: it is not to be believed. An association
+    /// that begins anew over one that lives keeps the old tags: nobody can tell yet whether that is true.
+    #[inline(always)]
+    const fn begin_association(&mut self, packet: &Chunk, is_reply: bool, is_right: bool) -> Option<State> {
+        let state = self.state();
+        let is_answered = matches!(state, State::Replied);
+        if !is_answered && !matches!(state, State::New) {
+            return Some(state);
+        }
+        match (packet.kind, is_reply) {
+            (chunk::INIT, false) => self.handshake = packet.initiate,
+            (chunk::INIT_ACK | chunk::COOKIE_ACK, true) if !is_right => return None,
+            (chunk::INIT_ACK, true) => {
+                self.service_generation = packet.initiate;
+                return Some(State::Replied);
+            }
+            (chunk::COOKIE_ACK, true) if is_answered => return Some(State::Established),
+            (chunk::COOKIE_ECHO, false) if is_answered && is_right => return Some(State::Established),
+            // It may answer another INIT ACK than the last one: the COOKIE ACK will show.
+            (chunk::COOKIE_ECHO, false) if is_answered => self.service_generation = packet.tag,
+            _ => (),
+        }
+        Some(state)
+    }
+}
+
+impl State {
+    /// The state after an ABORT or a SHUTDOWN COMPLETE.
+    #[inline(always)]
+    const fn ended_by(self, kind: u8) -> Self {
+        if kind == chunk::ABORT || matches!(self, Self::Closed) { Self::Reset } else { self }
+    }
+
+    /// The state after a SHUTDOWN or a SHUTDOWN ACK.
+    #[inline(always)]
+    const fn shut_by(self, kind: u8, is_reply: bool) -> Self {
+        match (self, kind) {
+            (Self::Established, chunk::SHUTDOWN) if is_reply => Self::BackendClosed,
+            (Self::Established, chunk::SHUTDOWN) => Self::ClientClosed,
+            (Self::ClientClosed | Self::BackendClosed, chunk::SHUTDOWN_ACK) => Self::Closed,
+            _ => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{chunk::*, *};
+
+    const CLIENT: u32 = 0x1111_1111;
+    const BACKEND: u32 = 0x2222_2222;
+
+    /// Both directions see one life, as the programs write it.
+    struct Association(Life);
+
+    impl Association {
+        fn opened() -> Self {
+            Self(Life { state: State::New as u8, handshake: CLIENT, service_generation: 7, ..Life::default() })
+        }
+
+        fn established() -> Self {
+            let mut association = Self::opened();
+            association.reply(INIT_ACK, 0, CLIENT, BACKEND);
+            association.original(COOKIE_ECHO, 0, BACKEND, 0);
+            assert_eq!(association.0.state(), State::Established);
+            association
+        }
+
+        fn original(&mut self, kind: u8, flags: u8, tag: u32, initiate: u32) -> bool {
+            self.0.flags &= !Life::REPLY;
+            self.0.associate(&Chunk { kind, flags, tag, initiate })
+        }
+
+        fn reply(&mut self, kind: u8, flags: u8, tag: u32, initiate: u32) -> bool {
+            self.0.flags |= Life::REPLY;
+            self.0.associate(&Chunk { kind, flags, tag, initiate })
+        }
+
+        #[track_caller]
+        fn is(&self, state: State) {
+            assert_eq!(self.0.state(), state);
+        }
+    }
+
+    #[test]
+    fn s13_an_association_opens_and_closes_as_nf_conntrack_has_it() {
+        let mut it = Association::opened();
+        assert!(it.original(INIT, 0, 0, CLIENT));
+        it.is(State::New);
+        assert!(it.reply(INIT_ACK, 0, CLIENT, BACKEND));
+        it.is(State::Replied);
+        assert!(it.original(COOKIE_ECHO, 0, BACKEND, 0));
+        it.is(State::Established);
+        assert!(it.reply(COOKIE_ACK, 0, CLIENT, 0) && it.original(DATA, 3, BACKEND, 0));
+        it.is(State::Established);
+        assert!(it.original(SHUTDOWN, 0, BACKEND, 0));
+        it.is(State::ClientClosed);
+        assert!(it.reply(SHUTDOWN_ACK, 0, CLIENT, 0));
+        it.is(State::Closed);
+        assert!(it.original(SHUTDOWN_COMPLETE, 0, BACKEND, 0));
+        it.is(State::Reset);
+        let mut it = Association::established();
+        assert!(it.reply(SHUTDOWN, 0, CLIENT, 0));
+        it.is(State::BackendClosed);
+        assert!(it.original(SHUTDOWN_ACK, 0, BACKEND, 0));
+        it.is(State::Closed);
+        assert!(it.original(SHUTDOWN_COMPLETE, REFLECTED, CLIENT, 0), "by one that has forgotten the association");
+        it.is(State::Reset);
+    }
+
+    #[test]
+    fn s13_what_ends_an_association_needs_its_tag() {
+        for kind in [ABORT, SHUTDOWN, SHUTDOWN_ACK, SHUTDOWN_COMPLETE] {
+            for tag in [0, 1, CLIENT] {
+                let mut it = Association::established();
+                assert!(!it.original(kind, 0, tag, 0), "{kind} {tag:#x}");
+                it.is(State::Established);
+            }
+            for tag in [0, 1, BACKEND] {
+                let mut it = Association::established();
+                assert!(!it.reply(kind, 0, tag, 0), "{kind} {tag:#x}");
+                it.is(State::Established);
+            }
+        }
+        for (tag, counts) in [(CLIENT, true), (BACKEND, false), (0, false)] {
+            let mut it = Association::established();
+            assert_eq!(it.original(ABORT, REFLECTED, tag, 0), counts, "{tag:#x}");
+        }
+        for (tag, counts) in [(CLIENT, false), (BACKEND, true), (0, false)] {
+            let mut it = Association::established();
+            assert_eq!(it.reply(ABORT, REFLECTED, tag, 0), counts, "{tag:#x}");
+        }
+    }
+
+    #[test]
+    fn s13_a_backend_refuses_by_an_abort_with_the_clients_tag() {
+        let mut it = Association::opened();
+        assert!(!it.reply(ABORT, 0, 7, 0), "the service's generation is no tag");
+        assert!(!it.original(ABORT, 0, 7, 0) && !it.reply(ABORT, REFLECTED, 7, 0));
+        it.is(State::New);
+        assert!(it.reply(ABORT, 0, CLIENT, 0));
+        it.is(State::Reset);
+    }
+
+    #[test]
+    fn s13_a_blind_sender_does_not_confirm_an_association() {
+        let mut it = Association::opened();
+        assert!(!it.reply(INIT_ACK, 0, CLIENT + 1, 5));
+        it.is(State::New);
+        assert!(it.original(COOKIE_ECHO, 0, 5, 0) && it.original(DATA, 0, 5, 0));
+        it.is(State::New);
+        assert!(it.reply(INIT_ACK, 0, CLIENT, BACKEND) && it.original(COOKIE_ECHO, 0, 5, 0));
+        it.is(State::Replied);
+        // The true one comes all the same, and the backend says so.
+        assert!(it.original(COOKIE_ECHO, 0, BACKEND, 0) && !it.reply(COOKIE_ACK, 0, 5, 0));
+        it.is(State::Replied);
+        assert!(it.reply(COOKIE_ACK, 0, CLIENT, 0));
+        it.is(State::Established);
+        assert!(it.original(ABORT, 0, BACKEND, 0));
+    }
+
+    #[test]
+    fn s13_an_init_over_an_association_changes_nothing() {
+        let mut it = Association::established();
+        assert!(it.original(INIT, 0, 0, 99) && it.reply(INIT_ACK, 0, 99, 98) && it.original(COOKIE_ECHO, 0, 98, 0));
+        it.is(State::Established);
+        assert!(!it.reply(ABORT, 0, 99, 0));
+        assert!(it.reply(ABORT, 0, CLIENT, 0));
+    }
+}
