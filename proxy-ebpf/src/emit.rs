@@ -120,16 +120,17 @@ fn translate_transport<P: Packet>(
     translate_sctp(packet, headers, flow)
 }
 
-/// SCTP's checksum covers no addresses: it stays when the ports do.
+/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
+/// or a card, sums up what it finds then.
 #[inline(never)]
 fn translate_sctp<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Option<()> {
     let word = |source: u16, destination: u16| u32::from(source) << 16 | u32::from(destination);
     let change =
         word(headers.tuple.source_port, headers.tuple.destination_port) ^ word(flow.source_port, flow.destination_port);
-    if change == 0 {
+    let at = headers.transport() + offset_of!(Sctp, checksum);
+    if change == 0 || packet.is_checksum_pending(at) {
         return Some(());
     }
-    let at = headers.transport() + offset_of!(Sctp, checksum);
     let checksum = u32::from_le(packet.load(at)?);
     let length = headers.end() - headers.transport();
     packet.store(at, (checksum ^ sctp::crc32c_change(change, length)).to_le())

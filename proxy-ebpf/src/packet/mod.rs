@@ -81,7 +81,7 @@ pub trait Packet {
     fn insert(&mut self, bytes: u32) -> Option<()>;
 
     /// Whether the kernel still has to fill in the transport checksum, at the place where it was when the packet
-    /// came, so that the field holds the pseudo header's sum only.
+    /// came, so that the field holds the pseudo header's sum only; of SCTP, 0.
     fn is_checksum_pending(&mut self, offset: usize) -> bool;
 
     /// Whether the transport checksum looks as if it were pending, and this hook can't have the kernel know so: TC ingress

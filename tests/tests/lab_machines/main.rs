@@ -7,6 +7,7 @@
 mod containers;
 mod overlays;
 mod past;
+mod pending;
 mod routes;
 mod tunnels;
 
