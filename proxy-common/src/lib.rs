@@ -37,8 +37,8 @@ pub use backend::{Backend, Member};
 pub use config::{ABI_VERSION, Protocol};
 pub use connection::Connection;
 pub use conntrack::{
-    Chunk, Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, Judgement, Life, OWNED, Place,
-    Segment, State, Stored, TcpFlags, Timeouts, Tuple,
+    AssociationTimeouts, Chunk, Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line,
+    Judgement, Life, OWNED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::{Answer, Device, Stage};

@@ -36,6 +36,9 @@ pub fn now() -> u32 {
 /// The timeout of a flow, jiffies. The arms that are not taken cost nothing: each is a constant.
 #[inline(always)]
 pub fn timeout(protocol: u8, state: State) -> u32 {
+    if protocol == Protocol::Sctp as u8 {
+        return association_timeout(state);
+    }
     let timeouts = Timeouts {
         tcp_syn_sent: TIMEOUT_TCP_SYN_SENT.load(),
         tcp_syn_received: TIMEOUT_TCP_SYN_RECEIVED.load(),
@@ -46,14 +49,22 @@ pub fn timeout(protocol: u8, state: State) -> u32 {
         tcp_close: TIMEOUT_TCP_CLOSE.load(),
         udp: TIMEOUT_UDP.load(),
         udp_stream: TIMEOUT_UDP_STREAM.load(),
-        sctp_closed: TIMEOUT_SCTP_CLOSED.load(),
-        sctp_cookie_wait: TIMEOUT_SCTP_COOKIE_WAIT.load(),
-        sctp_established: TIMEOUT_SCTP_ESTABLISHED.load(),
-        sctp_shutdown_sent: TIMEOUT_SCTP_SHUTDOWN_SENT.load(),
-        sctp_shutdown_received: TIMEOUT_SCTP_SHUTDOWN_RECEIVED.load(),
-        sctp_shutdown_ack_sent: TIMEOUT_SCTP_SHUTDOWN_ACK_SENT.load(),
     };
     timeouts.of(protocol, state)
+}
+
+/// Of an association; states that SCTP has not are those of one side that has closed (`association.rs` of `proxy-common`).
+/// Each is read in its own arm: a structure of all would need the stack.
+#[inline(always)]
+fn association_timeout(state: State) -> u32 {
+    match state {
+        State::New | State::Replied => TIMEOUT_SCTP_COOKIE_WAIT.load(),
+        State::Established | State::Foreign => TIMEOUT_SCTP_ESTABLISHED.load(),
+        State::ClientClosed | State::ClientFinished => TIMEOUT_SCTP_SHUTDOWN_SENT.load(),
+        State::BackendClosed | State::BackendFinished => TIMEOUT_SCTP_SHUTDOWN_RECEIVED.load(),
+        State::Closed => TIMEOUT_SCTP_SHUTDOWN_ACK_SENT.load(),
+        State::Reset => TIMEOUT_SCTP_CLOSED.load(),
+    }
 }
 
 /// Copies the live entry of a packet to `flow`. Returns what of it may be changed, and whether the flow has settled.

@@ -48,9 +48,8 @@ pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut 
     if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, random, &mut id)) {
         return Err(refusal);
     }
-    let is_sctp = tuple.protocol == Protocol::Sctp as u8;
-    let occasion = Occasion { context: packet.context(), now, random, tag: if is_sctp { headers.sequence } else { 0 } };
-    if enter(tuple, &service, list(&service, internal).1, &get_backend(id)?, occasion, flow)? {
+    let occasion = Occasion { context: packet.context(), now, random };
+    if enter(headers, &service, list(&service, internal).1, &get_backend(id)?, occasion, flow)? {
         count_connection(service.id);
         count(Counter::FlowOpened);
     }
@@ -147,21 +146,19 @@ struct Occasion {
     now: u32,
     /// Decides what is left to chance.
     random: u32,
-    /// What an association's client wants to be sent; 0 for others.
-    tag: u32,
 }
 
 /// Enters a flow. False: it is there already.
 #[inline(always)]
 fn enter(
-    tuple: &Tuple,
+    headers: &Headers,
     service: &Service,
     list: List,
     selected: &Selected,
     occasion: Occasion,
     flow: &mut Conntrack,
 ) -> Result<bool, Verdict> {
-    let backend = &selected.backend;
+    let (tuple, backend) = (&headers.tuple, &selected.backend);
     // The answer of a backend on this node passes this node; a client that is the backend itself would
     // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
     // One whose answers go past this node is sent the node's address, unless the policy keeps the client's (S26).
@@ -183,10 +180,12 @@ fn enter(
             backend: selected.id,
             backend_generation: backend.generation,
             service_generation: generation(service.id),
-            handshake: occasion.tag,
             ..Life::default()
         },
     };
+    if tuple.protocol == Protocol::Sctp as u8 {
+        flow.life.handshake = headers.sequence;
+    }
     if tuple.source.is_ipv4() {
         enter_in::<Ipv4Conntrack>(tuple, flow, occasion)
     } else {
@@ -198,7 +197,7 @@ fn enter(
 /// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
 #[inline(always)]
 fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -> Result<bool, Verdict> {
-    let Occasion { context, now, random, .. } = occasion;
+    let Occasion { context, now, random } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, now, random);
     if owner == Owner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));

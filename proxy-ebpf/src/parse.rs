@@ -1,6 +1,8 @@
 //! Stage *parse*: what a packet says about itself. It only reads; what is not IP is not ours, and what is cut
 //! short is told apart by the caller, who knows whether the destination is ours.
 
+use core::ffi::c_void;
+
 use proxy_common::{
     Address, Chunk, DropReason, Family, Headers, Part, Protocol, TcpFlags, Tuple, Verdict, conntrack::chunk,
 };
@@ -188,6 +190,18 @@ pub fn parse_chunk<P: Packet>(packet: &P, headers: &Headers, chunk: &mut Chunk) 
     let Some(initiate) = packet.load::<Initiate>(at + size_of::<Sctp>()) else { return false };
     chunk.initiate = u32::from_be(initiate.tag);
     true
+}
+
+/// Where an association begins, its initiate tag, which is read only there. False: it is cut short. A subprogram that is
+/// given no packet but the hook's context: for a packet, the program that opens flows would need room on its stack.
+#[inline(never)]
+pub fn parse_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool {
+    if headers.tuple.protocol != Protocol::Sctp as u8 || !headers.flags().opens() {
+        return true;
+    }
+    let word = P::read_word(context, headers.transport() + size_of::<Sctp>());
+    headers.sequence = u32::from_be(word.unwrap_or(0));
+    word.is_some()
 }
 
 /// Whether bytes are missing that the network header promises.

@@ -15,7 +15,7 @@ use crate::{
     foreign, fragment,
     nat::{is_surely_served, may_continue, open_flow},
     packet::Packet,
-    parse::{parse_chunk, parse_network, parse_transport},
+    parse::{parse_chunk, parse_initiate, parse_network, parse_transport},
     route::Route,
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
@@ -62,7 +62,9 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     open_there(packet);
     let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
-    headers.sequence = first_number(packet, headers)?;
+    if !parse_initiate::<P>(packet.context(), headers) {
+        return Err(MALFORMED);
+    }
     match open_flow(packet, headers, now, flow) {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
@@ -81,15 +83,6 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         outcome => outcome?,
     }
     go_on(packet, Stage::Send)
-}
-
-/// The number by which a connection or an association begins: of SCTP the initiate tag, which is read only here.
-#[inline(always)]
-fn first_number<P: Packet>(packet: &P, headers: &Headers) -> Result<u32, Verdict> {
-    if headers.tuple.protocol != Protocol::Sctp as u8 {
-        return Ok(headers.sequence);
-    }
-    Ok(read_chunk(packet, headers)?.initiate)
 }
 
 /// What the packet says of its association, if it is SCTP.

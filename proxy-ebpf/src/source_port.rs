@@ -38,6 +38,7 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
     const EXHAUSTED: u32 = Owner::Another as u32;
     let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
     turn(flow, tuple, reply);
+    let tag = core::mem::take(&mut flow.life.handshake);
     let local = flow.life.flags & Life::LOCAL != 0;
     let is_changed = !local && port_class(tuple.source_port) & PortClass::SNAT == 0;
     let mut search = Search {
@@ -54,7 +55,7 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
     // SAFETY: the kernel calls `look` with what it is given here, which lives until the helper returns.
     unsafe { bpf_loop(1 + LOOKS - u32::from(is_changed), look::<E> as *mut c_void, (&raw mut search).cast(), 0) };
     let Search { flow, owner, .. } = search;
-    let taken = core::mem::take(&mut flow.life.handshake);
+    let taken = core::mem::replace(&mut flow.life.handshake, tag);
     let found = owner != EXHAUSTED;
     count_ports(flow.life.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
     if found && flow.source_port != tuple.source_port {
@@ -71,7 +72,7 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
 struct Search<'a> {
     /// The hook's, for questions about sockets.
     context: *mut c_void,
-    /// Its source port is the one that has been tried last, and the field that only answers fill in is lent to the number of
+    /// Its source port is the one that has been tried last, and the field that answers fill in, or an INIT's tag, is lent to the number of
     /// ports that belonged to others: on the stack, the verifier would follow every number.
     flow: &'a mut Conntrack,
     /// Its entry of the other direction.

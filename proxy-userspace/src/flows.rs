@@ -4,11 +4,12 @@
 use std::io;
 
 use clap::Args;
-use proxy_common::Timeouts;
+use proxy_common::{AssociationTimeouts, Timeouts};
 
 use crate::jiffies;
 
 const DEFAULT: Timeouts = Timeouts::DEFAULT;
+const SCTP: AssociationTimeouts = AssociationTimeouts::DEFAULT;
 /// Ends of flows are compared modulo 2³²: this is far enough from ambiguity.
 const LONGEST: u32 = 1 << 30;
 
@@ -44,22 +45,22 @@ pub struct FlowArgs {
     #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", default_value_t = DEFAULT.udp_stream)]
     pub udp_stream: u32,
     /// Seconds after which an SCTP association that has ended is forgotten
-    #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = DEFAULT.sctp_closed)]
+    #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = SCTP.closed)]
     pub sctp_closed: u32,
     /// … one that the client has not confirmed
-    #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = DEFAULT.sctp_cookie_wait)]
+    #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = SCTP.cookie_wait)]
     pub sctp_cookie_wait: u32,
     /// … one that is established and silent
-    #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = DEFAULT.sctp_established)]
+    #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = SCTP.established)]
     pub sctp_established: u32,
     /// … one that the client has closed
-    #[arg(long = "conntrack-sctp-timeout-shutdown-sent", value_name = "S", default_value_t = DEFAULT.sctp_shutdown_sent)]
+    #[arg(long = "conntrack-sctp-timeout-shutdown-sent", value_name = "S", default_value_t = SCTP.shutdown_sent)]
     pub sctp_shutdown_sent: u32,
     /// … one that the backend has closed
-    #[arg(long = "conntrack-sctp-timeout-shutdown-recd", value_name = "S", default_value_t = DEFAULT.sctp_shutdown_received)]
+    #[arg(long = "conntrack-sctp-timeout-shutdown-recd", value_name = "S", default_value_t = SCTP.shutdown_received)]
     pub sctp_shutdown_received: u32,
     /// … one that both sides have closed
-    #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = DEFAULT.sctp_shutdown_ack_sent)]
+    #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = SCTP.shutdown_ack_sent)]
     pub sctp_shutdown_ack_sent: u32,
     /// Answer pings of Services' addresses while a backend is usable
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]

@@ -23,7 +23,7 @@ pub use self::{
     sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},
     stored::{Ipv4Conntrack, Ipv4Tuple, Stored},
-    timeouts::Timeouts,
+    timeouts::{AssociationTimeouts, Timeouts},
 };
 
 use crate::{addr::Address, pod::pod};

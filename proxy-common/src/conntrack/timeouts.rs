@@ -25,18 +25,6 @@ pub struct Timeouts {
     pub udp: u32,
     /// UDP that goes both ways.
     pub udp_stream: u32,
-    /// An SCTP association that has ended.
-    pub sctp_closed: u32,
-    /// One that the client has not confirmed.
-    pub sctp_cookie_wait: u32,
-    /// An established one.
-    pub sctp_established: u32,
-    /// One that the client has closed.
-    pub sctp_shutdown_sent: u32,
-    /// One that the backend has closed.
-    pub sctp_shutdown_received: u32,
-    /// One that both sides have closed.
-    pub sctp_shutdown_ack_sent: u32,
 }
 
 impl Timeouts {
@@ -51,30 +39,14 @@ impl Timeouts {
         tcp_close: 10,
         udp: 30,
         udp_stream: 120,
-        sctp_closed: 10,
-        sctp_cookie_wait: 3,
-        sctp_established: 210,
-        sctp_shutdown_sent: 3,
-        sctp_shutdown_received: 3,
-        sctp_shutdown_ack_sent: 3,
     };
 
-    /// The timeout of a flow of this protocol in this state.
+    /// The timeout of a flow of this protocol, TCP or UDP, in this state.
     #[inline(always)]
     pub const fn of(&self, protocol: u8, state: State) -> u32 {
-        if protocol == Protocol::Tcp as u8 {
-            self.of_connection(state)
-        } else if protocol == Protocol::Sctp as u8 {
-            self.of_association(state)
-        } else if state.is_settled() {
-            self.udp_stream
-        } else {
-            self.udp
+        if protocol != Protocol::Tcp as u8 {
+            return if state.is_settled() { self.udp_stream } else { self.udp };
         }
-    }
-
-    #[inline(always)]
-    const fn of_connection(&self, state: State) -> u32 {
         match state {
             State::New => self.tcp_syn_sent,
             State::Replied => self.tcp_syn_received,
@@ -85,17 +57,33 @@ impl Timeouts {
             State::Reset => self.tcp_close,
         }
     }
+}
 
-    /// The states that SCTP has not are those of one side that has closed: see `association.rs`.
-    #[inline(always)]
-    const fn of_association(&self, state: State) -> u32 {
-        match state {
-            State::New | State::Replied => self.sctp_cookie_wait,
-            State::Established | State::Foreign => self.sctp_established,
-            State::ClientClosed | State::ClientFinished => self.sctp_shutdown_sent,
-            State::BackendClosed | State::BackendFinished => self.sctp_shutdown_received,
-            State::Closed => self.sctp_shutdown_ack_sent,
-            State::Reset => self.sctp_closed,
-        }
-    }
+/// The same for SCTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AssociationTimeouts {
+    /// An association that has ended.
+    pub closed: u32,
+    /// One that the client has not confirmed.
+    pub cookie_wait: u32,
+    /// An established one.
+    pub established: u32,
+    /// One that the client has closed.
+    pub shutdown_sent: u32,
+    /// One that the backend has closed.
+    pub shutdown_received: u32,
+    /// One that both sides have closed.
+    pub shutdown_ack_sent: u32,
+}
+
+impl AssociationTimeouts {
+    /// nf_conntrack's defaults, seconds.
+    pub const DEFAULT: Self = Self {
+        closed: 10,
+        cookie_wait: 3,
+        established: 210,
+        shutdown_sent: 3,
+        shutdown_received: 3,
+        shutdown_ack_sent: 3,
+    };
 }

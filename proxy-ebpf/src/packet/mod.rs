@@ -88,6 +88,9 @@ pub trait Packet {
     /// sees the same packet, and can.
     fn is_unfinished(&self, headers: &Headers) -> bool;
 
+    /// The four bytes at `offset` of the packet of a context, as they lie there, if the packet is long enough.
+    fn read_word(context: *mut c_void, offset: usize) -> Option<u32>;
+
     /// A pointer to a `T` that lies `offset` bytes from the start, if it lies in the packet.
     #[inline(always)]
     fn at<T>(&self, offset: usize) -> Option<*mut T> {

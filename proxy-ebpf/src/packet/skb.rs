@@ -16,7 +16,7 @@ use aya_ebpf::{
     },
     helpers::{
         bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head,
-        bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_store_bytes,
+        bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -271,6 +271,14 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         }
         let _ = self.store(offset, before);
         false
+    }
+
+    #[inline(always)]
+    fn read_word(context: *mut c_void, offset: usize) -> Option<u32> {
+        let mut word = 0_u32;
+        let room = (&raw mut word).cast();
+        // SAFETY: the helper checks the bounds and writes one word.
+        (unsafe { bpf_skb_load_bytes(context, offset as u32, room, size_of::<u32>() as u32) } == 0).then_some(word)
     }
 
     #[inline(always)]

@@ -4,7 +4,10 @@ use core::{arch::asm, ffi::c_void, mem::offset_of};
 
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
-    helpers::{bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, generated::bpf_xdp_get_buff_len},
+    helpers::{
+        bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
+        generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    },
     programs::XdpContext,
 };
 use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
@@ -196,6 +199,16 @@ impl Packet for Xdp {
     #[inline(always)]
     fn is_checksum_pending(&mut self, _offset: usize) -> bool {
         false
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "offsets and sizes are small")]
+    fn read_word(context: *mut c_void, offset: usize) -> Option<u32> {
+        let mut word = 0_u32;
+        let room = (&raw mut word).cast();
+        let length = size_of::<u32>() as u32;
+        // SAFETY: the helper checks the bounds and writes one word.
+        (unsafe { bpf_xdp_load_bytes(context.cast(), offset as u32, room, length) } == 0).then_some(word)
     }
 
     #[inline(always)]
