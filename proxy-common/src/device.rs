@@ -88,9 +88,11 @@ pub enum Stage {
     Previous = 7,
     /// The same for a packet that is about to leave.
     PreviousEgress = 8,
+    /// Finds the way of a backend's answer where rules of policy routing look at sources.
+    Uplink = 9,
 }
 
 impl Stage {
     /// Number of stages.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 }

@@ -18,6 +18,9 @@ impl AddressClass {
     pub const BACKEND: u8 = 4;
     /// A backend, wherever it is: whom source translation may ask in this node's name.
     pub const ASKED: u8 = 8;
+    /// Everywhere or nowhere: rules of policy routing may give a backend's answers another way out of this node than what
+    /// comes from the frontend's address has.
+    pub const RULES: u8 = 16;
 }
 
 /// What a destination port on this node may be.

@@ -10,7 +10,7 @@ use core::borrow::Borrow as _;
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_jiffies64};
 use proxy_common::{
-    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, TcpFlags, Timeouts, Tuple, Verdict,
+    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Timeouts, Tuple, Verdict,
 };
 
 use crate::maps::{
@@ -110,7 +110,7 @@ pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Heade
             return false;
         }
         let _ = life.go_on(&headers.segment());
-    } else if headers.flags() != TcpFlags::default() {
+    } else if protocol != Protocol::Udp as u8 {
         return false;
     }
     !flow.life.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())

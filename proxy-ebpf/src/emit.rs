@@ -28,6 +28,20 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
     Err(Verdict::Forwarded)
 }
 
+/// Sends the answer of a backend on this node, translated, by a way of its own.
+#[inline(always)]
+pub fn deliver_by<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    flow: &Conntrack,
+    route: &Route,
+) -> Result<(), Verdict> {
+    translate(packet, headers, flow, 0)?;
+    packet.send(route).ok_or(MALFORMED)?;
+    count_packet(flow.life.service, packet.length());
+    Err(Verdict::Forwarded)
+}
+
 /// The way out of this node for a packet that is still to be translated as `flow` says.
 #[inline(always)]
 pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, route: &mut Route) -> Result<(), Verdict> {

@@ -9,10 +9,16 @@ use crate::maps::{ADDRESS_FILTER, PORT_FILTER, SNAT_PORTS};
 
 /// What may lie at `address`, of what is asked for in `wanted`; [`Verdict::Pass`] if nothing.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the filters have 65,536 entries")]
 pub fn filter_address(address: &Address, wanted: u8) -> Result<u8, Verdict> {
-    let class = ADDRESS_FILTER.get(filter_index(address) as u32).copied().unwrap_or(0) & wanted;
+    let class = address_class(address) & wanted;
     if class == 0 { Err(Verdict::Pass) } else { Ok(class) }
+}
+
+/// What may lie at `address`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the filters have 65,536 entries")]
+pub fn address_class(address: &Address) -> u8 {
+    ADDRESS_FILTER.get(filter_index(address) as u32).copied().unwrap_or(0)
 }
 
 /// Passes what goes to a port of the node itself. A node port of any protocol counts: answers may still come to a port

@@ -12,7 +12,7 @@ use crate::{
     answer::answer_echo,
     conntrack::{is_local_reply, lookup, now},
     emit::{MALFORMED, find_way, translate_network},
-    filter::filter_address,
+    filter::address_class,
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
     maps::{ANSWER_ECHO, SERVICES},
     packet::Packet,
@@ -21,6 +21,7 @@ use crate::{
     scratch::{flow_at_hand, headers_at_hand},
     service::is_unowned,
     succession::ask_there,
+    uplink::{is_astray, is_ruled},
 };
 
 /// What an ICMP message is to us.
@@ -87,13 +88,22 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     }
     let mut inner = Headers::default();
     parse_quoted(packet, headers, &mut inner)?;
-    filter_address(&inner.tuple.destination, AddressClass::BACKEND)?;
+    let class = address_class(&inner.tuple.destination);
+    if class & AddressClass::BACKEND == 0 {
+        return Err(Verdict::Pass);
+    }
     lookup_quoted(packet, &inner, flow, Stage::PreviousEgress)?;
     if !is_local_reply(&flow.life) {
         return Err(Verdict::Pass);
     }
+    let mut route = Route::new();
+    let is_astray = is_ruled(class) && is_astray(packet, headers, flow, &mut route);
     rewrite(packet, headers, &inner, flow, 0).ok_or(MALFORMED)?;
-    Err(Verdict::Translated)
+    if !is_astray {
+        return Err(Verdict::Translated);
+    }
+    packet.send(&route).ok_or(MALFORMED)?;
+    Err(Verdict::Forwarded)
 }
 
 /// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.

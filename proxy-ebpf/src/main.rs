@@ -34,6 +34,7 @@ mod source_port;
 mod succession;
 mod tables;
 mod touch;
+mod uplink;
 
 use crate::{
     context::{Closing, Ipv4, Ipv6},
@@ -196,6 +197,12 @@ pub fn tc_egress_bare(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_touch_egress(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, pipeline::touch_egress)
+}
+
+/// The answer of a backend on this node, where rules of policy routing look at sources.
+#[classifier]
+pub fn tc_uplink(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, uplink::answer)
 }
 
 /// ICMP on its way from the stack to a device.

@@ -11,7 +11,7 @@ use crate::{
     conntrack::{forget, goes_on, is_local_reply, lookup, now, put_off, track},
     counters::count,
     emit::{MALFORMED, deliver, forward},
-    filter::{filter_address, filter_port},
+    filter::{address_class, filter_address, filter_port},
     foreign, fragment,
     nat::{is_surely_served, may_continue, open_flow},
     packet::Packet,
@@ -21,6 +21,7 @@ use crate::{
     service::{is_owned, is_service, is_unowned},
     succession::{ask_there, open_there},
     touch::touch_other,
+    uplink::is_ruled,
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -134,8 +135,10 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if headers.is_icmp() {
         return hand_over(packet, &headers, Stage::IcmpEgress);
     }
-    let class =
-        filter_address(&headers.tuple.source, AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE)?;
+    let class = address_class(&headers.tuple.source);
+    if class & (AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
+        return Err(Verdict::Pass);
+    }
     parse_ports(packet, &mut headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
     let now = now();
     let flow = flow_at_hand()?;
@@ -158,6 +161,10 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         move_on(packet, &headers, flow, (life, settled), now, Stage::TouchEgress)?;
     }
     fragment::remember(&headers)?;
+    if is_ruled(class) {
+        *headers_at_hand()? = headers;
+        packet.continue_at(Stage::Uplink);
+    }
     deliver(packet, &headers, flow)
 }
 
@@ -181,6 +188,9 @@ pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     fragment::remember(headers)?;
+    if is_ruled(address_class(&headers.tuple.source)) {
+        packet.continue_at(Stage::Uplink);
+    }
     deliver(packet, headers, flow)
 }
 

@@ -74,7 +74,29 @@ impl Route {
         [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
+    /// Whether the kernel sends what comes from where `flow` leads to out of another device than the one that the packet
+    /// leaves by: as if this node itself sent it, marked as the packet is (of marked ones Linux tells from 6.10 on).
+    #[inline(always)]
+    pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
+        /// Of every loopback device.
+        const LOOPBACK: u32 = 1;
+        /// `BPF_FIB_LOOKUP_MARK`: the mark is where the answer's first Ethernet address will be.
+        const MARK: u32 = 32;
+        let mark = packet.mark();
+        self.params.smac = bytes(mark);
+        let flags = if mark == 0 { 0 } else { MARK };
+        let (ends, ports) = ([&flow.source, &flow.destination], [flow.source_port, flow.destination_port]);
+        let code = self.ask_from(LOOPBACK, packet, headers, ends, ports, flags);
+        [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() != packet.ifindex()
+    }
+
     /// Asks the kernel for the way from one address to another; returns its code.
+    #[inline(always)]
+    fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, ends: [&Address; 2], ports: [u16; 2]) -> u32 {
+        self.ask_from(packet.ifindex(), packet, headers, ends, ports, 0)
+    }
+
+    /// The same for what has come in by another device, with the helper's flags.
     #[inline(always)]
     #[expect(
         clippy::cast_sign_loss,
@@ -82,13 +104,21 @@ impl Route {
         clippy::cast_possible_wrap,
         reason = "the helper's codes are small"
     )]
-    fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, ends: [&Address; 2], ports: [u16; 2]) -> u32 {
+    fn ask_from<P: Packet>(
+        &mut self,
+        ifindex: u32,
+        packet: &P,
+        headers: &Headers,
+        ends: [&Address; 2],
+        ports: [u16; 2],
+        flags: u32,
+    ) -> u32 {
         const SIZE: i32 = size_of::<Params>() as i32;
         let params = &mut self.params;
         params.l4_protocol = headers.tuple.protocol;
         params.sport = ports[0].to_be();
         params.dport = ports[1].to_be();
-        params.ifindex = packet.ifindex();
+        params.ifindex = ifindex;
         match headers.family() {
             Family::Ipv4 => {
                 params.family = AF_INET;
@@ -102,7 +132,7 @@ impl Route {
             }
         }
         // SAFETY: the parameters live until the call returns.
-        let code = unsafe { bpf_fib_lookup(packet.context(), &raw mut self.params, SIZE, 0) } as u32;
+        let code = unsafe { bpf_fib_lookup(packet.context(), &raw mut self.params, SIZE, flags) } as u32;
         self.resolved = code == BPF_FIB_LKUP_RET_SUCCESS;
         code
     }
@@ -160,6 +190,13 @@ fn longest<P: Packet>(packet: &P, headers: &Headers) -> usize {
         size_of::<Udp>()
     };
     headers.transport() - headers.network() + transport + segment
+}
+
+/// A word's bytes in the place of an Ethernet address.
+#[inline(always)]
+const fn bytes(word: u32) -> [u8; 6] {
+    let [a, b, c, d] = word.to_ne_bytes();
+    [a, b, c, d, 0, 0]
 }
 
 #[inline(always)]

@@ -149,7 +149,9 @@ impl Agent {
         let addresses = inputs.addresses.borrow_and_update().clone();
         debug!(?addresses, "addresses of this node");
         self.model.set_node_addresses(addresses);
-        self.dataplane.set_outward(self.model.outward());
+        let local = self.model.local();
+        self.dataplane.set_outward(&local.outward);
+        self.dataplane.set_ruled(local.ruled);
     }
 
     fn reconcile(&mut self) {

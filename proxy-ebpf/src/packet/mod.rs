@@ -42,6 +42,9 @@ pub trait Packet {
     /// The device that it came in on, or leaves by (TC egress).
     fn ifindex(&self) -> u32;
 
+    /// What netfilter and others have marked it with, for rules of policy routing; 0: nothing.
+    fn mark(&self) -> u32;
+
     /// Whether it begins with its network header: its device carries no Ethernet frames.
     fn is_bare(&self) -> bool;
 

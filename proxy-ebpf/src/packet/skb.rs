@@ -147,6 +147,12 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     }
 
     #[inline(always)]
+    fn mark(&self) -> u32 {
+        // SAFETY: as in `bounds`.
+        unsafe { (*self.raw).mark }
+    }
+
+    #[inline(always)]
     fn is_bare(&self) -> bool {
         match BEGIN {
             FRAME => false,

@@ -25,6 +25,7 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
             Stage::Touch => jump::<{ Stage::Touch as u32 }>(context, stages),
             Stage::TouchEgress => jump::<{ Stage::TouchEgress as u32 }>(context, stages),
             Stage::Previous => jump::<{ Stage::Previous as u32 }>(context, stages),
+            Stage::Uplink => jump::<{ Stage::Uplink as u32 }>(context, stages),
             Stage::PreviousEgress => jump::<{ Stage::PreviousEgress as u32 }>(context, stages),
         }
     }

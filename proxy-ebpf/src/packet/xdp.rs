@@ -109,6 +109,11 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
+    fn mark(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
     fn is_bare(&self) -> bool {
         false
     }

@@ -2,6 +2,7 @@
 //! which of it serves node ports is the model's decision.
 
 mod outward;
+mod rules;
 mod select;
 
 use std::{convert::Infallible, error::Error, time::Duration};

@@ -60,7 +60,7 @@ mod tests {
         let address =
             |device, ip: IpAddr| Address { device, ip, network: None, global: true, flags: AddressFlags::empty() };
         let addresses = vec![address(1, own), address(13, own), address(5, "10.244.0.1".parse().unwrap())];
-        let snapshot = Snapshot { links, addresses, routes: vec![route] };
+        let snapshot = Snapshot { links, addresses, routes: vec![route], rules: Vec::new() };
         let found = outward(&snapshot, &[own].into());
         assert_eq!(found, [2, 3, 7, 9, 10, 11, 12, 13].into());
     }

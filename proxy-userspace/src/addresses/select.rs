@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressFlags;
 
-use super::{LocalAddresses, outward::outward};
+use super::{LocalAddresses, outward::outward, rules::look_at_sources};
 use crate::kernel::{Address, DefaultRoute, Link, Snapshot};
 
 /// The kernel gives every loopback device this index.
@@ -29,6 +29,7 @@ pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
         networks: networks.filter(|net| net.prefix_len() < net.max_prefix_len()).collect(),
         all: usable.iter().map(|address| address.ip).collect(),
         outward: outward(snapshot, &primary),
+        ruled: look_at_sources(&snapshot.rules),
         primary,
     }
 }
@@ -103,7 +104,7 @@ mod tests {
 
     fn found(addresses: Vec<Address>, routes: Vec<DefaultRoute>) -> LocalAddresses {
         let links = [1, 2, 3].map(|index| Link { index, up: true, ..Link::default() }).into();
-        local_addresses(&Snapshot { links, addresses, routes })
+        local_addresses(&Snapshot { links, addresses, routes, rules: Vec::new() })
     }
 
     fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
@@ -140,7 +141,7 @@ mod tests {
             address(5, "10.96.0.10/32"),
             address(5, "fd00::5/64"),
         ];
-        let found = local_addresses(&Snapshot { links, addresses, routes: Vec::new() });
+        let found = local_addresses(&Snapshot { links, addresses, routes: Vec::new(), rules: Vec::new() });
         assert_eq!(found.all, set(&["192.0.2.2", "10.96.0.10", "fd00::5"]));
         assert_eq!(found.networks, ["192.0.2.0/24", "fd00::/64"].map(|net| net.parse().unwrap()).into());
     }

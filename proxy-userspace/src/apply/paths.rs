@@ -115,6 +115,11 @@ impl Dataplane {
         self.reroute(&Routes::All);
     }
 
+    /// Whether rules of policy routing tell backends' answers from what comes from their frontends.
+    pub fn set_ruled(&mut self, ruled: bool) {
+        self.filters.set_ruled(&mut self.maps.filters, ruled);
+    }
+
     /// Routes have changed: looks anew at the backends that they may lead to.
     pub fn reroute(&mut self, routes: &Routes) {
         if self.paths.ways.is_none() {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The stages of each hook, by their names in the eBPF object.
-const STAGES: [(&str, Stage); 12] = [
+const STAGES: [(&str, Stage); 13] = [
     ("xdp_open", Stage::Open),
     ("xdp_send", Stage::Send),
     ("xdp_touch", Stage::Touch),
@@ -35,6 +35,7 @@ const STAGES: [(&str, Stage); 12] = [
     ("tc_send", Stage::Send),
     ("tc_touch", Stage::Touch),
     ("tc_touch_egress", Stage::TouchEgress),
+    ("tc_uplink", Stage::Uplink),
     ("tc_icmp", Stage::Icmp),
     ("tc_icmp_egress", Stage::IcmpEgress),
     ("tc_answer", Stage::Answer),

@@ -140,7 +140,7 @@ mod tests {
             address(10, "10.244.0.0/32", true),
         ];
         let route = DefaultRoute { ipv6: false, metric: 0, device: 7, gateway: None, source: None };
-        Snapshot { links, addresses, routes: vec![route] }
+        Snapshot { links, addresses, routes: vec![route], rules: Vec::new() }
     }
 
     fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Wanted {

@@ -95,7 +95,7 @@ impl News {
                 Some(prefix) if self.prefixes.len() < ROUTES_MAX => drop(self.prefixes.insert(prefix)),
                 _ => self.every_route = true,
             },
-            RawMessage::Rule(_) => self.every_route = true,
+            RawMessage::Rule(_) => (self.snapshot, self.every_route) = (true, true),
             RawMessage::Other(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Devices, addresses and default routes of this network namespace, as the kernel says over rtnetlink: plain
+//! Devices, addresses, default routes and rules of this network namespace, as the kernel says over rtnetlink: plain
 //! values, and word that something has changed. It decides nothing.
 
 mod changes;
@@ -86,6 +86,17 @@ pub(crate) struct DefaultRoute {
     pub source: Option<IpAddr>,
 }
 
+/// A rule of policy routing: which packets ask which table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// Their source, unless it is any.
+    pub source: Option<IpNet>,
+    /// The device that they have come in by, unless it is any.
+    pub device: Option<String>,
+    /// It looks at their ports.
+    pub ports: bool,
+}
+
 /// Everything that the addresses and devices of a node depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
@@ -95,6 +106,8 @@ pub(crate) struct Snapshot {
     pub addresses: Vec<Address>,
     /// In the kernel's order.
     pub routes: Vec<DefaultRoute>,
+    /// In the kernel's order.
+    pub rules: Vec<Rule>,
 }
 
 impl Snapshot {
@@ -145,12 +158,13 @@ impl Watcher {
         self.news.snapshot = false;
         let links = read::links(&self.handle).await?;
         let addresses = read::addresses(&self.handle).await?;
+        let rules = read::rules(&self.handle).await?;
         if self.defaults.is_none() {
             // In the order of the messages: what changes meanwhile makes it be looked for again.
             let found = spawn_blocking(routes::defaults).await.map_err(|_| KernelError::Lost)?;
             self.defaults = Some(found.map_err(KernelError::Routes)?);
         }
-        Ok(Snapshot { links, addresses, routes: self.defaults.clone().unwrap_or_default() })
+        Ok(Snapshot { links, addresses, routes: self.defaults.clone().unwrap_or_default(), rules })
     }
 
     /// Waits for news.

@@ -1,19 +1,20 @@
-//! Links and addresses: dumps and their messages.
+//! Links, addresses and rules: dumps and their messages.
 
 use std::io;
 
 use futures::{Stream, TryStreamExt};
 use ipnet::IpNet;
 use rtnetlink::{
-    Error, Handle,
+    Error, Handle, IpVersion,
     packet_route::{
         AddressFamily,
         address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
         link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
+        rule::{RuleAttribute, RuleMessage},
     },
 };
 
-use super::{Address, KernelError, Link};
+use super::{Address, KernelError, Link, Rule};
 
 /// All devices, by index.
 pub(super) async fn links(handle: &Handle) -> Result<Vec<Link>, KernelError> {
@@ -25,6 +26,15 @@ pub(super) async fn links(handle: &Handle) -> Result<Vec<Link>, KernelError> {
 /// All addresses, in the kernel's order.
 pub(super) async fn addresses(handle: &Handle) -> Result<Vec<Address>, KernelError> {
     Ok(collect("addresses", handle.address().get().execute()).await?.iter().filter_map(address).collect())
+}
+
+/// All rules of policy routing, in the kernel's order.
+pub(super) async fn rules(handle: &Handle) -> Result<Vec<Rule>, KernelError> {
+    let mut rules = Vec::new();
+    for family in [IpVersion::V4, IpVersion::V6] {
+        rules.extend(collect("rules", handle.rule().get(family).execute()).await?.iter().map(rule));
+    }
+    Ok(rules)
 }
 
 async fn collect<T>(what: &'static str, dump: impl Stream<Item = Result<T, Error>>) -> Result<Vec<T>, KernelError> {
@@ -75,6 +85,19 @@ fn kind(parts: &[LinkInfo]) -> String {
         _ => None,
     });
     kind.unwrap_or_default()
+}
+
+fn rule(message: &RuleMessage) -> Rule {
+    let mut rule = Rule::default();
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Source(address) => rule.source = IpNet::new(*address, message.header.src_len).ok(),
+            RuleAttribute::Iifname(name) => rule.device = Some(name.clone()),
+            RuleAttribute::SourcePortRange(_) | RuleAttribute::DestinationPortRange(_) => rule.ports = true,
+            _ => {}
+        }
+    }
+    rule
 }
 
 fn address(message: &AddressMessage) -> Option<Address> {

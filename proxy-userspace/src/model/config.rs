@@ -54,6 +54,8 @@ pub struct LocalAddresses {
     pub primary: BTreeSet<IpAddr>,
     /// Devices that lead out of the node: what is behind them does not answer through it.
     pub outward: BTreeSet<u32>,
+    /// Rules of policy routing tell a backend's answers from what comes from its frontend's address.
+    pub ruled: bool,
 }
 
 #[cfg(test)]

@@ -135,9 +135,9 @@ impl Model {
         }
     }
 
-    /// Devices that lead out of the node.
-    pub fn outward(&self) -> &BTreeSet<u32> {
-        &self.local.outward
+    /// What is known of this node's addresses and devices.
+    pub fn local(&self) -> &LocalAddresses {
+        &self.local
     }
 
     /// Whether every kind has been listed once; nothing is to be programmed before (S30).

@@ -10,6 +10,7 @@ mod past;
 mod pending;
 mod routes;
 mod tunnels;
+mod uplinks;
 
 use std::process::Command;
 

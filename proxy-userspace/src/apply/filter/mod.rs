@@ -23,7 +23,8 @@ pub use self::{
 use super::elements::Elements;
 use crate::table::NetworkKind;
 
-const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
+const ADDRESS_BITS: [u8; 5] =
+    [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED, AddressClass::RULES];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
 /// The two arrays.
@@ -39,6 +40,7 @@ pub struct FilterArrays<A> {
 pub struct Filters {
     addresses: Bits,
     ports: Bits,
+    ruled: bool,
     snat: SnatPorts,
 }
 
@@ -53,8 +55,8 @@ impl Filters {
     /// Over arrays that an earlier agent may have written; its bits stay for now.
     pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
         let addresses = Bits::adopt(&arrays.addresses, u8::MAX);
-        let filters =
-            Self { addresses, ports: Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE), snat };
+        let ports = Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE);
+        let filters = Self { addresses, ports, ruled: false, snat };
         bits::entries().for_each(|port| filters.settle_snat(&mut arrays.ports, port));
         filters
     }
@@ -126,6 +128,19 @@ impl Filters {
     /// It does so no more.
     pub fn remove_asked(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
+    }
+
+    /// Rules of policy routing tell backends from frontends, or do so no more.
+    pub fn set_ruled(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, ruled: bool) {
+        if ruled == self.ruled {
+            return;
+        }
+        self.ruled = ruled;
+        if ruled {
+            self.addresses.put(&mut arrays.addresses, &Span::Everywhere, AddressClass::RULES);
+        } else {
+            self.addresses.remove(&Span::Everywhere, AddressClass::RULES);
+        }
     }
 
     /// Source translation uses `snat` from now on; true if that is another set of ports. Flows keep theirs.

@@ -1,0 +1,105 @@
+//! Nodes with a second uplink that some pods have to themselves, by rules of policy routing (EKS with secondary interfaces).
+//! The network takes from each uplink only what comes from that uplink's addresses, or from pods.
+
+use std::time::Duration;
+
+use harness::{
+    lab::{Dial, Manner, Pod},
+    scene::{Family, Outside, expect, expect_by, from_outside, over_both, web_slice},
+    stage::until,
+};
+
+use super::*;
+
+const BULK: u64 = 10 << 20;
+
+/// A second uplink of the node, with its own gateway.
+fn join(outside: &Outside) {
+    let (node, fabric) = (outside.scene.node.netns(), outside.scene.lab.fabric());
+    ip(node, &[&format!("link add name eth1 type veth peer name to-a1 netns {}", fabric.name())]);
+    ip(
+        fabric,
+        &["address add 198.51.100.254/24 dev to-a1", "address add fd00:51::fe/64 dev to-a1 nodad", "link set to-a1 up"],
+    );
+    let addresses = ["address add 198.51.100.1/24 dev eth1", "address add fd00:51::1/64 dev eth1 nodad"];
+    ip(node, &[addresses[0], addresses[1], "link set eth1 up"]);
+    outside.scene.lab.finish_wire((node, "eth1"), (fabric, "to-a1")).unwrap();
+    ip(node, &["route add default via 198.51.100.254 table 2", "route add default via fd00:51::fe table 2"]);
+    let forged = "iifname to-a1 ip saddr 192.168.50.0/24 drop; iifname to-a1 ip6 saddr fd00:50::/64 drop; \
+                  iifname to-a1 ip saddr { 10.96.0.0/16, 203.0.113.0/24 } drop; \
+                  iifname to-a1 ip6 saddr { fd00:96::/64, 2001:db8::/64 } drop;";
+    let chain = format!("table inet t {{ chain p {{ type filter hook prerouting priority -300; {forged} }}\n}}\n");
+    fabric.load_rules(&chain).unwrap();
+    until("the second uplink is served", || device_row(&devices(outside), "eth1").is_some());
+}
+
+/// What the CNI does for connections to node ports, to bring the answers back to the first uplink.
+fn mark_connections(outside: &Outside) {
+    let rules = "iifname eth0 fib daddr type local ct mark set 0x80; ct mark 0x80 meta mark set 0x80;";
+    let rules = format!("table inet cni {{ chain p {{ type filter hook prerouting priority mangle; {rules} }}\n}}\n");
+    outside.scene.node.netns().load_rules(&rules).unwrap();
+    for family in Family::BOTH {
+        let rule = format!("ip -{} rule add fwmark 0x80/0x80 lookup main pref 1024", family.number());
+        output(outside.scene.node.netns(), &rule);
+    }
+}
+
+/// The pod's way out is the second uplink.
+fn lead_out(outside: &Outside, pod: &Pod) {
+    for family in Family::BOTH {
+        let rule = format!("ip -{} rule add from {} lookup 2 pref 1536", family.number(), family.of(pod));
+        output(outside.scene.node.netns(), &rule);
+    }
+}
+
+/// Everything that a client outside may dial, answered by a pod whose way out is another uplink than the client's.
+fn serves_everything(outside: &Outside, family: Family) {
+    let pod = outside.scene.pod(1);
+    outside.serve(family, &outside.web(family), &[pod]);
+    let answers = || {
+        for to in outside.frontends(family) {
+            expect(&outside.client, to, &["p1"]);
+            let reply = outside.client.dial(&Dial::new(Manner::Tcp, to)).unwrap();
+            assert_eq!(reply.seen_client().unwrap().ip(), outside.address(family), "{to}");
+        }
+    };
+    let ((), astray) = outside.scene.node.capture("eth1", "port 80 or port 30080", answers).unwrap();
+    assert!(astray.is_empty(), "{astray:#?}");
+    // Beside a backend elsewhere.
+    outside.serve_by(family, &[pod, &outside.remote]);
+    expect(&outside.client, outside.node_port(family), &["p1", "far"]);
+    outside.serve_echo(family, pod);
+    outside.client.bulk(outside.node_port(family), None, BULK).unwrap();
+    // An error of the pod's is an answer, too: nobody listens there.
+    outside.scene.put(&web_slice("web", family).build());
+    expect_by(&outside.client, Manner::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
+    let closed = harness::objects::slice("web").address_type(&format!("IPv{}", family.number()));
+    outside.scene.put(&closed.named_port("udp", "UDP", 9).pod(pod).build());
+    expect_by(&outside.client, Manner::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
+    outside.scene.delete("Service", "web");
+}
+
+/// What the pod itself begins goes its own way.
+fn leads_its_own(outside: &Outside, family: Family) {
+    let pod = outside.scene.pod(1);
+    let ping = || assert!(pod.ping(outside.address(family), Duration::from_secs(2)).unwrap());
+    let ((), seen) = outside.scene.node.capture("eth1", "icmp or icmp6", ping).unwrap();
+    assert!(seen.iter().any(|line| line.contains("echo request")), "{seen:#?}");
+}
+
+#[test]
+fn w10_answers_leave_by_the_frontends_uplink() {
+    from_outside("uplinks", |outside| {
+        join(outside);
+        lead_out(outside, outside.scene.pod(1));
+        over_both(|family| {
+            serves_everything(outside, family);
+            leads_its_own(outside, family);
+        });
+        mark_connections(outside);
+        over_both(|family| {
+            serves_everything(outside, family);
+            leads_its_own(outside, family);
+        });
+    });
+}
