@@ -18,6 +18,7 @@ use crate::{
     notice::Notices,
     plan::plan,
     refusals::Refusals,
+    reverse_path::ReversePath,
     table::ServiceName,
     watch::Event,
 };
@@ -28,8 +29,8 @@ const BATCH: usize = 4096;
 /// thousand Services without a place must not keep a processor busy.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(30);
-/// How often is looked whether the host keeps other ports for itself: nobody tells when a sysctl is written.
-const LOOK_AT_PORTS: Duration = Duration::from_secs(2);
+/// How often is looked at the host's settings: nobody tells when a sysctl is written.
+const LOOK: Duration = Duration::from_secs(2);
 /// How often the data plane is asked to tidy up.
 const TIDY: Duration = Duration::from_secs(30);
 
@@ -41,13 +42,15 @@ pub struct Agent {
     refused: BTreeSet<ServiceName>,
     refused_networks: bool,
     refusals: Refusals,
+    /// None where packets from outside are not this agent's.
+    reverse_path: Option<ReversePath>,
     retry: Duration,
     /// Whether it has been said that this node has no Node object.
     is_nowhere_told: bool,
     /// Number of plans written so far.
     generation: u64,
     next_tidy: tokio::time::Instant,
-    next_look_at_ports: tokio::time::Instant,
+    next_look: tokio::time::Instant,
     /// Told about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
 }
@@ -72,13 +75,21 @@ impl Agent {
             refused: BTreeSet::new(),
             refused_networks: false,
             refusals: Refusals::default(),
+            reverse_path: None,
             retry: RETRY,
             is_nowhere_told: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
-            next_look_at_ports: tokio::time::Instant::now() + LOOK_AT_PORTS,
+            next_look: tokio::time::Instant::now(),
             udp_gone,
         }
+    }
+
+    /// Looks after the kernel's check of the reverse path: packets from outside are served.
+    #[must_use]
+    pub fn serving_outside(mut self) -> Self {
+        self.reverse_path = Some(ReversePath::default());
+        self
     }
 
     /// Reads this node's addresses, and events until every kind has been listed, then programs everything for the
@@ -133,16 +144,23 @@ impl Agent {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
             }
-            () = tokio::time::sleep_until(self.next_look_at_ports), if self.generation != 0 => {
-                self.next_look_at_ports = tokio::time::Instant::now() + LOOK_AT_PORTS;
-                // What can't be read now was readable at the start, and still holds.
-                let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
+            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => {
+                self.next_look = tokio::time::Instant::now() + LOOK;
+                self.look_at_settings();
             }
             () = async { if degraded { tokio::time::sleep(self.retry).await } else { pending().await } } => {
                 self.retry = (self.retry * 2).min(RETRY_LAST);
             }
         }
         true
+    }
+
+    fn look_at_settings(&mut self) {
+        // What can't be read now was readable at the start, and still holds.
+        let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
+        if let Some(reverse_path) = &mut self.reverse_path {
+            reverse_path.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
+        }
     }
 
     fn take_addresses(&mut self, inputs: &mut Inputs) {

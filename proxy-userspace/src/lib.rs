@@ -24,6 +24,7 @@ pub mod objects;
 pub mod plan;
 pub mod privileges;
 pub mod refusals;
+mod reverse_path;
 pub mod run;
 pub mod sorted;
 pub mod stale_sockets;

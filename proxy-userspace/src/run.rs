@@ -61,6 +61,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 /// Serves with what is loaded. Until that is in place, what served before goes on.
 async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded: Loaded) -> anyhow::Result<()> {
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
+    let serves_outside = args.devices.device_mode != DeviceMode::Off;
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, args.devices);
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -76,6 +77,9 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let mut agent = Agent::new(model, Dataplane::new(maps, snat).asking_for_ways(), gone);
+    if serves_outside {
+        agent = agent.serving_outside();
+    }
     let mut inputs = Inputs { events: received, addresses, routes };
     let serve = async {
         let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;

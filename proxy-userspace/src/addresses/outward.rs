@@ -22,6 +22,16 @@ pub(super) fn outward(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
     found
 }
 
+/// The names of the devices that IPv4 clients outside the node are behind; its own addresses are `primary`.
+pub(super) fn uplinks(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeSet<String> {
+    let default = snapshot.routes.iter().filter(|route| !route.ipv6).map(|route| route.device);
+    let is_own = |ip: &IpAddr| ip.is_ipv4() && primary.contains(ip);
+    let own = snapshot.addresses.iter().filter(|address| is_own(&address.ip)).map(|address| address.device);
+    let found: BTreeSet<u32> = default.chain(own).collect();
+    let links = snapshot.links.iter().filter(|link| !link.loopback && found.contains(&link.index));
+    links.map(|link| link.name.clone()).collect()
+}
+
 fn leads_out(link: &Link) -> bool {
     // A tun carries no Ethernet frames, and is no virtual machine's tap.
     !INWARD.contains(&link.kind.as_str()) || link.kind == "tun" && !link.ethernet
@@ -35,7 +45,7 @@ mod tests {
     use crate::kernel::{Address, DefaultRoute};
 
     fn link(index: u32, kind: &str, master: Option<u32>) -> Link {
-        Link { index, kind: kind.to_owned(), ethernet: true, master, ..Link::default() }
+        Link { index, name: index.to_string(), kind: kind.to_owned(), ethernet: true, master, ..Link::default() }
     }
 
     #[test]
@@ -63,5 +73,6 @@ mod tests {
         let snapshot = Snapshot { links, addresses, routes: vec![route], rules: Vec::new() };
         let found = outward(&snapshot, &[own].into());
         assert_eq!(found, [2, 3, 7, 9, 10, 11, 12, 13].into());
+        assert_eq!(uplinks(&snapshot, &[own].into()), ["3".to_owned(), "13".to_owned()].into());
     }
 }

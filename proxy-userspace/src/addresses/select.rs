@@ -5,7 +5,11 @@ use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressFlags;
 
-use super::{LocalAddresses, outward::outward, rules::look_at_sources};
+use super::{
+    LocalAddresses,
+    outward::{outward, uplinks},
+    rules::look_at_sources,
+};
 use crate::kernel::{Address, DefaultRoute, Link, Snapshot};
 
 /// The kernel gives every loopback device this index.
@@ -30,6 +34,8 @@ pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
         all: usable.iter().map(|address| address.ip).collect(),
         outward: outward(snapshot, &primary),
         ruled: look_at_sources(&snapshot.rules),
+        ruled_sources: snapshot.rules.iter().filter_map(|rule| rule.source).collect(),
+        uplinks: uplinks(snapshot, &primary),
         primary,
     }
 }

@@ -120,6 +120,11 @@ impl Dataplane {
         self.filters.set_ruled(&mut self.maps.filters, ruled);
     }
 
+    /// Whether a prefix has a backend in it that is on this node, and answers through it.
+    pub fn has_backend_here(&self, net: IpNet) -> bool {
+        self.backends.is_any_here(net.network(), last(net))
+    }
+
     /// Routes have changed: looks anew at the backends that they may lead to.
     pub fn reroute(&mut self, routes: &Routes) {
         if self.paths.ways.is_none() {

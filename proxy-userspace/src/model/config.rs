@@ -56,6 +56,11 @@ pub struct LocalAddresses {
     pub outward: BTreeSet<u32>,
     /// Rules of policy routing tell a backend's answers from what comes from its frontend's address.
     pub ruled: bool,
+    /// The sources that such rules name.
+    pub ruled_sources: BTreeSet<IpNet>,
+    /// Names of the devices that IPv4 clients outside are behind, as far as can be told: those of the default routes, and
+    /// those that have the node's own address.
+    pub uplinks: BTreeSet<String>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::{
     lab::{Dial, Manner, Pod},
     scene::{Family, Outside, expect, expect_by, from_outside, over_both, web_slice},
-    stage::until,
+    stage::{PATIENCE, until},
 };
 
 use super::*;
@@ -101,5 +101,27 @@ fn w10_answers_leave_by_the_frontends_uplink() {
             serves_everything(outside, family);
             leads_its_own(outside, family);
         });
+    });
+}
+
+/// Clients are behind the first uplink, where the kernel takes what a pod with another one would not answer there for forged.
+#[test]
+fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
+    from_outside("strict", |outside| {
+        let node = outside.scene.node.netns();
+        let setting = || output(node, "sysctl -n net.ipv4.conf.eth0.rp_filter");
+        join(outside);
+        output(node, "sysctl -w net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.eth1.rp_filter=1");
+        let family = Family::Ipv4;
+        outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+        expect(&outside.client, outside.node_port(family), &["p1", "far"]);
+        assert_eq!(setting().trim(), "1", "nobody's answers go elsewhere");
+        lead_out(outside, outside.scene.pod(1));
+        expect(&outside.client, outside.node_port(family), &["p1", "far"]);
+        let is_told = |line: &LogLine| is_about("eth0")(line) && line.message().contains("rp_filter is 2 now");
+        outside.scene.waggle.wait_log(PATIENCE, is_told).unwrap();
+        assert_eq!(setting().trim(), "2");
+        assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth1.rp_filter").trim(), "1");
+        outside.scene.delete("Service", "web");
     });
 }
