@@ -13,12 +13,12 @@ use tracing::{debug, info, warn};
 
 use crate::{
     apply::{Dataplane, Outcome, Size, filter::SnatPorts},
+    forwarding::Forwarding,
     kernel::Routes,
     model::{LocalAddresses, Model},
     notice::Notices,
     plan::plan,
     refusals::Refusals,
-    reverse_path::ReversePath,
     table::ServiceName,
     watch::Event,
 };
@@ -43,7 +43,7 @@ pub struct Agent {
     refused_networks: bool,
     refusals: Refusals,
     /// None where packets from outside are not this agent's.
-    reverse_path: Option<ReversePath>,
+    forwarding: Option<Forwarding>,
     retry: Duration,
     /// Whether it has been said that this node has no Node object.
     is_nowhere_told: bool,
@@ -75,7 +75,7 @@ impl Agent {
             refused: BTreeSet::new(),
             refused_networks: false,
             refusals: Refusals::default(),
-            reverse_path: None,
+            forwarding: None,
             retry: RETRY,
             is_nowhere_told: false,
             generation: 0,
@@ -85,10 +85,10 @@ impl Agent {
         }
     }
 
-    /// Looks after the kernel's check of the reverse path: packets from outside are served.
+    /// Looks after what keeps packets from outside from being forwarded: they are served.
     #[must_use]
     pub fn serving_outside(mut self) -> Self {
-        self.reverse_path = Some(ReversePath::default());
+        self.forwarding = Some(Forwarding::default());
         self
     }
 
@@ -111,6 +111,7 @@ impl Agent {
         self.reconcile();
         let gone = self.dataplane.sweep();
         self.terminate(gone);
+        self.look_at_settings();
         true
     }
 
@@ -144,10 +145,7 @@ impl Agent {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
             }
-            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => {
-                self.next_look = tokio::time::Instant::now() + LOOK;
-                self.look_at_settings();
-            }
+            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => self.look_at_settings(),
             () = async { if degraded { tokio::time::sleep(self.retry).await } else { pending().await } } => {
                 self.retry = (self.retry * 2).min(RETRY_LAST);
             }
@@ -156,10 +154,11 @@ impl Agent {
     }
 
     fn look_at_settings(&mut self) {
+        self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
-        if let Some(reverse_path) = &mut self.reverse_path {
-            reverse_path.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
+        if let Some(forwarding) = &mut self.forwarding {
+            forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }
     }
 

@@ -79,24 +79,6 @@ pub fn node_name(given: Option<&str>) -> Result<String, MachineError> {
     canonical(&host.to_string_lossy()).ok_or(MachineError::Nameless)
 }
 
-/// What keeps packets from being forwarded to backends, in words; empty when nothing does.
-pub fn forwarding_faults() -> Vec<String> {
-    let switches = [("net.ipv4.ip_forward", "IPv4"), ("net.ipv6.conf.all.forwarding", "IPv6")];
-    let is_off = |name: &str| {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        // A family that the kernel does not have is nobody's fault.
-        fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
-    };
-    let off = switches.into_iter().filter(|(name, _)| is_off(name));
-    let words = off.map(|(name, family)| {
-        format!(
-            "{name} is 0: {family} packets from outside reach only backends in the node's own network namespace, \
-             neither pods nor other nodes; set it with `sysctl -w {name}=1`"
-        )
-    });
-    words.collect()
-}
-
 fn mounts() -> Result<String, MachineError> {
     fs::read_to_string("/proc/self/mountinfo").map_err(MachineError::Mounts)
 }

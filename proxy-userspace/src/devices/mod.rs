@@ -25,7 +25,6 @@ use self::serve::Devices;
 use crate::{
     attach::{self, AttachError, Programs},
     kernel::{KernelError, Snapshot, Watcher},
-    machine,
     maps::{self, MapsError, PinFolder},
 };
 
@@ -88,10 +87,6 @@ impl Follower {
     pub async fn start(&mut self) -> Result<(), DevicesError> {
         if self.args.device_mode == DeviceMode::Off {
             info!("no device is served: packets from outside the node are not this agent's");
-        } else {
-            for fault in machine::forwarding_faults() {
-                warn!("{fault}");
-            }
         }
         let snapshot = Watcher::start()?.snapshot().await?;
         Ok(self.look(&snapshot)?)

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use proxy_common::Tuple;
-use rtnetlink::packet_core::{NlaBuffer, NlasIterator};
 
 use super::Flow;
+use crate::netfilter::find;
 
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
@@ -60,13 +60,6 @@ fn read_tuple(attributes: &[u8]) -> Option<Tuple> {
         protocol: find(&proto, CTA_PROTO_NUM)?.first().copied()?,
         ..Tuple::default()
     })
-}
-
-/// The value of the attribute of this kind. Damaged attributes end the search.
-fn find(attributes: &[u8], kind: u16) -> Option<Vec<u8>> {
-    let readable = NlasIterator::new(attributes).map_while(Result::ok);
-    let mut wanted = readable.filter(|attribute: &NlaBuffer<&[u8]>| attribute.kind() == kind);
-    wanted.next().map(|attribute| attribute.value().to_vec())
 }
 
 #[cfg(test)]

@@ -16,21 +16,21 @@ const LOOSE: u8 = 2;
 
 /// Looks after the check on the node's uplinks.
 #[derive(Debug, Default)]
-pub(crate) struct ReversePath {
+pub(super) struct ReversePath {
     /// Devices of which has been said that they keep a strict check.
     told: BTreeSet<String>,
 }
 
 impl ReversePath {
     /// Loosens the check of uplinks where it is strict and some backend on this node is in a source that a rule names.
-    pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
+    pub(super) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let sources = local.ruled_sources.iter().filter(|net| net.addr().is_ipv4());
-        let ruled: Vec<String> = sources.filter(|net| is_backend_in(**net)).map(ToString::to_string).collect();
-        if ruled.is_empty() {
+        let found: Vec<String> = sources.filter(|net| is_backend_in(**net)).map(ToString::to_string).collect();
+        if found.is_empty() {
             return;
         }
         for device in local.uplinks.iter().filter(|device| is_strict(device)) {
-            let rules = ruled.join(", ");
+            let rules = found.join(", ");
             match fs::write(path(device), LOOSE.to_string()) {
                 Ok(()) => info!(
                     device,

@@ -1,0 +1,21 @@
+//! The switches that let the kernel forward packets at all. Only looks.
+
+use std::fs;
+
+/// Those that are off, in words.
+pub(super) fn faults() -> Vec<String> {
+    let switches = [("net.ipv4.ip_forward", "IPv4"), ("net.ipv6.conf.all.forwarding", "IPv6")];
+    let is_off = |name: &str| {
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        // A family that the kernel does not have is nobody's fault.
+        fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
+    };
+    let off = switches.into_iter().filter(|(name, _)| is_off(name));
+    let words = off.map(|(name, family)| {
+        format!(
+            "{name} is 0: {family} packets from outside reach only backends in the node's own network namespace, \
+             neither pods nor other nodes; set it with `sysctl -w {name}=1`"
+        )
+    });
+    words.collect()
+}

@@ -1,0 +1,104 @@
+//! Settings of the host that keep packets from outside from reaching backends on this node.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use harness::{
+    lab::{Dial, Manner, Pod},
+    scene::{Family, expect, from_outside_by, over_both},
+    stage::{PATIENCE, until},
+};
+
+use super::*;
+
+const CHAINS: &str = "
+table ip docker {
+  chain FORWARD { type filter hook forward priority 0; policy drop; }
+}
+table ip6 docker {
+  chain FORWARD { type filter hook forward priority 0; policy drop; }
+}
+table inet fine {
+  chain f { type filter hook forward priority 10; policy accept; }
+  chain o { type filter hook output priority 0; policy drop; accept; }
+}
+";
+
+/// The commands that a line says to help, for pods with these addresses.
+fn remedies(line: &LogLine, pods: &str) -> Vec<String> {
+    let quoted = line.message().split('`').skip(1).step_by(2);
+    quoted.map(|command| command.replace("PODS", pods)).collect()
+}
+
+fn is_said(line: &LogLine) -> bool {
+    line.message().contains("drops what is forwarded unless a rule of it accepts that")
+}
+
+fn serves(outside: &Outside, family: Family, pod: &Pod) {
+    outside.serve(family, &outside.web(family), &[pod]);
+    expect(&outside.client, outside.node_port(family), &[pod.name()]);
+}
+
+#[test]
+fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
+    from_outside_by(
+        "auto",
+        "forward",
+        |setup| setup,
+        |outside| {
+            let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+            assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 0);
+            over_both(|family| serves(outside, family, outside.scene.pod(1)));
+            node.load_rules(CHAINS).unwrap();
+            let told = ["table ip docker", "table ip6 docker"].map(|table| {
+                waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(table)).unwrap()
+            });
+            over_both(|family| {
+                serves(outside, family, &outside.remote);
+                outside.serve_by(family, &[outside.scene.pod(1)]);
+                let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
+                until("backends here are cut off", || {
+                    outside.client.dial(&dial).is_err_and(|cut| cut.errno == "ETIMEDOUT")
+                });
+            });
+            for (line, pods) in told.iter().zip(["10.244.1.0/24", "fd00:10:244:1::/64"]) {
+                let remedies = remedies(line, pods);
+                assert_eq!(remedies.len(), 2, "{}", line.text);
+                for command in remedies {
+                    output(node, &command);
+                }
+            }
+            over_both(|family| serves(outside, family, outside.scene.pod(1)));
+            // Each is said once, whatever the rules become.
+            node.load_rules("add table inet more").unwrap();
+            output(node, "sysctl -w net.ipv4.ip_forward=0");
+            waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
+            let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
+            let distinct: BTreeSet<&str> = lines.iter().map(LogLine::message).collect();
+            assert_eq!((lines.len(), distinct.len()), (2, 2), "{lines:#?}");
+        },
+    );
+}
+
+/// Strict reverse paths hurt nothing but what `uplinks.rs` has.
+#[test]
+fn field_s11_strict_reverse_paths_alone_hurt_nobody_and_are_not_spoken_of() {
+    from_outside_by(
+        "auto",
+        "strict-all",
+        |setup| setup,
+        |outside| {
+            let node = outside.scene.node.netns();
+            output(node, "sysctl -w net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1");
+            over_both(|family| {
+                outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+                for to in outside.frontends(family) {
+                    expect(&outside.client, to, &["p1", "far"]);
+                }
+                outside.scene.delete("Service", "web");
+            });
+            let lines = outside.scene.waggle.log().since(0);
+            assert!(lines.iter().all(|line| !line.text.contains("rp_filter")), "{lines:#?}");
+            assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth0.rp_filter").trim(), "1");
+        },
+    );
+}
