@@ -157,6 +157,7 @@ impl Agent {
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
+        self.dataplane.look_at_clients();
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }

@@ -16,7 +16,10 @@ use proxy_common::{
 };
 
 use crate::{
-    apply::filter::{FilterArrays, FlowMaps},
+    apply::{
+        crowd::Clients,
+        filter::{FilterArrays, FlowMaps},
+    },
     bpf::{self, MappedArray},
     config::MapSizes,
     flow_table::{FlowTable, Names},
@@ -200,6 +203,8 @@ pub struct Maps {
     pub filters: FilterArrays<MappedArray<u8>>,
     pub node_addresses: Array<MapData, Address>,
     pub flows: Arc<FlowMaps>,
+    /// And how many entries it has.
+    pub affinity: (Arc<Clients>, usize),
 }
 
 impl Maps {
@@ -223,6 +228,7 @@ impl Maps {
                 ports: open_array(folder, "PORT_FILTER")?,
             },
             node_addresses: open(folder, "NODE_ADDRESSES")?,
+            affinity: (Arc::new(open(folder, "AFFINITY")?), room(folder, "AFFINITY")?),
             flows: Arc::new(FlowMaps {
                 half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
                 settled: FlowTable::open(folder, Names::SETTLED)?,
@@ -234,6 +240,12 @@ impl Maps {
 pub(crate) fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
     let path = folder.map(name);
     MapData::from_pin(&path).map_err(|source| MapsError::Open { path, source })
+}
+
+/// How many entries a pinned map has.
+fn room(folder: &PinFolder, name: &'static str) -> Result<usize, MapsError> {
+    let info = open_data(folder, name)?.info().map_err(|source| MapsError::Type { name, source })?;
+    Ok(info.max_entries() as usize)
 }
 
 pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use harness::{
-    lab::{Client, Pod, Waggle},
+    lab::{Client, Dial, LogLine, Manner, Pod, Waggle},
     objects::{Cluster, service},
+    scene::{Family, from_outside_by},
     stage::{PATIENCE, Stage, dual, until},
 };
 use serde_json::Value;
@@ -128,4 +131,36 @@ fn a_service_that_grows_too_big_keeps_what_it_had() {
     assert_eq!(sizes, [2, 4], "one family has grown, the other keeps what it had");
     stage.endpoints("web", |slice| slice.port(8080), &[&pods[2], &pods[3]]);
     until("a smaller list fits again", || frontends.iter().all(|to| answer(to) == ["b3", "b4"]));
+}
+
+#[test]
+fn s24_a_crowd_of_clients_without_room_is_said_once() {
+    let crowd = |from: u16, to: u16| (from..to).map(|number| Ipv4Addr::from(0x0a80_0000 | u32::from(number)));
+    let small = |setup: harness::scene::Setup| setup.args(["--max-affinity", "512"]);
+    from_outside_by("auto", "crowd", small, |outside| {
+        let addresses: Vec<_> = crowd(1, 600).map(|address| format!("address add {address}/32 dev lo")).collect();
+        outside.host.netns().batch(&addresses).unwrap();
+        let back = format!("route add 10.128.0.0/16 via {}", outside.host.v4());
+        outside.scene.node.netns().batch(&[back]).unwrap();
+        let service = outside.web(Family::Ipv4).client_ip_affinity(Some(600));
+        outside.serve(Family::Ipv4, &service, &[outside.scene.pod(1), outside.scene.pod(2)]);
+        let to = outside.node_port(Family::Ipv4);
+        let dial = |address: Ipv4Addr| {
+            let dial = Dial::new(Manner::UdpConnected, to).bind(SocketAddr::new(address.into(), 0));
+            outside.client.dial(&dial).is_ok()
+        };
+        until("the Service", || dial(Ipv4Addr::new(10, 128, 0, 1)));
+        assert!(crowd(2, 100).all(dial));
+        // Counted more than once.
+        std::thread::sleep(PATIENCE);
+        let is_said = |line: &LogLine| line.text.contains("--max-affinity") && line.text.contains("WARN");
+        let said = || outside.scene.waggle.log().since(0).iter().filter(|line| is_said(line)).count();
+        assert_eq!(said(), 0, "a hundred of five hundred");
+        assert!(crowd(100, 600).all(dial));
+        let line = outside.scene.waggle.wait_log(2 * PATIENCE, is_said).unwrap();
+        assert!(line.field("clients").unwrap().as_u64().unwrap() >= 230, "{}", line.text);
+        assert_eq!(line.field("room").unwrap(), 512);
+        std::thread::sleep(PATIENCE);
+        assert_eq!(said(), 1);
+    });
 }

@@ -5,6 +5,7 @@
 mod adopt;
 pub mod allocate;
 mod backends;
+pub(crate) mod crowd;
 mod elements;
 pub mod encode;
 pub mod filter;
@@ -35,6 +36,7 @@ use self::{
     adopt::Leftovers,
     allocate::{IdPool, SlotPool},
     backends::Backends,
+    crowd::Crowd,
     filter::{Filters, SnatPorts},
     owners::Owners,
     paths::Paths,
@@ -106,6 +108,7 @@ pub struct Dataplane {
     filters: Filters,
     tidying: Option<Tidying>,
     paths: Paths,
+    crowd: Crowd,
 }
 
 /// The parts of a plan that take something away, in their order.
@@ -142,6 +145,7 @@ impl Dataplane {
             filters,
             tidying: None,
             paths: Paths::default(),
+            crowd: Crowd::default(),
             maps,
         };
         dataplane.adopt();

@@ -1,0 +1,134 @@
+//! Whether AFFINITY has room for all clients that are to keep their backends (S24). It is a map that forgets: who is forgotten
+//! chooses anew, and nobody would see that it was not the first time.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use aya::{
+    maps::{self, MapData},
+    util::nr_cpus,
+};
+use nix::time::{ClockId, clock_gettime};
+use proxy_common::{Affinity, AffinityKey};
+use tracing::{debug, info, warn};
+
+use super::Dataplane;
+
+/// The pinned map, for reading.
+pub(crate) type Clients = maps::HashMap<MapData, AffinityKey, Affinity>;
+
+/// The least time from one count to the next.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The next one waits this many times as long as the last has taken.
+const REST: u32 = 100;
+/// Free entries that each processor keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
+const KEPT: usize = 128;
+
+/// Counts the clients, now and then, in a thread of its own.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    /// Who will say how many there are, and how long it took to count them.
+    counting: Option<Receiver<(usize, Duration)>>,
+    next: Instant,
+    is_told: bool,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { counting: None, next: Instant::now(), is_told: false }
+    }
+}
+
+impl Crowd {
+    /// Takes what has been counted, if that is done. `room`: how many entries the map has.
+    fn take(&mut self, room: usize, now: Instant) {
+        let Some((clients, took)) = self.counting.as_ref().and_then(|counting| counting.try_recv().ok()) else {
+            return;
+        };
+        self.counting = None;
+        self.next = now + PAUSE.max(took * REST);
+        let is_crowded = is_crowded(clients, room, nr_cpus().unwrap_or(1));
+        if is_crowded && !self.is_told {
+            warn!(
+                clients,
+                room,
+                "hardly any room for more clients with session affinity: the longest silent ones lose their backends and \
+                 choose anew, before their timeout; start waggle with a larger --max-affinity"
+            );
+        } else if self.is_told && !is_crowded {
+            info!(clients, room, "room again for clients with session affinity");
+        }
+        self.is_told = is_crowded;
+    }
+}
+
+/// Whether `clients` are nine tenths of what a map of `room` entries holds before it begins to forget.
+fn is_crowded(clients: usize, room: usize, processors: usize) -> bool {
+    let kept = (KEPT * processors).min(room / 2);
+    clients * 10 >= (room - kept) * 9
+}
+
+/// How many clients are to keep their backends, by the timeouts of services in seconds.
+fn count(clients: &Clients, room: usize, timeouts: &HashMap<u32, u32>) -> usize {
+    let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE) else { return 0 };
+    let now = u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX);
+    // The kernel begins anew when the key to go on from has gone.
+    let entries = clients.iter().take(2 * room).flatten();
+    let kept = entries
+        .filter(|(key, entry)| timeouts.get(&key.service).is_some_and(|timeout| !entry.is_expired(now, *timeout)));
+    kept.count().min(room)
+}
+
+impl Dataplane {
+    /// Says once when clients with session affinity fill their map. Never waits.
+    pub fn look_at_clients(&mut self) {
+        let (now, room) = (Instant::now(), self.maps.affinity.1);
+        self.crowd.take(room, now);
+        if self.crowd.counting.is_some() || now < self.crowd.next {
+            return;
+        }
+        let timeouts = self.affinity_timeouts();
+        if timeouts.is_empty() {
+            return;
+        }
+        let (sender, receiver) = sync_channel(1);
+        let clients = Arc::clone(&self.maps.affinity.0);
+        self.crowd.counting = Some(receiver);
+        thread::spawn(move || {
+            let count = count(&clients, room, &timeouts);
+            debug!(count, room, "clients with session affinity");
+            // Nobody waits for it once the data plane is gone.
+            let _ = sender.send((count, now.elapsed()));
+        });
+    }
+
+    /// Of services with affinity, by their ids.
+    fn affinity_timeouts(&self) -> HashMap<u32, u32> {
+        let timeout = |(id, port): (&super::PortId, &super::Port)| {
+            let entry = self.table.services.get(&id.service)?.ports.get(&id.port)?;
+            (entry.affinity_timeout != 0).then_some((port.id, entry.affinity_timeout))
+        };
+        self.ports.iter().filter_map(timeout).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s24_a_map_is_crowded_before_it_forgets() {
+        assert!(!is_crowded(0, 1, 1));
+        assert!(!is_crowded(58_000, 65_536, 2) && is_crowded(59_000, 65_536, 2));
+        // What processors keep for themselves is no room, but half of a map always is.
+        assert!(!is_crowded(51_000, 65_536, 64) && is_crowded(52_000, 65_536, 64));
+        assert!(!is_crowded(200, 512, 64) && is_crowded(256, 512, 64));
+    }
+}
