@@ -157,6 +157,7 @@ impl Agent {
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
+        self.notices.tell(Instant::now());
         self.dataplane.look_at_clients();
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
@@ -181,6 +182,7 @@ impl Agent {
         for (object, notices) in projection.notices {
             self.notices.replace(&object, notices);
         }
+        self.notices.tell(started);
         self.mention_nowhere();
         let (ipv4, ipv6) = self.model.own_addresses();
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {

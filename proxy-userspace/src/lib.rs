@@ -10,6 +10,7 @@ pub mod cleanup;
 pub mod cli;
 pub mod config;
 pub mod devices;
+mod few;
 pub mod flow_table;
 pub mod flows;
 mod forwarding;

@@ -1,10 +1,16 @@
 //! What was refused or skipped, said once: an object's faults are remembered until it changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use tracing::warn;
 
-use crate::watch::ObjectRef;
+use crate::{
+    few::{Few, Told},
+    watch::ObjectRef,
+};
 
 /// Why some part of an object is not served.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,19 +27,38 @@ pub struct Notice {
 #[derive(Debug, Default)]
 pub struct Notices {
     given: BTreeMap<ObjectRef, BTreeSet<Notice>>,
+    news: Few<Notice>,
     count: u64,
 }
 
 impl Notices {
-    /// Logs and counts those of `current` that `object` did not have before, and forgets those it has no more.
+    /// Counts those of `current` that `object` did not have before, which are to be told, and forgets those it has no more.
     pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Notice>) {
         let before = self.given.remove(object).unwrap_or_default();
         for notice in current.difference(&before) {
-            warn!(object = %notice.object, field = notice.field, reason = notice.reason, "skipped");
+            self.news.add(&format!("{} {}", notice.object.kind, notice.field), notice.clone());
             self.count += 1;
         }
         if !current.is_empty() {
             self.given.insert(object.clone(), current);
+        }
+    }
+
+    /// Logs what is new: a line each, or one for many about the same field.
+    pub fn tell(&mut self, now: Instant) {
+        for (field, told) in self.news.tell(now) {
+            match told {
+                Told::Each(notices) => {
+                    for Notice { object, field, reason } in notices {
+                        warn!(%object, field, reason, "skipped");
+                    }
+                }
+                Told::Sum(count, some) => {
+                    let some = some.iter().map(|notice| format!("{}: {}", notice.object, notice.reason));
+                    let examples = some.collect::<Vec<_>>().join("; ");
+                    warn!(count, field, examples, "skipped in many objects");
+                }
+            }
         }
     }
 

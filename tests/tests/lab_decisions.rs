@@ -10,7 +10,7 @@ use harness::{
     scene::{Family, Origin, Scene, Setup, expect, from_both_over_both, hold, over_both, web, web_slice},
     stage::{Stage, dual},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -118,6 +118,48 @@ fn field_s08_a_cgroup_that_is_not_the_root_is_said() {
     let line = stage.agent(&[]).wait_log(PATIENCE, |line| line.message().contains("serves only")).unwrap();
     assert_eq!(line.field("cgroup").unwrap(), stage.node.cgroup().to_str().unwrap());
     assert!(line.text.contains("WARN"), "{}", line.text);
+}
+
+/// Services with a bad address each: `field` names where.
+fn bad_services(numbers: std::ops::Range<u16>, field: &str) -> impl Iterator<Item = Value> {
+    let text = move |number: u16| match field {
+        "clusterIPs" => json!(["10.96.0.300"]),
+        "externalIPs" => json!([format!("203.0.113.{number}.1")]),
+        // Not even a list.
+        _ => json!(number),
+    };
+    numbers.map(move |number| {
+        let own = format!("10.96.{}.{}", 1 + number / 200, 1 + number % 200);
+        let mut object = service(&format!("bad-{number}")).cluster_ip(&own).port(80, 8080).build();
+        object["spec"][field] = text(number);
+        object
+    })
+}
+
+#[test]
+fn field_s07_masses_of_bad_objects_are_few_lines() {
+    const MASS: u16 = 300;
+    for (origin, words) in [(Origin::Api, "skipped in many objects"), (Origin::Folder, "many files or objects refused")]
+    {
+        println!("{origin:?}");
+        let setup = bad_services(0..MASS, "externalIPs").fold(Setup::new("s07-mass", origin), Setup::object);
+        let scene = bad_services(MASS..2 * MASS, "ports").fold(setup, Setup::object).start();
+        let lines = |words: &str| -> Vec<LogLine> {
+            let lines = scene.waggle.log().since(0);
+            lines.into_iter().filter(|line| line.text.contains("WARN") && line.text.contains(words)).collect()
+        };
+        let line = scene.waggle.wait_log(PATIENCE, |line| line.message() == words).unwrap();
+        let examples = line.field("examples").unwrap().as_str().unwrap();
+        assert_eq!(examples.matches("Service default/bad-").count(), 3, "{}", line.text);
+        let unreadable = if origin == Origin::Api { "skipped objects that can't be read" } else { words };
+        scene.waggle.wait_log(PATIENCE, |line| line.message() == unreadable).unwrap();
+        let counts = lines("examples").iter().map(|line| line.field("count").unwrap().as_u64().unwrap()).sum::<u64>();
+        assert_eq!(counts, 2 * u64::from(MASS));
+        // One by one they are no more.
+        bad_services(0..40, "clusterIPs").for_each(|object| scene.put(&object));
+        put_web(&scene, Family::Ipv4);
+        assert!(lines("10.96.0.300").len() <= 10 && lines("bad-").len() <= 15, "{:#?}", lines("bad-"));
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) struct Paths {
     outward: BTreeSet<u32>,
     /// NODE_ADDRESSES but the node's own.
     sources: BTreeMap<u8, IpAddr>,
+    /// That there is no room for one more has been said since one became free.
+    is_full_told: bool,
 }
 
 impl Paths {
@@ -54,7 +56,9 @@ impl Paths {
         }
         let free = (FIRST..SOURCES).filter_map(|index| u8::try_from(index).ok());
         let Some(index) = free.into_iter().find(|index| !self.sources.contains_key(index)) else {
-            warn!(%address, "no room for one more source address: backends get the node's own");
+            if !std::mem::replace(&mut self.is_full_told, true) {
+                warn!(%address, "no room for one more source address: backends get the node's own");
+            }
             return 0;
         };
         announce(address);
@@ -163,6 +167,7 @@ impl Dataplane {
     fn forget_sources(&mut self) {
         let used = self.backends.sources();
         let gone: Vec<u8> = self.paths.sources.keys().filter(|index| !used.contains(index)).copied().collect();
+        self.paths.is_full_told &= gone.is_empty();
         for address in gone.into_iter().filter_map(|index| self.paths.sources.remove(&index)) {
             self.filters.remove_node(address);
         }

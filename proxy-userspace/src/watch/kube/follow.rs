@@ -3,7 +3,7 @@
 
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
@@ -21,8 +21,12 @@ use super::{
     known::{Known, Seen},
     link::{Link, chain},
     partial::Partial,
+    unreadable::Complaints,
 };
 use crate::watch::{Event, Kind, Object};
+
+/// When to look whether there is room for complaints that wait.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// One kind to follow.
 pub(super) struct Follow {
@@ -60,6 +64,7 @@ impl Follow {
         let timing = self.link.timing();
         let mut progress = Progress {
             known: Known::new(self.kind),
+            complaints: Complaints::about(self.kind),
             backoff: BackOff::new(timing.first_retry, timing.longest_retry),
             plural: K::plural(&()).into_owned(),
             listed: false,
@@ -75,6 +80,7 @@ impl Follow {
 struct Progress {
     follow: Follow,
     known: Known,
+    complaints: Complaints,
     backoff: BackOff,
     plural: String,
     /// Whether `Listed` has been reported.
@@ -92,7 +98,7 @@ impl Progress {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut stream = pin!(watcher(api, self.watcher_config()));
-        while let Some(event) = stream.next().await {
+        while let Some(event) = self.next(&mut stream).await {
             let remedy = match event {
                 Ok(event) => {
                     self.take(event, wrap).await?;
@@ -113,6 +119,16 @@ impl Progress {
             }
         }
         Ok(())
+    }
+
+    /// The next of a watcher's events. Meanwhile complaints are told as there is room for them.
+    async fn next<E>(&mut self, stream: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
+        loop {
+            tokio::select! {
+                event = stream.next() => return event,
+                () = sleep(AGAIN), if self.complaints.is_waiting() && self.listed => self.complaints.tell(),
+            }
+        }
     }
 
     fn watcher_config(&self) -> Config {
@@ -143,6 +159,7 @@ impl Progress {
                 self.backoff.reset();
                 if self.known.changed(seen(&object.metadata)) {
                     self.apply(object, wrap).await?;
+                    self.complaints.tell();
                 }
             }
             watcher::Event::Delete(object) => {
@@ -157,7 +174,6 @@ impl Progress {
 
     /// Reports an object. One that can't be read leaves its last good content in force.
     async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
-        let kind = self.follow.kind;
         let metadata = &object.metadata;
         let (namespace, name) =
             (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
@@ -168,7 +184,7 @@ impl Progress {
             }
             Err(reason) => {
                 if self.known.note_unreadable(&namespace, &name, true) {
-                    warn!(%kind, namespace, name, reason, "skipped an object that can't be read");
+                    self.complaints.add(namespace, name, reason);
                 }
                 Ok(())
             }
@@ -176,6 +192,7 @@ impl Progress {
     }
 
     async fn end_list(&mut self) -> Result<(), Gone> {
+        self.complaints.tell();
         for gone in self.known.end_list() {
             self.send(Event::Deleted(gone)).await?;
         }

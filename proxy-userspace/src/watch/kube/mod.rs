@@ -9,6 +9,7 @@ mod link;
 mod partial;
 mod proxy;
 mod revisions;
+mod unreadable;
 
 use std::{
     path::PathBuf,

@@ -21,11 +21,12 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use ipnet::IpNet;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 use tracing::{debug, info, warn};
 
 use self::{
@@ -36,6 +37,9 @@ use self::{
     refusal::Ledger,
 };
 use super::{Event, Object, ObjectRef, Source};
+
+/// When to look whether there is room for what waits to be said.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Where the manifests are and what may be allocated.
 #[derive(Clone, Debug)]
@@ -111,6 +115,7 @@ impl Source for Manifests {
             }
             tokio::select! {
                 () = follow.changed(!reader.missing) => {}
+                () = sleep(AGAIN), if reader.ledger.is_waiting() => {}
                 () = events.closed() => return Ok(()),
             }
         }
@@ -170,6 +175,7 @@ impl Reader {
         if std::mem::take(&mut self.missing) {
             info!("the manifests folder is back");
         }
+        self.ledger.tell(Instant::now());
         if !changed && self.reported.is_some() {
             return Ok(Vec::new());
         }
@@ -178,6 +184,7 @@ impl Reader {
         self.remember(world.memory);
         self.mention_ignored();
         self.ledger.replace(world.refusals.into_iter().chain(self.folder.faults().cloned()).collect());
+        self.ledger.tell(Instant::now());
         let events = match &self.reported {
             None => diff::first(&world.objects),
             Some(before) => diff::changes(before, &world.objects),
@@ -200,21 +207,28 @@ impl Reader {
         }
     }
 
-    /// Says once what a folder does not serve.
+    /// Says once what a folder does not serve: a line for each kind.
     fn mention_ignored(&mut self) {
         let current: BTreeSet<_> = self.folder.contents().flat_map(|content| content.ignored.iter().cloned()).collect();
+        let mut by_kind = BTreeMap::<&str, Vec<&Identity>>::new();
         for object in current.difference(&self.ignored) {
-            match object.kind.as_str() {
+            by_kind.entry(&object.kind).or_default().push(object);
+        }
+        for (kind, objects) in by_kind {
+            let (object, objects) = (objects[0], objects.len());
+            match kind {
                 "Deployment"
                 | "StatefulSet"
                 | "DaemonSet"
                 | "ReplicaSet"
                 | "ReplicationController"
                 | "Job"
-                | "CronJob" => {
-                    info!(%object, "object makes no Pods here: a folder serves Pods and EndpointSlices as they are written");
-                }
-                _ => debug!(%object, "ignored: a folder does not serve this kind"),
+                | "CronJob" => info!(
+                    %object,
+                    objects,
+                    "object makes no Pods here: a folder serves Pods and EndpointSlices as they are written"
+                ),
+                _ => debug!(%object, objects, "ignored: a folder does not serve this kind"),
             }
         }
         self.ignored = current;

@@ -7,9 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use tracing::warn;
+
+use crate::few::{Few, Told};
 
 /// A file or an object that is refused (S38).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +34,7 @@ pub struct Refusal {
 pub struct Ledger {
     in_force: BTreeSet<Refusal>,
     count: Arc<AtomicU64>,
+    news: Few<Refusal>,
 }
 
 impl Ledger {
@@ -39,13 +43,34 @@ impl Ledger {
         Arc::clone(&self.count)
     }
 
-    /// Says those of `current` that were not in force, and forgets those that no longer are.
+    /// Counts those of `current` that were not in force, which are to be said, and forgets those that no longer are.
     pub fn replace(&mut self, current: BTreeSet<Refusal>) {
         for refusal in current.difference(&self.in_force) {
-            say(refusal);
+            self.news.add(&refusal.field, refusal.clone());
             self.count.fetch_add(1, Ordering::Relaxed);
         }
         self.in_force = current;
+    }
+
+    /// Says what is new: a line each, or one for many about the same field.
+    pub fn tell(&mut self, now: Instant) {
+        for (field, told) in self.news.tell(now) {
+            match told {
+                Told::Each(refusals) => refusals.iter().for_each(say),
+                Told::Sum(count, some) => {
+                    let some = some
+                        .iter()
+                        .map(|one| format!("{}:{}: {}: {}", one.file.display(), one.line, one.object, one.reason));
+                    let examples = some.collect::<Vec<_>>().join("; ");
+                    warn!(count, field, examples, "many files or objects refused");
+                }
+            }
+        }
+    }
+
+    /// Whether something waits to be said.
+    pub fn is_waiting(&self) -> bool {
+        self.news.is_waiting()
     }
 }
 
