@@ -5,9 +5,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Kind, LogLine, Mode},
+    lab::{Client, Kind, LogLine, Manner, Mode},
     objects::{Cluster as _, lab_node, service, service_cidr, slice},
-    scene::{Family, Origin, Scene, Setup, expect, from_both_over_both, hold, over_both, web, web_slice},
+    scene::{Family, Origin, Scene, Setup, expect, expect_by, from_both_over_both, hold, over_both, web, web_slice},
     stage::{Stage, dual},
 };
 use serde_json::{Value, json};
@@ -95,6 +95,40 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
         let _server = scene.node.serve_at(&[own], Mode::Identity).unwrap();
         scene.hold(own, &["a"]);
         scene.waggle.wait_log(PATIENCE, |line| line.text.contains("those are left alone")).unwrap();
+    });
+}
+
+/// Network plugins with an address management of their own leave `podCIDRs` empty.
+#[test]
+fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
+    let scene = Setup::new("s03-bare", Origin::Api).start();
+    over_both(|family| {
+        put_web(&scene, family);
+        let (wide, nobody) = if family == Family::Ipv4 {
+            ("10.0.0.0/8", "10.244.1.200:80")
+        } else {
+            ("fd00::/16", "[fd00:10:244:1::c8]:80")
+        };
+        scene.put(&service_cidr(&family.name("wide"), &[wide]));
+        scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
+        let direct = |number| SocketAddr::new(family.of(scene.pod(number)), 8080);
+        let reach = |ways: [&str; 2]| {
+            for (number, way) in (1..).zip(ways) {
+                // The pod is no endpoint, and so nobody to whom datagrams could be sent: answers to it would be such.
+                expect_by(&scene.from_pod, Manner::Tcp, direct(number), &[way]);
+                expect(&scene.from_node, direct(number), &[way]);
+            }
+            hold(&scene.from_node, family.frontend(10), &["p1"]);
+            expect_by(&scene.from_pod, Manner::Tcp, family.frontend(10), &["p1"]);
+        };
+        reach(["p1", "EHOSTUNREACH"]);
+        // One that nobody is sent to yet is an endpoint, too.
+        let slice = web_slice(&family.name("web"), family).name(&family.name("starting"));
+        scene.put(&slice.pod(scene.pod(2)).ready(false).serving(false).build());
+        reach(["p1", "p2"]);
+        scene.delete("EndpointSlice", &family.name("starting"));
+        reach(["p1", "EHOSTUNREACH"]);
+        scene.delete("ServiceCIDR", &family.name("wide"));
     });
 }
 

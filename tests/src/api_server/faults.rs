@@ -33,6 +33,8 @@ pub(super) struct Faults {
     pub(super) rewind: u32,
     /// Whether an expired watch is refused with HTTP 410 instead of an `ERROR` event.
     pub(super) expire_by_status: bool,
+    /// Whether watches from a version that is yet to come are silent until then, as those from a watch cache are.
+    pub(super) awaits_future: bool,
     pub(super) slow: Option<Slow>,
 }
 

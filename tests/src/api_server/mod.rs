@@ -200,6 +200,12 @@ impl ApiServer {
         self.shared.change(|state| state.faults.rewind = count);
     }
 
+    /// Lets watches from a version that is yet to come be silent until then, bookmarks included, as those from a real server's
+    /// watch cache are; by default they begin with what happens next.
+    pub fn await_future(&self, awaits: bool) {
+        self.shared.change(|state| state.faults.awaits_future = awaits);
+    }
+
     /// Refuses expired watches with HTTP 410 instead of an `ERROR` event.
     pub fn expire_by_status(&self, by_status: bool) {
         self.shared.change(|state| state.faults.expire_by_status = by_status);

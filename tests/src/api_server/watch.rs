@@ -47,7 +47,8 @@ impl Watch {
             initial.push(end);
         }
         // A version that is yet to come is granted: the watch begins with what happens next.
-        let mut version = if synthetic { current } else { query.version.unwrap_or(current).min(current) };
+        let latest = if state.faults.awaits_future { u64::MAX } else { current };
+        let mut version = if synthetic { current } else { query.version.unwrap_or(current).min(latest) };
         if state.faults.take_rewind() {
             version = state.store.oldest();
         }
@@ -87,13 +88,18 @@ impl Watch {
             tokio::select! {
                 _ = changed.changed() => {}
                 () = at(deadline) => {
-                    if self.query.bookmarks {
+                    if self.query.bookmarks && !self.awaits_future() {
                         writer.write(line(&bookmark(&self.target, self.version))).await?;
                     }
                     return writer.unless_silent().await;
                 }
             }
         }
+    }
+
+    /// Whether it began at a version that is yet to come.
+    fn awaits_future(&self) -> bool {
+        self.version > self.shared.state().store.version()
     }
 
     /// What has happened since the last call, and whether the watch ends with it.
@@ -106,7 +112,7 @@ impl Watch {
         };
         let mut events: Vec<Value> = changes.iter().filter_map(|change| self.translate(change)).collect();
         self.version = self.version.max(state.store.version());
-        if self.query.bookmarks && self.bookmarks < state.bookmarks {
+        if self.query.bookmarks && self.bookmarks < state.bookmarks && self.version == state.store.version() {
             events.push(bookmark(&self.target, self.version));
         }
         self.bookmarks = state.bookmarks;

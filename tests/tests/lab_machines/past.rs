@@ -1,10 +1,13 @@
 //! Pods with a network card of their own (macvlan, ipvlan, SR-IOV, an interface of the cloud's): they are on this node and
 //! answer past it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use harness::{
-    lab::{Dial, Manner},
+    lab::{Dial, Host, Manner},
     scene::{Family, MANNERS, PORTS, expect, from_outside_over_both, web_slice},
     stage::{PATIENCE, until},
 };
@@ -13,6 +16,46 @@ use super::*;
 
 fn seen(outside: &Outside, manner: Manner, to: SocketAddr) -> IpAddr {
     outside.client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap().ip()
+}
+
+/// `externalTrafficPolicy: Local` promises the client's address, and it is kept: the pod answers the client past the node, by its
+/// own address, which a client that has connected takes for nobody's. kube-proxy does the same.
+#[test]
+fn w09_a_local_policy_keeps_the_clients_address_and_says_what_is_lost() {
+    from_outside_over_both("past-local", |outside, family| {
+        let pod = outside.scene.lab.client(if family == Family::Ipv4 { "m4" } else { "m6" }).unwrap();
+        let _server = pod.serve(&PORTS).unwrap();
+        let local = outside.web(family).external_local().build();
+        let of = |host: &Host| web_slice("web", family).endpoint(&family.of(host).to_string()).node("a").build();
+        let to = outside.node_port(family);
+        outside.scene.put(&local);
+        outside.scene.put(&of(outside.scene.pod(1)));
+        expect(&outside.client, to, &["p1"]);
+        outside.scene.put(&of(&pod));
+        let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
+        until("p1 is no backend any more", || outside.client.dial(&dial).is_err());
+        let filter = format!("port {} or port {}", to.port(), PORTS[0]);
+        let (outcome, packets) = outside.host.capture("eth0", &filter, || outside.client.dial(&dial)).unwrap();
+        assert_eq!(outcome.unwrap_err().errno, "ETIMEDOUT");
+        let (own, client) = (family.of(&pod), family.of(&outside.host));
+        let answer = format!("{own}.{} > {client}.", PORTS[0]);
+        assert!(packets.iter().any(|line| line.contains(&answer) && line.contains("Flags [S.]")), "{packets:#?}");
+        outside.scene.waggle.wait_log(PATIENCE, |line| tells_of(line, own)).unwrap();
+        // Clients on the node get the Cluster list, as sockets: nothing is lost there.
+        expect(&outside.scene.from_pod, to, &[pod.name()]);
+        // With a backend behind the node beside it, only its own share is lost.
+        outside.scene.put(&web_slice("web", family).name("web-more").pod(outside.scene.pod(1)).build());
+        until("p1 answers again", || outside.client.dial(&dial).is_ok_and(|reply| reply.backend() == "p1"));
+        outside.scene.delete("EndpointSlice", "web-more");
+        outside.scene.delete("EndpointSlice", "web");
+        outside.scene.delete("Service", "web");
+    });
+}
+
+fn tells_of(line: &LogLine, ip: IpAddr) -> bool {
+    let is_it = |text: &str| text.parse().is_ok_and(|backend: SocketAddr| backend.ip() == ip);
+    line.message().contains("leads out of the node")
+        && line.field("backend").is_some_and(|field| is_it(field.as_str().unwrap()))
 }
 
 #[test]
@@ -31,11 +74,6 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
                 assert_eq!(seen(outside, manner, to), node, "{manner:?} to {to}");
             }
         }
-        let tells_of = |line: &LogLine, ip: IpAddr| {
-            let is_it = |text: &str| text.parse().is_ok_and(|backend: SocketAddr| backend.ip() == ip);
-            line.message().contains("leads out of the node")
-                && line.field("backend").is_some_and(|field| is_it(field.as_str().unwrap()))
-        };
         waggle.wait_log(PATIENCE, |line| tells_of(line, family.of(&pod))).unwrap();
 
         // A pod behind the node is still one, and keeps its clients' addresses.

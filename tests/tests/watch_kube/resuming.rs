@@ -135,6 +135,28 @@ fn field_s05_revisions_that_go_back_lead_to_a_list_within_one_watch() {
     assert_eq!(agent.names(Kind::Service), ["b", "c"]);
 }
 
+/// Nothing happens after the restoration, and the server is silent about the past, as real ones are.
+#[test]
+fn field_s05_a_quiet_cluster_that_was_restored_is_listed_within_one_watch() {
+    let server = with_two_services();
+    (81..99).for_each(|port| _ = server.put(service("a", port)));
+    let mut agent = Agent::listed(server, Timing { watch: Duration::from_secs(1), ..QUICK });
+    agent.until_watching();
+    agent.server.stop().unwrap();
+    agent.server.await_future(true);
+    agent.server.restore();
+    agent.server.put(service("b", 443));
+    let before = agent.server.requests().len();
+    agent.server.listen().unwrap();
+    agent.until_port("b", 443);
+    agent.until_gone("a");
+    assert_eq!(agent.names(Kind::Service), ["b"]);
+    let requests = agent.server.requests().split_off(before);
+    let watches = requests.iter().take_while(|request| request.is_watch() || !request.is_for("services"));
+    let watches = watches.filter(|request| request.is_for("services") && request.code == 200).count();
+    assert_eq!(watches, 1, "one watch in vain, then a list: {requests:#?}");
+}
+
 #[test]
 fn s30_watches_that_end_at_once_are_begun_again_more_and_more_slowly() {
     let server = with_two_services();
