@@ -144,6 +144,11 @@ impl BenchNode {
         assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
     }
 
+    /// Rules of policy routing look at sources, or do so no more. There are none: the node's ways are the same.
+    pub fn set_ruled(&mut self, ruled: bool) {
+        self.dataplane.set_ruled(ruled);
+    }
+
     /// Lets the filters forget what neither Services nor flows need: goes on until they have forgotten node port
     /// `port`, which must be one of neither.
     pub fn tidy(&mut self, port: u16) {

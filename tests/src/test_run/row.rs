@@ -20,6 +20,8 @@ pub enum Step {
     Egress(Device, Packet),
     /// These Services, and no others, are in force from now on.
     Serve(Vec<Service>),
+    /// The node has rules of policy routing that look at sources from now on.
+    Rules,
     /// All flows end.
     Expire,
     /// So many seconds go by without a packet of any flow.
@@ -196,6 +198,7 @@ pub fn check_rows(rows: Vec<Row>) {
 impl Row {
     fn check(&self, node: &mut BenchNode, family: Family, hook: Hook) -> Result<(), String> {
         node.state().forget();
+        node.set_ruled(false);
         node.serve(&self.services);
         let story: Vec<String> = self.before.iter().map(|step| play(node, step, family, hook)).collect();
         let before = node.state().counts();
@@ -236,6 +239,10 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         Step::Serve(services) => {
             node.serve(services);
             return "other services".into();
+        }
+        Step::Rules => {
+            node.set_ruled(true);
+            return "rules".into();
         }
         Step::Expire => {
             node.state().expire_flows();

@@ -23,8 +23,7 @@ pub use self::{
 use super::elements::Elements;
 use crate::table::NetworkKind;
 
-const ADDRESS_BITS: [u8; 5] =
-    [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED, AddressClass::RULES];
+const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
 /// The two arrays.
@@ -54,9 +53,10 @@ pub struct Stale {
 impl Filters {
     /// Over arrays that an earlier agent may have written; its bits stay for now.
     pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
-        let addresses = Bits::adopt(&arrays.addresses, u8::MAX);
+        let addresses = Bits::adopt(&arrays.addresses, !AddressClass::RULES);
         let ports = Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE);
-        let filters = Self { addresses, ports, ruled: false, snat };
+        let ruled = arrays.addresses.get(0).is_some_and(|bits| bits & AddressClass::RULES != 0);
+        let filters = Self { addresses, ports, ruled, snat };
         bits::entries().for_each(|port| filters.settle_snat(&mut arrays.ports, port));
         filters
     }
@@ -130,16 +130,15 @@ impl Filters {
         self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
     }
 
-    /// Rules of policy routing tell backends from frontends, or do so no more.
+    /// Rules of policy routing tell backends from frontends, or do so no more. No flow depends on that.
     pub fn set_ruled(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, ruled: bool) {
         if ruled == self.ruled {
             return;
         }
         self.ruled = ruled;
-        if ruled {
-            self.addresses.put(&mut arrays.addresses, &Span::Everywhere, AddressClass::RULES);
-        } else {
-            self.addresses.remove(&Span::Everywhere, AddressClass::RULES);
+        for entry in bits::entries().map(u32::from) {
+            let before = arrays.addresses.get(entry).unwrap_or(0) & !AddressClass::RULES;
+            arrays.addresses.set(entry, if ruled { before | AddressClass::RULES } else { before });
         }
     }
 
