@@ -23,7 +23,7 @@ use crate::{
     attach::{self, Wanted},
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
-    devices::{self, DeviceArgs, Follower},
+    devices::{self, DeviceArgs, DeviceMode, Follower},
     loader::{self, Loaded},
     machine,
     maps::PinFolder,

@@ -57,10 +57,10 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Loads the programs as the agent does. Call it inside the namespace of the devices.
+    /// Loads the programs as the agent does where every device carries Ethernet frames. Call it inside the namespace of the devices.
     pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
-        attach::load(&mut ebpf, attach::Wanted::All)?;
+        attach::load(&mut ebpf, attach::Wanted::Framed)?;
         attach::Programs::new(&ebpf, folder)?;
         for device in Device::OUTSIDE {
             // The kernel runs tests only for receive queues that are ready for XDP.
