@@ -35,14 +35,13 @@ impl ReversePath {
                 Ok(()) => info!(
                     device,
                     rules,
-                    "net.ipv4.conf.{device}.rp_filter is {LOOSE} now: a strict check drops what clients behind this device \
+                    "the device's net.ipv4.conf setting rp_filter is {LOOSE} now: a strict check drops what clients behind this device \
                      send to backends whose answers rules of policy routing send elsewhere"
                 ),
                 Err(error) if self.told.insert(device.clone()) => warn!(
-                    device,
                     rules,
                     %error,
-                    "backends whose answers rules of policy routing send elsewhere can't be reached from behind this device, as the \
+                    "backends whose answers rules of policy routing send elsewhere can't be reached from behind an uplink, as the \
                      kernel checks the reverse path strictly: set `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
                 ),
                 Err(_) => {}
