@@ -51,6 +51,8 @@ impl Device {
     pub const ASKED: u32 = 16;
     /// TC serves it, since it carries no Ethernet frames, which XDP wants.
     pub const BARE: u32 = 64;
+    /// Only its SCTP is served, as there are SCTP Services.
+    pub const SCTP: u32 = 128;
     /// Native XDP serves it because the command line says so, and what that sends from it is lost, as far as can be told.
     pub const LOSSY: u32 = 32;
 }
@@ -90,9 +92,13 @@ pub enum Stage {
     PreviousEgress = 8,
     /// Finds the way of a backend's answer where rules of policy routing look at sources.
     Uplink = 9,
+    /// The first program of this set, from one that leaves all but SCTP alone.
+    Ingress = 10,
+    /// The same for a packet that is about to leave.
+    Egress = 11,
 }
 
 impl Stage {
     /// Number of stages.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 }

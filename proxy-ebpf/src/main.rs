@@ -44,6 +44,7 @@ use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
     programs::{SockAddrContext, SockContext, TcContext, XdpContext},
 };
+use proxy_common::Stage;
 
 /// connect(2) on an IPv4 socket.
 #[cgroup_sock_addr(connect4)]
@@ -191,6 +192,18 @@ pub fn tc_egress(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_egress_bare(ctx: TcContext) -> i32 {
     Skb::<BARE>::run(&ctx, pipeline::egress)
+}
+
+/// A packet that a pod sends whose other packets are left alone.
+#[classifier]
+pub fn tc_sctp_in(ctx: TcContext) -> i32 {
+    Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Ingress))
+}
+
+/// A packet on its way to such a pod.
+#[classifier]
+pub fn tc_sctp_out(ctx: TcContext) -> i32 {
+    Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Egress))
 }
 
 /// The same, if it has moved its flow.

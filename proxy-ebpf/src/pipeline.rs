@@ -58,6 +58,17 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     send(packet, &headers, flow)
 }
 
+/// A packet of a pod whose sockets are the node's own: they know Services themselves, but for SCTP, of which the kernel asks
+/// no program where to connect. Everything else passes.
+#[inline(always)]
+pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
+    let mut headers = Headers::default();
+    if parse_network(packet, &mut headers).is_ok() && headers.tuple.protocol == Protocol::Sctp as u8 {
+        packet.continue_at(stage);
+    }
+    Err(Verdict::Pass)
+}
+
 /// The first packet of a flow, as [`ingress`] has read it.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {

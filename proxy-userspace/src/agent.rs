@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use proxy_common::Protocol;
 use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, info, warn};
 
@@ -53,6 +54,8 @@ pub struct Agent {
     next_look: tokio::time::Instant,
     /// Told about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+    /// Told when there is an SCTP Service.
+    sctp: changes::Sender<bool>,
 }
 
 /// What the agent listens to.
@@ -67,7 +70,12 @@ pub struct Inputs {
 
 impl Agent {
     /// An agent that has programmed nothing yet.
-    pub fn new(model: Model, dataplane: Dataplane, udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>) -> Self {
+    pub fn new(
+        model: Model,
+        dataplane: Dataplane,
+        udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+        sctp: changes::Sender<bool>,
+    ) -> Self {
         Self {
             model,
             dataplane,
@@ -82,6 +90,7 @@ impl Agent {
             next_tidy: tokio::time::Instant::now(),
             next_look: tokio::time::Instant::now(),
             udp_gone,
+            sctp,
         }
     }
 
@@ -188,6 +197,10 @@ impl Agent {
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
             self.refusals.add("the source address of what is forwarded", error);
             self.refused_networks = true;
+        }
+        // For as long as this agent runs: associations outlive their Service.
+        if projection.table.has(Protocol::Sctp) {
+            self.sctp.send_if_modified(|sctp| !std::mem::replace(sctp, true));
         }
         let before = touched.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);

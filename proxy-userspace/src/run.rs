@@ -62,7 +62,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
 async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded: Loaded) -> anyhow::Result<()> {
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
     let serves_outside = args.devices.device_mode != DeviceMode::Off;
-    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, args.devices);
+    let (is_there, sctp) = changes::channel(false);
+    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (args.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
     let source = start_source(&args.source, &config.instance, &node_name, events).await?;
@@ -76,7 +77,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
-    let mut agent = Agent::new(model, Dataplane::new(maps, snat).asking_for_ways(), gone);
+    let mut agent = Agent::new(model, Dataplane::new(maps, snat).asking_for_ways(), gone, is_there);
     if serves_outside {
         agent = agent.serving_outside();
     }
@@ -139,11 +140,11 @@ impl Hooks {
         ebpf: Ebpf,
         folder: PinFolder,
         succession: Succession,
-        devices: DeviceArgs,
+        devices: (DeviceArgs, changes::Receiver<bool>),
     ) -> impl Future<Output = anyhow::Result<Self>> {
         let loading = tokio::spawn(async move {
             // Pins of what is attached are in the folder that both sets have.
-            let wanted = devices::programs(&devices, &folder).await.context("find the devices")?;
+            let wanted = devices::programs(&devices.0, &folder).await.context("find the devices")?;
             spawn_blocking(move || Self::load(ebpf, wanted, folder, succession, devices)).await.context("load")?
         });
         async { loading.await.context("load the programs")? }
@@ -154,12 +155,12 @@ impl Hooks {
         wanted: Wanted,
         folder: PinFolder,
         succession: Succession,
-        devices: DeviceArgs,
+        (devices, sctp): (DeviceArgs, changes::Receiver<bool>),
     ) -> anyhow::Result<Self> {
         let started = Instant::now();
         attach::load(&mut ebpf, wanted)?;
         debug!(took = ?started.elapsed(), "programs loaded");
-        Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices)?, folder, succession })
+        Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices, sctp)?, folder, succession })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first

@@ -176,3 +176,10 @@ pub struct Table {
     /// [`NetworkKind::ServiceCidr`].
     pub networks: BTreeMap<IpNet, NetworkKind>,
 }
+
+impl Table {
+    /// Whether a Service has a port of this protocol.
+    pub fn has(&self, protocol: Protocol) -> bool {
+        self.services.values().any(|service| service.ports.iter().any(|(port, _)| port.protocol == protocol))
+    }
+}

@@ -27,6 +27,8 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
             Stage::Previous => jump::<{ Stage::Previous as u32 }>(context, stages),
             Stage::Uplink => jump::<{ Stage::Uplink as u32 }>(context, stages),
             Stage::PreviousEgress => jump::<{ Stage::PreviousEgress as u32 }>(context, stages),
+            Stage::Ingress => jump::<{ Stage::Ingress as u32 }>(context, stages),
+            Stage::Egress => jump::<{ Stage::Egress as u32 }>(context, stages),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, fs, io, path::PathBuf, str::FromStr};
 
 use aya::programs::{ProgramInfo, loaded_programs};
 
-use super::{AttachError, Programs, Put, filter, tc, xdp};
+use super::{AttachError, Programs, Put, Variant, filter, tc, xdp};
 use crate::{bpf, maps::PinFolder};
 
 /// A way to run a program on a device.
@@ -47,12 +47,12 @@ impl Hook {
         self.programs()[0]
     }
 
-    /// The names of its programs: for devices with Ethernet frames, and for those without, if any.
+    /// The names of its programs: for devices with Ethernet frames, and, if any, for those without, and for SCTP alone.
     pub const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::XdpNative | Self::XdpGeneric => &["xdp"],
-            Self::TcxIngress | Self::ClsactIngress => &["tc_ingress", "tc_ingress_bare"],
-            Self::TcxEgress | Self::ClsactEgress => &["tc_egress", "tc_egress_bare"],
+            Self::TcxIngress | Self::ClsactIngress => &["tc_ingress", "tc_ingress_bare", "tc_sctp_in"],
+            Self::TcxEgress | Self::ClsactEgress => &["tc_egress", "tc_egress_bare", "tc_sctp_out"],
         }
     }
 
@@ -117,20 +117,20 @@ impl DeviceHook {
     }
 
     /// Puts the program there, in one step if there is one already. `pinned` is its pin until now, which may have
-    /// an earlier name of the device. `bare`: the device carries no Ethernet frames.
+    /// an earlier name of the device.
     pub fn put(
         &self,
         programs: &Programs,
         folder: &PinFolder,
         pinned: Option<&Self>,
-        bare: bool,
+        variant: Variant,
     ) -> Result<Put, AttachError> {
         let pin = self.pin(folder);
         if let Some(old) = pinned.filter(|old| *old != self) {
             let old = old.pin(folder);
             fs::rename(&old, &pin).map_err(|source| AttachError::Replace { path: old, source })?;
         }
-        let program = programs.of(self.hook, bare)?;
+        let program = programs.of(self.hook, variant)?;
         match self.hook {
             Hook::XdpNative | Hook::XdpGeneric => xdp::put(self, program, &pin),
             Hook::TcxIngress | Hook::TcxEgress => tc::put(self, program, &pin),
@@ -150,8 +150,8 @@ impl DeviceHook {
 
     /// Puts another program there, in one step.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
-        let bare = self.program(folder).is_some_and(|program| is_for_bare(&program));
-        let (path, program) = (self.pin(folder), programs.of(self.hook, bare)?);
+        let variant = self.program(folder).map_or(Variant::Frames, |program| Variant::of(&program));
+        let (path, program) = (self.pin(folder), programs.of(self.hook, variant)?);
         if !self.hook.has_link() {
             return filter::put(self, program, folder).map(drop);
         }
@@ -188,19 +188,12 @@ impl DeviceHook {
     }
 }
 
-/// Whether a program is for devices that carry no Ethernet frames: by its name in the object, which the kernel keeps.
-pub(crate) fn is_bare(name: &str) -> bool {
-    name.ends_with("_bare")
-}
-
-/// Whether the program of a hook is for such a device.
-pub(crate) fn is_for_bare(program: &ProgramInfo) -> bool {
-    program.name_as_str().is_some_and(is_bare)
-}
-
-/// Whether a program for such a device is on a hook of the instance.
+/// Whether a program for devices that carry no Ethernet frames is on a hook of the instance.
 pub fn has_bare(folder: &PinFolder) -> Result<bool, AttachError> {
-    Ok(list(folder)?.iter().filter_map(|hook| hook.program(folder)).any(|program| is_for_bare(&program)))
+    Ok(list(folder)?
+        .iter()
+        .filter_map(|hook| hook.program(folder))
+        .any(|program| Variant::of(&program) == Variant::Bare))
 }
 
 /// What has gone already is as good as removed.

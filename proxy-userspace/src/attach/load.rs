@@ -11,7 +11,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::{AttachError, device::is_bare};
+use super::{AttachError, Variant};
 
 /// Which programs are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,11 @@ pub enum Wanted {
 
 impl Wanted {
     fn includes(self, name: &str, program: &Program) -> bool {
+        let is_bare = Variant::named(name) == Variant::Bare;
         match self {
             Self::All => true,
-            Self::Framed => !is_bare(name),
-            Self::Bare => is_bare(name),
+            Self::Framed => !is_bare,
+            Self::Bare => is_bare,
             Self::Sockets => is_of_sockets(program),
         }
     }

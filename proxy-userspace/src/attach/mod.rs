@@ -23,7 +23,7 @@ use aya::{
 pub use self::{
     link::Put,
     load::{Wanted, load},
-    programs::Programs,
+    programs::{Programs, Variant},
     renew::{pin_programs, renew},
     tc::has_links as tc_has_links,
     xdp::program_on as xdp_program_on,

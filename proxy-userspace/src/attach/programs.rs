@@ -9,7 +9,7 @@ use std::{
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray},
-    programs::ProgramError,
+    programs::{ProgramError, ProgramInfo},
 };
 use proxy_common::Stage;
 
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The stages of each hook, by their names in the eBPF object.
-const STAGES: [(&str, Stage); 13] = [
+const STAGES: [(&str, Stage); 15] = [
     ("xdp_open", Stage::Open),
     ("xdp_send", Stage::Send),
     ("xdp_touch", Stage::Touch),
@@ -39,28 +39,69 @@ const STAGES: [(&str, Stage); 13] = [
     ("tc_icmp", Stage::Icmp),
     ("tc_icmp_egress", Stage::IcmpEgress),
     ("tc_answer", Stage::Answer),
+    ("tc_ingress", Stage::Ingress),
+    ("tc_egress", Stage::Egress),
 ];
+
+/// For which packets a program of a TC hook is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// All, in Ethernet frames.
+    Frames,
+    /// All, of a device that carries no Ethernet frames.
+    Bare,
+    /// SCTP alone, in Ethernet frames.
+    Sctp,
+}
+
+impl Variant {
+    /// That of a program with this name in the object.
+    pub(crate) fn named(name: &str) -> Self {
+        if BARE.contains(&name) {
+            Self::Bare
+        } else if SCTP.contains(&name) {
+            Self::Sctp
+        } else {
+            Self::Frames
+        }
+    }
+
+    /// That of a program in the kernel, which keeps the name.
+    pub(crate) fn of(program: &ProgramInfo) -> Self {
+        program.name_as_str().map_or(Self::Frames, Self::named)
+    }
+}
 
 /// The programs that run on devices, in the kernel.
 pub struct Programs {
     xdp: OwnedFd,
     tc_ingress: OwnedFd,
     tc_egress: OwnedFd,
-    bare: Option<Bare>,
+    /// Missing unless they have been wanted.
+    bare: Option<TcPrograms>,
+    /// Missing where an earlier release has left its programs.
+    sctp: Option<TcPrograms>,
     /// Kept open: the kernel empties an array of programs when neither a pin nor a process holds it, and pins can be
     /// removed by anybody.
     _stages: Vec<ProgramArray<MapData>>,
 }
 
-/// Those for devices that carry no Ethernet frames.
-struct Bare {
-    tc_ingress: OwnedFd,
-    tc_egress: OwnedFd,
+/// The programs of both TC hooks in one variant.
+struct TcPrograms {
+    ingress: OwnedFd,
+    egress: OwnedFd,
 }
 
-impl Bare {
-    fn find<E>(mut program: impl FnMut(&'static str) -> Result<OwnedFd, E>) -> Result<Self, E> {
-        Ok(Self { tc_ingress: program("tc_ingress_bare")?, tc_egress: program("tc_egress_bare")? })
+/// Their names: for devices that carry no Ethernet frames, and for SCTP alone.
+const BARE: [&str; 2] = ["tc_ingress_bare", "tc_egress_bare"];
+const SCTP: [&str; 2] = ["tc_sctp_in", "tc_sctp_out"];
+
+impl TcPrograms {
+    fn find<E>(
+        [ingress, egress]: [&'static str; 2],
+        program: impl Fn(&'static str) -> Result<OwnedFd, E>,
+    ) -> Result<Self, E> {
+        Ok(Self { ingress: program(ingress)?, egress: program(egress)? })
     }
 }
 
@@ -78,7 +119,8 @@ impl Programs {
             xdp: owned(ebpf, "xdp")?,
             tc_ingress: owned(ebpf, "tc_ingress")?,
             tc_egress: owned(ebpf, "tc_egress")?,
-            bare: Bare::find(|name| owned(ebpf, name)).ok(),
+            bare: TcPrograms::find(BARE, |name| owned(ebpf, name)).ok(),
+            sctp: Some(TcPrograms::find(SCTP, |name| owned(ebpf, name))?),
             _stages: vec![xdp_stages, tc_stages],
         })
     }
@@ -90,7 +132,8 @@ impl Programs {
             xdp: program("xdp")?,
             tc_ingress: program("tc_ingress")?,
             tc_egress: program("tc_egress")?,
-            bare: Bare::find(program).ok(),
+            bare: TcPrograms::find(BARE, program).ok(),
+            sctp: TcPrograms::find(SCTP, program).ok(),
             _stages: Vec::new(),
         })
     }
@@ -99,21 +142,28 @@ impl Programs {
     pub(crate) fn load_bare(&mut self, ebpf: &mut Ebpf) -> Result<(), AttachError> {
         if self.bare.is_none() {
             load(ebpf, Wanted::Bare)?;
-            self.bare = Some(Bare::find(|name| owned(ebpf, name))?);
+            self.bare = Some(TcPrograms::find(BARE, |name| owned(ebpf, name))?);
         }
         Ok(())
     }
 
-    /// The program of a hook; `bare`: of a device that carries no Ethernet frames.
-    pub(super) fn of(&self, hook: Hook, bare: bool) -> Result<BorrowedFd<'_>, AttachError> {
-        let not_loaded = || AttachError::Missing { name: "tc_ingress_bare", source: ProgramError::NotLoaded };
-        let of_bare = || self.bare.as_ref().ok_or_else(not_loaded);
-        Ok(match hook {
-            Hook::TcxIngress | Hook::ClsactIngress if bare => of_bare()?.tc_ingress.as_fd(),
-            Hook::TcxEgress | Hook::ClsactEgress if bare => of_bare()?.tc_egress.as_fd(),
-            Hook::XdpNative | Hook::XdpGeneric => self.xdp.as_fd(),
-            Hook::TcxIngress | Hook::ClsactIngress => self.tc_ingress.as_fd(),
-            Hook::TcxEgress | Hook::ClsactEgress => self.tc_egress.as_fd(),
+    /// The program of a hook. Where there is none for SCTP alone, the one for all packets.
+    pub(super) fn of(&self, hook: Hook, variant: Variant) -> Result<BorrowedFd<'_>, AttachError> {
+        let special = match variant {
+            _ if hook.is_xdp() => None,
+            Variant::Frames => None,
+            Variant::Bare => {
+                let not_loaded = || AttachError::Missing { name: BARE[0], source: ProgramError::NotLoaded };
+                Some(self.bare.as_ref().ok_or_else(not_loaded)?)
+            }
+            Variant::Sctp => self.sctp.as_ref(),
+        };
+        Ok(match (hook, special) {
+            (Hook::TcxIngress | Hook::ClsactIngress, Some(programs)) => programs.ingress.as_fd(),
+            (Hook::TcxEgress | Hook::ClsactEgress, Some(programs)) => programs.egress.as_fd(),
+            (Hook::XdpNative | Hook::XdpGeneric, _) => self.xdp.as_fd(),
+            (Hook::TcxIngress | Hook::ClsactIngress, None) => self.tc_ingress.as_fd(),
+            (Hook::TcxEgress | Hook::ClsactEgress, None) => self.tc_egress.as_fd(),
         })
     }
 }

@@ -14,6 +14,7 @@ use aya::{
 };
 use proxy_common::Device;
 use tokio::{
+    sync::watch as changes,
     task::block_in_place,
     time::{sleep, timeout},
 };
@@ -55,7 +56,7 @@ pub async fn programs(args: &DeviceArgs, folder: &PinFolder) -> Result<attach::W
     if args.device_mode == DeviceMode::Off {
         return Ok(attach::Wanted::Sockets);
     }
-    let found = select::wanted(args, &Watcher::start()?.snapshot().await?, &BTreeSet::new());
+    let found = select::wanted(args, &Watcher::start()?.snapshot().await?, &BTreeSet::new(), false);
     let has_bare = found.devices.values().any(|target| target.link.bare) || attach::device::has_bare(folder)?;
     Ok(if has_bare { attach::Wanted::All } else { attach::Wanted::Framed })
 }
@@ -64,17 +65,25 @@ pub async fn programs(args: &DeviceArgs, folder: &PinFolder) -> Result<attach::W
 pub struct Follower {
     args: DeviceArgs,
     devices: Devices,
+    /// Whether there are SCTP Services.
+    sctp: changes::Receiver<bool>,
     /// Names that have been told as missing or unsuited.
     told: BTreeSet<String>,
 }
 
 impl Follower {
-    /// Makes the programs for devices ready, which are loaded as [`programs`] says. Attaches nothing yet.
-    pub fn new(ebpf: Ebpf, folder: PinFolder, args: DeviceArgs) -> Result<Self, DevicesError> {
+    /// Makes the programs for devices ready, which are loaded as [`programs`] says. Attaches nothing yet. `sctp`: whether there
+    /// are SCTP Services.
+    pub fn new(
+        ebpf: Ebpf,
+        folder: PinFolder,
+        args: DeviceArgs,
+        sctp: changes::Receiver<bool>,
+    ) -> Result<Self, DevicesError> {
         let is_off = args.device_mode == DeviceMode::Off;
         let programs = if is_off { None } else { Some(Programs::new(&ebpf, &folder)?) };
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        Ok(Self { devices: Devices::new(ebpf, programs, map, folder, &args), args, told: BTreeSet::new() })
+        Ok(Self { devices: Devices::new(ebpf, programs, map, folder, &args), sctp, args, told: BTreeSet::new() })
     }
 
     /// The eBPF object.
@@ -111,17 +120,18 @@ impl Follower {
             sleep(GATHER).await;
             if self.devices.is_unsettled() {
                 // Elapsed is a reason to look, too.
-                if let Ok(heard) = timeout(RETRY, kernel.changed()).await {
+                if let Ok(heard) = timeout(RETRY, changed(&mut kernel, &mut self.sctp)).await {
                     heard?;
                 }
             } else {
-                kernel.changed().await?;
+                changed(&mut kernel, &mut self.sctp).await?;
             }
         }
     }
 
     fn look(&mut self, snapshot: &Snapshot) -> Result<(), AttachError> {
-        let wanted = select::wanted(&self.args, snapshot, &self.devices.served());
+        let sctp = *self.sctp.borrow_and_update();
+        let wanted = select::wanted(&self.args, snapshot, &self.devices.served(), sctp);
         let told = &self.told;
         for name in wanted.missing.difference(told) {
             warn!(device = name, "a device that --devices names is not there: it is served when it appears");
@@ -132,5 +142,14 @@ impl Follower {
         self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
         // Drivers may take a while; the other tasks move to another thread meanwhile.
         block_in_place(|| self.devices.reconcile(wanted.devices))
+    }
+}
+
+/// Waits until other devices may be wanted.
+async fn changed(kernel: &mut Watcher, sctp: &mut changes::Receiver<bool>) -> Result<(), KernelError> {
+    tokio::select! {
+        heard = kernel.changed() => heard,
+        // Nobody is left to say it when the agent ends.
+        Ok(()) = sctp.changed() => Ok(()),
     }
 }

@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proxy_common::Device;
+
 use super::{
     config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern},
     doubt::doubt,
 };
-use crate::kernel::{Address, Link, Snapshot};
+use crate::{
+    attach::Variant,
+    kernel::{Address, Link, Snapshot},
+};
 
 /// Whose packets a device carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,19 @@ pub(super) enum Role {
     Outside,
     /// Those of a pod of this node, whose sockets the kernel does not own.
     Pod,
+    /// Those of a pod of this node, whose sockets know Services themselves, but not for SCTP: nothing else of it is served.
+    Sctp,
+}
+
+impl Role {
+    /// What the programs may know of it: bits of [`Device`].
+    pub(super) const fn flags(self) -> u32 {
+        match self {
+            Self::Outside => 0,
+            Self::Pod => Device::POD,
+            Self::Sctp => Device::POD | Device::SCTP,
+        }
+    }
 }
 
 /// A device to serve.
@@ -24,6 +42,17 @@ pub(super) struct Target {
     pub role: Role,
     /// Why what native XDP sends from it may be lost; see [`doubt`].
     pub doubt: Option<String>,
+}
+
+impl Target {
+    /// Which programs its TC hooks get.
+    pub(super) const fn variant(&self) -> Variant {
+        match self.role {
+            Role::Sctp => Variant::Sctp,
+            _ if self.link.bare => Variant::Bare,
+            _ => Variant::Frames,
+        }
+    }
 }
 
 /// What is wanted.
@@ -38,8 +67,8 @@ pub(super) struct Wanted {
 }
 
 /// Decides. A device that is `served` stays so as long as it is there and named: a lease that runs out or a cable
-/// that is pulled must not detach programs, for which drivers reset the hardware.
-pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u32>) -> Wanted {
+/// that is pulled must not detach programs, for which drivers reset the hardware. `sctp`: there are SCTP Services.
+pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u32>, sctp: bool) -> Wanted {
     let mut wanted = Wanted::default();
     if args.device_mode == DeviceMode::Off {
         return wanted;
@@ -53,6 +82,8 @@ pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u
             Role::Pod
         } else if chosen(link) {
             Role::Outside
+        } else if sctp && is_of_a_pod(link) {
+            Role::Sctp
         } else {
             continue;
         };
@@ -72,6 +103,14 @@ pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u
 
 fn is_named(names: &[Pattern], link: &Link) -> bool {
     names.iter().any(|name| name.matches(&link.name))
+}
+
+/// Whether a device is the host's end of a pair whose other end is in another network namespace: what network plugins give a
+/// pod, with a route to it or as a port of a bridge. Other containers of this machine have such ones, too, and are served
+/// alike: kube-proxy makes no difference either.
+fn is_of_a_pod(link: &Link) -> bool {
+    let is_pair = link.kind == "veth" || link.kind == "netkit";
+    is_pair && link.ethernet && link.peer.is_some_and(|peer| peer.netns.is_some())
 }
 
 /// Whether a device has an address of the node, or leads to everywhere.
@@ -98,7 +137,7 @@ mod tests {
     use rtnetlink::packet_route::address::AddressFlags;
 
     use super::*;
-    use crate::kernel::DefaultRoute;
+    use crate::kernel::{DefaultRoute, Peer};
 
     #[derive(clap::Parser)]
     struct Line {
@@ -145,7 +184,7 @@ mod tests {
 
     fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Wanted {
         let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
-        wanted(&args, snapshot, &served.iter().copied().collect())
+        wanted(&args, snapshot, &served.iter().copied().collect(), false)
     }
 
     fn names(wanted: &Wanted, role: Role) -> Vec<&str> {
@@ -190,6 +229,35 @@ mod tests {
         let found = choose("--pod-interfaces pod-*,up?ink --device-mode tc", &[], &snapshot());
         assert_eq!(names(&found, Role::Outside), ["eth0", "wg0", "flannel.1"]);
         assert_eq!(names(&found, Role::Pod), ["pod-a", "pod-b", "uplink"]);
+    }
+
+    #[test]
+    fn w13_pods_are_served_where_there_are_sctp_services() {
+        let mut snapshot = snapshot();
+        let veth = |index, name: &str, netns, master| Link {
+            kind: "veth".to_owned(),
+            peer: Some(Peer { index: 2, netns }),
+            master,
+            ..Link { index, name: name.to_owned(), ethernet: true, up: true, ..Link::default() }
+        };
+        snapshot.links.extend([
+            veth(11, "cali1", Some(1), None),
+            veth(12, "veth2", Some(2), Some(14)),
+            veth(13, "tool", None, None),
+            Link { kind: "bridge".to_owned(), index: 14, name: "cni0".to_owned(), ethernet: true, ..Link::default() },
+        ]);
+        // A node that is a container has such an uplink itself.
+        snapshot.links[1] = veth(2, "eth0", Some(0), None);
+        let with = |line: &str, sctp| {
+            let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
+            wanted(&args, &snapshot, &BTreeSet::new(), sctp)
+        };
+        let found = with("--pod-interfaces pod-a", true);
+        assert_eq!(names(&found, Role::Sctp), ["cali1", "veth2"]);
+        assert_eq!(names(&found, Role::Pod), ["pod-a"]);
+        assert_eq!(names(&found, Role::Outside), ["eth0", "uplink", "wg0", "flannel.1"]);
+        assert_eq!(names(&with("", false), Role::Sctp), <[&str; 0]>::default());
+        assert_eq!(with("--device-mode off", true), Wanted::default());
     }
 
     #[test]

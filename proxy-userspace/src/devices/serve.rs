@@ -21,7 +21,6 @@ use crate::{
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
-    kernel::Link,
     maps::PinFolder,
 };
 
@@ -96,9 +95,10 @@ impl Devices {
         &mut self.ebpf
     }
 
-    /// Indexes of the devices that are served.
+    /// Indexes of the devices whose packets from anybody are served.
     pub(super) fn served(&self) -> BTreeSet<u32> {
-        self.states.keys().copied().collect()
+        let outside = self.states.iter().filter(|(_, state)| state.target.role == Role::Outside);
+        outside.map(|(index, _)| *index).collect()
     }
 
     /// Whether a device is to be tried again without a change of it.
@@ -172,18 +172,18 @@ impl Devices {
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
         let xdp = self.xdp(target);
         if xdp != Some(Hook::XdpNative) {
-            self.set_flags(link.index, Some(if target.role == Role::Pod { Device::POD } else { 0 }));
+            self.set_flags(link.index, Some(target.role.flags()));
         }
-        self.put(egress, link)?;
+        self.put(egress, target)?;
         if let Some(wanted) = xdp {
             // The kernel refuses one XDP mode beside the other.
             self.remove(link.index, |hook| hook.is_xdp() && hook != wanted)?;
         }
-        let refused = xdp.and_then(|hook| self.put(hook, link).err());
+        let refused = xdp.and_then(|hook| self.put(hook, target).err());
         let xdp = xdp.filter(|_| refused.is_none());
         let outcome = self.outcome(target, xdp, refused)?;
         self.set_flags(link.index, Some(self.flags(target, &outcome)));
-        self.put(ingress, link)?;
+        self.put(ingress, target)?;
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
     }
@@ -223,7 +223,7 @@ impl Devices {
 
     /// What the programs and people may know of a device.
     fn flags(&self, target: &Target, outcome: &Outcome) -> u32 {
-        let role = if target.role == Role::Pod { Device::POD } else { 0 };
+        let role = target.role.flags();
         if target.link.bare {
             return role | Device::BARE;
         }
@@ -243,11 +243,12 @@ impl Devices {
         self.pins_of(device).filter(|pinned| is_meant(pinned.hook)).try_for_each(|pinned| pinned.remove(&self.folder))
     }
 
-    fn put(&self, hook: Hook, link: &Link) -> Result<(), AttachError> {
+    fn put(&self, hook: Hook, target: &Target) -> Result<(), AttachError> {
+        let link = &target.link;
         let Some(programs) = &self.programs else { return Ok(()) };
         let pinned = self.pins_of(link.index).find(|pinned| pinned.hook == hook);
         let place = DeviceHook { hook, device: link.index, name: link.name.clone() };
-        let put = place.put(programs, &self.folder, pinned, link.bare)?;
+        let put = place.put(programs, &self.folder, pinned, target.variant())?;
         debug!(device = link.name, hook = hook.word(), ?put, "device hook");
         Ok(())
     }
@@ -268,7 +269,10 @@ impl Devices {
 fn report(target: &Target, outcome: &Outcome) {
     let (device, index) = (&target.link.name, target.link.index);
     match outcome {
-        Outcome::Served(mode) => info!(device, index, mode, pod = target.role == Role::Pod, "device served"),
+        Outcome::Served(mode) => {
+            let (pod, sctp) = (target.role != Role::Outside, target.role == Role::Sctp);
+            info!(device, index, mode, pod, only_sctp = sctp, "device served");
+        }
         Outcome::Doubted(reason) => info!(
             device,
             index,

@@ -112,6 +112,7 @@ fn why(mode: Mode, flags: u32) -> &'static str {
     let is = |flag| flags & flag != 0;
     match mode {
         _ if is(Device::BARE) => "it carries no Ethernet frames, which XDP wants",
+        _ if is(Device::SCTP) => "host end of a pod, for SCTP alone: there are SCTP Services",
         _ if is(Device::POD) => "host end of a pod",
         _ if is(Device::FELL_BACK) => "native XDP was refused",
         _ if is(Device::UNSURE) => "what native XDP sends from such a device may be lost",

@@ -9,7 +9,10 @@ use tracing::warn;
 
 use super::SuccessionError;
 use crate::{
-    attach::device::{Hook, is_for_bare, list},
+    attach::{
+        Variant,
+        device::{Hook, list},
+    },
     maps::{MapsError, PinFolder, open},
 };
 
@@ -31,8 +34,8 @@ impl Previous {
                 Hook::TcxEgress | Hook::ClsactEgress => 2,
             };
             if found[place].is_none() {
-                // What has no Ethernet header is not handed over.
-                let program = hook.program(folder).filter(|program| !is_for_bare(program));
+                // What has no Ethernet header is not handed over, and pods' own programs know SCTP alone.
+                let program = hook.program(folder).filter(|program| Variant::of(program) == Variant::Frames);
                 found[place] = program.and_then(|program| program.fd().ok());
             }
         }
