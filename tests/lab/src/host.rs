@@ -101,7 +101,12 @@ impl Host {
 
     /// Serves TCP and UDP at these addresses.
     pub fn serve_at(&self, at: &[SocketAddr], mode: Mode) -> Result<Server> {
-        Server::start(self, at, mode)
+        Server::start(self, at, Some(mode))
+    }
+
+    /// Serves SCTP on this port of both addresses, answering with this host's name.
+    pub fn serve_sctp(&self, port: u16) -> Result<Server> {
+        Server::start(self, &self.addresses().map(|address| SocketAddr::new(address, port)), None)
     }
 
     /// Sends an ICMP echo request, and says whether `to` itself has answered within `timeout`.

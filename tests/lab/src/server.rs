@@ -15,11 +15,12 @@ pub struct Server {
     process: Client,
     name: String,
     at: Vec<SocketAddr>,
-    mode: Mode,
+    /// What it answers; none: it serves SCTP.
+    mode: Option<Mode>,
 }
 
 impl Server {
-    pub(super) fn start(host: &Host, at: &[SocketAddr], mode: Mode) -> Result<Self> {
+    pub(super) fn start(host: &Host, at: &[SocketAddr], mode: Option<Mode>) -> Result<Self> {
         let server = Self { process: Client::start(host)?, name: host.name().to_owned(), at: at.to_vec(), mode };
         server.resume()?;
         Ok(server)
@@ -50,7 +51,11 @@ impl Server {
     /// Listens again after `stop`.
     pub fn resume(&self) -> Result<()> {
         for at in &self.at {
-            self.process.call(&Request::Listen { name: self.name.clone(), at: *at, mode: self.mode })?;
+            let (name, at) = (self.name.clone(), *at);
+            self.process.call(&match self.mode {
+                Some(mode) => Request::Listen { name, at, mode },
+                None => Request::ListenSctp { name, at },
+            })?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 /// What labs are made of, what the agent asks the kernel for, and what its packets meet.
-pub(super) const MODULES: [&str; 12] = [
+pub(super) const MODULES: [&str; 13] = [
     // libcrc32c asks for it by the name of an algorithm, which modules.dep does not know.
     "crc32c_generic",
     "veth",
@@ -17,6 +17,7 @@ pub(super) const MODULES: [&str; 12] = [
     "nf_conntrack",
     "nf_tables",
     "nft_ct",
+    "sctp",
 ];
 
 /// The files of `names` and of all that they need, each behind what it needs itself: paths as in `dependencies`, which is

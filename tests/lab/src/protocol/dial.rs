@@ -16,6 +16,8 @@ pub enum Manner {
     UdpConnected,
     /// `sendto` and `recvfrom`, never connected.
     UdpUnconnected,
+    /// As by TCP, on an SCTP socket of one-to-one style (RFC 6458 §4).
+    Sctp,
 }
 
 /// Conversations of one request and one answer, each on a fresh socket of the family of `to`: an IPv4-mapped address

@@ -89,6 +89,13 @@ pub enum Request {
         /// What is answered.
         mode: Mode,
     },
+    /// The same by SCTP alone.
+    ListenSctp {
+        /// First word of every answer.
+        name: String,
+        /// Address and port.
+        at: SocketAddr,
+    },
     /// Closes all listening sockets; accepted connections stay. Answered by `Done`.
     Unlisten,
 }
@@ -103,6 +110,8 @@ pub enum Kind {
     Mptcp6,
     Udp4,
     Udp6,
+    Sctp4,
+    Sctp6,
 }
 
 /// What a server answers.

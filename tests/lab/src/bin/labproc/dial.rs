@@ -16,6 +16,8 @@ fn converse(dial: &Dial) -> Result<Reply, Failure> {
     let kind = match (dial.manner(), dial.to().is_ipv4()) {
         (Manner::Tcp, true) => Kind::Tcp4,
         (Manner::Tcp, false) => Kind::Tcp6,
+        (Manner::Sctp, true) => Kind::Sctp4,
+        (Manner::Sctp, false) => Kind::Sctp6,
         (_, true) => Kind::Udp4,
         (_, false) => Kind::Udp6,
     };

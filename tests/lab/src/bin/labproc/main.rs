@@ -56,6 +56,7 @@ impl State {
             Request::Send { socket, to, text } => self.socket(socket)?.send(to, &text)?,
             Request::Close { socket } => drop(self.sockets.remove(&socket)),
             Request::Listen { name, at, mode } => self.listening.push(Listening::start(name, at, mode)?),
+            Request::ListenSctp { name, at } => self.listening.push(Listening::start_sctp(name, at)?),
             Request::Unlisten => self.listening.clear(),
         }
         Ok(Response::Done)

@@ -43,10 +43,18 @@ pub fn step<T>(step: Step, call: impl FnOnce() -> io::Result<T>) -> Result<T, Fa
 impl Open {
     /// A new socket, bound if wanted.
     pub fn new(kind: Kind, bind: Option<SocketAddr>) -> Result<Self, Failure> {
-        let domain = if matches!(kind, Kind::Tcp4 | Kind::Mptcp4 | Kind::Udp4) { Domain::IPV4 } else { Domain::IPV6 };
+        let domain = if matches!(kind, Kind::Tcp4 | Kind::Mptcp4 | Kind::Udp4 | Kind::Sctp4) {
+            Domain::IPV4
+        } else {
+            Domain::IPV6
+        };
         let stream = !matches!(kind, Kind::Udp4 | Kind::Udp6);
-        let mptcp = matches!(kind, Kind::Mptcp4 | Kind::Mptcp6);
-        let (typ, protocol) = (if stream { Type::STREAM } else { Type::DGRAM }, mptcp.then_some(Protocol::MPTCP));
+        let protocol = match kind {
+            Kind::Mptcp4 | Kind::Mptcp6 => Some(Protocol::MPTCP),
+            Kind::Sctp4 | Kind::Sctp6 => Some(Protocol::SCTP),
+            _ => None,
+        };
+        let typ = if stream { Type::STREAM } else { Type::DGRAM };
         let socket = step(Step::Socket, || Socket::new(domain, typ, protocol))?;
         if let Some(bind) = bind {
             step(Step::Bind, || {

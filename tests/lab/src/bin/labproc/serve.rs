@@ -1,4 +1,4 @@
-//! Backends: TCP and UDP at one address, each request answered with the server's identity or its own bytes.
+//! Backends: TCP and UDP, or SCTP, at one address, each request answered with the server's identity or its own bytes.
 
 use std::{
     io::{self, BufRead, BufReader, PipeWriter, Write},
@@ -11,7 +11,7 @@ use std::{
 
 use lab::{Failure, Mode, Step};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::open::failure;
 
@@ -32,13 +32,26 @@ impl Listening {
     /// Binds both sockets and starts to serve.
     pub fn start(name: String, at: SocketAddr, mode: Mode) -> Result<Self, Failure> {
         let begin = || {
-            let sockets = Sockets { tcp: bind(at, Type::STREAM)?.into(), udp: bind(at, Type::DGRAM)?.into() };
-            let (stopped, stop) = io::pipe()?;
-            let who = Arc::new(Identity { name, mode });
-            let thread = thread::spawn(move || while sockets.serve_next(&stopped, &who).unwrap_or(true) {});
-            Ok(Self { stop: Some(stop), thread: Some(thread) })
+            let (tcp, udp) = (bind(at, Type::STREAM, None)?, bind(at, Type::DGRAM, None)?);
+            Self::serve(Sockets { streams: tcp.into(), udp: Some(udp.into()) }, Identity { name, mode })
         };
         begin().map_err(|error: io::Error| failure(Step::Listen, &error, Duration::ZERO))
+    }
+
+    /// The same by SCTP.
+    pub fn start_sctp(name: String, at: SocketAddr) -> Result<Self, Failure> {
+        let begin = || {
+            let sctp = bind(at, Type::STREAM, Some(Protocol::SCTP))?;
+            Self::serve(Sockets { streams: sctp.into(), udp: None }, Identity { name, mode: Mode::Identity })
+        };
+        begin().map_err(|error: io::Error| failure(Step::Listen, &error, Duration::ZERO))
+    }
+
+    fn serve(sockets: Sockets, who: Identity) -> io::Result<Self> {
+        let (stopped, stop) = io::pipe()?;
+        let who = Arc::new(who);
+        let thread = thread::spawn(move || while sockets.serve_next(&stopped, &who).unwrap_or(true) {});
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -53,8 +66,8 @@ impl Drop for Listening {
 }
 
 /// A bound socket, listening if it can.
-fn bind(at: SocketAddr, kind: Type) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(at), kind, None)?;
+fn bind(at: SocketAddr, kind: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), kind, protocol)?;
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?;
     }
@@ -82,44 +95,48 @@ impl Identity {
 }
 
 struct Sockets {
-    tcp: TcpListener,
-    udp: UdpSocket,
+    /// TCP, or what looks like it to who reads and writes.
+    streams: TcpListener,
+    udp: Option<UdpSocket>,
 }
 
 impl Sockets {
     /// Waits for a connection, a datagram or the end (false). A failure of one client is no reason to end.
     fn serve_next(&self, stopped: &io::PipeReader, who: &Arc<Identity>) -> io::Result<bool> {
-        let mut ready =
-            [stopped.as_fd(), self.tcp.as_fd(), self.udp.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        poll(&mut ready, PollTimeout::NONE)?;
-        let [end, connection, datagram] = ready.map(|fd| fd.any().unwrap_or(false));
+        let datagrams = self.udp.iter().map(UdpSocket::as_fd);
+        let sockets = [stopped.as_fd(), self.streams.as_fd()].into_iter().chain(datagrams);
+        let mut polled: Vec<_> = sockets.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        poll(&mut polled, PollTimeout::NONE)?;
+        let is_ready = |index: usize| polled.get(index).is_some_and(|fd| fd.any().unwrap_or(false));
+        let (end, connection, datagram) = (is_ready(0), is_ready(1), is_ready(2));
         if end {
             return Ok(false);
         }
         if connection {
-            let (stream, client) = self.tcp.accept()?;
+            let (stream, client) = self.streams.accept()?;
             let who = Arc::clone(who);
             thread::spawn(move || converse(&stream, client, &who));
         }
-        if datagram {
-            self.answer(who)?;
+        if let Some(udp) = self.udp.as_ref().filter(|_| datagram) {
+            answer(udp, who)?;
         }
         Ok(true)
     }
+}
 
-    fn answer(&self, who: &Identity) -> io::Result<()> {
-        let mut datagram = [0; LARGEST];
-        let (length, client) = self.udp.recv_from(&mut datagram)?;
-        let text = who.line(self.udp.local_addr()?, client);
-        let answer = if who.mode == Mode::Echo { &datagram[..length] } else { text.as_bytes() };
-        self.udp.send_to(answer, client).map(drop)
-    }
+fn answer(udp: &UdpSocket, who: &Identity) -> io::Result<()> {
+    let mut datagram = [0; LARGEST];
+    let (length, client) = udp.recv_from(&mut datagram)?;
+    let text = who.line(udp.local_addr()?, client);
+    let answer = if who.mode == Mode::Echo { &datagram[..length] } else { text.as_bytes() };
+    udp.send_to(answer, client).map(drop)
 }
 
 /// Serves one connection until the client closes it.
 fn converse(stream: &TcpStream, client: SocketAddr, who: &Identity) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    stream.set_nodelay(true)?;
+    // SCTP has no such option of TCP.
+    let _ = stream.set_nodelay(true);
     let (mut input, mut output) = (stream, stream);
     if who.mode == Mode::Echo {
         return io::copy(&mut input, &mut output).map(drop);
