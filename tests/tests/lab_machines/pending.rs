@@ -41,10 +41,10 @@ fn send(netns: &Netns, frame: &[u8], transport: u16, pending: bool) -> io::Resul
     let on: libc::c_int = 1;
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap();
     // SAFETY: the option is one number.
-    let set = unsafe {
+    let outcome = unsafe {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, PACKET_VNET_HDR, (&raw const on).cast(), length)
     };
-    if set != 0 {
+    if outcome != 0 {
         return Err(io::Error::last_os_error());
     }
     // struct virtio_net_hdr: flags, no segments, where the sum begins, and where it goes.
@@ -58,10 +58,10 @@ fn send(netns: &Netns, frame: &[u8], transport: u16, pending: bool) -> io::Resul
     to.sll_ifindex = i32::try_from(netns.inside(|| nix::net::if_::if_nametoindex("eth0")).unwrap()?).unwrap();
     let length = libc::socklen_t::try_from(size_of_val(&to)).unwrap();
     // SAFETY: both are as long as is said.
-    let sent = unsafe {
+    let count = unsafe {
         libc::sendto(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0, (&raw const to).cast(), length)
     };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if count < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The hardware address of `eth0`.
@@ -85,6 +85,15 @@ fn receive(mut socket: &Socket, transport: usize) -> Option<Vec<u8>> {
     }
 }
 
+/// Has the backend elsewhere serve an SCTP node port.
+fn serve(outside: &Outside, family: Family) {
+    let kind = format!("IPv{}", family.number());
+    let built = service("web").kind("NodePort").cluster_ip(&family.cluster_ip(1).to_string());
+    outside.scene.put(&built.named_port("sctp", "SCTP", 80, BACKEND_PORT).node_port(NODE_PORT).build());
+    let slice = slice("web").address_type(&kind).named_port("sctp", "SCTP", BACKEND_PORT);
+    outside.scene.put(&slice.pod(&outside.remote).build());
+}
+
 #[test]
 fn w13_a_checksum_that_is_to_be_filled_in_stays_so() {
     from_outside_by(
@@ -94,12 +103,7 @@ fn w13_a_checksum_that_is_to_be_filled_in_stays_so() {
         |outside| {
             over_both(|family| {
                 let (client, node) = (outside.host.netns(), outside.scene.node.netns());
-                let kind = format!("IPv{}", family.number());
-                let built = service("web").kind("NodePort").cluster_ip(&family.cluster_ip(1).to_string());
-                outside.scene.put(&built.named_port("sctp", "SCTP", 80, BACKEND_PORT).node_port(NODE_PORT).build());
-                let slice = slice("web").address_type(&kind).named_port("sctp", "SCTP", BACKEND_PORT);
-                outside.scene.put(&slice.pod(&outside.remote).build());
-
+                serve(outside, family);
                 let from = std::net::SocketAddr::new(outside.address(family), FROM_PORT);
                 let init = || -> Packet {
                     sctp(End::from(from), End::from(outside.node_port(family))).ethernet(mac(client), mac(node))

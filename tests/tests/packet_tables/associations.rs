@@ -2,8 +2,7 @@
 
 use harness::{
     packet::{ErrorKind, Packet, icmp_error, sctp},
-    scene::Family,
-    test_run::{Device, Hook, Row, check_rows, egress, ingress, places::*, row, shared},
+    test_run::{Row, check_rows, egress, ingress, places::*, row},
 };
 
 use super::*;
@@ -296,24 +295,4 @@ fn s29_associations_stay_and_end_as_connections_do() {
             .counts(&OPENED),
     ];
     check_rows(rows);
-}
-
-/// The tag lies where the search for a source port counts.
-#[test]
-fn field_s13_tags_are_not_counted_as_ports() {
-    let shared = shared();
-    let mut node = shared.lock();
-    node.serve(&[associations()]);
-    for hook in [Hook::Xdp, Hook::TcIngress] {
-        node.state().forget();
-        let run = |node: &mut harness::test_run::BenchNode| {
-            node.run(hook, Device::Uplink, &init(FROM, NODE_PORT), Family::Ipv4);
-            let flows = node.state().half_open();
-            assert!(flows.iter().all(|(_, flow)| flow.life.handshake == CLIENT_TAG), "{hook:?}: {flows:?}");
-            node.state().backend_counts(flows[0].1.life.backend).taken
-        };
-        let before = run(&mut node);
-        node.state().forget();
-        assert_eq!(run(&mut node), before, "{hook:?}");
-    }
 }

@@ -1,9 +1,9 @@
 //! Source ports: the client's own where it is free and ours to use, else another (S28: each flow has its own identity).
 
 use harness::{
-    packet::{check::check, tcp, udp},
+    packet::{check::check, sctp, tcp, udp},
     scene::Family,
-    test_run::{Action, Device, Hook, check_rows, ingress, places::*, row},
+    test_run::{Action, BenchNode, Device, Hook, check_rows, ingress, places::*, row, shared},
 };
 
 use super::*;
@@ -141,5 +141,26 @@ fn s28_two_frontends_of_one_local_backend_are_told_apart() {
         for (found, wanted) in answers {
             assert_eq!(found, wanted, "{family:?}");
         }
+    }
+}
+
+/// An association's tag lies where the search for a source port counts.
+#[test]
+fn field_s13_tags_are_not_counted_as_ports() {
+    const TAG: u32 = 0x1111_1111;
+    let shared = shared();
+    let mut node = shared.lock();
+    node.serve(&[web().protocol(Protocol::Sctp)]);
+    for hook in [Hook::Xdp, Hook::TcIngress] {
+        node.state().forget();
+        let run = |node: &mut BenchNode| {
+            node.run(hook, Device::Uplink, &sctp(FROM, NODE_PORT).chunk(1, 0, TAG), Family::Ipv4);
+            let flows = node.state().half_open();
+            assert!(flows.iter().all(|(_, flow)| flow.life.handshake == TAG), "{hook:?}: {flows:?}");
+            node.state().backend_counts(flows[0].1.life.backend).taken
+        };
+        let before = run(&mut node);
+        node.state().forget();
+        assert_eq!(run(&mut node), before, "{hook:?}");
     }
 }
