@@ -72,8 +72,8 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
 struct Search<'a> {
     /// The hook's, for questions about sockets.
     context: *mut c_void,
-    /// Its source port is the one that has been tried last, and the field that answers fill in, or an INIT's tag, is lent to the number of
-    /// ports that belonged to others: on the stack, the verifier would follow every number.
+    /// Its source port is the one that has been tried last, and the field that answers fill in, or an INIT's tag, is lent
+    /// to the number of ports that belonged to others: on the stack, the verifier would follow every number.
     flow: &'a mut Conntrack,
     /// Its entry of the other direction.
     reply: &'a Conntrack,
