@@ -107,11 +107,12 @@ fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
 
 #[test]
 fn w13_pods_have_programs_only_where_there_are_sctp_services() {
-    let scene = Setup::new("sctp-pods", Origin::Folder).pods(1).args(["--devices", "auto"]).start();
+    let mut scene = Setup::new("sctp-pods", Origin::Folder).pods(1).args(["--devices", "auto"]).start();
+    let instance = scene.node.instance();
     let served = || -> BTreeSet<String> {
         let program = harness::lab::find_program("waggle", "WAGGLE_BIN").unwrap();
         let output = std::process::Command::new(program)
-            .args(["get", "devices", "-o", "json", "--instance", &scene.node.instance()])
+            .args(["get", "devices", "-o", "json", "--instance", &instance])
             .output()
             .unwrap();
         let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -130,5 +131,15 @@ fn w13_pods_have_programs_only_where_there_are_sctp_services() {
     // A pod that comes later has them, too, and other protocols go on.
     let _later = scene.node.pod("later").unwrap();
     until("programs for one more", || served().contains("pod-later"));
+    scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
+    // The next agent keeps them while there is one, and takes them away when there is none.
+    let with_later = served();
+    scene.waggle.kill().unwrap();
+    scene.waggle.restart().unwrap();
+    assert_eq!(served(), with_later);
+    scene.delete("Service", "web");
+    scene.waggle.kill().unwrap();
+    scene.waggle.restart().unwrap();
+    until("no programs for pods", || served() == only_uplink);
     scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
 }
