@@ -94,10 +94,10 @@ impl Agent {
         }
     }
 
-    /// Looks after what keeps packets from outside from being forwarded: they are served.
+    /// Looks after what keeps packets from outside from being forwarded, if they are served.
     #[must_use]
-    pub fn serving_outside(mut self) -> Self {
-        self.forwarding = Some(Forwarding::default());
+    pub fn serving_outside(mut self, serves: bool) -> Self {
+        self.forwarding = serves.then(Forwarding::default);
         self
     }
 

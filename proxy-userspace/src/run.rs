@@ -77,10 +77,8 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
 
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
-    let mut agent = Agent::new(model, Dataplane::new(maps, snat).asking_for_ways(), gone, is_there);
-    if serves_outside {
-        agent = agent.serving_outside();
-    }
+    let dataplane = Dataplane::new(maps, snat).asking_for_ways();
+    let mut agent = Agent::new(model, dataplane, gone, is_there).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     let serve = async {
         let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
