@@ -12,6 +12,23 @@ pub enum Phase {
     Following = 1,
     /// All hooks have programs of this set, which opens flows. The set before knows some that this one does not.
     Leading = 2,
+    /// A set that is to take this one's place is being made. Both open flows before one of them knows all: the source ports that
+    /// this set gives are even, those of the other one, as long as it is [`Leading`](Self::Leading), are odd.
+    Followed = 3,
+}
+
+impl Phase {
+    /// The source port nearest to `port` that a set gives in the phase with this number.
+    #[inline(always)]
+    pub const fn own_port(phase: u32, port: u16) -> u16 {
+        if phase == Self::Followed as u32 {
+            port & !1
+        } else if phase == Self::Leading as u32 {
+            port | 1
+        } else {
+            port
+        }
+    }
 }
 
 pod! {

@@ -261,6 +261,7 @@ pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, 
 #[inline(never)]
 fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
     let is_idle = found.life().state() != State::Foreign
+        && found.life().flags & Life::RESERVED == 0
         && found.life().is_stale(now, timeout(protocol, found.life().state()), JIFFIES_PER_SECOND.load());
     if is_idle {
         let _ = E::half_open().remove(found.partner(protocol));

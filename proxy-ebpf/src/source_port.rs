@@ -12,6 +12,7 @@ use crate::{
     maps::BACKEND_COUNTERS,
     owner::owner,
     scratch::reply_at_hand,
+    succession::own_port,
     tables::Table,
 };
 
@@ -40,7 +41,9 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
     turn(flow, tuple, reply);
     let tag = core::mem::take(&mut flow.life.handshake);
     let local = flow.life.flags & Life::LOCAL != 0;
-    let is_changed = !local && port_class(tuple.source_port) & PortClass::SNAT == 0;
+    let may_be_kept =
+        port_class(tuple.source_port) & PortClass::SNAT != 0 && own_port(tuple.source_port) == tuple.source_port;
+    let is_changed = !local && !may_be_kept;
     let mut search = Search {
         context,
         flow,
@@ -95,7 +98,7 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     let search = unsafe { &mut *search.cast::<Search>() };
     let number = index + u32::from(search.first);
     if number != 0 {
-        search.flow.source_port = candidate(number, search.random);
+        search.flow.source_port = own_port(candidate(number, search.random));
     }
     let class = port_class(search.flow.source_port);
     if number != 0 && (class & PortClass::SNAT == 0 || class & PortClass::SHARED != 0 && number <= UNSHARED_LOOKS) {

@@ -11,6 +11,12 @@ fn phase() -> u32 {
     SUCCESSION.get(0).copied().unwrap_or(Phase::Alone as u32)
 }
 
+/// The source port nearest to `port` that this set may give to a flow now.
+#[inline(always)]
+pub fn own_port(port: u16) -> u16 {
+    Phase::own_port(phase(), port)
+}
+
 /// Gives away a packet that may open a flow, as long as some hooks ask the other set alone. Returns otherwise.
 #[inline(always)]
 pub fn open_there<P: Packet>(packet: &P) {

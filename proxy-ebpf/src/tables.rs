@@ -9,7 +9,7 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap},
 };
 use proxy_common::{
-    Conntrack, FlowLine, Ipv4Conntrack, OWNED, Place, Stored, Tuple,
+    Conntrack, FlowLine, Ipv4Conntrack, Life, OWNED, Place, Stored, Tuple,
     config::{CONNTRACK_MAX, HALF_OPEN_MAX},
 };
 
@@ -47,7 +47,10 @@ pub trait Table: Stored + 'static {
         }
         match alive(elsewhere(key.borrow(), place), now) {
             Some(entry) => Some((entry, true)),
-            None => Some((alive(Self::half_open().get_ptr_mut(key.borrow()), now)?, false)),
+            None => {
+                let found = alive(Self::half_open().get_ptr_mut(key.borrow()), now)?;
+                if found.life().flags & Life::RESERVED == 0 { Some((found, false)) } else { None }
+            }
         }
     }
 

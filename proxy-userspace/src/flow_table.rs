@@ -78,13 +78,19 @@ impl FlowTable {
         if is_ipv4(tuple) { self.ipv4.put(tuple, flow) } else { self.ipv6.put(tuple, flow) }
     }
 
-    /// Whether a packet has a living entry at `now` (jiffies).
+    /// Takes the key of a flow that another set of programs has, unless it is taken.
+    pub fn reserve(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+        let life = Life { flags: flow.life.flags | Life::RESERVED, ..flow.life };
+        self.insert(tuple, &Conntrack { life, ..*flow })
+    }
+
+    /// Whether a packet has a living entry at `now` (jiffies), and not only a reserved key.
     pub fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
         if is_ipv4(tuple) { self.ipv4.holds(tuple, now) } else { self.ipv6.holds(tuple, now) }
     }
 
-    /// Enters a living flow, as [`insert`](Self::insert) does, unless it lives there already or has ended since: programs
-    /// may write meanwhile.
+    /// Enters a living flow, as [`insert`](Self::insert) does, also where its key is reserved, unless it lives there already
+    /// or has ended since: programs may write meanwhile.
     pub fn follow(&mut self, tuple: &Tuple, flow: &Conntrack, now: u32) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
     }
@@ -160,11 +166,11 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
     }
 
     fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
-        Ok(self.lives(tuple)?.into_iter().flatten().any(|life| !life.is_expired(now)))
+        Ok(self.lives(tuple)?.into_iter().flatten().any(|life| !life.is_expired(now) && !is_reserved(&life)))
     }
 
     fn follow(&mut self, tuple: &Tuple, flow: &Conntrack, now: u32) -> Result<(), MapError> {
-        let is_known = |life: Life| !life.is_expired(now) || life.state() != flow.life.state();
+        let is_known = |life: Life| !is_reserved(&life) && (!life.is_expired(now) || life.state() != flow.life.state());
         if self.lives(tuple)?.into_iter().flatten().any(is_known) {
             return Ok(());
         }
@@ -218,6 +224,10 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
         }
         absent_is_removed(self.map.remove(E::key(tuple).borrow()))
     }
+}
+
+const fn is_reserved(life: &Life) -> bool {
+    life.flags & Life::RESERVED != 0
 }
 
 /// A packet and its flow, from how they lie in the maps.

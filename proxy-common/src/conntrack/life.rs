@@ -37,6 +37,8 @@ impl Life {
     pub const REPLY: u8 = 1;
     /// The backend is on this node: its packets go up the stack.
     pub const LOCAL: u8 = 2;
+    /// The set of programs before has the flow (docs/adr/0010): here only its key is taken, and no packet finds it.
+    pub const RESERVED: u8 = 4;
 
     /// Whether the entry has ended at `now` (jiffies).
     #[inline(always)]

@@ -1,9 +1,10 @@
-//! Carries flows over: first into tables that no program uses yet, each flow where the programs would have it; then, when
-//! programs of both sets have been at work, those that only the old tables have.
+//! Carries flows over: first into tables that no program uses yet, each flow where the programs would have it; then the keys of
+//! those that the new programs are not to know yet; then, when programs of both sets have been at work, those that only
+//! the old tables have.
 
 use std::io;
 
-use proxy_common::{Conntrack, Tuple};
+use proxy_common::{Conntrack, Life, Tuple};
 
 use super::{
     carry::{Carry, Refused},
@@ -45,6 +46,20 @@ impl Tables {
 /// the old programs until those of all hooks are new.
 pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
     each(carry, |new, is_settled, tuple, flow, _| !is_settled || new.settled.put(tuple, flow).is_ok())
+}
+
+/// Takes the keys of the backends' answers in all flows that the new programs do not know yet, so that they give none of
+/// them to another flow. No program of the new set has opened one.
+pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
+    let reserved = each(carry, |new, is_settled, tuple, flow, now| {
+        let is_answer = flow.life.flags & Life::REPLY != 0;
+        if is_answer && !(is_settled && new.settled.holds(tuple, now).unwrap_or(false)) {
+            // One that has just been reserved may come again.
+            let _ = new.half_open.reserve(tuple, flow);
+        }
+        true
+    });
+    reserved.map(drop)
 }
 
 /// Adds what is missing. What lives in the new tables stays as it is there.

@@ -116,11 +116,28 @@ impl Succession {
     pub fn complete(&self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
         report(&self.carry().memories(false)?);
         report(&flows::fill(&self.carry())?);
+        self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
         self.set_phase(Phase::Following)?;
         pins::complete(&self.new, ebpf)?;
         debug!("new programs and maps are complete");
         Ok(())
+    }
+
+    /// Keeps both sets from giving the same source port to different flows: the old one gives even ones from now on, and all
+    /// that it has given before are reserved.
+    fn reserve(&self) -> Result<(), SuccessionError> {
+        if self.is_first() {
+            return Ok(());
+        }
+        // Releases that have no such map give any port: a collision takes two flows to one backend within milliseconds.
+        if let Err(error) = set_phase(&self.old, Phase::Followed) {
+            debug!(%error, "the programs that serve give any source port");
+        }
+        if let Err(error) = bpf::grace_period() {
+            debug!(%error, "flows that begin right now may get any source port");
+        }
+        Ok(flows::reserve(&self.carry())?)
     }
 
     /// Ends the succession, when every hook has its new program: the new set alone has the old one's place.
@@ -159,8 +176,7 @@ impl Succession {
     }
 
     fn set_phase(&self, phase: Phase) -> Result<(), SuccessionError> {
-        let mut map: Array<MapData, u32> = open(&self.new, "SUCCESSION")?;
-        map.set(0, phase as u32, 0).map_err(|source| SuccessionError::Map { name: "SUCCESSION", source })
+        set_phase(&self.new, phase)
     }
 
     /// Says what becomes of the maps that were found.
@@ -182,9 +198,25 @@ impl Succession {
     }
 }
 
-/// Takes away what a start has prepared that has not come so far that it could serve.
+fn set_phase(folder: &PinFolder, phase: Phase) -> Result<(), SuccessionError> {
+    let mut map: Array<MapData, u32> = open(folder, "SUCCESSION")?;
+    map.set(0, phase as u32, 0).map_err(|source| SuccessionError::Map { name: "SUCCESSION", source })
+}
+
+/// Takes away what a start has prepared that has not come so far that it could serve. The set that serves gives any source
+/// port again.
+fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
+    pins::discard_incomplete(folder)?;
+    let phase = || open::<Array<MapData, u32>>(folder, "SUCCESSION").ok()?.get(&0, 0).ok();
+    if !pins::is_complete(&folder.next()) && phase() == Some(Phase::Followed as u32) {
+        set_phase(folder, Phase::Alone)?;
+    }
+    Ok(())
+}
+
+/// Takes away what a start has prepared, if it has not come so far that it could serve.
 pub fn give_up(folder: &PinFolder) {
-    if let Err(error) = pins::discard_incomplete(folder) {
+    if let Err(error) = discard_incomplete(folder) {
         warn!(%error, "the next start will throw away what this one has prepared");
     }
 }

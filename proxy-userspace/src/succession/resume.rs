@@ -7,7 +7,7 @@ use proxy_common::Phase;
 use tracing::info;
 
 use super::{
-    Succession, SuccessionError,
+    Succession, SuccessionError, discard_incomplete,
     fate::{Fate, Fates, fates},
     find, pins,
 };
@@ -18,7 +18,7 @@ use crate::{
 
 /// Puts a complete set in place, and throws an incomplete one away.
 pub(super) fn clear_up(folder: &PinFolder, known: &[Layout]) -> Result<(), SuccessionError> {
-    pins::discard_incomplete(folder)?;
+    discard_incomplete(folder)?;
     let new = folder.next();
     if !pins::is_complete(&new) {
         return Ok(());

@@ -7,7 +7,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray},
 };
 use proxy_common::{
-    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life,
+    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Phase,
     ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
@@ -36,6 +36,7 @@ pub struct State {
     answers: PerCpuArray<MapData, Answer>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
+    succession: Array<MapData, u32>,
     /// What the programs' clock says, jiffies.
     clock: u32,
 }
@@ -57,6 +58,7 @@ impl State {
             answers: open(folder, "ANSWERS")?,
             affinity: open(folder, "AFFINITY")?,
             devices: open(folder, "DEVICES")?,
+            succession: open(folder, "SUCCESSION")?,
             clock,
         })
     }
@@ -126,6 +128,21 @@ impl State {
             life: Life { expires: self.clock.wrapping_add(ticks), state: FlowState::Foreign as u8, ..Life::default() },
         };
         self.settled.put(&tuple, &entry).expect("write flows");
+    }
+
+    /// Says where the programs stand on their way into the place of others.
+    pub fn set_phase(&mut self, phase: Phase) {
+        self.succession.set(0, phase as u32, 0).expect("write SUCCESSION");
+    }
+
+    /// Reserves a key, as a start does for a flow of the programs before.
+    pub fn reserve(&mut self, tuple: &Tuple, entry: &Conntrack) {
+        self.half_open.reserve(tuple, entry).expect("write HALF_OPEN");
+    }
+
+    /// Carries a flow over, as a start does when programs of both sets are at work.
+    pub fn follow(&mut self, tuple: &Tuple, entry: &Conntrack) {
+        self.half_open.follow(tuple, entry, self.clock).expect("write HALF_OPEN");
     }
 
     /// Lets something happen to the places of a packet's entry.

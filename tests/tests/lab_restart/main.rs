@@ -212,7 +212,6 @@ fn go_on(tally: &Tally) {
 }
 
 #[test]
-#[ignore = "open: now and then a new UDP flow from outside is lost while flows are carried over (docs/adr/0010)"]
 fn w01_nothing_is_lost_however_agents_start_and_end() {
     let (built, other) = (program::built(), program::other_abi());
     under_load("restarts", |starts, source, tally| {

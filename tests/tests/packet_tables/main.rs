@@ -33,6 +33,7 @@ mod refusals;
 mod replies;
 mod shared_ports;
 mod source_ports;
+mod successions;
 mod uplinks;
 mod whose;
 
