@@ -45,13 +45,11 @@ pub trait Table: Stored + 'static {
         if let Some(entry) = in_line::<Self>(key.borrow(), place, |entry| !entry.life().is_expired(now)) {
             return Some((entry, true));
         }
-        match alive(elsewhere(key.borrow(), place), now) {
-            Some(entry) => Some((entry, true)),
-            None => {
-                let found = alive(Self::half_open().get_ptr_mut(key.borrow()), now)?;
-                if found.life().flags & Life::RESERVED == 0 { Some((found, false)) } else { None }
-            }
+        if let Some(entry) = alive(elsewhere(key.borrow(), place), now) {
+            return Some((entry, true));
         }
+        let entry = alive(Self::half_open().get_ptr_mut(key.borrow()), now)?;
+        if entry.life().flags & Life::RESERVED == 0 { Some((entry, false)) } else { None }
     }
 
     /// The entry of a settled flow, ended or not.
