@@ -17,6 +17,7 @@ pub mod check;
 mod checksum;
 mod headers;
 mod icmp;
+mod pending;
 mod place;
 mod transport;
 
