@@ -20,7 +20,7 @@ use crate::{
     addresses,
     agent::{Agent, Inputs},
     apply::{Dataplane, filter::SnatPorts},
-    attach::{self, Wanted},
+    attach::{self, Group, Supply},
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
     devices::{self, DeviceArgs, DeviceMode, Follower},
@@ -133,7 +133,7 @@ struct Hooks {
 }
 
 impl Hooks {
-    /// Loads every program in the background: the verifier works while the source is listed.
+    /// Loads programs in the background: the verifier works while the source is listed.
     fn start_loading(
         ebpf: Ebpf,
         folder: PinFolder,
@@ -142,23 +142,24 @@ impl Hooks {
     ) -> impl Future<Output = anyhow::Result<Self>> {
         let loading = tokio::spawn(async move {
             // Pins of what is attached are in the folder that both sets have.
-            let wanted = devices::programs(&devices.0, &folder).await.context("find the devices")?;
-            spawn_blocking(move || Self::load(ebpf, wanted, folder, succession, devices)).await.context("load")?
+            let groups = devices::groups(&devices.0, &folder).await.context("find the devices")?;
+            spawn_blocking(move || Self::load(ebpf, &groups, folder, succession, devices)).await.context("load")?
         });
         async { loading.await.context("load the programs")? }
     }
 
     fn load(
         mut ebpf: Ebpf,
-        wanted: Wanted,
+        groups: &[Group],
         folder: PinFolder,
         succession: Succession,
         (devices, sctp): (DeviceArgs, changes::Receiver<bool>),
     ) -> anyhow::Result<Self> {
         let started = Instant::now();
-        attach::load(&mut ebpf, wanted)?;
-        debug!(took = ?started.elapsed(), "programs loaded");
-        Ok(Self { devices: Follower::new(ebpf, folder.clone(), devices, sctp)?, folder, succession })
+        attach::load(&mut ebpf, groups)?;
+        debug!(took = ?started.elapsed(), ?groups, "programs loaded");
+        let supply = Supply::new(ebpf, &folder, groups)?;
+        Ok(Self { devices: Follower::new(supply, folder.clone(), devices, sctp)?, folder, succession })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first

@@ -31,7 +31,7 @@ fn measure(machine: &Lab) -> Counts {
     let config =
         DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
     let counts = loader::load(&config).map(|mut loaded| {
-        attach::load(&mut loaded.ebpf, attach::Wanted::All).expect("load the programs");
+        attach::load(&mut loaded.ebpf, &attach::Group::ALL).expect("load the programs");
         loaded.ebpf.programs().map(|(name, program)| (name.to_owned(), count(program))).collect()
     });
     cleanup::cleanup(&instance, true).expect("remove the instance");

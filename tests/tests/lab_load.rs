@@ -23,8 +23,8 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
         let config =
             DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
         let loaded = loader::load(&config).map(|mut loaded| {
-            attach::load(&mut loaded.ebpf, attach::Wanted::All)?;
-            attach::Programs::new(&loaded.ebpf, &loaded.folder).map(drop)
+            attach::load(&mut loaded.ebpf, &attach::Group::ALL)?;
+            attach::Supply::new(loaded.ebpf, &loaded.folder, &attach::Group::ALL).map(drop)
         });
         cleanup::cleanup(&instance, true).unwrap();
         loaded.unwrap().unwrap();

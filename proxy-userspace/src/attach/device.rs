@@ -1,11 +1,11 @@
 //! The hooks of a device, by one name each: which there are, how their pins are called, and the programs on them.
 //! A pin's name says what is attached where, so that it can be read without the device: `xdp-2-eth0`.
 
-use std::{fmt, fs, io, path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, fmt, fs, io, path::PathBuf, str::FromStr};
 
 use aya::programs::{ProgramInfo, loaded_programs};
 
-use super::{AttachError, Programs, Put, Variant, filter, tc, xdp};
+use super::{AttachError, Group, Programs, Put, Variant, filter, tc, xdp};
 use crate::{bpf, maps::PinFolder};
 
 /// A way to run a program on a device.
@@ -188,12 +188,13 @@ impl DeviceHook {
     }
 }
 
-/// Whether a program for devices that carry no Ethernet frames is on a hook of the instance.
-pub fn has_bare(folder: &PinFolder) -> Result<bool, AttachError> {
-    Ok(list(folder)?
-        .iter()
-        .filter_map(|hook| hook.program(folder))
-        .any(|program| Variant::of(&program) == Variant::Bare))
+/// The groups of the programs that are on hooks of the instance now, but those that every device has.
+pub fn groups(folder: &PinFolder) -> Result<BTreeSet<Group>, AttachError> {
+    let group = |hook: &DeviceHook| {
+        let is_bare = || hook.program(folder).is_some_and(|program| Variant::of(&program) == Variant::Bare);
+        if hook.hook.is_xdp() { Some(Group::Xdp) } else { is_bare().then_some(Group::Bare) }
+    };
+    Ok(list(folder)?.iter().filter_map(group).collect())
 }
 
 /// What has gone already is as good as removed.

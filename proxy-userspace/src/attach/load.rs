@@ -13,34 +13,44 @@ use aya::{
 
 use super::{AttachError, Variant};
 
-/// Which programs are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// All.
-    All,
-    /// All but those for devices that carry no Ethernet frames, which few nodes have: a third of the verifier's work.
-    Framed,
-    /// Those for such devices.
-    Bare,
-    /// Those of the socket hooks.
+/// Programs that are needed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Of the socket hooks.
     Sockets,
+    /// Of the TC hooks, with their stages: for every device.
+    Tc,
+    /// Of the XDP hook, with its stages: for devices that are served by XDP. A quarter of the verifier's work.
+    Xdp,
+    /// For devices that carry no Ethernet frames, which few nodes have. A third.
+    Bare,
+    /// For nodes with rules of policy routing that look at sources. A tenth.
+    Uplink,
 }
 
-impl Wanted {
-    fn includes(self, name: &str, program: &Program) -> bool {
-        let is_bare = Variant::named(name) == Variant::Bare;
-        match self {
-            Self::All => true,
-            Self::Framed => !is_bare,
-            Self::Bare => is_bare,
-            Self::Sockets => is_of_sockets(program),
-        }
+impl Group {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Sockets, Self::Tc, Self::Xdp, Self::Bare, Self::Uplink];
+
+    /// That of a program of the object; none for a program that no hook has.
+    fn of(name: &str, program: &Program) -> Option<Self> {
+        Some(match program {
+            Program::CgroupSock(_) | Program::CgroupSockAddr(_) => Self::Sockets,
+            Program::Xdp(_) => Self::Xdp,
+            Program::SchedClassifier(_) if name == "tc_uplink" => Self::Uplink,
+            Program::SchedClassifier(_) if Variant::named(name) == Variant::Bare => Self::Bare,
+            Program::SchedClassifier(_) => Self::Tc,
+            _ => return None,
+        })
     }
 }
 
-/// Loads programs, as many at once as there are processors: the verifier has seen them before one of them is attached.
-pub fn load(ebpf: &mut Ebpf, wanted: Wanted) -> Result<(), AttachError> {
-    let mut programs: Vec<_> = ebpf.programs_mut().filter(|(name, program)| wanted.includes(name, program)).collect();
+/// Loads the programs of these groups, as many at once as there are processors: the verifier has seen them before one of
+/// them is attached.
+pub fn load(ebpf: &mut Ebpf, groups: &[Group]) -> Result<(), AttachError> {
+    let is_wanted =
+        |name: &str, program: &Program| Group::of(name, program).is_some_and(|group| groups.contains(&group));
+    let mut programs: Vec<_> = ebpf.programs_mut().filter(|(name, program)| is_wanted(name, program)).collect();
     // The quick ones last, to fill the gaps.
     programs.sort_by_key(|(_, program)| is_of_sockets(program));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(programs.len());

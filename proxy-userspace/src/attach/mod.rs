@@ -9,6 +9,8 @@ mod load;
 pub(crate) mod netlink;
 mod programs;
 mod renew;
+mod stages;
+mod supply;
 mod tc;
 mod xdp;
 
@@ -22,9 +24,10 @@ use aya::{
 
 pub use self::{
     link::Put,
-    load::{Wanted, load},
+    load::{Group, load},
     programs::{Programs, Variant},
     renew::{pin_programs, renew},
+    supply::Supply,
     tc::has_links as tc_has_links,
     xdp::program_on as xdp_program_on,
 };

@@ -37,10 +37,8 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     }
     let on_devices = Programs::open(programs);
     for hook in device::list(folder)? {
-        let renewed = match &on_devices {
-            Ok(programs) => hook.renew(programs, folder),
-            Err(_) => hook.remove(folder),
-        };
+        // An agent that serves no device has none to leave.
+        let renewed = if on_devices.is_empty() { hook.remove(folder) } else { hook.renew(&on_devices, folder) };
         if let Err(error) = renewed {
             warn!(device = hook.name, hook = hook.hook.word(), %error, "a hook keeps an earlier program for now");
         }

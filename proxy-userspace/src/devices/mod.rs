@@ -24,7 +24,8 @@ pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
 
 use self::serve::Devices;
 use crate::{
-    attach::{self, AttachError, Programs},
+    addresses::look_at_sources,
+    attach::{self, AttachError, Group, Supply},
     kernel::{KernelError, Snapshot, Watcher},
     maps::{self, MapsError, PinFolder},
 };
@@ -50,15 +51,24 @@ pub enum DevicesError {
     Kernel(#[from] KernelError),
 }
 
-/// The programs that a start needs: for all devices that it finds, and on those that an earlier agent has served. Those for
-/// devices that come later are loaded then.
-pub async fn programs(args: &DeviceArgs, folder: &PinFolder) -> Result<attach::Wanted, DevicesError> {
+/// The programs that a start needs: for what it finds, and on devices that an earlier agent has served. Others are loaded
+/// when there is a device, or a rule, that needs them.
+pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>, DevicesError> {
     if args.device_mode == DeviceMode::Off {
-        return Ok(attach::Wanted::Sockets);
+        return Ok(vec![Group::Sockets]);
     }
-    let found = select::wanted(args, &Watcher::start()?.snapshot().await?, &BTreeSet::new(), false);
-    let has_bare = found.devices.values().any(|target| target.link.bare) || attach::device::has_bare(folder)?;
-    Ok(if has_bare { attach::Wanted::All } else { attach::Wanted::Framed })
+    let snapshot = Watcher::start()?.snapshot().await?;
+    let mut groups = attach::device::groups(folder)?;
+    groups.extend([Group::Sockets, Group::Tc]);
+    groups.extend(uplink(&snapshot));
+    let found = select::wanted(args, &snapshot, &BTreeSet::new(), false);
+    groups.extend(found.devices.values().flat_map(|target| target.groups(args.device_mode)));
+    Ok(groups.into_iter().collect())
+}
+
+/// The programs for rules of policy routing, where there are some.
+fn uplink(snapshot: &Snapshot) -> Option<Group> {
+    look_at_sources(&snapshot.rules).then_some(Group::Uplink)
 }
 
 /// Programs, and the devices that they are on.
@@ -72,23 +82,20 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Makes the programs for devices ready, which are loaded as [`programs`] says. Attaches nothing yet. `sctp`: whether there
-    /// are SCTP Services.
+    /// Attaches nothing yet. `sctp`: whether there are SCTP Services.
     pub fn new(
-        ebpf: Ebpf,
+        supply: Supply,
         folder: PinFolder,
         args: DeviceArgs,
         sctp: changes::Receiver<bool>,
     ) -> Result<Self, DevicesError> {
-        let is_off = args.device_mode == DeviceMode::Off;
-        let programs = if is_off { None } else { Some(Programs::new(&ebpf, &folder)?) };
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        Ok(Self { devices: Devices::new(ebpf, programs, map, folder, &args), sctp, args, told: BTreeSet::new() })
+        Ok(Self { devices: Devices::new(supply, map, folder, &args), sctp, args, told: BTreeSet::new() })
     }
 
     /// The eBPF object.
     pub const fn ebpf(&mut self) -> &mut Ebpf {
-        self.devices.ebpf()
+        self.devices.supply().ebpf()
     }
 
     /// Puts the programs on every wanted device that is there, and takes them from others that an earlier agent has
@@ -140,8 +147,13 @@ impl Follower {
             warn!(device = name, "device not served: it carries no Ethernet frames, and no bare IP packets");
         }
         self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
-        // Drivers may take a while; the other tasks move to another thread meanwhile.
-        block_in_place(|| self.devices.reconcile(wanted.devices))
+        // The verifier and drivers may take a while; the other tasks move to another thread meanwhile.
+        block_in_place(|| {
+            if let Some(uplink) = uplink(snapshot) {
+                self.devices.supply().load(uplink)?;
+            }
+            self.devices.reconcile(wanted.devices)
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     doubt::doubt,
 };
 use crate::{
-    attach::Variant,
+    attach::{Group, Variant, device::Hook},
     kernel::{Address, Link, Snapshot},
 };
 
@@ -45,6 +45,24 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The XDP hook that it is to have.
+    pub(super) const fn xdp(&self, mode: DeviceMode) -> Option<Hook> {
+        match (self.role, mode) {
+            // XDP wants Ethernet frames.
+            _ if self.link.bare => None,
+            (Role::Outside, DeviceMode::Auto) if self.doubt.is_none() => Some(Hook::XdpNative),
+            (Role::Outside, DeviceMode::Xdp) => Some(Hook::XdpNative),
+            (Role::Outside, DeviceMode::XdpGeneric) => Some(Hook::XdpGeneric),
+            _ => None,
+        }
+    }
+
+    /// The programs that it needs beside those of TC.
+    pub(super) fn groups(&self, mode: DeviceMode) -> impl Iterator<Item = Group> {
+        let bare = self.link.bare.then_some(Group::Bare);
+        self.xdp(mode).map(|_| Group::Xdp).into_iter().chain(bare)
+    }
+
     /// Which programs its TC hooks get.
     pub(super) const fn variant(&self) -> Variant {
         match self.role {

@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aya::{
-    Ebpf,
-    maps::{HashMap, MapData},
-};
+use aya::maps::{HashMap, MapData};
 use proxy_common::Device;
 use tracing::{debug, error, info, warn};
 
@@ -17,7 +14,7 @@ use super::{
 };
 use crate::{
     attach::{
-        AttachError, Programs,
+        AttachError, Supply,
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
@@ -54,8 +51,7 @@ struct State {
 
 /// The devices that are served.
 pub(super) struct Devices {
-    ebpf: Ebpf,
-    programs: Option<Programs>,
+    supply: Supply,
     map: HashMap<MapData, u32, Device>,
     folder: PinFolder,
     mode: DeviceMode,
@@ -67,8 +63,7 @@ pub(super) struct Devices {
 
 impl Devices {
     pub(super) fn new(
-        ebpf: Ebpf,
-        programs: Option<Programs>,
+        supply: Supply,
         map: HashMap<MapData, u32, Device>,
         folder: PinFolder,
         args: &DeviceArgs,
@@ -78,21 +73,12 @@ impl Devices {
             TcAttach::Tcx => true,
             TcAttach::Clsact => false,
         };
-        Self {
-            ebpf,
-            programs,
-            map,
-            folder,
-            mode: args.device_mode,
-            has_tcx,
-            states: BTreeMap::new(),
-            pinned: Vec::new(),
-        }
+        Self { supply, map, folder, mode: args.device_mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
     }
 
-    /// The eBPF object: what is not loaded yet may be.
-    pub(super) const fn ebpf(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+    /// The programs.
+    pub(super) const fn supply(&mut self) -> &mut Supply {
+        &mut self.supply
     }
 
     /// Indexes of the devices whose packets from anybody are served.
@@ -165,12 +151,12 @@ impl Devices {
     /// and again, and must not be served by turns.
     fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
         let link = &target.link;
-        if let Some(programs) = self.programs.as_mut().filter(|_| link.bare) {
-            programs.load_bare(&mut self.ebpf)?;
+        for group in target.groups(self.mode) {
+            self.supply.load(group)?;
         }
         let (ingress, egress) =
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
-        let xdp = self.xdp(target);
+        let xdp = target.xdp(self.mode);
         if xdp != Some(Hook::XdpNative) {
             self.set_flags(link.index, Some(target.role.flags()));
         }
@@ -186,18 +172,6 @@ impl Devices {
         self.put(ingress, target)?;
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
-    }
-
-    /// The XDP hook that a device is to have.
-    fn xdp(&self, target: &Target) -> Option<Hook> {
-        match (target.role, self.mode) {
-            // XDP wants Ethernet frames.
-            _ if target.link.bare => None,
-            (Role::Outside, DeviceMode::Auto) if target.doubt.is_none() => Some(Hook::XdpNative),
-            (Role::Outside, DeviceMode::Xdp) => Some(Hook::XdpNative),
-            (Role::Outside, DeviceMode::XdpGeneric) => Some(Hook::XdpGeneric),
-            _ => None,
-        }
     }
 
     /// What has come of it; `xdp` is on the device unless it was `refused`.
@@ -245,10 +219,9 @@ impl Devices {
 
     fn put(&self, hook: Hook, target: &Target) -> Result<(), AttachError> {
         let link = &target.link;
-        let Some(programs) = &self.programs else { return Ok(()) };
         let pinned = self.pins_of(link.index).find(|pinned| pinned.hook == hook);
         let place = DeviceHook { hook, device: link.index, name: link.name.clone() };
-        let put = place.put(programs, &self.folder, pinned, target.variant())?;
+        let put = place.put(self.supply.programs(), &self.folder, pinned, target.variant())?;
         debug!(device = link.name, hook = hook.word(), ?put, "device hook");
         Ok(())
     }

@@ -7,7 +7,10 @@ use aya::{
     Ebpf,
     programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp, XdpMode},
 };
-use proxy_userspace::{attach, maps::PinFolder};
+use proxy_userspace::{
+    attach::{self, Group, Supply},
+    maps::PinFolder,
+};
 
 use super::places::Device;
 
@@ -52,7 +55,7 @@ impl Hook {
 
 /// The programs, and XDP ones attached so that the devices can receive for them.
 pub(super) struct Programs {
-    ebpf: Ebpf,
+    supply: Supply,
     indexes: [u32; 4],
 }
 
@@ -60,13 +63,14 @@ impl Programs {
     /// Loads the programs as the agent does where every device carries Ethernet frames. Call it inside the namespace of the devices.
     pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
-        attach::load(&mut ebpf, attach::Wanted::Framed)?;
-        attach::Programs::new(&ebpf, folder)?;
+        let groups = [Group::Tc, Group::Xdp, Group::Uplink];
+        attach::load(&mut ebpf, &groups)?;
+        let mut supply = Supply::new(ebpf, folder, &groups)?;
         for device in Device::OUTSIDE {
             // The kernel runs tests only for receive queues that are ready for XDP.
-            xdp(&mut ebpf)?.attach(&device.name(), XdpMode::Driver)?;
+            xdp(supply.ebpf())?.attach(&device.name(), XdpMode::Driver)?;
         }
-        Ok(Self { ebpf, indexes })
+        Ok(Self { supply, indexes })
     }
 
     /// The interface index of a device.
@@ -104,9 +108,9 @@ impl Programs {
             ..TestRunOptions::default()
         };
         let result = match hook {
-            Hook::Xdp => xdp(&mut self.ebpf)?.test_run(options),
-            Hook::TcIngress => classifier(&mut self.ebpf, "tc_ingress")?.test_run(options),
-            Hook::TcEgress => classifier(&mut self.ebpf, "tc_egress")?.test_run(options),
+            Hook::Xdp => xdp(self.supply.ebpf())?.test_run(options),
+            Hook::TcIngress => classifier(self.supply.ebpf(), "tc_ingress")?.test_run(options),
+            Hook::TcEgress => classifier(self.supply.ebpf(), "tc_egress")?.test_run(options),
         }?;
         out.truncate(result.data_size_out as usize);
         Ok((hook.action(result.return_value), out))

@@ -134,3 +134,18 @@ fn the_source_of_forwarded_packets_follows_the_node() {
     ip(&stage, &["address add 192.168.50.1/24 dev eth0", "address del fd00:50::1/64 dev eth0"]);
     until("the Node object's again, and none", || is(["192.168.50.1", "::"]));
 }
+
+#[test]
+fn programs_are_loaded_when_something_needs_them() {
+    let stage = Stage::new("dev-late");
+    let _waggle = stage.agent(&["--devices", "late", "--device-mode", "xdp"]);
+    // bpftool prints the entries of an array of programs that are there.
+    let stages = |map: &str| stage.dump(map).len();
+    let (xdp, tc) = (stages("xdp_stages"), stages("tc_stages"));
+    assert_eq!(xdp, 0, "no device is served by XDP");
+    ip(&stage, &["link add late type veth peer name etal", "address add 198.51.100.1/24 dev late"]);
+    expect(&stage, &[("late", "xdp")]);
+    assert_eq!(stages("xdp_stages"), 5);
+    ip(&stage, &["rule add from 198.51.100.0/24 lookup main"]);
+    until("the stage for rules", || stages("tc_stages") == tc + 1);
+}

@@ -1,0 +1,73 @@
+//! The programs that other programs hand packets over to, in their places.
+
+use std::collections::BTreeSet;
+
+use aya::{
+    Ebpf,
+    maps::{MapData, ProgramArray},
+};
+use proxy_common::Stage;
+
+use super::{AttachError, Group, program};
+use crate::maps::{PinFolder, open};
+
+/// The stages of each group of programs, by their names in the eBPF object.
+const STAGES: [(Group, &[(&str, Stage)]); 3] = [
+    (
+        Group::Xdp,
+        &[
+            ("xdp_open", Stage::Open),
+            ("xdp_send", Stage::Send),
+            ("xdp_touch", Stage::Touch),
+            ("xdp_icmp", Stage::Icmp),
+            ("xdp_answer", Stage::Answer),
+        ],
+    ),
+    (
+        Group::Tc,
+        &[
+            ("tc_open", Stage::Open),
+            ("tc_send", Stage::Send),
+            ("tc_touch", Stage::Touch),
+            ("tc_touch_egress", Stage::TouchEgress),
+            ("tc_icmp", Stage::Icmp),
+            ("tc_icmp_egress", Stage::IcmpEgress),
+            ("tc_answer", Stage::Answer),
+            ("tc_ingress", Stage::Ingress),
+            ("tc_egress", Stage::Egress),
+        ],
+    ),
+    (Group::Uplink, &[("tc_uplink", Stage::Uplink)]),
+];
+
+/// Where programs find the next one. Kept open: the kernel empties an array of programs when neither a pin nor a process
+/// holds it, and pins can be removed by anybody.
+pub(super) struct Stages {
+    xdp: ProgramArray<MapData>,
+    tc: ProgramArray<MapData>,
+    /// Whose stages are in their places.
+    groups: BTreeSet<Group>,
+}
+
+impl Stages {
+    /// Those of a set of maps, empty.
+    pub(super) fn open(folder: &PinFolder) -> Result<Self, AttachError> {
+        Ok(Self { xdp: open(folder, "XDP_STAGES")?, tc: open(folder, "TC_STAGES")?, groups: BTreeSet::new() })
+    }
+
+    /// Whether a group's are in their places.
+    pub(super) fn has(&self, group: Group) -> bool {
+        self.groups.contains(&group)
+    }
+
+    /// Puts those of a group, which is loaded, in their places.
+    pub(super) fn put(&mut self, ebpf: &Ebpf, group: Group) -> Result<(), AttachError> {
+        let array = if group == Group::Xdp { &mut self.xdp } else { &mut self.tc };
+        let stages = STAGES.iter().filter(|(owner, _)| *owner == group).flat_map(|(_, stages)| *stages);
+        for &(name, stage) in stages {
+            array.set(stage as u32, program(ebpf, name)?, 0).map_err(|source| AttachError::Stage { name, source })?;
+        }
+        self.groups.insert(group);
+        Ok(())
+    }
+}
