@@ -96,9 +96,13 @@ pub enum Stage {
     Ingress = 10,
     /// The same for a packet that is about to leave.
     Egress = 11,
+    /// Sends what a process of this node sends to a Service by SCTP.
+    Own = 12,
+    /// Gives it the answers.
+    OwnAnswer = 13,
 }
 
 impl Stage {
     /// Number of stages.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 14;
 }

@@ -10,7 +10,7 @@ use proxy_common::{
 };
 
 use crate::{
-    conntrack::now,
+    clock::now,
     counters::{count, count_number},
     emit::{MALFORMED, translate_network},
     headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},

@@ -14,7 +14,8 @@ use proxy_common::{
 };
 
 use crate::{
-    conntrack::{enter, timeout},
+    clock::timeout,
+    conntrack::enter,
     filter::{filter_address, port_class},
     maps::{JIFFIES_PER_SECOND, SERVICES},
     scratch::{reply_at_hand, take_sent},

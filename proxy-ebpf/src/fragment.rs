@@ -4,7 +4,7 @@
 use proxy_common::{DropReason, Fragment, FragmentPorts, Headers, Part, Verdict};
 
 use crate::{
-    conntrack::now,
+    clock::now,
     maps::{FRAGMENTS, JIFFIES_PER_SECOND},
     service::is_service,
 };

@@ -10,7 +10,8 @@ use proxy_common::{
 
 use crate::{
     answer::answer_echo,
-    conntrack::{is_local_reply, lookup, now},
+    clock::now,
+    conntrack::{is_local_reply, lookup},
     emit::{MALFORMED, find_way, translate_network},
     filter::address_class,
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},

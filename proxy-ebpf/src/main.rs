@@ -9,10 +9,12 @@
 mod affinity;
 mod answer;
 mod backend;
+mod clock;
 mod connection;
 mod conntrack;
 mod context;
 mod counters;
+mod egress;
 mod emit;
 mod filter;
 mod foreign;
@@ -21,6 +23,7 @@ mod headers;
 mod icmp;
 mod maps;
 mod nat;
+mod own;
 mod owner;
 mod packet;
 mod parse;
@@ -185,13 +188,13 @@ pub fn tc_answer(ctx: TcContext) -> i32 {
 /// A packet on its way from the stack to a device.
 #[classifier]
 pub fn tc_egress(ctx: TcContext) -> i32 {
-    Skb::<FRAME>::run(&ctx, pipeline::egress)
+    Skb::<FRAME>::run(&ctx, egress::egress)
 }
 
 /// The same to a device that carries no Ethernet frames.
 #[classifier]
 pub fn tc_egress_bare(ctx: TcContext) -> i32 {
-    Skb::<BARE>::run(&ctx, pipeline::egress)
+    Skb::<BARE>::run(&ctx, egress::egress)
 }
 
 /// A packet that a pod sends whose other packets are left alone.
@@ -209,13 +212,25 @@ pub fn tc_sctp_out(ctx: TcContext) -> i32 {
 /// The same, if it has moved its flow.
 #[classifier]
 pub fn tc_touch_egress(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, pipeline::touch_egress)
+    Skb::<EITHER>::run(&ctx, egress::touch_egress)
 }
 
 /// The answer of a backend on this node, where rules of policy routing look at sources.
 #[classifier]
 pub fn tc_uplink(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, uplink::answer)
+}
+
+/// What a process of this node sends to a Service by SCTP.
+#[classifier]
+pub fn tc_own(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, own::leave)
+}
+
+/// The answer to it.
+#[classifier]
+pub fn tc_own_answer(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, own::answer)
 }
 
 /// ICMP on its way from the stack to a device.

@@ -14,7 +14,8 @@ use proxy_common::{
 use crate::{
     affinity::select_sticky,
     backend::{Memory, Selected, generation, get_backend, random, recall, select_backend},
-    conntrack::{Owner, enter_original, forget, timeout},
+    clock::timeout,
+    conntrack::{Owner, enter_original, forget},
     counters::{count, count_connection},
     filter::filter_address,
     maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
@@ -25,12 +26,18 @@ use crate::{
     tables::Table,
 };
 
-/// Opens a flow: decides who answers, and enters the flow.
+/// Opens a flow: decides who answers, and enters the flow. `is_own`, a constant: a process of this node has sent the packet.
 #[inline(always)]
-pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut Conntrack) -> Result<(), Verdict> {
+pub fn open_flow<P: Packet>(
+    packet: &P,
+    is_own: bool,
+    headers: &Headers,
+    now: u32,
+    flow: &mut Conntrack,
+) -> Result<(), Verdict> {
     let tuple = &headers.tuple;
     // The client is on this node (S17).
-    let internal = packet.is_from_pod();
+    let internal = is_own || packet.is_from_pod();
     let mut service = Service::default();
     if let Some(refusal) = Verdict::from_code(find_service(tuple, &mut service)) {
         return Err(refusal);
@@ -48,7 +55,7 @@ pub fn open_flow<P: Packet>(packet: &P, headers: &Headers, now: u32, flow: &mut 
     if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, random, &mut id)) {
         return Err(refusal);
     }
-    let occasion = Occasion { context: packet.context(), now, random };
+    let occasion = Occasion { context: packet.context(), is_own, now, random };
     if enter(headers, &service, list(&service, internal).1, &get_backend(id)?, occasion, flow)? {
         count_connection(service.id);
         count(Counter::FlowOpened);
@@ -143,6 +150,8 @@ fn select(service: &Service, internal: bool, client: &Address, random: u32, id: 
 struct Occasion {
     /// The hook's.
     context: *mut c_void,
+    /// A process of this node has sent the packet.
+    is_own: bool,
     now: u32,
     /// Decides what is left to chance.
     random: u32,
@@ -163,7 +172,8 @@ fn enter(
     // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
     // One whose answers go past this node is sent the node's address, unless the policy keeps the client's (S26).
     let here = backend.is_local() || backend.is_past() && list == List::Local;
-    let local = here && backend.address != tuple.source;
+    // Nor is what this node sends given to its own stack to be sent on.
+    let local = here && backend.address != tuple.source && !occasion.is_own;
     let source = if local { tuple.source } else { source_towards(backend).ok_or(NO_ADDRESS)? };
     *flow = Conntrack {
         source,
@@ -197,7 +207,7 @@ fn enter(
 /// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
 #[inline(always)]
 fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -> Result<bool, Verdict> {
-    let Occasion { context, now, random } = occasion;
+    let Occasion { context, now, random, .. } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, now, random);
     if owner == Owner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));

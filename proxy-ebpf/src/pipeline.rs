@@ -8,12 +8,14 @@ use proxy_common::{
 
 use crate::{
     answer,
-    conntrack::{forget, goes_on, is_local_reply, lookup, now, put_off, track},
+    clock::now,
+    conntrack::{goes_on, lookup, put_off, track},
     counters::count,
     emit::{MALFORMED, deliver, forward},
-    filter::{address_class, filter_address, filter_port},
-    foreign, fragment,
+    filter::{filter_address, filter_port},
+    fragment,
     nat::{is_surely_served, may_continue, open_flow},
+    own::may_be_answer,
     packet::Packet,
     parse::{parse_chunk, parse_initiate, parse_network, parse_transport},
     route::Route,
@@ -21,7 +23,6 @@ use crate::{
     service::{is_owned, is_service, is_unowned},
     succession::{ask_there, open_there},
     touch::touch_other,
-    uplink::is_ruled,
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
@@ -72,12 +73,12 @@ pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
 /// The first packet of a flow, as [`ingress`] has read it.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    open_there(packet);
+    open_there(packet, Stage::Previous);
     let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
-    match open_flow(packet, headers, now, flow) {
+    match open_flow(packet, false, headers, now, flow) {
         // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
@@ -99,7 +100,7 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 
 /// What the packet says of its association, if it is SCTP.
 #[inline(always)]
-fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Verdict> {
+pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Verdict> {
     let mut chunk = Chunk::default();
     if headers.tuple.protocol == Protocol::Sctp as u8 && !parse_chunk(packet, headers, &mut chunk) {
         return Err(MALFORMED);
@@ -134,80 +135,17 @@ pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// A packet whose flow is in order now.
 #[inline(always)]
 pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    send(packet, headers_at_hand()?, flow_at_hand()?)
-}
-
-/// A packet that leaves this node: the answer of one of its backends is given the frontend's address, and what asks for
-/// answers of its own is noted.
-#[inline(always)]
-pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::default();
-    parse_network(packet, &mut headers)?;
-    if headers.is_icmp() {
-        return hand_over(packet, &headers, Stage::IcmpEgress);
-    }
-    let class = address_class(&headers.tuple.source);
-    if class & (AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
-        return Err(Verdict::Pass);
-    }
-    parse_ports(packet, &mut headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
-    let now = now();
-    let flow = flow_at_hand()?;
-    if class & AddressClass::BACKEND == 0 {
-        return leave(packet, &headers, class, flow, now);
-    }
-    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
-        return leave(packet, &headers, class, flow, now);
-    };
-    if !is_local_reply(life) {
-        return leave(packet, &headers, class, flow, now);
-    }
-    let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
-    if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
-        // The client has dialled the backend itself, from the port of a connection that has ended.
-        forget(flow, &headers.tuple);
-        return Err(Verdict::Pass);
-    }
-    if !goes_on(flow, life, settled, &headers, now) {
-        move_on(packet, &headers, flow, (life, settled), now, Stage::TouchEgress)?;
-    }
-    fragment::remember(&headers)?;
-    if is_ruled(class) {
-        *headers_at_hand()? = headers;
-        packet.continue_at(Stage::Uplink);
-    }
-    deliver(packet, &headers, flow)
-}
-
-/// Lets a packet go that is no answer to be translated. The other set is asked before it is noted: what is a flow's there
-/// must not be somebody else's here.
-#[inline(always)]
-fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
-    ask_there(packet, Stage::PreviousEgress);
-    foreign::note(headers, class, flow, now);
-    Err(Verdict::Pass)
-}
-
-/// The same, if it has moved its flow.
-#[inline(always)]
-pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
-    let chunk = read_chunk(packet, headers)?;
-    if !touch_other(headers, &chunk, flow, *settled_at_hand()? != 0, now()) {
-        // As in `egress`: no connection of this flow is accepted here, so that it has ended.
-        forget(flow, &headers.tuple);
-        return Err(Verdict::Pass);
+    let outcome = send(packet, headers, flow);
+    if outcome == Err(Verdict::Pass) && may_be_answer(headers, flow.life.flags) {
+        packet.continue_at(Stage::OwnAnswer);
     }
-    fragment::remember(headers)?;
-    if is_ruled(address_class(&headers.tuple.source)) {
-        packet.continue_at(Stage::Uplink);
-    }
-    deliver(packet, headers, flow)
+    outcome
 }
 
 /// The packet's ports, its own or those of its first fragment, which another set of programs may have seen.
 #[inline(always)]
-fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous: Stage) -> Result<(), Verdict> {
+pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous: Stage) -> Result<(), Verdict> {
     if headers.part() == Part::Later {
         return fragment::recall(headers, class).inspect_err(|_| ask_there(packet, previous));
     }
@@ -227,7 +165,7 @@ fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous
 /// Lets a packet move its flow; `stage` goes on if it has. Only the headers at hand are seen by subprograms: those of most
 /// packets stay in registers.
 #[inline(always)]
-fn move_on<P: Packet>(
+pub fn move_on<P: Packet>(
     packet: &P,
     headers: &Headers,
     flow: &mut Conntrack,
@@ -261,7 +199,7 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Resul
 /// Goes on in another program, which is told what the packet's headers say. Without that program, what isn't surely a
 /// Service's passes: it is the node's own business, and no worse off than without any program (S39).
 #[inline(always)]
-fn hand_over<P: Packet>(packet: &P, headers: &Headers, stage: Stage) -> Result<(), Verdict> {
+pub fn hand_over<P: Packet>(packet: &P, headers: &Headers, stage: Stage) -> Result<(), Verdict> {
     let at_hand = headers_at_hand()?;
     *at_hand = *headers;
     packet.continue_at(stage);
@@ -276,7 +214,7 @@ fn hand_over<P: Packet>(packet: &P, headers: &Headers, stage: Stage) -> Result<(
 
 /// Goes on in another program with a packet that belongs to a flow.
 #[inline(always)]
-fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
+pub fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     packet.continue_at(stage);
     Err(Verdict::Drop(DropReason::MissingStage))
 }

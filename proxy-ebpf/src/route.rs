@@ -20,6 +20,8 @@ use crate::{
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
+/// The index of every loopback device.
+const LOOPBACK: u32 = 1;
 
 /// The way out for a packet, as the kernel tells it: filled in where it lies, since the stack is small.
 pub struct Route {
@@ -78,8 +80,6 @@ impl Route {
     /// leaves by: as if this node itself sent it, marked as the packet is (of marked ones Linux tells from 6.10 on).
     #[inline(always)]
     pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
-        /// Of every loopback device.
-        const LOOPBACK: u32 = 1;
         /// `BPF_FIB_LOOKUP_MARK`: the mark is where the answer's first Ethernet address will be.
         const MARK: u32 = 32;
         let mark = packet.mark();
@@ -88,6 +88,23 @@ impl Route {
         let (ends, ports) = ([&flow.source, &flow.destination], [flow.source_port, flow.destination_port]);
         let code = self.ask_from(LOOPBACK, packet, headers, ends, ports, flags);
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() != packet.ifindex()
+    }
+
+    /// Whether the kernel takes the packet for its own once it is translated as `flow` says.
+    #[inline(always)]
+    pub fn leads_home<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
+        let ports = [flow.source_port, flow.destination_port];
+        let code = self.ask(packet, headers, [&flow.source, &flow.destination], ports);
+        [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
+    }
+
+    /// Whether what this node itself sends to where a packet comes from, once that is translated as `flow` says, leaves by
+    /// another device than the one that the packet has come in by; its Ethernet addresses are known then.
+    #[inline(always)]
+    pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
+        let ports = [flow.destination_port, flow.source_port];
+        let code = self.ask_from(LOOPBACK, packet, headers, [&flow.destination, &flow.source], ports, 0);
+        code == BPF_FIB_LKUP_RET_SUCCESS && self.ifindex() != packet.ifindex()
     }
 
     /// Asks the kernel for the way from one address to another; returns its code.

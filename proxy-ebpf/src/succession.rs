@@ -19,9 +19,9 @@ pub fn own_port(port: u16) -> u16 {
 
 /// Gives away a packet that may open a flow, as long as some hooks ask the other set alone. Returns otherwise.
 #[inline(always)]
-pub fn open_there<P: Packet>(packet: &P) {
+pub fn open_there<P: Packet>(packet: &P, stage: Stage) {
     if phase() == Phase::Following as u32 && !packet.is_bare() {
-        packet.continue_at(Stage::Previous);
+        packet.continue_at(stage);
     }
 }
 

@@ -6,7 +6,8 @@ use core::borrow::Borrow as _;
 use proxy_common::{Chunk, Conntrack, Headers, Ipv4Conntrack, Judgement, Life, Protocol, State, TcpFlags};
 
 use crate::{
-    conntrack::{enter, timeout, turn},
+    clock::timeout,
+    conntrack::{enter, turn},
     maps::JIFFIES_PER_SECOND,
     scratch::reply_at_hand,
     tables::Table,

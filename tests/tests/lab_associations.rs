@@ -5,7 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+};
 
 use harness::{
     lab::{Dial, Manner, Pod, Server},
@@ -69,6 +73,34 @@ fn w13_clients_reach_services_by_sctp() {
         let reply = client.dial(&Dial::new(Manner::Sctp, to)).unwrap();
         assert_eq!(reply.seen_client().unwrap().ip(), family.of(&outside.scene.client), "S26");
         expect_by(&near.client().unwrap(), Manner::Sctp, to, &["p1"]);
+    });
+}
+
+/// What the node's own sockets send is found where it leaves the node, and its answers pass a strict reverse path filter.
+#[test]
+#[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
+fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
+    with_backends("sctp-node", |outside, family| {
+        let (client, to) = (&outside.scene.from_node, family.frontend(1));
+        let (near, far) = (outside.scene.pod(1), &outside.remote);
+        let node = outside.scene.node.netns();
+        for way in ["all", "default", "eth0", "pod-p1", "pod-client"] {
+            node.inside(|| fs::write(format!("/proc/sys/net/ipv4/conf/{way}/rp_filter"), "1")).unwrap().unwrap();
+        }
+        for backends in [&[near, far][..], &[far], &[near]] {
+            serve(outside, family, backends);
+            let names: Vec<_> = backends.iter().map(|pod| pod.name()).collect();
+            expect_by(client, Manner::Sctp, to, &names);
+        }
+        let reply = client.dial(&Dial::new(Manner::Sctp, to)).unwrap();
+        let node_address =
+            if family == Family::Ipv4 { outside.scene.node.v4().into() } else { IpAddr::from(outside.scene.node.v6()) };
+        assert_eq!(reply.seen_client().unwrap().ip(), node_address, "S26");
+        serve(outside, family, &[]);
+        expect_by(client, Manner::Sctp, to, &["ECONNREFUSED"]);
+        // Pods are not served by other programs than before.
+        serve(outside, family, &[near, far]);
+        expect_by(&outside.scene.from_pod, Manner::Sctp, to, &["p1", "far"]);
     });
 }
 

@@ -11,8 +11,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{
-        __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT, TC_ACT_UNSPEC,
-        bpf_redir_neigh,
+        __sk_buff, BPF_F_INGRESS, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, TC_ACT_SHOT,
+        TC_ACT_UNSPEC, bpf_redir_neigh,
     },
     helpers::{
         bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head,
@@ -90,9 +90,24 @@ impl<const BEGIN: u8> Skb<BEGIN> {
     #[inline(always)]
     fn action(&self, verdict: Verdict) -> i32 {
         match verdict {
+            Verdict::Translated if self.action != TC_ACT_SHOT => self.action,
             Verdict::Pass | Verdict::Translated => TC_ACT_UNSPEC,
             _ => self.action,
         }
+    }
+
+    /// Has it come in once more, by the device and with the address that `route` leaves by, which is resolved.
+    #[inline(always)]
+    pub fn come_in_by(&mut self, route: &Route) -> Option<()> {
+        if self.is_bare() {
+            self.frame()?;
+        }
+        let Ethernet { source: own, destination: neighbour, ether_type } =
+            route.ethernet(self.load::<Ethernet>(0)?.ether_type);
+        self.store(0, Ethernet { destination: own, source: neighbour, ether_type })?;
+        // SAFETY: takes plain numbers.
+        self.action = unsafe { bpf_redirect(route.ifindex(), BPF_F_INGRESS.into()) } as i32;
+        Some(())
     }
 }
 
@@ -219,8 +234,10 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
             let Ethernet { destination, source, ether_type } = self.load(0)?;
             self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
         }
-        // SAFETY: takes plain numbers.
-        self.action = unsafe { bpf_redirect(self.ifindex(), 0) } as i32;
+        // What a process of this node has sent has come in by no device, and is answered as if from outside.
+        // SAFETY: as in `bounds`, and takes plain numbers.
+        let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
+        self.action = unsafe { bpf_redirect(self.ifindex(), flags.into()) } as i32;
         Some(())
     }
 

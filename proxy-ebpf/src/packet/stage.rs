@@ -29,6 +29,8 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
             Stage::PreviousEgress => jump::<{ Stage::PreviousEgress as u32 }>(context, stages),
             Stage::Ingress => jump::<{ Stage::Ingress as u32 }>(context, stages),
             Stage::Egress => jump::<{ Stage::Egress as u32 }>(context, stages),
+            Stage::Own => jump::<{ Stage::Own as u32 }>(context, stages),
+            Stage::OwnAnswer => jump::<{ Stage::OwnAnswer as u32 }>(context, stages),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{AttachError, Group, program};
 use crate::maps::{PinFolder, open};
 
 /// The stages of each group of programs, by their names in the eBPF object.
-const STAGES: [(Group, &[(&str, Stage)]); 3] = [
+const STAGES: [(Group, &[(&str, Stage)]); 4] = [
     (
         Group::Xdp,
         &[
@@ -38,6 +38,7 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
         ],
     ),
     (Group::Uplink, &[("tc_uplink", Stage::Uplink)]),
+    (Group::Own, &[("tc_own", Stage::Own), ("tc_own_answer", Stage::OwnAnswer)]),
 ];
 
 /// Where programs find the next one. Kept open: the kernel empties an array of programs when neither a pin nor a process

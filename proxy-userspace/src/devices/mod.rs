@@ -149,8 +149,8 @@ impl Follower {
         self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
         // The verifier and drivers may take a while; the other tasks move to another thread meanwhile.
         block_in_place(|| {
-            if let Some(uplink) = uplink(snapshot) {
-                self.devices.supply().load(uplink)?;
+            for group in uplink(snapshot).into_iter().chain(sctp.then_some(Group::Own)) {
+                self.devices.supply().load(group)?;
             }
             self.devices.reconcile(wanted.devices)
         })

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     Action, Device, Hook,
-    places::{is_silent, next_hop},
+    places::{ROUTER_MAC, is_silent, next_hop},
 };
 use crate::{
     packet::{Packet, check::check},
@@ -21,6 +21,7 @@ pub(super) enum Outcome {
     Forward(Packet),
     ForwardFromAnyPort(Packet),
     Back(Packet),
+    ComesIn(Packet),
 }
 
 /// What a program made of a packet.
@@ -49,6 +50,10 @@ impl Found {
                 let wanted = wanted.clone().ethernet(ethernet.destination, ethernet.source);
                 let action = if self.hook == Hook::Xdp { Action::Transmit } else { Action::Redirect };
                 self.same(action, &wanted.bytes(self.family))
+            }
+            Outcome::ComesIn(wanted) => {
+                let wanted = wanted.clone().ethernet(ROUTER_MAC, Device::Uplink.mac());
+                self.same(Action::Redirect, &wanted.bytes(self.family))
             }
         }
     }

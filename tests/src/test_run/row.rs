@@ -159,6 +159,13 @@ impl Row {
         self
     }
 
+    /// It comes in once more as this packet, by `eth0` and as if from the router there.
+    #[must_use]
+    pub fn comes_in_as(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::ComesIn(packet);
+        self
+    }
+
     /// Each of these counters moves by one, or by more if it is named more than once; no other moves.
     #[must_use]
     pub fn counts(mut self, counters: &[Counter]) -> Self {

@@ -15,34 +15,34 @@ const CLIENT_TAG: u32 = 0x1111_1111;
 const BACKEND_TAG: u32 = 0x2222_2222;
 
 /// Types of chunks (RFC 9260 §3.2).
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 const INIT: u8 = 1;
 const INIT_ACK: u8 = 2;
 const HEARTBEAT: u8 = 4;
 const ABORT: u8 = 6;
 const SHUTDOWN: u8 = 7;
 const SHUTDOWN_ACK: u8 = 8;
-const COOKIE_ECHO: u8 = 10;
-const COOKIE_ACK: u8 = 11;
+pub(super) const COOKIE_ECHO: u8 = 10;
+pub(super) const COOKIE_ACK: u8 = 11;
 const SHUTDOWN_COMPLETE: u8 = 14;
 
 /// What opens the association, from one end to another.
-fn init(from: End, to: End) -> Packet {
+pub(super) fn init(from: End, to: End) -> Packet {
     sctp(from, to).chunk(INIT, 0, CLIENT_TAG)
 }
 
 /// What accepts it.
-fn init_ack(from: End, to: End) -> Packet {
+pub(super) fn init_ack(from: End, to: End) -> Packet {
     sctp(from, to).chunk(INIT_ACK, 0, BACKEND_TAG).tag(CLIENT_TAG)
 }
 
 /// Another packet of the client, from one end to another.
-fn asks(from: End, to: End, kind: u8) -> Packet {
+pub(super) fn asks(from: End, to: End, kind: u8) -> Packet {
     sctp(from, to).chunk(kind, 0, 77).tag(BACKEND_TAG)
 }
 
 /// Another packet of the backend.
-fn answers(from: End, to: End, kind: u8) -> Packet {
+pub(super) fn answers(from: End, to: End, kind: u8) -> Packet {
     sctp(from, to).chunk(kind, 0, 77).tag(CLIENT_TAG)
 }
 
@@ -56,11 +56,11 @@ fn backend(kind: u8) -> Packet {
     answers(BACKEND, SNAT, kind)
 }
 
-fn associations() -> Service {
+pub(super) fn associations() -> Service {
     web().protocol(Protocol::Sctp)
 }
 
-fn associations_here() -> Service {
+pub(super) fn associations_here() -> Service {
     web_here().protocol(Protocol::Sctp)
 }
 

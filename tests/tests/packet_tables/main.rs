@@ -27,6 +27,7 @@ mod lines;
 mod malformed;
 mod model;
 mod node_ports;
+mod own;
 mod pods;
 mod policies;
 mod refusals;

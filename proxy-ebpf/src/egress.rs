@@ -1,0 +1,100 @@
+//! The way of a packet that leaves this node, by TC: the answer of one of its backends is given the frontend's address, and
+//! what asks for answers of its own is noted.
+
+use proxy_common::{Conntrack, Headers, Protocol, Stage, Verdict, filter::AddressClass};
+
+use crate::{
+    clock::now,
+    conntrack::{forget, goes_on, is_local_reply, lookup},
+    emit::deliver,
+    filter::address_class,
+    foreign, fragment,
+    packet::Packet,
+    parse::parse_network,
+    pipeline::{hand_over, move_on, parse_ports, read_chunk},
+    scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
+    service::is_service,
+    succession::ask_there,
+    touch::touch_other,
+    uplink::is_ruled,
+};
+
+/// A packet that leaves this node: the answer of one of its backends is given the frontend's address, and what asks for
+/// answers of its own is noted.
+#[inline(always)]
+pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let mut headers = Headers::default();
+    parse_network(packet, &mut headers)?;
+    if headers.is_icmp() {
+        return hand_over(packet, &headers, Stage::IcmpEgress);
+    }
+    let class = address_class(&headers.tuple.source);
+    if class & (AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
+        return Err(Verdict::Pass);
+    }
+    parse_ports(packet, &mut headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
+    let now = now();
+    let flow = flow_at_hand()?;
+    if class & AddressClass::BACKEND == 0 {
+        return leave(packet, &headers, class, flow, now);
+    }
+    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+        return leave(packet, &headers, class, flow, now);
+    };
+    if !is_local_reply(life) {
+        return leave(packet, &headers, class, flow, now);
+    }
+    let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
+    if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
+        // The client has dialled the backend itself, from the port of a connection that has ended.
+        forget(flow, &headers.tuple);
+        return Err(Verdict::Pass);
+    }
+    if !goes_on(flow, life, settled, &headers, now) {
+        move_on(packet, &headers, flow, (life, settled), now, Stage::TouchEgress)?;
+    }
+    fragment::remember(&headers)?;
+    if is_ruled(class) {
+        *headers_at_hand()? = headers;
+        packet.continue_at(Stage::Uplink);
+    }
+    deliver(packet, &headers, flow)
+}
+
+/// Lets a packet go that is no answer to be translated. SCTP of the node's own that a Service is to have goes another way,
+/// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
+/// here.
+#[inline(always)]
+fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
+    if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
+        *headers_at_hand()? = *headers;
+        packet.continue_at(Stage::Own);
+    }
+    ask_there(packet, Stage::PreviousEgress);
+    foreign::note(headers, class, flow, now);
+    Err(Verdict::Pass)
+}
+
+/// Whether nobody but a Service is meant by a packet's destination.
+#[inline(always)]
+fn is_to_service(headers: &Headers) -> bool {
+    let destination = &headers.tuple.destination;
+    is_service(destination, address_class(destination))
+}
+
+/// The same, if it has moved its flow.
+#[inline(always)]
+pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+    let chunk = read_chunk(packet, headers)?;
+    if !touch_other(headers, &chunk, flow, *settled_at_hand()? != 0, now()) {
+        // As in `egress`: no connection of this flow is accepted here, so that it has ended.
+        forget(flow, &headers.tuple);
+        return Err(Verdict::Pass);
+    }
+    fragment::remember(headers)?;
+    if is_ruled(address_class(&headers.tuple.source)) {
+        packet.continue_at(Stage::Uplink);
+    }
+    deliver(packet, headers, flow)
+}

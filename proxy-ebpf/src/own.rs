@@ -1,0 +1,67 @@
+//! SCTP of the node's own processes, where the kernel asks no program at which Service a socket connects: what they send to a
+//! Service is found on its way out, and sent to a backend with this node's address and a source port, as masquerading does.
+//! The answers are translated back before the stack sees them.
+//!
+//! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such answers to it.
+
+use proxy_common::{Headers, Life, Protocol, Stage, Verdict};
+
+use crate::{
+    clock::now,
+    conntrack::lookup,
+    emit::{MALFORMED, deliver},
+    nat::{may_continue, open_flow},
+    packet::{Packet, Skb},
+    parse::parse_initiate,
+    pipeline::{go_on, read_chunk},
+    route::Route,
+    scratch::{flow_at_hand, headers_at_hand},
+    succession::{ask_there, open_there},
+    touch::touch_other,
+};
+
+/// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
+#[inline(always)]
+pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
+    if !parse_initiate::<P>(packet.context(), headers) {
+        return Err(MALFORMED);
+    }
+    if let Some((life, settled)) = lookup(&headers.tuple, now, flow)
+        && flow.life.flags & Life::REPLY == 0
+        && may_continue(headers, flow, life, settled)
+    {
+        let chunk = read_chunk(packet, headers)?;
+        let _ = touch_other(headers, &chunk, flow, settled, now);
+    } else {
+        open_there(packet, Stage::PreviousEgress);
+        if !headers.flags().opens() {
+            ask_there(packet, Stage::PreviousEgress);
+        }
+        open_flow(packet, true, headers, now, flow)?;
+    }
+    go_on(packet, Stage::Send)
+}
+
+/// Whether a packet, which can't be forwarded, may be an answer to what [`leave`] has sent.
+#[inline(always)]
+pub fn may_be_answer(headers: &Headers, flags: u8) -> bool {
+    headers.tuple.protocol == Protocol::Sctp as u8 && flags & (Life::REPLY | Life::LOCAL) == Life::REPLY
+}
+
+/// The answer. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
+/// this node, comes in once more by that one: a strict reverse path filter would drop it (`rp_filter`, RFC 3704).
+#[inline(always)]
+pub fn answer<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
+    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+    if !Route::new().leads_home(packet, headers, flow) {
+        return Err(Verdict::Pass);
+    }
+    let mut way = Route::new();
+    let is_astray = way.leads_back_elsewhere(packet, headers, flow);
+    let outcome = deliver(packet, headers, flow);
+    if is_astray && outcome == Err(Verdict::Translated) {
+        packet.come_in_by(&way).ok_or(MALFORMED)?;
+    }
+    outcome
+}

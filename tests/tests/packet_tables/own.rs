@@ -1,0 +1,105 @@
+//! SCTP of the node's own processes (W13): what they send to a Service leaves for a backend, and the answers come from the
+//! Service.
+
+use harness::{
+    packet::{ErrorKind, icmp_error},
+    test_run::{Hook, Step, check_rows, egress, from_pod, ingress, places::*, row},
+};
+
+use super::{
+    associations::{COOKIE_ACK, COOKIE_ECHO, DATA, answers, asks, associations, associations_here, init, init_ack},
+    *,
+};
+
+/// The process's end, whose port source translation may keep: the same as [`SNAT`].
+const OWN: End = SNAT;
+/// What it dials.
+const DIALLED: End = CLUSTER_IP.at(80);
+
+const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
+const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
+
+/// An association with a backend elsewhere.
+fn open() -> [Step; 4] {
+    [
+        egress(init(OWN, DIALLED)),
+        ingress(init_ack(BACKEND, SNAT)),
+        egress(asks(OWN, DIALLED, COOKIE_ECHO)),
+        ingress(answers(BACKEND, SNAT, COOKIE_ACK)),
+    ]
+}
+
+#[test]
+fn w13_what_the_nodes_own_processes_send_by_sctp_reaches_a_backend() {
+    check_rows(vec![
+        row("w13_own_init", egress(init(OWN, DIALLED)))
+            .serving(associations())
+            .leaves_as(init(SNAT, BACKEND).ttl(63))
+            .counts(&OPENED),
+        row("w13_own_init_again", egress(init(OWN, DIALLED)))
+            .serving(associations())
+            .after([egress(init(OWN, DIALLED))])
+            .leaves_as(init(SNAT, BACKEND).ttl(63))
+            .counts(&FORWARDED),
+        row("w13_own_init_of_an_ephemeral_port", egress(init(NODE.at(45_000), DIALLED)))
+            .serving(associations())
+            .leaves_from_any_port_as(init(SNAT, BACKEND).ttl(63))
+            .counts(&OPENED_CHANGED),
+        row("w13_own_init_to_a_pod_here", egress(init(OWN, DIALLED)))
+            .serving(associations_here())
+            .leaves_as(init(SNAT, HERE).ttl(63))
+            .counts(&OPENED),
+        row("w13_own_data", egress(asks(OWN, DIALLED, DATA)))
+            .serving(associations())
+            .after(open())
+            .after([Step::Serve(vec![bare().protocol(Protocol::Sctp).remote(REMOTE_OTHER.at(8080))])])
+            .leaves_as(asks(SNAT, BACKEND, DATA).ttl(63))
+            .counts(&FORWARDED)
+            .flows(2, 0),
+        row("w13_own_init_without_backend", egress(init(OWN, DIALLED)))
+            .serving(bare().protocol(Protocol::Sctp))
+            .is_answered_by(
+                icmp_error(CLUSTER_IP, NODE, ErrorKind::PortUnreachable, init(OWN, DIALLED)).identification(0),
+            )
+            .counts(&[Counter::RejectNoBackend]),
+    ]);
+}
+
+#[test]
+fn w13_answers_to_the_nodes_own_processes_come_from_the_service() {
+    let answer = || row("w13_own_answer", ingress(init_ack(BACKEND, SNAT)));
+    let opened = [egress(init(OWN, DIALLED))];
+    check_rows(vec![
+        answer()
+            .serving(associations())
+            .after(opened.clone())
+            .at(Hook::TcIngress)
+            .becomes(init_ack(DIALLED, OWN))
+            .counts(&TRANSLATED),
+        // TC has the programs for it.
+        answer().serving(associations()).after(opened.clone()).at(Hook::Xdp),
+        row("w13_own_answer_of_a_pod_here", from_pod(init_ack(HERE, SNAT)))
+            .serving(associations_here())
+            .after(opened)
+            .comes_in_as(init_ack(DIALLED, OWN))
+            .counts(&TRANSLATED),
+        row("w13_own_answer_has_come_in", ingress(init_ack(DIALLED, OWN))).serving(associations_here()).after(open()),
+        row("w13_own_answer_data", ingress(answers(BACKEND, SNAT, DATA)))
+            .serving(associations())
+            .after(open())
+            .at(Hook::TcIngress)
+            .becomes(answers(DIALLED, OWN, DATA))
+            .counts(&TRANSLATED),
+    ]);
+}
+
+#[test]
+fn w13_what_else_the_nodes_own_processes_send_goes_its_way() {
+    check_rows(vec![
+        row("w13_own_to_nobody's", egress(init(OWN, CLIENT.at(80)))).serving(associations()),
+        row("w13_own_to_a_port_that_is_not_served", egress(init(OWN, EXTERNAL.at(81)))).serving(associations()),
+        // The socket has connected to a backend where it can.
+        row("w13_own_tcp", egress(tcp(OWN, DIALLED).syn())).serving(web()),
+        row("w13_own_answer_to_a_client", egress(init_ack(OWN, FROM))).serving(associations()),
+    ]);
+}
