@@ -13,7 +13,6 @@ use tokio::{
 };
 use tracing::warn;
 
-pub(crate) use self::rules::look_at_sources;
 use crate::{
     kernel::{Heard, KernelError, Routes, Watcher},
     model::LocalAddresses,

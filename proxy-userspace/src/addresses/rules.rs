@@ -5,7 +5,7 @@ use crate::kernel::Rule;
 
 /// Whether one of the rules looks at what differs between the two: their sources, where they have come in, and their ports.
 /// Marks don't differ.
-pub(crate) fn look_at_sources(rules: &[Rule]) -> bool {
+pub(super) fn look_at_sources(rules: &[Rule]) -> bool {
     let from_elsewhere = |rule: &Rule| rule.device.as_deref().is_some_and(|device| device != "lo");
     rules.iter().any(|rule| rule.source.is_some() || rule.ports || from_elsewhere(rule))
 }

@@ -24,22 +24,19 @@ pub enum Group {
     Xdp,
     /// For devices that carry no Ethernet frames, which few nodes have. A third.
     Bare,
-    /// For nodes with rules of policy routing that look at sources. A tenth.
-    Uplink,
     /// For SCTP of the node's own processes, where there are SCTP Services.
     Own,
 }
 
 impl Group {
     /// All.
-    pub const ALL: [Self; 6] = [Self::Sockets, Self::Tc, Self::Xdp, Self::Bare, Self::Uplink, Self::Own];
+    pub const ALL: [Self; 5] = [Self::Sockets, Self::Tc, Self::Xdp, Self::Bare, Self::Own];
 
     /// That of a program of the object; none for a program that no hook has.
     fn of(name: &str, program: &Program) -> Option<Self> {
         Some(match program {
             Program::CgroupSock(_) | Program::CgroupSockAddr(_) => Self::Sockets,
             Program::Xdp(_) => Self::Xdp,
-            Program::SchedClassifier(_) if name == "tc_uplink" => Self::Uplink,
             Program::SchedClassifier(_) if name.starts_with("tc_own") => Self::Own,
             Program::SchedClassifier(_) if Variant::named(name) == Variant::Bare => Self::Bare,
             Program::SchedClassifier(_) => Self::Tc,

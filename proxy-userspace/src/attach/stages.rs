@@ -12,7 +12,7 @@ use super::{AttachError, Group, program};
 use crate::maps::{PinFolder, open};
 
 /// The stages of each group of programs, by their names in the eBPF object.
-const STAGES: [(Group, &[(&str, Stage)]); 4] = [
+const STAGES: [(Group, &[(&str, Stage)]); 3] = [
     (
         Group::Xdp,
         &[
@@ -30,6 +30,7 @@ const STAGES: [(Group, &[(&str, Stage)]); 4] = [
             ("tc_send", Stage::Send),
             ("tc_touch", Stage::Touch),
             ("tc_touch_egress", Stage::TouchEgress),
+            ("tc_uplink", Stage::Uplink),
             ("tc_icmp", Stage::Icmp),
             ("tc_icmp_egress", Stage::IcmpEgress),
             ("tc_answer", Stage::Answer),
@@ -37,7 +38,6 @@ const STAGES: [(Group, &[(&str, Stage)]); 4] = [
             ("tc_egress", Stage::Egress),
         ],
     ),
-    (Group::Uplink, &[("tc_uplink", Stage::Uplink)]),
     (Group::Own, &[("tc_own", Stage::Own), ("tc_own_answer", Stage::OwnAnswer)]),
 ];
 

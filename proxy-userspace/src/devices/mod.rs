@@ -24,7 +24,6 @@ pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
 
 use self::serve::Devices;
 use crate::{
-    addresses::look_at_sources,
     attach::{self, AttachError, Group, Supply},
     kernel::{KernelError, Snapshot, Watcher},
     maps::{self, MapsError, PinFolder},
@@ -52,7 +51,7 @@ pub enum DevicesError {
 }
 
 /// The programs that a start needs: for what it finds, and on devices that an earlier agent has served. Others are loaded
-/// when there is a device, or a rule, that needs them.
+/// when something needs them.
 pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>, DevicesError> {
     if args.device_mode == DeviceMode::Off {
         return Ok(vec![Group::Sockets]);
@@ -60,15 +59,9 @@ pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>,
     let snapshot = Watcher::start()?.snapshot().await?;
     let mut groups = attach::device::groups(folder)?;
     groups.extend([Group::Sockets, Group::Tc]);
-    groups.extend(uplink(&snapshot));
     let found = select::wanted(args, &snapshot, &BTreeSet::new(), false);
     groups.extend(found.devices.values().flat_map(|target| target.groups(args.device_mode)));
     Ok(groups.into_iter().collect())
-}
-
-/// The programs for rules of policy routing, where there are some.
-fn uplink(snapshot: &Snapshot) -> Option<Group> {
-    look_at_sources(&snapshot.rules).then_some(Group::Uplink)
 }
 
 /// Programs, and the devices that they are on.
@@ -149,8 +142,8 @@ impl Follower {
         self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
         // The verifier and drivers may take a while; the other tasks move to another thread meanwhile.
         block_in_place(|| {
-            for group in uplink(snapshot).into_iter().chain(sctp.then_some(Group::Own)) {
-                self.devices.supply().load(group)?;
+            if sctp {
+                self.devices.supply().load(Group::Own)?;
             }
             self.devices.reconcile(wanted.devices)
         })

@@ -63,7 +63,7 @@ impl Programs {
     /// Loads the programs as the agent does where every device carries Ethernet frames. Call it inside the namespace of the devices.
     pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
-        let groups = [Group::Tc, Group::Xdp, Group::Uplink, Group::Own];
+        let groups = [Group::Tc, Group::Xdp, Group::Own];
         attach::load(&mut ebpf, &groups)?;
         let mut supply = Supply::new(ebpf, folder, &groups)?;
         for device in Device::OUTSIDE {

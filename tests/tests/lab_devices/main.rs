@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, process::Command};
 
 use harness::{
     lab::{LogLine, Waggle},
+    objects::{Cluster as _, service},
     stage::{PATIENCE, START, Stage, restart, until},
 };
 use serde_json::{Value, json};

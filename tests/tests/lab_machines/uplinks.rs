@@ -9,6 +9,8 @@ use harness::{
     stage::{PATIENCE, until},
 };
 
+use proxy_common::filter::AddressClass;
+
 use super::*;
 
 const BULK: u64 = 10 << 20;
@@ -50,6 +52,16 @@ fn lead_out(outside: &Outside, pod: &Pod) {
         let rule = format!("ip -{} rule add from {} lookup 2 pref 1536", family.number(), family.of(pod));
         output(outside.scene.node.netns(), &rule);
     }
+    until("the programs know of rules", || knows_of_rules(outside));
+}
+
+/// Whether the last entry of ADDRESS_FILTER, which the agent writes in order, says so.
+fn knows_of_rules(outside: &Outside) -> bool {
+    let pin = outside.scene.waggle.pins().join("address_filter");
+    let lookup = format!("bpftool --json map lookup pinned {} key hex ff ff 00 00", pin.display());
+    let entry: Value = serde_json::from_str(&output(outside.scene.node.netns(), &lookup)).unwrap();
+    let class = entry["formatted"]["value"].as_u64().expect("a plain number");
+    class & u64::from(AddressClass::RULES) != 0
 }
 
 /// Everything that a client outside may dial, answered by a pod whose way out is another uplink than the client's.
