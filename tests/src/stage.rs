@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a change may take to be in force before a scenario fails.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub use crate::lab::START;
 

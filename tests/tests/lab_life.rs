@@ -12,7 +12,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Pod, Server, Waggle, find_program},
+    lab::{Client, Dial, Kind, Manner, Pod, Server, TIMEOUT, Waggle, find_program},
     objects::{Cluster, SliceBuilder},
     scene::SERVICE_CIDRS,
     stage::{PATIENCE, Stage, cluster_ips, dual, restart, until},
@@ -120,7 +120,7 @@ fn s31_a_killed_agent_leaves_a_data_plane_and_a_restarted_one_keeps_it() {
     let ask_all = || -> Vec<_> {
         let ask = |(socket, family): &(harness::lab::Socket<'_>, usize)| {
             socket.send_to(cluster_ips(10, 53)[*family], "question").unwrap();
-            socket.receive(Duration::from_secs(2)).unwrap().backend().to_owned()
+            socket.receive(TIMEOUT).unwrap().backend().to_owned()
         };
         flows.iter().map(ask).collect()
     };

@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{env, net::IpAddr, process::Command, time::Duration};
+use std::{env, net::IpAddr, process::Command};
 
 use harness::{
-    lab::{Kind, Netns, Node},
+    lab::{Kind, Netns, Node, TIMEOUT},
     scene::{Family, Outside, from_outside_over_both},
 };
 
@@ -124,7 +124,7 @@ fn s28_datagrams_arrive_in_fragments_both_ways() {
                 let socket = outside.client.open(if to.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
                 for _ in 0..20 {
                     socket.send_to(to, &text).unwrap();
-                    let message = socket.receive(Duration::from_secs(1)).unwrap();
+                    let message = socket.receive(TIMEOUT).unwrap();
                     assert_eq!((message.text.as_str(), message.from), (text.as_str(), Some(to)));
                 }
             }

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use harness::{
-    lab::{Kind, Netns},
+    lab::{Kind, Netns, TIMEOUT},
     scene::{Outside, from_outside, over_both},
 };
 
@@ -27,7 +27,7 @@ fn transfer(outside: &Outside, to: SocketAddr) {
     let text: String = ('a'..='z').cycle().take(DATAGRAM).collect();
     for _ in 0..20 {
         socket.send_to(to, &text).unwrap();
-        let message = socket.receive(Duration::from_secs(1)).unwrap();
+        let message = socket.receive(TIMEOUT).unwrap();
         assert_eq!((message.text.as_str(), message.from), (text.as_str(), Some(to)));
     }
 }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, net::IpAddr, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Pod, Server},
+    lab::{Client, Dial, Kind, Manner, Pod, Server, TIMEOUT},
     scene::{Family, MANNERS, Outside, PORTS, echo, expect, expect_by, from_outside_as, over_both},
     stage::until,
 };
@@ -139,7 +139,7 @@ fn s16_s20_s21_a_virtual_machine_is_refused() {
         for manner in [Manner::Tcp, Manner::UdpConnected] {
             expect_by(client, manner, SocketAddr::new(family.cluster_ip(1), 81), &["ECONNREFUSED"]);
         }
-        assert!(machine.pod.ping(cluster.ip(), Duration::from_millis(500)).unwrap(), "echo");
+        assert!(machine.pod.ping(cluster.ip(), TIMEOUT).unwrap(), "echo");
     });
 }
 
@@ -156,7 +156,7 @@ fn s28_a_virtual_machine_transfers_much() {
                 let socket = client.open(if to.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
                 let text: String = ('a'..='z').cycle().take(9000).collect();
                 socket.send_to(to, &text).unwrap();
-                let message = socket.receive(Duration::from_secs(1)).unwrap();
+                let message = socket.receive(TIMEOUT).unwrap();
                 assert_eq!((message.text.as_str(), message.from), (text.as_str(), Some(to)), "{}", pod.name());
             }
         }

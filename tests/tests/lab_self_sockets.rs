@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::lab::{Dial, Kind, Lab, Manner, Mode, Step};
+use harness::lab::{Dial, Kind, Lab, Manner, Mode, Step, TIMEOUT};
 
 #[test]
 fn failures_have_step_and_name() {
@@ -44,7 +44,7 @@ fn sockets_stay_open_between_steps_and_servers_come_and_go() {
     let tcp = client.connect_tcp((p1.v4(), 80)).unwrap();
     let udp = client.open(Kind::Udp4, Some("0.0.0.0:5555".parse().unwrap())).unwrap();
     udp.send_to((p1.v4(), 81), "one").unwrap();
-    let answer = udp.receive(Duration::from_secs(2)).unwrap();
+    let answer = udp.receive(TIMEOUT).unwrap();
     assert_eq!(answer.from, Some((p1.v4(), 81).into()));
     assert_eq!(answer.seen_client(), Some((p2.v4(), 5555).into()));
     assert_eq!(udp.names().unwrap().peer, None);
@@ -60,7 +60,7 @@ fn sockets_stay_open_between_steps_and_servers_come_and_go() {
     let mapped = client.tcp("[::ffff:10.244.1.1]:80").unwrap();
     assert_eq!(mapped.peer(), Some("[::ffff:10.244.1.1]:80".parse().unwrap()), "an IPv6 socket");
     drop(server);
-    assert_eq!(tcp.receive(Duration::from_secs(2)).unwrap_err().errno, "EOF");
+    assert_eq!(tcp.receive(TIMEOUT).unwrap_err().errno, "EOF");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_destroyed_socket_tells_its_process() {
     let mut destroy = Command::new("ss");
     destroy.args(["--kill", "--udp", "dst", "10.244.1.77"]).stdout(Stdio::null());
     assert!(pod.spawn(destroy).unwrap().wait(Duration::from_secs(5)).unwrap().success());
-    assert_eq!(socket.receive(Duration::from_secs(2)).unwrap_err().errno, "ECONNABORTED");
+    assert_eq!(socket.receive(TIMEOUT).unwrap_err().errno, "ECONNABORTED");
 }
 
 #[test]

@@ -142,10 +142,8 @@ impl Follower {
         self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
         // The verifier and drivers may take a while; the other tasks move to another thread meanwhile.
         block_in_place(|| {
-            if sctp {
-                self.devices.supply().load(Group::Own)?;
-            }
-            self.devices.reconcile(wanted.devices)
+            self.devices.reconcile(wanted.devices)?;
+            if sctp { self.devices.supply().load(Group::Own) } else { Ok(()) }
         })
     }
 }

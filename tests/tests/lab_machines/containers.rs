@@ -1,10 +1,10 @@
 //! Nodes that are containers (kind, k3d, minikube, LXD): each is joined to a bridge by a veth, whose other end nobody has
 //! prepared for anything.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use harness::{
-    lab::{Manner, Node, Waggle},
+    lab::{Manner, Node, TIMEOUT, Waggle},
     objects::lab_node,
     scene::{
         Family, NODE_PORT, Outside, SERVICE_CIDRS, expect, expect_by, from_outside_as, from_outside_by, over_both,
@@ -41,7 +41,7 @@ fn serves_everything(outside: &Outside, family: Family) {
     for manner in [Manner::Tcp, Manner::UdpConnected] {
         expect_by(&outside.client, manner, unserved, &["ECONNREFUSED"]);
     }
-    assert!(outside.host.ping(family.cluster_ip(1), Duration::from_secs(2)).unwrap(), "ping of a ClusterIP");
+    assert!(outside.host.ping(family.cluster_ip(1), TIMEOUT).unwrap(), "ping of a ClusterIP");
     transfers_much(outside, family);
     outside.scene.delete("Service", "web");
 }

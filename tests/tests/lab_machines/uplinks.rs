@@ -1,10 +1,8 @@
 //! Nodes with a second uplink that some pods have to themselves, by rules of policy routing (EKS with secondary interfaces).
 //! The network takes from each uplink only what comes from that uplink's addresses, or from pods.
 
-use std::time::Duration;
-
 use harness::{
-    lab::{Dial, Manner, Pod},
+    lab::{Dial, Manner, Pod, TIMEOUT},
     scene::{Family, Outside, expect, expect_by, from_outside, over_both, web_slice},
     stage::{PATIENCE, until},
 };
@@ -94,7 +92,7 @@ fn serves_everything(outside: &Outside, family: Family) {
 /// What the pod itself begins goes its own way.
 fn leads_its_own(outside: &Outside, family: Family) {
     let pod = outside.scene.pod(1);
-    let ping = || assert!(pod.ping(outside.address(family), Duration::from_secs(2)).unwrap());
+    let ping = || assert!(pod.ping(outside.address(family), TIMEOUT).unwrap());
     let ((), seen) = outside.scene.node.capture("eth1", "icmp or icmp6", ping).unwrap();
     assert!(seen.iter().any(|line| line.contains("echo request")), "{seen:#?}");
 }

@@ -14,7 +14,7 @@ pub use self::{
 };
 
 /// How long one socket operation may take unless the test says otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(2);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a `labproc` is told to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
