@@ -75,8 +75,8 @@ mod tests {
         let proxy = column(lines[0], "proxy");
         assert!(proxy.is_some());
         assert_eq!(column(lines[1], "Waggle"), proxy, "{text}");
-        assert!(lines[1].ends_with("≤ 1.03 ok"), "{text}");
-        assert!(!lines[4].contains("1.03"), "the bar is Waggle's: {text}");
+        assert!(lines[1].ends_with("≤ 1.01 missed"), "{text}");
+        assert!(!lines[4].contains("1.01"), "the bar is Waggle's: {text}");
     }
 
     #[test]

@@ -69,8 +69,8 @@ mod tests {
         }
         let text = text(&PacketFigures::new(&runs), false);
         assert_eq!(text.lines().count(), 1 + 12 + 6 + 1, "{text}");
-        assert_eq!(text.matches("≤ 40 missed").count(), 4, "{text}");
-        assert_eq!(text.matches("≤ 1.5 ok").count(), 1, "{text}");
+        assert_eq!(text.matches("≤ 12 missed").count(), 4, "{text}");
+        assert_eq!(text.matches("≤ 1.1 ok").count(), 1, "{text}");
         assert_eq!(text.matches('≤').count(), 8, "{text}");
         assert_eq!(text.matches("100.00").count(), 18, "{text}");
     }
