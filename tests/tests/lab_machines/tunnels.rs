@@ -10,7 +10,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Manner, Node},
+    lab::{Dial, Host, Manner, Node},
     scene::{Family, MANNERS, NODE_PORT, Outside, Setup, expect, expect_by, from_outside_by, over_both},
     stage::until,
 };
@@ -18,6 +18,8 @@ use harness::{
 use super::*;
 
 const BULK: u64 = 10 << 20;
+/// On an emulated machine.
+const FEW: u64 = 1 << 20;
 
 /// Opens a tunnel's end; the device comes with it and goes with it.
 fn open(netns: &Netns, name: &str) -> File {
@@ -79,11 +81,11 @@ fn expect_bare(outside: &Outside, device: &str) {
     assert!(row["why"].as_str().unwrap().contains("no Ethernet frames"), "{row}");
 }
 
-#[test]
-fn w11_node_ports_are_served_over_a_tunnel() {
+/// A client behind a tunnel, which `join` makes, dials node ports.
+fn node_ports(name: &str, bulk: u64, join: impl Fn(&Outside)) {
     let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
-    from_outside_by("auto", "tun-client", everywhere, |outside| {
-        join(outside.scene.node.netns(), outside.host.netns());
+    from_outside_by("auto", name, everywhere, |outside| {
+        join(outside);
         expect_bare(outside, "t0");
         over_both(|family| {
             let to = SocketAddr::new(address(family, 1), NODE_PORT);
@@ -93,7 +95,7 @@ fn w11_node_ports_are_served_over_a_tunnel() {
             for pod in backends {
                 outside.echo_by(family, pod);
                 until("an echo", || outside.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
-                outside.client.bulk(to, None, BULK).unwrap();
+                outside.client.bulk(to, None, bulk).unwrap();
             }
             outside.serve_by(family, &[]);
             for manner in [Manner::Tcp, Manner::UdpConnected] {
@@ -116,15 +118,15 @@ fn lead_through(node: &Node, number: u8, gateway: u8) {
     );
 }
 
-#[test]
-fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
+/// Clients on Ethernet dial backends behind a tunnel, which `join` makes.
+fn backends(name: &str, bulk: u64, join: impl Fn(&Outside)) {
     from_outside_by(
         "auto",
-        "tun-backend",
+        name,
         |setup| setup,
         |outside| {
             let (node, other) = (&outside.scene.node, &outside.other);
-            join(node.netns(), other.netns());
+            join(outside);
             lead_through(node, other.number(), 2);
             lead_through(other, node.number(), 1);
             expect_bare(outside, "t0");
@@ -138,9 +140,47 @@ fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
                     }
                 }
                 outside.serve_echo(family, &outside.remote);
-                outside.client.bulk(outside.node_port(family), None, BULK).unwrap();
+                outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
                 outside.scene.delete("Service", "web");
             });
         },
     );
+}
+
+#[test]
+fn w11_node_ports_are_served_over_a_tunnel() {
+    node_ports("tun-client", BULK, |outside| join(outside.scene.node.netns(), outside.host.netns()));
+}
+
+#[test]
+fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
+    backends("tun-backend", BULK, |outside| join(outside.scene.node.netns(), outside.other.netns()));
+}
+
+/// A tunnel of the kernel's own, which carries IPv4 and IPv6 in IPv6 (RFC 2473).
+fn join_by_kernel(here: &Host, there: &Host) {
+    for (number, near, far) in [(1, here, there), (2, there, here)] {
+        let (local, remote) = (near.v6(), far.v6());
+        ip(
+            near.netns(),
+            &[
+                &format!("link add name t0 type ip6tnl mode any local {local} remote {remote} encaplimit none"),
+                &format!("address add {}/30 dev t0", address(Family::Ipv4, number)),
+                &format!("address add {}/126 dev t0 nodad", address(Family::Ipv6, number)),
+                "link set dev t0 up",
+            ],
+        );
+    }
+}
+
+#[test]
+#[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
+fn w11_node_ports_are_served_over_a_tunnel_of_the_kernel() {
+    node_ports("tnl-client", FEW, |outside| join_by_kernel(&outside.scene.node, &outside.host));
+}
+
+#[test]
+#[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
+fn w11_backends_behind_a_tunnel_of_the_kernel_answer_clients_on_ethernet() {
+    backends("tnl-backend", FEW, |outside| join_by_kernel(&outside.scene.node, &outside.other));
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 /// What labs are made of, what the agent asks the kernel for, and what its packets meet.
-pub(super) const MODULES: [&str; 13] = [
+pub(super) const MODULES: [&str; 15] = [
     // libcrc32c asks for it by the name of an algorithm, which modules.dep does not know.
     "crc32c_generic",
     "veth",
@@ -18,6 +18,8 @@ pub(super) const MODULES: [&str; 13] = [
     "nf_tables",
     "nft_ct",
     "sctp",
+    "ip6_tunnel",
+    "geneve",
 ];
 
 /// The files of `names` and of all that they need, each behind what it needs itself: paths as in `dependencies`, which is

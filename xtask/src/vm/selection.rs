@@ -2,7 +2,7 @@
 
 /// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
 /// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `waggle`, `labproc` and busybox.
-pub(super) const TESTS: [(&str, &[&str]); 8] = [
+pub(super) const TESTS: [(&str, &[&str]); 9] = [
     ("lab_load", &[]),
     ("lab_instructions", &["--show-output"]),
     // But for what enters every port of a node by hand, which takes emulated minutes.
@@ -13,6 +13,7 @@ pub(super) const TESTS: [(&str, &[&str]); 8] = [
     ("lab_life", &["s31_a_killed_agent"]),
     // Devices that only these kernels have.
     ("lab_outside_upper", &["--include-ignored"]),
+    ("lab_machines", &["--ignored"]),
     // SCTP, which these kernels have.
     ("lab_associations", &["--include-ignored", "--test-threads=1"]),
     // Sockets are listed and destroyed.
