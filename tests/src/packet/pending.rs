@@ -4,25 +4,41 @@ use super::{Content, Packet, internet_sum};
 use crate::scene::Family;
 
 impl Packet {
+    /// With a payload of two bytes for which its checksum, of TCP or UDP, looks unfinished.
+    #[must_use]
+    pub fn looking_pending(self, family: Family) -> Self {
+        let packet = self.payload(&[0, 0]);
+        let (bytes, at) = (packet.bytes(family), packet.checksum_at(family).expect("with a checksum"));
+        // The right checksum of a payload w is the one of 0, less w: sums are those of RFC 1071.
+        let missing = !pseudo_sum(&bytes, family);
+        let word = internet_sum(&[&bytes[at..at + 2], &missing.to_be_bytes()].concat());
+        packet.payload(&word.to_be_bytes())
+    }
+
     /// Whether the transport checksum, right as it is, is what the kernel leaves in the place of one that a network card
     /// is to fill in: the sum of the pseudo header, of SCTP 0. XDP leaves such packets to TC.
     pub fn looks_pending(&self, family: Family) -> bool {
-        let offset = match self.content {
-            Content::Tcp(_) => 16,
-            Content::Udp(_) => 6,
-            Content::Sctp(_) => 8,
-            _ => return false,
-        };
+        let Some(at) = self.checksum_at(family) else { return false };
         let bytes = self.bytes(family);
-        let at = offset + if family == Family::Ipv4 { 34 } else { 54 };
         if matches!(self.content, Content::Sctp(_)) {
             return bytes[at..at + 4] == [0; 4];
         }
         bytes[at..at + 2] == pseudo_sum(&bytes, family).to_be_bytes()
     }
+
+    /// Where the transport checksum lies, in a frame without tags, options and extension headers.
+    fn checksum_at(&self, family: Family) -> Option<usize> {
+        let offset = match self.content {
+            Content::Tcp(_) => 16,
+            Content::Udp(_) => 6,
+            Content::Sctp(_) => 8,
+            _ => return None,
+        };
+        Some(offset + if family == Family::Ipv4 { 34 } else { 54 })
+    }
 }
 
-/// The sum of the pseudo header of a frame without tags, options and extension headers.
+/// The sum of the pseudo header of such a frame.
 fn pseudo_sum(frame: &[u8], family: Family) -> u16 {
     let (addresses, protocol, transport) = match family {
         Family::Ipv4 => (26..34, 23, 34),
