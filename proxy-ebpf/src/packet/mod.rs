@@ -1,5 +1,6 @@
 //! A packet in the hands of a hook. The only code that touches its bytes; what they mean is no matter here.
 
+mod frame;
 mod pending;
 mod skb;
 mod stage;

@@ -15,8 +15,8 @@ use aya_ebpf::{
         TC_ACT_UNSPEC, bpf_redir_neigh,
     },
     helpers::{
-        bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_head,
-        bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
+        bpf_l4_csum_replace, bpf_redirect, bpf_redirect_neigh, bpf_skb_adjust_room, bpf_skb_change_tail,
+        bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
     },
     programs::TcContext,
 };
@@ -25,7 +25,7 @@ use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 use super::{Packet, stage::tail_call};
 use crate::{
     answer::is_bare_at_hand,
-    headers::{ETHER_IPV4, ETHER_IPV6, Ethernet},
+    headers::Ethernet,
     maps::{DEVICES, TC_STAGES},
     pipeline::finish,
     route::Route,
@@ -44,9 +44,9 @@ pub const EITHER: u8 = 2;
 
 /// The packet and what becomes of it when it is sent. `BEGIN` is [`FRAME`], [`BARE`] or [`EITHER`].
 pub struct Skb<const BEGIN: u8> {
-    raw: *mut __sk_buff,
+    pub(super) raw: *mut __sk_buff,
     /// The action of `send` and `send_back`; a drop until then.
-    action: i32,
+    pub(super) action: i32,
     /// Of [`EITHER`], whether it is [`BARE`].
     bare: bool,
 }
@@ -94,34 +94,6 @@ impl<const BEGIN: u8> Skb<BEGIN> {
             Verdict::Pass | Verdict::Translated => TC_ACT_UNSPEC,
             _ => self.action,
         }
-    }
-
-    /// Has it come in once more, by the device and with the address that `route` leaves by, which is resolved.
-    #[inline(always)]
-    pub fn come_in_by(&mut self, route: &Route) -> Option<()> {
-        if self.is_bare() {
-            self.frame()?;
-        }
-        let Ethernet { source: own, destination: neighbour, ether_type } =
-            route.ethernet(self.load::<Ethernet>(0)?.ether_type);
-        self.store(0, Ethernet { destination: own, source: neighbour, ether_type })?;
-        // SAFETY: takes plain numbers.
-        self.action = unsafe { bpf_redirect(route.ifindex(), BPF_F_INGRESS.into()) } as i32;
-        Some(())
-    }
-}
-
-impl<const BEGIN: u8> Skb<BEGIN> {
-    /// Puts an Ethernet header before the packet. The kernel takes it off again where the way out has none.
-    #[inline(always)]
-    fn frame(&mut self) -> Option<()> {
-        let version = self.load::<u8>(0)? >> 4;
-        // SAFETY: the helper takes the hook's context and makes room.
-        if unsafe { bpf_skb_change_head(self.raw, size_of::<Ethernet>() as u32, 0) } != 0 {
-            return None;
-        }
-        let ether_type = if version == 4 { ETHER_IPV4 } else { ETHER_IPV6 };
-        self.store(0, Ethernet { destination: [0; 3], source: [0; 3], ether_type: ether_type.to_be() })
     }
 }
 
@@ -235,8 +207,9 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
             self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
         }
         // What a process of this node has sent has come in by no device, and is answered as if from outside.
-        // SAFETY: as in `bounds`, and takes plain numbers.
+        // SAFETY: as in `bounds`.
         let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
+        // SAFETY: takes plain numbers.
         self.action = unsafe { bpf_redirect(self.ifindex(), flags.into()) } as i32;
         Some(())
     }

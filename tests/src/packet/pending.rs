@@ -5,6 +5,9 @@ use crate::scene::Family;
 
 impl Packet {
     /// With a payload of two bytes for which its checksum, of TCP or UDP, looks unfinished.
+    ///
+    /// # Panics
+    /// When it has none.
     #[must_use]
     pub fn looking_pending(self, family: Family) -> Self {
         let packet = self.payload(&[0, 0]);

@@ -1,0 +1,42 @@
+//! What TC does to the Ethernet header of a packet: one where there was none, or one that leads back into this node.
+
+#![expect(clippy::cast_possible_truncation, reason = "sizes and helpers' codes are small")]
+
+use aya_ebpf::{
+    bindings::BPF_F_INGRESS,
+    helpers::{bpf_redirect, bpf_skb_change_head},
+};
+
+use super::{Packet as _, Skb};
+use crate::{
+    headers::{ETHER_IPV4, ETHER_IPV6, Ethernet},
+    route::Route,
+};
+
+impl<const BEGIN: u8> Skb<BEGIN> {
+    /// Puts an Ethernet header before the packet. The kernel takes it off again where the way out has none.
+    #[inline(always)]
+    pub(super) fn frame(&mut self) -> Option<()> {
+        let version = self.load::<u8>(0)? >> 4;
+        // SAFETY: the helper takes the hook's context and makes room.
+        if unsafe { bpf_skb_change_head(self.raw, size_of::<Ethernet>() as u32, 0) } != 0 {
+            return None;
+        }
+        let ether_type = if version == 4 { ETHER_IPV4 } else { ETHER_IPV6 };
+        self.store(0, Ethernet { destination: [0; 3], source: [0; 3], ether_type: ether_type.to_be() })
+    }
+
+    /// Has it come in once more, by the device and with the address that `route` leaves by, which is resolved.
+    #[inline(always)]
+    pub fn come_in_by(&mut self, route: &Route) -> Option<()> {
+        if self.is_bare() {
+            self.frame()?;
+        }
+        let Ethernet { source: own, destination: neighbour, ether_type } =
+            route.ethernet(self.load::<Ethernet>(0)?.ether_type);
+        self.store(0, Ethernet { destination: own, source: neighbour, ether_type })?;
+        // SAFETY: takes plain numbers.
+        self.action = unsafe { bpf_redirect(route.ifindex(), BPF_F_INGRESS.into()) } as i32;
+        Some(())
+    }
+}
