@@ -28,6 +28,7 @@ use std::{
 use aya::programs::ProgramError;
 use clap::Parser;
 use nix::sched::{CloneFlags, setns};
+use proxy_common::{Phase, Stage};
 use proxy_userspace::{
     apply::{Dataplane, filter::SnatPorts},
     config::{DataplaneConfig, MapSizes},
@@ -77,6 +78,10 @@ pub struct BenchNode {
     programs: Programs,
     dataplane: Dataplane,
     state: State,
+    /// The stages whose programs are gone.
+    damaged: Vec<Stage>,
+    /// The ports that source translation has at first.
+    ports: SnatPorts,
     _lock: File,
     netns: Netns,
     home: OwnedFd,
@@ -118,14 +123,36 @@ impl BenchNode {
         let inside = Inside::enter(&netns, &home);
         let Loaded { ebpf, maps, folder, lock, .. } = loader::load(&config).expect("load the object");
         let programs = Programs::load(ebpf, &folder).expect("load the programs");
-        let dataplane = Dataplane::new(maps, SnatPorts::read().expect("read the ephemeral ports"));
+        let ports = SnatPorts::read().expect("read the ephemeral ports");
+        let dataplane = Dataplane::new(maps, ports.clone());
         drop(inside);
         let mut state = State::open(&folder, clock).expect("open the maps");
         state.set_devices(Device::OUTSIDE.map(|device| programs.index(device)), programs.index(Device::Pod));
-        let mut node = Self { member, programs, dataplane, state, _lock: lock, netns, home, _lab: lab };
+        let damaged = Vec::new();
+        let mut node = Self { member, programs, dataplane, state, damaged, ports, _lock: lock, netns, home, _lab: lab };
         node.set_node_addresses(true);
         node.serve(&[]);
         node
+    }
+
+    /// Damages the maps: the program of a stage is gone.
+    pub fn damage_stage(&mut self, stage: Stage) {
+        self.state.damage_stage(stage);
+        self.damaged.push(stage);
+    }
+
+    /// Makes it as good as new: without Services and flows.
+    fn renew(&mut self) {
+        for stage in std::mem::take(&mut self.damaged) {
+            for (hook, program) in self.programs.of_stage(stage).into_iter().enumerate() {
+                program.inspect(|program| self.state.repair_stage(stage, hook, program));
+            }
+        }
+        self.state.set_phase(Phase::Alone);
+        self.dataplane.set_snat(self.ports.clone());
+        self.set_node_addresses(true);
+        self.serve(&[]);
+        self.state.forget();
     }
 
     /// Gives the node its addresses, or takes them away: those that forwarded packets get.

@@ -5,8 +5,9 @@ use std::error::Error;
 
 use aya::{
     Ebpf,
-    programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp, XdpMode},
+    programs::{ProgramError, ProgramFd, SchedClassifier, TestRun as _, TestRunOptions, Xdp, XdpMode},
 };
+use proxy_common::Stage;
 use proxy_userspace::{
     attach::{self, Group, Supply},
     maps::PinFolder,
@@ -76,6 +77,20 @@ impl Programs {
     /// The interface index of a device.
     pub(super) fn index(&self, device: Device) -> u32 {
         self.indexes[device as usize]
+    }
+
+    /// The program of a stage at XDP and at TC, whose names tell the stage; what leaves the node has none at XDP.
+    pub(super) fn of_stage(&mut self, stage: Stage) -> [Option<ProgramFd>; 2] {
+        let name = match stage {
+            Stage::Open => "open",
+            Stage::Icmp => "icmp",
+            Stage::IcmpEgress => "icmp_egress",
+            Stage::Answer => "answer",
+            Stage::Send => "send",
+            other => panic!("no test damages stage {other:?}"),
+        };
+        let mut program = |hook| self.supply.ebpf().program(&format!("{hook}_{name}"))?.fd().ok()?.try_clone().ok();
+        [program("xdp"), program("tc")]
     }
 
     /// Runs a program on `frame`, which has come from (egress: goes to) `device`. Call it inside the namespace.

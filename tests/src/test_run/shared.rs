@@ -28,13 +28,11 @@ fn hold(current: &Mutex<Weak<Mutex<BenchNode>>>, make: impl FnOnce() -> BenchNod
 }
 
 impl Shared {
-    /// Waits for the node, and gives it as if it were new: without Services and flows.
+    /// Waits for the node, and gives it as if it were new.
     pub fn lock(&self) -> MutexGuard<'_, BenchNode> {
         // A test that has failed has left nothing that matters.
         let mut node = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        node.set_node_addresses(true);
-        node.serve(&[]);
-        node.state().forget();
+        node.renew();
         node
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, error::Error};
 use aya::{
     Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ProgramArray},
+    programs::ProgramFd,
 };
 use proxy_common::{
     Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Phase,
@@ -196,10 +197,15 @@ impl State {
     }
 
     /// Damages the maps: the program of a stage is gone.
-    pub fn damage_stage(&mut self, stage: Stage) {
+    pub(super) fn damage_stage(&mut self, stage: Stage) {
         let cleared = self.stages.each_mut().map(|stages| stages.clear_index(&(stage as u32)).is_ok());
         // What leaves the node has no stages at XDP.
         assert!(cleared.contains(&true), "write XDP_STAGES and TC_STAGES");
+    }
+
+    /// Puts a program in the place of a stage, at XDP or TC.
+    pub(super) fn repair_stage(&mut self, stage: Stage, hook: usize, program: &ProgramFd) {
+        self.stages[hook].set(stage as u32, program, 0).expect("write XDP_STAGES or TC_STAGES");
     }
 
     /// Lets every flow be without a packet for so many seconds more; below 0: lets its last one come so much later.

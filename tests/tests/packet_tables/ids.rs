@@ -20,7 +20,8 @@ fn open(node: &mut BenchNode, packet: &Packet, family: Family) -> (u32, u32) {
 
 #[test]
 fn w01_counters_begin_anew_when_an_id_is_given_to_another() {
-    let mut node = BenchNode::new("ids");
+    let shared = shared();
+    let mut node = shared.lock();
     for family in Family::BOTH {
         let syn = tcp(FROM, NODE_PORT).syn();
         node.serve(&[web()]);

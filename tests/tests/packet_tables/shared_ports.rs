@@ -89,7 +89,8 @@ fn port_of(node: &mut BenchNode, hook: Hook, packet: &Packet, family: Family) ->
 
 #[test]
 fn w02_ports_of_sockets_are_not_taken() {
-    let mut node = BenchNode::new("shared");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[web(), dns().named("dns")]);
     node.keep_ports("1024 65535", "");
     for (family, hook) in [Family::Ipv4, Family::Ipv6].into_iter().flat_map(|f| [(f, Hook::Xdp), (f, Hook::TcIngress)])
@@ -114,7 +115,8 @@ fn w02_ports_of_sockets_are_not_taken() {
 #[test]
 fn w02_every_flow_finds_a_port_whatever_the_host_keeps() {
     const CLIENTS: u16 = 300;
-    let mut node = BenchNode::new("kept");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[web()]);
     for (range, reserved) in [
         ("1024 65535", ""),

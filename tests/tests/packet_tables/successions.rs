@@ -32,7 +32,8 @@ fn given(node: &mut BenchNode, family: Family) -> BTreeSet<u16> {
 
 #[test]
 fn w01_two_sets_give_different_source_ports() {
-    let mut node = BenchNode::new("two-sets");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[dns()]);
     for family in Family::BOTH {
         let rest = |ports: BTreeSet<u16>| ports.iter().map(|port| port % 2).collect::<Vec<_>>();
@@ -48,7 +49,8 @@ fn w01_two_sets_give_different_source_ports() {
 
 #[test]
 fn w01_a_reserved_key_is_given_to_nobody_and_found_by_no_packet() {
-    let mut node = BenchNode::new("reserved");
+    let shared = shared();
+    let mut node = shared.lock();
     node.serve(&[dns()]);
     for family in Family::BOTH {
         node.state().forget();
