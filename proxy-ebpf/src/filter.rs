@@ -1,7 +1,7 @@
 //! Stage *filter*: most packets are no Service's, and are told so by two arrays, without a map lookup.
 
 use proxy_common::{
-    Address, Tuple, Verdict,
+    Address, Verdict,
     filter::{AddressClass, PortClass, filter_index},
 };
 
@@ -21,14 +21,11 @@ pub fn address_class(address: &Address) -> u8 {
     ADDRESS_FILTER.get(filter_index(address) as u32).copied().unwrap_or(0)
 }
 
-/// Passes what goes to a port of the node itself. A node port of any protocol counts: answers may still come to a port
-/// that became one of another protocol.
+/// Passes what goes to a port of the node itself, and to an address that no Service has. A node port of any protocol counts:
+/// answers may still come to a port that became one of another protocol.
 #[inline(always)]
-pub fn filter_port(class: u8, tuple: &Tuple) -> Result<(), Verdict> {
-    if class & AddressClass::SERVICE == 0 && !is_served(tuple.destination_port) {
-        return Err(Verdict::Pass);
-    }
-    Ok(())
+pub fn filter_port(port: u16) -> Result<(), Verdict> {
+    if is_served(port) { Ok(()) } else { Err(Verdict::Pass) }
 }
 
 /// What a port of this node may be.

@@ -134,6 +134,13 @@ fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), V
     Ok(())
 }
 
+/// The destination port alone, of a packet or first fragment, if its protocol has ports: where all of them have it.
+#[inline(always)]
+pub fn parse_destination_port<P: Packet>(packet: &P, headers: &Headers) -> Result<u16, Verdict> {
+    let ports: Ports = packet.load(headers.transport()).ok_or(Verdict::Pass)?;
+    Ok(u16::from_be(ports.destination))
+}
+
 /// The transport header of a packet or first fragment. Pass: a protocol that Services don't know. Malformed: it is cut
 /// short, or longer than the packet says it is.
 #[inline(always)]

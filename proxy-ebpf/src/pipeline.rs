@@ -17,7 +17,7 @@ use crate::{
     nat::{is_surely_served, may_continue, open_flow},
     own::may_be_answer,
     packet::Packet,
-    parse::{parse_chunk, parse_initiate, parse_network, parse_transport},
+    parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_transport},
     route::Route,
     scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
@@ -34,8 +34,15 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if headers.is_icmp() {
         return hand_over(packet, &headers, Stage::Icmp);
     }
+    let is_nodes = class & AddressClass::SERVICE == 0;
+    // Most of what the node is sent ends here, with no more of it read than needed.
+    if is_nodes && headers.part() != Part::Later {
+        filter_port(parse_destination_port(packet, &headers)?)?;
+    }
     parse_ports(packet, &mut headers, class, Stage::Previous)?;
-    filter_port(class, &headers.tuple)?;
+    if is_nodes && headers.part() == Part::Later {
+        filter_port(headers.tuple.destination_port)?;
+    }
     if packet.is_unfinished(&headers) {
         return Err(Verdict::Pass);
     }
