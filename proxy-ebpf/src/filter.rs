@@ -2,7 +2,7 @@
 
 use proxy_common::{
     Address, Verdict,
-    filter::{AddressClass, PortClass, filter_index},
+    filter::{PortClass, filter_index},
 };
 
 use crate::maps::{ADDRESS_FILTER, PORT_FILTER, SNAT_PORTS};
