@@ -19,8 +19,7 @@ use crate::{
     uplink::is_ruled,
 };
 
-/// A packet that leaves this node: the answer of one of its backends is given the frontend's address, and what asks for
-/// answers of its own is noted.
+/// A packet that is about to leave, as the stack has sent it.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let mut headers = Headers::default();
@@ -82,7 +81,7 @@ fn is_to_service(headers: &Headers) -> bool {
     is_service(destination, address_class(destination))
 }
 
-/// The same, if it has moved its flow.
+/// The answer of a backend that has moved its flow.
 #[inline(always)]
 pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);

@@ -209,7 +209,7 @@ pub fn tc_sctp_out(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Egress))
 }
 
-/// The same, if it has moved its flow.
+/// The answer of a backend on this node, if it has moved its flow.
 #[classifier]
 pub fn tc_touch_egress(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, egress::touch_egress)
