@@ -11,7 +11,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::{AttachError, Variant};
+use super::{AttachError, Variant, stages};
 
 /// Programs that are needed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +37,8 @@ impl Group {
         Some(match program {
             Program::CgroupSock(_) | Program::CgroupSockAddr(_) => Self::Sockets,
             Program::Xdp(_) => Self::Xdp,
-            Program::SchedClassifier(_) if name.starts_with("tc_own") => Self::Own,
             Program::SchedClassifier(_) if Variant::named(name) == Variant::Bare => Self::Bare,
-            Program::SchedClassifier(_) => Self::Tc,
+            Program::SchedClassifier(_) => stages::group_of(name).unwrap_or(Self::Tc),
             _ => return None,
         })
     }

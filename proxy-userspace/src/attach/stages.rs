@@ -41,6 +41,12 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
     (Group::Own, &[("tc_own", Stage::Own), ("tc_own_answer", Stage::OwnAnswer)]),
 ];
 
+/// Whose stage a program is, if it is one.
+pub(super) fn group_of(name: &str) -> Option<Group> {
+    let has_it = |(_, stages): &&(Group, &[(&str, Stage)])| stages.iter().any(|(stage, _)| *stage == name);
+    STAGES.iter().find(has_it).map(|(group, _)| *group)
+}
+
 /// Where programs find the next one. Kept open: the kernel empties an array of programs when neither a pin nor a process
 /// holds it, and pins can be removed by anybody.
 pub(super) struct Stages {
