@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::{Ebpf, EbpfError, EbpfLoader, util::nr_cpus};
 use aya_log::EbpfLogger;
 use tracing::warn;
 
@@ -86,7 +86,8 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let folder = PinFolder::new(&config.instance);
     fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
     let lock = lock(&folder, &config.instance)?;
-    let layouts = layouts(&config.sizes);
+    // What can't be read here is asked for again, and missed, when maps are made.
+    let layouts = layouts(&config.sizes, nr_cpus().unwrap_or(1));
     let succession = Succession::begin(&folder, &layouts)?;
     let loaded = load_object(config, succession.folder(), &layouts).and_then(|ebpf| {
         succession.carry_ids(&layouts)?;

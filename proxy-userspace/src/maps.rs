@@ -92,23 +92,26 @@ const FLOWS: u32 = 8;
 /// What the other ABI of tests takes for another layout.
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
 
-/// Every pinned map, with the sizes that the flags ask for.
-pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
+/// Free entries of an LRU map that each processor keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
+pub(crate) const KEPT: usize = 128;
+
+/// Every pinned map, with the sizes that the flags ask for, on a machine that may have so many `processors`.
+pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
     #[expect(clippy::cast_possible_truncation, reason = "small constants")]
     let (counters, filter, devices, stages, names) =
         (COUNTERS_MAX as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32, LAYOUTS_MAX as u32);
-    let mut layouts = flow_layouts(sizes);
-    layouts.extend([
+    let mut layouts = vec![
         layout::<Frontend, Service>("SERVICES", sizes.services),
+        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2).since(FLOWS),
+        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2).since(FLOWS),
+        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()).since(FLOWS),
         layout::<u32, u32>("SLOTS", sizes.slots),
         layout::<u32, Backend>("BACKENDS", sizes.backends),
         layout::<u32, u32>("GENERATIONS", sizes.service_ids),
         layout::<Member, u32>("MEMBERS", sizes.members),
         layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
-        layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
         layout::<u64, Connection>("SOCKET_CONNECTIONS", sizes.socket_connections),
         layout::<i32, Peer>("SOCKET_PEERS", 0),
-        layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<u32, u8>("ADDRESS_FILTER", filter),
         layout::<u32, u8>("PORT_FILTER", filter),
         layout::<u32, u8>("SNAT_PORTS", filter),
@@ -116,7 +119,6 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<u32, Scratch>("SCRATCH", 1),
-        layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
         layout::<u32, Answer>("ANSWERS", 1),
         layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
         layout::<u32, u64>("COUNTERS", counters),
@@ -127,21 +129,27 @@ pub fn layouts(sizes: &MapSizes) -> Vec<Layout> {
         layout::<u32, u32>("ABI", 1),
         layout::<u32, u32>("SUCCESSION", 1),
         layout::<MapName, u32>("LAYOUTS", names),
-    ]);
+    ];
+    layouts.extend(lru_layouts(sizes, processors));
     layouts
 }
 
-/// Those of the maps of flows.
-fn flow_layouts(sizes: &MapSizes) -> Vec<Layout> {
-    vec![
-        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2).since(FLOWS),
-        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2).since(FLOWS),
-        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()).since(FLOWS),
+/// Those of the LRU maps, which forget what has not been used for the longest time. Linux 6.1 forgets what a small one has just got,
+/// although it is nearly empty, once one processor keeps all free entries (6.17 does no more): each map has twice what the
+/// processors keep.
+fn lru_layouts(sizes: &MapSizes, processors: usize) -> impl Iterator<Item = Layout> {
+    let least = u32::try_from(2 * KEPT * processors).unwrap_or(u32::MAX);
+    [
+        layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
+        layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
+        layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
         layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()).since(FLOWS),
         layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()).since(FLOWS),
         layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open).since(FLOWS),
         layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open).since(FLOWS),
     ]
+    .into_iter()
+    .map(move |layout| Layout { max_entries: layout.max_entries.max(least), ..layout })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "map types are small")]

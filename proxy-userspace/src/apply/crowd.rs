@@ -20,6 +20,7 @@ use proxy_common::{Affinity, AffinityKey};
 use tracing::{debug, info, warn};
 
 use super::Dataplane;
+use crate::maps::KEPT;
 
 /// The pinned map, for reading.
 pub(crate) type Clients = maps::HashMap<MapData, AffinityKey, Affinity>;
@@ -28,8 +29,6 @@ pub(crate) type Clients = maps::HashMap<MapData, AffinityKey, Affinity>;
 const PAUSE: Duration = Duration::from_secs(5);
 /// The next one waits this many times as long as the last has taken.
 const REST: u32 = 100;
-/// Free entries that each processor keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
-const KEPT: usize = 128;
 
 /// Counts the clients, now and then, in a thread of its own.
 #[derive(Debug)]

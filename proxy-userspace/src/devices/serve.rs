@@ -158,7 +158,9 @@ impl Devices {
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
         let xdp = target.xdp(self.mode);
         if xdp != Some(Hook::XdpNative) {
-            self.set_flags(link.index, Some(target.role.flags()));
+            // Nothing but native XDP has anything to add to this; one that is served again keeps it all the time.
+            let expected = self.outcome(target, xdp, None)?;
+            self.set_flags(link.index, Some(self.flags(target, &expected)));
         }
         self.put(egress, target)?;
         if let Some(wanted) = xdp {

@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn wanted(flags: &[&str]) -> Vec<Layout> {
-        layouts(&Sizes::parse_from([&["sizes"], flags].concat()).sizes)
+        layouts(&Sizes::parse_from([&["sizes"], flags].concat()).sizes, 2)
     }
 
     /// Those that are not shared, nor every set's own, after a change of what is found.

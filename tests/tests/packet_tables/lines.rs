@@ -6,6 +6,11 @@ use harness::{
     test_run::{Hook, Mishap, Row, Step, check_rows, ingress, play, row},
 };
 
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+
 use super::*;
 
 /// The mishap at the places of both entries of FROM's flow, as `kind` of packet.
@@ -65,6 +70,29 @@ fn s28_places_of_flows_that_have_just_ended_are_not_given_away() {
             assert_eq!(node.state().settled().len(), entries, "{family:?}, ended {seconds} s");
         }
     }
+}
+
+/// Linux 6.1 forgets what a small LRU map has just got, once another processor keeps all its free entries.
+#[test]
+fn s28_flows_without_a_place_are_kept_on_every_processor() {
+    let this = Pid::from_raw(0);
+    let before = sched_getaffinity(this).unwrap();
+    let shared = shared();
+    let mut node = shared.lock();
+    node.serve(&[web()]);
+    for processor in (0..CpuSet::count()).filter(|number| before.is_set(*number).unwrap()) {
+        let mut only = CpuSet::new();
+        only.set(processor).unwrap();
+        sched_setaffinity(this, &only).unwrap();
+        for family in Family::BOTH {
+            node.state().forget();
+            for step in crowded(100) {
+                play(&mut node, &step, family, Hook::Xdp);
+            }
+            assert_eq!(node.state().settled().len(), 4 + 2, "{family:?}, processor {processor}");
+        }
+    }
+    sched_setaffinity(this, &before).unwrap();
 }
 
 #[test]
