@@ -1,7 +1,7 @@
 //! The clock of flows, and how long each state of a flow lasts without a packet (S40).
 
 use aya_ebpf::helpers::generated::bpf_jiffies64;
-use proxy_common::{Protocol, State, Timeouts};
+use proxy_common::{Protocol, State};
 
 use crate::maps::{
     STOPPED_AT, TIMEOUT_SCTP_CLOSED, TIMEOUT_SCTP_COOKIE_WAIT, TIMEOUT_SCTP_ESTABLISHED,
@@ -22,28 +22,32 @@ pub fn now() -> u32 {
     unsafe { bpf_jiffies64() as u32 }
 }
 
-/// The timeout of a flow, jiffies. The arms that are not taken cost nothing: each is a constant.
+/// The timeout of a flow, jiffies. Each is read in its own arm: reading all of them first takes time, and of SCTP's, stack.
 #[inline(always)]
 pub fn timeout(protocol: u8, state: State) -> u32 {
+    if protocol == Protocol::Tcp as u8 {
+        return connection_timeout(state);
+    }
     if protocol == Protocol::Sctp as u8 {
         return association_timeout(state);
     }
-    let timeouts = Timeouts {
-        tcp_syn_sent: TIMEOUT_TCP_SYN_SENT.load(),
-        tcp_syn_received: TIMEOUT_TCP_SYN_RECEIVED.load(),
-        tcp_established: TIMEOUT_TCP_ESTABLISHED.load(),
-        tcp_fin_wait: TIMEOUT_TCP_FIN_WAIT.load(),
-        tcp_close_wait: TIMEOUT_TCP_CLOSE_WAIT.load(),
-        tcp_time_wait: TIMEOUT_TCP_TIME_WAIT.load(),
-        tcp_close: TIMEOUT_TCP_CLOSE.load(),
-        udp: TIMEOUT_UDP.load(),
-        udp_stream: TIMEOUT_UDP_STREAM.load(),
-    };
-    timeouts.of(protocol, state)
+    if state.is_settled() { TIMEOUT_UDP_STREAM.load() } else { TIMEOUT_UDP.load() }
+}
+
+#[inline(always)]
+fn connection_timeout(state: State) -> u32 {
+    match state {
+        State::New => TIMEOUT_TCP_SYN_SENT.load(),
+        State::Replied => TIMEOUT_TCP_SYN_RECEIVED.load(),
+        State::Established | State::Foreign => TIMEOUT_TCP_ESTABLISHED.load(),
+        State::ClientClosed | State::BackendClosed => TIMEOUT_TCP_FIN_WAIT.load(),
+        State::ClientFinished | State::BackendFinished => TIMEOUT_TCP_CLOSE_WAIT.load(),
+        State::Closed => TIMEOUT_TCP_TIME_WAIT.load(),
+        State::Reset => TIMEOUT_TCP_CLOSE.load(),
+    }
 }
 
 /// Of an association; states that SCTP has not are those of one side that has closed (`association.rs` of `proxy-common`).
-/// Each is read in its own arm: a structure of all would need the stack.
 #[inline(always)]
 fn association_timeout(state: State) -> u32 {
     match state {

@@ -9,7 +9,9 @@
 use core::borrow::Borrow as _;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use proxy_common::{Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Tuple, Verdict};
+use proxy_common::{
+    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Stored as _, Tuple, Verdict,
+};
 
 use crate::{
     clock::{now, timeout},
@@ -71,7 +73,7 @@ pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Heade
 /// SCTP.
 ///
 /// This and what it calls are subprograms that leave what they have found in memory: the verifier follows one outcome
-/// of each, not every state.
+/// of each, not every state. Not for SCTP, which always goes on in another program.
 #[inline(never)]
 #[must_use]
 pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
@@ -80,9 +82,6 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
             return true;
         }
         note(flow, life, headers);
-    } else if headers.tuple.protocol == Protocol::Sctp as u8 {
-        // Off the way of TCP and UDP.
-        return true;
     }
     advance(flow, settled, headers, now);
     let moves = flow.life.state != life.state || life.ends_earlier_than(&flow.life, now, JIFFIES_PER_SECOND.load());
@@ -240,20 +239,20 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -
 #[inline(always)]
 pub fn forget(flow: &Conntrack, tuple: &Tuple) {
     if tuple.destination.is_ipv4() {
-        forget_in::<Ipv4Conntrack>(flow, tuple);
+        forget_in::<Ipv4Conntrack>(flow, Ipv4Conntrack::key(tuple).borrow(), tuple.protocol);
     } else {
-        forget_in::<Conntrack>(flow, tuple);
+        // A copy, which subprograms may see: those of most packets stay in registers.
+        forget_in::<Conntrack>(flow, &{ *tuple }, tuple.protocol);
     }
 }
 
 #[inline(never)]
-fn forget_in<E: Table>(flow: &Conntrack, tuple: &Tuple) {
-    let key = E::key(tuple);
-    let partner = E::narrow(flow).borrow().partner(tuple.protocol);
+fn forget_in<E: Table>(flow: &Conntrack, key: &E::Key, protocol: u8) {
+    let partner = E::narrow(flow).borrow().partner(protocol);
     // Absent is as good as removed.
     let now = now();
-    E::unsettle(key.borrow(), now);
+    E::unsettle(key, now);
     E::unsettle(&partner, now);
-    let _ = E::half_open().remove(key.borrow());
+    let _ = E::half_open().remove(key);
     let _ = E::half_open().remove(&partner);
 }

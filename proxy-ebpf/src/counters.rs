@@ -28,13 +28,13 @@ pub fn count_connection(service: u32) {
     }
 }
 
-/// Adds one packet to its service.
+/// Adds one packet to its service: of so many bytes by its own account, since asking the kernel takes time.
 #[inline(always)]
-pub fn count_packet(service: u32, bytes: u32) {
+pub fn count_packet(service: u32, bytes: usize) {
     if let Some(value) = SERVICE_COUNTERS.get_ptr_mut(service) {
         // SAFETY: as in `count`.
         let value = unsafe { &mut *value };
         value.packets += 1;
-        value.bytes += u64::from(bytes);
+        value.bytes += bytes as u64;
     }
 }

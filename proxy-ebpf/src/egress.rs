@@ -12,7 +12,7 @@ use crate::{
     packet::Packet,
     parse::parse_network,
     pipeline::{hand_over, move_on, parse_ports, read_chunk},
-    scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
+    scratch::{Parsed, flow_at_hand, headers_at_hand, settled_at_hand},
     service::is_service,
     succession::ask_there,
     touch::touch_other,
@@ -22,26 +22,26 @@ use crate::{
 /// A packet that is about to leave, as the stack has sent it.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::default();
-    parse_network(packet, &mut headers)?;
+    let headers = &mut Parsed::at_hand()?;
+    parse_network(packet, headers)?;
     if headers.is_icmp() {
-        return hand_over(packet, &headers, Stage::IcmpEgress);
+        return hand_over(packet, headers, Stage::IcmpEgress);
     }
     let class = address_class(&headers.tuple.source);
     if class & (AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
         return Err(Verdict::Pass);
     }
-    parse_ports(packet, &mut headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
+    parse_ports(packet, headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
     let now = now();
     let flow = flow_at_hand()?;
     if class & AddressClass::BACKEND == 0 {
-        return leave(packet, &headers, class, flow, now);
+        return leave(packet, headers, class, flow, now);
     }
     let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
-        return leave(packet, &headers, class, flow, now);
+        return leave(packet, headers, class, flow, now);
     };
     if !is_local_reply(life) {
-        return leave(packet, &headers, class, flow, now);
+        return leave(packet, headers, class, flow, now);
     }
     let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
     if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
@@ -49,24 +49,29 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    if !goes_on(flow, life, settled, &headers, now) {
-        move_on(packet, &headers, flow, (life, settled), now, Stage::TouchEgress)?;
+    if !goes_on(flow, life, settled, headers, now) {
+        move_on(packet, headers, flow, (life, settled), now, Stage::TouchEgress)?;
     }
-    fragment::remember(&headers)?;
+    fragment::remember(headers)?;
     if is_ruled(class) {
-        *headers_at_hand()? = headers;
         packet.continue_at(Stage::Uplink);
     }
-    deliver(packet, &headers, flow)
+    deliver(packet, headers, flow)
 }
 
 /// Lets a packet go that is no answer to be translated. SCTP of the node's own that a Service is to have goes another way,
 /// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
 /// here.
 #[inline(always)]
-fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
+fn leave<P: Packet>(
+    packet: &P,
+    headers: &mut Parsed<'_>,
+    class: u8,
+    flow: &Conntrack,
+    now: u32,
+) -> Result<(), Verdict> {
     if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
-        *headers_at_hand()? = *headers;
+        headers.put()?;
         packet.continue_at(Stage::Own);
     }
     ask_there(packet, Stage::PreviousEgress);

@@ -24,7 +24,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
     find_way(packet, headers, flow, &mut route)?;
     translate(packet, headers, flow, 1)?;
     packet.send(&route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, packet.length());
+    count_packet(flow.life.service, headers.end());
     Err(Verdict::Forwarded)
 }
 
@@ -38,7 +38,7 @@ pub fn deliver_by<P: Packet>(
 ) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
     packet.send(route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, packet.length());
+    count_packet(flow.life.service, headers.end());
     Err(Verdict::Forwarded)
 }
 
@@ -61,7 +61,7 @@ pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, rout
 #[inline(always)]
 pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
-    count_packet(flow.life.service, packet.length());
+    count_packet(flow.life.service, headers.end());
     Err(Verdict::Translated)
 }
 
@@ -131,21 +131,22 @@ fn translate_transport<P: Packet>(
         // RFC 768: 0 is no checksum.
         return if packet.load::<u16>(at)? == 0 { Some(()) } else { packet.change_checksum(at, pseudo, ports, true) };
     }
-    translate_sctp(packet, headers, flow)
-}
-
-/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
-/// or a card, sums up what it finds then.
-#[inline(never)]
-fn translate_sctp<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Option<()> {
+    if headers.tuple.protocol != Protocol::Sctp as u8 {
+        return Some(());
+    }
     let word = |source: u16, destination: u16| u32::from(source) << 16 | u32::from(destination);
     let change =
         word(headers.tuple.source_port, headers.tuple.destination_port) ^ word(flow.source_port, flow.destination_port);
-    let at = headers.transport() + offset_of!(Sctp, checksum);
+    translate_sctp(packet, at + offset_of!(Sctp, checksum), headers.end() - at, change)
+}
+
+/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
+/// or a card, sums up what it finds then. `at`: where it lies; `length`: of header and payload; `change`: of the ports.
+#[inline(never)]
+fn translate_sctp<P: Packet>(packet: &mut P, at: usize, length: usize, change: u32) -> Option<()> {
     if change == 0 || packet.is_checksum_pending(at) {
         return Some(());
     }
     let checksum = u32::from_le(packet.load(at)?);
-    let length = headers.end() - headers.transport();
     packet.store(at, (checksum ^ sctp::crc32c_change(change, length)).to_le())
 }

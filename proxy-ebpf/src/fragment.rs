@@ -26,42 +26,44 @@ fn key(headers: &Headers) -> Fragment {
 /// Remembers the ports of a first fragment, before it is sent on; does nothing for other packets.
 #[inline(always)]
 pub fn remember(headers: &Headers) -> Result<(), Verdict> {
-    if headers.part() == Part::First && !insert(headers) {
+    if headers.part() == Part::First
+        && !insert(&key(headers), headers.tuple.source_port, headers.tuple.destination_port)
+    {
         return Err(Verdict::Drop(DropReason::FragmentOutOfOrder));
     }
     Ok(())
 }
 
 #[inline(never)]
-fn insert(headers: &Headers) -> bool {
-    let ports = FragmentPorts {
-        source_port: headers.tuple.source_port,
-        destination_port: headers.tuple.destination_port,
-        expires: now().wrapping_add(LIFETIME * JIFFIES_PER_SECOND.load()),
-    };
-    FRAGMENTS.insert(key(headers), ports, 0).is_ok()
+fn insert(key: &Fragment, source_port: u16, destination_port: u16) -> bool {
+    let expires = now().wrapping_add(LIFETIME * JIFFIES_PER_SECOND.load());
+    FRAGMENTS.insert(key, FragmentPorts { source_port, destination_port, expires }, 0).is_ok()
 }
 
 /// The ports of another fragment. Without them it is nobody's: to the node itself it may be the host's own, to a
 /// Service's address it is dropped.
 #[inline(always)]
 pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
-    if !read(headers) {
+    let ports = read(&key(headers));
+    if ports == 0 {
         return Err(if is_service(&headers.tuple.destination, class) {
             Verdict::Drop(DropReason::FragmentOutOfOrder)
         } else {
             Verdict::Pass
         });
     }
+    (headers.tuple.source_port, headers.tuple.destination_port) = ((ports >> 16) as u16, ports as u16);
     Ok(())
 }
 
-/// Sets the ports that the first fragment had; false when it has not come, or too long ago.
+/// The ports that the first fragment had, the source's in the upper half; 0 when it has not come, or too long ago: both
+/// ports of a packet are never 0.
 #[inline(never)]
-fn read(headers: &mut Headers) -> bool {
+fn read(key: &Fragment) -> u32 {
     // SAFETY: the value is copied before anything else runs.
-    let Some(ports) = unsafe { FRAGMENTS.get(key(headers)) }.copied() else { return false };
-    headers.tuple.source_port = ports.source_port;
-    headers.tuple.destination_port = ports.destination_port;
-    ports.expires.wrapping_sub(now()).cast_signed() > 0
+    let Some(ports) = unsafe { FRAGMENTS.get(key) }.copied() else { return 0 };
+    if ports.expires.wrapping_sub(now()).cast_signed() <= 0 {
+        return 0;
+    }
+    u32::from(ports.source_port) << 16 | u32::from(ports.destination_port)
 }

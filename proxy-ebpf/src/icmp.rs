@@ -51,7 +51,7 @@ const fn message(family: Family, kind: u8) -> Message {
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     // First, since the verifier would follow a question at each end once more.
-    if is_unowned(&headers.tuple.destination) {
+    if is_unowned(headers.tuple.destination) {
         return Err(Verdict::Drop(DropReason::UnownedAddress));
     }
     if headers.part() != Part::Whole {

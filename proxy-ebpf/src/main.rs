@@ -2,7 +2,7 @@
 //! in one `finish`. Read `socket.rs` and `pipeline.rs` next.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch)]
+#![feature(asm_experimental_arch, stmt_expr_attributes)]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
@@ -109,8 +109,13 @@ pub fn sock_release(ctx: SockContext) -> i32 {
 
 /// A packet that a device has received, before the stack sees it.
 #[xdp(frags)]
+#[inline(always)]
 pub fn xdp(ctx: XdpContext) -> u32 {
-    Xdp::run(ctx, pipeline::ingress)
+    Xdp::run(
+        ctx,
+        #[inline(always)]
+        |packet| pipeline::ingress(packet),
+    )
 }
 
 /// The first packet of a flow.
@@ -145,14 +150,24 @@ pub fn xdp_answer(ctx: XdpContext) -> u32 {
 
 /// A packet on its way from a device into the stack.
 #[classifier]
+#[inline(always)]
 pub fn tc_ingress(ctx: TcContext) -> i32 {
-    Skb::<FRAME>::run(&ctx, pipeline::ingress)
+    Skb::<FRAME>::run(
+        &ctx,
+        #[inline(always)]
+        |packet| pipeline::ingress(packet),
+    )
 }
 
 /// The same on a device that carries no Ethernet frames.
 #[classifier]
+#[inline(always)]
 pub fn tc_ingress_bare(ctx: TcContext) -> i32 {
-    Skb::<BARE>::run(&ctx, pipeline::ingress)
+    Skb::<BARE>::run(
+        &ctx,
+        #[inline(always)]
+        |packet| pipeline::ingress(packet),
+    )
 }
 
 /// The first packet of a flow.

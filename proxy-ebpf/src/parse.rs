@@ -40,6 +40,40 @@ pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(),
     parse_ip(packet, ether_type, offset, headers)
 }
 
+/// The headers of a plain packet of this family, as nearly all are: of TCP or UDP, whole, without tags, options and extension
+/// headers, so that the compiler knows where everything lies. False: it is none.
+#[inline(always)]
+pub fn parse_plain<P: Packet>(packet: &P, family: Family, headers: &mut Headers) -> bool {
+    let (ether_type, length) = match family {
+        Family::Ipv4 => (ETHER_IPV4, Ipv4::LENGTH),
+        Family::Ipv6 => (ETHER_IPV6, Ipv6::LENGTH),
+    };
+    let mut offset = 0;
+    if packet.is_bare() {
+        if packet.protocol() != ether_type {
+            return false;
+        }
+    } else {
+        let Some(ethernet) = packet.load::<Ethernet>(0) else { return false };
+        if ethernet.destination[0].to_ne_bytes()[0] & 1 != 0 || ethernet.ether_type != ether_type.to_be() {
+            return false;
+        }
+        offset = size_of::<Ethernet>();
+    }
+    let parsed = match family {
+        Family::Ipv4 => parse_ipv4(packet, offset, headers),
+        Family::Ipv6 => parse_ipv6(packet, offset, headers),
+    };
+    let has_ports = headers.tuple.protocol == Protocol::Tcp as u8 || headers.tuple.protocol == Protocol::Udp as u8;
+    if parsed.is_err() || headers.part() != Part::Whole || headers.transport() != offset + length || !has_ports {
+        return false;
+    }
+    headers.set_part(Part::Whole);
+    #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
+    headers.set_offsets(offset, offset + length, headers.length() as u16);
+    true
+}
+
 #[inline(always)]
 fn parse_ip<P: Packet>(packet: &P, ether_type: u16, offset: usize, headers: &mut Headers) -> Result<(), Verdict> {
     match ether_type {

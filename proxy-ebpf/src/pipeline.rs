@@ -2,8 +2,8 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Chunk, Conntrack, Counter, DropReason, Headers, Life, Part, Protocol, RejectReason, Stage, State, Verdict,
-    filter::AddressClass,
+    Answer, Chunk, Conntrack, Counter, DropReason, Family, Headers, Life, Part, Protocol, RejectReason, Stage, State,
+    Verdict, filter::AddressClass,
 };
 
 use crate::{
@@ -17,53 +17,68 @@ use crate::{
     nat::{is_surely_served, may_continue, open_flow},
     own::may_be_answer,
     packet::Packet,
-    parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_transport},
+    parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
     route::Route,
-    scratch::{flow_at_hand, headers_at_hand, settled_at_hand},
+    scratch::{Parsed, flow_at_hand, headers_at_hand, settled_at_hand},
     service::{is_owned, is_service, is_unowned},
     succession::{ask_there, open_there},
     touch::touch_other,
 };
 
-/// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name.
+/// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name. Plain packets, nearly
+/// all, go a way of their own for each family, on which the compiler knows where everything lies.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let mut headers = Headers::default();
+    let mut plain = Headers::default();
+    if parse_plain(packet, Family::Ipv4, &mut plain) {
+        return come_in(packet, &mut Parsed::apart(&mut plain));
+    }
+    let mut plain = Headers::default();
+    if parse_plain(packet, Family::Ipv6, &mut plain) {
+        return come_in(packet, &mut Parsed::apart(&mut plain));
+    }
+    let mut headers = Parsed::at_hand()?;
     parse_network(packet, &mut headers)?;
+    come_in(packet, &mut headers)
+}
+
+/// A packet from outside whose network header has been read.
+#[inline(always)]
+fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Verdict> {
     let class = filter_address(&headers.tuple.destination, AddressClass::NODE | AddressClass::SERVICE)?;
     if headers.is_icmp() {
-        return hand_over(packet, &headers, Stage::Icmp);
+        return hand_over(packet, headers, Stage::Icmp);
     }
     let is_nodes = class & AddressClass::SERVICE == 0;
     // Most of what the node is sent ends here, with no more of it read than needed.
     if is_nodes && headers.part() != Part::Later {
-        filter_port(parse_destination_port(packet, &headers)?)?;
+        filter_port(parse_destination_port(packet, headers)?)?;
     }
-    parse_ports(packet, &mut headers, class, Stage::Previous)?;
+    parse_ports(packet, headers, class, Stage::Previous)?;
     if is_nodes && headers.part() == Part::Later {
         filter_port(headers.tuple.destination_port)?;
     }
-    if packet.is_unfinished(&headers) {
+    if packet.is_unfinished(headers) {
         return Err(Verdict::Pass);
     }
     let now = now();
     let flow = flow_at_hand()?;
     let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
-        return hand_over(packet, &headers, Stage::Open);
+        return hand_over(packet, headers, Stage::Open);
     };
     if flow.life.state() == State::Foreign && !headers.flags().opens() {
         put_off(life, &headers.tuple, now);
         // The other fragments go the same way.
-        fragment::remember(&headers)?;
+        fragment::remember(headers)?;
         return Err(Verdict::Pass);
     }
-    if flow.life.flags & Life::REPLY == 0 && !may_continue(&headers, flow, life, settled) {
-        return hand_over(packet, &headers, Stage::Open);
+    if flow.life.flags & Life::REPLY == 0 && !may_continue(headers, flow, life, settled) {
+        return hand_over(packet, headers, Stage::Open);
     }
-    if !goes_on(flow, life, settled, &headers, now) {
-        move_on(packet, &headers, flow, (life, settled), now, Stage::Touch)?;
+    if !goes_on(flow, life, settled, headers, now) {
+        move_on(packet, headers, flow, (life, settled), now, Stage::Touch)?;
     }
-    send(packet, &headers, flow)
+    send(packet, headers, flow)
 }
 
 /// A packet of a pod whose sockets are the node's own: they know Services themselves, but for SCTP, of which the kernel asks
@@ -162,27 +177,25 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
             Err(Verdict::Pass)
         }
         // Of a protocol that Services don't know.
-        Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(&headers.tuple.destination) => {
+        Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(headers.tuple.destination) => {
             Err(Verdict::Drop(DropReason::UnownedAddress))
         }
         parsed => parsed,
     }
 }
 
-/// Lets a packet move its flow; `stage` goes on if it has. Only the headers at hand are seen by subprograms: those of most
-/// packets stay in registers.
+/// Lets a packet move its flow; `stage` goes on if it has. SCTP always goes on there.
 #[inline(always)]
 pub fn move_on<P: Packet>(
     packet: &P,
-    headers: &Headers,
+    headers: &mut Parsed<'_>,
     flow: &mut Conntrack,
     (life, settled): (&mut Life, bool),
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
-    let at_hand = headers_at_hand()?;
-    *at_hand = *headers;
-    if !track(flow, life, settled, at_hand, now) {
+    let at_hand = headers.put()?;
+    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, life, settled, at_hand, now) {
         return Ok(());
     }
     *settled_at_hand()? = settled.into();
@@ -206,13 +219,12 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Resul
 /// Goes on in another program, which is told what the packet's headers say. Without that program, what isn't surely a
 /// Service's passes: it is the node's own business, and no worse off than without any program (S39).
 #[inline(always)]
-pub fn hand_over<P: Packet>(packet: &P, headers: &Headers, stage: Stage) -> Result<(), Verdict> {
-    let at_hand = headers_at_hand()?;
-    *at_hand = *headers;
+pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) -> Result<(), Verdict> {
+    let at_hand = headers.put()?;
     packet.continue_at(stage);
     let is_surely_ours = match stage {
         Stage::IcmpEgress => false,
-        Stage::Icmp => is_owned(&headers.tuple.destination),
+        Stage::Icmp => is_owned(at_hand.tuple.destination),
         Stage::Open => is_surely_served(at_hand),
         _ => true,
     };

@@ -1,6 +1,8 @@
 //! What one program leaves for the next about the packet at hand, and room that the stack has not: this CPU's own, and no
 //! program interrupts another there. Take each part once.
 
+use core::ops::{Deref, DerefMut};
+
 use proxy_common::{Conntrack, Headers, Scratch, Verdict};
 
 use crate::maps::SCRATCH;
@@ -9,6 +11,55 @@ use crate::maps::SCRATCH;
 #[inline(always)]
 fn scratch() -> Result<*mut Scratch, Verdict> {
     SCRATCH.get_ptr_mut(0).ok_or(Verdict::Pass)
+}
+
+/// What a packet's headers say, where a program works with it: apart from what is at hand, in registers, or there.
+pub struct Parsed<'a> {
+    headers: &'a mut Headers,
+    /// A constant to the compiler.
+    is_at_hand: bool,
+}
+
+impl<'a> Parsed<'a> {
+    /// In registers, as long as no subprogram is told where.
+    #[inline(always)]
+    pub fn apart(headers: &'a mut Headers) -> Self {
+        Self { headers, is_at_hand: false }
+    }
+
+    /// At hand, which is slower. The verifier forgets what it knows of what is stored there, so that it need not follow every
+    /// combination of protocols, parts and offsets.
+    #[inline(always)]
+    pub fn at_hand() -> Result<Self, Verdict> {
+        Ok(Self { headers: headers_at_hand()?, is_at_hand: true })
+    }
+
+    /// Puts it at hand, for subprograms and the next program.
+    #[inline(always)]
+    pub fn put(&mut self) -> Result<&mut Headers, Verdict> {
+        if self.is_at_hand {
+            return Ok(self.headers);
+        }
+        let at_hand = headers_at_hand()?;
+        *at_hand = *self.headers;
+        Ok(at_hand)
+    }
+}
+
+impl Deref for Parsed<'_> {
+    type Target = Headers;
+
+    #[inline(always)]
+    fn deref(&self) -> &Headers {
+        self.headers
+    }
+}
+
+impl DerefMut for Parsed<'_> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Headers {
+        self.headers
+    }
 }
 
 /// What the packet's headers say.

@@ -30,24 +30,24 @@ pub fn lookup_service(frontend: &Frontend, class: u8, is_node: impl FnOnce() -> 
 /// Whether some Service has this address, which ADDRESS_FILTER puts into `class`.
 #[inline(always)]
 pub fn is_service(address: &Address, class: u8) -> bool {
-    class & AddressClass::SERVICE != 0 && is_owned(address)
+    class & AddressClass::SERVICE != 0 && is_owned(*address)
 }
 
 /// Nobody but a Service can be meant by an address in a ServiceCIDR, whether one has it or not.
 #[inline(never)]
-pub fn is_owned(address: &Address) -> bool {
-    get(&Frontend::owner(*address)).is_some() || is_in_service_cidr(address)
+pub fn is_owned(address: Address) -> bool {
+    get(&Frontend::owner(address)).is_some() || is_in_service_cidr(address)
 }
 
 /// Whether a packet to this address is unreachable, whatever it carries: a ServiceCIDR has it, and no Service (S20).
 #[inline(never)]
-pub fn is_unowned(address: &Address) -> bool {
-    is_in_service_cidr(address) && get(&Frontend::owner(*address)).is_none()
+pub fn is_unowned(address: Address) -> bool {
+    is_in_service_cidr(address) && get(&Frontend::owner(address)).is_none()
 }
 
 #[inline(always)]
-fn is_in_service_cidr(address: &Address) -> bool {
-    NETWORKS.get(&Key::new(128, *address)) == Some(&Network::SERVICE_CIDR)
+fn is_in_service_cidr(address: Address) -> bool {
+    NETWORKS.get(&Key::new(128, address)) == Some(&Network::SERVICE_CIDR)
 }
 
 /// A frontend's value, copied: the map may reuse the entry once it has been replaced.

@@ -1,8 +1,5 @@
 //! How long flows live without a packet, by protocol and state.
 
-use super::State;
-use crate::config::Protocol;
-
 /// How long an entry lives without a packet: Linux's nf_conntrack names. In jiffies for the programs, in seconds
 /// on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +37,6 @@ impl Timeouts {
         udp: 30,
         udp_stream: 120,
     };
-
-    /// The timeout of a flow of this protocol, TCP or UDP, in this state.
-    #[inline(always)]
-    pub const fn of(&self, protocol: u8, state: State) -> u32 {
-        if protocol != Protocol::Tcp as u8 {
-            return if state.is_settled() { self.udp_stream } else { self.udp };
-        }
-        match state {
-            State::New => self.tcp_syn_sent,
-            State::Replied => self.tcp_syn_received,
-            State::Established | State::Foreign => self.tcp_established,
-            State::ClientClosed | State::BackendClosed => self.tcp_fin_wait,
-            State::ClientFinished | State::BackendFinished => self.tcp_close_wait,
-            State::Closed => self.tcp_time_wait,
-            State::Reset => self.tcp_close,
-        }
-    }
 }
 
 /// The same for SCTP.
