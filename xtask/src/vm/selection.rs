@@ -1,7 +1,7 @@
 //! Which tests run on other kernels.
 
 /// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
-/// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `waggle`, `labproc` and busybox.
+/// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `wg`, `waggle`, `labproc` and busybox.
 pub(super) const TESTS: [(&str, &[&str]); 9] = [
     ("lab_load", &[]),
     ("lab_instructions", &["--show-output"]),
