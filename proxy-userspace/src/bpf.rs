@@ -1,5 +1,5 @@
-//! The thin layer over what aya does not offer: mapped arrays, plain links, grace periods and namespace
-//! cookies. The only `unsafe` of the agent; everything it exports is safe to call.
+//! The thin layer over what aya does not offer: mapped arrays, plain links, grace periods, options of
+//! sockets and namespace cookies. The only `unsafe` of the agent; everything it exports is safe to call.
 
 use std::{
     ffi::CString,
@@ -160,19 +160,23 @@ pub fn grace_period() -> io::Result<()> {
 /// The cookie of the calling thread's network namespace, as `bpf_get_netns_cookie` gives it.
 pub fn netns_cookie() -> io::Result<u64> {
     let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
-    let mut cookie = 0_u64;
-    let mut length = libc::socklen_t::try_from(size_of::<u64>()).map_err(io::Error::other)?;
-    // SAFETY: `cookie` and `length` are valid for writes and have the option's size.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+    let mut cookie = [0; size_of::<u64>()];
+    socket_option(socket, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, &mut cookie)?;
+    Ok(u64::from_ne_bytes(cookie))
+}
+
+/// Reads a socket's option into `value`; of some options the kernel first reads there what is asked for.
+pub(crate) fn socket_option(
+    socket: impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &mut [u8],
+) -> io::Result<()> {
+    let mut length = libc::socklen_t::try_from(value.len()).map_err(io::Error::other)?;
+    let (value, length) = (value.as_mut_ptr().cast(), &raw mut length);
+    // SAFETY: `value` is valid for reads and writes of `length` bytes, and the kernel writes no more.
+    let result = unsafe { libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, value, length) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// `bpf_attr` of BPF_MAP_LOOKUP_BATCH (include/uapi/linux/bpf.h).

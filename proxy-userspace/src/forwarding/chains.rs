@@ -6,6 +6,7 @@ use std::fmt;
 
 use tracing::debug;
 
+use super::remedy::accept_in;
 use crate::netfilter::{NLM_F_ACK, NLM_F_DUMP, ask, find};
 
 /// NFNL_SUBSYS_NFTABLES with NFT_MSG_NEWCHAIN, NFT_MSG_GETCHAIN, NFT_MSG_NEWGEN and NFT_MSG_GETGEN.
@@ -56,13 +57,9 @@ impl fmt::Display for Chain {
         let Self { family, table, name } = self;
         let (rule, ip) =
             (format!("nft insert rule {family} {table} {name}"), if *family == "ip6" { "ip6" } else { "ip" });
-        write!(
-            out,
-            "the chain {name} of the nftables table {family} {table} drops what is forwarded unless a rule of it accepts that: \
-             where none accepts what goes to pods of this node, and comes from them, clients outside don't reach backends here \
-             (those on other nodes they do); accept that with `{rule} {ip} daddr PODS accept` and `{rule} {ip} saddr PODS accept`, \
-             where PODS are the addresses of this node's pods"
-        )
+        let commands = ["daddr", "saddr"].map(|direction| format!("{rule} {ip} {direction} PODS accept"));
+        let chain = format!("the chain {name} of the nftables table {family} {table}");
+        out.write_str(&accept_in(&chain, [&commands[0], &commands[1]]))
     }
 }
 

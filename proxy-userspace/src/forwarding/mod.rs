@@ -2,6 +2,8 @@
 //! agent starts and when it comes to be so. Backends on this node get their packets through the stack, which forwards them.
 
 mod chains;
+mod ip_tables;
+mod remedy;
 mod reverse_path;
 mod switches;
 
@@ -10,13 +12,14 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use tracing::warn;
 
-use self::{chains::Chains, reverse_path::ReversePath};
+use self::{chains::Chains, ip_tables::IpTables, reverse_path::ReversePath};
 use crate::model::LocalAddresses;
 
 /// Looks after them.
 #[derive(Debug, Default)]
 pub struct Forwarding {
     chains: Chains,
+    ip_tables: IpTables,
     reverse_path: ReversePath,
     told: BTreeSet<String>,
 }
@@ -24,7 +27,8 @@ pub struct Forwarding {
 impl Forwarding {
     /// Says what is new. `is_backend_in`: whether a backend on this node lies in a prefix.
     pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
-        let faults: BTreeSet<String> = switches::faults().into_iter().chain(self.chains.faults()).collect();
+        let chains = self.chains.faults().into_iter().chain(self.ip_tables.faults());
+        let faults: BTreeSet<String> = switches::faults().into_iter().chain(chains).collect();
         for fault in faults.difference(&self.told) {
             warn!("{fault}");
         }

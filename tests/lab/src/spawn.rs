@@ -1,6 +1,7 @@
 //! Starts processes inside a namespace and a cgroup. `unsafe` is the step between fork and exec.
 
 use std::{
+    ffi::CStr,
     fs::File,
     io::{self, Write},
     os::{fd::OwnedFd, unix::process::CommandExt},
@@ -10,7 +11,8 @@ use std::{
 };
 
 use nix::{
-    sched::{CloneFlags, setns},
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, setns, unshare},
     sys::{prctl::set_pdeathsig, signal::Signal},
     unistd::{getpid, getppid},
 };
@@ -66,6 +68,26 @@ fn prepare(command: &mut Command, join: Join) {
     };
     // SAFETY: the closure runs between fork and exec in a copy of a threaded process, where only async-signal-safe
     // calls are allowed: it makes plain system calls on descriptors opened before, takes no lock, allocates nothing.
+    unsafe {
+        command.pre_exec(enter);
+    }
+}
+
+/// Gives the process a mount namespace of its own in which `/proc/sys` is read-only, as containers have it that are not
+/// privileged.
+pub(super) fn make_settings_read_only(command: &mut Command) {
+    const SETTINGS: &CStr = c"/proc/sys";
+    const NOTHING: Option<&CStr> = None;
+    let bind = |flags| mount(Some(SETTINGS), SETTINGS, NOTHING, MsFlags::MS_BIND | flags, NOTHING);
+    let enter = move || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        // Else other namespaces would see what is mounted here.
+        mount(NOTHING, c"/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
+        bind(MsFlags::empty())?;
+        bind(MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)?;
+        Ok(())
+    };
+    // SAFETY: as in `prepare`: plain system calls with constant strings.
     unsafe {
         command.pre_exec(enter);
     }

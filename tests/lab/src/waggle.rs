@@ -18,6 +18,7 @@ use super::{
     node::Node,
     process::Process,
     program,
+    spawn::make_settings_read_only,
 };
 
 /// How long an agent may take for anything that a test waits for, before it counts as one that hangs. No result depends on
@@ -45,6 +46,7 @@ pub struct WaggleCommand {
     program: Option<PathBuf>,
     arguments: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
+    read_only_settings: bool,
 }
 
 impl Node {
@@ -60,7 +62,8 @@ impl Node {
             ["run", "--log-format", "json", "--log-level", LOG_LEVEL].map(Into::into).to_vec();
         arguments.extend(["--instance".into(), instance.clone().into(), "--node-name".into(), self.name().into()]);
         arguments.extend(["--cgroup".into(), self.cgroup().into(), flag.into(), path.into()]);
-        WaggleCommand { host: Host::clone(self), instance, program: None, arguments, variables: Vec::new() }
+        let (host, variables) = (Host::clone(self), Vec::new());
+        WaggleCommand { host, instance, program: None, arguments, variables, read_only_settings: false }
     }
 
     /// The name of this node's agents' folder of pins.
@@ -94,6 +97,13 @@ impl WaggleCommand {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// `/proc/sys` is read-only for the agent.
+    #[must_use]
+    pub fn read_only_settings(mut self) -> Self {
+        self.read_only_settings = true;
         self
     }
 
@@ -131,6 +141,9 @@ impl WaggleCommand {
             command.args(["--device-mode", "off"]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.read_only_settings {
+            make_settings_read_only(&mut command);
+        }
         let mut process = self.host.spawn(command)?;
         if let Some(pipe) = process.take_stdout() {
             log.follow(pipe);

@@ -60,6 +60,7 @@ pub struct Setup {
     pods: usize,
     zone: Option<String>,
     native_xdp: bool,
+    read_only_settings: bool,
     arguments: Vec<OsString>,
     objects: Vec<Value>,
 }
@@ -68,7 +69,8 @@ impl Setup {
     /// Three backends, no objects but the Node and the ServiceCIDRs.
     pub fn new(name: &str, origin: Origin) -> Self {
         let (name, arguments) = (name.to_owned(), Vec::new());
-        Self { name, origin, pods: 3, zone: None, native_xdp: false, arguments, objects: Vec::new() }
+        let (native_xdp, read_only_settings) = (false, false);
+        Self { name, origin, pods: 3, zone: None, native_xdp, read_only_settings, arguments, objects: Vec::new() }
     }
 
     /// How many backends.
@@ -89,6 +91,13 @@ impl Setup {
     #[must_use]
     pub fn native_xdp(mut self) -> Self {
         self.native_xdp = true;
+        self
+    }
+
+    /// The agent can't write settings; see [`WaggleCommand::read_only_settings`].
+    #[must_use]
+    pub fn read_only_settings(mut self) -> Self {
+        self.read_only_settings = true;
         self
     }
 
@@ -126,7 +135,9 @@ impl Setup {
             objects.put(&service_cidr("kubernetes", &SERVICE_CIDRS));
         }
         self.objects.iter().for_each(|object| objects.put(object));
-        let waggle = command(&node, &objects).args(self.arguments).start().expect("start the agent");
+        let command = command(&node, &objects).args(self.arguments);
+        let command = if self.read_only_settings { command.read_only_settings() } else { command };
+        let waggle = command.start().expect("start the agent");
         let from_pod = client.client().expect("start a client in a pod");
         let from_node = node.client().expect("start a client on the node");
         Scene { waggle, from_pod, from_node, _servers: servers, objects, client, pods, node, lab }

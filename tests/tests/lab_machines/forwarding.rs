@@ -38,6 +38,24 @@ fn serves(outside: &Outside, family: Family, pod: &Pod) {
     expect(&outside.client, outside.node_port(family), &[pod.name()]);
 }
 
+/// Backends on the node are cut off, those elsewhere are not, and what the lines about IPv4 and IPv6 say helps.
+fn expect_remedied(outside: &Outside, told: &[LogLine; 2]) {
+    over_both(|family| {
+        serves(outside, family, &outside.remote);
+        outside.serve_by(family, &[outside.scene.pod(1)]);
+        let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
+        until("backends here are cut off", || outside.client.dial(&dial).is_err_and(|cut| cut.errno == "ETIMEDOUT"));
+    });
+    for (line, pods) in told.iter().zip(["10.244.1.0/24", "fd00:10:244:1::/64"]) {
+        let remedies = remedies(line, pods);
+        assert_eq!(remedies.len(), 2, "{}", line.text);
+        for command in remedies {
+            output(outside.scene.node.netns(), &command);
+        }
+    }
+    over_both(|family| serves(outside, family, outside.scene.pod(1)));
+}
+
 #[test]
 fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
     from_outside_by(
@@ -52,22 +70,7 @@ fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
             let told = ["table ip docker", "table ip6 docker"].map(|table| {
                 waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(table)).unwrap()
             });
-            over_both(|family| {
-                serves(outside, family, &outside.remote);
-                outside.serve_by(family, &[outside.scene.pod(1)]);
-                let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
-                until("backends here are cut off", || {
-                    outside.client.dial(&dial).is_err_and(|cut| cut.errno == "ETIMEDOUT")
-                });
-            });
-            for (line, pods) in told.iter().zip(["10.244.1.0/24", "fd00:10:244:1::/64"]) {
-                let remedies = remedies(line, pods);
-                assert_eq!(remedies.len(), 2, "{}", line.text);
-                for command in remedies {
-                    output(node, &command);
-                }
-            }
-            over_both(|family| serves(outside, family, outside.scene.pod(1)));
+            expect_remedied(outside, &told);
             // Each is said once, whatever the rules become.
             node.load_rules("add table inet more").unwrap();
             output(node, "sysctl -w net.ipv4.ip_forward=0");
@@ -75,6 +78,53 @@ fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
             let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
             let distinct: BTreeSet<&str> = lines.iter().map(LogLine::message).collect();
             assert_eq!((lines.len(), distinct.len()), (2, 2), "{lines:#?}");
+        },
+    );
+}
+
+const PROGRAMS: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
+
+/// Whether this kernel has the tables of iptables. Asked of another namespace, since who asks makes them.
+fn has_ip_tables(outside: &Outside) -> bool {
+    let list = || Command::new(PROGRAMS[0]).args(["-w", "-S"]).output().unwrap();
+    outside.host.netns().inside(list).unwrap().status.success()
+}
+
+#[test]
+fn field_s11_a_forward_policy_of_legacy_iptables_is_said_with_a_remedy_that_works() {
+    from_outside_by(
+        "auto",
+        "ip-tables",
+        |setup| setup,
+        |outside| {
+            if !has_ip_tables(outside) {
+                println!("skipped: this kernel has no iptables but that of nftables");
+                return;
+            }
+            let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+            let read = |name| output(node, &format!("cat /proc/net/{name}"));
+            // The agent has looked, and has made no table by that.
+            output(node, "sysctl -w net.ipv4.ip_forward=0");
+            waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
+            output(node, "sysctl -w net.ipv4.ip_forward=1");
+            assert_eq!(["ip_tables_names", "ip6_tables_names"].map(read), ["", ""]);
+            // Tables that accept, and one without the chain, are not spoken of.
+            for program in PROGRAMS {
+                output(node, &format!("{program} -w -t mangle -S"));
+                output(node, &format!("{program} -w -t nat -S"));
+                output(node, &format!("{program} -w -P INPUT DROP"));
+                output(node, &format!("{program} -w -I INPUT -j ACCEPT"));
+            }
+            over_both(|family| serves(outside, family, outside.scene.pod(1)));
+            for program in PROGRAMS {
+                output(node, &format!("{program} -w -P FORWARD DROP"));
+            }
+            let told = PROGRAMS.map(|program| {
+                let is_about = |line: &LogLine| line.message().contains(&format!("table filter of {program} "));
+                waggle.wait_log(PATIENCE, |line| is_said(line) && is_about(line)).unwrap()
+            });
+            expect_remedied(outside, &told);
+            assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
         },
     );
 }

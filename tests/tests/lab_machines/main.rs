@@ -6,12 +6,14 @@
 
 mod containers;
 mod forwarding;
+mod ipip;
 mod overlays;
 mod past;
 mod pending;
 mod routes;
 mod tunnels;
 mod uplinks;
+mod wireguard;
 
 use std::process::Command;
 

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use harness::{
     lab::{Dial, Node},
-    scene::{Family, MANNERS, Outside, expect, from_outside_by, over_both},
+    scene::{Family, MANNERS, Outside, expect, from_outside_by},
     stage::until,
 };
 
 use super::*;
 
 /// The address that a node has in the overlay.
-fn overlay_address(node: &Node, family: Family) -> IpAddr {
+pub(super) fn overlay_address(node: &Node, family: Family) -> IpAddr {
     let number = node.number();
     match family {
         Family::Ipv4 => format!("10.244.{number}.0").parse().unwrap(),
@@ -19,8 +19,13 @@ fn overlay_address(node: &Node, family: Family) -> IpAddr {
     }
 }
 
-/// Joins two nodes by an overlay of this type, over which each reaches the other's pods.
-fn join(node: &Node, other: &Node, device: &str, kind: &str) {
+/// Joins the nodes by an overlay of this type, over which each reaches the other's pods.
+fn join(outside: &Outside, device: &str, kind: &str) {
+    reach(&outside.other, &outside.scene.node, device, kind);
+    reach(&outside.scene.node, &outside.other, device, kind);
+}
+
+fn reach(node: &Node, other: &Node, device: &str, kind: &str) {
     let [here, there] = Family::BOTH.map(|family| (overlay_address(node, family), overlay_address(other, family)));
     let number = other.number();
     ip(
@@ -55,26 +60,24 @@ fn expect_client(outside: &Outside, family: Family, wanted: IpAddr) {
     }
 }
 
-/// Backends behind an overlay that comes while the agent runs.
-fn behind(device: &str, kind: &str, bulk: u64, then: impl Fn(&Outside)) {
+/// Backends behind an overlay of these families, which comes by `join` while the agent runs.
+pub(super) fn behind(device: &str, families: &[Family], bulk: u64, join: impl Fn(&Outside)) {
     from_outside_by(
         "auto",
         device,
         |setup| setup,
         |outside| {
-            let (node, other) = (&outside.scene.node, &outside.other);
-            over_both(|family| {
+            let node = &outside.scene.node;
+            for &family in families {
                 outside.serve(family, &outside.web(family), &[&outside.remote]);
                 expect(&outside.client, outside.node_port(family), &["far"]);
                 expect_client(outside, family, family.of(node));
                 outside.scene.delete("Service", "web");
-            });
-            join(other, node, device, kind);
-            join(node, other, device, kind);
-            then(outside);
+            }
+            join(outside);
             let served = || device_row(&devices(outside), device).is_some();
             until(device, served);
-            over_both(|family| {
+            for &family in families {
                 outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
                 for to in outside.frontends(family) {
                     expect(&outside.client, to, &["p1", "far"]);
@@ -85,18 +88,21 @@ fn behind(device: &str, kind: &str, bulk: u64, then: impl Fn(&Outside)) {
                 outside.serve_echo(family, &outside.remote);
                 outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
                 outside.scene.delete("Service", "web");
-            });
+            }
         },
     );
 }
 
 #[test]
 fn w08_backends_behind_an_overlay_see_the_nodes_address_in_it() {
-    behind("vxlan0", "vxlan dstport 8472 dev eth0", 10 << 20, forbid_pods);
+    behind("vxlan0", &Family::BOTH, 10 << 20, |outside| {
+        join(outside, "vxlan0", "vxlan dstport 8472 dev eth0");
+        forbid_pods(outside);
+    });
 }
 
 #[test]
 #[ignore = "this kernel may have no geneve: cargo xtask vm runs it"]
 fn w08_backends_behind_geneve_see_the_nodes_address_in_it() {
-    behind("geneve0", "geneve", 1 << 20, |_| ());
+    behind("geneve0", &Family::BOTH, 1 << 20, |outside| join(outside, "geneve0", "geneve"));
 }

@@ -19,7 +19,7 @@ use super::*;
 
 const BULK: u64 = 10 << 20;
 /// On an emulated machine.
-const FEW: u64 = 1 << 20;
+pub(super) const FEW: u64 = 1 << 20;
 
 /// Opens a tunnel's end; the device comes with it and goes with it.
 fn open(netns: &Netns, name: &str) -> File {
@@ -45,14 +45,7 @@ fn open(netns: &Netns, name: &str) -> File {
 fn join(here: &Netns, there: &Netns) {
     let ends = [(here, 1), (there, 2)].map(|(netns, number)| {
         let file = open(netns, "t0");
-        ip(
-            netns,
-            &[
-                &format!("address add {}/30 dev t0", address(Family::Ipv4, number)),
-                &format!("address add {}/126 dev t0 nodad", address(Family::Ipv6, number)),
-                "link set dev t0 up",
-            ],
-        );
+        raise(netns, number);
         file
     });
     for (from, to) in [(0, 1), (1, 0)] {
@@ -67,7 +60,19 @@ fn join(here: &Netns, there: &Netns) {
     }
 }
 
-fn address(family: Family, number: u8) -> IpAddr {
+/// Gives `t0` its addresses and switches it on.
+pub(super) fn raise(netns: &Netns, number: u8) {
+    ip(
+        netns,
+        &[
+            &format!("address add {}/30 dev t0", address(Family::Ipv4, number)),
+            &format!("address add {}/126 dev t0 nodad", address(Family::Ipv6, number)),
+            "link set dev t0 up",
+        ],
+    );
+}
+
+pub(super) fn address(family: Family, number: u8) -> IpAddr {
     let text = if family == Family::Ipv4 { format!("198.51.100.{number}") } else { format!("fd00:53::{number}") };
     text.parse().unwrap()
 }
@@ -82,7 +87,7 @@ fn expect_bare(outside: &Outside, device: &str) {
 }
 
 /// A client behind a tunnel, which `join` makes, dials node ports.
-fn node_ports(name: &str, bulk: u64, join: impl Fn(&Outside)) {
+pub(super) fn node_ports(name: &str, bulk: u64, join: impl Fn(&Outside)) {
     let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
     from_outside_by("auto", name, everywhere, |outside| {
         join(outside);
@@ -119,7 +124,7 @@ fn lead_through(node: &Node, number: u8, gateway: u8) {
 }
 
 /// Clients on Ethernet dial backends behind a tunnel, which `join` makes.
-fn backends(name: &str, bulk: u64, join: impl Fn(&Outside)) {
+pub(super) fn backends(name: &str, bulk: u64, join: impl Fn(&Outside)) {
     from_outside_by(
         "auto",
         name,
@@ -161,15 +166,9 @@ fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
 fn join_by_kernel(here: &Host, there: &Host) {
     for (number, near, far) in [(1, here, there), (2, there, here)] {
         let (local, remote) = (near.v6(), far.v6());
-        ip(
-            near.netns(),
-            &[
-                &format!("link add name t0 type ip6tnl mode any local {local} remote {remote} encaplimit none"),
-                &format!("address add {}/30 dev t0", address(Family::Ipv4, number)),
-                &format!("address add {}/126 dev t0 nodad", address(Family::Ipv6, number)),
-                "link set dev t0 up",
-            ],
-        );
+        let kind = format!("ip6tnl mode any local {local} remote {remote} encaplimit none");
+        ip(near.netns(), &[&format!("link add name t0 type {kind}")]);
+        raise(near.netns(), number);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Nodes with a second uplink that some pods have to themselves, by rules of policy routing (EKS with secondary interfaces).
 //! The network takes from each uplink only what comes from that uplink's addresses, or from pods.
 
+use std::time::Duration;
+
 use harness::{
     lab::{Dial, Manner, Pod, TIMEOUT},
-    scene::{Family, Outside, expect, expect_by, from_outside, over_both, web_slice},
+    scene::{Family, Outside, Setup, expect, expect_by, from_outside, from_outside_by, over_both, web_slice},
     stage::{PATIENCE, until},
 };
 
@@ -133,5 +135,31 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
         assert_eq!(setting().trim(), "2");
         assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth1.rp_filter").trim(), "1");
         outside.scene.delete("Service", "web");
+    });
+}
+
+/// In a container that is not privileged.
+#[test]
+fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that_works() {
+    from_outside_by("auto", "read-only", Setup::read_only_settings, |outside| {
+        let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+        join(outside);
+        output(node, "sysctl -w net.ipv4.conf.eth0.rp_filter=1");
+        let family = Family::Ipv4;
+        outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
+        expect(&outside.client, outside.node_port(family), &["p1"]);
+        lead_out(outside, outside.scene.pod(1));
+        let is_told = |line: &LogLine| line.message().contains("rp_filter=2`");
+        let line = waggle.wait_log(PATIENCE, is_told).unwrap();
+        assert_eq!(line.field("rules").unwrap(), "10.244.1.2/32");
+        assert!(line.field("error").unwrap().as_str().unwrap().contains("Read-only"), "{}", line.text);
+        let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
+        assert_eq!(outside.client.dial(&dial).unwrap_err().errno, "ETIMEDOUT");
+        // The agent has looked once more.
+        output(node, "sysctl -w net.ipv6.conf.all.forwarding=0");
+        waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv6.conf.all.forwarding is 0")).unwrap();
+        output(node, line.message().split('`').nth(1).unwrap());
+        expect(&outside.client, outside.node_port(family), &["p1"]);
+        assert_eq!(waggle.log().since(0).iter().filter(|line| is_told(line)).count(), 1);
     });
 }

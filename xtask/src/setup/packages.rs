@@ -40,10 +40,11 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of the system.
-pub(crate) const PROGRAMS: [Program; 11] = [
+pub(crate) const PROGRAMS: [Program; 13] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
+    program("iptables-legacy", Purpose::Lab, "iptables", "rules of the kind that kernels had before nftables"),
     program("tcpdump", Purpose::Lab, "tcpdump", "proves that a packet does not leave the node"),
     program("ethtool", Purpose::Lab, "ethtool", "switches offloads of the tests' links"),
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),
@@ -51,6 +52,7 @@ pub(crate) const PROGRAMS: [Program; 11] = [
     program("busybox", Purpose::Vm, "busybox-static", "the shell of the machines that are booted"),
     program("cpio", Purpose::Vm, "cpio", "packs their file system"),
     program("depmod", Purpose::Vm, "kmod", "tells what their kernel modules need"),
+    program("wg", Purpose::Vm, "wireguard-tools", "joins nodes of the tests by WireGuard"),
     program("strip", Purpose::Vm, "binutils", "makes test programs small enough for them"),
 ];
 

@@ -1,4 +1,4 @@
-//! The machine's only file system: busybox, `ip`, `bpftool`, `ethtool`, kernel modules, the tests and what they start.
+//! The machine's only file system: busybox, `ip`, `bpftool`, `ethtool`, `wg`, kernel modules, the tests and what they start.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use super::{
 use crate::{command, ebpf_toolchain::find_program};
 
 /// Programs of this system that the machine has, besides ours.
-const PROGRAMS: [&str; 4] = ["bpftool", "busybox", "ethtool", "ip"];
+const PROGRAMS: [&str; 5] = ["bpftool", "busybox", "ethtool", "ip", "wg"];
 
 /// Where the kernel mounts and tests write.
 const FOLDERS: [&str; 9] = ["applets", "bin", "dev", "modules", "proc", "run", "sys", "tmp", "waggle"];

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 /// What labs are made of, what the agent asks the kernel for, and what its packets meet.
-pub(super) const MODULES: [&str; 15] = [
+pub(super) const MODULES: [&str; 18] = [
     // libcrc32c asks for it by the name of an algorithm, which modules.dep does not know.
     "crc32c_generic",
     "veth",
@@ -20,6 +20,9 @@ pub(super) const MODULES: [&str; 15] = [
     "sctp",
     "ip6_tunnel",
     "geneve",
+    "ipip",
+    "sit",
+    "wireguard",
 ];
 
 /// The files of `names` and of all that they need, each behind what it needs itself: paths as in `dependencies`, which is
