@@ -1,10 +1,7 @@
 //! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
 //! first plan, the data plane stays as it is.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
@@ -149,16 +146,13 @@ impl Hooks {
     }
 
     fn load(
-        mut ebpf: Ebpf,
+        ebpf: Ebpf,
         groups: &[Group],
         folder: PinFolder,
         succession: Succession,
         (devices, sctp): (DeviceArgs, changes::Receiver<bool>),
     ) -> anyhow::Result<Self> {
-        let started = Instant::now();
-        attach::load(&mut ebpf, groups)?;
-        debug!(took = ?started.elapsed(), ?groups, "programs loaded");
-        let supply = Supply::new(ebpf, &folder, groups)?;
+        let supply = Supply::new(ebpf, &folder, groups, devices::needed(&devices))?;
         Ok(Self { devices: Follower::new(supply, folder.clone(), devices, sctp)?, folder, succession })
     }
 

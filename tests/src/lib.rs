@@ -6,6 +6,7 @@ pub mod api_server;
 pub mod instructions;
 pub mod objects;
 pub mod packet;
+pub mod refused;
 pub mod scene;
 pub mod stage;
 pub mod test_run;

@@ -7,7 +7,8 @@ use harness::{
     lab::Lab,
 };
 use proxy_userspace::{
-    attach, cleanup,
+    attach::{Group, Supply},
+    cleanup,
     config::{DataplaneConfig, MapSizes},
     loader,
 };
@@ -30,9 +31,14 @@ fn measure(machine: &Lab) -> Counts {
     let sizes = Defaults::parse_from(["test"]).sizes;
     let config =
         DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
-    let counts = loader::load(&config).map(|mut loaded| {
-        attach::load(&mut loaded.ebpf, &attach::Group::ALL).expect("load the programs");
-        loaded.ebpf.programs().map(|(name, program)| (name.to_owned(), count(program))).collect()
+    let counts = loader::load(&config).map(|loaded| {
+        let supply = Supply::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL);
+        supply
+            .expect("load the programs")
+            .ebpf()
+            .programs()
+            .map(|(name, program)| (name.to_owned(), count(program)))
+            .collect()
     });
     cleanup::cleanup(&instance, true).expect("remove the instance");
     counts.expect("load the object")

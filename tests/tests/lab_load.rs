@@ -3,7 +3,8 @@
 
 use clap::Parser;
 use proxy_userspace::{
-    attach, cleanup,
+    attach::{Group, Supply},
+    cleanup,
     config::{DataplaneConfig, MapSizes},
     loader,
 };
@@ -22,10 +23,8 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
         let sizes = Defaults::parse_from(["test"]).sizes;
         let config =
             DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
-        let loaded = loader::load(&config).map(|mut loaded| {
-            attach::load(&mut loaded.ebpf, &attach::Group::ALL)?;
-            attach::Supply::new(loaded.ebpf, &loaded.folder, &attach::Group::ALL).map(drop)
-        });
+        let loaded = loader::load(&config)
+            .map(|loaded| Supply::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL).map(drop));
         cleanup::cleanup(&instance, true).unwrap();
         loaded.unwrap().unwrap();
     }

@@ -148,10 +148,11 @@ impl DeviceHook {
         loaded_programs().flatten().find(|program| program.id() == id)
     }
 
-    /// Puts another program there, in one step.
+    /// Puts another program of its variant there, in one step, or, if there is none, takes the one away that is there.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
         let variant = self.program(folder).map_or(Variant::Frames, |program| Variant::of(&program));
-        let (path, program) = (self.pin(folder), programs.of(self.hook, variant)?);
+        let Ok(program) = programs.of(self.hook, variant) else { return self.remove(folder) };
+        let path = self.pin(folder);
         if !self.hook.has_link() {
             return filter::put(self, program, folder).map(drop);
         }

@@ -1,8 +1,9 @@
 //! Hands programs to the kernel's verifier, which takes a tenth of a second and more for those of devices.
 
 use std::{
+    collections::BTreeMap,
     num::NonZero,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
 };
 
@@ -45,27 +46,56 @@ impl Group {
 }
 
 /// Loads the programs of these groups, as many at once as there are processors: the verifier has seen them before one of
-/// them is attached.
-pub fn load(ebpf: &mut Ebpf, groups: &[Group]) -> Result<(), AttachError> {
-    let is_wanted =
-        |name: &str, program: &Program| Group::of(name, program).is_some_and(|group| groups.contains(&group));
-    let mut programs: Vec<_> = ebpf.programs_mut().filter(|(name, program)| is_wanted(name, program)).collect();
+/// them is attached. A group of which the kernel refuses a program is not loaded at all, and is returned with the reason.
+pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachError> {
+    let mut programs: Vec<_> = of_groups(ebpf, |group| groups.contains(&group)).collect();
     // The quick ones last, to fill the gaps.
-    programs.sort_by_key(|(_, program)| is_of_sockets(program));
+    programs.sort_by_key(|(_, _, program)| is_of_sockets(program));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(programs.len());
     let queue = Mutex::new(programs.into_iter());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let failure = Mutex::new(None);
+    let refusals = Mutex::new(BTreeMap::new());
     let work = || {
-        while let Some((name, program)) = next() {
+        let next = || lock(&queue).next();
+        while let Some((group, name, program)) = next() {
+            // What one of them is refused for is enough to know.
+            if lock(&refusals).contains_key(&group) {
+                continue;
+            }
             if let Err(source) = load_one(program) {
                 let error = AttachError::Load { name: name.to_owned(), source };
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                lock(&refusals).entry(group).or_insert(error);
             }
         }
     };
     thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    let refusals = refusals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    unload(ebpf, |group| refusals.contains_key(&group));
+    refusals
+}
+
+/// Takes the programs of groups out of the kernel, those that are there: a first program without its stages would drop packets.
+pub(super) fn unload(ebpf: &mut Ebpf, is_meant: impl Fn(Group) -> bool) {
+    for (_, _, program) in of_groups(ebpf, is_meant) {
+        // A program that is not loaded is as good as unloaded.
+        let _ = match program {
+            Program::CgroupSock(program) => program.unload(),
+            Program::CgroupSockAddr(program) => program.unload(),
+            Program::Xdp(program) => program.unload(),
+            Program::SchedClassifier(program) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}
+
+fn of_groups(ebpf: &mut Ebpf, is_meant: impl Fn(Group) -> bool) -> impl Iterator<Item = (Group, &str, &mut Program)> {
+    ebpf.programs_mut().filter_map(move |(name, program)| {
+        let group = Group::of(name, program).filter(|group| is_meant(*group))?;
+        Some((group, name, program))
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const fn is_of_sockets(program: &Program) -> bool {

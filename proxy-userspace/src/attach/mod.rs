@@ -8,6 +8,7 @@ mod link;
 mod load;
 pub(crate) mod netlink;
 mod programs;
+mod refused;
 mod renew;
 mod stages;
 mod supply;
@@ -24,7 +25,7 @@ use aya::{
 
 pub use self::{
     link::Put,
-    load::{Group, load},
+    load::Group,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},
     supply::Supply,
@@ -61,6 +62,9 @@ pub enum AttachError {
         /// The verifier's log.
         source: ProgramError,
     },
+    /// The kernel has refused a program of this kind: now, or a moment ago.
+    #[error("{0}")]
+    Refused(String),
     /// A map can't be used.
     #[error(transparent)]
     Maps(#[from] MapsError),

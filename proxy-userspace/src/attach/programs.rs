@@ -64,11 +64,6 @@ impl Programs {
         Self(names.filter_map(|name| Some((*name, bpf::open_pin(&folder.join(name)).ok()?))).collect())
     }
 
-    /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The program of a hook. Where there is none for SCTP alone, as an earlier release has left it, the one for all packets.
     pub(super) fn of(&self, hook: Hook, variant: Variant) -> Result<BorrowedFd<'_>, AttachError> {
         let name = *hook.programs().get(variant as usize).unwrap_or(&hook.program());

@@ -23,7 +23,8 @@ pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
 }
 
 /// Gives every hook of an instance the pinned program, in one step each. A hook that can't have it is told: its device or
-/// cgroup may be gone. One for which there is none loses its own.
+/// cgroup may be gone. One for which there is none loses its own, whose stages go: of an agent that serves no device, or that
+/// the kernel has refused these programs. XDP first, whose packets TC serves then.
 pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     for name in cgroup::names() {
         let pin = folder.links().join(name);
@@ -37,9 +38,7 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     }
     let on_devices = Programs::open(programs);
     for hook in device::list(folder)? {
-        // An agent that serves no device has none to leave.
-        let renewed = if on_devices.is_empty() { hook.remove(folder) } else { hook.renew(&on_devices, folder) };
-        if let Err(error) = renewed {
+        if let Err(error) = hook.renew(&on_devices, folder) {
             warn!(device = hook.name, hook = hook.hook.word(), %error, "a hook keeps an earlier program for now");
         }
     }

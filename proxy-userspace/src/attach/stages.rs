@@ -67,14 +67,19 @@ impl Stages {
         self.groups.contains(&group)
     }
 
-    /// Puts those of a group, which is loaded, in their places.
+    /// Puts those of a group, which is loaded, in their places: all or none.
     pub(super) fn put(&mut self, ebpf: &Ebpf, group: Group) -> Result<(), AttachError> {
         let array = if group == Group::Xdp { &mut self.xdp } else { &mut self.tc };
-        let stages = STAGES.iter().filter(|(owner, _)| *owner == group).flat_map(|(_, stages)| *stages);
-        for &(name, stage) in stages {
-            array.set(stage as u32, program(ebpf, name)?, 0).map_err(|source| AttachError::Stage { name, source })?;
+        let stages = || STAGES.iter().filter(|(owner, _)| *owner == group).flat_map(|(_, stages)| *stages);
+        let put = stages().try_for_each(|&(name, stage)| {
+            array.set(stage as u32, program(ebpf, name)?, 0).map_err(|source| AttachError::Stage { name, source })
+        });
+        if put.is_ok() {
+            self.groups.insert(group);
+        } else {
+            // Those that have not been put are absent already.
+            stages().for_each(|(_, stage)| drop(array.clear_index(&(*stage as u32))));
         }
-        self.groups.insert(group);
-        Ok(())
+        put
     }
 }

@@ -1,8 +1,16 @@
 //! The programs of this start: those that every node needs, and the others when there is a device that needs them.
 
-use aya::Ebpf;
+use std::{collections::BTreeMap, time::Instant};
 
-use super::{AttachError, Group, Programs, load::load, stages::Stages};
+use aya::Ebpf;
+use tracing::debug;
+
+use super::{
+    AttachError, Group, Programs,
+    load::{load, unload},
+    refused::Refused,
+    stages::Stages,
+};
 use crate::maps::PinFolder;
 
 /// The programs of this start: what is not needed yet can be loaded later.
@@ -10,16 +18,17 @@ pub struct Supply {
     ebpf: Ebpf,
     stages: Stages,
     programs: Programs,
+    refused: Refused,
 }
 
 impl Supply {
-    /// Puts the stages of groups that are loaded in their places, which are this set's own.
-    pub fn new(ebpf: Ebpf, folder: &PinFolder, loaded: &[Group]) -> Result<Self, AttachError> {
-        let mut stages = Stages::open(folder)?;
-        for group in loaded {
-            stages.put(&ebpf, *group)?;
-        }
-        Ok(Self { stages, programs: Programs::loaded(&ebpf)?, ebpf })
+    /// Loads groups, and puts their stages in their places, which are this set's own. Fails if the kernel refuses one that is
+    /// `needed`; the others can do without each other.
+    pub fn new(ebpf: Ebpf, folder: &PinFolder, groups: &[Group], needed: &[Group]) -> Result<Self, AttachError> {
+        let (stages, programs, refused) = (Stages::open(folder)?, Programs::default(), Refused::default());
+        let mut supply = Self { ebpf, stages, programs, refused };
+        let mut refusals = supply.add(groups)?;
+        needed.iter().find_map(|group| refusals.remove(group)).map_or(Ok(supply), Err)
     }
 
     /// The eBPF object.
@@ -27,14 +36,37 @@ impl Supply {
         &mut self.ebpf
     }
 
-    /// Loads a group, unless it is loaded.
+    /// Loads a group, unless it is loaded, or the kernel has just refused it.
     pub fn load(&mut self, group: Group) -> Result<(), AttachError> {
-        if !self.stages.has(group) {
-            load(&mut self.ebpf, &[group])?;
-            self.stages.put(&self.ebpf, group)?;
-            self.programs = Programs::loaded(&self.ebpf)?;
+        if self.stages.has(group) {
+            return Ok(());
         }
-        Ok(())
+        if self.refused.of(group, Instant::now()).is_none() {
+            self.add(&[group])?;
+        }
+        let reason = self.refused.of(group, Instant::now());
+        reason.map_or(Ok(()), |reason| Err(AttachError::Refused(reason.to_owned())))
+    }
+
+    /// Loads groups, and tells which were refused.
+    fn add(&mut self, groups: &[Group]) -> Result<BTreeMap<Group, AttachError>, AttachError> {
+        let started = Instant::now();
+        let mut refusals = load(&mut self.ebpf, groups);
+        for &group in groups {
+            if !refusals.contains_key(&group)
+                && let Err(error) = self.stages.put(&self.ebpf, group)
+            {
+                unload(&mut self.ebpf, |loaded| loaded == group);
+                refusals.insert(group, error);
+            }
+        }
+        debug!(took = ?started.elapsed(), ?groups, "programs loaded");
+        for (group, error) in &refusals {
+            debug!(?group, %error, "programs refused");
+            self.refused.note(*group, error, Instant::now());
+        }
+        self.programs = Programs::loaded(&self.ebpf)?;
+        Ok(refusals)
     }
 
     /// The loaded ones of hooks.

@@ -18,7 +18,7 @@ use tokio::{
     task::block_in_place,
     time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
 
@@ -64,6 +64,16 @@ pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>,
     Ok(groups.into_iter().collect())
 }
 
+/// Those of them without which a start must fail, so that what served before goes on.
+pub const fn needed(args: &DeviceArgs) -> &'static [Group] {
+    match args.device_mode {
+        DeviceMode::Off => &[Group::Sockets],
+        DeviceMode::Auto | DeviceMode::Tc => &[Group::Sockets, Group::Tc],
+        // Nothing takes XDP's place unasked.
+        DeviceMode::Xdp | DeviceMode::XdpGeneric => &[Group::Sockets, Group::Tc, Group::Xdp],
+    }
+}
+
 /// Programs, and the devices that they are on.
 pub struct Follower {
     args: DeviceArgs,
@@ -72,6 +82,8 @@ pub struct Follower {
     sctp: changes::Receiver<bool>,
     /// Names that have been told as missing or unsuited.
     told: BTreeSet<String>,
+    /// Why SCTP of the node's own processes is not served, as it has been told.
+    told_of_own: Option<String>,
 }
 
 impl Follower {
@@ -83,7 +95,8 @@ impl Follower {
         sctp: changes::Receiver<bool>,
     ) -> Result<Self, DevicesError> {
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        Ok(Self { devices: Devices::new(supply, map, folder, &args), sctp, args, told: BTreeSet::new() })
+        let devices = Devices::new(supply, map, folder, &args);
+        Ok(Self { args, devices, sctp, told: BTreeSet::new(), told_of_own: None })
     }
 
     /// The eBPF object.
@@ -143,8 +156,24 @@ impl Follower {
         // The verifier and drivers may take a while; the other tasks move to another thread meanwhile.
         block_in_place(|| {
             self.devices.reconcile(wanted.devices)?;
-            if sctp { self.devices.supply().load(Group::Own) } else { Ok(()) }
+            if sctp {
+                self.load_own();
+            }
+            Ok(())
         })
+    }
+
+    /// Loads what serves SCTP of the node's own processes. All else goes on without.
+    fn load_own(&mut self) {
+        let reason = self.devices.supply().load(Group::Own).err().map(|error| error.to_string());
+        if let Some(reason) = reason.as_ref().filter(|reason| self.told_of_own.as_ref() != Some(reason)) {
+            error!(
+                reason,
+                "degraded: SCTP of the node's own processes reaches no Service; all else is served. Report it with the \
+                 kernel's version; until another kernel or release takes these programs, dial from pods"
+            );
+        }
+        self.told_of_own = reason;
     }
 }
 

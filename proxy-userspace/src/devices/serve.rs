@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     attach::{
-        AttachError, Supply,
+        AttachError, Group, Supply,
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
@@ -151,50 +151,61 @@ impl Devices {
     /// and again, and must not be served by turns.
     fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
         let link = &target.link;
-        for group in target.groups(self.mode) {
-            self.supply.load(group)?;
-        }
+        let mut refused = self.load(target)?;
+        let mut xdp = target.xdp(self.mode).filter(|_| refused.is_none());
         let (ingress, egress) =
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
-        let xdp = target.xdp(self.mode);
         if xdp != Some(Hook::XdpNative) {
             // Nothing but native XDP has anything to add to this; one that is served again keeps it all the time.
-            let expected = self.outcome(target, xdp, None)?;
+            let expected = self.outcome(target, xdp, refused.clone());
             self.set_flags(link.index, Some(self.flags(target, &expected)));
         }
         self.put(egress, target)?;
         if let Some(wanted) = xdp {
             // The kernel refuses one XDP mode beside the other.
             self.remove(link.index, |hook| hook.is_xdp() && hook != wanted)?;
+            if let Err(error) = self.put(wanted, target) {
+                (refused, xdp) = (Some(self.fall_back(error)?), None);
+            }
         }
-        let refused = xdp.and_then(|hook| self.put(hook, target).err());
-        let xdp = xdp.filter(|_| refused.is_none());
-        let outcome = self.outcome(target, xdp, refused)?;
+        let outcome = self.outcome(target, xdp, refused);
         self.set_flags(link.index, Some(self.flags(target, &outcome)));
         self.put(ingress, target)?;
+        // What XDP of an earlier agent no longer serves, TC does already.
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
     }
 
-    /// What has come of it; `xdp` is on the device unless it was `refused`.
-    fn outcome(
-        &self,
-        target: &Target,
-        xdp: Option<Hook>,
-        refused: Option<AttachError>,
-    ) -> Result<Outcome, AttachError> {
+    /// Loads the programs that a device needs. Returns why it has to do without XDP, if so.
+    fn load(&mut self, target: &Target) -> Result<Option<String>, AttachError> {
+        let mut refused = None;
+        for group in target.groups(self.mode) {
+            match self.supply.load(group) {
+                Err(error) if group == Group::Xdp => refused = Some(self.fall_back(error)?),
+                loaded => loaded?,
+            }
+        }
+        Ok(refused)
+    }
+
+    /// What it means that XDP is refused: the reason to serve by TC, unless XDP was asked for.
+    fn fall_back(&self, error: AttachError) -> Result<String, AttachError> {
+        if self.mode == DeviceMode::Auto { Ok(error.to_string()) } else { Err(error) }
+    }
+
+    /// What has come of it; `xdp` is on the device.
+    fn outcome(&self, target: &Target, xdp: Option<Hook>, refused: Option<String>) -> Outcome {
         let doubt = target
             .doubt
             .clone()
             .filter(|_| !target.link.bare && self.mode == DeviceMode::Auto && target.role == Role::Outside);
-        Ok(match (xdp, refused, doubt) {
-            (_, Some(error), _) if self.mode == DeviceMode::Auto => Outcome::FellBack(error.to_string()),
-            (_, Some(error), _) => return Err(error),
+        match (xdp, refused, doubt) {
+            (_, Some(reason), _) => Outcome::FellBack(reason),
             (Some(Hook::XdpNative), ..) => loss(&target.link).map_or(Outcome::Served("xdp"), Outcome::Lossy),
             (Some(_), ..) => Outcome::Served("xdp-generic"),
             (None, None, Some(doubt)) => Outcome::Doubted(doubt),
             (None, None, None) => Outcome::Served("tc"),
-        })
+        }
     }
 
     /// What the programs and people may know of a device.

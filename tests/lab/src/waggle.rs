@@ -26,8 +26,9 @@ use super::{
 /// two processors that are busy besides, have taken longer than 20 seconds.
 pub const START: Duration = Duration::from_mins(3);
 
-/// What an agent logs: as much as by default, and each time that it has programmed something.
-const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug";
+/// What an agent logs: as much as by default, and each time that it has programmed something, or loaded programs.
+const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug,\
+                         proxy_userspace::attach::supply=debug";
 
 /// Where the agent learns the objects from.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use aya::{
 };
 use proxy_common::Stage;
 use proxy_userspace::{
-    attach::{self, Group, Supply},
+    attach::{Group, Supply},
     maps::PinFolder,
 };
 
@@ -62,11 +62,10 @@ pub(super) struct Programs {
 
 impl Programs {
     /// Loads the programs as the agent does where every device carries Ethernet frames. Call it inside the namespace of the devices.
-    pub(super) fn load(mut ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn load(ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
         let groups = [Group::Tc, Group::Xdp, Group::Own];
-        attach::load(&mut ebpf, &groups)?;
-        let mut supply = Supply::new(ebpf, folder, &groups)?;
+        let mut supply = Supply::new(ebpf, folder, &groups, &groups)?;
         for device in Device::OUTSIDE {
             // The kernel runs tests only for receive queues that are ready for XDP.
             xdp(supply.ebpf())?.attach(&device.name(), XdpMode::Driver)?;

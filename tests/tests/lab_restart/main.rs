@@ -8,6 +8,7 @@ mod program;
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
@@ -15,6 +16,7 @@ use std::{
 use aya::maps::{Map, MapData, PerCpuArray};
 use harness::{
     lab::{Host, Log, Process, START, eventually},
+    refused::RefusedAgent,
     scene::{Family, Outside, PORTS, SERVICE_CIDRS, expect, from_outside_by, web_slice},
     stage::restart,
 };
@@ -36,6 +38,7 @@ const OTHER_SIZES: [&[&str]; 4] = [
 struct Starts<'a> {
     outside: &'a Outside,
     mode: &'static str,
+    cgroup: &'a Path,
     log: Log,
     process: Option<Process>,
 }
@@ -49,7 +52,7 @@ impl Starts<'_> {
         let mut command = Command::new(program);
         command.args(["run", "--log-format", "json", "--log-level", "warn,proxy_userspace=debug"]);
         command.args(["--instance", &scene.node.instance(), "--node-name", scene.node.name()]);
-        command.arg("--cgroup").arg(scene.node.cgroup()).args(["--device-mode", self.mode]);
+        command.arg("--cgroup").arg(self.cgroup).args(["--device-mode", self.mode]);
         command.args(source).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = scene.node.spawn(command).unwrap();
@@ -108,9 +111,9 @@ fn source(outside: &Outside) -> Vec<String> {
         .to_vec()
 }
 
-/// Runs `scenario` under load, by TC and by native XDP, and checks that nothing was lost.
-fn under_load(name: &str, scenario: impl Fn(&mut Starts<'_>, &[&str], &Tally)) {
-    for mode in ["tc", "xdp"] {
+/// Runs `scenario` under load, in each of the modes, and checks that nothing was lost.
+fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<'_>, &[&str], &Tally)) {
+    for &mode in modes {
         from_outside_by(
             mode,
             name,
@@ -123,7 +126,8 @@ fn under_load(name: &str, scenario: impl Fn(&mut Starts<'_>, &[&str], &Tally)) {
                 let (tally, outside) = (Tally::new(), &*outside);
                 let neighbours = ["asking", "asked"].map(|name| outside.scene.lab.client(name).unwrap());
                 let before = (load::resets(&outside.scene.node), drops(outside));
-                let mut starts = Starts { outside, mode, log: Log::default(), process: None };
+                let (cgroup, log) = (outside.scene.node.cgroup(), Log::default());
+                let mut starts = Starts { outside, mode, cgroup, log, process: None };
                 thread::scope(|scope| {
                     let ended = End(&tally);
                     load::start(scope, outside, neighbours.each_ref().map(|host| &**host), &tally);
@@ -214,9 +218,11 @@ fn go_on(tally: &Tally) {
 #[test]
 fn w01_nothing_is_lost_however_agents_start_and_end() {
     let (built, other) = (program::built(), program::other_abi());
-    under_load("restarts", |starts, source, tally| {
+    let agent = RefusedAgent::new(&["tc_answer"]);
+    let refused = program::text(agent.path());
+    under_load(&["tc", "xdp"], "restarts", |starts, source, tally| {
         let files = Files::new(&starts.outside.scene.node.instance());
-        let (silent, refused) = (files.silent_api_server(), files.refused());
+        let silent = files.silent_api_server();
         for cycle in 0..5 {
             let sizes = |round: usize| OTHER_SIZES[(cycle + round) % OTHER_SIZES.len()];
             let rounds = [
@@ -229,6 +235,41 @@ fn w01_nothing_is_lost_however_agents_start_and_end() {
             for round in &rounds {
                 run(starts, round, source, &silent, tally);
             }
+        }
+    });
+}
+
+/// Whether some device has XDP of the instance.
+fn has_xdp(folder: &PinFolder) -> bool {
+    let mut links = std::fs::read_dir(folder.links()).unwrap();
+    links.any(|link| link.unwrap().file_name().to_string_lossy().starts_with("xdp-"))
+}
+
+#[test]
+fn w01_nothing_is_lost_when_the_kernel_refuses_xdp() {
+    let (built, agent) = (program::built(), RefusedAgent::new(&["xdp_touch"]));
+    let refused = program::text(agent.path());
+    under_load(&["xdp"], "refused", |starts, source, tally| {
+        let (cgroup, folder) = (starts.cgroup, PinFolder::new(&starts.outside.scene.node.instance()));
+        for dies in [false, true, false, true] {
+            starts.mode = "xdp";
+            run(starts, &Round::Serves(&built, &[]), source, "", tally);
+            assert!(has_xdp(&folder));
+            starts.mode = "auto";
+            if dies {
+                // Between its set's completion and its first hook: the next start puts that set in place.
+                starts.cgroup = Path::new("/nowhere");
+                starts.start(&refused, source, &[]);
+                assert!(!starts.process.take().unwrap().wait(START).unwrap().success());
+                assert!(folder.next().maps().join("complete").exists() && has_xdp(&folder));
+                starts.cgroup = cgroup;
+                // One that waits for ever after that has put nothing of its own in place.
+                run(starts, &Round::Waits(&refused, &[]), source, &Files::new("refused").silent_api_server(), tally);
+                assert!(!has_xdp(&folder));
+            }
+            run(starts, &Round::Serves(&refused, &[]), source, "", tally);
+            assert!(!has_xdp(&folder));
+            go_on(tally);
         }
     });
 }

@@ -1,0 +1,73 @@
+//! Groups of programs that the kernel has refused, and why, in one line. Others of its kind would be refused as well, and the
+//! verifier takes a second of a processor to say so: it is not asked again for a while.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use aya::programs::ProgramError;
+
+use super::{AttachError, Group};
+
+/// How long a refusal counts. What the kernel lacks memory for today it may have tomorrow.
+const COUNTS: Duration = Duration::from_mins(1);
+
+/// How the lines begin with which the verifier's log ends, whatever the outcome.
+const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed"];
+
+/// What was refused, and when.
+#[derive(Debug, Default)]
+pub(super) struct Refused(BTreeMap<Group, (Instant, String)>);
+
+impl Refused {
+    /// Notes a refusal.
+    pub(super) fn note(&mut self, group: Group, error: &AttachError, now: Instant) {
+        self.0.insert(group, (now, reason(error)));
+    }
+
+    /// Why a group is refused, as long as that counts.
+    pub(super) fn of(&self, group: Group, now: Instant) -> Option<&str> {
+        let (since, reason) = self.0.get(&group)?;
+        (now.duration_since(*since) < COUNTS).then_some(reason)
+    }
+}
+
+/// The error in one line.
+fn reason(error: &AttachError) -> String {
+    match error {
+        AttachError::Load { name, source: ProgramError::LoadError { io_error, verifier_log } } => {
+            format!("load program {name}: {io_error}{}", sentence(&verifier_log.to_string()))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What is wrong, according to the verifier's log, which may be long, or empty.
+fn sentence(log: &str) -> String {
+    let is_sentence = |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|word| line.starts_with(word));
+    log.lines().map(str::trim).rfind(is_sentence).map_or_else(String::new, |sentence| format!(": {sentence}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w01_a_refusal_counts_for_a_while_and_for_its_group() {
+        let (mut refused, then) = (Refused::default(), Instant::now());
+        refused.note(Group::Xdp, &AttachError::Refused("too complex".to_owned()), then);
+        assert_eq!(refused.of(Group::Xdp, then + COUNTS / 2), Some("too complex"));
+        assert_eq!(refused.of(Group::Bare, then), None);
+        assert_eq!(refused.of(Group::Xdp, then + COUNTS), None);
+    }
+
+    #[test]
+    fn w01_of_the_verifiers_log_one_line_is_told() {
+        let statistics = "verification time 9 usec\nstack depth 0+8\nprocessed 2 insns (limit 1000000)\n";
+        let log = format!("0: R1=ctx()\n1: (79) r0 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\n{statistics}");
+        for (log, wanted) in [(&*log, ": R1 invalid mem access 'scalar'"), (statistics, ""), ("", "")] {
+            assert_eq!(sentence(log), wanted);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Agents some of whose programs no kernel takes: copies of the built one in which an instruction has no meaning. The kernel's
+//! verifier refuses them as it would refuse what it can't follow. It knows nothing of what an agent makes of that.
+//!
+//! It panics where the built agent is not as expected: a test can't go on then.
+
+#![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use crate::lab::{find_program, scratch};
+
+/// ELF's number for eBPF.
+const EM_BPF: usize = 247;
+/// ELF's type of a section with symbols, and the size of one.
+const SHT_SYMTAB: usize = 2;
+const SYMBOL: usize = 24;
+/// No operation of an eBPF instruction.
+const NOTHING: u8 = 0xff;
+
+/// Such an agent, and its folder, which goes with it.
+#[derive(Debug)]
+pub struct RefusedAgent {
+    folder: PathBuf,
+    program: PathBuf,
+}
+
+impl Drop for RefusedAgent {
+    fn drop(&mut self) {
+        // What is left is swept with the labs'.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl RefusedAgent {
+    /// The built agent with these programs damaged.
+    pub fn new(programs: &[&str]) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let built = find_program("waggle", "WAGGLE_BIN").expect("find waggle");
+        let mut bytes = fs::read(built).expect("read waggle");
+        let object = find_object(&bytes);
+        for name in programs {
+            let at = find_program_in(&bytes[object..], name);
+            bytes[object + at] = NOTHING;
+        }
+        let folder = scratch(&format!("refused-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let agent = Self { program: folder.join("waggle"), folder };
+        fs::create_dir_all(&agent.folder).expect("make a folder");
+        fs::write(&agent.program, bytes).expect("write a damaged waggle");
+        fs::set_permissions(&agent.program, fs::Permissions::from_mode(0o755)).expect("make it executable");
+        agent
+    }
+
+    /// The executable.
+    pub fn path(&self) -> &Path {
+        &self.program
+    }
+}
+
+fn number<const N: usize>(bytes: &[u8], at: usize) -> usize {
+    let mut word = [0; 8];
+    word[..N].copy_from_slice(&bytes[at..at + N]);
+    usize::from_le_bytes(word)
+}
+
+/// Where the eBPF object begins in an executable that embeds it.
+fn find_object(bytes: &[u8]) -> usize {
+    const MAGIC: &[u8] = b"\x7fELF\x02\x01\x01";
+    let is_object = |at: &usize| {
+        let header = &bytes[*at..];
+        header.starts_with(MAGIC) && header.len() > 64 && number::<2>(header, 18) == EM_BPF
+    };
+    // Objects are aligned.
+    (0..bytes.len()).step_by(8).find(is_object).expect("the agent embeds its eBPF object")
+}
+
+/// Where a program begins in a 64-bit ELF object.
+fn find_program_in(object: &[u8], name: &str) -> usize {
+    let (headers, size, count) = (number::<8>(object, 40), number::<2>(object, 58), number::<2>(object, 60));
+    let header = |section: usize| &object[headers + section * size..];
+    let begin = |section: usize| number::<8>(header(section), 24);
+    let symbols = (0..count).find(|section| number::<4>(header(*section), 4) == SHT_SYMTAB).expect("it has symbols");
+    let names = begin(number::<4>(header(symbols), 40));
+    let is_named = |symbol: &&[u8]| {
+        let text = &object[names + number::<4>(symbol, 0)..];
+        text.starts_with(name.as_bytes()) && text[name.len()] == 0
+    };
+    let mut table = object[begin(symbols)..][..number::<8>(header(symbols), 32)].chunks_exact(SYMBOL);
+    let symbol = table.find(is_named).unwrap_or_else(|| panic!("no program {name}"));
+    begin(number::<2>(symbol, 6)) + number::<8>(symbol, 8)
+}
