@@ -241,8 +241,7 @@ pub fn forget(flow: &Conntrack, tuple: &Tuple) {
     if tuple.destination.is_ipv4() {
         forget_in::<Ipv4Conntrack>(flow, Ipv4Conntrack::key(tuple).borrow(), tuple.protocol);
     } else {
-        // A copy, which subprograms may see: those of most packets stay in registers.
-        forget_in::<Conntrack>(flow, &{ *tuple }, tuple.protocol);
+        forget_in::<Conntrack>(flow, tuple, tuple.protocol);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
     owner::{SocketOwner, owner},
     packet::Packet,
+    scratch::Parsed,
     service::lookup_service,
     source_port::claim_port,
     tables::Table,
@@ -243,7 +244,7 @@ fn own_address(index: u32) -> Option<Address> {
 /// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
 /// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
 #[inline(always)]
-pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
+pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
     let opens = headers.flags().opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
@@ -261,7 +262,9 @@ pub fn may_continue(headers: &Headers, flow: &mut Conntrack, life: &mut Life, se
     if is_udp {
         count(Counter::UdpFlowMoved);
     }
-    forget(flow, &headers.tuple);
+    if let Ok(at_hand) = headers.put() {
+        forget(flow, &at_hand.tuple);
+    }
     false
 }
 

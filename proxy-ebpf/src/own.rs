@@ -15,7 +15,7 @@ use crate::{
     parse::parse_initiate,
     pipeline::{go_on, read_chunk},
     route::Route,
-    scratch::{flow_at_hand, headers_at_hand},
+    scratch::{Parsed, flow_at_hand, headers_at_hand},
     succession::{ask_there, open_there},
     touch::touch_other,
 };
@@ -23,7 +23,7 @@ use crate::{
 /// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
 #[inline(always)]
 pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
+    let (headers, flow, now) = (&mut Parsed::at_hand()?, flow_at_hand()?, now());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }

@@ -45,10 +45,11 @@ pub trait Table: Stored + 'static {
         if let Some(entry) = in_line::<Self>(key.borrow(), place, |entry| !entry.life().is_expired(now)) {
             return Some((entry, true));
         }
-        if let Some(entry) = alive(elsewhere(key.borrow(), place), now) {
+        // A copy that helpers may see: the key of most packets, which lies in a line, stays in registers.
+        let key = *key.borrow();
+        if let Some(entry) = alive(elsewhere(&key, place), now) {
             return Some((entry, true));
         }
-        let key = copy::<Self>(key.borrow());
         let entry = alive(Self::half_open().get_ptr_mut(&key), now)?;
         if entry.life().flags & Life::RESERVED == 0 { Some((entry, false)) } else { None }
     }
@@ -92,12 +93,6 @@ pub trait Table: Stored + 'static {
     }
 }
 
-/// A key that helpers may see: that of most packets, which lies in a line, stays in registers.
-#[inline(always)]
-fn copy<E: Table>(key: &E::Key) -> E::Key {
-    *key
-}
-
 #[inline(always)]
 fn place<E: Table>(key: &E::Key) -> Place {
     E::Line::place(key, FLOW_PAIRS.load())
@@ -106,7 +101,7 @@ fn place<E: Table>(key: &E::Key) -> Place {
 /// The entry of a settled flow in CONNTRACK, where few are.
 #[inline(always)]
 fn elsewhere<E: Table>(key: &E::Key, place: Place) -> Option<*mut E> {
-    if is_crowded(place) { E::displaced().get_ptr_mut(&copy::<E>(key)) } else { None }
+    if is_crowded(place) { E::displaced().get_ptr_mut(key) } else { None }
 }
 
 #[inline(always)]

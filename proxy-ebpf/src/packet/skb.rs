@@ -22,7 +22,7 @@ use aya_ebpf::{
 };
 use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 
-use super::{Packet, stage::tail_call};
+use super::{Packet, frame::redirect_by_route, stage::tail_call};
 use crate::{
     answer::is_bare_at_hand,
     headers::Ethernet,
@@ -180,7 +180,9 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         if self.is_bare() {
             self.frame()?;
         }
-        let action = if route.is_resolved() {
+        let action = if self.leaves_by_route(route) {
+            redirect_by_route(route.ifindex())
+        } else if route.is_resolved() {
             let ether_type = self.load::<Ethernet>(0)?.ether_type;
             self.store(0, route.ethernet(ether_type))?;
             // SAFETY: takes plain numbers.
@@ -202,13 +204,18 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
 
     #[inline(always)]
     fn send_back(&mut self) -> Option<()> {
+        // What a process of this node has sent has come in by no device, and is answered as if from outside.
+        // SAFETY: as in `bounds`.
+        let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
+        if self.is_bare() && flags == 0 {
+            self.frame()?;
+            self.action = redirect_by_route(self.ifindex()) as i32;
+            return Some(());
+        }
         if !self.is_bare() {
             let Ethernet { destination, source, ether_type } = self.load(0)?;
             self.store(0, Ethernet { destination: source, source: destination, ether_type })?;
         }
-        // What a process of this node has sent has come in by no device, and is answered as if from outside.
-        // SAFETY: as in `bounds`.
-        let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
         // SAFETY: takes plain numbers.
         self.action = unsafe { bpf_redirect(self.ifindex(), flags.into()) } as i32;
         Some(())

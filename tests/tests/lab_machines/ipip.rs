@@ -45,7 +45,7 @@ fn w11_backends_behind_ipip_answer_clients_on_ethernet() {
 }
 
 #[test]
-#[ignore = "fails: the kernel loses what programs send by such a device, as it has no route"]
+#[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
 fn w08_backends_behind_an_ipip_overlay_see_the_nodes_address_in_it() {
     behind("tunl0", &[Family::Ipv4], FEW, |outside| {
         let (node, other) = (&outside.scene.node, &outside.other);

@@ -13,8 +13,7 @@ pub(super) const TESTS: [(&str, &[&str]); 9] = [
     ("lab_life", &["s31_a_killed_agent"]),
     // Devices that only these kernels have.
     ("lab_outside_upper", &["--include-ignored"]),
-    // But for IPIP without a remote address, which loses what the programs send.
-    ("lab_machines", &["--ignored", "--skip", "behind_an_ipip_overlay"]),
+    ("lab_machines", &["--ignored"]),
     // SCTP, which these kernels have.
     ("lab_associations", &["--include-ignored", "--test-threads=1"]),
     // Sockets are listed and destroyed.
