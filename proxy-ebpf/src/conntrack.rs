@@ -9,9 +9,7 @@
 use core::borrow::Borrow as _;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use proxy_common::{
-    Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Stored as _, Tuple, Verdict,
-};
+use proxy_common::{Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Tuple, Verdict};
 
 use crate::{
     clock::{now, timeout},
@@ -239,19 +237,20 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -
 #[inline(always)]
 pub fn forget(flow: &Conntrack, tuple: &Tuple) {
     if tuple.destination.is_ipv4() {
-        forget_in::<Ipv4Conntrack>(flow, Ipv4Conntrack::key(tuple).borrow(), tuple.protocol);
+        forget_in::<Ipv4Conntrack>(flow, tuple);
     } else {
-        forget_in::<Conntrack>(flow, tuple, tuple.protocol);
+        forget_in::<Conntrack>(flow, tuple);
     }
 }
 
 #[inline(never)]
-fn forget_in<E: Table>(flow: &Conntrack, key: &E::Key, protocol: u8) {
-    let partner = E::narrow(flow).borrow().partner(protocol);
+fn forget_in<E: Table>(flow: &Conntrack, tuple: &Tuple) {
+    let key = E::key(tuple);
+    let partner = E::narrow(flow).borrow().partner(tuple.protocol);
     // Absent is as good as removed.
     let now = now();
-    E::unsettle(key, now);
+    E::unsettle(key.borrow(), now);
     E::unsettle(&partner, now);
-    let _ = E::half_open().remove(key);
+    let _ = E::half_open().remove(key.borrow());
     let _ = E::half_open().remove(&partner);
 }

@@ -12,7 +12,6 @@ use crate::{
     headers::{Ipv4, Ipv6, Ports, Sctp, Tcp, Udp},
     packet::Packet,
     route::Route,
-    scratch::headers_at_hand,
 };
 
 /// A packet that can't be written where it was just read has not the form that parsing found.
@@ -135,23 +134,19 @@ fn translate_transport<P: Packet>(
     if headers.tuple.protocol != Protocol::Sctp as u8 {
         return Some(());
     }
-    translate_sctp(packet, flow)
-}
-
-/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
-/// or a card, sums up what it finds then. The headers are those at hand, where SCTP's are whenever it is translated: others
-/// would have to leave their registers.
-#[inline(never)]
-fn translate_sctp<P: Packet>(packet: &mut P, flow: &Conntrack) -> Option<()> {
-    let headers = headers_at_hand().ok()?;
     let word = |source: u16, destination: u16| u32::from(source) << 16 | u32::from(destination);
     let change =
         word(headers.tuple.source_port, headers.tuple.destination_port) ^ word(flow.source_port, flow.destination_port);
-    let at = headers.transport() + offset_of!(Sctp, checksum);
+    translate_sctp(packet, at + offset_of!(Sctp, checksum), headers.end() - at, change)
+}
+
+/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
+/// or a card, sums up what it finds then. `at`: where it lies; `length`: of header and payload; `change`: of the ports.
+#[inline(never)]
+fn translate_sctp<P: Packet>(packet: &mut P, at: usize, length: usize, change: u32) -> Option<()> {
     if change == 0 || packet.is_checksum_pending(at) {
         return Some(());
     }
     let checksum = u32::from_le(packet.load(at)?);
-    let length = headers.end() - headers.transport();
     packet.store(at, (checksum ^ sctp::crc32c_change(change, length)).to_le())
 }

@@ -8,7 +8,7 @@ use harness::{
 
 use super::{
     overlays::{behind, overlay_address},
-    tunnels::{FEW, backends, node_ports, raise},
+    tunnels::{FEW, raise},
     *,
 };
 
@@ -32,16 +32,14 @@ fn reach(node: &Node, other: &Node) {
     );
 }
 
-#[test]
-#[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
-fn w11_node_ports_are_served_over_ipip() {
-    node_ports("sit-client", FEW, |outside| join(&outside.scene.node, &outside.host));
+/// Joins the node and its client.
+pub(super) fn to_client(outside: &Outside) {
+    join(&outside.scene.node, &outside.host);
 }
 
-#[test]
-#[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
-fn w11_backends_behind_ipip_answer_clients_on_ethernet() {
-    backends("sit-backend", FEW, |outside| join(&outside.scene.node, &outside.other));
+/// Joins the node and the other one.
+pub(super) fn to_other(outside: &Outside) {
+    join(&outside.scene.node, &outside.other);
 }
 
 #[test]

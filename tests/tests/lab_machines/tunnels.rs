@@ -86,28 +86,44 @@ fn expect_bare(outside: &Outside, device: &str) {
     assert!(row["why"].as_str().unwrap().contains("no Ethernet frames"), "{row}");
 }
 
-/// A client behind a tunnel, which `join` makes, dials node ports.
-pub(super) fn node_ports(name: &str, bulk: u64, join: impl Fn(&Outside)) {
-    let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
-    from_outside_by("auto", name, everywhere, |outside| {
+/// What makes a tunnel `t0` from the node, and its name.
+type Join<'a> = (&'a str, &'a dyn Fn(&Outside));
+
+/// Does it with each tunnel to `far` in turn, which is gone before the next one comes.
+fn by_turns(outside: &Outside, far: &Netns, joins: &[Join<'_>], check: impl Fn()) {
+    for (number, (kind, join)) in joins.iter().enumerate() {
+        if number > 0 {
+            [outside.scene.node.netns(), far].map(|netns| ip(netns, &["link delete dev t0"]));
+            until("the last tunnel is forgotten", || device_row(&devices(outside), "t0").is_none());
+        }
+        eprintln!("{kind}");
         join(outside);
         expect_bare(outside, "t0");
-        over_both(|family| {
-            let to = SocketAddr::new(address(family, 1), NODE_PORT);
-            let backends = [outside.scene.pod(1), &outside.remote];
-            outside.serve(family, &outside.web(family), &backends);
-            expect(&outside.client, to, &["p1", "far"]);
-            for pod in backends {
-                outside.echo_by(family, pod);
-                until("an echo", || outside.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
-                outside.client.bulk(to, None, bulk).unwrap();
-            }
-            outside.serve_by(family, &[]);
-            for manner in [Manner::Tcp, Manner::UdpConnected] {
-                expect_by(&outside.client, manner, to, &["ECONNREFUSED"]);
-            }
-            outside.scene.delete("Service", "web");
-        });
+        check();
+    }
+}
+
+/// A client behind a tunnel dials node ports.
+fn node_ports(name: &str, bulk: u64, joins: &[Join<'_>]) {
+    let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
+    let check = |outside: &Outside, family| {
+        let to = SocketAddr::new(address(family, 1), NODE_PORT);
+        let backends = [outside.scene.pod(1), &outside.remote];
+        outside.serve(family, &outside.web(family), &backends);
+        expect(&outside.client, to, &["p1", "far"]);
+        for pod in backends {
+            outside.echo_by(family, pod);
+            until("an echo", || outside.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
+            outside.client.bulk(to, None, bulk).unwrap();
+        }
+        outside.serve_by(family, &[]);
+        for manner in [Manner::Tcp, Manner::UdpConnected] {
+            expect_by(&outside.client, manner, to, &["ECONNREFUSED"]);
+        }
+        outside.scene.delete("Service", "web");
+    };
+    from_outside_by("auto", name, everywhere, |outside| {
+        by_turns(outside, outside.host.netns(), joins, || over_both(|family| check(outside, family)));
     });
 }
 
@@ -123,43 +139,41 @@ fn lead_through(node: &Node, number: u8, gateway: u8) {
     );
 }
 
-/// Clients on Ethernet dial backends behind a tunnel, which `join` makes.
-pub(super) fn backends(name: &str, bulk: u64, join: impl Fn(&Outside)) {
-    from_outside_by(
-        "auto",
-        name,
-        |setup| setup,
-        |outside| {
-            let (node, other) = (&outside.scene.node, &outside.other);
-            join(outside);
-            lead_through(node, other.number(), 2);
-            lead_through(other, node.number(), 1);
-            expect_bare(outside, "t0");
-            over_both(|family| {
-                outside.serve(family, &outside.web(family), &[&outside.remote]);
-                for to in outside.frontends(family) {
-                    expect(&outside.client, to, &["far"]);
-                    for manner in MANNERS {
-                        let reply = outside.client.dial(&Dial::new(manner, to)).unwrap();
-                        assert_eq!(reply.seen_client().unwrap().ip(), address(family, 1), "{manner:?} to {to}");
-                    }
-                }
-                outside.serve_echo(family, &outside.remote);
-                outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
-                outside.scene.delete("Service", "web");
-            });
-        },
-    );
+/// Clients on Ethernet dial backends behind a tunnel.
+fn backends(name: &str, bulk: u64, joins: &[Join<'_>]) {
+    let check = |outside: &Outside, family| {
+        outside.serve(family, &outside.web(family), &[&outside.remote]);
+        for to in outside.frontends(family) {
+            expect(&outside.client, to, &["far"]);
+            for manner in MANNERS {
+                let reply = outside.client.dial(&Dial::new(manner, to)).unwrap();
+                assert_eq!(reply.seen_client().unwrap().ip(), address(family, 1), "{manner:?} to {to}");
+            }
+        }
+        outside.serve_echo(family, &outside.remote);
+        outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
+        outside.scene.delete("Service", "web");
+    };
+    let any = |setup: Setup| setup;
+    from_outside_by("auto", name, any, |outside| {
+        by_turns(outside, outside.other.netns(), joins, || {
+            lead_through(&outside.scene.node, outside.other.number(), 2);
+            lead_through(&outside.other, outside.scene.node.number(), 1);
+            over_both(|family| check(outside, family));
+        });
+    });
 }
 
 #[test]
 fn w11_node_ports_are_served_over_a_tunnel() {
-    node_ports("tun-client", BULK, |outside| join(outside.scene.node.netns(), outside.host.netns()));
+    let join = |outside: &Outside| join(outside.scene.node.netns(), outside.host.netns());
+    node_ports("tun-client", BULK, &[("tun", &join)]);
 }
 
 #[test]
 fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
-    backends("tun-backend", BULK, |outside| join(outside.scene.node.netns(), outside.other.netns()));
+    let join = |outside: &Outside| join(outside.scene.node.netns(), outside.other.netns());
+    backends("tun-backend", BULK, &[("tun", &join)]);
 }
 
 /// A tunnel of the kernel's own, which carries IPv4 and IPv6 in IPv6 (RFC 2473).
@@ -174,12 +188,18 @@ fn join_by_kernel(here: &Host, there: &Host) {
 
 #[test]
 #[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
-fn w11_node_ports_are_served_over_a_tunnel_of_the_kernel() {
-    node_ports("tnl-client", FEW, |outside| join_by_kernel(&outside.scene.node, &outside.host));
+fn w11_node_ports_are_served_over_tunnels_of_the_kernel() {
+    let ip6tnl = |outside: &Outside| join_by_kernel(&outside.scene.node, &outside.host);
+    node_ports(
+        "tnl-client",
+        FEW,
+        &[("ip6tnl", &ip6tnl), ("sit", &ipip::to_client), ("WireGuard", &wireguard::to_client)],
+    );
 }
 
 #[test]
 #[ignore = "this kernel may have no such tunnels: cargo xtask vm runs it"]
-fn w11_backends_behind_a_tunnel_of_the_kernel_answer_clients_on_ethernet() {
-    backends("tnl-backend", FEW, |outside| join_by_kernel(&outside.scene.node, &outside.other));
+fn w11_backends_behind_tunnels_of_the_kernel_answer_clients_on_ethernet() {
+    let ip6tnl = |outside: &Outside| join_by_kernel(&outside.scene.node, &outside.other);
+    backends("tnl-backend", FEW, &[("ip6tnl", &ip6tnl), ("sit", &ipip::to_other), ("WireGuard", &wireguard::to_other)]);
 }

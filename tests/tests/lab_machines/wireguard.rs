@@ -8,7 +8,7 @@ use harness::{
 
 use super::{
     overlays::{behind, overlay_address},
-    tunnels::{FEW, address, backends, node_ports, raise},
+    tunnels::{FEW, address, raise},
     *,
 };
 
@@ -75,25 +75,19 @@ fn w08_backends_behind_a_wireguard_overlay_see_the_nodes_address_in_it() {
     });
 }
 
-#[test]
-#[ignore = "this kernel may have no wireguard: cargo xtask vm runs it"]
-fn w11_node_ports_are_served_over_wireguard() {
-    node_ports("wg-client", FEW, |outside| {
-        let (node, client) = (&outside.scene.node, &outside.host);
-        join("t0", &[(node, ends(1)), (client, ends(2))]);
-        raise(client.netns(), 2);
-        raise(node.netns(), 1);
-    });
+/// Joins the node and its client.
+pub(super) fn to_client(outside: &Outside) {
+    let (node, client) = (&outside.scene.node, &outside.host);
+    join("t0", &[(node, ends(1)), (client, ends(2))]);
+    raise(client.netns(), 2);
+    raise(node.netns(), 1);
 }
 
-#[test]
-#[ignore = "this kernel may have no wireguard: cargo xtask vm runs it"]
-fn w11_backends_behind_wireguard_answer_clients_on_ethernet() {
-    backends("wg-backend", FEW, |outside| {
-        let (node, other) = (&outside.scene.node, &outside.other);
-        let from = |node, number| format!("{},{}", ends(number), pods(node));
-        join("t0", &[(node, from(node, 1)), (other, from(other, 2))]);
-        raise(other.netns(), 2);
-        raise(node.netns(), 1);
-    });
+/// Joins the node and the other one.
+pub(super) fn to_other(outside: &Outside) {
+    let (node, other) = (&outside.scene.node, &outside.other);
+    let from = |node, number| format!("{},{}", ends(number), pods(node));
+    join("t0", &[(node, from(node, 1)), (other, from(other, 2))]);
+    raise(other.netns(), 2);
+    raise(node.netns(), 1);
 }
