@@ -43,6 +43,7 @@ fn insert(key: &Fragment, source_port: u16, destination_port: u16) -> bool {
 /// The ports of another fragment. Without them it is nobody's: to the node itself it may be the host's own, to a
 /// Service's address it is dropped.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "either half is meant")]
 pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
     let ports = read(&key(headers));
     if ports == 0 {

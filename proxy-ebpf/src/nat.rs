@@ -262,10 +262,10 @@ pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut L
     if is_udp {
         count(Counter::UdpFlowMoved);
     }
-    if let Ok(at_hand) = headers.put() {
+    headers.put().is_ok_and(|at_hand| {
         forget(flow, &at_hand.tuple);
-    }
-    false
+        false
+    })
 }
 
 /// Whether the flow's backend is still one of some service's.

@@ -46,11 +46,12 @@ pub trait Table: Stored + 'static {
             return Some((entry, true));
         }
         // A copy that helpers may see: the key of most packets, which lies in a line, stays in registers.
-        let key = *key.borrow();
-        if let Some(entry) = alive(elsewhere(&key, place), now) {
+        let tuple = *tuple;
+        let key = Self::key(&tuple);
+        if let Some(entry) = alive(elsewhere(key.borrow(), place), now) {
             return Some((entry, true));
         }
-        let entry = alive(Self::half_open().get_ptr_mut(&key), now)?;
+        let entry = alive(Self::half_open().get_ptr_mut(key.borrow()), now)?;
         if entry.life().flags & Life::RESERVED == 0 { Some((entry, false)) } else { None }
     }
 

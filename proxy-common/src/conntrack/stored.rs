@@ -45,7 +45,7 @@ pod! {
 /// An entry as it lies in a family's maps. All tuples and flows that are passed to it are of that family.
 pub trait Stored: Sized {
     /// The maps' keys.
-    type Key: Copy;
+    type Key;
     /// A key, or a reference to what is one already.
     type KeyRef<'a>: Borrow<Self::Key>;
     /// An entry, or a reference to what is one already.

@@ -17,6 +17,17 @@ use crate::{
     route::Route,
 };
 
+/// Whether a packet leaves by a device without Ethernet frames, which has no neighbours: a tunnel to anywhere, as Calico's
+/// IPIP, finds its other end in the packet's route. The kernel knows a resolved neighbour of such a device by zeros.
+#[inline(always)]
+pub(super) fn leaves_by_route(route: &Route) -> bool {
+    if route.is_resolved() {
+        return route.ethernet(0).destination == [0; 3];
+    }
+    // SAFETY: the value is one word, read at once.
+    unsafe { DEVICES.get(route.ifindex()) }.is_some_and(|device| device.flags & Device::BARE != 0)
+}
+
 /// Sends a packet, which has an Ethernet header, out of a device by the kernel's own route, which goes with the packet.
 #[inline(always)]
 pub(super) fn redirect_by_route(ifindex: u32) -> i64 {
@@ -35,17 +46,6 @@ impl<const BEGIN: u8> Skb<BEGIN> {
         }
         let ether_type = if version == 4 { ETHER_IPV4 } else { ETHER_IPV6 };
         self.store(0, Ethernet { destination: [0; 3], source: [0; 3], ether_type: ether_type.to_be() })
-    }
-
-    /// Whether it leaves by a device without Ethernet frames, which has no neighbours: a tunnel to anywhere, as Calico's
-    /// IPIP, finds its other end in the packet's route. The kernel knows a resolved neighbour of such a device by zeros.
-    #[inline(always)]
-    pub(super) fn leaves_by_route(&self, route: &Route) -> bool {
-        if route.is_resolved() {
-            return route.ethernet(0).destination == [0; 3];
-        }
-        // SAFETY: the value is one word, read at once.
-        unsafe { DEVICES.get(route.ifindex()) }.is_some_and(|device| device.flags & Device::BARE != 0)
     }
 
     /// Has it come in once more, by the device and with the address that `route` leaves by, which is resolved.

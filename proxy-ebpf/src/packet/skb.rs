@@ -22,7 +22,11 @@ use aya_ebpf::{
 };
 use proxy_common::{Device, Headers, Stage, Verdict, checksum::Difference};
 
-use super::{Packet, frame::redirect_by_route, stage::tail_call};
+use super::{
+    Packet,
+    frame::{leaves_by_route, redirect_by_route},
+    stage::tail_call,
+};
 use crate::{
     answer::is_bare_at_hand,
     headers::Ethernet,
@@ -180,7 +184,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         if self.is_bare() {
             self.frame()?;
         }
-        let action = if self.leaves_by_route(route) {
+        let action = if leaves_by_route(route) {
             redirect_by_route(route.ifindex())
         } else if route.is_resolved() {
             let ether_type = self.load::<Ethernet>(0)?.ether_type;

@@ -93,7 +93,8 @@ type Join<'a> = (&'a str, &'a dyn Fn(&Outside));
 fn by_turns(outside: &Outside, far: &Netns, joins: &[Join<'_>], check: impl Fn()) {
     for (number, (kind, join)) in joins.iter().enumerate() {
         if number > 0 {
-            [outside.scene.node.netns(), far].map(|netns| ip(netns, &["link delete dev t0"]));
+            ip(outside.scene.node.netns(), &["link delete dev t0"]);
+            ip(far, &["link delete dev t0"]);
             until("the last tunnel is forgotten", || device_row(&devices(outside), "t0").is_none());
         }
         eprintln!("{kind}");
