@@ -132,7 +132,8 @@ pod! {
         pub connections: u64,
         /// Packets translated; sockets translate none.
         pub packets: u64,
-        /// Bytes of those packets.
+        /// Bytes of those packets, by their own account: from the Ethernet header, if there is one, to where the network header
+        /// says that they end, without padding.
         pub bytes: u64,
     }
 

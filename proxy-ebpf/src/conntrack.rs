@@ -67,11 +67,11 @@ pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Heade
 }
 
 /// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
-/// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that, as is all of
-/// SCTP.
+/// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that. Not for SCTP, all of
+/// which is.
 ///
 /// This and what it calls are subprograms that leave what they have found in memory: the verifier follows one outcome
-/// of each, not every state. Not for SCTP, which always goes on in another program.
+/// of each, not every state.
 #[inline(never)]
 #[must_use]
 pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {

@@ -19,7 +19,8 @@ use crate::{
     uplink::is_ruled,
 };
 
-/// A packet that is about to leave, as the stack has sent it.
+/// A packet that is about to leave, as the stack has sent it. Its headers are at hand from the beginning, for whatever program it
+/// goes on in.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let headers = &mut Parsed::at_hand()?;
@@ -63,15 +64,8 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
 /// here.
 #[inline(always)]
-fn leave<P: Packet>(
-    packet: &P,
-    headers: &mut Parsed<'_>,
-    class: u8,
-    flow: &Conntrack,
-    now: u32,
-) -> Result<(), Verdict> {
+fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
     if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
-        headers.put()?;
         packet.continue_at(Stage::Own);
     }
     ask_there(packet, Stage::PreviousEgress);

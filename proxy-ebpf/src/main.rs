@@ -35,6 +35,7 @@ mod scratch;
 mod service;
 mod socket;
 mod source_port;
+mod staying;
 mod succession;
 mod tables;
 mod touch;

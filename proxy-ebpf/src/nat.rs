@@ -13,15 +13,14 @@ use proxy_common::{
 
 use crate::{
     affinity::select_sticky,
-    backend::{Memory, Selected, generation, get_backend, random, recall, select_backend},
+    backend::{Selected, generation, get_backend, random, select_backend},
     clock::timeout,
-    conntrack::{Owner, enter_original, forget},
+    conntrack::{Owner, enter_original},
     counters::{count, count_connection},
     filter::filter_address,
     maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
     owner::{SocketOwner, owner},
     packet::Packet,
-    scratch::Parsed,
     service::lookup_service,
     source_port::claim_port,
     tables::Table,
@@ -239,65 +238,4 @@ fn source_towards(backend: &Backend) -> Option<Address> {
 #[inline(always)]
 fn own_address(index: u32) -> Option<Address> {
     NODE_ADDRESSES.get(index).copied().filter(|address| *address != Address::ANY_IPV6)
-}
-
-/// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
-/// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
-#[inline(always)]
-pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
-    let opens = headers.flags().opens();
-    let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
-    if !is_udp && !opens {
-        return true;
-    }
-    // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
-    // Nor an association that a backend has answered, which has no generation any more.
-    let is_answered = headers.tuple.protocol == Protocol::Sctp as u8 && flow.life.state() != State::New;
-    let keeps = if opens && (settled || is_answered) { exists(&flow.life) } else { keeps_backend(flow, life) };
-    // Half an SCTP association is as good as none.
-    let may_be_half_closed = settled && headers.tuple.protocol == Protocol::Tcp as u8;
-    if keeps && !(opens && flow.life.state().is_over(may_be_half_closed)) {
-        return true;
-    }
-    if is_udp {
-        count(Counter::UdpFlowMoved);
-    }
-    headers.put().is_ok_and(|at_hand| {
-        forget(flow, &at_hand.tuple);
-        false
-    })
-}
-
-/// Whether the flow's backend is still one of some service's.
-#[inline(always)]
-fn exists(life: &Life) -> bool {
-    get_backend(life.backend).is_ok_and(|found| found.backend.generation == life.backend_generation)
-}
-
-/// Whether the flow's backend is still one of its service's.
-#[inline(always)]
-fn keeps_backend(flow: &mut Conntrack, life: &mut Life) -> bool {
-    if generation(flow.life.service) == flow.life.service_generation {
-        return true;
-    }
-    let confirmed = is_confirmed(&mut flow.life);
-    life.service_generation = flow.life.service_generation;
-    confirmed
-}
-
-/// The same when something has changed since it was found out last.
-#[inline(never)]
-fn is_confirmed(life: &mut Life) -> bool {
-    let memory = Memory {
-        service: life.service,
-        backend: life.backend,
-        backend_generation: life.backend_generation,
-        service_generation: life.service_generation,
-        list: List::staying(life.list.into()),
-    };
-    let confirmed = recall(memory);
-    if let Some((_, generation)) = confirmed {
-        life.service_generation = generation;
-    }
-    confirmed.is_some()
 }

@@ -24,11 +24,7 @@ pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(),
     if packet.is_bare() {
         return parse_ip(packet, packet.protocol(), 0, headers);
     }
-    let ethernet: Ethernet = packet.load(0).ok_or(Verdict::Pass)?;
-    // A frame for many is not for a Service.
-    if ethernet.destination[0].to_ne_bytes()[0] & 1 != 0 {
-        return Err(Verdict::Pass);
-    }
+    let ethernet = load_ethernet(packet).ok_or(Verdict::Pass)?;
     let (mut ether_type, mut offset) = (u16::from_be(ethernet.ether_type), size_of::<Ethernet>());
     for _ in 0..2 {
         if ether_type == ETHER_VLAN || ether_type == ETHER_VLAN_OUTER {
@@ -38,6 +34,12 @@ pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(),
         }
     }
     parse_ip(packet, ether_type, offset, headers)
+}
+
+/// The Ethernet header of a frame for one. A frame for many is not for a Service.
+#[inline(always)]
+fn load_ethernet<P: Packet>(packet: &P) -> Option<Ethernet> {
+    packet.load(0).filter(|ethernet: &Ethernet| ethernet.destination[0].to_ne_bytes()[0] & 1 == 0)
 }
 
 /// The headers of a plain packet of this family, as nearly all are: of TCP or UDP, whole, without tags, options and extension
@@ -54,8 +56,7 @@ pub fn parse_plain<P: Packet>(packet: &P, family: Family, headers: &mut Headers)
             return false;
         }
     } else {
-        let Some(ethernet) = packet.load::<Ethernet>(0) else { return false };
-        if ethernet.destination[0].to_ne_bytes()[0] & 1 != 0 || ethernet.ether_type != ether_type.to_be() {
+        if load_ethernet(packet).is_none_or(|ethernet| ethernet.ether_type != ether_type.to_be()) {
             return false;
         }
         offset = size_of::<Ethernet>();

@@ -37,23 +37,23 @@ pub struct MapSizes {
     /// ServiceCIDRs, node addresses, and cluster IPs outside every ServiceCIDR
     #[arg(long = "max-networks", value_name = "N", default_value_t = default(NETWORKS_MAX))]
     pub networks: u32,
-    /// Clients remembered for session affinity
+    /// Clients remembered for session affinity; at least 256 for each processor
     #[arg(long = "max-affinity", value_name = "N", default_value_t = default(AFFINITY_MAX))]
     pub affinity: u32,
     /// Connected TCP and SCTP sockets; further ones connect more slowly
     #[arg(long = "max-socket-connections", value_name = "N", default_value_t = default(SOCKET_CONNECTIONS_MAX))]
     pub socket_connections: u32,
-    /// UDP flows of sockets that talk to several services, and connected UDP sockets
+    /// UDP flows of sockets that talk to several services, and connected UDP sockets; at least 256 for each processor
     #[arg(long = "max-socket-flows", value_name = "N", default_value_t = default(SOCKET_FLOWS_MAX))]
     pub socket_flows: u32,
     /// Flows of packets from outside that both sides have confirmed, of each IP family: two entries a flow
     #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
     pub conntrack: u32,
     /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
-    /// that nobody has answered
+    /// that nobody has answered; at least 256 for each processor
     #[arg(long = "max-half-open", value_name = "N", default_value_t = default(HALF_OPEN_MAX))]
     pub half_open: u32,
-    /// Fragmented packets whose ports are remembered
+    /// Fragmented packets whose ports are remembered; at least 256 for each processor
     #[arg(long = "max-fragments", value_name = "N", default_value_t = default(FRAGMENTS_MAX))]
     pub fragments: u32,
     /// Prefixes in loadBalancerSourceRanges, each service port counted

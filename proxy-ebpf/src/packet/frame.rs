@@ -1,4 +1,5 @@
-//! What TC does to the Ethernet header of a packet: one where there was none, or one that leads back into this node.
+//! What TC does where Ethernet headers are none or not the packet's own: one before a packet that has none, a way out by a
+//! device without them, and one that leads back into this node.
 
 #![expect(clippy::cast_possible_truncation, reason = "sizes and helpers' codes are small")]
 

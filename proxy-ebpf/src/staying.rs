@@ -1,0 +1,71 @@
+//! Whether a flow may stay with its backend when its client sends again (S29).
+
+use proxy_common::{Conntrack, Counter, Life, List, Protocol, State};
+
+use crate::{
+    backend::{Memory, generation, get_backend, recall},
+    conntrack::forget,
+    counters::count,
+    scratch::Parsed,
+};
+
+/// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
+/// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
+#[inline(always)]
+pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
+    let opens = headers.flags().opens();
+    let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
+    if !is_udp && !opens {
+        return true;
+    }
+    // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
+    // Nor an association that a backend has answered, which has no generation any more.
+    let is_answered = headers.tuple.protocol == Protocol::Sctp as u8 && flow.life.state() != State::New;
+    let keeps = if opens && (settled || is_answered) { exists(&flow.life) } else { keeps_backend(flow, life) };
+    // Half an SCTP association is as good as none.
+    let may_be_half_closed = settled && headers.tuple.protocol == Protocol::Tcp as u8;
+    if keeps && !(opens && flow.life.state().is_over(may_be_half_closed)) {
+        return true;
+    }
+    if is_udp {
+        count(Counter::UdpFlowMoved);
+    }
+    if let Ok(at_hand) = headers.put() {
+        forget(flow, &at_hand.tuple);
+    }
+    false
+}
+
+/// Whether the flow's backend is still one of some service's.
+#[inline(always)]
+fn exists(life: &Life) -> bool {
+    get_backend(life.backend).is_ok_and(|found| found.backend.generation == life.backend_generation)
+}
+
+/// Whether the flow's backend is still one of its service's.
+#[inline(always)]
+fn keeps_backend(flow: &mut Conntrack, life: &mut Life) -> bool {
+    if generation(flow.life.service) == flow.life.service_generation {
+        return true;
+    }
+    let confirmed = is_confirmed(&mut flow.life);
+    life.service_generation = flow.life.service_generation;
+    confirmed
+}
+
+/// The same when something has changed since it was found out last.
+#[inline(never)]
+fn is_confirmed(life: &mut Life) -> bool {
+    let memory = Memory {
+        service: life.service,
+        backend: life.backend,
+        backend_generation: life.backend_generation,
+        service_generation: life.service_generation,
+        list: List::staying(life.list.into()),
+    };
+    let confirmed = recall(memory);
+    if let Some((_, generation)) = confirmed {
+        life.service_generation = generation;
+    }
+    confirmed.is_some()
+}

@@ -1,0 +1,38 @@
+//! Starts whose XDP programs the kernel refuses, after one that had them.
+
+use super::*;
+
+/// Whether some device has XDP of the instance.
+fn has_xdp(folder: &PinFolder) -> bool {
+    let mut links = std::fs::read_dir(folder.links()).unwrap();
+    links.any(|link| link.unwrap().file_name().to_string_lossy().starts_with("xdp-"))
+}
+
+#[test]
+fn w01_nothing_is_lost_when_the_kernel_refuses_xdp() {
+    let (built, agent) = (program::built(), RefusedAgent::new(&["xdp_touch"]));
+    let refused = program::text(agent.path());
+    under_load(&["xdp"], "refused", |starts, source, tally| {
+        let (cgroup, folder) = (starts.cgroup, PinFolder::new(&starts.outside.scene.node.instance()));
+        for dies in [false, true, false, true] {
+            starts.mode = "xdp";
+            run(starts, &Round::Serves(&built, &[]), source, "", tally);
+            assert!(has_xdp(&folder));
+            starts.mode = "auto";
+            if dies {
+                // Between its set's completion and its first hook: the next start puts that set in place.
+                starts.cgroup = Path::new("/nowhere");
+                starts.start(&refused, source, &[]);
+                assert!(!starts.process.take().unwrap().wait(START).unwrap().success());
+                assert!(folder.next().maps().join("complete").exists() && has_xdp(&folder));
+                starts.cgroup = cgroup;
+                // One that waits for ever after that has put nothing of its own in place.
+                run(starts, &Round::Waits(&refused, &[]), source, &Files::new("refused").silent_api_server(), tally);
+                assert!(!has_xdp(&folder));
+            }
+            run(starts, &Round::Serves(&refused, &[]), source, "", tally);
+            assert!(!has_xdp(&folder));
+            go_on(tally);
+        }
+    });
+}
