@@ -7,6 +7,7 @@ use std::{net::SocketAddr, path::Path};
 use harness::{
     lab::{Kind, Pod, Server, Socket, Waggle},
     objects::Cluster,
+    scene::BOUND_PORT,
     stage::{Stage, cluster_ips, dual, until},
 };
 use nix::{
@@ -168,7 +169,7 @@ fn a_bound_socket_does_without_an_entry() {
     let scene = Scene::new("bound", &[]);
     let client = scene.pods[2].client().unwrap();
     for (family, kind) in KINDS.into_iter().enumerate() {
-        let bind = SocketAddr::new(scene.pods[2].addresses()[family], 50_001);
+        let bind = SocketAddr::new(scene.pods[2].addresses()[family], BOUND_PORT);
         let socket = client.open(kind, Some(bind)).unwrap();
         dials(&socket, cluster_ips(10, 80)[family], "b1");
         assert_eq!((scene.entries(), socket.names().unwrap().local), (0, bind));

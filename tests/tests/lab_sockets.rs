@@ -10,7 +10,8 @@ use std::{
 use harness::{
     lab::{Dial, Manner},
     scene::{
-        Family, MANNERS, Origin, Scene, expect, from_both, from_both_as, from_both_over_both, over_both, web, web_slice,
+        BOUND_PORT, Family, MANNERS, Origin, Scene, expect, from_both, from_both_as, from_both_over_both, over_both,
+        web, web_slice,
     },
 };
 
@@ -81,8 +82,7 @@ fn s26_backends_see_the_pods_own_address() {
                 assert_eq!(seen.map(|client| client.ip()), Some(family.of(&scene.client)), "{manner:?}");
                 let seen = scene.from_node.dial(&Dial::new(manner, family.frontend(10))).unwrap().seen_client();
                 assert_eq!(seen.map(|client| client.ip()), Some(family.of(&scene.node)), "{manner:?} from the node");
-                let port = 45_000 + u16::from(family.number());
-                let from = SocketAddr::new(family.of(&scene.client), port);
+                let from = SocketAddr::new(family.of(&scene.client), BOUND_PORT);
                 let bound = scene.from_pod.dial(&Dial::new(manner, family.frontend(10)).bind(from)).unwrap();
                 assert_eq!(bound.seen_client(), Some(from), "{manner:?} from a bound socket");
             }

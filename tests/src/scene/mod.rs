@@ -31,6 +31,10 @@ pub const SERVICE_CIDRS: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
 /// Where backends listen, TCP and UDP.
 pub const PORTS: [u16; 3] = [8080, 8081, 8082];
 
+/// A port for clients that bind themselves: none that the kernel gives to others. One in `ip_local_port_range` may have been
+/// given to an earlier connection, and is refused while that is in TIME_WAIT, `SO_REUSEADDR` or not.
+pub const BOUND_PORT: u16 = 20_001;
+
 /// A Service with one cluster address per family given, TCP port `tcp` and UDP port `udp`, both 80 to 8080.
 pub fn web(name: &str, cluster_ips: impl IntoIterator<Item = IpAddr>) -> ServiceBuilder {
     let plain = service(name).named_port("tcp", "TCP", 80, PORTS[0]).named_port("udp", "UDP", 80, PORTS[0]);
