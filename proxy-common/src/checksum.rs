@@ -1,18 +1,22 @@
 //! Internet checksums changed in place (RFC 1624): a wrong one stays wrong by the same amount. Pure.
 
-/// What a change of some words does to a ones' complement sum over them.
+/// What a change of some words does to a ones' complement sum over them: a number that leaves the same rest when divided by
+/// 0xffff. Of fewer than 64 words, so that it and what is summed up with it have less than 38 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Difference(u64);
+pub struct Difference(i64);
 
 impl Difference {
     /// No change.
     pub const NONE: Self = Self(0);
 
+    /// Leaves the same rest as 0, and makes every difference positive.
+    const ZERO: i64 = 0xffff << 22;
+
     /// Replaces `old` by `new`: two words of any width up to 32 bits, as they lie in memory, at an even offset.
     #[inline(always)]
     pub const fn replace(self, old: u32, new: u32) -> Self {
-        Self(self.0 + !old as u64 + new as u64)
+        Self(self.0 + new as i64 - old as i64)
     }
 
     /// Replaces four words, such as an [`Address`](crate::Address).
@@ -27,10 +31,15 @@ impl Difference {
         Self(self.0 + other.0)
     }
 
+    #[inline(always)]
+    const fn sum(self) -> u64 {
+        (self.0 + Self::ZERO).cast_unsigned()
+    }
+
     /// As a 32-bit ones' complement sum: what `bpf_l4_csum_replace` takes.
     #[inline(always)]
     pub const fn word(self) -> u32 {
-        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (self.sum() & 0xffff_ffff) + (self.sum() >> 32);
         #[expect(clippy::cast_possible_truncation, reason = "folded")]
         let word = ((sum & 0xffff_ffff) + (sum >> 32)) as u32;
         word
@@ -39,15 +48,14 @@ impl Difference {
     /// The checksum field after the change; field and result as they lie in memory (RFC 1624, equation 3).
     #[inline(always)]
     pub const fn apply(self, checksum: u16) -> u16 {
-        let sum = self.word() as u64 + (!checksum) as u64;
-        !fold(sum)
+        !fold(self.sum() + (!checksum) as u64)
     }
 }
 
-/// A sum of words as the 16-bit ones' complement sum.
+/// A sum of fewer than 64 words of 32 bits as the 16-bit ones' complement sum: 0 only of nothing but zeros.
 #[inline(always)]
 pub const fn fold(sum: u64) -> u16 {
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    // 39 bits become 24, 17, of which the uppermost is 1 only where the others are few, and 16.
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     #[expect(clippy::cast_possible_truncation, reason = "folded")]
@@ -88,6 +96,18 @@ mod tests {
             assert!(equal(difference.apply(before), checksum(&words)));
             let wrong = before.wrapping_add(1);
             assert!(!equal(difference.apply(wrong), checksum(&words)), "a wrong checksum stays wrong");
+        }
+    }
+
+    #[test]
+    fn s28_as_many_words_as_are_allowed_change() {
+        let changes = |old, new| (0..63).fold(Difference::NONE, |difference, _| difference.replace(old, new));
+        let ends = [(0, u32::MAX - 1), (u32::MAX - 1, 0), (0, 0), (u32::MAX, 0x8000_0000)];
+        for ((old, new), checksum) in ends.into_iter().flat_map(|ends| [(ends, 0), (ends, 1), (ends, 0xfffe)]) {
+            let by = (i64::from(new) - i64::from(old)) * 63;
+            let wanted = (i64::from(!checksum) + by).rem_euclid(0xffff);
+            assert_eq!(i64::from(!changes(old, new).apply(checksum)) % 0xffff, wanted, "{old:x} {new:x} {checksum:x}");
+            assert_eq!(i64::from(changes(old, new).word()) % 0xffff, by.rem_euclid(0xffff), "{old:x} {new:x}");
         }
     }
 }

@@ -230,13 +230,10 @@ const fn icmp(family: Family, kind: u32, mtu: u32) -> Icmp {
 /// The sum of `length` bytes from `at` on: a multiple of four, up to [`QUOTE_MAX`].
 #[inline(always)]
 fn sum_quoted<P: Packet>(packet: &P, at: usize, length: usize) -> Option<u64> {
-    #[repr(C, packed(2))]
-    #[derive(Clone, Copy)]
-    struct Word(u32);
     let mut sum = 0;
     for word in 0..QUOTE_MAX / 4 {
         if word * 4 < length {
-            sum += u64::from(packet.load::<Word>(at + word * 4)?.0);
+            sum += u64::from(packet.load::<u32>(at + word * 4)?);
         }
     }
     Some(sum)

@@ -9,7 +9,7 @@ use proxy_common::{
 
 use crate::{
     counters::count_packet,
-    headers::{Ipv4, Ipv6, Ports, Sctp, Tcp, Udp},
+    headers::{Ipv4, Ipv4End, Ipv6, Ports, Sctp, Tcp, Udp},
     packet::Packet,
     route::Route,
 };
@@ -91,13 +91,11 @@ pub fn translate_network<P: Packet>(
         Family::Ipv4 => {
             let addresses =
                 Difference::NONE.replace(old_source[3], source[3]).replace(old_destination[3], destination[3]);
-            let mut header: Ipv4 = packet.load(headers.network())?;
-            let word = |ttl| u16::from_ne_bytes([ttl, headers.tuple.protocol]).into();
-            header.checksum = addresses.replace(word(headers.hop_limit), word(ttl)).apply(header.checksum);
-            header.ttl = ttl;
-            header.source = source[3];
-            header.destination = destination[3];
-            packet.store(headers.network(), header)?;
+            let at = headers.network() + offset_of!(Ipv4, ttl);
+            let Ipv4End { protocol, checksum, .. } = packet.load(at)?;
+            let word = |ttl| u16::from_ne_bytes([ttl, 0]).into();
+            let checksum = addresses.replace(word(headers.hop_limit), word(ttl)).apply(checksum);
+            packet.store(at, Ipv4End { ttl, protocol, checksum, addresses: [source[3], destination[3]] })?;
             Some(addresses)
         }
         Family::Ipv6 => {

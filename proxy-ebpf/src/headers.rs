@@ -34,6 +34,16 @@ pub struct Ipv4 {
     pub destination: u32,
 }
 
+/// The end of an IPv4 header, which translation changes.
+#[repr(C, packed(2))]
+#[derive(Clone, Copy)]
+pub struct Ipv4End {
+    pub ttl: u8,
+    pub protocol: u8,
+    pub checksum: u16,
+    pub addresses: [u32; 2],
+}
+
 impl Ipv4 {
     pub const LENGTH: usize = 20;
     /// Bits of `fragment`, host byte order: more fragments follow; the offset.

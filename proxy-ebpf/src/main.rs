@@ -2,7 +2,8 @@
 //! in one `finish`. Read `socket.rs` and `pipeline.rs` next.
 #![no_std]
 #![no_main]
-#![feature(asm_experimental_arch, stmt_expr_attributes)]
+#![feature(asm_experimental_arch, core_intrinsics, stmt_expr_attributes)]
+#![expect(internal_features, reason = "whether the compiler knows an offset decides how it is checked")]
 #![expect(clippy::redundant_closure, reason = "of a closure the compiler can be told to put it in place")]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]

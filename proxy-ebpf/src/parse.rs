@@ -249,7 +249,7 @@ pub fn parse_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) ->
 /// Whether bytes are missing that the network header promises.
 #[inline(always)]
 fn is_cut_short<P: Packet>(packet: &P, headers: &Headers) -> bool {
-    let (start, end) = packet.bounds();
+    let (start, end) = packet.fixed_bounds().unwrap_or_else(|| packet.bounds());
     // Most packets lie in one piece, which answers without a helper.
     headers.end() > end.wrapping_sub(start) && headers.end() > packet.length() as usize
 }

@@ -4,15 +4,17 @@ mod frame;
 mod pending;
 mod skb;
 mod stage;
+mod wire;
 mod xdp;
 
-use core::{arch::asm, ffi::c_void};
+use core::{arch::asm, ffi::c_void, intrinsics::is_val_statically_known};
 
 use proxy_common::{Headers, Stage, checksum::Difference};
 
 use crate::route::Route;
 
 pub use skb::{BARE, EITHER, FRAME, Skb};
+pub use wire::Wire;
 pub use xdp::Xdp;
 
 /// Headers are looked for in this many bytes at the front of a packet.
@@ -29,6 +31,12 @@ pub trait Packet {
 
     /// Where the packet's directly readable bytes begin and end.
     fn bounds(&self) -> (usize, usize);
+
+    /// The same, where it stays so until the program ends: no helper moves the packet.
+    #[inline(always)]
+    fn fixed_bounds(&self) -> Option<(usize, usize)> {
+        None
+    }
 
     /// Length in bytes, Ethernet header included.
     fn length(&self) -> u32;
@@ -98,10 +106,20 @@ pub trait Packet {
     /// A pointer to a `T` that lies `offset` bytes from the start, if it lies in the packet.
     #[inline(always)]
     fn at<T>(&self, offset: usize) -> Option<*mut T> {
+        // Where the compiler knows the offset, a check may follow from an earlier one of more bytes: the verifier sees one
+        // pointer with several constants.
+        if is_val_statically_known(offset)
+            && let Some((start, end)) = self.fixed_bounds()
+        {
+            // SAFETY: no packet lies at the end of all memory.
+            let (first, behind) =
+                unsafe { (start.unchecked_add(offset), start.unchecked_add(offset + size_of::<T>())) };
+            return (behind <= end).then_some(first as *mut T);
+        }
         let (start, end) = self.bounds();
         let mut first = start;
-        // In assembly, to keep the compiler from dropping a check that follows from an earlier one: the verifier knows
-        // of no relation between two pointers. The mask tells the verifier what callers know: offsets are small.
+        // Otherwise in assembly, to keep the compiler from dropping such a check: the verifier knows of no relation between two
+        // pointers that are no constants apart. The mask tells the verifier what callers know: offsets are small.
         // SAFETY: adds two numbers.
         unsafe {
             asm!(
@@ -116,16 +134,15 @@ pub trait Packet {
 
     /// A copy of the `T` at `offset`.
     #[inline(always)]
-    fn load<T: Copy>(&self, offset: usize) -> Option<T> {
-        // SAFETY: `at` has checked the bounds; header types have no invalid values and an alignment of two, which
-        // Ethernet frames have.
-        self.at(offset).map(|pointer| unsafe { *pointer })
+    fn load<T: Wire>(&self, offset: usize) -> Option<T> {
+        // SAFETY: `at` has checked the bounds.
+        self.at(offset).map(|pointer| unsafe { T::read(pointer) })
     }
 
     /// Replaces the `T` at `offset`.
     #[inline(always)]
-    fn store<T: Copy>(&mut self, offset: usize, value: T) -> Option<()> {
+    fn store<T: Wire>(&mut self, offset: usize, value: T) -> Option<()> {
         // SAFETY: as in `load`.
-        self.at(offset).map(|pointer| unsafe { *pointer = value })
+        self.at(offset).map(|pointer| unsafe { value.write(pointer) })
     }
 }

@@ -25,18 +25,20 @@ pub struct Xdp {
     ctx: XdpContext,
     /// The action of `send` and `send_back`; a drop until then.
     action: u32,
+    /// Whether its bytes stay where they are until the program ends. A constant to the compiler.
+    is_fixed: bool,
 }
 
 impl Xdp {
     #[inline(always)]
-    fn new(ctx: XdpContext) -> Self {
-        Self { ctx, action: xdp_action::XDP_DROP }
+    fn new(ctx: XdpContext, is_fixed: bool) -> Self {
+        Self { ctx, is_fixed, action: xdp_action::XDP_DROP }
     }
 
     /// Has `stage` look at the packet, and finishes what it decides.
     #[inline(always)]
     pub fn run(ctx: XdpContext, stage: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
-        let mut packet = Self::new(ctx);
+        let mut packet = Self::new(ctx, true);
         let outcome = stage(&mut packet);
         let verdict = finish(&packet, outcome);
         packet.action(verdict)
@@ -45,7 +47,7 @@ impl Xdp {
     /// Has `answer` turn the packet into its refusal, which it also counts. What can't be answered is dropped.
     #[inline(always)]
     pub fn turn(ctx: XdpContext, answer: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
-        let mut packet = Self::new(ctx);
+        let mut packet = Self::new(ctx, false);
         match answer(&mut packet) {
             Err(Verdict::Pass) => xdp_action::XDP_PASS,
             _ => packet.action,
@@ -77,6 +79,32 @@ impl Packet for Xdp {
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
         (self.ctx.data(), self.ctx.data_end())
+    }
+
+    #[inline(always)]
+    fn fixed_bounds(&self) -> Option<(usize, usize)> {
+        if !self.is_fixed {
+            return None;
+        }
+        let (start, end): (usize, usize);
+        // SAFETY: reads two numbers of the context, which is valid. To the compiler they are the same wherever they are read.
+        unsafe {
+            asm!(
+                "{start} = *(u32 *)({ctx} + {data})",
+                start = out(reg) start,
+                ctx = in(reg) self.ctx.ctx,
+                data = const offset_of!(xdp_md, data),
+                options(pure, nomem, nostack),
+            );
+            asm!(
+                "{end} = *(u32 *)({ctx} + {data_end})",
+                end = out(reg) end,
+                ctx = in(reg) self.ctx.ctx,
+                data_end = const offset_of!(xdp_md, data_end),
+                options(pure, nomem, nostack),
+            );
+        }
+        Some((start, end))
     }
 
     #[inline(always)]

@@ -1,0 +1,123 @@
+//! How parts of a packet are read and written where they lie.
+
+use core::arch::asm;
+
+use crate::headers::{
+    Ethernet, Extension, Icmp, Initiate, Ipv4, Ipv4End, Ipv6, Ipv6Addresses, Ports, Sctp, Tcp, Udp, Vlan,
+};
+
+/// Something that lies in a packet. Words at addresses that are no multiple of four take one access: the compiler would take
+/// two, and put them together. The kernel lets programs do that in packets.
+pub trait Wire: Copy {
+    /// A copy of it.
+    ///
+    /// # Safety
+    /// All of it lies in the packet.
+    #[inline(always)]
+    unsafe fn read(at: *const Self) -> Self {
+        // SAFETY: the caller's; parts of packets have no invalid values and an alignment of two, which Ethernet frames have.
+        unsafe { *at }
+    }
+
+    /// Puts it there.
+    ///
+    /// # Safety
+    /// As for reading.
+    #[inline(always)]
+    unsafe fn write(self, at: *mut Self) {
+        // SAFETY: as above.
+        unsafe { *at = self }
+    }
+}
+
+macro_rules! wire {
+    ($($kind:ty),*) => { $(impl Wire for $kind {})* };
+}
+
+wire!(u8, u16, Ethernet, Extension, Icmp, Initiate, Ports, Sctp, Udp, Vlan);
+
+impl<T: Wire, const N: usize> Wire for [T; N] {}
+
+impl Wire for u32 {
+    #[inline(always)]
+    unsafe fn read(at: *const Self) -> Self {
+        let word: u64;
+        // SAFETY: the caller's.
+        unsafe {
+            asm!("{word} = *(u32 *)({at} + 0)", word = out(reg) word, at = in(reg) at, options(pure, readonly, nostack));
+            core::hint::assert_unchecked(word <= u64::from(u32::MAX));
+        }
+        word as u32
+    }
+
+    #[inline(always)]
+    unsafe fn write(self, at: *mut Self) {
+        // SAFETY: the caller's.
+        unsafe {
+            asm!("*(u32 *)({at} + 0) = {word}", word = in(reg) u64::from(self), at = in(reg) at, options(nostack))
+        };
+    }
+}
+
+impl Wire for Ipv4 {
+    #[inline(always)]
+    unsafe fn read(at: *const Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let source = u32::read(&raw const (*at).source);
+            let destination = u32::read(&raw const (*at).destination);
+            Self { source, destination, ..*at }
+        }
+    }
+}
+
+impl Wire for Ipv4End {
+    #[inline(always)]
+    unsafe fn write(self, at: *mut Self) {
+        // SAFETY: the caller's.
+        unsafe {
+            (*at).ttl = self.ttl;
+            (*at).protocol = self.protocol;
+            (*at).checksum = self.checksum;
+            let words = (&raw mut (*at).addresses).cast::<u32>();
+            self.addresses[0].write(words);
+            self.addresses[1].write(words.add(1));
+        }
+    }
+}
+
+impl Wire for Tcp {
+    #[inline(always)]
+    unsafe fn read(at: *const Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let sequence = u32::read(&raw const (*at).sequence);
+            let acknowledgment = u32::read(&raw const (*at).acknowledgment);
+            Self { sequence, acknowledgment, ..*at }
+        }
+    }
+}
+
+impl Wire for Ipv6 {
+    #[inline(always)]
+    unsafe fn read(at: *const Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let word = |words: *const [u32; 4], index: usize| u32::read(words.cast::<u32>().add(index));
+            let words = |at| [word(at, 0), word(at, 1), word(at, 2), word(at, 3)];
+            Self { source: words(&raw const (*at).source), destination: words(&raw const (*at).destination), ..*at }
+        }
+    }
+}
+
+impl Wire for Ipv6Addresses {
+    #[inline(always)]
+    unsafe fn write(self, at: *mut Self) {
+        let words = at.cast::<u32>();
+        let [[a, b, c, d], [e, f, g, h]] = self.0;
+        for (index, word) in [a, b, c, d, e, f, g, h].into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { word.write(words.add(index)) };
+        }
+    }
+}
