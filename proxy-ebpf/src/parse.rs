@@ -234,13 +234,17 @@ pub fn parse_chunk<P: Packet>(packet: &P, headers: &Headers, chunk: &mut Chunk) 
     true
 }
 
-/// Where an association begins, its initiate tag, which is read only there. False: it is cut short. A subprogram that is
-/// given no packet but the hook's context: for a packet, the program that opens flows would need room on its stack.
-#[inline(never)]
+/// Where an association begins, its initiate tag, which is read only there. False: it is cut short.
+#[inline(always)]
 pub fn parse_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool {
-    if headers.tuple.protocol != Protocol::Sctp as u8 || !headers.flags().opens() {
-        return true;
-    }
+    let begins = headers.tuple.protocol == Protocol::Sctp as u8 && headers.flags().opens();
+    !begins || read_initiate::<P>(context, headers)
+}
+
+/// A subprogram that is given no packet but the hook's context: for a packet, the program that opens flows would need room on
+/// its stack.
+#[inline(never)]
+fn read_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool {
     let word = P::read_word(context, headers.transport() + size_of::<Sctp>());
     headers.sequence = u32::from_be(word.unwrap_or(0));
     word.is_some()
