@@ -37,7 +37,7 @@ fn object(file: &str, kind: &str) -> Value {
 }
 
 fn pod() -> Value {
-    object("daemonset.yaml", "DaemonSet")["spec"]["template"]["spec"].clone()
+    object("base/daemonset.yaml", "DaemonSet")["spec"]["template"]["spec"].clone()
 }
 
 fn container() -> Value {
@@ -54,7 +54,7 @@ fn list(value: &Value) -> &[Value] {
 
 #[test]
 fn permissions_are_exactly_what_the_agent_watches() {
-    let role = object("rbac.yaml", "ClusterRole");
+    let role = object("base/rbac.yaml", "ClusterRole");
     let mut granted = BTreeSet::new();
     for rule in list(&role["rules"]) {
         let keys: BTreeSet<&str> = rule.as_object().unwrap().keys().map(String::as_str).collect();
@@ -73,9 +73,9 @@ fn permissions_are_exactly_what_the_agent_watches() {
 
 #[test]
 fn the_agent_runs_with_the_account_that_has_the_permissions() {
-    let daemonset = object("daemonset.yaml", "DaemonSet");
-    let account = object("rbac.yaml", "ServiceAccount");
-    let binding = object("rbac.yaml", "ClusterRoleBinding");
+    let daemonset = object("base/daemonset.yaml", "DaemonSet");
+    let account = object("base/rbac.yaml", "ServiceAccount");
+    let binding = object("base/rbac.yaml", "ClusterRoleBinding");
     assert_eq!(pod()["serviceAccountName"], account["metadata"]["name"]);
     assert_eq!(daemonset["metadata"]["namespace"], account["metadata"]["namespace"]);
     let subject = &binding["subjects"][0];
@@ -84,12 +84,12 @@ fn the_agent_runs_with_the_account_that_has_the_permissions() {
     assert_eq!(subject["name"], account["metadata"]["name"]);
     assert_eq!(subject["namespace"], account["metadata"]["namespace"]);
     assert_eq!(binding["roleRef"]["kind"], "ClusterRole");
-    assert_eq!(binding["roleRef"]["name"], object("rbac.yaml", "ClusterRole")["metadata"]["name"]);
+    assert_eq!(binding["roleRef"]["name"], object("base/rbac.yaml", "ClusterRole")["metadata"]["name"]);
 }
 
 #[test]
 fn the_daemonset_selects_its_own_pods_on_every_node() {
-    let spec = &object("daemonset.yaml", "DaemonSet")["spec"];
+    let spec = &object("base/daemonset.yaml", "DaemonSet")["spec"];
     assert_eq!(spec["selector"]["matchLabels"], spec["template"]["metadata"]["labels"]);
     assert_eq!(pod()["tolerations"], serde_json::json!([{ "operator": "Exists" }]));
     assert_eq!(spec["updateStrategy"]["rollingUpdate"]["maxSurge"], 0, "two agents would want one instance");

@@ -1,0 +1,123 @@
+//! Control groups: one for the cluster, in it one per machine. In the hierarchy of version 2 a node's processes and pods lie
+//! below its own group, which is what the node's agent serves. Where version 1 is mounted, too, kubelet wants the parent of its
+//! pods' groups in each hierarchy.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{families::Host, folders::NAME, members::Members};
+
+/// How long killed processes may take to leave.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// kubelet's `cgroupRoot` on a node.
+pub fn pods(host: Host) -> String {
+    format!("/{NAME}/{}/pods", host.name())
+}
+
+/// A group of a machine in the hierarchy of version 2; "": the machine's own.
+pub fn unified(host: Host, group: &str) -> Result<PathBuf> {
+    Ok(lab::cgroup_mount_point()?.join(NAME).join(host.name()).join(group))
+}
+
+/// Makes them.
+pub fn make(members: Members) -> Result<()> {
+    for host in members.hosts() {
+        let path = unified(host, "system")?;
+        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        if host == Host::Control {
+            continue;
+        }
+        for hierarchy in hierarchies()? {
+            make_parents(&hierarchy, &pods(host))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a group and those above it. A new group of cpuset has no processors until they are written.
+fn make_parents(hierarchy: &Path, group: &str) -> Result<()> {
+    let mut path = hierarchy.to_owned();
+    for part in group.split('/').filter(|part| !part.is_empty()) {
+        let above = path.clone();
+        path.push(part);
+        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let (from, to) = (above.join(file), path.join(file));
+            // Of version 1: in version 2 an empty file says the same as the parent's.
+            if from.exists() && hierarchy.join("cpuset.sched_load_balance").exists() {
+                let text = fs::read_to_string(&from).with_context(|| format!("read {}", from.display()))?;
+                fs::write(&to, text.trim()).with_context(|| format!("write {}", to.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where hierarchies of either version are mounted.
+fn hierarchies() -> Result<Vec<PathBuf>> {
+    let table = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    Ok(mounts(&table))
+}
+
+fn mounts(table: &str) -> Vec<PathBuf> {
+    let mount = |line: &str| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let is_cgroup = filesystem.starts_with("cgroup2 ") || filesystem.starts_with("cgroup ");
+        is_cgroup.then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+    };
+    table.lines().filter_map(mount).collect()
+}
+
+/// Kills every process of the cluster, its pods' included, and removes the groups.
+pub fn remove() -> Result<()> {
+    let own = lab::cgroup_mount_point()?.join(NAME);
+    if own.exists() {
+        fs::write(own.join("cgroup.kill"), "1").with_context(|| format!("kill what runs in {}", own.display()))?;
+    }
+    let until = Instant::now() + PATIENCE;
+    for hierarchy in hierarchies()? {
+        let path = hierarchy.join(NAME);
+        loop {
+            match remove_tree(&path) {
+                Ok(()) => break,
+                Err(error) if Instant::now() > until => bail!("remove {}: {error}", path.display()),
+                Err(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From the leaves up: a group's files can't be unlinked, its folder can.
+fn remove_tree(path: &Path) -> std::io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hierarchies_of_both_versions_are_found() {
+        let table = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                     40 31 0:37 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                     41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
+        assert_eq!(mounts(table), [Path::new("/sys/fs/cgroup/cpu"), Path::new("/sys/fs/cgroup/unified")]);
+    }
+}

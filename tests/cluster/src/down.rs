@@ -1,0 +1,76 @@
+//! `cargo xtask cluster down`: leaves nothing. Also after half a start, or another one's.
+
+use std::{
+    fs, io,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cgroups, command,
+    folders::{NAME, STATE},
+};
+
+/// The command.
+pub fn run() -> Result<ExitCode> {
+    remove(false)?;
+    println!("removed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes everything, but the logs if they are to stay.
+pub fn remove(keep_logs: bool) -> Result<()> {
+    cgroups::remove()?;
+    unmount()?;
+    for name in namespaces() {
+        command::output(Command::new("ip").args(["netns", "del", &name]))?;
+    }
+    if keep_logs {
+        let entries = fs::read_dir(STATE).with_context(|| format!("read {STATE}"))?;
+        for entry in entries.flatten().filter(|entry| entry.file_name() != "logs") {
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("remove {}", path.display()))?;
+        }
+        return Ok(());
+    }
+    match fs::remove_dir_all(STATE) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(|| format!("remove {STATE}")),
+        _ => Ok(()),
+    }
+}
+
+/// Takes off what is mounted in the cluster's folder: the last first. Namespaces end with the last that names them.
+fn unmount() -> Result<()> {
+    let table = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
+    for mount in mounts(&table).into_iter().rev() {
+        command::output(Command::new("umount").arg("--lazy").arg(mount))?;
+    }
+    Ok(())
+}
+
+fn mounts(table: &str) -> Vec<&str> {
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    points.filter(|point| point.strip_prefix(STATE).is_some_and(|rest| rest.starts_with('/'))).collect()
+}
+
+/// The cluster's network namespaces.
+fn namespaces() -> Vec<String> {
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with('-'))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_clusters_own_mounts_are_taken_off() {
+        let table = "1 2 0:3 / /var/lib/waggle-cluster/ns rw - ext4 /dev/a rw\n\
+                     1 2 0:3 / /var/lib/waggle-clusters rw - ext4 /dev/a rw\n\
+                     1 2 0:4 mnt:[1] /var/lib/waggle-cluster/ns/node-1-mnt rw - nsfs nsfs rw\n";
+        assert_eq!(mounts(table), ["/var/lib/waggle-cluster/ns", "/var/lib/waggle-cluster/ns/node-1-mnt"]);
+    }
+}

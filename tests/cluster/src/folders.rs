@@ -1,0 +1,34 @@
+//! Where things lie. What can be made again is in the user's cache; what belongs to the running cluster in one folder, which
+//! goes with it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The running cluster's folder.
+pub const STATE: &str = "/var/lib/waggle-cluster";
+
+/// The prefix of its network namespaces, and the name of its control groups.
+pub const NAME: &str = "waggle-cluster";
+
+/// A file or folder of the running cluster.
+pub fn state(name: impl AsRef<Path>) -> PathBuf {
+    Path::new(STATE).join(name)
+}
+
+/// Where a process's output goes.
+pub fn log(name: &str) -> PathBuf {
+    state("logs").join(format!("{name}.log"))
+}
+
+/// What is kept from one cluster to the next: `XDG_CACHE_HOME`, else `.cache` in the home folder.
+pub fn cache() -> PathBuf {
+    let home = || Path::new(&env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache");
+    env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("waggle").join("cluster")
+}
+
+/// This crate's folder, with Go's list of modules and the manifests.
+pub fn source() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

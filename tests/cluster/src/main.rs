@@ -1,0 +1,88 @@
+//! `cargo xtask cluster`: a real Kubernetes cluster on one machine, without a container engine. The control plane and each
+//! node live in network namespaces on one bridge, and are what they are elsewhere: etcd, kube-apiserver, kubelet, containerd,
+//! CNI, CoreDNS, pods. Uplinks are veths with the kernel's own settings, as kind's are.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{families::Families, proxy::Proxy};
+
+mod certificates;
+mod cgroups;
+mod command;
+mod control_plane;
+mod down;
+mod families;
+mod folders;
+mod images;
+mod kubectl;
+mod machine;
+mod members;
+mod network;
+mod node;
+mod process;
+mod programs;
+mod proxy;
+mod status;
+mod up;
+
+/// A real Kubernetes cluster in network namespaces of this machine
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask cluster")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start it; builds Kubernetes' programs first if they are not there: about a quarter of an hour, once
+    Up {
+        /// How many nodes
+        #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
+        nodes: u8,
+        /// What serves Services
+        #[arg(long, value_enum, default_value_t = Proxy::Waggle)]
+        proxy: Proxy,
+        /// IP families of nodes, pods and Services
+        #[arg(long, value_enum, default_value_t = Families::Dual)]
+        families: Families,
+    },
+    /// Stop it and remove everything: processes, namespaces, mounts, control groups, files
+    Down,
+    /// Run kubectl in it
+    Kubectl {
+        /// kubectl's arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Say what runs, and where its logs are
+    Status,
+    /// Run a command on a node, a shell if none is given
+    Shell {
+        /// The node's name, or `control`
+        node: String,
+        /// The command
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    run(Arguments::parse().task).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Up { nodes, proxy, families } => up::run(nodes, proxy, families),
+        Task::Down => down::run(),
+        Task::Kubectl { arguments } => kubectl::run(&arguments),
+        Task::Status => status::run(),
+        Task::Shell { node, command } => process::shell(&node, &command),
+    }
+}

@@ -1,0 +1,146 @@
+//! Kubernetes' own programs and CoreDNS, built by Go from the modules that `go.mod` pins, and kept in the cache: one folder for
+//! each state of that list.
+
+use std::{
+    env, fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{command, folders};
+
+/// Kubernetes' tests: a package of tests, not a program.
+const TESTS: &str = "k8s.io/kubernetes/test/e2e";
+
+/// The programs of one version.
+pub struct Programs {
+    folder: PathBuf,
+    version: String,
+}
+
+impl Programs {
+    /// Those in the cache, whether or not they are complete.
+    pub fn find() -> Result<Self> {
+        let read = |name: &str| {
+            let path = folders::source().join(name);
+            fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+        };
+        let (modules, sums) = (read("go.mod")?, read("go.sum")?);
+        let version = version(&modules).context("go.mod pins no k8s.io/kubernetes")?.to_owned();
+        let mut hasher = DefaultHasher::new();
+        (&modules, &sums, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+        let folder = folders::cache().join(format!("{version}-{:016x}", hasher.finish()));
+        Ok(Self { folder, version })
+    }
+
+    /// Those in the cache; builds what is missing.
+    pub fn build() -> Result<Self> {
+        let programs = Self::find()?;
+        let names = tools(&fs::read_to_string(folders::source().join("go.mod"))?);
+        let missing: Vec<_> = names.iter().filter(|name| !programs.path(binary(name)).exists()).collect();
+        if missing.is_empty() {
+            return Ok(programs);
+        }
+        println!(
+            "building Kubernetes {} and CoreDNS into {}: about 15 minutes on two processors, once",
+            programs.version,
+            programs.folder.display()
+        );
+        fs::create_dir_all(&programs.folder).with_context(|| format!("create {}", programs.folder.display()))?;
+        let (tests, mains): (Vec<_>, Vec<_>) = missing.into_iter().partition(|name| *name == TESTS);
+        if !mains.is_empty() {
+            // The slash makes a folder of it, also for one program.
+            go(&programs.version, &["build", "-o", &format!("{}/", programs.folder.display())], &mains)?;
+        }
+        if !tests.is_empty() {
+            go(&programs.version, &["test", "-c", "-o", &programs.path(binary(TESTS)).to_string_lossy()], &tests)?;
+        }
+        Ok(programs)
+    }
+
+    /// A program's path.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Kubernetes' version, with its "v".
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// Runs Go over packages. Programs that don't know their version call themselves v0.0.0.
+fn go(version: &str, arguments: &[&str], packages: &[&String]) -> Result<()> {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let base = "k8s.io/component-base/version";
+    let flags = format!(
+        "-s -w -X {base}.gitVersion={version} -X {base}.gitMajor={major} -X {base}.gitMinor={minor} \
+         -X k8s.io/client-go/pkg/version.gitVersion={version}"
+    );
+    let mut command = Command::new("go");
+    command.args(arguments).args(["-mod=readonly", "-trimpath", "-ldflags", &flags]).args(packages);
+    command.current_dir(folders::source()).env("CGO_ENABLED", "0");
+    println!("$ go {} …", arguments.join(" "));
+    let status = command.status().context("start go")?;
+    if !status.success() {
+        bail!("go has failed, {status}: the modules come from the proxy that `go env GOPROXY` names");
+    }
+    Ok(())
+}
+
+/// The version of Kubernetes that the list pins.
+fn version(modules: &str) -> Option<&str> {
+    modules.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes ")?.split(' ').next())
+}
+
+/// The packages of the list's tools.
+fn tools(modules: &str) -> Vec<String> {
+    let block = modules.lines().skip_while(|line| *line != "tool (").skip(1).take_while(|line| *line != ")");
+    block.map(|line| line.trim().to_owned()).collect()
+}
+
+/// The name of a package's program.
+fn binary(package: &str) -> &str {
+    if package == TESTS {
+        return "e2e.test";
+    }
+    Path::new(package).file_name().and_then(|name| name.to_str()).unwrap_or(package)
+}
+
+/// Why nothing can be built here, if so.
+pub fn missing_go() -> Option<String> {
+    const NEEDED: (u32, u32) = (1, 26);
+    let Ok(text) = command::output(Command::new("go").args(["env", "GOVERSION"])) else {
+        return Some(format!("Go {}.{} or newer: not installed (https://go.dev/dl)", NEEDED.0, NEEDED.1));
+    };
+    let found = text.trim().trim_start_matches("go");
+    let mut numbers = found.split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= NEEDED => None,
+        _ => Some(format!("Go {}.{} or newer: this one is {found}", NEEDED.0, NEEDED.1)),
+    }
+}
+
+/// Whether `name` is a program that `PATH` leads to.
+pub fn is_installed(name: &str) -> bool {
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULES: &str = "module m\n\ntool (\n\tgithub.com/coredns/coredns\n\tk8s.io/kubernetes/cmd/kubelet\n)\n\n\
+                           require (\n\tk8s.io/kubernetes v1.36.3\n)\n";
+
+    #[test]
+    fn the_list_of_modules_says_what_is_built() {
+        assert_eq!(version(MODULES), Some("v1.36.3"));
+        assert_eq!(tools(MODULES), ["github.com/coredns/coredns", "k8s.io/kubernetes/cmd/kubelet"]);
+        assert_eq!(["k8s.io/kubernetes/cmd/kubelet", TESTS].map(binary), ["kubelet", "e2e.test"]);
+    }
+}

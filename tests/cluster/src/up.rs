@@ -1,0 +1,103 @@
+//! `cargo xtask cluster up`.
+
+use std::{
+    env, fs,
+    path::PathBuf,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    certificates, cgroups, command, control_plane, down,
+    families::Families,
+    folders::{self, STATE, state},
+    images, kubectl, machine,
+    members::Members,
+    network, node, process,
+    programs::Programs,
+    proxy::{self, Proxy},
+};
+
+/// How long nodes and DNS may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The command.
+pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {
+    machine::check()?;
+    if folders::state("members.json").exists() {
+        bail!("a cluster runs already: `cargo xtask cluster down` removes it");
+    }
+    let programs = Programs::build()?;
+    let waggle =
+        PathBuf::from(env::var_os("WAGGLE_BIN").context("WAGGLE_BIN names the agent: run `cargo xtask cluster`")?);
+    let started = Instant::now();
+    let step = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f64());
+    let archives = images::make(&programs, &waggle)?;
+    step(&format!("{} images are in {}", archives.len(), folders::cache().join("images").display()));
+    let members = Members { nodes, proxy, families };
+    let made = make(&programs, members, &archives, &step);
+    if made.is_err() {
+        println!("removing what was made; the logs stay in {STATE}/logs until the next start");
+        down::remove(true)?;
+        made?;
+    }
+    println!("\n`cargo xtask cluster kubectl get pods -A` looks inside; logs are in {STATE}/logs");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make(programs: &Programs, members: Members, archives: &[(String, PathBuf)], step: &dyn Fn(&str)) -> Result<()> {
+    down::remove(false)?;
+    for folder in ["", "logs", "processes", "pki", "ns"] {
+        fs::create_dir_all(state(folder)).with_context(|| format!("create {STATE}/{folder}"))?;
+    }
+    members.write()?;
+    // A namespace can be named only where mounts are not passed on.
+    command::output(Command::new("mount").args(["--bind"]).arg(state("ns")).arg(state("ns")))?;
+    command::output(Command::new("mount").arg("--make-private").arg(state("ns")))?;
+    cgroups::make(members)?;
+    network::make(members)?;
+    for number in members.numbers() {
+        node::make(members, number)?;
+    }
+    step(&format!("{} nodes and the control plane have their namespaces", members.nodes));
+    certificates::make(programs, members)?;
+    control_plane::start_all(programs, members)?;
+    step("the API server is ready");
+    for manifest in ["administrators.yaml", "coredns.yaml"] {
+        let path = folders::source().join("manifests").join(manifest);
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        kubectl::apply(programs, &adapted(&text, members))?;
+    }
+    for number in members.numbers() {
+        node::start_all(programs, members, number, archives)?;
+    }
+    node::register(programs, members)?;
+    step("the nodes have joined");
+    proxy::start_all(programs, members)?;
+    kubectl::output(programs, &["wait", "node", "--all", "--for=condition=Ready", &patience()])?;
+    step("the nodes are ready");
+    if members.proxy == Proxy::Waggle {
+        let daemons = ["-n", "kube-system", "rollout", "status", "daemonset/waggle", &patience()];
+        kubectl::output(programs, &daemons)?;
+        step("waggle is ready on every node");
+    }
+    if members.proxy != Proxy::None {
+        kubectl::output(programs, &["-n", "kube-system", "rollout", "status", "deployment/coredns", &patience()])?;
+        step("DNS is ready");
+    }
+    process::check_all()
+}
+
+fn patience() -> String {
+    format!("--timeout={}s", PATIENCE.as_secs())
+}
+
+/// A manifest with the addresses of DNS.
+fn adapted(text: &str, members: Members) -> String {
+    let dns = members.families.dns();
+    let quoted: Vec<_> = dns.iter().map(|address| format!("\"{address}\"")).collect();
+    let quoted = quoted.join(", ");
+    text.replace("CLUSTER_IPS", &quoted).replace("CLUSTER_IP", &dns[0])
+}
