@@ -83,9 +83,12 @@ pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<
     built(command, &names)
 }
 
-/// Runs a cargo command that builds the executables `names`, and gives their names and paths.
+/// Runs a cargo command that builds the executables `names`, and gives their names and paths. Shows it, unless it is to be
+/// silent.
 pub(crate) fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
-    command::announce(&command);
+    if !command.get_args().any(|argument| argument == "--quiet") {
+        command::announce(&command);
+    }
     // Cargo shows its progress on stderr.
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = command.output().context("start cargo")?;

@@ -58,6 +58,11 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// Becomes the program, so that signals reach it and its exit code is ours.
 pub(crate) fn exec(command: &mut Command) -> Result<Infallible> {
     announce(command);
+    exec_silently(command)
+}
+
+/// The same, without showing it.
+pub(crate) fn exec_silently(command: &mut Command) -> Result<Infallible> {
     let error = command.exec();
     Err(error).with_context(|| format!("start `{}`", shown(command)))
 }

@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod cluster;
 mod command;
 mod ebpf_toolchain;
 mod fuzz;
@@ -71,6 +72,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run a real Kubernetes cluster on this machine, with Waggle in it
+    #[command(disable_help_flag = true)]
+    Cluster {
+        /// What to do: `up`, `down`, `kubectl …`, `status`, `shell NODE`; `--help` says more
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Boot other kernels in an emulated machine and run what depends on the kernel
     Vm(vm::Arguments),
 }
@@ -93,6 +101,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
         }
         Task::Fuzz { arguments } => fuzz::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
+        Task::Cluster { arguments } => cluster::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),
     }
 }

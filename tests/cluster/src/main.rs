@@ -14,11 +14,11 @@ mod cgroups;
 mod command;
 mod control_plane;
 mod down;
+mod e2e;
 mod families;
 mod folders;
 mod images;
 mod kubectl;
-mod machine;
 mod members;
 mod network;
 mod node;
@@ -60,6 +60,8 @@ enum Task {
     },
     /// Say what runs, and where its logs are
     Status,
+    /// Run Kubernetes' own tests of what serves Services
+    E2e(e2e::Arguments),
     /// Run a command on a node, a shell if none is given
     Shell {
         /// The node's name, or `control`
@@ -83,6 +85,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Down => down::run(),
         Task::Kubectl { arguments } => kubectl::run(&arguments),
         Task::Status => status::run(),
+        Task::E2e(arguments) => e2e::run(&arguments),
         Task::Shell { node, command } => process::shell(&node, &command),
     }
 }

@@ -2,7 +2,7 @@
 //! each state of that list.
 
 use std::{
-    env, fs,
+    fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     process::Command,
@@ -31,7 +31,7 @@ impl Programs {
         let (modules, sums) = (read("go.mod")?, read("go.sum")?);
         let version = version(&modules).context("go.mod pins no k8s.io/kubernetes")?.to_owned();
         let mut hasher = DefaultHasher::new();
-        (&modules, &sums, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+        (&modules, &sums).hash(&mut hasher);
         let folder = folders::cache().join(format!("{version}-{:016x}", hasher.finish()));
         Ok(Self { folder, version })
     }
@@ -43,6 +43,9 @@ impl Programs {
         let missing: Vec<_> = names.iter().filter(|name| !programs.path(binary(name)).exists()).collect();
         if missing.is_empty() {
             return Ok(programs);
+        }
+        if let Some(lack) = missing_go() {
+            bail!("Kubernetes' programs are not in {}, and can't be built: {lack}", programs.folder.display());
         }
         println!(
             "building Kubernetes {} and CoreDNS into {}: about 15 minutes on two processors, once",
@@ -112,7 +115,7 @@ fn binary(package: &str) -> &str {
 }
 
 /// Why nothing can be built here, if so.
-pub fn missing_go() -> Option<String> {
+fn missing_go() -> Option<String> {
     const NEEDED: (u32, u32) = (1, 26);
     let Ok(text) = command::output(Command::new("go").args(["env", "GOVERSION"])) else {
         return Some(format!("Go {}.{} or newer: not installed (https://go.dev/dl)", NEEDED.0, NEEDED.1));
@@ -123,11 +126,6 @@ pub fn missing_go() -> Option<String> {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= NEEDED => None,
         _ => Some(format!("Go {}.{} or newer: this one is {found}", NEEDED.0, NEEDED.1)),
     }
-}
-
-/// Whether `name` is a program that `PATH` leads to.
-pub fn is_installed(name: &str) -> bool {
-    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(name).is_file()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     certificates, cgroups, command, control_plane, down,
     families::Families,
     folders::{self, STATE, state},
-    images, kubectl, machine,
+    images, kubectl,
     members::Members,
     network, node, process,
     programs::Programs,
@@ -25,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The command.
 pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {
-    machine::check()?;
     if folders::state("members.json").exists() {
         bail!("a cluster runs already: `cargo xtask cluster down` removes it");
     }

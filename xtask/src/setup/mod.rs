@@ -27,9 +27,11 @@ pub(crate) enum Purpose {
     Lab,
     /// Booting other kernels
     Vm,
+    /// A real cluster on this machine
+    Cluster,
 }
 
-/// What the command installs: not [`Purpose::Vm`], whose emulator is large and wanted by few.
+/// What the command installs: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and wanted by few.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
 /// The command: installs what `purposes` need, all if there are none, or with `check` only says what is missing.

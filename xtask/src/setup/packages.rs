@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of the system.
-pub(crate) const PROGRAMS: [Program; 13] = [
+pub(crate) const PROGRAMS: [Program; 24] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -54,6 +54,17 @@ pub(crate) const PROGRAMS: [Program; 13] = [
     program("depmod", Purpose::Vm, "kmod", "tells what their kernel modules need"),
     program("wg", Purpose::Vm, "wireguard-tools", "joins nodes of the tests by WireGuard"),
     program("strip", Purpose::Vm, "binutils", "makes test programs small enough for them"),
+    program("etcd", Purpose::Cluster, "etcd-server", "keeps the API server's objects"),
+    program("containerd", Purpose::Cluster, "containerd", "runs the nodes' containers"),
+    program("runc", Purpose::Cluster, "runc", "starts them"),
+    program("/usr/lib/cni/bridge", Purpose::Cluster, "containernetworking-plugins", "joins pods to their node"),
+    program("umoci", Purpose::Cluster, "umoci", "makes container images of files"),
+    program("nc.openbsd", Purpose::Cluster, "netcat-openbsd", "is called by Kubernetes' tests, in pods"),
+    program("curl", Purpose::Cluster, "curl", "as well"),
+    program("dig", Purpose::Cluster, "bind9-dnsutils", "as well"),
+    program("ping", Purpose::Cluster, "iputils-ping", "as well"),
+    program("iperf", Purpose::Cluster, "iperf", "as well"),
+    program("/bin/busybox", Purpose::Cluster, "busybox-static", "is an image that they start"),
 ];
 
 const fn program(name: &'static str, purpose: Purpose, package: &'static str, why: &'static str) -> Program {

@@ -1,0 +1,28 @@
+//! `cargo xtask cluster`: builds what is needed, then becomes the program that makes clusters.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cargo::{self, Profile},
+    command, machine,
+    setup::{self, Purpose},
+};
+
+/// The command. Returns only if the program can't be started.
+pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
+    let mut build = cargo::workspace("build");
+    // Silent: what kubectl prints may be read by a program.
+    build.args(["--quiet", "--bin", "cluster"]);
+    let (_, cluster) = cargo::built(build, &["cluster"])?.pop().context("cargo built no cluster")?;
+    let mut command = Command::new(cluster);
+    command.args(arguments);
+    if arguments.first().is_some_and(|task| task == "up") {
+        machine::check()?;
+        setup::ensure(&[Purpose::Build, Purpose::Cluster])?;
+        let waggle = cargo::build_binaries(Profile::Release, &["waggle"])?.pop().context("cargo built no waggle")?;
+        command.env("WAGGLE_BIN", waggle);
+    }
+    match command::exec_silently(&mut command)? {}
+}
