@@ -1,6 +1,6 @@
 //! How parts of a packet are read and written where they lie.
 
-use core::arch::asm;
+use core::{arch::asm, hint::assert_unchecked};
 
 use crate::headers::{
     Ethernet, Extension, Icmp, Initiate, Ipv4, Ipv4End, Ipv6, Ipv6Addresses, Ports, Sctp, Tcp, Udp, Vlan,
@@ -40,22 +40,25 @@ impl<T: Wire, const N: usize> Wire for [T; N] {}
 
 impl Wire for u32 {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the access reads 32 bits")]
     unsafe fn read(at: *const Self) -> Self {
         let word: u64;
         // SAFETY: the caller's.
         unsafe {
             asm!("{word} = *(u32 *)({at} + 0)", word = out(reg) word, at = in(reg) at, options(pure, readonly, nostack));
-            core::hint::assert_unchecked(word <= u64::from(u32::MAX));
+            // Else the compiler would clear the upper half once more.
+            assert_unchecked(word >> 32 == 0);
         }
         word as u32
     }
 
     #[inline(always)]
     unsafe fn write(self, at: *mut Self) {
+        let word = u64::from(self);
         // SAFETY: the caller's.
         unsafe {
-            asm!("*(u32 *)({at} + 0) = {word}", word = in(reg) u64::from(self), at = in(reg) at, options(nostack))
-        };
+            asm!("*(u32 *)({at} + 0) = {word}", word = in(reg) word, at = in(reg) at, options(nostack));
+        }
     }
 }
 
@@ -113,7 +116,8 @@ impl Wire for Ipv6 {
 impl Wire for Ipv6Addresses {
     #[inline(always)]
     unsafe fn write(self, at: *mut Self) {
-        let words = at.cast::<u32>();
+        // SAFETY: the caller's.
+        let words = unsafe { (&raw mut (*at).0).cast::<u32>() };
         let [[a, b, c, d], [e, f, g, h]] = self.0;
         for (index, word) in [a, b, c, d, e, f, g, h].into_iter().enumerate() {
             // SAFETY: the caller's.

@@ -82,6 +82,7 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
+    #[expect(clippy::pointers_in_nomem_asm_block, reason = "so that the compiler reads them once")]
     fn fixed_bounds(&self) -> Option<(usize, usize)> {
         if !self.is_fixed {
             return None;

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_is_noted_is_read_again() {
-        let members = Members { nodes: 3, proxy: Proxy::KubeProxy, families: Families::Ipv6 };
+        let members = Members { nodes: 3, proxy: Proxy::Kubernetes, families: Families::Ipv6 };
         assert_eq!(Members::from_json(&members.to_json()).unwrap(), members);
     }
 }

@@ -28,12 +28,10 @@ pub fn namespace_file(host: &str) -> String {
 /// Makes all of it.
 pub fn make(members: Members) -> Result<()> {
     let bridge = namespace(BRIDGE);
-    let mut text = format!("netns add {bridge}\n");
-    for host in members.hosts() {
-        text += &format!("netns add {}\n", namespace(&host.name()));
-    }
-    command::feed(Command::new("ip").args(["-batch", "-"]), &text)?;
-    inside(BRIDGE, "link add br0 type bridge\nlink set br0 up\n")?;
+    let names = members.hosts().map(|host| namespace(&host.name())).chain([bridge]);
+    let lines: Vec<_> = names.map(|name| format!("netns add {name}")).collect();
+    command::feed(Command::new("ip").args(["-batch", "-"]), &lines.join("\n"))?;
+    inside(BRIDGE, &["link add br0 type bridge".into(), "link set br0 up".into()])?;
     for host in members.hosts() {
         join(members, host)?;
     }
@@ -43,32 +41,31 @@ pub fn make(members: Members) -> Result<()> {
 /// Joins a machine to the bridge, with addresses and routes to the other machines' pods.
 fn join(members: Members, host: Host) -> Result<()> {
     let (name, bridge) = (host.name(), namespace(BRIDGE));
-    inside(&name, &format!("link add eth0 type veth peer name {name} netns {bridge}\nlink set lo up\n"))?;
-    inside(BRIDGE, &format!("link set {name} master br0 up\n"))?;
+    let link = format!("link add eth0 type veth peer name {name} netns {bridge}");
+    inside(&name, &[link, "link set lo up".into()])?;
+    inside(BRIDGE, &[format!("link set {name} master br0 up")])?;
     for family in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
         let setting = format!("echo 1 > /proc/sys/net/{family}");
         command::output(within(&name, "sh").args(["-c", &setting]))?;
     }
-    let mut text = String::from("link set eth0 up\n");
-    for address in members.families.addresses(host) {
+    let mut lines = vec![String::from("link set eth0 up")];
+    lines.extend(members.families.addresses(host).into_iter().map(|address| {
         let unique = if address.is_ipv6() { " nodad" } else { "" };
-        text += &format!("address add {address}/{} dev eth0{unique}\n", bridge_prefix(address));
-    }
-    for number in members.numbers().filter(|number| Host::Node(*number) != host) {
-        text += &pod_routes(members.families, number);
-    }
+        format!("address add {address}/{} dev eth0{unique}", bridge_prefix(address))
+    }));
+    let others = members.numbers().filter(|number| Host::Node(*number) != host);
+    lines.extend(others.flat_map(|number| pod_routes(members.families, number)));
     if host != Host::Control {
-        for gateway in members.families.addresses(Host::Control) {
-            text += &format!("route add default via {gateway}\n");
-        }
+        let gateways = members.families.addresses(Host::Control).into_iter();
+        lines.extend(gateways.map(|gateway| format!("route add default via {gateway}")));
     }
-    inside(&name, &text)
+    inside(&name, &lines)
 }
 
 /// Routes to a node's pods.
-fn pod_routes(families: Families, number: u8) -> String {
+fn pod_routes(families: Families, number: u8) -> impl Iterator<Item = String> {
     let ways = families.pod_networks(number).into_iter().zip(families.addresses(Host::Node(number)));
-    ways.map(|(network, node)| format!("route add {network} via {node}\n")).collect()
+    ways.map(|(network, node)| format!("route add {network} via {node}"))
 }
 
 /// A program in a machine's network namespace and the mount namespace of the caller.
@@ -78,6 +75,6 @@ pub fn within(host: &str, program: &str) -> Command {
     command
 }
 
-fn inside(host: &str, text: &str) -> Result<()> {
-    command::feed(within(host, "ip").args(["-batch", "-"]), text)
+fn inside(host: &str, lines: &[String]) -> Result<()> {
+    command::feed(within(host, "ip").args(["-batch", "-"]), &lines.join("\n"))
 }

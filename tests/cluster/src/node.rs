@@ -83,14 +83,12 @@ fn setup(host: Host) -> Result<String> {
 }
 
 fn hosts(members: Members) -> String {
-    let mut text = String::from("127.0.0.1 localhost\n::1 localhost\n");
-    for host in members.hosts() {
+    let of = |host: Host| {
         let name = if host == Host::Control { CONTROL.to_owned() } else { host.name() };
-        for address in members.families.addresses(host) {
-            text += &format!("{address} {name}\n");
-        }
-    }
-    text
+        members.families.addresses(host).into_iter().map(move |address| format!("{address} {name}"))
+    };
+    let own = ["127.0.0.1 localhost", "::1 localhost"].map(str::to_owned);
+    own.into_iter().chain(members.hosts().flat_map(of)).map(|line| line + "\n").collect()
 }
 
 fn cni(families: Families, number: u8) -> Value {

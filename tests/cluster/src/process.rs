@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a process may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The files that name a node's mount and UTS namespaces.
 pub fn namespaces(host: Host) -> Option<[PathBuf; 2]> {

@@ -22,7 +22,8 @@ pub enum Proxy {
     /// Waggle, deployed as users do: `kubectl apply -k`
     Waggle,
     /// kube-proxy with nftables
-    KubeProxy,
+    #[value(name = "kube-proxy")]
+    Kubernetes,
     /// Nothing
     None,
 }
@@ -34,7 +35,7 @@ pub fn start_all(programs: &Programs, members: Members) -> Result<()> {
             let overlay = overlay();
             kubectl::output(programs, &["apply", "-k", &overlay]).map(drop)
         }
-        Proxy::KubeProxy => members.numbers().try_for_each(|number| kube_proxy(programs, members, Host::Node(number))),
+        Proxy::Kubernetes => members.numbers().try_for_each(|number| kube_proxy(programs, members, Host::Node(number))),
         Proxy::None => Ok(()),
     }
 }

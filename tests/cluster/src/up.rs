@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long nodes and DNS may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The command.
 pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {

@@ -49,7 +49,7 @@ const SMOKE: &str = r"\[sig-network\] (Services should (serve a basic endpoint|b
 /// The command. Exit code 1 if a test has failed that does not fail with kube-proxy.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let members = Members::read()?;
-    if arguments.record && members.proxy != Proxy::KubeProxy {
+    if arguments.record && members.proxy != Proxy::Kubernetes {
         bail!("--record notes kube-proxy's results: start the cluster with `--proxy kube-proxy`");
     }
     let focus = arguments.focus.as_deref().unwrap_or(if arguments.all { ALL } else { SMOKE });

@@ -12,122 +12,16 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+mod list;
+
+pub use list::PAUSE;
+
+use self::list::{Image, all};
 use crate::{
     command::{output, succeeds},
     folders,
     programs::Programs,
 };
-
-/// An image: what is in it and what it starts.
-struct Image {
-    name: &'static str,
-    tag: &'static str,
-    /// Files of this machine and where they lie in the image.
-    files: Vec<(PathBuf, String)>,
-    /// Programs of this machine, by name, with the libraries that they need.
-    tools: &'static [&'static str],
-    links: Vec<(&'static str, String)>,
-    entrypoint: &'static [&'static str],
-    command: &'static [&'static str],
-}
-
-/// The image that a pod's namespaces are held by.
-pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
-
-/// What the commands in Kubernetes' tests call in a pod.
-const TOOLS: &[&str] = &[
-    "bash",
-    "sh",
-    "cat",
-    "ls",
-    "sleep",
-    "date",
-    "hostname",
-    "head",
-    "tail",
-    "grep",
-    "sed",
-    "env",
-    "wc",
-    "seq",
-    "tr",
-    "cut",
-    "mkdir",
-    "rm",
-    "touch",
-    "id",
-    "uname",
-    "timeout",
-    "curl",
-    "nc.openbsd",
-    "ip",
-    "ss",
-    "dig",
-    "ping",
-    "iperf",
-];
-
-fn all(programs: &Programs, waggle: &Path) -> Vec<Image> {
-    let program = |name: &str, to: &str| (programs.path(name), to.to_owned());
-    let applets =
-        ["sh", "cat", "ls", "sleep", "wget", "nc", "nslookup", "ping", "ip", "echo", "date", "httpd", "true", "false"];
-    vec![
-        Image {
-            name: "registry.k8s.io/pause",
-            tag: "3.10.1",
-            files: vec![program("agnhost", "/agnhost")],
-            tools: &[],
-            links: Vec::new(),
-            entrypoint: &["/agnhost"],
-            command: &["pause"],
-        },
-        Image {
-            name: "registry.k8s.io/e2e-test-images/agnhost",
-            tag: "2.63.0",
-            files: vec![program("agnhost", "/agnhost"), program("coredns", "/coredns")],
-            tools: TOOLS,
-            links: vec![("/agnhost-2", "agnhost".into()), ("/bin/nc", "nc.openbsd".into())],
-            entrypoint: &["/agnhost"],
-            command: &["pause"],
-        },
-        Image {
-            name: "registry.k8s.io/e2e-test-images/busybox",
-            tag: "1.37.0-1",
-            files: vec![("/bin/busybox".into(), "/bin/busybox".into())],
-            tools: &[],
-            links: applets.map(|applet| (applet, "busybox".to_owned())).into(),
-            entrypoint: &[],
-            command: &["sh"],
-        },
-        Image {
-            name: "registry.k8s.io/e2e-test-images/regression-issue-74839",
-            tag: "1.4",
-            files: vec![program("regression-issue-74839", "/regression-issue-74839")],
-            tools: &[],
-            links: Vec::new(),
-            entrypoint: &["/regression-issue-74839"],
-            command: &[],
-        },
-        Image {
-            name: "registry.k8s.io/coredns/coredns",
-            tag: "lab",
-            files: vec![program("coredns", "/coredns")],
-            tools: &[],
-            links: Vec::new(),
-            entrypoint: &["/coredns"],
-            command: &[],
-        },
-        Image {
-            name: "docker.io/library/waggle",
-            tag: "0.1.0",
-            files: vec![(waggle.to_owned(), "/usr/local/bin/waggle".into())],
-            tools: &[],
-            links: Vec::new(),
-            entrypoint: &["/usr/local/bin/waggle"],
-            command: &[],
-        },
-    ]
-}
 
 /// The archives of all images, made if they are not there.
 pub fn make(programs: &Programs, waggle: &Path) -> Result<Vec<(String, PathBuf)>> {
@@ -164,7 +58,7 @@ impl Image {
 
     /// Its files, with the libraries of those that need some.
     fn all_files(&self) -> Result<BTreeSet<(PathBuf, String)>> {
-        let mut files: BTreeSet<_> = self.files.iter().cloned().collect();
+        let mut files: BTreeSet<_> = self.files.iter().map(|(from, to)| (from.clone(), (*to).to_owned())).collect();
         for tool in self.tools {
             let from = output(Command::new("sh").args(["-c", "command -v \"$0\"", tool]))
                 .with_context(|| format!("program {tool}: `cargo xtask setup --for cluster` installs it"))?;
@@ -173,7 +67,7 @@ impl Image {
             files.insert((from, format!("/bin/{tool}")));
         }
         for (program, _) in files.clone() {
-            files.extend(libraries(&program)?.into_iter().map(|path| (PathBuf::from(&path), path)));
+            files.extend(libraries(&program).into_iter().map(|path| (PathBuf::from(&path), path)));
         }
         // How names are resolved.
         files.insert(("/etc/nsswitch.conf".into(), "/etc/nsswitch.conf".into()));
@@ -195,9 +89,8 @@ impl Image {
             // Debug information and symbols would be copied into every container.
             succeeds(Command::new("strip").arg("--strip-unneeded").arg(&to));
         }
-        for (link, target) in &self.links {
-            let link = if link.starts_with('/') { link.trim_start_matches('/').into() } else { format!("bin/{link}") };
-            symlink(target, root.join(link))?;
+        for (link, target) in self.links {
+            symlink(target, root.join(link.trim_start_matches('/')))?;
         }
         let layout = scratch.join("layout");
         let image = format!("{}:{}", layout.display(), self.tag);
@@ -217,10 +110,9 @@ impl Image {
 }
 
 /// The libraries that a program is linked with, and its loader.
-fn libraries(program: &Path) -> Result<Vec<String>> {
-    // A static program has none, of which ldd says so by its exit code.
-    let Ok(text) = output(Command::new("ldd").arg(program)) else { return Ok(Vec::new()) };
-    Ok(paths(&text))
+fn libraries(program: &Path) -> Vec<String> {
+    // Of a static program ldd says by its exit code that it has none.
+    output(Command::new("ldd").arg(program)).map_or_else(|_| Vec::new(), |text| paths(&text))
 }
 
 /// The paths in what ldd prints.
