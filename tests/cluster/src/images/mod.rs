@@ -39,7 +39,7 @@ impl Image {
     fn archive(&self) -> Result<PathBuf> {
         let files = self.all_files()?;
         let mut hasher = DefaultHasher::new();
-        (self.name, self.tag, self.entrypoint, self.command, &self.links).hash(&mut hasher);
+        (self.name, self.tag, self.entrypoint, self.command, self.links, self.has_busybox).hash(&mut hasher);
         for (from, to) in &files {
             let about = fs::metadata(from).with_context(|| format!("image {}: {}", self.name, from.display()))?;
             (to, about.len(), about.modified().ok()).hash(&mut hasher);
@@ -48,6 +48,7 @@ impl Image {
         let short = self.name.rsplit('/').next().unwrap_or(self.name);
         let archive = folder.join(format!("{short}-{:016x}.tar", hasher.finish()));
         if !archive.exists() {
+            remove_others(&folder, short);
             let scratch = folder.join(format!("{short}.making"));
             let _ = fs::remove_dir_all(&scratch);
             self.pack(&files, &scratch, &archive).with_context(|| format!("make image {}", self.name))?;
@@ -89,7 +90,11 @@ impl Image {
             // Debug information and symbols would be copied into every container.
             succeeds(Command::new("strip").arg("--strip-unneeded").arg(&to));
         }
+        if self.has_busybox {
+            add_busybox(&root)?;
+        }
         for (link, target) in self.links {
+            let _ = fs::remove_file(root.join(link.trim_start_matches('/')));
             symlink(target, root.join(link.trim_start_matches('/')))?;
         }
         let layout = scratch.join("layout");
@@ -107,6 +112,31 @@ impl Image {
         output(Command::new("tar").arg("-C").arg(&layout).arg("-cf").arg(archive).arg("."))?;
         Ok(())
     }
+}
+
+/// Removes archives of what the image was before.
+fn remove_others(folder: &Path, short: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_other = name.rsplit_once('-').is_some_and(|(image, rest)| image == short && rest.ends_with(".tar"));
+        if is_other {
+            // It only takes room.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Adds busybox, and a link to it for each of its programs that is not there.
+fn add_busybox(root: &Path) -> Result<()> {
+    const BUSYBOX: &str = "/bin/busybox";
+    fs::copy(BUSYBOX, root.join("bin/busybox")).with_context(|| format!("copy {BUSYBOX}"))?;
+    for applet in output(Command::new(BUSYBOX).arg("--list"))?.lines() {
+        let link = root.join("bin").join(applet);
+        if !link.exists() {
+            symlink("busybox", &link).with_context(|| format!("link {}", link.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The libraries that a program is linked with, and its loader.
