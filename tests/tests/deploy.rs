@@ -26,6 +26,12 @@ fn read(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
 }
 
+/// The names in one of its folders.
+fn names(folder_name: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder().join(folder_name)).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
 fn objects(file: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(&read(file)).unwrap_or_else(|error| panic!("parse {file}: {error}"))
 }
@@ -134,11 +140,11 @@ fn the_agent_is_told_its_node_and_where_the_api_server_is() {
 #[test]
 fn the_kustomization_covers_every_manifest_and_the_image() {
     let kustomization = object("kustomization.yaml", "Kustomization");
-    let covered: BTreeSet<String> = strings(&kustomization["resources"]).into_iter().map(str::to_owned).collect();
-    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let manifests = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    let names = manifests.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
-    assert_eq!(covered, names.filter(|name| name != "kustomization.yaml").collect());
+    assert_eq!(strings(&kustomization["resources"]), ["base"]);
+    let base = object("base/kustomization.yaml", "Kustomization");
+    let covered: BTreeSet<&str> = strings(&base["resources"]).into_iter().collect();
+    let files = names("base");
+    assert_eq!(covered, files.iter().map(String::as_str).filter(|name| *name != "kustomization.yaml").collect());
     let image = &kustomization["images"][0];
     let used = format!("{}:{}", image["name"].as_str().unwrap(), image["newTag"].as_str().unwrap());
     assert_eq!(container()["image"], used);
@@ -245,6 +251,9 @@ fn the_files_that_the_readme_lists_are_the_files() {
     let text = read("README.md");
     let listed = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let listed: BTreeSet<_> = listed.map(|name| name.trim_end_matches('/').to_owned()).collect();
-    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(listed, files.filter(|name| name != "README.md").collect());
+    // What bundles the files of its folder needs no line.
+    let bundled = |folder: &'static str| names(folder).into_iter().map(move |name| format!("{folder}/{name}"));
+    let above = names("").into_iter().filter(|name| !["README.md", "base", "overlays"].contains(&name.as_str()));
+    let base = bundled("base").filter(|name| name != "base/kustomization.yaml");
+    assert_eq!(listed, above.chain(base).chain(bundled("overlays")).collect());
 }

@@ -28,8 +28,9 @@ pub struct Image {
 /// The image that a pod's namespaces are held by.
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 
-/// What Kubernetes' tests call in a pod and busybox has not, or has not all of.
-const TOOLS: &[&str] = &["bash", "curl", "dig", "ip", "iperf", "nc.openbsd", "nslookup", "ping", "ss"];
+/// What Kubernetes' tests call in a pod and busybox has not, or has not all of. Its shell calls its own programs whatever lies in
+/// `PATH`.
+const TOOLS: &[&str] = &["bash", "curl", "dig", "ip", "iperf", "nc.openbsd", "nslookup", "ping", "sh", "ss"];
 
 /// All of them; `waggle` is the agent's program.
 pub fn all(programs: &Programs, waggle: &Path) -> Vec<Image> {
