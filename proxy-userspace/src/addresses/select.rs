@@ -32,6 +32,7 @@ pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     LocalAddresses {
         networks: networks.filter(|net| net.prefix_len() < net.max_prefix_len()).collect(),
         all: usable.iter().map(|address| address.ip).collect(),
+        pods: snapshot.hosts.clone(),
         outward: outward(snapshot, &primary),
         ruled: look_at_sources(&snapshot.rules),
         ruled_sources: snapshot.rules.iter().filter_map(|rule| rule.source).collect(),

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Devices")]
 pub struct DeviceArgs {
-    /// Devices whose packets are served: `auto` (those with an address of the node, a default route or a link-local gateway), or names,
-    /// `*` and `?` allowed. Devices that appear later are followed
+    /// Devices whose packets are served: `auto` (those with an address of the node, a default route or a link-local
+    /// gateway), or names, `*` and `?` allowed. Devices that appear later are followed
     #[arg(long, value_name = "auto|NAME,…", default_value = "auto")]
     pub devices: DeviceChoice,
     /// How they are served

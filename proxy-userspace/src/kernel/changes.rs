@@ -7,7 +7,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::gateways;
+use super::{
+    gateways,
+    hosts::{self, HOSTS_MAX, Host},
+};
 use ipnet::IpNet;
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 
@@ -47,6 +50,8 @@ pub(super) struct News {
     pub(super) lost: Lost,
     /// Devices that a link-local gateway is behind, since the start; see [`gateways`].
     pub(super) gateways: BTreeSet<u32>,
+    /// Addresses with a route of their own; see [`hosts`].
+    pub(super) hosts: BTreeSet<Host>,
     prefixes: BTreeSet<IpNet>,
     every_route: bool,
 }
@@ -80,6 +85,11 @@ impl News {
             for device in gateways::devices(bytes) {
                 self.snapshot |= self.gateways.insert(device);
             }
+            self.snapshot |= match hosts::read(bytes) {
+                Some((host, true)) if self.hosts.len() < HOSTS_MAX => self.hosts.insert(host),
+                Some((host, false)) => self.hosts.remove(&host),
+                _ => false,
+            };
         }
         match *message {
             RawMessage::Link { index, up, .. } => {

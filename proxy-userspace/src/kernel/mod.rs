@@ -3,6 +3,7 @@
 
 mod changes;
 mod gateways;
+mod hosts;
 mod read;
 mod routes;
 
@@ -110,6 +111,8 @@ pub(crate) struct Snapshot {
     /// Devices that a route with a link-local gateway leads out of, or has led out of since the watcher has been there: what has been
     /// an uplink is one.
     pub gateways: BTreeSet<u32>,
+    /// Addresses that a route of their own leads to, by a device that is up and without a gateway.
+    pub hosts: BTreeSet<IpAddr>,
     /// In the kernel's order.
     pub rules: Vec<Rule>,
 }
@@ -169,10 +172,14 @@ impl Watcher {
                 spawn_blocking(routes::walk).await.map_err(|_| KernelError::Lost)?.map_err(KernelError::Routes)?;
             self.defaults = Some(found.defaults);
             self.news.gateways.extend(found.gateways);
+            self.news.hosts = found.hosts;
         }
         self.news.gateways.retain(|index| links.iter().any(|link| link.index == *index));
+        // The kernel takes IPv4 routes away without a word when their device goes down.
+        self.news.hosts.retain(|host| links.iter().any(|link| link.index == host.device && link.up && !link.loopback));
+        let hosts = self.news.hosts.iter().map(|host| host.address).collect();
         let (routes, gateways) = (self.defaults.clone().unwrap_or_default(), self.news.gateways.clone());
-        Ok(Snapshot { links, addresses, routes, gateways, rules })
+        Ok(Snapshot { links, addresses, routes, gateways, hosts, rules })
     }
 
     /// Waits for news.

@@ -1,4 +1,4 @@
-//! The default routes of the main table, and devices that gateways are behind. To find them all routes are walked through, one at a
+//! The default routes of the main table, devices that gateways are behind, and addresses with a route of their own. To find them all routes are walked through, one at a
 //! time: a full BGP table takes time then, and no memory.
 
 use std::{collections::BTreeSet, io, net::IpAddr};
@@ -16,6 +16,7 @@ use super::{
     DefaultRoute,
     changes::{RawMessage, messages},
     gateways,
+    hosts::{self, HOSTS_MAX, Host},
 };
 
 /// How much the kernel may say at once, bytes.
@@ -28,6 +29,8 @@ pub(super) struct Found {
     pub(super) defaults: Vec<DefaultRoute>,
     /// Devices that a link-local gateway is behind.
     pub(super) gateways: BTreeSet<u32>,
+    /// Addresses with a route of their own.
+    pub(super) hosts: BTreeSet<Host>,
 }
 
 /// Walks through the routes of the calling thread's network namespace.
@@ -64,6 +67,8 @@ fn dump(family: AddressFamily, found: &mut Found) -> io::Result<()> {
         socket.recv(&mut buffer, 0)?;
         for message in messages(&buffer) {
             found.gateways.extend(gateways::devices(message.bytes()));
+            let host = hosts::read(message.bytes()).map(|(host, _)| host);
+            found.hosts.extend(host.filter(|_| found.hosts.len() < HOSTS_MAX));
             match message {
                 RawMessage::Route { is_default: false, .. } => {}
                 message if read(message.bytes(), &mut found.defaults)? => return Ok(()),
