@@ -54,6 +54,8 @@ pub struct Agent {
     next_look: tokio::time::Instant,
     /// Told about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+    /// What that has been told so far; none once every hook has its new program.
+    gone_before: Option<BTreeSet<SocketAddr>>,
     /// Told when there is an SCTP Service.
     sctp: changes::Sender<bool>,
 }
@@ -90,6 +92,7 @@ impl Agent {
             next_tidy: tokio::time::Instant::now(),
             next_look: tokio::time::Instant::now(),
             udp_gone,
+            gone_before: Some(BTreeSet::new()),
             sctp,
         }
     }
@@ -122,6 +125,13 @@ impl Agent {
         self.terminate(gone);
         self.look_at_settings();
         true
+    }
+
+    /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
+    /// gone may have been overlooked, or have dialled it by an old program.
+    pub fn attached(&mut self) {
+        let gone = self.gone_before.take();
+        self.terminate(gone.unwrap_or_default());
     }
 
     /// What is in force.
@@ -248,7 +258,10 @@ impl Agent {
         }
     }
 
-    fn terminate(&self, gone: BTreeSet<SocketAddr>) {
+    fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
+        if let Some(before) = &mut self.gone_before {
+            before.extend(&gone);
+        }
         // Without --udp-termination nobody listens.
         if !gone.is_empty() {
             let _ = self.udp_gone.send(gone);

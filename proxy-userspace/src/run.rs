@@ -81,6 +81,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
         let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
         if listed {
             hooks.attach(&config.cgroup, is_first.then_some(&agent)).await?;
+            agent.attached();
             info!("serving");
             agent.run(&mut inputs).await;
         }

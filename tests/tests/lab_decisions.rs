@@ -5,9 +5,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Kind, LogLine, Manner, Mode},
+    lab::{Client, Kind, LogLine, Mode},
     objects::{Cluster as _, lab_node, service, service_cidr, slice},
-    scene::{Family, Origin, Scene, Setup, expect, expect_by, from_both_over_both, hold, over_both, web, web_slice},
+    scene::{Family, Origin, Scene, Setup, expect, from_both_over_both, hold, over_both, web, web_slice},
     stage::{Stage, dual},
 };
 use serde_json::{Value, json};
@@ -104,6 +104,9 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
     let scene = Setup::new("s03-bare", Origin::Api).start();
     over_both(|family| {
         put_web(&scene, family);
+        // Nothing but being an endpoint tells that the second pod's address is real.
+        let second = family.of(scene.pod(2));
+        scene.node.netns().batch(&[format!("route replace {second} via {second} dev pod-p2 onlink")]).unwrap();
         let (wide, nobody) = if family == Family::Ipv4 {
             ("10.0.0.0/8", "10.244.1.200:80")
         } else {
@@ -114,12 +117,11 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
         let direct = |number| SocketAddr::new(family.of(scene.pod(number)), 8080);
         let reach = |ways: [&str; 2]| {
             for (number, way) in (1..).zip(ways) {
-                // The pod is no endpoint, and so nobody to whom datagrams could be sent: answers to it would be such.
-                expect_by(&scene.from_pod, Manner::Tcp, direct(number), &[way]);
+                expect(&scene.from_pod, direct(number), &[way]);
                 expect(&scene.from_node, direct(number), &[way]);
             }
             hold(&scene.from_node, family.frontend(10), &["p1"]);
-            expect_by(&scene.from_pod, Manner::Tcp, family.frontend(10), &["p1"]);
+            scene.hold(family.frontend(10), &["p1"]);
         };
         reach(["p1", "EHOSTUNREACH"]);
         // One that nobody is sent to yet is an endpoint, too.
@@ -128,6 +130,39 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
         reach(["p1", "p2"]);
         scene.delete("EndpointSlice", &family.name("starting"));
         reach(["p1", "EHOSTUNREACH"]);
+        scene.delete("ServiceCIDR", &family.name("wide"));
+    });
+}
+
+/// Plugins without a bridge make a route for each pod.
+#[test]
+fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
+    let scene = Setup::new("s03-pods", Origin::Api).start();
+    over_both(|family| {
+        put_web(&scene, family);
+        let (wide, nobody, later, length) = if family == Family::Ipv4 {
+            ("10.0.0.0/8", "10.244.1.200:80", "10.244.1.99", 32)
+        } else {
+            ("fd00::/16", "[fd00:10:244:1::c8]:80", "fd00:10:244:1::99", 128)
+        };
+        scene.put(&service_cidr(&family.name("wide"), &[wide]));
+        scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
+        // The client's own pod is no endpoint of anything: a server's datagrams must come back to it.
+        scene.hold(SocketAddr::new(family.of(scene.pod(1)), 8080), &["p1"]);
+        scene.hold(SocketAddr::new(family.of(scene.pod(2)), 8080), &["p2"]);
+        scene.hold(family.frontend(10), &["p1"]);
+        // One that comes later, and goes.
+        let later = SocketAddr::new(later.parse().unwrap(), 8080);
+        scene.hold(later, &["EHOSTUNREACH"]);
+        let pod = scene.pod(2).netns();
+        let nodad = if length == 128 { " nodad" } else { "" };
+        pod.batch(&[format!("address add {}/{length} dev eth0{nodad}", later.ip())]).unwrap();
+        let server = scene.pod(2).serve_at(&[later], Mode::Identity).unwrap();
+        scene.node.netns().batch(&[format!("route add {}/{length} dev pod-p2", later.ip())]).unwrap();
+        scene.expect(later, &["p2"]);
+        scene.node.netns().batch(&[format!("route del {}/{length} dev pod-p2", later.ip())]).unwrap();
+        scene.expect(later, &["EHOSTUNREACH"]);
+        drop(server);
         scene.delete("ServiceCIDR", &family.name("wide"));
     });
 }

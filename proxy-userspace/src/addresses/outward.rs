@@ -13,7 +13,8 @@ pub(super) fn outward(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
     let default = snapshot.routes.iter().map(|route| route.device);
     let own = snapshot.addresses.iter().filter(|address| primary.contains(&address.ip)).map(|address| address.device);
     let by_kind = snapshot.links.iter().filter(|link| leads_out(link)).map(|link| link.index);
-    let mut found: BTreeSet<u32> = default.chain(own).chain(by_kind).collect();
+    let gateways = snapshot.gateways.iter().copied();
+    let mut found: BTreeSet<u32> = default.chain(own).chain(by_kind).chain(gateways).collect();
     // The loopback device may hold the node's own address.
     found.retain(|index| !snapshot.links.iter().any(|link| link.loopback && link.index == *index));
     let masters = snapshot.links.iter().filter(|link| found.contains(&link.index)).filter_map(|link| link.master);
@@ -27,7 +28,7 @@ pub(super) fn uplinks(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
     let default = snapshot.routes.iter().filter(|route| !route.ipv6).map(|route| route.device);
     let is_own = |ip: &IpAddr| ip.is_ipv4() && primary.contains(ip);
     let own = snapshot.addresses.iter().filter(|address| is_own(&address.ip)).map(|address| address.device);
-    let found: BTreeSet<u32> = default.chain(own).collect();
+    let found: BTreeSet<u32> = default.chain(own).chain(snapshot.gateways.iter().copied()).collect();
     let links = snapshot.links.iter().filter(|link| !link.loopback && found.contains(&link.index));
     links.map(|link| link.name.clone()).collect()
 }
@@ -70,7 +71,7 @@ mod tests {
         let address =
             |device, ip: IpAddr| Address { device, ip, network: None, global: true, flags: AddressFlags::empty() };
         let addresses = vec![address(1, own), address(13, own), address(5, "10.244.0.1".parse().unwrap())];
-        let snapshot = Snapshot { links, addresses, routes: vec![route], rules: Vec::new() };
+        let snapshot = Snapshot { links, addresses, routes: vec![route], ..Snapshot::default() };
         let found = outward(&snapshot, &[own].into());
         assert_eq!(found, [2, 3, 7, 9, 10, 11, 12, 13].into());
         assert_eq!(uplinks(&snapshot, &[own].into()), ["3".to_owned(), "13".to_owned()].into());

@@ -32,6 +32,7 @@ pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     LocalAddresses {
         networks: networks.filter(|net| net.prefix_len() < net.max_prefix_len()).collect(),
         all: usable.iter().map(|address| address.ip).collect(),
+        pods: snapshot.hosts.clone(),
         outward: outward(snapshot, &primary),
         ruled: look_at_sources(&snapshot.rules),
         ruled_sources: snapshot.rules.iter().filter_map(|rule| rule.source).collect(),
@@ -110,7 +111,7 @@ mod tests {
 
     fn found(addresses: Vec<Address>, routes: Vec<DefaultRoute>) -> LocalAddresses {
         let links = [1, 2, 3].map(|index| Link { index, up: true, ..Link::default() }).into();
-        local_addresses(&Snapshot { links, addresses, routes, rules: Vec::new() })
+        local_addresses(&Snapshot { links, addresses, routes, ..Snapshot::default() })
     }
 
     fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
@@ -147,7 +148,7 @@ mod tests {
             address(5, "10.96.0.10/32"),
             address(5, "fd00::5/64"),
         ];
-        let found = local_addresses(&Snapshot { links, addresses, routes: Vec::new(), rules: Vec::new() });
+        let found = local_addresses(&Snapshot { links, addresses, ..Snapshot::default() });
         assert_eq!(found.all, set(&["192.0.2.2", "10.96.0.10", "fd00::5"]));
         assert_eq!(found.networks, ["192.0.2.0/24", "fd00::/64"].map(|net| net.parse().unwrap()).into());
     }

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Devices")]
 pub struct DeviceArgs {
-    /// Devices whose packets are served: `auto` (those with an address of the node or a default route), or names,
-    /// `*` and `?` allowed. Devices that appear later are followed
+    /// Devices whose packets are served: `auto` (those with an address of the node, a default route or a link-local
+    /// gateway), or names, `*` and `?` allowed. Devices that appear later are followed
     #[arg(long, value_name = "auto|NAME,…", default_value = "auto")]
     pub devices: DeviceChoice,
     /// How they are served
@@ -26,7 +26,7 @@ pub struct DeviceArgs {
 /// `--devices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// Those with an address of the node or a default route.
+    /// Those with an address of the node, a default route or a link-local gateway.
     Auto,
     /// Those with one of these names.
     Named(Vec<Pattern>),

@@ -131,11 +131,13 @@ fn is_of_a_pod(link: &Link) -> bool {
     is_pair && link.ethernet && link.peer.is_some_and(|peer| peer.netns.is_some())
 }
 
-/// Whether a device has an address of the node, or leads to everywhere.
+/// Whether a device has an address of the node, leads to everywhere, or has another router behind it: nodes that speak BGP
+/// with link-local addresses alone have uplinks without any other address, and perhaps without a default route.
 fn is_the_nodes(link: &Link, snapshot: &Snapshot) -> bool {
     let counts = |address: &Address| is_of_a_network(address) || address.global && (link.bare || is_tunnel(link));
     let has_address = || snapshot.addresses.iter().any(|address| address.device == link.index && counts(address));
-    snapshot.routes.iter().any(|route| route.device == link.index) || has_address()
+    let leads_on = || snapshot.routes.iter().any(|route| route.device == link.index);
+    leads_on() || snapshot.gateways.contains(&link.index) || has_address()
 }
 
 /// Overlays between nodes have an address each, often without a network around it.
@@ -197,7 +199,7 @@ mod tests {
             address(10, "10.244.0.0/32", true),
         ];
         let route = DefaultRoute { ipv6: false, metric: 0, device: 7, gateway: None, source: None };
-        Snapshot { links, addresses, routes: vec![route], rules: Vec::new() }
+        Snapshot { links, addresses, routes: vec![route], ..Snapshot::default() }
     }
 
     fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Wanted {
@@ -221,6 +223,12 @@ mod tests {
             "carries no Ethernet frames; loopback is not worth a word"
         );
         assert!(found.missing.is_empty());
+    }
+
+    #[test]
+    fn auto_takes_devices_that_a_gateway_is_behind() {
+        let snapshot = Snapshot { gateways: [3].into(), ..snapshot() };
+        assert_eq!(names(&choose("", &[], &snapshot), Role::Outside), ["eth0", "eth1", "uplink", "wg0", "flannel.1"]);
     }
 
     #[test]

@@ -7,6 +7,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use super::{
+    gateways,
+    hosts::{self, HOSTS_MAX, Host},
+};
 use ipnet::IpNet;
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 
@@ -44,6 +48,10 @@ pub(super) struct News {
     pub(super) defaults: bool,
     /// What may have taken routes along.
     pub(super) lost: Lost,
+    /// Devices that a link-local gateway is behind, since the start; see [`gateways`].
+    pub(super) gateways: BTreeSet<u32>,
+    /// Addresses with a route of their own; see [`hosts`].
+    pub(super) hosts: BTreeSet<Host>,
     prefixes: BTreeSet<IpNet>,
     every_route: bool,
 }
@@ -73,6 +81,16 @@ impl News {
     }
 
     fn hear(&mut self, message: &RawMessage<'_>) {
+        if let RawMessage::Route { bytes, .. } = message {
+            for device in gateways::devices(bytes) {
+                self.snapshot |= self.gateways.insert(device);
+            }
+            self.snapshot |= match hosts::read(bytes) {
+                Some((host, true)) if self.hosts.len() < HOSTS_MAX => self.hosts.insert(host),
+                Some((host, false)) => self.hosts.remove(&host),
+                _ => false,
+            };
+        }
         match *message {
             RawMessage::Link { index, up, .. } => {
                 self.snapshot = true;
@@ -178,7 +196,7 @@ impl<'a> RawMessage<'a> {
         const MAIN: u8 = 254;
         let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
         let body = bytes.get(16..)?;
-        let word = |at: usize| Some(u32::from_ne_bytes(body.get(at..at + 4)?.try_into().ok()?));
+        let word = |at| word(body, at);
         Some(match kind {
             16 | 17 => Self::Link { bytes, index: word(4)?, up: kind == 16 && word(8)? & IFF_UP != 0 },
             20 | 21 => {
@@ -197,8 +215,12 @@ impl<'a> RawMessage<'a> {
     }
 }
 
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
 /// The value of the first of these kinds of attributes that is there.
-fn attribute<'a>(attributes: &'a [u8], kinds: &[u16]) -> Option<&'a [u8]> {
+pub(super) fn attribute<'a>(attributes: &'a [u8], kinds: &[u16]) -> Option<&'a [u8]> {
     let find = |wanted: u16| {
         let mut rest = attributes;
         while let (Some(length), Some(kind)) = (rest.get(..2), rest.get(2..4)) {
@@ -213,7 +235,7 @@ fn attribute<'a>(attributes: &'a [u8], kinds: &[u16]) -> Option<&'a [u8]> {
     kinds.iter().find_map(|kind| find(*kind))
 }
 
-fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
     match i32::from(family) {
         libc::AF_INET => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
         libc::AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),

@@ -2,6 +2,8 @@
 //! values, and word that something has changed. It decides nothing.
 
 mod changes;
+mod gateways;
+mod hosts;
 mod read;
 mod routes;
 
@@ -106,6 +108,11 @@ pub(crate) struct Snapshot {
     pub addresses: Vec<Address>,
     /// In the kernel's order.
     pub routes: Vec<DefaultRoute>,
+    /// Devices that a route with a link-local gateway leads out of, or has led out of since the watcher has been there: what has been
+    /// an uplink is one.
+    pub gateways: BTreeSet<u32>,
+    /// Addresses that a route of their own leads to, by a device that is up and without a gateway.
+    pub hosts: BTreeSet<IpAddr>,
     /// In the kernel's order.
     pub rules: Vec<Rule>,
 }
@@ -161,10 +168,18 @@ impl Watcher {
         let rules = read::rules(&self.handle).await?;
         if self.defaults.is_none() {
             // In the order of the messages: what changes meanwhile makes it be looked for again.
-            let found = spawn_blocking(routes::defaults).await.map_err(|_| KernelError::Lost)?;
-            self.defaults = Some(found.map_err(KernelError::Routes)?);
+            let found =
+                spawn_blocking(routes::walk).await.map_err(|_| KernelError::Lost)?.map_err(KernelError::Routes)?;
+            self.defaults = Some(found.defaults);
+            self.news.gateways.extend(found.gateways);
+            self.news.hosts = found.hosts;
         }
-        Ok(Snapshot { links, addresses, routes: self.defaults.clone().unwrap_or_default(), rules })
+        self.news.gateways.retain(|index| links.iter().any(|link| link.index == *index));
+        // The kernel takes IPv4 routes away without a word when their device goes down.
+        self.news.hosts.retain(|host| links.iter().any(|link| link.index == host.device && link.up && !link.loopback));
+        let hosts = self.news.hosts.iter().map(|host| host.address).collect();
+        let (routes, gateways) = (self.defaults.clone().unwrap_or_default(), self.news.gateways.clone());
+        Ok(Snapshot { links, addresses, routes, gateways, hosts, rules })
     }
 
     /// Waits for news.

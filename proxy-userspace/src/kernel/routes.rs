@@ -1,7 +1,7 @@
-//! The default routes of the main table. To find them all routes are walked through, one at a time: a full BGP table takes
-//! time then, and no memory.
+//! The default routes of the main table, devices that gateways are behind, and addresses with a route of their own. To find them all routes are walked through, one at a
+//! time: a full BGP table takes time then, and no memory.
 
-use std::{io, net::IpAddr};
+use std::{collections::BTreeSet, io, net::IpAddr};
 
 use rtnetlink::{
     packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
@@ -15,14 +15,27 @@ use rtnetlink::{
 use super::{
     DefaultRoute,
     changes::{RawMessage, messages},
+    gateways,
+    hosts::{self, HOSTS_MAX, Host},
 };
 
 /// How much the kernel may say at once, bytes.
 const LONGEST: usize = 1 << 16;
 
-/// All default routes of the calling thread's network namespace, in the kernel's order.
-pub(super) fn defaults() -> io::Result<Vec<DefaultRoute>> {
-    let mut found = Vec::new();
+/// What is found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// All default routes, in the kernel's order.
+    pub(super) defaults: Vec<DefaultRoute>,
+    /// Devices that a link-local gateway is behind.
+    pub(super) gateways: BTreeSet<u32>,
+    /// Addresses with a route of their own.
+    pub(super) hosts: BTreeSet<Host>,
+}
+
+/// Walks through the routes of the calling thread's network namespace.
+pub(super) fn walk() -> io::Result<Found> {
+    let mut found = Found::default();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         match dump(family, &mut found) {
             // A table or a family that has never been used does not exist.
@@ -33,7 +46,7 @@ pub(super) fn defaults() -> io::Result<Vec<DefaultRoute>> {
     Ok(found)
 }
 
-fn dump(family: AddressFamily, found: &mut Vec<DefaultRoute>) -> io::Result<()> {
+fn dump(family: AddressFamily, found: &mut Found) -> io::Result<()> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -53,9 +66,12 @@ fn dump(family: AddressFamily, found: &mut Vec<DefaultRoute>) -> io::Result<()> 
         buffer.clear();
         socket.recv(&mut buffer, 0)?;
         for message in messages(&buffer) {
+            found.gateways.extend(gateways::devices(message.bytes()));
+            let host = hosts::read(message.bytes()).map(|(host, _)| host);
+            found.hosts.extend(host.filter(|_| found.hosts.len() < HOSTS_MAX));
             match message {
                 RawMessage::Route { is_default: false, .. } => {}
-                message if read(message.bytes(), found)? => return Ok(()),
+                message if read(message.bytes(), &mut found.defaults)? => return Ok(()),
                 _ => {}
             }
         }

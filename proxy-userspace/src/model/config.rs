@@ -49,6 +49,8 @@ pub struct LocalAddresses {
     pub all: BTreeSet<IpAddr>,
     /// The networks that its devices are in, host prefixes left out.
     pub networks: BTreeSet<IpNet>,
+    /// Addresses that a route of their own leads to, by a device: of pods here, as network plugins without a bridge have them.
+    pub pods: BTreeSet<IpAddr>,
     /// The node's own address, at most one a family: what the default route prefers as source, else the first
     /// global address by device index. They stand in for the Node object's while there is none, or it has none.
     pub primary: BTreeSet<IpAddr>,

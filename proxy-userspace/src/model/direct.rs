@@ -55,6 +55,7 @@ impl Model {
     pub(super) fn is_overlapped(&self, address: IpAddr) -> bool {
         self.endpoints_in_cidrs.0.contains_key(&address)
             || self.local.all.contains(&address)
+            || self.local.pods.contains(&address)
             || self.real_networks().any(|net| net.contains(&address))
     }
 
@@ -91,9 +92,10 @@ impl Model {
         nets.filter(|net| self.networks.encloses(net))
     }
 
-    /// Addresses of this node and of endpoints inside ServiceCIDRs that are no Service's.
+    /// Addresses of this node, its pods and endpoints inside ServiceCIDRs that are no Service's.
     fn real_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let own = self.local.all.iter().copied().filter(|address| self.networks.covers(*address));
+        let own =
+            self.local.all.iter().chain(&self.local.pods).copied().filter(|address| self.networks.covers(*address));
         let real = own.chain(self.endpoints_in_cidrs.0.keys().copied());
         real.filter(|address| !self.claims.is_cluster_ip(*address))
     }

@@ -4,21 +4,15 @@ use std::collections::BTreeSet;
 
 use aya::{
     Pod,
-    maps::{HashMap, MapData, MapError, PerCpuArray},
+    maps::{HashMap, MapData, PerCpuArray},
 };
-use proxy_common::{
-    Affinity, AffinityKey, Backend, BackendCounters, Connection, Flow, Fragment, FragmentPorts, Member, Peer,
-    ServiceCounters, ServiceName,
-};
+use proxy_common::{Backend, BackendCounters, Member, ServiceCounters, ServiceName};
 
 use super::fate::{Fate, Fates, IDS};
 use crate::{
     bpf::MappedArray,
     maps::{MapsError, PinFolder, open, open_array, open_data},
 };
-
-const ANY: u64 = 0;
-const NOEXIST: u64 = 1;
 
 /// Old and new maps, and what becomes of each.
 pub(super) struct Carry<'a> {
@@ -42,10 +36,10 @@ impl Carry<'_> {
         self.array::<u8>("PORT_FILTER")?;
         self.counters::<u64>("COUNTERS", None)?;
         if IDS.iter().all(|name| self.is_carried(name)) {
-            refused.extend(self.hash::<u32, ServiceName>("SERVICE_NAMES", ANY)?);
+            refused.extend(self.hash::<u32, ServiceName>("SERVICE_NAMES")?);
             self.array::<u32>("GENERATIONS")?;
             self.array::<Backend>("BACKENDS")?;
-            refused.extend(self.hash::<Member, u32>("MEMBERS", ANY)?);
+            refused.extend(self.hash::<Member, u32>("MEMBERS")?);
         }
         if self.fates.get(IDS[1]).is_some_and(|fate| *fate != Fate::New) {
             self.start_generations()?;
@@ -57,17 +51,6 @@ impl Carry<'_> {
         let is_used = |id: &u32| backends.get(*id).is_some_and(|backend| backend.is_valid());
         let backends: BTreeSet<u32> = (0..backends.length()).filter(is_used).collect();
         self.counters::<BackendCounters>("BACKEND_COUNTERS", Some(&backends))?;
-        Ok(refused)
-    }
-
-    /// What programs have noted of clients and sockets; `late`: what is there already stays as it is.
-    pub(super) fn memories(&self, late: bool) -> Result<Refused, MapsError> {
-        let flags = if late { NOEXIST } else { ANY };
-        let mut refused = Refused::new();
-        refused.extend(self.hash::<AffinityKey, Affinity>("AFFINITY", flags)?);
-        refused.extend(self.hash::<u64, Connection>("SOCKET_CONNECTIONS", flags)?);
-        refused.extend(self.hash::<Flow, Peer>("SOCKET_FLOWS", flags)?);
-        refused.extend(self.hash::<Fragment, FragmentPorts>("FRAGMENTS", flags)?);
         Ok(refused)
     }
 
@@ -93,20 +76,20 @@ impl Carry<'_> {
         self.fates.get(name) == Some(&Fate::Shared)
     }
 
-    fn hash<K: Pod, V: Pod>(&self, name: &'static str, flags: u64) -> Result<Option<(&'static str, usize)>, MapsError> {
+    /// How many entries the old map of this name may have.
+    pub(super) fn old_size(&self, name: &'static str) -> Result<usize, MapsError> {
+        let info = open_data(self.old, name)?.info().map_err(|source| MapsError::Type { name, source })?;
+        Ok(info.max_entries() as usize)
+    }
+
+    /// Of a map that no program changes.
+    fn hash<K: Pod, V: Pod>(&self, name: &'static str) -> Result<Option<(&'static str, usize)>, MapsError> {
         if !self.is_carried(name) {
             return Ok(None);
         }
-        let size = open_data(self.old, name)?.info().map_err(|source| MapsError::Type { name, source })?.max_entries();
         let old: HashMap<MapData, K, V> = open(self.old, name)?;
         let mut new: HashMap<MapData, K, V> = open(self.new, name)?;
-        let mut refused = 0;
-        // Where programs remove the key to go on from, the kernel begins anew: once round is enough.
-        let limit = size as usize;
-        for (key, value) in old.iter().flatten().take(limit) {
-            let written = new.insert(key, value, flags);
-            refused += usize::from(written.is_err_and(|error| !is_there(&error)));
-        }
+        let refused = old.iter().flatten().filter(|(key, value)| new.insert(key, value, 0).is_err()).count();
         Ok(Some((name, refused)).filter(|(_, refused)| *refused != 0))
     }
 
@@ -140,8 +123,4 @@ impl Carry<'_> {
         }
         Ok(())
     }
-}
-
-fn is_there(error: &MapError) -> bool {
-    matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EEXIST))
 }

@@ -9,6 +9,7 @@
 mod carry;
 mod fate;
 mod flows;
+mod memories;
 mod pins;
 mod previous;
 mod resume;
@@ -26,6 +27,7 @@ use self::{
     carry::{Carry, Refused},
     fate::{Fate, Fates, fates},
     flows::FlowsError,
+    memories::Copied,
     previous::Previous,
 };
 use crate::{
@@ -72,6 +74,7 @@ pub struct Succession {
     old: PinFolder,
     new: PinFolder,
     fates: Fates,
+    copied: Copied,
 }
 
 impl Succession {
@@ -80,7 +83,8 @@ impl Succession {
     pub fn begin(folder: &PinFolder, wanted: &[Layout]) -> Result<Self, SuccessionError> {
         resume::clear_up(folder, wanted)?;
         let found = find(folder, wanted);
-        let succession = Self { old: folder.clone(), new: folder.next(), fates: fates(wanted, &found) };
+        let succession =
+            Self { old: folder.clone(), new: folder.next(), fates: fates(wanted, &found), copied: Copied::new() };
         succession.tell(!found.is_empty());
         let shared = succession.fates.iter().filter(|(_, fate)| **fate == Fate::Shared).map(|(name, _)| *name);
         pins::share(&succession.old, &succession.new, shared)?;
@@ -113,8 +117,10 @@ impl Succession {
 
     /// Completes the new set, whose maps have been written and whose programs are loaded: from now on it may be put in
     /// place, by this start or the next. Packets that only the old set knows are handed to that.
-    pub fn complete(&self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
-        report(&self.carry().memories(false)?);
+    pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
+        let mut copied = Copied::new();
+        report(&memories::copy(&self.carry(), &mut copied)?);
+        self.copied = copied;
         report(&flows::fill(&self.carry())?);
         self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
@@ -154,7 +160,7 @@ impl Succession {
         if let Err(error) = bpf::grace_period() {
             warn!(%error, "flows that begin right now may be cut");
         }
-        report(&self.carry().memories(true)?);
+        report(&memories::catch_up(&self.carry(), &self.copied)?);
         report(&flows::catch_up(&self.carry())?);
         self.set_phase(Phase::Alone)?;
         debug!("the new programs know all flows");

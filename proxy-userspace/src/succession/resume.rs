@@ -9,7 +9,9 @@ use tracing::info;
 use super::{
     Succession, SuccessionError, discard_incomplete,
     fate::{Fate, Fates, fates},
-    find, pins,
+    find,
+    memories::Copied,
+    pins,
 };
 use crate::{
     attach,
@@ -28,7 +30,7 @@ pub(super) fn clear_up(folder: &PinFolder, known: &[Layout]) -> Result<(), Succe
     let fates = fates_between(folder, &new, known);
     let is_alone = open::<Array<MapData, u32>>(&new, "SUCCESSION")
         .is_ok_and(|map| map.get(&0, 0).is_ok_and(|phase| phase == Phase::Alone as u32));
-    let succession = Succession { old: folder.clone(), new, fates };
+    let succession = Succession { old: folder.clone(), new, fates, copied: Copied::new() };
     // What the old set remembers is out of date then.
     if is_alone { succession.leave() } else { succession.finish() }
 }

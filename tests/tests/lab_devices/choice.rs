@@ -48,6 +48,32 @@ fn devices_and_addresses_that_come_later_are_followed() {
 }
 
 #[test]
+fn uplinks_with_link_local_addresses_alone_are_found_by_their_gateways() {
+    let stage = Stage::new("dev-bgp");
+    for (device, end) in [("before", "erofeb"), ("after", "retfa"), ("both", "htob"), ("plain", "nialp")] {
+        ip(&stage, &[&format!("link add {device} type veth peer name {end}")]);
+        ip(&stage, &[&format!("link set {device} up"), &format!("link set {end} up")]);
+    }
+    ip(&stage, &["route add 203.0.113.0/24 via inet6 fe80::1 dev before onlink"]);
+    let _waggle = stage.agent(&["--device-mode", "auto"]);
+    expect(&stage, &[("before", "tc"), ("eth0", "tc")]);
+    // What network plugins make is not like this: routes to pods have no gateway, those to other nodes one with a global address.
+    ip(&stage, &["route add 10.244.9.9/32 dev plain", "route add 10.244.8.0/24 via 10.244.1.7 dev plain onlink"]);
+    ip(&stage, &["route add 2001:db8:1::/48 via fe80::1 dev after"]);
+    expect(&stage, &[("after", "tc"), ("before", "tc"), ("eth0", "tc")]);
+    ip(
+        &stage,
+        &[
+            "route add 198.51.100.0/24 nexthop via inet6 fe80::1 dev after onlink nexthop via inet6 fe80::2 dev both onlink",
+        ],
+    );
+    expect(&stage, &[("after", "tc"), ("before", "tc"), ("both", "tc"), ("eth0", "tc")]);
+    // A neighbour that is gone for a while takes no programs from its device.
+    ip(&stage, &["route del 203.0.113.0/24", "link set plain mtu 1400", "address add 192.0.2.7/24 dev plain"]);
+    expect(&stage, &[("after", "tc"), ("before", "tc"), ("both", "tc"), ("eth0", "tc"), ("plain", "tc")]);
+}
+
+#[test]
 fn devices_without_native_xdp_fall_back_to_tc_and_say_so_once() {
     let stage = Stage::new("dev-tc");
     ip(&stage, &["link add br1 type bridge", "address add 198.51.100.1/24 dev br1", "link set br1 up"]);

@@ -6,6 +6,7 @@
 mod load;
 mod program;
 mod refused;
+mod sockets;
 
 use std::{
     net::SocketAddr,

@@ -1,7 +1,9 @@
-//! Tables of iptables as it was before nftables (`iptables-legacy`) whose chain FORWARD has the policy DROP. They are read as
-//! iptables(8) reads them, by getsockopt(2) (include/uapi/linux/netfilter_ipv4/ip_tables.h and netfilter_ipv6/ip6_tables.h). The
-//! kernel makes a table when it is asked about: so only tables that are there already are asked about.
+//! Tables of iptables as it was before nftables (`iptables-legacy`) whose chain FORWARD refuses, by its policy or by a last rule
+//! without a condition, as RHEL's had it. They are read as iptables(8) reads them, by getsockopt(2)
+//! (include/uapi/linux/netfilter_ipv4/ip_tables.h and netfilter_ipv6/ip6_tables.h). The kernel makes a table when it is asked
+//! about: so only tables that are there already are asked about.
 
+mod rules;
 mod table;
 
 use std::{
@@ -13,8 +15,11 @@ use std::{
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tracing::debug;
 
-use self::table::{Info, Layout, read_request};
-use super::remedy::accept_in;
+use self::{
+    rules::Layout,
+    table::{Info, read_request},
+};
+use super::remedy::{Refusal, accept_in};
 use crate::bpf::socket_option;
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, and those of IPv6.
@@ -69,7 +74,7 @@ pub(super) struct IpTables {
 }
 
 impl IpTables {
-    /// Those of the calling thread's network namespace that drop, in words.
+    /// Those of the calling thread's network namespace that refuse, in words.
     pub(super) fn faults(&mut self) -> Vec<String> {
         let tables: Vec<_> = FAMILIES.iter().flat_map(tables).collect();
         if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > AGAIN) {
@@ -89,7 +94,7 @@ fn tables(family: &'static Family) -> Vec<Table> {
     let described = |name: &str| {
         let info = describe(family, name);
         let info = info.inspect_err(|error| debug!(%error, name, "a table of iptables can't be asked about")).ok()?;
-        info.policy().is_some().then(|| Table { family, name: name.to_owned(), info })
+        info.forward().is_some().then(|| Table { family, name: name.to_owned(), info })
     };
     names.lines().filter_map(described).collect()
 }
@@ -101,13 +106,13 @@ fn describe(family: &Family, name: &str) -> io::Result<Info> {
 }
 
 fn faults(tables: &[Table]) -> io::Result<Vec<String>> {
-    let told = tables.iter().map(|table| Ok(drops(table)?.then(|| fault(table))));
+    let told = tables.iter().map(|table| Ok(refusal(table)?.map(|refusal| fault(table, refusal))));
     told.filter_map(io::Result::transpose).collect()
 }
 
-fn drops(table: &Table) -> io::Result<bool> {
+fn refusal(table: &Table) -> io::Result<Option<Refusal>> {
     let rules = rules(table)?;
-    Ok(table.info.policy().is_some_and(|at| table.family.layout.drops(&rules, at)))
+    Ok(table.info.forward().and_then(|chain| table.family.layout.refusal(&rules, &chain)))
 }
 
 fn rules(table: &Table) -> io::Result<Vec<u8>> {
@@ -121,11 +126,12 @@ fn open(family: &Family) -> io::Result<OwnedFd> {
     Ok(socket(family.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
-fn fault(Table { family, name, .. }: &Table) -> String {
+fn fault(Table { family, name, .. }: &Table, refusal: Refusal) -> String {
     let program = family.program;
     let insert = if name == "filter" { "-I FORWARD".to_owned() } else { format!("-t {name} -I FORWARD") };
     let command = |direction| format!("{program} {insert} {direction} PODS -j ACCEPT");
-    accept_in(&format!("the chain FORWARD of the table {name} of {program}"), [&command("-d"), &command("-s")])
+    let chain = format!("the chain FORWARD of the table {name} of {program}");
+    accept_in(&chain, refusal, [&command("-d"), &command("-s")])
 }
 
 #[cfg(test)]
@@ -136,7 +142,10 @@ mod tests {
     fn field_s11_the_remedy_names_table_and_program() {
         let table =
             |name: &str| Table { family: &FAMILIES[1], name: name.to_owned(), info: Info::request(name).unwrap() };
-        assert!(fault(&table("filter")).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`"));
-        assert!(fault(&table("mangle")).contains("`ip6tables-legacy -t mangle -I FORWARD -d PODS -j ACCEPT`"));
+        assert!(fault(&table("filter"), Refusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`"));
+        assert!(
+            fault(&table("mangle"), Refusal::Policy)
+                .contains("`ip6tables-legacy -t mangle -I FORWARD -d PODS -j ACCEPT`")
+        );
     }
 }

@@ -72,6 +72,32 @@ fn field_s03_real_addresses_inside_a_service_cidr_are_left_alone() {
 }
 
 #[test]
+fn field_s03_pods_of_this_node_inside_a_service_cidr_are_left_alone() {
+    let mut world = World::new();
+    world.apply(service_cidr("one", &["10.96.0.0/16"])).apply(service_a(json!({})));
+    let with = |pods: &[&str]| LocalAddresses {
+        pods: pods.iter().map(|text| text.parse().unwrap()).collect(),
+        ..LocalAddresses::default()
+    };
+    nets(&mut world, NetworkKind::Direct);
+    // Those elsewhere touch nothing.
+    world.model.set_node_addresses(with(&["10.244.1.11"]));
+    assert!(!world.model.take_touched().networks);
+    assert_eq!(world.fields(), [""; 0]);
+    // One of them has the address of a Service.
+    world.model.set_node_addresses(with(&["10.244.1.11", "10.96.5.7", "10.96.0.1"]));
+    assert_eq!(nets(&mut world, NetworkKind::Direct), ["10.96.5.7/32"]);
+    assert_eq!(world.fields(), ["spec.cidrs[0]"]);
+    world.apply(service("b", json!({ "clusterIP": "10.96.5.7" })));
+    assert_eq!(nets(&mut world, NetworkKind::Direct), [""; 0]);
+    world.delete(&service("b", json!({})));
+    assert_eq!(nets(&mut world, NetworkKind::Direct), ["10.96.5.7/32"]);
+    world.model.set_node_addresses(with(&["10.244.1.11"]));
+    assert_eq!(nets(&mut world, NetworkKind::Direct), [""; 0]);
+    assert_eq!(world.fields(), [""; 0]);
+}
+
+#[test]
 fn field_s03_a_service_cidr_inside_a_range_of_pods_or_of_a_network_stays_whole() {
     let mut world = World::new();
     world.apply(with_pods(&["100.64.0.0/10", "100.64.0.0/13"])).apply(service_cidr("one", &["100.64.0.0/13"]));

@@ -158,8 +158,9 @@ fn any_local() -> impl Strategy<Value = LocalAddresses> {
     let set = |texts: Vec<&str>| texts.into_iter().map(|text| text.parse().unwrap()).collect();
     let addresses = || some(&["192.0.2.1", "192.0.2.2", "127.0.0.1", "10.97.0.1", "fd00::9"]);
     let networks = some(&["10.0.0.0/29", "10.97.0.0/24", "fd00::/64"]);
-    (addresses(), addresses(), networks).prop_map(move |(all, primary, networks)| LocalAddresses {
+    (addresses(), addresses(), addresses(), networks).prop_map(move |(all, pods, primary, networks)| LocalAddresses {
         all: set(all),
+        pods: set(pods),
         primary: set(primary),
         networks: networks.into_iter().map(|text| text.parse().unwrap()).collect(),
         ..LocalAddresses::default()

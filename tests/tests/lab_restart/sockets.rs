@@ -1,0 +1,132 @@
+//! What sockets have noted when the maps that hold it get another size.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use harness::{
+    lab::{Client, Kind, Pod, START, Server, Socket, Waggle},
+    objects::{Cluster, SliceBuilder},
+    stage::{Stage, cluster_ips, dual, until},
+};
+
+/// Numbers of the Services; each has TCP port 80 and UDP port 53.
+const WEB: u8 = 10;
+const OTHER: u8 = 11;
+
+/// Smaller maps than by default, and larger ones.
+const SIZES: [&[&str]; 2] = [
+    &["--max-socket-connections", "900", "--max-socket-flows", "900"],
+    &["--max-socket-connections", "150000", "--max-socket-flows", "150000"],
+];
+
+/// Two Services, a backend of each, and a client in a pod.
+struct Scene {
+    client: Client,
+    _servers: Vec<Server>,
+    pods: [Pod; 3],
+    stage: Stage,
+}
+
+fn ports(slice: SliceBuilder) -> SliceBuilder {
+    slice.named_port("http", "TCP", 8080).named_port("dns", "UDP", 5353)
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let stage = Stage::new(name);
+        let pods = stage.pods(["b1", "b2", "c1"]);
+        let servers = pods[..2].iter().map(|pod| pod.serve(&[5353, 8080]).unwrap()).collect();
+        for (name, number, pod) in [("web", WEB, &pods[0]), ("other", OTHER, &pods[1])] {
+            stage.folder.put(
+                &dual(name, number).named_port("http", "TCP", 80, 8080).named_port("dns", "UDP", 53, 5353).build(),
+            );
+            stage.endpoints(name, ports, &[pod]);
+        }
+        Self { client: pods[2].client().unwrap(), _servers: servers, pods, stage }
+    }
+
+    /// An agent that follows one that is dead, with these sizes.
+    fn follow(&self, before: &mut Waggle, sizes: &[&str]) -> Waggle {
+        before.kill().unwrap();
+        let waggle = self.stage.agent(sizes);
+        waggle.wait_log(START, |line| line.text.contains("rebuilding")).unwrap();
+        waggle
+    }
+}
+
+/// A socket that speaks with both Services by turns, which is more than one socket's storage holds.
+fn speaks_with_both(socket: &Socket<'_>, services: [SocketAddr; 2]) {
+    for (to, pod) in services.into_iter().zip(["b1", "b2"]) {
+        socket.send_to(to, "who").unwrap();
+        let answer = socket.receive(START).unwrap();
+        assert_eq!((answer.backend(), answer.from), (pod, Some(to)));
+    }
+}
+
+#[test]
+fn w01_sockets_keep_what_they_dialled_when_their_maps_change_size() {
+    let scene = Scene::new("sockets");
+    let mut agents = vec![scene.stage.agent(&[])];
+    let (client, [tcp, udp]) = (&scene.client, [80, 53].map(|port| cluster_ips(WEB, port)));
+    let connected: Vec<(Socket<'_>, SocketAddr)> = (0..40)
+        .flat_map(|_| tcp.map(|to| (client.connect_tcp(to).unwrap(), to)))
+        .chain(udp.map(|to| (client.connect_udp(to).unwrap(), to)))
+        .collect();
+    let speaking: Vec<_> = [Kind::Udp4, Kind::Udp6]
+        .into_iter()
+        .zip(udp.into_iter().zip(cluster_ips(OTHER, 53)))
+        .map(|(kind, (web, other))| (client.open(kind, None).unwrap(), [web, other]))
+        .collect();
+    speaking.iter().for_each(|(socket, services)| speaks_with_both(socket, *services));
+    for sizes in SIZES {
+        let next = scene.follow(agents.last_mut().unwrap(), sizes);
+        agents.push(next);
+        for (socket, to) in &connected {
+            assert_eq!(socket.names().unwrap().peer, Some(*to));
+            assert_eq!(socket.ask("who").unwrap().backend(), "b1");
+        }
+        // Answers to what was sent before come from the frontend, too: what is sent now could teach the socket anew.
+        for (socket, [web, other]) in &speaking {
+            speaks_with_both(socket, [*web, *other]);
+        }
+    }
+}
+
+#[test]
+fn w01_sockets_that_close_while_their_map_changes_size_leave_nothing_there() {
+    let scene = Scene::new("closing");
+    let mut agents = vec![scene.stage.agent(&[])];
+    let entries = || scene.stage.dump("socket_connections").len();
+    for sizes in SIZES {
+        let sockets: Vec<_> = (0..300).map(|_| scene.client.connect_tcp(cluster_ips(WEB, 80)[0]).unwrap()).collect();
+        agents.last_mut().unwrap().kill().unwrap();
+        let next = scene.stage.command(sizes).start_unready().unwrap();
+        // Their entries have just been copied. Some go before the hooks get their new programs, some afterwards.
+        next.wait_log(START, |line| line.message() == "new programs and maps are complete").unwrap();
+        drop(sockets);
+        next.wait_log(START, |line| line.message() == "serving").unwrap();
+        agents.push(next);
+        assert_eq!(entries(), 0);
+    }
+}
+
+#[test]
+fn w01_sockets_of_a_backend_that_left_meanwhile_are_told_although_their_map_changes_size() {
+    let scene = Scene::new("left");
+    let mut agents = vec![scene.stage.agent(&[])];
+    let udp = cluster_ips(WEB, 53);
+    let backends = BTreeMap::from([("b1", "b2"), ("b2", "b1")]);
+    for sizes in SIZES {
+        let sockets = udp.map(|to| scene.client.connect_udp(to).unwrap());
+        let before = sockets[0].ask("who").unwrap().backend().to_owned();
+        agents.last_mut().unwrap().kill().unwrap();
+        let after = scene.pods.iter().find(|pod| pod.name() == backends[before.as_str()]).unwrap();
+        scene.stage.endpoints("web", ports, &[after]);
+        let next = scene.stage.agent(sizes);
+        agents.push(next);
+        for socket in &sockets {
+            until("the socket is told", || {
+                socket.receive(Duration::from_millis(300)).is_err_and(|failure| failure.errno == "ECONNABORTED")
+            });
+        }
+    }
+}
