@@ -34,7 +34,7 @@ pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {
     let started = Instant::now();
     let step = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f64());
     let archives = images::make(&programs, &waggle)?;
-    step(&format!("{} images are in {}", archives.len(), folders::cache().join("images").display()));
+    step(&format!("{} images, Waggle's of {} MB", archives.len(), size_of_waggles(&archives)?));
     let members = Members { nodes, proxy, families };
     let made = make(&programs, members, &archives, &step);
     if made.is_err() {
@@ -44,6 +44,13 @@ pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {
     }
     println!("\n`cargo xtask cluster kubectl get pods -A` looks inside; logs are in {STATE}/logs");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The size of Waggle's image as a registry would have it, megabytes.
+fn size_of_waggles(archives: &[(String, PathBuf)]) -> Result<u64> {
+    let (_, path) =
+        archives.iter().find(|(name, _)| name.ends_with("/waggle")).context("there is no image of Waggle")?;
+    Ok(fs::metadata(path).with_context(|| format!("read {}", path.display()))?.len().div_ceil(1_000_000))
 }
 
 fn make(programs: &Programs, members: Members, archives: &[(String, PathBuf)], step: &dyn Fn(&str)) -> Result<()> {

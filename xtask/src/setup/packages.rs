@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of the system.
-pub(crate) const PROGRAMS: [Program; 24] = [
+pub(crate) const PROGRAMS: [Program; 25] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -61,6 +61,7 @@ pub(crate) const PROGRAMS: [Program; 24] = [
     program("umoci", Purpose::Cluster, "umoci", "makes container images of files"),
     program("nc.openbsd", Purpose::Cluster, "netcat-openbsd", "is called by Kubernetes' tests, in pods"),
     program("curl", Purpose::Cluster, "curl", "as well"),
+    program("wget", Purpose::Cluster, "wget", "as well"),
     program("dig", Purpose::Cluster, "bind9-dnsutils", "as well"),
     program("ping", Purpose::Cluster, "iputils-ping", "as well"),
     program("iperf", Purpose::Cluster, "iperf", "as well"),

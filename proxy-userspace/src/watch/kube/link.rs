@@ -18,9 +18,14 @@ use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use kube::{Client, client::Body};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tower::{BoxError, service_fn};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{KubeConfig, KubeError, Timing, backoff::BackOff, client::client, revisions::Revisions};
+use super::{
+    KubeConfig, KubeError, Timing,
+    backoff::BackOff,
+    client::client,
+    revisions::{Revisions, Watch},
+};
 use crate::watch::Kind;
 
 /// The body of an answer.
@@ -73,9 +78,16 @@ impl Link {
                 if watch {
                     let pause = lock(&pace).pause(link.timing().settled);
                     sleep(pause).await;
-                    if !lock(&pace).revisions.may_watch(revision(&request), Instant::now()) {
-                        info!(%kind, "the API server's revisions seem to have gone back: listing everything again");
-                        return Ok(expired());
+                    let watch = lock(&pace).revisions.may_watch(revision(&request), Instant::now());
+                    match watch {
+                        Watch::Begins => {}
+                        Watch::BeginsAnew => {
+                            info!(%kind, "the API server's revisions have gone back: everything has been listed again");
+                        }
+                        Watch::NeedsList => {
+                            debug!(%kind, "the last watch told nothing, or more than there is: listing everything again");
+                            return Ok(expired());
+                        }
                     }
                 } else {
                     lock(&pace).revisions.list();

@@ -16,24 +16,41 @@ use tokio::time::Instant;
 pub(super) struct Revisions {
     /// The highest revision that a watch has begun at since the last list.
     newest: u64,
+    /// The highest one before that list.
+    before: u64,
     /// The last watch that was granted: when it should have told something at least, and whether it has.
     last: Option<(Instant, Arc<AtomicBool>)>,
+}
+
+/// Whether a watch may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// It may.
+    Begins,
+    /// It may, and the list before it shows that the revisions have gone back.
+    BeginsAnew,
+    /// Everything has to be listed first.
+    NeedsList,
 }
 
 impl Revisions {
     /// A list begins: it is the truth.
     pub(super) fn list(&mut self) {
-        *self = Self::default();
+        *self = Self { before: self.before.max(self.newest), ..Self::default() };
     }
 
-    /// Whether a watch from `revision` on may begin now, or everything has to be listed. The watcher moves on to the
-    /// revision of each event and bookmark, so that one of a restored store shows at the next watch. A server that sends
-    /// neither in a whole watch may wait for a future that the watcher has seen already: bookmarks come every minute.
-    pub(super) fn may_watch(&mut self, revision: u64, now: Instant) -> bool {
+    /// Whether a watch from `revision` on may begin now. The watcher moves on to the revision of each event and bookmark, so
+    /// that one of a restored store shows at the next watch. A server that sends neither in a whole watch may wait for a
+    /// future that the watcher has seen already. Mostly it just has nothing to tell: bookmarks come every minute, but of a
+    /// kind of which nothing has changed since the server started only where its store reports its progress.
+    pub(super) fn may_watch(&mut self, revision: u64, now: Instant) -> Watch {
         let was_silent = self.last.take().is_some_and(|(due, heard)| now >= due && !heard.load(Ordering::Relaxed));
         let has_gone_back = revision < self.newest;
         self.newest = self.newest.max(revision);
-        !(was_silent || has_gone_back)
+        if was_silent || has_gone_back {
+            return Watch::NeedsList;
+        }
+        if revision < std::mem::take(&mut self.before) { Watch::BeginsAnew } else { Watch::Begins }
     }
 
     /// A watch of this length has been granted. What it returns is to be set when the server says something.
@@ -53,24 +70,37 @@ mod tests {
     #[test]
     fn field_s05_a_watch_from_an_older_revision_needs_a_list() {
         let (mut revisions, now) = (Revisions::default(), Instant::now());
-        assert!([1200, 1200, 1300].into_iter().all(|revision| revisions.may_watch(revision, now)));
-        assert!(!revisions.may_watch(1003, now));
-        assert!(!revisions.may_watch(1004, now), "until there has been one");
+        assert!([1200, 1200, 1300].into_iter().all(|revision| revisions.may_watch(revision, now) == Watch::Begins));
+        assert_eq!(revisions.may_watch(1003, now), Watch::NeedsList);
+        assert_eq!(revisions.may_watch(1004, now), Watch::NeedsList, "until there has been one");
         revisions.list();
-        assert!(revisions.may_watch(1003, now) && revisions.may_watch(1005, now));
+        assert_eq!(revisions.may_watch(1003, now), Watch::BeginsAnew, "which is said once");
+        assert_eq!(revisions.may_watch(1005, now), Watch::Begins);
     }
 
     #[test]
     fn field_s05_a_watch_that_told_nothing_in_its_whole_length_needs_a_list() {
         let (mut revisions, start) = (Revisions::default(), Instant::now());
-        assert!(revisions.may_watch(1200, start));
+        assert_eq!(revisions.may_watch(1200, start), Watch::Begins);
         let heard = revisions.granted(start, LENGTH);
         heard.store(true, Ordering::Relaxed);
-        assert!(revisions.may_watch(1200, start + LENGTH), "a bookmark is enough");
+        assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::Begins, "a bookmark is enough");
         revisions.granted(start + LENGTH, LENGTH);
-        assert!(revisions.may_watch(1200, start + LENGTH + LENGTH / 2), "it was cut");
+        assert_eq!(revisions.may_watch(1200, start + LENGTH + LENGTH / 2), Watch::Begins, "it was cut");
         revisions.granted(start, LENGTH);
-        assert!(!revisions.may_watch(1200, start + LENGTH));
-        assert!(revisions.may_watch(1200, start + LENGTH), "once");
+        assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::NeedsList);
+        assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::Begins, "once");
+    }
+
+    #[test]
+    fn field_s05_a_kind_of_which_nothing_changes_is_no_alarm() {
+        let (mut revisions, start) = (Revisions::default(), Instant::now());
+        assert_eq!(revisions.may_watch(1200, start), Watch::Begins);
+        revisions.granted(start, LENGTH);
+        assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::NeedsList);
+        revisions.list();
+        assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::Begins, "the list is of the same revision");
+        revisions.list();
+        assert_eq!(revisions.may_watch(1003, start + LENGTH), Watch::BeginsAnew);
     }
 }

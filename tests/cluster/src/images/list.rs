@@ -29,8 +29,8 @@ pub struct Image {
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 
 /// What Kubernetes' tests call in a pod and busybox has not, or has not all of. Its shell calls its own programs whatever lies in
-/// `PATH`.
-const TOOLS: &[&str] = &["bash", "curl", "dig", "ip", "iperf", "nc.openbsd", "nslookup", "ping", "sh", "ss"];
+/// `PATH`, and what it looks up by name ends it, as it is static.
+const TOOLS: &[&str] = &["bash", "curl", "dig", "ip", "iperf", "nc.openbsd", "nslookup", "ping", "sh", "ss", "wget"];
 
 /// All of them; `waggle` is the agent's program.
 pub fn all(programs: &Programs, waggle: &Path) -> Vec<Image> {
