@@ -55,7 +55,8 @@ pub fn may_be_answer(headers: &Headers, flags: u8) -> bool {
 #[inline(always)]
 pub fn answer<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
-    if !Route::new().leads_home(packet, headers, flow) {
+    let ends = [&flow.source, &flow.destination];
+    if !Route::new().leads_here(packet, headers, ends, [flow.source_port, flow.destination_port]) {
         return Err(Verdict::Pass);
     }
     let mut way = Route::new();

@@ -136,7 +136,8 @@ pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Ver
 #[inline(always)]
 fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
     ask_there(packet, Stage::Previous);
-    Route::new().leads_here(packet, headers)
+    let ends = [&headers.tuple.source, &headers.tuple.destination];
+    Route::new().leads_here(packet, headers, ends, [headers.tuple.source_port, headers.tuple.destination_port])
 }
 
 /// Whether this is TCP in the middle of a connection, or SCTP of an association.

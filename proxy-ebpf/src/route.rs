@@ -67,12 +67,17 @@ impl Route {
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() == packet.ifindex()
     }
 
-    /// Whether the kernel takes the packet for its own, or asks nobody but itself what becomes of it.
+    /// Whether the kernel takes the packet, as it would be with these ends and ports, for its own, or asks nobody but itself what
+    /// becomes of it.
     #[inline(always)]
-    pub fn leads_here<P: Packet>(&mut self, packet: &P, headers: &Headers) -> bool {
-        let (from, to) = (&headers.tuple.source, &headers.tuple.destination);
-        let ports = [headers.tuple.source_port, headers.tuple.destination_port];
-        let code = self.ask(packet, headers, [from, to], ports);
+    pub fn leads_here<P: Packet>(
+        &mut self,
+        packet: &P,
+        headers: &Headers,
+        ends: [&Address; 2],
+        ports: [u16; 2],
+    ) -> bool {
+        let code = self.ask(packet, headers, ends, ports);
         [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
@@ -88,14 +93,6 @@ impl Route {
         let (ends, ports) = ([&flow.source, &flow.destination], [flow.source_port, flow.destination_port]);
         let code = self.ask_from(LOOPBACK, packet, headers, ends, ports, flags);
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() != packet.ifindex()
-    }
-
-    /// Whether the kernel takes the packet for its own once it is translated as `flow` says.
-    #[inline(always)]
-    pub fn leads_home<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
-        let ports = [flow.source_port, flow.destination_port];
-        let code = self.ask(packet, headers, [&flow.source, &flow.destination], ports);
-        [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
     /// Whether what this node itself sends to where a packet comes from, once that is translated as `flow` says, leaves by

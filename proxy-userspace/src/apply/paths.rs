@@ -9,13 +9,17 @@ use std::{
 use aya::maps::Array;
 use ipnet::IpNet;
 use proxy_common::{
-    Address,
+    Address, Backend,
     device::{NODE_IPV6, SOURCES},
 };
 use tracing::{debug, error, info, warn};
 
-use super::{Dataplane, backends::Path, filter::Filters};
-use crate::{kernel::Routes, maps::Maps, ways::Ways};
+use super::{
+    Dataplane,
+    backends::{Backends, Path},
+    filter::Filters,
+};
+use crate::{bpf::MappedArray, kernel::Routes, maps::Maps, ways::Ways};
 
 /// What is known of ways and sources.
 #[derive(Default)]
@@ -102,15 +106,24 @@ impl Dataplane {
 
     /// One more list names a backend: its id, or none when there is no room.
     pub(super) fn acquire(&mut self, backend: std::net::SocketAddr) -> Option<u32> {
+        self.with_paths(|known, map, find| known.acquire(map, backend, find))
+    }
+
+    /// Does something to backends that takes the path to an address.
+    fn with_paths<T>(
+        &mut self,
+        act: impl FnOnce(&mut Backends, &mut MappedArray<Backend>, &mut dyn FnMut(IpAddr) -> Path) -> T,
+    ) -> T {
         let Self {
-            maps: Maps { backends, node_addresses, filters: arrays, .. },
+            maps: Maps { backends: map, node_addresses, filters: arrays, .. },
+            backends,
             filters,
             paths,
             node_addresses: own,
             ..
         } = self;
         let mut announce = |address| Filters::put_node(filters, arrays, address);
-        self.backends.acquire(backends, backend, |address| paths.find(address, *own, (node_addresses, &mut announce)))
+        act(backends, map, &mut |address| paths.find(address, *own, (node_addresses, &mut announce)))
     }
 
     /// Devices that lead out of the node; `moved`: its addresses have changed.
@@ -149,18 +162,8 @@ impl Dataplane {
     }
 
     fn redirect(&mut self, address: IpAddr) {
-        let Self {
-            maps: Maps { backends, node_addresses, filters: arrays, .. },
-            filters,
-            paths,
-            node_addresses: own,
-            ..
-        } = self;
-        let mut announce = |address| Filters::put_node(filters, arrays, address);
-        let path = paths.find(address, *own, (node_addresses, &mut announce));
-        for backend in self.backends.redirect(backends, address, path) {
-            tell_past(backend);
-        }
+        let past = self.with_paths(|known, map, find| known.redirect(map, address, find(address)));
+        past.into_iter().for_each(tell_past);
     }
 
     /// Frees the sources that no backend is reached from any more. Flows that have them keep them.

@@ -10,6 +10,7 @@ use std::{
 use super::{
     gateways,
     hosts::{self, HOSTS_MAX, Host},
+    main_route::MainRoute,
 };
 use ipnet::IpNet;
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
@@ -81,15 +82,10 @@ impl News {
     }
 
     fn hear(&mut self, message: &RawMessage<'_>) {
-        if let RawMessage::Route { bytes, .. } = message {
-            for device in gateways::devices(bytes) {
-                self.snapshot |= self.gateways.insert(device);
-            }
-            self.snapshot |= match hosts::read(bytes) {
-                Some((host, true)) if self.hosts.len() < HOSTS_MAX => self.hosts.insert(host),
-                Some((host, false)) => self.hosts.remove(&host),
-                _ => false,
-            };
+        if let RawMessage::Route { bytes, .. } = message
+            && let Some(route) = MainRoute::parse(bytes)
+        {
+            self.note(&route);
         }
         match *message {
             RawMessage::Link { index, up, .. } => {
@@ -116,6 +112,20 @@ impl News {
             RawMessage::Rule(_) => (self.snapshot, self.every_route) = (true, true),
             RawMessage::Other(_) => {}
         }
+    }
+}
+
+impl News {
+    /// Notes what a snapshot says of routes beside default ones.
+    fn note(&mut self, route: &MainRoute<'_>) {
+        for device in gateways::devices(route) {
+            self.snapshot |= self.gateways.insert(device);
+        }
+        self.snapshot |= match hosts::read(route) {
+            Some((host, true)) if self.hosts.len() < HOSTS_MAX => self.hosts.insert(host),
+            Some((host, false)) => self.hosts.remove(&host),
+            _ => false,
+        };
     }
 }
 

@@ -4,6 +4,7 @@
 mod changes;
 mod gateways;
 mod hosts;
+mod main_route;
 mod read;
 mod routes;
 

@@ -17,6 +17,7 @@ use super::{
     changes::{RawMessage, messages},
     gateways,
     hosts::{self, HOSTS_MAX, Host},
+    main_route::MainRoute,
 };
 
 /// How much the kernel may say at once, bytes.
@@ -66,9 +67,11 @@ fn dump(family: AddressFamily, found: &mut Found) -> io::Result<()> {
         buffer.clear();
         socket.recv(&mut buffer, 0)?;
         for message in messages(&buffer) {
-            found.gateways.extend(gateways::devices(message.bytes()));
-            let host = hosts::read(message.bytes()).map(|(host, _)| host);
-            found.hosts.extend(host.filter(|_| found.hosts.len() < HOSTS_MAX));
+            if let Some(route) = MainRoute::parse(message.bytes()) {
+                found.gateways.extend(gateways::devices(&route));
+                let host = hosts::read(&route).map(|(host, _)| host);
+                found.hosts.extend(host.filter(|_| found.hosts.len() < HOSTS_MAX));
+            }
             match message {
                 RawMessage::Route { is_default: false, .. } => {}
                 message if read(message.bytes(), &mut found.defaults)? => return Ok(()),

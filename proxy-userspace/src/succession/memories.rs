@@ -71,7 +71,9 @@ where
         Step::CatchUp(copied) => {
             let none = Entries::new();
             let copied = copied.get(name).unwrap_or(&none);
-            entries().for_each(|(key, value)| new.settle(key, copied.get(bytes_of(&key)), Some(value)));
+            entries().for_each(|(key, value)| {
+                new.settle(key, copied.get(bytes_of(&key)).map(|first| &first[..]), Some(value));
+            });
             let gone = copied.iter().map(|(key, first)| (pod_read_unaligned::<K>(key), first));
             let is_gone = |key: &K| matches!(old.get(key, 0), Err(MapError::KeyNotFound));
             gone.filter(|(key, _)| is_gone(key)).for_each(|(key, first)| new.settle(key, Some(first), None));
@@ -98,9 +100,9 @@ impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> New<K, V> {
 
     /// A program may change the new entry between the look and what follows. At worst its socket shows its backend, or its
     /// client chooses anew: that takes two dials of one socket, by hooks of both sets, within microseconds.
-    fn settle(&mut self, key: K, first: Option<&Box<[u8]>>, old: Option<V>) {
+    fn settle(&mut self, key: K, first: Option<&[u8]>, old: Option<V>) {
         let new = self.map.get(&key, 0).ok();
-        let change = change(first.map(|first| &first[..]), old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
+        let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
         let written = match (change, old) {
             (Some(Change::Insert), Some(old)) => self.map.insert(key, old, NOEXIST),
             (Some(Change::Replace), Some(old)) => self.map.insert(key, old, EXIST),

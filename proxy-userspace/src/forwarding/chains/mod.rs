@@ -12,7 +12,7 @@ use std::{
 
 use tracing::debug;
 
-use super::remedy::{Refusal, accept_in};
+use super::remedy::{End, Refusal, accept_in};
 use crate::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find};
 
 /// NFNL_SUBSYS_NFTABLES with NFT_MSG_NEWCHAIN, NFT_MSG_GETCHAIN, NFT_MSG_NEWRULE, NFT_MSG_GETRULE, NFT_MSG_NEWGEN and
@@ -96,7 +96,7 @@ impl Chain {
             end = if kind == NEW_RULE { rules::end(rule) } else { None };
             if end.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(end.and_then(|end| end.refusal()))
+        Ok(end.and_then(End::refusal))
     }
 
     fn fault(&self, refusal: Refusal) -> String {
