@@ -5,7 +5,7 @@
 //! The cluster's whole pod range is not asked: some put the ServiceCIDR inside it on purpose, where no node's part is.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
@@ -57,6 +57,13 @@ impl Model {
             || self.local.all.contains(&address)
             || self.local.pods.contains(&address)
             || self.real_networks().any(|net| net.contains(&address))
+    }
+
+    /// Replaces the addresses of pods here. They come and go all the time, and nearly always outside every ServiceCIDR.
+    pub(super) fn set_pods(&mut self, pods: &BTreeSet<IpAddr>) {
+        let mut changed = self.local.pods.symmetric_difference(pods);
+        self.touched.networks |= changed.any(|address| self.networks.covers(*address));
+        self.local.pods.clone_from(pods);
     }
 
     /// Takes the real addresses out of the ServiceCIDRs in `networks`, and leaves the ClusterIPs among them in.

@@ -117,10 +117,7 @@ impl Model {
 
     /// Replaces the addresses that this node has (S19).
     pub fn set_node_addresses(&mut self, addresses: LocalAddresses) {
-        // Pods come and go all the time, and nearly always are outside.
-        let mut pods = self.local.pods.symmetric_difference(&addresses.pods);
-        self.touched.networks |= pods.any(|address| self.networks.covers(*address));
-        self.local.pods.clone_from(&addresses.pods);
+        self.set_pods(&addresses.pods);
         if self.local != addresses {
             // Backends at these addresses come to this node, or leave it.
             let moved: BTreeSet<IpAddr> = self.local.all.symmetric_difference(&addresses.all).copied().collect();

@@ -53,12 +53,33 @@ impl Scene {
     }
 }
 
-/// A socket that speaks with both Services by turns, which is more than one socket's storage holds.
-fn speaks_with_both(socket: &Socket<'_>, services: [SocketAddr; 2]) {
-    for (to, pod) in services.into_iter().zip(["b1", "b2"]) {
-        socket.send_to(to, "who").unwrap();
-        let answer = socket.receive(START).unwrap();
-        assert_eq!((answer.backend(), answer.from), (pod, Some(to)));
+/// Sockets that speak with both Services by turns, which is more than a socket's storage holds.
+struct Speaker<'a> {
+    socket: Socket<'a>,
+    services: [SocketAddr; 2],
+}
+
+impl<'a> Speaker<'a> {
+    fn both(client: &'a Client) -> [Self; 2] {
+        let [web, other] = [WEB, OTHER].map(|number| cluster_ips(number, 53));
+        let speaker = |kind, services| Self { socket: client.open(kind, None).unwrap(), services };
+        [speaker(Kind::Udp4, [web[0], other[0]]), speaker(Kind::Udp6, [web[1], other[1]])]
+    }
+
+    fn ask(&self) {
+        for to in self.services {
+            self.socket.send_to(to, "who").unwrap();
+        }
+    }
+
+    /// The answers come from whom was asked, whoever gave them.
+    fn hear(&self) {
+        let heard = self.services.map(|_| {
+            let answer = self.socket.receive(START).unwrap();
+            (answer.from.unwrap(), answer.backend().to_owned())
+        });
+        let expected = self.services.into_iter().zip(["b1", "b2"].map(str::to_owned));
+        assert_eq!(BTreeMap::from(heard), expected.collect());
     }
 }
 
@@ -71,22 +92,20 @@ fn w01_sockets_keep_what_they_dialled_when_their_maps_change_size() {
         .flat_map(|_| tcp.map(|to| (client.connect_tcp(to).unwrap(), to)))
         .chain(udp.map(|to| (client.connect_udp(to).unwrap(), to)))
         .collect();
-    let speaking: Vec<_> = [Kind::Udp4, Kind::Udp6]
-        .into_iter()
-        .zip(udp.into_iter().zip(cluster_ips(OTHER, 53)))
-        .map(|(kind, (web, other))| (client.open(kind, None).unwrap(), [web, other]))
-        .collect();
-    speaking.iter().for_each(|(socket, services)| speaks_with_both(socket, *services));
+    let speakers = Speaker::both(client);
     for sizes in SIZES {
+        // What has been sent before teaches the new maps nothing.
+        for speaker in &speakers {
+            speaker.ask();
+        }
         let next = scene.follow(agents.last_mut().unwrap(), sizes);
         agents.push(next);
+        for speaker in &speakers {
+            speaker.hear();
+        }
         for (socket, to) in &connected {
             assert_eq!(socket.names().unwrap().peer, Some(*to));
             assert_eq!(socket.ask("who").unwrap().backend(), "b1");
-        }
-        // Answers to what was sent before come from the frontend, too: what is sent now could teach the socket anew.
-        for (socket, [web, other]) in &speaking {
-            speaks_with_both(socket, [*web, *other]);
         }
     }
 }
