@@ -33,28 +33,29 @@ pub fn table(ours: &Results, theirs: &Results) -> String {
         }
     }
     let mut total = [Counts::default(); 2];
+    let width = areas.keys().map(|area| area.len()).max().unwrap_or(0);
     let mut text =
-        format!("\n{:34} {:>6} {:>6} {:>8}   kube-proxy: passed failed\n", "", "passed", "failed", "skipped");
+        format!("\n{:width$} {:>6} {:>6} {:>7}   kube-proxy: passed failed\n", "", "passed", "failed", "skipped");
     for (area, [ours, theirs]) in &areas {
-        line(&mut text, area, *ours, *theirs);
+        line(&mut text, width, area, *ours, *theirs);
         for (total, one) in total.iter_mut().zip([ours, theirs]) {
             total.passed += one.passed;
             total.failed += one.failed;
             total.skipped += one.skipped;
         }
     }
-    line(&mut text, "all", total[0], total[1]);
+    line(&mut text, width, "all", total[0], total[1]);
     for (name, why) in ours.new_failures(theirs) {
         let _ = write!(text, "\nfailed: {name}\n        {why}\n");
     }
     text
 }
 
-fn line(text: &mut String, area: &str, ours: Counts, theirs: Counts) {
+fn line(text: &mut String, width: usize, area: &str, ours: Counts, theirs: Counts) {
     let Counts { passed, failed, skipped } = ours;
     let _ = writeln!(
         text,
-        "{area:34} {passed:>6} {failed:>6} {skipped:>8}               {:>6} {:>6}",
+        "{area:width$} {passed:>6} {failed:>6} {skipped:>7}               {:>6} {:>6}",
         theirs.passed, theirs.failed
     );
 }
@@ -62,8 +63,8 @@ fn line(text: &mut String, area: &str, ours: Counts, theirs: Counts) {
 /// What a test's name begins with, up to its verb.
 fn area(name: &str) -> &str {
     let end = name.find(" should ").or_else(|| name.find(" validates ")).unwrap_or(name.len());
-    let area = &name[..end];
-    area.split_once(" [").map_or(area, |(first, _)| if first.is_empty() { area } else { first })
+    let area = name[..end].trim_end_matches(" [LinuxOnly]");
+    area.strip_prefix("[Feature:IPv6DualStack] Granular Checks: ").unwrap_or(area)
 }
 
 #[cfg(test)]
