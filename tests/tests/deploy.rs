@@ -28,8 +28,9 @@ fn read(file: &str) -> String {
 
 /// The names in one of its folders.
 fn names(folder_name: &str) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder().join(folder_name)).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let entries = fs::read_dir(folder().join(folder_name)).expect("a folder of deploy/");
+    let names = entries.map(|entry| entry.expect("an entry of it").file_name());
+    names.map(|name| name.into_string().expect("a name in UTF-8")).collect()
 }
 
 fn objects(file: &str) -> Vec<Value> {
@@ -167,15 +168,20 @@ const DOCUMENTS: [&str; 4] = ["README.md", "deploy/README.md", "docs/ARCHITECTUR
 
 /// Flags of the agent's, and those of other programs that the documents type.
 fn known_flags() -> BTreeSet<String> {
-    const OTHERS: [&str; 12] = [
+    const OTHERS: [&str; 17] = [
+        "all",
+        "all-namespaces",
         "cleanup",
         "client",
+        "families",
         "from-literal",
         "help",
         "minify",
         "network",
+        "nodes",
         "once",
         "privileged",
+        "proxy",
         "quick",
         "release",
         "rm",

@@ -117,11 +117,11 @@ impl Image {
 /// Removes archives of what the image was before.
 fn remove_others(folder: &Path, short: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_other = name.rsplit_once('-').is_some_and(|(image, rest)| image == short && rest.ends_with(".tar"));
-        if is_other {
+        let path = entry.path();
+        let image = path.file_stem().and_then(|stem| stem.to_str()?.rsplit_once('-'));
+        if image.is_some_and(|(image, _)| image == short) {
             // It only takes room.
-            let _ = fs::remove_file(entry.path());
+            let _ = fs::remove_file(&path);
         }
     }
 }
