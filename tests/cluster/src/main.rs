@@ -25,6 +25,7 @@ mod node;
 mod process;
 mod programs;
 mod proxy;
+mod scenarios;
 mod status;
 mod up;
 
@@ -62,6 +63,8 @@ enum Task {
     Status,
     /// Run Kubernetes' own tests of what serves Services
     E2e(e2e::Arguments),
+    /// Run what people do with Services, as tests
+    Test(scenarios::Arguments),
     /// Run a command on a node, a shell if none is given
     Shell {
         /// The node's name, or `control`
@@ -86,6 +89,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Kubectl { arguments } => kubectl::run(&arguments),
         Task::Status => status::run(),
         Task::E2e(arguments) => e2e::run(&arguments),
+        Task::Test(arguments) => scenarios::run(&arguments),
         Task::Shell { node, command } => process::shell(&node, &command),
     }
 }

@@ -203,6 +203,8 @@ pub fn start_all(programs: &Programs, members: Members, number: u8, archives: &[
             flag("kubeconfig", &certificates::kubeconfig(&format!("system:node:{name}"))),
             format!("--hostname-override={name}"),
             format!("--node-ip={}", addresses.join(",")),
+            // Each is a zone of its own, for Services that ask for near backends.
+            format!("--node-labels=topology.kubernetes.io/zone=zone-{number}"),
         ],
     )
 }

@@ -1,0 +1,69 @@
+//! Backends come and go while requests are made, each ready before it gets any, and waiting a moment before it ends, as people
+//! write them.
+
+use anyhow::Result;
+
+use super::{
+    cluster::{Cluster, IMAGE},
+    load::Load,
+};
+
+/// A Deployment and its Service; `version` is what an update changes.
+fn web(cluster: &Cluster, replicas: u8, version: u8) -> Result<()> {
+    cluster.apply(&format!(
+        r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{ name: web }}
+spec:
+  replicas: {replicas}
+  selector: {{ matchLabels: {{ app: web }} }}
+  template:
+    metadata: {{ labels: {{ app: web }} }}
+    spec:
+      containers:
+        - name: web
+          image: {IMAGE}
+          args: [netexec, --http-port=8080, --delay-shutdown=5]
+          env: [{{ name: VERSION, value: "{version}" }}]
+          readinessProbe: {{ httpGet: {{ path: /healthz, port: 8080 }}, periodSeconds: 1 }}
+          lifecycle: {{ preStop: {{ exec: {{ command: [sleep, "5"] }} }} }}
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: web }}
+spec:
+  selector: {{ app: web }}
+  ports: [{{ port: 80, targetPort: 8080 }}]
+"#
+    ))
+}
+
+/// From one to twenty and back, and to none at last.
+pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<()> {
+    web(cluster, 1, 1)?;
+    cluster.rolled_out("deployment/web")?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", 1)?;
+    let load = Load::start(cluster, "client", "http://web")?;
+    for replicas in ["20", "1"] {
+        cluster.kubectl(&["scale", "deployment/web", &format!("--replicas={replicas}")])?;
+        cluster.rolled_out("deployment/web")?;
+    }
+    load.end()?;
+    cluster.kubectl(&["scale", "deployment/web", "--replicas=0"])?;
+    // Refused at once, in curl's words: 7.
+    cluster.eventually("a refusal", || cluster.in_pod("client", "curl -s -m 5 http://web; [ $? = 7 ]")).map(drop)
+}
+
+/// Every backend is replaced.
+pub fn backends_are_updated_under_load(cluster: &Cluster) -> Result<()> {
+    web(cluster, 4, 1)?;
+    cluster.rolled_out("deployment/web")?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", 4)?;
+    let load = Load::start(cluster, "client", "http://web")?;
+    web(cluster, 4, 2)?;
+    cluster.rolled_out("deployment/web")?;
+    load.end()
+}

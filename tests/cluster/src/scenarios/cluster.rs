@@ -1,0 +1,135 @@
+//! The running cluster as a scenario uses it: kubectl in a namespace of its own.
+
+use std::{
+    cell::Cell,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{command, families::Host, kubectl, members::Members, network, programs::Programs};
+
+/// How long what has been asked for may take.
+pub const PATIENCE: Duration = Duration::from_mins(3);
+
+/// The image of clients and servers.
+pub const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
+
+/// The running cluster.
+pub struct Cluster {
+    pub members: Members,
+    programs: Programs,
+    /// Of the namespaces that scenarios have got.
+    count: Cell<u32>,
+}
+
+impl Cluster {
+    /// The one that runs.
+    pub fn running() -> Result<Self> {
+        Ok(Self { members: Members::read()?, programs: Programs::find()?, count: Cell::new(0) })
+    }
+
+    fn namespace(&self) -> String {
+        format!("scenario-{}-{}", std::process::id(), self.count.get())
+    }
+
+    /// Runs a scenario in a new namespace, which goes with it.
+    pub fn in_namespace(&self, scenario: fn(&Self) -> Result<()>) -> Result<()> {
+        self.count.set(self.count.get() + 1);
+        let namespace = self.namespace();
+        self.kubectl(&["create", "namespace", &namespace])?;
+        // Pods of this account can be made from then on.
+        let has_account =
+            self.eventually("the namespace's account", || self.kubectl(&["get", "serviceaccount", "default"]));
+        let outcome = has_account.and_then(|_| scenario(self));
+        let _ = self.kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait=false"]);
+        outcome
+    }
+
+    /// kubectl in the scenario's namespace, to its end: what it printed.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        command::output(&mut self.command(arguments))
+    }
+
+    /// The same, left running.
+    pub fn start_kubectl(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().context("start kubectl")
+    }
+
+    /// Applies manifests in the scenario's namespace.
+    pub fn apply(&self, text: &str) -> Result<()> {
+        command::feed(&mut self.command(&["apply", "-f", "-"]), text)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let namespace = self.namespace();
+        let mut command = kubectl::command(&self.programs, &["--namespace", &namespace]);
+        command.args(arguments);
+        command
+    }
+
+    /// Runs a program where the API server runs: outside of every node.
+    pub fn outside(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        command::output(network::within("control", program).args(arguments))
+    }
+
+    /// An address of a node as part of a URL.
+    pub fn node_address(&self, number: u8) -> String {
+        let address = self.members.families.addresses(Host::Node(number))[0];
+        if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
+    }
+
+    /// Starts a pod that clients run in, and waits for it.
+    pub fn client(&self, name: &str) -> Result<()> {
+        let image = format!("--image={IMAGE}");
+        self.kubectl(&["run", name, &image, "--restart=Never", "--command", "--", "sleep", "3600"])?;
+        self.wait(&["pod", name, "--for=condition=Ready"])
+    }
+
+    /// `kubectl wait`.
+    pub fn wait(&self, arguments: &[&str]) -> Result<()> {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let arguments: Vec<_> =
+            ["wait"].into_iter().chain(arguments.iter().copied()).chain([timeout.as_str()]).collect();
+        self.kubectl(&arguments).map(drop)
+    }
+
+    /// Waits until a rollout is complete.
+    pub fn rolled_out(&self, what: &str) -> Result<()> {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        self.kubectl(&["rollout", "status", what, &timeout]).map(drop)
+    }
+
+    /// A command in a pod, by its shell.
+    pub fn in_pod(&self, pod: &str, script: &str) -> Result<String> {
+        self.kubectl(&["exec", pod, "--", "sh", "-c", script])
+    }
+
+    /// Asks again until the answer is one.
+    pub fn eventually<T>(&self, what: &str, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) if Instant::now() > until => {
+                    return Err(error).with_context(|| format!("waited for {what}"));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(250)),
+            }
+        }
+    }
+
+    /// The names of the backends that answer at `url`, asked from a pod until there are as many as wanted.
+    pub fn backends(&self, pod: &str, url: &str, wanted: usize) -> Result<()> {
+        let script = format!("for i in $(seq 40); do curl -gsS -m 5 {url}/hostname; echo; done | sort -u");
+        self.eventually(&format!("{wanted} backends behind {url}"), || {
+            let names = self.in_pod(pod, &script)?;
+            let found = names.lines().filter(|line| !line.is_empty()).count();
+            if found == wanted { Ok(()) } else { bail!("{found} answer: {names}") }
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask cluster test`: what people do with Services, as tutorials tell them, in the running cluster.
+
+mod audit;
+mod backends;
+mod cluster;
+mod load;
+mod many;
+mod names;
+mod tutorial;
+mod upgrade;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use self::cluster::Cluster;
+
+/// Which scenarios.
+#[derive(Args)]
+pub struct Arguments {
+    /// Run only those whose name contains one of these
+    filters: Vec<String>,
+}
+
+/// A scenario: its name, and what it does.
+type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
+
+const ALL: [Scenario; 10] = [
+    ("a_deployment_is_exposed", tutorial::a_deployment_is_exposed),
+    ("a_node_port_service_is_created", tutorial::a_node_port_service_is_created),
+    ("a_service_is_forwarded_to_a_local_port", tutorial::a_service_is_forwarded_to_a_local_port),
+    ("a_namespace_is_deleted", tutorial::a_namespace_is_deleted),
+    ("services_have_names_and_variables", names::services_have_names_and_variables),
+    ("backends_are_scaled_up_and_down_under_load", backends::backends_are_scaled_up_and_down_under_load),
+    ("backends_are_updated_under_load", backends::backends_are_updated_under_load),
+    ("a_thousand_services_come_and_go_under_load", many::a_thousand_services_come_and_go_under_load),
+    ("the_agents_are_updated_under_load", upgrade::the_agents_are_updated_under_load),
+    ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),
+];
+
+/// The command. Exit code 1 if one fails.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let cluster = Cluster::running()?;
+    let is_wanted =
+        |name: &str| arguments.filters.is_empty() || arguments.filters.iter().any(|part| name.contains(part.as_str()));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, scenario) in ALL.into_iter().filter(|(name, _)| is_wanted(name)) {
+        let outcome = cluster.in_namespace(scenario);
+        match outcome {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("test {name} ... FAILED: {error:#}");
+            }
+        }
+    }
+    println!("\n{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

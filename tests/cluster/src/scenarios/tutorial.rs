@@ -1,0 +1,91 @@
+//! Services as tutorials begin with them.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use std::{
+    io::{BufRead as _, BufReader},
+    time::Duration,
+};
+
+use super::cluster::{Cluster, IMAGE};
+
+/// A Deployment of servers, ready.
+pub fn deployment(cluster: &Cluster, name: &str, replicas: usize) -> Result<()> {
+    let (image, replicas) = (format!("--image={IMAGE}"), format!("--replicas={replicas}"));
+    cluster.kubectl(&[
+        "create",
+        "deployment",
+        name,
+        &image,
+        &replicas,
+        "--",
+        "/agnhost",
+        "netexec",
+        "--http-port=8080",
+    ])?;
+    cluster.rolled_out(&format!("deployment/{name}"))
+}
+
+/// `kubectl expose`: a ClusterIP, by name and by address.
+pub fn a_deployment_is_exposed(cluster: &Cluster) -> Result<()> {
+    deployment(cluster, "web", 3)?;
+    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", 3)?;
+    let address = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
+    let address = if address.contains(':') { format!("[{address}]") } else { address };
+    cluster.backends("client", &format!("http://{address}"), 3)
+}
+
+/// `kubectl create service nodeport`: at every node, from outside.
+pub fn a_node_port_service_is_created(cluster: &Cluster) -> Result<()> {
+    deployment(cluster, "web", 2)?;
+    cluster.kubectl(&["create", "service", "nodeport", "web", "--tcp=80:8080"])?;
+    let port = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
+    for number in cluster.members.numbers() {
+        let url = format!("http://{}:{port}/hostname", cluster.node_address(number));
+        let name = cluster.eventually(&url, || cluster.outside("curl", &["-gsS", "-m", "5", &url]))?;
+        ensure!(name.starts_with("web-"), "{url} answered {name}");
+    }
+    Ok(())
+}
+
+/// `kubectl port-forward svc/…`.
+pub fn a_service_is_forwarded_to_a_local_port(cluster: &Cluster) -> Result<()> {
+    deployment(cluster, "web", 1)?;
+    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    let mut forward = cluster.start_kubectl(&["port-forward", "service/web", ":80"])?;
+    let outcome = forwarded(cluster, &mut forward);
+    let _ = forward.kill();
+    let _ = forward.wait();
+    outcome
+}
+
+fn forwarded(cluster: &Cluster, forward: &mut std::process::Child) -> Result<()> {
+    let stdout = forward.stdout.take().context("kubectl has no output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).context("read what kubectl forwards")?;
+    // Forwarding from 127.0.0.1:40123 -> 8080
+    let port =
+        line.split_whitespace().nth(2).and_then(|from| from.rsplit(':').next()).context("kubectl names no port")?;
+    let name = cluster.outside("curl", &["-sS", "-m", "5", &format!("http://127.0.0.1:{port}/hostname")])?;
+    ensure!(name.starts_with("web-"), "the Service answered {name}");
+    Ok(())
+}
+
+/// A namespace goes with its Services: nothing answers there any more, and refuses at once.
+pub fn a_namespace_is_deleted(cluster: &Cluster) -> Result<()> {
+    deployment(cluster, "web", 1)?;
+    cluster.kubectl(&["create", "service", "nodeport", "web", "--tcp=80:8080"])?;
+    let port = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
+    let url = format!("http://{}:{port}/hostname", cluster.node_address(1));
+    let ask = || cluster.outside("curl", &["-gsS", "-m", "5", &url]);
+    cluster.eventually(&url, ask)?;
+    let namespace = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.metadata.namespace}"])?;
+    cluster.kubectl(&["delete", "namespace", &namespace, "--timeout=120s"])?;
+    std::thread::sleep(Duration::from_secs(1));
+    match ask() {
+        Err(error) if format!("{error:#}").contains("(7)") => Ok(()),
+        Err(error) => Err(error).context("not refused at once"),
+        Ok(answer) => bail!("{url} still answers {answer}"),
+    }
+}

@@ -1,0 +1,23 @@
+//! The agents themselves change.
+
+use anyhow::{Result, bail};
+
+use super::{cluster::Cluster, load::Load, tutorial::deployment};
+use crate::proxy::Proxy;
+
+/// A rolling update of the DaemonSet: the data plane serves on meanwhile.
+pub fn the_agents_are_updated_under_load(cluster: &Cluster) -> Result<()> {
+    if cluster.members.proxy != Proxy::Waggle {
+        bail!("Services are not served by Waggle here");
+    }
+    deployment(cluster, "web", 3)?;
+    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", 3)?;
+    let load = Load::start(cluster, "client", "http://web")?;
+    for _ in 0..2 {
+        cluster.kubectl(&["-n", "kube-system", "rollout", "restart", "daemonset/waggle"])?;
+        cluster.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/waggle", "--timeout=180s"])?;
+    }
+    load.end()
+}
