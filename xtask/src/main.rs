@@ -75,7 +75,7 @@ enum Task {
     /// Run a real Kubernetes cluster on this machine, with Waggle in it
     #[command(disable_help_flag = true)]
     Cluster {
-        /// What to do: `up`, `down`, `kubectl …`, `status`, `shell NODE`; `--help` says more
+        /// What to do: `up`, `down`, `kubectl …`, `status`, `shell NODE`, `e2e`, `test`; `--help` says more
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

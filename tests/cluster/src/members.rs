@@ -1,9 +1,9 @@
 //! What the running cluster consists of, as `up` has noted it for the other commands.
 
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum as _;
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
@@ -47,9 +47,8 @@ impl Members {
     }
 
     fn to_json(self) -> String {
-        let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-        let proxy = self.proxy.to_possible_value().map(|value| value.get_name().to_owned());
-        json!({ "nodes": self.nodes, "proxy": proxy, "families": name(&self.families) }).to_string()
+        let (proxy, families) = (name(&self.proxy), name(&self.families));
+        json!({ "nodes": self.nodes, "proxy": proxy, "families": families }).to_string()
     }
 
     /// Notes them.
@@ -67,6 +66,18 @@ impl Members {
     pub fn numbers(self) -> std::ops::RangeInclusive<u8> {
         1..=self.nodes
     }
+}
+
+impl fmt::Display for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (families, proxy) = (name(&self.families).unwrap_or_default(), name(&self.proxy).unwrap_or_default());
+        write!(f, "{} nodes, families: {families}, Services served by: {proxy}", self.nodes)
+    }
+}
+
+/// A value as the command line has it.
+fn name(value: &impl ValueEnum) -> Option<String> {
+    value.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 impl Host {

@@ -9,7 +9,7 @@ use crate::{folders::log, kubectl, members::Members, process::Process, programs:
 /// The command. Exit code 1 if anything that was started has ended.
 pub fn run() -> Result<ExitCode> {
     let members = Members::read()?;
-    println!("{} nodes, {:?}, Services by {:?}\n", members.nodes, members.families, members.proxy);
+    println!("{members}\n");
     let processes = Process::all()?;
     let width = processes.iter().map(|process| process.name.len()).max().unwrap_or(0);
     for process in &processes {

@@ -62,12 +62,13 @@ pub fn a_service_is_forwarded_to_a_local_port(cluster: &Cluster) -> Result<()> {
 
 fn forwarded(cluster: &Cluster, forward: &mut std::process::Child) -> Result<()> {
     let stdout = forward.stdout.take().context("kubectl has no output")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).context("read what kubectl forwards")?;
+    // Open until the end: kubectl ends when it can't write.
+    let mut lines = BufReader::new(stdout).lines();
+    let line = lines.next().context("kubectl forwards nothing")?.context("read what kubectl forwards")?;
     // Forwarding from 127.0.0.1:40123 -> 8080
     let port =
         line.split_whitespace().nth(2).and_then(|from| from.rsplit(':').next()).context("kubectl names no port")?;
-    let name = cluster.outside("curl", &["-sS", "-m", "5", &format!("http://127.0.0.1:{port}/hostname")])?;
+    let name = cluster.outside("curl", &["-sS", "-m", "5", &format!("http://localhost:{port}/hostname")])?;
     ensure!(name.starts_with("web-"), "the Service answered {name}");
     Ok(())
 }
