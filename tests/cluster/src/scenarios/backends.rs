@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{
-    cluster::{Cluster, IMAGE},
+    cluster::{Cluster, IMAGE, eventually},
     load::Load,
 };
 
@@ -53,7 +53,7 @@ pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<(
     load.end()?;
     cluster.kubectl(&["scale", "deployment/web", "--replicas=0"])?;
     // Refused at once, in curl's words: 7.
-    cluster.eventually("a refusal", || cluster.in_pod("client", "curl -s -m 5 http://web; [ $? = 7 ]")).map(drop)
+    eventually("a refusal", || cluster.in_pod("client", "curl -s -m 5 http://web; [ $? = 7 ]")).map(drop)
 }
 
 /// Every backend is replaced.

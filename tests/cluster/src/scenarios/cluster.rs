@@ -41,8 +41,7 @@ impl Cluster {
         let namespace = self.namespace();
         self.kubectl(&["create", "namespace", &namespace])?;
         // Pods of this account can be made from then on.
-        let has_account =
-            self.eventually("the namespace's account", || self.kubectl(&["get", "serviceaccount", "default"]));
+        let has_account = eventually("the namespace's account", || self.kubectl(&["get", "serviceaccount", "default"]));
         let outcome = has_account.and_then(|_| scenario(self));
         let _ = self.kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait=false"]);
         outcome
@@ -70,11 +69,6 @@ impl Cluster {
         let mut command = kubectl::command(&self.programs, &["--namespace", &namespace]);
         command.args(arguments);
         command
-    }
-
-    /// Runs a program where the API server runs: outside of every node.
-    pub fn outside(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        command::output(network::within("control", program).args(arguments))
     }
 
     /// An address of a node as part of a URL.
@@ -109,27 +103,32 @@ impl Cluster {
         self.kubectl(&["exec", pod, "--", "sh", "-c", script])
     }
 
-    /// Asks again until the answer is one.
-    pub fn eventually<T>(&self, what: &str, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match ask() {
-                Ok(answer) => return Ok(answer),
-                Err(error) if Instant::now() > until => {
-                    return Err(error).with_context(|| format!("waited for {what}"));
-                }
-                Err(_) => thread::sleep(Duration::from_millis(250)),
-            }
-        }
-    }
-
     /// The names of the backends that answer at `url`, asked from a pod until there are as many as wanted.
     pub fn backends(&self, pod: &str, url: &str, wanted: usize) -> Result<()> {
         let script = format!("for i in $(seq 40); do curl -gsS -m 5 {url}/hostname; echo; done | sort -u");
-        self.eventually(&format!("{wanted} backends behind {url}"), || {
+        eventually(&format!("{wanted} backends behind {url}"), || {
             let names = self.in_pod(pod, &script)?;
             let found = names.lines().filter(|line| !line.is_empty()).count();
             if found == wanted { Ok(()) } else { bail!("{found} answer: {names}") }
         })
+    }
+}
+
+/// Runs a program where the API server runs: outside of every node.
+pub fn outside(program: &str, arguments: &[&str]) -> Result<String> {
+    command::output(network::within("control", program).args(arguments))
+}
+
+/// Asks again until the answer is one.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if Instant::now() > until => {
+                return Err(error).with_context(|| format!("waited for {what}"));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(250)),
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 
-use super::{cluster::Cluster, tutorial::deployment};
+use super::{
+    cluster::{Cluster, eventually},
+    tutorial::deployment,
+};
 
 /// A headless Service names its pods, an ExternalName another Service; pods that start later find a Service in their environment.
 pub fn services_have_names_and_variables(cluster: &Cluster) -> Result<()> {
@@ -12,13 +15,13 @@ pub fn services_have_names_and_variables(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["create", "service", "externalname", "alias", "--external-name=web.default.invalid"])?;
     cluster.client("client")?;
     // Clients take the first address that suits them: so DNS is asked itself.
-    cluster.eventually("both pods' addresses", || {
+    eventually("both pods' addresses", || {
         let addresses = cluster.in_pod("client", "dig +short +search pods; dig +short +search pods AAAA")?;
         let found = addresses.lines().count();
         ensure!(found == 2, "pods is {addresses}");
         Ok(())
     })?;
-    let alias = cluster.eventually("the alias", || {
+    let alias = eventually("the alias", || {
         let name = cluster.in_pod("client", "dig +short +search alias CNAME")?;
         ensure!(!name.trim().is_empty(), "alias is no name");
         Ok(name)

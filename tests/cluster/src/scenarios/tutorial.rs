@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::cluster::{Cluster, IMAGE};
+use super::cluster::{Cluster, IMAGE, eventually, outside};
 
 /// A Deployment of servers, ready.
 pub fn deployment(cluster: &Cluster, name: &str, replicas: usize) -> Result<()> {
@@ -43,7 +43,7 @@ pub fn a_node_port_service_is_created(cluster: &Cluster) -> Result<()> {
     let port = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
     for number in cluster.members.numbers() {
         let url = format!("http://{}:{port}/hostname", cluster.node_address(number));
-        let name = cluster.eventually(&url, || cluster.outside("curl", &["-gsS", "-m", "5", &url]))?;
+        let name = eventually(&url, || outside("curl", &["-gsS", "-m", "5", &url]))?;
         ensure!(name.starts_with("web-"), "{url} answered {name}");
     }
     Ok(())
@@ -54,13 +54,13 @@ pub fn a_service_is_forwarded_to_a_local_port(cluster: &Cluster) -> Result<()> {
     deployment(cluster, "web", 1)?;
     cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
     let mut forward = cluster.start_kubectl(&["port-forward", "service/web", ":80"])?;
-    let outcome = forwarded(cluster, &mut forward);
+    let outcome = forwarded(&mut forward);
     let _ = forward.kill();
     let _ = forward.wait();
     outcome
 }
 
-fn forwarded(cluster: &Cluster, forward: &mut std::process::Child) -> Result<()> {
+fn forwarded(forward: &mut std::process::Child) -> Result<()> {
     let stdout = forward.stdout.take().context("kubectl has no output")?;
     // Open until the end: kubectl ends when it can't write.
     let mut lines = BufReader::new(stdout).lines();
@@ -68,7 +68,7 @@ fn forwarded(cluster: &Cluster, forward: &mut std::process::Child) -> Result<()>
     // Forwarding from 127.0.0.1:40123 -> 8080
     let port =
         line.split_whitespace().nth(2).and_then(|from| from.rsplit(':').next()).context("kubectl names no port")?;
-    let name = cluster.outside("curl", &["-sS", "-m", "5", &format!("http://localhost:{port}/hostname")])?;
+    let name = outside("curl", &["-sS", "-m", "5", &format!("http://localhost:{port}/hostname")])?;
     ensure!(name.starts_with("web-"), "the Service answered {name}");
     Ok(())
 }
@@ -79,8 +79,8 @@ pub fn a_namespace_is_deleted(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["create", "service", "nodeport", "web", "--tcp=80:8080"])?;
     let port = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
     let url = format!("http://{}:{port}/hostname", cluster.node_address(1));
-    let ask = || cluster.outside("curl", &["-gsS", "-m", "5", &url]);
-    cluster.eventually(&url, ask)?;
+    let ask = || outside("curl", &["-gsS", "-m", "5", &url]);
+    eventually(&url, ask)?;
     let namespace = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.metadata.namespace}"])?;
     cluster.kubectl(&["delete", "namespace", &namespace, "--timeout=120s"])?;
     std::thread::sleep(Duration::from_secs(1));
