@@ -54,6 +54,24 @@ impl Xdp {
         }
     }
 
+    /// The number at `OFFSET` of the context: to the compiler the same wherever it is read.
+    #[inline(always)]
+    #[expect(clippy::pointers_in_nomem_asm_block, reason = "so that the compiler reads it once")]
+    fn read_once<const OFFSET: usize>(&self) -> usize {
+        let number;
+        // SAFETY: the context is valid.
+        unsafe {
+            asm!(
+                "{number} = *(u32 *)({ctx} + {offset})",
+                number = out(reg) number,
+                ctx = in(reg) self.ctx.ctx,
+                offset = const OFFSET,
+                options(pure, nomem, nostack),
+            );
+        }
+        number
+    }
+
     /// What the kernel shall do with the packet.
     #[inline(always)]
     fn action(&self, verdict: Verdict) -> u32 {
@@ -82,30 +100,10 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
-    #[expect(clippy::pointers_in_nomem_asm_block, reason = "so that the compiler reads them once")]
     fn fixed_bounds(&self) -> Option<(usize, usize)> {
-        if !self.is_fixed {
-            return None;
-        }
-        let (start, end): (usize, usize);
-        // SAFETY: reads two numbers of the context, which is valid. To the compiler they are the same wherever they are read.
-        unsafe {
-            asm!(
-                "{start} = *(u32 *)({ctx} + {data})",
-                start = out(reg) start,
-                ctx = in(reg) self.ctx.ctx,
-                data = const offset_of!(xdp_md, data),
-                options(pure, nomem, nostack),
-            );
-            asm!(
-                "{end} = *(u32 *)({ctx} + {data_end})",
-                end = out(reg) end,
-                ctx = in(reg) self.ctx.ctx,
-                data_end = const offset_of!(xdp_md, data_end),
-                options(pure, nomem, nostack),
-            );
-        }
-        Some((start, end))
+        const DATA: usize = offset_of!(xdp_md, data);
+        const DATA_END: usize = offset_of!(xdp_md, data_end);
+        self.is_fixed.then(|| (self.read_once::<DATA>(), self.read_once::<DATA_END>()))
     }
 
     #[inline(always)]

@@ -126,80 +126,69 @@ fn field_s11_a_forward_chain_that_ends_with_a_refusal_is_said_with_a_remedy_that
 
 const PROGRAMS: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
 
-/// Whether this kernel has the tables of iptables. Asked of another namespace, since who asks makes them.
-fn has_ip_tables(outside: &Outside) -> bool {
-    let list = || Command::new(PROGRAMS[0]).args(["-w", "-S"]).output().unwrap();
-    outside.host.netns().inside(list).unwrap().status.success()
+/// A scenario on a kernel that has the tables of iptables, which is asked in another namespace, since who asks makes them.
+fn with_ip_tables(name: &str, scenario: impl Fn(&Outside)) {
+    let scenario = |outside: &mut Outside| {
+        let list = || Command::new(PROGRAMS[0]).args(["-w", "-S"]).output().unwrap();
+        if outside.host.netns().inside(list).unwrap().status.success() {
+            scenario(outside);
+        } else {
+            println!("skipped: this kernel has no iptables but that of nftables");
+        }
+    };
+    from_outside_by("auto", name, |setup| setup, scenario);
 }
 
 #[test]
 fn field_s11_a_forward_policy_of_legacy_iptables_is_said_with_a_remedy_that_works() {
-    from_outside_by(
-        "auto",
-        "ip-tables",
-        |setup| setup,
-        |outside| {
-            if !has_ip_tables(outside) {
-                println!("skipped: this kernel has no iptables but that of nftables");
-                return;
-            }
-            let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
-            let read = |name| output(node, &format!("cat /proc/net/{name}"));
-            // The agent has looked, and has made no table by that.
-            output(node, "sysctl -w net.ipv4.ip_forward=0");
-            waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
-            output(node, "sysctl -w net.ipv4.ip_forward=1");
-            assert_eq!(["ip_tables_names", "ip6_tables_names"].map(read), ["", ""]);
-            // Tables that accept, and one without the chain, are not spoken of.
-            for program in PROGRAMS {
-                output(node, &format!("{program} -w -t mangle -S"));
-                output(node, &format!("{program} -w -t nat -S"));
-                output(node, &format!("{program} -w -P INPUT DROP"));
-                output(node, &format!("{program} -w -I INPUT -j ACCEPT"));
-            }
-            over_both(|family| serves(outside, family, outside.scene.pod(1)));
-            for program in PROGRAMS {
-                output(node, &format!("{program} -w -P FORWARD DROP"));
-            }
-            let told = PROGRAMS.map(|program| {
-                let is_about = |line: &LogLine| line.message().contains(&format!("table filter of {program} "));
-                waggle.wait_log(PATIENCE, |line| is_said(line) && is_about(line)).unwrap()
-            });
-            expect_remedied(outside, &told);
-            assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
-        },
-    );
+    with_ip_tables("ip-tables", |outside| {
+        let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+        let read = |name| output(node, &format!("cat /proc/net/{name}"));
+        // The agent has looked, and has made no table by that.
+        output(node, "sysctl -w net.ipv4.ip_forward=0");
+        waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
+        output(node, "sysctl -w net.ipv4.ip_forward=1");
+        assert_eq!(["ip_tables_names", "ip6_tables_names"].map(read), ["", ""]);
+        // Tables that accept, and one without the chain, are not spoken of.
+        for program in PROGRAMS {
+            output(node, &format!("{program} -w -t mangle -S"));
+            output(node, &format!("{program} -w -t nat -S"));
+            output(node, &format!("{program} -w -P INPUT DROP"));
+            output(node, &format!("{program} -w -I INPUT -j ACCEPT"));
+        }
+        over_both(|family| serves(outside, family, outside.scene.pod(1)));
+        for program in PROGRAMS {
+            output(node, &format!("{program} -w -P FORWARD DROP"));
+        }
+        let told = PROGRAMS.map(|program| {
+            let is_about = |line: &LogLine| line.message().contains(&format!("table filter of {program} "));
+            waggle.wait_log(PATIENCE, |line| is_said(line) && is_about(line)).unwrap()
+        });
+        expect_remedied(outside, &told);
+        assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
+    });
 }
 
 #[test]
 fn field_s11_a_last_rule_of_legacy_iptables_that_refuses_is_said_with_a_remedy_that_works() {
-    from_outside_by(
-        "auto",
-        "last-legacy",
-        |setup| setup,
-        |outside| {
-            if !has_ip_tables(outside) {
-                println!("skipped: this kernel has no iptables but that of nftables");
-                return;
-            }
-            let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
-            over_both(|family| serves(outside, family, outside.scene.pod(1)));
-            for program in PROGRAMS {
-                // What some packets only get, and what none gets any more.
-                output(node, &format!("{program} -w -t mangle -A FORWARD -p tcp --dport 4444 -j DROP"));
-                output(node, &format!("{program} -w -t security -A FORWARD -j ACCEPT"));
-                output(node, &format!("{program} -w -t security -A FORWARD -j DROP"));
-                output(node, &format!("{program} -w -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT"));
-                output(node, &format!("{program} -w -A FORWARD -m comment --comment last -j REJECT"));
-            }
-            let told = PROGRAMS.map(|program| {
-                let words = format!("table filter of {program} ends with an unconditional reject");
-                waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(&words)).unwrap()
-            });
-            expect_remedied(outside, &told);
-            assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
-        },
-    );
+    with_ip_tables("last-legacy", |outside| {
+        let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+        over_both(|family| serves(outside, family, outside.scene.pod(1)));
+        for program in PROGRAMS {
+            // What some packets only get, and what none gets any more.
+            output(node, &format!("{program} -w -t mangle -A FORWARD -p tcp --dport 4444 -j DROP"));
+            output(node, &format!("{program} -w -t security -A FORWARD -j ACCEPT"));
+            output(node, &format!("{program} -w -t security -A FORWARD -j DROP"));
+            output(node, &format!("{program} -w -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT"));
+            output(node, &format!("{program} -w -A FORWARD -m comment --comment last -j REJECT"));
+        }
+        let told = PROGRAMS.map(|program| {
+            let words = format!("table filter of {program} ends with an unconditional reject");
+            waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(&words)).unwrap()
+        });
+        expect_remedied(outside, &told);
+        assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 2);
+    });
 }
 
 /// Strict reverse paths hurt nothing but what `uplinks.rs` has.
