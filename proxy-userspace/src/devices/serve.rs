@@ -266,6 +266,14 @@ fn report(target: &Target, outcome: &Outcome) {
             reason,
             "device served by TC, which always works: native XDP is left to --device-mode xdp"
         ),
+        // A bridge or a tunnel has none in any kernel: nobody can do anything about it.
+        Outcome::FellBack(reason) if !matches!(target.link.kind.as_str(), "" | "bond") => info!(
+            device,
+            index,
+            mode = "tc",
+            reason,
+            "device served by TC, as native XDP is refused: few devices made of software have it"
+        ),
         Outcome::FellBack(reason) => warn!(
             device,
             index,

@@ -28,17 +28,17 @@ pub fn unified(host: Host, group: &str) -> Result<PathBuf> {
 
 /// Makes them.
 pub fn make(members: Members) -> Result<()> {
-    for host in members.hosts() {
-        let path = unified(host, "system")?;
-        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-        if host == Host::Control {
-            continue;
-        }
-        for hierarchy in hierarchies()? {
-            make_parents(&hierarchy, &pods(host))?;
-        }
+    members.hosts().try_for_each(make_of)
+}
+
+/// Makes those of a machine.
+pub fn make_of(host: Host) -> Result<()> {
+    let path = unified(host, "system")?;
+    fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+    if host == Host::Control {
+        return Ok(());
     }
-    Ok(())
+    hierarchies()?.iter().try_for_each(|hierarchy| make_parents(hierarchy, &pods(host)))
 }
 
 /// Makes a group and those above it. A new group of cpuset has no processors until they are written.
@@ -77,13 +77,22 @@ fn mounts(table: &str) -> Vec<PathBuf> {
 
 /// Kills every process of the cluster, its pods' included, and removes the groups.
 pub fn remove() -> Result<()> {
-    let own = lab::cgroup_mount_point()?.join(NAME);
+    remove_group(NAME)
+}
+
+/// The same for one machine.
+pub fn remove_of(host: Host) -> Result<()> {
+    remove_group(&format!("{NAME}/{}", host.name()))
+}
+
+fn remove_group(group: &str) -> Result<()> {
+    let own = lab::cgroup_mount_point()?.join(group);
     if own.exists() {
         fs::write(own.join("cgroup.kill"), "1").with_context(|| format!("kill what runs in {}", own.display()))?;
     }
     let until = Instant::now() + PATIENCE;
     for hierarchy in hierarchies()? {
-        let path = hierarchy.join(NAME);
+        let path = hierarchy.join(group);
         loop {
             match remove_tree(&path) {
                 Ok(()) => break,

@@ -16,9 +16,22 @@ use crate::{
 
 const ETCD: &str = "http://127.0.0.1:2379";
 
+/// The API server, and what ends by itself without it when there are several to elect a leader from.
+const KUBERNETES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
 /// Starts all of it and waits for the API server.
 pub fn start_all(programs: &Programs, members: Members) -> Result<()> {
     etcd()?;
+    start_kubernetes(programs, members)
+}
+
+/// Ends all but etcd.
+pub fn stop_kubernetes() -> Result<()> {
+    KUBERNETES.into_iter().rev().try_for_each(process::stop)
+}
+
+/// Starts all but etcd, and waits for the API server.
+pub fn start_kubernetes(programs: &Programs, members: Members) -> Result<()> {
     api_server(programs, members)?;
     process::wait(Host::Control, "the API server", || Ok(kubectl::command(programs, &["get", "--raw", "/readyz"])))?;
     controller_manager(programs)?;

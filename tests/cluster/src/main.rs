@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{families::Families, proxy::Proxy};
+use crate::{device_mode::DeviceMode, families::Families, members::Members, programs::Programs, proxy::Proxy};
 
 mod certificates;
 mod cgroups;
 mod command;
 mod control_plane;
+mod device_mode;
 mod down;
 mod e2e;
 mod families;
@@ -50,9 +51,14 @@ enum Task {
         /// IP families of nodes, pods and Services
         #[arg(long, value_enum, default_value_t = Families::Dual)]
         families: Families,
+        /// How Waggle serves the nodes' uplinks
+        #[arg(long, value_enum, default_value_t = DeviceMode::Auto)]
+        device_mode: DeviceMode,
     },
     /// Stop it and remove everything: processes, namespaces, mounts, control groups, files
     Down,
+    /// Say where Kubernetes' programs are; an error if they are not built yet
+    Programs,
     /// Run kubectl in it
     Kubectl {
         /// kubectl's arguments
@@ -84,8 +90,11 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Up { nodes, proxy, families } => up::run(nodes, proxy, families),
+        Task::Up { nodes, proxy, families, device_mode } => {
+            up::run(Members { nodes, proxy, families, device_mode })
+        }
         Task::Down => down::run(),
+        Task::Programs => Programs::show(),
         Task::Kubectl { arguments } => kubectl::run(&arguments),
         Task::Status => status::run(),
         Task::E2e(arguments) => e2e::run(&arguments),

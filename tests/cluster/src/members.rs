@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
+    device_mode::DeviceMode,
     families::{Families, Host},
     folders,
     proxy::Proxy,
@@ -21,6 +22,8 @@ pub struct Members {
     pub proxy: Proxy,
     /// IP families.
     pub families: Families,
+    /// How Waggle serves the uplinks.
+    pub device_mode: DeviceMode,
 }
 
 impl Members {
@@ -43,12 +46,14 @@ impl Members {
             nodes: value["nodes"].as_u64().and_then(|nodes| nodes.try_into().ok()).context("nodes is no number")?,
             proxy: Proxy::from_str(word("proxy")?, false).map_err(anyhow::Error::msg)?,
             families: Families::from_str(word("families")?, false).map_err(anyhow::Error::msg)?,
+            device_mode: DeviceMode::from_str(word("deviceMode")?, false).map_err(anyhow::Error::msg)?,
         })
     }
 
     fn to_json(self) -> String {
         let (proxy, families) = (name(&self.proxy), name(&self.families));
-        json!({ "nodes": self.nodes, "proxy": proxy, "families": families }).to_string()
+        let device_mode = name(&self.device_mode);
+        json!({ "nodes": self.nodes, "proxy": proxy, "families": families, "deviceMode": device_mode }).to_string()
     }
 
     /// Notes them.
@@ -104,7 +109,8 @@ mod tests {
 
     #[test]
     fn what_is_noted_is_read_again() {
-        let members = Members { nodes: 3, proxy: Proxy::Kubernetes, families: Families::Ipv6 };
+        let (proxy, families, device_mode) = (Proxy::Kubernetes, Families::Ipv6, DeviceMode::Tc);
+        let members = Members { nodes: 3, proxy, families, device_mode };
         assert_eq!(Members::from_json(&members.to_json()).unwrap(), members);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The namespace of the bridge.
-const BRIDGE: &str = "bridge";
+pub const BRIDGE: &str = "bridge";
 
 /// The name of a machine's network namespace.
 pub fn namespace(host: &str) -> String {
@@ -27,20 +27,24 @@ pub fn namespace_file(host: &str) -> String {
 
 /// Makes all of it.
 pub fn make(members: Members) -> Result<()> {
-    let bridge = namespace(BRIDGE);
-    let names = members.hosts().map(|host| namespace(&host.name())).chain([bridge]);
-    let lines: Vec<_> = names.map(|name| format!("netns add {name}")).collect();
-    command::feed(Command::new("ip").args(["-batch", "-"]), &lines.join("\n"))?;
+    add(BRIDGE)?;
     inside(BRIDGE, &["link add br0 type bridge".into(), "link set br0 up".into()])?;
-    for host in members.hosts() {
-        join(members, host)?;
-    }
-    Ok(())
+    members.hosts().try_for_each(|host| join(members, host))
 }
 
-/// Joins a machine to the bridge, with addresses and routes to the other machines' pods.
-fn join(members: Members, host: Host) -> Result<()> {
+fn add(name: &str) -> Result<()> {
+    command::output(Command::new("ip").args(["netns", "add", &namespace(name)])).map(drop)
+}
+
+/// Removes a machine's namespace, and its links with it.
+pub fn remove(host: Host) -> Result<()> {
+    command::output(Command::new("ip").args(["netns", "del", &namespace(&host.name())])).map(drop)
+}
+
+/// Makes a machine's namespace and joins it to the bridge, with addresses and routes to the other machines' pods.
+pub fn join(members: Members, host: Host) -> Result<()> {
     let (name, bridge) = (host.name(), namespace(BRIDGE));
+    add(&name)?;
     let link = format!("link add eth0 type veth peer name {name} netns {bridge}");
     inside(&name, &[link, "link set lo up".into()])?;
     inside(BRIDGE, &[format!("link set {name} master br0 up")])?;

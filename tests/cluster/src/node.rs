@@ -18,7 +18,7 @@ use crate::{
     folders::{STATE, state},
     images, kubectl,
     members::Members,
-    network::namespace_file,
+    network::{self, namespace_file},
     process::{self, namespaces, on, start},
     programs::Programs,
 };
@@ -52,6 +52,11 @@ pub fn make(members: Members, number: u8) -> Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).with_context(|| path.display().to_string())?;
     }
     std::os::unix::fs::symlink("/run", file(host, "var/run")).context("link /var/run")?;
+    enter_own(host)
+}
+
+/// Makes its mount and UTS namespaces.
+fn enter_own(host: Host) -> Result<()> {
     let Some([mount, uts]) = namespaces(host) else { return Ok(()) };
     for path in [&mount, &uts] {
         fs::write(path, "").with_context(|| format!("create {}", path.display()))?;
@@ -180,19 +185,48 @@ fn kubelet(host: Host, families: Families) -> Value {
 /// Starts it: containerd first, which is given the images.
 pub fn start_all(programs: &Programs, members: Members, number: u8, archives: &[(String, PathBuf)]) -> Result<()> {
     let host = Host::Node(number);
-    let name = host.name();
-    let flag = |flag: &str, value: &Path| format!("--{flag}={}", value.display());
+    start_containerd(host)?;
+    for (image, archive) in archives {
+        images::import(&mut on(host, "system", "ctr")?, image, archive)?;
+    }
+    start_kubelet(programs, members, number)
+}
+
+/// What a loss of power does: every process is killed, and what the kernel had for the node is gone. Its disk stays. Then it starts.
+pub fn reboot(programs: &Programs, members: Members, number: u8) -> Result<()> {
+    let host = Host::Node(number);
+    process::forget(host)?;
+    cgroups::remove_of(host)?;
+    for path in namespaces(host).into_iter().flatten() {
+        command::output(Command::new("umount").arg("--lazy").arg(path))?;
+    }
+    network::remove(host)?;
+    cgroups::make_of(host)?;
+    network::join(members, host)?;
+    members.device_mode.prepare(std::iter::once(host))?;
+    enter_own(host)?;
+    start_containerd(host)?;
+    start_kubelet(programs, members, number)
+}
+
+fn flag(flag: &str, value: &Path) -> String {
+    format!("--{flag}={}", value.display())
+}
+
+fn start_containerd(host: Host) -> Result<()> {
     let config = flag("config", &file(host, "containerd.toml"));
-    start(host, &format!("{name}-containerd"), Path::new("containerd"), &[config])?;
+    start(host, &format!("{}-containerd", host.name()), Path::new("containerd"), &[config])?;
     process::wait(host, "containerd", || {
         on(host, "system", "ctr").map(|mut ctr| {
             ctr.arg("version");
             ctr
         })
-    })?;
-    for (image, archive) in archives {
-        images::import(&mut on(host, "system", "ctr")?, image, archive)?;
-    }
+    })
+}
+
+fn start_kubelet(programs: &Programs, members: Members, number: u8) -> Result<()> {
+    let host = Host::Node(number);
+    let name = host.name();
     let addresses: Vec<_> = members.families.addresses(host).iter().map(ToString::to_string).collect();
     start(
         host,

@@ -2,7 +2,7 @@
 //! process has ended.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -44,7 +44,9 @@ pub fn on(host: Host, group: &str, program: impl AsRef<Path>) -> Result<Command>
 /// Starts `program` on `host`; its log is named `name`.
 pub fn start(host: Host, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
     let path = log(name);
-    let output = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    // What has been started before goes on in its log.
+    let output = OpenOptions::new().append(true).create(true).open(&path);
+    let output = output.with_context(|| format!("create {}", path.display()))?;
     let errors = output.try_clone().with_context(|| format!("open {} again", path.display()))?;
     let mut command = on(host, "system", program)?;
     command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
@@ -53,7 +55,32 @@ pub fn start(host: Host, name: &str, program: &Path, arguments: &[String]) -> Re
     fs::write(&note, child.id().to_string()).with_context(|| format!("write {}", note.display()))
 }
 
-/// A process that `up` has started.
+/// Ends a process that was started as `name`, and waits for its end.
+pub fn stop(name: &str) -> Result<()> {
+    let process = Process::all()?.into_iter().find(|process| process.name == name);
+    let process = process.with_context(|| format!("nothing has been started as {name}"))?;
+    command::output(Command::new("kill").arg(process.pid.to_string()))?;
+    let until = Instant::now() + PATIENCE;
+    while process.runs() {
+        if Instant::now() > until {
+            bail!("{name} does not end");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let note = state("processes").join(name);
+    fs::remove_file(&note).with_context(|| format!("remove {}", note.display()))
+}
+
+/// Takes no further notice of what has been started on a machine.
+pub fn forget(host: Host) -> Result<()> {
+    let prefix = format!("{}-", host.name());
+    Process::all()?.iter().filter(|process| process.name.starts_with(&prefix)).try_for_each(|process| {
+        let note = state("processes").join(&process.name);
+        fs::remove_file(&note).with_context(|| format!("remove {}", note.display()))
+    })
+}
+
+/// A process that has been started and is to run.
 pub struct Process {
     /// Its name, which its log has, too.
     pub name: String,

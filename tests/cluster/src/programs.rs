@@ -5,7 +5,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -36,11 +36,17 @@ impl Programs {
         Ok(Self { folder, version })
     }
 
+    /// Packages whose programs are not in the cache.
+    fn missing(&self) -> Result<Vec<String>> {
+        let mut names = tools(&fs::read_to_string(folders::source().join("go.mod"))?);
+        names.retain(|name| !self.path(binary(name)).exists());
+        Ok(names)
+    }
+
     /// Those in the cache; builds what is missing.
     pub fn build() -> Result<Self> {
         let programs = Self::find()?;
-        let names = tools(&fs::read_to_string(folders::source().join("go.mod"))?);
-        let missing: Vec<_> = names.iter().filter(|name| !programs.path(binary(name)).exists()).collect();
+        let missing = programs.missing()?;
         if missing.is_empty() {
             return Ok(programs);
         }
@@ -53,7 +59,7 @@ impl Programs {
             programs.folder.display()
         );
         fs::create_dir_all(&programs.folder).with_context(|| format!("create {}", programs.folder.display()))?;
-        let (tests, mains): (Vec<_>, Vec<_>) = missing.into_iter().partition(|name| *name == TESTS);
+        let (tests, mains): (Vec<_>, Vec<_>) = missing.iter().partition(|name| *name == TESTS);
         if !mains.is_empty() {
             // The slash makes a folder of it, also for one program.
             go(&programs.version, &["build", "-o", &format!("{}/", programs.folder.display())], &mains)?;
@@ -67,6 +73,18 @@ impl Programs {
     /// A program's path.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// `cargo xtask cluster programs`: prints their folder if all of them are there.
+    pub fn show() -> Result<ExitCode> {
+        let programs = Self::find()?;
+        let missing = programs.missing()?.len();
+        if missing > 0 {
+            let folder = programs.folder.display();
+            bail!("{missing} of Kubernetes' programs are not in {folder}: `cargo xtask cluster up` builds them");
+        }
+        println!("{}", programs.folder.display());
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Kubernetes' version, with its "v".

@@ -1,18 +1,17 @@
 //! What serves Services.
 
-use std::path::Path;
-
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
 use crate::{
-    certificates,
+    certificates, command,
+    device_mode::DeviceMode,
     families::Host,
     folders::{source, state},
     kubectl,
     members::Members,
-    process::start,
+    process::{self, start},
     programs::Programs,
 };
 
@@ -32,20 +31,47 @@ pub enum Proxy {
 pub fn start_all(programs: &Programs, members: Members) -> Result<()> {
     match members.proxy {
         Proxy::Waggle => {
-            let overlay = overlay();
+            let overlay = overlay(members.device_mode);
             kubectl::output(programs, &["apply", "-k", &overlay]).map(drop)
         }
-        Proxy::Kubernetes => members.numbers().try_for_each(|number| kube_proxy(programs, members, Host::Node(number))),
+        Proxy::Kubernetes => start_kube_proxies(programs, members),
         Proxy::None => Ok(()),
     }
 }
 
 /// The overlay that says what differs on nodes that share a machine.
-fn overlay() -> String {
-    source().join("../../deploy/overlays/cluster").display().to_string()
+pub fn overlay(mode: DeviceMode) -> String {
+    source().join("../../deploy/overlays").join(mode.overlay()).display().to_string()
 }
 
-fn kube_proxy(programs: &Programs, members: Members, host: Host) -> Result<()> {
+/// Starts kube-proxy on every node, and waits until each serves.
+pub fn start_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
+    let mut hosts = members.numbers().map(Host::Node);
+    hosts.clone().try_for_each(|host| start_kube_proxy(programs, members, host))?;
+    // It is healthy once its rules are in the kernel.
+    hosts.try_for_each(|host| {
+        process::wait(host, "kube-proxy", || {
+            let mut curl = process::on(host, "system", "curl")?;
+            curl.args(["-fsS", "-m", "5", "http://localhost:10256/healthz"]);
+            Ok(curl)
+        })
+    })
+}
+
+/// Ends every kube-proxy and removes its rules.
+pub fn remove_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
+    members.numbers().map(Host::Node).try_for_each(|host| {
+        process::stop(&kube_proxy(host))?;
+        command::output(process::on(host, "system", programs.path("kube-proxy"))?.arg("--cleanup")).map(drop)
+    })
+}
+
+/// The name of a node's kube-proxy as a process.
+fn kube_proxy(host: Host) -> String {
+    format!("{}-kube-proxy", host.name())
+}
+
+fn start_kube_proxy(programs: &Programs, members: Members, host: Host) -> Result<()> {
     let config = state(host.name()).join("kube-proxy.json");
     let value = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -59,5 +85,5 @@ fn kube_proxy(programs: &Programs, members: Members, host: Host) -> Result<()> {
     });
     std::fs::write(&config, value.to_string())?;
     let flag = format!("--config={}", config.display());
-    start(host, &format!("{}-kube-proxy", host.name()), Path::new(&programs.path("kube-proxy")), &[flag])
+    start(host, &kube_proxy(host), &programs.path("kube-proxy"), &[flag])
 }

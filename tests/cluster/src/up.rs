@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    certificates, cgroups, command, control_plane, down,
-    families::Families,
+    certificates, cgroups, command, control_plane,
+    device_mode::DeviceMode,
+    down,
     folders::{self, STATE, state},
     images, kubectl,
     members::Members,
@@ -24,7 +25,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The command.
-pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {
+pub fn run(members: Members) -> Result<ExitCode> {
+    if members.proxy != Proxy::Waggle && members.device_mode != DeviceMode::Auto {
+        bail!("--device-mode is for Waggle, and --proxy says that something else serves Services");
+    }
     if folders::state("members.json").exists() {
         bail!("a cluster runs already: `cargo xtask cluster down` removes it");
     }
@@ -35,7 +39,6 @@ pub fn run(nodes: u8, proxy: Proxy, families: Families) -> Result<ExitCode> {
     let step = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f64());
     let archives = images::make(&programs, &waggle)?;
     step(&format!("{} images, Waggle's of {} MB", archives.len(), size_of_waggles(&archives)?));
-    let members = Members { nodes, proxy, families };
     let made = make(&programs, members, &archives, &step);
     if made.is_err() {
         println!("removing what was made; the logs stay in {STATE}/logs until the next start");
@@ -64,6 +67,7 @@ fn make(programs: &Programs, members: Members, archives: &[(String, PathBuf)], s
     command::output(Command::new("mount").arg("--make-private").arg(state("ns")))?;
     cgroups::make(members)?;
     network::make(members)?;
+    members.device_mode.prepare(members.hosts())?;
     for number in members.numbers() {
         node::make(members, number)?;
     }

@@ -72,6 +72,7 @@ pub use self::{
     error::{Error, Result},
     host::Host,
     log::{Log, LogLine},
+    native_xdp::{Pass, send_complete},
     netns::Netns,
     node::{Node, Pod},
     process::Process,

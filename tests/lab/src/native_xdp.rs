@@ -45,15 +45,15 @@ struct Pin {
     _rest: [u32; 5],
 }
 
-/// A pinned program that lets every frame pass. The pin goes with the lab's others.
+/// A pinned program that lets every frame pass. Of a lab the pin goes with the lab's others.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub struct Pass {
     pin: PathBuf,
 }
 
 impl Pass {
     /// Loads and pins it among the pins of lab `id`.
-    pub(super) fn load(id: &str) -> Result<Self> {
+    pub fn load(id: &str) -> Result<Self> {
         bpffs::mount()?;
         let folder = Path::new(bpffs::FOLDER).join(format!("{id}-pass"));
         fs::create_dir_all(&folder).doing(|| format!("create {}", folder.display()))?;
@@ -67,8 +67,14 @@ impl Pass {
     ///
     /// The peer of a veth that transmits by `XDP_TX` or a redirect gets these frames only if it polls, which it does
     /// once it has an XDP program itself. A network card's cable has no such condition.
-    pub(super) fn attach(&self, netns: &Netns, device: &str) -> Result<()> {
+    pub fn attach(&self, netns: &Netns, device: &str) -> Result<()> {
         netns.batch(&[format!("link set dev {device} xdp pinned {}", self.pin.display())])
+    }
+
+    /// Removes the pin: the program stays on the devices that have it.
+    pub fn unpin(self) -> Result<()> {
+        let folder = self.pin.parent().unwrap_or(&self.pin);
+        fs::remove_dir_all(folder).doing(|| format!("remove {}", folder.display()))
     }
 }
 
@@ -76,7 +82,7 @@ impl Pass {
 ///
 /// A veth hands packets over before either is done, and an XDP program sees them so; behind a network card it has been
 /// done by whoever sent them.
-pub(super) fn send_complete(netns: &Netns, device: &str) -> Result<()> {
+pub fn send_complete(netns: &Netns, device: &str) -> Result<()> {
     let run = || Command::new("ethtool").args(["-K", device, "tx", "off"]).output();
     let output = netns.inside(run)?.doing(|| "run ethtool".into())?;
     if output.status.success() {

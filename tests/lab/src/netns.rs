@@ -53,9 +53,7 @@ impl Netns {
     /// Makes the namespace and its settings. It lives until [`remove`] or the removal of its lab.
     pub(super) fn create(name: &str) -> Result<Self> {
         batch(&[format!("netns add {name}")])?;
-        let path = Path::new(FOLDER).join(name);
-        let file = File::open(&path).doing(|| format!("open namespace {name}"))?;
-        let netns = Self { name: name.to_owned(), descriptor: Arc::new(file.into()) };
+        let netns = Self::open(name)?;
         netns.inside(|| {
             SETTINGS.iter().try_for_each(|(key, value)| {
                 fs::write(format!("/proc/sys/net/{key}"), value).doing(|| format!("set {key} in namespace {name}"))
@@ -63,6 +61,12 @@ impl Netns {
         })??;
         netns.batch(&["link set lo up".into()])?;
         Ok(netns)
+    }
+
+    /// Opens one that somebody else has made.
+    pub fn open(name: &str) -> Result<Self> {
+        let file = File::open(Path::new(FOLDER).join(name)).doing(|| format!("open namespace {name}"))?;
+        Ok(Self { name: name.to_owned(), descriptor: Arc::new(file.into()) })
     }
 
     /// Its name for `ip netns exec`.

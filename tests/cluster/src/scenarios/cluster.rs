@@ -20,7 +20,7 @@ pub const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
 /// The running cluster.
 pub struct Cluster {
     pub members: Members,
-    programs: Programs,
+    pub programs: Programs,
     /// Of the namespaces that scenarios have got.
     count: Cell<u32>,
 }
@@ -79,8 +79,14 @@ impl Cluster {
 
     /// Starts a pod that clients run in, and waits for it.
     pub fn client(&self, name: &str) -> Result<()> {
+        self.client_with(name, &[])
+    }
+
+    /// The same with further arguments of `kubectl run`.
+    pub fn client_with(&self, name: &str, arguments: &[&str]) -> Result<()> {
         let image = format!("--image={IMAGE}");
-        self.kubectl(&["run", name, &image, "--restart=Never", "--command", "--", "sleep", "3600"])?;
+        let run = ["run", name, &image, "--restart=Never"];
+        self.kubectl(&[&run, arguments, &["--command", "--", "sleep", "3600"]].concat())?;
         self.wait(&["pod", name, "--for=condition=Ready"])
     }
 

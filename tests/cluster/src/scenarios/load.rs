@@ -1,39 +1,83 @@
-//! Requests without a pause, each by a connection of its own, while something changes.
+//! Requests without a pause, each by a connection of its own, while something changes. Started and ended without the API
+//! server, which may be what changes.
 
-use std::{process::Child, thread, time::Duration};
+use std::{
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::cluster::Cluster;
+use super::{cluster::Cluster, container::Container};
+use crate::{command, folders::state, network};
 
-/// The file that ends it.
-const STOP: &str = "/tmp/stop";
+/// Where the requests are made.
+enum Place {
+    Pod(Container),
+    /// Where the API server runs: outside of every node.
+    Outside,
+}
+
+impl Place {
+    /// A script there; `name` tells it from others at the same place.
+    fn script(&self, name: &str, script: &str) -> Result<Command> {
+        match self {
+            Self::Pod(container) => container.script(name, script),
+            Self::Outside => {
+                let mut command = network::within("control", "sh");
+                command.args(["-c", script]);
+                Ok(command)
+            }
+        }
+    }
+
+    /// The file that ends it.
+    fn stop_file(&self) -> String {
+        match self {
+            Self::Pod(_) => "/tmp/stop".to_owned(),
+            Self::Outside => state("load.stop").display().to_string(),
+        }
+    }
+}
 
 /// A running load.
-pub struct Load<'a> {
-    cluster: &'a Cluster,
-    pod: String,
+pub struct Load {
+    place: Place,
     child: Child,
 }
 
-impl<'a> Load<'a> {
+impl Load {
     /// Starts asking `url` from a pod.
-    pub fn start(cluster: &'a Cluster, pod: &str, url: &str) -> Result<Self> {
+    pub fn start(cluster: &Cluster, pod: &str, url: &str) -> Result<Self> {
+        Self::start_at(Place::Pod(Container::of(cluster, pod)?), url)
+    }
+
+    /// The same from outside of every node.
+    pub fn start_outside(url: &str) -> Result<Self> {
+        Self::start_at(Place::Outside, url)
+    }
+
+    fn start_at(place: Place, url: &str) -> Result<Self> {
+        let stop = place.stop_file();
         // What fails says why, in curl's words.
         let script = format!(
-            "rm -f {STOP}; n=0; while [ ! -e {STOP} ]; do \
-             curl -gsS -m 5 -o /dev/null {url}/hostname || echo \"request $n failed\"; n=$((n+1)); done 2>&1; echo asked $n"
+            "rm -f {stop}; n=0; while [ ! -e {stop} ]; do \
+             curl -gsS -m 5 -o /dev/null {url}/hostname || echo \"request $n failed at $(date +%T)\"; n=$((n+1)); \
+             done 2>&1; echo asked $n"
         );
-        let child = cluster.start_kubectl(&["exec", pod, "--", "sh", "-c", &script])?;
+        let mut command = place.script("load", &script)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().context("start the load")?;
         // Some of it comes before the change.
         thread::sleep(Duration::from_secs(2));
-        Ok(Self { cluster, pod: pod.to_owned(), child })
+        Ok(Self { place, child })
     }
 
     /// Ends it: none may have failed.
     pub fn end(self) -> Result<()> {
         thread::sleep(Duration::from_secs(2));
-        self.cluster.in_pod(&self.pod, &format!("touch {STOP}"))?;
+        command::output(&mut self.place.script("stop", &format!("touch {}", self.place.stop_file()))?)?;
         let output = self.child.wait_with_output().context("wait for the load")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let asked = text.lines().find_map(|line| line.strip_prefix("asked ")?.parse::<u32>().ok());

@@ -3,9 +3,12 @@
 mod audit;
 mod backends;
 mod cluster;
+mod container;
 mod load;
 mod many;
 mod names;
+mod outage;
+mod takeover;
 mod tutorial;
 mod upgrade;
 
@@ -26,7 +29,7 @@ pub struct Arguments {
 /// A scenario: its name, and what it does.
 type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
 
-const ALL: [Scenario; 10] = [
+const ALL: [Scenario; 13] = [
     ("a_deployment_is_exposed", tutorial::a_deployment_is_exposed),
     ("a_node_port_service_is_created", tutorial::a_node_port_service_is_created),
     ("a_service_is_forwarded_to_a_local_port", tutorial::a_service_is_forwarded_to_a_local_port),
@@ -36,6 +39,12 @@ const ALL: [Scenario; 10] = [
     ("backends_are_updated_under_load", backends::backends_are_updated_under_load),
     ("a_thousand_services_come_and_go_under_load", many::a_thousand_services_come_and_go_under_load),
     ("the_agents_are_updated_under_load", upgrade::the_agents_are_updated_under_load),
+    (
+        "kube_proxy_and_waggle_take_over_from_each_other_under_load",
+        takeover::kube_proxy_and_waggle_take_over_from_each_other_under_load,
+    ),
+    ("a_node_reboots", outage::a_node_reboots),
+    ("the_api_server_is_restarted_and_away_under_load", outage::the_api_server_is_restarted_and_away_under_load),
     ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),
 ];
 

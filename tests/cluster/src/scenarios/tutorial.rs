@@ -25,6 +25,12 @@ pub fn deployment(cluster: &Cluster, name: &str, replicas: usize) -> Result<()> 
     cluster.rolled_out(&format!("deployment/{name}"))
 }
 
+/// A Service of the Deployment of that name, and its node port.
+pub fn node_port(cluster: &Cluster, name: &str) -> Result<String> {
+    cluster.kubectl(&["create", "service", "nodeport", name, "--tcp=80:8080"])?;
+    cluster.kubectl(&["get", "service", name, "-o", "jsonpath={.spec.ports[0].nodePort}"])
+}
+
 /// `kubectl expose`: a ClusterIP, by name and by address.
 pub fn a_deployment_is_exposed(cluster: &Cluster) -> Result<()> {
     deployment(cluster, "web", 3)?;
@@ -39,8 +45,7 @@ pub fn a_deployment_is_exposed(cluster: &Cluster) -> Result<()> {
 /// `kubectl create service nodeport`: at every node, from outside.
 pub fn a_node_port_service_is_created(cluster: &Cluster) -> Result<()> {
     deployment(cluster, "web", 2)?;
-    cluster.kubectl(&["create", "service", "nodeport", "web", "--tcp=80:8080"])?;
-    let port = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
+    let port = node_port(cluster, "web")?;
     for number in cluster.members.numbers() {
         let url = format!("http://{}:{port}/hostname", cluster.node_address(number));
         let name = eventually(&url, || outside("curl", &["-gsS", "-m", "5", &url]))?;
@@ -76,8 +81,7 @@ fn forwarded(forward: &mut std::process::Child) -> Result<()> {
 /// A namespace goes with its Services: nothing answers there any more, and refuses at once.
 pub fn a_namespace_is_deleted(cluster: &Cluster) -> Result<()> {
     deployment(cluster, "web", 1)?;
-    cluster.kubectl(&["create", "service", "nodeport", "web", "--tcp=80:8080"])?;
-    let port = cluster.kubectl(&["get", "service", "web", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
+    let port = node_port(cluster, "web")?;
     let url = format!("http://{}:{port}/hostname", cluster.node_address(1));
     let ask = || outside("curl", &["-gsS", "-m", "5", &url]);
     eventually(&url, ask)?;

@@ -1,15 +1,19 @@
 //! The agents themselves change.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 use super::{cluster::Cluster, load::Load, tutorial::deployment};
 use crate::proxy::Proxy;
 
+/// An error where something else serves Services.
+pub fn needs_waggle(cluster: &Cluster) -> Result<()> {
+    ensure!(cluster.members.proxy == Proxy::Waggle, "Services are not served by Waggle here");
+    Ok(())
+}
+
 /// A rolling update of the DaemonSet: the data plane serves on meanwhile.
 pub fn the_agents_are_updated_under_load(cluster: &Cluster) -> Result<()> {
-    if cluster.members.proxy != Proxy::Waggle {
-        bail!("Services are not served by Waggle here");
-    }
+    needs_waggle(cluster)?;
     deployment(cluster, "web", 3)?;
     cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
     cluster.client("client")?;

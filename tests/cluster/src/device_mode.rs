@@ -1,0 +1,50 @@
+//! How Waggle serves the nodes' uplinks: by what it chooses itself on veths, or by what people tell it.
+
+use anyhow::Result;
+use clap::ValueEnum;
+use lab::{Netns, Pass, send_complete};
+
+use crate::{
+    families::Host,
+    folders::NAME,
+    network::{BRIDGE, namespace},
+};
+
+/// What `waggle run --device-mode` is told. Each has an overlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceMode {
+    /// Nothing: TC, as the uplinks are veths
+    Auto,
+    /// TC
+    Tc,
+    /// Native XDP, on links that are made fit for it
+    Xdp,
+}
+
+impl DeviceMode {
+    /// The overlay's folder.
+    pub const fn overlay(self) -> &'static str {
+        match self {
+            Self::Auto => "cluster",
+            Self::Tc => "cluster-tc",
+            Self::Xdp => "cluster-xdp",
+        }
+    }
+
+    /// Makes the nodes' links as fit for it as people's are who choose it: a veth loses what native XDP sends unless the
+    /// other end has an XDP program, too, and brings packets whose checksums are still to be computed.
+    pub fn prepare(self, mut hosts: impl Iterator<Item = Host>) -> Result<()> {
+        if self != Self::Xdp {
+            return Ok(());
+        }
+        let bridge = Netns::open(&namespace(BRIDGE))?;
+        let pass = Pass::load(NAME)?;
+        hosts.try_for_each(|host| {
+            let name = host.name();
+            send_complete(&Netns::open(&namespace(&name))?, "eth0")?;
+            send_complete(&bridge, &name)?;
+            pass.attach(&bridge, &name)
+        })?;
+        Ok(pass.unpin()?)
+    }
+}

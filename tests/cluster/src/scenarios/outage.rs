@@ -1,0 +1,62 @@
+//! Parts of the cluster are away for a while.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    cluster::{Cluster, eventually, outside},
+    load::Load,
+    tutorial::{deployment, node_port},
+};
+use crate::{control_plane, node};
+
+/// How long the API server is away the second time.
+const OUTAGE: Duration = Duration::from_mins(5);
+
+/// It restarts, and is away for minutes: what was served is served, and what changes afterwards is followed at once.
+pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Result<()> {
+    deployment(cluster, "web", 2)?;
+    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", 2)?;
+    let load = Load::start(cluster, "client", "http://web")?;
+    for (outage, replicas) in [(Duration::ZERO, 3), (OUTAGE, 4)] {
+        control_plane::stop_kubernetes()?;
+        thread::sleep(outage);
+        control_plane::start_kubernetes(&cluster.programs, cluster.members)?;
+        cluster.kubectl(&["scale", "deployment/web", &format!("--replicas={replicas}")])?;
+        cluster.rolled_out("deployment/web")?;
+        cluster.backends("client", "http://web", replicas)?;
+    }
+    load.end()
+}
+
+/// A node loses power and starts again: nothing that the kernel had is left, and no other proxy runs there. What others
+/// serve goes on meanwhile.
+pub fn a_node_reboots(cluster: &Cluster) -> Result<()> {
+    let number = cluster.members.nodes;
+    let name = format!("node-{number}");
+    // All pods are elsewhere, but one that comes back with the node.
+    cluster.kubectl(&["cordon", &name])?;
+    let outcome = reboot_under_load(cluster, number);
+    cluster.kubectl(&["uncordon", &name])?;
+    outcome
+}
+
+fn reboot_under_load(cluster: &Cluster, number: u8) -> Result<()> {
+    let name = format!("node-{number}");
+    deployment(cluster, "web", 2)?;
+    let port = node_port(cluster, "web")?;
+    cluster.client("client")?;
+    let place = format!(r#"{{ "apiVersion": "v1", "spec": {{ "nodeName": "{name}" }} }}"#);
+    cluster.client_with("there", &["--overrides", &place])?;
+    cluster.backends("there", "http://web", 2)?;
+    let load = Load::start(cluster, "client", "http://web")?;
+    node::reboot(&cluster.programs, cluster.members, number)?;
+    load.end().context("from another node")?;
+    let url = format!("http://{}:{port}/hostname", cluster.node_address(number));
+    eventually(&url, || outside("curl", &["-gsS", "-m", "5", &url]))?;
+    cluster.client_with("there-again", &["--overrides", &place])?;
+    cluster.backends("there-again", "http://web", 2)
+}

@@ -1,0 +1,58 @@
+//! Another proxy takes Waggle's place, and Waggle its.
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    cluster::{Cluster, outside},
+    load::Load,
+    tutorial::{deployment, node_port},
+    upgrade::needs_waggle,
+};
+use crate::{families::Host, folders::source, process, proxy};
+
+/// Waggle is removed while kube-proxy serves, and comes back: for pods and for clients outside nothing changes.
+pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Cluster) -> Result<()> {
+    needs_waggle(cluster)?;
+    deployment(cluster, "web", 3)?;
+    let port = node_port(cluster, "web")?;
+    cluster.client("client")?;
+    cluster.backends("client", "http://web", 3)?;
+    let url = format!("http://{}:{port}", cluster.node_address(1));
+    outside("curl", &["-gsS", "-m", "5", &url])?;
+    let loads = [Load::start(cluster, "client", "http://web")?, Load::start_outside(&url)?];
+    let outcome = kube_proxy_takes_over(cluster);
+    // Whatever has failed: the other scenarios need Waggle.
+    waggle_takes_over(cluster)?;
+    outcome?;
+    loads.into_iter().try_for_each(Load::end)
+}
+
+/// As `deploy/README.md` tells people to remove Waggle.
+fn kube_proxy_takes_over(cluster: &Cluster) -> Result<()> {
+    proxy::start_kube_proxies(&cluster.programs, cluster.members)?;
+    let overlay = proxy::overlay(cluster.members.device_mode);
+    cluster.kubectl(&["delete", "-k", &overlay, "--cascade=foreground", "--timeout=120s"])?;
+    let cleanup = source().join("../../deploy/cleanup").display().to_string();
+    cluster.kubectl(&["apply", "-k", &cleanup])?;
+    cluster.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/waggle-cleanup", "--timeout=180s"])?;
+    cluster.kubectl(&["delete", "-k", &cleanup, "--cascade=foreground", "--timeout=120s"])?;
+    cluster.members.numbers().map(Host::Node).try_for_each(nothing_is_left)
+}
+
+fn nothing_is_left(host: Host) -> Result<()> {
+    let list = |program: &str, arguments: &[&str]| {
+        let mut command = process::on(host, "system", program)?;
+        crate::command::output(command.args(arguments)).with_context(|| host.name())
+    };
+    let pins = list("find", &["/sys/fs/bpf", "-path", "*waggle/*"])?;
+    ensure!(pins.is_empty(), "{} has pins: {pins}", host.name());
+    let links = list("ip", &["-details", "link", "show", "dev", "eth0"])?;
+    ensure!(!links.contains("prog/xdp"), "{} has a program: {links}", host.name());
+    Ok(())
+}
+
+fn waggle_takes_over(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;
+    cluster.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/waggle", "--timeout=180s"])?;
+    proxy::remove_kube_proxies(&cluster.programs, cluster.members)
+}
