@@ -7,12 +7,17 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use crate::{
-    attach::{AttachError, device::list},
+    attach::{AttachError, cgroup::translates, device::list},
     maps::PinFolder,
 };
+
+/// How long answers to datagrams that have been translated are still let through. A resolver waits for less.
+const ANSWERS: Duration = Duration::from_secs(2);
 
 /// Why an instance is still there, or parts of it.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +92,13 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
         Err(TryLockError::Error(source)) => return Err(CleanupError::Lock { path: path.into(), source }),
     }
     detach_devices(folder)?;
-    let links = unpin_all(&folder.links())?;
+    let mut links = unpin(&folder.links(), translates)?;
+    let others = folder.links().join("recvmsg4").exists();
+    if others && !links.is_empty() {
+        thread::sleep(ANSWERS);
+    }
+    links.append(&mut unpin_all(&folder.links())?);
+    links.sort();
     remove_folder(&folder.links())?;
     // What a start has left that died.
     let next = folder.next().maps().to_owned();
@@ -110,6 +121,11 @@ fn detach_devices(folder: &PinFolder) -> Result<(), CleanupError> {
 
 /// Unpins everything in a folder, but for folders in it.
 fn unpin_all(folder: &Path) -> Result<Vec<String>, CleanupError> {
+    unpin(folder, |_| true)
+}
+
+/// Unpins what has one of the names that are meant.
+fn unpin(folder: &Path, is_meant: impl Fn(&str) -> bool) -> Result<Vec<String>, CleanupError> {
     let error = |source| CleanupError::Remove { path: folder.into(), source };
     let entries = match fs::read_dir(folder) {
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -119,9 +135,10 @@ fn unpin_all(folder: &Path) -> Result<Vec<String>, CleanupError> {
     let entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(error)?;
     let mut removed = Vec::new();
     for entry in entries {
-        if !entry.file_type().map_err(error)?.is_dir() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_meant(&name) && !entry.file_type().map_err(error)?.is_dir() {
             absent(&entry.path(), fs::remove_file(entry.path()))?;
-            removed.push(entry.file_name().to_string_lossy().into_owned());
+            removed.push(name);
         }
     }
     removed.sort();
@@ -177,6 +194,21 @@ mod tests {
         let removed = instance.remove(false).unwrap();
         assert_eq!(removed.to_string(), "removed 2 hooks (connect4, connect6) and 2 maps (abi, services)");
         assert!(!instance.0.exists());
+    }
+
+    #[test]
+    fn s31_who_has_asked_is_answered() {
+        let instance = Instance::new("answers");
+        File::create(instance.0.join("links/recvmsg4")).unwrap();
+        let links = instance.0.join("links");
+        thread::scope(|scope| {
+            let removed = scope.spawn(|| instance.remove(false).unwrap());
+            while links.join("connect4").exists() {
+                thread::yield_now();
+            }
+            assert!(links.join("recvmsg4").exists(), "answers are let through for a while");
+            assert_eq!(removed.join().unwrap().links, ["connect4", "connect6", "recvmsg4"]);
+        });
     }
 
     #[test]

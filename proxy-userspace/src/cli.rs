@@ -23,6 +23,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show what is in force, from the pinned maps; the agent need not run
     Get(GetArgs),
+    /// Say by the exit code whether an instance's agent runs and serves: for start-up probes
+    Ready(InstanceArgs),
     /// Remove an instance's data plane: its hooks, then its maps
     Cleanup(CleanupArgs),
 }

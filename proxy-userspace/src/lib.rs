@@ -26,6 +26,7 @@ pub mod notice;
 pub mod objects;
 pub mod plan;
 pub mod privileges;
+pub mod ready;
 pub mod refusals;
 pub mod run;
 pub mod sorted;

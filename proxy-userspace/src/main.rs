@@ -12,7 +12,7 @@ use proxy_userspace::{
     cleanup,
     cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
     inspect::{Row, Snapshot, backends, devices, json, services, table},
-    machine, privileges, run,
+    machine, privileges, ready, run,
     watch::kube::LOG_DIRECTIVES,
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -48,6 +48,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
                 written => Ok(written?),
             }
         }
+        Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {
             println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
             Ok(())

@@ -25,6 +25,7 @@ use crate::{
     machine,
     maps::PinFolder,
     model::{LocalAddresses, Model, ModelConfig},
+    ready::Ready,
     stale_sockets,
     succession::{self, Succession},
     takeover,
@@ -83,6 +84,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
             hooks.attach(&config.cgroup, is_first.then_some(&agent)).await?;
             agent.attached();
             info!("serving");
+            let _ready = say_ready(&config.instance);
             agent.run(&mut inputs).await;
         }
         anyhow::Ok(())
@@ -172,6 +174,11 @@ impl Hooks {
         tokio::spawn(self.devices.follow());
         Ok(())
     }
+}
+
+/// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
+fn say_ready(instance: &str) -> Option<Ready> {
+    Ready::announce(instance).inspect_err(|error| warn!(%error, "`waggle ready` can't tell that this agent serves")).ok()
 }
 
 /// Lets flows of before go on. Without it they are cut, which is no reason not to serve.

@@ -124,6 +124,16 @@ fn the_agent_sees_the_node_and_not_its_container() {
 }
 
 #[test]
+fn the_programs_of_probes_and_of_the_clean_up_are_commands_of_the_agents() {
+    let probe = &container()["startupProbe"]["exec"]["command"];
+    let cleanup = &object("cleanup/daemonset.yaml", "DaemonSet")["spec"]["template"]["spec"]["initContainers"][0];
+    assert_eq!(cleanup["image"], container()["image"]);
+    assert!(matches!(Cli::try_parse_from(strings(probe)).unwrap().command, Command::Ready(_)));
+    let arguments = [&["waggle"], strings(&cleanup["args"]).as_slice()].concat();
+    assert!(matches!(Cli::try_parse_from(arguments).unwrap().command, Command::Cleanup(_)));
+}
+
+#[test]
 fn the_agent_is_told_its_node_and_where_the_api_server_is() {
     let container = container();
     let expected =
@@ -168,23 +178,21 @@ const DOCUMENTS: [&str; 4] = ["README.md", "deploy/README.md", "docs/ARCHITECTUR
 
 /// Flags of the agent's, and those of other programs that the documents type.
 fn known_flags() -> BTreeSet<String> {
-    const OTHERS: [&str; 17] = [
+    const OTHERS: [&str; 15] = [
         "all",
         "all-namespaces",
+        "cascade",
         "cleanup",
         "client",
         "families",
         "from-literal",
         "help",
         "minify",
-        "network",
         "nodes",
         "once",
-        "privileged",
         "proxy",
         "quick",
         "release",
-        "rm",
         "skip-phases",
     ];
     let command = Cli::command();

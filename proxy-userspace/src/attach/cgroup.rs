@@ -13,18 +13,24 @@ use super::{AttachError, link::Place, program};
 use crate::{bpf, maps::PinFolder};
 
 /// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`), in the
-/// order in which they are attached and replaced: what removes a socket's entry is there before what makes it.
+/// order in which they are attached and replaced: what removes a socket's entry, and what lets answers through, is there
+/// before what makes entries and asks.
 const PROGRAMS: [(&str, u32); 9] = [
     ("sock_release", 34),
-    ("connect4", 10),
-    ("connect6", 11),
-    ("sendmsg4", 14),
-    ("sendmsg6", 15),
     ("recvmsg4", 19),
     ("recvmsg6", 20),
     ("getpeername4", 29),
     ("getpeername6", 30),
+    ("connect4", 10),
+    ("connect6", 11),
+    ("sendmsg4", 14),
+    ("sendmsg6", 15),
 ];
+
+/// Whether a program translates what a client asks. The others serve those that have asked.
+pub fn translates(name: &str) -> bool {
+    name.starts_with("connect") || name.starts_with("sendmsg")
+}
 
 /// The names of the programs.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {

@@ -36,8 +36,10 @@ fn add(name: &str) -> Result<()> {
     command::output(Command::new("ip").args(["netns", "add", &namespace(name)])).map(drop)
 }
 
-/// Removes a machine's namespace, and its links with it.
+/// Removes a machine's link and namespace. The kernel takes its time to remove what lies in a namespace, so that the link is
+/// removed by itself.
 pub fn remove(host: Host) -> Result<()> {
+    inside(BRIDGE, &[format!("link delete {}", host.name())])?;
     command::output(Command::new("ip").args(["netns", "del", &namespace(&host.name())])).map(drop)
 }
 

@@ -48,6 +48,8 @@ pub fn table(ours: &Results, theirs: &Results) -> String {
     for (name, why) in ours.new_failures(theirs) {
         let _ = write!(text, "\nfailed: {name}\n        {why}\n");
     }
+    let Counts { passed, failed, skipped } = total[0];
+    let _ = write!(text, "\n{passed} passed, {failed} failed, {skipped} skipped\n");
     text
 }
 

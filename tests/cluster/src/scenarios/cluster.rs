@@ -52,7 +52,18 @@ impl Cluster {
         command::output(&mut self.command(arguments))
     }
 
-    /// The same, left running.
+    /// kubectl for what lies in no namespace of a scenario's.
+    pub fn kubectl_outside(&self, arguments: &[&str]) -> Result<String> {
+        kubectl::output(&self.programs, arguments)
+    }
+
+    /// Waits until a DaemonSet of the system's runs everywhere.
+    pub fn daemons_run(&self, name: &str) -> Result<()> {
+        let (name, timeout) = (format!("daemonset/{name}"), format!("--timeout={}s", PATIENCE.as_secs()));
+        self.kubectl_outside(&["--namespace=kube-system", "rollout", "status", &name, &timeout]).map(drop)
+    }
+
+    /// kubectl in the scenario's namespace, left running.
     pub fn start_kubectl(&self, arguments: &[&str]) -> Result<Child> {
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,5 +1,7 @@
 //! Another proxy takes Waggle's place, and Waggle its.
 
+use std::{thread, time::Duration};
+
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
@@ -9,6 +11,9 @@ use super::{
     upgrade::needs_waggle,
 };
 use crate::{families::Host, folders::source, process, proxy};
+
+/// How long netfilter remembers a connection that has ended (nf_conntrack_tcp_timeout_time_wait), and a little more.
+const MEMORY: Duration = Duration::from_secs(125);
 
 /// Waggle is removed while kube-proxy serves, and comes back: for pods and for clients outside nothing changes.
 pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Cluster) -> Result<()> {
@@ -23,19 +28,21 @@ pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Clus
     let outcome = kube_proxy_takes_over(cluster);
     // Whatever has failed: the other scenarios need Waggle.
     waggle_takes_over(cluster)?;
+    // All of them end, whatever has failed.
+    let ends = loads.map(Load::end);
     outcome?;
-    loads.into_iter().try_for_each(Load::end)
+    ends.into_iter().collect()
 }
 
 /// As `deploy/README.md` tells people to remove Waggle.
 fn kube_proxy_takes_over(cluster: &Cluster) -> Result<()> {
     proxy::start_kube_proxies(&cluster.programs, cluster.members)?;
     let overlay = proxy::overlay(cluster.members.device_mode);
-    cluster.kubectl(&["delete", "-k", &overlay, "--cascade=foreground", "--timeout=120s"])?;
+    cluster.kubectl_outside(&["delete", "-k", &overlay, "--cascade=foreground", "--timeout=120s"])?;
     let cleanup = source().join("../../deploy/cleanup").display().to_string();
-    cluster.kubectl(&["apply", "-k", &cleanup])?;
-    cluster.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/waggle-cleanup", "--timeout=180s"])?;
-    cluster.kubectl(&["delete", "-k", &cleanup, "--cascade=foreground", "--timeout=120s"])?;
+    cluster.kubectl_outside(&["apply", "-k", &cleanup])?;
+    cluster.daemons_run("waggle-cleanup")?;
+    cluster.kubectl_outside(&["delete", "-k", &cleanup, "--cascade=foreground", "--timeout=120s"])?;
     cluster.members.numbers().map(Host::Node).try_for_each(nothing_is_left)
 }
 
@@ -51,8 +58,10 @@ fn nothing_is_left(host: Host) -> Result<()> {
     Ok(())
 }
 
+/// As it tells people to put Waggle in kube-proxy's place.
 fn waggle_takes_over(cluster: &Cluster) -> Result<()> {
-    cluster.kubectl(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;
-    cluster.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/waggle", "--timeout=180s"])?;
+    cluster.kubectl_outside(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;
+    cluster.daemons_run("waggle")?;
+    thread::sleep(MEMORY);
     proxy::remove_kube_proxies(&cluster.programs, cluster.members)
 }

@@ -20,8 +20,8 @@ pub fn the_agents_are_updated_under_load(cluster: &Cluster) -> Result<()> {
     cluster.backends("client", "http://web", 3)?;
     let load = Load::start(cluster, "client", "http://web")?;
     for _ in 0..2 {
-        cluster.kubectl(&["-n", "kube-system", "rollout", "restart", "daemonset/waggle"])?;
-        cluster.kubectl(&["-n", "kube-system", "rollout", "status", "daemonset/waggle", "--timeout=180s"])?;
+        cluster.kubectl_outside(&["--namespace=kube-system", "rollout", "restart", "daemonset/waggle"])?;
+        cluster.daemons_run("waggle")?;
     }
     load.end()
 }
