@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A Deployment and its Service; `version` is what an update changes.
-fn web(cluster: &Cluster, replicas: u8, version: u8) -> Result<()> {
+pub fn web(cluster: &Cluster, replicas: u8, version: u8) -> Result<()> {
     cluster.apply(&format!(
         r#"
 apiVersion: apps/v1

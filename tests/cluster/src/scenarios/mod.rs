@@ -39,13 +39,14 @@ const ALL: [Scenario; 13] = [
     ("backends_are_updated_under_load", backends::backends_are_updated_under_load),
     ("a_thousand_services_come_and_go_under_load", many::a_thousand_services_come_and_go_under_load),
     ("the_agents_are_updated_under_load", upgrade::the_agents_are_updated_under_load),
+    // Before the API server and the rights themselves go away.
+    ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),
     (
         "kube_proxy_and_waggle_take_over_from_each_other_under_load",
         takeover::kube_proxy_and_waggle_take_over_from_each_other_under_load,
     ),
     ("a_node_reboots", outage::a_node_reboots),
     ("the_api_server_is_restarted_and_away_under_load", outage::the_api_server_is_restarted_and_away_under_load),
-    ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),
 ];
 
 /// The command. Exit code 1 if one fails.

@@ -5,6 +5,7 @@ use std::{thread, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::{
+    backends::web,
     cluster::{Cluster, eventually, outside},
     load::Load,
     tutorial::{deployment, node_port},
@@ -16,8 +17,8 @@ const OUTAGE: Duration = Duration::from_mins(5);
 
 /// It restarts, and is away for minutes: what was served is served, and what changes afterwards is followed at once.
 pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Result<()> {
-    deployment(cluster, "web", 2)?;
-    cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;
+    web(cluster, 2, 1)?;
+    cluster.rolled_out("deployment/web")?;
     cluster.client("client")?;
     cluster.backends("client", "http://web", 2)?;
     let load = Load::start(cluster, "client", "http://web")?;
