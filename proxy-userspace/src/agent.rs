@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use crate::{
     apply::{Dataplane, Outcome, Size, filter::SnatPorts},
     forwarding::Forwarding,
+    health::Published,
     kernel::Routes,
     model::{LocalAddresses, Model},
     notice::Notices,
@@ -58,6 +59,8 @@ pub struct Agent {
     gone_before: Option<BTreeSet<SocketAddr>>,
     /// Told when there is an SCTP Service.
     sctp: changes::Sender<bool>,
+    /// What load balancers are answered.
+    health: Published,
 }
 
 /// What the agent listens to.
@@ -77,6 +80,7 @@ impl Agent {
         dataplane: Dataplane,
         udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
         sctp: changes::Sender<bool>,
+        health: Published,
     ) -> Self {
         Self {
             model,
@@ -94,6 +98,7 @@ impl Agent {
             udp_gone,
             gone_before: Some(BTreeSet::new()),
             sctp,
+            health,
         }
     }
 
@@ -219,6 +224,7 @@ impl Agent {
             self.generation += 1;
             self.report(outcome, started);
         }
+        self.health.update(&touched.services, projection.checks, &self.refused);
         self.refusals.tell(Instant::now());
     }
 

@@ -14,6 +14,7 @@ mod few;
 pub mod flow_table;
 pub mod flows;
 mod forwarding;
+pub mod health;
 pub mod inspect;
 pub mod jiffies;
 pub mod kernel;

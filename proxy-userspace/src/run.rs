@@ -21,6 +21,7 @@ use crate::{
     cli::{RunArgs, SourceArgs},
     config::DataplaneConfig,
     devices::{self, DeviceArgs, DeviceMode, Follower},
+    health,
     loader::{self, Loaded},
     machine,
     maps::PinFolder,
@@ -61,6 +62,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
     let serves_outside = args.devices.device_mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
+    let (published, answers) = changes::channel(health::Answers::default());
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (args.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -76,7 +78,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
-    let mut agent = Agent::new(model, dataplane, gone, is_there).serving_outside(serves_outside);
+    let mut agent = Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     let serve = async {
         let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
@@ -85,6 +87,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
             agent.attached();
             info!("serving");
             let _ready = say_ready(&config.instance);
+            tokio::spawn(health::serve(answers));
             agent.run(&mut inputs).await;
         }
         anyhow::Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use proxy_common::Frontend;
 
-use super::{frontends::frontends, service::ServiceSpec};
+use super::{frontends::frontends, health::health_claims, service::ServiceSpec};
 use crate::table::ServiceName;
 
 /// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, first come
@@ -94,7 +94,7 @@ impl Shift {
 
 fn claims_of(spec: &ServiceSpec) -> BTreeSet<Frontend> {
     let owned = spec.cluster_ips.iter().map(|address| Frontend::owner((*address).into()));
-    frontends(spec).into_keys().chain(owned).collect()
+    frontends(spec).into_keys().chain(owned).chain(health_claims(spec)).collect()
 }
 
 fn cluster_ip(claim: &Frontend) -> Option<IpAddr> {

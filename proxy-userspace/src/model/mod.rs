@@ -11,6 +11,7 @@ mod direct;
 mod endpoints;
 mod faults;
 mod frontends;
+mod health;
 mod names;
 mod networks;
 mod node;

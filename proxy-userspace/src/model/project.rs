@@ -18,6 +18,7 @@ use super::{
     state::ServiceState,
 };
 use crate::{
+    health::Check,
     notice::Notice,
     sorted::SortedMap,
     table::{
@@ -36,6 +37,8 @@ pub struct Projection {
     /// Everything that is wrong with the touched objects. An object with nothing wrong has an empty set, so
     /// that what was said about it before is forgotten.
     pub notices: BTreeMap<ObjectRef, BTreeSet<Notice>>,
+    /// What is to be answered to load balancers, of the touched Services.
+    pub checks: BTreeMap<ServiceName, Check>,
 }
 
 impl Model {
@@ -63,6 +66,7 @@ impl Model {
             if table != ServiceTable::default() {
                 projection.table.services.insert(name.clone(), table);
             }
+            projection.checks.extend(self.health_check(name, state, spec, &mut faults).map(|check| (name.clone(), check)));
         }
         projection.note(Kind::Service, &name.namespace, &name.name, &faults);
         for (slice_name, slice) in state.slices() {
@@ -170,7 +174,7 @@ impl Model {
     }
 
     /// The endpoints that join `port` (S4), one of each address (S8), but no ClusterIPs (S7).
-    fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
+    pub(super) fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for slice in state.slices().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {
             for joined in slice.ports.iter().filter(|own| own.name == port.name && own.protocol == port.protocol) {

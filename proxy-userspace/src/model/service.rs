@@ -7,6 +7,7 @@ use proxy_common::List;
 
 use super::{
     faults::Faults,
+    health::parse_health_check,
     names::Names,
     ports::{ServicePort, parse_service_ports},
     sources::{Sources, parse_sources},
@@ -40,6 +41,8 @@ pub(super) struct ServiceSpec {
     pub(super) internal: List,
     /// The list that its external frontends give to packets from outside.
     pub(super) external: List,
+    /// Where load balancers ask for backends on this node.
+    pub(super) health_check: Option<u16>,
     /// Session affinity in seconds; 0 is none.
     pub(super) affinity_timeout: u32,
     /// Who may use its load-balancer IPs.
@@ -67,9 +70,10 @@ pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut F
         return None;
     }
     let kind = parse_type(spec, faults);
+    let is_balanced = kind == Type::LoadBalancer;
     let (families, cluster_ips) = parse_cluster_ips(spec, faults);
     let external_ips = parse_external_ips(spec, &families, faults);
-    let (load_balancer_ips, sources) = if kind == Type::LoadBalancer {
+    let (load_balancer_ips, sources) = if is_balanced {
         (parse_ingress(service, &families, faults), parse_sources(spec, faults))
     } else {
         (Vec::new(), Sources::new())
@@ -85,6 +89,7 @@ pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut F
         ports: parse_service_ports(spec, kind != Type::ClusterIp, names, faults),
         internal: parse_policy(spec.internal_traffic_policy.as_deref(), "spec.internalTrafficPolicy", faults),
         external: if external_counts { external } else { List::Cluster },
+        health_check: if is_balanced { parse_health_check(spec, external, faults) } else { None },
         affinity_timeout: parse_affinity(spec, faults),
         sources,
     })

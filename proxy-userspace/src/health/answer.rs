@@ -1,0 +1,64 @@
+//! The answer in HTTP, as kube-proxy gives it (pkg/proxy/healthcheck/service_health.go). Pure.
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use http_body_util::Full;
+use serde::Serialize;
+
+use super::Answer;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    service: Service<'a>,
+    #[serde(rename = "localEndpoints")]
+    local_endpoints: usize,
+    #[serde(rename = "serviceProxyHealthy")]
+    service_proxy_healthy: bool,
+}
+
+#[derive(Serialize)]
+struct Service<'a> {
+    namespace: &'a str,
+    name: &'a str,
+}
+
+/// 200 if the node can take the Service's packets. None: the Service has gone this very moment.
+pub(super) fn answer(answer: Option<&Answer>) -> Response<Full<Bytes>> {
+    let Some(Answer { service, endpoints, in_force }) = answer else { return unavailable(Full::default()) };
+    let service = Service { namespace: &service.namespace, name: &service.name };
+    let body = Body { service, local_endpoints: *endpoints, service_proxy_healthy: *in_force };
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = unavailable(Full::from(body));
+    if *endpoints > 0 && *in_force {
+        *response.status_mut() = StatusCode::OK;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    headers.insert("X-Load-Balancing-Endpoint-Weight", header::HeaderValue::from(*endpoints));
+    response
+}
+
+fn unavailable(body: Full<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::ServiceName;
+
+    #[test]
+    fn n01_n03_only_ready_endpoints_in_force_are_healthy() {
+        let status = |endpoints, in_force| {
+            let service = ServiceName::new("shop", "web");
+            let response = answer(Some(&Answer { service, endpoints, in_force }));
+            assert_eq!(response.headers()["x-load-balancing-endpoint-weight"], endpoints.to_string());
+            response.status().as_u16()
+        };
+        assert_eq!([status(2, true), status(0, true), status(2, false)], [200, 503, 503]);
+        assert_eq!(answer(None).status(), 503);
+    }
+}

@@ -1,0 +1,67 @@
+//! What load balancers are told of a Service's backends on this node (S22).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use proxy_common::{Address, Frontend, List, Protocol};
+
+use super::{Model, faults::Faults, service::ServiceSpec, state::ServiceState};
+use crate::{
+    health::Check,
+    objects::ServiceSpec as ApiSpec,
+    table::{Family, PortKey, ServiceName},
+};
+
+/// Reads `spec.healthCheckNodePort`, which counts with the external policy Local.
+pub(super) fn parse_health_check(spec: &ApiSpec, external: List, faults: &mut Faults) -> Option<u16> {
+    let port = spec.health_check_node_port.filter(|port| *port != 0 && external == List::Local)?;
+    let number = u16::try_from(port).ok();
+    if number.is_none() {
+        faults.add("spec.healthCheckNodePort", format_args!("{port} is not in 1..=65535; skipped"));
+    }
+    number
+}
+
+/// The node ports that it takes: nobody else's node port may be there.
+pub(super) fn health_claims(spec: &ServiceSpec) -> impl Iterator<Item = Frontend> {
+    let ports = spec.health_check.into_iter();
+    ports.flat_map(|port| {
+        [Address::ANY_IPV4, Address::ANY_IPV6].map(|any| Frontend::new(any, port, Protocol::Tcp as u8))
+    })
+}
+
+impl Model {
+    /// What is to be answered for the Service `name`; none if it asks for nothing, or others have the port.
+    pub(super) fn health_check(
+        &self,
+        name: &ServiceName,
+        state: &ServiceState,
+        spec: &ServiceSpec,
+        faults: &mut Faults,
+    ) -> Option<Check> {
+        let port = spec.health_check?;
+        let mut holders = health_claims(spec).filter_map(|claim| self.claims.holder(&claim));
+        if let Some(rival) = holders.find(|holder| *holder != name) {
+            let field = "spec.healthCheckNodePort";
+            faults.add(field, format_args!("node port {port} is served by {rival}, which comes first; skipped"));
+            return None;
+        }
+        Some(Check { port, endpoints: self.ready_here(state, spec) })
+    }
+
+    /// How many endpoints on this node are ready; one with an address of each family counts once.
+    fn ready_here(&self, state: &ServiceState, spec: &ServiceSpec) -> usize {
+        let mut ready: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
+        for port in &spec.ports {
+            for family in spec.families.iter().copied() {
+                let key = PortKey { name: port.name.clone(), protocol: port.protocol, family };
+                let candidates = self.candidates(state, &key).into_iter();
+                let here = candidates.filter(|candidate| candidate.local && candidate.conditions.ready);
+                ready.entry(family).or_default().extend(here.map(|candidate| candidate.address.ip()));
+            }
+        }
+        ready.values().map(BTreeSet::len).max().unwrap_or(0)
+    }
+}

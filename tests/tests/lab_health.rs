@@ -1,0 +1,175 @@
+//! What load balancers are told at `healthCheckNodePort` (S22), asked by real connections. Needs root.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use harness::{
+    lab::{LogLine, Netns, Pod},
+    objects::{Cluster as _, ServiceBuilder, SliceBuilder},
+    stage::{PATIENCE, Stage, dual, slices, until},
+};
+use serde_json::{Value, json};
+
+const PORT: u16 = 32_534;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A Service for load balancers, whose external policy is Local.
+fn balanced(name: &str, number: u8) -> ServiceBuilder {
+    let service = dual(name, number).kind("LoadBalancer").port(80, 8080).external_local();
+    service.load_balancer_ip(&format!("203.0.113.{number}"))
+}
+
+fn asked_at(service: ServiceBuilder, port: u16) -> Value {
+    service.spec("healthCheckNodePort", port).build()
+}
+
+fn port(slice: SliceBuilder) -> SliceBuilder {
+    slice.port(8080)
+}
+
+/// Asks from inside a namespace; the status, the weight in the headers, and the body.
+fn ask(netns: &Netns, to: SocketAddr) -> io::Result<(u16, String, Value)> {
+    let exchange = || {
+        let mut stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.write_all(b"GET /any/path?at=all HTTP/1.1\r\nHost: node\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map(|_| text)
+    };
+    let text = netns.inside(exchange).map_err(io::Error::other)??;
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer in HTTP: {text}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let weight = head.lines().find_map(|line| line.split_once("ndpoint-weight: ")).map(|(_, weight)| weight.to_owned());
+    Ok((status, weight.unwrap_or_default(), serde_json::from_str(body).unwrap_or_default()))
+}
+
+fn nodes(stage: &Stage, port: u16) -> [SocketAddr; 2] {
+    stage.node.addresses().map(|address| SocketAddr::new(address, port))
+}
+
+/// Waits until the node says at both addresses that it has this many endpoints.
+fn expect(stage: &Stage, from: &Netns, endpoints: u64) {
+    let status = if endpoints > 0 { 200 } else { 503 };
+    for to in nodes(stage, PORT) {
+        let says = |(code, weight, body): (u16, String, Value)| {
+            code == status && weight == endpoints.to_string() && body["localEndpoints"] == endpoints
+        };
+        until(&format!("{endpoints} endpoints at {to}"), || ask(from, to).is_ok_and(says));
+    }
+}
+
+fn put(stage: &Stage, name: &str, pods: &[&Pod], change: impl Fn(SliceBuilder) -> SliceBuilder) {
+    for slice in slices(name, port, pods) {
+        stage.folder.put(&change(slice).build());
+    }
+}
+
+#[test]
+fn n01_n02_n04_a_node_says_how_many_ready_endpoints_it_has() {
+    let stage = Stage::new("health");
+    let [a, b] = stage.pods(["a1", "b1"]);
+    let client = stage.lab.client("lb").unwrap();
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a, &b], |slice| slice);
+    let waggle = stage.agent(&[]);
+    expect(&stage, client.netns(), 2);
+    let (_, _, body) = ask(client.netns(), nodes(&stage, PORT)[0]).unwrap();
+    let service = json!({ "namespace": "default", "name": "web" });
+    assert_eq!(body, json!({ "service": service, "localEndpoints": 2, "serviceProxyHealthy": true }));
+    // Terminating ones do not count, although they serve.
+    put(&stage, "web", &[&a, &b], SliceBuilder::draining);
+    expect(&stage, client.netns(), 1);
+    put(&stage, "web", &[&a], SliceBuilder::draining);
+    expect(&stage, client.netns(), 0);
+    // A pod that is elsewhere, one that comes here, and no slice at all.
+    put(&stage, "web", &[&a], |slice| slice.node("elsewhere"));
+    expect(&stage, client.netns(), 0);
+    put(&stage, "web", &[&a], |slice| slice);
+    expect(&stage, client.netns(), 1);
+    stage.folder.delete("EndpointSlice", "default", "web");
+    stage.folder.delete("EndpointSlice", "default", "web-6");
+    expect(&stage, client.netns(), 0);
+    let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
+    assert_eq!(warned.count(), 0);
+}
+
+#[test]
+fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
+    let stage = Stage::new("health-port");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    put(&stage, "web", &[&a], |slice| slice);
+    let waggle = stage.agent(&[]);
+    let is_refused = |port| nodes(&stage, port).into_iter().all(|to| ask(client.netns(), to).is_err());
+    for _ in 0..5 {
+        stage.folder.put(&asked_at(balanced("web", 10), PORT));
+        expect(&stage, client.netns(), 1);
+        stage.folder.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
+        until("nobody listens", || is_refused(PORT));
+    }
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    expect(&stage, client.netns(), 1);
+    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
+    until("the port has moved", || is_refused(PORT) && !is_refused(PORT + 1));
+    stage.remove("web");
+    until("the Service has gone", || is_refused(PORT + 1));
+    let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
+    assert_eq!(warned.count(), 0);
+}
+
+#[test]
+fn n06_load_balancers_ask_at_their_own_address() {
+    let stage = Stage::new("health-ip");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    let balancer: IpAddr = "203.0.113.10".parse().unwrap();
+    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).unwrap();
+    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).unwrap();
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a], |slice| slice);
+    let _waggle = stage.agent(&[]);
+    for netns in [client.netns(), a.netns(), stage.node.netns()] {
+        until("an answer", || ask(netns, (balancer, PORT).into()).is_ok_and(|(status, ..)| status == 200));
+    }
+}
+
+#[test]
+fn n07_a_port_that_others_have_is_said_and_taken_when_it_is_free() {
+    let stage = Stage::new("health-busy");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    let busy = stage.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap().unwrap();
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a], |slice| slice);
+    let waggle = stage.agent(&[]);
+    let told = |line: &LogLine| line.message().starts_with("healthCheckNodePort is not answered");
+    let line = waggle.log().wait(0, PATIENCE, told).unwrap();
+    let field = |name: &str| line.field(name).cloned().unwrap_or_default();
+    assert_eq!((field("service"), field("port")), (json!("default/web"), json!(PORT)));
+    drop(busy);
+    expect(&stage, client.netns(), 1);
+    assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 1);
+}
+
+#[test]
+fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
+    let stage = Stage::new("health-slow");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a], |slice| slice);
+    let _waggle = stage.agent(&[]);
+    expect(&stage, client.netns(), 1);
+    // More than are served at the same time, and they say nothing.
+    let to = nodes(&stage, PORT)[0];
+    let connect = || (0..48).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
+    let silent = client.netns().inside(connect).unwrap().unwrap();
+    until("the silent ones are sent away", || ask(client.netns(), to).is_ok_and(|(status, ..)| status == 200));
+    drop(silent);
+    // Services change meanwhile as ever.
+    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
+    until("the change", || ask(client.netns(), nodes(&stage, PORT + 1)[0]).is_ok());
+}
