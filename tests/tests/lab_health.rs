@@ -1,4 +1,5 @@
-//! What load balancers are told at `healthCheckNodePort` (S22), asked by real connections. Needs root.
+//! What others are told of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up probes. Needs
+//! root.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -131,10 +132,10 @@ fn n06_load_balancers_ask_at_their_own_address() {
 fn ask_at_the_balancers_address(name: &str, mode: &str) {
     let stage = Stage::new(name);
     let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    let balancer: IpAddr = "203.0.113.10".parse().unwrap();
-    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).unwrap();
-    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).unwrap();
+    let client = stage.lab.client("lb").expect("make a client");
+    let balancer: IpAddr = "203.0.113.10".parse().expect("an address");
+    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).expect("add a route");
+    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).expect("add a route");
     stage.folder.put(&asked_at(balanced("web", 10), PORT));
     put(&stage, "web", &[&a], |slice| slice);
     let _waggle = stage.agent(&["--device-mode", mode, "--devices", "eth0"]);
@@ -181,4 +182,16 @@ fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
     // Services change meanwhile as ever.
     stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
     until("the change", || ask(client.netns(), nodes(&stage, PORT + 1)[0]).is_ok());
+}
+
+#[test]
+fn s31_a_start_up_probe_waits_until_the_agent_serves() {
+    let stage = Stage::new("ready");
+    let ready = || stage.node.netns().inside(|| stage.waggle(&["ready"])).unwrap();
+    let (success, text) = ready();
+    assert!(!success && text.contains("has no agent that serves"), "{text}");
+    let mut waggle = stage.agent(&[]);
+    until("the agent serves", || ready().0);
+    waggle.kill().unwrap();
+    assert!(!ready().0, "what is served without an agent follows no change");
 }

@@ -11,7 +11,7 @@ fn balanced(more: Value) -> Object {
 }
 
 /// An endpoint on this node with these conditions.
-fn here(address: &str, conditions: Value) -> Value {
+fn here(address: &str, conditions: &Value) -> Value {
     json!({ "addresses": [address], "nodeName": NODE, "conditions": conditions })
 }
 
@@ -51,9 +51,9 @@ fn s22_ready_endpoints_of_this_node_count_once() {
     let ports = json!([{ "name": "x", "port": 80 }, { "name": "y", "port": 81 }]);
     world.apply(balanced(json!({ "ports": ports })));
     let endpoints = json!([
-        here("10.244.0.1", json!({})),
-        here("10.244.0.2", json!({ "ready": false })),
-        here("10.244.0.3", json!({ "ready": false, "serving": true, "terminating": true })),
+        here("10.244.0.1", &json!({})),
+        here("10.244.0.2", &json!({ "ready": false })),
+        here("10.244.0.3", &json!({ "ready": false, "serving": true, "terminating": true })),
         { "addresses": ["10.244.1.1"], "nodeName": "elsewhere" },
     ]);
     let ports = json!([{ "name": "x", "port": 8080 }, { "name": "y", "port": 8081 }]);
