@@ -3,13 +3,17 @@
 //!
 //! Source translation does not take a port that is noted for the same backend (S28).
 //!
+//! A SYN ends a note, unless a socket of the node has that connection still: then it is forged or late, and the stack answers it
+//! as RFC 5961 wants. Of connections that netfilter masquerades for pods only netfilter knows whether they live, and no program
+//! can ask it here: a SYN with the ports of such a one opens a Service's flow in its place.
+//!
 //! At the node's own addresses TCP needs no notes: what opens no connection, and belongs to none of ours, goes up the stack
 //! (`pipeline::open`).
 
 use core::borrow::Borrow as _;
 
 use proxy_common::{
-    Address, Conntrack, Frontend, Headers, Ipv4Conntrack, Life, Part, Protocol, State, Tuple,
+    Address, Conntrack, Frontend, Headers, Ipv4Conntrack, Life, Part, Protocol, State, Tuple, Verdict,
     filter::{AddressClass, PortClass},
 };
 
@@ -18,7 +22,9 @@ use crate::{
     conntrack::enter,
     filter::{filter_address, port_class},
     maps::{JIFFIES_PER_SECOND, SERVICES},
-    scratch::{reply_at_hand, take_sent},
+    owner::owner,
+    packet::Packet,
+    scratch::{Parsed, reply_at_hand, take_sent},
     tables::Table,
 };
 
@@ -41,6 +47,15 @@ pub fn note(headers: &Headers, class: u8, last: &Conntrack, now: u32) {
     } else {
         note_in::<Conntrack>(tuple, is_sure, now);
     }
+}
+
+/// Whether a packet that a note awaits shows that it is out of date: it opens a connection, and no socket has that one.
+#[inline(always)]
+pub fn is_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>) -> Result<bool, Verdict> {
+    if !headers.flags().opens() {
+        return Ok(false);
+    }
+    Ok(!owner(packet.context(), &headers.put()?.tuple).is_connected())
 }
 
 /// As what the packet's source port would make its answer be taken for something else: a client's of a node port, or of

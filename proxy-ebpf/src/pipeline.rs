@@ -9,10 +9,11 @@ use proxy_common::{
 use crate::{
     answer,
     clock::now,
-    conntrack::{goes_on, lookup, put_off, track},
+    conntrack::{forget, goes_on, lookup, put_off, track},
     counters::count,
     emit::{MALFORMED, deliver, forward},
     filter::{filter_address, filter_port},
+    foreign::is_over,
     fragment,
     nat::{is_surely_served, open_flow},
     own::may_be_answer,
@@ -67,11 +68,8 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
     let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
         return hand_over(packet, headers, Stage::Open);
     };
-    if flow.life.state() == State::Foreign && !headers.flags().opens() {
-        put_off(life, &headers.tuple, now);
-        // The other fragments go the same way.
-        fragment::remember(headers)?;
-        return Err(Verdict::Pass);
+    if flow.life.state() == State::Foreign {
+        return leave_alone(packet, headers, flow, life, now);
     }
     if flow.life.flags & Life::REPLY == 0 && !may_continue(headers, flow, life, settled) {
         return hand_over(packet, headers, Stage::Open);
@@ -80,6 +78,25 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
         move_on(packet, headers, flow, (life, settled), now, Stage::Touch)?;
     }
     send(packet, headers, flow)
+}
+
+/// A packet of somebody else's flow passes, unless that is over: then it may open one of ours.
+#[inline(always)]
+fn leave_alone<P: Packet>(
+    packet: &P,
+    headers: &mut Parsed<'_>,
+    flow: &Conntrack,
+    life: &mut Life,
+    now: u32,
+) -> Result<(), Verdict> {
+    if is_over(packet, headers)? {
+        forget(flow, &headers.put()?.tuple);
+        return hand_over(packet, headers, Stage::Open);
+    }
+    put_off(life, &headers.tuple, now);
+    // The other fragments go the same way.
+    fragment::remember(headers)?;
+    Err(Verdict::Pass)
 }
 
 /// A packet of a pod whose sockets are the node's own: they know Services themselves, but for SCTP, of which the kernel asks

@@ -1,12 +1,17 @@
 //! Connections to a server outside, from ports and addresses that Services have, too: their answers are their own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+};
 
 use harness::{
-    lab::{Client, Kind, Mode, Server, Socket},
+    lab::{Client, Kind, Mode, Netns, Server, Socket as Held},
+    packet::tcp,
     scene::{Family, NODE_PORT, Outside, expect, from_outside_over_both, web_slice},
     stage::until,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// A port of the server for each connection, so that none has to wait for the end of another.
 const SERVER_PORTS: [u16; 6] = [9100, 9101, 9102, 9103, 9104, 9105];
@@ -25,7 +30,7 @@ fn server(outside: &Outside, family: Family) -> Server {
 }
 
 /// The socket is answered by whom it is connected to, several times.
-fn converses(socket: &Socket<'_>, what: &str) {
+fn converses(socket: &Held<'_>, what: &str) {
     for word in ["one", "two", "three"] {
         let answer = socket.ask(word);
         assert_eq!(answer.as_ref().map(|message| message.text.as_str()), Ok(word), "{what}");
@@ -120,6 +125,53 @@ fn w03_masqueraded_pods_are_answered_at_service_ports() {
                 asks(&pod, kind, None, SocketAddr::new(outside.address(family), *port));
             }
         }
+        served(outside, family);
+        remove(outside);
+    });
+}
+
+/// Sends a SYN that no socket of `netns` has asked for: a forged one, or a late duplicate.
+fn forge_syn(netns: &Netns, from: SocketAddr, to: SocketAddr) {
+    const ETHERNET: usize = 14;
+    let family = if to.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+    let frame = tcp(from, to).syn().bytes(family);
+    let send = || {
+        let socket = Socket::new(Domain::for_address(to), Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
+        // The port of a raw socket's address means nothing.
+        socket.send_to(&frame[ETHERNET..], &SocketAddr::new(to.ip(), 0).into())
+    };
+    netns.inside(send).unwrap().unwrap();
+}
+
+/// How many SYNs the stack has had for open connections, and answered with an acknowledgment (RFC 5961).
+fn challenges(netns: &Netns) -> u64 {
+    let text = netns.inside(|| fs::read_to_string("/proc/thread-self/net/netstat")).unwrap().unwrap();
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    pairs.find_map(|(name, value)| (name == "TCPSYNChallenge").then(|| value.parse().unwrap())).unwrap()
+}
+
+#[test]
+fn s39_a_forged_syn_cuts_no_connection_of_the_nodes_own() {
+    from_outside_over_both("whose-syn", |outside, family| {
+        let server = server(outside, family);
+        serve(outside, family);
+        let (node, netns) = (outside.scene.node.client().unwrap(), outside.scene.node.netns());
+        let own = SocketAddr::new(family.of(&outside.scene.node), 80);
+        let to = SocketAddr::new(outside.address(family), SERVER_PORTS[0]);
+        let socket = node.open(kinds(family)[0], Some(own)).unwrap();
+        socket.connect(to).unwrap();
+        converses(&socket, "before");
+        let before = challenges(netns);
+        forge_syn(outside.host.netns(), to, own);
+        until("the SYN at the connection's socket", || challenges(netns) > before);
+        converses(&socket, "after a SYN that somebody has forged");
+        drop((socket, server));
+        // The note outlives the connection, and keeps nobody who dials from the server's port from the Service.
+        let again = outside.client.open(kinds(family)[0], Some(to)).unwrap();
+        again.connect(own).unwrap();
+        assert_eq!(again.ask("who").unwrap().backend(), "far", "by the Service");
         served(outside, family);
         remove(outside);
     });
