@@ -32,6 +32,7 @@ pub fn run(members: Members, source: &images::Source) -> Result<ExitCode> {
     if folders::state("members.json").exists() {
         bail!("a cluster runs already: `cargo xtask cluster down` removes it");
     }
+    let _lock = folders::lock()?;
     let programs = Programs::build()?;
     let started = Instant::now();
     let step = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f64());
