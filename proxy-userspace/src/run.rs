@@ -78,7 +78,8 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
-    let mut agent = Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
+    let mut agent =
+        Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     let serve = async {
         let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
@@ -181,7 +182,9 @@ impl Hooks {
 
 /// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
 fn say_ready(instance: &str) -> Option<Ready> {
-    Ready::announce(instance).inspect_err(|error| warn!(%error, "`waggle ready` can't tell that this agent serves")).ok()
+    Ready::announce(instance)
+        .inspect_err(|error| warn!(%error, "`waggle ready` can't tell that this agent serves"))
+        .ok()
 }
 
 /// Lets flows of before go on. Without it they are cut, which is no reason not to serve.

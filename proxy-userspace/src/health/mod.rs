@@ -12,8 +12,8 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-pub use self::published::Published;
 use self::listener::listen;
+pub use self::published::Published;
 use crate::table::ServiceName;
 
 /// What a Service asks for, and what there is.

@@ -66,7 +66,9 @@ impl Model {
             if table != ServiceTable::default() {
                 projection.table.services.insert(name.clone(), table);
             }
-            projection.checks.extend(self.health_check(name, state, spec, &mut faults).map(|check| (name.clone(), check)));
+            projection
+                .checks
+                .extend(self.health_check(name, state, spec, &mut faults).map(|check| (name.clone(), check)));
         }
         projection.note(Kind::Service, &name.namespace, &name.name, &faults);
         for (slice_name, slice) in state.slices() {

@@ -90,9 +90,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Up { nodes, proxy, families, device_mode } => {
-            up::run(Members { nodes, proxy, families, device_mode })
-        }
+        Task::Up { nodes, proxy, families, device_mode } => up::run(Members { nodes, proxy, families, device_mode }),
         Task::Down => down::run(),
         Task::Programs => Programs::show(),
         Task::Kubectl { arguments } => kubectl::run(&arguments),

@@ -18,7 +18,8 @@ impl Container {
     pub fn of(cluster: &Cluster, pod: &str) -> Result<Self> {
         let fields = "jsonpath={.spec.nodeName} {.status.containerStatuses[0].containerID}";
         let text = cluster.kubectl(&["get", "pod", pod, "-o", fields])?;
-        let (node, id) = text.split_once(" containerd://").with_context(|| format!("pod {pod} does not run: {text}"))?;
+        let (node, id) =
+            text.split_once(" containerd://").with_context(|| format!("pod {pod} does not run: {text}"))?;
         Ok(Self { host: Host::from_name(cluster.members, node)?, id: id.to_owned() })
     }
 
