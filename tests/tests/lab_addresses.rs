@@ -102,6 +102,35 @@ fn s19_default_route_decides_primary() {
     });
 }
 
+/// As FRR makes routes, on a machine whose kernel is told to say no more of them than the object's number.
+#[test]
+fn s19_default_routes_by_nexthop_objects_decide_primary() {
+    lab(|mut lab| async move {
+        std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0").unwrap();
+        ip("addr add 192.0.2.10/24 dev a0");
+        ip("addr add 198.51.100.10/24 dev b0");
+        let all = ["192.0.2.10", "198.51.100.10"];
+        lab.expect(&all, &["192.0.2.10"]).await;
+        ip("nexthop add id 1 via 198.51.100.1 dev b0");
+        ip("route add default nhid 1 metric 20");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("nexthop add id 2 via 192.0.2.1 dev a0");
+        ip("nexthop add id 3 group 2");
+        ip("route add default nhid 3 metric 10");
+        lab.expect(&all, &["192.0.2.10"]).await;
+        // The routes stay as they are.
+        ip("nexthop replace id 2 via 198.51.100.2 dev b0");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("nexthop replace id 2 via 192.0.2.2 dev a0");
+        lab.expect(&all, &["192.0.2.10"]).await;
+        // The kernel removes the group and its route without a word.
+        ip("nexthop del id 2");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("nexthop del id 1");
+        lab.expect(&all, &["192.0.2.10"]).await;
+    });
+}
+
 #[test]
 fn s19_unproven_addresses_wait() {
     lab(|mut lab| async move {

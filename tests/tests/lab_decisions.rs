@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, process::Command, time::Duration};
 
 use harness::{
     lab::{Client, Kind, LogLine, Mode},
@@ -163,6 +163,40 @@ fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
         scene.node.netns().batch(&[format!("route del {}/{length} dev pod-p2", later.ip())]).unwrap();
         scene.expect(later, &["EHOSTUNREACH"]);
         drop(server);
+        scene.delete("ServiceCIDR", &family.name("wide"));
+    });
+}
+
+/// A route to a pod by a nexthop object, of which the kernel is told to say no more than its number.
+#[test]
+fn field_s03_pods_here_are_found_behind_nexthop_objects() {
+    let scene = Setup::new("s03-nexthop", Origin::Api).start();
+    let keep_short = || fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0");
+    scene.node.netns().inside(keep_short).unwrap().unwrap();
+    over_both(|family| {
+        put_web(&scene, family);
+        let (wide, pod, length, option) = if family == Family::Ipv4 {
+            ("10.0.0.0/8", "10.244.1.99:8080", 32, "")
+        } else {
+            ("fd00::/16", "[fd00:10:244:1::99]:8080", 128, "-6 ")
+        };
+        let pod: SocketAddr = pod.parse().unwrap();
+        scene.put(&service_cidr(&family.name("wide"), &[wide]));
+        scene.expect(pod, &["EHOSTUNREACH"]);
+        let nodad = if length == 128 { " nodad" } else { "" };
+        scene.pod(2).netns().batch(&[format!("address add {}/{length} dev eth0{nodad}", pod.ip())]).unwrap();
+        let _server = scene.pod(2).serve_at(&[pod], Mode::Identity).unwrap();
+        let ip = |command: String| {
+            let line = format!("{option}{command}");
+            let run = || Command::new("ip").args(line.split_whitespace()).status().unwrap();
+            assert!(scene.node.netns().inside(run).unwrap().success(), "ip {line}");
+        };
+        ip(format!("nexthop add id {length} dev pod-p2"));
+        ip(format!("route add {}/{length} nhid {length}", pod.ip()));
+        scene.expect(pod, &["p2"]);
+        // It takes its route along without a word.
+        ip(format!("nexthop del id {length}"));
+        scene.expect(pod, &["EHOSTUNREACH"]);
         scene.delete("ServiceCIDR", &family.name("wide"));
     });
 }

@@ -7,11 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{
-    gateways,
-    hosts::{self, HOSTS_MAX, Host},
-    main_route::MainRoute,
-};
+use super::{main_route::MainRoute, noted::Noted};
 use ipnet::IpNet;
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 
@@ -21,7 +17,7 @@ const LONGEST: usize = 1 << 16;
 const ROUTES_MAX: usize = 4096;
 
 /// `enum rtnetlink_groups`.
-const GROUPS: [u32; 7] = [
+const GROUPS: [u32; 8] = [
     1,  // links
     5,  // IPv4 addresses
     7,  // IPv4 routes
@@ -29,6 +25,7 @@ const GROUPS: [u32; 7] = [
     9,  // IPv6 addresses
     11, // IPv6 routes
     19, // IPv6 rules
+    32, // nexthop objects
 ];
 
 /// Which routes have changed.
@@ -49,10 +46,8 @@ pub(super) struct News {
     pub(super) defaults: bool,
     /// What may have taken routes along.
     pub(super) lost: Lost,
-    /// Devices that a link-local gateway is behind, since the start; see [`gateways`].
-    pub(super) gateways: BTreeSet<u32>,
-    /// Addresses with a route of their own; see [`hosts`].
-    pub(super) hosts: BTreeSet<Host>,
+    /// What a snapshot has of other routes.
+    pub(super) noted: Noted,
     prefixes: BTreeSet<IpNet>,
     every_route: bool,
 }
@@ -85,14 +80,15 @@ impl News {
         if let RawMessage::Route { bytes, .. } = message
             && let Some(route) = MainRoute::parse(bytes)
         {
-            self.note(&route);
+            self.snapshot |= self.noted.route(&route);
         }
         match *message {
-            RawMessage::Link { index, up, .. } => {
+            RawMessage::Link { index, up, carries, .. } => {
                 self.snapshot = true;
                 if !up {
                     self.lost.devices.insert(index);
                 }
+                self.defaults |= !carries && self.noted.nexthops.forget_device(index);
             }
             RawMessage::Address { index, is_new, address, .. } => {
                 self.snapshot = true;
@@ -109,23 +105,17 @@ impl News {
                 Some(prefix) if self.prefixes.len() < ROUTES_MAX => drop(self.prefixes.insert(prefix)),
                 _ => self.every_route = true,
             },
+            RawMessage::Nexthop(bytes) => {
+                if let Some((change, differs)) = self.noted.nexthop(bytes) {
+                    self.snapshot |= differs;
+                    self.defaults |= change.is_followed;
+                    // Nobody says which routes have it.
+                    self.every_route = true;
+                }
+            }
             RawMessage::Rule(_) => (self.snapshot, self.every_route) = (true, true),
             RawMessage::Other(_) => {}
         }
-    }
-}
-
-impl News {
-    /// Notes what a snapshot says of routes beside default ones.
-    fn note(&mut self, route: &MainRoute<'_>) {
-        for device in gateways::devices(route) {
-            self.snapshot |= self.gateways.insert(device);
-        }
-        self.snapshot |= match hosts::read(route) {
-            Some((host, true)) if self.hosts.len() < HOSTS_MAX => self.hosts.insert(host),
-            Some((host, false)) => self.hosts.remove(&host),
-            _ => false,
-        };
     }
 }
 
@@ -178,10 +168,27 @@ impl Changes {
 /// A message with what its fixed part says (rtnetlink(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RawMessage<'a> {
-    Link { bytes: &'a [u8], index: u32, up: bool },
-    Address { bytes: &'a [u8], index: u32, is_new: bool, address: Option<IpAddr> },
-    Route { bytes: &'a [u8], is_default: bool, is_main: bool, prefix: Option<IpNet> },
+    /// `carries`: it is up, and has a carrier.
+    Link {
+        bytes: &'a [u8],
+        index: u32,
+        up: bool,
+        carries: bool,
+    },
+    Address {
+        bytes: &'a [u8],
+        index: u32,
+        is_new: bool,
+        address: Option<IpAddr>,
+    },
+    Route {
+        bytes: &'a [u8],
+        is_default: bool,
+        is_main: bool,
+        prefix: Option<IpNet>,
+    },
     Rule(&'a [u8]),
+    Nexthop(&'a [u8]),
     Other(&'a [u8]),
 }
 
@@ -192,6 +199,7 @@ impl<'a> RawMessage<'a> {
             | Self::Address { bytes, .. }
             | Self::Route { bytes, .. }
             | Self::Rule(bytes)
+            | Self::Nexthop(bytes)
             | Self::Other(bytes) => bytes,
         }
     }
@@ -203,12 +211,18 @@ impl<'a> RawMessage<'a> {
 
     fn parse_known(bytes: &'a [u8]) -> Option<Self> {
         const IFF_UP: u32 = 1;
+        /// `IFF_RUNNING | IFF_LOWER_UP`.
+        const CARRIER: u32 = 0x1_0040;
         const MAIN: u8 = 254;
         let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
         let body = bytes.get(16..)?;
         let word = |at| word(body, at);
         Some(match kind {
-            16 | 17 => Self::Link { bytes, index: word(4)?, up: kind == 16 && word(8)? & IFF_UP != 0 },
+            16 | 17 => {
+                let (index, flags) = (word(4)?, word(8)?);
+                let up = kind == 16 && flags & IFF_UP != 0;
+                Self::Link { bytes, index, up, carries: up && flags & CARRIER != 0 }
+            }
             20 | 21 => {
                 let address = attribute(body.get(8..)?, &[2, 1]).and_then(|bytes| ip(*body.first()?, bytes));
                 Self::Address { bytes, index: word(4)?, is_new: kind == 20, address }
@@ -220,6 +234,7 @@ impl<'a> RawMessage<'a> {
                 Self::Route { bytes, is_default: bits == 0, is_main: table == MAIN, prefix }
             }
             32 | 33 => Self::Rule(bytes),
+            104 | 105 => Self::Nexthop(bytes),
             _ => return None,
         })
     }

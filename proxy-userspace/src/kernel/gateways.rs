@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{
     changes::{attribute, ip, word},
     main_route::MainRoute,
+    nexthops::{Hop, Nexthops},
 };
 
 const RTA_OIF: u16 = 4;
@@ -16,36 +17,46 @@ const RTA_VIA: u16 = 18;
 const HOP: usize = 8;
 
 /// The devices of a route that is there.
-pub(super) fn devices(route: &MainRoute<'_>) -> Vec<u32> {
+pub(super) fn devices(route: &MainRoute<'_>, nexthops: &Nexthops) -> Vec<u32> {
     let mut found = Vec::new();
     if !route.is_new {
         return found;
     }
-    if is_link_local(route.family, route.attributes()) {
+    if has_link_local(route.family, route.attributes()) {
         found.extend(route.attribute(&[RTA_OIF]).and_then(|bytes| word(bytes, 0)));
     }
     let mut hops = route.attribute(&[RTA_MULTIPATH]).unwrap_or_default();
     while let Some(length) = hops.first_chunk().map(|bytes| usize::from(u16::from_ne_bytes(*bytes)).max(HOP)) {
         let hop = hops.get(..length).unwrap_or(hops);
-        if hop.get(HOP..).is_some_and(|attributes| is_link_local(route.family, attributes)) {
+        if hop.get(HOP..).is_some_and(|attributes| has_link_local(route.family, attributes)) {
             found.extend(word(hop, 4));
         }
         hops = hops.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
+    found.extend(route.nexthop().into_iter().flat_map(|id| behind(&nexthops.hops(id))));
     found
 }
 
+/// Those of nexthop objects' devices.
+pub(super) fn behind(hops: &[Hop]) -> Vec<u32> {
+    hops.iter().filter(|hop| hop.gateway.is_some_and(is_link_local)).map(|hop| hop.device).collect()
+}
+
 /// Whether the gateway that a route or hop of this family has is one. It may be of the other family.
-fn is_link_local(family: u8, attributes: &[u8]) -> bool {
+fn has_link_local(family: u8, attributes: &[u8]) -> bool {
     let own = attribute(attributes, &[RTA_GATEWAY]).and_then(|bytes| ip(family, bytes));
     let via = || {
         let [family, _, address @ ..] = attribute(attributes, &[RTA_VIA])? else { return None };
         ip(*family, address)
     };
-    own.or_else(via).is_some_and(|gateway| match gateway {
+    own.or_else(via).is_some_and(is_link_local)
+}
+
+const fn is_link_local(gateway: IpAddr) -> bool {
+    match gateway {
         IpAddr::V4(gateway) => gateway.is_link_local(),
         IpAddr::V6(gateway) => gateway.is_unicast_link_local(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +64,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::main_route::tests::{message, part};
+    use crate::kernel::{
+        main_route::tests::{message, part},
+        nexthops::tests::hop as object,
+    };
 
     const NONE: [u32; 0] = [];
     const INET: u8 = 2;
@@ -62,6 +76,10 @@ mod tests {
 
     fn device(index: u32) -> Vec<u8> {
         part(RTA_OIF, &index.to_ne_bytes())
+    }
+
+    fn by_object(id: u32) -> Vec<u8> {
+        part(30, &id.to_ne_bytes())
     }
 
     fn via() -> Vec<u8> {
@@ -74,7 +92,11 @@ mod tests {
     }
 
     fn found(kind: u16, family: u8, attributes: &[Vec<u8>]) -> Vec<u32> {
-        devices(&MainRoute::parse(&message([kind, 0], [family, 24, 254, 1], attributes)).unwrap())
+        let mut nexthops = Nexthops::default();
+        for object in [object(1, 7, Some("fe80::1")), object(2, 8, Some("192.0.2.1")), object(3, 9, None)] {
+            assert!(nexthops.hear(&object).is_none());
+        }
+        devices(&MainRoute::parse(&message([kind, 0], [family, 24, 254, 1], attributes)).unwrap(), &nexthops)
     }
 
     #[test]
@@ -84,6 +106,7 @@ mod tests {
         assert_eq!(found(24, INET6, &[part(RTA_GATEWAY, &LINK_LOCAL), device(7)]), [7]);
         let hops = [hop(7, &via()), hop(8, &part(RTA_GATEWAY, &[192, 0, 2, 1])), hop(9, &via())].concat();
         assert_eq!(found(24, INET, &[part(RTA_MULTIPATH, &hops)]), [7, 9]);
+        assert_eq!(found(24, INET, &[by_object(1)]), [7]);
     }
 
     #[test]
@@ -92,6 +115,9 @@ mod tests {
         assert_eq!(found(24, INET, &[device(7)]), NONE);
         assert_eq!(found(24, INET, &[device(7), part(RTA_GATEWAY, &[10, 244, 1, 23])]), NONE);
         assert_eq!(found(25, INET, &[device(7), via()]), NONE, "it has gone");
+        for id in 2..5 {
+            assert_eq!(found(24, INET, &[by_object(id)]), NONE, "a global gateway, none, and no such object");
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{
     changes::{ip, word},
     main_route::MainRoute,
+    nexthops::Nexthops,
 };
 
 /// More of them than any node has pods are not followed.
@@ -24,14 +25,17 @@ pub(super) struct Host {
 }
 
 /// The one that a message is about, and whether it is there now: a route by a gateway may have replaced it.
-pub(super) fn read(route: &MainRoute<'_>) -> Option<(Host, bool)> {
+pub(super) fn read(route: &MainRoute<'_>, nexthops: &Nexthops) -> Option<(Host, bool)> {
     let is_whole = route.bits == if i32::from(route.family) == libc::AF_INET { 32 } else { 128 };
     if !is_whole {
         return None;
     }
     let address = route.attribute(&[RTA_DST]).and_then(|bytes| ip(route.family, bytes))?;
-    let device = route.attribute(&[RTA_OIF]).and_then(|bytes| word(bytes, 0))?;
-    let has_gateway = route.attribute(&[RTA_GATEWAY, RTA_VIA]).is_some();
+    let hops = route.nexthop().map(|id| nexthops.hops(id)).unwrap_or_default();
+    let object = if let [hop] = hops[..] { Some(hop) } else { None };
+    let device = route.attribute(&[RTA_OIF]).and_then(|bytes| word(bytes, 0)).or(object.map(|hop| hop.device))?;
+    let has_gateway =
+        object.is_some_and(|hop| hop.gateway.is_some()) || route.attribute(&[RTA_GATEWAY, RTA_VIA]).is_some();
     let counts = !has_gateway || route.is_new && route.replaces;
     counts.then_some((Host { address, device }, route.is_new && !has_gateway))
 }
@@ -41,14 +45,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::kernel::main_route::tests::{message, part};
+    use crate::kernel::{
+        main_route::tests::{message, part},
+        nexthops::tests::hop,
+    };
 
     const NEW: [u16; 2] = [24, 0];
     const REPLACING: [u16; 2] = [24, 0x100];
     const GONE: [u16; 2] = [25, 0];
 
     fn found(kind: [u16; 2], family: u8, bits: u8, attributes: &[Vec<u8>]) -> Option<(Host, bool)> {
-        read(&MainRoute::parse(&message(kind, [family, bits, 254, 1], attributes)).unwrap())
+        let mut nexthops = Nexthops::default();
+        assert!(nexthops.hear(&hop(1, 7, None)).is_none() && nexthops.hear(&hop(2, 7, Some("10.0.0.1"))).is_none());
+        read(&MainRoute::parse(&message(kind, [family, bits, 254, 1], attributes)).unwrap(), &nexthops)
     }
 
     #[test]
@@ -59,6 +68,12 @@ mod tests {
         assert_eq!(found(NEW, 2, 32, &whole), Some((host, true)));
         assert_eq!(found(GONE, 2, 32, &whole), Some((host, false)));
         assert!(found(NEW, 10, 128, &[part(RTA_DST, &[0xfd; 16]), by.clone()]).is_some());
+        let by_object = |id: u32| [to.clone(), part(30, &id.to_ne_bytes())];
+        assert_eq!(found(NEW, 2, 32, &by_object(1)), Some((host, true)));
+        assert_eq!(found(GONE, 2, 32, &by_object(1)), Some((host, false)));
+        assert_eq!(found(NEW, 2, 32, &by_object(2)), None, "by a gateway");
+        assert_eq!(found(REPLACING, 2, 32, &by_object(2)), Some((host, false)));
+        assert_eq!(found(NEW, 2, 32, &by_object(3)), None, "there is no such object");
         assert_eq!(found(NEW, 2, 24, &whole), None);
         assert_eq!(found(NEW, 2, 32, std::slice::from_ref(&to)), None);
         let by_gateway = [to, by, part(RTA_GATEWAY, &[10, 0, 0, 1])];

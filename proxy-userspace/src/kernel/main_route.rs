@@ -1,13 +1,14 @@
 //! What a route's message says of a route of the main table to somewhere (rtnetlink(7)), read from its bytes: there may be a million of
 //! them.
 
-use super::changes::attribute;
+use super::changes::{attribute, word};
 
 const NLM_F_REPLACE: u16 = 0x100;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTN_UNICAST: u8 = 1;
 const RT_TABLE_MAIN: u8 = 254;
+const RTA_NH_ID: u16 = 30;
 /// `struct nlmsghdr` and `struct rtmsg`.
 const HEADER: usize = 16;
 const ROUTE: usize = 12;
@@ -43,6 +44,11 @@ impl<'a> MainRoute<'a> {
     /// The value of the first of these kinds of attributes that is there.
     pub(super) fn attribute(&self, kinds: &[u16]) -> Option<&'a [u8]> {
         attribute(self.attributes, kinds)
+    }
+
+    /// The number of its nexthop object, if it leads where one says.
+    pub(super) fn nexthop(&self) -> Option<u32> {
+        self.attribute(&[RTA_NH_ID]).and_then(|bytes| word(bytes, 0))
     }
 
     /// All attributes.

@@ -5,6 +5,8 @@ mod changes;
 mod gateways;
 mod hosts;
 mod main_route;
+mod nexthops;
+mod noted;
 mod read;
 mod routes;
 
@@ -172,14 +174,12 @@ impl Watcher {
             let found =
                 spawn_blocking(routes::walk).await.map_err(|_| KernelError::Lost)?.map_err(KernelError::Routes)?;
             self.defaults = Some(found.defaults);
-            self.news.gateways.extend(found.gateways);
-            self.news.hosts = found.hosts;
+            self.news.noted.renew(found.noted);
         }
-        self.news.gateways.retain(|index| links.iter().any(|link| link.index == *index));
-        // The kernel takes IPv4 routes away without a word when their device goes down.
-        self.news.hosts.retain(|host| links.iter().any(|link| link.index == host.device && link.up && !link.loopback));
-        let hosts = self.news.hosts.iter().map(|host| host.address).collect();
-        let (routes, gateways) = (self.defaults.clone().unwrap_or_default(), self.news.gateways.clone());
+        let noted = &mut self.news.noted;
+        noted.retain(&links);
+        let hosts = noted.hosts.iter().map(|host| host.address).collect();
+        let (routes, gateways) = (self.defaults.clone().unwrap_or_default(), noted.gateways.clone());
         Ok(Snapshot { links, addresses, routes, gateways, hosts, rules })
     }
 

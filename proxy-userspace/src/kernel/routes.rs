@@ -1,13 +1,16 @@
 //! The default routes of the main table, devices that gateways are behind, and addresses with a route of their own. To find them all routes are walked through, one at a
 //! time: a full BGP table takes time then, and no memory.
 
-use std::{collections::BTreeSet, io, net::IpAddr};
+use std::{io, net::IpAddr};
 
 use rtnetlink::{
     packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
-        route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHopFlags, RouteType},
+        route::{
+            RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags,
+            RouteType,
+        },
     },
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
@@ -15,9 +18,9 @@ use rtnetlink::{
 use super::{
     DefaultRoute,
     changes::{RawMessage, messages},
-    gateways,
-    hosts::{self, HOSTS_MAX, Host},
     main_route::MainRoute,
+    nexthops::{self, Hop, Nexthops},
+    noted::Noted,
 };
 
 /// How much the kernel may say at once, bytes.
@@ -28,17 +31,16 @@ const LONGEST: usize = 1 << 16;
 pub(super) struct Found {
     /// All default routes, in the kernel's order.
     pub(super) defaults: Vec<DefaultRoute>,
-    /// Devices that a link-local gateway is behind.
-    pub(super) gateways: BTreeSet<u32>,
-    /// Addresses with a route of their own.
-    pub(super) hosts: BTreeSet<Host>,
+    /// What is kept of the others.
+    pub(super) noted: Noted,
 }
 
 /// Walks through the routes of the calling thread's network namespace.
 pub(super) fn walk() -> io::Result<Found> {
     let mut found = Found::default();
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        match dump(family, &mut found) {
+    // The kernel answers the first only when what changes nexthop objects, and the routes with them, is through.
+    for request in [nexthops::request(), request(AddressFamily::Inet), request(AddressFamily::Inet6)] {
+        match dump(&request, &mut found) {
             // A table or a family that has never been used does not exist.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,
@@ -47,12 +49,8 @@ pub(super) fn walk() -> io::Result<Found> {
     Ok(found)
 }
 
-fn dump(family: AddressFamily, found: &mut Found) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // Without it the kernel ignores the table and sends every one.
-    socket.set_netlink_get_strict_chk(true)?;
+/// Asks for the main table's routes of a family.
+fn request(family: AddressFamily) -> Vec<u8> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = family;
     wanted.header.table = RouteHeader::RT_TABLE_MAIN;
@@ -61,20 +59,28 @@ fn dump(family: AddressFamily, found: &mut Found) -> io::Result<()> {
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
+    bytes
+}
+
+fn dump(request: &[u8], found: &mut Found) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    // Without it the kernel ignores the table and sends every one.
+    socket.set_netlink_get_strict_chk(true)?;
+    socket.send(request, 0)?;
     let mut buffer = Vec::with_capacity(LONGEST);
     loop {
         buffer.clear();
         socket.recv(&mut buffer, 0)?;
         for message in messages(&buffer) {
             if let Some(route) = MainRoute::parse(message.bytes()) {
-                found.gateways.extend(gateways::devices(&route));
-                let host = hosts::read(&route).map(|(host, _)| host);
-                found.hosts.extend(host.filter(|_| found.hosts.len() < HOSTS_MAX));
+                found.noted.route(&route);
             }
             match message {
                 RawMessage::Route { is_default: false, .. } => {}
-                message if read(message.bytes(), &mut found.defaults)? => return Ok(()),
+                RawMessage::Nexthop(bytes) => drop(found.noted.nexthop(bytes)),
+                message if read(message.bytes(), found)? => return Ok(()),
                 _ => {}
             }
         }
@@ -82,11 +88,13 @@ fn dump(family: AddressFamily, found: &mut Found) -> io::Result<()> {
 }
 
 /// Reads a message of a dump; true when it is the last.
-fn read(bytes: &[u8], found: &mut Vec<DefaultRoute>) -> io::Result<bool> {
+fn read(bytes: &[u8], found: &mut Found) -> io::Result<bool> {
     let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     match message.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => found.extend(default_routes(&route)),
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
+            found.defaults.extend(default_routes(&route, &found.noted.nexthops));
+        }
         NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
         NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(true),
         _ => {}
@@ -99,7 +107,7 @@ fn is_main_default(route: &RouteHeader) -> bool {
 }
 
 /// A route with several next hops counts as one route for each that lives.
-fn default_routes(message: &RouteMessage) -> Vec<DefaultRoute> {
+fn default_routes(message: &RouteMessage, nexthops: &Nexthops) -> Vec<DefaultRoute> {
     let usable = is_main_default(&message.header)
         && message.header.kind == RouteType::Unicast
         && !message.header.flags.contains(RouteFlags::Dead);
@@ -114,20 +122,36 @@ fn default_routes(message: &RouteMessage) -> Vec<DefaultRoute> {
         source: None,
     };
     route.read(&message.attributes);
-    let hops = message.attributes.iter().filter_map(|attribute| match attribute {
-        RouteAttribute::MultiPath(hops) => Some(hops),
-        _ => None,
-    });
-    let hops = hops.flatten().filter(|hop| !hop.flags.contains(RouteNextHopFlags::Dead)).map(|hop| {
+    let mut routes = Vec::new();
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::MultiPath(hops) => routes.extend(live(hops, &route)),
+            RouteAttribute::Oif(_) => routes.push(route.clone()),
+            RouteAttribute::NhId(id) if !is_spelled_out(message) => {
+                routes.extend(by_object(&nexthops.hops(*id), &route))
+            }
+            _ => {}
+        }
+    }
+    routes
+}
+
+/// Whether a route itself says where it leads, whatever object it has.
+fn is_spelled_out(message: &RouteMessage) -> bool {
+    let says = |attribute: &_| matches!(attribute, RouteAttribute::MultiPath(_) | RouteAttribute::Oif(_));
+    message.attributes.iter().any(says)
+}
+
+fn live(hops: &[RouteNextHop], route: &DefaultRoute) -> impl Iterator<Item = DefaultRoute> {
+    hops.iter().filter(|hop| !hop.flags.contains(RouteNextHopFlags::Dead)).map(|hop| {
         let mut route = DefaultRoute { device: hop.interface_index, ..route.clone() };
         route.read(&hop.attributes);
         route
-    });
-    let mut routes: Vec<_> = hops.collect();
-    if route.device != 0 {
-        routes.push(route);
-    }
-    routes
+    })
+}
+
+fn by_object(hops: &[Hop], route: &DefaultRoute) -> impl Iterator<Item = DefaultRoute> {
+    hops.iter().map(|hop| DefaultRoute { device: hop.device, gateway: hop.gateway, ..route.clone() })
 }
 
 impl DefaultRoute {

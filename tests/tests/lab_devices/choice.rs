@@ -50,10 +50,7 @@ fn devices_and_addresses_that_come_later_are_followed() {
 #[test]
 fn uplinks_with_link_local_addresses_alone_are_found_by_their_gateways() {
     let stage = Stage::new("dev-bgp");
-    for (device, end) in [("before", "erofeb"), ("after", "retfa"), ("both", "htob"), ("plain", "nialp")] {
-        ip(&stage, &[&format!("link add {device} type veth peer name {end}")]);
-        ip(&stage, &[&format!("link set {device} up"), &format!("link set {end} up")]);
-    }
+    add_pairs(&stage, &["before", "after", "both", "plain"]);
     ip(&stage, &["route add 203.0.113.0/24 via inet6 fe80::1 dev before onlink"]);
     let _waggle = stage.agent(&["--device-mode", "auto"]);
     expect(&stage, &[("before", "tc"), ("eth0", "tc")]);
@@ -71,6 +68,38 @@ fn uplinks_with_link_local_addresses_alone_are_found_by_their_gateways() {
     // A neighbour that is gone for a while takes no programs from its device.
     ip(&stage, &["route del 203.0.113.0/24", "link set plain mtu 1400", "address add 192.0.2.7/24 dev plain"]);
     expect(&stage, &[("after", "tc"), ("before", "tc"), ("both", "tc"), ("eth0", "tc"), ("plain", "tc")]);
+}
+
+/// Pairs of devices that are up and have no addresses but link-local ones.
+fn add_pairs(stage: &Stage, devices: &[&str]) {
+    for device in devices {
+        let end: String = device.chars().rev().collect();
+        ip(stage, &[&format!("link add {device} type veth peer name {end}")]);
+        ip(stage, &[&format!("link set {device} up"), &format!("link set {end} up")]);
+    }
+}
+
+/// As FRR makes routes, on a machine whose kernel is told to say no more of them than the object's number.
+#[test]
+fn uplinks_are_found_behind_nexthop_objects() {
+    let stage = Stage::new("dev-nexthop");
+    output(&stage, "sysctl -w net.ipv4.nexthop_compat_mode=0");
+    add_pairs(&stage, &["before", "lead", "shared", "other", "plain", "moved", "unused"]);
+    ip(&stage, &["nexthop add id 1 via fe80::1 dev before", "route add 203.0.113.0/24 nhid 1"]);
+    let _waggle = stage.agent(&["--device-mode", "auto"]);
+    expect(&stage, &[("before", "tc"), ("eth0", "tc")]);
+    ip(&stage, &["nexthop add id 2 dev lead", "route add default nhid 2 metric 5000"]);
+    expect(&stage, &[("before", "tc"), ("eth0", "tc"), ("lead", "tc")]);
+    ip(&stage, &["nexthop add id 3 via fe80::1 dev shared", "nexthop add id 4 group 1/3"]);
+    ip(&stage, &["nexthop add id 5 via fe80::1 dev unused", "nexthop add id 6 dev plain"]);
+    ip(&stage, &["route add 2001:db8:1::/48 nhid 4", "route add 10.244.9.0/24 nhid 6"]);
+    expect(&stage, &[("before", "tc"), ("eth0", "tc"), ("lead", "tc"), ("shared", "tc")]);
+    // No route changes, but where routes lead does.
+    ip(&stage, &["nexthop replace id 3 via fe80::2 dev other", "nexthop replace id 2 dev moved"]);
+    expect(
+        &stage,
+        &[("before", "tc"), ("eth0", "tc"), ("lead", "tc"), ("shared", "tc"), ("moved", "tc"), ("other", "tc")],
+    );
 }
 
 #[test]
