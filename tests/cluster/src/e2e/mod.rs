@@ -44,7 +44,7 @@ pub struct Arguments {
 const ALL: &str = r"\[sig-network\] (Services|Networking Granular|Conntrack|EndpointSlice|HostPort|Traffic Distribution|KubeProxy|Connectivity Pod|API Server|\[Feature:IPv6DualStack\])";
 
 /// One test of each kind, some minutes in all.
-const SMOKE: &str = r"\[sig-network\] (Services should (serve a basic endpoint|be able to create a functioning NodePort|have session affinity work for service|be rejected when no endpoints|allow pods to hairpin|preserve source pod IP)|Networking Granular Checks: Services should function for (pod|node)-Service: (http|udp)|Conntrack should be able to preserve UDP traffic when server pod cycles for a ClusterIP service \[sig)";
+const SMOKE: &str = r"\[sig-network\] (Services should (serve a basic endpoint|be able to create a functioning NodePort|support externalTrafficPolicy=Local|fail health check node port|have session affinity work for service|be rejected when no endpoints|allow pods to hairpin|preserve source pod IP)|Networking Granular Checks: Services should function for (pod|node)-Service: (http|udp)|Conntrack should be able to preserve UDP traffic when server pod cycles for a ClusterIP service$)";
 
 /// The command. Exit code 1 if a test has failed that does not fail with kube-proxy.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
