@@ -81,20 +81,8 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let mut agent =
         Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
-    let serve = async {
-        let (listed, hooks) = try_join!(async { Ok(agent.start(&mut inputs).await) }, loading)?;
-        if listed {
-            hooks.attach(&config.cgroup, is_first.then_some(&agent)).await?;
-            agent.attached();
-            info!("serving");
-            let _ready = say_ready(&config.instance);
-            tokio::spawn(health::serve(answers));
-            agent.run(&mut inputs).await;
-        }
-        anyhow::Ok(())
-    };
     tokio::select! {
-        result = serve => result?,
+        result = follow(&mut agent, &mut inputs, loading, (&config, is_first), answers) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
@@ -104,6 +92,26 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// Attaches what is loading once everything is listed, and follows the source until that ends.
+async fn follow(
+    agent: &mut Agent,
+    inputs: &mut Inputs,
+    loading: impl Future<Output = anyhow::Result<Hooks>>,
+    (config, is_first): (&DataplaneConfig, bool),
+    answers: changes::Receiver<health::Answers>,
+) -> anyhow::Result<()> {
+    let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loading)?;
+    if listed {
+        hooks.attach(&config.cgroup, is_first.then_some(&*agent)).await?;
+        agent.attached();
+        info!("serving");
+        let _ready = say_ready(&config.instance);
+        tokio::spawn(health::serve(answers));
+        agent.run(inputs).await;
+    }
+    Ok(())
 }
 
 /// The cgroup whose processes are served. Says it if pods may be outside of it.

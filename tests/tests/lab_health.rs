@@ -1,4 +1,5 @@
-//! What load balancers are told at `healthCheckNodePort` (S22), asked by real connections. Needs root.
+//! What others are told of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up probes. Needs
+//! root.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -122,15 +123,23 @@ fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
 
 #[test]
 fn n06_load_balancers_ask_at_their_own_address() {
-    let stage = Stage::new("health-ip");
+    for mode in ["tc", "xdp"] {
+        ask_at_the_balancers_address(&format!("health-{mode}"), mode);
+    }
+}
+
+/// With programs on the device, which see every question first. They send nothing, so that any veth will do for XDP.
+fn ask_at_the_balancers_address(name: &str, mode: &str) {
+    let stage = Stage::new(name);
     let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    let balancer: IpAddr = "203.0.113.10".parse().unwrap();
-    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).unwrap();
-    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).unwrap();
+    let client = stage.lab.client("lb").expect("make a client");
+    let balancer: IpAddr = "203.0.113.10".parse().expect("an address");
+    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).expect("add a route");
+    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).expect("add a route");
     stage.folder.put(&asked_at(balanced("web", 10), PORT));
     put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&[]);
+    let _waggle = stage.agent(&["--device-mode", mode, "--devices", "eth0"]);
+    expect(&stage, client.netns(), 1);
     for netns in [client.netns(), a.netns(), stage.node.netns()] {
         until("an answer", || ask(netns, (balancer, PORT).into()).is_ok_and(|(status, ..)| status == 200));
     }
@@ -167,9 +176,22 @@ fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
     let to = nodes(&stage, PORT)[0];
     let connect = || (0..48).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
     let silent = client.netns().inside(connect).unwrap().unwrap();
-    until("the silent ones are sent away", || ask(client.netns(), to).is_ok_and(|(status, ..)| status == 200));
+    let asked = ask(client.netns(), to);
+    assert!(asked.as_ref().is_ok_and(|(status, ..)| *status == 200), "{asked:?}");
     drop(silent);
     // Services change meanwhile as ever.
     stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
     until("the change", || ask(client.netns(), nodes(&stage, PORT + 1)[0]).is_ok());
+}
+
+#[test]
+fn s31_a_start_up_probe_waits_until_the_agent_serves() {
+    let stage = Stage::new("ready");
+    let ready = || stage.node.netns().inside(|| stage.waggle(&["ready"])).unwrap();
+    let (success, text) = ready();
+    assert!(!success && text.contains("has no agent that serves"), "{text}");
+    let mut waggle = stage.agent(&[]);
+    until("the agent serves", || ready().0);
+    waggle.kill().unwrap();
+    assert!(!ready().0, "what is served without an agent follows no change");
 }

@@ -229,18 +229,6 @@ fn s31_only_cleanup_removes_the_data_plane() {
 }
 
 #[test]
-fn s31_a_start_up_probe_waits_until_the_agent_serves() {
-    let stage = Stage::new("ready");
-    let ready = || stage.node.netns().inside(|| stage.waggle(&["ready"])).unwrap();
-    let (success, text) = ready();
-    assert!(!success && text.contains("has no agent that serves"), "{text}");
-    let mut waggle = stage.agent(&[]);
-    until("the agent serves", || ready().0);
-    waggle.kill().unwrap();
-    assert!(!ready().0, "what is served without an agent follows no change");
-}
-
-#[test]
 fn s31_a_cgroup_made_anew_is_served_again() {
     let scene = Scene::new("anew");
     let cgroup = scene.stage.lab.cgroup().join("anew");

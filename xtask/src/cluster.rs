@@ -21,8 +21,12 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     if arguments.first().is_some_and(|task| task == "up") {
         machine::check()?;
         setup::ensure(&[Purpose::Build, Purpose::Cluster])?;
-        let waggle = cargo::build_binaries(Profile::Release, &["waggle"])?.pop().context("cargo built no waggle")?;
-        command.env("WAGGLE_BIN", waggle);
+        // Otherwise it is built in a container.
+        if !arguments.iter().any(|argument| argument == "--containerfile") {
+            let waggle =
+                cargo::build_binaries(Profile::Release, &["waggle"])?.pop().context("cargo built no waggle")?;
+            command.env("WAGGLE_BIN", waggle);
+        }
     }
     match command::exec_silently(&mut command)? {}
 }

@@ -14,25 +14,25 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     time::{sleep, timeout},
 };
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::{Answers, answer::answer};
+use super::{Answers, answer::answer, blocked::Blocked};
 
 /// Questions that are answered at the same time, at one port.
 const QUESTIONS: usize = 32;
 /// How long a question and its answer may take.
-const QUESTION: Duration = Duration::from_secs(5);
+const QUESTION: Duration = Duration::from_secs(1);
 /// How long until a port that somebody else has is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How many connections the kernel holds for us.
 const BACKLOG: i32 = 128;
 
 /// Answers at `port`, until the task is ended.
-pub(super) async fn listen(port: u16, answers: watch::Receiver<Answers>) {
-    let listener = bind_patiently(port, &answers).await;
+pub(super) async fn listen(port: u16, answers: watch::Receiver<Answers>, blocked: mpsc::UnboundedSender<Blocked>) {
+    let listener = bind_patiently(port, &answers, &blocked).await;
     let questions = Arc::new(Semaphore::new(QUESTIONS));
     loop {
         let Ok(place) = Arc::clone(&questions).acquire_owned().await else { return };
@@ -64,21 +64,19 @@ async fn converse(stream: TcpStream, port: u16, answers: watch::Receiver<Answers
 }
 
 /// Binds the port as soon as it is free, and says it if it is not.
-async fn bind_patiently(port: u16, answers: &watch::Receiver<Answers>) -> TcpListener {
+async fn bind_patiently(
+    port: u16,
+    answers: &watch::Receiver<Answers>,
+    blocked: &mpsc::UnboundedSender<Blocked>,
+) -> TcpListener {
     let mut is_told = false;
     loop {
         match bind(port) {
             Ok(listener) => return listener,
             Err(error) if !is_told => {
                 is_told = true;
-                let service = answers.borrow().get(&port).map(|answer| answer.service.to_string());
-                warn!(
-                    service,
-                    port,
-                    %error,
-                    "healthCheckNodePort is not answered, so that load balancers pass this node by: something else on this \
-                     node may listen there; trying again"
-                );
+                let service = answers.borrow().get(&port).map(|answer| answer.service.to_string()).unwrap_or_default();
+                let _ = blocked.send(Blocked { service, port, error });
             }
             Err(_) => {}
         }

@@ -2,13 +2,14 @@
 //! The agent publishes what it knows, after each change of the data plane; a listener for each port answers from that.
 
 mod answer;
+mod blocked;
 mod listener;
 mod published;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
 };
 
@@ -41,6 +42,8 @@ pub type Answers = Arc<BTreeMap<u16, Answer>>;
 /// Listens wherever there is something to answer, until nobody publishes any more.
 pub async fn serve(mut answers: watch::Receiver<Answers>) {
     let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
+    let (blocked, news) = mpsc::unbounded_channel();
+    tokio::spawn(blocked::tell(news));
     loop {
         let wanted = answers.borrow_and_update().clone();
         let ended = running.extract_if(.., |port, _: &mut AbortHandle| !wanted.contains_key(port));
@@ -50,7 +53,7 @@ pub async fn serve(mut answers: watch::Receiver<Answers>) {
             let _ = tasks.join_next().await;
         }
         for port in wanted.keys() {
-            running.entry(*port).or_insert_with(|| tasks.spawn(listen(*port, answers.clone())));
+            running.entry(*port).or_insert_with(|| tasks.spawn(listen(*port, answers.clone(), blocked.clone())));
         }
         if answers.changed().await.is_err() {
             return;

@@ -31,6 +31,10 @@ impl Published {
         mut checks: BTreeMap<ServiceName, Check>,
         refused: &BTreeSet<ServiceName>,
     ) {
+        // A change of others costs nothing here.
+        if !touched.iter().chain(refused).any(|one| checks.contains_key(one) || self.checks.contains_key(one)) {
+            return;
+        }
         for service in touched {
             match checks.remove(service) {
                 Some(check) => self.checks.insert(service.clone(), check),

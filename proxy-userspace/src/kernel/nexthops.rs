@@ -75,13 +75,12 @@ impl Nexthops {
         }
         let change =
             Change { id, is_used: self.is_among(&self.used, id), is_followed: self.is_among(&self.followed, id) };
-        let known = match object {
-            Some(object) => self.objects.insert(id, object),
-            None => {
-                self.used.remove(&id);
-                self.followed.remove(&id);
-                self.objects.remove(&id)
-            }
+        let known = if let Some(object) = object {
+            self.objects.insert(id, object)
+        } else {
+            self.used.remove(&id);
+            self.followed.remove(&id);
+            self.objects.remove(&id)
         };
         known.map(|_| change)
     }
@@ -220,7 +219,7 @@ pub(super) mod tests {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = Nexthops::default().hear(&bytes);
-            let _ = Nexthops::default().hear(&message(RTM_NEWNEXTHOP, INET, &[bytes.clone()]));
+            let _ = Nexthops::default().hear(&message(RTM_NEWNEXTHOP, INET, std::slice::from_ref(&bytes)));
             let _ = Nexthops::default().hear(&message(RTM_NEWNEXTHOP, INET, &[number(NHA_ID, 1), part(NHA_GROUP, &bytes)]));
         }
     }

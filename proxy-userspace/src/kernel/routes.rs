@@ -128,7 +128,7 @@ fn default_routes(message: &RouteMessage, nexthops: &Nexthops) -> Vec<DefaultRou
             RouteAttribute::MultiPath(hops) => routes.extend(live(hops, &route)),
             RouteAttribute::Oif(_) => routes.push(route.clone()),
             RouteAttribute::NhId(id) if !is_spelled_out(message) => {
-                routes.extend(by_object(&nexthops.hops(*id), &route))
+                routes.extend(by_object(&nexthops.hops(*id), &route));
             }
             _ => {}
         }

@@ -7,21 +7,36 @@ use std::{
 
 use proxy_common::{Address, Frontend, List, Protocol};
 
-use super::{Model, faults::Faults, service::ServiceSpec, state::ServiceState};
+use super::{Model, faults::Faults, ports::ServicePort, service::ServiceSpec, state::ServiceState};
 use crate::{
     health::Check,
     objects::ServiceSpec as ApiSpec,
     table::{Family, PortKey, ServiceName},
 };
 
+const FIELD: &str = "spec.healthCheckNodePort";
+
 /// Reads `spec.healthCheckNodePort`, which counts with the external policy Local.
-pub(super) fn parse_health_check(spec: &ApiSpec, external: List, faults: &mut Faults) -> Option<u16> {
+pub(super) fn parse_health_check(
+    spec: &ApiSpec,
+    ports: &[ServicePort],
+    external: List,
+    faults: &mut Faults,
+) -> Option<u16> {
     let port = spec.health_check_node_port.filter(|port| *port != 0 && external == List::Local)?;
     let number = u16::try_from(port).ok();
-    if number.is_none() {
-        faults.add("spec.healthCheckNodePort", format_args!("{port} is not in 1..=65535; skipped"));
+    let twin = |own: &&ServicePort| own.protocol == Protocol::Tcp && own.node_port == number;
+    match (number, ports.iter().find(twin)) {
+        (Some(number), None) => Some(number),
+        (Some(_), Some(own)) => {
+            faults.add(FIELD, format_args!("spec.ports[{}].nodePort has the same; skipped", own.index));
+            None
+        }
+        (None, _) => {
+            faults.add(FIELD, format_args!("{port} is not in 1..=65535; skipped"));
+            None
+        }
     }
-    number
 }
 
 /// The node ports that it takes: nobody else's node port may be there.
@@ -44,8 +59,7 @@ impl Model {
         let port = spec.health_check?;
         let mut holders = health_claims(spec).filter_map(|claim| self.claims.holder(&claim));
         if let Some(rival) = holders.find(|holder| *holder != name) {
-            let field = "spec.healthCheckNodePort";
-            faults.add(field, format_args!("node port {port} is served by {rival}, which comes first; skipped"));
+            faults.add(FIELD, format_args!("node port {port} is served by {rival}, which comes first; skipped"));
             return None;
         }
         Some(Check { port, endpoints: self.ready_here(state, spec) })

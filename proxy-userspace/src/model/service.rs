@@ -80,16 +80,18 @@ pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut F
     };
     let external = parse_policy(spec.external_traffic_policy.as_deref(), "spec.externalTrafficPolicy", faults);
     let external_counts = kind != Type::ClusterIp || !external_ips.is_empty();
+    let ports = parse_service_ports(spec, kind != Type::ClusterIp, names, faults);
+    let health_check = if is_balanced { parse_health_check(spec, &ports, external, faults) } else { None };
     Some(ServiceSpec {
         created: service.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
         families,
         cluster_ips,
         external_ips,
         load_balancer_ips,
-        ports: parse_service_ports(spec, kind != Type::ClusterIp, names, faults),
+        ports,
         internal: parse_policy(spec.internal_traffic_policy.as_deref(), "spec.internalTrafficPolicy", faults),
         external: if external_counts { external } else { List::Cluster },
-        health_check: if is_balanced { parse_health_check(spec, external, faults) } else { None },
+        health_check,
         affinity_timeout: parse_affinity(spec, faults),
         sources,
     })

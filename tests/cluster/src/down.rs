@@ -9,11 +9,12 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cgroups, command,
-    folders::{NAME, STATE},
+    folders::{self, NAME, STATE},
 };
 
 /// The command.
 pub fn run() -> Result<ExitCode> {
+    let _lock = folders::lock()?;
     remove(false)?;
     println!("removed");
     Ok(ExitCode::SUCCESS)

@@ -3,8 +3,11 @@
 
 use std::{
     env,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
+
+use anyhow::{Context as _, Result, bail};
 
 /// The running cluster's folder.
 pub const STATE: &str = "/var/lib/waggle-cluster";
@@ -31,4 +34,18 @@ pub fn cache() -> PathBuf {
 /// This crate's folder, with Go's list of modules and the manifests.
 pub fn source() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Keeps two commands from making and removing at the same time. Let go when dropped.
+pub fn lock() -> Result<File> {
+    fs::create_dir_all(cache()).with_context(|| format!("create {}", cache().display()))?;
+    let path = cache().join("lock");
+    let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another `cargo xtask cluster` makes or removes the cluster at this moment")
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+    }
 }

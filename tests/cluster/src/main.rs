@@ -2,7 +2,7 @@
 //! node live in network namespaces on one bridge, and are what they are elsewhere: etcd, kube-apiserver, kubelet, containerd,
 //! CNI, CoreDNS, pods. Uplinks are veths with the kernel's own settings, as kind's are.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -54,6 +54,12 @@ enum Task {
         /// How Waggle serves the nodes' uplinks
         #[arg(long, value_enum, default_value_t = DeviceMode::Auto)]
         device_mode: DeviceMode,
+        /// Build Waggle's image as deploy/Containerfile says, by buildah and from base images of registries
+        #[arg(long)]
+        containerfile: bool,
+        /// Otherwise it is made of this program
+        #[arg(long, env = "WAGGLE_BIN", value_name = "FILE", hide = true)]
+        program: Option<PathBuf>,
     },
     /// Stop it and remove everything: processes, namespaces, mounts, control groups, files
     Down,
@@ -90,7 +96,10 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Up { nodes, proxy, families, device_mode } => up::run(Members { nodes, proxy, families, device_mode }),
+        Task::Up { nodes, proxy, families, device_mode, containerfile, program } => {
+            let source = images::Source::new(containerfile, program)?;
+            up::run(Members { nodes, proxy, families, device_mode }, &source)
+        }
         Task::Down => down::run(),
         Task::Programs => Programs::show(),
         Task::Kubectl { arguments } => kubectl::run(&arguments),

@@ -1,7 +1,7 @@
 //! `cargo xtask cluster up`.
 
 use std::{
-    env, fs,
+    fs,
     path::PathBuf,
     process::{Command, ExitCode},
     time::{Duration, Instant},
@@ -25,19 +25,18 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The command.
-pub fn run(members: Members) -> Result<ExitCode> {
+pub fn run(members: Members, source: &images::Source) -> Result<ExitCode> {
     if members.proxy != Proxy::Waggle && members.device_mode != DeviceMode::Auto {
         bail!("--device-mode is for Waggle, and --proxy says that something else serves Services");
     }
     if folders::state("members.json").exists() {
         bail!("a cluster runs already: `cargo xtask cluster down` removes it");
     }
+    let _lock = folders::lock()?;
     let programs = Programs::build()?;
-    let waggle =
-        PathBuf::from(env::var_os("WAGGLE_BIN").context("WAGGLE_BIN names the agent: run `cargo xtask cluster`")?);
     let started = Instant::now();
     let step = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f64());
-    let archives = images::make(&programs, &waggle)?;
+    let archives = images::make(&programs, source)?;
     step(&format!("{} images, Waggle's of {} MB", archives.len(), size_of_waggles(&archives)?));
     let made = make(&programs, members, &archives, &step);
     if made.is_err() {

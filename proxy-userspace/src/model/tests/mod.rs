@@ -4,6 +4,7 @@ mod claims;
 mod direct;
 mod endpoints;
 mod frontends;
+mod health;
 mod live;
 mod networks;
 mod random;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    health::Check,
     notice::Notice,
     plan::plan,
     table::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table},
@@ -28,6 +30,7 @@ struct World {
     model: Model,
     table: Table,
     notices: BTreeMap<ObjectRef, BTreeSet<Notice>>,
+    checks: BTreeMap<ServiceName, Check>,
 }
 
 impl World {
@@ -40,7 +43,7 @@ impl World {
 
     fn unlisted(nodeport_addresses: NodePortAddresses) -> Self {
         let config = ModelConfig { node_name: NODE.to_owned(), nodeport_addresses };
-        Self { model: Model::new(config), table: Table::default(), notices: BTreeMap::new() }
+        Self { model: Model::new(config), table: Table::default(), notices: BTreeMap::new(), checks: BTreeMap::new() }
     }
 
     fn list_everything(&mut self) {
@@ -70,6 +73,8 @@ impl World {
                 self.notices.insert(object, notices);
             }
         }
+        self.checks.retain(|service, _| !touched.services.contains(service));
+        self.checks.extend(projection.checks);
         touched
     }
 

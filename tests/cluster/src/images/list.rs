@@ -32,8 +32,20 @@ pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 /// `PATH`, and what it looks up by name ends it, as it is static.
 const TOOLS: &[&str] = &["bash", "curl", "dig", "ip", "iperf", "nc.openbsd", "nslookup", "ping", "sh", "ss", "wget"];
 
-/// All of them; `waggle` is the agent's program.
-pub fn all(programs: &Programs, waggle: &Path) -> Vec<Image> {
+/// Waggle's image: name and tag, as `deploy/` has them.
+pub const WAGGLE: (&str, &str) = ("docker.io/library/waggle", "0.1.0");
+
+/// Waggle's image, of its program.
+pub fn waggle(program: &Path) -> Image {
+    Image {
+        files: vec![(program.to_owned(), "/usr/local/bin/waggle")],
+        entrypoint: &["/usr/local/bin/waggle"],
+        ..image(WAGGLE.0, WAGGLE.1)
+    }
+}
+
+/// All others.
+pub fn others(programs: &Programs) -> Vec<Image> {
     let file = |name: &str, to| vec![(programs.path(name), to)];
     let mut images = vec![
         Image {
@@ -46,11 +58,6 @@ pub fn all(programs: &Programs, waggle: &Path) -> Vec<Image> {
             files: file("coredns", "/coredns"),
             entrypoint: &["/coredns"],
             ..image("registry.k8s.io/coredns/coredns", "lab")
-        },
-        Image {
-            files: vec![(waggle.to_owned(), "/usr/local/bin/waggle")],
-            entrypoint: &["/usr/local/bin/waggle"],
-            ..image("docker.io/library/waggle", "0.1.0")
         },
     ];
     images.extend(of_tests(programs));

@@ -12,20 +12,46 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+mod containerfile;
 mod list;
 
 pub use list::PAUSE;
 
-use self::list::{Image, all};
+use self::list::{Image, WAGGLE, others, waggle};
 use crate::{
     command::{output, succeeds},
     folders,
     programs::Programs,
 };
 
+/// Where Waggle's image comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A program of this machine.
+    File(PathBuf),
+    /// `deploy/Containerfile`.
+    Containerfile,
+}
+
+impl Source {
+    /// As the command line says.
+    pub fn new(containerfile: bool, program: Option<PathBuf>) -> Result<Self> {
+        if containerfile {
+            return Ok(Self::Containerfile);
+        }
+        program.map(Self::File).context("WAGGLE_BIN names the agent: run `cargo xtask cluster`")
+    }
+}
+
 /// The archives of all images, made if they are not there.
-pub fn make(programs: &Programs, waggle: &Path) -> Result<Vec<(String, PathBuf)>> {
-    all(programs, waggle).iter().map(|image| Ok((image.name.to_owned(), image.archive()?))).collect()
+pub fn make(programs: &Programs, source: &Source) -> Result<Vec<(String, PathBuf)>> {
+    let archive = |image: &Image| Ok((image.name.to_owned(), image.archive()?));
+    let mut archives: Vec<_> = others(programs).iter().map(archive).collect::<Result<_>>()?;
+    archives.push(match source {
+        Source::File(program) => archive(&waggle(program))?,
+        Source::Containerfile => (WAGGLE.0.to_owned(), containerfile::build(WAGGLE.0, WAGGLE.1)?),
+    });
+    Ok(archives)
 }
 
 /// Imports an archive into a node's containerd.

@@ -95,7 +95,7 @@ impl<'a> Claims<'a> {
                 port.node_port = old.filter(|old| self.take_port(&protocol(port), *old));
             }
         }
-        if has_health_check(service) && service.spec.health_check_node_port.is_none() {
+        if has_health_check(service) && service.spec.health_check_node_port.unwrap_or(0) == 0 {
             service.spec.health_check_node_port = given.health_check.filter(|old| self.take_port(HEALTH_CHECK, *old));
         }
     }
@@ -199,7 +199,8 @@ fn wished_ports(service: &Service) -> Vec<(String, String, i32)> {
     let ports = service.spec.ports.iter().flatten().enumerate();
     let ports = ports
         .filter_map(|(index, port)| Some((format!("spec.ports[{index}].nodePort"), protocol(port), port.node_port?)));
-    let check = service.spec.health_check_node_port;
+    // 0 asks for any, as for the API server.
+    let check = service.spec.health_check_node_port.filter(|port| *port != 0);
     let check = check.map(|port| ("spec.healthCheckNodePort".to_owned(), HEALTH_CHECK.to_owned(), port));
     ports.chain(check).collect()
 }
