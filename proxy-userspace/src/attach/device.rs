@@ -179,8 +179,12 @@ impl DeviceHook {
         detached.map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Whether what was pinned has gone with its device, although there is a device with this index.
+    /// Whether what was there has gone: with its device, although there is a device with this index, or since another program
+    /// has taken it away.
     pub fn is_dead(&self, folder: &PinFolder) -> bool {
+        if !self.pin(folder).exists() {
+            return true;
+        }
         if !self.hook.has_link() {
             return filter::is_ours(self, folder).is_ok_and(|is_ours| !is_ours);
         }

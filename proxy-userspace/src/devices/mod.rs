@@ -33,7 +33,7 @@ use crate::{
 const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is made again.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// How long until a device that could not be served, or not well, is looked at again without a change.
+/// How long until a device that could not be served, or not well, or has lost a program is looked at again without a change.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Why devices can't be served at all.
@@ -131,13 +131,17 @@ impl Follower {
         loop {
             self.look(&kernel.snapshot().await?)?;
             sleep(GATHER).await;
-            if self.devices.is_unsettled() {
-                // Elapsed is a reason to look, too.
-                if let Ok(heard) = timeout(RETRY, changed(&mut kernel, &mut self.sctp)).await {
-                    heard?;
-                }
-            } else {
-                changed(&mut kernel, &mut self.sctp).await?;
+            self.wait(&mut kernel).await?;
+        }
+    }
+
+    /// Waits until there is a reason to look again.
+    async fn wait(&mut self, kernel: &mut Watcher) -> Result<(), KernelError> {
+        loop {
+            match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
+                Ok(heard) => return heard,
+                Err(_) if self.devices.is_unsettled() => return Ok(()),
+                Err(_) => {}
             }
         }
     }

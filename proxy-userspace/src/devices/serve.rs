@@ -47,6 +47,15 @@ impl Outcome {
 struct State {
     target: Target,
     outcome: Outcome,
+    /// The hooks that it was given.
+    hooks: Vec<DeviceHook>,
+}
+
+impl State {
+    /// Whether one of its programs is there no more.
+    fn has_lost(&self, folder: &PinFolder) -> bool {
+        self.hooks.iter().any(|hook| hook.is_dead(folder))
+    }
 }
 
 /// The devices that are served.
@@ -87,9 +96,10 @@ impl Devices {
         outside.map(|(index, _)| *index).collect()
     }
 
-    /// Whether a device is to be tried again without a change of it.
+    /// Whether a device is to be served again without word of a change: it could not be served well, or another program has taken
+    /// ours from it, of which nobody tells.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.states.values().any(|state| !state.outcome.is_settled())
+        self.states.values().any(|state| !state.outcome.is_settled() || state.has_lost(&self.folder))
     }
 
     /// Brings programs onto the wanted devices and away from all others. Fails only when the pins can't be listed.
@@ -99,15 +109,20 @@ impl Devices {
         self.forget_others(&wanted);
         for (index, target) in wanted {
             let state = self.states.get(&index);
+            let has_lost = state.is_some_and(|state| state.has_lost(&self.folder));
             let is_same = state.is_some_and(|state| state.target == target && state.outcome.is_settled());
-            if is_same && !self.pins_of(index).any(|hook| hook.is_dead(&self.folder)) {
+            if is_same && !has_lost {
                 continue;
+            }
+            if has_lost {
+                info!(device = target.link.name, index, "device has lost a program: serving it anew");
             }
             let outcome = self.serve(&target);
             if self.states.get(&index).is_none_or(|state| state.outcome != outcome) {
                 report(&target, &outcome);
             }
-            self.states.insert(index, State { target, outcome });
+            let hooks = list(&self.folder)?.into_iter().filter(|hook| hook.device == index).collect();
+            self.states.insert(index, State { target, outcome, hooks });
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod choice;
 mod life;
+mod lost;
 mod refused;
 
 use std::{collections::BTreeMap, process::Command};
