@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A Deployment and its Service; `version` is what an update changes.
-pub fn web(cluster: &Cluster, replicas: u8, version: u8) -> Result<()> {
+fn web(cluster: &Cluster, replicas: u8, version: u8) -> Result<()> {
     cluster.apply(&format!(
         r#"
 apiVersion: apps/v1
@@ -39,13 +39,18 @@ spec:
     ))
 }
 
-/// From one to twenty and back, and to none at last.
-pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<()> {
-    web(cluster, 1, 1)?;
+/// Version 1 of them, with requests under way from the pod `client`.
+pub fn web_under_load(cluster: &Cluster, replicas: u8) -> Result<Load> {
+    web(cluster, replicas, 1)?;
     cluster.rolled_out("deployment/web")?;
     cluster.client("client")?;
-    cluster.backends("client", "http://web", 1)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    cluster.backends("client", "http://web", replicas.into())?;
+    Load::start(cluster, "client", "http://web")
+}
+
+/// From one to twenty and back, and to none at last.
+pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<()> {
+    let load = web_under_load(cluster, 1)?;
     for replicas in ["20", "1"] {
         cluster.kubectl(&["scale", "deployment/web", &format!("--replicas={replicas}")])?;
         cluster.rolled_out("deployment/web")?;
@@ -58,11 +63,7 @@ pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<(
 
 /// Every backend is replaced.
 pub fn backends_are_updated_under_load(cluster: &Cluster) -> Result<()> {
-    web(cluster, 4, 1)?;
-    cluster.rolled_out("deployment/web")?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 4)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    let load = web_under_load(cluster, 4)?;
     web(cluster, 4, 2)?;
     cluster.rolled_out("deployment/web")?;
     load.end()

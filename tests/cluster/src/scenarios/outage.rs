@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::{
-    backends::web,
+    backends::web_under_load,
     cluster::{Cluster, eventually, outside},
     load::Load,
     tutorial::{deployment, node_port},
@@ -17,11 +17,7 @@ const OUTAGE: Duration = Duration::from_mins(5);
 
 /// It restarts, and is away for minutes: what was served is served, and what changes afterwards is followed at once.
 pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Result<()> {
-    web(cluster, 2, 1)?;
-    cluster.rolled_out("deployment/web")?;
-    cluster.client("client")?;
-    cluster.backends("client", "http://web", 2)?;
-    let load = Load::start(cluster, "client", "http://web")?;
+    let load = web_under_load(cluster, 2)?;
     for (outage, replicas) in [(Duration::ZERO, 3), (OUTAGE, 4)] {
         control_plane::stop_kubernetes()?;
         thread::sleep(outage);
