@@ -99,7 +99,8 @@ pub struct RunArgs {
     /// The instance to run
     #[command(flatten)]
     pub instance: InstanceArgs,
-    /// Where node ports are served: `primary` (the Node object's addresses) or a list of CIDRs
+    /// Where node ports are served: `primary` (the Node object's addresses) or a list of CIDRs. `healthCheckNodePort` is
+    /// answered on every address, or on those in the CIDRs
     #[arg(long, value_name = "primary|CIDR,…", default_value = "primary")]
     pub nodeport_addresses: NodePortAddresses,
     /// Destroy connected UDP sockets whose backend is gone, so that the application redials

@@ -25,6 +25,7 @@ pub mod model;
 mod netfilter;
 pub mod notice;
 pub mod objects;
+pub mod open_files;
 pub mod plan;
 pub mod privileges;
 pub mod ready;

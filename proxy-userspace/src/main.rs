@@ -12,9 +12,10 @@ use proxy_userspace::{
     cleanup,
     cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
     inspect::{Row, Snapshot, backends, devices, json, services, table},
-    machine, privileges, ready, run,
+    machine, open_files, privileges, ready, run,
     watch::kube::LOG_DIRECTIVES,
 };
+use tracing::warn;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub(crate) fn main() -> ExitCode {
@@ -32,6 +33,9 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => {
             start_log(&args)?;
             machine::check()?;
+            if let Err(error) = open_files::raise_limit() {
+                warn!(%error, "with very many healthCheckNodePorts, some may not be answered");
+            }
             // Before the runtime starts its threads: capabilities belong to threads.
             privileges::drop_unneeded()?;
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

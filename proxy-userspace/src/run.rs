@@ -75,6 +75,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
         stale_sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
     }
 
+    let health = health::serve(answers, args.nodeport_addresses.clone());
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
@@ -82,7 +83,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
         Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
-        result = follow(&mut agent, &mut inputs, loading, (&config, is_first), answers) => result?,
+        result = follow(&mut agent, &mut inputs, loading, (&config, is_first), health) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
@@ -100,7 +101,7 @@ async fn follow(
     inputs: &mut Inputs,
     loading: impl Future<Output = anyhow::Result<Hooks>>,
     (config, is_first): (&DataplaneConfig, bool),
-    answers: changes::Receiver<health::Answers>,
+    health: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loading)?;
     if listed {
@@ -108,7 +109,7 @@ async fn follow(
         agent.attached();
         info!("serving");
         let _ready = say_ready(&config.instance);
-        tokio::spawn(health::serve(answers));
+        tokio::spawn(health);
         agent.run(inputs).await;
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::few::{Few, Told};
 /// How long news are gathered.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// A port that somebody else has.
+/// A port that can't be listened at.
 #[derive(Debug)]
 pub(super) struct Blocked {
     pub(super) service: String,
@@ -44,17 +44,18 @@ fn say(told: Told<Blocked>) {
                 service,
                 port,
                 %error,
-                "healthCheckNodePort is not answered, so that load balancers pass this node by: something else on it has \
-                 the port; trying again"
+                "healthCheckNodePort is not answered, so that load balancers pass this node by: the port can't be listened \
+                 at; free it if something else on this node has it; trying again"
             );
         }),
         Told::Sum(services, some) => {
-            let examples: Vec<_> = some.iter().map(|blocked| format!("{} {}", blocked.service, blocked.port)).collect();
+            let example = |Blocked { service, port, error }: &Blocked| format!("{service} {port}: {error}");
+            let examples: Vec<_> = some.iter().map(example).collect();
             warn!(
                 services,
                 examples = examples.join(", "),
-                "healthCheckNodePorts are not answered, so that load balancers pass this node by: something else on it has \
-                 the ports; trying again"
+                "healthCheckNodePorts are not answered, so that load balancers pass this node by: the ports can't be \
+                 listened at; free them if something else on this node has them; trying again"
             );
         }
     }

@@ -5,24 +5,22 @@ use std::{
     convert::Infallible,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 use tracing::debug;
 
-use super::{Answers, answer::answer, blocked::Blocked};
+use super::{Answers, answer::answer, blocked::Blocked, connections::Connections};
+use crate::model::NodePortAddresses;
 
-/// Questions that are answered at the same time, at one port.
-const QUESTIONS: usize = 32;
 /// How long a question and its answer may take.
 const QUESTION: Duration = Duration::from_secs(1);
 /// How long until a port that somebody else has is tried again.
@@ -30,19 +28,27 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How many connections the kernel holds for us.
 const BACKLOG: i32 = 128;
 
-/// Answers at `port`, until the task is ended.
-pub(super) async fn listen(port: u16, answers: watch::Receiver<Answers>, blocked: mpsc::UnboundedSender<Blocked>) {
+/// The largest head of a request, in bytes: the least that hyper allows.
+const REQUEST_HEAD: usize = 8192;
+
+/// Answers at `port` on the addresses that `chosen` allows, until the task is ended.
+pub(super) async fn listen(
+    port: u16,
+    chosen: NodePortAddresses,
+    answers: watch::Receiver<Answers>,
+    blocked: mpsc::UnboundedSender<Blocked>,
+) {
     let listener = bind_patiently(port, &answers, &blocked).await;
-    let questions = Arc::new(Semaphore::new(QUESTIONS));
+    let mut connections = Connections::default();
     loop {
-        let Ok(place) = Arc::clone(&questions).acquire_owned().await else { return };
+        connections.make_room().await;
         match listener.accept().await {
+            Ok((stream, _)) if !is_chosen(&stream, &chosen) => reset(&stream),
             Ok((stream, _)) => {
                 let answers = answers.clone();
-                tokio::spawn(async move {
-                    // Whoever is too slow asks again.
+                connections.spawn(async move {
+                    // A client that is too slow asks again.
                     let _ = timeout(QUESTION, converse(stream, port, answers)).await;
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -53,11 +59,23 @@ pub(super) async fn listen(port: u16, answers: watch::Receiver<Answers>, blocked
     }
 }
 
+/// Whether the client dialled an address where health checks are answered.
+fn is_chosen(stream: &TcpStream, chosen: &NodePortAddresses) -> bool {
+    stream.local_addr().is_ok_and(|local| chosen.allows(local.ip().to_canonical()))
+}
+
+/// Makes the stream end in a reset, without an answer.
+fn reset(stream: &TcpStream) {
+    // Where that fails, the client sees the connection end, which says the same.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
 /// One question, one answer.
 async fn converse(stream: TcpStream, port: u16, answers: watch::Receiver<Answers>) {
     let service = service_fn(|_| async { Ok::<_, Infallible>(answer(answers.borrow().get(&port))) });
     let mut http = http1::Builder::new();
-    http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(QUESTION);
+    http.keep_alive(false).max_buf_size(REQUEST_HEAD);
+    http.timer(TokioTimer::new()).header_read_timeout(QUESTION);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
         debug!(port, %error, "answer a load balancer");
     }

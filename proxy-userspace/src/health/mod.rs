@@ -3,6 +3,7 @@
 
 mod answer;
 mod blocked;
+mod connections;
 mod listener;
 mod published;
 
@@ -15,7 +16,7 @@ use tokio::{
 
 use self::listener::listen;
 pub use self::published::Published;
-use crate::table::ServiceName;
+use crate::{model::NodePortAddresses, table::ServiceName};
 
 /// What a Service asks for, and what there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub struct Answer {
 /// Answers by port.
 pub type Answers = Arc<BTreeMap<u16, Answer>>;
 
-/// Listens wherever there is something to answer, until nobody publishes any more.
-pub async fn serve(mut answers: watch::Receiver<Answers>) {
+/// Listens at every port that has an answer, on the addresses that `chosen` allows, until the sender of `answers` is dropped.
+pub async fn serve(mut answers: watch::Receiver<Answers>, chosen: NodePortAddresses) {
     let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
     let (blocked, news) = mpsc::unbounded_channel();
     tokio::spawn(blocked::tell(news));
@@ -53,7 +54,8 @@ pub async fn serve(mut answers: watch::Receiver<Answers>) {
             let _ = tasks.join_next().await;
         }
         for port in wanted.keys() {
-            running.entry(*port).or_insert_with(|| tasks.spawn(listen(*port, answers.clone(), blocked.clone())));
+            let listen = || tasks.spawn(listen(*port, chosen.clone(), answers.clone(), blocked.clone()));
+            running.entry(*port).or_insert_with(listen);
         }
         if answers.changed().await.is_err() {
             return;

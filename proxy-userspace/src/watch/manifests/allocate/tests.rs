@@ -184,6 +184,25 @@ fn s35_a_local_load_balancer_gets_a_health_check_port() {
 }
 
 #[test]
+fn n07_a_health_check_port_that_others_have_is_refused() {
+    let local = |name, port| {
+        let spec = format!("type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: {port}");
+        manifest(name, &spec)
+    };
+    let taken = "spec.healthCheckNodePort: Invalid value: 30001: provided port is already allocated";
+    for (first, second, refusal) in [
+        (node_port("a", "[{port: 80, nodePort: 30001}]"), local("b", 30001), Some(taken)),
+        (node_port("a", "[{port: 80, protocol: UDP, nodePort: 30001}]"), local("b", 30001), None),
+        (local("a", 30001), local("b", 30001), Some(taken)),
+        (local("a", 30001), local("b", 30002), None),
+    ] {
+        let world = world(&(first + &second));
+        let refusals = shown(&world.refusals);
+        assert_eq!(refusals.first().and_then(|text| text.split_once("default/b ")).map(|(_, text)| text), refusal);
+    }
+}
+
+#[test]
 fn s34_memory_survives_its_file_and_a_damaged_one_is_told() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("new/allocations.json");

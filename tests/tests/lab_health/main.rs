@@ -1,9 +1,13 @@
 //! What others are told of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up probes. Needs
 //! root.
 
+mod addresses;
+mod changes;
+mod crowd;
+
 use std::{
     io::{self, Read as _, Write as _},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
@@ -31,16 +35,18 @@ fn port(slice: SliceBuilder) -> SliceBuilder {
     slice.port(8080)
 }
 
-/// Asks from inside a namespace; the status, the weight in the headers, and the body.
+/// Asks from inside a namespace.
 fn ask(netns: &Netns, to: SocketAddr) -> io::Result<(u16, String, Value)> {
-    let exchange = || {
-        let mut stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.write_all(b"GET /any/path?at=all HTTP/1.1\r\nHost: node\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).map(|_| text)
-    };
-    let text = netns.inside(exchange).map_err(io::Error::other)??;
+    netns.inside(|| request(to)).map_err(io::Error::other)?
+}
+
+/// One request on a connection of its own; the status, the weight in the headers, and the body.
+fn request(to: SocketAddr) -> io::Result<(u16, String, Value)> {
+    let mut stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(b"GET /any/path?at=all HTTP/1.1\r\nHost: node\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer in HTTP: {text}"));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let weight = head.lines().find_map(|line| line.split_once("ndpoint-weight: ")).map(|(_, weight)| weight.to_owned());
@@ -98,54 +104,6 @@ fn n01_n02_n04_a_node_says_how_many_ready_endpoints_it_has() {
 }
 
 #[test]
-fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
-    let stage = Stage::new("health-port");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    put(&stage, "web", &[&a], |slice| slice);
-    let waggle = stage.agent(&[]);
-    let is_refused = |port| nodes(&stage, port).into_iter().all(|to| ask(client.netns(), to).is_err());
-    for _ in 0..5 {
-        stage.folder.put(&asked_at(balanced("web", 10), PORT));
-        expect(&stage, client.netns(), 1);
-        stage.folder.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
-        until("nobody listens", || is_refused(PORT));
-    }
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    expect(&stage, client.netns(), 1);
-    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
-    until("the port has moved", || is_refused(PORT) && !is_refused(PORT + 1));
-    stage.remove("web");
-    until("the Service has gone", || is_refused(PORT + 1));
-    let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
-    assert_eq!(warned.count(), 0);
-}
-
-#[test]
-fn n06_load_balancers_ask_at_their_own_address() {
-    for mode in ["tc", "xdp"] {
-        ask_at_the_balancers_address(&format!("health-{mode}"), mode);
-    }
-}
-
-/// With programs on the device, which see every question first. They send nothing, so that any veth will do for XDP.
-fn ask_at_the_balancers_address(name: &str, mode: &str) {
-    let stage = Stage::new(name);
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").expect("make a client");
-    let balancer: IpAddr = "203.0.113.10".parse().expect("an address");
-    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).expect("add a route");
-    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).expect("add a route");
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&["--device-mode", mode, "--devices", "eth0"]);
-    expect(&stage, client.netns(), 1);
-    for netns in [client.netns(), a.netns(), stage.node.netns()] {
-        until("an answer", || ask(netns, (balancer, PORT).into()).is_ok_and(|(status, ..)| status == 200));
-    }
-}
-
-#[test]
 fn n07_a_port_that_others_have_is_said_and_taken_when_it_is_free() {
     let stage = Stage::new("health-busy");
     let [a] = stage.pods(["a1"]);
@@ -161,27 +119,6 @@ fn n07_a_port_that_others_have_is_said_and_taken_when_it_is_free() {
     drop(busy);
     expect(&stage, client.netns(), 1);
     assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 1);
-}
-
-#[test]
-fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
-    let stage = Stage::new("health-slow");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&[]);
-    expect(&stage, client.netns(), 1);
-    // More than are served at the same time, and they say nothing.
-    let to = nodes(&stage, PORT)[0];
-    let connect = || (0..48).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
-    let silent = client.netns().inside(connect).unwrap().unwrap();
-    let asked = ask(client.netns(), to);
-    assert!(asked.as_ref().is_ok_and(|(status, ..)| *status == 200), "{asked:?}");
-    drop(silent);
-    // Services change meanwhile as ever.
-    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
-    until("the change", || ask(client.netns(), nodes(&stage, PORT + 1)[0]).is_ok());
 }
 
 #[test]

@@ -1,0 +1,18 @@
+//! The limit of open files: each `healthCheckNodePort` is a listener, and service managers start processes with a soft limit of
+//! 1024 for the sake of select(2), which the agent does not use.
+
+use nix::{
+    errno::Errno,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
+
+/// Why the limit stays as it is.
+#[derive(Debug, thiserror::Error)]
+#[error("raise the soft limit of open files: {0}")]
+pub struct OpenFilesError(#[from] Errno);
+
+/// Raises the soft limit to the hard one, which needs no privilege.
+pub fn raise_limit() -> Result<(), OpenFilesError> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}
