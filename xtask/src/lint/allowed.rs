@@ -18,6 +18,6 @@ pub(super) const UNSAFE: [&str; 7] = [
     "proxy-userspace/src/bpf.rs",
     "tests/ebpf/",
     "tests/lab/",
-    "tests/tests/lab_machines/pending.rs",
-    "tests/tests/lab_machines/tunnels.rs",
+    "tests/tests/scenarios/machines/pending.rs",
+    "tests/tests/scenarios/machines/tunnels.rs",
 ];

@@ -38,7 +38,7 @@ set -f
 while read -r line; do
     # shellcheck disable=SC2086 # words are meant to be split
     set -- $line
-    echo "waggle-vm: begin $1"
+    echo "waggle-vm: begin $*"
     "/waggle/$@"
     code=$?
     # The test may have stopped in the middle of a line.

@@ -8,7 +8,7 @@ mod modules;
 mod selection;
 mod transcript;
 
-use std::{panic::resume_unwind, path::PathBuf, process::ExitCode, thread, time::Instant};
+use std::{collections::BTreeSet, panic::resume_unwind, path::PathBuf, process::ExitCode, thread, time::Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -65,7 +65,8 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Builds the tests and what they start; gives a name in the machine and a path for each.
 fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
-    let mut programs = cargo::build_tests(selections.iter().map(|selection| selection.target.as_str()))?;
+    let targets: BTreeSet<_> = selections.iter().map(|selection| selection.target.as_str()).collect();
+    let mut programs = cargo::build_tests(targets.into_iter())?;
     programs.extend(Programs::build(Profile::Dev)?.into_paths());
     Ok(programs)
 }

@@ -3,21 +3,21 @@
 /// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
 /// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `wg`, `waggle`, `labproc` and busybox.
 pub(super) const TESTS: [(&str, &[&str]); 9] = [
-    ("lab_load", &[]),
-    ("lab_instructions", &["--show-output"]),
+    ("scenarios", &["programs::load::"]),
+    ("scenarios", &["programs::instructions::", "--show-output"]),
     // But for what enters every port of a node by hand, which takes emulated minutes.
     ("packet_tables", &["--skip", "exhaustion"]),
     // Clients see the right backends and addresses: both sources and families, TCP and UDP.
-    ("lab_sockets", &["s26_"]),
+    ("scenarios", &["sockets::translation::s26_"]),
     // Links get new programs while they are attached.
-    ("lab_life", &["s31_a_killed_agent"]),
+    ("scenarios", &["agent::life::s31_a_killed_agent"]),
     // Devices that only these kernels have.
-    ("lab_outside_upper", &["--include-ignored"]),
-    ("lab_machines", &["--ignored"]),
+    ("scenarios", &["outside::upper::", "--include-ignored"]),
+    ("scenarios", &["machines::", "--ignored"]),
     // SCTP, which these kernels have.
-    ("lab_associations", &["--include-ignored", "--test-threads=1"]),
+    ("scenarios", &["outside::associations::", "--include-ignored", "--test-threads=1"]),
     // Sockets are listed and destroyed.
-    ("lab_termination", &[]),
+    ("scenarios", &["sockets::termination::"]),
 ];
 
 /// A test executable and its arguments.

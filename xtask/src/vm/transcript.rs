@@ -55,7 +55,7 @@ impl Transcript {
     pub(super) fn finish(mut self, selections: &[Selection], release: &str) -> Tally {
         self.end(false);
         let missing =
-            selections.iter().skip(self.ended.len()).map(|selection| format!("{} did not run", selection.target));
+            selections.iter().skip(self.ended.len()).map(|selection| format!("{} did not run", selection.line()));
         let missing: Vec<_> = missing.collect();
         self.tally.failed += missing.len();
         self.tally.failures.extend(missing);

@@ -1,0 +1,195 @@
+//! Following a namespace's addresses, against this kernel.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{collections::BTreeSet, net::IpAddr, process::Command, thread, time::Duration};
+
+use nix::sched::{CloneFlags, unshare};
+use proxy_userspace::{addresses, model::LocalAddresses};
+use tokio::{runtime, sync::watch::Receiver, time::timeout};
+
+/// Runs `ip` in the calling thread's namespace.
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split_whitespace()).status().unwrap();
+    assert!(status.success(), "ip {arguments}");
+}
+
+fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
+    addresses.iter().map(|address| address.parse().unwrap()).collect()
+}
+
+/// Runs `scenario` beside a watch, on a thread in a network namespace of its own with a pair of devices up.
+fn lab<F: Future<Output = ()>>(scenario: impl FnOnce(Lab) -> F + Send) {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            for command in [
+                "link set lo up",
+                "link add a0 index 10 type veth peer name b0 index 11",
+                "link set a0 up",
+                "link set b0 up",
+            ] {
+                ip(command);
+            }
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (sender, receiver) = tokio::sync::watch::channel(LocalAddresses::default());
+                let mut lab = Lab { receiver };
+                // Nobody asks for routes here: what is told of them is lost.
+                let (routes, _) = tokio::sync::mpsc::channel(1);
+                let scenario = async {
+                    timeout(Duration::from_secs(10), lab.receiver.changed()).await.expect("a first report").unwrap();
+                    scenario(lab).await;
+                };
+                tokio::select! {
+                    ended = addresses::watch(sender, routes) => panic!("the watch has ended: {ended:?}"),
+                    () = scenario => {}
+                }
+            });
+        });
+        thread.join().unwrap();
+    });
+}
+
+struct Lab {
+    receiver: Receiver<LocalAddresses>,
+}
+
+impl Lab {
+    /// Waits until exactly these are reported.
+    async fn expect(&mut self, all: &[&str], primary: &[&str]) {
+        let wanted = LocalAddresses { all: set(all), primary: set(primary), ..LocalAddresses::default() };
+        let is_wanted = |now: &LocalAddresses| now.all == wanted.all && now.primary == wanted.primary;
+        let found = timeout(Duration::from_secs(10), self.receiver.wait_for(is_wanted)).await;
+        assert!(found.is_ok_and(|found| found.is_ok()), "{wanted:?} is wanted, {:?} is there", self.receiver.borrow());
+    }
+}
+
+#[test]
+fn s19_addresses_are_followed() {
+    lab(|mut lab| async move {
+        lab.expect(&[], &[]).await;
+        ip("addr add 192.0.2.10/24 dev a0");
+        ip("addr add fd00::10/64 dev a0 nodad");
+        lab.expect(&["192.0.2.10", "fd00::10"], &["192.0.2.10", "fd00::10"]).await;
+        ip("addr add 10.9.9.9/32 dev lo");
+        ip("addr add fd00::11/64 dev b0 nodad preferred_lft 0");
+        lab.expect(&["192.0.2.10", "10.9.9.9", "fd00::10", "fd00::11"], &["192.0.2.10", "fd00::10"]).await;
+        ip("addr del 192.0.2.10/24 dev a0");
+        lab.expect(&["10.9.9.9", "fd00::10", "fd00::11"], &["10.9.9.9", "fd00::10"]).await;
+        ip("link del a0");
+        lab.expect(&["10.9.9.9"], &["10.9.9.9"]).await;
+    });
+}
+
+#[test]
+fn s19_default_route_decides_primary() {
+    lab(|mut lab| async move {
+        ip("addr add 192.0.2.10/24 dev a0");
+        ip("addr add 198.51.100.10/24 dev b0");
+        ip("addr add 198.51.100.11/24 dev b0");
+        let all = ["192.0.2.10", "198.51.100.10", "198.51.100.11"];
+        ip("route add default via 192.0.2.1 dev a0 metric 20");
+        lab.expect(&all, &["192.0.2.10"]).await;
+        ip("route add default via 198.51.100.1 dev b0 metric 10");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("route change default via 198.51.100.1 dev b0 metric 10 src 198.51.100.11");
+        lab.expect(&all, &["198.51.100.11"]).await;
+        // Routes of other tables say nothing about the node.
+        ip("route add default via 192.0.2.1 dev a0 table 100 metric 1");
+        ip("route del default metric 10");
+        lab.expect(&all, &["192.0.2.10"]).await;
+    });
+}
+
+/// As FRR makes routes, on a machine whose kernel is told to say no more of them than the object's number.
+#[test]
+fn s19_default_routes_by_nexthop_objects_decide_primary() {
+    lab(|mut lab| async move {
+        std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0").unwrap();
+        ip("addr add 192.0.2.10/24 dev a0");
+        ip("addr add 198.51.100.10/24 dev b0");
+        let all = ["192.0.2.10", "198.51.100.10"];
+        lab.expect(&all, &["192.0.2.10"]).await;
+        ip("nexthop add id 1 via 198.51.100.1 dev b0");
+        ip("route add default nhid 1 metric 20");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("nexthop add id 2 via 192.0.2.1 dev a0");
+        ip("nexthop add id 3 group 2");
+        ip("route add default nhid 3 metric 10");
+        lab.expect(&all, &["192.0.2.10"]).await;
+        // The routes stay as they are.
+        ip("nexthop replace id 2 via 198.51.100.2 dev b0");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("nexthop replace id 2 via 192.0.2.2 dev a0");
+        lab.expect(&all, &["192.0.2.10"]).await;
+        // The kernel removes the group and its route without a word.
+        ip("nexthop del id 2");
+        lab.expect(&all, &["198.51.100.10"]).await;
+        ip("nexthop del id 1");
+        lab.expect(&all, &["192.0.2.10"]).await;
+    });
+}
+
+#[test]
+fn s19_unproven_addresses_wait() {
+    lab(|mut lab| async move {
+        // Three seconds of asking whether anybody else has the address.
+        std::fs::write("/proc/sys/net/ipv6/conf/b0/dad_transmits", "3").unwrap();
+        ip("addr add fd00::1/64 dev b0");
+        ip("addr add 192.0.2.10/24 dev a0");
+        lab.expect(&["192.0.2.10"], &["192.0.2.10"]).await;
+        lab.expect(&["192.0.2.10", "fd00::1"], &["192.0.2.10", "fd00::1"]).await;
+    });
+}
+
+#[test]
+fn s19_duplicate_addresses_are_left_out() {
+    lab(|mut lab| async move {
+        ip("addr add fd00::1/64 dev a0 nodad");
+        ip("addr add fd00::1/64 dev b0");
+        let refused = || Command::new("ip").args(["-6", "addr", "show", "dadfailed"]).output().unwrap().stdout;
+        timeout(Duration::from_secs(10), async {
+            while refused().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("the duplicate is found");
+        lab.expect(&["fd00::1"], &["fd00::1"]).await;
+        ip("addr del fd00::1/64 dev a0");
+        lab.expect(&[], &[]).await;
+    });
+}
+
+#[test]
+fn s19_a_device_that_is_down_has_no_usable_address() {
+    lab(|mut lab| async move {
+        ip("addr add 192.0.2.10/24 dev a0");
+        ip("addr add 198.51.100.10/24 dev b0");
+        ip("route add default via 198.51.100.1 dev b0");
+        lab.expect(&["192.0.2.10", "198.51.100.10"], &["198.51.100.10"]).await;
+        ip("link set b0 down");
+        lab.expect(&["192.0.2.10"], &["192.0.2.10"]).await;
+        ip("link set b0 up");
+        // The default route went with the device.
+        lab.expect(&["192.0.2.10", "198.51.100.10"], &["192.0.2.10"]).await;
+    });
+}
+
+#[test]
+fn s19_a_burst_ends_in_the_truth() {
+    lab(|mut lab| async move {
+        let addresses: Vec<_> = (0..4000).map(|n| format!("10.{}.{}.1", n / 200, n % 200)).collect();
+        let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut input = ip.stdin.take().unwrap();
+        for address in &addresses {
+            std::io::Write::write_all(&mut input, format!("addr add {address}/32 dev lo\n").as_bytes()).unwrap();
+        }
+        drop(input);
+        // The watch shares this thread, so that the kernel has more to say than a socket holds.
+        assert!(ip.wait().unwrap().success());
+        let all: Vec<_> = addresses.iter().map(String::as_str).collect();
+        lab.expect(&all, &[all[0]]).await;
+    });
+}

@@ -1,0 +1,295 @@
+//! The agent's life cycle (S31), with real agents and sockets.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use harness::{
+    lab::{Client, Dial, Kind, Manner, Pod, Server, TIMEOUT, Waggle, find_program},
+    objects::{Cluster, SliceBuilder},
+    scene::SERVICE_CIDRS,
+    stage::{PATIENCE, Stage, cluster_ips, dual, restart, until},
+};
+
+/// Ports with session affinity: with both families 16 choices among four backends, equal by chance hardly ever.
+const PORTS: u16 = 8;
+
+/// TCP and UDP port of one Service and a sticky Service of [`PORTS`] ports, four backends, one client.
+struct Scene {
+    client: Client,
+    _servers: Vec<Server>,
+    backends: [Pod; 4],
+    shell: Pod,
+    stage: Stage,
+}
+
+/// Sets the element of an instance's map to version 99; the key is filled up to its length.
+fn set_version(waggle: &Waggle, map: &str, key: &[u8]) {
+    let pin = waggle.pins().join(map);
+    let length = if map == "abi" { 4 } else { 24 };
+    let key: Vec<String> = (0..length).map(|index| key.get(index).copied().unwrap_or(0).to_string()).collect();
+    let mut bpftool = Command::new("bpftool");
+    bpftool.args(["map", "update", "pinned", pin.to_str().unwrap(), "key"]).args(key);
+    assert!(bpftool.args(["value", "99", "0", "0", "0"]).status().unwrap().success());
+}
+
+fn both(slice: SliceBuilder) -> SliceBuilder {
+    slice.named_port("tcp", "TCP", 8080).named_port("udp", "UDP", 8080)
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let stage = Stage::new(name);
+        let backends = stage.pods(["b1", "b2", "b3", "b4"]);
+        let [shell] = stage.pods(["c1"]);
+        let servers = backends.iter().map(|pod| pod.serve(&[8080]).unwrap()).collect();
+        let web = dual("web", 10).named_port("tcp", "TCP", 80, 8080).named_port("udp", "UDP", 53, 8080);
+        stage.folder.put(&web.build());
+        let all: Vec<_> = backends.iter().collect();
+        stage.endpoints("web", both, &all);
+        let named = |port: u16| format!("p{port}");
+        let sticky =
+            (0..PORTS).fold(dual("sticky", 11), |it, port| it.named_port(&named(port), "TCP", 80 + port, 8080));
+        stage.folder.put(&sticky.client_ip_affinity(None).build());
+        let ports = |slice| (0..PORTS).fold(slice, |it: SliceBuilder, port| it.named_port(&named(port), "TCP", 8080));
+        stage.endpoints("sticky", ports, &all);
+        Self { client: shell.client().unwrap(), _servers: servers, backends, shell, stage }
+    }
+
+    fn is_served(&self) -> bool {
+        let tcp = cluster_ips(10, 80).into_iter().all(|to| self.client.tcp(to).is_ok());
+        tcp && cluster_ips(10, 53).into_iter().all(|to| self.client.udp(to).is_ok())
+    }
+
+    /// Who answers on the sticky ports.
+    fn choices(&self) -> Vec<String> {
+        let frontends = (0..PORTS).flat_map(|port| cluster_ips(11, 80 + port));
+        frontends.map(|to| self.client.tcp(to).unwrap().backend().to_owned()).collect()
+    }
+
+    /// Service ids by names, and backend ids by address.
+    fn ids(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+        let names = self.stage.dump("service_names").into_iter();
+        let services = names.map(|entry| {
+            let entry = &entry["formatted"];
+            (entry["value"].to_string(), entry["key"].as_u64().unwrap())
+        });
+        let rows = self.stage.get("backends");
+        let backends = rows.as_array().unwrap().iter();
+        let backends = backends.map(|row| (row["address"].to_string(), row["id"].as_u64().unwrap()));
+        (services.collect(), backends.collect())
+    }
+
+    /// A second command line for the node's instance.
+    fn other(&self, arguments: &[&str]) -> Waggle {
+        let waggle = self.stage.command(arguments).start_unready().unwrap();
+        waggle.wait_log(PATIENCE, |line| line.message() == "serving").unwrap();
+        waggle
+    }
+}
+
+#[test]
+fn s31_a_second_agent_on_the_instance_is_refused() {
+    let scene = Scene::new("second");
+    let _waggle = scene.stage.agent(&[]);
+    let mut second = scene.stage.command(&[]).start_unready().unwrap();
+    assert!(!second.process().wait(PATIENCE).unwrap().success());
+    let refusal = format!("another waggle runs instance \"{}\"", scene.stage.node.instance());
+    let plain = |text: &str| text.replace('\\', "");
+    second.wait_log(PATIENCE, |line| plain(&line.text).contains(&refusal)).unwrap();
+    // Dropping it would take the first one's pins away.
+    assert!(scene.is_served());
+    std::mem::forget(second);
+}
+
+#[test]
+fn s31_a_killed_agent_leaves_a_data_plane_and_a_restarted_one_keeps_it() {
+    let scene = Scene::new("killed");
+    let mut waggle = scene.stage.agent(&[]);
+    let choices = scene.choices();
+    let kinds = [(Kind::Udp4, 0), (Kind::Udp6, 1)];
+    let flows: Vec<_> =
+        (0..8).flat_map(|_| kinds.map(|(kind, family)| (scene.client.open(kind, None).unwrap(), family))).collect();
+    let ask_all = || -> Vec<_> {
+        let ask = |(socket, family): &(harness::lab::Socket<'_>, usize)| {
+            socket.send_to(cluster_ips(10, 53)[*family], "question").unwrap();
+            socket.receive(TIMEOUT).unwrap().backend().to_owned()
+        };
+        flows.iter().map(ask).collect()
+    };
+    let answers = ask_all();
+    let ids = scene.ids();
+    assert!(ids.0.len() == 20 && ids.1.len() == 8, "{ids:?}");
+    waggle.kill().unwrap();
+    assert!(scene.is_served(), "without the agent");
+    assert_eq!(scene.choices(), choices, "without the agent");
+    assert_eq!(ask_all(), answers, "without the agent");
+    for _ in 0..2 {
+        restart(&mut waggle);
+        assert_eq!(scene.ids(), ids, "ids survive");
+        assert_eq!(scene.choices(), choices, "affinity survives");
+        assert_eq!(ask_all(), answers, "flows survive");
+        assert!(scene.is_served());
+        assert_eq!(waggle.stop().unwrap().code(), Some(0));
+        assert!(scene.is_served(), "a stopped agent leaves it too");
+    }
+}
+
+#[test]
+fn s31_what_changed_meanwhile_is_applied_and_leftovers_go() {
+    let scene = Scene::new("meanwhile");
+    let mut waggle = scene.stage.agent(&[]);
+    let [b1, b2, ..] = &scene.backends;
+    let stage = &scene.stage;
+    stage.endpoints("web", both, &[b1]);
+    stage.folder.put(&dual("shares", 12).named_port("udp", "UDP", 53, 8080).build());
+    stage.endpoints("shares", both, &[b1]);
+    until("one backend", || {
+        (0..10).all(|_| scene.client.tcp(cluster_ips(10, 80)[1]).is_ok_and(|it| it.backend() == "b1"))
+    });
+    until("shares", || cluster_ips(12, 53).iter().all(|to| scene.client.udp(to).is_ok()));
+    let connected = cluster_ips(10, 53).map(|to| scene.client.connect_udp(to).unwrap());
+    let sharing = cluster_ips(12, 53).map(|to| scene.client.connect_udp(to).unwrap());
+    waggle.kill().unwrap();
+    stage.remove("sticky");
+    stage.endpoints("web", both, &[b2]);
+    stage.folder.put(&dual("new", 13).named_port("tcp", "TCP", 80, 8080).build());
+    stage.endpoints("new", both, &[b2]);
+    restart(&mut waggle);
+    for (web, new) in cluster_ips(10, 80).into_iter().zip(cluster_ips(13, 80)) {
+        assert_eq!(scene.client.tally(web, 20), BTreeMap::from([("b2".to_owned(), 20)]));
+        assert_eq!(scene.client.tcp(new).unwrap().backend(), "b2");
+    }
+    for to in cluster_ips(11, 80) {
+        assert_eq!(scene.client.tcp(to).unwrap_err().errno, "EHOSTUNREACH", "the removed Service");
+    }
+    // web has two ports, shares and new one, each in both families.
+    assert_eq!(scene.ids().0.len(), 8);
+    let members = stage.dump("members");
+    assert_eq!(members.len(), 4, "web's UDP port and shares: {members:?}");
+    for socket in &connected {
+        until("a socket whose backend left meanwhile is told", || {
+            socket.receive(Duration::from_millis(200)).is_err_and(|failure| failure.errno == "ECONNABORTED")
+        });
+    }
+    for socket in &sharing {
+        assert_eq!(socket.ask("still mine").unwrap().backend(), "b1");
+    }
+}
+
+#[test]
+fn s31_maps_of_another_size_or_layout_are_rebuilt() {
+    let scene = Scene::new("rebuilt");
+    let mut first = scene.stage.agent(&[]);
+    first.kill().unwrap();
+    let mut second = scene.other(&["--max-services", "100", "--max-slots", "2000", "--max-backends", "300"]);
+    let rebuilt = |line: &harness::lab::LogLine| line.text.contains("rebuilding");
+    second.wait_log(PATIENCE, rebuilt).unwrap();
+    assert!(scene.is_served());
+    second.kill().unwrap();
+
+    set_version(&first, "abi", &[0; 4]);
+    let (success, text) = scene.stage.waggle(&["get", "services"]);
+    assert!(!success && text.contains("layout version 99"), "{text}");
+    set_version(&first, "layouts", b"SERVICE_NAMES");
+    assert!(scene.is_served(), "the data plane does not care");
+    let mark = second.log().mark();
+    restart(&mut second);
+    second.log().wait(mark, PATIENCE, rebuilt).unwrap();
+    assert!(scene.is_served());
+    assert_eq!(scene.stage.get("services").as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn s31_only_cleanup_removes_the_data_plane() {
+    let scene = Scene::new("cleanup");
+    let mut waggle = scene.stage.agent(&[]);
+    let (success, text) = scene.stage.waggle(&["cleanup"]);
+    assert!(!success && text.contains("its agent is running"), "{text}");
+    assert!(scene.is_served());
+    waggle.stop().unwrap();
+    assert!(scene.is_served());
+    let (success, text) = scene.stage.waggle(&["cleanup"]);
+    assert!(success && text.starts_with("removed 9 hooks (connect4, ") && text.contains(" services, "), "{text}");
+    assert!(!waggle.pins().exists());
+    for to in cluster_ips(10, 80) {
+        // The kernel detaches a moment after the last reference has gone.
+        let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
+        until("nobody translates", || scene.client.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
+    }
+    restart(&mut waggle);
+    assert!(scene.is_served(), "a new beginning");
+}
+
+#[test]
+fn s31_a_cgroup_made_anew_is_served_again() {
+    let scene = Scene::new("anew");
+    let cgroup = scene.stage.lab.cgroup().join("anew");
+    let instance = format!("{}-anew", scene.stage.node.instance());
+    let mut processes = Vec::new();
+    for round in 0..2 {
+        fs::create_dir(&cgroup).unwrap();
+        let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
+        command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", &SERVICE_CIDRS.join(",")]);
+        command.args(["--device-mode", "off"]);
+        command.arg("--cgroup").arg(&cgroup).arg("--manifests").arg(scene.stage.folder.path());
+        command.arg("--allocations").arg(scene.stage.folder.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut agent = scene.stage.node.spawn(command).unwrap();
+        let client = scene.shell.client().unwrap();
+        fs::write(cgroup.join("cgroup.procs"), client.id().to_string()).unwrap();
+        for to in cluster_ips(10, 80) {
+            let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(200));
+            until(&format!("served in round {round}"), || client.dial(&dial).is_ok());
+        }
+        agent.kill().unwrap();
+        processes.push(agent);
+        drop(client);
+        until("the cgroup is gone", || fs::remove_dir(&cgroup).is_ok());
+    }
+}
+
+#[test]
+fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
+    let scene = Scene::new("load");
+    let mut waggle = scene.stage.agent(&[]);
+    let done = AtomicBool::new(false);
+    let load = |manner, to| {
+        let client = scene.shell.client().unwrap();
+        let done = &done;
+        move || {
+            let mut outcomes = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                outcomes.extend(client.dial_all(&Dial::new(manner, to).count(20)));
+            }
+            outcomes
+        }
+    };
+    thread::scope(|scope| {
+        let [v4, v6] = cluster_ips(10, 80);
+        let [dns4, dns6] = cluster_ips(10, 53);
+        let loads =
+            [(Manner::Tcp, v4), (Manner::Tcp, v6), (Manner::UdpConnected, dns4), (Manner::UdpUnconnected, dns6)];
+        let threads: Vec<_> = loads.map(|(manner, to)| (to, scope.spawn(load(manner, to)))).into();
+        for cycle in 0..5 {
+            waggle.kill().unwrap();
+            // The third start finds maps that it must not use.
+            if cycle == 2 {
+                set_version(&waggle, "layouts", b"SERVICE_NAMES");
+            }
+            restart(&mut waggle);
+        }
+        done.store(true, Ordering::Relaxed);
+        for (to, thread) in threads {
+            let outcomes = thread.join().unwrap();
+            let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+            assert!(failed.is_empty() && outcomes.len() > 100, "{to}: {failed:?} of {}", outcomes.len());
+        }
+    });
+}

@@ -1,0 +1,16 @@
+//! The agent: what it reads, what it writes into maps, how it lives and dies. Real agents, sockets and API servers.
+
+mod addresses;
+mod bad_manifests;
+mod bad_objects;
+mod decisions;
+mod dump;
+mod filters;
+mod full;
+mod inspect;
+mod life;
+mod lists;
+mod live;
+mod objects;
+mod scale;
+mod takeover;

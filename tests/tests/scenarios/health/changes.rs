@@ -1,0 +1,101 @@
+//! Services, addresses and room in the maps that come and go.
+
+use std::fs;
+
+use harness::{
+    lab::{LogLine, Netns},
+    objects::Cluster as _,
+    stage::{PATIENCE, Stage, dual, until},
+};
+
+use super::{PORT, ask, asked_at, balanced, expect, nodes, put};
+
+/// Sockets of the node that listen at `port`, of both families.
+fn listeners(node: &Netns, port: u16) -> usize {
+    let listens = |line: &&str| {
+        // The local address is the second column, the state the fourth.
+        let columns: Vec<_> = line.split_whitespace().collect();
+        columns[1].ends_with(&format!(":{port:04X}")) && columns[3] == "0A"
+    };
+    let count = |table: &str| {
+        let text = fs::read_to_string(format!("/proc/thread-self/net/{table}")).expect("read the table of sockets");
+        text.lines().skip(1).filter(listens).count()
+    };
+    node.inside(|| count("tcp") + count("tcp6")).expect("enter the node")
+}
+
+#[test]
+fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
+    let stage = Stage::new("health-full");
+    let [a, b] = stage.pods(["a1", "b1"]);
+    let client = stage.lab.client("lb").unwrap();
+    // Another Service takes two of three places for backends; number 0 names nothing.
+    stage.folder.put(&dual("first", 9).port(80, 8080).build());
+    put(&stage, "first", &[&b], |slice| slice);
+    let waggle = stage.agent(&["--max-backends", "4"]);
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a], |slice| slice);
+    let is_told = |line: &LogLine| line.text.contains("--max-backends");
+    waggle.log().wait(0, PATIENCE, is_told).unwrap();
+    let says = |code: u16, healthy: bool| {
+        ask(client.netns(), nodes(&stage, PORT)[0]).is_ok_and(|(status, weight, body)| {
+            (status, weight.as_str()) == (code, "1") && body["serviceProxyHealthy"] == healthy
+        })
+    };
+    until("503 with the true count", || says(503, false));
+    stage.remove("first");
+    until("200 once there is room", || says(200, true));
+}
+
+#[test]
+fn n05_addresses_and_policies_that_come_and_go_leave_one_listener() {
+    let stage = Stage::new("health-leak");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    let asking = || asked_at(balanced("web", 10), PORT);
+    stage.folder.put(&asking());
+    put(&stage, "web", &[&a], |slice| slice);
+    let waggle = stage.agent(&[]);
+    let node = stage.node.netns();
+    expect(&stage, client.netns(), 1);
+    for _ in 0..20 {
+        node.batch(&["addr add 192.0.2.77/32 dev lo".to_owned()]).unwrap();
+        until("the new address answers", || ask(node, ([192, 0, 2, 77], PORT).into()).is_ok());
+        node.batch(&["addr del 192.0.2.77/32 dev lo".to_owned()]).unwrap();
+    }
+    assert_eq!(listeners(node, PORT), 1);
+    let others = [dual("web", 10).kind("LoadBalancer"), dual("web", 10).kind("NodePort").external_local()];
+    for other in others.iter().cycle().take(20) {
+        stage.folder.put(&other.clone().port(80, 8080).build());
+        until("nobody listens", || listeners(node, PORT) == 0);
+        stage.folder.put(&asking());
+        until("one listens", || listeners(node, PORT) == 1);
+    }
+    expect(&stage, client.netns(), 1);
+    let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
+    assert_eq!(warned.count(), 0);
+}
+
+#[test]
+fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
+    let stage = Stage::new("health-port");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    put(&stage, "web", &[&a], |slice| slice);
+    let waggle = stage.agent(&[]);
+    let is_refused = |port| nodes(&stage, port).into_iter().all(|to| ask(client.netns(), to).is_err());
+    for _ in 0..5 {
+        stage.folder.put(&asked_at(balanced("web", 10), PORT));
+        expect(&stage, client.netns(), 1);
+        stage.folder.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
+        until("nobody listens", || is_refused(PORT));
+    }
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    expect(&stage, client.netns(), 1);
+    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
+    until("the port has moved", || is_refused(PORT) && !is_refused(PORT + 1));
+    stage.remove("web");
+    until("the Service has gone", || is_refused(PORT + 1));
+    let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
+    assert_eq!(warned.count(), 0);
+}

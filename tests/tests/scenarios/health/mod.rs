@@ -1,0 +1,133 @@
+//! What others are told of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up probes.
+
+mod addresses;
+mod changes;
+mod crowd;
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use harness::{
+    lab::{LogLine, Netns, Pod},
+    objects::{Cluster as _, ServiceBuilder, SliceBuilder},
+    stage::{PATIENCE, Stage, dual, slices, until},
+};
+use serde_json::{Value, json};
+
+const PORT: u16 = 32_534;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A Service for load balancers, whose external policy is Local.
+fn balanced(name: &str, number: u8) -> ServiceBuilder {
+    let service = dual(name, number).kind("LoadBalancer").port(80, 8080).external_local();
+    service.load_balancer_ip(&format!("203.0.113.{number}"))
+}
+
+fn asked_at(service: ServiceBuilder, port: u16) -> Value {
+    service.spec("healthCheckNodePort", port).build()
+}
+
+fn port(slice: SliceBuilder) -> SliceBuilder {
+    slice.port(8080)
+}
+
+/// Asks from inside a namespace.
+fn ask(netns: &Netns, to: SocketAddr) -> io::Result<(u16, String, Value)> {
+    netns.inside(|| request(to)).map_err(io::Error::other)?
+}
+
+/// One request on a connection of its own; the status, the weight in the headers, and the body.
+fn request(to: SocketAddr) -> io::Result<(u16, String, Value)> {
+    let mut stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(b"GET /any/path?at=all HTTP/1.1\r\nHost: node\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer in HTTP: {text}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let weight = head.lines().find_map(|line| line.split_once("ndpoint-weight: ")).map(|(_, weight)| weight.to_owned());
+    Ok((status, weight.unwrap_or_default(), serde_json::from_str(body).unwrap_or_default()))
+}
+
+fn nodes(stage: &Stage, port: u16) -> [SocketAddr; 2] {
+    stage.node.addresses().map(|address| SocketAddr::new(address, port))
+}
+
+/// Waits until the node says at both addresses that it has this many endpoints.
+fn expect(stage: &Stage, from: &Netns, endpoints: u64) {
+    let status = if endpoints > 0 { 200 } else { 503 };
+    for to in nodes(stage, PORT) {
+        let says = |(code, weight, body): (u16, String, Value)| {
+            code == status && weight == endpoints.to_string() && body["localEndpoints"] == endpoints
+        };
+        until(&format!("{endpoints} endpoints at {to}"), || ask(from, to).is_ok_and(says));
+    }
+}
+
+fn put(stage: &Stage, name: &str, pods: &[&Pod], change: impl Fn(SliceBuilder) -> SliceBuilder) {
+    for slice in slices(name, port, pods) {
+        stage.folder.put(&change(slice).build());
+    }
+}
+
+#[test]
+fn n01_n02_n04_a_node_says_how_many_ready_endpoints_it_has() {
+    let stage = Stage::new("health");
+    let [a, b] = stage.pods(["a1", "b1"]);
+    let client = stage.lab.client("lb").unwrap();
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a, &b], |slice| slice);
+    let waggle = stage.agent(&[]);
+    expect(&stage, client.netns(), 2);
+    let (_, _, body) = ask(client.netns(), nodes(&stage, PORT)[0]).unwrap();
+    let service = json!({ "namespace": "default", "name": "web" });
+    assert_eq!(body, json!({ "service": service, "localEndpoints": 2, "serviceProxyHealthy": true }));
+    // Terminating ones do not count, although they serve.
+    put(&stage, "web", &[&a, &b], SliceBuilder::draining);
+    expect(&stage, client.netns(), 1);
+    put(&stage, "web", &[&a], SliceBuilder::draining);
+    expect(&stage, client.netns(), 0);
+    // A pod that is elsewhere, one that comes here, and no slice at all.
+    put(&stage, "web", &[&a], |slice| slice.node("elsewhere"));
+    expect(&stage, client.netns(), 0);
+    put(&stage, "web", &[&a], |slice| slice);
+    expect(&stage, client.netns(), 1);
+    stage.folder.delete("EndpointSlice", "default", "web");
+    stage.folder.delete("EndpointSlice", "default", "web-6");
+    expect(&stage, client.netns(), 0);
+    let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
+    assert_eq!(warned.count(), 0);
+}
+
+#[test]
+fn n07_a_port_that_others_have_is_said_and_taken_when_it_is_free() {
+    let stage = Stage::new("health-busy");
+    let [a] = stage.pods(["a1"]);
+    let client = stage.lab.client("lb").unwrap();
+    let busy = stage.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap().unwrap();
+    stage.folder.put(&asked_at(balanced("web", 10), PORT));
+    put(&stage, "web", &[&a], |slice| slice);
+    let waggle = stage.agent(&[]);
+    let told = |line: &LogLine| line.message().starts_with("healthCheckNodePort is not answered");
+    let line = waggle.log().wait(0, PATIENCE, told).unwrap();
+    let field = |name: &str| line.field(name).cloned().unwrap_or_default();
+    assert_eq!((field("service"), field("port")), (json!("default/web"), json!(PORT)));
+    drop(busy);
+    expect(&stage, client.netns(), 1);
+    assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 1);
+}
+
+#[test]
+fn s31_a_start_up_probe_waits_until_the_agent_serves() {
+    let stage = Stage::new("ready");
+    let ready = || stage.node.netns().inside(|| stage.waggle(&["ready"])).unwrap();
+    let (success, text) = ready();
+    assert!(!success && text.contains("has no agent that serves"), "{text}");
+    let mut waggle = stage.agent(&[]);
+    until("the agent serves", || ready().0);
+    waggle.kill().unwrap();
+    assert!(!ready().0, "what is served without an agent follows no change");
+}

@@ -1,0 +1,5 @@
+//! The lab's own tests: what every other scenario relies on.
+
+mod agents;
+mod hosts;
+mod sockets;

@@ -1,0 +1,13 @@
+//! Scenarios: whole nodes with real agents, real packets and real processes in network namespaces. Need root.
+//!
+//! One executable, so that the harness is linked once and tests of all groups run side by side.
+
+mod agent;
+mod devices;
+mod health;
+mod labs;
+mod machines;
+mod outside;
+mod programs;
+mod restart;
+mod sockets;

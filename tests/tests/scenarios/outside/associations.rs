@@ -1,0 +1,180 @@
+//! SCTP as people have it: pods and hosts with SCTP sockets, and the node's own kernel between them. The kernel has no hook at
+//! which an SCTP socket could be sent to a backend, so that packets of pods are served on the node's ends of their devices.
+//!
+//! A kernel for development may have no SCTP; those that `cargo xtask vm` boots have the module.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use harness::{
+    lab::{Dial, Manner, Pod, Server},
+    objects::{ServiceBuilder, service, slice},
+    scene::{Family, NODE_PORT, Origin, Outside, Setup, expect_by, from_outside_by, over_both, web, web_slice},
+    stage::until,
+};
+use serde_json::Value;
+
+/// Where backends listen: not at the Service's port, so that ports are rewritten.
+const BACKEND_PORT: u16 = 9999;
+
+/// A Service with an SCTP port 80, also at the node port.
+fn associations(family: Family) -> ServiceBuilder {
+    let built = service("web").kind("NodePort").cluster_ip(&family.cluster_ip(1).to_string());
+    built.named_port("sctp", "SCTP", 80, BACKEND_PORT).node_port(NODE_PORT)
+}
+
+/// Puts it, with these backends.
+fn serve(outside: &Outside, family: Family, backends: &[&Pod]) {
+    let kind = format!("IPv{}", family.number());
+    let slice = slice("web").address_type(&kind).named_port("sctp", "SCTP", BACKEND_PORT);
+    outside.scene.put(&backends.iter().fold(slice, |slice, pod| slice.pod(pod)).build());
+    outside.scene.put(&associations(family).build());
+}
+
+/// Runs `scenario` over both families, with a pod here and one elsewhere that serve SCTP.
+fn with_backends(name: &str, scenario: impl Fn(&Outside, Family)) {
+    from_outside_by(
+        "auto",
+        name,
+        |setup| setup,
+        |outside| {
+            let pods = [outside.scene.pod(1), &outside.remote];
+            let _servers: Vec<Server> = pods.map(|pod| pod.serve_sctp(BACKEND_PORT).unwrap()).into();
+            over_both(|family| {
+                scenario(outside, family);
+                outside.scene.delete("Service", "web");
+            });
+        },
+    );
+}
+
+#[test]
+#[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
+fn w13_clients_reach_services_by_sctp() {
+    with_backends("sctp", |outside, family| {
+        let (client, to) = (&outside.scene.from_pod, family.frontend(1));
+        let (near, far) = (outside.scene.pod(1), &outside.remote);
+        // What is no Service's goes its way.
+        for pod in [near, far] {
+            expect_by(client, Manner::Sctp, SocketAddr::new(family.of(pod), BACKEND_PORT), &[pod.name()]);
+        }
+        serve(outside, family, &[near, far]);
+        for to in [to, outside.node_port(family)] {
+            expect_by(client, Manner::Sctp, to, &["p1", "far"]);
+            expect_by(&outside.client, Manner::Sctp, to, &["p1", "far"]);
+        }
+        serve(outside, family, &[near]);
+        expect_by(client, Manner::Sctp, to, &["p1"]);
+        let reply = client.dial(&Dial::new(Manner::Sctp, to)).unwrap();
+        assert_eq!(reply.seen_client().unwrap().ip(), family.of(&outside.scene.client), "S26");
+        expect_by(&near.client().unwrap(), Manner::Sctp, to, &["p1"]);
+    });
+}
+
+/// What the node's own sockets send is found where it leaves the node, and its answers pass a strict reverse path filter.
+#[test]
+#[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
+fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
+    with_backends("sctp-node", |outside, family| {
+        let (client, to) = (&outside.scene.from_node, family.frontend(1));
+        let (near, far) = (outside.scene.pod(1), &outside.remote);
+        let node = outside.scene.node.netns();
+        for way in ["all", "default", "eth0", "pod-p1", "pod-client"] {
+            node.inside(|| fs::write(format!("/proc/sys/net/ipv4/conf/{way}/rp_filter"), "1")).unwrap().unwrap();
+        }
+        for backends in [&[near, far][..], &[far], &[near]] {
+            serve(outside, family, backends);
+            let names: Vec<_> = backends.iter().map(|pod| pod.name()).collect();
+            expect_by(client, Manner::Sctp, to, &names);
+        }
+        let reply = client.dial(&Dial::new(Manner::Sctp, to)).unwrap();
+        let node_address =
+            if family == Family::Ipv4 { outside.scene.node.v4().into() } else { IpAddr::from(outside.scene.node.v6()) };
+        assert_eq!(reply.seen_client().unwrap().ip(), node_address, "S26");
+        // Such sockets are told of a refusal and wait on (`sk_err_soft`), as with kube-proxy.
+        serve(outside, family, &[]);
+        let dial = Dial::new(Manner::Sctp, to).timeout(Duration::from_secs(1));
+        until("a refusal", || client.dial(&dial).is_err());
+        // Pods are not served by other programs than before.
+        serve(outside, family, &[near, far]);
+        expect_by(&outside.scene.from_pod, Manner::Sctp, to, &["p1", "far"]);
+    });
+}
+
+/// The ports of a bridge are what most network plugins connect pods by.
+#[test]
+#[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
+fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
+    with_backends("sctp-bridge", |outside, family| {
+        if family == Family::Ipv6 {
+            return;
+        }
+        let (node, near) = (&outside.scene.node, outside.scene.pod(1));
+        let pods = [&outside.scene.client, near];
+        let gateway = format!("10.244.{}.254", node.number());
+        let mut commands = vec![
+            "link add cni0 type bridge".to_owned(),
+            format!("address add {gateway}/24 dev cni0"),
+            "link set dev cni0 up".to_owned(),
+        ];
+        for pod in pods {
+            commands.push(format!("link set dev pod-{} master cni0", pod.name()));
+            commands.push(format!("route del {}/32 dev pod-{}", pod.v4(), pod.name()));
+            let inside = [
+                format!("address add {}/24 dev eth0", pod.v4()),
+                format!("address del {}/32 dev eth0", pod.v4()),
+                "route flush default".to_owned(),
+                format!("route replace default via {gateway}"),
+            ];
+            pod.netns().batch(&inside).unwrap();
+        }
+        node.netns().batch(&commands).unwrap();
+        serve(outside, family, &[near, &outside.remote]);
+        expect_by(&outside.scene.from_pod, Manner::Sctp, family.frontend(1), &["p1", "far"]);
+    });
+}
+
+#[test]
+fn w13_pods_have_programs_only_where_there_are_sctp_services() {
+    let mut scene = Setup::new("sctp-pods", Origin::Folder).pods(1).args(["--devices", "auto"]).start();
+    let instance = scene.node.instance();
+    let served = || -> BTreeSet<String> {
+        let program = harness::lab::find_program("waggle", "WAGGLE_BIN").unwrap();
+        let output = std::process::Command::new(program)
+            .args(["get", "devices", "-o", "json", "--instance", &instance])
+            .output()
+            .unwrap();
+        let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+        rows.as_array().unwrap().iter().map(|row| row["device"].as_str().unwrap().to_owned()).collect()
+    };
+    let only_uplink: BTreeSet<String> = ["eth0".to_owned()].into();
+    assert_eq!(served(), only_uplink);
+    let family = Family::Ipv4;
+    scene.put(&web_slice("plain", family).pod(scene.pod(1)).build());
+    scene.put(&web("plain", [family.cluster_ip(2)]).build());
+    scene.expect(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
+    assert_eq!(served(), only_uplink, "not for TCP and UDP");
+    scene.put(&associations(family).build());
+    let all: BTreeSet<String> = ["eth0", "pod-client", "pod-p1"].map(str::to_owned).into();
+    until("programs for pods", || served() == all);
+    // A pod that comes later has them, too, and other protocols go on.
+    let _later = scene.node.pod("later").unwrap();
+    until("programs for one more", || served().contains("pod-later"));
+    scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
+    // The next agent keeps them while there is one, and takes them away when there is none.
+    let with_later = served();
+    scene.waggle.kill().unwrap();
+    scene.waggle.restart().unwrap();
+    assert_eq!(served(), with_later);
+    scene.delete("Service", "web");
+    scene.waggle.kill().unwrap();
+    scene.waggle.restart().unwrap();
+    until("no programs for pods", || served() == only_uplink);
+    scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
+}

@@ -1,0 +1,13 @@
+//! Packets from outside the node, and of pods whose sockets the node does not own: XDP and TC on devices.
+
+mod associations;
+mod bulk;
+mod changes;
+mod flood;
+mod frontends;
+mod host;
+mod jumbo;
+mod pod_interfaces;
+mod takeover;
+mod upper;
+mod whose;

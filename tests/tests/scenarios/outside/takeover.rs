@@ -1,0 +1,81 @@
+//! Connections that another service proxy has opened go on when the agent takes over.
+
+use std::fs;
+
+use harness::{
+    lab::Socket,
+    scene::{Family, NODE_PORT, Outside, expect, from_outside},
+    stage::restart,
+};
+
+/// Somebody else's rules that need what netfilter knows of flows: without any it would not look at packets any more.
+const OTHERS: &str = "table inet others {
+  chain forward { type filter hook forward priority filter; ct state new accept; }
+}";
+
+/// What another proxy has on the node: the node port leads to the pod here, the externalIP to the one elsewhere, in the
+/// node's name.
+fn translations(outside: &Outside) -> String {
+    let (near, far, node) = (outside.scene.pod(1), &outside.remote, &outside.scene.node);
+    format!(
+        "table inet elsewhere {{
+           chain services {{ type nat hook prerouting priority dstnat;
+             ip daddr {} meta l4proto {{ tcp, udp }} th dport {NODE_PORT} dnat ip to {}:8080
+             ip6 daddr {} meta l4proto {{ tcp, udp }} th dport {NODE_PORT} dnat ip6 to [{}]:8080
+             ip daddr 203.0.113.1 meta l4proto {{ tcp, udp }} th dport 80 dnat ip to {}:8080
+             ip6 daddr 2001:db8::1 meta l4proto {{ tcp, udp }} th dport 80 dnat ip6 to [{}]:8080
+           }}
+           chain leave {{ type nat hook postrouting priority srcnat;
+             ip daddr {} masquerade
+             ip6 daddr {} masquerade
+           }}
+         }}",
+        node.v4(),
+        near.v4(),
+        node.v6(),
+        near.v6(),
+        far.v4(),
+        far.v6(),
+        far.v4(),
+        far.v6(),
+    )
+}
+
+#[test]
+fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
+    for family in Family::BOTH {
+        from_outside("takeover", |outside| {
+            let [_, node_port, external, _] = outside.frontends(family);
+            let netns = &outside.scene.node.netns().clone();
+            // The data plane goes with its pins: the next start is the first.
+            outside.scene.waggle.kill().unwrap();
+            fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+            netns.load_rules(OTHERS).unwrap();
+            netns.load_rules(&translations(outside)).unwrap();
+            let open = |to, name: &str| -> Vec<Socket<'_>> {
+                let sockets = vec![outside.client.connect_tcp(to).unwrap(), outside.client.connect_udp(to).unwrap()];
+                for socket in &sockets {
+                    assert_eq!(socket.ask("who").unwrap().backend(), name);
+                }
+                sockets
+            };
+            let before = [(open(node_port, "p1"), "p1"), (open(external, "far"), "far")];
+            let go_on = |when: &str| {
+                for (socket, name) in before.iter().flat_map(|(sockets, name)| sockets.iter().map(move |it| (it, name)))
+                {
+                    let answer = socket.ask(when).map(|message| message.backend().to_owned());
+                    assert_eq!(answer.as_deref(), Ok(*name), "{when}");
+                }
+            };
+            outside.serve(family, &outside.web(family), &[outside.scene.pod(2)]);
+            restart(&mut outside.scene.waggle);
+            go_on("after the start");
+            for to in [node_port, external] {
+                expect(&outside.client, to, &["p2"]);
+            }
+            go_on("beside new connections");
+            netns.load_rules("flush table inet elsewhere\n").unwrap();
+            go_on("without the other proxy's rules");
+        });
+    }
+}

@@ -1,0 +1,265 @@
+//! Unconnected UDP flows (S29), with real agents and sockets.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use harness::{
+    lab::{Kind, Message, Pod, Server, Socket, TIMEOUT},
+    objects::{Cluster, SliceBuilder},
+    stage::{Stage, cluster_ips, dual, slices, until},
+};
+
+/// How long an answer takes that comes at all.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Two sockets of a pod, one a family, with source port 5555.
+fn fixed(client: &harness::lab::Client) -> [Socket<'_>; 2] {
+    ["0.0.0.0:5555", "[::]:5555"].map(|bind| {
+        let bind: SocketAddr = bind.parse().unwrap();
+        client.open(if bind.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, Some(bind)).unwrap()
+    })
+}
+
+/// The answer to one datagram, if it comes soon; what came late for earlier ones is thrown away.
+fn ask(socket: &Socket, to: SocketAddr) -> Result<Message, String> {
+    socket.send_to(to, "question").map_err(|failure| failure.errno)?;
+    let answer = socket.receive(SOON).map_err(|failure| failure.errno)?;
+    assert_eq!(answer.from, Some(to), "the frontend answers, not the backend");
+    Ok(answer)
+}
+
+/// Waits for an answer that satisfies.
+fn ask_until(what: &str, socket: &Socket, to: SocketAddr, wanted: impl Fn(&Message) -> bool) -> Message {
+    let mut last = Err(String::new());
+    until(what, || {
+        last = ask(socket, to);
+        last.as_ref().is_ok_and(&wanted)
+    });
+    last.unwrap()
+}
+
+fn server_of<'a>(servers: &'a [Server], name: &str) -> &'a Server {
+    servers.iter().find(|server| server.name() == name).unwrap()
+}
+
+#[test]
+fn s29_a_flow_keeps_its_backend_until_that_leaves() {
+    let stage = Stage::new("flow");
+    let pods = stage.pods(["b1", "b2", "b3", "b4"]);
+    let [shell] = stage.pods(["c1"]);
+    let servers: Vec<_> = pods.iter().map(|pod| pod.serve(&[5353]).unwrap()).collect();
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
+    stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    for (socket, to) in fixed(&client).iter().zip(cluster_ips(10, 53)) {
+        let first = ask(socket, to).unwrap().backend().to_owned();
+        for _ in 0..30 {
+            assert_eq!(ask(socket, to).unwrap().backend(), first, "one backend for the flow");
+        }
+        let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
+        server_of(&servers, &first).stop().unwrap();
+        stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
+        let second = ask_until("the flow has moved", socket, to, |_| true).backend().to_owned();
+        assert_ne!(second, first);
+        for _ in 0..30 {
+            assert_eq!(ask(socket, to).unwrap().backend(), second, "one backend again");
+        }
+        server_of(&servers, &first).resume().unwrap();
+        stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
+        until("the backend is back", || stage.get("services").to_string().matches(":5353").count() == 16);
+        assert_eq!(ask(socket, to).unwrap().backend(), second, "a flow does not go back");
+    }
+}
+
+/// A backend that terminates keeps its flows and connected sockets as long as it serves; new flows go elsewhere (KEP-5989).
+#[test]
+fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
+    let stage = Stage::new("leaving");
+    let [one, two, shell] = stage.pods(["b1", "b2", "c1"]);
+    let _servers = [&one, &two].map(|pod| pod.serve(&[5353]).unwrap());
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
+    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&one]);
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    let (sockets, connected) = (fixed(&client), cluster_ips(10, 53).map(|to| client.connect_udp(to).unwrap()));
+    let all_on = |backend: &str| {
+        for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
+            assert_eq!(ask(socket, to).unwrap().backend(), backend);
+            assert_eq!(connected.ask("who").unwrap().backend(), backend);
+        }
+    };
+    let put = |leaves: fn(SliceBuilder) -> SliceBuilder| {
+        for slice in slices("dns", |slice| slice.udp_port(5353), &[&two, &one]) {
+            stage.folder.put(&leaves(slice).build());
+        }
+    };
+    all_on("b1");
+    put(SliceBuilder::draining);
+    let is_new_elsewhere = || cluster_ips(10, 53).iter().all(|to| client.udp(*to).unwrap().backend() == "b2");
+    until("new flows go elsewhere", is_new_elsewhere);
+    for _ in 0..10 {
+        assert!(is_new_elsewhere(), "none comes back");
+        all_on("b1");
+    }
+    put(|slice| slice.draining().serving(false));
+    for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
+        ask_until("the flow leaves the backend that serves no more", socket, to, |answer| answer.backend() == "b2");
+        let is_told = || connected.receive(SOON).is_err_and(|failure| failure.errno == "ECONNABORTED");
+        until("the connected socket is told", is_told);
+    }
+}
+
+#[test]
+fn s29_a_flow_that_began_too_early_is_answered_later() {
+    let stage = Stage::new("early");
+    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let _server = backend.serve(&[5353]).unwrap();
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    let sockets = fixed(&client);
+    for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
+        assert_eq!(ask(socket, to).unwrap_err(), "ECONNREFUSED", "no backend yet");
+    }
+    for (socket, to) in sockets.iter().zip(cluster_ips(11, 53)) {
+        assert_eq!(ask(socket, to).unwrap_err(), "EHOSTUNREACH", "no Service yet");
+    }
+    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
+    stage.endpoints("late", |slice| slice.udp_port(5353), &[&backend]);
+    stage.folder.put(&dual("late", 11).udp_port(53, 5353).build());
+    for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)).chain(sockets.iter().zip(cluster_ips(11, 53))) {
+        until("the first backend", || socket.send_to(to, "question").is_ok());
+        assert_eq!(socket.receive(TIMEOUT).unwrap().backend(), "b1");
+    }
+}
+
+#[test]
+fn s29_a_flow_follows_its_target_port() {
+    let stage = Stage::new("target");
+    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let _server = backend.serve(&[5001, 5002]).unwrap();
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5001).build());
+    stage.endpoints("dns", |slice| slice.udp_port(5001), &[&backend]);
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    let sockets = fixed(&client);
+    for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
+        assert!(ask(socket, to).unwrap().text.contains(":5001 "));
+    }
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5002).build());
+    stage.endpoints("dns", |slice| slice.udp_port(5002), &[&backend]);
+    for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
+        ask_until("the other port", socket, to, |answer| answer.text.contains(":5002 "));
+    }
+}
+
+#[test]
+fn s29_one_socket_talks_to_many_services() {
+    const SERVICES: u8 = 50;
+    let stage = Stage::new("many");
+    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let ports: Vec<u16> = (0..u16::from(SERVICES)).map(|number| 5000 + number).collect();
+    let _server = backend.serve(&ports).unwrap();
+    for (number, port) in (1..=SERVICES).zip(&ports) {
+        let name = format!("dns{number}");
+        stage.folder.put(&dual(&name, number).udp_port(53, *port).build());
+        stage.endpoints(&name, |slice| slice.udp_port(*port), &[&backend]);
+    }
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    let sockets = fixed(&client);
+    for round in 0..3 {
+        for (number, port) in (1..=SERVICES).zip(&ports) {
+            for (socket, to) in sockets.iter().zip(cluster_ips(number, 53)) {
+                // `ask` compares the shown address with the dialled one.
+                let answer = ask(socket, to).unwrap();
+                assert!(answer.text.contains(&format!(":{port} ")), "round {round}: {to} {answer:?}");
+            }
+        }
+    }
+    // All questions first, then all answers: each is shown from where it was asked.
+    for (family, socket) in sockets.iter().enumerate() {
+        let asked: BTreeSet<_> = (1..=SERVICES).map(|number| cluster_ips(number, 53)[family]).collect();
+        for to in &asked {
+            socket.send_to(to, "question").unwrap();
+        }
+        let answers: BTreeSet<_> = asked.iter().map(|_| socket.receive(TIMEOUT).unwrap().from.unwrap()).collect();
+        assert_eq!(answers, asked);
+    }
+    // Every flow still follows its own Service.
+    stage.endpoints("dns7", |slice| slice.udp_port(5000 + 40), &[&backend]);
+    for (socket, to) in sockets.iter().zip(cluster_ips(7, 53)) {
+        let follows = |answer: &Message| answer.text.contains(":5040 ");
+        until("the seventh Service's change", || {
+            socket.send_to(to, "question").unwrap();
+            socket.receive(TIMEOUT).is_ok_and(|answer| follows(&answer))
+        });
+    }
+}
+
+#[test]
+fn s29_two_frontends_of_one_backend_answer_in_turn() {
+    let stage = Stage::new("shared");
+    let [backend, other, shell] = stage.pods(["b1", "b2", "c1"]);
+    let _servers = [&backend, &other].map(|pod| pod.serve(&[5353]).unwrap());
+    for (name, number, pod) in
+        [("dns1", 10, &backend), ("dns2", 11, &backend), ("dns3", 12, &other), ("dns4", 13, &other)]
+    {
+        stage.folder.put(&dual(name, number).udp_port(53, 5353).build());
+        stage.endpoints(name, |slice| slice.udp_port(5353), &[pod]);
+    }
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    for (family, socket) in fixed(&client).iter().enumerate() {
+        for number in [10, 11, 10, 12, 11, 13, 12, 13, 10, 12, 11] {
+            // `ask` compares the shown address with the one dialled last.
+            ask(socket, cluster_ips(number, 53)[family]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn s29_a_backends_own_address_answers_under_its_own_name() {
+    let stage = Stage::new("own");
+    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let _server = backend.serve(&[5353]).unwrap();
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
+    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    for (family, socket) in fixed(&client).iter().enumerate() {
+        let own: IpAddr = backend.addresses()[family];
+        ask(socket, SocketAddr::new(own, 5353)).unwrap();
+        assert_eq!(ask(socket, cluster_ips(10, 53)[family]).unwrap().backend(), "b1");
+    }
+}
+
+#[test]
+fn s29_ipv4_on_an_ipv6_socket_is_a_flow_like_others() {
+    let stage = Stage::new("mapped");
+    let pods = stage.pods(["b1", "b2", "b3", "b4"]);
+    let [shell] = stage.pods(["c1"]);
+    let _servers = pods.each_ref().map(|pod: &Pod| pod.serve(&[5353]).unwrap());
+    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
+    stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
+    let _waggle = stage.agent(&[]);
+    let client = shell.client().unwrap();
+    let socket = client.open(Kind::Udp6, Some("[::]:5555".parse().unwrap())).unwrap();
+    let to = "[::ffff:10.96.0.10]:53".parse().unwrap();
+    let first = ask(&socket, to).unwrap().backend().to_owned();
+    for _ in 0..20 {
+        assert_eq!(ask(&socket, to).unwrap().backend(), first);
+    }
+    let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
+    stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
+    ask_until("the flow has moved", &socket, to, |answer| answer.backend() != first);
+    // Both families on one socket.
+    ask(&socket, cluster_ips(10, 53)[1]).unwrap();
+    ask(&socket, to).unwrap();
+}
