@@ -41,12 +41,20 @@ fn ask(netns: &Netns, to: SocketAddr) -> io::Result<(u16, String, Value)> {
 
 /// One request on a connection of its own; the status, the weight in the headers, and the body.
 fn request(to: SocketAddr) -> io::Result<(u16, String, Value)> {
-    let mut stream = TcpStream::connect_timeout(&to, TIMEOUT)?;
+    receive(send(TcpStream::connect_timeout(&to, TIMEOUT)?)?)
+}
+
+fn send(mut stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET /any/path?at=all HTTP/1.1\r\nHost: node\r\n\r\n")?;
+    Ok(stream)
+}
+
+fn receive(mut stream: TcpStream) -> io::Result<(u16, String, Value)> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer in HTTP: {text}"));
+    let no_answer = || io::Error::other(format!("no answer in HTTP: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(no_answer)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let weight = head.lines().find_map(|line| line.split_once("ndpoint-weight: ")).map(|(_, weight)| weight.to_owned());
     Ok((status, weight.unwrap_or_default(), serde_json::from_str(body).unwrap_or_default()))
