@@ -15,6 +15,7 @@ const _: () = assert!(size_of::<Address>() == 16);
 
 // SAFETY: sixteen bytes without padding; every bit pattern is an address.
 #[cfg(feature = "user")]
+#[expect(unsafe_code, reason = "aya asks for the promise that bytemuck has checked")]
 unsafe impl aya::Pod for Address {}
 
 /// The third word of an IPv4-mapped address, as it lies in memory.

@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics, stmt_expr_attributes)]
+#![expect(unsafe_code, reason = "helpers and maps of the kernel are raw pointers")]
 #![expect(internal_features, reason = "whether the compiler knows an offset decides how it is checked")]
 #![expect(clippy::redundant_closure, reason = "of a closure the compiler can be told to put it in place")]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]

@@ -1,6 +1,8 @@
 //! The thin layer over what aya does not offer: mapped arrays, plain links, grace periods, options of
 //! sockets and namespace cookies. The only `unsafe` of the agent; everything it exports is safe to call.
 
+#![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
+
 use std::{
     ffi::CString,
     io,

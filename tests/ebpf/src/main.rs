@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![expect(unsafe_code, reason = "helpers and maps of the kernel are raw pointers")]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 

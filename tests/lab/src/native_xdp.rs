@@ -1,6 +1,8 @@
 //! Makes veth pairs fit for native XDP, which takes two things that network cards bring along. It attaches to the far
 //! ends of the wires only: what the agent attaches to is not touched.
 
+#![expect(unsafe_code, reason = "bpf(2) for a program of two instructions")]
+
 use std::{
     fs, io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},

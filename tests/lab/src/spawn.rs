@@ -1,5 +1,7 @@
 //! Starts processes inside a namespace and a cgroup. `unsafe` is the step between fork and exec.
 
+#![expect(unsafe_code, reason = "code between fork and exec")]
+
 use std::{
     ffi::CStr,
     fs::File,

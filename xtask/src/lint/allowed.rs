@@ -10,14 +10,3 @@ pub(super) const DUPLICATES: [(&str, &str); 4] = [
     ("hashbrown", "kube-runtime is on 0.16"),
     ("syn", "most derive macros are still on 2; clap, serde and thiserror have moved to 3"),
 ];
-
-/// Where `unsafe` may be written, as beginnings of paths.
-pub(super) const UNSAFE: [&str; 7] = [
-    "proxy-ebpf/",
-    "proxy-common/src/",
-    "proxy-userspace/src/bpf.rs",
-    "tests/ebpf/",
-    "tests/lab/",
-    "tests/tests/scenarios/machines/pending.rs",
-    "tests/tests/scenarios/machines/tunnels.rs",
-];

@@ -5,7 +5,6 @@ mod allowed;
 mod dependencies;
 mod licence;
 mod repeated;
-mod scan;
 mod sources;
 
 use std::process::{Command, ExitCode};

@@ -1,10 +1,10 @@
-//! Rules about source files: their size, where `unsafe` may be written, and that log lines say each thing once.
+//! Rules about source files: their size, and that log lines say each thing once.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{allowed::UNSAFE, repeated, scan};
+use super::repeated;
 use crate::cargo;
 
 /// The workspace's folders that hold Rust.
@@ -21,9 +21,7 @@ const TOO_LONG: usize = 400;
 
 /// The check.
 pub(super) fn check() -> Result<()> {
-    println!(
-        "source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), `unsafe` in few places, nothing logged twice"
-    );
+    println!("source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), nothing logged twice");
     let mut faults = Vec::new();
     for folder in FOLDERS {
         visit(&cargo::root().join(folder), &mut |path| {
@@ -48,10 +46,6 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
     if lines > TOO_LONG {
         faults.push(format!("{name} has {lines} lines, more than {TOO_LONG}: split it by concern"));
     }
-    if !UNSAFE.iter().any(|allowed| name.starts_with(allowed)) {
-        let found = scan::lines_with("unsafe", source);
-        faults.extend(found.into_iter().map(|line| format!("{name}:{line}: `unsafe` has no place here")));
-    }
     let logs = name.starts_with(LOGS).then(|| repeated::repeated(source)).into_iter().flatten();
     faults.extend(logs.map(|(line, field)| format!("{name}:{line}: the log line says {field} twice")));
     faults
@@ -75,13 +69,6 @@ fn visit(folder: &Path, each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::faults;
-
-    #[test]
-    fn unsafe_is_allowed_only_in_its_places() {
-        let source = "unsafe {}\n";
-        assert_eq!(faults("proxy-userspace/src/bpf.rs", 1, source), Vec::<String>::new());
-        assert_eq!(faults("proxy-userspace/src/apply.rs", 1, source).len(), 1);
-    }
 
     #[test]
     fn only_a_much_too_long_file_fails() {

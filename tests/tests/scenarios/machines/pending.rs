@@ -2,6 +2,8 @@
 //! when ports are rewritten, as with netfilter, and who fills it in finds 0 in its place. No kernel with SCTP is needed: packets are made by
 //! hand.
 
+#![expect(unsafe_code, reason = "raw sockets with an offload header")]
+
 use std::{
     io::{self, Read as _},
     mem::{size_of, zeroed},

@@ -1,6 +1,8 @@
 //! Devices that carry IP packets without Ethernet: tunnels, with a process of the test between the ends, which moves packets
 //! as a VPN's would.
 
+#![expect(unsafe_code, reason = "ioctl(2) of tun devices")]
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
