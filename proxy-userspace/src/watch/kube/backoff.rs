@@ -1,31 +1,33 @@
-//! Pauses between retries: short at first, doubling, never quite the same on two nodes.
+//! Pauses between retries: short at first, doubling, and rarely equal on two nodes.
 
 use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 /// Gives the next pause.
 #[derive(Debug)]
 pub(super) struct BackOff {
-    first: Duration,
-    longest: Duration,
-    failures: u32,
+    builder: ExponentialBuilder,
+    pauses: ExponentialBackoff,
 }
 
 impl BackOff {
+    /// The first pauses are at most `first` long; no pause is longer than `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, failures: 0 }
+        // backon's jitter adds up to as much again.
+        let delays = ExponentialBuilder::new().with_min_delay(first / 2).with_max_delay(longest / 2);
+        let builder = delays.without_max_times().with_jitter();
+        Self { builder, pauses: builder.build() }
     }
 
     /// Begins again with the first pause.
     pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        self.pauses = self.builder.build();
     }
 
     /// The pause after one more failure: between a half and the whole of its place in the doubling series.
     pub(super) fn next(&mut self) -> Duration {
-        let doubled = 2_u32.saturating_pow(self.failures.min(31));
-        let whole = self.first.saturating_mul(doubled).min(self.longest);
-        self.failures = self.failures.saturating_add(1);
-        whole.mul_f64(0.5 + fastrand::f64() / 2.0)
+        self.pauses.next().expect("the series has no end")
     }
 }
 
