@@ -5,7 +5,7 @@ mod figures;
 mod frame;
 mod lane;
 mod poller;
-#[path = "../../../../ebpf/src/flood.rs"]
+#[path = "../../ebpf/src/flood.rs"]
 mod shared;
 mod wire;
 

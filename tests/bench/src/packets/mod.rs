@@ -8,7 +8,7 @@ mod frames;
 mod node;
 mod programs;
 mod table;
-#[path = "../../../../ebpf/src/walk.rs"]
+#[path = "../../ebpf/src/walk.rs"]
 mod walk;
 
 use std::{collections::BTreeMap, time::Duration};
