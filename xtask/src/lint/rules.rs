@@ -15,7 +15,7 @@ use crate::cargo;
 const RULEBOOK: &str = "docs/semantics.md";
 
 /// What cites rules beside the folders of Rust.
-const DOCUMENTS: [&str; 3] = ["README.md", "docs", "deploy"];
+const DOCUMENTS: [&str; 4] = ["README.md", "CONTRIBUTING.md", "docs", "deploy"];
 
 /// Cites rules that do not exist, in its unit tests.
 const ITSELF: &str = "xtask/src/lint/rules.rs";
