@@ -1,5 +1,5 @@
 //! Waggle's kernel side. Entry points only: each hands its context to a stage of the pipeline and ends
-//! in one `finish`. Read `socket.rs` and `pipeline.rs` next.
+//! in one `finish`. Read `socket.rs` and `pipeline.rs` next. Rules are cited by their numbers in docs/semantics.md (S24).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics, stmt_expr_attributes)]

@@ -1,4 +1,5 @@
-//! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps.
+//! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps. docs/ARCHITECTURE.md walks
+//! through it; docs/semantics.md has the rules that comments and tests cite by number (S24).
 
 pub mod addr;
 pub mod addresses;

@@ -1,4 +1,4 @@
-//! `waggle`: reads the command line and does what it says.
+//! `waggle`: reads the command line and does what it says. What a Service means to it is in docs/semantics.md.
 
 use std::{
     env,

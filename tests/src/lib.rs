@@ -1,4 +1,4 @@
-//! The test harness.
+//! The test harness. A test's name begins with the rule that it checks: docs/semantics.md has them by number.
 
 pub use lab;
 

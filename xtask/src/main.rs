@@ -41,7 +41,7 @@ enum Task {
         #[arg(long = "for", value_name = "PURPOSE")]
         purposes: Vec<setup::Purpose>,
     },
-    /// Check formatting, lints, docs, dependencies and source rules
+    /// Check formatting, lints, docs, dependencies, source rules and the rules that tests cite
     Lint,
     /// Run every test that this machine can run
     Test {

@@ -1,5 +1,6 @@
 //! The packet programs by tables: packets in, verdicts, packets out and counters, through BPF_PROG_TEST_RUN on the very
 //! programs that the agent attaches. Needs root. `WAGGLE_ROW=NAME` runs only the rows whose name contains NAME.
+//! Rows are named after rules of docs/semantics.md.
 
 #![expect(clippy::too_many_lines, reason = "a table is one expression, a row a few lines of it")]
 

@@ -5,6 +5,7 @@ mod allowed;
 mod dependencies;
 mod licence;
 mod repeated;
+mod rules;
 mod sources;
 
 use std::process::{Command, ExitCode};
@@ -24,9 +25,10 @@ type Check = fn() -> Result<()>;
 /// The command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
         ("formatting", format),
         ("source rules", sources::check),
+        ("rules", rules::check),
         ("dependencies", dependencies::check),
         ("clippy", clippy),
         ("clippy of the eBPF programs", clippy_ebpf),

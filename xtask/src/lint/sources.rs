@@ -8,7 +8,7 @@ use super::repeated;
 use crate::cargo;
 
 /// The workspace's folders that hold Rust.
-const FOLDERS: [&str; 5] = ["proxy-common", "proxy-ebpf", "proxy-userspace", "tests", "xtask"];
+pub(super) const FOLDERS: [&str; 5] = ["proxy-common", "proxy-ebpf", "proxy-userspace", "tests", "xtask"];
 
 /// Where log lines are written.
 const LOGS: &str = "proxy-userspace/";
@@ -24,7 +24,7 @@ pub(super) fn check() -> Result<()> {
     println!("source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), nothing logged twice");
     let mut faults = Vec::new();
     for folder in FOLDERS {
-        visit(&cargo::root().join(folder), &mut |path| {
+        visit(&cargo::root().join(folder), &["rs"], &mut |path| {
             let source = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
             let name = path.strip_prefix(cargo::root()).unwrap_or(path).display().to_string();
             let lines = source.lines().count();
@@ -51,19 +51,16 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
     faults
 }
 
-/// Visits each Rust file below `folder`.
-fn visit(folder: &Path, each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+/// Visits `path`, or each file below it, whose extension is one of `extensions`.
+pub(super) fn visit(path: &Path, extensions: &[&str], each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
+    if !path.is_dir() {
+        let is_wanted = path.extension().is_some_and(|found| extensions.iter().any(|wanted| found == *wanted));
+        return if is_wanted { each(path) } else { Ok(()) };
+    }
+    let entries = fs::read_dir(path).with_context(|| format!("read {}", path.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            visit(&path, each)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            each(&path)?;
-        }
-    }
-    Ok(())
+    paths.iter().try_for_each(|path| visit(path, extensions, each))
 }
 
 #[cfg(test)]
