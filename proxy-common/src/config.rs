@@ -38,28 +38,3 @@ pub const COUNTERS_MAX: usize = 128;
 pub const LAYOUTS_MAX: usize = 64;
 /// Number of DEVICES entries.
 pub const DEVICES_MAX: usize = 1024;
-
-/// A transport protocol that Services know (S10). The number is IANA's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Protocol {
-    /// RFC 9293.
-    Tcp = 6,
-    /// RFC 768.
-    Udp = 17,
-    /// RFC 9260.
-    Sctp = 132,
-}
-
-impl Protocol {
-    /// The protocol with this IANA number; MPTCP sockets (Linux's 262) dial TCP.
-    #[inline(always)]
-    pub const fn from_number(number: u32) -> Option<Self> {
-        match number {
-            6 | 262 => Some(Self::Tcp),
-            17 => Some(Self::Udp),
-            132 => Some(Self::Sctp),
-            _ => None,
-        }
-    }
-}

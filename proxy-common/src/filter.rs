@@ -1,7 +1,7 @@
-//! ADDRESS_FILTER and PORT_FILTER: two small arrays that tell most packets of no Service from the others
-//! without a map lookup. They never say no to a packet that is ours; a needless yes costs one lookup.
+//! ADDRESS_FILTER and PORT_FILTER: two small arrays that rule out most packets of no Service before any hash lookup.
+//! They never rule out a packet of a Service; letting another one through costs one hash lookup.
 
-use crate::addr::Address;
+use crate::{addr::Address, protocol::Protocol};
 
 /// Number of entries of each filter.
 pub const FILTER_LENGTH: usize = 1 << 16;
@@ -48,10 +48,13 @@ impl PortClass {
     /// The node port bit of an IANA protocol number; 0 for a protocol that Services don't know.
     #[inline(always)]
     pub const fn of_protocol(protocol: u8) -> u8 {
+        const TCP: u8 = Protocol::Tcp as u8;
+        const UDP: u8 = Protocol::Udp as u8;
+        const SCTP: u8 = Protocol::Sctp as u8;
         match protocol {
-            6 => Self::TCP,
-            17 => Self::UDP,
-            132 => Self::SCTP,
+            TCP => Self::TCP,
+            UDP => Self::UDP,
+            SCTP => Self::SCTP,
             _ => 0,
         }
     }

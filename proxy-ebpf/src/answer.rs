@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use proxy_common::{
     Answer, Counter, DropReason, Family, Headers, Protocol, TcpFlags, Verdict,
     checksum::{Difference, fold},
-    headers::{ICMP, ICMPV6},
+    parsed::{ICMP, ICMPV6},
 };
 
 use crate::{

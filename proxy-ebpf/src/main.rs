@@ -24,7 +24,7 @@ mod fragment;
 mod headers;
 mod icmp;
 mod maps;
-mod nat;
+mod open_flow;
 mod own;
 mod owner;
 mod packet;

@@ -16,8 +16,8 @@ use proxy_common::{
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
         SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
-    device::SOURCES,
     filter::FILTER_LENGTH,
+    node::SOURCES,
 };
 
 /// What a client dials → the service behind it. Preallocated: replacing a value can't fail.

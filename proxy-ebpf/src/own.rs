@@ -10,7 +10,7 @@ use crate::{
     clock::now,
     conntrack::lookup,
     emit::{MALFORMED, deliver},
-    nat::open_flow,
+    open_flow::open_flow,
     packet::{Packet, Skb},
     parse::parse_initiate,
     pipeline::{go_on, read_chunk},

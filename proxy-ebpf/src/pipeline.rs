@@ -15,7 +15,7 @@ use crate::{
     filter::{filter_address, filter_port},
     foreign::is_over,
     fragment,
-    nat::{is_surely_served, open_flow},
+    open_flow::{is_surely_served, open_flow},
     own::may_be_answer,
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},

@@ -15,7 +15,7 @@ use crate::{
     context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
-    nat::node_address,
+    open_flow::node_address,
     owner::owner,
     peer,
     service::lookup_service,

@@ -115,7 +115,7 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         layout::<u32, u8>("ADDRESS_FILTER", filter),
         layout::<u32, u8>("PORT_FILTER", filter),
         layout::<u32, u8>("SNAT_PORTS", filter),
-        layout::<u32, Address>("NODE_ADDRESSES", proxy_common::device::SOURCES),
+        layout::<u32, Address>("NODE_ADDRESSES", proxy_common::node::SOURCES),
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<u32, Scratch>("SCRATCH", 1),

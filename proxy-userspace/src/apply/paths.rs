@@ -10,7 +10,7 @@ use aya::maps::Array;
 use ipnet::IpNet;
 use proxy_common::{
     Address, Backend,
-    device::{NODE_IPV6, SOURCES},
+    node::{NODE_IPV6, SOURCES},
 };
 use tracing::{debug, error, info, warn};
 

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use proxy_common::{Address, Conntrack, Life, State, Tuple, config::Protocol};
+use proxy_common::{Address, Conntrack, Life, Protocol, State, Tuple};
 
 use super::walk::{FRAME, Walk, of_flow};
 

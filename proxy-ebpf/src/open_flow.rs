@@ -1,4 +1,5 @@
-//! Stage *translate*, for a new flow: which backend, which source address. It writes the flow's entries and no packet.
+//! Opens a flow: selects the backend and the source address and port, and inserts the flow's entries. Does not touch the
+//! packet.
 
 use core::ffi::c_void;
 
@@ -6,8 +7,8 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
     Address, AffinityKey, Backend, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack,
     Life, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
-    device::{NODE_IPV4, NODE_IPV6},
     filter::AddressClass,
+    node::{NODE_IPV4, NODE_IPV6},
     select::connection_number,
 };
 
