@@ -2,7 +2,7 @@
 
 /// Version of the layouts in this crate. Which map has had its layout since which version, the agent's `maps.rs` says;
 /// what it finds pinned of another one is made anew.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1008 } else { 8 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1009 } else { 9 };
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;
@@ -26,8 +26,8 @@ pub const NETWORKS_MAX: usize = 65_536;
 /// Default number of lines in FLOW_LINES: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that the
 /// kernel makes 2^18 buckets: with as many entries as buckets, who looks in vain walks past one entry on average.
 pub const CONNTRACK_MAX: usize = 270_000;
-/// Default number of HALF_OPEN entries: two a flow. See [`CONNTRACK_MAX`].
-pub const HALF_OPEN_MAX: usize = 70_000;
+/// Default number of EMBRYONIC entries: two a flow. See [`CONNTRACK_MAX`].
+pub const EMBRYONIC_MAX: usize = 70_000;
 /// Default number of FRAGMENTS entries.
 pub const FRAGMENTS_MAX: usize = 8192;
 /// Default number of SOURCE_RANGES entries.

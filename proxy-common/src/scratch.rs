@@ -12,8 +12,8 @@ pod! {
         pub flow: Conntrack,
         /// The entry of the other direction.
         pub reply: Conntrack,
-        /// 1: the packet's entry was found among the settled ones.
-        pub settled: u32,
+        /// 1: the packet's entry was found among the assured ones.
+        pub assured: u32,
         /// Nothing: another layout, for tests.
         #[cfg(feature = "other-abi")]
         pub other: u32,

@@ -31,7 +31,7 @@ pub fn timeout(protocol: u8, state: State) -> u32 {
     if protocol == Protocol::Sctp as u8 {
         return association_timeout(state);
     }
-    if state.is_settled() { TIMEOUT_UDP_STREAM.load() } else { TIMEOUT_UDP.load() }
+    if state.is_assured() { TIMEOUT_UDP_STREAM.load() } else { TIMEOUT_UDP.load() }
 }
 
 #[inline(always)]

@@ -17,7 +17,7 @@ use crate::{
     tables::Table,
 };
 
-/// Copies the live entry of a packet to `flow`. Returns what of it may be changed, and whether the flow has settled.
+/// Copies the live entry of a packet to `flow`. Returns what of it may be changed, and whether the flow is assured.
 #[inline(always)]
 pub fn lookup(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static mut Life, bool)> {
     if tuple.destination.is_ipv4() {
@@ -29,9 +29,9 @@ pub fn lookup(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static
 
 #[inline(always)]
 fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static mut Life, bool)> {
-    let (entry, settled) = E::find(tuple, now)?;
+    let (entry, assured) = E::find(tuple, now)?;
     entry.widen(flow);
-    Some((entry.life_mut(), settled))
+    Some((entry.life_mut(), assured))
 }
 
 /// Which direction an entry is of.
@@ -46,13 +46,13 @@ pub fn is_local_reply(life: &Life) -> bool {
     life.flags & (Life::REPLY | Life::LOCAL) == Life::REPLY | Life::LOCAL
 }
 
-/// Whether a packet only goes on in a settled flow that lives long enough, as nearly all packets do: no more than a
+/// Whether a packet only goes on in an assured flow that lives long enough, as nearly all packets do: no more than a
 /// connection's sequence numbers are written. All others are [`track`]'s.
 #[inline(always)]
 #[must_use]
-pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
+pub fn goes_on(flow: &Conntrack, life: &mut Life, assured: bool, headers: &Headers, now: u32) -> bool {
     let (protocol, state) = (headers.tuple.protocol, State::Established);
-    if !settled || flow.life.state != state as u8 {
+    if !assured || flow.life.state != state as u8 {
         return false;
     }
     if protocol == Protocol::Tcp as u8 {
@@ -67,21 +67,21 @@ pub fn goes_on(flow: &Conntrack, life: &mut Life, settled: bool, headers: &Heade
 }
 
 /// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
-/// follow. A settled connection keeps its sequence numbers besides, and what would end it is left to that. Not for SCTP, all of
+/// follow. An assured connection keeps its sequence numbers besides, and what would end it is left to that. Not for SCTP, all of
 /// which is.
 ///
 /// This and what it calls are subprograms that leave what they have found in memory: the verifier follows one outcome
 /// of each, not every state.
 #[inline(never)]
 #[must_use]
-pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Headers, now: u32) -> bool {
-    if settled && headers.tuple.protocol == Protocol::Tcp as u8 {
+pub fn track(flow: &mut Conntrack, life: &mut Life, assured: bool, headers: &Headers, now: u32) -> bool {
+    if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
         if headers.flags().is_event() {
             return true;
         }
         note(flow, life, headers);
     }
-    advance(flow, settled, headers, now);
+    advance(flow, assured, headers, now);
     let moves = flow.life.state != life.state || life.ends_earlier_than(&flow.life, now, JIFFIES_PER_SECOND.load());
     if moves {
         *life = flow.life;
@@ -89,7 +89,7 @@ pub fn track(flow: &mut Conntrack, life: &mut Life, settled: bool, headers: &Hea
     moves
 }
 
-/// Remembers what a settled connection's packet says.
+/// Remembers what an assured connection's packet says.
 #[inline(never)]
 fn note(flow: &mut Conntrack, life: &mut Life, headers: &Headers) {
     if flow.life.note(&headers.segment()) {
@@ -99,13 +99,13 @@ fn note(flow: &mut Conntrack, life: &mut Life, headers: &Headers) {
 
 /// Gives the flow at hand the state after its packet, and the end that it has then.
 #[inline(never)]
-fn advance(flow: &mut Conntrack, settled: bool, headers: &Headers, now: u32) {
+fn advance(flow: &mut Conntrack, assured: bool, headers: &Headers, now: u32) {
     let protocol = headers.tuple.protocol;
     let is_tcp = protocol == Protocol::Tcp as u8;
-    let next = if settled {
+    let next = if assured {
         flow.life.state().after(direction(&flow.life), headers.flags())
     } else {
-        half_open(&flow.life, is_tcp, headers)
+        embryonic(&flow.life, is_tcp, headers)
     };
     if is_tcp && next == State::Replied && headers.flags().accepts() {
         flow.life.handshake = headers.sequence.wrapping_add(1);
@@ -114,11 +114,11 @@ fn advance(flow: &mut Conntrack, settled: bool, headers: &Headers, now: u32) {
     flow.life.expires = now.wrapping_add(timeout(protocol, next));
 }
 
-/// The state of a flow after one of its packets, when it has not settled.
+/// The state of a flow after one of its packets, when it is not assured.
 #[inline(always)]
-fn half_open(life: &Life, is_tcp: bool, headers: &Headers) -> State {
-    let next = life.state().after_half_open(direction(life), headers.flags());
-    // A blind sender's packets don't settle a flow.
+fn embryonic(life: &Life, is_tcp: bool, headers: &Headers) -> State {
+    let next = life.state().after_embryonic(direction(life), headers.flags());
+    // A blind sender's packets don't make a flow assured.
     if is_tcp && next == State::Established && !life.is_acknowledged_by(headers.acknowledgment) {
         return life.state();
     }
@@ -157,15 +157,15 @@ pub enum Owner {
     Another,
 }
 
-/// Enters an entry into HALF_OPEN, if its key is free. What has ended, or is a leftover of the same flow, counts as
+/// Enters an entry into EMBRYONIC, if its key is free. What has ended, or is a leftover of the same flow, counts as
 /// free, and so does what `yields`.
 #[inline(always)]
 pub fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
     let stored = E::narrow(entry);
-    if E::half_open().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
+    if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
         return Owner::Nobody;
     }
-    let Some(found) = E::half_open().get_ptr_mut(key) else { return Owner::Another };
+    let Some(found) = E::embryonic().get_ptr_mut(key) else { return Owner::Another };
     // SAFETY: valid until the program ends; only read.
     let found = unsafe { &*found };
     let owner = if found.life().is_expired(now) {
@@ -177,33 +177,33 @@ pub fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl F
     } else {
         return Owner::Another;
     };
-    if E::half_open().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
+    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
 }
 
-/// Enters a new flow's entry for what the backend sends, if the key is free. With `pressed`, so are those of half-open
+/// Enters a new flow's entry for what the backend sends, if the key is free. With `pressed`, so are those of embryonic
 /// flows that have not moved for a second: who floods a backend with SYNs must not keep all its ports from others.
 #[inline(always)]
 pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, pressed: bool) -> Owner {
-    // First HALF_OPEN, then a look at what has settled: a flow that settles is entered there before it leaves here.
+    // First EMBRYONIC, then a look at what is assured: a flow that becomes assured is entered there before it leaves here.
     let owner = enter::<E>(key, entry, now, |found| pressed && gives_way(found, protocol, now));
     if owner != Owner::Nobody {
         return owner;
     }
     // SAFETY: valid until the program ends; only read.
-    match E::settled(key).map(|found| unsafe { &*found }) {
+    match E::assured(key).map(|found| unsafe { &*found }) {
         None => owner,
         Some(found) if found.life().is_expired(now) || found.translates_like(entry) => {
-            E::unsettle(key, now);
+            E::end_assured(key, now);
             owner
         }
         Some(_) => {
-            let _ = E::half_open().remove(key);
+            let _ = E::embryonic().remove(key);
             Owner::Another
         }
     }
 }
 
-/// Whether a half-open flow has been idle for a second. If so, its other entry is gone: no packet is to follow it. How long
+/// Whether an embryonic flow has been idle for a second. If so, its other entry is gone: no packet is to follow it. How long
 /// somebody else's has been idle is not known.
 #[inline(never)]
 fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
@@ -211,7 +211,7 @@ fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
         && found.life().flags & Life::RESERVED == 0
         && found.life().is_stale(now, timeout(protocol, found.life().state()), JIFFIES_PER_SECOND.load());
     if is_idle {
-        let _ = E::half_open().remove(found.partner(protocol));
+        let _ = E::embryonic().remove(found.partner(protocol));
     }
     is_idle
 }
@@ -224,10 +224,10 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -
     if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
         return 0;
     }
-    let Some(found) = E::half_open().get_ptr_mut(key.borrow()) else {
+    let Some(found) = E::embryonic().get_ptr_mut(key.borrow()) else {
         return Verdict::Drop(DropReason::ConntrackFull).code();
     };
-    let _ = E::half_open().remove(E::narrow(flow).borrow().partner(tuple.protocol));
+    let _ = E::embryonic().remove(E::narrow(flow).borrow().partner(tuple.protocol));
     // SAFETY: valid until the program ends; only read.
     unsafe { &*found }.widen(flow);
     0
@@ -249,8 +249,8 @@ fn forget_in<E: Table>(flow: &Conntrack, tuple: &Tuple) {
     let partner = E::narrow(flow).borrow().partner(tuple.protocol);
     // Absent is as good as removed.
     let now = now();
-    E::unsettle(key.borrow(), now);
-    E::unsettle(&partner, now);
-    let _ = E::half_open().remove(key.borrow());
-    let _ = E::half_open().remove(&partner);
+    E::end_assured(key.borrow(), now);
+    E::end_assured(&partner, now);
+    let _ = E::embryonic().remove(key.borrow());
+    let _ = E::embryonic().remove(&partner);
 }

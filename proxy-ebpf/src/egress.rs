@@ -12,7 +12,7 @@ use crate::{
     packet::Packet,
     parse::parse_network,
     pipeline::{hand_over, move_on, parse_ports, read_chunk},
-    scratch::{Parsed, flow_at_hand, headers_at_hand, settled_at_hand},
+    scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::is_service,
     succession::ask_there,
     touch::touch_other,
@@ -38,20 +38,20 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if class & AddressClass::BACKEND == 0 {
         return leave(packet, headers, class, flow, now);
     }
-    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+    let Some((life, assured)) = lookup(&headers.tuple, now, flow) else {
         return leave(packet, headers, class, flow, now);
     };
     if !is_local_reply(life) {
         return leave(packet, headers, class, flow, now);
     }
     let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
-    if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
+    if headers.flags().accepts() && !assured && flow.life.state().is_over(false) && !is_again {
         // The client has dialled the backend itself, from the port of a connection that has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    if !goes_on(flow, life, settled, headers, now) {
-        move_on(packet, headers, flow, (life, settled), now, Stage::TouchEgress)?;
+    if !goes_on(flow, life, assured, headers, now) {
+        move_on(packet, headers, flow, (life, assured), now, Stage::TouchEgress)?;
     }
     fragment::remember(headers)?;
     if is_ruled(class) {
@@ -85,7 +85,7 @@ fn is_to_service(headers: &Headers) -> bool {
 pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let chunk = read_chunk(packet, headers)?;
-    if !touch_other(headers, &chunk, flow, *settled_at_hand()? != 0, now()) {
+    if !touch_other(headers, &chunk, flow, *assured_at_hand()? != 0, now()) {
         // As in `egress`: no connection of this flow is accepted here, so that it has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);

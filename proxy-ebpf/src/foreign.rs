@@ -1,5 +1,5 @@
 //! Connections that are somebody else's: the node opens them, or netfilter in its name, and their answers come to addresses
-//! and ports that are Services', too (S39). What leaves tells: a note in HALF_OPEN, found by the answer, lets that pass.
+//! and ports that are Services', too (S39). What leaves tells: a note in EMBRYONIC, found by the answer, lets that pass.
 //!
 //! Source translation does not take a port that is noted for the same backend (S28).
 //!

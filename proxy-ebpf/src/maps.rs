@@ -12,7 +12,7 @@ use proxy_common::{
     FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer, Scratch,
     Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
-        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX,
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
         SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
@@ -108,11 +108,11 @@ pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, { CONNTRACK_MAX / 2 }> =
 
 /// The same for flows that nobody has confirmed yet: a flood of them pushes out only one another.
 #[btf_map]
-pub static HALF_OPEN_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+pub static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, EMBRYONIC_MAX> = LruHashMap::new();
 
 /// The same for IPv6.
 #[btf_map]
-pub static HALF_OPEN_IPV6: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+pub static EMBRYONIC_IPV6: LruHashMap<Tuple, Conntrack, EMBRYONIC_MAX> = LruHashMap::new();
 
 /// What one program leaves for the next about the packet at hand, and room that the stack has not.
 #[btf_map]

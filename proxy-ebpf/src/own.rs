@@ -28,12 +28,12 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
-    if let Some((life, settled)) = lookup(&headers.tuple, now, flow)
+    if let Some((life, assured)) = lookup(&headers.tuple, now, flow)
         && flow.life.flags & Life::REPLY == 0
-        && may_continue(headers, flow, life, settled)
+        && may_continue(headers, flow, life, assured)
     {
         let chunk = read_chunk(packet, headers)?;
-        let _ = touch_other(headers, &chunk, flow, settled, now);
+        let _ = touch_other(headers, &chunk, flow, assured, now);
     } else {
         open_there(packet, Stage::PreviousEgress);
         if !headers.flags().opens() {

@@ -20,7 +20,7 @@ use crate::{
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
     route::Route,
-    scratch::{Parsed, flow_at_hand, headers_at_hand, settled_at_hand},
+    scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::{is_owned, is_service, is_unowned},
     staying::may_continue,
     succession::{ask_there, open_there},
@@ -65,17 +65,17 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
     }
     let now = now();
     let flow = flow_at_hand()?;
-    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+    let Some((life, assured)) = lookup(&headers.tuple, now, flow) else {
         return hand_over(packet, headers, Stage::Open);
     };
     if flow.life.state() == State::Foreign {
         return leave_alone(packet, headers, flow, life, now);
     }
-    if flow.life.flags & Life::REPLY == 0 && !may_continue(headers, flow, life, settled) {
+    if flow.life.flags & Life::REPLY == 0 && !may_continue(headers, flow, life, assured) {
         return hand_over(packet, headers, Stage::Open);
     }
-    if !goes_on(flow, life, settled, headers, now) {
-        move_on(packet, headers, flow, (life, settled), now, Stage::Touch)?;
+    if !goes_on(flow, life, assured, headers, now) {
+        move_on(packet, headers, flow, (life, assured), now, Stage::Touch)?;
     }
     send(packet, headers, flow)
 }
@@ -119,7 +119,7 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(MALFORMED);
     }
     match open_flow(packet, false, headers, now, flow) {
-        // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
+        // A flow that becomes assured leaves one table when it is in the other: who looks meanwhile may find it in neither.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
         Err(Verdict::Pass) => {
@@ -169,7 +169,7 @@ pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     // What accepts another connection than this one comes from outside: the client sees that as well as we do.
     let headers = headers_at_hand()?;
     let chunk = read_chunk(packet, headers)?;
-    let _ = touch_other(headers, &chunk, flow_at_hand()?, *settled_at_hand()? != 0, now());
+    let _ = touch_other(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now());
     go_on(packet, Stage::Send)
 }
 
@@ -209,15 +209,15 @@ pub fn move_on<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &mut Conntrack,
-    (life, settled): (&mut Life, bool),
+    (life, assured): (&mut Life, bool),
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
     let at_hand = headers.put()?;
-    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, life, settled, at_hand, now) {
+    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, life, assured, at_hand, now) {
         return Ok(());
     }
-    *settled_at_hand()? = settled.into();
+    *assured_at_hand()? = assured.into();
     go_on(packet, stage)
 }
 

@@ -76,20 +76,20 @@ pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
     scratch().map(|scratch| unsafe { &mut (*scratch).flow })
 }
 
-/// Whether the packet's entry was found among the settled ones.
+/// Whether the packet's entry was found among the assured ones.
 #[inline(always)]
-pub fn settled_at_hand() -> Result<&'static mut u32, Verdict> {
+pub fn assured_at_hand() -> Result<&'static mut u32, Verdict> {
     // SAFETY: as above.
-    scratch().map(|scratch| unsafe { &mut (*scratch).settled })
+    scratch().map(|scratch| unsafe { &mut (*scratch).assured })
 }
 
-/// In the place of [`settled_at_hand`] when the packet has been sent by TC: the same packet comes by TC egress next.
+/// In the place of [`assured_at_hand`] when the packet has been sent by TC: the same packet comes by TC egress next.
 const SENT: u32 = 2;
 
 /// Notes that the packet, translated as the flow at hand says, leaves by TC.
 #[inline(always)]
 pub fn note_sent() {
-    if let Ok(note) = settled_at_hand() {
+    if let Ok(note) = assured_at_hand() {
         *note = SENT;
     }
 }
@@ -97,7 +97,7 @@ pub fn note_sent() {
 /// Whether the flow at hand is of the packet that TC has just sent. The note holds once.
 #[inline(always)]
 pub fn take_sent() -> bool {
-    settled_at_hand().is_ok_and(|note| core::mem::take(note) == SENT)
+    assured_at_hand().is_ok_and(|note| core::mem::take(note) == SENT)
 }
 
 /// Room for the entry of the other direction.

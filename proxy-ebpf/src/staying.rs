@@ -12,7 +12,7 @@ use crate::{
 /// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
 /// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
 #[inline(always)]
-pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
+pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut Life, assured: bool) -> bool {
     let opens = headers.flags().opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
@@ -21,9 +21,9 @@ pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut L
     // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
     // Nor an association that a backend has answered, which has no generation any more.
     let is_answered = headers.tuple.protocol == Protocol::Sctp as u8 && flow.life.state() != State::New;
-    let keeps = if opens && (settled || is_answered) { exists(&flow.life) } else { keeps_backend(flow, life) };
+    let keeps = if opens && (assured || is_answered) { exists(&flow.life) } else { keeps_backend(flow, life) };
     // Half an SCTP association is as good as none.
-    let may_be_half_closed = settled && headers.tuple.protocol == Protocol::Tcp as u8;
+    let may_be_half_closed = assured && headers.tuple.protocol == Protocol::Tcp as u8;
     if keeps && !(opens && flow.life.state().is_over(may_be_half_closed)) {
         return true;
     }

@@ -1,5 +1,5 @@
 //! Where flows are kept, a set of maps for each family, since IPv4 flows lie in half the memory: FLOW_LINES for those that
-//! both sides have confirmed, CONNTRACK for those of them that find no place there, HALF_OPEN for all others. What is done
+//! both sides have confirmed, CONNTRACK for those of them that find no place there, EMBRYONIC for all others. What is done
 //! with them is written once.
 
 use core::{arch::asm, borrow::Borrow as _};
@@ -10,12 +10,12 @@ use aya_ebpf::{
 };
 use proxy_common::{
     Conntrack, FlowLine, Ipv4Conntrack, Life, OWNED, Place, Stored, Tuple,
-    config::{CONNTRACK_MAX, HALF_OPEN_MAX},
+    config::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
 use crate::maps::{
-    CONNTRACK_IPV4, CONNTRACK_IPV6, DISPLACED, FLOW_LINES_IPV4, FLOW_LINES_IPV6, FLOW_PAIRS, HALF_OPEN_IPV4,
-    HALF_OPEN_IPV6, JIFFIES_PER_SECOND,
+    CONNTRACK_IPV4, CONNTRACK_IPV6, DISPLACED, EMBRYONIC_IPV4, EMBRYONIC_IPV6, FLOW_LINES_IPV4, FLOW_LINES_IPV6,
+    FLOW_PAIRS, JIFFIES_PER_SECOND,
 };
 
 /// Flows that both sides have confirmed, each in one of its own two places.
@@ -23,7 +23,7 @@ pub type Lines<E> = Array<<E as Stored>::Line, CONNTRACK_MAX, { BPF_F_MMAPABLE a
 /// Those that found both taken.
 pub type Displaced<E> = LruHashMap<<E as Stored>::Key, E, { CONNTRACK_MAX / 2 }>;
 /// Flows that nobody has confirmed yet.
-pub type HalfOpen<E> = LruHashMap<<E as Stored>::Key, E, HALF_OPEN_MAX>;
+pub type Embryonic<E> = LruHashMap<<E as Stored>::Key, E, EMBRYONIC_MAX>;
 
 /// A family's entries and the maps that they are in.
 pub trait Table: Stored + 'static {
@@ -31,17 +31,17 @@ pub trait Table: Stored + 'static {
     fn lines() -> &'static Lines<Self>;
     /// CONNTRACK of this family.
     fn displaced() -> &'static Displaced<Self>;
-    /// HALF_OPEN of this family.
-    fn half_open() -> &'static HalfOpen<Self>;
+    /// EMBRYONIC of this family.
+    fn embryonic() -> &'static Embryonic<Self>;
 
-    /// The live entry of a packet, and whether its flow has settled. An LRU map may give the entry's memory to another
+    /// The live entry of a packet, and whether its flow is assured. An LRU map may give the entry's memory to another
     /// flow at any time, though not to one that comes right after a lookup, which marks the entry as used; a line is given
     /// away when its flow has ended for a second.
     #[inline(always)]
     fn find(tuple: &Tuple, now: u32) -> Option<(&'static mut Self, bool)> {
         let key = Self::key(tuple);
         let place = place::<Self>(key.borrow());
-        // An ended flow stays where it settled until its successor settles.
+        // An ended flow keeps its bucket until the flow that follows it is assured.
         if let Some(entry) = in_line::<Self>(key.borrow(), place, |entry| !entry.life().is_expired(now)) {
             return Some((entry, true));
         }
@@ -51,22 +51,22 @@ pub trait Table: Stored + 'static {
         if let Some(entry) = alive(elsewhere(key.borrow(), place), now) {
             return Some((entry, true));
         }
-        let entry = alive(Self::half_open().get_ptr_mut(key.borrow()), now)?;
+        let entry = alive(Self::embryonic().get_ptr_mut(key.borrow()), now)?;
         if entry.life().flags & Life::RESERVED == 0 { Some((entry, false)) } else { None }
     }
 
-    /// The entry of a settled flow, ended or not.
+    /// The entry of an assured flow, ended or not.
     #[inline(always)]
-    fn settled(key: &Self::Key) -> Option<*mut Self> {
+    fn assured(key: &Self::Key) -> Option<*mut Self> {
         let place = place::<Self>(key);
         let in_line = in_line::<Self>(key, place, |_| true).map(|entry| &raw mut *entry);
         in_line.or_else(|| elsewhere(key, place))
     }
 
-    /// Enters or replaces the entry of a settled flow. A full map that refuses leaves things as they are: nothing to be done
+    /// Enters or replaces the entry of an assured flow. A full map that refuses leaves things as they are: nothing to be done
     /// about it here.
     #[inline(never)]
-    fn settle(key: &Self::Key, entry: &Self, now: u32) {
+    fn assure(key: &Self::Key, entry: &Self, now: u32) {
         let place = place::<Self>(key);
         match fill_line(key, place, entry, now) {
             Filled::Again => {}
@@ -82,10 +82,10 @@ pub trait Table: Stored + 'static {
         }
     }
 
-    /// Ends or removes the entry of a settled flow, if there is one. A line is not emptied: programs that have just found the
+    /// Ends or removes the entry of an assured flow, if there is one. A line is not emptied: programs that have just found the
     /// flow there may still write its life.
     #[inline(always)]
-    fn unsettle(key: &Self::Key, now: u32) {
+    fn end_assured(key: &Self::Key, now: u32) {
         let place = place::<Self>(key);
         if let Some(line) = line_of::<Self>(key, place) {
             line.entry_mut().life_mut().expires = now;
@@ -99,7 +99,7 @@ fn place<E: Table>(key: &E::Key) -> Place {
     E::Line::place(key, FLOW_PAIRS.load())
 }
 
-/// The entry of a settled flow in CONNTRACK, where few are.
+/// The entry of an assured flow in CONNTRACK, where few are.
 #[inline(always)]
 fn elsewhere<E: Table>(key: &E::Key, place: Place) -> Option<*mut E> {
     if is_crowded(place) { E::displaced().get_ptr_mut(key) } else { None }
@@ -266,8 +266,8 @@ impl Table for Ipv4Conntrack {
     }
 
     #[inline(always)]
-    fn half_open() -> &'static HalfOpen<Self> {
-        &HALF_OPEN_IPV4
+    fn embryonic() -> &'static Embryonic<Self> {
+        &EMBRYONIC_IPV4
     }
 }
 
@@ -283,7 +283,7 @@ impl Table for Conntrack {
     }
 
     #[inline(always)]
-    fn half_open() -> &'static HalfOpen<Self> {
-        &HALF_OPEN_IPV6
+    fn embryonic() -> &'static Embryonic<Self> {
+        &EMBRYONIC_IPV6
     }
 }

@@ -1,5 +1,5 @@
-//! Stage *touch*: what a packet has changed of its flow is written where the other direction finds it, and what would end a
-//! settled connection is judged by what both directions remember (S40).
+//! Stage *touch*: what a packet has changed of its flow is written where the other direction finds it, and what would end an
+//! assured connection is judged by what both directions remember (S40).
 
 use core::borrow::Borrow as _;
 
@@ -16,17 +16,17 @@ use crate::{
 /// Writes what `track` has changed of a packet's flow where the other direction finds it. False: the packet is none of
 /// this flow's. `chunk` is what SCTP says.
 #[inline(always)]
-pub fn touch_other(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
+pub fn touch_other(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, assured: bool, now: u32) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        touch_in::<Ipv4Conntrack>(headers, chunk, flow, settled, now)
+        touch_in::<Ipv4Conntrack>(headers, chunk, flow, assured, now)
     } else {
-        touch_in::<Conntrack>(headers, chunk, flow, settled, now)
+        touch_in::<Conntrack>(headers, chunk, flow, assured, now)
     }
 }
 
 #[inline(always)]
-fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, settled: bool, now: u32) -> bool {
-    if settled && headers.tuple.protocol == Protocol::Tcp as u8 {
+fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, assured: bool, now: u32) -> bool {
+    if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
         let touched = touch_connection::<E>(flow, headers, now);
         if touched != Touched::Missing as u32 {
             return touched == Touched::Done as u32;
@@ -37,9 +37,9 @@ fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, se
         if !flow.life.associate(chunk) || !moves(&before, &mut flow.life, now) {
             return true;
         }
-        rewrite::<E>(flow, headers, settled, now);
+        rewrite::<E>(flow, headers, assured, now);
     }
-    touch::<E>(flow, headers, settled, now);
+    touch::<E>(flow, headers, assured, now);
     true
 }
 
@@ -54,42 +54,42 @@ fn moves(before: &Life, life: &mut Life, now: u32) -> bool {
 
 /// Writes the life of an association into its packet's own entry.
 #[inline(never)]
-fn rewrite<E: Table>(flow: &Conntrack, headers: &Headers, settled: bool, now: u32) {
+fn rewrite<E: Table>(flow: &Conntrack, headers: &Headers, assured: bool, now: u32) {
     let key = E::key(&headers.tuple);
-    if settled {
-        E::settle(key.borrow(), E::narrow(flow).borrow(), now);
+    if assured {
+        E::assure(key.borrow(), E::narrow(flow).borrow(), now);
     } else {
         let _ = enter::<E>(key.borrow(), flow, now, |_| false);
     }
 }
 
 /// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
-/// moves a flow that has settled out of HALF_OPEN.
+/// moves a flow that is assured out of EMBRYONIC.
 #[inline(never)]
-fn touch<E: Table>(flow: &mut Conntrack, headers: &Headers, settled: bool, now: u32) {
-    let (tuple, settles) = (&headers.tuple, !settled && flow.life.state() == State::Established);
+fn touch<E: Table>(flow: &mut Conntrack, headers: &Headers, assured: bool, now: u32) {
+    let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.life.state() == State::Established);
     let Ok(other) = reply_at_hand() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;
-    if settles && is_tcp {
+    if becomes_assured && is_tcp {
         flow.life.begin(&headers.segment());
     }
     turn(flow, tuple, other);
-    if (settles || settled) && is_tcp {
+    if (becomes_assured || assured) && is_tcp {
         other.life.mirror();
     }
     let own = E::narrow(flow);
     let partner = own.borrow().partner(tuple.protocol);
-    if !settled && !settles {
+    if !assured && !becomes_assured {
         // A key that has become another flow's stays that one's: of two answers to a connection, the first decides.
         let _ = enter::<E>(&partner, other, now, |_| false);
         return;
     }
-    E::settle(&partner, E::narrow(other).borrow(), now);
-    if settles {
+    E::assure(&partner, E::narrow(other).borrow(), now);
+    if becomes_assured {
         let key = E::key(tuple);
-        E::settle(key.borrow(), own.borrow(), now);
-        let _ = E::half_open().remove(&partner);
-        let _ = E::half_open().remove(key.borrow());
+        E::assure(key.borrow(), own.borrow(), now);
+        let _ = E::embryonic().remove(&partner);
+        let _ = E::embryonic().remove(key.borrow());
     }
 }
 
@@ -104,7 +104,7 @@ enum Touched {
     Stranger,
 }
 
-/// The same for a settled TCP connection, each of whose entries remembers its own direction's numbers. What would end,
+/// The same for an assured TCP connection, each of whose entries remembers its own direction's numbers. What would end,
 /// close or accept it is judged by both (S40). Returns a [`Touched`].
 #[inline(never)]
 fn touch_connection<E: Table>(flow: &mut Conntrack, headers: &Headers, now: u32) -> u32 {
@@ -113,7 +113,7 @@ fn touch_connection<E: Table>(flow: &mut Conntrack, headers: &Headers, now: u32)
     other.life.mirror();
     let partner = E::narrow(flow).borrow().partner(headers.tuple.protocol);
     // SAFETY: valid until the program ends, and words are read and written one by one.
-    let found = E::settled(&partner).map(|found| unsafe { &mut *found });
+    let found = E::assured(&partner).map(|found| unsafe { &mut *found });
     let found = found.filter(|found| found.translates_like(other));
     let known = found.as_ref().map_or(&other.life, |found| found.life());
     let segment = headers.segment();
@@ -138,12 +138,12 @@ fn touch_connection<E: Table>(flow: &mut Conntrack, headers: &Headers, now: u32)
     }
 }
 
-/// Writes the life of a settled connection into the packet's own entry.
+/// Writes the life of an assured connection into the packet's own entry.
 #[inline(never)]
 fn write_own<E: Table>(flow: &Conntrack, headers: &Headers) {
     let key = E::key(&headers.tuple);
     // SAFETY: as above.
-    if let Some(own) = E::settled(key.borrow()).map(|own| unsafe { &mut *own })
+    if let Some(own) = E::assured(key.borrow()).map(|own| unsafe { &mut *own })
         && own.translates_like(flow)
     {
         *own.life_mut() = flow.life;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use proxy_common::config::{
-    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX, NETWORKS_MAX,
+    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
     SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
 };
 
@@ -51,8 +51,8 @@ pub struct MapSizes {
     pub conntrack: u32,
     /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
     /// that nobody has answered; at least 256 for each processor
-    #[arg(long = "max-half-open", value_name = "N", default_value_t = default(HALF_OPEN_MAX))]
-    pub half_open: u32,
+    #[arg(long = "max-embryonic", value_name = "N", default_value_t = default(EMBRYONIC_MAX))]
+    pub embryonic: u32,
     /// Fragmented packets whose ports are remembered; at least 256 for each processor
     #[arg(long = "max-fragments", value_name = "N", default_value_t = default(FRAGMENTS_MAX))]
     pub fragments: u32,

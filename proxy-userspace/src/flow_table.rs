@@ -1,4 +1,4 @@
-//! The maps of flows of both families as one table: those that both sides have confirmed, or HALF_OPEN.
+//! The maps of flows of both families as one table: those that both sides have confirmed, or EMBRYONIC.
 
 use std::borrow::Borrow as _;
 
@@ -45,10 +45,10 @@ pub struct Names([(Option<&'static str>, &'static str); 2]);
 
 impl Names {
     /// Flows that both sides have confirmed.
-    pub const SETTLED: Self =
+    pub const ASSURED: Self =
         Self([(Some("FLOW_LINES_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_LINES_IPV6"), "CONNTRACK_IPV6")]);
     /// Flows that nobody has confirmed yet.
-    pub const HALF_OPEN: Self = Self([(None, "HALF_OPEN_IPV4"), (None, "HALF_OPEN_IPV6")]);
+    pub const EMBRYONIC: Self = Self([(None, "EMBRYONIC_IPV4"), (None, "EMBRYONIC_IPV6")]);
 }
 
 impl FlowTable {

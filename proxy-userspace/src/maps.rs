@@ -87,8 +87,8 @@ pub struct Layout {
 
 /// The version since which a layout is the same unless it says otherwise.
 const FIRST: u32 = 7;
-/// Flows: what their lives mean has changed.
-const FLOWS: u32 = 8;
+/// Flows: their maps have other names.
+const FLOWS: u32 = 9;
 /// What the other ABI of tests takes for another layout.
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
 
@@ -145,8 +145,8 @@ fn lru_layouts(sizes: &MapSizes, processors: usize) -> impl Iterator<Item = Layo
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
         layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()).since(FLOWS),
         layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()).since(FLOWS),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open).since(FLOWS),
-        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("EMBRYONIC_IPV4", sizes.embryonic).since(FLOWS),
+        layout::<Tuple, Conntrack>("EMBRYONIC_IPV6", sizes.embryonic).since(FLOWS),
     ]
     .into_iter()
     .map(move |layout| Layout { max_entries: layout.max_entries.max(least), ..layout })
@@ -238,8 +238,8 @@ impl Maps {
             node_addresses: open(folder, "NODE_ADDRESSES")?,
             affinity: (Arc::new(open(folder, "AFFINITY")?), room(folder, "AFFINITY")?),
             flows: Arc::new(FlowMaps {
-                half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
-                settled: FlowTable::open(folder, Names::SETTLED)?,
+                embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
+                assured: FlowTable::open(folder, Names::ASSURED)?,
             }),
         })
     }

@@ -16,18 +16,18 @@ pod! {
         pub flags: u8,
         /// The [`List::bit`](crate::List::bit) of the list the backend was chosen from.
         pub list: u8,
-        /// A settled TCP connection: 1 when the last segment of this direction was a SYN.
+        /// An assured TCP connection: 1 when the last segment of this direction was a SYN.
         pub asks: u8,
         /// Backend id.
         pub backend: u32,
         /// The backend's generation when it was chosen.
         pub backend_generation: u32,
-        /// The service's generation when the backend was last known to be a member. Of a settled TCP connection, which nobody
+        /// The service's generation when the backend was last known to be a member. Of an assured TCP connection, which nobody
         /// moves: the sequence number after what this direction has sent (see `sequence.rs`). Of an SCTP association that
         /// has been answered: the tag of what the client sends (see `association.rs`).
         pub service_generation: u32,
-        /// TCP: what the client has to acknowledge to show that it got the backend's SYN; 0 until that has come. Of a
-        /// settled connection: what this direction has acknowledged. SCTP: the tag of what the backend sends.
+        /// TCP: what the client has to acknowledge to show that it got the backend's SYN; 0 until that has come. Of an
+        /// assured connection: what this direction has acknowledged. SCTP: the tag of what the backend sends.
         pub handshake: u32,
     }
 }

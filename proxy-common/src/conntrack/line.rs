@@ -1,4 +1,4 @@
-//! FLOW_LINES: settled flows in places that follow from their keys, one cache line each for IPv4 and two for IPv6.
+//! FLOW_LINES: assured flows in places that follow from their keys, one cache line each for IPv4 and two for IPv6.
 //!
 //! A lookup in the kernel's hash waits twice for memory, for the bucket and for the element in it; here it waits once
 //! (docs/adr/0008). A key has two places, side by side. An entry whose places both belong to others goes to CONNTRACK, the

@@ -1,4 +1,4 @@
-//! FLOW_LINES, CONNTRACK and HALF_OPEN: the translation of every flow that came as packets, and its life.
+//! FLOW_LINES, CONNTRACK and EMBRYONIC: the translation of every flow that came as packets, and its life.
 //!
 //! A flow has two entries of the same form, one found by what the client sends and one by what the backend
 //! sends. Each holds the whole translation of its direction, and the key of the other: see
@@ -29,7 +29,7 @@ pub use self::{
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// A packet as it arrives; key of CONNTRACK_IPV6 and HALF_OPEN_IPV6.
+    /// A packet as it arrives; key of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
     pub struct Tuple: 40 {
         /// Source address.
         pub source: Address,
@@ -45,7 +45,7 @@ pod! {
         pub _pad: [u8; 3],
     }
 
-    /// An entry; value of CONNTRACK_IPV6 and HALF_OPEN_IPV6.
+    /// An entry; value of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
     pub struct Conntrack: 64 {
         /// What the packet's source address becomes.
         pub source: Address,

@@ -1,8 +1,8 @@
-//! What a settled TCP connection remembers of its sequence numbers, and which segments they make believable
+//! What an assured TCP connection remembers of its sequence numbers, and which segments they make believable
 //! (docs/adr/0009). A segment that is not believed is passed on, but changes nothing: its receiver judges it.
 //!
 //! The entry of each direction holds where its sender has come to and what it has acknowledged. Both lie where a flow
-//! that has not settled has its generation and its handshake, which it needs no more.
+//! that is not assured has its generation and its handshake, which it needs no more.
 
 use super::{Direction, Life, State, TcpFlags};
 
@@ -40,7 +40,7 @@ const fn is_news(known: u32, now: u32) -> bool {
 }
 
 impl TcpFlags {
-    /// Whether [`Life::judge`] has to say what a segment means for a settled connection.
+    /// Whether [`Life::judge`] has to say what a segment means for an assured connection.
     #[inline(always)]
     pub const fn is_event(self) -> bool {
         self.has(Self::RST | Self::FIN) || self.accepts()
@@ -65,7 +65,7 @@ impl Life {
         (self.service_generation, self.handshake) = (sent, acknowledged);
     }
 
-    /// The connection settles with this segment of this direction.
+    /// The connection becomes assured with this segment of this direction.
     #[inline(always)]
     pub const fn begin(&mut self, segment: &Segment) {
         self.set_sent(segment.end, segment.acknowledgment);
@@ -79,7 +79,7 @@ impl Life {
         self.asks = 0;
     }
 
-    /// Takes over what both directions of a settled connection share.
+    /// Takes over what both directions of an assured connection share.
     #[inline(always)]
     pub const fn follow(&mut self, other: &Self) {
         (self.state, self.expires) = (other.state, other.expires);
@@ -136,7 +136,7 @@ impl Life {
         self.asks == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
-    /// What a [`TcpFlags::is_event`] of this direction means for a settled connection, of which `other` is the life in the
+    /// What a [`TcpFlags::is_event`] of this direction means for an assured connection, of which `other` is the life in the
     /// other direction.
     #[inline(always)]
     pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {

@@ -107,11 +107,11 @@ impl State {
         }
     }
 
-    /// The state after a packet of a flow that has not settled. A reset does not end a handshake that goes on: nobody can tell
+    /// The state after a packet of a flow that is not assured. A reset does not end a handshake that goes on: nobody can tell
     /// yet whether it was true.
     #[inline(always)]
     #[must_use]
-    pub const fn after_half_open(self, direction: Direction, flags: TcpFlags) -> Self {
+    pub const fn after_embryonic(self, direction: Direction, flags: TcpFlags) -> Self {
         let is_plain = !flags.has(TcpFlags::SYN | TcpFlags::RST | TcpFlags::FIN);
         match (self, direction) {
             (Self::Reset, Direction::Reply) if flags.accepts() => Self::Replied,
@@ -122,12 +122,12 @@ impl State {
 
     /// Whether both sides have confirmed the flow.
     #[inline(always)]
-    pub const fn is_settled(self) -> bool {
+    pub const fn is_assured(self) -> bool {
         !matches!(self, Self::New | Self::Replied)
     }
 
     /// Whether a packet that opens a connection starts a new flow in this one's place. One whose other side is still open
-    /// counts only if it `may_be_half_closed`: TCP, settled.
+    /// counts only if it `may_be_half_closed`: TCP, assured.
     #[inline(always)]
     pub const fn is_over(self, may_be_half_closed: bool) -> bool {
         match self {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_a_datagram_flow_settles_with_the_clients_second_word() {
+    fn s29_a_datagram_flow_is_assured_with_the_clients_second_word() {
         assert_eq!(State::New.after(Original, NONE), State::New);
         assert_eq!(State::New.after(Reply, NONE), State::Replied);
         assert_eq!(State::Replied.after(Reply, NONE), State::Replied);

@@ -10,7 +10,7 @@ use super::{
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// Key of CONNTRACK_IPV4 and HALF_OPEN_IPV4. Aligned, so that addresses are read in one piece.
+    /// Key of CONNTRACK_IPV4 and EMBRYONIC_IPV4. Aligned, so that addresses are read in one piece.
     #[repr(align(4))]
     pub struct Ipv4Tuple: 16 {
         /// Source address.
@@ -27,7 +27,7 @@ pod! {
         pub _pad: [u8; 3],
     }
 
-    /// Value of CONNTRACK_IPV4 and HALF_OPEN_IPV4.
+    /// Value of CONNTRACK_IPV4 and EMBRYONIC_IPV4.
     pub struct Ipv4Conntrack: 40 {
         /// What the packet's source address becomes.
         pub source: [u8; 4],

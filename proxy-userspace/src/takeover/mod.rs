@@ -34,7 +34,7 @@ pub enum TakeoverError {
 /// Enters into CONNTRACK every flow that netfilter has translated from a frontend of ours: those are passed on
 /// untouched. Flows that are entered already stay as they are. Returns their number.
 pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, TakeoverError> {
-    let mut conntrack = FlowTable::open(folder, Names::SETTLED)?;
+    let mut conntrack = FlowTable::open(folder, Names::ASSURED)?;
     let per_second = jiffies::per_second().map_err(TakeoverError::Clock)?;
     let now = jiffies::now().map_err(TakeoverError::Clock)?;
     let mut count = 0;

@@ -67,7 +67,7 @@ pub const SIZES: MapSizes = MapSizes {
     socket_flows: 16,
     socket_connections: 16,
     conntrack: 256,
-    half_open: 4096,
+    embryonic: 4096,
     fragments: 1024,
     source_ranges: 256,
 };

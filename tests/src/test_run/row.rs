@@ -173,10 +173,10 @@ impl Row {
         self
     }
 
-    /// So many live entries of settled flows and in HALF_OPEN there are afterwards.
+    /// So many live entries of assured flows and in EMBRYONIC there are afterwards.
     #[must_use]
-    pub fn flows(mut self, settled: usize, half_open: usize) -> Self {
-        self.flows = Some((settled, half_open));
+    pub fn flows(mut self, assured: usize, embryonic: usize) -> Self {
+        self.flows = Some((assured, embryonic));
         self
     }
 }
@@ -218,9 +218,9 @@ impl Row {
         let mut faults = Vec::new();
         faults.extend(found.compare(packet, &self.outcome).err());
         faults.extend(self.compare_counts(&counts).err());
-        let flows = (node.state().live(), node.state().half_open().len());
+        let flows = (node.state().live(), node.state().embryonic().len());
         if let Some(wanted) = self.flows.filter(|wanted| *wanted != flows) {
-            faults.push(format!("settled and half-open entries: {flows:?}, not {wanted:?}"));
+            faults.push(format!("assured and embryonic entries: {flows:?}, not {wanted:?}"));
         }
         if faults.is_empty() { Ok(()) } else { Err(format!("{}\n  before: {story:?}", faults.join("\n  "))) }
     }

@@ -30,8 +30,8 @@ pub struct State {
     ports: Array<MapData, u8>,
     slots: Array<MapData, u32>,
     stages: [ProgramArray<MapData>; 2],
-    settled: FlowTable,
-    half_open: FlowTable,
+    assured: FlowTable,
+    embryonic: FlowTable,
     lines: FlowLines,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
     answers: PerCpuArray<MapData, Answer>,
@@ -52,8 +52,8 @@ impl State {
             ports: open(folder, "PORT_FILTER")?,
             slots: open(folder, "SLOTS")?,
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
-            settled: FlowTable::open(folder, Names::SETTLED)?,
-            half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
+            assured: FlowTable::open(folder, Names::ASSURED)?,
+            embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
             lines: FlowLines::open(folder, clock)?,
             fragments: open(folder, "FRAGMENTS")?,
             answers: open(folder, "ANSWERS")?,
@@ -103,19 +103,19 @@ impl State {
         values.iter().map(|value| value.connections).sum()
     }
 
-    /// How many of the settled entries have not ended.
+    /// How many of the assured entries have not ended.
     pub(super) fn live(&self) -> usize {
-        self.settled().iter().filter(|(_, entry)| !entry.life.is_expired(self.clock)).count()
+        self.assured().iter().filter(|(_, entry)| !entry.life.is_expired(self.clock)).count()
     }
 
     /// The entries of flows that both sides have confirmed; ended ones may be among them.
-    pub fn settled(&self) -> Vec<(Tuple, Conntrack)> {
-        entries(&self.settled)
+    pub fn assured(&self) -> Vec<(Tuple, Conntrack)> {
+        entries(&self.assured)
     }
 
     /// The entries of the other flows.
-    pub fn half_open(&self) -> Vec<(Tuple, Conntrack)> {
-        entries(&self.half_open)
+    pub fn embryonic(&self) -> Vec<(Tuple, Conntrack)> {
+        entries(&self.embryonic)
     }
 
     /// Enters the flow that begins with `tuple` as one that somebody else translates; it ends after `seconds`.
@@ -128,7 +128,7 @@ impl State {
             destination_port: tuple.destination_port,
             life: Life { expires: self.clock.wrapping_add(ticks), state: FlowState::Foreign as u8, ..Life::default() },
         };
-        self.settled.put(&tuple, &entry).expect("write flows");
+        self.assured.put(&tuple, &entry).expect("write flows");
     }
 
     /// Says where the programs stand on their way into the place of others.
@@ -138,12 +138,12 @@ impl State {
 
     /// Reserves a key, as a start does for a flow of the programs before.
     pub fn reserve(&mut self, tuple: &Tuple, entry: &Conntrack) {
-        self.half_open.reserve(tuple, entry).expect("write HALF_OPEN");
+        self.embryonic.reserve(tuple, entry).expect("write EMBRYONIC");
     }
 
     /// Carries a flow over, as a start does when programs of both sets are at work.
     pub fn follow(&mut self, tuple: &Tuple, entry: &Conntrack) {
-        self.half_open.follow(tuple, entry, self.clock).expect("write HALF_OPEN");
+        self.embryonic.follow(tuple, entry, self.clock).expect("write EMBRYONIC");
     }
 
     /// Lets something happen to the places of a packet's entry.
@@ -160,7 +160,7 @@ impl State {
     pub fn take_source_ports(&mut self) {
         let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");
         let ports: Vec<u16> = (0..=u16::MAX).filter(|port| class(*port) & PortClass::SNAT != 0).collect();
-        for table in [&mut self.settled, &mut self.half_open] {
+        for table in [&mut self.assured, &mut self.embryonic] {
             for (mut tuple, mut entry) in entries(table) {
                 for port in &ports {
                     if entry.life.flags & Life::REPLY == 0 {
@@ -221,7 +221,7 @@ impl State {
     }
 
     fn age(&mut self, ticks: u32) {
-        for table in [&mut self.settled, &mut self.half_open] {
+        for table in [&mut self.assured, &mut self.embryonic] {
             for (tuple, mut entry) in entries(table) {
                 entry.life.expires = entry.life.expires.wrapping_sub(ticks);
                 table.put(&tuple, &entry).expect("write flows");
@@ -231,7 +231,7 @@ impl State {
 
     /// Forgets all flows, fragments and clients.
     pub fn forget(&mut self) {
-        for table in [&mut self.settled, &mut self.half_open] {
+        for table in [&mut self.assured, &mut self.embryonic] {
             for (tuple, _) in entries(table) {
                 table.remove(&tuple).expect("remove a flow");
             }

@@ -21,11 +21,11 @@ const WAYS: [(Family, Hook); 4] = [
 /// The packet is dropped, this counter and no other moves, and no flow is left.
 fn drops(node: &mut BenchNode, packet: &Packet, (family, hook): (Family, Hook), counter: Counter) {
     let before = node.state().counts();
-    let flows = (node.state().settled().len(), node.state().half_open().len());
+    let flows = (node.state().assured().len(), node.state().embryonic().len());
     let (action, _) = node.run(hook, Device::Uplink, packet, family);
     assert_eq!(action, Action::Drop, "{family:?} {hook:?} {packet:?}");
     assert_eq!(node.state().counts_since(&before), BTreeMap::from([(counter, 1)]), "{family:?} {hook:?} {packet:?}");
-    assert_eq!((node.state().settled().len(), node.state().half_open().len()), flows);
+    assert_eq!((node.state().assured().len(), node.state().embryonic().len()), flows);
 }
 
 #[test]

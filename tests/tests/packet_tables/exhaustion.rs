@@ -13,7 +13,7 @@ use proxy_userspace::config::MapSizes;
 use super::*;
 
 /// Room for two entries of each port, so that no flow is pushed out.
-const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, half_open: 1 << 18, ..SIZES };
+const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, embryonic: 1 << 18, ..SIZES };
 /// Flows of which a packet has just come.
 const YOUNG: i32 = 0;
 /// Who comes when all ports are taken.
@@ -32,7 +32,7 @@ struct Crowd {
 /// The entries of all flows, as bytes.
 fn entries(node: &mut BenchNode) -> BTreeSet<Vec<u8>> {
     let state = node.state();
-    let flows = [state.settled(), state.half_open()].concat();
+    let flows = [state.assured(), state.embryonic()].concat();
     flows.iter().map(|(tuple, entry)| [bytemuck::bytes_of(tuple), bytemuck::bytes_of(entry)].concat()).collect()
 }
 
@@ -42,7 +42,7 @@ impl Crowd {
         for step in begin {
             play(node, step, family, hook);
         }
-        let backend = [node.state().settled(), node.state().half_open()].concat()[0].1.life.backend;
+        let backend = [node.state().assured(), node.state().embryonic()].concat()[0].1.life.backend;
         node.state().idle(idle);
         node.state().take_source_ports();
         let (before, counts, ports) = (entries(node), node.state().counts(), node.state().backend_counts(backend));
@@ -89,7 +89,7 @@ fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
 }
 
 #[test]
-fn s28_a_half_open_flow_that_is_idle_for_a_second_gives_its_port_away() {
+fn s28_an_embryonic_flow_that_is_idle_for_a_second_gives_its_port_away() {
     each(|node, family, hook| {
         // Until it is answered, a connection has one entry.
         for (begin, entries) in [(&handshake()[..1], 1), (&handshake()[..2], 2)] {

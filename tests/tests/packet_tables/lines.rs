@@ -1,4 +1,4 @@
-//! Where settled flows lie: in lines, or displaced when both their places are others'; and lines that are not whole.
+//! Where assured flows lie: in lines, or displaced when both their places are others'; and lines that are not whole.
 
 use harness::{
     packet::{Packet, tcp, udp},
@@ -24,13 +24,13 @@ fn crowded(seconds: i32) -> Vec<Step> {
     [&[syn, syn_ack], &at_both(tcp, Mishap::Taken(seconds))[..], &[ack]].concat()
 }
 
-fn goes_on(name: &'static str, before: Vec<Step>, settled: usize) -> Row {
+fn goes_on(name: &'static str, before: Vec<Step>, assured: usize) -> Row {
     row(name, ingress(tcp(FROM, NODE_PORT).data()))
         .serving(web())
         .after(before)
         .leaves_as(tcp(SNAT, BACKEND).data().ttl(63))
         .counts(&[Counter::PacketForwarded])
-        .flows(settled, 0)
+        .flows(assured, 0)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn s28_places_of_flows_that_have_just_ended_are_not_given_away() {
             for step in crowded(seconds) {
                 play(&mut node, &step, family, Hook::Xdp);
             }
-            assert_eq!(node.state().settled().len(), entries, "{family:?}, ended {seconds} s");
+            assert_eq!(node.state().assured().len(), entries, "{family:?}, ended {seconds} s");
         }
     }
 }
@@ -89,7 +89,7 @@ fn s28_flows_without_a_place_are_kept_on_every_processor() {
             for step in crowded(100) {
                 play(&mut node, &step, family, Hook::Xdp);
             }
-            assert_eq!(node.state().settled().len(), 4 + 2, "{family:?}, processor {processor}");
+            assert_eq!(node.state().assured().len(), 4 + 2, "{family:?}, processor {processor}");
         }
     }
     sched_setaffinity(this, &before).unwrap();

@@ -16,7 +16,7 @@ const KEPT: u16 = 20_001;
 
 /// The entries for what backends send.
 fn answers(node: &mut BenchNode) -> Vec<(Tuple, Conntrack)> {
-    let mut entries = node.state().half_open();
+    let mut entries = node.state().embryonic();
     entries.retain(|(_, entry)| entry.life.flags & Life::REPLY != 0);
     entries
 }

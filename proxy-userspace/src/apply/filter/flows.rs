@@ -18,10 +18,10 @@ use crate::{apply::reclaim, flow_table::FlowTable, jiffies};
 
 /// The maps of flows, for reading.
 pub struct FlowMaps {
-    /// HALF_OPEN.
-    pub half_open: FlowTable,
-    /// Those that have settled.
-    pub settled: FlowTable,
+    /// EMBRYONIC.
+    pub embryonic: FlowTable,
+    /// Those that are assured.
+    pub assured: FlowTable,
 }
 
 /// More keys than this are a sign that the kernel keeps beginning anew, because the key to go on from has gone.
@@ -77,7 +77,7 @@ impl FlowMaps {
         reclaim::wait();
         let before = some_seconds_ago();
         // A flow only ever moves from the first to the second.
-        for table in [&self.half_open, &self.settled] {
+        for table in [&self.embryonic, &self.assured] {
             let mut count = 0;
             for entry in table.entries() {
                 count += 1;

@@ -14,7 +14,7 @@ use super::{frames::entries, node::BenchNode};
 
 /// The maps.
 pub struct Flows {
-    settled: FlowTable,
+    assured: FlowTable,
     floor: HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>,
     snat_ports: Array<MapData, u8>,
     /// What each entry is like.
@@ -27,18 +27,18 @@ impl Flows {
     /// puts an end off, once a second and flow, is not measured.
     pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>) -> Result<Self> {
         let folder = PinFolder::new(&node.node.instance());
-        let half_open = FlowTable::open(&folder, Names::HALF_OPEN)?;
-        let (_, mut like) = half_open.entries().flatten().next().context("find the flow that was opened")?;
+        let embryonic = FlowTable::open(&folder, Names::EMBRYONIC)?;
+        let (_, mut like) = embryonic.entries().flatten().next().context("find the flow that was opened")?;
         like.life.expires = like.life.expires.wrapping_add(1 << 30);
         let snat_ports = MapData::from_pin(folder.map("SNAT_PORTS")).and_then(Map::from_map_data)?.try_into()?;
-        Ok(Self { settled: FlowTable::open(&folder, Names::SETTLED)?, floor, snat_ports, like, entered: 0 })
+        Ok(Self { assured: FlowTable::open(&folder, Names::ASSURED)?, floor, snat_ports, like, entered: 0 })
     }
 
     /// Enters the first `count` flows.
     pub fn enter(&mut self, count: u32, node: Ipv4Addr) -> Result<()> {
         for index in self.entered..count {
             for (tuple, entry) in entries(index, node, &self.like) {
-                self.settled.put(&tuple, &entry).context("enter a flow")?;
+                self.assured.put(&tuple, &entry).context("enter a flow")?;
                 let (key, value) = (Ipv4Conntrack::key(&tuple), Ipv4Conntrack::narrow(&entry));
                 self.floor.insert(key, value, 0).context("enter a flow of the floor program")?;
                 if entry.life.flags & Life::REPLY != 0 {

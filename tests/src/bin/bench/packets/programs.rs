@@ -71,12 +71,12 @@ fn words(walk: &Walk) -> Words {
 }
 
 impl Programs {
-    /// Loads the benchmark's own, over what the agent has of half-open flows, with room for so many others.
+    /// Loads the benchmark's own, over what the agent has of embryonic flows, with room for so many others.
     pub fn load(node: &BenchNode, max_flows: u32) -> Result<Self> {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
         let mut loader = EbpfLoader::new();
-        loader.map_pin_path("HALF_OPEN_IPV4", node.waggle.pins().join("half_open_ipv4"));
+        loader.map_pin_path("EMBRYONIC_IPV4", node.waggle.pins().join("embryonic_ipv4"));
         loader.map_max_entries("FLOWS", max_flows);
         let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
         for name in Program::ALL.map(|(_, name)| name).into_iter().chain(["vary"]) {
