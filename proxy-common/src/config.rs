@@ -1,7 +1,7 @@
-//! Names, default sizes and load-time constants that both sides must agree on.
+//! The version of the layouts, and the default sizes of the maps.
 
-/// Version of the layouts in this crate. Which map has had its layout since which version, the agent's `maps.rs` says;
-/// what it finds pinned of another one is made anew.
+/// Version of the layouts in this crate. The agent's `maps.rs` says since which version each map has had its layout, and
+/// replaces pinned maps of other versions.
 pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1009 } else { 9 };
 
 /// Default number of SERVICES entries (frontends).
@@ -23,8 +23,8 @@ pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.
 pub const NETWORKS_MAX: usize = 65_536;
 
-/// Default number of lines in FLOW_LINES: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that the
-/// kernel makes 2^18 buckets: with as many entries as buckets, who looks in vain walks past one entry on average.
+/// Default number of buckets in FLOW_BUCKETS: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that
+/// the kernel's hash gets 2^18 buckets: with as many entries as buckets, a lookup in vain walks past one entry on average.
 pub const CONNTRACK_MAX: usize = 270_000;
 /// Default number of EMBRYONIC entries: two a flow. See [`CONNTRACK_MAX`].
 pub const EMBRYONIC_MAX: usize = 70_000;

@@ -42,7 +42,7 @@ pub use backend::{Backend, Member};
 pub use config::ABI_VERSION;
 pub use connection::Connection;
 pub use conntrack::{
-    AssociationTimeouts, Chunk, Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line,
+    AssociationTimeouts, Chunk, Conntrack, Direction, FlowBucket, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket,
     Judgement, Life, OWNED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use proxy_common::{
     Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer, Scratch,
+    FragmentPorts, Frontend, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer, Scratch,
     Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
@@ -86,31 +86,31 @@ pub static DEVICES: HashMap<u32, Device, DEVICES_MAX, { BPF_F_NO_PREALLOC as usi
 #[btf_map]
 pub static SOURCE_RANGES: LpmTrie<SourceRange, u32, SOURCE_RANGES_MAX> = LpmTrie::new();
 
-/// IPv4 packet as it arrives → its translation, for flows that both sides have confirmed: see `tables.rs`.
+/// IPv4 packet as it arrives → its translation; the assured flows, each in one of two buckets: see `tables.rs`.
 #[btf_map]
-pub static FLOW_LINES_IPV4: Array<Ipv4Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
+pub static FLOW_BUCKETS_IPV4: Array<Ipv4Bucket, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// The same for IPv6.
+/// IPv6 packet as it arrives → its translation; the assured flows, as in FLOW_BUCKETS_IPV4.
 #[btf_map]
-pub static FLOW_LINES_IPV6: Array<Ipv6Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
+pub static FLOW_BUCKETS_IPV6: Array<Ipv6Bucket, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Pair of lines → 1 once an entry has found both taken.
+/// Set of two buckets → 1 once an entry of it has gone to CONNTRACK.
 #[btf_map]
-pub static DISPLACED: Array<u8, { CONNTRACK_MAX / 2 }> = Array::new();
+pub static OVERFLOW: Array<u8, { CONNTRACK_MAX / 2 }> = Array::new();
 
-/// The entries that have.
+/// Overflow of FLOW_BUCKETS_IPV4: assured flows whose two buckets were taken.
 #[btf_map]
 pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
-/// The same for IPv6.
+/// Overflow of FLOW_BUCKETS_IPV6: assured flows whose two buckets were taken.
 #[btf_map]
 pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
-/// The same for flows that nobody has confirmed yet: a flood of them pushes out only one another.
+/// IPv4 packet as it arrives → its translation, of flows that are not assured yet: a flood of first packets evicts only these.
 #[btf_map]
 pub static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, EMBRYONIC_MAX> = LruHashMap::new();
 
-/// The same for IPv6.
+/// IPv6 packet as it arrives → its translation, of flows that are not assured yet.
 #[btf_map]
 pub static EMBRYONIC_IPV6: LruHashMap<Tuple, Conntrack, EMBRYONIC_MAX> = LruHashMap::new();
 
@@ -162,9 +162,9 @@ pub static LAYOUTS: HashMap<MapName, u32, LAYOUTS_MAX> = HashMap::new();
 #[btf_map]
 pub static ABI: Array<u32, 1> = Array::new();
 
-/// Pairs of lines in FLOW_LINES of either family.
+/// Number of sets of two buckets in FLOW_BUCKETS of either family.
 #[unsafe(no_mangle)]
-pub static FLOW_PAIRS: Global<u32> = Global::new(0);
+pub static FLOW_SETS: Global<u32> = Global::new(0);
 
 /// Cookie of the node's own network namespace, where node ports are served on loopback (S19).
 #[unsafe(no_mangle)]

@@ -1,6 +1,6 @@
-//! Where flows are kept, a set of maps for each family, since IPv4 flows lie in half the memory: FLOW_LINES for those that
-//! both sides have confirmed, CONNTRACK for those of them that find no place there, EMBRYONIC for all others. What is done
-//! with them is written once.
+//! The flow tables. Each family has its own maps, since an IPv4 entry takes half the memory of an IPv6 entry: FLOW_BUCKETS
+//! holds assured flows, CONNTRACK those of them whose two buckets were taken (the overflow), EMBRYONIC all other flows. The
+//! code is written once, over the trait [`Table`].
 
 use core::{arch::asm, borrow::Borrow as _};
 
@@ -9,46 +9,46 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap},
 };
 use proxy_common::{
-    Conntrack, FlowLine, Ipv4Conntrack, Life, OWNED, Place, Stored, Tuple,
+    Conntrack, FlowBucket, Ipv4Conntrack, Life, OWNED, Place, Stored, Tuple,
     config::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
 use crate::maps::{
-    CONNTRACK_IPV4, CONNTRACK_IPV6, DISPLACED, EMBRYONIC_IPV4, EMBRYONIC_IPV6, FLOW_LINES_IPV4, FLOW_LINES_IPV6,
-    FLOW_PAIRS, JIFFIES_PER_SECOND,
+    CONNTRACK_IPV4, CONNTRACK_IPV6, EMBRYONIC_IPV4, EMBRYONIC_IPV6, FLOW_BUCKETS_IPV4, FLOW_BUCKETS_IPV6, FLOW_SETS,
+    JIFFIES_PER_SECOND, OVERFLOW,
 };
 
-/// Flows that both sides have confirmed, each in one of its own two places.
-pub type Lines<E> = Array<<E as Stored>::Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }>;
-/// Those that found both taken.
-pub type Displaced<E> = LruHashMap<<E as Stored>::Key, E, { CONNTRACK_MAX / 2 }>;
-/// Flows that nobody has confirmed yet.
+/// Assured flows, each in one of the two buckets of its set.
+pub type Buckets<E> = Array<<E as Stored>::Bucket, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }>;
+/// Assured flows whose two buckets were taken.
+pub type Overflow<E> = LruHashMap<<E as Stored>::Key, E, { CONNTRACK_MAX / 2 }>;
+/// Flows that are not assured yet.
 pub type Embryonic<E> = LruHashMap<<E as Stored>::Key, E, EMBRYONIC_MAX>;
 
 /// A family's entries and the maps that they are in.
 pub trait Table: Stored + 'static {
-    /// FLOW_LINES of this family.
-    fn lines() -> &'static Lines<Self>;
+    /// FLOW_BUCKETS of this family.
+    fn buckets() -> &'static Buckets<Self>;
     /// CONNTRACK of this family.
-    fn displaced() -> &'static Displaced<Self>;
+    fn overflow() -> &'static Overflow<Self>;
     /// EMBRYONIC of this family.
     fn embryonic() -> &'static Embryonic<Self>;
 
-    /// The live entry of a packet, and whether its flow is assured. An LRU map may give the entry's memory to another
-    /// flow at any time, though not to one that comes right after a lookup, which marks the entry as used; a line is given
-    /// away when its flow has ended for a second.
+    /// The live entry of a packet, and whether its flow is assured. An LRU map may reuse the entry's memory for another flow
+    /// at any time, but not right after a lookup, which marks the entry as used. A bucket is reused once its flow has been
+    /// over for a second.
     #[inline(always)]
     fn find(tuple: &Tuple, now: u32) -> Option<(&'static mut Self, bool)> {
         let key = Self::key(tuple);
         let place = place::<Self>(key.borrow());
         // An ended flow keeps its bucket until the flow that follows it is assured.
-        if let Some(entry) = in_line::<Self>(key.borrow(), place, |entry| !entry.life().is_expired(now)) {
+        if let Some(entry) = in_bucket::<Self>(key.borrow(), place, |entry| !entry.life().is_expired(now)) {
             return Some((entry, true));
         }
-        // A copy that helpers may see: the key of most packets, which lies in a line, stays in registers.
+        // A copy for helpers, so that the key of packets whose entry is in a bucket, nearly all, stays in registers.
         let tuple = *tuple;
         let key = Self::key(&tuple);
-        if let Some(entry) = alive(elsewhere(key.borrow(), place), now) {
+        if let Some(entry) = alive(in_overflow(key.borrow(), place), now) {
             return Some((entry, true));
         }
         let entry = alive(Self::embryonic().get_ptr_mut(key.borrow()), now)?;
@@ -59,63 +59,62 @@ pub trait Table: Stored + 'static {
     #[inline(always)]
     fn assured(key: &Self::Key) -> Option<*mut Self> {
         let place = place::<Self>(key);
-        let in_line = in_line::<Self>(key, place, |_| true).map(|entry| &raw mut *entry);
-        in_line.or_else(|| elsewhere(key, place))
+        let in_bucket = in_bucket::<Self>(key, place, |_| true).map(|entry| &raw mut *entry);
+        in_bucket.or_else(|| in_overflow(key, place))
     }
 
-    /// Enters or replaces the entry of an assured flow. A full map that refuses leaves things as they are: nothing to be done
-    /// about it here.
+    /// Inserts or replaces the entry of an assured flow. If CONNTRACK refuses the entry, the flow stays as it was.
     #[inline(never)]
     fn assure(key: &Self::Key, entry: &Self, now: u32) {
         let place = place::<Self>(key);
-        match fill_line(key, place, entry, now) {
+        match fill_bucket(key, place, entry, now) {
             Filled::Again => {}
-            // What is left of the key's last flow must not be found once this one has ended.
-            Filled::Anew => remove_elsewhere::<Self>(key, place),
+            // An older flow of this key may have left an entry in CONNTRACK, which would be found once this flow has ended.
+            Filled::Anew => remove_overflow::<Self>(key, place),
             Filled::Nowhere => {
-                if let Some(displaced) = DISPLACED.get_ptr_mut(place.pair()) {
+                if let Some(has_overflowed) = OVERFLOW.get_ptr_mut(place.set()) {
                     // SAFETY: one byte, which never becomes 0 again.
-                    unsafe { *displaced = 1 };
+                    unsafe { *has_overflowed = 1 };
                 }
-                let _ = Self::displaced().insert(key, entry, 0);
+                let _ = Self::overflow().insert(key, entry, 0);
             }
         }
     }
 
-    /// Ends or removes the entry of an assured flow, if there is one. A line is not emptied: programs that have just found the
-    /// flow there may still write its life.
+    /// Ends or removes the entry of an assured flow, if there is one. A bucket is not emptied: a program that has just found
+    /// the flow there may still write its life.
     #[inline(always)]
     fn end_assured(key: &Self::Key, now: u32) {
         let place = place::<Self>(key);
-        if let Some(line) = line_of::<Self>(key, place) {
-            line.entry_mut().life_mut().expires = now;
+        if let Some(bucket) = bucket_of::<Self>(key, place) {
+            bucket.entry_mut().life_mut().expires = now;
         }
-        remove_elsewhere::<Self>(key, place);
+        remove_overflow::<Self>(key, place);
     }
 }
 
 #[inline(always)]
 fn place<E: Table>(key: &E::Key) -> Place {
-    E::Line::place(key, FLOW_PAIRS.load())
+    E::Bucket::place(key, FLOW_SETS.load())
 }
 
-/// The entry of an assured flow in CONNTRACK, where few are.
+/// The entry of an assured flow in CONNTRACK, which is asked only for sets that have overflowed.
 #[inline(always)]
-fn elsewhere<E: Table>(key: &E::Key, place: Place) -> Option<*mut E> {
-    if is_crowded(place) { E::displaced().get_ptr_mut(key) } else { None }
+fn in_overflow<E: Table>(key: &E::Key, place: Place) -> Option<*mut E> {
+    if has_overflowed(place) { E::overflow().get_ptr_mut(key) } else { None }
 }
 
 #[inline(always)]
-fn remove_elsewhere<E: Table>(key: &E::Key, place: Place) {
-    if is_crowded(place) {
-        let _ = E::displaced().remove(key);
+fn remove_overflow<E: Table>(key: &E::Key, place: Place) {
+    if has_overflowed(place) {
+        let _ = E::overflow().remove(key);
     }
 }
 
-/// Whether entries of this place have ever gone to CONNTRACK.
+/// Whether an entry of this set has ever gone to CONNTRACK.
 #[inline(always)]
-fn is_crowded(place: Place) -> bool {
-    DISPLACED.get(place.pair()).is_some_and(|displaced| *displaced != 0)
+fn has_overflowed(place: Place) -> bool {
+    OVERFLOW.get(place.set()).is_some_and(|has_overflowed| *has_overflowed != 0)
 }
 
 #[inline(always)]
@@ -126,64 +125,64 @@ fn alive<E: Table>(entry: Option<*mut E>, now: u32) -> Option<&'static mut E> {
 }
 
 #[inline(always)]
-fn line_at<E: Table>(index: u32) -> Option<&'static mut E::Line> {
+fn bucket_at<E: Table>(index: u32) -> Option<&'static mut E::Bucket> {
     // SAFETY: as above.
-    E::lines().get_ptr_mut(index).map(|line| unsafe { &mut *line })
+    E::buckets().get_ptr_mut(index).map(|bucket| unsafe { &mut *bucket })
 }
 
-/// The line that has this key.
+/// The bucket that has this key.
 #[inline(always)]
-fn line_of<E: Table>(key: &E::Key, place: Place) -> Option<&'static mut E::Line> {
-    let home = line_at::<E>(place.home)?;
+fn bucket_of<E: Table>(key: &E::Key, place: Place) -> Option<&'static mut E::Bucket> {
+    let home = bucket_at::<E>(place.home)?;
     if home.is_of(key) {
         return Some(home);
     }
-    let neighbour = line_at::<E>(place.neighbour())?;
+    let neighbour = bucket_at::<E>(place.neighbour())?;
     if neighbour.is_of(key) { Some(neighbour) } else { None }
 }
 
-/// The entry of a key in its line, if it is `wanted`.
+/// The entry of a key in its bucket, if `wanted` says so.
 #[inline(always)]
-fn in_line<E: Table>(key: &E::Key, place: Place, wanted: impl FnOnce(&E) -> bool) -> Option<&'static mut E> {
-    let line = line_of::<E>(key, place)?;
-    if !wanted(line.entry()) {
+fn in_bucket<E: Table>(key: &E::Key, place: Place, wanted: impl FnOnce(&E) -> bool) -> Option<&'static mut E> {
+    let bucket = bucket_of::<E>(key, place)?;
+    if !wanted(bucket.entry()) {
         return None;
     }
-    // First the end, then the seal: another flow may have got the line of an ended one since its key was read, and has
-    // another seal.
-    // SAFETY: nothing but a barrier for the compiler.
+    // The end is read before the seal: since the key was read, the bucket of an ended flow may have been given to another
+    // flow, whose seal differs.
+    // SAFETY: only a barrier for the compiler.
     unsafe { asm!("", options(nostack)) };
-    let seal = E::Line::seal_of(place, line.entry());
-    // One that is just being written is still where it was.
-    if *line.seal() == seal { Some(line.entry_mut()) } else { None }
+    let seal = E::Bucket::seal_of(place, bucket.entry());
+    // While the entry is being written, its flow is still found in EMBRYONIC.
+    if *bucket.seal() == seal { Some(bucket.entry_mut()) } else { None }
 }
 
-/// What became of an entry that was to be put in line.
+/// What became of an entry that was to be put into a bucket.
 enum Filled {
-    /// It was there already.
+    /// The entry was there already, and has been updated.
     Again,
-    /// It is there now.
+    /// The entry has been put into a free bucket.
     Anew,
-    /// Both places are others'.
+    /// Both buckets of the set are other flows'.
     Nowhere,
 }
 
 #[inline(always)]
-fn fill_line<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Filled {
-    if let Some(line) = line_of::<E>(key, place) {
-        let seal = E::Line::seal_of(place, line.entry());
-        if *line.seal() == seal && line.entry().translates_as(entry) {
-            // Readers find it whole all the time.
-            *line.entry_mut().life_mut() = *entry.life();
+fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Filled {
+    if let Some(bucket) = bucket_of::<E>(key, place) {
+        let seal = E::Bucket::seal_of(place, bucket.entry());
+        if *bucket.seal() == seal && bucket.entry().translates_as(entry) {
+            // Only the life changes, so that readers always find a whole entry.
+            *bucket.entry_mut().life_mut() = *entry.life();
             return Filled::Again;
         }
-        // If not by this program it is written by another, of the same flow: unless that gives the line away.
-        let written = fill_if(line, place, key, entry, |line| line.is_of(key)) || line.is_of(key);
+        // If another program has written this bucket, that was for the same flow, unless it has given the bucket away.
+        let written = fill_if(bucket, place, key, entry, |bucket| bucket.is_of(key)) || bucket.is_of(key);
         return if written { Filled::Again } else { Filled::Nowhere };
     }
     for index in [place.home, place.neighbour()] {
-        if let Some(line) = line_at::<E>(index)
-            && fill_if(line, place, key, entry, |line| is_free(line, now))
+        if let Some(bucket) = bucket_at::<E>(index)
+            && fill_if(bucket, place, key, entry, |bucket| is_free(bucket, now))
         {
             return Filled::Anew;
         }
@@ -191,42 +190,43 @@ fn fill_line<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Fille
     Filled::Nowhere
 }
 
-/// Writes an entry into a line, if it may be had.
+/// Writes an entry into a bucket, if `may_be_had` still holds when this program has locked it.
 #[inline(always)]
 fn fill_if<E: Table>(
-    line: &mut E::Line,
+    bucket: &mut E::Bucket,
     place: Place,
     key: &E::Key,
     entry: &E,
-    may_be_had: impl Fn(&E::Line) -> bool,
+    may_be_had: impl Fn(&E::Bucket) -> bool,
 ) -> bool {
-    if !may_be_had(line) {
+    if !may_be_had(bucket) {
         return false;
     }
-    let Some(seal) = own(line) else { return false };
-    // Somebody may have been faster.
-    if !may_be_had(line) {
-        release(line, seal);
+    let Some(seal) = own(bucket) else { return false };
+    // Another CPU may have been faster.
+    if !may_be_had(bucket) {
+        release(bucket, seal);
         return false;
     }
-    line.fill(key, entry);
-    release(line, E::Line::seal_of(place, entry));
+    bucket.fill(key, entry);
+    release(bucket, E::Bucket::seal_of(place, entry));
     true
 }
 
-/// Whether another flow may have the line: a program that has just found its last one has ended meanwhile.
+/// Whether another flow may have the bucket: it is empty, or its flow ended a second ago, longer than any program runs that
+/// may have found it there.
 #[inline(always)]
-fn is_free<L: FlowLine<Entry: Table>>(line: &L, now: u32) -> bool {
-    line.is_empty() || line.entry().life().is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
+fn is_free<L: FlowBucket<Entry: Table>>(bucket: &L, now: u32) -> bool {
+    bucket.is_empty() || bucket.entry().life().is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
 }
 
-/// Makes this program the line's only writer, if nobody else is; returns its seal.
+/// Makes this program the only writer of the bucket, unless another one is; returns the seal that it had.
 #[inline(always)]
-fn own<L: FlowLine>(line: &mut L) -> Option<u64> {
-    let seal = line.seal();
+fn own<L: FlowBucket>(bucket: &mut L) -> Option<u64> {
+    let seal = bucket.seal();
     let old = *seal;
     let mut found = old;
-    // SAFETY: an aligned word of a map. In assembly, since the compiler does not offer BPF's atomic operations.
+    // SAFETY: an aligned word of a map. Written in assembly, since the compiler does not offer BPF's atomic operations.
     unsafe {
         asm!(
             "r0 = cmpxchg_64({seal} + 0, r0, {owned})",
@@ -239,11 +239,11 @@ fn own<L: FlowLine>(line: &mut L) -> Option<u64> {
     if old != OWNED && found == old { Some(old) } else { None }
 }
 
-/// Lets others write and read.
+/// Sets the seal, so that other programs may read and write.
 #[inline(always)]
-fn release<L: FlowLine>(line: &mut L, with: u64) {
-    let seal = line.seal();
-    // SAFETY: as above. A full barrier (Linux, Documentation/bpf/standardization): all that was written comes before.
+fn release<L: FlowBucket>(bucket: &mut L, with: u64) {
+    let seal = bucket.seal();
+    // SAFETY: as above. A full barrier (Linux, Documentation/bpf/standardization): all writes to the bucket come first.
     unsafe {
         asm!(
             "{with} = xchg_64({seal} + 0, {with})",
@@ -256,12 +256,12 @@ fn release<L: FlowLine>(line: &mut L, with: u64) {
 
 impl Table for Ipv4Conntrack {
     #[inline(always)]
-    fn lines() -> &'static Lines<Self> {
-        &FLOW_LINES_IPV4
+    fn buckets() -> &'static Buckets<Self> {
+        &FLOW_BUCKETS_IPV4
     }
 
     #[inline(always)]
-    fn displaced() -> &'static Displaced<Self> {
+    fn overflow() -> &'static Overflow<Self> {
         &CONNTRACK_IPV4
     }
 
@@ -273,12 +273,12 @@ impl Table for Ipv4Conntrack {
 
 impl Table for Conntrack {
     #[inline(always)]
-    fn lines() -> &'static Lines<Self> {
-        &FLOW_LINES_IPV6
+    fn buckets() -> &'static Buckets<Self> {
+        &FLOW_BUCKETS_IPV6
     }
 
     #[inline(always)]
-    fn displaced() -> &'static Displaced<Self> {
+    fn overflow() -> &'static Overflow<Self> {
         &CONNTRACK_IPV6
     }
 

@@ -62,9 +62,9 @@ pub struct MapSizes {
 }
 
 impl MapSizes {
-    /// Pairs of lines in FLOW_LINES of either family, and as many entries in CONNTRACK for those that find no place there:
-    /// of so many flows as there are lines for, those are one in four.
-    pub fn flow_pairs(&self) -> u32 {
+    /// Sets of two buckets in FLOW_BUCKETS of either family, and as many entries in CONNTRACK for the overflow: with as many
+    /// entries as buckets, one in four overflows.
+    pub fn flow_sets(&self) -> u32 {
         self.conntrack.div_ceil(2).max(1)
     }
 }

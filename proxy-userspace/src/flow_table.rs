@@ -1,4 +1,4 @@
-//! The maps of flows of both families as one table: those that both sides have confirmed, or EMBRYONIC.
+//! The flow maps of both families as one table: those of assured flows, or those of embryonic flows.
 
 use std::borrow::Borrow as _;
 
@@ -6,14 +6,14 @@ use aya::{
     Pod,
     maps::{Array, HashMap, MapData, MapError},
 };
-use proxy_common::{Conntrack, FlowLine, Ipv4Conntrack, Life, Stored, Tuple};
+use proxy_common::{Conntrack, FlowBucket, Ipv4Conntrack, Life, Stored, Tuple};
 
 use crate::{
     bpf,
     maps::{MapsError, PinFolder, open, open_data},
 };
 
-/// How many lines are read with one system call.
+/// How many buckets are read with one system call.
 const BATCH: u32 = 4096;
 
 /// The flows of one kind.
@@ -22,32 +22,32 @@ pub struct FlowTable {
     ipv6: Entries<Conntrack>,
 }
 
-/// Those of one family.
-struct Entries<E: Stored<Line: Pod>> {
-    lines: Option<Lines<E::Line>>,
-    /// All others.
+/// The flows of one kind and one family.
+struct Entries<E: Stored<Bucket: Pod>> {
+    buckets: Option<Buckets<E::Bucket>>,
+    /// The hash: all flows that have no bucket.
     map: HashMap<MapData, E::Key, E>,
     /// Room in both.
     capacity: usize,
 }
 
-/// FLOW_LINES of a family: not mapped into memory, since all of it would count as the agent's.
-struct Lines<L: Pod> {
+/// FLOW_BUCKETS of a family: not mapped into memory, since all of it would count as the agent's.
+struct Buckets<L: Pod> {
     array: Array<MapData, L>,
     map: MapData,
-    /// Pair of lines → 1 once an entry of it has gone to the hash.
-    displaced: Array<MapData, u8>,
+    /// Set of buckets → 1 once an entry of it has gone to the hash.
+    overflow: Array<MapData, u8>,
 }
 
-/// The pinned maps of a table, of each family: the name of the lines, if there are any, and of the hash.
+/// The pinned maps of a table, of each family: the name of the buckets, if there are any, and of the hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Names([(Option<&'static str>, &'static str); 2]);
 
 impl Names {
-    /// Flows that both sides have confirmed.
+    /// Assured flows.
     pub const ASSURED: Self =
-        Self([(Some("FLOW_LINES_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_LINES_IPV6"), "CONNTRACK_IPV6")]);
-    /// Flows that nobody has confirmed yet.
+        Self([(Some("FLOW_BUCKETS_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_BUCKETS_IPV6"), "CONNTRACK_IPV6")]);
+    /// Embryonic flows, which are not assured yet.
     pub const EMBRYONIC: Self = Self([(None, "EMBRYONIC_IPV4"), (None, "EMBRYONIC_IPV6")]);
 }
 
@@ -68,7 +68,7 @@ impl FlowTable {
         self.ipv4.capacity + self.ipv6.capacity
     }
 
-    /// Enters a flow that is not there yet, without a place among the lines, which are the programs' to give.
+    /// Inserts a flow that is not there yet into the hash: only the programs give buckets away.
     pub fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.insert(tuple, flow) } else { self.ipv6.insert(tuple, flow) }
     }
@@ -111,57 +111,57 @@ fn is_ipv4(tuple: &Tuple) -> bool {
     tuple.destination.is_ipv4()
 }
 
-impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
-    fn open(folder: &PinFolder, (lines, map): (Option<&'static str>, &'static str)) -> Result<Self, MapsError> {
-        let open_lines = |name| {
-            Ok(Lines {
+impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
+    fn open(folder: &PinFolder, (buckets, map): (Option<&'static str>, &'static str)) -> Result<Self, MapsError> {
+        let open_buckets = |name| {
+            Ok(Buckets {
                 array: open(folder, name)?,
                 map: open_data(folder, name)?,
-                displaced: open(folder, "DISPLACED")?,
+                overflow: open(folder, "OVERFLOW")?,
             })
         };
         let info = open_data(folder, map)?.info().map_err(|source| MapsError::Type { name: map, source })?;
-        let lines = lines.map(open_lines).transpose()?;
-        let capacity = lines.as_ref().map_or(0, |lines| lines.array.len()) + info.max_entries();
-        Ok(Self { lines, map: open(folder, map)?, capacity: capacity as usize })
+        let buckets = buckets.map(open_buckets).transpose()?;
+        let capacity = buckets.as_ref().map_or(0, |buckets| buckets.array.len()) + info.max_entries();
+        Ok(Self { buckets, map: open(folder, map)?, capacity: capacity as usize })
     }
 
     fn entries(&self) -> impl Iterator<Item = Result<(Tuple, Conntrack), MapError>> {
-        let lines = self.lines.iter().flat_map(|lines| {
-            let starts = (0..lines.array.len()).step_by(BATCH as usize);
-            starts.flat_map(|start| match bpf::read_array::<E::Line>(lines.map.fd(), start, BATCH) {
+        let buckets = self.buckets.iter().flat_map(|buckets| {
+            let starts = (0..buckets.array.len()).step_by(BATCH as usize);
+            starts.flat_map(|start| match bpf::read_array::<E::Bucket>(buckets.map.fd(), start, BATCH) {
                 Ok(batch) => {
-                    let full = batch.into_iter().filter(|line| !line.is_empty());
-                    full.map(|line| Ok(widen(line.key(), line.entry()))).collect()
+                    let full = batch.into_iter().filter(|bucket| !bucket.is_empty());
+                    full.map(|bucket| Ok(widen(bucket.key(), bucket.entry()))).collect()
                 }
                 Err(error) => vec![Err(MapError::from(error))],
             })
         });
-        lines.chain(self.map.iter().map(|entry| entry.map(|(key, entry)| widen(&key, &entry))))
+        buckets.chain(self.map.iter().map(|entry| entry.map(|(key, entry)| widen(&key, &entry))))
     }
 
-    /// The line of a packet's entry, if it has one, and a line that could be its.
-    fn line(&self, tuple: &Tuple) -> Result<(Option<u32>, Option<u32>), MapError> {
-        let Some(Lines { array: lines, .. }) = &self.lines else { return Ok((None, None)) };
+    /// The bucket of a packet's entry, if it has one, and a bucket that could be its.
+    fn bucket(&self, tuple: &Tuple) -> Result<(Option<u32>, Option<u32>), MapError> {
+        let Some(Buckets { array: buckets, .. }) = &self.buckets else { return Ok((None, None)) };
         let key = E::key(tuple);
-        let place = E::Line::place(key.borrow(), lines.len() / 2);
+        let place = E::Bucket::place(key.borrow(), buckets.len() / 2);
         let mut free = None;
         for index in [place.home, place.neighbour()] {
-            let line = lines.get(&index, 0)?;
-            if line.is_of(key.borrow()) {
+            let bucket = buckets.get(&index, 0)?;
+            if bucket.is_of(key.borrow()) {
                 return Ok((Some(index), None));
             }
-            free = free.or(line.is_empty().then_some(index));
+            free = free.or(bucket.is_empty().then_some(index));
         }
         Ok((None, free))
     }
 
     fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
         const BPF_NOEXIST: u64 = 1;
-        if self.line(tuple)?.0.is_some() {
+        if self.bucket(tuple)?.0.is_some() {
             return Err(MapError::from(std::io::Error::from_raw_os_error(libc::EEXIST)));
         }
-        self.note_displaced(tuple)?;
+        self.note_overflow(tuple)?;
         self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), BPF_NOEXIST)
     }
 
@@ -174,7 +174,7 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
         if self.lives(tuple)?.into_iter().flatten().any(is_known) {
             return Ok(());
         }
-        self.note_displaced(tuple)?;
+        self.note_overflow(tuple)?;
         self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), 0)
     }
 
@@ -182,45 +182,45 @@ impl<E: Stored<Key: Pod, Line: Pod> + Pod> Entries<E> {
         self.map.remove(E::key(tuple).borrow())
     }
 
-    /// What is remembered of a packet's flow, in its line and in the hash.
+    /// The lives of a packet's entries: in its bucket and in the hash.
     fn lives(&self, tuple: &Tuple) -> Result<[Option<Life>; 2], MapError> {
-        let in_line = match (self.line(tuple)?.0, &self.lines) {
-            (Some(index), Some(Lines { array: lines, .. })) => Some(*lines.get(&index, 0)?.entry().life()),
+        let in_bucket = match (self.bucket(tuple)?.0, &self.buckets) {
+            (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().life()),
             _ => None,
         };
-        let elsewhere = match self.map.get(E::key(tuple).borrow(), 0) {
+        let in_hash = match self.map.get(E::key(tuple).borrow(), 0) {
             Err(MapError::KeyNotFound) => None,
             entry => Some(*entry?.life()),
         };
-        Ok([in_line, elsewhere])
+        Ok([in_bucket, in_hash])
     }
 
     /// Lets programs look for the entry of a packet in the hash.
-    fn note_displaced(&mut self, tuple: &Tuple) -> Result<(), MapError> {
-        let Some(lines) = &mut self.lines else { return Ok(()) };
-        let place = E::Line::place(E::key(tuple).borrow(), lines.array.len() / 2);
-        lines.displaced.set(place.pair(), 1, 0)
+    fn note_overflow(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        let Some(buckets) = &mut self.buckets else { return Ok(()) };
+        let place = E::Bucket::place(E::key(tuple).borrow(), buckets.array.len() / 2);
+        buckets.overflow.set(place.set(), 1, 0)
     }
 
     fn put(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
-        let (found, free) = self.line(tuple)?;
+        let (found, free) = self.bucket(tuple)?;
         let (key, entry) = (E::key(tuple), E::narrow(flow));
-        let (Some(index), Some(Lines { array: lines, .. })) = (found.or(free), &mut self.lines) else {
-            self.note_displaced(tuple)?;
+        let (Some(index), Some(Buckets { array: buckets, .. })) = (found.or(free), &mut self.buckets) else {
+            self.note_overflow(tuple)?;
             return self.map.insert(key.borrow(), entry.borrow(), 0);
         };
-        let mut line = lines.get(&index, 0)?;
-        line.fill(key.borrow(), entry.borrow());
-        *line.seal() = E::Line::seal_of(E::Line::place(key.borrow(), lines.len() / 2), entry.borrow());
-        lines.set(index, line, 0)?;
+        let mut bucket = buckets.get(&index, 0)?;
+        bucket.fill(key.borrow(), entry.borrow());
+        *bucket.seal() = E::Bucket::seal_of(E::Bucket::place(key.borrow(), buckets.len() / 2), entry.borrow());
+        buckets.set(index, bucket, 0)?;
         absent_is_removed(self.map.remove(key.borrow()))
     }
 
     fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
-        if let ((Some(index), _), Some(Lines { array: lines, .. })) = (self.line(tuple)?, &mut self.lines) {
-            let mut line = lines.get(&index, 0)?;
-            line.clear();
-            lines.set(index, line, 0)?;
+        if let ((Some(index), _), Some(Buckets { array: buckets, .. })) = (self.bucket(tuple)?, &mut self.buckets) {
+            let mut bucket = buckets.get(&index, 0)?;
+            bucket.clear();
+            buckets.set(index, bucket, 0)?;
         }
         absent_is_removed(self.map.remove(E::key(tuple).borrow()))
     }

@@ -9,8 +9,8 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray};
 use proxy_common::{
     ABI_VERSION, Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer,
-    Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
+    Peer, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
     filter::FILTER_LENGTH,
 };
@@ -102,9 +102,9 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         (COUNTERS_MAX as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32, LAYOUTS_MAX as u32);
     let mut layouts = vec![
         layout::<Frontend, Service>("SERVICES", sizes.services),
-        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2).since(FLOWS),
-        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2).since(FLOWS),
-        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()).since(FLOWS),
+        layout::<u32, Ipv4Bucket>("FLOW_BUCKETS_IPV4", sizes.flow_sets() * 2).since(FLOWS),
+        layout::<u32, Ipv6Bucket>("FLOW_BUCKETS_IPV6", sizes.flow_sets() * 2).since(FLOWS),
+        layout::<u32, u8>("OVERFLOW", sizes.flow_sets()).since(FLOWS),
         layout::<u32, u32>("SLOTS", sizes.slots),
         layout::<u32, Backend>("BACKENDS", sizes.backends),
         layout::<u32, u32>("GENERATIONS", sizes.service_ids),
@@ -143,8 +143,8 @@ fn lru_layouts(sizes: &MapSizes, processors: usize) -> impl Iterator<Item = Layo
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()).since(FLOWS),
-        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_sets()).since(FLOWS),
+        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_sets()).since(FLOWS),
         layout::<Ipv4Tuple, Ipv4Conntrack>("EMBRYONIC_IPV4", sizes.embryonic).since(FLOWS),
         layout::<Tuple, Conntrack>("EMBRYONIC_IPV6", sizes.embryonic).since(FLOWS),
     ]

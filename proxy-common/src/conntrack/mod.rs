@@ -1,4 +1,4 @@
-//! FLOW_LINES, CONNTRACK and EMBRYONIC: the translation of every flow that came as packets, and its life.
+//! FLOW_BUCKETS, CONNTRACK and EMBRYONIC: the translation of every flow that came as packets, and its life.
 //!
 //! A flow has two entries of the same form, one found by what the client sends and one by what the backend
 //! sends. Each holds the whole translation of its direction, and the key of the other: see
@@ -9,8 +9,8 @@
 //! is how it lies there. Programs work with [`Tuple`] and [`Conntrack`], which hold either family.
 
 mod association;
+mod bucket;
 mod life;
-mod line;
 mod sequence;
 mod state;
 mod stored;
@@ -18,8 +18,8 @@ mod timeouts;
 
 pub use self::{
     association::{Chunk, chunk},
+    bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket, OWNED, Place},
     life::Life,
-    line::{FlowLine, Ipv4Line, Ipv6Line, OWNED, Place},
     sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},
     stored::{Ipv4Conntrack, Ipv4Tuple, Stored},

@@ -113,7 +113,7 @@ impl Life {
     }
 
     /// The same for a segment that [`is_plain`](Self::is_plain): nothing but the numbers can change. Written only if they
-    /// do, so that what repeats itself leaves the line as it is.
+    /// do, so that a repeated segment does not dirty the cache line.
     #[inline(always)]
     #[must_use]
     pub const fn go_on(&mut self, segment: &Segment) -> bool {

@@ -1,11 +1,11 @@
 //! How flows lie in the maps of each family: IPv6 as programs see them, IPv4 with addresses of four bytes, in two cache
-//! lines instead of three (docs/adr/0005).
+//! buckets instead of three (docs/adr/0005).
 
 use core::borrow::Borrow;
 
 use super::{
     Conntrack, Life, Tuple,
-    line::{FlowLine, Ipv4Line, Ipv6Line},
+    bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket},
 };
 use crate::{addr::Address, pod::pod};
 
@@ -50,8 +50,8 @@ pub trait Stored: Sized {
     type KeyRef<'a>: Borrow<Self::Key>;
     /// An entry, or a reference to what is one already.
     type Ref<'a>: Borrow<Self>;
-    /// A place in FLOW_LINES.
-    type Line: FlowLine<Entry = Self>;
+    /// An element of FLOW_BUCKETS.
+    type Bucket: FlowBucket<Entry = Self>;
 
     /// The key of a packet.
     fn key(tuple: &Tuple) -> Self::KeyRef<'_>;
@@ -85,7 +85,7 @@ impl Stored for Conntrack {
     type Key = Tuple;
     type KeyRef<'a> = &'a Tuple;
     type Ref<'a> = &'a Self;
-    type Line = Ipv6Line;
+    type Bucket = Ipv6Bucket;
 
     #[inline(always)]
     fn key(tuple: &Tuple) -> &Tuple {
@@ -153,7 +153,7 @@ impl Stored for Ipv4Conntrack {
     type Key = Ipv4Tuple;
     type KeyRef<'a> = Ipv4Tuple;
     type Ref<'a> = Self;
-    type Line = Ipv4Line;
+    type Bucket = Ipv4Bucket;
 
     #[inline(always)]
     fn key(tuple: &Tuple) -> Ipv4Tuple {

@@ -42,8 +42,9 @@ const CONFIGURATION: [&str; 11] = [
     "NODE_ADDRESSES",
     "SERVICE_NAMES",
 ];
-/// Flows that are assured: where one lies in the lines decides whether it is looked for elsewhere.
-pub const ASSURED: [&str; 5] = ["FLOW_LINES_IPV4", "FLOW_LINES_IPV6", "DISPLACED", "CONNTRACK_IPV4", "CONNTRACK_IPV6"];
+/// Assured flows: whether one has a bucket decides whether CONNTRACK is asked for it.
+pub const ASSURED: [&str; 5] =
+    ["FLOW_BUCKETS_IPV4", "FLOW_BUCKETS_IPV6", "OVERFLOW", "CONNTRACK_IPV4", "CONNTRACK_IPV6"];
 /// All others.
 pub const EMBRYONIC: [&str; 2] = ["EMBRYONIC_IPV4", "EMBRYONIC_IPV6"];
 

@@ -5,7 +5,7 @@ use proxy_common::Counter;
 
 use super::{
     BenchNode, Counts, Device, Hook, Service,
-    lines::Mishap,
+    buckets::Mishap,
     outcome::{Found, Outcome},
     shared,
 };
@@ -30,7 +30,7 @@ pub enum Step {
     Foreign(Packet),
     /// The agent clears the filters of what neither Services nor flows need: this node port, and others.
     Tidy(u16),
-    /// Something happens to the places among the lines that are this packet's entry's.
+    /// Something happens to the two buckets of this packet's entry.
     Suffer(Packet, Mishap),
 }
 

@@ -17,7 +17,7 @@ use proxy_userspace::{
     maps::PinFolder,
 };
 
-use super::lines::{FlowLines, Mishap};
+use super::buckets::{FlowBuckets, Mishap};
 
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
@@ -32,7 +32,7 @@ pub struct State {
     stages: [ProgramArray<MapData>; 2],
     assured: FlowTable,
     embryonic: FlowTable,
-    lines: FlowLines,
+    buckets: FlowBuckets,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
     answers: PerCpuArray<MapData, Answer>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
@@ -54,7 +54,7 @@ impl State {
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
             assured: FlowTable::open(folder, Names::ASSURED)?,
             embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
-            lines: FlowLines::open(folder, clock)?,
+            buckets: FlowBuckets::open(folder, clock)?,
             fragments: open(folder, "FRAGMENTS")?,
             answers: open(folder, "ANSWERS")?,
             affinity: open(folder, "AFFINITY")?,
@@ -148,7 +148,7 @@ impl State {
 
     /// Lets something happen to the places of a packet's entry.
     pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
-        self.lines.suffer(tuple, mishap);
+        self.buckets.suffer(tuple, mishap);
     }
 
     /// Whether PORT_FILTER knows a node port.
@@ -236,7 +236,7 @@ impl State {
                 table.remove(&tuple).expect("remove a flow");
             }
         }
-        self.lines.clear();
+        self.buckets.clear();
         clear(&mut self.fragments);
         clear(&mut self.affinity);
     }

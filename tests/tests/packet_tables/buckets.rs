@@ -1,4 +1,4 @@
-//! Where assured flows lie: in lines, or displaced when both their places are others'; and lines that are not whole.
+//! Where assured flows are: in buckets, or in the overflow when both buckets are other flows'; and buckets that are not whole.
 
 use harness::{
     packet::{Packet, tcp, udp},
@@ -37,13 +37,13 @@ fn goes_on(name: &'static str, before: Vec<Step>, assured: usize) -> Row {
 fn s28_a_flow_without_a_place_of_its_own_goes_on() {
     let taken = at_both(udp, Mishap::Taken(100));
     let rows = vec![
-        goes_on("s28_displaced", crowded(100), 4 + 2),
-        row("s28_displaced_answer", ingress(tcp(BACKEND, SNAT).data()))
+        goes_on("s28_overflow", crowded(100), 4 + 2),
+        row("s28_overflow_reply", ingress(tcp(BACKEND, SNAT).data()))
             .serving(web())
             .after(crowded(100))
             .leaves_as(tcp(NODE_PORT, FROM).data().ttl(63))
             .counts(&[Counter::PacketForwarded]),
-        row("s28_displaced_datagram", ingress(udp(FROM, NODE_PORT)))
+        row("s28_overflow_datagram", ingress(udp(FROM, NODE_PORT)))
             .serving(dns())
             .after([&exchange()[..], &taken, &[ingress(udp(FROM, NODE_PORT))]].concat())
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
@@ -103,7 +103,7 @@ fn s28_what_a_flow_left_elsewhere_goes_when_it_finds_a_place() {
 }
 
 #[test]
-fn s28_a_line_that_is_not_whole_is_not_read() {
+fn s28_a_bucket_that_is_not_whole_is_not_read() {
     let unknown = |name, mishap| {
         row(name, ingress(tcp(FROM, NODE_PORT).data()))
             .serving(web())
