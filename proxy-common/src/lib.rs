@@ -43,7 +43,7 @@ pub use config::ABI_VERSION;
 pub use connection::Connection;
 pub use conntrack::{
     AssociationTimeouts, Chunk, Conntrack, Direction, FlowBucket, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket,
-    Judgement, Life, OWNED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
+    Judgement, LOCKED, Life, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::Device;

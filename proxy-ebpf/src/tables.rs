@@ -9,7 +9,7 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap},
 };
 use proxy_common::{
-    Conntrack, FlowBucket, Ipv4Conntrack, Life, OWNED, Place, Stored, Tuple,
+    Conntrack, FlowBucket, Ipv4Conntrack, LOCKED, Life, Place, Stored, Tuple,
     config::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
@@ -148,13 +148,13 @@ fn in_bucket<E: Table>(key: &E::Key, place: Place, wanted: impl FnOnce(&E) -> bo
     if !wanted(bucket.entry()) {
         return None;
     }
-    // The end is read before the seal: since the key was read, the bucket of an ended flow may have been given to another
-    // flow, whose seal differs.
+    // The end is read before the version: since the key was read, the bucket of an ended flow may have been given to another
+    // flow, whose version differs.
     // SAFETY: only a barrier for the compiler.
     unsafe { asm!("", options(nostack)) };
-    let seal = E::Bucket::seal_of(place, bucket.entry());
+    let version = E::Bucket::version_of(place, bucket.entry());
     // While the entry is being written, its flow is still found in EMBRYONIC.
-    if *bucket.seal() == seal { Some(bucket.entry_mut()) } else { None }
+    if *bucket.version() == version { Some(bucket.entry_mut()) } else { None }
 }
 
 /// What became of an entry that was to be put into a bucket.
@@ -170,8 +170,8 @@ enum Filled {
 #[inline(always)]
 fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Filled {
     if let Some(bucket) = bucket_of::<E>(key, place) {
-        let seal = E::Bucket::seal_of(place, bucket.entry());
-        if *bucket.seal() == seal && bucket.entry().translates_as(entry) {
+        let version = E::Bucket::version_of(place, bucket.entry());
+        if *bucket.version() == version && bucket.entry().translates_as(entry) {
             // Only the life changes, so that readers always find a whole entry.
             *bucket.entry_mut().life_mut() = *entry.life();
             return Filled::Again;
@@ -202,14 +202,14 @@ fn fill_if<E: Table>(
     if !may_be_had(bucket) {
         return false;
     }
-    let Some(seal) = own(bucket) else { return false };
+    let Some(version) = lock(bucket) else { return false };
     // Another CPU may have been faster.
     if !may_be_had(bucket) {
-        release(bucket, seal);
+        unlock(bucket, version);
         return false;
     }
     bucket.fill(key, entry);
-    release(bucket, E::Bucket::seal_of(place, entry));
+    unlock(bucket, E::Bucket::version_of(place, entry));
     true
 }
 
@@ -220,34 +220,34 @@ fn is_free<L: FlowBucket<Entry: Table>>(bucket: &L, now: u32) -> bool {
     bucket.is_empty() || bucket.entry().life().is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
 }
 
-/// Makes this program the only writer of the bucket, unless another one is; returns the seal that it had.
+/// Locks the bucket for this program, unless another one has; returns the version that it had.
 #[inline(always)]
-fn own<L: FlowBucket>(bucket: &mut L) -> Option<u64> {
-    let seal = bucket.seal();
-    let old = *seal;
+fn lock<L: FlowBucket>(bucket: &mut L) -> Option<u64> {
+    let version = bucket.version();
+    let old = *version;
     let mut found = old;
     // SAFETY: an aligned word of a map. Written in assembly, since the compiler does not offer BPF's atomic operations.
     unsafe {
         asm!(
-            "r0 = cmpxchg_64({seal} + 0, r0, {owned})",
-            seal = in(reg) &raw mut *seal,
-            owned = in(reg) OWNED,
+            "r0 = cmpxchg_64({version} + 0, r0, {locked})",
+            version = in(reg) &raw mut *version,
+            locked = in(reg) LOCKED,
             inout("r0") found,
             options(nostack),
         );
     }
-    if old != OWNED && found == old { Some(old) } else { None }
+    if old != LOCKED && found == old { Some(old) } else { None }
 }
 
-/// Sets the seal, so that other programs may read and write.
+/// Unlocks the bucket with this version, so that other programs may read and write.
 #[inline(always)]
-fn release<L: FlowBucket>(bucket: &mut L, with: u64) {
-    let seal = bucket.seal();
+fn unlock<L: FlowBucket>(bucket: &mut L, with: u64) {
+    let version = bucket.version();
     // SAFETY: as above. A full barrier (Linux, Documentation/bpf/standardization): all writes to the bucket come first.
     unsafe {
         asm!(
-            "{with} = xchg_64({seal} + 0, {with})",
-            seal = in(reg) &raw mut *seal,
+            "{with} = xchg_64({version} + 0, {with})",
+            version = in(reg) &raw mut *version,
             with = inout(reg) with => _,
             options(nostack),
         );

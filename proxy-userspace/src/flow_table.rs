@@ -211,7 +211,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         };
         let mut bucket = buckets.get(&index, 0)?;
         bucket.fill(key.borrow(), entry.borrow());
-        *bucket.seal() = E::Bucket::seal_of(E::Bucket::place(key.borrow(), buckets.len() / 2), entry.borrow());
+        *bucket.version() = E::Bucket::version_of(E::Bucket::place(key.borrow(), buckets.len() / 2), entry.borrow());
         buckets.set(index, bucket, 0)?;
         absent_is_removed(self.map.remove(key.borrow()))
     }

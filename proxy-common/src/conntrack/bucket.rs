@@ -6,8 +6,8 @@
 //! whose two buckets are taken goes to CONNTRACK, the kernel's table, so that no flow is lost to another: the buckets need no
 //! order of use, and no entry is ever moved.
 //!
-//! A bucket is free again when its flow has ended. Writers own the bucket exclusively; readers detect a half-written bucket by
-//! its seal.
+//! A bucket is free again when its flow has ended. Writers lock the bucket; readers detect a half-written bucket by its
+//! version, as with a seqlock.
 
 use super::{Conntrack, Ipv4Conntrack, Ipv4Tuple, Stored, Tuple};
 use crate::{
@@ -22,8 +22,9 @@ pod! {
         pub key: Ipv4Tuple,
         /// Its translation.
         pub entry: Ipv4Conntrack,
-        /// A hash of key and translation, by which readers see that the bucket is whole. [`OWNED`] while a program writes.
-        pub seal: u64,
+        /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
+        /// [`LOCKED`] while a program writes.
+        pub version: u64,
     }
 
     /// Element of FLOW_BUCKETS_IPV6.
@@ -32,8 +33,9 @@ pod! {
         pub key: Tuple,
         /// Its translation.
         pub entry: Conntrack,
-        /// A hash of key and translation, by which readers see that the bucket is whole. [`OWNED`] while a program writes.
-        pub seal: u64,
+        /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
+        /// [`LOCKED`] while a program writes.
+        pub version: u64,
         /// Zero.
         pub _pad: [u64; 2],
     }
@@ -62,21 +64,21 @@ pub trait FlowBucket: Copy + Default + 'static {
     /// The entry that was filled in last, whose life may be changed in place.
     fn entry_mut(&mut self) -> &mut Self::Entry;
 
-    /// The seal.
-    fn seal(&mut self) -> &mut u64;
+    /// The version word.
+    fn version(&mut self) -> &mut u64;
 
-    /// The seal of an entry whose key has this place.
-    fn seal_of(place: Place, entry: &Self::Entry) -> u64;
+    /// The version of an entry whose key has this place.
+    fn version_of(place: Place, entry: &Self::Entry) -> u64;
 
-    /// Puts an entry in. The caller sets the seal.
+    /// Puts an entry in. The caller sets the version.
     fn fill(&mut self, key: &Key<Self>, entry: &Self::Entry);
 
-    /// Takes the entry out. The caller sets the seal.
+    /// Takes the entry out. The caller sets the version.
     fn clear(&mut self);
 }
 
-/// The seal of a bucket while a program writes it.
-pub const OWNED: u64 = 1;
+/// The version word of a bucket while a program writes it.
+pub const LOCKED: u64 = 1;
 
 type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
 
@@ -85,7 +87,7 @@ type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
 pub struct Place {
     /// The number of the bucket to look at first.
     pub home: u32,
-    /// The key's part in the seal.
+    /// The key's part in the version.
     check: u32,
 }
 
@@ -195,12 +197,12 @@ macro_rules! flow_bucket {
             }
 
             #[inline(always)]
-            fn seal(&mut self) -> &mut u64 {
-                &mut self.seal
+            fn version(&mut self) -> &mut u64 {
+                &mut self.version
             }
 
             #[inline(always)]
-            fn seal_of(place: Place, entry: &$entry) -> u64 {
+            fn version_of(place: Place, entry: &$entry) -> u64 {
                 pair(place.check ^ Self::fold(entry), 0)
             }
 

@@ -18,7 +18,7 @@ mod timeouts;
 
 pub use self::{
     association::{Chunk, chunk},
-    bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket, OWNED, Place},
+    bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, Place},
     life::Life,
     sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},

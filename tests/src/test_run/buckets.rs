@@ -6,7 +6,7 @@ use aya::{
     Pod,
     maps::{Array, MapData, MapError},
 };
-use proxy_common::{Conntrack, FlowBucket, Ipv4Bucket, Ipv6Bucket, Life, OWNED, State as FlowState, Stored, Tuple};
+use proxy_common::{Conntrack, FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, Life, State as FlowState, Stored, Tuple};
 use proxy_userspace::{jiffies, maps::PinFolder};
 
 use super::state::open;
@@ -53,7 +53,7 @@ impl FlowBuckets {
 fn clear<L: FlowBucket + Pod>(buckets: &mut Array<MapData, L>) {
     for index in 0..buckets.len() {
         let mut bucket = buckets.get(&index, 0).expect("read FLOW_BUCKETS");
-        if !bucket.is_empty() || *bucket.seal() != 0 {
+        if !bucket.is_empty() || *bucket.version() != 0 {
             buckets.set(index, L::default(), 0).expect("write FLOW_BUCKETS");
         }
     }
@@ -75,7 +75,7 @@ fn suffer<L: FlowBucket<Entry: Copy> + Pod>(buckets: &mut Array<MapData, L>, tup
                 *bucket.entry_mut().life_mut() =
                     Life { expires, state: FlowState::Established as u8, ..Life::default() };
             }
-            Mishap::Written => *bucket.seal() = OWNED,
+            Mishap::Written => *bucket.version() = LOCKED,
             Mishap::Torn => {
                 let mut flow = Conntrack::default();
                 bucket.entry().widen(&mut flow);
