@@ -42,8 +42,8 @@ pub use backend::{Backend, Member};
 pub use config::ABI_VERSION;
 pub use connection::Connection;
 pub use conntrack::{
-    AssociationTimeouts, Chunk, Conntrack, Direction, FlowBucket, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket,
-    Judgement, LOCKED, Life, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
+    AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
+    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};
 pub use device::Device;

@@ -9,7 +9,9 @@
 use core::borrow::Borrow as _;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use proxy_common::{Conntrack, Direction, DropReason, Headers, Ipv4Conntrack, Life, Protocol, State, Tuple, Verdict};
+use proxy_common::{
+    ConntrackEntry, Direction, DropReason, EntryMeta, Headers, Ipv4ConntrackEntry, Protocol, State, Tuple, Verdict,
+};
 
 use crate::{
     clock::{now, timeout},
@@ -19,51 +21,51 @@ use crate::{
 
 /// Copies the live entry of a packet to `flow`. Returns what of it may be changed, and whether the flow is assured.
 #[inline(always)]
-pub fn lookup(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static mut Life, bool)> {
+pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
     if tuple.destination.is_ipv4() {
-        lookup_in::<Ipv4Conntrack>(tuple, now, flow)
+        lookup_in::<Ipv4ConntrackEntry>(tuple, now, flow)
     } else {
-        lookup_in::<Conntrack>(tuple, now, flow)
+        lookup_in::<ConntrackEntry>(tuple, now, flow)
     }
 }
 
 #[inline(always)]
-fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut Conntrack) -> Option<(&'static mut Life, bool)> {
+fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
     let (entry, assured) = E::find(tuple, now)?;
     entry.widen(flow);
-    Some((entry.life_mut(), assured))
+    Some((entry.meta_mut(), assured))
 }
 
 /// Which direction an entry is of.
 #[inline(always)]
-pub fn direction(life: &Life) -> Direction {
-    if life.flags & Life::REPLY == 0 { Direction::Original } else { Direction::Reply }
+pub fn direction(meta: &EntryMeta) -> Direction {
+    if meta.flags & EntryMeta::REPLY == 0 { Direction::Original } else { Direction::Reply }
 }
 
 /// Whether an entry is of what a backend on this node sends.
 #[inline(always)]
-pub fn is_local_reply(life: &Life) -> bool {
-    life.flags & (Life::REPLY | Life::LOCAL) == Life::REPLY | Life::LOCAL
+pub fn is_local_reply(meta: &EntryMeta) -> bool {
+    meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY | EntryMeta::LOCAL
 }
 
 /// Whether a packet only goes on in an assured flow that lives long enough, as nearly all packets do: no more than a
 /// connection's sequence numbers are written. All others are [`track`]'s.
 #[inline(always)]
 #[must_use]
-pub fn goes_on(flow: &Conntrack, life: &mut Life, assured: bool, headers: &Headers, now: u32) -> bool {
+pub fn goes_on(flow: &ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
     let (protocol, state) = (headers.tuple.protocol, State::Established);
-    if !assured || flow.life.state != state as u8 {
+    if !assured || flow.meta.state != state as u8 {
         return false;
     }
     if protocol == Protocol::Tcp as u8 {
-        if !life.is_plain(headers.flags()) {
+        if !meta.is_plain(headers.flags()) {
             return false;
         }
-        let _ = life.go_on(&headers.segment());
+        let _ = meta.go_on(&headers.segment());
     } else if protocol != Protocol::Udp as u8 {
         return false;
     }
-    !flow.life.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())
+    !flow.meta.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())
 }
 
 /// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
@@ -74,75 +76,75 @@ pub fn goes_on(flow: &Conntrack, life: &mut Life, assured: bool, headers: &Heade
 /// of each, not every state.
 #[inline(never)]
 #[must_use]
-pub fn track(flow: &mut Conntrack, life: &mut Life, assured: bool, headers: &Headers, now: u32) -> bool {
+pub fn track(flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
     if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
         if headers.flags().is_event() {
             return true;
         }
-        note(flow, life, headers);
+        note(flow, meta, headers);
     }
     advance(flow, assured, headers, now);
-    let moves = flow.life.state != life.state || life.ends_earlier_than(&flow.life, now, JIFFIES_PER_SECOND.load());
+    let moves = flow.meta.state != meta.state || meta.ends_earlier_than(&flow.meta, now, JIFFIES_PER_SECOND.load());
     if moves {
-        *life = flow.life;
+        *meta = flow.meta;
     }
     moves
 }
 
 /// Remembers what an assured connection's packet says.
 #[inline(never)]
-fn note(flow: &mut Conntrack, life: &mut Life, headers: &Headers) {
-    if flow.life.note(&headers.segment()) {
-        life.remember(&flow.life);
+fn note(flow: &mut ConntrackEntry, meta: &mut EntryMeta, headers: &Headers) {
+    if flow.meta.note(&headers.segment()) {
+        meta.remember(&flow.meta);
     }
 }
 
 /// Gives the flow at hand the state after its packet, and the end that it has then.
 #[inline(never)]
-fn advance(flow: &mut Conntrack, assured: bool, headers: &Headers, now: u32) {
+fn advance(flow: &mut ConntrackEntry, assured: bool, headers: &Headers, now: u32) {
     let protocol = headers.tuple.protocol;
     let is_tcp = protocol == Protocol::Tcp as u8;
     let next = if assured {
-        flow.life.state().after(direction(&flow.life), headers.flags())
+        flow.meta.state().after(direction(&flow.meta), headers.flags())
     } else {
-        embryonic(&flow.life, is_tcp, headers)
+        embryonic(&flow.meta, is_tcp, headers)
     };
     if is_tcp && next == State::Replied && headers.flags().accepts() {
-        flow.life.handshake = headers.sequence.wrapping_add(1);
+        flow.meta.handshake = headers.sequence.wrapping_add(1);
     }
-    flow.life.state = next as u8;
-    flow.life.expires = now.wrapping_add(timeout(protocol, next));
+    flow.meta.state = next as u8;
+    flow.meta.expires = now.wrapping_add(timeout(protocol, next));
 }
 
 /// The state of a flow after one of its packets, when it is not assured.
 #[inline(always)]
-fn embryonic(life: &Life, is_tcp: bool, headers: &Headers) -> State {
-    let next = life.state().after_embryonic(direction(life), headers.flags());
+fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
+    let next = meta.state().after_embryonic(direction(meta), headers.flags());
     // A blind sender's packets don't make a flow assured.
-    if is_tcp && next == State::Established && !life.is_acknowledged_by(headers.acknowledgment) {
-        return life.state();
+    if is_tcp && next == State::Established && !meta.is_acknowledged_by(headers.acknowledgment) {
+        return meta.state();
     }
     next
 }
 
 /// Puts off the end of an entry that has no other one: a flow that somebody else translates.
 #[inline(always)]
-pub fn put_off(life: &mut Life, tuple: &Tuple, now: u32) {
-    let timeout = timeout(tuple.protocol, life.state());
-    if life.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
-        life.expires = now.wrapping_add(timeout);
+pub fn put_off(meta: &mut EntryMeta, tuple: &Tuple, now: u32) {
+    let timeout = timeout(tuple.protocol, meta.state());
+    if meta.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
+        meta.expires = now.wrapping_add(timeout);
     }
 }
 
 /// The entry of the other direction, from one of a packet with `tuple`.
 #[inline(always)]
-pub fn turn(flow: &Conntrack, tuple: &Tuple, other: &mut Conntrack) {
+pub fn turn(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) {
     other.source = tuple.destination;
     other.destination = tuple.source;
     other.source_port = tuple.destination_port;
     other.destination_port = tuple.source_port;
-    other.life = flow.life;
-    other.life.flags ^= Life::REPLY;
+    other.meta = flow.meta;
+    other.meta.flags ^= EntryMeta::REPLY;
 }
 
 /// Whom a key belonged to before a flow claimed it.
@@ -160,7 +162,7 @@ pub enum Owner {
 /// Enters an entry into EMBRYONIC, if its key is free. What has ended, or is a leftover of the same flow, counts as
 /// free, and so does what `yields`.
 #[inline(always)]
-pub fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
+pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
     let stored = E::narrow(entry);
     if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
         return Owner::Nobody;
@@ -168,10 +170,10 @@ pub fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl F
     let Some(found) = E::embryonic().get_ptr_mut(key) else { return Owner::Another };
     // SAFETY: valid until the program ends; only read.
     let found = unsafe { &*found };
-    let owner = if found.life().is_expired(now) {
+    let owner = if found.meta().is_expired(now) {
         Owner::Nobody
     } else if found.translates_like(entry) {
-        if found.life().state() == State::New { Owner::Itself } else { Owner::Nobody }
+        if found.meta().state() == State::New { Owner::Itself } else { Owner::Nobody }
     } else if yields(found) {
         Owner::Nobody
     } else {
@@ -183,7 +185,7 @@ pub fn enter<E: Table>(key: &E::Key, entry: &Conntrack, now: u32, yields: impl F
 /// Enters a new flow's entry for what the backend sends, if the key is free. With `pressed`, so are those of embryonic
 /// flows that have not moved for a second: who floods a backend with SYNs must not keep all its ports from others.
 #[inline(always)]
-pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, pressed: bool) -> Owner {
+pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
     // First EMBRYONIC, then a look at what is assured: a flow that becomes assured is entered there before it leaves here.
     let owner = enter::<E>(key, entry, now, |found| pressed && gives_way(found, protocol, now));
     if owner != Owner::Nobody {
@@ -192,7 +194,7 @@ pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, 
     // SAFETY: valid until the program ends; only read.
     match E::assured(key).map(|found| unsafe { &*found }) {
         None => owner,
-        Some(found) if found.life().is_expired(now) || found.translates_like(entry) => {
+        Some(found) if found.meta().is_expired(now) || found.translates_like(entry) => {
             E::end_assured(key, now);
             owner
         }
@@ -207,9 +209,9 @@ pub fn claim<E: Table>(key: &E::Key, entry: &Conntrack, protocol: u8, now: u32, 
 /// somebody else's has been idle is not known.
 #[inline(never)]
 fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
-    let is_idle = found.life().state() != State::Foreign
-        && found.life().flags & Life::RESERVED == 0
-        && found.life().is_stale(now, timeout(protocol, found.life().state()), JIFFIES_PER_SECOND.load());
+    let is_idle = found.meta().state() != State::Foreign
+        && found.meta().flags & EntryMeta::RESERVED == 0
+        && found.meta().is_stale(now, timeout(protocol, found.meta().state()), JIFFIES_PER_SECOND.load());
     if is_idle {
         let _ = E::embryonic().remove(found.partner(protocol));
     }
@@ -219,7 +221,7 @@ fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
 /// Enters a new flow, whose other key it has claimed, under the key of its packet. Another CPU with a packet of the same
 /// flow may have been faster: then its choice holds for both. 0, or the code of the refusal.
 #[inline(never)]
-pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -> u32 {
+pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
     let key = E::key(tuple);
     if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
         return 0;
@@ -235,16 +237,16 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut Conntrack, now: u32) -
 
 /// Ends or removes both entries of a flow.
 #[inline(always)]
-pub fn forget(flow: &Conntrack, tuple: &Tuple) {
+pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
     if tuple.destination.is_ipv4() {
-        forget_in::<Ipv4Conntrack>(flow, tuple);
+        forget_in::<Ipv4ConntrackEntry>(flow, tuple);
     } else {
-        forget_in::<Conntrack>(flow, tuple);
+        forget_in::<ConntrackEntry>(flow, tuple);
     }
 }
 
 #[inline(never)]
-fn forget_in<E: Table>(flow: &Conntrack, tuple: &Tuple) {
+fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
     let partner = E::narrow(flow).borrow().partner(tuple.protocol);
     // Absent is as good as removed.

@@ -1,7 +1,7 @@
 //! The way of a packet that leaves this node, by TC: the answer of one of its backends is given the frontend's address, and
 //! what asks for answers of its own is noted.
 
-use proxy_common::{Conntrack, Headers, Protocol, Stage, Verdict, filter::AddressClass};
+use proxy_common::{ConntrackEntry, Headers, Protocol, Stage, Verdict, filter::AddressClass};
 
 use crate::{
     clock::now,
@@ -38,20 +38,20 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if class & AddressClass::BACKEND == 0 {
         return leave(packet, headers, class, flow, now);
     }
-    let Some((life, assured)) = lookup(&headers.tuple, now, flow) else {
+    let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return leave(packet, headers, class, flow, now);
     };
-    if !is_local_reply(life) {
+    if !is_local_reply(meta) {
         return leave(packet, headers, class, flow, now);
     }
-    let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
-    if headers.flags().accepts() && !assured && flow.life.state().is_over(false) && !is_again {
+    let is_again = flow.meta.handshake == headers.sequence.wrapping_add(1);
+    if headers.flags().accepts() && !assured && flow.meta.state().is_over(false) && !is_again {
         // The client has dialled the backend itself, from the port of a connection that has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    if !goes_on(flow, life, assured, headers, now) {
-        move_on(packet, headers, flow, (life, assured), now, Stage::TouchEgress)?;
+    if !goes_on(flow, meta, assured, headers, now) {
+        move_on(packet, headers, flow, (meta, assured), now, Stage::TouchEgress)?;
     }
     fragment::remember(headers)?;
     if is_ruled(class) {
@@ -64,7 +64,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
 /// here.
 #[inline(always)]
-fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
+fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &ConntrackEntry, now: u32) -> Result<(), Verdict> {
     if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
         packet.continue_at(Stage::Own);
     }

@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Address, Conntrack, DropReason, Family, Headers, Part, Protocol, Verdict, checksum::Difference, sctp,
+    Address, ConntrackEntry, DropReason, Family, Headers, Part, Protocol, Verdict, checksum::Difference, sctp,
 };
 
 use crate::{
@@ -19,12 +19,12 @@ pub const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 
 /// Sends a packet out of this node, translated, as a router would.
 #[inline(always)]
-pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     let mut route = Route::new();
     find_way(packet, headers, flow, &mut route)?;
     translate(packet, headers, flow, 1)?;
     packet.send(&route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, headers.end());
+    count_packet(flow.meta.service, headers.end());
     Err(Verdict::Forwarded)
 }
 
@@ -33,18 +33,23 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -
 pub fn deliver_by<P: Packet>(
     packet: &mut P,
     headers: &Headers,
-    flow: &Conntrack,
+    flow: &ConntrackEntry,
     route: &Route,
 ) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
     packet.send(route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, headers.end());
+    count_packet(flow.meta.service, headers.end());
     Err(Verdict::Forwarded)
 }
 
 /// The way out of this node for a packet that is still to be translated as `flow` says.
 #[inline(always)]
-pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, route: &mut Route) -> Result<(), Verdict> {
+pub fn find_way<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    flow: &ConntrackEntry,
+    route: &mut Route,
+) -> Result<(), Verdict> {
     if packet.is_tagged(headers.network()) {
         // Its device and its way out are its VLAN's: the VLAN's device serves it.
         return Err(Verdict::Pass);
@@ -59,15 +64,15 @@ pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, rout
 
 /// Leaves a packet to the stack, translated.
 #[inline(always)]
-pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
-    count_packet(flow.life.service, headers.end());
+    count_packet(flow.meta.service, headers.end());
     Err(Verdict::Translated)
 }
 
 /// Rewrites addresses, ports, hop limit and checksums.
 #[inline(always)]
-fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack, hops: u8) -> Result<(), Verdict> {
+fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry, hops: u8) -> Result<(), Verdict> {
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops).ok_or(MALFORMED)?;
     if headers.part() == Part::Later {
         return Ok(());
@@ -113,7 +118,7 @@ pub fn translate_network<P: Packet>(
 fn translate_transport<P: Packet>(
     packet: &mut P,
     headers: &Headers,
-    flow: &Conntrack,
+    flow: &ConntrackEntry,
     pseudo: Difference,
 ) -> Option<()> {
     let ports = Difference::NONE

@@ -13,7 +13,7 @@
 use core::borrow::Borrow as _;
 
 use proxy_common::{
-    Address, Conntrack, Frontend, Headers, Ipv4Conntrack, Life, Part, Protocol, State, Tuple, Verdict,
+    Address, ConntrackEntry, EntryMeta, Frontend, Headers, Ipv4ConntrackEntry, Part, Protocol, State, Tuple, Verdict,
     filter::{AddressClass, PortClass},
 };
 
@@ -31,7 +31,7 @@ use crate::{
 /// A packet leaves this node that a Service's answer is not known to be. `class` is its source's in ADDRESS_FILTER, and
 /// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
 #[inline(always)]
-pub fn note(headers: &Headers, class: u8, last: &Conntrack, now: u32) {
+pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32) {
     let tuple = &headers.tuple;
     if headers.part() == Part::Later {
         return;
@@ -43,9 +43,9 @@ pub fn note(headers: &Headers, class: u8, last: &Conntrack, now: u32) {
         return;
     }
     if tuple.source.is_ipv4() {
-        note_in::<Ipv4Conntrack>(tuple, is_sure, now);
+        note_in::<Ipv4ConntrackEntry>(tuple, is_sure, now);
     } else {
-        note_in::<Conntrack>(tuple, is_sure, now);
+        note_in::<ConntrackEntry>(tuple, is_sure, now);
     }
 }
 
@@ -79,7 +79,7 @@ fn reasons(headers: &Headers, class: u8) -> u8 {
 
 /// Whether a packet is what `flow` makes of one.
 #[inline(always)]
-fn is_of(flow: &Conntrack, tuple: &Tuple) -> bool {
+fn is_of(flow: &ConntrackEntry, tuple: &Tuple) -> bool {
     let ports = (flow.source_port ^ tuple.source_port) | (flow.destination_port ^ tuple.destination_port);
     ports == 0 && is_same(&flow.source, &tuple.source) && is_same(&flow.destination, &tuple.destination)
 }
@@ -102,9 +102,9 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
     let answer = tuple.reversed();
     let end = now.wrapping_add(lifetime(tuple.protocol));
     if let Some((found, _)) = E::find(&answer, now) {
-        let life = found.life_mut();
-        if life.state() == State::Foreign && life.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
-            life.expires = end;
+        let meta = found.meta_mut();
+        if meta.state() == State::Foreign && meta.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
+            meta.expires = end;
         }
         return;
     }
@@ -112,7 +112,7 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
     entry.destination = answer.destination;
     entry.source_port = answer.source_port;
     entry.destination_port = answer.destination_port;
-    entry.life = Life { expires: end, state: State::Foreign as u8, ..Life::default() };
+    entry.meta = EntryMeta { expires: end, state: State::Foreign as u8, ..EntryMeta::default() };
     // Where another processor has just entered a flow, that stays.
     let _ = enter::<E>(E::key(&answer).borrow(), entry, now, |_| false);
 }

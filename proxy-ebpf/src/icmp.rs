@@ -4,8 +4,8 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Family, Frontend, Headers, Life, Part, Protocol, Service, Stage, State, Tuple, Verdict,
-    checksum::Difference, filter::AddressClass,
+    ConntrackEntry, DropReason, EntryMeta, Family, Frontend, Headers, Part, Protocol, Service, Stage, State, Tuple,
+    Verdict, checksum::Difference, filter::AddressClass,
 };
 
 use crate::{
@@ -94,7 +94,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     lookup_quoted(packet, &inner, flow, Stage::PreviousEgress)?;
-    if !is_local_reply(&flow.life) {
+    if !is_local_reply(&flow.meta) {
         return Err(Verdict::Pass);
     }
     let mut route = Route::new();
@@ -129,7 +129,12 @@ fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -
 
 /// The flow of the quoted packet's answer, unless another set of programs knows it.
 #[inline(always)]
-fn lookup_quoted<P: Packet>(packet: &P, inner: &Headers, flow: &mut Conntrack, previous: Stage) -> Result<(), Verdict> {
+fn lookup_quoted<P: Packet>(
+    packet: &P,
+    inner: &Headers,
+    flow: &mut ConntrackEntry,
+    previous: Stage,
+) -> Result<(), Verdict> {
     if lookup(&inner.tuple.reversed(), now(), flow).is_none() {
         ask_there(packet, previous);
         return Err(Verdict::Pass);
@@ -143,13 +148,13 @@ fn translate_error<P: Packet>(
     packet: &mut P,
     headers: &Headers,
     inner: &Headers,
-    flow: &Conntrack,
+    flow: &ConntrackEntry,
 ) -> Result<(), Verdict> {
-    if flow.life.state() == State::Foreign || is_local_reply(&flow.life) {
+    if flow.meta.state() == State::Foreign || is_local_reply(&flow.meta) {
         // It is somebody else's to translate, or goes up the stack first and is translated at egress.
         return Err(Verdict::Pass);
     }
-    if flow.life.flags & Life::LOCAL != 0 {
+    if flow.meta.flags & EntryMeta::LOCAL != 0 {
         rewrite(packet, headers, inner, flow, 0).ok_or(MALFORMED)?;
         return Err(Verdict::Translated);
     }
@@ -163,7 +168,13 @@ fn translate_error<P: Packet>(
 /// Translates an error: outside like any packet of the flow, inside in the opposite direction, and the checksum over it
 /// all. None: the packet has not the form that parsing found.
 #[inline(always)]
-fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, inner: &Headers, flow: &Conntrack, hops: u8) -> Option<()> {
+fn rewrite<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    inner: &Headers,
+    flow: &ConntrackEntry,
+    hops: u8,
+) -> Option<()> {
     let now = flow.partner(inner.tuple.protocol);
     let addresses = translate_quoted(packet, inner, &now)?;
     let inside = addresses.0.plus(translate_quoted_ports(packet, inner, &now, addresses.1)?);

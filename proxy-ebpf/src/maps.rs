@@ -8,9 +8,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer, Scratch,
-    Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
+    Peer, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
@@ -100,19 +100,19 @@ pub static OVERFLOW: Array<u8, { CONNTRACK_MAX / 2 }> = Array::new();
 
 /// Overflow of FLOW_BUCKETS_IPV4: assured flows whose two buckets were taken.
 #[btf_map]
-pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
+pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
 /// Overflow of FLOW_BUCKETS_IPV6: assured flows whose two buckets were taken.
 #[btf_map]
-pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
+pub static CONNTRACK_IPV6: LruHashMap<Tuple, ConntrackEntry, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
 /// IPv4 packet as it arrives → its translation, of flows that are not assured yet: a flood of first packets evicts only these.
 #[btf_map]
-pub static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, EMBRYONIC_MAX> = LruHashMap::new();
+pub static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
 /// IPv6 packet as it arrives → its translation, of flows that are not assured yet.
 #[btf_map]
-pub static EMBRYONIC_IPV6: LruHashMap<Tuple, Conntrack, EMBRYONIC_MAX> = LruHashMap::new();
+pub static EMBRYONIC_IPV6: LruHashMap<Tuple, ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
 /// What one program leaves for the next about the packet at hand, and room that the stack has not.
 #[btf_map]

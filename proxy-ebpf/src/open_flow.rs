@@ -5,8 +5,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
-    Address, AffinityKey, Backend, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack,
-    Life, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
+    Address, AffinityKey, Backend, ConntrackEntry, Counter, DropReason, EntryMeta, Frontend, FrontendKind, Headers,
+    Ipv4ConntrackEntry, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
     filter::AddressClass,
     node::{NODE_IPV4, NODE_IPV6},
     select::connection_number,
@@ -34,7 +34,7 @@ pub fn open_flow<P: Packet>(
     is_own: bool,
     headers: &Headers,
     now: u32,
-    flow: &mut Conntrack,
+    flow: &mut ConntrackEntry,
 ) -> Result<(), Verdict> {
     let tuple = &headers.tuple;
     // The client is on this node (S17).
@@ -166,7 +166,7 @@ fn enter(
     list: List,
     selected: &Selected,
     occasion: Occasion,
-    flow: &mut Conntrack,
+    flow: &mut ConntrackEntry,
 ) -> Result<bool, Verdict> {
     let (tuple, backend) = (&headers.tuple, &selected.backend);
     // The answer of a backend on this node passes this node; a client that is the backend itself would
@@ -176,38 +176,38 @@ fn enter(
     // Nor is what this node sends given to its own stack to be sent on.
     let local = here && backend.address != tuple.source && !occasion.is_own;
     let source = if local { tuple.source } else { source_towards(backend).ok_or(NO_ADDRESS)? };
-    *flow = Conntrack {
+    *flow = ConntrackEntry {
         source,
         destination: backend.address,
         source_port: tuple.source_port,
         destination_port: backend.port,
-        life: Life {
+        meta: EntryMeta {
             expires: occasion.now.wrapping_add(timeout(tuple.protocol, State::New)),
             service: service.id,
             state: State::New as u8,
-            flags: if local { Life::LOCAL } else { 0 },
+            flags: if local { EntryMeta::LOCAL } else { 0 },
             #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
             list: list.bit() as u8,
             backend: selected.id,
             backend_generation: backend.generation,
             service_generation: generation(service.id),
-            ..Life::default()
+            ..EntryMeta::default()
         },
     };
     if tuple.protocol == Protocol::Sctp as u8 {
-        flow.life.handshake = headers.sequence;
+        flow.meta.handshake = headers.sequence;
     }
     if tuple.source.is_ipv4() {
-        enter_in::<Ipv4Conntrack>(tuple, flow, occasion)
+        enter_in::<Ipv4ConntrackEntry>(tuple, flow, occasion)
     } else {
-        enter_in::<Conntrack>(tuple, flow, occasion)
+        enter_in::<ConntrackEntry>(tuple, flow, occasion)
     }
 }
 
 /// The same: under the key of its answers, which nobody else may have, and under its packets' own. A connection gets that
 /// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
 #[inline(always)]
-fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -> Result<bool, Verdict> {
+fn enter_in<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, occasion: Occasion) -> Result<bool, Verdict> {
     let Occasion { context, now, random, .. } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, now, random);
     if owner == Owner::Another as u32 {

@@ -4,7 +4,7 @@
 //!
 //! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such answers to it.
 
-use proxy_common::{Headers, Life, Protocol, Stage, Verdict};
+use proxy_common::{EntryMeta, Headers, Protocol, Stage, Verdict};
 
 use crate::{
     clock::now,
@@ -28,9 +28,9 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
-    if let Some((life, assured)) = lookup(&headers.tuple, now, flow)
-        && flow.life.flags & Life::REPLY == 0
-        && may_continue(headers, flow, life, assured)
+    if let Some((meta, assured)) = lookup(&headers.tuple, now, flow)
+        && flow.meta.flags & EntryMeta::REPLY == 0
+        && may_continue(headers, flow, meta, assured)
     {
         let chunk = read_chunk(packet, headers)?;
         let _ = touch_other(headers, &chunk, flow, assured, now);
@@ -47,7 +47,7 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// Whether a packet, which can't be forwarded, may be an answer to what [`leave`] has sent.
 #[inline(always)]
 pub fn may_be_answer(headers: &Headers, flags: u8) -> bool {
-    headers.tuple.protocol == Protocol::Sctp as u8 && flags & (Life::REPLY | Life::LOCAL) == Life::REPLY
+    headers.tuple.protocol == Protocol::Sctp as u8 && flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY
 }
 
 /// The answer. One that comes in by another device than the one that leads to the Service's address, such as a backend's on

@@ -2,8 +2,8 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Chunk, Conntrack, Counter, DropReason, Family, Headers, Life, Part, Protocol, RejectReason, Stage, State,
-    Verdict, filter::AddressClass,
+    Answer, Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, RejectReason,
+    Stage, State, Verdict, filter::AddressClass,
 };
 
 use crate::{
@@ -65,17 +65,17 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
     }
     let now = now();
     let flow = flow_at_hand()?;
-    let Some((life, assured)) = lookup(&headers.tuple, now, flow) else {
+    let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return hand_over(packet, headers, Stage::Open);
     };
-    if flow.life.state() == State::Foreign {
-        return leave_alone(packet, headers, flow, life, now);
+    if flow.meta.state() == State::Foreign {
+        return leave_alone(packet, headers, flow, meta, now);
     }
-    if flow.life.flags & Life::REPLY == 0 && !may_continue(headers, flow, life, assured) {
+    if flow.meta.flags & EntryMeta::REPLY == 0 && !may_continue(headers, flow, meta, assured) {
         return hand_over(packet, headers, Stage::Open);
     }
-    if !goes_on(flow, life, assured, headers, now) {
-        move_on(packet, headers, flow, (life, assured), now, Stage::Touch)?;
+    if !goes_on(flow, meta, assured, headers, now) {
+        move_on(packet, headers, flow, (meta, assured), now, Stage::Touch)?;
     }
     send(packet, headers, flow)
 }
@@ -85,15 +85,15 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
 fn leave_alone<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
-    flow: &Conntrack,
-    life: &mut Life,
+    flow: &ConntrackEntry,
+    meta: &mut EntryMeta,
     now: u32,
 ) -> Result<(), Verdict> {
     if is_over(packet, headers)? {
         forget(flow, &headers.put()?.tuple);
         return hand_over(packet, headers, Stage::Open);
     }
-    put_off(life, &headers.tuple, now);
+    put_off(meta, &headers.tuple, now);
     // The other fragments go the same way.
     fragment::remember(headers)?;
     Err(Verdict::Pass)
@@ -178,7 +178,7 @@ pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let outcome = send(packet, headers, flow);
-    if outcome == Err(Verdict::Pass) && may_be_answer(headers, flow.life.flags) {
+    if outcome == Err(Verdict::Pass) && may_be_answer(headers, flow.meta.flags) {
         packet.continue_at(Stage::OwnAnswer);
     }
     outcome
@@ -208,13 +208,13 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
 pub fn move_on<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
-    flow: &mut Conntrack,
-    (life, assured): (&mut Life, bool),
+    flow: &mut ConntrackEntry,
+    (meta, assured): (&mut EntryMeta, bool),
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
     let at_hand = headers.put()?;
-    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, life, assured, at_hand, now) {
+    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, meta, assured, at_hand, now) {
         return Ok(());
     }
     *assured_at_hand()? = assured.into();
@@ -223,13 +223,13 @@ pub fn move_on<P: Packet>(
 
 /// Lets a packet go on in its flow.
 #[inline(always)]
-fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     fragment::remember(headers)?;
-    match flow.life.flags & (Life::REPLY | Life::LOCAL) {
+    match flow.meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) {
         // The client's packet to a backend on this node.
-        Life::LOCAL => deliver(packet, headers, flow),
+        EntryMeta::LOCAL => deliver(packet, headers, flow),
         // To another node's backend, or its answer.
-        0 | Life::REPLY => forward(packet, headers, flow),
+        0 | EntryMeta::REPLY => forward(packet, headers, flow),
         // The answer of a backend on this node goes up the stack first, and is translated when it leaves.
         _ => Err(Verdict::Pass),
     }

@@ -10,7 +10,7 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use proxy_common::{Address, Conntrack, DropReason, Family, Headers, Protocol, Verdict};
+use proxy_common::{Address, ConntrackEntry, DropReason, Family, Headers, Protocol, Verdict};
 
 use crate::{
     answer::note_mtu,
@@ -34,7 +34,7 @@ impl Route {
     /// stack has.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
-    pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
         self.params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
         let ports = [flow.source_port, flow.destination_port];
         match self.ask(packet, headers, [&flow.source, &flow.destination], ports) {
@@ -84,7 +84,7 @@ impl Route {
     /// Whether the kernel sends what comes from where `flow` leads to out of another device than the one that the packet
     /// leaves by: as if this node itself sent it, marked as the packet is (of marked ones Linux tells from 6.10 on).
     #[inline(always)]
-    pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
+    pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
         /// `BPF_FIB_LOOKUP_MARK`: the mark is where the answer's first Ethernet address will be.
         const MARK: u32 = 32;
         let mark = packet.mark();
@@ -98,7 +98,7 @@ impl Route {
     /// Whether what this node itself sends to where a packet comes from, once that is translated as `flow` says, leaves by
     /// another device than the one that the packet has come in by; its Ethernet addresses are known then.
     #[inline(always)]
-    pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
+    pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
         let ports = [flow.destination_port, flow.source_port];
         let code = self.ask_from(LOOPBACK, packet, headers, [&flow.destination, &flow.source], ports, 0);
         code == BPF_FIB_LKUP_RET_SUCCESS && self.ifindex() != packet.ifindex()

@@ -3,7 +3,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use proxy_common::{Conntrack, Headers, Scratch, Verdict};
+use proxy_common::{ConntrackEntry, Headers, Scratch, Verdict};
 
 use crate::maps::SCRATCH;
 
@@ -71,7 +71,7 @@ pub fn headers_at_hand() -> Result<&'static mut Headers, Verdict> {
 
 /// The packet's flow.
 #[inline(always)]
-pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+pub fn flow_at_hand() -> Result<&'static mut ConntrackEntry, Verdict> {
     // SAFETY: as above.
     scratch().map(|scratch| unsafe { &mut (*scratch).flow })
 }
@@ -102,7 +102,7 @@ pub fn take_sent() -> bool {
 
 /// Room for the entry of the other direction.
 #[inline(always)]
-pub fn reply_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+pub fn reply_at_hand() -> Result<&'static mut ConntrackEntry, Verdict> {
     // SAFETY: as above.
     scratch().map(|scratch| unsafe { &mut (*scratch).reply })
 }

@@ -3,7 +3,7 @@
 use core::{borrow::Borrow as _, ffi::c_void};
 
 use aya_ebpf::helpers::bpf_loop;
-use proxy_common::{Conntrack, Counter, Life, Tuple, filter::PortClass, select::attempt_number};
+use proxy_common::{ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number};
 
 use crate::{
     conntrack::{Owner, claim, turn},
@@ -35,12 +35,18 @@ const HIGH_PORT_MIN: u32 = 61_000;
 /// port is kept if it may be; which others are tried, `random` decides. Returns an [`Owner`], of the port until now:
 /// another only after all attempts.
 #[inline(never)]
-pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> u32 {
+pub fn claim_port<E: Table>(
+    context: *mut c_void,
+    tuple: &Tuple,
+    flow: &mut ConntrackEntry,
+    now: u32,
+    random: u32,
+) -> u32 {
     const EXHAUSTED: u32 = Owner::Another as u32;
     let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
     turn(flow, tuple, reply);
-    let tag = core::mem::take(&mut flow.life.handshake);
-    let local = flow.life.flags & Life::LOCAL != 0;
+    let tag = core::mem::take(&mut flow.meta.handshake);
+    let local = flow.meta.flags & EntryMeta::LOCAL != 0;
     let may_be_kept =
         port_class(tuple.source_port) & PortClass::SNAT != 0 && own_port(tuple.source_port) == tuple.source_port;
     let is_changed = !local && !may_be_kept;
@@ -58,9 +64,9 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
     // SAFETY: the kernel calls `look` with what it is given here, which lives until the helper returns.
     unsafe { bpf_loop(1 + LOOKS - u32::from(is_changed), look::<E> as *mut c_void, (&raw mut search).cast(), 0) };
     let Search { flow, owner, .. } = search;
-    let taken = core::mem::replace(&mut flow.life.handshake, tag);
+    let taken = core::mem::replace(&mut flow.meta.handshake, tag);
     let found = owner != EXHAUSTED;
-    count_ports(flow.life.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
+    count_ports(flow.meta.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
     }
@@ -77,9 +83,9 @@ struct Search<'a> {
     context: *mut c_void,
     /// Its source port is the one that has been tried last, and the field that answers fill in, or an INIT's tag, is lent
     /// to the number of ports that belonged to others: on the stack, the verifier would follow every number.
-    flow: &'a mut Conntrack,
+    flow: &'a mut ConntrackEntry,
     /// Its entry of the other direction.
-    reply: &'a Conntrack,
+    reply: &'a ConntrackEntry,
     now: u32,
     /// Decides which ports are tried.
     random: u32,
@@ -109,7 +115,7 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     }
     let key = E::narrow(search.flow).borrow().partner(search.protocol);
     let owner =
-        claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.life.handshake > POLITE_ATTEMPTS);
+        claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.meta.handshake > POLITE_ATTEMPTS);
     if owner == Owner::Another {
         return search.pass_on();
     }
@@ -121,7 +127,7 @@ impl Search<'_> {
     /// The port was somebody else's: 1 if no other is to be tried.
     #[inline(always)]
     fn pass_on(&mut self) -> i64 {
-        let taken = &mut self.flow.life.handshake;
+        let taken = &mut self.flow.meta.handshake;
         *taken += 1;
         i64::from(*taken > ATTEMPTS - u32::from(self.first))
     }

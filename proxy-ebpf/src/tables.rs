@@ -9,7 +9,7 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap},
 };
 use proxy_common::{
-    Conntrack, FlowBucket, Ipv4Conntrack, LOCKED, Life, Place, Stored, Tuple,
+    ConntrackEntry, EntryMeta, FlowBucket, Ipv4ConntrackEntry, LOCKED, Place, Stored, Tuple,
     config::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
@@ -42,7 +42,7 @@ pub trait Table: Stored + 'static {
         let key = Self::key(tuple);
         let place = place::<Self>(key.borrow());
         // An ended flow keeps its bucket until the flow that follows it is assured.
-        if let Some(entry) = in_bucket::<Self>(key.borrow(), place, |entry| !entry.life().is_expired(now)) {
+        if let Some(entry) = in_bucket::<Self>(key.borrow(), place, |entry| !entry.meta().is_expired(now)) {
             return Some((entry, true));
         }
         // A copy for helpers, so that the key of packets whose entry is in a bucket, nearly all, stays in registers.
@@ -52,7 +52,7 @@ pub trait Table: Stored + 'static {
             return Some((entry, true));
         }
         let entry = alive(Self::embryonic().get_ptr_mut(key.borrow()), now)?;
-        if entry.life().flags & Life::RESERVED == 0 { Some((entry, false)) } else { None }
+        if entry.meta().flags & EntryMeta::RESERVED == 0 { Some((entry, false)) } else { None }
     }
 
     /// The entry of an assured flow, ended or not.
@@ -82,12 +82,12 @@ pub trait Table: Stored + 'static {
     }
 
     /// Ends or removes the entry of an assured flow, if there is one. A bucket is not emptied: a program that has just found
-    /// the flow there may still write its life.
+    /// the flow there may still write its metadata.
     #[inline(always)]
     fn end_assured(key: &Self::Key, now: u32) {
         let place = place::<Self>(key);
         if let Some(bucket) = bucket_of::<Self>(key, place) {
-            bucket.entry_mut().life_mut().expires = now;
+            bucket.entry_mut().meta_mut().expires = now;
         }
         remove_overflow::<Self>(key, place);
     }
@@ -121,7 +121,7 @@ fn has_overflowed(place: Place) -> bool {
 fn alive<E: Table>(entry: Option<*mut E>, now: u32) -> Option<&'static mut E> {
     // SAFETY: the pointer is valid until the program ends, and words are read and written one by one.
     let entry = unsafe { &mut *entry? };
-    if entry.life().is_expired(now) { None } else { Some(entry) }
+    if entry.meta().is_expired(now) { None } else { Some(entry) }
 }
 
 #[inline(always)]
@@ -172,8 +172,8 @@ fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Fil
     if let Some(bucket) = bucket_of::<E>(key, place) {
         let version = E::Bucket::version_of(place, bucket.entry());
         if *bucket.version() == version && bucket.entry().translates_as(entry) {
-            // Only the life changes, so that readers always find a whole entry.
-            *bucket.entry_mut().life_mut() = *entry.life();
+            // Only the metadata changes, so that readers always find a whole entry.
+            *bucket.entry_mut().meta_mut() = *entry.meta();
             return Filled::Again;
         }
         // If another program has written this bucket, that was for the same flow, unless it has given the bucket away.
@@ -217,7 +217,7 @@ fn fill_if<E: Table>(
 /// may have found it there.
 #[inline(always)]
 fn is_free<L: FlowBucket<Entry: Table>>(bucket: &L, now: u32) -> bool {
-    bucket.is_empty() || bucket.entry().life().is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
+    bucket.is_empty() || bucket.entry().meta().is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
 }
 
 /// Locks the bucket for this program, unless another one has; returns the version that it had.
@@ -254,7 +254,7 @@ fn unlock<L: FlowBucket>(bucket: &mut L, with: u64) {
     }
 }
 
-impl Table for Ipv4Conntrack {
+impl Table for Ipv4ConntrackEntry {
     #[inline(always)]
     fn buckets() -> &'static Buckets<Self> {
         &FLOW_BUCKETS_IPV4
@@ -271,7 +271,7 @@ impl Table for Ipv4Conntrack {
     }
 }
 
-impl Table for Conntrack {
+impl Table for ConntrackEntry {
     #[inline(always)]
     fn buckets() -> &'static Buckets<Self> {
         &FLOW_BUCKETS_IPV6

@@ -3,7 +3,9 @@
 
 use core::borrow::Borrow as _;
 
-use proxy_common::{Chunk, Conntrack, Headers, Ipv4Conntrack, Judgement, Life, Protocol, State, TcpFlags};
+use proxy_common::{
+    Chunk, ConntrackEntry, EntryMeta, Headers, Ipv4ConntrackEntry, Judgement, Protocol, State, TcpFlags,
+};
 
 use crate::{
     clock::timeout,
@@ -16,16 +18,16 @@ use crate::{
 /// Writes what `track` has changed of a packet's flow where the other direction finds it. False: the packet is none of
 /// this flow's. `chunk` is what SCTP says.
 #[inline(always)]
-pub fn touch_other(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, assured: bool, now: u32) -> bool {
+pub fn touch_other(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        touch_in::<Ipv4Conntrack>(headers, chunk, flow, assured, now)
+        touch_in::<Ipv4ConntrackEntry>(headers, chunk, flow, assured, now)
     } else {
-        touch_in::<Conntrack>(headers, chunk, flow, assured, now)
+        touch_in::<ConntrackEntry>(headers, chunk, flow, assured, now)
     }
 }
 
 #[inline(always)]
-fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, assured: bool, now: u32) -> bool {
+fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
     if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
         let touched = touch_connection::<E>(flow, headers, now);
         if touched != Touched::Missing as u32 {
@@ -33,8 +35,8 @@ fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, as
         }
     }
     if headers.tuple.protocol == Protocol::Sctp as u8 {
-        let before = flow.life;
-        if !flow.life.associate(chunk) || !moves(&before, &mut flow.life, now) {
+        let before = flow.meta;
+        if !flow.meta.associate(chunk) || !moves(&before, &mut flow.meta, now) {
             return true;
         }
         rewrite::<E>(flow, headers, assured, now);
@@ -46,15 +48,15 @@ fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut Conntrack, as
 /// Puts off the end of an association after one of its packets. Whether that, or what else the packet has changed, is to be
 /// written.
 #[inline(never)]
-fn moves(before: &Life, life: &mut Life, now: u32) -> bool {
-    life.expires = now.wrapping_add(timeout(Protocol::Sctp as u8, life.state()));
-    let tags = (life.handshake ^ before.handshake) | (life.service_generation ^ before.service_generation);
-    tags != 0 || life.state != before.state || before.ends_earlier_than(life, now, JIFFIES_PER_SECOND.load())
+fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
+    meta.expires = now.wrapping_add(timeout(Protocol::Sctp as u8, meta.state()));
+    let tags = (meta.handshake ^ before.handshake) | (meta.service_generation ^ before.service_generation);
+    tags != 0 || meta.state != before.state || before.ends_earlier_than(meta, now, JIFFIES_PER_SECOND.load())
 }
 
-/// Writes the life of an association into its packet's own entry.
+/// Writes the metadata of an association into its packet's own entry.
 #[inline(never)]
-fn rewrite<E: Table>(flow: &Conntrack, headers: &Headers, assured: bool, now: u32) {
+fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
     let key = E::key(&headers.tuple);
     if assured {
         E::assure(key.borrow(), E::narrow(flow).borrow(), now);
@@ -66,16 +68,16 @@ fn rewrite<E: Table>(flow: &Conntrack, headers: &Headers, assured: bool, now: u3
 /// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
 /// moves a flow that is assured out of EMBRYONIC.
 #[inline(never)]
-fn touch<E: Table>(flow: &mut Conntrack, headers: &Headers, assured: bool, now: u32) {
-    let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.life.state() == State::Established);
+fn touch<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+    let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
     let Ok(other) = reply_at_hand() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;
     if becomes_assured && is_tcp {
-        flow.life.begin(&headers.segment());
+        flow.meta.begin(&headers.segment());
     }
     turn(flow, tuple, other);
     if (becomes_assured || assured) && is_tcp {
-        other.life.mirror();
+        other.meta.mirror();
     }
     let own = E::narrow(flow);
     let partner = own.borrow().partner(tuple.protocol);
@@ -107,45 +109,45 @@ enum Touched {
 /// The same for an assured TCP connection, each of whose entries remembers its own direction's numbers. What would end,
 /// close or accept it is judged by both (S40). Returns a [`Touched`].
 #[inline(never)]
-fn touch_connection<E: Table>(flow: &mut Conntrack, headers: &Headers, now: u32) -> u32 {
+fn touch_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32) -> u32 {
     let Ok(other) = reply_at_hand() else { return Touched::Done as u32 };
     turn(flow, &headers.tuple, other);
-    other.life.mirror();
+    other.meta.mirror();
     let partner = E::narrow(flow).borrow().partner(headers.tuple.protocol);
     // SAFETY: valid until the program ends, and words are read and written one by one.
     let found = E::assured(&partner).map(|found| unsafe { &mut *found });
     let found = found.filter(|found| found.translates_like(other));
-    let known = found.as_ref().map_or(&other.life, |found| found.life());
+    let known = found.as_ref().map_or(&other.meta, |found| found.meta());
     let segment = headers.segment();
     if segment.flags.is_event() {
-        match flow.life.judge(known, &segment) {
-            Judgement::Moves(next) => flow.life.state = next as u8,
+        match flow.meta.judge(known, &segment) {
+            Judgement::Moves(next) => flow.meta.state = next as u8,
             Judgement::Ignored => return Touched::Done as u32,
             Judgement::Stranger => return Touched::Stranger as u32,
         }
         if !segment.flags.has(TcpFlags::RST) {
-            let _ = flow.life.note(&segment);
+            let _ = flow.meta.note(&segment);
         }
-        flow.life.expires = now.wrapping_add(timeout(headers.tuple.protocol, flow.life.state()));
+        flow.meta.expires = now.wrapping_add(timeout(headers.tuple.protocol, flow.meta.state()));
         write_own::<E>(flow, headers);
     }
     match found {
         Some(found) => {
-            found.life_mut().follow(&flow.life);
+            found.meta_mut().follow(&flow.meta);
             Touched::Done as u32
         }
         None => Touched::Missing as u32,
     }
 }
 
-/// Writes the life of an assured connection into the packet's own entry.
+/// Writes the metadata of an assured connection into the packet's own entry.
 #[inline(never)]
-fn write_own<E: Table>(flow: &Conntrack, headers: &Headers) {
+fn write_own<E: Table>(flow: &ConntrackEntry, headers: &Headers) {
     let key = E::key(&headers.tuple);
     // SAFETY: as above.
     if let Some(own) = E::assured(key.borrow()).map(|own| unsafe { &mut *own })
         && own.translates_like(flow)
     {
-        *own.life_mut() = flow.life;
+        *own.meta_mut() = flow.meta;
     }
 }

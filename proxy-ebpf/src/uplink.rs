@@ -4,7 +4,7 @@
 //!
 //! Only nodes with such rules pay: the agent sets [`AddressClass::RULES`].
 
-use proxy_common::{Conntrack, Headers, Verdict, filter::AddressClass};
+use proxy_common::{ConntrackEntry, Headers, Verdict, filter::AddressClass};
 
 use crate::{
     emit::{deliver, deliver_by},
@@ -33,7 +33,7 @@ pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 
 /// Whether a packet that leaves is to go another way, which is then known.
 #[inline(always)]
-pub fn is_astray<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, route: &mut Route) -> bool {
+pub fn is_astray<P: Packet>(packet: &P, headers: &Headers, flow: &ConntrackEntry, route: &mut Route) -> bool {
     // A VLAN's parent is on the VLAN's way.
     !packet.is_tagged(headers.network()) && route.leads_elsewhere(packet, headers, flow)
 }

@@ -6,7 +6,7 @@ use aya::{
     Pod,
     maps::{Array, HashMap, MapData, MapError},
 };
-use proxy_common::{Conntrack, FlowBucket, Ipv4Conntrack, Life, Stored, Tuple};
+use proxy_common::{ConntrackEntry, EntryMeta, FlowBucket, Ipv4ConntrackEntry, Stored, Tuple};
 
 use crate::{
     bpf,
@@ -18,8 +18,8 @@ const BATCH: u32 = 4096;
 
 /// The flows of one kind.
 pub struct FlowTable {
-    ipv4: Entries<Ipv4Conntrack>,
-    ipv6: Entries<Conntrack>,
+    ipv4: Entries<Ipv4ConntrackEntry>,
+    ipv6: Entries<ConntrackEntry>,
 }
 
 /// The flows of one kind and one family.
@@ -59,7 +59,7 @@ impl FlowTable {
 
     /// Every entry by its packet, IPv4 first. While programs write, one may come twice, and one that comes or goes
     /// meanwhile may be missing.
-    pub fn entries(&self) -> impl Iterator<Item = Result<(Tuple, Conntrack), MapError>> {
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
         self.ipv4.entries().chain(self.ipv6.entries())
     }
 
@@ -69,19 +69,19 @@ impl FlowTable {
     }
 
     /// Inserts a flow that is not there yet into the hash: only the programs give buckets away.
-    pub fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+    pub fn insert(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.insert(tuple, flow) } else { self.ipv6.insert(tuple, flow) }
     }
 
     /// Enters or replaces a flow where the programs would. They must not do so at the same time.
-    pub fn put(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+    pub fn put(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.put(tuple, flow) } else { self.ipv6.put(tuple, flow) }
     }
 
     /// Takes the key of a flow that another set of programs has, unless it is taken.
-    pub fn reserve(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
-        let life = Life { flags: flow.life.flags | Life::RESERVED, ..flow.life };
-        self.insert(tuple, &Conntrack { life, ..*flow })
+    pub fn reserve(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
+        let meta = EntryMeta { flags: flow.meta.flags | EntryMeta::RESERVED, ..flow.meta };
+        self.insert(tuple, &ConntrackEntry { meta, ..*flow })
     }
 
     /// Whether a packet has a living entry at `now` (jiffies), and not only a reserved key.
@@ -91,7 +91,7 @@ impl FlowTable {
 
     /// Enters a living flow, as [`insert`](Self::insert) does, also where its key is reserved, unless it lives there already
     /// or has ended since: programs may write meanwhile.
-    pub fn follow(&mut self, tuple: &Tuple, flow: &Conntrack, now: u32) -> Result<(), MapError> {
+    pub fn follow(&mut self, tuple: &Tuple, flow: &ConntrackEntry, now: u32) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
     }
 
@@ -126,7 +126,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         Ok(Self { buckets, map: open(folder, map)?, capacity: capacity as usize })
     }
 
-    fn entries(&self) -> impl Iterator<Item = Result<(Tuple, Conntrack), MapError>> {
+    fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
         let buckets = self.buckets.iter().flat_map(|buckets| {
             let starts = (0..buckets.array.len()).step_by(BATCH as usize);
             starts.flat_map(|start| match bpf::read_array::<E::Bucket>(buckets.map.fd(), start, BATCH) {
@@ -156,7 +156,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         Ok((None, free))
     }
 
-    fn insert(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+    fn insert(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         const BPF_NOEXIST: u64 = 1;
         if self.bucket(tuple)?.0.is_some() {
             return Err(MapError::from(std::io::Error::from_raw_os_error(libc::EEXIST)));
@@ -166,12 +166,13 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
     }
 
     fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
-        Ok(self.lives(tuple)?.into_iter().flatten().any(|life| !life.is_expired(now) && !is_reserved(&life)))
+        Ok(self.metadata(tuple)?.into_iter().flatten().any(|meta| !meta.is_expired(now) && !is_reserved(&meta)))
     }
 
-    fn follow(&mut self, tuple: &Tuple, flow: &Conntrack, now: u32) -> Result<(), MapError> {
-        let is_known = |life: Life| !is_reserved(&life) && (!life.is_expired(now) || life.state() != flow.life.state());
-        if self.lives(tuple)?.into_iter().flatten().any(is_known) {
+    fn follow(&mut self, tuple: &Tuple, flow: &ConntrackEntry, now: u32) -> Result<(), MapError> {
+        let is_known =
+            |meta: EntryMeta| !is_reserved(&meta) && (!meta.is_expired(now) || meta.state() != flow.meta.state());
+        if self.metadata(tuple)?.into_iter().flatten().any(is_known) {
             return Ok(());
         }
         self.note_overflow(tuple)?;
@@ -183,14 +184,14 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
     }
 
     /// The lives of a packet's entries: in its bucket and in the hash.
-    fn lives(&self, tuple: &Tuple) -> Result<[Option<Life>; 2], MapError> {
+    fn metadata(&self, tuple: &Tuple) -> Result<[Option<EntryMeta>; 2], MapError> {
         let in_bucket = match (self.bucket(tuple)?.0, &self.buckets) {
-            (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().life()),
+            (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().meta()),
             _ => None,
         };
         let in_hash = match self.map.get(E::key(tuple).borrow(), 0) {
             Err(MapError::KeyNotFound) => None,
-            entry => Some(*entry?.life()),
+            entry => Some(*entry?.meta()),
         };
         Ok([in_bucket, in_hash])
     }
@@ -202,7 +203,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         buckets.overflow.set(place.set(), 1, 0)
     }
 
-    fn put(&mut self, tuple: &Tuple, flow: &Conntrack) -> Result<(), MapError> {
+    fn put(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         let (found, free) = self.bucket(tuple)?;
         let (key, entry) = (E::key(tuple), E::narrow(flow));
         let (Some(index), Some(Buckets { array: buckets, .. })) = (found.or(free), &mut self.buckets) else {
@@ -226,13 +227,13 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
     }
 }
 
-const fn is_reserved(life: &Life) -> bool {
-    life.flags & Life::RESERVED != 0
+const fn is_reserved(meta: &EntryMeta) -> bool {
+    meta.flags & EntryMeta::RESERVED != 0
 }
 
 /// A packet and its flow, from how they lie in the maps.
-fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, Conntrack) {
-    let mut flow = Conntrack::default();
+fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, ConntrackEntry) {
+    let mut flow = ConntrackEntry::default();
     entry.widen(&mut flow);
     (E::tuple(key), flow)
 }

@@ -8,9 +8,9 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray};
 use proxy_common::{
-    ABI_VERSION, Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
-    Peer, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    ABI_VERSION, Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, ConntrackEntry, Device,
+    Flow, Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member,
+    Network, Peer, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
     filter::FILTER_LENGTH,
 };
@@ -143,10 +143,10 @@ fn lru_layouts(sizes: &MapSizes, processors: usize) -> impl Iterator<Item = Layo
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_sets()).since(FLOWS),
-        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_sets()).since(FLOWS),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("EMBRYONIC_IPV4", sizes.embryonic).since(FLOWS),
-        layout::<Tuple, Conntrack>("EMBRYONIC_IPV6", sizes.embryonic).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4ConntrackEntry>("CONNTRACK_IPV4", sizes.flow_sets()).since(FLOWS),
+        layout::<Tuple, ConntrackEntry>("CONNTRACK_IPV6", sizes.flow_sets()).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4ConntrackEntry>("EMBRYONIC_IPV4", sizes.embryonic).since(FLOWS),
+        layout::<Tuple, ConntrackEntry>("EMBRYONIC_IPV6", sizes.embryonic).since(FLOWS),
     ]
     .into_iter()
     .map(move |layout| Layout { max_entries: layout.max_entries.max(least), ..layout })

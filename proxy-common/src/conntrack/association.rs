@@ -16,7 +16,7 @@
 //! Both entries of a flow know both tags. They lie where TCP has its sequence numbers: the client's in the place of the
 //! handshake's number, the backend's, once it has answered, in the place of the service's generation.
 
-use super::{Life, State};
+use super::{EntryMeta, State};
 
 /// Types of chunks that move an association (RFC 9260 §3.2).
 pub mod chunk {
@@ -55,7 +55,7 @@ pub struct Chunk {
     pub initiate: u32,
 }
 
-impl Life {
+impl EntryMeta {
     /// The tag that the backend's packets carry, which the client has chosen; 0: not known.
     #[inline(always)]
     const fn client_tag(&self) -> u32 {
@@ -152,11 +152,16 @@ mod tests {
     const BACKEND: u32 = 0x2222_2222;
 
     /// Both directions see one life, as the programs write it.
-    struct Association(Life);
+    struct Association(EntryMeta);
 
     impl Association {
         fn opened() -> Self {
-            Self(Life { state: State::New as u8, handshake: CLIENT, service_generation: 7, ..Life::default() })
+            Self(EntryMeta {
+                state: State::New as u8,
+                handshake: CLIENT,
+                service_generation: 7,
+                ..EntryMeta::default()
+            })
         }
 
         fn established() -> Self {
@@ -168,12 +173,12 @@ mod tests {
         }
 
         fn original(&mut self, kind: u8, flags: u8, tag: u32, initiate: u32) -> bool {
-            self.0.flags &= !Life::REPLY;
+            self.0.flags &= !EntryMeta::REPLY;
             self.0.associate(&Chunk { kind, flags, tag, initiate })
         }
 
         fn reply(&mut self, kind: u8, flags: u8, tag: u32, initiate: u32) -> bool {
-            self.0.flags |= Life::REPLY;
+            self.0.flags |= EntryMeta::REPLY;
             self.0.associate(&Chunk { kind, flags, tag, initiate })
         }
 

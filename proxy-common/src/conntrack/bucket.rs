@@ -9,7 +9,7 @@
 //! A bucket is free again when its flow has ended. Writers lock the bucket; readers detect a half-written bucket by its
 //! version, as with a seqlock.
 
-use super::{Conntrack, Ipv4Conntrack, Ipv4Tuple, Stored, Tuple};
+use super::{ConntrackEntry, Ipv4ConntrackEntry, Ipv4Tuple, Stored, Tuple};
 use crate::{
     pod::pod,
     select::{pair, slot_index, spread},
@@ -21,7 +21,7 @@ pod! {
         /// The packet as it arrives; protocol 0 in an empty bucket.
         pub key: Ipv4Tuple,
         /// Its translation.
-        pub entry: Ipv4Conntrack,
+        pub entry: Ipv4ConntrackEntry,
         /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
         /// [`LOCKED`] while a program writes.
         pub version: u64,
@@ -32,7 +32,7 @@ pod! {
         /// The packet as it arrives; protocol 0 in an empty bucket.
         pub key: Tuple,
         /// Its translation.
-        pub entry: Conntrack,
+        pub entry: ConntrackEntry,
         /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
         /// [`LOCKED`] while a program writes.
         pub version: u64,
@@ -61,7 +61,7 @@ pub trait FlowBucket: Copy + Default + 'static {
     /// The entry that was filled in last.
     fn entry(&self) -> &Self::Entry;
 
-    /// The entry that was filled in last, whose life may be changed in place.
+    /// The entry that was filled in last, whose metadata may be changed in place.
     fn entry_mut(&mut self) -> &mut Self::Entry;
 
     /// The version word.
@@ -137,7 +137,7 @@ impl Ipv4Bucket {
     }
 
     #[inline(always)]
-    const fn fold(entry: &Ipv4Conntrack) -> u32 {
+    const fn fold(entry: &Ipv4ConntrackEntry) -> u32 {
         let (source, destination) = (u32::from_ne_bytes(entry.source), u32::from_ne_bytes(entry.destination));
         source.rotate_left(13) ^ destination ^ both(entry.source_port, entry.destination_port)
     }
@@ -152,7 +152,7 @@ impl Ipv6Bucket {
     }
 
     #[inline(always)]
-    const fn fold(entry: &Conntrack) -> u32 {
+    const fn fold(entry: &ConntrackEntry) -> u32 {
         let ([a, b, c, d], [e, f, g, h]) = (entry.source.words(), entry.destination.words());
         let source = a ^ b.rotate_left(7) ^ c.rotate_left(14) ^ d.rotate_left(21);
         let destination = e ^ f.rotate_left(5) ^ g.rotate_left(10) ^ h.rotate_left(15);
@@ -219,8 +219,8 @@ macro_rules! flow_bucket {
     };
 }
 
-flow_bucket!(Ipv4Bucket, Ipv4Conntrack, Ipv4Tuple);
-flow_bucket!(Ipv6Bucket, Conntrack, Tuple);
+flow_bucket!(Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple);
+flow_bucket!(Ipv6Bucket, ConntrackEntry, Tuple);
 
 #[cfg(test)]
 mod tests {

@@ -2,15 +2,15 @@
 //!
 //! A flow has two entries of the same form, one found by what the client sends and one by what the backend
 //! sends. Each holds the whole translation of its direction, and the key of the other: see
-//! [`Conntrack::partner`]. A TCP connection has the first only once the backend has answered (docs/adr/0007). States and
+//! [`ConntrackEntry::partner`]. A TCP connection has the first only once the backend has answered (docs/adr/0007). States and
 //! their default timeouts follow Linux's nf_conntrack.
 //!
 //! Each family has tables of its own, since what a packet costs among many flows is the size of an entry: [`Stored`]
-//! is how it lies there. Programs work with [`Tuple`] and [`Conntrack`], which hold either family.
+//! is how it lies there. Programs work with [`Tuple`] and [`ConntrackEntry`], which hold either family.
 
 mod association;
 mod bucket;
-mod life;
+mod meta;
 mod sequence;
 mod state;
 mod stored;
@@ -19,10 +19,10 @@ mod timeouts;
 pub use self::{
     association::{Chunk, chunk},
     bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, Place},
-    life::Life,
+    meta::EntryMeta,
     sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},
-    stored::{Ipv4Conntrack, Ipv4Tuple, Stored},
+    stored::{Ipv4ConntrackEntry, Ipv4Tuple, Stored},
     timeouts::{AssociationTimeouts, Timeouts},
 };
 
@@ -46,7 +46,7 @@ pod! {
     }
 
     /// An entry; value of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
-    pub struct Conntrack: 64 {
+    pub struct ConntrackEntry: 64 {
         /// What the packet's source address becomes.
         pub source: Address,
         /// What its destination address becomes.
@@ -56,7 +56,7 @@ pod! {
         /// What its destination port becomes, host byte order.
         pub destination_port: u16,
         /// What is remembered besides.
-        pub life: Life,
+        pub meta: EntryMeta,
     }
 }
 
@@ -81,7 +81,7 @@ impl Tuple {
     }
 }
 
-impl Conntrack {
+impl ConntrackEntry {
     /// What a packet with this entry looks like after translation.
     #[inline(always)]
     pub const fn translated(&self, protocol: u8) -> Tuple {
@@ -116,13 +116,13 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        let forward = Conntrack { source_port: 3, destination_port: 4, ..Conntrack::default() };
-        let reply = Conntrack {
+        let forward = ConntrackEntry { source_port: 3, destination_port: 4, ..ConntrackEntry::default() };
+        let reply = ConntrackEntry {
             source: tuple.destination,
             destination: tuple.source,
             source_port: tuple.destination_port,
             destination_port: tuple.source_port,
-            ..Conntrack::default()
+            ..ConntrackEntry::default()
         };
         assert_eq!(forward.partner(6).reversed(), forward.translated(6));
         assert_eq!(reply.partner(6), tuple);

@@ -4,7 +4,7 @@
 //! The entry of each direction holds where its sender has come to and what it has acknowledged. Both lie where a flow
 //! that is not assured has its generation and its handshake, which it needs no more.
 
-use super::{Direction, Life, State, TcpFlags};
+use super::{Direction, EntryMeta, State, TcpFlags};
 
 /// A TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +40,14 @@ const fn is_news(known: u32, now: u32) -> bool {
 }
 
 impl TcpFlags {
-    /// Whether [`Life::judge`] has to say what a segment means for an assured connection.
+    /// Whether [`EntryMeta::judge`] has to say what a segment means for an assured connection.
     #[inline(always)]
     pub const fn is_event(self) -> bool {
         self.has(Self::RST | Self::FIN) || self.accepts()
     }
 }
 
-impl Life {
+impl EntryMeta {
     /// The sequence number after what this direction has sent.
     #[inline(always)]
     const fn sent(&self) -> u32 {
@@ -136,7 +136,7 @@ impl Life {
         self.asks == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
-    /// What a [`TcpFlags::is_event`] of this direction means for an assured connection, of which `other` is the life in the
+    /// What a [`TcpFlags::is_event`] of this direction means for an assured connection, of which `other` is the metadata in the
     /// other direction.
     #[inline(always)]
     pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {
@@ -187,16 +187,16 @@ mod tests {
     }
 
     /// A connection right after its handshake: the client goes on at `client`, the backend at `backend`.
-    fn open(client: u32, backend: u32) -> [Life; 2] {
-        let mut life = Life { state: State::Established as u8, ..Life::default() };
-        life.begin(&segment(client, 0, backend, ACK));
-        let mut other = Life { flags: Life::REPLY, ..life };
+    fn open(client: u32, backend: u32) -> [EntryMeta; 2] {
+        let mut meta = EntryMeta { state: State::Established as u8, ..EntryMeta::default() };
+        meta.begin(&segment(client, 0, backend, ACK));
+        let mut other = EntryMeta { flags: EntryMeta::REPLY, ..meta };
         other.mirror();
-        [life, other]
+        [meta, other]
     }
 
     /// Both directions of connections anywhere on the circle of numbers.
-    fn connections() -> impl Iterator<Item = (u32, u32, [Life; 2])> {
+    fn connections() -> impl Iterator<Item = (u32, u32, [EntryMeta; 2])> {
         let numbers = [0, 1, 1 << 31, u32::MAX, u32::MAX - 5, 77_000];
         numbers.into_iter().flat_map(move |client| numbers.map(|backend| (client, backend, open(client, backend))))
     }

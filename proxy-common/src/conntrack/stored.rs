@@ -4,7 +4,7 @@
 use core::borrow::Borrow;
 
 use super::{
-    Conntrack, Life, Tuple,
+    ConntrackEntry, EntryMeta, Tuple,
     bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket},
 };
 use crate::{addr::Address, pod::pod};
@@ -28,7 +28,7 @@ pod! {
     }
 
     /// Value of CONNTRACK_IPV4 and EMBRYONIC_IPV4.
-    pub struct Ipv4Conntrack: 40 {
+    pub struct Ipv4ConntrackEntry: 40 {
         /// What the packet's source address becomes.
         pub source: [u8; 4],
         /// What its destination address becomes.
@@ -38,7 +38,7 @@ pod! {
         /// What its destination port becomes, host byte order.
         pub destination_port: u16,
         /// What is remembered besides.
-        pub life: Life,
+        pub meta: EntryMeta,
     }
 }
 
@@ -60,28 +60,28 @@ pub trait Stored: Sized {
     fn tuple(key: &Self::Key) -> Tuple;
 
     /// The entry of a flow.
-    fn narrow(flow: &Conntrack) -> Self::Ref<'_>;
+    fn narrow(flow: &ConntrackEntry) -> Self::Ref<'_>;
 
     /// The flow of this entry, copied to `flow`.
-    fn widen(&self, flow: &mut Conntrack);
+    fn widen(&self, flow: &mut ConntrackEntry);
 
     /// What both families have.
-    fn life(&self) -> &Life;
+    fn meta(&self) -> &EntryMeta;
 
-    /// See [`Stored::life`].
-    fn life_mut(&mut self) -> &mut Life;
+    /// See [`Stored::meta`].
+    fn meta_mut(&mut self) -> &mut EntryMeta;
 
     /// The key of the other direction's entry.
     fn partner(&self, protocol: u8) -> Self::Key;
 
     /// Whether a packet with either entry looks the same after translation.
-    fn translates_like(&self, flow: &Conntrack) -> bool;
+    fn translates_like(&self, flow: &ConntrackEntry) -> bool;
 
     /// The same of two entries that lie in maps.
     fn translates_as(&self, other: &Self) -> bool;
 }
 
-impl Stored for Conntrack {
+impl Stored for ConntrackEntry {
     type Key = Tuple;
     type KeyRef<'a> = &'a Tuple;
     type Ref<'a> = &'a Self;
@@ -98,23 +98,23 @@ impl Stored for Conntrack {
     }
 
     #[inline(always)]
-    fn narrow(flow: &Conntrack) -> &Self {
+    fn narrow(flow: &ConntrackEntry) -> &Self {
         flow
     }
 
     #[inline(always)]
-    fn widen(&self, flow: &mut Conntrack) {
+    fn widen(&self, flow: &mut ConntrackEntry) {
         *flow = *self;
     }
 
     #[inline(always)]
-    fn life(&self) -> &Life {
-        &self.life
+    fn meta(&self) -> &EntryMeta {
+        &self.meta
     }
 
     #[inline(always)]
-    fn life_mut(&mut self) -> &mut Life {
-        &mut self.life
+    fn meta_mut(&mut self) -> &mut EntryMeta {
+        &mut self.meta
     }
 
     #[inline(always)]
@@ -123,7 +123,7 @@ impl Stored for Conntrack {
     }
 
     #[inline(always)]
-    fn translates_like(&self, flow: &Conntrack) -> bool {
+    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
         let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
         let ([i, j, k, l], [m, n, o, p]) = (flow.source.words(), flow.destination.words());
         // Word by word: comparing arrays, the compiler would put copies on the stack.
@@ -149,7 +149,7 @@ const fn widen(bytes: [u8; 4]) -> Address {
     Address::from_ipv4_word(u32::from_ne_bytes(bytes))
 }
 
-impl Stored for Ipv4Conntrack {
+impl Stored for Ipv4ConntrackEntry {
     type Key = Ipv4Tuple;
     type KeyRef<'a> = Ipv4Tuple;
     type Ref<'a> = Self;
@@ -180,33 +180,33 @@ impl Stored for Ipv4Conntrack {
     }
 
     #[inline(always)]
-    fn narrow(flow: &Conntrack) -> Self {
+    fn narrow(flow: &ConntrackEntry) -> Self {
         Self {
             source: narrow(&flow.source),
             destination: narrow(&flow.destination),
             source_port: flow.source_port,
             destination_port: flow.destination_port,
-            life: flow.life,
+            meta: flow.meta,
         }
     }
 
     #[inline(always)]
-    fn widen(&self, flow: &mut Conntrack) {
+    fn widen(&self, flow: &mut ConntrackEntry) {
         flow.source = widen(self.source);
         flow.destination = widen(self.destination);
         flow.source_port = self.source_port;
         flow.destination_port = self.destination_port;
-        flow.life = self.life;
+        flow.meta = self.meta;
     }
 
     #[inline(always)]
-    fn life(&self) -> &Life {
-        &self.life
+    fn meta(&self) -> &EntryMeta {
+        &self.meta
     }
 
     #[inline(always)]
-    fn life_mut(&mut self) -> &mut Life {
-        &mut self.life
+    fn meta_mut(&mut self) -> &mut EntryMeta {
+        &mut self.meta
     }
 
     #[inline(always)]
@@ -222,7 +222,7 @@ impl Stored for Ipv4Conntrack {
     }
 
     #[inline(always)]
-    fn translates_like(&self, flow: &Conntrack) -> bool {
+    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
         let addresses = self.source == narrow(&flow.source) && self.destination == narrow(&flow.destination);
         addresses && self.source_port == flow.source_port && self.destination_port == flow.destination_port
     }
@@ -246,24 +246,24 @@ mod tests {
                 Address::from_words([1, 2, 3, u32::from_ne_bytes(bytes)])
             }
         };
-        let flow = Conntrack {
+        let flow = ConntrackEntry {
             source: address(a),
             destination: address(b),
             source_port: 1,
             destination_port: 2,
-            life: Life { expires: 3, service: 4, flags: Life::REPLY, handshake: 5, ..Life::default() },
+            meta: EntryMeta { expires: 3, service: 4, flags: EntryMeta::REPLY, handshake: 5, ..EntryMeta::default() },
         };
         let stored = E::narrow(&flow);
         let stored: &E = stored.borrow();
-        let mut again = Conntrack::default();
+        let mut again = ConntrackEntry::default();
         stored.widen(&mut again);
         assert_eq!(again, flow);
         assert!(stored.translates_like(&flow));
         for other in [
-            Conntrack { source_port: 9, ..flow },
-            Conntrack { destination_port: 9, ..flow },
-            Conntrack { source: flow.destination, ..flow },
-            Conntrack { destination: flow.source, ..flow },
+            ConntrackEntry { source_port: 9, ..flow },
+            ConntrackEntry { destination_port: 9, ..flow },
+            ConntrackEntry { source: flow.destination, ..flow },
+            ConntrackEntry { destination: flow.source, ..flow },
         ] {
             assert!(!stored.translates_like(&other), "{other:?}");
         }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn s28_a_flow_is_the_same_in_either_familys_maps() {
-        same_through::<Ipv4Conntrack>([10, 0, 0, 1], [192, 0, 2, 77]);
-        same_through::<Conntrack>([10, 0, 0, 1], [192, 0, 2, 77]);
+        same_through::<Ipv4ConntrackEntry>([10, 0, 0, 1], [192, 0, 2, 77]);
+        same_through::<ConntrackEntry>([10, 0, 0, 1], [192, 0, 2, 77]);
     }
 }

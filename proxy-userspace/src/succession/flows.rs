@@ -4,7 +4,7 @@
 
 use std::io;
 
-use proxy_common::{Conntrack, Life, Tuple};
+use proxy_common::{ConntrackEntry, EntryMeta, Tuple};
 
 use super::{
     carry::{Carry, Refused},
@@ -52,7 +52,7 @@ pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
 /// them to another flow. No program of the new set has opened one.
 pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
     let reserved = each(carry, |new, is_assured, tuple, flow, now| {
-        let is_answer = flow.life.flags & Life::REPLY != 0;
+        let is_answer = flow.meta.flags & EntryMeta::REPLY != 0;
         if is_answer && !(is_assured && new.assured.holds(tuple, now).unwrap_or(false)) {
             // One that has just been reserved may come again.
             let _ = new.embryonic.reserve(tuple, flow);
@@ -86,7 +86,7 @@ pub(super) fn catch_up(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
 /// in this order, none is missed.
 fn each(
     carry: &Carry<'_>,
-    mut enter: impl FnMut(&mut Tables, bool, &Tuple, &Conntrack, u32) -> bool,
+    mut enter: impl FnMut(&mut Tables, bool, &Tuple, &ConntrackEntry, u32) -> bool,
 ) -> Result<Refused, FlowsError> {
     let (embryonic, assured) = (carry.is_carried(EMBRYONIC[0]), carry.is_carried(ASSURED[0]));
     if !embryonic && !assured {
@@ -103,7 +103,7 @@ fn each(
         }
         // Where programs remove the key to go on from, the kernel begins anew.
         let entries = table.entries().take(table.capacity()).flatten();
-        let living = entries.filter(|(_, flow)| !flow.life.is_expired(now));
+        let living = entries.filter(|(_, flow)| !flow.meta.is_expired(now));
         let (mut entered, mut lost) = (0, 0);
         for (tuple, flow) in living {
             let is_entered = enter(&mut new, is_assured, &tuple, &flow, now);

@@ -5,7 +5,7 @@ mod nf_conntrack;
 
 use std::io;
 
-use proxy_common::{Conntrack, Frontend, Life, State};
+use proxy_common::{ConntrackEntry, EntryMeta, Frontend, State};
 
 use self::nf_conntrack::{Flow, flows};
 use crate::{
@@ -56,17 +56,17 @@ fn is_translated(flow: &Flow) -> bool {
     moved && !flow.is_over
 }
 
-fn foreign(flow: &Flow, now: u32, per_second: u32) -> Conntrack {
+fn foreign(flow: &Flow, now: u32, per_second: u32) -> ConntrackEntry {
     let ticks = (u64::from(flow.timeout) * u64::from(per_second)).min(LONGEST);
-    Conntrack {
+    ConntrackEntry {
         source: flow.packet.source,
         destination: flow.packet.destination,
         source_port: flow.packet.source_port,
         destination_port: flow.packet.destination_port,
-        life: Life {
+        meta: EntryMeta {
             expires: now.wrapping_add(u32::try_from(ticks).expect("bounded by 2^30")),
             state: State::Foreign as u8,
-            ..Life::default()
+            ..EntryMeta::default()
         },
     }
 }
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_foreign_flow_lives_as_long_as_netfilter_says() {
         let entry = foreign(&flow(), u32::MAX, 250);
-        assert_eq!((entry.life.expires, entry.life.state()), (24_999, State::Foreign));
+        assert_eq!((entry.meta.expires, entry.meta.state()), (24_999, State::Foreign));
         assert_eq!(entry.translated(6), flow().packet);
         let endless = foreign(&Flow { timeout: u32::MAX, ..flow() }, 0, 1000);
-        assert_eq!(endless.life.expires, 1 << 30);
+        assert_eq!(endless.meta.expires, 1 << 30);
     }
 }

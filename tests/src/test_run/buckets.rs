@@ -6,7 +6,9 @@ use aya::{
     Pod,
     maps::{Array, MapData, MapError},
 };
-use proxy_common::{Conntrack, FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, Life, State as FlowState, Stored, Tuple};
+use proxy_common::{
+    ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, State as FlowState, Stored, Tuple,
+};
 use proxy_userspace::{jiffies, maps::PinFolder};
 
 use super::state::open;
@@ -72,12 +74,12 @@ fn suffer<L: FlowBucket<Entry: Copy> + Pod>(buckets: &mut Array<MapData, L>, tup
                 bucket.fill(L::Entry::key(&other).borrow(), &entry);
                 let ticks = seconds.cast_unsigned().wrapping_mul(jiffies::per_second().expect("read the clock's tick"));
                 let expires = now.wrapping_add(ticks);
-                *bucket.entry_mut().life_mut() =
-                    Life { expires, state: FlowState::Established as u8, ..Life::default() };
+                *bucket.entry_mut().meta_mut() =
+                    EntryMeta { expires, state: FlowState::Established as u8, ..EntryMeta::default() };
             }
             Mishap::Written => *bucket.version() = LOCKED,
             Mishap::Torn => {
-                let mut flow = Conntrack::default();
+                let mut flow = ConntrackEntry::default();
                 bucket.entry().widen(&mut flow);
                 flow.destination_port ^= 1;
                 let whole = bucket;

@@ -8,8 +8,8 @@ use aya::{
     programs::ProgramFd,
 };
 use proxy_common::{
-    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Phase,
-    ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
+    Affinity, AffinityKey, Answer, BackendCounters, ConntrackEntry, Counter, Device, EntryMeta, Fragment,
+    FragmentPorts, Phase, ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
@@ -105,28 +105,32 @@ impl State {
 
     /// How many of the assured entries have not ended.
     pub(super) fn live(&self) -> usize {
-        self.assured().iter().filter(|(_, entry)| !entry.life.is_expired(self.clock)).count()
+        self.assured().iter().filter(|(_, entry)| !entry.meta.is_expired(self.clock)).count()
     }
 
     /// The entries of flows that both sides have confirmed; ended ones may be among them.
-    pub fn assured(&self) -> Vec<(Tuple, Conntrack)> {
+    pub fn assured(&self) -> Vec<(Tuple, ConntrackEntry)> {
         entries(&self.assured)
     }
 
     /// The entries of the other flows.
-    pub fn embryonic(&self) -> Vec<(Tuple, Conntrack)> {
+    pub fn embryonic(&self) -> Vec<(Tuple, ConntrackEntry)> {
         entries(&self.embryonic)
     }
 
     /// Enters the flow that begins with `tuple` as one that somebody else translates; it ends after `seconds`.
     pub fn set_foreign(&mut self, tuple: Tuple, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
-        let entry = Conntrack {
+        let entry = ConntrackEntry {
             source: tuple.source,
             destination: tuple.destination,
             source_port: tuple.source_port,
             destination_port: tuple.destination_port,
-            life: Life { expires: self.clock.wrapping_add(ticks), state: FlowState::Foreign as u8, ..Life::default() },
+            meta: EntryMeta {
+                expires: self.clock.wrapping_add(ticks),
+                state: FlowState::Foreign as u8,
+                ..EntryMeta::default()
+            },
         };
         self.assured.put(&tuple, &entry).expect("write flows");
     }
@@ -137,12 +141,12 @@ impl State {
     }
 
     /// Reserves a key, as a start does for a flow of the programs before.
-    pub fn reserve(&mut self, tuple: &Tuple, entry: &Conntrack) {
+    pub fn reserve(&mut self, tuple: &Tuple, entry: &ConntrackEntry) {
         self.embryonic.reserve(tuple, entry).expect("write EMBRYONIC");
     }
 
     /// Carries a flow over, as a start does when programs of both sets are at work.
-    pub fn follow(&mut self, tuple: &Tuple, entry: &Conntrack) {
+    pub fn follow(&mut self, tuple: &Tuple, entry: &ConntrackEntry) {
         self.embryonic.follow(tuple, entry, self.clock).expect("write EMBRYONIC");
     }
 
@@ -163,7 +167,7 @@ impl State {
         for table in [&mut self.assured, &mut self.embryonic] {
             for (mut tuple, mut entry) in entries(table) {
                 for port in &ports {
-                    if entry.life.flags & Life::REPLY == 0 {
+                    if entry.meta.flags & EntryMeta::REPLY == 0 {
                         (tuple.source_port, entry.source_port) = (*port, *port);
                     } else {
                         (tuple.destination_port, entry.destination_port) = (*port, *port);
@@ -223,7 +227,7 @@ impl State {
     fn age(&mut self, ticks: u32) {
         for table in [&mut self.assured, &mut self.embryonic] {
             for (tuple, mut entry) in entries(table) {
-                entry.life.expires = entry.life.expires.wrapping_sub(ticks);
+                entry.meta.expires = entry.meta.expires.wrapping_sub(ticks);
                 table.put(&tuple, &entry).expect("write flows");
             }
         }
@@ -242,7 +246,7 @@ impl State {
     }
 }
 
-fn entries(table: &FlowTable) -> Vec<(Tuple, Conntrack)> {
+fn entries(table: &FlowTable) -> Vec<(Tuple, ConntrackEntry)> {
     table.entries().collect::<Result<_, _>>().expect("read flows")
 }
 

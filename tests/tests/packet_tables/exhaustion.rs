@@ -42,7 +42,7 @@ impl Crowd {
         for step in begin {
             play(node, step, family, hook);
         }
-        let backend = [node.state().assured(), node.state().embryonic()].concat()[0].1.life.backend;
+        let backend = [node.state().assured(), node.state().embryonic()].concat()[0].1.meta.backend;
         node.state().idle(idle);
         node.state().take_source_ports();
         let (before, counts, ports) = (entries(node), node.state().counts(), node.state().backend_counts(backend));

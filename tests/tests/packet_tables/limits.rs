@@ -121,7 +121,7 @@ fn s28_a_first_packet_that_xdp_passes_on_is_sent_by_tc() {
             assert_eq!(action, Action::Redirect);
             assert_eq!(node.state().counts_since(&before), BTreeMap::from([(Counter::PacketForwarded, 1)]));
             let flows = node.state().embryonic();
-            assert!(flows.len() == 1 && flows[0].1.life.backend == chosen.life.backend, "no second choice");
+            assert!(flows.len() == 1 && flows[0].1.meta.backend == chosen.meta.backend, "no second choice");
         }
     }
 }

@@ -83,7 +83,7 @@ impl FlowMaps {
                 count += 1;
                 match entry {
                     Ok((packet, flow)) if count <= TOO_MANY => {
-                        if before.is_some_and(|before| flow.life.is_expired(before)) {
+                        if before.is_some_and(|before| flow.meta.is_expired(before)) {
                             continue;
                         }
                         needs.add(&packet);

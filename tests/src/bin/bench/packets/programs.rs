@@ -10,7 +10,7 @@ use aya::{
     programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp, loaded_programs},
 };
 use nix::net::if_::if_nametoindex;
-use proxy_common::{Ipv4Conntrack, Ipv4Tuple};
+use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple};
 
 use super::{
     node::BenchNode,
@@ -89,7 +89,7 @@ impl Programs {
     }
 
     /// The flows of [`Program::Floor`].
-    pub fn take_flows(&mut self) -> Result<HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>> {
+    pub fn take_flows(&mut self) -> Result<HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>> {
         take(&mut self.ebpf, "FLOWS")?.try_into().context("open FLOWS")
     }
 
