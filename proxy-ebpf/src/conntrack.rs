@@ -1,10 +1,9 @@
-//! Stage *conntrack*: flows that are known already, and their life. Entries end lazily: whoever finds one past its
-//! time treats it as absent.
+//! Stage *conntrack*: looks up flows and moves their states. Entries expire lazily: an expired entry that a lookup finds counts
+//! as absent.
 //!
-//! A packet's entry is copied to the flow at hand, and only what moves is written back. Each flow has two entries, which
-//! carry the same state; `touch.rs` writes the other one, and makes that of a connection which has just been answered.
-//! Two CPUs that move a flow at the same moment may lose one step: then it lives by the other step's timeout, which is
-//! of the same order.
+//! A packet's entry is copied to the flow at hand, and only what changes is written back. Each flow has two entries with the
+//! same state; `refresh.rs` writes the other one, and inserts it when the backend replies for the first time. Concurrent updates
+//! by two CPUs may lose one state transition; the flow then times out by the other state's timeout, which is of the same order.
 
 use core::borrow::Borrow as _;
 
@@ -19,7 +18,7 @@ use crate::{
     tables::Table,
 };
 
-/// Copies the live entry of a packet to `flow`. Returns what of it may be changed, and whether the flow is assured.
+/// Copies the live entry of a packet to `flow`. Returns the metadata in the map, and whether the flow is assured.
 #[inline(always)]
 pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
     if tuple.destination.is_ipv4() {
@@ -36,20 +35,20 @@ fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Op
     Some((entry.meta_mut(), assured))
 }
 
-/// Which direction an entry is of.
+/// The direction of an entry's packets.
 #[inline(always)]
 pub fn direction(meta: &EntryMeta) -> Direction {
     if meta.flags & EntryMeta::REPLY == 0 { Direction::Original } else { Direction::Reply }
 }
 
-/// Whether an entry is of what a backend on this node sends.
+/// Whether an entry is of the packets of a backend on this node.
 #[inline(always)]
 pub fn is_local_reply(meta: &EntryMeta) -> bool {
     meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY | EntryMeta::LOCAL
 }
 
-/// Whether a packet only goes on in an assured flow that lives long enough, as nearly all packets do: no more than a
-/// connection's sequence numbers are written. All others are [`track`]'s.
+/// Whether a packet, like nearly all, changes neither the state nor the end of its flow, which is assured: only a connection's
+/// sequence numbers are written. All other packets go to [`track`].
 #[inline(always)]
 #[must_use]
 pub fn goes_on(flow: &ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
@@ -68,12 +67,12 @@ pub fn goes_on(flow: &ConntrackEntry, meta: &mut EntryMeta, assured: bool, heade
     !flow.meta.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())
 }
 
-/// A packet of the flow has come: moves its state and puts off its end, at most once a second. True: `touch_other` is to
-/// follow. An assured connection keeps its sequence numbers besides, and what would end it is left to that. Not for SCTP, all of
-/// which is.
+/// Moves the state of a flow by one of its packets and refreshes its end, at most once a second. Returns whether
+/// `refresh_flow` has to follow. Of an assured connection it notes the sequence numbers, and leaves to `refresh_flow` what would
+/// end it. SCTP never comes here: `refresh_flow` handles all of it.
 ///
-/// This and what it calls are subprograms that leave what they have found in memory: the verifier follows one outcome
-/// of each, not every state.
+/// This function and those it calls are subprograms that leave their results in memory, so that the verifier follows one
+/// outcome of each, not every state.
 #[inline(never)]
 #[must_use]
 pub fn track(flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
@@ -91,7 +90,7 @@ pub fn track(flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool, hea
     moves
 }
 
-/// Remembers what an assured connection's packet says.
+/// Notes the sequence numbers of an assured connection's packet.
 #[inline(never)]
 fn note(flow: &mut ConntrackEntry, meta: &mut EntryMeta, headers: &Headers) {
     if flow.meta.note(&headers.segment()) {
@@ -99,7 +98,7 @@ fn note(flow: &mut ConntrackEntry, meta: &mut EntryMeta, headers: &Headers) {
     }
 }
 
-/// Gives the flow at hand the state after its packet, and the end that it has then.
+/// Sets the state of the flow at hand after its packet, and the end that belongs to it.
 #[inline(never)]
 fn advance(flow: &mut ConntrackEntry, assured: bool, headers: &Headers, now: u32) {
     let protocol = headers.tuple.protocol;
@@ -120,25 +119,25 @@ fn advance(flow: &mut ConntrackEntry, assured: bool, headers: &Headers, now: u32
 #[inline(always)]
 fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
     let next = meta.state().after_embryonic(direction(meta), headers.flags());
-    // A blind sender's packets don't make a flow assured.
+    // A sender that has not seen the backend's packets must not make a flow assured.
     if is_tcp && next == State::Established && !meta.is_acknowledged_by(headers.acknowledgment) {
         return meta.state();
     }
     next
 }
 
-/// Puts off the end of an entry that has no other one: a flow that somebody else translates.
+/// Refreshes a foreign flow, which has a single entry: somebody else translates its packets.
 #[inline(always)]
-pub fn put_off(meta: &mut EntryMeta, tuple: &Tuple, now: u32) {
+pub fn refresh_foreign(meta: &mut EntryMeta, tuple: &Tuple, now: u32) {
     let timeout = timeout(tuple.protocol, meta.state());
     if meta.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
         meta.expires = now.wrapping_add(timeout);
     }
 }
 
-/// The entry of the other direction, from one of a packet with `tuple`.
+/// Inverts an entry: writes the entry of the other direction to `other`, given that of a packet with `tuple`.
 #[inline(always)]
-pub fn turn(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) {
+pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) {
     other.source = tuple.destination;
     other.destination = tuple.source;
     other.source_port = tuple.destination_port;
@@ -147,7 +146,7 @@ pub fn turn(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) {
     other.meta.flags ^= EntryMeta::REPLY;
 }
 
-/// Whom a key belonged to before a flow claimed it.
+/// The owner of a key before a flow claimed it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Owner {
@@ -159,8 +158,8 @@ pub enum Owner {
     Another,
 }
 
-/// Enters an entry into EMBRYONIC, if its key is free. What has ended, or is a leftover of the same flow, counts as
-/// free, and so does what `yields`.
+/// Inserts an entry into EMBRYONIC, if its key is free. A key also counts as free if its entry has expired, is a leftover of
+/// this flow, or `yields`.
 #[inline(always)]
 pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
     let stored = E::narrow(entry);
@@ -186,7 +185,7 @@ pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, yields: i
 /// flows that have not moved for a second: who floods a backend with SYNs must not keep all its ports from others.
 #[inline(always)]
 pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
-    // First EMBRYONIC, then a look at what is assured: a flow that becomes assured is entered there before it leaves here.
+    // First EMBRYONIC, then the assured flows: a flow that becomes assured is inserted there before it is removed here.
     let owner = enter::<E>(key, entry, now, |found| pressed && gives_way(found, protocol, now));
     if owner != Owner::Nobody {
         return owner;
@@ -213,13 +212,13 @@ fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
         && found.meta().flags & EntryMeta::RESERVED == 0
         && found.meta().is_stale(now, timeout(protocol, found.meta().state()), JIFFIES_PER_SECOND.load());
     if is_idle {
-        let _ = E::embryonic().remove(found.partner(protocol));
+        let _ = E::embryonic().remove(found.inverse_key(protocol));
     }
     is_idle
 }
 
-/// Enters a new flow, whose other key it has claimed, under the key of its packet. Another CPU with a packet of the same
-/// flow may have been faster: then its choice holds for both. 0, or the code of the refusal.
+/// Inserts a new flow, whose reply key it has claimed, under the key of its packet. If another CPU inserted the flow first,
+/// its choice holds for both. Returns 0, or the code of the refusal.
 #[inline(never)]
 pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
     let key = E::key(tuple);
@@ -229,7 +228,7 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u
     let Some(found) = E::embryonic().get_ptr_mut(key.borrow()) else {
         return Verdict::Drop(DropReason::ConntrackFull).code();
     };
-    let _ = E::embryonic().remove(E::narrow(flow).borrow().partner(tuple.protocol));
+    let _ = E::embryonic().remove(E::narrow(flow).borrow().inverse_key(tuple.protocol));
     // SAFETY: valid until the program ends; only read.
     unsafe { &*found }.widen(flow);
     0
@@ -248,11 +247,11 @@ pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
 #[inline(never)]
 fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
-    let partner = E::narrow(flow).borrow().partner(tuple.protocol);
-    // Absent is as good as removed.
+    let inverse = E::narrow(flow).borrow().inverse_key(tuple.protocol);
+    // Removing what is absent fails, which is as good.
     let now = now();
     E::end_assured(key.borrow(), now);
-    E::end_assured(&partner, now);
+    E::end_assured(&inverse, now);
     let _ = E::embryonic().remove(key.borrow());
-    let _ = E::embryonic().remove(&partner);
+    let _ = E::embryonic().remove(&inverse);
 }

@@ -12,10 +12,10 @@ use crate::{
     packet::Packet,
     parse::parse_network,
     pipeline::{hand_over, move_on, parse_ports, read_chunk},
+    refresh::refresh_flow,
     scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::is_service,
     succession::ask_there,
-    touch::touch_other,
     uplink::is_ruled,
 };
 
@@ -51,7 +51,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     if !goes_on(flow, meta, assured, headers, now) {
-        move_on(packet, headers, flow, (meta, assured), now, Stage::TouchEgress)?;
+        move_on(packet, headers, flow, (meta, assured), now, Stage::RefreshEgress)?;
     }
     fragment::remember(headers)?;
     if is_ruled(class) {
@@ -82,10 +82,10 @@ fn is_to_service(headers: &Headers) -> bool {
 
 /// The answer of a backend that has moved its flow.
 #[inline(always)]
-pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn refresh_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let chunk = read_chunk(packet, headers)?;
-    if !touch_other(headers, &chunk, flow, *assured_at_hand()? != 0, now()) {
+    if !refresh_flow(headers, &chunk, flow, *assured_at_hand()? != 0, now()) {
         // As in `egress`: no connection of this flow is accepted here, so that it has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);

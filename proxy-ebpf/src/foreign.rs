@@ -99,7 +99,7 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
         return;
     }
     let Ok(entry) = reply_at_hand() else { return };
-    let answer = tuple.reversed();
+    let answer = tuple.inverse();
     let end = now.wrapping_add(lifetime(tuple.protocol));
     if let Some((found, _)) = E::find(&answer, now) {
         let meta = found.meta_mut();

@@ -135,7 +135,7 @@ fn lookup_quoted<P: Packet>(
     flow: &mut ConntrackEntry,
     previous: Stage,
 ) -> Result<(), Verdict> {
-    if lookup(&inner.tuple.reversed(), now(), flow).is_none() {
+    if lookup(&inner.tuple.inverse(), now(), flow).is_none() {
         ask_there(packet, previous);
         return Err(Verdict::Pass);
     }
@@ -175,7 +175,7 @@ fn rewrite<P: Packet>(
     flow: &ConntrackEntry,
     hops: u8,
 ) -> Option<()> {
-    let now = flow.partner(inner.tuple.protocol);
+    let now = flow.inverse_key(inner.tuple.protocol);
     let addresses = translate_quoted(packet, inner, &now)?;
     let inside = addresses.0.plus(translate_quoted_ports(packet, inner, &now, addresses.1)?);
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops)?;

@@ -31,6 +31,7 @@ mod packet;
 mod parse;
 mod peer;
 mod pipeline;
+mod refresh;
 mod route;
 mod scratch;
 mod service;
@@ -39,7 +40,6 @@ mod source_port;
 mod staying;
 mod succession;
 mod tables;
-mod touch;
 mod uplink;
 
 use crate::{
@@ -135,8 +135,8 @@ pub fn xdp_send(ctx: XdpContext) -> u32 {
 
 /// A packet that has moved its flow.
 #[xdp(frags)]
-pub fn xdp_touch(ctx: XdpContext) -> u32 {
-    Xdp::run(ctx, pipeline::touch)
+pub fn xdp_refresh(ctx: XdpContext) -> u32 {
+    Xdp::run(ctx, pipeline::refresh)
 }
 
 /// ICMP.
@@ -187,8 +187,8 @@ pub fn tc_send(ctx: TcContext) -> i32 {
 
 /// A packet that has moved its flow.
 #[classifier]
-pub fn tc_touch(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, pipeline::touch)
+pub fn tc_refresh(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, pipeline::refresh)
 }
 
 /// ICMP on its way into the stack.
@@ -229,8 +229,8 @@ pub fn tc_sctp_out(ctx: TcContext) -> i32 {
 
 /// The answer of a backend on this node, if it has moved its flow.
 #[classifier]
-pub fn tc_touch_egress(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, egress::touch_egress)
+pub fn tc_refresh_egress(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, egress::refresh_egress)
 }
 
 /// The answer of a backend on this node, where rules of policy routing look at sources.

@@ -14,11 +14,11 @@ use crate::{
     packet::{Packet, Skb},
     parse::parse_initiate,
     pipeline::{go_on, read_chunk},
+    refresh::refresh_flow,
     route::Route,
     scratch::{Parsed, flow_at_hand, headers_at_hand},
     staying::may_continue,
     succession::{ask_there, open_there},
-    touch::touch_other,
 };
 
 /// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
@@ -33,7 +33,7 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         && may_continue(headers, flow, meta, assured)
     {
         let chunk = read_chunk(packet, headers)?;
-        let _ = touch_other(headers, &chunk, flow, assured, now);
+        let _ = refresh_flow(headers, &chunk, flow, assured, now);
     } else {
         open_there(packet, Stage::PreviousEgress);
         if !headers.flags().opens() {

@@ -9,7 +9,7 @@ use proxy_common::{
 use crate::{
     answer,
     clock::now,
-    conntrack::{forget, goes_on, lookup, put_off, track},
+    conntrack::{forget, goes_on, lookup, refresh_foreign, track},
     counters::count,
     emit::{MALFORMED, deliver, forward},
     filter::{filter_address, filter_port},
@@ -19,12 +19,12 @@ use crate::{
     own::may_be_answer,
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
+    refresh::refresh_flow,
     route::Route,
     scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::{is_owned, is_service, is_unowned},
     staying::may_continue,
     succession::{ask_there, open_there},
-    touch::touch_other,
 };
 
 /// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name. Plain packets, nearly
@@ -75,7 +75,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
         return hand_over(packet, headers, Stage::Open);
     }
     if !goes_on(flow, meta, assured, headers, now) {
-        move_on(packet, headers, flow, (meta, assured), now, Stage::Touch)?;
+        move_on(packet, headers, flow, (meta, assured), now, Stage::Refresh)?;
     }
     send(packet, headers, flow)
 }
@@ -93,7 +93,7 @@ fn leave_alone<P: Packet>(
         forget(flow, &headers.put()?.tuple);
         return hand_over(packet, headers, Stage::Open);
     }
-    put_off(meta, &headers.tuple, now);
+    refresh_foreign(meta, &headers.tuple, now);
     // The other fragments go the same way.
     fragment::remember(headers)?;
     Err(Verdict::Pass)
@@ -165,11 +165,11 @@ fn continues(headers: &Headers) -> bool {
 
 /// A packet that has moved its flow: at most one a second, and those of handshakes.
 #[inline(always)]
-pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn refresh<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     // What accepts another connection than this one comes from outside: the client sees that as well as we do.
     let headers = headers_at_hand()?;
     let chunk = read_chunk(packet, headers)?;
-    let _ = touch_other(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now());
+    let _ = refresh_flow(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now());
     go_on(packet, Stage::Send)
 }
 

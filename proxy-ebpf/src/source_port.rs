@@ -6,7 +6,7 @@ use aya_ebpf::helpers::bpf_loop;
 use proxy_common::{ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number};
 
 use crate::{
-    conntrack::{Owner, claim, turn},
+    conntrack::{Owner, claim, invert},
     counters::count,
     filter::{note_snat_port, port_class},
     maps::BACKEND_COUNTERS,
@@ -44,7 +44,7 @@ pub fn claim_port<E: Table>(
 ) -> u32 {
     const EXHAUSTED: u32 = Owner::Another as u32;
     let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
-    turn(flow, tuple, reply);
+    invert(flow, tuple, reply);
     let tag = core::mem::take(&mut flow.meta.handshake);
     let local = flow.meta.flags & EntryMeta::LOCAL != 0;
     let may_be_kept =
@@ -113,7 +113,7 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     if class & PortClass::SHARED != 0 && search.local == 0 && is_sockets(search) {
         return search.pass_on();
     }
-    let key = E::narrow(search.flow).borrow().partner(search.protocol);
+    let key = E::narrow(search.flow).borrow().inverse_key(search.protocol);
     let owner =
         claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.meta.handshake > POLITE_ATTEMPTS);
     if owner == Owner::Another {
@@ -137,7 +137,7 @@ impl Search<'_> {
 /// has noted.
 #[inline(always)]
 fn is_sockets(search: &Search<'_>) -> bool {
-    let answer = search.flow.partner(search.protocol);
+    let answer = search.flow.inverse_key(search.protocol);
     owner(search.context, &answer).takes(&answer)
 }
 

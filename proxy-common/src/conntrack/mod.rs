@@ -1,12 +1,12 @@
-//! FLOW_BUCKETS, CONNTRACK and EMBRYONIC: the translation of every flow that came as packets, and its life.
+//! FLOW_BUCKETS, CONNTRACK and EMBRYONIC: the flows of packets, with their translations and states.
 //!
-//! A flow has two entries of the same form, one found by what the client sends and one by what the backend
-//! sends. Each holds the whole translation of its direction, and the key of the other: see
-//! [`ConntrackEntry::partner`]. A TCP connection has the first only once the backend has answered (docs/adr/0007). States and
-//! their default timeouts follow Linux's nf_conntrack.
+//! A flow has two entries of the same form: one whose key is the tuple of the client's packets, and one whose key is that of the
+//! backend's. Each holds the whole translation of its direction, from which the key of the other one follows:
+//! [`ConntrackEntry::inverse_key`]. A TCP connection has the client's entry only once the backend has replied (docs/adr/0007).
+//! States and their default timeouts follow Linux's nf_conntrack.
 //!
-//! Each family has tables of its own, since what a packet costs among many flows is the size of an entry: [`Stored`]
-//! is how it lies there. Programs work with [`Tuple`] and [`ConntrackEntry`], which hold either family.
+//! Each family has its own tables, since the size of an entry decides what a packet costs among many flows. [`Stored`] is an
+//! entry as the tables have it; programs work with [`Tuple`] and [`ConntrackEntry`], which hold either family.
 
 mod association;
 mod bucket;
@@ -45,7 +45,7 @@ pod! {
         pub _pad: [u8; 3],
     }
 
-    /// An entry; value of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
+    /// An entry of either family; value of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
     pub struct ConntrackEntry: 64 {
         /// What the packet's source address becomes.
         pub source: Address,
@@ -55,7 +55,7 @@ pod! {
         pub source_port: u16,
         /// What its destination port becomes, host byte order.
         pub destination_port: u16,
-        /// What is remembered besides.
+        /// All but the translation.
         pub meta: EntryMeta,
     }
 }
@@ -67,10 +67,10 @@ impl Tuple {
         Self { source, destination, source_port: 0, destination_port: 0, protocol, _pad: [0; 3] }
     }
 
-    /// The tuple of the answer to a packet with this one.
+    /// The inverse tuple, which a reply to a packet with this one has (`nf_ct_invert_tuple`).
     #[inline(always)]
     #[must_use]
-    pub const fn reversed(&self) -> Self {
+    pub const fn inverse(&self) -> Self {
         Self {
             source: self.destination,
             destination: self.source,
@@ -95,10 +95,10 @@ impl ConntrackEntry {
         }
     }
 
-    /// The key of the other direction's entry.
+    /// The key of the other direction's entry: the inverse of what a packet looks like after translation.
     #[inline(always)]
-    pub const fn partner(&self, protocol: u8) -> Tuple {
-        self.translated(protocol).reversed()
+    pub const fn inverse_key(&self, protocol: u8) -> Tuple {
+        self.translated(protocol).inverse()
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s28_the_partners_partner_is_the_packet_itself() {
+    fn s28_the_inverse_of_the_inverse_is_the_packet_itself() {
         let tuple = Tuple {
             source: [10, 0, 0, 1].into(),
             destination: [10, 0, 0, 2].into(),
@@ -124,7 +124,7 @@ mod tests {
             destination_port: tuple.source_port,
             ..ConntrackEntry::default()
         };
-        assert_eq!(forward.partner(6).reversed(), forward.translated(6));
-        assert_eq!(reply.partner(6), tuple);
+        assert_eq!(forward.inverse_key(6).inverse(), forward.translated(6));
+        assert_eq!(reply.inverse_key(6), tuple);
     }
 }

@@ -37,18 +37,18 @@ pod! {
         pub source_port: u16,
         /// What its destination port becomes, host byte order.
         pub destination_port: u16,
-        /// What is remembered besides.
+        /// All but the translation.
         pub meta: EntryMeta,
     }
 }
 
-/// An entry as it lies in a family's maps. All tuples and flows that are passed to it are of that family.
+/// An entry as the maps of one family have it. All tuples and flows that are passed to it must be of that family.
 pub trait Stored: Sized {
     /// The maps' keys.
     type Key;
-    /// A key, or a reference to what is one already.
+    /// A key, or a reference to a tuple that is one already.
     type KeyRef<'a>: Borrow<Self::Key>;
-    /// An entry, or a reference to what is one already.
+    /// An entry, or a reference to a flow that is one already.
     type Ref<'a>: Borrow<Self>;
     /// An element of FLOW_BUCKETS.
     type Bucket: FlowBucket<Entry = Self>;
@@ -65,19 +65,19 @@ pub trait Stored: Sized {
     /// The flow of this entry, copied to `flow`.
     fn widen(&self, flow: &mut ConntrackEntry);
 
-    /// What both families have.
+    /// The metadata, which both families have.
     fn meta(&self) -> &EntryMeta;
 
-    /// See [`Stored::meta`].
+    /// The metadata, to be changed in place.
     fn meta_mut(&mut self) -> &mut EntryMeta;
 
     /// The key of the other direction's entry.
-    fn partner(&self, protocol: u8) -> Self::Key;
+    fn inverse_key(&self, protocol: u8) -> Self::Key;
 
-    /// Whether a packet with either entry looks the same after translation.
+    /// Whether this entry and `flow` translate a packet to the same tuple.
     fn translates_like(&self, flow: &ConntrackEntry) -> bool;
 
-    /// The same of two entries that lie in maps.
+    /// Whether this entry and another one of the maps translate a packet to the same tuple.
     fn translates_as(&self, other: &Self) -> bool;
 }
 
@@ -118,8 +118,8 @@ impl Stored for ConntrackEntry {
     }
 
     #[inline(always)]
-    fn partner(&self, protocol: u8) -> Tuple {
-        Self::partner(self, protocol)
+    fn inverse_key(&self, protocol: u8) -> Tuple {
+        Self::inverse_key(self, protocol)
     }
 
     #[inline(always)]
@@ -210,7 +210,7 @@ impl Stored for Ipv4ConntrackEntry {
     }
 
     #[inline(always)]
-    fn partner(&self, protocol: u8) -> Ipv4Tuple {
+    fn inverse_key(&self, protocol: u8) -> Ipv4Tuple {
         Ipv4Tuple {
             source: self.destination,
             destination: self.source,
@@ -267,8 +267,8 @@ mod tests {
         ] {
             assert!(!stored.translates_like(&other), "{other:?}");
         }
-        assert_eq!(E::tuple(&stored.partner(6)), flow.partner(6));
-        let tuple = flow.partner(17);
+        assert_eq!(E::tuple(&stored.inverse_key(6)), flow.inverse_key(6));
+        let tuple = flow.inverse_key(17);
         assert_eq!(E::tuple(E::key(&tuple).borrow()), tuple);
     }
 

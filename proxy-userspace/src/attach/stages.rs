@@ -18,7 +18,7 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
         &[
             ("xdp_open", Stage::Open),
             ("xdp_send", Stage::Send),
-            ("xdp_touch", Stage::Touch),
+            ("xdp_refresh", Stage::Refresh),
             ("xdp_icmp", Stage::Icmp),
             ("xdp_answer", Stage::Answer),
         ],
@@ -28,8 +28,8 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
         &[
             ("tc_open", Stage::Open),
             ("tc_send", Stage::Send),
-            ("tc_touch", Stage::Touch),
-            ("tc_touch_egress", Stage::TouchEgress),
+            ("tc_refresh", Stage::Refresh),
+            ("tc_refresh_egress", Stage::RefreshEgress),
             ("tc_uplink", Stage::Uplink),
             ("tc_icmp", Stage::Icmp),
             ("tc_icmp_egress", Stage::IcmpEgress),

@@ -51,7 +51,7 @@ pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) ->
 
 /// Whether somebody else than who was dialled answers, still.
 fn is_translated(flow: &Flow) -> bool {
-    let dialled = flow.packet.reversed();
+    let dialled = flow.packet.inverse();
     let moved = (flow.answer.source, flow.answer.source_port) != (dialled.source, dialled.source_port);
     moved && !flow.is_over
 }
@@ -86,7 +86,7 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        Flow { packet, answer: packet.reversed(), timeout: 100, is_over: false }
+        Flow { packet, answer: packet.inverse(), timeout: 100, is_over: false }
     }
 
     #[test]

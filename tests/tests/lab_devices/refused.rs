@@ -30,7 +30,7 @@ fn check_refusals(waggle: &Waggle, started: Instant) {
 
 #[test]
 fn w01_without_xdp_programs_devices_are_served_by_tc() {
-    let (stage, agent) = (Stage::new("dev-noxdp"), RefusedAgent::new(&["xdp_touch"]));
+    let (stage, agent) = (Stage::new("dev-noxdp"), RefusedAgent::new(&["xdp_refresh"]));
     let bridge = |name: &str, number: u8| {
         let address = format!("address add 198.51.{number}.1/24 dev {name}");
         ip(&stage, &[&format!("link add {name} type bridge"), &address]);
@@ -49,7 +49,7 @@ fn w01_without_xdp_programs_devices_are_served_by_tc() {
         assert_eq!(about.len(), 1, "{about:?}");
         assert!(about[0].message().contains("native XDP is refused"), "{about:?}");
         let reason = reason(&about[0]);
-        assert!(reason.starts_with("load program xdp_touch: Invalid argument") && !reason.contains('\n'), "{reason}");
+        assert!(reason.starts_with("load program xdp_refresh: Invalid argument") && !reason.contains('\n'), "{reason}");
     }
     check_refusals(&waggle, started);
     assert_eq!(stage.dump("xdp_stages").len(), 0, "all or none");

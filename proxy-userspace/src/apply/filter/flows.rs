@@ -88,7 +88,7 @@ impl FlowMaps {
                         }
                         needs.add(&packet);
                         // A connection that nobody has answered has no entry for what its client sends.
-                        needs.add(&flow.partner(packet.protocol));
+                        needs.add(&flow.inverse_key(packet.protocol));
                     }
                     // Better a needless lookup than a lost packet.
                     _ => {

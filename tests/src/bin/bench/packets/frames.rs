@@ -122,7 +122,7 @@ pub fn entries(index: u32, node: Ipv4Addr, like: &ConntrackEntry) -> [(Tuple, Co
         destination_port: translated.destination_port,
         meta: EntryMeta { state: State::Established as u8, flags, ..like.meta },
     };
-    [(forward, entry(reply.reversed(), 0)), (reply, entry(forward.reversed(), EntryMeta::REPLY))]
+    [(forward, entry(reply.inverse(), 0)), (reply, entry(forward.inverse(), EntryMeta::REPLY))]
 }
 
 fn tuple(source: End, destination: End) -> Tuple {
@@ -149,7 +149,7 @@ mod tests {
     fn the_entries_of_a_flow_name_each_other() {
         let node = Ipv4Addr::new(192, 168, 50, 1);
         let [(forward, entry), (reply, answer)] = entries(70_000, node, &ConntrackEntry::default());
-        assert_eq!((entry.partner(6), answer.partner(6)), (reply, forward));
+        assert_eq!((entry.inverse_key(6), answer.inverse_key(6)), (reply, forward));
         assert_eq!(forward.source, Ipv4Addr::new(100, 64, 0, 4).into());
         assert_eq!(forward.source_port, 0x8000 + 4464);
     }

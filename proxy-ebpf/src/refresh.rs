@@ -1,5 +1,5 @@
-//! Stage *touch*: what a packet has changed of its flow is written where the other direction finds it, and what would end an
-//! assured connection is judged by what both directions remember (S40).
+//! Stage *refresh*: writes what a packet has changed of its flow into the entry of the other direction, and judges packets that
+//! would end an assured connection by what both entries remember (S40).
 
 use core::borrow::Borrow as _;
 
@@ -9,29 +9,29 @@ use proxy_common::{
 
 use crate::{
     clock::timeout,
-    conntrack::{enter, turn},
+    conntrack::{enter, invert},
     maps::JIFFIES_PER_SECOND,
     scratch::reply_at_hand,
     tables::Table,
 };
 
-/// Writes what `track` has changed of a packet's flow where the other direction finds it. False: the packet is none of
-/// this flow's. `chunk` is what SCTP says.
+/// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does
+/// not belong to this flow. `chunk` is the packet's first chunk, if it is SCTP.
 #[inline(always)]
-pub fn touch_other(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+pub fn refresh_flow(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        touch_in::<Ipv4ConntrackEntry>(headers, chunk, flow, assured, now)
+        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, flow, assured, now)
     } else {
-        touch_in::<ConntrackEntry>(headers, chunk, flow, assured, now)
+        refresh_in::<ConntrackEntry>(headers, chunk, flow, assured, now)
     }
 }
 
 #[inline(always)]
-fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+fn refresh_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
     if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
-        let touched = touch_connection::<E>(flow, headers, now);
-        if touched != Touched::Missing as u32 {
-            return touched == Touched::Done as u32;
+        let refreshed = refresh_connection::<E>(flow, headers, now);
+        if refreshed != Refreshed::Missing as u32 {
+            return refreshed == Refreshed::Done as u32;
         }
     }
     if headers.tuple.protocol == Protocol::Sctp as u8 {
@@ -41,12 +41,11 @@ fn touch_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntr
         }
         rewrite::<E>(flow, headers, assured, now);
     }
-    touch::<E>(flow, headers, assured, now);
+    refresh_other::<E>(flow, headers, assured, now);
     true
 }
 
-/// Puts off the end of an association after one of its packets. Whether that, or what else the packet has changed, is to be
-/// written.
+/// Refreshes the end of an association after one of its packets. Returns whether the entries have to be written.
 #[inline(never)]
 fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
     meta.expires = now.wrapping_add(timeout(Protocol::Sctp as u8, meta.state()));
@@ -54,7 +53,7 @@ fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
     tags != 0 || meta.state != before.state || before.ends_earlier_than(meta, now, JIFFIES_PER_SECOND.load())
 }
 
-/// Writes the metadata of an association into its packet's own entry.
+/// Writes the metadata of an association into the entry of its packet.
 #[inline(never)]
 fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
     let key = E::key(&headers.tuple);
@@ -65,65 +64,65 @@ fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, no
     }
 }
 
-/// Writes what has changed in a flow's entry into the other one, which is made if it was not there yet or pushed out;
-/// moves a flow that is assured out of EMBRYONIC.
+/// Writes what has changed in a flow's entry into that of the other direction, which is inserted if it is missing: it may be
+/// new, or evicted. Moves a flow that has become assured out of EMBRYONIC.
 #[inline(never)]
-fn touch<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
     let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
     let Ok(other) = reply_at_hand() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;
     if becomes_assured && is_tcp {
         flow.meta.begin(&headers.segment());
     }
-    turn(flow, tuple, other);
+    invert(flow, tuple, other);
     if (becomes_assured || assured) && is_tcp {
         other.meta.mirror();
     }
     let own = E::narrow(flow);
-    let partner = own.borrow().partner(tuple.protocol);
+    let inverse = own.borrow().inverse_key(tuple.protocol);
     if !assured && !becomes_assured {
-        // A key that has become another flow's stays that one's: of two answers to a connection, the first decides.
-        let _ = enter::<E>(&partner, other, now, |_| false);
+        // If another flow has the key by now, it keeps it: of two replies that accept a connection, the first decides.
+        let _ = enter::<E>(&inverse, other, now, |_| false);
         return;
     }
-    E::assure(&partner, E::narrow(other).borrow(), now);
+    E::assure(&inverse, E::narrow(other).borrow(), now);
     if becomes_assured {
         let key = E::key(tuple);
         E::assure(key.borrow(), own.borrow(), now);
-        let _ = E::embryonic().remove(&partner);
+        let _ = E::embryonic().remove(&inverse);
         let _ = E::embryonic().remove(key.borrow());
     }
 }
 
-/// What has become of [`touch_connection`].
+/// The outcome of [`refresh_connection`].
 #[repr(u32)]
-enum Touched {
-    /// Both entries are in order.
+enum Refreshed {
+    /// Both entries are up to date.
     Done,
-    /// There is no other one.
+    /// The entry of the other direction is missing.
     Missing,
     /// The packet accepts another connection than this one.
     Stranger,
 }
 
-/// The same for an assured TCP connection, each of whose entries remembers its own direction's numbers. What would end,
-/// close or accept it is judged by both (S40). Returns a [`Touched`].
+/// Refreshes an assured TCP connection, each of whose entries remembers the sequence numbers of its own direction. A segment that
+/// would end, close or accept it is judged by both (S40). Returns a [`Refreshed`].
 #[inline(never)]
-fn touch_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32) -> u32 {
-    let Ok(other) = reply_at_hand() else { return Touched::Done as u32 };
-    turn(flow, &headers.tuple, other);
+fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32) -> u32 {
+    let Ok(other) = reply_at_hand() else { return Refreshed::Done as u32 };
+    invert(flow, &headers.tuple, other);
     other.meta.mirror();
-    let partner = E::narrow(flow).borrow().partner(headers.tuple.protocol);
+    let inverse = E::narrow(flow).borrow().inverse_key(headers.tuple.protocol);
     // SAFETY: valid until the program ends, and words are read and written one by one.
-    let found = E::assured(&partner).map(|found| unsafe { &mut *found });
+    let found = E::assured(&inverse).map(|found| unsafe { &mut *found });
     let found = found.filter(|found| found.translates_like(other));
     let known = found.as_ref().map_or(&other.meta, |found| found.meta());
     let segment = headers.segment();
     if segment.flags.is_event() {
         match flow.meta.judge(known, &segment) {
             Judgement::Moves(next) => flow.meta.state = next as u8,
-            Judgement::Ignored => return Touched::Done as u32,
-            Judgement::Stranger => return Touched::Stranger as u32,
+            Judgement::Ignored => return Refreshed::Done as u32,
+            Judgement::Stranger => return Refreshed::Stranger as u32,
         }
         if !segment.flags.has(TcpFlags::RST) {
             let _ = flow.meta.note(&segment);
@@ -134,13 +133,13 @@ fn touch_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now:
     match found {
         Some(found) => {
             found.meta_mut().follow(&flow.meta);
-            Touched::Done as u32
+            Refreshed::Done as u32
         }
-        None => Touched::Missing as u32,
+        None => Refreshed::Missing as u32,
     }
 }
 
-/// Writes the metadata of an assured connection into the packet's own entry.
+/// Writes the metadata of an assured connection into the entry of its packet.
 #[inline(never)]
 fn write_own<E: Table>(flow: &ConntrackEntry, headers: &Headers) {
     let key = E::key(&headers.tuple);
