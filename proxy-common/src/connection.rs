@@ -1,4 +1,4 @@
-//! SOCKET_CONNECTIONS: what a connected TCP or SCTP socket dialled, and who answers instead.
+//! SOCKET_CONNECTIONS: the frontend that a connected TCP or SCTP socket dialled, and its backend.
 
 use crate::{pod::pod, service::Frontend};
 

@@ -10,15 +10,15 @@ pub const FILTER_LENGTH: usize = 1 << 16;
 pub struct AddressClass;
 
 impl AddressClass {
-    /// An address of this node: node ports, and answers to what was sent in its name.
+    /// An address of this node: node ports, and replies to what was sent in its name.
     pub const NODE: u8 = 1;
     /// A frontend's address, an address that a Service owns, or part of a ServiceCIDR.
     pub const SERVICE: u8 = 2;
-    /// A backend on this node, whose answers are translated back.
+    /// A backend on this node, whose replies are translated back.
     pub const BACKEND: u8 = 4;
     /// A backend, wherever it is: whom source translation may ask in this node's name.
     pub const ASKED: u8 = 8;
-    /// Everywhere or nowhere: rules of policy routing may give a backend's answers another way out of this node than what
+    /// Everywhere or nowhere: rules of policy routing may give a backend's replies another way out of this node than what
     /// comes from the frontend's address has.
     pub const RULES: u8 = 16;
 }

@@ -53,7 +53,7 @@ pub use network::Network;
 pub use parsed::{Family, Headers, Part};
 pub use peer::{Flow, FlowRole, Peer};
 pub use protocol::Protocol;
-pub use reject::Answer;
+pub use reject::Reject;
 pub use scratch::Scratch;
 pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
 pub use source_range::SourceRange;

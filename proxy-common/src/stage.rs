@@ -9,8 +9,8 @@ pub enum Stage {
     Open = 0,
     /// Handles ICMP that has come in.
     Icmp = 1,
-    /// Turns the packet into a refusal of itself.
-    Answer = 2,
+    /// Turns the packet into a refusal, which goes back to its sender.
+    Reject = 2,
     /// Handles ICMP that is about to leave.
     IcmpEgress = 3,
     /// Sends a packet whose flow is known now.
@@ -23,7 +23,7 @@ pub enum Stage {
     Previous = 7,
     /// That set's first program for packets that are about to leave.
     PreviousEgress = 8,
-    /// Finds the way of a backend's answer where rules of policy routing look at sources.
+    /// Finds the way of a backend's reply where rules of policy routing look at sources.
     Uplink = 9,
     /// The first program of this set, tail-called by one that handles SCTP only.
     Ingress = 10,
@@ -31,8 +31,8 @@ pub enum Stage {
     Egress = 11,
     /// Sends what a process of this node sends to a Service by SCTP.
     Own = 12,
-    /// Gives it the answers.
-    OwnAnswer = 13,
+    /// Gives it the replies to that.
+    OwnReply = 13,
 }
 
 impl Stage {

@@ -23,7 +23,7 @@ pub fn remember<S: Socket>(socket: &S, frontend: &Frontend, backend: &Frontend) 
     inserted.inspect_err(|_| count(Counter::MapFull)).is_ok()
 }
 
-/// The frontend that the socket connected to, if `backend` is who answers for it.
+/// The frontend that the socket connected to, if `backend` is its backend.
 #[inline(always)]
 pub fn recall<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     // SAFETY: the value is copied before anything else runs.

@@ -152,7 +152,7 @@ pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) 
 pub enum Owner {
     /// Nobody, or a flow that has ended: it is this flow's now.
     Nobody = 1,
-    /// This very flow, which nobody has answered yet.
+    /// This very flow, which the backend has not replied to yet.
     Itself,
     /// Another flow, which keeps it.
     Another,

@@ -1,5 +1,5 @@
-//! The way of a packet that leaves this node, by TC: the answer of one of its backends is given the frontend's address, and
-//! what asks for answers of its own is noted.
+//! The way of a packet that leaves this node, by TC: the reply of one of the node's backends gets the frontend's address, and a
+//! packet that opens somebody else's flow is noted.
 
 use proxy_common::{ConntrackEntry, Headers, Protocol, Stage, Verdict, filter::AddressClass};
 
@@ -60,7 +60,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     deliver(packet, headers, flow)
 }
 
-/// Lets a packet go that is no answer to be translated. SCTP of the node's own that a Service is to have goes another way,
+/// Lets a packet go that is no backend's reply. SCTP of the node's own that a Service is to have goes another way,
 /// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
 /// here.
 #[inline(always)]
@@ -80,7 +80,7 @@ fn is_to_service(headers: &Headers) -> bool {
     is_service(destination, address_class(destination))
 }
 
-/// The answer of a backend that has moved its flow.
+/// A backend's reply that has moved its flow.
 #[inline(always)]
 pub fn refresh_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);

@@ -28,7 +28,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEnt
     Err(Verdict::Forwarded)
 }
 
-/// Sends the answer of a backend on this node, translated, by a way of its own.
+/// Sends the reply of a backend on this node, translated, by a way of its own.
 #[inline(always)]
 pub fn deliver_by<P: Packet>(
     packet: &mut P,

@@ -22,7 +22,7 @@ pub fn address_class(address: &Address) -> u8 {
 }
 
 /// Passes what goes to a port of the node itself, and to an address that no Service has. A node port of any protocol counts:
-/// answers may still come to a port that became one of another protocol.
+/// replies may still come to a port that became one of another protocol.
 #[inline(always)]
 pub fn filter_port(port: u16) -> Result<(), Verdict> {
     if is_served(port) { Ok(()) } else { Err(Verdict::Pass) }
@@ -34,7 +34,7 @@ pub fn port_class(port: u16) -> u8 {
     PORT_FILTER.get(port.into()).copied().unwrap_or(0)
 }
 
-/// Whether a port of this node is a node port, or one that answers may come back to.
+/// Whether a port of this node is a node port, or one that replies may come back to.
 #[inline(always)]
 fn is_served(port: u16) -> bool {
     port_class(port) & PortClass::NODE_PORT != 0 || SNAT_PORTS.get(port.into()).is_some_and(|used| *used != 0)

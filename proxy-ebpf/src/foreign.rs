@@ -1,10 +1,11 @@
-//! Connections that are somebody else's: the node opens them, or netfilter in its name, and their answers come to addresses
-//! and ports that are Services', too (S39). What leaves tells: a note in EMBRYONIC, found by the answer, lets that pass.
+//! Foreign flows: connections that the node opens itself, or netfilter in its name, whose replies come to addresses and ports
+//! that Services have, too (S39). When their first packet leaves, an entry in EMBRYONIC notes the tuple of the reply; the reply
+//! finds it and passes.
 //!
 //! Source translation does not take a port that is noted for the same backend (S28).
 //!
-//! A SYN ends a note, unless a socket of the node has that connection still: then it is forged or late, and the stack answers it
-//! as RFC 5961 wants. Of connections that netfilter masquerades for pods only netfilter knows whether they live, and no program
+//! A SYN ends a note, unless a socket of the node has that connection still: then it is forged or late, and the stack
+//! answers it as RFC 5961 wants. Of connections that netfilter masquerades for pods only netfilter knows whether they live, and no program
 //! can ask it here: a SYN with the ports of such a one opens a Service's flow in its place.
 //!
 //! At the node's own addresses TCP needs no notes: what opens no connection, and belongs to none of ours, goes up the stack
@@ -28,7 +29,7 @@ use crate::{
     tables::Table,
 };
 
-/// A packet leaves this node that a Service's answer is not known to be. `class` is its source's in ADDRESS_FILTER, and
+/// A packet leaves this node that a Service's reply is not known to be. `class` is its source's in ADDRESS_FILTER, and
 /// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
 #[inline(always)]
 pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32) {
@@ -58,7 +59,7 @@ pub fn is_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>) -> Result<bool, 
     Ok(!owner(packet.context(), &headers.put()?.tuple).is_connected())
 }
 
-/// As what the packet's source port would make its answer be taken for something else: a client's of a node port, or of
+/// As what the packet's source port would make its reply be taken for something else: a client's of a node port, or of
 /// another frontend, or of what source translation has asked a backend.
 #[inline(always)]
 fn reasons(headers: &Headers, class: u8) -> u8 {
@@ -99,25 +100,25 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
         return;
     }
     let Ok(entry) = reply_at_hand() else { return };
-    let answer = tuple.inverse();
+    let reply = tuple.inverse();
     let end = now.wrapping_add(lifetime(tuple.protocol));
-    if let Some((found, _)) = E::find(&answer, now) {
+    if let Some((found, _)) = E::find(&reply, now) {
         let meta = found.meta_mut();
         if meta.state() == State::Foreign && meta.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
             meta.expires = end;
         }
         return;
     }
-    entry.source = answer.source;
-    entry.destination = answer.destination;
-    entry.source_port = answer.source_port;
-    entry.destination_port = answer.destination_port;
+    entry.source = reply.source;
+    entry.destination = reply.destination;
+    entry.source_port = reply.source_port;
+    entry.destination_port = reply.destination_port;
     entry.meta = EntryMeta { expires: end, state: State::Foreign as u8, ..EntryMeta::default() };
     // Where another processor has just entered a flow, that stays.
-    let _ = enter::<E>(E::key(&answer).borrow(), entry, now, |_| false);
+    let _ = enter::<E>(E::key(&reply).borrow(), entry, now, |_| false);
 }
 
-/// Of datagrams until an answer comes, which puts the end off as far as for other flows. TCP is noted when it opens, SCTP
+/// Of datagrams until a reply comes, which puts the end off as far as for other flows. TCP is noted when it opens, SCTP
 /// whatever it sends, and the end of neither is seen.
 #[inline(always)]
 fn lifetime(protocol: u8) -> u32 {

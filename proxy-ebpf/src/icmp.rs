@@ -1,5 +1,5 @@
 //! ICMP about and for Services: errors about translated packets are translated back, inside and outside, so that
-//! path MTU discovery works through a Service (RFC 5508 has the rules); an echo request to a frontend is answered.
+//! path MTU discovery works through a Service (RFC 5508 has the rules); an echo request to a frontend gets its reply.
 
 use core::mem::offset_of;
 
@@ -9,7 +9,6 @@ use proxy_common::{
 };
 
 use crate::{
-    answer::answer_echo,
     clock::now,
     conntrack::{is_local_reply, lookup},
     emit::{MALFORMED, find_way, translate_network},
@@ -18,6 +17,7 @@ use crate::{
     maps::{ANSWER_ECHO, SERVICES},
     packet::Packet,
     parse::{parse_icmp, parse_ipv4, parse_ipv6},
+    reject::HOP_LIMIT,
     route::Route,
     scratch::{flow_at_hand, headers_at_hand},
     service::is_unowned,
@@ -72,8 +72,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
             if owner.flags & Service::USABLE == 0 || !packet.can_send_back(headers) {
                 return Err(Verdict::Pass);
             }
-            answer_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
-            Err(Verdict::Answered)
+            reply_to_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
+            Err(Verdict::EchoReply)
         }
         _ => Err(Verdict::Pass),
     }
@@ -127,7 +127,7 @@ fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -
     Ok(())
 }
 
-/// The flow of the quoted packet's answer, unless another set of programs knows it.
+/// The flow of the quoted packet's reply, unless another set of programs knows it.
 #[inline(always)]
 fn lookup_quoted<P: Packet>(
     packet: &P,
@@ -142,7 +142,7 @@ fn lookup_quoted<P: Packet>(
     Ok(())
 }
 
-/// Sends an error on to the end of the flow that `flow` leads to: where the answer to the quoted packet would go.
+/// Sends an error on to the end of the flow that `flow` leads to: where the reply to the quoted packet would go.
 #[inline(always)]
 fn translate_error<P: Packet>(
     packet: &mut P,
@@ -242,4 +242,16 @@ fn translate_quoted_ports<P: Packet>(
     let new = if udp && new == 0 { 0xffff } else { new };
     packet.store(at, new)?;
     Some(ports.replace(old.into(), new.into()))
+}
+
+/// Turns an echo request into its reply, and sends that back.
+#[inline(always)]
+pub fn reply_to_echo<P: Packet>(packet: &mut P, headers: &Headers, request: &Icmp, reply: u8) -> Option<()> {
+    let word = |kind| u16::from_ne_bytes([kind, request.code]).into();
+    let checksum = Difference::NONE.replace(word(request.kind), word(reply)).apply(request.checksum);
+    packet.store(headers.transport(), Icmp { kind: reply, checksum, ..*request })?;
+    // Swapping the addresses changes neither checksum. The reply starts with a hop limit of its own.
+    let hops = headers.hop_limit.wrapping_sub(HOP_LIMIT);
+    let _ = translate_network(packet, headers, &headers.tuple.destination, &headers.tuple.source, hops)?;
+    packet.send_back()
 }

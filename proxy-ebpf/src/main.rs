@@ -9,7 +9,6 @@
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
 mod affinity;
-mod answer;
 mod backend;
 mod clock;
 mod connection;
@@ -32,6 +31,7 @@ mod parse;
 mod peer;
 mod pipeline;
 mod refresh;
+mod reject;
 mod route;
 mod scratch;
 mod service;
@@ -145,10 +145,10 @@ pub fn xdp_icmp(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, icmp::ingress)
 }
 
-/// Turns a refused packet into its refusal.
+/// Turns a refused packet into a refusal.
 #[xdp(frags)]
-pub fn xdp_answer(ctx: XdpContext) -> u32 {
-    Xdp::turn(ctx, answer::answer)
+pub fn xdp_reject(ctx: XdpContext) -> u32 {
+    Xdp::reject(ctx, reject::reject)
 }
 
 /// A packet on its way from a device into the stack.
@@ -162,7 +162,7 @@ pub fn tc_ingress(ctx: TcContext) -> i32 {
     )
 }
 
-/// The same on a device that carries no Ethernet frames.
+/// A packet on its way from a device without Ethernet frames into the stack.
 #[classifier]
 #[inline(always)]
 pub fn tc_ingress_bare(ctx: TcContext) -> i32 {
@@ -197,10 +197,10 @@ pub fn tc_icmp(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, icmp::ingress)
 }
 
-/// Turns a refused packet into its refusal.
+/// Turns a refused packet into a refusal.
 #[classifier]
-pub fn tc_answer(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::turn(&ctx, answer::answer)
+pub fn tc_reject(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::reject(&ctx, reject::reject)
 }
 
 /// A packet on its way from the stack to a device.
@@ -209,7 +209,7 @@ pub fn tc_egress(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, egress::egress)
 }
 
-/// The same to a device that carries no Ethernet frames.
+/// A packet on its way from the stack to a device without Ethernet frames.
 #[classifier]
 pub fn tc_egress_bare(ctx: TcContext) -> i32 {
     Skb::<BARE>::run(&ctx, egress::egress)
@@ -227,16 +227,16 @@ pub fn tc_sctp_out(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Egress))
 }
 
-/// The answer of a backend on this node, if it has moved its flow.
+/// The reply of a backend on this node, if it has moved its flow.
 #[classifier]
 pub fn tc_refresh_egress(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, egress::refresh_egress)
 }
 
-/// The answer of a backend on this node, where rules of policy routing look at sources.
+/// The reply of a backend on this node, where rules of policy routing look at sources.
 #[classifier]
 pub fn tc_uplink(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, uplink::answer)
+    Skb::<EITHER>::run(&ctx, uplink::reply)
 }
 
 /// What a process of this node sends to a Service by SCTP.
@@ -245,10 +245,10 @@ pub fn tc_own(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, own::leave)
 }
 
-/// The answer to it.
+/// A backend's reply to what a process of this node has sent by SCTP.
 #[classifier]
-pub fn tc_own_answer(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, own::answer)
+pub fn tc_own_reply(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, own::reply)
 }
 
 /// ICMP on its way from the stack to a device.

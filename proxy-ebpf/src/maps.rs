@@ -8,9 +8,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
-    Peer, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
+    Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
@@ -48,7 +48,7 @@ pub static NETWORKS: LpmTrie<Address, Network, NETWORKS_MAX> = LpmTrie::new();
 #[btf_map]
 pub static AFFINITY: LruHashMap<AffinityKey, Affinity, AFFINITY_MAX> = LruHashMap::new();
 
-/// Cookie of a connected TCP or SCTP socket → what it dialled and who answers. Preallocated, so that making an entry
+/// Cookie of a connected TCP or SCTP socket → the frontend that it dialled, and its backend. Preallocated, so that making an entry
 /// is cheap; not least recently used, so that no socket loses its own.
 #[btf_map]
 pub static SOCKET_CONNECTIONS: HashMap<u64, Connection, SOCKET_CONNECTIONS_MAX> = HashMap::new();
@@ -69,7 +69,7 @@ pub static ADDRESS_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }>
 #[btf_map]
 pub static PORT_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Port of this node → 1 once source translation has used it: answers may arrive there.
+/// Port of this node → 1 once source translation has used it: replies may arrive there.
 #[btf_map]
 pub static SNAT_PORTS: Array<u8, FILTER_LENGTH> = Array::new();
 
@@ -122,9 +122,9 @@ pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<Fragment, FragmentPorts, FRAGMENTS_MAX> = LruHashMap::new();
 
-/// Refusals that this CPU may still send, and the one at hand: see `answer.rs`.
+/// This CPU's rate limit of refusals, and the refusal of the packet at hand: see `reject.rs`.
 #[btf_map]
-pub static ANSWERS: PerCpuArray<Answer, 1> = PerCpuArray::new();
+pub static REJECTS: PerCpuArray<Reject, 1> = PerCpuArray::new();
 
 /// [`Stage`] → the program that does it, at XDP.
 #[btf_map]
@@ -236,7 +236,7 @@ pub static TIMEOUT_SCTP_SHUTDOWN_ACK_SENT: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static SECRET: Global<u64> = Global::new(0);
 
-/// 1: an ICMP echo request to an address that a Service owns is answered while a backend is usable.
+/// 1: an ICMP echo request to an address that a Service owns gets a reply while a backend is usable.
 #[unsafe(no_mangle)]
 pub static ANSWER_ECHO: Global<u32> = Global::new(1);
 

@@ -27,7 +27,7 @@ use crate::{
     tables::Table,
 };
 
-/// Opens a flow: decides who answers, and enters the flow. `is_own`, a constant: a process of this node has sent the packet.
+/// Opens a flow: selects the backend and inserts the flow's entries. `is_own`, a constant: a process of this node has sent the packet.
 #[inline(always)]
 pub fn open_flow<P: Packet>(
     packet: &P,
@@ -169,9 +169,9 @@ fn enter(
     flow: &mut ConntrackEntry,
 ) -> Result<bool, Verdict> {
     let (tuple, backend) = (&headers.tuple, &selected.backend);
-    // The answer of a backend on this node passes this node; a client that is the backend itself would
-    // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
-    // One whose answers go past this node is sent the node's address, unless the policy keeps the client's (S26).
+    // The reply of a backend on this node passes this node; a client that is the backend itself would
+    // not take a reply from itself (S26, S27), nor the stack a packet that comes in with this node's address.
+    // One whose replies go past this node is sent the node's address, unless the policy keeps the client's (S26).
     let here = backend.is_local() || backend.is_past() && list == List::Local;
     // Nor is what this node sends given to its own stack to be sent on.
     let local = here && backend.address != tuple.source && !occasion.is_own;
@@ -204,8 +204,8 @@ fn enter(
     }
 }
 
-/// The same: under the key of its answers, which nobody else may have, and under its packets' own. A connection gets that
-/// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
+/// Inserts a flow under the key of its replies, which no other flow may have, and under that of its packets. A connection gets
+/// the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007).
 #[inline(always)]
 fn enter_in<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, occasion: Occasion) -> Result<bool, Verdict> {
     let Occasion { context, now, random, .. } = occasion;

@@ -1,8 +1,8 @@
 //! SCTP of the node's own processes, where the kernel asks no program at which Service a socket connects: what they send to a
 //! Service is found on its way out, and sent to a backend with this node's address and a source port, as masquerading does.
-//! The answers are translated back before the stack sees them.
+//! The replies are translated back before the stack sees them.
 //!
-//! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such answers to it.
+//! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such replies to it.
 
 use proxy_common::{EntryMeta, Headers, Protocol, Stage, Verdict};
 
@@ -44,16 +44,16 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     go_on(packet, Stage::Send)
 }
 
-/// Whether a packet, which can't be forwarded, may be an answer to what [`leave`] has sent.
+/// Whether a packet, which can't be forwarded, may be a reply to what [`leave`] has sent.
 #[inline(always)]
-pub fn may_be_answer(headers: &Headers, flags: u8) -> bool {
+pub fn may_be_reply(headers: &Headers, flags: u8) -> bool {
     headers.tuple.protocol == Protocol::Sctp as u8 && flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY
 }
 
-/// The answer. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
+/// The reply. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
 /// this node, comes in once more by that one: a strict reverse path filter would drop it (`rp_filter`, RFC 3704).
 #[inline(always)]
-pub fn answer<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
+pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let ends = [&flow.source, &flow.destination];
     if !Route::new().leads_here(packet, headers, ends, [flow.source_port, flow.destination_port]) {

@@ -254,7 +254,7 @@ fn read_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool
 #[inline(always)]
 fn is_cut_short<P: Packet>(packet: &P, headers: &Headers) -> bool {
     let (start, end) = packet.fixed_bounds().unwrap_or_else(|| packet.bounds());
-    // Most packets lie in one piece, which answers without a helper.
+    // Most packets lie in one piece: no helper is needed.
     headers.end() > end.wrapping_sub(start) && headers.end() > packet.length() as usize
 }
 

@@ -1,4 +1,4 @@
-//! What a socket remembers: who answers for the frontend it dialled. TCP and SCTP sockets go to `connection.rs`
+//! What a socket remembers: the backend of the frontend that it dialled. TCP and SCTP sockets go to `connection.rs`
 //! first; for all others socket-local storage holds the one peer that most sockets have, SOCKET_FLOWS the further
 //! ones. Forgetting is never fatal: a lost entry shows a backend's address or chooses anew.
 
@@ -135,7 +135,7 @@ pub fn recall_received<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fron
     Some(flow.frontend)
 }
 
-/// The frontend that the socket connected to, if `backend` is who answers for it.
+/// The frontend that the socket connected to, if `backend` is its backend.
 #[inline(always)]
 pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     if !is_udp(backend)
@@ -170,8 +170,8 @@ fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
     }
 }
 
-/// Makes the answers of a further peer's backend come from its frontend. Where several frontends lead to one
-/// backend, nothing in an answer tells which was asked: the last one is shown. A program of its own: inlined, its
+/// Makes the replies of a further peer's backend come from its frontend. Where several frontends lead to one
+/// backend, nothing in a reply tells which was asked: the last one is shown. A program of its own: inlined, its
 /// copies crash LLVM's BPF back end.
 #[inline(never)]
 fn show(cookie: u64, entry: &mut Peer, peer: &Peer) {

@@ -2,12 +2,11 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, RejectReason,
+    Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, Reject, RejectReason,
     Stage, State, Verdict, filter::AddressClass,
 };
 
 use crate::{
-    answer,
     clock::now,
     conntrack::{forget, goes_on, lookup, refresh_foreign, track},
     counters::count,
@@ -16,10 +15,11 @@ use crate::{
     foreign::is_over,
     fragment,
     open_flow::{is_surely_served, open_flow},
-    own::may_be_answer,
+    own::may_be_reply,
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
     refresh::refresh_flow,
+    reject,
     route::Route,
     scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::{is_owned, is_service, is_unowned},
@@ -27,7 +27,7 @@ use crate::{
     succession::{ask_there, open_there},
 };
 
-/// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name. Plain packets, nearly
+/// A packet from outside: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain packets, nearly
 /// all, go a way of their own for each family, on which the compiler knows where everything lies.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
@@ -126,7 +126,7 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
             ask_there(packet, Stage::Previous);
             return Err(Verdict::Pass);
         }
-        // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
+        // The stack knows whose it is, or refuses it itself. It may serve those who are not clients (S21).
         Err(Verdict::Reject(RejectReason::UnknownConnection)) if is_others(packet, headers) => {
             return Err(Verdict::Pass);
         }
@@ -178,8 +178,8 @@ pub fn refresh<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let outcome = send(packet, headers, flow);
-    if outcome == Err(Verdict::Pass) && may_be_answer(headers, flow.meta.flags) {
-        packet.continue_at(Stage::OwnAnswer);
+    if outcome == Err(Verdict::Pass) && may_be_reply(headers, flow.meta.flags) {
+        packet.continue_at(Stage::OwnReply);
     }
     outcome
 }
@@ -228,9 +228,9 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> 
     match flow.meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) {
         // The client's packet to a backend on this node.
         EntryMeta::LOCAL => deliver(packet, headers, flow),
-        // To another node's backend, or its answer.
+        // To another node's backend, or its reply.
         0 | EntryMeta::REPLY => forward(packet, headers, flow),
-        // The answer of a backend on this node goes up the stack first, and is translated when it leaves.
+        // The reply of a backend on this node goes up the stack first, and is translated when it leaves.
         _ => Err(Verdict::Pass),
     }
 }
@@ -257,20 +257,20 @@ pub fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     Err(Verdict::Drop(DropReason::MissingStage))
 }
 
-/// Counts the outcome, or leaves that to the stage that answers refusals. The packet's own action says how it leaves.
+/// Counts the outcome, or leaves that to the stage *reject*. The packet's own action says how it leaves.
 #[inline(always)]
 pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
     let verdict = outcome.err().unwrap_or(Verdict::Pass);
     let Some(counter) = Counter::of_packet(verdict) else { return verdict };
     let kind = match verdict {
-        Verdict::Reject(_) => Some(Answer::PORT_UNREACHABLE),
-        Verdict::Drop(DropReason::HopLimit) => Some(Answer::HOP_LIMIT),
-        Verdict::Drop(DropReason::TooBig) => Some(Answer::TOO_BIG),
+        Verdict::Reject(_) => Some(Reject::PORT_UNREACHABLE),
+        Verdict::Drop(DropReason::HopLimit) => Some(Reject::HOP_LIMIT),
+        Verdict::Drop(DropReason::TooBig) => Some(Reject::TOO_BIG),
         _ => None,
     };
     if let Some(kind) = kind {
-        answer::prepare(kind, counter, packet.is_bare());
-        packet.continue_at(Stage::Answer);
+        reject::prepare(kind, counter, packet.is_bare());
+        packet.continue_at(Stage::Reject);
     }
     count(counter);
     verdict

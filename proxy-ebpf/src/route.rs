@@ -13,9 +13,9 @@ use aya_ebpf::{
 use proxy_common::{Address, ConntrackEntry, DropReason, Family, Headers, Protocol, Verdict};
 
 use crate::{
-    answer::note_mtu,
     headers::{Ethernet, Tcp, Udp},
     packet::Packet,
+    reject::note_mtu,
 };
 
 const AF_INET: u8 = 2;
@@ -58,7 +58,7 @@ impl Route {
         Self { params: unsafe { zeroed() }, resolved: false }
     }
 
-    /// Whether the kernel would send an answer to the packet out of the device that it came in on.
+    /// Whether the kernel would send a reply to the packet out of the device that it came in on.
     #[inline(always)]
     pub fn leads_back<P: Packet>(&mut self, packet: &P, headers: &Headers) -> bool {
         let (from, to) = (&headers.tuple.destination, &headers.tuple.source);
@@ -85,7 +85,7 @@ impl Route {
     /// leaves by: as if this node itself sent it, marked as the packet is (of marked ones Linux tells from 6.10 on).
     #[inline(always)]
     pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
-        /// `BPF_FIB_LOOKUP_MARK`: the mark is where the answer's first Ethernet address will be.
+        /// `BPF_FIB_LOOKUP_MARK`: the mark is where the reply's first Ethernet address will be.
         const MARK: u32 = 32;
         let mark = packet.mark();
         self.params.smac = bytes(mark);

@@ -148,7 +148,7 @@ fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
     owner(socket.context().as_ptr(), &call).listens_at_address()
 }
 
-/// The backend that answers this client.
+/// The backend that serves this client.
 #[inline(always)]
 fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
     // Drop wins over reject.
@@ -177,7 +177,7 @@ pub fn finish<S: Socket>(socket: &S, outcome: Result<(), Verdict>) -> i32 {
         count(counter);
     }
     let errno = match verdict {
-        Verdict::Pass | Verdict::Translated | Verdict::Forwarded | Verdict::Answered => return ALLOW,
+        Verdict::Pass | Verdict::Translated | Verdict::Forwarded | Verdict::EchoReply => return ALLOW,
         Verdict::Reject(_) => ECONNREFUSED,
         Verdict::Drop(_) => EHOSTUNREACH,
     };

@@ -1,4 +1,4 @@
-//! The source port of a flow: with it, the backend's answers belong to this flow alone.
+//! SNAT port allocation: finds a source port that makes the reply tuple unique.
 
 use core::{borrow::Borrow as _, ffi::c_void};
 
@@ -31,9 +31,9 @@ const POLITE_ATTEMPTS: u32 = 16;
 /// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;
 
-/// Finds a source port that makes the backend's answers this flow's alone, and enters the flow under it. The client's
-/// port is kept if it may be; which others are tried, `random` decides. Returns an [`Owner`], of the port until now:
-/// another only after all attempts.
+/// Finds a source port that makes the reply tuple unique, and inserts the flow under that tuple. The client's port is kept if
+/// possible; `random` decides which others are tried. Returns the port's previous [`Owner`]; `Another` means that all attempts
+/// failed.
 #[inline(never)]
 pub fn claim_port<E: Table>(
     context: *mut c_void,
@@ -81,8 +81,9 @@ pub fn claim_port<E: Table>(
 struct Search<'a> {
     /// The hook's, for questions about sockets.
     context: *mut c_void,
-    /// Its source port is the one that has been tried last, and the field that answers fill in, or an INIT's tag, is lent
-    /// to the number of ports that belonged to others: on the stack, the verifier would follow every number.
+    /// Its source port is the one that has been tried last, and its field `handshake`, which only
+    /// replies and an INIT's tag fill in, counts the ports that belonged to other flows: a counter on the stack would make the
+    /// verifier follow every number.
     flow: &'a mut ConntrackEntry,
     /// Its entry of the other direction.
     reply: &'a ConntrackEntry,
@@ -133,12 +134,12 @@ impl Search<'_> {
     }
 }
 
-/// Whether the backend's answers to this port would be a socket's of this host. What netfilter masquerades, `foreign.rs`
+/// Whether the backend's replies to this port would be a socket's of this host. What netfilter masquerades, `foreign.rs`
 /// has noted.
 #[inline(always)]
 fn is_sockets(search: &Search<'_>) -> bool {
-    let answer = search.flow.inverse_key(search.protocol);
-    owner(search.context, &answer).takes(&answer)
+    let reply = search.flow.inverse_key(search.protocol);
+    owner(search.context, &reply).takes(&reply)
 }
 
 /// A port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be

@@ -19,9 +19,9 @@ pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut ConntrackEntry, meta: &
         return true;
     }
     // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
-    // Nor an association that a backend has answered, which has no generation any more.
-    let is_answered = headers.tuple.protocol == Protocol::Sctp as u8 && flow.meta.state() != State::New;
-    let keeps = if opens && (assured || is_answered) { exists(&flow.meta) } else { keeps_backend(flow, meta) };
+    // Nor an association that a backend has replied to, which has no generation any more.
+    let has_replied = headers.tuple.protocol == Protocol::Sctp as u8 && flow.meta.state() != State::New;
+    let keeps = if opens && (assured || has_replied) { exists(&flow.meta) } else { keeps_backend(flow, meta) };
     // Half an SCTP association is as good as none.
     let may_be_half_closed = assured && headers.tuple.protocol == Protocol::Tcp as u8;
     if keeps && !(opens && flow.meta.state().is_over(may_be_half_closed)) {

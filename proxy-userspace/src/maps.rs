@@ -8,9 +8,9 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray};
 use proxy_common::{
-    ABI_VERSION, Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, ConntrackEntry, Device,
-    Flow, Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member,
-    Network, Peer, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
+    Peer, Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
     filter::FILTER_LENGTH,
 };
@@ -119,7 +119,7 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<u32, Scratch>("SCRATCH", 1),
-        layout::<u32, Answer>("ANSWERS", 1),
+        layout::<u32, Reject>("REJECTS", 1),
         layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
         layout::<u32, u64>("COUNTERS", counters),
         layout::<u32, ServiceCounters>("SERVICE_COUNTERS", sizes.service_ids),

@@ -14,7 +14,7 @@
 //! | `Reset` | CLOSED | ABORT, or SHUTDOWN COMPLETE |
 //!
 //! Both entries of a flow know both tags. They lie where TCP has its sequence numbers: the client's in the place of the
-//! handshake's number, the backend's, once it has answered, in the place of the service's generation.
+//! handshake's number, the backend's, once it has replied, in the place of the service's generation.
 
 use super::{EntryMeta, State};
 
@@ -104,8 +104,8 @@ impl EntryMeta {
     #[inline(always)]
     const fn begin_association(&mut self, packet: &Chunk, is_reply: bool, is_right: bool) -> Option<State> {
         let state = self.state();
-        let is_answered = matches!(state, State::Replied);
-        if !is_answered && !matches!(state, State::New) {
+        let has_replied = matches!(state, State::Replied);
+        if !has_replied && !matches!(state, State::New) {
             return Some(state);
         }
         match (packet.kind, is_reply) {
@@ -115,10 +115,10 @@ impl EntryMeta {
                 self.service_generation = packet.initiate;
                 return Some(State::Replied);
             }
-            (chunk::COOKIE_ACK, true) if is_answered => return Some(State::Established),
-            (chunk::COOKIE_ECHO, false) if is_answered && is_right => return Some(State::Established),
-            // It may answer another INIT ACK than the last one: the COOKIE ACK will show.
-            (chunk::COOKIE_ECHO, false) if is_answered => self.service_generation = packet.tag,
+            (chunk::COOKIE_ACK, true) if has_replied => return Some(State::Established),
+            (chunk::COOKIE_ECHO, false) if has_replied && is_right => return Some(State::Established),
+            // It may acknowledge another INIT ACK than the last one: the COOKIE ACK will show.
+            (chunk::COOKIE_ECHO, false) if has_replied => self.service_generation = packet.tag,
             _ => (),
         }
         Some(state)

@@ -1,8 +1,8 @@
-//! What an assured TCP connection remembers of its sequence numbers, and which segments they make believable
-//! (docs/adr/0009). A segment that is not believed is passed on, but changes nothing: its receiver judges it.
+//! The sequence numbers that an assured TCP connection remembers, and which segments are believed by them (docs/adr/0009). A
+//! segment that is not believed is passed on and changes nothing: its receiver judges it.
 //!
-//! The entry of each direction holds where its sender has come to and what it has acknowledged. Both lie where a flow
-//! that is not assured has its generation and its handshake, which it needs no more.
+//! The entry of each direction has the end of what its sender has sent, and what it has acknowledged. Both take the place of the
+//! generation and the handshake, which only a flow that is not assured needs.
 
 use super::{Direction, EntryMeta, State, TcpFlags};
 
@@ -153,12 +153,12 @@ impl EntryMeta {
         }
         let direction = if self.flags & Self::REPLY == 0 { Direction::Original } else { Direction::Reply };
         let is_in_window = segment.end.wrapping_sub(other.acknowledged()) < REACH;
-        let answers = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < REACH;
-        if is_in_window && answers { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
+        let acknowledges = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < REACH;
+        if is_in_window && acknowledges { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
     }
 
     /// Whether this direction has reset the connection. It is the number that the receiver waits for, or follows what this
-    /// direction has just sent, all of which fits together; or it answers a SYN that has been let through.
+    /// direction has just sent, all of which fits together; or it replies to a SYN that has been let through.
     #[inline(always)]
     const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
         if other.asks != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn s40_a_syn_lets_only_its_own_answer_count() {
+    fn s40_a_syn_lets_only_its_own_reply_count() {
         for (client, backend, [mut own, mut other]) in connections() {
             let isn = client.wrapping_add(12_345_678);
             assert!(own.note(&segment(isn, 0, 0, SYN)));
@@ -249,7 +249,7 @@ mod tests {
             let accepts = segment(9, 0, after, SYN | ACK);
             assert_eq!(other.judge(&own, &accepts), Judgement::Moves(State::Established));
             assert!(other.note(&accepts));
-            // One that has not challenges it; the client's answer is a reset of the old connection.
+            // One that has not challenges it; the client's reply is a reset of the old connection.
             let [mut own, mut other] = open(client, backend);
             assert!(own.note(&segment(isn, 0, 0, SYN)));
             assert!(!other.note(&segment(backend, 0, client, ACK)));

@@ -4,7 +4,7 @@
 /// on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A connection that nobody has answered.
+    /// A connection that the backend has not replied to.
     pub tcp_syn_sent: u32,
     /// A connection that the client has not confirmed.
     pub tcp_syn_received: u32,

@@ -1,4 +1,4 @@
-//! A packet in the hands of a hook. The only code that touches its bytes; what they mean is no matter here.
+//! Packet access over XDP and TC. The only code that touches packet bytes; it does not interpret them.
 
 mod frame;
 mod pending;
@@ -72,7 +72,7 @@ pub trait Packet {
     /// Sends it by `route`: the packet leaves when the program ends.
     fn send(&mut self, route: &Route) -> Option<()>;
 
-    /// Whether this hook can send an answer back where the packet came from. What it can't, a later one can: TC ingress, or
+    /// Whether this hook can send a packet back where this one came from. What it can't, a later one can: TC ingress, or
     /// the VLAN's own device.
     fn can_send_back(&self, headers: &Headers) -> bool;
 

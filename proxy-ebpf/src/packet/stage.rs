@@ -19,7 +19,7 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
         match stage {
             Stage::Open => jump::<{ Stage::Open as u32 }>(context, stages),
             Stage::Icmp => jump::<{ Stage::Icmp as u32 }>(context, stages),
-            Stage::Answer => jump::<{ Stage::Answer as u32 }>(context, stages),
+            Stage::Reject => jump::<{ Stage::Reject as u32 }>(context, stages),
             Stage::IcmpEgress => jump::<{ Stage::IcmpEgress as u32 }>(context, stages),
             Stage::Send => jump::<{ Stage::Send as u32 }>(context, stages),
             Stage::Refresh => jump::<{ Stage::Refresh as u32 }>(context, stages),
@@ -30,7 +30,7 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
             Stage::Ingress => jump::<{ Stage::Ingress as u32 }>(context, stages),
             Stage::Egress => jump::<{ Stage::Egress as u32 }>(context, stages),
             Stage::Own => jump::<{ Stage::Own as u32 }>(context, stages),
-            Stage::OwnAnswer => jump::<{ Stage::OwnAnswer as u32 }>(context, stages),
+            Stage::OwnReply => jump::<{ Stage::OwnReply as u32 }>(context, stages),
         }
     }
 }

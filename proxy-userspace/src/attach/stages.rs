@@ -20,7 +20,7 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
             ("xdp_send", Stage::Send),
             ("xdp_refresh", Stage::Refresh),
             ("xdp_icmp", Stage::Icmp),
-            ("xdp_answer", Stage::Answer),
+            ("xdp_reject", Stage::Reject),
         ],
     ),
     (
@@ -33,12 +33,12 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
             ("tc_uplink", Stage::Uplink),
             ("tc_icmp", Stage::Icmp),
             ("tc_icmp_egress", Stage::IcmpEgress),
-            ("tc_answer", Stage::Answer),
+            ("tc_reject", Stage::Reject),
             ("tc_ingress", Stage::Ingress),
             ("tc_egress", Stage::Egress),
         ],
     ),
-    (Group::Own, &[("tc_own", Stage::Own), ("tc_own_answer", Stage::OwnAnswer)]),
+    (Group::Own, &[("tc_own", Stage::Own), ("tc_own_reply", Stage::OwnReply)]),
 ];
 
 /// Whose stage a program is, if it is one.

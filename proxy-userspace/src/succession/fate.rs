@@ -21,7 +21,7 @@ pub enum Fate {
 pub type Fates = BTreeMap<&'static str, Fate>;
 
 /// Each set of programs has its own.
-pub const OWN: [&str; 7] = ["SCRATCH", "ANSWERS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
+pub const OWN: [&str; 7] = ["SCRATCH", "REJECTS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
 
 /// The ids of services and backends, and when they were given. Without them nothing is known of any.
 pub const IDS: [&str; 3] = ["SERVICE_NAMES", "BACKENDS", "GENERATIONS"];

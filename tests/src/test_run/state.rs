@@ -8,8 +8,8 @@ use aya::{
     programs::ProgramFd,
 };
 use proxy_common::{
-    Affinity, AffinityKey, Answer, BackendCounters, ConntrackEntry, Counter, Device, EntryMeta, Fragment,
-    FragmentPorts, Phase, ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
+    Affinity, AffinityKey, BackendCounters, ConntrackEntry, Counter, Device, EntryMeta, Fragment, FragmentPorts, Phase,
+    Reject, ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
@@ -34,7 +34,7 @@ pub struct State {
     embryonic: FlowTable,
     buckets: FlowBuckets,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
-    answers: PerCpuArray<MapData, Answer>,
+    rejects: PerCpuArray<MapData, Reject>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
     succession: Array<MapData, u32>,
@@ -56,7 +56,7 @@ impl State {
             embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
             buckets: FlowBuckets::open(folder, clock)?,
             fragments: open(folder, "FRAGMENTS")?,
-            answers: open(folder, "ANSWERS")?,
+            rejects: open(folder, "REJECTS")?,
             affinity: open(folder, "AFFINITY")?,
             devices: open(folder, "DEVICES")?,
             succession: open(folder, "SUCCESSION")?,
@@ -186,11 +186,11 @@ impl State {
     /// Lets so many seconds pass for the limit of refusals.
     pub fn age_refusals(&mut self, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
-        let mut answers = self.answers.get(&0, 0).expect("read ANSWERS").to_vec();
-        for answer in &mut answers {
-            answer.filled = answer.filled.wrapping_sub(ticks);
+        let mut rejects = self.rejects.get(&0, 0).expect("read REJECTS").to_vec();
+        for reject in &mut rejects {
+            reject.filled = reject.filled.wrapping_sub(ticks);
         }
-        self.answers.set(0, answers.try_into().expect("a value for each processor"), 0).expect("write ANSWERS");
+        self.rejects.set(0, rejects.try_into().expect("a value for each processor"), 0).expect("write REJECTS");
     }
 
     /// Damages the maps: the first slots of all name this backend.

@@ -220,7 +220,7 @@ fn go_on(tally: &Tally) {
 #[test]
 fn w01_nothing_is_lost_however_agents_start_and_end() {
     let (built, other) = (program::built(), program::other_abi());
-    let agent = RefusedAgent::new(&["tc_answer"]);
+    let agent = RefusedAgent::new(&["tc_reject"]);
     let refused = program::text(agent.path());
     under_load(&["tc", "xdp"], "restarts", |starts, source, tally| {
         let files = Files::new(&starts.outside.scene.node.instance());
