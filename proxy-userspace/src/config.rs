@@ -50,7 +50,7 @@ pub struct MapSizes {
     #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
     pub conntrack: u32,
     /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
-    /// that nobody has answered; at least 256 for each processor
+    /// that the backend has not replied to; at least 256 for each processor
     #[arg(long = "max-embryonic", value_name = "N", default_value_t = default(EMBRYONIC_MAX))]
     pub embryonic: u32,
     /// Fragmented packets whose ports are remembered; at least 256 for each processor

@@ -48,12 +48,12 @@ pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
     each(carry, |new, is_assured, tuple, flow, _| !is_assured || new.assured.put(tuple, flow).is_ok())
 }
 
-/// Takes the keys of the backends' answers in all flows that the new programs do not know yet, so that they give none of
+/// Takes the keys of the backends' replies in all flows that the new programs do not know yet, so that they give none of
 /// them to another flow. No program of the new set has opened one.
 pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
     let reserved = each(carry, |new, is_assured, tuple, flow, now| {
-        let is_answer = flow.meta.flags & EntryMeta::REPLY != 0;
-        if is_answer && !(is_assured && new.assured.holds(tuple, now).unwrap_or(false)) {
+        let is_reply = flow.meta.flags & EntryMeta::REPLY != 0;
+        if is_reply && !(is_assured && new.assured.holds(tuple, now).unwrap_or(false)) {
             // One that has just been reserved may come again.
             let _ = new.embryonic.reserve(tuple, flow);
         }

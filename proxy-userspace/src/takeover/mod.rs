@@ -49,10 +49,10 @@ pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) ->
     Ok(count)
 }
 
-/// Whether somebody else than who was dialled answers, still.
+/// Whether the replies still come from another address or port than the dialled one.
 fn is_translated(flow: &Flow) -> bool {
     let dialled = flow.packet.inverse();
-    let moved = (flow.answer.source, flow.answer.source_port) != (dialled.source, dialled.source_port);
+    let moved = (flow.reply.source, flow.reply.source_port) != (dialled.source, dialled.source_port);
     moved && !flow.is_over
 }
 
@@ -86,17 +86,17 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        Flow { packet, answer: packet.inverse(), timeout: 100, is_over: false }
+        Flow { packet, reply: packet.inverse(), timeout: 100, is_over: false }
     }
 
     #[test]
     fn only_living_flows_whose_answer_comes_from_elsewhere_are_foreign() {
         let direct = flow();
         assert!(!is_translated(&direct));
-        let masqueraded = Tuple { destination: [192, 0, 2, 9].into(), ..direct.answer };
-        assert!(!is_translated(&Flow { answer: masqueraded, ..direct }));
-        let other_host = Flow { answer: Tuple { source: [10, 0, 0, 1].into(), ..direct.answer }, ..direct };
-        let other_port = Flow { answer: Tuple { source_port: 8080, ..direct.answer }, ..direct };
+        let masqueraded = Tuple { destination: [192, 0, 2, 9].into(), ..direct.reply };
+        assert!(!is_translated(&Flow { reply: masqueraded, ..direct }));
+        let other_host = Flow { reply: Tuple { source: [10, 0, 0, 1].into(), ..direct.reply }, ..direct };
+        let other_port = Flow { reply: Tuple { source_port: 8080, ..direct.reply }, ..direct };
         assert!(is_translated(&other_host) && is_translated(&other_port));
         assert!(!is_translated(&Flow { is_over: true, ..other_host }));
     }

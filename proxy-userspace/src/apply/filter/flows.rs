@@ -87,7 +87,7 @@ impl FlowMaps {
                             continue;
                         }
                         needs.add(&packet);
-                        // A connection that nobody has answered has no entry for what its client sends.
+                        // A connection that its backend has not replied to has no entry for the client's packets.
                         needs.add(&flow.inverse_key(packet.protocol));
                     }
                     // Better a needless lookup than a lost packet.
