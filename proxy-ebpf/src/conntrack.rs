@@ -159,9 +159,9 @@ pub enum Owner {
 }
 
 /// Inserts an entry into EMBRYONIC, if its key is free. A key also counts as free if its entry has expired, is a leftover of
-/// this flow, or `yields`.
+/// this flow, or `may_evict` says so.
 #[inline(always)]
-pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, yields: impl FnOnce(&E) -> bool) -> Owner {
+pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, may_evict: impl FnOnce(&E) -> bool) -> Owner {
     let stored = E::narrow(entry);
     if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
         return Owner::Nobody;
@@ -173,7 +173,7 @@ pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, yields: i
         Owner::Nobody
     } else if found.translates_like(entry) {
         if found.meta().state() == State::New { Owner::Itself } else { Owner::Nobody }
-    } else if yields(found) {
+    } else if may_evict(found) {
         Owner::Nobody
     } else {
         return Owner::Another;
@@ -181,12 +181,12 @@ pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, yields: i
     if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
 }
 
-/// Enters a new flow's entry for what the backend sends, if the key is free. With `pressed`, so are those of embryonic
-/// flows that have not moved for a second: who floods a backend with SYNs must not keep all its ports from others.
+/// Claims the reply key of a new flow: inserts the entry for the backend's packets, if the key is free. With `pressed`, it evicts
+/// embryonic flows that have been idle for a second: a flood of SYNs must not keep all ports of a backend from other clients.
 #[inline(always)]
 pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
     // First EMBRYONIC, then the assured flows: a flow that becomes assured is inserted there before it is removed here.
-    let owner = enter::<E>(key, entry, now, |found| pressed && gives_way(found, protocol, now));
+    let owner = enter::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
     if owner != Owner::Nobody {
         return owner;
     }
@@ -204,10 +204,10 @@ pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: 
     }
 }
 
-/// Whether an embryonic flow has been idle for a second. If so, its other entry is gone: no packet is to follow it. How long
-/// somebody else's has been idle is not known.
+/// Whether an embryonic flow may be evicted, as nf_conntrack's `early_drop` does: it has been idle for a second. If so, its other
+/// entry is removed, so that no packet follows it. How long a foreign flow has been idle is not known.
 #[inline(never)]
-fn gives_way<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
+fn early_drop<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
     let is_idle = found.meta().state() != State::Foreign
         && found.meta().flags & EntryMeta::RESERVED == 0
         && found.meta().is_stale(now, timeout(protocol, found.meta().state()), JIFFIES_PER_SECOND.load());

@@ -26,7 +26,7 @@ const UNSHARED_LOOKS: u32 = 16;
 const PORT_MIN: u32 = 1024;
 /// How many of the looks are made above the default of ip_local_port_range.
 const HIGH_LOOKS: u32 = 8;
-/// How many of the attempts leave embryonic flows alone.
+/// How many of the attempts evict no embryonic flow.
 const POLITE_ATTEMPTS: u32 = 16;
 /// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;

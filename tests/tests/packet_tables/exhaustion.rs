@@ -1,4 +1,4 @@
-//! When flows to a backend on another node have taken all source ports: who gives way, and who does not (S28).
+//! When flows to a backend on another node have taken all source ports: which flows are evicted, and which are not (S28).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use proxy_userspace::config::MapSizes;
 
 use super::*;
 
-/// Room for two entries of each port, so that no flow is pushed out.
+/// Room for two entries of each port, so that no flow is evicted by the LRU.
 const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, embryonic: 1 << 18, ..SIZES };
 /// Flows of which a packet has just come.
 const YOUNG: i32 = 0;
@@ -89,7 +89,7 @@ fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
 }
 
 #[test]
-fn s28_an_embryonic_flow_that_is_idle_for_a_second_gives_its_port_away() {
+fn s28_an_embryonic_flow_that_is_idle_for_a_second_is_dropped_early() {
     each(|node, family, hook| {
         // Until it is answered, a connection has one entry.
         for (begin, entries) in [(&handshake()[..1], 1), (&handshake()[..2], 2)] {

@@ -109,10 +109,7 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        assert_eq!(
-            read(&whole.concat()),
-            Some(Flow { packet: expected, reply: expected, timeout: 7, is_over: false })
-        );
+        assert_eq!(read(&whole.concat()), Some(Flow { packet: expected, reply: expected, timeout: 7, is_over: false }));
         for parts in [[&packet, &reply], [&packet, &end], [&reply, &end]] {
             assert_eq!(read(&[parts[0].as_slice(), parts[1]].concat()), None);
         }
