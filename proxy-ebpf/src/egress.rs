@@ -4,15 +4,17 @@
 use proxy_common::{ConntrackEntry, Headers, Protocol, Stage, Verdict, filter::AddressClass};
 
 use crate::{
-    clock::now,
-    conntrack::{forget, goes_on, is_local_reply, lookup},
+    clock::now_jiffies,
     emit::deliver,
     filter::address_class,
+    flow::{
+        conntrack::{forget, goes_on, is_local_reply, lookup},
+        refresh::refresh_flow,
+    },
     foreign, fragment,
     packet::Packet,
     parse::parse_network,
     pipeline::{hand_over, move_on, parse_ports, read_chunk},
-    refresh::refresh_flow,
     scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::is_service,
     succession::ask_there,
@@ -33,7 +35,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     parse_ports(packet, headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
-    let now = now();
+    let now = now_jiffies();
     let flow = flow_at_hand()?;
     if class & AddressClass::BACKEND == 0 {
         return leave(packet, headers, class, flow, now);
@@ -85,7 +87,7 @@ fn is_to_service(headers: &Headers) -> bool {
 pub fn refresh_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let chunk = read_chunk(packet, headers)?;
-    if !refresh_flow(headers, &chunk, flow, *assured_at_hand()? != 0, now()) {
+    if !refresh_flow(headers, &chunk, flow, *assured_at_hand()? != 0, now_jiffies()) {
         // As in `egress`: no connection of this flow is accepted here, so that it has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);

@@ -20,13 +20,12 @@ use proxy_common::{
 
 use crate::{
     clock::timeout,
-    conntrack::enter,
     filter::{filter_address, port_class},
+    flow::{conntrack::enter, table::Table},
     maps::{JIFFIES_PER_SECOND, SERVICES},
     owner::owner,
     packet::Packet,
     scratch::{Parsed, reply_at_hand, take_sent},
-    tables::Table,
 };
 
 /// A packet leaves this node that a Service's reply is not known to be. `class` is its source's in ADDRESS_FILTER, and

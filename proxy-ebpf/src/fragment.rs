@@ -4,7 +4,7 @@
 use proxy_common::{DropReason, Fragment, FragmentPorts, Headers, Part, Verdict};
 
 use crate::{
-    clock::now,
+    clock::now_jiffies,
     maps::{FRAGMENTS, JIFFIES_PER_SECOND},
     service::is_service,
 };
@@ -36,7 +36,7 @@ pub fn remember(headers: &Headers) -> Result<(), Verdict> {
 
 #[inline(never)]
 fn insert(key: &Fragment, source_port: u16, destination_port: u16) -> bool {
-    let expires = now().wrapping_add(LIFETIME * JIFFIES_PER_SECOND.load());
+    let expires = now_jiffies().wrapping_add(LIFETIME * JIFFIES_PER_SECOND.load());
     FRAGMENTS.insert(key, FragmentPorts { source_port, destination_port, expires }, 0).is_ok()
 }
 
@@ -63,7 +63,7 @@ pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
 fn read(key: &Fragment) -> u32 {
     // SAFETY: the value is copied before anything else runs.
     let Some(ports) = unsafe { FRAGMENTS.get(key) }.copied() else { return 0 };
-    if ports.expires.wrapping_sub(now()).cast_signed() <= 0 {
+    if ports.expires.wrapping_sub(now_jiffies()).cast_signed() <= 0 {
         return 0;
     }
     u32::from(ports.source_port) << 16 | u32::from(ports.destination_port)

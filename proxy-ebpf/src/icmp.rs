@@ -9,10 +9,10 @@ use proxy_common::{
 };
 
 use crate::{
-    clock::now,
-    conntrack::{is_local_reply, lookup},
+    clock::now_jiffies,
     emit::{MALFORMED, find_way, translate_network},
     filter::address_class,
+    flow::conntrack::{is_local_reply, lookup},
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
     maps::{ANSWER_ECHO, SERVICES},
     packet::Packet,
@@ -135,7 +135,7 @@ fn lookup_quoted<P: Packet>(
     flow: &mut ConntrackEntry,
     previous: Stage,
 ) -> Result<(), Verdict> {
-    if lookup(&inner.tuple.inverse(), now(), flow).is_none() {
+    if lookup(&inner.tuple.inverse(), now_jiffies(), flow).is_none() {
         ask_there(packet, previous);
         return Err(Verdict::Pass);
     }

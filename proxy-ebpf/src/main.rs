@@ -1,5 +1,5 @@
 //! Waggle's kernel side. Entry points only: each hands its context to a stage of the pipeline and ends
-//! in one `finish`. Read `socket.rs` and `pipeline.rs` next.
+//! in one `finish`. Read `socket/mod.rs` and `pipeline.rs` next.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics, stmt_expr_attributes)]
@@ -11,40 +11,34 @@
 mod affinity;
 mod backend;
 mod clock;
-mod connection;
-mod conntrack;
-mod context;
 mod counters;
 mod egress;
 mod emit;
 mod filter;
+mod flow;
 mod foreign;
 mod fragment;
 mod headers;
 mod icmp;
 mod maps;
-mod open_flow;
+mod node;
 mod own;
 mod owner;
 mod packet;
 mod parse;
-mod peer;
 mod pipeline;
-mod refresh;
 mod reject;
 mod route;
 mod scratch;
 mod service;
 mod socket;
-mod source_port;
 mod staying;
 mod succession;
-mod tables;
 mod uplink;
 
 use crate::{
-    context::{Closing, Ipv4, Ipv6},
     packet::{BARE, EITHER, FRAME, Skb, Xdp},
+    socket::context::{Closing, Ipv4, Ipv6},
 };
 use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},

@@ -86,7 +86,7 @@ pub static DEVICES: HashMap<u32, Device, DEVICES_MAX, { BPF_F_NO_PREALLOC as usi
 #[btf_map]
 pub static SOURCE_RANGES: LpmTrie<SourceRange, u32, SOURCE_RANGES_MAX> = LpmTrie::new();
 
-/// IPv4 packet as it arrives → its translation; the assured flows, each in one of two buckets: see `tables.rs`.
+/// IPv4 packet as it arrives → its translation; the assured flows, each in one of two buckets: see `flow/table.rs`.
 #[btf_map]
 pub static FLOW_BUCKETS_IPV4: Array<Ipv4Bucket, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 

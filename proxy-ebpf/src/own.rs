@@ -7,14 +7,12 @@
 use proxy_common::{EntryMeta, Headers, Protocol, Stage, Verdict};
 
 use crate::{
-    clock::now,
-    conntrack::lookup,
+    clock::now_jiffies,
     emit::{MALFORMED, deliver},
-    open_flow::open_flow,
+    flow::{conntrack::lookup, open::open_flow, refresh::refresh_flow},
     packet::{Packet, Skb},
     parse::parse_initiate,
     pipeline::{go_on, read_chunk},
-    refresh::refresh_flow,
     route::Route,
     scratch::{Parsed, flow_at_hand, headers_at_hand},
     staying::may_continue,
@@ -24,7 +22,7 @@ use crate::{
 /// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
 #[inline(always)]
 pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow, now) = (&mut Parsed::at_hand()?, flow_at_hand()?, now());
+    let (headers, flow, now) = (&mut Parsed::at_hand()?, flow_at_hand()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }

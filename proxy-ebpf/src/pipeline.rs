@@ -7,18 +7,20 @@ use proxy_common::{
 };
 
 use crate::{
-    clock::now,
-    conntrack::{forget, goes_on, lookup, refresh_foreign, track},
+    clock::now_jiffies,
     counters::count,
     emit::{MALFORMED, deliver, forward},
     filter::{filter_address, filter_port},
+    flow::{
+        conntrack::{forget, goes_on, lookup, refresh_foreign, track},
+        open::{is_surely_served, open_flow},
+        refresh::refresh_flow,
+    },
     foreign::is_over,
     fragment,
-    open_flow::{is_surely_served, open_flow},
     own::may_be_reply,
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
-    refresh::refresh_flow,
     reject,
     route::Route,
     scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
@@ -63,7 +65,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
     if packet.is_unfinished(headers) {
         return Err(Verdict::Pass);
     }
-    let now = now();
+    let now = now_jiffies();
     let flow = flow_at_hand()?;
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return hand_over(packet, headers, Stage::Open);
@@ -114,7 +116,7 @@ pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     open_there(packet, Stage::Previous);
-    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
+    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
@@ -169,7 +171,7 @@ pub fn refresh<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     // What accepts another connection than this one comes from outside: the client sees that as well as we do.
     let headers = headers_at_hand()?;
     let chunk = read_chunk(packet, headers)?;
-    let _ = refresh_flow(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now());
+    let _ = refresh_flow(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now_jiffies());
     go_on(packet, Stage::Send)
 }
 

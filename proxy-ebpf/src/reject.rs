@@ -10,7 +10,7 @@ use proxy_common::{
 };
 
 use crate::{
-    clock::now,
+    clock::now_jiffies,
     counters::{count, count_number},
     emit::MALFORMED,
     headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
@@ -50,7 +50,7 @@ pub fn is_bare_at_hand() -> bool {
 /// Takes a token from this CPU's bucket, which holds a second's worth at most; false if it is empty.
 #[inline(always)]
 fn take_token(state: &mut Reject) -> bool {
-    let (rate, now) = (REJECT_RATE.load(), now());
+    let (rate, now) = (REJECT_RATE.load(), now_jiffies());
     if rate == 0 {
         return true;
     }

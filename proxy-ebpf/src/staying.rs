@@ -4,8 +4,8 @@ use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, State};
 
 use crate::{
     backend::{Memory, generation, get_backend, recall},
-    conntrack::forget,
     counters::count,
+    flow::conntrack::forget,
     scratch::Parsed,
 };
 

@@ -7,13 +7,11 @@ use proxy_common::{
     Chunk, ConntrackEntry, EntryMeta, Headers, Ipv4ConntrackEntry, Judgement, Protocol, State, TcpFlags,
 };
 
-use crate::{
-    clock::timeout,
+use super::{
     conntrack::{enter, invert},
-    maps::JIFFIES_PER_SECOND,
-    scratch::reply_at_hand,
-    tables::Table,
+    table::Table,
 };
+use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::reply_at_hand};
 
 /// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does
 /// not belong to this flow. `chunk` is the packet's first chunk, if it is SCTP.

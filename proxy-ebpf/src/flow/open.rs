@@ -7,24 +7,25 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
     Address, AffinityKey, Backend, ConntrackEntry, Counter, DropReason, EntryMeta, Frontend, FrontendKind, Headers,
     Ipv4ConntrackEntry, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
-    filter::AddressClass,
-    node::{NODE_IPV4, NODE_IPV6},
-    select::connection_number,
+    filter::AddressClass, select::connection_number,
 };
 
+use super::{
+    conntrack::{Owner, enter_original},
+    source_port::claim_port,
+    table::Table,
+};
 use crate::{
     affinity::select_sticky,
     backend::{Selected, generation, get_backend, random, select_backend},
     clock::timeout,
-    conntrack::{Owner, enter_original},
     counters::{count, count_connection},
     filter::filter_address,
-    maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
+    maps::{SECRET, SOURCE_RANGES},
+    node::{node_address, own_address},
     owner::{SocketOwner, owner},
     packet::Packet,
     service::lookup_service,
-    source_port::claim_port,
-    tables::Table,
 };
 
 /// Opens a flow: selects the backend and inserts the flow's entries. `is_own`, a constant: a process of this node has sent the packet.
@@ -221,12 +222,6 @@ fn enter_in<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, occasion: Occasi
 
 const NO_ADDRESS: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
 
-/// This node's address of the same family as `like`, if it has one.
-#[inline(always)]
-pub fn node_address(like: &Address) -> Option<Address> {
-    own_address(if like.is_ipv4() { NODE_IPV4 } else { NODE_IPV6 })
-}
-
 /// This node's address towards a backend.
 #[inline(always)]
 fn source_towards(backend: &Backend) -> Option<Address> {
@@ -234,9 +229,4 @@ fn source_towards(backend: &Backend) -> Option<Address> {
         0 => node_address(&backend.address),
         index => own_address(index.into()),
     }
-}
-
-#[inline(always)]
-fn own_address(index: u32) -> Option<Address> {
-    NODE_ADDRESSES.get(index).copied().filter(|address| *address != Address::ANY_IPV6)
 }

@@ -12,10 +12,10 @@ use proxy_common::{
     ConntrackEntry, Direction, DropReason, EntryMeta, Headers, Ipv4ConntrackEntry, Protocol, State, Tuple, Verdict,
 };
 
+use super::table::Table;
 use crate::{
-    clock::{now, timeout},
+    clock::{now_jiffies, timeout},
     maps::JIFFIES_PER_SECOND,
-    tables::Table,
 };
 
 /// Copies the live entry of a packet to `flow`. Returns the metadata in the map, and whether the flow is assured.
@@ -249,7 +249,7 @@ fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
     let inverse = E::narrow(flow).borrow().inverse_key(tuple.protocol);
     // Removing what is absent fails, which is as good.
-    let now = now();
+    let now = now_jiffies();
     E::end_assured(key.borrow(), now);
     E::end_assured(&inverse, now);
     let _ = E::embryonic().remove(key.borrow());

@@ -2,22 +2,24 @@
 //! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the end. The
 //! whole way of an east-west connection is on this page.
 
+mod connection;
+pub mod context;
+mod peer;
+
 use aya_ebpf::{EbpfContext as _, helpers::bpf_set_retval};
 use aya_log_ebpf::debug;
 use proxy_common::{
     AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Tuple, Verdict, filter::AddressClass,
 };
 
+use self::context::{Closing, Socket};
 use crate::{
     affinity::select_sticky,
     backend::{Selected, get_backend, random, select_backend},
-    connection,
-    context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
-    open_flow::node_address,
+    node::node_address,
     owner::owner,
-    peer,
     service::lookup_service,
 };
 

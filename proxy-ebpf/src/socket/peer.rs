@@ -7,11 +7,10 @@ use core::{ffi::c_void, ptr::null_mut};
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
 use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service};
 
+use super::{connection, context::Socket};
 use crate::{
-    affinity::now,
     backend::{Memory, Selected, generation, recall},
-    connection,
-    context::Socket,
+    clock::now_ns,
     counters::count,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
 };
@@ -86,7 +85,7 @@ fn is_replaceable(entry: &Peer, frontend: &Frontend) -> bool {
 #[inline(always)]
 pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
-    let now = now();
+    let now = now_ns();
     if flow.service_generation != generation(flow.service) || flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
         return None;
     }
@@ -99,7 +98,7 @@ pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Fronten
 #[inline(always)]
 pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
-    let now = now();
+    let now = now_ns();
     if flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
         return None;
     }
@@ -124,7 +123,7 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
 pub fn recall_received<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     let entry = stored(socket)?;
     if entry.backend == *backend {
-        entry.last_used = now();
+        entry.last_used = now_ns();
         return Some(entry.frontend);
     }
     if entry.flags & Peer::MANY == 0 {
@@ -217,7 +216,7 @@ fn is_udp(remote: &Frontend) -> bool {
 #[inline(always)]
 fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &Selected, flags: u32) -> Peer {
     // TCP ends by itself; only UDP flows go idle and are moved.
-    let (service_generation, last_used) = if is_udp(frontend) { (generation(service.id), now()) } else { (0, 0) };
+    let (service_generation, last_used) = if is_udp(frontend) { (generation(service.id), now_ns()) } else { (0, 0) };
     Peer {
         frontend: *frontend,
         backend: *backend,

@@ -5,15 +5,17 @@ use core::{borrow::Borrow as _, ffi::c_void};
 use aya_ebpf::helpers::bpf_loop;
 use proxy_common::{ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number};
 
-use crate::{
+use super::{
     conntrack::{Owner, claim, invert},
+    table::Table,
+};
+use crate::{
     counters::count,
     filter::{note_snat_port, port_class},
     maps::BACKEND_COUNTERS,
     owner::owner,
     scratch::reply_at_hand,
     succession::own_port,
-    tables::Table,
 };
 
 /// How many source ports are tried for a flow, besides the client's own.

@@ -4,7 +4,8 @@
 
 use proxy_common::{Connection, Counter, Frontend};
 
-use crate::{context::Socket, counters::count, maps::SOCKET_CONNECTIONS};
+use super::context::Socket;
+use crate::{counters::count, maps::SOCKET_CONNECTIONS};
 
 /// Remembers whom the socket connects to; false if there is no place. One that has an entry keeps its place: the
 /// kernel replaces entries of a full map too.
