@@ -61,7 +61,7 @@ pub const ICMP: u8 = 1;
 pub const ICMPV6: u8 = 58;
 
 impl Headers {
-    /// Of a whole packet of one family whose addresses are known; nothing else is.
+    /// Sets what the network header of a whole packet says.
     #[inline(always)]
     pub fn set_network(&mut self, family: Family, tuple: Tuple, hop_limit: u8) {
         (self.family, self.part) = (family as u8, Part::Whole as u8);
@@ -76,7 +76,7 @@ impl Headers {
         (self.network, self.transport, self.length) = (network as u16, transport as u16, length);
     }
 
-    /// Moves the transport header back by so many bytes, which a header before it takes.
+    /// Moves the transport header back by the length of a header before it, bytes.
     #[inline(always)]
     pub fn skip(&mut self, bytes: u16) {
         self.transport += bytes;
@@ -108,7 +108,7 @@ impl Headers {
         self.payload = self.end().wrapping_sub(self.transport()).wrapping_sub(length) as u16;
     }
 
-    /// What a TCP segment says, part of a fragmented packet or not. The first fragment looks like a shorter one.
+    /// The TCP segment. A first fragment counts as a shorter segment.
     #[inline(always)]
     pub const fn segment(&self) -> Segment {
         let flags = self.flags();

@@ -3,18 +3,17 @@
 use crate::{conntrack::ConntrackEntry, parsed::Headers, pod::pod};
 
 pod! {
-    /// Value of SCRATCH, one a CPU: what one program leaves for the next about the packet at hand, and room that the
-    /// stack has not.
+    /// Value of SCRATCH, one for each CPU.
     pub struct Scratch: (if cfg!(feature = "other-abi") { 200 } else { 196 }) {
-        /// What the packet's headers say.
+        /// The parsed headers of the packet.
         pub headers: Headers,
         /// The packet's flow.
         pub flow: ConntrackEntry,
         /// The entry of the other direction.
         pub reply: ConntrackEntry,
-        /// 1: the packet's entry was found among the assured ones.
+        /// 1 if the packet's flow is assured.
         pub assured: u32,
-        /// Nothing: another layout, for tests.
+        /// Unused: makes another layout, for tests.
         #[cfg(feature = "other-abi")]
         pub other: u32,
     }

@@ -10,7 +10,7 @@ use crate::{
     maps::AFFINITY,
 };
 
-/// The id of the client's backend, or of the one of the list that `random` says, which it will keep.
+/// The id of the client's backend. A client without one gets a backend of the list by `random`, and keeps it.
 #[inline(always)]
 pub fn select_sticky(
     key: &AffinityKey,
@@ -18,8 +18,8 @@ pub fn select_sticky(
     (range, list): (SlotRange, List),
     random: u32,
 ) -> Result<u32, Verdict> {
-    // Another CPU may choose for the same client meanwhile: then its choice holds for both, the second time. A stale
-    // entry was removed by `remembered`, so what exists then is fresh.
+    // If another CPU inserted an entry for this client first, the second round takes its choice. `remembered` has removed a
+    // stale entry, so one that exists then is fresh.
     for _ in 0..2 {
         if let Some(id) = remembered(key, service, list.bit()) {
             return Ok(id);

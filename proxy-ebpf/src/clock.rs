@@ -1,4 +1,5 @@
-//! The clocks: jiffies for flows, nanoseconds for sockets and session affinity. And how long each state of a flow lasts without a packet (S40).
+//! The clocks: jiffies for flows, nanoseconds for sockets and session affinity; and how long each state of a
+//! flow lasts without a packet (S40).
 
 use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, generated::bpf_jiffies64};
 use proxy_common::{Protocol, State};

@@ -1,5 +1,5 @@
-//! Stage *emit*: rewrites a packet as its flow says and lets it go. What can fail is asked before the first byte is
-//! written, so that no packet leaves half-translated (S28).
+//! Stage *emit*: translates a packet as its flow says, and sends it or leaves it to the stack. Everything that can fail comes
+//! before the first write, so that no packet leaves half-translated (S28).
 
 use core::mem::offset_of;
 
@@ -14,7 +14,7 @@ use crate::{
     route::Route,
 };
 
-/// A packet that can't be written where it was just read has not the form that parsing found.
+/// The verdict on a packet that can't be written where it was just read: parsing has promised that this can't be.
 pub const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 
 /// Sends a packet out of this node, translated, as a router would.
@@ -28,7 +28,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEnt
     Err(Verdict::Forwarded)
 }
 
-/// Sends the reply of a backend on this node, translated, by a way of its own.
+/// Sends the reply of a backend on this node, translated, by the given route.
 #[inline(always)]
 pub fn deliver_by<P: Packet>(
     packet: &mut P,
@@ -58,7 +58,7 @@ pub fn find_way<P: Packet>(
         return Err(Verdict::Drop(DropReason::HopLimit));
     }
     route.lookup(packet, headers, flow)?;
-    // Untouched: the same packet comes again at TC ingress, which can.
+    // The packet passes untouched: TC ingress sees it next, and can send it.
     if packet.can_send(route) { Ok(()) } else { Err(Verdict::Pass) }
 }
 
@@ -143,8 +143,8 @@ fn translate_transport<P: Packet>(
     translate_sctp(packet, at + offset_of!(Sctp, checksum), headers.end() - at, change)
 }
 
-/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
-/// or a card, sums up what it finds then. `at`: where it lies; `length`: of header and payload; `change`: of the ports.
+/// Changes SCTP's checksum, which covers ports but no addresses. A pending checksum is left alone: the kernel or the network card
+/// computes it later. `at` is its offset, `length` that of header and payload, `change` the XOR of old and new ports.
 #[inline(never)]
 fn translate_sctp<P: Packet>(packet: &mut P, at: usize, length: usize, change: u32) -> Option<()> {
     if change == 0 || packet.is_checksum_pending(at) {

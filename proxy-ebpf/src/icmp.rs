@@ -1,5 +1,5 @@
-//! ICMP about and for Services: errors about translated packets are translated back, inside and outside, so that
-//! path MTU discovery works through a Service (RFC 5508 has the rules); an echo request to a frontend gets its reply.
+//! Stage *icmp*: translates ICMP errors about translated packets back, their headers and their quotations, so that path MTU
+//! discovery works through a Service (RFC 5508); an echo request to a frontend gets its reply.
 
 use core::mem::offset_of;
 
@@ -25,13 +25,13 @@ use crate::{
     uplink::{is_astray, is_ruled},
 };
 
-/// What an ICMP message is to us.
+/// The kinds of ICMP messages that are handled here.
 enum Message {
     /// An error that quotes a packet.
     Error,
     /// An echo request, with the type of its reply.
     Echo(u8),
-    /// None of our business.
+    /// Any other message, which passes.
     Other,
 }
 
@@ -50,7 +50,7 @@ const fn message(family: Family, kind: u8) -> Message {
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
-    // First, since the verifier would follow a question at each end once more.
+    // Checked first: at each exit the verifier would explore it again.
     if is_unowned(headers.tuple.destination) {
         return Err(Verdict::Drop(DropReason::UnownedAddress));
     }
@@ -110,7 +110,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.
 #[inline(always)]
 fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -> Result<(), Verdict> {
-    // What the quotation doesn't reach may be there all the same, in padding: nobody pads a message this long.
+    // A read beyond the quotation could only end in padding, and messages of this length are not padded.
     if packet.length() as usize != headers.end() {
         return Err(Verdict::Pass);
     }
@@ -142,7 +142,7 @@ fn lookup_quoted<P: Packet>(
     Ok(())
 }
 
-/// Sends an error on to the end of the flow that `flow` leads to: where the reply to the quoted packet would go.
+/// Sends an error on to where the reply to the quoted packet would go.
 #[inline(always)]
 fn translate_error<P: Packet>(
     packet: &mut P,
@@ -151,7 +151,8 @@ fn translate_error<P: Packet>(
     flow: &ConntrackEntry,
 ) -> Result<(), Verdict> {
     if flow.meta.state() == State::Foreign || is_local_reply(&flow.meta) {
-        // It is somebody else's to translate, or goes up the stack first and is translated at egress.
+        // Foreign flows are not translated here; an error from a backend on this node goes up the stack first, and is
+        // translated at egress.
         return Err(Verdict::Pass);
     }
     if flow.meta.flags & EntryMeta::LOCAL != 0 {
@@ -165,8 +166,8 @@ fn translate_error<P: Packet>(
     Err(Verdict::Forwarded)
 }
 
-/// Translates an error: outside like any packet of the flow, inside in the opposite direction, and the checksum over it
-/// all. None: the packet has not the form that parsing found.
+/// Translates an error: its header like any packet of the flow, its quotation in the opposite direction, and the checksum over
+/// both. `None` if the packet does not have the form that parsing found.
 #[inline(always)]
 fn rewrite<P: Packet>(
     packet: &mut P,

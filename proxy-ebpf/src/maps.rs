@@ -32,11 +32,11 @@ pub static SLOTS: Array<u32, SLOTS_MAX, { BPF_F_MMAPABLE as usize }> = Array::ne
 #[btf_map]
 pub static BACKENDS: Array<Backend, BACKENDS_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Service id → moves with every change of its lists or frontends, so that memories can be checked.
+/// Service id → generation, which changes with the Service's lists and frontends, so that remembered backends can be checked.
 #[btf_map]
 pub static GENERATIONS: Array<u32, SERVICE_IDS_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// (Service, backend) → the lists it is in; asked only when a memory is older than the generation.
+/// (Service, backend) → the lists that the backend is in; read only when a remembered backend has an older generation.
 #[btf_map]
 pub static MEMBERS: HashMap<Member, u32, MEMBERS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
@@ -53,11 +53,13 @@ pub static AFFINITY: LruHashMap<AffinityKey, Affinity, AFFINITY_MAX> = LruHashMa
 #[btf_map]
 pub static SOCKET_CONNECTIONS: HashMap<u64, Connection, SOCKET_CONNECTIONS_MAX> = HashMap::new();
 
-/// The same for UDP sockets, and for those that find no place there.
+/// Socket → what it dialled and its backend, for UDP sockets, and for TCP and SCTP ones that find no place in
+/// SOCKET_CONNECTIONS.
 #[btf_map]
 pub static SOCKET_PEERS: SkStorage<Peer> = SkStorage::new();
 
-/// The same for UDP sockets with several peers, and for the agent to find connected UDP sockets by backend.
+/// (Cookie, remote) → what a UDP socket with several peers dialled, and its backend. The agent finds connected UDP sockets by
+/// backend here.
 #[btf_map]
 pub static SOCKET_FLOWS: LruHashMap<Flow, Peer, SOCKET_FLOWS_MAX> = LruHashMap::new();
 
@@ -114,7 +116,7 @@ pub static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, EMBRYONIC_M
 #[btf_map]
 pub static EMBRYONIC_IPV6: LruHashMap<Tuple, ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
-/// What one program leaves for the next about the packet at hand, and room that the stack has not.
+/// Per-CPU scratch: state carried across tail calls, and buffers too large for the stack.
 #[btf_map]
 pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
@@ -130,7 +132,7 @@ pub static REJECTS: PerCpuArray<Reject, 1> = PerCpuArray::new();
 #[btf_map]
 pub static XDP_STAGES: ProgramArray<{ Stage::COUNT }> = ProgramArray::new();
 
-/// The same at TC.
+/// [`Stage`] → the program that does it, at TC.
 #[btf_map]
 pub static TC_STAGES: ProgramArray<{ Stage::COUNT }> = ProgramArray::new();
 

@@ -29,8 +29,8 @@ use crate::{
     succession::{ask_there, open_there},
 };
 
-/// A packet from outside: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain packets, nearly
-/// all, go a way of their own for each family, on which the compiler knows where everything lies.
+/// A packet from outside: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain packets,
+/// nearly all, have a path of their own for each family, on which the compiler knows all offsets.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let mut plain = Headers::default();
@@ -54,7 +54,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
         return hand_over(packet, headers, Stage::Icmp);
     }
     let is_nodes = class & AddressClass::SERVICE == 0;
-    // Most of what the node is sent ends here, with no more of it read than needed.
+    // Most packets to the node itself pass here, with no more of them read than needed.
     if is_nodes && headers.part() != Part::Later {
         filter_port(parse_destination_port(packet, headers)?)?;
     }
@@ -82,7 +82,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
     send(packet, headers, flow)
 }
 
-/// A packet of somebody else's flow passes, unless that is over: then it may open one of ours.
+/// Passes a packet of a foreign flow, unless that is over: then the packet may open a flow here.
 #[inline(always)]
 fn leave_alone<P: Packet>(
     packet: &P,
@@ -101,8 +101,8 @@ fn leave_alone<P: Packet>(
     Err(Verdict::Pass)
 }
 
-/// A packet of a pod whose sockets are the node's own: they know Services themselves, but for SCTP, of which the kernel asks
-/// no program where to connect. Everything else passes.
+/// A packet of a pod whose sockets the node's socket programs serve: only SCTP is handled, since the kernel runs no socket program
+/// when SCTP connects. Everything else passes.
 #[inline(always)]
 pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     let mut headers = Headers::default();
@@ -121,14 +121,15 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(MALFORMED);
     }
     match open_flow(packet, false, headers, now, flow) {
-        // A flow that becomes assured leaves one table when it is in the other: who looks meanwhile may find it in neither.
+        // A flow that becomes assured is inserted into one table before it is removed from the other, but a lookup of both may
+        // still miss it: the first before the insertion, the second after the removal.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
         Err(Verdict::Pass) => {
             ask_there(packet, Stage::Previous);
             return Err(Verdict::Pass);
         }
-        // The stack knows whose it is, or refuses it itself. It may serve those who are not clients (S21).
+        // The stack knows the connection, or refuses the packet itself. It may serve those who are not clients (S21).
         Err(Verdict::Reject(RejectReason::UnknownConnection)) if is_others(packet, headers) => {
             return Err(Verdict::Pass);
         }
@@ -140,7 +141,7 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     go_on(packet, Stage::Send)
 }
 
-/// What the packet says of its association, if it is SCTP.
+/// The packet's first chunk, if it is SCTP.
 #[inline(always)]
 pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Verdict> {
     let mut chunk = Chunk::default();
@@ -150,8 +151,8 @@ pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Ver
     Ok(chunk)
 }
 
-/// Whether a segment of a connection that nobody knows here is the stack's. If another set of programs may know it, that
-/// has it.
+/// Whether the stack is to have a packet whose flow is not known here. If another set of programs may know the flow, the packet
+/// goes there.
 #[inline(always)]
 fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
     ask_there(packet, Stage::Previous);
@@ -165,17 +166,17 @@ fn continues(headers: &Headers) -> bool {
     headers.tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens()
 }
 
-/// A packet that has moved its flow: at most one a second, and those of handshakes.
+/// A packet that has changed its flow: at most one a second, and those of handshakes.
 #[inline(always)]
 pub fn refresh<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    // What accepts another connection than this one comes from outside: the client sees that as well as we do.
+    // A SYN-ACK that accepts another connection than this one comes from outside: the client will see that itself.
     let headers = headers_at_hand()?;
     let chunk = read_chunk(packet, headers)?;
     let _ = refresh_flow(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now_jiffies());
     go_on(packet, Stage::Send)
 }
 
-/// A packet whose flow is in order now.
+/// A packet whose flow is known now.
 #[inline(always)]
 pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
@@ -193,11 +194,11 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
         return fragment::recall(headers, class).inspect_err(|_| ask_there(packet, previous));
     }
     match parse_transport(packet, headers) {
-        // What the node itself is sent is the stack's to judge.
+        // A malformed packet to the node itself is left to the stack.
         Err(Verdict::Drop(DropReason::Malformed)) if !is_service(&headers.tuple.destination, class) => {
             Err(Verdict::Pass)
         }
-        // Of a protocol that Services don't know.
+        // A packet of a protocol that Services don't know.
         Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(headers.tuple.destination) => {
             Err(Verdict::Drop(DropReason::UnownedAddress))
         }
@@ -205,7 +206,7 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
     }
 }
 
-/// Lets a packet move its flow; `stage` goes on if it has. SCTP always goes on there.
+/// Changes a packet's flow, and goes on in `stage` if that is needed, as it always is for SCTP.
 #[inline(always)]
 pub fn move_on<P: Packet>(
     packet: &P,
@@ -223,7 +224,7 @@ pub fn move_on<P: Packet>(
     go_on(packet, stage)
 }
 
-/// Lets a packet go on in its flow.
+/// Translates a packet as its flow says, and sends it or leaves it to the stack.
 #[inline(always)]
 fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     fragment::remember(headers)?;
@@ -237,8 +238,8 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> 
     }
 }
 
-/// Goes on in another program, which is told what the packet's headers say. Without that program, what isn't surely a
-/// Service's passes: it is the node's own business, and no worse off than without any program (S39).
+/// Goes on in another program, with the parsed headers in SCRATCH. If that program is missing, a packet that may be the node's own
+/// passes, as it would without any program (S39).
 #[inline(always)]
 pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) -> Result<(), Verdict> {
     let at_hand = headers.put()?;

@@ -9,8 +9,8 @@ use crate::{
     scratch::Parsed,
 };
 
-/// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
-/// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
+/// Whether the client's packet may go on in its flow. If not, the flow has been removed, and a new one has to be opened: a SYN
+/// reuses the ports of an ended connection, or the backend of a SYN or datagram is gone (S29).
 #[inline(always)]
 pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool) -> bool {
     let opens = headers.flags().opens();
@@ -18,11 +18,11 @@ pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut ConntrackEntry, meta: &
     if !is_udp && !opens {
         return true;
     }
-    // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
-    // Nor an association that a backend has replied to, which has no generation any more.
+    // A lone SYN, which may be forged, ends no open connection as long as any Service has its backend. Nor does an INIT end an
+    // association that the backend has replied to, which has no generation any more.
     let has_replied = headers.tuple.protocol == Protocol::Sctp as u8 && flow.meta.state() != State::New;
     let keeps = if opens && (assured || has_replied) { exists(&flow.meta) } else { keeps_backend(flow, meta) };
-    // Half an SCTP association is as good as none.
+    // An SCTP association can't be half-closed.
     let may_be_half_closed = assured && headers.tuple.protocol == Protocol::Tcp as u8;
     if keeps && !(opens && flow.meta.state().is_over(may_be_half_closed)) {
         return true;
@@ -36,13 +36,13 @@ pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut ConntrackEntry, meta: &
     false
 }
 
-/// Whether the flow's backend is still one of some service's.
+/// Whether any service still has the flow's backend.
 #[inline(always)]
 fn exists(meta: &EntryMeta) -> bool {
     get_backend(meta.backend).is_ok_and(|found| found.backend.generation == meta.backend_generation)
 }
 
-/// Whether the flow's backend is still one of its service's.
+/// Whether the flow's service still has its backend.
 #[inline(always)]
 fn keeps_backend(flow: &mut ConntrackEntry, meta: &mut EntryMeta) -> bool {
     if generation(flow.meta.service) == flow.meta.service_generation {
@@ -53,7 +53,7 @@ fn keeps_backend(flow: &mut ConntrackEntry, meta: &mut EntryMeta) -> bool {
     confirmed
 }
 
-/// The same when something has changed since it was found out last.
+/// Whether the flow's service still has its backend, asked when the service has changed since the last time.
 #[inline(never)]
 fn is_confirmed(meta: &mut EntryMeta) -> bool {
     let memory = Memory {

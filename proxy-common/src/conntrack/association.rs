@@ -1,4 +1,4 @@
-//! The life of an SCTP association as its packets tell it: a state machine with nf_conntrack's steps
+//! The states of an SCTP association, as its packets show them: a state machine with nf_conntrack's steps
 //! (`net/netfilter/nf_conntrack_proto_sctp.c`) in the states that TCP has, and the verification tags that make a chunk
 //! believable (RFC 9260 §8.5). What is not believed is passed on, but changes nothing: its receiver judges it. Only a
 //! packet's first chunk counts; the chunks that move an association come first or alone. Pure.
@@ -30,11 +30,11 @@ pub mod chunk {
     pub const ABORT: u8 = 6;
     /// Its sender has no more data.
     pub const SHUTDOWN: u8 = 7;
-    /// Nor has the other side.
+    /// Its sender, who has got the SHUTDOWN, has no more data either.
     pub const SHUTDOWN_ACK: u8 = 8;
     /// The client has got the INIT ACK.
     pub const COOKIE_ECHO: u8 = 10;
-    /// The backend has got that.
+    /// The backend has got the COOKIE ECHO.
     pub const COOKIE_ACK: u8 = 11;
     /// Ends it after SHUTDOWN ACK.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
@@ -68,8 +68,8 @@ impl EntryMeta {
         if matches!(self.state(), State::New) { 0 } else { self.service_generation }
     }
 
-    /// Moves the life of an association by one of its packets. False: the packet is not to be believed, and does not put off
-    /// the association's end either.
+    /// Moves an association by one of its packets. False if the packet is not believed, so that it must not refresh the
+    /// association's end either.
     #[inline(always)]
     #[must_use]
     pub const fn associate(&mut self, packet: &Chunk) -> bool {
@@ -99,8 +99,8 @@ impl EntryMeta {
         }
     }
 
-    /// The state after a packet of the handshake, whose tags are remembered. None: it is not to be believed. An association
-    /// that begins anew over one that lives keeps the old tags: nobody can tell yet whether that is true.
+    /// The state after a packet of the handshake, whose tags are remembered. `None` if it is not believed. An INIT over a live
+    /// association keeps the old tags: it can't be told yet whether it is genuine.
     #[inline(always)]
     const fn begin_association(&mut self, packet: &Chunk, is_reply: bool, is_right: bool) -> Option<State> {
         let state = self.state();
@@ -151,7 +151,7 @@ mod tests {
     const CLIENT: u32 = 0x1111_1111;
     const BACKEND: u32 = 0x2222_2222;
 
-    /// Both directions see one life, as the programs write it.
+    /// Both directions share their metadata, as the programs write it.
     struct Association(EntryMeta);
 
     impl Association {

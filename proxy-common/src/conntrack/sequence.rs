@@ -6,7 +6,7 @@
 
 use super::{Direction, EntryMeta, State, TcpFlags};
 
-/// A TCP segment.
+/// What a TCP segment says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Its sequence number.
@@ -19,21 +19,21 @@ pub struct Segment {
     pub flags: TcpFlags,
 }
 
-/// What a segment means that ends, closes or accepts a connection.
+/// The meaning of a segment that ends, closes or accepts a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// This is the connection's state now.
+    /// The connection has this state now.
     Moves(State),
-    /// Nothing: a late duplicate, or forged.
+    /// The segment is a late duplicate, or forged, and changes nothing.
     Ignored,
-    /// It accepts a connection that has not come this way.
+    /// The segment accepts a connection that was opened past this node.
     Stranger,
 }
 
 /// How far numbers of one moment of a connection are apart at most: 16 MiB, more than the windows that systems use by default.
 const REACH: u32 = 1 << 24;
 
-/// Whether a number is anywhere else than a little behind what is known.
+/// Whether a number is not just a little behind the known one.
 #[inline(always)]
 const fn is_news(known: u32, now: u32) -> bool {
     known.wrapping_sub(now) >= REACH
@@ -65,14 +65,14 @@ impl EntryMeta {
         (self.service_generation, self.handshake) = (sent, acknowledged);
     }
 
-    /// The connection becomes assured with this segment of this direction.
+    /// Starts the sequence numbers with this segment of this direction, which makes the connection assured.
     #[inline(always)]
     pub const fn begin(&mut self, segment: &Segment) {
         self.set_sent(segment.end, segment.acknowledgment);
         self.asks = 0;
     }
 
-    /// Makes of what is remembered of one direction what is known of the other: what has been acknowledged has been sent.
+    /// Turns the numbers of one direction into those of the other: what one side has acknowledged, the other has sent.
     #[inline(always)]
     pub const fn mirror(&mut self) {
         self.set_sent(self.acknowledged(), self.sent());
@@ -85,15 +85,15 @@ impl EntryMeta {
         (self.state, self.expires) = (other.state, other.expires);
     }
 
-    /// The same with what is remembered of the other one's direction.
+    /// Takes over the sequence numbers from a copy of this entry's metadata.
     #[inline(always)]
     pub const fn remember(&mut self, other: &Self) {
         self.set_sent(other.sent(), other.acknowledged());
         self.asks = other.asks;
     }
 
-    /// Remembers a segment of this direction; true if that has changed something. What is a little behind has been sent
-    /// before; what is anywhere else is believed, so that nobody's invention stays for longer than a segment.
+    /// Notes the numbers of a segment of this direction; true if they have changed. Numbers a little behind are those of an old
+    /// segment; any others are believed, so that a forged segment has no effect beyond the next genuine one.
     #[inline(always)]
     #[must_use]
     pub const fn note(&mut self, segment: &Segment) -> bool {
@@ -112,7 +112,7 @@ impl EntryMeta {
         self.go_on(segment)
     }
 
-    /// The same for a segment that [`is_plain`](Self::is_plain): nothing but the numbers can change. Written only if they
+    /// Notes the numbers of a segment that [`is_plain`](Self::is_plain): nothing else can change. They are written only if they
     /// do, so that a repeated segment does not dirty the cache line.
     #[inline(always)]
     #[must_use]

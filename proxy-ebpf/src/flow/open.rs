@@ -28,7 +28,8 @@ use crate::{
     service::lookup_service,
 };
 
-/// Opens a flow: selects the backend and inserts the flow's entries. `is_own`, a constant: a process of this node has sent the packet.
+/// Opens a flow: selects the backend and inserts the flow's entries. `is_own`, a constant, says that a process of this node has
+/// sent the packet.
 #[inline(always)]
 pub fn open_flow<P: Packet>(
     packet: &P,
@@ -65,14 +66,14 @@ pub fn open_flow<P: Packet>(
     Ok(())
 }
 
-/// Who of this node's own processes awaits a datagram. What they have sent is noted when it leaves (`foreign.rs`), unless it
-/// left by a device that is not served, or before this program came.
+/// The socket of this node that waits for a datagram. What sockets send is noted when it leaves (`foreign.rs`), unless it leaves
+/// by a device that is not served, or left before this program was attached.
 #[inline(always)]
 fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NOBODY }
 }
 
-/// What decides for a flow: for a connection or association the same whenever its SYN or INIT comes again.
+/// The number that selects a flow's backend: the same for each retransmission of a SYN or INIT.
 #[inline(always)]
 fn random_for(headers: &Headers) -> u32 {
     if headers.tuple.protocol == Protocol::Udp as u8 {
@@ -96,8 +97,8 @@ fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
     }
 }
 
-/// Whether a packet that no flow has is a Service's for sure. An address that the node may have itself is the node's, too:
-/// there only what opens something is (S39).
+/// Whether a packet without a flow is certainly a Service's. At an address that the node may have itself, only a packet that opens
+/// a flow is (S39).
 #[inline(never)]
 pub fn is_surely_served(headers: &Headers) -> bool {
     let mut service = Service::default();
@@ -107,7 +108,7 @@ pub fn is_surely_served(headers: &Headers) -> bool {
     }
 }
 
-/// S21: only clients inside the ranges; wins over every other refusal.
+/// Drops packets of clients outside the source ranges (S21). This wins over every other refusal.
 #[inline(always)]
 fn check_source(service: &Service, client: &Address) -> Result<(), Verdict> {
     if service.flags & Service::SOURCE_RANGES != 0 && !is_in_ranges(service.id, client) {
@@ -121,7 +122,7 @@ fn is_in_ranges(service: u32, client: &Address) -> bool {
     SOURCE_RANGES.get(&Key::new(160, SourceRange::new(service, *client))).is_some()
 }
 
-/// What a client gets: one on this node the internal list, others the external one.
+/// The list for a client: the internal one for clients on this node, the external one for others.
 #[inline(always)]
 fn list(service: &Service, internal: bool) -> (SlotRange, List) {
     if internal { (service.internal, service.internal_list()) } else { (service.external, service.external_list()) }
@@ -147,7 +148,7 @@ fn select(service: &Service, internal: bool, client: &Address, random: u32, id: 
     }
 }
 
-/// When a flow is opened.
+/// The circumstances in which a flow is opened.
 #[derive(Clone, Copy)]
 struct Occasion {
     /// The hook's.
@@ -159,7 +160,7 @@ struct Occasion {
     random: u32,
 }
 
-/// Enters a flow. False: it is there already.
+/// Inserts a flow. False if it is there already.
 #[inline(always)]
 fn enter(
     headers: &Headers,

@@ -20,7 +20,7 @@ use crate::{
 
 /// How many source ports are tried for a flow, besides the client's own.
 const ATTEMPTS: u32 = 32;
-/// How many ports are looked at for those: one in sixteen is to be used at least (`SnatPorts`).
+/// How many ports are looked at for those attempts: at least one port in sixteen is usable (`SnatPorts`).
 const LOOKS: u32 = 512;
 /// How many of the looks leave alone what the host's sockets may have.
 const UNSHARED_LOOKS: u32 = 16;
@@ -92,7 +92,7 @@ struct Search<'a> {
     now: u32,
     /// Decides which ports are tried.
     random: u32,
-    /// Whose the port was that has been claimed: an [`Owner`].
+    /// The previous owner of the claimed port: an [`Owner`].
     owner: u32,
     protocol: u8,
     /// Number of the first look: 0, at the client's own port, or 1 if that may not be kept.
@@ -127,7 +127,7 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
 }
 
 impl Search<'_> {
-    /// The port was somebody else's: 1 if no other is to be tried.
+    /// Counts a port that another flow or socket has: 1 if no further port is to be tried.
     #[inline(always)]
     fn pass_on(&mut self) -> i64 {
         let taken = &mut self.flow.meta.handshake;
@@ -136,8 +136,7 @@ impl Search<'_> {
     }
 }
 
-/// Whether the backend's replies to this port would be a socket's of this host. What netfilter masquerades, `foreign.rs`
-/// has noted.
+/// Whether a socket of this host would take the backend's replies to this port. `foreign.rs` notes what netfilter masquerades.
 #[inline(always)]
 fn is_sockets(search: &Search<'_>) -> bool {
     let reply = search.flow.inverse_key(search.protocol);

@@ -1,5 +1,5 @@
-//! A packet at the TC hooks: a socket buffer. The kernel may still have to fill in its checksum, so that
-//! transport checksums are changed by helpers that know.
+//! A packet at the TC hooks: a socket buffer. Checksum offload may be pending, so transport checksums are changed by
+//! `bpf_l4_csum_replace`, which knows.
 
 #![expect(
     clippy::cast_possible_truncation,

@@ -1,6 +1,6 @@
 //! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and
-//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the end. The
-//! whole way of an east-west connection is on this page.
+//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the removal of what a closed
+//! socket leaves. The whole path of an east-west connection is on this page.
 
 mod connection;
 pub mod context;
@@ -35,7 +35,7 @@ const NOBODYS_PORT: u16 = 1;
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
 
-/// Dials a backend instead of the frontend, for the connection's whole life.
+/// Connects the socket to a backend instead of the frontend.
 #[inline(always)]
 pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let protocol = socket.protocol().ok_or(Verdict::Pass)?;
@@ -113,7 +113,7 @@ pub fn getpeername<S: Socket>(socket: &S) -> i32 {
     ALLOW
 }
 
-/// Leaves nothing behind of a socket that is closed. Storage goes by itself.
+/// Removes the entry of a socket that is closed. The kernel frees its storage itself.
 #[inline(always)]
 pub fn release(socket: &Closing) -> i32 {
     if socket.protocol() != Some(Protocol::Udp) {

@@ -1,6 +1,6 @@
 //! What a socket remembers: the backend of the frontend that it dialled. TCP and SCTP sockets go to `connection.rs`
 //! first; for all others socket-local storage holds the one peer that most sockets have, SOCKET_FLOWS the further
-//! ones. Forgetting is never fatal: a lost entry shows a backend's address or chooses anew.
+//! ones. A lost entry is never fatal: it shows a backend's address, or a new backend is selected.
 
 use core::{ffi::c_void, ptr::null_mut};
 
@@ -49,7 +49,7 @@ pub fn remember_refused<S: Socket>(socket: &S, frontend: &Frontend, nowhere: &Fr
     store(socket.sk(), peer);
 }
 
-/// Remembers whom an unconnected socket's datagrams to `frontend` go to.
+/// Remembers the backend of an unconnected socket's datagrams to `frontend`.
 #[inline(always)]
 pub fn remember_sent<S: Socket>(
     socket: &S,
@@ -93,8 +93,8 @@ pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Fronten
     Some(flow.backend)
 }
 
-/// The same after a change: the flow keeps its backend if `service`, which `frontend` leads to now, still
-/// lists it.
+/// The backend of this socket's flow to `frontend` after a change: the flow keeps it if `service`, which `frontend` leads to now,
+/// still lists it.
 #[inline(always)]
 pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
@@ -198,8 +198,8 @@ fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Pee
         return None;
     }
     let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
-    // SAFETY: valid until the program ends. Another flow may take the entry over at any time: then it holds
-    // another frontend, or this call shortens that flow's life at worst.
+    // SAFETY: valid until the program ends. The map may reuse the entry for another flow at any time: then the frontend differs,
+    // or, at worst, this call makes that flow expire early.
     let flow = unsafe { &mut *flow };
     if flow.frontend != *frontend {
         return None;
