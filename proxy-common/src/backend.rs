@@ -1,4 +1,4 @@
-//! BACKENDS and MEMBERS: who answers, and for which service.
+//! BACKENDS and MEMBERS: where a backend listens, and for which services.
 
 use crate::{addr::Address, pod::pod};
 
@@ -32,7 +32,7 @@ impl Backend {
     pub const VALID: u16 = 1;
     /// The backend is on this node: packets reach it through the stack, with the client's address (S26).
     pub const LOCAL: u16 = 2;
-    /// The backend is on this node, but the way to it leads out of the node: its answers don't come back through it.
+    /// The backend is on this node, but the way to it leads out of the node: its replies bypass the node.
     pub const PAST: u16 = 4;
     /// Where [`Backend::source`] begins.
     pub const SOURCE_SHIFT: u16 = 8;
@@ -49,7 +49,7 @@ impl Backend {
         self.flags >> Self::SOURCE_SHIFT
     }
 
-    /// Whether it is on this node, and answers past it.
+    /// Whether the backend is on this node, and its replies bypass the node.
     #[inline(always)]
     pub const fn is_past(&self) -> bool {
         self.flags & Self::PAST != 0

@@ -1,8 +1,8 @@
-//! Names, default sizes and load-time constants that both sides must agree on.
+//! The version of the layouts, and the default sizes of the maps.
 
-/// Version of the layouts in this crate. Which map has had its layout since which version, the agent's `maps.rs` says;
-/// what it finds pinned of another one is made anew.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1008 } else { 8 };
+/// Version of the layouts in this crate. The agent's `maps.rs` says since which version each map has had its layout, and
+/// replaces pinned maps of other versions.
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1009 } else { 9 };
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;
@@ -23,11 +23,11 @@ pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.
 pub const NETWORKS_MAX: usize = 65_536;
 
-/// Default number of lines in FLOW_LINES: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that the
-/// kernel makes 2^18 buckets: with as many entries as buckets, who looks in vain walks past one entry on average.
+/// Default number of buckets in FLOW_BUCKETS: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that
+/// the kernel's hash gets 2^18 buckets: with as many entries as buckets, a lookup in vain walks past one entry on average.
 pub const CONNTRACK_MAX: usize = 270_000;
-/// Default number of HALF_OPEN entries: two a flow. See [`CONNTRACK_MAX`].
-pub const HALF_OPEN_MAX: usize = 70_000;
+/// Default number of EMBRYONIC entries: two a flow. See [`CONNTRACK_MAX`].
+pub const EMBRYONIC_MAX: usize = 70_000;
 /// Default number of FRAGMENTS entries.
 pub const FRAGMENTS_MAX: usize = 8192;
 /// Default number of SOURCE_RANGES entries.
@@ -38,28 +38,3 @@ pub const COUNTERS_MAX: usize = 128;
 pub const LAYOUTS_MAX: usize = 64;
 /// Number of DEVICES entries.
 pub const DEVICES_MAX: usize = 1024;
-
-/// A transport protocol that Services know (S10). The number is IANA's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Protocol {
-    /// RFC 9293.
-    Tcp = 6,
-    /// RFC 768.
-    Udp = 17,
-    /// RFC 9260.
-    Sctp = 132,
-}
-
-impl Protocol {
-    /// The protocol with this IANA number; MPTCP sockets (Linux's 262) dial TCP.
-    #[inline(always)]
-    pub const fn from_number(number: u32) -> Option<Self> {
-        match number {
-            6 | 262 => Some(Self::Tcp),
-            17 => Some(Self::Udp),
-            132 => Some(Self::Sctp),
-            _ => None,
-        }
-    }
-}

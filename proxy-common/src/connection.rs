@@ -1,10 +1,10 @@
-//! SOCKET_CONNECTIONS: what a connected TCP or SCTP socket dialled, and who answers instead.
+//! SOCKET_CONNECTIONS: the frontend that a connected TCP or SCTP socket dialled, and its backend.
 
 use crate::{pod::pod, service::Frontend};
 
 pod! {
-    /// Value of SOCKET_CONNECTIONS; the key is the socket's cookie. All that showing the frontend takes: such a
-    /// connection neither goes idle nor moves.
+    /// Value of SOCKET_CONNECTIONS; the key is the socket's cookie. It is all that getpeername(2)
+    /// needs: TCP connections never expire or move.
     pub struct Connection: 40 {
         /// What the application dialled.
         pub frontend: Frontend,

@@ -43,8 +43,8 @@ counters! {
     PacketTranslated = 9,
     /// A packet was translated and sent on by the hook itself.
     PacketForwarded = 10,
-    /// A packet was answered in a frontend's name (echo).
-    PacketAnswered = 11,
+    /// An echo request got its reply in a frontend's name.
+    EchoReply = 11,
     /// A flow of packets was opened.
     FlowOpened = 12,
     /// A flow got another source port than its client's, because that one was taken or is not ours to use.
@@ -94,7 +94,7 @@ impl Counter {
             Verdict::Pass => return None,
             Verdict::Translated => Self::PacketTranslated,
             Verdict::Forwarded => Self::PacketForwarded,
-            Verdict::Answered => Self::PacketAnswered,
+            Verdict::EchoReply => Self::EchoReply,
             Verdict::Reject(RejectReason::NoBackend) => Self::RejectNoBackend,
             Verdict::Reject(RejectReason::UnservedPort) => Self::RejectUnservedPort,
             Verdict::Reject(RejectReason::UnknownConnection) => Self::RejectUnknownConnection,

@@ -1,7 +1,7 @@
-//! ADDRESS_FILTER and PORT_FILTER: two small arrays that tell most packets of no Service from the others
-//! without a map lookup. They never say no to a packet that is ours; a needless yes costs one lookup.
+//! ADDRESS_FILTER and PORT_FILTER: two small arrays that rule out most packets of no Service before any hash lookup.
+//! They never rule out a packet of a Service; letting another one through costs one hash lookup.
 
-use crate::addr::Address;
+use crate::{addr::Address, protocol::Protocol};
 
 /// Number of entries of each filter.
 pub const FILTER_LENGTH: usize = 1 << 16;
@@ -10,15 +10,15 @@ pub const FILTER_LENGTH: usize = 1 << 16;
 pub struct AddressClass;
 
 impl AddressClass {
-    /// An address of this node: node ports, and answers to what was sent in its name.
+    /// An address of this node: node ports, and replies to what was sent in its name.
     pub const NODE: u8 = 1;
     /// A frontend's address, an address that a Service owns, or part of a ServiceCIDR.
     pub const SERVICE: u8 = 2;
-    /// A backend on this node, whose answers are translated back.
+    /// A backend on this node, whose replies are translated back.
     pub const BACKEND: u8 = 4;
     /// A backend, wherever it is: whom source translation may ask in this node's name.
     pub const ASKED: u8 = 8;
-    /// Everywhere or nowhere: rules of policy routing may give a backend's answers another way out of this node than what
+    /// Everywhere or nowhere: rules of policy routing may give a backend's replies another way out of this node than what
     /// comes from the frontend's address has.
     pub const RULES: u8 = 16;
 }
@@ -48,10 +48,13 @@ impl PortClass {
     /// The node port bit of an IANA protocol number; 0 for a protocol that Services don't know.
     #[inline(always)]
     pub const fn of_protocol(protocol: u8) -> u8 {
+        const TCP: u8 = Protocol::Tcp as u8;
+        const UDP: u8 = Protocol::Udp as u8;
+        const SCTP: u8 = Protocol::Sctp as u8;
         match protocol {
-            6 => Self::TCP,
-            17 => Self::UDP,
-            132 => Self::SCTP,
+            TCP => Self::TCP,
+            UDP => Self::UDP,
+            SCTP => Self::SCTP,
             _ => 0,
         }
     }

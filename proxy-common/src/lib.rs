@@ -20,34 +20,43 @@ pub mod counter;
 pub mod device;
 pub mod filter;
 pub mod fragment;
-pub mod headers;
 pub mod name;
 pub mod network;
+pub mod node;
+pub mod parsed;
 pub mod peer;
+pub mod protocol;
+pub mod reject;
+pub mod scratch;
 pub mod sctp;
 pub mod select;
 pub mod service;
 pub mod source_range;
+pub mod stage;
 pub mod succession;
 pub mod verdict;
 
 pub use addr::Address;
 pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, Member};
-pub use config::{ABI_VERSION, Protocol};
+pub use config::ABI_VERSION;
 pub use connection::Connection;
 pub use conntrack::{
-    AssociationTimeouts, Chunk, Conntrack, Direction, FlowLine, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line,
-    Judgement, Life, OWNED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
+    AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
+    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, Counter, ServiceCounters};
-pub use device::{Answer, Device, Stage};
+pub use device::Device;
 pub use fragment::{Fragment, FragmentPorts};
-pub use headers::{Family, Headers, Part, Scratch};
 pub use name::ServiceName;
 pub use network::Network;
+pub use parsed::{Family, Headers, Part};
 pub use peer::{Flow, FlowRole, Peer};
+pub use protocol::Protocol;
+pub use reject::Reject;
+pub use scratch::Scratch;
 pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
 pub use source_range::SourceRange;
+pub use stage::Stage;
 pub use succession::{MapName, Phase};
 pub use verdict::{DropReason, RejectReason, Verdict};

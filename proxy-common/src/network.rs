@@ -18,6 +18,6 @@ impl Network {
     pub const NODE: Self = Self { kind: 2 };
     /// A loopback address: node ports are served on it to the node's own namespace only.
     pub const LOOPBACK: Self = Self { kind: 3 };
-    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node answers for itself: nothing is refused there.
+    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node serves itself: nothing is refused there.
     pub const DIRECT: Self = Self { kind: 4 };
 }

@@ -1,4 +1,4 @@
-//! SOCKET_PEERS and SOCKET_FLOWS: what a socket dialled, and who answers instead.
+//! SOCKET_PEERS and SOCKET_FLOWS: the frontends that sockets dialled, and their backends.
 
 use crate::{pod::pod, service::Frontend};
 
@@ -42,7 +42,7 @@ pod! {
 pub enum FlowRole {
     /// A frontend: found again by the next datagram sent to it.
     Sent = 1,
-    /// A backend: found again by its answer.
+    /// A backend: found again by its reply.
     Received = 2,
     /// The backend of a connected UDP socket: found by the agent when that backend goes.
     Connected = 3,

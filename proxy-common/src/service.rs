@@ -1,4 +1,4 @@
-//! SERVICES: what a client dials, and which slots answer for it.
+//! SERVICES: what a client dials, and which slots serve it.
 
 use crate::{
     addr::Address,
@@ -134,7 +134,7 @@ impl List {
 
 impl Service {
     /// Some backend is usable somewhere: an empty range is a drop by policy, not a reject (S16). On the entry that
-    /// marks an address: one of its ports has a usable backend, so that an echo is answered.
+    /// marks an address: one of its ports has a usable backend, so that an echo request gets a reply.
     pub const USABLE: u8 = 1;
     /// `internal` is the Local list.
     pub const INTERNAL_LOCAL: u8 = 2;

@@ -11,8 +11,8 @@ pub enum Verdict {
     Translated,
     /// The packet was rewritten and leaves by the hook itself.
     Forwarded,
-    /// The packet has become an answer to its sender, without being a refusal.
-    Answered,
+    /// The packet, an echo request, has become its reply.
+    EchoReply,
     /// Refuse it so that the client knows at once.
     Reject(RejectReason),
     /// Refuse it silently (packets) or as unreachable (sockets).
@@ -27,7 +27,7 @@ impl Verdict {
             Self::Pass => 1,
             Self::Translated => 2,
             Self::Forwarded => 3,
-            Self::Answered => 4,
+            Self::EchoReply => 4,
             Self::Reject(reason) => 0x100 | reason as u32,
             Self::Drop(reason) => 0x200 | reason as u32,
         }
@@ -42,7 +42,7 @@ impl Verdict {
             (0, 1) => Some(Self::Pass),
             (0, 2) => Some(Self::Translated),
             (0, 3) => Some(Self::Forwarded),
-            (0, 4) => Some(Self::Answered),
+            (0, 4) => Some(Self::EchoReply),
             (1, _) => match RejectReason::from_number(reason) {
                 Some(reason) => Some(Self::Reject(reason)),
                 None => None,
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn verdicts_survive_the_round_trip() {
-        let verdicts = [Verdict::Pass, Verdict::Translated, Verdict::Forwarded, Verdict::Answered].into_iter();
+        let verdicts = [Verdict::Pass, Verdict::Translated, Verdict::Forwarded, Verdict::EchoReply].into_iter();
         let rejects = (0..=u8::MAX).filter_map(RejectReason::from_number).map(Verdict::Reject);
         let drops = (0..=u8::MAX).filter_map(DropReason::from_number).map(Verdict::Drop);
         for verdict in verdicts.chain(rejects).chain(drops) {

@@ -1,27 +1,16 @@
 //! Session affinity: a client keeps its backend until its timeout or until the backend leaves (S24).
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_coarse_ns};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{Affinity, AffinityKey, Counter, List, Service, SlotRange, Verdict};
 
 use crate::{
     backend::{Memory, generation, recall, select_backend},
+    clock::now_ns,
     counters::count,
-    maps::{AFFINITY, STOPPED_AT},
+    maps::AFFINITY,
 };
 
-/// The kernel's coarse monotonic clock, ns: a few ms of resolution for a cheap call.
-#[inline(always)]
-pub fn now() -> u64 {
-    let stopped = STOPPED_AT.load();
-    if stopped != 0 {
-        // Only differences count.
-        return u64::from(stopped) * 1_000_000;
-    }
-    // SAFETY: takes no arguments.
-    unsafe { bpf_ktime_get_coarse_ns() }
-}
-
-/// The id of the client's backend, or of the one of the list that `random` says, which it will keep.
+/// The id of the client's backend. A client without one gets a backend of the list by `random`, and keeps it.
 #[inline(always)]
 pub fn select_sticky(
     key: &AffinityKey,
@@ -29,8 +18,8 @@ pub fn select_sticky(
     (range, list): (SlotRange, List),
     random: u32,
 ) -> Result<u32, Verdict> {
-    // Another CPU may choose for the same client meanwhile: then its choice holds for both, the second time. A stale
-    // entry was removed by `remembered`, so what exists then is fresh.
+    // If another CPU inserted an entry for this client first, the second round takes its choice. `remembered` has removed a
+    // stale entry, so one that exists then is fresh.
     for _ in 0..2 {
         if let Some(id) = remembered(key, service, list.bit()) {
             return Ok(id);
@@ -42,7 +31,7 @@ pub fn select_sticky(
             backend_generation: selected.backend.generation,
             service_generation,
             _pad: 0,
-            last_connection: now(),
+            last_connection: now_ns(),
         };
         if AFFINITY.insert(key, affinity, BPF_NOEXIST.into()).is_ok() {
             return Ok(selected.id);
@@ -59,7 +48,7 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
     // SAFETY: the pointer is valid until the program ends; entries of an LRU map may be reused at any time,
     // which at worst makes one choice stale: `recall` checks everything that is used.
     let affinity = unsafe { *entry };
-    let now = now();
+    let now = now_ns();
     let memory = Memory {
         service: service.id,
         backend: affinity.backend,

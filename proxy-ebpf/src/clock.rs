@@ -1,6 +1,7 @@
-//! The clock of flows, and how long each state of a flow lasts without a packet (S40).
+//! The clocks: jiffies for flows, nanoseconds for sockets and session affinity; and how long each state of a
+//! flow lasts without a packet (S40).
 
-use aya_ebpf::helpers::generated::bpf_jiffies64;
+use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, generated::bpf_jiffies64};
 use proxy_common::{Protocol, State};
 
 use crate::maps::{
@@ -13,13 +14,25 @@ use crate::maps::{
 /// Jiffies, modulo 2³².
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "ages are far below 2^32 jiffies")]
-pub fn now() -> u32 {
+pub fn now_jiffies() -> u32 {
     let stopped = STOPPED_AT.load();
     if stopped != 0 {
         return stopped;
     }
     // SAFETY: takes no arguments.
     unsafe { bpf_jiffies64() as u32 }
+}
+
+/// The kernel's coarse monotonic clock, ns: a few ms of resolution for a cheap call.
+#[inline(always)]
+pub fn now_ns() -> u64 {
+    let stopped = STOPPED_AT.load();
+    if stopped != 0 {
+        // Only differences count.
+        return u64::from(stopped) * 1_000_000;
+    }
+    // SAFETY: takes no arguments.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 /// The timeout of a flow, jiffies. Each is read in its own arm: reading all of them first takes time, and of SCTP's, stack.
@@ -31,7 +44,7 @@ pub fn timeout(protocol: u8, state: State) -> u32 {
     if protocol == Protocol::Sctp as u8 {
         return association_timeout(state);
     }
-    if state.is_settled() { TIMEOUT_UDP_STREAM.load() } else { TIMEOUT_UDP.load() }
+    if state.is_assured() { TIMEOUT_UDP_STREAM.load() } else { TIMEOUT_UDP.load() }
 }
 
 #[inline(always)]

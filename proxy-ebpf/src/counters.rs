@@ -1,4 +1,4 @@
-//! The only place that counts. A counter that can't be found changes no verdict.
+//! Counters: the only place that changes them. A counter that can't be found changes no verdict.
 
 use proxy_common::Counter;
 
@@ -10,7 +10,7 @@ pub fn count(counter: Counter) {
     count_number(counter as u32);
 }
 
-/// Adds one event, whose counter another program has chosen.
+/// Counts one event by the number of its counter, which another program has chosen.
 #[inline(always)]
 pub fn count_number(counter: u32) {
     if let Some(value) = COUNTERS.get_ptr_mut(counter) {
@@ -28,7 +28,7 @@ pub fn count_connection(service: u32) {
     }
 }
 
-/// Adds one packet to its service: of so many bytes by its own account, since asking the kernel takes time.
+/// Adds one packet to its service. `bytes` is the length that its headers say, since asking the kernel takes time.
 #[inline(always)]
 pub fn count_packet(service: u32, bytes: usize) {
     if let Some(value) = SERVICE_COUNTERS.get_ptr_mut(service) {

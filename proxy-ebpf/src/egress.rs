@@ -1,21 +1,23 @@
-//! The way of a packet that leaves this node, by TC: the answer of one of its backends is given the frontend's address, and
-//! what asks for answers of its own is noted.
+//! The way of a packet that leaves this node, by TC: the reply of one of the node's backends gets the frontend's address, and a
+//! packet that opens somebody else's flow is noted.
 
-use proxy_common::{Conntrack, Headers, Protocol, Stage, Verdict, filter::AddressClass};
+use proxy_common::{ConntrackEntry, Headers, Protocol, Stage, Verdict, filter::AddressClass};
 
 use crate::{
-    clock::now,
-    conntrack::{forget, goes_on, is_local_reply, lookup},
+    clock::now_jiffies,
     emit::deliver,
     filter::address_class,
+    flow::{
+        conntrack::{forget, goes_on, is_local_reply, lookup},
+        refresh::refresh_flow,
+    },
     foreign, fragment,
     packet::Packet,
     parse::parse_network,
     pipeline::{hand_over, move_on, parse_ports, read_chunk},
-    scratch::{Parsed, flow_at_hand, headers_at_hand, settled_at_hand},
+    scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::is_service,
     succession::ask_there,
-    touch::touch_other,
     uplink::is_ruled,
 };
 
@@ -33,25 +35,25 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     parse_ports(packet, headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
-    let now = now();
+    let now = now_jiffies();
     let flow = flow_at_hand()?;
     if class & AddressClass::BACKEND == 0 {
         return leave(packet, headers, class, flow, now);
     }
-    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+    let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return leave(packet, headers, class, flow, now);
     };
-    if !is_local_reply(life) {
+    if !is_local_reply(meta) {
         return leave(packet, headers, class, flow, now);
     }
-    let is_again = flow.life.handshake == headers.sequence.wrapping_add(1);
-    if headers.flags().accepts() && !settled && flow.life.state().is_over(false) && !is_again {
+    let is_again = flow.meta.handshake == headers.sequence.wrapping_add(1);
+    if headers.flags().accepts() && !assured && flow.meta.state().is_over(false) && !is_again {
         // The client has dialled the backend itself, from the port of a connection that has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    if !goes_on(flow, life, settled, headers, now) {
-        move_on(packet, headers, flow, (life, settled), now, Stage::TouchEgress)?;
+    if !goes_on(flow, meta, assured, headers, now) {
+        move_on(packet, headers, flow, (meta, assured), now, Stage::RefreshEgress)?;
     }
     fragment::remember(headers)?;
     if is_ruled(class) {
@@ -60,11 +62,11 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     deliver(packet, headers, flow)
 }
 
-/// Lets a packet go that is no answer to be translated. SCTP of the node's own that a Service is to have goes another way,
+/// Lets a packet go that is no backend's reply. SCTP of the node's own that a Service is to have goes another way,
 /// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
 /// here.
 #[inline(always)]
-fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &Conntrack, now: u32) -> Result<(), Verdict> {
+fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &ConntrackEntry, now: u32) -> Result<(), Verdict> {
     if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
         packet.continue_at(Stage::Own);
     }
@@ -80,12 +82,12 @@ fn is_to_service(headers: &Headers) -> bool {
     is_service(destination, address_class(destination))
 }
 
-/// The answer of a backend that has moved its flow.
+/// A backend's reply that has moved its flow.
 #[inline(always)]
-pub fn touch_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn refresh_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let chunk = read_chunk(packet, headers)?;
-    if !touch_other(headers, &chunk, flow, *settled_at_hand()? != 0, now()) {
+    if !refresh_flow(headers, &chunk, flow, *assured_at_hand()? != 0, now_jiffies()) {
         // As in `egress`: no connection of this flow is accepted here, so that it has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);

@@ -1,10 +1,10 @@
-//! Stage *emit*: rewrites a packet as its flow says and lets it go. What can fail is asked before the first byte is
-//! written, so that no packet leaves half-translated (S28).
+//! Stage *emit*: translates a packet as its flow says, and sends it or leaves it to the stack. Everything that can fail comes
+//! before the first write, so that no packet leaves half-translated (S28).
 
 use core::mem::offset_of;
 
 use proxy_common::{
-    Address, Conntrack, DropReason, Family, Headers, Part, Protocol, Verdict, checksum::Difference, sctp,
+    Address, ConntrackEntry, DropReason, Family, Headers, Part, Protocol, Verdict, checksum::Difference, sctp,
 };
 
 use crate::{
@@ -14,37 +14,42 @@ use crate::{
     route::Route,
 };
 
-/// A packet that can't be written where it was just read has not the form that parsing found.
+/// The verdict on a packet that can't be written where it was just read: parsing has promised that this can't be.
 pub const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 
 /// Sends a packet out of this node, translated, as a router would.
 #[inline(always)]
-pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     let mut route = Route::new();
     find_way(packet, headers, flow, &mut route)?;
     translate(packet, headers, flow, 1)?;
     packet.send(&route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, headers.end());
+    count_packet(flow.meta.service, headers.end());
     Err(Verdict::Forwarded)
 }
 
-/// Sends the answer of a backend on this node, translated, by a way of its own.
+/// Sends the reply of a backend on this node, translated, by the given route.
 #[inline(always)]
 pub fn deliver_by<P: Packet>(
     packet: &mut P,
     headers: &Headers,
-    flow: &Conntrack,
+    flow: &ConntrackEntry,
     route: &Route,
 ) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
     packet.send(route).ok_or(MALFORMED)?;
-    count_packet(flow.life.service, headers.end());
+    count_packet(flow.meta.service, headers.end());
     Err(Verdict::Forwarded)
 }
 
 /// The way out of this node for a packet that is still to be translated as `flow` says.
 #[inline(always)]
-pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, route: &mut Route) -> Result<(), Verdict> {
+pub fn find_way<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    flow: &ConntrackEntry,
+    route: &mut Route,
+) -> Result<(), Verdict> {
     if packet.is_tagged(headers.network()) {
         // Its device and its way out are its VLAN's: the VLAN's device serves it.
         return Err(Verdict::Pass);
@@ -53,21 +58,21 @@ pub fn find_way<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, rout
         return Err(Verdict::Drop(DropReason::HopLimit));
     }
     route.lookup(packet, headers, flow)?;
-    // Untouched: the same packet comes again at TC ingress, which can.
+    // The packet passes untouched: TC ingress sees it next, and can send it.
     if packet.can_send(route) { Ok(()) } else { Err(Verdict::Pass) }
 }
 
 /// Leaves a packet to the stack, translated.
 #[inline(always)]
-pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     translate(packet, headers, flow, 0)?;
-    count_packet(flow.life.service, headers.end());
+    count_packet(flow.meta.service, headers.end());
     Err(Verdict::Translated)
 }
 
 /// Rewrites addresses, ports, hop limit and checksums.
 #[inline(always)]
-fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack, hops: u8) -> Result<(), Verdict> {
+fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry, hops: u8) -> Result<(), Verdict> {
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops).ok_or(MALFORMED)?;
     if headers.part() == Part::Later {
         return Ok(());
@@ -113,7 +118,7 @@ pub fn translate_network<P: Packet>(
 fn translate_transport<P: Packet>(
     packet: &mut P,
     headers: &Headers,
-    flow: &Conntrack,
+    flow: &ConntrackEntry,
     pseudo: Difference,
 ) -> Option<()> {
     let ports = Difference::NONE
@@ -138,8 +143,8 @@ fn translate_transport<P: Packet>(
     translate_sctp(packet, at + offset_of!(Sctp, checksum), headers.end() - at, change)
 }
 
-/// SCTP's checksum covers no addresses: it stays when the ports do. One that is still to be filled in stays so: the kernel,
-/// or a card, sums up what it finds then. `at`: where it lies; `length`: of header and payload; `change`: of the ports.
+/// Changes SCTP's checksum, which covers ports but no addresses. A pending checksum is left alone: the kernel or the network card
+/// computes it later. `at` is its offset, `length` that of header and payload, `change` the XOR of old and new ports.
 #[inline(never)]
 fn translate_sctp<P: Packet>(packet: &mut P, at: usize, length: usize, change: u32) -> Option<()> {
     if change == 0 || packet.is_checksum_pending(at) {

@@ -1,4 +1,4 @@
-//! Stage *filter*: most packets are no Service's, and are told so by two arrays, without a map lookup.
+//! Stage *filter*: two array lookups rule out most non-Service traffic before any hash lookup.
 
 use proxy_common::{
     Address, Verdict,
@@ -7,41 +7,41 @@ use proxy_common::{
 
 use crate::maps::{ADDRESS_FILTER, PORT_FILTER, SNAT_PORTS};
 
-/// What may lie at `address`, of what is asked for in `wanted`; [`Verdict::Pass`] if nothing.
+/// The bits of `wanted` that ADDRESS_FILTER has for `address`; [`Verdict::Pass`] if there are none.
 #[inline(always)]
 pub fn filter_address(address: &Address, wanted: u8) -> Result<u8, Verdict> {
     let class = address_class(address) & wanted;
     if class == 0 { Err(Verdict::Pass) } else { Ok(class) }
 }
 
-/// What may lie at `address`.
+/// The bits that ADDRESS_FILTER has for `address`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the filters have 65,536 entries")]
 pub fn address_class(address: &Address) -> u8 {
     ADDRESS_FILTER.get(filter_index(address) as u32).copied().unwrap_or(0)
 }
 
-/// Passes what goes to a port of the node itself, and to an address that no Service has. A node port of any protocol counts:
-/// answers may still come to a port that became one of another protocol.
+/// Passes a packet to a port of this node that is no node port and that source translation has not used. A node port of any
+/// protocol counts, since replies may still come to a port that has become a node port of another protocol.
 #[inline(always)]
 pub fn filter_port(port: u16) -> Result<(), Verdict> {
     if is_served(port) { Ok(()) } else { Err(Verdict::Pass) }
 }
 
-/// What a port of this node may be.
+/// The bits that PORT_FILTER has for a port of this node.
 #[inline(always)]
 pub fn port_class(port: u16) -> u8 {
     PORT_FILTER.get(port.into()).copied().unwrap_or(0)
 }
 
-/// Whether a port of this node is a node port, or one that answers may come back to.
+/// Whether a port of this node is a node port, or one that replies may come back to.
 #[inline(always)]
 fn is_served(port: u16) -> bool {
     port_class(port) & PortClass::NODE_PORT != 0 || SNAT_PORTS.get(port.into()).is_some_and(|used| *used != 0)
 }
 
-/// Notes that source translation has given this port to a flow. Nobody takes the note back: a port that was used once
-/// only costs its next owner some lookups.
+/// Notes that source translation has given this port to a flow. The note is never removed: at worst it costs the port's next
+/// owner some lookups.
 #[inline(always)]
 pub fn note_snat_port(port: u16) {
     if let Some(used) = SNAT_PORTS.get_ptr_mut(port.into()) {

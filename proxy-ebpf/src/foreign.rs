@@ -1,37 +1,37 @@
-//! Connections that are somebody else's: the node opens them, or netfilter in its name, and their answers come to addresses
-//! and ports that are Services', too (S39). What leaves tells: a note in HALF_OPEN, found by the answer, lets that pass.
+//! Foreign flows: connections that the node opens itself, or netfilter in its name, whose replies come to addresses and ports
+//! that Services have, too (S39). When such a packet leaves, an entry in EMBRYONIC notes the tuple of its reply, which finds it
+//! and passes.
 //!
 //! Source translation does not take a port that is noted for the same backend (S28).
 //!
-//! A SYN ends a note, unless a socket of the node has that connection still: then it is forged or late, and the stack answers it
-//! as RFC 5961 wants. Of connections that netfilter masquerades for pods only netfilter knows whether they live, and no program
-//! can ask it here: a SYN with the ports of such a one opens a Service's flow in its place.
+//! A SYN ends a note, unless a socket of the node still has that connection: then the SYN is forged or late, and the stack
+//! answers it as RFC 5961 wants. Of connections that netfilter masquerades for pods only netfilter knows whether they live, and
+//! no program can ask it here: a SYN with the ports of such a connection opens a Service's flow in its place.
 //!
-//! At the node's own addresses TCP needs no notes: what opens no connection, and belongs to none of ours, goes up the stack
+//! At the node's own addresses TCP needs no notes: a segment that opens no connection and has no flow goes up the stack
 //! (`pipeline::open`).
 
 use core::borrow::Borrow as _;
 
 use proxy_common::{
-    Address, Conntrack, Frontend, Headers, Ipv4Conntrack, Life, Part, Protocol, State, Tuple, Verdict,
+    Address, ConntrackEntry, EntryMeta, Frontend, Headers, Ipv4ConntrackEntry, Part, Protocol, State, Tuple, Verdict,
     filter::{AddressClass, PortClass},
 };
 
 use crate::{
     clock::timeout,
-    conntrack::enter,
     filter::{filter_address, port_class},
+    flow::{conntrack::enter, table::Table},
     maps::{JIFFIES_PER_SECOND, SERVICES},
     owner::owner,
     packet::Packet,
     scratch::{Parsed, reply_at_hand, take_sent},
-    tables::Table,
 };
 
-/// A packet leaves this node that a Service's answer is not known to be. `class` is its source's in ADDRESS_FILTER, and
+/// A packet leaves this node that a Service's reply is not known to be. `class` is its source's in ADDRESS_FILTER, and
 /// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
 #[inline(always)]
-pub fn note(headers: &Headers, class: u8, last: &Conntrack, now: u32) {
+pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32) {
     let tuple = &headers.tuple;
     if headers.part() == Part::Later {
         return;
@@ -43,9 +43,9 @@ pub fn note(headers: &Headers, class: u8, last: &Conntrack, now: u32) {
         return;
     }
     if tuple.source.is_ipv4() {
-        note_in::<Ipv4Conntrack>(tuple, is_sure, now);
+        note_in::<Ipv4ConntrackEntry>(tuple, is_sure, now);
     } else {
-        note_in::<Conntrack>(tuple, is_sure, now);
+        note_in::<ConntrackEntry>(tuple, is_sure, now);
     }
 }
 
@@ -58,8 +58,8 @@ pub fn is_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>) -> Result<bool, 
     Ok(!owner(packet.context(), &headers.put()?.tuple).is_connected())
 }
 
-/// As what the packet's source port would make its answer be taken for something else: a client's of a node port, or of
-/// another frontend, or of what source translation has asked a backend.
+/// Why the reply to this packet could be mistaken for a packet of a Service: its port may be a node port, a frontend's port, or
+/// one that source translation uses.
 #[inline(always)]
 fn reasons(headers: &Headers, class: u8) -> u8 {
     let is_tcp = headers.tuple.protocol == Protocol::Tcp as u8;
@@ -79,46 +79,46 @@ fn reasons(headers: &Headers, class: u8) -> u8 {
 
 /// Whether a packet is what `flow` makes of one.
 #[inline(always)]
-fn is_of(flow: &Conntrack, tuple: &Tuple) -> bool {
+fn is_of(flow: &ConntrackEntry, tuple: &Tuple) -> bool {
     let ports = (flow.source_port ^ tuple.source_port) | (flow.destination_port ^ tuple.destination_port);
     ports == 0 && is_same(&flow.source, &tuple.source) && is_same(&flow.destination, &tuple.destination)
 }
 
-/// Word by word: comparing arrays, the compiler would put copies on the stack.
+/// Compares two addresses word by word: comparing arrays, the compiler would put copies on the stack.
 #[inline(always)]
 const fn is_same(one: &Address, other: &Address) -> bool {
     let ([a, b, c, d], [e, f, g, h]) = (one.words(), other.words());
     (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
 }
 
-/// Enters the note, or puts off its end; leaves alone what is a flow of ours. Unless it is sure, a Service must have the
-/// packet's source: the filters know addresses by halves.
+/// Inserts the note, or refreshes it; a flow of Waggle's is left alone. Unless `is_sure`, a Service must have the packet's source,
+/// since ADDRESS_FILTER knows only a part of each address.
 #[inline(never)]
 fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
     if !is_sure && !is_frontend(tuple) {
         return;
     }
     let Ok(entry) = reply_at_hand() else { return };
-    let answer = tuple.reversed();
+    let reply = tuple.inverse();
     let end = now.wrapping_add(lifetime(tuple.protocol));
-    if let Some((found, _)) = E::find(&answer, now) {
-        let life = found.life_mut();
-        if life.state() == State::Foreign && life.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
-            life.expires = end;
+    if let Some((found, _)) = E::find(&reply, now) {
+        let meta = found.meta_mut();
+        if meta.state() == State::Foreign && meta.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
+            meta.expires = end;
         }
         return;
     }
-    entry.source = answer.source;
-    entry.destination = answer.destination;
-    entry.source_port = answer.source_port;
-    entry.destination_port = answer.destination_port;
-    entry.life = Life { expires: end, state: State::Foreign as u8, ..Life::default() };
-    // Where another processor has just entered a flow, that stays.
-    let _ = enter::<E>(E::key(&answer).borrow(), entry, now, |_| false);
+    entry.source = reply.source;
+    entry.destination = reply.destination;
+    entry.source_port = reply.source_port;
+    entry.destination_port = reply.destination_port;
+    entry.meta = EntryMeta { expires: end, state: State::Foreign as u8, ..EntryMeta::default() };
+    // A flow that another CPU has just inserted stays.
+    let _ = enter::<E>(E::key(&reply).borrow(), entry, now, |_| false);
 }
 
-/// Of datagrams until an answer comes, which puts the end off as far as for other flows. TCP is noted when it opens, SCTP
-/// whatever it sends, and the end of neither is seen.
+/// How long a note lasts, jiffies. A note of UDP is short until a reply comes, which refreshes it as that of any flow. TCP is noted
+/// when it opens and SCTP with every packet, and the end of neither is seen.
 #[inline(always)]
 fn lifetime(protocol: u8) -> u32 {
     timeout(protocol, if protocol == Protocol::Udp as u8 { State::New } else { State::Foreign })

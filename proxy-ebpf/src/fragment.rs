@@ -1,10 +1,10 @@
-//! Fragments: only the first has ports. They are remembered for the others, which often follow within microseconds
+//! Fragments: only the first one has ports, which are remembered for the later ones; these often follow within microseconds
 //! (S28).
 
 use proxy_common::{DropReason, Fragment, FragmentPorts, Headers, Part, Verdict};
 
 use crate::{
-    clock::now,
+    clock::now_jiffies,
     maps::{FRAGMENTS, JIFFIES_PER_SECOND},
     service::is_service,
 };
@@ -36,12 +36,12 @@ pub fn remember(headers: &Headers) -> Result<(), Verdict> {
 
 #[inline(never)]
 fn insert(key: &Fragment, source_port: u16, destination_port: u16) -> bool {
-    let expires = now().wrapping_add(LIFETIME * JIFFIES_PER_SECOND.load());
+    let expires = now_jiffies().wrapping_add(LIFETIME * JIFFIES_PER_SECOND.load());
     FRAGMENTS.insert(key, FragmentPorts { source_port, destination_port, expires }, 0).is_ok()
 }
 
-/// The ports of another fragment. Without them it is nobody's: to the node itself it may be the host's own, to a
-/// Service's address it is dropped.
+/// Gives a later fragment the ports of its first one. If they are not known, the fragment passes when it is addressed to the
+/// node itself, and is dropped when it is addressed to a Service.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "either half is meant")]
 pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
@@ -57,13 +57,13 @@ pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
     Ok(())
 }
 
-/// The ports that the first fragment had, the source's in the upper half; 0 when it has not come, or too long ago: both
-/// ports of a packet are never 0.
+/// The ports of the first fragment, the source's in the upper half; 0 if it has not come, or too long ago. No packet has both
+/// ports 0.
 #[inline(never)]
 fn read(key: &Fragment) -> u32 {
     // SAFETY: the value is copied before anything else runs.
     let Some(ports) = unsafe { FRAGMENTS.get(key) }.copied() else { return 0 };
-    if ports.expires.wrapping_sub(now()).cast_signed() <= 0 {
+    if ports.expires.wrapping_sub(now_jiffies()).cast_signed() <= 0 {
         return 0;
     }
     u32::from(ports.source_port) << 16 | u32::from(ports.destination_port)

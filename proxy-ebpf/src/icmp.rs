@@ -1,23 +1,23 @@
-//! ICMP about and for Services: errors about translated packets are translated back, inside and outside, so that
-//! path MTU discovery works through a Service (RFC 5508 has the rules); an echo request to a frontend is answered.
+//! Stage *icmp*: translates ICMP errors about translated packets back, their headers and their quotations, so that path MTU
+//! discovery works through a Service (RFC 5508); an echo request to a frontend gets its reply.
 
 use core::mem::offset_of;
 
 use proxy_common::{
-    Conntrack, DropReason, Family, Frontend, Headers, Life, Part, Protocol, Service, Stage, State, Tuple, Verdict,
-    checksum::Difference, filter::AddressClass,
+    ConntrackEntry, DropReason, EntryMeta, Family, Frontend, Headers, Part, Protocol, Service, Stage, State, Tuple,
+    Verdict, checksum::Difference, filter::AddressClass,
 };
 
 use crate::{
-    answer::answer_echo,
-    clock::now,
-    conntrack::{is_local_reply, lookup},
+    clock::now_jiffies,
     emit::{MALFORMED, find_way, translate_network},
     filter::address_class,
+    flow::conntrack::{is_local_reply, lookup},
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
     maps::{ANSWER_ECHO, SERVICES},
     packet::Packet,
     parse::{parse_icmp, parse_ipv4, parse_ipv6},
+    reject::HOP_LIMIT,
     route::Route,
     scratch::{flow_at_hand, headers_at_hand},
     service::is_unowned,
@@ -25,13 +25,13 @@ use crate::{
     uplink::{is_astray, is_ruled},
 };
 
-/// What an ICMP message is to us.
+/// The kinds of ICMP messages that are handled here.
 enum Message {
     /// An error that quotes a packet.
     Error,
     /// An echo request, with the type of its reply.
     Echo(u8),
-    /// None of our business.
+    /// Any other message, which passes.
     Other,
 }
 
@@ -50,7 +50,7 @@ const fn message(family: Family, kind: u8) -> Message {
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
-    // First, since the verifier would follow a question at each end once more.
+    // Checked first: at each exit the verifier would explore it again.
     if is_unowned(headers.tuple.destination) {
         return Err(Verdict::Drop(DropReason::UnownedAddress));
     }
@@ -72,8 +72,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
             if owner.flags & Service::USABLE == 0 || !packet.can_send_back(headers) {
                 return Err(Verdict::Pass);
             }
-            answer_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
-            Err(Verdict::Answered)
+            reply_to_echo(packet, headers, &header, reply).ok_or(MALFORMED)?;
+            Err(Verdict::EchoReply)
         }
         _ => Err(Verdict::Pass),
     }
@@ -94,7 +94,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         return Err(Verdict::Pass);
     }
     lookup_quoted(packet, &inner, flow, Stage::PreviousEgress)?;
-    if !is_local_reply(&flow.life) {
+    if !is_local_reply(&flow.meta) {
         return Err(Verdict::Pass);
     }
     let mut route = Route::new();
@@ -110,7 +110,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.
 #[inline(always)]
 fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -> Result<(), Verdict> {
-    // What the quotation doesn't reach may be there all the same, in padding: nobody pads a message this long.
+    // A read beyond the quotation could only end in padding, and messages of this length are not padded.
     if packet.length() as usize != headers.end() {
         return Err(Verdict::Pass);
     }
@@ -127,29 +127,35 @@ fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -
     Ok(())
 }
 
-/// The flow of the quoted packet's answer, unless another set of programs knows it.
+/// The flow of the quoted packet's reply, unless another set of programs knows it.
 #[inline(always)]
-fn lookup_quoted<P: Packet>(packet: &P, inner: &Headers, flow: &mut Conntrack, previous: Stage) -> Result<(), Verdict> {
-    if lookup(&inner.tuple.reversed(), now(), flow).is_none() {
+fn lookup_quoted<P: Packet>(
+    packet: &P,
+    inner: &Headers,
+    flow: &mut ConntrackEntry,
+    previous: Stage,
+) -> Result<(), Verdict> {
+    if lookup(&inner.tuple.inverse(), now_jiffies(), flow).is_none() {
         ask_there(packet, previous);
         return Err(Verdict::Pass);
     }
     Ok(())
 }
 
-/// Sends an error on to the end of the flow that `flow` leads to: where the answer to the quoted packet would go.
+/// Sends an error on to where the reply to the quoted packet would go.
 #[inline(always)]
 fn translate_error<P: Packet>(
     packet: &mut P,
     headers: &Headers,
     inner: &Headers,
-    flow: &Conntrack,
+    flow: &ConntrackEntry,
 ) -> Result<(), Verdict> {
-    if flow.life.state() == State::Foreign || is_local_reply(&flow.life) {
-        // It is somebody else's to translate, or goes up the stack first and is translated at egress.
+    if flow.meta.state() == State::Foreign || is_local_reply(&flow.meta) {
+        // Foreign flows are not translated here; an error from a backend on this node goes up the stack first, and is
+        // translated at egress.
         return Err(Verdict::Pass);
     }
-    if flow.life.flags & Life::LOCAL != 0 {
+    if flow.meta.flags & EntryMeta::LOCAL != 0 {
         rewrite(packet, headers, inner, flow, 0).ok_or(MALFORMED)?;
         return Err(Verdict::Translated);
     }
@@ -160,11 +166,17 @@ fn translate_error<P: Packet>(
     Err(Verdict::Forwarded)
 }
 
-/// Translates an error: outside like any packet of the flow, inside in the opposite direction, and the checksum over it
-/// all. None: the packet has not the form that parsing found.
+/// Translates an error: its header like any packet of the flow, its quotation in the opposite direction, and the checksum over
+/// both. `None` if the packet does not have the form that parsing found.
 #[inline(always)]
-fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, inner: &Headers, flow: &Conntrack, hops: u8) -> Option<()> {
-    let now = flow.partner(inner.tuple.protocol);
+fn rewrite<P: Packet>(
+    packet: &mut P,
+    headers: &Headers,
+    inner: &Headers,
+    flow: &ConntrackEntry,
+    hops: u8,
+) -> Option<()> {
+    let now = flow.inverse_key(inner.tuple.protocol);
     let addresses = translate_quoted(packet, inner, &now)?;
     let inside = addresses.0.plus(translate_quoted_ports(packet, inner, &now, addresses.1)?);
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops)?;
@@ -231,4 +243,16 @@ fn translate_quoted_ports<P: Packet>(
     let new = if udp && new == 0 { 0xffff } else { new };
     packet.store(at, new)?;
     Some(ports.replace(old.into(), new.into()))
+}
+
+/// Turns an echo request into its reply, and sends that back.
+#[inline(always)]
+pub fn reply_to_echo<P: Packet>(packet: &mut P, headers: &Headers, request: &Icmp, reply: u8) -> Option<()> {
+    let word = |kind| u16::from_ne_bytes([kind, request.code]).into();
+    let checksum = Difference::NONE.replace(word(request.kind), word(reply)).apply(request.checksum);
+    packet.store(headers.transport(), Icmp { kind: reply, checksum, ..*request })?;
+    // Swapping the addresses changes neither checksum. The reply starts with a hop limit of its own.
+    let hops = headers.hop_limit.wrapping_sub(HOP_LIMIT);
+    let _ = translate_network(packet, headers, &headers.tuple.destination, &headers.tuple.source, hops)?;
+    packet.send_back()
 }

@@ -1,5 +1,5 @@
 //! Waggle's kernel side. Entry points only: each hands its context to a stage of the pipeline and ends
-//! in one `finish`. Read `socket.rs` and `pipeline.rs` next. Rules are cited by their numbers in docs/semantics.md (S24).
+//! in one `finish`. Read `socket/mod.rs` and `pipeline.rs` next. Rules are cited by their numbers in docs/semantics.md (S24).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch, core_intrinsics, stmt_expr_attributes)]
@@ -10,42 +10,36 @@
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
 mod affinity;
-mod answer;
 mod backend;
 mod clock;
-mod connection;
-mod conntrack;
-mod context;
 mod counters;
 mod egress;
 mod emit;
 mod filter;
+mod flow;
 mod foreign;
 mod fragment;
 mod headers;
 mod icmp;
 mod maps;
-mod nat;
+mod node;
 mod own;
 mod owner;
 mod packet;
 mod parse;
-mod peer;
 mod pipeline;
+mod reject;
 mod route;
 mod scratch;
 mod service;
 mod socket;
-mod source_port;
 mod staying;
 mod succession;
-mod tables;
-mod touch;
 mod uplink;
 
 use crate::{
-    context::{Closing, Ipv4, Ipv6},
     packet::{BARE, EITHER, FRAME, Skb, Xdp},
+    socket::context::{Closing, Ipv4, Ipv6},
 };
 use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
@@ -136,8 +130,8 @@ pub fn xdp_send(ctx: XdpContext) -> u32 {
 
 /// A packet that has moved its flow.
 #[xdp(frags)]
-pub fn xdp_touch(ctx: XdpContext) -> u32 {
-    Xdp::run(ctx, pipeline::touch)
+pub fn xdp_refresh(ctx: XdpContext) -> u32 {
+    Xdp::run(ctx, pipeline::refresh)
 }
 
 /// ICMP.
@@ -146,10 +140,10 @@ pub fn xdp_icmp(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, icmp::ingress)
 }
 
-/// Turns a refused packet into its refusal.
+/// Turns a refused packet into a refusal.
 #[xdp(frags)]
-pub fn xdp_answer(ctx: XdpContext) -> u32 {
-    Xdp::turn(ctx, answer::answer)
+pub fn xdp_reject(ctx: XdpContext) -> u32 {
+    Xdp::reject(ctx, reject::reject)
 }
 
 /// A packet on its way from a device into the stack.
@@ -163,7 +157,7 @@ pub fn tc_ingress(ctx: TcContext) -> i32 {
     )
 }
 
-/// The same on a device that carries no Ethernet frames.
+/// A packet on its way from a device without Ethernet frames into the stack.
 #[classifier]
 #[inline(always)]
 pub fn tc_ingress_bare(ctx: TcContext) -> i32 {
@@ -188,8 +182,8 @@ pub fn tc_send(ctx: TcContext) -> i32 {
 
 /// A packet that has moved its flow.
 #[classifier]
-pub fn tc_touch(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, pipeline::touch)
+pub fn tc_refresh(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, pipeline::refresh)
 }
 
 /// ICMP on its way into the stack.
@@ -198,10 +192,10 @@ pub fn tc_icmp(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, icmp::ingress)
 }
 
-/// Turns a refused packet into its refusal.
+/// Turns a refused packet into a refusal.
 #[classifier]
-pub fn tc_answer(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::turn(&ctx, answer::answer)
+pub fn tc_reject(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::reject(&ctx, reject::reject)
 }
 
 /// A packet on its way from the stack to a device.
@@ -210,7 +204,7 @@ pub fn tc_egress(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, egress::egress)
 }
 
-/// The same to a device that carries no Ethernet frames.
+/// A packet on its way from the stack to a device without Ethernet frames.
 #[classifier]
 pub fn tc_egress_bare(ctx: TcContext) -> i32 {
     Skb::<BARE>::run(&ctx, egress::egress)
@@ -228,16 +222,16 @@ pub fn tc_sctp_out(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Egress))
 }
 
-/// The answer of a backend on this node, if it has moved its flow.
+/// The reply of a backend on this node, if it has moved its flow.
 #[classifier]
-pub fn tc_touch_egress(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, egress::touch_egress)
+pub fn tc_refresh_egress(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, egress::refresh_egress)
 }
 
-/// The answer of a backend on this node, where rules of policy routing look at sources.
+/// The reply of a backend on this node, where rules of policy routing look at sources.
 #[classifier]
 pub fn tc_uplink(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, uplink::answer)
+    Skb::<EITHER>::run(&ctx, uplink::reply)
 }
 
 /// What a process of this node sends to a Service by SCTP.
@@ -246,10 +240,10 @@ pub fn tc_own(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, own::leave)
 }
 
-/// The answer to it.
+/// A backend's reply to what a process of this node has sent by SCTP.
 #[classifier]
-pub fn tc_own_answer(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, own::answer)
+pub fn tc_own_reply(ctx: TcContext) -> i32 {
+    Skb::<EITHER>::run(&ctx, own::reply)
 }
 
 /// ICMP on its way from the stack to a device.

@@ -8,16 +8,16 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer, Scratch,
-    Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow, Fragment,
+    FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
+    Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
-        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX,
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
         SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
-    device::SOURCES,
     filter::FILTER_LENGTH,
+    node::SOURCES,
 };
 
 /// What a client dials → the service behind it. Preallocated: replacing a value can't fail.
@@ -32,11 +32,11 @@ pub static SLOTS: Array<u32, SLOTS_MAX, { BPF_F_MMAPABLE as usize }> = Array::ne
 #[btf_map]
 pub static BACKENDS: Array<Backend, BACKENDS_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Service id → moves with every change of its lists or frontends, so that memories can be checked.
+/// Service id → generation, which changes with the Service's lists and frontends, so that remembered backends can be checked.
 #[btf_map]
 pub static GENERATIONS: Array<u32, SERVICE_IDS_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// (Service, backend) → the lists it is in; asked only when a memory is older than the generation.
+/// (Service, backend) → the lists that the backend is in; read only when a remembered backend has an older generation.
 #[btf_map]
 pub static MEMBERS: HashMap<Member, u32, MEMBERS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
@@ -48,16 +48,18 @@ pub static NETWORKS: LpmTrie<Address, Network, NETWORKS_MAX> = LpmTrie::new();
 #[btf_map]
 pub static AFFINITY: LruHashMap<AffinityKey, Affinity, AFFINITY_MAX> = LruHashMap::new();
 
-/// Cookie of a connected TCP or SCTP socket → what it dialled and who answers. Preallocated, so that making an entry
+/// Cookie of a connected TCP or SCTP socket → the frontend that it dialled, and its backend. Preallocated, so that making an entry
 /// is cheap; not least recently used, so that no socket loses its own.
 #[btf_map]
 pub static SOCKET_CONNECTIONS: HashMap<u64, Connection, SOCKET_CONNECTIONS_MAX> = HashMap::new();
 
-/// The same for UDP sockets, and for those that find no place there.
+/// Socket → what it dialled and its backend, for UDP sockets, and for TCP and SCTP ones that find no place in
+/// SOCKET_CONNECTIONS.
 #[btf_map]
 pub static SOCKET_PEERS: SkStorage<Peer> = SkStorage::new();
 
-/// The same for UDP sockets with several peers, and for the agent to find connected UDP sockets by backend.
+/// (Cookie, remote) → what a UDP socket with several peers dialled, and its backend. The agent finds connected UDP sockets by
+/// backend here.
 #[btf_map]
 pub static SOCKET_FLOWS: LruHashMap<Flow, Peer, SOCKET_FLOWS_MAX> = LruHashMap::new();
 
@@ -69,7 +71,7 @@ pub static ADDRESS_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }>
 #[btf_map]
 pub static PORT_FILTER: Array<u8, FILTER_LENGTH, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Port of this node → 1 once source translation has used it: answers may arrive there.
+/// Port of this node → 1 once source translation has used it: replies may arrive there.
 #[btf_map]
 pub static SNAT_PORTS: Array<u8, FILTER_LENGTH> = Array::new();
 
@@ -86,35 +88,35 @@ pub static DEVICES: HashMap<u32, Device, DEVICES_MAX, { BPF_F_NO_PREALLOC as usi
 #[btf_map]
 pub static SOURCE_RANGES: LpmTrie<SourceRange, u32, SOURCE_RANGES_MAX> = LpmTrie::new();
 
-/// IPv4 packet as it arrives → its translation, for flows that both sides have confirmed: see `tables.rs`.
+/// IPv4 packet as it arrives → its translation; the assured flows, each in one of two buckets: see `flow/table.rs`.
 #[btf_map]
-pub static FLOW_LINES_IPV4: Array<Ipv4Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
+pub static FLOW_BUCKETS_IPV4: Array<Ipv4Bucket, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// The same for IPv6.
+/// IPv6 packet as it arrives → its translation; the assured flows, as in FLOW_BUCKETS_IPV4.
 #[btf_map]
-pub static FLOW_LINES_IPV6: Array<Ipv6Line, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
+pub static FLOW_BUCKETS_IPV6: Array<Ipv6Bucket, CONNTRACK_MAX, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Pair of lines → 1 once an entry has found both taken.
+/// Set of two buckets → 1 once an entry of it has gone to CONNTRACK.
 #[btf_map]
-pub static DISPLACED: Array<u8, { CONNTRACK_MAX / 2 }> = Array::new();
+pub static OVERFLOW: Array<u8, { CONNTRACK_MAX / 2 }> = Array::new();
 
-/// The entries that have.
+/// Overflow of FLOW_BUCKETS_IPV4: assured flows whose two buckets were taken.
 #[btf_map]
-pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
+pub static CONNTRACK_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
-/// The same for IPv6.
+/// Overflow of FLOW_BUCKETS_IPV6: assured flows whose two buckets were taken.
 #[btf_map]
-pub static CONNTRACK_IPV6: LruHashMap<Tuple, Conntrack, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
+pub static CONNTRACK_IPV6: LruHashMap<Tuple, ConntrackEntry, { CONNTRACK_MAX / 2 }> = LruHashMap::new();
 
-/// The same for flows that nobody has confirmed yet: a flood of them pushes out only one another.
+/// IPv4 packet as it arrives → its translation, of flows that are not assured yet: a flood of first packets evicts only these.
 #[btf_map]
-pub static HALF_OPEN_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+pub static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
-/// The same for IPv6.
+/// IPv6 packet as it arrives → its translation, of flows that are not assured yet.
 #[btf_map]
-pub static HALF_OPEN_IPV6: LruHashMap<Tuple, Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+pub static EMBRYONIC_IPV6: LruHashMap<Tuple, ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
-/// What one program leaves for the next about the packet at hand, and room that the stack has not.
+/// Per-CPU scratch: state carried across tail calls, and buffers too large for the stack.
 #[btf_map]
 pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
@@ -122,15 +124,15 @@ pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<Fragment, FragmentPorts, FRAGMENTS_MAX> = LruHashMap::new();
 
-/// Refusals that this CPU may still send, and the one at hand: see `answer.rs`.
+/// This CPU's rate limit of refusals, and the refusal of the packet at hand: see `reject.rs`.
 #[btf_map]
-pub static ANSWERS: PerCpuArray<Answer, 1> = PerCpuArray::new();
+pub static REJECTS: PerCpuArray<Reject, 1> = PerCpuArray::new();
 
 /// [`Stage`] → the program that does it, at XDP.
 #[btf_map]
 pub static XDP_STAGES: ProgramArray<{ Stage::COUNT }> = ProgramArray::new();
 
-/// The same at TC.
+/// [`Stage`] → the program that does it, at TC.
 #[btf_map]
 pub static TC_STAGES: ProgramArray<{ Stage::COUNT }> = ProgramArray::new();
 
@@ -162,9 +164,9 @@ pub static LAYOUTS: HashMap<MapName, u32, LAYOUTS_MAX> = HashMap::new();
 #[btf_map]
 pub static ABI: Array<u32, 1> = Array::new();
 
-/// Pairs of lines in FLOW_LINES of either family.
+/// Number of sets of two buckets in FLOW_BUCKETS of either family.
 #[unsafe(no_mangle)]
-pub static FLOW_PAIRS: Global<u32> = Global::new(0);
+pub static FLOW_SETS: Global<u32> = Global::new(0);
 
 /// Cookie of the node's own network namespace, where node ports are served on loopback (S19).
 #[unsafe(no_mangle)]
@@ -236,7 +238,7 @@ pub static TIMEOUT_SCTP_SHUTDOWN_ACK_SENT: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static SECRET: Global<u64> = Global::new(0);
 
-/// 1: an ICMP echo request to an address that a Service owns is answered while a backend is usable.
+/// 1: an ICMP echo request to an address that a Service owns gets a reply while a backend is usable.
 #[unsafe(no_mangle)]
 pub static ANSWER_ECHO: Global<u32> = Global::new(1);
 

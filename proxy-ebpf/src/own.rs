@@ -1,16 +1,15 @@
 //! SCTP of the node's own processes, where the kernel asks no program at which Service a socket connects: what they send to a
 //! Service is found on its way out, and sent to a backend with this node's address and a source port, as masquerading does.
-//! The answers are translated back before the stack sees them.
+//! The replies are translated back before the stack sees them.
 //!
-//! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such answers to it.
+//! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such replies to it.
 
-use proxy_common::{Headers, Life, Protocol, Stage, Verdict};
+use proxy_common::{EntryMeta, Headers, Protocol, Stage, Verdict};
 
 use crate::{
-    clock::now,
-    conntrack::lookup,
+    clock::now_jiffies,
     emit::{MALFORMED, deliver},
-    nat::open_flow,
+    flow::{conntrack::lookup, open::open_flow, refresh::refresh_flow},
     packet::{Packet, Skb},
     parse::parse_initiate,
     pipeline::{go_on, read_chunk},
@@ -18,22 +17,21 @@ use crate::{
     scratch::{Parsed, flow_at_hand, headers_at_hand},
     staying::may_continue,
     succession::{ask_there, open_there},
-    touch::touch_other,
 };
 
 /// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
 #[inline(always)]
 pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow, now) = (&mut Parsed::at_hand()?, flow_at_hand()?, now());
+    let (headers, flow, now) = (&mut Parsed::at_hand()?, flow_at_hand()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
-    if let Some((life, settled)) = lookup(&headers.tuple, now, flow)
-        && flow.life.flags & Life::REPLY == 0
-        && may_continue(headers, flow, life, settled)
+    if let Some((meta, assured)) = lookup(&headers.tuple, now, flow)
+        && flow.meta.flags & EntryMeta::REPLY == 0
+        && may_continue(headers, flow, meta, assured)
     {
         let chunk = read_chunk(packet, headers)?;
-        let _ = touch_other(headers, &chunk, flow, settled, now);
+        let _ = refresh_flow(headers, &chunk, flow, assured, now);
     } else {
         open_there(packet, Stage::PreviousEgress);
         if !headers.flags().opens() {
@@ -44,16 +42,16 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     go_on(packet, Stage::Send)
 }
 
-/// Whether a packet, which can't be forwarded, may be an answer to what [`leave`] has sent.
+/// Whether a packet, which can't be forwarded, may be a reply to what [`leave`] has sent.
 #[inline(always)]
-pub fn may_be_answer(headers: &Headers, flags: u8) -> bool {
-    headers.tuple.protocol == Protocol::Sctp as u8 && flags & (Life::REPLY | Life::LOCAL) == Life::REPLY
+pub fn may_be_reply(headers: &Headers, flags: u8) -> bool {
+    headers.tuple.protocol == Protocol::Sctp as u8 && flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY
 }
 
-/// The answer. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
+/// The reply. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
 /// this node, comes in once more by that one: a strict reverse path filter would drop it (`rp_filter`, RFC 3704).
 #[inline(always)]
-pub fn answer<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
+pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let ends = [&flow.source, &flow.destination];
     if !Route::new().leads_here(packet, headers, ends, [flow.source_port, flow.destination_port]) {

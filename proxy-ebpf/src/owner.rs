@@ -1,5 +1,5 @@
-//! Which socket of this node a packet would go to: asked of the kernel's own tables. Nothing is held when a question is
-//! answered.
+//! Looks up the socket of this node that a packet would go to, in the kernel's own tables. No reference to a socket is held
+//! afterwards.
 
 use core::{ffi::c_void, mem::zeroed};
 

@@ -1,5 +1,5 @@
-//! Stage *parse*: what a packet says about itself. It only reads; what is not IP is not ours, and what is cut
-//! short is told apart by the caller, who knows whether the destination is ours.
+//! Stage *parse*: reads a packet's headers. A packet that is not IP passes. What becomes of a truncated packet depends on its
+//! destination, and is decided by the caller.
 
 use core::ffi::c_void;
 
@@ -117,7 +117,7 @@ pub fn parse_ipv6<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -
         return Err(Verdict::Pass);
     }
     let (source, destination) = (Address::from_words(header.source), Address::from_words(header.destination));
-    // The one address type must not make an IPv6 packet look like an IPv4 one.
+    // An IPv4-mapped address would make an IPv6 packet look like an IPv4 one.
     if source.is_ipv4() || destination.is_ipv4() {
         return Err(Verdict::Drop(DropReason::MappedAddress));
     }
@@ -169,7 +169,7 @@ fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), V
     Ok(())
 }
 
-/// The destination port alone, of a packet or first fragment, if its protocol has ports: where all of them have it.
+/// The destination port of a packet or first fragment, if its protocol has ports: it is at the same place in all of them.
 #[inline(always)]
 pub fn parse_destination_port<P: Packet>(packet: &P, headers: &Headers) -> Result<u16, Verdict> {
     let ports: Ports = packet.load(headers.transport()).ok_or(Verdict::Pass)?;
@@ -254,7 +254,7 @@ fn read_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool
 #[inline(always)]
 fn is_cut_short<P: Packet>(packet: &P, headers: &Headers) -> bool {
     let (start, end) = packet.fixed_bounds().unwrap_or_else(|| packet.bounds());
-    // Most packets lie in one piece, which answers without a helper.
+    // Most packets lie in one piece: no helper is needed.
     headers.end() > end.wrapping_sub(start) && headers.end() > packet.length() as usize
 }
 

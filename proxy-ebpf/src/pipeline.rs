@@ -2,33 +2,35 @@
 //! backend → translate → emit`. Read this page first; each step's file says the rest.
 
 use proxy_common::{
-    Answer, Chunk, Conntrack, Counter, DropReason, Family, Headers, Life, Part, Protocol, RejectReason, Stage, State,
-    Verdict, filter::AddressClass,
+    Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, Reject, RejectReason,
+    Stage, State, Verdict, filter::AddressClass,
 };
 
 use crate::{
-    answer,
-    clock::now,
-    conntrack::{forget, goes_on, lookup, put_off, track},
+    clock::now_jiffies,
     counters::count,
     emit::{MALFORMED, deliver, forward},
     filter::{filter_address, filter_port},
+    flow::{
+        conntrack::{forget, goes_on, lookup, refresh_foreign, track},
+        open::{is_surely_served, open_flow},
+        refresh::refresh_flow,
+    },
     foreign::is_over,
     fragment,
-    nat::{is_surely_served, open_flow},
-    own::may_be_answer,
+    own::may_be_reply,
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
+    reject,
     route::Route,
-    scratch::{Parsed, flow_at_hand, headers_at_hand, settled_at_hand},
+    scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
     service::{is_owned, is_service, is_unowned},
     staying::may_continue,
     succession::{ask_there, open_there},
-    touch::touch_other,
 };
 
-/// A packet from outside: to a frontend, or a backend's answer to what was sent in this node's name. Plain packets, nearly
-/// all, go a way of their own for each family, on which the compiler knows where everything lies.
+/// A packet from outside: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain packets,
+/// nearly all, have a path of their own for each family, on which the compiler knows all offsets.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let mut plain = Headers::default();
@@ -52,7 +54,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
         return hand_over(packet, headers, Stage::Icmp);
     }
     let is_nodes = class & AddressClass::SERVICE == 0;
-    // Most of what the node is sent ends here, with no more of it read than needed.
+    // Most packets to the node itself pass here, with no more of them read than needed.
     if is_nodes && headers.part() != Part::Later {
         filter_port(parse_destination_port(packet, headers)?)?;
     }
@@ -63,44 +65,44 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
     if packet.is_unfinished(headers) {
         return Err(Verdict::Pass);
     }
-    let now = now();
+    let now = now_jiffies();
     let flow = flow_at_hand()?;
-    let Some((life, settled)) = lookup(&headers.tuple, now, flow) else {
+    let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return hand_over(packet, headers, Stage::Open);
     };
-    if flow.life.state() == State::Foreign {
-        return leave_alone(packet, headers, flow, life, now);
+    if flow.meta.state() == State::Foreign {
+        return leave_alone(packet, headers, flow, meta, now);
     }
-    if flow.life.flags & Life::REPLY == 0 && !may_continue(headers, flow, life, settled) {
+    if flow.meta.flags & EntryMeta::REPLY == 0 && !may_continue(headers, flow, meta, assured) {
         return hand_over(packet, headers, Stage::Open);
     }
-    if !goes_on(flow, life, settled, headers, now) {
-        move_on(packet, headers, flow, (life, settled), now, Stage::Touch)?;
+    if !goes_on(flow, meta, assured, headers, now) {
+        move_on(packet, headers, flow, (meta, assured), now, Stage::Refresh)?;
     }
     send(packet, headers, flow)
 }
 
-/// A packet of somebody else's flow passes, unless that is over: then it may open one of ours.
+/// Passes a packet of a foreign flow, unless that is over: then the packet may open a flow here.
 #[inline(always)]
 fn leave_alone<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
-    flow: &Conntrack,
-    life: &mut Life,
+    flow: &ConntrackEntry,
+    meta: &mut EntryMeta,
     now: u32,
 ) -> Result<(), Verdict> {
     if is_over(packet, headers)? {
         forget(flow, &headers.put()?.tuple);
         return hand_over(packet, headers, Stage::Open);
     }
-    put_off(life, &headers.tuple, now);
+    refresh_foreign(meta, &headers.tuple, now);
     // The other fragments go the same way.
     fragment::remember(headers)?;
     Err(Verdict::Pass)
 }
 
-/// A packet of a pod whose sockets are the node's own: they know Services themselves, but for SCTP, of which the kernel asks
-/// no program where to connect. Everything else passes.
+/// A packet of a pod whose sockets the node's socket programs serve: only SCTP is handled, since the kernel runs no socket program
+/// when SCTP connects. Everything else passes.
 #[inline(always)]
 pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     let mut headers = Headers::default();
@@ -114,19 +116,20 @@ pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     open_there(packet, Stage::Previous);
-    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now());
+    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
     match open_flow(packet, false, headers, now, flow) {
-        // A flow that settles leaves one table when it is in the other: who looks meanwhile may find it in neither.
+        // A flow that becomes assured is inserted into one table before it is removed from the other, but a lookup of both may
+        // still miss it: the first before the insertion, the second after the removal.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
         Err(Verdict::Pass) => {
             ask_there(packet, Stage::Previous);
             return Err(Verdict::Pass);
         }
-        // The stack knows whose it is, or refuses it itself. Others than clients may be answered by it (S21).
+        // The stack knows the connection, or refuses the packet itself. It may serve those who are not clients (S21).
         Err(Verdict::Reject(RejectReason::UnknownConnection)) if is_others(packet, headers) => {
             return Err(Verdict::Pass);
         }
@@ -138,7 +141,7 @@ pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     go_on(packet, Stage::Send)
 }
 
-/// What the packet says of its association, if it is SCTP.
+/// The packet's first chunk, if it is SCTP.
 #[inline(always)]
 pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Verdict> {
     let mut chunk = Chunk::default();
@@ -148,8 +151,8 @@ pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Ver
     Ok(chunk)
 }
 
-/// Whether a segment of a connection that nobody knows here is the stack's. If another set of programs may know it, that
-/// has it.
+/// Whether the stack is to have a packet whose flow is not known here. If another set of programs may know the flow, the packet
+/// goes there.
 #[inline(always)]
 fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
     ask_there(packet, Stage::Previous);
@@ -163,23 +166,23 @@ fn continues(headers: &Headers) -> bool {
     headers.tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens()
 }
 
-/// A packet that has moved its flow: at most one a second, and those of handshakes.
+/// A packet that has changed its flow: at most one a second, and those of handshakes.
 #[inline(always)]
-pub fn touch<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    // What accepts another connection than this one comes from outside: the client sees that as well as we do.
+pub fn refresh<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+    // A SYN-ACK that accepts another connection than this one comes from outside: the client will see that itself.
     let headers = headers_at_hand()?;
     let chunk = read_chunk(packet, headers)?;
-    let _ = touch_other(headers, &chunk, flow_at_hand()?, *settled_at_hand()? != 0, now());
+    let _ = refresh_flow(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now_jiffies());
     go_on(packet, Stage::Send)
 }
 
-/// A packet whose flow is in order now.
+/// A packet whose flow is known now.
 #[inline(always)]
 pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let outcome = send(packet, headers, flow);
-    if outcome == Err(Verdict::Pass) && may_be_answer(headers, flow.life.flags) {
-        packet.continue_at(Stage::OwnAnswer);
+    if outcome == Err(Verdict::Pass) && may_be_reply(headers, flow.meta.flags) {
+        packet.continue_at(Stage::OwnReply);
     }
     outcome
 }
@@ -191,11 +194,11 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
         return fragment::recall(headers, class).inspect_err(|_| ask_there(packet, previous));
     }
     match parse_transport(packet, headers) {
-        // What the node itself is sent is the stack's to judge.
+        // A malformed packet to the node itself is left to the stack.
         Err(Verdict::Drop(DropReason::Malformed)) if !is_service(&headers.tuple.destination, class) => {
             Err(Verdict::Pass)
         }
-        // Of a protocol that Services don't know.
+        // A packet of a protocol that Services don't know.
         Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(headers.tuple.destination) => {
             Err(Verdict::Drop(DropReason::UnownedAddress))
         }
@@ -203,40 +206,40 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
     }
 }
 
-/// Lets a packet move its flow; `stage` goes on if it has. SCTP always goes on there.
+/// Changes a packet's flow, and goes on in `stage` if that is needed, as it always is for SCTP.
 #[inline(always)]
 pub fn move_on<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
-    flow: &mut Conntrack,
-    (life, settled): (&mut Life, bool),
+    flow: &mut ConntrackEntry,
+    (meta, assured): (&mut EntryMeta, bool),
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
     let at_hand = headers.put()?;
-    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, life, settled, at_hand, now) {
+    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, meta, assured, at_hand, now) {
         return Ok(());
     }
-    *settled_at_hand()? = settled.into();
+    *assured_at_hand()? = assured.into();
     go_on(packet, stage)
 }
 
-/// Lets a packet go on in its flow.
+/// Translates a packet as its flow says, and sends it or leaves it to the stack.
 #[inline(always)]
-fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     fragment::remember(headers)?;
-    match flow.life.flags & (Life::REPLY | Life::LOCAL) {
+    match flow.meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) {
         // The client's packet to a backend on this node.
-        Life::LOCAL => deliver(packet, headers, flow),
-        // To another node's backend, or its answer.
-        0 | Life::REPLY => forward(packet, headers, flow),
-        // The answer of a backend on this node goes up the stack first, and is translated when it leaves.
+        EntryMeta::LOCAL => deliver(packet, headers, flow),
+        // To another node's backend, or its reply.
+        0 | EntryMeta::REPLY => forward(packet, headers, flow),
+        // The reply of a backend on this node goes up the stack first, and is translated when it leaves.
         _ => Err(Verdict::Pass),
     }
 }
 
-/// Goes on in another program, which is told what the packet's headers say. Without that program, what isn't surely a
-/// Service's passes: it is the node's own business, and no worse off than without any program (S39).
+/// Goes on in another program, with the parsed headers in SCRATCH. If that program is missing, a packet that may be the node's own
+/// passes, as it would without any program (S39).
 #[inline(always)]
 pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) -> Result<(), Verdict> {
     let at_hand = headers.put()?;
@@ -257,20 +260,20 @@ pub fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     Err(Verdict::Drop(DropReason::MissingStage))
 }
 
-/// Counts the outcome, or leaves that to the stage that answers refusals. The packet's own action says how it leaves.
+/// Counts the outcome, or leaves that to the stage *reject*. The packet's own action says how it leaves.
 #[inline(always)]
 pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
     let verdict = outcome.err().unwrap_or(Verdict::Pass);
     let Some(counter) = Counter::of_packet(verdict) else { return verdict };
     let kind = match verdict {
-        Verdict::Reject(_) => Some(Answer::PORT_UNREACHABLE),
-        Verdict::Drop(DropReason::HopLimit) => Some(Answer::HOP_LIMIT),
-        Verdict::Drop(DropReason::TooBig) => Some(Answer::TOO_BIG),
+        Verdict::Reject(_) => Some(Reject::PORT_UNREACHABLE),
+        Verdict::Drop(DropReason::HopLimit) => Some(Reject::HOP_LIMIT),
+        Verdict::Drop(DropReason::TooBig) => Some(Reject::TOO_BIG),
         _ => None,
     };
     if let Some(kind) = kind {
-        answer::prepare(kind, counter, packet.is_bare());
-        packet.continue_at(Stage::Answer);
+        reject::prepare(kind, counter, packet.is_bare());
+        packet.continue_at(Stage::Reject);
     }
     count(counter);
     verdict

@@ -10,12 +10,12 @@ use aya_ebpf::{
     },
     helpers::bpf_fib_lookup,
 };
-use proxy_common::{Address, Conntrack, DropReason, Family, Headers, Protocol, Verdict};
+use proxy_common::{Address, ConntrackEntry, DropReason, Family, Headers, Protocol, Verdict};
 
 use crate::{
-    answer::note_mtu,
     headers::{Ethernet, Tcp, Udp},
     packet::Packet,
+    reject::note_mtu,
 };
 
 const AF_INET: u8 = 2;
@@ -23,18 +23,18 @@ const AF_INET6: u8 = 10;
 /// The index of every loopback device.
 const LOOPBACK: u32 = 1;
 
-/// The way out for a packet, as the kernel tells it: filled in where it lies, since the stack is small.
+/// The kernel's route for a packet. Filled in in place, since the stack is small.
 pub struct Route {
     params: Params,
     resolved: bool,
 }
 
 impl Route {
-    /// The way for a packet once it is translated as `flow` says. Pass: to this node itself, or by means that only the
-    /// stack has.
+    /// Looks up the route of a packet as `flow` translates it. `Pass` if it leads to this node itself, or needs means that only
+    /// the stack has.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
-    pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> Result<(), Verdict> {
+    pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
         self.params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
         let ports = [flow.source_port, flow.destination_port];
         match self.ask(packet, headers, [&flow.source, &flow.destination], ports) {
@@ -51,14 +51,14 @@ impl Route {
         }
     }
 
-    /// Nothing asked yet.
+    /// A route before any lookup.
     #[inline(always)]
     pub fn new() -> Self {
         // SAFETY: plain numbers.
         Self { params: unsafe { zeroed() }, resolved: false }
     }
 
-    /// Whether the kernel would send an answer to the packet out of the device that it came in on.
+    /// Whether the kernel would send a reply to the packet out of the device that it came in on.
     #[inline(always)]
     pub fn leads_back<P: Packet>(&mut self, packet: &P, headers: &Headers) -> bool {
         let (from, to) = (&headers.tuple.destination, &headers.tuple.source);
@@ -67,8 +67,7 @@ impl Route {
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() == packet.ifindex()
     }
 
-    /// Whether the kernel takes the packet, as it would be with these ends and ports, for its own, or asks nobody but itself what
-    /// becomes of it.
+    /// Whether the kernel would deliver a packet with these addresses and ports locally, or does not forward at all.
     #[inline(always)]
     pub fn leads_here<P: Packet>(
         &mut self,
@@ -81,11 +80,11 @@ impl Route {
         [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
-    /// Whether the kernel sends what comes from where `flow` leads to out of another device than the one that the packet
-    /// leaves by: as if this node itself sent it, marked as the packet is (of marked ones Linux tells from 6.10 on).
+    /// Whether a packet that this node sent with the addresses that `flow` gives it, and with this packet's mark, would leave by
+    /// another device than this packet does. Linux considers the mark from 6.10 on.
     #[inline(always)]
-    pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
-        /// `BPF_FIB_LOOKUP_MARK`: the mark is where the answer's first Ethernet address will be.
+    pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
+        /// `BPF_FIB_LOOKUP_MARK`: the mark is where the reply's first Ethernet address will be.
         const MARK: u32 = 32;
         let mark = packet.mark();
         self.params.smac = bytes(mark);
@@ -95,10 +94,10 @@ impl Route {
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() != packet.ifindex()
     }
 
-    /// Whether what this node itself sends to where a packet comes from, once that is translated as `flow` says, leaves by
-    /// another device than the one that the packet has come in by; its Ethernet addresses are known then.
+    /// Whether a packet that this node sent back to the translated source would leave by another device than the one that this
+    /// packet has come in by, with known Ethernet addresses.
     #[inline(always)]
-    pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &Conntrack) -> bool {
+    pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
         let ports = [flow.destination_port, flow.source_port];
         let code = self.ask_from(LOOPBACK, packet, headers, [&flow.destination, &flow.source], ports, 0);
         code == BPF_FIB_LKUP_RET_SUCCESS && self.ifindex() != packet.ifindex()
@@ -110,7 +109,7 @@ impl Route {
         self.ask_from(packet.ifindex(), packet, headers, ends, ports, 0)
     }
 
-    /// The same for what has come in by another device, with the helper's flags.
+    /// Asks the kernel for the way as if the packet had come in by the device `ifindex`, with the helper's flags.
     #[inline(always)]
     #[expect(
         clippy::cast_sign_loss,
@@ -187,7 +186,7 @@ impl Route {
     }
 }
 
-/// The length to hold against the MTU of the way out: of the longest packet that leaves. 0 lets the kernel judge.
+/// The length to compare with the MTU of the route: that of the longest packet that leaves. 0 lets the kernel judge.
 #[inline(always)]
 fn longest<P: Packet>(packet: &P, headers: &Headers) -> usize {
     let segment = packet.segment();

@@ -1,19 +1,19 @@
-//! What one program leaves for the next about the packet at hand, and room that the stack has not: this CPU's own, and no
-//! program interrupts another there. Take each part once.
+//! Per-CPU scratch: state carried across tail calls, and buffers too large for the 512-byte BPF stack. No program interrupts
+//! another on its CPU there. Take each part once.
 
 use core::ops::{Deref, DerefMut};
 
-use proxy_common::{Conntrack, Headers, Scratch, Verdict};
+use proxy_common::{ConntrackEntry, Headers, Scratch, Verdict};
 
 use crate::maps::SCRATCH;
 
-/// There always is one; the verifier asks. Without it nothing could be said about the packet.
+/// This CPU's scratch. Never an error, as the map has one entry; the check is for the verifier.
 #[inline(always)]
 fn scratch() -> Result<*mut Scratch, Verdict> {
     SCRATCH.get_ptr_mut(0).ok_or(Verdict::Pass)
 }
 
-/// What a packet's headers say, where a program works with it: apart from what is at hand, in registers, or there.
+/// A packet's parsed headers, either in registers or in SCRATCH.
 pub struct Parsed<'a> {
     headers: &'a mut Headers,
     /// A constant to the compiler.
@@ -21,20 +21,20 @@ pub struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// In registers, as long as no subprogram is told where.
+    /// Keeps the headers in registers, as long as no subprogram gets their address.
     #[inline(always)]
     pub fn apart(headers: &'a mut Headers) -> Self {
         Self { headers, is_at_hand: false }
     }
 
-    /// At hand, which is slower. The verifier forgets what it knows of what is stored there, so that it need not follow every
-    /// combination of protocols, parts and offsets.
+    /// Keeps the headers in SCRATCH, which is slower. The verifier forgets the bounds of what is stored there, so that it need
+    /// not follow every combination of protocols, parts and offsets.
     #[inline(always)]
     pub fn at_hand() -> Result<Self, Verdict> {
         Ok(Self { headers: headers_at_hand()?, is_at_hand: true })
     }
 
-    /// Puts it at hand, for subprograms and the next program.
+    /// Puts the headers into SCRATCH, for subprograms and the next program.
     #[inline(always)]
     pub fn put(&mut self) -> Result<&mut Headers, Verdict> {
         if self.is_at_hand {
@@ -62,47 +62,47 @@ impl DerefMut for Parsed<'_> {
     }
 }
 
-/// What the packet's headers say.
+/// The parsed headers in SCRATCH.
 #[inline(always)]
 pub fn headers_at_hand() -> Result<&'static mut Headers, Verdict> {
     // SAFETY: valid until the program ends, and nobody else's.
     scratch().map(|scratch| unsafe { &mut (*scratch).headers })
 }
 
-/// The packet's flow.
+/// The packet's flow in SCRATCH.
 #[inline(always)]
-pub fn flow_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+pub fn flow_at_hand() -> Result<&'static mut ConntrackEntry, Verdict> {
     // SAFETY: as above.
     scratch().map(|scratch| unsafe { &mut (*scratch).flow })
 }
 
-/// Whether the packet's entry was found among the settled ones.
+/// Whether the packet's entry was found among the assured ones.
 #[inline(always)]
-pub fn settled_at_hand() -> Result<&'static mut u32, Verdict> {
+pub fn assured_at_hand() -> Result<&'static mut u32, Verdict> {
     // SAFETY: as above.
-    scratch().map(|scratch| unsafe { &mut (*scratch).settled })
+    scratch().map(|scratch| unsafe { &mut (*scratch).assured })
 }
 
-/// In the place of [`settled_at_hand`] when the packet has been sent by TC: the same packet comes by TC egress next.
+/// The value of [`assured_at_hand`] when TC has sent the packet: TC egress sees the same packet next.
 const SENT: u32 = 2;
 
 /// Notes that the packet, translated as the flow at hand says, leaves by TC.
 #[inline(always)]
 pub fn note_sent() {
-    if let Ok(note) = settled_at_hand() {
+    if let Ok(note) = assured_at_hand() {
         *note = SENT;
     }
 }
 
-/// Whether the flow at hand is of the packet that TC has just sent. The note holds once.
+/// Whether TC has just sent a packet of the flow at hand. Clears the note.
 #[inline(always)]
 pub fn take_sent() -> bool {
-    settled_at_hand().is_ok_and(|note| core::mem::take(note) == SENT)
+    assured_at_hand().is_ok_and(|note| core::mem::take(note) == SENT)
 }
 
 /// Room for the entry of the other direction.
 #[inline(always)]
-pub fn reply_at_hand() -> Result<&'static mut Conntrack, Verdict> {
+pub fn reply_at_hand() -> Result<&'static mut ConntrackEntry, Verdict> {
     // SAFETY: as above.
     scratch().map(|scratch| unsafe { &mut (*scratch).reply })
 }

@@ -1,4 +1,4 @@
-//! Stage *lookup*: what the dialled address means.
+//! Stage *lookup*: finds the Service of a dialled address.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
@@ -50,7 +50,7 @@ fn is_in_service_cidr(address: Address) -> bool {
     NETWORKS.get(&Key::new(128, address)) == Some(&Network::SERVICE_CIDR)
 }
 
-/// A frontend's value, copied: the map may reuse the entry once it has been replaced.
+/// A copy of a frontend's value: the map may reuse the entry once it has been replaced.
 #[inline(always)]
 fn get(frontend: &Frontend) -> Option<Service> {
     // SAFETY: the value is copied before anything else runs.

@@ -1,30 +1,30 @@
 //! Whether a flow may stay with its backend when its client sends again (S29).
 
-use proxy_common::{Conntrack, Counter, Life, List, Protocol, State};
+use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, State};
 
 use crate::{
     backend::{Memory, generation, get_backend, recall},
-    conntrack::forget,
     counters::count,
+    flow::conntrack::forget,
     scratch::Parsed,
 };
 
-/// Whether the client's packet may go on in its flow; otherwise the flow has been forgotten and a new one is to be
-/// opened: a connection opened anew over an ended one or to a lost backend, or a datagram to a lost backend (S29).
+/// Whether the client's packet may go on in its flow. If not, the flow has been removed, and a new one has to be opened: a SYN
+/// reuses the ports of an ended connection, or the backend of a SYN or datagram is gone (S29).
 #[inline(always)]
-pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut Life, settled: bool) -> bool {
+pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool) -> bool {
     let opens = headers.flags().opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
         return true;
     }
-    // A lone SYN, perhaps somebody else's, moves no open connection as long as its backend is anybody's.
-    // Nor an association that a backend has answered, which has no generation any more.
-    let is_answered = headers.tuple.protocol == Protocol::Sctp as u8 && flow.life.state() != State::New;
-    let keeps = if opens && (settled || is_answered) { exists(&flow.life) } else { keeps_backend(flow, life) };
-    // Half an SCTP association is as good as none.
-    let may_be_half_closed = settled && headers.tuple.protocol == Protocol::Tcp as u8;
-    if keeps && !(opens && flow.life.state().is_over(may_be_half_closed)) {
+    // A lone SYN, which may be forged, ends no open connection as long as any Service has its backend. Nor does an INIT end an
+    // association that the backend has replied to, which has no generation any more.
+    let has_replied = headers.tuple.protocol == Protocol::Sctp as u8 && flow.meta.state() != State::New;
+    let keeps = if opens && (assured || has_replied) { exists(&flow.meta) } else { keeps_backend(flow, meta) };
+    // An SCTP association can't be half-closed.
+    let may_be_half_closed = assured && headers.tuple.protocol == Protocol::Tcp as u8;
+    if keeps && !(opens && flow.meta.state().is_over(may_be_half_closed)) {
         return true;
     }
     if is_udp {
@@ -36,36 +36,36 @@ pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut Conntrack, life: &mut L
     false
 }
 
-/// Whether the flow's backend is still one of some service's.
+/// Whether any service still has the flow's backend.
 #[inline(always)]
-fn exists(life: &Life) -> bool {
-    get_backend(life.backend).is_ok_and(|found| found.backend.generation == life.backend_generation)
+fn exists(meta: &EntryMeta) -> bool {
+    get_backend(meta.backend).is_ok_and(|found| found.backend.generation == meta.backend_generation)
 }
 
-/// Whether the flow's backend is still one of its service's.
+/// Whether the flow's service still has its backend.
 #[inline(always)]
-fn keeps_backend(flow: &mut Conntrack, life: &mut Life) -> bool {
-    if generation(flow.life.service) == flow.life.service_generation {
+fn keeps_backend(flow: &mut ConntrackEntry, meta: &mut EntryMeta) -> bool {
+    if generation(flow.meta.service) == flow.meta.service_generation {
         return true;
     }
-    let confirmed = is_confirmed(&mut flow.life);
-    life.service_generation = flow.life.service_generation;
+    let confirmed = is_confirmed(&mut flow.meta);
+    meta.service_generation = flow.meta.service_generation;
     confirmed
 }
 
-/// The same when something has changed since it was found out last.
+/// Whether the flow's service still has its backend, asked when the service has changed since the last time.
 #[inline(never)]
-fn is_confirmed(life: &mut Life) -> bool {
+fn is_confirmed(meta: &mut EntryMeta) -> bool {
     let memory = Memory {
-        service: life.service,
-        backend: life.backend,
-        backend_generation: life.backend_generation,
-        service_generation: life.service_generation,
-        list: List::staying(life.list.into()),
+        service: meta.service,
+        backend: meta.backend,
+        backend_generation: meta.backend_generation,
+        service_generation: meta.service_generation,
+        list: List::staying(meta.list.into()),
     };
     let confirmed = recall(memory);
     if let Some((_, generation)) = confirmed {
-        life.service_generation = generation;
+        meta.service_generation = generation;
     }
     confirmed.is_some()
 }

@@ -1,10 +1,10 @@
-//! Stage *uplink*: the answer of a backend on this node leaves by the device that what comes from its frontend's address
+//! Stage *uplink*: the reply of a backend on this node leaves by the device that what comes from its frontend's address
 //! leaves by. The stack has routed it by the backend's address, which rules of policy routing may lead elsewhere (pods with an
 //! uplink of their own, as on EKS): the network there does not take the frontend's address for one of its own.
 //!
 //! Only nodes with such rules pay: the agent sets [`AddressClass::RULES`].
 
-use proxy_common::{Conntrack, Headers, Verdict, filter::AddressClass};
+use proxy_common::{ConntrackEntry, Headers, Verdict, filter::AddressClass};
 
 use crate::{
     emit::{deliver, deliver_by},
@@ -13,15 +13,15 @@ use crate::{
     scratch::{flow_at_hand, headers_at_hand},
 };
 
-/// Whether an answer from an address of this class is to be asked about.
+/// Whether a reply from an address of this class is to be asked about.
 #[inline(always)]
 pub const fn is_ruled(class: u8) -> bool {
     class & AddressClass::RULES != 0
 }
 
-/// An answer of a backend on this node that is about to leave, not yet translated.
+/// A reply of a backend on this node that is about to leave, not yet translated.
 #[inline(always)]
-pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn reply<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
     let mut route = Route::new();
     if is_astray(packet, headers, flow, &mut route) {
@@ -33,7 +33,7 @@ pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 
 /// Whether a packet that leaves is to go another way, which is then known.
 #[inline(always)]
-pub fn is_astray<P: Packet>(packet: &P, headers: &Headers, flow: &Conntrack, route: &mut Route) -> bool {
+pub fn is_astray<P: Packet>(packet: &P, headers: &Headers, flow: &ConntrackEntry, route: &mut Route) -> bool {
     // A VLAN's parent is on the VLAN's way.
     !packet.is_tagged(headers.network()) && route.leads_elsewhere(packet, headers, flow)
 }

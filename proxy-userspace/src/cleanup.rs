@@ -16,7 +16,7 @@ use crate::{
     maps::PinFolder,
 };
 
-/// How long answers to datagrams that have been translated are still let through. A resolver waits for less.
+/// How long replies to datagrams that have been translated are still let through. A resolver waits for less.
 const ANSWERS: Duration = Duration::from_secs(2);
 
 /// Why an instance is still there, or parts of it.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use proxy_common::config::{
-    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, FRAGMENTS_MAX, HALF_OPEN_MAX, MEMBERS_MAX, NETWORKS_MAX,
+    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
     SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
 };
 
@@ -50,9 +50,9 @@ pub struct MapSizes {
     #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
     pub conntrack: u32,
     /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
-    /// that nobody has answered; at least 256 for each processor
-    #[arg(long = "max-half-open", value_name = "N", default_value_t = default(HALF_OPEN_MAX))]
-    pub half_open: u32,
+    /// that the backend has not replied to; at least 256 for each processor
+    #[arg(long = "max-embryonic", value_name = "N", default_value_t = default(EMBRYONIC_MAX))]
+    pub embryonic: u32,
     /// Fragmented packets whose ports are remembered; at least 256 for each processor
     #[arg(long = "max-fragments", value_name = "N", default_value_t = default(FRAGMENTS_MAX))]
     pub fragments: u32,
@@ -62,9 +62,9 @@ pub struct MapSizes {
 }
 
 impl MapSizes {
-    /// Pairs of lines in FLOW_LINES of either family, and as many entries in CONNTRACK for those that find no place there:
-    /// of so many flows as there are lines for, those are one in four.
-    pub fn flow_pairs(&self) -> u32 {
+    /// Sets of two buckets in FLOW_BUCKETS of either family, and as many entries in CONNTRACK for the overflow: with as many
+    /// entries as buckets, one in four overflows.
+    pub fn flow_sets(&self) -> u32 {
         self.conntrack.div_ceil(2).max(1)
     }
 }

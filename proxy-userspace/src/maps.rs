@@ -8,9 +8,9 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray};
 use proxy_common::{
-    ABI_VERSION, Address, Affinity, AffinityKey, Answer, Backend, BackendCounters, Connection, Conntrack, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Conntrack, Ipv4Line, Ipv4Tuple, Ipv6Line, MapName, Member, Network, Peer,
-    Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
+    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
+    Peer, Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
     filter::FILTER_LENGTH,
 };
@@ -87,8 +87,8 @@ pub struct Layout {
 
 /// The version since which a layout is the same unless it says otherwise.
 const FIRST: u32 = 7;
-/// Flows: what their lives mean has changed.
-const FLOWS: u32 = 8;
+/// Flows: their maps have other names.
+const FLOWS: u32 = 9;
 /// What the other ABI of tests takes for another layout.
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
 
@@ -102,9 +102,9 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         (COUNTERS_MAX as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32, LAYOUTS_MAX as u32);
     let mut layouts = vec![
         layout::<Frontend, Service>("SERVICES", sizes.services),
-        layout::<u32, Ipv4Line>("FLOW_LINES_IPV4", sizes.flow_pairs() * 2).since(FLOWS),
-        layout::<u32, Ipv6Line>("FLOW_LINES_IPV6", sizes.flow_pairs() * 2).since(FLOWS),
-        layout::<u32, u8>("DISPLACED", sizes.flow_pairs()).since(FLOWS),
+        layout::<u32, Ipv4Bucket>("FLOW_BUCKETS_IPV4", sizes.flow_sets() * 2).since(FLOWS),
+        layout::<u32, Ipv6Bucket>("FLOW_BUCKETS_IPV6", sizes.flow_sets() * 2).since(FLOWS),
+        layout::<u32, u8>("OVERFLOW", sizes.flow_sets()).since(FLOWS),
         layout::<u32, u32>("SLOTS", sizes.slots),
         layout::<u32, Backend>("BACKENDS", sizes.backends),
         layout::<u32, u32>("GENERATIONS", sizes.service_ids),
@@ -115,11 +115,11 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         layout::<u32, u8>("ADDRESS_FILTER", filter),
         layout::<u32, u8>("PORT_FILTER", filter),
         layout::<u32, u8>("SNAT_PORTS", filter),
-        layout::<u32, Address>("NODE_ADDRESSES", proxy_common::device::SOURCES),
+        layout::<u32, Address>("NODE_ADDRESSES", proxy_common::node::SOURCES),
         layout::<u32, Device>("DEVICES", devices),
         layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
         layout::<u32, Scratch>("SCRATCH", 1),
-        layout::<u32, Answer>("ANSWERS", 1),
+        layout::<u32, Reject>("REJECTS", 1),
         layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
         layout::<u32, u64>("COUNTERS", counters),
         layout::<u32, ServiceCounters>("SERVICE_COUNTERS", sizes.service_ids),
@@ -143,10 +143,10 @@ fn lru_layouts(sizes: &MapSizes, processors: usize) -> impl Iterator<Item = Layo
         layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
         layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
         layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("CONNTRACK_IPV4", sizes.flow_pairs()).since(FLOWS),
-        layout::<Tuple, Conntrack>("CONNTRACK_IPV6", sizes.flow_pairs()).since(FLOWS),
-        layout::<Ipv4Tuple, Ipv4Conntrack>("HALF_OPEN_IPV4", sizes.half_open).since(FLOWS),
-        layout::<Tuple, Conntrack>("HALF_OPEN_IPV6", sizes.half_open).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4ConntrackEntry>("CONNTRACK_IPV4", sizes.flow_sets()).since(FLOWS),
+        layout::<Tuple, ConntrackEntry>("CONNTRACK_IPV6", sizes.flow_sets()).since(FLOWS),
+        layout::<Ipv4Tuple, Ipv4ConntrackEntry>("EMBRYONIC_IPV4", sizes.embryonic).since(FLOWS),
+        layout::<Tuple, ConntrackEntry>("EMBRYONIC_IPV6", sizes.embryonic).since(FLOWS),
     ]
     .into_iter()
     .map(move |layout| Layout { max_entries: layout.max_entries.max(least), ..layout })
@@ -238,8 +238,8 @@ impl Maps {
             node_addresses: open(folder, "NODE_ADDRESSES")?,
             affinity: (Arc::new(open(folder, "AFFINITY")?), room(folder, "AFFINITY")?),
             flows: Arc::new(FlowMaps {
-                half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
-                settled: FlowTable::open(folder, Names::SETTLED)?,
+                embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
+                assured: FlowTable::open(folder, Names::ASSURED)?,
             }),
         })
     }

@@ -1,4 +1,4 @@
-//! The life of an SCTP association as its packets tell it: a state machine with nf_conntrack's steps
+//! The states of an SCTP association, as its packets show them: a state machine with nf_conntrack's steps
 //! (`net/netfilter/nf_conntrack_proto_sctp.c`) in the states that TCP has, and the verification tags that make a chunk
 //! believable (RFC 9260 §8.5). What is not believed is passed on, but changes nothing: its receiver judges it. Only a
 //! packet's first chunk counts; the chunks that move an association come first or alone. Pure.
@@ -14,9 +14,9 @@
 //! | `Reset` | CLOSED | ABORT, or SHUTDOWN COMPLETE |
 //!
 //! Both entries of a flow know both tags. They lie where TCP has its sequence numbers: the client's in the place of the
-//! handshake's number, the backend's, once it has answered, in the place of the service's generation.
+//! handshake's number, the backend's, once it has replied, in the place of the service's generation.
 
-use super::{Life, State};
+use super::{EntryMeta, State};
 
 /// Types of chunks that move an association (RFC 9260 §3.2).
 pub mod chunk {
@@ -30,11 +30,11 @@ pub mod chunk {
     pub const ABORT: u8 = 6;
     /// Its sender has no more data.
     pub const SHUTDOWN: u8 = 7;
-    /// Nor has the other side.
+    /// Its sender, who has got the SHUTDOWN, has no more data either.
     pub const SHUTDOWN_ACK: u8 = 8;
     /// The client has got the INIT ACK.
     pub const COOKIE_ECHO: u8 = 10;
-    /// The backend has got that.
+    /// The backend has got the COOKIE ECHO.
     pub const COOKIE_ACK: u8 = 11;
     /// Ends it after SHUTDOWN ACK.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
@@ -55,7 +55,7 @@ pub struct Chunk {
     pub initiate: u32,
 }
 
-impl Life {
+impl EntryMeta {
     /// The tag that the backend's packets carry, which the client has chosen; 0: not known.
     #[inline(always)]
     const fn client_tag(&self) -> u32 {
@@ -68,8 +68,8 @@ impl Life {
         if matches!(self.state(), State::New) { 0 } else { self.service_generation }
     }
 
-    /// Moves the life of an association by one of its packets. False: the packet is not to be believed, and does not put off
-    /// the association's end either.
+    /// Moves an association by one of its packets. False if the packet is not believed, so that it must not refresh the
+    /// association's end either.
     #[inline(always)]
     #[must_use]
     pub const fn associate(&mut self, packet: &Chunk) -> bool {
@@ -99,13 +99,13 @@ impl Life {
         }
     }
 
-    /// The state after a packet of the handshake, whose tags are remembered. None: it is not to be believed. An association
-    /// that begins anew over one that lives keeps the old tags: nobody can tell yet whether that is true.
+    /// The state after a packet of the handshake, whose tags are remembered. `None` if it is not believed. An INIT over a live
+    /// association keeps the old tags: it can't be told yet whether it is genuine.
     #[inline(always)]
     const fn begin_association(&mut self, packet: &Chunk, is_reply: bool, is_right: bool) -> Option<State> {
         let state = self.state();
-        let is_answered = matches!(state, State::Replied);
-        if !is_answered && !matches!(state, State::New) {
+        let has_replied = matches!(state, State::Replied);
+        if !has_replied && !matches!(state, State::New) {
             return Some(state);
         }
         match (packet.kind, is_reply) {
@@ -115,10 +115,10 @@ impl Life {
                 self.service_generation = packet.initiate;
                 return Some(State::Replied);
             }
-            (chunk::COOKIE_ACK, true) if is_answered => return Some(State::Established),
-            (chunk::COOKIE_ECHO, false) if is_answered && is_right => return Some(State::Established),
-            // It may answer another INIT ACK than the last one: the COOKIE ACK will show.
-            (chunk::COOKIE_ECHO, false) if is_answered => self.service_generation = packet.tag,
+            (chunk::COOKIE_ACK, true) if has_replied => return Some(State::Established),
+            (chunk::COOKIE_ECHO, false) if has_replied && is_right => return Some(State::Established),
+            // It may acknowledge another INIT ACK than the last one: the COOKIE ACK will show.
+            (chunk::COOKIE_ECHO, false) if has_replied => self.service_generation = packet.tag,
             _ => (),
         }
         Some(state)
@@ -151,12 +151,17 @@ mod tests {
     const CLIENT: u32 = 0x1111_1111;
     const BACKEND: u32 = 0x2222_2222;
 
-    /// Both directions see one life, as the programs write it.
-    struct Association(Life);
+    /// Both directions share their metadata, as the programs write it.
+    struct Association(EntryMeta);
 
     impl Association {
         fn opened() -> Self {
-            Self(Life { state: State::New as u8, handshake: CLIENT, service_generation: 7, ..Life::default() })
+            Self(EntryMeta {
+                state: State::New as u8,
+                handshake: CLIENT,
+                service_generation: 7,
+                ..EntryMeta::default()
+            })
         }
 
         fn established() -> Self {
@@ -168,12 +173,12 @@ mod tests {
         }
 
         fn original(&mut self, kind: u8, flags: u8, tag: u32, initiate: u32) -> bool {
-            self.0.flags &= !Life::REPLY;
+            self.0.flags &= !EntryMeta::REPLY;
             self.0.associate(&Chunk { kind, flags, tag, initiate })
         }
 
         fn reply(&mut self, kind: u8, flags: u8, tag: u32, initiate: u32) -> bool {
-            self.0.flags |= Life::REPLY;
+            self.0.flags |= EntryMeta::REPLY;
             self.0.associate(&Chunk { kind, flags, tag, initiate })
         }
 

@@ -1,16 +1,16 @@
-//! FLOW_LINES, CONNTRACK and HALF_OPEN: the translation of every flow that came as packets, and its life.
+//! FLOW_BUCKETS, CONNTRACK and EMBRYONIC: the flows of packets, with their translations and states.
 //!
-//! A flow has two entries of the same form, one found by what the client sends and one by what the backend
-//! sends. Each holds the whole translation of its direction, and the key of the other: see
-//! [`Conntrack::partner`]. A TCP connection has the first only once the backend has answered (docs/adr/0007). States and
-//! their default timeouts follow Linux's nf_conntrack.
+//! A flow has two entries of the same form: one whose key is the tuple of the client's packets, and one whose key is that of the
+//! backend's. Each holds the whole translation of its direction, from which the key of the other one follows:
+//! [`ConntrackEntry::inverse_key`]. A TCP connection has the client's entry only once the backend has replied (docs/adr/0007).
+//! States and their default timeouts follow Linux's nf_conntrack.
 //!
-//! Each family has tables of its own, since what a packet costs among many flows is the size of an entry: [`Stored`]
-//! is how it lies there. Programs work with [`Tuple`] and [`Conntrack`], which hold either family.
+//! Each family has its own tables, since the size of an entry decides what a packet costs among many flows. [`Stored`] is an
+//! entry as the tables have it; programs work with [`Tuple`] and [`ConntrackEntry`], which hold either family.
 
 mod association;
-mod life;
-mod line;
+mod bucket;
+mod meta;
 mod sequence;
 mod state;
 mod stored;
@@ -18,18 +18,18 @@ mod timeouts;
 
 pub use self::{
     association::{Chunk, chunk},
-    life::Life,
-    line::{FlowLine, Ipv4Line, Ipv6Line, OWNED, Place},
+    bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, Place},
+    meta::EntryMeta,
     sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},
-    stored::{Ipv4Conntrack, Ipv4Tuple, Stored},
+    stored::{Ipv4ConntrackEntry, Ipv4Tuple, Stored},
     timeouts::{AssociationTimeouts, Timeouts},
 };
 
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// A packet as it arrives; key of CONNTRACK_IPV6 and HALF_OPEN_IPV6.
+    /// A packet as it arrives; key of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
     pub struct Tuple: 40 {
         /// Source address.
         pub source: Address,
@@ -45,8 +45,8 @@ pod! {
         pub _pad: [u8; 3],
     }
 
-    /// An entry; value of CONNTRACK_IPV6 and HALF_OPEN_IPV6.
-    pub struct Conntrack: 64 {
+    /// An entry of either family; value of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
+    pub struct ConntrackEntry: 64 {
         /// What the packet's source address becomes.
         pub source: Address,
         /// What its destination address becomes.
@@ -55,8 +55,8 @@ pod! {
         pub source_port: u16,
         /// What its destination port becomes, host byte order.
         pub destination_port: u16,
-        /// What is remembered besides.
-        pub life: Life,
+        /// All but the translation.
+        pub meta: EntryMeta,
     }
 }
 
@@ -67,10 +67,10 @@ impl Tuple {
         Self { source, destination, source_port: 0, destination_port: 0, protocol, _pad: [0; 3] }
     }
 
-    /// The tuple of the answer to a packet with this one.
+    /// The inverse tuple, which a reply to a packet with this one has (`nf_ct_invert_tuple`).
     #[inline(always)]
     #[must_use]
-    pub const fn reversed(&self) -> Self {
+    pub const fn inverse(&self) -> Self {
         Self {
             source: self.destination,
             destination: self.source,
@@ -81,7 +81,7 @@ impl Tuple {
     }
 }
 
-impl Conntrack {
+impl ConntrackEntry {
     /// What a packet with this entry looks like after translation.
     #[inline(always)]
     pub const fn translated(&self, protocol: u8) -> Tuple {
@@ -95,10 +95,10 @@ impl Conntrack {
         }
     }
 
-    /// The key of the other direction's entry.
+    /// The key of the other direction's entry: the inverse of what a packet looks like after translation.
     #[inline(always)]
-    pub const fn partner(&self, protocol: u8) -> Tuple {
-        self.translated(protocol).reversed()
+    pub const fn inverse_key(&self, protocol: u8) -> Tuple {
+        self.translated(protocol).inverse()
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s28_the_partners_partner_is_the_packet_itself() {
+    fn s28_the_inverse_of_the_inverse_is_the_packet_itself() {
         let tuple = Tuple {
             source: [10, 0, 0, 1].into(),
             destination: [10, 0, 0, 2].into(),
@@ -116,15 +116,15 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        let forward = Conntrack { source_port: 3, destination_port: 4, ..Conntrack::default() };
-        let reply = Conntrack {
+        let forward = ConntrackEntry { source_port: 3, destination_port: 4, ..ConntrackEntry::default() };
+        let reply = ConntrackEntry {
             source: tuple.destination,
             destination: tuple.source,
             source_port: tuple.destination_port,
             destination_port: tuple.source_port,
-            ..Conntrack::default()
+            ..ConntrackEntry::default()
         };
-        assert_eq!(forward.partner(6).reversed(), forward.translated(6));
-        assert_eq!(reply.partner(6), tuple);
+        assert_eq!(forward.inverse_key(6).inverse(), forward.translated(6));
+        assert_eq!(reply.inverse_key(6), tuple);
     }
 }

@@ -1,12 +1,12 @@
-//! What a settled TCP connection remembers of its sequence numbers, and which segments they make believable
-//! (docs/adr/0009). A segment that is not believed is passed on, but changes nothing: its receiver judges it.
+//! The sequence numbers that an assured TCP connection remembers, and which segments are believed by them (docs/adr/0009). A
+//! segment that is not believed is passed on and changes nothing: its receiver judges it.
 //!
-//! The entry of each direction holds where its sender has come to and what it has acknowledged. Both lie where a flow
-//! that has not settled has its generation and its handshake, which it needs no more.
+//! The entry of each direction has the end of what its sender has sent, and what it has acknowledged. Both take the place of the
+//! generation and the handshake, which only a flow that is not assured needs.
 
-use super::{Direction, Life, State, TcpFlags};
+use super::{Direction, EntryMeta, State, TcpFlags};
 
-/// A TCP segment.
+/// What a TCP segment says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Its sequence number.
@@ -19,35 +19,35 @@ pub struct Segment {
     pub flags: TcpFlags,
 }
 
-/// What a segment means that ends, closes or accepts a connection.
+/// The meaning of a segment that ends, closes or accepts a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// This is the connection's state now.
+    /// The connection has this state now.
     Moves(State),
-    /// Nothing: a late duplicate, or forged.
+    /// The segment is a late duplicate, or forged, and changes nothing.
     Ignored,
-    /// It accepts a connection that has not come this way.
+    /// The segment accepts a connection that was opened past this node.
     Stranger,
 }
 
 /// How far numbers of one moment of a connection are apart at most: 16 MiB, more than the windows that systems use by default.
 const REACH: u32 = 1 << 24;
 
-/// Whether a number is anywhere else than a little behind what is known.
+/// Whether a number is not just a little behind the known one.
 #[inline(always)]
 const fn is_news(known: u32, now: u32) -> bool {
     known.wrapping_sub(now) >= REACH
 }
 
 impl TcpFlags {
-    /// Whether [`Life::judge`] has to say what a segment means for a settled connection.
+    /// Whether [`EntryMeta::judge`] has to say what a segment means for an assured connection.
     #[inline(always)]
     pub const fn is_event(self) -> bool {
         self.has(Self::RST | Self::FIN) || self.accepts()
     }
 }
 
-impl Life {
+impl EntryMeta {
     /// The sequence number after what this direction has sent.
     #[inline(always)]
     const fn sent(&self) -> u32 {
@@ -65,35 +65,35 @@ impl Life {
         (self.service_generation, self.handshake) = (sent, acknowledged);
     }
 
-    /// The connection settles with this segment of this direction.
+    /// Starts the sequence numbers with this segment of this direction, which makes the connection assured.
     #[inline(always)]
     pub const fn begin(&mut self, segment: &Segment) {
         self.set_sent(segment.end, segment.acknowledgment);
         self.asks = 0;
     }
 
-    /// Makes of what is remembered of one direction what is known of the other: what has been acknowledged has been sent.
+    /// Turns the numbers of one direction into those of the other: what one side has acknowledged, the other has sent.
     #[inline(always)]
     pub const fn mirror(&mut self) {
         self.set_sent(self.acknowledged(), self.sent());
         self.asks = 0;
     }
 
-    /// Takes over what both directions of a settled connection share.
+    /// Takes over what both directions of an assured connection share.
     #[inline(always)]
     pub const fn follow(&mut self, other: &Self) {
         (self.state, self.expires) = (other.state, other.expires);
     }
 
-    /// The same with what is remembered of the other one's direction.
+    /// Takes over the sequence numbers from a copy of this entry's metadata.
     #[inline(always)]
     pub const fn remember(&mut self, other: &Self) {
         self.set_sent(other.sent(), other.acknowledged());
         self.asks = other.asks;
     }
 
-    /// Remembers a segment of this direction; true if that has changed something. What is a little behind has been sent
-    /// before; what is anywhere else is believed, so that nobody's invention stays for longer than a segment.
+    /// Notes the numbers of a segment of this direction; true if they have changed. Numbers a little behind are those of an old
+    /// segment; any others are believed, so that a forged segment has no effect beyond the next genuine one.
     #[inline(always)]
     #[must_use]
     pub const fn note(&mut self, segment: &Segment) -> bool {
@@ -112,8 +112,8 @@ impl Life {
         self.go_on(segment)
     }
 
-    /// The same for a segment that [`is_plain`](Self::is_plain): nothing but the numbers can change. Written only if they
-    /// do, so that what repeats itself leaves the line as it is.
+    /// Notes the numbers of a segment that [`is_plain`](Self::is_plain): nothing else can change. They are written only if they
+    /// do, so that a repeated segment does not dirty the cache line.
     #[inline(always)]
     #[must_use]
     pub const fn go_on(&mut self, segment: &Segment) -> bool {
@@ -136,7 +136,7 @@ impl Life {
         self.asks == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
-    /// What a [`TcpFlags::is_event`] of this direction means for a settled connection, of which `other` is the life in the
+    /// What a [`TcpFlags::is_event`] of this direction means for an assured connection, of which `other` is the metadata in the
     /// other direction.
     #[inline(always)]
     pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {
@@ -153,12 +153,12 @@ impl Life {
         }
         let direction = if self.flags & Self::REPLY == 0 { Direction::Original } else { Direction::Reply };
         let is_in_window = segment.end.wrapping_sub(other.acknowledged()) < REACH;
-        let answers = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < REACH;
-        if is_in_window && answers { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
+        let acknowledges = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < REACH;
+        if is_in_window && acknowledges { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
     }
 
     /// Whether this direction has reset the connection. It is the number that the receiver waits for, or follows what this
-    /// direction has just sent, all of which fits together; or it answers a SYN that has been let through.
+    /// direction has just sent, all of which fits together; or it replies to a SYN that has been let through.
     #[inline(always)]
     const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
         if other.asks != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
@@ -187,16 +187,16 @@ mod tests {
     }
 
     /// A connection right after its handshake: the client goes on at `client`, the backend at `backend`.
-    fn open(client: u32, backend: u32) -> [Life; 2] {
-        let mut life = Life { state: State::Established as u8, ..Life::default() };
-        life.begin(&segment(client, 0, backend, ACK));
-        let mut other = Life { flags: Life::REPLY, ..life };
+    fn open(client: u32, backend: u32) -> [EntryMeta; 2] {
+        let mut meta = EntryMeta { state: State::Established as u8, ..EntryMeta::default() };
+        meta.begin(&segment(client, 0, backend, ACK));
+        let mut other = EntryMeta { flags: EntryMeta::REPLY, ..meta };
         other.mirror();
-        [life, other]
+        [meta, other]
     }
 
     /// Both directions of connections anywhere on the circle of numbers.
-    fn connections() -> impl Iterator<Item = (u32, u32, [Life; 2])> {
+    fn connections() -> impl Iterator<Item = (u32, u32, [EntryMeta; 2])> {
         let numbers = [0, 1, 1 << 31, u32::MAX, u32::MAX - 5, 77_000];
         numbers.into_iter().flat_map(move |client| numbers.map(|backend| (client, backend, open(client, backend))))
     }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn s40_a_syn_lets_only_its_own_answer_count() {
+    fn s40_a_syn_lets_only_its_own_reply_count() {
         for (client, backend, [mut own, mut other]) in connections() {
             let isn = client.wrapping_add(12_345_678);
             assert!(own.note(&segment(isn, 0, 0, SYN)));
@@ -249,7 +249,7 @@ mod tests {
             let accepts = segment(9, 0, after, SYN | ACK);
             assert_eq!(other.judge(&own, &accepts), Judgement::Moves(State::Established));
             assert!(other.note(&accepts));
-            // One that has not challenges it; the client's answer is a reset of the old connection.
+            // One that has not challenges it; the client's reply is a reset of the old connection.
             let [mut own, mut other] = open(client, backend);
             assert!(own.note(&segment(isn, 0, 0, SYN)));
             assert!(!other.note(&segment(backend, 0, client, ACK)));

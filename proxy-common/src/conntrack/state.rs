@@ -1,5 +1,5 @@
-//! The life of a flow: its states, and what moves it from one to the next. They follow Linux's nf_conntrack
-//! (`net/netfilter/nf_conntrack_proto_tcp.c`), with fewer of them: nobody here judges windows.
+//! The states of a flow, and the packets that move it from one to the next. They follow Linux's nf_conntrack
+//! (`net/netfilter/nf_conntrack_proto_tcp.c`), but are fewer, since windows are not judged here.
 
 /// Who sent a packet of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,21 +14,21 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// The client has sent; nobody has answered.
+    /// The client has sent; the backend has not replied.
     New = 1,
-    /// The backend has answered.
+    /// The backend has replied.
     Replied = 2,
-    /// Both have sent, and the client once more, in a way that shows that it has got the answer.
+    /// The client has sent again, and has shown that it has got the backend's reply.
     Established = 3,
-    /// TCP: the client has closed its side; the backend has not answered that.
+    /// TCP: the client has closed its side; the backend has not acknowledged that.
     ClientClosed = 4,
-    /// TCP: the backend has closed its side; the client has not answered that.
+    /// TCP: the backend has closed its side; the client has not acknowledged that.
     BackendClosed = 5,
     /// TCP: both sides are closed.
     Closed = 6,
     /// TCP: one side has reset the connection.
     Reset = 7,
-    /// Somebody else's translation (kube-proxy's, from before Waggle came): passes untouched.
+    /// A flow that Waggle does not translate (kube-proxy does, or netfilter): its packets pass untouched.
     Foreign = 8,
     /// TCP: the client has closed its side, and the backend may go on sending.
     ClientFinished = 9,
@@ -56,7 +56,7 @@ impl TcpFlags {
         self.0 & flags != 0
     }
 
-    /// Whether this is the answer to what opens a connection: SYN and ACK.
+    /// Whether this accepts a connection: SYN and ACK.
     #[inline(always)]
     pub const fn accepts(self) -> bool {
         self.0 & (Self::SYN | Self::ACK | Self::RST | Self::FIN) == Self::SYN | Self::ACK
@@ -107,11 +107,11 @@ impl State {
         }
     }
 
-    /// The state after a packet of a flow that has not settled. A reset does not end a handshake that goes on: nobody can tell
-    /// yet whether it was true.
+    /// The state after a packet of an embryonic flow. A reset does not end a handshake that goes on: it can't be told yet whether
+    /// the reset was genuine.
     #[inline(always)]
     #[must_use]
-    pub const fn after_half_open(self, direction: Direction, flags: TcpFlags) -> Self {
+    pub const fn after_embryonic(self, direction: Direction, flags: TcpFlags) -> Self {
         let is_plain = !flags.has(TcpFlags::SYN | TcpFlags::RST | TcpFlags::FIN);
         match (self, direction) {
             (Self::Reset, Direction::Reply) if flags.accepts() => Self::Replied,
@@ -120,14 +120,14 @@ impl State {
         }
     }
 
-    /// Whether both sides have confirmed the flow.
+    /// Whether the flow is assured (IPS_ASSURED): both sides have confirmed it.
     #[inline(always)]
-    pub const fn is_settled(self) -> bool {
+    pub const fn is_assured(self) -> bool {
         !matches!(self, Self::New | Self::Replied)
     }
 
     /// Whether a packet that opens a connection starts a new flow in this one's place. One whose other side is still open
-    /// counts only if it `may_be_half_closed`: TCP, settled.
+    /// counts only if it `may_be_half_closed`: TCP, assured.
     #[inline(always)]
     pub const fn is_over(self, may_be_half_closed: bool) -> bool {
         match self {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn s29_a_datagram_flow_settles_with_the_clients_second_word() {
+    fn s29_a_datagram_flow_is_assured_with_the_clients_second_word() {
         assert_eq!(State::New.after(Original, NONE), State::New);
         assert_eq!(State::New.after(Reply, NONE), State::Replied);
         assert_eq!(State::Replied.after(Reply, NONE), State::Replied);

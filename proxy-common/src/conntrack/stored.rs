@@ -1,16 +1,16 @@
 //! How flows lie in the maps of each family: IPv6 as programs see them, IPv4 with addresses of four bytes, in two cache
-//! lines instead of three (docs/adr/0005).
+//! buckets instead of three (docs/adr/0005).
 
 use core::borrow::Borrow;
 
 use super::{
-    Conntrack, Life, Tuple,
-    line::{FlowLine, Ipv4Line, Ipv6Line},
+    ConntrackEntry, EntryMeta, Tuple,
+    bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket},
 };
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// Key of CONNTRACK_IPV4 and HALF_OPEN_IPV4. Aligned, so that addresses are read in one piece.
+    /// Key of CONNTRACK_IPV4 and EMBRYONIC_IPV4. Aligned, so that addresses are read in one piece.
     #[repr(align(4))]
     pub struct Ipv4Tuple: 16 {
         /// Source address.
@@ -27,8 +27,8 @@ pod! {
         pub _pad: [u8; 3],
     }
 
-    /// Value of CONNTRACK_IPV4 and HALF_OPEN_IPV4.
-    pub struct Ipv4Conntrack: 40 {
+    /// Value of CONNTRACK_IPV4 and EMBRYONIC_IPV4.
+    pub struct Ipv4ConntrackEntry: 40 {
         /// What the packet's source address becomes.
         pub source: [u8; 4],
         /// What its destination address becomes.
@@ -37,21 +37,21 @@ pod! {
         pub source_port: u16,
         /// What its destination port becomes, host byte order.
         pub destination_port: u16,
-        /// What is remembered besides.
-        pub life: Life,
+        /// All but the translation.
+        pub meta: EntryMeta,
     }
 }
 
-/// An entry as it lies in a family's maps. All tuples and flows that are passed to it are of that family.
+/// An entry as the maps of one family have it. All tuples and flows that are passed to it must be of that family.
 pub trait Stored: Sized {
     /// The maps' keys.
     type Key;
-    /// A key, or a reference to what is one already.
+    /// A key, or a reference to a tuple that is one already.
     type KeyRef<'a>: Borrow<Self::Key>;
-    /// An entry, or a reference to what is one already.
+    /// An entry, or a reference to a flow that is one already.
     type Ref<'a>: Borrow<Self>;
-    /// A place in FLOW_LINES.
-    type Line: FlowLine<Entry = Self>;
+    /// An element of FLOW_BUCKETS.
+    type Bucket: FlowBucket<Entry = Self>;
 
     /// The key of a packet.
     fn key(tuple: &Tuple) -> Self::KeyRef<'_>;
@@ -60,32 +60,32 @@ pub trait Stored: Sized {
     fn tuple(key: &Self::Key) -> Tuple;
 
     /// The entry of a flow.
-    fn narrow(flow: &Conntrack) -> Self::Ref<'_>;
+    fn narrow(flow: &ConntrackEntry) -> Self::Ref<'_>;
 
     /// The flow of this entry, copied to `flow`.
-    fn widen(&self, flow: &mut Conntrack);
+    fn widen(&self, flow: &mut ConntrackEntry);
 
-    /// What both families have.
-    fn life(&self) -> &Life;
+    /// The metadata, which both families have.
+    fn meta(&self) -> &EntryMeta;
 
-    /// See [`Stored::life`].
-    fn life_mut(&mut self) -> &mut Life;
+    /// The metadata, to be changed in place.
+    fn meta_mut(&mut self) -> &mut EntryMeta;
 
     /// The key of the other direction's entry.
-    fn partner(&self, protocol: u8) -> Self::Key;
+    fn inverse_key(&self, protocol: u8) -> Self::Key;
 
-    /// Whether a packet with either entry looks the same after translation.
-    fn translates_like(&self, flow: &Conntrack) -> bool;
+    /// Whether this entry and `flow` translate a packet to the same tuple.
+    fn translates_like(&self, flow: &ConntrackEntry) -> bool;
 
-    /// The same of two entries that lie in maps.
+    /// Whether this entry and another one of the maps translate a packet to the same tuple.
     fn translates_as(&self, other: &Self) -> bool;
 }
 
-impl Stored for Conntrack {
+impl Stored for ConntrackEntry {
     type Key = Tuple;
     type KeyRef<'a> = &'a Tuple;
     type Ref<'a> = &'a Self;
-    type Line = Ipv6Line;
+    type Bucket = Ipv6Bucket;
 
     #[inline(always)]
     fn key(tuple: &Tuple) -> &Tuple {
@@ -98,32 +98,32 @@ impl Stored for Conntrack {
     }
 
     #[inline(always)]
-    fn narrow(flow: &Conntrack) -> &Self {
+    fn narrow(flow: &ConntrackEntry) -> &Self {
         flow
     }
 
     #[inline(always)]
-    fn widen(&self, flow: &mut Conntrack) {
+    fn widen(&self, flow: &mut ConntrackEntry) {
         *flow = *self;
     }
 
     #[inline(always)]
-    fn life(&self) -> &Life {
-        &self.life
+    fn meta(&self) -> &EntryMeta {
+        &self.meta
     }
 
     #[inline(always)]
-    fn life_mut(&mut self) -> &mut Life {
-        &mut self.life
+    fn meta_mut(&mut self) -> &mut EntryMeta {
+        &mut self.meta
     }
 
     #[inline(always)]
-    fn partner(&self, protocol: u8) -> Tuple {
-        Self::partner(self, protocol)
+    fn inverse_key(&self, protocol: u8) -> Tuple {
+        Self::inverse_key(self, protocol)
     }
 
     #[inline(always)]
-    fn translates_like(&self, flow: &Conntrack) -> bool {
+    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
         let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
         let ([i, j, k, l], [m, n, o, p]) = (flow.source.words(), flow.destination.words());
         // Word by word: comparing arrays, the compiler would put copies on the stack.
@@ -149,11 +149,11 @@ const fn widen(bytes: [u8; 4]) -> Address {
     Address::from_ipv4_word(u32::from_ne_bytes(bytes))
 }
 
-impl Stored for Ipv4Conntrack {
+impl Stored for Ipv4ConntrackEntry {
     type Key = Ipv4Tuple;
     type KeyRef<'a> = Ipv4Tuple;
     type Ref<'a> = Self;
-    type Line = Ipv4Line;
+    type Bucket = Ipv4Bucket;
 
     #[inline(always)]
     fn key(tuple: &Tuple) -> Ipv4Tuple {
@@ -180,37 +180,37 @@ impl Stored for Ipv4Conntrack {
     }
 
     #[inline(always)]
-    fn narrow(flow: &Conntrack) -> Self {
+    fn narrow(flow: &ConntrackEntry) -> Self {
         Self {
             source: narrow(&flow.source),
             destination: narrow(&flow.destination),
             source_port: flow.source_port,
             destination_port: flow.destination_port,
-            life: flow.life,
+            meta: flow.meta,
         }
     }
 
     #[inline(always)]
-    fn widen(&self, flow: &mut Conntrack) {
+    fn widen(&self, flow: &mut ConntrackEntry) {
         flow.source = widen(self.source);
         flow.destination = widen(self.destination);
         flow.source_port = self.source_port;
         flow.destination_port = self.destination_port;
-        flow.life = self.life;
+        flow.meta = self.meta;
     }
 
     #[inline(always)]
-    fn life(&self) -> &Life {
-        &self.life
+    fn meta(&self) -> &EntryMeta {
+        &self.meta
     }
 
     #[inline(always)]
-    fn life_mut(&mut self) -> &mut Life {
-        &mut self.life
+    fn meta_mut(&mut self) -> &mut EntryMeta {
+        &mut self.meta
     }
 
     #[inline(always)]
-    fn partner(&self, protocol: u8) -> Ipv4Tuple {
+    fn inverse_key(&self, protocol: u8) -> Ipv4Tuple {
         Ipv4Tuple {
             source: self.destination,
             destination: self.source,
@@ -222,7 +222,7 @@ impl Stored for Ipv4Conntrack {
     }
 
     #[inline(always)]
-    fn translates_like(&self, flow: &Conntrack) -> bool {
+    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
         let addresses = self.source == narrow(&flow.source) && self.destination == narrow(&flow.destination);
         addresses && self.source_port == flow.source_port && self.destination_port == flow.destination_port
     }
@@ -246,35 +246,35 @@ mod tests {
                 Address::from_words([1, 2, 3, u32::from_ne_bytes(bytes)])
             }
         };
-        let flow = Conntrack {
+        let flow = ConntrackEntry {
             source: address(a),
             destination: address(b),
             source_port: 1,
             destination_port: 2,
-            life: Life { expires: 3, service: 4, flags: Life::REPLY, handshake: 5, ..Life::default() },
+            meta: EntryMeta { expires: 3, service: 4, flags: EntryMeta::REPLY, handshake: 5, ..EntryMeta::default() },
         };
         let stored = E::narrow(&flow);
         let stored: &E = stored.borrow();
-        let mut again = Conntrack::default();
+        let mut again = ConntrackEntry::default();
         stored.widen(&mut again);
         assert_eq!(again, flow);
         assert!(stored.translates_like(&flow));
         for other in [
-            Conntrack { source_port: 9, ..flow },
-            Conntrack { destination_port: 9, ..flow },
-            Conntrack { source: flow.destination, ..flow },
-            Conntrack { destination: flow.source, ..flow },
+            ConntrackEntry { source_port: 9, ..flow },
+            ConntrackEntry { destination_port: 9, ..flow },
+            ConntrackEntry { source: flow.destination, ..flow },
+            ConntrackEntry { destination: flow.source, ..flow },
         ] {
             assert!(!stored.translates_like(&other), "{other:?}");
         }
-        assert_eq!(E::tuple(&stored.partner(6)), flow.partner(6));
-        let tuple = flow.partner(17);
+        assert_eq!(E::tuple(&stored.inverse_key(6)), flow.inverse_key(6));
+        let tuple = flow.inverse_key(17);
         assert_eq!(E::tuple(E::key(&tuple).borrow()), tuple);
     }
 
     #[test]
     fn s28_a_flow_is_the_same_in_either_familys_maps() {
-        same_through::<Ipv4Conntrack>([10, 0, 0, 1], [192, 0, 2, 77]);
-        same_through::<Conntrack>([10, 0, 0, 1], [192, 0, 2, 77]);
+        same_through::<Ipv4ConntrackEntry>([10, 0, 0, 1], [192, 0, 2, 77]);
+        same_through::<ConntrackEntry>([10, 0, 0, 1], [192, 0, 2, 77]);
     }
 }

@@ -4,7 +4,7 @@
 /// on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A connection that nobody has answered.
+    /// A connection that the backend has not replied to.
     pub tcp_syn_sent: u32,
     /// A connection that the client has not confirmed.
     pub tcp_syn_received: u32,
@@ -39,20 +39,20 @@ impl Timeouts {
     };
 }
 
-/// The same for SCTP.
+/// How long an entry of SCTP lives without a packet: Linux's nf_conntrack names, units as in [`Timeouts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AssociationTimeouts {
     /// An association that has ended.
     pub closed: u32,
-    /// One that the client has not confirmed.
+    /// An association that the client has not confirmed.
     pub cookie_wait: u32,
-    /// An established one.
+    /// An established association.
     pub established: u32,
-    /// One that the client has closed.
+    /// An association that the client has closed.
     pub shutdown_sent: u32,
-    /// One that the backend has closed.
+    /// An association that the backend has closed.
     pub shutdown_received: u32,
-    /// One that both sides have closed.
+    /// An association that both sides have closed.
     pub shutdown_ack_sent: u32,
 }
 

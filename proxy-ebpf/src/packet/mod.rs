@@ -1,4 +1,4 @@
-//! A packet in the hands of a hook. The only code that touches its bytes; what they mean is no matter here.
+//! Packet access over XDP and TC. The only code that touches packet bytes; it does not interpret them.
 
 mod frame;
 mod pending;
@@ -32,7 +32,7 @@ pub trait Packet {
     /// Where the packet's directly readable bytes begin and end.
     fn bounds(&self) -> (usize, usize);
 
-    /// The same, where it stays so until the program ends: no helper moves the packet.
+    /// The bounds, if they stay the same until the program ends, since no helper moves the packet.
     #[inline(always)]
     fn fixed_bounds(&self) -> Option<(usize, usize)> {
         None
@@ -51,7 +51,7 @@ pub trait Packet {
     /// The device that it came in on, or leaves by (TC egress).
     fn ifindex(&self) -> u32;
 
-    /// What netfilter and others have marked it with, for rules of policy routing; 0: nothing.
+    /// The packet's mark (`skb->mark`), which rules of policy routing may look at; 0 if it has none.
     fn mark(&self) -> u32;
 
     /// Whether it begins with its network header: its device carries no Ethernet frames.
@@ -69,14 +69,14 @@ pub trait Packet {
     /// Whether this hook can send to another device: resolved, or with the neighbour still to be asked.
     fn can_send(&self, route: &Route) -> bool;
 
-    /// Sends it by `route`: the packet leaves when the program ends.
+    /// Sends the packet by `route`: it leaves when the program ends.
     fn send(&mut self, route: &Route) -> Option<()>;
 
-    /// Whether this hook can send an answer back where the packet came from. What it can't, a later one can: TC ingress, or
+    /// Whether this hook can send a packet back where this one came from. What it can't, a later one can: TC ingress, or
     /// the VLAN's own device.
     fn can_send_back(&self, headers: &Headers) -> bool;
 
-    /// Sends it back where it came from, with the Ethernet addresses swapped.
+    /// Sends the packet back where it came from, with the Ethernet addresses swapped.
     fn send_back(&mut self) -> Option<()>;
 
     /// Sets both addresses of the IPv6 header whose source lies at `offset`.

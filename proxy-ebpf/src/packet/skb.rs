@@ -1,5 +1,5 @@
-//! A packet at the TC hooks: a socket buffer. The kernel may still have to fill in its checksum, so that
-//! transport checksums are changed by helpers that know.
+//! A packet at the TC hooks: a socket buffer. Checksum offload may be pending, so transport checksums are changed by
+//! `bpf_l4_csum_replace`, which knows.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -28,10 +28,10 @@ use super::{
     stage::tail_call,
 };
 use crate::{
-    answer::is_bare_at_hand,
     headers::Ethernet,
     maps::{DEVICES, TC_STAGES},
     pipeline::finish,
+    reject::is_bare_at_hand,
     route::Route,
     scratch::{headers_at_hand, note_sent},
 };
@@ -80,11 +80,11 @@ impl<const BEGIN: u8> Skb<BEGIN> {
         packet.action(verdict)
     }
 
-    /// Has `answer` turn the packet into its refusal, which it also counts. What can't be answered is dropped.
+    /// Has `reject` turn the packet into a refusal, which it also counts. A packet that can't be refused is dropped.
     #[inline(always)]
-    pub fn turn(ctx: &TcContext, answer: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
+    pub fn reject(ctx: &TcContext, reject: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
         let mut packet = Self::new(ctx, is_bare_at_hand());
-        match answer(&mut packet) {
+        match reject(&mut packet) {
             Err(Verdict::Pass) => TC_ACT_UNSPEC,
             _ => packet.action,
         }
@@ -208,7 +208,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
 
     #[inline(always)]
     fn send_back(&mut self) -> Option<()> {
-        // What a process of this node has sent has come in by no device, and is answered as if from outside.
+        // What a process of this node has sent has come in by no device, and is refused as if it came from outside.
         // SAFETY: as in `bounds`.
         let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
         if self.is_bare() && flags == 0 {

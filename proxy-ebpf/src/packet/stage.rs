@@ -1,4 +1,4 @@
-//! The way from one program to the next.
+//! Tail calls from one program to the next.
 
 use core::{arch::asm, ffi::c_void};
 
@@ -7,11 +7,11 @@ use proxy_common::Stage;
 /// Number of the helper `bpf_tail_call`.
 const TAIL_CALL: u32 = 12;
 
-/// Goes on in a stage's program, for good; returns only if there is none.
+/// Tail-calls the program of a stage; returns only if there is none.
 ///
 /// # Safety
 ///
-/// `context` is the program's own, `stages` a program array of its kind. Nothing may wait to be dropped.
+/// `context` is the program's own, `stages` a program array of its type. No value may be waiting to be dropped.
 #[inline(always)]
 pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stage) {
     // SAFETY: the caller's.
@@ -19,25 +19,24 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
         match stage {
             Stage::Open => jump::<{ Stage::Open as u32 }>(context, stages),
             Stage::Icmp => jump::<{ Stage::Icmp as u32 }>(context, stages),
-            Stage::Answer => jump::<{ Stage::Answer as u32 }>(context, stages),
+            Stage::Reject => jump::<{ Stage::Reject as u32 }>(context, stages),
             Stage::IcmpEgress => jump::<{ Stage::IcmpEgress as u32 }>(context, stages),
             Stage::Send => jump::<{ Stage::Send as u32 }>(context, stages),
-            Stage::Touch => jump::<{ Stage::Touch as u32 }>(context, stages),
-            Stage::TouchEgress => jump::<{ Stage::TouchEgress as u32 }>(context, stages),
+            Stage::Refresh => jump::<{ Stage::Refresh as u32 }>(context, stages),
+            Stage::RefreshEgress => jump::<{ Stage::RefreshEgress as u32 }>(context, stages),
             Stage::Previous => jump::<{ Stage::Previous as u32 }>(context, stages),
             Stage::Uplink => jump::<{ Stage::Uplink as u32 }>(context, stages),
             Stage::PreviousEgress => jump::<{ Stage::PreviousEgress as u32 }>(context, stages),
             Stage::Ingress => jump::<{ Stage::Ingress as u32 }>(context, stages),
             Stage::Egress => jump::<{ Stage::Egress as u32 }>(context, stages),
             Stage::Own => jump::<{ Stage::Own as u32 }>(context, stages),
-            Stage::OwnAnswer => jump::<{ Stage::OwnAnswer as u32 }>(context, stages),
+            Stage::OwnReply => jump::<{ Stage::OwnReply as u32 }>(context, stages),
         }
     }
 }
 
-/// In assembly, since the compiler makes one call of two that differ in the stage alone. To a stage that is the same
-/// however the call is reached, the kernel jumps directly; for others it asks the map, and takes the slow way that
-/// mitigations against Spectre leave.
+/// Written in assembly, since the compiler would merge two calls that differ in the stage alone. The kernel jumps directly to a
+/// constant stage; for a variable one it reads the map and makes the slow indirect jump that mitigations of Spectre leave.
 #[inline(always)]
 unsafe fn jump<const STAGE: u32>(context: *mut c_void, stages: *const c_void) {
     // SAFETY: the caller's; all registers that a call may change are named.

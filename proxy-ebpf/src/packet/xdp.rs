@@ -44,11 +44,11 @@ impl Xdp {
         packet.action(verdict)
     }
 
-    /// Has `answer` turn the packet into its refusal, which it also counts. What can't be answered is dropped.
+    /// Has `reject` turn the packet into a refusal, which it also counts. A packet that can't be refused is dropped.
     #[inline(always)]
-    pub fn turn(ctx: XdpContext, answer: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
+    pub fn reject(ctx: XdpContext, reject: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
         let mut packet = Self::new(ctx, false);
-        match answer(&mut packet) {
+        match reject(&mut packet) {
             Err(Verdict::Pass) => xdp_action::XDP_PASS,
             _ => packet.action,
         }

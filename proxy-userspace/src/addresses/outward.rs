@@ -1,4 +1,4 @@
-//! Which devices lead out of the node. A backend behind one of them answers its clients by a way of its own, even if it is said to
+//! Which devices lead out of the node. A backend behind one of them replies to its clients by a way of its own, even if it is said to
 //! be on this node: its network card is not the node's (macvlan, ipvlan, SR-IOV, an interface of the cloud's).
 
 use std::{collections::BTreeSet, net::IpAddr};

@@ -1,4 +1,4 @@
-//! Whether rules of policy routing may give the answer of a backend on this node another way out than what comes from its
+//! Whether rules of policy routing may give the reply of a backend on this node another way out than what comes from its
 //! frontend's address has (W10).
 
 use crate::kernel::Rule;

@@ -24,7 +24,7 @@ struct Shared {
 /// What the way to a backend means for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Path {
-    /// It leads out of the node: answers of a backend that is said to be here don't come back through the node.
+    /// It leads out of the node: replies of a backend that is said to be here don't come back through the node.
     pub(super) is_outward: bool,
     /// Index in NODE_ADDRESSES of the address that it is reached from; 0: the node's own.
     pub(super) source: u8,
@@ -122,13 +122,13 @@ impl Backends {
         self.by_address.range(range).map(|(address, _)| address.ip()).collect()
     }
 
-    /// Whether a backend on this node, whose answers come through it, lies between two addresses, both included.
+    /// Whether a backend on this node, whose replies come through it, lies between two addresses, both included.
     pub fn is_any_here(&self, first: IpAddr, last: IpAddr) -> bool {
         let range = SocketAddr::new(first, 0)..=SocketAddr::new(last, u16::MAX);
         self.by_address.range(range).any(|(_, shared)| shared.local != 0 && !shared.path.is_outward)
     }
 
-    /// The ways to the backends at this address have changed. Returns those on this node whose answers now go past it.
+    /// The ways to the backends at this address have changed. Returns those on this node whose replies now go past it.
     pub fn redirect(&mut self, map: &mut impl Elements<Backend>, address: IpAddr, path: Path) -> Vec<SocketAddr> {
         let range = SocketAddr::new(address, 0)..=SocketAddr::new(address, u16::MAX);
         let mut past = Vec::new();
@@ -149,7 +149,7 @@ impl Backends {
         self.by_address.values().map(|shared| shared.path.source).collect()
     }
 
-    /// Whether answers of a backend on this node go past it.
+    /// Whether replies of a backend on this node go past it.
     pub fn is_past(&self, address: SocketAddr) -> bool {
         self.by_address.get(&address).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }

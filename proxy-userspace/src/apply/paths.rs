@@ -1,4 +1,4 @@
-//! What the ways to backends mean: from which address of this node each is reached, and whether its answers come back through
+//! What the ways to backends mean: from which address of this node each is reached, and whether its replies come back through
 //! the node. Asked when a backend comes, and again when routes change.
 
 use std::{
@@ -10,7 +10,7 @@ use aya::maps::Array;
 use ipnet::IpNet;
 use proxy_common::{
     Address, Backend,
-    device::{NODE_IPV6, SOURCES},
+    node::{NODE_IPV6, SOURCES},
 };
 use tracing::{debug, error, info, warn};
 
@@ -76,7 +76,7 @@ impl Paths {
     }
 }
 
-/// Whether other nodes can answer to it.
+/// Whether other nodes can reply to it.
 fn is_usable(address: IpAddr) -> bool {
     let is_local = match address {
         IpAddr::V4(ipv4) => ipv4.is_link_local(),
@@ -132,12 +132,12 @@ impl Dataplane {
         self.reroute(&Routes::All);
     }
 
-    /// Whether rules of policy routing tell backends' answers from what comes from their frontends.
+    /// Whether rules of policy routing tell backends' replies from what comes from their frontends.
     pub fn set_ruled(&mut self, ruled: bool) {
         self.filters.set_ruled(&mut self.maps.filters, ruled);
     }
 
-    /// Whether a prefix has a backend in it that is on this node, and answers through it.
+    /// Whether a prefix has a backend in it that is on this node, and replies through it.
     pub fn has_backend_here(&self, net: IpNet) -> bool {
         self.backends.is_any_here(net.network(), last(net))
     }
@@ -189,7 +189,7 @@ fn last(net: IpNet) -> IpAddr {
     net.broadcast()
 }
 
-/// Says what becomes of a backend whose answers go past the node.
+/// Says what becomes of a backend whose replies go past the node.
 pub(super) fn tell_past(backend: std::net::SocketAddr) {
     info!(
         %backend,

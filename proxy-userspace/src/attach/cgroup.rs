@@ -13,7 +13,7 @@ use super::{AttachError, link::Place, program};
 use crate::{bpf, maps::PinFolder};
 
 /// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`), in the
-/// order in which they are attached and replaced: what removes a socket's entry, and what lets answers through, is there
+/// order in which they are attached and replaced: what removes a socket's entry, and what lets replies through, is there
 /// before what makes entries and asks.
 const PROGRAMS: [(&str, u32); 9] = [
     ("sock_release", 34),

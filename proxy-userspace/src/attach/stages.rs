@@ -18,9 +18,9 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
         &[
             ("xdp_open", Stage::Open),
             ("xdp_send", Stage::Send),
-            ("xdp_touch", Stage::Touch),
+            ("xdp_refresh", Stage::Refresh),
             ("xdp_icmp", Stage::Icmp),
-            ("xdp_answer", Stage::Answer),
+            ("xdp_reject", Stage::Reject),
         ],
     ),
     (
@@ -28,17 +28,17 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
         &[
             ("tc_open", Stage::Open),
             ("tc_send", Stage::Send),
-            ("tc_touch", Stage::Touch),
-            ("tc_touch_egress", Stage::TouchEgress),
+            ("tc_refresh", Stage::Refresh),
+            ("tc_refresh_egress", Stage::RefreshEgress),
             ("tc_uplink", Stage::Uplink),
             ("tc_icmp", Stage::Icmp),
             ("tc_icmp_egress", Stage::IcmpEgress),
-            ("tc_answer", Stage::Answer),
+            ("tc_reject", Stage::Reject),
             ("tc_ingress", Stage::Ingress),
             ("tc_egress", Stage::Egress),
         ],
     ),
-    (Group::Own, &[("tc_own", Stage::Own), ("tc_own_answer", Stage::OwnAnswer)]),
+    (Group::Own, &[("tc_own", Stage::Own), ("tc_own_reply", Stage::OwnReply)]),
 ];
 
 /// Whose stage a program is, if it is one.

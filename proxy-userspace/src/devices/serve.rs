@@ -162,7 +162,7 @@ impl Devices {
         }
     }
 
-    /// Answers first: what comes in needs them. TC ingress last: a device whose XDP is refused for good is tried again
+    /// Replies first: what comes in needs them. TC ingress last: a device whose XDP is refused for good is tried again
     /// and again, and must not be served by turns.
     fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
         let link = &target.link;

@@ -1,6 +1,6 @@
 //! The kernel's check of the reverse path of what comes in (`rp_filter` in Documentation/networking/ip-sysctl.rst; IPv4 only).
 //! What is for a backend on this node has been translated when it is checked. Where a rule of policy routing sends the backend's
-//! answers out of another device than the client is behind, a strict check takes the client's packets for forged. Network
+//! replies out of another device than the client is behind, a strict check takes the client's packets for forged. Network
 //! plugins that make such rules loosen the check themselves where they expect node ports (the AWS VPC CNI does); so does this.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use proxy_common::{Address, Frontend, FrontendKind, List, Service, SlotRange, Verdict};
+use proxy_common::{Address, Frontend, FrontendKind, List, Protocol, Service, SlotRange, Verdict};
 use serde::Serialize;
 
 use super::{Name, Snapshot, table::Row};
@@ -113,12 +113,7 @@ fn list(snapshot: &Snapshot, list: List, range: SlotRange) -> ListCell {
 }
 
 fn protocol(number: u8) -> String {
-    match number {
-        6 => "TCP".to_owned(),
-        17 => "UDP".to_owned(),
-        132 => "SCTP".to_owned(),
-        other => format!("protocol={other}"),
-    }
+    Protocol::from_number(number.into()).map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string())
 }
 
 fn kind(number: u8) -> String {

@@ -65,9 +65,9 @@ pub struct LocalAddresses {
     /// The node's own address, at most one a family: what the default route prefers as source, else the first
     /// global address by device index. They stand in for the Node object's while there is none, or it has none.
     pub primary: BTreeSet<IpAddr>,
-    /// Devices that lead out of the node: what is behind them does not answer through it.
+    /// Devices that lead out of the node: the replies of what is behind them bypass it.
     pub outward: BTreeSet<u32>,
-    /// Rules of policy routing tell a backend's answers from what comes from its frontend's address.
+    /// Rules of policy routing tell a backend's replies from what comes from its frontend's address.
     pub ruled: bool,
     /// The sources that such rules name.
     pub ruled_sources: BTreeSet<IpNet>,

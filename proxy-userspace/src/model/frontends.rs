@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
+use proxy_common::{Address, Frontend, FrontendKind, List};
 
 use super::{ports::ServicePort, service::ServiceSpec};
 use crate::table::{Family, FrontendEntry, PortKey};
@@ -63,11 +63,7 @@ impl Origin<'_> {
 
     /// The frontend in words.
     pub(super) fn describe(&self, frontend: &Frontend) -> String {
-        let protocol = match self.port.protocol {
-            Protocol::Tcp => "TCP",
-            Protocol::Udp => "UDP",
-            Protocol::Sctp => "SCTP",
-        };
+        let protocol = self.port.protocol;
         match self.kind {
             FrontendKind::NodePort => format!("node port {} ({protocol})", frontend.port),
             _ => format!("{} port {} ({protocol})", IpAddr::from(frontend.address), frontend.port),

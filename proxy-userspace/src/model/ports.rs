@@ -91,13 +91,10 @@ fn parse_number(port: i32, field: impl Display, faults: &mut Faults) -> Option<u
 }
 
 fn parse_protocol(protocol: Option<&str>, field: impl Display, faults: &mut Faults) -> Option<Protocol> {
-    match protocol.unwrap_or_default() {
-        "" | "TCP" => Some(Protocol::Tcp),
-        "UDP" => Some(Protocol::Udp),
-        "SCTP" => Some(Protocol::Sctp),
-        other => {
-            faults.add(field, format_args!("unknown protocol {other:?}; skipped"));
-            None
-        }
+    let Some(name) = protocol.filter(|name| !name.is_empty()) else { return Some(Protocol::Tcp) };
+    let found = name.parse().ok();
+    if found.is_none() {
+        faults.add(field, format_args!("unknown protocol {name:?}; skipped"));
     }
+    found
 }

@@ -21,7 +21,7 @@ pub enum Fate {
 pub type Fates = BTreeMap<&'static str, Fate>;
 
 /// Each set of programs has its own.
-pub const OWN: [&str; 7] = ["SCRATCH", "ANSWERS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
+pub const OWN: [&str; 7] = ["SCRATCH", "REJECTS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
 
 /// The ids of services and backends, and when they were given. Without them nothing is known of any.
 pub const IDS: [&str; 3] = ["SERVICE_NAMES", "BACKENDS", "GENERATIONS"];
@@ -42,25 +42,26 @@ const CONFIGURATION: [&str; 11] = [
     "NODE_ADDRESSES",
     "SERVICE_NAMES",
 ];
-/// Flows that have settled: where one lies in the lines decides whether it is looked for elsewhere.
-pub const SETTLED: [&str; 5] = ["FLOW_LINES_IPV4", "FLOW_LINES_IPV6", "DISPLACED", "CONNTRACK_IPV4", "CONNTRACK_IPV6"];
+/// Assured flows: whether one has a bucket decides whether CONNTRACK is asked for it.
+pub const ASSURED: [&str; 5] =
+    ["FLOW_BUCKETS_IPV4", "FLOW_BUCKETS_IPV6", "OVERFLOW", "CONNTRACK_IPV4", "CONNTRACK_IPV6"];
 /// All others.
-pub const HALF_OPEN: [&str; 2] = ["HALF_OPEN_IPV4", "HALF_OPEN_IPV6"];
+pub const EMBRYONIC: [&str; 2] = ["EMBRYONIC_IPV4", "EMBRYONIC_IPV6"];
 
 /// Decides for the maps that are wanted, given those that were found.
 pub fn fates(wanted: &[Layout], found: &BTreeMap<&'static str, Layout>) -> Fates {
     let mut fates: Fates = wanted.iter().map(|layout| (layout.name, fate(layout, found.get(layout.name)))).collect();
-    for group in [&CONFIGURATION[..], &SETTLED, &HALF_OPEN] {
+    for group in [&CONFIGURATION[..], &ASSURED, &EMBRYONIC] {
         if group.iter().any(|name| fates.get(name) != Some(&Fate::Shared)) {
             replace(&mut fates, group, Fate::Shared, Fate::Carried);
         }
     }
-    // A flow that settles leaves a table that both sets of programs may have only for one that both have.
-    if SETTLED.iter().any(|name| fates.get(name) != Some(&Fate::Shared)) {
-        replace(&mut fates, &HALF_OPEN, Fate::Shared, Fate::Carried);
+    // A flow that becomes assured leaves a table that both sets of programs may have only for one that both have.
+    if ASSURED.iter().any(|name| fates.get(name) != Some(&Fate::Shared)) {
+        replace(&mut fates, &EMBRYONIC, Fate::Shared, Fate::Carried);
     }
-    lose_together(&mut fates, &SETTLED, &SETTLED);
-    lose_together(&mut fates, &HALF_OPEN, &HALF_OPEN);
+    lose_together(&mut fates, &ASSURED, &ASSURED);
+    lose_together(&mut fates, &EMBRYONIC, &EMBRYONIC);
     lose_together(&mut fates, &IDS, &[&IDS[..], &COUNTED].concat());
     fates
 }
@@ -129,9 +130,9 @@ mod tests {
 
     #[test]
     fn w01_another_size_makes_only_what_depends_on_it_anew() {
-        let flows = [&SETTLED[..], &HALF_OPEN].concat();
+        let flows = [&ASSURED[..], &EMBRYONIC].concat();
         assert_eq!(changed(&["--max-conntrack", "1000"], |_| {}), all(&flows, Fate::Carried));
-        assert_eq!(changed(&["--max-half-open", "1000"], |_| {}), all(&HALF_OPEN, Fate::Carried));
+        assert_eq!(changed(&["--max-embryonic", "1000"], |_| {}), all(&EMBRYONIC, Fate::Carried));
         assert_eq!(changed(&["--max-affinity", "1000"], |_| {}), [("AFFINITY", Fate::Carried)]);
         let with_counters = [&CONFIGURATION[..], &["BACKEND_COUNTERS"]].concat();
         assert_eq!(changed(&["--max-backends", "1000"], |_| {}), all(&with_counters, Fate::Carried));
@@ -148,7 +149,7 @@ mod tests {
     fn w01_what_another_version_wrote_is_never_read() {
         let other = |name: &'static str| move |layout: &mut Layout| layout.since += u32::from(layout.name == name);
         assert_eq!(changed(&[], other("AFFINITY")), [("AFFINITY", Fate::Lost)]);
-        let mut flows = [all(&SETTLED, Fate::Lost), all(&HALF_OPEN, Fate::Carried)].concat();
+        let mut flows = [all(&ASSURED, Fate::Lost), all(&EMBRYONIC, Fate::Carried)].concat();
         flows.sort_by_key(|(name, _)| *name);
         assert_eq!(changed(&[], other("CONNTRACK_IPV6")), flows);
         let without_ids = changed(&[], other("BACKENDS"));
@@ -156,7 +157,7 @@ mod tests {
             assert!(without_ids.contains(&(name, Fate::Lost)), "{name}");
         }
         assert!(without_ids.contains(&("MEMBERS", Fate::Carried)));
-        let larger = |layout: &mut Layout| layout.value_size += 8 * u32::from(layout.name == "HALF_OPEN_IPV4");
-        assert_eq!(changed(&[], larger), all(&HALF_OPEN, Fate::Lost));
+        let larger = |layout: &mut Layout| layout.value_size += 8 * u32::from(layout.name == "EMBRYONIC_IPV4");
+        assert_eq!(changed(&[], larger), all(&EMBRYONIC, Fate::Lost));
     }
 }

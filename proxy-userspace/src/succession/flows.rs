@@ -4,11 +4,11 @@
 
 use std::io;
 
-use proxy_common::{Conntrack, Life, Tuple};
+use proxy_common::{ConntrackEntry, EntryMeta, Tuple};
 
 use super::{
     carry::{Carry, Refused},
-    fate::{HALF_OPEN, SETTLED},
+    fate::{ASSURED, EMBRYONIC},
 };
 use crate::{
     flow_table::{FlowTable, Names},
@@ -29,33 +29,33 @@ pub enum FlowsError {
 
 /// The tables of one start.
 struct Tables {
-    settled: FlowTable,
-    half_open: FlowTable,
+    assured: FlowTable,
+    embryonic: FlowTable,
 }
 
 impl Tables {
     fn open(folder: &crate::maps::PinFolder) -> Result<Self, MapsError> {
         Ok(Self {
-            settled: FlowTable::open(folder, Names::SETTLED)?,
-            half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
+            assured: FlowTable::open(folder, Names::ASSURED)?,
+            embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
         })
     }
 }
 
-/// Fills tables that nobody uses yet. Of flows that have not settled, each step must be seen by all hooks: they stay with
+/// Fills tables that nobody uses yet. Of flows that are not assured, each step must be seen by all hooks: they stay with
 /// the old programs until those of all hooks are new.
 pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
-    each(carry, |new, is_settled, tuple, flow, _| !is_settled || new.settled.put(tuple, flow).is_ok())
+    each(carry, |new, is_assured, tuple, flow, _| !is_assured || new.assured.put(tuple, flow).is_ok())
 }
 
-/// Takes the keys of the backends' answers in all flows that the new programs do not know yet, so that they give none of
+/// Takes the keys of the backends' replies in all flows that the new programs do not know yet, so that they give none of
 /// them to another flow. No program of the new set has opened one.
 pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
-    let reserved = each(carry, |new, is_settled, tuple, flow, now| {
-        let is_answer = flow.life.flags & Life::REPLY != 0;
-        if is_answer && !(is_settled && new.settled.holds(tuple, now).unwrap_or(false)) {
+    let reserved = each(carry, |new, is_assured, tuple, flow, now| {
+        let is_reply = flow.meta.flags & EntryMeta::REPLY != 0;
+        if is_reply && !(is_assured && new.assured.holds(tuple, now).unwrap_or(false)) {
             // One that has just been reserved may come again.
-            let _ = new.half_open.reserve(tuple, flow);
+            let _ = new.embryonic.reserve(tuple, flow);
         }
         true
     });
@@ -64,53 +64,53 @@ pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
 
 /// Adds what is missing. What lives in the new tables stays as it is there.
 pub(super) fn catch_up(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
-    each(carry, |new, is_settled, tuple, flow, now| {
-        if is_settled {
+    each(carry, |new, is_assured, tuple, flow, now| {
+        if is_assured {
             // A key that a new flow has claimed meanwhile is that one's: it looks for the key's last owner afterwards, and so
             // do we.
-            let is_claimed = |new: &Tables| new.half_open.holds(tuple, now).unwrap_or(false);
+            let is_claimed = |new: &Tables| new.embryonic.holds(tuple, now).unwrap_or(false);
             if is_claimed(new) {
                 return true;
             }
-            let is_entered = new.settled.follow(tuple, flow, now).is_ok();
+            let is_entered = new.assured.follow(tuple, flow, now).is_ok();
             if is_entered && is_claimed(new) {
-                new.settled.withdraw(tuple);
+                new.assured.withdraw(tuple);
             }
             return is_entered;
         }
-        new.settled.holds(tuple, now).unwrap_or(false) || new.half_open.follow(tuple, flow, now).is_ok()
+        new.assured.holds(tuple, now).unwrap_or(false) || new.embryonic.follow(tuple, flow, now).is_ok()
     })
 }
 
-/// Enters each living flow of the old tables. One that settles meanwhile is entered there before it leaves HALF_OPEN: read
+/// Enters each living flow of the old tables. One that becomes assured meanwhile is entered there before it leaves EMBRYONIC: read
 /// in this order, none is missed.
 fn each(
     carry: &Carry<'_>,
-    mut enter: impl FnMut(&mut Tables, bool, &Tuple, &Conntrack, u32) -> bool,
+    mut enter: impl FnMut(&mut Tables, bool, &Tuple, &ConntrackEntry, u32) -> bool,
 ) -> Result<Refused, FlowsError> {
-    let (half_open, settled) = (carry.is_carried(HALF_OPEN[0]), carry.is_carried(SETTLED[0]));
-    if !half_open && !settled {
+    let (embryonic, assured) = (carry.is_carried(EMBRYONIC[0]), carry.is_carried(ASSURED[0]));
+    if !embryonic && !assured {
         return Ok(Refused::new());
     }
     let (old, mut new) = (Tables::open(carry.old)?, Tables::open(carry.new)?);
     let now = jiffies::now()?;
     let mut refused = Refused::new();
-    for (name, table, is_settled, is_wanted) in
-        [("HALF_OPEN", &old.half_open, false, half_open), ("CONNTRACK", &old.settled, true, settled)]
+    for (name, table, is_assured, is_wanted) in
+        [("EMBRYONIC", &old.embryonic, false, embryonic), ("CONNTRACK", &old.assured, true, assured)]
     {
         if !is_wanted {
             continue;
         }
         // Where programs remove the key to go on from, the kernel begins anew.
         let entries = table.entries().take(table.capacity()).flatten();
-        let living = entries.filter(|(_, flow)| !flow.life.is_expired(now));
+        let living = entries.filter(|(_, flow)| !flow.meta.is_expired(now));
         let (mut entered, mut lost) = (0, 0);
         for (tuple, flow) in living {
-            let is_entered = enter(&mut new, is_settled, &tuple, &flow, now);
+            let is_entered = enter(&mut new, is_assured, &tuple, &flow, now);
             (entered, lost) = (entered + usize::from(is_entered), lost + usize::from(!is_entered));
         }
         // A full table forgets who has been idle for longest.
-        let room = if is_settled { new.settled.capacity() } else { new.half_open.capacity() };
+        let room = if is_assured { new.assured.capacity() } else { new.embryonic.capacity() };
         lost += entered.saturating_sub(room);
         refused.extend((lost != 0).then_some((name, lost)));
     }

@@ -5,7 +5,7 @@ mod nf_conntrack;
 
 use std::io;
 
-use proxy_common::{Conntrack, Frontend, Life, State};
+use proxy_common::{ConntrackEntry, EntryMeta, Frontend, State};
 
 use self::nf_conntrack::{Flow, flows};
 use crate::{
@@ -34,7 +34,7 @@ pub enum TakeoverError {
 /// Enters into CONNTRACK every flow that netfilter has translated from a frontend of ours: those are passed on
 /// untouched. Flows that are entered already stay as they are. Returns their number.
 pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, TakeoverError> {
-    let mut conntrack = FlowTable::open(folder, Names::SETTLED)?;
+    let mut conntrack = FlowTable::open(folder, Names::ASSURED)?;
     let per_second = jiffies::per_second().map_err(TakeoverError::Clock)?;
     let now = jiffies::now().map_err(TakeoverError::Clock)?;
     let mut count = 0;
@@ -49,24 +49,24 @@ pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) ->
     Ok(count)
 }
 
-/// Whether somebody else than who was dialled answers, still.
+/// Whether the replies still come from another address or port than the dialled one.
 fn is_translated(flow: &Flow) -> bool {
-    let dialled = flow.packet.reversed();
-    let moved = (flow.answer.source, flow.answer.source_port) != (dialled.source, dialled.source_port);
+    let dialled = flow.packet.inverse();
+    let moved = (flow.reply.source, flow.reply.source_port) != (dialled.source, dialled.source_port);
     moved && !flow.is_over
 }
 
-fn foreign(flow: &Flow, now: u32, per_second: u32) -> Conntrack {
+fn foreign(flow: &Flow, now: u32, per_second: u32) -> ConntrackEntry {
     let ticks = (u64::from(flow.timeout) * u64::from(per_second)).min(LONGEST);
-    Conntrack {
+    ConntrackEntry {
         source: flow.packet.source,
         destination: flow.packet.destination,
         source_port: flow.packet.source_port,
         destination_port: flow.packet.destination_port,
-        life: Life {
+        meta: EntryMeta {
             expires: now.wrapping_add(u32::try_from(ticks).expect("bounded by 2^30")),
             state: State::Foreign as u8,
-            ..Life::default()
+            ..EntryMeta::default()
         },
     }
 }
@@ -86,17 +86,17 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        Flow { packet, answer: packet.reversed(), timeout: 100, is_over: false }
+        Flow { packet, reply: packet.inverse(), timeout: 100, is_over: false }
     }
 
     #[test]
     fn only_living_flows_whose_answer_comes_from_elsewhere_are_foreign() {
         let direct = flow();
         assert!(!is_translated(&direct));
-        let masqueraded = Tuple { destination: [192, 0, 2, 9].into(), ..direct.answer };
-        assert!(!is_translated(&Flow { answer: masqueraded, ..direct }));
-        let other_host = Flow { answer: Tuple { source: [10, 0, 0, 1].into(), ..direct.answer }, ..direct };
-        let other_port = Flow { answer: Tuple { source_port: 8080, ..direct.answer }, ..direct };
+        let masqueraded = Tuple { destination: [192, 0, 2, 9].into(), ..direct.reply };
+        assert!(!is_translated(&Flow { reply: masqueraded, ..direct }));
+        let other_host = Flow { reply: Tuple { source: [10, 0, 0, 1].into(), ..direct.reply }, ..direct };
+        let other_port = Flow { reply: Tuple { source_port: 8080, ..direct.reply }, ..direct };
         assert!(is_translated(&other_host) && is_translated(&other_port));
         assert!(!is_translated(&Flow { is_over: true, ..other_host }));
     }
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_foreign_flow_lives_as_long_as_netfilter_says() {
         let entry = foreign(&flow(), u32::MAX, 250);
-        assert_eq!((entry.life.expires, entry.life.state()), (24_999, State::Foreign));
+        assert_eq!((entry.meta.expires, entry.meta.state()), (24_999, State::Foreign));
         assert_eq!(entry.translated(6), flow().packet);
         let endless = foreign(&Flow { timeout: u32::MAX, ..flow() }, 0, 1000);
-        assert_eq!(endless.life.expires, 1 << 30);
+        assert_eq!(endless.meta.expires, 1 << 30);
     }
 }

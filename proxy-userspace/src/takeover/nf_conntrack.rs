@@ -21,8 +21,8 @@ const GET: u16 = 1 << 8 | 1;
 pub(super) struct Flow {
     /// The client's packet as it arrives.
     pub(super) packet: Tuple,
-    /// What answers, as it sends.
-    pub(super) answer: Tuple,
+    /// The tuple of the replies.
+    pub(super) reply: Tuple,
     /// Seconds until it ends.
     pub(super) timeout: u32,
     /// A TCP connection that has ended.

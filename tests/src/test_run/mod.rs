@@ -5,8 +5,8 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
 
+mod buckets;
 mod devices;
-mod lines;
 pub mod model;
 mod outcome;
 pub mod places;
@@ -40,7 +40,7 @@ use proxy_userspace::{
 
 use self::programs::Programs;
 pub use self::{
-    lines::Mishap,
+    buckets::Mishap,
     outcome::hex,
     places::{Device, Member},
     programs::{Action, Hook},
@@ -67,7 +67,7 @@ pub const SIZES: MapSizes = MapSizes {
     socket_flows: 16,
     socket_connections: 16,
     conntrack: 256,
-    half_open: 4096,
+    embryonic: 4096,
     fragments: 1024,
     source_ranges: 256,
 };

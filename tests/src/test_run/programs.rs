@@ -84,7 +84,7 @@ impl Programs {
             Stage::Open => "open",
             Stage::Icmp => "icmp",
             Stage::IcmpEgress => "icmp_egress",
-            Stage::Answer => "answer",
+            Stage::Reject => "reject",
             Stage::Send => "send",
             other => panic!("no test damages stage {other:?}"),
         };

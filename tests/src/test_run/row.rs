@@ -5,7 +5,7 @@ use proxy_common::Counter;
 
 use super::{
     BenchNode, Counts, Device, Hook, Service,
-    lines::Mishap,
+    buckets::Mishap,
     outcome::{Found, Outcome},
     shared,
 };
@@ -30,7 +30,7 @@ pub enum Step {
     Foreign(Packet),
     /// The agent clears the filters of what neither Services nor flows need: this node port, and others.
     Tidy(u16),
-    /// Something happens to the places among the lines that are this packet's entry's.
+    /// Something happens to the two buckets of this packet's entry.
     Suffer(Packet, Mishap),
 }
 
@@ -173,10 +173,10 @@ impl Row {
         self
     }
 
-    /// So many live entries of settled flows and in HALF_OPEN there are afterwards.
+    /// So many live entries of assured flows and in EMBRYONIC there are afterwards.
     #[must_use]
-    pub fn flows(mut self, settled: usize, half_open: usize) -> Self {
-        self.flows = Some((settled, half_open));
+    pub fn flows(mut self, assured: usize, embryonic: usize) -> Self {
+        self.flows = Some((assured, embryonic));
         self
     }
 }
@@ -218,9 +218,9 @@ impl Row {
         let mut faults = Vec::new();
         faults.extend(found.compare(packet, &self.outcome).err());
         faults.extend(self.compare_counts(&counts).err());
-        let flows = (node.state().live(), node.state().half_open().len());
+        let flows = (node.state().live(), node.state().embryonic().len());
         if let Some(wanted) = self.flows.filter(|wanted| *wanted != flows) {
-            faults.push(format!("settled and half-open entries: {flows:?}, not {wanted:?}"));
+            faults.push(format!("assured and embryonic entries: {flows:?}, not {wanted:?}"));
         }
         if faults.is_empty() { Ok(()) } else { Err(format!("{}\n  before: {story:?}", faults.join("\n  "))) }
     }

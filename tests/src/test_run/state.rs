@@ -8,8 +8,8 @@ use aya::{
     programs::ProgramFd,
 };
 use proxy_common::{
-    Affinity, AffinityKey, Answer, BackendCounters, Conntrack, Counter, Device, Fragment, FragmentPorts, Life, Phase,
-    ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
+    Affinity, AffinityKey, BackendCounters, ConntrackEntry, Counter, Device, EntryMeta, Fragment, FragmentPorts, Phase,
+    Reject, ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
@@ -17,7 +17,7 @@ use proxy_userspace::{
     maps::PinFolder,
 };
 
-use super::lines::{FlowLines, Mishap};
+use super::buckets::{FlowBuckets, Mishap};
 
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
@@ -30,11 +30,11 @@ pub struct State {
     ports: Array<MapData, u8>,
     slots: Array<MapData, u32>,
     stages: [ProgramArray<MapData>; 2],
-    settled: FlowTable,
-    half_open: FlowTable,
-    lines: FlowLines,
+    assured: FlowTable,
+    embryonic: FlowTable,
+    buckets: FlowBuckets,
     fragments: HashMap<MapData, Fragment, FragmentPorts>,
-    answers: PerCpuArray<MapData, Answer>,
+    rejects: PerCpuArray<MapData, Reject>,
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
     succession: Array<MapData, u32>,
@@ -52,11 +52,11 @@ impl State {
             ports: open(folder, "PORT_FILTER")?,
             slots: open(folder, "SLOTS")?,
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
-            settled: FlowTable::open(folder, Names::SETTLED)?,
-            half_open: FlowTable::open(folder, Names::HALF_OPEN)?,
-            lines: FlowLines::open(folder, clock)?,
+            assured: FlowTable::open(folder, Names::ASSURED)?,
+            embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
+            buckets: FlowBuckets::open(folder, clock)?,
             fragments: open(folder, "FRAGMENTS")?,
-            answers: open(folder, "ANSWERS")?,
+            rejects: open(folder, "REJECTS")?,
             affinity: open(folder, "AFFINITY")?,
             devices: open(folder, "DEVICES")?,
             succession: open(folder, "SUCCESSION")?,
@@ -103,32 +103,36 @@ impl State {
         values.iter().map(|value| value.connections).sum()
     }
 
-    /// How many of the settled entries have not ended.
+    /// How many of the assured entries have not ended.
     pub(super) fn live(&self) -> usize {
-        self.settled().iter().filter(|(_, entry)| !entry.life.is_expired(self.clock)).count()
+        self.assured().iter().filter(|(_, entry)| !entry.meta.is_expired(self.clock)).count()
     }
 
     /// The entries of flows that both sides have confirmed; ended ones may be among them.
-    pub fn settled(&self) -> Vec<(Tuple, Conntrack)> {
-        entries(&self.settled)
+    pub fn assured(&self) -> Vec<(Tuple, ConntrackEntry)> {
+        entries(&self.assured)
     }
 
     /// The entries of the other flows.
-    pub fn half_open(&self) -> Vec<(Tuple, Conntrack)> {
-        entries(&self.half_open)
+    pub fn embryonic(&self) -> Vec<(Tuple, ConntrackEntry)> {
+        entries(&self.embryonic)
     }
 
     /// Enters the flow that begins with `tuple` as one that somebody else translates; it ends after `seconds`.
     pub fn set_foreign(&mut self, tuple: Tuple, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
-        let entry = Conntrack {
+        let entry = ConntrackEntry {
             source: tuple.source,
             destination: tuple.destination,
             source_port: tuple.source_port,
             destination_port: tuple.destination_port,
-            life: Life { expires: self.clock.wrapping_add(ticks), state: FlowState::Foreign as u8, ..Life::default() },
+            meta: EntryMeta {
+                expires: self.clock.wrapping_add(ticks),
+                state: FlowState::Foreign as u8,
+                ..EntryMeta::default()
+            },
         };
-        self.settled.put(&tuple, &entry).expect("write flows");
+        self.assured.put(&tuple, &entry).expect("write flows");
     }
 
     /// Says where the programs stand on their way into the place of others.
@@ -137,18 +141,18 @@ impl State {
     }
 
     /// Reserves a key, as a start does for a flow of the programs before.
-    pub fn reserve(&mut self, tuple: &Tuple, entry: &Conntrack) {
-        self.half_open.reserve(tuple, entry).expect("write HALF_OPEN");
+    pub fn reserve(&mut self, tuple: &Tuple, entry: &ConntrackEntry) {
+        self.embryonic.reserve(tuple, entry).expect("write EMBRYONIC");
     }
 
     /// Carries a flow over, as a start does when programs of both sets are at work.
-    pub fn follow(&mut self, tuple: &Tuple, entry: &Conntrack) {
-        self.half_open.follow(tuple, entry, self.clock).expect("write HALF_OPEN");
+    pub fn follow(&mut self, tuple: &Tuple, entry: &ConntrackEntry) {
+        self.embryonic.follow(tuple, entry, self.clock).expect("write EMBRYONIC");
     }
 
     /// Lets something happen to the places of a packet's entry.
     pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
-        self.lines.suffer(tuple, mishap);
+        self.buckets.suffer(tuple, mishap);
     }
 
     /// Whether PORT_FILTER knows a node port.
@@ -160,10 +164,10 @@ impl State {
     pub fn take_source_ports(&mut self) {
         let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");
         let ports: Vec<u16> = (0..=u16::MAX).filter(|port| class(*port) & PortClass::SNAT != 0).collect();
-        for table in [&mut self.settled, &mut self.half_open] {
+        for table in [&mut self.assured, &mut self.embryonic] {
             for (mut tuple, mut entry) in entries(table) {
                 for port in &ports {
-                    if entry.life.flags & Life::REPLY == 0 {
+                    if entry.meta.flags & EntryMeta::REPLY == 0 {
                         (tuple.source_port, entry.source_port) = (*port, *port);
                     } else {
                         (tuple.destination_port, entry.destination_port) = (*port, *port);
@@ -182,11 +186,11 @@ impl State {
     /// Lets so many seconds pass for the limit of refusals.
     pub fn age_refusals(&mut self, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
-        let mut answers = self.answers.get(&0, 0).expect("read ANSWERS").to_vec();
-        for answer in &mut answers {
-            answer.filled = answer.filled.wrapping_sub(ticks);
+        let mut rejects = self.rejects.get(&0, 0).expect("read REJECTS").to_vec();
+        for reject in &mut rejects {
+            reject.filled = reject.filled.wrapping_sub(ticks);
         }
-        self.answers.set(0, answers.try_into().expect("a value for each processor"), 0).expect("write ANSWERS");
+        self.rejects.set(0, rejects.try_into().expect("a value for each processor"), 0).expect("write REJECTS");
     }
 
     /// Damages the maps: the first slots of all name this backend.
@@ -221,9 +225,9 @@ impl State {
     }
 
     fn age(&mut self, ticks: u32) {
-        for table in [&mut self.settled, &mut self.half_open] {
+        for table in [&mut self.assured, &mut self.embryonic] {
             for (tuple, mut entry) in entries(table) {
-                entry.life.expires = entry.life.expires.wrapping_sub(ticks);
+                entry.meta.expires = entry.meta.expires.wrapping_sub(ticks);
                 table.put(&tuple, &entry).expect("write flows");
             }
         }
@@ -231,18 +235,18 @@ impl State {
 
     /// Forgets all flows, fragments and clients.
     pub fn forget(&mut self) {
-        for table in [&mut self.settled, &mut self.half_open] {
+        for table in [&mut self.assured, &mut self.embryonic] {
             for (tuple, _) in entries(table) {
                 table.remove(&tuple).expect("remove a flow");
             }
         }
-        self.lines.clear();
+        self.buckets.clear();
         clear(&mut self.fragments);
         clear(&mut self.affinity);
     }
 }
 
-fn entries(table: &FlowTable) -> Vec<(Tuple, Conntrack)> {
+fn entries(table: &FlowTable) -> Vec<(Tuple, ConntrackEntry)> {
     table.entries().collect::<Result<_, _>>().expect("read flows")
 }
 

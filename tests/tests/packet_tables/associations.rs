@@ -193,11 +193,11 @@ fn field_s13_only_an_init_opens_an_association() {
 
 #[test]
 fn field_s13_a_blind_sender_opens_no_association() {
-    let half_open = || [ingress(init(FROM, NODE_PORT)), ingress(init_ack(BACKEND, SNAT))];
+    let embryonic = || [ingress(init(FROM, NODE_PORT)), ingress(init_ack(BACKEND, SNAT))];
     let rows = vec![
         row("field_s13_a_cookie_with_a_wrong_tag", ingress(client(COOKIE_ECHO).tag(5)))
             .serving(associations())
-            .after(half_open())
+            .after(embryonic())
             .leaves_as(asks(SNAT, BACKEND, COOKIE_ECHO).tag(5).ttl(63))
             .counts(&FORWARDED)
             .flows(0, 2),
@@ -209,14 +209,14 @@ fn field_s13_a_blind_sender_opens_no_association() {
             .flows(0, 2),
         row("field_s13_the_true_cookie", ingress(client(COOKIE_ECHO)))
             .serving(associations())
-            .after(half_open())
+            .after(embryonic())
             .after([ingress(client(COOKIE_ECHO).tag(5))])
             .leaves_as(asks(SNAT, BACKEND, COOKIE_ECHO).ttl(63))
             .counts(&FORWARDED)
             .flows(0, 2),
         row("field_s13_its_acknowledgment", ingress(backend(COOKIE_ACK)))
             .serving(associations())
-            .after(half_open())
+            .after(embryonic())
             .after([ingress(client(COOKIE_ECHO).tag(5)), ingress(client(COOKIE_ECHO))])
             .leaves_as(answers(NODE_PORT, FROM, COOKIE_ACK).ttl(63))
             .counts(&FORWARDED)

@@ -103,5 +103,5 @@ fn s20_frames_that_are_not_ip_pass_untouched() {
             assert_eq!((action, out), (harness::test_run::Action::Pass, frame.clone()), "{name} at {hook:?}");
         }
     }
-    assert!(node.state().counts_since(&before).is_empty() && node.state().half_open().is_empty());
+    assert!(node.state().counts_since(&before).is_empty() && node.state().embryonic().is_empty());
 }

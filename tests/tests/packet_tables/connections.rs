@@ -1,4 +1,4 @@
-//! The life of TCP connections: states, retransmissions, ends, and what follows after (S16, S28, S29).
+//! TCP connections: states, retransmissions, ends, and what follows after (S16, S28, S29).
 
 use harness::{
     packet::{Packet, tcp, tcp_flags::*},

@@ -21,11 +21,11 @@ const WAYS: [(Family, Hook); 4] = [
 /// The packet is dropped, this counter and no other moves, and no flow is left.
 fn drops(node: &mut BenchNode, packet: &Packet, (family, hook): (Family, Hook), counter: Counter) {
     let before = node.state().counts();
-    let flows = (node.state().settled().len(), node.state().half_open().len());
+    let flows = (node.state().assured().len(), node.state().embryonic().len());
     let (action, _) = node.run(hook, Device::Uplink, packet, family);
     assert_eq!(action, Action::Drop, "{family:?} {hook:?} {packet:?}");
     assert_eq!(node.state().counts_since(&before), BTreeMap::from([(counter, 1)]), "{family:?} {hook:?} {packet:?}");
-    assert_eq!((node.state().settled().len(), node.state().half_open().len()), flows);
+    assert_eq!((node.state().assured().len(), node.state().embryonic().len()), flows);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn s28_a_stage_that_is_missing_drops() {
             harness::test_run::play(&mut node, step, family, hook);
         }
     }
-    let stages = [Stage::Answer, Stage::Icmp, Stage::Open];
+    let stages = [Stage::Reject, Stage::Icmp, Stage::Open];
     for stage in stages {
         node.damage_stage(stage);
     }
@@ -85,7 +85,7 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
     let shared = shared();
     let mut node = shared.lock();
     node.serve(&[web_here().remote(BACKEND), bare().named("dns").protocol(Protocol::Udp)]);
-    for stage in [Stage::Answer, Stage::Icmp, Stage::IcmpEgress, Stage::Open] {
+    for stage in [Stage::Reject, Stage::Icmp, Stage::IcmpEgress, Stage::Open] {
         node.damage_stage(stage);
     }
     let client = CLIENT_OTHER.at(20_002);
@@ -127,7 +127,7 @@ fn s28_a_refusal_that_can_not_be_told_is_still_a_refusal() {
     let shared = shared();
     let mut node = shared.lock();
     node.serve(&[bare()]);
-    node.damage_stage(Stage::Answer);
+    node.damage_stage(Stage::Reject);
     for way in WAYS {
         drops(&mut node, &tcp(FROM, NODE_PORT).syn(), way, Counter::RejectNoBackend);
     }

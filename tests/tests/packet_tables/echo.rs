@@ -9,7 +9,7 @@ use super::*;
 
 #[test]
 fn s20_echo_is_answered_in_a_services_name() {
-    let answered = [Counter::PacketAnswered];
+    let answered = [Counter::EchoReply];
     let request = || echo_request(CLIENT, CLUSTER_IP);
     let rows = vec![
         row("s20_a_cluster_ip", ingress(request()))

@@ -1,4 +1,4 @@
-//! When flows to a backend on another node have taken all source ports: who gives way, and who does not (S28).
+//! When flows to a backend on another node have taken all source ports: which flows are evicted, and which are not (S28).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use proxy_userspace::config::MapSizes;
 
 use super::*;
 
-/// Room for two entries of each port, so that no flow is pushed out.
-const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, half_open: 1 << 18, ..SIZES };
+/// Room for two entries of each port, so that no flow is evicted by the LRU.
+const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, embryonic: 1 << 18, ..SIZES };
 /// Flows of which a packet has just come.
 const YOUNG: i32 = 0;
 /// Who comes when all ports are taken.
@@ -32,7 +32,7 @@ struct Crowd {
 /// The entries of all flows, as bytes.
 fn entries(node: &mut BenchNode) -> BTreeSet<Vec<u8>> {
     let state = node.state();
-    let flows = [state.settled(), state.half_open()].concat();
+    let flows = [state.assured(), state.embryonic()].concat();
     flows.iter().map(|(tuple, entry)| [bytemuck::bytes_of(tuple), bytemuck::bytes_of(entry)].concat()).collect()
 }
 
@@ -42,7 +42,7 @@ impl Crowd {
         for step in begin {
             play(node, step, family, hook);
         }
-        let backend = [node.state().settled(), node.state().half_open()].concat()[0].1.life.backend;
+        let backend = [node.state().assured(), node.state().embryonic()].concat()[0].1.meta.backend;
         node.state().idle(idle);
         node.state().take_source_ports();
         let (before, counts, ports) = (entries(node), node.state().counts(), node.state().backend_counts(backend));
@@ -89,7 +89,7 @@ fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
 }
 
 #[test]
-fn s28_a_half_open_flow_that_is_idle_for_a_second_gives_its_port_away() {
+fn s28_an_embryonic_flow_that_is_idle_for_a_second_is_dropped_early() {
     each(|node, family, hook| {
         // Until it is answered, a connection has one entry.
         for (begin, entries) in [(&handshake()[..1], 1), (&handshake()[..2], 2)] {

@@ -128,12 +128,12 @@ fn s31_a_foreign_flow_lives_on_with_each_packet() {
         for packet in [tcp(FROM, NODE_PORT).data(), tcp(FROM, NODE_PORT).rst(), udp(FROM, NODE_PORT)] {
             node.state().forget();
             node.state().set_foreign(packet.tuple(family), 10);
-            let ended = node.state().settled()[0].1.life.expires;
+            let ended = node.state().assured()[0].1.meta.expires;
             let (action, out) = node.run(hook, Device::Uplink, &packet, family);
             assert_eq!((action, out), (Action::Pass, packet.bytes(family)));
-            let entry = node.state().settled()[0].1;
-            assert_eq!(entry.life.state(), State::Foreign);
-            assert!(entry.life.expires.wrapping_sub(ended).cast_signed() > 0, "{packet:?}: its end is put off");
+            let entry = node.state().assured()[0].1;
+            assert_eq!(entry.meta.state(), State::Foreign);
+            assert!(entry.meta.expires.wrapping_sub(ended).cast_signed() > 0, "{packet:?}: its end is put off");
         }
     }
 }

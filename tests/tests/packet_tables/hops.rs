@@ -59,10 +59,10 @@ impl Network<'_> {
         assert!(node.state().counts_since(&before).is_empty());
     }
 
-    /// Numbers of entries in CONNTRACK and HALF_OPEN.
+    /// Numbers of entries in CONNTRACK and EMBRYONIC.
     fn flows(&mut self, member: Member) -> (usize, usize) {
         let state = self.node(member).state();
-        (state.settled().len(), state.half_open().len())
+        (state.assured().len(), state.embryonic().len())
     }
 
     fn bytes(&self, packet: &Packet) -> Vec<u8> {

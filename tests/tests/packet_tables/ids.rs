@@ -14,8 +14,8 @@ use super::*;
 fn open(node: &mut BenchNode, packet: &Packet, family: Family) -> (u32, u32) {
     node.state().forget();
     node.run(Hook::TcIngress, Device::Uplink, packet, family);
-    let life = node.state().half_open()[0].1.life;
-    (life.service, life.backend)
+    let meta = node.state().embryonic()[0].1.meta;
+    (meta.service, meta.backend)
 }
 
 #[test]

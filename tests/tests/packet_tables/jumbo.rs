@@ -83,7 +83,7 @@ fn s28_jumbo_packets_are_translated() {
         row("s28_jumbo_echo", ingress(jumbo(echo_request(CLIENT, CLUSTER_IP))))
             .serving(wide())
             .is_answered_by(jumbo(echo_request(CLIENT, CLUSTER_IP)).answered())
-            .counts(&[Counter::PacketAnswered]),
+            .counts(&[Counter::EchoReply]),
         row("s28_jumbo_cut_short", ingress(jumbo(tcp(FROM, CLUSTER_IP.at(80)).syn()).truncated(JUMBO)))
             .serving(wide())
             .drops()

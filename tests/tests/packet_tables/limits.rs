@@ -115,13 +115,13 @@ fn s28_a_first_packet_that_xdp_passes_on_is_sent_by_tc() {
             let syn = tcp(CLIENT.at(port), NODE_PORT).syn();
             let passed = node.run(Hook::Xdp, Device::Uplink, &syn, family);
             assert_eq!(passed, (Action::Pass, syn.bytes(family)));
-            let chosen = node.state().half_open()[0].1;
+            let chosen = node.state().embryonic()[0].1;
             let before = node.state().counts();
             let (action, _) = node.run(Hook::TcIngress, Device::Uplink, &syn, family);
             assert_eq!(action, Action::Redirect);
             assert_eq!(node.state().counts_since(&before), BTreeMap::from([(Counter::PacketForwarded, 1)]));
-            let flows = node.state().half_open();
-            assert!(flows.len() == 1 && flows[0].1.life.backend == chosen.life.backend, "no second choice");
+            let flows = node.state().embryonic();
+            assert!(flows.len() == 1 && flows[0].1.meta.backend == chosen.meta.backend, "no second choice");
         }
     }
 }
@@ -141,7 +141,7 @@ fn s26_without_an_address_of_its_own_the_node_forwards_nothing() {
     }
     let moved = node.state().counts_since(&before);
     assert_eq!(moved, BTreeMap::from([(Counter::DropNoNodeAddress, 4)]));
-    assert!(node.state().half_open().is_empty());
+    assert!(node.state().embryonic().is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod affinity;
 mod associations;
+mod buckets;
 mod bystanders;
 mod checksums;
 mod choice;
@@ -24,7 +25,6 @@ mod ids;
 mod jumbo;
 mod lifetimes;
 mod limits;
-mod lines;
 mod malformed;
 mod model;
 mod node_ports;

@@ -61,7 +61,7 @@ fn truncated(node: &mut BenchNode, packet: &Packet, is_service: bool, family: Fa
         assert_eq!((action, &out), (Action::Pass, &frame), "{what}");
         assert!(moved.is_empty(), "{what}: {moved:?}");
     }
-    assert!(node.state().half_open().is_empty(), "{what}");
+    assert!(node.state().embryonic().is_empty(), "{what}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn agree(
         Judgement::Drop(counter) => action == Action::Drop && moved == one(*counter),
         // A reset is not refused aloud.
         Judgement::Refuse(counter) => action != Action::Pass && moved == one(*counter),
-        Judgement::Answer => action != Action::Pass && moved == one(Counter::PacketAnswered),
+        Judgement::Answer => action != Action::Pass && moved == one(Counter::EchoReply),
         Judgement::Serve(ways) => {
             let seen = check(&out)?;
             let port = seen.ports.map_or(0, |(_, port)| port);

@@ -113,7 +113,7 @@ fn s16_xdp_leaves_answers_to_tc_whose_way_is_another_device() {
             .serving(web())
             .at(Hook::TcIngress)
             .is_answered_by(ping().answered())
-            .counts(&[Counter::PacketAnswered]),
+            .counts(&[Counter::EchoReply]),
         row("s20_no_echo_by_xdp", ingress(ping())).serving(web()).at(Hook::Xdp),
     ];
     check_rows(rows);

@@ -158,9 +158,9 @@ fn field_s13_tags_are_not_counted_as_ports() {
         node.state().forget();
         let run = |node: &mut BenchNode| {
             node.run(hook, Device::Uplink, &sctp(FROM, NODE_PORT).chunk(1, 0, TAG), Family::Ipv4);
-            let flows = node.state().half_open();
-            assert!(flows.iter().all(|(_, flow)| flow.life.handshake == TAG), "{hook:?}: {flows:?}");
-            node.state().backend_counts(flows[0].1.life.backend).taken
+            let flows = node.state().embryonic();
+            assert!(flows.iter().all(|(_, flow)| flow.meta.handshake == TAG), "{hook:?}: {flows:?}");
+            node.state().backend_counts(flows[0].1.meta.backend).taken
         };
         let before = run(&mut node);
         node.state().forget();

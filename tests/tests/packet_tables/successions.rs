@@ -7,7 +7,7 @@ use harness::{
     scene::Family,
     test_run::{Action, BenchNode, Device, Hook},
 };
-use proxy_common::{Conntrack, Life, Phase, Tuple};
+use proxy_common::{ConntrackEntry, EntryMeta, Phase, Tuple};
 
 use super::*;
 
@@ -15,9 +15,9 @@ use super::*;
 const KEPT: u16 = 20_001;
 
 /// The entries for what backends send.
-fn answers(node: &mut BenchNode) -> Vec<(Tuple, Conntrack)> {
-    let mut entries = node.state().half_open();
-    entries.retain(|(_, entry)| entry.life.flags & Life::REPLY != 0);
+fn answers(node: &mut BenchNode) -> Vec<(Tuple, ConntrackEntry)> {
+    let mut entries = node.state().embryonic();
+    entries.retain(|(_, entry)| entry.meta.flags & EntryMeta::REPLY != 0);
     entries
 }
 
@@ -68,7 +68,7 @@ fn w01_a_reserved_key_is_given_to_nobody_and_found_by_no_packet() {
         assert_eq!(open(&mut node, CLIENT_OTHER.at(KEPT)), Action::Redirect);
         let given: Vec<u16> = answers(&mut node)
             .iter()
-            .filter(|(_, entry)| entry.life.flags & Life::RESERVED == 0)
+            .filter(|(_, entry)| entry.meta.flags & EntryMeta::RESERVED == 0)
             .map(|(tuple, _)| tuple.destination_port)
             .collect();
         assert_eq!(given.len(), 1);

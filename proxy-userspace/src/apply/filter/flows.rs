@@ -18,10 +18,10 @@ use crate::{apply::reclaim, flow_table::FlowTable, jiffies};
 
 /// The maps of flows, for reading.
 pub struct FlowMaps {
-    /// HALF_OPEN.
-    pub half_open: FlowTable,
-    /// Those that have settled.
-    pub settled: FlowTable,
+    /// EMBRYONIC.
+    pub embryonic: FlowTable,
+    /// Those that are assured.
+    pub assured: FlowTable,
 }
 
 /// More keys than this are a sign that the kernel keeps beginning anew, because the key to go on from has gone.
@@ -77,18 +77,18 @@ impl FlowMaps {
         reclaim::wait();
         let before = some_seconds_ago();
         // A flow only ever moves from the first to the second.
-        for table in [&self.half_open, &self.settled] {
+        for table in [&self.embryonic, &self.assured] {
             let mut count = 0;
             for entry in table.entries() {
                 count += 1;
                 match entry {
                     Ok((packet, flow)) if count <= TOO_MANY => {
-                        if before.is_some_and(|before| flow.life.is_expired(before)) {
+                        if before.is_some_and(|before| flow.meta.is_expired(before)) {
                             continue;
                         }
                         needs.add(&packet);
-                        // A connection that nobody has answered has no entry for what its client sends.
-                        needs.add(&flow.partner(packet.protocol));
+                        // A connection that its backend has not replied to has no entry for the client's packets.
+                        needs.add(&flow.inverse_key(packet.protocol));
                     }
                     // Better a needless lookup than a lost packet.
                     _ => {

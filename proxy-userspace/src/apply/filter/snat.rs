@@ -11,7 +11,7 @@ const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 /// Below this are ports that only root may bind.
 const FIRST: u16 = 1024;
 /// So many ports must be nobody else's. With fewer, source translation shares what the host's sockets may take. The programs find
-/// one of so many among all ports with the looks that they take (`source_port.rs`).
+/// one of so many among all ports with the looks that they take (`flow/source_port.rs`).
 const ENOUGH: usize = 4096;
 
 /// Ports from 1024, by what this host and its administrator do with them. Node ports are among them.

@@ -34,7 +34,7 @@ pub(super) fn read(attributes: &[u8]) -> Option<Flow> {
     let end = find(attributes, CTA_TIMEOUT)?;
     Some(Flow {
         packet: read_tuple(&find(attributes, CTA_TUPLE_ORIG)?)?,
-        answer: read_tuple(&find(attributes, CTA_TUPLE_REPLY)?)?,
+        reply: read_tuple(&find(attributes, CTA_TUPLE_REPLY)?)?,
         timeout: u32::from_be_bytes(end.try_into().ok()?),
         is_over: read_state(attributes).is_some_and(|state| OVER.contains(&state)),
     })
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn a_flow_needs_both_tuples_with_ports_and_an_end() {
         let end = attribute(CTA_TIMEOUT, &7_u32.to_be_bytes());
-        let [packet, answer] = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].map(|kind| tuple(kind, &ipv4(), &[40000, 80]));
-        let whole = [attribute(3, &[0; 4]), packet.clone(), answer.clone(), end.clone(), state(3)];
+        let [packet, reply] = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].map(|kind| tuple(kind, &ipv4(), &[40000, 80]));
+        let whole = [attribute(3, &[0; 4]), packet.clone(), reply.clone(), end.clone(), state(3)];
         let expected = Tuple {
             source: [198, 51, 100, 1].into(),
             destination: [192, 0, 2, 1].into(),
@@ -109,15 +109,12 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        assert_eq!(
-            read(&whole.concat()),
-            Some(Flow { packet: expected, answer: expected, timeout: 7, is_over: false })
-        );
-        for parts in [[&packet, &answer], [&packet, &end], [&answer, &end]] {
+        assert_eq!(read(&whole.concat()), Some(Flow { packet: expected, reply: expected, timeout: 7, is_over: false }));
+        for parts in [[&packet, &reply], [&packet, &end], [&reply, &end]] {
             assert_eq!(read(&[parts[0].as_slice(), parts[1]].concat()), None);
         }
-        assert_eq!(read(&[tuple(CTA_TUPLE_ORIG, &ipv4(), &[1]), answer.clone(), end.clone()].concat()), None);
-        assert!(read(&[packet, answer, end, state(7)].concat()).unwrap().is_over);
+        assert_eq!(read(&[tuple(CTA_TUPLE_ORIG, &ipv4(), &[1]), reply.clone(), end.clone()].concat()), None);
+        assert!(read(&[packet, reply, end, state(7)].concat()).unwrap().is_over);
     }
 
     #[test]

@@ -10,13 +10,13 @@ use aya_ebpf::{
     macros::btf_map,
     programs::XdpContext,
 };
-use proxy_common::{Ipv4Conntrack, Ipv4Tuple, config::CONNTRACK_MAX};
+use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, config::CONNTRACK_MAX};
 
 use crate::at;
 
 /// The same flows as the product's.
 #[btf_map]
-static FLOWS: LruHashMap<Ipv4Tuple, Ipv4Conntrack, CONNTRACK_MAX> = LruHashMap::new();
+static FLOWS: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, CONNTRACK_MAX> = LruHashMap::new();
 
 const ETHERNET: usize = 14;
 const AF_INET: u8 = 2;
@@ -77,7 +77,7 @@ fn clear(route: &mut MaybeUninit<Route>) -> &mut Route {
 }
 
 #[inline(always)]
-fn send(ctx: &XdpContext, flow: &Ipv4Conntrack, headers: &Headers) -> Option<u32> {
+fn send(ctx: &XdpContext, flow: &Ipv4ConntrackEntry, headers: &Headers) -> Option<u32> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a small constant")]
     const SIZE: i32 = size_of::<Route>() as i32;
     let mut route = MaybeUninit::uninit();

@@ -1,13 +1,13 @@
 //! Forgets the flow that a packet has opened, so that the same packet opens one again with everything in the caches.
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map, programs::XdpContext};
-use proxy_common::{Ipv4Conntrack, Ipv4Tuple, config::HALF_OPEN_MAX};
+use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, config::EMBRYONIC_MAX};
 
 use crate::{at, floor::key};
 
 /// The product's.
 #[btf_map]
-static HALF_OPEN_IPV4: LruHashMap<Ipv4Tuple, Ipv4Conntrack, HALF_OPEN_MAX> = LruHashMap::new();
+static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
 /// Where the addresses lie, and the ports behind them.
 const ADDRESSES: usize = 26;
@@ -20,5 +20,5 @@ pub fn forget(ctx: &XdpContext) -> Option<()> {
     let [source, destination] = unsafe { at::<[u32; 2]>(ctx, ADDRESSES)?.read_unaligned() };
     // SAFETY: as above.
     let [source_port, destination_port] = unsafe { at::<[u16; 2]>(ctx, ADDRESSES + 8)?.read_unaligned() };
-    HALF_OPEN_IPV4.remove(key(destination, source, destination_port, source_port, 6)).ok()
+    EMBRYONIC_IPV4.remove(key(destination, source, destination_port, source_port, 6)).ok()
 }

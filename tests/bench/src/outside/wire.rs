@@ -174,7 +174,7 @@ impl Sink {
 /// The benchmark's programs with one of them loaded; its copies of the agent's maps are not used.
 fn load(program: &str) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
-    for map in ["FLOWS", "HALF_OPEN_IPV4"] {
+    for map in ["FLOWS", "EMBRYONIC_IPV4"] {
         loader.map_max_entries(map, 1024);
     }
     let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;

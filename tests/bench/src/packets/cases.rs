@@ -8,7 +8,7 @@ use super::{
     walk::Walk,
 };
 
-/// More clients than HALF_OPEN has room for: each packet of such a walk is of a new flow, and pushes out another one.
+/// More clients than EMBRYONIC has room for: each packet of such a walk is of a new flow, and evicts another one.
 const CLIENTS: u32 = 4_000_000;
 
 /// One thing that is measured.

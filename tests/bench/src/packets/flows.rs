@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap, Map, MapData};
-use proxy_common::{Conntrack, Ipv4Conntrack, Ipv4Tuple, Life, Stored as _};
+use proxy_common::{ConntrackEntry, EntryMeta, Ipv4ConntrackEntry, Ipv4Tuple, Stored as _};
 use proxy_userspace::{
     flow_table::{FlowTable, Names},
     maps::PinFolder,
@@ -14,34 +14,34 @@ use super::{frames::entries, node::BenchNode};
 
 /// The maps.
 pub struct Flows {
-    settled: FlowTable,
-    floor: HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>,
+    assured: FlowTable,
+    floor: HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>,
     snat_ports: Array<MapData, u8>,
     /// What each entry is like.
-    like: Conntrack,
+    like: ConntrackEntry,
     entered: u32,
 }
 
 impl Flows {
     /// Opens the maps of a node on which one flow has been opened. All flows are like that one, but end far beyond: what
     /// puts an end off, once a second and flow, is not measured.
-    pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>) -> Result<Self> {
+    pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>) -> Result<Self> {
         let folder = PinFolder::new(&node.node.instance());
-        let half_open = FlowTable::open(&folder, Names::HALF_OPEN)?;
-        let (_, mut like) = half_open.entries().flatten().next().context("find the flow that was opened")?;
-        like.life.expires = like.life.expires.wrapping_add(1 << 30);
+        let embryonic = FlowTable::open(&folder, Names::EMBRYONIC)?;
+        let (_, mut like) = embryonic.entries().flatten().next().context("find the flow that was opened")?;
+        like.meta.expires = like.meta.expires.wrapping_add(1 << 30);
         let snat_ports = MapData::from_pin(folder.map("SNAT_PORTS")).and_then(Map::from_map_data)?.try_into()?;
-        Ok(Self { settled: FlowTable::open(&folder, Names::SETTLED)?, floor, snat_ports, like, entered: 0 })
+        Ok(Self { assured: FlowTable::open(&folder, Names::ASSURED)?, floor, snat_ports, like, entered: 0 })
     }
 
     /// Enters the first `count` flows.
     pub fn enter(&mut self, count: u32, node: Ipv4Addr) -> Result<()> {
         for index in self.entered..count {
             for (tuple, entry) in entries(index, node, &self.like) {
-                self.settled.put(&tuple, &entry).context("enter a flow")?;
-                let (key, value) = (Ipv4Conntrack::key(&tuple), Ipv4Conntrack::narrow(&entry));
+                self.assured.put(&tuple, &entry).context("enter a flow")?;
+                let (key, value) = (Ipv4ConntrackEntry::key(&tuple), Ipv4ConntrackEntry::narrow(&entry));
                 self.floor.insert(key, value, 0).context("enter a flow of the floor program")?;
-                if entry.life.flags & Life::REPLY != 0 {
+                if entry.meta.flags & EntryMeta::REPLY != 0 {
                     self.snat_ports.set(tuple.destination_port.into(), 1, 0).context("note a source port")?;
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use proxy_common::{Address, Conntrack, Life, State, Tuple, config::Protocol};
+use proxy_common::{Address, ConntrackEntry, EntryMeta, Protocol, State, Tuple};
 
 use super::walk::{FRAME, Walk, of_flow};
 
@@ -110,19 +110,19 @@ fn is_coprime(mut a: u32, mut b: u32) -> bool {
 }
 
 /// Both entries of flow `index`, with what they share as `like` has it.
-pub fn entries(index: u32, node: Ipv4Addr, like: &Conntrack) -> [(Tuple, Conntrack); 2] {
+pub fn entries(index: u32, node: Ipv4Addr, like: &ConntrackEntry) -> [(Tuple, ConntrackEntry); 2] {
     let (client, client_port) = end(CLIENT, index);
     let (backend, port) = end(BACKEND, index);
     let forward = tuple((client, client_port), (node, NODE_PORT));
     let reply = tuple((backend, BACKEND_PORT), (node, port));
-    let entry = |translated: Tuple, flags| Conntrack {
+    let entry = |translated: Tuple, flags| ConntrackEntry {
         source: translated.source,
         destination: translated.destination,
         source_port: translated.source_port,
         destination_port: translated.destination_port,
-        life: Life { state: State::Established as u8, flags, ..like.life },
+        meta: EntryMeta { state: State::Established as u8, flags, ..like.meta },
     };
-    [(forward, entry(reply.reversed(), 0)), (reply, entry(forward.reversed(), Life::REPLY))]
+    [(forward, entry(reply.inverse(), 0)), (reply, entry(forward.inverse(), EntryMeta::REPLY))]
 }
 
 fn tuple(source: End, destination: End) -> Tuple {
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn the_entries_of_a_flow_name_each_other() {
         let node = Ipv4Addr::new(192, 168, 50, 1);
-        let [(forward, entry), (reply, answer)] = entries(70_000, node, &Conntrack::default());
-        assert_eq!((entry.partner(6), answer.partner(6)), (reply, forward));
+        let [(forward, entry), (reply, answer)] = entries(70_000, node, &ConntrackEntry::default());
+        assert_eq!((entry.inverse_key(6), answer.inverse_key(6)), (reply, forward));
         assert_eq!(forward.source, Ipv4Addr::new(100, 64, 0, 4).into());
         assert_eq!(forward.source_port, 0x8000 + 4464);
     }

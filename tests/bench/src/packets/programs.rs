@@ -10,7 +10,7 @@ use aya::{
     programs::{ProgramFd, TestRun as _, TestRunOptions, Xdp, loaded_programs},
 };
 use nix::net::if_::if_nametoindex;
-use proxy_common::{Ipv4Conntrack, Ipv4Tuple};
+use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple};
 
 use super::{
     node::BenchNode,
@@ -71,12 +71,12 @@ fn words(walk: &Walk) -> Words {
 }
 
 impl Programs {
-    /// Loads the benchmark's own, over what the agent has of half-open flows, with room for so many others.
+    /// Loads the benchmark's own, over what the agent has of embryonic flows, with room for so many others.
     pub fn load(node: &BenchNode, max_flows: u32) -> Result<Self> {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
         let mut loader = EbpfLoader::new();
-        loader.map_pin_path("HALF_OPEN_IPV4", node.waggle.pins().join("half_open_ipv4"));
+        loader.map_pin_path("EMBRYONIC_IPV4", node.waggle.pins().join("embryonic_ipv4"));
         loader.map_max_entries("FLOWS", max_flows);
         let mut ebpf = loader.load(OBJECT).context("load the benchmark's programs")?;
         for name in Program::ALL.map(|(_, name)| name).into_iter().chain(["vary"]) {
@@ -89,7 +89,7 @@ impl Programs {
     }
 
     /// The flows of [`Program::Floor`].
-    pub fn take_flows(&mut self) -> Result<HashMap<MapData, Ipv4Tuple, Ipv4Conntrack>> {
+    pub fn take_flows(&mut self) -> Result<HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>> {
         take(&mut self.ebpf, "FLOWS")?.try_into().context("open FLOWS")
     }
 

@@ -138,7 +138,7 @@ impl Fuzz {
         let refused = sum(|name| name.starts_with("Reject") || name.starts_with("Drop"));
         let translated = counts.get(&Counter::PacketTranslated).copied().unwrap_or(0);
         let sent = counts.get(&Counter::PacketForwarded).copied().unwrap_or(0)
-            + counts.get(&Counter::PacketAnswered).copied().unwrap_or(0);
+            + counts.get(&Counter::EchoReply).copied().unwrap_or(0);
         let Tally { dropped, translated: changed, sent: all_sent, .. } = self.tally;
         // A refusal is an answer that is sent, or a drop.
         if refused + sent != dropped + all_sent || translated < changed {

@@ -54,9 +54,9 @@ fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
 
 /// The foreign flows that are known.
 fn foreign(stage: &Stage) -> Vec<Ends> {
-    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), Names::SETTLED).unwrap();
+    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), Names::ASSURED).unwrap();
     let entries = table.entries().map(Result::unwrap);
-    let foreign = entries.filter(|(_, flow)| flow.life.state() == State::Foreign);
+    let foreign = entries.filter(|(_, flow)| flow.meta.state() == State::Foreign);
     let end = |address: Address, port| SocketAddr::new(address.into(), port);
     let mut flows: Vec<Ends> = foreign
         .map(|(tuple, _)| {

@@ -30,7 +30,7 @@ fn check_refusals(waggle: &Waggle, started: Instant) {
 
 #[test]
 fn w01_without_xdp_programs_devices_are_served_by_tc() {
-    let (stage, agent) = (Stage::new("dev-noxdp"), RefusedAgent::new(&["xdp_touch"]));
+    let (stage, agent) = (Stage::new("dev-noxdp"), RefusedAgent::new(&["xdp_refresh"]));
     let bridge = |name: &str, number: u8| {
         let address = format!("address add 198.51.{number}.1/24 dev {name}");
         ip(&stage, &[&format!("link add {name} type bridge"), &address]);
@@ -49,7 +49,7 @@ fn w01_without_xdp_programs_devices_are_served_by_tc() {
         assert_eq!(about.len(), 1, "{about:?}");
         assert!(about[0].message().contains("native XDP is refused"), "{about:?}");
         let reason = reason(&about[0]);
-        assert!(reason.starts_with("load program xdp_touch: Invalid argument") && !reason.contains('\n'), "{reason}");
+        assert!(reason.starts_with("load program xdp_refresh: Invalid argument") && !reason.contains('\n'), "{reason}");
     }
     check_refusals(&waggle, started);
     assert_eq!(stage.dump("xdp_stages").len(), 0, "all or none");
@@ -122,7 +122,7 @@ fn w01_without_programs_for_bare_devices_others_are_served() {
 
 #[test]
 fn w01_without_programs_for_the_nodes_own_sctp_all_else_is_served() {
-    let agent = RefusedAgent::new(&["tc_own_answer"]);
+    let agent = RefusedAgent::new(&["tc_own_reply"]);
     for is_early in [true, false] {
         let stage = Stage::new("dev-noown");
         let sctp = service("web").cluster_ip("10.96.0.1").named_port("sctp", "SCTP", 80, 9999).build();
@@ -134,7 +134,7 @@ fn w01_without_programs_for_the_nodes_own_sctp_all_else_is_served() {
         let stages = stage.dump("tc_stages").len();
         stage.folder.put(&sctp);
         let line = waggle.wait_log(START, |line| line.message().starts_with("degraded: SCTP")).unwrap();
-        assert!(reason(&line).starts_with("load program tc_own_answer: Invalid argument"), "{line:?}");
+        assert!(reason(&line).starts_with("load program tc_own_reply: Invalid argument"), "{line:?}");
         // The follower goes on: pods and devices that come later are served, and nothing is said twice.
         let _pod = stage.node.pod("p1").unwrap();
         expect(&stage, &[("eth0", "tc"), ("pod-p1", "tc")]);

@@ -1,4 +1,4 @@
-//! Half-open flows never push out established ones.
+//! Embryonic flows never evict established ones.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -110,7 +110,7 @@ fn a_million_syns_cut_no_established_flow() {
         assert!(["p1", "far"].iter().all(|name| names.iter().any(|found| found == name)), "{names:?}");
         flood(outside);
         assert_eq!(connections.iter().map(answer).collect::<Vec<_>>(), names);
-        // Newcomers get a port: half-open flows give way after a second. A backend elsewhere may still know the port
+        // Newcomers get a port: embryonic flows are dropped early, after a second. A backend elsewhere may still know the port
         // from a client of the flood, and answers the second SYN.
         for family in Family::BOTH {
             let dial = Dial::new(Manner::Tcp, outside.node_port(family)).count(20).timeout(Duration::from_secs(8));

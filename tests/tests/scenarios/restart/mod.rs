@@ -30,9 +30,9 @@ use self::{load::Tally, program::Files};
 /// Sizes that are none of the defaults: each of them makes maps anew. Datagrams leave flows for minutes: there is room for
 /// those of the whole test.
 const OTHER_SIZES: [&[&str]; 4] = [
-    &["--max-conntrack", "150000", "--max-half-open", "50000"],
+    &["--max-conntrack", "150000", "--max-embryonic", "50000"],
     &["--max-services", "300", "--max-slots", "3000", "--max-backends", "500", "--max-service-ports", "400"],
-    &["--max-affinity", "900", "--max-fragments", "500", "--max-half-open", "60000"],
+    &["--max-affinity", "900", "--max-fragments", "500", "--max-embryonic", "60000"],
     &["--max-conntrack", "200000", "--max-members", "700", "--max-networks", "90", "--max-source-ranges", "80"],
 ];
 
@@ -220,7 +220,7 @@ fn go_on(tally: &Tally) {
 #[test]
 fn w01_nothing_is_lost_however_agents_start_and_end() {
     let (built, other) = (program::built(), program::other_abi());
-    let agent = RefusedAgent::new(&["tc_answer"]);
+    let agent = RefusedAgent::new(&["tc_reject"]);
     let refused = program::text(agent.path());
     under_load(&["tc", "xdp"], "restarts", |starts, source, tally| {
         let files = Files::new(&starts.outside.scene.node.instance());

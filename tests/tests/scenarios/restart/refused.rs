@@ -10,7 +10,7 @@ fn has_xdp(folder: &PinFolder) -> bool {
 
 #[test]
 fn w01_nothing_is_lost_when_the_kernel_refuses_xdp() {
-    let (built, agent) = (program::built(), RefusedAgent::new(&["xdp_touch"]));
+    let (built, agent) = (program::built(), RefusedAgent::new(&["xdp_refresh"]));
     let refused = program::text(agent.path());
     under_load(&["xdp"], "refused", |starts, source, tally| {
         let (cgroup, folder) = (starts.cgroup, PinFolder::new(&starts.outside.scene.node.instance()));

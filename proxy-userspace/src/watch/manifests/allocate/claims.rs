@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, net::IpAddr};
 
+use proxy_common::Protocol;
+
 use super::{
     Ranges,
     memory::{Given, port_key},
@@ -21,11 +23,11 @@ pub(super) struct Claims<'a> {
 }
 
 fn protocol(port: &ServicePort) -> String {
-    port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())
+    port.protocol.clone().unwrap_or_else(|| Protocol::Tcp.name().to_owned())
 }
 
 /// The health check is HTTP.
-const HEALTH_CHECK: &str = "TCP";
+const HEALTH_CHECK: &str = Protocol::Tcp.name();
 
 fn has_addresses(service: &Service) -> bool {
     let spec = &service.spec;

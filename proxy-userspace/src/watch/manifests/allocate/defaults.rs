@@ -1,6 +1,7 @@
 //! The defaults of a Service, as the API server fills them in on creation.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use proxy_common::Protocol;
 
 use super::Ranges;
 use crate::{
@@ -14,7 +15,7 @@ pub(super) fn complete(service: &mut Service, ranges: &Ranges) -> Result<(), Vec
     let spec = &mut service.spec;
     let kind = spec.r#type.get_or_insert_with(|| "ClusterIP".to_owned()).clone();
     for port in spec.ports.iter_mut().flatten() {
-        port.protocol.get_or_insert_with(|| "TCP".to_owned());
+        port.protocol.get_or_insert_with(|| Protocol::Tcp.name().to_owned());
         let absent = match &port.target_port {
             None | Some(IntOrString::Int(0)) => true,
             Some(IntOrString::String(text)) => text.is_empty(),

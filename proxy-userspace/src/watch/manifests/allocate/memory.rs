@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proxy_common::Protocol;
 use serde::{Deserialize, Serialize};
 
 use crate::objects::{Service, ServicePort};
@@ -64,7 +65,7 @@ pub enum MemoryError {
 
 /// Names a port of a Service: its number and protocol are unique, its name may change.
 pub(super) fn port_key(port: &ServicePort) -> String {
-    format!("{}/{}", port.protocol.as_deref().unwrap_or("TCP"), port.port)
+    format!("{}/{}", port.protocol.as_deref().unwrap_or(Protocol::Tcp.name()), port.port)
 }
 
 impl Memory {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use mirror::Endpoints;
+use proxy_common::Protocol;
 
 use super::validate::family_name;
 use crate::{
@@ -62,7 +63,7 @@ impl Groups {
         let mut key: Vec<_> = ports
             .iter()
             .map(|port| {
-                let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+                let protocol = port.protocol.clone().unwrap_or_else(|| Protocol::Tcp.name().to_owned());
                 (port.name.clone().unwrap_or_default(), protocol, port.port.unwrap_or_default())
             })
             .collect();

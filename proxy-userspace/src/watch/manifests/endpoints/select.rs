@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use proxy_common::Protocol;
 
 use super::Groups;
 use crate::{
@@ -83,8 +84,10 @@ fn target(port: &ServicePort, pod: &Pod) -> Option<i32> {
     let sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
     let sidecars = pod.spec.init_containers.iter().flatten().filter(sidecar);
     let mut found = pod.spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-    let protocol = port.protocol.as_deref().unwrap_or("TCP");
+    let protocol = port.protocol.as_deref().unwrap_or(Protocol::Tcp.name());
     found
-        .find(|port| port.name.as_ref() == Some(name) && port.protocol.as_deref().unwrap_or("TCP") == protocol)
+        .find(|port| {
+            port.name.as_ref() == Some(name) && port.protocol.as_deref().unwrap_or(Protocol::Tcp.name()) == protocol
+        })
         .map(|port| port.container_port)
 }

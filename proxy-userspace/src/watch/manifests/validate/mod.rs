@@ -10,6 +10,8 @@ mod service_ports;
 
 use std::fmt::Display;
 
+use proxy_common::Protocol;
+
 pub use address::{parse_address, parse_network};
 pub use service_ip::family_name;
 
@@ -108,7 +110,7 @@ fn one_of(field: &str, value: Option<&str>, supported: &[&str], faults: &mut Vec
     });
 }
 
-const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+const PROTOCOLS: [&str; 3] = [Protocol::Sctp.name(), Protocol::Tcp.name(), Protocol::Udp.name()];
 
 /// 1 … 65535.
 fn port_number(field: &str, port: i32, faults: &mut Vec<Fault>) {

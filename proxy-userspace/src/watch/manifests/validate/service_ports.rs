@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use proxy_common::Protocol;
 
 use super::{Fault, PROTOCOLS, check, name, one_of, port_number, service::is};
 use crate::objects::{ServicePort, ServiceSpec};
@@ -47,7 +48,7 @@ fn unique(ports: &[ServicePort], faults: &mut Vec<Fault>) {
     let (mut names, mut numbers, mut node_ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, port) in ports.iter().enumerate() {
         let field = format!("spec.ports[{index}]");
-        let protocol = port.protocol.as_deref().unwrap_or("TCP");
+        let protocol = port.protocol.as_deref().unwrap_or(Protocol::Tcp.name());
         let name = port.name.as_deref().unwrap_or_default();
         if !name.is_empty() && !names.insert(name) {
             faults.push(Fault::duplicate(format!("{field}.name"), format_args!("{name:?}")));

@@ -1,4 +1,4 @@
-//! The bench node's FLOW_LINES: places taken by others, and lines that are not whole.
+//! The bench node's FLOW_BUCKETS: buckets taken by other flows, and buckets that are not whole.
 
 use std::borrow::Borrow as _;
 
@@ -6,15 +6,17 @@ use aya::{
     Pod,
     maps::{Array, MapData, MapError},
 };
-use proxy_common::{Conntrack, FlowLine, Ipv4Line, Ipv6Line, Life, OWNED, State as FlowState, Stored, Tuple};
+use proxy_common::{
+    ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, State as FlowState, Stored, Tuple,
+};
 use proxy_userspace::{jiffies, maps::PinFolder};
 
 use super::state::open;
 
-/// The lines of both families.
-pub struct FlowLines {
-    ipv4: Array<MapData, Ipv4Line>,
-    ipv6: Array<MapData, Ipv6Line>,
+/// The buckets of both families.
+pub struct FlowBuckets {
+    ipv4: Array<MapData, Ipv4Bucket>,
+    ipv6: Array<MapData, Ipv6Bucket>,
     /// What the programs' clock says, jiffies.
     clock: u32,
 }
@@ -30,9 +32,9 @@ pub enum Mishap {
     Torn,
 }
 
-impl FlowLines {
+impl FlowBuckets {
     pub(super) fn open(folder: &PinFolder, clock: u32) -> Result<Self, MapError> {
-        Ok(Self { ipv4: open(folder, "FLOW_LINES_IPV4")?, ipv6: open(folder, "FLOW_LINES_IPV6")?, clock })
+        Ok(Self { ipv4: open(folder, "FLOW_BUCKETS_IPV4")?, ipv6: open(folder, "FLOW_BUCKETS_IPV6")?, clock })
     }
 
     /// Empties all.
@@ -50,39 +52,40 @@ impl FlowLines {
     }
 }
 
-fn clear<L: FlowLine + Pod>(lines: &mut Array<MapData, L>) {
-    for index in 0..lines.len() {
-        let mut line = lines.get(&index, 0).expect("read FLOW_LINES");
-        if !line.is_empty() || *line.seal() != 0 {
-            lines.set(index, L::default(), 0).expect("write FLOW_LINES");
+fn clear<L: FlowBucket + Pod>(buckets: &mut Array<MapData, L>) {
+    for index in 0..buckets.len() {
+        let mut bucket = buckets.get(&index, 0).expect("read FLOW_BUCKETS");
+        if !bucket.is_empty() || *bucket.version() != 0 {
+            buckets.set(index, L::default(), 0).expect("write FLOW_BUCKETS");
         }
     }
 }
 
-fn suffer<L: FlowLine<Entry: Copy> + Pod>(lines: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap, now: u32) {
+fn suffer<L: FlowBucket<Entry: Copy> + Pod>(buckets: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap, now: u32) {
     let key = L::Entry::key(tuple);
-    let place = L::place(key.borrow(), lines.len() / 2);
+    let place = L::place(key.borrow(), buckets.len() / 2);
     // Keys that differ from this one, and from each other.
     for (index, other_port) in [(place.home, 0x1000), (place.neighbour(), 0x2000)] {
-        let mut line = lines.get(&index, 0).expect("read FLOW_LINES");
+        let mut bucket = buckets.get(&index, 0).expect("read FLOW_BUCKETS");
         match mishap {
             Mishap::Taken(seconds) => {
                 let other = Tuple { source_port: tuple.source_port ^ other_port, ..*tuple };
-                let entry = *line.entry();
-                line.fill(L::Entry::key(&other).borrow(), &entry);
+                let entry = *bucket.entry();
+                bucket.fill(L::Entry::key(&other).borrow(), &entry);
                 let ticks = seconds.cast_unsigned().wrapping_mul(jiffies::per_second().expect("read the clock's tick"));
                 let expires = now.wrapping_add(ticks);
-                *line.entry_mut().life_mut() = Life { expires, state: FlowState::Established as u8, ..Life::default() };
+                *bucket.entry_mut().meta_mut() =
+                    EntryMeta { expires, state: FlowState::Established as u8, ..EntryMeta::default() };
             }
-            Mishap::Written => *line.seal() = OWNED,
+            Mishap::Written => *bucket.version() = LOCKED,
             Mishap::Torn => {
-                let mut flow = Conntrack::default();
-                line.entry().widen(&mut flow);
+                let mut flow = ConntrackEntry::default();
+                bucket.entry().widen(&mut flow);
                 flow.destination_port ^= 1;
-                let whole = line;
-                line.fill(whole.key(), L::Entry::narrow(&flow).borrow());
+                let whole = bucket;
+                bucket.fill(whole.key(), L::Entry::narrow(&flow).borrow());
             }
         }
-        lines.set(index, line, 0).expect("write FLOW_LINES");
+        buckets.set(index, bucket, 0).expect("write FLOW_BUCKETS");
     }
 }

@@ -1,4 +1,4 @@
-//! Where settled flows lie: in lines, or displaced when both their places are others'; and lines that are not whole.
+//! Where assured flows are: in buckets, or in the overflow when both buckets are other flows'; and buckets that are not whole.
 
 use harness::{
     packet::{Packet, tcp, udp},
@@ -24,26 +24,26 @@ fn crowded(seconds: i32) -> Vec<Step> {
     [&[syn, syn_ack], &at_both(tcp, Mishap::Taken(seconds))[..], &[ack]].concat()
 }
 
-fn goes_on(name: &'static str, before: Vec<Step>, settled: usize) -> Row {
+fn goes_on(name: &'static str, before: Vec<Step>, assured: usize) -> Row {
     row(name, ingress(tcp(FROM, NODE_PORT).data()))
         .serving(web())
         .after(before)
         .leaves_as(tcp(SNAT, BACKEND).data().ttl(63))
         .counts(&[Counter::PacketForwarded])
-        .flows(settled, 0)
+        .flows(assured, 0)
 }
 
 #[test]
 fn s28_a_flow_without_a_place_of_its_own_goes_on() {
     let taken = at_both(udp, Mishap::Taken(100));
     let rows = vec![
-        goes_on("s28_displaced", crowded(100), 4 + 2),
-        row("s28_displaced_answer", ingress(tcp(BACKEND, SNAT).data()))
+        goes_on("s28_overflow", crowded(100), 4 + 2),
+        row("s28_overflow_reply", ingress(tcp(BACKEND, SNAT).data()))
             .serving(web())
             .after(crowded(100))
             .leaves_as(tcp(NODE_PORT, FROM).data().ttl(63))
             .counts(&[Counter::PacketForwarded]),
-        row("s28_displaced_datagram", ingress(udp(FROM, NODE_PORT)))
+        row("s28_overflow_datagram", ingress(udp(FROM, NODE_PORT)))
             .serving(dns())
             .after([&exchange()[..], &taken, &[ingress(udp(FROM, NODE_PORT))]].concat())
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
@@ -67,7 +67,7 @@ fn s28_places_of_flows_that_have_just_ended_are_not_given_away() {
             for step in crowded(seconds) {
                 play(&mut node, &step, family, Hook::Xdp);
             }
-            assert_eq!(node.state().settled().len(), entries, "{family:?}, ended {seconds} s");
+            assert_eq!(node.state().assured().len(), entries, "{family:?}, ended {seconds} s");
         }
     }
 }
@@ -89,7 +89,7 @@ fn s28_flows_without_a_place_are_kept_on_every_processor() {
             for step in crowded(100) {
                 play(&mut node, &step, family, Hook::Xdp);
             }
-            assert_eq!(node.state().settled().len(), 4 + 2, "{family:?}, processor {processor}");
+            assert_eq!(node.state().assured().len(), 4 + 2, "{family:?}, processor {processor}");
         }
     }
     sched_setaffinity(this, &before).unwrap();
@@ -103,7 +103,7 @@ fn s28_what_a_flow_left_elsewhere_goes_when_it_finds_a_place() {
 }
 
 #[test]
-fn s28_a_line_that_is_not_whole_is_not_read() {
+fn s28_a_bucket_that_is_not_whole_is_not_read() {
     let unknown = |name, mishap| {
         row(name, ingress(tcp(FROM, NODE_PORT).data()))
             .serving(web())

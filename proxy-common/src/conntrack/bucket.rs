@@ -1,114 +1,118 @@
-//! FLOW_LINES: settled flows in places that follow from their keys, one cache line each for IPv4 and two for IPv6.
+//! FLOW_BUCKETS: assured flows in a hash table of our own, whose buckets hold one entry each: one cache line for IPv4, two for
+//! IPv6.
 //!
 //! A lookup in the kernel's hash waits twice for memory, for the bucket and for the element in it; here it waits once
-//! (docs/adr/0008). A key has two places, side by side. An entry whose places both belong to others goes to CONNTRACK, the
-//! kernel's table, so that no flow is lost to another: the places need no order of use, and no entry is ever moved.
+//! (docs/adr/0008). Two neighbouring buckets form a set, which follows from the key; the entry is in one of the two. An entry
+//! whose two buckets are taken goes to CONNTRACK, the kernel's table, so that no flow is lost to another: the buckets need no
+//! order of use, and no entry is ever moved.
 //!
-//! A place is free again when its flow has ended. Who writes a line owns it meanwhile; who finds one half-written sees that
-//! its seal is wrong.
+//! A bucket is free again when its flow has ended. Writers lock the bucket; readers detect a half-written bucket by its
+//! version, as with a seqlock.
 
-use super::{Conntrack, Ipv4Conntrack, Ipv4Tuple, Stored, Tuple};
+use super::{ConntrackEntry, Ipv4ConntrackEntry, Ipv4Tuple, Stored, Tuple};
 use crate::{
     pod::pod,
     select::{pair, slot_index, spread},
 };
 
 pod! {
-    /// Element of FLOW_LINES_IPV4.
-    pub struct Ipv4Line: 64 {
-        /// The packet as it arrives; protocol 0 where there is nothing.
+    /// Element of FLOW_BUCKETS_IPV4.
+    pub struct Ipv4Bucket: 64 {
+        /// The packet as it arrives; protocol 0 in an empty bucket.
         pub key: Ipv4Tuple,
         /// Its translation.
-        pub entry: Ipv4Conntrack,
-        /// Tells that the line is whole: follows from key and translation. [`OWNED`] while somebody writes here.
-        pub seal: u64,
+        pub entry: Ipv4ConntrackEntry,
+        /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
+        /// [`LOCKED`] while a program writes.
+        pub version: u64,
     }
 
-    /// Element of FLOW_LINES_IPV6.
-    pub struct Ipv6Line: 128 {
-        /// The packet as it arrives; protocol 0 where there is nothing.
+    /// Element of FLOW_BUCKETS_IPV6.
+    pub struct Ipv6Bucket: 128 {
+        /// The packet as it arrives; protocol 0 in an empty bucket.
         pub key: Tuple,
         /// Its translation.
-        pub entry: Conntrack,
-        /// Tells that the line is whole: follows from key and translation. [`OWNED`] while somebody writes here.
-        pub seal: u64,
+        pub entry: ConntrackEntry,
+        /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
+        /// [`LOCKED`] while a program writes.
+        pub version: u64,
         /// Zero.
         pub _pad: [u64; 2],
     }
 }
 
-/// A line of one family.
-pub trait FlowLine: Copy + Default + 'static {
-    /// What lies in it.
-    type Entry: Stored<Line = Self>;
+/// A bucket of one family.
+pub trait FlowBucket: Copy + Default + 'static {
+    /// The entry in it.
+    type Entry: Stored<Bucket = Self>;
 
-    /// Where the entry of a key may lie, among so many pairs of lines.
-    fn place(key: &Key<Self>, pairs: u32) -> Place;
+    /// The place of a key's entry, among this number of sets.
+    fn place(key: &Key<Self>, sets: u32) -> Place;
 
-    /// Whether the entry of this key lies here.
+    /// Whether this bucket has the entry of this key.
     fn is_of(&self, key: &Key<Self>) -> bool;
 
-    /// Whether nothing lies here.
+    /// Whether the bucket is empty.
     fn is_empty(&self) -> bool;
 
-    /// What was filled in last.
+    /// The key that was filled in last.
     fn key(&self) -> &Key<Self>;
 
-    /// The entry of that.
+    /// The entry that was filled in last.
     fn entry(&self) -> &Self::Entry;
 
-    /// The same, to move its life.
+    /// The entry that was filled in last, whose metadata may be changed in place.
     fn entry_mut(&mut self) -> &mut Self::Entry;
 
-    /// The seal.
-    fn seal(&mut self) -> &mut u64;
+    /// The version word.
+    fn version(&mut self) -> &mut u64;
 
-    /// The seal of an entry whose key has this place.
-    fn seal_of(place: Place, entry: &Self::Entry) -> u64;
+    /// The version of an entry whose key has this place.
+    fn version_of(place: Place, entry: &Self::Entry) -> u64;
 
-    /// Puts an entry in. The seal is the caller's to set.
+    /// Puts an entry in. The caller sets the version.
     fn fill(&mut self, key: &Key<Self>, entry: &Self::Entry);
 
-    /// Takes it out. The seal is the caller's to set.
+    /// Takes the entry out. The caller sets the version.
     fn clear(&mut self);
 }
 
-/// The seal of a line that somebody writes.
-pub const OWNED: u64 = 1;
+/// The version word of a bucket while a program writes it.
+pub const LOCKED: u64 = 1;
 
-type Key<L> = <<L as FlowLine>::Entry as Stored>::Key;
+type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
 
-/// Where the entry of a key may lie.
+/// The set of buckets of a key, and which of the two to look at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The line to look at first.
+    /// The number of the bucket to look at first.
     pub home: u32,
-    /// The key's part in the seal.
+    /// The key's part in the version.
     check: u32,
 }
 
 impl Place {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "either half is meant")]
-    const fn new(hash: u64, pairs: u32) -> Self {
+    const fn new(hash: u64, sets: u32) -> Self {
         let low = hash as u32;
-        Self { home: slot_index((hash >> 32) as u32, pairs) << 1 | low & 1, check: low }
+        Self { home: slot_index((hash >> 32) as u32, sets) << 1 | low & 1, check: low }
     }
 
-    /// The number of the pair.
+    /// The number of the set.
     #[inline(always)]
-    pub const fn pair(self) -> u32 {
+    pub const fn set(self) -> u32 {
         self.home >> 1
     }
 
-    /// The other line.
+    /// The number of the other bucket of the set.
     #[inline(always)]
     pub const fn neighbour(self) -> u32 {
         self.home ^ 1
     }
 }
 
-/// A number for words, each of which changes all bits of it.
+/// A hash of words: each bit of them may change each bit of it.
 #[inline(always)]
 const fn hash<const N: usize>(words: [u64; N]) -> u64 {
     let mut hash = 0;
@@ -125,7 +129,7 @@ const fn both(source: u16, destination: u16) -> u32 {
     (source as u32) << 16 | destination as u32
 }
 
-impl Ipv4Line {
+impl Ipv4Bucket {
     #[inline(always)]
     const fn words(key: &Ipv4Tuple) -> [u64; 2] {
         let (source, destination) = (u32::from_ne_bytes(key.source), u32::from_ne_bytes(key.destination));
@@ -133,13 +137,13 @@ impl Ipv4Line {
     }
 
     #[inline(always)]
-    const fn fold(entry: &Ipv4Conntrack) -> u32 {
+    const fn fold(entry: &Ipv4ConntrackEntry) -> u32 {
         let (source, destination) = (u32::from_ne_bytes(entry.source), u32::from_ne_bytes(entry.destination));
         source.rotate_left(13) ^ destination ^ both(entry.source_port, entry.destination_port)
     }
 }
 
-impl Ipv6Line {
+impl Ipv6Bucket {
     #[inline(always)]
     const fn words(key: &Tuple) -> [u64; 5] {
         let ([a, b, c, d], [e, f, g, h]) = (key.source.words(), key.destination.words());
@@ -148,7 +152,7 @@ impl Ipv6Line {
     }
 
     #[inline(always)]
-    const fn fold(entry: &Conntrack) -> u32 {
+    const fn fold(entry: &ConntrackEntry) -> u32 {
         let ([a, b, c, d], [e, f, g, h]) = (entry.source.words(), entry.destination.words());
         let source = a ^ b.rotate_left(7) ^ c.rotate_left(14) ^ d.rotate_left(21);
         let destination = e ^ f.rotate_left(5) ^ g.rotate_left(10) ^ h.rotate_left(15);
@@ -156,14 +160,14 @@ impl Ipv6Line {
     }
 }
 
-macro_rules! flow_line {
-    ($line:ident, $entry:ident, $key:ident) => {
-        impl FlowLine for $line {
+macro_rules! flow_bucket {
+    ($bucket:ident, $entry:ident, $key:ident) => {
+        impl FlowBucket for $bucket {
             type Entry = $entry;
 
             #[inline(always)]
-            fn place(key: &$key, pairs: u32) -> Place {
-                Place::new(hash(Self::words(key)), pairs)
+            fn place(key: &$key, sets: u32) -> Place {
+                Place::new(hash(Self::words(key)), sets)
             }
 
             #[inline(always)]
@@ -193,12 +197,12 @@ macro_rules! flow_line {
             }
 
             #[inline(always)]
-            fn seal(&mut self) -> &mut u64 {
-                &mut self.seal
+            fn version(&mut self) -> &mut u64 {
+                &mut self.version
             }
 
             #[inline(always)]
-            fn seal_of(place: Place, entry: &$entry) -> u64 {
+            fn version_of(place: Place, entry: &$entry) -> u64 {
                 pair(place.check ^ Self::fold(entry), 0)
             }
 
@@ -215,8 +219,8 @@ macro_rules! flow_line {
     };
 }
 
-flow_line!(Ipv4Line, Ipv4Conntrack, Ipv4Tuple);
-flow_line!(Ipv6Line, Conntrack, Tuple);
+flow_bucket!(Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple);
+flow_bucket!(Ipv6Bucket, ConntrackEntry, Tuple);
 
 #[cfg(test)]
 mod tests {
@@ -224,24 +228,24 @@ mod tests {
 
     use super::*;
 
-    /// The share of entries that find no place, in thousandths, when there are as many lines as entries.
-    fn displaced<L: FlowLine>(count: u32, key: impl Fn(u32) -> Key<L>) -> u32 {
-        let pairs = count / 2;
+    /// The share of entries whose two buckets are taken, in thousandths, when there are as many buckets as entries.
+    fn overflow<L: FlowBucket>(count: u32, key: impl Fn(u32) -> Key<L>) -> u32 {
+        let sets = count / 2;
         let mut taken = std::vec![false; count as usize];
-        let mut displaced = 0;
+        let mut overflow = 0;
         for index in 0..count {
-            let place = L::place(&key(index), pairs);
-            match [place.home, place.neighbour()].into_iter().find(|line| !taken[*line as usize]) {
-                Some(line) => taken[line as usize] = true,
-                None => displaced += 1,
+            let place = L::place(&key(index), sets);
+            match [place.home, place.neighbour()].into_iter().find(|bucket| !taken[*bucket as usize]) {
+                Some(bucket) => taken[bucket as usize] = true,
+                None => overflow += 1,
             }
         }
-        displaced * 1000 / count
+        overflow * 1000 / count
     }
 
     #[test]
     #[expect(clippy::cast_possible_truncation, reason = "bytes and ports of numbers")]
-    fn one_flow_in_four_finds_no_place_when_all_lines_are_full() {
+    fn one_flow_in_four_overflows_when_there_is_a_bucket_for_each() {
         const COUNT: u32 = 100_000;
         let ipv4 = |source: u32, source_port: u32, destination_port: u32| Ipv4Tuple {
             source: source.to_be_bytes(),
@@ -259,14 +263,14 @@ mod tests {
             ..Tuple::default()
         };
         for share in [
-            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + index, 40_000, 80)),
-            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + index / 50_000, index % 50_000, 80)),
-            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + (index >> 4 << 8), 40_000 + index % 16, 80)),
-            displaced::<Ipv4Line>(COUNT, |index| ipv4(0x0a00_0000 + index / 50_000, 8080, index % 50_000)),
-            displaced::<Ipv6Line>(COUNT, |index| ipv6([0x2001_0db8, index, 0, 1], 40_000)),
-            displaced::<Ipv6Line>(COUNT, |index| ipv6([0x2001_0db8, 0, 7, index], 40_000)),
-            displaced::<Ipv6Line>(COUNT, |index| ipv6([index, 0, 0, 0], 40_000)),
-            displaced::<Ipv6Line>(COUNT, |index| ipv6([1, 2, 3, index / 50_000], index % 50_000)),
+            overflow::<Ipv4Bucket>(COUNT, |index| ipv4(0x0a00_0000 + index, 40_000, 80)),
+            overflow::<Ipv4Bucket>(COUNT, |index| ipv4(0x0a00_0000 + index / 50_000, index % 50_000, 80)),
+            overflow::<Ipv4Bucket>(COUNT, |index| ipv4(0x0a00_0000 + (index >> 4 << 8), 40_000 + index % 16, 80)),
+            overflow::<Ipv4Bucket>(COUNT, |index| ipv4(0x0a00_0000 + index / 50_000, 8080, index % 50_000)),
+            overflow::<Ipv6Bucket>(COUNT, |index| ipv6([0x2001_0db8, index, 0, 1], 40_000)),
+            overflow::<Ipv6Bucket>(COUNT, |index| ipv6([0x2001_0db8, 0, 7, index], 40_000)),
+            overflow::<Ipv6Bucket>(COUNT, |index| ipv6([index, 0, 0, 0], 40_000)),
+            overflow::<Ipv6Bucket>(COUNT, |index| ipv6([1, 2, 3, index / 50_000], index % 50_000)),
         ] {
             // Of random places 271.
             assert!((260..285).contains(&share), "{share}");

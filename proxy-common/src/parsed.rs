@@ -1,13 +1,13 @@
-//! What the headers of a packet say: filled in by the packet programs' stage *parse*, handed from one stage to the next.
+//! The result of parsing a packet's headers: filled in by the packet programs' stage *parse*, passed on from stage to stage.
 
 use crate::{
-    conntrack::{Conntrack, Segment, TcpFlags, Tuple},
+    conntrack::{Segment, TcpFlags, Tuple},
     pod::pod,
 };
 
 pod! {
-    /// What the headers say. Offsets are short numbers: the verifier forgets those it has stored, which keeps it from
-    /// following every combination of them.
+    /// The parsed headers. Offsets are `u16`: the verifier loses the bounds of narrow numbers that are spilled to the
+    /// stack, which keeps it from following every combination of them.
     pub struct Headers: 64 {
         /// The key of its flow; the ports are 0 until the transport header has been read.
         pub tuple: Tuple,
@@ -30,22 +30,6 @@ pod! {
         part: u8,
         /// Bytes behind the TCP header.
         payload: u16,
-    }
-
-    /// Value of SCRATCH, one a CPU: what one program leaves for the next about the packet at hand, and room that the
-    /// stack has not.
-    pub struct Scratch: (if cfg!(feature = "other-abi") { 200 } else { 196 }) {
-        /// What the packet's headers say.
-        pub headers: Headers,
-        /// The packet's flow.
-        pub flow: Conntrack,
-        /// The entry of the other direction.
-        pub reply: Conntrack,
-        /// 1: the packet's entry was found among the settled ones.
-        pub settled: u32,
-        /// Nothing: another layout, for tests.
-        #[cfg(feature = "other-abi")]
-        pub other: u32,
     }
 }
 
@@ -77,7 +61,7 @@ pub const ICMP: u8 = 1;
 pub const ICMPV6: u8 = 58;
 
 impl Headers {
-    /// Of a whole packet of one family whose addresses are known; nothing else is.
+    /// Sets what the network header of a whole packet says.
     #[inline(always)]
     pub fn set_network(&mut self, family: Family, tuple: Tuple, hop_limit: u8) {
         (self.family, self.part) = (family as u8, Part::Whole as u8);
@@ -92,7 +76,7 @@ impl Headers {
         (self.network, self.transport, self.length) = (network as u16, transport as u16, length);
     }
 
-    /// Moves the transport header back by so many bytes, which a header before it takes.
+    /// Moves the transport header back by the length of a header before it, bytes.
     #[inline(always)]
     pub fn skip(&mut self, bytes: u16) {
         self.transport += bytes;
@@ -124,7 +108,7 @@ impl Headers {
         self.payload = self.end().wrapping_sub(self.transport()).wrapping_sub(length) as u16;
     }
 
-    /// What a TCP segment says, part of a fragmented packet or not. The first fragment looks like a shorter one.
+    /// The TCP segment. A first fragment counts as a shorter segment.
     #[inline(always)]
     pub const fn segment(&self) -> Segment {
         let flags = self.flags();

@@ -1,39 +1,42 @@
-//! Stage *translate*, for a new flow: which backend, which source address. It writes the flow's entries and no packet.
+//! Opens a flow: selects the backend and the source address and port, and inserts the flow's entries. Does not touch the
+//! packet.
 
 use core::ffi::c_void;
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
-    Address, AffinityKey, Backend, Conntrack, Counter, DropReason, Frontend, FrontendKind, Headers, Ipv4Conntrack,
-    Life, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
-    device::{NODE_IPV4, NODE_IPV6},
-    filter::AddressClass,
-    select::connection_number,
+    Address, AffinityKey, Backend, ConntrackEntry, Counter, DropReason, EntryMeta, Frontend, FrontendKind, Headers,
+    Ipv4ConntrackEntry, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
+    filter::AddressClass, select::connection_number,
 };
 
+use super::{
+    conntrack::{Owner, enter_original},
+    source_port::claim_port,
+    table::Table,
+};
 use crate::{
     affinity::select_sticky,
     backend::{Selected, generation, get_backend, random, select_backend},
     clock::timeout,
-    conntrack::{Owner, enter_original},
     counters::{count, count_connection},
     filter::filter_address,
-    maps::{NODE_ADDRESSES, SECRET, SOURCE_RANGES},
+    maps::{SECRET, SOURCE_RANGES},
+    node::{node_address, own_address},
     owner::{SocketOwner, owner},
     packet::Packet,
     service::lookup_service,
-    source_port::claim_port,
-    tables::Table,
 };
 
-/// Opens a flow: decides who answers, and enters the flow. `is_own`, a constant: a process of this node has sent the packet.
+/// Opens a flow: selects the backend and inserts the flow's entries. `is_own`, a constant, says that a process of this node has
+/// sent the packet.
 #[inline(always)]
 pub fn open_flow<P: Packet>(
     packet: &P,
     is_own: bool,
     headers: &Headers,
     now: u32,
-    flow: &mut Conntrack,
+    flow: &mut ConntrackEntry,
 ) -> Result<(), Verdict> {
     let tuple = &headers.tuple;
     // The client is on this node (S17).
@@ -63,14 +66,14 @@ pub fn open_flow<P: Packet>(
     Ok(())
 }
 
-/// Who of this node's own processes awaits a datagram. What they have sent is noted when it leaves (`foreign.rs`), unless it
-/// left by a device that is not served, or before this program came.
+/// The socket of this node that waits for a datagram. What sockets send is noted when it leaves (`foreign.rs`), unless it leaves
+/// by a device that is not served, or left before this program was attached.
 #[inline(always)]
 fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NOBODY }
 }
 
-/// What decides for a flow: for a connection or association the same whenever its SYN or INIT comes again.
+/// The number that selects a flow's backend: the same for each retransmission of a SYN or INIT.
 #[inline(always)]
 fn random_for(headers: &Headers) -> u32 {
     if headers.tuple.protocol == Protocol::Udp as u8 {
@@ -94,8 +97,8 @@ fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
     }
 }
 
-/// Whether a packet that no flow has is a Service's for sure. An address that the node may have itself is the node's, too:
-/// there only what opens something is (S39).
+/// Whether a packet without a flow is certainly a Service's. At an address that the node may have itself, only a packet that opens
+/// a flow is (S39).
 #[inline(never)]
 pub fn is_surely_served(headers: &Headers) -> bool {
     let mut service = Service::default();
@@ -105,7 +108,7 @@ pub fn is_surely_served(headers: &Headers) -> bool {
     }
 }
 
-/// S21: only clients inside the ranges; wins over every other refusal.
+/// Drops packets of clients outside the source ranges (S21). This wins over every other refusal.
 #[inline(always)]
 fn check_source(service: &Service, client: &Address) -> Result<(), Verdict> {
     if service.flags & Service::SOURCE_RANGES != 0 && !is_in_ranges(service.id, client) {
@@ -119,7 +122,7 @@ fn is_in_ranges(service: u32, client: &Address) -> bool {
     SOURCE_RANGES.get(&Key::new(160, SourceRange::new(service, *client))).is_some()
 }
 
-/// What a client gets: one on this node the internal list, others the external one.
+/// The list for a client: the internal one for clients on this node, the external one for others.
 #[inline(always)]
 fn list(service: &Service, internal: bool) -> (SlotRange, List) {
     if internal { (service.internal, service.internal_list()) } else { (service.external, service.external_list()) }
@@ -145,7 +148,7 @@ fn select(service: &Service, internal: bool, client: &Address, random: u32, id: 
     }
 }
 
-/// When a flow is opened.
+/// The circumstances in which a flow is opened.
 #[derive(Clone, Copy)]
 struct Occasion {
     /// The hook's.
@@ -157,7 +160,7 @@ struct Occasion {
     random: u32,
 }
 
-/// Enters a flow. False: it is there already.
+/// Inserts a flow. False if it is there already.
 #[inline(always)]
 fn enter(
     headers: &Headers,
@@ -165,48 +168,48 @@ fn enter(
     list: List,
     selected: &Selected,
     occasion: Occasion,
-    flow: &mut Conntrack,
+    flow: &mut ConntrackEntry,
 ) -> Result<bool, Verdict> {
     let (tuple, backend) = (&headers.tuple, &selected.backend);
-    // The answer of a backend on this node passes this node; a client that is the backend itself would
-    // not take an answer from itself (S26, S27), nor the stack a packet that comes in with this node's address.
-    // One whose answers go past this node is sent the node's address, unless the policy keeps the client's (S26).
+    // The reply of a backend on this node passes this node; a client that is the backend itself would
+    // not take a reply from itself (S26, S27), nor the stack a packet that comes in with this node's address.
+    // One whose replies go past this node is sent the node's address, unless the policy keeps the client's (S26).
     let here = backend.is_local() || backend.is_past() && list == List::Local;
     // Nor is what this node sends given to its own stack to be sent on.
     let local = here && backend.address != tuple.source && !occasion.is_own;
     let source = if local { tuple.source } else { source_towards(backend).ok_or(NO_ADDRESS)? };
-    *flow = Conntrack {
+    *flow = ConntrackEntry {
         source,
         destination: backend.address,
         source_port: tuple.source_port,
         destination_port: backend.port,
-        life: Life {
+        meta: EntryMeta {
             expires: occasion.now.wrapping_add(timeout(tuple.protocol, State::New)),
             service: service.id,
             state: State::New as u8,
-            flags: if local { Life::LOCAL } else { 0 },
+            flags: if local { EntryMeta::LOCAL } else { 0 },
             #[expect(clippy::cast_possible_truncation, reason = "one of two bits")]
             list: list.bit() as u8,
             backend: selected.id,
             backend_generation: backend.generation,
             service_generation: generation(service.id),
-            ..Life::default()
+            ..EntryMeta::default()
         },
     };
     if tuple.protocol == Protocol::Sctp as u8 {
-        flow.life.handshake = headers.sequence;
+        flow.meta.handshake = headers.sequence;
     }
     if tuple.source.is_ipv4() {
-        enter_in::<Ipv4Conntrack>(tuple, flow, occasion)
+        enter_in::<Ipv4ConntrackEntry>(tuple, flow, occasion)
     } else {
-        enter_in::<Conntrack>(tuple, flow, occasion)
+        enter_in::<ConntrackEntry>(tuple, flow, occasion)
     }
 }
 
-/// The same: under the key of its answers, which nobody else may have, and under its packets' own. A connection gets that
-/// one only when it is answered: a SYN that comes again chooses the same (docs/adr/0007).
+/// Inserts a flow under the key of its replies, which no other flow may have, and under that of its packets. A connection gets
+/// the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007).
 #[inline(always)]
-fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -> Result<bool, Verdict> {
+fn enter_in<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, occasion: Occasion) -> Result<bool, Verdict> {
     let Occasion { context, now, random, .. } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, now, random);
     if owner == Owner::Another as u32 {
@@ -220,12 +223,6 @@ fn enter_in<E: Table>(tuple: &Tuple, flow: &mut Conntrack, occasion: Occasion) -
 
 const NO_ADDRESS: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
 
-/// This node's address of the same family as `like`, if it has one.
-#[inline(always)]
-pub fn node_address(like: &Address) -> Option<Address> {
-    own_address(if like.is_ipv4() { NODE_IPV4 } else { NODE_IPV6 })
-}
-
 /// This node's address towards a backend.
 #[inline(always)]
 fn source_towards(backend: &Backend) -> Option<Address> {
@@ -233,9 +230,4 @@ fn source_towards(backend: &Backend) -> Option<Address> {
         0 => node_address(&backend.address),
         index => own_address(index.into()),
     }
-}
-
-#[inline(always)]
-fn own_address(index: u32) -> Option<Address> {
-    NODE_ADDRESSES.get(index).copied().filter(|address| *address != Address::ANY_IPV6)
 }

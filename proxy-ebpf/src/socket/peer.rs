@@ -1,17 +1,16 @@
-//! What a socket remembers: who answers for the frontend it dialled. TCP and SCTP sockets go to `connection.rs`
+//! What a socket remembers: the backend of the frontend that it dialled. TCP and SCTP sockets go to `connection.rs`
 //! first; for all others socket-local storage holds the one peer that most sockets have, SOCKET_FLOWS the further
-//! ones. Forgetting is never fatal: a lost entry shows a backend's address or chooses anew.
+//! ones. A lost entry is never fatal: it shows a backend's address, or a new backend is selected.
 
 use core::{ffi::c_void, ptr::null_mut};
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
 use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service};
 
+use super::{connection, context::Socket};
 use crate::{
-    affinity::now,
     backend::{Memory, Selected, generation, recall},
-    connection,
-    context::Socket,
+    clock::now_ns,
     counters::count,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
 };
@@ -50,7 +49,7 @@ pub fn remember_refused<S: Socket>(socket: &S, frontend: &Frontend, nowhere: &Fr
     store(socket.sk(), peer);
 }
 
-/// Remembers whom an unconnected socket's datagrams to `frontend` go to.
+/// Remembers the backend of an unconnected socket's datagrams to `frontend`.
 #[inline(always)]
 pub fn remember_sent<S: Socket>(
     socket: &S,
@@ -86,7 +85,7 @@ fn is_replaceable(entry: &Peer, frontend: &Frontend) -> bool {
 #[inline(always)]
 pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
-    let now = now();
+    let now = now_ns();
     if flow.service_generation != generation(flow.service) || flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
         return None;
     }
@@ -94,12 +93,12 @@ pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Fronten
     Some(flow.backend)
 }
 
-/// The same after a change: the flow keeps its backend if `service`, which `frontend` leads to now, still
-/// lists it.
+/// The backend of this socket's flow to `frontend` after a change: the flow keeps it if `service`, which `frontend` leads to now,
+/// still lists it.
 #[inline(always)]
 pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
-    let now = now();
+    let now = now_ns();
     if flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
         return None;
     }
@@ -124,7 +123,7 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
 pub fn recall_received<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     let entry = stored(socket)?;
     if entry.backend == *backend {
-        entry.last_used = now();
+        entry.last_used = now_ns();
         return Some(entry.frontend);
     }
     if entry.flags & Peer::MANY == 0 {
@@ -135,7 +134,7 @@ pub fn recall_received<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fron
     Some(flow.frontend)
 }
 
-/// The frontend that the socket connected to, if `backend` is who answers for it.
+/// The frontend that the socket connected to, if `backend` is its backend.
 #[inline(always)]
 pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     if !is_udp(backend)
@@ -170,8 +169,8 @@ fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
     }
 }
 
-/// Makes the answers of a further peer's backend come from its frontend. Where several frontends lead to one
-/// backend, nothing in an answer tells which was asked: the last one is shown. A program of its own: inlined, its
+/// Makes the replies of a further peer's backend come from its frontend. Where several frontends lead to one
+/// backend, nothing in a reply tells which was asked: the last one is shown. A program of its own: inlined, its
 /// copies crash LLVM's BPF back end.
 #[inline(never)]
 fn show(cookie: u64, entry: &mut Peer, peer: &Peer) {
@@ -199,8 +198,8 @@ fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Pee
         return None;
     }
     let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
-    // SAFETY: valid until the program ends. Another flow may take the entry over at any time: then it holds
-    // another frontend, or this call shortens that flow's life at worst.
+    // SAFETY: valid until the program ends. The map may reuse the entry for another flow at any time: then the frontend differs,
+    // or, at worst, this call makes that flow expire early.
     let flow = unsafe { &mut *flow };
     if flow.frontend != *frontend {
         return None;
@@ -217,7 +216,7 @@ fn is_udp(remote: &Frontend) -> bool {
 #[inline(always)]
 fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &Selected, flags: u32) -> Peer {
     // TCP ends by itself; only UDP flows go idle and are moved.
-    let (service_generation, last_used) = if is_udp(frontend) { (generation(service.id), now()) } else { (0, 0) };
+    let (service_generation, last_used) = if is_udp(frontend) { (generation(service.id), now_ns()) } else { (0, 0) };
     Peer {
         frontend: *frontend,
         backend: *backend,

@@ -1,6 +1,10 @@
 //! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and
-//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the end. The
-//! whole way of an east-west connection is on this page.
+//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the removal of what a closed
+//! socket leaves. The whole path of an east-west connection is on this page.
+
+mod connection;
+pub mod context;
+mod peer;
 
 use aya_ebpf::{EbpfContext as _, helpers::bpf_set_retval};
 use aya_log_ebpf::debug;
@@ -8,16 +12,14 @@ use proxy_common::{
     AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Tuple, Verdict, filter::AddressClass,
 };
 
+use self::context::{Closing, Socket};
 use crate::{
     affinity::select_sticky,
     backend::{Selected, get_backend, random, select_backend},
-    connection,
-    context::{Closing, Socket},
     counters::{count, count_connection},
     maps::NODE_NETNS,
-    nat::node_address,
+    node::node_address,
     owner::owner,
-    peer,
     service::lookup_service,
 };
 
@@ -33,7 +35,7 @@ const NOBODYS_PORT: u16 = 1;
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
 
-/// Dials a backend instead of the frontend, for the connection's whole life.
+/// Connects the socket to a backend instead of the frontend.
 #[inline(always)]
 pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let protocol = socket.protocol().ok_or(Verdict::Pass)?;
@@ -111,7 +113,7 @@ pub fn getpeername<S: Socket>(socket: &S) -> i32 {
     ALLOW
 }
 
-/// Leaves nothing behind of a socket that is closed. Storage goes by itself.
+/// Removes the entry of a socket that is closed. The kernel frees its storage itself.
 #[inline(always)]
 pub fn release(socket: &Closing) -> i32 {
     if socket.protocol() != Some(Protocol::Udp) {
@@ -148,7 +150,7 @@ fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
     owner(socket.context().as_ptr(), &call).listens_at_address()
 }
 
-/// The backend that answers this client.
+/// The backend that serves this client.
 #[inline(always)]
 fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
     // Drop wins over reject.
@@ -177,7 +179,7 @@ pub fn finish<S: Socket>(socket: &S, outcome: Result<(), Verdict>) -> i32 {
         count(counter);
     }
     let errno = match verdict {
-        Verdict::Pass | Verdict::Translated | Verdict::Forwarded | Verdict::Answered => return ALLOW,
+        Verdict::Pass | Verdict::Translated | Verdict::Forwarded | Verdict::EchoReply => return ALLOW,
         Verdict::Reject(_) => ECONNREFUSED,
         Verdict::Drop(_) => EHOSTUNREACH,
     };

@@ -1,43 +1,44 @@
-//! What an entry remembers of its flow besides the translation.
+//! An entry's metadata: its flow's state, end and backend, and what is known of the connection.
 
 use super::State;
 use crate::pod::pod;
 
 pod! {
-    /// The same for both families and both directions of a flow.
-    pub struct Life: 28 {
+    /// Metadata of an entry of either family and direction.
+    pub struct EntryMeta: 28 {
         /// When the entry ends: jiffies, modulo 2³².
         pub expires: u32,
         /// Service id.
         pub service: u32,
         /// A [`State`].
         pub state: u8,
-        /// [`Life::REPLY`] and its siblings.
+        /// [`EntryMeta::REPLY`] and its siblings.
         pub flags: u8,
         /// The [`List::bit`](crate::List::bit) of the list the backend was chosen from.
         pub list: u8,
-        /// A settled TCP connection: 1 when the last segment of this direction was a SYN.
+        /// Of an assured TCP connection: 1 if the last segment of this direction was a SYN.
         pub asks: u8,
         /// Backend id.
         pub backend: u32,
         /// The backend's generation when it was chosen.
         pub backend_generation: u32,
-        /// The service's generation when the backend was last known to be a member. Of a settled TCP connection, which nobody
-        /// moves: the sequence number after what this direction has sent (see `sequence.rs`). Of an SCTP association that
-        /// has been answered: the tag of what the client sends (see `association.rs`).
+        /// The service's generation when the backend was last known to be a member. An assured TCP connection, which never moves
+        /// to another backend, has here the sequence number after what this direction has sent (see `sequence.rs`); an SCTP
+        /// association to which the backend has replied, the tag of the client's packets (see `association.rs`).
         pub service_generation: u32,
-        /// TCP: what the client has to acknowledge to show that it got the backend's SYN; 0 until that has come. Of a
-        /// settled connection: what this direction has acknowledged. SCTP: the tag of what the backend sends.
+        /// TCP: what the client has to acknowledge to show that it got the backend's SYN; 0 until that has come. Of an
+        /// assured connection: what this direction has acknowledged. SCTP: the tag of the backend's packets.
         pub handshake: u32,
     }
 }
 
-impl Life {
-    /// The entry is found by what the backend sends.
+impl EntryMeta {
+    /// The entry's key is the tuple of the backend's packets.
     pub const REPLY: u8 = 1;
-    /// The backend is on this node: its packets go up the stack.
+    /// The backend is on this node: packets to it go up the stack.
     pub const LOCAL: u8 = 2;
-    /// The set of programs before has the flow (docs/adr/0010): here only its key is taken, and no packet finds it.
+    /// The flow is in the tables of the set of programs before (docs/adr/0010): this entry only reserves the key, and no packet
+    /// finds it.
     pub const RESERVED: u8 = 4;
 
     /// Whether the entry has ended at `now` (jiffies).
@@ -46,8 +47,8 @@ impl Life {
         self.expires.wrapping_sub(now).cast_signed() <= 0
     }
 
-    /// Whether the entry's end should be put off at `now`: at most once a second, so that a fast flow does not
-    /// write its entry for every packet. Times in jiffies.
+    /// Whether the entry's end should be refreshed at `now`: at most once a second, so that a fast flow does not write its
+    /// entry for every packet. Times in jiffies.
     #[inline(always)]
     pub const fn is_stale(&self, now: u32, timeout: u32, second: u32) -> bool {
         self.expires.wrapping_sub(now) < timeout.wrapping_sub(second)
@@ -59,14 +60,14 @@ impl Life {
         self.is_stale(now, later.expires.wrapping_sub(now), second)
     }
 
-    /// Whether a TCP segment with this acknowledgment number comes from somebody who has seen what the backend sent: the
-    /// backend may have said a little more than its SYN by now.
+    /// Whether a TCP segment with this acknowledgment number comes from a client that has seen the backend's SYN. The backend may
+    /// have sent a little more by now.
     #[inline(always)]
     pub const fn is_acknowledged_by(&self, acknowledgment: u32) -> bool {
         acknowledgment.wrapping_sub(self.handshake) < 1 << 20
     }
 
-    /// The state; unknown numbers are ended flows.
+    /// The state; an unknown number is [`State::Reset`].
     #[inline(always)]
     pub const fn state(&self) -> State {
         State::from_number(self.state)
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_blind_sender_does_not_confirm_a_connection() {
-        let flow = Life { handshake: u32::MAX, ..Life::default() };
+        let flow = EntryMeta { handshake: u32::MAX, ..EntryMeta::default() };
         assert!(flow.is_acknowledged_by(u32::MAX));
         assert!(flow.is_acknowledged_by(500), "the backend spoke first");
         assert!(!flow.is_acknowledged_by(u32::MAX - 1));
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn expiry_survives_the_wrap_of_jiffies() {
-        let entry = |expires| Life { expires, ..Life::default() };
+        let entry = |expires| EntryMeta { expires, ..EntryMeta::default() };
         assert!(entry(5).is_expired(5));
         assert!(!entry(5).is_expired(u32::MAX));
         assert!(entry(u32::MAX).is_expired(5));

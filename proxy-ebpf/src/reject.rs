@@ -1,56 +1,56 @@
-//! Answers that a packet itself is turned into: resets, ICMP errors and echo replies, sent back out of the device it
-//! came in on, in the name of whom it was sent to. Each is written over the packet in place.
+//! Stage *reject*: turns a refused packet into a TCP reset or an ICMP error, written over the packet in place, and sends it back
+//! out of the device that it came in on. Its source is the address that the packet was sent to.
 
 use core::mem::offset_of;
 
 use proxy_common::{
-    Answer, Counter, DropReason, Family, Headers, Protocol, TcpFlags, Verdict,
+    Counter, DropReason, Family, Headers, Protocol, Reject, TcpFlags, Verdict,
     checksum::{Difference, fold},
-    headers::{ICMP, ICMPV6},
+    parsed::{ICMP, ICMPV6},
 };
 
 use crate::{
-    clock::now,
+    clock::now_jiffies,
     counters::{count, count_number},
-    emit::{MALFORMED, translate_network},
+    emit::MALFORMED,
     headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
-    maps::{ANSWERS, JIFFIES_PER_SECOND, REJECT_RATE},
+    maps::{JIFFIES_PER_SECOND, REJECT_RATE, REJECTS},
     packet::Packet,
     parse::parse_network,
 };
 
 /// Hop limit of what this node sends (RFC 1700).
-const HOP_LIMIT: u8 = 64;
+pub const HOP_LIMIT: u8 = 64;
 const TCP: u8 = Protocol::Tcp as u8;
 const SCTP: u8 = Protocol::Sctp as u8;
 /// The longest quotation, bytes: IPv4 with all options, or IPv6 with some extension headers, and eight more.
 const QUOTE_MAX: usize = 96;
 
-/// What this CPU may still send, and what the packet at hand is to be told.
+/// This CPU's rate limit, and the refusal of the packet at hand.
 #[inline(always)]
-fn state() -> Option<&'static mut Answer> {
+fn state() -> Option<&'static mut Reject> {
     // SAFETY: a per-CPU value, as in `counters`.
-    ANSWERS.get_ptr_mut(0).map(|state| unsafe { &mut *state })
+    REJECTS.get_ptr_mut(0).map(|state| unsafe { &mut *state })
 }
 
-/// Notes which refusal [`answer`] is to make of the packet, and its reason's counter.
+/// Notes which refusal [`reject`] is to make of the packet, and the counter of its reason.
 #[inline(always)]
 pub fn prepare(kind: u32, counter: Counter, bare: bool) {
     if let Some(state) = state() {
-        (state.kind, state.counter) = (if bare { kind | Answer::BARE } else { kind }, counter as u32);
+        (state.kind, state.counter) = (if bare { kind | Reject::BARE } else { kind }, counter as u32);
     }
 }
 
 /// Whether the packet that a refusal has been prepared for begins with its network header.
 #[inline(always)]
 pub fn is_bare_at_hand() -> bool {
-    state().is_some_and(|state| state.kind & Answer::BARE != 0)
+    state().is_some_and(|state| state.kind & Reject::BARE != 0)
 }
 
-/// Takes one refusal from what this CPU may still send, a second's worth at most; false when there is none left.
+/// Takes a token from this CPU's bucket, which holds a second's worth at most; false if it is empty.
 #[inline(always)]
-fn take_token(state: &mut Answer) -> bool {
-    let (rate, now) = (REJECT_RATE.load(), now());
+fn take_token(state: &mut Reject) -> bool {
+    let (rate, now) = (REJECT_RATE.load(), now_jiffies());
     if rate == 0 {
         return true;
     }
@@ -70,9 +70,10 @@ pub fn note_mtu(mtu: u16) {
     }
 }
 
-/// Turns the packet into the refusal that was prepared for it, and counts that. Pass: another hook has to.
+/// Turns the packet into the refusal that was prepared for it, and counts it. `Pass` if this hook can't send it: a later one
+/// can.
 #[inline(always)]
-pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn reject<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let state = state().ok_or(MALFORMED)?;
     let mut headers = Headers::default();
     parse_network(packet, &mut headers)?;
@@ -83,24 +84,24 @@ pub fn answer<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         count(Counter::DropRejectLimited);
         return Err(Verdict::Drop(DropReason::RejectLimited));
     }
-    let Answer { kind, mtu, counter, .. } = *state;
+    let Reject { kind, mtu, counter, .. } = *state;
     count_number(counter);
-    write(packet, &headers, kind & !Answer::BARE, mtu).ok_or(MALFORMED)
+    write(packet, &headers, kind & !Reject::BARE, mtu).ok_or(MALFORMED)
 }
 
 /// Writes the refusal over the packet.
 #[inline(always)]
 fn write<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
-    if kind == Answer::PORT_UNREACHABLE && headers.tuple.protocol == TCP {
-        return answer_reset(packet, headers);
+    if kind == Reject::PORT_UNREACHABLE && headers.tuple.protocol == TCP {
+        return write_reset(packet, headers);
     }
-    answer_icmp(packet, headers, kind, if kind == Answer::TOO_BIG { mtu } else { 0 })
+    write_icmp_error(packet, headers, kind, if kind == Reject::TOO_BIG { mtu } else { 0 })
 }
 
-/// Writes a network header for an answer of `length` bytes behind it, from whom the packet was sent to, to its sender.
-/// Returns the sum of the pseudo header for `protocol`.
+/// Writes the network header of a packet back to the sender, with `length` bytes behind it. Returns the sum of the pseudo header
+/// for `protocol`.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "answers are short")]
+#[expect(clippy::cast_possible_truncation, reason = "refusals are short")]
 fn store_network<P: Packet>(packet: &mut P, headers: &Headers, protocol: u8, length: usize) -> Option<u64> {
     let (source, destination) = (headers.tuple.destination.words(), headers.tuple.source.words());
     let sum = |words: [u32; 4]| u64::from(words[0]) + u64::from(words[1]) + u64::from(words[2]) + u64::from(words[3]);
@@ -148,10 +149,10 @@ const fn network_length(family: Family) -> usize {
     }
 }
 
-/// A TCP reset, as RFC 9293 §3.10.7.1 has it for a connection that does not exist.
+/// Writes a TCP reset, as RFC 9293 §3.10.7.1 has it for a connection that does not exist.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
-fn answer_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
+fn write_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
     let received: Tcp = packet.load(headers.transport())?;
     let flags = TcpFlags(received.flags);
     if flags.has(TcpFlags::RST) {
@@ -182,11 +183,11 @@ fn answer_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
     packet.send_back()
 }
 
-/// An ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes of what follows. Of TCP
-/// whose checksum the kernel will fill in later it is the whole fixed header, since the kernel cuts no more off.
+/// Writes an ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes of what follows. Of a TCP
+/// segment whose checksum the kernel will fill in later it quotes the whole fixed header, since the kernel cuts no more off.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "quotations are short")]
-fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
+fn write_icmp_error<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
     let (checksum, kept) = match headers.tuple.protocol {
         TCP => (offset_of!(Tcp, checksum), size_of::<Tcp>()),
         _ => (offset_of!(Udp, checksum), size_of::<Udp>()),
@@ -196,7 +197,7 @@ fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32
     if quoted > QUOTE_MAX || headers.is_icmp() {
         return None;
     }
-    // It will be filled in below the checksum of the answer.
+    // The kernel will fill it in inside what the ICMP checksum covers.
     let quotation = if pending { pending_checksum(packet, headers, checksum)? } else { Difference::NONE };
     packet.truncate((headers.network() + quoted) as u32)?;
     let header_length = network_length(headers.family()) + size_of::<Icmp>();
@@ -217,11 +218,11 @@ fn answer_icmp<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32
 #[inline(always)]
 const fn icmp(family: Family, kind: u32, mtu: u32) -> Icmp {
     let (kind, code) = match (family, kind) {
-        (Family::Ipv4, Answer::TOO_BIG) => (3, 4),
-        (Family::Ipv4, Answer::HOP_LIMIT) => (11, 0),
+        (Family::Ipv4, Reject::TOO_BIG) => (3, 4),
+        (Family::Ipv4, Reject::HOP_LIMIT) => (11, 0),
         (Family::Ipv4, _) => (3, 3),
-        (Family::Ipv6, Answer::TOO_BIG) => (2, 0),
-        (Family::Ipv6, Answer::HOP_LIMIT) => (3, 0),
+        (Family::Ipv6, Reject::TOO_BIG) => (2, 0),
+        (Family::Ipv6, Reject::HOP_LIMIT) => (3, 0),
         (Family::Ipv6, _) => (1, 4),
     };
     Icmp { kind, code, checksum: 0, rest: mtu.to_be() }
@@ -251,16 +252,4 @@ fn pending_checksum<P: Packet>(packet: &P, headers: &Headers, offset: usize) -> 
     }
     let checksum: u16 = packet.load(at + offset)?;
     Some(Difference::NONE.replace(checksum.into(), (!fold(sum)).into()))
-}
-
-/// Turns an echo request into its reply.
-#[inline(always)]
-pub fn answer_echo<P: Packet>(packet: &mut P, headers: &Headers, request: &Icmp, reply: u8) -> Option<()> {
-    let word = |kind| u16::from_ne_bytes([kind, request.code]).into();
-    let checksum = Difference::NONE.replace(word(request.kind), word(reply)).apply(request.checksum);
-    packet.store(headers.transport(), Icmp { kind: reply, checksum, ..*request })?;
-    // Both sums stay as they are when the addresses change places. The answer begins a way of its own.
-    let hops = headers.hop_limit.wrapping_sub(HOP_LIMIT);
-    let _ = translate_network(packet, headers, &headers.tuple.destination, &headers.tuple.source, hops)?;
-    packet.send_back()
 }

@@ -4,10 +4,11 @@
 
 use proxy_common::{Connection, Counter, Frontend};
 
-use crate::{context::Socket, counters::count, maps::SOCKET_CONNECTIONS};
+use super::context::Socket;
+use crate::{counters::count, maps::SOCKET_CONNECTIONS};
 
-/// Remembers whom the socket connects to; false if there is no place. One that has an entry keeps its place: the
-/// kernel replaces entries of a full map too.
+/// Remembers what the socket connects to; false if the map is full. A socket that has an entry keeps it: entries can be replaced
+/// in a full map, too.
 ///
 /// The kernel closes sockets that it has made itself without `sock_release`. Those that it makes again and again get no
 /// entry, else entries would pile up: parts of MPTCP sockets, and sockets bound to a port, as an NFS mount's are.
@@ -23,7 +24,7 @@ pub fn remember<S: Socket>(socket: &S, frontend: &Frontend, backend: &Frontend) 
     inserted.inspect_err(|_| count(Counter::MapFull)).is_ok()
 }
 
-/// The frontend that the socket connected to, if `backend` is who answers for it.
+/// The frontend that the socket connected to, if `backend` is its backend.
 #[inline(always)]
 pub fn recall<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     // SAFETY: the value is copied before anything else runs.
@@ -31,11 +32,11 @@ pub fn recall<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     (connection.backend == *backend).then_some(connection.frontend)
 }
 
-/// Removes the entry of the socket with this cookie. Most have none: looking takes no lock, removing does.
+/// Removes the entry of the socket with this cookie. Most sockets have none, and a lookup, unlike a removal, takes no lock.
 #[inline(always)]
 pub fn remove(cookie: u64) {
     if SOCKET_CONNECTIONS.get_ptr(cookie).is_some() {
-        // Absent is as good as removed.
+        // Removing what is absent fails, which is as good.
         let _ = SOCKET_CONNECTIONS.remove(cookie);
     }
 }

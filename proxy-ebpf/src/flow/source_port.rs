@@ -1,24 +1,26 @@
-//! The source port of a flow: with it, the backend's answers belong to this flow alone.
+//! SNAT port allocation: finds a source port that makes the reply tuple unique.
 
 use core::{borrow::Borrow as _, ffi::c_void};
 
 use aya_ebpf::helpers::bpf_loop;
-use proxy_common::{Conntrack, Counter, Life, Tuple, filter::PortClass, select::attempt_number};
+use proxy_common::{ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number};
 
+use super::{
+    conntrack::{Owner, claim, invert},
+    table::Table,
+};
 use crate::{
-    conntrack::{Owner, claim, turn},
     counters::count,
     filter::{note_snat_port, port_class},
     maps::BACKEND_COUNTERS,
     owner::owner,
     scratch::reply_at_hand,
     succession::own_port,
-    tables::Table,
 };
 
 /// How many source ports are tried for a flow, besides the client's own.
 const ATTEMPTS: u32 = 32;
-/// How many ports are looked at for those: one in sixteen is to be used at least (`SnatPorts`).
+/// How many ports are looked at for those attempts: at least one port in sixteen is usable (`SnatPorts`).
 const LOOKS: u32 = 512;
 /// How many of the looks leave alone what the host's sockets may have.
 const UNSHARED_LOOKS: u32 = 16;
@@ -26,21 +28,27 @@ const UNSHARED_LOOKS: u32 = 16;
 const PORT_MIN: u32 = 1024;
 /// How many of the looks are made above the default of ip_local_port_range.
 const HIGH_LOOKS: u32 = 8;
-/// How many of the attempts leave half-open flows alone.
+/// How many of the attempts evict no embryonic flow.
 const POLITE_ATTEMPTS: u32 = 16;
 /// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;
 
-/// Finds a source port that makes the backend's answers this flow's alone, and enters the flow under it. The client's
-/// port is kept if it may be; which others are tried, `random` decides. Returns an [`Owner`], of the port until now:
-/// another only after all attempts.
+/// Finds a source port that makes the reply tuple unique, and inserts the flow under that tuple. The client's port is kept if
+/// possible; `random` decides which others are tried. Returns the port's previous [`Owner`]; `Another` means that all attempts
+/// failed.
 #[inline(never)]
-pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conntrack, now: u32, random: u32) -> u32 {
+pub fn claim_port<E: Table>(
+    context: *mut c_void,
+    tuple: &Tuple,
+    flow: &mut ConntrackEntry,
+    now: u32,
+    random: u32,
+) -> u32 {
     const EXHAUSTED: u32 = Owner::Another as u32;
     let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
-    turn(flow, tuple, reply);
-    let tag = core::mem::take(&mut flow.life.handshake);
-    let local = flow.life.flags & Life::LOCAL != 0;
+    invert(flow, tuple, reply);
+    let tag = core::mem::take(&mut flow.meta.handshake);
+    let local = flow.meta.flags & EntryMeta::LOCAL != 0;
     let may_be_kept =
         port_class(tuple.source_port) & PortClass::SNAT != 0 && own_port(tuple.source_port) == tuple.source_port;
     let is_changed = !local && !may_be_kept;
@@ -58,9 +66,9 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
     // SAFETY: the kernel calls `look` with what it is given here, which lives until the helper returns.
     unsafe { bpf_loop(1 + LOOKS - u32::from(is_changed), look::<E> as *mut c_void, (&raw mut search).cast(), 0) };
     let Search { flow, owner, .. } = search;
-    let taken = core::mem::replace(&mut flow.life.handshake, tag);
+    let taken = core::mem::replace(&mut flow.meta.handshake, tag);
     let found = owner != EXHAUSTED;
-    count_ports(flow.life.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
+    count_ports(flow.meta.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
     }
@@ -75,15 +83,16 @@ pub fn claim_port<E: Table>(context: *mut c_void, tuple: &Tuple, flow: &mut Conn
 struct Search<'a> {
     /// The hook's, for questions about sockets.
     context: *mut c_void,
-    /// Its source port is the one that has been tried last, and the field that answers fill in, or an INIT's tag, is lent
-    /// to the number of ports that belonged to others: on the stack, the verifier would follow every number.
-    flow: &'a mut Conntrack,
+    /// Its source port is the one that has been tried last, and its field `handshake`, which only
+    /// replies and an INIT's tag fill in, counts the ports that belonged to other flows: a counter on the stack would make the
+    /// verifier follow every number.
+    flow: &'a mut ConntrackEntry,
     /// Its entry of the other direction.
-    reply: &'a Conntrack,
+    reply: &'a ConntrackEntry,
     now: u32,
     /// Decides which ports are tried.
     random: u32,
-    /// Whose the port was that has been claimed: an [`Owner`].
+    /// The previous owner of the claimed port: an [`Owner`].
     owner: u32,
     protocol: u8,
     /// Number of the first look: 0, at the client's own port, or 1 if that may not be kept.
@@ -107,9 +116,9 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     if class & PortClass::SHARED != 0 && search.local == 0 && is_sockets(search) {
         return search.pass_on();
     }
-    let key = E::narrow(search.flow).borrow().partner(search.protocol);
+    let key = E::narrow(search.flow).borrow().inverse_key(search.protocol);
     let owner =
-        claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.life.handshake > POLITE_ATTEMPTS);
+        claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.meta.handshake > POLITE_ATTEMPTS);
     if owner == Owner::Another {
         return search.pass_on();
     }
@@ -118,21 +127,20 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
 }
 
 impl Search<'_> {
-    /// The port was somebody else's: 1 if no other is to be tried.
+    /// Counts a port that another flow or socket has: 1 if no further port is to be tried.
     #[inline(always)]
     fn pass_on(&mut self) -> i64 {
-        let taken = &mut self.flow.life.handshake;
+        let taken = &mut self.flow.meta.handshake;
         *taken += 1;
         i64::from(*taken > ATTEMPTS - u32::from(self.first))
     }
 }
 
-/// Whether the backend's answers to this port would be a socket's of this host. What netfilter masquerades, `foreign.rs`
-/// has noted.
+/// Whether a socket of this host would take the backend's replies to this port. `foreign.rs` notes what netfilter masquerades.
 #[inline(always)]
 fn is_sockets(search: &Search<'_>) -> bool {
-    let answer = search.flow.partner(search.protocol);
-    owner(search.context, &answer).takes(&answer)
+    let reply = search.flow.inverse_key(search.protocol);
+    owner(search.context, &reply).takes(&reply)
 }
 
 /// A port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be

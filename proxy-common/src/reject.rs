@@ -1,0 +1,30 @@
+//! REJECTS: the rate limit of refusals, and the refusal that the packet at hand is to be turned into.
+
+use crate::pod::pod;
+
+pod! {
+    /// Value of REJECTS, one for each CPU: the token bucket of refusals, and the refusal of the packet at hand.
+    pub struct Reject: 20 {
+        /// Tokens left: refusals that may still be sent.
+        pub tokens: u32,
+        /// When the bucket was filled last: jiffies, modulo 2³².
+        pub filled: u32,
+        /// [`Reject::PORT_UNREACHABLE`] and its siblings: the refusal.
+        pub kind: u32,
+        /// The MTU that the packet is too big for.
+        pub mtu: u32,
+        /// The [`Counter`](crate::Counter) of the reason.
+        pub counter: u32,
+    }
+}
+
+impl Reject {
+    /// No backend: a reset, or an ICMP error.
+    pub const PORT_UNREACHABLE: u32 = 0;
+    /// The packet is longer than `mtu`.
+    pub const TOO_BIG: u32 = 1;
+    /// The packet's hop limit has run out.
+    pub const HOP_LIMIT: u32 = 2;
+    /// Flag beside one of these: the packet begins with its network header.
+    pub const BARE: u32 = 0x100;
+}

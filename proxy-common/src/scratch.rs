@@ -1,0 +1,20 @@
+//! SCRATCH: state carried from one program to the next, and buffers too large for the 512 bytes of BPF's stack.
+
+use crate::{conntrack::ConntrackEntry, parsed::Headers, pod::pod};
+
+pod! {
+    /// Value of SCRATCH, one for each CPU.
+    pub struct Scratch: (if cfg!(feature = "other-abi") { 200 } else { 196 }) {
+        /// The parsed headers of the packet.
+        pub headers: Headers,
+        /// The packet's flow.
+        pub flow: ConntrackEntry,
+        /// The entry of the other direction.
+        pub reply: ConntrackEntry,
+        /// 1 if the packet's flow is assured.
+        pub assured: u32,
+        /// Unused: makes another layout, for tests.
+        #[cfg(feature = "other-abi")]
+        pub other: u32,
+    }
+}

@@ -1,0 +1,257 @@
+//! Stage *conntrack*: looks up flows and moves their states. Entries expire lazily: an expired entry that a lookup finds counts
+//! as absent.
+//!
+//! A packet's entry is copied to the flow at hand, and only what changes is written back. Each flow has two entries with the
+//! same state; `refresh.rs` writes the other one, and inserts it when the backend replies for the first time. Concurrent updates
+//! by two CPUs may lose one state transition; the flow then times out by the other state's timeout, which is of the same order.
+
+use core::borrow::Borrow as _;
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use proxy_common::{
+    ConntrackEntry, Direction, DropReason, EntryMeta, Headers, Ipv4ConntrackEntry, Protocol, State, Tuple, Verdict,
+};
+
+use super::table::Table;
+use crate::{
+    clock::{now_jiffies, timeout},
+    maps::JIFFIES_PER_SECOND,
+};
+
+/// Copies the live entry of a packet to `flow`. Returns the metadata in the map, and whether the flow is assured.
+#[inline(always)]
+pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
+    if tuple.destination.is_ipv4() {
+        lookup_in::<Ipv4ConntrackEntry>(tuple, now, flow)
+    } else {
+        lookup_in::<ConntrackEntry>(tuple, now, flow)
+    }
+}
+
+#[inline(always)]
+fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
+    let (entry, assured) = E::find(tuple, now)?;
+    entry.widen(flow);
+    Some((entry.meta_mut(), assured))
+}
+
+/// The direction of an entry's packets.
+#[inline(always)]
+pub fn direction(meta: &EntryMeta) -> Direction {
+    if meta.flags & EntryMeta::REPLY == 0 { Direction::Original } else { Direction::Reply }
+}
+
+/// Whether an entry is of the packets of a backend on this node.
+#[inline(always)]
+pub fn is_local_reply(meta: &EntryMeta) -> bool {
+    meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY | EntryMeta::LOCAL
+}
+
+/// Whether a packet, like nearly all, changes neither the state nor the end of its flow, which is assured: only a connection's
+/// sequence numbers are written. All other packets go to [`track`].
+#[inline(always)]
+#[must_use]
+pub fn goes_on(flow: &ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
+    let (protocol, state) = (headers.tuple.protocol, State::Established);
+    if !assured || flow.meta.state != state as u8 {
+        return false;
+    }
+    if protocol == Protocol::Tcp as u8 {
+        if !meta.is_plain(headers.flags()) {
+            return false;
+        }
+        let _ = meta.go_on(&headers.segment());
+    } else if protocol != Protocol::Udp as u8 {
+        return false;
+    }
+    !flow.meta.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())
+}
+
+/// Moves the state of a flow by one of its packets and refreshes its end, at most once a second. Returns whether
+/// `refresh_flow` has to follow. Of an assured connection it notes the sequence numbers, and leaves to `refresh_flow` what would
+/// end it. SCTP never comes here: `refresh_flow` handles all of it.
+///
+/// This function and those it calls are subprograms that leave their results in memory, so that the verifier follows one
+/// outcome of each, not every state.
+#[inline(never)]
+#[must_use]
+pub fn track(flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
+    if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
+        if headers.flags().is_event() {
+            return true;
+        }
+        note(flow, meta, headers);
+    }
+    advance(flow, assured, headers, now);
+    let moves = flow.meta.state != meta.state || meta.ends_earlier_than(&flow.meta, now, JIFFIES_PER_SECOND.load());
+    if moves {
+        *meta = flow.meta;
+    }
+    moves
+}
+
+/// Notes the sequence numbers of an assured connection's packet.
+#[inline(never)]
+fn note(flow: &mut ConntrackEntry, meta: &mut EntryMeta, headers: &Headers) {
+    if flow.meta.note(&headers.segment()) {
+        meta.remember(&flow.meta);
+    }
+}
+
+/// Sets the state of the flow at hand after its packet, and the end that belongs to it.
+#[inline(never)]
+fn advance(flow: &mut ConntrackEntry, assured: bool, headers: &Headers, now: u32) {
+    let protocol = headers.tuple.protocol;
+    let is_tcp = protocol == Protocol::Tcp as u8;
+    let next = if assured {
+        flow.meta.state().after(direction(&flow.meta), headers.flags())
+    } else {
+        embryonic(&flow.meta, is_tcp, headers)
+    };
+    if is_tcp && next == State::Replied && headers.flags().accepts() {
+        flow.meta.handshake = headers.sequence.wrapping_add(1);
+    }
+    flow.meta.state = next as u8;
+    flow.meta.expires = now.wrapping_add(timeout(protocol, next));
+}
+
+/// The state of a flow after one of its packets, when it is not assured.
+#[inline(always)]
+fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
+    let next = meta.state().after_embryonic(direction(meta), headers.flags());
+    // A sender that has not seen the backend's packets must not make a flow assured.
+    if is_tcp && next == State::Established && !meta.is_acknowledged_by(headers.acknowledgment) {
+        return meta.state();
+    }
+    next
+}
+
+/// Refreshes a foreign flow, which has a single entry: somebody else translates its packets.
+#[inline(always)]
+pub fn refresh_foreign(meta: &mut EntryMeta, tuple: &Tuple, now: u32) {
+    let timeout = timeout(tuple.protocol, meta.state());
+    if meta.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
+        meta.expires = now.wrapping_add(timeout);
+    }
+}
+
+/// Inverts an entry: writes the entry of the other direction to `other`, given that of a packet with `tuple`.
+#[inline(always)]
+pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) {
+    other.source = tuple.destination;
+    other.destination = tuple.source;
+    other.source_port = tuple.destination_port;
+    other.destination_port = tuple.source_port;
+    other.meta = flow.meta;
+    other.meta.flags ^= EntryMeta::REPLY;
+}
+
+/// The owner of a key before a flow claimed it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Owner {
+    /// Nobody, or a flow that has ended: it is this flow's now.
+    Nobody = 1,
+    /// This very flow, which the backend has not replied to yet.
+    Itself,
+    /// Another flow, which keeps it.
+    Another,
+}
+
+/// Inserts an entry into EMBRYONIC, if its key is free. A key also counts as free if its entry has expired, is a leftover of
+/// this flow, or `may_evict` says so.
+#[inline(always)]
+pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, may_evict: impl FnOnce(&E) -> bool) -> Owner {
+    let stored = E::narrow(entry);
+    if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
+        return Owner::Nobody;
+    }
+    let Some(found) = E::embryonic().get_ptr_mut(key) else { return Owner::Another };
+    // SAFETY: valid until the program ends; only read.
+    let found = unsafe { &*found };
+    let owner = if found.meta().is_expired(now) {
+        Owner::Nobody
+    } else if found.translates_like(entry) {
+        if found.meta().state() == State::New { Owner::Itself } else { Owner::Nobody }
+    } else if may_evict(found) {
+        Owner::Nobody
+    } else {
+        return Owner::Another;
+    };
+    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
+}
+
+/// Claims the reply key of a new flow: inserts the entry for the backend's packets, if the key is free. With `pressed`, it evicts
+/// embryonic flows that have been idle for a second: a flood of SYNs must not keep all ports of a backend from other clients.
+#[inline(always)]
+pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
+    // First EMBRYONIC, then the assured flows: a flow that becomes assured is inserted there before it is removed here.
+    let owner = enter::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
+    if owner != Owner::Nobody {
+        return owner;
+    }
+    // SAFETY: valid until the program ends; only read.
+    match E::assured(key).map(|found| unsafe { &*found }) {
+        None => owner,
+        Some(found) if found.meta().is_expired(now) || found.translates_like(entry) => {
+            E::end_assured(key, now);
+            owner
+        }
+        Some(_) => {
+            let _ = E::embryonic().remove(key);
+            Owner::Another
+        }
+    }
+}
+
+/// Whether an embryonic flow may be evicted, as nf_conntrack's `early_drop` does: it has been idle for a second. If so, its other
+/// entry is removed, so that no packet follows it. How long a foreign flow has been idle is not known.
+#[inline(never)]
+fn early_drop<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
+    let is_idle = found.meta().state() != State::Foreign
+        && found.meta().flags & EntryMeta::RESERVED == 0
+        && found.meta().is_stale(now, timeout(protocol, found.meta().state()), JIFFIES_PER_SECOND.load());
+    if is_idle {
+        let _ = E::embryonic().remove(found.inverse_key(protocol));
+    }
+    is_idle
+}
+
+/// Inserts a new flow, whose reply key it has claimed, under the key of its packet. If another CPU inserted the flow first,
+/// its choice holds for both. Returns 0, or the code of the refusal.
+#[inline(never)]
+pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
+    let key = E::key(tuple);
+    if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
+        return 0;
+    }
+    let Some(found) = E::embryonic().get_ptr_mut(key.borrow()) else {
+        return Verdict::Drop(DropReason::ConntrackFull).code();
+    };
+    let _ = E::embryonic().remove(E::narrow(flow).borrow().inverse_key(tuple.protocol));
+    // SAFETY: valid until the program ends; only read.
+    unsafe { &*found }.widen(flow);
+    0
+}
+
+/// Ends or removes both entries of a flow.
+#[inline(always)]
+pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
+    if tuple.destination.is_ipv4() {
+        forget_in::<Ipv4ConntrackEntry>(flow, tuple);
+    } else {
+        forget_in::<ConntrackEntry>(flow, tuple);
+    }
+}
+
+#[inline(never)]
+fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
+    let key = E::key(tuple);
+    let inverse = E::narrow(flow).borrow().inverse_key(tuple.protocol);
+    // Removing what is absent fails, which is as good.
+    let now = now_jiffies();
+    E::end_assured(key.borrow(), now);
+    E::end_assured(&inverse, now);
+    let _ = E::embryonic().remove(key.borrow());
+    let _ = E::embryonic().remove(&inverse);
+}

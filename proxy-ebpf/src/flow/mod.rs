@@ -1,0 +1,7 @@
+//! The flows of packets: their tables, how they are opened, how packets move them, and their source ports.
+
+pub mod conntrack;
+pub mod open;
+pub mod refresh;
+mod source_port;
+pub mod table;

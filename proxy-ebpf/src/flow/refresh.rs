@@ -1,0 +1,150 @@
+//! Stage *refresh*: writes what a packet has changed of its flow into the entry of the other direction, and judges packets that
+//! would end an assured connection by what both entries remember (S40).
+
+use core::borrow::Borrow as _;
+
+use proxy_common::{
+    Chunk, ConntrackEntry, EntryMeta, Headers, Ipv4ConntrackEntry, Judgement, Protocol, State, TcpFlags,
+};
+
+use super::{
+    conntrack::{enter, invert},
+    table::Table,
+};
+use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::reply_at_hand};
+
+/// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does
+/// not belong to this flow. `chunk` is the packet's first chunk, if it is SCTP.
+#[inline(always)]
+pub fn refresh_flow(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+    if headers.tuple.destination.is_ipv4() {
+        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, flow, assured, now)
+    } else {
+        refresh_in::<ConntrackEntry>(headers, chunk, flow, assured, now)
+    }
+}
+
+#[inline(always)]
+fn refresh_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+    if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
+        let refreshed = refresh_connection::<E>(flow, headers, now);
+        if refreshed != Refreshed::Missing as u32 {
+            return refreshed == Refreshed::Done as u32;
+        }
+    }
+    if headers.tuple.protocol == Protocol::Sctp as u8 {
+        let before = flow.meta;
+        if !flow.meta.associate(chunk) || !moves(&before, &mut flow.meta, now) {
+            return true;
+        }
+        rewrite::<E>(flow, headers, assured, now);
+    }
+    refresh_other::<E>(flow, headers, assured, now);
+    true
+}
+
+/// Refreshes the end of an association after one of its packets. Returns whether the entries have to be written.
+#[inline(never)]
+fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
+    meta.expires = now.wrapping_add(timeout(Protocol::Sctp as u8, meta.state()));
+    let tags = (meta.handshake ^ before.handshake) | (meta.service_generation ^ before.service_generation);
+    tags != 0 || meta.state != before.state || before.ends_earlier_than(meta, now, JIFFIES_PER_SECOND.load())
+}
+
+/// Writes the metadata of an association into the entry of its packet.
+#[inline(never)]
+fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+    let key = E::key(&headers.tuple);
+    if assured {
+        E::assure(key.borrow(), E::narrow(flow).borrow(), now);
+    } else {
+        let _ = enter::<E>(key.borrow(), flow, now, |_| false);
+    }
+}
+
+/// Writes what has changed in a flow's entry into that of the other direction, which is inserted if it is missing: it may be
+/// new, or evicted. Moves a flow that has become assured out of EMBRYONIC.
+#[inline(never)]
+fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+    let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
+    let Ok(other) = reply_at_hand() else { return };
+    let is_tcp = tuple.protocol == Protocol::Tcp as u8;
+    if becomes_assured && is_tcp {
+        flow.meta.begin(&headers.segment());
+    }
+    invert(flow, tuple, other);
+    if (becomes_assured || assured) && is_tcp {
+        other.meta.mirror();
+    }
+    let own = E::narrow(flow);
+    let inverse = own.borrow().inverse_key(tuple.protocol);
+    if !assured && !becomes_assured {
+        // If another flow has the key by now, it keeps it: of two replies that accept a connection, the first decides.
+        let _ = enter::<E>(&inverse, other, now, |_| false);
+        return;
+    }
+    E::assure(&inverse, E::narrow(other).borrow(), now);
+    if becomes_assured {
+        let key = E::key(tuple);
+        E::assure(key.borrow(), own.borrow(), now);
+        let _ = E::embryonic().remove(&inverse);
+        let _ = E::embryonic().remove(key.borrow());
+    }
+}
+
+/// The outcome of [`refresh_connection`].
+#[repr(u32)]
+enum Refreshed {
+    /// Both entries are up to date.
+    Done,
+    /// The entry of the other direction is missing.
+    Missing,
+    /// The packet accepts another connection than this one.
+    Stranger,
+}
+
+/// Refreshes an assured TCP connection, each of whose entries remembers the sequence numbers of its own direction. A segment that
+/// would end, close or accept it is judged by both (S40). Returns a [`Refreshed`].
+#[inline(never)]
+fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32) -> u32 {
+    let Ok(other) = reply_at_hand() else { return Refreshed::Done as u32 };
+    invert(flow, &headers.tuple, other);
+    other.meta.mirror();
+    let inverse = E::narrow(flow).borrow().inverse_key(headers.tuple.protocol);
+    // SAFETY: valid until the program ends, and words are read and written one by one.
+    let found = E::assured(&inverse).map(|found| unsafe { &mut *found });
+    let found = found.filter(|found| found.translates_like(other));
+    let known = found.as_ref().map_or(&other.meta, |found| found.meta());
+    let segment = headers.segment();
+    if segment.flags.is_event() {
+        match flow.meta.judge(known, &segment) {
+            Judgement::Moves(next) => flow.meta.state = next as u8,
+            Judgement::Ignored => return Refreshed::Done as u32,
+            Judgement::Stranger => return Refreshed::Stranger as u32,
+        }
+        if !segment.flags.has(TcpFlags::RST) {
+            let _ = flow.meta.note(&segment);
+        }
+        flow.meta.expires = now.wrapping_add(timeout(headers.tuple.protocol, flow.meta.state()));
+        write_own::<E>(flow, headers);
+    }
+    match found {
+        Some(found) => {
+            found.meta_mut().follow(&flow.meta);
+            Refreshed::Done as u32
+        }
+        None => Refreshed::Missing as u32,
+    }
+}
+
+/// Writes the metadata of an assured connection into the entry of its packet.
+#[inline(never)]
+fn write_own<E: Table>(flow: &ConntrackEntry, headers: &Headers) {
+    let key = E::key(&headers.tuple);
+    // SAFETY: as above.
+    if let Some(own) = E::assured(key.borrow()).map(|own| unsafe { &mut *own })
+        && own.translates_like(flow)
+    {
+        *own.meta_mut() = flow.meta;
+    }
+}
