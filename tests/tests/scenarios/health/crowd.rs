@@ -88,21 +88,21 @@ fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
     put(&stage, "web", &[&a], |slice| slice);
     let _waggle = stage.agent(&[]);
     expect(&stage, client.netns(), 1);
-    let (to, is_over, came) = (nodes(&stage, PORT)[0], AtomicBool::new(false), AtomicUsize::new(0));
+    let (to, is_over, arrivals) = (nodes(&stage, PORT)[0], AtomicBool::new(false), AtomicUsize::new(0));
     // Two hundred new connections a second, of which the last 400 stay open.
     let come = || {
         let mut silent = VecDeque::new();
         while !is_over.load(Ordering::Relaxed) {
             silent.extend(TcpStream::connect_timeout(&to, TIMEOUT));
-            came.store(came.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            arrivals.store(arrivals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             silent.drain(..silent.len().saturating_sub(400));
             thread::sleep(Duration::from_millis(5));
         }
     };
     let probes = thread::scope(|scope| {
         scope.spawn(|| crowd.netns().inside(come).unwrap());
-        until("a crowd", || came.load(Ordering::Relaxed) > 400);
-        let probes: Vec<_> = (0..10).map(|_| Probe::send(client.netns(), to, &came)).collect();
+        until("a crowd", || arrivals.load(Ordering::Relaxed) > 400);
+        let probes: Vec<_> = (0..10).map(|_| Probe::send(client.netns(), to, &arrivals)).collect();
         is_over.store(true, Ordering::Relaxed);
         probes
     });
