@@ -9,10 +9,13 @@ use std::{
 
 use clap::Parser as _;
 use proxy_userspace::{
-    cleanup,
-    cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
-    inspect::{Row, Snapshot, backends, devices, json, services, table},
-    machine, open_files, privileges, ready, run,
+    commands::{
+        cleanup,
+        cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
+        get::{Row, Snapshot, backends, devices, json, services, table},
+        ready, run,
+    },
+    node::{capabilities, host, open_files},
     watch::kube::LOG_DIRECTIVES,
 };
 use tracing::warn;
@@ -32,12 +35,12 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => {
             start_log(&args)?;
-            machine::check()?;
+            host::check()?;
             if let Err(error) = open_files::raise_limit() {
                 warn!(%error, "with very many healthCheckNodePorts, some may not be answered");
             }
             // Before the runtime starts its threads: capabilities belong to threads.
-            privileges::drop_unneeded()?;
+            capabilities::drop_unneeded()?;
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             let result = runtime.block_on(run::run(*args));
             // The source may be inside a system call: the process ends anyway.

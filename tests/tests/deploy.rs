@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser as _};
-use proxy_userspace::cli::{Cli, Command};
+use proxy_userspace::commands::cli::{Cli, Command};
 use serde_json::Value;
 
 /// What the agent lists and watches.

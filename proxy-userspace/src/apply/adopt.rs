@@ -8,8 +8,8 @@ use std::{
 
 use proxy_common::{Address, Backend, Frontend, Member, SlotRange, SourceRange};
 
-use super::{Dataplane, bump, encode, members::memberships, reclaim::Retired, sources::nets};
-use crate::table::PortId;
+use super::{Dataplane, bump, members::memberships, reclaim::Retired, sources::nets};
+use crate::{desired::PortId, maps::encode};
 
 /// What was found in the maps and has not been claimed by a plan yet.
 #[derive(Debug, Default)]

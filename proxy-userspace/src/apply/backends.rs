@@ -10,7 +10,8 @@ use std::{
 
 use proxy_common::Backend;
 
-use super::{allocate::IdPool, elements::Elements, encode};
+use super::{allocate::IdPool, elements::Elements};
+use crate::maps::encode;
 
 #[derive(Debug)]
 struct Shared {

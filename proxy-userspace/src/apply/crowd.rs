@@ -11,19 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::{
-    maps::{self, MapData},
-    util::nr_cpus,
-};
+use aya::util::nr_cpus;
 use nix::time::{ClockId, clock_gettime};
-use proxy_common::{Affinity, AffinityKey};
 use tracing::{debug, info, warn};
 
 use super::Dataplane;
-use crate::maps::KEPT;
-
-/// The pinned map, for reading.
-pub(crate) type Clients = maps::HashMap<MapData, AffinityKey, Affinity>;
+use crate::maps::{Clients, KEPT};
 
 /// The least time from one count to the next.
 const PAUSE: Duration = Duration::from_secs(5);

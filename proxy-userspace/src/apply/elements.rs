@@ -1,6 +1,6 @@
 //! Arrays that the programs read, so that what is written into them can be tested without a kernel.
 
-use crate::bpf::MappedArray;
+use crate::node::bpf::MappedArray;
 
 /// Elements by index.
 pub trait Elements<T> {

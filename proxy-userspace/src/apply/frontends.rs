@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use proxy_common::Frontend;
 
-use super::{ApplyError, Dataplane, Port, bump, encode, refused};
-use crate::table::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable};
+use super::{ApplyError, Dataplane, Port, bump, refused};
+use crate::{
+    desired::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable},
+    maps::encode,
+};
 
 impl Dataplane {
     /// Whether a packet to here is for a Service: through a frontend of its own, or a node port on an address of this

@@ -8,7 +8,7 @@ use std::{
 use proxy_common::{List, Member, Protocol};
 
 use super::{ApplyError, Dataplane, reclaim::Retired, refused};
-use crate::table::{PortEntry, PortId};
+use crate::desired::{PortEntry, PortId};
 
 /// The lists' bits by backend.
 pub(super) type Memberships = BTreeMap<SocketAddr, u32>;

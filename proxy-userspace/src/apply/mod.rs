@@ -3,18 +3,17 @@
 //! over is taken away in reverse and freed after a grace period.
 
 mod adopt;
-pub mod allocate;
+mod allocate;
 mod backends;
 pub(crate) mod crowd;
 mod elements;
-pub mod encode;
-pub mod filter;
 mod frontends;
 mod members;
 mod networks;
 mod owners;
 mod paths;
 mod port;
+mod prefilter;
 mod reclaim;
 mod sources;
 mod tidy;
@@ -37,17 +36,17 @@ use self::{
     allocate::{IdPool, SlotPool},
     backends::Backends,
     crowd::Crowd,
-    filter::{Filters, SnatPorts},
     owners::Owners,
     paths::Paths,
     port::Aftermath,
+    prefilter::Filters,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
 use crate::{
+    desired::{PortId, ServiceName, Table, plan::Plan},
     maps::Maps,
-    plan::Plan,
-    table::{PortId, ServiceName, Table},
+    node::snat_ports::SnatPorts,
 };
 
 /// Why a part of a plan could not be written. What was there before still is.

@@ -6,8 +6,8 @@ use aya::maps::MapError;
 use ipnet::IpNet;
 use proxy_common::Address;
 
-use super::{ApplyError, Dataplane, encode, refused};
-use crate::{kernel::Routes, table::NetworkKind};
+use super::{ApplyError, Dataplane, refused};
+use crate::{desired::NetworkKind, maps::encode, node::rtnetlink::Routes};
 
 impl Dataplane {
     /// Replaces this node's own addresses, one a family: the sources of what it forwards. One that is absent is

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use proxy_common::Frontend;
 
-use super::{ApplyError, Dataplane, encode, refused};
+use super::{ApplyError, Dataplane, refused};
 use crate::{
-    sorted::SortedMap,
-    table::{Owner, OwnerKind, ServiceName},
+    desired::{Owner, OwnerKind, ServiceName, sorted::SortedMap},
+    maps::encode,
 };
 
 /// Who has an address.

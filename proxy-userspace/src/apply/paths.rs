@@ -17,9 +17,12 @@ use tracing::{debug, error, info, warn};
 use super::{
     Dataplane,
     backends::{Backends, Path},
-    filter::Filters,
+    prefilter::Filters,
 };
-use crate::{bpf::MappedArray, kernel::Routes, maps::Maps, ways::Ways};
+use crate::{
+    maps::Maps,
+    node::{bpf::MappedArray, rtnetlink::Routes, ways::Ways},
+};
 
 /// What is known of ways and sources.
 #[derive(Default)]

@@ -9,13 +9,16 @@ use ipnet::IpNet;
 use proxy_common::{Frontend, List, Protocol, SlotRange};
 
 use super::{
-    ApplyError, Dataplane, Port, bump, encode,
+    ApplyError, Dataplane, Port, bump,
     members::{Memberships, left, memberships},
     paths::tell_past,
     reclaim::Retired,
     refused, sources, zero,
 };
-use crate::table::{FrontendEntry, PortEntry, PortId};
+use crate::{
+    desired::{FrontendEntry, PortEntry, PortId},
+    maps::encode,
+};
 
 type Lists = BTreeMap<List, Vec<SocketAddr>>;
 type Ranges = BTreeMap<List, SlotRange>;

@@ -11,7 +11,7 @@ use std::{
 use proxy_common::SlotRange;
 use tracing::warn;
 
-use crate::bpf;
+use crate::node::bpf;
 
 /// Things to free together.
 #[derive(Debug, Default)]

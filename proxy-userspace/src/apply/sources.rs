@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::{ApplyError, Dataplane, encode, refused};
-use crate::table::PortEntry;
+use super::{ApplyError, Dataplane, refused};
+use crate::{desired::PortEntry, maps::encode};
 
 impl Dataplane {
     /// Admits these clients to a service. On failure none of them is there.

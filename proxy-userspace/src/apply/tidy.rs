@@ -4,7 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use super::{
     Dataplane,
-    filter::{Needs, Stale},
+    prefilter::{Needs, Stale},
 };
 
 /// Entries of the filters that wait to be cleared, and who will say which of them flows need.

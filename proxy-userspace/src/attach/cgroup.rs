@@ -10,7 +10,7 @@ use aya::Ebpf;
 use tracing::{debug, info};
 
 use super::{AttachError, link::Place, program};
-use crate::{bpf, maps::PinFolder};
+use crate::{maps::PinFolder, node::bpf};
 
 /// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`), in the
 /// order in which they are attached and replaced: what removes a socket's entry, and what lets replies through, is there

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, fs, io, path::PathBuf, str::FromStr};
 use aya::programs::{ProgramInfo, loaded_programs};
 
 use super::{AttachError, Group, Programs, Put, Variant, filter, tc, xdp};
-use crate::{bpf, maps::PinFolder};
+use crate::{maps::PinFolder, node::bpf};
 
 /// A way to run a program on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

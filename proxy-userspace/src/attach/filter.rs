@@ -15,9 +15,11 @@ use rtnetlink::{
 use super::{
     AttachError, Put,
     device::{DeviceHook, Hook},
-    netlink,
 };
-use crate::{bpf, maps::PinFolder};
+use crate::{
+    maps::PinFolder,
+    node::{bpf, netlink},
+};
 
 /// Ahead of what asks for no priority, behind what wants to be first.
 const PRIORITY: u16 = 5;

@@ -4,7 +4,7 @@
 use std::{fs, os::fd::BorrowedFd, path::Path};
 
 use super::AttachError;
-use crate::bpf::{self, LinkInfo};
+use crate::node::bpf::{self, LinkInfo};
 
 /// What was done to a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

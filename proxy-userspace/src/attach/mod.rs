@@ -6,7 +6,6 @@ pub mod device;
 mod filter;
 mod link;
 mod load;
-pub(crate) mod netlink;
 mod programs;
 mod refused;
 mod renew;

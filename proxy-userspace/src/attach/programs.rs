@@ -12,7 +12,7 @@ use aya::{
 };
 
 use super::{AttachError, device::Hook, program};
-use crate::bpf;
+use crate::node::bpf;
 
 /// For which packets a program of a hook is made: its place in [`Hook::programs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

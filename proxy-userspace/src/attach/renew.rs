@@ -15,8 +15,8 @@ use super::{
     program,
 };
 use crate::{
-    bpf,
     maps::{MapsError, PinFolder, open},
+    node::bpf,
 };
 
 /// Pins every program that hooks have, if it is loaded, by its name.

@@ -12,8 +12,8 @@ use super::{
     AttachError, Put,
     device::{DeviceHook, Hook},
     link::Place,
-    netlink,
 };
+use crate::node::netlink;
 
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::{
     attach::xdp_program_on,
-    kernel::{Link, Peer},
+    node::rtnetlink::{Link, Peer},
 };
 
 const VETH: &str = "veth";

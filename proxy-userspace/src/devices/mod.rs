@@ -1,7 +1,6 @@
 //! Follows the devices of the network namespace that the agent runs in, and keeps programs on those that are wanted.
 //! Which these are is `select`'s decision; what is done to each is `serve`'s.
 
-mod config;
 mod doubt;
 mod select;
 mod serve;
@@ -20,13 +19,12 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-pub use config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern, TcAttach};
-
 use self::serve::Devices;
 use crate::{
     attach::{self, AttachError, Group, Supply},
-    kernel::{KernelError, Snapshot, Watcher},
+    config::devices::{DeviceArgs, DeviceMode},
     maps::{self, MapsError, PinFolder},
+    node::rtnetlink::{KernelError, Snapshot, Watcher},
 };
 
 /// The least time between two looks at the kernel. The first change after a calm never waits.

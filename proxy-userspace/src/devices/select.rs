@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::Device;
 
-use super::{
-    config::{DeviceArgs, DeviceChoice, DeviceMode, Pattern},
-    doubt::doubt,
-};
+use super::doubt::doubt;
 use crate::{
     attach::{Group, Variant, device::Hook},
-    kernel::{Address, Link, Snapshot},
+    config::devices::{DeviceArgs, DeviceChoice, DeviceMode, Pattern},
+    node::rtnetlink::{Address, Link, Snapshot},
 };
 
 /// Whose packets a device carries.
@@ -157,7 +155,7 @@ mod tests {
     use rtnetlink::packet_route::address::AddressFlags;
 
     use super::*;
-    use crate::kernel::{DefaultRoute, Peer};
+    use crate::node::rtnetlink::{DefaultRoute, Peer};
 
     #[derive(clap::Parser)]
     struct Line {

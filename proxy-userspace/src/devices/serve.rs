@@ -8,7 +8,6 @@ use proxy_common::Device;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    config::{DeviceArgs, DeviceMode, TcAttach},
     doubt::loss,
     select::{Role, Target},
 };
@@ -18,6 +17,7 @@ use crate::{
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
+    config::devices::{DeviceArgs, DeviceMode, TcAttach},
     maps::PinFolder,
 };
 

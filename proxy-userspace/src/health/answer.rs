@@ -48,7 +48,7 @@ fn unavailable(body: Full<Bytes>) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::ServiceName;
+    use crate::desired::ServiceName;
 
     #[test]
     fn n01_n03_only_ready_endpoints_in_force_are_healthy() {

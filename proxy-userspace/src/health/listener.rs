@@ -19,7 +19,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{Answers, answer::answer, blocked::Blocked, connections::Connections};
-use crate::model::NodePortAddresses;
+use crate::config::NodePortAddresses;
 
 /// How long a question and its answer may take.
 const QUESTION: Duration = Duration::from_secs(1);

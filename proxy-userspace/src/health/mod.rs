@@ -16,7 +16,7 @@ use tokio::{
 
 use self::listener::listen;
 pub use self::published::Published;
-use crate::{model::NodePortAddresses, table::ServiceName};
+use crate::{config::NodePortAddresses, desired::ServiceName};
 
 /// What a Service asks for, and what there is.
 #[derive(Clone, Debug, PartialEq, Eq)]

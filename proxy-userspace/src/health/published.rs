@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{Answer, Answers, Check};
-use crate::table::ServiceName;
+use crate::desired::ServiceName;
 
 /// What the agent knows of Services that have a `healthCheckNodePort`.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 use proxy_common::Frontend;
 
 use super::{frontends::frontends, health::health_claims, service::ServiceSpec};
-use crate::table::ServiceName;
+use crate::desired::ServiceName;
 
 /// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, first come
 /// first. No list is empty.

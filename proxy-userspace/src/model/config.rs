@@ -1,10 +1,6 @@
 //! What the model is told at start: which node it looks from, and where node ports are served.
 
-use std::{collections::BTreeSet, net::IpAddr, str::FromStr};
-
-use ipnet::IpNet;
-
-use crate::addr::{AddressError, parse_cidr};
+use crate::config::NodePortAddresses;
 
 /// Settings that stay for the life of a [`Model`](super::Model).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,92 +9,4 @@ pub struct ModelConfig {
     pub node_name: String,
     /// Where node ports are served.
     pub nodeport_addresses: NodePortAddresses,
-}
-
-/// Which of this node's addresses serve node ports (S19).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum NodePortAddresses {
-    /// Those in the Node object.
-    #[default]
-    Primary,
-    /// Those in one of these prefixes.
-    Cidrs(Vec<IpNet>),
-}
-
-impl NodePortAddresses {
-    /// Whether health checks are answered at `address` (S22). Without CIDRs that is everywhere: some load balancers ask at the
-    /// address that they balance, which is not one of the Node object's.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        match self {
-            Self::Primary => true,
-            Self::Cidrs(cidrs) => cidrs.iter().any(|cidr| cidr.contains(&address)),
-        }
-    }
-}
-
-/// `primary` was expected, or CIDRs.
-#[derive(Debug, thiserror::Error)]
-#[error("read node port addresses: {0}; give `primary` or CIDRs separated by commas")]
-pub struct NodePortAddressesError(#[from] AddressError);
-
-impl FromStr for NodePortAddresses {
-    type Err = NodePortAddressesError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim() == "primary" {
-            return Ok(Self::Primary);
-        }
-        Ok(Self::Cidrs(text.split(',').map(parse_cidr).collect::<Result<_, _>>()?))
-    }
-}
-
-/// The addresses that this node really has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalAddresses {
-    /// Every usable address of a device that is up: not link-local, not 127.0.0.0/8 or ::1, and no IPv6 address
-    /// whose uniqueness is still unproven. Those of the loopback device and deprecated ones are here too.
-    pub all: BTreeSet<IpAddr>,
-    /// The networks that its devices are in, host prefixes left out.
-    pub networks: BTreeSet<IpNet>,
-    /// Addresses that a route of their own leads to, by a device: of pods here, as network plugins without a bridge have them.
-    pub pods: BTreeSet<IpAddr>,
-    /// The node's own address, at most one a family: what the default route prefers as source, else the first
-    /// global address by device index. They stand in for the Node object's while there is none, or it has none.
-    pub primary: BTreeSet<IpAddr>,
-    /// Devices that lead out of the node: the replies of what is behind them bypass it.
-    pub outward: BTreeSet<u32>,
-    /// Rules of policy routing tell a backend's replies from what comes from its frontend's address.
-    pub ruled: bool,
-    /// The sources that such rules name.
-    pub ruled_sources: BTreeSet<IpNet>,
-    /// Names of the devices that IPv4 clients outside are behind, as far as can be told: those of the default routes, and
-    /// those that have the node's own address.
-    pub uplinks: BTreeSet<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn s19_nodeport_addresses_are_primary_or_cidrs() {
-        assert_eq!("primary".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Primary);
-        let cidrs = ["10.0.0.0/8", "::/0"].map(|cidr| cidr.parse().unwrap()).to_vec();
-        assert_eq!("10.1.0.0/8, ::/0".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Cidrs(cidrs));
-        for text in ["", "10.0.0.1", "primary,10.0.0.0/8", "10.0.0.0/8,"] {
-            assert!(text.parse::<NodePortAddresses>().unwrap_err().to_string().contains("primary"), "{text}");
-        }
-    }
-
-    #[test]
-    fn s22_health_checks_are_answered_in_the_cidrs_or_everywhere() {
-        let cidrs: NodePortAddresses = "10.0.0.0/8,fd00::/8".parse().unwrap();
-        let all: NodePortAddresses = "0.0.0.0/0,::/0".parse().unwrap();
-        for (address, is_inside) in [("10.1.2.3", true), ("192.0.2.1", false), ("fd00::1", true), ("127.0.0.1", false)]
-        {
-            let address = address.parse().unwrap();
-            let allow = [NodePortAddresses::Primary, all.clone(), cidrs.clone()].map(|chosen| chosen.allows(address));
-            assert_eq!(allow, [true, true, is_inside], "{address}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{Model, faults::Faults, networks::Networks, state::ServiceState};
-use crate::table::NetworkKind;
+use crate::desired::NetworkKind;
 
 /// Addresses of endpoints inside ServiceCIDRs, with the number of endpoints. Nearly always none.
 #[derive(Debug, Default)]

@@ -9,10 +9,12 @@ use super::{
     ports::{SlicePort, parse_slice_ports},
 };
 use crate::{
-    addr::{endpoint_fault, parse_address},
-    objects::{Endpoint as ApiEndpoint, EndpointHints, EndpointSlice, Hint},
-    table::Family,
-    topology::{Conditions, NodeHint},
+    desired::Family,
+    model::topology::{Conditions, NodeHint},
+    objects::{
+        Endpoint as ApiEndpoint, EndpointHints, EndpointSlice, Hint,
+        address::{endpoint_fault, parse_address},
+    },
 };
 
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";

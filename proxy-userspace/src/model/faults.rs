@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Display};
 
-use crate::{notice::Notice, watch::ObjectRef};
+use crate::{model::notice::Notice, objects::ObjectRef};
 
 /// Faults of one object: fields and reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

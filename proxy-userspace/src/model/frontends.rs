@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use proxy_common::{Address, Frontend, FrontendKind, List};
 
 use super::{ports::ServicePort, service::ServiceSpec};
-use crate::table::{Family, FrontendEntry, PortKey};
+use crate::desired::{Family, FrontendEntry, PortKey};
 
 /// Where a frontend comes from.
 #[derive(Clone, Copy, Debug)]

@@ -9,9 +9,9 @@ use proxy_common::{Address, Frontend, List, Protocol};
 
 use super::{Model, faults::Faults, ports::ServicePort, service::ServiceSpec, state::ServiceState};
 use crate::{
+    desired::{Family, PortKey, ServiceName},
     health::Check,
     objects::ServiceSpec as ApiSpec,
-    table::{Family, PortKey, ServiceName},
 };
 
 const FIELD: &str = "spec.healthCheckNodePort";

@@ -1,5 +1,5 @@
 //! What the agent knows of the cluster, seen from one node: events in, the touched part of the wanted
-//! [`Table`](crate::table::Table) out. Pure: no I/O, no clock, no map ids.
+//! [`Table`](crate::desired::Table) out. Pure: no I/O, no clock, no map ids.
 //!
 //! Objects are reduced to what matters when they arrive, and what they say wrongly is kept beside it, so that
 //! looking again at a Service costs no parsing. The result depends on the objects alone, never on the order
@@ -15,12 +15,14 @@ mod health;
 mod names;
 mod networks;
 mod node;
+pub mod notice;
 mod ports;
 mod presence;
 mod project;
 mod service;
 mod sources;
 mod state;
+pub mod topology;
 mod touched;
 
 use std::{
@@ -41,15 +43,10 @@ use self::{
     service::{ServiceSpec, parse_service},
     state::ServiceState,
 };
-pub use self::{
-    config::{LocalAddresses, ModelConfig, NodePortAddresses, NodePortAddressesError},
-    project::Projection,
-    touched::Touched,
-};
+pub use self::{config::ModelConfig, touched::Touched};
 use crate::{
-    objects::EndpointSlice,
-    table::ServiceName,
-    watch::{Event, Kind, Object, ObjectRef},
+    desired::ServiceName,
+    objects::{EndpointSlice, Event, Kind, LocalAddresses, Object, ObjectRef},
 };
 
 /// The objects, and what has happened to them since the last look.

@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::faults::Faults;
-use crate::{addr::parse_cidr, objects::ServiceCidr};
+use crate::objects::{ServiceCidr, address::parse_cidr};
 
 /// `::ffff:0:0`, where IPv4 lies in the one address space of the maps.
 const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);

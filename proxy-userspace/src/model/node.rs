@@ -4,15 +4,14 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{
-    config::{LocalAddresses, NodePortAddresses},
-    faults::Faults,
-    names::Names,
-};
+use super::{faults::Faults, names::Names};
+use crate::{config::NodePortAddresses, objects::LocalAddresses};
 use crate::{
-    addr::{parse_address, parse_cidr},
-    objects::{Node, NodeSpec},
-    table::Family,
+    desired::Family,
+    objects::{
+        Node, NodeSpec,
+        address::{parse_address, parse_cidr},
+    },
 };
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Model, ServiceState};
-use crate::table::Family;
+use crate::desired::Family;
 
 impl Model {
     /// This node's own addresses, one a family: the sources of what it forwards.

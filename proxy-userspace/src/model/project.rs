@@ -18,15 +18,16 @@ use super::{
     state::ServiceState,
 };
 use crate::{
-    health::Check,
-    notice::Notice,
-    sorted::SortedMap,
-    table::{
+    desired::{
         FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
-        Table,
+        Table, sorted::SortedMap,
     },
-    topology::{Candidate, Lists, deduplicate},
-    watch::{Kind, ObjectRef},
+    health::Check,
+    model::{
+        notice::Notice,
+        topology::{Candidate, Lists, deduplicate},
+    },
+    objects::{Kind, ObjectRef},
 };
 
 /// The wanted state of what was touched.

@@ -13,9 +13,11 @@ use super::{
     sources::{Sources, parse_sources},
 };
 use crate::{
-    addr::{frontend_fault, parse_address},
-    objects::{Service, ServiceSpec as ApiSpec},
-    table::Family,
+    desired::Family,
+    objects::{
+        Service, ServiceSpec as ApiSpec,
+        address::{frontend_fault, parse_address},
+    },
 };
 
 const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";

@@ -10,9 +10,8 @@ use ipnet::IpNet;
 
 use super::faults::Faults;
 use crate::{
-    addr::parse_cidr,
-    objects::ServiceSpec as ApiSpec,
-    table::{Family, SourceRanges},
+    desired::{Family, SourceRanges},
+    objects::{ServiceSpec as ApiSpec, address::parse_cidr},
 };
 
 /// The ranges by family. A family that is not here is for everybody.

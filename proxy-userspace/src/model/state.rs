@@ -7,7 +7,7 @@ use super::{
     faults::Faults,
     service::ServiceSpec,
 };
-use crate::table::Family;
+use crate::desired::Family;
 
 /// A Service and its EndpointSlices; either may be missing.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    table::{ServiceName, Table},
-    watch::ObjectRef,
+    desired::{ServiceName, Table},
+    objects::ObjectRef,
 };
 
 /// The parts of the table that may have changed.
@@ -19,11 +19,6 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// Whether nothing changed.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// The touched part of `table`: what a projection of it is to be compared with.
     pub fn part_of(&self, table: &Table) -> Table {
         let services = self.services.iter().filter_map(|name| table.services.get_key_value(name));

@@ -35,7 +35,10 @@ macro_rules! resource {
     };
 }
 
+pub(crate) mod address;
 mod endpoint_slice;
+mod event;
+mod local_addresses;
 mod node;
 mod pod;
 mod service;
@@ -51,3 +54,5 @@ pub use self::{
     },
     service_cidr::{ServiceCidr, ServiceCidrSpec},
 };
+pub use event::{Event, Kind, Object, ObjectRef};
+pub use local_addresses::LocalAddresses;

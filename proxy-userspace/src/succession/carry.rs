@@ -10,8 +10,8 @@ use proxy_common::{Backend, BackendCounters, Member, ServiceCounters, ServiceNam
 
 use super::fate::{Fate, Fates, IDS};
 use crate::{
-    bpf::MappedArray,
     maps::{MapsError, PinFolder, open, open_array, open_data},
+    node::bpf::MappedArray,
 };
 
 /// Old and new maps, and what becomes of each.

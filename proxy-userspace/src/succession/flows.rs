@@ -11,9 +11,11 @@ use super::{
     fate::{ASSURED, EMBRYONIC},
 };
 use crate::{
-    flow_table::{FlowTable, Names},
-    jiffies,
-    maps::MapsError,
+    maps::{
+        MapsError,
+        flow_table::{FlowTable, Names},
+    },
+    node::jiffies,
 };
 
 /// Why flows can't be carried over.

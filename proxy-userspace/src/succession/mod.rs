@@ -9,10 +9,12 @@
 mod carry;
 mod fate;
 mod flows;
+pub mod loader;
 mod memories;
 mod pins;
 mod previous;
 mod resume;
+pub(crate) mod takeover;
 
 use std::{collections::BTreeMap, io, path::PathBuf};
 
@@ -32,8 +34,8 @@ use self::{
 };
 use crate::{
     attach::AttachError,
-    bpf,
     maps::{Layout, MapsError, PinFolder, open},
+    node::bpf,
 };
 
 /// Why a set can't take another one's place. The one that serves goes on.

@@ -13,8 +13,9 @@ use proxy_common::MapName;
 
 use super::SuccessionError;
 use crate::{
-    attach, bpf,
+    attach,
     maps::{PinFolder, open},
+    node::bpf,
 };
 
 /// The folder of the programs for the hooks.

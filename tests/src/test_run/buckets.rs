@@ -9,7 +9,7 @@ use aya::{
 use proxy_common::{
     ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, State as FlowState, Stored, Tuple,
 };
-use proxy_userspace::{jiffies, maps::PinFolder};
+use proxy_userspace::{maps::PinFolder, node::jiffies};
 
 use super::state::open;
 

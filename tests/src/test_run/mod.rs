@@ -30,12 +30,11 @@ use clap::Parser;
 use nix::sched::{CloneFlags, setns};
 use proxy_common::{Phase, Stage};
 use proxy_userspace::{
-    apply::{Dataplane, filter::SnatPorts},
-    config::{DataplaneConfig, MapSizes},
-    flows::FlowArgs,
-    jiffies,
-    loader::{self, Loaded},
-    plan::plan,
+    apply::Dataplane,
+    config::{DataplaneConfig, MapSizes, conntrack::FlowArgs},
+    desired::plan::plan,
+    node::{jiffies, snat_ports::SnatPorts},
+    succession::loader::{self, Loaded},
 };
 
 use self::programs::Programs;

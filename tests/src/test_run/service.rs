@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::IpNet;
 use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
-use proxy_userspace::table::{
+use proxy_userspace::desired::{
     self, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
     Table,
 };
@@ -164,7 +164,7 @@ impl Service {
     }
 
     fn key(&self, family: Family) -> PortKey {
-        let family = if family == Family::Ipv4 { table::Family::Ipv4 } else { table::Family::Ipv6 };
+        let family = if family == Family::Ipv4 { desired::Family::Ipv4 } else { desired::Family::Ipv6 };
         PortKey { name: "".into(), protocol: self.protocol, family }
     }
 

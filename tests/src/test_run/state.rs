@@ -12,9 +12,11 @@ use proxy_common::{
     Reject, ServiceCounters, Stage, State as FlowState, Tuple, filter::PortClass,
 };
 use proxy_userspace::{
-    flow_table::{FlowTable, Names},
-    jiffies,
-    maps::PinFolder,
+    maps::{
+        PinFolder,
+        flow_table::{FlowTable, Names},
+    },
+    node::jiffies,
 };
 
 use super::buckets::{FlowBuckets, Mishap};

@@ -15,9 +15,12 @@ use std::{
 };
 
 use harness::api_server::ApiServer;
-use proxy_userspace::watch::{
-    Event, Kind, Object, ObjectRef, Source,
-    kube::{Kube, KubeConfig, LOG_DIRECTIVES, Timing},
+use proxy_userspace::{
+    objects::{Event, Kind, Object, ObjectRef},
+    watch::{
+        Source,
+        kube::{Kube, KubeConfig, LOG_DIRECTIVES, Timing},
+    },
 };
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;

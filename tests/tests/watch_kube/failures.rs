@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::api_server::{Request, Slow};
-use proxy_userspace::watch::{Kind, kube::Timing};
+use proxy_userspace::{objects::Kind, watch::kube::Timing};
 
 use crate::{
     agent::{Agent, QUICK},

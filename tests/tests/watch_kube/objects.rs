@@ -1,6 +1,6 @@
 //! What is reported of which objects.
 
-use proxy_userspace::watch::{Event, Kind};
+use proxy_userspace::objects::{Event, Kind};
 use serde_json::json;
 
 use crate::{

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use harness::api_server::ApiServer;
-use proxy_userspace::watch::{Event, Kind, kube::Timing};
+use proxy_userspace::{
+    objects::{Event, Kind},
+    watch::kube::Timing,
+};
 
 use crate::{
     agent::{Agent, QUICK, reference},

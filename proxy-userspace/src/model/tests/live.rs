@@ -94,7 +94,7 @@ proptest! {
         let (mut world, now) = live(&steps);
         now.objects.into_values().for_each(|object| _ = world.apply(object));
         world.model.set_node_addresses(now.local);
-        prop_assert!(world.settle().is_empty());
+        prop_assert_eq!(world.settle(), Touched::default());
     }
 
     #[test]

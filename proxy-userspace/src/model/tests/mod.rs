@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    config::NodePortAddresses,
+    desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan},
     health::Check,
-    notice::Notice,
-    plan::plan,
-    table::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table},
+    model::notice::Notice,
 };
 
 const NODE: &str = "here";

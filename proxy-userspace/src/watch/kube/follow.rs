@@ -23,7 +23,7 @@ use super::{
     partial::Partial,
     unreadable::Complaints,
 };
-use crate::watch::{Event, Kind, Object};
+use crate::objects::{Event, Kind, Object};
 
 /// When to look whether there is room for complaints that wait.
 const AGAIN: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::watch::{Kind, ObjectRef};
+use crate::objects::{Kind, ObjectRef};
 
 #[derive(Debug)]
 struct Entry {

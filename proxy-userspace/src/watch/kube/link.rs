@@ -26,7 +26,7 @@ use super::{
     client::client,
     revisions::{Revisions, Watch},
 };
-use crate::watch::Kind;
+use crate::objects::Kind;
 
 /// The body of an answer.
 type Answer = UnsyncBoxBody<Bytes, BoxError>;

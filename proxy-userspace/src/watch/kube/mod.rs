@@ -22,7 +22,8 @@ use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{follow::Follow, link::Link};
-use super::{Event, Kind, Object, Source};
+use super::Source;
+use crate::objects::{Event, Kind, Object};
 
 /// Log directives that silence the client's own lines about every single retry: the source says what matters itself.
 pub const LOG_DIRECTIVES: [&str; 2] = ["kube_client=error", "kube_runtime=error"];

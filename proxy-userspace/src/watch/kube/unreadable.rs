@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::{
     few::{Few, Told},
-    watch::Kind,
+    objects::Kind,
 };
 
 /// An object, and why it can't be read.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::watch::{Event, Kind, Object, ObjectRef};
+use crate::objects::{Event, Kind, Object, ObjectRef};
 
 /// Frontends come before the endpoints that answer them.
 const ORDER: [Kind; 4] = [Kind::Node, Kind::ServiceCidr, Kind::Service, Kind::EndpointSlice];

@@ -36,7 +36,8 @@ use self::{
     follow::Follow,
     refusal::Ledger,
 };
-use super::{Event, Object, ObjectRef, Source};
+use super::Source;
+use crate::objects::{Event, Object, ObjectRef};
 
 /// When to look whether there is room for what waits to be said.
 const AGAIN: Duration = Duration::from_secs(2);

@@ -9,10 +9,7 @@ use super::{
     refusal::Refusal,
     tree, world as worlds,
 };
-use crate::{
-    objects::{EndpointSlice, Service},
-    watch::Object,
-};
+use crate::objects::{EndpointSlice, Object, Service};
 
 /// Node ports are 30000 to 30063.
 pub fn ranges(cidrs: &[&str]) -> Ranges {

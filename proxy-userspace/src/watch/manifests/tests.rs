@@ -3,7 +3,7 @@ use std::{fs, path::Path, sync::atomic::Ordering, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::*;
-use crate::watch::Kind;
+use crate::objects::Kind;
 
 /// A source over a temporary folder. Dropping it ends the source and removes the folder.
 struct Lab {

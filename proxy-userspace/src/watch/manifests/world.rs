@@ -11,10 +11,7 @@ use super::{
     refusal::Refusal,
     validate::parse_network,
 };
-use crate::{
-    objects::{ServiceCidr, ServiceCidrSpec},
-    watch::{Object, ObjectRef},
-};
+use crate::objects::{Object, ObjectRef, ServiceCidr, ServiceCidrSpec};
 
 /// The name of the ServiceCIDR that stands for the ranges of the command line.
 const DEFAULT_CIDR: &str = "kubernetes";

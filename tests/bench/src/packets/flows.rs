@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap, Map, MapData};
 use proxy_common::{ConntrackEntry, EntryMeta, Ipv4ConntrackEntry, Ipv4Tuple, Stored as _};
-use proxy_userspace::{
+use proxy_userspace::maps::{
+    PinFolder,
     flow_table::{FlowTable, Names},
-    maps::PinFolder,
 };
 
 use super::{frames::entries, node::BenchNode};

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, net::IpAddr, process::Command, thread, time::Duration};
 
 use nix::sched::{CloneFlags, unshare};
-use proxy_userspace::{addresses, model::LocalAddresses};
+use proxy_userspace::{node::addresses, objects::LocalAddresses};
 use tokio::{runtime, sync::watch::Receiver, time::timeout};
 
 /// Runs `ip` in the calling thread's namespace.

@@ -14,9 +14,9 @@ use harness::{
     stage::{Stage, dual, restart},
 };
 use proxy_common::{Address, State};
-use proxy_userspace::{
+use proxy_userspace::maps::{
+    PinFolder,
     flow_table::{FlowTable, Names},
-    maps::PinFolder,
 };
 
 const NODE_PORT: u16 = 30080;

@@ -8,9 +8,9 @@ use harness::{
 };
 use proxy_userspace::{
     attach::{Group, Supply},
-    cleanup,
+    commands::cleanup,
     config::{DataplaneConfig, MapSizes},
-    loader,
+    succession::loader,
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-ebpf/verified-instructions.txt");

@@ -4,9 +4,9 @@
 use clap::Parser;
 use proxy_userspace::{
     attach::{Group, Supply},
-    cleanup,
+    commands::cleanup,
     config::{DataplaneConfig, MapSizes},
-    loader,
+    succession::loader,
 };
 
 #[derive(Parser)]

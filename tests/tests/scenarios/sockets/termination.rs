@@ -18,7 +18,7 @@ use std::{
 };
 
 use nix::sched::{CloneFlags, setns};
-use proxy_userspace::termination::{Terminated, check, terminate};
+use proxy_userspace::sockets::destroy::{Terminated, check, terminate};
 use socket2::{Domain, SockRef, Socket, Type};
 
 const BACKEND4: &str = "10.77.0.1:5353";

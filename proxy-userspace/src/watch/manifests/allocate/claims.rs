@@ -10,8 +10,8 @@ use super::{
     probe,
 };
 use crate::{
+    desired::Family,
     objects::{Service, ServicePort},
-    table::Family,
     watch::manifests::validate::{Fault, family_name, parse_address},
 };
 

@@ -5,8 +5,8 @@ use proxy_common::Protocol;
 
 use super::Ranges;
 use crate::{
+    desired::Family,
     objects::{Service, ServiceSpec},
-    table::Family,
     watch::manifests::validate::{Fault, family_name, parse_address},
 };
 

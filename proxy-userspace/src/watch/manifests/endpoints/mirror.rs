@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Groups;
 use crate::{
+    desired::Family,
     objects::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Service},
-    table::Family,
     watch::manifests::validate::parse_address,
 };
 

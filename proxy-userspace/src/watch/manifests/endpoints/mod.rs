@@ -12,8 +12,8 @@ use proxy_common::Protocol;
 
 use super::validate::family_name;
 use crate::{
+    desired::Family,
     objects::{Endpoint, EndpointPort, EndpointSlice, Pod, Service},
-    table::Family,
 };
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";

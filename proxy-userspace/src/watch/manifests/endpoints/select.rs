@@ -7,8 +7,8 @@ use proxy_common::Protocol;
 
 use super::Groups;
 use crate::{
+    desired::Family,
     objects::{Container, Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Pod, Service, ServicePort},
-    table::Family,
     watch::manifests::validate::parse_address,
 };
 

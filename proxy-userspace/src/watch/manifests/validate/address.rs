@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::Fault;
-use crate::{objects::ServiceCidr, table::Family};
+use crate::{desired::Family, objects::ServiceCidr};
 
 /// An address, with surrounding spaces and leading zeros allowed (S6).
 pub fn parse_address(text: &str) -> Option<IpAddr> {

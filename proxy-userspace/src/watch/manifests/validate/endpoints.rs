@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Fault, PROTOCOLS, address, check, name, one_of, port_number};
 use crate::{
+    desired::Family,
     objects::{EndpointPort, EndpointSlice, Pod},
-    table::Family,
     watch::manifests::endpoints::Endpoints,
 };
 

@@ -1,7 +1,7 @@
 //! `clusterIP`, `clusterIPs`, `ipFamilies`, `ipFamilyPolicy`: what can be judged without knowing the ranges.
 
 use super::{Fault, address, one_of, service::is};
-use crate::{objects::ServiceSpec, table::Family};
+use crate::{desired::Family, objects::ServiceSpec};
 
 pub(super) fn validate(spec: &ServiceSpec, faults: &mut Vec<Fault>) {
     let policies = ["PreferDualStack", "RequireDualStack", "SingleStack"];

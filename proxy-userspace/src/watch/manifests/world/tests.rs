@@ -39,7 +39,7 @@ fn s20_service_cidrs_are_reported_and_their_addresses_may_be_chosen() {
 fn s15_only_this_node_is_reported() {
     let node = |name: &str| format!("---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\n");
     let world = build_one(&(node("node-1") + &node("node-2")));
-    let nodes: Vec<_> = world.objects.keys().filter(|name| name.kind == crate::watch::Kind::Node).collect();
+    let nodes: Vec<_> = world.objects.keys().filter(|name| name.kind == crate::objects::Kind::Node).collect();
     assert_eq!(nodes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Node node-1"]);
 }
 

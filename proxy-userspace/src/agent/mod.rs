@@ -1,0 +1,276 @@
+//! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
+//! the data plane equal to the model, with the first event of a burst served at once and the rest together.
+
+mod notices;
+pub mod refusals;
+
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use proxy_common::Protocol;
+use tokio::sync::{mpsc, watch as changes};
+use tracing::{debug, info, warn};
+
+use crate::{
+    agent::{notices::Notices, refusals::Refusals},
+    apply::{Dataplane, Outcome, Size},
+    desired::{ServiceName, plan::plan},
+    health::Published,
+    model::Model,
+    node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
+    objects::{Event, LocalAddresses},
+};
+
+/// How many events are taken at once: bounds the time until a change is in force during the first lists.
+const BATCH: usize = 4096;
+/// How long until a part that was refused (a full map) is tried again without an event, at first and at last: ten
+/// thousand Services without a place must not keep a processor busy.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+/// How often is looked at the host's settings: nobody tells when a sysctl is written.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often the data plane is asked to tidy up.
+const TIDY: Duration = Duration::from_secs(30);
+
+/// The agent's state.
+pub struct Agent {
+    model: Model,
+    dataplane: Dataplane,
+    notices: Notices,
+    refused: BTreeSet<ServiceName>,
+    refused_networks: bool,
+    refusals: Refusals,
+    /// None where packets from outside are not this agent's.
+    forwarding: Option<Forwarding>,
+    retry: Duration,
+    /// Whether it has been said that this node has no Node object.
+    is_nowhere_told: bool,
+    /// Number of plans written so far.
+    generation: u64,
+    next_tidy: tokio::time::Instant,
+    next_look: tokio::time::Instant,
+    /// Told about backends that UDP sockets may be connected to in vain.
+    udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+    /// What that has been told so far; none once every hook has its new program.
+    gone_before: Option<BTreeSet<SocketAddr>>,
+    /// Told when there is an SCTP Service.
+    sctp: changes::Sender<bool>,
+    /// What load balancers are answered.
+    health: Published,
+}
+
+/// What the agent listens to.
+pub struct Inputs {
+    /// The source's reports.
+    pub events: mpsc::Receiver<Event>,
+    /// The node's own addresses.
+    pub addresses: changes::Receiver<LocalAddresses>,
+    /// Routes that have changed.
+    pub routes: mpsc::Receiver<Routes>,
+}
+
+impl Agent {
+    /// An agent that has programmed nothing yet.
+    pub fn new(
+        model: Model,
+        dataplane: Dataplane,
+        udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
+        sctp: changes::Sender<bool>,
+        health: Published,
+    ) -> Self {
+        Self {
+            model,
+            dataplane,
+            notices: Notices::default(),
+            refused: BTreeSet::new(),
+            refused_networks: false,
+            refusals: Refusals::default(),
+            forwarding: None,
+            retry: RETRY,
+            is_nowhere_told: false,
+            generation: 0,
+            next_tidy: tokio::time::Instant::now(),
+            next_look: tokio::time::Instant::now(),
+            udp_gone,
+            gone_before: Some(BTreeSet::new()),
+            sctp,
+            health,
+        }
+    }
+
+    /// Looks after what keeps packets from outside from being forwarded, if they are served.
+    #[must_use]
+    pub fn serving_outside(mut self, serves: bool) -> Self {
+        self.forwarding = serves.then(Forwarding::default);
+        self
+    }
+
+    /// Reads this node's addresses, and events until every kind has been listed, then programs everything for the
+    /// first time (S30).
+    /// False when the source ended before.
+    pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
+        let started = Instant::now();
+        // Who is gone without a report ends the program with the reason.
+        if inputs.addresses.changed().await.is_err() {
+            return pending().await;
+        }
+        self.take_addresses(inputs);
+        while !self.model.is_listed() {
+            if !self.read(inputs).await {
+                return false;
+            }
+        }
+        info!(waited = ?started.elapsed(), "all objects listed");
+        self.reconcile();
+        let gone = self.dataplane.sweep();
+        self.terminate(gone);
+        self.look_at_settings();
+        true
+    }
+
+    /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
+    /// gone may have been overlooked, or have dialled it by an old program.
+    pub fn attached(&mut self) {
+        let gone = self.gone_before.take();
+        self.terminate(gone.unwrap_or_default());
+    }
+
+    /// What is in force.
+    pub fn dataplane(&self) -> &Dataplane {
+        &self.dataplane
+    }
+
+    /// Follows the source until it ends.
+    pub async fn run(&mut self, inputs: &mut Inputs) {
+        while self.read(inputs).await {
+            self.reconcile();
+        }
+    }
+
+    /// Waits for something to happen and takes all that has happened; false when the source has ended.
+    async fn read(&mut self, inputs: &mut Inputs) -> bool {
+        let mut batch = Vec::new();
+        let degraded = !self.refused.is_empty() || self.refused_networks;
+        tokio::select! {
+            count = inputs.events.recv_many(&mut batch, BATCH) => {
+                self.retry = RETRY;
+                for event in batch {
+                    self.model.apply(event);
+                }
+                return count != 0;
+            }
+            Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
+            Some(routes) = inputs.routes.recv() => self.dataplane.reroute(&routes),
+            () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
+                self.next_tidy = tokio::time::Instant::now() + TIDY;
+                self.dataplane.tidy();
+            }
+            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => self.look_at_settings(),
+            () = async { if degraded { tokio::time::sleep(self.retry).await } else { pending().await } } => {
+                self.retry = (self.retry * 2).min(RETRY_LAST);
+            }
+        }
+        true
+    }
+
+    fn look_at_settings(&mut self) {
+        self.next_look = tokio::time::Instant::now() + LOOK;
+        // What can't be read now was readable at the start, and still holds.
+        let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
+        self.notices.tell(Instant::now());
+        self.dataplane.look_at_clients();
+        if let Some(forwarding) = &mut self.forwarding {
+            forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
+        }
+    }
+
+    fn take_addresses(&mut self, inputs: &mut Inputs) {
+        let addresses = inputs.addresses.borrow_and_update().clone();
+        debug!(?addresses, "addresses of this node");
+        self.model.set_node_addresses(addresses);
+        let local = self.model.local();
+        self.dataplane.set_outward(&local.outward);
+        self.dataplane.set_ruled(local.ruled);
+    }
+
+    fn reconcile(&mut self) {
+        let started = Instant::now();
+        let mut touched = self.model.take_touched();
+        touched.services.append(&mut self.refused);
+        touched.networks |= std::mem::take(&mut self.refused_networks);
+        let projection = self.model.project(&touched);
+        for (object, notices) in projection.notices {
+            self.notices.replace(&object, notices);
+        }
+        self.notices.tell(started);
+        self.mention_nowhere();
+        let (ipv4, ipv6) = self.model.own_addresses();
+        if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
+            self.refusals.add("the source address of what is forwarded", error);
+            self.refused_networks = true;
+        }
+        // For as long as this agent runs: associations outlive their Service.
+        if projection.table.has(Protocol::Sctp) {
+            self.sctp.send_if_modified(|sctp| !std::mem::replace(sctp, true));
+        }
+        let before = touched.part_of(self.dataplane.table());
+        let plan = plan(&before, &projection.table);
+        if !plan.is_empty() || self.generation == 0 {
+            let outcome = self.dataplane.apply(plan);
+            self.generation += 1;
+            self.report(outcome, started);
+        }
+        self.health.update(&touched.services, projection.checks, &self.refused);
+        self.refusals.tell(Instant::now());
+    }
+
+    /// Says once that this node seems to have another name in the cluster.
+    fn mention_nowhere(&mut self) {
+        if self.model.has_node() {
+            self.is_nowhere_told = false;
+        } else if !self.is_nowhere_told && self.model.is_nowhere() {
+            self.is_nowhere_told = true;
+            let node = self.model.node_name();
+            warn!(
+                "no Node object named {node}, no endpoint is local: Services with the policy Local are dropped here, and \
+                 hints for this node's zone are missed; give the Node object's name with --node-name"
+            );
+        }
+    }
+
+    fn report(&mut self, outcome: Outcome, started: Instant) {
+        for (service, error) in outcome.refused {
+            self.refusals.add(&service, error);
+            self.refused.insert(service);
+        }
+        for (network, error) in outcome.refused_networks {
+            self.refusals.add(network, error);
+            self.refused_networks = true;
+        }
+        self.terminate(outcome.udp_gone);
+        let Size { services, frontends, backends } = self.dataplane.size();
+        let generation = self.generation;
+        // A number in JSON lines, which 128 bits would not be.
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // The first is news; on a busy cluster the others come many times a second.
+        if generation == 1 {
+            info!(services, frontends, backends, generation, micros, "programmed");
+        } else {
+            debug!(services, frontends, backends, generation, micros, "programmed");
+        }
+    }
+
+    fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
+        if let Some(before) = &mut self.gone_before {
+            before.extend(&gone);
+        }
+        // Without --udp-termination nobody listens.
+        if !gone.is_empty() {
+            let _ = self.udp_gone.send(gone);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! ADDRESS_FILTER and PORT_FILTER: which packets are worth a lookup. Bits are set before what needs them is
+//! written. They are cleared when nothing needs them any more: neither the tables, which is counted here, nor a flow
+//! that goes on after its Service has gone (S16, S29), which `flows.rs` finds out now and then.
+
+mod bits;
+mod flows;
+mod span;
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use proxy_common::{
+    Address, Frontend,
+    filter::{AddressClass, PortClass},
+};
+
+use self::bits::{Bits, Span};
+pub use self::flows::Needs;
+use super::elements::Elements;
+use crate::{desired::NetworkKind, maps::filters::FilterArrays, node::snat_ports::SnatPorts};
+
+const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
+const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
+
+/// What the two arrays hold, and why. Methods that write them take them.
+#[derive(Debug)]
+pub struct Filters {
+    addresses: Bits,
+    ports: Bits,
+    ruled: bool,
+    snat: SnatPorts,
+}
+
+/// Entries that are cleared unless a flow needs them.
+#[derive(Debug)]
+pub struct Stale {
+    addresses: BTreeSet<u16>,
+    ports: BTreeSet<u16>,
+}
+
+impl Filters {
+    /// Over arrays that an earlier agent may have written; its bits stay for now.
+    pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
+        let addresses = Bits::adopt(&arrays.addresses, !AddressClass::RULES);
+        let ports = Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE);
+        let ruled = arrays.addresses.get(0).is_some_and(|bits| bits & AddressClass::RULES != 0);
+        let filters = Self { addresses, ports, ruled, snat };
+        bits::entries().for_each(|port| filters.settle_snat(&mut arrays.ports, port));
+        filters
+    }
+
+    /// A frontend or owner's mark is about to be written for the first time.
+    pub fn put_frontend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, frontend: &Frontend) {
+        match frontend_span(frontend) {
+            FrontendSpan::Address(span) => {
+                self.addresses.put(&mut arrays.addresses, &span, AddressClass::SERVICE);
+                self.ports.put(&mut arrays.ports, &Span::Entries(vec![frontend.port]), PortClass::SERVICE);
+            }
+            FrontendSpan::Port(port, bit) => {
+                self.ports.put(&mut arrays.ports, &Span::Entries(vec![port]), bit);
+                self.settle_snat(&mut arrays.ports, port);
+            }
+        }
+    }
+
+    /// It has been removed.
+    pub fn remove_frontend(&mut self, frontend: &Frontend) {
+        match frontend_span(frontend) {
+            FrontendSpan::Address(span) => {
+                self.addresses.remove(&span, AddressClass::SERVICE);
+                self.ports.remove(&Span::Entries(vec![frontend.port]), PortClass::SERVICE);
+            }
+            FrontendSpan::Port(port, bit) => self.ports.remove(&Span::Entries(vec![port]), bit),
+        }
+    }
+
+    /// A prefix is about to be written for the first time.
+    pub fn put_network(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, net: IpNet, kind: NetworkKind) {
+        if let Some(bit) = network_bit(kind) {
+            self.addresses.put(&mut arrays.addresses, &span::of_prefix(net), bit);
+        }
+    }
+
+    /// It has been removed, or means something else now.
+    pub fn remove_network(&mut self, net: IpNet, kind: NetworkKind) {
+        if let Some(bit) = network_bit(kind) {
+            self.addresses.remove(&span::of_prefix(net), bit);
+        }
+    }
+
+    /// `address` is about to become the source of what this node forwards.
+    pub fn put_node(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::NODE);
+    }
+
+    /// It is no more.
+    pub fn remove_node(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::NODE);
+    }
+
+    /// A backend at `address` turns out to be on this node, and is about to be referred to.
+    pub fn put_backend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::BACKEND);
+    }
+
+    /// It is not any more.
+    pub fn remove_backend(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::BACKEND);
+    }
+
+    /// A list is about to name a backend at `address`.
+    pub fn put_asked(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::ASKED);
+    }
+
+    /// It does so no more.
+    pub fn remove_asked(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
+    }
+
+    /// Rules of policy routing tell backends from frontends, or do so no more. No flow depends on that.
+    pub fn set_ruled(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, ruled: bool) {
+        if ruled == self.ruled {
+            return;
+        }
+        self.ruled = ruled;
+        for entry in bits::entries().map(u32::from) {
+            let before = arrays.addresses.get(entry).unwrap_or(0) & !AddressClass::RULES;
+            arrays.addresses.set(entry, if ruled { before | AddressClass::RULES } else { before });
+        }
+    }
+
+    /// Source translation uses `snat` from now on; true if that is another set of ports. Flows keep theirs.
+    pub fn set_snat(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> bool {
+        let differs = self.snat != snat;
+        if differs {
+            snat.report(Some(&self.snat));
+            self.snat = snat;
+            bits::entries().for_each(|port| self.settle_snat(&mut arrays.ports, port));
+        }
+        differs
+    }
+
+    /// The entries that the tables need less of than they say, if there are any. What is taken must come back through
+    /// [`Filters::clear`].
+    pub fn take_stale(&mut self) -> Option<Stale> {
+        let is_any = self.addresses.has_stale() || self.ports.has_stale();
+        is_any.then(|| Stale { addresses: self.addresses.take_stale(), ports: self.ports.take_stale() })
+    }
+
+    /// Clears what is stale and not needed by a flow; `needs` was found out after `stale` was taken.
+    pub fn clear(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, stale: Stale, needs: &Needs) {
+        let Stale { addresses, ports } = stale;
+        let cleared: Vec<u16> = ports.iter().copied().collect();
+        self.addresses.clear(&mut arrays.addresses, addresses, &ADDRESS_BITS, |entry| needs.address(entry));
+        self.ports.clear(&mut arrays.ports, ports, &PORT_BITS, |port| needs.port(port));
+        for port in cleared {
+            self.settle_snat(&mut arrays.ports, port);
+        }
+    }
+
+    /// A port that may be a node port is not for source translation.
+    fn settle_snat(&self, array: &mut impl Elements<u8>, port: u16) {
+        let before = array.get(port.into()).unwrap_or(0);
+        let served = before & (PortClass::NODE_PORT | PortClass::SERVICE);
+        let after = if served & PortClass::NODE_PORT == 0 { served | self.snat.class(port) } else { served };
+        if after != before {
+            array.set(port.into(), after);
+        }
+    }
+}
+
+enum FrontendSpan {
+    Address(Span),
+    /// A port number and its bit.
+    Port(u16, u8),
+}
+
+fn frontend_span(frontend: &Frontend) -> FrontendSpan {
+    if [Address::ANY_IPV4, Address::ANY_IPV6].contains(&frontend.address) {
+        FrontendSpan::Port(frontend.port, PortClass::of_protocol(frontend.protocol))
+    } else {
+        FrontendSpan::Address(span::of_address(frontend.address.into()))
+    }
+}
+
+const fn network_bit(kind: NetworkKind) -> Option<u8> {
+    match kind {
+        NetworkKind::ServiceCidr => Some(AddressClass::SERVICE),
+        NetworkKind::Node => Some(AddressClass::NODE),
+        // No packet from outside has a loopback address, and a direct one is not looked for.
+        NetworkKind::Loopback | NetworkKind::Direct => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! `waggle get devices`: one row a device with programs, from the names of the pins, the links behind them and the
+//! map DEVICES. It asks no device, so that it works from any network namespace.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use aya::{
+    maps::{HashMap, MapData},
+    programs::ProgramInfo,
+};
+use proxy_common::Device;
+use serde::Serialize;
+
+use super::{InspectError, snapshot::find, table::Row};
+use crate::{
+    attach::device::{DeviceHook, Hook, list},
+    maps::{PIN_ROOT, PinFolder, open_read_only},
+    node::bpf,
+};
+
+/// How a device's packets are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// XDP in the driver, with TC beside it.
+    Xdp,
+    /// XDP on socket buffers, with TC beside it.
+    XdpGeneric,
+    /// TC.
+    Tc,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Xdp => "xdp",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        })
+    }
+}
+
+/// A program on a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramCell {
+    /// The hook it is on, by the beginning of its pin's name.
+    pub hook: &'static str,
+    /// The program's id in the kernel; none when it has gone with its device.
+    pub program: Option<u32>,
+    /// The link's id; none for filters, which have no link.
+    pub link: Option<u32>,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceRow {
+    /// Its name when the programs were attached.
+    pub device: String,
+    /// Its index.
+    pub index: u32,
+    /// How it is served.
+    pub mode: Mode,
+    /// Why it is served like this.
+    pub why: &'static str,
+    /// It is served by TC because native XDP was refused.
+    pub fell_back: bool,
+    /// It is the host end of a pod.
+    pub pod: bool,
+    /// What is on it.
+    pub programs: Vec<ProgramCell>,
+}
+
+/// The devices of an instance by index.
+pub fn devices(instance: &str) -> Result<Vec<DeviceRow>, InspectError> {
+    find(Path::new(PIN_ROOT), instance)?;
+    let folder = PinFolder::new(instance);
+    let map: HashMap<MapData, u32, Device> = open_read_only(&folder, "DEVICES")?;
+    let mut hooks: BTreeMap<u32, Vec<DeviceHook>> = BTreeMap::new();
+    for hook in list(&folder)? {
+        hooks.entry(hook.device).or_default().push(hook);
+    }
+    let flags = |index| map.get(&index, 0).map_or(0, |device| device.flags);
+    let cells = |hooks: &[DeviceHook]| hooks.iter().map(|hook| cell(hook, &folder)).collect();
+    Ok(hooks.into_iter().filter_map(|(index, hooks)| row(&hooks, flags(index), cells(&hooks))).collect())
+}
+
+/// The row of the device that these hooks belong to.
+fn row(hooks: &[DeviceHook], flags: u32, programs: Vec<ProgramCell>) -> Option<DeviceRow> {
+    let has = |wanted| hooks.iter().any(|hook| hook.hook == wanted);
+    let mode = if has(Hook::XdpNative) {
+        Mode::Xdp
+    } else if has(Hook::XdpGeneric) {
+        Mode::XdpGeneric
+    } else {
+        Mode::Tc
+    };
+    let first = hooks.first()?;
+    Some(DeviceRow {
+        device: first.name.clone(),
+        index: first.device,
+        mode,
+        why: why(mode, flags),
+        fell_back: flags & Device::FELL_BACK != 0,
+        pod: flags & Device::POD != 0,
+        programs,
+    })
+}
+
+/// In the words of people; more of it is in the agent's log.
+fn why(mode: Mode, flags: u32) -> &'static str {
+    let is = |flag| flags & flag != 0;
+    match mode {
+        _ if is(Device::BARE) => "it carries no Ethernet frames, which XDP wants",
+        _ if is(Device::SCTP) => "host end of a pod, for SCTP alone: there are SCTP Services",
+        _ if is(Device::POD) => "host end of a pod",
+        _ if is(Device::FELL_BACK) => "native XDP was refused",
+        _ if is(Device::UNSURE) => "what native XDP sends from such a device may be lost",
+        _ if is(Device::LOSSY) => "--device-mode; what it sends is lost: the veth's other end has no native XDP",
+        _ if is(Device::ASKED) => "--device-mode",
+        Mode::Xdp => "the driver has native XDP",
+        Mode::XdpGeneric | Mode::Tc => "-",
+    }
+}
+
+fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
+    let pin = hook.pin(folder);
+    let (program, link) = if hook.hook.has_link() {
+        let info = bpf::open_pin(&pin).and_then(bpf::link_info).ok();
+        (info.filter(|info| info.device() == hook.device).map(|info| info.program), info.map(|info| info.id))
+    } else {
+        (ProgramInfo::from_pin(&pin).ok().map(|info| info.id()), None)
+    };
+    ProgramCell { hook: hook.hook.word(), program, link }
+}
+
+impl Row for DeviceRow {
+    const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"];
+
+    fn cells(&self) -> Vec<String> {
+        let program = |cell: &ProgramCell| match cell.program {
+            Some(id) => format!("{}={id}", cell.hook),
+            None => format!("{}=gone", cell.hook),
+        };
+        vec![
+            self.device.clone(),
+            self.index.to_string(),
+            self.mode.to_string(),
+            self.programs.iter().map(program).collect::<Vec<_>>().join(","),
+            self.why.to_owned(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::get::{json, table};
+
+    fn hook(hook: Hook, device: u32, name: &str) -> DeviceHook {
+        DeviceHook { hook, device, name: name.to_owned() }
+    }
+
+    fn cell(hook: &'static str, program: Option<u32>, link: Option<u32>) -> ProgramCell {
+        ProgramCell { hook, program, link }
+    }
+
+    #[test]
+    fn a_device_is_one_row_that_says_what_fell_back() {
+        let native = row(
+            &[hook(Hook::XdpNative, 2, "eth0"), hook(Hook::TcxEgress, 2, "eth0")],
+            Device::REDIRECT,
+            vec![cell("xdp", Some(7), Some(3)), cell("tcx_egress", Some(9), Some(4))],
+        );
+        let bridge =
+            row(&[hook(Hook::ClsactEgress, 11, "br0")], Device::FELL_BACK, vec![cell("clsact_egress", Some(9), None)]);
+        let pod = row(&[hook(Hook::TcxIngress, 5, "tap1")], Device::POD, vec![cell("tcx_ingress", None, Some(5))]);
+        let rows: Vec<_> = [native, bridge, pod].into_iter().flatten().collect();
+        let wanted = "\
+DEVICE   INDEX   MODE   PROGRAMS             WHY
+eth0     2       xdp    xdp=7,tcx_egress=9   the driver has native XDP
+br0      11      tc     clsact_egress=9      native XDP was refused
+tap1     5       tc     tcx_ingress=gone     host end of a pod
+";
+        assert_eq!(table(&rows), wanted);
+        let text = json(&rows[1..2]).unwrap();
+        assert!(text.contains("\"fellBack\": true") && text.contains("\"mode\": \"tc\""), "{text}");
+        assert!(row(&[], 0, vec![]).is_none());
+    }
+
+    #[test]
+    fn w04_every_mode_has_a_reason() {
+        for (mode, flags, begin) in [
+            (Mode::Tc, Device::UNSURE, "what native XDP sends from such a device may be lost"),
+            (Mode::Tc, Device::ASKED, "--device-mode"),
+            (Mode::Xdp, Device::REDIRECT | Device::ASKED, "--device-mode"),
+            (Mode::Xdp, Device::REDIRECT | Device::ASKED | Device::LOSSY, "--device-mode; what it sends is lost"),
+            (Mode::Xdp, Device::REDIRECT, "the driver has native XDP"),
+        ] {
+            assert!(why(mode, flags).starts_with(begin), "{mode} {flags}");
+        }
+    }
+}

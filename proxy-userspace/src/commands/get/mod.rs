@@ -1,0 +1,118 @@
+//! The read-only commands: what an instance's pinned maps hold, by Kubernetes names. They need no agent and
+//! change nothing: every map is opened so that the kernel refuses writes.
+
+mod backends;
+mod devices;
+mod services;
+mod snapshot;
+mod table;
+
+use std::{collections::BTreeMap, fmt, io, path::PathBuf};
+
+use aya::maps::MapError;
+use proxy_common::{ABI_VERSION, ServiceName};
+
+pub use self::{
+    backends::{BackendRow, backends},
+    devices::{DeviceRow, Mode, ProgramCell, devices},
+    services::{ListCell, ServiceRow, SourcesCell, services},
+    snapshot::Snapshot,
+    table::{Row, json, table},
+};
+use crate::{
+    attach::AttachError,
+    maps::{MapsError, encode},
+};
+
+/// Why an instance can't be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// The instance has no folder.
+    #[error(
+        "find instance {instance:?}: it is not on this machine; there {}; `ls {}` lists them, --instance chooses one",
+        found(.instances), .root.display()
+    )]
+    Missing {
+        /// What was asked for.
+        instance: String,
+        /// Where instances are.
+        root: PathBuf,
+        /// Those that exist.
+        instances: Vec<String>,
+    },
+    /// The folder can't be looked into.
+    #[error("look into {}: {source}; run waggle as root", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The maps were written by another version of Waggle.
+    #[error(
+        "read instance {instance:?}: its maps have layout version {found}, and this waggle knows version {}; \
+         use the waggle that runs the instance",
+        ABI_VERSION
+    )]
+    Abi {
+        /// The instance.
+        instance: String,
+        /// The version in its map ABI.
+        found: u32,
+    },
+    /// A map can't be opened.
+    #[error("{0}; the instance is incomplete: start its agent again, or remove it with `waggle cleanup`")]
+    Maps(#[from] MapsError),
+    /// The pinned hooks can't be listed.
+    #[error(transparent)]
+    Hooks(#[from] AttachError),
+    /// A map can't be read.
+    #[error("read map {name}: {source}")]
+    Read {
+        /// The map.
+        name: &'static str,
+        /// What the kernel said.
+        source: MapError,
+    },
+}
+
+fn found(instances: &[String]) -> String {
+    match instances {
+        [] => "are none".to_owned(),
+        [one] => format!("is {one}"),
+        many => format!("are {}", many.join(", ")),
+    }
+}
+
+/// A service port in Kubernetes' words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    namespace: String,
+    service: String,
+    /// Empty for an unnamed port.
+    port: String,
+}
+
+impl Name {
+    /// The port that a service id stands for; a missing or damaged name shows the id itself.
+    fn of(id: u32, names: &BTreeMap<u32, ServiceName>) -> Self {
+        match names.get(&id).and_then(encode::port_id) {
+            Some(port) => Self {
+                namespace: port.service.namespace.to_string(),
+                service: port.service.name.to_string(),
+                port: port.port.name.to_string(),
+            },
+            None => Self { namespace: "?".to_owned(), service: format!("id={id}"), port: String::new() },
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.service)?;
+        if self.port.is_empty() { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! `waggle get services`: one row a frontend. Pure.
+
+use std::net::IpAddr;
+
+use proxy_common::{Address, Frontend, FrontendKind, List, Protocol, Service, SlotRange, Verdict};
+use serde::Serialize;
+
+use super::{Name, Snapshot, table::Row};
+use crate::maps::encode;
+
+/// A frontend with the Service behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceRow {
+    /// Namespace; `?` when the maps don't say.
+    pub namespace: String,
+    /// Service name, or `id=N` when the maps don't say.
+    pub name: String,
+    /// Port name; empty for an unnamed port.
+    pub port: String,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+    /// Which rule made the frontend, as in `kubectl get services`.
+    pub r#type: String,
+    /// What clients dial; a node port is `*:PORT` (IPv4) or `[*]:PORT` (IPv6).
+    pub address: String,
+    /// The list that clients on this node get.
+    pub internal: ListCell,
+    /// The list that packets from outside get.
+    pub external: ListCell,
+    /// What new flows get when their list is empty: `rejects` or `drops` (S16).
+    pub when_empty: &'static str,
+    /// Session affinity timeout in seconds; 0 is no affinity.
+    pub affinity_seconds: u32,
+    /// The clients that it is for; none when it is for everybody (S21).
+    pub sources: Option<SourcesCell>,
+    /// Flows sent to a backend through any frontend of this service port, since its id was first given.
+    pub connections: u64,
+}
+
+/// One of a frontend's two lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListCell {
+    /// `Cluster` or `Local`: the traffic policy that is in force.
+    pub policy: &'static str,
+    /// Addresses and ports of the backends.
+    pub backends: Vec<String>,
+    /// Slots that name no backend: the maps are damaged.
+    pub damaged: u32,
+}
+
+/// Which clients a load-balancer IP is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourcesCell {
+    /// Prefixes.
+    pub ranges: Vec<String>,
+    /// Processes in the node's own network namespace are among them.
+    pub node: bool,
+    /// All pods of this node are.
+    pub pods: bool,
+}
+
+/// The frontends by namespace, name, port, type and address.
+pub fn services(snapshot: &Snapshot) -> Vec<ServiceRow> {
+    let frontends = snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend));
+    let mut rows: Vec<ServiceRow> = frontends.map(|(frontend, service)| row(snapshot, frontend, service)).collect();
+    rows.sort_by(|a, b| order(a).cmp(&order(b)));
+    rows
+}
+
+fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
+    (&row.namespace, &row.name, &row.port, &row.protocol, &row.r#type)
+}
+
+/// Entries that only mark an address as owned are no frontends.
+fn is_owner(frontend: &Frontend) -> bool {
+    *frontend == Frontend::owner(frontend.address)
+}
+
+fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRow {
+    let name = Name::of(service.id, &snapshot.names);
+    ServiceRow {
+        namespace: name.namespace,
+        name: name.service,
+        port: name.port,
+        protocol: protocol(frontend.protocol),
+        r#type: kind(service.kind),
+        address: dialled(frontend),
+        internal: list(snapshot, service.internal_list(), service.internal),
+        external: list(snapshot, service.external_list(), service.external),
+        when_empty: if matches!(service.empty_verdict(), Verdict::Drop(_)) { "drops" } else { "rejects" },
+        affinity_seconds: service.affinity_timeout,
+        sources: (service.flags & Service::SOURCE_RANGES != 0).then(|| SourcesCell {
+            ranges: snapshot.sources.get(&service.id).into_iter().flatten().map(ToString::to_string).collect(),
+            node: service.admits_socket(true),
+            pods: service.admits_socket(false),
+        }),
+        connections: snapshot.connections.get(&service.id).copied().unwrap_or(0),
+    }
+}
+
+fn list(snapshot: &Snapshot, list: List, range: SlotRange) -> ListCell {
+    let found = snapshot.ids(range).filter_map(|id| snapshot.backends.get(&id));
+    let backends: Vec<String> = found.map(|backend| encode::backend_address(backend).to_string()).collect();
+    let policy = match list {
+        List::Cluster => "Cluster",
+        List::Local => "Local",
+    };
+    let found = u32::try_from(backends.len()).unwrap_or(u32::MAX);
+    ListCell { policy, backends, damaged: range.length.saturating_sub(found) }
+}
+
+fn protocol(number: u8) -> String {
+    Protocol::from_number(number.into()).map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string())
+}
+
+fn kind(number: u8) -> String {
+    match FrontendKind::from_number(number) {
+        Some(FrontendKind::ClusterIp) => "ClusterIP".to_owned(),
+        Some(FrontendKind::NodePort) => "NodePort".to_owned(),
+        Some(FrontendKind::ExternalIp) => "ExternalIP".to_owned(),
+        Some(FrontendKind::LoadBalancer) => "LoadBalancer".to_owned(),
+        Some(FrontendKind::Owner | FrontendKind::ExternalOwner) | None => format!("kind={number}"),
+    }
+}
+
+fn dialled(frontend: &Frontend) -> String {
+    let port = frontend.port;
+    match IpAddr::from(frontend.address) {
+        _ if frontend.address == Address::ANY_IPV4 => format!("*:{port}"),
+        _ if frontend.address == Address::ANY_IPV6 => format!("[*]:{port}"),
+        IpAddr::V4(address) => format!("{address}:{port}"),
+        IpAddr::V6(address) => format!("[{address}]:{port}"),
+    }
+}
+
+impl Row for ServiceRow {
+    const TITLES: &'static [&'static str] =
+        &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.namespace.clone(),
+            self.name.clone(),
+            if self.port.is_empty() { "-".to_owned() } else { self.port.clone() },
+            self.protocol.clone(),
+            self.r#type.clone(),
+            self.address.clone(),
+            self.backends(),
+            duration(self.affinity_seconds),
+            self.sources(),
+            self.connections.to_string(),
+        ]
+    }
+}
+
+impl ServiceRow {
+    /// Who is served, where not everybody is.
+    fn sources(&self) -> String {
+        match &self.sources {
+            None => "-".to_owned(),
+            Some(sources) if sources.ranges.is_empty() => "nobody".to_owned(),
+            Some(sources) => sources.ranges.join(","),
+        }
+    }
+
+    /// How many answer, and why nobody does.
+    fn backends(&self) -> String {
+        let mut text = match (self.internal.backends.len(), self.when_empty) {
+            (0, _) if self.internal.damaged != 0 => "0".to_owned(),
+            (0, "drops") => "none here: drops".to_owned(),
+            (0, _) => "none: rejects".to_owned(),
+            (count, _) => count.to_string(),
+        };
+        let damaged = self.internal.damaged.max(self.external.damaged);
+        let external = self.external.backends.len();
+        let notes = [
+            (self.external.backends != self.internal.backends).then(|| format!("{external} external")),
+            (damaged != 0).then(|| format!("{damaged} damaged")),
+        ];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        if !notes.is_empty() {
+            text = format!("{text} ({})", notes.join(", "));
+        }
+        text
+    }
+}
+
+/// `3h`, `1h30m`, `1m30s`; `-` for zero.
+fn duration(seconds: u32) -> String {
+    let part = |count: u32, unit: &str| if count == 0 { String::new() } else { format!("{count}{unit}") };
+    let text = part(seconds / 3600, "h") + &part(seconds / 60 % 60, "m") + &part(seconds % 60, "s");
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_like_kubectls() {
+        let texts = [0, 5, 90, 3600, 5400, 10800, 86400].map(duration);
+        assert_eq!(texts, ["-", "5s", "1m30s", "1h", "1h30m", "3h", "24h"]);
+    }
+}

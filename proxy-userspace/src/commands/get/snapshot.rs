@@ -1,0 +1,159 @@
+//! Reads an instance's pinned maps into plain values. It decides nothing about what they mean.
+//!
+//! The agent may write meanwhile. Lists are read after the services that name them, and the agent uses freed
+//! slots again only after a grace period; still, this is a look at a moving thing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray};
+use ipnet::IpNet;
+use proxy_common::{
+    ABI_VERSION, Backend, BackendCounters, Frontend, Service, ServiceCounters, ServiceName, SlotRange, SourceRange,
+};
+
+use super::InspectError;
+use crate::maps::{PIN_ROOT, PinFolder, encode, open_read_only};
+
+/// The content of the maps that the commands show.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// SERVICES.
+    pub services: BTreeMap<Frontend, Service>,
+    /// SERVICE_NAMES.
+    pub names: BTreeMap<u32, ServiceName>,
+    /// The part of SLOTS that some service names.
+    pub slots: BTreeMap<u32, u32>,
+    /// The valid entries of BACKENDS.
+    pub backends: BTreeMap<u32, Backend>,
+    /// SOURCE_RANGES by service id.
+    pub sources: BTreeMap<u32, BTreeSet<IpNet>>,
+    /// Flows by service id, summed over the CPUs.
+    pub connections: BTreeMap<u32, u64>,
+    /// BACKEND_COUNTERS of the valid backends, summed over the CPUs.
+    pub pressure: BTreeMap<u32, BackendCounters>,
+}
+
+impl Snapshot {
+    /// Reads an instance.
+    pub fn read(instance: &str) -> Result<Self, InspectError> {
+        let folder = PinFolder::new(instance);
+        find(Path::new(PIN_ROOT), instance)?;
+        check_abi(instance, &folder)?;
+        let services = read_hash("SERVICES", &open_read_only(&folder, "SERVICES")?)?;
+        let slots = read_slots(&open_read_only(&folder, "SLOTS")?, &services)?;
+        let backends = read_backends(&open_read_only(&folder, "BACKENDS")?)?;
+        let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
+        let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
+        let connections = read_connections(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
+        let pressure = read_pressure(&open_read_only(&folder, "BACKEND_COUNTERS")?, backends.keys())?;
+        Ok(Self { services, names, slots, backends, sources, connections, pressure })
+    }
+
+    /// The ids in a range of slots. A range may lie outside SLOTS when the maps are damaged: then there are
+    /// fewer ids than its length.
+    pub(super) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
+        self.slots.range(range.offset..range.offset.saturating_add(range.length)).map(|(_, id)| *id)
+    }
+}
+
+/// Tells a missing instance from one that can't be read.
+pub(super) fn find(root: &Path, instance: &str) -> Result<(), InspectError> {
+    let path = root.join(instance);
+    match fs::metadata(&path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(InspectError::Missing { instance: instance.into(), root: root.into(), instances: instances(root) })
+        }
+        Err(source) => Err(InspectError::Folder { path, source }),
+    }
+}
+
+fn instances(root: &Path) -> Vec<String> {
+    let folders = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut names: Vec<String> = folders.map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn check_abi(instance: &str, folder: &PinFolder) -> Result<(), InspectError> {
+    let abi: Array<MapData, u32> = open_read_only(folder, "ABI")?;
+    match abi.get(&0, 0).map_err(failed("ABI"))? {
+        ABI_VERSION => Ok(()),
+        found => Err(InspectError::Abi { instance: instance.into(), found }),
+    }
+}
+
+fn failed(name: &'static str) -> impl Fn(MapError) -> InspectError {
+    move |source| InspectError::Read { name, source }
+}
+
+fn read_hash<K: aya::Pod + Ord, V: aya::Pod>(
+    name: &'static str,
+    map: &HashMap<MapData, K, V>,
+) -> Result<BTreeMap<K, V>, InspectError> {
+    map.iter().collect::<Result<_, _>>().map_err(failed(name))
+}
+
+fn read_slots(
+    slots: &Array<MapData, u32>,
+    services: &BTreeMap<Frontend, Service>,
+) -> Result<BTreeMap<u32, u32>, InspectError> {
+    let ranges = services.values().flat_map(|service| [service.internal, service.external]);
+    let named = ranges.flat_map(|range| range.offset..range.offset.saturating_add(range.length).min(slots.len()));
+    let named: BTreeSet<u32> = named.collect();
+    let read = |slot| slots.get(&slot, 0).map(|id| (slot, id)).map_err(failed("SLOTS"));
+    named.into_iter().map(read).collect()
+}
+
+fn read_backends(map: &Array<MapData, Backend>) -> Result<BTreeMap<u32, Backend>, InspectError> {
+    let mut backends = BTreeMap::new();
+    for id in 0..map.len() {
+        let backend = map.get(&id, 0).map_err(failed("BACKENDS"))?;
+        if backend.is_valid() {
+            backends.insert(id, backend);
+        }
+    }
+    Ok(backends)
+}
+
+fn read_sources(map: &LpmTrie<MapData, SourceRange, u32>) -> Result<BTreeMap<u32, BTreeSet<IpNet>>, InspectError> {
+    let mut sources: BTreeMap<u32, BTreeSet<IpNet>> = BTreeMap::new();
+    for key in map.keys() {
+        if let Some((service, net)) = encode::source_range(&key.map_err(failed("SOURCE_RANGES"))?) {
+            sources.entry(service).or_default().insert(net);
+        }
+    }
+    Ok(sources)
+}
+
+fn read_connections(
+    map: &PerCpuArray<MapData, ServiceCounters>,
+    services: &BTreeMap<Frontend, Service>,
+) -> Result<BTreeMap<u32, u64>, InspectError> {
+    let ids: BTreeSet<u32> = services.values().map(|service| service.id).filter(|id| *id < map.len()).collect();
+    let read = |id| {
+        let counters = map.get(&id, 0).map_err(failed("SERVICE_COUNTERS"))?;
+        Ok((id, counters.iter().map(|counters| counters.connections).sum()))
+    };
+    ids.into_iter().map(read).collect()
+}
+
+fn read_pressure<'a>(
+    map: &PerCpuArray<MapData, BackendCounters>,
+    ids: impl Iterator<Item = &'a u32>,
+) -> Result<BTreeMap<u32, BackendCounters>, InspectError> {
+    let add = |sum: BackendCounters, one: &BackendCounters| BackendCounters {
+        flows: sum.flows + one.flows,
+        taken: sum.taken + one.taken,
+        exhausted: sum.exhausted + one.exhausted,
+    };
+    let read = |id: &u32| {
+        let counters = map.get(id, 0).map_err(failed("BACKEND_COUNTERS"))?;
+        Ok((*id, counters.iter().fold(BackendCounters::default(), add)))
+    };
+    ids.map(read).collect()
+}

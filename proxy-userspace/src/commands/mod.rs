@@ -1,0 +1,7 @@
+//! What `waggle` can be told to do, a file for each command, and the command line that tells it.
+
+pub mod cleanup;
+pub mod cli;
+pub mod get;
+pub mod ready;
+pub mod run;

@@ -1,0 +1,258 @@
+//! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
+//! first plan, the data plane stays as it is.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use aya::Ebpf;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch as changes},
+    task::{block_in_place, spawn_blocking},
+    try_join,
+};
+use tracing::{Level, debug, enabled, info, warn};
+
+use crate::{
+    agent::{Agent, Inputs},
+    apply::Dataplane,
+    attach::{self, Group, Supply},
+    commands::{
+        cli::{RunArgs, SourceArgs},
+        ready::Ready,
+    },
+    config::{
+        DataplaneConfig,
+        devices::{DeviceArgs, DeviceMode},
+    },
+    devices::{self, Follower},
+    health,
+    maps::PinFolder,
+    model::{Model, ModelConfig},
+    node::{addresses, host, snat_ports::SnatPorts},
+    objects::{Event, LocalAddresses},
+    sockets,
+    succession::{
+        self, Succession,
+        loader::{self, Loaded},
+        takeover,
+    },
+    watch::{
+        Source as _,
+        kube::{Kube, KubeConfig},
+        manifests::{Manifests, ManifestsConfig},
+    },
+};
+
+/// Events waiting to be taken: a source that is ahead by more waits.
+const QUEUE: usize = 4096;
+/// Changes of routes waiting to be looked at.
+const QUEUE_OF_ROUTES: usize = 16;
+
+/// Runs until a signal or an error.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let node_name = host::node_name(args.node_name.as_deref())?;
+    let cgroup = cgroup(args.cgroup.as_ref())?;
+    let instance = &args.instance.instance;
+    info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
+
+    let config = dataplane_config(&args, cgroup)?;
+    let loaded = loader::load(&config)?;
+    let folder = loaded.folder.clone();
+    let result = serve(args, node_name, config, loaded).await;
+    succession::give_up(&folder);
+    result
+}
+
+/// Serves with what is loaded. Until that is in place, what served before goes on.
+async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded: Loaded) -> anyhow::Result<()> {
+    let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
+    let serves_outside = args.devices.device_mode != DeviceMode::Off;
+    let (is_there, sctp) = changes::channel(false);
+    let (published, answers) = changes::channel(health::Answers::default());
+    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (args.devices, sctp));
+
+    let (events, received) = mpsc::channel(QUEUE);
+    let source = start_source(&args.source, &config.instance, &node_name, events).await?;
+    let (local, addresses) = changes::channel(LocalAddresses::default());
+    let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
+    let addresses_task = tokio::spawn(addresses::watch(local, changed));
+    let (gone, to_terminate) = mpsc::unbounded_channel();
+    if args.udp_termination {
+        sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
+    }
+
+    let health = health::serve(answers, args.nodeport_addresses.clone());
+    let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
+    let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
+    let dataplane = Dataplane::new(maps, snat).asking_for_ways();
+    let mut agent =
+        Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
+    let mut inputs = Inputs { events: received, addresses, routes };
+    tokio::select! {
+        result = follow(&mut agent, &mut inputs, loading, (&config, is_first), health) => result?,
+        result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
+        name = stop_signal() => {
+            info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
+            return Ok(());
+        }
+    }
+    // The loop has ended, so the source has: it knows why.
+    source.await.context("follow the source")?.context("follow the source")?;
+    bail!("the source of objects has ended");
+}
+
+/// Attaches what is loading once everything is listed, and follows the source until that ends.
+async fn follow(
+    agent: &mut Agent,
+    inputs: &mut Inputs,
+    loading: impl Future<Output = anyhow::Result<Hooks>>,
+    (config, is_first): (&DataplaneConfig, bool),
+    health: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loading)?;
+    if listed {
+        hooks.attach(&config.cgroup, is_first.then_some(&*agent)).await?;
+        agent.attached();
+        info!("serving");
+        let _ready = say_ready(&config.instance);
+        tokio::spawn(health);
+        agent.run(inputs).await;
+    }
+    Ok(())
+}
+
+/// The cgroup whose processes are served. Says it if pods may be outside of it.
+fn cgroup(chosen: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    let cgroup = chosen.cloned().map_or_else(host::cgroup_root, Ok)?;
+    if !host::is_whole_hierarchy(&cgroup) {
+        warn!(
+            cgroup = %cgroup.display(),
+            "serves only the processes in this cgroup, which is not the root of the hierarchy: pods outside it dial \
+             Services in vain; mount the host's cgroup v2 and name it with --cgroup"
+        );
+    }
+    Ok(cgroup)
+}
+
+fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {
+    Ok(DataplaneConfig {
+        instance: args.instance.instance.clone(),
+        cgroup,
+        sizes: args.sizes.clone(),
+        constants: args.flows.constants()?,
+        log_level: kernel_log_level(),
+    })
+}
+
+/// What is attached once the first plan is in force.
+struct Hooks {
+    folder: PinFolder,
+    succession: Succession,
+    devices: Follower,
+}
+
+impl Hooks {
+    /// Loads programs in the background: the verifier works while the source is listed.
+    fn start_loading(
+        ebpf: Ebpf,
+        folder: PinFolder,
+        succession: Succession,
+        devices: (DeviceArgs, changes::Receiver<bool>),
+    ) -> impl Future<Output = anyhow::Result<Self>> {
+        let loading = tokio::spawn(async move {
+            // Pins of what is attached are in the folder that both sets have.
+            let groups = devices::groups(&devices.0, &folder).await.context("find the devices")?;
+            spawn_blocking(move || Self::load(ebpf, &groups, folder, succession, devices)).await.context("load")?
+        });
+        async { loading.await.context("load the programs")? }
+    }
+
+    fn load(
+        ebpf: Ebpf,
+        groups: &[Group],
+        folder: PinFolder,
+        succession: Succession,
+        (devices, sctp): (DeviceArgs, changes::Receiver<bool>),
+    ) -> anyhow::Result<Self> {
+        let supply = Supply::new(ebpf, &folder, groups, devices::needed(&devices))?;
+        Ok(Self { devices: Follower::new(supply, folder.clone(), devices, sctp)?, folder, succession })
+    }
+
+    /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
+    /// time flows of before are taken over, which `beginner` serves from now on.
+    async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
+        block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
+        attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
+        beginner.inspect(|agent| take_over(&self.folder, agent));
+        self.devices.start().await.context("serve devices")?;
+        // Once more, for the flows that began meanwhile.
+        beginner.inspect(|agent| take_over(&self.folder, agent));
+        debug!("every hook has its new program");
+        block_in_place(|| self.succession.finish())?;
+        loader::forward_logs(self.devices.ebpf());
+        tokio::spawn(self.devices.follow());
+        Ok(())
+    }
+}
+
+/// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
+fn say_ready(instance: &str) -> Option<Ready> {
+    Ready::announce(instance)
+        .inspect_err(|error| warn!(%error, "`waggle ready` can't tell that this agent serves"))
+        .ok()
+}
+
+/// Lets flows of before go on. Without it they are cut, which is no reason not to serve.
+fn take_over(folder: &PinFolder, agent: &Agent) {
+    match takeover::take_over(folder, |dialled| agent.dataplane().serves(dialled)) {
+        Ok(0) => {}
+        Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
+        Err(error) => warn!(%error, "connections through another service proxy may be cut"),
+    }
+}
+
+/// Starts following the API server or the folder.
+async fn start_source(
+    args: &SourceArgs,
+    instance: &str,
+    node_name: &str,
+    events: mpsc::Sender<Event>,
+) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
+    let Some(folder) = args.manifests.clone() else {
+        let config = KubeConfig {
+            kubeconfig: args.kubeconfig.clone(),
+            api_server: args.api_server.clone(),
+            node_name: node_name.to_owned(),
+            ..KubeConfig::default()
+        };
+        let kube = Kube::connect(config).await?;
+        return Ok(tokio::spawn(kube.run(events)));
+    };
+    let state = args.allocations.clone().unwrap_or_else(|| PathBuf::from(format!("/var/lib/waggle/{instance}.json")));
+    let manifests = Manifests::new(ManifestsConfig {
+        folder,
+        service_cidrs: args.service_cidr.clone(),
+        node_ports: args.service_node_port_range.0.clone(),
+        node_name: node_name.to_owned(),
+        state,
+    });
+    Ok(tokio::spawn(manifests.run(events)))
+}
+
+/// The programs log only when somebody would see their lines: otherwise the verifier removes the calls.
+fn kernel_log_level() -> u8 {
+    const OFF: u8 = 0;
+    const DEBUG: u8 = 4;
+    if enabled!(target: "proxy_ebpf", Level::DEBUG) { DEBUG } else { OFF }
+}
+
+/// Waits for SIGINT or SIGTERM and names it.
+async fn stop_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,174 @@
+//! From the table's values to the maps' values and back. Pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+use aya::maps::lpm_trie::Key;
+use ipnet::IpNet;
+use proxy_common::{
+    Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange, SourceRange,
+};
+
+use crate::desired::{Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortId, PortKey, ServiceName};
+
+/// The value of a frontend: `range` gives the slots of each of the port's lists.
+pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl Fn(List) -> SlotRange) -> Service {
+    let flag = |condition, flag| if condition { flag } else { 0 };
+    let sources = port.sources.as_ref().filter(|_| frontend.kind == FrontendKind::LoadBalancer);
+    Service {
+        id,
+        kind: frontend.kind as u8,
+        flags: flag(port.usable, Service::USABLE)
+            | flag(frontend.internal == List::Local, Service::INTERNAL_LOCAL)
+            | flag(frontend.external == List::Local, Service::EXTERNAL_LOCAL)
+            | flag(sources.is_some(), Service::SOURCE_RANGES)
+            | flag(sources.is_some_and(|sources| sources.node), Service::NODE_ALLOWED)
+            | flag(sources.is_some_and(|sources| sources.pods), Service::PODS_ALLOWED),
+        affinity_timeout: port.affinity_timeout,
+        internal: range(frontend.internal),
+        external: range(frontend.external),
+        ..Service::default()
+    }
+}
+
+/// The value that marks an address.
+pub fn owner(owner: Owner) -> Service {
+    let kind = match owner.kind {
+        OwnerKind::ClusterIp => FrontendKind::Owner,
+        OwnerKind::External => FrontendKind::ExternalOwner,
+    };
+    let flags = if owner.usable { Service::USABLE } else { 0 };
+    Service { kind: kind as u8, flags, ..Service::default() }
+}
+
+/// The value of a backend that may be used.
+pub fn backend(address: SocketAddr, generation: u32) -> Backend {
+    Backend { address: address.ip().into(), port: address.port(), flags: Backend::VALID, generation }
+}
+
+/// The address of a backend's value.
+pub fn backend_address(backend: &Backend) -> SocketAddr {
+    SocketAddr::new(backend.address.into(), backend.port)
+}
+
+/// The trie key of a prefix.
+pub fn network_key(network: IpNet) -> Key<Address> {
+    let offset = if network.addr().is_ipv4() { 96 } else { 0 };
+    Key::new(offset + u32::from(network.prefix_len()), network.network().into())
+}
+
+/// The service's part of a source range's prefix length.
+const SERVICE_BITS: u32 = 32;
+
+/// The trie key of a service's source range.
+pub fn source_range_key(service: u32, network: IpNet) -> Key<SourceRange> {
+    let key = network_key(network);
+    Key::new(SERVICE_BITS + key.prefix_len(), SourceRange::new(service, key.data()))
+}
+
+/// The service and the prefix of such a key; none for a length that no prefix has.
+pub fn source_range(key: &Key<SourceRange>) -> Option<(u32, IpNet)> {
+    let SourceRange { service, client } = key.data();
+    let net = network(&Key::new(key.prefix_len().checked_sub(SERVICE_BITS)?, client))?;
+    Some((u32::from_be(service), net))
+}
+
+/// The prefix of a trie key; none for a length that no prefix has.
+pub fn network(key: &Key<Address>) -> Option<IpNet> {
+    let address = IpAddr::from(key.data());
+    let offset = if address.is_ipv4() { 96 } else { 0 };
+    let length = u8::try_from(key.prefix_len().checked_sub(offset)?).ok()?;
+    IpNet::new(address, length).ok()
+}
+
+/// The trie value of a prefix.
+pub const fn network_value(kind: NetworkKind) -> Network {
+    match kind {
+        NetworkKind::ServiceCidr => Network::SERVICE_CIDR,
+        NetworkKind::Direct => Network::DIRECT,
+        NetworkKind::Node => Network::NODE,
+        NetworkKind::Loopback => Network::LOOPBACK,
+    }
+}
+
+/// The value of SERVICE_NAMES.
+pub fn name(id: &PortId) -> NameValue {
+    NameValue {
+        namespace: label(&id.service.namespace),
+        name: label(&id.service.name),
+        port_name: label(&id.port.name),
+        protocol: id.port.protocol as u8,
+        family: id.port.family.number(),
+        _pad: 0,
+    }
+}
+
+/// The service port that a value of SERVICE_NAMES names; none if it is damaged.
+pub fn port_id(name: &NameValue) -> Option<PortId> {
+    let family = match name.family {
+        4 => Family::Ipv4,
+        6 => Family::Ipv6,
+        _ => return None,
+    };
+    let protocol = Protocol::from_number(name.protocol.into())?;
+    Some(PortId {
+        service: ServiceName::new(text(&name.namespace)?, text(&name.name)?),
+        port: PortKey { name: text(&name.port_name)?.into(), protocol, family },
+    })
+}
+
+/// A name in its fixed place. Kubernetes names have at most 63 bytes; a longer one is cut.
+fn label(text: &str) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    for (target, source) in bytes.iter_mut().zip(text.bytes().take(63)) {
+        *target = source;
+    }
+    bytes
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(&bytes[..end]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::SourceRanges;
+
+    #[test]
+    fn names_survive_the_round_trip() {
+        let id = PortId {
+            service: ServiceName::new("kube-system", "a".repeat(63)),
+            port: PortKey { name: "".into(), protocol: Protocol::Udp, family: Family::Ipv6 },
+        };
+        assert_eq!(port_id(&name(&id)), Some(id));
+        assert_eq!(port_id(&NameValue::default()), None);
+    }
+
+    #[test]
+    fn s21_only_load_balancer_ips_ask_for_the_source() {
+        let sources = Some(Box::new(SourceRanges { node: true, ..SourceRanges::default() }));
+        let port = PortEntry { sources, ..PortEntry::default() };
+        let flags = |kind| {
+            let key = PortKey { name: "".into(), protocol: Protocol::Tcp, family: Family::Ipv4 };
+            let entry = FrontendEntry { port: key, kind, internal: List::Cluster, external: List::Cluster };
+            service(1, &port, &entry, |_| SlotRange::default()).flags
+        };
+        assert_eq!(flags(FrontendKind::LoadBalancer), Service::SOURCE_RANGES | Service::NODE_ALLOWED);
+        for kind in [FrontendKind::ClusterIp, FrontendKind::NodePort, FrontendKind::ExternalIp] {
+            assert_eq!(flags(kind), 0, "{kind:?}");
+        }
+        let net = "10.0.0.0/8".parse().unwrap();
+        let key = source_range_key(7, net);
+        assert_eq!(source_range(&key), Some((7, net)));
+        assert_eq!((key.prefix_len(), key.data()), (32 + 96 + 8, SourceRange::new(7, [10, 0, 0, 0].into())));
+    }
+
+    #[test]
+    fn prefixes_survive_the_round_trip() {
+        for text in ["10.96.0.0/16", "10.0.0.1/32", "0.0.0.0/0", "fd00::/112", "::1/128"] {
+            let net: IpNet = text.parse().unwrap();
+            assert_eq!(network(&network_key(net)), Some(net), "{text}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The flow maps of both families as one table: those of assured flows, or those of embryonic flows.
+
+use std::borrow::Borrow as _;
+
+use aya::{
+    Pod,
+    maps::{Array, HashMap, MapData, MapError},
+};
+use proxy_common::{ConntrackEntry, EntryMeta, FlowBucket, Ipv4ConntrackEntry, Stored, Tuple};
+
+use crate::{
+    maps::{MapsError, PinFolder, open, open_data},
+    node::bpf,
+};
+
+/// How many buckets are read with one system call.
+const BATCH: u32 = 4096;
+
+/// The flows of one kind.
+pub struct FlowTable {
+    ipv4: Entries<Ipv4ConntrackEntry>,
+    ipv6: Entries<ConntrackEntry>,
+}
+
+/// The flows of one kind and one family.
+struct Entries<E: Stored<Bucket: Pod>> {
+    buckets: Option<Buckets<E::Bucket>>,
+    /// The hash: all flows that have no bucket.
+    map: HashMap<MapData, E::Key, E>,
+    /// Room in both.
+    capacity: usize,
+}
+
+/// FLOW_BUCKETS of a family: not mapped into memory, since all of it would count as the agent's.
+struct Buckets<L: Pod> {
+    array: Array<MapData, L>,
+    map: MapData,
+    /// Set of buckets → 1 once an entry of it has gone to the hash.
+    overflow: Array<MapData, u8>,
+}
+
+/// The pinned maps of a table, of each family: the name of the buckets, if there are any, and of the hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Names([(Option<&'static str>, &'static str); 2]);
+
+impl Names {
+    /// Assured flows.
+    pub const ASSURED: Self =
+        Self([(Some("FLOW_BUCKETS_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_BUCKETS_IPV6"), "CONNTRACK_IPV6")]);
+    /// Embryonic flows, which are not assured yet.
+    pub const EMBRYONIC: Self = Self([(None, "EMBRYONIC_IPV4"), (None, "EMBRYONIC_IPV6")]);
+}
+
+impl FlowTable {
+    /// Opens the pinned maps.
+    pub fn open(folder: &PinFolder, Names([ipv4, ipv6]): Names) -> Result<Self, MapsError> {
+        Ok(Self { ipv4: Entries::open(folder, ipv4)?, ipv6: Entries::open(folder, ipv6)? })
+    }
+
+    /// Every entry by its packet, IPv4 first. While programs write, one may come twice, and one that comes or goes
+    /// meanwhile may be missing.
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
+        self.ipv4.entries().chain(self.ipv6.entries())
+    }
+
+    /// How many entries there is room for.
+    pub fn capacity(&self) -> usize {
+        self.ipv4.capacity + self.ipv6.capacity
+    }
+
+    /// Inserts a flow that is not there yet into the hash: only the programs give buckets away.
+    pub fn insert(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.insert(tuple, flow) } else { self.ipv6.insert(tuple, flow) }
+    }
+
+    /// Enters or replaces a flow where the programs would. They must not do so at the same time.
+    pub fn put(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.put(tuple, flow) } else { self.ipv6.put(tuple, flow) }
+    }
+
+    /// Takes the key of a flow that another set of programs has, unless it is taken.
+    pub fn reserve(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
+        let meta = EntryMeta { flags: flow.meta.flags | EntryMeta::RESERVED, ..flow.meta };
+        self.insert(tuple, &ConntrackEntry { meta, ..*flow })
+    }
+
+    /// Whether a packet has a living entry at `now` (jiffies), and not only a reserved key.
+    pub fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
+        if is_ipv4(tuple) { self.ipv4.holds(tuple, now) } else { self.ipv6.holds(tuple, now) }
+    }
+
+    /// Enters a living flow, as [`insert`](Self::insert) does, also where its key is reserved, unless it lives there already
+    /// or has ended since: programs may write meanwhile.
+    pub fn follow(&mut self, tuple: &Tuple, flow: &ConntrackEntry, now: u32) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
+    }
+
+    /// Takes back what [`follow`](Self::follow) has entered.
+    pub fn withdraw(&mut self, tuple: &Tuple) {
+        // Absent is as good as removed.
+        let _ = if is_ipv4(tuple) { self.ipv4.withdraw(tuple) } else { self.ipv6.withdraw(tuple) };
+    }
+
+    /// Removes the entry of a packet. The programs must not write at the same time.
+    pub fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        if is_ipv4(tuple) { self.ipv4.remove(tuple) } else { self.ipv6.remove(tuple) }
+    }
+}
+
+fn is_ipv4(tuple: &Tuple) -> bool {
+    tuple.destination.is_ipv4()
+}
+
+impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
+    fn open(folder: &PinFolder, (buckets, map): (Option<&'static str>, &'static str)) -> Result<Self, MapsError> {
+        let open_buckets = |name| {
+            Ok(Buckets {
+                array: open(folder, name)?,
+                map: open_data(folder, name)?,
+                overflow: open(folder, "OVERFLOW")?,
+            })
+        };
+        let info = open_data(folder, map)?.info().map_err(|source| MapsError::Type { name: map, source })?;
+        let buckets = buckets.map(open_buckets).transpose()?;
+        let capacity = buckets.as_ref().map_or(0, |buckets| buckets.array.len()) + info.max_entries();
+        Ok(Self { buckets, map: open(folder, map)?, capacity: capacity as usize })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
+        let buckets = self.buckets.iter().flat_map(|buckets| {
+            let starts = (0..buckets.array.len()).step_by(BATCH as usize);
+            starts.flat_map(|start| match bpf::read_array::<E::Bucket>(buckets.map.fd(), start, BATCH) {
+                Ok(batch) => {
+                    let full = batch.into_iter().filter(|bucket| !bucket.is_empty());
+                    full.map(|bucket| Ok(widen(bucket.key(), bucket.entry()))).collect()
+                }
+                Err(error) => vec![Err(MapError::from(error))],
+            })
+        });
+        buckets.chain(self.map.iter().map(|entry| entry.map(|(key, entry)| widen(&key, &entry))))
+    }
+
+    /// The bucket of a packet's entry, if it has one, and a bucket that could be its.
+    fn bucket(&self, tuple: &Tuple) -> Result<(Option<u32>, Option<u32>), MapError> {
+        let Some(Buckets { array: buckets, .. }) = &self.buckets else { return Ok((None, None)) };
+        let key = E::key(tuple);
+        let place = E::Bucket::place(key.borrow(), buckets.len() / 2);
+        let mut free = None;
+        for index in [place.home, place.neighbour()] {
+            let bucket = buckets.get(&index, 0)?;
+            if bucket.is_of(key.borrow()) {
+                return Ok((Some(index), None));
+            }
+            free = free.or(bucket.is_empty().then_some(index));
+        }
+        Ok((None, free))
+    }
+
+    fn insert(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
+        const BPF_NOEXIST: u64 = 1;
+        if self.bucket(tuple)?.0.is_some() {
+            return Err(MapError::from(std::io::Error::from_raw_os_error(libc::EEXIST)));
+        }
+        self.note_overflow(tuple)?;
+        self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), BPF_NOEXIST)
+    }
+
+    fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
+        Ok(self.metadata(tuple)?.into_iter().flatten().any(|meta| !meta.is_expired(now) && !is_reserved(&meta)))
+    }
+
+    fn follow(&mut self, tuple: &Tuple, flow: &ConntrackEntry, now: u32) -> Result<(), MapError> {
+        let is_known =
+            |meta: EntryMeta| !is_reserved(&meta) && (!meta.is_expired(now) || meta.state() != flow.meta.state());
+        if self.metadata(tuple)?.into_iter().flatten().any(is_known) {
+            return Ok(());
+        }
+        self.note_overflow(tuple)?;
+        self.map.insert(E::key(tuple).borrow(), E::narrow(flow).borrow(), 0)
+    }
+
+    fn withdraw(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        self.map.remove(E::key(tuple).borrow())
+    }
+
+    /// The lives of a packet's entries: in its bucket and in the hash.
+    fn metadata(&self, tuple: &Tuple) -> Result<[Option<EntryMeta>; 2], MapError> {
+        let in_bucket = match (self.bucket(tuple)?.0, &self.buckets) {
+            (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().meta()),
+            _ => None,
+        };
+        let in_hash = match self.map.get(E::key(tuple).borrow(), 0) {
+            Err(MapError::KeyNotFound) => None,
+            entry => Some(*entry?.meta()),
+        };
+        Ok([in_bucket, in_hash])
+    }
+
+    /// Lets programs look for the entry of a packet in the hash.
+    fn note_overflow(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        let Some(buckets) = &mut self.buckets else { return Ok(()) };
+        let place = E::Bucket::place(E::key(tuple).borrow(), buckets.array.len() / 2);
+        buckets.overflow.set(place.set(), 1, 0)
+    }
+
+    fn put(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
+        let (found, free) = self.bucket(tuple)?;
+        let (key, entry) = (E::key(tuple), E::narrow(flow));
+        let (Some(index), Some(Buckets { array: buckets, .. })) = (found.or(free), &mut self.buckets) else {
+            self.note_overflow(tuple)?;
+            return self.map.insert(key.borrow(), entry.borrow(), 0);
+        };
+        let mut bucket = buckets.get(&index, 0)?;
+        bucket.fill(key.borrow(), entry.borrow());
+        *bucket.version() = E::Bucket::version_of(E::Bucket::place(key.borrow(), buckets.len() / 2), entry.borrow());
+        buckets.set(index, bucket, 0)?;
+        absent_is_removed(self.map.remove(key.borrow()))
+    }
+
+    fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
+        if let ((Some(index), _), Some(Buckets { array: buckets, .. })) = (self.bucket(tuple)?, &mut self.buckets) {
+            let mut bucket = buckets.get(&index, 0)?;
+            bucket.clear();
+            buckets.set(index, bucket, 0)?;
+        }
+        absent_is_removed(self.map.remove(E::key(tuple).borrow()))
+    }
+}
+
+const fn is_reserved(meta: &EntryMeta) -> bool {
+    meta.flags & EntryMeta::RESERVED != 0
+}
+
+/// A packet and its flow, from how they lie in the maps.
+fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, ConntrackEntry) {
+    let mut flow = ConntrackEntry::default();
+    entry.widen(&mut flow);
+    (E::tuple(key), flow)
+}
+
+fn absent_is_removed(removal: Result<(), MapError>) -> Result<(), MapError> {
+    match removal {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        removal => removal,
+    }
+}

@@ -1,0 +1,31 @@
+//! Whether rules of policy routing may give the reply of a backend on this node another way out than what comes from its
+//! frontend's address has (W10).
+
+use crate::node::rtnetlink::Rule;
+
+/// Whether one of the rules looks at what differs between the two: their sources, where they have come in, and their ports.
+/// Marks don't differ.
+pub(super) fn look_at_sources(rules: &[Rule]) -> bool {
+    let from_elsewhere = |rule: &Rule| rule.device.as_deref().is_some_and(|device| device != "lo");
+    rules.iter().any(|rule| rule.source.is_some() || rule.ports || from_elsewhere(rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w10_rules_count_that_tell_a_backend_from_its_frontend() {
+        let plain = Rule::default();
+        assert!(!look_at_sources(&[plain.clone(), plain.clone()]));
+        assert!(!look_at_sources(&[Rule { device: Some("lo".into()), ..plain.clone() }]));
+        let telling = [
+            Rule { source: Some("10.244.0.11/32".parse().unwrap()), ..plain.clone() },
+            Rule { device: Some("pod-a".into()), ..plain.clone() },
+            Rule { ports: true, ..plain.clone() },
+        ];
+        for rule in telling {
+            assert!(look_at_sources(&[plain.clone(), rule.clone()]), "{rule:?}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Chains of nftables that refuse what is forwarded unless a rule accepts it, as Docker, ufw and firewalld make them, iptables'
+//! FORWARD among them where it is kept in nftables (include/uapi/linux/netfilter/nf_tables.h). Another chain's accept does not
+//! help, so that nothing can be done about them but in them.
+
+mod rules;
+
+use std::{
+    fmt, io,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use tracing::debug;
+
+use super::remedy::{End, Refusal, accept_in};
+use crate::node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find};
+
+/// NFNL_SUBSYS_NFTABLES with NFT_MSG_NEWCHAIN, NFT_MSG_GETCHAIN, NFT_MSG_NEWRULE, NFT_MSG_GETRULE, NFT_MSG_NEWGEN and
+/// NFT_MSG_GETGEN.
+const NEW_CHAIN: u16 = 10 << 8 | 3;
+const GET_CHAIN: u16 = 10 << 8 | 4;
+const NEW_RULE: u16 = 10 << 8 | 6;
+const GET_RULE: u16 = 10 << 8 | 7;
+const NEW_GENERATION: u16 = 10 << 8 | 15;
+const GET_GENERATION: u16 = 10 << 8 | 16;
+
+const NFTA_GEN_ID: u16 = 1;
+const NFTA_CHAIN_TABLE: u16 = 1;
+const NFTA_CHAIN_NAME: u16 = 3;
+const NFTA_CHAIN_HOOK: u16 = 4;
+const NFTA_CHAIN_POLICY: u16 = 5;
+const NFTA_HOOK_HOOKNUM: u16 = 1;
+const NFTA_RULE_TABLE: u16 = 1;
+const NFTA_RULE_CHAIN: u16 = 2;
+/// NF_INET_FORWARD and NF_DROP.
+const FORWARD: u32 = 2;
+const DROP: u32 = 0;
+
+/// How long chains are not read again: this many times as long as reading them took. So a node whose rules change all the time
+/// spends no more than a fiftieth of the time on it, however many rules there are.
+const REST: u32 = 50;
+
+/// A chain that packets go through when they are forwarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Chain {
+    /// An NFPROTO_….
+    number: u8,
+    family: &'static str,
+    table: String,
+    name: String,
+    policy: u32,
+}
+
+/// The chains as they were in some generation of the rules.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    generation: Option<u32>,
+    rest_until: Option<Instant>,
+    faults: Vec<String>,
+}
+
+impl Chains {
+    /// Those that refuse, in words. Asks for chains only when the rules have changed: there may be many.
+    pub(super) fn faults(&mut self) -> Vec<String> {
+        let generation = generation();
+        let now = Instant::now();
+        if generation != self.generation && self.rest_until.is_none_or(|until| now >= until) {
+            self.generation = generation;
+            self.faults = if generation.is_some() { faults() } else { Vec::new() };
+            self.rest_until = Some(now + rest(now.elapsed()));
+        }
+        self.faults.clone()
+    }
+}
+
+fn rest(took: Duration) -> Duration {
+    took.saturating_mul(REST)
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the chain {} of the nftables table {} {}", self.name, self.family, self.table)
+    }
+}
+
+impl Chain {
+    /// What of it refuses. Its rules are asked for only where the policy does not, up to the first one that ends it.
+    fn refusal(&self) -> io::Result<Option<Refusal>> {
+        if self.policy == DROP {
+            return Ok(Some(Refusal::Policy));
+        }
+        let attributes = [attribute(NFTA_RULE_TABLE, &self.table), attribute(NFTA_RULE_CHAIN, &self.name)].concat();
+        let question = Question { kind: GET_RULE, flags: NLM_F_DUMP, family: self.number, attributes: &attributes };
+        let mut end = None;
+        ask_until(question, |kind, _, rule| {
+            end = if kind == NEW_RULE { rules::end(rule) } else { None };
+            if end.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(end.and_then(End::refusal))
+    }
+
+    fn fault(&self, refusal: Refusal) -> String {
+        let Self { family, table, name, .. } = self;
+        let (rule, ip) =
+            (format!("nft insert rule {family} {table} {name}"), if *family == "ip6" { "ip6" } else { "ip" });
+        let commands = ["daddr", "saddr"].map(|direction| format!("{rule} {ip} {direction} PODS accept"));
+        accept_in(&self.to_string(), refusal, [&commands[0], &commands[1]])
+    }
+}
+
+/// The number of the rules' generation; none without nftables.
+fn generation() -> Option<u32> {
+    let mut number = None;
+    let outcome = ask(GET_GENERATION, NLM_F_ACK, |kind, _, attributes| {
+        if kind == NEW_GENERATION {
+            number = word(attributes, NFTA_GEN_ID);
+        }
+    });
+    outcome.inspect_err(|error| debug!(%error, "nftables can't be asked")).ok()?;
+    number
+}
+
+fn faults() -> Vec<String> {
+    let fault = |chain: Chain| {
+        let refusal = chain.refusal().inspect_err(|error| debug!(%error, %chain, "rules of nftables can't be listed"));
+        refusal.ok().flatten().map(|refusal| chain.fault(refusal))
+    };
+    chains().into_iter().filter_map(fault).collect()
+}
+
+fn chains() -> Vec<Chain> {
+    let mut found = Vec::new();
+    let outcome = ask(GET_CHAIN, NLM_F_DUMP, |kind, family, attributes| {
+        if kind == NEW_CHAIN {
+            found.extend(read(family, attributes));
+        }
+    });
+    // What can't be told now is told when the rules change next.
+    let _ = outcome.inspect_err(|error| debug!(%error, "chains of nftables can't be listed"));
+    found
+}
+
+/// The chain that these attributes tell, if what is forwarded goes through it first. `number` is its family, an NFPROTO_….
+fn read(number: u8, attributes: &[u8]) -> Option<Chain> {
+    let family = match number {
+        1 => "inet",
+        2 => "ip",
+        10 => "ip6",
+        _ => return None,
+    };
+    if word(&find(attributes, NFTA_CHAIN_HOOK)?, NFTA_HOOK_HOOKNUM)? != FORWARD {
+        return None;
+    }
+    let policy = word(attributes, NFTA_CHAIN_POLICY)?;
+    let text = |kind| Some(String::from_utf8_lossy(&find(attributes, kind)?).trim_end_matches('\0').to_owned());
+    Some(Chain { number, family, table: text(NFTA_CHAIN_TABLE)?, name: text(NFTA_CHAIN_NAME)?, policy })
+}
+
+fn word(attributes: &[u8], kind: u16) -> Option<u32> {
+    find(attributes, kind)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(4 + value.len()).unwrap();
+        let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn chain(hook: Option<u32>, policy: Option<u32>) -> Vec<u8> {
+        let mut bytes = [attribute(NFTA_CHAIN_TABLE, b"filter\0"), attribute(NFTA_CHAIN_NAME, b"FORWARD\0")].concat();
+        let hook = hook.map(|hook| attribute(NFTA_HOOK_HOOKNUM, &hook.to_be_bytes()));
+        bytes.extend(hook.iter().flat_map(|hook| attribute(1 << 15 | NFTA_CHAIN_HOOK, hook)));
+        bytes.extend(policy.iter().flat_map(|policy| attribute(NFTA_CHAIN_POLICY, &policy.to_be_bytes())));
+        bytes
+    }
+
+    #[test]
+    fn field_s11_chains_that_what_is_forwarded_goes_through_are_read() {
+        let expected = |number, family, policy| {
+            let (table, name) = ("filter".to_owned(), "FORWARD".to_owned());
+            Chain { number, family, table, name, policy }
+        };
+        for (number, family) in [(1, "inet"), (2, "ip"), (10, "ip6")] {
+            for policy in [DROP, 1] {
+                let read = read(number, &chain(Some(FORWARD), Some(policy)));
+                assert_eq!(read, Some(expected(number, family, policy)));
+            }
+        }
+        let told = expected(10, "ip6", DROP).fault(Refusal::Policy);
+        assert!(told.contains("`nft insert rule ip6 filter FORWARD ip6 saddr PODS accept`"));
+        for other in [chain(None, None), chain(Some(1), Some(DROP)), chain(Some(FORWARD), None)] {
+            assert_eq!(read(2, &other), None);
+        }
+        // What a bridge forwards is not what the node forwards.
+        assert_eq!(read(7, &chain(Some(FORWARD), Some(DROP))), None);
+    }
+
+    #[test]
+    fn rules_that_take_long_are_read_seldom() {
+        assert_eq!(rest(Duration::from_millis(100)), Duration::from_secs(5));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = read(2, &bytes);
+        }
+    }
+}

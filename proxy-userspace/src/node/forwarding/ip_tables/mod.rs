@@ -1,0 +1,151 @@
+//! Tables of iptables as it was before nftables (`iptables-legacy`) whose chain FORWARD refuses, by its policy or by a last rule
+//! without a condition, as RHEL's had it. They are read as iptables(8) reads them, by getsockopt(2)
+//! (include/uapi/linux/netfilter_ipv4/ip_tables.h and netfilter_ipv6/ip6_tables.h). The kernel makes a table when it is asked
+//! about: so only tables that are there already are asked about.
+
+mod rules;
+mod table;
+
+use std::{
+    fs, io,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use tracing::debug;
+
+use self::{
+    rules::Layout,
+    table::{Info, read_request},
+};
+use super::remedy::{Refusal, accept_in};
+use crate::node::bpf::socket_option;
+
+/// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, and those of IPv6.
+const GET_INFO: libc::c_int = 64;
+const GET_ENTRIES: libc::c_int = 65;
+
+/// How often rules are read that may have changed without a sign: the kernel sums up counters of every rule and processor.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What differs between the families.
+#[derive(Debug, PartialEq, Eq)]
+struct Family {
+    domain: AddressFamily,
+    level: libc::c_int,
+    layout: Layout,
+    /// The names of the tables that are there, a line each; missing where the module is.
+    names: &'static str,
+    program: &'static str,
+}
+
+static FAMILIES: [Family; 2] = [
+    Family {
+        domain: AddressFamily::Inet,
+        level: libc::IPPROTO_IP,
+        layout: Layout::IPV4,
+        names: "/proc/thread-self/net/ip_tables_names",
+        program: "iptables-legacy",
+    },
+    Family {
+        domain: AddressFamily::Inet6,
+        level: libc::IPPROTO_IPV6,
+        layout: Layout::IPV6,
+        names: "/proc/thread-self/net/ip6_tables_names",
+        program: "ip6tables-legacy",
+    },
+];
+
+/// A table as the kernel describes it.
+#[derive(Debug, PartialEq, Eq)]
+struct Table {
+    family: &'static Family,
+    name: String,
+    info: Info,
+}
+
+/// The tables as they were read last.
+#[derive(Debug, Default)]
+pub(super) struct IpTables {
+    tables: Vec<Table>,
+    read_at: Option<Instant>,
+    faults: Vec<String>,
+}
+
+impl IpTables {
+    /// Those of the calling thread's network namespace that refuse, in words.
+    pub(super) fn faults(&mut self) -> Vec<String> {
+        let tables: Vec<_> = FAMILIES.iter().flat_map(tables).collect();
+        if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > AGAIN) {
+            match faults(&tables) {
+                Ok(faults) => *self = Self { tables, read_at: Some(Instant::now()), faults },
+                // They have changed in between; the next look tells.
+                Err(error) => debug!(%error, "rules of iptables can't be read"),
+            }
+        }
+        self.faults.clone()
+    }
+}
+
+/// The tables of a family that have a chain FORWARD.
+fn tables(family: &'static Family) -> Vec<Table> {
+    let names = fs::read_to_string(family.names).unwrap_or_default();
+    let described = |name: &str| {
+        let info = describe(family, name);
+        let info = info.inspect_err(|error| debug!(%error, name, "a table of iptables can't be asked about")).ok()?;
+        info.forward().is_some().then(|| Table { family, name: name.to_owned(), info })
+    };
+    names.lines().filter_map(described).collect()
+}
+
+fn describe(family: &Family, name: &str) -> io::Result<Info> {
+    let mut info = Info::request(name)?;
+    socket_option(open(family)?, family.level, GET_INFO, info.bytes())?;
+    Ok(info)
+}
+
+fn faults(tables: &[Table]) -> io::Result<Vec<String>> {
+    let told = tables.iter().map(|table| Ok(refusal(table)?.map(|refusal| fault(table, refusal))));
+    told.filter_map(io::Result::transpose).collect()
+}
+
+fn refusal(table: &Table) -> io::Result<Option<Refusal>> {
+    let rules = rules(table)?;
+    Ok(table.info.forward().and_then(|chain| table.family.layout.refusal(&rules, &chain)))
+}
+
+fn rules(table: &Table) -> io::Result<Vec<u8>> {
+    let mut answer = read_request(&table.name, &table.info)?;
+    socket_option(open(table.family)?, table.family.level, GET_ENTRIES, &mut answer)?;
+    Ok(answer.split_off(table::RULES))
+}
+
+/// Any socket of the family will do.
+fn open(family: &Family) -> io::Result<OwnedFd> {
+    Ok(socket(family.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn fault(Table { family, name, .. }: &Table, refusal: Refusal) -> String {
+    let program = family.program;
+    let insert = if name == "filter" { "-I FORWARD".to_owned() } else { format!("-t {name} -I FORWARD") };
+    let command = |direction| format!("{program} {insert} {direction} PODS -j ACCEPT");
+    let chain = format!("the chain FORWARD of the table {name} of {program}");
+    accept_in(&chain, refusal, [&command("-d"), &command("-s")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_s11_the_remedy_names_table_and_program() {
+        let table =
+            |name: &str| Table { family: &FAMILIES[1], name: name.to_owned(), info: Info::request(name).unwrap() };
+        assert!(fault(&table("filter"), Refusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`"));
+        assert!(
+            fault(&table("mangle"), Refusal::Policy)
+                .contains("`ip6tables-legacy -t mangle -I FORWARD -d PODS -j ACCEPT`")
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! What the machine offers: the cgroup hierarchy, the bpf file system, the node's name. Only looks.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::node::capabilities;
+
+/// Why the machine can't run the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The mount table can't be read.
+    #[error("read /proc/self/mountinfo: {0}")]
+    Mounts(io::Error),
+    /// There is no cgroup v2.
+    #[error(
+        "find a cgroup v2 mount: there is none; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a folder with --cgroup"
+    )]
+    NoCgroup,
+    /// There is no bpffs where the pins belong.
+    #[error("find a bpf file system at /sys/fs/bpf: there is none; mount it with `mount -t bpf bpf /sys/fs/bpf`")]
+    NoBpffs,
+    /// The agent does not run as root.
+    #[error(
+        "load eBPF programs: not permitted for this user; run waggle as root or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
+    )]
+    NotRoot,
+    /// The host name can't be read.
+    #[error("read the host name: {0}; give the node's name with --node-name")]
+    Hostname(io::Error),
+    /// The host has no name.
+    #[error("read the host name: it is empty; give the node's name with --node-name")]
+    Nameless,
+}
+
+/// A cgroup hierarchy as it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    /// What of the hierarchy is mounted, as the reader's cgroup namespace names it.
+    root: String,
+    point: PathBuf,
+}
+
+/// The root of the cgroup v2 hierarchy: every process of the node. Where no mount shows it, the first mount.
+pub fn cgroup_root() -> Result<PathBuf, MachineError> {
+    choose_cgroup(cgroup_mounts(&mounts()?), is_whole_hierarchy).ok_or(MachineError::NoCgroup)
+}
+
+/// Whether `cgroup` is the root of the whole hierarchy. The kernel gives every other cgroup a type; neither the mount
+/// table nor the path tells: in a cgroup namespace of its own a process sees its own cgroup as the root of all.
+pub fn is_whole_hierarchy(cgroup: &Path) -> bool {
+    !cgroup.join("cgroup.type").exists()
+}
+
+fn choose_cgroup(mounts: Vec<Mount>, is_whole: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let whole = mounts.iter().position(|mount| mount.root == "/" && is_whole(&mount.point));
+    mounts.into_iter().nth(whole.unwrap_or(0)).map(|mount| mount.point)
+}
+
+/// Checks what loading and pinning need.
+pub fn check() -> Result<(), MachineError> {
+    let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
+    let bpffs = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
+    if !bpffs {
+        return Err(MachineError::NoBpffs);
+    }
+    if capabilities::sufficient() { Ok(()) } else { Err(MachineError::NotRoot) }
+}
+
+/// This node's name as kube-proxy derives it from what is given, else as the kubelet does from the host name: without
+/// spaces around it and in lower case. An empty one counts as not given.
+pub fn node_name(given: Option<&str>) -> Result<String, MachineError> {
+    let canonical = |name: &str| Some(name.trim().to_lowercase()).filter(|name| !name.is_empty());
+    if let Some(name) = given.and_then(canonical) {
+        return Ok(name);
+    }
+    let host = hostname::get().map_err(MachineError::Hostname)?;
+    canonical(&host.to_string_lossy()).ok_or(MachineError::Nameless)
+}
+
+fn mounts() -> Result<String, MachineError> {
+    fs::read_to_string("/proc/self/mountinfo").map_err(MachineError::Mounts)
+}
+
+fn cgroup_mounts(mounts: &str) -> Vec<Mount> {
+    let lines = mounts.lines().filter_map(parse_mount).filter(|(_, kind)| *kind == "cgroup2");
+    lines.map(|(mount, _)| mount).collect()
+}
+
+/// A line of mountinfo with its file system's type (proc_pid_mountinfo(5)).
+fn parse_mount(line: &str) -> Option<(Mount, &str)> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut fields = before.split(' ').skip(3);
+    let (root, point) = (fields.next()?.to_owned(), fields.next()?.into());
+    Some((Mount { root, point }, after.split(' ').next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "36 35 0:28 / /sys/fs/cgroup/unified rw,noatime master:1 - cgroup2 none rw";
+    const PART: &str = "35 30 0:28 /kubepods/pod1 /run/part rw - cgroup2 cgroup2 rw";
+
+    fn chosen(lines: &[&str], whole: &[&str]) -> Option<PathBuf> {
+        choose_cgroup(cgroup_mounts(&lines.join("\n")), |point| whole.iter().any(|whole| point == Path::new(whole)))
+    }
+
+    #[test]
+    fn mount_lines_are_read() {
+        let mount = Mount { root: "/".into(), point: "/sys/fs/cgroup/unified".into() };
+        assert_eq!(parse_mount(WHOLE), Some((mount, "cgroup2")));
+        assert_eq!(parse_mount("nonsense"), None);
+    }
+
+    #[test]
+    fn field_s08_the_mount_that_shows_the_whole_hierarchy_is_chosen() {
+        let root = "/sys/fs/cgroup/unified";
+        assert_eq!(chosen(&[PART, WHOLE], &[root, "/run/part"]), Some(root.into()));
+        assert_eq!(chosen(&[WHOLE, PART], &[root]), Some(root.into()));
+        // In a cgroup namespace of its own a part looks like the whole in the mount table.
+        let own = "37 35 0:28 / /sys/fs/cgroup rw - cgroup2 none rw";
+        assert_eq!(chosen(&[own, WHOLE], &[root]), Some(root.into()));
+        assert_eq!(chosen(&[own], &[]), Some("/sys/fs/cgroup".into()), "said, but served");
+        assert_eq!(chosen(&["1 0 0:1 / / rw - tmpfs none rw"], &[]), None);
+    }
+
+    #[test]
+    fn field_s08_a_cgroup_with_a_type_is_not_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_whole_hierarchy(folder.path()));
+        fs::write(folder.path().join("cgroup.type"), "domain").unwrap();
+        assert!(!is_whole_hierarchy(folder.path()));
+    }
+
+    #[test]
+    fn field_s04_node_names_are_trimmed_and_lowered() {
+        for given in [" N1", "n1 ", "N1\n", "n1"] {
+            assert_eq!(node_name(Some(given)).unwrap(), "n1", "{given:?}");
+        }
+        let host = node_name(None).unwrap();
+        assert_eq!(host, host.trim().to_lowercase());
+        for empty in ["", "  "] {
+            assert_eq!(node_name(Some(empty)).unwrap(), host, "{empty:?} counts as not given");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a source reports: an object of some kind exists, or exists no more.
+
+use std::fmt;
+
+use super::{EndpointSlice, Node, Service, ServiceCidr};
+
+/// The kinds of objects that the model is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// core/v1 Service.
+    Service,
+    /// discovery.k8s.io/v1 EndpointSlice.
+    EndpointSlice,
+    /// core/v1 Node: this node only.
+    Node,
+    /// networking.k8s.io/v1 ServiceCIDR.
+    ServiceCidr,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Service, Self::EndpointSlice, Self::Node, Self::ServiceCidr];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Node => "Node",
+            Self::ServiceCidr => "ServiceCIDR",
+        })
+    }
+}
+
+/// An object as its source reports it.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant is the object of its name")]
+#[expect(clippy::large_enum_variant, reason = "an event boxes it")]
+pub enum Object {
+    Service(Service),
+    EndpointSlice(EndpointSlice),
+    Node(Node),
+    ServiceCidr(ServiceCidr),
+}
+
+/// Names an object. The namespace of a cluster-scoped one is empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, namespace, name } = self;
+        if namespace.is_empty() { write!(f, "{kind} {name}") } else { write!(f, "{kind} {namespace}/{name}") }
+    }
+}
+
+impl Object {
+    /// The object's kind and name.
+    pub fn reference(&self) -> ObjectRef {
+        let (kind, metadata) = match self {
+            Self::Service(object) => (Kind::Service, &object.metadata),
+            Self::EndpointSlice(object) => (Kind::EndpointSlice, &object.metadata),
+            Self::Node(object) => (Kind::Node, &object.metadata),
+            Self::ServiceCidr(object) => (Kind::ServiceCidr, &object.metadata),
+        };
+        ObjectRef {
+            kind,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// What a source reports. Applying the same object twice, or deleting an unknown one, changes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The object exists with this content: it is new or has changed.
+    Applied(Box<Object>),
+    /// The object is gone, or no longer ours to see (S1).
+    Deleted(ObjectRef),
+    /// Every existing object of this kind has been reported at least once. After a relist the source first
+    /// reports what it no longer found as deleted, then this again.
+    Listed(Kind),
+}

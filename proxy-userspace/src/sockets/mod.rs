@@ -1,0 +1,95 @@
+//! Connected UDP sockets whose backend has left: the kernel is told to end them, so that the application
+//! gets an error and redials (S29). Sockets that dialled the backend's own address are left alone.
+
+pub mod destroy;
+
+use std::{collections::BTreeSet, error::Error, net::SocketAddr, thread};
+
+use aya::maps::{HashMap, MapData};
+use proxy_common::{Backend, Flow, FlowRole, Frontend, List, Member, Peer, Protocol, Service};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{debug, info, warn};
+
+use self::destroy::{Terminated, terminate};
+use crate::{
+    maps::{MapsError, PinFolder, open, open_array},
+    node::bpf::{self, MappedArray},
+};
+
+/// What tells a stale socket.
+struct Sockets {
+    flows: HashMap<MapData, Flow, Peer>,
+    services: HashMap<MapData, Frontend, Service>,
+    members: HashMap<MapData, Member, u32>,
+    backends: MappedArray<Backend>,
+}
+
+/// Starts the thread that ends stale sockets; it stops when the sender is dropped.
+pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>) -> Result<(), MapsError> {
+    let sockets = Sockets {
+        flows: open(folder, "SOCKET_FLOWS")?,
+        services: open(folder, "SERVICES")?,
+        members: open(folder, "MEMBERS")?,
+        backends: open_array(folder, "BACKENDS")?,
+    };
+    thread::spawn(move || {
+        if let Err(error) = destroy::check() {
+            return warn!(
+                error = &error as &dyn Error,
+                "connected UDP sockets of removed backends are left to time out"
+            );
+        }
+        while let Some(mut targets) = gone.blocking_recv() {
+            while let Ok(further) = gone.try_recv() {
+                targets.extend(further);
+            }
+            sockets.end(&targets);
+        }
+    });
+    Ok(())
+}
+
+impl Sockets {
+    fn end(&self, targets: &BTreeSet<SocketAddr>) {
+        // A connect that has just chosen one of the targets is over after this.
+        if let Err(error) = bpf::grace_period() {
+            debug!(%error, "no grace period on this kernel");
+        }
+        match terminate(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
+            Ok(ended)
+                if ended
+                    == Terminated {
+                        namespaces: ended.namespaces,
+                        unreachable: ended.unreachable,
+                        ..Terminated::default()
+                    } =>
+            {
+                debug!(?ended, "no UDP socket was connected to the removed backends");
+            }
+            Ok(ended) => info!(?ended, "ended UDP sockets of removed backends"),
+            Err(error) => warn!(error = &error as &dyn Error, "can't end UDP sockets of removed backends"),
+        }
+    }
+
+    /// Whether the socket reached `backend` through a Service whose clients don't get it any more.
+    fn is_stale(&self, cookie: u64, backend: SocketAddr) -> bool {
+        let remote = Frontend::new(backend.ip().into(), backend.port(), Protocol::Udp as u8);
+        let Ok(peer) = self.flows.get(&Flow::new(cookie, remote, FlowRole::Connected), 0) else { return false };
+        let member = Member { service: peer.service, backend: peer.backend_id };
+        // The agent may change both meanwhile: what the clients get before or after will do.
+        let before = self.list(&peer);
+        let lists = self.members.get(&member, 0).unwrap_or(0);
+        let listed = lists & List::staying(before | self.list(&peer)) != 0;
+        let same = self.backends.get(peer.backend_id).is_some_and(|now| now.generation == peer.backend_generation);
+        !(listed && same)
+    }
+
+    /// The list that clients of the socket's frontend get now, as a bit of MEMBERS' values: a change of policy leads them
+    /// to another. The one it was chosen from, if the frontend is no more the Service's.
+    fn list(&self, peer: &Peer) -> u32 {
+        let node_port = Frontend { address: peer.frontend.address.any(), ..peer.frontend };
+        let service = [peer.frontend, node_port].into_iter().find_map(|frontend| self.services.get(&frontend, 0).ok());
+        let service = service.filter(|service| service.id == peer.service);
+        service.map_or(peer.list, |service| service.internal_list().bit())
+    }
+}

@@ -1,0 +1,114 @@
+//! Taking over from another service proxy: flows that netfilter has translated for it go on through netfilter until
+//! they end. Without this their packets would be unknown connections.
+
+mod nf_conntrack;
+
+use std::io;
+
+use proxy_common::{ConntrackEntry, EntryMeta, Frontend, State};
+
+use self::nf_conntrack::{Flow, flows};
+use crate::{
+    maps::{
+        MapsError, PinFolder,
+        flow_table::{FlowTable, Names},
+    },
+    node::jiffies,
+};
+
+/// Ends of flows are compared modulo 2³² jiffies: this is far enough from ambiguity.
+const LONGEST: u64 = 1 << 30;
+
+/// Why flows can't be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// The map is not there.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The kernel refused or cut short the list.
+    #[error("list the flows of nf_conntrack: {0}")]
+    List(io::Error),
+    /// The clock can't be read.
+    #[error("read the kernel's tick: {0}")]
+    Clock(io::Error),
+}
+
+/// Enters into CONNTRACK every flow that netfilter has translated from a frontend of ours: those are passed on
+/// untouched. Flows that are entered already stay as they are. Returns their number.
+pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, TakeoverError> {
+    let mut conntrack = FlowTable::open(folder, Names::ASSURED)?;
+    let per_second = jiffies::per_second().map_err(TakeoverError::Clock)?;
+    let now = jiffies::now().map_err(TakeoverError::Clock)?;
+    let mut count = 0;
+    let enter = |flow: Flow| {
+        let dialled = Frontend::new(flow.packet.destination, flow.packet.destination_port, flow.packet.protocol);
+        if is_translated(&flow) && is_frontend(&dialled) {
+            let write = conntrack.insert(&flow.packet, &foreign(&flow, now, per_second));
+            count += usize::from(write.is_ok());
+        }
+    };
+    flows(enter).map_err(TakeoverError::List)?;
+    Ok(count)
+}
+
+/// Whether the replies still come from another address or port than the dialled one.
+fn is_translated(flow: &Flow) -> bool {
+    let dialled = flow.packet.inverse();
+    let moved = (flow.reply.source, flow.reply.source_port) != (dialled.source, dialled.source_port);
+    moved && !flow.is_over
+}
+
+fn foreign(flow: &Flow, now: u32, per_second: u32) -> ConntrackEntry {
+    let ticks = (u64::from(flow.timeout) * u64::from(per_second)).min(LONGEST);
+    ConntrackEntry {
+        source: flow.packet.source,
+        destination: flow.packet.destination,
+        source_port: flow.packet.source_port,
+        destination_port: flow.packet.destination_port,
+        meta: EntryMeta {
+            expires: now.wrapping_add(u32::try_from(ticks).expect("bounded by 2^30")),
+            state: State::Foreign as u8,
+            ..EntryMeta::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_common::Tuple;
+
+    use super::*;
+
+    fn flow() -> Flow {
+        let packet = Tuple {
+            source: [198, 51, 100, 1].into(),
+            destination: [192, 0, 2, 1].into(),
+            source_port: 40000,
+            destination_port: 30080,
+            protocol: 6,
+            ..Tuple::default()
+        };
+        Flow { packet, reply: packet.inverse(), timeout: 100, is_over: false }
+    }
+
+    #[test]
+    fn only_living_flows_whose_answer_comes_from_elsewhere_are_foreign() {
+        let direct = flow();
+        assert!(!is_translated(&direct));
+        let masqueraded = Tuple { destination: [192, 0, 2, 9].into(), ..direct.reply };
+        assert!(!is_translated(&Flow { reply: masqueraded, ..direct }));
+        let other_host = Flow { reply: Tuple { source: [10, 0, 0, 1].into(), ..direct.reply }, ..direct };
+        let other_port = Flow { reply: Tuple { source_port: 8080, ..direct.reply }, ..direct };
+        assert!(is_translated(&other_host) && is_translated(&other_port));
+        assert!(!is_translated(&Flow { is_over: true, ..other_host }));
+    }
+
+    #[test]
+    fn a_foreign_flow_lives_as_long_as_netfilter_says() {
+        let entry = foreign(&flow(), u32::MAX, 250);
+        assert_eq!((entry.meta.expires, entry.meta.state()), (24_999, State::Foreign));
+        assert_eq!(entry.translated(6), flow().packet);
+        let endless = foreign(&Flow { timeout: u32::MAX, ..flow() }, 0, 1000);
+        assert_eq!(endless.meta.expires, 1 << 30);
+    }
+}
