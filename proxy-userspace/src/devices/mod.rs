@@ -138,7 +138,8 @@ impl Follower {
         loop {
             match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
                 Ok(heard) => return heard,
-                Err(_) if self.devices.is_unsettled() => return Ok(()),
+                // Asks the kernel for each device's programs.
+                Err(_) if block_in_place(|| self.devices.is_unsettled()) => return Ok(()),
                 Err(_) => {}
             }
         }
