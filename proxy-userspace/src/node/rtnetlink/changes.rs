@@ -9,10 +9,15 @@ use std::{
 
 use super::{main_route::MainRoute, noted::Noted};
 use ipnet::IpNet;
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
+use tracing::debug;
 
 /// How much the kernel may say at once, bytes.
 const LONGEST: usize = 1 << 16;
+/// Room for what the kernel says while nobody reads, bytes. Dumps wait for the kernel's lock of devices, which others may hold
+/// for long, and a hundred devices that come and go meanwhile say more than the usual 208 KiB.
+const ROOM: usize = 8 << 20;
 /// More changed routes than this count as all.
 const ROUTES_MAX: usize = 4096;
 
@@ -73,6 +78,7 @@ impl News {
 
     /// Messages were lost.
     fn overrun(&mut self) {
+        debug!("word of changes was lost: looking at everything again");
         (self.snapshot, self.defaults, self.every_route) = (true, true, true);
     }
 
@@ -129,6 +135,10 @@ impl Changes {
     /// From now on.
     pub(super) fn subscribe() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+        // Without more room, word is lost sooner, and everything is looked at again.
+        if let Err(error) = setsockopt(socket.socket_ref(), RcvBufForce, &ROOM) {
+            debug!(%error, "the socket of changes keeps its usual room");
+        }
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         GROUPS.into_iter().try_for_each(|group| socket.socket_mut().add_membership(group))?;
         Ok(Self { socket, buffer: Vec::with_capacity(LONGEST) })
