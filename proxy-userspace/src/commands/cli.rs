@@ -196,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn every_option_says_what_it_is_without_its_neighbours() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                let stands_alone = !help.is_empty() && !help.starts_with('…');
+                assert!(stands_alone, "{} --{}: {help:?}", command.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         for bad in ["30000", "0-5", "6-5", "a-b", "1-65536"] {
             assert!(bad.parse::<PortRange>().is_err(), "{bad}");

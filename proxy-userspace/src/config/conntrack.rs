@@ -17,49 +17,50 @@ const LONGEST: u32 = 1 << 30;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flows")]
 pub struct FlowArgs {
-    /// Seconds after which a TCP connection that nobody has answered is forgotten
+    /// Seconds until a TCP connection is forgotten while the backend has not replied
     #[arg(long = "conntrack-tcp-timeout-syn-sent", value_name = "S", default_value_t = DEFAULT.tcp_syn_sent)]
     pub tcp_syn_sent: u32,
-    /// … one that the client has not confirmed
+    /// Seconds until a TCP connection is forgotten while the client has not confirmed the reply
     #[arg(long = "conntrack-tcp-timeout-syn-recv", value_name = "S", default_value_t = DEFAULT.tcp_syn_received)]
     pub tcp_syn_received: u32,
-    /// … one that is established and silent
+    /// Seconds until an established TCP connection is forgotten when it is silent
     #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", default_value_t = DEFAULT.tcp_established)]
     pub tcp_established: u32,
-    /// … one that one side has closed, as long as the other has not acknowledged that
+    /// Seconds until a TCP connection is forgotten that one side has closed and the other has not acknowledged
     #[arg(long = "conntrack-tcp-timeout-fin-wait", value_name = "S", default_value_t = DEFAULT.tcp_fin_wait)]
     pub tcp_fin_wait: u32,
-    /// … one that one side has closed and the other has not (kube-proxy's conntrack.tcpCloseWaitTimeout)
+    /// Seconds until a TCP connection is forgotten that one side only has closed (kube-proxy's
+    /// conntrack.tcpCloseWaitTimeout)
     #[arg(long = "conntrack-tcp-timeout-close-wait", value_name = "S", default_value_t = DEFAULT.tcp_close_wait)]
     pub tcp_close_wait: u32,
-    /// … one that both sides have closed
+    /// Seconds until a TCP connection is forgotten that both sides have closed
     #[arg(long = "conntrack-tcp-timeout-time-wait", value_name = "S", default_value_t = DEFAULT.tcp_time_wait)]
     pub tcp_time_wait: u32,
-    /// … one that was reset
+    /// Seconds until a TCP connection is forgotten that was reset
     #[arg(long = "conntrack-tcp-timeout-close", value_name = "S", default_value_t = DEFAULT.tcp_close)]
     pub tcp_close: u32,
-    /// Seconds after which a silent UDP flow is forgotten
+    /// Seconds until a silent UDP flow is forgotten
     #[arg(long = "conntrack-udp-timeout", value_name = "S", default_value_t = DEFAULT.udp)]
     pub udp: u32,
-    /// … one that has gone both ways more than once
+    /// Seconds until a silent UDP flow is forgotten that has gone both ways more than once
     #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", default_value_t = DEFAULT.udp_stream)]
     pub udp_stream: u32,
-    /// Seconds after which an SCTP association that has ended is forgotten
+    /// Seconds until an SCTP association is forgotten that has ended
     #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = SCTP.closed)]
     pub sctp_closed: u32,
-    /// … one that the client has not confirmed
+    /// Seconds until an SCTP association is forgotten while the client has not confirmed the reply
     #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = SCTP.cookie_wait)]
     pub sctp_cookie_wait: u32,
-    /// … one that is established and silent
+    /// Seconds until an established SCTP association is forgotten when it is silent
     #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = SCTP.established)]
     pub sctp_established: u32,
-    /// … one that the client has closed
+    /// Seconds until an SCTP association is forgotten that the client has closed
     #[arg(long = "conntrack-sctp-timeout-shutdown-sent", value_name = "S", default_value_t = SCTP.shutdown_sent)]
     pub sctp_shutdown_sent: u32,
-    /// … one that the backend has closed
+    /// Seconds until an SCTP association is forgotten that the backend has closed
     #[arg(long = "conntrack-sctp-timeout-shutdown-recd", value_name = "S", default_value_t = SCTP.shutdown_received)]
     pub sctp_shutdown_received: u32,
-    /// … one that both sides have closed
+    /// Seconds until an SCTP association is forgotten that both sides have closed
     #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = SCTP.shutdown_ack_sent)]
     pub sctp_shutdown_ack_sent: u32,
     /// Answer pings of Services' addresses while a backend is usable

@@ -12,7 +12,7 @@ pub struct DeviceArgs {
     /// gateway), or names, `*` and `?` allowed. Devices that appear later are followed
     #[arg(long, value_name = "auto|NAME,…", default_value = "auto")]
     pub devices: DeviceChoice,
-    /// How they are served
+    /// How devices are served
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub device_mode: DeviceMode,
     /// Host ends of pods whose sockets this kernel does not own (virtual machines): names, `*` and `?` allowed

@@ -2,6 +2,7 @@
 //! Which these are is `select`'s decision; what is done to each is `serve`'s.
 
 mod doubt;
+mod outcome;
 mod select;
 mod serve;
 

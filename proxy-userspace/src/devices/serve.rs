@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aya::maps::{HashMap, MapData};
 use proxy_common::Device;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::{
     doubt::loss,
+    outcome::Outcome,
     select::{Role, Target},
 };
 use crate::{
@@ -20,28 +21,6 @@ use crate::{
     config::devices::{DeviceArgs, DeviceMode, TcAttach},
     maps::PinFolder,
 };
-
-/// How a device is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// As wanted.
-    Served(&'static str),
-    /// By TC, as what native XDP sends from it may be lost for this reason.
-    Doubted(String),
-    /// By TC, as native XDP was refused for this reason.
-    FellBack(String),
-    /// By native XDP, since the command line says so, although what that sends is lost for this reason.
-    Lossy(String),
-    /// Not at all, for this reason.
-    Failed(String),
-}
-
-impl Outcome {
-    /// Whether only a change of the device itself can change it.
-    fn is_settled(&self) -> bool {
-        !matches!(self, Self::Failed(_) | Self::Lossy(_))
-    }
-}
 
 /// What was last done to a device.
 struct State {
@@ -119,7 +98,7 @@ impl Devices {
             }
             let outcome = self.serve(&target);
             if self.states.get(&index).is_none_or(|state| state.outcome != outcome) {
-                report(&target, &outcome);
+                outcome.report(&target);
             }
             let hooks = list(&self.folder)?.into_iter().filter(|hook| hook.device == index).collect();
             self.states.insert(index, State { target, outcome, hooks });
@@ -263,42 +242,5 @@ impl Devices {
         if let Err(error) = written.or_else(|error| if flags.is_none() { Ok(()) } else { Err(error) }) {
             error!(index, %error, "degraded: a device is not in map DEVICES");
         }
-    }
-}
-
-/// One line for each device, when there is news.
-fn report(target: &Target, outcome: &Outcome) {
-    let (device, index) = (&target.link.name, target.link.index);
-    match outcome {
-        Outcome::Served(mode) => {
-            let (pod, sctp) = (target.role != Role::Outside, target.role == Role::Sctp);
-            info!(device, index, mode, pod, only_sctp = sctp, "device served");
-        }
-        Outcome::Doubted(reason) => info!(
-            device,
-            index,
-            mode = "tc",
-            reason,
-            "device served by TC, which always works: native XDP is left to --device-mode xdp"
-        ),
-        // A bridge or a tunnel has none in any kernel: nobody can do anything about it.
-        Outcome::FellBack(reason) if !matches!(target.link.kind.as_str(), "" | "bond") => info!(
-            device,
-            index,
-            mode = "tc",
-            reason,
-            "device served by TC, as native XDP is refused: few devices made of software have it"
-        ),
-        Outcome::FellBack(reason) => warn!(
-            device,
-            index,
-            mode = "tc",
-            reason,
-            "device served by TC, as native XDP is refused: everything works, at more processor time a packet"
-        ),
-        Outcome::Lossy(reason) => {
-            warn!(device, index, mode = "xdp", reason, "device served by native XDP, but what that sends is lost");
-        }
-        Outcome::Failed(reason) => error!(device, index, reason, "device not served: trying again"),
     }
 }

@@ -12,8 +12,8 @@ pub struct FilterArrays<A> {
 
 /// The maps of flows, for reading.
 pub struct FlowMaps {
-    /// EMBRYONIC.
+    /// Flows that are embryonic: EMBRYONIC_IPV4 and EMBRYONIC_IPV6.
     pub embryonic: FlowTable,
-    /// Those that are assured.
+    /// Flows that are assured: FLOW_BUCKETS and their overflow, of both families.
     pub assured: FlowTable,
 }

@@ -1,4 +1,4 @@
-//! What the model is told at start: which node it looks from, and where node ports are served.
+//! The settings of the model.
 
 use crate::config::NodePortAddresses;
 

@@ -11,13 +11,15 @@ use std::{
 };
 
 use harness::{
-    lab::{Netns, find_program},
+    lab::{Netns, OutsideClient, Pod, Waggle, find_program},
     objects::{Cluster as _, service},
     stage::{START, Stage, until},
 };
 
 use super::{PORT, TIMEOUT, ask, asked_at, balanced, expect, nodes, put, receive, request, send};
 
+/// Connections that the agent keeps open at a port.
+const PLACES: usize = 64;
 /// How long a connection keeps its place when a port is crowded: the agent's promise to whoever sends at once.
 const GRACE: Duration = Duration::from_millis(50);
 
@@ -45,7 +47,7 @@ impl Probe {
 
     /// Whether the answer came before a port's places had been taken anew.
     fn is_answered(&self) -> bool {
-        self.status.as_ref().is_ok_and(|status| *status == 200) && self.overtaken_by < 64
+        self.status.as_ref().is_ok_and(|status| *status == 200) && self.overtaken_by < PLACES
     }
 }
 
@@ -58,43 +60,60 @@ fn timed_request(to: SocketAddr) -> (Duration, io::Result<u16>) {
     (sent_after, stream.and_then(receive).map(|(status, ..)| status))
 }
 
+/// A node that is asked by a load balancer, and by others. The fields stand in the order in which they must go.
+struct Asked {
+    _waggle: Waggle,
+    client: OutsideClient,
+    crowd: OutsideClient,
+    pod: Pod,
+    stage: Stage,
+}
+
+impl Asked {
+    fn new(name: &str) -> Self {
+        let stage = Stage::new(name);
+        let [pod] = stage.pods(["a1"]);
+        let [client, crowd] = ["lb", "crowd"].map(|name| stage.lab.client(name).expect("make a client"));
+        stage.folder.put(&asked_at(balanced("web", 10), PORT));
+        put(&stage, "web", &[&pod], |slice| slice);
+        let waggle = stage.agent(&[]);
+        expect(&stage, client.netns(), 1);
+        Self { _waggle: waggle, client, crowd, pod, stage }
+    }
+
+    /// Where it is asked.
+    fn address(&self) -> SocketAddr {
+        nodes(&self.stage, PORT)[0]
+    }
+}
+
 #[test]
 fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
-    let stage = Stage::new("health-slow");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&[]);
-    expect(&stage, client.netns(), 1);
+    let asked = Asked::new("health-slow");
+    let Asked { client, stage, .. } = &asked;
     // More than are served at the same time, and they say nothing.
-    let to = nodes(&stage, PORT)[0];
-    let connect = || (0..48).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
+    let to = asked.address();
+    let connect = || (0..PLACES + 40).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
     let silent = client.netns().inside(connect).unwrap().unwrap();
-    let asked = ask(client.netns(), to);
-    assert!(asked.as_ref().is_ok_and(|(status, ..)| *status == 200), "{asked:?}");
+    let answer = ask(client.netns(), to);
+    assert!(answer.as_ref().is_ok_and(|(status, ..)| *status == 200), "{answer:?}");
     drop(silent);
     // Services change meanwhile as ever.
     stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
-    until("the change", || ask(client.netns(), nodes(&stage, PORT + 1)[0]).is_ok());
+    until("the change", || ask(client.netns(), nodes(stage, PORT + 1)[0]).is_ok());
 }
 
 #[test]
 fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
-    let stage = Stage::new("health-mob");
-    let [a] = stage.pods(["a1"]);
-    let [client, crowd] = ["lb", "crowd"].map(|name| stage.lab.client(name).unwrap());
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&[]);
-    expect(&stage, client.netns(), 1);
-    let (to, is_over, arrivals) = (nodes(&stage, PORT)[0], AtomicBool::new(false), AtomicUsize::new(0));
+    let asked = Asked::new("health-mob");
+    let Asked { client, crowd, .. } = &asked;
+    let (to, is_over, arrivals) = (asked.address(), AtomicBool::new(false), AtomicUsize::new(0));
     // Two hundred new connections a second, of which the last 400 stay open.
     let come = || {
         let mut silent = VecDeque::new();
         while !is_over.load(Ordering::Relaxed) {
             silent.extend(TcpStream::connect_timeout(&to, TIMEOUT));
-            arrivals.store(arrivals.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            arrivals.fetch_add(1, Ordering::Relaxed);
             silent.drain(..silent.len().saturating_sub(400));
             thread::sleep(Duration::from_millis(5));
         }
@@ -113,14 +132,9 @@ fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
 
 #[test]
 fn n08_a_flood_of_requests_delays_neither_answers_nor_changes() {
-    let stage = Stage::new("health-rush");
-    let [a] = stage.pods(["a1"]);
-    let [client, crowd] = ["lb", "crowd"].map(|name| stage.lab.client(name).unwrap());
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&[]);
-    expect(&stage, client.netns(), 1);
-    let (to, is_over, answered) = (nodes(&stage, PORT)[0], AtomicBool::new(false), AtomicUsize::new(0));
+    let asked = Asked::new("health-rush");
+    let Asked { client, crowd, pod, stage, .. } = &asked;
+    let (to, is_over, answered) = (asked.address(), AtomicBool::new(false), AtomicUsize::new(0));
     let flood = || {
         while !is_over.load(Ordering::Relaxed) {
             answered.fetch_add(usize::from(request(to).is_ok()), Ordering::Relaxed);
@@ -129,7 +143,7 @@ fn n08_a_flood_of_requests_delays_neither_answers_nor_changes() {
     let probes = thread::scope(|scope| {
         (0..8).for_each(|_| drop(scope.spawn(|| crowd.netns().inside(flood).unwrap())));
         let probes: Vec<_> = (0..20).map(|_| ask(client.netns(), to).map(|(status, ..)| status)).collect();
-        put(&stage, "web", &[&a], |slice| slice.node("elsewhere"));
+        put(stage, "web", &[pod], |slice| slice.node("elsewhere"));
         until("the change", || ask(client.netns(), to).is_ok_and(|(status, ..)| status == 503));
         is_over.store(true, Ordering::Relaxed);
         probes
