@@ -53,11 +53,11 @@ pub struct Agent {
     generation: u64,
     next_tidy: tokio::time::Instant,
     next_look: tokio::time::Instant,
-    /// Told about backends that UDP sockets may be connected to in vain.
+    /// Lines about backends that UDP sockets may be connected to in vain.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
     /// What that has been told so far; none once every hook has its new program.
     gone_before: Option<BTreeSet<SocketAddr>>,
-    /// Told when there is an SCTP Service.
+    /// Lines when there is an SCTP Service.
     sctp: changes::Sender<bool>,
     /// What load balancers are answered.
     health: Published,
@@ -203,7 +203,7 @@ impl Agent {
         touched.services.append(&mut self.refused);
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
-        for (object, notices) in projection.notices {
+        for (object, notices) in projection.diagnostics {
             self.notices.replace(&object, notices);
         }
         self.notices.tell(started);

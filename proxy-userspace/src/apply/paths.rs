@@ -21,14 +21,14 @@ use super::{
 };
 use crate::{
     maps::Maps,
-    node::{bpf::MappedArray, rtnetlink::Routes, ways::Ways},
+    node::{bpf::MappedArray, route_lookup::RouteLookup, rtnetlink::Routes},
 };
 
 /// What is known of ways and sources.
 #[derive(Default)]
 pub(super) struct Paths {
     /// Nobody is asked unless there is one: then all backends are reached from the node's own address.
-    ways: Option<Ways>,
+    ways: Option<RouteLookup>,
     /// Devices that lead out of the node.
     outward: BTreeSet<u32>,
     /// NODE_ADDRESSES but the node's own.
@@ -92,7 +92,7 @@ impl Dataplane {
     /// Asks the kernel for the ways to backends from now on. Has to be called on a thread in the namespace that is meant.
     #[must_use]
     pub fn asking_for_ways(mut self) -> Self {
-        self.paths.ways = Some(Ways::default());
+        self.paths.ways = Some(RouteLookup::default());
         self
     }
 

@@ -1,4 +1,4 @@
-//! The socket hooks: nine programs on one cgroup, each with a pinned link.
+//! Attaches the socket hooks: nine programs on one cgroup, each with a pinned link.
 
 use std::{
     fs::{self, File},
@@ -9,12 +9,12 @@ use std::{
 use aya::Ebpf;
 use tracing::{debug, info};
 
-use super::{AttachError, link::Place, program};
+use super::{AttachError, link::Attachment, program};
 use crate::{maps::PinFolder, node::bpf};
 
-/// The programs by their names in the eBPF object, and the kernel's numbers of their hooks (`bpf_attach_type`), in the
-/// order in which they are attached and replaced: what removes a socket's entry, and what lets replies through, is there
-/// before what makes entries and asks.
+/// The programs by their names in the eBPF object with the kernel's `bpf_attach_type` of their hooks, in the order in
+/// which they are attached and replaced. The programs that remove entries and translate replies come first, so that
+/// they are there before the first entry is made.
 const PROGRAMS: [(&str, u32); 9] = [
     ("sock_release", 34),
     ("recvmsg4", 19),
@@ -27,7 +27,7 @@ const PROGRAMS: [(&str, u32); 9] = [
     ("sendmsg6", 15),
 ];
 
-/// Whether a program translates what a client asks. The others serve those that have asked.
+/// Whether a program translates what a client asks for. The other programs serve sockets that were translated before.
 pub fn translates(name: &str) -> bool {
     name.starts_with("connect") || name.starts_with("sendmsg")
 }
@@ -37,7 +37,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROGRAMS.into_iter().map(|(name, _)| name)
 }
 
-/// Puts every program, loaded before, on the hooks of `cgroup`; they stay there after the agent has gone.
+/// Attaches every program, which must be loaded, to the hooks of `cgroup`. The programs stay there when the agent ends.
 pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), AttachError> {
     let error = |source| AttachError::Cgroup { path: cgroup.into(), source };
     let file = File::open(cgroup).map_err(error)?;
@@ -47,10 +47,10 @@ pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), Atta
     for (name, attach_type) in PROGRAMS {
         let pin = folder.links().join(name);
         let (flags, program) = (0, program(ebpf, name)?.as_fd());
-        let place = Place { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
-        let put = place.put(|link| link.cgroup() == inode)?;
+        let attachment = Attachment { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
+        let put = attachment.put(|link| link.cgroup() == inode)?;
         debug!(name, ?put, "socket hook");
     }
-    info!(cgroup = %cgroup.display(), "socket hooks in place");
+    info!(cgroup = %cgroup.display(), "socket hooks attached");
     Ok(())
 }

@@ -1,36 +1,36 @@
-//! The hooks of a device, by one name each: which there are, how their pins are called, and the programs on them.
-//! A pin's name says what is attached where, so that it can be read without the device: `xdp-2-eth0`.
+//! The hooks of a device: their kinds, the names of their pins, and the programs on them. A pin's name says what is
+//! attached where, so that it can be read without the device: `xdp-2-eth0`.
 
 use std::{collections::BTreeSet, fmt, fs, io, path::PathBuf, str::FromStr};
 
 use aya::programs::{ProgramInfo, loaded_programs};
 
-use super::{AttachError, Group, Programs, Put, Variant, filter, tc, xdp};
+use super::{AttachError, Group, Programs, Put, Variant, clsact, tcx, xdp};
 use crate::{maps::PinFolder, node::bpf};
 
-/// A way to run a program on a device.
+/// A hook that runs a program on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hook {
     /// XDP in the driver.
     XdpNative,
-    /// XDP after the driver, on socket buffers: any device, and no faster than TC.
+    /// XDP after the driver, on socket buffers: for any device, and no faster than TC.
     XdpGeneric,
-    /// TC ingress by a link; Linux 6.6 and later.
+    /// TC ingress with a link (TCX); Linux 6.6 and later.
     TcxIngress,
-    /// TC egress by a link.
+    /// TC egress with a link.
     TcxEgress,
-    /// TC ingress by a filter of the device's clsact qdisc.
+    /// TC ingress with a filter of the device's clsact qdisc.
     ClsactIngress,
-    /// TC egress by a filter.
+    /// TC egress with a filter.
     ClsactEgress,
 }
 
 impl Hook {
-    /// In the order in which they are taken away: a packet that XDP no longer serves is served by TC.
+    /// All hooks, in the order in which they are removed: TC then serves the packets that XDP no longer serves.
     pub const ALL: [Self; 6] =
         [Self::XdpNative, Self::XdpGeneric, Self::TcxIngress, Self::ClsactIngress, Self::TcxEgress, Self::ClsactEgress];
 
-    /// The beginning of its pins' names.
+    /// The prefix of its pins' names.
     pub const fn word(self) -> &'static str {
         match self {
             Self::XdpNative => "xdp",
@@ -42,12 +42,13 @@ impl Hook {
         }
     }
 
-    /// Its program's name in the eBPF object.
+    /// The name of its program for Ethernet frames in the eBPF object.
     pub const fn program(self) -> &'static str {
         self.programs()[0]
     }
 
-    /// The names of its programs: for devices with Ethernet frames, and, if any, for those without, and for SCTP alone.
+    /// The names of its programs: for devices with Ethernet frames, and, if any, for devices without them and for SCTP
+    /// alone.
     pub const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::XdpNative | Self::XdpGeneric => &["xdp"],
@@ -61,20 +62,20 @@ impl Hook {
         matches!(self, Self::XdpNative | Self::XdpGeneric)
     }
 
-    /// Whether the program hangs on a link; a filter has none.
+    /// Whether the program is attached with a link; a clsact filter has none.
     pub const fn has_link(self) -> bool {
         !matches!(self, Self::ClsactIngress | Self::ClsactEgress)
     }
 }
 
-/// A hook of one device, and the pin of what is on it: a link, or for a filter, which has no link, its program.
+/// A hook of one device. Its pin is a link, or, for a clsact filter, the program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceHook {
     /// The hook.
     pub hook: Hook,
     /// The device's index.
     pub device: u32,
-    /// The device's name when it was attached.
+    /// The device's name when the hook was attached.
     pub name: String,
 }
 
@@ -88,7 +89,7 @@ impl fmt::Display for DeviceHook {
     }
 }
 
-/// The name is none of a device hook's pin.
+/// The name is not that of a device hook's pin.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotADeviceHook;
 
@@ -106,18 +107,18 @@ impl FromStr for DeviceHook {
 }
 
 impl DeviceHook {
-    /// Where it is pinned.
+    /// The path of its pin.
     pub fn pin(&self, folder: &PinFolder) -> PathBuf {
         folder.links().join(self.to_string())
     }
 
-    /// The device for people.
+    /// The device as messages name it.
     pub(super) fn shown(&self) -> String {
         format!("device {}", self.name)
     }
 
-    /// Puts the program there, in one step if there is one already. `pinned` is its pin until now, which may have
-    /// an earlier name of the device.
+    /// Attaches the program, or replaces an existing one atomically. `pinned` is the hook's existing pin, which may
+    /// carry an earlier name of the device.
     pub fn put(
         &self,
         programs: &Programs,
@@ -133,12 +134,12 @@ impl DeviceHook {
         let program = programs.of(self.hook, variant)?;
         match self.hook {
             Hook::XdpNative | Hook::XdpGeneric => xdp::put(self, program, &pin),
-            Hook::TcxIngress | Hook::TcxEgress => tc::put(self, program, &pin),
-            Hook::ClsactIngress | Hook::ClsactEgress => filter::put(self, program, folder),
+            Hook::TcxIngress | Hook::TcxEgress => tcx::put(self, program, &pin),
+            Hook::ClsactIngress | Hook::ClsactEgress => clsact::put(self, program, folder),
         }
     }
 
-    /// The program that is there.
+    /// The program that is attached.
     pub(crate) fn program(&self, folder: &PinFolder) -> Option<ProgramInfo> {
         let pin = self.pin(folder);
         if !self.hook.has_link() {
@@ -148,52 +149,54 @@ impl DeviceHook {
         loaded_programs().flatten().find(|program| program.id() == id)
     }
 
-    /// Puts another program of its variant there, in one step, or, if there is none, takes the one away that is there.
+    /// Replaces the attached program by the new program of its variant, atomically, or detaches it if there is no new
+    /// one.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
         let variant = self.program(folder).map_or(Variant::Frames, |program| Variant::of(&program));
         let Ok(program) = programs.of(self.hook, variant) else { return self.remove(folder) };
         let path = self.pin(folder);
         if !self.hook.has_link() {
-            return filter::put(self, program, folder).map(drop);
+            return clsact::put(self, program, folder).map(drop);
         }
         let renewed = bpf::open_pin(&path).and_then(|link| bpf::update_link(link, program));
         renewed.map_err(|source| AttachError::Replace { path, source })
     }
 
-    /// Takes the program away, if it is there.
+    /// Detaches the program, if it is attached, and removes the pin.
     pub fn remove(&self, folder: &PinFolder) -> Result<(), AttachError> {
         self.detach(folder)?;
         let path = self.pin(folder);
         absent(fs::remove_file(&path)).map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Takes the program away and leaves the pin. At once, so that another program can have the place: the kernel
-    /// detaches what is only unpinned some time later.
+    /// Detaches the program at once, so that another program can take its place, and leaves the pin. Without this, the
+    /// kernel detaches an unpinned link some time later.
     pub fn detach(&self, folder: &PinFolder) -> Result<(), AttachError> {
         let path = self.pin(folder);
         let detached = if self.hook.has_link() {
             absent(bpf::open_pin(&path).and_then(bpf::detach_link))
         } else {
-            filter::remove(self, folder)
+            clsact::remove(self, folder)
         };
         detached.map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Whether what was there has gone: with its device, although there is a device with this index, or since another program
-    /// has taken it away.
+    /// Whether the attached program is gone: its device is gone (perhaps another device has the index now), or another
+    /// program has removed it.
     pub fn is_dead(&self, folder: &PinFolder) -> bool {
         if !self.pin(folder).exists() {
             return true;
         }
         if !self.hook.has_link() {
-            return filter::is_ours(self, folder).is_ok_and(|is_ours| !is_ours);
+            return clsact::is_ours(self, folder).is_ok_and(|is_ours| !is_ours);
         }
         let info = || bpf::link_info(bpf::open_pin(&self.pin(folder))?);
         info().is_ok_and(|link| link.device() != self.device)
     }
 }
 
-/// The groups of the programs that are on hooks of the instance now, but those that every device has.
+/// The groups of the programs that are attached to the instance's hooks now, apart from the group that every device
+/// has.
 pub fn groups(folder: &PinFolder) -> Result<BTreeSet<Group>, AttachError> {
     let group = |hook: &DeviceHook| {
         let is_bare = || hook.program(folder).is_some_and(|program| Variant::of(&program) == Variant::Bare);
@@ -202,12 +205,12 @@ pub fn groups(folder: &PinFolder) -> Result<BTreeSet<Group>, AttachError> {
     Ok(list(folder)?.iter().filter_map(group).collect())
 }
 
-/// What has gone already is as good as removed.
+/// Counts an object that no longer exists as removed.
 fn absent(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// The device hooks of an instance, in [`Hook::ALL`]'s order.
+/// The device hooks of an instance, in the order of [`Hook::ALL`].
 pub fn list(folder: &PinFolder) -> Result<Vec<DeviceHook>, AttachError> {
     let error = |source| AttachError::List { path: folder.links(), source };
     let mut hooks = Vec::new();
@@ -224,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_kernel_keeps_the_programs_names_whole() {
-        // BPF_OBJ_NAME_LEN is 16, with its end.
+        // BPF_OBJ_NAME_LEN is 16, including the terminating zero.
         assert!(Hook::ALL.iter().flat_map(|hook| hook.programs()).all(|name| name.len() < 16));
     }
 

@@ -1,5 +1,5 @@
-//! Pinned links, whatever they are attached to: a link that an earlier agent has pinned gets the new program in one
-//! step, so that nothing passes untranslated.
+//! Pinned links of any kind of hook. A link that an earlier agent pinned gets the new program atomically, so that no
+//! packet passes untranslated.
 
 use std::{fs, os::fd::BorrowedFd, path::Path};
 
@@ -9,27 +9,27 @@ use crate::node::bpf::{self, LinkInfo};
 /// What was done to a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// The program is there for the first time.
+    /// The program is attached for the first time.
     Attached,
-    /// It has taken an earlier one's place.
+    /// The program has replaced an earlier one.
     Replaced,
 }
 
-/// A program and where it belongs, in the words of [`bpf::create_link`].
-pub(super) struct Place<'a> {
+/// A program and its hook: the arguments of [`bpf::create_link`], and the pin.
+pub(super) struct Attachment<'a> {
     pub name: &'static str,
     pub program: BorrowedFd<'a>,
     pub target: u32,
-    /// The target for people.
+    /// The target as messages name it.
     pub shown: &'a str,
     pub attach_type: u32,
     pub flags: u32,
     pub pin: &'a Path,
 }
 
-impl Place<'_> {
-    /// Puts the program there. A link at the pin that does not belong there, as its target was replaced by another
-    /// of the same name, is unpinned, which detaches it.
+impl Attachment<'_> {
+    /// Attaches the program. A link at the pin whose target has been replaced by another one of the same name does not
+    /// belong there: it is unpinned, which detaches it.
     pub(super) fn put(&self, belongs: impl FnOnce(&LinkInfo) -> bool) -> Result<Put, AttachError> {
         if self.pin.exists() && self.replace(belongs)? {
             return Ok(Put::Replaced);

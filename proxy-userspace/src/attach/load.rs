@@ -1,4 +1,4 @@
-//! Hands programs to the kernel's verifier, which takes a tenth of a second and more for those of devices.
+//! Loads programs into the kernel. The verifier takes a tenth of a second and more for those of devices.
 
 use std::{
     collections::BTreeMap,
@@ -17,23 +17,24 @@ use super::{AttachError, Variant, stages};
 /// Programs that are needed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Of the socket hooks.
+    /// The programs of the socket hooks.
     Sockets,
-    /// Of the TC hooks, with their stages: for every device.
+    /// The programs of the TC hooks and their stages, which every device needs.
     Tc,
-    /// Of the XDP hook, with its stages: for devices that are served by XDP. A quarter of the verifier's work.
+    /// The program of the XDP hook and its stages, for devices that are served by XDP: a quarter of the verifier's
+    /// time.
     Xdp,
-    /// For devices that carry no Ethernet frames, which few nodes have. A third.
+    /// The programs for devices without Ethernet frames, which few nodes have: a third of the verifier's time.
     Bare,
-    /// For SCTP of the node's own processes, where there are SCTP Services.
+    /// The stages for SCTP of the node's own processes, needed where there are SCTP Services.
     Own,
 }
 
 impl Group {
-    /// All.
+    /// All groups.
     pub const ALL: [Self; 5] = [Self::Sockets, Self::Tc, Self::Xdp, Self::Bare, Self::Own];
 
-    /// That of a program of the object; none for a program that no hook has.
+    /// The group of a program of the object; `None` for a program without a hook.
     fn of(name: &str, program: &Program) -> Option<Self> {
         Some(match program {
             Program::CgroupSock(_) | Program::CgroupSockAddr(_) => Self::Sockets,
@@ -45,11 +46,12 @@ impl Group {
     }
 }
 
-/// Loads the programs of these groups, as many at once as there are processors: the verifier has seen them before one of
-/// them is attached. A group of which the kernel refuses a program is not loaded at all, and is returned with the reason.
+/// Loads the programs of these groups, as many in parallel as there are processors, so that all have passed the
+/// verifier before the first is attached. A group with a program that the kernel refuses is not loaded at all, and is
+/// returned with the reason.
 pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachError> {
     let mut programs: Vec<_> = of_groups(ebpf, |group| groups.contains(&group)).collect();
-    // The quick ones last, to fill the gaps.
+    // The quick ones come last, to fill the gaps.
     programs.sort_by_key(|(_, _, program)| is_of_sockets(program));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(programs.len());
     let queue = Mutex::new(programs.into_iter());
@@ -57,7 +59,7 @@ pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachE
     let work = || {
         let next = || lock(&queue).next();
         while let Some((group, name, program)) = next() {
-            // What one of them is refused for is enough to know.
+            // One refused program is enough to refuse its group.
             if lock(&refusals).contains_key(&group) {
                 continue;
             }
@@ -73,7 +75,7 @@ pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachE
     refusals
 }
 
-/// Takes the programs of groups out of the kernel, those that are there: a first program without its stages would drop packets.
+/// Unloads the loaded programs of these groups: a first program without its stages would drop packets.
 pub(super) fn unload(ebpf: &mut Ebpf, is_meant: impl Fn(Group) -> bool) {
     for (_, _, program) in of_groups(ebpf, is_meant) {
         // A program that is not loaded is as good as unloaded.

@@ -1,17 +1,17 @@
-//! Puts programs on their hooks: the cgroup's and the devices'. What is attached stays when the agent goes, and a
-//! later agent replaces the programs in one step. Which device is served how is not decided here.
+//! Attaches programs to their hooks, on the cgroup and on devices. They stay when the agent ends, and a later agent
+//! replaces them atomically. Which device is served how is not decided here.
 
 pub mod cgroup;
+mod clsact;
 pub mod device;
-mod filter;
 mod link;
 mod load;
+mod program_set;
 mod programs;
 mod refused;
 mod renew;
 mod stages;
-mod supply;
-mod tc;
+mod tcx;
 mod xdp;
 
 use std::{io, path::PathBuf};
@@ -25,16 +25,16 @@ use aya::{
 pub use self::{
     link::Put,
     load::Group,
+    program_set::ProgramSet,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},
-    supply::Supply,
-    tc::has_links as tc_has_links,
+    tcx::has_links as tc_has_links,
     xdp::program_on as xdp_program_on,
 };
 
 use crate::maps::MapsError;
 
-/// Why a hook is not in place.
+/// Why a hook could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The cgroup can't be opened.
@@ -45,7 +45,7 @@ pub enum AttachError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// The object lacks the program, or it is not loaded.
+    /// The object lacks the program, or the program is not loaded.
     #[error("find program {name} in the eBPF object: {source}")]
     Missing {
         /// The program.
@@ -61,14 +61,14 @@ pub enum AttachError {
         /// The verifier's log.
         source: ProgramError,
     },
-    /// The kernel has refused a program of this kind: now, or a moment ago.
+    /// The kernel has refused a program of this group, now or less than a minute ago.
     #[error("{0}")]
     Refused(String),
     /// A map can't be used.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// The kernel refuses to put a stage in its place.
-    #[error("put program {name} among the stages: {source}")]
+    /// The kernel refuses to enter a stage into its map.
+    #[error("insert stage {name} into its program array: {source}")]
     Stage {
         /// The program.
         name: &'static str,
@@ -85,14 +85,14 @@ pub enum AttachError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Something else has the place.
+    /// Another program is attached there.
     #[error("attach {name} to {target}: {found} is there; {advice}")]
     Occupied {
         /// The program.
         name: &'static str,
         /// The device.
         target: String,
-        /// What is there.
+        /// The program that is attached.
         found: String,
         /// What to do about it.
         advice: String,
@@ -105,7 +105,7 @@ pub enum AttachError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A pinned link can't be looked at, or given a new program.
+    /// A pinned link can't be inspected, or can't be given a new program.
     #[error("replace the link at {}: {source}", .path.display())]
     Replace {
         /// The pin.
@@ -131,7 +131,7 @@ pub enum AttachError {
     },
 }
 
-/// What the kernel knows a loaded program of the object by.
+/// The loaded program `name` of the object.
 fn program<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
     let error = |source| AttachError::Missing { name, source };
     let program = ebpf.program(name).ok_or(ProgramError::NotLoaded).map_err(error)?;

@@ -14,12 +14,12 @@ use aya::{
 use super::{AttachError, device::Hook, program};
 use crate::node::bpf;
 
-/// For which packets a program of a hook is made: its place in [`Hook::programs`].
+/// The packets that a hook's program is made for: its index in [`Hook::programs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// All, in Ethernet frames.
+    /// All packets, in Ethernet frames.
     Frames,
-    /// All, of a device that carries no Ethernet frames.
+    /// All packets of a device that carries no Ethernet frames.
     Bare,
     /// SCTP alone, in Ethernet frames.
     Sctp,
@@ -28,24 +28,24 @@ pub enum Variant {
 impl Variant {
     const ALL: [Self; 3] = [Self::Frames, Self::Bare, Self::Sctp];
 
-    /// That of a program with this name in the object.
+    /// The variant of the program with this name in the object.
     pub(crate) fn named(name: &str) -> Self {
         let is_it = |variant: &Self| Hook::ALL.iter().any(|hook| hook.programs().get(*variant as usize) == Some(&name));
         Self::ALL.into_iter().find(is_it).unwrap_or(Self::Frames)
     }
 
-    /// That of a program in the kernel, which keeps the name.
+    /// The variant of a program in the kernel, which keeps the program's name.
     pub(crate) fn of(program: &ProgramInfo) -> Self {
         program.name_as_str().map_or(Self::Frames, Self::named)
     }
 }
 
-/// Programs for the hooks of devices, in the kernel, by their names in the eBPF object.
+/// Loaded programs for the hooks of devices, by their names in the eBPF object.
 #[derive(Default)]
 pub struct Programs(BTreeMap<&'static str, OwnedFd>);
 
 impl Programs {
-    /// Those that are loaded.
+    /// The loaded programs of `ebpf`.
     pub(super) fn loaded(ebpf: &Ebpf) -> Result<Self, AttachError> {
         let mut programs = Self::default();
         for name in Hook::ALL.into_iter().flat_map(Hook::programs) {
@@ -58,13 +58,13 @@ impl Programs {
         Ok(programs)
     }
 
-    /// The pinned ones of an earlier start.
+    /// The programs that an earlier start has pinned in `folder`.
     pub(super) fn open(folder: &Path) -> Self {
         let names = Hook::ALL.into_iter().flat_map(Hook::programs);
         Self(names.filter_map(|name| Some((*name, bpf::open_pin(&folder.join(name)).ok()?))).collect())
     }
 
-    /// The program of a hook. Where there is none for SCTP alone, as an earlier release has left it, the one for all packets.
+    /// The program of a hook. Where an earlier release has left no program for SCTP alone, the program for all packets.
     pub(super) fn of(&self, hook: Hook, variant: Variant) -> Result<BorrowedFd<'_>, AttachError> {
         let name = *hook.programs().get(variant as usize).unwrap_or(&hook.program());
         let program = self.0.get(name).or_else(|| self.0.get(hook.program()).filter(|_| variant == Variant::Sctp));

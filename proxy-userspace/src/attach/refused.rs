@@ -1,5 +1,5 @@
-//! Groups of programs that the kernel has refused, and why, in one line. Others of its kind would be refused as well, and the
-//! verifier takes a second of a processor to say so: it is not asked again for a while.
+//! The groups of programs that the kernel has refused, with the reason in one line. It would refuse them again, at the
+//! cost of a second of the verifier's time, so it is not asked again for a while.
 
 use std::{
     collections::BTreeMap,
@@ -10,13 +10,13 @@ use aya::programs::ProgramError;
 
 use super::{AttachError, Group};
 
-/// How long a refusal counts. What the kernel lacks memory for today it may have tomorrow.
+/// How long a refusal counts. What the kernel lacks memory for now, it may have memory for later.
 const COUNTS: Duration = Duration::from_mins(1);
 
-/// How the lines begin with which the verifier's log ends, whatever the outcome.
+/// The beginnings of the lines with which the verifier's log ends, whatever the outcome.
 const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed"];
 
-/// What was refused, and when.
+/// The reason and the time of each refusal.
 #[derive(Debug, Default)]
 pub(super) struct Refused(BTreeMap<Group, (Instant, String)>);
 
@@ -26,7 +26,7 @@ impl Refused {
         self.0.insert(group, (now, reason(error)));
     }
 
-    /// Why a group is refused, as long as that counts.
+    /// Why a group is refused, as long as the refusal counts.
     pub(super) fn of(&self, group: Group, now: Instant) -> Option<&str> {
         let (since, reason) = self.0.get(&group)?;
         (now.duration_since(*since) < COUNTS).then_some(reason)
@@ -43,7 +43,7 @@ fn reason(error: &AttachError) -> String {
     }
 }
 
-/// What is wrong, according to the verifier's log, which may be long, or empty.
+/// The last sentence of the verifier's log, which may be long or empty.
 fn sentence(log: &str) -> String {
     let is_sentence = |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|word| line.starts_with(word));
     log.lines().map(str::trim).rfind(is_sentence).map_or_else(String::new, |sentence| format!(": {sentence}"))

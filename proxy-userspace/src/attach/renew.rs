@@ -1,4 +1,4 @@
-//! The programs for the hooks as pins: a start that dies while it puts them in place leaves them to the next one.
+//! The programs of the hooks as pins: if a start dies while it replaces programs, the next start completes it.
 
 use std::path::Path;
 
@@ -19,13 +19,13 @@ use crate::{
     node::bpf,
 };
 
-/// Pins every program that hooks have, if it is loaded, by its name.
+/// Pins every loaded program of a hook, by the program's name.
 pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
     let on_devices = device::Hook::ALL.into_iter().flat_map(|hook| hook.programs().iter().copied());
     for name in cgroup::names().chain(on_devices) {
         let path = folder.join(name);
         let Ok(program) = program(ebpf, name) else { continue };
-        // The name is that of several hooks.
+        // Several hooks have the same program.
         if !path.exists() {
             bpf::pin(program, &path).map_err(|source| AttachError::Pin { path, source })?;
         }
@@ -33,10 +33,10 @@ pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
     Ok(())
 }
 
-/// Gives every hook of an instance the pinned program, in one step each. A hook that can't have it is told: its device or
-/// cgroup may be gone. One for which there is none loses its own, whose stages go: of an agent that serves no device, or that
-/// the kernel has refused these programs. XDP first, whose packets TC serves then; and nobody redirects to a device that has just
-/// lost it.
+/// Gives every hook of an instance its pinned program, each atomically. A hook that can't be updated is logged: its
+/// device or cgroup may be gone. A hook without a new program loses its old one, whose stages are about to go: this
+/// agent serves no device, or the kernel has refused these programs. XDP hooks come first: TC then serves their
+/// packets, and no program redirects to a device that has just lost XDP.
 pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     for name in cgroup::names() {
         let pin = folder.links().join(name);
@@ -52,7 +52,7 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     if on_devices.of(Hook::XdpNative, Variant::Frames).is_err()
         && let Err(error) = end_redirects(folder)
     {
-        warn!(%error, "devices that still have XDP may send to others that have it no more: some packets may be lost right now");
+        warn!(%error, "devices with XDP may redirect to devices that have just lost it: some packets may be lost now");
     }
     for hook in device::list(folder)? {
         if let Err(error) = hook.renew(&on_devices, folder) {
@@ -62,8 +62,8 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     Ok(())
 }
 
-/// Has XDP leave to TC what it would redirect to other devices, before one after the other loses XDP: many cards drop what they are given
-/// while they have none.
+/// Makes XDP leave to TC what it would redirect, before the devices lose their XDP programs one after the other: many
+/// network cards drop redirected packets while they have no XDP program.
 fn end_redirects(folder: &PinFolder) -> Result<(), MapsError> {
     let mut map: HashMap<MapData, u32, Device> = open(folder, "DEVICES")?;
     let devices: Vec<(u32, Device)> = map.iter().filter_map(Result::ok).collect();

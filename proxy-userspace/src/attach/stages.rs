@@ -1,4 +1,4 @@
-//! The programs that other programs hand packets over to, in their places.
+//! The stages: programs that other programs tail-call, in their program arrays.
 
 use std::collections::BTreeSet;
 
@@ -41,33 +41,33 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
     (Group::Own, &[("tc_own", Stage::Own), ("tc_own_reply", Stage::OwnReply)]),
 ];
 
-/// Whose stage a program is, if it is one.
+/// The group of a stage; `None` for a program that is not a stage.
 pub(super) fn group_of(name: &str) -> Option<Group> {
     let has_it = |(_, stages): &&(Group, &[(&str, Stage)])| stages.iter().any(|(stage, _)| *stage == name);
     STAGES.iter().find(has_it).map(|(group, _)| *group)
 }
 
-/// Where programs find the next one. Kept open: the kernel empties an array of programs when neither a pin nor a process
-/// holds it, and pins can be removed by anybody.
+/// The program arrays of the stages. They are kept open: the kernel empties a program array when no pin and no process
+/// holds it, and any root process can remove pins.
 pub(super) struct Stages {
     xdp: ProgramArray<MapData>,
     tc: ProgramArray<MapData>,
-    /// Whose stages are in their places.
+    /// The groups whose stages are in the arrays.
     groups: BTreeSet<Group>,
 }
 
 impl Stages {
-    /// Those of a set of maps, empty.
+    /// Opens the arrays of a set of maps, which are still empty.
     pub(super) fn open(folder: &PinFolder) -> Result<Self, AttachError> {
         Ok(Self { xdp: open(folder, "XDP_STAGES")?, tc: open(folder, "TC_STAGES")?, groups: BTreeSet::new() })
     }
 
-    /// Whether a group's are in their places.
+    /// Whether a group's stages are in the arrays.
     pub(super) fn has(&self, group: Group) -> bool {
         self.groups.contains(&group)
     }
 
-    /// Puts those of a group, which is loaded, in their places: all or none.
+    /// Enters the stages of a loaded group into the arrays: all or none.
     pub(super) fn put(&mut self, ebpf: &Ebpf, group: Group) -> Result<(), AttachError> {
         let array = if group == Group::Xdp { &mut self.xdp } else { &mut self.tc };
         let stages = || STAGES.iter().filter(|(owner, _)| *owner == group).flat_map(|(_, stages)| *stages);
@@ -77,7 +77,7 @@ impl Stages {
         if put.is_ok() {
             self.groups.insert(group);
         } else {
-            // Those that have not been put are absent already.
+            // Stages that have not been entered are absent already.
             stages().for_each(|(_, stage)| drop(array.clear_index(&(*stage as u32))));
         }
         put

@@ -16,7 +16,7 @@ use tracing::{Level, debug, enabled, info, warn};
 use crate::{
     agent::{Agent, Inputs},
     apply::Dataplane,
-    attach::{self, Group, Supply},
+    attach::{self, Group, ProgramSet},
     commands::{
         cli::{RunArgs, SourceArgs},
         ready::Ready,
@@ -33,9 +33,8 @@ use crate::{
     objects::{Event, LocalAddresses},
     sockets,
     succession::{
-        self, Succession,
+        self, Succession, import,
         loader::{self, Loaded},
-        takeover,
     },
     watch::{
         Source as _,
@@ -69,7 +68,7 @@ async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
     let serves_outside = args.devices.device_mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
-    let (published, answers) = changes::channel(health::Answers::default());
+    let (published, answers) = changes::channel(health::HealthByPort::default());
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (args.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -175,8 +174,8 @@ impl Hooks {
         succession: Succession,
         (devices, sctp): (DeviceArgs, changes::Receiver<bool>),
     ) -> anyhow::Result<Self> {
-        let supply = Supply::new(ebpf, &folder, groups, devices::needed(&devices))?;
-        Ok(Self { devices: Follower::new(supply, folder.clone(), devices, sctp)?, folder, succession })
+        let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&devices))?;
+        Ok(Self { devices: Follower::new(program_set, folder.clone(), devices, sctp)?, folder, succession })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
@@ -184,10 +183,10 @@ impl Hooks {
     async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
         block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
         attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
-        beginner.inspect(|agent| take_over(&self.folder, agent));
+        beginner.inspect(|agent| import_flows(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
         // Once more, for the flows that began meanwhile.
-        beginner.inspect(|agent| take_over(&self.folder, agent));
+        beginner.inspect(|agent| import_flows(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
         loader::forward_logs(self.devices.ebpf());
@@ -204,8 +203,8 @@ fn say_ready(instance: &str) -> Option<Ready> {
 }
 
 /// Lets flows of before go on. Without it they are cut, which is no reason not to serve.
-fn take_over(folder: &PinFolder, agent: &Agent) {
-    match takeover::take_over(folder, |dialled| agent.dataplane().serves(dialled)) {
+fn import_flows(folder: &PinFolder, agent: &Agent) {
+    match import::import_flows(folder, |dialled| agent.dataplane().serves(dialled)) {
         Ok(0) => {}
         Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
         Err(error) => warn!(%error, "connections through another service proxy may be cut"),

@@ -1,5 +1,5 @@
-//! The wanted data plane as plain values, by Kubernetes names: no map ids, no slots. The model makes it,
-//! `plan` compares two of them, `apply` writes the difference.
+//! The desired data plane as plain values, by Kubernetes names, without map ids and slots. The model makes it, `plan`
+//! compares two of them, `apply` writes the difference.
 
 pub mod plan;
 pub(crate) mod sorted;
@@ -64,10 +64,10 @@ impl Family {
     }
 }
 
-/// A service port of one family, within its Service: what one service id stands for (S4, S11).
+/// A service port of one family, within its Service: it gets one service id (S4, S11).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortKey {
-    /// Port name; empty for an unnamed port.
+    /// The port's name; empty if the port is unnamed.
     pub name: Arc<str>,
     /// Protocol.
     pub protocol: Protocol,
@@ -84,85 +84,85 @@ pub struct PortId {
     pub port: PortKey,
 }
 
-/// What a service port's frontends share.
+/// The properties that all frontends of a service port share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortEntry {
-    /// Session affinity timeout in seconds; 0 is no affinity (S24).
+    /// The timeout of session affinity in seconds; 0 means no affinity (S24).
     pub affinity_timeout: u32,
-    /// Some backend is usable somewhere (S16).
+    /// Whether some backend of any node is usable (S16).
     pub usable: bool,
-    /// The lists that some frontend uses, and only those; an empty list is present and empty.
-    /// Each is sorted and free of duplicates (S8).
+    /// The lists that frontends use, and no others. An empty list is present. Each is sorted and free of duplicates
+    /// (S8).
     pub lists: BTreeMap<List, Vec<SocketAddr>>,
-    /// For each of `lists`, the backends that have left it but serve until they end: flows of before stay with them (S29).
-    /// Sorted and free of duplicates; none is in the list itself.
+    /// For each of `lists`, the backends that have left it but still serve: they keep their earlier flows (S29). Sorted
+    /// and free of duplicates; none of them is in the list.
     pub draining: BTreeMap<List, Vec<SocketAddr>>,
-    /// Those in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
+    /// The backends in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
     /// Sorted and free of duplicates.
     pub local: Box<[SocketAddr]>,
-    /// Who may use its load-balancer IPs, if it has any and they are not for everybody (S21).
+    /// The clients that may use its load-balancer IPs; `None` if it has none, or if all clients may (S21).
     pub sources: Option<Box<SourceRanges>>,
 }
 
-/// Which clients a service port's load-balancer IPs are for.
+/// The clients that may use a service port's load-balancer IPs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceRanges {
-    /// Prefixes of the port's family, sorted and free of duplicates. None: for nobody.
+    /// Prefixes of the port's family, sorted and free of duplicates. If empty, no client may use them.
     pub nets: Box<[IpNet]>,
-    /// Processes in this node's own network namespace are among them.
+    /// Whether processes in this node's own network namespace are among them.
     pub node: bool,
-    /// All of this node's pods are.
+    /// Whether all of this node's pods are among them.
     pub pods: bool,
 }
 
 /// One frontend of a service port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrontendEntry {
-    /// The port whose backends answer.
+    /// The port whose backends it uses.
     pub port: PortKey,
-    /// Which rule made the frontend; never [`FrontendKind::Owner`].
+    /// The kind of the frontend; never [`FrontendKind::Owner`].
     pub kind: FrontendKind,
-    /// The list that clients on this node get.
+    /// The list that clients on this node use.
     pub internal: List,
-    /// The list that packets from outside get.
+    /// The list that packets from outside use.
     pub external: List,
 }
 
-/// Everything that one Service puts into the data plane.
+/// The part of the data plane that belongs to one Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTable {
     /// Its ports.
     pub ports: SortedMap<PortKey, PortEntry>,
-    /// Its frontends. Every entry's port is in `ports`. No other Service has the same frontend.
+    /// Its frontends. Each one's port is in `ports`. No other Service has the same frontend.
     pub frontends: SortedMap<Frontend, FrontendEntry>,
-    /// The addresses it has, but for those that this machine has itself. A ClusterIP has no second owner.
+    /// The addresses that it owns, without those that this machine has itself. A ClusterIP has one owner.
     pub owned: SortedMap<IpAddr, Owner>,
 }
 
-/// How a Service has an address.
+/// How a Service owns an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner {
-    /// Whether the address is its alone.
+    /// Whether other Services may own the address, too.
     pub kind: OwnerKind,
-    /// One of its ports there has a usable backend.
+    /// Whether one of the Service's ports at the address has a usable backend.
     pub usable: bool,
 }
 
-/// What an address is to its Service.
+/// The kind of an owned address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnerKind {
-    /// One of its externalIPs or load-balancer IPs: other Services may serve other ports of it.
+    /// An externalIP or load-balancer IP: other Services may serve other ports of it.
     External,
-    /// Its ClusterIP: unserved ports are refused (S20).
+    /// A ClusterIP: unserved ports are rejected (S20).
     ClusterIp,
 }
 
-/// What a prefix means.
+/// What the addresses in a prefix are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NetworkKind {
-    /// Addresses in it are Services or nothing (S20).
+    /// ClusterIPs, and addresses that no Service owns and that are unreachable (S20).
     ServiceCidr,
-    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node answers for itself: no business of ours.
+    /// Real addresses inside a ServiceCIDR, or a ClusterIP that is left to this node's listener: packets to them pass.
     Direct,
     /// An address of this node that serves node ports (S19).
     Node,
@@ -173,10 +173,9 @@ pub enum NetworkKind {
 /// The whole data plane, or the part of it that belongs to some Services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// By Service. No entry is empty.
+    /// Services by name. No entry is empty.
     pub services: BTreeMap<ServiceName, ServiceTable>,
-    /// Prefixes. An owned address outside every ServiceCIDR is here as a host prefix of kind
-    /// [`NetworkKind::ServiceCidr`].
+    /// Prefixes. A ClusterIP outside every ServiceCIDR is here as a host prefix of kind [`NetworkKind::ServiceCidr`].
     pub networks: BTreeMap<IpNet, NetworkKind>,
 }
 

@@ -1,5 +1,5 @@
-//! The difference between two tables, in the order in which it must be written so that traffic is served
-//! rightly at every moment: what is pointed at comes before what points at it, and goes after it. Pure.
+//! The difference between two tables, in an order of writing that serves traffic correctly at every moment: what an
+//! entry refers to is written before the entry, and removed after it. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,32 +11,32 @@ use proxy_common::Frontend;
 
 use crate::desired::{FrontendEntry, NetworkKind, Owner, PortEntry, PortId, PortKey, ServiceName, ServiceTable, Table};
 
-/// What has to be written to get from one table to another. The fields stand in the order of writing.
+/// The writes that lead from one table to another. The fields are in the order of writing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Service ports that are new or have changed.
     pub put_ports: Vec<(PortId, PortEntry)>,
-    /// Frontends that are new, have changed or now belong to another Service.
+    /// Frontends that are new, have changed, or belong to another Service now.
     pub put_frontends: Vec<(Frontend, ServiceName, FrontendEntry)>,
-    /// Addresses that a Service has come to own, or owns in another way.
+    /// Addresses that a Service newly owns, or owns in another way.
     pub put_owned: Vec<(IpAddr, ServiceName, Owner)>,
-    /// Prefixes that are new or mean something else.
+    /// Prefixes that are new or have another kind.
     pub put_networks: Vec<(IpNet, NetworkKind)>,
-    /// Prefixes that mean nothing any more.
+    /// Prefixes that are no longer needed.
     pub remove_networks: Vec<IpNet>,
-    /// Addresses that a Service does not own any more; others may.
+    /// Addresses that a Service no longer owns; other Services may.
     pub remove_owned: Vec<(IpAddr, ServiceName)>,
     /// Frontends that no Service has any more.
     pub remove_frontends: Vec<Frontend>,
-    /// Service ports that have no frontend any more.
+    /// Service ports without a frontend.
     pub remove_ports: Vec<PortId>,
-    /// For each Service, the frontends that it lost, also those that only changed hands: nothing to write, but what
-    /// [`Plan::apply_to`] books.
+    /// For each Service, the frontends that it lost, including those that another Service got. Nothing is written for
+    /// them; [`Plan::apply_to`] needs them.
     losses: BTreeMap<ServiceName, Vec<Frontend>>,
 }
 
-/// The plan that turns `from` into `to`. Both hold the same part of the data plane: a Service or prefix that
-/// is in `from` only is taken away.
+/// The plan that turns `from` into `to`. Both contain the same part of the data plane: a Service or prefix that is only
+/// in `from` is removed.
 pub fn plan(from: &Table, to: &Table) -> Plan {
     let mut plan = Plan::default();
     let nothing = ServiceTable::default();
@@ -52,13 +52,13 @@ pub fn plan(from: &Table, to: &Table) -> Plan {
 }
 
 impl Plan {
-    /// Whether nothing has to be done.
+    /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Does to `table` what writing the plan does to the data plane. `table` may be wider than the tables
-    /// that the plan was made of.
+    /// Applies the plan to `table` as writing it does to the data plane. `table` may contain more than the tables that
+    /// the plan was made from.
     pub fn apply_to(&self, table: &mut Table) {
         for (name, losses) in &self.losses {
             if let Some(service) = table.services.get_mut(name) {
@@ -110,7 +110,7 @@ impl Plan {
         self.remove_owned.extend(disowned.map(|address| (*address, name.clone())));
     }
 
-    /// Writes only those losses of frontends that no other Service makes up for.
+    /// Removes only those lost frontends that no other Service has got.
     fn settle(&mut self) {
         let put: BTreeSet<Frontend> = self.put_frontends.iter().map(|(frontend, ..)| *frontend).collect();
         let lost = self.losses.values().flatten().filter(|frontend| !put.contains(frontend));

@@ -1,5 +1,5 @@
-//! A map for a handful of entries. Tens of thousands of Services have one or two ports each, and the
-//! smallest B-tree has room for eleven.
+//! A map for few entries. Tens of thousands of Services have one or two ports each, and the smallest B-tree has
+//! capacity for eleven.
 
 use std::{ops::Index, slice, vec};
 
@@ -20,17 +20,17 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.place(key).ok().map(|place| &self.0[place].1)
     }
 
-    /// The value of `key`, to be changed.
+    /// The value of `key`, mutably.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.place(key).ok().map(|place| &mut self.0[place].1)
     }
 
-    /// Whether there is a value of `key`.
+    /// Whether `key` has a value.
     pub fn contains_key(&self, key: &K) -> bool {
         self.place(key).is_ok()
     }
 
-    /// Sets the value of `key` and returns what it was.
+    /// Sets the value of `key` and returns the previous one.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.place(&key) {
             Ok(place) => Some(std::mem::replace(&mut self.0[place].1, value)),
@@ -44,7 +44,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         }
     }
 
-    /// Takes `key` and its value out.
+    /// Removes `key` and returns its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         self.place(key).ok().map(|place| self.0.remove(place).1)
     }

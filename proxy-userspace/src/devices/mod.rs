@@ -1,10 +1,10 @@
-//! Follows the devices of the network namespace that the agent runs in, and keeps programs on those that are wanted.
-//! Which these are is `select`'s decision; what is done to each is `serve`'s.
+//! Follows the devices of the agent's network namespace, and keeps programs on the selected ones. `select` decides
+//! which devices these are; `serve` attaches the programs.
 
-mod doubt;
 mod outcome;
 mod select;
 mod serve;
+mod unreliable_xdp;
 
 use std::{collections::BTreeSet, convert::Infallible, error::Error, time::Duration};
 
@@ -22,17 +22,18 @@ use tracing::{error, info, warn};
 
 use self::serve::Devices;
 use crate::{
-    attach::{self, AttachError, Group, Supply},
+    attach::{self, AttachError, Group, ProgramSet},
     config::devices::{DeviceArgs, DeviceMode},
     maps::{self, MapsError, PinFolder},
     node::rtnetlink::{KernelError, Snapshot, Watcher},
 };
 
-/// The least time between two looks at the kernel. The first change after a calm never waits.
+/// The least time between two snapshots of the kernel. The first change after a quiet time is taken at once.
 const GATHER: Duration = Duration::from_millis(20);
-/// How long to wait before a lost connection is made again.
+/// How long to wait before a lost connection is reopened.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// How long until a device that could not be served, or not well, or has lost a program is looked at again without a change.
+/// How long until a device is served again without a change, if it could not be served, or not well, or has lost a
+/// program.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Why devices can't be served at all.
@@ -49,8 +50,8 @@ pub enum DevicesError {
     Kernel(#[from] KernelError),
 }
 
-/// The programs that a start needs: for what it finds, and on devices that an earlier agent has served. Others are loaded
-/// when something needs them.
+/// The programs that a start needs: for the selected devices, and for those that an earlier agent has served. Others
+/// are loaded when a device needs them.
 pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>, DevicesError> {
     if args.device_mode == DeviceMode::Off {
         return Ok(vec![Group::Sockets]);
@@ -58,69 +59,72 @@ pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>,
     let snapshot = Watcher::start()?.snapshot().await?;
     let mut groups = attach::device::groups(folder)?;
     groups.extend([Group::Sockets, Group::Tc]);
-    let found = select::wanted(args, &snapshot, &BTreeSet::new(), false);
+    let found = select::select(args, &snapshot, &BTreeSet::new(), false);
     groups.extend(found.devices.values().flat_map(|target| target.groups(args.device_mode)));
     Ok(groups.into_iter().collect())
 }
 
-/// Those of them without which a start must fail, so that what served before goes on.
+/// The groups without which a start must fail, so that an earlier agent's programs stay in force.
 pub const fn needed(args: &DeviceArgs) -> &'static [Group] {
     match args.device_mode {
         DeviceMode::Off => &[Group::Sockets],
         DeviceMode::Auto | DeviceMode::Tc => &[Group::Sockets, Group::Tc],
-        // Nothing takes XDP's place unasked.
+        // Nothing replaces XDP where it was asked for explicitly.
         DeviceMode::Xdp | DeviceMode::XdpGeneric => &[Group::Sockets, Group::Tc, Group::Xdp],
     }
 }
 
-/// Programs, and the devices that they are on.
+/// The programs, and the devices that they serve.
 pub struct Follower {
     args: DeviceArgs,
     devices: Devices,
     /// Whether there are SCTP Services.
     sctp: changes::Receiver<bool>,
-    /// Names that have been told as missing or unsuited.
-    told: BTreeSet<String>,
-    /// Why SCTP of the node's own processes is not served, as it has been told.
-    told_of_own: Option<String>,
+    /// Names that have been logged as missing or unsuited.
+    logged: BTreeSet<String>,
+    /// The logged reason why SCTP of the node's own processes is not served.
+    logged_own: Option<String>,
 }
 
 impl Follower {
-    /// Attaches nothing yet. `sctp`: whether there are SCTP Services.
+    /// A follower that has attached nothing yet. `sctp` says whether there are SCTP Services.
     pub fn new(
-        supply: Supply,
+        program_set: ProgramSet,
         folder: PinFolder,
         args: DeviceArgs,
         sctp: changes::Receiver<bool>,
     ) -> Result<Self, DevicesError> {
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        let devices = Devices::new(supply, map, folder, &args);
-        Ok(Self { args, devices, sctp, told: BTreeSet::new(), told_of_own: None })
+        let devices = Devices::new(program_set, map, folder, &args);
+        Ok(Self { args, devices, sctp, logged: BTreeSet::new(), logged_own: None })
     }
 
     /// The eBPF object.
     pub const fn ebpf(&mut self) -> &mut Ebpf {
-        self.devices.supply().ebpf()
+        self.devices.program_set().ebpf()
     }
 
-    /// Puts the programs on every wanted device that is there, and takes them from others that an earlier agent has
+    /// Attaches the programs to every selected device, and detaches them from other devices that an earlier agent has
     /// served.
     pub async fn start(&mut self) -> Result<(), DevicesError> {
         if self.args.device_mode == DeviceMode::Off {
-            info!("no device is served: packets from outside the node are not this agent's");
+            info!("no device is served: packets from outside the node pass untouched");
         }
         let snapshot = Watcher::start()?.snapshot().await?;
         Ok(self.look(&snapshot)?)
     }
 
-    /// Follows changes for ever. A connection that is lost is logged and made again.
+    /// Follows changes for ever. A lost connection is logged and reopened.
     pub async fn follow(mut self) {
         if self.args.device_mode == DeviceMode::Off {
             return;
         }
         loop {
             let Err(error) = self.follow_connected().await;
-            warn!(error = &error as &dyn Error, "new devices may go unserved; trying again");
+            warn!(
+                error = &error as &dyn Error,
+                "lost the connection to the kernel: new devices may not be served; trying again"
+            );
             sleep(RECONNECT).await;
         }
     }
@@ -139,7 +143,7 @@ impl Follower {
         loop {
             match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
                 Ok(heard) => return heard,
-                // Asks the kernel for each device's programs.
+                // This asks the kernel for each device's programs.
                 Err(_) if block_in_place(|| self.devices.is_unsettled()) => return Ok(()),
                 Err(_) => {}
             }
@@ -148,18 +152,18 @@ impl Follower {
 
     fn look(&mut self, snapshot: &Snapshot) -> Result<(), AttachError> {
         let sctp = *self.sctp.borrow_and_update();
-        let wanted = select::wanted(&self.args, snapshot, &self.devices.served(), sctp);
-        let told = &self.told;
-        for name in wanted.missing.difference(told) {
-            warn!(device = name, "a device that --devices names is not there: it is served when it appears");
+        let selection = select::select(&self.args, snapshot, &self.devices.served(), sctp);
+        let logged = &self.logged;
+        for name in selection.missing.difference(logged) {
+            warn!(device = name, "device of --devices is not there: it is served when it appears");
         }
-        for name in wanted.unsuited.difference(told) {
-            warn!(device = name, "device not served: it carries no Ethernet frames, and no bare IP packets");
+        for name in selection.unsuited.difference(logged) {
+            warn!(device = name, "device not served: it carries neither Ethernet frames nor bare IP packets");
         }
-        self.told = wanted.missing.union(&wanted.unsuited).cloned().collect();
-        // The verifier and drivers may take a while; the other tasks move to another thread meanwhile.
+        self.logged = selection.missing.union(&selection.unsuited).cloned().collect();
+        // The verifier and drivers may take a while: the runtime moves the other tasks to another thread.
         block_in_place(|| {
-            self.devices.reconcile(wanted.devices)?;
+            self.devices.reconcile(selection.devices)?;
             if sctp {
                 self.load_own();
             }
@@ -167,25 +171,25 @@ impl Follower {
         })
     }
 
-    /// Loads what serves SCTP of the node's own processes. All else goes on without.
+    /// Loads what serves SCTP of the node's own processes. Everything else works without it.
     fn load_own(&mut self) {
-        let reason = self.devices.supply().load(Group::Own).err().map(|error| error.to_string());
-        if let Some(reason) = reason.as_ref().filter(|reason| self.told_of_own.as_ref() != Some(reason)) {
+        let reason = self.devices.program_set().load(Group::Own).err().map(|error| error.to_string());
+        if let Some(reason) = reason.as_ref().filter(|reason| self.logged_own.as_ref() != Some(reason)) {
             error!(
                 reason,
                 "degraded: SCTP of the node's own processes reaches no Service; all else is served. Report it with the \
                  kernel's version; until another kernel or release takes these programs, dial from pods"
             );
         }
-        self.told_of_own = reason;
+        self.logged_own = reason;
     }
 }
 
-/// Waits until other devices may be wanted.
+/// Waits until the selection of devices may have changed.
 async fn changed(kernel: &mut Watcher, sctp: &mut changes::Receiver<bool>) -> Result<(), KernelError> {
     tokio::select! {
         heard = kernel.changed() => heard,
-        // Nobody is left to say it when the agent ends.
+        // The sender is gone only when the agent ends.
         Ok(()) = sctp.changed() => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What became of serving a device, and how the log says it.
+//! The outcome of serving a device, and its log line.
 
 use tracing::{error, info, warn};
 
@@ -9,23 +9,23 @@ use super::select::{Role, Target};
 pub(super) enum Outcome {
     /// As wanted.
     Served(&'static str),
-    /// By TC, as what native XDP sends from it may be lost for this reason.
-    Doubted(String),
-    /// By TC, as native XDP was refused for this reason.
+    /// By TC, because what native XDP sends from it may be lost for this reason.
+    Unreliable(String),
+    /// By TC, because native XDP was refused for this reason.
     FellBack(String),
-    /// By native XDP, since the command line says so, although what that sends is lost for this reason.
+    /// By native XDP, because the command line asks for it, although what it sends is lost for this reason.
     Lossy(String),
     /// Not at all, for this reason.
     Failed(String),
 }
 
 impl Outcome {
-    /// Whether only a change of the device itself can change it.
+    /// Whether the outcome stays until the device itself changes.
     pub(super) fn is_settled(&self) -> bool {
         !matches!(self, Self::Failed(_) | Self::Lossy(_))
     }
 
-    /// One line for each device, when there is news.
+    /// Logs one line for the device.
     pub(super) fn report(&self, target: &Target) {
         let (device, index) = (&target.link.name, target.link.index);
         match self {
@@ -33,30 +33,30 @@ impl Outcome {
                 let (pod, sctp) = (target.role != Role::Outside, target.role == Role::Sctp);
                 info!(device, index, mode, pod, only_sctp = sctp, "device served");
             }
-            Self::Doubted(reason) => info!(
+            Self::Unreliable(reason) => info!(
                 device,
                 index,
                 mode = "tc",
                 reason,
-                "device served by TC, which always works: native XDP is left to --device-mode xdp"
+                "device served by TC: native XDP is not reliable on it, and only used with --device-mode xdp"
             ),
-            // A bridge or a tunnel has none in any kernel: nobody can do anything about it.
+            // Bridges and tunnels have no native XDP in any kernel, so there is nothing to correct.
             Self::FellBack(reason) if !matches!(target.link.kind.as_str(), "" | "bond") => info!(
                 device,
                 index,
                 mode = "tc",
                 reason,
-                "device served by TC, as native XDP is refused: few devices made of software have it"
+                "device served by TC, as native XDP is refused: few software devices support it"
             ),
             Self::FellBack(reason) => warn!(
                 device,
                 index,
                 mode = "tc",
                 reason,
-                "device served by TC, as native XDP is refused: everything works, at more processor time a packet"
+                "device served by TC, as native XDP is refused: everything works, but packets cost more processor time"
             ),
             Self::Lossy(reason) => {
-                warn!(device, index, mode = "xdp", reason, "device served by native XDP, but what that sends is lost");
+                warn!(device, index, mode = "xdp", reason, "device served by native XDP, but what it sends is lost");
             }
             Self::Failed(reason) => error!(device, index, reason, "device not served: trying again"),
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::Device;
 
-use super::doubt::doubt;
+use super::unreliable_xdp::unreliable;
 use crate::{
     attach::{Group, Variant, device::Hook},
     config::devices::{DeviceArgs, DeviceChoice, DeviceMode, Pattern},
@@ -14,16 +14,17 @@ use crate::{
 /// Whose packets a device carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Anybody's.
+    /// Packets of all clients.
     Outside,
-    /// Those of a pod of this node, whose sockets the kernel does not own.
+    /// Packets of a pod on this node whose sockets are not this kernel's: those of a virtual machine.
     Pod,
-    /// Those of a pod of this node, whose sockets know Services themselves, but not for SCTP: nothing else of it is served.
+    /// SCTP packets of a pod on this node. The socket hooks serve its other protocols, but the kernel has none for
+    /// SCTP.
     Sctp,
 }
 
 impl Role {
-    /// What the programs may know of it: bits of [`Device`].
+    /// The bits of [`Device`] for this role.
     pub(super) const fn flags(self) -> u32 {
         match self {
             Self::Outside => 0,
@@ -38,30 +39,30 @@ impl Role {
 pub(super) struct Target {
     pub link: Link,
     pub role: Role,
-    /// Why what native XDP sends from it may be lost; see [`doubt`].
-    pub doubt: Option<String>,
+    /// Why native XDP is not reliable on it; see [`unreliable`].
+    pub unreliable: Option<String>,
 }
 
 impl Target {
-    /// The XDP hook that it is to have.
+    /// The XDP hook that it gets.
     pub(super) const fn xdp(&self, mode: DeviceMode) -> Option<Hook> {
         match (self.role, mode) {
-            // XDP wants Ethernet frames.
+            // XDP needs Ethernet frames.
             _ if self.link.bare => None,
-            (Role::Outside, DeviceMode::Auto) if self.doubt.is_none() => Some(Hook::XdpNative),
+            (Role::Outside, DeviceMode::Auto) if self.unreliable.is_none() => Some(Hook::XdpNative),
             (Role::Outside, DeviceMode::Xdp) => Some(Hook::XdpNative),
             (Role::Outside, DeviceMode::XdpGeneric) => Some(Hook::XdpGeneric),
             _ => None,
         }
     }
 
-    /// The programs that it needs beside those of TC.
+    /// The groups of programs that it needs beside those of TC.
     pub(super) fn groups(&self, mode: DeviceMode) -> impl Iterator<Item = Group> {
         let bare = self.link.bare.then_some(Group::Bare);
         self.xdp(mode).map(|_| Group::Xdp).into_iter().chain(bare)
     }
 
-    /// Which programs its TC hooks get.
+    /// The variant of its TC programs.
     pub(super) const fn variant(&self) -> Variant {
         match self.role {
             Role::Sctp => Variant::Sctp,
@@ -71,23 +72,24 @@ impl Target {
     }
 }
 
-/// What is wanted.
+/// The selected devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Selection {
     /// Devices by index.
     pub devices: BTreeMap<u32, Target>,
-    /// Names of devices that should be served and can't be, as they carry no Ethernet frames.
+    /// Names of devices that should be served but can't be: they carry neither Ethernet frames nor bare IP packets.
     pub unsuited: BTreeSet<String>,
-    /// Names that were asked for and are not there.
+    /// Names that were asked for but do not exist.
     pub missing: BTreeSet<String>,
 }
 
-/// Decides. A device that is `served` stays so as long as it is there and named: a lease that runs out or a cable
-/// that is pulled must not detach programs, for which drivers reset the hardware. `sctp`: there are SCTP Services.
-pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u32>, sctp: bool) -> Wanted {
-    let mut wanted = Wanted::default();
+/// Selects the devices. A device that is `served` stays selected as long as it exists and is named: an expired lease or
+/// a pulled cable must not detach programs, because drivers reset the hardware when XDP comes or goes. `sctp` says
+/// whether there are SCTP Services.
+pub(super) fn select(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u32>, sctp: bool) -> Selection {
+    let mut selection = Selection::default();
     if args.device_mode == DeviceMode::Off {
-        return wanted;
+        return selection;
     }
     let chosen = |link: &Link| match &args.devices {
         DeviceChoice::Auto => !link.loopback && (served.contains(&link.index) || is_the_nodes(link, snapshot)),
@@ -104,33 +106,33 @@ pub(super) fn wanted(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u
             continue;
         };
         if link.ethernet || link.bare {
-            let target = Target { link: link.clone(), role, doubt: doubt(link, &snapshot.links) };
-            wanted.devices.insert(link.index, target);
+            let target = Target { link: link.clone(), role, unreliable: unreliable(link, &snapshot.links) };
+            selection.devices.insert(link.index, target);
         } else {
-            wanted.unsuited.insert(link.name.clone());
+            selection.unsuited.insert(link.name.clone());
         }
     }
     if let DeviceChoice::Named(names) = &args.devices {
         let absent = |name: &&str| !snapshot.links.iter().any(|link| link.name == *name);
-        wanted.missing = names.iter().filter_map(Pattern::name).filter(absent).map(str::to_owned).collect();
+        selection.missing = names.iter().filter_map(Pattern::name).filter(absent).map(str::to_owned).collect();
     }
-    wanted
+    selection
 }
 
 fn is_named(names: &[Pattern], link: &Link) -> bool {
     names.iter().any(|name| name.matches(&link.name))
 }
 
-/// Whether a device is the host's end of a pair whose other end is in another network namespace: what network plugins give a
-/// pod, with a route to it or as a port of a bridge. Other containers of this machine have such ones, too, and are served
-/// alike: kube-proxy makes no difference either.
+/// Whether a device is the host's end of a pair whose other end is in another network namespace: network plugins give
+/// such devices to pods, with a route or as a port of a bridge. Devices of other containers on this machine look alike,
+/// and are served too, as they are by kube-proxy.
 fn is_of_a_pod(link: &Link) -> bool {
     let is_pair = link.kind == "veth" || link.kind == "netkit";
     is_pair && link.ethernet && link.peer.is_some_and(|peer| peer.netns.is_some())
 }
 
-/// Whether a device has an address of the node, leads to everywhere, or has another router behind it: nodes that speak BGP
-/// with link-local addresses alone have uplinks without any other address, and perhaps without a default route.
+/// Whether a device has an address of the node, has a default route, or has another router behind it. Nodes that speak
+/// BGP over link-local addresses have uplinks without any other address, and perhaps without a default route.
 fn is_the_nodes(link: &Link, snapshot: &Snapshot) -> bool {
     let counts = |address: &Address| is_of_a_network(address) || address.global && (link.bare || is_tunnel(link));
     let has_address = || snapshot.addresses.iter().any(|address| address.device == link.index && counts(address));
@@ -143,7 +145,7 @@ fn is_tunnel(link: &Link) -> bool {
     ["vxlan", "geneve", "gretap", "ip6gretap"].contains(&link.kind.as_str())
 }
 
-/// Network plugins give host ends of pods the address of a gateway, without a network around it.
+/// Whether the address is in a network. Network plugins give host ends of pods a gateway's address as a host prefix.
 fn is_of_a_network(address: &Address) -> bool {
     address.global && address.network.is_some_and(|network| network.prefix_len() < network.max_prefix_len())
 }
@@ -200,13 +202,13 @@ mod tests {
         Snapshot { links, addresses, routes: vec![route], ..Snapshot::default() }
     }
 
-    fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Wanted {
+    fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Selection {
         let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
-        wanted(&args, snapshot, &served.iter().copied().collect(), false)
+        select(&args, snapshot, &served.iter().copied().collect(), false)
     }
 
-    fn names(wanted: &Wanted, role: Role) -> Vec<&str> {
-        let of_role = wanted.devices.values().filter(|device| device.role == role);
+    fn names(selection: &Selection, role: Role) -> Vec<&str> {
+        let of_role = selection.devices.values().filter(|device| device.role == role);
         of_role.map(|device| device.link.name.as_str()).collect()
     }
 
@@ -270,25 +272,25 @@ mod tests {
             veth(13, "tool", None, None),
             Link { kind: "bridge".to_owned(), index: 14, name: "cni0".to_owned(), ethernet: true, ..Link::default() },
         ]);
-        // A node that is a container has such an uplink itself.
+        // A node that runs in a container has such an uplink.
         snapshot.links[1] = veth(2, "eth0", Some(0), None);
         let with = |line: &str, sctp| {
             let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
-            wanted(&args, &snapshot, &BTreeSet::new(), sctp)
+            select(&args, &snapshot, &BTreeSet::new(), sctp)
         };
         let found = with("--pod-interfaces pod-a", true);
         assert_eq!(names(&found, Role::Sctp), ["cali1", "veth2"]);
         assert_eq!(names(&found, Role::Pod), ["pod-a"]);
         assert_eq!(names(&found, Role::Outside), ["eth0", "uplink", "wg0", "flannel.1"]);
         assert_eq!(names(&with("", false), Role::Sctp), <[&str; 0]>::default());
-        assert_eq!(with("--device-mode off", true), Wanted::default());
+        assert_eq!(with("--device-mode off", true), Selection::default());
     }
 
     #[test]
     fn off_wants_nothing() {
         assert_eq!(
             choose("--device-mode off --pod-interfaces pod-* --devices eth9", &[2], &snapshot()),
-            Wanted::default()
+            Selection::default()
         );
     }
 }

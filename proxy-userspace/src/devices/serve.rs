@@ -1,5 +1,5 @@
-//! Puts programs on devices and takes them away, says so in the log, and keeps the map DEVICES equal. A device that
-//! can't be served is reported and leaves the others alone.
+//! Attaches programs to devices and detaches them, logs it, and keeps the map DEVICES in step. A device that can't be
+//! served is logged and does not affect the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use proxy_common::Device;
 use tracing::{debug, error, info};
 
 use super::{
-    doubt::loss,
     outcome::Outcome,
     select::{Role, Target},
+    unreliable_xdp::loss,
 };
 use crate::{
     attach::{
-        AttachError, Group, Supply,
+        AttachError, Group, ProgramSet,
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
@@ -22,16 +22,16 @@ use crate::{
     maps::PinFolder,
 };
 
-/// What was last done to a device.
+/// The last outcome of serving a device.
 struct State {
     target: Target,
     outcome: Outcome,
-    /// The hooks that it was given.
+    /// The hooks that were attached for it.
     hooks: Vec<DeviceHook>,
 }
 
 impl State {
-    /// Whether one of its programs is there no more.
+    /// Whether one of its programs is no longer attached.
     fn has_lost(&self, folder: &PinFolder) -> bool {
         self.hooks.iter().any(|hook| hook.is_dead(folder))
     }
@@ -39,19 +39,19 @@ impl State {
 
 /// The devices that are served.
 pub(super) struct Devices {
-    supply: Supply,
+    program_set: ProgramSet,
     map: HashMap<MapData, u32, Device>,
     folder: PinFolder,
     mode: DeviceMode,
     has_tcx: bool,
     states: BTreeMap<u32, State>,
-    /// The pinned hooks, as last listed.
+    /// The pinned hooks when they were last listed.
     pinned: Vec<DeviceHook>,
 }
 
 impl Devices {
     pub(super) fn new(
-        supply: Supply,
+        program_set: ProgramSet,
         map: HashMap<MapData, u32, Device>,
         folder: PinFolder,
         args: &DeviceArgs,
@@ -61,27 +61,28 @@ impl Devices {
             TcAttach::Tcx => true,
             TcAttach::Clsact => false,
         };
-        Self { supply, map, folder, mode: args.device_mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
+        Self { program_set, map, folder, mode: args.device_mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
     }
 
-    /// The programs.
-    pub(super) const fn supply(&mut self) -> &mut Supply {
-        &mut self.supply
+    /// The set of programs.
+    pub(super) const fn program_set(&mut self) -> &mut ProgramSet {
+        &mut self.program_set
     }
 
-    /// Indexes of the devices whose packets from anybody are served.
+    /// Indexes of the devices that are served for all clients.
     pub(super) fn served(&self) -> BTreeSet<u32> {
         let outside = self.states.iter().filter(|(_, state)| state.target.role == Role::Outside);
         outside.map(|(index, _)| *index).collect()
     }
 
-    /// Whether a device is to be served again without word of a change: it could not be served well, or another program has taken
-    /// ours from it, of which nobody tells.
+    /// Whether some device must be served again although no change was reported: it could not be served well, or
+    /// another program has removed ours, which the kernel does not report.
     pub(super) fn is_unsettled(&self) -> bool {
         self.states.values().any(|state| !state.outcome.is_settled() || state.has_lost(&self.folder))
     }
 
-    /// Brings programs onto the wanted devices and away from all others. Fails only when the pins can't be listed.
+    /// Attaches programs to the selected devices and detaches them from all others. Fails only if the pins can't be
+    /// listed.
     pub(super) fn reconcile(&mut self, wanted: BTreeMap<u32, Target>) -> Result<(), AttachError> {
         self.pinned = list(&self.folder)?;
         self.states.retain(|index, _| wanted.contains_key(index));
@@ -94,7 +95,7 @@ impl Devices {
                 continue;
             }
             if has_lost {
-                info!(device = target.link.name, index, "device has lost a program: serving it anew");
+                info!(device = target.link.name, index, "device has lost a program: serving it again");
             }
             let outcome = self.serve(&target);
             if self.states.get(&index).is_none_or(|state| state.outcome != outcome) {
@@ -110,7 +111,7 @@ impl Devices {
         self.pinned.iter().filter(move |hook| hook.device == device)
     }
 
-    /// Takes programs and entries from devices that are gone or no longer wanted.
+    /// Detaches programs from devices that are gone or no longer selected, and removes their map entries.
     fn forget_others(&mut self, wanted: &BTreeMap<u32, Target>) {
         let known: Vec<u32> = self.map.keys().flatten().filter(|index| !wanted.contains_key(index)).collect();
         for index in known {
@@ -119,12 +120,14 @@ impl Devices {
         for hook in self.pinned.iter().filter(|hook| !wanted.contains_key(&hook.device)) {
             match hook.remove(&self.folder) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
-                Err(error) => error!(device = hook.name, %error, "a device that is not wanted keeps its program"),
+                Err(error) => {
+                    error!(device = hook.name, %error, "failed to detach from a device that is no longer selected")
+                }
             }
         }
     }
 
-    /// Puts the programs on one device.
+    /// Attaches the programs to one device.
     fn serve(&mut self, target: &Target) -> Outcome {
         let link = &target.link;
         match self.attach(target) {
@@ -133,7 +136,7 @@ impl Devices {
                 self.set_flags(link.index, None);
                 for hook in list(&self.folder).into_iter().flatten().filter(|hook| hook.device == link.index) {
                     if let Err(error) = hook.remove(&self.folder) {
-                        error!(device = link.name, %error, "a device that can't be served keeps a program");
+                        error!(device = link.name, %error, "failed to detach from a device that can't be served");
                     }
                 }
                 Outcome::Failed(error.to_string())
@@ -141,8 +144,9 @@ impl Devices {
         }
     }
 
-    /// Replies first: what comes in needs them. TC ingress last: a device whose XDP is refused for good is tried again
-    /// and again, and must not be served by turns.
+    /// Attaches egress first, because replies must be translated before requests come in. TC ingress comes last: a
+    /// device whose XDP is always refused is retried again and again, and must not alternate between served and
+    /// unserved.
     fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
         let link = &target.link;
         let mut refused = self.load(target)?;
@@ -150,7 +154,8 @@ impl Devices {
         let (ingress, egress) =
             if self.has_tcx { (Hook::TcxIngress, Hook::TcxEgress) } else { (Hook::ClsactIngress, Hook::ClsactEgress) };
         if xdp != Some(Hook::XdpNative) {
-            // Nothing but native XDP has anything to add to this; one that is served again keeps it all the time.
+            // Only native XDP changes the flags below. Otherwise they are final, and a device that is served again
+            // keeps them throughout.
             let expected = self.outcome(target, xdp, refused.clone());
             self.set_flags(link.index, Some(self.flags(target, &expected)));
         }
@@ -165,16 +170,16 @@ impl Devices {
         let outcome = self.outcome(target, xdp, refused);
         self.set_flags(link.index, Some(self.flags(target, &outcome)));
         self.put(ingress, target)?;
-        // What XDP of an earlier agent no longer serves, TC does already.
+        // TC already serves what XDP of an earlier agent no longer serves.
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
     }
 
-    /// Loads the programs that a device needs. Returns why it has to do without XDP, if so.
+    /// Loads the programs that a device needs. Returns the reason if XDP was refused and TC takes its place.
     fn load(&mut self, target: &Target) -> Result<Option<String>, AttachError> {
         let mut refused = None;
         for group in target.groups(self.mode) {
-            match self.supply.load(group) {
+            match self.program_set.load(group) {
                 Err(error) if group == Group::Xdp => refused = Some(self.fall_back(error)?),
                 loaded => loaded?,
             }
@@ -182,27 +187,27 @@ impl Devices {
         Ok(refused)
     }
 
-    /// What it means that XDP is refused: the reason to serve by TC, unless XDP was asked for.
+    /// Returns the reason to serve by TC if XDP is refused, or the error if XDP was asked for explicitly.
     fn fall_back(&self, error: AttachError) -> Result<String, AttachError> {
         if self.mode == DeviceMode::Auto { Ok(error.to_string()) } else { Err(error) }
     }
 
-    /// What has come of it; `xdp` is on the device.
+    /// The outcome. `xdp` is the XDP hook that is attached.
     fn outcome(&self, target: &Target, xdp: Option<Hook>, refused: Option<String>) -> Outcome {
-        let doubt = target
-            .doubt
+        let unreliable = target
+            .unreliable
             .clone()
             .filter(|_| !target.link.bare && self.mode == DeviceMode::Auto && target.role == Role::Outside);
-        match (xdp, refused, doubt) {
+        match (xdp, refused, unreliable) {
             (_, Some(reason), _) => Outcome::FellBack(reason),
             (Some(Hook::XdpNative), ..) => loss(&target.link).map_or(Outcome::Served("xdp"), Outcome::Lossy),
             (Some(_), ..) => Outcome::Served("xdp-generic"),
-            (None, None, Some(doubt)) => Outcome::Doubted(doubt),
+            (None, None, Some(unreliable)) => Outcome::Unreliable(unreliable),
             (None, None, None) => Outcome::Served("tc"),
         }
     }
 
-    /// What the programs and people may know of a device.
+    /// The value of the device in DEVICES, which the programs and `waggle get devices` read.
     fn flags(&self, target: &Target, outcome: &Outcome) -> u32 {
         let role = target.role.flags();
         if target.link.bare {
@@ -212,14 +217,14 @@ impl Devices {
         let reason = match outcome {
             Outcome::Served("xdp") => Device::REDIRECT,
             Outcome::Lossy(_) => Device::REDIRECT | Device::LOSSY,
-            Outcome::Doubted(_) => Device::UNSURE,
+            Outcome::Unreliable(_) => Device::UNSURE,
             Outcome::FellBack(_) => Device::FELL_BACK,
             Outcome::Served(_) | Outcome::Failed(_) => 0,
         };
         role | asked | reason
     }
 
-    /// Takes programs of an earlier agent from a device.
+    /// Detaches programs of an earlier agent from a device.
     fn remove(&self, device: u32, is_meant: impl Fn(Hook) -> bool) -> Result<(), AttachError> {
         self.pins_of(device).filter(|pinned| is_meant(pinned.hook)).try_for_each(|pinned| pinned.remove(&self.folder))
     }
@@ -228,12 +233,12 @@ impl Devices {
         let link = &target.link;
         let pinned = self.pins_of(link.index).find(|pinned| pinned.hook == hook);
         let place = DeviceHook { hook, device: link.index, name: link.name.clone() };
-        let put = place.put(self.supply.programs(), &self.folder, pinned, target.variant())?;
+        let put = place.put(self.program_set.programs(), &self.folder, pinned, target.variant())?;
         debug!(device = link.name, hook = hook.word(), ?put, "device hook");
         Ok(())
     }
 
-    /// Writes what the programs may know of a device, or that they know nothing of it.
+    /// Writes or removes the device's entry in DEVICES.
     fn set_flags(&mut self, index: u32, flags: Option<u32>) {
         let written = match flags {
             Some(flags) => self.map.insert(index, Device { flags }, 0),

@@ -1,4 +1,4 @@
-//! Ports that can't be listened at: said once each, in few lines. Beside another service proxy it is all of them.
+//! Logs ports that can't be listened on, once each and rate-limited: next to another service proxy that is all of them.
 
 use std::{
     io,
@@ -8,12 +8,12 @@ use std::{
 use tokio::{sync::mpsc, time::sleep};
 use tracing::warn;
 
-use crate::few::{Few, Told};
+use crate::log_limit::{Lines, LogLimit};
 
-/// How long news are gathered.
+/// How long reports are collected before they are logged.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// A port that can't be listened at.
+/// A port that can't be listened on.
 #[derive(Debug)]
 pub(super) struct Blocked {
     pub(super) service: String,
@@ -21,41 +21,41 @@ pub(super) struct Blocked {
     pub(super) error: io::Error,
 }
 
-/// Says what comes, until nobody can send any more.
-pub(super) async fn tell(mut news: mpsc::UnboundedReceiver<Blocked>) {
-    let mut few = Few::default();
+/// Logs the reports until all senders are gone.
+pub(super) async fn log_all(mut reports: mpsc::UnboundedReceiver<Blocked>) {
+    let mut log = LogLimit::default();
     loop {
         tokio::select! {
-            blocked = news.recv() => match blocked {
-                Some(blocked) => few.add("", blocked),
+            blocked = reports.recv() => match blocked {
+                Some(blocked) => log.add("", blocked),
                 None => return,
             },
-            () = sleep(GATHER), if few.is_waiting() => {
-                few.tell(Instant::now()).into_iter().for_each(|(_, told)| say(told));
+            () = sleep(GATHER), if log.is_waiting() => {
+                log.due(Instant::now()).into_iter().for_each(|(_, lines)| write(lines));
             }
         }
     }
 }
 
-fn say(told: Told<Blocked>) {
-    match told {
-        Told::Each(all) => all.into_iter().for_each(|Blocked { service, port, error }| {
+fn write(lines: Lines<Blocked>) {
+    match lines {
+        Lines::Each(all) => all.into_iter().for_each(|Blocked { service, port, error }| {
             warn!(
                 service,
                 port,
                 %error,
-                "healthCheckNodePort is not answered, so that load balancers pass this node by: the port can't be listened \
-                 at; free it if something else on this node has it; trying again"
+                "healthCheckNodePort is not answered, so load balancers skip this node: can't listen on the port; free \
+                 it if something else on this node uses it; trying again"
             );
         }),
-        Told::Sum(services, some) => {
+        Lines::Summary(services, some) => {
             let example = |Blocked { service, port, error }: &Blocked| format!("{service} {port}: {error}");
             let examples: Vec<_> = some.iter().map(example).collect();
             warn!(
                 services,
                 examples = examples.join(", "),
-                "healthCheckNodePorts are not answered, so that load balancers pass this node by: the ports can't be \
-                 listened at; free them if something else on this node has them; trying again"
+                "healthCheckNodePorts are not answered, so load balancers skip this node: can't listen on the ports; \
+                 free them if something else on this node uses them; trying again"
             );
         }
     }

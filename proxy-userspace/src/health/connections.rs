@@ -1,5 +1,6 @@
-//! The connections that are open at one port: few at a time, of which the newest count most. A load balancer sends its request
-//! at once and is answered within a millisecond; a client that keeps its connection silent must not take the place of one that asks.
+//! The open connections of one port: at most [`LIMIT`], of which the oldest is closed for a new one. A load balancer
+//! sends its request at once and gets the response within a millisecond, so clients that keep silent connections open
+//! can't shut it out.
 
 use std::collections::VecDeque;
 
@@ -8,27 +9,28 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
-/// Connections that are open at the same time.
+/// The most connections that are open at a time.
 const LIMIT: usize = 64;
-/// How long a connection keeps its place when all places are taken.
+/// How long a connection is kept at least when the limit is reached.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// The open connections. When this is dropped, they go on until their answers are sent.
+/// The open connections. When this is dropped, they continue until their responses are sent.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     tasks: JoinSet<()>,
-    /// When each began, oldest first.
+    /// The start of each connection, oldest first.
     by_age: VecDeque<(Instant, AbortHandle)>,
 }
 
 impl Connections {
-    /// Serves one more connection by `task`.
+    /// Runs `task` for one more connection.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.tasks.spawn(task);
         self.by_age.push_back((Instant::now(), task));
     }
 
-    /// Waits until there is room for one more: until any connection ends, or the oldest is older than [`GRACE`] and is closed.
+    /// Waits until one more connection may be opened: until any ends, or until the oldest has been open for [`GRACE`]
+    /// and is closed.
     pub(super) async fn make_room(&mut self) {
         self.forget_ended();
         while self.tasks.len() >= LIMIT
@@ -50,7 +52,7 @@ impl Connections {
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        // A request that has come in before the Service went is still answered.
+        // A request that came in before the Service was deleted still gets its response.
         self.tasks.detach_all();
     }
 }

@@ -1,5 +1,5 @@
-//! Listens at one port, on all addresses of both families: load balancers ask at the address that they balance, too, which
-//! the node may have by a route only.
+//! Listens on one port, on all addresses of both families: some load balancers send health checks to the balanced
+//! address, which the node may have only by a route.
 
 use std::{
     convert::Infallible,
@@ -18,82 +18,82 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{Answers, answer::answer, blocked::Blocked, connections::Connections};
+use super::{HealthByPort, blocked::Blocked, connections::Connections, response::response};
 use crate::config::NodePortAddresses;
 
-/// How long a question and its answer may take.
-const QUESTION: Duration = Duration::from_secs(1);
-/// How long until a port that somebody else has is tried again.
+/// How long a request and its response may take.
+const REQUEST: Duration = Duration::from_secs(1);
+/// How long to wait before a port in use is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How many connections the kernel holds for us.
+/// How many connections the kernel queues.
 const BACKLOG: i32 = 128;
 
-/// The largest head of a request, in bytes: the least that hyper allows.
+/// The largest head of a request in bytes, which is the least that hyper allows.
 const REQUEST_HEAD: usize = 8192;
 
-/// Answers at `port` on the addresses that `chosen` allows, until the task is ended.
+/// Serves health checks at `port` on the addresses that `chosen` allows, until the task is aborted.
 pub(super) async fn listen(
     port: u16,
     chosen: NodePortAddresses,
-    answers: watch::Receiver<Answers>,
+    health: watch::Receiver<HealthByPort>,
     blocked: mpsc::UnboundedSender<Blocked>,
 ) {
-    let listener = bind_patiently(port, &answers, &blocked).await;
+    let listener = bind_patiently(port, &health, &blocked).await;
     let mut connections = Connections::default();
     loop {
         connections.make_room().await;
         match listener.accept().await {
             Ok((stream, _)) if !is_chosen(&stream, &chosen) => reset(&stream),
             Ok((stream, _)) => {
-                let answers = answers.clone();
+                let health = health.clone();
                 connections.spawn(async move {
-                    // A client that is too slow asks again.
-                    let _ = timeout(QUESTION, converse(stream, port, answers)).await;
+                    // A client that is too slow tries again.
+                    let _ = timeout(REQUEST, serve_one(stream, port, health)).await;
                 });
             }
             Err(error) => {
-                debug!(port, %error, "accept a load balancer's connection");
+                debug!(port, %error, "accept the connection of a health check");
                 sleep(RETRY).await;
             }
         }
     }
 }
 
-/// Whether the client dialled an address where health checks are answered.
+/// Whether the client dialled an address on which health checks are served.
 fn is_chosen(stream: &TcpStream, chosen: &NodePortAddresses) -> bool {
     stream.local_addr().is_ok_and(|local| chosen.allows(local.ip().to_canonical()))
 }
 
-/// Makes the stream end in a reset, without an answer.
+/// Makes the connection end with a reset, without a response.
 fn reset(stream: &TcpStream) {
-    // Where that fails, the client sees the connection end, which says the same.
+    // If that fails, the connection is closed, which tells the client enough.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// One question, one answer.
-async fn converse(stream: TcpStream, port: u16, answers: watch::Receiver<Answers>) {
-    let service = service_fn(|_| async { Ok::<_, Infallible>(answer(answers.borrow().get(&port))) });
+/// One request and its response.
+async fn serve_one(stream: TcpStream, port: u16, health: watch::Receiver<HealthByPort>) {
+    let service = service_fn(|_| async { Ok::<_, Infallible>(response(health.borrow().get(&port))) });
     let mut http = http1::Builder::new();
     http.keep_alive(false).max_buf_size(REQUEST_HEAD);
-    http.timer(TokioTimer::new()).header_read_timeout(QUESTION);
+    http.timer(TokioTimer::new()).header_read_timeout(REQUEST);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        debug!(port, %error, "answer a load balancer");
+        debug!(port, %error, "serve a health check");
     }
 }
 
-/// Binds the port as soon as it is free, and says it if it is not.
+/// Binds the port as soon as it is free; reports it once if it is not.
 async fn bind_patiently(
     port: u16,
-    answers: &watch::Receiver<Answers>,
+    health: &watch::Receiver<HealthByPort>,
     blocked: &mpsc::UnboundedSender<Blocked>,
 ) -> TcpListener {
-    let mut is_told = false;
+    let mut is_reported = false;
     loop {
         match bind(port) {
             Ok(listener) => return listener,
-            Err(error) if !is_told => {
-                is_told = true;
-                let service = answers.borrow().get(&port).map(|answer| answer.service.to_string()).unwrap_or_default();
+            Err(error) if !is_reported => {
+                is_reported = true;
+                let service = health.borrow().get(&port).map(|health| health.service.to_string()).unwrap_or_default();
                 let _ = blocked.send(Blocked { service, port, error });
             }
             Err(_) => {}
@@ -102,7 +102,7 @@ async fn bind_patiently(
     }
 }
 
-/// A listener for both families, or for IPv4 where the kernel has no other.
+/// A listener for both families, or for IPv4 if the kernel has no IPv6.
 fn bind(port: u16) -> io::Result<TcpListener> {
     let of = |domain, address: SocketAddr| {
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;

@@ -1,11 +1,12 @@
-//! `healthCheckNodePort` (S22): load balancers ask a node whether it has backends of a Service whose external policy is Local.
-//! The agent publishes what it knows, after each change of the data plane; a listener for each port answers from that.
+//! `healthCheckNodePort` (S22): load balancers ask a node whether it has backends of a Service with the external policy
+//! Local. The agent publishes the state after each change of the data plane, and a listener on each port responds with
+//! it.
 
-mod answer;
 mod blocked;
 mod connections;
 mod listener;
 mod published;
+mod response;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,46 +19,46 @@ use self::listener::listen;
 pub use self::published::Published;
 use crate::{config::NodePortAddresses, desired::ServiceName};
 
-/// What a Service asks for, and what there is.
+/// The health check that a Service asks for, and its ready endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Where load balancers ask.
+    /// The port that load balancers ask.
     pub port: u16,
     /// Ready endpoints on this node.
     pub endpoints: usize,
 }
 
-/// What is answered at a port.
+/// The health of a Service, as its port reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ServiceHealth {
     service: ServiceName,
     /// Ready endpoints on this node.
     endpoints: usize,
-    /// The data plane has all that the Service asks for.
+    /// Whether the data plane has everything that the Service asks for.
     in_force: bool,
 }
 
-/// Answers by port.
-pub type Answers = Arc<BTreeMap<u16, Answer>>;
+/// The health of Services by port.
+pub type HealthByPort = Arc<BTreeMap<u16, ServiceHealth>>;
 
-/// Listens at every port that has an answer, on the addresses that `chosen` allows, until the sender of `answers` is dropped.
-pub async fn serve(mut answers: watch::Receiver<Answers>, chosen: NodePortAddresses) {
+/// Listens on every port in `health`, on the addresses that `chosen` allows, until the sender of `health` is dropped.
+pub async fn serve(mut health: watch::Receiver<HealthByPort>, chosen: NodePortAddresses) {
     let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
-    let (blocked, news) = mpsc::unbounded_channel();
-    tokio::spawn(blocked::tell(news));
+    let (blocked, reports) = mpsc::unbounded_channel();
+    tokio::spawn(blocked::log_all(reports));
     loop {
-        let wanted = answers.borrow_and_update().clone();
+        let wanted = health.borrow_and_update().clone();
         let ended = running.extract_if(.., |port, _: &mut AbortHandle| !wanted.contains_key(port));
         for (_, task) in ended.collect::<Vec<_>>() {
             task.abort();
-            // Its port is free before anybody wants it again. No other task ends.
+            // The port is free before it may be needed again. No other task ends.
             let _ = tasks.join_next().await;
         }
         for port in wanted.keys() {
-            let listen = || tasks.spawn(listen(*port, chosen.clone(), answers.clone(), blocked.clone()));
+            let listen = || tasks.spawn(listen(*port, chosen.clone(), health.clone(), blocked.clone()));
             running.entry(*port).or_insert_with(listen);
         }
-        if answers.changed().await.is_err() {
+        if health.changed().await.is_err() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! From Services to ports, and only when there is news.
+//! Maps Services to ports, and publishes changes only.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,31 +7,31 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Answer, Answers, Check};
+use super::{Check, HealthByPort, ServiceHealth};
 use crate::desired::ServiceName;
 
-/// What the agent knows of Services that have a `healthCheckNodePort`.
+/// The state of Services with a `healthCheckNodePort`.
 #[derive(Debug)]
 pub struct Published {
     checks: BTreeMap<ServiceName, Check>,
-    answers: watch::Sender<Answers>,
+    health: watch::Sender<HealthByPort>,
 }
 
 impl Published {
-    /// Nothing yet; `answers` is told.
-    pub fn new(answers: watch::Sender<Answers>) -> Self {
-        Self { checks: BTreeMap::new(), answers }
+    /// No Services yet. Changes are published to `health`.
+    pub fn new(health: watch::Sender<HealthByPort>) -> Self {
+        Self { checks: BTreeMap::new(), health }
     }
 
-    /// Takes in what the Services in `touched` ask for now, and publishes it. The data plane has refused parts of those in
-    /// `refused`.
+    /// Replaces the checks of the Services in `touched` by `checks`, and publishes the result. `refused` are the
+    /// Services of which the data plane lacks a part.
     pub fn update(
         &mut self,
         touched: &BTreeSet<ServiceName>,
         mut checks: BTreeMap<ServiceName, Check>,
         refused: &BTreeSet<ServiceName>,
     ) {
-        // A change of others costs nothing here.
+        // Changes of other Services cost nothing here.
         if !touched.iter().chain(refused).any(|one| checks.contains_key(one) || self.checks.contains_key(one)) {
             return;
         }
@@ -41,15 +41,15 @@ impl Published {
                 None => self.checks.remove(service),
             };
         }
-        let answer = |(service, check): (&ServiceName, &Check)| {
+        let entry = |(service, check): (&ServiceName, &Check)| {
             let (service, in_force) = (service.clone(), !refused.contains(service));
-            (check.port, Answer { service, endpoints: check.endpoints, in_force })
+            (check.port, ServiceHealth { service, endpoints: check.endpoints, in_force })
         };
-        let answers: BTreeMap<_, _> = self.checks.iter().map(answer).collect();
-        self.answers.send_if_modified(|published| {
-            let is_news = **published != answers;
+        let health: BTreeMap<_, _> = self.checks.iter().map(entry).collect();
+        self.health.send_if_modified(|published| {
+            let is_news = **published != health;
             if is_news {
-                *published = Arc::new(answers);
+                *published = Arc::new(health);
             }
             is_news
         });
@@ -70,17 +70,17 @@ mod tests {
 
     #[test]
     fn s22_what_is_touched_is_published_once() {
-        let (sender, mut receiver) = watch::channel(Answers::default());
+        let (sender, mut receiver) = watch::channel(HealthByPort::default());
         let mut published = Published::new(sender);
         let (web, nobody) = (BTreeSet::from([service("web")]), BTreeSet::new());
         published.update(&web, one("web", 32_000, 2), &nobody);
-        let expected = Answer { service: service("web"), endpoints: 2, in_force: true };
+        let expected = ServiceHealth { service: service("web"), endpoints: 2, in_force: true };
         assert_eq!(**receiver.borrow_and_update(), BTreeMap::from([(32_000, expected.clone())]));
         published.update(&web, one("web", 32_000, 2), &nobody);
         published.update(&BTreeSet::from([service("other")]), BTreeMap::new(), &nobody);
         assert!(!receiver.has_changed().unwrap(), "the same again is no news");
         published.update(&nobody, BTreeMap::new(), &web);
-        assert_eq!(receiver.borrow_and_update()[&32_000], Answer { in_force: false, ..expected });
+        assert_eq!(receiver.borrow_and_update()[&32_000], ServiceHealth { in_force: false, ..expected });
         published.update(&web, BTreeMap::new(), &nobody);
         assert!(receiver.borrow_and_update().is_empty());
     }

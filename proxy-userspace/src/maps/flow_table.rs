@@ -1,4 +1,5 @@
-//! The flow maps of both families as one table: those of assured flows, or those of embryonic flows.
+//! The flow maps of both families as one table: assured flows (FLOW_BUCKETS and CONNTRACK) or embryonic flows
+//! (EMBRYONIC).
 
 use std::borrow::Borrow as _;
 
@@ -16,88 +17,88 @@ use crate::{
 /// How many buckets are read with one system call.
 const BATCH: u32 = 4096;
 
-/// The flows of one kind.
+/// A table of flows.
 pub struct FlowTable {
     ipv4: Entries<Ipv4ConntrackEntry>,
     ipv6: Entries<ConntrackEntry>,
 }
 
-/// The flows of one kind and one family.
+/// The flows of one family.
 struct Entries<E: Stored<Bucket: Pod>> {
     buckets: Option<Buckets<E::Bucket>>,
-    /// The hash: all flows that have no bucket.
+    /// The hash with all flows that have no bucket.
     map: HashMap<MapData, E::Key, E>,
-    /// Room in both.
+    /// The capacity of the buckets and the hash together.
     capacity: usize,
 }
 
-/// FLOW_BUCKETS of a family: not mapped into memory, since all of it would count as the agent's.
+/// FLOW_BUCKETS of a family. It is not mapped into memory, because the mapping would count as the agent's memory.
 struct Buckets<L: Pod> {
     array: Array<MapData, L>,
     map: MapData,
-    /// Set of buckets → 1 once an entry of it has gone to the hash.
+    /// For each set of buckets, 1 once an entry of it has been put into the hash.
     overflow: Array<MapData, u8>,
 }
 
-/// The pinned maps of a table, of each family: the name of the buckets, if there are any, and of the hash.
+/// The names of a table's pinned maps, for each family: the buckets, if it has any, and the hash.
 #[derive(Clone, Copy, Debug)]
-pub struct Names([(Option<&'static str>, &'static str); 2]);
+pub struct FlowMapNames([(Option<&'static str>, &'static str); 2]);
 
-impl Names {
+impl FlowMapNames {
     /// Assured flows.
     pub const ASSURED: Self =
         Self([(Some("FLOW_BUCKETS_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_BUCKETS_IPV6"), "CONNTRACK_IPV6")]);
-    /// Embryonic flows, which are not assured yet.
+    /// Embryonic flows.
     pub const EMBRYONIC: Self = Self([(None, "EMBRYONIC_IPV4"), (None, "EMBRYONIC_IPV6")]);
 }
 
 impl FlowTable {
     /// Opens the pinned maps.
-    pub fn open(folder: &PinFolder, Names([ipv4, ipv6]): Names) -> Result<Self, MapsError> {
+    pub fn open(folder: &PinFolder, FlowMapNames([ipv4, ipv6]): FlowMapNames) -> Result<Self, MapsError> {
         Ok(Self { ipv4: Entries::open(folder, ipv4)?, ipv6: Entries::open(folder, ipv6)? })
     }
 
-    /// Every entry by its packet, IPv4 first. While programs write, one may come twice, and one that comes or goes
-    /// meanwhile may be missing.
+    /// Every entry by its packet, IPv4 first. While programs write, an entry may appear twice, and one that is inserted
+    /// or removed meanwhile may be missing.
     pub fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
         self.ipv4.entries().chain(self.ipv6.entries())
     }
 
-    /// How many entries there is room for.
+    /// How many entries the table can hold.
     pub fn capacity(&self) -> usize {
         self.ipv4.capacity + self.ipv6.capacity
     }
 
-    /// Inserts a flow that is not there yet into the hash: only the programs give buckets away.
+    /// Inserts a new flow into the hash: only the programs assign buckets while they run.
     pub fn insert(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.insert(tuple, flow) } else { self.ipv6.insert(tuple, flow) }
     }
 
-    /// Enters or replaces a flow where the programs would. They must not do so at the same time.
+    /// Inserts or replaces a flow where the programs would put it. The programs must not write at the same time.
     pub fn put(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.put(tuple, flow) } else { self.ipv6.put(tuple, flow) }
     }
 
-    /// Takes the key of a flow that another set of programs has, unless it is taken.
+    /// Reserves the key of a flow of another set of programs, unless the key is taken.
     pub fn reserve(&mut self, tuple: &Tuple, flow: &ConntrackEntry) -> Result<(), MapError> {
         let meta = EntryMeta { flags: flow.meta.flags | EntryMeta::RESERVED, ..flow.meta };
         self.insert(tuple, &ConntrackEntry { meta, ..*flow })
     }
 
-    /// Whether a packet has a living entry at `now` (jiffies), and not only a reserved key.
+    /// Whether a packet has an entry that is alive at `now` (jiffies), not only a reserved key.
     pub fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
         if is_ipv4(tuple) { self.ipv4.holds(tuple, now) } else { self.ipv6.holds(tuple, now) }
     }
 
-    /// Enters a living flow, as [`insert`](Self::insert) does, also where its key is reserved, unless it lives there already
-    /// or has ended since: programs may write meanwhile.
+    /// Inserts a living flow as [`insert`](Self::insert) does, also under a reserved key. Does nothing if the flow is
+    /// already alive there or has ended since; programs may write meanwhile.
     pub fn follow(&mut self, tuple: &Tuple, flow: &ConntrackEntry, now: u32) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
     }
 
-    /// Takes back what [`follow`](Self::follow) has entered.
+    /// Removes what [`follow`](Self::follow) has inserted.
     pub fn withdraw(&mut self, tuple: &Tuple) {
-        // Absent is as good as removed.
+        // An absent entry is as good as removed.
         let _ = if is_ipv4(tuple) { self.ipv4.withdraw(tuple) } else { self.ipv6.withdraw(tuple) };
     }
 
@@ -140,7 +141,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         buckets.chain(self.map.iter().map(|entry| entry.map(|(key, entry)| widen(&key, &entry))))
     }
 
-    /// The bucket of a packet's entry, if it has one, and a bucket that could be its.
+    /// The bucket of a packet's entry, if it has one, and otherwise an empty bucket of its set, if there is one.
     fn bucket(&self, tuple: &Tuple) -> Result<(Option<u32>, Option<u32>), MapError> {
         let Some(Buckets { array: buckets, .. }) = &self.buckets else { return Ok((None, None)) };
         let key = E::key(tuple);
@@ -183,7 +184,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         self.map.remove(E::key(tuple).borrow())
     }
 
-    /// The lives of a packet's entries: in its bucket and in the hash.
+    /// The metadata of a packet's entries in its bucket and in the hash.
     fn metadata(&self, tuple: &Tuple) -> Result<[Option<EntryMeta>; 2], MapError> {
         let in_bucket = match (self.bucket(tuple)?.0, &self.buckets) {
             (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().meta()),
@@ -196,7 +197,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         Ok([in_bucket, in_hash])
     }
 
-    /// Lets programs look for the entry of a packet in the hash.
+    /// Makes programs look for the packet's entry in the hash.
     fn note_overflow(&mut self, tuple: &Tuple) -> Result<(), MapError> {
         let Some(buckets) = &mut self.buckets else { return Ok(()) };
         let place = E::Bucket::place(E::key(tuple).borrow(), buckets.array.len() / 2);
@@ -231,7 +232,7 @@ const fn is_reserved(meta: &EntryMeta) -> bool {
     meta.flags & EntryMeta::RESERVED != 0
 }
 
-/// A packet and its flow, from how they lie in the maps.
+/// A packet and its flow, converted from the maps' layout.
 fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, ConntrackEntry) {
     let mut flow = ConntrackEntry::default();
     entry.widen(&mut flow);

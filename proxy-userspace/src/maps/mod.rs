@@ -23,7 +23,7 @@ use crate::{
     config::MapSizes,
     maps::{
         filters::{FilterArrays, FlowMaps},
-        flow_table::{FlowTable, Names},
+        flow_table::{FlowMapNames, FlowTable},
     },
     node::bpf::{self, MappedArray},
 };
@@ -240,8 +240,8 @@ impl Maps {
             node_addresses: open(folder, "NODE_ADDRESSES")?,
             affinity: (Arc::new(open(folder, "AFFINITY")?), room(folder, "AFFINITY")?),
             flows: Arc::new(FlowMaps {
-                embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
-                assured: FlowTable::open(folder, Names::ASSURED)?,
+                embryonic: FlowTable::open(folder, FlowMapNames::EMBRYONIC)?,
+                assured: FlowTable::open(folder, FlowMapNames::ASSURED)?,
             }),
         })
     }

@@ -1,5 +1,5 @@
-//! Who gets what several Services ask for: of those that claim a frontend or a ClusterIP the one created
-//! first has it, of equally old ones the first by name, and the others wait.
+//! Which Service gets a frontend, a ClusterIP or a health check's port that several Services claim: the one created
+//! first, of equally old ones the first by namespace and name. The others wait.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,8 +11,8 @@ use proxy_common::Frontend;
 use super::{frontends::frontends, health::health_claims, service::ServiceSpec};
 use crate::desired::ServiceName;
 
-/// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, first come
-/// first. No list is empty.
+/// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, the holder first. No
+/// list is empty.
 #[derive(Debug, Default)]
 pub(super) struct Claims(HashMap<Frontend, Vec<Claimant>>);
 
@@ -24,10 +24,10 @@ struct Claimant {
 
 /// What a change of one Service's claims means to others.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Shift {
-    /// Services that claim the same.
-    pub(super) rivals: BTreeSet<ServiceName>,
-    /// ClusterIPs that this Service began or ceased to claim.
+pub(super) struct ClaimChange {
+    /// The other Services that claim what this Service began or ceased to claim.
+    pub(super) other_claimants: BTreeSet<ServiceName>,
+    /// The ClusterIPs that this Service began or ceased to claim.
     pub(super) cluster_ips: BTreeSet<IpAddr>,
 }
 
@@ -38,21 +38,21 @@ impl Claims {
         service: &ServiceName,
         before: Option<&ServiceSpec>,
         after: Option<&ServiceSpec>,
-    ) -> Shift {
+    ) -> ClaimChange {
         let (old, new) = (before.map(claims_of).unwrap_or_default(), after.map(claims_of).unwrap_or_default());
         let created = after.and_then(|spec| spec.created);
         let same_age = before.and_then(|spec| spec.created) == created;
-        let mut shift = Shift::default();
+        let mut change = ClaimChange::default();
         for claim in old.iter().filter(|claim| !same_age || !new.contains(claim)) {
-            self.release(*claim, service, &mut shift);
+            self.release(*claim, service, &mut change);
         }
         for claim in new.iter().filter(|claim| !same_age || !old.contains(claim)) {
-            self.take(*claim, Claimant { created, service: service.clone() }, &mut shift);
+            self.take(*claim, Claimant { created, service: service.clone() }, &mut change);
         }
-        shift
+        change
     }
 
-    /// The Service that has `claim`.
+    /// The Service that gets `claim`.
     pub(super) fn holder(&self, claim: &Frontend) -> Option<&ServiceName> {
         self.0.get(claim)?.first().map(|first| &first.service)
     }
@@ -67,27 +67,27 @@ impl Claims {
         self.0.keys().filter_map(cluster_ip)
     }
 
-    fn release(&mut self, claim: Frontend, service: &ServiceName, shift: &mut Shift) {
+    fn release(&mut self, claim: Frontend, service: &ServiceName, change: &mut ClaimChange) {
         let Some(claimants) = self.0.get_mut(&claim) else { return };
         claimants.retain(|claimant| claimant.service != *service);
-        shift.note(&claim, claimants);
+        change.note(&claim, claimants);
         if claimants.is_empty() {
             self.0.remove(&claim);
         }
     }
 
-    fn take(&mut self, claim: Frontend, claimant: Claimant, shift: &mut Shift) {
-        // Nearly every claim has one claimant: leave no room for more.
+    fn take(&mut self, claim: Frontend, claimant: Claimant, change: &mut ClaimChange) {
+        // Nearly every claim has one claimant, so the list gets no spare capacity.
         let claimants = self.0.entry(claim).or_insert_with(|| Vec::with_capacity(1));
-        shift.note(&claim, claimants);
+        change.note(&claim, claimants);
         let place = claimants.partition_point(|other| *other < claimant);
         claimants.insert(place, claimant);
     }
 }
 
-impl Shift {
+impl ClaimChange {
     fn note(&mut self, claim: &Frontend, others: &[Claimant]) {
-        self.rivals.extend(others.iter().map(|claimant| claimant.service.clone()));
+        self.other_claimants.extend(others.iter().map(|claimant| claimant.service.clone()));
         self.cluster_ips.extend(cluster_ip(claim));
     }
 }

@@ -1,12 +1,12 @@
-//! The settings of the model.
+//! The model's settings.
 
 use crate::config::NodePortAddresses;
 
-/// Settings that stay for the life of a [`Model`](super::Model).
+/// Settings that do not change during the life of a [`Model`](super::Model).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelConfig {
     /// This node's name, as endpoints and the Node object write it.
     pub node_name: String,
-    /// Where node ports are served.
+    /// Which of the node's addresses serve node ports.
     pub nodeport_addresses: NodePortAddresses,
 }

@@ -1,8 +1,9 @@
-//! Real addresses where Services could be: those of this node, of its networks, its pods and of endpoints keep their own
-//! meaning inside a ServiceCIDR, and a ClusterIP that this node has itself is answered by the node: NodeLocal DNSCache
-//! in its default form.
+//! Addresses inside ServiceCIDRs that are not ClusterIPs: addresses of this node, its networks, its pods and endpoints
+//! keep their own meaning there. A ClusterIP that is also an address of this node is left to the node's listener
+//! (NodeLocal DNSCache by default).
 //!
-//! The cluster's whole pod range is not asked: some put the ServiceCIDR inside it on purpose, where no node's part is.
+//! The cluster's pod range does not count as a whole: some clusters put the ServiceCIDR inside it, where no node has
+//! its part.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,12 +15,12 @@ use ipnet::IpNet;
 use super::{Model, faults::Faults, networks::Networks, state::ServiceState};
 use crate::desired::NetworkKind;
 
-/// Addresses of endpoints inside ServiceCIDRs, with the number of endpoints. Nearly always none.
+/// The endpoint addresses inside ServiceCIDRs, with their numbers of endpoints. Nearly always empty.
 #[derive(Debug, Default)]
 pub(super) struct RealEndpoints(HashMap<IpAddr, usize>);
 
 impl RealEndpoints {
-    /// All of them, after a change of ServiceCIDRs.
+    /// Counts all endpoints again, after a change of the ServiceCIDRs.
     pub(super) fn new<'a>(networks: &Networks, services: impl Iterator<Item = &'a ServiceState>) -> Self {
         let mut found = Self::default();
         let addresses = services.flat_map(ServiceState::endpoints).map(|endpoint| endpoint.address);
@@ -27,7 +28,7 @@ impl RealEndpoints {
         found
     }
 
-    /// One more endpoint at `address`. Whether it is the first inside a ServiceCIDR.
+    /// Counts one more endpoint at `address`. Returns whether it is the first there, and inside a ServiceCIDR.
     pub(super) fn put(&mut self, networks: &Networks, address: IpAddr) -> bool {
         if !networks.covers(address) {
             return false;
@@ -37,7 +38,7 @@ impl RealEndpoints {
         *count == 1
     }
 
-    /// One less. Whether it was the last.
+    /// Counts one endpoint less at `address`. Returns whether it was the last.
     pub(super) fn remove(&mut self, address: IpAddr) -> bool {
         let Some(count) = self.0.get_mut(&address) else { return false };
         *count -= 1;
@@ -46,12 +47,12 @@ impl RealEndpoints {
 }
 
 impl Model {
-    /// Whether `address` is a ClusterIP that this node has itself: the node's listener answers there.
+    /// Whether `address` is a ClusterIP that is also an address of this node, whose listener answers there.
     pub(super) fn is_answered_here(&self, address: IpAddr) -> bool {
         self.local.all.contains(&address) && self.claims.is_cluster_ip(address)
     }
 
-    /// Whether a Service that gets or loses `address` as its ClusterIP changes what is real.
+    /// Whether the networks change when a Service gets or loses the ClusterIP `address`.
     pub(super) fn is_overlapped(&self, address: IpAddr) -> bool {
         self.endpoints_in_cidrs.0.contains_key(&address)
             || self.local.all.contains(&address)
@@ -59,14 +60,14 @@ impl Model {
             || self.real_networks().any(|net| net.contains(&address))
     }
 
-    /// Replaces the addresses of pods here. They come and go all the time, and nearly always outside every ServiceCIDR.
+    /// Replaces the addresses of pods on this node. They change often, but nearly always outside every ServiceCIDR.
     pub(super) fn set_pods(&mut self, pods: &BTreeSet<IpAddr>) {
         let mut changed = self.local.pods.symmetric_difference(pods);
         self.touched.networks |= changed.any(|address| self.networks.covers(*address));
         self.local.pods.clone_from(pods);
     }
 
-    /// Takes the real addresses out of the ServiceCIDRs in `networks`, and leaves the ClusterIPs among them in.
+    /// Excludes the real addresses from the ServiceCIDRs in `networks`, but keeps the ClusterIPs among them.
     pub(super) fn carve(&self, networks: &mut BTreeMap<IpNet, NetworkKind>) {
         for net in self.real_networks() {
             networks.insert(net, NetworkKind::Direct);
@@ -78,7 +79,7 @@ impl Model {
         networks.extend(answered.map(|address| (IpNet::from(*address), NetworkKind::Direct)));
     }
 
-    /// What is wrong with the ServiceCIDR of these prefixes: `faults`, and that it overlaps what is real.
+    /// The faults of a ServiceCIDR with these prefixes: `faults`, and whether it covers real addresses.
     pub(super) fn overlap_faults(&self, nets: &[IpNet], faults: &Faults) -> Faults {
         let mut faults = faults.clone();
         for (index, net) in nets.iter().enumerate() {
@@ -93,13 +94,13 @@ impl Model {
         faults
     }
 
-    /// Networks of this node's devices and pods that lie within a ServiceCIDR, not around it.
+    /// Networks of this node's devices and pods that are part of a ServiceCIDR, not all of it.
     fn real_networks(&self) -> impl Iterator<Item = IpNet> {
         let nets = self.local.networks.iter().chain(&self.node.pods).copied();
         nets.filter(|net| self.networks.encloses(net))
     }
 
-    /// Addresses of this node, its pods and endpoints inside ServiceCIDRs that are no Service's.
+    /// Addresses of this node, its pods and endpoints that are inside ServiceCIDRs and are not ClusterIPs.
     fn real_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let own =
             self.local.all.iter().chain(&self.local.pods).copied().filter(|address| self.networks.covers(*address));

@@ -1,11 +1,11 @@
-//! An EndpointSlice as the model keeps it: tens of thousands of endpoints, so a few bytes each
-//! (S3, S5, S6, S7, S9).
+//! An EndpointSlice as the model keeps it (S3, S5, S6, S7, S9). A cluster has tens of thousands of endpoints, so each
+//! takes few bytes.
 
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
     faults::Faults,
-    names::Names,
+    names::Interners,
     ports::{SlicePort, parse_slice_ports},
 };
 use crate::{
@@ -20,12 +20,12 @@ use crate::{
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// What a slice says about its Service.
+/// The content of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
     pub(super) family: Family,
     pub(super) ports: Box<[SlicePort]>,
-    /// Those with a usable address; the ClusterIPs among them are refused later.
+    /// The endpoints with a usable address. ClusterIPs among them are refused later.
     pub(super) endpoints: Box<[Endpoint]>,
     pub(super) faults: Faults,
 }
@@ -33,27 +33,27 @@ pub(super) struct Slice {
 /// An endpoint of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
-    /// Of the slice's family.
+    /// Its address, of the slice's family.
     pub(super) address: IpAddr,
-    /// Where it stands in the slice.
+    /// Its index in the slice.
     pub(super) index: u16,
     pub(super) conditions: Conditions,
-    /// It is on this node.
+    /// Whether it is on this node.
     pub(super) local: bool,
     pub(super) node_hint: NodeHint,
     /// Its zone hints, if it has any.
     pub(super) zones: Option<Arc<[Arc<str>]>>,
 }
 
-/// The Service that `slice` is about, or `None` if it is not for us (S3).
+/// The Service that `slice` belongs to, or `None` if the agent ignores the slice (S3).
 pub(super) fn service_of(slice: &EndpointSlice) -> Option<&str> {
     let labels = slice.metadata.labels.as_ref()?;
     let service = labels.get(SERVICE_LABEL).filter(|service| !service.is_empty())?;
     (!labels.contains_key(HEADLESS_LABEL) && slice.address_type != "FQDN").then_some(service)
 }
 
-/// Reads `slice` as seen from the node named `node`.
-pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Names) -> Slice {
+/// Parses `slice` from the point of view of the node named `node`.
+pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Interners) -> Slice {
     let mut faults = Faults::default();
     let family = match slice.address_type.as_str() {
         "IPv4" => Family::Ipv4,
@@ -79,7 +79,7 @@ pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Names) 
     Slice { family, endpoints: endpoints.collect(), ports, faults }
 }
 
-/// The first address, if the endpoint has one and it can be used.
+/// The endpoint's first address, if it has one that can be used.
 fn parse_endpoint_address(api: &ApiEndpoint, index: usize, family: Family, faults: &mut Faults) -> Option<IpAddr> {
     let field = format_args!("endpoints[{index}].addresses[0]").to_string();
     let address = faults.check(&field, parse_address(api.addresses.as_ref()?.first()?))?;
@@ -116,7 +116,7 @@ fn node_hint(hints: &EndpointHints, node: &str) -> NodeHint {
     }
 }
 
-fn zones(hints: &EndpointHints, names: &mut Names) -> Option<Arc<[Arc<str>]>> {
+fn zones(hints: &EndpointHints, names: &mut Interners) -> Option<Arc<[Arc<str>]>> {
     let hints = hints.for_zones.as_deref().filter(|hints| !hints.is_empty())?;
     let zones: Vec<_> = hints.iter().map(|Hint { name }| names.texts.intern(name)).collect();
     Some(names.zone_sets.intern(&zones))

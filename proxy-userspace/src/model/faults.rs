@@ -1,10 +1,10 @@
-//! What parsing an object found wrong with it, kept until the object changes.
+//! The faults that parsing found in an object, kept until the object changes.
 
 use std::{collections::BTreeSet, fmt::Display};
 
-use crate::{model::notice::Notice, objects::ObjectRef};
+use crate::{model::diagnostic::Diagnostic, objects::ObjectRef};
 
-/// Faults of one object: fields and reasons.
+/// The faults of one object: fields and reasons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults(Vec<(String, String)>);
 
@@ -14,23 +14,23 @@ impl Faults {
         self.0.push((field.to_string(), reason.to_string()));
     }
 
-    /// `result`'s value; an error is noted for `field`.
+    /// Returns `result`'s value, or notes its error as a fault of `field`.
     pub(super) fn check<T, E: Display>(&mut self, field: impl Display, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(field, format_args!("{error}; skipped"))).ok()
     }
 
-    /// Whether there are none.
+    /// Whether the object has no faults.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// As notices about `object`.
-    pub(super) fn notices(&self, object: &ObjectRef) -> BTreeSet<Notice> {
-        let notice = |(field, reason): &(String, String)| Notice {
+    /// The faults as diagnostics of `object`.
+    pub(super) fn diagnostics(&self, object: &ObjectRef) -> BTreeSet<Diagnostic> {
+        let diagnostic = |(field, reason): &(String, String)| Diagnostic {
             object: object.clone(),
             field: field.clone(),
             reason: reason.clone(),
         };
-        self.0.iter().map(notice).collect()
+        self.0.iter().map(diagnostic).collect()
     }
 }

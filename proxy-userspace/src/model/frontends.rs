@@ -1,4 +1,4 @@
-//! The frontends that a Service asks for (S14, S17, S18, S19), before it is known whether it gets them.
+//! The frontends that a Service asks for (S14, S17, S18, S19), whether or not it gets them.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -7,7 +7,7 @@ use proxy_common::{Address, Frontend, FrontendKind, List};
 use super::{ports::ServicePort, service::ServiceSpec};
 use crate::desired::{Family, FrontendEntry, PortKey};
 
-/// Where a frontend comes from.
+/// What in the Service asks for a frontend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     pub(super) kind: FrontendKind,
@@ -15,8 +15,8 @@ pub(super) struct Origin<'a> {
     family: Family,
 }
 
-/// Every frontend of `spec`. An address that is given twice is served once: as ClusterIP before all else,
-/// as load-balancer IP before externalIP, because it is filtered more strictly.
+/// Every frontend of `spec`. An address that is given twice is served once: as ClusterIP if it is one, else as
+/// load-balancer IP rather than externalIP, because load-balancer IPs are filtered more strictly.
 pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
     let addresses = [
         (FrontendKind::ClusterIp, &spec.cluster_ips),
@@ -41,7 +41,7 @@ pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
 }
 
 impl Origin<'_> {
-    /// What the table says about the frontend.
+    /// The frontend's entry in the table.
     pub(super) fn entry(&self, spec: &ServiceSpec) -> FrontendEntry {
         let (internal, external) = match self.kind {
             FrontendKind::ClusterIp => (spec.internal, spec.internal),

@@ -1,4 +1,4 @@
-//! What load balancers are told of a Service's backends on this node (S22).
+//! Health checks of load balancers: whether a Service has ready backends on this node (S22).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::{
 
 const FIELD: &str = "spec.healthCheckNodePort";
 
-/// Reads `spec.healthCheckNodePort`, which counts with the external policy Local.
+/// Parses `spec.healthCheckNodePort`, which counts only with the external policy Local.
 pub(super) fn parse_health_check(
     spec: &ApiSpec,
     ports: &[ServicePort],
@@ -39,7 +39,7 @@ pub(super) fn parse_health_check(
     }
 }
 
-/// The node ports that it takes: nobody else's node port may be there.
+/// The claims of the health check's port: no Service may have a node port there.
 pub(super) fn health_claims(spec: &ServiceSpec) -> impl Iterator<Item = Frontend> {
     let ports = spec.health_check.into_iter();
     ports.flat_map(|port| {
@@ -48,7 +48,7 @@ pub(super) fn health_claims(spec: &ServiceSpec) -> impl Iterator<Item = Frontend
 }
 
 impl Model {
-    /// What is to be answered for the Service `name`; none if it asks for nothing, or others have the port.
+    /// The health check of the Service `name`; `None` if it asks for none, or another Service has the port.
     pub(super) fn health_check(
         &self,
         name: &ServiceName,
@@ -58,14 +58,14 @@ impl Model {
     ) -> Option<Check> {
         let port = spec.health_check?;
         let mut holders = health_claims(spec).filter_map(|claim| self.claims.holder(&claim));
-        if let Some(rival) = holders.find(|holder| *holder != name) {
-            faults.add(FIELD, format_args!("node port {port} is served by {rival}, which comes first; skipped"));
+        if let Some(other_holder) = holders.find(|holder| *holder != name) {
+            faults.add(FIELD, format_args!("node port {port} is served by {other_holder}, which comes first; skipped"));
             return None;
         }
         Some(Check { port, endpoints: self.ready_here(state, spec) })
     }
 
-    /// How many endpoints on this node are ready; one with an address of each family counts once.
+    /// How many endpoints on this node are ready. An endpoint with an address of each family counts once.
     fn ready_here(&self, state: &ServiceState, spec: &ServiceSpec) -> usize {
         let mut ready: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
         for port in &spec.ports {

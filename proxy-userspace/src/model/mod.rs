@@ -1,12 +1,12 @@
-//! What the agent knows of the cluster, seen from one node: events in, the touched part of the wanted
+//! What the agent knows of the cluster, from the point of view of one node: events in, the touched part of the desired
 //! [`Table`](crate::desired::Table) out. Pure: no I/O, no clock, no map ids.
 //!
-//! Objects are reduced to what matters when they arrive, and what they say wrongly is kept beside it, so that
-//! looking again at a Service costs no parsing. The result depends on the objects alone, never on the order
-//! in which they came.
+//! Objects are parsed once, when they arrive, and their faults are kept beside them, so a Service is projected again
+//! without parsing. The result depends on the objects alone, never on the order in which they came.
 
 mod claims;
 mod config;
+pub mod diagnostic;
 mod direct;
 mod endpoints;
 mod faults;
@@ -15,7 +15,6 @@ mod health;
 mod names;
 mod networks;
 mod node;
-pub mod notice;
 mod ports;
 mod presence;
 mod project;
@@ -37,7 +36,7 @@ use self::{
     direct::RealEndpoints,
     endpoints::{Slice, parse_slice, service_of},
     faults::Faults,
-    names::Names,
+    names::Interners,
     networks::{Cidrs, Networks, parse_service_cidr},
     node::{NodeState, parse_node},
     service::{ServiceSpec, parse_service},
@@ -49,13 +48,13 @@ use crate::{
     objects::{EndpointSlice, Event, Kind, LocalAddresses, Object, ObjectRef},
 };
 
-/// The objects, and what has happened to them since the last look.
+/// The objects, and what has changed since the last [`Model::take_touched`].
 #[derive(Debug)]
 pub struct Model {
     config: ModelConfig,
-    names: Names,
+    names: Interners,
     services: HashMap<ServiceName, ServiceState>,
-    /// Which Service each EndpointSlice is filed under.
+    /// The Service that each EndpointSlice belongs to.
     slices: HashMap<SliceName, ServiceName>,
     claims: Claims,
     networks: Networks,
@@ -66,9 +65,9 @@ pub struct Model {
     local: LocalAddresses,
     listed: BTreeSet<Kind>,
     touched: Touched,
-    /// ClusterIPs and addresses of this node that came or went since the last look: endpoints with such an address
-    /// are to be judged anew.
-    shifted: BTreeSet<IpAddr>,
+    /// ClusterIPs and addresses of this node that appeared or disappeared since the last `take_touched`: Services with
+    /// an endpoint at one of them must be projected again.
+    changed_addresses: BTreeSet<IpAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,11 +77,11 @@ struct SliceName {
 }
 
 impl Model {
-    /// A model that knows of nothing yet.
+    /// A model without objects.
     pub fn new(config: ModelConfig) -> Self {
         Self {
             config,
-            names: Names::default(),
+            names: Interners::default(),
             services: HashMap::new(),
             slices: HashMap::new(),
             claims: Claims::default(),
@@ -93,11 +92,11 @@ impl Model {
             local: LocalAddresses::default(),
             listed: BTreeSet::new(),
             touched: Touched { networks: true, ..Touched::default() },
-            shifted: BTreeSet::new(),
+            changed_addresses: BTreeSet::new(),
         }
     }
 
-    /// Takes in what a source reported, and remembers what that may change. Cheap.
+    /// Takes an event from a source, and notes what it may change. It projects nothing.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Applied(object) => self.apply_object(&object),
@@ -117,7 +116,7 @@ impl Model {
     pub fn set_node_addresses(&mut self, addresses: LocalAddresses) {
         self.set_pods(&addresses.pods);
         if self.local != addresses {
-            // Backends at these addresses come to this node, or leave it.
+            // Backends at these addresses are now on this node, or no longer.
             let moved: BTreeSet<IpAddr> = self.local.all.symmetric_difference(&addresses.all).copied().collect();
             let before = self.own_addresses();
             self.local = addresses;
@@ -129,27 +128,27 @@ impl Model {
                     is_moved || !(is_own_same || spec.sources.is_empty())
                 })
             });
-            self.shifted.extend(moved);
+            self.changed_addresses.extend(moved);
             self.touched.networks = true;
         }
     }
 
-    /// What is known of this node's addresses and devices.
+    /// This node's addresses and devices.
     pub fn local(&self) -> &LocalAddresses {
         &self.local
     }
 
-    /// Whether every kind has been listed once; nothing is to be programmed before (S30).
+    /// Whether every kind has been listed once. Nothing may be programmed before (S30).
     pub fn is_listed(&self) -> bool {
         self.listed.len() == Kind::ALL.len()
     }
 
-    /// What was touched since the last call.
+    /// Returns what was touched since the last call.
     pub fn take_touched(&mut self) -> Touched {
-        let shifted = mem::take(&mut self.shifted);
-        // The end of the first lists touches every Service anyhow.
-        if self.is_listed() && !shifted.is_empty() {
-            self.touch_where(|state| state.has_endpoint_in(&shifted));
+        let changed_addresses = mem::take(&mut self.changed_addresses);
+        // The end of the first lists touches every Service anyway.
+        if self.is_listed() && !changed_addresses.is_empty() {
+            self.touch_where(|state| state.has_endpoint_in(&changed_addresses));
         }
         mem::take(&mut self.touched)
     }
@@ -191,17 +190,17 @@ impl Model {
         let name = self.service_name(&reference.namespace, &reference.name);
         let state = self.services.entry(name.clone()).or_default();
         if state.spec.as_deref() != spec.as_ref() || state.faults != faults {
-            let shift = self.claims.replace(&name, state.spec.as_deref(), spec.as_ref());
+            let change = self.claims.replace(&name, state.spec.as_deref(), spec.as_ref());
             state.spec = spec.map(Box::new);
             state.faults = faults;
             self.touched.objects.insert(reference);
             self.touched.services.insert(name.clone());
-            self.touched.services.extend(shift.rivals);
-            for address in shift.cluster_ips {
+            self.touched.services.extend(change.other_claimants);
+            for address in change.cluster_ips {
                 let is_claimed = self.claims.is_cluster_ip(address);
                 self.touched.networks |=
                     self.networks.set_cluster_ip(address, is_claimed) || self.is_overlapped(address);
-                self.shifted.insert(address);
+                self.changed_addresses.insert(address);
             }
         }
         self.forget_if_empty(&name);
@@ -215,7 +214,7 @@ impl Model {
         self.set_slice(reference, filed);
     }
 
-    /// Files a slice under its Service, and takes it away from where it was.
+    /// Files a slice under its Service, and removes it from the Service that it belonged to before.
     fn set_slice(&mut self, reference: ObjectRef, filed: Option<(ServiceName, Slice)>) {
         let namespace = self.names.texts.intern(&reference.namespace);
         let key = SliceName { namespace, name: reference.name.as_str().into() };
@@ -241,11 +240,11 @@ impl Model {
         }
     }
 
-    /// Follows the endpoints whose addresses are inside ServiceCIDRs, before the slice `key` becomes `filed`.
+    /// Counts the endpoints inside ServiceCIDRs, before `filed` replaces the slice `key`.
     fn count_endpoints(&mut self, key: &SliceName, filed: Option<&(ServiceName, Slice)>) {
         let before = self.slices.get(key).and_then(|service| self.services.get(service)?.slice(&key.name));
         let addresses = |slice: &Slice| slice.endpoints.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>();
-        // Put first: what stays is neither the first nor the last.
+        // The new addresses are put before the old ones are removed: an address in both is then neither first nor last.
         for address in filed.map(|(_, slice)| addresses(slice)).unwrap_or_default() {
             self.touched.networks |= self.endpoints_in_cidrs.put(&self.networks, address);
         }

@@ -1,11 +1,11 @@
-//! Shared names: thousands of objects repeat the same namespaces, port names and zones.
+//! Interned names: thousands of objects repeat the same namespaces, port names and zones.
 
 use std::{collections::HashSet, hash::Hash, sync::Arc};
 
-/// Below this many values it is not worth looking for unused ones.
+/// An interner with fewer values is not swept.
 const SMALL: usize = 1024;
 
-/// Gives equal values the same allocation. Values that nobody else holds are forgotten now and then.
+/// Gives equal values the same allocation. Values that nothing else refers to are swept now and then.
 #[derive(Debug)]
 pub(super) struct Interner<T: ?Sized> {
     values: HashSet<Arc<T>>,
@@ -19,7 +19,7 @@ impl<T: ?Sized> Default for Interner<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Interner<T> {
-    /// The shared form of `value`.
+    /// The shared allocation for `value`.
     pub(super) fn intern<'a>(&mut self, value: &'a T) -> Arc<T>
     where
         Arc<T>: From<&'a T>,
@@ -37,9 +37,9 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
     }
 }
 
-/// What parsing shares between objects.
+/// The interners that parsing uses.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct Interners {
     /// Namespaces, names, port names, zones.
     pub(super) texts: Interner<str>,
     /// Sets of zones.

@@ -1,4 +1,4 @@
-//! ServiceCIDRs, and the ClusterIPs that are in none of them (S20).
+//! ServiceCIDRs, and the ClusterIPs outside of them (S20).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,24 +10,24 @@ use ipnet::IpNet;
 use super::faults::Faults;
 use crate::objects::{ServiceCidr, address::parse_cidr};
 
-/// `::ffff:0:0`, where IPv4 lies in the one address space of the maps.
+/// `::ffff:0:0`, under which the maps keep IPv4 addresses.
 const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
 
-/// What one ServiceCIDR object says.
+/// The content of one ServiceCIDR object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cidrs {
     pub(super) nets: Vec<IpNet>,
     pub(super) faults: Faults,
 }
 
-/// Every ServiceCIDR, and what lies outside.
+/// The ServiceCIDRs by object name, and the ClusterIPs that are outside of all of them.
 #[derive(Debug, Default)]
 pub(super) struct Networks {
     cidrs: BTreeMap<String, Cidrs>,
     outside: BTreeSet<IpAddr>,
 }
 
-/// Reads a ServiceCIDR.
+/// Parses a ServiceCIDR.
 pub(super) fn parse_service_cidr(object: &ServiceCidr) -> Cidrs {
     let mut faults = Faults::default();
     let mut nets = Vec::new();
@@ -44,7 +44,8 @@ pub(super) fn parse_service_cidr(object: &ServiceCidr) -> Cidrs {
 }
 
 impl Networks {
-    /// Replaces what the object `name` says; `cluster_ips` are every Service's. Whether anything changed.
+    /// Replaces the ranges of the object `name`. `cluster_ips` are those of all Services. Returns whether anything
+    /// changed.
     pub(super) fn set_cidrs(
         &mut self,
         name: &str,
@@ -62,12 +63,13 @@ impl Networks {
         true
     }
 
-    /// Notes that `address` is or is not some Service's ClusterIP. Whether anything changed.
+    /// Notes whether `address` is a Service's ClusterIP. Returns whether the ClusterIPs outside of ServiceCIDRs
+    /// changed.
     pub(super) fn set_cluster_ip(&mut self, address: IpAddr, is_claimed: bool) -> bool {
         if is_claimed && !self.covers(address) { self.outside.insert(address) } else { self.outside.remove(&address) }
     }
 
-    /// Prefixes in which an address is a Service or nothing.
+    /// The prefixes in which an address that no Service owns is unreachable.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
         let hosts = self.outside.iter().map(|address| IpNet::from(*address));
         self.cidrs.values().flat_map(|cidrs| cidrs.nets.iter().copied()).chain(hosts)
@@ -78,7 +80,7 @@ impl Networks {
         self.cidrs.iter().map(|(name, cidrs)| (name.as_str(), cidrs))
     }
 
-    /// Whether `net` is a part of a ServiceCIDR, and not the whole.
+    /// Whether `net` is a proper part of a ServiceCIDR.
     pub(super) fn encloses(&self, net: &IpNet) -> bool {
         self.cidrs.values().flat_map(|cidrs| &cidrs.nets).any(|cidr| cidr != net && cidr.contains(net))
     }

@@ -1,10 +1,10 @@
-//! This node: its zone (S15) and which of its addresses serve node ports (S19).
+//! This node: its zone (S15), and which of its addresses serve node ports (S19).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{faults::Faults, names::Names};
+use super::{faults::Faults, names::Interners};
 use crate::{config::NodePortAddresses, objects::LocalAddresses};
 use crate::{
     desired::Family,
@@ -16,21 +16,21 @@ use crate::{
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 
-/// What the Node object says.
+/// The content of this node's object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodeState {
     pub(super) zone: Option<Arc<str>>,
     /// Its internal and external addresses.
     pub(super) addresses: BTreeSet<IpAddr>,
-    /// Its internal addresses, in their order.
+    /// Its internal addresses, in the object's order.
     pub(super) internal: Vec<IpAddr>,
-    /// The prefixes that its pods have their addresses from.
+    /// The prefixes of its pods' addresses.
     pub(super) pods: Vec<IpNet>,
     pub(super) faults: Faults,
 }
 
-/// Reads this node's object.
-pub(super) fn parse_node(node: &Node, names: &mut Names) -> NodeState {
+/// Parses this node's object.
+pub(super) fn parse_node(node: &Node, names: &mut Interners) -> NodeState {
     let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE_LABEL));
     let mut faults = Faults::default();
     let given = node.status.addresses.iter().flatten().enumerate();
@@ -59,7 +59,7 @@ fn parse_pod_cidrs(spec: &NodeSpec, faults: &mut Faults) -> Vec<IpNet> {
 }
 
 impl NodeState {
-    /// The address of a family in whose name this node speaks: the first internal one of the Node object that this
+    /// The address of a family that this node uses as its own: the first InternalIP of the Node object that this
     /// machine has, else the kernel's choice.
     pub(super) fn own_address(&self, family: Family, local: &LocalAddresses) -> Option<IpAddr> {
         let mut internal = self.internal.iter().filter(|address| local.all.contains(address));
@@ -68,8 +68,8 @@ impl NodeState {
         internal.find(is_of_family).or_else(|| primary.find(is_of_family)).copied()
     }
 
-    /// The addresses that serve node ports to everybody. Loopback addresses serve them too, but to this node
-    /// only, and are not among these.
+    /// The addresses that serve node ports to all clients. Loopback addresses are not among them: they serve node ports
+    /// to this node's own processes only.
     pub(super) fn nodeport_addresses<'a>(
         &'a self,
         chosen: &'a NodePortAddresses,

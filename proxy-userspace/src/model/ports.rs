@@ -4,36 +4,36 @@ use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use proxy_common::Protocol;
 
-use super::{faults::Faults, names::Names};
+use super::{faults::Faults, names::Interners};
 use crate::objects::{EndpointPort, ServicePort as ApiPort, ServiceSpec as ApiSpec};
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServicePort {
-    /// Its name; empty if unnamed.
+    /// The name; empty if the port is unnamed.
     pub(super) name: Arc<str>,
     pub(super) protocol: Protocol,
     pub(super) port: u16,
-    /// Its number on the node's own addresses, if it is served there.
+    /// The node port, if the Service has node ports.
     pub(super) node_port: Option<u16>,
-    /// Where it stands in the object's list.
+    /// The index in the object's list.
     pub(super) index: usize,
 }
 
 /// A port of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SlicePort {
-    /// Its name; empty if unnamed.
+    /// The name; empty if the port is unnamed.
     pub(super) name: Arc<str>,
     pub(super) protocol: Protocol,
     pub(super) port: u16,
 }
 
-/// Reads a Service's ports. What can't be told apart from an earlier port is skipped.
+/// Parses a Service's ports. A port that repeats an earlier port's name or number, within a protocol, is skipped.
 pub(super) fn parse_service_ports(
     spec: &ApiSpec,
     with_node_ports: bool,
-    names: &mut Names,
+    names: &mut Interners,
     faults: &mut Faults,
 ) -> Box<[ServicePort]> {
     let (mut by_name, mut by_port, mut by_node_port) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -53,7 +53,7 @@ pub(super) fn parse_service_ports(
     ports.into()
 }
 
-/// Whether no port before the one at `index` has the same `key`.
+/// Whether no port before the one at `index` has the same `key`; otherwise notes a fault.
 fn is_first<K: Ord>(seen: &mut BTreeMap<K, usize>, key: K, index: usize, field: &str, faults: &mut Faults) -> bool {
     let first = *seen.entry(key).or_insert(index);
     if first != index {
@@ -63,8 +63,12 @@ fn is_first<K: Ord>(seen: &mut BTreeMap<K, usize>, key: K, index: usize, field: 
     first == index
 }
 
-/// Reads a slice's ports; one without a number is for others (S5).
-pub(super) fn parse_slice_ports(ports: &[EndpointPort], names: &mut Names, faults: &mut Faults) -> Box<[SlicePort]> {
+/// Parses a slice's ports. A port without a number is skipped (S5).
+pub(super) fn parse_slice_ports(
+    ports: &[EndpointPort],
+    names: &mut Interners,
+    faults: &mut Faults,
+) -> Box<[SlicePort]> {
     let parse = |(index, api): (usize, &EndpointPort)| {
         let port = parse_number(api.port?, format_args!("ports[{index}].port"), faults)?;
         let protocol = parse_protocol(api.protocol.as_deref(), format_args!("ports[{index}].protocol"), faults)?;
@@ -73,7 +77,7 @@ pub(super) fn parse_slice_ports(ports: &[EndpointPort], names: &mut Names, fault
     ports.iter().enumerate().filter_map(parse).collect()
 }
 
-fn parse_service_port(api: &ApiPort, index: usize, names: &mut Names, faults: &mut Faults) -> Option<ServicePort> {
+fn parse_service_port(api: &ApiPort, index: usize, names: &mut Interners, faults: &mut Faults) -> Option<ServicePort> {
     let protocol = parse_protocol(api.protocol.as_deref(), format_args!("spec.ports[{index}].protocol"), faults)?;
     let port = parse_number(api.port, format_args!("spec.ports[{index}].port"), faults)?;
     let node_port = api.node_port.filter(|port| *port != 0);

@@ -1,4 +1,4 @@
-//! From what the model remembers to the touched part of the table, and to the notices about it.
+//! Projects what the model knows to the touched part of the table, with diagnostics and health checks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use super::{
     faults::Faults,
     frontends::frontends,
     service::ServiceSpec,
-    sources::{Place, source_ranges},
+    sources::{NodeSources, source_ranges},
     state::ServiceState,
 };
 use crate::{
@@ -24,30 +24,30 @@ use crate::{
     },
     health::Check,
     model::{
-        notice::Notice,
+        diagnostic::Diagnostic,
         topology::{Candidate, Lists, deduplicate},
     },
     objects::{Kind, ObjectRef},
 };
 
-/// The wanted state of what was touched.
+/// The desired state of what was touched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Projection {
-    /// The touched Services that have something to serve; all networks, if those were touched.
+    /// The touched Services that have something to serve, and all networks if they were touched.
     pub table: Table,
-    /// Everything that is wrong with the touched objects. An object with nothing wrong has an empty set, so
-    /// that what was said about it before is forgotten.
-    pub notices: BTreeMap<ObjectRef, BTreeSet<Notice>>,
-    /// What is to be answered to load balancers, of the touched Services.
+    /// Every fault of the touched objects. An object without faults has an empty set, so that its earlier diagnostics
+    /// are dropped.
+    pub diagnostics: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
+    /// The health checks of the touched Services.
     pub checks: BTreeMap<ServiceName, Check>,
 }
 
 impl Model {
-    /// Works out what `touched` should be. Costs what it covers.
+    /// Projects `touched`. The cost depends on what was touched, not on the size of the cluster.
     pub fn project(&self, touched: &Touched) -> Projection {
         let mut projection = Projection::default();
         for object in &touched.objects {
-            projection.notices.entry(object.clone()).or_default();
+            projection.diagnostics.entry(object.clone()).or_default();
         }
         for name in &touched.services {
             if let Some(state) = self.services.get(name) {
@@ -77,7 +77,7 @@ impl Model {
         }
     }
 
-    /// What `name` gets of what its spec asks for.
+    /// The part of its spec that `name` gets.
     fn service_table(
         &self,
         name: &ServiceName,
@@ -86,23 +86,26 @@ impl Model {
         faults: &mut Faults,
     ) -> ServiceTable {
         let mut table = ServiceTable::default();
-        let rival = |claim: &Frontend| self.claims.holder(claim).filter(|holder| *holder != name);
+        let other_holder = |claim: &Frontend| self.claims.holder(claim).filter(|holder| *holder != name);
         for (frontend, origin) in frontends(spec) {
-            if let Some(rival) = rival(&frontend) {
+            if let Some(other_holder) = other_holder(&frontend) {
                 let what = origin.describe(&frontend);
-                faults.add(origin.field(), format_args!("{what} is served by {rival}, which comes first; skipped"));
+                faults.add(
+                    origin.field(),
+                    format_args!("{what} is served by {other_holder}, which comes first; skipped"),
+                );
             } else if !(origin.kind == FrontendKind::ClusterIp && self.is_answered_here(frontend.address.into())) {
                 table.frontends.insert(frontend, origin.entry(spec));
             }
         }
         table.ports = self.port_entries(state, spec, &table.frontends);
         for address in &spec.cluster_ips {
-            if let Some(rival) = rival(&Frontend::owner((*address).into())) {
-                faults.add("spec.clusterIPs", format_args!("{address} belongs to {rival}, which comes first"));
+            if let Some(other_holder) = other_holder(&Frontend::owner((*address).into())) {
+                faults.add("spec.clusterIPs", format_args!("{address} belongs to {other_holder}, which comes first"));
             } else if self.is_answered_here(*address) {
                 faults.add(
                     "spec.clusterIPs",
-                    format_args!("{address} is an address of this node, which answers there itself"),
+                    format_args!("{address} is an address of this node: left to the node's own listener"),
                 );
             } else {
                 let usable = is_usable_at(*address, &table) == Some(true);
@@ -155,7 +158,8 @@ impl Model {
         needed.into_iter().map(entry).collect()
     }
 
-    /// Who may use the load-balancer IPs among `frontends` through `port`; none if it has none or everybody may.
+    /// The source ranges of the load-balancer IPs among `frontends` for `port`; `None` if it has no such IP or every
+    /// client may use them.
     fn sources(
         &self,
         port: &PortKey,
@@ -166,17 +170,17 @@ impl Model {
         let of_port = |entry: &FrontendEntry| entry.kind == FrontendKind::LoadBalancer && entry.port == *port;
         let mut ips = frontends.iter().filter(|(_, entry)| of_port(entry)).map(|(frontend, _)| frontend.address.into());
         ips.clone().next()?;
-        let place = Place { own: self.node.own_address(port.family, &self.local), pods: &self.node.pods };
+        let place = NodeSources { own: self.node.own_address(port.family, &self.local), pods: &self.node.pods };
         Some(source_ranges(ranges, ips.by_ref(), &place, port.family))
     }
 
-    /// Which of `candidates` packets reach through this node's stack.
+    /// The addresses of those candidates that packets reach through this node's stack.
     fn on_this_node(&self, candidates: &[Candidate<'_>]) -> BTreeSet<SocketAddr> {
         let is_here = |candidate: &&Candidate<'_>| candidate.local || self.local.all.contains(&candidate.address.ip());
         candidates.iter().filter(is_here).map(|candidate| candidate.address).collect()
     }
 
-    /// The endpoints that join `port` (S4), one of each address (S8), but no ClusterIPs (S7).
+    /// The endpoints of `port` (S4), one for each address (S8), without ClusterIPs (S7).
     pub(super) fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for slice in state.slices().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {
@@ -220,7 +224,7 @@ impl Model {
     }
 }
 
-/// Whether a port at `address` has a usable backend; none if there is no port.
+/// Whether some port at `address` has a usable backend; `None` if no port is there.
 fn is_usable_at(address: IpAddr, table: &ServiceTable) -> Option<bool> {
     let ports = table.frontends.iter().filter(|(frontend, _)| frontend.address == address.into());
     let usable = ports.map(|(_, entry)| table.ports.get(&entry.port).is_some_and(|port| port.usable));
@@ -230,7 +234,7 @@ fn is_usable_at(address: IpAddr, table: &ServiceTable) -> Option<bool> {
 impl Projection {
     fn note(&mut self, kind: Kind, namespace: &str, name: &str, faults: &Faults) {
         let object = ObjectRef { kind, namespace: namespace.to_owned(), name: name.to_owned() };
-        let notices = faults.notices(&object);
-        self.notices.insert(object, notices);
+        let diagnostics = faults.diagnostics(&object);
+        self.diagnostics.insert(object, diagnostics);
     }
 }

@@ -1,4 +1,4 @@
-//! A Service as the model keeps it: parsed once, defaults filled in, faults noted (S1, S2, S6, S14, S18, S24).
+//! A Service as the model keeps it: parsed once, with defaults filled in and faults noted (S1, S2, S6, S14, S18, S24).
 
 use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
 
@@ -8,7 +8,7 @@ use proxy_common::List;
 use super::{
     faults::Faults,
     health::parse_health_check,
-    names::Names,
+    names::Interners,
     ports::{ServicePort, parse_service_ports},
     sources::{Sources, parse_sources},
 };
@@ -24,35 +24,35 @@ const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 const AFFINITY_DEFAULT: u32 = 10_800;
 const AFFINITY_MAX: u32 = 86_400;
 
-/// What is wanted of a Service that is served at all.
+/// What a Service that is served asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceSpec {
-    /// When it was created, in seconds since 1970; no time counts as the oldest.
+    /// When it was created, in seconds since 1970. `None` counts as the oldest.
     pub(super) created: Option<i64>,
-    /// The families it is served in.
+    /// The families that it is served in.
     pub(super) families: BTreeSet<Family>,
-    /// At most one of each family, each of one of `families`.
+    /// At most one ClusterIP of each family, only of `families`.
     pub(super) cluster_ips: Vec<IpAddr>,
-    /// Likewise of `families`.
+    /// Its externalIPs, only of `families`.
     pub(super) external_ips: Vec<IpAddr>,
-    /// Likewise of `families`.
+    /// Its load-balancer IPs, only of `families`.
     pub(super) load_balancer_ips: Vec<IpAddr>,
     /// Its ports, unique by name and protocol, and by number and protocol.
     pub(super) ports: Box<[ServicePort]>,
-    /// The list for its ClusterIPs.
+    /// The list that its ClusterIPs use.
     pub(super) internal: List,
-    /// The list that its external frontends give to packets from outside.
+    /// The list that its external frontends use for packets from outside.
     pub(super) external: List,
-    /// Where load balancers ask for backends on this node.
+    /// The port of its health check.
     pub(super) health_check: Option<u16>,
-    /// Session affinity in seconds; 0 is none.
+    /// The timeout of session affinity in seconds; 0 means no affinity.
     pub(super) affinity_timeout: u32,
-    /// Who may use its load-balancer IPs.
+    /// The clients that may use its load-balancer IPs.
     pub(super) sources: Sources,
 }
 
 impl ServiceSpec {
-    /// The addresses outside the cluster that it asks for.
+    /// The external addresses that it asks for.
     pub(super) fn external_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.external_ips.iter().chain(&self.load_balancer_ips).copied()
     }
@@ -65,8 +65,8 @@ enum Type {
     LoadBalancer,
 }
 
-/// Reads `service`; `None` if it is not to be served (S1).
-pub(super) fn parse_service(service: &Service, names: &mut Names, faults: &mut Faults) -> Option<ServiceSpec> {
+/// Parses `service`; `None` if the agent does not serve it (S1).
+pub(super) fn parse_service(service: &Service, names: &mut Interners, faults: &mut Faults) -> Option<ServiceSpec> {
     let spec = &service.spec;
     if !is_served(&service.metadata, spec) {
         return None;
@@ -117,7 +117,7 @@ fn parse_type(spec: &ApiSpec, faults: &mut Faults) -> Type {
     }
 }
 
-/// The families that have a ClusterIP, and those ClusterIPs that can be read (S2).
+/// The families that have a ClusterIP, and the ClusterIPs that can be parsed (S2).
 fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, Vec<IpAddr>) {
     let first = spec.cluster_ip.clone().unwrap_or_default();
     let given = spec.ip_families.as_deref().unwrap_or_default();
@@ -174,7 +174,7 @@ fn parse_ingress(service: &Service, families: &BTreeSet<Family>, faults: &mut Fa
     addresses
 }
 
-/// An address outside the cluster; it must be of a family that the Service is served in.
+/// Parses an external address, which must be of a family that the Service is served in.
 fn parse_external(text: &str, field: &str, families: &BTreeSet<Family>, faults: &mut Faults) -> Option<IpAddr> {
     let address = parse_frontend_address(text, field, faults)?;
     if families.contains(&Family::of(address)) {

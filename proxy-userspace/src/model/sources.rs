@@ -1,5 +1,5 @@
-//! Which clients a Service's load-balancer IPs are for (S21). Only `spec.loadBalancerSourceRanges` counts, as for
-//! kube-proxy 1.36: the annotation of the same meaning is for the load balancer's controller.
+//! The clients that may use a Service's load-balancer IPs (S21). As in kube-proxy 1.36, only
+//! `spec.loadBalancerSourceRanges` counts: the annotation with the same meaning is for the load balancer's controller.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,18 +14,18 @@ use crate::{
     objects::{ServiceSpec as ApiSpec, address::parse_cidr},
 };
 
-/// The ranges by family. A family that is not here is for everybody.
+/// The ranges by family. A family without an entry is open to every client.
 pub(super) type Sources = BTreeMap<Family, BTreeSet<IpNet>>;
 
-/// This node, as far as source ranges are concerned with it.
-pub(super) struct Place<'a> {
+/// What source ranges need to know of this node.
+pub(super) struct NodeSources<'a> {
     /// The node's own address of the family.
     pub(super) own: Option<IpAddr>,
-    /// The prefixes that its pods have their addresses from, of all families.
+    /// The prefixes of its pods' addresses, of all families.
     pub(super) pods: &'a [IpNet],
 }
 
-/// Reads a Service's ranges. One that can't be read admits nobody, and does not open its family to everybody.
+/// Parses a Service's ranges. A range that can't be parsed admits no client; its family stays closed to all others.
 pub(super) fn parse_sources(spec: &ApiSpec, faults: &mut Faults) -> Sources {
     let mut sources = Sources::new();
     for (index, text) in spec.load_balancer_source_ranges.iter().flatten().enumerate() {
@@ -38,20 +38,20 @@ pub(super) fn parse_sources(spec: &ApiSpec, faults: &mut Faults) -> Sources {
     sources
 }
 
-/// What `ranges` mean on this node for load-balancer IPs, which are all of one family.
+/// What `ranges` mean on this node for the given load-balancer IPs, all of one family.
 pub(super) fn source_ranges(
     ranges: &BTreeSet<IpNet>,
     load_balancer_ips: impl Iterator<Item = IpAddr>,
-    place: &Place<'_>,
+    this_node: &NodeSources<'_>,
     family: Family,
 ) -> SourceRanges {
-    let node = place.own.is_some_and(|own| ranges.iter().any(|net| net.contains(&own)));
-    let mut pods = place.pods.iter().filter(|pods| Family::of(pods.addr()) == family).peekable();
+    let node = this_node.own.is_some_and(|own| ranges.iter().any(|net| net.contains(&own)));
+    let mut pods = this_node.pods.iter().filter(|pods| Family::of(pods.addr()) == family).peekable();
     let joined = IpNet::aggregate(&ranges.iter().copied().collect());
     let pods = pods.peek().is_some() && pods.all(|pods| joined.iter().any(|net| net.contains(pods)));
     let mut nets = ranges.clone();
     if node {
-        // The node's own packets to the address may have it as their source.
+        // The node's packets to such an address may have that address as their source.
         nets.extend(load_balancer_ips.map(IpNet::from));
     }
     SourceRanges { nets: nets.into_iter().collect(), node, pods }
@@ -92,10 +92,10 @@ mod tests {
     #[test]
     fn s21_node_and_pods_are_judged_by_their_addresses() {
         let judge = |ranges: &[&str], own: Option<&str>, pods: &[&str]| {
-            let place = Place { own: own.map(|own| own.parse().unwrap()), pods: &nets(pods) };
+            let this_node = NodeSources { own: own.map(|own| own.parse().unwrap()), pods: &nets(pods) };
             let ranges = nets(ranges).into_iter().collect();
             let lb = ["203.0.113.1".parse().unwrap()];
-            let found = source_ranges(&ranges, lb.into_iter(), &place, Family::Ipv4);
+            let found = source_ranges(&ranges, lb.into_iter(), &this_node, Family::Ipv4);
             (found.nets.len() - ranges.len(), found.node, found.pods)
         };
         assert_eq!(judge(&["10.0.0.0/8"], Some("10.9.9.9"), &["10.1.0.0/24"]), (1, true, true));

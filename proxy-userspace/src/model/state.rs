@@ -1,4 +1,4 @@
-//! A Service with its EndpointSlices, as the model files them.
+//! A Service with its EndpointSlices, as the model keeps them.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -16,13 +16,13 @@ pub(super) struct ServiceState {
     pub(super) faults: Faults,
     /// Sorted by name.
     slices: Vec<(Arc<str>, Slice)>,
-    /// The lowest and the highest endpoint address of each family: so that a search for an address passes by
-    /// nearly every Service without following a pointer.
+    /// The lowest and the highest endpoint address of each family. With them, a search for an address skips nearly
+    /// every Service without following a pointer.
     spans: [Option<(IpAddr, IpAddr)>; 2],
 }
 
 impl ServiceState {
-    /// Whether there is nothing to remember.
+    /// Whether it has neither content nor faults.
     pub(super) fn is_empty(&self) -> bool {
         self.spec.is_none() && self.faults.is_empty() && self.slices.is_empty()
     }
@@ -32,7 +32,7 @@ impl ServiceState {
         self.slices.iter().map(|(name, slice)| (name.as_ref(), slice))
     }
 
-    /// The slice of that name.
+    /// The slice named `name`.
     pub(super) fn slice(&self, name: &str) -> Option<&Slice> {
         self.slices().find(|(other, _)| *other == name).map(|(_, slice)| slice)
     }
@@ -49,13 +49,13 @@ impl ServiceState {
             && self.endpoints().any(|endpoint| addresses.contains(&endpoint.address))
     }
 
-    /// Files a slice, and says whether anything changed.
+    /// Adds or replaces a slice. Returns whether anything changed.
     pub(super) fn put_slice(&mut self, name: Arc<str>, slice: Slice) -> bool {
         match self.slices.binary_search_by(|(other, _)| other.cmp(&name)) {
             Ok(place) if self.slices[place].1 == slice => return false,
             Ok(place) => self.slices[place].1 = slice,
             Err(place) => {
-                // Nearly every Service has one slice: leave no room for more.
+                // Nearly every Service has one slice, so the list gets no spare capacity.
                 self.slices.reserve_exact(1);
                 self.slices.insert(place, (name, slice));
             }
@@ -64,7 +64,7 @@ impl ServiceState {
         true
     }
 
-    /// Takes a slice away.
+    /// Removes a slice.
     pub(super) fn remove_slice(&mut self, name: &str) {
         self.slices.retain(|(other, _)| **other != *name);
         self.measure();

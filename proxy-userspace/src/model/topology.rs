@@ -1,5 +1,5 @@
-//! Which endpoints answer for one service port of one family (S8, S12, S13, S15): values in, lists out.
-//! Policies choose between the two lists elsewhere (S14, S17).
+//! Selects the endpoints for one service port of one family (S8, S12, S13, S15): values in, lists out. Which of the two
+//! lists a frontend uses is decided elsewhere (S14, S17).
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,8 +12,8 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Whether it may stand in where nothing is ready (S12).
-    const fn can_stand_in(self) -> bool {
+    /// Whether it is usable where no endpoint is ready (S12).
+    const fn is_usable_fallback(self) -> bool {
         !self.ready && self.serving && self.terminating
     }
 }
@@ -21,7 +21,7 @@ impl Conditions {
 /// What an endpoint's node hints say about this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeHint {
-    /// It has none.
+    /// It has no node hints.
     Absent,
     /// This node is among them.
     This,
@@ -29,14 +29,14 @@ pub enum NodeHint {
     Others,
 }
 
-/// An endpoint that could answer.
+/// An endpoint that may be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
-    /// Where it listens.
+    /// Its address and port.
     pub address: SocketAddr,
     /// Its conditions.
     pub conditions: Conditions,
-    /// It is on this node (S9).
+    /// Whether it is on this node (S9).
     pub local: bool,
     /// Its node hints.
     pub node_hint: NodeHint,
@@ -44,21 +44,21 @@ pub struct Candidate<'a> {
     pub zones: &'a [Arc<str>],
 }
 
-/// The two lists of S13, and whom their flows may stay with; each sorted and free of duplicates.
+/// The two lists of S13, and the backends that may keep their flows. Each is sorted and free of duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
-    /// Usable backends anywhere, after topology.
+    /// The usable backends of all nodes, after topology.
     pub cluster: Vec<SocketAddr>,
-    /// Usable backends on this node.
+    /// The usable backends on this node.
     pub local: Vec<SocketAddr>,
-    /// Backends anywhere that serve until they end, where others are chosen (S29).
+    /// Backends of all nodes that terminate but still serve, while others are ready (S29).
     pub cluster_draining: Vec<SocketAddr>,
-    /// Those on this node, where others of this node are chosen.
+    /// Backends on this node that terminate but still serve, while others on this node are ready.
     pub local_draining: Vec<SocketAddr>,
 }
 
 impl Lists {
-    /// Of `candidates`, sorted and one of each address ([`deduplicate`]), seen from a node in `zone`.
+    /// Selects from `candidates`, which are sorted with one for each address ([`deduplicate`]), for a node in `zone`.
     pub fn new(candidates: &[Candidate<'_>], zone: Option<&str>) -> Self {
         let local: Vec<_> = candidates.iter().filter(|candidate| candidate.local).copied().collect();
         let ready = ready(candidates);
@@ -67,15 +67,15 @@ impl Lists {
         Self { cluster, local: usable(&local), cluster_draining, local_draining }
     }
 
-    /// Some backend is usable somewhere (S16).
+    /// Whether some backend of any node is usable (S16).
     pub fn usable(&self) -> bool {
         !self.cluster.is_empty()
     }
 }
 
-/// One candidate per address, sorted: the liveliest copy stays, of equally lively ones one that is on this node. Everything
-/// that is known about the backend is that copy's (S8): an address that has been given to another pod may still be listed
-/// with the old one's node.
+/// Keeps one candidate for each address, sorted. The copy that is not terminating stays, then the one that is ready,
+/// serving, or on this node. All that is known of the backend is that copy's (S8): the address of a new pod may still
+/// be listed with an old pod's node.
 pub fn deduplicate(candidates: &mut Vec<Candidate<'_>>) {
     candidates.sort_by_key(|candidate| {
         let Conditions { ready, serving, terminating } = candidate.conditions;
@@ -88,19 +88,19 @@ fn ready<'a>(candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
     candidates.iter().filter(|candidate| candidate.conditions.ready).copied().collect()
 }
 
-/// The ready ones, else those that stand in (S12).
+/// The ready candidates, or, if none is ready, those that terminate but serve (S12).
 fn usable(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
     let ready = addresses(candidates, |candidate| candidate.conditions.ready);
-    if ready.is_empty() { addresses(candidates, |candidate| candidate.conditions.can_stand_in()) } else { ready }
+    if ready.is_empty() { addresses(candidates, |candidate| candidate.conditions.is_usable_fallback()) } else { ready }
 }
 
-/// Those that would stand in, where something is ready.
+/// The candidates that terminate but serve, if another one is ready.
 fn draining(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
     let is_any_ready = candidates.iter().any(|candidate| candidate.conditions.ready);
-    addresses(candidates, |candidate| is_any_ready && candidate.conditions.can_stand_in())
+    addresses(candidates, |candidate| is_any_ready && candidate.conditions.is_usable_fallback())
 }
 
-/// Those meant for this node, else for its zone, else all (S15).
+/// The candidates hinted for this node, else those hinted for its zone, else all (S15).
 fn nearest(ready: &[Candidate<'_>], zone: Option<&str>) -> Vec<SocketAddr> {
     if ready.iter().all(|candidate| candidate.node_hint != NodeHint::Absent) {
         let here = addresses(ready, |candidate| candidate.node_hint == NodeHint::This);

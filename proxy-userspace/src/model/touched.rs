@@ -1,4 +1,4 @@
-//! What changed since the last look, so that a change costs what changed.
+//! What changed since the last look, so that the cost of an event depends on what it changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ use crate::{
 /// The parts of the table that may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Services that must be looked at again; some may be gone.
+    /// Services that must be projected again; some may be gone.
     pub services: BTreeSet<ServiceName>,
-    /// The networks must be looked at again.
+    /// Whether the networks must be projected again.
     pub networks: bool,
-    /// The objects that changed; some may be gone, or mean nothing to us.
+    /// The objects that changed; some may be gone, or irrelevant to the agent.
     pub objects: BTreeSet<ObjectRef>,
 }
 
 impl Touched {
-    /// The touched part of `table`: what a projection of it is to be compared with.
+    /// The touched part of `table`, to compare a projection with.
     pub fn part_of(&self, table: &Table) -> Table {
         let services = self.services.iter().filter_map(|name| table.services.get_key_value(name));
         Table {

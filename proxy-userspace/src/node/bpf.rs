@@ -1,5 +1,5 @@
-//! The thin layer over what aya does not offer: mapped arrays, plain links, grace periods, options of
-//! sockets and namespace cookies. The only `unsafe` of the agent; everything it exports is safe to call.
+//! What aya does not offer: mapped arrays, plain links, grace periods, socket options and namespace cookies. This is
+//! the agent's only `unsafe` code; every function that it exports is safe to call.
 
 #![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
 
@@ -32,7 +32,7 @@ struct Object {
     flags: u32,
 }
 
-/// `bpf_attr` of BPF_LINK_CREATE, as far as every kind of link has it (include/uapi/linux/bpf.h).
+/// `bpf_attr` of BPF_LINK_CREATE, the part that all kinds of links share (include/uapi/linux/bpf.h).
 #[repr(C)]
 #[derive(Default)]
 struct LinkCreate {
@@ -61,32 +61,32 @@ struct GetInfo {
     info: u64,
 }
 
-/// What the kernel says about a link: the beginning of `bpf_link_info` (include/uapi/linux/bpf.h).
+/// The kernel's description of a link: the beginning of `bpf_link_info` (include/uapi/linux/bpf.h).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkInfo {
     kind: u32,
-    /// The link's id, which stays when its program is replaced.
+    /// The link's id, which stays the same when its program is replaced.
     pub id: u32,
-    /// Id of the program on it.
+    /// The id of the link's program.
     pub program: u32,
     _pad: u32,
     target: [u32; 2],
 }
 
 impl LinkInfo {
-    /// Of a cgroup link: the cgroup's id (inode number); 0 when the cgroup is gone.
+    /// Of a cgroup link: the cgroup's id (inode number), or 0 if the cgroup is gone.
     pub fn cgroup(&self) -> u64 {
         bytemuck::must_cast(self.target)
     }
 
-    /// Of an XDP or TCX link: the device's index; 0 when the device is gone.
+    /// Of an XDP or TCX link: the device's index, or 0 if the device is gone.
     pub fn device(&self) -> u32 {
         self.target[0]
     }
 }
 
-/// A descriptor as the kernel's interfaces want it; the caller keeps it open.
+/// The descriptor's number, for a kernel interface. The caller keeps the descriptor open.
 pub(crate) fn raw_fd(fd: &impl AsFd) -> io::Result<u32> {
     u32::try_from(fd.as_fd().as_raw_fd()).map_err(io::Error::other)
 }
@@ -111,11 +111,11 @@ pub fn open_map_read_only(path: &Path) -> io::Result<OwnedFd> {
 fn get_object(path: &Path, flags: u32) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let fd = bpf(BPF_OBJ_GET, &Object { path: path.as_ptr() as u64, flags, ..Object::default() })?;
-    // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
+    // SAFETY: the kernel has just created this descriptor, and no other code owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Replaces the program of an attached link in one step: no call sees both, or neither.
+/// Replaces the program of an attached link atomically: every call and packet sees exactly one of the two programs.
 pub fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
     let attributes = LinkUpdate { link: raw_fd(&link)?, program: raw_fd(&program)?, ..LinkUpdate::default() };
     bpf(BPF_LINK_UPDATE, &attributes).map(drop)
@@ -125,12 +125,12 @@ pub fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
 /// kernel's `bpf_attach_type`) names. It is detached when the last descriptor and the last pin of the link are gone.
 pub fn create_link(program: impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
     let fd = bpf(BPF_LINK_CREATE, &LinkCreate { program: raw_fd(&program)?, target, attach_type, flags })?;
-    // SAFETY: the kernel has just handed out this descriptor; nobody else owns it.
+    // SAFETY: the kernel has just created this descriptor, and no other code owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Takes a link's program off its target at once. When the last pin and descriptor go, the kernel does it, too, but
-/// some time later.
+/// Detaches a link's program at once. The kernel also detaches it when the last pin and descriptor are gone, but some
+/// time later.
 pub fn detach_link(link: impl AsFd) -> io::Result<()> {
     // `bpf_attr` of BPF_LINK_DETACH is the descriptor alone.
     bpf(BPF_LINK_DETACH, &raw_fd(&link)?).map(drop)
@@ -142,7 +142,7 @@ pub fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
     bpf(BPF_OBJ_PIN, &Object { path: path.as_ptr() as u64, fd: raw_fd(&object)?, flags: 0 }).map(drop)
 }
 
-/// What a link is attached to, and what runs on it.
+/// Returns what a link is attached to, and its program.
 pub fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let length = u32::try_from(size_of::<LinkInfo>()).map_err(io::Error::other)?;
@@ -167,7 +167,7 @@ pub fn netns_cookie() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(cookie))
 }
 
-/// Reads a socket's option into `value`; of some options the kernel first reads there what is asked for.
+/// Reads a socket option into `value`. For some options the kernel first reads the request from `value`.
 pub(crate) fn socket_option(
     socket: impl AsFd,
     level: libc::c_int,
@@ -195,12 +195,12 @@ struct Batch {
     flags: u64,
 }
 
-/// Elements of an array map from `start` on, `count` of them or as many as there are.
+/// Reads `count` elements of an array map from `start` on, or fewer at the end of the map.
 pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32) -> io::Result<Vec<T>> {
     const STRIDE_UNIT: usize = 8;
     const { assert!(size_of::<T>().is_multiple_of(STRIDE_UNIT), "the kernel would round elements up") };
     let (mut keys, mut values) = (vec![0_u32; count as usize], vec![T::default(); count as usize]);
-    // The kernel goes on behind the key that it is given.
+    // The kernel continues after the key that it is given.
     let before = start.wrapping_sub(1);
     let mut next = 0_u32;
     let mut attributes = Batch {
@@ -215,7 +215,7 @@ pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32)
     // SAFETY: the kernel reads and writes `attributes` and what they point to, as many elements as there is room for.
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attributes, size_of::<Batch>()) };
     let error = io::Error::last_os_error();
-    // At the end of the array the kernel says that there is no further key.
+    // At the end of the array the kernel reports that there is no next key.
     if result < 0 && error.raw_os_error() != Some(libc::ENOENT) {
         return Err(error);
     }
@@ -223,7 +223,7 @@ pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32)
     Ok(values)
 }
 
-/// A `BPF_F_MMAPABLE` array map in our memory: writing an element is a store, not a system call.
+/// A `BPF_F_MMAPABLE` array map in the agent's memory: writing an element is a store, not a system call.
 #[derive(Debug)]
 pub struct MappedArray<T> {
     base: NonNull<u8>,
@@ -265,14 +265,14 @@ impl<T: aya::Pod> MappedArray<T> {
         self.length
     }
 
-    /// The element at `index`, or none past the end.
+    /// The element at `index`, or `None` past the end.
     pub fn get(&self, index: u32) -> Option<T> {
         // SAFETY: `element` is in bounds and aligned; programs only read these maps.
         self.element(index).map(|element| unsafe { element.read_volatile() })
     }
 
-    /// Replaces the element at `index`; false past the end. Elements of up to eight bytes are replaced
-    /// in one store.
+    /// Replaces the element at `index`. Returns false past the end. An element of up to eight bytes is replaced in one
+    /// store.
     pub fn set(&mut self, index: u32, value: T) -> bool {
         // SAFETY: as in `get`; `&mut self` makes this the only writer.
         self.element(index).map(|element| unsafe { element.write_volatile(value) }).is_some()
@@ -286,7 +286,7 @@ impl<T: aya::Pod> MappedArray<T> {
 
 impl<T> Drop for MappedArray<T> {
     fn drop(&mut self) {
-        // SAFETY: exactly what `new` has mapped, and nobody else holds a pointer into it.
+        // SAFETY: exactly the mapping that `new` made; no pointer into it outlives this value.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.size) };
     }
 }

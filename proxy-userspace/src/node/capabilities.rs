@@ -1,25 +1,26 @@
-//! Capabilities: the agent keeps what its work needs and gives up the rest before it reads a single object.
+//! Capabilities: the agent keeps those that it needs, and drops the others before it reads the first object.
 
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 
-/// What loading, attaching and programming need; without them nothing works.
+/// Required for loading and attaching programs and for writing maps.
 const REQUIRED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN];
 
-/// What is kept besides, where it is there: the verifier's full view of pointers; the network namespaces of
-/// other processes (UDP termination); and a kubeconfig that belongs to the user behind `sudo`.
+/// Kept if present: CAP_PERFMON lets the verifier allow more uses of pointers, CAP_SYS_PTRACE opens the network
+/// namespaces of other processes (UDP termination), CAP_DAC_READ_SEARCH reads a kubeconfig that belongs to the user
+/// behind `sudo`.
 const USEFUL: [Capability; 3] = [Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
 
-/// Why capabilities can't be given up.
+/// Why capabilities can't be dropped.
 #[derive(Debug, thiserror::Error)]
 #[error("drop capabilities: {0}")]
 pub struct PrivilegesError(#[from] CapsError);
 
-/// Whether the process has every capability that it needs.
+/// Whether the process has every required capability.
 pub fn sufficient() -> bool {
     REQUIRED.into_iter().all(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false))
 }
 
-/// Gives up every capability of the calling thread, and of those that it starts, that the agent never uses. The
+/// Drops every capability that the agent never uses from the calling thread and the threads that it starts. The
 /// bounding set stays, so that credential plugins of a kubeconfig run as they would from a shell.
 pub fn drop_unneeded() -> Result<(), PrivilegesError> {
     let permitted = caps::read(None, CapSet::Permitted)?;

@@ -1,4 +1,4 @@
-//! What the machine offers: the cgroup hierarchy, the bpf file system, the node's name. Only looks.
+//! What the agent needs from the host: the cgroup hierarchy, the bpf file system, the node's name. It only reads.
 
 use std::{
     fs, io,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::node::capabilities;
 
-/// Why the machine can't run the agent.
+/// Why the agent can't run on this host.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// The mount table can't be read.
@@ -18,10 +18,10 @@ pub enum MachineError {
         "find a cgroup v2 mount: there is none; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a folder with --cgroup"
     )]
     NoCgroup,
-    /// There is no bpffs where the pins belong.
+    /// No bpffs is mounted where the pins belong.
     #[error("find a bpf file system at /sys/fs/bpf: there is none; mount it with `mount -t bpf bpf /sys/fs/bpf`")]
     NoBpffs,
-    /// The agent does not run as root.
+    /// The agent lacks capabilities that root has.
     #[error(
         "load eBPF programs: not permitted for this user; run waggle as root or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
     )]
@@ -34,21 +34,22 @@ pub enum MachineError {
     Nameless,
 }
 
-/// A cgroup hierarchy as it is mounted.
+/// A mount of the cgroup hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
-    /// What of the hierarchy is mounted, as the reader's cgroup namespace names it.
+    /// The mounted part of the hierarchy, as the reader's cgroup namespace names it.
     root: String,
     point: PathBuf,
 }
 
-/// The root of the cgroup v2 hierarchy: every process of the node. Where no mount shows it, the first mount.
+/// The root of the cgroup v2 hierarchy, which contains every process of the node. If no mount shows it, the first
+/// mount.
 pub fn cgroup_root() -> Result<PathBuf, MachineError> {
     choose_cgroup(cgroup_mounts(&mounts()?), is_whole_hierarchy).ok_or(MachineError::NoCgroup)
 }
 
-/// Whether `cgroup` is the root of the whole hierarchy. The kernel gives every other cgroup a type; neither the mount
-/// table nor the path tells: in a cgroup namespace of its own a process sees its own cgroup as the root of all.
+/// Whether `cgroup` is the root of the whole hierarchy: only the root has no `cgroup.type`. Neither the mount table nor
+/// the path can tell, because in a cgroup namespace a process sees its own cgroup as the root.
 pub fn is_whole_hierarchy(cgroup: &Path) -> bool {
     !cgroup.join("cgroup.type").exists()
 }
@@ -58,7 +59,7 @@ fn choose_cgroup(mounts: Vec<Mount>, is_whole: impl Fn(&Path) -> bool) -> Option
     mounts.into_iter().nth(whole.unwrap_or(0)).map(|mount| mount.point)
 }
 
-/// Checks what loading and pinning need.
+/// Checks what loading and pinning programs need.
 pub fn check() -> Result<(), MachineError> {
     let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
     let bpffs = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
@@ -68,8 +69,8 @@ pub fn check() -> Result<(), MachineError> {
     if capabilities::sufficient() { Ok(()) } else { Err(MachineError::NotRoot) }
 }
 
-/// This node's name as kube-proxy derives it from what is given, else as the kubelet does from the host name: without
-/// spaces around it and in lower case. An empty one counts as not given.
+/// This node's name. A given name is normalised as kube-proxy does it, else the host name as the kubelet does: trimmed
+/// and in lower case. An empty name counts as not given.
 pub fn node_name(given: Option<&str>) -> Result<String, MachineError> {
     let canonical = |name: &str| Some(name.trim().to_lowercase()).filter(|name| !name.is_empty());
     if let Some(name) = given.and_then(canonical) {
@@ -88,7 +89,7 @@ fn cgroup_mounts(mounts: &str) -> Vec<Mount> {
     lines.map(|(mount, _)| mount).collect()
 }
 
-/// A line of mountinfo with its file system's type (proc_pid_mountinfo(5)).
+/// Parses a line of mountinfo into the mount and its file system's type (proc_pid_mountinfo(5)).
 fn parse_mount(line: &str) -> Option<(Mount, &str)> {
     let (before, after) = line.split_once(" - ")?;
     let mut fields = before.split(' ').skip(3);
@@ -119,7 +120,7 @@ mod tests {
         let root = "/sys/fs/cgroup/unified";
         assert_eq!(chosen(&[PART, WHOLE], &[root, "/run/part"]), Some(root.into()));
         assert_eq!(chosen(&[WHOLE, PART], &[root]), Some(root.into()));
-        // In a cgroup namespace of its own a part looks like the whole in the mount table.
+        // In a cgroup namespace, the mount table shows a part of the hierarchy as the whole.
         let own = "37 35 0:28 / /sys/fs/cgroup rw - cgroup2 none rw";
         assert_eq!(chosen(&[own, WHOLE], &[root]), Some(root.into()));
         assert_eq!(chosen(&[own], &[]), Some("/sys/fs/cgroup".into()), "said, but served");

@@ -1,5 +1,5 @@
-//! The machine that the agent runs on, as its kernel tells it: devices, routes and addresses, firewalls, capabilities and
-//! limits. Nothing here knows a Service.
+//! The machine that the agent runs on, as its kernel describes it: devices, routes and addresses, firewalls,
+//! capabilities and limits. Nothing here knows of Services.
 
 pub mod addresses;
 pub(crate) mod bpf;
@@ -10,6 +10,6 @@ pub mod jiffies;
 pub(crate) mod netfilter;
 pub(crate) mod netlink;
 pub mod open_files;
+pub(crate) mod route_lookup;
 pub(crate) mod rtnetlink;
 pub mod snat_ports;
-pub(crate) mod ways;

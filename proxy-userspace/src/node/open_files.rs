@@ -1,12 +1,12 @@
-//! The limit of open files: each `healthCheckNodePort` is a listener, and service managers start processes with a soft limit of
-//! 1024 for the sake of select(2), which the agent does not use.
+//! The limit of open files. Each `healthCheckNodePort` is a listener, and service managers start processes with a soft
+//! limit of 1024 because of select(2), which the agent does not use.
 
 use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit, setrlimit},
 };
 
-/// Why the limit stays as it is.
+/// Why the limit can't be raised.
 #[derive(Debug, thiserror::Error)]
 #[error("raise the soft limit of open files: {0}")]
 pub struct OpenFilesError(#[from] Errno);

@@ -1,4 +1,4 @@
-//! Which ports of this host source translation may use at all.
+//! The ports of this host that source translation may use.
 
 use std::{fs, io, ops::RangeInclusive};
 
@@ -8,13 +8,13 @@ use tracing::{info, warn};
 const LOCAL_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
-/// Below this are ports that only root may bind.
+/// Only root may bind lower ports.
 const FIRST: u16 = 1024;
-/// So many ports must be nobody else's. With fewer, source translation shares what the host's sockets may take. The programs find
-/// one of so many among all ports with the looks that they take (`flow/source_port.rs`).
+/// How many ports must be free of other uses. With fewer, source translation shares ports with the host's sockets. The
+/// programs find one of so many ports within the attempts that they make (`flow/source_port.rs`).
 const ENOUGH: usize = 4096;
 
-/// Ports from 1024, by what this host and its administrator do with them. Node ports are among them.
+/// Ports from 1024, by how this host and its administrator use them. Node ports are included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnatPorts {
     ephemeral: RangeInclusive<u16>,
@@ -23,7 +23,7 @@ pub struct SnatPorts {
 }
 
 impl SnatPorts {
-    /// As the sysctls of the calling thread's network namespace have it.
+    /// Reads the sysctls of the calling thread's network namespace.
     pub fn read() -> io::Result<Self> {
         let (range, reserved) = (fs::read_to_string(LOCAL_RANGE)?, fs::read_to_string(RESERVED)?);
         let unreadable =
@@ -31,7 +31,7 @@ impl SnatPorts {
         Self::parse(&range, &reserved).ok_or_else(unreadable)
     }
 
-    /// From `ip_local_port_range` (two numbers) and `ip_local_reserved_ports` (a list of numbers and ranges).
+    /// Parses `ip_local_port_range` (two numbers) and `ip_local_reserved_ports` (a list of numbers and ranges).
     pub fn parse(range: &str, reserved: &str) -> Option<Self> {
         let mut numbers = range.split_whitespace().map(|number| number.parse::<u16>().ok());
         let (first, last) = (numbers.next()??, numbers.next()??);
@@ -41,8 +41,8 @@ impl SnatPorts {
         numbers.next().is_none().then(|| Self { is_short: ports.free() < ENOUGH, ..ports })
     }
 
-    /// What source translation may do with a port: nothing, use it ([`PortClass::SNAT`]), or use it if no socket has it
-    /// ([`PortClass::SHARED`] besides).
+    /// How source translation may use a port: 0 means not at all, [`PortClass::SNAT`] always, and [`PortClass::SHARED`]
+    /// in addition only if no socket uses it.
     pub fn class(&self, port: u16) -> u8 {
         if self.is_free(port) {
             return PortClass::SNAT;
@@ -59,7 +59,7 @@ impl SnatPorts {
         (FIRST..=u16::MAX).filter(|port| self.is_free(*port)).count()
     }
 
-    /// Says what follows from these ports, if that is not what followed from `before`.
+    /// Logs the consequences of these ports, if they differ from those of `before`.
     pub fn report(&self, before: Option<&Self>) {
         let (free, was_short) = (self.free(), before.is_some_and(|before| before.is_short));
         if self.is_short {
@@ -67,12 +67,12 @@ impl SnatPorts {
             warn!(
                 free,
                 shared,
-                "few ports are outside of net.ipv4.ip_local_port_range and ip_local_reserved_ports: what is forwarded to \
-                 other nodes shares ports with this host's sockets, none that one uses for the same backend; narrow the range \
-                 to leave {ENOUGH} ports free"
+                "few ports are outside of net.ipv4.ip_local_port_range and ip_local_reserved_ports: packets \
+                 forwarded to other nodes share ports with this host's sockets, unless a socket uses the port for the \
+                 same backend; narrow the range to leave {ENOUGH} ports free"
             );
         } else if was_short {
-            info!(free, "enough ports are free again for what is forwarded to other nodes");
+            info!(free, "enough ports are free again for packets forwarded to other nodes");
         }
     }
 
@@ -80,8 +80,8 @@ impl SnatPorts {
         port >= FIRST && !self.ephemeral.contains(&port) && !self.reserved.iter().any(|range| range.contains(&port))
     }
 
-    /// connect(2) takes ephemeral ports of the first one's parity as long as there are any
-    /// (`net/ipv4/inet_hashtables.c`): those are left to it. Reserved ones it never takes.
+    /// Whether connect(2) prefers the port. It takes ephemeral ports of the first one's parity as long as there are any
+    /// (`net/ipv4/inet_hashtables.c`), so these are left to it. It never takes reserved ports.
     fn is_taken_first(&self, port: u16) -> bool {
         let is_reserved = self.reserved.iter().any(|range| range.contains(&port));
         self.ephemeral.contains(&port) && !is_reserved && (port - self.ephemeral.start()).is_multiple_of(2)

@@ -1,22 +1,22 @@
-//! Lenient parsing of the addresses and prefixes in API objects (S6), and which addresses may be dialled or
-//! answer (S7). IPv4-mapped IPv6 becomes IPv4. Pure; knows nothing of objects.
+//! Lenient parsing of the addresses and prefixes in API objects (S6), and which addresses frontends and endpoints may
+//! have (S7). IPv4-mapped IPv6 becomes IPv4. Pure; it knows nothing of objects.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// Why a text is not usable as an address or prefix.
+/// Why a text can't be parsed as an address or prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Neither family can be read from it.
+    /// It is an address of neither family.
     #[error("{0:?} is not an IP address")]
     Address(String),
-    /// It is not an address, a slash and a prefix length of that family.
+    /// It is not an address, a slash and a prefix length of the address's family.
     #[error("{0:?} is not a CIDR such as 10.96.0.0/16")]
     Cidr(String),
 }
 
-/// Reads an address; octets and groups may have leading zeros, and spaces may surround it.
+/// Parses an address. Octets and groups may have leading zeros; surrounding spaces are ignored.
 pub fn parse_address(text: &str) -> Result<IpAddr, AddressError> {
     let trimmed = text.trim();
     let address = if trimmed.contains(':') {
@@ -27,12 +27,12 @@ pub fn parse_address(text: &str) -> Result<IpAddr, AddressError> {
     address.ok_or_else(|| AddressError::Address(text.to_owned()))
 }
 
-/// Reads a prefix as leniently as [`parse_address`]; the bits behind the prefix length are cleared.
+/// Parses a prefix as leniently as [`parse_address`], and clears the bits after the prefix length.
 pub fn parse_cidr(text: &str) -> Result<IpNet, AddressError> {
     parse_prefix(text.trim()).ok_or_else(|| AddressError::Cidr(text.to_owned()))
 }
 
-/// Why `address` can't be an endpoint's (S7).
+/// Why `address` can't be an endpoint's (S7); `None` if it can.
 pub fn endpoint_fault(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),
@@ -41,7 +41,7 @@ pub fn endpoint_fault(address: IpAddr) -> Option<&'static str> {
     if link_local { Some("a link-local address") } else { frontend_fault(address) }
 }
 
-/// Why `address` can't be dialled as a Service: it means this host, nobody or everybody.
+/// Why `address` can't be a frontend's; `None` if it can.
 pub fn frontend_fault(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")
@@ -65,7 +65,7 @@ fn parse_ipv4(text: &str) -> Option<Ipv4Addr> {
     parts.next().is_none().then(|| octets.into())
 }
 
-/// Rewrites each group without leading zeros, so that the standard parser takes it.
+/// Removes leading zeros from each group, so that the standard parser accepts the address.
 fn parse_ipv6(text: &str) -> Option<Ipv6Addr> {
     let mut strict = String::with_capacity(text.len());
     for (index, group) in text.split(':').enumerate() {

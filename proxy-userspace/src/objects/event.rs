@@ -1,10 +1,10 @@
-//! What a source reports: an object of some kind exists, or exists no more.
+//! An event of a source: an object of some kind exists, or is gone.
 
 use std::fmt;
 
 use super::{EndpointSlice, Node, Service, ServiceCidr};
 
-/// The kinds of objects that the model is made of.
+/// The kinds of objects that the model is built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// core/v1 Service.
@@ -44,7 +44,7 @@ pub enum Object {
     ServiceCidr(ServiceCidr),
 }
 
-/// Names an object. The namespace of a cluster-scoped one is empty.
+/// Identifies an object. A cluster-scoped object has an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
     /// Its kind.
@@ -79,14 +79,14 @@ impl Object {
     }
 }
 
-/// What a source reports. Applying the same object twice, or deleting an unknown one, changes nothing.
+/// An event of a source. Applying the same object twice, or deleting an unknown one, changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The object exists with this content: it is new or has changed.
     Applied(Box<Object>),
-    /// The object is gone, or no longer ours to see (S1).
+    /// The object is gone, or no longer selected (S1).
     Deleted(ObjectRef),
-    /// Every existing object of this kind has been reported at least once. After a relist the source first
-    /// reports what it no longer found as deleted, then this again.
+    /// Every existing object of this kind has been reported at least once. After a relist, the source first reports
+    /// objects that it no longer found as deleted, then sends this again.
     Listed(Kind),
 }

@@ -1,4 +1,4 @@
-//! What no object says: the addresses that this node really has, as its kernel tells them.
+//! The addresses that this node really has, as its kernel reports them.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -7,23 +7,25 @@ use ipnet::IpNet;
 /// The addresses that this node really has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalAddresses {
-    /// Every usable address of a device that is up: not link-local, not 127.0.0.0/8 or ::1, and no IPv6 address
-    /// whose uniqueness is still unproven. Those of the loopback device and deprecated ones are here too.
+    /// Every usable address of a device that is up. Not among them: link-local addresses, 127.0.0.0/8, ::1, and IPv6
+    /// addresses that duplicate address detection has not confirmed. Other addresses of the loopback device and
+    /// deprecated ones are included.
     pub all: BTreeSet<IpAddr>,
-    /// The networks that its devices are in, host prefixes left out.
+    /// The networks of its devices, without host prefixes.
     pub networks: BTreeSet<IpNet>,
-    /// Addresses that a route of their own leads to, by a device: of pods here, as network plugins without a bridge have them.
+    /// Addresses with a host route to a device: pods on this node, where network plugins use no bridge.
     pub pods: BTreeSet<IpAddr>,
-    /// The node's own address, at most one a family: what the default route prefers as source, else the first
-    /// global address by device index. They stand in for the Node object's while there is none, or it has none.
+    /// The node's own address, at most one for each family: the default route's preferred source, else the first global
+    /// address by device index. They are used while no Node object exists, or it has no address.
     pub primary: BTreeSet<IpAddr>,
-    /// Devices that lead out of the node: the replies of what is behind them bypass it.
+    /// Devices that lead out of the node: replies of backends behind them bypass the node.
     pub outward: BTreeSet<u32>,
-    /// Rules of policy routing tell a backend's replies from what comes from its frontend's address.
+    /// Whether rules of policy routing route a backend's replies differently from packets with the frontend's address
+    /// as source.
     pub ruled: bool,
-    /// The sources that such rules name.
+    /// The sources in such rules.
     pub ruled_sources: BTreeSet<IpNet>,
-    /// Names of the devices that IPv4 clients outside are behind, as far as can be told: those of the default routes, and
-    /// those that have the node's own address.
+    /// Names of the devices through which IPv4 clients outside are reached, as far as known: those of the default
+    /// routes, and those with the node's own address.
     pub uplinks: BTreeSet<String>,
 }

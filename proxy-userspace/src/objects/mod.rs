@@ -1,5 +1,5 @@
-//! The Kubernetes objects, reduced to the fields that the agent uses: what is not named here is not
-//! decoded and costs no memory. Field meanings are the Kubernetes API reference's.
+//! The Kubernetes objects, reduced to the fields that the agent uses. Other fields are not decoded and cost no memory.
+//! Fields mean what the Kubernetes API reference says.
 
 /// Implements kube's `Resource` for a partial type.
 macro_rules! resource {

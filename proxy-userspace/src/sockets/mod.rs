@@ -1,5 +1,5 @@
-//! Connected UDP sockets whose backend has left: the kernel is told to end them, so that the application
-//! gets an error and redials (S29). Sockets that dialled the backend's own address are left alone.
+//! Ends connected UDP sockets whose backend is gone, so that the application gets an error and connects again (S29).
+//! Sockets that dialled the backend's own address are left alone.
 
 pub mod destroy;
 
@@ -10,13 +10,13 @@ use proxy_common::{Backend, Flow, FlowRole, Frontend, List, Member, Peer, Protoc
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
-use self::destroy::{Terminated, terminate};
+use self::destroy::{Destroyed, destroy_connected};
 use crate::{
     maps::{MapsError, PinFolder, open, open_array},
     node::bpf::{self, MappedArray},
 };
 
-/// What tells a stale socket.
+/// The maps that tell whether a socket is stale.
 struct Sockets {
     flows: HashMap<MapData, Flow, Peer>,
     services: HashMap<MapData, Frontend, Service>,
@@ -24,7 +24,7 @@ struct Sockets {
     backends: MappedArray<Backend>,
 }
 
-/// Starts the thread that ends stale sockets; it stops when the sender is dropped.
+/// Starts the thread that ends the stale sockets of the backends in `gone`. It stops when the sender is dropped.
 pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>) -> Result<(), MapsError> {
     let sockets = Sockets {
         flows: open(folder, "SOCKET_FLOWS")?,
@@ -36,7 +36,7 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
         if let Err(error) = destroy::check() {
             return warn!(
                 error = &error as &dyn Error,
-                "connected UDP sockets of removed backends are left to time out"
+                "can't end connected UDP sockets of removed backends: their clients notice by timeouts"
             );
         }
         while let Some(mut targets) = gone.blocking_recv() {
@@ -51,17 +51,17 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
 
 impl Sockets {
     fn end(&self, targets: &BTreeSet<SocketAddr>) {
-        // A connect that has just chosen one of the targets is over after this.
+        // After this, every connect that was choosing one of the targets has ended.
         if let Err(error) = bpf::grace_period() {
             debug!(%error, "no grace period on this kernel");
         }
-        match terminate(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
+        match destroy_connected(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
             Ok(ended)
                 if ended
-                    == Terminated {
+                    == Destroyed {
                         namespaces: ended.namespaces,
                         unreachable: ended.unreachable,
-                        ..Terminated::default()
+                        ..Destroyed::default()
                     } =>
             {
                 debug!(?ended, "no UDP socket was connected to the removed backends");
@@ -71,12 +71,12 @@ impl Sockets {
         }
     }
 
-    /// Whether the socket reached `backend` through a Service whose clients don't get it any more.
+    /// Whether the socket reached `backend` through a Service that no longer gives it to clients.
     fn is_stale(&self, cookie: u64, backend: SocketAddr) -> bool {
         let remote = Frontend::new(backend.ip().into(), backend.port(), Protocol::Udp as u8);
         let Ok(peer) = self.flows.get(&Flow::new(cookie, remote, FlowRole::Connected), 0) else { return false };
         let member = Member { service: peer.service, backend: peer.backend_id };
-        // The agent may change both meanwhile: what the clients get before or after will do.
+        // The agent may change the service and its members meanwhile. The lists from before or after that are good enough.
         let before = self.list(&peer);
         let lists = self.members.get(&member, 0).unwrap_or(0);
         let listed = lists & List::staying(before | self.list(&peer)) != 0;
@@ -84,8 +84,8 @@ impl Sockets {
         !(listed && same)
     }
 
-    /// The list that clients of the socket's frontend get now, as a bit of MEMBERS' values: a change of policy leads them
-    /// to another. The one it was chosen from, if the frontend is no more the Service's.
+    /// The list that clients of the socket's frontend use now, as a bit of MEMBERS' values; it may have changed with the
+    /// policy. If the frontend no longer belongs to the Service, the list that the backend was chosen from.
     fn list(&self, peer: &Peer) -> u32 {
         let node_port = Frontend { address: peer.frontend.address.any(), ..peer.frontend };
         let service = [peer.frontend, node_port].into_iter().find_map(|frontend| self.services.get(&frontend, 0).ok());

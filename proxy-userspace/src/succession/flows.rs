@@ -1,24 +1,24 @@
-//! Carries flows over: first into tables that no program uses yet, each flow where the programs would have it; then the keys of
-//! those that the new programs are not to know yet; then, when programs of both sets have been at work, those that only
-//! the old tables have.
+//! Copies flows to the new set's tables in three steps. Before the hooks are replaced, assured flows are copied to
+//! where the programs would put them, and the keys of all other flows are reserved. After all hooks are replaced, the
+//! flows that only the old tables have are added.
 
 use std::io;
 
 use proxy_common::{ConntrackEntry, EntryMeta, Tuple};
 
 use super::{
-    carry::{Carry, Refused},
-    fate::{ASSURED, EMBRYONIC},
+    map_copy::{MapCopy, Refused},
+    migration::{ASSURED, EMBRYONIC},
 };
 use crate::{
     maps::{
         MapsError,
-        flow_table::{FlowTable, Names},
+        flow_table::{FlowMapNames, FlowTable},
     },
     node::jiffies,
 };
 
-/// Why flows can't be carried over.
+/// Why flows can't be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowsError {
     /// A table can't be opened.
@@ -29,7 +29,7 @@ pub enum FlowsError {
     Clock(#[from] io::Error),
 }
 
-/// The tables of one start.
+/// The tables of one set of programs.
 struct Tables {
     assured: FlowTable,
     embryonic: FlowTable,
@@ -38,25 +38,25 @@ struct Tables {
 impl Tables {
     fn open(folder: &crate::maps::PinFolder) -> Result<Self, MapsError> {
         Ok(Self {
-            assured: FlowTable::open(folder, Names::ASSURED)?,
-            embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
+            assured: FlowTable::open(folder, FlowMapNames::ASSURED)?,
+            embryonic: FlowTable::open(folder, FlowMapNames::EMBRYONIC)?,
         })
     }
 }
 
-/// Fills tables that nobody uses yet. Of flows that are not assured, each step must be seen by all hooks: they stay with
-/// the old programs until those of all hooks are new.
-pub(super) fn fill(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
-    each(carry, |new, is_assured, tuple, flow, _| !is_assured || new.assured.put(tuple, flow).is_ok())
+/// Fills tables that no program uses yet. Flows that are not assured are left out: every hook must see each of their
+/// steps, so they stay with the old programs until all hooks have new ones.
+pub(super) fn fill(maps: &MapCopy<'_>) -> Result<Refused, FlowsError> {
+    each(maps, |new, is_assured, tuple, flow, _| !is_assured || new.assured.put(tuple, flow).is_ok())
 }
 
-/// Takes the keys of the backends' replies in all flows that the new programs do not know yet, so that they give none of
-/// them to another flow. No program of the new set has opened one.
-pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
-    let reserved = each(carry, |new, is_assured, tuple, flow, now| {
+/// Reserves the keys of the backends' replies of all flows that the new programs don't know yet, so that they use none
+/// of these keys for another flow. No program of the new set has opened a flow yet.
+pub(super) fn reserve(maps: &MapCopy<'_>) -> Result<(), FlowsError> {
+    let reserved = each(maps, |new, is_assured, tuple, flow, now| {
         let is_reply = flow.meta.flags & EntryMeta::REPLY != 0;
         if is_reply && !(is_assured && new.assured.holds(tuple, now).unwrap_or(false)) {
-            // One that has just been reserved may come again.
+            // An error is fine: the iteration may return an entry again whose key has just been reserved.
             let _ = new.embryonic.reserve(tuple, flow);
         }
         true
@@ -64,12 +64,13 @@ pub(super) fn reserve(carry: &Carry<'_>) -> Result<(), FlowsError> {
     reserved.map(drop)
 }
 
-/// Adds what is missing. What lives in the new tables stays as it is there.
-pub(super) fn catch_up(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
-    each(carry, |new, is_assured, tuple, flow, now| {
+/// Adds the flows that are missing. Flows that are alive in the new tables stay as they are there.
+pub(super) fn catch_up(maps: &MapCopy<'_>) -> Result<Refused, FlowsError> {
+    each(maps, |new, is_assured, tuple, flow, now| {
         if is_assured {
-            // A key that a new flow has claimed meanwhile is that one's: it looks for the key's last owner afterwards, and so
-            // do we.
+            // A new flow may have claimed the key meanwhile, and keeps it. Programs claim a key first and then look for
+            // an assured flow under it. This code inserts first and then looks for a claim: so whichever order they run
+            // in, at least one of the two sees the other.
             let is_claimed = |new: &Tables| new.embryonic.holds(tuple, now).unwrap_or(false);
             if is_claimed(new) {
                 return true;
@@ -84,17 +85,17 @@ pub(super) fn catch_up(carry: &Carry<'_>) -> Result<Refused, FlowsError> {
     })
 }
 
-/// Enters each living flow of the old tables. One that becomes assured meanwhile is entered there before it leaves EMBRYONIC: read
-/// in this order, none is missed.
+/// Calls `enter` for each living flow of the old tables, EMBRYONIC first. A flow that becomes assured meanwhile is
+/// inserted into the assured table before it leaves EMBRYONIC, so this order misses none.
 fn each(
-    carry: &Carry<'_>,
+    maps: &MapCopy<'_>,
     mut enter: impl FnMut(&mut Tables, bool, &Tuple, &ConntrackEntry, u32) -> bool,
 ) -> Result<Refused, FlowsError> {
-    let (embryonic, assured) = (carry.is_carried(EMBRYONIC[0]), carry.is_carried(ASSURED[0]));
+    let (embryonic, assured) = (maps.is_copied(EMBRYONIC[0]), maps.is_copied(ASSURED[0]));
     if !embryonic && !assured {
         return Ok(Refused::new());
     }
-    let (old, mut new) = (Tables::open(carry.old)?, Tables::open(carry.new)?);
+    let (old, mut new) = (Tables::open(maps.old)?, Tables::open(maps.new)?);
     let now = jiffies::now()?;
     let mut refused = Refused::new();
     for (name, table, is_assured, is_wanted) in
@@ -103,7 +104,8 @@ fn each(
         if !is_wanted {
             continue;
         }
-        // Where programs remove the key to go on from, the kernel begins anew.
+        // When a program deletes the key that the iteration continues from, the kernel starts over: this bounds the
+        // loop.
         let entries = table.entries().take(table.capacity()).flatten();
         let living = entries.filter(|(_, flow)| !flow.meta.is_expired(now));
         let (mut entered, mut lost) = (0, 0);
@@ -111,7 +113,7 @@ fn each(
             let is_entered = enter(&mut new, is_assured, &tuple, &flow, now);
             (entered, lost) = (entered + usize::from(is_entered), lost + usize::from(!is_entered));
         }
-        // A full table forgets who has been idle for longest.
+        // A full table evicts the flows that have been idle for longest.
         let room = if is_assured { new.assured.capacity() } else { new.embryonic.capacity() };
         lost += entered.saturating_sub(room);
         refused.extend((lost != 0).then_some((name, lost)));

@@ -1,5 +1,5 @@
-//! Loads the eBPF object over an instance's pinned maps. Pinned maps of the right layout are kept with
-//! their content; others are made anew beside them, never reinterpreted: see [`succession`].
+//! Loads the eBPF object with an instance's pinned maps. Maps of the right layout are kept with their content; others
+//! are created beside them and never reinterpreted: see [`succession`].
 
 use std::{
     collections::hash_map::RandomState,
@@ -23,13 +23,13 @@ use crate::{
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/proxy-ebpf"));
 
-/// There if and only if the kernel knows MPTCP.
+/// This path exists if and only if the kernel supports MPTCP.
 const MPTCP: &str = "/proc/sys/net/mptcp";
 
 /// Why an instance can't be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The bpffs folder can't be made.
+    /// The bpffs folder can't be created.
     #[error("create {path}: {source}; mount a bpf file system with `mount -t bpf bpf /sys/fs/bpf`")]
     PinFolder {
         /// The folder.
@@ -37,7 +37,7 @@ pub enum LoadError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// Another agent has the instance.
+    /// Another agent runs the instance.
     #[error("another waggle runs instance {instance:?} on this machine; stop it, or choose another --instance")]
     Locked {
         /// The instance.
@@ -60,37 +60,37 @@ pub enum LoadError {
     /// A pinned map can't be used.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// The new maps can't be prepared beside those that serve.
+    /// The new maps can't be prepared beside the old ones.
     #[error(transparent)]
     Succession(#[from] SuccessionError),
 }
 
-/// An instance whose maps exist and whose programs are not yet loaded.
+/// An instance whose maps exist, and whose programs are not loaded yet.
 pub struct Loaded {
     /// The eBPF object.
     pub ebpf: Ebpf,
     /// Its maps.
     pub maps: Maps,
-    /// Where everything is pinned, until the succession ends.
+    /// The folder with all pins until the succession ends.
     pub folder: PinFolder,
-    /// How it takes the place of what serves now.
+    /// The succession that replaces the old set of programs.
     pub succession: Succession,
-    /// Nothing of it served before, or nothing is left of what did.
+    /// Whether no earlier set of programs is attached.
     pub is_first: bool,
-    /// The instance's lock, held as long as this is open.
+    /// The instance's lock, which is held as long as this file is open.
     pub lock: File,
 }
 
-/// Loads the object for an instance, over those of its pinned maps that fit. What serves is left as it is.
+/// Loads the object for an instance, with those pinned maps that fit. The set of programs that serves is not touched.
 pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let folder = PinFolder::new(&config.instance);
     fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
     let lock = lock(&folder, &config.instance)?;
-    // What can't be read here is asked for again, and missed, when maps are made.
+    // If the number of CPUs can't be read here, creating the maps fails with the same error later.
     let layouts = layouts(&config.sizes, nr_cpus().unwrap_or(1));
     let succession = Succession::begin(&folder, &layouts)?;
     let loaded = load_object(config, succession.folder(), &layouts).and_then(|ebpf| {
-        succession.carry_ids(&layouts)?;
+        succession.copy_ids(&layouts)?;
         Ok((ebpf, Maps::open(succession.folder())?))
     });
     let (ebpf, maps) = loaded.inspect_err(|_| succession::give_up(&folder))?;
@@ -98,7 +98,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     Ok(Loaded { ebpf, maps, folder: succession.folder().clone(), succession, is_first, lock })
 }
 
-/// Makes the maps that are not pinned in the folder, and finds the programs.
+/// Creates the maps that are not pinned in the folder, and finds the programs.
 fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout]) -> Result<Ebpf, LoadError> {
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(&Layout, PathBuf)> = layouts.iter().map(|layout| (layout, folder.map(layout.name))).collect();
@@ -123,7 +123,7 @@ fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout])
     Ok(loader.load(OBJECT)?)
 }
 
-/// One agent an instance: the lock is on the bpffs folder, so it dies with the agent.
+/// Allows one agent for each instance. The lock is on the bpffs folder, so it ends with the agent.
 fn lock(folder: &PinFolder, instance: &str) -> Result<File, LoadError> {
     let error = |source| LoadError::Lock { path: folder.path().into(), source };
     let file = File::open(folder.path()).map_err(error)?;
@@ -134,13 +134,13 @@ fn lock(folder: &PinFolder, instance: &str) -> Result<File, LoadError> {
     }
 }
 
-/// Whether programs of an earlier start are attached. A folder that can't be read has none.
+/// Whether programs of an earlier start are attached. An unreadable folder counts as empty.
 fn has_links(folder: &PinFolder) -> bool {
     fs::read_dir(folder.links()).is_ok_and(|mut links| links.next().is_some())
 }
 
-/// Shows what the programs log as log lines of the agent, a moment later. Without it nothing but those
-/// lines is lost.
+/// Writes what the programs log to the agent's log, up to 100 ms later. If that is not possible, only these lines are
+/// missing.
 pub fn forward_logs(ebpf: &mut Ebpf) {
     const PERIOD: Duration = Duration::from_millis(100);
     let mut logger = match EbpfLogger::init(ebpf) {

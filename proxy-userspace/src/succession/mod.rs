@@ -1,20 +1,21 @@
-//! How one set of programs and maps takes the place of another, so that no packet is lost that the old set would have
-//! served, whatever becomes of this start (docs/adr/0010). The old set is left as it is, and serves, until the new one is
-//! complete; then each hook gets its new program in one step; then the old one goes.
+//! Replaces one set of programs and maps by another without losing a packet that the old set would have served,
+//! wherever this start may stop (docs/adr/0010). The old set is not touched and serves until the new one is complete.
+//! Then each hook gets its new program atomically, and the old set is removed.
 //!
-//! `next/` holds the new set's pins: those of maps, which may be the old ones once more, and under `next/programs/` those of
-//! the programs for the hooks. `next/complete/` says that nothing is missing. A start that finds an incomplete `next/`
-//! throws it away, one that finds a complete one puts it in place first: whoever died, one of both sets serves.
+//! `next/` holds the pins of the new set: its maps, some of which may be the old ones, and under `next/programs/` the
+//! programs for the hooks. `next/complete/` marks a set that lacks nothing. A start that finds an incomplete `next/`
+//! discards it; one that finds a complete `next/` first puts it in place. So wherever a start dies, one of the two sets
+//! serves.
 
-mod carry;
-mod fate;
+mod client_state;
 mod flows;
+pub(crate) mod import;
 pub mod loader;
-mod memories;
+mod map_copy;
+mod migration;
 mod pins;
 mod previous;
 mod resume;
-pub(crate) mod takeover;
 
 use std::{collections::BTreeMap, io, path::PathBuf};
 
@@ -26,10 +27,10 @@ use proxy_common::{ABI_VERSION, MapName, Phase};
 use tracing::{debug, info, warn};
 
 use self::{
-    carry::{Carry, Refused},
-    fate::{Fate, Fates, fates},
+    client_state::FirstCopy,
     flows::FlowsError,
-    memories::Copied,
+    map_copy::{MapCopy, Refused},
+    migration::{Migration, Migrations, migrations},
     previous::Previous,
 };
 use crate::{
@@ -38,13 +39,13 @@ use crate::{
     node::bpf,
 };
 
-/// Why a set can't take another one's place. The one that serves goes on.
+/// Why a set can't replace another. The old set keeps serving.
 #[derive(Debug, thiserror::Error)]
 pub enum SuccessionError {
-    /// A pin or folder can't be made, moved or removed.
+    /// A pin or folder can't be created, moved or removed.
     #[error("{action} {}: {source}", .path.display())]
     Pin {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The pin or folder.
         path: PathBuf,
@@ -62,49 +63,57 @@ pub enum SuccessionError {
         /// What the kernel said.
         source: MapError,
     },
-    /// Flows can't be carried over.
+    /// Flows can't be copied.
     #[error(transparent)]
     Flows(#[from] FlowsError),
-    /// A program can't be pinned, or a hook can't be given another one.
+    /// A program can't be pinned, or a hook's program can't be replaced.
     #[error(transparent)]
     Attach(#[from] AttachError),
 }
 
-/// A new set of maps beside the one that serves, and what becomes of each map of that.
+/// A new set of maps beside the one that serves, and the migration of each map.
 #[derive(Debug)]
 pub struct Succession {
     old: PinFolder,
     new: PinFolder,
-    fates: Fates,
-    copied: Copied,
+    migrations: Migrations,
+    copied: FirstCopy,
 }
 
 impl Succession {
-    /// Clears up after a start that has died, and prepares the pins of a new set in an instance's folder: maps that fit are
-    /// the old ones.
+    /// Cleans up after a start that has died, and prepares the pins of a new set in an instance's folder. Maps that fit
+    /// are shared with the old set.
     pub fn begin(folder: &PinFolder, wanted: &[Layout]) -> Result<Self, SuccessionError> {
         resume::clear_up(folder, wanted)?;
         let found = find(folder, wanted);
-        let succession =
-            Self { old: folder.clone(), new: folder.next(), fates: fates(wanted, &found), copied: Copied::new() };
+        let succession = Self {
+            old: folder.clone(),
+            new: folder.next(),
+            migrations: migrations(wanted, &found),
+            copied: FirstCopy::new(),
+        };
         succession.tell(!found.is_empty());
-        let shared = succession.fates.iter().filter(|(_, fate)| **fate == Fate::Shared).map(|(name, _)| *name);
+        let shared = succession
+            .migrations
+            .iter()
+            .filter(|(_, migration)| **migration == Migration::Shared)
+            .map(|(name, _)| *name);
         pins::share(&succession.old, &succession.new, shared)?;
         Ok(succession)
     }
 
-    /// Where the new maps are pinned.
+    /// The folder in which the new maps are pinned.
     pub fn folder(&self) -> &PinFolder {
         &self.new
     }
 
-    /// Whether there was no set before.
+    /// Whether there is no earlier set.
     pub fn is_first(&self) -> bool {
-        self.fates.values().all(|fate| *fate == Fate::New)
+        self.migrations.values().all(|migration| *migration == Migration::New)
     }
 
-    /// Notes the layouts of the new maps, which exist now, and carries over what must be known before anything is planned.
-    pub fn carry_ids(&self, wanted: &[Layout]) -> Result<(), SuccessionError> {
+    /// Stores the layouts of the new maps, which exist by now, and copies what must be known before the first plan.
+    pub fn copy_ids(&self, wanted: &[Layout]) -> Result<(), SuccessionError> {
         let mut abi: Array<MapData, u32> = open(&self.new, "ABI")?;
         abi.set(0, ABI_VERSION, 0).map_err(|source| SuccessionError::Map { name: "ABI", source })?;
         let mut layouts: HashMap<MapData, MapName, u32> = open(&self.new, "LAYOUTS")?;
@@ -112,18 +121,18 @@ impl Succession {
             let written = layouts.insert(MapName::new(layout.name), layout.since, 0);
             written.map_err(|source| SuccessionError::Map { name: "LAYOUTS", source })?;
         }
-        report(&self.carry().ids()?);
+        report(&self.map_copy().ids()?);
         debug!("new maps are ready");
         Ok(())
     }
 
-    /// Completes the new set, whose maps have been written and whose programs are loaded: from now on it may be put in
-    /// place, by this start or the next. Packets that only the old set knows are handed to that.
+    /// Completes the new set, whose maps are written and whose programs are loaded. From now on this start or the next
+    /// one may put it in place. Its programs hand packets of flows that only the old set knows to the old programs.
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
-        let mut copied = Copied::new();
-        report(&memories::copy(&self.carry(), &mut copied)?);
+        let mut copied = FirstCopy::new();
+        report(&client_state::copy(&self.map_copy(), &mut copied)?);
         self.copied = copied;
-        report(&flows::fill(&self.carry())?);
+        report(&flows::fill(&self.map_copy())?);
         self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
         self.set_phase(Phase::Following)?;
@@ -132,76 +141,77 @@ impl Succession {
         Ok(())
     }
 
-    /// Keeps both sets from giving the same source port to different flows: the old one gives even ones from now on, and all
-    /// that it has given before are reserved.
+    /// Keeps the two sets from using one source port for different flows: from now on the old set uses even ports only,
+    /// and all ports that it has used before are reserved.
     fn reserve(&self) -> Result<(), SuccessionError> {
         if self.is_first() {
             return Ok(());
         }
-        // Releases that have no such map give any port: a collision takes two flows to one backend within milliseconds.
+        // Earlier releases have no such map and use any port. A collision needs two flows to one backend within
+        // milliseconds.
         if let Err(error) = set_phase(&self.old, Phase::Followed) {
-            debug!(%error, "the programs that serve give any source port");
+            debug!(%error, "the old programs use any source port");
         }
         if let Err(error) = bpf::grace_period() {
-            debug!(%error, "flows that begin right now may get any source port");
+            debug!(%error, "flows that begin now may get any source port");
         }
-        Ok(flows::reserve(&self.carry())?)
+        Ok(flows::reserve(&self.map_copy())?)
     }
 
-    /// Ends the succession, when every hook has its new program: the new set alone has the old one's place.
+    /// Ends the succession after every hook has its new program: the new set replaces the old one.
     pub fn finish(&self) -> Result<(), SuccessionError> {
         self.lead()?;
         self.leave()
     }
 
-    /// Lets the new set know all flows, and open new ones.
+    /// Copies all flows to the new set, and makes it open new flows.
     fn lead(&self) -> Result<(), SuccessionError> {
         self.set_phase(Phase::Leading)?;
         debug!("new flows are opened by the new programs");
-        // Programs that have read the phase before may still open flows over there.
+        // Programs that read the phase before the change may still open flows in the old set.
         if let Err(error) = bpf::grace_period() {
-            warn!(%error, "flows that begin right now may be cut");
+            warn!(%error, "flows that begin now may be cut");
         }
-        report(&memories::catch_up(&self.carry(), &self.copied)?);
-        report(&flows::catch_up(&self.carry())?);
+        report(&client_state::catch_up(&self.map_copy(), &self.copied)?);
+        report(&flows::catch_up(&self.map_copy())?);
         self.set_phase(Phase::Alone)?;
         debug!("the new programs know all flows");
         Ok(())
     }
 
-    /// Takes the old set away.
+    /// Removes the old set.
     fn leave(&self) -> Result<(), SuccessionError> {
         previous::leave(&self.new)?;
-        // Those that are over there must come back before stages are gone.
+        // Old programs that are still handling a packet must finish before their stages are removed.
         if let Err(error) = bpf::grace_period() {
-            warn!(%error, "some packets may be lost right now");
+            warn!(%error, "some packets may be lost now");
         }
         pins::put_in_place(&self.old, &self.new)
     }
 
-    fn carry(&self) -> Carry<'_> {
-        Carry { old: &self.old, new: &self.new, fates: &self.fates }
+    fn map_copy(&self) -> MapCopy<'_> {
+        MapCopy { old: &self.old, new: &self.new, migrations: &self.migrations }
     }
 
     fn set_phase(&self, phase: Phase) -> Result<(), SuccessionError> {
         set_phase(&self.new, phase)
     }
 
-    /// Says what becomes of the maps that were found.
+    /// Logs what happens to the maps that were found.
     fn tell(&self, has_found: bool) {
-        let with = |wanted: Fate| {
-            let names = self.fates.iter().filter(|(_, fate)| **fate == wanted).map(|(name, _)| *name);
+        let with = |wanted: Migration| {
+            let names = self.migrations.iter().filter(|(_, migration)| **migration == wanted).map(|(name, _)| *name);
             names.collect::<Vec<_>>().join(", ")
         };
-        let (carried, lost) = (with(Fate::Carried), with(Fate::Lost));
-        if has_found && carried.is_empty() && lost.is_empty() {
+        let (copied, discarded) = (with(Migration::Copied), with(Migration::Discarded));
+        if has_found && copied.is_empty() && discarded.is_empty() {
             info!(folder = %self.old.path().display(), "keeping the pinned maps and their ids");
         }
-        if !carried.is_empty() {
-            info!(maps = carried, "rebuilding maps of another size: what they hold is carried over");
+        if !copied.is_empty() {
+            info!(maps = copied, "rebuilding maps of another size: their content is copied");
         }
-        if !lost.is_empty() {
-            warn!(maps = lost, "rebuilding maps of another layout: what they hold can't be carried over");
+        if !discarded.is_empty() {
+            warn!(maps = discarded, "rebuilding maps of another layout: their content is lost");
         }
     }
 }
@@ -211,8 +221,7 @@ fn set_phase(folder: &PinFolder, phase: Phase) -> Result<(), SuccessionError> {
     map.set(0, phase as u32, 0).map_err(|source| SuccessionError::Map { name: "SUCCESSION", source })
 }
 
-/// Takes away what a start has prepared that has not come so far that it could serve. The set that serves gives any source
-/// port again.
+/// Removes what a start has prepared that is not complete. The set that serves may use any source port again.
 fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
     pins::discard_incomplete(folder)?;
     let phase = || open::<Array<MapData, u32>>(folder, "SUCCESSION").ok()?.get(&0, 0).ok();
@@ -222,10 +231,10 @@ fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
     Ok(())
 }
 
-/// Takes away what a start has prepared, if it has not come so far that it could serve.
+/// Removes what a start has prepared, if it is not complete.
 pub fn give_up(folder: &PinFolder) {
     if let Err(error) = discard_incomplete(folder) {
-        warn!(%error, "the next start will throw away what this one has prepared");
+        warn!(%error, "can't remove what this start has prepared: the next start will");
     }
 }
 
@@ -244,7 +253,7 @@ fn find(folder: &PinFolder, wanted: &[Layout]) -> BTreeMap<&'static str, Layout>
             key_size: info.key_size(),
             value_size: info.value_size(),
             max_entries: info.max_entries(),
-            // A version that nobody knows of.
+            // A version that no release has.
             since: since(layout.name).unwrap_or(u32::MAX),
         };
         Some((layout.name, found))
@@ -254,9 +263,6 @@ fn find(folder: &PinFolder, wanted: &[Layout]) -> BTreeMap<&'static str, Layout>
 
 fn report(refused: &Refused) {
     for (map, entries) in refused {
-        warn!(
-            map,
-            entries, "some of what a map held finds no room in the new one: those flows, clients or ids begin anew"
-        );
+        warn!(map, entries, "some entries of a map don't fit into the new one: these flows, clients or ids start over");
     }
 }

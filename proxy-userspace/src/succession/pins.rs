@@ -1,4 +1,4 @@
-//! The pins of a set that is to take another one's place: made in `next/`, and moved over the old ones at the end.
+//! The pins of a new set: they are made in `next/`, and moved over the old ones at the end.
 
 use std::{
     fs, io,
@@ -23,7 +23,7 @@ pub(super) fn programs(new: &PinFolder) -> PathBuf {
     new.maps().join("programs")
 }
 
-/// There when nothing is missing.
+/// The folder that marks a complete set.
 fn mark(new: &PinFolder) -> PathBuf {
     new.maps().join("complete")
 }
@@ -33,7 +33,7 @@ pub(super) fn is_complete(new: &PinFolder) -> bool {
     mark(new).exists()
 }
 
-/// Makes the folder of a new set, with these maps of the old one.
+/// Creates the folder of a new set, and pins these maps of the old set there.
 pub(super) fn share<'a>(
     old: &PinFolder,
     new: &PinFolder,
@@ -55,20 +55,20 @@ pub(super) fn complete(new: &PinFolder, ebpf: &Ebpf) -> Result<(), SuccessionErr
     create(&mark(new))
 }
 
-/// Moves the pins of a set that serves over those of the set before, and removes what that alone had. Stops anywhere and
-/// goes on.
+/// Moves the pins of the new set over those of the old one, and removes pins that only the old set had. It can be
+/// repeated after an interruption at any point.
 pub(super) fn put_in_place(old: &PinFolder, new: &PinFolder) -> Result<(), SuccessionError> {
     for path in files(new.maps())? {
         let to = old.maps().join(path.file_name().unwrap_or_default());
         fs::rename(&path, &to).map_err(failed("put in place", &path))?;
     }
     remove_foreign(old)?;
-    // First: without programs the set must not look complete.
+    // The mark goes first: a set without programs must not look complete.
     absent(fs::remove_dir(mark(new))).map_err(failed("remove", &mark(new)))?;
     discard_incomplete(old)
 }
 
-/// Removes maps that the set does not know.
+/// Removes maps that the set does not have.
 fn remove_foreign(folder: &PinFolder) -> Result<(), SuccessionError> {
     let layouts: HashMap<MapData, MapName, u32> = open(folder, "LAYOUTS")?;
     for path in files(folder.maps())? {
@@ -80,7 +80,7 @@ fn remove_foreign(folder: &PinFolder) -> Result<(), SuccessionError> {
     Ok(())
 }
 
-/// Removes the folder of a set that is not complete, if there is one.
+/// Removes the folder of an incomplete set, if there is one.
 pub(super) fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
     let new = folder.next();
     if !new.maps().exists() || is_complete(&new) {
@@ -98,7 +98,7 @@ pub(super) fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionErr
     Ok(())
 }
 
-/// The pins in a folder: a list, since removing while listing may skip some.
+/// The pins in a folder, as a list: removing while listing may skip some.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, SuccessionError> {
     let list = || {
         let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;

@@ -1,4 +1,4 @@
-//! The programs of the set before, which those of the new one hand packets to that they don't know.
+//! The programs of the old set, to which new programs hand packets of flows that they don't know.
 
 use aya::{
     maps::{MapData, ProgramArray},
@@ -16,15 +16,15 @@ use crate::{
     maps::{MapsError, PinFolder, open},
 };
 
-/// Where each of them goes: the array of the new set, and its place there.
+/// The program array and the index of each of these programs in the new set.
 const PLACES: [(&str, Stage); 3] =
     [("XDP_STAGES", Stage::Previous), ("TC_STAGES", Stage::Previous), ("TC_STAGES", Stage::PreviousEgress)];
 
-/// The programs that are on devices now; each kind of hook has the same one everywhere.
+/// The programs that are on devices now: one for each kind of hook, which is the same on every device.
 pub(super) struct Previous([Option<ProgramFd>; 3]);
 
 impl Previous {
-    /// Finds them. Hooks whose devices have gone have none.
+    /// Finds the programs. Hooks whose devices are gone have none.
     pub(super) fn find(folder: &PinFolder) -> Result<Self, SuccessionError> {
         let mut found = [None, None, None];
         for hook in list(folder)? {
@@ -34,7 +34,8 @@ impl Previous {
                 Hook::TcxEgress | Hook::ClsactEgress => 2,
             };
             if found[place].is_none() {
-                // What has no Ethernet header is not handed over, and pods' own programs know SCTP alone.
+                // Packets without an Ethernet header are not handed over, and the programs of pods' devices know SCTP
+                // alone.
                 let program = hook.program(folder).filter(|program| Variant::of(program) == Variant::Frames);
                 found[place] = program.and_then(|program| program.fd().ok());
             }
@@ -42,7 +43,7 @@ impl Previous {
         Ok(Self(found))
     }
 
-    /// Lets the new set's programs find them.
+    /// Enters the programs into the new set's arrays.
     pub(super) fn follow(self, new: &PinFolder) {
         for ((array, stage), program) in PLACES.into_iter().zip(self.0) {
             let Some(program) = program else { continue };
@@ -52,15 +53,15 @@ impl Previous {
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
-            warn!(array, problem, "flows that begin or end right now may be cut");
+            warn!(array, problem, "flows that begin or end now may be cut");
         }
     }
 }
 
-/// The set before is needed no more.
+/// Removes the old programs from the new set's arrays.
 pub(super) fn leave(new: &PinFolder) -> Result<(), SuccessionError> {
     for (array, stage) in PLACES {
-        // Absent is as good as removed.
+        // An absent program is as good as removed.
         let _ = stages(new, array)?.clear_index(&(stage as u32));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Sources of objects. A source reports what exists; it knows nothing of maps, and it never decides
-//! what an object means.
+//! Sources of objects. A source reports which objects exist; it knows nothing of maps, and does not decide what an object
+//! means.
 
 pub mod kube;
 pub mod manifests;
@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use crate::objects::Event;
 
-/// Where objects come from.
+/// A source of objects.
 pub trait Source: Send + 'static {
-    /// Follows the source for ever, until the receiver is dropped or an error that no retry can heal.
+    /// Follows the source until the receiver is dropped, or until an error that no retry can solve.
     fn run(self, events: mpsc::Sender<Event>) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

@@ -29,7 +29,7 @@ pub const START: Duration = Duration::from_mins(3);
 /// What an agent logs: as much as by default, and each time that it has programmed something, or loaded programs, and the steps by
 /// which these take others' places.
 const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug,\
-                         proxy_userspace::attach::supply=debug,proxy_userspace::succession=debug";
+                         proxy_userspace::attach::program_set=debug,proxy_userspace::succession=debug";
 
 /// Where the agent learns the objects from.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use aya::{
 };
 use proxy_common::Stage;
 use proxy_userspace::{
-    attach::{Group, Supply},
+    attach::{Group, ProgramSet},
     maps::PinFolder,
 };
 
@@ -56,7 +56,7 @@ impl Hook {
 
 /// The programs, and XDP ones attached so that the devices can receive for them.
 pub(super) struct Programs {
-    supply: Supply,
+    program_set: ProgramSet,
     indexes: [u32; 4],
 }
 
@@ -65,12 +65,12 @@ impl Programs {
     pub(super) fn load(ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
         let groups = [Group::Tc, Group::Xdp, Group::Own];
-        let mut supply = Supply::new(ebpf, folder, &groups, &groups)?;
+        let mut program_set = ProgramSet::new(ebpf, folder, &groups, &groups)?;
         for device in Device::OUTSIDE {
             // The kernel runs tests only for receive queues that are ready for XDP.
-            xdp(supply.ebpf())?.attach(&device.name(), XdpMode::Driver)?;
+            xdp(program_set.ebpf())?.attach(&device.name(), XdpMode::Driver)?;
         }
-        Ok(Self { supply, indexes })
+        Ok(Self { program_set, indexes })
     }
 
     /// The interface index of a device.
@@ -88,7 +88,8 @@ impl Programs {
             Stage::Send => "send",
             other => panic!("no test damages stage {other:?}"),
         };
-        let mut program = |hook| self.supply.ebpf().program(&format!("{hook}_{name}"))?.fd().ok()?.try_clone().ok();
+        let mut program =
+            |hook| self.program_set.ebpf().program(&format!("{hook}_{name}"))?.fd().ok()?.try_clone().ok();
         [program("xdp"), program("tc")]
     }
 
@@ -122,9 +123,9 @@ impl Programs {
             ..TestRunOptions::default()
         };
         let result = match hook {
-            Hook::Xdp => xdp(self.supply.ebpf())?.test_run(options),
-            Hook::TcIngress => classifier(self.supply.ebpf(), "tc_ingress")?.test_run(options),
-            Hook::TcEgress => classifier(self.supply.ebpf(), "tc_egress")?.test_run(options),
+            Hook::Xdp => xdp(self.program_set.ebpf())?.test_run(options),
+            Hook::TcIngress => classifier(self.program_set.ebpf(), "tc_ingress")?.test_run(options),
+            Hook::TcEgress => classifier(self.program_set.ebpf(), "tc_egress")?.test_run(options),
         }?;
         out.truncate(result.data_size_out as usize);
         Ok((hook.action(result.return_value), out))

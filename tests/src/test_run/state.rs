@@ -14,7 +14,7 @@ use proxy_common::{
 use proxy_userspace::{
     maps::{
         PinFolder,
-        flow_table::{FlowTable, Names},
+        flow_table::{FlowMapNames, FlowTable},
     },
     node::jiffies,
 };
@@ -54,8 +54,8 @@ impl State {
             ports: open(folder, "PORT_FILTER")?,
             slots: open(folder, "SLOTS")?,
             stages: [open(folder, "XDP_STAGES")?, open(folder, "TC_STAGES")?],
-            assured: FlowTable::open(folder, Names::ASSURED)?,
-            embryonic: FlowTable::open(folder, Names::EMBRYONIC)?,
+            assured: FlowTable::open(folder, FlowMapNames::ASSURED)?,
+            embryonic: FlowTable::open(folder, FlowMapNames::EMBRYONIC)?,
             buckets: FlowBuckets::open(folder, clock)?,
             fragments: open(folder, "FRAGMENTS")?,
             rejects: open(folder, "REJECTS")?,

@@ -1,4 +1,4 @@
-//! `waggle get backends`: one row a backend, with the Services it answers for. Pure.
+//! `waggle get backends`: one row for each backend, with the service ports that it serves. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,24 +12,25 @@ use crate::maps::encode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRow {
-    /// Its id: index of BACKENDS.
+    /// Its id: the index in BACKENDS.
     pub id: u32,
-    /// Address and port; none when a list names an id that BACKENDS does not hold: the maps are damaged.
+    /// Address and port; `None` if a list contains an id that is not in BACKENDS, which means that the maps are
+    /// damaged.
     pub address: Option<String>,
-    /// It is on this node: packets from outside reach it with their clients' addresses.
+    /// Whether it is on this node: packets from outside reach it with their clients' addresses.
     pub local: bool,
-    /// Flows of packets that it was given.
+    /// The number of packet flows that it was given.
     pub flows: u64,
-    /// Source ports that were tried for those flows and belonged to others.
+    /// Source ports that were tried for these flows, but taken by others.
     pub port_collisions: u64,
-    /// Flows that were dropped because no source port was found for them.
+    /// Flows that were dropped because no free source port was found.
     pub ports_exhausted: u64,
-    /// The service ports whose lists it is in, as `namespace/name:port`. None for a backend that has left its last
+    /// The service ports whose lists it is in, as `namespace/name:port`. Empty for a backend that has left its last
     /// list and waits for its grace period.
     pub services: Vec<String>,
 }
 
-/// The backends by id, also those that a list names although they don't exist.
+/// The backends by id, including ids in lists that are not in BACKENDS.
 pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
     let mut users: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for service in snapshot.services.values() {

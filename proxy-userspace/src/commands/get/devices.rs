@@ -1,5 +1,5 @@
-//! `waggle get devices`: one row a device with programs, from the names of the pins, the links behind them and the
-//! map DEVICES. It asks no device, so that it works from any network namespace.
+//! `waggle get devices`: one row for each device with programs, from the names of the pins, the links behind them and
+//! the map DEVICES. It does not ask the devices themselves, so it works from any network namespace.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -43,11 +43,11 @@ impl fmt::Display for Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgramCell {
-    /// The hook it is on, by the beginning of its pin's name.
+    /// The hook that it is attached to: the prefix of its pin's name.
     pub hook: &'static str,
-    /// The program's id in the kernel; none when it has gone with its device.
+    /// The program's id in the kernel; `None` if it is gone with its device.
     pub program: Option<u32>,
-    /// The link's id; none for filters, which have no link.
+    /// The link's id; `None` for clsact filters, which have no link.
     pub link: Option<u32>,
 }
 
@@ -63,11 +63,11 @@ pub struct DeviceRow {
     pub mode: Mode,
     /// Why it is served like this.
     pub why: &'static str,
-    /// It is served by TC because native XDP was refused.
+    /// Whether TC serves it because native XDP was refused.
     pub fell_back: bool,
-    /// It is the host end of a pod.
+    /// Whether it is the host end of a pod.
     pub pod: bool,
-    /// What is on it.
+    /// The attached programs.
     pub programs: Vec<ProgramCell>,
 }
 
@@ -107,11 +107,11 @@ fn row(hooks: &[DeviceHook], flags: u32, programs: Vec<ProgramCell>) -> Option<D
     })
 }
 
-/// In the words of people; more of it is in the agent's log.
+/// The reason in words; the agent's log has the details.
 fn why(mode: Mode, flags: u32) -> &'static str {
     let is = |flag| flags & flag != 0;
     match mode {
-        _ if is(Device::BARE) => "it carries no Ethernet frames, which XDP wants",
+        _ if is(Device::BARE) => "it carries no Ethernet frames, which XDP needs",
         _ if is(Device::SCTP) => "host end of a pod, for SCTP alone: there are SCTP Services",
         _ if is(Device::POD) => "host end of a pod",
         _ if is(Device::FELL_BACK) => "native XDP was refused",

@@ -1,5 +1,5 @@
-//! The read-only commands: what an instance's pinned maps hold, by Kubernetes names. They need no agent and
-//! change nothing: every map is opened so that the kernel refuses writes.
+//! The read-only commands: they show what an instance's pinned maps hold, by Kubernetes names. They need no agent and
+//! change nothing: every map is opened in a way that the kernel refuses writes.
 
 mod backends;
 mod devices;
@@ -24,7 +24,7 @@ use crate::{
     maps::{MapsError, encode},
 };
 
-/// Why an instance can't be looked at.
+/// Why an instance can't be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// The instance has no folder.
@@ -33,15 +33,15 @@ pub enum InspectError {
         found(.instances), .root.display()
     )]
     Missing {
-        /// What was asked for.
+        /// The instance that was asked for.
         instance: String,
-        /// Where instances are.
+        /// The folder of the instances.
         root: PathBuf,
-        /// Those that exist.
+        /// The existing instances.
         instances: Vec<String>,
     },
-    /// The folder can't be looked into.
-    #[error("look into {}: {source}; run waggle as root", .path.display())]
+    /// The folder can't be read.
+    #[error("read {}: {source}; run waggle as root", .path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -84,7 +84,7 @@ fn found(instances: &[String]) -> String {
     }
 }
 
-/// A service port in Kubernetes' words.
+/// A service port by its Kubernetes names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     namespace: String,
@@ -94,7 +94,7 @@ struct Name {
 }
 
 impl Name {
-    /// The port that a service id stands for; a missing or damaged name shows the id itself.
+    /// The names of the port with a service id. If they are missing or damaged, the id itself is shown.
     fn of(id: u32, names: &BTreeMap<u32, ServiceName>) -> Self {
         match names.get(&id).and_then(encode::port_id) {
             Some(port) => Self {

@@ -1,4 +1,4 @@
-//! `waggle get services`: one row a frontend. Pure.
+//! `waggle get services`: one row for each frontend. Pure.
 
 use std::net::IpAddr;
 
@@ -8,33 +8,33 @@ use serde::Serialize;
 use super::{Name, Snapshot, table::Row};
 use crate::maps::encode;
 
-/// A frontend with the Service behind it.
+/// A frontend and its Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceRow {
-    /// Namespace; `?` when the maps don't say.
+    /// Namespace; `?` if the maps don't contain it.
     pub namespace: String,
-    /// Service name, or `id=N` when the maps don't say.
+    /// Service name, or `id=N` if the maps don't contain it.
     pub name: String,
     /// Port name; empty for an unnamed port.
     pub port: String,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
-    /// Which rule made the frontend, as in `kubectl get services`.
+    /// The kind of the frontend, in the words of `kubectl get services`.
     pub r#type: String,
-    /// What clients dial; a node port is `*:PORT` (IPv4) or `[*]:PORT` (IPv6).
+    /// The address that clients dial. A node port is `*:PORT` (IPv4) or `[*]:PORT` (IPv6).
     pub address: String,
-    /// The list that clients on this node get.
+    /// The list that clients on this node use.
     pub internal: ListCell,
-    /// The list that packets from outside get.
+    /// The list that packets from outside use.
     pub external: ListCell,
-    /// What new flows get when their list is empty: `rejects` or `drops` (S16).
+    /// What happens to new flows while their list is empty: `rejects` or `drops` (S16).
     pub when_empty: &'static str,
-    /// Session affinity timeout in seconds; 0 is no affinity.
+    /// The timeout of session affinity in seconds; 0 means no affinity.
     pub affinity_seconds: u32,
-    /// The clients that it is for; none when it is for everybody (S21).
+    /// The clients that may use it; `None` if all may (S21).
     pub sources: Option<SourcesCell>,
-    /// Flows sent to a backend through any frontend of this service port, since its id was first given.
+    /// Flows given to a backend through any frontend of this service port, since the port got its id.
     pub connections: u64,
 }
 
@@ -42,23 +42,23 @@ pub struct ServiceRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCell {
-    /// `Cluster` or `Local`: the traffic policy that is in force.
+    /// `Cluster` or `Local`: the traffic policy in force.
     pub policy: &'static str,
     /// Addresses and ports of the backends.
     pub backends: Vec<String>,
-    /// Slots that name no backend: the maps are damaged.
+    /// Slots without a backend, which means that the maps are damaged.
     pub damaged: u32,
 }
 
-/// Which clients a load-balancer IP is for.
+/// The clients that may use a load-balancer IP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourcesCell {
     /// Prefixes.
     pub ranges: Vec<String>,
-    /// Processes in the node's own network namespace are among them.
+    /// Whether processes in the node's own network namespace are among them.
     pub node: bool,
-    /// All pods of this node are.
+    /// Whether all pods of this node are among them.
     pub pods: bool,
 }
 
@@ -74,7 +74,7 @@ fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
     (&row.namespace, &row.name, &row.port, &row.protocol, &row.r#type)
 }
 
-/// Entries that only mark an address as owned are no frontends.
+/// Whether an entry only marks an address as owned, and is not a frontend.
 fn is_owner(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
@@ -157,7 +157,7 @@ impl Row for ServiceRow {
 }
 
 impl ServiceRow {
-    /// Who is served, where not everybody is.
+    /// The clients that may use it, if not all may.
     fn sources(&self) -> String {
         match &self.sources {
             None => "-".to_owned(),
@@ -166,7 +166,7 @@ impl ServiceRow {
         }
     }
 
-    /// How many answer, and why nobody does.
+    /// The number of backends, or what happens while there are none.
     fn backends(&self) -> String {
         let mut text = match (self.internal.backends.len(), self.when_empty) {
             (0, _) if self.internal.damaged != 0 => "0".to_owned(),

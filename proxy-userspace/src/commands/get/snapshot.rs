@@ -1,7 +1,7 @@
-//! Reads an instance's pinned maps into plain values. It decides nothing about what they mean.
+//! Reads an instance's pinned maps into plain values. It does not interpret them.
 //!
-//! The agent may write meanwhile. Lists are read after the services that name them, and the agent uses freed
-//! slots again only after a grace period; still, this is a look at a moving thing.
+//! The agent may write meanwhile. Lists are read after the services that refer to them, and the agent reuses freed
+//! slots only after a grace period, but the result may still mix two states.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub services: BTreeMap<Frontend, Service>,
     /// SERVICE_NAMES.
     pub names: BTreeMap<u32, ServiceName>,
-    /// The part of SLOTS that some service names.
+    /// The part of SLOTS that services refer to.
     pub slots: BTreeMap<u32, u32>,
     /// The valid entries of BACKENDS.
     pub backends: BTreeMap<u32, Backend>,
@@ -38,7 +38,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads an instance.
+    /// Reads the maps of an instance.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
         let folder = PinFolder::new(instance);
         find(Path::new(PIN_ROOT), instance)?;
@@ -53,8 +53,8 @@ impl Snapshot {
         Ok(Self { services, names, slots, backends, sources, connections, pressure })
     }
 
-    /// The ids in a range of slots. A range may lie outside SLOTS when the maps are damaged: then there are
-    /// fewer ids than its length.
+    /// The ids in a range of slots. If the maps are damaged, a range may end beyond SLOTS: then there are fewer ids
+    /// than its length.
     pub(super) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
         self.slots.range(range.offset..range.offset.saturating_add(range.length)).map(|(_, id)| *id)
     }

@@ -1,20 +1,20 @@
-//! How rows are shown: aligned columns for people, one JSON array for programs.
+//! Output of rows: aligned columns for people, one JSON array for programs.
 
 use serde::Serialize;
 
-/// Something that can be shown as a line of a table.
+/// A row of a table.
 pub trait Row: Serialize {
     /// The columns' titles.
     const TITLES: &'static [&'static str];
 
-    /// The line's cells, one a title.
+    /// The row's cells, one for each title.
     fn cells(&self) -> Vec<String>;
 }
 
 /// Space between columns.
 const GAP: usize = 3;
 
-/// Aligned columns under their titles; the last line ends with a newline too.
+/// Aligned columns under their titles. Every line ends with a newline.
 pub fn table<R: Row>(rows: &[R]) -> String {
     let titles = R::TITLES.iter().map(|title| (*title).to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows.iter().map(Row::cells)).collect();
@@ -29,7 +29,7 @@ pub fn table<R: Row>(rows: &[R]) -> String {
     text
 }
 
-/// One JSON array, indented, with a newline at its end.
+/// One indented JSON array with a final newline.
 pub fn json<R: Row>(rows: &[R]) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(rows).map(|text| text + "\n")
 }

@@ -1,4 +1,4 @@
-//! Invariant 5 over arbitrary tables, and that no step of a plan leaves anything pointing at nothing.
+//! Invariant 5 for arbitrary tables: no step of a plan leaves an entry that refers to nothing.
 
 use std::net::SocketAddr;
 
@@ -47,7 +47,7 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
 }
 
 prop_compose! {
-    /// Frontends are dealt out to Services, so that no two have the same. Addresses may have several owners.
+    /// Each frontend belongs to one Service. Addresses may have several owners.
     fn any_table()(
         ports in prop::collection::btree_map((0..3_usize, 0..3_usize), any_port(), 0..9),
         frontends in prop::collection::btree_map(0..6_u16, (any::<prop::sample::Index>(), 0..3_usize, 0..4_usize), 0..6),
@@ -77,7 +77,7 @@ prop_compose! {
     }
 }
 
-/// The data plane without its division into Services, as the maps hold it.
+/// The data plane as the maps hold it, not divided into Services.
 #[derive(Debug, Default, PartialEq)]
 struct Maps {
     ports: BTreeMap<PortId, PortEntry>,
@@ -100,7 +100,7 @@ impl Maps {
         maps
     }
 
-    /// Every frontend's port is there.
+    /// Asserts that every frontend's port exists.
     fn check(&self) {
         for (service, entry) in self.frontends.values() {
             let id = PortId { service: service.clone(), port: entry.port.clone() };
@@ -108,7 +108,7 @@ impl Maps {
         }
     }
 
-    /// Writes as the plan's fields say, one by one.
+    /// Writes the plan's fields one after another.
     fn write(&mut self, plan: &Plan) {
         for (id, entry) in plan.put_ports.clone() {
             self.ports.insert(id, entry);

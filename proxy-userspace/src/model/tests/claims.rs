@@ -1,4 +1,4 @@
-//! Several Services that ask for the same.
+//! Several Services with one claim.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn the_older_service_wins_and_the_younger_takes_over() {
     world.apply(older.clone());
     assert_eq!((world.service("a"), world.service("b").frontends.len()), (ServiceTable::default(), 2));
     assert_eq!(world.fields(), ["spec.clusterIPs", "spec.clusterIPs", "spec.ports[0].nodePort"]);
-    let reasons: Vec<_> = world.notices.values().flatten().map(|notice| notice.reason.clone()).collect();
+    let reasons: Vec<_> = world.diagnostics.values().flatten().map(|diagnostic| diagnostic.reason.clone()).collect();
     assert!(reasons.iter().all(|reason| reason.contains("default/b")), "{reasons:?}");
     world.delete(&older);
     assert_eq!((world.service("a").frontends.len(), world.service("a").owned.len()), (2, 1));

@@ -1,8 +1,8 @@
-//! Real addresses where Services could be, and this node's name.
+//! Real addresses inside ServiceCIDRs, and this node's name.
 
 use super::*;
 
-/// This node, whose pods have these prefixes.
+/// This node, with these prefixes for pods.
 fn with_pods(pods: &[&str]) -> Object {
     let object = json!({ "metadata": { "name": NODE }, "spec": { "podCIDRs": pods } });
     Object::Node(serde_json::from_value(object).unwrap())
@@ -47,18 +47,18 @@ fn field_s03_real_addresses_inside_a_service_cidr_are_left_alone() {
     let networks = ["10.1.0.0/24", "192.0.2.0/24"].map(|net| net.parse().unwrap()).into();
     world.model.set_node_addresses(LocalAddresses { networks, ..local(&["10.1.0.1", "192.0.2.1"], &[]) });
     assert_eq!(nets(&mut world, NetworkKind::Direct), [""; 0]);
-    // It does so live.
+    // The same while the model runs.
     let wide = service_cidr("one", &["10.0.0.0/8"]);
     world.apply(wide.clone());
     let real = ["10.1.0.0/24", "10.1.0.1/32", "10.244.0.0/24", "10.244.1.11/32"];
     assert_eq!(nets(&mut world, NetworkKind::Direct), real);
     assert_eq!(nets(&mut world, NetworkKind::ServiceCidr), ["10.0.0.0/8"]);
     assert!(world.fields().contains(&"spec.cidrs[0]".to_owned()), "and it is said");
-    // A Service among the pods is a Service all the same, with its unserved ports.
+    // A ClusterIP inside the pods' prefix is still a Service's, including its unserved ports.
     world.apply(service("b", json!({ "clusterIP": "10.244.0.9", "ports": [{ "port": 80 }] })));
     assert_eq!(nets(&mut world, NetworkKind::ServiceCidr), ["10.0.0.0/8", "10.244.0.9/32"]);
     world.delete(&service("b", json!({})));
-    // Endpoints and their Services come and go; several may have one address.
+    // Endpoints and their Services appear and disappear; several may have one address.
     world.apply(slice("y", json!([endpoint("10.244.1.11"), endpoint("10.244.1.12")])));
     world.apply(slice("x", json!([])));
     assert_eq!(nets(&mut world, NetworkKind::Direct)[3..], ["10.244.1.11/32", "10.244.1.12/32"]);
@@ -80,11 +80,11 @@ fn field_s03_pods_of_this_node_inside_a_service_cidr_are_left_alone() {
         ..LocalAddresses::default()
     };
     nets(&mut world, NetworkKind::Direct);
-    // Those elsewhere touch nothing.
+    // Endpoints outside of the ServiceCIDR touch nothing.
     world.model.set_node_addresses(with(&["10.244.1.11"]));
     assert!(!world.model.take_touched().networks);
     assert_eq!(world.fields(), [""; 0]);
-    // One of them has the address of a Service.
+    // One endpoint has the address of a Service.
     world.model.set_node_addresses(with(&["10.244.1.11", "10.96.5.7", "10.96.0.1"]));
     assert_eq!(nets(&mut world, NetworkKind::Direct), ["10.96.5.7/32"]);
     assert_eq!(world.fields(), ["spec.cidrs[0]"]);

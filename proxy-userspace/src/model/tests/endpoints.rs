@@ -1,4 +1,4 @@
-//! Which endpoints answer for a Service.
+//! Which endpoints a Service gets.
 
 use super::*;
 
@@ -78,7 +78,7 @@ fn s9_backends_on_this_node_are_marked_whichever_list_they_are_in() {
         ports.values().flat_map(|port| port.local.iter()).map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(marked(&mut world), ["10.0.0.2:8080"]);
-    // A hand-made slice names no node; a copy that does is right.
+    // A hand-made slice names no node, so a copy that names one is preferred.
     world.apply(slice("y", json!([here("10.0.0.1")])));
     assert_eq!(marked(&mut world), ["10.0.0.1:8080", "10.0.0.2:8080"]);
     let own = LocalAddresses { all: ["192.0.2.1".parse().unwrap()].into(), ..LocalAddresses::default() };
@@ -89,7 +89,7 @@ fn s9_backends_on_this_node_are_marked_whichever_list_they_are_in() {
     assert_eq!(marked(&mut world), [""; 0]);
 }
 
-/// An address that was a pod's on one node and is another pod's on another now, while the old one is still listed.
+/// An address of a pod on one node that now belongs to a pod on another node, while the old pod is still listed.
 #[test]
 fn w05_a_reused_address_is_where_its_live_copy_is() {
     let copy = |node: &str, live: bool| {
@@ -180,7 +180,7 @@ fn s9_absent_conditions_and_node_have_their_defaults() {
     ));
     let local = |world: &mut World| world.lists()[&List::Local].iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(local(&mut world), ["10.0.0.1:8080", "10.0.0.2:8080"]);
-    // Absent `serving` is true: it stands in where nothing is ready.
+    // An absent `serving` is true, so the endpoint is usable where none is ready.
     world.apply(slice("x", json!([on(json!(NODE), json!({ "ready": false, "terminating": true }), "10.0.0.5")])));
     assert_eq!(local(&mut world), ["10.0.0.5:8080"]);
 }

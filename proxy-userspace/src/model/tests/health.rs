@@ -1,4 +1,4 @@
-//! What load balancers are to be told (S22).
+//! Health checks of load balancers (S22).
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn s22_ready_endpoints_of_this_node_count_once() {
     let ports = json!([{ "name": "x", "port": 8080 }, { "name": "y", "port": 8081 }]);
     world.apply(slice_with("a1", json!({ "endpoints": endpoints, "ports": ports })));
     assert_eq!(told(&mut world), Some((PORT, 1)), "one with two ports");
-    // The live copy of an address says where it is (W5).
+    // The copy of an address that is alive says on which node it is (W5).
     let moved = json!([
         { "addresses": ["10.244.0.1"], "nodeName": NODE, "conditions": { "ready": false, "terminating": true } },
         { "addresses": ["10.244.0.1"], "nodeName": "elsewhere" },
@@ -85,7 +85,7 @@ fn n07_of_services_that_want_the_same_port_one_has_it() {
     world.apply(other(same));
     assert_eq!((told(&mut world), world.checks.len()), (Some((PORT, 0)), 1));
     assert_eq!(world.fields(), ["spec.healthCheckNodePort"]);
-    // Who has it lets it go.
+    // The holder releases the port.
     world.apply(balanced(json!({ "type": "ClusterIP" })));
     assert_eq!((told(&mut world), world.checks.len(), world.fields().len()), (None, 1, 0));
 }

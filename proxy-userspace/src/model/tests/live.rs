@@ -1,4 +1,4 @@
-//! S33: whatever happened before, the table is what the objects of now say.
+//! S33: the table depends on the current objects alone, not on what happened before.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// What is left after all steps.
+/// The objects and addresses that are left after all steps.
 #[derive(Default)]
 struct Now {
     objects: BTreeMap<ObjectRef, Object>,
@@ -38,7 +38,7 @@ fn live(steps: &[Step]) -> (World, Now) {
     (world, now)
 }
 
-/// A world that saw nothing but `objects`, before the lists were complete.
+/// A world that saw only `objects`, before the lists were complete.
 fn fresh(objects: impl Iterator<Item = Object>, local: LocalAddresses) -> World {
     let mut world = World::unlisted(NodePortAddresses::Primary);
     objects.for_each(|object| _ = world.apply(object));
@@ -48,7 +48,7 @@ fn fresh(objects: impl Iterator<Item = Object>, local: LocalAddresses) -> World 
     world
 }
 
-/// What the types of a table promise but can't enforce.
+/// Checks the promises of a table's types that the types can't enforce.
 fn check_promises(table: &Table) {
     let mut seen = BTreeSet::new();
     for (name, service) in &table.services {
@@ -83,10 +83,10 @@ proptest! {
         check_promises(&world.table);
         let forwards = fresh(now.objects.values().cloned(), now.local.clone());
         prop_assert_eq!(&world.table, &forwards.table);
-        prop_assert_eq!(&world.notices, &forwards.notices);
+        prop_assert_eq!(&world.diagnostics, &forwards.diagnostics);
         let backwards = fresh(now.objects.values().rev().cloned(), now.local.clone());
         prop_assert_eq!(&world.table, &backwards.table);
-        prop_assert_eq!(&world.notices, &backwards.notices);
+        prop_assert_eq!(&world.diagnostics, &backwards.diagnostics);
     }
 
     #[test]
@@ -105,7 +105,7 @@ proptest! {
         world.settle();
         let nothing = World::new().model.project(&Touched { networks: true, ..Touched::default() });
         prop_assert_eq!(&world.table, &nothing.table);
-        prop_assert!(world.notices.is_empty());
+        prop_assert!(world.diagnostics.is_empty());
         prop_assert!(world.model.services.is_empty() && world.model.slices.is_empty());
         prop_assert_eq!(world.model.claims.cluster_ips().count(), 0);
     }

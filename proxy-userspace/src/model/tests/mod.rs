@@ -20,21 +20,21 @@ use crate::{
     config::NodePortAddresses,
     desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan},
     health::Check,
-    model::notice::Notice,
+    model::diagnostic::Diagnostic,
 };
 
 const NODE: &str = "here";
 
-/// A model, and what has been made of it so far.
+/// A model, and the result of its projections so far.
 struct World {
     model: Model,
     table: Table,
-    notices: BTreeMap<ObjectRef, BTreeSet<Notice>>,
+    diagnostics: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
     checks: BTreeMap<ServiceName, Check>,
 }
 
 impl World {
-    /// A world in which every kind has been listed, and nothing was there.
+    /// A world in which every kind has been listed, without objects.
     fn new() -> Self {
         let mut world = Self::unlisted(NodePortAddresses::Primary);
         world.list_everything();
@@ -43,7 +43,12 @@ impl World {
 
     fn unlisted(nodeport_addresses: NodePortAddresses) -> Self {
         let config = ModelConfig { node_name: NODE.to_owned(), nodeport_addresses };
-        Self { model: Model::new(config), table: Table::default(), notices: BTreeMap::new(), checks: BTreeMap::new() }
+        Self {
+            model: Model::new(config),
+            table: Table::default(),
+            diagnostics: BTreeMap::new(),
+            checks: BTreeMap::new(),
+        }
     }
 
     fn list_everything(&mut self) {
@@ -62,15 +67,15 @@ impl World {
         self
     }
 
-    /// Brings table and notices up to date, and returns what had to be looked at.
+    /// Brings table and diagnostics up to date, and returns what was touched.
     fn settle(&mut self) -> Touched {
         let touched = self.model.take_touched();
         let projection = self.model.project(&touched);
         plan(&touched.part_of(&self.table), &projection.table).apply_to(&mut self.table);
-        for (object, notices) in projection.notices {
-            self.notices.remove(&object);
-            if !notices.is_empty() {
-                self.notices.insert(object, notices);
+        for (object, diagnostics) in projection.diagnostics {
+            self.diagnostics.remove(&object);
+            if !diagnostics.is_empty() {
+                self.diagnostics.insert(object, diagnostics);
             }
         }
         self.checks.retain(|service, _| !touched.services.contains(service));
@@ -96,10 +101,10 @@ impl World {
         self.lists().remove(&List::Cluster).unwrap_or_default().iter().map(ToString::to_string).collect()
     }
 
-    /// The settled notices' fields.
+    /// The settled diagnostics' fields.
     fn fields(&mut self) -> Vec<String> {
         self.settle();
-        self.notices.values().flatten().map(|notice| notice.field.clone()).collect()
+        self.diagnostics.values().flatten().map(|diagnostic| diagnostic.field.clone()).collect()
     }
 }
 
@@ -126,7 +131,7 @@ fn slice(name: &str, endpoints: Value) -> Object {
     slice_with(name, json!({ "endpoints": endpoints }))
 }
 
-/// The same with the fields of `more`.
+/// An IPv4 slice `name` of Service `a` with port 8080 and the fields of `more`.
 fn slice_with(name: &str, more: Value) -> Object {
     let metadata = json!({ "name": name, "namespace": "default", "labels": { "kubernetes.io/service-name": "a" } });
     let object = json!({ "metadata": metadata, "addressType": "IPv4", "ports": [{ "port": 8080 }] });
@@ -149,7 +154,7 @@ fn service_cidr(name: &str, cidrs: &[&str]) -> Object {
     Object::ServiceCidr(serde_json::from_value(object).unwrap())
 }
 
-/// These addresses of this node, and these primary ones.
+/// This node's addresses: all of them, and the primary ones.
 fn local(all: &[&str], primary: &[&str]) -> LocalAddresses {
     let set = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     LocalAddresses { all: set(all), primary: set(primary), ..LocalAddresses::default() }

@@ -1,4 +1,4 @@
-//! What prefixes mean.
+//! The kinds of prefixes.
 
 use ipnet::IpNet;
 

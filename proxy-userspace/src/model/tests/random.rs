@@ -8,7 +8,7 @@ use proptest::{
 
 use super::*;
 
-/// Something that can happen to a world.
+/// An event in a world.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Apply(Object),

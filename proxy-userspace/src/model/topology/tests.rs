@@ -45,7 +45,7 @@ fn s8_non_terminating_copy_wins_in_any_order() {
     let copies = [candidate(1, READY), candidate(1, LEAVING)];
     check(&copies, None, &[1], &[]);
     check(&[copies[1], copies[0]], None, &[1], &[]);
-    // A copy that is not ready but stays wins over one that leaves, and it is never usable.
+    // A copy that is not ready wins over one that terminates, and is never usable.
     check(&[candidate(1, LEAVING), candidate(1, STARTING)], None, &[], &[]);
 }
 
@@ -80,7 +80,7 @@ fn w12_those_that_would_stand_in_keep_their_flows_where_something_is_ready() {
     let all = [candidate(1, READY), candidate(2, LEAVING), candidate(3, LEFT), candidate(4, SERVING_UNREADY)];
     assert_eq!(draining(&all), [addresses_of(&[2]), vec![]]);
     assert_eq!(draining(&[local(1, READY), local(2, LEAVING)]), [addresses_of(&[2]), addresses_of(&[2])]);
-    // Here it stands in.
+    // Here it is usable.
     assert_eq!(draining(&[candidate(1, READY), local(2, LEAVING)]), [addresses_of(&[2]), vec![]]);
     assert_eq!(draining(&[local(2, LEAVING), candidate(3, LEAVING)]), [vec![], vec![]]);
 }
@@ -112,9 +112,9 @@ fn s15_node_hints_come_before_zone_hints() {
     let here = [Arc::from("here")];
     let hinted = |last, node_hint| Candidate { node_hint, zones: &here, ..candidate(last, READY) };
     check(&[hinted(1, NodeHint::This), hinted(2, NodeHint::Others)], Some("here"), &[1], &[]);
-    // None names this node: the zone decides.
+    // No hint names this node, so the zone decides.
     check(&[hinted(1, NodeHint::Others), hinted(2, NodeHint::Others)], Some("here"), &[1, 2], &[]);
-    // One has no node hint: the zone decides.
+    // One endpoint has no node hint, so the zone decides.
     let elsewhere = [Arc::from("elsewhere")];
     let far = Candidate { node_hint: NodeHint::This, zones: &elsewhere, ..candidate(2, READY) };
     check(&[hinted(1, NodeHint::Absent), far], Some("here"), &[1], &[]);
@@ -157,7 +157,7 @@ proptest! {
         (given, shuffled) in prop::collection::vec(any_candidate(), 0..12)
             .prop_flat_map(|given| (Just(given.clone()), Just(given).prop_shuffle())),
     ) {
-        // Of copies that differ in nothing but their hints the first wins: leave those out.
+        // Copies that differ only in their hints are left out: the first of them wins.
         prop_assume!(given.iter().all(|one| given.iter().all(|other| {
             one.address != other.address || one.node_hint == other.node_hint
         })));

@@ -1,5 +1,5 @@
-//! Follows the addresses of the network namespace that the agent runs in (S19). It reports what is there;
-//! which of it serves node ports is the model's decision.
+//! Follows the addresses of the agent's network namespace (S19). It reports what exists; the model decides which
+//! addresses serve node ports.
 
 mod outward;
 mod rules;
@@ -18,16 +18,16 @@ use crate::{
     objects::LocalAddresses,
 };
 
-/// The least time between two looks at the kernel. The first change after a calm never waits.
+/// The least time between two snapshots of the kernel. The first change after a quiet time is taken at once.
 const GATHER: Duration = Duration::from_millis(20);
-/// How long to wait before a lost connection is made again.
+/// How long to wait before a lost connection is reopened.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// Sends the addresses at once, then again whenever they differ, until every receiver is gone; and which routes have
-/// changed.
+/// Sends the addresses at once, and again whenever they differ, until every receiver is gone. Sends changed routes to
+/// `routes`.
 ///
-/// Has to be called on a tokio runtime whose threads are in the namespace to follow. Fails only before the first
-/// report; a connection lost later is logged and made again.
+/// Must be called on a tokio runtime whose threads are in the namespace to follow. Fails only before the first report;
+/// a connection that is lost later is logged and reopened.
 pub async fn watch(sender: Sender<LocalAddresses>, routes: mpsc::Sender<Routes>) -> Result<(), KernelError> {
     let mut reported = false;
     loop {
@@ -40,12 +40,12 @@ pub async fn watch(sender: Sender<LocalAddresses>, routes: mpsc::Sender<Routes>)
         }
         warn!(error = &error as &dyn Error, "node addresses may be out of date; trying again");
         sleep(RECONNECT).await;
-        // What has changed meanwhile, nobody has heard.
+        // Changes in between were not received.
         let _ = routes.send(Routes::All).await;
     }
 }
 
-/// Reports over one connection until it breaks.
+/// Reports over one connection until it fails.
 async fn follow(
     sender: &Sender<LocalAddresses>,
     routes: &mpsc::Sender<Routes>,
@@ -62,8 +62,8 @@ async fn follow(
         *reported = true;
         sleep(GATHER).await;
         while let Heard::Routes(changed) = kernel.heard().await? {
-            // Who is gone has no use for it. While the agent is busy the kernel's own queue fills, which counts as a change
-            // of everything.
+            // The receiver is gone only when the agent ends. While the agent is busy, this waits and the kernel's queue
+            // fills up; an overflow counts as a change of every route.
             let _ = routes.send(changed).await;
         }
     }

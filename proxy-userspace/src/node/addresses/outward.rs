@@ -1,21 +1,21 @@
-//! Which devices lead out of the node. A backend behind one of them replies to its clients by a way of its own, even if it is said to
-//! be on this node: its network card is not the node's (macvlan, ipvlan, SR-IOV, an interface of the cloud's).
+//! Which devices lead out of the node. A backend behind such a device replies to its clients past the node, even if its
+//! endpoint is on this node: its network card is not the node's (macvlan, ipvlan, SR-IOV, a cloud's own interface).
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::node::rtnetlink::{Link, Snapshot};
 
-/// Software devices that pods are behind, or that lead nowhere; all others, and cards, lead out.
+/// Kinds of software devices that lead to pods or nowhere. All others, and network cards, lead out.
 const INWARD: [&str; 7] = ["veth", "bridge", "tun", "netkit", "dummy", "ifb", "vrf"];
 
-/// Devices that lead out of the node, whose own addresses are `primary`.
+/// The devices that lead out of the node. `primary` are the node's own addresses.
 pub(super) fn outward(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeSet<u32> {
     let default = snapshot.routes.iter().map(|route| route.device);
     let own = snapshot.addresses.iter().filter(|address| primary.contains(&address.ip)).map(|address| address.device);
     let by_kind = snapshot.links.iter().filter(|link| leads_out(link)).map(|link| link.index);
     let gateways = snapshot.gateways.iter().copied();
     let mut found: BTreeSet<u32> = default.chain(own).chain(by_kind).chain(gateways).collect();
-    // The loopback device may hold the node's own address.
+    // The loopback device may have the node's own address.
     found.retain(|index| !snapshot.links.iter().any(|link| link.loopback && link.index == *index));
     let masters = snapshot.links.iter().filter(|link| found.contains(&link.index)).filter_map(|link| link.master);
     let masters: Vec<u32> = masters.collect();
@@ -23,7 +23,7 @@ pub(super) fn outward(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
     found
 }
 
-/// The names of the devices that IPv4 clients outside the node are behind; its own addresses are `primary`.
+/// The names of the devices through which IPv4 clients outside are reached. `primary` are the node's own addresses.
 pub(super) fn uplinks(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeSet<String> {
     let default = snapshot.routes.iter().filter(|route| !route.ipv6).map(|route| route.device);
     let is_own = |ip: &IpAddr| ip.is_ipv4() && primary.contains(ip);
@@ -34,7 +34,7 @@ pub(super) fn uplinks(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
 }
 
 fn leads_out(link: &Link) -> bool {
-    // A tun carries no Ethernet frames, and is no virtual machine's tap.
+    // A tun carries no Ethernet frames; a virtual machine's tap does.
     !INWARD.contains(&link.kind.as_str()) || link.kind == "tun" && !link.ethernet
 }
 

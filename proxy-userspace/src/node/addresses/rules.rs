@@ -1,10 +1,10 @@
-//! Whether rules of policy routing may give the reply of a backend on this node another way out than what comes from its
-//! frontend's address has (W10).
+//! Whether rules of policy routing may route the reply of a backend on this node differently from a packet with the
+//! frontend's address as source (W10).
 
 use crate::node::rtnetlink::Rule;
 
-/// Whether one of the rules looks at what differs between the two: their sources, where they have come in, and their ports.
-/// Marks don't differ.
+/// Whether some rule matches what differs between the two packets: source, incoming device or ports. Marks don't
+/// differ.
 pub(super) fn look_at_sources(rules: &[Rule]) -> bool {
     let from_elsewhere = |rule: &Rule| rule.device.as_deref().is_some_and(|device| device != "lo");
     rules.iter().any(|rule| rule.source.is_some() || rule.ports || from_elsewhere(rule))

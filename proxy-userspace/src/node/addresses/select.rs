@@ -12,14 +12,14 @@ use super::{
 };
 use crate::node::rtnetlink::{Address, DefaultRoute, Link, Snapshot};
 
-/// The kernel gives every loopback device this index.
+/// The index of the loopback device in every network namespace.
 const LOOPBACK_DEVICE: u32 = 1;
 
-/// Devices on which other service proxies (kube-proxy with IPVS, kube-router) keep every Service's addresses, and which
-/// they leave behind: no listener of this node is there.
+/// Devices that other service proxies (kube-proxy with IPVS, kube-router) give every Service's addresses, and leave
+/// behind: the node has no listener there.
 const HOLDERS_OF_SERVICES: [&str; 2] = ["kube-ipvs0", "kube-dummy-if"];
 
-/// The addresses of the node.
+/// The node's addresses.
 pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     let up = snapshot.up();
     let services = |link: &&Link| HOLDERS_OF_SERVICES.contains(&link.name.as_str());
@@ -62,8 +62,8 @@ fn primary(usable: &[&Address], routes: &[DefaultRoute], ipv6: bool) -> Option<I
         named.or_else(|| best(global().filter(|address| address.device == route.device), route.gateway))
     });
     preferred.or_else(|| {
-        // A node whose default route's device has no address keeps it on the loopback device. One with no default
-        // route has only Services' addresses there.
+        // If the default route's device has no address, the node's address is on the loopback device. Without a default
+        // route, the loopback device has Services' addresses only.
         let rank = |address: &Address| {
             let deprecated = address.flags.contains(AddressFlags::Deprecated);
             (deprecated, route.is_none() && address.device == LOOPBACK_DEVICE, address.device)
@@ -73,12 +73,12 @@ fn primary(usable: &[&Address], routes: &[DefaultRoute], ipv6: bool) -> Option<I
     })
 }
 
-/// The address that the kernel would choose among those of one device.
+/// The address that the kernel would choose among `addresses`, which are those of one device.
 fn best<'a>(addresses: impl Iterator<Item = &'a Address>, gateway: Option<IpAddr>) -> Option<IpAddr> {
     let reaches = |network: Option<IpNet>| gateway.zip(network).is_some_and(|(ip, network)| network.contains(&ip));
     let rank = |(order, address): &(usize, &Address)| {
-        // The kernel lists IPv4 addresses from the oldest, IPv6 ones from the newest: the oldest is the one that
-        // stays the same when others come.
+        // The kernel lists IPv4 addresses from the oldest and IPv6 addresses from the newest. The oldest stays the
+        // choice when others are added.
         let age = if address.ip.is_ipv6() { Err(Reverse(*order)) } else { Ok(*order) };
         (
             address.flags.contains(AddressFlags::Deprecated),

@@ -1,5 +1,5 @@
-//! What of the host's settings keeps packets from outside from reaching backends: each is said once, with the remedy, when the
-//! agent starts and when it comes to be so. Backends on this node get their packets through the stack, which forwards them.
+//! Settings of the host that keep packets from outside from backends. Each is logged once with its remedy, at the start
+//! or when it appears. Backends on this node are affected, because the stack forwards their packets.
 
 mod chains;
 mod ip_tables;
@@ -15,24 +15,24 @@ use tracing::warn;
 use self::{chains::Chains, ip_tables::IpTables, reverse_path::ReversePath};
 use crate::objects::LocalAddresses;
 
-/// Looks after them.
+/// Watches these settings.
 #[derive(Debug, Default)]
 pub struct Forwarding {
     chains: Chains,
     ip_tables: IpTables,
     reverse_path: ReversePath,
-    told: BTreeSet<String>,
+    logged: BTreeSet<String>,
 }
 
 impl Forwarding {
-    /// Says what is new. `is_backend_in`: whether a backend on this node lies in a prefix.
+    /// Logs new faults. `is_backend_in` says whether a backend on this node is in a prefix.
     pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let chains = self.chains.faults().into_iter().chain(self.ip_tables.faults());
         let faults: BTreeSet<String> = switches::faults().into_iter().chain(chains).collect();
-        for fault in faults.difference(&self.told) {
+        for fault in faults.difference(&self.logged) {
             warn!("{fault}");
         }
-        self.told = faults;
+        self.logged = faults;
         self.reverse_path.look(local, is_backend_in);
     }
 }

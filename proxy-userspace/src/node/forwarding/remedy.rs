@@ -1,22 +1,22 @@
-//! The sentence about a chain that refuses what is forwarded, whoever keeps it.
+//! The log text about a chain that refuses forwarded packets, for nftables and iptables.
 
 use std::fmt;
 
-/// What a rule that looks at no packet does with all of them.
+/// What a rule without conditions does with all packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It refuses them, by the statement of this name.
+    /// It refuses them, with the statement of this name.
     Refuses(&'static str),
-    /// It lets them out of the chain: no later rule of it counts.
+    /// It ends the chain for them without refusing them, so that no later rule counts.
     Passes,
 }
 
-/// What in a chain refuses.
+/// What in a chain refuses packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Its policy is to drop.
+    /// Its policy is drop.
     Policy,
-    /// A rule that looks at no packet, of this name.
+    /// A rule without conditions, with the statement of this name.
     Rule(&'static str),
 }
 
@@ -32,22 +32,22 @@ impl End {
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Policy => out.write_str("drops what is forwarded unless a rule of it accepts that"),
+            Self::Policy => out.write_str("drops forwarded packets unless one of its rules accepts them"),
             Self::Rule(statement) => write!(
                 out,
-                "ends with an unconditional {statement}: it refuses what is forwarded unless an earlier rule accepts that"
+                "ends with an unconditional {statement}: it refuses forwarded packets that no earlier rule accepts"
             ),
         }
     }
 }
 
-/// Says what `chain` hurts and which two commands help: that accept what goes to pods, and what comes from them.
+/// The log text: what `chain` breaks, and the two commands that accept packets to pods and from pods.
 pub(super) fn accept_in(chain: &str, refusal: Refusal, commands: [&str; 2]) -> String {
     let [to, from] = commands;
     format!(
         "{chain} {refusal}; \
-         where none accepts what goes to pods of this node, and comes from them, clients outside don't reach backends here \
-         (those on other nodes they do); accept that with `{to}` and `{from}`, \
+         unless one accepts packets to pods of this node and from them, clients outside don't reach backends here \
+         (but those on other nodes); accept them with `{to}` and `{from}`, \
          where PODS are the addresses of this node's pods"
     )
 }

@@ -1,7 +1,8 @@
-//! The kernel's check of the reverse path of what comes in (`rp_filter` in Documentation/networking/ip-sysctl.rst; IPv4 only).
-//! What is for a backend on this node has been translated when it is checked. Where a rule of policy routing sends the backend's
-//! replies out of another device than the client is behind, a strict check takes the client's packets for forged. Network
-//! plugins that make such rules loosen the check themselves where they expect node ports (the AWS VPC CNI does); so does this.
+//! The kernel's reverse-path check of incoming packets (`rp_filter` in Documentation/networking/ip-sysctl.rst; IPv4
+//! only). The check sees packets for a backend on this node after translation. If a rule of policy routing sends the
+//! backend's replies out of another device than the client's, a strict check drops the client's packets as forged.
+//! Network plugins that make such rules loosen the check where they expect node ports (the AWS VPC CNI does), and so
+//! does the agent.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
@@ -10,19 +11,19 @@ use tracing::{info, warn};
 
 use crate::objects::LocalAddresses;
 
-/// Values of the setting; the kernel takes the greater one of a device's own and that of all.
+/// Values of the setting. The kernel uses the greater of the device's own value and that of `all`.
 const STRICT: u8 = 1;
 const LOOSE: u8 = 2;
 
-/// Looks after the check on the node's uplinks.
+/// Watches the check on the node's uplinks.
 #[derive(Debug, Default)]
 pub(super) struct ReversePath {
-    /// Devices of which has been said that they keep a strict check.
-    told: BTreeSet<String>,
+    /// Devices with a strict check that could not be loosened, as has been logged.
+    logged: BTreeSet<String>,
 }
 
 impl ReversePath {
-    /// Loosens the check of uplinks where it is strict and some backend on this node is in a source that a rule names.
+    /// Loosens the check of uplinks where it is strict and a backend on this node is in the source of a rule.
     pub(super) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let sources = local.ruled_sources.iter().filter(|net| net.addr().is_ipv4());
         let found: Vec<String> = sources.filter(|net| is_backend_in(**net)).map(ToString::to_string).collect();
@@ -35,14 +36,14 @@ impl ReversePath {
                 Ok(()) => info!(
                     device,
                     rules,
-                    "the device's net.ipv4.conf setting rp_filter is {LOOSE} now: a strict check drops what clients behind this device \
-                     send to backends whose answers rules of policy routing send elsewhere"
+                    "the device's net.ipv4.conf setting rp_filter is {LOOSE} now: a strict check drops packets that \
+                     clients behind this device send to backends whose replies policy routing sends elsewhere"
                 ),
-                Err(error) if self.told.insert(device.clone()) => warn!(
+                Err(error) if self.logged.insert(device.clone()) => warn!(
                     rules,
                     %error,
-                    "backends whose answers rules of policy routing send elsewhere can't be reached from behind an uplink, as the \
-                     kernel checks the reverse path strictly: set `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
+                    "backends whose replies policy routing sends elsewhere can't be reached through an uplink, because \
+                     the kernel checks the reverse path strictly: set `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
                 ),
                 Err(_) => {}
             }

@@ -1,13 +1,13 @@
-//! The switches that let the kernel forward packets at all. Only looks.
+//! The sysctls that switch forwarding on. It only reads them.
 
 use std::fs;
 
-/// Those that are off, in words.
+/// The faults of the sysctls that are off, in words.
 pub(super) fn faults() -> Vec<String> {
     let switches = [("net.ipv4.ip_forward", "IPv4"), ("net.ipv6.conf.all.forwarding", "IPv6")];
     let is_off = |name: &str| {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        // A family that the kernel does not have is nobody's fault.
+        // A family that the kernel lacks is not a fault.
         fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
     };
     let off = switches.into_iter().filter(|(name, _)| is_off(name));

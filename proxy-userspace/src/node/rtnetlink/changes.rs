@@ -1,5 +1,5 @@
-//! Word of changes, read from the messages' headers alone: where routes come by the hundred thousand, nobody wants to parse
-//! them.
+//! Notices changes from the headers of the kernel's messages alone: routes change by the hundred thousand, so parsing
+//! each message would be too expensive.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ const LONGEST: usize = 1 << 16;
 /// Room for what the kernel says while nobody reads, bytes. Dumps wait for the kernel's lock of devices, which others may hold
 /// for long, and a hundred devices that come and go meanwhile say more than the usual 208 KiB.
 const ROOM: usize = 8 << 20;
-/// More changed routes than this count as all.
+/// More changed routes than this count as a change of all routes.
 const ROUTES_MAX: usize = 4096;
 
 /// `enum rtnetlink_groups`.
@@ -36,38 +36,38 @@ const GROUPS: [u32; 8] = [
 /// Which routes have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routes {
-    /// Those of these prefixes.
+    /// The routes to these prefixes.
     Some(Vec<IpNet>),
-    /// Any.
+    /// Any route may have changed.
     All,
 }
 
-/// What has been said.
+/// The changes that have been received and not yet acted on.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    /// Something that a snapshot has in it.
+    /// Something that a snapshot contains has changed.
     pub(super) snapshot: bool,
-    /// A default route has come or gone, or word of it may have been lost.
+    /// A default route has appeared or gone, or a message about one may have been lost.
     pub(super) defaults: bool,
-    /// What may have taken routes along.
+    /// Removals that may have removed routes, too.
     pub(super) lost: Lost,
-    /// What a snapshot has of other routes.
+    /// What a snapshot contains of other routes.
     pub(super) noted: Noted,
     prefixes: BTreeSet<IpNet>,
     every_route: bool,
 }
 
-/// What is no more.
+/// Devices and addresses that are gone.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     /// Devices that are down or gone, or have lost an address.
     pub(super) devices: BTreeSet<u32>,
-    /// Addresses.
+    /// Addresses that are gone.
     pub(super) addresses: BTreeSet<IpAddr>,
 }
 
 impl News {
-    /// The changed routes, once.
+    /// Returns the changed routes, and forgets them.
     pub(super) fn take_routes(&mut self) -> Option<Routes> {
         let (all, prefixes) = (std::mem::take(&mut self.every_route), std::mem::take(&mut self.prefixes));
         if all {
@@ -78,7 +78,7 @@ impl News {
 
     /// Messages were lost.
     fn overrun(&mut self) {
-        debug!("word of changes was lost: looking at everything again");
+        debug!("messages about changes were lost: reading everything again");
         (self.snapshot, self.defaults, self.every_route) = (true, true, true);
     }
 
@@ -115,7 +115,7 @@ impl News {
                 if let Some((change, differs)) = self.noted.nexthop(bytes) {
                     self.snapshot |= differs;
                     self.defaults |= change.is_followed;
-                    // Nobody says which routes have it.
+                    // The kernel does not say which routes use it.
                     self.every_route = true;
                 }
             }
@@ -125,26 +125,26 @@ impl News {
     }
 }
 
-/// The socket that reports.
+/// The socket that receives messages about changes.
 pub(super) struct Changes {
     socket: TokioSocket,
     buffer: Vec<u8>,
 }
 
 impl Changes {
-    /// From now on.
+    /// Subscribes: changes are received from now on.
     pub(super) fn subscribe() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-        // Without more room, word is lost sooner, and everything is looked at again.
+        // With the usual buffer messages are lost sooner, and then everything is read again.
         if let Err(error) = setsockopt(socket.socket_ref(), RcvBufForce, &ROOM) {
-            debug!(%error, "the socket of changes keeps its usual room");
+            debug!(%error, "the socket for changes keeps its default buffer");
         }
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         GROUPS.into_iter().try_for_each(|group| socket.socket_mut().add_membership(group))?;
         Ok(Self { socket, buffer: Vec::with_capacity(LONGEST) })
     }
 
-    /// Waits for a message, and takes it and all that wait behind it.
+    /// Waits for a message, and processes it and all that are queued behind it.
     pub(super) async fn read(&mut self, news: &mut News) -> io::Result<()> {
         self.buffer.clear();
         let read = self.socket.recv(&mut self.buffer).await;
@@ -152,7 +152,7 @@ impl Changes {
         self.read_pending(news)
     }
 
-    /// Takes what waits, without waiting itself.
+    /// Processes the queued messages without waiting.
     pub(super) fn read_pending(&mut self, news: &mut News) -> io::Result<()> {
         loop {
             self.buffer.clear();
@@ -163,7 +163,7 @@ impl Changes {
         }
     }
 
-    /// Hears what has been read.
+    /// Processes what has been read.
     fn take(&self, read: io::Result<()>, news: &mut News) -> io::Result<()> {
         match read {
             Ok(()) => messages(&self.buffer).for_each(|message| news.hear(&message)),
@@ -175,10 +175,10 @@ impl Changes {
     }
 }
 
-/// A message with what its fixed part says (rtnetlink(7)).
+/// A message, parsed from its header and few attributes (rtnetlink(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RawMessage<'a> {
-    /// `carries`: it is up, and has a carrier.
+    /// `carries`: the device is up and has a carrier.
     Link {
         bytes: &'a [u8],
         index: u32,
@@ -254,7 +254,7 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The value of the first of these kinds of attributes that is there.
+/// The value of the first of these kinds of attributes that is present.
 pub(super) fn attribute<'a>(attributes: &'a [u8], kinds: &[u16]) -> Option<&'a [u8]> {
     let find = |wanted: u16| {
         let mut rest = attributes;

@@ -1,5 +1,5 @@
-//! Devices that routes with a link-local gateway lead out of: another router is behind them, whatever addresses they have (RFC 5549;
-//! BGP unnumbered).
+//! Devices of routes with a link-local gateway. Another router is behind such a device, whatever addresses the device
+//! has (RFC 5549; BGP unnumbered).
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ const RTA_VIA: u16 = 18;
 /// `struct rtnexthop`.
 const HOP: usize = 8;
 
-/// The devices of a route that is there.
+/// The devices with a link-local gateway of a route, if the route exists.
 pub(super) fn devices(route: &MainRoute<'_>, nexthops: &Nexthops) -> Vec<u32> {
     let mut found = Vec::new();
     if !route.is_new {
@@ -37,12 +37,12 @@ pub(super) fn devices(route: &MainRoute<'_>, nexthops: &Nexthops) -> Vec<u32> {
     found
 }
 
-/// Those of nexthop objects' devices.
+/// The devices of those hops that have a link-local gateway.
 pub(super) fn behind(hops: &[Hop]) -> Vec<u32> {
     hops.iter().filter(|hop| hop.gateway.is_some_and(is_link_local)).map(|hop| hop.device).collect()
 }
 
-/// Whether the gateway that a route or hop of this family has is one. It may be of the other family.
+/// Whether the gateway of a route or hop of this family is link-local. The gateway may be of the other family.
 fn has_link_local(family: u8, attributes: &[u8]) -> bool {
     let own = attribute(attributes, &[RTA_GATEWAY]).and_then(|bytes| ip(family, bytes));
     let via = || {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn other_routes_say_nothing() {
-        // Of plugins to pods and to other nodes.
+        // Routes of network plugins to pods and to other nodes.
         assert_eq!(found(24, INET, &[device(7)]), NONE);
         assert_eq!(found(24, INET, &[device(7), part(RTA_GATEWAY, &[10, 244, 1, 23])]), NONE);
         assert_eq!(found(25, INET, &[device(7), via()]), NONE, "it has gone");

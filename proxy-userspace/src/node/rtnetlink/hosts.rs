@@ -1,5 +1,4 @@
-//! Addresses that a route of their own leads to, by a device and without a gateway: pods of this node, as network plugins without a
-//! bridge have them.
+//! Host routes to a device without a gateway: network plugins without a bridge have one for each pod on this node.
 
 use std::net::IpAddr;
 
@@ -9,7 +8,7 @@ use super::{
     nexthops::Nexthops,
 };
 
-/// More of them than any node has pods are not followed.
+/// The most host routes that are tracked: more than any node has pods.
 pub(super) const HOSTS_MAX: usize = 4096;
 
 const RTA_DST: u16 = 1;
@@ -17,14 +16,14 @@ const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_VIA: u16 = 18;
 
-/// Such a route.
+/// A host route to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Host {
     pub(super) address: IpAddr,
     pub(super) device: u32,
 }
 
-/// The one that a message is about, and whether it is there now: a route by a gateway may have replaced it.
+/// The host route that a message is about, and whether it exists now: a route by a gateway may have replaced it.
 pub(super) fn read(route: &MainRoute<'_>, nexthops: &Nexthops) -> Option<(Host, bool)> {
     let is_whole = route.bits == if i32::from(route.family) == libc::AF_INET { 32 } else { 128 };
     if !is_whole {

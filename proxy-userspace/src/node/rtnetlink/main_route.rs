@@ -1,5 +1,5 @@
-//! What a route's message says of a route of the main table to somewhere (rtnetlink(7)), read from its bytes: there may be a million of
-//! them.
+//! The header of a message about a unicast route of the main table (rtnetlink(7)), read from the message's bytes
+//! because there may be a million of them.
 
 use super::changes::{attribute, word};
 
@@ -13,22 +13,22 @@ const RTA_NH_ID: u16 = 30;
 const HEADER: usize = 16;
 const ROUTE: usize = 12;
 
-/// Such a route.
+/// A unicast route of the main table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MainRoute<'a> {
-    /// It is there now; else it has gone.
+    /// Whether the route exists now; false if it is gone.
     pub(super) is_new: bool,
-    /// It has taken the place of another one to the same prefix.
+    /// Whether it has replaced another route to the same prefix.
     pub(super) replaces: bool,
     /// An AF_….
     pub(super) family: u8,
-    /// Length of the destination's prefix.
+    /// The length of the destination's prefix.
     pub(super) bits: u8,
     attributes: &'a [u8],
 }
 
 impl<'a> MainRoute<'a> {
-    /// None of any other message, or of one that is cut short.
+    /// Parses a message; `None` if it is another message, or truncated.
     pub(super) fn parse(message: &'a [u8]) -> Option<Self> {
         let half = |at| Some(u16::from_ne_bytes(*message.get(at..)?.first_chunk()?));
         let (kind, flags) = (half(4)?, half(6)?);
@@ -41,12 +41,12 @@ impl<'a> MainRoute<'a> {
         is_meant.then_some(Self { is_new, replaces, family, bits, attributes })
     }
 
-    /// The value of the first of these kinds of attributes that is there.
+    /// The value of the first of these kinds of attributes that is present.
     pub(super) fn attribute(&self, kinds: &[u16]) -> Option<&'a [u8]> {
         attribute(self.attributes, kinds)
     }
 
-    /// The number of its nexthop object, if it leads where one says.
+    /// The id of the route's nexthop object, if it has one.
     pub(super) fn nexthop(&self) -> Option<u32> {
         self.attribute(&[RTA_NH_ID]).and_then(|bytes| word(bytes, 0))
     }
@@ -91,7 +91,7 @@ pub(super) mod tests {
         };
         assert_eq!(read(RTM_NEWROUTE, RT_TABLE_MAIN, RTN_UNICAST), Some((true, true, 2, 24)));
         assert_eq!(read(RTM_DELROUTE, RT_TABLE_MAIN, RTN_UNICAST), Some((false, true, 2, 24)));
-        // A link's, of a VRF, and an unreachable one.
+        // A link's message, a route of a VRF, and an unreachable route.
         for (kind, table, route) in [(16, RT_TABLE_MAIN, RTN_UNICAST), (RTM_NEWROUTE, 10, 1), (RTM_NEWROUTE, 254, 7)] {
             assert_eq!(read(kind, table, route), None);
         }

@@ -1,5 +1,5 @@
-//! Devices, addresses, default routes and rules of this network namespace, as the kernel says over rtnetlink: plain
-//! values, and word that something has changed. It decides nothing.
+//! Devices, addresses, default routes and rules of this network namespace as the kernel reports them over rtnetlink:
+//! plain values, and notifications of changes. It decides nothing.
 
 mod changes;
 mod gateways;
@@ -22,7 +22,7 @@ use self::changes::{Changes, News};
 /// Why the kernel can't be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// No netlink socket.
+    /// No netlink socket could be opened.
     #[error("open a netlink socket")]
     Connect(#[source] io::Error),
     /// The kernel refused or cut short a request.
@@ -44,28 +44,28 @@ pub(crate) struct Link {
     pub name: String,
     pub up: bool,
     pub loopback: bool,
-    /// It carries Ethernet frames.
+    /// Whether it carries Ethernet frames.
     pub ethernet: bool,
-    /// It carries IP packets without a header of its own.
+    /// Whether it carries IP packets without a link-layer header.
     pub bare: bool,
     pub mtu: u32,
-    /// Its own hardware address.
+    /// Its hardware address.
     pub mac: Vec<u8>,
     /// The bridge or bond that it is a port of.
     pub master: Option<u32>,
-    /// What kind of software device it is, in the kernel's word; empty for hardware and its imitations.
+    /// The kernel's name for the kind of software device; empty for hardware and drivers that pose as hardware.
     pub kind: String,
-    /// The bus that its hardware is on, in the kernel's word; Linux 5.14 and later.
+    /// The kernel's name for the bus of its hardware; Linux 5.14 and later.
     pub bus: String,
-    /// The device that it is bound to: of a veth, the other end.
+    /// The device that it is linked to: the other end of a veth.
     pub peer: Option<Peer>,
 }
 
-/// Another device that a device is bound to.
+/// Another device that a device is linked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub index: u32,
-    /// The number that its network namespace has in this one; none if it is this one.
+    /// The id of its network namespace in this one; `None` if it is in this one.
     pub netns: Option<i32>,
 }
 
@@ -76,12 +76,12 @@ pub(crate) struct Address {
     pub ip: IpAddr,
     /// The prefix that is reached through it.
     pub network: Option<IpNet>,
-    /// Its scope is wider than the link.
+    /// Whether its scope is wider than the link.
     pub global: bool,
     pub flags: AddressFlags,
 }
 
-/// A way to everywhere, from the main table.
+/// A default route of the main table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DefaultRoute {
     pub ipv6: bool,
@@ -91,77 +91,77 @@ pub(crate) struct DefaultRoute {
     pub source: Option<IpAddr>,
 }
 
-/// A rule of policy routing: which packets ask which table.
+/// A rule of policy routing, as far as it selects packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// Their source, unless it is any.
+    /// The source that the packets must have; `None` for any.
     pub source: Option<IpNet>,
-    /// The device that they have come in by, unless it is any.
+    /// The device that the packets must have come in by; `None` for any.
     pub device: Option<String>,
-    /// It looks at their ports.
+    /// Whether it matches ports.
     pub ports: bool,
 }
 
-/// Everything that the addresses and devices of a node depend on.
+/// Everything that the node's addresses and served devices depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    /// By index.
+    /// Devices by index.
     pub links: Vec<Link>,
-    /// In the kernel's order.
+    /// Addresses in the kernel's order.
     pub addresses: Vec<Address>,
-    /// In the kernel's order.
+    /// Default routes in the kernel's order.
     pub routes: Vec<DefaultRoute>,
-    /// Devices that a route with a link-local gateway leads out of, or has led out of since the watcher has been there: what has been
-    /// an uplink is one.
+    /// Devices that a route with a link-local gateway has used since the watcher started. They are kept when the route
+    /// goes: what has been an uplink stays one.
     pub gateways: BTreeSet<u32>,
-    /// Addresses that a route of their own leads to, by a device that is up and without a gateway.
+    /// Addresses with a host route to a device that is up, without a gateway.
     pub hosts: BTreeSet<IpAddr>,
-    /// In the kernel's order.
+    /// Rules in the kernel's order.
     pub rules: Vec<Rule>,
 }
 
 impl Snapshot {
-    /// Devices that are up, by index.
+    /// The indexes of devices that are up.
     pub(crate) fn up(&self) -> BTreeSet<u32> {
         self.links.iter().filter(|link| link.up).map(|link| link.index).collect()
     }
 }
 
-/// Follows the kernel: what there is, and word of what has changed since.
+/// Follows the kernel's state: snapshots, and notifications of changes since.
 pub(crate) struct Watcher {
     handle: Handle,
     changes: Changes,
-    /// The default routes, kept from one snapshot to the next: a table may have a million routes beside them. None when
-    /// they have to be looked for.
+    /// The default routes, kept from one snapshot to the next because a table may have a million other routes. `None`
+    /// if they must be read again.
     defaults: Option<Vec<DefaultRoute>>,
-    /// What has been said since the last snapshot and nobody has asked for.
+    /// Changes since the last snapshot that no caller has taken.
     news: News,
-    /// Ends the connection when it is dropped.
+    /// Ends the connection's task when it is dropped.
     _connection: JoinSet<()>,
 }
 
-/// What a [`Watcher`] has heard.
+/// A change that a [`Watcher`] has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// A snapshot would differ, perhaps.
+    /// A snapshot may differ.
     Snapshot,
-    /// Other routes than default routes have changed.
+    /// Routes other than default routes have changed.
     Routes(Routes),
 }
 
 impl Watcher {
-    /// Of the calling thread's network namespace, from now on: subscribed before anything is looked at, so that no change
-    /// falls in between.
+    /// Starts to follow the calling thread's network namespace. It subscribes before the first snapshot, so that no
+    /// change in between is missed.
     pub(crate) fn start() -> Result<Self, KernelError> {
         let changes = Changes::subscribe().map_err(KernelError::Connect)?;
-        // Without the strict check the kernel ignores filters and sends every table.
+        // Without strict checking the kernel ignores filters and sends every table.
         let (connection, handle, _) = rtnetlink::new_connection_with_strict_check().map_err(KernelError::Connect)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(connection);
         Ok(Self { handle, changes, defaults: None, news: News::default(), _connection: tasks })
     }
 
-    /// Everything as it is now. A change in between makes the parts disagree, and is heard of afterwards.
+    /// Reads everything. Parts that change meanwhile may disagree; the change is then notified afterwards.
     pub(crate) async fn snapshot(&mut self) -> Result<Snapshot, KernelError> {
         self.changes.read_pending(&mut self.news).map_err(|_| KernelError::Lost)?;
         self.forget_defaults();
@@ -170,7 +170,7 @@ impl Watcher {
         let addresses = read::addresses(&self.handle).await?;
         let rules = read::rules(&self.handle).await?;
         if self.defaults.is_none() {
-            // In the order of the messages: what changes meanwhile makes it be looked for again.
+            // The result reflects the order of messages: a change during the walk makes the routes be read again.
             let found =
                 spawn_blocking(routes::walk).await.map_err(|_| KernelError::Lost)?.map_err(KernelError::Routes)?;
             self.defaults = Some(found.defaults);
@@ -183,7 +183,7 @@ impl Watcher {
         Ok(Snapshot { links, addresses, routes, gateways, hosts, rules })
     }
 
-    /// Waits for news.
+    /// Waits for a change.
     pub(crate) async fn heard(&mut self) -> Result<Heard, KernelError> {
         loop {
             if let Some(routes) = self.news.take_routes() {
@@ -196,13 +196,13 @@ impl Watcher {
         }
     }
 
-    /// Waits until a snapshot would differ, perhaps.
+    /// Waits until a snapshot may differ.
     pub(crate) async fn changed(&mut self) -> Result<(), KernelError> {
         while self.heard().await? != Heard::Snapshot {}
         Ok(())
     }
 
-    /// Forgets the default routes if they may have changed: the kernel takes IPv4 routes away without a word when their
+    /// Forgets the default routes if they may have changed. The kernel removes IPv4 routes without a message when their
     /// device goes down or loses its address.
     fn forget_defaults(&mut self) {
         let (lost, known) = (&self.news.lost, self.defaults.iter().flatten());

@@ -1,6 +1,6 @@
-//! Nexthop objects (`ip nexthop`, Linux' `net/ipv4/nexthop.c`): where those routes lead that name one by its number, as FRR's do. Where the
-//! kernel is told to (`net.ipv4.nexthop_compat_mode` 0), that number is all that it says of the way, and only the object is spoken of when
-//! it changes.
+//! Nexthop objects (`ip nexthop`, Linux' `net/ipv4/nexthop.c`), which routes refer to by id, as FRR's do. With
+//! `net.ipv4.nexthop_compat_mode` 0, the kernel reports no more of such a route's next hop than this id, and when the
+//! object changes it sends a message about the object alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,45 +20,45 @@ const NHA_ID: u16 = 1;
 const NHA_GROUP: u16 = 2;
 const NHA_OIF: u16 = 5;
 const NHA_GATEWAY: u16 = 6;
-/// `struct nexthop_grp`, which begins with the member's number.
+/// `struct nexthop_grp`, which begins with the member's id.
 const MEMBER: usize = 8;
 
-/// A way out.
+/// A next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
     pub(super) device: u32,
     pub(super) gateway: Option<IpAddr>,
 }
 
-/// An object that leads somewhere.
+/// A nexthop object with a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Nexthop {
     Hop(Hop),
-    /// Numbers of hops.
+    /// The ids of its hops.
     Group(Vec<u32>),
 }
 
-/// All objects, by number, and which of them routes have.
+/// All objects by id, and which of them routes use.
 #[derive(Debug, Default)]
 pub(super) struct Nexthops {
     objects: BTreeMap<u32, Nexthop>,
-    /// Those that routes of the main table have, or have had.
+    /// Objects that routes of the main table use or have used.
     used: BTreeSet<u32>,
-    /// Those of `used` whose routes have to be looked at again when they change.
+    /// Objects of `used` whose routes must be read again when the object changes.
     followed: BTreeSet<u32>,
 }
 
-/// An object is not what it was, or has gone.
+/// A change or removal of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) id: u32,
-    /// Routes of the main table may lead elsewhere now, or have gone.
+    /// Whether routes of the main table may have changed or gone with it.
     pub(super) is_used: bool,
-    /// So may those that have to be looked at again.
+    /// Whether routes that must be read again may have changed or gone with it.
     pub(super) is_followed: bool,
 }
 
-/// Asks the kernel for every object.
+/// The request for all objects.
 pub(super) fn request() -> Vec<u8> {
     const LENGTH: u32 = 24;
     let mut bytes = [&LENGTH.to_ne_bytes()[..], &RTM_GETNEXTHOP.to_ne_bytes(), &DUMP.to_ne_bytes()].concat();
@@ -67,7 +67,7 @@ pub(super) fn request() -> Vec<u8> {
 }
 
 impl Nexthops {
-    /// Hears a message about an object. One that is new has no routes yet, and is no change.
+    /// Notes a message about an object. A new object is not a change: no route uses it yet.
     pub(super) fn hear(&mut self, message: &[u8]) -> Option<Change> {
         let (id, object) = parse(message)?;
         if self.objects.get(&id) == object.as_ref() {
@@ -85,7 +85,7 @@ impl Nexthops {
         known.map(|_| change)
     }
 
-    /// A route of the main table has this object.
+    /// Notes that a route of the main table uses this object.
     pub(super) fn note_use(&mut self, id: u32, is_followed: bool) {
         self.used.insert(id);
         if is_followed {
@@ -93,7 +93,7 @@ impl Nexthops {
         }
     }
 
-    /// Where an object leads.
+    /// The next hops of an object.
     pub(super) fn hops(&self, id: u32) -> Vec<Hop> {
         let hop = |id| match self.objects.get(id) {
             Some(Nexthop::Hop(hop)) => Some(*hop),
@@ -105,21 +105,22 @@ impl Nexthops {
         }
     }
 
-    /// A device has gone down or lost its carrier: the kernel takes its objects away without a word. Whether there were any.
+    /// A device has gone down or lost its carrier, and the kernel removes its objects without a message. Returns
+    /// whether there were any.
     pub(super) fn forget_device(&mut self, device: u32) -> bool {
         let before = self.objects.len();
         self.objects.retain(|_, object| !matches!(object, Nexthop::Hop(hop) if hop.device == device));
         self.objects.len() < before
     }
 
-    /// Whether one of `ids` is an object, or a group that has it.
+    /// Whether `object` or a group that contains it is one of `ids`.
     fn is_among(&self, ids: &BTreeSet<u32>, object: u32) -> bool {
         let has = |id| matches!(self.objects.get(id), Some(Nexthop::Group(members)) if members.contains(&object));
         ids.contains(&object) || ids.iter().any(has)
     }
 }
 
-/// The number of an object, and what it is: nothing if it has gone, or leads nowhere.
+/// The id and content of an object; the content is `None` if the object is gone or has no device.
 fn parse(message: &[u8]) -> Option<(u32, Option<Nexthop>)> {
     let kind = u16::from_ne_bytes(*message.get(4..)?.first_chunk()?);
     let body = message.get(HEADER..)?;

@@ -1,4 +1,4 @@
-//! What is kept of routes beside default ones, and of the nexthop objects that they have, as their messages come.
+//! What is kept of routes other than default routes, and of their nexthop objects, updated with each message.
 
 use std::collections::BTreeSet;
 
@@ -9,22 +9,22 @@ use super::{
     nexthops::{Change, Nexthops},
 };
 
-/// It, as of the last message.
+/// The state as of the last message.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    /// Devices that a link-local gateway is behind, since the start; see [`gateways`].
+    /// Devices with a link-local gateway since the start; see [`gateways`].
     pub(super) gateways: BTreeSet<u32>,
-    /// Addresses with a route of their own; see [`hosts`].
+    /// Host routes; see [`hosts`].
     pub(super) hosts: BTreeSet<Host>,
     pub(super) nexthops: Nexthops,
 }
 
 impl Noted {
-    /// Notes what a message says of a route. Whether a snapshot differs.
+    /// Notes a message about a route. Returns whether a snapshot differs.
     pub(super) fn route(&mut self, route: &MainRoute<'_>) -> bool {
         let host = hosts::read(route, &self.nexthops);
         if let Some(id) = route.nexthop().filter(|_| route.is_new) {
-            // Of others only the gateway counts, and that the object's own message tells.
+            // Of other routes only the gateway counts, which the object's own message contains.
             self.nexthops.note_use(id, route.bits == 0 || matches!(host, Some((_, true))));
         }
         let mut differs = false;
@@ -39,7 +39,7 @@ impl Noted {
             }
     }
 
-    /// Notes what a message says of a nexthop object. Returns what has changed, if anything, and whether a snapshot differs.
+    /// Notes a message about a nexthop object. Returns the change, if there is one, and whether a snapshot differs.
     pub(super) fn nexthop(&mut self, message: &[u8]) -> Option<(Change, bool)> {
         let change = self.nexthops.hear(message)?;
         let mut differs = change.is_followed;
@@ -51,13 +51,14 @@ impl Noted {
         Some((change, differs))
     }
 
-    /// Takes over what a walk through all routes has found.
+    /// Replaces the state by what a walk through all routes has found; gateways are only added.
     pub(super) fn renew(&mut self, found: Self) {
         self.gateways.extend(found.gateways);
         (self.hosts, self.nexthops) = (found.hosts, found.nexthops);
     }
 
-    /// Forgets what has gone with its device. The kernel takes IPv4 routes away without a word when that goes down.
+    /// Forgets gateways and host routes of devices that are gone. The kernel also removes IPv4 routes without a message
+    /// when a device goes down.
     pub(super) fn retain(&mut self, links: &[Link]) {
         self.gateways.retain(|index| links.iter().any(|link| link.index == *index));
         self.hosts.retain(|host| links.iter().any(|link| link.index == host.device && link.up && !link.loopback));

@@ -1,4 +1,4 @@
-//! Links, addresses and rules: dumps and their messages.
+//! Reads links, addresses and rules from dumps.
 
 use std::io;
 
@@ -39,7 +39,7 @@ pub(super) async fn rules(handle: &Handle) -> Result<Vec<Rule>, KernelError> {
 
 async fn collect<T>(what: &'static str, dump: impl Stream<Item = Result<T, Error>>) -> Result<Vec<T>, KernelError> {
     match dump.try_collect().await {
-        // A table or a family that has never been used does not exist.
+        // A table or family that has never been used does not exist.
         Err(Error::NetlinkError(error)) if error.to_io().kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         result => result.map_err(|error| KernelError::Dump(what, error)),
     }
@@ -106,7 +106,7 @@ fn address(message: &AddressMessage) -> Option<Address> {
     for attribute in &message.attributes {
         match attribute {
             AddressAttribute::Local(address) => local = Some(*address),
-            // On a point-to-point device this is the other end, else the same as `Local`.
+            // On a point-to-point device this is the other end, otherwise it equals `Local`.
             AddressAttribute::Address(address) => remote = Some(*address),
             AddressAttribute::Flags(all) => flags = *all,
             _ => {}

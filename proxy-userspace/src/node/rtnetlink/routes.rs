@@ -1,5 +1,5 @@
-//! The default routes of the main table, devices that gateways are behind, and addresses with a route of their own. To find them all routes are walked through, one at a
-//! time: a full BGP table takes time then, and no memory.
+//! Finds the default routes of the main table, devices with link-local gateways, and host routes. For that it walks
+//! through all routes one at a time, so that a full BGP table costs time but no memory.
 
 use std::{io, net::IpAddr};
 
@@ -26,19 +26,20 @@ use super::{
 /// How much the kernel may say at once, bytes.
 const LONGEST: usize = 1 << 16;
 
-/// What is found.
+/// The result of a walk.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// All default routes, in the kernel's order.
     pub(super) defaults: Vec<DefaultRoute>,
-    /// What is kept of the others.
+    /// What is kept of the other routes.
     pub(super) noted: Noted,
 }
 
 /// Walks through the routes of the calling thread's network namespace.
 pub(super) fn walk() -> io::Result<Found> {
     let mut found = Found::default();
-    // The kernel answers the first only when what changes nexthop objects, and the routes with them, is through.
+    // Nexthop objects come first. The kernel replies only after a running change of nexthop objects, and of their
+    // routes, has ended.
     for request in [nexthops::request(), request(AddressFamily::Inet), request(AddressFamily::Inet6)] {
         match dump(&request, &mut found) {
             // A table or a family that has never been used does not exist.
@@ -106,7 +107,7 @@ fn is_main_default(route: &RouteHeader) -> bool {
     route.destination_prefix_length == 0 && route.table == RouteHeader::RT_TABLE_MAIN
 }
 
-/// A route with several next hops counts as one route for each that lives.
+/// A route with several next hops counts as one route for each that is alive.
 fn default_routes(message: &RouteMessage, nexthops: &Nexthops) -> Vec<DefaultRoute> {
     let usable = is_main_default(&message.header)
         && message.header.kind == RouteType::Unicast
@@ -136,7 +137,7 @@ fn default_routes(message: &RouteMessage, nexthops: &Nexthops) -> Vec<DefaultRou
     routes
 }
 
-/// Whether a route itself says where it leads, whatever object it has.
+/// Whether a route contains its next hops itself, besides any object.
 fn is_spelled_out(message: &RouteMessage) -> bool {
     let says = |attribute: &_| matches!(attribute, RouteAttribute::MultiPath(_) | RouteAttribute::Oif(_));
     message.attributes.iter().any(says)

@@ -1,8 +1,7 @@
-//! Tells the owners of connected UDP sockets that their backend is gone (S29): the kernel destroys the sockets,
-//! in whichever network namespace they are. Which backends are gone, and which sockets came to them through a
-//! Service, is the caller's knowledge.
+//! Destroys connected UDP sockets of backends that are gone (S29), in every network namespace, so that their owners get
+//! an error. The caller decides which backends are gone and which sockets came to them through a Service.
 
-mod filter;
+mod bytecode;
 mod netns;
 mod sock_diag;
 
@@ -15,23 +14,23 @@ use std::{
 use netns::Namespaces;
 use sock_diag::{SockDiag, SocketFamily, UdpSocket};
 
-/// What came of a termination.
+/// The result of a search for sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terminated {
+pub struct Destroyed {
     /// Sockets destroyed.
     pub sockets: usize,
-    /// Sockets that should have been destroyed, but the kernel refused.
+    /// Sockets that the kernel refused to destroy.
     pub refused: usize,
     /// Namespaces searched.
     pub namespaces: usize,
-    /// Namespaces, or processes in unknown ones, that could not be looked at.
+    /// Namespaces that could not be searched, and processes whose namespace is unknown.
     pub unreachable: usize,
 }
 
-/// Why sockets can't be terminated.
+/// Why sockets can't be destroyed.
 #[derive(Debug, thiserror::Error)]
-pub enum TerminationError {
-    /// The kernel lacks the feature. It will not come: ask no more.
+pub enum DestroyError {
+    /// The kernel lacks the feature, so there is no point in trying again.
     #[error(
         "the kernel can't destroy UDP sockets: build it with CONFIG_INET_UDP_DIAG and CONFIG_INET_DIAG_DESTROY, \
          or run with --udp-termination=false"
@@ -43,43 +42,44 @@ pub enum TerminationError {
     /// Namespaces could not be listed.
     #[error("list network namespaces")]
     Namespaces(#[source] io::Error),
-    /// No thread to enter the namespaces with, or no socket to try with.
+    /// The thread that enters the namespaces can't be started, or no socket can be made to try with.
     #[error("prepare to destroy UDP sockets")]
     Prepare(#[source] io::Error),
 }
 
 /// Tries on a socket of its own whether this kernel and this process can destroy UDP sockets.
 ///
-/// Meant to be asked once, at the start. Takes no packet out of the machine.
-pub fn check() -> Result<(), TerminationError> {
-    let own = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(TerminationError::Prepare)?;
-    let address = own.local_addr().map_err(TerminationError::Prepare)?;
-    own.connect(address).map_err(TerminationError::Prepare)?;
+/// Meant to be called once, at the start. No packet leaves the machine.
+pub fn check() -> Result<(), DestroyError> {
+    let own = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DestroyError::Prepare)?;
+    let address = own.local_addr().map_err(DestroyError::Prepare)?;
+    own.connect(address).map_err(DestroyError::Prepare)?;
     let mut diag = SockDiag::open().map_err(unavailable)?;
     let mut found = Vec::new();
-    let program = filter::remote_is_one_of([address].iter());
+    let program = bytecode::remote_is_one_of([address].iter());
     diag.connected_udp(SocketFamily::Inet, program.as_deref(), |socket| found.push(socket)).map_err(unavailable)?;
-    // Others may be connected to the same address; whoever has it as its own is ours.
-    let own = found.iter().find(|socket| socket.local() == address).ok_or(TerminationError::Unsupported)?;
+    // Other sockets may be connected to the same address; ours is also bound to it.
+    let own = found.iter().find(|socket| socket.local() == address).ok_or(DestroyError::Unsupported)?;
     diag.destroy(own).map_err(unavailable)
 }
 
-/// Destroys the connected UDP sockets whose remote is one of `targets` and for which `ours(cookie, remote)` holds,
-/// in every network namespace that has a name or a process.
+/// Destroys the connected UDP sockets whose remote address is one of `targets` and for which `ours(cookie, remote)`
+/// holds, in every network namespace that has a name or a process.
 ///
-/// A mapped IPv6 remote counts, and is shown to `ours`, as IPv4. What the owner of a destroyed socket sees: its
-/// waiting or next receive, and SO_ERROR, say ECONNABORTED once; sends say EDESTADDRREQ, for the socket has lost
-/// its remote. Blocks while it works; a namespace costs tens of microseconds, and each socket in it a fraction.
-pub fn terminate(
+/// A mapped IPv6 remote address counts as IPv4, and is passed to `ours` as IPv4. The owner of a destroyed socket gets
+/// ECONNABORTED once, from a waiting or the next receive or from SO_ERROR; sends fail with EDESTADDRREQ, because the
+/// socket has lost its remote address. Blocks while it works: tens of microseconds for a namespace, and a fraction of
+/// one for each socket.
+pub fn destroy_connected(
     targets: &BTreeSet<SocketAddr>,
     ours: &dyn Fn(u64, SocketAddr) -> bool,
-) -> Result<Terminated, TerminationError> {
-    let mut done = Terminated::default();
+) -> Result<Destroyed, DestroyError> {
+    let mut done = Destroyed::default();
     let search = Search::new(targets);
     if search.targets.is_empty() {
         return Ok(done);
     }
-    let namespaces = Namespaces::find().map_err(TerminationError::Namespaces)?;
+    let namespaces = Namespaces::find().map_err(DestroyError::Namespaces)?;
     done.unreachable = namespaces.hidden;
     let visited = namespaces.visit(SockDiag::open, |opened| {
         let searched = opened.and_then(|mut diag| {
@@ -88,19 +88,19 @@ pub fn terminate(
         });
         match searched {
             Ok(()) => done.namespaces += 1,
-            Err(error) if is_unsupported(&error) => return Err(TerminationError::Unsupported),
+            Err(error) if is_unsupported(&error) => return Err(DestroyError::Unsupported),
             Err(_) => done.unreachable += 1,
         }
         Ok(())
     });
-    visited.map_err(TerminationError::Prepare)??;
+    visited.map_err(DestroyError::Prepare)??;
     Ok(done)
 }
 
-/// What to look for in each namespace.
+/// What to search for in each namespace.
 struct Search {
     targets: BTreeSet<SocketAddr>,
-    /// The filters are for the kernel's cheap first look.
+    /// The filters are the kernel's cheap first check.
     filter4: Option<Vec<u8>>,
     filter6: Option<Vec<u8>>,
 }
@@ -111,8 +111,8 @@ impl Search {
             targets.iter().map(|target| SocketAddr::new(target.ip().to_canonical(), target.port())).collect();
         let ipv4: Vec<_> = targets.iter().filter(|target| target.is_ipv4()).collect();
         Self {
-            filter4: filter::remote_is_one_of(ipv4.into_iter()),
-            filter6: filter::remote_is_one_of(targets.iter()),
+            filter4: bytecode::remote_is_one_of(ipv4.into_iter()),
+            filter6: bytecode::remote_is_one_of(targets.iter()),
             targets,
         }
     }
@@ -137,8 +137,9 @@ impl Search {
     }
 }
 
-/// The kernel finds a socket by its addresses: of several that share them, the next appears when one has gone.
-fn destroy_all(diag: &mut SockDiag, mut sockets: Vec<UdpSocket>, done: &mut Terminated) -> io::Result<()> {
+/// Destroys `sockets`. The kernel finds a socket by its addresses: of several sockets with the same addresses, it finds
+/// the next one only after the first is gone.
+fn destroy_all(diag: &mut SockDiag, mut sockets: Vec<UdpSocket>, done: &mut Destroyed) -> io::Result<()> {
     loop {
         let before = done.sockets;
         let mut hidden = Vec::new();
@@ -151,21 +152,21 @@ fn destroy_all(diag: &mut SockDiag, mut sockets: Vec<UdpSocket>, done: &mut Term
             }
         }
         if hidden.is_empty() || done.sockets == before {
-            // Closed by their owners meanwhile, or behind a socket that is not ours to destroy.
+            // Their owners have closed them meanwhile, or they are behind a socket that is not ours to destroy.
             return Ok(());
         }
         sockets = hidden;
     }
 }
 
-/// What an error of the first attempts says about this kernel.
-fn unavailable(error: io::Error) -> TerminationError {
+/// What an error of the first attempt says about this kernel.
+fn unavailable(error: io::Error) -> DestroyError {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => TerminationError::NotPermitted,
-        // No family to ask.
-        io::ErrorKind::NotFound => TerminationError::Unsupported,
-        _ if is_unsupported(&error) => TerminationError::Unsupported,
-        _ => TerminationError::Prepare(error),
+        io::ErrorKind::PermissionDenied => DestroyError::NotPermitted,
+        // The kernel has no sock_diag for this family.
+        io::ErrorKind::NotFound => DestroyError::Unsupported,
+        _ if is_unsupported(&error) => DestroyError::Unsupported,
+        _ => DestroyError::Prepare(error),
     }
 }
 

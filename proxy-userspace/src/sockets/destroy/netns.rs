@@ -1,5 +1,5 @@
-//! The network namespaces of this machine: finding them, and opening something in each. It leaves the caller's
-//! own thread where it is.
+//! The network namespaces of this machine: finds them, and opens something in each. The caller's own thread stays in
+//! its namespace.
 
 use std::{
     collections::BTreeMap,
@@ -16,22 +16,22 @@ use nix::{
     sys::statfs::{NSFS_MAGIC, fstatfs},
 };
 
-/// Where container runtimes and ip-netns(8) keep namespaces by name.
+/// The folders in which container runtimes and ip-netns(8) name namespaces.
 const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
-/// How many namespaces are opened ahead of the one being looked at.
+/// How many namespaces are opened ahead of the one being searched.
 const AHEAD: usize = 4;
 
 /// The namespaces that were found.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
-    /// By device and inode: every path that leads to it, for processes end at any time.
+    /// By device and inode: every path that leads to the namespace, since processes end at any time.
     paths: BTreeMap<(u64, u64), Vec<PathBuf>>,
-    /// How many processes would not say which namespace they are in.
+    /// How many processes did not allow their namespace to be read.
     pub hidden: usize,
 }
 
 impl Namespaces {
-    /// Every namespace that has a name or a process, the caller's own one included.
+    /// Every namespace that has a name or a process, including the caller's own.
     pub(super) fn find() -> io::Result<Self> {
         let mut found = Self::default();
         found.add("/proc/thread-self/ns/net".into());
@@ -51,13 +51,13 @@ impl Namespaces {
         match fs::metadata(&path) {
             Ok(file) => self.paths.entry((file.st_dev(), file.st_ino())).or_default().push(path),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden += 1,
-            // Ended meanwhile.
+            // The process has ended meanwhile.
             Err(_) => {}
         }
     }
 
-    /// Calls `open` in each namespace, on a thread of its own, and `visit` with what came of it on the caller's.
-    /// Namespaces that have ended meanwhile are left out. Stops at the first error of `visit`.
+    /// Calls `open` in each namespace, on a separate thread, and `visit` with the result on the caller's thread.
+    /// Namespaces that have ended meanwhile are skipped. Stops at the first error of `visit`.
     pub(super) fn visit<T: Send, E>(
         &self,
         open: fn() -> io::Result<T>,
@@ -65,7 +65,7 @@ impl Namespaces {
     ) -> io::Result<Result<(), E>> {
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
-            // The thread ends with the scope, and nothing else ever runs in the namespaces it has been in.
+            // The thread ends with the scope, and nothing else ever runs in the namespaces that it has entered.
             thread::Builder::new().name("netns".into()).spawn_scoped(scope, move || {
                 let opened = self.paths.values().filter_map(|paths| enter(paths).transpose());
                 for entered in opened {
@@ -79,7 +79,7 @@ impl Namespaces {
     }
 }
 
-/// Moves the calling thread by the first of `paths` that still leads somewhere; `None` when none does.
+/// Moves the calling thread into the namespace that the first usable one of `paths` leads to; `None` if none does.
 fn enter(paths: &[PathBuf]) -> io::Result<Option<()>> {
     let mut refused = None;
     for path in paths {

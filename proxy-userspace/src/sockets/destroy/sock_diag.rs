@@ -41,13 +41,13 @@ impl UdpSocket {
         SocketAddr::new(self.id.source_address.to_canonical(), self.id.source_port)
     }
 
-    /// Where the kernel sends its datagrams; a mapped address is given as IPv4.
+    /// The address that the kernel sends its datagrams to; a mapped address is returned as IPv4.
     pub(super) fn remote(&self) -> SocketAddr {
         SocketAddr::new(self.id.destination_address.to_canonical(), self.id.destination_port)
     }
 }
 
-/// Family of the sockets that a list is of. IPv6 sockets may be connected to mapped addresses.
+/// The family of the listed sockets. IPv6 sockets may be connected to mapped addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SocketFamily {
     Inet,
@@ -55,8 +55,8 @@ pub(super) enum SocketFamily {
 }
 
 impl SocketFamily {
-    /// Whether the calling thread's namespace has UDP sockets of this family. To list them the kernel walks those of
-    /// every namespace, which is dear where there are many; to count them it does not.
+    /// Whether the calling thread's namespace has UDP sockets of this family. Listing them is expensive where there are
+    /// many namespaces, because the kernel walks the sockets of all of them; counting them is cheap.
     fn has_udp(self) -> bool {
         let (file, line) = match self {
             Self::Inet => ("sockstat", "UDP: inuse "),
@@ -64,7 +64,7 @@ impl SocketFamily {
         };
         let counts = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
         let count = counts.lines().find_map(|counts| counts.strip_prefix(line)?.split(' ').next());
-        // Unknown is not none.
+        // An unknown count is not zero.
         count != Some("0")
     }
 }

@@ -1,10 +1,10 @@
-//! Pauses between retries: short at first, doubling, and rarely equal on two nodes.
+//! Exponential pauses between retries, with jitter so that nodes rarely retry together.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-/// Gives the next pause.
+/// A series of pauses.
 #[derive(Debug)]
 pub(super) struct BackOff {
     builder: ExponentialBuilder,
@@ -14,7 +14,7 @@ pub(super) struct BackOff {
 impl BackOff {
     /// The first pauses are at most `first` long; no pause is longer than `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
-        // backon's jitter adds up to as much again.
+        // backon adds a jitter of up to the delay itself, so its delays are half of ours.
         let delays = ExponentialBuilder::new().with_min_delay(first / 2).with_max_delay(longest / 2);
         let builder = delays.without_max_times().with_jitter();
         Self { builder, pauses: builder.build() }
@@ -25,7 +25,7 @@ impl BackOff {
         self.pauses = self.builder.build();
     }
 
-    /// The pause after one more failure: between a half and the whole of its place in the doubling series.
+    /// The pause after one more failure. Jitter makes it between half and all of its value in the doubling series.
     pub(super) fn next(&mut self) -> Duration {
         self.pauses.next().expect("the series has no end")
     }

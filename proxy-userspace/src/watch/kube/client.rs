@@ -1,4 +1,5 @@
-//! Connections to the API server from a kubeconfig or the pod's service account. Retries and limits are the link's.
+//! Clients of the API server, from a kubeconfig or the pod's service account. Retries and time limits belong to
+//! `link.rs`.
 
 use std::time::Duration;
 
@@ -29,13 +30,13 @@ use super::{
     proxy::{self, Environment},
 };
 
-/// Chooses the one cryptography provider that is compiled in, unless the process has chosen already.
+/// Installs the one cryptography provider that is compiled in, unless the process has installed one already.
 pub(super) fn install_crypto() {
     // It fails only if one is installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Reads the credentials afresh and makes a client. Nothing is sent.
+/// Reads the credentials and makes a client. It sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
     let (mut config, proxy_url) = read(settings).await?;
     if let Some(url) = &settings.api_server {
@@ -50,7 +51,7 @@ pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
     build(&config, proxy.as_ref(), settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
 }
 
-/// What is configured, and the proxy that it names.
+/// The configuration, and the `proxy-url` in it.
 async fn read(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeError> {
     let Some(path) = &settings.kubeconfig else {
         return Ok((Config::incluster().map_err(KubeError::InCluster)?, None));
@@ -62,13 +63,14 @@ async fn read(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeErr
     Ok((config, proxy_url))
 }
 
-/// kube's own builder would log every failed request as an error, retry by itself, and leave dead connections open.
+/// Assembles the client by hand: kube's own builder logs every failed request as an error, retries by itself, and
+/// leaves dead connections open.
 fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(answer.min(Duration::from_secs(10))));
-    // A peer that vanished without a word is found out in 15 + 3 × 5 s, also where only a watch is open.
+    // Keepalive finds a peer that vanished silently after 15 + 3 × 5 s, also where only a watch is open.
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));
     connector.set_keepalive_retries(Some(3));
@@ -96,7 +98,7 @@ fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
     }
 }
 
-/// A client whose connections are made by `connector`.
+/// A client that connects through `connector`.
 fn connect_by<C>(config: &Config, connector: C) -> Result<Client, kube::Error>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! Following one kind: kube's watcher lists and watches; here its events become the source's, and its errors pauses.
-//! It must not know of connections.
+//! Follows one kind of object: turns the events of kube's watcher into the source's events, and its errors into pauses.
+//! It knows nothing of connections.
 
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
@@ -21,14 +21,14 @@ use super::{
     known::{Known, Seen},
     link::{Link, chain},
     partial::Partial,
-    unreadable::Complaints,
+    unreadable::UnreadableLog,
 };
 use crate::objects::{Event, Kind, Object};
 
-/// When to look whether there is room for complaints that wait.
+/// How often to check whether waiting log lines may be written.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// One kind to follow.
+/// One kind of object to follow.
 pub(super) struct Follow {
     pub(super) kind: Kind,
     /// Label selector; empty selects all.
@@ -43,19 +43,19 @@ pub(super) struct Follow {
 #[derive(Debug)]
 struct Gone;
 
-/// How to go on after an error.
+/// What to do after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     /// Let the watcher try again.
     Retry,
     /// List again from the beginning.
     Relist,
-    /// The API server does not have or show the resource.
+    /// The API server does not have or show the resource: report it as empty, and ask again later.
     Absent,
 }
 
 impl Follow {
-    /// Follows until the receiver is gone. `wrap` makes an object of the kind.
+    /// Follows until the receiver is gone. `wrap` turns a decoded object into an [`Object`].
     pub(super) async fn run<K>(self, wrap: fn(K) -> Object)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -64,7 +64,7 @@ impl Follow {
         let timing = self.link.timing();
         let mut progress = Progress {
             known: Known::new(self.kind),
-            complaints: Complaints::about(self.kind),
+            unreadable: UnreadableLog::about(self.kind),
             backoff: BackOff::new(timing.first_retry, timing.longest_retry),
             plural: K::plural(&()).into_owned(),
             listed: false,
@@ -76,23 +76,23 @@ impl Follow {
     }
 }
 
-/// What following one kind has come to.
+/// The state of following one kind.
 struct Progress {
     follow: Follow,
     known: Known,
-    complaints: Complaints,
+    unreadable: UnreadableLog,
     backoff: BackOff,
     plural: String,
     /// Whether `Listed` has been reported.
     listed: bool,
-    /// The code of the refusal that has been logged.
+    /// The status code of the last refusal that was logged.
     refused: Option<u16>,
     /// When the last pause after a failure ended.
     retried: Option<Instant>,
 }
 
 impl Progress {
-    /// Takes one watcher's events until everything must be listed again.
+    /// Handles one watcher's events until everything must be listed again.
     async fn stream<K>(&mut self, api: Api<Partial<K>>, wrap: fn(K) -> Object) -> Result<(), Gone>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -121,12 +121,12 @@ impl Progress {
         Ok(())
     }
 
-    /// The next of a watcher's events. Meanwhile complaints are told as there is room for them.
+    /// The watcher's next event. While it waits, it logs unreadable as the rate limit allows.
     async fn next<E>(&mut self, stream: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
         loop {
             tokio::select! {
                 event = stream.next() => return event,
-                () = sleep(AGAIN), if self.complaints.is_waiting() && self.listed => self.complaints.tell(),
+                () = sleep(AGAIN), if self.unreadable.is_waiting() && self.listed => self.unreadable.log(),
             }
         }
     }
@@ -159,7 +159,7 @@ impl Progress {
                 self.backoff.reset();
                 if self.known.changed(seen(&object.metadata)) {
                     self.apply(object, wrap).await?;
-                    self.complaints.tell();
+                    self.unreadable.log();
                 }
             }
             watcher::Event::Delete(object) => {
@@ -172,7 +172,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Reports an object. One that can't be read leaves its last good content in force.
+    /// Reports an object. If it can't be read, its last readable content stays in force.
     async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
         let metadata = &object.metadata;
         let (namespace, name) =
@@ -184,7 +184,7 @@ impl Progress {
             }
             Err(reason) => {
                 if self.known.note_unreadable(&namespace, &name, true) {
-                    self.complaints.add(namespace, name, reason);
+                    self.unreadable.add(namespace, name, reason);
                 }
                 Ok(())
             }
@@ -192,7 +192,7 @@ impl Progress {
     }
 
     async fn end_list(&mut self) -> Result<(), Gone> {
-        self.complaints.tell();
+        self.unreadable.log();
         for gone in self.known.end_list() {
             self.send(Event::Deleted(gone)).await?;
         }
@@ -203,7 +203,7 @@ impl Progress {
         self.send(Event::Listed(self.follow.kind)).await
     }
 
-    /// Counts a resource that can't be seen as empty, unless it has been seen before.
+    /// Reports a resource that can't be seen as empty, unless it has been seen before.
     async fn report_nothing(&mut self) -> Result<(), Gone> {
         if self.listed {
             return Ok(());
@@ -218,7 +218,7 @@ impl Progress {
 
     fn pause(&mut self) -> Duration {
         let settled = self.follow.link.timing().settled;
-        // A complete list is no proof that all is well: the watch after it may fail each time.
+        // A complete list does not reset the series: the watch after it may fail every time.
         if self.retried.is_some_and(|retried| retried.elapsed() >= settled) {
             self.backoff.reset();
         }
@@ -234,13 +234,13 @@ impl Progress {
         };
         match status.code {
             403 | 404 => self.refuse(status.code, verb, &status.message),
-            // The watcher would ask for the same version again and again.
+            // The watcher would ask for the same version for ever.
             400 | 410 | 422 | 504 if verb == "watch" => Remedy::Relist,
             _ => Remedy::Retry,
         }
     }
 
-    /// Says once what to mend.
+    /// Logs once what to correct.
     fn refuse(&mut self, code: u16, verb: &str, message: &str) -> Remedy {
         let optional = self.follow.kind == Kind::ServiceCidr;
         let resource = &self.plural;
@@ -286,7 +286,7 @@ fn seen(metadata: &ObjectMeta) -> Seen {
     }
 }
 
-/// Between three quarters and the whole, so that nodes that began together drift apart.
+/// Between three quarters and all of `whole`, so that nodes that started together drift apart.
 fn jittered(whole: Duration) -> Duration {
     whole.mul_f64(0.75 + fastrand::f64() / 4.0)
 }

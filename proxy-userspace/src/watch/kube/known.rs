@@ -1,5 +1,5 @@
-//! Which objects of one kind have been reported: their names only. It decides what a list or a watch event means for
-//! them; it must not keep objects.
+//! The names of the objects of one kind that have been reported. It decides what a list or a watch event means for
+//! them; it does not keep the objects.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use crate::objects::{Kind, ObjectRef};
 
 #[derive(Debug)]
 struct Entry {
-    /// The list in which the object was last seen.
+    /// The number of the last list that contained the object.
     round: u64,
-    /// Whether its present content could not be read.
+    /// Whether its current content could not be read.
     unreadable: bool,
 }
 
@@ -19,16 +19,16 @@ pub(super) struct Known {
     kind: Kind,
     objects: HashMap<(String, String), Entry>,
     round: u64,
-    /// The newest version seen: a watch's events come in the order of their versions.
+    /// The newest resource version seen. A watch's events come in the order of their versions.
     newest: u64,
 }
 
-/// An object's name and version.
+/// An object's name and resource version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) namespace: String,
     pub(super) name: String,
-    /// `None` if it is no number, and so can't be compared.
+    /// `None` if it is not a number: it can't be compared then.
     pub(super) version: Option<u64>,
 }
 
@@ -37,26 +37,26 @@ impl Known {
         Self { kind, objects: HashMap::new(), round: 0, newest: 0 }
     }
 
-    /// A list begins. It is the truth, also where its versions are older: the cluster may have been restored.
+    /// A list begins. Its versions count even if they are older than those seen: the cluster may have been restored.
     pub(super) fn begin_list(&mut self) {
         self.round += 1;
         self.newest = 0;
     }
 
-    /// The object was listed.
+    /// The list contains the object.
     pub(super) fn listed(&mut self, seen: Seen) {
         self.advance(&seen);
         self.touch(seen);
     }
 
-    /// The list is complete: the objects that it did not contain, which are forgotten by this.
+    /// The list is complete. Returns the known objects that it did not contain, and forgets them.
     pub(super) fn end_list(&mut self) -> Vec<ObjectRef> {
         let round = self.round;
         let gone = self.objects.extract_if(|_, entry| entry.round != round);
         gone.map(|((namespace, name), _)| ObjectRef { kind: self.kind, namespace, name }).collect()
     }
 
-    /// The object was added or changed. False if the event is older than what is known, and must be ignored.
+    /// The object was added or changed. Returns false if the event is older than what is known, and must be ignored.
     pub(super) fn changed(&mut self, seen: Seen) -> bool {
         let current = self.advance(&seen);
         if current {
@@ -65,7 +65,7 @@ impl Known {
         current
     }
 
-    /// The object was deleted. `None` if it is not known, or the event is older than what is known.
+    /// The object was deleted. Returns `None` if it is not known, or if the event is older than what is known.
     pub(super) fn deleted(&mut self, seen: Seen) -> Option<ObjectRef> {
         if !self.advance(&seen) {
             return None;
@@ -76,13 +76,13 @@ impl Known {
         Some(ObjectRef { kind: self.kind, namespace: key.0, name: key.1 })
     }
 
-    /// Notes whether the object's content could be read. True if it could not, for the first time.
+    /// Notes whether the object's content could be read. Returns true when it becomes unreadable.
     pub(super) fn note_unreadable(&mut self, namespace: &str, name: &str, unreadable: bool) -> bool {
         let entry = self.objects.get_mut(&(namespace.to_owned(), name.to_owned()));
         entry.is_some_and(|entry| !std::mem::replace(&mut entry.unreadable, unreadable) && unreadable)
     }
 
-    /// Moves on to the version, if it is newer.
+    /// Advances to the object's version. Returns whether it is newer than every version before.
     fn advance(&mut self, seen: &Seen) -> bool {
         let newer = seen.version.is_none_or(|version| version > self.newest);
         self.newest = self.newest.max(seen.version.unwrap_or_default());

@@ -1,5 +1,5 @@
-//! The one link to the API server that all kinds share: time limits, renewed credentials, the server's wish to be left
-//! alone, and one line in the log when it goes away and one when it is back. It must not know of objects.
+//! The connection to the API server that all kinds share: time limits, renewal of credentials, Retry-After, and one log
+//! line when the server goes away and one when it is back. It knows nothing of objects.
 
 use std::{
     collections::BTreeSet,
@@ -28,10 +28,10 @@ use super::{
 };
 use crate::objects::Kind;
 
-/// The body of an answer.
+/// The body of a response.
 type Answer = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Shared by all kinds.
+/// The connection, shared by all kinds.
 pub(super) struct Link {
     settings: KubeConfig,
     current: RwLock<(u64, Client)>,
@@ -43,9 +43,9 @@ struct Health {
     /// The kinds whose last request failed.
     failing: BTreeSet<Kind>,
     since: Option<Instant>,
-    /// The server asked for no request before this.
+    /// The server asked for no request before this time (Retry-After).
     not_before: Option<Instant>,
-    /// The last trouble with the credentials, so that it is told once.
+    /// The last error with the credentials, so that it is logged once.
     credentials: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl Link {
         self.settings.timing
     }
 
-    /// A client for one kind's requests, all of which go over this link.
+    /// A client for one kind's requests, which all go over this link.
     pub(super) fn client(self: &Arc<Self>, kind: Kind) -> Client {
         let link = Arc::clone(self);
         let Timing { first_retry, longest_retry, .. } = self.timing();
@@ -85,7 +85,7 @@ impl Link {
                             info!(%kind, "the API server's revisions have gone back: everything has been listed again");
                         }
                         Watch::NeedsList => {
-                            debug!(%kind, "the last watch told nothing, or more than there is: listing everything again");
+                            debug!(%kind, "the last watch was silent or ahead of the server: listing again");
                             return Ok(expired());
                         }
                     }
@@ -98,7 +98,7 @@ impl Link {
         Client::new(service, "default")
     }
 
-    /// Waits as long as the server has asked for.
+    /// Waits until the time that the server has asked for.
     pub(super) async fn wait_as_asked(&self) {
         let not_before = lock(&self.health).not_before;
         if let Some(instant) = not_before {
@@ -106,7 +106,7 @@ impl Link {
         }
     }
 
-    /// Sends a request; `watch` goes with one that is a watch.
+    /// Sends a request. `watch` is the pace of the kind's watches if the request is a watch.
     async fn send(
         &self,
         kind: Kind,
@@ -121,7 +121,7 @@ impl Link {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.lost(kind, generation, Box::new(error)).await),
             Err(_) => {
-                let error = format!("no answer within {limit:?}");
+                let error = format!("no response within {limit:?}");
                 return Err(self.lost(kind, generation, error.into()).await);
             }
         };
@@ -135,7 +135,7 @@ impl Link {
         if serves(status) {
             self.works(kind);
         } else {
-            self.fails(kind, &format!("it answered {status}"));
+            self.fails(kind, &format!("it responded {status}"));
         }
         let heard =
             watch.filter(|_| status.is_success()).map(|pace| lock(pace).revisions.granted(Instant::now(), length));
@@ -144,12 +144,12 @@ impl Link {
 
     async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
         self.fails(kind, &chain(&*error));
-        // The address or the certificates may have changed.
+        // The server's address or certificates may have changed.
         self.renew(generation).await;
         error
     }
 
-    /// Reads the credentials again, once for all requests that failed with those of this generation.
+    /// Reads the credentials again, once for all requests that failed with the credentials of this generation.
     async fn renew(&self, generation: u64) {
         if self.current.read().unwrap_or_else(PoisonError::into_inner).0 != generation {
             return;
@@ -191,10 +191,10 @@ impl Link {
     }
 }
 
-/// The longest time that the server can have us wait.
+/// The longest time that the agent waits because the server asks for it.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// Keeps watches that end at once from being begun again at once.
+/// Spaces out watches that end at once.
 #[derive(Debug)]
 struct Pace {
     last: Option<Instant>,
@@ -203,7 +203,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// The pause before a watch that begins now.
+    /// The pause before the next watch.
     fn pause(&mut self, settled: Duration) -> Duration {
         let now = Instant::now();
         let short = self.last.is_some_and(|last| now.duration_since(last) < settled);
@@ -217,7 +217,7 @@ impl Pace {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change under these locks is complete at every point.
+    // No change under these locks panics half-way, so a poisoned lock protects complete data.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -234,12 +234,12 @@ fn watch_length(request: &Request<Body>) -> Duration {
     Duration::from_secs(parameter(request, "timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// The revision that a watch is to begin at.
+/// The revision that a watch begins at.
 fn revision(request: &Request<Body>) -> u64 {
     parameter(request, "resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// The answer that has the watcher list again.
+/// A response that makes the watcher list again.
 fn expired() -> Response<Answer> {
     let status = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Expired","code":410,"message":"the revision is not the server's"}"#;
     let body = http_body_util::Full::new(Bytes::from_static(status.as_bytes()));
@@ -253,24 +253,24 @@ fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// Whether an answer with this status shows a server that works and knows us.
+/// Whether a response with this status shows that the server works and accepts the agent's credentials.
 fn serves(status: StatusCode) -> bool {
     !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED
 }
 
-/// A body that fails when its next bytes take longer than `limit`, or that simply ends at `end` if given. `heard` is set
-/// when some have come.
+/// A body that fails when its next bytes take longer than `limit`; if `end` is given, it ends without error at `end`
+/// instead. It sets `heard` when bytes arrive.
 fn limited(body: Body, limit: Duration, end: Option<Instant>, heard: Option<Arc<AtomicBool>>) -> Answer {
     let frames = stream::try_unfold((body, heard), move |(mut body, heard)| async move {
         let note = || heard.iter().for_each(|heard| heard.store(true, Ordering::Relaxed));
         let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
             Ok(frame) => frame,
             Err(_) if end.is_some() => {
-                // The connection is dead: what the server would have said is unknown.
+                // The connection is dead. This is no sign of silence: what the server would have sent is unknown.
                 note();
                 None
             }
-            Err(_) => return Err(BoxError::from(format!("the answer stopped for {limit:?}"))),
+            Err(_) => return Err(BoxError::from(format!("the response stalled for {limit:?}"))),
         };
         let Some(frame) = frame.transpose()? else { return Ok(None) };
         note();
@@ -279,11 +279,11 @@ fn limited(body: Body, limit: Duration, end: Option<Instant>, heard: Option<Arc<
     StreamBody::new(frames).boxed_unsync()
 }
 
-/// An error with all its causes.
+/// An error with all its causes in one line.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let mut words: Vec<String> = causes.map(ToString::to_string).collect();
-    // Many errors repeat their cause in their own words.
+    // Many errors repeat the text of their cause.
     words.dedup_by(|cause, error| error.contains(cause.as_str()));
     words.join(": ")
 }

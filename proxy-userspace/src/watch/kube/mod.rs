@@ -1,5 +1,5 @@
-//! The API server as a source: Services, EndpointSlices, this node and the ServiceCIDRs, selected by the server.
-//! It never gives up, never forgets what it has reported because the server is away, and keeps only names.
+//! The API server as a source: Services, EndpointSlices, this node's object and ServiceCIDRs, selected by the server.
+//! It retries for ever, keeps what it has reported while the server is away, and stores names only.
 
 mod backoff;
 mod client;
@@ -25,38 +25,39 @@ use self::{follow::Follow, link::Link};
 use super::Source;
 use crate::objects::{Event, Kind, Object};
 
-/// Log directives that silence the client's own lines about every single retry: the source says what matters itself.
+/// Log directives that silence the client's own line for every retry: this source logs outages itself.
 pub const LOG_DIRECTIVES: [&str; 2] = ["kube_client=error", "kube_runtime=error"];
 
 /// Which API server to follow, and for which node.
 #[derive(Clone, Debug, Default)]
 pub struct KubeConfig {
-    /// Credentials and address; `None` takes the pod's own service account.
+    /// The file with credentials and address; `None` uses the pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// Replaces the server's URL: the agent can't reach the API server through the Service that it serves itself.
+    /// Replaces the server's URL: the agent can't reach the API server through a Service that the agent itself serves.
     pub api_server: Option<String>,
-    /// The node whose object is followed.
+    /// The name of the node whose object is followed.
     pub node_name: String,
-    /// How long everything may take.
+    /// Time limits and pauses.
     pub timing: Timing,
 }
 
-/// Limits and pauses of the conversation with the API server.
+/// Time limits of requests to the API server, and pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// The pause before the first retry; it doubles with every further one.
     pub first_retry: Duration,
     /// The longest pause between retries.
     pub longest_retry: Duration,
-    /// After so long without a failure the next retry begins again with the first pause. To be longer than `answer`.
+    /// After this time without a failure the next retry starts with the first pause again. It must be longer than
+    /// `answer`.
     pub settled: Duration,
-    /// How long the server may take to begin an answer, or to send the next bytes of a list.
+    /// How long the server may take to begin a response, or to send the next bytes of a list.
     pub answer: Duration,
-    /// How long the server is asked to keep a watch, in whole seconds; a random part of up to a quarter less.
+    /// How long the server is asked to keep a watch, in whole seconds. Jitter shortens it by up to a quarter.
     pub watch: Duration,
-    /// How much longer than asked a watch may stay open before it is taken for dead.
+    /// How much longer than asked a watch may stay open before its connection counts as dead.
     pub watch_grace: Duration,
-    /// When to look again for a resource that the cluster does not have or show.
+    /// How long to wait before asking again for a resource that the cluster does not have or show.
     pub absent: Duration,
 }
 
@@ -74,7 +75,7 @@ impl Default for Timing {
     }
 }
 
-/// Why the API server can't be followed at all. An unreachable server is no such reason.
+/// Why the API server can't be followed at all. A server that can't be reached is not an error: the source retries.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each variant's message says it")]
 pub enum KubeError {
@@ -100,7 +101,7 @@ pub struct Kube {
 }
 
 impl Kube {
-    /// Reads the credentials. The server itself is not needed for that.
+    /// Reads the credentials. It does not contact the server.
     pub async fn connect(config: KubeConfig) -> Result<Self, KubeError> {
         static CRYPTO: Once = Once::new();
         if config.node_name.is_empty() {
@@ -112,7 +113,7 @@ impl Kube {
     }
 }
 
-// The label selectors are kube-proxy's own (S1, S3).
+// The label selectors are kube-proxy's (S1, S3).
 const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
 const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
 
@@ -133,7 +134,7 @@ impl Source for Kube {
         kinds.spawn(follow(Kind::ServiceCidr, "", "").run(Object::ServiceCidr));
         tokio::select! {
             () = events.closed() => Ok(()),
-            // Following ends only by a panic, or when the receiver is gone.
+            // A task ends only by a panic, or when the receiver is gone.
             Some(ended) = kinds.join_next() => Ok(ended?),
         }
     }

@@ -1,5 +1,5 @@
-//! Decoding that one bad object can't spoil: its content is decoded by itself, and where that fails the object still
-//! has its name. It must not judge content.
+//! Decoding that survives bad objects: each object's content is decoded separately, and an object whose content is
+//! malformed keeps its name. It does not judge content.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub(super) struct Partial<K> {
 }
 
 impl<K: Resource> Partial<K> {
-    /// The whole object, without the parts of its metadata that nobody reads; or why it can't be read.
+    /// The whole object without the metadata that the agent does not use, or why it can't be read.
     pub(super) fn into_object(self) -> Result<K, String> {
         let Self { mut metadata, content } = self;
         metadata.managed_fields = None;
@@ -39,7 +39,7 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Partial<K> {
         match serde_json::from_str::<K>(raw.get()) {
             Ok(mut object) => Ok(Self { metadata: std::mem::take(object.meta_mut()), content: Ok(object) }),
             Err(error) => {
-                // Without a name there is nothing to report; the stream's own error handling takes over.
+                // Without a name there is nothing to report: the error goes to the stream's own error handling.
                 let Named { metadata } = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
                 Ok(Self { metadata, content: Err(error.to_string()) })
             }

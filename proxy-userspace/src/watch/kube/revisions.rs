@@ -1,5 +1,6 @@
-//! Whether the API server's revisions have gone back, as they do when its store is restored from a backup: a watch from a
-//! revision that is yet to come is granted, and tells nothing until the revisions have caught up. Only a list helps.
+//! Notices when the API server's revisions go back, as they do when its store is restored from a backup. The server
+//! accepts a watch from a revision of the future, but sends nothing until its revisions have caught up. Only a list
+//! helps.
 
 use std::{
     sync::{
@@ -16,9 +17,9 @@ use tokio::time::Instant;
 pub(super) struct Revisions {
     /// The highest revision that a watch has begun at since the last list.
     newest: u64,
-    /// The highest one before that list.
+    /// The highest revision before that list.
     before: u64,
-    /// The last watch that was granted: when it should have told something at least, and whether it has.
+    /// The last watch that was granted: by when it should have received something, and whether it has.
     last: Option<(Instant, Arc<AtomicBool>)>,
 }
 
@@ -27,22 +28,22 @@ pub(super) struct Revisions {
 pub(super) enum Watch {
     /// It may.
     Begins,
-    /// It may, and the list before it shows that the revisions have gone back.
+    /// It may, and the list before it showed that the revisions have gone back.
     BeginsAnew,
     /// Everything has to be listed first.
     NeedsList,
 }
 
 impl Revisions {
-    /// A list begins: it is the truth.
+    /// A list begins; its revision replaces all earlier ones.
     pub(super) fn list(&mut self) {
         *self = Self { before: self.before.max(self.newest), ..Self::default() };
     }
 
-    /// Whether a watch from `revision` on may begin now. The watcher moves on to the revision of each event and bookmark, so
-    /// that one of a restored store shows at the next watch. A server that sends neither in a whole watch may wait for a
-    /// future that the watcher has seen already. Mostly it just has nothing to tell: bookmarks come every minute, but of a
-    /// kind of which nothing has changed since the server started only where its store reports its progress.
+    /// Whether a watch from `revision` on may begin at `now`. The watcher advances to the revision of each event and
+    /// bookmark, so a restored store shows as a lower revision at the next watch. A server that sends neither during a
+    /// whole watch may be behind the watcher's revision. Usually it has nothing to send: bookmarks come every minute,
+    /// but for a kind that has not changed since the server started they come only if its store reports progress.
     pub(super) fn may_watch(&mut self, revision: u64, now: Instant) -> Watch {
         let was_silent = self.last.take().is_some_and(|(due, heard)| now >= due && !heard.load(Ordering::Relaxed));
         let has_gone_back = revision < self.newest;
@@ -53,7 +54,7 @@ impl Revisions {
         if revision < std::mem::take(&mut self.before) { Watch::BeginsAnew } else { Watch::Begins }
     }
 
-    /// A watch of this length has been granted. What it returns is to be set when the server says something.
+    /// A watch of this length has been granted. The caller sets the returned flag when the server sends something.
     pub(super) fn granted(&mut self, now: Instant, length: Duration) -> Arc<AtomicBool> {
         let heard = Arc::new(AtomicBool::new(false));
         self.last = Some((now + length.mul_f64(0.9), Arc::clone(&heard)));

@@ -1,11 +1,11 @@
-//! Objects that can't be read, said once each, or by their number if they are many.
+//! Logs objects that can't be read: once each, or as a count if they are many.
 
 use std::time::Instant;
 
 use tracing::warn;
 
 use crate::{
-    few::{Few, Told},
+    log_limit::{Lines, LogLimit},
     objects::Kind,
 };
 
@@ -17,33 +17,33 @@ struct Unreadable {
     reason: String,
 }
 
-/// Those of one kind that are still to be said.
+/// The unreadable objects of one kind that are still to be logged.
 #[derive(Debug)]
-pub(super) struct Complaints {
+pub(super) struct UnreadableLog {
     kind: Kind,
-    news: Few<Unreadable>,
+    pending: LogLimit<Unreadable>,
 }
 
-impl Complaints {
+impl UnreadableLog {
     pub(super) fn about(kind: Kind) -> Self {
-        Self { kind, news: Few::default() }
+        Self { kind, pending: LogLimit::default() }
     }
 
     pub(super) fn add(&mut self, namespace: String, name: String, reason: String) {
-        self.news.add("", Unreadable { namespace, name, reason });
+        self.pending.add("", Unreadable { namespace, name, reason });
     }
 
-    /// Says what there is room for.
-    pub(super) fn tell(&mut self) {
+    /// Logs as much as the rate limit allows.
+    pub(super) fn log(&mut self) {
         let kind = self.kind;
-        for (_, told) in self.news.tell(Instant::now()) {
-            match told {
-                Told::Each(objects) => {
+        for (_, lines) in self.pending.due(Instant::now()) {
+            match lines {
+                Lines::Each(objects) => {
                     for Unreadable { namespace, name, reason } in objects {
                         warn!(%kind, namespace, name, reason, "skipped an object that can't be read");
                     }
                 }
-                Told::Sum(count, some) => {
+                Lines::Summary(count, some) => {
                     let some = some.iter().map(|one| format!("{}/{}: {}", one.namespace, one.name, one.reason));
                     let examples = some.collect::<Vec<_>>().join("; ");
                     warn!(%kind, count, examples, "skipped objects that can't be read");
@@ -53,6 +53,6 @@ impl Complaints {
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        self.news.is_waiting()
+        self.pending.is_waiting()
     }
 }

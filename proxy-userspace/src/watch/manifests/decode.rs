@@ -1,4 +1,4 @@
-//! From a document to the objects in it: kinds, lists, types. It does not judge values: `validate` does.
+//! Decodes documents to objects: kinds, lists, types. It does not judge values; `validate` does.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::objects::{EndpointSlice, Node, Pod, Service, ServiceCidr};
 
-/// An object that a folder serves.
+/// An object of a kind that a folder serves.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Object {
+pub enum DecodedObject {
     Service(Service),
     EndpointSlice(EndpointSlice),
     Endpoints(Endpoints),
@@ -23,7 +23,7 @@ pub enum Object {
     ServiceCidr(ServiceCidr),
 }
 
-/// Names an object of a folder. The namespace of a cluster-scoped one is empty.
+/// Identifies an object of a folder. A cluster-scoped object has an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// Its kind.
@@ -41,17 +41,17 @@ impl fmt::Display for Identity {
     }
 }
 
-/// A valid object and where it was found.
+/// A valid object and its origin.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The file.
     pub file: Arc<Path>,
     /// The lines of the object and of those fields that may still be refused.
     pub tree: Arc<Tree>,
-    /// The object's name.
+    /// The object's identity.
     pub identity: Identity,
     /// The object.
-    pub object: Object,
+    pub object: DecodedObject,
 }
 
 impl Found {
@@ -61,12 +61,12 @@ impl Found {
     }
 }
 
-/// What the text of a file holds.
+/// The decoded content of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     /// Valid objects, in the file's order.
     pub objects: Vec<Found>,
-    /// Invalid ones.
+    /// Refusals of invalid objects.
     pub refusals: Vec<Refusal>,
     /// Objects of kinds that a folder does not serve.
     pub ignored: Vec<Identity>,
@@ -111,8 +111,8 @@ fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
     });
     match result {
         Ok(object) => {
-            // Allocation judges a Service's spec later; nothing else is judged again.
-            tree.keep(if matches!(object, Object::Service(_)) { &["metadata", "spec"] } else { &["metadata"] });
+            // A Service's spec may still be refused by allocation, other objects only for their name.
+            tree.keep(if matches!(object, DecodedObject::Service(_)) { &["metadata", "spec"] } else { &["metadata"] });
             content.objects.push(Found { file: Arc::clone(file), tree: Arc::new(tree), identity, object });
         }
         Err(faults) => {
@@ -122,7 +122,7 @@ fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
     }
 }
 
-/// The API version and the name that a document gives itself.
+/// The API version and identity of a document.
 fn header(tree: &Tree) -> (String, Identity) {
     let text = |path| tree.at(path).and_then(Tree::as_str).unwrap_or_default().to_owned();
     let kind = text("kind");
@@ -134,7 +134,7 @@ fn header(tree: &Tree) -> (String, Identity) {
     (text("apiVersion"), Identity { kind, namespace, name: text("metadata.name") })
 }
 
-/// The versions in which a kind is read; none if a folder does not serve it.
+/// The API versions in which a kind is read; `None` if a folder does not serve the kind.
 fn served(group: &str, kind: &str) -> Option<&'static [&'static str]> {
     match (group, kind) {
         ("", "Service" | "Endpoints" | "Pod" | "Node") | ("discovery.k8s.io", "EndpointSlice") => Some(&["v1"]),
@@ -143,13 +143,13 @@ fn served(group: &str, kind: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// The kind of a list's items: empty for a `List`, whose items say it themselves.
+/// The kind of a list's items; empty for a `List`, whose items have kinds of their own.
 fn list_of(tree: &Tree) -> Option<String> {
     let kind = tree.get("kind")?.as_str()?.strip_suffix("List")?;
     matches!(tree.get("items")?.shape, Shape::Sequence(_)).then(|| kind.to_owned())
 }
 
-/// Items of a typed list may leave out kind and version: they are the list's.
+/// Items of a typed list may leave out kind and version, and then have those of the list.
 fn decode_list(file: &Arc<Path>, mut tree: Tree, item_kind: &str, content: &mut Content) {
     let version = tree.get("apiVersion").cloned();
     let Shape::Mapping(fields) = &mut tree.shape else { return };
@@ -169,22 +169,22 @@ fn decode_list(file: &Arc<Path>, mut tree: Tree, item_kind: &str, content: &mut 
     }
 }
 
-fn typed(tree: &Tree, identity: &Identity) -> Result<Object, Fault> {
+fn typed(tree: &Tree, identity: &Identity) -> Result<DecodedObject, Fault> {
     let mut object = match identity.kind.as_str() {
-        "Service" => Object::Service(from_tree(tree, identity)?),
-        "EndpointSlice" => Object::EndpointSlice(from_tree(tree, identity)?),
-        "Endpoints" => Object::Endpoints(from_tree(tree, identity)?),
-        "Pod" => Object::Pod(from_tree(tree, identity)?),
-        "Node" => Object::Node(from_tree(tree, identity)?),
-        _ => Object::ServiceCidr(from_tree(tree, identity)?),
+        "Service" => DecodedObject::Service(from_tree(tree, identity)?),
+        "EndpointSlice" => DecodedObject::EndpointSlice(from_tree(tree, identity)?),
+        "Endpoints" => DecodedObject::Endpoints(from_tree(tree, identity)?),
+        "Pod" => DecodedObject::Pod(from_tree(tree, identity)?),
+        "Node" => DecodedObject::Node(from_tree(tree, identity)?),
+        _ => DecodedObject::ServiceCidr(from_tree(tree, identity)?),
     };
     let metadata = match &mut object {
-        Object::Service(object) => &mut object.metadata,
-        Object::EndpointSlice(object) => &mut object.metadata,
-        Object::Endpoints(object) => &mut object.metadata,
-        Object::Pod(object) => &mut object.metadata,
-        Object::Node(object) => &mut object.metadata,
-        Object::ServiceCidr(object) => &mut object.metadata,
+        DecodedObject::Service(object) => &mut object.metadata,
+        DecodedObject::EndpointSlice(object) => &mut object.metadata,
+        DecodedObject::Endpoints(object) => &mut object.metadata,
+        DecodedObject::Pod(object) => &mut object.metadata,
+        DecodedObject::Node(object) => &mut object.metadata,
+        DecodedObject::ServiceCidr(object) => &mut object.metadata,
     };
     metadata.namespace = Some(identity.namespace.clone()).filter(|namespace| !namespace.is_empty());
     Ok(object)

@@ -1,15 +1,16 @@
-//! What changed between two worlds, in an order that keeps a reader right at every moment. Pure.
+//! Computes the events between two states of a folder, in an order in which the reader's state is valid at every
+//! moment. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::objects::{Event, Kind, Object, ObjectRef};
 
-/// Frontends come before the endpoints that answer them.
+/// Frontends come before their endpoints.
 const ORDER: [Kind; 4] = [Kind::Node, Kind::ServiceCidr, Kind::Service, Kind::EndpointSlice];
 
 type Objects = BTreeMap<ObjectRef, Object>;
 
-/// Every object, with each kind's end marked.
+/// Events for all objects, with the end of each kind marked.
 pub fn first(now: &Objects) -> Vec<Event> {
     let mut events = Vec::new();
     for kind in ORDER {
@@ -19,8 +20,9 @@ pub fn first(now: &Objects) -> Vec<Event> {
     events
 }
 
-/// The difference. Of most kinds, what is gone goes first: its address or its port may be another's now. A slice goes
-/// last: its endpoints may have moved to a new one, and no Service is to be without them in between.
+/// Events for the difference. For most kinds deletions come first, since another object may now have the address or
+/// port. Slices are deleted last, since their endpoints may have moved to a new slice, and no Service may lack them in
+/// between.
 pub fn changes(before: &Objects, now: &Objects) -> Vec<Event> {
     let mut events = Vec::new();
     for kind in ORDER {

@@ -1,4 +1,4 @@
-//! The files of a folder and their last good content. It reads; it never decides what an object means.
+//! The files of a folder and their last readable content. It reads files, but does not decide what an object means.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::{
     tree,
 };
 
-/// A file that changed this shortly before it was read may change again within the same time stamp.
+/// A file that was changed less than this before it was read may change again with an equal time stamp.
 const STAMP_GRAIN: Duration = Duration::from_millis(100);
 
 /// The files of a folder.
@@ -42,22 +42,22 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-/// What a walk meets.
+/// The result of walking through a folder.
 #[derive(Default)]
 struct Walk {
     files: BTreeMap<PathBuf, Stamp>,
-    /// What can't be looked into: what was known of it stays.
+    /// Paths that can't be read: what was known of them stays.
     faults: Vec<(PathBuf, io::Error)>,
 }
 
 impl Folder {
-    /// Nothing is read yet.
+    /// A folder of which nothing has been read yet.
     pub fn new(root: PathBuf) -> Self {
         Self { root, files: BTreeMap::new() }
     }
 
-    /// Reads what has changed since the last time, and says whether anything has. An error means that the folder
-    /// itself can't be read; what is known stays.
+    /// Reads what has changed since the last call, and returns whether anything has. An error means that the folder
+    /// itself can't be read; then the known content stays.
     pub fn rescan(&mut self) -> io::Result<bool> {
         let mut walk = Walk::default();
         let start = SystemTime::now();
@@ -83,7 +83,7 @@ impl Folder {
         self.files.values().map(|file| &file.content)
     }
 
-    /// The files whose content is older than they are.
+    /// Why files could not be read whose last readable content is in use.
     pub fn faults(&self) -> impl Iterator<Item = &Refusal> {
         self.files.values().filter_map(|file| file.fault.as_ref())
     }
@@ -91,7 +91,7 @@ impl Folder {
     fn read(&mut self, path: &Path, stamp: Option<Stamp>) -> bool {
         let text = match fs::read(path) {
             Ok(text) => text,
-            // It was removed after the walk: the next event tells.
+            // The file was removed after the walk; an event will follow.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.files.remove(path).is_some(),
             Err(error) => return self.fail(path, 1, error.to_string()),
         };
@@ -137,7 +137,7 @@ impl Stamp {
         }
     }
 
-    /// The stamp, if a later change is bound to give another one.
+    /// The stamp, if every later change is certain to change it.
     fn trusted(self, read: SystemTime) -> Option<Self> {
         let seconds = u64::try_from(self.changed.0).ok()?;
         let nanoseconds = u32::try_from(self.changed.1).ok()?;
@@ -147,7 +147,7 @@ impl Stamp {
 }
 
 impl Walk {
-    /// `above` are the folders on the way, so that a link to one of them ends the way.
+    /// Walks through `folder`. `above` are its parent folders, so that links to one of them end the walk there.
     fn enter(&mut self, folder: &Path, above: &mut Vec<PathBuf>) -> io::Result<()> {
         let real = fs::canonicalize(folder)?;
         if above.contains(&real) {
@@ -184,7 +184,7 @@ impl Walk {
     }
 }
 
-/// Hidden files, the parts of a ConfigMap mount behind its links, and what editors leave for a moment.
+/// Whether a path is a hidden file, a part of a ConfigMap mount behind its links, or an editor's temporary file.
 fn hidden(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with(['.', '#']) || name.ends_with('~')

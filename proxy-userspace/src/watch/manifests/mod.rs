@@ -1,19 +1,18 @@
-//! A folder of manifests instead of an API server (S34 to S38). This file is the shell: it reads, remembers and
-//! reports; what a folder amounts to is decided by `world`, from `tree` and `decode` over `validate` to `allocate`
-//! and `endpoints`.
+//! A folder of manifests instead of an API server (S34 to S38). This file reads, stores and reports; `assemble` decides
+//! what the folder contains, from `tree` and `decode` over `validate` to `allocate` and `endpoints`.
 
 mod allocate;
+mod assemble;
 mod decode;
 mod diff;
 mod endpoints;
 mod folder;
-mod follow;
+mod folder_watch;
 mod refusal;
 #[cfg(test)]
 mod sample;
 mod tree;
 mod validate;
-mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,30 +29,30 @@ use tokio::{sync::mpsc, time::sleep};
 use tracing::{debug, info, warn};
 
 use self::{
-    allocate::{Memory, Ranges},
+    allocate::{Allocations, Ranges},
     decode::Identity,
     folder::Folder,
-    follow::Follow,
-    refusal::Ledger,
+    folder_watch::FolderWatch,
+    refusal::RefusalLog,
 };
 use super::Source;
 use crate::objects::{Event, Object, ObjectRef};
 
-/// When to look whether there is room for what waits to be said.
+/// How often to check whether waiting log lines may be written.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Where the manifests are and what may be allocated.
+/// The folder, and the ranges for allocations.
 #[derive(Clone, Debug)]
 pub struct ManifestsConfig {
-    /// The folder; its sub folders are read too.
+    /// The folder, including its subfolders.
     pub folder: PathBuf,
-    /// Networks for cluster addresses; the first one's family is what a Service gets that asks for none.
+    /// Networks for cluster addresses. Services that ask for no family get that of the first one.
     pub service_cidrs: Vec<IpNet>,
     /// Node ports.
     pub node_ports: RangeInclusive<u16>,
-    /// This node: only the Node of this name is reported.
+    /// This node's name. Other Nodes are not reported.
     pub node_name: String,
-    /// The file that remembers allocations over a restart; not inside `folder`. Its folder is made.
+    /// The file that keeps allocations over a restart. It must not be inside `folder`; its own folder is created.
     pub state: PathBuf,
 }
 
@@ -70,21 +69,21 @@ impl ManifestsConfig {
     }
 }
 
-/// The source.
+/// The folder as a source of objects.
 pub struct Manifests {
     config: ManifestsConfig,
-    ledger: Ledger,
+    refusal_log: RefusalLog,
 }
 
 impl Manifests {
-    /// Reads nothing yet.
+    /// A source that has read nothing yet.
     pub fn new(config: ManifestsConfig) -> Self {
-        Self { config, ledger: Ledger::default() }
+        Self { config, refusal_log: RefusalLog::default() }
     }
 
-    /// How many files and objects have been refused since the start; it goes on counting while the source runs.
+    /// How many files and objects have been refused since the start. The counter continues while the source runs.
     pub fn refusals(&self) -> Arc<AtomicU64> {
-        self.ledger.count()
+        self.refusal_log.count()
     }
 }
 
@@ -98,10 +97,10 @@ pub struct FolderError {
 
 impl Source for Manifests {
     async fn run(self, events: mpsc::Sender<Event>) -> anyhow::Result<()> {
-        let mut follow = Follow::new(self.config.folder.clone());
-        let mut reader = Reader::new(self.config, self.ledger);
+        let mut folder_watch = FolderWatch::new(self.config.folder.clone());
+        let mut reader = Reader::new(self.config, self.refusal_log);
         loop {
-            follow.renew();
+            folder_watch.renew();
             let changes;
             (reader, changes) = tokio::task::spawn_blocking(move || {
                 let changes = reader.read();
@@ -115,50 +114,50 @@ impl Source for Manifests {
                 }
             }
             tokio::select! {
-                () = follow.changed(!reader.missing) => {}
-                () = sleep(AGAIN), if reader.ledger.is_waiting() => {}
+                () = folder_watch.changed(!reader.missing) => {}
+                () = sleep(AGAIN), if reader.refusal_log.is_waiting() => {}
                 () = events.closed() => return Ok(()),
             }
         }
     }
 }
 
-/// Everything that is remembered from one reading to the next.
+/// The state that is kept from one reading to the next.
 struct Reader {
     config: ManifestsConfig,
     ranges: Ranges,
-    ledger: Ledger,
+    refusal_log: RefusalLog,
     folder: Folder,
-    memory: Memory,
-    saved: Memory,
+    allocations: Allocations,
+    saved: Allocations,
     ignored: BTreeSet<Identity>,
-    /// The folder could not be read the last time.
+    /// Whether the folder could not be read the last time.
     missing: bool,
-    /// None before the first complete reading.
+    /// The objects that were reported last; `None` before the first complete reading.
     reported: Option<BTreeMap<ObjectRef, Object>>,
 }
 
 impl Reader {
-    fn new(config: ManifestsConfig, ledger: Ledger) -> Self {
-        let memory = Memory::load(&config.state).unwrap_or_else(|error| {
+    fn new(config: ManifestsConfig, refusal_log: RefusalLog) -> Self {
+        let allocations = Allocations::load(&config.state).unwrap_or_else(|error| {
             warn!("{error}");
-            Memory::default()
+            Allocations::default()
         });
         Self {
             ranges: Ranges { cidrs: config.service_cidrs.clone(), node_ports: config.node_ports.clone() },
             folder: Folder::new(config.folder.clone()),
-            saved: memory.clone(),
+            saved: allocations.clone(),
             config,
-            ledger,
-            memory,
+            refusal_log,
+            allocations,
             ignored: BTreeSet::new(),
             missing: false,
             reported: None,
         }
     }
 
-    /// Reads the folder and gives what has changed; the first time everything. Once it could be read, a folder that
-    /// can't be read any more changes nothing.
+    /// Reads the folder and returns what has changed, or everything the first time. If the folder can't be read later,
+    /// nothing changes.
     fn read(&mut self) -> Result<Vec<Event>, FolderError> {
         let changed = match self.folder.rescan() {
             Ok(changed) => changed,
@@ -176,39 +175,40 @@ impl Reader {
         if std::mem::take(&mut self.missing) {
             info!("the manifests folder is back");
         }
-        self.ledger.tell(Instant::now());
+        self.refusal_log.log(Instant::now());
         if !changed && self.reported.is_some() {
             return Ok(Vec::new());
         }
-        let mut world = world::build(self.folder.contents(), &self.ranges, &self.config.node_name, &self.memory);
-        world.objects.retain(|_, object| world::is_ours(object));
-        self.remember(world.memory);
+        let mut assembled =
+            assemble::assemble(self.folder.contents(), &self.ranges, &self.config.node_name, &self.allocations);
+        assembled.objects.retain(|_, object| assemble::is_ours(object));
+        self.remember(assembled.allocations);
         self.mention_ignored();
-        self.ledger.replace(world.refusals.into_iter().chain(self.folder.faults().cloned()).collect());
-        self.ledger.tell(Instant::now());
+        self.refusal_log.replace(assembled.refusals.into_iter().chain(self.folder.faults().cloned()).collect());
+        self.refusal_log.log(Instant::now());
         let events = match &self.reported {
-            None => diff::first(&world.objects),
-            Some(before) => diff::changes(before, &world.objects),
+            None => diff::first(&assembled.objects),
+            Some(before) => diff::changes(before, &assembled.objects),
         };
-        self.reported = Some(world.objects);
+        self.reported = Some(assembled.objects);
         Ok(events)
     }
 
-    fn remember(&mut self, mut memory: Memory) {
+    fn remember(&mut self, mut allocations: Allocations) {
         if self.folder.faults().next().is_some() {
-            // A broken file may hold Services that are only out of sight.
-            memory.keep(&self.memory);
+            // A malformed file may contain Services that are missing only for now.
+            allocations.keep(&self.allocations);
         }
-        self.memory = memory;
-        if self.memory != self.saved {
-            match self.memory.save(&self.config.state) {
-                Ok(()) => self.saved = self.memory.clone(),
+        self.allocations = allocations;
+        if self.allocations != self.saved {
+            match self.allocations.save(&self.config.state) {
+                Ok(()) => self.saved = self.allocations.clone(),
                 Err(error) => warn!("{error}"),
             }
         }
     }
 
-    /// Says once what a folder does not serve: a line for each kind.
+    /// Logs once what a folder does not serve, with a line for each kind.
     fn mention_ignored(&mut self) {
         let current: BTreeSet<_> = self.folder.contents().flat_map(|content| content.ignored.iter().cloned()).collect();
         let mut by_kind = BTreeMap::<&str, Vec<&Identity>>::new();

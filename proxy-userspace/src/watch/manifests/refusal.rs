@@ -1,4 +1,4 @@
-//! What is not served and why, said once.
+//! Logs once what is refused, and why.
 
 use std::{
     collections::BTreeSet,
@@ -12,52 +12,52 @@ use std::{
 
 use tracing::warn;
 
-use crate::few::{Few, Told};
+use crate::log_limit::{Lines, LogLimit};
 
 /// A file or an object that is refused (S38).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Refusal {
     /// The file.
     pub file: PathBuf,
-    /// The line of the field, else of the object; counted from 1.
+    /// The line of the field, or of the object; counted from 1.
     pub line: u64,
-    /// `Service default/web`; empty where a whole file is refused.
+    /// `Service default/web`; empty if a whole file is refused.
     pub object: String,
-    /// The field as a path: `spec.ports[0].port`; empty where the object as a whole is meant.
+    /// The field as a path: `spec.ports[0].port`; empty if the object as a whole is refused.
     pub field: String,
-    /// Why, in the API server's words.
+    /// The reason in the API server's words.
     pub reason: String,
 }
 
-/// Remembers which refusals have been said.
+/// The refusals in force, all of which have been logged or wait to be.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct RefusalLog {
     in_force: BTreeSet<Refusal>,
     count: Arc<AtomicU64>,
-    news: Few<Refusal>,
+    pending: LogLimit<Refusal>,
 }
 
-impl Ledger {
-    /// How many refusals have been said since the start.
+impl RefusalLog {
+    /// How many refusals there have been since the start.
     pub fn count(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.count)
     }
 
-    /// Counts those of `current` that were not in force, which are to be said, and forgets those that no longer are.
+    /// Replaces the refusals in force. Those that are new are counted and will be logged.
     pub fn replace(&mut self, current: BTreeSet<Refusal>) {
         for refusal in current.difference(&self.in_force) {
-            self.news.add(&refusal.field, refusal.clone());
+            self.pending.add(&refusal.field, refusal.clone());
             self.count.fetch_add(1, Ordering::Relaxed);
         }
         self.in_force = current;
     }
 
-    /// Says what is new: a line each, or one for many about the same field.
-    pub fn tell(&mut self, now: Instant) {
-        for (field, told) in self.news.tell(now) {
-            match told {
-                Told::Each(refusals) => refusals.iter().for_each(say),
-                Told::Sum(count, some) => {
+    /// Logs new refusals: a line each, or one line for many of the same field.
+    pub fn log(&mut self, now: Instant) {
+        for (field, lines) in self.pending.due(now) {
+            match lines {
+                Lines::Each(refusals) => refusals.iter().for_each(write),
+                Lines::Summary(count, some) => {
                     let some = some
                         .iter()
                         .map(|one| format!("{}:{}: {}: {}", one.file.display(), one.line, one.object, one.reason));
@@ -68,18 +68,18 @@ impl Ledger {
         }
     }
 
-    /// Whether something waits to be said.
+    /// Whether refusals wait to be logged.
     pub fn is_waiting(&self) -> bool {
-        self.news.is_waiting()
+        self.pending.is_waiting()
     }
 }
 
-fn say(Refusal { file, line, object, field, reason }: &Refusal) {
+fn write(Refusal { file, line, object, field, reason }: &Refusal) {
     let path = file.display();
     if object.is_empty() {
         warn!(file = %path, line, reason, "file not read: what it held before stays in force");
     } else {
-        // An empty field is none: the object as a whole is meant.
+        // An empty field means the object as a whole.
         let field = (!field.is_empty()).then_some(field.as_str());
         warn!(file = %path, line, object, field, reason, "object refused");
     }
@@ -98,11 +98,11 @@ mod tests {
             field: String::new(),
             reason: String::new(),
         };
-        let mut ledger = Ledger::default();
+        let mut refusal_log = RefusalLog::default();
         let mut counts = Vec::new();
         for current in [vec![1], vec![1], vec![1, 2], vec![], vec![1]] {
-            ledger.replace(current.into_iter().map(refusal).collect());
-            counts.push(ledger.count().load(Ordering::Relaxed));
+            refusal_log.replace(current.into_iter().map(refusal).collect());
+            counts.push(refusal_log.count().load(Ordering::Relaxed));
         }
         assert_eq!(counts, [1, 1, 2, 2, 3]);
     }

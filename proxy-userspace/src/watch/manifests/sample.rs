@@ -1,13 +1,14 @@
-//! Manifests for tests: from a text to what it amounts to.
+//! Manifests for tests: from a text to the objects that a folder with it reports.
 
 use std::{path::Path, sync::Arc};
 
-pub use super::world::World;
+pub use super::assemble::Assembled;
 use super::{
-    allocate::{Memory, Ranges},
+    allocate::{Allocations, Ranges},
+    assemble,
     decode::{self, Content},
     refusal::Refusal,
-    tree, world as worlds,
+    tree,
 };
 use crate::objects::{EndpointSlice, Object, Service};
 
@@ -20,33 +21,33 @@ pub fn content(file: &str, text: &str) -> Content {
     decode::decode(&Arc::from(Path::new(file)), tree::parse(text).expect("the text is YAML"))
 }
 
-/// The world of one file `a.yaml` on `node-1` with 10.96.0.0/24 and fd00:96::/112.
-pub fn world(text: &str) -> World {
-    world_after(&[("a.yaml", text)], &["10.96.0.0/24", "fd00:96::/112"], &Memory::default())
+/// The result for one file `a.yaml` on `node-1` with 10.96.0.0/24 and fd00:96::/112.
+pub fn assembled(text: &str) -> Assembled {
+    assembled_after(&[("a.yaml", text)], &["10.96.0.0/24", "fd00:96::/112"], &Allocations::default())
 }
 
-pub fn world_after(files: &[(&str, &str)], cidrs: &[&str], before: &Memory) -> World {
+pub fn assembled_after(files: &[(&str, &str)], cidrs: &[&str], before: &Allocations) -> Assembled {
     let contents: Vec<_> = files.iter().map(|(file, text)| content(file, text)).collect();
-    worlds::build(&contents, &ranges(cidrs), "node-1", before)
+    assemble::assemble(&contents, &ranges(cidrs), "node-1", before)
 }
 
-pub fn services(world: &World) -> Vec<&Service> {
-    world
+pub fn services(assembled: &Assembled) -> Vec<&Service> {
+    assembled
         .objects
         .values()
         .filter_map(|object| if let Object::Service(object) = object { Some(object) } else { None })
         .collect()
 }
 
-pub fn slices(world: &World) -> Vec<&EndpointSlice> {
-    let all = world.objects.values();
+pub fn slices(assembled: &Assembled) -> Vec<&EndpointSlice> {
+    let all = assembled.objects.values();
     all.filter_map(|object| if let Object::EndpointSlice(object) = object { Some(object) } else { None }).collect()
 }
 
-/// The Service of this name; its absence is explained by the refusals.
-pub fn service<'a>(world: &'a World, name: &str) -> &'a Service {
-    let found = services(world).into_iter().find(|service| service.metadata.name.as_deref() == Some(name));
-    found.unwrap_or_else(|| panic!("no Service {name}: {:?}", world.refusals))
+/// The Service named `name`; if it is missing, the panic shows the refusals.
+pub fn service<'a>(assembled: &'a Assembled, name: &str) -> &'a Service {
+    let found = services(assembled).into_iter().find(|service| service.metadata.name.as_deref() == Some(name));
+    found.unwrap_or_else(|| panic!("no Service {name}: {:?}", assembled.refusals))
 }
 
 /// `line object field: reason`.

@@ -44,7 +44,7 @@ impl Lab {
         Self { root, events, refusals, task: tokio::spawn(source.run(sender)) }
     }
 
-    /// Replaces a file as an editor does: no reader meets a half of it.
+    /// Replaces a file atomically, as editors do.
     fn write(&self, file: &str, text: &str) {
         let path = self.root.path().join("manifests").join(file);
         let temporary = path.with_extension("new");
@@ -109,12 +109,12 @@ async fn s38_edits_breaks_mends_and_removals_are_followed() {
     lab.expect(&["+ Service default/b", "+ Service default/c"]).await;
     lab.write("b.yaml", &(service("b", "") + &service("c", "sessionAffinity: ClientIP")));
     lab.expect(&["+ Service default/c"]).await;
-    // Broken: nothing changes but the count; the next event is of another file.
+    // The file is malformed: only the count changes, and the next event comes from another file.
     lab.write("b.yaml", "a: [\n");
     lab.refused(1).await;
     lab.write("a.yaml", &service("a", "sessionAffinity: ClientIP"));
     lab.expect(&["+ Service default/a"]).await;
-    // Mended, with one object invalid.
+    // The file is repaired, but one object is invalid.
     lab.write("b.yaml", &(service("b", "type: X") + &service("c", "")));
     lab.expect(&["- Service default/b", "+ Service default/c"]).await;
     lab.refused(2).await;
@@ -169,7 +169,7 @@ async fn s34_an_address_is_the_same_after_a_restart() {
     let mut lab = Lab::start(&[("a.yaml", &service("a", "clusterIP: 10.96.1.2"))]);
     assert_eq!(address(&mut lab).await.as_deref(), Some("10.96.1.2"));
     lab.listed().await;
-    // The address is not written any more: only the memory has it.
+    // The manifest no longer contains the address: only the allocations do.
     lab.write("a.yaml", &service("a", "sessionAffinity: ClientIP"));
     assert_eq!(address(&mut lab).await.as_deref(), Some("10.96.1.2"));
     let root = std::mem::replace(&mut lab.root, tempfile::tempdir().expect("a temporary folder"));

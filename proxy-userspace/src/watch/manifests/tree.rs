@@ -1,4 +1,4 @@
-//! A manifest's text as a tree that knows its lines. It knows YAML (and so JSON), not Kubernetes.
+//! A manifest's text as a tree with line numbers. It knows YAML (and so JSON), not Kubernetes.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Spanned, UserMessageFormatter};
 
-/// A value and the line that it begins on.
+/// A value and the line on which it begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
     /// Counted from 1.
@@ -29,19 +29,19 @@ pub enum Shape {
     Mapping(Vec<(String, Tree)>),
 }
 
-/// A text that is not YAML.
+/// The text is not YAML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct SyntaxError {
     /// Counted from 1.
     pub line: u64,
-    /// What the parser says.
+    /// The parser's message.
     pub reason: String,
 }
 
-/// The documents of a text; empty ones are left out.
+/// The documents of a text, without empty ones.
 pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
-    // A folder may hold ten thousand Services in one file; nesting and alias expansion stay limited.
+    // Ten thousand Services in one file are allowed; nesting and alias expansion stay limited.
     let budget = serde_saphyr::budget! {
         max_events: usize::MAX,
         max_nodes: usize::MAX,
@@ -49,7 +49,7 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
         max_total_scalar_bytes: usize::MAX,
         max_depth: 64,
     };
-    // Else `y`, `n`, `on` and `no` could not be names.
+    // Otherwise `y`, `n`, `on` and `no` could not be names.
     let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents: Vec<Tree> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -63,7 +63,7 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
 }
 
 impl Tree {
-    /// The field of a mapping.
+    /// The value of a mapping's field.
     pub fn get(&self, key: &str) -> Option<&Tree> {
         match &self.shape {
             Shape::Mapping(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
@@ -86,12 +86,12 @@ impl Tree {
         place.line
     }
 
-    /// The text, if it is one.
+    /// The text, if the value is a string.
     pub fn as_str(&self) -> Option<&str> {
         if let Shape::String(text) = &self.shape { Some(text) } else { None }
     }
 
-    /// Forgets all fields of a mapping but these.
+    /// Removes all fields of a mapping except these.
     pub fn keep(&mut self, names: &[&str]) {
         if let Shape::Mapping(fields) = &mut self.shape {
             fields.retain(|(name, _)| names.contains(&name.as_str()));
@@ -99,7 +99,7 @@ impl Tree {
         }
     }
 
-    /// As JSON. A field that is null is left out: Kubernetes takes it for absent.
+    /// The value as JSON. Fields that are null are left out, since Kubernetes treats them as absent.
     pub fn to_value(&self) -> Value {
         match &self.shape {
             Shape::Null => Value::Null,

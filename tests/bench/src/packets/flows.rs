@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, Map, MapData};
 use proxy_common::{ConntrackEntry, EntryMeta, Ipv4ConntrackEntry, Ipv4Tuple, Stored as _};
 use proxy_userspace::maps::{
     PinFolder,
-    flow_table::{FlowTable, Names},
+    flow_table::{FlowMapNames, FlowTable},
 };
 
 use super::{frames::entries, node::BenchNode};
@@ -27,11 +27,11 @@ impl Flows {
     /// puts an end off, once a second and flow, is not measured.
     pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>) -> Result<Self> {
         let folder = PinFolder::new(&node.node.instance());
-        let embryonic = FlowTable::open(&folder, Names::EMBRYONIC)?;
+        let embryonic = FlowTable::open(&folder, FlowMapNames::EMBRYONIC)?;
         let (_, mut like) = embryonic.entries().flatten().next().context("find the flow that was opened")?;
         like.meta.expires = like.meta.expires.wrapping_add(1 << 30);
         let snat_ports = MapData::from_pin(folder.map("SNAT_PORTS")).and_then(Map::from_map_data)?.try_into()?;
-        Ok(Self { assured: FlowTable::open(&folder, Names::ASSURED)?, floor, snat_ports, like, entered: 0 })
+        Ok(Self { assured: FlowTable::open(&folder, FlowMapNames::ASSURED)?, floor, snat_ports, like, entered: 0 })
     }
 
     /// Enters the first `count` flows.

@@ -16,7 +16,7 @@ use harness::{
 use proxy_common::{Address, State};
 use proxy_userspace::maps::{
     PinFolder,
-    flow_table::{FlowTable, Names},
+    flow_table::{FlowMapNames, FlowTable},
 };
 
 const NODE_PORT: u16 = 30080;
@@ -54,7 +54,7 @@ fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
 
 /// The foreign flows that are known.
 fn foreign(stage: &Stage) -> Vec<Ends> {
-    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), Names::ASSURED).unwrap();
+    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), FlowMapNames::ASSURED).unwrap();
     let entries = table.entries().map(Result::unwrap);
     let foreign = entries.filter(|(_, flow)| flow.meta.state() == State::Foreign);
     let end = |address: Address, port| SocketAddr::new(address.into(), port);

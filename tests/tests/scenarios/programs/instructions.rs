@@ -7,7 +7,7 @@ use harness::{
     lab::Lab,
 };
 use proxy_userspace::{
-    attach::{Group, Supply},
+    attach::{Group, ProgramSet},
     commands::cleanup,
     config::{DataplaneConfig, MapSizes},
     succession::loader,
@@ -32,8 +32,8 @@ fn measure(machine: &Lab) -> Counts {
     let config =
         DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
     let counts = loader::load(&config).map(|loaded| {
-        let supply = Supply::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL);
-        supply
+        let program_set = ProgramSet::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL);
+        program_set
             .expect("load the programs")
             .ebpf()
             .programs()

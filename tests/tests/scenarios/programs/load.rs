@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use proxy_userspace::{
-    attach::{Group, Supply},
+    attach::{Group, ProgramSet},
     commands::cleanup,
     config::{DataplaneConfig, MapSizes},
     succession::loader,
@@ -24,7 +24,7 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
         let config =
             DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
         let loaded = loader::load(&config)
-            .map(|loaded| Supply::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL).map(drop));
+            .map(|loaded| ProgramSet::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL).map(drop));
         cleanup::cleanup(&instance, true).unwrap();
         loaded.unwrap().unwrap();
     }

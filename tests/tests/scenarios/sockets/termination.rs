@@ -18,7 +18,7 @@ use std::{
 };
 
 use nix::sched::{CloneFlags, setns};
-use proxy_userspace::sockets::destroy::{Terminated, check, terminate};
+use proxy_userspace::sockets::destroy::{Destroyed, check, destroy_connected};
 use socket2::{Domain, SockRef, Socket, Type};
 
 const BACKEND4: &str = "10.77.0.1:5353";
@@ -86,9 +86,9 @@ fn targets(addresses: &[&str]) -> BTreeSet<SocketAddr> {
 }
 
 /// Terminates those of `sockets` that are connected to `addresses`; nothing of other tests.
-fn terminate_own(addresses: &[&str], sockets: &[&UdpSocket]) -> Terminated {
+fn terminate_own(addresses: &[&str], sockets: &[&UdpSocket]) -> Destroyed {
     let cookies: BTreeSet<_> = sockets.iter().map(|socket| cookie(socket)).collect();
-    terminate(&targets(addresses), &|cookie, _| cookies.contains(&cookie)).unwrap()
+    destroy_connected(&targets(addresses), &|cookie, _| cookies.contains(&cookie)).unwrap()
 }
 
 fn is_aborted(result: &io::Result<usize>) -> bool {
@@ -137,7 +137,7 @@ fn s29_the_owner_is_asked_with_cookie_and_plain_backend() {
         false
     };
     // A target in mapped form means the same backend.
-    terminate(&targets(&[MAPPED, BACKEND6]), &ours).unwrap();
+    destroy_connected(&targets(&[MAPPED, BACKEND6]), &ours).unwrap();
     let mut expected =
         vec![(cookies[0], BACKEND4.to_owned()), (cookies[1], BACKEND6.to_owned()), (cookies[2], BACKEND4.to_owned())];
     let mut asked = asked.into_inner();

@@ -1,6 +1,6 @@
-//! Chains of nftables that refuse what is forwarded unless a rule accepts it, as Docker, ufw and firewalld make them, iptables'
-//! FORWARD among them where it is kept in nftables (include/uapi/linux/netfilter/nf_tables.h). Another chain's accept does not
-//! help, so that nothing can be done about them but in them.
+//! Chains of nftables that drop or reject forwarded packets unless a rule accepts them, as Docker, ufw and firewalld
+//! make them; iptables' FORWARD is one where nftables holds it (include/uapi/linux/netfilter/nf_tables.h). An accept in
+//! another chain has no effect on them, so only rules in these chains help.
 
 mod rules;
 
@@ -36,11 +36,11 @@ const NFTA_RULE_CHAIN: u16 = 2;
 const FORWARD: u32 = 2;
 const DROP: u32 = 0;
 
-/// How long chains are not read again: this many times as long as reading them took. So a node whose rules change all the time
-/// spends no more than a fiftieth of the time on it, however many rules there are.
+/// For how long chains are not read again, as a multiple of the time that reading them took. On a node whose rules
+/// change all the time, at most a fiftieth of the time is spent on reading them, however many rules there are.
 const REST: u32 = 50;
 
-/// A chain that packets go through when they are forwarded.
+/// A chain at the forward hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chain {
     /// An NFPROTO_….
@@ -51,7 +51,7 @@ struct Chain {
     policy: u32,
 }
 
-/// The chains as they were in some generation of the rules.
+/// The faults of the chains as of one generation of the rules.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     generation: Option<u32>,
@@ -60,7 +60,8 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// Those that refuse, in words. Asks for chains only when the rules have changed: there may be many.
+    /// The faults of the chains that refuse forwarded packets, in words. The chains are read again only when the rules
+    /// have changed, since there may be many.
     pub(super) fn faults(&mut self) -> Vec<String> {
         let generation = generation();
         let now = Instant::now();
@@ -84,7 +85,8 @@ impl fmt::Display for Chain {
 }
 
 impl Chain {
-    /// What of it refuses. Its rules are asked for only where the policy does not, up to the first one that ends it.
+    /// What in the chain refuses packets. Its rules are read only if its policy accepts, up to the first rule that ends
+    /// it.
     fn refusal(&self) -> io::Result<Option<Refusal>> {
         if self.policy == DROP {
             return Ok(Some(Refusal::Policy));
@@ -108,7 +110,7 @@ impl Chain {
     }
 }
 
-/// The number of the rules' generation; none without nftables.
+/// The number of the rules' generation; `None` without nftables.
 fn generation() -> Option<u32> {
     let mut number = None;
     let outcome = ask(GET_GENERATION, NLM_F_ACK, |kind, _, attributes| {
@@ -116,13 +118,13 @@ fn generation() -> Option<u32> {
             number = word(attributes, NFTA_GEN_ID);
         }
     });
-    outcome.inspect_err(|error| debug!(%error, "nftables can't be asked")).ok()?;
+    outcome.inspect_err(|error| debug!(%error, "can't read the generation of nftables")).ok()?;
     number
 }
 
 fn faults() -> Vec<String> {
     let fault = |chain: Chain| {
-        let refusal = chain.refusal().inspect_err(|error| debug!(%error, %chain, "rules of nftables can't be listed"));
+        let refusal = chain.refusal().inspect_err(|error| debug!(%error, %chain, "can't list rules of nftables"));
         refusal.ok().flatten().map(|refusal| chain.fault(refusal))
     };
     chains().into_iter().filter_map(fault).collect()
@@ -135,12 +137,13 @@ fn chains() -> Vec<Chain> {
             found.extend(read(family, attributes));
         }
     });
-    // What can't be told now is told when the rules change next.
-    let _ = outcome.inspect_err(|error| debug!(%error, "chains of nftables can't be listed"));
+    // The chains are listed again when the rules change next.
+    let _ = outcome.inspect_err(|error| debug!(%error, "can't list chains of nftables"));
     found
 }
 
-/// The chain that these attributes tell, if what is forwarded goes through it first. `number` is its family, an NFPROTO_….
+/// The chain that these attributes describe, if it is a base chain at the forward hook. `number` is its family, an
+/// NFPROTO_….
 fn read(number: u8, attributes: &[u8]) -> Option<Chain> {
     let family = match number {
         1 => "inet",
@@ -198,7 +201,7 @@ mod tests {
         for other in [chain(None, None), chain(Some(1), Some(DROP)), chain(Some(FORWARD), None)] {
             assert_eq!(read(2, &other), None);
         }
-        // What a bridge forwards is not what the node forwards.
+        // A bridge forwards frames; this is not the forward hook of IP.
         assert_eq!(read(7, &chain(Some(FORWARD), Some(DROP))), None);
     }
 

@@ -1,4 +1,4 @@
-//! How the rules of a chain of nftables end: what they do with a packet that none of them looks at. Pure.
+//! What the rules of an nftables chain do with a packet that no rule matches specifically. Pure.
 
 use std::ops::ControlFlow;
 
@@ -13,19 +13,19 @@ const NFTA_IMMEDIATE_DREG: u16 = 1;
 const NFTA_IMMEDIATE_DATA: u16 = 2;
 const NFTA_DATA_VERDICT: u16 = 2;
 const NFTA_VERDICT_CODE: u16 = 1;
-/// Of targets and matches of iptables that nftables takes over: NFTA_TARGET_NAME and NFTA_MATCH_NAME.
+/// The name attribute of iptables targets and matches in nftables: NFTA_TARGET_NAME and NFTA_MATCH_NAME.
 const NFTA_XT_NAME: u16 = 1;
 
 /// `NFT_REG_VERDICT`.
 const VERDICT: u32 = 0;
-/// `enum nft_verdicts` and NF_DROP, NF_ACCEPT of linux/netfilter.h, as the attribute's bits.
+/// `enum nft_verdicts`, and NF_DROP and NF_ACCEPT of linux/netfilter.h, as signed values.
 const DROP: i32 = 0;
 const ACCEPT: i32 = 1;
 const GOTO: i32 = -4;
 const RETURN: i32 = -5;
 
-/// What a rule, by its attributes, does with every packet: none if it looks at packets, lets them go on to the next rule, or
-/// can't be read.
+/// What the rule with these attributes does with every packet; `None` if it has conditions, continues with the next
+/// rule, or can't be parsed.
 pub(super) fn end(rule: &[u8]) -> Option<End> {
     let expressions = find(rule, NFTA_RULE_EXPRESSIONS)?;
     for expression in each(&expressions).filter(|part| part.kind() == NFTA_LIST_ELEM) {
@@ -36,7 +36,7 @@ pub(super) fn end(rule: &[u8]) -> Option<End> {
     None
 }
 
-/// None of an expression that some packets do not pass, or may not.
+/// What an expression does with every packet; `None` for an expression that some packets may not pass.
 fn look(expression: &[u8]) -> Option<ControlFlow<End>> {
     let name = find(expression, NFTA_EXPR_NAME)?;
     let data = || find(expression, NFTA_EXPR_DATA);
@@ -56,7 +56,7 @@ fn look(expression: &[u8]) -> Option<ControlFlow<End>> {
     }
 }
 
-/// The verdict that the expression gives.
+/// The verdict of an immediate expression.
 fn immediate(data: &[u8]) -> Option<End> {
     let word = |attributes: &[u8], kind| find(attributes, kind)?.try_into().ok().map(u32::from_be_bytes);
     if word(data, NFTA_IMMEDIATE_DREG)? != VERDICT {
@@ -66,7 +66,7 @@ fn immediate(data: &[u8]) -> Option<End> {
     match word(&verdict, NFTA_VERDICT_CODE)?.cast_signed() {
         DROP => Some(End::Refuses("drop")),
         ACCEPT | GOTO | RETURN => Some(End::Passes),
-        // A jump comes back.
+        // A jump returns.
         _ => None,
     }
 }

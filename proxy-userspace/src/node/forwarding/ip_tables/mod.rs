@@ -1,7 +1,7 @@
-//! Tables of iptables as it was before nftables (`iptables-legacy`) whose chain FORWARD refuses, by its policy or by a last rule
-//! without a condition, as RHEL's had it. They are read as iptables(8) reads them, by getsockopt(2)
-//! (include/uapi/linux/netfilter_ipv4/ip_tables.h and netfilter_ipv6/ip6_tables.h). The kernel makes a table when it is asked
-//! about: so only tables that are there already are asked about.
+//! Tables of `iptables-legacy` whose chain FORWARD refuses packets, by its policy or by a last rule without a condition
+//! (RHEL's default). They are read as iptables(8) reads them, with getsockopt(2)
+//! (include/uapi/linux/netfilter_ipv4/ip_tables.h and netfilter_ipv6/ip6_tables.h). The kernel creates a table when it
+//! is asked about, so only tables that exist already are asked about.
 
 mod rules;
 mod table;
@@ -22,11 +22,12 @@ use self::{
 use super::remedy::{Refusal, accept_in};
 use crate::node::bpf::socket_option;
 
-/// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES, and those of IPv6.
+/// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the numbers are the same for IPv6.
 const GET_INFO: libc::c_int = 64;
 const GET_ENTRIES: libc::c_int = 65;
 
-/// How often rules are read that may have changed without a sign: the kernel sums up counters of every rule and processor.
+/// How often rules are read that may have changed without a sign. Reading them is expensive: the kernel sums up the
+/// counters of each rule on every processor.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// What differs between the families.
@@ -35,7 +36,7 @@ struct Family {
     domain: AddressFamily,
     level: libc::c_int,
     layout: Layout,
-    /// The names of the tables that are there, a line each; missing where the module is.
+    /// The file with the names of the existing tables, one in a line. It is absent if the module is not loaded.
     names: &'static str,
     program: &'static str,
 }
@@ -65,7 +66,7 @@ struct Table {
     info: Info,
 }
 
-/// The tables as they were read last.
+/// The tables and their faults when they were last read.
 #[derive(Debug, Default)]
 pub(super) struct IpTables {
     tables: Vec<Table>,
@@ -74,14 +75,14 @@ pub(super) struct IpTables {
 }
 
 impl IpTables {
-    /// Those of the calling thread's network namespace that refuse, in words.
+    /// The faults of the tables in the calling thread's network namespace that refuse packets, in words.
     pub(super) fn faults(&mut self) -> Vec<String> {
         let tables: Vec<_> = FAMILIES.iter().flat_map(tables).collect();
         if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > AGAIN) {
             match faults(&tables) {
                 Ok(faults) => *self = Self { tables, read_at: Some(Instant::now()), faults },
-                // They have changed in between; the next look tells.
-                Err(error) => debug!(%error, "rules of iptables can't be read"),
+                // The tables have changed in between; they are read again at the next look.
+                Err(error) => debug!(%error, "can't read rules of iptables"),
             }
         }
         self.faults.clone()
@@ -93,7 +94,7 @@ fn tables(family: &'static Family) -> Vec<Table> {
     let names = fs::read_to_string(family.names).unwrap_or_default();
     let described = |name: &str| {
         let info = describe(family, name);
-        let info = info.inspect_err(|error| debug!(%error, name, "a table of iptables can't be asked about")).ok()?;
+        let info = info.inspect_err(|error| debug!(%error, name, "can't read a table of iptables")).ok()?;
         info.forward().is_some().then(|| Table { family, name: name.to_owned(), info })
     };
     names.lines().filter_map(described).collect()
@@ -106,8 +107,8 @@ fn describe(family: &Family, name: &str) -> io::Result<Info> {
 }
 
 fn faults(tables: &[Table]) -> io::Result<Vec<String>> {
-    let told = tables.iter().map(|table| Ok(refusal(table)?.map(|refusal| fault(table, refusal))));
-    told.filter_map(io::Result::transpose).collect()
+    let refusals = tables.iter().map(|table| Ok(refusal(table)?.map(|refusal| fault(table, refusal))));
+    refusals.filter_map(io::Result::transpose).collect()
 }
 
 fn refusal(table: &Table) -> io::Result<Option<Refusal>> {
@@ -121,7 +122,7 @@ fn rules(table: &Table) -> io::Result<Vec<u8>> {
     Ok(answer.split_off(table::RULES))
 }
 
-/// Any socket of the family will do.
+/// Opens any socket of the family: the options are not tied to its type.
 fn open(family: &Family) -> io::Result<OwnedFd> {
     Ok(socket(family.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }

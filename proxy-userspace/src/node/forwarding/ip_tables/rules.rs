@@ -1,28 +1,28 @@
-//! What rules of iptables do: `struct ipt_entry`, that of IPv6, and the targets behind them
+//! Parses the rules of iptables: `struct ipt_entry`, `struct ip6t_entry`, and their matches and targets
 //! (include/uapi/linux/netfilter/x_tables.h). Pure.
 
 use std::ops::RangeInclusive;
 
 use super::super::remedy::{End, Refusal};
 
-/// `struct xt_entry_match` and `struct xt_entry_target` begin alike: size, name, revision. The verdict of a target without a
-/// name comes behind it.
+/// `struct xt_entry_match` and `struct xt_entry_target` begin alike: size, name, revision. The verdict of a standard
+/// target, whose name is empty, follows.
 const PART: usize = 32;
 const PART_NAME: usize = 2;
 const PART_NAME_MAX: usize = 29;
-/// Verdicts as rules have them: negative and less one. What is not negative leads to another rule.
+/// The verdict NF_DROP in a rule, where verdicts are stored as -verdict - 1. A value of 0 or more is a jump to a rule.
 const DROP: i32 = -1;
 
-/// How rules of a family are laid out.
+/// The layout of a family's rules.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Size of `struct ipt_ip`, the packets that a rule is for: zeros if for all.
+    /// The size of `struct ipt_ip`, the rule's conditions: all zeros if the rule matches every packet.
     packets: usize,
-    /// Where its flags are.
+    /// The offset of its flags.
     flags: usize,
-    /// The flag that makes a jump one without a way back, which is no condition.
+    /// The flag that makes a jump a goto, which is not a condition.
     goto: u8,
-    /// Where a rule says where its target is; where the next rule is follows.
+    /// The offset of the field with the target's offset; the field with the next rule's offset follows.
     target: usize,
     /// The size of a rule without matches.
     rule: usize,
@@ -34,7 +34,8 @@ impl Layout {
     /// `struct ip6t_entry`.
     pub(super) const IPV6: Self = Self { packets: 136, flags: 131, goto: 4, target: 140, rule: 168 };
 
-    /// What refuses in the chain whose first rule and policy these are. None where the rules are damaged.
+    /// What in a chain refuses packets. `chain` are the offsets of its first rule and its policy. `None` if nothing
+    /// does, or if the rules are malformed.
     pub(super) fn refusal(&self, rules: &[u8], chain: &RangeInclusive<usize>) -> Option<Refusal> {
         if self.end(rules.get(*chain.end()..)?) == Some(End::Refuses("drop")) {
             return Some(Refusal::Policy);
@@ -45,13 +46,13 @@ impl Layout {
             if let Some(end) = self.end(rule) {
                 return end.refusal();
             }
-            // Each rule is longer than nothing, or they are damaged.
+            // A rule of length 0 is malformed.
             at += Some(self.offset(rule, 1)?).filter(|length| *length != 0)?;
         }
         None
     }
 
-    /// What a rule does with every packet: none if it looks at packets, lets them go on to the next rule, or is damaged.
+    /// What a rule does with every packet; `None` if it has conditions, continues with the next rule, or is malformed.
     fn end(&self, rule: &[u8]) -> Option<End> {
         let at = self.offset(rule, 0)?;
         if !self.is_for_all(rule, at)? {
@@ -70,7 +71,8 @@ impl Layout {
         }
     }
 
-    /// Whether a rule with its target there is for all packets. A comment is a match that all packets pass.
+    /// Whether a rule whose target is at offset `target` matches every packet. A comment is a match that every packet
+    /// passes.
     fn is_for_all(&self, rule: &[u8], target: usize) -> Option<bool> {
         let packets = rule.get(..self.packets)?.iter().enumerate();
         let mut bits = packets.map(|(at, byte)| if at == self.flags { byte & !self.goto } else { *byte });
@@ -88,7 +90,7 @@ impl Layout {
         Some(true)
     }
 
-    /// The rule's word about its target, 0, or about the next rule, 1.
+    /// The offset of the rule's target (`which` is 0), or of the next rule (1).
     fn offset(&self, rule: &[u8], which: usize) -> Option<usize> {
         size(rule.get(self.target + 2 * which..)?)
     }
@@ -112,7 +114,7 @@ mod tests {
     const ACCEPT: i32 = -2;
     const RETURN: i32 = -5;
 
-    /// A rule with these matches and this target; `byte` of what packets it is for is 1.
+    /// A rule with these matches and this target; the `byte` of its conditions is 1.
     fn rule(layout: &Layout, byte: Option<usize>, matches: &[&str], target: &str, verdict: i32) -> Vec<u8> {
         let part = |name: &str| {
             let mut bytes = vec![0; PART + 8];
@@ -149,7 +151,7 @@ mod tests {
             assert_eq!(refusal(&layout, std::slice::from_ref(&drop)), Some(Refusal::Policy));
             assert_eq!(refusal(&layout, std::slice::from_ref(&accept)), None);
             assert_eq!(refusal(&layout, &[reject.clone(), accept.clone()]), Some(Refusal::Rule("reject")));
-            // A jump to the rule at 480 comes back.
+            // A jump to the rule at 480 returns.
             let drops = [plain(480), rule(&layout, None, &[], "LOG", 0), drop.clone(), accept.clone()];
             assert_eq!(refusal(&layout, &drops), Some(Refusal::Rule("drop")));
             let mut goto = plain(480);

@@ -1,11 +1,12 @@
-//! What the kernel tells of a table of iptables: `struct ipt_getinfo` and `struct ipt_get_entries`, and those of IPv6. Pure.
+//! The kernel's description of an iptables table: `struct ipt_getinfo` and `struct ipt_get_entries`, and the IPv6
+//! equivalents. Pure.
 
 use std::{io, ops::RangeInclusive};
 
-/// XT_TABLE_MAXNAMELEN, its end included.
+/// XT_TABLE_MAXNAMELEN, including the terminating zero.
 const NAME: usize = 32;
-/// `struct ipt_getinfo`: the name, the hooks that the table has, for each of five hooks the first rule, for each the one that is
-/// its policy, number of rules, and their size.
+/// `struct ipt_getinfo`: the name, the bits of its hooks, for each of five hooks the offsets of its first rule and of
+/// its policy, the number of rules, and their size.
 const INFO: usize = NAME + 13 * WORD;
 const HOOKS: usize = NAME;
 const FIRST: usize = NAME + WORD;
@@ -15,7 +16,7 @@ const WORD: usize = 4;
 /// NF_INET_FORWARD.
 const FORWARD: usize = 2;
 
-/// Where the rules begin in `struct ipt_get_entries`: behind the name and their size.
+/// The offset of the rules in `struct ipt_get_entries`, after the name and their size.
 pub(super) const RULES: usize = 40;
 
 /// A table's description.
@@ -23,20 +24,19 @@ pub(super) const RULES: usize = 40;
 pub(super) struct Info([u8; INFO]);
 
 impl Info {
-    /// The question for it.
+    /// The request for a table's description.
     pub(super) fn request(name: &str) -> io::Result<Self> {
         let mut bytes = [0; INFO];
         write_name(&mut bytes, name)?;
         Ok(Self(bytes))
     }
 
-    /// What the kernel reads and writes.
+    /// The buffer that the kernel reads and writes.
     pub(super) fn bytes(&mut self) -> &mut [u8] {
         &mut self.0
     }
 
-    /// Where among the rules the chain FORWARD is, from its first one up to the one that is its policy; none in a table without
-    /// that chain.
+    /// The offsets of the chain FORWARD's first rule and of its policy; `None` if the table has no such chain.
     pub(super) fn forward(&self) -> Option<RangeInclusive<usize>> {
         let hooks = word(&self.0, HOOKS)?;
         let of = |hooks| word(&self.0, hooks + FORWARD * WORD).map(|at| at as usize);
@@ -44,7 +44,7 @@ impl Info {
     }
 }
 
-/// The question for a table's rules, with room for the answer.
+/// The request for a table's rules, with space for them.
 pub(super) fn read_request(name: &str, info: &Info) -> io::Result<Vec<u8>> {
     let size = word(&info.0, SIZE).unwrap_or_default();
     let mut bytes = vec![0; RULES + size as usize];
@@ -54,7 +54,7 @@ pub(super) fn read_request(name: &str, info: &Info) -> io::Result<Vec<u8>> {
 }
 
 fn write_name(bytes: &mut [u8], name: &str) -> io::Result<()> {
-    // The kernel wants a zero behind it.
+    // The name must end with a zero.
     let place = bytes.get_mut(..name.len()).filter(|place| place.len() < NAME);
     place.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
     Ok(())
@@ -68,7 +68,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A description of a table with these hooks, whose rules of FORWARD are at 40 to 152, of 1000 bytes.
+    /// A description of a table with these hooks and 1000 bytes of rules, those of FORWARD at 40 to 152.
     fn info(hooks: u32) -> Info {
         let words = [hooks, 0, 0, 40, 0, 0, 0, 0, 152, 304, 0, 4, 1000];
         let mut bytes = b"filter".to_vec();

@@ -1,4 +1,4 @@
-//! The defaults of a Service, as the API server fills them in on creation.
+//! Fills in the defaults of a Service as the API server does on creation.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use proxy_common::Protocol;
@@ -40,7 +40,7 @@ pub(super) fn complete(service: &mut Service, ranges: &Ranges) -> Result<(), Vec
     families(spec, ranges)
 }
 
-/// `clusterIP` and `clusterIPs` say the same, canonically.
+/// Makes `clusterIP` and `clusterIPs` agree, in canonical form.
 fn cluster_ips(spec: &mut ServiceSpec) {
     let first = spec.cluster_ip.take().filter(|ip| !ip.is_empty());
     let all = spec.cluster_ips.take().filter(|ips| !ips.is_empty()).or_else(|| first.map(|ip| vec![ip]));

@@ -1,25 +1,25 @@
-//! What the API server gives a Service when it is created: defaults, cluster addresses (S34), node ports (S35).
-//! Pure: what was given before comes in as [`Memory`] and goes out as the new one.
+//! Allocates what the API server gives a Service on creation: defaults, cluster addresses (S34), node ports (S35).
+//! Pure: the earlier allocations are passed in, and the new ones returned.
 
-mod claims;
+mod allocations;
+mod allocator;
 mod defaults;
-mod memory;
 mod probe;
 
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use self::claims::Claims;
-pub use self::{memory::Memory, probe::fnv1a};
+use self::allocator::Allocator;
+pub use self::{allocations::Allocations, probe::fnv1a};
 use super::{
-    decode::{Found, Object},
+    decode::{DecodedObject, Found},
     refusal::Refusal,
     validate::Fault,
 };
 use crate::objects::Service;
 
-/// What may be given.
+/// The ranges for allocations.
 #[derive(Clone, Debug)]
 pub struct Ranges {
     /// Service networks; the first one's family is the default family.
@@ -33,30 +33,30 @@ pub struct Ranges {
 pub struct Allocated {
     /// Valid Services, complete.
     pub services: Vec<Service>,
-    /// Those whose wish can't be granted.
+    /// The Services whose explicit requests can't be met.
     pub refusals: Vec<Refusal>,
-    /// What was given.
-    pub memory: Memory,
+    /// The allocations of `services`.
+    pub allocations: Allocations,
 }
 
-/// A Service on its way through.
+/// A Service whose allocation is not complete.
 struct Draft<'a> {
     found: &'a Found,
     service: Service,
     key: String,
 }
 
-/// Grants explicit wishes first, in the order of `services`, then what was given before, then the rest by name: so
-/// neither a restart nor the order of files changes an allocation.
-pub fn allocate<'a>(services: impl IntoIterator<Item = &'a Found>, ranges: &Ranges, before: &Memory) -> Allocated {
+/// Meets explicit requests first, in the order of `services`; then allocates again what was allocated before; then the
+/// rest by name. So neither a restart nor the order of files changes an allocation.
+pub fn allocate<'a>(services: impl IntoIterator<Item = &'a Found>, ranges: &Ranges, before: &Allocations) -> Allocated {
     let mut result = Allocated::default();
-    let mut claims = Claims::new(ranges);
+    let mut allocator = Allocator::new(ranges);
     let mut drafts = Vec::new();
     for found in services {
-        let Object::Service(service) = &found.object else { continue };
+        let DecodedObject::Service(service) = &found.object else { continue };
         let mut service = service.clone();
         let faults = defaults::complete(&mut service, ranges)
-            .and_then(|()| claims.grant_wishes(&service))
+            .and_then(|()| allocator.allocate_requested(&service))
             .err()
             .unwrap_or_default();
         if faults.is_empty() {
@@ -68,14 +68,14 @@ pub fn allocate<'a>(services: impl IntoIterator<Item = &'a Found>, ranges: &Rang
     }
     drafts.sort_by(|a, b| a.key.cmp(&b.key));
     for draft in &mut drafts {
-        claims.renew(&mut draft.service, before.of(&draft.key));
+        allocator.renew(&mut draft.service, before.of(&draft.key));
     }
     for mut draft in drafts {
         let no_node_ports = draft.found.tree.at("spec.allocateLoadBalancerNodePorts").map(super::tree::Tree::to_value)
             == Some(false.into());
-        match claims.fill(&mut draft.service, &draft.key, !no_node_ports) {
+        match allocator.fill(&mut draft.service, &draft.key, !no_node_ports) {
             Ok(()) => {
-                result.memory.remember(draft.key, &draft.service);
+                result.allocations.remember(draft.key, &draft.service);
                 result.services.push(draft.service);
             }
             Err(Fault { field, reason }) => result.refusals.push(draft.found.refuse(&field, reason)),

@@ -1,5 +1,5 @@
-//! Where an allocation looks: a start that depends on the name alone, first in the upper band, since people choose
-//! fixed values from the lower one (KEP-3070, KEP-3668).
+//! The order in which free values are tried: it starts at a position that depends on the name alone, in the upper band
+//! first, since people choose fixed values from the lower one (KEP-3070, KEP-3668).
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-/// The addresses of a network that Services may have: without its first, and an IPv4 network's last.
+/// The addresses of a network that Services may have: all but the first, and in an IPv4 network the last.
 pub fn usable(cidr: &IpNet) -> RangeInclusive<u128> {
     match cidr {
         IpNet::V4(network) => {
@@ -59,7 +59,7 @@ fn search(
     (start..=last).chain(*upper.start()..start).chain(first..*upper.start()).find(|number| free(*number))
 }
 
-/// FNV-1a: the same on every machine and in every version, unlike the standard library's hash.
+/// FNV-1a. Unlike the standard library's hash, it is the same on every machine and in every version.
 pub fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::watch::manifests::sample::{self, service, services, shown, world, world_after};
+use crate::watch::manifests::sample::{self, assembled, assembled_after, service, services, shown};
 
 const V4: [&str; 1] = ["10.96.0.0/24"];
 
@@ -18,28 +18,28 @@ fn node_port(name: &str, ports: &str) -> String {
 #[test]
 fn s34_an_address_depends_on_neither_restart_nor_file_order() {
     let (a, b, c) = (manifest("a", ""), manifest("b", ""), manifest("c", ""));
-    let first = world_after(&[("1.yaml", &a), ("2.yaml", &b)], &V4, &Memory::default());
-    let address = |world: &sample::World, name| service(world, name).spec.cluster_ip.clone();
+    let first = assembled_after(&[("1.yaml", &a), ("2.yaml", &b)], &V4, &Allocations::default());
+    let address = |assembled: &sample::Assembled, name| service(assembled, name).spec.cluster_ip.clone();
     assert_ne!(address(&first, "a"), address(&first, "b"));
-    let swapped = world_after(&[("1.yaml", &b), ("2.yaml", &a)], &V4, &Memory::default());
+    let swapped = assembled_after(&[("1.yaml", &b), ("2.yaml", &a)], &V4, &Allocations::default());
     assert_eq!(services(&first), services(&swapped));
-    let more = world_after(&[("0.yaml", &c), ("1.yaml", &a)], &V4, &first.memory);
+    let more = assembled_after(&[("0.yaml", &c), ("1.yaml", &a)], &V4, &first.allocations);
     assert_eq!(address(&more, "a"), address(&first, "a"));
 }
 
 #[test]
 fn s34_what_is_remembered_wins_over_what_would_be_chosen() {
-    let fixed = world_after(&[("a.yaml", &manifest("a", "clusterIP: 10.96.0.7"))], &V4, &Memory::default());
-    let later = world_after(&[("a.yaml", &manifest("a", ""))], &V4, &fixed.memory);
+    let fixed = assembled_after(&[("a.yaml", &manifest("a", "clusterIP: 10.96.0.7"))], &V4, &Allocations::default());
+    let later = assembled_after(&[("a.yaml", &manifest("a", ""))], &V4, &fixed.allocations);
     assert_eq!(service(&later, "a").spec.cluster_ip.as_deref(), Some("10.96.0.7"));
 }
 
 #[test]
 fn s34_a_chosen_address_goes_before_an_automatic_one() {
-    let first = world(&manifest("a", ""));
+    let first = assembled(&manifest("a", ""));
     let taken = service(&first, "a").spec.cluster_ip.clone().expect("allocated");
     let text = manifest("a", "") + &manifest("b", &format!("clusterIP: {taken}"));
-    let second = world_after(&[("a.yaml", &text)], &V4, &first.memory);
+    let second = assembled_after(&[("a.yaml", &text)], &V4, &first.allocations);
     assert_eq!(service(&second, "b").spec.cluster_ip.as_ref(), Some(&taken));
     assert_ne!(service(&second, "a").spec.cluster_ip.as_ref(), Some(&taken));
 }
@@ -53,9 +53,9 @@ fn s34_chosen_addresses_are_inside_the_range_and_unique() {
         ("10.96.0.5", "failed to allocate IP 10.96.0.5: provided IP is already allocated"),
     ] {
         let text = manifest("first", "clusterIP: 10.96.0.5") + &manifest("second", &format!("clusterIP: {ip}"));
-        let world = world_after(&[("a.yaml", &text)], &V4, &Memory::default());
-        assert_eq!(services(&world).len(), 1, "{ip}");
-        let [refusal] = &world.refusals[..] else { panic!("{:?}", world.refusals) };
+        let assembled = assembled_after(&[("a.yaml", &text)], &V4, &Allocations::default());
+        assert_eq!(services(&assembled).len(), 1, "{ip}");
+        let [refusal] = &assembled.refusals[..] else { panic!("{:?}", assembled.refusals) };
         assert_eq!((refusal.object.as_str(), refusal.field.as_str()), ("Service default/second", "spec.clusterIPs"));
         assert!(refusal.reason.contains(reason), "{refusal:?}");
     }
@@ -64,17 +64,19 @@ fn s34_chosen_addresses_are_inside_the_range_and_unique() {
 #[test]
 fn s34_a_range_is_used_up_without_its_first_and_last_address() {
     let text: String = (0..7).map(|index| manifest(&format!("s{index}"), "")).collect();
-    let world = world_after(&[("a.yaml", &text)], &["10.96.0.0/29"], &Memory::default());
-    let given: BTreeSet<_> = services(&world).iter().filter_map(|service| service.spec.cluster_ip.clone()).collect();
+    let assembled = assembled_after(&[("a.yaml", &text)], &["10.96.0.0/29"], &Allocations::default());
+    let given: BTreeSet<_> =
+        services(&assembled).iter().filter_map(|service| service.spec.cluster_ip.clone()).collect();
     assert_eq!(given, (1..=6).map(|last| format!("10.96.0.{last}")).collect());
-    assert!(world.refusals[0].reason.contains("range is full"), "{:?}", world.refusals);
+    assert!(assembled.refusals[0].reason.contains("range is full"), "{:?}", assembled.refusals);
 }
 
 #[test]
 fn s34_automatic_addresses_come_from_the_upper_band_first() {
     let text: String = (0..239).map(|index| manifest(&format!("s{index}"), "")).collect();
-    let world = world_after(&[("a.yaml", &text)], &V4, &Memory::default());
-    let given: BTreeSet<_> = services(&world).iter().filter_map(|service| service.spec.cluster_ip.clone()).collect();
+    let assembled = assembled_after(&[("a.yaml", &text)], &V4, &Allocations::default());
+    let given: BTreeSet<_> =
+        services(&assembled).iter().filter_map(|service| service.spec.cluster_ip.clone()).collect();
     // 254 usable ones; the lower band is the first 16, so 238 fit above it.
     let lower = (1..=16).filter(|last| given.contains(&format!("10.96.0.{last}"))).count();
     assert_eq!((given.len(), lower), (239, 1));
@@ -94,8 +96,8 @@ fn s34_families_are_given_as_the_policy_says() {
         ("clusterIP: 'fd00:96::5'", &v6),
         ("ipFamilyPolicy: RequireDualStack, clusterIPs: ['fd00:96::5', 10.96.0.9]", &v64),
     ] {
-        let world = world(&manifest("a", spec));
-        let spec = &service(&world, "a").spec;
+        let assembled = assembled(&manifest("a", spec));
+        let spec = &service(&assembled, "a").spec;
         let addresses = spec.cluster_ips.clone().unwrap_or_default();
         let given: Vec<_> = addresses.iter().map(|ip| if ip.contains(':') { "IPv6" } else { "IPv4" }).collect();
         assert_eq!(&given, families, "{spec:?}");
@@ -119,34 +121,34 @@ fn s34_a_family_without_a_range_is_refused_unless_only_preferred() {
             ),
         ),
     ] {
-        let world = world_after(&[("a.yaml", &manifest("a", spec))], &V4, &Memory::default());
-        assert_eq!(shown(&world.refusals).first().map(|text| &text[1..]), refusal.map(|text| &text[1..]), "{spec}");
-        assert_eq!(services(&world).len(), usize::from(refusal.is_none()));
+        let assembled = assembled_after(&[("a.yaml", &manifest("a", spec))], &V4, &Allocations::default());
+        assert_eq!(shown(&assembled.refusals).first().map(|text| &text[1..]), refusal.map(|text| &text[1..]), "{spec}");
+        assert_eq!(services(&assembled).len(), usize::from(refusal.is_none()));
     }
 }
 
 #[test]
 fn s34_headless_and_external_names_get_no_address() {
     let text = manifest("a", "clusterIP: None") + &manifest("b", "type: ExternalName, externalName: b.example");
-    let world = world(&text);
-    assert_eq!(service(&world, "a").spec.cluster_ips.as_deref(), Some(&["None".to_owned()][..]));
-    assert_eq!(service(&world, "b").spec.cluster_ips, None);
+    let assembled = assembled(&text);
+    assert_eq!(service(&assembled, "a").spec.cluster_ips.as_deref(), Some(&["None".to_owned()][..]));
+    assert_eq!(service(&assembled, "b").spec.cluster_ips, None);
 }
 
 #[test]
 fn s35_node_ports_are_stable_and_unique_per_protocol() {
     let ports = "[{port: 53, name: t}, {port: 53, name: u, protocol: UDP}, {port: 80, name: h}]";
     let text = node_port("a", ports) + &node_port("b", ports);
-    let first = world(&text);
-    let given = |world: &sample::World, name| -> Vec<_> {
-        service(world, name).spec.ports.iter().flatten().filter_map(|port| port.node_port).collect()
+    let first = assembled(&text);
+    let given = |assembled: &sample::Assembled, name| -> Vec<_> {
+        service(assembled, name).spec.ports.iter().flatten().filter_map(|port| port.node_port).collect()
     };
     let a = given(&first, "a");
     assert_eq!(a[0], a[1], "one number for both protocols");
     let all: BTreeSet<_> = a.iter().chain(&given(&first, "b")).copied().collect();
     assert_eq!(all.len(), 4);
     assert!(all.iter().all(|port| (30016..=30063).contains(port)), "the upper band first: {all:?}");
-    let again = world_after(&[("a.yaml", &node_port("a", ports))], &V4, &first.memory);
+    let again = assembled_after(&[("a.yaml", &node_port("a", ports))], &V4, &first.allocations);
     assert_eq!(given(&again, "a"), a);
 }
 
@@ -164,21 +166,21 @@ fn s35_chosen_node_ports_are_in_the_range_and_free() {
         ),
         (chosen("b", "TCP", 80), Some(outside)),
     ] {
-        let world = world(&(chosen("a", "TCP", 30001) + &second));
-        assert_eq!(services(&world).len(), 1 + usize::from(refusal.is_none()));
-        let refusals = shown(&world.refusals);
+        let assembled = assembled(&(chosen("a", "TCP", 30001) + &second));
+        assert_eq!(services(&assembled).len(), 1 + usize::from(refusal.is_none()));
+        let refusals = shown(&assembled.refusals);
         assert_eq!(refusals.first().and_then(|text| text.split_once("default/b ")).map(|(_, text)| text), refusal);
     }
 }
 
 #[test]
 fn s35_a_local_load_balancer_gets_a_health_check_port() {
-    let local = world(&manifest("a", "type: LoadBalancer, externalTrafficPolicy: Local"));
+    let local = assembled(&manifest("a", "type: LoadBalancer, externalTrafficPolicy: Local"));
     let spec = &service(&local, "a").spec;
     let ports = spec.ports.as_deref().unwrap_or_default();
     let check = spec.health_check_node_port.expect("allocated");
     assert!((30000..=30063).contains(&check) && ports[0].node_port.is_some_and(|port| port != check));
-    let without = world(&manifest("a", "type: LoadBalancer, allocateLoadBalancerNodePorts: false"));
+    let without = assembled(&manifest("a", "type: LoadBalancer, allocateLoadBalancerNodePorts: false"));
     let spec = &service(&without, "a").spec;
     assert_eq!((spec.ports.as_deref().unwrap_or_default()[0].node_port, spec.health_check_node_port), (None, None));
 }
@@ -196,8 +198,8 @@ fn n07_a_health_check_port_that_others_have_is_refused() {
         (local("a", 30001), local("b", 30001), Some(taken)),
         (local("a", 30001), local("b", 30002), None),
     ] {
-        let world = world(&(first + &second));
-        let refusals = shown(&world.refusals);
+        let assembled = assembled(&(first + &second));
+        let refusals = shown(&assembled.refusals);
         assert_eq!(refusals.first().and_then(|text| text.split_once("default/b ")).map(|(_, text)| text), refusal);
     }
 }
@@ -206,13 +208,13 @@ fn n07_a_health_check_port_that_others_have_is_refused() {
 fn s34_memory_survives_its_file_and_a_damaged_one_is_told() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("new/allocations.json");
-    assert_eq!(Memory::load(&path).expect("no file is no fault"), Memory::default());
-    let memory = world(&manifest("a", "")).memory;
-    memory.save(&path).expect("saved");
-    assert_eq!(Memory::load(&path).expect("loaded"), memory);
+    assert_eq!(Allocations::load(&path).expect("no file is no fault"), Allocations::default());
+    let allocations = assembled(&manifest("a", "")).allocations;
+    allocations.save(&path).expect("saved");
+    assert_eq!(Allocations::load(&path).expect("loaded"), allocations);
     for damage in ["{", "{\"version\": 9, \"services\": {}}", ""] {
         std::fs::write(&path, damage).expect("written");
-        let error = Memory::load(&path).expect_err("damaged").to_string();
-        assert!(error.contains("allocations.json") && error.contains("made anew"), "{error}");
+        let error = Allocations::load(&path).expect_err("damaged").to_string();
+        assert!(error.contains("allocations.json") && error.contains("new ones are made"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! What the endpoint controllers would have made of a folder's Services, Pods and Endpoints (S36, S37).
-//! Pure; the slices' names and contents depend on the objects alone.
+//! Creates the EndpointSlices that the endpoint controllers would create from a folder's Services, Pods and Endpoints
+//! (S36, S37). Pure; the slices' names and content depend on the objects alone.
 
 mod mirror;
 mod select;
@@ -20,7 +20,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
-/// The slices of all Services: from Pods where there is a selector, else mirrored from Endpoints of the same name.
+/// The slices of all Services: from Pods if the Service has a selector, else mirrored from the Endpoints of the same
+/// name.
 pub fn generate<'a>(
     services: &[Service],
     pods: impl IntoIterator<Item = &'a Pod>,
@@ -51,10 +52,10 @@ fn full_name(metadata: &ObjectMeta) -> (&str, &str) {
     (namespace(metadata), metadata.name.as_deref().unwrap_or_default())
 }
 
-/// The endpoints of one family that have the same ports.
+/// The key of endpoints that belong in one slice: family and ports.
 type Group = (Family, Vec<(String, String, i32)>);
 
-/// Endpoints gathered by family and ports.
+/// Endpoints grouped by family and ports.
 #[derive(Default)]
 struct Groups(BTreeMap<Group, Vec<Endpoint>>);
 
@@ -71,7 +72,7 @@ impl Groups {
         self.0.entry((family, key)).or_default().push(endpoint);
     }
 
-    /// One slice a group, named by the Service, the controller's `mark`, the family and the ports.
+    /// One slice for each group, named by the Service, the controller's `mark`, the family and the ports.
     fn into_slices<'a>(
         self,
         service: &'a Service,

@@ -1,7 +1,7 @@
 use super::*;
-use crate::watch::manifests::sample::{service, shown, slices, world};
+use crate::watch::manifests::sample::{assembled, service, shown, slices};
 
-/// A Service of selector `app: web`, then Pods as `name: rest of the Pod`.
+/// A Service with the selector `app: web`, and Pods as `name: rest of the Pod`.
 fn selected(spec: &str, pods: &[(&str, &str)]) -> String {
     let service =
         format!("apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, {spec}}}\n");
@@ -17,10 +17,10 @@ fn ready(ip: &str) -> String {
 
 /// `address:port/name ready serving terminating`, of every slice.
 fn endpoints(text: &str) -> Vec<String> {
-    let world = world(text);
-    assert_eq!(shown(&world.refusals), Vec::<String>::new());
+    let assembled = assembled(text);
+    assert_eq!(shown(&assembled.refusals), Vec::<String>::new());
     let mut lines = Vec::new();
-    for slice in slices(&world) {
+    for slice in slices(&assembled) {
         for endpoint in slice.endpoints.iter().flatten() {
             let ports: Vec<_> = slice.ports.iter().flatten().collect();
             let ports: Vec<_> = ports
@@ -105,7 +105,7 @@ fn s36_a_target_port_is_the_port_a_number_or_each_pods_own_name() {
         ]
     );
     assert!(
-        slices(&world(&text)).iter().all(|slice| slice
+        slices(&assembled(&text)).iter().all(|slice| slice
             .endpoints
             .iter()
             .flatten()
@@ -125,16 +125,16 @@ fn s37_each_family_of_the_service_has_its_slices() {
 #[test]
 fn s37_generated_slices_are_named_by_their_content_and_labelled() {
     let text = selected("clusterIP: None, ports: [{port: 80}]", &[("a", &ready("10.1.0.1"))]);
-    let first = world(&text);
+    let first = assembled(&text);
     let labels = slices(&first)[0].metadata.labels.clone().expect("labels");
     assert_eq!(labels.get(SERVICE_NAME).map(String::as_str), Some("web"));
     assert_eq!(labels.get(HEADLESS).map(String::as_str), Some(""));
-    let more = world(&selected(
+    let more = assembled(&selected(
         "clusterIP: None, ports: [{port: 80}]",
         &[("a", &ready("10.1.0.1")), ("b", &ready("10.1.0.2"))],
     ));
     assert_eq!(slices(&first)[0].metadata.name, slices(&more)[0].metadata.name);
-    let plain = world(&selected("ports: [{port: 80}]", &[("a", &ready("10.1.0.1"))]));
+    let plain = assembled(&selected("ports: [{port: 80}]", &[("a", &ready("10.1.0.1"))]));
     assert!(!slices(&plain)[0].metadata.labels.as_ref().expect("labels").contains_key(HEADLESS));
 }
 
@@ -158,8 +158,8 @@ fn s3_endpoints_are_mirrored_for_a_service_without_selector() {
 
 #[test]
 fn s36_defaults_are_written_into_the_service() {
-    let world = world(&selected("ports: [{port: 80}]", &[]));
-    let spec = &service(&world, "web").spec;
+    let assembled = assembled(&selected("ports: [{port: 80}]", &[]));
+    let spec = &service(&assembled, "web").spec;
     let port = &spec.ports.as_ref().expect("ports")[0];
     assert_eq!(port.protocol.as_deref(), Some("TCP"));
     assert_eq!(port.target_port, Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(80)));

@@ -1,4 +1,5 @@
-//! Addresses and networks: read leniently (S6), refused where they can't be endpoints (S7).
+//! Addresses and networks as the API server parses them: leniently (S6), and refused if they can't be endpoints (S7).
+//! [`objects::address`](crate::objects::address) is the agent's own, more lenient parser.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,7 +8,7 @@ use ipnet::IpNet;
 use super::Fault;
 use crate::{desired::Family, objects::ServiceCidr};
 
-/// An address, with surrounding spaces and leading zeros allowed (S6).
+/// Parses an address; surrounding spaces and leading zeros in IPv4 octets are allowed (S6).
 pub fn parse_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     if text.contains(':') {
@@ -23,14 +24,14 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
     parts.next().is_none().then(|| Ipv4Addr::from(octets).into())
 }
 
-/// A network, with surrounding spaces, leading zeros and host bits allowed (S6); host bits are cleared.
+/// Parses a network; surrounding spaces, leading zeros and host bits are allowed (S6). Host bits are cleared.
 pub fn parse_network(text: &str) -> Option<IpNet> {
     let (address, length) = text.trim().split_once('/')?;
     let length = length.bytes().all(|byte| byte.is_ascii_digit()).then(|| length.parse().ok())??;
     IpNet::new(parse_address(address)?, length).ok().map(|network| network.trunc())
 }
 
-/// What a text that should be an address lacks.
+/// Parses an address, or adds a fault.
 pub(super) fn address(field: &str, text: &str, faults: &mut Vec<Fault>) -> Option<IpAddr> {
     let address = parse_address(text);
     if address.is_none() {
@@ -40,7 +41,7 @@ pub(super) fn address(field: &str, text: &str, faults: &mut Vec<Fault>) -> Optio
     address
 }
 
-/// What a text that should be a network lacks.
+/// Parses a network, or adds a fault.
 pub(super) fn network(field: &str, text: &str, faults: &mut Vec<Fault>) -> Option<IpNet> {
     let network = parse_network(text);
     if network.is_none() {
@@ -50,7 +51,7 @@ pub(super) fn network(field: &str, text: &str, faults: &mut Vec<Fault>) -> Optio
     network
 }
 
-/// An address that traffic may be sent to (S7).
+/// Parses an address that traffic may be sent to (S7), or adds a fault.
 pub(super) fn ordinary(field: &str, text: &str, faults: &mut Vec<Fault>) -> Option<IpAddr> {
     let address = address(field, text, faults)?;
     let canonical = address.to_canonical();
@@ -73,7 +74,7 @@ pub(super) fn ordinary(field: &str, text: &str, faults: &mut Vec<Fault>) -> Opti
     None
 }
 
-/// At most one of each family.
+/// Whether there is at most one of each family.
 pub(super) fn one_per_family<T>(families: &[(Family, T)]) -> bool {
     families.len() < 2 || (families.len() == 2 && families[0].0 != families[1].0)
 }

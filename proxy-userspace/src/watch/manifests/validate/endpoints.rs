@@ -1,4 +1,4 @@
-//! EndpointSlices, Endpoints and the parts of Pods that endpoints are made of (S7, S38).
+//! Validates EndpointSlices, Endpoints, and the parts of Pods that endpoints are made from (S7, S38).
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! What the API server would have refused (S38), in its words. Each object on its own: what depends on
-//! other objects is `allocate`'s.
+//! Refuses what the API server would refuse (S38), in its words. Each object is validated on its own; `allocate` checks
+//! what depends on other objects.
 
 mod address;
 mod endpoints;
@@ -16,7 +16,7 @@ pub use address::{parse_address, parse_network};
 pub use service_ip::family_name;
 
 use super::{
-    decode::{Identity, Object},
+    decode::{DecodedObject, Identity},
     tree::Tree,
 };
 
@@ -25,7 +25,7 @@ use super::{
 pub struct Fault {
     /// The field as a path.
     pub field: String,
-    /// Why.
+    /// The reason in the API server's words.
     pub reason: String,
 }
 
@@ -56,51 +56,52 @@ impl Fault {
     }
 }
 
-/// The faults of an object, none if it is valid. `tree` is the object as written: it also has the fields that the
-/// partial types leave out.
-pub fn validate(object: &Object, identity: &Identity, tree: &Tree) -> Vec<Fault> {
+/// The faults of an object; none if it is valid. `tree` is the object as it was written, including the fields that the
+/// partial types lack.
+pub fn validate(object: &DecodedObject, identity: &Identity, tree: &Tree) -> Vec<Fault> {
     let mut faults = Vec::new();
     metadata(object, identity, &mut faults);
     match object {
-        Object::Service(service) => service::validate(service, tree, &mut faults),
-        Object::EndpointSlice(slice) => endpoints::slice(slice, &mut faults),
-        Object::Endpoints(object) => endpoints::endpoints(object, &mut faults),
-        Object::Pod(pod) => endpoints::pod(pod, &mut faults),
-        Object::Node(_) => {}
-        Object::ServiceCidr(object) => address::service_cidr(object, &mut faults),
+        DecodedObject::Service(service) => service::validate(service, tree, &mut faults),
+        DecodedObject::EndpointSlice(slice) => endpoints::slice(slice, &mut faults),
+        DecodedObject::Endpoints(object) => endpoints::endpoints(object, &mut faults),
+        DecodedObject::Pod(pod) => endpoints::pod(pod, &mut faults),
+        DecodedObject::Node(_) => {}
+        DecodedObject::ServiceCidr(object) => address::service_cidr(object, &mut faults),
     }
     faults
 }
 
-fn metadata(object: &Object, Identity { namespace, name, .. }: &Identity, faults: &mut Vec<Fault>) {
+fn metadata(object: &DecodedObject, Identity { namespace, name, .. }: &Identity, faults: &mut Vec<Fault>) {
     if name.is_empty() {
         faults.push(Fault::required("metadata.name", "name or generateName is required"));
     } else {
-        let rule = if matches!(object, Object::Service(_)) { name::dns1035_label } else { name::dns1123_subdomain };
+        let rule =
+            if matches!(object, DecodedObject::Service(_)) { name::dns1035_label } else { name::dns1123_subdomain };
         check("metadata.name", name, rule, faults);
     }
     if !namespace.is_empty() {
         check("metadata.namespace", namespace, name::dns1123_label, faults);
     }
     let labels = match object {
-        Object::Service(object) => &object.metadata.labels,
-        Object::EndpointSlice(object) => &object.metadata.labels,
-        Object::Endpoints(object) => &object.metadata.labels,
-        Object::Pod(object) => &object.metadata.labels,
-        Object::Node(object) => &object.metadata.labels,
-        Object::ServiceCidr(object) => &object.metadata.labels,
+        DecodedObject::Service(object) => &object.metadata.labels,
+        DecodedObject::EndpointSlice(object) => &object.metadata.labels,
+        DecodedObject::Endpoints(object) => &object.metadata.labels,
+        DecodedObject::Pod(object) => &object.metadata.labels,
+        DecodedObject::Node(object) => &object.metadata.labels,
+        DecodedObject::ServiceCidr(object) => &object.metadata.labels,
     };
     if let Some(labels) = labels {
         name::labels("metadata.labels", labels, faults);
     }
 }
 
-/// Applies a rule for texts.
+/// Adds a fault for each violation of `rule`.
 fn check(field: &str, value: &str, rule: fn(&str) -> Vec<String>, faults: &mut Vec<Fault>) {
     faults.extend(rule(value).into_iter().map(|reason| Fault::invalid_text(field, value, reason)));
 }
 
-/// One of `supported`, which are in alphabetical order.
+/// Adds a fault if the value is not one of `supported`, which are in alphabetical order.
 fn one_of(field: &str, value: Option<&str>, supported: &[&str], faults: &mut Vec<Fault>) {
     let Some(value) = value.filter(|value| !supported.contains(value)) else { return };
     let supported = supported.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", ");
@@ -112,7 +113,7 @@ fn one_of(field: &str, value: Option<&str>, supported: &[&str], faults: &mut Vec
 
 const PROTOCOLS: [&str; 3] = [Protocol::Sctp.name(), Protocol::Tcp.name(), Protocol::Udp.name()];
 
-/// 1 … 65535.
+/// Adds a fault if the port is not in 1 to 65535.
 fn port_number(field: &str, port: i32, faults: &mut Vec<Fault>) {
     if !(1..=65535).contains(&port) {
         faults.push(Fault::invalid(field, port, "must be between 1 and 65535, inclusive"));

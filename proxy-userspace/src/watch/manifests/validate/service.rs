@@ -1,4 +1,4 @@
-//! A Service's type and policies. Ports are `service_ports`', cluster addresses `service_ip`'s.
+//! Validates a Service's type and policies. `service_ports` validates ports, `service_ip` cluster addresses.
 
 use super::{Fault, address, check, name, one_of, service_ip, service_ports};
 use crate::{

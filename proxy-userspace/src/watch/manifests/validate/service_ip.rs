@@ -1,4 +1,4 @@
-//! `clusterIP`, `clusterIPs`, `ipFamilies`, `ipFamilyPolicy`: what can be judged without knowing the ranges.
+//! Validates `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, as far as possible without the ranges.
 
 use super::{Fault, address, one_of, service::is};
 use crate::{desired::Family, objects::ServiceSpec};
@@ -74,7 +74,7 @@ fn single_stack(spec: &ServiceSpec, addresses: usize, faults: &mut Vec<Fault>) {
     }
 }
 
-/// As `ipFamilies` and `addressType` write it.
+/// The name of a family in `ipFamilies` and `addressType`.
 pub fn family_name(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "IPv4",

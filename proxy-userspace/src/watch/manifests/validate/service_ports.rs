@@ -1,4 +1,4 @@
-//! A Service's ports (S38).
+//! Validates a Service's ports (S38).
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ fn one(field: &str, port: &ServicePort, several: bool, faults: &mut Vec<Fault>) 
     port_number(&format!("{field}.port"), port.port, faults);
     let target = format!("{field}.targetPort");
     match &port.target_port {
-        // Zero is what the API server takes for absent.
+        // The API server treats 0 as absent.
         Some(IntOrString::Int(number)) if *number != 0 => port_number(&target, *number, faults),
         Some(IntOrString::String(text)) if !text.is_empty() => check(&target, text, name::port_name, faults),
         _ => {}

@@ -11,7 +11,7 @@ fn slice(rest: &str) -> String {
     format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: web-1}}\n{rest}\n")
 }
 
-/// Every text is refused with exactly one reason, which contains the words at the field.
+/// Asserts that every text is refused with exactly one reason, which contains the given words and field.
 fn refused(table: &[(String, &str, &str)]) {
     for (text, field, words) in table {
         let content = content("a.yaml", text);

@@ -1,6 +1,6 @@
-//! Carries over what programs have noted of clients and sockets, which they go on noting meanwhile: once before the hooks get
-//! their new programs, once afterwards. What has become of an entry of the old map in between is then done to the new map's,
-//! unless the new programs have changed that themselves.
+//! Copies what programs have stored about clients and sockets, and go on storing meanwhile: once before the hooks get
+//! their new programs, and once after. In between, an old entry may have been added, changed or removed; the second
+//! pass does the same to the new map, unless the new programs have changed the entry themselves.
 
 use std::collections::HashMap as Table;
 
@@ -11,46 +11,46 @@ use aya::{
 use bytemuck::{bytes_of, pod_read_unaligned};
 use proxy_common::{Affinity, AffinityKey, Connection, Flow, Fragment, FragmentPorts, Peer};
 
-use super::carry::{Carry, Refused};
+use super::map_copy::{MapCopy, Refused};
 use crate::maps::{MapsError, open};
 
 const ANY: u64 = 0;
 const NOEXIST: u64 = 1;
 const EXIST: u64 = 2;
 
-/// The bytes of keys and values as they were when they were copied first.
+/// The bytes of keys and values when they were first copied.
 type Entries = Table<Box<[u8]>, Box<[u8]>>;
 
-/// Those of each map; none if the start that has copied them is dead.
-pub(super) type Copied = Table<&'static str, Entries>;
+/// The entries of each map; none if the start that copied them has died.
+pub(super) type FirstCopy = Table<&'static str, Entries>;
 
-/// Copies what the old maps have into new ones, which no program uses yet.
-pub(super) fn copy(carry: &Carry<'_>, copied: &mut Copied) -> Result<Refused, MapsError> {
-    each(carry, &mut Step::Copy(copied))
+/// Copies the old maps into new ones that no program uses yet.
+pub(super) fn copy(maps: &MapCopy<'_>, copied: &mut FirstCopy) -> Result<Refused, MapsError> {
+    each(maps, &mut Step::Copy(copied))
 }
 
-/// Does in the new maps what has come of the old ones since, when every hook has its new program.
-pub(super) fn catch_up(carry: &Carry<'_>, copied: &Copied) -> Result<Refused, MapsError> {
-    each(carry, &mut Step::CatchUp(copied))
+/// Repeats in the new maps what has changed in the old ones since; every hook has its new program by now.
+pub(super) fn catch_up(maps: &MapCopy<'_>, copied: &FirstCopy) -> Result<Refused, MapsError> {
+    each(maps, &mut Step::CatchUp(copied))
 }
 
 enum Step<'a> {
-    Copy(&'a mut Copied),
-    CatchUp(&'a Copied),
+    Copy(&'a mut FirstCopy),
+    CatchUp(&'a FirstCopy),
 }
 
-fn each(carry: &Carry<'_>, step: &mut Step<'_>) -> Result<Refused, MapsError> {
+fn each(maps: &MapCopy<'_>, step: &mut Step<'_>) -> Result<Refused, MapsError> {
     let mut refused = Refused::new();
-    refused.extend(one::<AffinityKey, Affinity>(carry, "AFFINITY", step)?);
-    refused.extend(one::<u64, Connection>(carry, "SOCKET_CONNECTIONS", step)?);
-    refused.extend(one::<Flow, Peer>(carry, "SOCKET_FLOWS", step)?);
-    refused.extend(one::<Fragment, FragmentPorts>(carry, "FRAGMENTS", step)?);
+    refused.extend(one::<AffinityKey, Affinity>(maps, "AFFINITY", step)?);
+    refused.extend(one::<u64, Connection>(maps, "SOCKET_CONNECTIONS", step)?);
+    refused.extend(one::<Flow, Peer>(maps, "SOCKET_FLOWS", step)?);
+    refused.extend(one::<Fragment, FragmentPorts>(maps, "FRAGMENTS", step)?);
     Ok(refused)
 }
 
-/// One map; how many of its entries have found no place.
+/// One step for one map. Returns how many of its entries did not fit.
 fn one<K, V>(
-    carry: &Carry<'_>,
+    maps: &MapCopy<'_>,
     name: &'static str,
     step: &mut Step<'_>,
 ) -> Result<Option<(&'static str, usize)>, MapsError>
@@ -58,14 +58,15 @@ where
     K: Pod + bytemuck::Pod,
     V: Pod + bytemuck::Pod,
 {
-    if !carry.is_carried(name) {
+    if !maps.is_copied(name) {
         return Ok(None);
     }
-    // Where programs remove the key to go on from, the kernel begins anew: after so many entries it is once round.
-    let limit = carry.old_size(name)?;
-    let old: HashMap<MapData, K, V> = open(carry.old, name)?;
+    // When a program deletes the key that the iteration continues from, the kernel starts over: this bounds the
+    // iteration to about one pass.
+    let limit = maps.old_size(name)?;
+    let old: HashMap<MapData, K, V> = open(maps.old, name)?;
     let entries = || old.iter().flatten().take(limit);
-    let mut new = New::<K, V> { map: open(carry.new, name)?, refused: 0 };
+    let mut new = New::<K, V> { map: open(maps.new, name)?, refused: 0 };
     match step {
         Step::Copy(copied) => drop(copied.insert(name, new.copy(entries()))),
         Step::CatchUp(copied) => {
@@ -82,7 +83,7 @@ where
     Ok(Some((name, new.refused)).filter(|(_, refused)| *refused != 0))
 }
 
-/// A map that takes the place of another.
+/// A map that replaces another.
 struct New<K, V> {
     map: HashMap<MapData, K, V>,
     refused: usize,
@@ -98,15 +99,16 @@ impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> New<K, V> {
         copied
     }
 
-    /// A program may change the new entry between the look and what follows. At worst its socket shows its backend, or its
-    /// client chooses anew: that takes two dials of one socket, by hooks of both sets, within microseconds.
+    /// A program may change the new entry between the lookup and the write. In the worst case a socket is shown its
+    /// backend instead of the frontend, or a client chooses a backend again. That is tolerated: it takes two dials of
+    /// one socket, through hooks of both sets, within microseconds.
     fn settle(&mut self, key: K, first: Option<&[u8]>, old: Option<V>) {
         let new = self.map.get(&key, 0).ok();
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
         let written = match (change, old) {
             (Some(Change::Insert), Some(old)) => self.map.insert(key, old, NOEXIST),
             (Some(Change::Replace), Some(old)) => self.map.insert(key, old, EXIST),
-            // Absent is as good as removed.
+            // An absent entry is as good as removed.
             (Some(Change::Remove), _) => self.map.remove(&key).or(Ok(())),
             _ => Ok(()),
         };
@@ -114,7 +116,7 @@ impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> New<K, V> {
     }
 }
 
-/// What is to be done to an entry of a new map.
+/// What to do with an entry of a new map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Insert,
@@ -122,10 +124,11 @@ enum Change {
     Remove,
 }
 
-/// Decides that, by what it was when it was copied first, and what the old map and the new one have now.
+/// Decides by the entry's value when it was first copied, and its values in the old and the new map now.
 fn change<V: PartialEq>(first: Option<V>, old: Option<V>, new: Option<V>) -> Option<Change> {
     match (first, old, new) {
-        // Without the new one, the socket of a copied entry has closed.
+        // A copied entry that is missing from the new map belonged to a socket that has closed, so it is not inserted
+        // again.
         (None, Some(_), None) => Some(Change::Insert),
         (Some(first), Some(old), Some(new)) if first == new && first != old => Some(Change::Replace),
         (Some(first), None, Some(new)) if first == new => Some(Change::Remove),
@@ -133,7 +136,7 @@ fn change<V: PartialEq>(first: Option<V>, old: Option<V>, new: Option<V>) -> Opt
     }
 }
 
-/// Whether a program has made or removed the entry just now.
+/// Whether a program has inserted or removed the entry at the same moment.
 fn is_outrun(error: &MapError) -> bool {
     let MapError::SyscallError(error) = error else { return false };
     matches!(error.io_error.raw_os_error(), Some(libc::EEXIST | libc::ENOENT))

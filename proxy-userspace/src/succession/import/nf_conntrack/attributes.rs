@@ -1,4 +1,4 @@
-//! A flow's attributes, from bytes to values. What is not known is passed over. Pure.
+//! Parses the attributes of a flow. Unknown attributes are skipped. Pure.
 
 use std::net::IpAddr;
 
@@ -29,7 +29,7 @@ const CTA_PROTOINFO_TCP_STATE: u16 = 1;
 /// TCP_CONNTRACK_TIME_WAIT and TCP_CONNTRACK_CLOSE.
 const OVER: [u8; 2] = [7, 8];
 
-/// The flow that these attributes tell; none if it has no ports or no end.
+/// The flow that these attributes describe; `None` if it has no ports or no timeout.
 pub(super) fn read(attributes: &[u8]) -> Option<Flow> {
     let end = find(attributes, CTA_TIMEOUT)?;
     Some(Flow {

@@ -1,5 +1,5 @@
-//! TC hooks by links (TCX), which Linux has since 6.6; [`filter`](super::filter) is the way before. Ours come first
-//! in the chain: they have no opinion on packets that are no Service's, others may end the chain.
+//! TC hooks by links (TCX), which Linux has since 6.6; [`clsact`](super::clsact) is for earlier kernels. Our programs
+//! come first in the chain: they pass on packets that are no Service's, whereas others may end the chain.
 
 use std::{os::fd::BorrowedFd, path::Path};
 
@@ -8,12 +8,12 @@ use aya::util::KernelVersion;
 use super::{
     AttachError, Put,
     device::{DeviceHook, Hook},
-    link::Place,
+    link::Attachment,
 };
 
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// Before nothing in particular: at the head.
+/// Before no particular program: at the head.
 const BPF_F_BEFORE: u32 = 1 << 3;
 
 /// Whether this kernel has TCX.
@@ -21,11 +21,12 @@ pub fn has_links() -> bool {
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
 }
 
-/// Puts the program on the hook, or into the place of the one on the pinned link.
+/// Attaches the program to the hook, or replaces the program of the pinned link.
 pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, pin: &Path) -> Result<Put, AttachError> {
     let attach_type = if hook.hook == Hook::TcxIngress { BPF_TCX_INGRESS } else { BPF_TCX_EGRESS };
     let shown = hook.shown();
     let name = hook.hook.program();
-    let place = Place { name, program, target: hook.device, shown: &shown, attach_type, flags: BPF_F_BEFORE, pin };
-    place.put(|link| link.device() == hook.device)
+    let attachment =
+        Attachment { name, program, target: hook.device, shown: &shown, attach_type, flags: BPF_F_BEFORE, pin };
+    attachment.put(|link| link.device() == hook.device)
 }

@@ -1,4 +1,4 @@
-//! What Services were given, to give them the same again after a restart.
+//! The allocations of Services, stored so that they are the same after a restart.
 
 use std::{
     collections::BTreeMap,
@@ -15,18 +15,18 @@ use crate::objects::{Service, ServicePort};
 
 const VERSION: u32 = 1;
 
-/// What was given, by `namespace/name`.
+/// Allocations by `namespace/name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct Allocations {
     version: u32,
-    services: BTreeMap<String, Given>,
+    services: BTreeMap<String, ServiceAllocations>,
 }
 
-/// What one Service was given.
+/// The allocations of one Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Given {
-    /// Cluster addresses, one of a family.
+pub(super) struct ServiceAllocations {
+    /// Cluster addresses, at most one of each family.
     pub addresses: Vec<IpAddr>,
     /// Node ports by [`port_key`].
     pub node_ports: BTreeMap<String, i32>,
@@ -34,9 +34,9 @@ pub(super) struct Given {
     pub health_check: Option<i32>,
 }
 
-/// The file can't be used.
+/// Why the file of allocations can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum MemoryError {
+pub enum AllocationsError {
     /// It can't be read.
     #[error("read allocations {}: {source}", path.display())]
     Read {
@@ -45,8 +45,8 @@ pub enum MemoryError {
         /// Why.
         source: io::Error,
     },
-    /// It is not what this version writes.
-    #[error("read allocations {}: {reason}; they are made anew", path.display())]
+    /// It is not in the format of this version.
+    #[error("read allocations {}: {reason}; new ones are made", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -63,31 +63,31 @@ pub enum MemoryError {
     },
 }
 
-/// Names a port of a Service: its number and protocol are unique, its name may change.
+/// Identifies a port of a Service by number and protocol, which are unique; the name may change.
 pub(super) fn port_key(port: &ServicePort) -> String {
     format!("{}/{}", port.protocol.as_deref().unwrap_or(Protocol::Tcp.name()), port.port)
 }
 
-impl Memory {
-    /// From the file at `path`; empty if there is none.
-    pub fn load(path: &Path) -> Result<Self, MemoryError> {
+impl Allocations {
+    /// Reads the file at `path`; empty if there is none.
+    pub fn load(path: &Path) -> Result<Self, AllocationsError> {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(MemoryError::Read { path: path.to_owned(), source }),
+            Err(source) => return Err(AllocationsError::Read { path: path.to_owned(), source }),
         };
-        let damaged = |reason: String| MemoryError::Damaged { path: path.to_owned(), reason };
-        let memory: Self = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-        if memory.version == VERSION {
-            Ok(memory)
+        let damaged = |reason: String| AllocationsError::Damaged { path: path.to_owned(), reason };
+        let allocations: Self = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if allocations.version == VERSION {
+            Ok(allocations)
         } else {
-            Err(damaged(format!("version {} is unknown", memory.version)))
+            Err(damaged(format!("version {} is unknown", allocations.version)))
         }
     }
 
-    /// To the file at `path`: a reader, or a crash, meets the old content or the new one.
-    pub fn save(&self, path: &Path) -> Result<(), MemoryError> {
-        self.write(path).map_err(|source| MemoryError::Write { path: path.to_owned(), source })
+    /// Writes the file at `path` atomically: a reader, or a start after a crash, finds the old content or the new one.
+    pub fn save(&self, path: &Path) -> Result<(), AllocationsError> {
+        self.write(path).map_err(|source| AllocationsError::Write { path: path.to_owned(), source })
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
@@ -102,26 +102,26 @@ impl Memory {
         fs::rename(&temporary, path)
     }
 
-    /// Adds what `other` knows of Services that this one does not.
+    /// Adds the allocations of `other` for Services that this value does not contain.
     pub fn keep(&mut self, other: &Self) {
         for (key, given) in &other.services {
             self.services.entry(key.clone()).or_insert_with(|| given.clone());
         }
     }
 
-    pub(super) fn of(&self, key: &str) -> Option<&Given> {
+    pub(super) fn of(&self, key: &str) -> Option<&ServiceAllocations> {
         self.services.get(key)
     }
 
     pub(super) fn remember(&mut self, key: String, service: &Service) {
         let spec = &service.spec;
         let ports = spec.ports.iter().flatten();
-        let given = Given {
+        let given = ServiceAllocations {
             addresses: spec.cluster_ips.iter().flatten().filter_map(|ip| ip.parse().ok()).collect(),
             node_ports: ports.filter_map(|port| Some((port_key(port), port.node_port?))).collect(),
             health_check: spec.health_check_node_port,
         };
-        if given != Given::default() {
+        if given != ServiceAllocations::default() {
             self.services.insert(key, given);
         }
         self.version = VERSION;

@@ -1,4 +1,4 @@
-//! Who owns which address and node port while a folder's Services are allocated.
+//! Allocates cluster addresses and node ports to the Services of a folder, and knows which ones are taken.
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -6,7 +6,7 @@ use proxy_common::Protocol;
 
 use super::{
     Ranges,
-    memory::{Given, port_key},
+    allocations::{ServiceAllocations, port_key},
     probe,
 };
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     watch::manifests::validate::{Fault, family_name, parse_address},
 };
 
-/// What is taken.
-pub(super) struct Claims<'a> {
+/// The ranges, and what is allocated from them.
+pub(super) struct Allocator<'a> {
     ranges: &'a Ranges,
     addresses: HashSet<IpAddr>,
     node_ports: HashSet<(String, i32)>,
@@ -26,7 +26,7 @@ fn protocol(port: &ServicePort) -> String {
     port.protocol.clone().unwrap_or_else(|| Protocol::Tcp.name().to_owned())
 }
 
-/// The health check is HTTP.
+/// The protocol of health checks, which use HTTP.
 const HEALTH_CHECK: &str = Protocol::Tcp.name();
 
 fn has_addresses(service: &Service) -> bool {
@@ -43,13 +43,13 @@ fn has_health_check(service: &Service) -> bool {
         && service.spec.external_traffic_policy.as_deref() == Some("Local")
 }
 
-impl<'a> Claims<'a> {
+impl<'a> Allocator<'a> {
     pub(super) fn new(ranges: &'a Ranges) -> Self {
         Self { ranges, addresses: HashSet::new(), node_ports: HashSet::new() }
     }
 
-    /// Takes what the Service asks for by value: everything, or nothing and the faults.
-    pub(super) fn grant_wishes(&mut self, service: &Service) -> Result<(), Vec<Fault>> {
+    /// Allocates the addresses and ports that the Service asks for explicitly: all of them, or none with the faults.
+    pub(super) fn allocate_requested(&mut self, service: &Service) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let addresses: Vec<IpAddr> = if has_addresses(service) {
             service.spec.cluster_ips.iter().flatten().filter_map(|text| parse_address(text)).collect()
@@ -63,7 +63,7 @@ impl<'a> Claims<'a> {
                 faults.push(Fault::invalid("spec.clusterIPs", format_args!("{shown:?}"), reason));
             }
         }
-        let ports = wished_ports(service);
+        let ports = requested_ports(service);
         for (field, protocol, port) in &ports {
             if let Some(reason) = self.port_fault(protocol, *port) {
                 faults.push(Fault::invalid(field.clone(), port, reason));
@@ -77,8 +77,8 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    /// Gives the Service what it had before, as far as it is still free.
-    pub(super) fn renew(&mut self, service: &mut Service, given: Option<&Given>) {
+    /// Allocates what the Service had before, as far as it is still free.
+    pub(super) fn renew(&mut self, service: &mut Service, given: Option<&ServiceAllocations>) {
         let Some(given) = given else { return };
         if has_addresses(service) {
             for family in missing_families(service) {
@@ -86,7 +86,7 @@ impl<'a> Claims<'a> {
                 if let Some(address) = old.filter(|address| self.address_fault(*address).is_none()) {
                     self.give_address(service, address);
                 } else {
-                    // The list is in the families' order: a gap can't be left.
+                    // The list is in the families' order, so it can't have a gap.
                     break;
                 }
             }
@@ -102,7 +102,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Gives the Service what it still lacks.
+    /// Allocates what the Service still lacks.
     pub(super) fn fill(&mut self, service: &mut Service, key: &str, node_ports: bool) -> Result<(), Fault> {
         if has_addresses(service) {
             for family in missing_families(service) {
@@ -179,7 +179,7 @@ impl<'a> Claims<'a> {
         networks.find_map(|cidr| probe::address(cidr, &name, |address| !self.addresses.contains(&address)))
     }
 
-    /// One number serves a port under several protocols where it can.
+    /// Uses one number for a port with several protocols if possible.
     fn free_port(&mut self, ports: &[ServicePort], index: usize, key: &str) -> Option<i32> {
         let port = &ports[index];
         let protocol = protocol(port);
@@ -197,11 +197,11 @@ impl<'a> Claims<'a> {
     }
 }
 
-fn wished_ports(service: &Service) -> Vec<(String, String, i32)> {
+fn requested_ports(service: &Service) -> Vec<(String, String, i32)> {
     let ports = service.spec.ports.iter().flatten().enumerate();
     let ports = ports
         .filter_map(|(index, port)| Some((format!("spec.ports[{index}].nodePort"), protocol(port), port.node_port?)));
-    // 0 asks for any, as for the API server.
+    // As for the API server, 0 asks for any port.
     let check = service.spec.health_check_node_port.filter(|port| *port != 0);
     let check = check.map(|port| ("spec.healthCheckNodePort".to_owned(), HEALTH_CHECK.to_owned(), port));
     ports.chain(check).collect()

@@ -1,11 +1,11 @@
-//! The filter that the kernel applies while it lists sockets, so that it need not tell of each.
-//! Format: `struct inet_diag_bc_op` and `struct inet_diag_hostcond` of linux/inet_diag.h.
+//! Bytecode with which the kernel filters sockets while it lists them, so that it does not send them all. Format:
+//! `struct inet_diag_bc_op` and `struct inet_diag_hostcond` of linux/inet_diag.h.
 
 use std::net::{IpAddr, SocketAddr};
 
 use netlink_packet_sock_diag::{AF_INET, AF_INET6};
 
-/// With more targets than this, asking every condition about every socket costs more than being told of them all.
+/// With more targets than this, checking every condition on every socket costs more than receiving all sockets.
 const MAX_TARGETS: usize = 64;
 
 /// Bytes of an instruction without operands.
@@ -13,8 +13,8 @@ const OP_LEN: u8 = 4;
 const OP_JUMP: u8 = 1;
 const OP_REMOTE: u8 = 8;
 
-/// A program that accepts sockets whose remote is one of `targets`, and IPv6 sockets whose remote is the mapped
-/// form of one. `None` stands for no filter, where none pays or, with no targets, none can be expressed.
+/// A program that accepts sockets whose remote address is one of `targets`, and IPv6 sockets whose remote address is
+/// the mapped form of one. `None` means no filter: there are too many targets for a filter to pay, or none at all.
 pub(super) fn remote_is_one_of<'a>(targets: impl ExactSizeIterator<Item = &'a SocketAddr>) -> Option<Vec<u8>> {
     if targets.len() > MAX_TARGETS {
         return None;
@@ -26,7 +26,7 @@ pub(super) fn remote_is_one_of<'a>(targets: impl ExactSizeIterator<Item = &'a So
         left -= condition.len() + usize::from(OP_LEN);
         program.extend(condition);
         if left > 0 {
-            // The last condition has no jump behind it.
+            // No jump follows the last condition.
             let end = u16::try_from(left).expect("a program of so few targets fits");
             program.extend(op(OP_JUMP, OP_LEN, end));
         }
@@ -34,8 +34,8 @@ pub(super) fn remote_is_one_of<'a>(targets: impl ExactSizeIterator<Item = &'a So
     (!program.is_empty()).then_some(program)
 }
 
-/// Goes on behind itself when the remote is `target`, else one instruction later: that skips the jump to the end,
-/// or leaves the program, which refuses the socket.
+/// Continues with the next instruction if the remote address is `target`. Otherwise it skips that instruction, the jump
+/// to the end; after the last condition, this leaves the program, which rejects the socket.
 fn condition(target: SocketAddr) -> Vec<u8> {
     let (family, prefix, octets) = match target.ip() {
         IpAddr::V4(ip) => (AF_INET, 32, ip.octets().to_vec()),
@@ -46,7 +46,7 @@ fn condition(target: SocketAddr) -> Vec<u8> {
     [&op, &[family, prefix, 0, 0], &u32::from(target.port()).to_ne_bytes(), &octets[..]].concat()
 }
 
-/// An instruction: how far to go on `yes` and on `no`.
+/// An instruction, with the offsets to continue at on `yes` and on `no`.
 fn op(code: u8, yes: u8, no: u16) -> [u8; 4] {
     let no = no.to_ne_bytes();
     [code, yes, no[0], no[1]]
@@ -61,7 +61,7 @@ mod tests {
         remote_is_one_of(targets.iter())
     }
 
-    /// Follows the program as the kernel does, `remote` being the index of the condition that holds.
+    /// Runs the program as the kernel does. `remote` is the index of the condition that holds.
     fn accepts(program: &[u8], remote: Option<usize>) -> bool {
         let (mut at, mut condition) = (0, 0);
         while at < program.len() {

@@ -1,4 +1,4 @@
-//! The programs of this start: those that every node needs, and the others when there is a device that needs them.
+//! The set of programs of this start: those that every node needs, and others once a device needs them.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -13,22 +13,22 @@ use super::{
 };
 use crate::maps::PinFolder;
 
-/// The programs of this start: what is not needed yet can be loaded later.
-pub struct Supply {
+/// The set of programs of this start. Programs that are not needed yet can be loaded later.
+pub struct ProgramSet {
     ebpf: Ebpf,
     stages: Stages,
     programs: Programs,
     refused: Refused,
 }
 
-impl Supply {
-    /// Loads groups, and puts their stages in their places, which are this set's own. Fails if the kernel refuses one that is
-    /// `needed`; the others can do without each other.
+impl ProgramSet {
+    /// Loads groups, and enters their stages into this set's own arrays. Fails if the kernel refuses a group of
+    /// `needed`; the other groups do not depend on each other.
     pub fn new(ebpf: Ebpf, folder: &PinFolder, groups: &[Group], needed: &[Group]) -> Result<Self, AttachError> {
         let (stages, programs, refused) = (Stages::open(folder)?, Programs::default(), Refused::default());
-        let mut supply = Self { ebpf, stages, programs, refused };
-        let mut refusals = supply.add(groups)?;
-        needed.iter().find_map(|group| refusals.remove(group)).map_or(Ok(supply), Err)
+        let mut program_set = Self { ebpf, stages, programs, refused };
+        let mut refusals = program_set.add(groups)?;
+        needed.iter().find_map(|group| refusals.remove(group)).map_or(Ok(program_set), Err)
     }
 
     /// The eBPF object.
@@ -36,7 +36,7 @@ impl Supply {
         &mut self.ebpf
     }
 
-    /// Loads a group, unless it is loaded, or the kernel has just refused it.
+    /// Loads a group, unless it is loaded. Fails without asking the kernel if the kernel has just refused it.
     pub fn load(&mut self, group: Group) -> Result<(), AttachError> {
         if self.stages.has(group) {
             return Ok(());
@@ -48,7 +48,7 @@ impl Supply {
         reason.map_or(Ok(()), |reason| Err(AttachError::Refused(reason.to_owned())))
     }
 
-    /// Loads groups, and tells which were refused.
+    /// Loads groups. Returns those that were refused.
     fn add(&mut self, groups: &[Group]) -> Result<BTreeMap<Group, AttachError>, AttachError> {
         let started = Instant::now();
         let mut refusals = load(&mut self.ebpf, groups);
@@ -69,7 +69,7 @@ impl Supply {
         Ok(refusals)
     }
 
-    /// The loaded ones of hooks.
+    /// The loaded programs of device hooks.
     pub(crate) const fn programs(&self) -> &Programs {
         &self.programs
     }

@@ -1,5 +1,5 @@
-//! Reads netfilter's table of flows of one network namespace over ctnetlink
-//! (include/uapi/linux/netfilter/nfnetlink_conntrack.h). It does not choose among them.
+//! Lists nf_conntrack's flows of one network namespace over ctnetlink
+//! (include/uapi/linux/netfilter/nfnetlink_conntrack.h). It does not select among them.
 
 mod attributes;
 
@@ -9,27 +9,27 @@ use proxy_common::Tuple;
 
 use crate::node::netfilter::{NLM_F_DUMP, ask};
 
-/// There only in kernels that have nf_conntrack loaded.
+/// This path exists only while nf_conntrack is loaded.
 const PRESENT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 
-/// NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_NEW, which a flow is told with, and with IPCTNL_MSG_CT_GET.
+/// NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_NEW, the type of a flow's message, and with IPCTNL_MSG_CT_GET.
 const NEW: u16 = 1 << 8;
 const GET: u16 = 1 << 8 | 1;
 
 /// A flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flow {
-    /// The client's packet as it arrives.
+    /// The tuple of the client's packets as they arrive.
     pub(super) packet: Tuple,
     /// The tuple of the replies.
     pub(super) reply: Tuple,
-    /// Seconds until it ends.
+    /// Seconds until it times out.
     pub(super) timeout: u32,
-    /// A TCP connection that has ended.
+    /// Whether it is a TCP connection that has ended.
     pub(super) is_over: bool,
 }
 
-/// Calls `found` with every flow of the calling thread's namespace; without nf_conntrack there is none.
+/// Calls `found` with every flow of the calling thread's namespace. Without nf_conntrack there are none.
 pub(super) fn flows(mut found: impl FnMut(Flow)) -> io::Result<()> {
     if !fs::exists(PRESENT)? {
         return Ok(());

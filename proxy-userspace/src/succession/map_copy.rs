@@ -1,4 +1,4 @@
-//! Copies what old maps hold into new ones: entry by entry, since sizes differ. What finds no room is counted.
+//! Copies the content of old maps into new ones entry by entry, since sizes differ. Entries that don't fit are counted.
 
 use std::collections::BTreeSet;
 
@@ -8,40 +8,41 @@ use aya::{
 };
 use proxy_common::{Backend, BackendCounters, Member, ServiceCounters, ServiceName};
 
-use super::fate::{Fate, Fates, IDS};
+use super::migration::{IDS, Migration, Migrations};
 use crate::{
     maps::{MapsError, PinFolder, open, open_array, open_data},
     node::bpf::MappedArray,
 };
 
-/// Old and new maps, and what becomes of each.
-pub(super) struct Carry<'a> {
+/// Old and new maps, and the migration of each.
+pub(super) struct MapCopy<'a> {
     pub(super) old: &'a PinFolder,
     pub(super) new: &'a PinFolder,
-    pub(super) fates: &'a Fates,
+    pub(super) migrations: &'a Migrations,
 }
 
-/// Entries that found no place in a map.
+/// For each map, how many entries did not fit.
 pub(super) type Refused = Vec<(&'static str, usize)>;
 
-impl Carry<'_> {
-    pub(super) fn is_carried(&self, name: &str) -> bool {
-        self.fates.get(name) == Some(&Fate::Carried)
+impl MapCopy<'_> {
+    pub(super) fn is_copied(&self, name: &str) -> bool {
+        self.migrations.get(name) == Some(&Migration::Copied)
     }
 
-    /// Ids and what counts by them, filters and counters: nobody writes them meanwhile but programs that count.
+    /// Copies ids and what they index, filters and counters. Only programs write these maps meanwhile, and they only
+    /// count.
     pub(super) fn ids(&self) -> Result<Refused, MapsError> {
         let mut refused = Refused::new();
         self.array::<u8>("ADDRESS_FILTER")?;
         self.array::<u8>("PORT_FILTER")?;
         self.counters::<u64>("COUNTERS", None)?;
-        if IDS.iter().all(|name| self.is_carried(name)) {
+        if IDS.iter().all(|name| self.is_copied(name)) {
             refused.extend(self.hash::<u32, ServiceName>("SERVICE_NAMES")?);
             self.array::<u32>("GENERATIONS")?;
             self.array::<Backend>("BACKENDS")?;
             refused.extend(self.hash::<Member, u32>("MEMBERS")?);
         }
-        if self.fates.get(IDS[1]).is_some_and(|fate| *fate != Fate::New) {
+        if self.migrations.get(IDS[1]).is_some_and(|migration| *migration != Migration::New) {
             self.start_generations()?;
         }
         let named: HashMap<MapData, u32, ServiceName> = open(self.new, "SERVICE_NAMES")?;
@@ -54,7 +55,8 @@ impl Carry<'_> {
         Ok(refused)
     }
 
-    /// Ids that nobody has carried over may be remembered by flows: what they mean from now on is of another generation.
+    /// Flows may remember ids that were not copied. In the new maps these ids start with a random generation, so that
+    /// such flows don't mistake a new service or backend for the old one.
     fn start_generations(&self) -> Result<(), MapsError> {
         let start = fastrand::u32(..);
         let mut generations: MappedArray<u32> = open_array(self.new, "GENERATIONS")?;
@@ -73,18 +75,18 @@ impl Carry<'_> {
     }
 
     fn is_shared(&self, name: &str) -> bool {
-        self.fates.get(name) == Some(&Fate::Shared)
+        self.migrations.get(name) == Some(&Migration::Shared)
     }
 
-    /// How many entries the old map of this name may have.
+    /// The capacity of the old map of this name.
     pub(super) fn old_size(&self, name: &'static str) -> Result<usize, MapsError> {
         let info = open_data(self.old, name)?.info().map_err(|source| MapsError::Type { name, source })?;
         Ok(info.max_entries() as usize)
     }
 
-    /// Of a map that no program changes.
+    /// Copies a hash map that no program writes.
     fn hash<K: Pod, V: Pod>(&self, name: &'static str) -> Result<Option<(&'static str, usize)>, MapsError> {
-        if !self.is_carried(name) {
+        if !self.is_copied(name) {
             return Ok(None);
         }
         let old: HashMap<MapData, K, V> = open(self.old, name)?;
@@ -93,9 +95,9 @@ impl Carry<'_> {
         Ok(Some((name, refused)).filter(|(_, refused)| *refused != 0))
     }
 
-    /// Elements keep their indexes; those beyond the new end are of nobody.
+    /// Copies an array map. Elements keep their indexes; those beyond the new end are unused.
     fn array<T: Pod>(&self, name: &'static str) -> Result<(), MapsError> {
-        if !self.is_carried(name) {
+        if !self.is_copied(name) {
             return Ok(());
         }
         let old: MappedArray<T> = open_array(self.old, name)?;
@@ -109,7 +111,7 @@ impl Carry<'_> {
     }
 
     fn counters<T: Pod>(&self, name: &'static str, used: Option<&BTreeSet<u32>>) -> Result<(), MapsError> {
-        if !self.is_carried(name) {
+        if !self.is_copied(name) {
             return Ok(());
         }
         let old: PerCpuArray<MapData, T> = open(self.old, name)?;

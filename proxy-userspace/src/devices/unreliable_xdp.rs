@@ -1,5 +1,5 @@
-//! Which devices can't be trusted with native XDP, although their drivers accept it: packets come to them unfinished, or
-//! what XDP sends does not arrive. Decided from what the kernel says of the device, without trying.
+//! Devices on which native XDP is not reliable although their drivers accept it: packets arrive with unfinished
+//! checksums, or what XDP sends does not arrive. Decided from the kernel's description of the device, without trying.
 
 use std::io;
 
@@ -10,31 +10,31 @@ use crate::{
 
 const VETH: &str = "veth";
 
-/// Why what native XDP sends from a device may be lost, or come with a wrong checksum; none for network cards. What a bond
-/// sends, its ports do. Software devices that are not named here refuse native XDP.
-pub(super) fn doubt(link: &Link, links: &[Link]) -> Option<String> {
+/// Why what native XDP sends from a device may be lost, or what it receives may have unfinished checksums; `None` for
+/// network cards. A bond depends on its ports. Software devices that are not named here refuse native XDP.
+pub(super) fn unreliable(link: &Link, links: &[Link]) -> Option<String> {
     let own = match (link.kind.as_str(), link.bus.as_str()) {
         // drivers/net/veth.c: veth_xdp_flush.
-        (VETH, _) => "it is a veth, whose other end gets what XDP sends only if it has an XDP program itself",
+        (VETH, _) => "it is a veth, whose other end receives what XDP sends only if it has an XDP program itself",
         // drivers/net/tun.c: XDP sees no virtio header, which says that a checksum is still to be filled in.
-        ("tun", _) => "it is a tap, whose packets come with unfinished checksums that XDP can't tell",
+        ("tun", _) => "it is a tap, whose packets may have unfinished checksums that XDP can't recognise",
         // drivers/net/xen-netfront.c: the flag XEN_NETRXF_csum_blank is read after XDP.
-        (_, "xen") => "it is a Xen interface, whose packets come with unfinished checksums that XDP can't tell",
-        _ => return links.iter().filter(|port| is_port(port, link)).find_map(|port| doubt_of_port(port, links)),
+        (_, "xen") => "it is a Xen interface, whose packets may have unfinished checksums that XDP can't recognise",
+        _ => return links.iter().filter(|port| is_port(port, link)).find_map(|port| unreliable_port(port, links)),
     };
     Some(own.to_owned())
 }
 
-/// Only a bond sends by its ports' native XDP.
+/// Only a bond sends through the native XDP of its ports.
 fn is_port(port: &Link, link: &Link) -> bool {
     link.kind == "bond" && port.master == Some(link.index) && port.kind != "bond"
 }
 
-fn doubt_of_port(port: &Link, links: &[Link]) -> Option<String> {
-    doubt(port, links).map(|doubt| format!("of its port {}: {doubt}", port.name))
+fn unreliable_port(port: &Link, links: &[Link]) -> Option<String> {
+    unreliable(port, links).map(|unreliable| format!("of its port {}: {unreliable}", port.name))
 }
 
-/// Why what native XDP sends from a device is lost, as far as can be told by looking at the other end of a veth.
+/// Why what native XDP sends from a device is lost, as far as the other end of a veth shows.
 pub(super) fn loss(link: &Link) -> Option<String> {
     let peer = link.peer.filter(|_| link.kind == VETH)?;
     describe(peer, xdp_program_on(peer.index, peer.netns))
@@ -50,7 +50,7 @@ fn describe(peer: Peer, program: io::Result<Option<u32>>) -> Option<String> {
             peer.index
         )),
         Err(error) => Some(format!(
-            "the other end of this veth, device {}{place}, can't be looked at ({error}): it needs a native XDP program",
+            "the other end of this veth, device {}{place}, can't be inspected ({error}): it needs a native XDP program",
             peer.index
         )),
     }
@@ -76,7 +76,7 @@ mod tests {
             ("tun", "", true),
             ("", "xen", true),
         ] {
-            assert_eq!(doubt(&link(2, kind, bus, None), &[]).is_some(), doubted, "{kind:?} {bus:?}");
+            assert_eq!(unreliable(&link(2, kind, bus, None), &[]).is_some(), doubted, "{kind:?} {bus:?}");
         }
     }
 
@@ -84,11 +84,11 @@ mod tests {
     fn w04_a_bond_is_doubted_for_its_ports_and_a_bridge_sends_nothing_by_them() {
         let (bond, bridge) = (link(2, "bond", "", None), link(3, "bridge", "", None));
         let ports = |master| [link(4, "", "pci", Some(master)), link(5, "veth", "", Some(master))];
-        let found = doubt(&bond, &ports(2)).unwrap();
+        let found = unreliable(&bond, &ports(2)).unwrap();
         assert!(found.starts_with("of its port dev5: it is a veth"), "{found}");
-        assert_eq!(doubt(&bond, &ports(2)[..1]), None);
-        assert_eq!(doubt(&bond, &ports(3)), None);
-        assert_eq!(doubt(&bridge, &ports(3)), None);
+        assert_eq!(unreliable(&bond, &ports(2)[..1]), None);
+        assert_eq!(unreliable(&bond, &ports(3)), None);
+        assert_eq!(unreliable(&bridge, &ports(3)), None);
     }
 
     #[test]
@@ -99,6 +99,6 @@ mod tests {
         assert!(missing.contains("device 7 in network namespace 3, has no native XDP program"), "{missing}");
         assert!(describe(Peer { index: 7, netns: None }, Ok(None)).unwrap().contains("device 7, has"));
         let unknown = describe(peer, Err(io::Error::from_raw_os_error(libc::EPERM))).unwrap();
-        assert!(unknown.contains("can't be looked at (Operation not permitted"), "{unknown}");
+        assert!(unknown.contains("can't be inspected (Operation not permitted"), "{unknown}");
     }
 }

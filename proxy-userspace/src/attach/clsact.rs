@@ -1,6 +1,6 @@
-//! TC hooks by filters of a clsact qdisc, for kernels without TCX. A filter has a fixed place, so that a new program
-//! replaces it in one step, and the instance's name, so that nobody else's is touched. It has no link: its program
-//! is pinned instead, so that whoever looks finds it.
+//! TC hooks by filters of a clsact qdisc, for kernels without TCX. A filter has a fixed priority and handle, so that a
+//! new program replaces it atomically, and the instance's name, so that no other tool's filter is touched. It has no
+//! link, so its program is pinned instead.
 
 use std::{fs, io, os::fd::BorrowedFd};
 
@@ -21,9 +21,9 @@ use crate::{
     node::{bpf, netlink},
 };
 
-/// Ahead of what asks for no priority, behind what wants to be first.
+/// Before filters that ask for no priority, after those that ask for the first.
 const PRIORITY: u16 = 5;
-/// A place of our own among filters of this priority: "WG".
+/// The handle of our filter among those of this priority: "WG".
 const HANDLE: u32 = 0x5747;
 /// `ETH_P_ALL` in network byte order.
 const EVERY_PROTOCOL: u16 = 0x0003_u16.to_be();
@@ -32,7 +32,7 @@ const CLSACT: &str = "clsact";
 const TCA_INGRESS_BLOCK: u16 = 13;
 const TCA_EGRESS_BLOCK: u16 = 14;
 
-/// Puts the program on the hook, in one step if a filter of ours is there.
+/// Attaches the program to the hook, or replaces our own filter's program atomically.
 pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> Result<Put, AttachError> {
     let error = |source| AttachError::Attach { name: hook.hook.program(), target: hook.shown(), source };
     add_clsact(hook.device).map_err(error)?;
@@ -42,7 +42,7 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder
         let advice = "remove it with `tc filter del`, or serve the device by one instance only".to_owned();
         return Err(AttachError::Occupied { name: hook.hook.program(), target: hook.shown(), found: occupant, advice });
     }
-    // Pinned first: a filter without a pin would be found by nobody.
+    // The pin comes first: a filter without a pin could not be found again.
     let (pin, new) = (hook.pin(folder), folder.links().join("new"));
     let pinned = discard(&new).and_then(|()| bpf::pin(program, &new)).and_then(|()| fs::rename(&new, &pin));
     pinned.map_err(|source| AttachError::Pin { path: pin.clone(), source })?;
@@ -54,12 +54,12 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder
     Ok(if found.is_some() { Put::Replaced } else { Put::Attached })
 }
 
-/// Removes our filter from the hook, and the qdisc if nothing uses it any more. A device that is gone took its filters
-/// along.
+/// Removes our filter from the hook, and the qdisc if nothing uses it any more. If the device is gone, so are its
+/// filters.
 pub(super) fn remove(hook: &DeviceHook, folder: &PinFolder) -> io::Result<()> {
     if is_ours(hook, folder)? {
         netlink::request(RouteNetlinkMessage::DelTrafficFilter(place(hook)), netlink::ACK)?;
-        // When in doubt it stays: it does nothing.
+        // If this can't be found out, the qdisc stays: it does nothing.
         if is_idle(hook.device).unwrap_or(false) {
             netlink::request(RouteNetlinkMessage::DelQueueDiscipline(clsact(hook.device)), netlink::ACK)?;
         }
@@ -82,7 +82,7 @@ fn name(folder: &PinFolder) -> String {
     format!("waggle/{}", instance.to_string_lossy())
 }
 
-/// A request about the filter in our place.
+/// A request about our filter.
 fn place(hook: &DeviceHook) -> TcMessage {
     let minor = if hook.hook == Hook::ClsactIngress { TcHandle::MIN_INGRESS } else { TcHandle::MIN_EGRESS };
     let mut message = TcMessage::with_index(hook.device.cast_signed());
@@ -104,7 +104,7 @@ fn add(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> io::Re
     netlink::request(RouteNetlinkMessage::NewTrafficFilter(message), netlink::ACK | NLM_F_CREATE).map(drop)
 }
 
-/// The name of the filter in our place; empty when it has none.
+/// The name of the filter with our priority and handle; empty if it has no name.
 fn owner(hook: &DeviceHook) -> io::Result<Option<String>> {
     // No such filter, no such qdisc, no such device.
     let none = [libc::ENOENT, libc::EINVAL, libc::ENODEV];
@@ -144,7 +144,7 @@ fn add_clsact(device: u32) -> io::Result<()> {
 
 /// Whether the device has a clsact qdisc without any filter.
 fn is_idle(device: u32) -> io::Result<bool> {
-    // The kernel dumps every device's, and answers nothing when it is asked for this one.
+    // The kernel dumps the qdiscs of every device; it returns nothing when asked for this one.
     let qdiscs = netlink::request(RouteNetlinkMessage::GetQueueDiscipline(clsact(device)), netlink::DUMP)?;
     let is_plain = qdiscs.iter().any(|answer| match answer {
         RouteNetlinkMessage::NewQueueDiscipline(qdisc) => {
@@ -171,7 +171,7 @@ fn is_plain_clsact(qdisc: &TcMessage) -> bool {
     qdisc.attributes.contains(&TcAttribute::Kind(CLSACT.to_owned())) && !qdisc.attributes.iter().any(is_shared)
 }
 
-/// Takes these errors for an empty answer.
+/// Treats these errors as an empty reply.
 fn absent<T: Default>(codes: &[i32]) -> impl Fn(io::Error) -> io::Result<T> {
     move |error| {
         if error.raw_os_error().is_some_and(|code| codes.contains(&code)) { Ok(T::default()) } else { Err(error) }

@@ -2,13 +2,13 @@
 
 use crate::objects::ObjectRef;
 
-/// Why some part of an object is not served.
+/// A fault of an object's field, and its consequence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Notice {
+pub struct Diagnostic {
     /// The object.
     pub object: ObjectRef,
     /// The field, as a path: `spec.externalIPs[1]`.
     pub field: String,
-    /// What is wrong with it and what that means.
+    /// What is wrong with the field, and what follows.
     pub reason: String,
 }

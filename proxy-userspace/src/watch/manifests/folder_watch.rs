@@ -1,4 +1,4 @@
-//! When to look at the folder again: inotify where it works, time where it does not.
+//! Decides when to read the folder again: after inotify events, and periodically where there are none.
 
 use std::{
     fs,
@@ -14,22 +14,23 @@ use tokio::{
 };
 use tracing::warn;
 
-/// A burst is over after this long without an event.
+/// A burst of events has ended after this time without an event.
 const QUIET: Duration = Duration::from_millis(20);
-/// A burst is cut after this long.
+/// A burst is handled after this time at the latest.
 const BURST: Duration = Duration::from_millis(200);
-/// What inotify can't see (a link's far end, a network file system) is seen after this long.
+/// The interval of reading for changes that inotify can't see (the target of a link, a network file system).
 const WATCHED: Duration = Duration::from_secs(30);
-/// Without inotify.
+/// The interval of reading without inotify.
 const UNWATCHED: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// Device, inode, and birth where it is known, since inodes are used again: another folder may take the same path.
-type Identity = (u64, u64, Option<SystemTime>);
+/// Device, inode and, where known, time of creation, since inodes are reused. It tells when another folder is at the
+/// path.
+type FolderId = (u64, u64, Option<SystemTime>);
 
 /// Follows a folder.
-pub struct Follow {
+pub struct FolderWatch {
     folder: PathBuf,
     watch: Option<Watch>,
     retry: Duration,
@@ -37,18 +38,19 @@ pub struct Follow {
 }
 
 struct Watch {
-    identity: Identity,
+    identity: FolderId,
     events: mpsc::Receiver<()>,
     _watcher: RecommendedWatcher,
 }
 
-impl Follow {
-    /// Nothing is watched before the first [`Self::renew`].
+impl FolderWatch {
+    /// Watches nothing before the first [`Self::renew`].
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, watch: None, retry: RETRY_FIRST, warned: false }
     }
 
-    /// Watches what is at the path now. To be called before the folder is read, so that no change falls between.
+    /// Watches the folder that is at the path now. Must be called before the folder is read, so that no change is
+    /// missed in between.
     pub fn renew(&mut self) {
         let identity =
             fs::metadata(&self.folder).map(|metadata| (metadata.dev(), metadata.ino(), metadata.created().ok())).ok();
@@ -68,7 +70,7 @@ impl Follow {
         }
     }
 
-    /// Waits until it is time to read the folder. `readable` says whether the last reading succeeded.
+    /// Waits until the folder should be read. `readable` says whether the last reading succeeded.
     pub async fn changed(&mut self, readable: bool) {
         if !readable {
             tokio::time::sleep(self.retry).await;
@@ -87,8 +89,8 @@ impl Follow {
 }
 
 impl Watch {
-    fn new(folder: &Path, identity: Identity) -> notify::Result<Self> {
-        // One waiting event says everything: the folder is read as a whole, so an overflow loses nothing either.
+    fn new(folder: &Path, identity: FolderId) -> notify::Result<Self> {
+        // One waiting event is enough: the folder is read as a whole, so an overflow loses nothing either.
         let (sender, events) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {

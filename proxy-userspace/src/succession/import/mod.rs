@@ -1,5 +1,5 @@
-//! Taking over from another service proxy: flows that netfilter has translated for it go on through netfilter until
-//! they end. Without this their packets would be unknown connections.
+//! Imports the flows that netfilter has translated for another service proxy, as foreign flows: they continue through
+//! netfilter until they end. Otherwise their packets would belong to unknown connections.
 
 mod nf_conntrack;
 
@@ -11,18 +11,18 @@ use self::nf_conntrack::{Flow, flows};
 use crate::{
     maps::{
         MapsError, PinFolder,
-        flow_table::{FlowTable, Names},
+        flow_table::{FlowMapNames, FlowTable},
     },
     node::jiffies,
 };
 
-/// Ends of flows are compared modulo 2³² jiffies: this is far enough from ambiguity.
+/// The longest timeout in jiffies. Timeouts are compared modulo 2³² jiffies, and this is unambiguous.
 const LONGEST: u64 = 1 << 30;
 
-/// Why flows can't be taken over.
+/// Why flows can't be imported.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeoverError {
-    /// The map is not there.
+pub enum ImportError {
+    /// The map can't be opened.
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// The kernel refused or cut short the list.
@@ -33,12 +33,12 @@ pub enum TakeoverError {
     Clock(io::Error),
 }
 
-/// Enters into CONNTRACK every flow that netfilter has translated from a frontend of ours: those are passed on
-/// untouched. Flows that are entered already stay as they are. Returns their number.
-pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, TakeoverError> {
-    let mut conntrack = FlowTable::open(folder, Names::ASSURED)?;
-    let per_second = jiffies::per_second().map_err(TakeoverError::Clock)?;
-    let now = jiffies::now().map_err(TakeoverError::Clock)?;
+/// Inserts every flow that netfilter has translated from a Waggle frontend into CONNTRACK, so that its packets pass.
+/// Flows that are there already stay as they are. Returns the number of inserted flows.
+pub fn import_flows(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, ImportError> {
+    let mut conntrack = FlowTable::open(folder, FlowMapNames::ASSURED)?;
+    let per_second = jiffies::per_second().map_err(ImportError::Clock)?;
+    let now = jiffies::now().map_err(ImportError::Clock)?;
     let mut count = 0;
     let enter = |flow: Flow| {
         let dialled = Frontend::new(flow.packet.destination, flow.packet.destination_port, flow.packet.protocol);
@@ -47,11 +47,11 @@ pub fn take_over(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) ->
             count += usize::from(write.is_ok());
         }
     };
-    flows(enter).map_err(TakeoverError::List)?;
+    flows(enter).map_err(ImportError::List)?;
     Ok(count)
 }
 
-/// Whether the replies still come from another address or port than the dialled one.
+/// Whether the replies come from another address or port than the dialled one, and the connection has not ended.
 fn is_translated(flow: &Flow) -> bool {
     let dialled = flow.packet.inverse();
     let moved = (flow.reply.source, flow.reply.source_port) != (dialled.source, dialled.source_port);

@@ -1,11 +1,11 @@
-//! The answer in HTTP, as kube-proxy gives it (pkg/proxy/healthcheck/service_health.go). Pure.
+//! The response to a health check, as kube-proxy gives it (pkg/proxy/healthcheck/service_health.go). Pure.
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::Answer;
+use super::ServiceHealth;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -22,9 +22,9 @@ struct Service<'a> {
     name: &'a str,
 }
 
-/// 200 if the node can take the Service's packets. None: the Service has gone this very moment.
-pub(super) fn answer(answer: Option<&Answer>) -> Response<Full<Bytes>> {
-    let Some(Answer { service, endpoints, in_force }) = answer else { return unavailable(Full::default()) };
+/// 200 if the node can take the Service's packets, else 503. `None` means that the Service is gone.
+pub(super) fn response(health: Option<&ServiceHealth>) -> Response<Full<Bytes>> {
+    let Some(ServiceHealth { service, endpoints, in_force }) = health else { return unavailable(Full::default()) };
     let service = Service { namespace: &service.namespace, name: &service.name };
     let body = Body { service, local_endpoints: *endpoints, service_proxy_healthy: *in_force };
     let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -54,11 +54,11 @@ mod tests {
     fn n01_n03_only_ready_endpoints_in_force_are_healthy() {
         let status = |endpoints, in_force| {
             let service = ServiceName::new("shop", "web");
-            let response = answer(Some(&Answer { service, endpoints, in_force }));
+            let response = response(Some(&ServiceHealth { service, endpoints, in_force }));
             assert_eq!(response.headers()["x-load-balancing-endpoint-weight"], endpoints.to_string());
             response.status().as_u16()
         };
         assert_eq!([status(2, true), status(0, true), status(2, false)], [200, 503, 503]);
-        assert_eq!(answer(None).status(), 503);
+        assert_eq!(response(None).status(), 503);
     }
 }

@@ -1,5 +1,5 @@
-//! The way that packets take from this node to a backend, as the kernel's routing tables and rules have it. Asks one address
-//! at a time; what follows from the answer is the caller's decision.
+//! Looks up the route from this node to a backend in the kernel's routing tables and rules, one address at a time. The
+//! caller decides what follows from it.
 
 use std::net::IpAddr;
 
@@ -11,24 +11,25 @@ use tracing::warn;
 
 use crate::node::netlink::{ACK, Connection};
 
-/// A way to an address.
+/// A resolved route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
-    /// The device that it leads out of.
+pub(crate) struct ResolvedRoute {
+    /// The device that it uses.
     pub(crate) device: u32,
-    /// The address that the kernel would send from.
+    /// The source address that the kernel would choose.
     pub(crate) source: Option<IpAddr>,
 }
 
-/// Asks the kernel.
+/// Asks the kernel for routes.
 #[derive(Default)]
-pub(crate) struct Ways {
+pub(crate) struct RouteLookup {
     connection: Option<Connection>,
 }
 
-impl Ways {
-    /// The way to an address elsewhere; none to this node's own, and where no route leads.
-    pub(crate) fn ask(&mut self, to: IpAddr) -> Option<Way> {
+impl RouteLookup {
+    /// The route to an address of another node or pod; `None` for this node's own addresses, and for addresses without
+    /// a route.
+    pub(crate) fn ask(&mut self, to: IpAddr) -> Option<ResolvedRoute> {
         if self.connection.is_none() {
             let made = Connection::new().inspect_err(|error| warn!(%error, "ways to backends can't be asked for"));
             self.connection = made.ok();
@@ -54,7 +55,7 @@ fn question(to: IpAddr) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetRoute(message)
 }
 
-fn read(route: &RouteMessage) -> Option<Way> {
+fn read(route: &RouteMessage) -> Option<ResolvedRoute> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
@@ -67,7 +68,7 @@ fn read(route: &RouteMessage) -> Option<Way> {
             _ => {}
         }
     }
-    Some(Way { device: device?, source })
+    Some(ResolvedRoute { device: device?, source })
 }
 
 #[cfg(test)]
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn w08_this_nodes_own_addresses_need_no_way() {
-        let mut ways = Ways::default();
+        let mut ways = RouteLookup::default();
         for address in ["127.0.0.1", "::1"] {
             assert_eq!(ways.ask(address.parse().unwrap()), None);
         }
