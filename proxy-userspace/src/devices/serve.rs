@@ -121,7 +121,7 @@ impl Devices {
             match hook.remove(&self.folder) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
                 Err(error) => {
-                    error!(device = hook.name, %error, "failed to detach from a device that is no longer selected")
+                    error!(device = hook.name, %error, "failed to detach from a device that is no longer selected");
                 }
             }
         }
