@@ -17,9 +17,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    apply::Dataplane,
     config::NodePortAddresses,
     desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan},
     health::Check,
+    maps::memory::Memory,
     model::notice::Notice,
 };
 
@@ -28,6 +30,7 @@ const NODE: &str = "here";
 /// A model, and what has been made of it so far.
 struct World {
     model: Model,
+    dataplane: Dataplane<Memory>,
     table: Table,
     notices: BTreeMap<ObjectRef, BTreeSet<Notice>>,
     checks: BTreeMap<ServiceName, Check>,
@@ -43,7 +46,13 @@ impl World {
 
     fn unlisted(nodeport_addresses: NodePortAddresses) -> Self {
         let config = ModelConfig { node_name: NODE.to_owned(), nodeport_addresses };
-        Self { model: Model::new(config), table: Table::default(), notices: BTreeMap::new(), checks: BTreeMap::new() }
+        Self {
+            model: Model::new(config),
+            dataplane: Dataplane::in_memory(),
+            table: Table::default(),
+            notices: BTreeMap::new(),
+            checks: BTreeMap::new(),
+        }
     }
 
     fn list_everything(&mut self) {
@@ -66,7 +75,10 @@ impl World {
     fn settle(&mut self) -> Touched {
         let touched = self.model.take_touched();
         let projection = self.model.project(&touched);
-        plan(&touched.part_of(&self.table), &projection.table).apply_to(&mut self.table);
+        let plan = plan(&touched.part_of(&self.table), &projection.table);
+        let outcome = self.dataplane.apply(plan);
+        assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
+        self.table.clone_from(self.dataplane.table());
         for (object, notices) in projection.notices {
             self.notices.remove(&object);
             if !notices.is_empty() {
