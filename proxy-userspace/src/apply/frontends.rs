@@ -1,13 +1,10 @@
 //! Writing frontends.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-use proxy_common::Frontend;
+use proxy_common::{Frontend, decide::lookup_service, filter::AddressClass};
 
 use super::{ApplyError, Dataplane, bump, port::Port, refused};
 use crate::{
-    desired::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable},
+    desired::{FrontendEntry, PortId, ServiceName, ServiceTable},
     maps::{
         encode,
         store::{Entries as _, Store},
@@ -15,13 +12,9 @@ use crate::{
 };
 
 impl<S: Store> Dataplane<S> {
-    /// Whether a packet to here is for a Service: through a frontend of its own, or a node port on an address of this
-    /// node.
+    /// Whether the programs find a Service for a packet to here.
     pub fn serves(&self, dialled: &Frontend) -> bool {
-        let is_node =
-            || self.table.networks.get(&IpNet::from(IpAddr::from(dialled.address))) == Some(&NetworkKind::Node);
-        let any = Frontend { address: dialled.address.any(), ..*dialled };
-        self.owners.contains_key(dialled) || is_node() && self.owners.contains_key(&any)
+        lookup_service(&self.maps, dialled, AddressClass::SERVICE, || false).is_ok()
     }
 
     pub(super) fn put_frontend(

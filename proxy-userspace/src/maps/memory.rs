@@ -28,7 +28,7 @@ impl Store for Memory {
     type Array<T: aya::Pod> = Array<T>;
     type Counters<T: aya::Pod + Default> = Kernel;
     type Hash<K: aya::Pod, V: aya::Pod> = Hash<K, V>;
-    type Trie<K: aya::Pod, V: aya::Pod> = Hash<Key<K>, V>;
+    type Trie<K: aya::Pod, V: aya::Pod> = Trie<K, V>;
 }
 
 /// What decides about writes, and looks at them. All maps of a set have one.
@@ -169,7 +169,7 @@ impl<T: Copy> Elements<T> for Vec<T> {
 /// Entries by the bytes of their keys.
 type ByBytes<K, V> = Rc<RefCell<BTreeMap<Vec<u8>, (K, V)>>>;
 
-/// A hash or trie, by the bytes of its keys. Clones are the same map.
+/// A hash, by the bytes of its keys. Clones are the same map.
 #[derive(Clone)]
 pub(crate) struct Hash<K, V> {
     entries: ByBytes<K, V>,
@@ -182,14 +182,13 @@ impl<K: Copy, V: Copy> Hash<K, V> {
     fn new(room: usize, bytes: fn(&K) -> Vec<u8>, kernel: &Kernel) -> Self {
         Self { entries: Rc::default(), room, bytes, kernel: kernel.clone() }
     }
-
-    /// The value of a key.
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
-        self.entries.borrow().get(&(self.bytes)(key)).map(|(_, value)| *value)
-    }
 }
 
 impl<K: Copy, V: Copy> Entries<K, V> for Hash<K, V> {
+    fn get(&self, key: &K) -> Option<V> {
+        self.entries.borrow().get(&(self.bytes)(key)).map(|(_, value)| *value)
+    }
+
     fn put(&mut self, key: K, value: V) -> Result<(), MapError> {
         self.kernel.may_write()?;
         let bytes = (self.bytes)(&key);
@@ -218,6 +217,53 @@ impl<K: Copy, V: Copy> Entries<K, V> for Hash<K, V> {
 
     fn entries(&self) -> impl Iterator<Item = (K, V)> {
         self.entries.borrow().values().copied().collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// A trie. Clones are the same map.
+#[derive(Clone)]
+pub(crate) struct Trie<K, V>(Hash<Key<K>, V>)
+where
+    K: aya::Pod;
+
+impl<K: aya::Pod + bytemuck::NoUninit, V: Copy> Trie<K, V> {
+    fn new(room: usize, kernel: &Kernel) -> Self {
+        Self(Hash::new(
+            room,
+            |key| [bytemuck::bytes_of(&key.prefix_len()), bytemuck::bytes_of(&key.data())].concat(),
+            kernel,
+        ))
+    }
+}
+
+impl<K: aya::Pod, V: Copy> Entries<Key<K>, V> for Trie<K, V> {
+    fn get(&self, key: &Key<K>) -> Option<V> {
+        let bits = |key: &Key<K>| (self.0.bytes)(key).split_off(size_of::<u32>());
+        let wanted = bits(key);
+        let has = |prefix: &Key<K>| {
+            let (bytes, rest) = (prefix.prefix_len() as usize / 8, prefix.prefix_len() % 8);
+            let prefix = bits(prefix);
+            let differs = |index: usize| (prefix[index] ^ wanted[index]).leading_zeros();
+            prefix[..bytes] == wanted[..bytes] && (rest == 0 || differs(bytes) >= rest)
+        };
+        let found = self.0.entries().filter(|(prefix, _)| has(prefix)).max_by_key(|(prefix, _)| prefix.prefix_len());
+        found.map(|(_, value)| value)
+    }
+
+    fn put(&mut self, key: Key<K>, value: V) -> Result<(), MapError> {
+        self.0.put(key, value)
+    }
+
+    fn remove(&mut self, key: &Key<K>) {
+        self.0.remove(key);
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key<K>> {
+        self.0.keys()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Key<K>, V)> {
+        self.0.entries()
     }
 }
 
@@ -252,9 +298,6 @@ impl Maps<Memory> {
         fn bytes<K: bytemuck::NoUninit>(key: &K) -> Vec<u8> {
             bytemuck::bytes_of(key).to_vec()
         }
-        fn prefix<K: bytemuck::NoUninit + aya::Pod>(key: &Key<K>) -> Vec<u8> {
-            [bytemuck::bytes_of(&key.prefix_len()), bytemuck::bytes_of(&key.data())].concat()
-        }
         let length = u32::try_from(FILTER_LENGTH).expect("16 bits");
         let filter = || Array { is_watched: false, ..Array::new(length, kernel) };
         Self {
@@ -263,8 +306,8 @@ impl Maps<Memory> {
             backends: Array::<Backend>::new(rooms.backends, kernel),
             generations: Array::new(rooms.service_ids, kernel),
             members: Hash::new(rooms.members, bytes, kernel),
-            networks: Hash::new(rooms.networks, prefix, kernel),
-            source_ranges: Hash::new(rooms.source_ranges, prefix, kernel),
+            networks: Trie::new(rooms.networks, kernel),
+            source_ranges: Trie::new(rooms.source_ranges, kernel),
             service_counters: kernel.clone(),
             backend_counters: kernel.clone(),
             service_names: Hash::new(rooms.service_ids as usize, bytes, kernel),

@@ -14,17 +14,17 @@ use std::{
     sync::Arc,
 };
 
-use aya::maps::{HashMap, Map, MapData, MapError};
+use aya::maps::{HashMap, Map, MapData, MapError, lpm_trie::Key};
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters,
-    ServiceName, SourceRange,
+    ServiceName, SourceRange, decide,
 };
 
 use crate::{
     maps::{
         filters::{FilterArrays, FlowMaps},
         flow_table::{FlowTable, Names},
-        store::{Kernel, Store},
+        store::{Elements as _, Entries as _, Kernel, Store},
     },
     node::bpf::{self, MappedArray},
 };
@@ -125,6 +125,28 @@ pub struct Maps<S: Store = Kernel> {
     pub(crate) node_addresses: S::Array<Address>,
     /// None where no program runs over the maps, which are memory then.
     pub(crate) observed: Option<Observed>,
+}
+
+impl<S: Store> decide::Maps for Maps<S> {
+    fn service(&self, frontend: &Frontend) -> Option<Service> {
+        self.services.get(frontend)
+    }
+
+    fn network(&self, address: &Address) -> Option<Network> {
+        self.networks.get(&Key::new(128, *address))
+    }
+
+    fn is_admitted(&self, service: u32, client: &Address) -> bool {
+        self.source_ranges.get(&Key::new(160, SourceRange::new(service, *client))).is_some()
+    }
+
+    fn slot(&self, slot: u32) -> Option<u32> {
+        self.slots.get(slot)
+    }
+
+    fn backend(&self, id: u32) -> Option<Backend> {
+        self.backends.get(id)
+    }
 }
 
 /// Handles to maps that the programs write and the agent reads.

@@ -18,7 +18,7 @@ pub trait Store {
     type Counters<T: aya::Pod + Default>: Counts;
     /// A hash.
     type Hash<K: aya::Pod, V: aya::Pod>: Entries<K, V>;
-    /// A trie of prefixes (`BPF_MAP_TYPE_LPM_TRIE`).
+    /// A trie of prefixes (`BPF_MAP_TYPE_LPM_TRIE`): the entry of a key is that of its longest prefix.
     type Trie<K: aya::Pod, V: aya::Pod>: Entries<Key<K>, V>;
 }
 
@@ -51,6 +51,9 @@ pub trait Counts {
 
 /// Entries by key.
 pub trait Entries<K, V> {
+    /// The value of a key; none where it can't be read.
+    fn get(&self, key: &K) -> Option<V>;
+
     /// Makes or replaces an entry. Replacing one needs no room.
     fn put(&mut self, key: K, value: V) -> Result<(), MapError>;
 
@@ -108,6 +111,10 @@ impl<V: aya::Pod + Default> Counts for PerCpuArray<MapData, V> {
 }
 
 impl<K: aya::Pod, V: aya::Pod> Entries<K, V> for HashMap<MapData, K, V> {
+    fn get(&self, key: &K) -> Option<V> {
+        HashMap::get(self, key, 0).ok()
+    }
+
     fn put(&mut self, key: K, value: V) -> Result<(), MapError> {
         self.insert(key, value, 0)
     }
@@ -126,6 +133,10 @@ impl<K: aya::Pod, V: aya::Pod> Entries<K, V> for HashMap<MapData, K, V> {
 }
 
 impl<K: aya::Pod, V: aya::Pod> Entries<Key<K>, V> for LpmTrie<MapData, K, V> {
+    fn get(&self, key: &Key<K>) -> Option<V> {
+        LpmTrie::get(self, key, 0).ok()
+    }
+
     fn put(&mut self, key: Key<K>, value: V) -> Result<(), MapError> {
         self.insert(&key, value, 0)
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::{
     Backend, Network, Service, SlotRange,
+    decide::{lookup_service, select_backend, select_list},
     filter::{AddressClass, PortClass, filter_index},
 };
 
@@ -238,6 +239,7 @@ impl Promise {
             let served = Served::of_maps(maps, value);
             assert!(ways.contains(&served), "{key:?} is served as {served:?}, not as any of {ways:?}");
             check_members(maps, value, &served);
+            check_decision(maps, key, &served);
         }
         for (key, value) in maps.services.entries() {
             check_filters(maps, &key);
@@ -257,6 +259,20 @@ fn check_filters(maps: &Maps<Memory>, key: &Frontend) {
     } else {
         let class = addresses[filter_index(&key.address)];
         assert!(class & AddressClass::SERVICE != 0 && port & PortClass::SERVICE != 0, "a filter rules {key:?} out");
+    }
+}
+
+/// The programs' decision leads to the backends of the frontend.
+fn check_decision(maps: &Maps<Memory>, key: &Frontend, served: &Served) {
+    // Node ports have no address of their own to dial.
+    if key.address == key.address.any() {
+        return;
+    }
+    let service = lookup_service(maps, key, AddressClass::SERVICE, || false).expect("the frontend is found");
+    for (internal, backends) in [(true, &served.internal), (false, &served.external)] {
+        let selected = select_list(&service, internal).and_then(|(range, _)| select_backend(maps, range, u32::MAX));
+        let address = selected.map(|selected| encode::backend_address(&selected.backend));
+        assert_eq!(address.ok(), backends.last().copied(), "{key:?} as {served:?}");
     }
 }
 
