@@ -17,6 +17,7 @@ pub mod config;
 pub mod connection;
 pub mod conntrack;
 pub mod counter;
+pub mod decide;
 pub mod device;
 pub mod filter;
 pub mod fragment;

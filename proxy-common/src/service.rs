@@ -160,6 +160,12 @@ impl Service {
         if self.flags & Self::EXTERNAL_LOCAL == 0 { List::Cluster } else { List::Local }
     }
 
+    /// The slots that a client gets, and which list they hold: the internal one on this node, else the external one (S17).
+    #[inline(always)]
+    pub const fn list(&self, internal: bool) -> (SlotRange, List) {
+        if internal { (self.internal, self.internal_list()) } else { (self.external, self.external_list()) }
+    }
+
     /// Whether a socket of this node is served: one in the node's own network namespace or one in a pod (S21).
     /// Ask only with [`Service::SOURCE_RANGES`].
     #[inline(always)]

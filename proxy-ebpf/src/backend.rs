@@ -1,26 +1,15 @@
 //! Stage *select*: one backend of a slot range, and whether a remembered one may still be used.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
-use proxy_common::{Backend, DropReason, Frontend, Member, SlotRange, Verdict, select::slot_index};
+use proxy_common::{
+    Member, SlotRange, Verdict,
+    decide::{self, MISSING, Selected},
+};
 
-use crate::maps::{BACKENDS, GENERATIONS, MEMBERS, SLOTS};
-
-/// A backend and the id under which it can be remembered.
-#[derive(Clone, Copy, Default)]
-pub struct Selected {
-    /// Its id.
-    pub id: u32,
-    /// Its address and port.
-    pub backend: Backend,
-}
-
-impl Selected {
-    /// The backend's address as a socket dials it.
-    #[inline(always)]
-    pub const fn remote(&self, protocol: u8) -> Frontend {
-        Frontend::new(self.backend.address, self.backend.port, protocol)
-    }
-}
+use crate::{
+    live::Live,
+    maps::{GENERATIONS, MEMBERS},
+};
 
 /// A uniformly random number.
 #[inline(always)]
@@ -32,24 +21,13 @@ pub fn random() -> u32 {
 /// Draws from a range that is not empty: uniformly, if `random` is (S23).
 #[inline(always)]
 pub fn select_backend(range: SlotRange, random: u32) -> Result<Selected, Verdict> {
-    let slot = range.offset.wrapping_add(slot_index(random, range.length));
-    get_backend(*SLOTS.get(slot).ok_or(MISSING)?)
+    decide::select_backend(&Live, range, random)
 }
-
-/// A list or memory names a backend that is not there.
-const MISSING: Verdict = Verdict::Drop(DropReason::MissingBackend);
 
 /// The backend that has been chosen by its id.
 #[inline(always)]
 pub fn get_backend(id: u32) -> Result<Selected, Verdict> {
-    get(id).ok_or(MISSING)
-}
-
-/// The backend with this id, if there is one.
-#[inline(always)]
-fn get(id: u32) -> Option<Selected> {
-    let backend = *BACKENDS.get(id)?;
-    backend.is_valid().then_some(Selected { id, backend })
+    decide::get_backend(&Live, id).ok_or(MISSING)
 }
 
 /// The service's generation now.
@@ -80,7 +58,7 @@ pub fn recall(memory: Memory) -> Option<(Selected, u32)> {
     if now != memory.service_generation && !is_member(memory) {
         return None;
     }
-    let selected = get(memory.backend)?;
+    let selected = decide::get_backend(&Live, memory.backend)?;
     (selected.backend.generation == memory.backend_generation).then_some((selected, now))
 }
 

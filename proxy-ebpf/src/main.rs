@@ -21,6 +21,7 @@ mod foreign;
 mod fragment;
 mod headers;
 mod icmp;
+mod live;
 mod maps;
 mod node;
 mod own;

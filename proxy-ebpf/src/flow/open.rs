@@ -3,11 +3,12 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::btf_maps::lpm_trie::Key;
 use proxy_common::{
     Address, AffinityKey, Backend, ConntrackEntry, Counter, DropReason, EntryMeta, Frontend, FrontendKind, Headers,
-    Ipv4ConntrackEntry, List, Protocol, RejectReason, Service, SlotRange, SourceRange, State, Tuple, Verdict,
-    filter::AddressClass, select::connection_number,
+    Ipv4ConntrackEntry, List, Protocol, RejectReason, Service, State, Tuple, Verdict,
+    decide::{Selected, check_client, select_list},
+    filter::AddressClass,
+    select::connection_number,
 };
 
 use super::{
@@ -17,11 +18,12 @@ use super::{
 };
 use crate::{
     affinity::select_sticky,
-    backend::{Selected, generation, get_backend, random, select_backend},
+    backend::{generation, get_backend, random, select_backend},
     clock::timeout,
     counters::{count, count_connection},
     filter::filter_address,
-    maps::{SECRET, SOURCE_RANGES},
+    live::Live,
+    maps::SECRET,
     node::{node_address, own_address},
     owner::{SocketOwner, owner},
     packet::Packet,
@@ -48,7 +50,7 @@ pub fn open_flow<P: Packet>(
     if service.kind != FrontendKind::ClusterIp as u8 && owner_of_datagram(packet.context(), tuple).is_connected() {
         return Err(Verdict::Pass);
     }
-    check_source(&service, &tuple.source)?;
+    check_client(&Live, &service, &tuple.source)?;
     // SCTP, too: no backend but its own knows an association in which this is not the first packet.
     if tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
@@ -59,7 +61,7 @@ pub fn open_flow<P: Packet>(
         return Err(refusal);
     }
     let occasion = Occasion { context: packet.context(), is_own, now, random };
-    if enter(headers, &service, list(&service, internal).1, &get_backend(id)?, occasion, flow)? {
+    if enter(headers, &service, service.list(internal).1, &get_backend(id)?, occasion, flow)? {
         count_connection(service.id);
         count(Counter::FlowOpened);
     }
@@ -108,37 +110,17 @@ pub fn is_surely_served(headers: &Headers) -> bool {
     }
 }
 
-/// Drops packets of clients outside the source ranges (S21). This wins over every other refusal.
-#[inline(always)]
-fn check_source(service: &Service, client: &Address) -> Result<(), Verdict> {
-    if service.flags & Service::SOURCE_RANGES != 0 && !is_in_ranges(service.id, client) {
-        return Err(Verdict::Drop(DropReason::SourceRange));
-    }
-    Ok(())
-}
-
-#[inline(never)]
-fn is_in_ranges(service: u32, client: &Address) -> bool {
-    SOURCE_RANGES.get(&Key::new(160, SourceRange::new(service, *client))).is_some()
-}
-
-/// The list for a client: the internal one for clients on this node, the external one for others.
-#[inline(always)]
-fn list(service: &Service, internal: bool) -> (SlotRange, List) {
-    if internal { (service.internal, service.internal_list()) } else { (service.external, service.external_list()) }
-}
-
 /// 0, or the code of the refusal.
 #[inline(never)]
 fn select(service: &Service, internal: bool, client: &Address, random: u32, id: &mut u32) -> u32 {
-    let (range, list) = list(service, internal);
-    let found = if range.length == 0 {
-        Err(service.empty_verdict())
-    } else if service.affinity_timeout == 0 {
-        select_backend(range, random).map(|selected| selected.id)
-    } else {
-        select_sticky(&AffinityKey::from_address(*client, service.id), service, (range, list), random)
-    };
+    let client = AffinityKey::from_address(*client, service.id);
+    let found = select_list(service, internal).and_then(|(range, list)| {
+        if service.affinity_timeout == 0 {
+            select_backend(range, random).map(|selected| selected.id)
+        } else {
+            select_sticky(&client, service, (range, list), random)
+        }
+    });
     match found {
         Ok(found) => {
             *id = found;

@@ -9,13 +9,15 @@ mod peer;
 use aya_ebpf::{EbpfContext as _, helpers::bpf_set_retval};
 use aya_log_ebpf::debug;
 use proxy_common::{
-    AffinityKey, Counter, DropReason, Frontend, Protocol, Service, Tuple, Verdict, filter::AddressClass,
+    AffinityKey, Counter, Frontend, Protocol, Service, Tuple, Verdict,
+    decide::{Selected, check_socket, select_list},
+    filter::AddressClass,
 };
 
 use self::context::{Closing, Socket};
 use crate::{
     affinity::select_sticky,
-    backend::{Selected, get_backend, random, select_backend},
+    backend::{get_backend, random, select_backend},
     counters::{count, count_connection},
     maps::NODE_NETNS,
     node::node_address,
@@ -153,14 +155,8 @@ fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
 /// The backend that serves this client.
 #[inline(always)]
 fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
-    // Drop wins over reject.
-    if service.flags & Service::SOURCE_RANGES != 0 && !service.admits_socket(socket.netns() == NODE_NETNS.load()) {
-        return Err(Verdict::Drop(DropReason::SourceRange));
-    }
-    let (range, list) = (service.internal, service.internal_list());
-    if range.length == 0 {
-        return Err(service.empty_verdict());
-    }
+    check_socket(service, || socket.netns() == NODE_NETNS.load())?;
+    let (range, list) = select_list(service, true)?;
     let selected = if service.affinity_timeout == 0 {
         select_backend(range, random())?
     } else {

@@ -5,11 +5,11 @@
 use core::{ffi::c_void, ptr::null_mut};
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
-use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service};
+use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service, decide::Selected};
 
 use super::{connection, context::Socket};
 use crate::{
-    backend::{Memory, Selected, generation, recall},
+    backend::{Memory, generation, recall},
     clock::now_ns,
     counters::count,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},

@@ -200,6 +200,7 @@ impl Agent {
     fn reconcile(&mut self) {
         let started = Instant::now();
         let mut touched = self.model.take_touched();
+        let is_retry = !self.refused.is_empty() || self.refused_networks;
         touched.services.append(&mut self.refused);
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
@@ -219,7 +220,7 @@ impl Agent {
         }
         let before = touched.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);
-        if !plan.is_empty() || self.generation == 0 {
+        if !plan.is_empty() || is_retry || self.generation == 0 {
             let outcome = self.dataplane.apply(plan);
             self.generation += 1;
             self.report(outcome, started);

@@ -2,14 +2,20 @@
 //! clients remember stays true; everything else is written anew and the rest swept away.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::SocketAddr,
 };
 
 use proxy_common::{Address, Backend, Frontend, Member, SlotRange, SourceRange};
 
-use super::{Dataplane, bump, members::memberships, reclaim::Retired, sources::nets};
-use crate::{desired::PortId, maps::encode};
+use super::{Dataplane, bump, members::Memberships, reclaim::Retired, sources::nets};
+use crate::{
+    desired::PortId,
+    maps::{
+        encode,
+        store::{Elements as _, Entries as _, Store},
+    },
+};
 
 /// What was found in the maps and has not been claimed by a plan yet.
 #[derive(Debug, Default)]
@@ -18,45 +24,59 @@ pub(super) struct Leftovers {
     pub(super) ids: BTreeMap<PortId, u32>,
     frontends: Vec<Frontend>,
     networks: Vec<(u32, Address)>,
-    members: Vec<Member>,
+    /// By service id.
+    members: BTreeMap<u32, Memberships>,
+    /// Members whose backends are not there.
+    stray: Vec<Member>,
     sources: Vec<(u32, SourceRange)>,
     slots: BTreeSet<(u32, u32)>,
+    /// Ranges of slots by the backend ids in them.
+    lists: HashMap<Vec<u32>, Vec<SlotRange>>,
+    /// Ranges that lists of the first plan have taken over. Frontends may still name them.
+    reused: BTreeSet<(u32, u32)>,
     /// Names that don't say which port an id stood for.
     damaged: Vec<u32>,
 }
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     /// Reads what the maps hold. Keys that can't be read are as good as absent: writing overwrites them.
     pub(super) fn adopt(&mut self) {
         self.adopt_node_addresses();
-        for (id, name) in self.maps.service_names.iter().filter_map(Result::ok) {
+        for (id, name) in self.maps.service_names.entries() {
             self.service_ids.reserve(id);
             match encode::port_id(&name) {
                 Some(port) => drop(self.leftovers.ids.insert(port, id)),
                 None => self.leftovers.damaged.push(id),
             }
         }
-        if self.leftovers.ids.is_empty() {
-            return self.adopt_keys();
-        }
         self.backends.adopt(&self.maps.backends);
         self.adopt_sources();
-        for (frontend, service) in self.maps.services.iter().filter_map(Result::ok) {
+        for (frontend, service) in self.maps.services.entries() {
             self.leftovers.frontends.push(frontend);
             for range in [service.internal, service.external] {
                 self.slots.reserve(range);
-                self.leftovers.slots.insert((range.offset, range.length));
+                if self.leftovers.slots.insert((range.offset, range.length)) && range.length != 0 {
+                    let slots = range.offset..range.offset.saturating_add(range.length);
+                    let ids = slots.map_while(|slot| self.maps.slots.get(slot)).collect();
+                    self.leftovers.lists.entry(ids).or_default().push(range);
+                }
             }
         }
         self.adopt_keys();
     }
 
     fn adopt_keys(&mut self) {
-        let keys = self.maps.networks.keys().filter_map(Result::ok);
-        self.leftovers.networks = keys.map(|key| (key.prefix_len(), key.data())).collect();
-        let keys = self.maps.source_ranges.keys().filter_map(Result::ok);
-        self.leftovers.sources = keys.map(|key| (key.prefix_len(), key.data())).collect();
-        self.leftovers.members = self.maps.members.keys().filter_map(Result::ok).collect();
+        self.leftovers.networks = self.maps.networks.keys().map(|key| (key.prefix_len(), key.data())).collect();
+        self.leftovers.sources = self.maps.source_ranges.keys().map(|key| (key.prefix_len(), key.data())).collect();
+        for (member, lists) in self.maps.members.entries() {
+            match self.maps.backends.get(member.backend).filter(Backend::is_valid) {
+                Some(backend) => {
+                    let of_service = self.leftovers.members.entry(member.service).or_default();
+                    of_service.insert(encode::backend_address(&backend), lists);
+                }
+                None => self.leftovers.stray.push(member),
+            }
+        }
     }
 
     /// Removes whatever an earlier agent left and the first plan did not claim. Returns the backends that
@@ -69,14 +89,13 @@ impl Dataplane {
         let marks: HashSet<Frontend> = self.marks.keys().map(|address| Frontend::owner((*address).into())).collect();
         for frontend in leftovers.frontends {
             if !self.owners.contains_key(&frontend) && !marks.contains(&frontend) {
-                // Absent is as good as removed, here and below.
-                let _ = self.maps.services.remove(&frontend);
+                self.maps.services.remove(&frontend);
             }
         }
-        let mut gone = self.sweep_members(leftovers.members);
+        let mut gone = self.sweep_members(leftovers.members, &leftovers.stray);
         for id in leftovers.ids.into_values().chain(leftovers.damaged) {
             bump(&mut self.maps, id);
-            let _ = self.maps.service_names.remove(&id);
+            self.maps.service_names.remove(&id);
             retired.services.push(id);
         }
         retired.slots = leftovers.slots.into_iter().map(|(offset, length)| SlotRange { offset, length }).collect();
@@ -91,7 +110,7 @@ impl Dataplane {
             let key = aya::maps::lpm_trie::Key::new(prefix, address);
             let wanted = encode::network(&key).is_some_and(|network| self.table.networks.contains_key(&network));
             if !wanted {
-                let _ = self.maps.networks.remove(&key);
+                self.maps.networks.remove(&key);
             }
         }
     }
@@ -105,27 +124,50 @@ impl Dataplane {
         }
         for (prefix, range) in sources {
             if !wanted.contains(&(prefix, range.service, range.client)) {
-                let _ = self.maps.source_ranges.remove(&aya::maps::lpm_trie::Key::new(prefix, range));
+                self.maps.source_ranges.remove(&aya::maps::lpm_trie::Key::new(prefix, range));
             }
         }
     }
 
-    /// Returns the backends that have left some list.
-    fn sweep_members(&mut self, members: Vec<Member>) -> BTreeSet<SocketAddr> {
-        let mut gone = BTreeSet::new();
-        let mut wanted = HashSet::new();
-        for (id, port) in &self.ports {
-            let entry = self.table.services.get(&id.service).and_then(|service| service.ports.get(&id.port));
-            let backends = entry.map(|entry| memberships(id, entry)).unwrap_or_default();
-            let ids = backends.into_keys().filter_map(|backend| self.backends.id(backend));
-            wanted.extend(ids.map(|backend| (port.id, backend)));
+    /// The slots that an earlier agent has left for exactly these backends: after a restart most lists need no new ones.
+    pub(super) fn reuse_slots(&mut self, backends: &[SocketAddr]) -> Option<SlotRange> {
+        if self.leftovers.lists.is_empty() {
+            return None;
         }
-        for member in members {
-            if !wanted.contains(&(member.service, member.backend)) {
-                let _ = self.maps.members.remove(&member);
-                let backend = self.maps.backends.get(member.backend).filter(Backend::is_valid);
-                gone.extend(backend.map(|backend| encode::backend_address(&backend)));
+        let ids: Vec<u32> = backends.iter().map(|backend| self.backends.id(*backend)).collect::<Option<_>>()?;
+        let range = self.leftovers.lists.get_mut(&ids)?.pop()?;
+        self.leftovers.slots.remove(&(range.offset, range.length));
+        self.leftovers.reused.insert((range.offset, range.length));
+        Some(range)
+    }
+
+    /// Gives back slots whose list is not in force after all.
+    pub(super) fn give_back_slots(&mut self, range: SlotRange) {
+        if self.leftovers.reused.contains(&(range.offset, range.length)) {
+            self.leftovers.slots.insert((range.offset, range.length));
+        } else {
+            self.slots.release(range);
+        }
+    }
+
+    /// Takes the members that an earlier agent has left for a service.
+    pub(super) fn take_members(&mut self, service: u32) -> Memberships {
+        self.leftovers.members.remove(&service).unwrap_or_default()
+    }
+
+    /// Returns the backends that have left some list.
+    fn sweep_members(&mut self, members: BTreeMap<u32, Memberships>, stray: &[Member]) -> BTreeSet<SocketAddr> {
+        let mut gone = BTreeSet::new();
+        for (service, members) in members {
+            for address in members.into_keys() {
+                if let Some(backend) = self.backends.id(address) {
+                    self.maps.members.remove(&Member { service, backend });
+                }
+                gone.insert(address);
             }
+        }
+        for member in stray {
+            self.maps.members.remove(member);
         }
         gone
     }

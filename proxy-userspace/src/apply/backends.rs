@@ -10,8 +10,8 @@ use std::{
 
 use proxy_common::Backend;
 
-use super::{allocate::IdPool, elements::Elements};
-use crate::maps::encode;
+use super::allocate::IdPool;
+use crate::maps::{encode, store::Elements};
 
 #[derive(Debug)]
 struct Shared {

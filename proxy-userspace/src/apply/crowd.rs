@@ -16,7 +16,7 @@ use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
 
 use super::Dataplane;
-use crate::maps::{Clients, KEPT};
+use crate::maps::{Clients, KEPT, store::Store};
 
 /// The least time from one count to the next.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -78,10 +78,11 @@ fn count(clients: &Clients, room: usize, timeouts: &HashMap<u32, u32>) -> usize 
     kept.count().min(room)
 }
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     /// Says once when clients with session affinity fill their map. Never waits.
     pub fn look_at_clients(&mut self) {
-        let (now, room) = (Instant::now(), self.maps.affinity.1);
+        let Some(observed) = &self.maps.observed else { return };
+        let (now, room) = (Instant::now(), observed.affinity_room);
         self.crowd.take(room, now);
         if self.crowd.counting.is_some() || now < self.crowd.next {
             return;
@@ -91,7 +92,7 @@ impl Dataplane {
             return;
         }
         let (sender, receiver) = sync_channel(1);
-        let clients = Arc::clone(&self.maps.affinity.0);
+        let clients = Arc::clone(&observed.affinity);
         self.crowd.counting = Some(receiver);
         thread::spawn(move || {
             let count = count(&clients, room, &timeouts);

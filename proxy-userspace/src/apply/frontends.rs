@@ -1,24 +1,20 @@
 //! Writing frontends.
 
-use std::net::IpAddr;
+use proxy_common::{Frontend, decide::lookup_service, filter::AddressClass};
 
-use ipnet::IpNet;
-use proxy_common::Frontend;
-
-use super::{ApplyError, Dataplane, Port, bump, refused};
+use super::{ApplyError, Dataplane, bump, port::Port, refused};
 use crate::{
-    desired::{FrontendEntry, NetworkKind, PortId, ServiceName, ServiceTable},
-    maps::encode,
+    desired::{FrontendEntry, PortId, ServiceName, ServiceTable},
+    maps::{
+        encode,
+        store::{Entries as _, Store},
+    },
 };
 
-impl Dataplane {
-    /// Whether a packet to here is for a Service: through a frontend of its own, or a node port on an address of this
-    /// node.
+impl<S: Store> Dataplane<S> {
+    /// Whether the programs find a Service for a packet to here.
     pub fn serves(&self, dialled: &Frontend) -> bool {
-        let is_node =
-            || self.table.networks.get(&IpNet::from(IpAddr::from(dialled.address))) == Some(&NetworkKind::Node);
-        let any = Frontend { address: dialled.address.any(), ..*dialled };
-        self.owners.contains_key(dialled) || is_node() && self.owners.contains_key(&any)
+        lookup_service(&self.maps, dialled, AddressClass::SERVICE, || false).is_ok()
     }
 
     pub(super) fn put_frontend(
@@ -44,28 +40,32 @@ impl Dataplane {
             return Err(error);
         }
         if let Some(before) = self.owners.insert(frontend, id.clone()) {
-            self.disown(&frontend, &before);
-        }
-        if let Some(port) = self.ports.get_mut(&id) {
-            port.frontends.insert(frontend);
+            self.disown(&frontend, &before, &id);
         }
         self.table.services.entry(service.clone()).or_default().frontends.insert(frontend, entry);
         Ok(())
     }
 
     pub(super) fn remove_frontend(&mut self, frontend: &Frontend) {
-        // Absent is as good as removed, here and below.
-        let _ = self.maps.services.remove(frontend);
+        self.maps.services.remove(frontend);
         if let Some(id) = self.owners.remove(frontend) {
             self.filters.remove_frontend(frontend);
-            self.disown(frontend, &id);
+            self.forget_frontend(frontend, &id);
         }
     }
 
-    /// Forgets that a frontend belongs to a port; memories made through it must be checked again.
-    pub(super) fn disown(&mut self, frontend: &Frontend, id: &PortId) {
+    /// A frontend that was the port `before`'s is `now`'s. Memories made through it must be checked again.
+    fn disown(&mut self, frontend: &Frontend, before: &PortId, now: &PortId) {
+        if before != now {
+            self.forget_frontend(frontend, before);
+        } else if let Some(port) = self.ports.get(now) {
+            bump(&mut self.maps, port.id);
+        }
+    }
+
+    fn forget_frontend(&mut self, frontend: &Frontend, id: &PortId) {
         if let Some(port) = self.ports.get_mut(id) {
-            port.frontends.remove(frontend);
+            port.forget(frontend);
             bump(&mut self.maps, port.id);
         }
         self.take_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
@@ -81,19 +81,22 @@ impl Dataplane {
         }
     }
 
-    /// Writes a frontend with its port's present ranges.
+    /// Writes a frontend with its port's present slots.
     pub(super) fn write_frontend(
         &mut self,
         frontend: &Frontend,
         id: &PortId,
         entry: &FrontendEntry,
     ) -> Result<(), ApplyError> {
-        let (Some(port), Some(wanted)) = (self.ports.get(id), self.table.services.get(&id.service)) else {
+        let (Some(port), Some(wanted)) = (self.ports.get_mut(id), self.table.services.get(&id.service)) else {
             return Ok(());
         };
         let Some(wanted) = wanted.ports.get(&id.port) else { return Ok(()) };
         let range = |list| port.ranges.get(&list).copied().unwrap_or_default();
         let value = encode::service(port.id, wanted, entry, range);
-        self.maps.services.insert(frontend, value, 0).map_err(|error| refused("SERVICES", "--max-services", error))
+        let write = self.maps.services.put(*frontend, value);
+        write.map_err(|error| refused("SERVICES", "--max-services", error))?;
+        port.names(*frontend, [value.internal, value.external]);
+        Ok(())
     }
 }

@@ -1,14 +1,14 @@
 //! Whom flows and clients of a service port may stay with: MEMBERS, and the ids of backends that only flows of before know.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use proxy_common::{List, Member, Protocol};
 
-use super::{ApplyError, Dataplane, reclaim::Retired, refused};
-use crate::desired::{PortEntry, PortId};
+use super::{ApplyError, Dataplane, refused};
+use crate::{
+    desired::{PortEntry, PortId},
+    maps::store::{Entries as _, Store},
+};
 
 /// The lists' bits by backend.
 pub(super) type Memberships = BTreeMap<SocketAddr, u32>;
@@ -43,42 +43,60 @@ pub(super) fn left<'a>(old: &'a Memberships, new: &'a Memberships) -> impl Itera
     old.iter().filter_map(left)
 }
 
-impl Dataplane {
-    /// Lists the backends of `new` under every list that they are in, or were in according to `old`.
-    pub(super) fn add_members(&mut self, service: u32, old: &Memberships, new: &Memberships) -> Result<(), ApplyError> {
-        for (address, lists) in new {
-            let Some(backend) = self.backends.id(*address) else { continue };
-            let lists = lists | old.get(address).copied().unwrap_or(0);
-            let write = self.maps.members.insert(Member { service, backend }, lists, 0);
-            write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
+impl<S: Store> Dataplane<S> {
+    /// Adds lists to what backends are members of. Those that have no id are left out: no flow knows them. On failure no
+    /// backend is a member that was none.
+    pub(super) fn add_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
+        let Some(before) = self.ports.get(id).map(|port| port.members.clone()) else { return Ok(()) };
+        for (address, lists) in members {
+            let lists = lists | before.get(address).copied().unwrap_or(0);
+            if let Err(error) = self.write_member(id, *address, lists) {
+                self.remove_members(id, members.keys().filter(|address| !before.contains_key(address)));
+                return Err(error);
+            }
         }
         Ok(())
     }
 
-    pub(super) fn remove_members<'a>(&mut self, service: u32, backends: impl Iterator<Item = &'a SocketAddr>) {
-        for backend in backends.filter_map(|backend| self.backends.id(*backend)) {
-            // Absent is as good as removed.
-            let _ = self.maps.members.remove(&Member { service, backend });
+    /// Ends all other memberships than these.
+    pub(super) fn end_memberships(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
+        let Some(before) = self.ports.get(id).map(|port| port.members.clone()) else { return Ok(()) };
+        self.remove_members(id, before.keys().filter(|address| !members.contains_key(address)));
+        // MEMBERS is not preallocated: replacing a value takes memory, too.
+        let narrower = members.iter().filter(|(address, _)| before.contains_key(address));
+        narrower.into_iter().try_for_each(|(address, lists)| self.write_member(id, *address, *lists))
+    }
+
+    fn write_member(&mut self, id: &PortId, address: SocketAddr, lists: u32) -> Result<(), ApplyError> {
+        let (Some(port), Some(backend)) = (self.ports.get_mut(id), self.backends.id(address)) else { return Ok(()) };
+        if port.members.get(&address) == Some(&lists) {
+            return Ok(());
+        }
+        let write = self.maps.members.put(Member { service: port.id, backend }, lists);
+        write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
+        port.members.insert(address, lists);
+        Ok(())
+    }
+
+    pub(super) fn remove_members<'a>(&mut self, id: &PortId, addresses: impl Iterator<Item = &'a SocketAddr>) {
+        let Some(port) = self.ports.get_mut(id) else { return };
+        for address in addresses {
+            port.members.remove(address);
+            if let Some(backend) = self.backends.id(*address) {
+                self.maps.members.remove(&Member { service: port.id, backend });
+            }
         }
     }
 
-    /// Lets the draining backends of a port keep the ids that they have: its flows know them by these. Those that are gone
-    /// lose them.
-    pub(super) fn hold(&mut self, id: &PortId, entry: &PortEntry, retired: &mut Retired) {
+    /// Lets the draining backends of a port keep the ids that they have: its flows know them by these.
+    pub(super) fn hold(&mut self, id: &PortId, entry: &PortEntry) {
         let Some(port) = self.ports.get_mut(id) else { return };
-        let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().copied().collect();
-        let before = std::mem::take(&mut port.held);
-        for backend in draining {
-            if !before.contains(&backend) {
-                // Nobody has a flow to one that has no id.
-                if !self.backends.hold(backend) {
-                    continue;
-                }
+        for backend in entry.draining.values().flatten() {
+            // No flow knows one that has no id.
+            if !port.held.contains(backend) && self.backends.hold(*backend) {
                 self.filters.put_asked(&mut self.maps.filters, backend.ip());
+                port.held.insert(*backend);
             }
-            port.held.insert(backend);
         }
-        let gone: Vec<SocketAddr> = before.difference(&port.held).copied().collect();
-        self.release_backends(gone.iter(), retired);
     }
 }

@@ -6,8 +6,8 @@ mod adopt;
 mod allocate;
 mod backends;
 pub(crate) mod crowd;
-mod elements;
 mod frontends;
+mod lists;
 mod members;
 mod networks;
 mod owners;
@@ -23,12 +23,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use aya::{
-    maps::{MapData, MapError, PerCpuArray, PerCpuValues},
-    util::nr_cpus,
-};
+use aya::maps::MapError;
 use ipnet::IpNet;
-use proxy_common::{Frontend, List, SlotRange};
+use proxy_common::Frontend;
 use tracing::debug;
 
 use self::{
@@ -38,14 +35,17 @@ use self::{
     crowd::Crowd,
     owners::Owners,
     paths::Paths,
-    port::Aftermath,
+    port::{Aftermath, Port},
     prefilter::Filters,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
-    maps::Maps,
+    maps::{
+        Maps,
+        store::{Counts, Elements as _, Kernel, Store},
+    },
     node::snat_ports::SnatPorts,
 };
 
@@ -60,6 +60,9 @@ pub enum ApplyError {
         /// The flag that enlarges it.
         flag: &'static str,
     },
+    /// What is to take its place has been refused.
+    #[error("what takes its place is not in force, so that what is there stays")]
+    InUse,
     /// The kernel refused a write.
     #[error("write map {what}: {source}")]
     Write {
@@ -81,23 +84,15 @@ pub struct Outcome {
     pub udp_gone: BTreeSet<SocketAddr>,
 }
 
-/// A service port as it stands in the maps.
-#[derive(Debug)]
-struct Port {
-    id: u32,
-    ranges: BTreeMap<List, SlotRange>,
-    frontends: BTreeSet<Frontend>,
-    /// Draining backends that keep their ids for it.
-    held: BTreeSet<SocketAddr>,
-}
-
 /// The data plane of one instance.
-pub struct Dataplane {
-    maps: Maps,
+pub struct Dataplane<S: Store = Kernel> {
+    maps: Maps<S>,
     backends: Backends,
     service_ids: IdPool,
     slots: SlotPool,
     ports: BTreeMap<PortId, Port>,
+    /// Ports that may still have in the maps what they had before.
+    unsettled: BTreeSet<PortId>,
     owners: BTreeMap<Frontend, PortId>,
     marks: BTreeMap<IpAddr, Owners>,
     node_addresses: [Option<IpAddr>; 2],
@@ -124,10 +119,10 @@ pub struct Size {
     pub backends: usize,
 }
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     /// Takes over an instance's maps with what is in them. What no plan claims again goes with
     /// [`Dataplane::sweep`]. Source translation uses `snat` without the node ports.
-    pub fn new(mut maps: Maps, snat: SnatPorts) -> Self {
+    pub fn new(mut maps: Maps<S>, snat: SnatPorts) -> Self {
         snat.report(None);
         let filters = Filters::adopt(&mut maps.filters, snat);
         let mut dataplane = Self {
@@ -135,12 +130,13 @@ impl Dataplane {
             service_ids: IdPool::new(maps.generations.length()),
             slots: SlotPool::new(maps.slots.length()),
             ports: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
             owners: BTreeMap::new(),
             marks: BTreeMap::new(),
             node_addresses: [None; 2],
             table: Table::default(),
             leftovers: Leftovers::default(),
-            reclaim: Reclaim::start(),
+            reclaim: if maps.observed.is_some() { Reclaim::start() } else { Reclaim::at_once() },
             filters,
             tidying: None,
             paths: Paths::default(),
@@ -194,27 +190,31 @@ impl Dataplane {
                 outcome.refused_networks.insert(network, error);
             }
         }
-        self.settle(&mut after);
         let removals = (plan.remove_networks, plan.remove_owned, plan.remove_frontends, plan.remove_ports);
-        self.remove(removals, &mut after);
+        self.remove(removals, &mut after, &mut outcome);
+        self.settle(&mut after, &mut outcome);
         self.backends.settle(&mut self.maps.backends);
         self.reclaim.retire(after.retired);
         outcome.udp_gone = after.udp_gone;
         outcome
     }
 
-    fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath) {
+    fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath, outcome: &mut Outcome) {
         for network in networks {
             self.remove_network(network);
         }
         for (address, service) in owned {
-            self.remove_owned(address, &service);
+            if let Err(error) = self.remove_owned(address, &service) {
+                outcome.refused.insert(service, error);
+            }
         }
         for frontend in frontends {
             self.remove_frontend(&frontend);
         }
         for id in ports {
-            self.remove_port(&id, after);
+            if let Err(error) = self.remove_port(&id, after) {
+                outcome.refused.entry(id.service).or_insert(error);
+            }
         }
     }
 
@@ -232,18 +232,16 @@ impl Dataplane {
 }
 
 /// Moves a service's generation: every memory of it is checked at its next use.
-fn bump(maps: &mut Maps, service: u32) {
+fn bump<S: Store>(maps: &mut Maps<S>, service: u32) {
     let generation = maps.generations.get(service).unwrap_or(0);
     maps.generations.set(service, generation.wrapping_add(1));
 }
 
-/// Lets an id that is given to somebody new count from 0. Programs have no list that names it yet.
-fn zero<T: aya::Pod + Default>(counters: &mut PerCpuArray<MapData, T>, id: u32) {
-    let zeros = nr_cpus().ok().and_then(|cpus| PerCpuValues::try_from(vec![T::default(); cpus]).ok());
-    // What can't be written counts on: no more than a number is wrong.
-    let written = zeros.map(|zeros| counters.set(id, zeros, 0));
-    if !matches!(written, Some(Ok(()))) {
-        debug!(id, ?written, "an id counts on from somebody else's number");
+/// Lets an id that gets another meaning count from 0. No program has a list yet that names it.
+fn zero(counters: &mut impl Counts, id: u32) {
+    // A failure costs no more than a wrong number.
+    if let Err(error) = counters.zero(id) {
+        debug!(id, %error, "an id goes on counting from its last number");
     }
 }
 
@@ -257,3 +255,6 @@ fn refused(what: &'static str, flag: &'static str, source: MapError) -> ApplyErr
     };
     if full { ApplyError::Full { what, flag } } else { ApplyError::Write { what, source } }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,16 @@ use ipnet::IpNet;
 use proxy_common::Address;
 
 use super::{ApplyError, Dataplane, refused};
-use crate::{desired::NetworkKind, maps::encode, node::rtnetlink::Routes};
+use crate::{
+    desired::NetworkKind,
+    maps::{
+        encode,
+        store::{Cells as _, Entries as _, Store},
+    },
+    node::rtnetlink::Routes,
+};
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     /// Replaces this node's own addresses, one a family: the sources of what it forwards. One that is absent is
     /// written as zeros.
     pub fn set_node_addresses(&mut self, ipv4: Option<Ipv4Addr>, ipv6: Option<Ipv6Addr>) -> Result<(), ApplyError> {
@@ -34,7 +41,7 @@ impl Dataplane {
         if let Some(address) = wanted {
             self.filters.put_node(&mut self.maps.filters, address);
         }
-        let write = self.maps.node_addresses.set(index, wanted.map(Address::from).unwrap_or_default(), 0);
+        let write = self.maps.node_addresses.set(index, wanted.map(Address::from).unwrap_or_default());
         if let Some(gone) = if write.is_ok() { before } else { wanted } {
             self.filters.remove_node(gone);
         }
@@ -44,7 +51,7 @@ impl Dataplane {
     /// Takes over the addresses that an earlier agent has written. One that can't be read is as good as absent.
     pub(super) fn adopt_node_addresses(&mut self) {
         for index in 0..2_u32 {
-            let address = self.maps.node_addresses.get(&index, 0).ok().filter(|address| *address != Address::default());
+            let address = self.maps.node_addresses.get(index).filter(|address| *address != Address::default());
             if let Some(address) = address.map(IpAddr::from) {
                 self.filters.put_node(&mut self.maps.filters, address);
                 self.node_addresses[index as usize] = Some(address);
@@ -54,7 +61,7 @@ impl Dataplane {
 
     pub(super) fn put_network(&mut self, network: IpNet, kind: NetworkKind) -> Result<(), ApplyError> {
         self.filters.put_network(&mut self.maps.filters, network, kind);
-        let write = self.maps.networks.insert(&encode::network_key(network), encode::network_value(kind), 0);
+        let write = self.maps.networks.put(encode::network_key(network), encode::network_value(kind));
         if let Err(error) = write {
             self.filters.remove_network(network, kind);
             return Err(refused("NETWORKS", "--max-networks", error));
@@ -66,8 +73,7 @@ impl Dataplane {
     }
 
     pub(super) fn remove_network(&mut self, network: IpNet) {
-        // Absent is as good as removed.
-        let _ = self.maps.networks.remove(&encode::network_key(network));
+        self.maps.networks.remove(&encode::network_key(network));
         if let Some(kind) = self.table.networks.remove(&network) {
             self.filters.remove_network(network, kind);
         }

@@ -8,13 +8,16 @@ use proxy_common::Frontend;
 use super::{ApplyError, Dataplane, refused};
 use crate::{
     desired::{Owner, OwnerKind, ServiceName, sorted::SortedMap},
-    maps::encode,
+    maps::{
+        encode,
+        store::{Entries as _, Store},
+    },
 };
 
 /// Who has an address.
 pub(super) type Owners = SortedMap<ServiceName, Owner>;
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     pub(super) fn put_owned(&mut self, address: IpAddr, service: &ServiceName, owner: Owner) -> Result<(), ApplyError> {
         let mut owners = self.marks.get(&address).cloned().unwrap_or_default();
         owners.insert(service.clone(), owner);
@@ -23,21 +26,21 @@ impl Dataplane {
         Ok(())
     }
 
-    pub(super) fn remove_owned(&mut self, address: IpAddr, service: &ServiceName) {
+    /// On failure the Service still owns the address.
+    pub(super) fn remove_owned(&mut self, address: IpAddr, service: &ServiceName) -> Result<(), ApplyError> {
         let mut owners = self.marks.get(&address).cloned().unwrap_or_default();
         owners.remove(service);
         if owners.is_empty() {
             let mark = Frontend::owner(address.into());
-            // Absent is as good as removed.
-            let _ = self.maps.services.remove(&mark);
+            self.maps.services.remove(&mark);
             if self.marks.remove(&address).is_some() {
                 self.filters.remove_frontend(&mark);
             }
         } else {
-            // The key exists: replacing its value needs no room.
-            let _ = self.write_mark(address, owners);
+            self.write_mark(address, owners)?;
         }
         self.take_from_table(service, |table| _ = table.owned.remove(&address));
+        Ok(())
     }
 
     fn write_mark(&mut self, address: IpAddr, owners: Owners) -> Result<(), ApplyError> {
@@ -46,7 +49,7 @@ impl Dataplane {
         if is_new {
             self.filters.put_frontend(&mut self.maps.filters, &mark);
         }
-        if let Err(error) = self.maps.services.insert(mark, encode::owner(together(&owners)), 0) {
+        if let Err(error) = self.maps.services.put(mark, encode::owner(together(&owners))) {
             if is_new {
                 self.filters.remove_frontend(&mark);
             }

@@ -6,7 +6,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use aya::maps::Array;
 use ipnet::IpNet;
 use proxy_common::{
     Address, Backend,
@@ -20,8 +19,11 @@ use super::{
     prefilter::Filters,
 };
 use crate::{
-    maps::Maps,
-    node::{bpf::MappedArray, route_lookup::RouteLookup, rtnetlink::Routes},
+    maps::{
+        Maps,
+        store::{Cells, Store},
+    },
+    node::{route_lookup::RouteLookup, rtnetlink::Routes},
 };
 
 /// What is known of ways and sources.
@@ -43,7 +45,7 @@ impl Paths {
         &mut self,
         address: IpAddr,
         own: [Option<IpAddr>; 2],
-        maps: (&mut Array<aya::maps::MapData, Address>, &mut dyn FnMut(IpAddr)),
+        maps: (&mut impl Cells<Address>, &mut dyn FnMut(IpAddr)),
     ) -> Path {
         let Some(way) = self.ways.as_mut().and_then(|ways| ways.ask(address)) else { return Path::default() };
         let is_outward = self.outward.contains(&way.device);
@@ -52,11 +54,7 @@ impl Paths {
     }
 
     /// The index of a source, which is made known if it is new; 0 if there is no room.
-    fn source(
-        &mut self,
-        address: IpAddr,
-        (array, announce): (&mut Array<aya::maps::MapData, Address>, &mut dyn FnMut(IpAddr)),
-    ) -> u8 {
+    fn source(&mut self, address: IpAddr, (array, announce): (&mut impl Cells<Address>, &mut dyn FnMut(IpAddr))) -> u8 {
         const FIRST: u32 = NODE_IPV6 + 1;
         if let Some((index, _)) = self.sources.iter().find(|(_, known)| **known == address) {
             return *index;
@@ -69,7 +67,7 @@ impl Paths {
             return 0;
         };
         announce(address);
-        if let Err(error) = array.set(index.into(), Address::from(address), 0) {
+        if let Err(error) = array.set(index.into(), Address::from(address)) {
             error!(%address, %error, "degraded: backends get the node's own address as source");
             return 0;
         }
@@ -88,7 +86,7 @@ fn is_usable(address: IpAddr) -> bool {
     !(is_local || address.is_loopback() || address.is_unspecified())
 }
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     /// Asks the kernel for the ways to backends from now on. Has to be called on a thread in the namespace that is meant.
     #[must_use]
     pub fn asking_for_ways(mut self) -> Self {
@@ -99,7 +97,7 @@ impl Dataplane {
     /// Takes over the sources that an earlier agent has written.
     pub(super) fn adopt_sources(&mut self) {
         for index in self.backends.sources().into_iter().filter(|index| *index != 0) {
-            let address = self.maps.node_addresses.get(&index.into(), 0).ok();
+            let address = self.maps.node_addresses.get(index.into());
             if let Some(address) = address.filter(|address| *address != Address::default()).map(IpAddr::from) {
                 self.filters.put_node(&mut self.maps.filters, address);
                 self.paths.sources.insert(index, address);
@@ -115,7 +113,7 @@ impl Dataplane {
     /// Does something to backends that takes the path to an address.
     fn with_paths<T>(
         &mut self,
-        act: impl FnOnce(&mut Backends, &mut MappedArray<Backend>, &mut dyn FnMut(IpAddr) -> Path) -> T,
+        act: impl FnOnce(&mut Backends, &mut S::Mapped<Backend>, &mut dyn FnMut(IpAddr) -> Path) -> T,
     ) -> T {
         let Self {
             maps: Maps { backends: map, node_addresses, filters: arrays, .. },

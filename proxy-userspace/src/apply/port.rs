@@ -1,4 +1,4 @@
-//! Writing one service port: its backends, slots, memberships and generation.
+//! Writing one service port: what comes into force in which order, and what it had before ends when nothing refers to it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use proxy_common::{Frontend, List, Protocol, SlotRange};
 
 use super::{
-    ApplyError, Dataplane, Port, bump,
+    ApplyError, Dataplane, Outcome, bump,
+    lists::{Ranges, differing},
     members::{Memberships, left, memberships},
     paths::tell_past,
     reclaim::Retired,
@@ -17,88 +18,172 @@ use super::{
 };
 use crate::{
     desired::{FrontendEntry, PortEntry, PortId},
-    maps::encode,
+    maps::{
+        encode,
+        store::{Entries as _, Store},
+    },
 };
 
-type Lists = BTreeMap<List, Vec<SocketAddr>>;
-type Ranges = BTreeMap<List, SlotRange>;
-/// What is to be done when every part of a plan that adds something is in force.
+/// A service port as it is in the maps.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) id: u32,
+    /// The slots of its lists.
+    pub(super) ranges: Ranges,
+    /// Its frontends, with the slots that their entries name, internal and external.
+    frontends: BTreeMap<Frontend, [SlotRange; 2]>,
+    /// Those of them whose entries are not up to date.
+    outdated: BTreeSet<Frontend>,
+    /// What it had, with slots that an entry may still name.
+    former: Vec<(SlotRange, Vec<SocketAddr>)>,
+    /// Draining backends that keep their ids for it.
+    pub(super) held: BTreeSet<SocketAddr>,
+    /// Backends that it says are on this node.
+    local: BTreeSet<SocketAddr>,
+    /// Its source ranges in the map.
+    pub(super) sources: BTreeSet<IpNet>,
+    /// Its members in the map.
+    pub(super) members: Memberships,
+}
+
+/// What is left to do when everything that a plan adds is in force.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
     /// What nothing refers to any more.
     pub(super) retired: Retired,
     /// Backends that have left a list of a UDP service.
     pub(super) udp_gone: BTreeSet<SocketAddr>,
-    settling: Vec<Settling>,
 }
 
-/// A port whose MEMBERS hold both what it had and what it has.
-#[derive(Debug)]
-struct Settling {
-    service: u32,
-    old: Memberships,
-    new: Memberships,
-    /// Source ranges that no frontend asks for any more.
-    sources: Vec<IpNet>,
-}
-
-impl Dataplane {
-    /// Brings a port to `entry`: new lists, then its frontends. What they no longer use is left to the aftermath,
-    /// because a frontend that changes its list is still to be written and uses the old one until then.
-    pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
-        let before = self.entry(id).unwrap_or_default();
-        let service = self.port_id(id)?;
-        let gone = differing(&before, &entry);
-        let (old, new) = (memberships(id, &before), memberships(id, &entry));
-        let admitted = sources::surplus(&entry, &before);
-        self.put_sources(service, &admitted)?;
-        let written = self.write_backends(service, &differing(&entry, &before), (&old, &new), &mut after.retired);
-        let ranges = written.inspect_err(|_| self.remove_sources(service, &admitted))?;
-        self.hold(id, &entry, &mut after.retired);
-        let (arrived, departed) = (missing(&entry.local, &before.local), missing(&before.local, &entry.local));
-        self.arrive(&arrived);
-        let sources = sources::surplus(&before, &entry);
-        let switched = self.switch(id, entry, ranges);
-        self.depart(&departed);
-        let old_ranges = switched?;
-        if id.port.protocol == Protocol::Udp {
-            after.udp_gone.extend(left(&old, &new));
+impl Port {
+    /// One of which the maps hold nothing.
+    const fn new(id: u32) -> Self {
+        Self {
+            id,
+            ranges: BTreeMap::new(),
+            frontends: BTreeMap::new(),
+            outdated: BTreeSet::new(),
+            former: Vec::new(),
+            held: BTreeSet::new(),
+            local: BTreeSet::new(),
+            sources: BTreeSet::new(),
+            members: BTreeMap::new(),
         }
-        after.settling.push(Settling { service, old, new, sources });
-        after.retired.slots.extend(old_ranges);
-        self.release_backends(gone.values().flatten(), &mut after.retired);
+    }
+
+    /// The entry of a frontend is up to date, and names these slots.
+    pub(super) fn names(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
+        self.outdated.remove(&frontend);
+        self.frontends.insert(frontend, slots);
+    }
+
+    /// A frontend is not this port's any more.
+    pub(super) fn forget(&mut self, frontend: &Frontend) {
+        self.outdated.remove(frontend);
+        self.frontends.remove(frontend);
+    }
+
+    /// Whether an entry names slots that the port had.
+    fn is_former_named(&self) -> bool {
+        let is_named =
+            |range: SlotRange| range.length != 0 && self.frontends.values().flatten().any(|named| *named == range);
+        self.former.iter().any(|(range, _)| is_named(*range))
+    }
+}
+
+impl<S: Store> Dataplane<S> {
+    /// Brings a port and its frontends to `entry`. What they used before stays until [`Self::settle`], because a frontend that
+    /// changes its list, or its port, is written later and uses it until then.
+    pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
+        self.make_port(id)?;
+        let before = self.entry(id).unwrap_or_default();
+        let admitted = self.put_sources(id, &entry)?;
+        // Whatever becomes of it: MEMBERS may hold more from now on.
+        self.unsettled.insert(id.clone());
+        let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut after.retired);
+        let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
+        self.hold(id, &entry);
+        self.arrive(id, &entry.local);
+        self.switch(id, entry, &before, ranges)
+    }
+
+    /// Ends what ports had and have no more: slots, memberships, source ranges, ids of backends. As long as an entry of a
+    /// frontend still names slots that its port had, since the kernel has refused another one, the port keeps all of it.
+    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Outcome) {
+        for id in std::mem::take(&mut self.unsettled) {
+            let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, after));
+            if let Err(error) = settled {
+                outcome.refused.entry(id.service.clone()).or_insert(error);
+                self.unsettled.insert(id);
+            }
+        }
+    }
+
+    /// Tries once more to write the entries that were refused.
+    fn write_outdated(&mut self, id: &PortId) -> Result<(), ApplyError> {
+        let outdated = self.ports.get(id).map(|port| port.outdated.clone()).unwrap_or_default();
+        for frontend in outdated {
+            let table = self.table.services.get(&id.service);
+            if let Some(entry) = table.and_then(|table| table.frontends.get(&frontend)).cloned() {
+                self.write_frontend(&frontend, id, &entry)?;
+            }
+        }
         Ok(())
     }
 
-    /// Ends the memberships that ports have lost, and makes every memory of them be checked.
-    pub(super) fn settle(&mut self, after: &mut Aftermath) {
-        for Settling { service, old, new, sources } in std::mem::take(&mut after.settling) {
-            self.remove_sources(service, &sources);
-            self.remove_members(service, old.keys().filter(|backend| !new.contains_key(backend)));
-            // These keys exist: replacing their values needs no room.
-            let _ = self.add_members(service, &Memberships::new(), &new);
-            bump(&mut self.maps, service);
+    /// Ends what a port had and has no more, and makes every memory of its backends be checked.
+    fn end_former(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
+        let entry = self.entry(id).unwrap_or_default();
+        let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
+        if port.is_former_named() {
+            return Err(ApplyError::InUse);
         }
+        let service = port.id;
+        let (former, had) = (std::mem::take(&mut port.former), port.members.clone());
+        let gone: Vec<IpNet> =
+            port.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
+        let departed: Vec<_> =
+            port.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
+        let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().copied().collect();
+        let ended: Vec<_> = port.held.extract_if(.., |backend| !draining.contains(backend)).collect();
+        self.remove_sources(id, &gone);
+        self.depart(&departed);
+        let members = memberships(id, &entry);
+        let narrowed = self.end_memberships(id, &members);
+        if id.port.protocol == Protocol::Udp {
+            after.udp_gone.extend(left(&had, &members));
+        }
+        self.release_backends(former.iter().flat_map(|(_, backends)| backends).chain(&ended), &mut after.retired);
+        after.retired.slots.extend(former.into_iter().map(|(range, _)| range));
+        bump(&mut self.maps, service);
+        narrowed
     }
 
-    /// Takes a port away. Its frontends are gone or belong to others already.
-    pub(super) fn remove_port(&mut self, id: &PortId, after: &mut Aftermath) {
-        let Some(port) = self.ports.remove(id) else { return };
-        let before = self.entry(id).unwrap_or_default();
-        let members = memberships(id, &before);
-        self.remove_members(port.id, members.keys());
-        self.remove_sources(port.id, sources::nets(&before));
-        bump(&mut self.maps, port.id);
-        // Absent is as good as removed.
-        let _ = self.maps.service_names.remove(&port.id);
+    /// Takes a port away whose frontends are gone, or belong to others already. One that still has some stays.
+    pub(super) fn remove_port(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
+        let Some(port) = self.ports.get(id) else { return Ok(()) };
+        if !port.frontends.is_empty() {
+            return Err(ApplyError::InUse);
+        }
+        let (service, members, sources) =
+            (port.id, port.members.clone(), port.sources.iter().copied().collect::<Vec<_>>());
+        self.remove_members(id, members.keys());
+        self.remove_sources(id, &sources);
+        let Some(port) = self.ports.remove(id) else { return Ok(()) };
+        bump(&mut self.maps, service);
+        self.maps.service_names.remove(&service);
         if id.port.protocol == Protocol::Udp {
             after.udp_gone.extend(members.into_keys());
         }
-        after.retired.slots.extend(port.ranges.values());
-        after.retired.services.push(port.id);
-        self.depart(&before.local);
-        self.release_backends(before.lists.values().flatten().chain(&port.held), &mut after.retired);
+        let before = self.entry(id).unwrap_or_default();
+        let former = port.former.iter();
+        after.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
+        after.retired.services.push(service);
+        self.depart(&port.local.into_iter().collect::<Vec<_>>());
+        let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
+        self.release_backends(backends.chain(&port.held), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
+        Ok(())
     }
 
     /// A port that was refused before anything of it came into force leaves no id and no name.
@@ -106,7 +191,7 @@ impl Dataplane {
         if self.entry(id).is_none()
             && let Some(port) = self.ports.remove(id)
         {
-            let _ = self.maps.service_names.remove(&port.id);
+            self.maps.service_names.remove(&port.id);
             retired.services.push(port.id);
         }
     }
@@ -115,10 +200,10 @@ impl Dataplane {
         self.table.services.get(&id.service)?.ports.get(&id.port).cloned()
     }
 
-    /// The port's id: the one it has, the one it had before a restart, or a new one.
-    fn port_id(&mut self, id: &PortId) -> Result<u32, ApplyError> {
-        if let Some(port) = self.ports.get(id) {
-            return Ok(port.id);
+    /// Gives the port an id, if it has none: the one that it had before a restart, or a new one.
+    fn make_port(&mut self, id: &PortId) -> Result<(), ApplyError> {
+        if self.ports.contains_key(id) {
+            return Ok(());
         }
         let full = ApplyError::Full { what: "GENERATIONS", flag: "--max-service-ports" };
         let number = if let Some(number) = self.leftovers.ids.remove(id) {
@@ -128,114 +213,50 @@ impl Dataplane {
             zero(&mut self.maps.service_counters, number);
             number
         };
-        if let Err(error) = self.maps.service_names.insert(number, encode::name(id), 0) {
+        if let Err(error) = self.maps.service_names.put(number, encode::name(id)) {
             self.service_ids.release(number);
             return Err(refused("SERVICE_NAMES", "--max-service-ports", error));
         }
-        self.ports.insert(
-            id.clone(),
-            Port { id: number, ranges: BTreeMap::new(), frontends: BTreeSet::new(), held: BTreeSet::new() },
-        );
-        Ok(number)
+        let members = self.take_members(number);
+        self.ports.insert(id.clone(), Port { members, ..Port::new(number) });
+        Ok(())
     }
 
-    /// Writes lists and the members of all. On failure nothing is kept.
-    fn write_backends(
-        &mut self,
-        service: u32,
-        lists: &Lists,
-        (old, new): (&Memberships, &Memberships),
-        retired: &mut Retired,
-    ) -> Result<Ranges, ApplyError> {
-        let ranges = self.write_lists(lists, retired)?;
-        if let Err(error) = self.add_members(service, old, new) {
-            self.remove_members(service, new.keys().filter(|backend| !old.contains_key(backend)));
-            self.undo_lists(lists, &ranges, retired);
-            return Err(error);
-        }
-        Ok(ranges)
-    }
-
-    /// Writes each list into fresh slots. On failure nothing is kept.
-    fn write_lists(&mut self, lists: &Lists, retired: &mut Retired) -> Result<Ranges, ApplyError> {
-        let mut ranges = Ranges::new();
-        for (list, backends) in lists {
-            match self.write_list(backends, retired) {
-                Ok(range) => drop(ranges.insert(*list, range)),
-                Err(error) => {
-                    self.undo_lists(lists, &ranges, retired);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(ranges)
-    }
-
-    fn write_list(&mut self, backends: &[SocketAddr], retired: &mut Retired) -> Result<SlotRange, ApplyError> {
-        let length = u32::try_from(backends.len()).ok();
-        let range = length.and_then(|length| self.slots.allocate(length));
-        let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
-        for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
-            let is_new = self.backends.id(*backend).is_none();
-            let Some(id) = self.acquire(*backend) else {
-                self.slots.release(range);
-                self.release_backends(backends[..taken].iter(), retired);
-                return Err(ApplyError::Full { what: "BACKENDS", flag: "--max-backends" });
-            };
-            if is_new {
-                zero(&mut self.maps.backend_counters, id);
-            }
-            self.filters.put_asked(&mut self.maps.filters, backend.ip());
-            self.maps.slots.set(slot, id);
-        }
-        Ok(range)
-    }
-
-    /// Gives back lists that were written and never referred to.
-    fn undo_lists(&mut self, lists: &Lists, ranges: &Ranges, retired: &mut Retired) {
-        for (list, range) in ranges {
-            self.slots.release(*range);
-            self.release_backends(lists.get(list).into_iter().flatten(), retired);
-        }
-    }
-
-    /// Makes the port's frontends use the new ranges, in one atomic update each, and returns the ranges
-    /// that the port has no more. A frontend whose list is not there any more is left as it is: the plan puts or
-    /// removes it next, and until then it serves from the old range. A frontend that can't be written keeps the old ones, which are
-    /// then never used again; it is planned anew.
-    fn switch(&mut self, id: &PortId, entry: PortEntry, ranges: Ranges) -> Result<Vec<SlotRange>, ApplyError> {
+    /// Makes the port's frontends use the new ranges, in one atomic update each. A frontend whose list is not there any more
+    /// is left as it is: the plan puts or removes it next. One that can't be written is outdated.
+    fn switch(&mut self, id: &PortId, entry: PortEntry, before: &PortEntry, ranges: Ranges) -> Result<(), ApplyError> {
         let table = self.table.services.entry(id.service.clone()).or_default();
         let of_port = table.frontends.iter().filter(|(_, frontend)| {
             let [internal, external] = [frontend.internal, frontend.external];
             frontend.port == id.port && entry.lists.contains_key(&internal) && entry.lists.contains_key(&external)
         });
         let frontends: Vec<(Frontend, FrontendEntry)> = of_port.map(|(key, entry)| (*key, entry.clone())).collect();
-        let mut old = Vec::new();
         if let Some(port) = self.ports.get_mut(id) {
-            port.ranges.retain(|list, range| {
-                let kept = entry.lists.contains_key(list) && !ranges.contains_key(list);
-                if !kept {
-                    old.push(*range);
-                }
-                kept
-            });
+            let left = |list: &List, _: &mut SlotRange| !entry.lists.contains_key(list) || ranges.contains_key(list);
+            let former = port
+                .ranges
+                .extract_if(.., left)
+                .map(|(list, range)| (range, before.lists.get(&list).cloned().unwrap_or_default()));
+            port.former.extend(former);
             port.ranges.extend(ranges);
         }
         table.ports.insert(id.port.clone(), entry);
+        let mut switched = Ok(());
         for (frontend, entry) in frontends {
             if let Err(error) = self.write_frontend(&frontend, id, &entry) {
-                if let Some(table) = self.table.services.get_mut(&id.service) {
-                    table.frontends.remove(&frontend);
-                }
-                return Err(error);
+                self.ports.get_mut(id).map(|port| port.outdated.insert(frontend));
+                switched = Err(error);
             }
         }
-        Ok(old)
+        switched
     }
 
     /// A port says that these backends are on this node.
-    fn arrive(&mut self, backends: &[SocketAddr]) {
+    fn arrive(&mut self, id: &PortId, backends: &[SocketAddr]) {
         for backend in backends {
+            if self.ports.get_mut(id).is_none_or(|port| !port.local.insert(*backend)) {
+                continue;
+            }
             self.filters.put_backend(&mut self.maps.filters, backend.ip());
             if self.backends.arrive(&mut self.maps.backends, *backend) && self.backends.is_past(*backend) {
                 tell_past(*backend);
@@ -250,29 +271,4 @@ impl Dataplane {
             self.filters.remove_backend(backend.ip());
         }
     }
-
-    pub(super) fn release_backends<'a>(
-        &mut self,
-        backends: impl Iterator<Item = &'a SocketAddr>,
-        retired: &mut Retired,
-    ) {
-        for backend in backends {
-            self.filters.remove_asked(backend.ip());
-            if self.backends.release(*backend) {
-                retired.backends.push(*backend);
-            }
-        }
-    }
-}
-
-/// The lists of `of` that `other` does not have in the same form.
-fn differing(of: &PortEntry, other: &PortEntry) -> Lists {
-    let differs = |list, backends| other.lists.get(list) != Some(backends);
-    let lists = of.lists.iter().filter(|(list, backends)| differs(list, backends));
-    lists.map(|(list, backends)| (*list, backends.clone())).collect()
-}
-
-/// Those of `of` that are not in `other`, which is sorted.
-fn missing(of: &[SocketAddr], other: &[SocketAddr]) -> Vec<SocketAddr> {
-    of.iter().filter(|address| other.binary_search(address).is_err()).copied().collect()
 }

@@ -56,6 +56,12 @@ impl Reclaim {
         Self { waiting, ready }
     }
 
+    /// One that waits for nothing, where no program runs.
+    pub fn at_once() -> Self {
+        let (waiting, ready) = channel();
+        Self { waiting, ready }
+    }
+
     /// Hands over what has just lost its last reference.
     pub fn retire(&self, retired: Retired) {
         // The thread lives as long as `self`; if it died, never using the ids again is the safe side.

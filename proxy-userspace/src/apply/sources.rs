@@ -3,26 +3,39 @@
 use ipnet::IpNet;
 
 use super::{ApplyError, Dataplane, refused};
-use crate::{desired::PortEntry, maps::encode};
+use crate::{
+    desired::{PortEntry, PortId},
+    maps::{
+        encode,
+        store::{Entries as _, Store},
+    },
+};
 
-impl Dataplane {
-    /// Admits these clients to a service. On failure none of them is there.
-    pub(super) fn put_sources(&mut self, service: u32, nets: &[IpNet]) -> Result<(), ApplyError> {
-        for (written, net) in nets.iter().enumerate() {
-            let key = encode::source_range_key(service, *net);
-            if let Err(error) = self.maps.source_ranges.insert(&key, 1, 0) {
-                self.remove_sources(service, &nets[..written]);
+impl<S: Store> Dataplane<S> {
+    /// Admits the clients of `entry` to a port, and returns those that were not admitted before. On failure there are none.
+    pub(super) fn put_sources(&mut self, id: &PortId, entry: &PortEntry) -> Result<Vec<IpNet>, ApplyError> {
+        let Some(port) = self.ports.get_mut(id) else { return Ok(Vec::new()) };
+        let mut admitted = Vec::new();
+        for net in nets(entry) {
+            if port.sources.contains(net) {
+                continue;
+            }
+            if let Err(error) = self.maps.source_ranges.put(encode::source_range_key(port.id, *net), 1) {
+                self.remove_sources(id, &admitted);
                 return Err(refused("SOURCE_RANGES", "--max-source-ranges", error));
             }
+            port.sources.insert(*net);
+            admitted.push(*net);
         }
-        Ok(())
+        Ok(admitted)
     }
 
     /// Admits them no more.
-    pub(super) fn remove_sources(&mut self, service: u32, nets: &[IpNet]) {
+    pub(super) fn remove_sources(&mut self, id: &PortId, nets: &[IpNet]) {
+        let Some(port) = self.ports.get_mut(id) else { return };
         for net in nets {
-            // Absent is as good as removed.
-            let _ = self.maps.source_ranges.remove(&encode::source_range_key(service, *net));
+            self.maps.source_ranges.remove(&encode::source_range_key(port.id, *net));
+            port.sources.remove(net);
         }
     }
 }
@@ -30,9 +43,4 @@ impl Dataplane {
 /// The prefixes that a port needs in the map.
 pub(super) fn nets(entry: &PortEntry) -> &[IpNet] {
     entry.sources.as_ref().map_or(&[], |sources| &sources.nets)
-}
-
-/// Those of `of` that `other` does not need.
-pub(super) fn surplus(of: &PortEntry, other: &PortEntry) -> Vec<IpNet> {
-    nets(of).iter().filter(|net| nets(other).binary_search(net).is_err()).copied().collect()
 }

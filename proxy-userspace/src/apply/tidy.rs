@@ -6,14 +6,15 @@ use super::{
     Dataplane,
     prefilter::{Needs, Stale},
 };
+use crate::maps::store::Store;
 
-/// Entries of the filters that wait to be cleared, and who will say which of them flows need.
+/// Entries of the filters that wait to be cleared, and the thread's word which of them flows need.
 pub(super) struct Tidying {
     stale: Stale,
     needs: Receiver<Needs>,
 }
 
-impl Dataplane {
+impl<S: Store> Dataplane<S> {
     /// Clears the filters of what flows were not found to need since the last call, and begins to look for what they
     /// need of what is stale now. Never waits.
     pub fn tidy(&mut self) {
@@ -23,7 +24,10 @@ impl Dataplane {
                 Err(_) => self.tidying = Some(tidying),
             }
         } else if let Some(stale) = self.filters.take_stale() {
-            self.tidying = Some(Tidying { stale, needs: self.maps.flows.needs() });
+            match &self.maps.observed {
+                Some(observed) => self.tidying = Some(Tidying { stale, needs: observed.flows.needs() }),
+                None => self.filters.clear(&mut self.maps.filters, stale, &Needs::nothing()),
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The desired data plane as plain values, by Kubernetes names, without map ids and slots. The model makes it, `plan`
 //! compares two of them, `apply` writes the difference.
 
+#[cfg(test)]
+pub(crate) mod any;
 pub mod plan;
 pub(crate) mod sorted;
 

@@ -1,10 +1,7 @@
 //! The difference between two tables, in an order of writing that serves traffic correctly at every moment: what an
 //! entry refers to is written before the entry, and removed after it. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use proxy_common::Frontend;
@@ -30,9 +27,6 @@ pub struct Plan {
     pub remove_frontends: Vec<Frontend>,
     /// Service ports without a frontend.
     pub remove_ports: Vec<PortId>,
-    /// For each Service, the frontends that it lost, including those that another Service got. Nothing is written for
-    /// them; [`Plan::apply_to`] needs them.
-    losses: BTreeMap<ServiceName, Vec<Frontend>>,
 }
 
 /// The plan that turns `from` into `to`. Both contain the same part of the data plane: a Service or prefix that is only
@@ -57,41 +51,6 @@ impl Plan {
         *self == Self::default()
     }
 
-    /// Applies the plan to `table` as writing it does to the data plane. `table` may contain more than the tables that
-    /// the plan was made from.
-    pub fn apply_to(&self, table: &mut Table) {
-        for (name, losses) in &self.losses {
-            if let Some(service) = table.services.get_mut(name) {
-                for frontend in losses {
-                    service.frontends.remove(frontend);
-                }
-            }
-        }
-        for (address, name) in &self.remove_owned {
-            table.services.get_mut(name).map(|service| service.owned.remove(address));
-        }
-        for PortId { service, port } in &self.remove_ports {
-            table.services.get_mut(service).map(|service| service.ports.remove(port));
-        }
-        for (id, entry) in &self.put_ports {
-            service_of(table, &id.service).ports.insert(id.port.clone(), entry.clone());
-        }
-        for (frontend, name, entry) in &self.put_frontends {
-            service_of(table, name).frontends.insert(*frontend, entry.clone());
-        }
-        for (address, name, owner) in &self.put_owned {
-            service_of(table, name).owned.insert(*address, *owner);
-        }
-        table.networks.extend(self.put_networks.iter().copied());
-        self.remove_networks.iter().for_each(|net| _ = table.networks.remove(net));
-        let disowned = self.remove_owned.iter().map(|(_, name)| name);
-        for name in self.losses.keys().chain(self.remove_ports.iter().map(|id| &id.service)).chain(disowned) {
-            if table.services.get(name).is_some_and(|service| *service == ServiceTable::default()) {
-                table.services.remove(name);
-            }
-        }
-    }
-
     fn compare(&mut self, name: &ServiceName, before: &ServiceTable, after: &ServiceTable) {
         let id = |port: &PortKey| PortId { service: name.clone(), port: port.clone() };
         let changed = after.ports.iter().filter(|(port, entry)| before.ports.get(port) != Some(entry));
@@ -100,21 +59,17 @@ impl Plan {
         let changed = after.frontends.iter().filter(|(frontend, entry)| before.frontends.get(frontend) != Some(entry));
         self.put_frontends.extend(changed.map(|(frontend, entry)| (*frontend, name.clone(), entry.clone())));
         let lost = before.frontends.keys().filter(|frontend| !after.frontends.contains_key(frontend));
-        let losses: Vec<Frontend> = lost.copied().collect();
-        if !losses.is_empty() {
-            self.losses.insert(name.clone(), losses);
-        }
+        self.remove_frontends.extend(lost.copied());
         let changed = after.owned.iter().filter(|(address, owner)| before.owned.get(address) != Some(owner));
         self.put_owned.extend(changed.map(|(address, owner)| (*address, name.clone(), *owner)));
         let disowned = before.owned.keys().filter(|address| !after.owned.contains_key(address));
         self.remove_owned.extend(disowned.map(|address| (*address, name.clone())));
     }
 
-    /// Removes only those lost frontends that no other Service has got.
+    /// A frontend that one Service has lost and another has got is not removed.
     fn settle(&mut self) {
         let put: BTreeSet<Frontend> = self.put_frontends.iter().map(|(frontend, ..)| *frontend).collect();
-        let lost = self.losses.values().flatten().filter(|frontend| !put.contains(frontend));
-        self.remove_frontends = lost.copied().collect();
+        self.remove_frontends.retain(|frontend| !put.contains(frontend));
     }
 
     fn compare_networks(&mut self, from: &Table, to: &Table) {
@@ -122,10 +77,6 @@ impl Plan {
         self.put_networks = changed.map(|(net, kind)| (*net, *kind)).collect();
         self.remove_networks = from.networks.keys().filter(|net| !to.networks.contains_key(net)).copied().collect();
     }
-}
-
-fn service_of<'a>(table: &'a mut Table, name: &ServiceName) -> &'a mut ServiceTable {
-    table.services.entry(name.clone()).or_default()
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 pub(crate) mod encode;
 pub(crate) mod filters;
 pub mod flow_table;
+mod layouts;
+#[cfg(test)]
+pub(crate) mod memory;
+pub(crate) mod store;
 
 use std::{
     io,
@@ -10,23 +14,23 @@ use std::{
     sync::Arc,
 };
 
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData, MapError, lpm_trie::Key};
 use proxy_common::{
-    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow,
-    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
-    Peer, Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
-    config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
-    filter::FILTER_LENGTH,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters,
+    ServiceName, SourceRange, decide,
 };
 
 use crate::{
-    config::MapSizes,
     maps::{
         filters::{FilterArrays, FlowMaps},
         flow_table::{FlowMapNames, FlowTable},
+        store::{Elements as _, Entries as _, Kernel, Store},
     },
     node::bpf::{self, MappedArray},
 };
+
+pub(crate) use self::layouts::KEPT;
+pub use self::layouts::{Layout, layouts};
 
 /// AFFINITY, for reading.
 pub(crate) type Clients = HashMap<MapData, AffinityKey, Affinity>;
@@ -76,100 +80,6 @@ impl PinFolder {
     }
 }
 
-/// A map's name and the layout that this version of Waggle gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Its name in the eBPF object.
-    pub name: &'static str,
-    /// Bytes of a key.
-    pub key_size: u32,
-    /// Bytes of a value.
-    pub value_size: u32,
-    /// Number of entries.
-    pub max_entries: u32,
-    /// The version of the ABI that gave it its layout and the meaning of what it holds.
-    pub since: u32,
-}
-
-/// The version since which a layout is the same unless it says otherwise.
-const FIRST: u32 = 7;
-/// Flows: their maps have other names.
-const FLOWS: u32 = 9;
-/// What the other ABI of tests takes for another layout.
-const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
-
-/// Free entries of an LRU map that each processor keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
-pub(crate) const KEPT: usize = 128;
-
-/// Every pinned map, with the sizes that the flags ask for, on a machine that may have so many `processors`.
-pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
-    #[expect(clippy::cast_possible_truncation, reason = "small constants")]
-    let (counters, filter, devices, stages, names) =
-        (COUNTERS_MAX as u32, FILTER_LENGTH as u32, DEVICES_MAX as u32, Stage::COUNT as u32, LAYOUTS_MAX as u32);
-    let mut layouts = vec![
-        layout::<Frontend, Service>("SERVICES", sizes.services),
-        layout::<u32, Ipv4Bucket>("FLOW_BUCKETS_IPV4", sizes.flow_sets() * 2).since(FLOWS),
-        layout::<u32, Ipv6Bucket>("FLOW_BUCKETS_IPV6", sizes.flow_sets() * 2).since(FLOWS),
-        layout::<u32, u8>("OVERFLOW", sizes.flow_sets()).since(FLOWS),
-        layout::<u32, u32>("SLOTS", sizes.slots),
-        layout::<u32, Backend>("BACKENDS", sizes.backends),
-        layout::<u32, u32>("GENERATIONS", sizes.service_ids),
-        layout::<Member, u32>("MEMBERS", sizes.members),
-        layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
-        layout::<u64, Connection>("SOCKET_CONNECTIONS", sizes.socket_connections),
-        layout::<i32, Peer>("SOCKET_PEERS", 0),
-        layout::<u32, u8>("ADDRESS_FILTER", filter),
-        layout::<u32, u8>("PORT_FILTER", filter),
-        layout::<u32, u8>("SNAT_PORTS", filter),
-        layout::<u32, Address>("NODE_ADDRESSES", proxy_common::node::SOURCES),
-        layout::<u32, Device>("DEVICES", devices),
-        layout::<(u32, SourceRange), u32>("SOURCE_RANGES", sizes.source_ranges),
-        layout::<u32, Scratch>("SCRATCH", 1),
-        layout::<u32, Reject>("REJECTS", 1),
-        layout::<u32, BackendCounters>("BACKEND_COUNTERS", sizes.backends),
-        layout::<u32, u64>("COUNTERS", counters),
-        layout::<u32, ServiceCounters>("SERVICE_COUNTERS", sizes.service_ids),
-        layout::<u32, ServiceName>("SERVICE_NAMES", sizes.service_ids),
-        layout::<u32, u32>("XDP_STAGES", stages),
-        layout::<u32, u32>("TC_STAGES", stages),
-        layout::<u32, u32>("ABI", 1),
-        layout::<u32, u32>("SUCCESSION", 1),
-        layout::<MapName, u32>("LAYOUTS", names),
-    ];
-    layouts.extend(lru_layouts(sizes, processors));
-    layouts
-}
-
-/// Those of the LRU maps, which forget what has not been used for the longest time. Linux 6.1 forgets what a small one has just got,
-/// although it is nearly empty, once one processor keeps all free entries (6.17 does no more): each map has twice what the
-/// processors keep.
-fn lru_layouts(sizes: &MapSizes, processors: usize) -> impl Iterator<Item = Layout> {
-    let least = u32::try_from(2 * KEPT * processors).unwrap_or(u32::MAX);
-    [
-        layout::<AffinityKey, Affinity>("AFFINITY", sizes.affinity),
-        layout::<Flow, Peer>("SOCKET_FLOWS", sizes.socket_flows),
-        layout::<Fragment, FragmentPorts>("FRAGMENTS", sizes.fragments).since(OTHER),
-        layout::<Ipv4Tuple, Ipv4ConntrackEntry>("CONNTRACK_IPV4", sizes.flow_sets()).since(FLOWS),
-        layout::<Tuple, ConntrackEntry>("CONNTRACK_IPV6", sizes.flow_sets()).since(FLOWS),
-        layout::<Ipv4Tuple, Ipv4ConntrackEntry>("EMBRYONIC_IPV4", sizes.embryonic).since(FLOWS),
-        layout::<Tuple, ConntrackEntry>("EMBRYONIC_IPV6", sizes.embryonic).since(FLOWS),
-    ]
-    .into_iter()
-    .map(move |layout| Layout { max_entries: layout.max_entries.max(least), ..layout })
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "map types are small")]
-const fn layout<K, V>(name: &'static str, max_entries: u32) -> Layout {
-    Layout { name, key_size: size_of::<K>() as u32, value_size: size_of::<V>() as u32, max_entries, since: FIRST }
-}
-
-impl Layout {
-    /// The same, changed by this version.
-    const fn since(self, version: u32) -> Self {
-        Self { since: version, ..self }
-    }
-}
-
 /// Why a pinned map can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MapsError {
@@ -199,24 +109,52 @@ pub enum MapsError {
     },
 }
 
-/// Handles to the maps that the agent and the commands read and write. Each field is the map of its name, which the eBPF
-/// crate's `maps.rs` explains.
-pub struct Maps {
-    pub(crate) services: HashMap<MapData, Frontend, Service>,
-    pub(crate) slots: MappedArray<u32>,
-    pub(crate) backends: MappedArray<Backend>,
-    pub(crate) generations: MappedArray<u32>,
-    pub(crate) members: HashMap<MapData, Member, u32>,
-    pub(crate) networks: LpmTrie<MapData, Address, Network>,
-    pub(crate) source_ranges: LpmTrie<MapData, SourceRange, u32>,
-    pub(crate) service_counters: PerCpuArray<MapData, ServiceCounters>,
-    pub(crate) backend_counters: PerCpuArray<MapData, BackendCounters>,
-    pub(crate) service_names: HashMap<MapData, u32, ServiceName>,
-    pub(crate) filters: FilterArrays<MappedArray<u8>>,
-    pub(crate) node_addresses: Array<MapData, Address>,
+/// Handles to the maps that the agent writes. Each field is the map of its name, which the eBPF crate's `maps.rs` explains.
+pub struct Maps<S: Store = Kernel> {
+    pub(crate) services: S::Hash<Frontend, Service>,
+    pub(crate) slots: S::Mapped<u32>,
+    pub(crate) backends: S::Mapped<Backend>,
+    pub(crate) generations: S::Mapped<u32>,
+    pub(crate) members: S::Hash<Member, u32>,
+    pub(crate) networks: S::Trie<Address, Network>,
+    pub(crate) source_ranges: S::Trie<SourceRange, u32>,
+    pub(crate) service_counters: S::Counters<ServiceCounters>,
+    pub(crate) backend_counters: S::Counters<BackendCounters>,
+    pub(crate) service_names: S::Hash<u32, ServiceName>,
+    pub(crate) filters: FilterArrays<S::Mapped<u8>>,
+    pub(crate) node_addresses: S::Array<Address>,
+    /// None where no program runs over the maps, which are memory then.
+    pub(crate) observed: Option<Observed>,
+}
+
+impl<S: Store> decide::Maps for Maps<S> {
+    fn service(&self, frontend: &Frontend) -> Option<Service> {
+        self.services.get(frontend)
+    }
+
+    fn network(&self, address: &Address) -> Option<Network> {
+        self.networks.get(&Key::new(128, *address))
+    }
+
+    fn is_admitted(&self, service: u32, client: &Address) -> bool {
+        self.source_ranges.get(&Key::new(160, SourceRange::new(service, *client))).is_some()
+    }
+
+    fn slot(&self, slot: u32) -> Option<u32> {
+        self.slots.get(slot)
+    }
+
+    fn backend(&self, id: u32) -> Option<Backend> {
+        self.backends.get(id)
+    }
+}
+
+/// Handles to maps that the programs write and the agent reads.
+pub(crate) struct Observed {
     pub(crate) flows: Arc<FlowMaps>,
-    /// The map, and how many entries it has room for.
-    pub(crate) affinity: (Arc<Clients>, usize),
+    pub(crate) affinity: Arc<Clients>,
+    /// How many entries AFFINITY has room for.
+    pub(crate) affinity_room: usize,
 }
 
 impl Maps {
@@ -238,7 +176,16 @@ impl Maps {
                 ports: open_array(folder, "PORT_FILTER")?,
             },
             node_addresses: open(folder, "NODE_ADDRESSES")?,
-            affinity: (Arc::new(open(folder, "AFFINITY")?), room(folder, "AFFINITY")?),
+            observed: Some(Observed::open(folder)?),
+        })
+    }
+}
+
+impl Observed {
+    fn open(folder: &PinFolder) -> Result<Self, MapsError> {
+        Ok(Self {
+            affinity: Arc::new(open(folder, "AFFINITY")?),
+            affinity_room: room(folder, "AFFINITY")?,
             flows: Arc::new(FlowMaps {
                 embryonic: FlowTable::open(folder, FlowMapNames::EMBRYONIC)?,
                 assured: FlowTable::open(folder, FlowMapNames::ASSURED)?,

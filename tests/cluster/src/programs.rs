@@ -65,7 +65,11 @@ impl Programs {
             go(&programs.version, &["build", "-o", &format!("{}/", programs.folder.display())], &mains)?;
         }
         if !tests.is_empty() {
-            go(&programs.version, &["test", "-c", "-o", &programs.path(binary(TESTS)).to_string_lossy()], &tests)?;
+            go(
+                &programs.version,
+                &["test", "-c", "-vet=off", "-o", &programs.path(binary(TESTS)).to_string_lossy()],
+                &tests,
+            )?;
         }
         Ok(programs)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use proxy_common::filter::FILTER_LENGTH;
 
-use crate::apply::elements::Elements;
+use crate::maps::store::Elements;
 
 /// Which entries a reason concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]

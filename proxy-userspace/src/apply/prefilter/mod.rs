@@ -16,8 +16,11 @@ use proxy_common::{
 
 use self::bits::{Bits, Span};
 pub use self::flows::Needs;
-use super::elements::Elements;
-use crate::{desired::NetworkKind, maps::filters::FilterArrays, node::snat_ports::SnatPorts};
+use crate::{
+    desired::NetworkKind,
+    maps::{filters::FilterArrays, store::Elements},
+    node::snat_ports::SnatPorts,
+};
 
 const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];

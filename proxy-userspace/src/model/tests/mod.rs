@@ -17,9 +17,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    apply::Dataplane,
     config::NodePortAddresses,
     desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan},
     health::Check,
+    maps::memory::Memory,
     model::diagnostic::Diagnostic,
 };
 
@@ -28,6 +30,7 @@ const NODE: &str = "here";
 /// A model, and the result of its projections so far.
 struct World {
     model: Model,
+    dataplane: Dataplane<Memory>,
     table: Table,
     diagnostics: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
     checks: BTreeMap<ServiceName, Check>,
@@ -45,6 +48,7 @@ impl World {
         let config = ModelConfig { node_name: NODE.to_owned(), nodeport_addresses };
         Self {
             model: Model::new(config),
+            dataplane: Dataplane::in_memory(),
             table: Table::default(),
             diagnostics: BTreeMap::new(),
             checks: BTreeMap::new(),
@@ -71,7 +75,10 @@ impl World {
     fn settle(&mut self) -> Touched {
         let touched = self.model.take_touched();
         let projection = self.model.project(&touched);
-        plan(&touched.part_of(&self.table), &projection.table).apply_to(&mut self.table);
+        let plan = plan(&touched.part_of(&self.table), &projection.table);
+        let outcome = self.dataplane.apply(plan);
+        assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
+        self.table.clone_from(self.dataplane.table());
         for (object, diagnostics) in projection.diagnostics {
             self.diagnostics.remove(&object);
             if !diagnostics.is_empty() {

@@ -1,0 +1,95 @@
+//! Writing the lists of a service port: slots, and the backends that they name.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use proxy_common::{List, SlotRange};
+
+use super::{ApplyError, Dataplane, members::memberships, reclaim::Retired, zero};
+use crate::{
+    desired::{PortEntry, PortId},
+    maps::store::{Elements as _, Store},
+};
+
+pub(super) type Lists = BTreeMap<List, Vec<SocketAddr>>;
+pub(super) type Ranges = BTreeMap<List, SlotRange>;
+
+impl<S: Store> Dataplane<S> {
+    /// Writes lists, and the members of all. On failure nothing is kept but wider memberships.
+    pub(super) fn write_backends(
+        &mut self,
+        id: &PortId,
+        entry: &PortEntry,
+        lists: &Lists,
+        retired: &mut Retired,
+    ) -> Result<Ranges, ApplyError> {
+        let ranges = self.write_lists(lists, retired)?;
+        if let Err(error) = self.add_members(id, &memberships(id, entry)) {
+            self.undo_lists(lists, &ranges, retired);
+            return Err(error);
+        }
+        Ok(ranges)
+    }
+
+    /// Writes each list into fresh slots. On failure nothing is kept.
+    fn write_lists(&mut self, lists: &Lists, retired: &mut Retired) -> Result<Ranges, ApplyError> {
+        let mut ranges = Ranges::new();
+        for (list, backends) in lists {
+            match self.write_list(backends, retired) {
+                Ok(range) => drop(ranges.insert(*list, range)),
+                Err(error) => {
+                    self.undo_lists(lists, &ranges, retired);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(ranges)
+    }
+
+    fn write_list(&mut self, backends: &[SocketAddr], retired: &mut Retired) -> Result<SlotRange, ApplyError> {
+        let length = u32::try_from(backends.len()).ok();
+        let range = self.reuse_slots(backends).or_else(|| length.and_then(|length| self.slots.allocate(length)));
+        let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
+        for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
+            let is_new = self.backends.id(*backend).is_none();
+            let Some(id) = self.acquire(*backend) else {
+                self.give_back_slots(range);
+                self.release_backends(backends[..taken].iter(), retired);
+                return Err(ApplyError::Full { what: "BACKENDS", flag: "--max-backends" });
+            };
+            if is_new {
+                zero(&mut self.maps.backend_counters, id);
+            }
+            self.filters.put_asked(&mut self.maps.filters, backend.ip());
+            self.maps.slots.set(slot, id);
+        }
+        Ok(range)
+    }
+
+    /// Gives back lists that were written and never referred to.
+    fn undo_lists(&mut self, lists: &Lists, ranges: &Ranges, retired: &mut Retired) {
+        for (list, range) in ranges {
+            self.give_back_slots(*range);
+            self.release_backends(lists.get(list).into_iter().flatten(), retired);
+        }
+    }
+
+    pub(super) fn release_backends<'a>(
+        &mut self,
+        backends: impl Iterator<Item = &'a SocketAddr>,
+        retired: &mut Retired,
+    ) {
+        for backend in backends {
+            self.filters.remove_asked(backend.ip());
+            if self.backends.release(*backend) {
+                retired.backends.push(*backend);
+            }
+        }
+    }
+}
+
+/// The lists of `of` that `other` does not have in the same form.
+pub(super) fn differing(of: &PortEntry, other: &PortEntry) -> Lists {
+    let differs = |list, backends| other.lists.get(list) != Some(backends);
+    let lists = of.lists.iter().filter(|(list, backends)| differs(list, backends));
+    lists.map(|(list, backends)| (*list, backends.clone())).collect()
+}

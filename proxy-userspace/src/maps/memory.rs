@@ -1,0 +1,338 @@
+//! Maps in memory, for tests of the writer: they can be full, any write can be made to fail, and a witness looks at all of
+//! them after each write, as a program could that runs at that moment.
+
+use std::{
+    cell::{Ref, RefCell},
+    collections::{BTreeMap, VecDeque},
+    io,
+    rc::Rc,
+};
+
+use aya::{
+    maps::{MapError, lpm_trie::Key},
+    sys::SyscallError,
+};
+use proxy_common::{Backend, config::SERVICES_MAX, filter::FILTER_LENGTH};
+
+use super::{
+    Maps,
+    filters::FilterArrays,
+    store::{Cells, Counts, Elements, Entries, Store},
+};
+
+/// Maps in memory.
+pub(crate) enum Memory {}
+
+impl Store for Memory {
+    type Mapped<T: aya::Pod> = Array<T>;
+    type Array<T: aya::Pod> = Array<T>;
+    type Counters<T: aya::Pod + Default> = Kernel;
+    type Hash<K: aya::Pod, V: aya::Pod> = Hash<K, V>;
+    type Trie<K: aya::Pod, V: aya::Pod> = Trie<K, V>;
+}
+
+/// What decides about writes, and looks at them. All maps of a set have one.
+#[derive(Clone, Default)]
+pub(crate) struct Kernel(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    /// For each write to come, the error that it meets.
+    errors: VecDeque<Option<i32>>,
+    witness: Option<Rc<dyn Fn()>>,
+    /// After so many more writes the writer is dead: nothing of what it does has an effect.
+    life: Option<u32>,
+}
+
+impl Kernel {
+    /// The next writes meet these errors, by their numbers in errno.h. All later ones succeed.
+    pub(crate) fn refuse(&self, errors: impl IntoIterator<Item = Option<i32>>) {
+        self.0.borrow_mut().errors = errors.into_iter().collect();
+    }
+
+    /// Calls `witness` after each write from now on.
+    pub(crate) fn witness(&self, witness: impl Fn() + 'static) {
+        self.0.borrow_mut().witness = Some(Rc::new(witness));
+    }
+
+    /// The writer dies after this many more writes.
+    pub(crate) fn kill_after(&self, writes: u32) {
+        self.0.borrow_mut().life = Some(writes);
+    }
+
+    /// Another writer begins.
+    pub(crate) fn revive(&self) {
+        self.0.borrow_mut().life = None;
+    }
+
+    /// Whether the writer lives to do one more write.
+    fn lives(&self) -> bool {
+        let life = &mut self.0.borrow_mut().life;
+        let lives = *life != Some(0);
+        *life = life.map(|writes| writes.saturating_sub(1));
+        lives
+    }
+
+    fn may_write(&self) -> Result<(), MapError> {
+        let error = self.0.borrow_mut().errors.pop_front().flatten();
+        error.map_or(Ok(()), |number| Err(refusal(number)))
+    }
+
+    fn written(&self) {
+        let witness = self.0.borrow().witness.clone();
+        if let Some(witness) = witness {
+            witness();
+        }
+    }
+}
+
+fn refusal(number: i32) -> MapError {
+    let io_error = io::Error::from_raw_os_error(number);
+    MapError::SyscallError(SyscallError { call: "bpf_map_update_elem", io_error })
+}
+
+impl Counts for Kernel {
+    fn zero(&mut self, _index: u32) -> Result<(), MapError> {
+        self.may_write()
+    }
+}
+
+/// An array. Clones are the same array.
+#[derive(Clone)]
+pub(crate) struct Array<T> {
+    elements: Rc<RefCell<Vec<T>>>,
+    kernel: Kernel,
+    /// Whether the witness looks after each write: not while 65,536 elements are filled.
+    is_watched: bool,
+}
+
+impl<T: Copy + Default> Array<T> {
+    fn new(length: u32, kernel: &Kernel) -> Self {
+        Self {
+            elements: Rc::new(RefCell::new(vec![T::default(); length as usize])),
+            kernel: kernel.clone(),
+            is_watched: true,
+        }
+    }
+
+    /// What it holds.
+    pub(crate) fn elements(&self) -> Ref<'_, Vec<T>> {
+        self.elements.borrow()
+    }
+}
+
+impl<T: Copy> Elements<T> for Array<T> {
+    fn length(&self) -> u32 {
+        u32::try_from(self.elements.borrow().len()).expect("tests use small arrays")
+    }
+
+    fn get(&self, index: u32) -> Option<T> {
+        self.elements.borrow().as_slice().get(index as usize).copied()
+    }
+
+    fn set(&mut self, index: u32, value: T) {
+        if self.kernel.lives() {
+            self.elements.borrow_mut()[index as usize] = value;
+            if self.is_watched {
+                self.kernel.written();
+            }
+        }
+    }
+}
+
+impl<T: Copy> Cells<T> for Array<T> {
+    fn get(&self, index: u32) -> Option<T> {
+        Elements::get(self, index)
+    }
+
+    fn set(&mut self, index: u32, value: T) -> Result<(), MapError> {
+        self.kernel.may_write()?;
+        Elements::set(self, index, value);
+        Ok(())
+    }
+}
+
+impl<T: Copy> Elements<T> for Vec<T> {
+    fn length(&self) -> u32 {
+        u32::try_from(self.len()).expect("tests use small arrays")
+    }
+
+    fn get(&self, index: u32) -> Option<T> {
+        self.as_slice().get(index as usize).copied()
+    }
+
+    fn set(&mut self, index: u32, value: T) {
+        self[index as usize] = value;
+    }
+}
+
+/// Entries by the bytes of their keys.
+type ByBytes<K, V> = Rc<RefCell<BTreeMap<Vec<u8>, (K, V)>>>;
+
+/// A hash, by the bytes of its keys. Clones are the same map.
+#[derive(Clone)]
+pub(crate) struct Hash<K, V> {
+    entries: ByBytes<K, V>,
+    room: usize,
+    bytes: fn(&K) -> Vec<u8>,
+    kernel: Kernel,
+}
+
+impl<K: Copy, V: Copy> Hash<K, V> {
+    fn new(room: usize, bytes: fn(&K) -> Vec<u8>, kernel: &Kernel) -> Self {
+        Self { entries: Rc::default(), room, bytes, kernel: kernel.clone() }
+    }
+}
+
+impl<K: Copy, V: Copy> Entries<K, V> for Hash<K, V> {
+    fn get(&self, key: &K) -> Option<V> {
+        self.entries.borrow().get(&(self.bytes)(key)).map(|(_, value)| *value)
+    }
+
+    fn put(&mut self, key: K, value: V) -> Result<(), MapError> {
+        self.kernel.may_write()?;
+        let bytes = (self.bytes)(&key);
+        let mut entries = self.entries.borrow_mut();
+        if entries.len() == self.room && !entries.contains_key(&bytes) {
+            return Err(refusal(libc::E2BIG));
+        }
+        if self.kernel.lives() {
+            entries.insert(bytes, (key, value));
+            drop(entries);
+            self.kernel.written();
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &K) {
+        if self.kernel.lives() {
+            self.entries.borrow_mut().remove(&(self.bytes)(key));
+            self.kernel.written();
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = K> {
+        self.entries().map(|(key, _)| key)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (K, V)> {
+        self.entries.borrow().values().copied().collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// A trie. Clones are the same map.
+#[derive(Clone)]
+pub(crate) struct Trie<K, V>(Hash<Key<K>, V>)
+where
+    K: aya::Pod;
+
+impl<K: aya::Pod + bytemuck::NoUninit, V: Copy> Trie<K, V> {
+    fn new(room: usize, kernel: &Kernel) -> Self {
+        Self(Hash::new(
+            room,
+            |key| [bytemuck::bytes_of(&key.prefix_len()), bytemuck::bytes_of(&key.data())].concat(),
+            kernel,
+        ))
+    }
+}
+
+impl<K: aya::Pod, V: Copy> Entries<Key<K>, V> for Trie<K, V> {
+    fn get(&self, key: &Key<K>) -> Option<V> {
+        let bits = |key: &Key<K>| (self.0.bytes)(key).split_off(size_of::<u32>());
+        let wanted = bits(key);
+        let has = |prefix: &Key<K>| {
+            let (bytes, rest) = (prefix.prefix_len() as usize / 8, prefix.prefix_len() % 8);
+            let prefix = bits(prefix);
+            let differs = |index: usize| (prefix[index] ^ wanted[index]).leading_zeros();
+            prefix[..bytes] == wanted[..bytes] && (rest == 0 || differs(bytes) >= rest)
+        };
+        let found = self.0.entries().filter(|(prefix, _)| has(prefix)).max_by_key(|(prefix, _)| prefix.prefix_len());
+        found.map(|(_, value)| value)
+    }
+
+    fn put(&mut self, key: Key<K>, value: V) -> Result<(), MapError> {
+        self.0.put(key, value)
+    }
+
+    fn remove(&mut self, key: &Key<K>) {
+        self.0.remove(key);
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key<K>> {
+        self.0.keys()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (Key<K>, V)> {
+        self.0.entries()
+    }
+}
+
+/// How many entries the maps have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rooms {
+    pub(crate) services: usize,
+    pub(crate) service_ids: u32,
+    pub(crate) slots: u32,
+    pub(crate) backends: u32,
+    pub(crate) members: usize,
+    pub(crate) networks: usize,
+    pub(crate) source_ranges: usize,
+}
+
+impl Rooms {
+    /// More than tests need.
+    pub(crate) const AMPLE: Self = Self {
+        services: SERVICES_MAX,
+        service_ids: 64,
+        slots: 256,
+        backends: 64,
+        members: 1024,
+        networks: 1024,
+        source_ranges: 1024,
+    };
+}
+
+impl Maps<Memory> {
+    /// Empty maps.
+    pub(crate) fn new(rooms: Rooms, kernel: &Kernel) -> Self {
+        fn bytes<K: bytemuck::NoUninit>(key: &K) -> Vec<u8> {
+            bytemuck::bytes_of(key).to_vec()
+        }
+        let length = u32::try_from(FILTER_LENGTH).expect("16 bits");
+        let filter = || Array { is_watched: false, ..Array::new(length, kernel) };
+        Self {
+            services: Hash::new(rooms.services, bytes, kernel),
+            slots: Array::new(rooms.slots, kernel),
+            backends: Array::<Backend>::new(rooms.backends, kernel),
+            generations: Array::new(rooms.service_ids, kernel),
+            members: Hash::new(rooms.members, bytes, kernel),
+            networks: Trie::new(rooms.networks, kernel),
+            source_ranges: Trie::new(rooms.source_ranges, kernel),
+            service_counters: kernel.clone(),
+            backend_counters: kernel.clone(),
+            service_names: Hash::new(rooms.service_ids as usize, bytes, kernel),
+            filters: FilterArrays { addresses: filter(), ports: filter() },
+            node_addresses: Array::new(proxy_common::node::SOURCES, kernel),
+            observed: None,
+        }
+    }
+
+    /// Another handle to the same maps.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            services: self.services.clone(),
+            slots: self.slots.clone(),
+            backends: self.backends.clone(),
+            generations: self.generations.clone(),
+            members: self.members.clone(),
+            networks: self.networks.clone(),
+            source_ranges: self.source_ranges.clone(),
+            service_counters: self.service_counters.clone(),
+            backend_counters: self.backend_counters.clone(),
+            service_names: self.service_names.clone(),
+            filters: FilterArrays { addresses: self.filters.addresses.clone(), ports: self.filters.ports.clone() },
+            node_addresses: self.node_addresses.clone(),
+            observed: None,
+        }
+    }
+}
