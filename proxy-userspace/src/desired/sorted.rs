@@ -3,6 +3,9 @@
 
 use std::{ops::Index, slice, vec};
 
+/// Up to so many entries a map has room for what is in it, and no more; a vector's smallest room is four.
+const FEW: usize = 4;
+
 /// A map that is a sorted vector. Its methods are those of [`BTreeMap`](std::collections::BTreeMap); inserting
 /// and removing cost what moving the entries behind costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         match self.place(&key) {
             Ok(place) => Some(std::mem::replace(&mut self.0[place].1, value)),
             Err(place) => {
-                if self.0.is_empty() {
+                if self.0.len() < FEW {
                     self.0.reserve_exact(1);
                 }
                 self.0.insert(place, (key, value));
@@ -141,6 +144,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_handful_of_entries_has_no_room_to_spare() {
+        let mut map = SortedMap::default();
+        for count in 1..=FEW {
+            map.insert(count, count);
+            assert_eq!(map.0.capacity(), count);
+        }
+    }
 
     proptest! {
         #[test]

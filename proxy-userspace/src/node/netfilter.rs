@@ -4,21 +4,16 @@
 use std::{io, ops::ControlFlow};
 
 use rtnetlink::{
-    packet_core::{NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer, NlasIterator},
-    sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER},
+    packet_core::{DefaultNla, Emitable as _, NetlinkBuffer, NetlinkSerializable, NlaBuffer, NlasIterator},
+    sys::protocols::NETLINK_NETFILTER,
 };
 
 pub(crate) use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP};
 
-/// The kernel fills datagrams of at most this many bytes.
-const DATAGRAM: usize = 64 * 1024;
+use crate::node::netlink::{Connection, encode};
 
-const HEADER: usize = 16;
 /// `struct nfgenmsg`: family, version, resource. Zeros stand for every family.
 const FAMILY: usize = 4;
-
-/// `struct nlattr`.
-const ATTRIBUTE: usize = 4;
 
 /// A question.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +24,8 @@ pub(crate) struct Question<'a> {
     pub flags: u16,
     /// An NFPROTO_…; 0 stands for every family.
     pub family: u8,
-    /// What narrows it, encoded by [`attribute`].
-    pub attributes: &'a [u8],
+    /// What narrows it.
+    pub attributes: &'a [DefaultNla],
 }
 
 /// Asks a question of this kind, for every family, with [`NLM_F_DUMP`] or [`NLM_F_ACK`]. Calls `found` with each answer's kind,
@@ -47,53 +42,33 @@ pub(crate) fn ask_until(
     question: Question<'_>,
     mut found: impl FnMut(u16, u8, &[u8]) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.send_to(&question.encode(), &SocketAddr::new(0, 0), 0)?;
-    let mut buffer = Vec::with_capacity(DATAGRAM);
-    loop {
-        buffer.clear();
-        socket.recv(&mut buffer, 0)?;
-        let mut rest = &buffer[..];
-        while !rest.is_empty() {
-            let message = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?;
-            match (message.message_type(), message.payload()) {
-                (NLMSG_ERROR | NLMSG_DONE, payload) => return result(payload),
-                (kind, [family, _, _, _, attributes @ ..]) if found(kind, *family, attributes).is_break() => {
-                    return Ok(());
-                }
-                _ => {}
-            }
-            rest = rest.get((message.length() as usize).next_multiple_of(4)..).unwrap_or_default();
-        }
+    Connection::new(NETLINK_NETFILTER)?.ask(&encode(question, question.flags), |answer| {
+        let answer = NetlinkBuffer::new(answer);
+        Ok(match answer.payload() {
+            [family, _, _, _, attributes @ ..] => found(answer.message_type(), *family, attributes),
+            _ => ControlFlow::Continue(()),
+        })
+    })
+}
+
+impl NetlinkSerializable for Question<'_> {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        FAMILY + self.attributes.buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer[0] = self.family;
+        self.attributes.emit(&mut buffer[FAMILY..]);
     }
 }
 
-impl Question<'_> {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = [&[0; HEADER + FAMILY], self.attributes].concat();
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        bytes[HEADER] = self.family;
-        let mut message = NetlinkBuffer::new(&mut bytes);
-        message.set_length(length);
-        message.set_message_type(self.kind);
-        message.set_flags(NLM_F_REQUEST | self.flags);
-        bytes
-    }
-}
-
-/// An attribute that is a string, as a question has it. Names of netfilter are far shorter than the longest one.
-pub(crate) fn attribute(kind: u16, text: &str) -> Vec<u8> {
-    let length = u16::try_from(ATTRIBUTE + text.len() + 1).unwrap_or(u16::MAX);
-    let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), text.as_bytes(), &[0]].concat();
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
-
-/// How the answers ended: a negative error number, or 0.
-fn result(payload: &[u8]) -> io::Result<()> {
-    let code = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
-    if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(()) }
+/// An attribute that is a string, as a question has it.
+pub(crate) fn attribute(kind: u16, text: &str) -> DefaultNla {
+    DefaultNla::new(kind, [text.as_bytes(), &[0]].concat())
 }
 
 /// The value of the attribute of this kind. Damaged attributes end the search.
@@ -111,16 +86,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_from_the_end() {
-        assert!(result(&0_i32.to_ne_bytes()).is_ok() && result(&[]).is_ok());
-        let refused = result(&(-libc::EPERM).to_ne_bytes()).unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
-    }
-
-    #[test]
     fn a_question_names_family_and_attributes() {
-        let attributes = [attribute(1, "filter"), attribute(2, "abc")].concat();
-        let question = Question { kind: 7, flags: NLM_F_DUMP, family: 2, attributes: &attributes }.encode();
+        let attributes = [attribute(1, "filter"), attribute(2, "abc")];
+        let question = encode(Question { kind: 7, flags: NLM_F_DUMP, family: 2, attributes: &attributes }, NLM_F_DUMP);
         assert_eq!((question.len(), question[0], question[16]), (20 + 12 + 8, 40, 2));
         let read: Vec<_> = each(&question[20..]).map(|one| (one.kind(), one.value().to_vec())).collect();
         assert_eq!(read, [(1, b"filter\0".to_vec()), (2, b"abc\0".to_vec())]);

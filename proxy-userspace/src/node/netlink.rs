@@ -1,9 +1,13 @@
-//! One request to rtnetlink and its answers, without a runtime: attaching and detaching also happen in commands.
+//! Requests over netlink and their answers, without a runtime: attaching and detaching also happen in commands. What an answer
+//! means is the asker's business.
 
-use std::io;
+use std::{io, iter, mem, ops::ControlFlow};
 
 use rtnetlink::{
-    packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
+    packet_core::{
+        NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkDeserializable,
+        NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    },
     packet_route::RouteNetlinkMessage,
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
@@ -13,54 +17,147 @@ pub(crate) const ACK: u16 = NLM_F_ACK;
 /// Flags of a request that is answered with everything of a kind.
 pub(crate) const DUMP: u16 = NLM_F_DUMP;
 
+/// How much the kernel says at once at most, bytes: half of it in dumps.
+pub(crate) const DATAGRAM: usize = 64 * 1024;
+
 /// A socket for requests about the network namespace of the thread that made it.
-pub(crate) struct Connection(Socket);
+pub(crate) struct Connection {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
 
 impl Connection {
-    /// A new one.
-    pub(crate) fn new() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+    /// A new one, to the part of the kernel that has this NETLINK_….
+    pub(crate) fn new(protocol: isize) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self(socket))
+        Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM) })
+    }
+
+    /// Has the kernel heed everything that a dump's request says; it ignores most of it otherwise.
+    pub(crate) fn heed_all(&self) -> io::Result<()> {
+        self.socket.set_netlink_get_strict_chk(true)
+    }
+
+    /// Sends an encoded request and calls `found` with each answer, its header included, until it breaks or there are no more.
+    /// The kernel does not work out what is not read; after a break or an error the connection is of no more use.
+    pub(crate) fn ask(
+        &mut self,
+        request: &[u8],
+        mut found: impl FnMut(&[u8]) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<()> {
+        self.socket.send(request, 0)?;
+        loop {
+            self.buffer.clear();
+            self.socket.recv(&mut self.buffer, 0)?;
+            for message in messages(&self.buffer) {
+                let message = message?;
+                let packet = NetlinkBuffer::new(message);
+                match packet.message_type() {
+                    NLMSG_ERROR | NLMSG_DONE => return result(packet.payload()),
+                    _ if found(message)?.is_break() => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// Sends a request and collects the answers.
-    pub(crate) fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-        let mut packet = NetlinkMessage::from(message);
-        packet.header.flags = NLM_F_REQUEST | flags;
-        packet.finalize();
-        let mut bytes = vec![0; packet.buffer_len()];
-        packet.serialize(&mut bytes);
-        self.0.send(&bytes, 0)?;
+    pub(crate) fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut answers = Vec::new();
-        loop {
-            let (bytes, _) = self.0.recv_from_full()?;
-            if read(&bytes, &mut answers)? {
-                return Ok(answers);
-            }
-        }
+        self.ask(&encode(message, flags), |answer| {
+            answers.extend(read::<RouteNetlinkMessage>(answer)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(answers)
     }
 }
 
 /// One request to the calling thread's network namespace, and its answers.
 pub(crate) fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-    Connection::new()?.request(message, flags)
+    Connection::new(NETLINK_ROUTE)?.request(message, flags)
 }
 
-/// Reads a datagram of answers; true when they are complete.
-fn read(mut bytes: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
-    while !bytes.is_empty() {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        match message.payload {
-            NetlinkPayload::InnerMessage(answer) => answers.push(answer),
-            NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-            NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(true),
-            _ => {}
-        }
-        let length = (message.header.length as usize).next_multiple_of(4);
-        bytes = bytes.get(length..).unwrap_or_default();
+/// A request as it is sent.
+pub(crate) fn encode<T: NetlinkSerializable>(request: T, flags: u16) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | flags;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+/// An answer, its header included; none if it says nothing.
+pub(crate) fn read<T: NetlinkDeserializable>(answer: &[u8]) -> io::Result<Option<T>> {
+    match NetlinkMessage::deserialize(answer).map_err(damaged)?.payload {
+        NetlinkPayload::InnerMessage(answer) => Ok(Some(answer)),
+        _ => Ok(None),
     }
-    Ok(false)
+}
+
+/// The messages of a datagram, their headers included. A damaged one is the last.
+pub(crate) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = io::Result<&[u8]>> {
+    iter::from_fn(move || {
+        let rest = mem::take(&mut datagram);
+        (!rest.is_empty()).then(|| {
+            let length = NetlinkBuffer::new_checked(rest).map_err(damaged)?.length() as usize;
+            datagram = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            Ok(&rest[..length])
+        })
+    })
+}
+
+fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// How the answers ended: a negative error number, or 0.
+fn result(payload: &[u8]) -> io::Result<()> {
+    let code = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+    if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(length: u32, payload: &[u8]) -> Vec<u8> {
+        [&length.to_ne_bytes()[..], &[0; 12], payload].concat()
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_the_end() {
+        assert!(result(&0_i32.to_ne_bytes()).is_ok() && result(&[]).is_ok());
+        let refused = result(&(-libc::EPERM).to_ne_bytes()).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn messages_begin_at_multiples_of_four() {
+        let (one, other) = (message(17, &[7, 0, 0, 0]), message(16, &[]));
+        let datagram = [one.as_slice(), &other].concat();
+        let read: Vec<_> = messages(&datagram).map(Result::unwrap).collect();
+        assert_eq!(read, [&one[..17], &other]);
+    }
+
+    #[test]
+    fn a_damaged_message_is_the_last() {
+        for damaged in [message(15, &[]), message(17, &[]), vec![16, 0, 0, 0]] {
+            let datagram = [message(16, &[]), damaged].concat();
+            let read: Vec<_> = messages(&datagram).map(|message| message.is_ok()).collect();
+            assert_eq!(read, [true, false]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            assert!(messages(&bytes).count() <= bytes.len());
+        }
+    }
 }

@@ -3,9 +3,12 @@
 
 use std::net::IpAddr;
 
-use rtnetlink::packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+use rtnetlink::{
+    packet_route::{
+        AddressFamily, RouteNetlinkMessage,
+        route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
+    },
+    sys::protocols::NETLINK_ROUTE,
 };
 use tracing::warn;
 
@@ -31,11 +34,12 @@ impl RouteLookup {
     /// a route.
     pub(crate) fn ask(&mut self, to: IpAddr) -> Option<ResolvedRoute> {
         if self.connection.is_none() {
-            let made = Connection::new().inspect_err(|error| warn!(%error, "ways to backends can't be asked for"));
+            let made = Connection::new(NETLINK_ROUTE)
+                .inspect_err(|error| warn!(%error, "ways to backends can't be asked for"));
             self.connection = made.ok();
         }
         // An error is the kernel's way to say that there is no route.
-        let answers = self.connection.as_ref()?.request(question(to), ACK).ok()?;
+        let answers = self.connection.as_mut()?.request(question(to), ACK).ok()?;
         answers.iter().find_map(|answer| match answer {
             RouteNetlinkMessage::NewRoute(route) => read(route),
             _ => None,

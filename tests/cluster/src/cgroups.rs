@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use lab::Mount;
 
 use crate::{families::Host, folders::NAME, members::Members};
 
@@ -62,17 +63,8 @@ fn make_parents(hierarchy: &Path, group: &str) -> Result<()> {
 
 /// Where hierarchies of either version are mounted.
 fn hierarchies() -> Result<Vec<PathBuf>> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    Ok(mounts(&table))
-}
-
-fn mounts(table: &str) -> Vec<PathBuf> {
-    let mount = |line: &str| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let is_cgroup = filesystem.starts_with("cgroup2 ") || filesystem.starts_with("cgroup ");
-        is_cgroup.then(|| mount.split(' ').nth(4).map(PathBuf::from))?
-    };
-    table.lines().filter_map(mount).collect()
+    let is_hierarchy = |mount: &Mount| matches!(mount.filesystem.as_str(), "cgroup" | "cgroup2");
+    Ok(lab::mounts()?.into_iter().filter(is_hierarchy).map(|mount| mount.point).collect())
 }
 
 /// Kills every process of the cluster, its pods' included, and removes the groups.
@@ -116,17 +108,4 @@ fn remove_tree(path: &Path) -> std::io::Result<()> {
         }
     }
     fs::remove_dir(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hierarchies_of_both_versions_are_found() {
-        let table = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
-                     40 31 0:37 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
-                     41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
-        assert_eq!(mounts(table), [Path::new("/sys/fs/cgroup/cpu"), Path::new("/sys/fs/cgroup/unified")]);
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    path::Path,
     process::{Command, ExitCode},
 };
 
@@ -44,16 +45,14 @@ pub fn remove(keep_logs: bool) -> Result<()> {
 
 /// Takes off what is mounted in the cluster's folder: the last first. Namespaces end with the last that names them.
 fn unmount() -> Result<()> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    for mount in mounts(&table).into_iter().rev() {
-        command::output(Command::new("umount").arg("--lazy").arg(mount))?;
+    for mount in lab::mounts()?.iter().rev().filter(|mount| is_ours(&mount.point)) {
+        command::output(Command::new("umount").arg("--lazy").arg(&mount.point))?;
     }
     Ok(())
 }
 
-fn mounts(table: &str) -> Vec<&str> {
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    points.filter(|point| point.strip_prefix(STATE).is_some_and(|rest| rest.starts_with('/'))).collect()
+fn is_ours(point: &Path) -> bool {
+    point.strip_prefix(STATE).is_ok_and(|rest| rest != Path::new(""))
 }
 
 /// The cluster's network namespaces.
@@ -69,9 +68,8 @@ mod tests {
 
     #[test]
     fn only_the_clusters_own_mounts_are_taken_off() {
-        let table = "1 2 0:3 / /var/lib/waggle-cluster/ns rw - ext4 /dev/a rw\n\
-                     1 2 0:3 / /var/lib/waggle-clusters rw - ext4 /dev/a rw\n\
-                     1 2 0:4 mnt:[1] /var/lib/waggle-cluster/ns/node-1-mnt rw - nsfs nsfs rw\n";
-        assert_eq!(mounts(table), ["/var/lib/waggle-cluster/ns", "/var/lib/waggle-cluster/ns/node-1-mnt"]);
+        let ours = |point: &str| is_ours(Path::new(point));
+        assert!(ours("/var/lib/waggle-cluster/ns") && ours("/var/lib/waggle-cluster/ns/node-1-mnt"));
+        assert!(!ours("/var/lib/waggle-cluster") && !ours("/var/lib/waggle-clusters") && !ours("/var/lib"));
     }
 }

@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 
 use nix::mount::{MsFlags, mount as mount_filesystem};
 
-use super::error::{Doing, Result};
+use super::{
+    error::{Doing, Result},
+    mounts::is_mounted,
+};
 
 /// Where instances pin: one folder each.
 pub const FOLDER: &str = "/sys/fs/bpf/waggle";
@@ -18,12 +21,6 @@ pub(super) fn mount() -> Result<()> {
         return Ok(());
     }
     mount_filesystem(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>).doing(|| format!("mount {MOUNT}"))
-}
-
-/// Whether something is mounted on that very folder.
-pub(super) fn is_mounted(folder: &str) -> Result<bool> {
-    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
-    Ok(table.lines().any(|line| line.split(' ').nth(4) == Some(folder)))
 }
 
 /// Names of all instances with pins.

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     error::{Doing, Result},
+    mounts::mounts,
     wait::eventually,
 };
 
@@ -18,16 +19,8 @@ const EMPTY: Duration = Duration::from_secs(3);
 
 /// Where the cgroup v2 tree is mounted: `/sys/fs/cgroup`, or a folder below it on hybrid machines.
 pub fn mount_point() -> Result<PathBuf> {
-    let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
-    find_mount(&table).ok_or_else(|| io::Error::other("cgroup v2 is not mounted")).doing(|| "find cgroup v2".into())
-}
-
-/// The first mount point of type cgroup2 in the text of a `mountinfo` file (proc(5)).
-fn find_mount(table: &str) -> Option<PathBuf> {
-    table.lines().find_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        filesystem.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4).map(PathBuf::from))?
-    })
+    let found = mounts()?.into_iter().find(|mount| mount.filesystem == "cgroup2").map(|mount| mount.point);
+    found.ok_or_else(|| io::Error::other("cgroup v2 is not mounted")).doing(|| "find cgroup v2".into())
 }
 
 /// Makes the folder; its parent must be there.
@@ -73,20 +66,5 @@ fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         outcome => outcome,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_is_found_on_hybrid_and_on_unified_machines() {
-        let hybrid = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
-                      41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
-        let unified = "35 24 0:29 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(find_mount(hybrid), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(find_mount(unified), Some("/sys/fs/cgroup".into()));
-        assert_eq!(find_mount("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"), None);
     }
 }

@@ -50,6 +50,7 @@ mod core;
 mod error;
 mod host;
 mod log;
+mod mounts;
 mod native_xdp;
 mod netns;
 mod node;
@@ -72,6 +73,7 @@ pub use self::{
     error::{Error, Result},
     host::Host,
     log::{Log, LogLine},
+    mounts::{Mount, mounts},
     native_xdp::{Pass, send_complete},
     netns::Netns,
     node::{Node, Pod},

@@ -13,8 +13,8 @@ use std::{
 use nix::sched::{CloneFlags, setns};
 
 use super::{
-    bpffs::is_mounted,
     error::{Doing, Error, Result},
+    mounts::is_mounted,
     spawn::{Join, spawn},
 };
 

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use spdx::{Expression, ParseMode};
 
-use super::{
-    allowed::{DUPLICATES, LICENCES},
-    licence,
-};
+use super::allowed::{DUPLICATES, LICENCES};
 use crate::cargo;
 
 /// The check.
@@ -23,6 +21,20 @@ pub(super) fn check() -> Result<()> {
     }
     println!("dependencies: {} packages, licences and versions as allowed", packages.len());
     Ok(())
+}
+
+/// How crates.io reads licences: `A/B` is the old way to write `A OR B`, and old names count. A name that SPDX does not know is not
+/// allowed, but may stand beside one that is.
+const SPELLING: ParseMode =
+    ParseMode { allow_slash_as_or_operator: true, allow_deprecated: true, allow_unknown: true, ..ParseMode::STRICT };
+
+/// Whether the expression can be satisfied with allowed licences alone. Exceptions only add rights. An expression that can't
+/// be read is not allowed.
+fn is_allowed(expression: &str) -> bool {
+    let known = |name: &str| LICENCES.contains(&name);
+    Expression::parse_mode(expression, SPELLING).is_ok_and(|expression| {
+        expression.evaluate(|required| required.license.id().is_some_and(|licence| known(licence.name)))
+    })
 }
 
 /// What the check looks at.
@@ -47,7 +59,7 @@ impl Package {
         let Self { name, version, .. } = self;
         match &self.licence {
             None => Some(format!("{name} {version} states no licence")),
-            Some(licence) if self.ours || licence::is_allowed(licence, &LICENCES) => None,
+            Some(licence) if self.ours || is_allowed(licence) => None,
             Some(licence) => Some(format!("{name} {version} has a licence that is not allowed: {licence}")),
         }
     }
@@ -97,5 +109,22 @@ mod tests {
         assert!(package("a", "1.0.0", None).licence_fault().is_some());
         assert!(package("a", "1.0.0", Some("AGPL-3.0")).licence_fault().is_some());
         assert!(package("a", "1.0.0", Some("MIT")).licence_fault().is_none());
+    }
+
+    #[test]
+    fn a_licence_is_allowed_if_allowed_ones_satisfy_it() {
+        let allowed = ["GPL-3.0 OR MIT", "MIT/GPL-3.0", "Custom OR MIT", "MIT OR Apache-2.0 AND GPL-3.0"];
+        for expression in allowed.into_iter().chain(["Apache-2.0 WITH LLVM-exception", "(MIT OR GPL-3.0) AND ISC"]) {
+            assert!(is_allowed(expression), "{expression}");
+        }
+        for expression in ["GPL-3.0 OR AGPL-3.0", "MIT AND GPL-3.0", "Custom", "", "MIT OR", "(MIT", "MIT ISC", "MIT)"]
+        {
+            assert!(!is_allowed(expression), "{expression}");
+        }
+    }
+
+    #[test]
+    fn the_list_has_names_of_spdx() {
+        assert!(LICENCES.iter().all(|name| spdx::license_id(name).is_some()));
     }
 }

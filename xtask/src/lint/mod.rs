@@ -3,7 +3,6 @@
 
 mod allowed;
 mod dependencies;
-mod licence;
 mod repeated;
 mod rules;
 mod sources;

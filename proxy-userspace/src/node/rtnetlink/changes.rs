@@ -13,8 +13,8 @@ use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 use tracing::debug;
 
-/// How much the kernel may say at once, bytes.
-const LONGEST: usize = 1 << 16;
+use crate::node::netlink::{DATAGRAM, messages};
+
 /// Room for what the kernel says while nobody reads, bytes. Dumps wait for the kernel's lock of devices, which others may hold
 /// for long, and a hundred devices that come and go meanwhile say more than the usual 208 KiB.
 const ROOM: usize = 8 << 20;
@@ -119,8 +119,8 @@ impl News {
                     self.every_route = true;
                 }
             }
-            RawMessage::Rule(_) => (self.snapshot, self.every_route) = (true, true),
-            RawMessage::Other(_) => {}
+            RawMessage::Rule => (self.snapshot, self.every_route) = (true, true),
+            RawMessage::Other => {}
         }
     }
 }
@@ -141,7 +141,7 @@ impl Changes {
         }
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         GROUPS.into_iter().try_for_each(|group| socket.socket_mut().add_membership(group))?;
-        Ok(Self { socket, buffer: Vec::with_capacity(LONGEST) })
+        Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
     /// Waits for a message, and processes it and all that are queued behind it.
@@ -166,7 +166,10 @@ impl Changes {
     /// Processes what has been read.
     fn take(&self, read: io::Result<()>, news: &mut News) -> io::Result<()> {
         match read {
-            Ok(()) => messages(&self.buffer).for_each(|message| news.hear(&message)),
+            Ok(()) => {
+                let messages = messages(&self.buffer).map_while(Result::ok);
+                messages.for_each(|message| news.hear(&RawMessage::parse(message)));
+            }
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => news.overrun(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -180,13 +183,11 @@ impl Changes {
 pub(super) enum RawMessage<'a> {
     /// `carries`: the device is up and has a carrier.
     Link {
-        bytes: &'a [u8],
         index: u32,
         up: bool,
         carries: bool,
     },
     Address {
-        bytes: &'a [u8],
         index: u32,
         is_new: bool,
         address: Option<IpAddr>,
@@ -197,26 +198,15 @@ pub(super) enum RawMessage<'a> {
         is_main: bool,
         prefix: Option<IpNet>,
     },
-    Rule(&'a [u8]),
+    Rule,
     Nexthop(&'a [u8]),
-    Other(&'a [u8]),
+    Other,
 }
 
 impl<'a> RawMessage<'a> {
-    pub(super) fn bytes(&self) -> &'a [u8] {
-        match self {
-            Self::Link { bytes, .. }
-            | Self::Address { bytes, .. }
-            | Self::Route { bytes, .. }
-            | Self::Rule(bytes)
-            | Self::Nexthop(bytes)
-            | Self::Other(bytes) => bytes,
-        }
-    }
-
     /// Of a whole message, its header included. What is cut short is `Other`.
-    fn parse(bytes: &'a [u8]) -> Self {
-        Self::parse_known(bytes).unwrap_or(Self::Other(bytes))
+    pub(super) fn parse(bytes: &'a [u8]) -> Self {
+        Self::parse_known(bytes).unwrap_or(Self::Other)
     }
 
     fn parse_known(bytes: &'a [u8]) -> Option<Self> {
@@ -231,11 +221,11 @@ impl<'a> RawMessage<'a> {
             16 | 17 => {
                 let (index, flags) = (word(4)?, word(8)?);
                 let up = kind == 16 && flags & IFF_UP != 0;
-                Self::Link { bytes, index, up, carries: up && flags & CARRIER != 0 }
+                Self::Link { index, up, carries: up && flags & CARRIER != 0 }
             }
             20 | 21 => {
                 let address = attribute(body.get(8..)?, &[2, 1]).and_then(|bytes| ip(*body.first()?, bytes));
-                Self::Address { bytes, index: word(4)?, is_new: kind == 20, address }
+                Self::Address { index: word(4)?, is_new: kind == 20, address }
             }
             24 | 25 => {
                 let (family, bits, table) = (*body.first()?, *body.get(1)?, *body.get(4)?);
@@ -243,7 +233,7 @@ impl<'a> RawMessage<'a> {
                 let prefix = destination.and_then(|address| IpNet::new(address, bits).ok());
                 Self::Route { bytes, is_default: bits == 0, is_main: table == MAIN, prefix }
             }
-            32 | 33 => Self::Rule(bytes),
+            32 | 33 => Self::Rule,
             104 | 105 => Self::Nexthop(bytes),
             _ => return None,
         })
@@ -276,14 +266,4 @@ pub(super) fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
         libc::AF_INET6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
         _ => None,
     }
-}
-
-/// The messages of a datagram.
-pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = RawMessage<'_>> {
-    std::iter::from_fn(move || {
-        let length = u32::from_ne_bytes(datagram.get(..4)?.try_into().ok()?) as usize;
-        let message = datagram.get(..length.max(16))?;
-        datagram = datagram.get(length.max(16).next_multiple_of(4)..).unwrap_or_default();
-        Some(RawMessage::parse(message))
-    })
 }

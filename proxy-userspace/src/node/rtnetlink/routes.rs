@@ -1,10 +1,9 @@
 //! Finds the default routes of the main table, devices with link-local gateways, and host routes. For that it walks
 //! through all routes one at a time, so that a full BGP table costs time but no memory.
 
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, ops::ControlFlow};
 
 use rtnetlink::{
-    packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         route::{
@@ -12,19 +11,17 @@ use rtnetlink::{
             RouteType,
         },
     },
-    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
+    sys::protocols::NETLINK_ROUTE,
 };
 
 use super::{
     DefaultRoute,
-    changes::{RawMessage, messages},
+    changes::RawMessage,
     main_route::MainRoute,
     nexthops::{self, Hop, Nexthops},
     noted::Noted,
 };
-
-/// How much the kernel may say at once, bytes.
-const LONGEST: usize = 1 << 16;
+use crate::node::netlink::{Connection, DUMP, encode, read};
 
 /// The result of a walk.
 #[derive(Debug, Default)]
@@ -55,52 +52,36 @@ fn request(family: AddressFamily) -> Vec<u8> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = family;
     wanted.header.table = RouteHeader::RT_TABLE_MAIN;
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetRoute(wanted));
-    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    bytes
+    encode(RouteNetlinkMessage::GetRoute(wanted), DUMP)
 }
 
 fn dump(request: &[u8], found: &mut Found) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    // Without it the kernel ignores the table and sends every one.
-    socket.set_netlink_get_strict_chk(true)?;
-    socket.send(request, 0)?;
-    let mut buffer = Vec::with_capacity(LONGEST);
-    loop {
-        buffer.clear();
-        socket.recv(&mut buffer, 0)?;
-        for message in messages(&buffer) {
-            if let Some(route) = MainRoute::parse(message.bytes()) {
-                found.noted.route(&route);
-            }
-            match message {
-                RawMessage::Route { is_default: false, .. } => {}
-                RawMessage::Nexthop(bytes) => drop(found.noted.nexthop(bytes)),
-                message if read(message.bytes(), found)? => return Ok(()),
-                _ => {}
-            }
-        }
-    }
+    let mut connection = Connection::new(NETLINK_ROUTE)?;
+    // Else the kernel ignores the table and sends every one.
+    connection.heed_all()?;
+    connection.ask(request, |answer| {
+        found.hear(answer)?;
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
-/// Reads a message of a dump; true when it is the last.
-fn read(bytes: &[u8], found: &mut Found) -> io::Result<bool> {
-    let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    match message.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
-            found.defaults.extend(default_routes(&route, &found.noted.nexthops));
+impl Found {
+    /// Reads a message of a dump.
+    fn hear(&mut self, message: &[u8]) -> io::Result<()> {
+        if let Some(route) = MainRoute::parse(message) {
+            self.noted.route(&route);
         }
-        NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-        NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(true),
-        _ => {}
+        match RawMessage::parse(message) {
+            RawMessage::Route { is_default: false, .. } => {}
+            RawMessage::Nexthop(object) => drop(self.noted.nexthop(object)),
+            _ => {
+                if let Some(RouteNetlinkMessage::NewRoute(route)) = read(message)? {
+                    self.defaults.extend(default_routes(&route, &self.noted.nexthops));
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(false)
 }
 
 fn is_main_default(route: &RouteHeader) -> bool {

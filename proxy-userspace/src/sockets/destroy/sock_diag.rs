@@ -1,7 +1,7 @@
 //! Lists and destroys UDP sockets of one network namespace over NETLINK_SOCK_DIAG (sock_diag(7)). It does not
 //! choose among them.
 
-use std::{fs, io, net::SocketAddr};
+use std::{fs, io, net::SocketAddr, ops::ControlFlow};
 
 use netlink_packet_sock_diag::{
     AF_INET, AF_INET6, IPPROTO_UDP, SockDiagMessage,
@@ -9,17 +9,14 @@ use netlink_packet_sock_diag::{
     message::SockDiagDestroy,
 };
 use rtnetlink::{
-    packet_core::{
-        DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-        NetlinkSerializable,
-    },
-    sys::{Socket, protocols::NETLINK_SOCK_DIAG},
+    packet_core::{DefaultNla, Emitable, NetlinkSerializable},
+    sys::protocols::NETLINK_SOCK_DIAG,
 };
+
+use crate::node::netlink::{ACK, Connection, DUMP, encode, read};
 
 /// The attribute of a request that holds a filter.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
-/// The kernel fills datagrams of at most this many bytes.
-const DATAGRAM: usize = 32 * 1024;
 
 /// A connected UDP socket, as its namespace knows it.
 #[derive(Clone, Debug)]
@@ -71,19 +68,17 @@ impl SocketFamily {
 
 /// A connection to the sock_diag of one network namespace.
 pub(super) struct SockDiag {
-    socket: Socket,
+    connection: Connection,
     /// Whether there was any IPv4 and any IPv6 socket.
     populated: (bool, bool),
-    buffer: Vec<u8>,
 }
 
 impl SockDiag {
     /// Of the calling thread's namespace as it is now, whichever thread uses it later.
     pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-        socket.bind_auto()?;
+        let connection = Connection::new(NETLINK_SOCK_DIAG)?;
         let populated = (SocketFamily::Inet.has_udp(), SocketFamily::Inet6.has_udp());
-        Ok(Self { socket, populated, buffer: Vec::with_capacity(DATAGRAM) })
+        Ok(Self { connection, populated })
     }
 
     /// Calls `found` with every connected UDP socket that passes `filter`.
@@ -101,54 +96,30 @@ impl SockDiag {
             return Ok(());
         }
         let filter = filter.map(|program| DefaultNla::new(INET_DIAG_REQ_BYTECODE, program.to_vec()));
-        self.send(NLM_F_DUMP, List { request: udp_request(family, id), filter })?;
-        self.receive(|socket| found(UdpSocket { family: socket.family, id: socket.socket_id }))
+        let request = List { request: udp_request(family, id), filter };
+        self.ask(DUMP, request, |socket| found(UdpSocket { family: socket.family, id: socket.socket_id }))
     }
 
     /// Destroys the socket: its owner's next or waiting call fails with ECONNABORTED.
     /// Fails with `NotFound` when it is gone, or is hidden by another one with the same addresses.
     pub(super) fn destroy(&mut self, socket: &UdpSocket) -> io::Result<()> {
         let request = udp_request(socket.family, socket.id.clone());
-        self.send(NLM_F_ACK, SockDiagDestroy::new(SockDiagMessage::InetRequest(request)))?;
-        self.receive(|_| {})
+        self.ask(ACK, SockDiagDestroy::new(SockDiagMessage::InetRequest(request)), |_| {})
     }
 
-    fn send<T: NetlinkSerializable>(&mut self, flags: u16, request: T) -> io::Result<()> {
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send_to(&bytes, &rtnetlink::sys::SocketAddr::new(0, 0), 0).map(drop)
-    }
-
-    /// Reads the whole answer to the last request.
-    fn receive(&mut self, mut found: impl FnMut(InetResponseHeader)) -> io::Result<()> {
-        loop {
-            self.buffer.clear();
-            self.socket.recv(&mut self.buffer, 0)?;
-            let mut rest = &self.buffer[..];
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(socket)) => found(socket.header),
-                    NetlinkPayload::Done(done) if done.code < 0 => {
-                        return Err(io::Error::from_raw_os_error(-done.code));
-                    }
-                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                    NetlinkPayload::Done(_) | NetlinkPayload::Error(_) => return Ok(()),
-                    _ => {}
-                }
-                rest = rest.get(aligned(message.header.length)..).unwrap_or_default();
+    fn ask<T: NetlinkSerializable>(
+        &mut self,
+        flags: u16,
+        request: T,
+        mut found: impl FnMut(InetResponseHeader),
+    ) -> io::Result<()> {
+        self.connection.ask(&encode(request, flags), |answer| {
+            if let Some(SockDiagMessage::InetResponse(socket)) = read(answer)? {
+                found(socket.header);
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })
     }
-}
-
-/// Where the next message of a datagram begins.
-fn aligned(length: u32) -> usize {
-    (length as usize).next_multiple_of(4)
 }
 
 fn udp_request(family: u8, socket_id: SocketId) -> InetRequest {

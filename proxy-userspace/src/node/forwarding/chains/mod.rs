@@ -91,7 +91,7 @@ impl Chain {
         if self.policy == DROP {
             return Ok(Some(Refusal::Policy));
         }
-        let attributes = [attribute(NFTA_RULE_TABLE, &self.table), attribute(NFTA_RULE_CHAIN, &self.name)].concat();
+        let attributes = [attribute(NFTA_RULE_TABLE, &self.table), attribute(NFTA_RULE_CHAIN, &self.name)];
         let question = Question { kind: GET_RULE, flags: NLM_F_DUMP, family: self.number, attributes: &attributes };
         let mut end = None;
         ask_until(question, |kind, _, rule| {
