@@ -1,5 +1,5 @@
-//! The BPF file system: mounted when it is not, and the pins of the lab's instances removed, with which their maps,
-//! programs and links go.
+//! The BPF file system: mounts it where it is missing, and removes the pins of the lab's instances. Their maps,
+//! programs and links are freed with the pins.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ pub const FOLDER: &str = "/sys/fs/bpf/waggle";
 
 const MOUNT: &str = "/sys/fs/bpf";
 
-/// Mounts the file system unless it is. It stays: it belongs to the machine, not to a lab.
+/// Mounts the file system unless it is mounted. It stays: it belongs to the machine, not to a lab.
 pub(super) fn mount() -> Result<()> {
     if is_mounted(MOUNT)? {
         return Ok(());
@@ -20,7 +20,7 @@ pub(super) fn mount() -> Result<()> {
     mount_filesystem(Some("bpf"), MOUNT, Some("bpf"), MsFlags::empty(), None::<&str>).doing(|| format!("mount {MOUNT}"))
 }
 
-/// Whether something is mounted on that very folder.
+/// Whether something is mounted on exactly that folder.
 pub(super) fn is_mounted(folder: &str) -> Result<bool> {
     let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
     Ok(table.lines().any(|line| line.split(' ').nth(4) == Some(folder)))
