@@ -65,7 +65,6 @@ pub struct Row {
 
 /// A row of this name, which begins with the rule's number. By default the packet passes untouched and no counter
 /// moves.
-/// counter moves.
 pub fn row(name: &'static str, packet: Step) -> Row {
     let hooks: &[Hook] = match packet {
         Step::Egress(..) => &[Hook::TcEgress],
