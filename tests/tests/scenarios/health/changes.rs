@@ -1,4 +1,4 @@
-//! Services, addresses and room in the maps that come and go.
+//! Services, addresses and room in the maps that are added and removed.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
     let stage = Stage::new("health-full");
     let [a, b] = stage.pods(["a1", "b1"]);
     let client = stage.lab.client("lb").unwrap();
-    // Another Service takes two of three places for backends; number 0 names nothing.
+    // Another Service takes two of the three backend ids; id 0 names no backend.
     stage.folder.put(&dual("first", 9).port(80, 8080).build());
     put(&stage, "first", &[&b], |slice| slice);
     let waggle = stage.agent(&["--max-backends", "4"]);

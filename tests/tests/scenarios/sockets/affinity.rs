@@ -13,8 +13,8 @@ use harness::{
 use proxy_userspace::maps::PinFolder;
 use serde_json::Value;
 
-/// Ports of the Service. Every port and family chooses for itself: 16 choices, so that two sets of choices among four
-/// backends are equal by chance once in four thousand million times.
+/// The number of ports of the Service. Each port chooses for each family: of the 16 choices among four backends, two
+/// sets are equal by chance once in four thousand million times.
 const PORTS: u16 = 8;
 
 /// A Service of [`PORTS`] ports with four backends, two client pods, the agent.
@@ -27,7 +27,8 @@ struct Scene {
     stage: Stage,
 }
 
-/// A timeout that is long for every machine, but not longer than this one has run: nobody can have been away since before.
+/// A timeout that is long for every machine, but shorter than this one's uptime: the programs' clock starts at boot, so
+/// no client can have been away for longer.
 fn long() -> u32 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap();
     let (seconds, _) = uptime.split_once('.').unwrap();
@@ -88,12 +89,12 @@ fn frontends() -> Vec<SocketAddr> {
     (0..PORTS).flat_map(|port| cluster_ips(10, 80 + port)).collect()
 }
 
-/// Who answers this client on every port and family, with one connection each.
+/// The backends of this client on every port and family, with one connection each.
 fn choices(client: &Client) -> Vec<String> {
     frontends().iter().map(|to| client.tcp(to).unwrap().backend().to_owned()).collect()
 }
 
-/// Who answered `count` connections.
+/// The backends that answered `count` connections.
 fn answered(client: &Client, to: SocketAddr, count: usize) -> BTreeSet<String> {
     client.tally(to, count).into_keys().collect()
 }

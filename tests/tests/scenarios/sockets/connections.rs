@@ -1,4 +1,4 @@
-//! What the programs remember of TCP sockets, and that they forget it.
+//! What the programs remember of TCP sockets, and when they forget it.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -56,7 +56,7 @@ fn peer(socket: &Socket) -> Option<SocketAddr> {
     socket.names().unwrap().peer
 }
 
-/// The socket, newly connected to `to`, talks to `backend` and shows whom it dialled.
+/// Checks that the socket, newly connected to `to`, talks to `backend` and has the frontend as its peer.
 #[track_caller]
 fn dials(socket: &Socket, to: SocketAddr, backend: &str) {
     socket.connect(to).unwrap();
