@@ -56,7 +56,7 @@ pub fn judge(services: &[Service], packet: &Packet, family: Family) -> Judgement
     }
 }
 
-/// S20: an address in a ServiceCIDR is a Service's or nobody's; `owned` is the judgement where a Service has the
+/// S20: an address in a ServiceCIDR belongs to a Service or to nothing; `owned` is the judgement where a Service has the
 /// address but no frontend serves the port.
 fn unserved(services: &[Service], destination: IpAddr, family: Family, owned: Judgement) -> Judgement {
     let in_cidr = SERVICE_CIDRS.iter().any(|cidr| cidr.parse::<IpNet>().is_ok_and(|net| net.contains(&destination)));

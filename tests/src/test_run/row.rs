@@ -269,7 +269,7 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         }
         Step::Foreign(packet) => {
             node.state().set_foreign(packet.tuple(family), LONG);
-            return "somebody else's flow".into();
+            return "the flow is foreign".into();
         }
     };
     format!("{action:?} {:?}", node.state().counts_since(&before))

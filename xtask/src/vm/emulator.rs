@@ -52,7 +52,7 @@ pub(super) fn run(folder: &Path, kernel: &Kernel, initramfs: &Path, selections: 
     Ok(transcript.finish(selections, &kernel.release))
 }
 
-/// The emulator, under a time limit. One thread emulates both processors by turns. With a thread for each, one
+/// The emulator, under a time limit. One thread emulates both processors in turn. With a thread for each, one
 /// processor may run what the other has just replaced in the kernel's text: a breakpoint that the kernel no longer
 /// knows ("Oops: int3"). There is no hardware acceleration, since the host may itself be one of many virtual machines.
 fn emulator(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Command> {

@@ -84,7 +84,7 @@ pub fn arrive(ctx: XdpContext) -> u32 {
     if count_arrival(&ctx).is_some() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
 }
 
-/// Writes the whole frame, since its last use has translated it.
+/// Writes the whole frame, since the last run has translated the one in the buffer.
 #[inline(always)]
 fn write_flow(ctx: &XdpContext) -> Option<()> {
     const LENGTH: usize = flood::FRAME / 8;

@@ -1,4 +1,4 @@
-//! The rules that every packet obeys that a program lets go.
+//! The rules that hold for every packet that a program lets go.
 
 use std::{
     collections::HashSet,

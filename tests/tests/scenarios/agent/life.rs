@@ -223,7 +223,7 @@ fn s31_only_cleanup_removes_the_data_plane() {
     for to in cluster_ips(10, 80) {
         // The kernel detaches the programs a moment after the last reference is gone.
         let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
-        until("nobody translates", || scene.client.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
+        until("no program translates", || scene.client.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
     }
     restart(&mut waggle);
     assert!(scene.is_served(), "a new beginning");

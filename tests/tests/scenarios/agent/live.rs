@@ -209,14 +209,14 @@ fn s33_policies_change_live() {
         cluster_ips(10, 80).iter().all(|to| scene.client.tcp(to).is_err_and(|failure| failure.errno == wanted))
     };
     scene.stage.folder.put(&base.clone().internal_local().build());
-    until("Local and nobody here", || refused(&scene, "EHOSTUNREACH"));
+    until("internal Local, no backend here", || refused(&scene, "EHOSTUNREACH"));
     assert!(node.iter().all(|to| scene.answers(*to, true)), "iTP does not touch node ports");
     scene.slices("main", "TCP", "node");
-    scene.expect("Local and somebody here", &(&internal | &node));
+    scene.expect("internal Local, a backend here", &(&internal | &node));
     scene.stage.folder.put(&base.clone().external_local().build());
     until("external Local", || policies(&scene).1 > 0);
     scene.slices("main", "TCP", "elsewhere");
-    until("external Local, nobody here", || scene.stage.get("services").to_string().contains("\"backends\":[]"));
+    until("external Local, no backend here", || scene.stage.get("services").to_string().contains("\"backends\":[]"));
     scene.expect("short circuit", &(&internal | &node));
     scene.change("Cluster again", &base, &(&internal | &node));
     until("no policy is left", || policies(&scene) == (0, 0));

@@ -114,7 +114,7 @@ fn devices_without_native_xdp_fall_back_to_tc_and_say_so_once() {
     assert_eq!(rows["eth0"]["fellBack"], json!(false), "a veth is not even tried");
     let row = &rows["br1"];
     assert_eq!((&row["fellBack"], row["programs"].as_array().unwrap().len()), (&json!(true), 2));
-    assert_eq!(flags(&stage)[&row["index"].as_u64().unwrap()], 4, "nobody may redirect to it by XDP");
+    assert_eq!(flags(&stage)[&row["index"].as_u64().unwrap()], 4, "no program may redirect to it by XDP");
     ip(&stage, &["link add vx1 type vxlan id 5 dstport 4789 dev eth0", "address add 198.51.101.1/24 dev vx1"]);
     // A change of the bridge makes the agent try again, but not log again.
     ip(&stage, &["link set br1 mtu 1400", "link add end type veth", "address add 198.51.102.1/24 dev end"]);

@@ -111,7 +111,7 @@ fn s31_cleanup_leaves_nothing_on_devices_but_what_is_others() {
         let attached = attached(&stage);
         assert_eq!(attached["xdp"], json!([]), "a new agent finds the devices free");
         let filters = attached["tc"].as_array().unwrap();
-        assert!(filters.len() == 1 && is_foreign(&filters[0]), "nothing but somebody else's filter: {filters:?}");
+        assert!(filters.len() == 1 && is_foreign(&filters[0]), "only the other tool's filter: {filters:?}");
         assert!(!output(&stage, "tc qdisc show dev eth0").contains("clsact"));
     }
 }

@@ -67,7 +67,7 @@ fn n05_addresses_and_policies_that_come_and_go_leave_one_listener() {
     let others = [dual("web", 10).kind("LoadBalancer"), dual("web", 10).kind("NodePort").external_local()];
     for other in others.iter().cycle().take(20) {
         stage.folder.put(&other.clone().port(80, 8080).build());
-        until("nobody listens", || listeners(node, PORT) == 0);
+        until("no listener", || listeners(node, PORT) == 0);
         stage.folder.put(&asking());
         until("one listens", || listeners(node, PORT) == 1);
     }
@@ -88,7 +88,7 @@ fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
         stage.folder.put(&asked_at(balanced("web", 10), PORT));
         expect(&stage, client.netns(), 1);
         stage.folder.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
-        until("nobody listens", || is_refused(PORT));
+        until("no listener", || is_refused(PORT));
     }
     stage.folder.put(&asked_at(balanced("web", 10), PORT));
     expect(&stage, client.netns(), 1);

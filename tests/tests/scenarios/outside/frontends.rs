@@ -185,7 +185,7 @@ fn s24_s25_a_client_outside_is_its_address() {
         let service = outside.web(family).client_ip_affinity(None);
         let backends = [outside.scene.pod(1), outside.scene.pod(2), &outside.remote];
         outside.serve(family, &service, &backends);
-        until("somebody answers", || outside.client.tcp(outside.node_port(family)).is_ok());
+        until("a backend answers", || outside.client.tcp(outside.node_port(family)).is_ok());
         // The backends of one port's frontends agree; TCP and UDP are two ports.
         for manner in [Manner::Tcp, Manner::UdpUnconnected] {
             let mut seen = BTreeSet::new();

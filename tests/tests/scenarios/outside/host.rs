@@ -83,7 +83,7 @@ fn a_frontend_answers_echo_requests_as_long_as_it_has_a_backend() {
             for to in [cluster, external, balanced] {
                 until(&format!("an answer of {to}"), || answers(outside, to));
             }
-            assert!(!answers(outside, family.cluster_ip(99)), "nobody's address");
+            assert!(!answers(outside, family.cluster_ip(99)), "an address of no Service");
         }
         outside.serve_by(family, &[]);
         for to in [cluster, external, balanced] {

@@ -152,7 +152,7 @@ fn s24_expires_after_the_last_new_connection() {
     let established = client.connect_tcp(frontends()[0]).unwrap();
     for _ in 0..3 {
         age_clients(&mut remembered, (timeout * 2 / 3).into());
-        assert_eq!(choices(client), first, "every new connection begins the time anew");
+        assert_eq!(choices(client), first, "every new connection restarts the timeout");
     }
     for _ in 0..2 {
         age_clients(&mut remembered, (timeout * 2 / 3).into());
@@ -169,7 +169,7 @@ fn s24_a_backend_that_leaves_loses_its_clients_for_good() {
     scene.list(&[b1]);
     assert!(choices(client).iter().all(|backend| backend == "b1"));
     scene.list(&[b1, b2]);
-    assert!(choices(client).iter().all(|backend| backend == "b1"), "who is there keeps its clients");
+    assert!(choices(client).iter().all(|backend| backend == "b1"), "a backend that is there keeps its clients");
     scene.list(&[b2]);
     assert!(choices(client).iter().all(|backend| backend == "b2"));
     scene.list(&[b1, b2]);
@@ -203,16 +203,16 @@ fn s24_is_switched_and_changed_live() {
         });
     };
     change_timeout(3600);
-    assert_eq!(choices(client), kept, "a changed time moves nobody");
+    assert_eq!(choices(client), kept, "a changed timeout moves no client");
     let mut remembered = open(&PinFolder::new(&scene.stage.node.instance()), "AFFINITY").unwrap();
     let timeout = long();
     change_timeout(timeout);
     age_clients(&mut remembered, (timeout + 1).into());
-    assert_ne!(choices(client), kept, "the shorter time holds");
+    assert_ne!(choices(client), kept, "the shorter timeout is in force");
     change_timeout(86400);
     let kept = choices(client);
     age_clients(&mut remembered, (timeout + 1).into());
-    assert_eq!(choices(client), kept, "the longer time holds");
+    assert_eq!(choices(client), kept, "the longer timeout is in force");
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn s29_termination_can_be_switched_off() {
     udp(stage, "dns", 10, &[&pods[1]]);
     until("new flows go elsewhere", || cluster_ips(10, 53).iter().all(|to| client.udp(to).unwrap().backend() == "b2"));
     for socket in &sockets {
-        assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT", "nobody tells");
+        assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT", "nothing tells the socket");
         assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
     }
 }
