@@ -75,7 +75,7 @@ impl Node {
 }
 
 impl WaggleCommand {
-    /// Starts another program than `WAGGLE_BIN` or the built one.
+    /// Sets another program than that of `WAGGLE_BIN` or the built one.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
