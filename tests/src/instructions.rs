@@ -1,15 +1,15 @@
-//! The programs' budget: how many instructions the verifier walks through for each, kept in a committed file so that
-//! growth is seen. Pure: text and numbers in, faults out.
+//! The programs' budget: how many instructions the verifier processes for each, kept in a committed file so that
+//! growth is noticed. Pure: text and numbers in, faults out.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Instructions by program.
 pub type Counts = BTreeMap<String, u32>;
 
-/// How much more than the committed count is too much, in percent.
+/// By how many percent a count may exceed the committed one.
 const GROWTH: u64 = 10;
 
-/// What stands before the kernel series in the file's comment.
+/// The text before the kernel series in the file's comment.
 const KERNEL: &str = "kernel: ";
 
 /// The committed file's text: the kernel series that it was measured on, and the counts.
@@ -25,7 +25,7 @@ impl Committed {
     /// Reads the file: `# kernel: 6.18`, other comments, and lines `program count`.
     ///
     /// # Panics
-    /// When it is not such a text: the file is part of the source.
+    /// When the text is not such a file: it is part of the source.
     pub fn parse(text: &str) -> Self {
         let mut comments = text.lines().filter_map(|line| line.strip_prefix('#'));
         let kernel = comments.find_map(|comment| comment.trim().strip_prefix(KERNEL));
@@ -39,7 +39,7 @@ impl Committed {
         Self { kernel, counts }
     }
 
-    /// What is wrong with `measured`: programs that have grown too much, are not in the file, or are no longer there.
+    /// The faults of `measured`: programs that have grown too much, are not in the file, or no longer exist.
     pub fn faults(&self, measured: &Counts) -> Vec<String> {
         let known = |(program, count): (&String, &u32)| match self.counts.get(program) {
             None => Some(format!("{program} ({count} instructions) is not in the file")),

@@ -1,4 +1,4 @@
-//! The test harness. A test's name begins with the rule that it checks: docs/semantics.md has them by number.
+//! The test harness. A test's name begins with the number of the rule that it checks; docs/semantics.md has the rules.
 
 pub use lab;
 

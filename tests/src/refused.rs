@@ -1,7 +1,8 @@
-//! Agents some of whose programs no kernel takes: copies of the built one in which an instruction has no meaning. The kernel's
-//! verifier refuses them as it would refuse what it can't follow. It knows nothing of what an agent makes of that.
+//! Agents some of whose programs no kernel accepts: copies of the built agent in which an instruction has no meaning.
+//! The verifier refuses them as it refuses what it can't follow. This module does not know what an agent makes of
+//! that.
 //!
-//! It panics where the built agent is not as expected: a test can't go on then.
+//! It panics where the built agent is not as expected, since a test can't go on then.
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 
@@ -19,10 +20,10 @@ const EM_BPF: usize = 247;
 /// ELF's type of a section with symbols, and the size of one.
 const SHT_SYMTAB: usize = 2;
 const SYMBOL: usize = 24;
-/// No operation of an eBPF instruction.
+/// An opcode that no eBPF instruction has.
 const NOTHING: u8 = 0xff;
 
-/// Such an agent, and its folder, which goes with it.
+/// An agent with refused programs, and its folder, which is removed with it.
 #[derive(Debug)]
 pub struct RefusedAgent {
     folder: PathBuf,
@@ -31,13 +32,13 @@ pub struct RefusedAgent {
 
 impl Drop for RefusedAgent {
     fn drop(&mut self) {
-        // What is left is swept with the labs'.
+        // A later lab removes what is left.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 impl RefusedAgent {
-    /// The built agent with these programs damaged.
+    /// Copies the built agent and damages these programs.
     pub fn new(programs: &[&str]) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let built = find_program("waggle", "WAGGLE_BIN").expect("find waggle");
@@ -67,18 +68,18 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> usize {
     usize::from_le_bytes(word)
 }
 
-/// Where the eBPF object begins in an executable that embeds it.
+/// The offset of the eBPF object in an executable that embeds it.
 fn find_object(bytes: &[u8]) -> usize {
     const MAGIC: &[u8] = b"\x7fELF\x02\x01\x01";
     let is_object = |at: &usize| {
         let header = &bytes[*at..];
         header.starts_with(MAGIC) && header.len() > 64 && number::<2>(header, 18) == EM_BPF
     };
-    // Objects are aligned.
+    // The object is aligned to eight bytes.
     (0..bytes.len()).step_by(8).find(is_object).expect("the agent embeds its eBPF object")
 }
 
-/// Where a program begins in a 64-bit ELF object.
+/// The offset of a program in a 64-bit ELF object.
 fn find_program_in(object: &[u8], name: &str) -> usize {
     let (headers, size, count) = (number::<8>(object, 40), number::<2>(object, 58), number::<2>(object, 60));
     let header = |section: usize| &object[headers + section * size..];

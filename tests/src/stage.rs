@@ -1,5 +1,5 @@
-//! A set stage for scenarios: one node, a folder of manifests that its agent follows, dual-stack Services and slices in
-//! a line each. Steps that fail panic: a scenario can't go on then. It knows nothing of rules.
+//! A simple scene for scenarios: one node, a folder of manifests that its agent follows, dual-stack Services and
+//! slices in a line each. Steps that fail panic, since a scenario can't go on then. It does not know the rules.
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 
@@ -18,10 +18,10 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub use crate::lab::START;
 
-/// A lab with the node "a" and what its agent reads. The agent itself is made later, so that it is dropped first.
+/// A lab with the node "a" and the folder that its agent reads. The agent is made later, so that it is dropped first.
 #[derive(Debug)]
 pub struct Stage {
-    /// What the agent reads; the Node is in it.
+    /// The folder that the agent reads, with the Node in it.
     pub folder: ManifestDir,
     /// The node.
     pub node: Node,
@@ -30,7 +30,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A lab of this name with its node and folder.
+    /// Makes a lab of this name with its node and folder.
     pub fn new(name: &str) -> Self {
         let lab = Lab::new(name).expect("make a lab");
         let node = lab.node("a").expect("make a node");
@@ -39,7 +39,7 @@ impl Stage {
         Self { folder, node, lab }
     }
 
-    /// Pods on the node.
+    /// Adds pods to the node.
     pub fn pods<const N: usize>(&self, names: [&str; N]) -> [Pod; N] {
         names.map(|name| self.node.pod(name).expect("make a pod"))
     }
@@ -57,7 +57,7 @@ impl Stage {
         waggle
     }
 
-    /// Makes the Service `name` lead to a port of the pods, in both families. No pods: no endpoints.
+    /// Makes the Service `name` lead to a port of `pods`, in both families. Without pods it has no endpoints.
     pub fn endpoints(&self, name: &str, port: impl Fn(SliceBuilder) -> SliceBuilder, pods: &[&Pod]) {
         for slice in slices(name, port, pods) {
             self.folder.put(&slice.build());
@@ -71,7 +71,7 @@ impl Stage {
         self.folder.delete("EndpointSlice", "default", &format!("{name}-6"));
     }
 
-    /// Runs `waggle` with these arguments and the node's instance; its success and all its output.
+    /// Runs `waggle` with these arguments and the node's instance. Returns whether it succeeded, and all its output.
     pub fn waggle(&self, arguments: &[&str]) -> (bool, String) {
         let program = find_program("waggle", "WAGGLE_BIN").expect("find waggle");
         let output = Command::new(program).args(arguments).args(["--instance", &self.node.instance()]).output();

@@ -1,4 +1,4 @@
-//! The test API server as a client sees it, byte by byte: a harness that is wrong proves nothing.
+//! The test API server as a client sees it, byte by byte: tests on a wrong harness prove nothing.
 
 #![expect(clippy::unwrap_used, reason = "the whole crate is tests")]
 
@@ -11,7 +11,7 @@ use std::{
 use harness::api_server::ApiServer;
 use serde_json::{Value, json};
 
-/// The code and body that answer a GET. It waits for the body's end.
+/// The code and body of the response to a GET. Waits for the body's end.
 fn get(server: &ApiServer, path_and_query: &str) -> (u16, String) {
     send(server, &format!("GET {path_and_query} HTTP/1.0\r\nHost: test\r\n\r\n"))
 }
@@ -48,7 +48,7 @@ fn service(name: &str, labels: &Value) -> Value {
     json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": name, "labels": labels}})
 }
 
-/// Versions: a appears at 2, b at 3, a gets the label at 4, b goes at 5.
+/// By version: a is created at 2, b at 3, a gets the label at 4, b is deleted at 5.
 fn server_with_history() -> ApiServer {
     let server = ApiServer::start().unwrap();
     server.put(service("a", &json!({})));

@@ -1,4 +1,4 @@
-//! What `deploy/` promises: permissions for exactly what the agent watches, and manifests that agree with one
+//! `deploy/` keeps its promises: permissions for exactly what the agent watches, and manifests that agree with one
 //! another. Needs no cluster.
 
 use std::{
@@ -26,7 +26,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("read {}: {error}", path.display()))
 }
 
-/// The names in one of its folders.
+/// The names in a folder of `deploy/`.
 fn names(folder_name: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(folder().join(folder_name)).expect("a folder of deploy/");
     let names = entries.map(|entry| entry.expect("an entry of it").file_name());

@@ -1,4 +1,4 @@
-//! What a stranger types first is what `.ci/run` runs first.
+//! The first commands in the README are the first that `.ci/run` runs.
 
 use std::{fs, path::Path, process::Command};
 

@@ -16,13 +16,13 @@ mod ebpf_toolchain;
 
 use ebpf_toolchain::EbpfToolchain;
 
-/// What an object is made of besides its package, which aya-build watches: the shared types, and the versions and
+/// The inputs of an object besides its package, which aya-build watches: the shared types, and the versions and
 /// profiles of the workspace.
 const INPUTS: [&str; 5] =
     ["proxy-common/src", "proxy-common/Cargo.toml", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
 
-/// Compiles the package `name` in `folder` of the workspace, whose own folder is `root`. Ends the build script when it
-/// can't: returning the error would bury the next step below a backtrace where `RUST_BACKTRACE` is set.
+/// Compiles the package `name` in `folder` of the workspace, whose own folder is `root`. On an error it ends the build
+/// script itself: a returned error would bury the next step below a backtrace where `RUST_BACKTRACE` is set.
 pub(crate) fn build(root: &str, name: &str, folder: &str, features: &[&str]) {
     if let Err(error) = try_build(root, name, folder, features) {
         eprintln!("error: {error:#}");
@@ -52,18 +52,18 @@ fn try_build(root: &str, name: &str, folder: &str, features: &[&str]) -> Result<
     aya_build::build_ebpf([package], toolchain)
 }
 
-/// `cargo xtask` installs the toolchain while cargo compiles what needs none.
+/// `cargo xtask` installs the toolchain while cargo compiles what needs no eBPF programs. Waits until it is installed.
 fn wait_for_setup(root: &Path) -> Result<()> {
     match File::open(ebpf_toolchain::setup_lock(root)) {
         Ok(lock) => lock.lock_shared().context("wait for the installation of the eBPF toolchain"),
-        // Nobody has ever installed anything from here.
+        // No lock file: `cargo xtask` has never installed anything from this workspace.
         Err(_) => Ok(()),
     }
 }
 
-/// aya-build finds rustup, and rustc finds bpf-linker, by `PATH` alone, which may lack cargo's folder; and
-/// aya-build shows each progress line of the inner cargo as a warning. This process's own environment
-/// can't be changed safely, a second process's can.
+/// aya-build finds rustup, and rustc finds bpf-linker, by `PATH` alone, which may lack cargo's folder; and aya-build
+/// shows each progress line of the inner cargo as a warning. A process can't change its own environment safely, so the
+/// build script starts itself again with another one.
 fn restart_with_prepared_environment() -> Result<()> {
     const QUIET: &str = "CARGO_TERM_QUIET";
     let path = env::var_os("PATH").unwrap_or_default();

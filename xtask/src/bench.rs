@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds for speed, then becomes the benchmark.
+//! `cargo xtask bench`: builds in release mode, then becomes the benchmark.
 
 use std::process::{Command, ExitCode};
 

@@ -21,7 +21,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// The cargo that runs us, in the workspace's folder.
+/// The cargo that runs this program, in the workspace's folder.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
@@ -57,7 +57,8 @@ pub(crate) enum Profile {
 }
 
 /// A cargo command over every package for this host. All commands name the same packages, and choose targets among
-/// them: cargo unites the features of the packages that are named, so that naming fewer would compile dependencies again.
+/// them: cargo unites the features of the packages that are named, so a command that named fewer would compile
+/// dependencies again.
 pub(crate) fn workspace(subcommand: &str) -> Command {
     let mut command = command();
     command.args([subcommand, "--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE]);
@@ -74,7 +75,7 @@ pub(crate) fn build_binaries(profile: Profile, names: &[&str]) -> Result<Vec<Pat
     Ok(built(command, names)?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Builds test executables; gives each one's name and path.
+/// Builds test executables and gives each one's name and path.
 pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<Vec<(String, PathBuf)>> {
     let names: Vec<_> = targets.collect();
     let mut command = workspace("test");
@@ -83,8 +84,8 @@ pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<
     built(command, &names)
 }
 
-/// Runs a cargo command that builds the executables `names`, and gives their names and paths. Shows it, unless it is to be
-/// silent.
+/// Runs a cargo command that builds the executables `names`, and gives their names and paths. Shows the command unless
+/// it is `silent`.
 pub(crate) fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     if !command.get_args().any(|argument| argument == "--quiet") {
         command::announce(&command);

@@ -13,7 +13,7 @@ use crate::{
 /// The command. Returns only if the program can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     let mut build = cargo::workspace("build");
-    // Silent: what kubectl prints may be read by a program.
+    // Silent, since a program may read what kubectl prints.
     build.args(["--quiet", "--bin", "cluster"]);
     let (_, cluster) = cargo::built(build, &["cluster"])?.pop().context("cargo built no cluster")?;
     let mut command = Command::new(cluster);
@@ -21,7 +21,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     if arguments.first().is_some_and(|task| task == "up") {
         machine::check()?;
         setup::ensure(&[Purpose::Build, Purpose::Cluster])?;
-        // Otherwise it is built in a container.
+        // Otherwise the image's container builds it.
         if !arguments.iter().any(|argument| argument == "--containerfile") {
             let waggle =
                 cargo::build_binaries(Profile::Release, &["waggle"])?.pop().context("cargo built no waggle")?;

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// `command` as one would type it, with the environment variables that were set for it.
+/// `command` as a person would type it, with the environment variables that were set for it.
 pub(crate) fn shown(command: &Command) -> String {
     let variables =
         command.get_envs().filter_map(|(key, value)| Some(format!("{}={}", key.to_string_lossy(), quoted(value?))));
@@ -55,13 +55,13 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Becomes the program, so that signals reach it and its exit code is ours.
+/// Becomes the program, which then gets the signals and gives the exit code.
 pub(crate) fn exec(command: &mut Command) -> Result<Infallible> {
     announce(command);
     exec_silently(command)
 }
 
-/// The same, without showing it.
+/// Becomes the program without showing the command line.
 pub(crate) fn exec_silently(command: &mut Command) -> Result<Infallible> {
     let error = command.exec();
     Err(error).with_context(|| format!("start `{}`", shown(command)))

@@ -41,12 +41,12 @@ fn is_nightly(name: &str) -> bool {
     name.strip_prefix("nightly-").is_some_and(|host| !host.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Where cargo installs programs; cargo itself may run without it on `PATH`.
+/// The folder where cargo installs programs; cargo itself may run without it on `PATH`.
 pub(crate) fn cargo_bin() -> Option<PathBuf> {
     home("CARGO_HOME", ".cargo").map(|home| home.join("bin"))
 }
 
-/// Locked while what compiles the programs is being installed. `root`: the workspace's folder.
+/// The lock that is held while what compiles the programs is being installed. `root`: the workspace's folder.
 pub(crate) fn setup_lock(root: &Path) -> PathBuf {
     root.join("target/setup.lock")
 }
@@ -59,7 +59,7 @@ fn home(variable: &str, folder: &str) -> Option<PathBuf> {
     env::var_os(variable).map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(folder)))
 }
 
-/// A program's path, from `PATH`, cargo's folder, or where the system's programs live.
+/// A program's path: from `PATH`, from cargo's folder, or from the system's folders of programs.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let others = cargo_bin().into_iter().chain(["/usr/sbin".into(), "/sbin".into()]);

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: builds for speed, then becomes the fuzzer.
+//! `cargo xtask fuzz`: builds in release mode, then becomes the fuzzer.
 
 use std::process::{Command, ExitCode};
 

@@ -25,9 +25,9 @@ impl AddAssign for Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     tally: Tally,
-    /// The tests that the binary at work announced; `None` between binaries.
+    /// The number of tests that the current binary announced; `None` between binaries.
     announced: Option<usize>,
-    /// The names below the last `failures:`; the list comes last, after the section of outputs.
+    /// The names below the last `failures:`. libtest prints that heading twice: the second one has the list.
     listed: Option<Vec<String>>,
 }
 

@@ -21,7 +21,7 @@ fn effective_user(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok())
 }
 
-/// Checks everything that the agent needs and mounts bpffs; names all that is missing at once.
+/// Checks everything that the agent needs and mounts bpffs. The error names all that is missing.
 pub(crate) fn check() -> Result<()> {
     let mounts = fs::read_to_string("/proc/mounts").context("read /proc/mounts")?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("read the kernel's version")?;

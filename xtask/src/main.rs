@@ -1,5 +1,4 @@
-//! `cargo xtask`: reads the command line and dispatches. One file (or folder) per command; each prints
-//! what it runs.
+//! `cargo xtask`: reads the command line and dispatches. Each command has a file or folder, and prints what it runs.
 
 mod bench;
 mod cargo;
@@ -37,7 +36,7 @@ enum Task {
         /// Only say what is missing; exit code 1 if anything is
         #[arg(long)]
         check: bool,
-        /// Look only at what this needs; may be given several times
+        /// Look only for what this purpose needs; may be given several times
         #[arg(long = "for", value_name = "PURPOSE")]
         purposes: Vec<setup::Purpose>,
     },
@@ -50,17 +49,17 @@ enum Task {
     },
     /// Run the demo or, with arguments after `--`, the agent
     Run {
-        /// Stop the demo after its table of answers
+        /// Stop the demo after its first table
         #[arg(long, conflicts_with = "agent")]
         once: bool,
-        /// Build for speed: takes longer, and counts where there are thousands of Services
+        /// Build in release mode: takes longer, but is much faster with thousands of Services
         #[arg(long)]
         release: bool,
         /// Arguments for `waggle run`
         #[arg(last = true)]
         agent: Vec<String>,
     },
-    /// Throw random packets at the packet programs
+    /// Send random packets through the packet programs
     Fuzz {
         /// Arguments for the fuzzer: `--packets N`, `--seed N`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -79,13 +78,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Boot other kernels in an emulated machine and run what depends on the kernel
+    /// Boot other kernels in an emulated machine and run the tests that depend on the kernel
     Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
     dispatch(Arguments::parse().task).unwrap_or_else(|error| {
-        // Not by returning it: `RUST_BACKTRACE` would bury the next step below a backtrace.
+        // Printed here and not returned: `RUST_BACKTRACE` would bury the next step below a backtrace.
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })

@@ -1,4 +1,5 @@
-//! The programs that labs start: the agent, and the processes that dial and answer. Whatever makes labs builds them first.
+//! The programs that labs start: the agent, and the processes that dial and serve. Commands that make labs build them
+//! first.
 
 use std::{path::PathBuf, process::Command};
 
@@ -9,10 +10,11 @@ use crate::cargo::{self, Profile};
 /// The programs' names, and the environment variables by which a lab finds them.
 const NAMES: [(&str, &str); 2] = [("waggle", "WAGGLE_BIN"), ("labproc", "LABPROC_BIN")];
 
-/// The agent with another ABI, which only tests start, and the variable by which they find it.
+/// The agent with another ABI, which only tests start, and the environment variable by which they find it.
 const OTHER_ABI: (&str, &str) = ("waggle-other-abi", "WAGGLE_OTHER_ABI_BIN");
 
-/// Builds it. By a command of its own: cargo gives a feature to all that one command builds.
+/// Builds the agent with another ABI. This takes a command of its own, since cargo gives a feature to everything that
+/// one command builds.
 fn build_other_abi() -> Result<PathBuf> {
     let mut command = cargo::workspace("build");
     let (name, _) = OTHER_ABI;
@@ -22,24 +24,24 @@ fn build_other_abi() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Paths of the programs, built.
+/// The paths of the built programs.
 pub(crate) struct Programs {
     paths: Vec<PathBuf>,
     other_abi: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Builds them.
+    /// Builds the programs.
     pub(crate) fn build(profile: Profile) -> Result<Self> {
         Ok(Self { paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?, other_abi: None })
     }
 
-    /// Builds them, and what only tests start.
+    /// Builds the programs, and the agent that only tests start.
     pub(crate) fn build_for_tests() -> Result<Self> {
         Ok(Self { other_abi: Some(build_other_abi()?), ..Self::build(Profile::Dev)? })
     }
 
-    /// Builds them together with the binary `name`, which makes labs; gives its path.
+    /// Builds the programs together with the binary `name`, which makes labs, and gives that binary's path.
     pub(crate) fn build_with(profile: Profile, name: &str) -> Result<(Self, PathBuf)> {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).chain([name]).collect();
         let mut paths = cargo::build_binaries(profile, &names)?;
@@ -47,13 +49,13 @@ impl Programs {
         Ok((Self { paths, other_abi: None }, binary))
     }
 
-    /// Tells `command` where they are.
+    /// Gives `command` the programs' paths.
     pub(crate) fn name_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
         command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)))
     }
 
-    /// Names and paths.
+    /// The programs' names and paths.
     pub(crate) fn into_paths(self) -> impl Iterator<Item = (String, PathBuf)> {
         NAMES.into_iter().map(|(name, _)| name.to_owned()).zip(self.paths)
     }

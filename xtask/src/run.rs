@@ -11,7 +11,7 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The command. Returns only if the program can't be started: from there on, signals and exit code are its own.
+/// The command. Returns only if the program can't be started: otherwise signals and exit code are that program's.
 pub(crate) fn command(once: bool, profile: Profile, agent: &[String]) -> Result<ExitCode> {
     machine::check()?;
     if agent.is_empty() { demo(once, profile) } else { run_agent(profile, agent) }
@@ -31,7 +31,7 @@ fn run_agent(profile: Profile, arguments: &[String]) -> Result<ExitCode> {
     match command::exec(Command::new(waggle).arg("run").args(arguments))? {}
 }
 
-/// Says what is coming, unless it is there and at most a little of it has to be built anew.
+/// Says what will be built and how long that takes, unless it is built already and at most a little has changed.
 fn say_what_is_built(what: &str, profile: Profile) {
     let (folder, minutes) = match profile {
         Profile::Dev => ("debug", 5),

@@ -22,7 +22,7 @@ const FOLDERS: [&str; 2] = ["tests/tests", "tests/demo/tests"];
 /// Test targets that need root: they make namespaces and load programs.
 const NEED_ROOT: [&str; 3] = ["demo", "packet_tables", "scenarios"];
 
-/// Labs that run side by side: each has its own namespaces, but they share the processors.
+/// The number of tests that run at the same time: each lab has its own namespaces, but all share the processors.
 const LAB_THREADS: &str = "4";
 
 /// The command.

@@ -1,4 +1,5 @@
-//! The chart: for each kind of work, the ratio of every scenario as a bar, and the line where direct is.
+//! The chart: for each kind of work, a bar with the ratio of every scenario, and a line at the ratio of direct
+//! connections.
 
 use crate::{
     figures::{Figures, Measured, Proxy},
@@ -7,11 +8,11 @@ use crate::{
 };
 
 const WIDTH: f64 = 760.0;
-/// Where bars begin: left of it are their labels.
+/// Where bars begin; their labels are to the left.
 const LEFT: f64 = 170.0;
-/// Pixels of a ratio of 1.
+/// Pixels for a ratio of 1.
 const UNIT: f64 = 300.0;
-/// Ratios beyond are cut, their number is still right.
+/// Bars of higher ratios are cut; their numbers are still right.
 const LONGEST: f64 = 1.75;
 const BAR: f64 = 16.0;
 const PITCH: f64 = 21.0;
@@ -78,7 +79,7 @@ fn draw_bar(svg: &mut Svg, row: &Measured, y: f64) {
     let [direct, through] = [&row.outcome.direct, &row.outcome.through].map(|arm| row.outcome.figure(arm));
     let digits = usize::from(direct < 1000.0);
     let values = format!("{ratio:.3}  ({direct:.digits$} → {through:.digits$})");
-    // Within the bar's empty side: a line's colour would else cross the number.
+    // On the empty side of the bar, since the line would otherwise cross the number.
     svg.text("", "end", [WIDTH - 12.0, base], &values);
 }
 

@@ -1,4 +1,4 @@
-//! Arguments, and how long is measured for each.
+//! The command line, and how long each figure is measured.
 
 use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{manifests, outside};
 /// Measures connections through a ClusterIP against direct ones.
 #[derive(Debug, Parser)]
 pub struct Cli {
-    /// What this process is; none is the benchmark itself.
+    /// The role of this process; without one it is the benchmark.
     #[command(subcommand)]
     pub role: Option<Role>,
     /// Arguments of the benchmark.
@@ -20,10 +20,10 @@ pub struct Cli {
 /// The processes that the benchmark starts from its own executable, inside the lab.
 #[derive(Debug, Subcommand)]
 pub enum Role {
-    /// Measures as told on stdin.
+    /// Measures as the orders on stdin say.
     #[command(hide = true)]
     Client,
-    /// Accepts, echoes and swallows.
+    /// Accepts, echoes and discards.
     #[command(hide = true)]
     Server {
         /// Where to listen.
@@ -40,10 +40,10 @@ pub enum Place {
     Pod,
 }
 
-/// What can be measured by itself.
+/// The parts that can be measured by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// Single packets through the programs on devices.
+    /// Single packets through the packet programs.
     Packets,
     /// Connections of this machine's sockets.
     Sockets,
@@ -54,7 +54,7 @@ pub enum Part {
 /// Arguments of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// End within a minute: the same measurements, with fewer samples
+    /// End within a minute: every measurement, with fewer samples
     #[arg(long)]
     pub quick: bool,
     /// Write all numbers as one flat JSON object
@@ -75,7 +75,7 @@ pub struct Options {
     /// Endpoints of every Service but the measured one [default: 10; quick: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     pub endpoints: Option<u32>,
-    /// Measure only these
+    /// Measure only these parts
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
     pub only: Vec<Part>,
     /// Measure Waggle only
@@ -97,41 +97,41 @@ pub struct Plan {
 }
 
 impl Options {
-    /// Whether this is to be measured.
+    /// Whether a part should be measured.
     pub fn measures(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 
-    /// Durations by `--quick`.
+    /// Durations for connections on this machine, with `--quick` or without.
     pub fn plan(&self) -> Plan {
         let [connect, turn, throughput, udp] =
             if self.quick { [1.8, 1.2, 1.8, 0.5] } else { [16.0, 12.0, 14.0, 3.0] }.map(Duration::from_secs_f64);
         Plan { connect, turn, throughput, udp }
     }
 
-    /// Durations of what comes from outside, by `--quick`.
+    /// Durations for clients outside, with `--quick` or without.
     pub fn outside_plan(&self) -> outside::Plan {
         let (rounds, seconds) = if self.quick { (3, [0.1, 0.5, 0.5]) } else { (15, [0.25, 8.0, 8.0]) };
         let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
         outside::Plan { rounds, flood, connects, bulk }
     }
 
-    /// Number of Services with node ports: rules for many take very long to be loaded.
+    /// The number of Services with node ports: loading rules for many takes very long.
     pub fn node_port_services(&self) -> u32 {
         self.services.min(if self.quick { 1_000 } else { manifests::MOST_NODE_PORTS })
     }
 
-    /// How often each packet program is measured.
+    /// The number of measurements of each packet program.
     pub fn rounds(&self) -> u32 {
         if self.quick { 2 } else { 15 }
     }
 
-    /// Endpoints of every Service but the measured one: loading them as rules takes long.
+    /// Endpoints of every Service but the measured one: loading rules for them takes long.
     pub fn endpoints(&self) -> u32 {
         self.endpoints.unwrap_or(if self.quick { 2 } else { 10 })
     }
 
-    /// The chart's file: beside the profile's folder of this executable unless given.
+    /// The chart's path: in the folder above this executable's, unless given.
     pub fn svg_path(&self) -> PathBuf {
         let default = || {
             let own = env::current_exe().unwrap_or_default();
@@ -141,7 +141,7 @@ impl Options {
     }
 }
 
-/// The line below the table: what one must know to compare.
+/// The line below the table, with what a reader must know to compare.
 pub fn conditions(options: &Options) -> String {
     let place = match options.client {
         Place::Node => "the node's own namespace",

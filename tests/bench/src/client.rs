@@ -1,4 +1,4 @@
-//! The measuring process: a pinned, single-threaded loop that reads no clock but around what it measures.
+//! The measuring process: a pinned, single-threaded loop that reads the clock only around what it measures.
 
 use std::{
     io::{self, BufRead as _, Read as _, Write as _},
@@ -16,23 +16,23 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::orders::{Block, Order, TRANSFER, Work};
 
-/// Unmeasured connects or turns at the begin of a block: the order's way here has cooled the caches.
+/// Unmeasured connects or turns at the beginning of a block: the arrival of the order has cooled the caches.
 const WARM_UP: u64 = 16;
 
-/// Unmeasured transfers: a new connection's windows are small.
+/// Unmeasured transfers at the beginning of a block: a new connection's windows are small.
 const WARM_UP_TRANSFERS: u64 = 4;
 
-/// How long an answer may take before the measurement is given up.
+/// How long to wait for an answer before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Pins this process, and the threads it will start, to one CPU. On a machine with fewer it may run anywhere.
+/// Pins this process, and the threads that it will start, to one CPU. On a machine with fewer CPUs it runs on any.
 pub fn pin(cpu: usize) {
     let mut set = CpuSet::new();
-    // The figures are noisier without; no reason not to measure.
+    // Without pinning the figures are noisier, but still useful.
     let _ = set.set(cpu).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
 }
 
-/// Obeys the orders on stdin until it is closed.
+/// Carries out the orders on stdin until it is closed.
 pub fn run() -> Result<()> {
     pin(0);
     let mut answers = io::stdout().lock();
@@ -57,7 +57,7 @@ fn obey(order: &Order) -> io::Result<Block> {
     }
 }
 
-/// Connects and resets: nothing lingers in TIME_WAIT.
+/// Connects and resets, so that nothing stays in TIME_WAIT.
 fn connects(to: SocketAddr, count: u64) -> io::Result<Block> {
     let to = SockAddr::from(to);
     measure(WARM_UP, count, || {
@@ -86,7 +86,7 @@ fn timed(work: impl FnOnce() -> io::Result<()>) -> io::Result<u64> {
     Ok(nanoseconds(start))
 }
 
-/// A socket that can send a byte and wait for one.
+/// A socket that sends one byte and waits for one.
 trait Turn {
     fn turn(&mut self) -> io::Result<()>;
 }
@@ -122,7 +122,7 @@ fn turns(socket: &mut impl Turn, count: u64) -> io::Result<Block> {
     measure(WARM_UP, count, || timed(|| socket.turn()))
 }
 
-/// One transfer is done when the server has confirmed its last byte.
+/// A transfer is done when the server has confirmed its last byte.
 fn bulk(to: SocketAddr, count: u64) -> io::Result<Block> {
     let mut stream = stream(to)?;
     measure(WARM_UP_TRANSFERS, count, || timed(|| transfer(&mut stream, TRANSFER)))

@@ -1,4 +1,4 @@
-//! All outcomes by scenario, the ratios with their bars, and the flat object of numbers.
+//! All outcomes by scenario, the ratios and their bars, and the flat object of numbers.
 
 use serde_json::{Map, Value};
 
@@ -8,17 +8,17 @@ use crate::{
     stats::{Spread, median},
 };
 
-/// Who translates.
+/// What translates the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
     /// Waggle's socket hooks.
     Waggle,
-    /// The rule set.
+    /// The rule set of nftables.
     Nftables,
 }
 
 impl Proxy {
-    /// As people call it.
+    /// The proxy's name in the table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Waggle => "Waggle",
@@ -26,7 +26,7 @@ impl Proxy {
         }
     }
 
-    /// End of its keys.
+    /// The end of the proxy's keys.
     const fn suffix(self) -> &'static str {
         match self {
             Self::Waggle => "",
@@ -36,7 +36,7 @@ impl Proxy {
 }
 
 impl Work {
-    /// Beginning of its keys.
+    /// The beginning of the work's keys.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -47,7 +47,7 @@ impl Work {
         }
     }
 
-    /// As the table calls it, with its unit.
+    /// The work in the table, with its unit.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Connect => "TCP connect, µs",
@@ -58,7 +58,7 @@ impl Work {
         }
     }
 
-    /// Of its raw figures' keys.
+    /// The work in the keys of its raw figures.
     const fn unit(self) -> &'static str {
         match self {
             Self::Connect => "us",
@@ -67,7 +67,7 @@ impl Work {
         }
     }
 
-    /// Whether `ratio` reaches the bar; none where none is set.
+    /// Whether `ratio` reaches the work's bar; `None` without a bar.
     pub fn reaches_bar(self, ratio: f64) -> Option<bool> {
         match self {
             Self::Connect => Some(ratio <= 1.01),
@@ -89,15 +89,15 @@ impl Work {
 /// What was measured in one scenario.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Who translated.
+    /// What translated.
     pub proxy: Proxy,
-    /// How many Services there were.
+    /// The number of Services.
     pub services: u32,
-    /// Each kind of work.
+    /// The outcomes, one for each kind of work.
     pub outcome: Outcome,
 }
 
-/// All of it.
+/// The outcomes of all scenarios.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     measured: Vec<Measured>,
@@ -109,14 +109,14 @@ impl Figures {
         self.measured.extend(outcomes.into_iter().map(|outcome| Measured { proxy, services, outcome }));
     }
 
-    /// By kind of work, then in the order in which they were added.
+    /// The outcomes by kind of work, then in the order in which they were added.
     pub fn rows(&self) -> Vec<&Measured> {
         let mut rows: Vec<_> = self.measured.iter().collect();
         rows.sort_by_key(|row| row.outcome.work);
         rows
     }
 
-    /// Median connect through the ClusterIP with each proxy, µs, in the scenarios with most Services.
+    /// Median connect through the ClusterIP with each proxy, µs, in the scenarios with the most Services.
     pub fn connects(&self) -> Option<[f64; 2]> {
         let last = |proxy| {
             let mut rows = self.measured.iter().filter(|row| row.proxy == proxy && row.outcome.work == Work::Connect);
@@ -125,8 +125,8 @@ impl Figures {
         Some([last(Proxy::Waggle)?, last(Proxy::Nftables)?])
     }
 
-    /// One flat object. Ratios carry the number of Services; those without a number are of the last scenario of their
-    /// proxy, the one with most Services.
+    /// All numbers as one flat object. Ratios carry the number of Services; numbers without it are from the last
+    /// scenario of their proxy, the one with the most Services.
     pub fn flat(&self) -> Map<String, Value> {
         let mut numbers = Map::new();
         for Measured { proxy, services, outcome } in &self.measured {
@@ -150,17 +150,17 @@ impl Figures {
     }
 }
 
-/// Name and value of an arm's raw figures.
+/// Name and value of each raw figure of one side.
 fn raw(outcome: &Outcome, arm: &Arm) -> [(String, f64); 3] {
     [
         (format!("median_ARM_{}", outcome.work.unit()), outcome.figure(arm)),
         ("p99_ARM_us".into(), arm.p99()),
-        // Of transfers: so many MiB.
+        // For transfers the unit is MiB.
         ("ARM_per_second".into(), median(&arm.rates)),
     ]
 }
 
-/// Four digits after the point: more is noise.
+/// Rounds to four digits after the point: more are noise.
 pub fn rounded(value: f64) -> Value {
     ((value * 1e4).round() / 1e4).into()
 }
@@ -170,7 +170,7 @@ pub mod tests {
     use super::*;
     use crate::measure::tests::outcome;
 
-    /// Two scenarios of two works.
+    /// Two scenarios with two kinds of work.
     pub fn figures() -> Figures {
         let mut figures = Figures::default();
         let outcomes = |factor| {

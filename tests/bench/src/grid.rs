@@ -1,6 +1,6 @@
 //! Rows of cells as a table: aligned for a terminal, or Markdown.
 
-/// A table of as many columns as its head has.
+/// A table with as many columns as its head.
 #[derive(Debug)]
 pub struct Grid {
     rows: Vec<Vec<String>>,
@@ -8,18 +8,18 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Titles of the columns; those with `true` are of numbers, aligned to the right.
+    /// The columns' titles; columns with `true` hold numbers and are aligned to the right.
     pub fn new(head: &[(&str, bool)]) -> Self {
         let titles = head.iter().map(|(title, _)| (*title).to_owned()).collect();
         Self { rows: vec![titles], right: head.iter().map(|(_, right)| *right).collect() }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub fn push(&mut self, row: impl IntoIterator<Item = String>) {
         self.rows.push(row.into_iter().collect());
     }
 
-    /// The table.
+    /// The table as text.
     pub fn text(&self, markdown: bool) -> String {
         if markdown { self.markdown() } else { self.aligned() }
     }
@@ -48,7 +48,7 @@ impl Grid {
     }
 }
 
-/// With as many digits as say something.
+/// A number with its significant digits.
 pub fn number(value: f64) -> String {
     if value.is_nan() {
         return String::new();

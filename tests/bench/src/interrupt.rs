@@ -25,7 +25,7 @@ impl Interrupted {
     }
 }
 
-/// Catches the signals from now on. To be called before other threads start: they inherit the mask.
+/// Catches the signals from now on. Call it before other threads start, since they inherit the mask.
 pub fn watch() -> Result<Interrupted> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
@@ -34,7 +34,7 @@ pub fn watch() -> Result<Interrupted> {
     let interrupted = Interrupted::default();
     let seen = interrupted.clone();
     thread::spawn(move || {
-        // The second signal ends the process at once; the next lab removes what stays.
+        // A second signal ends the process at once; the next lab removes what is left.
         for status in 0..2 {
             let _ = signals.wait();
             seen.0.store(true, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! The benchmark: what a connection through a ClusterIP costs over one to the backend's own address, with Waggle and
-//! with an nftables rule set laid out as kube-proxy's, with few Services and with many. Start it by `cargo xtask bench`.
+//! The benchmark: what a connection through a ClusterIP costs beside one to the backend's own address, with Waggle and
+//! with an nftables rule set laid out as kube-proxy's, with few Services and with many. `cargo xtask bench` starts it.
 
 use std::{fs, time::Instant};
 

@@ -1,4 +1,5 @@
-//! The Services of a scenario as one file of manifests, and their addresses and ports, which the rule set shares.
+//! The Services of a scenario as one file of manifests, and their addresses and ports, from which the rule set is made
+//! too.
 
 use std::net::Ipv4Addr;
 
@@ -11,47 +12,47 @@ use crate::orders::{ACCEPT, ECHO, SINK};
 /// Range of the cluster IPs.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 
-/// Range of the node ports: wider than any cluster's, and outside of where hosts choose ports.
+/// Range of the node ports: larger than in any cluster, and outside of the range from which hosts choose ports.
 pub const NODE_PORTS: &str = "10000-29999";
-/// How many Services with node ports there can be.
+/// The largest number of Services with node ports.
 pub const MOST_NODE_PORTS: u32 = 19_000;
 
-/// Port of the Services that are only there, and of their endpoints.
+/// Port of the Services that are not measured, and of their endpoints.
 pub const OTHER_PORT: u16 = 80;
 
-/// The measured Service's ports: name, protocol, number. They are the backend's too.
+/// Name, protocol and number of the measured Service's ports. The backend has the same numbers.
 pub const MEASURED: [(&str, &str, u16); 4] =
     [("accept", "TCP", ACCEPT), ("echo", "TCP", ECHO), ("sink", "TCP", SINK), ("echo-udp", "UDP", ECHO)];
 
 /// The Services of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Services {
-    /// How many. The first one is measured.
+    /// The number of Services. The first one is measured.
     pub count: u32,
-    /// Endpoints of every other one.
+    /// The number of endpoints of every other Service.
     pub endpoints: u32,
-    /// The first one's only endpoint.
+    /// The only endpoint of the measured Service.
     pub backend: Ipv4Addr,
-    /// Whether each has a node port.
+    /// Whether each Service has a node port.
     pub node_ports: bool,
 }
 
-/// Cluster IP of Service `number` from 0: the measured one.
+/// The cluster IP of Service `number`. Service 0 is the measured one.
 pub fn cluster_ip(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 96, 0, 10).to_bits() + number)
 }
 
-/// Node port of a port of the measured Service.
+/// The node port for a port of the measured Service.
 pub const fn measured_node_port(port: u16) -> u16 {
     10_000 + port % 1000
 }
 
-/// Node port of Service `number` from 1.
+/// The node port of Service `number`, from 1 on.
 pub fn other_node_port(number: u32) -> u16 {
     u16::try_from(number + 10_100).unwrap_or(u16::MAX)
 }
 
-/// An address that nobody has, for endpoint `endpoint` of `endpoints` of Service `number`.
+/// An address that no pod has, for endpoint `endpoint` of `endpoints` of Service `number`.
 pub fn endpoint(number: u32, endpoint: u32, endpoints: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + number * endpoints + endpoint)
 }

@@ -1,4 +1,4 @@
-//! Direct and through the ClusterIP in turns, block by block, so that whatever drifts hits both.
+//! Measures direct and through the ClusterIP in turns, block by block, so that drift affects both alike.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,31 +16,31 @@ use crate::{
     stats::{Spread, median, quantile},
 };
 
-/// All that was measured of one kind of work in one scenario.
+/// What was measured of one kind of work in one scenario.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was done.
+    /// The kind of work.
     pub work: Work,
-    /// To the backend's own address.
+    /// Connections to the backend's own address.
     pub direct: Arm,
-    /// Through the ClusterIP.
+    /// Connections through the ClusterIP.
     pub through: Arm,
 }
 
 /// One side of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Arm {
-    /// Each connect's, turn's or transfer's duration, µs.
+    /// The duration of each connect, turn or transfer, µs.
     pub samples: Vec<f64>,
-    /// Median duration, a value a block, µs.
+    /// The median duration of each block, µs.
     pub blocks: Vec<f64>,
-    /// How many per second, all in all, a value a block; connects with opening and closing of the sockets.
+    /// The number per second in each block. For connects this includes opening and closing of the sockets.
     pub rates: Vec<f64>,
 }
 
 impl Outcome {
-    /// Through ÷ direct: the median of the ratios of neighbouring blocks. On a machine that is now fast, now slow, the
-    /// ratio of the medians of all samples compares one time with another.
+    /// Through ÷ direct: the median of the ratios of neighbouring blocks. When a machine's speed changes, the ratio of
+    /// the medians of all samples would compare blocks of different times.
     pub fn ratio(&self) -> f64 {
         self.spread().median
     }
@@ -52,19 +52,19 @@ impl Outcome {
         Spread::of(&pairs.map(ratio).collect::<Vec<_>>())
     }
 
-    /// Through ÷ direct, of the medians of all samples.
+    /// Through ÷ direct, by the medians of all samples.
     pub fn ratio_of_medians(&self) -> f64 {
         self.figure(&self.through) / self.figure(&self.direct)
     }
 
-    /// The figure of the median duration: µs, turns per second or MiB per second.
+    /// The median duration as it is reported: µs, turns per second or MiB per second.
     pub fn figure(&self, arm: &Arm) -> f64 {
         self.work.figure(median(&arm.samples))
     }
 }
 
 impl Work {
-    /// Connects are reported as durations, the others as so many per second of which each takes `duration` µs.
+    /// Connects are reported as durations, other work as a number per second of which each takes `duration` µs.
     #[expect(clippy::cast_precision_loss, reason = "a transfer is far smaller than 2^52 bytes")]
     fn figure(self, duration: f64) -> f64 {
         match self {
@@ -90,7 +90,7 @@ impl Arm {
     }
 }
 
-/// Connects, turns or transfers in a block: some milliseconds.
+/// Connects, turns or transfers in a block, which takes some milliseconds.
 const fn count(work: Work) -> u64 {
     match work {
         Work::Connect | Work::Turn | Work::UdpConnected | Work::UdpUnconnected => 200,
@@ -98,7 +98,7 @@ const fn count(work: Work) -> u64 {
     }
 }
 
-/// All kinds of work, one after the other.
+/// Measures all kinds of work, one after the other.
 pub fn all(scenario: &Scenario, plan: &Plan, interrupted: &Interrupted) -> Result<Vec<Outcome>> {
     let works = [
         (Work::Connect, plan.connect),
@@ -110,7 +110,7 @@ pub fn all(scenario: &Scenario, plan: &Plan, interrupted: &Interrupted) -> Resul
     works.into_iter().map(|(work, duration)| compare(scenario, work, duration, interrupted)).collect()
 }
 
-/// Pairs of blocks until `duration` has passed; which of a pair comes first alternates.
+/// Measures pairs of blocks until `duration` has passed. Which block of a pair is first alternates.
 fn compare(scenario: &Scenario, work: Work, duration: Duration, interrupted: &Interrupted) -> Result<Outcome> {
     let order = |address: IpAddr| Order { work, to: SocketAddr::new(address, work.port()), count: count(work) };
     let (direct, through) = (order(scenario.backend()), order(manifests::cluster_ip(0).into()));
@@ -137,7 +137,7 @@ fn compare(scenario: &Scenario, work: Work, duration: Duration, interrupted: &In
 pub mod tests {
     use super::*;
 
-    /// An outcome of these durations, a block each; `through` each times `factor`.
+    /// An outcome with these durations, a block each; `through` has each times `factor`.
     pub fn outcome(work: Work, durations: &[f64], factor: f64) -> Outcome {
         let arm = |factor: f64| {
             let samples: Vec<_> = durations.iter().map(|duration| duration * factor).collect();

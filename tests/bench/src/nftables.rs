@@ -1,7 +1,7 @@
-//! A rule set of our own making that is laid out as that of kube-proxy's nftables mode: one verdict map from address,
-//! protocol and port to a chain a Service, another from protocol and node port, a random choice in a chain a Service,
-//! and a chain an endpoint that translates. Only what a connection to a ClusterIP or a node port passes is there; every
-//! hook that one passes is.
+//! A rule set of our own, laid out as that of kube-proxy's nftables mode: one verdict map from address, protocol and
+//! port to a chain a Service, another from protocol and node port, a random choice in a chain a Service, and a chain
+//! an endpoint that translates. It has only the rules and hooks that a connection to a ClusterIP or a node port
+//! passes.
 
 use std::{
     fmt::Write as _,
@@ -17,10 +17,10 @@ use harness::lab::Node;
 
 use crate::manifests::{MEASURED, OTHER_PORT, Services, cluster_ip, endpoint, measured_node_port, other_node_port};
 
-/// How long a part may take to be loaded.
+/// How long loading a part may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Hooks, and the chains that all Services share. What is marked leaves masqueraded.
+/// Hooks, and the chains that all Services share. Marked packets are masqueraded when they leave.
 const FRAME: &str = "\
     set cluster-ips { type ipv4_addr; }
     map service-ips { type ipv4_addr . inet_proto . inet_service : verdict; }
@@ -70,7 +70,8 @@ const FRAME: &str = "\
     chain nat-postrouting { type nat hook postrouting priority srcnat; jump masquerading; }
 ";
 
-/// The chain that every new connection passes, filled last: what is in a map that is used is checked again and again.
+/// The chain that every new connection passes. It is filled last: the kernel checks a map again with each change once
+/// a rule uses it.
 const SERVICES: &str = "\
 table ip bench {
     chain services {
@@ -80,7 +81,8 @@ table ip bench {
 }
 ";
 
-/// Service ports loaded at once. The kernel's time grows with the square of it, and with the number of loads.
+/// Service ports that are loaded at once. The kernel's time grows with the square of this number, and with the number
+/// of loads.
 const PART: usize = 500;
 
 /// A port of a Service and its endpoints.
@@ -104,12 +106,12 @@ pub fn load(node: &Node, services: &Services) -> Result<()> {
             bail!("nft refused the rule set: see its message above");
         }
     }
-    // Reset connections would else fill the table within seconds, at a pace that no real node has.
+    // Without this, reset connections would fill the table within seconds, at a rate that no real node has.
     let close = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close";
     node.netns().inside(|| fs::write(close, "1"))?.with_context(|| format!("write {close}"))
 }
 
-/// The rule set of the same Services as [`manifests::list`](crate::manifests::list), in parts to be loaded one after
+/// The rule set for the Services of [`manifests::list`](crate::manifests::list), in parts that are loaded one after
 /// the other.
 fn rule_set(services: &Services) -> Vec<String> {
     let mut parts = vec![format!("table ip bench {{\n{FRAME}    chain services {{ }}\n}}\n")];
@@ -118,7 +120,7 @@ fn rule_set(services: &Services) -> Vec<String> {
     parts
 }
 
-/// Chains and elements of some ports.
+/// The chains and elements of some ports.
 fn part(ports: &[Port]) -> String {
     let mut text = String::from("table ip bench {\n");
     for port in ports {
@@ -140,7 +142,7 @@ fn part(ports: &[Port]) -> String {
     text + "}\n"
 }
 
-/// Elements of the node ports, if there are some: an empty list is an error.
+/// The elements of the node ports. Nothing if there are none, since an empty list is an error.
 fn write_node_ports(text: &mut String, ports: &[Port]) {
     let elements: Vec<_> = ports
         .iter()
@@ -172,7 +174,7 @@ fn ports(services: &Services) -> Vec<Port> {
     measured.into_iter().chain(others).collect()
 }
 
-/// One chain an endpoint; one that connects to itself is masqueraded.
+/// The chain of an endpoint. An endpoint that connects to itself is masqueraded.
 fn write_endpoints(text: &mut String, Port { name, protocol, number, endpoints, .. }: &Port) {
     for (index, endpoint) in endpoints.iter().enumerate() {
         line(text, &format!("    chain endpoint-{name}-{index} {{"));
@@ -181,8 +183,8 @@ fn write_endpoints(text: &mut String, Port { name, protocol, number, endpoints, 
     }
 }
 
-/// The Service's chain: who comes from outside of the pods is masqueraded, then an endpoint is chosen. Who comes by the
-/// node port is always masqueraded.
+/// The Service's chain: masquerades clients outside of the pods, and all clients of the node port, then chooses an
+/// endpoint.
 fn write_service(text: &mut String, Port { name, address, protocol, number, on_nodes, endpoints }: &Port) {
     line(text, &format!("    chain service-{name} {{"));
     let from = "ip saddr != 10.0.0.0/8";

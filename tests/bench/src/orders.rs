@@ -1,4 +1,5 @@
-//! What the benchmark tells its client process, and the ports of the server: one JSON line each way a block.
+//! The protocol between the benchmark and its client process: one JSON line each way for a block. Also the server's
+//! ports.
 
 use std::net::SocketAddr;
 
@@ -7,15 +8,15 @@ use serde::{Deserialize, Serialize};
 /// One block of measurements to one address.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// What is measured.
+    /// The kind of work.
     pub work: Work,
-    /// Where: the backend's own address or its ClusterIP.
+    /// The address: the backend's own or its ClusterIP.
     pub to: SocketAddr,
-    /// Connects, turns or transfers.
+    /// The number of connects, turns or transfers.
     pub count: u64,
 }
 
-/// What is measured.
+/// Kinds of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Work {
     /// Duration of connect(2), TCP.
@@ -26,12 +27,12 @@ pub enum Work {
     Throughput,
     /// One byte there and back on a connected UDP socket.
     UdpConnected,
-    /// The same by sendto(2) and recvfrom(2).
+    /// One byte there and back by sendto(2) and recvfrom(2).
     UdpUnconnected,
 }
 
 impl Work {
-    /// The server's port. The Service has the same.
+    /// The port for this work, at the server and at the Service.
     pub const fn port(self) -> u16 {
         match self {
             Self::Connect => ACCEPT,
@@ -41,21 +42,22 @@ impl Work {
     }
 }
 
-/// Accepts and closes.
+/// The port that accepts and closes.
 pub const ACCEPT: u16 = 7001;
-/// Returns what it gets, TCP and UDP.
+/// The port that echoes, by TCP and UDP.
 pub const ECHO: u16 = 7002;
-/// Reads a length (8 bytes, little endian) and as many bytes, then answers one byte; again and again.
+/// The port for transfers: reads a length (8 bytes, little endian) and as many bytes, then answers with one byte,
+/// repeatedly.
 pub const SINK: u16 = 7003;
 
-/// Bytes of a transfer: long enough to be bulk, short enough that most are undisturbed on a busy machine.
+/// Bytes of a transfer: enough for bulk, few enough that most transfers are undisturbed on a busy machine.
 pub const TRANSFER: u64 = 1 << 20;
 
-/// What a block took.
+/// The durations of a block.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Block {
-    /// All of them, ns; for `Connect` with opening and closing of the sockets.
+    /// The duration of the whole block, ns; for `Connect` with opening and closing of the sockets.
     pub elapsed: u64,
-    /// Each one's duration, ns.
+    /// The duration of each connect, turn or transfer, ns.
     pub samples: Vec<u64>,
 }

@@ -1,4 +1,4 @@
-//! The processes that connect and serve, beside the benchmark's own: this executable in another role.
+//! The benchmark's processes that connect and serve: this executable in another role.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use harness::lab::{Host, Process};
 
 use crate::orders::{Block, Order};
 
-/// A process that measures as it is told.
+/// A process that measures as it is ordered.
 pub struct Client(Mutex<Pipes>);
 
 struct Pipes {
@@ -23,7 +23,7 @@ struct Pipes {
 }
 
 impl Client {
-    /// Starts it.
+    /// Starts the process.
     pub fn start(host: &Host) -> Result<Self> {
         let mut command = own(&["client".into()])?;
         command.stdin(Stdio::piped());
@@ -33,7 +33,7 @@ impl Client {
         Ok(Self(Mutex::new(Pipes { orders, blocks, _process: process })))
     }
 
-    /// Has it measure one block.
+    /// Orders one block from it and returns the figures.
     pub fn measure(&self, order: &Order) -> Result<Block> {
         let mut pipes = self.0.lock().expect("no thread panics while it measures");
         let mut line = serde_json::to_string(order)? + "\n";
@@ -58,7 +58,7 @@ pub fn start_server(host: &impl Deref<Target = Host>) -> Result<Process> {
     Ok(server)
 }
 
-/// This executable in another role, before all others on its CPU.
+/// This executable in another role, with the highest priority on its CPU.
 fn own(arguments: &[String]) -> Result<Command> {
     let mut command = Command::new("nice");
     command.args(["-n", "-20"]).arg(env::current_exe().context("find this executable")?);

@@ -23,7 +23,7 @@ use crate::{
 /// How long a proxy may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Everything that must live while it is measured, in the order in which it is to be dropped.
+/// The parts that must live while it is measured. They are dropped in this order.
 pub struct Scenario {
     client: Client,
     _server: Process,
@@ -65,7 +65,7 @@ impl Scenario {
         self.backend.into()
     }
 
-    /// Has the client measure one block.
+    /// Orders one block from the client.
     pub fn measure(&self, order: &Order) -> Result<Block> {
         self.client.measure(order)
     }

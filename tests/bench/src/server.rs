@@ -1,4 +1,4 @@
-//! The measured server: one process, a thread a connection, all on one CPU.
+//! The measured server: one process with a thread for each connection, all on one CPU.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -24,13 +24,13 @@ pub fn run(address: Ipv4Addr) -> Result<()> {
     thread::spawn(move || each(&echo, return_bytes));
     thread::spawn(move || each(&sink, swallow));
     thread::spawn(move || while return_datagram(&datagrams).is_ok() {});
-    // Connections end by the client's reset, perhaps before they are accepted.
+    // The client resets its connections, perhaps before they are accepted.
     loop {
         let _ = accept.accept();
     }
 }
 
-/// Longer than a block of connects: when this process gets no CPU for a moment, no SYN must be lost.
+/// Longer than a block of connects, so that no SYN is lost while this process gets no CPU for a moment.
 const BACKLOG: i32 = 4096;
 
 fn listen(at: SocketAddr) -> io::Result<TcpListener> {

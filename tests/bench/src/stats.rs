@@ -1,6 +1,6 @@
-//! Robust statistics: order only, so that a moment's disturbance moves nothing.
+//! Robust statistics: by order only, so that a short disturbance changes nothing.
 
-/// The quantile `q` (0 to 1) of values in any order, interpolated; NaN of none.
+/// The quantile `q` (0 to 1) of values in any order, interpolated; NaN without values.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -21,16 +21,16 @@ pub fn median(values: &[f64]) -> f64 {
 /// Lower quartile, median and upper quartile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// A quarter of the values is below.
+    /// A quarter of the values is lower.
     pub lower: f64,
-    /// Half of them.
+    /// Half of the values are lower.
     pub median: f64,
-    /// Three quarters.
+    /// Three quarters of the values are lower.
     pub upper: f64,
 }
 
 impl Spread {
-    /// Of values in any order.
+    /// The quartiles of values in any order.
     pub fn of(values: &[f64]) -> Self {
         Self { lower: quantile(values, 0.25), median: median(values), upper: quantile(values, 0.75) }
     }

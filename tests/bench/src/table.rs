@@ -26,7 +26,7 @@ pub fn text(figures: &Figures, markdown: bool) -> String {
     grid.text(markdown)
 }
 
-/// The lines of one measurement: connects have three figures.
+/// The lines of one measurement: three for connects.
 fn lines(row: &Measured) -> Vec<[String; 8]> {
     let outcome = &row.outcome;
     let begin = |title: &str| [title.to_owned(), row.proxy.name().to_owned(), row.services.to_string()];
@@ -52,7 +52,7 @@ fn lines(row: &Measured) -> Vec<[String; 8]> {
     lines
 }
 
-/// The bar and whether it was reached; it is set for Waggle only.
+/// The bar and whether it was reached; only Waggle has bars.
 fn bar(row: &Measured) -> String {
     let work = row.outcome.work;
     match (row.proxy, work.reaches_bar(row.outcome.ratio())) {

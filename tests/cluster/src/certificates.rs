@@ -1,4 +1,4 @@
-//! Keys, certificates and kubeconfigs, by kubeadm: as clusters have them.
+//! Keys, certificates and kubeconfigs, made by kubeadm as in other clusters.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::{command::output, families::Host, folders::state, members::Members, programs::Programs};
 
-/// A file of the cluster's own authorities.
+/// A file of the cluster's own certificate authorities.
 pub fn file(name: &str) -> PathBuf {
     state("pki").join(name)
 }
 
-/// The name of the machine that the API server is on, as `/etc/hosts` of every node has it.
+/// The host name of the API server, as in `/etc/hosts` of every node.
 pub const CONTROL: &str = "control";
 
-/// Makes all of them.
+/// Makes all keys, certificates and kubeconfigs.
 pub fn make(programs: &Programs, members: Members) -> Result<()> {
     let config = state("kubeadm.json");
     let address = members.families.addresses(Host::Control)[0];

@@ -1,6 +1,6 @@
-//! Control groups: one for the cluster, in it one per machine. In the hierarchy of version 2 a node's processes and pods lie
-//! below its own group, which is what the node's agent serves. Where version 1 is mounted, too, kubelet wants the parent of its
-//! pods' groups in each hierarchy.
+//! Control groups: one for the cluster, in it one for each machine. In the hierarchy of version 2 a node's processes
+//! and pods are below its own group, which the node's agent serves. Where version 1 is mounted, too, kubelet needs the
+//! parent of its pods' groups in each hierarchy.
 
 use std::{
     fs,
@@ -22,17 +22,17 @@ pub fn pods(host: Host) -> String {
     format!("/{NAME}/{}/pods", host.name())
 }
 
-/// A group of a machine in the hierarchy of version 2; "": the machine's own.
+/// The path of a machine's group in the hierarchy of version 2; "": the machine's own group.
 pub fn unified(host: Host, group: &str) -> Result<PathBuf> {
     Ok(lab::cgroup_mount_point()?.join(NAME).join(host.name()).join(group))
 }
 
-/// Makes them.
+/// Makes the groups of all machines.
 pub fn make(members: Members) -> Result<()> {
     members.hosts().try_for_each(make_of)
 }
 
-/// Makes those of a machine.
+/// Makes the groups of a machine.
 pub fn make_of(host: Host) -> Result<()> {
     let path = unified(host, "system")?;
     fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
@@ -51,7 +51,7 @@ fn make_parents(hierarchy: &Path, group: &str) -> Result<()> {
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let (from, to) = (above.join(file), path.join(file));
-            // Of version 1: in version 2 an empty file says the same as the parent's.
+            // In version 1; in version 2 an empty file means the parent's processors.
             if from.exists() && hierarchy.join("cpuset.sched_load_balance").exists() {
                 let text = fs::read_to_string(&from).with_context(|| format!("read {}", from.display()))?;
                 fs::write(&to, text.trim()).with_context(|| format!("write {}", to.display()))?;
@@ -61,18 +61,18 @@ fn make_parents(hierarchy: &Path, group: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where hierarchies of either version are mounted.
+/// The mount points of hierarchies of either version.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let is_hierarchy = |mount: &Mount| matches!(mount.filesystem.as_str(), "cgroup" | "cgroup2");
     Ok(lab::mounts()?.into_iter().filter(is_hierarchy).map(|mount| mount.point).collect())
 }
 
-/// Kills every process of the cluster, its pods' included, and removes the groups.
+/// Kills every process of the cluster and its pods, and removes the groups.
 pub fn remove() -> Result<()> {
     remove_group(NAME)
 }
 
-/// The same for one machine.
+/// Kills the processes of one machine and removes its groups.
 pub fn remove_of(host: Host) -> Result<()> {
     remove_group(&format!("{NAME}/{}", host.name()))
 }
@@ -96,7 +96,7 @@ fn remove_group(group: &str) -> Result<()> {
     Ok(())
 }
 
-/// From the leaves up: a group's files can't be unlinked, its folder can.
+/// Removes groups from the leaves up: the files in a group can't be unlinked, but its folder can.
 fn remove_tree(path: &Path) -> std::io::Result<()> {
     if !path.exists() {
         return Ok(());

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// `command` as one would type it.
+/// `command` as a person would type it.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs it silently; what it printed if it ended well. Its error output is part of the error.
+/// Runs it silently and returns what it printed. If it fails, the error has what it wrote on stderr.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("start `{}`", shown(command)))?;
     if !output.status.success() {
@@ -23,7 +23,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs it silently and feeds it `text`.
+/// Runs it silently and writes `text` to it.
 pub fn feed(command: &mut Command, text: &str) -> Result<()> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("start `{}`", shown(command)))?;
@@ -38,7 +38,7 @@ pub fn feed(command: &mut Command, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether it can be started and ends well.
+/// Whether it can be started and succeeds.
 pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }

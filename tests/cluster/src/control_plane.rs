@@ -16,21 +16,21 @@ use crate::{
 
 const ETCD: &str = "http://127.0.0.1:2379";
 
-/// The API server, and what ends by itself without it when there are several to elect a leader from.
+/// The API server and its clients, which would end without it if they elected a leader.
 const KUBERNETES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
-/// Starts all of it and waits for the API server.
+/// Starts the control plane and waits for the API server.
 pub fn start_all(programs: &Programs, members: Members) -> Result<()> {
     etcd()?;
     start_kubernetes(programs, members)
 }
 
-/// Ends all but etcd.
+/// Ends everything but etcd.
 pub fn stop_kubernetes() -> Result<()> {
     KUBERNETES.into_iter().rev().try_for_each(process::stop)
 }
 
-/// Starts all but etcd, and waits for the API server.
+/// Starts everything but etcd, and waits for the API server.
 pub fn start_kubernetes(programs: &Programs, members: Members) -> Result<()> {
     api_server(programs, members)?;
     process::wait(Host::Control, "the API server", || Ok(kubectl::command(programs, &["get", "--raw", "/readyz"])))?;
@@ -57,7 +57,7 @@ fn etcd() -> Result<()> {
         ("listen-client-urls", ETCD.into()),
         ("advertise-client-urls", ETCD.into()),
         ("listen-peer-urls", "http://127.0.0.1:2380".into()),
-        // What is written is gone with the cluster: it need not be on the disk.
+        // The data is removed with the cluster, so etcd need not sync it to the disk.
         ("unsafe-no-fsync", "true".into()),
     ];
     start(Host::Control, "etcd", Path::new("etcd"), &flags(&set))
@@ -108,7 +108,7 @@ fn controller_manager(programs: &Programs) -> Result<()> {
         ("cluster-signing-key-file", pki("ca.key")),
         ("use-service-account-credentials", "true".into()),
         ("leader-elect", "false".into()),
-        // `up` gives the nodes their networks, which CNI has in a file.
+        // `up` gives the nodes the networks of their pods, since CNI reads them from a file.
         ("allocate-node-cidrs", "false".into()),
     ];
     start(Host::Control, "kube-controller-manager", &programs.path("kube-controller-manager"), &flags(&set))

@@ -1,4 +1,4 @@
-//! How Waggle serves the nodes' uplinks: by what it chooses itself on veths, or by what people tell it.
+//! How Waggle serves the nodes' uplinks: by its own choice on veths, or by the flag `--device-mode`.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -10,14 +10,14 @@ use crate::{
     network::{BRIDGE, namespace},
 };
 
-/// What `waggle run --device-mode` is told. Each has an overlay.
+/// The value of `waggle run --device-mode`. Each value has an overlay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeviceMode {
-    /// Nothing: TC, as the uplinks are veths
+    /// No flag: TC, as the uplinks are veths
     Auto,
     /// TC
     Tc,
-    /// Native XDP, on links that are made fit for it
+    /// Native XDP, on links that support it
     Xdp,
 }
 
@@ -31,8 +31,8 @@ impl DeviceMode {
         }
     }
 
-    /// Makes the nodes' links as fit for it as people's are who choose it: a veth loses what native XDP sends unless the
-    /// other end has an XDP program, too, and brings packets whose checksums are still to be computed.
+    /// Makes the nodes' links support native XDP, as users do who choose it: a veth loses what native XDP sends unless
+    /// the other end has an XDP program, too, and delivers packets whose checksums are still to be computed.
     pub fn prepare(self, mut hosts: impl Iterator<Item = Host>) -> Result<()> {
         if self != Self::Xdp {
             return Ok(());

@@ -1,4 +1,4 @@
-//! `cargo xtask cluster down`: leaves nothing. Also after half a start, or another one's.
+//! `cargo xtask cluster down`: removes everything, also after a start that failed or that another process made.
 
 use std::{
     fs, io,
@@ -21,7 +21,7 @@ pub fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes everything, but the logs if they are to stay.
+/// Removes everything; the logs stay if `keep_logs`.
 pub fn remove(keep_logs: bool) -> Result<()> {
     cgroups::remove()?;
     unmount()?;
@@ -43,7 +43,8 @@ pub fn remove(keep_logs: bool) -> Result<()> {
     }
 }
 
-/// Takes off what is mounted in the cluster's folder: the last first. Namespaces end with the last that names them.
+/// Unmounts what is mounted in the cluster's folder, the last mount first. A namespace ends with the last mount that
+/// names it.
 fn unmount() -> Result<()> {
     for mount in lab::mounts()?.iter().rev().filter(|mount| is_ours(&mount.point)) {
         command::output(Command::new("umount").arg("--lazy").arg(&mount.point))?;

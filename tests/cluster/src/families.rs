@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::ValueEnum;
 
-/// IP families of nodes, pods and Services, the first one's first.
+/// IP families of nodes, pods and Services, the primary one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Families {
     /// IPv4 alone
@@ -43,7 +43,7 @@ impl Families {
         self.both(|| Ipv4Addr::new(172, 31, 0, number).into(), || v6.into())
     }
 
-    /// The networks that a node's pods have addresses of.
+    /// The networks of a node's pods.
     pub fn pod_networks(self, node: u8) -> Vec<String> {
         self.both(|| format!("10.244.{node}.0/24"), || format!("fd00:244:0:{node}::/64"))
     }

@@ -1,5 +1,5 @@
-//! Where things lie. What can be made again is in the user's cache; what belongs to the running cluster in one folder, which
-//! goes with it.
+//! Where files are. Files that can be built again are in the user's cache; those of the running cluster are in one
+//! folder, which is removed with it.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 /// The running cluster's folder.
 pub const STATE: &str = "/var/lib/waggle-cluster";
 
-/// The prefix of its network namespaces, and the name of its control groups.
+/// The prefix of the cluster's network namespaces, and the name of its control groups.
 pub const NAME: &str = "waggle-cluster";
 
 /// A file or folder of the running cluster.
@@ -20,12 +20,12 @@ pub fn state(name: impl AsRef<Path>) -> PathBuf {
     Path::new(STATE).join(name)
 }
 
-/// Where a process's output goes.
+/// The log of a process's output.
 pub fn log(name: &str) -> PathBuf {
     state("logs").join(format!("{name}.log"))
 }
 
-/// What is kept from one cluster to the next: `XDG_CACHE_HOME`, else `.cache` in the home folder.
+/// The folder that stays from one cluster to the next: in `XDG_CACHE_HOME`, else in `.cache` of the home folder.
 pub fn cache() -> PathBuf {
     let home = || Path::new(&env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache");
     env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("waggle").join("cluster")
@@ -36,7 +36,7 @@ pub fn source() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Keeps two commands from making and removing at the same time. Let go when dropped.
+/// Keeps two commands from making and removing the cluster at the same time. Released when dropped.
 pub fn lock() -> Result<File> {
     fs::create_dir_all(cache()).with_context(|| format!("create {}", cache().display()))?;
     let path = cache().join("lock");

@@ -22,7 +22,7 @@ fn kubectl(programs: &Programs) -> Command {
     command
 }
 
-/// Runs it silently; what it printed.
+/// Runs kubectl silently and returns what it printed.
 pub fn output(programs: &Programs, arguments: &[&str]) -> Result<String> {
     command::output(&mut command(programs, arguments))
 }
@@ -32,7 +32,7 @@ pub fn apply(programs: &Programs, text: &str) -> Result<()> {
     command::feed(kubectl(programs).args(["apply", "-f", "-"]), text)
 }
 
-/// `cargo xtask cluster kubectl`: becomes it.
+/// `cargo xtask cluster kubectl`: becomes kubectl.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
     Members::read()?;
     let error = kubectl(&Programs::find()?).args(arguments).exec();

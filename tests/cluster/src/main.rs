@@ -1,6 +1,6 @@
-//! `cargo xtask cluster`: a real Kubernetes cluster on one machine, without a container engine. The control plane and each
-//! node live in network namespaces on one bridge, and are what they are elsewhere: etcd, kube-apiserver, kubelet, containerd,
-//! CNI, CoreDNS, pods. Uplinks are veths with the kernel's own settings, as kind's are.
+//! `cargo xtask cluster`: a real Kubernetes cluster on one machine, without a container engine. The control plane and
+//! each node have network namespaces on one bridge, and run what other clusters run: etcd, kube-apiserver, kubelet,
+//! containerd, CNI, CoreDNS, pods. Uplinks are veths with the kernel's own settings, as in kind.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -40,7 +40,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start it; builds Kubernetes' programs first if they are not there: about a quarter of an hour, once
+    /// Start the cluster; the first time this builds Kubernetes' programs, for about a quarter of an hour
     Up {
         /// How many nodes
         #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
@@ -57,27 +57,27 @@ enum Task {
         /// Build Waggle's image as deploy/Containerfile says, by buildah and from base images of registries
         #[arg(long)]
         containerfile: bool,
-        /// Otherwise it is made of this program
+        /// The program for Waggle's image, unless buildah builds the image
         #[arg(long, env = "WAGGLE_BIN", value_name = "FILE", hide = true)]
         program: Option<PathBuf>,
     },
-    /// Stop it and remove everything: processes, namespaces, mounts, control groups, files
+    /// Stop the cluster and remove everything: processes, namespaces, mounts, control groups, files
     Down,
-    /// Say where Kubernetes' programs are; an error if they are not built yet
+    /// Print where Kubernetes' programs are; fail if they are not built yet
     Programs,
-    /// Run kubectl in it
+    /// Run kubectl in the cluster
     Kubectl {
         /// kubectl's arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Say what runs, and where its logs are
+    /// List what runs, and where its logs are
     Status,
-    /// Run Kubernetes' own tests of what serves Services
+    /// Run Kubernetes' own tests of service proxies
     E2e(e2e::Arguments),
-    /// Run what people do with Services, as tests
+    /// Run scenarios of what users do with Services
     Test(scenarios::Arguments),
-    /// Run a command on a node, a shell if none is given
+    /// Run a command on a node, or a shell
     Shell {
         /// The node's name, or `control`
         node: String,

@@ -1,4 +1,4 @@
-//! What the running cluster consists of, as `up` has noted it for the other commands.
+//! The members of the running cluster, as `up` has recorded them for the other commands.
 
 use std::{fmt, fs, io};
 
@@ -27,7 +27,7 @@ pub struct Members {
 }
 
 impl Members {
-    /// Of the running cluster.
+    /// The members of the running cluster.
     pub fn read() -> Result<Self> {
         let path = folders::state("members.json");
         let text = match fs::read_to_string(&path) {
@@ -56,7 +56,7 @@ impl Members {
         json!({ "nodes": self.nodes, "proxy": proxy, "families": families, "deviceMode": device_mode }).to_string()
     }
 
-    /// Notes them.
+    /// Records the members.
     pub fn write(self) -> Result<()> {
         let path = folders::state("members.json");
         fs::write(&path, self.to_json()).with_context(|| format!("write {}", path.display()))
@@ -80,13 +80,13 @@ impl fmt::Display for Members {
     }
 }
 
-/// A value as the command line has it.
+/// A value as it is written on the command line.
 fn name(value: &impl ValueEnum) -> Option<String> {
     value.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 impl Host {
-    /// Its name: a node's is Kubernetes' name for it.
+    /// The machine's name: for a node also Kubernetes' name.
     pub fn name(self) -> String {
         match self {
             Self::Control => "control".to_owned(),

@@ -1,5 +1,5 @@
-//! Namespaces, the bridge and the links. As on people's machines: nothing is set on a link that the kernel does not set by
-//! itself, and forwarding is what every node turns on.
+//! Namespaces, the bridge and the links. As on real machines, links have the kernel's own settings, and every node
+//! enables forwarding.
 
 use std::process::Command;
 
@@ -20,12 +20,12 @@ pub fn namespace(host: &str) -> String {
     format!("{NAME}-{host}")
 }
 
-/// The file that names it.
+/// The file that names a machine's network namespace.
 pub fn namespace_file(host: &str) -> String {
     format!("/run/netns/{}", namespace(host))
 }
 
-/// Makes all of it.
+/// Makes the bridge and all machines' namespaces and links.
 pub fn make(members: Members) -> Result<()> {
     add(BRIDGE)?;
     inside(BRIDGE, &["link add br0 type bridge".into(), "link set br0 up".into()])?;
@@ -36,8 +36,8 @@ fn add(name: &str) -> Result<()> {
     command::output(Command::new("ip").args(["netns", "add", &namespace(name)])).map(drop)
 }
 
-/// Removes a machine's link and namespace. The kernel takes its time to remove what lies in a namespace, so that the link is
-/// removed by itself.
+/// Removes a machine's link and namespace. The kernel removes what is in a namespace some time later, so the link is
+/// removed explicitly.
 pub fn remove(host: Host) -> Result<()> {
     inside(BRIDGE, &[format!("link delete {}", host.name())])?;
     command::output(Command::new("ip").args(["netns", "del", &namespace(&host.name())])).map(drop)

@@ -1,5 +1,5 @@
-//! A node: its mount and UTS namespaces, containerd with CNI, and kubelet. Inside, every path is the usual one: `/var` and `/run`
-//! are the node's own.
+//! A node: its mount and UTS namespaces, containerd with CNI, and kubelet. Inside, every path is the usual one: `/var`
+//! and `/run` belong to the node.
 
 use std::{
     fs,
@@ -23,10 +23,10 @@ use crate::{
     programs::Programs,
 };
 
-/// How many zones the nodes lie in, by turns.
+/// The number of zones; nodes are assigned to them in turn.
 const ZONES: u8 = 3;
 
-/// Where a node's own control group is mounted on it: what `/sys/fs/cgroup` is on a machine that is one node.
+/// Where a node's own control group is mounted on the node; on a machine that is one node that is `/sys/fs/cgroup`.
 const CGROUP: &str = "/run/node-cgroup";
 
 /// A file or folder of the node.
@@ -42,7 +42,7 @@ fn write(host: Host, name: &str, text: &str) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// Makes its namespaces and the files in them.
+/// Makes the node's namespaces and the files in them.
 pub fn make(members: Members, number: u8) -> Result<()> {
     let host = Host::Node(number);
     write(host, "hosts", &hosts(members))?;
@@ -58,7 +58,7 @@ pub fn make(members: Members, number: u8) -> Result<()> {
     enter_own(host)
 }
 
-/// Makes its mount and UTS namespaces.
+/// Makes the node's mount and UTS namespaces.
 fn enter_own(host: Host) -> Result<()> {
     let Some([mount, uts]) = namespaces(host) else { return Ok(()) };
     for path in [&mount, &uts] {
@@ -71,7 +71,7 @@ fn enter_own(host: Host) -> Result<()> {
     command::output(&mut unshare).map(drop).with_context(|| format!("make the namespaces of {}", host.name()))
 }
 
-/// What is mounted in a node, and its host name.
+/// The script that mounts a node's file systems and sets its host name.
 fn setup(host: Host) -> Result<String> {
     let node = state(host.name()).display().to_string();
     let cgroup = cgroups::unified(host, "")?.display().to_string();
@@ -119,7 +119,7 @@ fn cni(families: Families, number: u8) -> Value {
     })
 }
 
-/// containerd's configuration. Pods share the disk as a stack of folders where the kernel lets them.
+/// containerd's configuration. Containers' file systems are overlays where the kernel allows it, else copies.
 fn containerd(host: Host) -> String {
     let snapshotter = if can_overlay(host) { "overlayfs" } else { "native" };
     let conf = file(host, "cni").display().to_string();
@@ -143,7 +143,7 @@ fn containerd(host: Host) -> String {
     )
 }
 
-/// Whether a stack of folders can be mounted where the node's files lie.
+/// Whether an overlay can be mounted where the node's files are.
 fn can_overlay(host: Host) -> bool {
     let folder = file(host, "overlay");
     let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(|name| folder.join(name));
@@ -176,7 +176,7 @@ fn kubelet(host: Host, families: Families) -> Value {
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "enforceNodeAllocatable": [],
-        // The disk is shared with everything else on the machine.
+        // The whole machine shares the disk.
         "evictionHard": { "memory.available": "50Mi", "nodefs.available": "0%", "imagefs.available": "0%" },
         "imageGCHighThresholdPercent": 100,
         "imageMinimumGCAge": "1000h",
@@ -185,7 +185,7 @@ fn kubelet(host: Host, families: Families) -> Value {
     })
 }
 
-/// Starts it: containerd first, which is given the images.
+/// Starts the node: containerd first, which imports the images, then kubelet.
 pub fn start_all(programs: &Programs, members: Members, number: u8, archives: &[(String, PathBuf)]) -> Result<()> {
     let host = Host::Node(number);
     start_containerd(host)?;
@@ -195,7 +195,8 @@ pub fn start_all(programs: &Programs, members: Members, number: u8, archives: &[
     start_kubelet(programs, members, number)
 }
 
-/// What a loss of power does: every process is killed, and what the kernel had for the node is gone. Its disk stays. Then it starts.
+/// Simulates a loss of power: kills every process and removes what the kernel had for the node. Its disk stays. Then
+/// starts the node again.
 pub fn reboot(programs: &Programs, members: Members, number: u8) -> Result<()> {
     let host = Host::Node(number);
     process::forget(host)?;
@@ -240,13 +241,14 @@ fn start_kubelet(programs: &Programs, members: Members, number: u8) -> Result<()
             flag("kubeconfig", &certificates::kubeconfig(&format!("system:node:{name}"))),
             format!("--hostname-override={name}"),
             format!("--node-ip={}", addresses.join(",")),
-            // For Services that ask for near backends. Some of Kubernetes' tests want three zones of two nodes.
+            // Zones are for Services that ask for near backends. Some of Kubernetes' tests need three zones of two
+            // nodes.
             format!("--node-labels=topology.kubernetes.io/zone=zone-{}", (number - 1) % ZONES + 1),
         ],
     )
 }
 
-/// Waits until the nodes have joined, and gives each the networks that its pods have addresses of.
+/// Waits until the nodes have joined, and gives each node the networks of its pods.
 pub fn register(programs: &Programs, members: Members) -> Result<()> {
     for number in members.numbers() {
         let host = Host::Node(number);

@@ -1,4 +1,4 @@
-//! Processes of the cluster: each in its machine's namespaces and control group, with a log of its own, on its own when this
+//! Processes of the cluster. Each has its machine's namespaces and control group and a log, and goes on when this
 //! process has ended.
 
 use std::{
@@ -35,7 +35,7 @@ pub fn on(host: Host, group: &str, program: impl AsRef<Path>) -> Result<Command>
     if let Some([mount, uts]) = namespaces(host) {
         command.arg(format!("--mount={}", mount.display())).arg(format!("--uts={}", uts.display()));
     }
-    // The shell moves itself, and becomes the program.
+    // The shell moves itself into the group, and becomes the program.
     let procs = cgroups::unified(host, group)?.join("cgroup.procs");
     command.args(["sh", "-c", "echo 0 >\"$0\" && exec \"$@\""]).arg(procs).arg(program.as_ref());
     Ok(command)
@@ -44,7 +44,7 @@ pub fn on(host: Host, group: &str, program: impl AsRef<Path>) -> Result<Command>
 /// Starts `program` on `host`; its log is named `name`.
 pub fn start(host: Host, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
     let path = log(name);
-    // What has been started before goes on in its log.
+    // A program that is started again goes on in its log.
     let output = OpenOptions::new().append(true).create(true).open(&path);
     let output = output.with_context(|| format!("create {}", path.display()))?;
     let errors = output.try_clone().with_context(|| format!("open {} again", path.display()))?;
@@ -55,7 +55,7 @@ pub fn start(host: Host, name: &str, program: &Path, arguments: &[String]) -> Re
     fs::write(&note, child.id().to_string()).with_context(|| format!("write {}", note.display()))
 }
 
-/// Ends a process that was started as `name`, and waits for its end.
+/// Ends the process that was started as `name`, and waits until it has ended.
 pub fn stop(name: &str) -> Result<()> {
     let process = Process::all()?.into_iter().find(|process| process.name == name);
     let process = process.with_context(|| format!("nothing has been started as {name}"))?;
@@ -71,7 +71,7 @@ pub fn stop(name: &str) -> Result<()> {
     fs::remove_file(&note).with_context(|| format!("remove {}", note.display()))
 }
 
-/// Takes no further notice of what has been started on a machine.
+/// Forgets the processes that were started on a machine.
 pub fn forget(host: Host) -> Result<()> {
     let prefix = format!("{}-", host.name());
     Process::all()?.iter().filter(|process| process.name.starts_with(&prefix)).try_for_each(|process| {
@@ -80,16 +80,16 @@ pub fn forget(host: Host) -> Result<()> {
     })
 }
 
-/// A process that has been started and is to run.
+/// A process that was started and should run.
 pub struct Process {
-    /// Its name, which its log has, too.
+    /// Its name, and that of its log.
     pub name: String,
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
 }
 
 impl Process {
-    /// All of them, by name.
+    /// All processes, by name.
     pub fn all() -> Result<Vec<Self>> {
         let folder = state("processes");
         let entries = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
@@ -103,14 +103,14 @@ impl Process {
         Ok(all)
     }
 
-    /// Whether it runs.
+    /// Whether the process runs.
     pub fn runs(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         // The state follows the name in brackets (proc(5)).
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
     }
 
-    /// An error if it has ended, with its last lines.
+    /// An error, with the last lines of its log, if the process has ended.
     pub fn check(&self) -> Result<()> {
         if self.runs() {
             return Ok(());
@@ -123,7 +123,7 @@ impl Process {
     }
 }
 
-/// Waits until a command ends well: `what` of a machine is ready then.
+/// Waits until a command succeeds, which shows that `what` is ready on a machine.
 pub fn wait(host: Host, what: &str, mut asked: impl FnMut() -> Result<Command>) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -139,7 +139,7 @@ pub fn wait(host: Host, what: &str, mut asked: impl FnMut() -> Result<Command>) 
     }
 }
 
-/// An error if one of them has ended.
+/// An error if one of the processes has ended.
 pub fn check_all() -> Result<()> {
     Process::all()?.iter().try_for_each(Process::check)
 }

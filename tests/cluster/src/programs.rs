@@ -1,5 +1,5 @@
-//! Kubernetes' own programs and CoreDNS, built by Go from the modules that `go.mod` pins, and kept in the cache: one folder for
-//! each state of that list.
+//! Kubernetes' own programs and CoreDNS, built by Go from the modules that `go.mod` pins, and kept in the cache in a
+//! folder for each version of that list.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Those in the cache, whether or not they are complete.
+    /// The programs in the cache, whether or not all are there.
     pub fn find() -> Result<Self> {
         let read = |name: &str| {
             let path = folders::source().join(name);
@@ -43,7 +43,7 @@ impl Programs {
         Ok(names)
     }
 
-    /// Those in the cache; builds what is missing.
+    /// The programs in the cache; builds those that are missing.
     pub fn build() -> Result<Self> {
         let programs = Self::find()?;
         let missing = programs.missing()?;
@@ -61,7 +61,7 @@ impl Programs {
         fs::create_dir_all(&programs.folder).with_context(|| format!("create {}", programs.folder.display()))?;
         let (tests, mains): (Vec<_>, Vec<_>) = missing.iter().partition(|name| *name == TESTS);
         if !mains.is_empty() {
-            // The slash makes a folder of it, also for one program.
+            // The trailing slash makes Go take the path for a folder, also for one program.
             go(&programs.version, &["build", "-o", &format!("{}/", programs.folder.display())], &mains)?;
         }
         if !tests.is_empty() {
@@ -79,7 +79,7 @@ impl Programs {
         self.folder.join(name)
     }
 
-    /// `cargo xtask cluster programs`: prints their folder if all of them are there.
+    /// `cargo xtask cluster programs`: prints the programs' folder if all of them are there.
     pub fn show() -> Result<ExitCode> {
         let programs = Self::find()?;
         let missing = programs.missing()?.len();
@@ -97,7 +97,7 @@ impl Programs {
     }
 }
 
-/// Runs Go over packages. Programs that don't know their version call themselves v0.0.0.
+/// Runs Go over packages. Programs without a version of their own call themselves v0.0.0.
 fn go(version: &str, arguments: &[&str], packages: &[&String]) -> Result<()> {
     let mut numbers = version.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
@@ -122,7 +122,7 @@ fn version(modules: &str) -> Option<&str> {
     modules.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes ")?.split(' ').next())
 }
 
-/// The packages of the list's tools.
+/// The packages that the list names as tools.
 fn tools(modules: &str) -> Vec<String> {
     let block = modules.lines().skip_while(|line| *line != "tool (").skip(1).take_while(|line| *line != ")");
     block.map(|line| line.trim().to_owned()).collect()
@@ -136,7 +136,7 @@ fn binary(package: &str) -> &str {
     Path::new(package).file_name().and_then(|name| name.to_str()).unwrap_or(package)
 }
 
-/// Why nothing can be built here, if so.
+/// Why nothing can be built here; `None` if it can.
 fn missing_go() -> Option<String> {
     const NEEDED: (u32, u32) = (1, 26);
     let Ok(text) = command::output(Command::new("go").args(["env", "GOVERSION"])) else {

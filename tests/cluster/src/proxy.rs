@@ -27,7 +27,7 @@ pub enum Proxy {
     None,
 }
 
-/// Starts it on every node.
+/// Starts the service proxy on every node.
 pub fn start_all(programs: &Programs, members: Members) -> Result<()> {
     match members.proxy {
         Proxy::Waggle => {
@@ -39,7 +39,7 @@ pub fn start_all(programs: &Programs, members: Members) -> Result<()> {
     }
 }
 
-/// The overlay that says what differs on nodes that share a machine.
+/// The overlay with the differences of nodes that share a machine.
 pub fn overlay(mode: DeviceMode) -> String {
     source().join("../../deploy/overlays").join(mode.overlay()).display().to_string()
 }
@@ -48,7 +48,7 @@ pub fn overlay(mode: DeviceMode) -> String {
 pub fn start_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
     let mut hosts = members.numbers().map(Host::Node);
     hosts.clone().try_for_each(|host| start_kube_proxy(programs, members, host))?;
-    // It is healthy once its rules are in the kernel.
+    // kube-proxy is healthy once its rules are in the kernel.
     hosts.try_for_each(|host| {
         process::wait(host, "kube-proxy", || {
             let mut curl = process::on(host, "system", "curl")?;
@@ -80,7 +80,7 @@ fn start_kube_proxy(programs: &Programs, members: Members, host: Host) -> Result
         "hostnameOverride": host.name(),
         "clusterCIDR": members.families.cluster_networks().join(","),
         "clientConnection": { "kubeconfig": certificates::kubeconfig("system:kube-proxy") },
-        // Of the whole machine, not of one of its nodes.
+        // A setting of the whole machine, not of one node.
         "conntrack": { "maxPerCore": 0, "min": 0 },
     });
     std::fs::write(&config, value.to_string())?;

@@ -61,7 +61,7 @@ fn make(programs: &Programs, members: Members, archives: &[(String, PathBuf)], s
         fs::create_dir_all(state(folder)).with_context(|| format!("create {STATE}/{folder}"))?;
     }
     members.write()?;
-    // A namespace can be named only where mounts are not passed on.
+    // Namespaces are named by mounts, which must not be passed on to other mount namespaces.
     command::output(Command::new("mount").args(["--bind"]).arg(state("ns")).arg(state("ns")))?;
     command::output(Command::new("mount").arg("--make-private").arg(state("ns")))?;
     cgroups::make(members)?;
@@ -103,7 +103,7 @@ fn patience() -> String {
     format!("--timeout={}s", PATIENCE.as_secs())
 }
 
-/// A manifest with the addresses of DNS.
+/// A manifest in which DNS's addresses are filled in.
 fn adapted(text: &str, members: Members) -> String {
     let dns = members.families.dns();
     let quoted: Vec<_> = dns.iter().map(|address| format!("\"{address}\"")).collect();

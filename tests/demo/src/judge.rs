@@ -1,4 +1,4 @@
-//! Whether what came back is what the example promises. Pure.
+//! Whether the outcomes are what the example promises. Pure.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -6,17 +6,17 @@ use lab::{Failure, Manner, Reply};
 
 use crate::lines::{Expect, Line};
 
-/// A refusal that takes longer is not "at once".
+/// A refusal counts as "at once" up to this duration.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// What a line's answers amount to.
+/// The verdict on a line's outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// Who answered how often, or how it was refused.
+    /// How often each backend answered, or how requests were refused.
     pub answered: String,
-    /// Median duration of `connect()`; none where it fails or there is none.
+    /// Median duration of `connect()`; `None` where it fails or is not called.
     pub connect: Option<Duration>,
-    /// What is not as promised.
+    /// What differs from the promise.
     pub fault: Option<String>,
 }
 
@@ -33,7 +33,7 @@ pub fn judge(line: &Line, outcomes: &[Result<Reply, Failure>]) -> Verdict {
     Verdict { answered: describe(&counts, outcomes), connect, fault }
 }
 
-/// How often each backend answered; failures under their errno.
+/// How often each backend answered; failures by their errno.
 fn count(outcomes: &[Result<Reply, Failure>]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for outcome in outcomes {
@@ -54,7 +54,7 @@ fn describe(counts: &BTreeMap<&str, usize>, outcomes: &[Result<Reply, Failure>])
     }
 }
 
-/// An error as people say it.
+/// An error in words.
 fn words(errno: &str) -> &str {
     match errno {
         "ECONNREFUSED" => "connection refused",
@@ -64,10 +64,11 @@ fn words(errno: &str) -> &str {
     }
 }
 
-/// Uniform within five standard deviations of each backend's share: a right choice fails once in a million tables.
+/// Wants a uniform spread: each count within five standard deviations of its share. A right choice fails once in a
+/// million tables.
 fn spread_fault(counts: &BTreeMap<&str, usize>, names: &[&str], total: usize) -> Option<String> {
     if !counts.keys().copied().eq(names.iter().copied()) {
-        return Some(format!("wanted answers of {}, and of nobody else", names.join(", ")));
+        return Some(format!("wanted answers of {}, and of no other backend", names.join(", ")));
     }
     let (total, backends) = (as_f64(total), as_f64(names.len()));
     let mean = total / backends;
@@ -89,7 +90,7 @@ fn refusal_fault(counts: &BTreeMap<&str, usize>, errno: &str, outcomes: &[Result
     (slowest > AT_ONCE).then(|| format!("the slowest refusal took {slowest:?}"))
 }
 
-/// The client must believe that it talks to what it dialled.
+/// The client must see the address that it dialled as its peer.
 fn peer_fault(line: &Line, outcomes: &[Result<Reply, Failure>]) -> Option<String> {
     let dialled: Option<SocketAddr> = line.dialled.parse().ok();
     let other = outcomes.iter().flatten().find(|reply| reply.peer() != dialled)?;

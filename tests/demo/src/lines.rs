@@ -1,8 +1,8 @@
-//! What is asked, and what the examples promise as the answer. Data only.
+//! The requests of the demo, and what the examples promise for each. Data only.
 
 use lab::Manner;
 
-/// Who asks.
+/// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
     /// The pod `shell`.
@@ -11,12 +11,12 @@ pub enum Asker {
     Node,
 }
 
-/// What must come back.
+/// The promised outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Each of these answers about equally often, nobody else does.
+    /// Each of these backends answers about equally often, and no other does.
     Spread(&'static [&'static str]),
-    /// One of these answers always.
+    /// One of these backends answers all requests.
     Sticky(&'static [&'static str]),
     /// `connect()` fails with this error at once.
     Refused(&'static str),
@@ -27,13 +27,13 @@ pub enum Expect {
 pub struct Line {
     /// Name of the Service; empty without one.
     pub service: &'static str,
-    /// Kind of frontend, for the reader.
+    /// Kind of frontend, in words.
     pub kind: &'static str,
     /// Address and port.
     pub dialled: &'static str,
-    /// Who asks.
+    /// Where the request comes from.
     pub asker: Asker,
-    /// Protocol and manner.
+    /// Protocol and calls.
     pub manner: Manner,
     /// What the example promises.
     pub expect: Expect,
@@ -44,7 +44,7 @@ const HERE: Expect = Expect::Spread(&["web-1", "web-2"]);
 const DNS: Expect = Expect::Spread(&["dns-1", "dns-2"]);
 
 impl Line {
-    /// A pod asks over TCP.
+    /// A line that the pod requests over TCP.
     const fn new(service: &'static str, kind: &'static str, dialled: &'static str, expect: Expect) -> Self {
         Self { service, kind, dialled, asker: Asker::Pod, manner: Manner::Tcp, expect }
     }
@@ -58,7 +58,7 @@ impl Line {
     }
 }
 
-/// The table, in the order in which it is asked and shown.
+/// The table, in the order in which requests are made and shown.
 pub const LINES: &[Line] = &[
     Line::new("-", "no Service, for scale", "10.244.1.1:8080", Expect::Spread(&["web-1"])),
     Line::new("web", "ClusterIP", "10.96.0.10:80", WEB),
@@ -90,7 +90,7 @@ mod tests {
             let name = format!("metadata: {{name: {}}}", line.service);
             let (_, text) = FILES.iter().find(|(_, text)| text.contains(&name)).expect(line.service);
             let (address, port) = line.dialled.rsplit_once(':').unwrap();
-            // The node's addresses are in the Node's own file.
+            // The node's addresses are in the file of the Node object.
             let known = |wanted: &str| text.contains(wanted) || line.service == "shop";
             assert!(known(address.trim_matches(['[', ']'])), "{line:?}");
             assert!(text.contains(&format!(": {port}")) || port == "81", "{line:?}");

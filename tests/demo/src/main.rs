@@ -1,6 +1,6 @@
-//! What `cargo xtask run` shows: the bundled example manifests served by the real agent to real sockets, in network
-//! namespaces that go with this process. `demo` stays until Ctrl-C; `demo --once` ends after the table, with exit code
-//! 0 if every line behaved as its example says, else 1.
+//! The program behind `cargo xtask run`: the real agent serves the bundled example manifests to real sockets, in
+//! network namespaces that are removed when this process ends. `demo` stays until Ctrl-C; `demo --once` ends after the
+//! table, with exit code 0 if every line behaved as its example says, else 1.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ mod scene;
 mod screen;
 mod stop;
 
-/// How often the end of a quiet demo is looked for.
+/// How often a quiet demo checks whether it should end.
 const LOOK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Shows everything; whether every line was as wanted. All that it made is removed when it returns.
+/// Shows everything and returns whether every line was as wanted. Everything that it made is removed when it returns.
 fn run(once: bool) -> anyhow::Result<bool> {
     let stop = Stop::listen()?;
     let screen = Screen::new();
@@ -60,7 +60,7 @@ fn run(once: bool) -> anyhow::Result<bool> {
     Ok(fits)
 }
 
-/// Asks every line's question and shows the answers as they come.
+/// Makes every line's requests and shows the outcomes as they come.
 fn show_table(scene: &Scene, screen: &Screen, stop: &Stop) -> bool {
     screen.head();
     let mut faults = 0;
@@ -77,7 +77,8 @@ fn show_table(scene: &Scene, screen: &Screen, stop: &Stop) -> bool {
     faults == 0
 }
 
-/// Asks again whenever the agent has programmed something, and tells what it refuses, until the end is wanted.
+/// Repeats the requests whenever the agent has programmed something, and shows what it refuses, until the demo should
+/// end.
 fn follow(scene: &mut Scene, screen: &Screen, stop: &Stop) -> anyhow::Result<()> {
     let mut seen = scene.log_mark();
     while !stop.wait(LOOK) {

@@ -1,4 +1,4 @@
-//! The stage: two nodes, backends and askers in namespaces, the examples in a scratch folder, and the agent.
+//! The scene: two nodes, backends and clients in namespaces, the examples in a scratch folder, and the agent.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::{
 
 /// Requests for each line: enough to see the shares.
 const REQUESTS: usize = 300;
-/// Requests where a refusal is wanted.
+/// Requests for a line that should be refused.
 const REFUSALS: usize = 20;
 
 /// Pods of node 1 in the order of their addresses, with their ports.
@@ -33,17 +33,17 @@ pub struct Scene {
     _lab: Lab,
 }
 
-/// What the agent has said since it was last asked.
+/// What the agent has logged since the last look.
 #[derive(Debug, Default)]
 pub struct News {
-    /// It has written something into the maps.
+    /// The agent has written something into the maps.
     pub programmed: bool,
-    /// What it refuses or can't do.
+    /// What the agent refuses or can't do.
     pub remarks: Vec<String>,
 }
 
 impl Scene {
-    /// Namespaces, backends, askers and the folder; no agent yet.
+    /// Makes namespaces, backends, clients and the folder; no agent yet.
     pub fn build() -> anyhow::Result<Self> {
         let waggle = find_program("waggle", "WAGGLE_BIN")?;
         let lab = Lab::new("demo")?;
@@ -62,7 +62,7 @@ impl Scene {
         Ok(Self { agent: None, shell, on_node, _servers: servers, folder, pod, node, waggle, _lab: lab })
     }
 
-    /// Starts the agent and waits until it serves; what it serves, in words.
+    /// Starts the agent, waits until it serves, and returns in words what it serves.
     pub fn start_agent(&mut self) -> anyhow::Result<String> {
         let agent = self
             .node
@@ -99,12 +99,12 @@ impl Scene {
         }
     }
 
-    /// Where the agent's log stands.
+    /// The current end of the agent's log.
     pub fn log_mark(&self) -> usize {
         self.log().map_or(0, Log::mark)
     }
 
-    /// What the agent has said since `seen`, which moves on.
+    /// What the agent has logged after `seen`, which moves to the end.
     pub fn news(&self, seen: &mut usize) -> News {
         let mut news = News::default();
         let lines = self.log().map(|log| log.since(*seen)).unwrap_or_default();
@@ -138,13 +138,13 @@ impl Scene {
         &self.waggle
     }
 
-    /// The pod that asks.
+    /// The pod that makes requests.
     pub fn pod(&self) -> &Pod {
         &self.pod
     }
 }
 
-/// A log line as one sentence: some messages name a field already.
+/// A log line as one sentence. A message may name a field's value already; it is not repeated.
 fn remark(line: &LogLine) -> String {
     let mut text = format!("waggle: {}", line.message());
     for field in ["file", "object", "field", "reason", "error"].into_iter().filter_map(|name| line.field(name)) {

@@ -1,4 +1,4 @@
-//! What the reader sees: aligned plain text within 100 columns, coloured on a terminal.
+//! The output for the reader: aligned plain text within 100 columns, coloured on a terminal.
 
 use std::{
     env,
@@ -21,7 +21,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Coloured unless it is no terminal, or `NO_COLOR` says something (no-color.org).
+    /// With colours, unless stdout is no terminal or `NO_COLOR` is set (no-color.org).
     pub fn new() -> Self {
         Self { colours: io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
     }
@@ -31,22 +31,22 @@ impl Screen {
         put(&format!("{} eBPF Service proxy: the bundled examples\n", self.paint(BOLD, "Waggle")));
     }
 
-    /// Something that has been done, with the time since the start.
+    /// A step that is done, with the time since the start.
     pub fn step(&self, elapsed: Duration, what: &str) {
         put(&format!("{} {what}\n", self.paint(DIM, &format!("{:5.2} s", elapsed.as_secs_f64()))));
     }
 
-    /// Something else to tell.
+    /// A note.
     pub fn note(&self, what: &str) {
         put(&format!("\n{}\n", self.paint(DIM, what)));
     }
 
-    /// The table's head.
+    /// The head of the table.
     pub fn head(&self) {
         put(&format!("\n{}\n", self.paint(BOLD, &row(" ", ["SERVICE", "KIND", "DIALLED", "ANSWERED BY", "CONNECT"]))));
     }
 
-    /// A line of the table; what is wrong with it stands below.
+    /// A line of the table; what is wrong with it follows below.
     pub fn line(&self, line: &Line, verdict: &Verdict) {
         let connect = verdict.connect.map_or_else(|| "-".into(), |time| format!("{:.1} µs", time.as_secs_f64() * 1e6));
         let mark = if verdict.fault.is_none() { self.paint(GREEN, "✓") } else { self.paint(RED, "✗") };
@@ -56,7 +56,7 @@ impl Screen {
         }
     }
 
-    /// What the table comes to.
+    /// The summary of the table.
     pub fn summary(&self, total: usize, faults: usize) {
         let text = match faults {
             0 => self.paint(GREEN, &format!("all {total} lines are as their examples say")),
@@ -65,13 +65,13 @@ impl Screen {
         put(&format!("\n{text}; CONNECT is the median of connect()\n"));
     }
 
-    /// How to look around and what to try.
+    /// Where to look and what to try.
     pub fn hints(&self, scene: &Scene) {
         let (waggle, instance, pod) = (scene.program().display(), scene.instance(), scene.pod());
         let hints = [
             ("edit or add a file here; it takes effect when saved", scene.manifests().display().to_string()),
             ("what is in force", format!("{waggle} get services --instance {instance}")),
-            ("the same as the kernel has it", format!("bpftool map dump pinned {BPFFS}/{instance}/services")),
+            ("the maps as the kernel has them", format!("bpftool map dump pinned {BPFFS}/{instance}/services")),
             (
                 "a shell in the client pod",
                 format!(
@@ -94,7 +94,7 @@ impl Screen {
     }
 }
 
-/// Writes at once. A reader that has gone is no reason to stop cleaning up.
+/// Writes at once. If the reader has gone, the demo still cleans up.
 fn put(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

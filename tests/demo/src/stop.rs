@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a condition that can be waited for, so that the demo always cleans up behind itself.
+//! Ctrl-C and SIGTERM as a condition that can be waited for, so that the demo always cleans up.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -8,14 +8,14 @@ use std::{
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// Whether the end is wanted.
+/// Whether the demo should end.
 pub struct Stop {
     wanted: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Stop {
-    /// Takes the signals from here on. Call it before any other thread is started: they inherit that they are not
-    /// to be interrupted.
+    /// Catches the signals from now on. Call it before any other thread is started: threads inherit that these signals
+    /// don't interrupt them.
     pub fn listen() -> nix::Result<Self> {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
         signals.thread_block()?;
@@ -35,7 +35,7 @@ impl Stop {
         *self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a signal, at most this long; whether one has come.
+    /// Waits for a signal, at most this long, and returns whether one has come.
     pub fn wait(&self, timeout: Duration) -> bool {
         let wanted = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.wanted.1.wait_timeout_while(wanted, timeout, |wanted| !*wanted);

@@ -1,4 +1,4 @@
-//! The demo as a newcomer meets it: it must show what the examples promise, and leave nothing behind.
+//! The demo from a newcomer's view: it shows what the examples promise, and leaves nothing behind.
 
 use std::{
     fs,

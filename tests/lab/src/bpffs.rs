@@ -1,5 +1,5 @@
-//! The BPF file system: mounted when it is not, and the pins of the lab's instances removed, with which their maps,
-//! programs and links go.
+//! The BPF file system: mounts it where it is missing, and removes the pins of the lab's instances. Their maps,
+//! programs and links are freed with the pins.
 
 use std::{fs, path::Path};
 
@@ -15,7 +15,7 @@ pub const FOLDER: &str = "/sys/fs/bpf/waggle";
 
 const MOUNT: &str = "/sys/fs/bpf";
 
-/// Mounts the file system unless it is. It stays: it belongs to the machine, not to a lab.
+/// Mounts the file system unless it is mounted. It stays: it belongs to the machine, not to a lab.
 pub(super) fn mount() -> Result<()> {
     if is_mounted(MOUNT)? {
         return Ok(());

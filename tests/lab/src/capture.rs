@@ -1,4 +1,4 @@
-//! Captures packets with tcpdump, without racing it at either end.
+//! Captures packets with tcpdump, without racing it at its start or end.
 
 use std::{
     io::{BufRead, BufReader},
@@ -17,13 +17,13 @@ use super::{
     host::Host,
 };
 
-/// A broadcast datagram to this port marks the capture's end: what tcpdump printed before it is complete.
+/// A broadcast datagram to this port marks the capture's end: tcpdump has printed all earlier packets before it.
 const MARK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::BROADCAST), 47_999);
 
-/// How long tcpdump may take to begin, and to print the mark.
+/// How long tcpdump may take to start, and to print the mark.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// See [`Host::capture`].
+/// The capture of [`Host::capture`].
 pub(super) fn capture<T>(
     host: &Host,
     device: &str,
@@ -32,7 +32,7 @@ pub(super) fn capture<T>(
 ) -> Result<(T, Vec<String>)> {
     let filter = format!("({filter}) or (udp and dst host {} and dst port {})", MARK.ip(), MARK.port());
     let mut command = Command::new("tcpdump");
-    // Its buffer has places for as many packets as the longest that it may take leaves room for: eight by default.
+    // tcpdump's buffer is divided by the longest packet that it may take: by default it has room for eight packets.
     let room = ["--snapshot-length", "16384", "--buffer-size", "16384"];
     command.args(["-n", "-l", "--immediate-mode", "-i", device]).args(room).arg(&filter);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -54,7 +54,7 @@ fn lines(pipe: Option<impl std::io::Read + Send + 'static>) -> Receiver<String> 
     if let Some(pipe) = pipe {
         thread::spawn(move || {
             let lines = BufReader::new(pipe).lines().map_while(std::result::Result::ok);
-            // Nobody listens any more once the capture is over.
+            // The receiver is gone once the capture is over.
             lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
         });
     }

@@ -1,5 +1,5 @@
-//! The lab's part of the cgroup v2 tree: one folder per lab, in it one per node, in that one per pod. No controllers
-//! are used: the folders only say which programs see whose sockets.
+//! The lab's part of the cgroup v2 tree: a folder for the lab, in it one for each node, in that one for each pod. No
+//! controllers are used: the folders only say which programs see whose sockets.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -41,7 +41,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
     fs::write(path.join("cgroup.kill"), "1").doing(|| format!("kill cgroup {}", path.display()))?;
     let mut outcome = Ok(());
-    // A killed process counts until the kernel has torn it down, shortly after it can no longer run.
+    // A killed process counts until the kernel has freed it, shortly after it can no longer run.
     if eventually(EMPTY, || {
         outcome = remove_tree(path);
         outcome.is_ok()
@@ -51,7 +51,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     outcome.doing(|| format!("remove cgroup {}", path.display()))
 }
 
-/// Removes folders from the leaves up: a cgroup's files can't be unlinked, its folder can.
+/// Removes folders from the leaves up: the files in a cgroup can't be unlinked, but its folder can.
 fn remove_tree(path: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

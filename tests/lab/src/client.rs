@@ -19,7 +19,7 @@ use super::{
     wait::patient,
 };
 
-/// How long a large transfer may stand still.
+/// How long a large transfer may make no progress.
 const STALL: Duration = Duration::from_secs(5);
 
 /// A process on a host that opens sockets as told. Calls from several threads take turns.
@@ -36,7 +36,7 @@ struct Pipes {
     _process: Process,
 }
 
-/// An address and port as text or value; a text that is none is a mistake in the test.
+/// An address and port as text or value. Text that is neither is a mistake in the test, and panics.
 fn address(to: impl ToSocketAddrs + fmt::Debug) -> SocketAddr {
     let parsed = to.to_socket_addrs().ok().and_then(|mut found| found.next());
     parsed.unwrap_or_else(|| panic!("{to:?} is no address and port"))
@@ -64,12 +64,12 @@ impl Client {
         self.dial(&Dial::new(Manner::Tcp, address(to)))
     }
 
-    /// The same on a connected datagram socket.
+    /// One request and one answer on a connected datagram socket.
     pub fn udp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
         self.dial(&Dial::new(Manner::UdpConnected, address(to)))
     }
 
-    /// The same with `sendto()` and `recvfrom()`.
+    /// One request and one answer with `sendto()` and `recvfrom()`.
     pub fn udp_unconnected(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
         self.dial(&Dial::new(Manner::UdpUnconnected, address(to)))
     }
@@ -93,8 +93,8 @@ impl Client {
         }
     }
 
-    /// Sends `bytes` through one connection to a server that echoes, and receives them again: returns how long it took.
-    /// Contents are compared.
+    /// Sends `bytes` through one connection to a server that echoes, receives and compares them, and returns how long
+    /// that took.
     pub fn bulk(&self, to: SocketAddr, bind: Option<IpAddr>, bytes: u64) -> std::result::Result<Duration, Failure> {
         let bind = bind.map(|address| SocketAddr::new(address, 0));
         match self.call(&Request::Bulk { to, bind, bytes, timeout: patient(STALL) })? {
@@ -103,7 +103,7 @@ impl Client {
         }
     }
 
-    /// A socket that stays open until dropped, for tests that change the world between two sends.
+    /// Opens a socket that stays open until dropped, for tests that change something between two sends.
     pub fn open(&self, kind: Kind, bind: Option<SocketAddr>) -> std::result::Result<Socket<'_>, Failure> {
         match self.call(&Request::Open { kind, bind })? {
             Response::Opened(handle) => Ok(Socket { client: self, handle }),
@@ -111,13 +111,13 @@ impl Client {
         }
     }
 
-    /// A TCP connection that stays, of the family of `to`.
+    /// Opens a TCP connection that stays, in the family of `to`.
     pub fn connect_tcp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Socket<'_>, Failure> {
         let to = address(to);
         self.connected(if to.is_ipv4() { Kind::Tcp4 } else { Kind::Tcp6 }, to)
     }
 
-    /// A connected datagram socket that stays, of the family of `to`.
+    /// Connects a datagram socket that stays, in the family of `to`.
     pub fn connect_udp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Socket<'_>, Failure> {
         let to = address(to);
         self.connected(if to.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, to)
@@ -129,7 +129,7 @@ impl Client {
         Ok(socket)
     }
 
-    /// One request and its answer.
+    /// Sends one request and returns its answer.
     pub fn call(&self, request: &Request) -> std::result::Result<Response, Failure> {
         self.exchange(request).unwrap_or_else(|error| Err(lost(&error.to_string())))
     }
@@ -145,7 +145,7 @@ impl Client {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pipes> {
-        // A panic of another thread between request and answer shows as an answer that does not fit.
+        // If another thread has panicked between request and answer, an answer that does not fit shows that.
         self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,7 +163,7 @@ pub(super) fn tally(outcomes: &[std::result::Result<Reply, Failure>]) -> BTreeMa
     counts
 }
 
-/// The process has gone or talks nonsense.
+/// The error for a process that has ended or gives an answer that does not fit.
 fn lost(what: &str) -> Failure {
     Failure { step: Step::Labproc, errno: what.to_owned(), elapsed: Duration::ZERO }
 }
@@ -184,7 +184,7 @@ impl Socket<'_> {
         }
     }
 
-    /// Dissolves the connection: resets it, if it is a stream.
+    /// Dissolves the connection; a stream is reset.
     pub fn disconnect(&self) -> std::result::Result<(), Failure> {
         self.call(&Request::Disconnect { socket: self.handle }).map(drop)
     }
@@ -194,7 +194,7 @@ impl Socket<'_> {
         self.call(&Request::Send { socket: self.handle, to: None, text: text.to_owned() }).map(drop)
     }
 
-    /// Sends to somebody.
+    /// Sends to an address.
     pub fn send_to(&self, to: impl ToSocketAddrs + fmt::Debug, text: &str) -> std::result::Result<(), Failure> {
         self.call(&Request::Send { socket: self.handle, to: Some(address(to)), text: text.to_owned() }).map(drop)
     }
@@ -213,7 +213,7 @@ impl Socket<'_> {
         self.receive(TIMEOUT)
     }
 
-    /// Both ends as `getsockname()` and `getpeername()` tell.
+    /// The socket's two addresses, by `getsockname()` and `getpeername()`.
     pub fn names(&self) -> std::result::Result<Names, Failure> {
         match self.call(&Request::Names { socket: self.handle })? {
             Response::Names(names) => Ok(names),
@@ -228,7 +228,7 @@ impl Socket<'_> {
 
 impl Drop for Socket<'_> {
     fn drop(&mut self) {
-        // A process that has gone has closed its sockets.
+        // A process that has ended has closed its sockets.
         let _ = self.call(&Request::Close { socket: self.handle });
     }
 }

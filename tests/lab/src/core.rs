@@ -14,7 +14,7 @@ use super::{
     netns::Netns,
 };
 
-/// Shared state of a lab. Owns no cleanup: that is the `Lab`'s.
+/// Shared state of a lab. Cleaning up is left to the `Lab`.
 #[derive(Debug)]
 pub(super) struct Core {
     /// `wl<pid>-<number>-<name>`: prefix of every name outside the lab's own namespaces.
@@ -23,16 +23,16 @@ pub(super) struct Core {
     pub(super) cgroup: PathBuf,
     /// The namespace of the bridge that joins nodes and outside clients; it also routes between them.
     pub(super) fabric: Netns,
-    /// Nodes so far.
+    /// The number of nodes so far.
     pub(super) nodes: AtomicU8,
-    /// Outside clients so far.
+    /// The number of outside clients so far.
     pub(super) clients: AtomicU8,
-    /// Set once wires have to be fit for native XDP.
+    /// Set once wires must support native XDP.
     pub(super) native_xdp: OnceLock<Pass>,
 }
 
 impl Core {
-    /// Makes a new wire fit for native XDP if the lab's are. The agent may serve the near end, never the far end.
+    /// Makes a new wire support native XDP if the lab's wires do. The agent may serve the near end, never the far end.
     pub(super) fn finish_wire(&self, (near, device): (&Netns, &str), (far, peer): (&Netns, &str)) -> Result<()> {
         let Some(pass) = self.native_xdp.get() else { return Ok(()) };
         send_complete(near, device)?;

@@ -42,14 +42,14 @@ pub enum Error {
     /// A condition did not come true.
     #[error("wait {elapsed:?} for {what}: not seen{context}")]
     Timeout {
-        /// The condition.
+        /// The condition that was waited for.
         what: String,
         /// How long was waited.
         elapsed: Duration,
-        /// More lines for the reader of a failed test, may be empty.
+        /// More lines for the reader of a failed test; may be empty.
         context: String,
     },
-    /// A socket operation failed where the lab itself needed it to work.
+    /// A socket operation failed that the lab itself depends on.
     #[error(transparent)]
     Socket(#[from] super::protocol::Failure),
 }

@@ -26,7 +26,7 @@ use super::{
 /// Longest host name: with a prefix it still fits a device name (15 characters).
 const NAME_LIMIT: usize = 11;
 
-/// What node, pod and outside client have in common.
+/// The parts that node, pod and outside client have in common.
 #[derive(Clone, Debug)]
 pub struct Host {
     pub(super) core: Arc<Core>,
@@ -50,32 +50,32 @@ impl Host {
         Ok(Self { core: Arc::clone(core), name: name.to_owned(), netns, cgroup, procs, v4, v6 })
     }
 
-    /// Name as given.
+    /// The name as given.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its IPv4 address.
+    /// The host's IPv4 address.
     pub fn v4(&self) -> Ipv4Addr {
         self.v4
     }
 
-    /// Its IPv6 address.
+    /// The host's IPv6 address.
     pub fn v6(&self) -> Ipv6Addr {
         self.v6
     }
 
-    /// Both addresses.
+    /// Both addresses of the host.
     pub fn addresses(&self) -> [IpAddr; 2] {
         [self.v4.into(), self.v6.into()]
     }
 
-    /// Its network namespace.
+    /// The host's network namespace.
     pub fn netns(&self) -> &Netns {
         &self.netns
     }
 
-    /// Its cgroup's folder.
+    /// The folder of the host's cgroup.
     pub fn cgroup(&self) -> &Path {
         &self.cgroup
     }
@@ -115,7 +115,7 @@ impl Host {
     }
 
     /// Captures packets on `device` that match `filter` (pcap-filter(7)) while `work` runs. Returns what `work`
-    /// returned and one line per packet. Every packet that passed before `work` ended is in.
+    /// returned and one line for each packet, with every packet that passed before `work` ended.
     pub fn capture<T>(&self, device: &str, filter: &str, work: impl FnOnce() -> T) -> Result<(T, Vec<String>)> {
         capture(self, device, filter, work)
     }

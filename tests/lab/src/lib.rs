@@ -97,25 +97,25 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// An empty lab: the fabric only. `name` is for people who look at the machine meanwhile.
+    /// An empty lab: the fabric only. `name` is for people who look at the machine while it exists.
     pub fn new(name: &str) -> Result<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         host::check_name(name)?;
         sweep::prepare_machine()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}{number}-{name}", sweep::prefix(std::process::id()));
-        // From here on, whatever fails or panics, is cleaned up.
+        // From here on `lab` is dropped, and cleans up, if something fails or panics.
         let removal = Removal { id: id.clone() };
         let cgroup = sweep::cgroup_of(&id)?;
         cgroup::create(&cgroup)?;
         let fabric = Netns::create(&format!("{id}-fabric"))?;
         fabric.batch(&[
-            // With a chosen address the bridge keeps it when ports come and go.
+            // With a chosen address the bridge keeps it when ports are added and removed.
             "link add br0 address 02:00:00:00:32:fe type bridge mcast_snooping 0".into(),
             "address add 192.168.50.254/24 dev br0".into(),
             "address add fd00:50::fe/64 dev br0 nodad".into(),
             "link set br0 up".into(),
-            // What nobody owns vanishes without an ICMP error, which could pass for the agent's refusal.
+            // Packets to unknown addresses vanish without an ICMP error, which could be taken for the agent's refusal.
             "route add blackhole default".into(),
             "route add blackhole ::/0".into(),
         ])?;
@@ -129,26 +129,26 @@ impl Lab {
         &self.core.id
     }
 
-    /// The lab's cgroup, parent of its nodes'.
+    /// The lab's cgroup, parent of its nodes' cgroups.
     pub fn cgroup(&self) -> &Path {
         &self.core.cgroup
     }
 
-    /// The namespace of the bridge between nodes, also everybody's default route.
+    /// The namespace of the bridge between nodes, which is also the default route of all nodes and clients.
     pub fn fabric(&self) -> &Netns {
         &self.core.fabric
     }
 
-    /// Makes every wire that is added from now on fit for native XDP, which a veth pair by itself is not: senders
-    /// compute checksums at once, and the ends that no agent serves have an XDP program that lets everything pass, as
-    /// otherwise they would lose what is sent to them by XDP. Call it before the first node.
+    /// Makes every wire that is added from now on support native XDP, which a veth pair by itself does not. Senders
+    /// compute checksums at once, and the far ends have an XDP program that passes everything: without one they would
+    /// lose what XDP sends to them. Call it before the first node.
     pub fn native_xdp(&self) -> Result<()> {
         let pass = native_xdp::Pass::load(self.id())?;
         self.core.native_xdp.get_or_init(|| pass);
         Ok(())
     }
 
-    /// Makes a wire of a test's own as fit for native XDP as the lab's are; the agent may serve the near end.
+    /// Makes a wire that a test has added support native XDP as the lab's do. The agent may serve the near end.
     pub fn finish_wire(&self, near: (&Netns, &str), far: (&Netns, &str)) -> Result<()> {
         self.core.finish_wire(near, far)
     }

@@ -20,7 +20,7 @@ const SHOWN: usize = 40;
 /// One line.
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// As written.
+    /// The line as written.
     pub text: String,
     json: Value,
 }
@@ -31,7 +31,7 @@ impl LogLine {
         Self { text, json }
     }
 
-    /// A field of a JSON line, whether events are flat or have their own in `fields`.
+    /// A field of a JSON line: of the object itself, or of its object `fields`.
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.json.get("fields").and_then(|fields| fields.get(name)).or_else(|| self.json.get(name))
     }
@@ -51,20 +51,20 @@ pub struct Log {
 #[derive(Debug, Default)]
 struct Content {
     lines: Vec<LogLine>,
-    /// Pipes followed so far, and how many of them have been closed since.
+    /// The number of pipes followed so far, and of those that have been closed.
     followed: usize,
     closed: usize,
 }
 
 impl Content {
-    /// Whether no line can come any more.
+    /// Whether no more line can come.
     fn ended(&self) -> bool {
         self.followed > 0 && self.followed == self.closed
     }
 }
 
 impl Log {
-    /// Adds the lines of `pipe` as they come, until its other end is closed.
+    /// Adds the lines of `pipe` as they arrive, until its other end is closed.
     pub fn follow(&self, pipe: impl Read + Send + 'static) {
         let log = self.clone();
         self.lock().followed += 1;
@@ -83,7 +83,7 @@ impl Log {
         self.shared.1.notify_all();
     }
 
-    /// Number of lines: where `wait` begins to look if only later ones count.
+    /// The number of lines so far, a mark for `wait` to look at later lines only.
     pub fn mark(&self) -> usize {
         self.lock().lines.len()
     }
@@ -93,8 +93,8 @@ impl Log {
         self.lock().lines.get(mark..).unwrap_or_default().to_vec()
     }
 
-    /// Waits for the first line since `mark` that `wanted` accepts, not longer than its writers live. The error shows
-    /// the last lines.
+    /// Waits for the first line since `mark` that `wanted` accepts, at most until all writers have closed their pipes.
+    /// The error shows the last lines.
     pub fn wait(&self, mark: usize, timeout: Duration, wanted: impl Fn(&LogLine) -> bool) -> Result<LogLine> {
         let (start, timeout) = (Instant::now(), patient(timeout));
         let mut content = self.lock();
@@ -114,7 +114,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
-        // Lines are only ever added: a panic between two of them leaves nothing broken.
+        // Lines are only ever added: a panic in another thread leaves the list whole.
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

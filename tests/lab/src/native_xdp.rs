@@ -1,5 +1,5 @@
-//! Makes veth pairs fit for native XDP, which takes two things that network cards bring along. It attaches to the far
-//! ends of the wires only: what the agent attaches to is not touched.
+//! Makes veth pairs support native XDP, which takes two things that network cards do by themselves. It attaches to the
+//! far ends of the wires only, and does not touch the ends that the agent attaches to.
 
 #![expect(unsafe_code, reason = "bpf(2) for a program of two instructions")]
 
@@ -20,7 +20,7 @@ use super::{
 const PROG_LOAD: i32 = 5;
 const OBJ_PIN: i32 = 6;
 const TYPE_XDP: u32 = 6;
-/// The program stands packets in several fragments (`BPF_F_XDP_HAS_FRAGS`).
+/// The program accepts packets in several fragments (`BPF_F_XDP_HAS_FRAGS`).
 const HAS_FRAGS: u32 = 1 << 5;
 
 /// `r0 = XDP_PASS; exit`.
@@ -47,14 +47,14 @@ struct Pin {
     _rest: [u32; 5],
 }
 
-/// A pinned program that lets every frame pass. Of a lab the pin goes with the lab's others.
+/// A pinned program that passes every frame. A lab's pin is removed with the lab's other pins.
 #[derive(Debug)]
 pub struct Pass {
     pin: PathBuf,
 }
 
 impl Pass {
-    /// Loads and pins it among the pins of lab `id`.
+    /// Loads the program and pins it among the pins of lab `id`.
     pub fn load(id: &str) -> Result<Self> {
         bpffs::mount()?;
         let folder = Path::new(bpffs::FOLDER).join(format!("{id}-pass"));
@@ -67,8 +67,8 @@ impl Pass {
 
     /// Gives `device` the program.
     ///
-    /// The peer of a veth that transmits by `XDP_TX` or a redirect gets these frames only if it polls, which it does
-    /// once it has an XDP program itself. A network card's cable has no such condition.
+    /// A veth receives frames that its peer sends by `XDP_TX` or a redirect only if it polls, which it does once it
+    /// has an XDP program itself. The cable of a network card has no such condition.
     pub fn attach(&self, netns: &Netns, device: &str) -> Result<()> {
         netns.batch(&[format!("link set dev {device} xdp pinned {}", self.pin.display())])
     }
@@ -80,10 +80,10 @@ impl Pass {
     }
 }
 
-/// Has senders on `device` compute checksums, and cut their packets to size, at once.
+/// Makes senders on `device` compute checksums, and cut their packets to size, at once.
 ///
-/// A veth hands packets over before either is done, and an XDP program sees them so; behind a network card it has been
-/// done by whoever sent them.
+/// A veth passes packets on before either is done, and an XDP program sees them so; a network card's XDP program sees
+/// packets that their sender has finished.
 pub fn send_complete(netns: &Netns, device: &str) -> Result<()> {
     let run = || Command::new("ethtool").args(["-K", device, "tx", "off"]).output();
     let output = netns.inside(run)?.doing(|| "run ethtool".into())?;
@@ -107,7 +107,7 @@ fn load() -> io::Result<OwnedFd> {
         _rest: [0; 20],
     };
     let descriptor = bpf(PROG_LOAD, &load)?;
-    // SAFETY: a descriptor that the kernel has just made, nobody else's.
+    // SAFETY: the kernel has just made this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 

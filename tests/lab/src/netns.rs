@@ -21,15 +21,15 @@ use super::{
 /// Where named namespaces are mounted.
 const FOLDER: &str = "/run/netns";
 
-/// Settings of every namespace of a lab. Addresses are usable at once, nothing is asked of neighbours that is not
-/// needed, packets may come back another way than they went.
+/// Settings of every namespace of a lab. Addresses are usable at once, neighbours are asked nothing unneeded, and
+/// packets may come back another way than they went.
 const SETTINGS: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
     ("ipv4/conf/all/send_redirects", "0"),
     ("ipv4/conf/default/send_redirects", "0"),
-    // Every refusal is told: tests make many within a second.
+    // No limit on ICMP errors, since tests provoke many within a second.
     ("ipv4/icmp_ratelimit", "0"),
     ("ipv6/icmp/ratelimit", "0"),
     ("ipv6/conf/all/disable_ipv6", "0"),
@@ -63,13 +63,13 @@ impl Netns {
         Ok(netns)
     }
 
-    /// Opens one that somebody else has made.
+    /// Opens a namespace that exists already.
     pub fn open(name: &str) -> Result<Self> {
         let file = File::open(Path::new(FOLDER).join(name)).doing(|| format!("open namespace {name}"))?;
         Ok(Self { name: name.to_owned(), descriptor: Arc::new(file.into()) })
     }
 
-    /// Its name for `ip netns exec`.
+    /// The namespace's name for `ip netns exec`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -79,7 +79,7 @@ impl Netns {
         &self.descriptor
     }
 
-    /// Runs `work` on a thread of its own inside the namespace. Sockets made there stay in it.
+    /// Runs `work` inside the namespace, on a thread of its own. Sockets made there stay in the namespace.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         thread::scope(|scope| {
             let thread = scope.spawn(|| setns(&self.descriptor, CloneFlags::CLONE_NEWNET).map(|()| work()));
@@ -90,13 +90,13 @@ impl Netns {
         })
     }
 
-    /// Runs `ip` commands inside, in one process.
+    /// Runs `ip` commands inside the namespace, in one process.
     pub fn batch(&self, commands: &[String]) -> Result<()> {
         let join = Join { netns: Arc::clone(&self.descriptor), cgroup: None };
         run(commands, &["-batch", "-"], |command| spawn(command, join))
     }
 
-    /// Loads nftables rules inside, all or none: the language of nft(8).
+    /// Loads nftables rules inside the namespace, all or none, in the language of nft(8).
     pub fn load_rules(&self, rules: &str) -> Result<()> {
         let join = Join { netns: Arc::clone(&self.descriptor), cgroup: None };
         let mut command = Command::new("nft");
@@ -105,7 +105,7 @@ impl Netns {
     }
 }
 
-/// Runs `ip` commands where the test itself runs, in one process.
+/// Runs `ip` commands in the test's own namespace, in one process.
 pub(super) fn batch(commands: &[String]) -> Result<()> {
     run(commands, &["-batch", "-"], |mut command| command.spawn())
 }
@@ -125,7 +125,7 @@ pub(super) fn list(prefix: &str) -> Vec<String> {
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(prefix)).collect()
 }
 
-/// Removes every namespace that begins with `prefix`. Their devices go with them.
+/// Removes every namespace that begins with `prefix`, and with them their devices.
 pub(super) fn remove(prefix: &str) -> Result<()> {
     let commands: Vec<_> = list(prefix).iter().map(|name| format!("netns del {name}")).collect();
     if commands.is_empty() {
@@ -147,7 +147,7 @@ fn run(
     feed(command, &commands.join("\n"), start)
 }
 
-/// Starts a program and feeds it `text`, which must end well.
+/// Starts a program and writes `text` to it; the program must end successfully.
 fn feed(
     mut command: Command,
     text: &str,

@@ -24,7 +24,7 @@ pub struct Node {
     pods: Arc<AtomicU8>,
 }
 
-/// A pod: a namespace of its own behind its node, in a cgroup below the node's.
+/// A pod: a namespace behind its node, in a cgroup below the node's.
 #[derive(Clone, Debug)]
 pub struct Pod {
     host: Host,
@@ -48,7 +48,7 @@ impl Deref for Pod {
 }
 
 impl Pod {
-    /// Name of the node it runs on.
+    /// The name of the pod's node.
     pub fn node_name(&self) -> &str {
         &self.node
     }
@@ -64,7 +64,7 @@ impl Node {
         Ok(Self { host, number, pods: Arc::new(AtomicU8::new(0)) })
     }
 
-    /// How many nodes were made before it, plus 1: N of its addresses.
+    /// The node's number, N in its addresses: 1 for the first node.
     pub fn number(&self) -> u8 {
         self.number
     }
@@ -75,8 +75,8 @@ impl Node {
         self.add(&format!("{}/{name}", self.host.name()))
     }
 
-    /// The same with processes in a cgroup that is not below the node's: like a pod in a virtual machine, whose sockets
-    /// are another kernel's. Its name must be unique in the lab.
+    /// Adds a pod whose processes are in a cgroup that is not below the node's: like a virtual machine, whose sockets
+    /// belong to another kernel. Its name must be unique in the lab.
     pub fn virtual_machine(&self, name: &str) -> Result<Pod> {
         self.add(name)
     }
@@ -136,7 +136,7 @@ fn pair((host, device): (&Host, &str), (other, peer): (&str, &str)) -> String {
     format!("link add name {device} netns {} type veth peer name {peer} netns {other}", host.netns().name())
 }
 
-/// How the fabric finds the pods of node `number`.
+/// The routes by which the fabric finds the pods of node `number`.
 fn pod_range_routes(number: u8, v4: Ipv4Addr, v6: Ipv6Addr) -> [String; 2] {
     [
         format!("route add 10.244.{number}.0/24 via {v4} dev br0"),

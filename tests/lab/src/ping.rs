@@ -1,4 +1,4 @@
-//! Echo requests, without a program that may not be installed.
+//! ICMP echo requests, without the program ping, which may not be installed.
 
 use std::{
     io::{self, Read},
@@ -11,11 +11,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// What tells our reply from others: identifier and sequence number.
 const MARK: [u8; 4] = [0x77, 0x61, 0x00, 0x01];
 
-/// Sends one request and waits for its reply, of the address it was sent to.
+/// Sends one request and waits for a reply from the address that it was sent to.
 pub(super) fn ping(to: IpAddr, timeout: Duration) -> io::Result<bool> {
     let protocol = if to.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
     let mut socket = Socket::new(Domain::for_address(SocketAddr::new(to, 0)), Type::RAW, Some(protocol))?;
-    // Connected: what comes from elsewhere is no answer.
+    // The socket is connected, so it receives nothing from other addresses.
     socket.connect(&SocketAddr::new(to, 0).into())?;
     let (request, reply) = if to.is_ipv4() { (8, 0) } else { (128, 129) };
     let start = Instant::now();

@@ -61,7 +61,7 @@ impl Process {
         kill(self.pid(), signal).doing(|| format!("send {signal} to process {}", self.child.id()))
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
         let mut status = None;
         wait_for(&format!("the end of process {}", self.id()), timeout, || {
@@ -71,7 +71,7 @@ impl Process {
         status.unwrap_or_else(|| Ok(ExitStatus::from_raw(0))).doing(|| format!("wait for process {}", self.id()))
     }
 
-    /// Kills and reaps it.
+    /// Kills and reaps the process.
     pub fn kill(&mut self) -> Result<()> {
         self.end().doing(|| format!("kill process {}", self.id()))
     }
@@ -88,7 +88,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing better can be done about a failure here; the lab's cgroup is killed as a whole at its end.
+        // A failure here has no remedy; the whole cgroup of the lab is killed at its end.
         let _ = self.end();
     }
 }

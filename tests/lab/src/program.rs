@@ -7,8 +7,8 @@ use std::{
 
 use super::error::{Error, Result};
 
-/// The program `name`: the path in the environment variable, else the file in the folder of this executable (a
-/// program) or above it (a test), else in the other build profile's folder beside.
+/// The path of the program `name`: that in the environment variable, else the file in this executable's folder (of a
+/// program) or the one above (of a test), else in the folder of the other build profile.
 pub fn find(name: &str, variable: &'static str) -> Result<PathBuf> {
     if let Some(path) = env::var_os(variable) {
         return Ok(path.into());
@@ -18,7 +18,7 @@ pub fn find(name: &str, variable: &'static str) -> Result<PathBuf> {
     found.ok_or_else(|| Error::Program { name: name.to_owned(), variable })
 }
 
-/// Paths worth a look for an executable at `own`, the likeliest first.
+/// Paths where an executable at `own` may find the program, the likeliest first.
 fn candidates(own: &Path, name: &str) -> Vec<PathBuf> {
     let folders: Vec<_> = own.ancestors().skip(1).take(2).collect();
     let near = folders.iter().map(|folder| folder.join(name));

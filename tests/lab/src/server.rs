@@ -15,7 +15,7 @@ pub struct Server {
     process: Client,
     name: String,
     at: Vec<SocketAddr>,
-    /// What it answers; none: it serves SCTP.
+    /// What the server answers; `None`: it serves SCTP.
     mode: Option<Mode>,
 }
 
@@ -31,18 +31,18 @@ impl Server {
         self.process.id()
     }
 
-    /// First word of its answers.
+    /// The first word of the server's answers.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it serves.
+    /// The addresses that it serves at.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.at
     }
 
-    /// Closes the listening sockets: new connections and datagrams are refused by the kernel, accepted connections
-    /// are still answered.
+    /// Closes the listening sockets. The kernel then refuses new connections and datagrams; accepted connections are
+    /// still answered.
     pub fn stop(&self) -> Result<()> {
         self.process.call(&Request::Unlisten)?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Starts processes inside a namespace and a cgroup. `unsafe` is the step between fork and exec.
+//! Starts processes inside a namespace and a cgroup. The step between fork and exec needs `unsafe`.
 
 #![expect(unsafe_code, reason = "code between fork and exec")]
 
@@ -30,10 +30,10 @@ pub(super) struct Join {
 
 type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
-/// Starts `command`; it is killed when this process dies, however it dies.
+/// Starts `command`; the kernel kills it when this process dies for any reason.
 ///
-/// The kernel ties that to the *thread* that forked, and tests run on short-lived threads: so one thread that stays
-/// starts them all.
+/// The kernel ties that to the *thread* that forked, and tests run on short-lived threads. So one thread that stays
+/// starts all processes.
 pub(super) fn spawn(mut command: Command, join: Join) -> io::Result<Child> {
     static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     prepare(&mut command, join);
@@ -49,14 +49,14 @@ fn start_spawner() -> mpsc::Sender<Order> {
     let (orders, inbox) = mpsc::channel::<Order>();
     thread::spawn(move || {
         for (mut command, answer) in inbox {
-            // Nobody waiting for the answer means that the child is dropped, and killed by its cgroup's removal.
+            // If the receiver is gone, the child is dropped; the removal of its cgroup kills it.
             let _ = answer.send(command.spawn());
         }
     });
     orders
 }
 
-/// Adds the joining of cgroup and namespace to `command`.
+/// Makes `command` join cgroup and namespace before it runs.
 fn prepare(command: &mut Command, join: Join) {
     let parent = getpid();
     let enter = move || {
@@ -65,25 +65,25 @@ fn prepare(command: &mut Command, join: Join) {
         }
         setns(&join.netns, CloneFlags::CLONE_NEWNET)?;
         set_pdeathsig(Signal::SIGKILL)?;
-        // The parent may have died before the line above took effect.
+        // The parent may have died before the call above, which then has no effect.
         if getppid() == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
     };
     // SAFETY: the closure runs between fork and exec in a copy of a threaded process, where only async-signal-safe
-    // calls are allowed: it makes plain system calls on descriptors opened before, takes no lock, allocates nothing.
+    // calls are allowed. It makes plain system calls on descriptors opened before, takes no lock and allocates
+    // nothing.
     unsafe {
         command.pre_exec(enter);
     }
 }
 
-/// Gives the process a mount namespace of its own in which `/proc/sys` is read-only, as containers have it that are not
-/// privileged.
+/// Gives the process its own mount namespace, in which `/proc/sys` is read-only, as in unprivileged containers.
 pub(super) fn make_settings_read_only(command: &mut Command) {
     const SETTINGS: &CStr = c"/proc/sys";
     const NOTHING: Option<&CStr> = None;
     let bind = |flags| mount(Some(SETTINGS), SETTINGS, NOTHING, MsFlags::MS_BIND | flags, NOTHING);
     let enter = move || {
         unshare(CloneFlags::CLONE_NEWNS)?;
-        // Else other namespaces would see what is mounted here.
+        // Without this, other namespaces would see what is mounted here.
         mount(NOTHING, c"/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
         bind(MsFlags::empty())?;
         bind(MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)?;

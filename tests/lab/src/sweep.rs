@@ -1,4 +1,5 @@
-//! What labs leave on the machine, by name: making ready for it, removing it, and finding what a killed run left.
+//! Everything that labs leave on the machine, by name: prepares the machine, removes a lab, and finds what a killed
+//! run left.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +14,8 @@ use super::{
     netns,
 };
 
-/// Held while the machine as a whole is changed: several test processes start at the same time.
+/// The file that is locked while the machine as a whole is changed, since several test processes start at the same
+/// time.
 const LOCK: &str = "/run/waggle-lab.lock";
 
 /// The beginning of the ids of all labs made by process `pid`.
@@ -21,7 +23,7 @@ pub(super) fn prefix(pid: u32) -> String {
     format!("wl{pid}-")
 }
 
-/// The process that made the lab whose id begins `name`.
+/// The process that made the lab whose id is at the beginning of `name`.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix("wl")?.split_once('-')?.0.parse().ok()
 }
@@ -31,15 +33,15 @@ pub(super) fn cgroup_of(id: &str) -> Result<PathBuf> {
     Ok(cgroup::mount_point()?.join(format!("{MARK}{id}")))
 }
 
-/// Beginning of the names of the labs' folders.
+/// The beginning of the names of the labs' folders.
 const MARK: &str = "waggle-lab-";
 
-/// A path for temporary files of this process, found by later labs if they stay. `name` begins with a letter.
+/// A path for temporary files of this process, which later labs remove if they stay. `name` begins with a letter.
 pub fn scratch(name: &str) -> PathBuf {
     env::temp_dir().join(format!("{MARK}{}{name}", prefix(std::process::id())))
 }
 
-/// Keeps other processes and threads from making machines ready and sweeping, until the file is dropped.
+/// Keeps other processes and threads from preparing the machine and sweeping, until the file is dropped.
 pub fn lock_machine() -> Result<File> {
     let lock = File::create(LOCK).doing(|| format!("open {LOCK}: labs need root"))?;
     lock.lock().doing(|| format!("lock {LOCK}"))?;
@@ -54,7 +56,7 @@ pub(super) fn prepare_machine() -> Result<()> {
     let dead: BTreeSet<_> =
         leftovers()?.into_iter().filter_map(|name| owner(&name)).filter(|pid| !alive(*pid)).collect();
     for pid in dead {
-        // Somebody else's remains are no reason not to work.
+        // Remains that can't be removed do not prevent the work.
         if let Err(error) = remove(&prefix(pid)) {
             eprintln!("remove the labs of process {pid}, which has ended: {error}");
         }
@@ -62,8 +64,8 @@ pub(super) fn prepare_machine() -> Result<()> {
     Ok(())
 }
 
-/// Removes all whose name begins with `prefix`: a lab's id, or the beginning of several. Goes on after an error and
-/// returns the first.
+/// Removes everything whose name begins with `prefix`: a lab's id, or the beginning of several ids. Goes on after an
+/// error and returns the first one.
 pub(super) fn remove(prefix: &str) -> Result<()> {
     let cgroups = cgroup_folders().map(|folders| {
         let ours = folders.into_iter().filter(|(name, _)| name.starts_with(prefix));
@@ -74,7 +76,7 @@ pub(super) fn remove(prefix: &str) -> Result<()> {
     outcomes.into_iter().fold(Ok(()), Result::and)
 }
 
-/// Names of everything that any lab has left on the machine, owners dead or alive.
+/// The names of everything that any lab has left on the machine, whether its process lives or not.
 fn leftovers() -> Result<Vec<String>> {
     let mut names = netns::list("wl");
     names.extend(cgroup_folders()?.into_iter().map(|(name, _)| name));
@@ -83,13 +85,13 @@ fn leftovers() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Lab ids and folders below the cgroup mount.
+/// The lab ids and folders below the cgroup mount.
 fn cgroup_folders() -> Result<Vec<(String, PathBuf)>> {
     let root = cgroup::mount_point()?;
     Ok(entries(&root, MARK))
 }
 
-/// Lab ids and folders of files.
+/// The lab ids and folders of temporary files.
 fn files() -> Vec<(String, PathBuf)> {
     entries(&env::temp_dir(), MARK)
 }

@@ -21,13 +21,13 @@ use super::{
     spawn::make_settings_read_only,
 };
 
-/// How long an agent may take for anything that a test waits for, before it counts as one that hangs. No result depends on
-/// it. The verifier needs some two seconds of a processor for the programs of devices: four agents that start at once, on
-/// two processors that are busy besides, have taken longer than 20 seconds.
+/// How long an agent may take for anything that a test waits for, before it counts as one that hangs. No result
+/// depends on it. The verifier needs some two seconds of a processor for the programs of devices: four agents that
+/// started at once on two busy processors have taken longer than 20 seconds.
 pub const START: Duration = Duration::from_mins(3);
 
-/// What an agent logs: as much as by default, and each time that it has programmed something, or loaded programs, and the steps by
-/// which these take others' places.
+/// What an agent logs: the default, and a line each time that it has programmed something or loaded programs, and for
+/// each step by which these replace others.
 const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug,\
                          proxy_userspace::attach::program_set=debug,proxy_userspace::succession=debug";
 
@@ -52,8 +52,8 @@ pub struct WaggleCommand {
 }
 
 impl Node {
-    /// An agent for this node, with its instance, cgroup and name, logging JSON, a line each time that it has programmed
-    /// something. More arguments can be added before it is started.
+    /// An agent for this node, with its instance, cgroup and name. It logs JSON, a line each time that it has
+    /// programmed something. More arguments can be added before it is started.
     pub fn waggle(&self, source: &Source) -> WaggleCommand {
         let instance = self.instance();
         let (flag, path) = match source {
@@ -68,63 +68,64 @@ impl Node {
         WaggleCommand { host, instance, program: None, arguments, variables, read_only_settings: false }
     }
 
-    /// The name of this node's agents' folder of pins.
+    /// The name of the folder of pins of this node's agents.
     pub fn instance(&self) -> String {
         format!("{}-{}", self.core.id, self.name())
     }
 }
 
 impl WaggleCommand {
-    /// Another program than `WAGGLE_BIN` or the built one.
+    /// Sets another program than that of `WAGGLE_BIN` or the built one.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
         self
     }
 
-    /// More arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
 
-    /// What an agent of a folder allocates from, comma-separated, and the file in which it remembers that.
+    /// Sets the ranges, comma-separated, that an agent of a folder allocates from, and the file that remembers
+    /// allocations.
     #[must_use]
     pub fn allocating(self, service_cidrs: &str, state: impl Into<OsString>) -> Self {
         self.args(["--service-cidr", service_cidrs, "--allocations"]).args([state])
     }
 
-    /// One more environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.variables.push((name.into(), value.into()));
         self
     }
 
-    /// `/proc/sys` is read-only for the agent.
+    /// Makes `/proc/sys` read-only for the agent.
     #[must_use]
     pub fn read_only_settings(mut self) -> Self {
         self.read_only_settings = true;
         self
     }
 
-    /// Starts it and waits until it serves: its first state is programmed, and every hook is in place.
+    /// Starts the agent and waits until it serves: its first state is programmed, and every hook is in place.
     pub fn start(self) -> Result<Waggle> {
         let waggle = self.start_unready()?;
         waggle.wait_serving(0)?;
         Ok(waggle)
     }
 
-    /// Starts it without waiting: for tests of what happens before.
+    /// Starts the agent without waiting, for tests of what happens before it serves.
     pub fn start_unready(self) -> Result<Waggle> {
         let log = Log::default();
         let process = self.launch(&log)?;
         Ok(Waggle { command: self, process, log })
     }
 
-    /// Whether devices are to be served: only if the arguments speak of them. Loading the programs for devices takes the
-    /// kernel seconds, which most scenarios need not wait for.
+    /// Whether the agent serves devices: only if the arguments name a flag for devices. Loading the programs for
+    /// devices takes the kernel seconds, for which most scenarios need not wait.
     fn serves_devices(&self) -> bool {
         let speaks = |argument: &str| {
             ["--device", "--tc-attach", "--pod-interfaces"].iter().any(|flag| argument.starts_with(flag))
@@ -157,7 +158,7 @@ impl WaggleCommand {
     }
 }
 
-/// A started agent. Dropping it kills it and removes its pins, and with them its hold on the cgroup.
+/// A started agent. When dropped it is killed and its pins are removed, which detaches its programs from the cgroup.
 #[derive(Debug)]
 pub struct Waggle {
     command: WaggleCommand,
@@ -166,17 +167,17 @@ pub struct Waggle {
 }
 
 impl Waggle {
-    /// Its log, over all its starts.
+    /// The agent's log, over all its starts.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// The process, for signals and waits.
+    /// The agent's process, for signals and waits.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Its folder of pins.
+    /// The agent's folder of pins.
     pub fn pins(&self) -> PathBuf {
         Path::new(bpffs::FOLDER).join(&self.command.instance)
     }
@@ -186,8 +187,9 @@ impl Waggle {
         self.log.wait(0, timeout, wanted)
     }
 
-    /// Makes a change and waits until the agent has programmed something since, whatever it was: for single changes that
-    /// program something. When several follow each other closely, use `eventually` on what clients see.
+    /// Makes a change and waits until the agent has programmed something after it, whatever that is. This is for
+    /// single changes that program something; when several follow each other closely, use `eventually` on what clients
+    /// see.
     pub fn settle<T>(&self, change: impl FnOnce() -> T) -> Result<T> {
         let mark = self.log.mark();
         let value = change();
@@ -199,23 +201,23 @@ impl Waggle {
         self.log.wait(mark, START, |line| line.message() == "serving")
     }
 
-    /// Waits for a "programmed" line since `mark` of the log.
+    /// Waits for a "programmed" line in the log after `mark`.
     pub fn wait_programmed(&self, mark: usize) -> Result<LogLine> {
         self.log.wait(mark, START, |line| line.message() == "programmed")
     }
 
-    /// SIGKILL: what it has pinned keeps working.
+    /// Kills the agent with SIGKILL: what it has pinned keeps working.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill()
     }
 
-    /// SIGTERM, and waits for its end.
+    /// Stops the agent with SIGTERM and waits until it ends.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.process.signal(Signal::SIGTERM)?;
         self.process.wait(START)
     }
 
-    /// Starts it again with the same arguments after `kill` or `stop`, and waits until it serves.
+    /// Starts the agent again with its arguments after `kill` or `stop`, and waits until it serves.
     pub fn restart(&mut self) -> Result<()> {
         let mark = self.log.mark();
         self.process = self.command.launch(&self.log)?;
@@ -225,7 +227,7 @@ impl Waggle {
 
 impl Drop for Waggle {
     fn drop(&mut self) {
-        // Failures are the lab's to report: it removes what is left of this instance.
+        // The lab reports failures: it removes what is left of this instance.
         let _ = self.process.kill();
         let _ = fs::remove_dir_all(self.pins());
     }

@@ -1,4 +1,4 @@
-//! Waiting for conditions: the only place of the harness that polls by time.
+//! Waits for conditions: the only place of the harness that polls by time.
 
 use std::{
     env,
@@ -12,17 +12,19 @@ use super::error::{Error, Result};
 /// Time between two looks at a condition.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// How many times longer this machine needs than those that the limits were chosen for: an emulated one says so.
+/// The environment variable that says how many times longer this machine needs than the one that the limits were
+/// chosen for. Emulated machines have it.
 const PATIENCE: &str = "WAGGLE_LAB_PATIENCE";
 
-/// The limit `usual` for this machine.
+/// The limit `usual`, scaled for this machine.
 pub(super) fn patient(usual: Duration) -> Duration {
     static FACTOR: OnceLock<u32> = OnceLock::new();
     let read = || env::var(PATIENCE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
     usual * *FACTOR.get_or_init(read)
 }
 
-/// Looks every few milliseconds until `condition` holds; false when `timeout` has passed without, on a slow machine a multiple of it.
+/// Checks `condition` every few milliseconds until it holds. Returns false when `timeout` has passed, which is scaled
+/// for this machine.
 #[must_use]
 pub fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let (start, timeout) = (Instant::now(), patient(timeout));
@@ -37,7 +39,7 @@ pub fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) -> boo
     }
 }
 
-/// Like [`eventually`], as an error that names what was waited for.
+/// Waits as [`eventually`] does; the error names what was waited for.
 pub fn wait_for(what: &str, timeout: Duration, condition: impl FnMut() -> bool) -> Result<()> {
     if eventually(timeout, condition) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! From a request to its response: who may ask, what goes wrong on purpose, list or watch.
+//! From a request to its response: authorization, injected failures, list or watch.
 
 use std::{future::pending, sync::Arc, time::Instant};
 
@@ -31,7 +31,7 @@ pub(super) async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: H
     response
 }
 
-/// Waits while requests of this path are held.
+/// Waits while requests for this path are held.
 async fn released(shared: &Shared, path: &str) {
     let mut changed = shared.changed.subscribe();
     let plural = path.rsplit('/').next().unwrap_or_default();
@@ -90,6 +90,6 @@ fn served(shared: &Arc<Shared>, serial: u64, request: &HttpRequest<Body>) -> Res
 }
 
 async fn write_list(writer: Writer, list: Bytes) {
-    // A client that has gone needs nothing more.
+    // A client that has closed the connection needs nothing more.
     let _ = writer.write(list).await;
 }

@@ -1,4 +1,5 @@
-//! Bodies that are written bit by bit, where silence and slowness are injected. It must not know what it carries.
+//! Response bodies that are written piece by piece, where silence and slowness are injected. It must not know what
+//! they carry.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -8,14 +9,14 @@ use tokio::sync::mpsc;
 
 use super::shared::Shared;
 
-/// The writing end of a response's body. Dropping it ends the body.
+/// The writing end of a response body. Dropping it ends the body.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     serial: u64,
     chunks: mpsc::Sender<Bytes>,
 }
 
-/// The client has gone.
+/// The error after the client has closed the connection.
 pub(super) struct Closed;
 
 /// A body and its writer, for the request with this serial number.
@@ -41,12 +42,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Resolves when the client has gone.
+    /// Resolves when the client has closed the connection.
     pub(super) async fn closed(&self) {
         self.chunks.closed().await;
     }
 
-    /// Returns only if this request has not been silenced; else it waits until the client has gone.
+    /// Returns if this request has not been silenced; else it waits until the client has closed the connection.
     pub(super) async fn unless_silent(&self) -> Result<(), Closed> {
         if self.serial < self.shared.state().faults.silent_before {
             self.chunks.closed().await;

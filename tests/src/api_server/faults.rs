@@ -1,4 +1,4 @@
-//! Faults that a test injects. It only remembers what shall go wrong; the places that answer ask it.
+//! Faults that a test injects. It only remembers what should go wrong; the code that answers requests asks it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,37 +14,37 @@ pub struct Slow {
     pub pause: Duration,
 }
 
-/// What goes wrong at present.
+/// The faults at present.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    /// Requests with a smaller serial number get not one byte more.
+    /// Requests with a smaller serial number are sent nothing more.
     pub(super) silent_before: u64,
-    /// New requests get no answer, ever.
+    /// Whether new requests are never answered.
     pub(super) hang: bool,
-    /// Plural names of resources whose requests wait until they are no longer here.
+    /// Plural names of resources whose requests wait while the name is here.
     pub(super) held: BTreeSet<String>,
-    /// Answers for the next requests: code and `Retry-After`.
+    /// The codes, with `Retry-After`, that the next requests are answered with.
     pub(super) failures: Vec<(u16, Option<u32>)>,
-    /// Plural names of resources that the client may not see, with the code it gets: 403 or 404.
+    /// Plural names of resources that the client may not see, with the code that it gets: 403 or 404.
     pub(super) refused: BTreeMap<String, u16>,
     /// Plural names of resources whose watches end as soon as they begin.
     pub(super) ended: BTreeSet<String>,
-    /// How many watches shall begin with changes older than asked for.
+    /// The number of watches that should begin with changes older than asked for.
     pub(super) rewind: u32,
     /// Whether an expired watch is refused with HTTP 410 instead of an `ERROR` event.
     pub(super) expire_by_status: bool,
-    /// Whether watches from a version that is yet to come are silent until then, as those from a watch cache are.
+    /// Whether watches from a future version stay silent until that version, as those from a watch cache do.
     pub(super) awaits_future: bool,
     pub(super) slow: Option<Slow>,
 }
 
 impl Faults {
-    /// The failure that the next request shall get.
+    /// The failure that the next request should get.
     pub(super) fn take_failure(&mut self) -> Option<(u16, Option<u32>)> {
         if self.failures.is_empty() { None } else { Some(self.failures.remove(0)) }
     }
 
-    /// Whether this watch shall begin with older changes.
+    /// Whether the next watch should begin with older changes.
     pub(super) fn take_rewind(&mut self) -> bool {
         let rewind = self.rewind > 0;
         self.rewind = self.rewind.saturating_sub(1);

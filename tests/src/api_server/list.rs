@@ -50,7 +50,7 @@ pub(super) fn list(store: &Store, target: &Target, query: &Query) -> Result<Valu
     }))
 }
 
-/// The items of a list carry no kind and version of their own.
+/// The items of a list have no kind and apiVersion of their own.
 fn list_item(object: &Value) -> Value {
     let mut item = object.clone();
     if let Some(fields) = item.as_object_mut() {

@@ -48,7 +48,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Starts on a free loopback port.
+    /// Starts on a free port of loopback.
     pub fn start() -> io::Result<Self> {
         Self::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
     }
@@ -61,17 +61,17 @@ impl ApiServer {
         Ok(Self { shared, address, thread: Thread::start(listener, router)? })
     }
 
-    /// Where it listens.
+    /// The address that it listens at.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL.
+    /// The server's URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Writes a kubeconfig with the present token into a folder.
+    /// Writes a kubeconfig with the current token into a folder.
     pub fn kubeconfig(&self, folder: &Path) -> io::Result<PathBuf> {
         let user = match &self.shared.state().token {
             Some(token) => json!({"token": token}),
@@ -87,7 +87,7 @@ impl ApiServer {
             "current-context": "test",
         });
         let path = folder.join("kubeconfig");
-        // Renamed into place, so that nobody reads half a file.
+        // Renamed into place, so that no reader sees half a file.
         let partial = folder.join(".kubeconfig.partial");
         std::fs::write(&partial, content.to_string())?;
         std::fs::rename(partial, &path)?;
@@ -122,7 +122,7 @@ impl ApiServer {
         self.shared.change(|state| state.token = token.map(str::to_owned));
     }
 
-    /// Remembers only this many changes from now on.
+    /// Remembers only this many changes from now on; older ones are forgotten.
     pub fn set_history(&self, changes: usize) {
         self.shared.change(|state| state.store.window = changes);
     }
@@ -132,7 +132,7 @@ impl ApiServer {
         self.shared.change(|state| state.store.compact());
     }
 
-    /// Forgets everything and counts from the beginning, as a store that is restored from an old backup.
+    /// Forgets everything and counts versions from the beginning, as a store that is restored from an old backup.
     pub fn restore(&self) {
         self.shared.change(|state| state.store = Store::new(HISTORY));
     }
@@ -142,7 +142,7 @@ impl ApiServer {
         self.shared.change(|state| state.bookmarks += 1);
     }
 
-    /// Closes every connection; new ones are welcome.
+    /// Closes every connection; new ones are accepted.
     pub fn cut(&self) -> io::Result<()> {
         self.thread.order(Order::Cut)
     }
@@ -152,25 +152,25 @@ impl ApiServer {
         self.thread.order(Order::Stop)
     }
 
-    /// Listens again on the same address, after [`Self::stop`]. Objects are as they were left.
+    /// Listens again on its address, after [`Self::stop`]. Objects are unchanged.
     pub fn listen(&self) -> io::Result<()> {
         self.thread.order(Order::Listen)
     }
 
-    /// Lets new requests wait for an answer that never comes, until called with `false`: then newer ones are
+    /// Makes new requests wait for an answer that never comes, until called with `false`; requests after that are
     /// answered again.
     pub fn hang(&self, hang: bool) {
         self.shared.change(|state| state.faults.hang = hang);
     }
 
-    /// Lets new requests for a resource, by its plural name, wait until called with `false`: then all are answered.
+    /// Makes new requests for a resource, by its plural name, wait until called with `false`; then all are answered.
     pub fn hold(&self, plural: &str, hold: bool) {
         self.shared.change(|state| {
             if hold { state.faults.held.insert(plural.to_owned()) } else { state.faults.held.remove(plural) }
         });
     }
 
-    /// Sends not one byte more to any request so far, and keeps the connections open.
+    /// Sends nothing more to any request so far, and keeps the connections open.
     pub fn silence(&self) {
         self.shared.change(|state| state.faults.silent_before = state.requests.len() as u64);
     }
@@ -195,13 +195,13 @@ impl ApiServer {
         });
     }
 
-    /// Begins this many of the next watches at the oldest version remembered, whatever they ask for.
+    /// Begins this many of the next watches at the oldest version remembered, whatever version they ask for.
     pub fn rewind_next_watches(&self, count: u32) {
         self.shared.change(|state| state.faults.rewind = count);
     }
 
-    /// Lets watches from a version that is yet to come be silent until then, bookmarks included, as those from a real server's
-    /// watch cache are; by default they begin with what happens next.
+    /// Makes watches from a future version stay silent until that version, bookmarks included, as those from a real
+    /// server's watch cache do. By default they begin with the next change.
     pub fn await_future(&self, awaits: bool) {
         self.shared.change(|state| state.faults.awaits_future = awaits);
     }
@@ -211,7 +211,7 @@ impl ApiServer {
         self.shared.change(|state| state.faults.expire_by_status = by_status);
     }
 
-    /// Lets bodies trickle.
+    /// Sends bodies in small chunks, with pauses.
     pub fn slow(&self, slow: Option<Slow>) {
         self.shared.change(|state| state.faults.slow = slow);
     }
@@ -221,7 +221,7 @@ impl ApiServer {
         self.shared.state().requests.clone()
     }
 
-    /// The requests that were wrong: refused with 400, 405 or 422.
+    /// The requests that were refused as wrong, with 400, 405 or 422.
     pub fn malformed(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| matches!(request.code, 400 | 405 | 422)).collect()
     }

@@ -9,7 +9,7 @@ use super::{
     store::Key,
 };
 
-/// How `resourceVersion` binds a list.
+/// How `resourceVersion` restricts a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VersionMatch {
     Exact,
@@ -21,11 +21,11 @@ pub(super) enum VersionMatch {
 pub(super) struct Continue {
     /// The version that all pages show.
     pub(super) version: u64,
-    /// The last object of the page before.
+    /// The last object of the previous page.
     pub(super) after: Key,
 }
 
-/// What a list or watch request asks for.
+/// The parameters of a list or watch request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
     pub(super) labels: Vec<Condition>,
@@ -43,7 +43,7 @@ pub(super) struct Query {
 }
 
 impl Continue {
-    /// The opaque token.
+    /// The opaque token of the next page.
     pub(super) fn token(&self) -> String {
         let (namespace, name) = &self.after;
         format!("{}:{namespace}/{name}", self.version)
@@ -59,7 +59,7 @@ impl Continue {
 }
 
 impl Query {
-    /// Reads the parameters and refuses what the API refuses.
+    /// Reads the parameters and refuses those that the API refuses.
     pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Refusal> {
         let mut query = Self::default();
         for (index, (name, value)) in pairs.iter().enumerate() {

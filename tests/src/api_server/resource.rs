@@ -1,4 +1,4 @@
-//! The resources that the server knows and the paths they live at. It must not know of objects.
+//! The resources that the server knows and the paths where it serves them. It must not know of objects.
 
 /// A kind of object and where it is served.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Resource {
     pub namespaced: bool,
 }
 
-/// Everything that is served.
+/// All resources that are served.
 pub const RESOURCES: [Resource; 4] = [
     Resource { kind: "Service", plural: "services", group: "", api_version: "v1", namespaced: true },
     Resource {
@@ -35,7 +35,7 @@ pub const RESOURCES: [Resource; 4] = [
     },
 ];
 
-/// What a path names: a resource in one namespace, or in all.
+/// The target of a path: a resource in one namespace, or in all.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) resource: &'static Resource,

@@ -1,4 +1,4 @@
-//! The server's own thread: its listener and connections. It must not know what is served.
+//! The server's own thread: its listener and connections. It must not know what it serves.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What the thread is told to do.
+/// An order to the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Close every connection.
@@ -54,7 +54,7 @@ impl Thread {
         Ok(Self { orders: Some(orders), thread: Some(thread) })
     }
 
-    /// Has an order carried out, and waits until it is.
+    /// Sends an order and waits until it is carried out.
     pub(super) fn order(&self, order: Order) -> io::Result<()> {
         let gone = || io::Error::other("the api server's thread has ended");
         let (done, waiting) = oneshot::channel();
@@ -68,7 +68,7 @@ impl Drop for Thread {
     fn drop(&mut self) {
         drop(self.orders.take());
         if let Some(thread) = self.thread.take() {
-            // It ends by a panic only if the harness is wrong, which its own message has said.
+            // A panic of the thread is a bug of the harness, and has printed its own message.
             let _ = thread.join();
         }
     }
@@ -87,7 +87,7 @@ impl Server {
             tokio::select! {
                 order = orders.recv() => {
                     let Some((order, done)) = order else { return };
-                    // Whoever ordered may have stopped waiting.
+                    // The sender of the order may have stopped waiting.
                     let _ = done.send(self.obey(order).await);
                 }
                 stream = accept(self.listener.as_ref()) => {
@@ -126,7 +126,7 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
 }
 
 async fn serve(stream: TcpStream, router: Router) {
-    // Connections end however the client likes.
+    // An error of one connection is the client's affair.
     let _ = Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await;

@@ -1,4 +1,4 @@
-//! What the test's side and the serving side share. Everything that changes is announced, so that nobody polls.
+//! The state that the test and the serving thread share. Every change is announced, so that neither polls.
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -12,17 +12,17 @@ use super::{faults::Faults, store::Store};
 /// A request as the server saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Its place among all requests, from 0.
+    /// Its serial number among all requests, from 0.
     pub serial: u64,
-    /// Its path.
+    /// The request's path.
     pub path: String,
-    /// Its parameters, decoded, in the order given.
+    /// The request's parameters, decoded, in the order given.
     pub query: Vec<(String, String)>,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// When it arrived.
     pub at: Instant,
-    /// What it was answered with; 0 while it has no answer.
+    /// The response's code; 0 while there is no response.
     pub code: u16,
 }
 
@@ -32,29 +32,29 @@ impl Request {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether it asks for a watch.
+    /// Whether the request asks for a watch.
     pub fn is_watch(&self) -> bool {
         self.parameter("watch") == Some("true")
     }
 
-    /// Whether it is for this resource, by its plural name.
+    /// Whether the request is for this resource, by its plural name.
     pub fn is_for(&self, plural: &str) -> bool {
         self.path.rsplit('/').next() == Some(plural)
     }
 }
 
-/// State behind one lock.
+/// The state behind the lock.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) store: Store,
     pub(super) faults: Faults,
     pub(super) requests: Vec<Request>,
     pub(super) token: Option<String>,
-    /// How many bookmarks the test has asked for.
+    /// The number of bookmarks that the test has asked for.
     pub(super) bookmarks: u64,
 }
 
-/// The state and who waits for it.
+/// The state and the means to wait for its changes.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -70,9 +70,9 @@ impl Shared {
         Self { state: Mutex::new(state), requested: Condvar::new(), changed: watch::Sender::new(()) }
     }
 
-    /// Looks at or changes the state without telling anyone.
+    /// Reads or changes the state without announcing that.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // A test that panicked while it held the lock has left nothing half-done.
+        // A test that panicked while it held the lock has left the state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,7 +93,7 @@ impl Shared {
         serial
     }
 
-    /// Records what a request was answered with.
+    /// Records the code of a request's response.
     pub(super) fn answered(&self, serial: u64, code: u16) {
         let mut state = self.state();
         if let Some(request) = state.requests.iter_mut().find(|request| request.serial == serial) {
@@ -102,7 +102,7 @@ impl Shared {
         self.requested.notify_all();
     }
 
-    /// Waits until the recorded requests satisfy the condition; false if they did not in time.
+    /// Waits until the recorded requests satisfy the condition; false if they do not in time.
     pub(super) fn wait_for(&self, limit: Duration, condition: impl Fn(&[Request]) -> bool) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.state();

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::resource::Resource;
 
-/// Why a request is not served.
+/// The reason why a request is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) code: u16,
     reason: &'static str,
     message: String,
     details: Value,
-    /// Seconds that the client shall wait.
+    /// Seconds that the client should wait.
     retry_after: Option<u32>,
 }
 
@@ -59,12 +59,12 @@ impl Refusal {
         Self::new(410, "Expired", message)
     }
 
-    /// Options that contradict each other.
+    /// For options that contradict each other.
     pub(super) fn invalid_options(field: &str, message: &str) -> Self {
         Self::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: {message}"))
     }
 
-    /// A version that does not exist yet.
+    /// For a version that does not exist yet.
     pub(super) fn version_too_large(asked: u64, current: u64) -> Self {
         let message = format!("Too large resource version: {asked}, current: {current}");
         Self {
@@ -74,7 +74,7 @@ impl Refusal {
         }
     }
 
-    /// An injected failure.
+    /// For an injected failure.
     pub(super) fn injected(code: u16, retry_after: Option<u32>) -> Self {
         let reason = if code == 429 { "TooManyRequests" } else { "InternalError" };
         Self { retry_after, ..Self::new(code, reason, "injected failure") }

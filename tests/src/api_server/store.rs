@@ -1,4 +1,4 @@
-//! Objects, their versions and the history that watches and pages are served from. It must not know of HTTP.
+//! Objects, their versions, and the history that serves watches and pages. It must not know of HTTP.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -55,8 +55,8 @@ impl Store {
         self.compacted
     }
 
-    /// Creates or replaces an object, as the API would: what the server owns is filled in, and a replacement
-    /// that changes nothing makes no new version. The error says what is wrong with the object.
+    /// Creates or replaces an object as the API would: fills in the fields that the server owns, and makes no new
+    /// version for a replacement that changes nothing. The error says what is wrong with the object.
     pub(super) fn put(&mut self, mut object: Value) -> Result<Value, String> {
         let resource = resource_of(&object)?;
         let key = key_of(resource, &mut object)?;
@@ -176,7 +176,7 @@ fn keep_owned_fields(object: &mut Value, before: &Value) {
     }
 }
 
-/// What counts for `metadata.generation`: everything but metadata and status.
+/// The part that `metadata.generation` counts changes of: everything but metadata and status.
 fn content(object: &Value) -> Value {
     let mut content = object.clone();
     if let Some(fields) = content.as_object_mut() {

@@ -21,16 +21,16 @@ pub(super) struct Watch {
     shared: Arc<Shared>,
     target: Target,
     query: Query,
-    /// Everything up to this version has been sent.
+    /// The version up to which everything has been sent.
     version: u64,
-    /// How many of the test's bookmarks have been sent.
+    /// The number of the test's bookmarks that have been sent.
     bookmarks: u64,
     /// Events to send before any change.
     initial: Vec<Value>,
 }
 
 impl Watch {
-    /// Begins a watch, or refuses it with a status of its own where the test wants that.
+    /// Begins a watch. Where the test wants that, an expired one is refused with HTTP 410.
     pub(super) fn begin(shared: &Arc<Shared>, target: Target, query: Query) -> Result<Self, Refusal> {
         let mut state = shared.state();
         let current = state.store.version();
@@ -46,7 +46,7 @@ impl Watch {
             end["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
             initial.push(end);
         }
-        // A version that is yet to come is granted: the watch begins with what happens next.
+        // A future version is granted: the watch begins with the next change.
         let latest = if state.faults.awaits_future { u64::MAX } else { current };
         let mut version = if synthetic { current } else { query.version.unwrap_or(current).min(latest) };
         if state.faults.take_rewind() {
@@ -60,7 +60,7 @@ impl Watch {
         Ok(Self { shared: Arc::clone(shared), target, query, version, bookmarks, initial })
     }
 
-    /// Sends events until the time is over or the client has gone.
+    /// Sends events until the time is over or the client has closed the connection.
     pub(super) async fn run(self, writer: Writer) {
         tokio::select! {
             _ = self.send_all(&writer) => {}
@@ -97,12 +97,12 @@ impl Watch {
         }
     }
 
-    /// Whether it began at a version that is yet to come.
+    /// Whether the watch began at a future version.
     fn awaits_future(&self) -> bool {
         self.version > self.shared.state().store.version()
     }
 
-    /// What has happened since the last call, and whether the watch ends with it.
+    /// The events since the last call, and whether the watch ends with them.
     fn next_events(&mut self) -> (Vec<Value>, bool) {
         let shared = Arc::clone(&self.shared);
         let state: &State = &shared.state();
@@ -119,7 +119,7 @@ impl Watch {
         (events, false)
     }
 
-    /// A change as this watch's selectors let it be seen.
+    /// A change as this watch's selectors show it.
     fn translate(&self, change: &Change) -> Option<Value> {
         let seen = |object: &&Arc<Value>| selected(&self.target, &self.query, object);
         match (change.before.as_ref().filter(seen), change.after.as_ref().filter(seen)) {
@@ -147,7 +147,7 @@ fn bookmark(target: &Target, version: u64) -> Value {
     }})
 }
 
-/// The event's line. Clients decode in one pass, and may count on the type coming first as it does in the real API.
+/// The event as a line. Clients decode in one pass, and may rely on the type coming first as in the real API.
 fn line(event: &Value) -> Bytes {
     Bytes::from(format!("{{\"type\":{},\"object\":{}}}\n", event["type"], event["object"]))
 }

@@ -25,7 +25,7 @@ impl Cluster for ApiServer {
     }
 }
 
-/// An API server inside a network namespace, and the kubeconfig that leads to it. Both go when it is dropped.
+/// An API server inside a network namespace, and the kubeconfig that leads to it. Both are removed when it is dropped.
 #[derive(Debug)]
 pub struct ApiCluster {
     server: ApiServer,
@@ -34,7 +34,8 @@ pub struct ApiCluster {
 }
 
 impl ApiCluster {
-    /// Starts on a loopback port of `netns`: its processes reach it, the test itself talks to it without a network.
+    /// Starts on a loopback port of `netns`, where its processes reach it. The test itself talks to it without a
+    /// network.
     ///
     /// # Panics
     /// When it can't be started.
@@ -48,7 +49,7 @@ impl ApiCluster {
         Self { server, folder, kubeconfig }
     }
 
-    /// The server as what an agent reads.
+    /// The server as the source of an agent's objects.
     pub fn source(&self) -> Source {
         Source::Kubeconfig(self.kubeconfig.clone())
     }
@@ -64,7 +65,7 @@ impl Deref for ApiCluster {
 
 impl Drop for ApiCluster {
     fn drop(&mut self) {
-        // The next lab removes what stays.
+        // A later lab removes what stays.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,4 +1,4 @@
-//! The laboratory's objects, and an API server as one more place for them.
+//! The lab's objects, and an API server as one more place for them.
 
 mod api;
 

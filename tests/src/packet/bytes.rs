@@ -1,4 +1,4 @@
-//! From a [`Packet`] to the bytes of its frame: lengths and checksums are right unless it says otherwise.
+//! From a [`Packet`] to the bytes of its frame. Lengths and checksums are right unless the packet says otherwise.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::scene::Family;
 
-/// By how much wrong checksums are wrong.
+/// The difference of wrong checksums to the right ones.
 const WRONG: u16 = 0x0101;
 
 impl Packet {
@@ -28,7 +28,7 @@ impl Packet {
         frame
     }
 
-    /// The key under which programs know its flow.
+    /// The key under which programs know the packet's flow.
     ///
     /// # Panics
     /// If a place has no address of the family.
@@ -106,7 +106,7 @@ impl Packet {
         [self.source, self.destination].into_iter().flat_map(|end| octets(end.place.address(family))).collect()
     }
 
-    /// The number of what it carries.
+    /// The protocol number of the content.
     pub(super) fn protocol(&self, family: Family) -> u8 {
         match self.content {
             Content::Tcp(_) => 6,

@@ -1,5 +1,5 @@
-//! Looks at a frame with somebody else's parser (etherparse): lengths and checksums must be right. Independent of the
-//! builder beside it and of what is tested.
+//! Checks a frame with an independent parser (etherparse): lengths and checksums must be right. It shares no code with
+//! the packet builder, nor with what is tested.
 
 use std::net::IpAddr;
 
@@ -10,24 +10,24 @@ use super::{crc32c, internet_sum};
 const TCP: u8 = 6;
 const SCTP: u8 = 132;
 
-/// What is on a frame.
+/// The content of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Source address.
     pub source: IpAddr,
     /// Destination address.
     pub destination: IpAddr,
-    /// What it carries.
+    /// The protocol number.
     pub protocol: u8,
-    /// Source and destination port, if it has them.
+    /// Source and destination port, if the protocol has them.
     pub ports: Option<(u16, u16)>,
     /// TTL or hop limit.
     pub ttl: u8,
-    /// A fragment, whose transport checksum can't be looked at.
+    /// Whether it is a fragment, whose transport checksum can't be checked.
     pub fragment: bool,
 }
 
-/// Reads an IP packet in an Ethernet frame; an error says what is wrong with it.
+/// Reads an IP packet in an Ethernet frame. The error says what is wrong with the packet.
 pub fn check(frame: &[u8]) -> Result<Seen, String> {
     let sliced = SlicedPacket::from_ethernet(frame).map_err(|error| format!("{error:?}"))?;
     let ip = match sliced.net {

@@ -1,4 +1,4 @@
-//! The checksums of the Internet, computed the slow way.
+//! The checksums of the Internet, computed in the simplest way.
 
 /// The ones' complement sum over bytes as 16-bit words (RFC 1071).
 pub fn internet_sum(bytes: &[u8]) -> u16 {
@@ -14,7 +14,7 @@ pub fn internet_checksum(bytes: &[u8]) -> u16 {
     !internet_sum(bytes)
 }
 
-/// SCTP's checksum (RFC 9260, appendix A), in the byte order in which it lies in the header.
+/// SCTP's checksum (RFC 9260, appendix A), in the byte order that it has in the header.
 pub fn crc32c(bytes: &[u8]) -> [u8; 4] {
     let mut crc = u32::MAX;
     for byte in bytes {

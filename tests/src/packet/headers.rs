@@ -57,7 +57,7 @@ pub enum Extension {
 }
 
 impl Extension {
-    /// The protocol number that the header before it has for it.
+    /// The protocol number by which the header before names this one.
     pub fn number(self) -> u8 {
         match self {
             Self::HopByHop { .. } => 0,
@@ -74,7 +74,7 @@ impl Extension {
         if let Self::Routing { left, .. } = self {
             packet.extend([4, left]);
         } else {
-            // PadN takes what is left (RFC 8200 §4.2).
+            // PadN takes the rest (RFC 8200 §4.2).
             let padding = u8::try_from(end - packet.len() - 2).expect("short options");
             packet.extend([1, padding]);
         }

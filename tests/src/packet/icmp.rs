@@ -36,10 +36,10 @@ impl Echo {
     }
 }
 
-/// What an ICMP error says.
+/// The meaning of an ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Nobody listens on the port.
+    /// No socket listens on the port.
     PortUnreachable,
     /// The host does not answer.
     HostUnreachable,
@@ -47,7 +47,7 @@ pub enum ErrorKind {
     TooBig(u16),
     /// The hop limit has run out.
     TimeExceeded,
-    /// The source is told to be quiet, or a parameter is wrong: anything else.
+    /// Any other: the source is asked to slow down, or a parameter is wrong.
     ParameterProblem,
 }
 

@@ -1,6 +1,6 @@
-//! Packets as values: a line of Rust says what is on the wire, [`Packet::bytes`] puts it there with right lengths and
-//! checksums. Addresses are [`Place`]s, which have an address of each family, so that one packet serves for both.
-//! Everything is built here and nothing pasted; it shares no code with what it tests.
+//! Packets as values: a line of Rust says what is on the wire, and [`Packet::bytes`] makes the frame with right
+//! lengths and checksums. Addresses are [`Place`]s, which have an address of each family, so that one packet serves
+//! for both. Every byte is built here and none pasted; the builder shares no code with what it tests.
 //!
 //! ```
 //! use harness::{packet::{Place, tcp}, scene::Family};
@@ -36,27 +36,27 @@ pub use self::{
 pub struct Packet {
     /// The Ethernet header with its VLAN tags.
     pub ethernet: Ethernet,
-    /// Who sends it; the port is meaningless without ports in `content`.
+    /// The source; its port has no meaning where `content` has no ports.
     pub source: End,
-    /// Whom it is for.
+    /// The destination.
     pub destination: End,
     /// TTL or hop limit.
     pub ttl: u8,
     /// TOS or traffic class.
     pub tos: u8,
-    /// IPv6 only.
+    /// The flow label; IPv6 only.
     pub flow_label: u32,
     /// IPv4's identification; IPv6 has one in fragments only.
     pub identification: u32,
-    /// IPv4 only.
+    /// Whether it may be fragmented; IPv4 only.
     pub dont_fragment: bool,
-    /// IPv4 only; a multiple of four bytes.
+    /// Options, a multiple of four bytes; IPv4 only.
     pub options: Vec<u8>,
-    /// IPv6 only.
+    /// Extension headers; IPv6 only.
     pub extensions: Vec<Extension>,
-    /// Which bytes of the transport part are in it: those of one fragment.
+    /// The bytes of the transport part that are in this packet: those of one fragment.
     pub fragment: Option<Range<usize>>,
-    /// What it carries.
+    /// The transport header.
     pub content: Content,
     /// Bytes after the transport header.
     pub payload: Vec<u8>,
@@ -88,12 +88,12 @@ pub fn echo_request(source: Place, destination: Place) -> Packet {
     Packet::new(source.at(0), destination.at(0), Content::Echo(Echo::request())).payload(b"are you there?")
 }
 
-/// The answer to [`echo_request`].
+/// The reply to [`echo_request`].
 pub fn echo_reply(source: Place, destination: Place) -> Packet {
     Packet::new(source.at(0), destination.at(0), Content::Echo(Echo::reply())).payload(b"are you there?")
 }
 
-/// An ICMP error about `quoted`, of which it carries the network headers and eight bytes more.
+/// An ICMP error about `quoted`. It carries the network headers of that packet and eight bytes more.
 pub fn icmp_error(source: Place, destination: Place, kind: ErrorKind, quoted: Packet) -> Packet {
     let content = Content::Error { kind, quoted: Box::new(quoted), beyond_header: 8 };
     Packet::new(source.at(0), destination.at(0), content)
@@ -129,14 +129,14 @@ impl Packet {
         }
     }
 
-    /// From somebody else.
+    /// With this source.
     #[must_use]
     pub fn from(mut self, source: impl Into<End>) -> Self {
         self.source = source.into();
         self
     }
 
-    /// To somebody else.
+    /// With this destination.
     #[must_use]
     pub fn to(mut self, destination: impl Into<End>) -> Self {
         self.destination = destination.into();
@@ -171,7 +171,7 @@ impl Packet {
         self
     }
 
-    /// May be fragmented on its way (IPv4).
+    /// With permission to fragment it on its way (IPv4).
     #[must_use]
     pub fn may_fragment(mut self) -> Self {
         self.dont_fragment = false;
@@ -185,7 +185,7 @@ impl Packet {
         self
     }
 
-    /// With one more IPv6 extension header, after those it has.
+    /// With one more IPv6 extension header, behind those that it has.
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
@@ -199,7 +199,7 @@ impl Packet {
         self
     }
 
-    /// On this way over Ethernet.
+    /// With this Ethernet header.
     #[must_use]
     pub fn ethernet(mut self, source: Mac, destination: Mac) -> Self {
         (self.ethernet.source, self.ethernet.destination) = (source, destination);
@@ -222,8 +222,8 @@ impl Packet {
         self
     }
 
-    /// The fragment with these bytes of the transport part, from its header on. Both ends are multiples of eight,
-    /// unless it is the last.
+    /// The fragment with these bytes of the transport part, counted from its header on. Both ends are multiples of
+    /// eight, except the end of the last fragment.
     #[must_use]
     pub fn fragment(mut self, range: Range<usize>) -> Self {
         self.fragment = Some(range);
@@ -231,7 +231,7 @@ impl Packet {
         self
     }
 
-    /// The same packet whole.
+    /// The packet without fragmentation.
     #[must_use]
     pub fn whole(mut self) -> Self {
         self.fragment = None;
@@ -252,21 +252,21 @@ impl Packet {
         self
     }
 
-    /// With another byte at `offset` of the network header; its checksum is right for it.
+    /// With another byte at `offset` of the network header, whose checksum then fits.
     #[must_use]
     pub fn network_byte(mut self, offset: usize, byte: u8) -> Self {
         self.network_patches.push((offset, byte));
         self
     }
 
-    /// With another byte at `offset` of the transport header; its checksum is right for it.
+    /// With another byte at `offset` of the transport header, whose checksum then fits.
     #[must_use]
     pub fn transport_byte(mut self, offset: usize, byte: u8) -> Self {
         self.transport_patches.push((offset, byte));
         self
     }
 
-    /// Followed by bytes that belong to no header, as short Ethernet frames are.
+    /// With bytes at its end that belong to no header, as short Ethernet frames have them.
     #[must_use]
     pub fn padded(mut self, bytes: usize) -> Self {
         self.padding = bytes;

@@ -41,10 +41,10 @@ impl Place {
         }
     }
 
-    /// Its address of this family.
+    /// The place's address of this family.
     ///
     /// # Panics
-    /// If it has none: then the packet is for the other family only.
+    /// If it has none: the packet is then for the other family only.
     pub fn address(self, family: Family) -> IpAddr {
         let address = match family {
             Family::Ipv4 => self.v4.map(IpAddr::V4),

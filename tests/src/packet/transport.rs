@@ -1,4 +1,4 @@
-//! What an IP packet carries: TCP, UDP, SCTP, ICMP and others, and the settings that only one of them has.
+//! The content of an IP packet: TCP, UDP, SCTP, ICMP and others, and the settings that only one of them has.
 
 use super::{
     Packet,
@@ -30,16 +30,16 @@ pub enum Content {
     Echo(Echo),
     /// An ICMP error.
     Error {
-        /// What it says.
+        /// The error's meaning.
         kind: ErrorKind,
-        /// The packet it is about.
+        /// The packet that the error is about.
         quoted: Box<Packet>,
-        /// How much of that it carries: bytes behind the network headers.
+        /// How many bytes it quotes behind that packet's network headers.
         beyond_header: usize,
     },
     /// Anything else: the payload only.
     Other {
-        /// Its number.
+        /// The protocol number.
         protocol: u8,
     },
 }
@@ -94,7 +94,7 @@ impl Packet {
         self.flags(tcp_flags::SYN).sequence(1000, 0)
     }
 
-    /// The answer to [`Packet::syn`].
+    /// The server's SYN-ACK to [`Packet::syn`].
     #[must_use]
     pub fn syn_ack(self) -> Self {
         self.flags(tcp_flags::SYN | tcp_flags::ACK).sequence(5000, 1001)
@@ -112,7 +112,7 @@ impl Packet {
         self.flags(tcp_flags::ACK | tcp_flags::PSH).sequence(1001, 5001).payload(b"GET / HTTP/1.1\r\n\r\n")
     }
 
-    /// The last segment of its sender.
+    /// The last segment of its sender, a FIN.
     #[must_use]
     pub fn fin(self) -> Self {
         self.flags(tcp_flags::FIN | tcp_flags::ACK).sequence(1019, 5001)
@@ -156,8 +156,8 @@ impl Packet {
         self
     }
 
-    /// SCTP with one chunk of this type and these flags, of eight bytes, the last four of which are those of `word`: of INIT
-    /// and INIT ACK the initiate tag.
+    /// SCTP with one chunk of this type and these flags. The chunk has eight bytes; the last four are `word`, which is
+    /// the initiate tag of INIT and INIT ACK.
     #[must_use]
     pub fn chunk(self, kind: u8, flags: u8, word: u32) -> Self {
         let [a, b, c, d] = word.to_be_bytes();
@@ -174,7 +174,7 @@ impl Packet {
     /// An ICMP error that quotes this many bytes behind the quoted packet's network headers.
     ///
     /// # Panics
-    /// If it is something else.
+    /// If the packet is no ICMP error.
     #[must_use]
     pub fn quoting(mut self, bytes: usize) -> Self {
         match &mut self.content {
@@ -184,7 +184,7 @@ impl Packet {
         self
     }
 
-    /// An echo request becomes its reply and the other way round.
+    /// Turns an echo request into its reply and the other way round.
     #[must_use]
     pub fn answered(mut self) -> Self {
         std::mem::swap(&mut self.source, &mut self.destination);

@@ -7,24 +7,25 @@ use crate::lab::{Client, Dial, Manner, eventually};
 /// Every way to dial.
 pub const MANNERS: [Manner; 3] = [Manner::Tcp, Manner::UdpConnected, Manner::UdpUnconnected];
 
-/// How long a change may take to be obeyed, hangs of single conversations included.
+/// How long a change may take to be in force, hangs of single conversations included.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is not answered by then hangs. Connections send again by themselves, of which this leaves room for two times; half a
-/// second was less than what a server waits for a processor beside eighteen others that work.
+/// A conversation without an answer by then hangs. A connection retransmits by itself, and has time to do so twice.
+/// Half a second was too short: a server waited longer for a processor beside eighteen other processes.
 const HANG: Duration = Duration::from_secs(5);
 
-/// A datagram that is not answered by then is lost, as some are while backends change.
+/// A datagram without an answer by then is lost, as some are while backends change.
 const LOST: Duration = Duration::from_secs(2);
 
-/// Enough conversations per expected backend: of three, one is missed in a row with a chance of 1 in 700,000.
+/// Conversations per expected backend. Of three backends, all conversations in a row miss one with a chance of 1 in
+/// 700,000.
 const EACH: usize = 12;
 
 /// Waits until conversations with `to`, in every manner, end in exactly the ways `wanted`: backends' names, and names
-/// of errors. Afterwards nothing else may happen any more.
+/// of errors. From then on only these may occur.
 ///
 /// # Panics
-/// When it does not come to that.
+/// When other ways are seen.
 #[track_caller]
 pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
     for manner in MANNERS {
@@ -32,10 +33,10 @@ pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
     }
 }
 
-/// The same in one manner.
+/// Waits as [`expect()`] does, in one manner.
 ///
 /// # Panics
-/// When it does not come to that.
+/// When other ways are seen.
 #[track_caller]
 pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
@@ -49,10 +50,10 @@ pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str
     assert!(after.is_subset(&wanted), "{manner:?} to {to}: seen {after:?} after {wanted:?}");
 }
 
-/// Conversations with `to`, in every manner, end in the ways `wanted` already, and in no other.
+/// Checks without waiting that conversations with `to`, in every manner, end in the ways `wanted` and in no other.
 ///
 /// # Panics
-/// When they do not.
+/// When other ways are seen.
 #[track_caller]
 pub fn hold(client: &Client, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
@@ -66,10 +67,10 @@ fn set(wanted: &[&str]) -> BTreeSet<String> {
     wanted.iter().map(|way| (*way).to_owned()).collect()
 }
 
-/// The end of a conversation that hangs.
+/// The name for the end of a conversation that hangs.
 const HUNG: &str = "ETIMEDOUT";
 
-/// How conversations end. A client must believe to talk to the one it has dialled.
+/// How conversations end. A client must see the address that it has dialled as its peer.
 fn ways(client: &Client, manner: Manner, to: SocketAddr, backends: usize) -> BTreeSet<String> {
     let is_datagram = matches!(manner, Manner::UdpConnected | Manner::UdpUnconnected);
     let dial = Dial::new(manner, to).timeout(if is_datagram { LOST } else { HANG });
@@ -80,7 +81,7 @@ fn ways(client: &Client, manner: Manner, to: SocketAddr, backends: usize) -> BTr
     };
     let mut ways = BTreeSet::new();
     for _ in 0..EACH * backends {
-        // One that hangs says enough.
+        // One that hangs is enough.
         if !ways.contains(HUNG) {
             ways.insert(way(&client.dial(&dial)));
         }

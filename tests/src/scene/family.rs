@@ -24,7 +24,7 @@ impl Family {
         }
     }
 
-    /// A name that this family's objects have for themselves.
+    /// A name that only this family's objects have.
     pub fn name(self, name: &str) -> String {
         format!("{name}-{}", self.number())
     }
@@ -45,7 +45,7 @@ impl Family {
         }
     }
 
-    /// Address `number` of a network that is nowhere: for externalIPs and load balancers.
+    /// Address `number` of a network that does not exist, for externalIPs and load balancers.
     pub fn external_ip(self, number: u8) -> IpAddr {
         match self {
             Self::Ipv4 => Ipv4Addr::new(203, 0, 113, number).into(),

@@ -1,6 +1,5 @@
 //! What most scenarios begin with: a node with backends and a client in pods, objects in a folder of manifests or in
-//! an API server, and the agent. A scenario is written once and runs from both sources; what it looks for is what
-//! clients see.
+//! an API server, and the agent. A scenario is written once and runs with both sources. It checks what clients see.
 
 mod expect;
 mod family;
@@ -28,11 +27,11 @@ use crate::{
 /// The ServiceCIDRs of every scene.
 pub const SERVICE_CIDRS: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
 
-/// Where backends listen, TCP and UDP.
+/// The ports where backends listen, TCP and UDP.
 pub const PORTS: [u16; 3] = [8080, 8081, 8082];
 
-/// A port for clients that bind themselves: none that the kernel gives to others. One in `ip_local_port_range` may have been
-/// given to an earlier connection, and is refused while that is in TIME_WAIT, `SO_REUSEADDR` or not.
+/// A port for clients that bind themselves, outside of `ip_local_port_range`. The kernel may have given a port in that
+/// range to an earlier connection, and refuses it while that is in TIME_WAIT, with or without `SO_REUSEADDR`.
 pub const BOUND_PORT: u16 = 20_001;
 
 /// A Service with one cluster address per family given, TCP port `tcp` and UDP port `udp`, both 80 to 8080.
@@ -41,7 +40,7 @@ pub fn web(name: &str, cluster_ips: impl IntoIterator<Item = IpAddr>) -> Service
     cluster_ips.into_iter().fold(plain, |service, address| service.cluster_ip(&address.to_string()))
 }
 
-/// The same with node port `number` for both protocols.
+/// A Service as [`web`] makes it, with node port `number` for both protocols.
 pub fn web_node_port(name: &str, cluster_ips: impl IntoIterator<Item = IpAddr>, number: u16) -> ServiceBuilder {
     let mut built = web(name, cluster_ips).kind("NodePort").build();
     for port in built["spec"]["ports"].as_array_mut().into_iter().flatten() {
@@ -50,7 +49,7 @@ pub fn web_node_port(name: &str, cluster_ips: impl IntoIterator<Item = IpAddr>, 
     ServiceBuilder::from(built)
 }
 
-/// A slice for such a Service, of one family, without endpoints.
+/// A slice of one family for a Service that [`web`] makes, without endpoints.
 pub fn web_slice(service: &str, family: Family) -> SliceBuilder {
     let kind = format!("IPv{}", family.number());
     slice(service).address_type(&kind).named_port("tcp", "TCP", PORTS[0]).named_port("udp", "UDP", PORTS[0])
@@ -77,49 +76,49 @@ impl Setup {
         Self { name, origin, pods: 3, zone: None, native_xdp, read_only_settings, arguments, objects: Vec::new() }
     }
 
-    /// How many backends.
+    /// Sets the number of backends.
     #[must_use]
     pub fn pods(mut self, count: usize) -> Self {
         self.pods = count;
         self
     }
 
-    /// The node's zone.
+    /// Sets the node's zone.
     #[must_use]
     pub fn zone(mut self, zone: &str) -> Self {
         self.zone = Some(zone.to_owned());
         self
     }
 
-    /// Wires fit for native XDP; see [`Lab::native_xdp`].
+    /// Makes wires support native XDP; see [`Lab::native_xdp`].
     #[must_use]
     pub fn native_xdp(mut self) -> Self {
         self.native_xdp = true;
         self
     }
 
-    /// The agent can't write settings; see [`WaggleCommand::read_only_settings`].
+    /// Keeps the agent from writing settings; see [`WaggleCommand::read_only_settings`].
     #[must_use]
     pub fn read_only_settings(mut self) -> Self {
         self.read_only_settings = true;
         self
     }
 
-    /// More arguments for the agent.
+    /// Adds arguments for the agent.
     #[must_use]
     pub fn args<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
 
-    /// An object that is there before the agent starts.
+    /// Adds an object that exists before the agent starts.
     #[must_use]
     pub fn object(mut self, object: Value) -> Self {
         self.objects.push(object);
         self
     }
 
-    /// Starts everything; the agent has programmed what is there.
+    /// Starts everything. The agent has then programmed the objects that exist.
     ///
     /// # Panics
     /// When something can't be started: a test can't go on then.
@@ -157,7 +156,7 @@ pub fn command(node: &Node, objects: &Objects) -> WaggleCommand {
     }
 }
 
-/// A running scene; it ends in the order of its fields.
+/// A running scene. Its fields are dropped in this order.
 #[derive(Debug)]
 pub struct Scene {
     /// The agent.
@@ -167,7 +166,7 @@ pub struct Scene {
     /// A process on the node, outside of all pods.
     pub from_node: Client,
     _servers: Vec<Server>,
-    /// Where its objects are.
+    /// The place of its objects.
     pub objects: Objects,
     /// The pod of `from_pod`.
     pub client: Pod,
@@ -203,7 +202,7 @@ impl Scene {
         expect(&self.from_pod, to.into(), wanted);
     }
 
-    /// The same without waiting: it must be so already.
+    /// Checks without waiting that connections and datagrams from the client's pod end in these ways; see [`hold`].
     #[track_caller]
     pub fn hold(&self, to: impl Into<SocketAddr>, wanted: &[&str]) {
         hold(&self.from_pod, to.into(), wanted);
@@ -215,7 +214,7 @@ pub fn from_both(name: &str, scenario: impl Fn(&Scene)) {
     from_both_as(name, |setup| setup, scenario);
 }
 
-/// The same with a scene set up differently.
+/// Runs `scenario` with both sources, in scenes with other settings.
 pub fn from_both_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&Scene)) {
     for origin in Origin::BOTH {
         println!("{name} from {origin:?}");
@@ -223,7 +222,7 @@ pub fn from_both_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl
     }
 }
 
-/// Runs `scenario` from both sources and over both families.
+/// Runs `scenario` with both sources and over both families.
 pub fn from_both_over_both(name: &str, scenario: impl Fn(&Scene, Family)) {
     from_both(name, |scene| over_both(|family| scenario(scene, family)));
 }

@@ -1,5 +1,5 @@
-//! A scene seen from outside: a second node with pods of its own, and a client that is no node and reaches Services
-//! through the first. One for each way that packets are served.
+//! A scene with clients outside: a second node with pods, and a client that is no node and reaches Services through
+//! the first node. There is one for each device mode.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,17 +10,17 @@ use crate::{
     stage::until,
 };
 
-/// How the node's devices are served, as `--device-mode` has it: as people's machines are, where a veth is served by TC, and
-/// by native XDP on wires made fit for it.
+/// Values of `--device-mode` for the node's devices. `auto` serves a veth by TC, as on users' machines; native XDP
+/// needs wires that support it.
 const MODES: [&str; 2] = ["auto", "xdp"];
 
 /// The node port of every Service that a scene outside makes by [`Outside::serve`].
 pub const NODE_PORT: u16 = 30080;
 
-/// Where pods echo what they are sent.
+/// The port where pods echo what they are sent.
 const ECHO_PORT: u16 = 9000;
 
-/// Where externalIPs and load balancers are; see [`Family::external_ip`].
+/// The networks of externalIPs and load balancers; see [`Family::external_ip`].
 const EXTERNAL: [&str; 2] = ["203.0.113.0/24", "2001:db8::/64"];
 
 /// A scene with another node and a client outside both.
@@ -57,7 +57,7 @@ impl Outside {
         Self { client, host, remote, from_remote, _servers: servers, other, scene }
     }
 
-    /// The node port [`NODE_PORT`] of the node with the agent.
+    /// The address of node port [`NODE_PORT`] on the node with the agent.
     pub fn node_port(&self, family: Family) -> SocketAddr {
         SocketAddr::new(family.of(&self.scene.node), NODE_PORT)
     }
@@ -69,7 +69,7 @@ impl Outside {
         service.load_balancer_ip(&family.external_ip(2).to_string())
     }
 
-    /// Its frontends: cluster address, node port, externalIP, load-balancer IP.
+    /// The Service's frontends: cluster address, node port, externalIP, load-balancer IP.
     pub fn frontends(&self, family: Family) -> [SocketAddr; 4] {
         let external = |number| SocketAddr::new(family.external_ip(number), 80);
         [family.frontend(1), self.node_port(family), external(1), external(2)]
@@ -87,10 +87,10 @@ impl Outside {
         self.scene.put(&slice.build());
     }
 
-    /// Has one backend echo what `web` is sent: pod 1 of the scene, the remote one, or one that has been given an [`echo`].
+    /// Makes one backend echo what `web` is sent: pod 1 of the scene, the remote one, or one that has an [`echo`].
     ///
     /// # Panics
-    /// When it does not come to that.
+    /// When the change is not in force in time.
     pub fn serve_echo(&self, family: Family, pod: &Pod) {
         self.serve(family, &self.web(family), &[pod]);
         expect(&self.client, self.node_port(family), &[pod.name()]);
@@ -99,7 +99,7 @@ impl Outside {
         until("an echo", || self.client.tcp(to).is_ok_and(|reply| reply.message.text == "hello"));
     }
 
-    /// Has this backend, and no other, echo what `web` is sent from now on.
+    /// Makes `pod` the only backend of `web`, at the port where it echoes.
     pub fn echo_by(&self, family: Family, pod: &Pod) {
         let slice = slice("web").address_type(&format!("IPv{}", family.number()));
         let slice = slice.named_port("tcp", "TCP", ECHO_PORT).named_port("udp", "UDP", ECHO_PORT);
@@ -112,7 +112,7 @@ impl Outside {
     }
 }
 
-/// A process of `host` that echoes what it is sent, for [`Outside::serve_echo`].
+/// Starts a process of `host` that echoes what it is sent, for [`Outside::serve_echo`].
 ///
 /// # Panics
 /// When it can't be started.
@@ -121,7 +121,7 @@ pub fn echo(host: &Host) -> Server {
     host.serve_at(&at, Mode::Echo).expect("echo")
 }
 
-/// Has `host` send what is for Services to `node`.
+/// Makes `host` send packets for Services to `node`.
 fn route_services(host: &Host, node: &Node) {
     let ranges = SERVICE_CIDRS.into_iter().chain(EXTERNAL);
     let via = |range: &str| if range.contains('.') { node.v4().to_string() } else { node.v6().to_string() };
@@ -129,25 +129,25 @@ fn route_services(host: &Host, node: &Node) {
     host.netns().batch(&routes).expect("route Services to the node");
 }
 
-/// Runs `scenario` in a scene as people's machines are, which is served by TC, then in one by native XDP.
+/// Runs `scenario` in a scene that is served by TC, then in one that is served by native XDP.
 pub fn from_outside(name: &str, scenario: impl Fn(&mut Outside)) {
     from_outside_as(name, |setup| setup, scenario);
 }
 
-/// The same with scenes set up differently.
+/// Runs `scenario` in these modes, in scenes with other settings.
 pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
     for mode in MODES {
         from_outside_by(mode, name, &prepare, &scenario);
     }
 }
 
-/// Runs `scenario` in one scene, whose node's devices are served as `mode` has it.
+/// Runs `scenario` in one scene, whose node's devices are served by `mode`.
 pub fn from_outside_by(mode: &str, name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
     println!("{name} by {mode}");
     scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
 }
 
-/// The same over both families.
+/// Runs `scenario` in one scene, over both families.
 pub fn from_outside_over_both(name: &str, scenario: impl Fn(&Outside, Family)) {
     from_outside(name, |outside| over_both(|family| scenario(outside, family)));
 }

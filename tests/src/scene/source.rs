@@ -1,4 +1,4 @@
-//! The two places that objects come from, as one type.
+//! The two sources of objects, as one type.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::{
     objects::{ApiCluster, Cluster, ManifestDir},
 };
 
-/// Which of the two.
+/// The kind of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A folder of manifests.
@@ -21,7 +21,7 @@ impl Origin {
     pub const BOTH: [Self; 2] = [Self::Folder, Self::Api];
 }
 
-/// The place itself.
+/// The source.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "one for each origin")]
 pub enum Objects {
@@ -30,7 +30,7 @@ pub enum Objects {
 }
 
 impl Objects {
-    /// An empty one; an API server runs inside `netns`.
+    /// An empty source; an API server runs inside `netns`.
     pub fn new(origin: Origin, netns: &Netns) -> Self {
         match origin {
             Origin::Folder => Self::Folder(ManifestDir::new()),
@@ -38,7 +38,7 @@ impl Objects {
         }
     }
 
-    /// Which of the two it is.
+    /// The kind of the source.
     pub fn origin(&self) -> Origin {
         match self {
             Self::Folder(_) => Origin::Folder,
@@ -46,7 +46,7 @@ impl Objects {
         }
     }
 
-    /// What an agent reads.
+    /// The arguments by which an agent reads it.
     pub fn source(&self) -> Source {
         match self {
             Self::Folder(folder) => folder.source(),

@@ -1,4 +1,4 @@
-//! The bench node's FLOW_BUCKETS: buckets taken by other flows, and buckets that are not whole.
+//! The bench node's FLOW_BUCKETS: buckets of other flows, and buckets that are only partly written.
 
 use std::borrow::Borrow as _;
 
@@ -17,18 +17,18 @@ use super::state::open;
 pub struct FlowBuckets {
     ipv4: Array<MapData, Ipv4Bucket>,
     ipv6: Array<MapData, Ipv6Bucket>,
-    /// What the programs' clock says, jiffies.
+    /// The time of the programs' clock, jiffies.
     clock: u32,
 }
 
-/// What happens to both places of a packet's entry.
+/// What happens to both buckets of a packet's entry.
 #[derive(Clone, Copy, Debug)]
 pub enum Mishap {
-    /// Flows of others are there, which end in so many seconds, or have ended.
+    /// Other flows have them. These end in so many seconds, or have ended if the number is negative.
     Taken(i32),
-    /// Another program is writing there.
+    /// Another program is writing them.
     Written,
-    /// What is there is not whole: another program had written a part of it.
+    /// They are torn: another program had written a part of them.
     Torn,
 }
 
@@ -37,7 +37,7 @@ impl FlowBuckets {
         Ok(Self { ipv4: open(folder, "FLOW_BUCKETS_IPV4")?, ipv6: open(folder, "FLOW_BUCKETS_IPV6")?, clock })
     }
 
-    /// Empties all.
+    /// Empties all buckets.
     pub(super) fn clear(&mut self) {
         clear(&mut self.ipv4);
         clear(&mut self.ipv6);
@@ -64,7 +64,7 @@ fn clear<L: FlowBucket + Pod>(buckets: &mut Array<MapData, L>) {
 fn suffer<L: FlowBucket<Entry: Copy> + Pod>(buckets: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap, now: u32) {
     let key = L::Entry::key(tuple);
     let place = L::place(key.borrow(), buckets.len() / 2);
-    // Keys that differ from this one, and from each other.
+    // Keys that differ from this packet's, and from each other.
     for (index, other_port) in [(place.home, 0x1000), (place.neighbour(), 0x2000)] {
         let mut bucket = buckets.get(&index, 0).expect("read FLOW_BUCKETS");
         match mishap {

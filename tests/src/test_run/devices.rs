@@ -1,4 +1,4 @@
-//! The bench node's machine: a namespace with veth devices, addresses, neighbours and routes of the plan in `places`.
+//! The bench node's network: a namespace with veth devices, and the addresses, neighbours and routes of `places`.
 
 use super::places::{Device, JUMBO_MTU, Member, NARROW_MTU, NEIGHBOURS, NODE_OTHER, ROUTER};
 use crate::{
@@ -37,7 +37,7 @@ fn addresses(family: Family, member: Member) -> Vec<String> {
     let second = if family == Family::Ipv4 { ["10.1.0.1", "10.2.0.1"] } else { ["fd00:1::1", "fd00:2::1"] };
     vec![
         format!("address add {}/{length} dev eth0 {more}", member.node().address(family)),
-        // The second node has it, too: nobody asks.
+        // The second node has this address, too: nothing resolves it.
         format!("address add {}/{length} dev eth0 {more}", NODE_OTHER.address(family)),
         format!("address add {}/{length} dev eth1 {more}", second[0]),
         format!("address add {}/{length} dev eth2 {more}", second[1]),

@@ -1,7 +1,7 @@
-//! A bench for the packet programs: a node of one namespace whose programs are run packet by packet with
-//! BPF_PROG_TEST_RUN, over maps that the agent's own writer fills from Services. The programs' clock stands still: time
-//! passes only when a test says so ([`State::idle`]), so that no result depends on how fast packets are fed. Needs root. Nothing of it is left when
-//! it is dropped, panics included. It must not know what a test wants to prove.
+//! A bench for the packet programs: a node in one namespace. Its programs run packet by packet with BPF_PROG_TEST_RUN,
+//! over maps that the agent's own writer fills from Services. The programs' clock stands still, and moves only when a
+//! test says so ([`State::idle`]), so that no result depends on how fast packets are sent. Needs root. Everything is
+//! removed when it is dropped, panics included. It must not know what a test wants to prove.
 
 #![expect(clippy::missing_panics_doc, reason = "a bench that can't be made or read fails its test")]
 
@@ -54,7 +54,7 @@ use crate::{
     scene::Family,
 };
 
-/// Numbers of map entries that are enough for a table of tests, and quickly made.
+/// Sizes of maps that are enough for a table of tests, and quickly made.
 pub const SIZES: MapSizes = MapSizes {
     services: 256,
     service_ids: 8192,
@@ -71,15 +71,15 @@ pub const SIZES: MapSizes = MapSizes {
     source_ranges: 256,
 };
 
-/// A node with loaded programs. The fields stand in the order in which they must go.
+/// A node with loaded programs. Its fields are dropped in this order.
 pub struct BenchNode {
     member: Member,
     programs: Programs,
     dataplane: Dataplane,
     state: State,
-    /// The stages whose programs are gone.
+    /// The stages whose programs have been removed.
     damaged: Vec<Stage>,
-    /// The ports that source translation has at first.
+    /// The ports of source translation at the start.
     ports: SnatPorts,
     _lock: File,
     netns: Netns,
@@ -88,17 +88,17 @@ pub struct BenchNode {
 }
 
 impl BenchNode {
-    /// Makes the node, without Services. `name` is for people who look at the machine meanwhile.
+    /// Makes the node, without Services. `name` is for people who look at the machine while it exists.
     pub fn new(name: &str) -> Self {
         Self::with_sizes(name, &SIZES)
     }
 
-    /// The same, with the limit of refusals that an agent has without any flags.
+    /// Makes a node with the limit of refusals that an agent has by default.
     pub fn limited(name: &str) -> Self {
         Self::make(name, Member::First, &SIZES, &["bench"])
     }
 
-    /// The same with other map sizes.
+    /// Makes a node with other map sizes.
     pub fn with_sizes(name: &str, sizes: &MapSizes) -> Self {
         Self::make(name, Member::First, sizes, UNLIMITED)
     }
@@ -108,7 +108,7 @@ impl BenchNode {
         let lab = Lab::new(name).expect("make a lab");
         let netns = lab.namespace("bench").expect("make a namespace");
         devices::create(&netns, member).expect("make devices");
-        // Never 0, which would be a clock that runs.
+        // Never 0, which would make the clock run.
         let clock = jiffies::now().expect("read the clock") | 1;
         let mut constants = Flows::parse_from(flags).flows.constants().expect("make the programs' constants");
         constants.push(("STOPPED_AT", clock));
@@ -134,13 +134,13 @@ impl BenchNode {
         node
     }
 
-    /// Damages the maps: the program of a stage is gone.
+    /// Damages the maps: removes the program of a stage.
     pub fn damage_stage(&mut self, stage: Stage) {
         self.state.damage_stage(stage);
         self.damaged.push(stage);
     }
 
-    /// Makes it as good as new: without Services and flows.
+    /// Removes all Services and flows.
     fn renew(&mut self) {
         for stage in std::mem::take(&mut self.damaged) {
             for (hook, program) in self.programs.of_stage(stage).into_iter().enumerate() {
@@ -154,7 +154,7 @@ impl BenchNode {
         self.state.forget();
     }
 
-    /// Gives the node its addresses, or takes them away: those that forwarded packets get.
+    /// Gives the node its own addresses, which forwarded packets have as their source, or removes them.
     pub fn set_node_addresses(&mut self, present: bool) {
         let address = |family| present.then(|| self.member.node().address(family));
         let (v4, v6) = (address(Family::Ipv4), address(Family::Ipv6));
@@ -170,13 +170,13 @@ impl BenchNode {
         assert!(outcome.refused.is_empty() && outcome.refused_networks.is_empty(), "{outcome:?}");
     }
 
-    /// Rules of policy routing look at sources, or do so no more. There are none: the node's ways are the same.
+    /// Sets whether rules of policy routing look at sources. The node has no such rules: its routes stay as they are.
     pub fn set_ruled(&mut self, ruled: bool) {
         self.dataplane.set_ruled(ruled);
     }
 
-    /// Lets the filters forget what neither Services nor flows need: goes on until they have forgotten node port
-    /// `port`, which must be one of neither.
+    /// Clears the bits of the filters that neither Services nor flows need, until node port `port` has none: neither
+    /// may need that.
     pub fn tidy(&mut self, port: u16) {
         let end = Instant::now() + Duration::from_secs(30);
         while self.state.is_node_port(port) {
@@ -186,7 +186,7 @@ impl BenchNode {
         }
     }
 
-    /// Runs a program on a packet that comes from (egress: goes to) `device`.
+    /// Runs a program on a packet that comes from `device`, or on egress is sent to it.
     pub fn run(&mut self, hook: Hook, device: Device, packet: &Packet, family: Family) -> (Action, Vec<u8>) {
         self.run_frame(hook, device, &packet.bytes(family))
     }
@@ -196,27 +196,26 @@ impl BenchNode {
         self.try_frame(hook, device, frame).expect("the kernel takes the frame")
     }
 
-    /// The same with a frame that may be too short for the kernel to make a packet of: less than an Ethernet header,
-    /// or, for TC, less than the network header that it announces. None then.
+    /// Runs a program on a frame that may be too short for the kernel to make a packet of: less than an Ethernet
+    /// header, or, for TC, less than the network header that it announces. `None` then.
     pub fn try_frame(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Option<(Action, Vec<u8>)> {
         let _inside = Inside::enter(&self.netns, &self.home);
         taken(self.programs.run(hook, device, frame))
     }
 
-    /// Runs the XDP program on a frame that arrives in pieces, the first of `first` bytes. None if the kernel can't:
-    /// before 6.18.
+    /// Runs the XDP program on a frame that arrives in pieces, the first of `first` bytes. `None` if the kernel can't,
+    /// as before 6.18.
     pub fn try_pieces(&mut self, device: Device, frame: &[u8], first: usize) -> Option<(Action, Vec<u8>)> {
         let _inside = Inside::enter(&self.netns, &self.home);
         taken(self.programs.run_pieces(device, frame, first))
     }
 
-    /// The host keeps these ports for itself from now on, in the form of the sysctls `ip_local_port_range` and
-    /// `ip_local_reserved_ports`.
+    /// Reserves ports for the host, in the form of the sysctls `ip_local_port_range` and `ip_local_reserved_ports`.
     pub fn keep_ports(&mut self, range: &str, reserved: &str) {
         self.dataplane.set_snat(SnatPorts::parse(range, reserved).expect("these are ports"));
     }
 
-    /// Does something in the node's namespace.
+    /// Runs `work` in the node's namespace.
     pub fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
         let _inside = Inside::enter(&self.netns, &self.home);
         work()
@@ -228,7 +227,7 @@ impl BenchNode {
     }
 }
 
-/// What came of a frame; none if the kernel does not take it.
+/// The outcome of a frame; `None` if the kernel does not take it.
 fn taken(outcome: Result<(Action, Vec<u8>), ProgramError>) -> Option<(Action, Vec<u8>)> {
     match outcome {
         Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => None,
@@ -236,7 +235,7 @@ fn taken(outcome: Result<(Action, Vec<u8>), ProgramError>) -> Option<(Action, Ve
     }
 }
 
-/// Flags of flows: every packet is answered that is refused.
+/// Flags for flows: no limit on refusals.
 const UNLIMITED: &[&str] = &["bench", "--reject-rate", "0"];
 
 /// The settings of flows.
@@ -246,7 +245,7 @@ struct Flows {
     flows: FlowArgs,
 }
 
-/// This thread inside a namespace, until dropped.
+/// Keeps this thread inside a namespace, until dropped.
 struct Inside<'a> {
     home: &'a OwnedFd,
 }

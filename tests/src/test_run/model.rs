@@ -1,5 +1,5 @@
-//! What becomes of the first packet of a flow, by the rules alone: Services and a packet in, a judgement out. It shares
-//! no code with the programs and knows no maps. Pure.
+//! What should happen to the first packet of a flow, by the rules alone: Services and a packet in, a judgement out. It
+//! shares no code with the programs and does not know the maps. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,18 +18,18 @@ use crate::{
     scene::Family,
 };
 
-/// What becomes of a packet.
+/// What should happen to a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is left alone.
+    /// It passes.
     Pass,
-    /// It vanishes, and this counter moves.
+    /// It is dropped, and this counter moves.
     Drop(Counter),
-    /// Its sender is told, and this counter moves.
+    /// It is rejected, and this counter moves.
     Refuse(Counter),
     /// It is an echo request and is answered.
     Answer,
-    /// It goes to one of these; true: on this node.
+    /// It goes to one of these backends; true: on this node.
     Serve(Vec<(SocketAddr, bool)>),
 }
 
@@ -56,7 +56,8 @@ pub fn judge(services: &[Service], packet: &Packet, family: Family) -> Judgement
     }
 }
 
-/// S20: an address in a ServiceCIDR is a Service's or nobody's; `owned` is what packets get that no frontend serves.
+/// S20: an address in a ServiceCIDR belongs to a Service or to nothing; `owned` is the judgement where a Service has the
+/// address but no frontend serves the port.
 fn unserved(services: &[Service], destination: IpAddr, family: Family, owned: Judgement) -> Judgement {
     let in_cidr = SERVICE_CIDRS.iter().any(|cidr| cidr.parse::<IpNet>().is_ok_and(|net| net.contains(&destination)));
     let is_owned = services.iter().any(|service| service.has(destination, family));
@@ -81,7 +82,7 @@ fn judge_service(service: &Service, kind: FrontendKind, packet: &Packet, family:
     if let Content::Tcp(tcp) = &packet.content
         && tcp.flags & (SYN | ACK | RST | FIN) != SYN
     {
-        // S39: at the node's own address it may be an answer that the node has asked for.
+        // S39: at the node's own address it may be a reply that the node's processes wait for.
         let own = kind == FrontendKind::NodePort;
         return if own { Judgement::Pass } else { Judgement::Refuse(Counter::RejectUnknownConnection) };
     }
@@ -95,7 +96,7 @@ fn judge_service(service: &Service, kind: FrontendKind, packet: &Packet, family:
     let ways = service.ways(family, list);
     match (ways.is_empty(), service.backends.is_empty()) {
         (false, _) => Judgement::Serve(ways),
-        // S16: by policy, or because nobody is anywhere.
+        // S16: all backends are excluded by policy, or there are none.
         (true, false) => Judgement::Drop(Counter::DropNoLocalBackend),
         (true, true) => Judgement::Refuse(Counter::RejectNoBackend),
     }
@@ -114,7 +115,7 @@ impl Service {
         addresses.find(|(_, place)| place.address(family) == address).map(|(kind, _)| *kind)
     }
 
-    /// S21: no range of this family, or one of everything, means everyone.
+    /// S21: without a range of this family every client is allowed, as with a range of all addresses.
     fn allows(&self, client: IpAddr, family: Family) -> bool {
         let is_of_family = |net: &&IpNet| net.addr().is_ipv4() == (family == Family::Ipv4);
         let mut nets = self.ranges.iter().filter(is_of_family).peekable();

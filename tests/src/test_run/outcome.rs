@@ -1,4 +1,4 @@
-//! What is wanted of a packet, held against what a program made of it, byte for byte.
+//! Compares the wanted outcome of a packet with what a program made of it, byte for byte.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::{
     scene::Family,
 };
 
-/// What becomes of the packet.
+/// The wanted outcome.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Pass,
@@ -58,7 +58,7 @@ impl Found {
         }
     }
 
-    /// `wanted` with the source port that the program has chosen, which must not be the client's.
+    /// `wanted` with the source port that the program has chosen, which must differ from the client's.
     fn with_its_port(&self, packet: &Packet, wanted: &Packet) -> Result<Packet, String> {
         let ports = check(&self.out).ok().and_then(|seen| seen.ports);
         let mut wanted = wanted.clone();
@@ -69,7 +69,8 @@ impl Found {
         Ok(wanted)
     }
 
-    /// Where the neighbour is still to be asked, the kernel writes the link addresses after the program.
+    /// Compares with `wanted` as it leaves. For a neighbour that is not resolved yet, the kernel writes the link
+    /// addresses after the program.
     fn forwarded(&self, mut wanted: Packet) -> Result<(), String> {
         let destination = wanted.destination.place.address(self.family);
         if is_silent(destination) {
@@ -97,7 +98,7 @@ impl Found {
     }
 }
 
-/// Bytes in groups: link addresses, ether type, then words.
+/// Bytes in groups: link addresses, EtherType, then words.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (index, byte) in bytes.iter().enumerate() {

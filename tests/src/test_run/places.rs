@@ -1,4 +1,4 @@
-//! The address plan of the bench node: who is where, and how the node reaches it.
+//! The address plan of the bench node: its hosts, and how the node reaches them.
 
 use std::net::IpAddr;
 
@@ -21,7 +21,7 @@ pub const CLIENT_OTHER: Place = Place::new([198, 51, 100, 20], [0x2001, 0xdb8, 0
 pub const STRANGER: Place = Place::new([172, 30, 0, 9], [0x2001, 0xdb8, 0x172, 0, 0, 0, 0, 9]);
 /// A backend on another node, on the link of `eth0`.
 pub const REMOTE: Place = Place::new([192, 0, 2, 50], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x50]);
-/// Another one.
+/// Another backend on another node, on the link of `eth0`.
 pub const REMOTE_OTHER: Place = Place::new([192, 0, 2, 51], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x51]);
 /// A backend on another node, on the link of `eth1`, over which packets of [`JUMBO_MTU`] fit.
 pub const FAR: Place = Place::new([10, 1, 0, 20], [0xfd00, 1, 0, 0, 0, 0, 0, 0x20]);
@@ -47,7 +47,7 @@ pub const POD_SECOND: Place = Place::new([10, 244, 2, 5], [0xfd00, 0x244, 2, 0, 
 
 /// A cluster IP.
 pub const CLUSTER_IP: Place = Place::new([10, 96, 0, 10], [0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10]);
-/// Another one.
+/// Another cluster IP.
 pub const CLUSTER_IP_OTHER: Place = Place::new([10, 96, 0, 11], [0xfd00, 0x96, 0, 0, 0, 0, 0, 0x11]);
 /// An address in the ServiceCIDR that no Service owns.
 pub const UNOWNED: Place = Place::new([10, 96, 7, 7], [0xfd00, 0x96, 0, 0, 0, 0, 0, 0x7707]);
@@ -55,7 +55,7 @@ pub const UNOWNED: Place = Place::new([10, 96, 7, 7], [0xfd00, 0x96, 0, 0, 0, 0,
 pub const EXTERNAL: Place = Place::new([203, 0, 113, 10], [0x2001, 0xdb8, 0x113, 0, 0, 0, 0, 0x10]);
 /// A load balancer's address.
 pub const BALANCER: Place = Place::new([203, 0, 113, 20], [0x2001, 0xdb8, 0x113, 0, 0, 0, 0, 0x20]);
-/// An address beside those, which no Service has.
+/// An address of that network that no Service has.
 pub const BESIDE: Place = Place::new([203, 0, 113, 99], [0x2001, 0xdb8, 0x113, 0, 0, 0, 0, 0x99]);
 /// The ServiceCIDRs.
 pub const SERVICE_CIDRS: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
@@ -69,22 +69,22 @@ pub enum Device {
     Second,
     /// `eth2`, with a small MTU.
     Narrow,
-    /// `pod0`, the host's end of the pods' devices: packets from it come from clients on this node.
+    /// `pod0`, the host end of the pods' devices: packets from it come from clients on this node.
     Pod,
 }
 
 impl Device {
-    /// Those that lead out of the node, in the order of their numbers.
+    /// The devices that lead out of the node, in the order of their numbers.
     pub const OUTSIDE: [Self; 3] = [Self::Uplink, Self::Second, Self::Narrow];
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Uplink, Self::Second, Self::Narrow, Self::Pod];
 
-    /// Its name.
+    /// The device's name.
     pub fn name(self) -> String {
         if self == Self::Pod { "pod0".into() } else { format!("eth{}", self as u8) }
     }
 
-    /// Its own address.
+    /// The device's own link address.
     pub const fn mac(self) -> Mac {
         [2, 0, 0, 0, 0, self as u8 + 1]
     }
@@ -93,7 +93,7 @@ impl Device {
 /// The router's link address.
 pub const ROUTER_MAC: Mac = [2, 0, 0, 0, 1, 0xfe];
 
-/// The neighbours on each link: who, and with which address.
+/// The neighbours on each link: address and link address.
 pub const NEIGHBOURS: [(Device, Place, Mac); 6] = [
     (Device::Uplink, ROUTER, ROUTER_MAC),
     (Device::Uplink, REMOTE, [2, 0, 0, 0, 1, 0x50]),
@@ -103,7 +103,7 @@ pub const NEIGHBOURS: [(Device, Place, Mac); 6] = [
     (Device::Pod, POD, [2, 0, 0, 0, 4, 5]),
 ];
 
-/// Which of two nodes that know each other.
+/// One of two nodes that know each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
     /// [`NODE`].
@@ -122,7 +122,7 @@ impl Member {
         }
     }
 
-    /// Its address.
+    /// The node's address.
     pub const fn node(self) -> Place {
         match self {
             Self::First => NODE,
@@ -150,7 +150,7 @@ impl Member {
     }
 }
 
-/// Whether the node knows no neighbour for this destination on its own links.
+/// Whether the node has no neighbour entry for this destination on its own links.
 pub fn is_silent(destination: IpAddr) -> bool {
     [Family::Ipv4, Family::Ipv6].iter().any(|family| SILENT.address(*family) == destination)
 }

@@ -1,5 +1,5 @@
-//! Runs the loaded programs on single packets with BPF_PROG_TEST_RUN: nothing is sent, what a program returns and
-//! leaves of the packet is seen.
+//! Runs the loaded programs on single packets with BPF_PROG_TEST_RUN. Nothing is sent; it returns the program's
+//! verdict and the packet afterwards.
 
 use std::error::Error;
 
@@ -26,18 +26,18 @@ pub enum Hook {
     TcEgress,
 }
 
-/// What becomes of a packet.
+/// What happens to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It goes on its way through the stack.
+    /// It continues through the stack.
     Pass,
-    /// It vanishes.
+    /// It is dropped.
     Drop,
     /// It leaves by the device that it came from (XDP).
     Transmit,
     /// It leaves by the device that the program has named.
     Redirect,
-    /// The program has failed, or returned what means nothing.
+    /// The program has failed, or has returned an unknown code.
     Fault(u32),
 }
 
@@ -54,14 +54,15 @@ impl Hook {
     }
 }
 
-/// The programs, and XDP ones attached so that the devices can receive for them.
+/// The programs. The XDP programs are attached, too, so that the devices can receive for them.
 pub(super) struct Programs {
     program_set: ProgramSet,
     indexes: [u32; 4],
 }
 
 impl Programs {
-    /// Loads the programs as the agent does where every device carries Ethernet frames. Call it inside the namespace of the devices.
+    /// Loads the programs as the agent does where every device carries Ethernet frames. Call it inside the devices'
+    /// namespace.
     pub(super) fn load(ebpf: Ebpf, folder: &PinFolder) -> Result<Self, Box<dyn Error>> {
         let indexes = Device::ALL.map(|device| nix::net::if_::if_nametoindex(device.name().as_str()).unwrap_or(0));
         let groups = [Group::Tc, Group::Xdp, Group::Own];
@@ -78,7 +79,7 @@ impl Programs {
         self.indexes[device as usize]
     }
 
-    /// The program of a stage at XDP and at TC, whose names tell the stage; what leaves the node has none at XDP.
+    /// The names of a stage's programs at XDP and at TC. Stages of packets that leave have none at XDP.
     pub(super) fn of_stage(&mut self, stage: Stage) -> [Option<ProgramFd>; 2] {
         let name = match stage {
             Stage::Open => "open",
@@ -93,7 +94,8 @@ impl Programs {
         [program("xdp"), program("tc")]
     }
 
-    /// Runs a program on `frame`, which has come from (egress: goes to) `device`. Call it inside the namespace.
+    /// Runs a program on `frame`, which has come from `device`, or on egress is sent to it. Call it inside the
+    /// namespace.
     pub(super) fn run(&mut self, hook: Hook, device: Device, frame: &[u8]) -> Result<(Action, Vec<u8>), ProgramError> {
         let index = self.index(device);
         let context = match hook {
@@ -140,7 +142,7 @@ fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassif
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
 }
 
-/// `struct xdp_md`: the length of the packet's first piece, if that holds so much, the device, its first queue.
+/// `struct xdp_md`: the length of the packet's first piece, the device, and its first queue.
 fn xdp_context(length: usize, index: u32) -> Vec<u8> {
     let length = u32::try_from(length).expect("a packet below 64 kB");
     words(&[0, length, 0, index, 0, 0])

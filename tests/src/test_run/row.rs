@@ -1,5 +1,5 @@
-//! A row of a packet table: Services, what has happened before, one packet in, what becomes of it byte for byte, and by
-//! how much every counter moves. One row runs for each hook that sees such a packet, and for both families.
+//! A row of a packet table: Services, earlier packets, one packet in, the expected packet out byte for byte, and the
+//! expected change of every counter. A row runs at each hook that sees such a packet, and for both families.
 
 use proxy_common::Counter;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{packet::Packet, scene::Family};
 
-/// Something that happens.
+/// Something that happens before the packet.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A packet arrives from the link of this device.
@@ -20,15 +20,15 @@ pub enum Step {
     Egress(Device, Packet),
     /// These Services, and no others, are in force from now on.
     Serve(Vec<Service>),
-    /// The node has rules of policy routing that look at sources from now on.
+    /// From now on the node has rules of policy routing that look at sources.
     Rules,
     /// All flows end.
     Expire,
-    /// So many seconds go by without a packet of any flow.
+    /// So many seconds pass without a packet of any flow.
     Idle(i32),
-    /// The flow that begins with this packet turns out to be somebody else's, of before the node had an agent.
+    /// The flow that begins with this packet becomes a foreign one, from before the node had an agent.
     Foreign(Packet),
-    /// The agent clears the filters of what neither Services nor flows need: this node port, and others.
+    /// The agent clears the filter bits that neither Services nor flows need: those of this node port, and others.
     Tidy(u16),
     /// Something happens to the two buckets of this packet's entry.
     Suffer(Packet, Mishap),
@@ -63,8 +63,8 @@ pub struct Row {
     hooks: &'static [Hook],
 }
 
-/// A row of this name, which begins with the rule's number. Without further columns the packet passes untouched and no
-/// counter moves.
+/// A row of this name, which begins with the rule's number. By default the packet passes untouched and no counter
+/// moves.
 pub fn row(name: &'static str, packet: Step) -> Row {
     let hooks: &[Hook] = match packet {
         Step::Egress(..) => &[Hook::TcEgress],
@@ -92,7 +92,7 @@ impl Row {
         self
     }
 
-    /// This happens before the packet comes.
+    /// With this before the packet.
     #[must_use]
     pub fn after(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.before.extend(steps);
@@ -124,56 +124,56 @@ impl Row {
         self
     }
 
-    /// It goes up the stack (egress: on its way) as this packet.
+    /// It goes up the stack, or on egress on its way, as this packet.
     #[must_use]
     pub fn becomes(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::Stack(packet);
         self
     }
 
-    /// The same, with a source port of the node's choice.
+    /// It goes up the stack as this packet, with a source port of the node's choice.
     #[must_use]
     pub fn becomes_from_any_port(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::StackFromAnyPort(packet);
         self
     }
 
-    /// It leaves the node at once as this packet, to the neighbour on the way.
+    /// It leaves the node at once as this packet, to the next hop.
     #[must_use]
     pub fn leaves_as(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::Forward(packet);
         self
     }
 
-    /// The same, with a source port of the node's choice.
+    /// It leaves the node at once as this packet, with a source port of the node's choice.
     #[must_use]
     pub fn leaves_from_any_port_as(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::ForwardFromAnyPort(packet);
         self
     }
 
-    /// Its sender gets this packet for it, by the way that it came.
+    /// Its sender gets this packet in return, by the way that it came.
     #[must_use]
     pub fn is_answered_by(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::Back(packet);
         self
     }
 
-    /// It comes in once more as this packet, by `eth0` and as if from the router there.
+    /// It comes in once more as this packet, by `eth0`, as if from the router there.
     #[must_use]
     pub fn comes_in_as(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::ComesIn(packet);
         self
     }
 
-    /// Each of these counters moves by one, or by more if it is named more than once; no other moves.
+    /// Each of these counters moves by one, or by as often as it is named; no other counter moves.
     #[must_use]
     pub fn counts(mut self, counters: &[Counter]) -> Self {
         self.counts.extend(counters.iter().map(|counter| (*counter, 1)));
         self
     }
 
-    /// So many live entries of assured flows and in EMBRYONIC there are afterwards.
+    /// Afterwards there are so many live entries of assured flows and in EMBRYONIC.
     #[must_use]
     pub fn flows(mut self, assured: usize, embryonic: usize) -> Self {
         self.flows = Some((assured, embryonic));
@@ -184,7 +184,7 @@ impl Row {
 /// Runs the rows one by one.
 ///
 /// # Panics
-/// At the end, with everything that was not as a row says.
+/// At the end, with every difference between rows and outcomes.
 pub fn check_rows(rows: Vec<Row>) {
     let wanted = std::env::var("WAGGLE_ROW").unwrap_or_default();
     let shared = shared();
@@ -234,7 +234,7 @@ impl Row {
     }
 }
 
-/// Lets a step happen; `hook` is the one that sees what arrives. Returns what came of it.
+/// Carries out a step; `hook` is the one that sees packets that arrive. Returns the outcome as text.
 pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> String {
     const LONG: u32 = 1000;
     let before = node.state().counts();
@@ -269,7 +269,7 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
         }
         Step::Foreign(packet) => {
             node.state().set_foreign(packet.tuple(family), LONG);
-            return "somebody else's flow".into();
+            return "the flow is foreign".into();
         }
     };
     format!("{action:?} {:?}", node.state().counts_since(&before))

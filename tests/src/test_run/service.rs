@@ -52,14 +52,14 @@ pub fn service(name: &'static str) -> Service {
 }
 
 impl Service {
-    /// Under another name.
+    /// With another name.
     #[must_use]
     pub fn named(mut self, name: &'static str) -> Self {
         self.name = name;
         self
     }
 
-    /// With this port and node port, and none of its addresses.
+    /// With this port and node port, and without its addresses.
     #[must_use]
     pub fn on_port(mut self, port: u16, node_port: u16) -> Self {
         (self.port, self.node_port) = (port, Some(node_port));
@@ -158,7 +158,7 @@ impl Service {
         self
     }
 
-    /// Everyone who answers for it.
+    /// All its backends.
     pub fn backends(&self, family: Family) -> Vec<SocketAddr> {
         self.list(family, List::Cluster)
     }
@@ -202,7 +202,7 @@ impl Service {
         frontends
     }
 
-    /// Who may use its load-balancer IPs, of a family that some range is of (S21).
+    /// The source ranges of its load-balancer IPs in this family; `None` where every client is allowed (S21).
     fn sources(&self, family: Family) -> Option<Box<SourceRanges>> {
         let is_one = |net: &&IpNet| net.addr().is_ipv4() == (family == Family::Ipv4);
         let nets: BTreeSet<IpNet> = self.ranges.iter().filter(is_one).copied().collect();
@@ -237,7 +237,7 @@ impl Service {
     }
 }
 
-/// What the agent would have in force with these Services on `node`.
+/// The table that an agent on `node` would have in force with these Services.
 pub fn table(services: &[Service], node: Place) -> Table {
     let mut table = Table::default();
     for service in services {

@@ -1,4 +1,4 @@
-//! The bench node's maps: counters, flows and other memories, read and forgotten.
+//! The bench node's maps: reads and clears counters, flows and what else programs remember.
 
 use std::{collections::BTreeMap, error::Error};
 
@@ -40,12 +40,12 @@ pub struct State {
     affinity: HashMap<MapData, AffinityKey, Affinity>,
     devices: HashMap<MapData, u32, Device>,
     succession: Array<MapData, u32>,
-    /// What the programs' clock says, jiffies.
+    /// The time of the programs' clock, jiffies.
     clock: u32,
 }
 
 impl State {
-    /// Opens the maps pinned in `folder`, of programs whose clock says `clock`.
+    /// Opens the maps pinned in `folder`, of programs whose clock stands at `clock`.
     pub(super) fn open(folder: &PinFolder, clock: u32) -> Result<Self, Box<dyn Error>> {
         Ok(Self {
             counters: open(folder, "COUNTERS")?,
@@ -89,7 +89,7 @@ impl State {
         self.counts().into_iter().map(moved).filter(|(_, count)| *count != 0).collect()
     }
 
-    /// What finding source ports for this backend has come to, over all processors.
+    /// The counts of flows and source ports of this backend, over all processors.
     pub fn backend_counts(&self, id: u32) -> BackendCounters {
         let values = self.backends.get(&id, 0).expect("read BACKEND_COUNTERS");
         values.iter().fold(BackendCounters::default(), |sum, value| BackendCounters {
@@ -105,22 +105,22 @@ impl State {
         values.iter().map(|value| value.connections).sum()
     }
 
-    /// How many of the assured entries have not ended.
+    /// The number of assured entries that have not expired.
     pub(super) fn live(&self) -> usize {
         self.assured().iter().filter(|(_, entry)| !entry.meta.is_expired(self.clock)).count()
     }
 
-    /// The entries of flows that both sides have confirmed; ended ones may be among them.
+    /// The entries of assured flows, expired ones included.
     pub fn assured(&self) -> Vec<(Tuple, ConntrackEntry)> {
         entries(&self.assured)
     }
 
-    /// The entries of the other flows.
+    /// The entries of embryonic flows, expired ones included.
     pub fn embryonic(&self) -> Vec<(Tuple, ConntrackEntry)> {
         entries(&self.embryonic)
     }
 
-    /// Enters the flow that begins with `tuple` as one that somebody else translates; it ends after `seconds`.
+    /// Enters the flow that begins with `tuple` as a foreign one, which expires after `seconds`.
     pub fn set_foreign(&mut self, tuple: Tuple, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
         let entry = ConntrackEntry {
@@ -137,32 +137,32 @@ impl State {
         self.assured.put(&tuple, &entry).expect("write flows");
     }
 
-    /// Says where the programs stand on their way into the place of others.
+    /// Sets how far these programs have come in replacing others.
     pub fn set_phase(&mut self, phase: Phase) {
         self.succession.set(0, phase as u32, 0).expect("write SUCCESSION");
     }
 
-    /// Reserves a key, as a start does for a flow of the programs before.
+    /// Reserves a key, as a start does for a flow of the old programs.
     pub fn reserve(&mut self, tuple: &Tuple, entry: &ConntrackEntry) {
         self.embryonic.reserve(tuple, entry).expect("write EMBRYONIC");
     }
 
-    /// Carries a flow over, as a start does when programs of both sets are at work.
+    /// Carries a flow over, as a start does while programs of both sets run.
     pub fn follow(&mut self, tuple: &Tuple, entry: &ConntrackEntry) {
         self.embryonic.follow(tuple, entry, self.clock).expect("write EMBRYONIC");
     }
 
-    /// Lets something happen to the places of a packet's entry.
+    /// Lets `mishap` happen to the buckets of a packet's entry.
     pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
         self.buckets.suffer(tuple, mishap);
     }
 
-    /// Whether PORT_FILTER knows a node port.
+    /// Whether PORT_FILTER has a node port.
     pub(super) fn is_node_port(&self, port: u16) -> bool {
         self.ports.get(&port.into(), 0).expect("read PORT_FILTER") & PortClass::NODE_PORT != 0
     }
 
-    /// Has flows like the one that is known take every port that source translation may use, each a client's port, too.
+    /// Enters copies of the only flow for every port of source translation, which is the client's port, too.
     pub fn take_source_ports(&mut self) {
         let class = |port: u16| self.ports.get(&port.into(), 0).expect("read PORT_FILTER");
         let ports: Vec<u16> = (0..=u16::MAX).filter(|port| class(*port) & PortClass::SNAT != 0).collect();
@@ -180,12 +180,12 @@ impl State {
         }
     }
 
-    /// Lets every client be without a new connection for so many seconds more.
+    /// Moves the last connection of every client so many seconds back.
     pub fn age_clients(&mut self, seconds: u64) {
         age_clients(&mut self.affinity, seconds);
     }
 
-    /// Lets so many seconds pass for the limit of refusals.
+    /// Moves the refill of refusals so many seconds back.
     pub fn age_refusals(&mut self, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
         let mut rejects = self.rejects.get(&0, 0).expect("read REJECTS").to_vec();
@@ -195,34 +195,34 @@ impl State {
         self.rejects.set(0, rejects.try_into().expect("a value for each processor"), 0).expect("write REJECTS");
     }
 
-    /// Damages the maps: the first slots of all name this backend.
+    /// Damages the maps: the first slots all name this backend.
     pub fn damage_slots(&mut self, backend: u32) {
         for slot in 0..64 {
             self.slots.set(slot, backend, 0).expect("write SLOTS");
         }
     }
 
-    /// Damages the maps: the program of a stage is gone.
+    /// Damages the maps: removes the program of a stage.
     pub(super) fn damage_stage(&mut self, stage: Stage) {
         let cleared = self.stages.each_mut().map(|stages| stages.clear_index(&(stage as u32)).is_ok());
-        // What leaves the node has no stages at XDP.
+        // Stages of packets that leave have no program at XDP.
         assert!(cleared.contains(&true), "write XDP_STAGES and TC_STAGES");
     }
 
-    /// Puts a program in the place of a stage, at XDP or TC.
+    /// Puts a program in a stage's place, at XDP or TC.
     pub(super) fn repair_stage(&mut self, stage: Stage, hook: usize, program: &ProgramFd) {
         self.stages[hook].set(stage as u32, program, 0).expect("write XDP_STAGES or TC_STAGES");
     }
 
-    /// Lets every flow be without a packet for so many seconds more; below 0: lets its last one come so much later.
+    /// Moves the last packet of every flow so many seconds back; a negative number moves it forward.
     pub fn idle(&mut self, seconds: i32) {
         let ticks = jiffies::per_second().expect("read the clock's tick").wrapping_mul(seconds.cast_unsigned());
         self.age(ticks);
     }
 
-    /// Lets every flow end now.
+    /// Makes every flow expire now.
     pub fn expire_flows(&mut self) {
-        // An end half of the jiffies' range away has always passed.
+        // Half of the range of jiffies back is always in the past.
         self.age(1 << 30);
     }
 
@@ -252,7 +252,7 @@ fn entries(table: &FlowTable) -> Vec<(Tuple, ConntrackEntry)> {
     table.entries().collect::<Result<_, _>>().expect("read flows")
 }
 
-/// Lets every client in the map AFFINITY be without a new connection for so many seconds more.
+/// Moves the last connection of every client in AFFINITY so many seconds back.
 pub fn age_clients(affinity: &mut HashMap<MapData, AffinityKey, Affinity>, seconds: u64) {
     let clients: Vec<_> = affinity.iter().collect::<Result<_, _>>().expect("read AFFINITY");
     for (key, client) in clients {
@@ -261,7 +261,7 @@ pub fn age_clients(affinity: &mut HashMap<MapData, AffinityKey, Affinity>, secon
     }
 }
 
-/// Opens a map of the agent, or of the bench, whose pins are in `folder`.
+/// Opens a map whose pin is in `folder`, of the agent or of the bench.
 pub fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &str) -> Result<M, MapError> {
     MapData::from_pin(folder.map(name)).and_then(Map::from_map_data).and_then(M::try_from)
 }

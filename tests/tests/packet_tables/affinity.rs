@@ -13,11 +13,11 @@ use super::*;
 const HOOKS: [Hook; 2] = [Hook::Xdp, Hook::TcIngress];
 
 fn sticky(backends: &[Place]) -> Service {
-    // Shorter than any machine has been up: time is counted from its start.
+    // Shorter than the uptime of any machine: the programs' clock counts from the start of the machine.
     backends.iter().fold(bare().affinity(10), |service, place| service.remote(place.at(8080)))
 }
 
-/// Where a new connection from `client` goes.
+/// The backend of a new connection from `client`.
 fn backend_of(node: &mut BenchNode, hook: Hook, client: End, frontend: End, family: Family) -> IpAddr {
     let (_, out) = node.run(hook, Device::Uplink, &tcp(client, frontend).syn(), family);
     check(&out).expect("a packet").destination
@@ -58,7 +58,7 @@ fn s24_ports_do_not_share_their_clients() {
         let all = [REMOTE, REMOTE_OTHER, FAR];
         let second = sticky(&all).named("second").on_port(81, NODE_PORT.port + 1);
         node.serve(&[sticky(&all), second]);
-        // Thirty clients that all land on the same backend twice would be a chance of 3^-30.
+        // That all thirty clients get their old backends by chance has a probability of 3^-30.
         let differ = (0..30_u8).any(|number| {
             let client: Place = family_address(family, number).into();
             let first = backend_of(node, hook, client.at(20_001), NODE_PORT, family);
@@ -125,13 +125,13 @@ fn s24_a_client_chooses_again_after_its_timeout_since_the_last_connection() {
         node.serve(&[sticky(&[REMOTE])]);
         backend_of(node, hook, FROM, NODE_PORT, family);
         node.serve(&[sticky(&[REMOTE, REMOTE_OTHER])]);
-        // Each connection begins the time anew.
+        // Each connection restarts the timeout.
         for port in 20_002..20_005 {
             node.state().age_clients(5);
             let found = backend_of(node, hook, CLIENT.at(port), NODE_PORT, family);
             assert_eq!(found, REMOTE.address(family), "{hook:?} {family:?}");
         }
-        // Forty choices that are all the same would be a chance of 2^-40.
+        // That forty random choices are all alike has a probability of 2^-40.
         let moved = (21_000..21_040).any(|port| {
             node.state().age_clients(11);
             backend_of(node, hook, CLIENT.at(port), NODE_PORT, family) == REMOTE_OTHER.address(family)

@@ -1,4 +1,4 @@
-//! SCTP associations: how they open, live and end (S13 of the field's list, S29, S40), as nf_conntrack has it.
+//! SCTP associations: how they open, live and end (field case S13, S29, S40), as with nf_conntrack.
 
 use harness::{
     packet::{ErrorKind, Packet, icmp_error, sctp},
@@ -10,7 +10,7 @@ use super::*;
 const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
 const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
 
-/// The tag that the client wants to be sent, and the backend's.
+/// The client's verification tag, and the backend's.
 const CLIENT_TAG: u32 = 0x1111_1111;
 const BACKEND_TAG: u32 = 0x2222_2222;
 
@@ -26,32 +26,32 @@ pub(super) const COOKIE_ECHO: u8 = 10;
 pub(super) const COOKIE_ACK: u8 = 11;
 const SHUTDOWN_COMPLETE: u8 = 14;
 
-/// What opens the association, from one end to another.
+/// The INIT from one end to another.
 pub(super) fn init(from: End, to: End) -> Packet {
     sctp(from, to).chunk(INIT, 0, CLIENT_TAG)
 }
 
-/// What accepts it.
+/// The INIT ACK from one end to another.
 pub(super) fn init_ack(from: End, to: End) -> Packet {
     sctp(from, to).chunk(INIT_ACK, 0, BACKEND_TAG).tag(CLIENT_TAG)
 }
 
-/// Another packet of the client, from one end to another.
+/// Another packet of the client, from one end to another, with the backend's tag.
 pub(super) fn asks(from: End, to: End, kind: u8) -> Packet {
     sctp(from, to).chunk(kind, 0, 77).tag(BACKEND_TAG)
 }
 
-/// Another packet of the backend.
+/// Another packet of the backend, with the client's tag.
 pub(super) fn answers(from: End, to: End, kind: u8) -> Packet {
     sctp(from, to).chunk(kind, 0, 77).tag(CLIENT_TAG)
 }
 
-/// The client's packet as it comes.
+/// Another packet of the client as it arrives.
 fn client(kind: u8) -> Packet {
     asks(FROM, NODE_PORT, kind)
 }
 
-/// The packet of the backend elsewhere as it comes.
+/// Another packet of the backend on another node as it arrives.
 fn backend(kind: u8) -> Packet {
     answers(BACKEND, SNAT, kind)
 }
@@ -69,7 +69,7 @@ fn moved() -> Step {
     Step::Serve(vec![bare().protocol(Protocol::Sctp).remote(REMOTE_OTHER.at(8080))])
 }
 
-/// An open association with a backend elsewhere.
+/// An open association with a backend on another node.
 fn open() -> [Step; 4] {
     [
         ingress(init(FROM, NODE_PORT)),
@@ -79,7 +79,7 @@ fn open() -> [Step; 4] {
     ]
 }
 
-/// The same with the backend here.
+/// An open association with the backend on this node.
 fn open_here() -> [Step; 4] {
     [
         ingress(init(FROM, NODE_PORT)),
@@ -89,7 +89,7 @@ fn open_here() -> [Step; 4] {
     ]
 }
 
-/// The client's data goes on to its backend, whatever backend the Service has now.
+/// The client's data still goes to its backend, whatever backend the Service has now.
 fn goes_on(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
     row(name, ingress(client(DATA)))
         .serving(associations())
@@ -101,7 +101,7 @@ fn goes_on(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
         .flows(2, 0)
 }
 
-/// The association has ended: the client's next one, from the same port, goes to the backend that the Service has now.
+/// The association has ended: the client's next one, from the same port, goes to the Service's current backend.
 fn has_ended(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
     row(name, ingress(init(FROM, NODE_PORT)))
         .serving(associations())
@@ -112,7 +112,7 @@ fn has_ended(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
         .counts(&OPENED)
 }
 
-/// The flow is not known any more: what comes is the stack's.
+/// The flow is not known any more: the client's data is left to the stack.
 fn is_forgotten(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
     row(name, ingress(client(DATA))).serving(associations()).after(open()).after(steps)
 }
@@ -186,7 +186,7 @@ fn field_s13_only_an_init_opens_an_association() {
             .flows(0, 2),
     ];
     let others = [DATA, INIT_ACK, HEARTBEAT, ABORT, SHUTDOWN, SHUTDOWN_ACK, COOKIE_ECHO, COOKIE_ACK, SHUTDOWN_COMPLETE];
-    // At the node's own address the stack answers, or has asked for it.
+    // At the node's own address the stack answers, or has asked for this packet.
     rows.extend(others.map(|kind| row("field_s13_at_a_node_port", ingress(client(kind))).serving(associations())));
     check_rows(rows);
 }
@@ -274,7 +274,7 @@ fn s29_associations_stay_and_end_as_connections_do() {
         has_ended("s29_sctp_after_its_acknowledgment", end().into_iter().take(2)),
         has_ended("s29_sctp_after_its_end", end()),
         is_forgotten("s29_sctp_a_shutdown_after_three_seconds", end().into_iter().take(1).chain([Step::Idle(4)])),
-        // Whoever asks again is sent to the same backend, for as long as nobody has answered.
+        // A repeated INIT goes to the same backend as long as no backend has replied.
         row("s29_sctp_an_init_that_comes_again", ingress(init(FROM, NODE_PORT)))
             .serving(associations())
             .after([ingress(init(FROM, NODE_PORT))])

@@ -1,4 +1,4 @@
-//! Where assured flows are: in buckets, or in the overflow when both buckets are other flows'; and buckets that are not whole.
+//! Where assured flows are: in buckets, or in the overflow when other flows have both buckets. Also torn buckets.
 
 use harness::{
     packet::{Packet, tcp, udp},
@@ -13,12 +13,12 @@ use nix::{
 
 use super::*;
 
-/// The mishap at the places of both entries of FROM's flow, as `kind` of packet.
+/// Lets `mishap` happen to the buckets of both entries of FROM's flow, which has `kind` of packet.
 fn at_both(kind: fn(End, End) -> Packet, mishap: Mishap) -> [Step; 2] {
     [Step::Suffer(kind(FROM, NODE_PORT), mishap), Step::Suffer(kind(BACKEND, SNAT), mishap)]
 }
 
-/// A handshake, before whose end the places of both entries are taken by flows that end in so many seconds.
+/// A handshake before whose end other flows take the buckets of both entries. Those flows expire in so many seconds.
 fn crowded(seconds: i32) -> Vec<Step> {
     let [syn, syn_ack, ack] = handshake();
     [&[syn, syn_ack], &at_both(tcp, Mishap::Taken(seconds))[..], &[ack]].concat()
@@ -61,7 +61,8 @@ fn s28_places_of_flows_that_have_just_ended_are_not_given_away() {
     let mut node = shared.lock();
     node.serve(&[web()]);
     for family in Family::BOTH {
-        // Each of two entries takes one of four places, or none.
+        // There are four buckets for the two entries. Taken by expired flows, two of them are reused; taken by live
+        // ones, none is.
         for (seconds, entries) in [(-2, 4), (0, 4 + 2)] {
             node.state().forget();
             for step in crowded(seconds) {
@@ -72,7 +73,7 @@ fn s28_places_of_flows_that_have_just_ended_are_not_given_away() {
     }
 }
 
-/// Linux 6.1 forgets what a small LRU map has just got, once another processor keeps all its free entries.
+/// Linux 6.1 forgets new entries of a small LRU map when another processor keeps all its free entries.
 #[test]
 fn s28_flows_without_a_place_are_kept_on_every_processor() {
     let this = Pid::from_raw(0);

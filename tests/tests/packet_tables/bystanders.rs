@@ -1,4 +1,4 @@
-//! Packets that are no Service's: untouched and uncounted, whatever they are.
+//! Packets that belong to no Service: untouched and uncounted, whatever they are.
 
 use harness::{
     packet::{ErrorKind, Extension, Packet, echo_reply, echo_request, icmp_error, other, sctp, tcp, udp},

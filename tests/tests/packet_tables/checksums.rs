@@ -1,5 +1,5 @@
-//! Checksums are changed by what the translation changes: right ones stay right, wrong ones stay wrong by the same
-//! amount, absent ones stay absent (S28).
+//! Checksums are changed by exactly what the translation changes: right ones stay right, wrong ones stay wrong by the
+//! same amount, absent ones stay absent (S28).
 
 use harness::{
     packet::{Packet, sctp, tcp, udp},
@@ -9,7 +9,7 @@ use harness::{
 
 use super::*;
 
-/// The packet of each protocol, `change`d, to another node.
+/// A packet of each protocol after `change`, to a backend on another node.
 fn forwarded(names: [&'static str; 3], change: impl Fn(Packet) -> Packet) -> Vec<Row> {
     let out = |row: Row, packet: Packet| row.leaves_as(change(packet).ttl(63)).counts(&OPENED);
     vec![
@@ -81,7 +81,7 @@ fn s28_an_absent_checksum_stays_absent() {
     check_rows(over_ipv6.into_iter().map(|row| row.only(Family::Ipv6)).collect());
 }
 
-/// Payloads for which the checksum after (and before) translation takes its rarest values.
+/// Payloads for which the checksum before or after translation takes its rarest value.
 #[test]
 fn s28_checksums_that_come_out_as_zero_are_sent_as_ones() {
     let mut rows = Vec::new();
@@ -105,7 +105,7 @@ fn s28_checksums_that_come_out_as_zero_are_sent_as_ones() {
     check_rows(rows);
 }
 
-/// XDP can't tell finished checksums of this value from unfinished ones.
+/// XDP can't tell finished checksums of this value from pending ones.
 #[test]
 fn w04_xdp_leaves_to_tc_what_looks_unfinished() {
     let mut rows = Vec::new();

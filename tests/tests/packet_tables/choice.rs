@@ -1,4 +1,4 @@
-//! The choice among several backends (S23), and flows that stay with theirs.
+//! The choice among several backends (S23), and flows that stay with their backend.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -30,7 +30,7 @@ fn s23_new_flows_are_spread_evenly() {
             let syn = tcp(CLIENT.at(port), NODE_PORT).syn();
             *counts.entry(destination(&mut node, hook, &syn, family)).or_default() += 1;
         }
-        // 500 each; six standard deviations are 110.
+        // The expected count is 500 each; six standard deviations are 110.
         assert!(counts.len() == 3 && counts.values().all(|count| (390..610).contains(count)), "{counts:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! TCP connections: states, retransmissions, ends, and what follows after (S16, S28, S29).
+//! TCP connections: states, retransmissions, ends, and new connections after an end (S16, S28, S29).
 
 use harness::{
     packet::{Packet, tcp, tcp_flags::*},
@@ -16,14 +16,14 @@ fn from_client(name: &'static str, packet: fn(Packet) -> Packet) -> Row {
         .counts(&FORWARDED)
 }
 
-/// FROM and its backend have closed both sides.
+/// FROM and its backend have both closed.
 fn closed() -> Vec<Step> {
     let mut steps = handshake().to_vec();
     steps.extend([ingress(tcp(FROM, NODE_PORT).fin()), ingress(last(BACKEND, SNAT))]);
     steps
 }
 
-/// The last segment of the backend: its numbers are the other way round than the client's.
+/// The last segment of the backend: its numbers are the client's in reverse.
 fn last(backend: End, client: End) -> Packet {
     tcp(backend, client).fin().sequence(5001, 1001)
 }
@@ -66,13 +66,13 @@ fn s29_a_syn_does_not_move_a_connection_whose_backend_is_usable() {
         from_client("s29_syn_on_an_open_connection_stays_with_its_backend", Packet::syn)
             .after(handshake())
             .after([Step::Serve(vec![web().remote(REMOTE_OTHER.at(8080))])]),
-        // Whose Service has not changed meanwhile; otherwise it may lead elsewhere: see below.
+        // While its Service has not changed. Otherwise the SYN may lead elsewhere: see the next test.
         from_client("s29_a_syn_again_stays_with_its_backend", Packet::syn).after([ingress(tcp(FROM, NODE_PORT).syn())]),
     ];
     check_rows(rows);
 }
 
-/// The backend has left its Service between a client's SYN and the same SYN again, and both backends answer.
+/// The backend has left its Service between a client's SYN and its retransmission, and both backends answer.
 #[test]
 fn s28_of_two_answers_the_first_decides() {
     let other = REMOTE_OTHER.at(8080);
@@ -182,7 +182,7 @@ fn s28_segments_of_an_unknown_connection_are_refused() {
             .drops()
             .counts(&[Counter::RejectUnknownConnection]),
         refused("s28_all_flags_but_reset", to_service().flags(!RST).sequence(1, 5001)),
-        // What the client sends is the connection's only once it has been answered.
+        // Before the backend's reply only a SYN belongs to the connection.
         refused("s28_data_before_the_answer", to_service().data()).after([ingress(to_service().syn())]).flows(0, 1),
         row("s28_reset_before_the_answer", ingress(to_service().rst()))
             .serving(web())

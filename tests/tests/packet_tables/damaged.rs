@@ -1,4 +1,4 @@
-//! Maps that no agent would leave so: packets are dropped with a reason, and nothing is half-translated (S28).
+//! Maps in a state that no agent leaves: packets are dropped with a reason, and nothing is half-translated (S28).
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn drops(node: &mut BenchNode, packet: &Packet, (family, hook): (Family, Hook), 
 
 #[test]
 fn s28_a_slot_that_names_no_backend_drops() {
-    // The first slots of all are its Services'.
+    // Both Services' slots are among the first.
     let mut node = BenchNode::new("slots");
     let sticky = dns().named("dns").affinity(600);
     node.serve(&[web().remote(REMOTE_OTHER.at(8080)), sticky]);
@@ -72,7 +72,7 @@ fn s28_a_stage_that_is_missing_drops() {
         for packet in &of_services {
             drops(&mut node, packet, way, Counter::DropMissingStage);
         }
-        // What is under way goes on.
+        // Established flows go on.
         let (action, out) = node.run(hook, Device::Uplink, &tcp(FROM, NODE_PORT).data(), family);
         let wanted = tcp(SNAT, BACKEND).data().ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
         assert!(matches!(action, Action::Transmit | Action::Redirect), "{family:?} {hook:?} {action:?}");
@@ -90,7 +90,8 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
     }
     let client = CLIENT_OTHER.at(20_002);
     let error = icmp_error(REMOTE, NODE, ErrorKind::TooBig(1400), tcp(SNAT, BACKEND).data());
-    // Answers to connections that the node has opened from a node port's number, or from an address that Services share.
+    // Replies to connections that the node has opened from the number of a node port, or from an address that Services
+    // share.
     let of_nobody = [
         error.clone(),
         echo_request(CLIENT, NODE),
@@ -146,7 +147,7 @@ fn s28_a_first_packet_that_can_not_be_sent_is_dropped() {
         assert_eq!(node.run(hook, Device::Uplink, &question, family).0, Action::Drop);
         let moved = [(Counter::FlowOpened, 1), (Counter::DropMissingStage, 1)];
         assert_eq!(node.state().counts_since(&before), BTreeMap::from(moved));
-        // The flow is there: the next one goes through.
+        // The flow has been opened: its next packet is sent.
         let (action, out) = node.run(hook, Device::Uplink, &question, family);
         let wanted = udp(SNAT, BACKEND).ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
         assert_eq!((matches!(action, Action::Transmit | Action::Redirect), out), (true, wanted.bytes(family)));

@@ -1,4 +1,4 @@
-//! UDP flows: pinned to their backend while it is usable, and moved when it is not (S29).
+//! UDP flows: they keep their backend while it is usable, and get another when it is not (S29).
 
 use harness::{
     packet::udp,

@@ -1,5 +1,5 @@
-//! ICMP errors about translated packets: translated like an answer, and the packet that they quote like what its sender
-//! sent (S28).
+//! ICMP errors about translated packets: the error is translated like a reply, and the packet that it quotes is turned
+//! back into what its sender sent (S28).
 
 use harness::{
     packet::{ErrorKind, Packet, Place, icmp_error, sctp, tcp, udp},
@@ -16,7 +16,7 @@ const KINDS: [(ErrorKind, [&str; 4]); 4] = [
     (ErrorKind::TimeExceeded, ["s28_time", "s28_time_back", "s28_time_here", "s28_time_from_here"]),
 ];
 
-/// An error from `from`'s side about a packet to another node, and what the client gets of it.
+/// An error by `from` about the packet `sent` to another node; the client gets an error about `told`.
 fn about_request(name: &'static str, from: Place, kind: ErrorKind, sent: Packet, told: Packet) -> Row {
     let frontend = told.destination.place;
     row(name, ingress(icmp_error(from, NODE, kind, sent)))
@@ -155,7 +155,7 @@ fn s28_errors_about_nothing_known_are_not_translated() {
     check_rows(rows);
 }
 
-/// Eight bytes behind its headers are quoted: without the checksum.
+/// The error quotes eight bytes behind the headers, which do not include the checksum.
 fn about_answered() -> Packet {
     icmp_error(REMOTE, NODE, ErrorKind::PortUnreachable, tcp(SNAT, BACKEND).data())
 }

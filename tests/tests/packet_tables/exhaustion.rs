@@ -1,4 +1,5 @@
-//! When flows to a backend on another node have taken all source ports: which flows are evicted, and which are not (S28).
+//! When flows to a backend on another node have all source ports: which flows are dropped early, and which are not
+//! (S28).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +13,14 @@ use proxy_userspace::config::MapSizes;
 
 use super::*;
 
-/// Room for two entries of each port, so that no flow is evicted by the LRU.
+/// Room for two entries for each port, so that the LRU evicts no flow.
 const ROOM: MapSizes = MapSizes { conntrack: 1 << 16, embryonic: 1 << 18, ..SIZES };
-/// Flows of which a packet has just come.
+/// Seconds since the last packet of a young flow.
 const YOUNG: i32 = 0;
-/// Who comes when all ports are taken.
+/// The client that comes when all ports are taken.
 const LATE: End = CLIENT_OTHER.at(20_001);
 
-/// What has happened when a newcomer meets flows like the one that `begin` opens, on all source ports.
+/// The outcome for a newcomer when all source ports have flows like the one that `begin` opens.
 struct Crowd {
     action: Action,
     out: Vec<u8>,
@@ -61,7 +62,7 @@ impl Crowd {
         assert_eq!(self.action, Action::Drop);
         assert_eq!(self.counts, BTreeMap::from([(Counter::DropSnatPortsExhausted, 1)]));
         assert_eq!((self.ports.flows, self.ports.exhausted), (0, 1));
-        // The client's own, and those of 32 attempts that are no ephemeral ports.
+        // The client's port, and those among 32 attempts that source translation may use.
         assert!((2..=33).contains(&self.ports.taken), "{:?}", self.ports);
         assert!(self.before == self.after, "flows have changed");
     }
@@ -82,7 +83,7 @@ fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
         Crowd::meet(node, &handshake(), 3600, &syn, family, hook).is_refused();
         Crowd::meet(node, &handshake()[..1], YOUNG, &syn, family, hook).is_refused();
         Crowd::meet(node, &handshake()[..2], YOUNG, &syn, family, hook).is_refused();
-        // Another port than the client's would have to be given in any case.
+        // Source translation may not keep this client's port in any case.
         let ephemeral = tcp(CLIENT_OTHER.at(45_000), NODE_PORT).syn();
         Crowd::meet(node, &handshake(), 0, &ephemeral, family, hook).is_refused();
     });
@@ -91,7 +92,7 @@ fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
 #[test]
 fn s28_an_embryonic_flow_that_is_idle_for_a_second_is_dropped_early() {
     each(|node, family, hook| {
-        // Until it is answered, a connection has one entry.
+        // A connection has one entry until the backend replies.
         for (begin, entries) in [(&handshake()[..1], 1), (&handshake()[..2], 2)] {
             let crowd = Crowd::meet(node, begin, 2, &tcp(LATE, NODE_PORT).syn(), family, hook);
             let port = check(&crowd.out).unwrap().ports.unwrap().0;

@@ -1,4 +1,4 @@
-//! Flows that another proxy has translated before the node had an agent: left alone until they end (S31).
+//! Foreign flows, which another proxy translated before the node had an agent: left alone until they end (S31).
 
 use harness::{
     packet::{ErrorKind, Packet, icmp_error, tcp, udp},
@@ -40,7 +40,7 @@ fn s31_packets_of_a_foreign_flow_pass_untouched() {
         of_datagrams("s31_datagram", NODE_PORT),
         of_datagrams("s31_datagram_to_a_cluster_ip", cluster_ip),
         of_datagrams("s31_datagram_without_a_backend_of_ours", cluster_ip).after([Step::Serve(vec![bare()])]),
-        // What the other proxy makes of them comes by here, too.
+        // The packets that the other proxy has translated also pass these hooks.
         row("s31_on_its_way_to_a_pod", egress(tcp(FROM, HERE).data()))
             .serving(web_here())
             .after(foreign(tcp(FROM, external))),

@@ -1,4 +1,4 @@
-//! Fragments arrive translated or not at all, never half (S28).
+//! Fragments are translated, passed or dropped, never half-translated (S28).
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! What a translation must leave alone, and what it must look behind: classes and labels, options, extension headers,
-//! VLAN tags, padding, long packets.
+//! Headers that a translation must leave alone, and headers that it must look behind: classes and labels, options,
+//! extension headers, VLAN tags, padding, long packets.
 
 use harness::{
     packet::{ErrorKind, Extension, Packet, echo_request, icmp_error, other, tcp, udp},
@@ -9,7 +9,7 @@ use harness::{
 
 use super::*;
 
-/// The packet `change`d, to another node.
+/// A packet after `change`, to a backend on another node.
 fn forwarded(name: &'static str, change: impl Fn(Packet) -> Packet) -> Row {
     row(name, ingress(change(tcp(FROM, NODE_PORT).syn())))
         .serving(web())
@@ -17,7 +17,7 @@ fn forwarded(name: &'static str, change: impl Fn(Packet) -> Packet) -> Row {
         .counts(&OPENED)
 }
 
-/// The packet `change`d, to this node.
+/// A packet after `change`, to a backend on this node.
 fn delivered(name: &'static str, change: impl Fn(Packet) -> Packet) -> Row {
     row(name, ingress(change(tcp(FROM, NODE_PORT).syn())))
         .serving(web_here())
@@ -25,7 +25,7 @@ fn delivered(name: &'static str, change: impl Fn(Packet) -> Packet) -> Row {
         .counts(&OPENED_HERE)
 }
 
-/// The packet `change`d, as an answer of this node.
+/// A packet after `change`, as a reply of a backend on this node.
 fn answered(name: &'static str, change: impl Fn(Packet) -> Packet) -> Row {
     row(name, egress(change(tcp(HERE, FROM).syn_ack())))
         .serving(web_here())
@@ -106,7 +106,7 @@ fn s28_headers_that_are_not_looked_behind_keep_a_packet_from_being_served() {
     check_rows(rows);
 }
 
-/// A packet to another node's backend passes untouched: its way out is its VLAN's, whose own device sends it.
+/// A packet to a backend on another node passes untouched: the VLAN's own device sends it.
 fn left_to_the_vlan(name: &'static str, tags: &[u16]) -> Row {
     row(name, ingress(tcp(FROM, NODE_PORT).syn().vlans(tags)))
         .serving(web())

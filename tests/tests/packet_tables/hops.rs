@@ -1,4 +1,5 @@
-//! Two nodes: what one program emits is what the other one gets, with the maps looked at in between (S26–S28).
+//! Two nodes: the output of one node's programs is the input of the other's, and the maps are checked in between
+//! (S26–S28).
 
 use std::sync::MutexGuard;
 
@@ -51,7 +52,7 @@ impl Network<'_> {
         out
     }
 
-    /// A frame comes (or goes), and the node's programs leave it alone and count nothing.
+    /// A frame arrives or leaves; the node's programs pass it untouched and count nothing.
     fn leaves_alone(&mut self, member: Member, hook: Hook, frame: &[u8]) {
         let node = self.node(member);
         let before = node.state().counts();
@@ -59,7 +60,7 @@ impl Network<'_> {
         assert!(node.state().counts_since(&before).is_empty());
     }
 
-    /// Numbers of entries in CONNTRACK and EMBRYONIC.
+    /// The numbers of entries of assured and of embryonic flows.
     fn flows(&mut self, member: Member) -> (usize, usize) {
         let state = self.node(member).state();
         (state.assured().len(), state.embryonic().len())

@@ -1,4 +1,4 @@
-//! Ids of services and backends that are given to others.
+//! Ids that are given to other services and backends.
 
 use std::{collections::BTreeSet, thread::sleep, time::Duration};
 
@@ -10,7 +10,7 @@ use harness::{
 
 use super::*;
 
-/// The ids of service and backend of the one flow that this packet opens.
+/// The ids of service and backend of the flow that this packet opens.
 fn open(node: &mut BenchNode, packet: &Packet, family: Family) -> (u32, u32) {
     node.state().forget();
     node.run(Hook::TcIngress, Device::Uplink, packet, family);
@@ -28,15 +28,15 @@ fn w01_counters_begin_anew_when_an_id_is_given_to_another() {
         let (service, backend) = open(&mut node, &syn, family);
         let counts =
             |node: &mut BenchNode| (node.state().connections(service), node.state().backend_counts(backend).flows);
-        // A backend that the test before had, moments ago, has come back to its id and its count.
+        // The test before may have used this backend moments ago: then it has its id and count again.
         let first = counts(&mut node);
         open(&mut node, &tcp(FROM, EXTERNAL.at(80)).syn(), family);
         let second = (first.0 + 1, first.1 + 1);
         assert_eq!(counts(&mut node), second);
         node.serve(&[web()]);
-        assert_eq!(counts(&mut node), second, "nobody else has them");
+        assert_eq!(counts(&mut node), second, "no other service or backend has them");
         // An id is free again a grace period after it has been given back, and may go to the other family first. Each
-        // round has a backend of its own: one that comes back before the grace period ends keeps its id.
+        // round has a new backend, since one that returns before the grace period ends keeps its id.
         let mut used = [BTreeSet::from([service]), BTreeSet::from([backend])];
         let mut counted = [None; 2];
         let mut ports = 9090..;

@@ -1,5 +1,5 @@
-//! Packets longer than a page, which reach XDP in several pieces (`xdp.frags`): translated like others, with what lies in
-//! the later pieces left alone. TC's test run takes no more than a page.
+//! Packets longer than a page, which reach XDP in several pieces (`xdp.frags`): translated like others, and the bytes
+//! in the later pieces stay unchanged. TC's test run takes no more than a page.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use harness::{
 
 use super::*;
 
-/// Bytes of payload that fill the wide link but for headers.
+/// Bytes of payload that, with headers, fill the wide link.
 const JUMBO: usize = 8900;
 /// The backend over the wide link.
 const WIDE: End = FAR.at(8080);
@@ -25,7 +25,7 @@ fn jumbo(packet: Packet) -> Packet {
     packet.payload_length(JUMBO)
 }
 
-/// What opens an association, with many parameters.
+/// An INIT with many parameters.
 fn long_init(from: End, to: End) -> Packet {
     let packet = sctp(from, to);
     let mut payload = packet.payload.clone();
@@ -113,7 +113,7 @@ fn s28_jumbo_packets_are_refused() {
     check_rows(at_xdp(rows));
 }
 
-/// From less than a page on: around the place where XDP's first piece ends, and beyond it.
+/// Lengths from less than a page on: around the end of XDP's first piece, and beyond it.
 #[test]
 fn s28_packets_of_every_length_around_a_page_are_translated() {
     let shared = shared();
@@ -166,7 +166,7 @@ fn s28_headers_in_two_pieces_are_never_half_translated() {
 
 type Outcome = (Action, Vec<u8>, BTreeMap<Counter, u64>);
 
-/// None where the kernel can't test that: before 6.18.
+/// `None` where the kernel can't run this test: before 6.18.
 fn split(node: &mut BenchNode, packet: &Packet, family: Family, first: usize) -> Option<Outcome> {
     let before = node.state().counts();
     let (action, out) = node.try_pieces(Device::Uplink, &packet.bytes(family), first)?;

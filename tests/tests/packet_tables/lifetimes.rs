@@ -1,4 +1,4 @@
-//! How long connections live, and what does not shorten their lives (S40): late duplicates and forged segments, half-closed
+//! How long connections live, and what does not shorten that (S40): late duplicates and forged segments, half-closed
 //! connections, ports that are used again.
 
 use harness::{
@@ -10,19 +10,19 @@ use super::*;
 
 const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
 const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
-/// A sequence number that no receiver takes.
+/// A sequence number that no receiver accepts.
 const WRONG: u32 = 1 << 31;
 
 fn client() -> Packet {
     tcp(FROM, NODE_PORT)
 }
 
-/// A segment of the backend: its numbers are the other way round than the client's.
+/// A segment of the backend on another node: its numbers are the client's in reverse.
 fn backend(flags: u8) -> Packet {
     tcp(BACKEND, SNAT).flags(flags).sequence(5001, 1019)
 }
 
-/// The same of the backend on this node.
+/// A segment of the backend on this node.
 fn backend_here(flags: u8) -> Packet {
     tcp(HERE, FROM).flags(flags).sequence(5001, 1019)
 }
@@ -32,32 +32,33 @@ fn more(packet: Packet) -> Packet {
     packet.flags(ACK | PSH).sequence(1019, 5001).payload(b"more")
 }
 
-/// An open connection to another node whose client has sent data that has been acknowledged, in all 1019.
+/// An open connection to a backend on another node. The client has sent data up to number 1019, and the backend has
+/// acknowledged it.
 fn open() -> Vec<Step> {
     let mut steps = handshake().to_vec();
     steps.extend([ingress(client().data()), ingress(backend(ACK))]);
     steps
 }
 
-/// The same to this node.
+/// An open connection to a backend on this node, with such data.
 fn open_here() -> Vec<Step> {
     let mut steps = handshake_here().to_vec();
     steps.extend([ingress(client().data()), egress(backend_here(ACK))]);
     steps
 }
 
-/// Where the Service has one more backend.
+/// The Service gets one more backend.
 fn wider() -> Step {
     Step::Serve(vec![web().remote(REMOTE_OTHER.at(8080))])
 }
 
-/// Where it has only another one, while the old one is some other Service's.
+/// The Service gets another backend, and another Service gets the old one.
 fn moved() -> Step {
     let other = service("other").node_port(30_081).remote(BACKEND);
     Step::Serve(vec![bare().remote(REMOTE_OTHER.at(8080)), other])
 }
 
-/// The client's data goes on to its backend.
+/// The client's data still goes to its backend.
 fn goes_on(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
     row(name, ingress(more(client())))
         .serving(web())
@@ -68,7 +69,7 @@ fn goes_on(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
         .flows(2, 0)
 }
 
-/// The same, and the backend is on this node.
+/// The client's data still goes to its backend on this node.
 fn goes_on_here(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
     row(name, ingress(more(client())))
         .serving(web_here())
@@ -79,7 +80,7 @@ fn goes_on_here(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Ro
         .flows(2, 0)
 }
 
-/// The connection has ended: what comes is the stack's to refuse.
+/// The connection has ended: the client's data is left to the stack, which refuses it.
 fn has_ended(name: &'static str, steps: impl IntoIterator<Item = Step>) -> Row {
     row(name, ingress(more(client()))).serving(web()).after(open()).after(steps)
 }
@@ -191,7 +192,7 @@ fn w07_a_true_reset_frees_a_connection() {
     check_rows(rows);
 }
 
-/// The client has forgotten its connection, and dials from the same port again.
+/// The client has forgotten its connection, and dials from that port again.
 #[test]
 fn w07_a_client_that_uses_its_port_again_connects() {
     let isn = 900_000;

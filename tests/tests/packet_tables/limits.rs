@@ -1,4 +1,4 @@
-//! What the way to a backend does not allow: hop limits, sizes, missing neighbours and routes, too many refusals.
+//! Packets that can't be sent to a backend: hop limits, sizes, missing neighbours and routes, too many refusals.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use nix::{
 
 use super::*;
 
-/// An error about `packet` from the frontend that it was sent to.
+/// An error about `packet`, by the frontend that it was sent to.
 fn told(kind: ErrorKind, packet: Packet) -> Packet {
     icmp_error(packet.destination.place, packet.source.place, kind, packet).identification(0)
 }
@@ -103,7 +103,7 @@ fn s28_ways_that_are_not_there() {
     check_rows(rows);
 }
 
-/// What XDP can't send it passes on untouched, with its flow open, and TC sends it.
+/// XDP passes untouched what it can't send, after it has opened the flow, and TC sends it.
 #[test]
 fn s28_a_first_packet_that_xdp_passes_on_is_sent_by_tc() {
     let shared = shared();
@@ -148,7 +148,7 @@ fn s26_without_an_address_of_its_own_the_node_forwards_nothing() {
 fn s16_refusals_are_limited_to_a_number_a_second_and_processor() {
     const RATE: u64 = 1000;
     const MANY: u64 = 1500;
-    // The limit is each processor's own.
+    // The limit is for each processor.
     let mut processors = CpuSet::new();
     processors.set(sched_getcpu().unwrap()).unwrap();
     sched_setaffinity(Pid::from_raw(0), &processors).unwrap();

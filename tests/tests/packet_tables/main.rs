@@ -1,5 +1,5 @@
-//! The packet programs by tables: packets in, verdicts, packets out and counters, through BPF_PROG_TEST_RUN on the very
-//! programs that the agent attaches. Needs root. `WAGGLE_ROW=NAME` runs only the rows whose name contains NAME.
+//! The packet programs by tables: packets in, verdicts, packets out and counters, through BPF_PROG_TEST_RUN on exactly
+//! the programs that the agent attaches. Needs root. `WAGGLE_ROW=NAME` runs only the rows whose name contains NAME.
 //! Rows are named after rules of docs/semantics.md.
 
 #![expect(clippy::too_many_lines, reason = "a table is one expression, a row a few lines of it")]
@@ -47,7 +47,7 @@ use proxy_common::{Counter, Protocol};
 
 /// Counters of the first packet of a flow to another node.
 const OPENED: [Counter; 2] = [Counter::FlowOpened, Counter::PacketForwarded];
-/// The same when the client's port is not kept.
+/// Counters of the first packet of a flow to another node, when the client's port is not kept.
 const OPENED_CHANGED: [Counter; 3] = [Counter::FlowOpened, Counter::SnatPortChanged, Counter::PacketForwarded];
 /// Counters of the first packet of a flow to this node.
 const OPENED_HERE: [Counter; 2] = [Counter::FlowOpened, Counter::PacketTranslated];
@@ -60,7 +60,7 @@ const NODE_PORT: End = NODE.at(30_080);
 const BACKEND: End = REMOTE.at(8080);
 /// The backend on this node.
 const HERE: End = POD.at(8080);
-/// The other side of FROM at a backend on another node.
+/// The source of FROM's packets after source translation.
 const SNAT: End = NODE.at(20_001);
 
 /// A Service with every kind of frontend, without backends.
@@ -68,12 +68,12 @@ fn bare() -> Service {
     service("web").cluster_ip(CLUSTER_IP).node_port(NODE_PORT.port).external_ip(EXTERNAL).load_balancer(BALANCER)
 }
 
-/// The same with a backend on another node.
+/// The Service of [`bare`] with a backend on another node.
 fn web() -> Service {
     bare().remote(BACKEND)
 }
 
-/// The same with a backend on this node.
+/// The Service of [`bare`] with a backend on this node.
 fn web_here() -> Service {
     bare().local(HERE)
 }
@@ -98,12 +98,12 @@ fn handshake_here() -> [Step; 3] {
     [ingress(tcp(FROM, NODE_PORT).syn()), egress(tcp(HERE, FROM).syn_ack()), ingress(tcp(FROM, NODE_PORT).ack())]
 }
 
-/// A datagram of FROM to `dns`, and its answer.
+/// A datagram of FROM to `dns`, and its reply.
 fn exchange() -> [Step; 2] {
     [ingress(udp(FROM, NODE_PORT)), ingress(udp(BACKEND, SNAT))]
 }
 
-/// The answer to a refused packet: as RFC 9293 §3.10.7.1 has it.
+/// The reset for a refused packet, as RFC 9293 §3.10.7.1 wants it.
 fn reset(from: End, sequence: u32, acknowledgement: u32, flags: u8) -> Packet {
     tcp(from, FROM).flags(flags).sequence(sequence, acknowledgement).window(0).identification(0)
 }

@@ -1,5 +1,5 @@
-//! Packets whose headers are cut short or contradict themselves (S28): dropped when they are for a Service's address,
-//! passed untouched when they may be somebody else's, never half-translated.
+//! Packets whose headers are truncated or contradict themselves (S28): dropped when they are for a Service's address,
+//! passed untouched when they may be for the host, never half-translated.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use harness::{
 
 use super::*;
 
-/// Packets of more than 128 bytes to each kind of destination, by name; whether it is a Service's own address.
+/// Packets of more than 128 bytes to each kind of destination: a name, the packet, and whether the address is a
+/// Service's alone.
 fn long_packets() -> Vec<(&'static str, Packet, bool)> {
     let cluster_ip = CLUSTER_IP.at(80);
     vec![
@@ -48,7 +49,7 @@ fn s28_truncated_packets_of_every_length_are_passed_or_dropped() {
 fn truncated(node: &mut BenchNode, packet: &Packet, is_service: bool, family: Family, hook: Hook, what: &str) {
     let before = node.state().counts();
     let frame = packet.bytes(family);
-    // For TC the kernel makes a packet of it first, which needs a whole network header.
+    // For TC the kernel first makes a packet of the frame, which takes a whole network header.
     let Some((action, out)) = node.try_frame(hook, Device::Uplink, &frame) else {
         return assert!(hook != Hook::Xdp && frame.len() < 60, "{what}");
     };

@@ -26,7 +26,7 @@ const BACKENDS: [(End, bool); 6] = [
 const PORTS: [u16; 3] = [53, 80, 443];
 const NODE_PORTS: [u16; 3] = [30_000, 30_053, 30_080];
 
-/// A packet whose checksum XDP takes for an unfinished one, so that TC judges it: no table leaves that to chance.
+/// A packet whose checksum XDP takes for pending, so that TC decides. Random packets hardly ever have such a checksum.
 #[test]
 fn s16_the_programs_agree_with_the_model_on_what_looks_unfinished() {
     let shared = shared();
@@ -41,7 +41,7 @@ fn s16_the_programs_agree_with_the_model_on_what_looks_unfinished() {
     }
 }
 
-/// Service number `index` of a table; its frontends are its own.
+/// Service number `index` of a table. No other Service has its frontends.
 fn one_service(index: usize) -> impl Strategy<Value = Service> {
     let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp][index % 3];
     let (cluster_ip, external) = if index < 3 { (CLUSTER_IP, EXTERNAL) } else { (CLUSTER_IP_OTHER, BALANCER) };
@@ -53,7 +53,7 @@ fn one_service(index: usize) -> impl Strategy<Value = Service> {
             let [has_cluster_ip, balances, has_node_port, ranges, internal, external_local] = flags;
             one = if has_cluster_ip { one.cluster_ip(cluster_ip) } else { one };
             one = if balances { one.load_balancer(external) } else { one.external_ip(external) };
-            // Only one Service of a protocol has its node port.
+            // Each protocol has two Services; only the first has the node port.
             one = if has_node_port && index < 3 { one.node_port(NODE_PORTS[index]) } else { one };
             one = if ranges { one.ranges(&["198.51.100.0/28", "2001:db8:51::/124"]) } else { one };
             one = if internal { one.internal_local() } else { one };
@@ -136,7 +136,7 @@ fn agree(
     let agrees = match &wanted {
         Judgement::Pass => is_untouched,
         Judgement::Drop(counter) => action == Action::Drop && moved == one(*counter),
-        // A reset is not refused aloud.
+        // A refused RST is not answered.
         Judgement::Refuse(counter) => action != Action::Pass && moved == one(*counter),
         Judgement::Answer => action != Action::Pass && moved == one(Counter::EchoReply),
         Judgement::Serve(ways) => {

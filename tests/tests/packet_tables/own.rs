@@ -1,5 +1,5 @@
-//! SCTP of the node's own processes (W13): what they send to a Service leaves for a backend, and the answers come from the
-//! Service.
+//! SCTP of the node's own processes (W13): what they send to a Service leaves for a backend, and the replies come from
+//! the Service.
 
 use harness::{
     packet::{ErrorKind, icmp_error},
@@ -11,15 +11,15 @@ use super::{
     *,
 };
 
-/// The process's end, whose port source translation may keep: the same as [`SNAT`].
+/// The end of the process, whose port source translation may keep. It equals [`SNAT`].
 const OWN: End = SNAT;
-/// What it dials.
+/// The address that the process dials.
 const DIALLED: End = CLUSTER_IP.at(80);
 
 const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
 const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
 
-/// An association with a backend elsewhere.
+/// An association with a backend on another node.
 fn open() -> [Step; 4] {
     [
         egress(init(OWN, DIALLED)),
@@ -76,7 +76,7 @@ fn w13_answers_to_the_nodes_own_processes_come_from_the_service() {
             .at(Hook::TcIngress)
             .becomes(init_ack(DIALLED, OWN))
             .counts(&TRANSLATED),
-        // TC has the programs for it.
+        // XDP leaves such replies to TC, which has the programs for them.
         answer().serving(associations()).after(opened.clone()).at(Hook::Xdp),
         row("w13_own_answer_of_a_pod_here", from_pod(init_ack(HERE, SNAT)))
             .serving(associations_here())
@@ -98,7 +98,7 @@ fn w13_what_else_the_nodes_own_processes_send_goes_its_way() {
     check_rows(vec![
         row("w13_own_to_nobody's", egress(init(OWN, CLIENT.at(80)))).serving(associations()),
         row("w13_own_to_a_port_that_is_not_served", egress(init(OWN, EXTERNAL.at(81)))).serving(associations()),
-        // The socket has connected to a backend where it can.
+        // TCP sockets have already been connected to a backend, where they can be.
         row("w13_own_tcp", egress(tcp(OWN, DIALLED).syn())).serving(web()),
         row("w13_own_answer_to_a_client", egress(init_ack(OWN, FROM))).serving(associations()),
     ]);

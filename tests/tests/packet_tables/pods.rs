@@ -1,5 +1,5 @@
-//! Packets of clients in pods of this node whose sockets no hook sees (`--pod-interfaces`): they get what a socket on
-//! this node gets.
+//! Packets of clients in pods of this node whose sockets no hook sees (`--pod-interfaces`): they are served as a
+//! socket on this node is.
 
 use harness::{
     packet::{ErrorKind, Packet, icmp_error, sctp, tcp, udp},
@@ -19,7 +19,7 @@ fn with_neighbour() -> Service {
     bare().local(BESIDE_POD)
 }
 
-/// Sent on to the backend on another node.
+/// A packet of a pod that is sent on to the backend on another node.
 fn forwarded(name: &'static str, frontend: End, service: Service) -> Row {
     row(name, from_pod(tcp(IN_POD, frontend).syn()))
         .serving(service)
@@ -83,7 +83,7 @@ fn s17_pods_get_the_cluster_list() {
             .serving(dns().external_local())
             .leaves_as(udp(SNAT, BACKEND).ttl(63))
             .counts(&OPENED),
-        // The same Service from outside.
+        // For comparison, a client outside.
         row("s17_not_from_outside", ingress(tcp(FROM, NODE_PORT).syn())).serving(everywhere()).drops().counts(&[local]),
         dropped("s14_pod_internal_policy_local", tcp(IN_POD, FRONTEND).syn(), web().internal_local(), local),
         row("s14_pod_internal_policy_local_here", from_pod(tcp(IN_POD, FRONTEND).syn()))
@@ -163,7 +163,7 @@ fn s28_answers_to_pods_come_from_the_frontend() {
             .after(dialled())
             .leaves_as(tcp(FRONTEND, IN_POD).syn_ack().ttl(63))
             .counts(&[Counter::PacketForwarded]),
-        // To a device that has no XDP program nothing can be sent by XDP: TC sees the same packet next.
+        // XDP can't send to a device without an XDP program: TC sees the packet next.
         row("s28_pod_answer_of_another_node_by_xdp", ingress(answer())).serving(web()).at(Hook::Xdp).after(dialled()),
         row("s28_pod_answer_of_another_pod", Step::Egress(Device::Pod, tcp(BESIDE_POD, IN_POD).syn_ack()))
             .serving(with_neighbour())
@@ -200,7 +200,7 @@ fn s28_answers_to_pods_come_from_the_frontend() {
 fn s27_a_pod_reaches_itself() {
     let syn = |frontend| from_pod(tcp(IN_POD, frontend).syn());
     let forwarded = [Counter::PacketForwarded];
-    // Not up the stack, which takes no packet from outside in the node's own name.
+    // The packet does not go up the stack, which accepts none from outside with the node's own source address.
     let dials = |name, frontend| {
         row(name, syn(frontend))
             .serving(web_here())

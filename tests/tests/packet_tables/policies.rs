@@ -1,4 +1,4 @@
-//! Traffic policies for packets from outside (S12–S17): which list, and what an empty one means.
+//! Traffic policies for packets from outside (S12–S17): which list is used, and what an empty one means.
 
 use harness::{
     packet::{Place, tcp, tcp_flags::RST, udp},

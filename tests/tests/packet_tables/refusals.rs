@@ -1,4 +1,4 @@
-//! Refusals (S16, S20): resets and ICMP errors, in the frontend's name and by the way that the packet came.
+//! Refusals (S16, S20): resets and ICMP errors, from the frontend's address and by the way that the packet came.
 
 use harness::{
     packet::{ErrorKind, Packet, echo_request, icmp_error, sctp, tcp, tcp_flags::*, udp},
@@ -88,7 +88,7 @@ fn s20_an_unserved_port_of_a_cluster_ip_is_refused() {
     check_rows(rows);
 }
 
-/// The client may be in a VLAN whose tag the card has taken off: XDP would answer without it.
+/// The client may be in a VLAN whose tag the card has taken off: XDP would answer without the tag.
 #[test]
 fn s16_xdp_leaves_answers_to_tc_whose_way_is_another_device() {
     let client = FAR.at(20_001);

@@ -1,4 +1,4 @@
-//! Answers: translated back where they pass, to the client that asked (S26, S28).
+//! Replies: translated back at each hook, for the client that asked (S26, S28).
 
 use harness::{
     packet::{sctp, tcp, udp},
@@ -136,7 +136,7 @@ fn s26_answers_of_this_node_come_from_the_frontend() {
             .serving(web_here())
             .after(asked()),
         row("s26_from_another_port", egress(tcp(POD.at(8081), FROM).syn_ack())).serving(web_here()).after(asked()),
-        // The client has dialled the backend itself, from the port of an earlier connection through the Service.
+        // The client has dialled the backend directly, from the port of an earlier connection through the Service.
         row("s28_to_a_client_that_came_without_the_service", egress(tcp(HERE, FROM).syn_ack()))
             .serving(web_here())
             .after(handshake_here())

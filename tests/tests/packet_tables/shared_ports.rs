@@ -1,5 +1,5 @@
-//! Source ports that somebody else of this host uses for the same backend are not taken (S28): those that it keeps for its
-//! sockets are shared with them where there are no others, and netfilter masquerades from any.
+//! Source ports that the host itself uses for the same backend are not taken (S28). The host's own ports are shared
+//! with its sockets where there are no others, and netfilter masquerades from any port.
 
 use std::net::UdpSocket;
 
@@ -49,7 +49,7 @@ fn w02_ports_of_masqueraded_connections_are_not_taken() {
             Step::Expire,
             egress(tcp(SNAT, BACKEND).syn()),
         ]),
-        // What is forwarded by TC comes by here once more.
+        // A packet that TC forwards passes this hook, too.
         row("w02_what_is_forwarded_is_not_noted", egress(udp(SNAT, BACKEND)))
             .serving(dns())
             .after(exchange())
@@ -58,7 +58,7 @@ fn w02_ports_of_masqueraded_connections_are_not_taken() {
     check_rows(rows);
 }
 
-/// A socket of the node that is connected, or on the way to be.
+/// A socket of the node that is connected or connecting.
 fn connected(node: &BenchNode, kind: Type, from: End, to: End, family: Family) -> Socket {
     node.inside(|| {
         let (domain, transport) = match (family, kind) {
@@ -70,7 +70,7 @@ fn connected(node: &BenchNode, kind: Type, from: End, to: End, family: Family) -
         let socket = Socket::new(domain, kind, Some(transport)).expect("make a socket");
         socket.set_nonblocking(true).expect("make it nonblocking");
         socket.bind(&from.socket(family).into()).expect("bind it");
-        // Nobody answers here: it stays on the way.
+        // No host answers here, so a stream stays in SYN-SENT.
         let outcome = socket.connect(&to.socket(family).into());
         assert!(
             outcome.as_ref().err().is_none_or(|error| error.raw_os_error() == Some(libc::EINPROGRESS)),
@@ -98,7 +98,7 @@ fn w02_ports_of_sockets_are_not_taken() {
         let packets = [(Type::STREAM, tcp(FROM, NODE_PORT).syn()), (Type::DGRAM, udp(FROM, NODE_PORT))];
         for (kind, packet) in packets {
             let what = format!("{kind:?} {family:?} {hook:?}");
-            assert_eq!(port_of(&mut node, hook, &packet, family), FROM.port, "{what}: nobody has it");
+            assert_eq!(port_of(&mut node, hook, &packet, family), FROM.port, "{what}: no socket has it");
             let socket = connected(&node, kind, SNAT, BESIDE_IT, family);
             assert_eq!(port_of(&mut node, hook, &packet, family), FROM.port, "{what}: for another backend");
             drop(socket);
@@ -108,7 +108,7 @@ fn w02_ports_of_sockets_are_not_taken() {
         }
         let _waits = node.inside(|| UdpSocket::bind(SNAT.socket(family)).unwrap());
         let datagram = udp(FROM, NODE_PORT);
-        assert_ne!(port_of(&mut node, hook, &datagram, family), FROM.port, "it may have asked anybody");
+        assert_ne!(port_of(&mut node, hook, &datagram, family), FROM.port, "it may wait for a reply from any address");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Source ports: the client's own where it is free and ours to use, else another (S28: each flow has its own identity).
+//! Source ports: the client's own where it is free and may be used, else another (S28: no two flows expect the same
+//! replies).
 
 use harness::{
     packet::{check::check, sctp, tcp, udp},
@@ -118,7 +119,7 @@ fn s28_a_changed_port_is_changed_back() {
         let (_, again) = node.run(hook, uplink, &syn, family);
         assert_eq!(out, again, "a retransmission leaves as the first one");
         let answer = tcp(BACKEND, NODE.at(port)).syn_ack();
-        // The port is left to chance, and with it the checksum.
+        // The program chooses the port at random, so the checksum may look pending.
         let hook = if answer.looks_pending(family) { Hook::TcIngress } else { hook };
         let (action, out) = node.run(hook, uplink, &answer, family);
         let wanted = tcp(NODE_PORT, client).syn_ack().ttl(63).ethernet(uplink.mac(), ROUTER_MAC);
@@ -147,7 +148,7 @@ fn s28_two_frontends_of_one_local_backend_are_told_apart() {
     }
 }
 
-/// An association's tag lies where the search for a source port counts.
+/// An association's tag is stored where the number of ports tried in vain is noted.
 #[test]
 fn field_s13_tags_are_not_counted_as_ports() {
     const TAG: u32 = 0x1111_1111;

@@ -1,5 +1,5 @@
-//! Two sets of programs that both open flows before one of them knows all (docs/adr/0010): they never give the same source
-//! port to two flows to one backend.
+//! Two sets of programs that both open flows while neither knows all (docs/adr/0010): they never give one source port
+//! to two flows to one backend.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use proxy_common::{ConntrackEntry, EntryMeta, Phase, Tuple};
 
 use super::*;
 
-/// The port of FROM, which source translation keeps.
+/// FROM's port, which source translation keeps.
 const KEPT: u16 = 20_001;
 
-/// The entries for what backends send.
+/// The entries that match what backends send.
 fn answers(node: &mut BenchNode) -> Vec<(Tuple, ConntrackEntry)> {
     let mut entries = node.state().embryonic();
     entries.retain(|(_, entry)| entry.meta.flags & EntryMeta::REPLY != 0);
     entries
 }
 
-/// The source ports of new flows from clients whose own port is kept, and from others.
+/// The source ports of new flows, from clients whose own port may be kept and from others.
 fn given(node: &mut BenchNode, family: Family) -> BTreeSet<u16> {
     node.state().forget();
     for port in (20_001..20_017).chain(45_000..45_016) {

@@ -1,4 +1,5 @@
-//! Answers of backends on this node that rules of policy routing have sent to another device than the frontend's (W10).
+//! Replies of backends on this node that rules of policy routing have sent to another device than the frontend's
+//! (W10).
 
 use harness::{
     packet::{Packet, tcp, udp},
@@ -10,7 +11,7 @@ use super::*;
 const FORWARDED: [Counter; 1] = [Counter::PacketForwarded];
 const TRANSLATED: [Counter; 1] = [Counter::PacketTranslated];
 
-/// The stack sends an answer to `device`, on a node with such rules.
+/// The stack sends a reply to `device`, on a node with such rules.
 fn by(name: &'static str, device: Device, answer: Packet) -> Row {
     row(name, Step::Egress(device, answer)).after([Step::Rules])
 }
@@ -42,7 +43,7 @@ fn w10_answers_go_to_the_device_of_what_comes_from_the_frontend() {
             .becomes(tcp(NODE_PORT, FROM).syn_ack())
             .counts(&TRANSLATED),
         by("w10_what_the_pod_begins_goes_its_own_way", Device::Second, tcp(HERE, FROM).syn()).serving(web_here()),
-        // As without rules: no way leads to the client.
+        // No route leads to the client, so the reply leaves as it would without rules.
         by("w10_no_way", Device::Second, tcp(HERE, LOST.at(40_000)).syn_ack())
             .serving(web_here())
             .after([ingress(tcp(LOST.at(40_000), NODE_PORT).syn())])

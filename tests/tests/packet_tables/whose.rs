@@ -1,5 +1,5 @@
-//! What belongs to no Service although its address and port do (S39): answers to what the node, or netfilter in its name, has
-//! sent from there.
+//! Packets that belong to no Service although their address and port do (S39): replies to what the node, or netfilter
+//! in its name, has sent from there.
 
 use std::net::UdpSocket;
 
@@ -11,14 +11,14 @@ use harness::{
 
 use super::*;
 
-/// A server outside, which the node asks.
+/// A server outside that the node sends requests to.
 const SERVER: End = CLIENT.at(9000);
-/// A frontend at an address that is the node's own and that of no node port.
+/// A frontend at an address that the node has, but that has no node ports.
 const SHARED: End = NODE_OTHER.at(80);
-/// A frontend at an address that the node has not.
+/// A frontend at an address that the node does not have.
 const FLOATING: End = EXTERNAL.at(80);
 
-/// A Service with frontends at all three, by TCP or another protocol.
+/// A Service with a node port and with frontends at these two addresses, by any protocol.
 fn served(protocol: Protocol) -> Service {
     web().external_ip(NODE_OTHER).protocol(protocol)
 }
@@ -62,7 +62,7 @@ fn w03_tcp_that_opens_nothing_is_the_stacks_at_its_own_addresses() {
 /// Makes a packet from one end to another.
 type Make = fn(End, End) -> Packet;
 
-/// The answer to an association that begins (RFC 9260 §3.2).
+/// The INIT ACK of an association that begins (RFC 9260 §3.2).
 fn init_ack(from: End, to: End) -> Packet {
     sctp(from, to).transport_byte(12, 2)
 }
@@ -111,7 +111,7 @@ fn w03_only_what_was_asked_for_passes() {
         opens("w03_from_another_address", SERVER).after([egress(udp(NODE_OTHER.at(20_080), SERVER))]).flows(0, 2),
         opens("w03_by_another_protocol", SERVER).after([egress(tcp(NODE_PORT, SERVER).syn())]).flows(0, 2),
         opens("w03_long_ago", SERVER).after([asked(), Step::Expire]),
-        // Whose it has become first, it is.
+        // A flow that a client has opened stays the client's.
         row("w03_a_clients_flow_stays_one", ingress(udp(FROM, NODE_PORT)))
             .serving(dns())
             .after(exchange())
@@ -137,7 +137,7 @@ fn w03_a_connected_socket_of_the_node_is_answered() {
         node.state().forget();
         node.serve(&[served(Protocol::Udp)]);
         for end in [NODE_PORT, SHARED] {
-            // Nothing of it comes by the programs: it has asked before they were there, or by another device.
+            // The programs have not seen its request: it was sent before they were attached, or by another device.
             let socket = node.inside(|| UdpSocket::bind(end.socket(family)).unwrap());
             let datagram = |from| udp(from, end);
             let (action, _) = node.run(hook, Device::Uplink, &datagram(SERVER), family);
@@ -167,7 +167,7 @@ fn w03_errors_and_fragments_of_the_nodes_own_pass() {
             fragment(56..108),
             [asked(), vec![ingress(fragment(0..56))]].concat(),
         ),
-        // The stack waits for the first one.
+        // The stack holds a later fragment until the first one comes.
         passes("w03_last_fragment_first", Protocol::Udp, fragment(56..108), asked()),
     ];
     check_rows(rows);

@@ -1,7 +1,7 @@
 //! Scenarios: whole nodes with real agents, real packets and real processes in network namespaces. Need root.
 //!
-//! One executable, so that the harness is linked once and tests of all groups run side by side. Tests are named
-//! after rules of docs/semantics.md.
+//! They are one executable, so that the harness is linked once and tests of all groups run at the same time. Tests are
+//! named after rules of docs/semantics.md.
 
 mod agent;
 mod devices;

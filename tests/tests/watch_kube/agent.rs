@@ -1,4 +1,4 @@
-//! The source under test on its own thread, and what it has reported and logged. It must not judge that.
+//! The source under test on its own thread, and the events and log lines that it has produced. It must not judge them.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 /// How long anything may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Short limits, so that nothing has to be waited for long.
+/// Short limits, so that tests need not wait long.
 pub const QUICK: Timing = Timing {
     first_retry: Duration::from_millis(10),
     longest_retry: Duration::from_millis(200),
@@ -83,7 +83,7 @@ pub struct Agent {
     pub folder: Folder,
     /// All events so far.
     pub events: Vec<Event>,
-    /// What exists by those events.
+    /// The objects that exist by those events.
     pub objects: BTreeMap<ObjectRef, Object>,
     /// How often each kind has been listed.
     pub listed: BTreeMap<Kind, usize>,
@@ -209,7 +209,7 @@ impl Agent {
         self.objects.keys().filter(|object| object.kind == kind).map(|object| object.name.as_str()).collect()
     }
 
-    /// What has been logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.0.lock().unwrap()).into_owned()
     }

@@ -1,4 +1,4 @@
-//! Servers that are away, hang, trickle or fail.
+//! Servers that are away, hang, respond slowly or fail.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn s30_a_watch_that_falls_silent_is_begun_again() {
     agent.server.silence();
     agent.server.put(service("a", 81));
     agent.until_port("a", 81);
-    // Not by kube's own limit, which is 5 s longer than the watch was asked to last and makes an error of it.
+    // kube's own limit has not ended the watch: it is 5 s longer than the watch was asked to last, and logs an error.
     assert_eq!(agent.logged("list or watch failed"), 0, "{}", agent.log());
     assert_eq!(agent.listed[&Kind::Service], 1);
 }
@@ -101,7 +101,7 @@ fn s30_a_slow_list_is_waited_for_as_long_as_it_moves() {
     for number in 0..100 {
         server.put(service(&format!("s{number}"), 80));
     }
-    // Some 25 kB: longer in all than the limit for one silence.
+    // Some 25 kB, which take longer than the limit for one pause.
     server.slow(Some(Slow { chunk: 500, pause: Duration::from_millis(20) }));
     let agent = Agent::listed(server, QUICK);
     assert_eq!(agent.names(Kind::Service).len(), 100);

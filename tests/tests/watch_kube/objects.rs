@@ -1,4 +1,4 @@
-//! What is reported of which objects.
+//! Which events are reported for which objects.
 
 use proxy_userspace::objects::{Event, Kind};
 use serde_json::json;

@@ -15,7 +15,8 @@ use crate::{
     server, service,
 };
 
-/// A proxy that connects everybody to `target`, wherever they want to go; where it is, and what it has been asked.
+/// Starts a proxy that connects every client to `target`, whatever it asks for. Returns the proxy's address, and the
+/// requests that it gets.
 fn proxy(target: SocketAddr) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -29,7 +30,7 @@ fn proxy(target: SocketAddr) -> (SocketAddr, Receiver<String>) {
     (address, questions)
 }
 
-/// One CONNECT request, and then bytes both ways.
+/// Serves one CONNECT request, and then copies bytes both ways.
 fn tunnel(client: TcpStream, target: SocketAddr, asked: impl Fn(String)) -> io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
     let mut lines = Vec::new();
@@ -57,7 +58,7 @@ fn field_s09_the_proxy_of_the_kubeconfig_is_the_way_to_the_api_server() {
     server.put(service("a", 80));
     let (address, questions) = proxy(server.address());
     let content = json!({
-        // Nobody can find that name but the proxy.
+        // Only the proxy can resolve this name.
         "clusters": [{"name": "test", "cluster": {
             "server": "http://api.invalid:6443",
             "proxy-url": format!("http://us%65r:secret@{address}"),

@@ -1,4 +1,4 @@
-//! Watches that end, break, grow old or go wrong, and how they go on.
+//! Watches that end, break, expire or fail, and how they are resumed.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn s30_a_watch_that_ends_goes_on_from_its_bookmark() {
     assert_eq!(agent.listed[&Kind::Service], 1);
 }
 
-/// Lets history pass by while the agent is cut off.
+/// Changes objects and forgets the history while the agent is cut off.
 fn miss_history(agent: &mut Agent) {
     agent.until_watching();
     agent.server.stop().unwrap();
@@ -125,7 +125,7 @@ fn field_s05_revisions_that_go_back_lead_to_a_list_within_one_watch() {
     let mut agent = Agent::listed(server, Timing { watch: Duration::from_secs(1), ..QUICK });
     agent.until_watching();
     agent.server.stop().unwrap();
-    // Restored from a backup: other content, and versions that were there before.
+    // As restored from a backup: other content, and versions that have been used before.
     agent.server.restore();
     agent.server.put(service("b", 443));
     agent.server.put(service("c", 80));
@@ -138,7 +138,8 @@ fn field_s05_revisions_that_go_back_lead_to_a_list_within_one_watch() {
     assert_eq!(agent.names(Kind::Service), ["b", "c"]);
 }
 
-/// Nothing happens after the restoration, and the server is silent about the past, as real ones are.
+/// Nothing changes after the restoration, and the server stays silent about versions that are in its future, as real
+/// ones do.
 #[test]
 fn field_s05_a_quiet_cluster_that_was_restored_is_listed_within_one_watch() {
     let server = with_two_services();
@@ -171,7 +172,7 @@ fn s30_watches_that_end_at_once_are_begun_again_more_and_more_slowly() {
     };
     agent.until_requested("six watches", |requests| watches(requests).len() >= 6);
     let times = watches(&agent.server.requests());
-    // Half of 10 + 20 + 40 + 80 + 160 ms.
+    // At least half of 10 + 20 + 40 + 80 + 160 ms.
     assert!(times[5] - times[0] >= Duration::from_millis(155), "{:?}", times[5] - times[0]);
     agent.server.end_watches("services", false);
     agent.server.put(service("a", 81));

@@ -1,5 +1,5 @@
-//! `cargo xtask lint`: everything that is checked without running the program. All checks are made, also
-//! after one has failed, so that one run names all there is to do.
+//! `cargo xtask lint`: everything that is checked without running the program. A failed check does not stop the
+//! others, so that one run names everything that is wrong.
 
 mod allowed;
 mod dependencies;
@@ -74,7 +74,8 @@ fn clippy_ebpf() -> Result<()> {
     command.args(["run", name, "cargo", "clippy", "--package", EBPF_PACKAGE, "--package", BENCH_PACKAGE, "--release"]);
     command.args(core);
     command.args(["--target", "bpfel-unknown-none", "--", "-D", "warnings"]);
-    // Inherited from the cargo that runs us; it would pair one toolchain's cargo with another's compiler.
+    // cargo sets these for the processes that it starts; they would pair one toolchain's cargo with another's
+    // compiler.
     command.env_remove("RUSTC").env_remove("RUSTDOC").env_remove("CARGO");
     command::run(&mut command)
 }

@@ -3,7 +3,7 @@
 /// The macros that log.
 const MACROS: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 
-/// Lines (from 1) and names of fields that the message beside them repeats.
+/// Lines (from 1), and the names of fields that the message in the same call repeats.
 pub(super) fn repeated(source: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for name in MACROS {
@@ -17,7 +17,7 @@ pub(super) fn repeated(source: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// What stands before the parenthesis that closes a call, strings included.
+/// The text up to the parenthesis that closes a call, strings included.
 fn arguments(rest: &str) -> &str {
     let (mut depth, mut in_string, mut escaped) = (0, false, false);
     for (index, c) in rest.char_indices() {

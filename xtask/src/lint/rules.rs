@@ -1,5 +1,5 @@
-//! The rules of docs/semantics.md: every number that the tree cites stands there, and every rule there has a test. Pure
-//! but for `check`.
+//! The rules of docs/semantics.md: every number that the repository cites exists there, and every rule there has a
+//! test. Pure but for `check`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,16 +11,16 @@ use anyhow::{Context as _, Result, bail};
 use super::sources::{self, FOLDERS};
 use crate::cargo;
 
-/// Where the rules stand.
+/// The file with the rules.
 const RULEBOOK: &str = "docs/semantics.md";
 
-/// What cites rules beside the folders of Rust.
+/// Documents that cite rules, besides the folders of Rust.
 const DOCUMENTS: [&str; 4] = ["README.md", "CONTRIBUTING.md", "docs", "deploy"];
 
-/// Cites rules that do not exist, in its unit tests.
+/// The file that is not searched, since its unit tests cite rules that do not exist.
 const ITSELF: &str = "xtask/src/lint/rules.rs";
 
-/// What a rule says that can't have a test yet; the reason follows.
+/// The mark of a rule that can't have a test yet; the reason follows it.
 const MARK: &str = "(no test: ";
 
 /// The number of a rule (S) or of a case from the field (W, F, N).
@@ -41,7 +41,7 @@ type Rulebook = BTreeMap<Rule, bool>;
 
 /// The check.
 pub(super) fn check() -> Result<()> {
-    println!("rules: every rule that is cited stands in {RULEBOOK}, and every rule there has a test");
+    println!("rules: every rule that is cited exists in {RULEBOOK}, and every rule there has a test");
     let text = fs::read_to_string(cargo::root().join(RULEBOOK)).with_context(|| format!("read {RULEBOOK}"))?;
     let (rulebook, mut faults) = read(&text);
     let mut tested = BTreeSet::new();
@@ -85,12 +85,12 @@ fn read(text: &str) -> (Rulebook, Vec<String>) {
     (rulebook, faults)
 }
 
-/// The id of a line's anchor, and what follows it.
+/// The id of a line's anchor, and the text after it.
 fn anchor(line: &str) -> Option<(&str, &str)> {
     line.split_once("<a id=\"")?.1.split_once("\"></a>")
 }
 
-/// Cites of rules that the rulebook lacks: in comments, in documents and in the names of tests.
+/// Citations of rules that the rulebook lacks: in comments, in documents and in the names of tests.
 fn unknown(name: &str, source: &str, rulebook: &Rulebook) -> Vec<String> {
     let cites = |line| {
         let comment = comment(name, line).into_iter().flat_map(words).filter_map(cited_by);
@@ -102,7 +102,7 @@ fn unknown(name: &str, source: &str, rulebook: &Rulebook) -> Vec<String> {
     unknown.map(|(index, rule)| format!("{name}:{}: {rule} is not in {RULEBOOK}", index + 1)).collect()
 }
 
-/// Rules whose mark and tests do not fit each other.
+/// Rules that have neither a test nor a mark, or both.
 fn untested(rulebook: &Rulebook, tested: &BTreeSet<Rule>) -> Vec<String> {
     let fault = |(rule, is_marked): (&Rule, &bool)| match (is_marked, tested.contains(rule)) {
         (false, false) => Some(format!("{RULEBOOK}: {rule} has no test, nor the mark \"{MARK}reason)\"")),
@@ -120,7 +120,7 @@ fn is_rust(name: &str) -> bool {
     extension(name) == "rs"
 }
 
-/// What people read of a line: of a document all, else the comment.
+/// The prose in a line: of a document the whole line, of source code the comment.
 fn comment<'a>(name: &str, line: &'a str) -> Option<&'a str> {
     let start = match extension(name) {
         "md" => return Some(line),
@@ -147,7 +147,7 @@ fn rule(letter: char, digits: &str) -> Option<Rule> {
     Some(Rule { letter, number })
 }
 
-/// The rules that the tests on a line are named after. Names are those of functions and, in tables, of rows: strings.
+/// The rules that the tests on a line are named after: functions and, in tables, rows, whose names are strings.
 fn in_test_names(line: &str) -> impl Iterator<Item = Rule> {
     let functions = line.split("fn ").skip(1);
     let rows = line.split('"').skip(1).step_by(2);

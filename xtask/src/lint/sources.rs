@@ -13,10 +13,10 @@ pub(super) const FOLDERS: [&str; 5] = ["proxy-common", "proxy-ebpf", "proxy-user
 /// Where log lines are written.
 const LOGS: &str = "proxy-userspace/";
 
-/// Lines above which a file should be split.
+/// The number of lines above which a file should be split.
 const LONG: usize = 300;
 
-/// Lines above which it must be.
+/// The number of lines above which a file must be split.
 const TOO_LONG: usize = 400;
 
 /// The check.

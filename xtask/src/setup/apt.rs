@@ -10,12 +10,12 @@ use crate::command;
 /// Waits for another apt instead of failing: fresh machines often run one at boot.
 const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
 
-/// Fetches the lists of packages.
+/// Arguments that fetch the lists of packages.
 pub(crate) fn update() -> Result<()> {
     command::run(apt_get().arg("update"))
 }
 
-/// Installs `packages`; lists that are missing or older than the mirror are fetched once.
+/// Installs `packages`. If the lists are missing or older than the mirror, fetches them and tries once more.
 pub(crate) fn install(packages: &[Package]) -> Result<()> {
     let mut command = apt_get();
     command.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages.iter().map(|package| package.name));
@@ -53,7 +53,8 @@ pub(crate) fn offers(package: &str) -> bool {
         .is_ok_and(|output| has_candidate(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Reads `apt-cache policy`: nothing for an unknown name, `Candidate: (none)` for a name that is only referred to.
+/// Reads `apt-cache policy`, which prints nothing for an unknown name, and `Candidate: (none)` for a name that other
+/// packages only refer to.
 fn has_candidate(policy: &str) -> bool {
     policy
         .lines()
@@ -61,11 +62,11 @@ fn has_candidate(policy: &str) -> bool {
         .any(|candidate| candidate.trim() != "(none)")
 }
 
-/// Those of `packages` that are not installed.
+/// The packages among `packages` that are not installed.
 pub(crate) fn not_installed(packages: &[Package]) -> Result<Vec<Package>> {
     let mut command = Command::new("dpkg-query");
     command.args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(packages.iter().map(|package| package.name));
-    // Its exit code is 1 when a name is unknown, which is an answer too.
+    // dpkg-query's exit code is 1 when it does not know a name, which is no error here.
     let output = command::output(&mut command)?;
     Ok(missing(packages, &String::from_utf8_lossy(&output.stdout)))
 }

@@ -1,4 +1,4 @@
-//! Installs what is missing while cargo compiles what needs none of it: on a bare machine that saves a minute or two.
+//! Installs what is missing while cargo compiles what does not need it: on a bare machine that saves a minute or two.
 
 use std::{
     env,
@@ -14,10 +14,11 @@ use clap::ValueEnum as _;
 use super::{Purpose, facts::Facts, plan::Plan};
 use crate::{cargo, ebpf_toolchain::setup_lock};
 
-/// How much of the installation's output is shown when it fails, lines.
+/// The number of lines of the installation's output that are shown when it fails.
 const SHOWN: usize = 20;
 
-/// Runs `build`, and beside it installs what `purposes` need. The build script of the eBPF programs waits for that.
+/// Runs `build` and, at the same time, installs what `purposes` need. The build script of the eBPF programs waits for
+/// the installation.
 pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>) -> Result<T> {
     let plan = Plan::new(&Facts::gather(purposes)?);
     if plan.is_empty() {
@@ -32,12 +33,12 @@ pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>)
     fs::create_dir_all(cargo::root().join("target")).context("create the folder target")?;
     let lock = File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
     lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
-    println!("installing that beside the build; what it prints is in target/{}", log_name(&log_path));
+    println!("installing it during the build, with its output in target/{}", log_name(&log_path));
     let mut child = installer(purposes, &log_path)?;
     thread::scope(|scope| {
         let installation = scope.spawn(move || {
             let status = child.wait();
-            // The build script may look now.
+            // From here on the build script may look for the toolchain.
             drop(lock);
             status
         });
@@ -50,7 +51,7 @@ pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>)
     })
 }
 
-/// This very program, installing.
+/// Starts this program again, to install.
 fn installer(purposes: &[Purpose], log: &Path) -> Result<Child> {
     let out = File::create(log).with_context(|| format!("create {}", log.display()))?;
     let errors = out.try_clone().context("share the installation's log")?;

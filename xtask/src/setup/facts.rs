@@ -1,4 +1,4 @@
-//! What the machine has. Looks only; decides and changes nothing.
+//! What the machine has. Looks only: decides nothing and changes nothing.
 
 use std::{path::PathBuf, process::Command};
 
@@ -46,7 +46,7 @@ impl Facts {
         let toolchain = ebpf_toolchain::find();
         let linker =
             find_program("bpf-linker").is_some_and(|path| command::succeeds(Command::new(path).arg("--version")));
-        // Asking apt takes a moment: only where the answer matters.
+        // Asking apt takes a moment, so it is asked only where the answer matters.
         let ask = apt && (toolchain.is_none() || !linker);
         let wanted = |program: &Program| purposes.contains(&program.purpose) && find_program(program.name).is_none();
         Ok(Self {
@@ -64,7 +64,7 @@ impl Facts {
         })
     }
 
-    /// Whether something is missing that apt, as far as its lists go, does not offer.
+    /// Whether something is missing that apt, by its lists, does not offer.
     pub(crate) fn wants_fresh_lists(&self) -> bool {
         let packages = self.toolchain.is_none() || !self.programs.is_empty() || !self.ebpf_clippy;
         let known = (self.toolchain.is_some() || self.offered)
@@ -76,7 +76,7 @@ impl Facts {
 
 fn has_ebpf_clippy(toolchain: Option<EbpfToolchain>) -> bool {
     match toolchain {
-        // Where there is none yet, nightly would bring its own; the plan asks only for Debian's.
+        // Without a toolchain yet: nightly would bring a linter, and the plan asks only for Debian's.
         Some(EbpfToolchain::Debian) | None => PathBuf::from("/usr/bin/clippy-driver").is_file(),
         Some(EbpfToolchain::Nightly) => {
             command::succeeds(Command::new("rustup").args(["run", "nightly", "clippy-driver", "--version"]))

@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: makes a fresh machine able to build, lint and test. Idempotent: looks first,
-//! installs only what is missing, and says what and why.
+//! `cargo xtask setup`: makes a fresh machine able to build, lint and test. Idempotent: looks first, installs only
+//! what is missing, and prints what and why.
 
 pub(crate) mod apt;
 mod beside;
@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use facts::Facts;
 use plan::Plan;
 
-/// What the tools are wanted for; the cheap check looks only at what the caller needs.
+/// What the tools are needed for. The quick check before a command looks only at what that command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
     /// Compiling the agent and its eBPF programs
@@ -31,10 +31,12 @@ pub(crate) enum Purpose {
     Cluster,
 }
 
-/// What the command installs: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and wanted by few.
+/// What the command installs by default: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and which few
+/// need.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
-/// The command: installs what `purposes` need, all if there are none, or with `check` only says what is missing.
+/// The command. Installs what `purposes` need, or the defaults if there are none; with `check` it only prints what is
+/// missing.
 pub(crate) fn command(check: bool, purposes: &[Purpose]) -> Result<ExitCode> {
     let purposes = if purposes.is_empty() { &ALL } else { purposes };
     let facts = Facts::gather(purposes)?;

@@ -53,19 +53,19 @@ pub(crate) const PROGRAMS: [Program; 25] = [
     program("cpio", Purpose::Vm, "cpio", "packs their file system"),
     program("depmod", Purpose::Vm, "kmod", "tells what their kernel modules need"),
     program("wg", Purpose::Vm, "wireguard-tools", "joins nodes of the tests by WireGuard"),
-    program("strip", Purpose::Vm, "binutils", "makes test programs small enough for them"),
+    program("strip", Purpose::Vm, "binutils", "makes test programs small enough for their memory"),
     program("etcd", Purpose::Cluster, "etcd-server", "keeps the API server's objects"),
     program("containerd", Purpose::Cluster, "containerd", "runs the nodes' containers"),
     program("runc", Purpose::Cluster, "runc", "starts them"),
     program("/usr/lib/cni/bridge", Purpose::Cluster, "containernetworking-plugins", "joins pods to their node"),
-    program("umoci", Purpose::Cluster, "umoci", "makes container images of files"),
-    program("nc.openbsd", Purpose::Cluster, "netcat-openbsd", "is called by Kubernetes' tests, in pods"),
+    program("umoci", Purpose::Cluster, "umoci", "makes container images from files"),
+    program("nc.openbsd", Purpose::Cluster, "netcat-openbsd", "Kubernetes' tests call it in pods"),
     program("curl", Purpose::Cluster, "curl", "as well"),
     program("wget", Purpose::Cluster, "wget", "as well"),
     program("dig", Purpose::Cluster, "bind9-dnsutils", "as well"),
     program("ping", Purpose::Cluster, "iputils-ping", "as well"),
     program("iperf", Purpose::Cluster, "iperf", "as well"),
-    program("/bin/busybox", Purpose::Cluster, "busybox-static", "is an image that they start"),
+    program("/bin/busybox", Purpose::Cluster, "busybox-static", "is an image that Kubernetes' tests start"),
 ];
 
 const fn program(name: &'static str, purpose: Purpose, package: &'static str, why: &'static str) -> Program {

@@ -23,7 +23,7 @@ pub(crate) enum Step {
     Components(Vec<&'static str>),
 }
 
-/// Steps in order, and what stands in their way.
+/// Steps in order, and what prevents them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     steps: Vec<Step>,
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What makes the machine that `facts` describe complete.
+    /// The plan that makes the machine that `facts` describe complete.
     pub(crate) fn new(facts: &Facts) -> Self {
         let toolchain = facts.toolchain.unwrap_or(if facts.apt && facts.offered {
             EbpfToolchain::Debian
@@ -59,7 +59,7 @@ impl Plan {
         Self { steps, blocked }
     }
 
-    /// Nothing is missing.
+    /// Whether nothing is missing.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.blocked.is_none()
     }
@@ -69,7 +69,7 @@ impl Plan {
         &self.steps
     }
 
-    /// Why it can't be done from here, and what to type.
+    /// What prevents the installation from here, and what to type.
     pub(crate) fn blocked(&self) -> Option<&str> {
         self.blocked.as_deref()
     }
@@ -111,7 +111,7 @@ fn blocked(facts: &Facts, packages: &[Package]) -> Option<String> {
     Some(format!("install these programs with your system's package tool (Debian's names: {names}): {programs}"))
 }
 
-/// The steps, a line each; not what blocks them.
+/// The steps, a line each, without what blocks them.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {

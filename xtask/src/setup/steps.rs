@@ -47,7 +47,7 @@ fn install_linker(toolchain: EbpfToolchain) -> Result<()> {
             .env("LLVM_PREFIX", LLVM_PREFIX)
             .env("LLVM_SYS_221_PREFIX", LLVM_PREFIX);
     }
-    // Cargo hands this project's RUSTC_BOOTSTRAP on to xtask; it isn't meant for other projects.
+    // Cargo passes this project's RUSTC_BOOTSTRAP on to xtask; it must not apply to other projects.
     command::run(command.env_remove("RUSTC_BOOTSTRAP")).with_context(|| {
         format!(
             "install bpf-linker {LINKER_VERSION} (compiling it needs LLVM's development files; its project also \

@@ -1,4 +1,4 @@
-//! The emulated machine: boots a kernel, passes on what its tests print, and looks at what the kernel printed.
+//! The emulated machine: boots a kernel, passes on what its tests print, and checks what the kernel printed.
 
 use std::{
     fs,
@@ -12,14 +12,14 @@ use anyhow::{Context as _, Result};
 use super::{kernel::Kernel, selection::Selection, transcript::Transcript};
 use crate::{command, ebpf_toolchain::find_program, libtest::Tally};
 
-/// Seconds from power-on after which a machine is taken to hang. No verdict rests on it: a slow or busy host needs several
-/// times the ten minutes that a quiet one takes.
+/// Seconds from power-on after which a machine is assumed to hang. No verdict depends on it: a slow or busy host needs
+/// several times the ten minutes that a quiet one takes.
 const LIMIT: &str = "2700";
 
 /// How many of the kernel's last lines are shown when something is wrong.
 const TAIL: usize = 40;
 
-/// Signs of a kernel that is no longer itself.
+/// Messages of a kernel that has failed.
 const COMPLAINTS: [&str; 5] = ["Kernel panic", "Oops:", "kernel BUG at", "BUG: unable", "WARNING: CPU:"];
 
 /// Boots `kernel` until it powers off, and counts what its tests did.
@@ -52,9 +52,9 @@ pub(super) fn run(folder: &Path, kernel: &Kernel, initramfs: &Path, selections: 
     Ok(transcript.finish(selections, &kernel.release))
 }
 
-/// The emulator, under a time limit. It emulates both processors by turns: when each has a thread of its own, one may run
-/// what the other has just replaced in the kernel's text, a breakpoint that nobody knows any more ("Oops: int3"). Without
-/// acceleration: the machine that runs this may itself be one of many virtual ones.
+/// The emulator, under a time limit. One thread emulates both processors in turn. With a thread for each, one
+/// processor may run what the other has just replaced in the kernel's text: a breakpoint that the kernel no longer
+/// knows ("Oops: int3"). There is no hardware acceleration, since the host may itself be one of many virtual machines.
 fn emulator(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Command> {
     let qemu = find_program("qemu-system-x86_64").context("find qemu-system-x86_64: run `cargo xtask vm` as root")?;
     let mut command = Command::new("timeout");

@@ -19,10 +19,10 @@ use crate::{command, ebpf_toolchain::find_program};
 /// Programs of this system that the machine has, besides ours.
 const PROGRAMS: [&str; 5] = ["bpftool", "busybox", "ethtool", "ip", "wg"];
 
-/// Where the kernel mounts and tests write.
+/// Folders where the kernel mounts and tests write.
 const FOLDERS: [&str; 9] = ["applets", "bin", "dev", "modules", "proc", "run", "sys", "tmp", "waggle"];
 
-/// Builds it in `folder` and gives the archive.
+/// Builds the file system in `folder` and gives the archive's path.
 pub(super) fn build(
     folder: &Path,
     kernel: &Kernel,
@@ -46,7 +46,7 @@ pub(super) fn build(
         copy_libraries(&program, &root)?;
     }
     for (name, path) in programs {
-        // Debug information is most of a test executable, and all of the file system is memory.
+        // Debug information is most of a test executable, and the file system is in memory.
         let stripped = root.join("waggle").join(name);
         command::run(Command::new("strip").args(["--strip-debug", "-o"]).args([&stripped, path]))?;
         copy_libraries(path, &root)?;

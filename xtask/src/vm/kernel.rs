@@ -1,4 +1,4 @@
-//! Debian's kernels, downloaded and unpacked below `target/vm`: the host's own kernel and boot menu are left alone.
+//! Debian's kernels, downloaded and unpacked below `target/vm`. The host's own kernel and boot menu are not changed.
 
 use std::{
     env, fs,
@@ -24,14 +24,14 @@ pub(super) const SERIES: [Series; 2] =
 pub(super) struct Kernel {
     /// As `uname -r` prints it.
     pub(super) release: String,
-    /// What is booted.
+    /// The file that is booted.
     pub(super) image: PathBuf,
     /// The folder with its `modules.dep`.
     pub(super) modules: PathBuf,
 }
 
 impl Kernel {
-    /// The kernel that was unpacked in `folder` before, else Debian's newest of the series.
+    /// The kernel that an earlier run has unpacked in `folder`, else Debian's newest of the series.
     pub(super) fn prepare(series: &Series, folder: &Path) -> Result<Self> {
         let root = folder.join("kernel");
         if !root.exists() {
@@ -46,7 +46,7 @@ impl Kernel {
     }
 }
 
-/// Downloads the series' package and gives the file.
+/// Downloads the series' package and gives the file's path.
 fn download(series: &Series, folder: &Path) -> Result<PathBuf> {
     if env::consts::ARCH != "x86_64" || find_program("apt-get").is_none() {
         bail!("get kernel {}: Debian's packages for x86_64 are used; run this there", series.name);
@@ -78,7 +78,7 @@ fn image_package(depends: &str, series: &str) -> Option<String> {
     images.next().map(str::to_owned)
 }
 
-/// Unpacks a package as `root`, which appears only when it is complete.
+/// Unpacks a package. `root` appears only when it is complete.
 fn unpack(package: &Path, root: &Path) -> Result<()> {
     let unfinished = root.with_extension("unfinished");
     if unfinished.exists() {

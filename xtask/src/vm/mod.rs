@@ -1,5 +1,5 @@
 //! `cargo xtask vm`: boots Debian's kernels in an emulated machine and runs on each the tests that depend on the
-//! kernel. Nothing is installed but the emulator; the kernels are unpacked below `target/vm`.
+//! kernel. Only the emulator is installed; the kernels are unpacked below `target/vm`.
 
 mod emulator;
 mod initramfs;
@@ -25,7 +25,7 @@ use crate::{
     test,
 };
 
-/// What to boot, and what to run there.
+/// What to boot, and what to run on it.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The kernel's series
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// Run these test executables instead of the usual ones
     #[arg(long, value_name = "NAME")]
     test: Vec<String>,
-    /// With --test: options for each of them, such as a filter
+    /// With --test: options for each of these executables, such as a filter
     #[arg(last = true, requires = "test")]
     options: Vec<String>,
 }
@@ -51,7 +51,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
     let wanted = SERIES.iter().filter(|series| ["all", series.name].contains(&arguments.kernel.as_str()));
     let machines: Vec<_> =
         wanted.map(|series| Machine::prepare(series, &selections, &programs)).collect::<Result<_>>()?;
-    // Each keeps one processor of this machine busy.
+    // Each machine keeps one processor of this host busy.
     let tallies: Vec<Result<Tally>> = thread::scope(|scope| {
         let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| machine.run(&selections))).collect();
         started.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
@@ -63,7 +63,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
     Ok(test::report(&tally, &[]))
 }
 
-/// Builds the tests and what they start; gives a name in the machine and a path for each.
+/// Builds the tests and the programs that they start; gives each one's path and its name in the machine.
 fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
     let targets: BTreeSet<_> = selections.iter().map(|selection| selection.target.as_str()).collect();
     let mut programs = cargo::build_tests(targets.into_iter())?;
@@ -71,7 +71,7 @@ fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
     Ok(programs)
 }
 
-/// All that one machine is booted from.
+/// Everything that one machine is booted from.
 struct Machine {
     folder: PathBuf,
     kernel: Kernel,
@@ -86,7 +86,7 @@ impl Machine {
         Ok(Self { folder, kernel, initramfs })
     }
 
-    /// Boots it and counts what its tests did.
+    /// Boots the machine and counts the results of its tests.
     fn run(&self, selections: &[Selection]) -> Result<Tally> {
         let start = Instant::now();
         let release = &self.kernel.release;

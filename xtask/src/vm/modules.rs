@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 
-/// What labs are made of, what the agent asks the kernel for, and what its packets meet.
+/// Modules for the labs' devices, for what the agent asks the kernel, and for what its packets meet.
 pub(super) const MODULES: [&str; 18] = [
-    // libcrc32c asks for it by the name of an algorithm, which modules.dep does not know.
+    // libcrc32c asks for this one by the name of an algorithm, which modules.dep does not have.
     "crc32c_generic",
     "veth",
     "bridge",
@@ -25,8 +25,8 @@ pub(super) const MODULES: [&str; 18] = [
     "wireguard",
 ];
 
-/// The files of `names` and of all that they need, each behind what it needs itself: paths as in `dependencies`, which is
-/// the text of a `modules.dep`.
+/// The files of the modules `names` and of all that they need, each after those that it needs. Paths are as in
+/// `dependencies`, the text of a `modules.dep`.
 pub(super) fn in_order<'a>(dependencies: &'a str, names: &[&str]) -> Result<Vec<&'a str>> {
     let mut files = Vec::new();
     for name in names {

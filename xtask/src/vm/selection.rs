@@ -1,20 +1,20 @@
 //! Which tests run on other kernels.
 
-/// The executables and their arguments. Chosen for what differs between kernels: verifier, helpers, hooks, netlink. They
-/// can only use what the machine has: `ip`, `bpftool`, `ethtool`, `wg`, `waggle`, `labproc` and busybox.
+/// The executables and their arguments, chosen for what differs between kernels: verifier, helpers, hooks, netlink.
+/// They can only use what the machine has: `ip`, `bpftool`, `ethtool`, `wg`, `waggle`, `labproc` and busybox.
 pub(super) const TESTS: [(&str, &[&str]); 9] = [
     ("scenarios", &["programs::load::"]),
     ("scenarios", &["programs::instructions::", "--show-output"]),
-    // But for what enters every port of a node by hand, which takes emulated minutes.
+    // All but the test that enters every port of a node by hand, which takes minutes on an emulated processor.
     ("packet_tables", &["--skip", "exhaustion"]),
     // Clients see the right backends and addresses: both sources and families, TCP and UDP.
     ("scenarios", &["sockets::translation::s26_"]),
-    // Links get new programs while they are attached.
+    // Attached links get new programs.
     ("scenarios", &["agent::life::s31_a_killed_agent"]),
-    // Devices that only these kernels have.
+    // Devices that Debian's kernels have, unlike many hosts.
     ("scenarios", &["outside::upper::", "--include-ignored"]),
     ("scenarios", &["machines::", "--ignored"]),
-    // SCTP, which these kernels have.
+    // SCTP, which Debian's kernels have.
     ("scenarios", &["outside::associations::", "--include-ignored", "--test-threads=1"]),
     // Sockets are listed and destroyed.
     ("scenarios", &["sockets::termination::"]),
@@ -33,7 +33,7 @@ impl Selection {
         Self { target: target.into(), arguments: arguments.iter().map(ToString::to_string).collect() }
     }
 
-    /// As the machine's init reads it: words without spaces, the executable first.
+    /// The line for the machine's init: words without spaces, the executable first.
     pub(super) fn line(&self) -> String {
         let words = std::iter::once(&self.target).chain(&self.arguments);
         words.map(String::as_str).collect::<Vec<_>>().join(" ")

@@ -1,15 +1,15 @@
-//! Reads what a machine's init and tests print, and judges it. Pure: lines in, counts out.
+//! Reads what a machine's init and tests print, and counts the results. Pure: lines in, counts out.
 
 use super::selection::Selection;
 use crate::libtest::{Reader, Tally};
 
-/// How the lines of init begin, which tell tests apart.
+/// The beginning of init's own lines, which tells them from those of tests.
 const MARK: &str = "waggle-vm: ";
 
 /// The state of reading one machine's output.
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
-    /// The test executable at work.
+    /// The test executable that is running.
     current: Option<(String, Reader)>,
     /// Names of the executables that have ended.
     ended: Vec<String>,
@@ -38,7 +38,7 @@ impl Transcript {
         let Some((name, reader)) = self.current.take() else { return };
         let mut tally = reader.finish(success, &name);
         if tally.passed + tally.failed == 0 {
-            // A selection that selects nothing is a test that can't fail.
+            // A selection without tests could never fail, so it counts as a failure.
             tally.failed = 1;
             tally.failures = vec![format!("{name} ran no test")];
         }
@@ -46,12 +46,12 @@ impl Transcript {
         self.ended.push(name);
     }
 
-    /// Whether the machine has said that it is through.
+    /// Whether the machine has said that all is done.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// The counts, on the kernel `release`; what of `selections` has not ended has failed.
+    /// The counts, on the kernel `release`. Selections that have not ended count as failed.
     pub(super) fn finish(mut self, selections: &[Selection], release: &str) -> Tally {
         self.end(false);
         let missing =
@@ -68,7 +68,7 @@ impl Transcript {
         self.tally
     }
 
-    /// Counts a failure that no test tells.
+    /// Counts a failure that no test has reported.
     pub(super) fn fail(&mut self, what: &str) {
         self.tally.failed += 1;
         self.tally.failures.push(what.to_owned());

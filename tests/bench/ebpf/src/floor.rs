@@ -1,5 +1,5 @@
-//! What no forwarder that remembers flows can do without: parse, one lookup of the flow with Waggle's key in a hash
-//! of the kernel, one of the route, new Ethernet addresses, transmit. IPv4 and TCP only; it translates nothing.
+//! The least that a forwarder with a flow table does: parse, look up the flow with Waggle's key in a hash of the
+//! kernel, look up the route, write new Ethernet addresses, transmit. IPv4 and TCP only; it translates nothing.
 
 use core::mem::MaybeUninit;
 
@@ -14,7 +14,7 @@ use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, config::CONNTRACK_MAX};
 
 use crate::at;
 
-/// The same flows as the product's.
+/// The flows, with Waggle's key and value.
 #[btf_map]
 static FLOWS: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, CONNTRACK_MAX> = LruHashMap::new();
 
@@ -39,7 +39,7 @@ struct Headers {
     destination_port: u16,
 }
 
-/// The action, unless something is not as it must be.
+/// The XDP action; `None` for a packet that is not as expected.
 #[inline(always)]
 pub fn forward(ctx: &XdpContext) -> Option<u32> {
     // SAFETY: `at` checks the bounds; every bit pattern is a number.
@@ -57,14 +57,16 @@ pub fn forward(ctx: &XdpContext) -> Option<u32> {
     send(ctx, flow, &headers)
 }
 
-/// The key of a packet's flow, from fields in network byte order. Built of words: that is what the compiler is best at.
+/// The key of a packet's flow, from fields in network byte order. It is built of words, for which the compiler makes
+/// the best code.
 #[inline(always)]
 pub fn key(source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8) -> Ipv4Tuple {
     let ports = u32::from(source_port.to_be()) | u32::from(destination_port.to_be()) << 16;
     bytemuck::must_cast([source, destination, ports, protocol.into()])
 }
 
-/// Fills a question with zeros, in words and where it lies for the same reason.
+/// Fills the parameters of a route lookup with zeros, in words and in place, for which the compiler makes the best
+/// code.
 #[inline(always)]
 fn clear(route: &mut MaybeUninit<Route>) -> &mut Route {
     let words: *mut u64 = route.as_mut_ptr().cast();
@@ -98,7 +100,7 @@ fn send(ctx: &XdpContext, flow: &Ipv4ConntrackEntry, headers: &Headers) -> Optio
         return None;
     }
     let addresses = at::<[[u16; 3]; 2]>(ctx, 0)?;
-    // SAFETY: `at` has checked the bounds; nobody else has the packet.
+    // SAFETY: `at` has checked the bounds, and only this program has the packet.
     unsafe { *addresses = [words(route.dmac), words(route.smac)] };
     Some(xdp_action::XDP_TX)
 }

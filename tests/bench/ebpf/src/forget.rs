@@ -1,19 +1,20 @@
-//! Forgets the flow that a packet has opened, so that the same packet opens one again with everything in the caches.
+//! Forgets the flow that a packet has opened, so that an identical packet opens one again, with everything in the
+//! caches.
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map, programs::XdpContext};
 use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, config::EMBRYONIC_MAX};
 
 use crate::{at, floor::key};
 
-/// The product's.
+/// Waggle's map.
 #[btf_map]
 static EMBRYONIC_IPV4: LruHashMap<Ipv4Tuple, Ipv4ConntrackEntry, EMBRYONIC_MAX> = LruHashMap::new();
 
-/// Where the addresses lie, and the ports behind them.
+/// Offsets of the addresses, and of the ports behind them.
 const ADDRESSES: usize = 26;
 
-/// Removes what a connection that nobody has answered has: the entry under the answer's key. The packet at hand is the
-/// last one, translated.
+/// Removes the only entry of a connection without a reply: the one under the reply's key. The current packet is the
+/// connection's last one, translated.
 #[inline(always)]
 pub fn forget(ctx: &XdpContext) -> Option<()> {
     // SAFETY: `at` checks the bounds; every bit pattern is a number.

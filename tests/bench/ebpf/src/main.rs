@@ -1,5 +1,5 @@
-//! Programs beside the product's, for the benchmark alone: `vary` makes the next packet and goes on in the program in
-//! `TARGET`; the others are what a packet program costs that does nothing, or no more than it must.
+//! The benchmark's own programs. `vary` makes the next packet and continues in the program in `TARGET`. The others
+//! show what a packet program costs that does nothing, or only the least.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -25,7 +25,7 @@ use aya_ebpf::{
 use flood::{Arrivals, FLOWS, Flood};
 use walk::{FRAME, Walk, of_flow};
 
-/// What `vary` makes.
+/// The walk of `vary`.
 #[btf_map]
 static WALK: Array<Walk, 1> = Array::new();
 
@@ -33,11 +33,11 @@ static WALK: Array<Walk, 1> = Array::new();
 #[btf_map]
 static TARGET: ProgramArray<1> = ProgramArray::new();
 
-/// What `flood` makes.
+/// The flood of `flood`.
 #[btf_map]
 static FLOOD: Array<Flood, 1> = Array::new();
 
-/// What `arrive` has counted.
+/// The counts of `arrive`.
 #[btf_map]
 static ARRIVALS: Array<Arrivals, 1> = Array::new();
 
@@ -51,23 +51,23 @@ pub fn empty(_ctx: XdpContext) -> u32 {
 #[xdp(frags)]
 pub fn mac_swap(ctx: XdpContext) -> u32 {
     let Some(addresses) = at::<[[u16; 3]; 2]>(&ctx, 0) else { return xdp_action::XDP_ABORTED };
-    // SAFETY: `at` has checked the bounds; nobody else has the packet.
+    // SAFETY: `at` has checked the bounds, and only this program has the packet.
     unsafe { (*addresses).swap(0, 1) };
     xdp_action::XDP_TX
 }
 
-/// The least that a translating forwarder does, without the translation: see `floor.rs`.
+/// The least that a forwarder does: see `floor.rs`.
 #[xdp(frags)]
 pub fn floor(ctx: XdpContext) -> u32 {
     floor::forward(&ctx).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
-/// Writes the next packet of the walk over the one at hand and goes on in `TARGET`.
+/// Overwrites the current packet with the next one of the walk, and continues in `TARGET`.
 #[xdp(frags)]
 pub fn vary(ctx: XdpContext) -> u32 {
     let _ = write_next(&ctx);
-    // A place that is known when the program is loaded is jumped to directly.
-    // SAFETY: nothing here waits to be dropped.
+    // A constant index makes the tail call a direct jump.
+    // SAFETY: no value here needs to be dropped.
     unsafe { TARGET.tail_call(&ctx, 0) };
     xdp_action::XDP_ABORTED
 }
@@ -78,18 +78,18 @@ pub fn flood(ctx: XdpContext) -> u32 {
     write_flow(&ctx).map_or(xdp_action::XDP_ABORTED, |()| xdp_action::XDP_TX)
 }
 
-/// Ends and counts what comes over a wire, or lets everything pass.
+/// Drops and counts the packets of a wire, or passes them.
 #[xdp(frags)]
 pub fn arrive(ctx: XdpContext) -> u32 {
     if count_arrival(&ctx).is_some() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
 }
 
-/// The whole frame: the one at hand has been translated since it was last used.
+/// Writes the whole frame, since the last run has translated the one in the buffer.
 #[inline(always)]
 fn write_flow(ctx: &XdpContext) -> Option<()> {
     const LENGTH: usize = flood::FRAME / 8;
     let state = FLOOD.get_ptr_mut(0)?;
-    // SAFETY: one thread sends a flood.
+    // SAFETY: only one thread sends a flood.
     let state = unsafe { &mut *state };
     #[expect(clippy::cast_possible_truncation, reason = "the low bits")]
     let flow = state.made as u16 & (FLOWS - 1);
@@ -100,15 +100,15 @@ fn write_flow(ctx: &XdpContext) -> Option<()> {
     // The source port ends the fourth byte of the fifth word, the data begins with the third of the sixth.
     frame[4] |= u64::from(flow.to_be()) << 16;
     frame[5] ^= u64::from(flow.to_be()) << 16;
-    // SAFETY: `at` has checked the bounds; nobody else has the packet.
+    // SAFETY: `at` has checked the bounds, and only this program has the packet.
     unsafe { packet.write_unaligned(frame) };
     Some(())
 }
 
-/// Until the next packet is due. What is late is not made up for.
+/// Waits until the next packet is due. A late packet does not shorten the next wait.
 #[inline(always)]
 fn wait(state: &mut Flood) {
-    /// Looks at the clock, some ten nanoseconds each.
+    /// Reads the clock, some ten nanoseconds each time.
     const LOOKS: u32 = 1_000;
     if state.gap == 0 {
         return;
@@ -126,7 +126,7 @@ fn wait(state: &mut Flood) {
 #[inline(always)]
 fn count_arrival(ctx: &XdpContext) -> Option<()> {
     let state = ARRIVALS.get_ptr_mut(0)?;
-    // SAFETY: a device of one queue polls on one processor at a time.
+    // SAFETY: a device with one queue polls on one processor at a time.
     let state = unsafe { &mut *state };
     // SAFETY: `at` checks the bounds; every bit pattern is a number.
     let ether_type = unsafe { at::<u16>(ctx, 12)?.read() };
@@ -145,7 +145,7 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
     // SAFETY: the benchmark runs one program at a time.
     let walk = unsafe { &mut *walk };
     if walk.forgets != 0 {
-        // SAFETY: takes nothing, like the next one.
+        // SAFETY: takes no arguments, like the next call.
         let begin = unsafe { bpf_ktime_get_ns() };
         let _ = forget::forget(ctx);
         // SAFETY: as above.
@@ -162,7 +162,7 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
         for word in [0, 1, 2, 5] {
             *packet.add(word) = walk.frame[word];
         }
-        // The source address begins two bytes into its word. The base's low bits are 0, so that an "or" adds.
+        // The source address begins two bytes into its word. The base's low bits are 0, so an "or" adds.
         *packet.add(SOURCE / 8) = walk.frame[SOURCE / 8] | u64::from(address.to_be()) << 16;
         *packet.add(PORTS / 8) = walk.frame[PORTS / 8] | u64::from(port.to_be()) << (16 + walk.port_shift);
         let (end, bytes) = (packet.add(6), walk.frame[6].to_ne_bytes());
@@ -173,15 +173,15 @@ fn write_next(ctx: &XdpContext) -> Option<()> {
     Some(())
 }
 
-/// Lets the processor finish what was written, by a locked instruction: the program that follows neither overlaps with
-/// this one, nor trips over loads that are wider than the stores before.
+/// Waits until the processor has finished all writes, by a locked instruction. So the next program neither overlaps
+/// with this one, nor stalls on loads that are wider than the stores before.
 #[inline(always)]
 fn finish_writing(packets: &mut u64) {
-    // SAFETY: adds one to a word that is the caller's.
+    // SAFETY: adds one to a word that belongs to the caller.
     unsafe { asm!("lock *(u64 *)({word} + 0) += {one}", word = in(reg) packets, one = in(reg) 1_u64) };
 }
 
-/// A pointer to the `T` that lies `offset` bytes from the start, if it lies in the packet.
+/// A pointer to the `T` at `offset` bytes from the start, if the packet has that many bytes.
 #[inline(always)]
 fn at<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
     let first = ctx.data() + offset;

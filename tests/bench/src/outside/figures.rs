@@ -1,4 +1,4 @@
-//! What was measured from outside, as numbers and as a table.
+//! The figures of clients outside, as numbers and as a table.
 
 use serde_json::{Map, Value};
 
@@ -9,17 +9,17 @@ use crate::{
     stats::{Spread, median},
 };
 
-/// Waggle by XDP is to forward so many times the packets that the rule set does.
+/// The bar: how many times the rule set's packets Waggle forwards by XDP.
 const BAR: f64 = 3.0;
 
-/// Everything.
+/// The outcomes of all ways.
 #[derive(Clone, Debug)]
 pub struct OutsideFigures {
-    /// Packets that ended on arrival.
+    /// Packets that are dropped on arrival.
     pub dropped: Measured,
     /// Connections to the backend's own address.
     pub direct: Measured,
-    /// Each way.
+    /// The outcomes of each way that forwards.
     pub ways: Vec<Measured>,
 }
 
@@ -28,13 +28,13 @@ impl Measured {
         Spread::of(&self.floods.iter().map(value).collect::<Vec<_>>())
     }
 
-    /// Packets per second ÷ another's: the median of neighbouring floods'.
+    /// Packets per second ÷ those of another way: the median of the ratios of neighbouring floods.
     fn over(&self, other: &Self) -> Spread {
         let pairs = self.floods.iter().zip(&other.floods);
         Spread::of(&pairs.map(|(one, other)| one.per_second / other.per_second).collect::<Vec<_>>())
     }
 
-    /// End of its keys.
+    /// The end of the way's keys.
     fn suffix(&self) -> String {
         match self.way {
             Way::Drop => "dropped".into(),
@@ -44,7 +44,7 @@ impl Measured {
         }
     }
 
-    /// As the table calls it.
+    /// The way's name in the table.
     const fn title(&self) -> &'static str {
         match self.way {
             Way::Drop => "dropped on arrival",
@@ -56,12 +56,12 @@ impl Measured {
 }
 
 impl OutsideFigures {
-    /// The rule set with most Services.
+    /// The rule set with the most Services.
     fn rules(&self) -> Option<&Measured> {
         self.ways.iter().rev().find(|measured| measured.way == Way::Nftables)
     }
 
-    /// What the node's processor spends on a packet beyond getting and dropping it, ns.
+    /// The time of the node's processor for a packet, beyond receiving and dropping it, ns.
     fn over_arrival(&self, measured: &Measured) -> f64 {
         let median = |measured: &Measured| measured.flooded(|flooded| flooded.cpu_ns).median;
         median(measured) - median(&self.dropped)
@@ -71,7 +71,7 @@ impl OutsideFigures {
         self.rules().map(|rules| measured.over(rules))
     }
 
-    /// One flat object.
+    /// All numbers as one flat object.
     pub fn flat(&self) -> Map<String, Value> {
         let mut numbers = Map::new();
         let mut put = |key: String, value: f64| numbers.insert(key, rounded(value));
@@ -146,7 +146,7 @@ impl OutsideFigures {
     }
 }
 
-/// The bar and whether it was reached; it is set for XDP only.
+/// The bar and whether it was reached; only XDP has one.
 fn bar(way: Way, ratio: Option<f64>) -> String {
     match (way, ratio) {
         (Way::Xdp, Some(ratio)) => format!("≥ {BAR} {}", if ratio >= BAR { "ok" } else { "missed" }),

@@ -1,4 +1,4 @@
-//! The packets of a flood, and the same flows by sockets.
+//! The packets of a flood, and sockets that establish their flows.
 
 use std::{
     io,
@@ -16,16 +16,16 @@ const ETHERNET: usize = 14;
 const UDP: usize = 34;
 const DATA: usize = 42;
 
-/// Lengths by the headers of IPv4 and UDP.
+/// Lengths in the headers of IPv4 and UDP.
 const LENGTH: u8 = 50;
 const UDP_LENGTH: u8 = 30;
 const _: () = assert!(ETHERNET + LENGTH as usize == FRAME && UDP + UDP_LENGTH as usize == FRAME);
 
-/// How long an answer may take, and how often one is asked for.
+/// How long to wait for an answer, and how often to ask for it.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: usize = 6;
 
-/// The packet of flow 0, in words as they lie in memory, from `client` to a port of `node`, whose Ethernet address is
+/// The packet of flow 0, in words as they are in memory, from `client` to a port of `node`, whose Ethernet address is
 /// `device`.
 pub fn words(client: Ipv4Addr, node: SocketAddrV4, device: [u8; 6]) -> [u64; FRAME / 8] {
     let bytes = frame(client, node, device);
@@ -46,7 +46,7 @@ fn frame(client: Ipv4Addr, node: SocketAddrV4, device: [u8; 6]) -> [u8; FRAME] {
     frame[34..36].copy_from_slice(&FIRST_PORT.to_be_bytes());
     frame[36..38].copy_from_slice(&node.port().to_be_bytes());
     frame[38..40].copy_from_slice(&[0, UDP_LENGTH]);
-    // What a flow adds to the port, it takes away here.
+    // A flow subtracts here what it adds to the port.
     frame[DATA..DATA + 2].copy_from_slice(&[0xff, 0xff]);
     let checksum = !sum(&frame[26..], 17 + u32::from(UDP_LENGTH));
     frame[40..42].copy_from_slice(&checksum.to_be_bytes());
@@ -57,18 +57,18 @@ fn frame(client: Ipv4Addr, node: SocketAddrV4, device: [u8; 6]) -> [u8; FRAME] {
 fn sum(bytes: &[u8], first: u32) -> u16 {
     let words = bytes.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let sum = words.fold(first, |sum, word| sum + word);
-    // The remainder of anything but 0 is 0 where the sum's is 0xffff: no packet here has that.
+    // The remainder is 0 where the sum is 0xffff, which no packet here has.
     u16::try_from(sum % 0xffff).unwrap_or_default()
 }
 
-/// Has every flow carry a packet there and back, so that it is established. To be called on the client.
+/// Sends a packet of every flow there and back, so that the flows are established. Call it on the client.
 pub fn establish(client: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
     (0..FLOWS).try_for_each(|flow| {
         let socket = UdpSocket::bind((client, FIRST_PORT + flow))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.connect(to)?;
         let turn = || socket.send(&[1]).and_then(|_| socket.recv(&mut [0])).map(drop);
-        // The first ones may be lost while neighbours are asked for.
+        // The first packets may be lost while neighbours are resolved.
         (1..TRIES).fold(turn(), |outcome, _| outcome.or_else(|_| turn()))
     })
 }

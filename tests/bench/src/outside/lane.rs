@@ -4,8 +4,8 @@
 //! client ── fabric ══ to-a ── eth0 of node a: translates, and sends back where it came from
 //!             ╚══════ to-b ── node b ── pod with the server
 //! ```
-//! A flood is sent by `to-a` and, translated, taken off the wire there: it passes nothing but the node. Connections go
-//! the whole way.
+//! `to-a` sends a flood, and takes the translated packets off the wire: they pass nothing but the node. Connections
+//! take the whole way.
 
 use std::{
     fs,
@@ -32,52 +32,52 @@ use crate::{
     processes::{Client, start_server},
 };
 
-/// How long an agent may take to serve.
+/// How long an agent may take until it serves.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Before a flood is measured.
+/// The warm-up before a flood is measured.
 const WARM_UP: Duration = Duration::from_millis(30);
 
-/// How many times what the node can forward is sent. With little more it is not busy all the time and finds but few
-/// packets at once, with much more getting rid of them slows it down.
+/// How many times the packets that the node can forward are sent. With little more than it can forward, the node is
+/// idle now and then and finds few packets at once; with much more, dropping them slows it down.
 const OVERLOAD: f64 = 2.0;
 
-/// The processor that the node has for itself, and the one of everybody around it.
+/// The processor of the node alone, and the one of everything else.
 const NODE_CPU: usize = 0;
 const OTHER_CPU: usize = 1;
 
-/// The end of the node's wire in the fabric.
+/// The fabric's end of the node's wire.
 const FAR: &str = "to-a";
 
-/// What becomes of a packet on the node.
+/// The way of a packet on the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
-    /// It ends on arrival: what it costs to get it there.
+    /// The node drops it on arrival, which shows what receiving it costs.
     Drop,
-    /// Waggle's, by XDP.
+    /// Waggle forwards it by XDP.
     Xdp,
-    /// Waggle's, by TC.
+    /// Waggle forwards it by TC.
     Tc,
-    /// The rule set's.
+    /// The rule set of nftables forwards it.
     Nftables,
 }
 
-/// A part of a flood.
+/// The figures of a part of a flood.
 #[derive(Clone, Copy, Debug)]
 pub struct Flooded {
     /// Packets that arrived per second.
     pub per_second: f64,
-    /// What the node's processor spent on each, ns.
+    /// The time of the node's processor for each packet, ns.
     pub cpu_ns: f64,
-    /// Which part of the time the node was busy with them.
+    /// The share of the time in which the node was busy with packets.
     pub busy: f64,
 }
 
-/// The lab, in the order in which its parts are to be dropped.
+/// The lab. Its parts are dropped in this order.
 pub struct Lane {
-    /// What becomes of a packet.
+    /// The way of its packets.
     pub way: Way,
-    /// How many Services there are.
+    /// The number of Services.
     pub services: u32,
     connector: Client,
     sink: Sink,
@@ -99,7 +99,7 @@ impl Lane {
         lab.native_xdp()?;
         let (node, other, client) = (lab.node("a")?, lab.node("b")?, lab.client("ext")?);
         let remote = other.pod("server")?;
-        // What is not for the Service passes the same node, both ways.
+        // Other packets pass this node, too, both ways.
         client.netns().batch(&[format!("route add {}/32 via {}", remote.v4(), node.v4())])?;
         other.netns().batch(&[format!("route add {}/32 via {}", client.v4(), node.v4())])?;
         let polls = Poller::start(node.netns(), "eth0", NODE_CPU)?;
@@ -139,7 +139,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Floods the node for so long.
+    /// Floods the node for `duration` and returns the figures.
     pub fn flood(&mut self, duration: Duration) -> Result<Flooded> {
         if self.way != Way::Drop {
             let to = SocketAddrV4::new(self.node.v4(), measured_node_port(ECHO));
@@ -158,8 +158,8 @@ impl Lane {
         Ok(Flooded { per_second: packets / time, cpu_ns: busy / packets * 1e9, busy: busy / time })
     }
 
-    /// From now on the node works on whatever processor brings it a packet: for connections, of which one end waits for
-    /// the other anyway.
+    /// From now on the node works on the processor that delivers a packet. This is for connections, of which one end
+    /// waits for the other anyway.
     pub fn end_floods(&self) -> Result<()> {
         set_threaded(self.node.netns(), "eth0", false)
     }
@@ -179,14 +179,14 @@ impl Lane {
     }
 }
 
-/// The agent, where there is one.
+/// Starts the agent, if the way has one.
 fn start_proxy(way: Way, node: &Node, services: &Services) -> Result<Option<(Waggle, ManifestDir)>> {
     match way {
         Way::Xdp => start_waggle(node, services, "xdp").map(Some),
         Way::Tc => start_waggle(node, services, "tc").map(Some),
         Way::Nftables => {
             nftables::load(node, services)?;
-            // A network card has looked at the checksums already.
+            // Network cards have already verified the checksums.
             let checksum = "/proc/sys/net/netfilter/nf_conntrack_checksum";
             node.netns().inside(|| fs::write(checksum, "0"))?.with_context(|| format!("write {checksum}"))?;
             Ok(None)

@@ -1,5 +1,5 @@
-//! What comes from outside: packets and connections to a node port, by way of a node, to a backend of another one; with
-//! Waggle by XDP and by TC, and with the rule set. All labs are there at once and take turns.
+//! Clients outside: packets and connections to a node port, by a node, to a backend of another node, with Waggle by
+//! XDP and by TC and with the rule set. All labs exist at once and are measured in turns.
 
 mod figures;
 mod frame;
@@ -21,20 +21,20 @@ use crate::{
     orders::{Block, TRANSFER, Work},
 };
 
-/// Connects and transfers of a block: some milliseconds.
+/// Connects and transfers of a block, which takes some milliseconds.
 const CONNECTS: u64 = 200;
 const TRANSFERS: u64 = 8;
 
-/// How long everything is measured, in all.
+/// How long each part is measured in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Rounds of floods.
+    /// The number of rounds of floods.
     pub rounds: u32,
-    /// A flood of a lab in a round.
+    /// The duration of a lab's flood in a round.
     pub flood: Duration,
-    /// Connects of all labs.
+    /// The duration of connects, for all labs.
     pub connects: Duration,
-    /// Bulk of all labs.
+    /// The duration of bulk, for all labs.
     pub bulk: Duration,
 }
 
@@ -44,9 +44,9 @@ pub struct Measured {
     way: Way,
     services: u32,
     floods: Vec<Flooded>,
-    /// Per second, a value a block.
+    /// Connects per second, one value for each block.
     connects: Vec<f64>,
-    /// MiB per second, a value a block.
+    /// MiB per second, one value for each block.
     bulk: Vec<f64>,
 }
 
@@ -70,14 +70,14 @@ pub fn measure(options: &Options, interrupted: &Interrupted) -> Result<OutsideFi
         }
     }
     lanes.iter().try_for_each(Lane::end_floods)?;
-    // What ends on arrival is no way to connect.
+    // A lab that drops packets on arrival has no connections.
     lanes.remove(0);
     let dropped = measured.remove(0);
     let direct = connect(&lanes, &mut measured, &plan, interrupted)?;
     Ok(OutsideFigures { dropped, direct, ways: measured })
 }
 
-/// A lab for each way, the one first that drops.
+/// Makes a lab for each way; the first one is the lab that drops.
 fn start(options: &Options, interrupted: &Interrupted) -> Result<Vec<Lane>> {
     let many = options.node_port_services();
     let mut wanted = vec![(Way::Drop, 0), (Way::Xdp, many), (Way::Tc, many)];
@@ -98,7 +98,8 @@ fn start(options: &Options, interrupted: &Interrupted) -> Result<Vec<Lane>> {
     Ok(lanes)
 }
 
-/// Connections of all labs in turns. Returns what was measured to the backend's own address, in the first lab.
+/// Measures connections of all labs in turns. Returns the figures of connections to the backend's own address, in the
+/// first lab.
 fn connect(lanes: &[Lane], measured: &mut [Measured], plan: &Plan, interrupted: &Interrupted) -> Result<Measured> {
     let first = lanes.first().context("a lab to connect in")?;
     let mut direct = Measured::of(first);

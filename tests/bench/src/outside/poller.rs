@@ -1,5 +1,5 @@
-//! Who polls a device: a kernel thread of its own, on a processor of its own, so that what the device's packets cost is
-//! what the thread runs.
+//! Gives the polling of a device to a kernel thread on a processor of its own. So the time that the thread runs is the
+//! cost of the device's packets.
 
 use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
@@ -10,15 +10,14 @@ use nix::{
     unistd::Pid,
 };
 
-/// The thread. It ends with the device, or when the device is polled otherwise again.
+/// The thread. It ends with the device, or when the device is polled in another way.
 #[derive(Debug)]
 pub struct Poller {
     id: i32,
 }
 
 impl Poller {
-    /// Has `device` of a namespace polled by a thread on `cpu`. Without GRO a veth does not poll at all, unless it has an
-    /// XDP program.
+    /// Makes a thread on `cpu` poll `device` of a namespace. Without GRO a veth polls only if it has an XDP program.
     pub fn start(netns: &Netns, device: &str, cpu: usize) -> Result<Self> {
         let gro = || Command::new("ethtool").args(["-K", device, "gro", "on"]).status();
         ensure!(netns.inside(gro)?.context("run ethtool")?.success(), "ethtool can't have {device} merge packets");
@@ -33,7 +32,7 @@ impl Poller {
         Ok(Self { id })
     }
 
-    /// How long it has run so far.
+    /// How long the thread has run so far.
     pub fn busy(&self) -> Result<Duration> {
         let path = format!("/proc/{}/schedstat", self.id);
         let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
@@ -43,21 +42,21 @@ impl Poller {
     }
 }
 
-/// Has a thread go before all others on its processor, whatever group they are in, but not before those of a higher
+/// Gives a thread priority over all others on its processor, whatever group they are in, except those of a higher
 /// `rank`.
 pub fn put_first(id: Pid, rank: u8) -> Result<()> {
     let mut command = Command::new("chrt");
     let output = command.args(["--fifo", "--pid", &rank.to_string(), &id.to_string()]).output().context("run chrt")?;
-    ensure!(output.status.success(), "chrt can't have a thread go first: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "chrt can't give a thread priority: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
-/// Has `device` polled by a thread, or as usual: by whoever runs when packets come.
+/// Makes a thread poll `device`; or lets it be polled as usual, in the task that packets interrupt.
 pub fn set_threaded(netns: &Netns, device: &str, threaded: bool) -> Result<()> {
     let write = format!("echo {} > /sys/class/net/{device}/threaded", u8::from(threaded));
-    // This sees the namespace's own /sys.
+    // `ip netns exec` mounts the /sys of that namespace.
     let status = Command::new("ip").args(["netns", "exec", netns.name(), "sh", "-c", &write]).status();
-    ensure!(status.context("run ip")?.success(), "set who polls {device}");
+    ensure!(status.context("run ip")?.success(), "set the polling of {device}");
     Ok(())
 }
 

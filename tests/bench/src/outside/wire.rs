@@ -1,5 +1,5 @@
-//! The two ends of a flood: who sends it, by test runs with live frames, and the program that takes packets off a wire
-//! and counts them.
+//! The two ends of a flood: the sender, which uses test runs with live frames, and the program that takes packets off
+//! a wire and counts them.
 
 use std::{
     ffi::c_int,
@@ -35,12 +35,12 @@ use crate::{
     packets::{OBJECT, context},
 };
 
-/// Packets that a device gets at once: as many as it polls at once.
+/// Packets that are sent to a device at once: as many as it polls at once.
 const BATCH: u32 = 256;
-/// Packets that tell how long one takes.
+/// Packets by which the time for one is measured.
 const TRIAL: u32 = 500 * BATCH;
 
-/// Ends a flood.
+/// The signal that ends a flood.
 const STOP: Signal = Signal::SIGUSR1;
 
 /// [`Flood`] and [`Arrivals`] as maps' values.
@@ -59,9 +59,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Ready to send by `device` of a namespace the flood whose first flow's packet is `frame`.
+    /// Prepares to send a flood by `device` of a namespace; `frame` is the packet of the first flow.
     pub fn load(netns: &Netns, device: &str, frame: &[u64; FRAME / 8]) -> Result<Self> {
-        // That the signal comes is enough; nobody looks at the flag.
+        // The signal interrupts the call, and that is enough; the flag is not read.
         flag::register(STOP as c_int, Arc::default()).context("catch SIGUSR1")?;
         let mut ebpf = load("flood")?;
         let state = ebpf.take_map("FLOOD").context("find map FLOOD")?.try_into()?;
@@ -69,11 +69,11 @@ impl Sender {
         Ok(Self { ebpf, state, frame: *frame, netns: netns.clone(), ifindex })
     }
 
-    /// Sends on `cpu` for `warm_up` and `duration`, and looks twice meanwhile: between them and at the end. What
-    /// `count` counts of as much as can be sent is found out first: `overload` times that is sent.
+    /// Sends on `cpu` for `warm_up` and `duration`, and calls `look` at the end of each. Before, a trial sends as fast
+    /// as it can and finds out the rate that `count` counts; the flood has `overload` times that rate.
     ///
-    /// A single test run sends it all: between two the node is idle for long. A signal ends it, since the machine's pace
-    /// may change after the trial.
+    /// A single test run sends the whole flood, since the node would be idle for long between two. A signal ends it,
+    /// since the machine's speed may change after the trial.
     pub fn send<T: Send>(
         &mut self,
         cpu: usize,
@@ -94,7 +94,7 @@ impl Sender {
             let ready = Barrier::new(2);
             thread::scope(|scope| {
                 let looking = scope.spawn(|| {
-                    // Sleeps most of the time, but must not wait for the sender when it wakes.
+                    // This thread sleeps most of the time, but must not wait for the sender when it wakes.
                     pin(cpu);
                     let first = put_first(gettid(), 2);
                     ready.wait();
@@ -119,7 +119,7 @@ impl Sender {
         })?
     }
 
-    /// Sends packets, one each `gap`. Returns how long that took.
+    /// Sends packets, one each `gap`, and returns how long that took.
     fn run(&mut self, packets: u32, gap: Duration) -> Result<Duration> {
         let mut words = [0; FRAME / 8 + 3];
         words[..FRAME / 8].copy_from_slice(&self.frame);
@@ -150,7 +150,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// At the end of a wire that is `device` of a namespace, in place of the program that is there.
+    /// At the wire's end `device` of a namespace; replaces the program that is there.
     pub fn attach(netns: &Netns, device: &str) -> Result<Self> {
         netns.batch(&[format!("link set dev {device} xdp off")])?;
         let mut ebpf = load("arrive")?;
@@ -160,18 +160,18 @@ impl Sink {
         Ok(Self { _ebpf: ebpf, state })
     }
 
-    /// Whether IPv4 packets end here. Counts from 0 again.
+    /// Sets whether IPv4 packets are dropped, and counts from 0 again.
     pub fn set_ends(&mut self, ends: bool) -> Result<()> {
         self.state.set(0, [ends.into(), 0], 0).context("write ARRIVALS")
     }
 
-    /// How many have ended.
+    /// The number of packets that were dropped.
     pub fn count(&self) -> Result<u64> {
         Ok(self.state.get(&0, 0).context("read ARRIVALS")?[1])
     }
 }
 
-/// The benchmark's programs with one of them loaded; its copies of the agent's maps are not used.
+/// The benchmark's programs with one of them loaded; their copies of the agent's maps are not used.
 fn load(program: &str) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
     for map in ["FLOWS", "EMBRYONIC_IPV4"] {

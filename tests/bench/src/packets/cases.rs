@@ -1,4 +1,4 @@
-//! What is measured: which packets, through which program, and what must become of them.
+//! The cases that are measured: which packets, through which program, and the expected result.
 
 use std::net::Ipv4Addr;
 
@@ -8,24 +8,24 @@ use super::{
     walk::Walk,
 };
 
-/// More clients than EMBRYONIC has room for: each packet of such a walk is of a new flow, and evicts another one.
+/// More clients than EMBRYONIC has room for: each packet of such a walk opens a flow, and evicts another one.
 const CLIENTS: u32 = 4_000_000;
 
-/// One thing that is measured.
+/// A case.
 pub struct Case {
-    /// Beginning of its keys.
+    /// The beginning of its keys.
     pub name: String,
-    /// What the packets go through.
+    /// The program that its packets pass.
     pub program: Program,
-    /// What becomes of them.
+    /// The expected result.
     pub action: Action,
-    /// The packets.
+    /// Its packets.
     pub walk: Walk,
-    /// Packets of a run.
+    /// The number of packets of a run.
     pub packets: u32,
 }
 
-/// The cases with so many flows entered: those of one flow come with those that have none.
+/// The cases for a number of entered flows. The cases of one flow are measured together with those that need none.
 pub fn cases(node: Ipv4Addr, device: [u8; 6], flows: u32) -> Vec<Case> {
     let case = |name: &str, program, action, packet: Packet, flows| Case {
         name: name.into(),

@@ -1,4 +1,4 @@
-//! What was measured of single packets: nanoseconds over an empty program, and their ratios.
+//! The figures of single packets: nanoseconds over an empty program, and their ratios.
 
 use serde_json::{Map, Value};
 
@@ -11,30 +11,30 @@ use crate::{
 /// Nanoseconds a packet.
 #[derive(Clone, Debug, Default)]
 pub struct PacketFigures {
-    /// Of the empty program alone: what the kernel's loop costs.
+    /// The empty program alone: the cost of the kernel's loop.
     empty: f64,
     /// Over an empty program, by case.
     over_empty: Vec<(String, Spread)>,
 }
 
-/// What is not to be more than a number.
+/// A bar: an upper limit for a figure.
 #[derive(Clone, Copy, Debug)]
 pub struct Bar {
-    /// Its key.
+    /// The bar's key.
     pub key: &'static str,
-    /// What was measured: of several cases the worst.
+    /// The figure; of several cases the worst.
     pub value: f64,
-    /// What it is not to exceed.
+    /// The limit.
     pub most: f64,
-    /// Which cases it is about.
+    /// The cases that it is about.
     pub cases: &'static [&'static str],
 }
 
-/// Packets of no Service.
+/// Cases of packets that belong to no Service.
 const BYSTANDERS: [&str; 4] = ["bystander_transit", "bystander_ssh", "bystander_kubelet", "bystander_kubelet_data"];
 
 impl PacketFigures {
-    /// From the times of all runs.
+    /// The figures of all runs' times.
     pub fn new(runs: &Runs) -> Self {
         let over = |name: &str| {
             let (all, made) = (&runs[&format!("{name}/all")], &runs[&format!("{name}/made")]);
@@ -88,11 +88,11 @@ impl PacketFigures {
         numbers
     }
 
-    /// The bars and what was reached.
+    /// The bars and the figures that they are about.
     pub fn bars(&self) -> Vec<Bar> {
         let worst = BYSTANDERS.map(|name| self.over_empty(name)).into_iter().fold(f64::NAN, f64::max);
         let bar = |key, value, most, cases| Bar { key, value, most, cases };
-        // What Katran took of the floor program's time over 1,000,000 flows, on one machine (docs/adr/0005).
+        // Katran's time over 1,000,000 flows, divided by the floor program's, on one machine (docs/adr/0005).
         let many = |key, flows, cases| bar(key, self.over_floor("established", flows), 0.92, cases);
         vec![
             bar("xdp_established_over_floor", self.over_floor("established", 1), 1.1, &["established_1"]),

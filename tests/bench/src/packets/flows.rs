@@ -1,4 +1,4 @@
-//! Flows that are entered without a packet: into the agent's maps, and the floor program's.
+//! Enters flows into the agent's maps and into the floor program's map, without packets.
 
 use std::net::Ipv4Addr;
 
@@ -17,14 +17,14 @@ pub struct Flows {
     assured: FlowTable,
     floor: HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>,
     snat_ports: Array<MapData, u8>,
-    /// What each entry is like.
+    /// The entry that all flows are modelled on.
     like: ConntrackEntry,
     entered: u32,
 }
 
 impl Flows {
-    /// Opens the maps of a node on which one flow has been opened. All flows are like that one, but end far beyond: what
-    /// puts an end off, once a second and flow, is not measured.
+    /// Opens the maps of a node on which one flow has been opened. All flows are like that one, but expire far later:
+    /// so the refresh, once a second and flow, is not measured.
     pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>) -> Result<Self> {
         let folder = PinFolder::new(&node.node.instance());
         let embryonic = FlowTable::open(&folder, FlowMapNames::EMBRYONIC)?;

@@ -1,4 +1,4 @@
-//! The packets that are fed to the programs, and the entries of the flows they belong to: addresses and ports by the
+//! The packets that are sent to the programs, and the entries of their flows. Addresses and ports follow from the
 //! number of the flow. Everything is TCP over IPv4.
 
 use std::net::Ipv4Addr;
@@ -14,53 +14,53 @@ pub const EMPTY_NODE_PORT: u16 = 30081;
 /// Port of the backends.
 pub const BACKEND_PORT: u16 = 8080;
 
-/// The client of flow 0 and its port: in the range that hosts choose from, so that a new flow's port can't be kept. The
-/// low bits are zero, as the feeding program wants it.
+/// The client of flow 0 and its port. The port is in the range that hosts choose from, so that a new flow can't keep
+/// it. Its low bits are zero, as `vary` needs it.
 const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 64, 0, 0), 0x8000);
-/// The client of flow 0 of those that nobody has entered.
+/// The client of flow 0 among the flows that are not entered.
 const STRANGER: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 80, 0, 0), 0x8000);
-/// The backend of flow 0, and the node's port that its answers go to.
+/// The backend of flow 0, and the node's port that its replies are sent to.
 const BACKEND: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 244, 0, 0), 0x4000);
 
 /// An address and a port.
 type End = (Ipv4Addr, u16);
 
-/// The end of flow `index`.
+/// The address and port of flow `index`.
 fn end((address, port): End, index: u32) -> End {
     let (high, low) = of_flow(index);
     (Ipv4Addr::from_bits(address.to_bits() | high), port | low)
 }
 
-/// A packet from one end to another, by the TCP flags it has.
+/// A packet from one end to another, with its TCP flags.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet {
     source: End,
     destination: End,
     flags: u8,
-    /// Whether the destination's port changes from flow to flow instead of the source's.
+    /// Whether the destination port changes from flow to flow, and not the source port.
     to_port: bool,
 }
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 
-/// What a client sends on an open connection.
+/// A client's packet on an open connection.
 pub fn from_client(node: Ipv4Addr) -> Packet {
     Packet { source: CLIENT, ..opening(node, NODE_PORT).acknowledging() }
 }
 
-/// What a client opens one with, to any address and port.
+/// A client's packet that opens a connection to any address and port.
 pub fn opening(address: Ipv4Addr, port: u16) -> Packet {
     Packet { source: STRANGER, destination: (address, port), flags: SYN, to_port: false }
 }
 
-/// What a backend answers.
+/// A backend's reply that accepts a connection.
 pub fn from_backend(node: Ipv4Addr) -> Packet {
     Packet { source: (BACKEND.0, BACKEND_PORT), destination: (node, BACKEND.1), flags: ACK, to_port: true }
 }
 
 impl Packet {
-    /// The same on an open connection.
+    /// A backend's reply on an open connection.
     pub fn acknowledging(self) -> Self {
         Self { flags: ACK, ..self }
     }
@@ -109,7 +109,7 @@ fn is_coprime(mut a: u32, mut b: u32) -> bool {
     a == 1
 }
 
-/// Both entries of flow `index`, with what they share as `like` has it.
+/// Both entries of flow `index`; what all flows share is taken from `like`.
 pub fn entries(index: u32, node: Ipv4Addr, like: &ConntrackEntry) -> [(Tuple, ConntrackEntry); 2] {
     let (client, client_port) = end(CLIENT, index);
     let (backend, port) = end(BACKEND, index);

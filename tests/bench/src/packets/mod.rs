@@ -1,5 +1,5 @@
-//! What a packet costs in the XDP program: by BPF_PROG_TEST_RUN, on the program that an agent has attached. A program
-//! before it makes each packet anew; its cost is measured with an empty program behind it, and subtracted.
+//! What a packet costs in the XDP program, by BPF_PROG_TEST_RUN on the program that an agent has attached. Another
+//! program first makes each packet; its cost is measured with an empty program behind it, and subtracted.
 
 mod cases;
 mod figures;
@@ -29,12 +29,12 @@ pub use self::{
 };
 use crate::{client::pin, interrupt::Interrupted, link};
 
-/// Numbers of flows, and the `--max-conntrack` of the agent that has them: the default while they fit, else
-/// with a quarter to spare: two entries a flow.
+/// Numbers of flows, and the agent's `--max-conntrack` for each: the default while the flows fit, else their two
+/// entries a flow and a quarter more.
 pub const FLOWS: [(u32, usize); 3] = [(1, CONNTRACK_MAX), (64_000, CONNTRACK_MAX), (1_000_000, 2_500_000)];
 
-/// Nanoseconds a packet, a value a run: of each case with the making of the packets, and of their making; and of the
-/// empty program alone.
+/// Nanoseconds a packet, one value for each run: of each case including the making of the packets, of making them
+/// alone, and of the empty program alone.
 pub type Runs = BTreeMap<String, Vec<f64>>;
 
 /// Measures everything.
@@ -51,7 +51,7 @@ pub fn measure(rounds: u32, interrupted: &Interrupted) -> Result<PacketFigures> 
     Ok(PacketFigures::new(&runs))
 }
 
-/// A node that is ready. To be made and used inside its namespace.
+/// A node that is ready. Make and use it inside its namespace.
 struct Bench<'a> {
     node: &'a BenchNode,
     device: [u8; 6],
@@ -69,7 +69,7 @@ impl<'a> Bench<'a> {
         Ok(Self { node, device, programs, flows })
     }
 
-    /// All cases with so many flows entered, in turns.
+    /// Measures all cases for a number of entered flows, in turns.
     fn measure(&mut self, flows: u32, rounds: u32, runs: &mut Runs, interrupted: &Interrupted) -> Result<()> {
         self.flows.enter(flows, self.node.address())?;
         let mut cases = cases(self.node.address(), self.device, flows);
@@ -83,7 +83,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// A case beside the empty program with the same packets.
+    /// Measures a case, and the empty program with its packets.
     fn run(&mut self, case: &mut Case, runs: &mut Runs) -> Result<()> {
         let made = self.programs.run(Program::Empty, &mut case.walk.clone(), case.packets, Action::Drop)?;
         let all = self.programs.run(case.program, &mut case.walk, case.packets, case.action)?;

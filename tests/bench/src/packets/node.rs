@@ -1,5 +1,5 @@
-//! The node whose programs are fed: a lab with an agent that serves two node ports, and a neighbour that need not be
-//! asked for its address.
+//! The node whose programs are measured: a lab with an agent that serves two node ports, and a neighbour whose address
+//! is known in advance.
 
 use std::{net::Ipv4Addr, process::Command, time::Duration};
 
@@ -13,11 +13,11 @@ use serde_json::Value;
 use super::frames::{BACKEND_PORT, EMPTY_NODE_PORT, NODE_PORT};
 use crate::manifests::SERVICE_CIDR;
 
-/// The Ethernet address of whom the node sends everything to.
+/// The Ethernet address of the neighbour that the node sends everything to.
 pub const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The node, in the order in which its parts are to be dropped.
+/// The node. Its parts are dropped in this order.
 pub struct BenchNode {
     /// The agent.
     pub waggle: Waggle,
@@ -28,7 +28,7 @@ pub struct BenchNode {
 }
 
 impl BenchNode {
-    /// Makes it, and waits until the agent serves. `conntrack`: its `--max-conntrack`.
+    /// Makes the node, and waits until the agent serves. `conntrack`: its `--max-conntrack`.
     pub fn create(conntrack: usize) -> Result<Self> {
         let lab = Lab::new("packets")?;
         let node = lab.node("a")?;
@@ -41,12 +41,12 @@ impl BenchNode {
         let node_port =
             |name: &str, port: u16| service(name).kind("NodePort").port(BACKEND_PORT, BACKEND_PORT).node_port(port);
         folder.put(&node_port("far", NODE_PORT).cluster_ip("10.96.0.10").build());
-        // As many as keep source ports free: each new flow takes one of its backend's.
+        // Enough backends that source ports stay free: each new flow takes one for its backend.
         let backends = (1..=100).map(|number| format!("10.244.200.{number}"));
         folder.put(&backends.fold(slice("far").port(BACKEND_PORT), |slice, address| slice.endpoint(&address)).build());
         folder.put(&node_port("empty", EMPTY_NODE_PORT).cluster_ip("10.96.0.11").build());
         let command = node.waggle(&folder.source()).allocating(SERVICE_CIDR, folder.allocations());
-        // Whatever is refused is answered.
+        // No limit on refusals.
         let flags = ["--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &conntrack.to_string()];
         let waggle = command.args(flags).start_unready()?;
         waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
@@ -58,7 +58,7 @@ impl BenchNode {
         self.node.v4()
     }
 
-    /// Id of the XDP program on `eth0`.
+    /// The id of the XDP program on `eth0`.
     pub fn program(&self) -> Result<u32> {
         let waggle = find_program("waggle", "WAGGLE_BIN")?;
         let arguments = ["get", "devices", "-o", "json", "--instance", &self.node.instance()];

@@ -1,5 +1,5 @@
-//! The programs: the product's, as the agent has loaded it, and the benchmark's own; and running them by
-//! BPF_PROG_TEST_RUN, which sends nothing.
+//! The programs: Waggle's, as the agent has loaded it, and the benchmark's own. Runs them by BPF_PROG_TEST_RUN, which
+//! sends nothing.
 
 use std::time::Duration;
 
@@ -20,37 +20,37 @@ use super::{
 /// The benchmark's own programs.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
 
-/// What is measured.
+/// A program that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// Nothing.
+    /// Does nothing.
     Empty,
-    /// Ethernet addresses swapped, transmitted.
+    /// Swaps the Ethernet addresses and transmits.
     MacSwap,
-    /// The least that a forwarder does.
+    /// Does the least that a forwarder does.
     Floor,
-    /// The product's.
+    /// Waggle's XDP program.
     Xdp,
 }
 
 impl Program {
-    /// All, in the order of their numbers.
+    /// All programs, in the order of their numbers.
     const ALL: [(Self, &'static str); 3] =
         [(Self::Empty, "empty"), (Self::MacSwap, "mac_swap"), (Self::Floor, "floor")];
 }
 
-/// What becomes of a packet; the numbers are the kernel's.
+/// XDP actions, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It vanishes.
+    /// The packet is dropped.
     Drop = 1,
-    /// It goes on to the stack.
+    /// The packet passes to the stack.
     Pass = 2,
-    /// It leaves by the device that it came from.
+    /// The packet leaves by the device that it came from.
     Transmit = 3,
 }
 
-/// The programs in the kernel. Made and used inside the node's namespace.
+/// The programs in the kernel. Make and use them inside the node's namespace.
 pub struct Programs {
     ebpf: Ebpf,
     product: ProgramFd,
@@ -71,7 +71,7 @@ fn words(walk: &Walk) -> Words {
 }
 
 impl Programs {
-    /// Loads the benchmark's own, over what the agent has of embryonic flows, with room for so many others.
+    /// Loads the benchmark's programs, which share the agent's map of embryonic flows, with room for `flows` others.
     pub fn load(node: &BenchNode, max_flows: u32) -> Result<Self> {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
@@ -88,19 +88,19 @@ impl Programs {
         Ok(Self { product: product.fd()?, ebpf, target, walk, ifindex })
     }
 
-    /// The flows of [`Program::Floor`].
+    /// The map of flows of [`Program::Floor`].
     pub fn take_flows(&mut self) -> Result<HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>> {
         take(&mut self.ebpf, "FLOWS")?.try_into().context("open FLOWS")
     }
 
-    /// Runs the empty program alone; the time of one run.
+    /// Runs the empty program alone and returns the time of one run.
     pub fn run_alone(&mut self) -> Result<Duration> {
         let options = TestRunOptions { data_in: Some(&[0; FRAME]), repeat: 100_000, ..TestRunOptions::default() };
         Ok(xdp(&mut self.ebpf, "empty")?.test_run(options).context("run empty")?.duration)
     }
 
-    /// Feeds the next `repeat` packets of a walk to a program. Returns the time of one packet, that of making it
-    /// included, that of forgetting its flow not; fails when something else becomes of the last packet than `action`.
+    /// Sends the next `repeat` packets of a walk through a program. Returns the time of one packet, with making it and
+    /// without forgetting its flow. Fails if the action for the last packet is not `action`.
     pub fn run(&mut self, program: Program, walk: &mut Walk, repeat: u32, action: Action) -> Result<Duration> {
         self.aim(program)?;
         self.walk.set(0, words(walk), 0).context("write WALK")?;

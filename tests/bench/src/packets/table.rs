@@ -6,7 +6,7 @@ use super::{
 };
 use crate::grid::{Grid, number};
 
-/// Kinds of packets as the table calls them, and the beginning of their cases' names.
+/// Kinds of packets in the table, and the beginning of their cases' names.
 const OF_FLOWS: [(&str, &str); 4] =
     [("floor program", "floor"), ("established", "established"), ("answer", "reply"), ("new flow", "new")];
 const OTHERS: [(&str, &str); 6] = [
@@ -18,7 +18,7 @@ const OTHERS: [(&str, &str); 6] = [
     ("MAC swap program", "mac_swap"),
 ];
 
-/// The table; what the bars are about follows by name.
+/// The table, with the bars of each case.
 pub fn text(figures: &PacketFigures, markdown: bool) -> String {
     let mut grid = Grid::new(&[
         ("XDP, a packet", false),
@@ -47,7 +47,7 @@ fn row(figures: &PacketFigures, bars: &[Bar], title: &str, flows: &str, name: &s
     let spread = figures.spread(name);
     let quartiles = spread.map_or_else(String::new, |spread| format!("{:.1}–{:.1}", spread.lower, spread.upper));
     let bar = bars.iter().find(|bar| bar.cases.contains(&name)).map_or_else(String::new, |bar| {
-        // A bar of several cases holds for each.
+        // A bar for several cases applies to each.
         let value = if bar.cases.len() > 1 { figures.over_empty(name) } else { bar.value };
         format!("≤ {} {}", bar.most, if value <= bar.most { "ok" } else { "missed" })
     });

@@ -1,4 +1,4 @@
-//! `cargo xtask cluster e2e`: the part of Kubernetes' own end-to-end tests that what serves Services answers for.
+//! `cargo xtask cluster e2e`: those of Kubernetes' own end-to-end tests that a service proxy is responsible for.
 
 mod report;
 mod table;
@@ -23,27 +23,27 @@ use crate::{
     proxy::Proxy,
 };
 
-/// Which tests.
+/// Which tests run, and how.
 #[derive(Args)]
 pub struct Arguments {
-    /// Run the tests whose name this regular expression matches, instead of a small set
+    /// Run the tests whose names this regular expression matches, instead of a small set
     #[arg(value_name = "FOCUS", conflicts_with = "all")]
     focus: Option<String>,
-    /// Run all that this cluster can serve
+    /// Run all tests that this cluster can serve
     #[arg(long)]
     all: bool,
-    /// Note the results as kube-proxy's, beside which later ones are shown
+    /// Record the results as kube-proxy's; later runs are compared with them
     #[arg(long, requires = "all")]
     record: bool,
-    /// How many at the same time
+    /// How many tests run at the same time
     #[arg(long, value_name = "N", default_value_t = 4)]
     processes: u8,
 }
 
-/// The areas that a service proxy answers for.
+/// The areas that a service proxy is responsible for.
 const ALL: &str = r"\[sig-network\] (Services|Networking Granular|Conntrack|EndpointSlice|HostPort|Traffic Distribution|KubeProxy|Connectivity Pod|API Server|\[Feature:IPv6DualStack\])";
 
-/// One test of each kind, some minutes in all.
+/// One test of each kind; they take some minutes in all.
 const SMOKE: &str = r"\[sig-network\] (Services should (serve a basic endpoint|be able to create a functioning NodePort|support externalTrafficPolicy=Local|fail health check node port|have session affinity work for service|be rejected when no endpoints|allow pods to hairpin|preserve source pod IP)|Networking Granular Checks: Services should function for (pod|node)-Service: (http|udp)|Conntrack should be able to preserve UDP traffic when server pod cycles for a ClusterIP service$)";
 
 /// The command. Exit code 1 if a test has failed that does not fail with kube-proxy.
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let focus = arguments.focus.as_deref().unwrap_or(if arguments.all { ALL } else { SMOKE });
     let not_applicable = Exclusions::read()?;
-    println!("Kubernetes' tests run; what they print is in {}", log("e2e").display());
+    println!("Kubernetes' tests run; their output is in {}", log("e2e").display());
     let results = Results::read(&ginkgo(members, focus, &not_applicable.pattern(), arguments.processes)?)?;
     if results.is_empty() {
         bail!("no test matches {focus}: see {}", log("e2e").display());
@@ -73,7 +73,7 @@ fn recorded_file() -> PathBuf {
     source().join("e2e/kube-proxy.txt")
 }
 
-/// Runs them to the end; where its report is.
+/// Runs the tests to the end and returns the path of their report.
 fn ginkgo(members: Members, focus: &str, skip: &str, processes: u8) -> Result<PathBuf> {
     let programs = Programs::find()?;
     let output = File::create(log("e2e")).context("create the log of the tests")?;
@@ -90,7 +90,7 @@ fn ginkgo(members: Members, focus: &str, skip: &str, processes: u8) -> Result<Pa
     command.args(["--provider=skeleton", "--allowed-not-ready-nodes=0", &format!("--num-nodes={}", members.nodes)]);
     command.current_dir(state("")).stdout(output).stderr(errors);
     command.env("PATH", path_with(&programs.path(""))?);
-    // Its exit code says whether tests have failed; the report says which.
+    // The exit code only says whether tests have failed; the report says which.
     command.status().context("start ginkgo")?;
     if !report.exists() {
         bail!("the tests have not run: see {}", log("e2e").display());
@@ -98,13 +98,13 @@ fn ginkgo(members: Members, focus: &str, skip: &str, processes: u8) -> Result<Pa
     Ok(report)
 }
 
-/// `PATH` with a folder more: tests call kubectl.
+/// `PATH` with one more folder: tests call kubectl.
 fn path_with(folder: &Path) -> Result<std::ffi::OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(std::iter::once(folder.to_owned()).chain(env::split_paths(&path))).context("PATH")
 }
 
-/// What this cluster can't serve: part of each test's name.
+/// Tests that this cluster can't serve: parts of their names.
 struct Exclusions(Vec<String>);
 
 impl Exclusions {
@@ -127,7 +127,7 @@ impl Exclusions {
         lines.filter_map(|line| Some(line.split_once(" : ")?.0.to_owned())).collect()
     }
 
-    /// A regular expression that matches each of them.
+    /// A regular expression that matches each of these parts.
     fn pattern(&self) -> String {
         let quote = |part: &String| {
             let escape = |c: char| if "\\.+*?()|[]{}^$".contains(c) { format!("\\{c}") } else { c.to_string() };

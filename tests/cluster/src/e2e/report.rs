@@ -1,4 +1,4 @@
-//! Results of tests: from ginkgo's report, and as they are kept in a file.
+//! Results of tests, read from ginkgo's report or from the text file that keeps them.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 /// How a test ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It passed.
+    /// The test passed.
     Passed,
-    /// It failed, with the first line of why.
+    /// The test failed, with the first line of the reason.
     Failed(String),
-    /// It found that it does not apply to this cluster.
+    /// The test does not apply to this cluster, as it found itself.
     Skipped,
 }
 
@@ -21,7 +21,7 @@ pub enum Outcome {
 pub struct Results(pub BTreeMap<String, Outcome>);
 
 impl Results {
-    /// Of a report of ginkgo's.
+    /// Reads a report of ginkgo's.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         let report: Value = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
@@ -34,7 +34,7 @@ impl Results {
         Self(specs.filter_map(|spec| Some((name(spec)?, outcome(spec)?))).collect())
     }
 
-    /// One line for each test.
+    /// The results as text, one line for each test.
     pub fn to_text(&self) -> String {
         let line = |(name, outcome): (&String, &Outcome)| {
             let word = match outcome {
@@ -47,7 +47,7 @@ impl Results {
         self.0.iter().map(line).collect()
     }
 
-    /// Of such lines.
+    /// Reads results from such text.
     pub fn from_text(text: &str) -> Self {
         let line = |line: &str| {
             let (word, name) = line.split_once(' ')?;
@@ -62,7 +62,7 @@ impl Results {
         Self(text.lines().filter_map(line).collect())
     }
 
-    /// Whether there is none.
+    /// Whether there are no results.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -78,7 +78,7 @@ impl Results {
     }
 }
 
-/// The test's name without its labels; what is no test has none.
+/// The test's name without its labels; `None` for entries of the report that are no tests.
 fn name(spec: &Value) -> Option<String> {
     if spec["LeafNodeType"] != "It" {
         return None;
@@ -89,11 +89,11 @@ fn name(spec: &Value) -> Option<String> {
     Some(name.strip_prefix("[sig-network] ").unwrap_or(&name).to_owned())
 }
 
-/// How it ended; none: it was not chosen.
+/// The outcome; `None` if the test was not selected.
 fn outcome(spec: &Value) -> Option<Outcome> {
     match spec["State"].as_str()? {
         "passed" => Some(Outcome::Passed),
-        // A test that was not chosen has never started.
+        // A test that was not selected has never started.
         "skipped" if spec["NumAttempts"].as_u64().unwrap_or(0) == 0 => None,
         "skipped" => Some(Outcome::Skipped),
         "pending" => None,

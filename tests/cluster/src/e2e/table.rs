@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::report::{Outcome, Results};
 
-/// How many of an area's tests ended how.
+/// How many tests of an area had which outcome.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     passed: u32,
@@ -22,7 +22,7 @@ impl Counts {
     }
 }
 
-/// The results of this run, and of the same tests with kube-proxy; then what has failed.
+/// A table of this run's results and of kube-proxy's for those tests, and then what has failed.
 pub fn table(ours: &Results, theirs: &Results) -> String {
     let mut areas: BTreeMap<&str, [Counts; 2]> = BTreeMap::new();
     for (name, outcome) in &ours.0 {
@@ -62,7 +62,7 @@ fn line(text: &mut String, width: usize, area: &str, ours: Counts, theirs: Count
     );
 }
 
-/// What a test's name begins with, up to its verb.
+/// The area of a test: the words of its name up to the verb.
 fn area(name: &str) -> &str {
     let end = name.find(" should ").or_else(|| name.find(" validates ")).unwrap_or(name.len());
     let area = name[..end].trim_end_matches(" [LinuxOnly]");

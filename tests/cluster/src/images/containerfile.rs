@@ -1,4 +1,4 @@
-//! Waggle's image as people build it: from `deploy/Containerfile`, on base images of registries.
+//! Waggle's image as users build it: from `deploy/Containerfile`, on base images of registries.
 
 use std::{
     fs, io,
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{command::output, folders};
 
-/// Builds it by buildah, which shows its progress; the archive.
+/// Builds the image with buildah, which shows its progress, and returns the path of the archive.
 pub fn build(name: &str, tag: &str) -> Result<PathBuf> {
     let (root, image) = (folders::source().join("../.."), format!("{name}:{tag}"));
     let mut build = Command::new("buildah");

@@ -4,38 +4,38 @@ use std::path::{Path, PathBuf};
 
 use crate::programs::Programs;
 
-/// An image: what is in it and what it starts.
+/// An image: its content and the program that it starts.
 #[derive(Default)]
 pub struct Image {
-    /// Its name, registry included.
+    /// The image's name, registry included.
     pub name: &'static str,
-    /// Its tag.
+    /// The image's tag.
     pub tag: &'static str,
-    /// Files of this machine and where they lie in the image.
+    /// Files of this machine, and their paths in the image.
     pub files: Vec<(PathBuf, &'static str)>,
-    /// Programs of this machine, by name, which lie in `/bin`.
+    /// Programs of this machine, by name; they are in `/bin` of the image.
     pub tools: &'static [&'static str],
-    /// Whether it has busybox, for every other program of a shell.
+    /// Whether the image has busybox, for all other programs that a shell calls.
     pub has_busybox: bool,
-    /// Symbolic links and where they lead.
+    /// Symbolic links and their targets.
     pub links: &'static [(&'static str, &'static str)],
-    /// What it starts.
+    /// The program that the image starts.
     pub entrypoint: &'static [&'static str],
-    /// With these arguments, if a pod gives no others.
+    /// The program's arguments, if a pod gives no others.
     pub command: &'static [&'static str],
 }
 
-/// The image that a pod's namespaces are held by.
+/// The image whose process holds a pod's namespaces.
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 
-/// What Kubernetes' tests call in a pod and busybox has not, or has not all of. Its shell calls its own programs whatever lies in
-/// `PATH`, and what it looks up by name ends it, as it is static.
+/// Programs that Kubernetes' tests call in a pod and that busybox lacks or has only in part. busybox's shell prefers
+/// its own programs to those in `PATH`, and busybox dies when it looks up a name, since it is linked statically.
 const TOOLS: &[&str] = &["bash", "curl", "dig", "ip", "iperf", "nc.openbsd", "nslookup", "ping", "sh", "ss", "wget"];
 
 /// Waggle's image: name and tag, as `deploy/` has them.
 pub const WAGGLE: (&str, &str) = ("docker.io/library/waggle", "0.1.0");
 
-/// Waggle's image, of its program.
+/// Waggle's image, made of its program.
 pub fn waggle(program: &Path) -> Image {
     Image {
         files: vec![(program.to_owned(), "/usr/local/bin/waggle")],
@@ -44,7 +44,7 @@ pub fn waggle(program: &Path) -> Image {
     }
 }
 
-/// All others.
+/// All other images.
 pub fn others(programs: &Programs) -> Vec<Image> {
     let file = |name: &str, to| vec![(programs.path(name), to)];
     let mut images = vec![
@@ -64,7 +64,7 @@ pub fn others(programs: &Programs) -> Vec<Image> {
     images
 }
 
-/// Those that Kubernetes' tests of the version that is built ask for.
+/// The images that Kubernetes' tests ask for, in the version that is built.
 fn of_tests(programs: &Programs) -> [Image; 3] {
     let [agnhost, coredns] =
         [("agnhost", "/agnhost"), ("coredns", "/coredns")].map(|(name, to)| (programs.path(name), to));

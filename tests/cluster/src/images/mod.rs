@@ -1,5 +1,5 @@
-//! Container images without a registry: made of files of this machine, in OCI's layout by umoci, kept in the cache and imported
-//! by containerd.
+//! Container images without a registry: made by umoci in OCI's layout from files of this machine, kept in the cache
+//! and imported by containerd.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ use crate::{
     programs::Programs,
 };
 
-/// Where Waggle's image comes from.
+/// The source of Waggle's image.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A program of this machine.
@@ -34,7 +34,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// As the command line says.
+    /// The source that the command line names.
     pub fn new(containerfile: bool, program: Option<PathBuf>) -> Result<Self> {
         if containerfile {
             return Ok(Self::Containerfile);
@@ -43,7 +43,7 @@ impl Source {
     }
 }
 
-/// The archives of all images, made if they are not there.
+/// The archives of all images. Makes those that are missing.
 pub fn make(programs: &Programs, source: &Source) -> Result<Vec<(String, PathBuf)>> {
     let archive = |image: &Image| Ok((image.name.to_owned(), image.archive()?));
     let mut archives: Vec<_> = others(programs).iter().map(archive).collect::<Result<_>>()?;
@@ -61,7 +61,7 @@ pub fn import(ctr: &mut Command, name: &str, archive: &Path) -> Result<()> {
 }
 
 impl Image {
-    /// The image as an archive, of whose contents the name tells.
+    /// The image as an archive, whose name has a hash of its contents.
     fn archive(&self) -> Result<PathBuf> {
         let files = self.all_files()?;
         let mut hasher = DefaultHasher::new();
@@ -83,20 +83,20 @@ impl Image {
         Ok(archive)
     }
 
-    /// Its files, with the libraries of those that need some.
+    /// The image's files, with the shared libraries that they need.
     fn all_files(&self) -> Result<BTreeSet<(PathBuf, String)>> {
         let mut files: BTreeSet<_> = self.files.iter().map(|(from, to)| (from.clone(), (*to).to_owned())).collect();
         for tool in self.tools {
             let from = output(Command::new("sh").args(["-c", "command -v \"$0\"", tool]))
                 .with_context(|| format!("program {tool}: `cargo xtask setup --for cluster` installs it"))?;
-            // Of an alternative (update-alternatives(1)), the program itself.
+            // The program behind an alternative (update-alternatives(1)).
             let from = fs::canonicalize(from.trim())?;
             files.insert((from, format!("/bin/{tool}")));
         }
         for (program, _) in files.clone() {
             files.extend(libraries(&program).into_iter().map(|path| (PathBuf::from(&path), path)));
         }
-        // How names are resolved.
+        // How the C library resolves names.
         files.insert(("/etc/nsswitch.conf".into(), "/etc/nsswitch.conf".into()));
         Ok(files)
     }
@@ -140,19 +140,19 @@ impl Image {
     }
 }
 
-/// Removes archives of what the image was before.
+/// Removes archives of the image's earlier contents.
 fn remove_others(folder: &Path, short: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let image = path.file_stem().and_then(|stem| stem.to_str()?.rsplit_once('-'));
         if image.is_some_and(|(image, _)| image == short) {
-            // It only takes room.
+            // A file that can't be removed only takes room.
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// Adds busybox, and a link to it for each of its programs that is not there.
+/// Adds busybox, and a link to it for each of its programs that the image lacks.
 fn add_busybox(root: &Path) -> Result<()> {
     const BUSYBOX: &str = "/bin/busybox";
     fs::copy(BUSYBOX, root.join("bin/busybox")).with_context(|| format!("copy {BUSYBOX}"))?;
@@ -167,7 +167,7 @@ fn add_busybox(root: &Path) -> Result<()> {
 
 /// The libraries that a program is linked with, and its loader.
 fn libraries(program: &Path) -> Vec<String> {
-    // Of a static program ldd says by its exit code that it has none.
+    // ldd says by its exit code that a static program has no libraries.
     output(Command::new("ldd").arg(program)).map_or_else(|_| Vec::new(), |text| paths(&text))
 }
 

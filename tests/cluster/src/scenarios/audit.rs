@@ -1,4 +1,4 @@
-//! What the agent asks of the API server, by the audit log.
+//! What the agent asks the API server for, by the audit log.
 
 use std::{collections::BTreeSet, fs};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cluster::Cluster;
 use crate::folders::log;
 
-/// Each right that `deploy/base/rbac.yaml` grants is used, and nothing is refused.
+/// The agent uses each right that `deploy/base/rbac.yaml` grants, and the API server refuses none of its requests.
 pub fn the_agents_rights_are_those_it_uses(cluster: &Cluster) -> Result<()> {
     let role = cluster.kubectl(&["get", "clusterrole", "waggle", "-o", "json"])?;
     let role: Value = serde_json::from_str(&role).context("read the role")?;

@@ -1,5 +1,5 @@
-//! Backends come and go while requests are made, each ready before it gets any, and waiting a moment before it ends, as people
-//! write them.
+//! Backends come and go while requests are made. As users write them, each is ready before it gets requests, and waits
+//! a moment before it ends.
 
 use anyhow::Result;
 
@@ -39,7 +39,7 @@ spec:
     ))
 }
 
-/// Version 1 of them, with requests under way from the pod `client`.
+/// Starts version 1 of the Deployment, and requests to its Service from the pod `client`.
 pub fn web_under_load(cluster: &Cluster, replicas: u8) -> Result<Load> {
     web(cluster, replicas, 1)?;
     cluster.rolled_out("deployment/web")?;
@@ -48,7 +48,7 @@ pub fn web_under_load(cluster: &Cluster, replicas: u8) -> Result<Load> {
     Load::start(cluster, "client", "http://web")
 }
 
-/// From one to twenty and back, and to none at last.
+/// A Deployment is scaled from one to twenty and back, and at last to none.
 pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<()> {
     let load = web_under_load(cluster, 1)?;
     for replicas in ["20", "1"] {
@@ -57,7 +57,7 @@ pub fn backends_are_scaled_up_and_down_under_load(cluster: &Cluster) -> Result<(
     }
     load.end()?;
     cluster.kubectl(&["scale", "deployment/web", "--replicas=0"])?;
-    // Refused at once, in curl's words: 7.
+    // curl's exit code for a connection that is refused at once is 7.
     eventually("a refusal", || cluster.in_pod("client", "curl -s -m 5 http://web; [ $? = 7 ]")).map(drop)
 }
 

@@ -1,4 +1,4 @@
-//! The running cluster as a scenario uses it: kubectl in a namespace of its own.
+//! The running cluster for a scenario: kubectl in a namespace that only this scenario uses.
 
 use std::{
     cell::Cell,
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{command, families::Host, kubectl, members::Members, network, programs::Programs};
 
-/// How long what has been asked for may take.
+/// How long the cluster may take for what was asked for.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The image of clients and servers.
@@ -21,12 +21,12 @@ pub const IMAGE: &str = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
 pub struct Cluster {
     pub members: Members,
     pub programs: Programs,
-    /// Of the namespaces that scenarios have got.
+    /// The number of namespaces that scenarios have got.
     count: Cell<u32>,
 }
 
 impl Cluster {
-    /// The one that runs.
+    /// The cluster that runs.
     pub fn running() -> Result<Self> {
         Ok(Self { members: Members::read()?, programs: Programs::find()?, count: Cell::new(0) })
     }
@@ -35,35 +35,35 @@ impl Cluster {
         format!("scenario-{}-{}", std::process::id(), self.count.get())
     }
 
-    /// Runs a scenario in a new namespace, which goes with it.
+    /// Runs a scenario in a new namespace, which is removed after it.
     pub fn in_namespace(&self, scenario: fn(&Self) -> Result<()>) -> Result<()> {
         self.count.set(self.count.get() + 1);
         let namespace = self.namespace();
         self.kubectl(&["create", "namespace", &namespace])?;
-        // Pods of this account can be made from then on.
+        // Pods can be made once this account exists.
         let has_account = eventually("the namespace's account", || self.kubectl(&["get", "serviceaccount", "default"]));
         let outcome = has_account.and_then(|_| scenario(self));
         let _ = self.kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait=false"]);
         outcome
     }
 
-    /// kubectl in the scenario's namespace, to its end: what it printed.
+    /// Runs kubectl in the scenario's namespace to its end, and returns what it printed.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         command::output(&mut self.command(arguments))
     }
 
-    /// kubectl for what lies in no namespace of a scenario's.
+    /// Runs kubectl for objects outside of the scenario's namespace.
     pub fn kubectl_outside(&self, arguments: &[&str]) -> Result<String> {
         kubectl::output(&self.programs, arguments)
     }
 
-    /// Waits until a DaemonSet of the system's runs everywhere.
+    /// Waits until a DaemonSet in `kube-system` runs on every node.
     pub fn daemons_run(&self, name: &str) -> Result<()> {
         let (name, timeout) = (format!("daemonset/{name}"), format!("--timeout={}s", PATIENCE.as_secs()));
         self.kubectl_outside(&["--namespace=kube-system", "rollout", "status", &name, &timeout]).map(drop)
     }
 
-    /// kubectl in the scenario's namespace, left running.
+    /// Starts kubectl in the scenario's namespace, and leaves it running.
     pub fn start_kubectl(&self, arguments: &[&str]) -> Result<Child> {
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -88,12 +88,12 @@ impl Cluster {
         if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
     }
 
-    /// Starts a pod that clients run in, and waits for it.
+    /// Starts a pod for clients, and waits for it.
     pub fn client(&self, name: &str) -> Result<()> {
         self.client_with(name, &[])
     }
 
-    /// The same with further arguments of `kubectl run`.
+    /// Starts a pod for clients with further arguments of `kubectl run`, and waits for it.
     pub fn client_with(&self, name: &str, arguments: &[&str]) -> Result<()> {
         let image = format!("--image={IMAGE}");
         let run = ["run", name, &image, "--restart=Never"];
@@ -115,12 +115,12 @@ impl Cluster {
         self.kubectl(&["rollout", "status", what, &timeout]).map(drop)
     }
 
-    /// A command in a pod, by its shell.
+    /// Runs a command in a pod, by its shell.
     pub fn in_pod(&self, pod: &str, script: &str) -> Result<String> {
         self.kubectl(&["exec", pod, "--", "sh", "-c", script])
     }
 
-    /// The names of the backends that answer at `url`, asked from a pod until there are as many as wanted.
+    /// The names of the backends that answer at `url`. A pod asks until as many as wanted have answered.
     pub fn backends(&self, pod: &str, url: &str, wanted: usize) -> Result<()> {
         let script = format!("for i in $(seq 40); do curl -gsS -m 5 {url}/hostname; echo; done | sort -u");
         eventually(&format!("{wanted} backends behind {url}"), || {
@@ -131,12 +131,12 @@ impl Cluster {
     }
 }
 
-/// Runs a program where the API server runs: outside of every node.
+/// Runs a program in the control plane's namespace, outside of every node.
 pub fn outside(program: &str, arguments: &[&str]) -> Result<String> {
     command::output(network::within("control", program).args(arguments))
 }
 
-/// Asks again until the answer is one.
+/// Repeats a question until it succeeds.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let until = Instant::now() + PATIENCE;
     loop {

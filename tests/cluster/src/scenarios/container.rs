@@ -1,4 +1,4 @@
-//! A pod's container as its node's containerd knows it: reached without the API server.
+//! A pod's container by its node's containerd, which works without the API server.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// A pod's first one.
+    /// The first container of a pod.
     pub fn of(cluster: &Cluster, pod: &str) -> Result<Self> {
         let fields = "jsonpath={.spec.nodeName} {.status.containerStatuses[0].containerID}";
         let text = cluster.kubectl(&["get", "pod", pod, "-o", fields])?;
@@ -23,7 +23,7 @@ impl Container {
         Ok(Self { host: Host::from_name(cluster.members, node)?, id: id.to_owned() })
     }
 
-    /// A script in it; `name` tells it from others that run there.
+    /// A command that runs a script in the container; `name` distinguishes it from others there.
     pub fn script(&self, name: &str, script: &str) -> Result<Command> {
         let mut ctr = process::on(self.host, "system", "ctr")?;
         ctr.args(["--namespace", "k8s.io", "task", "exec", "--exec-id", name, &self.id, "sh", "-c", script]);

@@ -1,5 +1,5 @@
-//! Requests without a pause, each by a connection of its own, while something changes. Started and ended without the API
-//! server, which may be what changes.
+//! Requests without a pause, each by a new connection, while something changes. The API server may be what changes, so
+//! the load is started and ended without it.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -15,12 +15,12 @@ use crate::{command, folders::state, network};
 /// Where the requests are made.
 enum Place {
     Pod(Container),
-    /// Where the API server runs: outside of every node.
+    /// The control plane's namespace, outside of every node.
     Outside,
 }
 
 impl Place {
-    /// A script there; `name` tells it from others at the same place.
+    /// A command that runs a script there; `name` distinguishes it from others.
     fn script(&self, name: &str, script: &str) -> Result<Command> {
         match self {
             Self::Pod(container) => container.script(name, script),
@@ -32,7 +32,7 @@ impl Place {
         }
     }
 
-    /// The file that ends it.
+    /// The file whose existence ends the load.
     fn stop_file(&self) -> String {
         match self {
             Self::Pod(_) => "/tmp/stop".to_owned(),
@@ -48,19 +48,19 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts asking `url` from a pod.
+    /// Starts requests to `url` from a pod.
     pub fn start(cluster: &Cluster, pod: &str, url: &str) -> Result<Self> {
         Self::start_at(Place::Pod(Container::of(cluster, pod)?), url)
     }
 
-    /// The same from outside of every node.
+    /// Starts requests to `url` from outside of every node.
     pub fn start_outside(url: &str) -> Result<Self> {
         Self::start_at(Place::Outside, url)
     }
 
     fn start_at(place: Place, url: &str) -> Result<Self> {
         let stop = place.stop_file();
-        // What fails says why, in curl's words.
+        // A failed request prints curl's reason.
         let script = format!(
             "rm -f {stop}; n=0; while [ ! -e {stop} ]; do \
              curl -gsS -m 5 -o /dev/null {url}/hostname || echo \"request $n failed at $(date +%T)\"; n=$((n+1)); \
@@ -69,12 +69,12 @@ impl Load {
         let mut command = place.script("load", &script)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().context("start the load")?;
-        // Some of it comes before the change.
+        // Some requests are made before the change.
         thread::sleep(Duration::from_secs(2));
         Ok(Self { place, child })
     }
 
-    /// Ends it: none may have failed.
+    /// Ends the load; an error if a request has failed.
     pub fn end(self) -> Result<()> {
         thread::sleep(Duration::from_secs(2));
         command::output(&mut self.place.script("stop", &format!("touch {}", self.place.stop_file()))?)?;

@@ -6,7 +6,7 @@ use super::{cluster::Cluster, load::Load, tutorial::deployment};
 
 const COUNT: u32 = 1000;
 
-/// They are created, changed and deleted while connections to another one run.
+/// Thousands of Services are created, changed and deleted while connections to another one run.
 pub fn a_thousand_services_come_and_go_under_load(cluster: &Cluster) -> Result<()> {
     deployment(cluster, "web", 2)?;
     cluster.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"])?;

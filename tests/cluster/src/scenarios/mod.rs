@@ -1,4 +1,5 @@
-//! `cargo xtask cluster test`: what people do with Services, as tutorials tell them, in the running cluster.
+//! `cargo xtask cluster test`: scenarios of what users do with Services, as tutorials teach it, in the running
+//! cluster.
 
 mod audit;
 mod backends;
@@ -19,14 +20,14 @@ use clap::Args;
 
 use self::cluster::Cluster;
 
-/// Which scenarios.
+/// Which scenarios run.
 #[derive(Args)]
 pub struct Arguments {
-    /// Run only those whose name contains one of these
+    /// Run only the scenarios whose name contains one of these
     filters: Vec<String>,
 }
 
-/// A scenario: its name, and what it does.
+/// A scenario's name and function.
 type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
 
 const ALL: [Scenario; 13] = [
@@ -39,7 +40,7 @@ const ALL: [Scenario; 13] = [
     ("backends_are_updated_under_load", backends::backends_are_updated_under_load),
     ("a_thousand_services_come_and_go_under_load", many::a_thousand_services_come_and_go_under_load),
     ("the_agents_are_updated_under_load", upgrade::the_agents_are_updated_under_load),
-    // Before the API server and the rights themselves go away.
+    // Before the scenarios that stop the API server or remove the agent's rights.
     ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),
     (
         "kube_proxy_and_waggle_take_over_from_each_other_under_load",

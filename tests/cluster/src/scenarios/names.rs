@@ -14,7 +14,7 @@ pub fn services_have_names_and_variables(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["expose", "deployment", "web", "--name=pods", "--cluster-ip=None", "--port=8080"])?;
     cluster.kubectl(&["create", "service", "externalname", "alias", "--external-name=web.default.invalid"])?;
     cluster.client("client")?;
-    // Clients take the first address that suits them: so DNS is asked itself.
+    // Clients take the first address that suits them, so the pod asks DNS itself.
     eventually("both pods' addresses", || {
         let addresses = cluster.in_pod("client", "dig +short +search pods; dig +short +search pods AAAA")?;
         let found = addresses.lines().count();

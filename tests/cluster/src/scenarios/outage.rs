@@ -1,4 +1,4 @@
-//! Parts of the cluster are away for a while.
+//! Parts of the cluster fail for a while.
 
 use std::{thread, time::Duration};
 
@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{control_plane, node};
 
-/// How long the API server is away the second time.
+/// How long the second outage of the API server takes.
 const OUTAGE: Duration = Duration::from_mins(5);
 
-/// It restarts, and is away for minutes: what was served is served, and what changes afterwards is followed at once.
+/// The API server restarts, and later is away for minutes: the node serves what it served, and follows later changes
+/// at once.
 pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Result<()> {
     let load = web_under_load(cluster, 2)?;
     for (outage, replicas) in [(Duration::ZERO, 3), (OUTAGE, 4)] {
@@ -29,12 +30,12 @@ pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Res
     load.end()
 }
 
-/// A node loses power and starts again: nothing that the kernel had is left, and no other proxy runs there. What others
-/// serve goes on meanwhile.
+/// A node loses power and starts again: the kernel has forgotten everything, and no other proxy runs there. Other
+/// nodes serve meanwhile.
 pub fn a_node_reboots(cluster: &Cluster) -> Result<()> {
     let number = cluster.members.nodes;
     let name = format!("node-{number}");
-    // All pods are elsewhere, but one that comes back with the node.
+    // All pods are on other nodes, but one that starts again with the node.
     cluster.kubectl(&["cordon", &name])?;
     let outcome = reboot_under_load(cluster, number);
     cluster.kubectl(&["uncordon", &name])?;

@@ -1,4 +1,4 @@
-//! Another proxy takes Waggle's place, and Waggle its.
+//! Another proxy replaces Waggle, and Waggle replaces it.
 
 use std::{thread, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{families::Host, folders::source, process, proxy};
 /// How long netfilter remembers a connection that has ended (nf_conntrack_tcp_timeout_time_wait), and a little more.
 const MEMORY: Duration = Duration::from_secs(125);
 
-/// Waggle is removed while kube-proxy serves, and comes back: for pods and for clients outside nothing changes.
+/// Waggle is removed while kube-proxy serves, and installed again: pods and clients outside notice nothing.
 pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
     deployment(cluster, "web", 3)?;
@@ -26,15 +26,15 @@ pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Clus
     outside("curl", &["-gsS", "-m", "5", &url])?;
     let loads = [Load::start(cluster, "client", "http://web")?, Load::start_outside(&url)?];
     let outcome = kube_proxy_takes_over(cluster);
-    // Whatever has failed: the other scenarios need Waggle.
+    // Runs even after a failure, since the other scenarios need Waggle.
     waggle_takes_over(cluster)?;
-    // All of them end, whatever has failed.
+    // All loads are ended, even after a failure.
     let ends = loads.map(Load::end);
     outcome?;
     ends.into_iter().collect()
 }
 
-/// As `deploy/README.md` tells people to remove Waggle.
+/// Removes Waggle as `deploy/README.md` says.
 fn kube_proxy_takes_over(cluster: &Cluster) -> Result<()> {
     proxy::start_kube_proxies(&cluster.programs, cluster.members)?;
     let overlay = proxy::overlay(cluster.members.device_mode);
@@ -58,7 +58,7 @@ fn nothing_is_left(host: Host) -> Result<()> {
     Ok(())
 }
 
-/// As it tells people to put Waggle in kube-proxy's place.
+/// Replaces kube-proxy by Waggle as `deploy/README.md` says.
 fn waggle_takes_over(cluster: &Cluster) -> Result<()> {
     cluster.kubectl_outside(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;
     cluster.daemons_run("waggle")?;

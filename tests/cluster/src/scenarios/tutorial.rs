@@ -1,4 +1,4 @@
-//! Services as tutorials begin with them.
+//! Services as in the first pages of tutorials.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
@@ -8,7 +8,7 @@ use std::{
 
 use super::cluster::{Cluster, IMAGE, eventually, outside};
 
-/// A Deployment of servers, ready.
+/// Makes a Deployment of servers, and waits until it is ready.
 pub fn deployment(cluster: &Cluster, name: &str, replicas: usize) -> Result<()> {
     let (image, replicas) = (format!("--image={IMAGE}"), format!("--replicas={replicas}"));
     cluster.kubectl(&[
@@ -25,7 +25,7 @@ pub fn deployment(cluster: &Cluster, name: &str, replicas: usize) -> Result<()> 
     cluster.rolled_out(&format!("deployment/{name}"))
 }
 
-/// A Service of the Deployment of that name, and its node port.
+/// Makes a Service of the Deployment of that name, and returns its node port.
 pub fn node_port(cluster: &Cluster, name: &str) -> Result<String> {
     cluster.kubectl(&["create", "service", "nodeport", name, "--tcp=80:8080"])?;
     cluster.kubectl(&["get", "service", name, "-o", "jsonpath={.spec.ports[0].nodePort}"])
@@ -67,10 +67,10 @@ pub fn a_service_is_forwarded_to_a_local_port(cluster: &Cluster) -> Result<()> {
 
 fn forwarded(forward: &mut std::process::Child) -> Result<()> {
     let stdout = forward.stdout.take().context("kubectl has no output")?;
-    // Open until the end: kubectl ends when it can't write.
+    // The pipe stays open until the end: kubectl ends when it can't write.
     let mut lines = BufReader::new(stdout).lines();
     let line = lines.next().context("kubectl forwards nothing")?.context("read what kubectl forwards")?;
-    // Forwarding from 127.0.0.1:40123 -> 8080
+    // kubectl prints: Forwarding from 127.0.0.1:40123 -> 8080
     let port =
         line.split_whitespace().nth(2).and_then(|from| from.rsplit(':').next()).context("kubectl names no port")?;
     let name = outside("curl", &["-sS", "-m", "5", &format!("http://localhost:{port}/hostname")])?;
@@ -78,7 +78,7 @@ fn forwarded(forward: &mut std::process::Child) -> Result<()> {
     Ok(())
 }
 
-/// A namespace goes with its Services: nothing answers there any more, and refuses at once.
+/// A namespace is deleted with its Services: their addresses refuse at once.
 pub fn a_namespace_is_deleted(cluster: &Cluster) -> Result<()> {
     deployment(cluster, "web", 1)?;
     let port = node_port(cluster, "web")?;

@@ -1,11 +1,11 @@
-//! The agents themselves change.
+//! The agents are replaced.
 
 use anyhow::{Result, ensure};
 
 use super::{cluster::Cluster, load::Load, tutorial::deployment};
 use crate::proxy::Proxy;
 
-/// An error where something else serves Services.
+/// Fails if another proxy serves Services.
 pub fn needs_waggle(cluster: &Cluster) -> Result<()> {
     ensure!(cluster.members.proxy == Proxy::Waggle, "Services are not served by Waggle here");
     Ok(())

@@ -14,7 +14,7 @@ use crate::{Source, scratch};
 /// The folder, removed when dropped. Files appear and change atomically.
 #[derive(Debug)]
 pub struct ManifestDir {
-    /// Holds `manifests` and files being written.
+    /// The folder that holds `manifests` and files being written.
     base: PathBuf,
     manifests: PathBuf,
 }
@@ -39,12 +39,12 @@ impl ManifestDir {
         &self.manifests
     }
 
-    /// Where an agent of this folder remembers what it has allocated; goes with the folder.
+    /// Where an agent of this folder remembers what it has allocated; removed with the folder.
     pub fn allocations(&self) -> PathBuf {
         self.base.join("allocations.json")
     }
 
-    /// The folder as what an agent reads.
+    /// The folder as the source of an agent's objects.
     pub fn source(&self) -> Source {
         Source::Manifests(self.manifests.clone())
     }
@@ -59,9 +59,9 @@ impl ManifestDir {
         fs::rename(&draft, self.manifests.join(name)).expect("put a manifest in its place");
     }
 
-    /// Removes a file; one that is not there is no error.
+    /// Removes a file; a missing file is no error.
     pub fn remove(&self, name: &str) {
-        // Absence is what is wanted.
+        // The file may be missing already.
         let _ = fs::remove_file(self.manifests.join(name));
     }
 }
@@ -85,7 +85,7 @@ fn file_name(kind: &str, namespace: &str, name: &str) -> String {
 
 impl Drop for ManifestDir {
     fn drop(&mut self) {
-        // The next lab removes what stays.
+        // A later lab removes what stays.
         let _ = fs::remove_dir_all(&self.base);
     }
 }

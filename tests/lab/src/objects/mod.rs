@@ -1,9 +1,10 @@
-//! Kubernetes objects for tests, built as JSON, and the places they are put: a folder of manifests or an API server.
-//! Builders write only what was asked for, so that defaults are tested too.
+//! Kubernetes objects for tests, built as JSON, and the places where tests put them: a folder of manifests or an API
+//! server. Builders write only what was asked for, so that defaults are tested too.
 
 use serde_json::{Value, json};
 
-/// What all builders have: the object itself, labels, and for kinds in namespaces another than [`NAMESPACE`].
+/// The methods of all builders: the object itself, labels, and for namespaced kinds a namespace other than
+/// [`NAMESPACE`].
 macro_rules! metadata {
     ($builder:ident) => {
         impl $builder {
@@ -12,7 +13,7 @@ macro_rules! metadata {
                 self.object.clone()
             }
 
-            /// Any label.
+            /// Sets a label.
             #[must_use]
             pub fn label(mut self, key: &str, value: &str) -> Self {
                 self.object["metadata"]["labels"][key] = value.into();
@@ -24,7 +25,7 @@ macro_rules! metadata {
         metadata!($builder);
 
         impl $builder {
-            /// Another namespace.
+            /// Sets another namespace.
             #[must_use]
             pub fn namespace(mut self, namespace: &str) -> Self {
                 self.object["metadata"]["namespace"] = namespace.into();
@@ -46,7 +47,7 @@ pub use pod::{PodBuilder, pod};
 pub use service::{ServiceBuilder, service};
 pub use slice::{SliceBuilder, slice};
 
-/// Namespace of all objects that name no other.
+/// The namespace of all objects that name no other.
 pub const NAMESPACE: &str = "default";
 
 /// Where objects live: the same scenario runs against each implementation.
@@ -57,7 +58,7 @@ pub trait Cluster {
     /// When the object has no kind or name, or can't be stored: a test can't go on then.
     fn put(&self, object: &Value);
 
-    /// Removes an object. `namespace` is empty for kinds without. One that is not there is no error.
+    /// Removes an object. `namespace` is empty for kinds without. A missing object is no error.
     ///
     /// # Panics
     /// When it can't be removed.
@@ -80,7 +81,7 @@ fn object(api: &str, kind: &str, namespace: &str, name: &str) -> Value {
     object
 }
 
-/// Appends to the list at `list`, made when missing.
+/// Appends to the list at `list`, and makes the list when it is missing.
 fn append(list: &mut Value, value: Value) {
     match list {
         Value::Array(values) => values.push(value),

@@ -33,7 +33,7 @@ pub fn service_cidr(name: &str, ranges: &[&str]) -> Value {
 metadata!(NodeBuilder);
 
 impl NodeBuilder {
-    /// One more `InternalIP`.
+    /// Adds an `InternalIP`.
     #[must_use]
     pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
         let address = address.into().to_string();
@@ -41,7 +41,7 @@ impl NodeBuilder {
         self
     }
 
-    /// The label `topology.kubernetes.io/zone`.
+    /// Sets the label `topology.kubernetes.io/zone`.
     #[must_use]
     pub fn zone(self, zone: &str) -> Self {
         self.label("topology.kubernetes.io/zone", zone)

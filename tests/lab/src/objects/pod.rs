@@ -27,7 +27,7 @@ impl PodBuilder {
         self
     }
 
-    /// One more address; the first is also `podIP`.
+    /// Adds an address; the first is also `podIP`.
     #[must_use]
     pub fn ip(mut self, address: &str) -> Self {
         let status = &mut self.object["status"];
@@ -38,7 +38,7 @@ impl PodBuilder {
         self
     }
 
-    /// The condition `Ready`.
+    /// Adds the condition `Ready`.
     #[must_use]
     pub fn ready(mut self, value: bool) -> Self {
         let status = if value { "True" } else { "False" };
@@ -52,7 +52,7 @@ impl PodBuilder {
         self
     }
 
-    /// One more named port of the container; `protocol` as in `TCP`.
+    /// Adds a named port of the container; `protocol` as in `TCP`.
     #[must_use]
     pub fn named_port(mut self, name: &str, protocol: &str, number: u16) -> Self {
         let port = json!({"name": name, "protocol": protocol, "containerPort": number});
@@ -60,7 +60,7 @@ impl PodBuilder {
         self
     }
 
-    /// Marked for deletion at that time (RFC 3339).
+    /// Marks the Pod for deletion at that time (RFC 3339).
     #[must_use]
     pub fn deleted(mut self, time: &str) -> Self {
         self.object["metadata"]["deletionTimestamp"] = time.into();

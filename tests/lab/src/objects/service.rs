@@ -18,7 +18,7 @@ pub fn service(name: &str) -> ServiceBuilder {
 }
 
 impl From<Value> for ServiceBuilder {
-    /// Goes on with an object that is there.
+    /// Continues with an existing object.
     fn from(object: Value) -> Self {
         Self { object }
     }
@@ -28,20 +28,20 @@ metadata!(ServiceBuilder, namespaced);
 
 #[expect(missing_docs, reason = "each sets the field of its name")]
 impl ServiceBuilder {
-    /// Any field of the spec.
+    /// Sets a field of the spec.
     #[must_use]
     pub fn spec(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.object["spec"][field] = value.into();
         self
     }
 
-    /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
+    /// Sets the type: `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
     #[must_use]
     pub fn kind(self, kind: &str) -> Self {
         self.spec("type", kind)
     }
 
-    /// One more cluster address with its family; the first is also `clusterIP`.
+    /// Adds a cluster address with its family; the first is also `clusterIP`.
     #[must_use]
     pub fn cluster_ip(mut self, address: &str) -> Self {
         let spec = &mut self.object["spec"];
@@ -55,38 +55,38 @@ impl ServiceBuilder {
         self
     }
 
-    /// A headless Service.
+    /// Makes the Service headless.
     #[must_use]
     pub fn headless(self) -> Self {
         self.spec("clusterIP", "None").spec("clusterIPs", json!(["None"]))
     }
 
-    /// One more TCP port without a name.
+    /// Adds a TCP port without a name.
     #[must_use]
     pub fn port(self, port: u16, target: u16) -> Self {
         self.port_with(json!({"protocol": "TCP", "port": port, "targetPort": target}))
     }
 
-    /// One more UDP port without a name.
+    /// Adds a UDP port without a name.
     #[must_use]
     pub fn udp_port(self, port: u16, target: u16) -> Self {
         self.port_with(json!({"protocol": "UDP", "port": port, "targetPort": target}))
     }
 
-    /// One more port with a name; `protocol` as in `TCP`.
+    /// Adds a port with a name; `protocol` as in `TCP`.
     #[must_use]
     pub fn named_port(self, name: &str, protocol: &str, port: u16, target: u16) -> Self {
         self.port_with(json!({"name": name, "protocol": protocol, "port": port, "targetPort": target}))
     }
 
-    /// One more port as is.
+    /// Adds a port as it is.
     #[must_use]
     pub fn port_with(mut self, port: Value) -> Self {
         append(&mut self.object["spec"]["ports"], port);
         self
     }
 
-    /// Node port of the port added last; a plain Service becomes `type: NodePort`.
+    /// Sets the node port of the port added last; a plain Service becomes `type: NodePort`.
     #[must_use]
     pub fn node_port(mut self, number: u16) -> Self {
         let spec = &mut self.object["spec"];
@@ -105,13 +105,13 @@ impl ServiceBuilder {
         self
     }
 
-    /// One more entry of the load balancer's status; a plain Service becomes `type: LoadBalancer`.
+    /// Adds an address to the load balancer's status; a plain Service becomes `type: LoadBalancer`.
     #[must_use]
     pub fn load_balancer_ip(self, address: &str) -> Self {
         self.ingress(json!({"ip": address}))
     }
 
-    /// One more entry of the load balancer's status as is.
+    /// Adds an entry to the load balancer's status as it is.
     #[must_use]
     pub fn ingress(mut self, entry: Value) -> Self {
         append(&mut self.object["status"]["loadBalancer"]["ingress"], entry);
@@ -124,7 +124,7 @@ impl ServiceBuilder {
         self
     }
 
-    /// `sessionAffinity: ClientIP`, with a timeout if given.
+    /// Sets `sessionAffinity: ClientIP`, with a timeout if given.
     #[must_use]
     pub fn client_ip_affinity(self, seconds: Option<u32>) -> Self {
         let service = self.spec("sessionAffinity", "ClientIP");

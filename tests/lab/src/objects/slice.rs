@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use super::{NAMESPACE, append, object};
 use crate::Pod;
 
-/// An EndpointSlice under construction. What follows `endpoint` refines the endpoint added last.
+/// An EndpointSlice under construction. Methods after `endpoint` refine the endpoint added last.
 #[derive(Clone, Debug)]
 pub struct SliceBuilder {
     object: Value,
 }
 
-/// A slice of the Service of that name in the namespace `default`: named alike, IPv4, without ports and endpoints.
+/// A slice of the Service of that name in the namespace `default`. It has the Service's name, IPv4, and no ports or
+/// endpoints.
 pub fn slice(service: &str) -> SliceBuilder {
     let mut object = object("discovery.k8s.io/v1", "EndpointSlice", NAMESPACE, service);
     object["metadata"]["labels"] = json!({"kubernetes.io/service-name": service});
@@ -21,7 +22,7 @@ pub fn slice(service: &str) -> SliceBuilder {
     SliceBuilder { object }
 }
 
-/// `IPv4` or `IPv6`, by the look of an address.
+/// `IPv4` or `IPv6`, as the address is written.
 pub(super) fn family(address: &str) -> &'static str {
     if address.contains(':') { "IPv6" } else { "IPv4" }
 }
@@ -30,53 +31,53 @@ metadata!(SliceBuilder, namespaced);
 
 #[expect(missing_docs, reason = "each sets the field of its name")]
 impl SliceBuilder {
-    /// Another name than the Service's, where a Service has several slices.
+    /// Sets another name than the Service's, where a Service has several slices.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.object["metadata"]["name"] = name.into();
         self
     }
 
-    /// `IPv4`, `IPv6` or `FQDN`.
+    /// Sets the address type: `IPv4`, `IPv6` or `FQDN`.
     #[must_use]
     pub fn address_type(mut self, kind: &str) -> Self {
         self.object["addressType"] = kind.into();
         self
     }
 
-    /// One more TCP port with the empty name.
+    /// Adds a TCP port with the empty name.
     #[must_use]
     pub fn port(self, number: u16) -> Self {
         self.port_with(json!({"name": "", "protocol": "TCP", "port": number}))
     }
 
-    /// One more UDP port with the empty name.
+    /// Adds a UDP port with the empty name.
     #[must_use]
     pub fn udp_port(self, number: u16) -> Self {
         self.port_with(json!({"name": "", "protocol": "UDP", "port": number}))
     }
 
-    /// One more port with a name.
+    /// Adds a port with a name.
     #[must_use]
     pub fn named_port(self, name: &str, protocol: &str, number: u16) -> Self {
         self.port_with(json!({"name": name, "protocol": protocol, "port": number}))
     }
 
-    /// One more port as is.
+    /// Adds a port as it is.
     #[must_use]
     pub fn port_with(mut self, port: Value) -> Self {
         append(&mut self.object["ports"], port);
         self
     }
 
-    /// One more endpoint, with no conditions at all; the slice takes the family of the address.
+    /// Adds an endpoint without conditions; the slice takes the family of the address.
     #[must_use]
     pub fn endpoint(mut self, address: &str) -> Self {
         self.object["addressType"] = family(address).into();
         self.endpoint_with(json!({"addresses": [address]}))
     }
 
-    /// One more endpoint: a lab's pod with its node's name, by its address of the slice's family.
+    /// Adds a lab's pod as an endpoint, with its node's name and its address of the slice's family.
     #[must_use]
     pub fn pod(self, pod: &Pod) -> Self {
         let [v4, v6] = pod.addresses();
@@ -84,7 +85,7 @@ impl SliceBuilder {
         self.endpoint(&address.to_string()).node(pod.node_name())
     }
 
-    /// One more endpoint as is.
+    /// Adds an endpoint as it is.
     #[must_use]
     pub fn endpoint_with(mut self, endpoint: Value) -> Self {
         append(&mut self.object["endpoints"], endpoint);
@@ -116,7 +117,7 @@ impl SliceBuilder {
         self.condition("terminating", value)
     }
 
-    /// A pod that is ending but still answers: not ready, serving, terminating.
+    /// Marks a pod that terminates but still answers: not ready, serving, terminating.
     #[must_use]
     pub fn draining(self) -> Self {
         self.ready(false).serving(true).terminating(true)

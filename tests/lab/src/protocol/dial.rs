@@ -1,4 +1,4 @@
-//! Which conversation a client is to hold.
+//! The conversation that a client is told to hold.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::TIMEOUT;
 use crate::wait::patient;
 
-/// Protocol and manner of a conversation.
+/// Protocol and calls of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manner {
-    /// connect, send, receive.
+    /// TCP: connect, send, receive.
     Tcp,
-    /// The same on a datagram socket.
+    /// UDP: connect, send, receive.
     UdpConnected,
-    /// `sendto` and `recvfrom`, never connected.
+    /// UDP: `sendto` and `recvfrom`, never connected.
     UdpUnconnected,
-    /// As by TCP, on an SCTP socket of one-to-one style (RFC 6458 §4).
+    /// SCTP: connect, send, receive, on a socket of one-to-one style (RFC 6458 §4).
     Sctp,
 }
 
@@ -44,31 +44,31 @@ impl Dial {
         self
     }
 
-    /// How many conversations.
+    /// Sets the number of conversations.
     #[must_use]
     pub fn count(mut self, count: usize) -> Self {
         self.count = count;
         self
     }
 
-    /// Limit for each step of a conversation.
+    /// Sets the limit for each step of a conversation.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = patient(timeout);
         self
     }
 
-    /// How the conversation is held.
+    /// Protocol and calls of the conversations.
     pub fn manner(&self) -> Manner {
         self.manner
     }
 
-    /// Whom it is held with.
+    /// The address that is dialled.
     pub fn to(&self) -> SocketAddr {
         self.to
     }
 
-    /// Source address, if chosen.
+    /// The source address, if chosen.
     pub fn source(&self) -> Option<SocketAddr> {
         self.bind
     }
@@ -78,7 +78,7 @@ impl Dial {
         self.count
     }
 
-    /// Limit per step.
+    /// The limit for each step.
     pub fn limit(&self) -> Duration {
         self.timeout
     }

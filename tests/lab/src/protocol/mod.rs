@@ -1,5 +1,5 @@
-//! What a test and a `labproc` process say to each other: one JSON value per line on the process's stdin and stdout,
-//! each [`Request`] answered by one `Result<Response, Failure>`.
+//! The protocol between a test and a `labproc` process: one JSON value per line on the process's stdin and stdout.
+//! Each [`Request`] is answered by one `Result<Response, Failure>`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,37 +19,37 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// What a `labproc` is told to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// Whole conversations on sockets of their own, one after the other; answered by `Outcomes`.
+    /// Holds whole conversations on sockets of their own, one after the other; answered by `Outcomes`.
     Dial(Dial),
-    /// Sends a pattern to a server that echoes, and compares what comes back; answered by `Connected`, with how long it
-    /// took. A difference is a failure to receive with `EBADMSG`.
+    /// Sends a pattern to a server that echoes, and compares what comes back; answered by `Connected` with the
+    /// duration. A difference is a failure to receive with `EBADMSG`.
     Bulk {
-        /// Where to.
+        /// The server's address.
         to: SocketAddr,
         /// Source address, if chosen.
         bind: Option<SocketAddr>,
-        /// How much, each way.
+        /// The number of bytes each way.
         bytes: u64,
-        /// How long nothing may move.
+        /// The longest time without progress.
         timeout: Duration,
     },
-    /// A socket that stays; answered by `Opened`.
+    /// Opens a socket that stays; answered by `Opened`.
     Open {
-        /// Its kind.
+        /// The socket's kind.
         kind: Kind,
         /// Address and port to bind to.
         bind: Option<SocketAddr>,
     },
-    /// `connect()` of an open socket; answered by `Connected`.
+    /// Connects an open socket; answered by `Connected`.
     Connect {
         /// The handle.
         socket: u32,
-        /// Where to.
+        /// The address to connect to.
         to: SocketAddr,
-        /// Limit.
+        /// The time limit.
         timeout: Duration,
     },
-    /// `connect()` of an open socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
+    /// Connects an open socket to `AF_UNSPEC`, which dissolves its connection; answered by `Done`.
     Disconnect {
         /// The handle.
         socket: u32,
@@ -58,19 +58,19 @@ pub enum Request {
     Send {
         /// The handle.
         socket: u32,
-        /// Destination of `sendto()`; none on connected sockets.
+        /// The destination of `sendto()`; `None` on connected sockets.
         to: Option<SocketAddr>,
-        /// What to send.
+        /// The line to send.
         text: String,
     },
     /// Receives a line or datagram; answered by `Received`.
     Receive {
         /// The handle.
         socket: u32,
-        /// Limit.
+        /// The time limit.
         timeout: Duration,
     },
-    /// `getsockname()` and `getpeername()`; answered by `Names`.
+    /// Asks for `getsockname()` and `getpeername()`; answered by `Names`.
     Names {
         /// The handle.
         socket: u32,
@@ -82,18 +82,18 @@ pub enum Request {
     },
     /// Serves TCP and UDP at an address until `Unlisten`; answered by `Done`.
     Listen {
-        /// First word of every answer.
+        /// The first word of every answer.
         name: String,
-        /// Address and port.
+        /// The address and port to serve at.
         at: SocketAddr,
-        /// What is answered.
+        /// What the server answers.
         mode: Mode,
     },
-    /// The same by SCTP alone.
+    /// Serves SCTP at an address until `Unlisten`; answered by `Done`.
     ListenSctp {
-        /// First word of every answer.
+        /// The first word of every answer.
         name: String,
-        /// Address and port.
+        /// The address and port to serve at.
         at: SocketAddr,
     },
     /// Closes all listening sockets; accepted connections stay. Answered by `Done`.
@@ -119,23 +119,23 @@ pub enum Kind {
 pub enum Mode {
     /// A line `NAME LOCAL client=PEER` for each line (TCP) or datagram (UDP) received.
     Identity,
-    /// The very bytes received.
+    /// The bytes that were received.
     Echo,
 }
 
 /// What a `labproc` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Response {
-    /// One for each conversation, in order.
+    /// One outcome for each conversation, in order.
     Outcomes(Vec<Result<Reply, Failure>>),
     /// The new socket's handle.
     Opened(u32),
     /// How long `connect()` took.
     Connected(Duration),
-    /// A line or datagram.
+    /// A line or datagram that was received.
     Received(Message),
-    /// A socket's two ends.
+    /// A socket's two addresses.
     Names(Names),
-    /// Nothing to tell.
+    /// The request has been carried out.
     Done,
 }

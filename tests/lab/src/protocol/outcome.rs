@@ -1,4 +1,4 @@
-//! What came of an operation on a socket.
+//! The outcomes of operations on sockets.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 /// A received line or datagram.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Without the line's end.
+    /// The line, without its end.
     pub text: String,
-    /// Source as `recvfrom()` shows it; none on TCP.
+    /// The source as `recvfrom()` shows it; `None` on TCP.
     pub from: Option<SocketAddr>,
 }
 
 impl Message {
-    /// Who answered: the first word of an identity line.
+    /// The name of the backend that answered: the first word of an identity line.
     pub fn backend(&self) -> &str {
         self.text.split(' ').next().unwrap_or_default()
     }
@@ -25,35 +25,35 @@ impl Message {
     }
 }
 
-/// A socket's two ends.
+/// A socket's two addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
-    /// `getsockname()`.
+    /// The address that `getsockname()` shows.
     pub local: SocketAddr,
-    /// `getpeername()`; none when not connected.
+    /// The address that `getpeername()` shows; `None` when not connected.
     pub peer: Option<SocketAddr>,
 }
 
 /// A conversation that worked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The answer; its source where `recvfrom()` was used.
+    /// The answer; it has its source where `recvfrom()` was used.
     pub message: Message,
-    /// The client socket's ends after the answer.
+    /// The client socket's addresses after the answer.
     pub names: Names,
-    /// Duration of `connect()` alone; zero without one.
+    /// The duration of `connect()` alone; zero without one.
     pub connect: Duration,
-    /// Duration of the whole conversation.
+    /// The duration of the whole conversation.
     pub total: Duration,
 }
 
 impl Reply {
-    /// Who answered.
+    /// The name of the backend that answered.
     pub fn backend(&self) -> &str {
         self.message.backend()
     }
 
-    /// Whom the client believes to talk to: `getpeername()`, else the source shown by `recvfrom()`.
+    /// The peer that the client sees: by `getpeername()`, else the source shown by `recvfrom()`.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.names.peer.or(self.message.from)
     }
@@ -64,16 +64,16 @@ impl Reply {
     }
 }
 
-/// A socket operation that failed: for many tests the wanted result.
+/// A socket operation that failed; many tests expect one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{step:?} failed with {errno} after {elapsed:?}")]
 pub struct Failure {
-    /// Which operation.
+    /// The operation that failed.
     pub step: Step,
-    /// The error's name, as `ECONNREFUSED`. `ETIMEDOUT` also when the lab's own limit has passed, `EOF` when the
-    /// other side has closed.
+    /// The error's name, as `ECONNREFUSED`. It is `ETIMEDOUT` also when the lab's own limit has passed, and `EOF` when
+    /// the other side has closed.
     pub errno: String,
-    /// How long that operation took.
+    /// How long the operation took.
     pub elapsed: Duration,
 }
 
@@ -88,7 +88,7 @@ pub enum Step {
     Send,
     Receive,
     Names,
-    /// The conversation with the `labproc` process itself: it has died.
+    /// The conversation with the `labproc` process itself: the process has died.
     Labproc,
 }
 

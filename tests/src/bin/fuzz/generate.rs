@@ -1,5 +1,5 @@
-//! Random packets that are likely to mean something to the programs: openings, answers to what they have sent, errors
-//! about it, fragments of it; and then damage.
+//! Random packets that are likely to reach deep into the programs: first packets, replies to what the programs have
+//! sent, errors about it, fragments of it. Some are then damaged.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -21,7 +21,7 @@ use crate::{
     services::{BACKEND_PORTS, NODE_PORTS, PORTS},
 };
 
-/// How many emitted packets are remembered, to be answered.
+/// How many emitted packets are remembered for replies.
 const MEMORY: usize = 512;
 /// The shortest frame that the kernel runs programs on.
 const SHORTEST: usize = 14;
@@ -33,10 +33,10 @@ pub struct Shot {
     pub frame: Vec<u8>,
 }
 
-/// Makes packets, and remembers what came of them.
+/// Makes packets, and remembers what programs made of them.
 #[derive(Default)]
 pub struct Generator {
-    /// What was forwarded or delivered lately: whom it names can be answered.
+    /// The packets that were lately forwarded or delivered, for replies.
     emitted: VecDeque<Vec<u8>>,
 }
 
@@ -74,7 +74,7 @@ impl Generator {
         }
     }
 
-    /// An answer to, an error about, or more of what was emitted lately.
+    /// A reply to, an error about, or a later packet of the flow of, a packet that was lately emitted.
     fn answer(&self, random: &mut Rng) -> Option<Packet> {
         if self.emitted.is_empty() {
             return None;
@@ -103,7 +103,7 @@ impl Generator {
     }
 }
 
-/// A packet's only family; none for one that has both.
+/// A packet's only family; `None` if it can be built for both.
 fn packet_family(packet: &Packet) -> Option<Family> {
     let has = |family| packet.source.place.has(family) && packet.destination.place.has(family);
     match (has(Family::Ipv4), has(Family::Ipv6)) {
@@ -133,7 +133,7 @@ fn opening(random: &mut Rng) -> Packet {
     transport(random, protocol, from, place.at(port)).unwrap_or_else(|| stray(random))
 }
 
-/// What is probably no Service's.
+/// A packet that probably belongs to no Service.
 fn stray(random: &mut Rng) -> Packet {
     let places = [NODE, CLUSTER_IP, EXTERNAL, UNOWNED, POD, REMOTE, BESIDE];
     let to = places[random.usize(..places.len())];
@@ -162,7 +162,7 @@ fn transport(random: &mut Rng, protocol: u8, from: End, to: End) -> Option<Packe
     })
 }
 
-/// With a rare header or two.
+/// Adds a rare header or two.
 fn dressed(random: &mut Rng, mut packet: Packet) -> Packet {
     packet = packet.identification(random.u32(..0xffff)).tos(random.u8(..)).flow_label(random.u32(..));
     if random.u8(..4) == 0 {
@@ -190,13 +190,13 @@ fn dressed(random: &mut Rng, mut packet: Packet) -> Packet {
     packet
 }
 
-/// Of the first packets that are long enough; others get what they have of it.
+/// Bytes of the first fragments of a packet; a shorter packet has fewer.
 fn random_fragment(random: &mut Rng) -> Range<usize> {
     let start = random.usize(..4) * 8;
     start..start + 8 * random.usize(1..6)
 }
 
-/// Flips, cuts and stretches.
+/// Cuts, stretches or overwrites a frame.
 fn damage(random: &mut Rng, frame: &mut Vec<u8>) {
     match random.u8(..4) {
         0 => frame.truncate(random.usize(SHORTEST..=frame.len())),

@@ -1,4 +1,4 @@
-//! What must be so of every packet that a program lets go.
+//! The rules that hold for every packet that a program lets go.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,7 @@ use harness::{
 
 use crate::generate::Shot;
 
-/// Knows who may be sent to.
+/// Knows the addresses that packets may be sent to.
 #[derive(Default)]
 pub struct Judge {
     /// Backends of any Services so far.
@@ -30,14 +30,14 @@ impl Judge {
         }
     }
 
-    /// Whoever has sent a packet may get one.
+    /// Packets may go to the sender of `frame` from now on.
     pub fn meet(&mut self, frame: &[u8]) {
         if let Some((source, _)) = addresses(frame) {
             self.senders.insert(source);
         }
     }
 
-    /// Whether it is all right that `shot` became `out`.
+    /// Whether `out` is an acceptable result of `shot`.
     pub fn judge(&self, shot: &Shot, action: Action, out: &[u8]) -> Result<(), String> {
         match action {
             Action::Drop => return Ok(()),
@@ -53,7 +53,7 @@ impl Judge {
         if !is_backend && !self.senders.contains(&destination) {
             return Err(format!("sent to {destination}, which is neither a backend nor a client"));
         }
-        // What came damaged can't leave right.
+        // Checksums and lengths of a damaged packet need not be right afterwards.
         let Ok(before) = check(&shot.frame) else { return Ok(()) };
         let after = check(out)?;
         if is_answer(&before, &after, out.len() != shot.frame.len()) {
@@ -82,13 +82,13 @@ impl Judge {
         Ok(())
     }
 
-    /// Whether it comes from a backend, so that its source becomes a frontend.
+    /// Whether the packet comes from a backend, so that its source becomes a frontend.
     fn is_reply(&self, before: &Seen) -> bool {
         before.ports.is_some_and(|ports| self.backends.contains(&SocketAddr::new(before.source, ports.0)))
     }
 }
 
-/// A reset, an ICMP error or an echo reply in the place of the packet.
+/// A reset, an ICMP error or an echo reply in place of the packet.
 fn is_answer(before: &Seen, after: &Seen, resized: bool) -> bool {
     let swapped = before.source == after.destination && before.destination == after.source;
     swapped && (resized || after.protocol != before.protocol || after.ports.is_none() || is_swapped(before, after))
@@ -98,7 +98,7 @@ fn is_swapped(before: &Seen, after: &Seen) -> bool {
     before.ports.zip(after.ports).is_some_and(|(before, after)| before == (after.1, after.0))
 }
 
-/// Compares the frames but for what a translation changes.
+/// Compares the frames except where a translation changes them.
 fn untouched(before: &[u8], after: &[u8], seen: &Seen) -> Result<(), String> {
     if before.len() != after.len() {
         return Err("its length has changed".into());
@@ -111,7 +111,7 @@ fn untouched(before: &[u8], after: &[u8], seen: &Seen) -> Result<(), String> {
         vec![0..12, network + 7..network + 40]
     };
     match seen.protocol {
-        // Errors quote what is translated, too.
+        // Errors also quote what is translated.
         1 | 58 => changes.push(transport..before.len()),
         6 => changes.extend([transport..transport + 4, transport + 16..transport + 18]),
         17 => changes.extend([transport..transport + 4, transport + 6..transport + 8]),
@@ -122,7 +122,7 @@ fn untouched(before: &[u8], after: &[u8], seen: &Seen) -> Result<(), String> {
     touched.map_or(Ok(()), |at| Err(format!("byte {at} is none of the translation's")))
 }
 
-/// Where the network header begins, and its version.
+/// The offset of the network header, and its version.
 fn network(frame: &[u8]) -> Option<(usize, u8)> {
     let mut at = 12;
     for _ in 0..3 {
@@ -136,7 +136,7 @@ fn network(frame: &[u8]) -> Option<(usize, u8)> {
     None
 }
 
-/// Where the transport header of a whole packet begins.
+/// The offset of the transport header of a whole packet.
 fn transport(frame: &[u8], network: usize, version: u8) -> usize {
     if version == 4 {
         return network + usize::from(frame[network] & 0xf) * 4;

@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: throws random and damaged packets at the packet programs and holds what they emit against what
-//! must always be so: right lengths and checksums, known destinations, everything else untouched. The seed is printed:
-//! the same seed makes the same choices, but for what the programs themselves choose at random.
+//! `cargo xtask fuzz`: sends random and damaged packets through the packet programs and checks the rules that every
+//! result obeys: right lengths and checksums, known destinations, everything else untouched. The seed is printed. A
+//! run with that seed makes the same choices, except for what the programs themselves choose at random.
 
 mod generate;
 mod judge;
@@ -19,12 +19,12 @@ use proxy_common::Counter;
 use generate::{Generator, Shot};
 use judge::Judge;
 
-/// Packets between two changes of the Services in force.
+/// The number of packets between two changes of the Services in force.
 const ROUND: u64 = 20_000;
-/// Faults that are shown before the fuzzer gives up.
+/// The number of faults that are shown before the fuzzer gives up.
 const FAULTS: usize = 10;
 
-/// Throws random packets at the packet programs.
+/// Sends random packets through the packet programs.
 #[derive(Parser)]
 struct Arguments {
     /// How many packets
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let counts = fuzz.node.state().counts_since(&before);
     fuzz.check_counts(&counts);
     println!("{:.1} s; {} faults", started.elapsed().as_secs_f64(), fuzz.faults);
-    println!("came of it: {:?}\ncounters: {counts:?}", fuzz.tally);
+    println!("outcomes: {:?}\ncounters: {counts:?}", fuzz.tally);
     if fuzz.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -63,14 +63,14 @@ fn random_seed() -> u64 {
     Rng::with_seed(u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or(0)).u64(..)
 }
 
-/// How many packets met each end.
+/// The number of packets with each outcome.
 #[derive(Debug, Default)]
 struct Tally {
     passed: u64,
     translated: u64,
     sent: u64,
     dropped: u64,
-    /// No packets in the kernel's eyes.
+    /// Frames that the kernel does not take as packets.
     too_short: u64,
 }
 
@@ -130,7 +130,7 @@ impl Fuzz {
         );
     }
 
-    /// Every drop has a reason that is counted, and so has everything that was changed.
+    /// Every drop has a counted reason, and so has every packet that was changed.
     fn check_counts(&mut self, counts: &Counts) {
         let sum = |wanted: fn(&str) -> bool| -> u64 {
             counts.iter().filter(|(counter, _)| wanted(&format!("{counter:?}"))).map(|(_, count)| count).sum()
@@ -140,7 +140,7 @@ impl Fuzz {
         let sent = counts.get(&Counter::PacketForwarded).copied().unwrap_or(0)
             + counts.get(&Counter::EchoReply).copied().unwrap_or(0);
         let Tally { dropped, translated: changed, sent: all_sent, .. } = self.tally;
-        // A refusal is an answer that is sent, or a drop.
+        // A refusal is either answered or dropped.
         if refused + sent != dropped + all_sent || translated < changed {
             self.faults += 1;
             println!("counted {refused} refused, {sent} sent, {translated} translated: not what was seen");

@@ -14,9 +14,9 @@ use harness::{
 };
 use proxy_common::Protocol;
 
-/// Where backends on other nodes are.
+/// Addresses of backends on other nodes.
 pub const REMOTES: [Place; 6] = [REMOTE, REMOTE_OTHER, FAR, NARROW, SILENT, LOST];
-/// Where backends on this node are.
+/// Addresses of backends on this node.
 pub const LOCALS: [Place; 3] = [POD, POD_OTHER, NODE];
 /// Ports of Services.
 pub const PORTS: [u16; 4] = [53, 80, 443, 8080];

@@ -1,4 +1,4 @@
-//! Following a namespace's addresses, against this kernel.
+//! The watch on a namespace's addresses, against this kernel.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -18,7 +18,7 @@ fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
     addresses.iter().map(|address| address.parse().unwrap()).collect()
 }
 
-/// Runs `scenario` beside a watch, on a thread in a network namespace of its own with a pair of devices up.
+/// Runs `scenario` beside a watch, on a thread with its own network namespace and a pair of devices that are up.
 fn lab<F: Future<Output = ()>>(scenario: impl FnOnce(Lab) -> F + Send) {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -35,7 +35,7 @@ fn lab<F: Future<Output = ()>>(scenario: impl FnOnce(Lab) -> F + Send) {
             runtime.block_on(async {
                 let (sender, receiver) = tokio::sync::watch::channel(LocalAddresses::default());
                 let mut lab = Lab { receiver };
-                // Nobody asks for routes here: what is told of them is lost.
+                // This test has no receiver for routes: what is reported of them is lost.
                 let (routes, _) = tokio::sync::mpsc::channel(1);
                 let scenario = async {
                     timeout(Duration::from_secs(10), lab.receiver.changed()).await.expect("a first report").unwrap();
@@ -56,7 +56,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// Waits until exactly these are reported.
+    /// Waits until exactly these addresses are reported.
     async fn expect(&mut self, all: &[&str], primary: &[&str]) {
         let wanted = LocalAddresses { all: set(all), primary: set(primary), ..LocalAddresses::default() };
         let is_wanted = |now: &LocalAddresses| now.all == wanted.all && now.primary == wanted.primary;
@@ -95,14 +95,15 @@ fn s19_default_route_decides_primary() {
         lab.expect(&all, &["198.51.100.10"]).await;
         ip("route change default via 198.51.100.1 dev b0 metric 10 src 198.51.100.11");
         lab.expect(&all, &["198.51.100.11"]).await;
-        // Routes of other tables say nothing about the node.
+        // Routes of other tables do not count.
         ip("route add default via 192.0.2.1 dev a0 table 100 metric 1");
         ip("route del default metric 10");
         lab.expect(&all, &["192.0.2.10"]).await;
     });
 }
 
-/// As FRR makes routes, on a machine whose kernel is told to say no more of them than the object's number.
+/// Routes by nexthop objects, as FRR makes them, on a machine whose kernel reports only the object's number with a
+/// route.
 #[test]
 fn s19_default_routes_by_nexthop_objects_decide_primary() {
     lab(|mut lab| async move {
@@ -118,12 +119,12 @@ fn s19_default_routes_by_nexthop_objects_decide_primary() {
         ip("nexthop add id 3 group 2");
         ip("route add default nhid 3 metric 10");
         lab.expect(&all, &["192.0.2.10"]).await;
-        // The routes stay as they are.
+        // The routes do not change, only the object does.
         ip("nexthop replace id 2 via 198.51.100.2 dev b0");
         lab.expect(&all, &["198.51.100.10"]).await;
         ip("nexthop replace id 2 via 192.0.2.2 dev a0");
         lab.expect(&all, &["192.0.2.10"]).await;
-        // The kernel removes the group and its route without a word.
+        // The kernel removes the group and its route without a message.
         ip("nexthop del id 2");
         lab.expect(&all, &["198.51.100.10"]).await;
         ip("nexthop del id 1");
@@ -134,7 +135,7 @@ fn s19_default_routes_by_nexthop_objects_decide_primary() {
 #[test]
 fn s19_unproven_addresses_wait() {
     lab(|mut lab| async move {
-        // Three seconds of asking whether anybody else has the address.
+        // Duplicate address detection takes three seconds.
         std::fs::write("/proc/sys/net/ipv6/conf/b0/dad_transmits", "3").unwrap();
         ip("addr add fd00::1/64 dev b0");
         ip("addr add 192.0.2.10/24 dev a0");
@@ -172,7 +173,7 @@ fn s19_a_device_that_is_down_has_no_usable_address() {
         ip("link set b0 down");
         lab.expect(&["192.0.2.10"], &["192.0.2.10"]).await;
         ip("link set b0 up");
-        // The default route went with the device.
+        // The default route was removed with the device.
         lab.expect(&["192.0.2.10", "198.51.100.10"], &["192.0.2.10"]).await;
     });
 }
@@ -187,7 +188,7 @@ fn s19_a_burst_ends_in_the_truth() {
             std::io::Write::write_all(&mut input, format!("addr add {address}/32 dev lo\n").as_bytes()).unwrap();
         }
         drop(input);
-        // The watch shares this thread, so that the kernel has more to say than a socket holds.
+        // The watch shares this thread and reads nothing meanwhile, so the kernel's messages overrun its socket.
         assert!(ip.wait().unwrap().success());
         let all: Vec<_> = addresses.iter().map(String::as_str).collect();
         lab.expect(&all, &[all[0]]).await;

@@ -1,5 +1,5 @@
-//! Malformed files in a folder of manifests: each is named with file, field and reason, and everything else is served
-//! (S38).
+//! Malformed files in a folder of manifests: the log names each with file, field and reason, and everything else is
+//! served (S38).
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn endpoint(address: &str) -> String {
     slice(&format!("addressType: IPv4\nports: [{{port: 80}}]\nendpoints: [{{addresses: ['{address}']}}]"))
 }
 
-/// Content of a file, and the field and a part of the reason that are named.
+/// Content of a file, the field that the log names, and a part of the reason.
 type Row = (String, &'static str, &'static str);
 
 /// A Service named `bad` with these ports.
@@ -40,12 +40,12 @@ fn with(fields: &str) -> String {
     service(&format!("{{ports: [{{port: 80}}], {fields}}}"))
 }
 
-/// A Service of that name.
+/// A Service with this name.
 fn named(name: &str) -> String {
     format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: 80}}]}}\n")
 }
 
-/// No object, and objects whose kind or name is none.
+/// Files without an object, and objects of an unknown kind or without a name.
 fn documents() -> Vec<Row> {
     vec![
         ("a: [".into(), "", "file not read"),

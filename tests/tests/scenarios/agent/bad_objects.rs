@@ -1,5 +1,5 @@
-//! Malformed objects from an API server, which has validated nothing: each is named with what is wrong with it, once,
-//! and everything else is served (S6, S7, S9).
+//! Malformed objects from an API server that validates nothing: the log says once of each what is wrong with it, and
+//! everything else is served (S6, S7, S9).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A warning that has all of these words.
+/// Waits for a warning with all of these words.
 fn warned(scene: &Scene, words: &[&str]) {
     let wanted = |line: &LogLine| is_about(line, words);
     if let Err(error) = scene.waggle.wait_log(PATIENCE, wanted) {
@@ -79,7 +79,7 @@ fn services() -> Vec<(Value, Vec<&'static str>)> {
         (bad_service(&json!({"clusterIPs": ["fd00:96::66"]})), vec!["spec.clusterIPs[0]", "not of the family"]),
         (bad_service(&json!({"ipFamilies": ["IPv5"]})), vec!["spec.ipFamilies[0]", "IPv5"]),
         (
-            // Of two that are equally old the first by name has the address.
+            // Of two equally old Services the first by name has the address.
             service("worse").cluster_ip("10.96.0.10").port(80, 8080).build(),
             vec!["Service default/worse", "belongs to default/web"],
         ),
@@ -141,7 +141,7 @@ fn s6_malformed_objects_are_named_and_the_rest_is_served() {
         assert_eq!(after.iter().filter(|line| is_about(line, words)).count(), 1, "{words:?} once: {after:#?}");
     }
     over_both(|family| scene.hold(family.frontend(10), &["p1"]));
-    // And what comes afterwards is followed.
+    // Later changes are followed.
     over_both(|family| {
         scene.put(&web_slice("web", family).name(&family.name("web")).pod(scene.pod(2)).build());
         scene.expect(family.frontend(10), &["p2"]);
@@ -193,7 +193,8 @@ fn s7_refused_endpoint_addresses_are_named_once_and_the_rest_is_served() {
             Family::Ipv4 => &["0.0.0.0", "127.0.0.9", "169.254.7.7", "224.0.0.5"],
             Family::Ipv6 => &["::", "::1", "fe80::77", "ff02::55"],
         };
-        // The folder refuses such a slice whole, as the API server would; a Service's ClusterIP only the model knows.
+        // The folder refuses the whole slice, as the API server would. Only the model can check the Service's
+        // ClusterIP.
         let slice =
             refused.iter().fold(web_slice(&name, family).name(&family.name("bad")), |slice, ip| slice.endpoint(ip));
         scene.put(&slice.build());
@@ -213,7 +214,7 @@ fn s7_refused_endpoint_addresses_are_named_once_and_the_rest_is_served() {
             warned(scene, &[&bad, word]);
         }
         warned(scene, &[&family.name("default/own"), &own]);
-        // A change elsewhere in the object says nothing again.
+        // A change elsewhere in the object does not log it again.
         scene.put(&slice.pod(scene.pod(3)).build());
         scene.put(&web_slice(&name, family).name(&family.name("good")).pod(scene.pod(3)).build());
         scene.expect(to, &["p2", "p3"]);

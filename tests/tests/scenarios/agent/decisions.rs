@@ -1,4 +1,4 @@
-//! What a service proxy leaves alone, and what it says once: decisions in the spirit of kube-proxy's users.
+//! What a service proxy leaves alone, and what it logs once: decisions for the expectations of kube-proxy's users.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -31,21 +31,21 @@ fn field_s01_a_cluster_ip_that_the_node_has_is_answered_by_the_node() {
             let address = family.cluster_ip(10);
             scene.node.netns().batch(&[format!("address {verb} {address}/{length} dev lo{more}")]).unwrap();
         };
-        // As NodeLocal DNSCache does on a device of its own.
+        // NodeLocal DNSCache does so on a device of its own.
         change("add", nodad);
         let _cache = scene.node.serve_at(&[family.frontend(10)], Mode::Identity).unwrap();
         scene.expect(family.frontend(10), &["a"]);
         expect(&scene.from_node, family.frontend(10), &["a"]);
-        // The rest of the ServiceCIDR is as it was.
+        // Other addresses of the ServiceCIDR mean what they meant.
         scene.hold(family.frontend(99), &["EHOSTUNREACH"]);
-        // The cache goes: the Service is served again.
+        // When the cache's address is removed, the Service is served again.
         change("del", "");
         scene.expect(family.frontend(10), &["p1"]);
         hold(&scene.from_node, family.frontend(10), &["p1"]);
     });
 }
 
-/// A UDP connect to where only TCP is served says how one would get there, and sends nothing.
+/// A UDP connect to a port that is served by TCP only tells the local address, and sends nothing.
 fn connects_in_vain(client: &Client, family: Family, own: SocketAddr, to: SocketAddr) {
     let socket = client.open(if family == Family::Ipv4 { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
     socket.connect(to).unwrap();
@@ -54,7 +54,7 @@ fn connects_in_vain(client: &Client, family: Family, own: SocketAddr, to: Socket
     // The refusal comes back as an ICMP error, as it does from kube-proxy's rules.
     assert_eq!(socket.ask("anybody?").unwrap_err().errno, "ECONNREFUSED");
     assert_eq!(socket.send_to(to, "anybody?").unwrap_err().errno, "ECONNREFUSED");
-    // The socket is as good as new.
+    // The socket can be used for a Service afterwards.
     socket.connect(family.frontend(10)).unwrap();
     assert!(socket.ask("you").unwrap().text.starts_with("p1 "), "the Service answers");
 }
@@ -67,7 +67,7 @@ fn field_s02_a_udp_connect_to_an_unserved_port_succeeds_and_sending_fails() {
         let own = |address| SocketAddr::new(address, 0);
         connects_in_vain(&scene.from_pod, family, own(family.of(&scene.client)), unserved);
         connects_in_vain(&scene.from_node, family, own(family.of(&scene.node)), unserved);
-        // TCP and unconnected datagrams are refused at once, and nobody's address is no way to anywhere.
+        // TCP and unconnected datagrams are refused at once, and an address without a Service is unreachable.
         scene.hold(unserved, &["ECONNREFUSED"]);
         scene.hold(family.frontend(99), &["EHOSTUNREACH"]);
     });
@@ -85,12 +85,12 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
         let nobody = if family == Family::Ipv4 { "10.200.0.1:80" } else { "[fd00:aaaa::1]:80" };
         scene.put(&service_cidr(&family.name("wide"), &wide));
         scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
-        // The endpoint directly, and through its Service.
+        // The endpoint is reached directly and through its Service.
         let direct = SocketAddr::new(family.of(scene.pod(1)), 8080);
         hold(&scene.from_node, direct, &["p1"]);
         scene.hold(direct, &["p1"]);
         scene.hold(family.frontend(10), &["p1"]);
-        // The node from a pod.
+        // A pod reaches the node.
         let own = SocketAddr::new(family.of(&scene.node), 9999);
         let _server = scene.node.serve_at(&[own], Mode::Identity).unwrap();
         scene.hold(own, &["a"]);
@@ -104,7 +104,7 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
     let scene = Setup::new("s03-bare", Origin::Api).start();
     over_both(|family| {
         put_web(&scene, family);
-        // Nothing but being an endpoint tells that the second pod's address is real.
+        // Only the endpoint tells that the second pod's address is real.
         let second = family.of(scene.pod(2));
         scene.node.netns().batch(&[format!("route replace {second} via {second} dev pod-p2 onlink")]).unwrap();
         let (wide, nobody) = if family == Family::Ipv4 {
@@ -124,7 +124,7 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
             scene.hold(family.frontend(10), &["p1"]);
         };
         reach(["p1", "EHOSTUNREACH"]);
-        // One that nobody is sent to yet is an endpoint, too.
+        // An address that gets no traffic yet is an endpoint, too.
         let slice = web_slice(&family.name("web"), family).name(&family.name("starting"));
         scene.put(&slice.pod(scene.pod(2)).ready(false).serving(false).build());
         reach(["p1", "p2"]);
@@ -147,11 +147,11 @@ fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
         };
         scene.put(&service_cidr(&family.name("wide"), &[wide]));
         scene.expect(nobody.parse::<SocketAddr>().unwrap(), &["EHOSTUNREACH"]);
-        // The client's own pod is no endpoint of anything: a server's datagrams must come back to it.
+        // The client's own pod is no endpoint: a server's datagrams must come back to it.
         scene.hold(SocketAddr::new(family.of(scene.pod(1)), 8080), &["p1"]);
         scene.hold(SocketAddr::new(family.of(scene.pod(2)), 8080), &["p2"]);
         scene.hold(family.frontend(10), &["p1"]);
-        // One that comes later, and goes.
+        // A route that is added later, and removed.
         let later = SocketAddr::new(later.parse().unwrap(), 8080);
         scene.hold(later, &["EHOSTUNREACH"]);
         let pod = scene.pod(2).netns();
@@ -167,7 +167,7 @@ fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
     });
 }
 
-/// A route to a pod by a nexthop object, of which the kernel is told to say no more than its number.
+/// A route to a pod by a nexthop object, on a kernel that reports only the object's number with the route.
 #[test]
 fn field_s03_pods_here_are_found_behind_nexthop_objects() {
     let scene = Setup::new("s03-nexthop", Origin::Api).start();
@@ -194,7 +194,7 @@ fn field_s03_pods_here_are_found_behind_nexthop_objects() {
         ip(format!("nexthop add id {length} dev pod-p2"));
         ip(format!("route add {}/{length} nhid {length}", pod.ip()));
         scene.expect(pod, &["p2"]);
-        // It takes its route along without a word.
+        // The kernel removes the route with the object, without a message.
         ip(format!("nexthop del id {length}"));
         scene.expect(pod, &["EHOSTUNREACH"]);
         scene.delete("ServiceCIDR", &family.name("wide"));
@@ -223,12 +223,12 @@ fn field_s08_a_cgroup_that_is_not_the_root_is_said() {
     assert!(line.text.contains("WARN"), "{}", line.text);
 }
 
-/// Services with a bad address each: `field` names where.
+/// Services with a bad address each, in the field `field`.
 fn bad_services(numbers: std::ops::Range<u16>, field: &str) -> impl Iterator<Item = Value> {
     let text = move |number: u16| match field {
         "clusterIPs" => json!(["10.96.0.300"]),
         "externalIPs" => json!([format!("203.0.113.{number}.1")]),
-        // Not even a list.
+        // A Service whose spec is not even readable.
         _ => json!(number),
     };
     numbers.map(move |number| {
@@ -258,7 +258,7 @@ fn field_s07_masses_of_bad_objects_are_few_lines() {
         scene.waggle.wait_log(PATIENCE, |line| line.message() == unreadable).unwrap();
         let counts = lines("examples").iter().map(|line| line.field("count").unwrap().as_u64().unwrap()).sum::<u64>();
         assert_eq!(counts, 2 * u64::from(MASS));
-        // One by one they are no more.
+        // Corrected one by one, they add no more lines.
         bad_services(0..40, "clusterIPs").for_each(|object| scene.put(&object));
         put_web(&scene, Family::Ipv4);
         assert!(lines("10.96.0.300").len() <= 10 && lines("bad-").len() <= 15, "{:#?}", lines("bad-"));
@@ -277,7 +277,7 @@ fn field_s07_many_services_without_room_are_one_line() {
     let line = waggle.wait_log(PATIENCE, |line| line.message().contains("degraded")).unwrap();
     assert_eq!(line.field("parts").unwrap(), 101, "number 0 names nothing: {}", line.text);
     assert!(line.text.contains("start waggle with a larger --max-service-ports"), "{}", line.text);
-    // Two tries later it is still the only one.
+    // After two more tries there is still only one line.
     for _ in 0..2 {
         waggle.wait_programmed(waggle.log().mark()).unwrap();
     }

@@ -14,7 +14,7 @@ use harness::{
 };
 use serde_json::Value;
 
-/// Connections made before anybody looks.
+/// Connections that are made before the maps are dumped.
 const CONNECTIONS: usize = 12;
 
 fn repository(path: &str) -> String {
@@ -34,8 +34,8 @@ fn transcript<'a>(page: &'a str, prompt: &str) -> &'a str {
     rest.split_once("\n```").unwrap().0.split_once('\n').unwrap().1
 }
 
-/// A dump's entries in an order of their own, since the kernel's is random, and without what is different each time: a
-/// socket's cookie, and the pod that it got.
+/// A dump's entries, sorted, since the kernel's order is random, and without values that differ each time: a socket's
+/// cookie, and the backend that it got.
 fn entries(dump: &str) -> Vec<Value> {
     let mut entries: Vec<Value> = serde_json::from_str(dump).unwrap_or_else(|error| panic!("{error} in {dump}"));
     for entry in entries.iter_mut().filter(|entry| entry["key"].is_u64()) {

@@ -1,4 +1,4 @@
-//! What the agent writes for packets: filters, this node's own addresses, which backends are here.
+//! What the agent writes for packets: filters, this node's own addresses, and which backends are on this node.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -30,7 +30,7 @@ fn index(address: IpAddr) -> usize {
     filter_index(&Address::from(address))
 }
 
-/// The filter of exactly these reasons.
+/// The filter with exactly these bits.
 fn made_of(reasons: &[(IpAddr, u8)]) -> BTreeMap<usize, u8> {
     let mut filter = BTreeMap::new();
     for (address, bit) in reasons {

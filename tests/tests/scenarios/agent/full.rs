@@ -1,4 +1,4 @@
-//! Full maps: what does not fit is named, the rest is served, and room is used when it comes.
+//! Full maps: the log names what does not fit, the rest is served, and room is used as soon as there is some.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -26,20 +26,20 @@ fn name(number: u8) -> String {
     format!("web{number}")
 }
 
-/// Where its backend listens.
+/// The port where the Service's backend listens.
 fn port(number: u8) -> u16 {
     9000 + u16::from(number)
 }
 
 fn put(stage: &Stage, number: u8, pod: &Pod) {
     let base = service(&name(number)).cluster_ip(&format!("10.96.0.{number}"));
-    // UDP, so that memberships are counted too.
+    // UDP, so that the map MEMBERS has entries too.
     stage.folder.put(&base.udp_port(53, port(number)).build());
     stage.endpoints(&name(number), |slice| slice.udp_port(port(number)), &[pod]);
 }
 
 impl Scene {
-    /// Services 1 to `services` and an agent that has not room for all.
+    /// Services 1 to `services`, and an agent whose maps have no room for all.
     fn new(lab: &str, services: u8, arguments: &[&str]) -> Self {
         let stage = Stage::new(lab);
         let [pod, shell] = stage.pods(["b1", "c1"]);
@@ -60,7 +60,8 @@ impl Scene {
         (1..=services).filter(|number| self.is_served(*number)).collect()
     }
 
-    /// Of `services`, exactly `room` are served and the log names the flag; each that goes makes room for another.
+    /// Of `services`, exactly `room` are served and the log names the flag. Each Service that is removed makes room
+    /// for another.
     fn fills_up(&self, services: u8, room: usize, flag: &str) {
         let named = |text: &str| text.contains(&format!("start waggle with a larger {flag}")) && text.contains("ERROR");
         self.waggle.wait_log(PATIENCE, |line| named(&line.text)).unwrap();
@@ -69,11 +70,11 @@ impl Scene {
         for gone in first.into_iter().take(2) {
             self.stage.remove(&name(gone));
             let rest = || self.served(services);
-            until("the gone Service is not served", || !rest().contains(&gone));
+            until("the removed Service is not served", || !rest().contains(&gone));
             let left = usize::from(services) - 1;
-            until("a refused one takes its place", || rest().len() == room.min(left));
+            until("a refused Service gets its room", || rest().len() == room.min(left));
             put(&self.stage, gone, &self.pod);
-            // It is one too many again: room for somebody, but no more than that.
+            // Again there is one Service too many: exactly as many as before are served.
             let again = self.waggle.log().mark();
             self.waggle.log().wait(again, PATIENCE, |line| named(&line.text)).unwrap();
             assert_eq!(rest().len(), room);
@@ -89,13 +90,13 @@ impl Scene {
 
 #[test]
 fn full_services_name_their_flag_and_recover() {
-    // A ClusterIP wants a second entry, which marks its owner: frontends come first.
+    // A ClusterIP also needs an entry that marks its owner. Frontends are written first.
     Scene::new("services", 9, &["--max-services", "8"]).fills_up(9, 8, "--max-services");
 }
 
 #[test]
 fn full_backends_name_their_flag_and_recover() {
-    // Number 0 names nothing.
+    // Id 0 names no backend.
     Scene::new("backends", 4, &["--max-backends", "4"]).fills_up(4, 3, "--max-backends");
 }
 
@@ -137,7 +138,7 @@ fn a_service_that_grows_too_big_keeps_what_it_had() {
 #[test]
 fn s24_a_crowd_of_clients_without_room_is_said_once() {
     let crowd = |from: u16, to: u16| (from..to).map(|number| Ipv4Addr::from(0x0a80_0000 | u32::from(number)));
-    // The least that the map may have.
+    // The smallest size that the map may have.
     let room = u16::try_from(256 * nr_cpus().unwrap()).unwrap();
     let small = |setup: harness::scene::Setup| setup.args(["--max-affinity", "1"]);
     from_outside_by("auto", "crowd", small, |outside| {
@@ -154,7 +155,7 @@ fn s24_a_crowd_of_clients_without_room_is_said_once() {
         };
         until("the Service", || dial(Ipv4Addr::new(10, 128, 0, 1)));
         assert!(crowd(2, room / 5).all(dial));
-        // Counted more than once.
+        // In this time the agent counts the clients more than once.
         std::thread::sleep(PATIENCE);
         let is_said = |line: &LogLine| line.text.contains("--max-affinity") && line.text.contains("WARN");
         let said = || outside.scene.waggle.log().since(0).iter().filter(|line| is_said(line)).count();

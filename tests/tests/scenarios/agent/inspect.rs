@@ -1,4 +1,4 @@
-//! Looking into a running instance: `waggle get`, and `bpftool` on the pinned maps.
+//! The read side of a running instance: `waggle get`, and `bpftool` on the pinned maps.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -11,7 +11,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-/// The standard output of a command that must succeed.
+/// Runs a command that must succeed, and returns its stdout.
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -29,7 +29,7 @@ fn get_json(waggle: &Waggle, what: &str) -> Vec<Value> {
     serde_json::from_str(&get(waggle, what, "json")).unwrap()
 }
 
-/// A Service with both families and node ports, and one without backends; in force.
+/// Puts a Service with both families and node ports, and one without backends, and waits until they are in force.
 fn serve(scene: &Scene) {
     scene.put(&web_node_port("web", Family::BOTH.map(|family| family.cluster_ip(10)), 30080).build());
     scene.put(&service("none").cluster_ip("10.96.0.11").port(80, 80).build());
@@ -118,7 +118,7 @@ fn bpftool_prints_named_fields() {
         let found = services.iter().find(|entry| entry["key"] == key).unwrap_or_else(|| panic!("{services:#?}"));
         let value = &found["value"];
         assert_eq!((&value["kind"], &value["internal"]["length"]), (&json!(1), &json!(1)), "{value:#}");
-        // A million slots take a minute to dump: one is looked up.
+        // Dumping a million slots takes a minute, so one is looked up.
         let at = |map: &str, index: &Value| {
             let key = u32::try_from(index.as_u64().unwrap()).unwrap().to_ne_bytes().map(|byte| byte.to_string());
             bpftool("lookup", map, &[vec!["key".to_owned()], key.to_vec()].concat())["formatted"]["value"].clone()

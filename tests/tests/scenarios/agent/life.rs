@@ -18,10 +18,11 @@ use harness::{
     stage::{PATIENCE, Stage, cluster_ips, dual, restart, until},
 };
 
-/// Ports with session affinity: with both families 16 choices among four backends, equal by chance hardly ever.
+/// Ports with session affinity. With both families there are 16 choices among four backends, which are hardly ever
+/// equal by chance.
 const PORTS: u16 = 8;
 
-/// TCP and UDP port of one Service and a sticky Service of [`PORTS`] ports, four backends, one client.
+/// A Service with a TCP and a UDP port, a Service of [`PORTS`] ports with session affinity, four backends, one client.
 struct Scene {
     client: Client,
     _servers: Vec<Server>,
@@ -30,7 +31,7 @@ struct Scene {
     stage: Stage,
 }
 
-/// Sets the element of an instance's map to version 99; the key is filled up to its length.
+/// Sets an element of an instance's map to version 99; the key is padded to its length.
 fn set_version(waggle: &Waggle, map: &str, key: &[u8]) {
     let pin = waggle.pins().join(map);
     let length = if map == "abi" { 4 } else { 24 };
@@ -68,7 +69,7 @@ impl Scene {
         tcp && cluster_ips(10, 53).into_iter().all(|to| self.client.udp(to).is_ok())
     }
 
-    /// Who answers on the sticky ports.
+    /// The backends that answer on the ports with affinity.
     fn choices(&self) -> Vec<String> {
         let frontends = (0..PORTS).flat_map(|port| cluster_ips(11, 80 + port));
         frontends.map(|to| self.client.tcp(to).unwrap().backend().to_owned()).collect()
@@ -87,7 +88,7 @@ impl Scene {
         (services.collect(), backends.collect())
     }
 
-    /// A second command line for the node's instance.
+    /// Starts another command line on the node's instance.
     fn other(&self, arguments: &[&str]) -> Waggle {
         let waggle = self.stage.command(arguments).start_unready().unwrap();
         waggle.wait_log(PATIENCE, |line| line.message() == "serving").unwrap();
@@ -104,7 +105,7 @@ fn s31_a_second_agent_on_the_instance_is_refused() {
     let refusal = format!("another waggle runs instance \"{}\"", scene.stage.node.instance());
     let plain = |text: &str| text.replace('\\', "");
     second.wait_log(PATIENCE, |line| plain(&line.text).contains(&refusal)).unwrap();
-    // Dropping it would take the first one's pins away.
+    // Dropping it would remove the first agent's pins.
     assert!(scene.is_served());
     std::mem::forget(second);
 }
@@ -170,7 +171,7 @@ fn s31_what_changed_meanwhile_is_applied_and_leftovers_go() {
     for to in cluster_ips(11, 80) {
         assert_eq!(scene.client.tcp(to).unwrap_err().errno, "EHOSTUNREACH", "the removed Service");
     }
-    // web has two ports, shares and new one, each in both families.
+    // web has two ports, shares and new have one each, and each port exists in both families.
     assert_eq!(scene.ids().0.len(), 8);
     let members = stage.dump("members");
     assert_eq!(members.len(), 4, "web's UDP port and shares: {members:?}");
@@ -220,9 +221,9 @@ fn s31_only_cleanup_removes_the_data_plane() {
     assert!(success && text.starts_with("removed 9 hooks (connect4, ") && text.contains(" services, "), "{text}");
     assert!(!waggle.pins().exists());
     for to in cluster_ips(10, 80) {
-        // The kernel detaches a moment after the last reference has gone.
+        // The kernel detaches the programs a moment after the last reference is gone.
         let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
-        until("nobody translates", || scene.client.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
+        until("no program translates", || scene.client.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
     }
     restart(&mut waggle);
     assert!(scene.is_served(), "a new beginning");
@@ -279,7 +280,7 @@ fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
         let threads: Vec<_> = loads.map(|(manner, to)| (to, scope.spawn(load(manner, to)))).into();
         for cycle in 0..5 {
             waggle.kill().unwrap();
-            // The third start finds maps that it must not use.
+            // The third start finds a map whose layout it does not know.
             if cycle == 2 {
                 set_version(&waggle, "layouts", b"SERVICE_NAMES");
             }

@@ -1,4 +1,4 @@
-//! What the API server's presence means to the data plane (S30).
+//! What the API server's absence means for the data plane (S30).
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -12,7 +12,7 @@ use harness::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long nothing may happen before it is taken for never: what is held off would take a tenth of it.
+/// How long to watch that something does not happen; without the check it would happen in a tenth of that time.
 const NEVER: Duration = Duration::from_millis(400);
 
 /// A node with one backend and a client, and an API server with everything they need, but no agent yet.
@@ -43,7 +43,7 @@ impl Stage {
         api
     }
 
-    /// The data plane does not know the Service: its address is dialled as it is, which nobody answers.
+    /// Whether the data plane does not know the Service: the dialled address is not translated, and no host has it.
     fn is_unserved(&self) -> bool {
         Family::BOTH.into_iter().all(|family| {
             let dial = Dial::new(Manner::Tcp, family.frontend(10)).timeout(Duration::from_millis(50));
@@ -79,7 +79,7 @@ fn s30_an_agent_without_api_server_waits_for_it() {
     let stage = Stage::new("s30-start");
     stage.api().stop().unwrap();
     let waggle = command(&stage.node, &stage.objects).start_unready().unwrap();
-    // It says so, once, and stays.
+    // The agent logs this once, and keeps running.
     waggle.wait_log(PATIENCE, |line| line.text.contains("refused")).unwrap();
     assert!(!eventually(NEVER, || !stage.is_unserved()));
     stage.api().listen().unwrap();
@@ -98,7 +98,7 @@ fn s30_an_api_server_that_is_away_changes_nothing() {
     put(1);
     over_both(|family| scene.expect(family.frontend(10), &["p1"]));
     api.stop().unwrap();
-    // What happens meanwhile is learned when it is back.
+    // Changes during the outage are learned afterwards.
     put(2);
     let changed = |family: Family| scene.from_pod.tcp(family.frontend(10)).unwrap().backend() != "p1";
     assert!(!eventually(NEVER, || Family::BOTH.into_iter().any(changed)));

@@ -1,4 +1,4 @@
-//! Live changes of Services (S33): after each, what it serves is served and what it no longer serves is not.
+//! Live changes of a Service (S33): after each change its frontends are served, and no frontends that it had before.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -11,10 +11,10 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-/// An address to dial, and how.
+/// An address, and whether it is dialled by TCP.
 type Target = (bool, SocketAddr);
 
-/// One Service "web" with a backend that is on this node or not, and all targets that it ever had.
+/// One Service "web" with a backend on this node or on another, and all targets that it has had so far.
 struct Scene {
     _waggle: Waggle,
     client: Client,
@@ -41,7 +41,7 @@ impl Scene {
         let pods = stage.pods(["b1", "b2"]);
         let [shell] = stage.pods(["c1"]);
         let servers = pods.iter().map(|pod| pod.serve(&[8080]).unwrap()).collect();
-        // Outside addresses that refuse what no Service serves, instead of silence.
+        // The external addresses are on a host that refuses what no Service serves, instead of staying silent.
         let fabric = stage.lab.fabric();
         let add = |ip: &&str| format!("address add {ip}/{} dev lo", if ip.contains(':') { 128 } else { 32 });
         fabric.batch(&EXTERNAL.iter().chain(&BALANCER).map(add).collect::<Vec<_>>()).unwrap();
@@ -52,7 +52,7 @@ impl Scene {
         scene
     }
 
-    /// The backends, under this port name; "b1" with the node's name or another's.
+    /// Puts the backends under this port name; "b1" has the name of this node or of another.
     fn slices(&self, port: &str, protocol: &str, place: &str) {
         let ports = |slice: SliceBuilder| slice.named_port(port, protocol, 8080);
         for slice in harness::stage::slices("web", ports, &[&self.pods[0]]) {
@@ -65,7 +65,7 @@ impl Scene {
         self.stage.node.addresses().map(|ip| SocketAddr::new(ip, port))
     }
 
-    /// Silence takes longer to be sure of where an answer is wanted.
+    /// Whether a target answers. A wanted answer may take long; silence is believed after a short time.
     fn answers(&self, (is_tcp, to): Target, is_wanted: bool) -> bool {
         let manner = if is_tcp { Manner::Tcp } else { Manner::UdpConnected };
         let limit = Duration::from_millis(if is_wanted { 2000 } else { 250 });
@@ -92,7 +92,7 @@ impl Scene {
         assert_eq!(rows.as_array().unwrap().len(), wanted.len(), "{what}: {rows}");
     }
 
-    /// Removes everything; the maps are empty then.
+    /// Removes everything, and checks that the maps are then empty.
     fn end(mut self) {
         self.stage.remove("web");
         self.expect("removed", &BTreeSet::new());
@@ -149,7 +149,7 @@ fn s33_ports_and_protocols_change_live() {
         cluster_ips(10, 53).iter().all(|to| scene.client.udp(to).is_err_and(|failure| failure.errno == "ECONNREFUSED"))
     });
     scene.change("one port", &main("TCP", 81), &tcp(cluster_ips(10, 81)));
-    // The name joins Service and slices: neither half alone serves.
+    // Service and slices are joined by the port's name: with a name in only one of them nothing is served.
     scene.stage.folder.put(&dual("web", 10).named_port("other", "TCP", 81, 8080).build());
     until("a name without slices", || {
         cluster_ips(10, 81).iter().all(|to| scene.client.tcp(to).is_err_and(|failure| failure.errno == "ECONNREFUSED"))
@@ -209,14 +209,14 @@ fn s33_policies_change_live() {
         cluster_ips(10, 80).iter().all(|to| scene.client.tcp(to).is_err_and(|failure| failure.errno == wanted))
     };
     scene.stage.folder.put(&base.clone().internal_local().build());
-    until("Local and nobody here", || refused(&scene, "EHOSTUNREACH"));
+    until("internal Local, no backend here", || refused(&scene, "EHOSTUNREACH"));
     assert!(node.iter().all(|to| scene.answers(*to, true)), "iTP does not touch node ports");
     scene.slices("main", "TCP", "node");
-    scene.expect("Local and somebody here", &(&internal | &node));
+    scene.expect("internal Local, a backend here", &(&internal | &node));
     scene.stage.folder.put(&base.clone().external_local().build());
     until("external Local", || policies(&scene).1 > 0);
     scene.slices("main", "TCP", "elsewhere");
-    until("external Local, nobody here", || scene.stage.get("services").to_string().contains("\"backends\":[]"));
+    until("external Local, no backend here", || scene.stage.get("services").to_string().contains("\"backends\":[]"));
     scene.expect("short circuit", &(&internal | &node));
     scene.change("Cluster again", &base, &(&internal | &node));
     until("no policy is left", || policies(&scene) == (0, 0));

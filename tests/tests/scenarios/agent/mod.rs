@@ -1,4 +1,4 @@
-//! The agent: what it reads, what it writes into maps, how it lives and dies. Real agents, sockets and API servers.
+//! The agent: what it reads, what it writes into maps, how it starts and ends. Real agents, sockets and API servers.
 
 mod addresses;
 mod bad_manifests;

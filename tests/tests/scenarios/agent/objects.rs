@@ -55,7 +55,7 @@ fn s2_s11_families_have_addresses_and_backends_of_their_own() {
         scene.put(&web_slice("web", Family::Ipv6).name("web-v6").pod(scene.pod(3)).build());
         scene.expect(Family::Ipv6.frontend(10), &["p3"]);
         scene.hold(Family::Ipv4.frontend(10), &["p1", "p2"]);
-        // The second family first: its address is the first one then.
+        // With the second family first, its address is the first one.
         scene.delete("Service", "web");
         scene.expect(Family::Ipv4.frontend(10), UNREACHABLE);
         scene.put(&web("web", [Family::Ipv6.cluster_ip(11), Family::Ipv4.cluster_ip(11)]).build());
@@ -79,7 +79,7 @@ fn s10_s11_ports_lead_to_their_own_targets() {
             ports.map(|(name, protocol, port)| json!({"name": name, "protocol": protocol, "port": port})).into();
         scene.put(&slice);
         expect_by(&scene.from_pod, Manner::Tcp, at(80), &["p1"]);
-        // A backend tells at which of its addresses it was reached.
+        // A backend tells the address at which it was reached.
         let reached = |answer: String| answer.split(' ').nth(1).and_then(|at| at.parse::<SocketAddr>().ok());
         let backend = |port| Some(SocketAddr::new(family.of(scene.pod(1)), port));
         assert_eq!(reached(scene.from_pod.tcp(at(80)).unwrap().message.text), backend(PORTS[0]));
@@ -93,7 +93,7 @@ fn s10_s11_ports_lead_to_their_own_targets() {
 fn s4_slices_bring_their_own_port_numbers() {
     from_both_over_both("s4", |scene, family| {
         let (name, to) = (family.name("web"), family.frontend(10));
-        // The Service's targetPort is nobody's: only the slices' numbers count.
+        // No server listens at the Service's targetPort: only the slices' numbers count.
         let service = service(&name).cluster_ip(&family.cluster_ip(10).to_string());
         scene.put(&service.named_port("tcp", "TCP", 80, 9).named_port("udp", "UDP", 80, 9).build());
         scene.put(&web_slice(&name, family).name(&family.name("one")).pod(scene.pod(1)).build());
@@ -103,7 +103,7 @@ fn s4_slices_bring_their_own_port_numbers() {
         }
         scene.put(&other);
         scene.expect(to, &["p1", "p2"]);
-        // A name or protocol that the Service does not have joins nothing.
+        // A port name or protocol that the Service does not have matches nothing.
         for port in other["ports"].as_array_mut().into_iter().flatten() {
             port["name"] = "another".into();
         }
@@ -136,7 +136,7 @@ fn s8_copies_in_several_slices_are_one_backend() {
         let old = || web_slice(&name, family).name(&family.name("old"));
         scene.put(&old().pod(scene.pod(1)).draining().build());
         scene.expect(to, &["p1"]);
-        // Its ready copy wins: beside a ready backend it still gets its share.
+        // The ready copy counts: beside another ready backend it still gets its share.
         let new = web_slice(&name, family).name(&family.name("new")).pod(scene.pod(1)).pod(scene.pod(2));
         scene.put(&new.build());
         scene.expect(to, &["p1", "p2"]);
@@ -145,7 +145,7 @@ fn s8_copies_in_several_slices_are_one_backend() {
         scene.expect(to, &["p1", "p2", "p3"]);
         let got = harness::lab::Dial::new(Manner::Tcp, to).count(600);
         let third = scene.from_pod.dial_all(&got).into_iter().filter(|reply| reply.as_ref().unwrap().backend() == "p3");
-        // A backend counted twice would get 300 of them; 200 ± 6σ are 131 to 269.
+        // A backend that is counted twice would get 300 connections; 200 ± 6σ are 131 to 269.
         let third = third.count();
         assert!((131..270).contains(&third), "{third} of 600");
     });
@@ -167,7 +167,7 @@ fn s3_slices_that_are_not_for_the_proxy_are_ignored() {
                 slice("web").name(&format!("names-{n}")).address_type("FQDN").named_port("tcp", "TCP", PORTS[0]);
             scene.put(&names.endpoint_with(json!({"addresses": ["p3.example.com"]})).build());
             scene.expect(to, &["p1"]);
-            // What is put later is in force: so was all before.
+            // Once the last slice is in force, all earlier ones are.
             scene.put(&web_slice("web", family).name(&format!("last-{n}")).pod(scene.pod(2)).build());
             scene.expect(to, &["p1", "p2"]);
         });

@@ -1,4 +1,5 @@
-//! A thousand Services with ten endpoints each: programmed, right where one looks, and a change of one is obeyed.
+//! A thousand Services with ten endpoints each: all are programmed, samples are right, and a change of one is in force
+//! soon.
 //!
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
@@ -20,7 +21,7 @@ const SERVICES: u16 = 1000;
 const ENDPOINTS: u16 = 10;
 const PORT: u16 = 9090;
 
-/// The endpoints' network: all its addresses are the pod `p1`'s.
+/// The endpoints' network. The pod `p1` has all its addresses.
 const RANGE: &str = "10.200.0.0/16";
 
 fn name(number: u16) -> String {
@@ -32,7 +33,7 @@ fn frontend(number: u16) -> SocketAddr {
     (Ipv4Addr::new(10, 96, 1 + high, low), 80).into()
 }
 
-/// Endpoint `number` of all Services'.
+/// Endpoint `number`, counted over all Services.
 fn backend(number: u16) -> SocketAddr {
     let [high, low] = number.to_be_bytes();
     (Ipv4Addr::new(10, 200, high, low), PORT).into()
@@ -57,9 +58,9 @@ fn serve_range(scene: &Scene) -> Server {
     pod.serve_at(&[(Ipv4Addr::UNSPECIFIED, PORT).into()], Mode::Identity).unwrap()
 }
 
-/// The backends that answer a Service: each tells at which address it was reached.
+/// The backends that answer a Service. Each tells the address at which it was reached.
 fn answering(scene: &Scene, number: u16) -> BTreeSet<SocketAddr> {
-    // One of ten is missed with a chance of 10·0.9^160, 1 in 2 million.
+    // The probability to miss one of ten is 10·0.9^160, 1 in 2 million.
     let outcomes = scene.from_pod.dial_all(&Dial::new(Manner::Tcp, frontend(number)).count(160));
     let reached = |text: &str| text.split(' ').nth(1).and_then(|at| at.parse().ok());
     outcomes.into_iter().map(|outcome| reached(&outcome.unwrap().message.text).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Connections that another service proxy has translated, when the agent starts for the first time.
+//! Connections that another service proxy has translated before the agent's first start.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -20,10 +20,10 @@ use proxy_userspace::maps::{
 };
 
 const NODE_PORT: u16 = 30080;
-/// Translated too, but nobody's frontend.
+/// A port that the other proxy translates too, but that is no frontend.
 const OTHER_PORT: u16 = 30099;
 
-/// Leads both ports of the node to the pod's port 8080.
+/// Translates both ports of the node to the pod's port 8080.
 fn translate(node: &Node, pod: [IpAddr; 2]) {
     let [v4, v6] = pod;
     let ports = format!("{{ {NODE_PORT}, {OTHER_PORT} }}");
@@ -45,14 +45,14 @@ fn translate(node: &Node, pod: [IpAddr; 2]) {
     node.netns().inside(load).unwrap();
 }
 
-/// Source and destination of a flow, as sockets know them.
+/// Source and destination of a flow as sockets show them, and its protocol.
 type Ends = (SocketAddr, SocketAddr, u8);
 
 fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
     (socket.names().unwrap().local, to, protocol)
 }
 
-/// The foreign flows that are known.
+/// The foreign flows that the agent has noted.
 fn foreign(stage: &Stage) -> Vec<Ends> {
     let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), FlowMapNames::ASSURED).unwrap();
     let entries = table.entries().map(Result::unwrap);
@@ -106,7 +106,7 @@ fn s31_flows_that_netfilter_translated_before_are_known_and_others_are_not() {
     let mut waggle = stage.agent(&["--device-mode", "auto"]);
     assert_eq!(foreign(&stage), wanted);
 
-    // A later start finds its own flows there, and looks for no others.
+    // A later start finds its own flows in the maps, and does not look for others.
     let late = open(&client, SocketAddr::new(stage.node.v4().into(), NODE_PORT), 6);
     waggle.kill().unwrap();
     restart(&mut waggle);

@@ -36,7 +36,7 @@ fn devices_and_addresses_that_come_later_are_followed() {
     let _waggle = stage.agent(&["--device-mode", "auto"]);
     ip(&stage, &["link add late type veth peer name later", "link set late up", "link set later up"]);
     ip(&stage, &["link add other type veth peer name another", "address add 198.51.100.1/24 dev other"]);
-    // The agent has seen the first pair, too, when it serves the second.
+    // Once the second pair is served, the agent has seen the first pair, too.
     expect(&stage, &[("eth0", "tc"), ("other", "tc")]);
     ip(&stage, &["address add fd00:77::1/64 dev late nodad"]);
     expect(&stage, &[("eth0", "tc"), ("late", "tc"), ("other", "tc")]);
@@ -54,7 +54,8 @@ fn uplinks_with_link_local_addresses_alone_are_found_by_their_gateways() {
     ip(&stage, &["route add 203.0.113.0/24 via inet6 fe80::1 dev before onlink"]);
     let _waggle = stage.agent(&["--device-mode", "auto"]);
     expect(&stage, &[("before", "tc"), ("eth0", "tc")]);
-    // What network plugins make is not like this: routes to pods have no gateway, those to other nodes one with a global address.
+    // Routes of network plugins are different: routes to pods have no gateway, routes to other nodes have one with a
+    // global address.
     ip(&stage, &["route add 10.244.9.9/32 dev plain", "route add 10.244.8.0/24 via 10.244.1.7 dev plain onlink"]);
     ip(&stage, &["route add 2001:db8:1::/48 via fe80::1 dev after"]);
     expect(&stage, &[("after", "tc"), ("before", "tc"), ("eth0", "tc")]);
@@ -65,7 +66,7 @@ fn uplinks_with_link_local_addresses_alone_are_found_by_their_gateways() {
         ],
     );
     expect(&stage, &[("after", "tc"), ("before", "tc"), ("both", "tc"), ("eth0", "tc")]);
-    // A neighbour that is gone for a while takes no programs from its device.
+    // A neighbour that is gone for a while does not detach programs from its device.
     ip(&stage, &["route del 203.0.113.0/24", "link set plain mtu 1400", "address add 192.0.2.7/24 dev plain"]);
     expect(&stage, &[("after", "tc"), ("before", "tc"), ("both", "tc"), ("eth0", "tc"), ("plain", "tc")]);
 }
@@ -79,7 +80,8 @@ fn add_pairs(stage: &Stage, devices: &[&str]) {
     }
 }
 
-/// As FRR makes routes, on a machine whose kernel is told to say no more of them than the object's number.
+/// Routes by nexthop objects, as FRR makes them, on a machine whose kernel reports only the object's number with a
+/// route.
 #[test]
 fn uplinks_are_found_behind_nexthop_objects() {
     let stage = Stage::new("dev-nexthop");
@@ -94,7 +96,7 @@ fn uplinks_are_found_behind_nexthop_objects() {
     ip(&stage, &["nexthop add id 5 via fe80::1 dev unused", "nexthop add id 6 dev plain"]);
     ip(&stage, &["route add 2001:db8:1::/48 nhid 4", "route add 10.244.9.0/24 nhid 6"]);
     expect(&stage, &[("before", "tc"), ("eth0", "tc"), ("lead", "tc"), ("shared", "tc")]);
-    // No route changes, but where routes lead does.
+    // No route changes, but the objects that routes name do.
     ip(&stage, &["nexthop replace id 3 via fe80::2 dev other", "nexthop replace id 2 dev moved"]);
     expect(
         &stage,
@@ -112,9 +114,9 @@ fn devices_without_native_xdp_fall_back_to_tc_and_say_so_once() {
     assert_eq!(rows["eth0"]["fellBack"], json!(false), "a veth is not even tried");
     let row = &rows["br1"];
     assert_eq!((&row["fellBack"], row["programs"].as_array().unwrap().len()), (&json!(true), 2));
-    assert_eq!(flags(&stage)[&row["index"].as_u64().unwrap()], 4, "nobody may redirect to it by XDP");
+    assert_eq!(flags(&stage)[&row["index"].as_u64().unwrap()], 4, "no program may redirect to it by XDP");
     ip(&stage, &["link add vx1 type vxlan id 5 dstport 4789 dev eth0", "address add 198.51.101.1/24 dev vx1"]);
-    // A change of the bridge is a reason to try again, and none to say it again.
+    // A change of the bridge makes the agent try again, but not log again.
     ip(&stage, &["link set br1 mtu 1400", "link add end type veth", "address add 198.51.102.1/24 dev end"]);
     expect(&stage, &[("br1", "tc"), ("end", "tc"), ("eth0", "tc"), ("vx1", "tc")]);
     for device in ["br1", "vx1"] {

@@ -1,4 +1,4 @@
-//! Restarts, other flags, removal, and devices and addresses made anew.
+//! Restarts, other flags, clean-up, and devices and addresses that are removed and added again.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn a_device_made_anew_with_its_old_index_is_served_again() {
         let stage = Stage::new("dev-anew");
         let _waggle = stage.agent(&flags);
         ip(&stage, &[add, address]);
-        // The device has no row for a moment.
+        // For a moment the device has no row.
         let links = || {
             let links = rows(&stage).get("anew").map(programs).into_iter().flatten();
             links.map(|(_, (_, link))| link).collect::<Vec<_>>()
@@ -82,7 +82,8 @@ fn s31_a_restart_with_other_flags_leaves_nothing_of_the_old_ones() {
     assert!(flags(&stage).is_empty());
 }
 
-/// Adds a filter of somebody else's on `shared`'s egress: the same program, since this machine has no other kind.
+/// Adds a filter of another tool to `shared`'s egress. It has Waggle's program, since this machine has no other of
+/// that kind.
 fn add_foreign_filter(stage: &Stage, waggle: &Waggle) {
     let rows = rows(stage);
     let programs = rows["shared"]["programs"].as_array().unwrap();
@@ -110,7 +111,7 @@ fn s31_cleanup_leaves_nothing_on_devices_but_what_is_others() {
         let attached = attached(&stage);
         assert_eq!(attached["xdp"], json!([]), "a new agent finds the devices free");
         let filters = attached["tc"].as_array().unwrap();
-        assert!(filters.len() == 1 && is_foreign(&filters[0]), "nothing but somebody else's filter: {filters:?}");
+        assert!(filters.len() == 1 && is_foreign(&filters[0]), "only the other tool's filter: {filters:?}");
         assert!(!output(&stage, "tc qdisc show dev eth0").contains("clsact"));
     }
 }
@@ -139,7 +140,7 @@ fn the_source_of_forwarded_packets_follows_the_node() {
 fn programs_are_loaded_when_something_needs_them() {
     let stage = Stage::new("dev-late");
     let _waggle = stage.agent(&["--devices", "late", "--device-mode", "xdp"]);
-    // bpftool prints the entries of an array of programs that are there.
+    // bpftool prints only those entries of a program array that are set.
     let stages = |map: &str| stage.dump(map).len();
     let tc = stages("tc_stages");
     assert_eq!(stages("xdp_stages"), 0, "no device is served by XDP");

@@ -1,4 +1,4 @@
-//! Devices that lose their programs: to other tools, or to an agent's set that has none for them.
+//! Devices that lose their programs: to other tools, or to a set of programs that has none for them.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn three(name: &str, mode: &str) -> (Stage, Waggle) {
     (stage, waggle)
 }
 
-/// The link of XDP on a device; none where there is just none.
+/// The XDP link of a device; `None` while it has none.
 fn xdp_link(stage: &Stage, device: &str) -> Option<String> {
     rows(stage).get(device).map(programs)?.get("xdp_generic").map(|(_, link)| link.to_string())
 }
@@ -35,7 +35,7 @@ fn devices_that_lose_xdp_one_after_another_are_served_again() {
     detach(&before[0]);
     detach(&before[1]);
     assert_eq!(by_xdp(&stage), 1);
-    // A change of the first one tells of it at once, and the third one loses its program meanwhile.
+    // The change of the first device makes the agent look at once; the third device loses its program meanwhile.
     ip(&stage, &["link set eth0 mtu 1400"]);
     let row = rows(&stage)["two"].clone();
     std::fs::remove_file(waggle.pins().join(format!("links/xdp_generic-{}-two", row["index"]))).unwrap();
@@ -52,7 +52,7 @@ fn devices_that_lose_xdp_one_after_another_are_served_again() {
     }
 }
 
-/// As when the kernel refuses XDP to the set that an earlier start has completed.
+/// The state after the kernel has refused XDP to the set that an earlier start has completed.
 #[test]
 fn s31_no_device_sends_by_xdp_to_one_that_has_lost_it() {
     let (stage, mut waggle) = three("dev-none", "xdp");

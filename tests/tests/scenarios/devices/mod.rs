@@ -1,5 +1,5 @@
-//! Programs on devices: which get them, how, and how long. Real agents and devices.
-//! This page holds what the scenarios share.
+//! Programs on devices: which devices get them, in which mode, and for how long. Real agents and devices. This file
+//! has what these scenarios share.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -68,7 +68,7 @@ fn output(stage: &Stage, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the kernel says is on the node's devices.
+/// The programs on the node's devices, by the kernel.
 fn attached(stage: &Stage) -> Value {
     serde_json::from_str::<Value>(&output(stage, "bpftool --json net")).unwrap()[0].clone()
 }
@@ -77,7 +77,7 @@ fn is_about(device: &str) -> impl Fn(&LogLine) -> bool {
     move |line| line.field("device").is_some_and(|name| name == device)
 }
 
-/// Starts an agent with other arguments on the instance, in the place of one that was killed.
+/// Starts an agent with other arguments on the instance, after the earlier one was killed.
 fn other(stage: &Stage, arguments: &[&str]) -> Waggle {
     let waggle = stage.command(arguments).start_unready().unwrap();
     waggle.wait_log(START, |line| line.message() == "serving").unwrap();

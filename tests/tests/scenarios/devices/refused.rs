@@ -1,4 +1,4 @@
-//! Programs that the kernel refuses: who needs them goes without, everybody else is served.
+//! Programs that the kernel refuses: devices that need them go without, all others are served.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use harness::refused::RefusedAgent;
 
 use super::*;
 
-/// Starts an agent some of whose programs are refused, in the place of one that was killed, and waits until it serves.
+/// Starts an agent some of whose programs are refused, after the earlier one was killed, and waits until it serves.
 fn start(stage: &Stage, agent: &RefusedAgent, arguments: &[&str]) -> Waggle {
     let waggle = stage.command(arguments).program(agent.path()).start_unready().unwrap();
     waggle.wait_log(START, |line| line.message() == "serving").unwrap();
@@ -22,7 +22,7 @@ fn reason(line: &LogLine) -> &str {
     line.field("reason").unwrap().as_str().unwrap()
 }
 
-/// Checks how often the kernel has been asked for programs that it refuses: once a minute, at most.
+/// Checks how often the agent has tried to load programs that the kernel refuses: once a minute at most.
 fn check_refusals(waggle: &Waggle, started: Instant) {
     let count = lines(waggle, "programs refused").len();
     assert!(count > 0 && count as u64 <= 1 + started.elapsed().as_secs() / 60, "{count}");
@@ -40,7 +40,7 @@ fn w01_without_xdp_programs_devices_are_served_by_tc() {
     let waggle = start(&stage, &agent, &["--device-mode", "auto"]);
     expect(&stage, &[("br1", "tc"), ("eth0", "tc")]);
     assert_eq!(rows(&stage)["br1"]["fellBack"], json!(true));
-    // A change of a device, and one that comes later, are no reasons to ask the kernel again.
+    // Neither the change of a device nor a new one makes the agent try again.
     ip(&stage, &["link set br1 mtu 1400"]);
     bridge("br2", 101);
     expect(&stage, &[("br1", "tc"), ("br2", "tc"), ("eth0", "tc")]);
@@ -67,7 +67,7 @@ fn w01_a_start_that_can_not_serve_as_asked_leaves_what_is_there() {
         let mut refused = stage.command(&arguments).program(agent.path()).start_unready().unwrap();
         assert!(!refused.process().wait(START).unwrap().success(), "{program}");
         refused.wait_log(START, |line| line.text.contains(&format!("load program {program}: "))).unwrap();
-        // Dropping it would take the pins away.
+        // Dropping it would remove the pins.
         std::mem::forget(refused);
         assert_eq!(programs(&rows(&stage)["eth0"]), before, "{program}");
     }
@@ -114,7 +114,7 @@ fn w01_without_programs_for_bare_devices_others_are_served() {
     let failed: Vec<_> = about.iter().filter(|line| line.message().contains("not served")).collect();
     assert_eq!(failed.len(), 1, "{about:?}");
     assert!(reason(failed[0]).starts_with("load program tc_egress_bare: Invalid argument"), "{failed:?}");
-    // Others come and are served.
+    // Devices that are added later are served.
     ip(&stage, &["link add late type veth peer name etal", "address add 198.51.101.1/24 dev late"]);
     expect(&stage, &[("eth0", "tc"), ("late", "tc")]);
     check_refusals(&refused, started);
@@ -135,7 +135,7 @@ fn w01_without_programs_for_the_nodes_own_sctp_all_else_is_served() {
         stage.folder.put(&sctp);
         let line = waggle.wait_log(START, |line| line.message().starts_with("degraded: SCTP")).unwrap();
         assert!(reason(&line).starts_with("load program tc_own_reply: Invalid argument"), "{line:?}");
-        // The follower goes on: pods and devices that come later are served, and nothing is said twice.
+        // The next agent goes on: it serves pods and devices that are added later, and logs nothing twice.
         let _pod = stage.node.pod("p1").unwrap();
         expect(&stage, &[("eth0", "tc"), ("pod-p1", "tc")]);
         ip(&stage, &["link add late type veth peer name etal", "address add 198.51.101.1/24 dev late"]);

@@ -1,4 +1,4 @@
-//! At which addresses health checks are answered.
+//! The addresses at which health checks are answered.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ fn n06_load_balancers_ask_at_their_own_address() {
     }
 }
 
-/// With programs on the device, which see every question first. They send nothing, so that any veth will do for XDP.
+/// Asks on a device with programs, which see every packet first. They send nothing, so a plain veth will do for XDP.
 fn ask_at_the_balancers_address(name: &str, mode: &str) {
     let stage = Stage::new(name);
     let [a] = stage.pods(["a1"]);
@@ -31,7 +31,7 @@ fn ask_at_the_balancers_address(name: &str, mode: &str) {
     put(&stage, "web", &[&a], |slice| slice);
     let _waggle = stage.agent(&["--device-mode", mode, "--devices", "eth0"]);
     expect(&stage, client.netns(), 1);
-    // Other ports of the address are the host's business (S20).
+    // Other ports of the address are left to the host (S20).
     let host = stage.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT + 1)));
     let _host = host.expect("enter the node").expect("listen beside the agent");
     for netns in [client.netns(), a.netns(), stage.node.netns()] {

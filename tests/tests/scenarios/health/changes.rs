@@ -1,4 +1,4 @@
-//! Services, addresses and room in the maps that come and go.
+//! Services, addresses and room in the maps that are added and removed.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
     let stage = Stage::new("health-full");
     let [a, b] = stage.pods(["a1", "b1"]);
     let client = stage.lab.client("lb").unwrap();
-    // Another Service takes two of three places for backends; number 0 names nothing.
+    // Another Service takes two of the three backend ids; id 0 names no backend.
     stage.folder.put(&dual("first", 9).port(80, 8080).build());
     put(&stage, "first", &[&b], |slice| slice);
     let waggle = stage.agent(&["--max-backends", "4"]);
@@ -67,7 +67,7 @@ fn n05_addresses_and_policies_that_come_and_go_leave_one_listener() {
     let others = [dual("web", 10).kind("LoadBalancer"), dual("web", 10).kind("NodePort").external_local()];
     for other in others.iter().cycle().take(20) {
         stage.folder.put(&other.clone().port(80, 8080).build());
-        until("nobody listens", || listeners(node, PORT) == 0);
+        until("no listener", || listeners(node, PORT) == 0);
         stage.folder.put(&asking());
         until("one listens", || listeners(node, PORT) == 1);
     }
@@ -88,7 +88,7 @@ fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
         stage.folder.put(&asked_at(balanced("web", 10), PORT));
         expect(&stage, client.netns(), 1);
         stage.folder.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
-        until("nobody listens", || is_refused(PORT));
+        until("no listener", || is_refused(PORT));
     }
     stage.folder.put(&asked_at(balanced("web", 10), PORT));
     expect(&stage, client.netns(), 1);

@@ -20,15 +20,15 @@ use super::{PORT, TIMEOUT, ask, asked_at, balanced, expect, nodes, put, receive,
 
 /// Connections that the agent keeps open at a port.
 const PLACES: usize = 64;
-/// How long a connection keeps its place when a port is crowded: the agent's promise to whoever sends at once.
+/// How long a connection keeps its place when a port is crowded: the agent's promise to clients that send at once.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// A load balancer's request among a crowd.
+/// A load balancer's request while others crowd the port.
 #[derive(Debug)]
 struct Probe {
-    /// From the connection until the request was sent: the time that the agent gave it.
+    /// Time from the connection until the request was sent, in which the agent has kept its place.
     sent_after: Duration,
-    /// Connections of the crowd that came until the answer was here.
+    /// Connections of the crowd that arrived before the response.
     overtaken_by: usize,
     status: io::Result<u16>,
 }
@@ -45,13 +45,13 @@ impl Probe {
         self.sent_after < GRACE
     }
 
-    /// Whether the answer came before a port's places had been taken anew.
+    /// Whether the response came before the crowd had filled all places of the port.
     fn is_answered(&self) -> bool {
         self.status.as_ref().is_ok_and(|status| *status == 200) && self.overtaken_by < PLACES
     }
 }
 
-/// One request; how long after its connection it was sent.
+/// Makes one request, and returns how long after its connection it was sent.
 fn timed_request(to: SocketAddr) -> (Duration, io::Result<u16>) {
     let stream = TcpStream::connect_timeout(&to, TIMEOUT);
     let connected = Instant::now();
@@ -60,7 +60,7 @@ fn timed_request(to: SocketAddr) -> (Duration, io::Result<u16>) {
     (sent_after, stream.and_then(receive).map(|(status, ..)| status))
 }
 
-/// A node that is asked by a load balancer, and by others. The fields stand in the order in which they must go.
+/// A node that a load balancer and a crowd ask. Its fields are dropped in this order.
 struct Asked {
     _waggle: Waggle,
     client: OutsideClient,
@@ -81,7 +81,7 @@ impl Asked {
         Self { _waggle: waggle, client, crowd, pod, stage }
     }
 
-    /// Where it is asked.
+    /// The address that is asked.
     fn address(&self) -> SocketAddr {
         nodes(&self.stage, PORT)[0]
     }
@@ -91,14 +91,14 @@ impl Asked {
 fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
     let asked = Asked::new("health-slow");
     let Asked { client, stage, .. } = &asked;
-    // More than are served at the same time, and they say nothing.
+    // More clients than are served at the same time, and they send nothing.
     let to = asked.address();
     let connect = || (0..PLACES + 40).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
     let silent = client.netns().inside(connect).unwrap().unwrap();
     let answer = ask(client.netns(), to);
     assert!(answer.as_ref().is_ok_and(|(status, ..)| *status == 200), "{answer:?}");
     drop(silent);
-    // Services change meanwhile as ever.
+    // Changes of Services are still followed.
     stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
     until("the change", || ask(client.netns(), nodes(stage, PORT + 1)[0]).is_ok());
 }
@@ -108,7 +108,7 @@ fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
     let asked = Asked::new("health-mob");
     let Asked { client, crowd, .. } = &asked;
     let (to, is_over, arrivals) = (asked.address(), AtomicBool::new(false), AtomicUsize::new(0));
-    // Two hundred new connections a second, of which the last 400 stay open.
+    // Two hundred new connections a second; the last 400 of them stay open.
     let come = || {
         let mut silent = VecDeque::new();
         while !is_over.load(Ordering::Relaxed) {

@@ -1,4 +1,5 @@
-//! What others are told of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up probes.
+//! What others learn of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up
+//! probes.
 
 mod addresses;
 mod changes;
@@ -34,12 +35,12 @@ fn port(slice: SliceBuilder) -> SliceBuilder {
     slice.port(8080)
 }
 
-/// Asks from inside a namespace.
+/// Makes one request from inside a namespace.
 fn ask(netns: &Netns, to: SocketAddr) -> io::Result<(u16, String, Value)> {
     netns.inside(|| request(to)).map_err(io::Error::other)?
 }
 
-/// One request on a connection of its own; the status, the weight in the headers, and the body.
+/// Makes one request on a new connection; returns the status, the weight in the headers, and the body.
 fn request(to: SocketAddr) -> io::Result<(u16, String, Value)> {
     receive(send(TcpStream::connect_timeout(&to, TIMEOUT)?)?)
 }
@@ -64,7 +65,7 @@ fn nodes(stage: &Stage, port: u16) -> [SocketAddr; 2] {
     stage.node.addresses().map(|address| SocketAddr::new(address, port))
 }
 
-/// Waits until the node says at both addresses that it has this many endpoints.
+/// Waits until the node reports this many endpoints at both addresses.
 fn expect(stage: &Stage, from: &Netns, endpoints: u64) {
     let status = if endpoints > 0 { 200 } else { 503 };
     for to in nodes(stage, PORT) {
@@ -93,12 +94,12 @@ fn n01_n02_n04_a_node_says_how_many_ready_endpoints_it_has() {
     let (_, _, body) = ask(client.netns(), nodes(&stage, PORT)[0]).unwrap();
     let service = json!({ "namespace": "default", "name": "web" });
     assert_eq!(body, json!({ "service": service, "localEndpoints": 2, "serviceProxyHealthy": true }));
-    // Terminating ones do not count, although they serve.
+    // Terminating endpoints do not count, although they serve.
     put(&stage, "web", &[&a, &b], SliceBuilder::draining);
     expect(&stage, client.netns(), 1);
     put(&stage, "web", &[&a], SliceBuilder::draining);
     expect(&stage, client.netns(), 0);
-    // A pod that is elsewhere, one that comes here, and no slice at all.
+    // A pod on another node, a pod on this node, and no slice at all.
     put(&stage, "web", &[&a], |slice| slice.node("elsewhere"));
     expect(&stage, client.netns(), 0);
     put(&stage, "web", &[&a], |slice| slice);

@@ -1,5 +1,5 @@
-//! The lab's way with the agent: started, waited for, killed, started again, and its pins removed. A script stands in
-//! for the agent, so that what is tested is the lab alone; but for what it waits to hear.
+//! How the lab handles the agent: starts it, waits for it, kills it, starts it again, and removes its pins. A script
+//! replaces the agent, so that only the lab is tested; it prints the lines that the lab waits for.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use harness::{
 };
 use nix::sys::signal::Signal;
 
-/// Pins, says that it has programmed and serves, and that it has programmed again for each SIGUSR1.
+/// Makes a pin, prints that it has programmed and serves, and prints that it has programmed at each SIGUSR1.
 const SCRIPT: &str = r#"#!/bin/sh
 instance=$(echo "$*" | sed 's/.*--instance \([^ ]*\).*/\1/')
 mkdir -p /sys/fs/bpf/waggle/$instance

@@ -1,4 +1,4 @@
-//! The lab's own tests: hosts reach each other, processes are where they should be, and nothing stays behind.
+//! Tests of the lab: hosts reach each other, processes are where they should be, and nothing is left behind.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use harness::lab::{BPFFS, Dial, Lab, Manner, cgroup_mount_point, eventually, loc
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Everything on the machine that bears a lab's id.
+/// Everything on the machine that has a lab's id in its name.
 fn traces(id: &str) -> Vec<String> {
     let list = |folder: &Path| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -90,7 +90,7 @@ fn nothing_stays_after_a_panic() {
         let lab = Lab::new("panic").unwrap();
         let node = lab.node("a").unwrap();
         let pod = node.pod("p1").unwrap();
-        // A process that nobody holds any more, as a test may leave behind.
+        // A process without a handle, as a test may leave behind.
         let mut shell = Command::new("sh");
         shell.args(["-c", "setsid sleep 1000 & echo $!"]).stdout(Stdio::piped());
         let mut process = pod.spawn(shell).unwrap();
@@ -116,7 +116,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_lab() {
     let id = format!("wl{}-0-dead", ended.id());
     let cgroup = cgroup_mount_point().unwrap().join(format!("waggle-lab-{id}"));
     let living = Lab::new("living").unwrap();
-    // Other tests make labs, and sweep, meanwhile.
+    // Other tests make labs and sweep at the same time.
     let lock = lock_machine().unwrap();
     fs::create_dir_all(cgroup.join("a/p1")).unwrap();
     assert!(Command::new("ip").args(["netns", "add", &format!("{id}-a")]).status().unwrap().success());
@@ -135,7 +135,7 @@ fn child_that_holds_a_lab() {
     let lab = Lab::new("child").unwrap();
     let server = lab.node("a").unwrap().pod("p1").unwrap().serve(&[80]).unwrap();
     println!("\nlab {} server {}", lab.id(), server.id());
-    // Until the parent goes.
+    // Waits until the parent ends.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
@@ -184,7 +184,7 @@ fn a_process_outlives_the_thread_that_started_it_and_ends_when_dropped() {
     assert!(!eventually(Duration::from_millis(50), || !runs(pid)), "still there without its thread");
     drop(process);
     assert!(!Path::new(&format!("/proc/{pid}")).exists(), "killed and reaped");
-    // A process that kills itself from outside the lab's knowledge is no trouble either.
+    // A process that kills itself, which the lab does not expect, is handled too.
     let mut sleep = Command::new("sleep");
     sleep.arg("1000");
     let mut process = node.spawn(sleep).unwrap();

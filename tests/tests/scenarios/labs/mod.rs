@@ -1,4 +1,4 @@
-//! The lab's own tests: what every other scenario relies on.
+//! Tests of the lab, on which all other scenarios rely.
 
 mod agents;
 mod hosts;

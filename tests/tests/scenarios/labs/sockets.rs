@@ -1,4 +1,4 @@
-//! The lab's own tests: what its clients and servers say of their sockets.
+//! Tests of the lab: what its clients and servers report of their sockets.
 
 use std::{
     collections::BTreeMap,

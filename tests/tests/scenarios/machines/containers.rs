@@ -1,5 +1,5 @@
-//! Nodes that are containers (kind, k3d, minikube, LXD): each is joined to a bridge by a veth, whose other end nobody has
-//! prepared for anything.
+//! Nodes that are containers (kind, k3d, minikube, LXD): each is joined to a bridge by a veth, whose other end is not
+//! prepared for native XDP.
 
 use std::net::SocketAddr;
 
@@ -15,10 +15,10 @@ use serde_json::json;
 
 use super::*;
 
-/// What a client sends and gets back.
+/// The bytes that a client sends and receives.
 const BULK: u64 = 10 << 20;
 
-/// An agent for the other node, which reads the same objects.
+/// Starts an agent for the other node, which reads the same objects.
 fn agent_of_other(outside: &Outside, state: &str) -> Waggle {
     outside.scene.put(&lab_node(&outside.other).build());
     let command = outside.other.waggle(&outside.scene.objects.source());
@@ -29,7 +29,7 @@ fn node_port_of(node: &Node, family: Family) -> SocketAddr {
     SocketAddr::new(family.of(node), NODE_PORT)
 }
 
-/// Everything that a client outside can dial, with backends on both nodes.
+/// Serves all frontends that a client outside can dial, with backends on both nodes.
 fn serves_everything(outside: &Outside, family: Family) {
     outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
     let mut frontends = outside.frontends(family).to_vec();
@@ -74,7 +74,7 @@ fn w04_nodes_joined_by_veths_serve_by_default_flags() {
     );
 }
 
-/// The ends of the wires have programs, and nobody has told the senders to finish what they send.
+/// The far ends of the wires have programs, but senders still leave checksums pending.
 #[test]
 fn w04_native_xdp_leaves_unfinished_packets_to_tc() {
     from_outside_as(
@@ -115,14 +115,14 @@ fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
     let reason = line.field("reason").unwrap().as_str().unwrap();
     assert!(reason.contains("has no native XDP program"), "{reason}");
 
-    // The other end becomes ready: no more is lost, and that is said, too.
+    // When the other end supports native XDP nothing is lost any more, and that is logged, too.
     stage.lab.native_xdp().unwrap();
     stage.lab.finish_wire((stage.node.netns(), "eth0"), (stage.lab.fabric(), "to-a")).unwrap();
     ip(stage.node.netns(), &["link set dev eth0 alias ready"]);
     until("a ready veth", || why().unwrap() == ("xdp".to_owned(), "--device-mode".to_owned()));
     asked.wait_log(PATIENCE, |line| line.message() == "device served").unwrap();
 
-    // What an older agent has left there is taken away.
+    // XDP that an older agent has left on a veth is detached.
     asked.kill().unwrap();
     let chosen = stage.command(&["--device-mode", "auto"]).start_unready().unwrap();
     chosen.wait_log(START, |line| line.message() == "serving").unwrap();

@@ -38,13 +38,15 @@ fn serves(outside: &Outside, family: Family, pod: &Pod) {
     expect(&outside.client, outside.node_port(family), &[pod.name()]);
 }
 
-/// Backends on the node are cut off, those elsewhere are not, and what the lines about IPv4 and IPv6 say helps.
+/// Checks that backends on this node are cut off and backends elsewhere are not, and that the remedies in the lines
+/// about IPv4 and IPv6 help.
 fn expect_remedied(outside: &Outside, told: &[LogLine; 2]) {
     over_both(|family| {
         serves(outside, family, &outside.remote);
         outside.serve_by(family, &[outside.scene.pod(1)]);
         let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
-        // An error comes while connect(2) still has the socket, which takes none then: one CPU's turn leads there and back.
+        // The ICMP error arrives while connect(2) holds the socket, which then ignores it: on one CPU the packet and
+        // its error are processed within the call. So any failure counts.
         until("backends here are cut off", || outside.client.dial(&dial).is_err());
     });
     for (line, pods) in told.iter().zip(["10.244.1.0/24", "fd00:10:244:1::/64"]) {
@@ -72,7 +74,7 @@ fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
                 waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(table)).unwrap()
             });
             expect_remedied(outside, &told);
-            // Each is said once, whatever the rules become.
+            // Each chain is logged once, however the rules change.
             node.load_rules("add table inet more").unwrap();
             output(node, "sysctl -w net.ipv4.ip_forward=0");
             waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
@@ -83,7 +85,8 @@ fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
     );
 }
 
-/// The last rule of each refuses: two do so with what no other rule has taken, the others only with some of it, or never.
+/// The last rule of each chain refuses: two chains refuse whatever no other rule has taken, the others only some
+/// packets, or none.
 const LAST_RULES: &str = "
 table ip last {
   chain FORWARD {
@@ -126,7 +129,8 @@ fn field_s11_a_forward_chain_that_ends_with_a_refusal_is_said_with_a_remedy_that
 
 const PROGRAMS: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
 
-/// A scenario on a kernel that has the tables of iptables, which is asked in another namespace, since who asks makes them.
+/// Runs a scenario on a kernel that has the tables of iptables. Another namespace is asked for them, since asking
+/// creates them.
 fn with_ip_tables(name: &str, scenario: impl Fn(&Outside)) {
     let scenario = |outside: &mut Outside| {
         let list = || Command::new(PROGRAMS[0]).args(["-w", "-S"]).output().unwrap();
@@ -144,12 +148,12 @@ fn field_s11_a_forward_policy_of_legacy_iptables_is_said_with_a_remedy_that_work
     with_ip_tables("ip-tables", |outside| {
         let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
         let read = |name| output(node, &format!("cat /proc/net/{name}"));
-        // The agent has looked, and has made no table by that.
+        // The agent has looked, and has not created a table by that.
         output(node, "sysctl -w net.ipv4.ip_forward=0");
         waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
         output(node, "sysctl -w net.ipv4.ip_forward=1");
         assert_eq!(["ip_tables_names", "ip6_tables_names"].map(read), ["", ""]);
-        // Tables that accept, and one without the chain, are not spoken of.
+        // Tables that accept, and one without the chain FORWARD, are not logged.
         for program in PROGRAMS {
             output(node, &format!("{program} -w -t mangle -S"));
             output(node, &format!("{program} -w -t nat -S"));
@@ -175,7 +179,7 @@ fn field_s11_a_last_rule_of_legacy_iptables_that_refuses_is_said_with_a_remedy_t
         let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
         over_both(|family| serves(outside, family, outside.scene.pod(1)));
         for program in PROGRAMS {
-            // What some packets only get, and what none gets any more.
+            // A rule that drops only some packets, and one that no packet reaches.
             output(node, &format!("{program} -w -t mangle -A FORWARD -p tcp --dport 4444 -j DROP"));
             output(node, &format!("{program} -w -t security -A FORWARD -j ACCEPT"));
             output(node, &format!("{program} -w -t security -A FORWARD -j DROP"));
@@ -191,7 +195,7 @@ fn field_s11_a_last_rule_of_legacy_iptables_that_refuses_is_said_with_a_remedy_t
     });
 }
 
-/// Strict reverse paths hurt nothing but what `uplinks.rs` has.
+/// Strict reverse-path checks hurt nothing but the backends in `uplinks.rs`.
 #[test]
 fn field_s11_strict_reverse_paths_alone_hurt_nobody_and_are_not_spoken_of() {
     from_outside_by(

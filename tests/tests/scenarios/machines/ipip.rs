@@ -1,5 +1,5 @@
-//! Tunnels of the kernel's own in IPv4: IPv4 and IPv6 between two hosts (RFC 2003, RFC 4213), and IPv4 to many nodes, where the
-//! route's gateway is the tunnel's other end.
+//! The kernel's own tunnels in IPv4: IPv4 and IPv6 between two hosts (RFC 2003, RFC 4213), and IPv4 to many nodes,
+//! where the route's gateway is the tunnel's other end.
 
 use harness::{
     lab::{Host, Node},
@@ -20,7 +20,7 @@ fn join(here: &Host, there: &Host) {
     }
 }
 
-/// As Calico does it: the device that every network namespace has, without a remote address.
+/// Sets up tunnels as Calico does: with the device that every network namespace has, without a remote address.
 fn reach(node: &Node, other: &Node) {
     ip(
         node.netns(),
@@ -37,7 +37,7 @@ pub(super) fn to_client(outside: &Outside) {
     join(&outside.scene.node, &outside.host);
 }
 
-/// Joins the node and the other one.
+/// Joins the node and the other node.
 pub(super) fn to_other(outside: &Outside) {
     join(&outside.scene.node, &outside.other);
 }

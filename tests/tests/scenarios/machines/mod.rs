@@ -1,6 +1,5 @@
-//! Machines as people have them: devices that are not network cards, ways to backends that are not the node's own, and
-//! settings that keep packets from being forwarded. Real agents and packets.
-//! This page holds what the scenarios share.
+//! Machines as users have them: devices that are not network cards, routes to backends that avoid the node, and
+//! settings that keep packets from being forwarded. Real agents and packets. This file has what these scenarios share.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -28,7 +27,7 @@ fn ip(netns: &Netns, commands: &[&str]) {
     netns.batch(&commands.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
 }
 
-/// Runs a command in a namespace; its output.
+/// Runs a command in a namespace and returns its output.
 fn output(netns: &Netns, command: &str) -> String {
     let mut words = command.split_whitespace();
     let run = || Command::new(words.next().unwrap()).args(words).output().unwrap();

@@ -1,4 +1,4 @@
-//! Pod networks that are tunnels between nodes: the network beneath does not know the pods' addresses.
+//! Pod networks that are tunnels between nodes: the network below does not know the pods' addresses.
 
 use std::net::IpAddr;
 
@@ -42,7 +42,7 @@ fn reach(node: &Node, other: &Node, device: &str, kind: &str) {
     );
 }
 
-/// The wires between nodes carry no packet with a pod's address.
+/// Keeps packets with a pod's address off the wires between nodes.
 fn forbid_pods(outside: &Outside) {
     let rule = "ip saddr 10.244.0.0/16 drop; ip daddr 10.244.0.0/16 drop; \
                 ip6 saddr fd00:10:244::/48 drop; ip6 daddr fd00:10:244::/48 drop;";
@@ -50,7 +50,7 @@ fn forbid_pods(outside: &Outside) {
     outside.scene.lab.fabric().load_rules(&rules).unwrap();
 }
 
-/// Whom the backend takes for its client.
+/// The address that the backend sees as its client's.
 fn expect_client(outside: &Outside, family: Family, wanted: IpAddr) {
     for manner in MANNERS {
         for to in outside.frontends(family) {
@@ -60,7 +60,7 @@ fn expect_client(outside: &Outside, family: Family, wanted: IpAddr) {
     }
 }
 
-/// Backends behind an overlay of these families, which comes by `join` while the agent runs.
+/// Tests backends behind an overlay of these families, which `join` adds while the agent runs.
 pub(super) fn behind(device: &str, families: &[Family], bulk: u64, join: impl Fn(&Outside)) {
     from_outside_by(
         "auto",

@@ -1,5 +1,5 @@
-//! Pods with a network card of their own (macvlan, ipvlan, SR-IOV, an interface of the cloud's): they are on this node and
-//! answer past it.
+//! Pods with a network card of their own (macvlan, ipvlan, SR-IOV, an interface of the cloud's): they are on this
+//! node, and their replies go past it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,8 +18,8 @@ fn seen(outside: &Outside, manner: Manner, to: SocketAddr) -> IpAddr {
     outside.client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap().ip()
 }
 
-/// `externalTrafficPolicy: Local` promises the client's address, and it is kept: the pod answers the client past the node, by its
-/// own address, which a client that has connected takes for nobody's. kube-proxy does the same.
+/// `externalTrafficPolicy: Local` promises the client's address, and the pod sees it. The pod's reply goes past the
+/// node, from the pod's own address, which is not the one that the client has connected to. kube-proxy does the same.
 #[test]
 fn w09_a_local_policy_keeps_the_clients_address_and_says_what_is_lost() {
     from_outside_over_both("past-local", |outside, family| {
@@ -41,9 +41,9 @@ fn w09_a_local_policy_keeps_the_clients_address_and_says_what_is_lost() {
         let answer = format!("{own}.{} > {client}.", PORTS[0]);
         assert!(packets.iter().any(|line| line.contains(&answer) && line.contains("Flags [S.]")), "{packets:#?}");
         outside.scene.waggle.wait_log(PATIENCE, |line| tells_of(line, own)).unwrap();
-        // Clients on the node get the Cluster list, as sockets: nothing is lost there.
+        // Sockets on the node get the Cluster list: they lose nothing.
         expect(&outside.scene.from_pod, to, &[pod.name()]);
-        // With a backend behind the node beside it, only its own share is lost.
+        // With another backend that is behind the node, only the pod's own share is lost.
         outside.scene.put(&web_slice("web", family).name("web-more").pod(outside.scene.pod(1)).build());
         until("p1 answers again", || outside.client.dial(&dial).is_ok_and(|reply| reply.backend() == "p1"));
         outside.scene.delete("EndpointSlice", "web-more");
@@ -76,12 +76,12 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
         }
         waggle.wait_log(PATIENCE, |line| tells_of(line, family.of(&pod))).unwrap();
 
-        // A pod behind the node is still one, and keeps its clients' addresses.
+        // A pod that is behind the node still sees its clients' addresses.
         outside.serve_by(family, &[outside.scene.pod(1)]);
         expect(&outside.client, outside.node_port(family), &["p1"]);
         assert_eq!(seen(outside, Manner::Tcp, outside.node_port(family)), outside.address(family));
 
-        // Its way changes: as if its card were the node's no more, and back.
+        // The route to the pod changes, as if its card did not belong to the node any more, and back.
         let (address, bits) = (family.of(outside.scene.pod(1)), if family == Family::Ipv4 { 32 } else { 128 });
         let to_pod = |device: &str| format!("route replace {address}/{bits} dev {device}");
         let via = |device: &str| ip(outside.scene.node.netns(), &[&to_pod(device)]);

@@ -1,6 +1,6 @@
-//! SCTP whose checksum is still to be filled in, as it comes from a container behind a veth (`NETIF_F_SCTP_CRC`): it stays so
-//! when ports are rewritten, as with netfilter, and who fills it in finds 0 in its place. No kernel with SCTP is needed: packets are made by
-//! hand.
+//! SCTP whose checksum is pending, as it comes from a container behind a veth (`NETIF_F_SCTP_CRC`). It stays pending
+//! when ports are rewritten, as with netfilter, and is 0 for the device that fills it in. The packets are made by
+//! hand, so the kernel needs no SCTP.
 
 #![expect(unsafe_code, reason = "raw sockets with an offload header")]
 
@@ -27,7 +27,7 @@ const BACKEND_PORT: u16 = 9999;
 const FROM_PORT: u16 = 20_001;
 /// `ETH_P_ALL`, in network byte order.
 const ALL: u16 = 0x0003_u16.to_be();
-/// Where SCTP's checksum lies, from the header's beginning.
+/// The offset of SCTP's checksum in its header.
 const CHECKSUM: u16 = 8;
 
 /// A socket for whole frames.
@@ -35,7 +35,7 @@ fn frames(netns: &Netns) -> Socket {
     netns.inside(|| Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(ALL))))).unwrap().unwrap()
 }
 
-/// Sends a frame by `eth0`; `pending`: with the checksum still to be filled in.
+/// Sends a frame by `eth0`; with `pending` the checksum is still to be filled in.
 fn send(netns: &Netns, frame: &[u8], transport: u16, pending: bool) -> io::Result<()> {
     const PACKET_VNET_HDR: libc::c_int = 15;
     const NEEDS_CSUM: u8 = 1;
@@ -49,7 +49,7 @@ fn send(netns: &Netns, frame: &[u8], transport: u16, pending: bool) -> io::Resul
     if outcome != 0 {
         return Err(io::Error::last_os_error());
     }
-    // struct virtio_net_hdr: flags, no segments, where the sum begins, and where it goes.
+    // struct virtio_net_hdr: flags, no segments, the start of what is summed, and the offset of the checksum.
     let mut bytes = vec![if pending { NEEDS_CSUM } else { 0 }, 0, 0, 0, 0, 0];
     bytes.extend(transport.to_le_bytes());
     bytes.extend(CHECKSUM.to_le_bytes());
@@ -59,7 +59,7 @@ fn send(netns: &Netns, frame: &[u8], transport: u16, pending: bool) -> io::Resul
     to.sll_family = u16::try_from(libc::AF_PACKET).unwrap();
     to.sll_ifindex = i32::try_from(netns.inside(|| nix::net::if_::if_nametoindex("eth0")).unwrap()?).unwrap();
     let length = libc::socklen_t::try_from(size_of_val(&to)).unwrap();
-    // SAFETY: both are as long as is said.
+    // SAFETY: both lengths are right.
     let count = unsafe {
         libc::sendto(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0, (&raw const to).cast(), length)
     };
@@ -74,7 +74,7 @@ fn mac(netns: &Netns) -> Mac {
     bytes.collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// The first frame with SCTP that comes to a socket within a moment.
+/// The first frame with SCTP that a socket receives within a moment.
 fn receive(mut socket: &Socket, transport: usize) -> Option<Vec<u8>> {
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let mut frame = [0; 2048];
@@ -87,7 +87,7 @@ fn receive(mut socket: &Socket, transport: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// Has the backend elsewhere serve an SCTP node port.
+/// Makes the backend on the other node serve an SCTP node port.
 fn serve(outside: &Outside, family: Family) {
     let kind = format!("IPv{}", family.number());
     let built = service("web").kind("NodePort").cluster_ip(&family.cluster_ip(1).to_string());

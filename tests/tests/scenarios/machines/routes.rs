@@ -6,13 +6,13 @@ use harness::stage::{Stage, until};
 
 use super::*;
 
-/// About half of what a router of the Internet has.
+/// About half of the routes of an Internet router.
 const ROUTES: u32 = 500_000;
 const VETHS: u32 = 50;
-/// Of the agent, MiB.
+/// The most memory that the agent may use, MiB.
 const MEMORY: u64 = 64;
 
-/// Memory in MiB and processor time in the kernel's ticks, 100 a second, that a process has used.
+/// The memory in MiB of a process, and its processor time in the kernel's ticks, 100 a second.
 fn used(process: u32) -> (u64, u64) {
     let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap();
     let (status, stat) = (read("status"), read("stat"));
@@ -22,7 +22,8 @@ fn used(process: u32) -> (u64, u64) {
     (number(memory) / 1024, number(times[11]) + number(times[12]))
 }
 
-/// Adds and removes pairs of devices, one by one, the last of which is to be served; what that costs the agent.
+/// Adds and removes pairs of devices, one by one; the last one should be served. Returns the agent's processor time in
+/// ticks.
 fn churn(stage: &Stage, agent: u32) -> u64 {
     let before = used(agent).1;
     for number in 0..VETHS {
@@ -53,11 +54,11 @@ fn field_s06_a_full_bgp_table_costs_the_agent_nothing() {
     let (memory, _) = used(agent);
     println!("{memory} MiB after {ROUTES} routes");
     assert!(memory < MEMORY, "{memory} MiB");
-    // What has been missed among so many messages is looked for once.
+    // If messages were lost among so many, the agent looks for routes once.
     churn(&stage, agent);
     let dear = churn(&stage, agent);
     println!("{VETHS} veths: {cheap} ticks without routes, {dear} with {ROUTES}");
-    // Twice as much, and what is below the clock's resolution.
+    // At most twice as much, plus what the clock can't resolve.
     assert!(dear <= 2 * cheap + 20, "{dear} ticks instead of {cheap}");
     // A default route is still noticed.
     ip(stage.node.netns(), &["link add late type veth peer name etal", "link set late up", "link set etal up"]);

@@ -1,5 +1,5 @@
-//! Devices that carry IP packets without Ethernet: tunnels, with a process of the test between the ends, which moves packets
-//! as a VPN's would.
+//! Devices that carry IP packets without Ethernet: tunnels. A thread of the test is between the ends and moves packets
+//! as a VPN's process would.
 
 #![expect(unsafe_code, reason = "ioctl(2) of tun devices")]
 
@@ -20,13 +20,13 @@ use harness::{
 use super::*;
 
 const BULK: u64 = 10 << 20;
-/// On an emulated machine.
+/// The bytes that are transferred on an emulated machine.
 pub(super) const FEW: u64 = 1 << 20;
 
-/// Opens a tunnel's end; the device comes with it and goes with it.
+/// Opens a tunnel's end. Its device exists as long as the file is open.
 fn open(netns: &Netns, name: &str) -> File {
     const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
-    /// `IFF_TUN | IFF_NO_PI`: packets as they are.
+    /// `IFF_TUN | IFF_NO_PI`: packets without a header of the device's.
     const FLAGS: libc::c_short = 0x1001;
     let make = || {
         let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
@@ -43,7 +43,7 @@ fn open(netns: &Netns, name: &str) -> File {
     netns.inside(make).unwrap().unwrap()
 }
 
-/// A tunnel `t0` between two hosts, with these numbers as the last part of their addresses.
+/// Makes a tunnel `t0` between two hosts, with addresses that end in 1 and 2.
 fn join(here: &Netns, there: &Netns) {
     let ends = [(here, 1), (there, 2)].map(|(netns, number)| {
         let file = open(netns, "t0");
@@ -54,7 +54,7 @@ fn join(here: &Netns, there: &Netns) {
         let (mut from, mut to) = (ends[from].try_clone().unwrap(), ends[to].try_clone().unwrap());
         thread::spawn(move || {
             let mut packet = vec![0; 1 << 16];
-            // The lab ends with the test, and the threads with it.
+            // The devices are removed with the lab, which ends these threads.
             while let Ok(length) = from.read(&mut packet) {
                 let _ = to.write(&packet[..length]);
             }
@@ -79,7 +79,7 @@ pub(super) fn address(family: Family, number: u8) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Served, and it is said why by TC.
+/// Waits until the device is served, by TC, and the reason says why.
 fn expect_bare(outside: &Outside, device: &str) {
     let row = || device_row(&devices(outside), device);
     until(device, || row().is_some());
@@ -88,10 +88,10 @@ fn expect_bare(outside: &Outside, device: &str) {
     assert!(row["why"].as_str().unwrap().contains("no Ethernet frames"), "{row}");
 }
 
-/// What makes a tunnel `t0` from the node, and its name.
+/// A kind of tunnel, and what makes a tunnel `t0` of it from the node.
 type Join<'a> = (&'a str, &'a dyn Fn(&Outside));
 
-/// Does it with each tunnel to `far` in turn, which is gone before the next one comes.
+/// Checks each kind of tunnel to `far` in turn; each is removed before the next one is made.
 fn by_turns(outside: &Outside, far: &Netns, joins: &[Join<'_>], check: impl Fn()) {
     for (number, (kind, join)) in joins.iter().enumerate() {
         if number > 0 {
@@ -130,7 +130,7 @@ fn node_ports(name: &str, bulk: u64, joins: &[Join<'_>]) {
     });
 }
 
-/// The other node's pods are reached through the tunnel alone.
+/// Backends on the other node are reached through the tunnel alone.
 fn lead_through(node: &Node, number: u8, gateway: u8) {
     let (v4, v6) = (address(Family::Ipv4, gateway), address(Family::Ipv6, gateway));
     ip(
@@ -179,7 +179,7 @@ fn w11_backends_behind_a_tunnel_answer_clients_on_ethernet() {
     backends("tun-backend", BULK, &[("tun", &join)]);
 }
 
-/// A tunnel of the kernel's own, which carries IPv4 and IPv6 in IPv6 (RFC 2473).
+/// A tunnel of the kernel, which carries IPv4 and IPv6 in IPv6 (RFC 2473).
 fn join_by_kernel(here: &Host, there: &Host) {
     for (number, near, far) in [(1, here, there), (2, there, here)] {
         let (local, remote) = (near.v6(), far.v6());

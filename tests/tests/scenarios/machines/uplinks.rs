@@ -1,5 +1,5 @@
-//! Nodes with a second uplink that some pods have to themselves, by rules of policy routing (EKS with secondary interfaces).
-//! The network takes from each uplink only what comes from that uplink's addresses, or from pods.
+//! Nodes with a second uplink that only some pods use, by rules of policy routing (EKS with secondary interfaces). The
+//! network accepts from each uplink only packets from that uplink's addresses, or from pods.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn join(outside: &Outside) {
     until("the second uplink is served", || device_row(&devices(outside), "eth1").is_some());
 }
 
-/// What the CNI does for connections to node ports, to bring the answers back to the first uplink.
+/// Adds the CNI's marks for connections to node ports, which bring the replies back to the first uplink.
 fn mark_connections(outside: &Outside) {
     let rules = "iifname eth0 fib daddr type local ct mark set 0x80; ct mark 0x80 meta mark set 0x80;";
     let rules = format!("table inet cni {{ chain p {{ type filter hook prerouting priority mangle; {rules} }}\n}}\n");
@@ -46,7 +46,7 @@ fn mark_connections(outside: &Outside) {
     }
 }
 
-/// The pod's way out is the second uplink.
+/// Makes the second uplink the way out of the pod.
 fn lead_out(outside: &Outside, pod: &Pod) {
     for family in Family::BOTH {
         let rule = format!("ip -{} rule add from {} lookup 2 pref 1536", family.number(), family.of(pod));
@@ -55,7 +55,7 @@ fn lead_out(outside: &Outside, pod: &Pod) {
     until("the programs know of rules", || knows_of_rules(outside));
 }
 
-/// Whether the last entry of ADDRESS_FILTER, which the agent writes in order, says so.
+/// Whether the last entry of ADDRESS_FILTER has the bit for rules; the agent writes the entries in order.
 fn knows_of_rules(outside: &Outside) -> bool {
     let pin = outside.scene.waggle.pins().join("address_filter");
     let lookup = format!("bpftool --json map lookup pinned {} key hex ff ff 00 00", pin.display());
@@ -64,7 +64,7 @@ fn knows_of_rules(outside: &Outside) -> bool {
     class & u64::from(AddressClass::RULES) != 0
 }
 
-/// Everything that a client outside may dial, answered by a pod whose way out is another uplink than the client's.
+/// Tests everything that a client outside may dial, served by a pod whose way out is another uplink than the client's.
 fn serves_everything(outside: &Outside, family: Family) {
     let pod = outside.scene.pod(1);
     outside.serve(family, &outside.web(family), &[pod]);
@@ -77,12 +77,12 @@ fn serves_everything(outside: &Outside, family: Family) {
     };
     let ((), astray) = outside.scene.node.capture("eth1", "port 80 or port 30080", answers).unwrap();
     assert!(astray.is_empty(), "{astray:#?}");
-    // Beside a backend elsewhere.
+    // The pod is served together with a backend on the other node.
     outside.serve_by(family, &[pod, &outside.remote]);
     expect(&outside.client, outside.node_port(family), &["p1", "far"]);
     outside.serve_echo(family, pod);
     outside.client.bulk(outside.node_port(family), None, BULK).unwrap();
-    // An error of the pod's is an answer, too: nobody listens there.
+    // An error of the pod's is a reply, too: no socket listens at that port.
     outside.scene.put(&web_slice("web", family).build());
     expect_by(&outside.client, Manner::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
     let closed = harness::objects::slice("web").address_type(&format!("IPv{}", family.number()));
@@ -91,7 +91,7 @@ fn serves_everything(outside: &Outside, family: Family) {
     outside.scene.delete("Service", "web");
 }
 
-/// What the pod itself begins goes its own way.
+/// Checks that connections that the pod opens leave by its own uplink.
 fn leads_its_own(outside: &Outside, family: Family) {
     let pod = outside.scene.pod(1);
     let ping = || assert!(pod.ping(outside.address(family), TIMEOUT).unwrap());
@@ -116,7 +116,8 @@ fn w10_answers_leave_by_the_frontends_uplink() {
     });
 }
 
-/// Clients are behind the first uplink, where the kernel takes what a pod with another one would not answer there for forged.
+/// Clients are behind the first uplink. There a strict check drops their packets to a pod whose replies would leave by
+/// another.
 #[test]
 fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
     from_outside("strict", |outside| {
@@ -127,7 +128,7 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
         let family = Family::Ipv4;
         outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
         expect(&outside.client, outside.node_port(family), &["p1", "far"]);
-        assert_eq!(setting().trim(), "1", "nobody's answers go elsewhere");
+        assert_eq!(setting().trim(), "1", "no replies leave by another uplink");
         lead_out(outside, outside.scene.pod(1));
         expect(&outside.client, outside.node_port(family), &["p1", "far"]);
         let is_told = |line: &LogLine| is_about("eth0")(line) && line.message().contains("rp_filter is 2 now");
@@ -138,7 +139,7 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
     });
 }
 
-/// In a container that is not privileged.
+/// As in an unprivileged container.
 #[test]
 fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that_works() {
     from_outside_by("auto", "read-only", Setup::read_only_settings, |outside| {
@@ -155,7 +156,7 @@ fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that
         assert!(line.field("error").unwrap().as_str().unwrap().contains("Read-only"), "{}", line.text);
         let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
         assert_eq!(outside.client.dial(&dial).unwrap_err().errno, "ETIMEDOUT");
-        // The agent has looked once more.
+        // By this change the agent is known to have looked once more.
         output(node, "sysctl -w net.ipv6.conf.all.forwarding=0");
         waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv6.conf.all.forwarding is 0")).unwrap();
         output(node, line.message().split('`').nth(1).unwrap());

@@ -1,5 +1,5 @@
-//! Nodes and clients joined by WireGuard, whose devices carry no Ethernet frames and take from a peer only what comes from its
-//! allowed addresses. The keys are set by wg(8).
+//! Nodes and clients joined by WireGuard, whose devices carry no Ethernet frames and accept from a peer only packets
+//! from its allowed addresses. wg(8) sets the keys.
 
 use harness::{
     lab::{Host, Netns, Node},
@@ -14,10 +14,10 @@ use super::{
 
 const PORT: u16 = 51820;
 
-/// A host, and the addresses that come from it.
+/// A host, and the addresses that its peer accepts from it.
 type End<'a> = (&'a Host, String);
 
-/// Makes a device at both ends, each of which takes the other's addresses from it and nothing else.
+/// Makes a device at both ends. Each end accepts only the other's addresses.
 fn join(device: &str, ends: &[End<'_>; 2]) {
     let keys = [0, 1].map(|end| open(ends[end].0.netns(), device));
     for (near, far) in [(0, 1), (1, 0)] {
@@ -28,7 +28,7 @@ fn join(device: &str, ends: &[End<'_>; 2]) {
     }
 }
 
-/// Makes a device with a private key of its own; its public key.
+/// Makes a device with a new private key, and returns its public key.
 fn open(netns: &Netns, device: &str) -> String {
     ip(netns, &[&format!("link add name {device} type wireguard")]);
     let set = format!("wg genkey | wg set {device} private-key /proc/self/fd/0 listen-port {PORT}");
@@ -48,7 +48,7 @@ fn pods(node: &Node) -> String {
     format!("10.244.{number}.0/24,fd00:10:244:{number:x}::/64")
 }
 
-/// As Flannel does it: one device, which has an address among the pods'.
+/// Sets up WireGuard as Flannel does: one device, with an address among the pods'.
 fn reach(node: &Node, other: &Node) {
     let [here, there] = Family::BOTH.map(|family| overlay_address(node, family));
     let number = other.number();
@@ -83,7 +83,7 @@ pub(super) fn to_client(outside: &Outside) {
     raise(node.netns(), 1);
 }
 
-/// Joins the node and the other one.
+/// Joins the node and the other node.
 pub(super) fn to_other(outside: &Outside) {
     let (node, other) = (&outside.scene.node, &outside.other);
     let from = |node, number| format!("{},{}", ends(number), pods(node));

@@ -1,7 +1,7 @@
-//! SCTP as people have it: pods and hosts with SCTP sockets, and the node's own kernel between them. The kernel has no hook at
-//! which an SCTP socket could be sent to a backend, so that packets of pods are served on the node's ends of their devices.
+//! SCTP as users have it: pods and hosts with SCTP sockets, and the node's kernel between them. The kernel has no hook
+//! that could send an SCTP socket to a backend, so packets of pods are served on the host ends of their devices.
 //!
-//! A kernel for development may have no SCTP; those that `cargo xtask vm` boots have the module.
+//! A kernel for development may have no SCTP; the kernels of `cargo xtask vm` have the module.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -20,16 +20,16 @@ use harness::{
 };
 use serde_json::Value;
 
-/// Where backends listen: not at the Service's port, so that ports are rewritten.
+/// The port where backends listen. It differs from the Service's, so ports are rewritten.
 const BACKEND_PORT: u16 = 9999;
 
-/// A Service with an SCTP port 80, also at the node port.
+/// A Service with an SCTP port 80, which is also a node port.
 fn associations(family: Family) -> ServiceBuilder {
     let built = service("web").kind("NodePort").cluster_ip(&family.cluster_ip(1).to_string());
     built.named_port("sctp", "SCTP", 80, BACKEND_PORT).node_port(NODE_PORT)
 }
 
-/// Puts it, with these backends.
+/// Puts the Service, with these backends.
 fn serve(outside: &Outside, family: Family, backends: &[&Pod]) {
     let kind = format!("IPv{}", family.number());
     let slice = slice("web").address_type(&kind).named_port("sctp", "SCTP", BACKEND_PORT);
@@ -37,7 +37,7 @@ fn serve(outside: &Outside, family: Family, backends: &[&Pod]) {
     outside.scene.put(&associations(family).build());
 }
 
-/// Runs `scenario` over both families, with a pod here and one elsewhere that serve SCTP.
+/// Runs `scenario` over both families, with a pod on this node and one on the other that serve SCTP.
 fn with_backends(name: &str, scenario: impl Fn(&Outside, Family)) {
     from_outside_by(
         "auto",
@@ -60,7 +60,7 @@ fn w13_clients_reach_services_by_sctp() {
     with_backends("sctp", |outside, family| {
         let (client, to) = (&outside.scene.from_pod, family.frontend(1));
         let (near, far) = (outside.scene.pod(1), &outside.remote);
-        // What is no Service's goes its way.
+        // Packets that belong to no Service are not changed.
         for pod in [near, far] {
             expect_by(client, Manner::Sctp, SocketAddr::new(family.of(pod), BACKEND_PORT), &[pod.name()]);
         }
@@ -77,7 +77,8 @@ fn w13_clients_reach_services_by_sctp() {
     });
 }
 
-/// What the node's own sockets send is found where it leaves the node, and its answers pass a strict reverse path filter.
+/// Packets of the node's own sockets are served where they leave the node, and the replies pass a strict reverse-path
+/// check.
 #[test]
 #[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
 fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
@@ -97,17 +98,17 @@ fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
         let node_address =
             if family == Family::Ipv4 { outside.scene.node.v4().into() } else { IpAddr::from(outside.scene.node.v6()) };
         assert_eq!(reply.seen_client().unwrap().ip(), node_address, "S26");
-        // Such sockets are told of a refusal and wait on (`sk_err_soft`), as with kube-proxy.
+        // The socket notes the error and keeps waiting (`sk_err_soft`), as with kube-proxy.
         serve(outside, family, &[]);
         let dial = Dial::new(Manner::Sctp, to).timeout(Duration::from_secs(1));
         until("a refusal", || client.dial(&dial).is_err());
-        // Pods are not served by other programs than before.
+        // Programs for the node's own SCTP add none to pods' devices.
         serve(outside, family, &[near, far]);
         expect_by(&outside.scene.from_pod, Manner::Sctp, to, &["p1", "far"]);
     });
 }
 
-/// The ports of a bridge are what most network plugins connect pods by.
+/// Most network plugins connect pods by the ports of a bridge.
 #[test]
 #[ignore = "this kernel may have no SCTP: cargo xtask vm runs it"]
 fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
@@ -163,11 +164,11 @@ fn w13_pods_have_programs_only_where_there_are_sctp_services() {
     scene.put(&associations(family).build());
     let all: BTreeSet<String> = ["eth0", "pod-client", "pod-p1"].map(str::to_owned).into();
     until("programs for pods", || served() == all);
-    // A pod that comes later has them, too, and other protocols go on.
+    // A pod that is added later has the programs, too, and other protocols still pass.
     let _later = scene.node.pod("later").unwrap();
     until("programs for one more", || served().contains("pod-later"));
     scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
-    // The next agent keeps them while there is one, and takes them away when there is none.
+    // The next agent keeps the programs while there is an SCTP Service, and removes them when there is none.
     let with_later = served();
     scene.waggle.kill().unwrap();
     scene.waggle.restart().unwrap();

@@ -10,17 +10,17 @@ use harness::{
     scene::{Family, Outside, from_outside_over_both},
 };
 
-/// How much goes each way, MiB, unless the environment says more: 10240 has been tried.
+/// How much is sent each way, MiB, unless the environment says more: 10240 has been tried.
 const MEBIBYTES: &str = "WAGGLE_LAB_BULK_MIB";
 const USUAL: u64 = 256;
 
-/// Enough to fill a narrow link's windows many times over.
+/// Enough to fill the windows of a narrow link many times over.
 const SOME: u64 = 8 << 20;
 
 /// The MTU of a link that is narrower than its neighbours.
 const NARROW: u16 = 1400;
 
-/// What tcpdump says of a packet that was too big, and whom it was for.
+/// How many lines of tcpdump say that `by` has told `client` of a packet that was too big.
 fn too_big(by: IpAddr, client: IpAddr, lines: &[String]) -> usize {
     let ends = format!("{by} > {client}: ");
     let (v4, v6) =
@@ -30,13 +30,13 @@ fn too_big(by: IpAddr, client: IpAddr, lines: &[String]) -> usize {
 
 const TOO_BIG: &str = "(icmp and icmp[0] == 3) or (icmp6 and ip6[40] == 2)";
 
-/// Makes the way to `to` through `via` narrow, also for what is only forwarded.
+/// Makes the route to `to` through `via` narrow, also for forwarded packets.
 fn narrow(netns: &Netns, to: IpAddr, via: &str) {
     let bits = if to.is_ipv4() { 32 } else { 128 };
     netns.batch(&[format!("route replace {to}/{bits} {via} mtu lock {NARROW}")]).unwrap();
 }
 
-/// Makes it as wide as the devices again.
+/// Makes the route to `to` as wide as the devices again.
 fn widen(netns: &Netns, to: IpAddr, via: &str) {
     let bits = if to.is_ipv4() { 32 } else { 128 };
     netns.batch(&[format!("route replace {to}/{bits} {via}")]).unwrap();
@@ -62,7 +62,7 @@ fn s28_a_narrow_link_before_the_backend_is_told_to_the_client() {
         let (to, pod) = (outside.node_port(family), family.of(&outside.remote));
         let via = |node: &Node| if pod.is_ipv4() { node.v4().to_string() } else { node.v6().to_string() };
         let (here, there) = (outside.scene.node.netns(), outside.other.netns());
-        // First the other node finds that the packet does not fit, then this one.
+        // First the other node's route is narrow, then this node's.
         let links = [(there, "dev pod-far".to_owned()), (here, format!("via {}", via(&outside.other)))];
         for (netns, way) in links {
             narrow(netns, pod, &way);
@@ -77,13 +77,13 @@ fn s28_a_narrow_link_before_the_backend_is_told_to_the_client() {
     });
 }
 
-/// Has the client forget what it has learned of narrow links.
+/// Makes the client forget what it has learned of narrow links.
 fn forget(outside: &Outside) {
     let flush = |family| Command::new("ip").args([family, "route", "flush", "cache"]).status().unwrap().success();
     assert!(outside.host.netns().inside(|| flush("-4") && flush("-6")).unwrap());
 }
 
-/// An address of the client that is behind the lab's router.
+/// An address of the client that is reached through the lab's router.
 fn behind(family: Family) -> IpAddr {
     match family {
         Family::Ipv4 => "198.51.100.7".parse().unwrap(),
@@ -105,7 +105,7 @@ fn s28_a_narrow_link_before_the_client_is_told_to_the_backend() {
             let transfer = || outside.client.bulk(to, Some(client), SOME);
             let (outcome, lines) = pod.capture("eth0", TOO_BIG, transfer).unwrap();
             outcome.unwrap();
-            // Whom the backend knows as its client.
+            // The address that the backend sees as its client's.
             let known = if pod.node_name() == "a" { client } else { family.of(&outside.scene.node) };
             assert!(too_big(known, family.of(pod), &lines) > 0, "{lines:#?}");
         }

@@ -1,4 +1,4 @@
-//! The world changes while clients outside are served: nobody's connection fails.
+//! Services, agents and devices change while clients outside are served: no connection fails.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -18,10 +18,10 @@ use harness::{
     stage::{restart, until},
 };
 
-/// More than is transferred while a backend is removed.
+/// More bytes than are transferred before a backend is removed.
 const LONG: u64 = 512 << 20;
 
-/// Connections and datagrams without end to all of `to` while `work` runs, each of which must be answered.
+/// Repeats connections and datagrams to all of `to` while `work` runs; each must be answered.
 fn under_load<T>(host: &OutsideClient, to: &[SocketAddr], work: impl FnOnce() -> T) -> T {
     let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     let client = host.client().unwrap();
@@ -35,7 +35,7 @@ fn under_load<T>(host: &OutsideClient, to: &[SocketAddr], work: impl FnOnce() ->
             }
         }
     };
-    // A whole round begins after the last one was noted.
+    // A round that began before now may still be counted: so the goal is more than one round.
     let await_rounds = || {
         let goal = served.load(Ordering::Relaxed) + 80 * to.len();
         until("answers under load", || served.load(Ordering::Relaxed) >= goal);

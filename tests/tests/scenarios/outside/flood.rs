@@ -17,12 +17,12 @@ use proxy_common::Counter;
 use proxy_userspace::maps::PinFolder;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How many SYNs the node sees.
+/// The number of SYNs that the node sees.
 const FLOOD: u64 = 1_000_000;
-/// How many are on their way at a time: less than a pair of devices holds.
+/// The number of SYNs in flight: less than a pair of devices queues.
 const BURST: u32 = 128;
 
-/// How long the first of a burst may take.
+/// How long the first SYN of a burst may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The one's complement sum of big-endian words (RFC 1071), ready to be stored.
@@ -32,7 +32,7 @@ fn checksum(words: &[u8]) -> [u8; 2] {
     (!u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap()).to_be_bytes()
 }
 
-/// A SYN with its IPv4 header, from client `number` of a network that is nowhere.
+/// A SYN with its IPv4 header, from client `number` of a network that does not exist.
 fn syn(number: u32, to: SocketAddrV4) -> [u8; 40] {
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (number & 0x1_ffff));
     let mut packet = [0; 40];
@@ -49,7 +49,8 @@ fn syn(number: u32, to: SocketAddrV4) -> [u8; 40] {
     packet
 }
 
-/// How many SYNs have opened a flow, or found all source ports taken: one backend elsewhere has some ten thousand.
+/// The number of SYNs that have opened a flow, or found all source ports taken: a backend elsewhere has some ten
+/// thousand.
 struct Seen(PerCpuArray<MapData, u64>);
 
 impl Seen {
@@ -64,13 +65,13 @@ impl Seen {
     }
 }
 
-/// Sends SYNs from the client outside, each from a client of its own, until the node has seen them all. Those of a burst are
-/// waited for: the processor that sends would else leave the one that receives no time, and most get lost in between.
+/// Sends SYNs from the client outside, each from another address or port, until the node has seen them all. After each
+/// burst it waits: otherwise the sending processor would leave the receiving one no time, and most SYNs would be lost.
 fn flood(outside: &Outside) {
     let to = SocketAddrV4::new(outside.scene.node.v4(), NODE_PORT);
     let seen = Seen::open(outside);
     let send = || {
-        // The kernel completes the network header of such a socket.
+        // The kernel completes the network header that a raw socket sends.
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))).unwrap();
         let before = seen.count();
         let mut number = 0;
@@ -81,7 +82,7 @@ fn flood(outside: &Outside) {
                 socket.send_to(&syn(number, to), &to.into()).unwrap();
                 number += 1;
             }
-            // Those that are lost are made up for later, but some of each burst arrive.
+            // Lost SYNs are replaced by later ones, but some of each burst arrive.
             assert!(eventually(PATIENCE, || seen.count() > start), "{} of {number} SYNs seen", start - before);
             let sent = Instant::now();
             while seen.count() < wanted && sent.elapsed() < Duration::from_millis(50) {
@@ -110,8 +111,8 @@ fn a_million_syns_cut_no_established_flow() {
         assert!(["p1", "far"].iter().all(|name| names.iter().any(|found| found == name)), "{names:?}");
         flood(outside);
         assert_eq!(connections.iter().map(answer).collect::<Vec<_>>(), names);
-        // Newcomers get a port: embryonic flows are dropped early, after a second. A backend elsewhere may still know the port
-        // from a client of the flood, and answers the second SYN.
+        // New clients get a port, since embryonic flows are dropped early, after a second. A backend elsewhere may
+        // still know the port from a client of the flood, and then answers the second SYN.
         for family in Family::BOTH {
             let dial = Dial::new(Manner::Tcp, outside.node_port(family)).count(20).timeout(Duration::from_secs(8));
             for outcome in outside.client.dial_all(&dial) {

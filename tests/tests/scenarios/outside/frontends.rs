@@ -11,7 +11,7 @@ use harness::{
     stage::until,
 };
 
-/// Waits until conversations with `to` get no answer at all.
+/// Waits until conversations with `to` get no response at all.
 #[track_caller]
 fn expect_silence(client: &Client, to: SocketAddr) {
     let ends = |manner| client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(200)));
@@ -22,7 +22,7 @@ fn expect_silence(client: &Client, to: SocketAddr) {
     }
 }
 
-/// Waits until conversations with `to` are refused, and at once. Only a connected socket is told.
+/// Waits until conversations with `to` are refused at once. Only a connected socket learns of that.
 #[track_caller]
 fn expect_refusal(client: &Client, to: SocketAddr) {
     for manner in [Manner::Tcp, Manner::UdpConnected] {
@@ -151,7 +151,7 @@ fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_nobody_is_silent()
     });
 }
 
-/// The Ethernet address of the node's `eth0`: who has sent a packet that its capture sees.
+/// The Ethernet address of the node's `eth0`, by which its captures tell which host has sent a packet.
 fn ethernet(outside: &Outside) -> String {
     let show = || std::process::Command::new("ip").args(["-j", "link", "show", "eth0"]).output();
     let output = outside.scene.node.netns().inside(show).unwrap().unwrap();
@@ -185,8 +185,8 @@ fn s24_s25_a_client_outside_is_its_address() {
         let service = outside.web(family).client_ip_affinity(None);
         let backends = [outside.scene.pod(1), outside.scene.pod(2), &outside.remote];
         outside.serve(family, &service, &backends);
-        until("somebody answers", || outside.client.tcp(outside.node_port(family)).is_ok());
-        // Of one port's frontends; TCP and UDP are two ports.
+        until("a backend answers", || outside.client.tcp(outside.node_port(family)).is_ok());
+        // The backends of one port's frontends agree; TCP and UDP are two ports.
         for manner in [Manner::Tcp, Manner::UdpUnconnected] {
             let mut seen = BTreeSet::new();
             for to in outside.frontends(family) {

@@ -1,5 +1,5 @@
-//! Packets from outside on nodes as they are: with a firewall, masquerade and strict reverse path filters. And echo
-//! requests, which a frontend answers for its backends.
+//! Packets from outside on nodes of users: with a firewall, masquerading and strict reverse-path checks. Also echo
+//! requests, which the node answers for a frontend.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -11,7 +11,8 @@ use harness::{
     stage::until,
 };
 
-/// What a careful host has: what netfilter can't explain is dropped, and pods leave the cluster in the node's name.
+/// Rules of a careful host: what netfilter can't explain is dropped, and pods leave the cluster with the node's
+/// address.
 const FIREWALL: &str = "table inet host {
   chain input { type filter hook input priority filter; policy drop;
     ct state invalid counter drop; ct state established,related accept; iif lo accept; meta l4proto { icmp, ipv6-icmp } accept;
@@ -23,7 +24,7 @@ const FIREWALL: &str = "table inet host {
     ip6 saddr fd00:10:244::/48 ip6 daddr != fd00:10:244::/48 masquerade; }
 }";
 
-/// Sets the reverse path filter of all devices of a namespace.
+/// Sets the reverse-path check of all devices of a namespace.
 fn filter_reverse_paths(netns: &Netns, value: &str) {
     let set = || {
         for device in fs::read_dir("/proc/sys/net/ipv4/conf").unwrap() {
@@ -33,7 +34,8 @@ fn filter_reverse_paths(netns: &Netns, value: &str) {
     netns.inside(set).unwrap();
 }
 
-/// Backends here, elsewhere and on the host answer clients outside, by every frontend, and large transfers pass.
+/// Backends on this node, on the other node and on the host serve clients outside, by every frontend, and large
+/// transfers pass.
 fn everything_works(outside: &Outside) {
     over_both(|family| {
         let pods = [outside.scene.pod(1), &outside.remote];
@@ -81,7 +83,7 @@ fn a_frontend_answers_echo_requests_as_long_as_it_has_a_backend() {
             for to in [cluster, external, balanced] {
                 until(&format!("an answer of {to}"), || answers(outside, to));
             }
-            assert!(!answers(outside, family.cluster_ip(99)), "nobody's address");
+            assert!(!answers(outside, family.cluster_ip(99)), "an address of no Service");
         }
         outside.serve_by(family, &[]);
         for to in [cluster, external, balanced] {

@@ -9,10 +9,10 @@ use harness::{
     scene::{Outside, from_outside, over_both},
 };
 
-/// The MTU of all links that packets with jumbo frames take.
+/// The MTU of all links on the way of jumbo frames.
 const JUMBO: u16 = 9000;
 const MUCH: u64 = 64 << 20;
-/// Bytes that fill such a frame, but for the longest network header and UDP's.
+/// Bytes that, with the longest network header and UDP's, fill such a frame.
 const DATAGRAM: usize = JUMBO as usize - 48;
 
 fn widen(netns: &Netns, devices: &[&str]) {
@@ -20,7 +20,7 @@ fn widen(netns: &Netns, devices: &[&str]) {
     netns.batch(&commands).unwrap();
 }
 
-/// A transfer, and a datagram that fills a frame, through `web`'s node port, which this pod echoes.
+/// Makes a transfer, and sends a datagram that fills a frame, through `web`'s node port, which this pod echoes.
 fn transfer(outside: &Outside, to: SocketAddr) {
     outside.client.bulk(to, None, MUCH).unwrap();
     let socket = outside.client.open(if to.is_ipv4() { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
@@ -47,7 +47,7 @@ fn s28_jumbo_frames_pass() {
                 outside.serve_echo(family, pod);
                 let work = || transfer(outside, outside.node_port(family));
                 let ((), seen) = pod.capture("eth0", "udp", work).unwrap();
-                // What is missing of a fragment makes tcpdump speak of a bad length.
+                // When a fragment is incomplete, tcpdump prints that its length is bad.
                 let whole = seen.iter().filter(|line| line.ends_with(&format!("UDP, length {DATAGRAM}"))).count();
                 assert_eq!(whole, 40, "{}: whole datagrams: {seen:#?}", pod.name());
             }

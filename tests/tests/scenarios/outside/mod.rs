@@ -1,4 +1,4 @@
-//! Packets from outside the node, and of pods whose sockets the node does not own: XDP and TC on devices.
+//! Packets from outside the node, and from pods whose sockets the node does not own: XDP and TC on devices.
 
 mod associations;
 mod bulk;

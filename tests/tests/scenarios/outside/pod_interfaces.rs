@@ -1,4 +1,4 @@
-//! Clients in pods whose sockets the node does not own (`--pod-interfaces`): a virtual machine, served at the node's end
+//! Clients in pods whose sockets the node does not own (`--pod-interfaces`): a virtual machine, served at the host end
 //! of its device.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
@@ -11,10 +11,10 @@ use harness::{
     stage::until,
 };
 
-/// How much a large transfer carries.
+/// The bytes of a large transfer.
 const MUCH: u64 = 64 << 20;
 
-/// A scene outside, and a virtual machine on its node.
+/// A scene with clients outside, and a virtual machine on its node.
 struct Machine<'a> {
     outside: &'a Outside,
     client: Client,
@@ -22,7 +22,7 @@ struct Machine<'a> {
     pod: Pod,
 }
 
-/// Runs `scenario` in scenes of both modes, over both families. The machine comes when the agent is there already.
+/// Runs `scenario` in scenes of both modes, over both families. The machine is added after the agent has started.
 fn with_machine(name: &str, scenario: impl Fn(&Machine<'_>, Family)) {
     from_outside_as(
         name,
@@ -40,18 +40,18 @@ fn with_machine(name: &str, scenario: impl Fn(&Machine<'_>, Family)) {
 }
 
 impl Machine<'_> {
-    /// The Service `web` has these backends.
+    /// Puts the Service `web` with these backends.
     fn serve(&self, family: Family, backends: &[&Pod]) {
         self.outside.serve(family, &self.outside.web(family), backends);
     }
 
-    /// Whom the backends behind `to` take for their client, in all manners.
+    /// The addresses that the backends behind `to` see as their client's, in all manners.
     fn seen(&self, to: SocketAddr) -> BTreeSet<IpAddr> {
         let seen = |manner| self.client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap().ip();
         MANNERS.into_iter().map(seen).collect()
     }
 
-    /// Waits until nothing that the machine sends to `to` is answered.
+    /// Waits until the machine gets no response from `to`.
     #[track_caller]
     fn expect_silence(&self, to: SocketAddr) {
         let dial = |manner| self.client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(200)));
@@ -66,8 +66,8 @@ fn s18_a_virtual_machine_reaches_every_frontend() {
     with_machine("vm", |machine, family| {
         let Machine { outside, client, pod, .. } = machine;
         let (near, far) = (outside.scene.pod(1), &outside.remote);
-        // What is no Service's goes its way. First, since a flow of a Service leaves its answers' way behind for a while,
-        // and the machine may take the same port again.
+        // Packets that belong to no Service are not changed. This is tested first: a flow of a Service leaves an entry
+        // for its replies for a while, and the machine may use that port again.
         for other in [near, far] {
             expect(client, SocketAddr::new(family.of(other), PORTS[0]), &[other.name()]);
         }

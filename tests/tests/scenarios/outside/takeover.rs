@@ -1,4 +1,4 @@
-//! Connections that another service proxy has opened go on when the agent takes over.
+//! Connections that another service proxy has opened go on after the agent's first start.
 
 use std::fs;
 
@@ -8,13 +8,14 @@ use harness::{
     stage::restart,
 };
 
-/// Somebody else's rules that need what netfilter knows of flows: without any it would not look at packets any more.
+/// Rules of another tool that need netfilter's connection tracking: without any such rule it would stop looking at
+/// packets.
 const OTHERS: &str = "table inet others {
   chain forward { type filter hook forward priority filter; ct state new accept; }
 }";
 
-/// What another proxy has on the node: the node port leads to the pod here, the externalIP to the one elsewhere, in the
-/// node's name.
+/// Another proxy's rules on the node: the node port leads to the pod on this node; the externalIP leads to the pod on
+/// the other node, with the node's address.
 fn translations(outside: &Outside) -> String {
     let (near, far, node) = (outside.scene.pod(1), &outside.remote, &outside.scene.node);
     format!(
@@ -47,7 +48,7 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
         from_outside("takeover", |outside| {
             let [_, node_port, external, _] = outside.frontends(family);
             let netns = &outside.scene.node.netns().clone();
-            // The data plane goes with its pins: the next start is the first.
+            // The data plane is removed with its pins, so the next start is a first start.
             outside.scene.waggle.kill().unwrap();
             fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
             netns.load_rules(OTHERS).unwrap();

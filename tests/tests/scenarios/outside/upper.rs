@@ -1,6 +1,6 @@
 //! Devices on top of others that have the node's address: bridge, bond, VLAN.
 //!
-//! A kernel for development may have neither bonds nor VLANs; those that `cargo xtask vm` boots have both.
+//! A kernel for development may have neither bonds nor VLANs; the kernels of `cargo xtask vm` have both.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -14,16 +14,16 @@ use harness::{
 
 const MUCH: u64 = 4 << 20;
 
-/// A device that `auto` serves by TC, as has been asked for or not.
+/// Modes and hooks of a device that is served by TC, asked for or not.
 const BY_TC: [(&str, &str); 2] = [("auto", "tc"), ("tc", "tc")];
 
-/// Where the node port is served on the device.
+/// The node port at the device's address.
 fn node_port(family: Family) -> SocketAddr {
     let address = if family == Family::Ipv4 { "192.0.2.1" } else { "fd00:52::1" };
     SocketAddr::new(address.parse().unwrap(), NODE_PORT)
 }
 
-/// Wires between node and client beside the first one: `wire1`, … at both ends.
+/// Adds wires between node and client besides the first one: `wire1`, … at both ends.
 fn add_wires(outside: &Outside, numbers: &[u8]) {
     let (node, client) = (outside.scene.node.netns(), outside.host.netns());
     for number in numbers {
@@ -33,7 +33,7 @@ fn add_wires(outside: &Outside, numbers: &[u8]) {
     }
 }
 
-/// Makes the device `upper` at both ends, by the same commands of `ip`.
+/// Makes the device `upper` at both ends, with these commands of `ip`.
 fn add_upper(outside: &Outside, commands: &[&str]) {
     let add = |netns: &Netns, number: u8| {
         netns.batch(&commands.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
@@ -45,7 +45,8 @@ fn add_upper(outside: &Outside, commands: &[&str]) {
     add(outside.host.netns(), 2);
 }
 
-/// The node port is served on `upper`, to a backend here and another elsewhere, in each mode by the hook beside it.
+/// The node port is served on `upper`, to a backend on this node and one elsewhere. In each of `modes` it is served by
+/// the named hook.
 fn is_served(name: &str, modes: &[(&str, &str)], add: impl Fn(&Outside), besides: impl Fn(&Outside, Family)) {
     let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "192.0.0.0/8,fd00::/16"]);
     for (mode, hook) in modes {

@@ -1,4 +1,4 @@
-//! No program outgrows what the committed file allows, as the verifier counts it.
+//! No program exceeds what the committed file allows, as the verifier counts it.
 
 use aya::programs::Program;
 use clap::Parser;
@@ -16,7 +16,7 @@ use proxy_userspace::{
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-ebpf/verified-instructions.txt");
 const TEXT: &str = include_str!("../../../../proxy-ebpf/verified-instructions.txt");
 
-/// Set to write the file instead of comparing with it.
+/// The environment variable that makes the test write the file instead of comparing with it.
 const UPDATE: &str = "WAGGLE_UPDATE_INSTRUCTIONS";
 
 #[derive(Parser)]

@@ -1,5 +1,5 @@
-//! The verifier accepts every program as it is really loaded: with and without their log lines, which
-//! changes what is left of them.
+//! The verifier accepts every program as it is loaded with and without log lines, which changes the code that is left
+//! after constants are known.
 
 use clap::Parser;
 use proxy_userspace::{

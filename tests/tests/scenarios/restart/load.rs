@@ -1,5 +1,5 @@
-//! A load that counts what it loses: conversations, long and short, echoes and neighbour discovery, from outside, from the
-//! node and from a pod, without a pause. It knows nothing of agents.
+//! A load that counts what it loses: long and short conversations, echoes and neighbour discovery, from outside, from
+//! the node and from a pod, without a pause. It does not know about agents.
 
 use std::{
     fs,
@@ -17,13 +17,13 @@ use harness::{
     scene::{Family, NODE_PORT, Outside},
 };
 
-/// How long something may take before it counts as lost: far longer than any machine needs, and than it takes to send what
-/// was lost once more. A datagram is not sent again, and a reset ends a connection at once.
+/// How long something may take before it counts as lost: far longer than any machine needs, and long enough to
+/// retransmit once. A datagram is not retransmitted, and a reset ends a connection at once.
 const LOST: Duration = Duration::from_secs(20);
-/// A breath between two conversations: the agent is to have a processor, too.
+/// A pause between two conversations, so that the agent gets a processor, too.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// What has become of everything that was asked.
+/// The outcomes of all requests.
 pub struct Tally {
     started: Instant,
     answered: AtomicUsize,
@@ -57,13 +57,13 @@ impl Tally {
         self.lost.lock().unwrap().is_empty()
     }
 
-    /// Nothing has been lost so far.
+    /// Panics if something has been lost.
     pub fn check(&self, when: &str) {
         let lost = self.lost.lock().unwrap().clone();
         assert!(lost.is_empty(), "{when}: {} lost, {} answered: {lost:#?}", lost.len(), self.answers());
     }
 
-    /// How much has been answered.
+    /// How many requests have been answered.
     pub fn answers(&self) -> usize {
         self.answered.load(Ordering::Relaxed)
     }
@@ -81,8 +81,9 @@ impl Tally {
     }
 }
 
-/// Starts the load on a scene whose Service `web` has backends here and elsewhere; it ends with [`Tally::end`]. Nobody else
-/// talks to the neighbours, of whom one asks the node for echoes, and the other is asked.
+/// Starts the load on a scene whose Service `web` has backends on both nodes; it ends with [`Tally::end`]. Of the two
+/// neighbours, `asking` sends echo requests to the node, and `asked` gets them from it. No other packets go between
+/// them and the node.
 pub fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     outside: &'scope Outside,
@@ -107,8 +108,8 @@ pub fn start<'scope>(
     scope.spawn(move || ping(&scene.client, host, false, tally));
 }
 
-/// Echoes; `anew`: after whoever is asked has been forgotten, so that he has to be found first. Nobody else may talk to him
-/// then: what waits for an answer is lost when he is forgotten.
+/// Sends echo requests. With `anew` the neighbour is forgotten before each one, so that it has to be discovered.
+/// Nothing else may be sent to this neighbour then: packets that wait for its discovery are lost when it is forgotten.
 fn ping(host: &Host, to: [IpAddr; 2], anew: bool, tally: &Tally) {
     tally.repeat(|| {
         for to in to {
@@ -139,7 +140,7 @@ fn frontends(outside: &Outside, place: &str) -> Vec<SocketAddr> {
 /// Conversations that never end.
 fn talk(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     let open = |to: &SocketAddr| {
-        // Several, so that both backends have some.
+        // Several, so that both backends have some of them.
         let tcp = (0..3).map(|_| client.connect_tcp(*to).unwrap());
         tcp.chain((0..3).map(|_| client.connect_udp(*to).unwrap())).map(|socket| (*to, socket)).collect::<Vec<_>>()
     };
@@ -152,7 +153,7 @@ fn talk(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     });
 }
 
-/// A new conversation each time.
+/// Makes new conversations, one after the other.
 fn dial(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     tally.repeat(|| {
         for to in frontends {
@@ -164,7 +165,8 @@ fn dial(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     });
 }
 
-/// How many resets the stack of a host has sent: to what it takes for nobody's, and is a flow's that has been lost.
+/// How many resets a host's stack has sent. It sends one for a packet that it finds no connection for, as when a flow
+/// was lost.
 pub fn resets(host: &Host) -> u64 {
     let read = || fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
     let text = host.netns().inside(read).unwrap();

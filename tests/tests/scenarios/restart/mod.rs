@@ -1,4 +1,4 @@
-//! However an agent starts, ends or dies, nothing is lost that the data plane before it would have served (S31, S39).
+//! However an agent starts, ends or dies, nothing is lost that the earlier data plane would have served (S31, S39).
 //!
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
@@ -27,8 +27,8 @@ use proxy_userspace::maps::PinFolder;
 
 use self::{load::Tally, program::Files};
 
-/// Sizes that are none of the defaults: each of them makes maps anew. Datagrams leave flows for minutes: there is room for
-/// those of the whole test.
+/// Sizes that differ from the defaults: each makes some maps new. Datagrams leave flows for minutes, so there is room
+/// for the flows of the whole test.
 const OTHER_SIZES: [&[&str]; 4] = [
     &["--max-conntrack", "150000", "--max-embryonic", "50000"],
     &["--max-services", "300", "--max-slots", "3000", "--max-backends", "500", "--max-service-ports", "400"],
@@ -36,7 +36,7 @@ const OTHER_SIZES: [&[&str]; 4] = [
     &["--max-conntrack", "200000", "--max-members", "700", "--max-networks", "90", "--max-source-ranges", "80"],
 ];
 
-/// An agent of the scene's node that is started again and again, each time otherwise.
+/// The agent of the scene's node, which is started again and again, each time in another way.
 struct Starts<'a> {
     outside: &'a Outside,
     mode: &'static str,
@@ -74,7 +74,7 @@ impl Starts<'_> {
         self.log.wait(mark, START, |line| line.text.contains(text)).unwrap();
     }
 
-    /// Waits until the log has so many lines since `mark`, or the agent serves.
+    /// Waits until the log has so many lines after `mark`, or the agent serves.
     fn wait_lines(&self, mark: usize, count: usize) {
         let is_there = || {
             let lines = self.log.since(mark);
@@ -84,7 +84,7 @@ impl Starts<'_> {
     }
 }
 
-/// A Service of both families, with a backend here and one elsewhere.
+/// Puts a Service of both families, with a backend on this node and one on the other.
 fn serve(outside: &Outside) {
     let [v4, v6] = Family::BOTH.map(|family| outside.web(family));
     let v6 = v6.build();
@@ -113,7 +113,7 @@ fn source(outside: &Outside) -> Vec<String> {
         .to_vec()
 }
 
-/// Runs `scenario` under load, in each of the modes, and checks that nothing was lost.
+/// Runs `scenario` under load, in each of `modes`, and checks that nothing was lost.
 fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<'_>, &[&str], &Tally)) {
     for &mode in modes {
         from_outside_by(
@@ -146,14 +146,14 @@ fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<
                 }
                 tally.check("at the end");
                 println!("{} conversations and echoes, none lost", tally.answers());
-                // A reset of the node says that it has taken a packet of some flow for one of its own.
+                // A reset would show that the node's stack has got a packet of some flow that it does not know.
                 assert_eq!((load::resets(&outside.scene.node), drops(outside)), before);
             },
         );
     }
 }
 
-/// Ends the load also when the scenario fails.
+/// Ends the load when dropped, so also when the scenario fails.
 struct End<'a>(&'a Tally);
 
 impl Drop for End<'_> {
@@ -173,13 +173,13 @@ fn drops(outside: &Outside) -> Vec<(Counter, u64)> {
     drops.filter(|(_, count)| *count != 0).collect()
 }
 
-/// What a round of starts does.
+/// What happens in a round.
 enum Round<'a> {
     /// The program serves.
     Serves(&'a str, &'a [&'a str]),
-    /// It dies when it has logged so many lines, or serves.
+    /// The program is killed when it has logged so many lines, or serves.
     Dies(&'a str, &'a [&'a str], usize),
-    /// The API server never answers: as long as that lasts, the old data plane serves.
+    /// The API server never answers; meanwhile the old data plane serves.
     Waits(&'a str, &'a [&'a str]),
     /// The kernel refuses the programs.
     Fails(&'a str, &'a [&'a str]),
@@ -211,7 +211,7 @@ fn run(starts: &mut Starts<'_>, round: &Round<'_>, source: &[&str], silent: &str
     starts.kill();
 }
 
-/// The load is served as before.
+/// Waits until the load has got many more answers.
 fn go_on(tally: &Tally) {
     let before = tally.answers();
     assert!(eventually(START, || tally.answers() > before + 200), "the load goes on");
@@ -250,7 +250,7 @@ fn w01_a_node_whose_pins_are_gone_keeps_its_own_traffic() {
         |outside| {
             serve(outside);
             outside.scene.waggle.kill().unwrap();
-            // Filters stay, and the kernel empties what their programs go on in.
+            // The filters stay attached, but the kernel clears the program arrays by which their stages continue.
             std::fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
             let (node, host): (&Host, &Host) = (&outside.scene.node, &outside.host);
             for family in Family::BOTH {
@@ -260,7 +260,7 @@ fn w01_a_node_whose_pins_are_gone_keeps_its_own_traffic() {
                     from.netns().batch(&[format!("neigh flush to {to} dev eth0")]).unwrap();
                     assert!(from.ping(to, START).unwrap(), "{} asks {to}", from.name());
                 }
-                // To a server of the node, and to nobody.
+                // To a server of the node, and to a port without one.
                 let at = |port| SocketAddr::new(family.of(node), port);
                 assert_eq!(outside.client.tcp(at(PORTS[0])).unwrap().backend(), node.name());
                 assert_eq!(outside.client.udp(at(PORTS[0])).unwrap().backend(), node.name());

@@ -1,4 +1,4 @@
-//! Agents that are not the built one, and the API server that never answers.
+//! Agents other than the built one, and an API server that never answers.
 
 use std::{
     fs,
@@ -8,12 +8,12 @@ use std::{
 use harness::lab::{find_program, scratch};
 use serde_json::json;
 
-/// The files of one test; they go with it.
+/// The files of one test, which are removed with it.
 pub struct Files(PathBuf);
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What is left is swept with the lab's.
+        // A later lab removes what is left.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -25,7 +25,7 @@ impl Files {
         Self(folder)
     }
 
-    /// A kubeconfig whose API server takes packets and never answers: nobody has the address.
+    /// A kubeconfig whose API server never answers: no host has its address.
     pub fn silent_api_server(&self) -> String {
         let config = json!({
             "apiVersion": "v1",
@@ -46,7 +46,7 @@ pub fn built() -> String {
     text(&find_program("waggle", "WAGGLE_BIN").unwrap())
 }
 
-/// The same, built with another ABI.
+/// The agent that is built with another ABI.
 pub fn other_abi() -> String {
     text(&find_program("waggle-other-abi", "WAGGLE_OTHER_ABI_BIN").unwrap())
 }

@@ -1,8 +1,8 @@
-//! Starts whose XDP programs the kernel refuses, after one that had them.
+//! Starts whose XDP programs the kernel refuses, after a start that had them.
 
 use super::*;
 
-/// Whether some device has XDP of the instance.
+/// Whether a device has XDP of this instance.
 fn has_xdp(folder: &PinFolder) -> bool {
     let mut links = std::fs::read_dir(folder.links()).unwrap();
     links.any(|link| link.unwrap().file_name().to_string_lossy().starts_with("xdp-"))
@@ -20,13 +20,13 @@ fn w01_nothing_is_lost_when_the_kernel_refuses_xdp() {
             assert!(has_xdp(&folder));
             starts.mode = "auto";
             if dies {
-                // Between its set's completion and its first hook: the next start puts that set in place.
+                // It dies after its set is complete and before its first hook: the next start puts that set in place.
                 starts.cgroup = Path::new("/nowhere");
                 starts.start(&refused, source, &[]);
                 assert!(!starts.process.take().unwrap().wait(START).unwrap().success());
                 assert!(folder.next().maps().join("complete").exists() && has_xdp(&folder));
                 starts.cgroup = cgroup;
-                // One that waits for ever after that has put nothing of its own in place.
+                // A later start that waits for ever has put nothing of its own in place.
                 run(starts, &Round::Waits(&refused, &[]), source, &Files::new("refused").silent_api_server(), tally);
                 assert!(!has_xdp(&folder));
             }

@@ -1,4 +1,4 @@
-//! What sockets have noted when the maps that hold it get another size.
+//! What sockets have noted survives when the maps that hold it get another size.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -8,11 +8,11 @@ use harness::{
     stage::{Stage, cluster_ips, dual, until},
 };
 
-/// Numbers of the Services; each has TCP port 80 and UDP port 53.
+/// The Services' numbers; each Service has TCP port 80 and UDP port 53.
 const WEB: u8 = 10;
 const OTHER: u8 = 11;
 
-/// Smaller maps than by default, and larger ones.
+/// Sizes of maps: smaller than by default, and larger.
 const SIZES: [&[&str]; 2] = [
     &["--max-socket-connections", "900", "--max-socket-flows", "900"],
     &["--max-socket-connections", "150000", "--max-socket-flows", "150000"],
@@ -44,7 +44,7 @@ impl Scene {
         Self { client: pods[2].client().unwrap(), _servers: servers, pods, stage }
     }
 
-    /// An agent that follows one that is dead, with these sizes.
+    /// Kills `agent` and starts another one with these sizes.
     fn follow(&self, before: &mut Waggle, sizes: &[&str]) -> Waggle {
         before.kill().unwrap();
         let waggle = self.stage.agent(sizes);
@@ -53,7 +53,7 @@ impl Scene {
     }
 }
 
-/// Sockets that speak with both Services by turns, which is more than a socket's storage holds.
+/// A socket that talks to both Services in turn, so that the socket's storage has room for only one of them.
 struct Speaker<'a> {
     socket: Socket<'a>,
     services: [SocketAddr; 2],
@@ -72,7 +72,7 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    /// The answers come from whom was asked, whoever gave them.
+    /// Checks that the answers come from the Services that were asked, with the right backends.
     fn hear(&self) {
         let heard = self.services.map(|_| {
             let answer = self.socket.receive(START).unwrap();
@@ -94,7 +94,7 @@ fn w01_sockets_keep_what_they_dialled_when_their_maps_change_size() {
         .collect();
     let speakers = Speaker::both(client);
     for sizes in SIZES {
-        // What has been sent before teaches the new maps nothing.
+        // These datagrams are sent before the start: their answers can't teach the new maps anything.
         for speaker in &speakers {
             speaker.ask();
         }
@@ -119,7 +119,8 @@ fn w01_sockets_that_close_while_their_map_changes_size_leave_nothing_there() {
         let sockets: Vec<_> = (0..300).map(|_| scene.client.connect_tcp(cluster_ips(WEB, 80)[0]).unwrap()).collect();
         agents.last_mut().unwrap().kill().unwrap();
         let next = scene.stage.command(sizes).start_unready().unwrap();
-        // Their entries have just been copied. Some go before the hooks get their new programs, some afterwards.
+        // The entries of these sockets have just been copied. Some sockets close before the hooks get their new
+        // programs, some after.
         next.wait_log(START, |line| line.message() == "new programs and maps are complete").unwrap();
         drop(sockets);
         next.wait_log(START, |line| line.message() == "serving").unwrap();

@@ -13,8 +13,8 @@ use harness::{
 use proxy_userspace::maps::PinFolder;
 use serde_json::Value;
 
-/// Ports of the Service. Every port and family chooses for itself: 16 choices, so that two sets of choices among four
-/// backends are equal by chance once in four thousand million times.
+/// The number of ports of the Service. Each port chooses for each family: of the 16 choices among four backends, two
+/// sets are equal by chance once in four thousand million times.
 const PORTS: u16 = 8;
 
 /// A Service of [`PORTS`] ports with four backends, two client pods, the agent.
@@ -27,7 +27,8 @@ struct Scene {
     stage: Stage,
 }
 
-/// A timeout that is long for every machine, but not longer than this one has run: nobody can have been away since before.
+/// A timeout that is long for every machine, but shorter than this one's uptime: the programs' clock starts at boot, so
+/// no client can have been away for longer.
 fn long() -> u32 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap();
     let (seconds, _) = uptime.split_once('.').unwrap();
@@ -88,12 +89,12 @@ fn frontends() -> Vec<SocketAddr> {
     (0..PORTS).flat_map(|port| cluster_ips(10, 80 + port)).collect()
 }
 
-/// Who answers this client on every port and family, with one connection each.
+/// The backends of this client on every port and family, with one connection each.
 fn choices(client: &Client) -> Vec<String> {
     frontends().iter().map(|to| client.tcp(to).unwrap().backend().to_owned()).collect()
 }
 
-/// Who answered `count` connections.
+/// The backends that answered `count` connections.
 fn answered(client: &Client, to: SocketAddr, count: usize) -> BTreeSet<String> {
     client.tally(to, count).into_keys().collect()
 }
@@ -151,7 +152,7 @@ fn s24_expires_after_the_last_new_connection() {
     let established = client.connect_tcp(frontends()[0]).unwrap();
     for _ in 0..3 {
         age_clients(&mut remembered, (timeout * 2 / 3).into());
-        assert_eq!(choices(client), first, "every new connection begins the time anew");
+        assert_eq!(choices(client), first, "every new connection restarts the timeout");
     }
     for _ in 0..2 {
         age_clients(&mut remembered, (timeout * 2 / 3).into());
@@ -168,7 +169,7 @@ fn s24_a_backend_that_leaves_loses_its_clients_for_good() {
     scene.list(&[b1]);
     assert!(choices(client).iter().all(|backend| backend == "b1"));
     scene.list(&[b1, b2]);
-    assert!(choices(client).iter().all(|backend| backend == "b1"), "who is there keeps its clients");
+    assert!(choices(client).iter().all(|backend| backend == "b1"), "a backend that is there keeps its clients");
     scene.list(&[b2]);
     assert!(choices(client).iter().all(|backend| backend == "b2"));
     scene.list(&[b1, b2]);
@@ -202,16 +203,16 @@ fn s24_is_switched_and_changed_live() {
         });
     };
     change_timeout(3600);
-    assert_eq!(choices(client), kept, "a changed time moves nobody");
+    assert_eq!(choices(client), kept, "a changed timeout moves no client");
     let mut remembered = open(&PinFolder::new(&scene.stage.node.instance()), "AFFINITY").unwrap();
     let timeout = long();
     change_timeout(timeout);
     age_clients(&mut remembered, (timeout + 1).into());
-    assert_ne!(choices(client), kept, "the shorter time holds");
+    assert_ne!(choices(client), kept, "the shorter timeout is in force");
     change_timeout(86400);
     let kept = choices(client);
     age_clients(&mut remembered, (timeout + 1).into());
-    assert_eq!(choices(client), kept, "the longer time holds");
+    assert_eq!(choices(client), kept, "the longer timeout is in force");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use harness::{
 };
 use serde_json::Value;
 
-/// Long enough for a mistake to show.
+/// Long enough to notice a mistake.
 const WHILE: Duration = Duration::from_millis(300);
 
 /// A UDP Service of this name and number with these backends.
@@ -42,13 +42,13 @@ impl Scene {
         Self { client: pods[2].client().unwrap(), waggle, _servers: servers, pods, stage }
     }
 
-    /// Both addresses of `b1`, as who dials it itself.
+    /// Both addresses of `b1`, for a client that dials it directly.
     fn own(&self) -> [SocketAddr; 2] {
         self.pods[0].addresses().map(|ip| SocketAddr::new(ip, 5353))
     }
 }
 
-/// A socket of each family, connected.
+/// Connects a socket of each family.
 fn connected(client: &Client, number: u8) -> [Socket<'_>; 2] {
     cluster_ips(number, 53).map(|to| client.connect_udp(to).unwrap())
 }
@@ -79,7 +79,7 @@ fn s29_connected_sockets_show_the_frontend() {
 
 #[test]
 fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
-    // The second Service keeps the backend that leaves the first.
+    // The second Service keeps the backend that the first loses.
     let scene = &Scene::new("told", &[("dns", 10, &[0]), ("keeps", 11, &[0])], &[]);
     let Scene { client, stage, pods, .. } = scene;
     let (told, sending) = (connected(client, 10), connected(client, 10));
@@ -103,7 +103,7 @@ fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
     for socket in keeps.iter().chain(&own) {
         assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
     }
-    // Now the other Service goes as a whole.
+    // Now the other Service is removed as a whole.
     stage.remove("keeps");
     for socket in &keeps {
         until("a removed Service's sockets are told", || is_told(socket));
@@ -121,7 +121,7 @@ fn s29_termination_can_be_switched_off() {
     udp(stage, "dns", 10, &[&pods[1]]);
     until("new flows go elsewhere", || cluster_ips(10, 53).iter().all(|to| client.udp(to).unwrap().backend() == "b2"));
     for socket in &sockets {
-        assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT", "nobody tells");
+        assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT", "nothing tells the socket");
         assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
     }
 }
@@ -184,13 +184,14 @@ fn s29_disconnected_and_connected_turns_of_one_socket() {
         assert_eq!(ask_unconnected(dns), Some(dns));
         socket.connect(other).unwrap();
         assert_eq!((peer(&socket), socket.ask("who").unwrap().from), (Some(other), Some(other)));
-        // The answer can't come: a connected socket hears its peer alone. But asking elsewhere changes nothing.
+        // The answer can't arrive, since a connected socket receives from its peer alone. But sending to another
+        // address must not change the peer.
         socket.send_to(dns, "elsewhere").unwrap();
         assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT");
         assert_eq!((peer(&socket), socket.ask("who").unwrap().from), (Some(other), Some(other)));
         socket.disconnect().unwrap();
         assert_eq!(peer(&socket), None);
-        // Linux lets a disconnected IPv6 socket hear its last peer alone.
+        // A disconnected IPv6 socket of Linux still receives from its last peer only.
         let hears = if kind == Kind::Udp4 { &[dns, other, dns][..] } else { &[other] };
         for to in hears {
             assert_eq!(ask_unconnected(*to), Some(*to));

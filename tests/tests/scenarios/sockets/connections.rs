@@ -1,4 +1,4 @@
-//! What the programs remember of TCP sockets, and that they forget it.
+//! What the programs remember of TCP sockets, and when they forget it.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -56,7 +56,7 @@ fn peer(socket: &Socket) -> Option<SocketAddr> {
     socket.names().unwrap().peer
 }
 
-/// The socket, newly connected to `to`, talks to `backend` and shows whom it dialled.
+/// Checks that the socket, newly connected to `to`, talks to `backend` and has the frontend as its peer.
 #[track_caller]
 fn dials(socket: &Socket, to: SocketAddr, backend: &str) {
     socket.connect(to).unwrap();
@@ -99,7 +99,7 @@ fn entries_go_with_their_sockets() {
     assert_eq!(scene.entries(), 2, "closed one by one");
     drop(second);
     let own = scene.pods[0].addresses().map(|ip| client.connect_tcp((ip, 8080)).unwrap());
-    assert_eq!(scene.entries(), 0, "who dials a backend itself has none");
+    assert_eq!(scene.entries(), 0, "a socket that dials a backend directly has none");
     drop(own);
 
     let _open = connect();
@@ -121,9 +121,9 @@ fn a_refused_socket_leaves_nothing_behind() {
         let socket = client.open(kind, None).unwrap();
         until("refused by the backend", || errno(&socket, closed) == "ECONNREFUSED");
         until("refused by the programs", || client.tcp(empty).is_err_and(|failure| failure.errno == "ECONNREFUSED"));
-        assert_eq!(scene.entries(), 1, "the backend's refusal is no business of the programs");
+        assert_eq!(scene.entries(), 1, "a backend's refusal leaves the entry");
         assert_eq!(errno(&socket, empty), "ECONNREFUSED");
-        assert_eq!(scene.entries(), 0, "their own is");
+        assert_eq!(scene.entries(), 0, "a refusal by the programs removes it");
         assert_eq!(errno(&socket, closed), "ECONNREFUSED");
         dials(&socket, web, "b1");
         socket.disconnect().unwrap();

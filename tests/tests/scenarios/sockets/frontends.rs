@@ -16,11 +16,11 @@ use serde_json::json;
 
 const REFUSED: &[&str] = &["ECONNREFUSED"];
 const UNREACHABLE: &[&str] = &["EHOSTUNREACH"];
-/// What a dial comes to that the agent leaves alone.
+/// The outcome of a dial that the agent leaves alone.
 const OUTSIDE: &[&str] = &["outside"];
 const NODE_PORT: u16 = 30080;
 
-/// A host behind the node's default route that owns the external addresses, and serves there what the agent leaves
+/// A host behind the node's default route that has the external addresses, and serves there whatever the agent leaves
 /// alone.
 fn outside(scene: &Scene) -> (OutsideClient, Server) {
     let host = scene.lab.client("outside").unwrap();
@@ -40,7 +40,7 @@ fn outside(scene: &Scene) -> (OutsideClient, Server) {
     (host, server)
 }
 
-/// A scenario over both families in scenes that have such a host.
+/// Runs a scenario over both families, in scenes with such a host.
 fn beside_outside(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&Scene, Family)) {
     from_both_as(name, prepare, |scene| {
         let _outside = outside(scene);
@@ -52,7 +52,7 @@ fn host_prefix(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
-/// Nobody serves there, and the kernel says so where it can: to connected sockets.
+/// Checks that nothing serves there, which the kernel reports to connected sockets.
 fn refused_by_kernel(client: &Client, to: SocketAddr) {
     for manner in [Manner::Tcp, Manner::UdpConnected] {
         expect_by(client, manner, to, REFUSED);
@@ -112,13 +112,13 @@ fn s19_node_ports_are_served_on_the_nodes_own_addresses() {
             let at = |address| SocketAddr::new(address, NODE_PORT);
             scene.put(&web_slice("web", family).name(&family.name("web")).pod(scene.pod(1)).pod(scene.pod(2)).build());
             let node = at(family.of(&scene.node));
-            // From a pod to its node, and from the node to itself.
+            // A pod dials its node, and the node dials itself.
             scene.expect(node, &["p1", "p2"]);
             hold(&scene.from_node, node, &["p1", "p2"]);
             hold(&scene.from_node, at(family.loopback()), &["p1", "p2"]);
-            // A pod's loopback is its own.
+            // A pod's loopback belongs to the pod.
             refused_by_kernel(&scene.from_pod, at(family.loopback()));
-            // And so are its addresses.
+            // A pod's own addresses belong to the pod.
             refused_by_kernel(&scene.from_pod, at(family.of(&scene.client)));
             refused_by_kernel(&scene.from_pod, SocketAddr::new(family.of(&scene.node), NODE_PORT + 1));
         });
@@ -139,7 +139,7 @@ fn s19_the_unspecified_address_is_this_hosts_loopback() {
     });
 }
 
-/// A range that is no ServiceCIDR at first, and an address inside.
+/// A range that is no ServiceCIDR at first, and an address in it.
 fn more_service_cidr(family: Family) -> (&'static str, IpAddr) {
     match family {
         Family::Ipv4 => ("10.97.0.0/24", Ipv4Addr::new(10, 97, 0, 5).into()),
@@ -154,7 +154,7 @@ fn address(scene: &Scene, verb: &str, address: IpAddr) {
     scene.node.netns().batch(&[command]).unwrap();
 }
 
-/// An address in the chosen networks, and one outside.
+/// An address in the networks of the flag, and one outside.
 fn own_addresses(family: Family) -> [IpAddr; 2] {
     let texts = match family {
         Family::Ipv4 => ["198.51.100.7", "198.51.100.200"],

@@ -1,4 +1,4 @@
-//! Which backends answer: conditions, traffic policies, and what a client is told when nobody does (S12 to S17).
+//! Which backends serve: conditions, traffic policies, and the error for a client when none does (S12 to S17).
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,8 +18,8 @@ fn placed(scene: &Scene, service: &str, family: Family, pods: &[(usize, &str)]) 
 
 #[test]
 fn s9_s13_conditions_decide_who_is_usable() {
-    /// ready, serving, terminating; none is absent. Whether such an endpoint gets new flows beside a ready one, and
-    /// whether it does without.
+    /// ready, serving, terminating; `None` is absent. Then whether such an endpoint gets new flows beside a ready one,
+    /// and whether it gets them without one.
     const ROWS: [([Option<bool>; 3], bool, bool); 8] = [
         ([None, None, None], true, true),
         ([Some(true), None, None], true, true),
@@ -68,7 +68,8 @@ fn s12_terminating_backends_serve_only_while_none_is_ready() {
 fn s13_each_list_falls_back_on_its_own() {
     from_both_over_both("s13", |scene, family| {
         let (service, to) = (family.name("web"), family.frontend(10));
-        // Here only a terminating one, a ready one elsewhere: the Local list falls back, the Cluster list does not.
+        // On this node only a terminating backend, on another a ready one: the Local list falls back to it, the
+        // Cluster list does not.
         let slice = placed(scene, &service, family, &[(1, "a")]).draining();
         scene.put(&slice.pod(scene.pod(2)).node("b").build());
         scene.put(&web(&service, [family.cluster_ip(10)]).build());
@@ -92,7 +93,8 @@ fn s16_no_endpoints_refuse_at_once() {
                 for failure in &failures {
                     assert_eq!((failure.errno.as_str(), failure.step), ("ECONNREFUSED", step), "{manner:?} to {to}");
                 }
-                // Any of them may have had to wait for a processor; what waits for an answer takes that long each time.
+                // Any failure may have had to wait for a processor, but not all: waiting for a reply would delay every
+                // one.
                 let fastest = failures.iter().map(|failure| failure.elapsed).min().unwrap();
                 assert!(fastest < Duration::from_millis(50), "{manner:?} to {to}: {fastest:?}");
             }
@@ -163,7 +165,7 @@ fn node_port(family: Family) -> u16 {
     30080 + u16::from(family.number())
 }
 
-/// Where it is dialled from outside.
+/// The addresses at which it is dialled from outside.
 fn external_frontends(scene: &Scene, family: Family) -> [SocketAddr; 3] {
     [
         (family.of(&scene.node), node_port(family)).into(),

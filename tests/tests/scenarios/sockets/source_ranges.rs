@@ -1,4 +1,4 @@
-//! Who may use a load-balancer IP (S21), as sockets see it.
+//! The clients of a load-balancer IP (S21), by sockets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 const DROPPED: &[&str] = &["EHOSTUNREACH"];
 const SERVED: &[&str] = &["p1"];
 
-/// A Service with an externalIP and a load-balancer IP, and where they are.
+/// A Service with an externalIP and a load-balancer IP, and these addresses.
 struct Filtered<'a> {
     scene: &'a Scene,
     family: Family,
@@ -28,7 +28,7 @@ impl Filtered<'_> {
         self.scene.put(&self.service.clone().spec("loadBalancerSourceRanges", json!(ranges)).build());
     }
 
-    /// Waits until the load balancer's address does this to the node and to the pod, and all others serve.
+    /// Waits until the load balancer's address has these outcomes for the node and for the pod, and all others serve.
     #[track_caller]
     fn check(&self, from_node: &[&str], from_pod: &[&str]) {
         let clients: [(&Client, &[&str]); 2] = [(&self.scene.from_node, from_node), (&self.scene.from_pod, from_pod)];
@@ -45,7 +45,7 @@ fn host(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
-/// The Node object with the addresses that its pods may have.
+/// The Node object with `spec.podCIDRs`.
 fn put_node(scene: &Scene, pods: &[String]) {
     let mut node = lab_node(&scene.node).build();
     node["spec"]["podCIDRs"] = json!(pods);
@@ -74,7 +74,7 @@ fn s21_only_the_load_balancers_address_is_filtered_and_sockets_count_by_where_th
         filtered.check(SERVED, SERVED);
         filtered.allow(&[node]);
         filtered.check(SERVED, DROPPED);
-        // Which addresses the node's pods have is only known once the Node says it.
+        // The addresses of the node's pods are known only once the Node object has them.
         filtered.allow(std::slice::from_ref(&pod));
         filtered.check(DROPPED, DROPPED);
         put_node(scene, std::slice::from_ref(&pod));

@@ -1,4 +1,4 @@
-//! While Services change, who connects never meets a state in between.
+//! While Services change, no client meets a state in between.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -20,7 +20,7 @@ fn under_load(scene: &Scene, family: Family, change: impl Fn(usize)) {
             change(round);
         }
         stop.store(true, Ordering::Relaxed);
-        load.join().expect("nobody else answers, and nobody is refused");
+        load.join().expect("no other backend answers, and no client is refused");
     });
 }
 

@@ -1,4 +1,4 @@
-//! Termination of connected UDP sockets, against this kernel.
+//! Destroying connected UDP sockets, against this kernel.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -31,7 +31,7 @@ fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
-/// A named network namespace in which the backends' addresses are local. Vanishes when dropped.
+/// A named network namespace in which the backends' addresses are local. Removed when dropped.
 struct Namespace(String);
 
 impl Namespace {
@@ -46,7 +46,7 @@ impl Namespace {
         namespace
     }
 
-    /// Runs `work` with its thread in the namespace.
+    /// Runs `work` on a thread inside the namespace.
     fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let thread = scope.spawn(|| {
@@ -85,7 +85,7 @@ fn targets(addresses: &[&str]) -> BTreeSet<SocketAddr> {
     addresses.iter().map(|address| address.parse().unwrap()).collect()
 }
 
-/// Terminates those of `sockets` that are connected to `addresses`; nothing of other tests.
+/// Destroys those of `sockets` that are connected to `addresses`, and no sockets of other tests.
 fn terminate_own(addresses: &[&str], sockets: &[&UdpSocket]) -> Destroyed {
     let cookies: BTreeSet<_> = sockets.iter().map(|socket| cookie(socket)).collect();
     destroy_connected(&targets(addresses), &|cookie, _| cookies.contains(&cookie)).unwrap()
@@ -136,7 +136,7 @@ fn s29_the_owner_is_asked_with_cookie_and_plain_backend() {
         }
         false
     };
-    // A target in mapped form means the same backend.
+    // An IPv4-mapped address means that IPv4 backend.
     destroy_connected(&targets(&[MAPPED, BACKEND6]), &ours).unwrap();
     let mut expected =
         vec![(cookies[0], BACKEND4.to_owned()), (cookies[1], BACKEND6.to_owned()), (cookies[2], BACKEND4.to_owned())];

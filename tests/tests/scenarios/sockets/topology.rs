@@ -7,12 +7,12 @@ use harness::{
 
 const ALL: &[&str] = &["p1", "p2", "p3"];
 
-/// The scenario on a node in zone z1, over both families.
+/// Runs the scenario on a node in zone z1, over both families.
 fn in_zone_1(name: &str, scenario: impl Fn(&Scene, Family)) {
     from_both_as(name, |setup| setup.zone("z1"), |scene| over_both(|family| scenario(scene, family)));
 }
 
-/// A slice of the three backends, each refined by what stands at its place; the Service is put beside it.
+/// Puts a Service, and a slice of the three backends, each refined by the function at its index.
 fn hinted(scene: &Scene, family: Family, refine: [&dyn Fn(SliceBuilder) -> SliceBuilder; 3]) {
     let name = family.name("web");
     scene.put(&web(&name, [family.cluster_ip(10)]).build());
@@ -36,7 +36,7 @@ fn s15_zone_hints_count_when_every_ready_endpoint_has_one() {
         scene.expect(to, ALL);
         hinted(scene, family, [&zone("z2"), &|slice| slice.zone_hint("z3").zone_hint("z1"), &zone("z3")]);
         scene.expect(to, &["p2"]);
-        // Only ready endpoints are looked at.
+        // Only ready endpoints are considered.
         hinted(scene, family, [&zone("z1"), &zone("z2"), &SliceBuilder::draining]);
         scene.expect(to, &["p1"]);
     });
@@ -52,10 +52,10 @@ fn s15_node_hints_come_before_zone_hints() {
         scene.expect(to, &["p1"]);
         hinted(scene, family, [&|slice| slice.node_hint("b").node_hint("a"), &node("b"), &node("c")]);
         scene.expect(to, &["p1"]);
-        // None for this node: then zones.
+        // No hint names this node, so zones decide.
         hinted(scene, family, [&|slice| slice.node_hint("c").zone_hint("z1"), &node("b"), &node("b")]);
         scene.expect(to, &["p1"]);
-        // One without a node hint: then zones.
+        // One endpoint has no node hint, so zones decide.
         hinted(scene, family, [&node("a"), &zone, &zone]);
         scene.expect(to, &["p2", "p3"]);
     });

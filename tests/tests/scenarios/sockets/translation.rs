@@ -1,4 +1,5 @@
-//! What a socket sees of its translation: who is chosen, who is shown, who is seen (S23, S26, S27).
+//! A socket's translation: which backend is chosen, which peer the client sees, which client the backend sees (S23,
+//! S26, S27).
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -15,7 +16,7 @@ use harness::{
     },
 };
 
-/// A Service with the scene's first backends, in both families; in force.
+/// Puts a Service with the scene's first backends, in both families, and waits until it is in force.
 fn serve(scene: &Scene, backends: usize) {
     scene.put(&web("web", Family::BOTH.map(|family| family.cluster_ip(10))).build());
     let names: Vec<_> = (1..=backends).map(|number| format!("p{number}")).collect();
@@ -36,10 +37,11 @@ fn shares(scene: &Scene, manner: Manner, to: SocketAddr, count: usize) -> BTreeM
     })
 }
 
-/// Uniform means that each of the four counts is binomial, n = 4000 and p = 1/4: 1000 with σ = √(n·p·(1-p)) = 27.4, and
-/// within 3σ of that. All four are in 99 of 100 runs; so a run outside is repeated, twice at most, and chance alone
-/// fails once in a million. Pearson's statistic Σ(count - 1000)²/1000 is χ² with 3 degrees of freedom, beyond 30.66 with
-/// a chance of 1 in a million: beyond that nothing is repeated. A slot drawn 1.25 times as often as the others has 41.
+/// Uniform means: each of the four counts is binomial, n = 4000 and p = 1/4, so 1000 with σ = √(n·p·(1-p)) = 27.4, and
+/// should be within 3σ of that. All four are so in 99 of 100 runs. A run outside is repeated, twice at most; so chance
+/// alone fails the test once in a million times. Pearson's statistic Σ(count - 1000)²/1000 is χ² with 3 degrees of
+/// freedom and exceeds 30.66 with a probability of 1 in a million: such a run is not repeated. A slot that is drawn
+/// 1.25 times as often as the others has 41.
 #[test]
 fn s23_new_flows_are_spread_uniformly() {
     const FLOWS: u32 = 4000;
@@ -62,7 +64,7 @@ fn s23_new_flows_are_spread_uniformly() {
         |setup| setup.pods(BACKENDS as usize),
         |scene| {
             serve(scene, BACKENDS as usize);
-            // Where objects come from makes no difference here, so each source takes one manner and family.
+            // The source of objects makes no difference here, so each source takes one manner and family.
             let (manner, family) = match scene.objects.origin() {
                 Origin::Folder => (Manner::Tcp, Family::Ipv4),
                 Origin::Api => (Manner::UdpUnconnected, Family::Ipv6),
@@ -122,7 +124,7 @@ fn s11_ipv4_mapped_addresses_on_ipv6_sockets_are_ipv4() {
             IpAddr::V4(address) => SocketAddr::new(address.to_ipv6_mapped().into(), to.port()),
             IpAddr::V6(_) => to,
         };
-        // `expect` also checks that the peer is shown in the form in which it was dialled.
+        // `expect` also checks that the peer has the form in which it was dialled.
         scene.expect(mapped(Family::Ipv4.frontend(10)), &["p1", "p2"]);
         scene.hold(mapped(SocketAddr::new(Family::Ipv4.cluster_ip(10), 81)), &["ECONNREFUSED"]);
         scene.hold(mapped(Family::Ipv4.frontend(99)), &["EHOSTUNREACH"]);
@@ -143,7 +145,7 @@ fn s26_the_peer_is_the_frontend_for_the_sockets_whole_life() {
                 assert_eq!(socket.ask("hello").unwrap().backend(), "p1");
                 assert_eq!(socket.names().unwrap().peer, Some(to));
             }
-            // Connected anew to somebody who is no Service, a socket shows that one.
+            // A socket that is connected again, to an address of no Service, shows that address.
             let direct = SocketAddr::new(family.of(scene.pod(1)), 8080);
             udp.connect(direct).unwrap();
             assert_eq!(udp.names().unwrap().peer, Some(direct));

@@ -14,7 +14,7 @@ use harness::{
     stage::{Stage, cluster_ips, dual, slices, until},
 };
 
-/// How long an answer takes that comes at all.
+/// How long an answer may take.
 const SOON: Duration = Duration::from_secs(2);
 
 /// Two sockets of a pod, one a family, with source port 5555.
@@ -25,7 +25,7 @@ fn fixed(client: &harness::lab::Client) -> [Socket<'_>; 2] {
     })
 }
 
-/// The answer to one datagram, if it comes soon; what came late for earlier ones is thrown away.
+/// The answer to one datagram, if it comes soon. Late answers to earlier datagrams are discarded.
 fn ask(socket: &Socket, to: SocketAddr) -> Result<Message, String> {
     socket.send_to(to, "question").map_err(|failure| failure.errno)?;
     let answer = socket.receive(SOON).map_err(|failure| failure.errno)?;
@@ -33,7 +33,7 @@ fn ask(socket: &Socket, to: SocketAddr) -> Result<Message, String> {
     Ok(answer)
 }
 
-/// Waits for an answer that satisfies.
+/// Waits for an answer that satisfies the condition.
 fn ask_until(what: &str, socket: &Socket, to: SocketAddr, wanted: impl Fn(&Message) -> bool) -> Message {
     let mut last = Err(String::new());
     until(what, || {
@@ -183,7 +183,7 @@ fn s29_one_socket_talks_to_many_services() {
             }
         }
     }
-    // All questions first, then all answers: each is shown from where it was asked.
+    // All questions are sent first, then all answers are received: each comes from the frontend that was asked.
     for (family, socket) in sockets.iter().enumerate() {
         let asked: BTreeSet<_> = (1..=SERVICES).map(|number| cluster_ips(number, 53)[family]).collect();
         for to in &asked {
@@ -192,7 +192,7 @@ fn s29_one_socket_talks_to_many_services() {
         let answers: BTreeSet<_> = asked.iter().map(|_| socket.receive(TIMEOUT).unwrap().from.unwrap()).collect();
         assert_eq!(answers, asked);
     }
-    // Every flow still follows its own Service.
+    // Every flow still follows its own Service's changes.
     stage.endpoints("dns7", |slice| slice.udp_port(5000 + 40), &[&backend]);
     for (socket, to) in sockets.iter().zip(cluster_ips(7, 53)) {
         let follows = |answer: &Message| answer.text.contains(":5040 ");
@@ -259,7 +259,7 @@ fn s29_ipv4_on_an_ipv6_socket_is_a_flow_like_others() {
     let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
     stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
     ask_until("the flow has moved", &socket, to, |answer| answer.backend() != first);
-    // Both families on one socket.
+    // One socket with both families.
     ask(&socket, cluster_ips(10, 53)[1]).unwrap();
     ask(&socket, to).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Large transfers: a pattern that no two places of which are alike goes out and is compared when it comes back.
+//! Large transfers: sends a pattern whose blocks all differ, and compares what comes back.
 
 use std::{
     io::{self, Read, Write},
@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::open::step;
 
-/// The pattern repeats but for the number at the beginning of each block.
+/// The size of a block of the pattern. Blocks differ in the number at their beginning only.
 const BLOCK: usize = 65_536;
 
 /// The pattern, block by block.
@@ -36,7 +36,7 @@ impl Pattern {
         Self { block, number: 0, left: bytes }
     }
 
-    /// The next block, shorter at the end; none after it.
+    /// The next block, the last one shorter; `None` after it.
     fn next(&mut self) -> Option<&[u8]> {
         let length = usize::try_from(self.left).unwrap_or(BLOCK).min(BLOCK);
         self.left -= length as u64;
@@ -54,7 +54,7 @@ pub fn transfer(to: SocketAddr, bind: Option<SocketAddr>, bytes: u64, timeout: D
         let sender = scope.spawn(|| step(Step::Send, || send(&stream, bytes)));
         let received = step(Step::Receive, || receive(&stream, bytes));
         if received.is_err() {
-            // The sender may wait for somebody to read.
+            // The sender may wait for the receiver, so it has a thread of its own.
             let _ = stream.shutdown(Shutdown::Both);
         }
         let sent = sender.join().expect("a sender does not panic");

@@ -6,7 +6,7 @@ use lab::{Dial, Failure, Kind, Manner, Reply};
 
 use crate::open::Open;
 
-/// All conversations of `dial`, one after the other.
+/// Holds all conversations of `dial`, one after the other.
 pub fn dial(dial: &Dial) -> Vec<Result<Reply, Failure>> {
     (0..dial.repeats()).map(|_| converse(dial)).collect()
 }

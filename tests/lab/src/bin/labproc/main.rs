@@ -1,5 +1,5 @@
-//! A process inside a lab: opens sockets and serves as the lines on its stdin say, one answer line each (see
-//! `lab::Request`). Ends when stdin is closed. It must not know whether a service proxy is there.
+//! A process inside a lab: opens sockets and serves as the lines on its stdin say, and answers each with one line (see
+//! `lab::Request`). Ends when stdin is closed. It must not know whether a service proxy runs.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! One socket and its operations, every failure with its step, errno's name and duration.
+//! One socket and its operations. Every failure has its step, the name of its errno, and its duration.
 
 use std::{
     io::{self, Read, Write},
@@ -10,13 +10,13 @@ use lab::{Failure, Kind, Message, Names, Step};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Longest piece of a line, or datagram.
+/// Longest piece that is received of a line, and longest datagram.
 const LONGEST: usize = 16_384;
 
 /// A socket of any kind.
 pub struct Open {
     socket: Socket,
-    /// The same socket of a datagram kind, for its `recvfrom()`.
+    /// The socket once more where it is a datagram socket, for its `recvfrom()`.
     datagrams: Option<UdpSocket>,
     /// Bytes received after the last line's end (TCP).
     rest: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct Open {
 /// The failure of `step`.
 pub fn failure(step: Step, error: &io::Error, elapsed: Duration) -> Failure {
     let errno = match error.raw_os_error().map(Errno::from_raw) {
-        // What a blocking call returns when the socket's own time limit has passed.
+        // The error of a blocking call whose time limit on the socket has passed.
         Some(Errno::EAGAIN | Errno::EINPROGRESS) => "ETIMEDOUT".to_owned(),
         Some(errno) => format!("{errno:?}"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
@@ -34,7 +34,7 @@ pub fn failure(step: Step, error: &io::Error, elapsed: Duration) -> Failure {
     Failure { step, errno, elapsed }
 }
 
-/// Runs one system call (or few) as `step`.
+/// Runs one or a few system calls as `step`.
 pub fn step<T>(step: Step, call: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
     let start = Instant::now();
     call().map_err(|error| failure(step, &error, start.elapsed()))
@@ -74,7 +74,7 @@ impl Open {
         Ok(start.elapsed())
     }
 
-    /// Dissolves the connection: resets it, if it is a stream.
+    /// Dissolves the connection; a stream is reset.
     pub fn disconnect(&self) -> Result<(), Failure> {
         step(Step::Connect, || rustix::net::connect_unspec(&self.socket).map_err(Into::into))
     }
@@ -117,7 +117,7 @@ impl Open {
         }
     }
 
-    /// Both ends.
+    /// The socket's two addresses.
     pub fn names(&self) -> Result<Names, Failure> {
         step(Step::Names, || {
             let local = self.socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;

@@ -18,10 +18,10 @@ use crate::open::failure;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Longest datagram: what a packet holds, with room.
+/// Longest datagram: larger than any packet.
 const LARGEST: usize = 16_384;
 
-/// An address that is served until this is dropped. Accepted connections are served until their client leaves.
+/// An address that is served until this is dropped. Accepted connections are served until their client closes them.
 pub struct Listening {
     /// Closed to end the thread.
     stop: Option<PipeWriter>,
@@ -38,7 +38,7 @@ impl Listening {
         begin().map_err(|error: io::Error| failure(Step::Listen, &error, Duration::ZERO))
     }
 
-    /// The same by SCTP.
+    /// Binds an SCTP socket and starts to serve.
     pub fn start_sctp(name: String, at: SocketAddr) -> Result<Self, Failure> {
         let begin = || {
             let sctp = bind(at, Type::STREAM, Some(Protocol::SCTP))?;
@@ -58,7 +58,7 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // The sockets are closed when the thread has ended, not before.
+        // The thread closes the sockets when it ends, so it has to be waited for.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -82,7 +82,7 @@ fn bind(at: SocketAddr, kind: Type, protocol: Option<Protocol>) -> io::Result<So
     Ok(socket)
 }
 
-/// Who answers, and how.
+/// The server's identity, and what it answers.
 struct Identity {
     name: String,
     mode: Mode,
@@ -95,13 +95,13 @@ impl Identity {
 }
 
 struct Sockets {
-    /// TCP, or what looks like it to who reads and writes.
+    /// TCP, or SCTP, which reads and writes like it.
     streams: TcpListener,
     udp: Option<UdpSocket>,
 }
 
 impl Sockets {
-    /// Waits for a connection, a datagram or the end (false). A failure of one client is no reason to end.
+    /// Waits for a connection, a datagram or the end (false). The failure of one client does not end the server.
     fn serve_next(&self, stopped: &io::PipeReader, who: &Arc<Identity>) -> io::Result<bool> {
         let datagrams = self.udp.iter().map(UdpSocket::as_fd);
         let sockets = [stopped.as_fd(), self.streams.as_fd()].into_iter().chain(datagrams);
@@ -135,7 +135,7 @@ fn answer(udp: &UdpSocket, who: &Identity) -> io::Result<()> {
 /// Serves one connection until the client closes it.
 fn converse(stream: &TcpStream, client: SocketAddr, who: &Identity) -> io::Result<()> {
     stream.set_nonblocking(false)?;
-    // SCTP has no such option of TCP.
+    // Fails on SCTP, which lacks this option of TCP.
     let _ = stream.set_nodelay(true);
     let (mut input, mut output) = (stream, stream);
     if who.mode == Mode::Echo {

@@ -1,4 +1,5 @@
-//! Connections to a server outside, from ports and addresses that Services have, too: their answers are their own.
+//! Connections to a server outside, from ports and addresses that Services have, too: the replies reach the node's
+//! sockets.
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ use harness::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A port of the server for each connection, so that none has to wait for the end of another.
+/// The server has a port for each connection, so that none has to wait until another has ended.
 const SERVER_PORTS: [u16; 6] = [9100, 9101, 9102, 9103, 9104, 9105];
 
 fn kinds(family: Family) -> [Kind; 2] {
@@ -23,13 +24,13 @@ fn kinds(family: Family) -> [Kind; 2] {
     }
 }
 
-/// A server of the client outside, which echoes.
+/// An echo server on the client outside.
 fn server(outside: &Outside, family: Family) -> Server {
     let at = SERVER_PORTS.map(|port| SocketAddr::new(outside.address(family), port));
     outside.host.serve_at(&at, Mode::Echo).unwrap()
 }
 
-/// The socket is answered by whom it is connected to, several times.
+/// The socket gets several replies from its peer.
 fn converses(socket: &Held<'_>, what: &str) {
     for word in ["one", "two", "three"] {
         let answer = socket.ask(word);
@@ -37,7 +38,7 @@ fn converses(socket: &Held<'_>, what: &str) {
     }
 }
 
-/// `from`'s connection to the server's port, bound to `own` if that is given, is answered.
+/// Connects from `from` to the server, bound to `own` if that is given, and checks that it gets replies.
 fn asks(from: &Client, kind: Kind, own: Option<SocketAddr>, to: SocketAddr) {
     let what = format!("{kind:?} from {own:?} to {to}");
     let socket = from.open(kind, own).unwrap_or_else(|failure| panic!("{what}: {failure:?}"));
@@ -45,7 +46,7 @@ fn asks(from: &Client, kind: Kind, own: Option<SocketAddr>, to: SocketAddr) {
     converses(&socket, &what);
 }
 
-/// A datagram socket that is connected to nobody is answered.
+/// Checks that a datagram socket gets replies that is not connected.
 fn asks_unconnected(from: &Client, kind: Kind, own: SocketAddr, to: SocketAddr) {
     let socket = from.open(kind, Some(own)).unwrap();
     for word in ["one", "two", "three"] {
@@ -55,7 +56,7 @@ fn asks_unconnected(from: &Client, kind: Kind, own: SocketAddr, to: SocketAddr) 
     }
 }
 
-/// Whatever pod 1 sends to the server's `ports` leaves from `own`.
+/// Makes packets of pod 1 to the server's `ports` leave from `own`.
 fn masquerade(outside: &Outside, family: Family, own: SocketAddr, port: u16) {
     let (ip, pod, server) =
         (if family == Family::Ipv4 { "ip" } else { "ip6" }, outside.scene.pod(1), outside.address(family));
@@ -77,7 +78,7 @@ fn serve(outside: &Outside, family: Family) {
     served(outside, family);
 }
 
-/// The Services are there for clients.
+/// Checks that clients reach the Services.
 fn served(outside: &Outside, family: Family) {
     let shared = SocketAddr::new(family.of(&outside.scene.node), 80);
     for to in [outside.node_port(family), SocketAddr::new(family.external_ip(1), 80), shared] {
@@ -115,7 +116,7 @@ fn w03_masqueraded_pods_are_answered_at_service_ports() {
         let _server = server(outside, family);
         serve(outside, family);
         let (pod, node) = (outside.scene.pod(1).client().unwrap(), family.of(&outside.scene.node));
-        // The last address is not the node's: only what has left tells that an answer is expected there.
+        // The last address is not the node's: only a packet that has left tells that a reply is expected there.
         let ends = [(node, NODE_PORT), (node, 80), (family.external_ip(1), 80)];
         for (number, (address, port)) in ends.into_iter().enumerate() {
             masquerade(outside, family, SocketAddr::new(address, port), SERVER_PORTS[number]);
@@ -130,20 +131,20 @@ fn w03_masqueraded_pods_are_answered_at_service_ports() {
     });
 }
 
-/// Sends a SYN that no socket of `netns` has asked for: a forged one, or a late duplicate.
+/// Sends a SYN that no socket of `netns` has asked for, like a forged one or a late duplicate.
 fn forge_syn(netns: &Netns, from: SocketAddr, to: SocketAddr) {
     const ETHERNET: usize = 14;
     let family = if to.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
     let frame = tcp(from, to).syn().bytes(family);
     let send = || {
         let socket = Socket::new(Domain::for_address(to), Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
-        // The port of a raw socket's address means nothing.
+        // A raw socket ignores the port of the address.
         socket.send_to(&frame[ETHERNET..], &SocketAddr::new(to.ip(), 0).into())
     };
     netns.inside(send).unwrap().unwrap();
 }
 
-/// How many SYNs the stack has had for open connections, and answered with an acknowledgment (RFC 5961).
+/// How many SYNs for open connections the stack has got, and answered with an acknowledgment (RFC 5961).
 fn challenges(netns: &Netns) -> u64 {
     let text = netns.inside(|| fs::read_to_string("/proc/thread-self/net/netstat")).unwrap().unwrap();
     let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
@@ -166,9 +167,9 @@ fn s39_a_forged_syn_cuts_no_connection_of_the_nodes_own() {
         let before = challenges(netns);
         forge_syn(outside.host.netns(), to, own);
         until("the SYN at the connection's socket", || challenges(netns) > before);
-        converses(&socket, "after a SYN that somebody has forged");
+        converses(&socket, "after a forged SYN");
         drop((socket, server));
-        // The note outlives the connection, and keeps nobody who dials from the server's port from the Service.
+        // The note outlives the connection, but a client that dials from the server's port still reaches the Service.
         let again = outside.client.open(kinds(family)[0], Some(to)).unwrap();
         again.connect(own).unwrap();
         assert_eq!(again.ask("who").unwrap().backend(), "far", "by the Service");

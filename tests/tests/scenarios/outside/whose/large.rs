@@ -1,4 +1,5 @@
-//! Datagrams that are larger than the way to the backend: the sender is told, and its kernel fragments the next ones.
+//! Datagrams that are larger than the path to the backend allows: the sender is told, and its kernel fragments the
+//! next ones.
 
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use harness::{
     scene::{Family, from_outside_over_both},
 };
 
-/// The way to the backend.
+/// The MTU of the path to the backend.
 const MTU: usize = 1400;
-/// Fits the client's own device.
+/// A size that fits the client's own device.
 const DATAGRAM: usize = 1440;
 
 #[test]
@@ -23,7 +24,7 @@ fn field_s10_datagrams_larger_than_the_way_to_the_backend_arrive() {
         socket.connect(outside.node_port(family)).unwrap();
         let text = "x".repeat(DATAGRAM);
         let arrives = || {
-            // The first is lost; the error that tells the sender may come with any call.
+            // The first datagram is lost; any call may return the error that tells the sender.
             socket.send(&text).is_ok()
                 && socket.receive(Duration::from_millis(500)).is_ok_and(|answer| answer.text == text)
         };

@@ -1,5 +1,5 @@
-//! Node ports on loopback (S19), and who goes before them: a process of the node that listens at that very address. What is
-//! bound to loopback reaches nobody else.
+//! Node ports on loopback (S19), except where a process of the node listens at exactly that address. A socket that is
+//! bound to loopback reaches only what listens on loopback.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ fn loopback(family: Family) -> SocketAddr {
     SocketAddr::new(address, NODE_PORT)
 }
 
-/// A node port with a backend in a pod, dialled by a process of the node.
+/// Tests a node port with a backend in a pod, dialled by a process of the node.
 fn on_a_node(name: &str, part: impl Fn(&Scene, &Client, Family)) {
     let scene = Setup::new(name, Origin::Folder).start();
     let node = scene.node.client().unwrap();
@@ -29,7 +29,7 @@ fn on_a_node(name: &str, part: impl Fn(&Scene, &Client, Family)) {
     });
 }
 
-/// A process of the node that answers as `a` at an address.
+/// Starts a process of the node that answers as `a` at an address.
 fn listener(scene: &Scene, address: IpAddr) -> Server {
     scene.node.serve_at(&[SocketAddr::new(address, NODE_PORT)], Mode::Identity).unwrap()
 }
@@ -42,7 +42,7 @@ fn w03_a_listener_on_loopback_goes_before_the_node_port() {
         expect(node, to, &["a"]);
         drop(listens);
         expect(node, to, &["p1"]);
-        // One for every address is no rival.
+        // A socket that listens at every address does not take precedence.
         let any = if family == Family::Ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let _listens = listener(scene, any);
         expect(node, to, &["p1"]);

@@ -1,5 +1,5 @@
-//! What belongs to no Service although it comes to a Service's address and port (S39), seen by real sockets: the node's own
-//! and those of pods that netfilter masquerades.
+//! Packets that belong to no Service although they come to a Service's address and port (S39), seen by real sockets:
+//! the node's own, and those of pods that netfilter masquerades.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 

@@ -1,5 +1,5 @@
-//! Source ports on hosts that keep all ports, or nearly all, for themselves: nothing is dropped, and nobody gets another's
-//! answers.
+//! Source ports on hosts that reserve all ports, or nearly all: nothing is dropped, and no client gets another's
+//! replies.
 
 use std::{collections::BTreeMap, fs, net::SocketAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use harness::{
     stage::restart,
 };
 
-/// How long the agent may take to see a sysctl, on a busy machine.
+/// How long the agent may take to see a change of a sysctl, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn keep(netns: &Netns, range: &str, reserved: &str) {
