@@ -1,7 +1,7 @@
 //! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
 //! the data plane equal to the model, with the first event of a burst served at once and the rest together.
 
-mod notices;
+mod diagnostics;
 pub mod refusals;
 
 use std::{
@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, info, warn};
 
 use crate::{
-    agent::{notices::Notices, refusals::Refusals},
+    agent::{diagnostics::Diagnostics, refusals::Refusals},
     apply::{Dataplane, Outcome, Size},
     desired::{ServiceName, plan::plan},
     health::Published,
@@ -40,7 +40,7 @@ const TIDY: Duration = Duration::from_secs(30);
 pub struct Agent {
     model: Model,
     dataplane: Dataplane,
-    notices: Notices,
+    diagnostics: Diagnostics,
     refused: BTreeSet<ServiceName>,
     refused_networks: bool,
     refusals: Refusals,
@@ -85,7 +85,7 @@ impl Agent {
         Self {
             model,
             dataplane,
-            notices: Notices::default(),
+            diagnostics: Diagnostics::default(),
             refused: BTreeSet::new(),
             refused_networks: false,
             refusals: Refusals::default(),
@@ -181,7 +181,7 @@ impl Agent {
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
-        self.notices.tell(Instant::now());
+        self.diagnostics.tell(Instant::now());
         self.dataplane.look_at_clients();
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
@@ -204,10 +204,10 @@ impl Agent {
         touched.services.append(&mut self.refused);
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
-        for (object, notices) in projection.diagnostics {
-            self.notices.replace(&object, notices);
+        for (object, diagnostics) in projection.diagnostics {
+            self.diagnostics.replace(&object, diagnostics);
         }
-        self.notices.tell(started);
+        self.diagnostics.tell(started);
         self.mention_nowhere();
         let (ipv4, ipv6) = self.model.own_addresses();
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {

@@ -102,7 +102,7 @@ fn s6_one_unreadable_cluster_ip_leaves_the_other_frontends() {
 }
 
 #[test]
-fn s6_a_repaired_object_takes_its_notices_back() {
+fn s6_a_repaired_object_takes_its_diagnostics_back() {
     let mut world = World::new();
     assert_eq!(world.apply(service_a(json!({ "type": "Fancy" }))).fields(), ["spec.type"]);
     assert_eq!(world.apply(service_a(json!({ "type": "ClusterIP" }))).fields(), [""; 0]);

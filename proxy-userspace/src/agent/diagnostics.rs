@@ -13,19 +13,19 @@ use crate::{
     objects::ObjectRef,
 };
 
-/// Remembers which notices have been given.
+/// Remembers which diagnostics have been given.
 #[derive(Debug, Default)]
-pub struct Notices {
+pub struct Diagnostics {
     given: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
     news: LogLimit<Diagnostic>,
 }
 
-impl Notices {
+impl Diagnostics {
     /// Counts those of `current` that `object` did not have before, which are to be told, and forgets those it has no more.
     pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) {
         let before = self.given.remove(object).unwrap_or_default();
-        for notice in current.difference(&before) {
-            self.news.add(&format!("{} {}", notice.object.kind, notice.field), notice.clone());
+        for diagnostic in current.difference(&before) {
+            self.news.add(&format!("{} {}", diagnostic.object.kind, diagnostic.field), diagnostic.clone());
         }
         if !current.is_empty() {
             self.given.insert(object.clone(), current);
@@ -36,13 +36,13 @@ impl Notices {
     pub fn tell(&mut self, now: Instant) {
         for (field, told) in self.news.due(now) {
             match told {
-                Lines::Each(notices) => {
-                    for Diagnostic { object, field, reason } in notices {
+                Lines::Each(diagnostics) => {
+                    for Diagnostic { object, field, reason } in diagnostics {
                         warn!(%object, field, reason, "skipped");
                     }
                 }
                 Lines::Summary(count, some) => {
-                    let some = some.iter().map(|notice| format!("{}: {}", notice.object, notice.reason));
+                    let some = some.iter().map(|diagnostic| format!("{}: {}", diagnostic.object, diagnostic.reason));
                     let examples = some.collect::<Vec<_>>().join("; ");
                     warn!(count, field, examples, "skipped in many objects");
                 }
