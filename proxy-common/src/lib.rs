@@ -27,6 +27,7 @@ pub mod node;
 pub mod parsed;
 pub mod peer;
 pub mod protocol;
+pub mod reason;
 pub mod reject;
 pub mod scratch;
 pub mod sctp;
@@ -46,7 +47,7 @@ pub use conntrack::{
     AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
     Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
 };
-pub use counter::{BackendCounters, Counter, ServiceCounters};
+pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
 pub use fragment::{Fragment, FragmentPorts};
 pub use name::ServiceName;
@@ -54,10 +55,11 @@ pub use network::Network;
 pub use parsed::{Family, Headers, Part};
 pub use peer::{Flow, FlowRole, Peer};
 pub use protocol::Protocol;
+pub use reason::{Counter, DropReason, Outcome, RejectReason};
 pub use reject::Reject;
 pub use scratch::Scratch;
 pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
 pub use source_range::SourceRange;
 pub use stage::Stage;
 pub use succession::{MapName, Phase};
-pub use verdict::{DropReason, RejectReason, Verdict};
+pub use verdict::Verdict;

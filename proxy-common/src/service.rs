@@ -3,7 +3,8 @@
 use crate::{
     addr::Address,
     pod::pod,
-    verdict::{DropReason, RejectReason, Verdict},
+    reason::{DropReason, RejectReason},
+    verdict::Verdict,
 };
 
 pod! {

@@ -1,5 +1,6 @@
-//! What a program decided about a connect or a packet, and why. The numbers are metric labels: they
-//! never change their meaning.
+//! What a program decided about a connect or a packet.
+
+use crate::reason::{DropReason, RejectReason};
 
 /// The end of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,75 +54,6 @@ impl Verdict {
             },
             _ => None,
         }
-    }
-}
-
-/// Declares reasons by their numbers.
-macro_rules! reasons {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub enum $name { $($(#[$doc])* $variant = $number,)* }
-
-        impl $name {
-            /// The reason with this number.
-            #[inline(always)]
-            pub const fn from_number(number: u8) -> Option<Self> {
-                match number {
-                    $($number => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// Why a flow is rejected.
-    RejectReason {
-        /// No usable backend anywhere (S16).
-        NoBackend = 1,
-        /// A port that the Service's address does not serve (S20).
-        UnservedPort = 2,
-        /// A TCP packet in the middle of a connection that nobody knows.
-        UnknownConnection = 3,
-    }
-}
-
-reasons! {
-    /// Why a flow or packet is dropped.
-    DropReason {
-        /// The policy is Local and no usable backend is on this node (S16).
-        NoLocalBackend = 1,
-        /// An address inside a ServiceCIDR that no Service owns (S20).
-        UnownedAddress = 2,
-        /// The slot or backend that a service names does not exist: the maps are damaged.
-        MissingBackend = 3,
-        /// The client is outside `loadBalancerSourceRanges` (S21).
-        SourceRange = 4,
-        /// A packet for a frontend whose headers are cut short or contradict themselves (S28).
-        Malformed = 5,
-        /// An IPv6 packet with an IPv4-mapped address.
-        MappedAddress = 6,
-        /// A later fragment whose first one has not come (S28).
-        FragmentOutOfOrder = 7,
-        /// No free source port for the backend.
-        SnatPortsExhausted = 8,
-        /// This node has no address of the packet's family to send from.
-        NoNodeAddress = 9,
-        /// The routing table refuses the destination.
-        NoRoute = 10,
-        /// The packet does not fit the way to the backend and must not be fragmented here.
-        TooBig = 11,
-        /// The hop limit has run out.
-        HopLimit = 12,
-        /// A refusal that was not sent because too many were sent lately.
-        RejectLimited = 13,
-        /// The connection tracking map refused the flow.
-        ConntrackFull = 14,
-        /// The program of a stage is not in its place: the maps are damaged.
-        MissingStage = 15,
     }
 }
 

@@ -11,10 +11,11 @@ use clap::Parser as _;
 use proxy_userspace::{
     commands::{
         cleanup,
-        cli::{Cli, Command, GetArgs, LogFormat, Output, RunArgs, What},
+        cli::{Cli, Command, GetArgs, Output, What},
         get::{Row, Snapshot, backends, devices, json, services, table},
         ready, run,
     },
+    config::{Config, LogConfig, LogFormat},
     node::{capabilities, host, open_files},
     watch::kube::LOG_DIRECTIVES,
 };
@@ -34,7 +35,8 @@ pub(crate) fn main() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => {
-            start_log(&args)?;
+            let config = Config::from(*args);
+            start_log(&config.log)?;
             host::check()?;
             if let Err(error) = open_files::raise_limit() {
                 warn!(%error, "with very many healthCheckNodePorts, some may not be answered");
@@ -42,7 +44,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             // Before the runtime starts its threads: capabilities belong to threads.
             capabilities::drop_unneeded()?;
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-            let result = runtime.block_on(run::run(*args));
+            let result = runtime.block_on(run::run(config));
             // The source may be inside a system call: the process ends anyway.
             runtime.shutdown_background();
             result
@@ -89,20 +91,20 @@ fn describe(error: &anyhow::Error) -> String {
     text
 }
 
-fn start_log(args: &RunArgs) -> anyhow::Result<()> {
+fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     // A bare level is Waggle's own; the libraries below it speak up from warnings on.
-    let filter = match args.log_level.parse::<LevelFilter>() {
+    let filter = match config.level.parse::<LevelFilter>() {
         Ok(level) => {
             let libraries = LOG_DIRECTIVES.join(",");
             EnvFilter::try_new(format!("warn,{libraries},proxy_userspace={level},proxy_ebpf={level}"))?
         }
-        Err(_) => EnvFilter::try_new(&args.log_level)?,
+        Err(_) => EnvFilter::try_new(&config.level)?,
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(wants_colour(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
-    match args.log_format {
+    match config.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }

@@ -17,14 +17,8 @@ use crate::{
     agent::{Agent, Inputs},
     apply::Dataplane,
     attach::{self, Group, ProgramSet},
-    commands::{
-        cli::{RunArgs, SourceArgs},
-        ready::Ready,
-    },
-    config::{
-        DataplaneConfig,
-        devices::{DeviceArgs, DeviceMode},
-    },
+    commands::ready::Ready,
+    config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
     devices::{self, Follower},
     health,
     maps::PinFolder,
@@ -49,47 +43,52 @@ const QUEUE: usize = 4096;
 const QUEUE_OF_ROUTES: usize = 16;
 
 /// Runs until a signal or an error.
-pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let node_name = host::node_name(args.node_name.as_deref())?;
-    let cgroup = cgroup(args.cgroup.as_ref())?;
-    let instance = &args.instance.instance;
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let node_name = host::node_name(config.node_name.as_deref())?;
+    let cgroup = cgroup(config.cgroup.as_ref())?;
+    let instance = &config.instance;
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
-    let config = dataplane_config(&args, cgroup)?;
-    let loaded = loader::load(&config)?;
+    let dataplane = dataplane_config(&config, cgroup)?;
+    let loaded = loader::load(&dataplane)?;
     let folder = loaded.folder.clone();
-    let result = serve(args, node_name, config, loaded).await;
+    let result = serve(config, node_name, dataplane, loaded).await;
     succession::give_up(&folder);
     result
 }
 
 /// Serves with what is loaded. Until that is in place, what served before goes on.
-async fn serve(args: RunArgs, node_name: String, config: DataplaneConfig, loaded: Loaded) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    node_name: String,
+    dataplane_config: DataplaneConfig,
+    loaded: Loaded,
+) -> anyhow::Result<()> {
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
-    let serves_outside = args.devices.device_mode != DeviceMode::Off;
+    let serves_outside = config.devices.mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
     let (published, answers) = changes::channel(health::HealthByPort::default());
-    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (args.devices, sctp));
+    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
-    let source = start_source(&args.source, &config.instance, &node_name, events).await?;
+    let source = start_source(config.source, &config.instance, &node_name, events).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
     let (gone, to_terminate) = mpsc::unbounded_channel();
-    if args.udp_termination {
+    if config.udp_termination {
         sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
     }
 
-    let health = health::serve(answers, args.nodeport_addresses.clone());
-    let model = Model::new(ModelConfig { node_name, nodeport_addresses: args.nodeport_addresses });
+    let health = health::serve(answers, config.nodeport_addresses.clone());
+    let model = Model::new(ModelConfig { node_name, nodeport_addresses: config.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
     let mut agent =
         Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
-        result = follow(&mut agent, &mut inputs, loading, (&config, is_first), health) => result?,
+        result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), health) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
@@ -134,12 +133,12 @@ fn cgroup(chosen: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(cgroup)
 }
 
-fn dataplane_config(args: &RunArgs, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {
+fn dataplane_config(config: &Config, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {
     Ok(DataplaneConfig {
-        instance: args.instance.instance.clone(),
+        instance: config.instance.clone(),
         cgroup,
-        sizes: args.sizes.clone(),
-        constants: args.flows.constants()?,
+        sizes: config.sizes.clone(),
+        constants: config.flows.constants()?,
         log_level: kernel_log_level(),
     })
 }
@@ -157,7 +156,7 @@ impl Hooks {
         ebpf: Ebpf,
         folder: PinFolder,
         succession: Succession,
-        devices: (DeviceArgs, changes::Receiver<bool>),
+        devices: (DeviceConfig, changes::Receiver<bool>),
     ) -> impl Future<Output = anyhow::Result<Self>> {
         let loading = tokio::spawn(async move {
             // Pins of what is attached are in the folder that both sets have.
@@ -172,7 +171,7 @@ impl Hooks {
         groups: &[Group],
         folder: PinFolder,
         succession: Succession,
-        (devices, sctp): (DeviceArgs, changes::Receiver<bool>),
+        (devices, sctp): (DeviceConfig, changes::Receiver<bool>),
     ) -> anyhow::Result<Self> {
         let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&devices))?;
         Ok(Self { devices: Follower::new(program_set, folder.clone(), devices, sctp)?, folder, succession })
@@ -213,30 +212,23 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
 
 /// Starts following the API server or the folder.
 async fn start_source(
-    args: &SourceArgs,
+    source: SourceConfig,
     instance: &str,
     node_name: &str,
     events: mpsc::Sender<Event>,
 ) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
-    let Some(folder) = args.manifests.clone() else {
-        let config = KubeConfig {
-            kubeconfig: args.kubeconfig.clone(),
-            api_server: args.api_server.clone(),
-            node_name: node_name.to_owned(),
-            ..KubeConfig::default()
-        };
-        let kube = Kube::connect(config).await?;
-        return Ok(tokio::spawn(kube.run(events)));
-    };
-    let state = args.allocations.clone().unwrap_or_else(|| PathBuf::from(format!("/var/lib/waggle/{instance}.json")));
-    let manifests = Manifests::new(ManifestsConfig {
-        folder,
-        service_cidrs: args.service_cidr.clone(),
-        node_ports: args.service_node_port_range.0.clone(),
-        node_name: node_name.to_owned(),
-        state,
-    });
-    Ok(tokio::spawn(manifests.run(events)))
+    let node_name = node_name.to_owned();
+    match source {
+        SourceConfig::Kube { kubeconfig, api_server } => {
+            let kube = Kube::connect(KubeConfig { kubeconfig, api_server, node_name, ..KubeConfig::default() }).await?;
+            Ok(tokio::spawn(kube.run(events)))
+        }
+        SourceConfig::Manifests { folder, service_cidrs, node_ports, allocations } => {
+            let state = allocations.unwrap_or_else(|| PathBuf::from(format!("/var/lib/waggle/{instance}.json")));
+            let manifests = Manifests::new(ManifestsConfig { folder, service_cidrs, node_ports, node_name, state });
+            Ok(tokio::spawn(manifests.run(events)))
+        }
+    }
 }
 
 /// The programs log only when somebody would see their lines: otherwise the verifier removes the calls.

@@ -1,26 +1,31 @@
-//! Which devices are served and how, as the command line says it.
+//! Which devices are served, and how.
 
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
-/// Settings of the packet programs.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Devices")]
-pub struct DeviceArgs {
-    /// Devices whose packets are served: `auto` (those with an address of the node, a default route or a link-local
-    /// gateway), or names, `*` and `?` allowed. Devices that appear later are followed
-    #[arg(long, value_name = "auto|NAME,…", default_value = "auto")]
-    pub devices: DeviceChoice,
-    /// How devices are served
-    #[arg(long, value_name = "MODE", default_value = "auto")]
-    pub device_mode: DeviceMode,
-    /// Host ends of pods whose sockets this kernel does not own (virtual machines): names, `*` and `?` allowed
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+/// Which devices are served, and how.
+#[derive(Clone, Debug)]
+pub struct DeviceConfig {
+    /// Which ones.
+    pub choice: DeviceChoice,
+    /// How.
+    pub mode: DeviceMode,
+    /// Host ends of pods whose sockets this kernel does not own (virtual machines).
     pub pod_interfaces: Vec<Pattern>,
-    /// How TC programs are attached
-    #[arg(long, value_name = "WAY", default_value = "auto")]
+    /// How TC programs are attached.
     pub tc_attach: TcAttach,
+}
+
+impl Default for DeviceConfig {
+    fn default() -> Self {
+        Self {
+            choice: DeviceChoice::Auto,
+            mode: DeviceMode::Auto,
+            pod_interfaces: Vec::new(),
+            tc_attach: TcAttach::Auto,
+        }
+    }
 }
 
 /// `--devices`.

@@ -1,77 +1,87 @@
-//! The agent's settings, as the command line gives them.
+//! What an agent is told, whoever tells it: flags and the environment fill these values (`commands/cli`). They know no command
+//! line.
 
-pub mod conntrack;
 pub mod devices;
+pub mod flows;
 mod nodeport_addresses;
+mod sizes;
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
-use clap::Args;
-use proxy_common::config::{
-    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
-    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+use ipnet::IpNet;
+
+use self::flows::Constant;
+pub use self::{
+    devices::DeviceConfig,
+    flows::FlowConfig,
+    nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
+    sizes::MapSizes,
 };
 
-use self::conntrack::Constant;
-pub use self::nodeport_addresses::{NodePortAddresses, NodePortAddressesError};
-
-#[expect(clippy::cast_possible_truncation, reason = "the defaults are far below 2^32")]
-const fn default(size: usize) -> u32 {
-    size as u32
+/// Everything that an agent can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names the bpffs folder, so that several agents can share a machine.
+    pub instance: String,
+    /// The node as Kubernetes knows it; the host's name in lower case if none is given.
+    pub node_name: Option<String>,
+    /// The cgroup whose processes are served; the root of the mounted hierarchy if none is given.
+    pub cgroup: Option<PathBuf>,
+    /// Where objects come from.
+    pub source: SourceConfig,
+    /// Where node ports are served.
+    pub nodeport_addresses: NodePortAddresses,
+    /// Whether connected UDP sockets are destroyed when their backend is gone.
+    pub udp_termination: bool,
+    /// Which devices are served.
+    pub devices: DeviceConfig,
+    /// How flows of packets are treated.
+    pub flows: FlowConfig,
+    /// Sizes of the maps.
+    pub sizes: MapSizes,
+    /// What is logged.
+    pub log: LogConfig,
 }
 
-/// Numbers of entries of the maps. Changing one on a running instance makes those maps anew, with what they hold.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Map sizes")]
-pub struct MapSizes {
-    /// Frontends: addresses and ports that clients dial
-    #[arg(long = "max-services", value_name = "N", default_value_t = default(SERVICES_MAX))]
-    pub services: u32,
-    /// Service ports, each family counted
-    #[arg(long = "max-service-ports", value_name = "N", default_value_t = default(SERVICE_IDS_MAX))]
-    pub service_ids: u32,
-    /// Slots: the sum of all services' backend lists, with room for replacing them
-    #[arg(long = "max-slots", value_name = "N", default_value_t = default(SLOTS_MAX))]
-    pub slots: u32,
-    /// Distinct backend addresses and ports
-    #[arg(long = "max-backends", value_name = "N", default_value_t = default(BACKENDS_MAX))]
-    pub backends: u32,
-    /// Backend memberships of UDP services and of those with session affinity
-    #[arg(long = "max-members", value_name = "N", default_value_t = default(MEMBERS_MAX))]
-    pub members: u32,
-    /// ServiceCIDRs, node addresses, and cluster IPs outside every ServiceCIDR
-    #[arg(long = "max-networks", value_name = "N", default_value_t = default(NETWORKS_MAX))]
-    pub networks: u32,
-    /// Clients remembered for session affinity; at least 256 for each processor
-    #[arg(long = "max-affinity", value_name = "N", default_value_t = default(AFFINITY_MAX))]
-    pub affinity: u32,
-    /// Connected TCP and SCTP sockets; further ones connect more slowly
-    #[arg(long = "max-socket-connections", value_name = "N", default_value_t = default(SOCKET_CONNECTIONS_MAX))]
-    pub socket_connections: u32,
-    /// UDP flows of sockets that talk to several services, and connected UDP sockets; at least 256 for each processor
-    #[arg(long = "max-socket-flows", value_name = "N", default_value_t = default(SOCKET_FLOWS_MAX))]
-    pub socket_flows: u32,
-    /// Flows of packets from outside that both sides have confirmed, of each IP family: two entries a flow
-    #[arg(long = "max-conntrack", value_name = "N", default_value_t = default(CONNTRACK_MAX))]
-    pub conntrack: u32,
-    /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
-    /// that the backend has not replied to; at least 256 for each processor
-    #[arg(long = "max-embryonic", value_name = "N", default_value_t = default(EMBRYONIC_MAX))]
-    pub embryonic: u32,
-    /// Fragmented packets whose ports are remembered; at least 256 for each processor
-    #[arg(long = "max-fragments", value_name = "N", default_value_t = default(FRAGMENTS_MAX))]
-    pub fragments: u32,
-    /// Prefixes in loadBalancerSourceRanges, each service port counted
-    #[arg(long = "max-source-ranges", value_name = "N", default_value_t = default(SOURCE_RANGES_MAX))]
-    pub source_ranges: u32,
+/// API server or folder.
+#[derive(Clone, Debug)]
+pub enum SourceConfig {
+    /// An API server.
+    Kube {
+        /// How to reach it; as the pod's service account if none is given.
+        kubeconfig: Option<PathBuf>,
+        /// Its URL, instead of the one that is known otherwise.
+        api_server: Option<String>,
+    },
+    /// A folder of manifests.
+    Manifests {
+        /// The folder.
+        folder: PathBuf,
+        /// Ranges that cluster IPs are allocated from.
+        service_cidrs: Vec<IpNet>,
+        /// Ports that node ports are allocated from.
+        node_ports: RangeInclusive<u16>,
+        /// The file that remembers allocations; /var/lib/waggle/INSTANCE.json if none is given.
+        allocations: Option<PathBuf>,
+    },
 }
 
-impl MapSizes {
-    /// Sets of two buckets in FLOW_BUCKETS of either family, and as many entries in CONNTRACK for the overflow: with as many
-    /// entries as buckets, one in four overflows.
-    pub fn flow_sets(&self) -> u32 {
-        self.conntrack.div_ceil(2).max(1)
-    }
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level, or tracing directives such as `info,proxy_userspace=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// What the loader needs to know.

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use self::serve::Devices;
 use crate::{
     attach::{self, AttachError, Group, ProgramSet},
-    config::devices::{DeviceArgs, DeviceMode},
+    config::devices::{DeviceConfig, DeviceMode},
     maps::{self, MapsError, PinFolder},
     node::rtnetlink::{KernelError, Snapshot, Watcher},
 };
@@ -52,21 +52,21 @@ pub enum DevicesError {
 
 /// The programs that a start needs: for the selected devices, and for those that an earlier agent has served. Others
 /// are loaded when a device needs them.
-pub async fn groups(args: &DeviceArgs, folder: &PinFolder) -> Result<Vec<Group>, DevicesError> {
-    if args.device_mode == DeviceMode::Off {
+pub async fn groups(config: &DeviceConfig, folder: &PinFolder) -> Result<Vec<Group>, DevicesError> {
+    if config.mode == DeviceMode::Off {
         return Ok(vec![Group::Sockets]);
     }
     let snapshot = Watcher::start()?.snapshot().await?;
     let mut groups = attach::device::groups(folder)?;
     groups.extend([Group::Sockets, Group::Tc]);
-    let found = select::select(args, &snapshot, &BTreeSet::new(), false);
-    groups.extend(found.devices.values().flat_map(|target| target.groups(args.device_mode)));
+    let found = select::select(config, &snapshot, &BTreeSet::new(), false);
+    groups.extend(found.devices.values().flat_map(|target| target.groups(config.mode)));
     Ok(groups.into_iter().collect())
 }
 
 /// The groups without which a start must fail, so that an earlier agent's programs stay in force.
-pub const fn needed(args: &DeviceArgs) -> &'static [Group] {
-    match args.device_mode {
+pub const fn needed(config: &DeviceConfig) -> &'static [Group] {
+    match config.mode {
         DeviceMode::Off => &[Group::Sockets],
         DeviceMode::Auto | DeviceMode::Tc => &[Group::Sockets, Group::Tc],
         // Nothing replaces XDP where it was asked for explicitly.
@@ -76,7 +76,7 @@ pub const fn needed(args: &DeviceArgs) -> &'static [Group] {
 
 /// The programs, and the devices that they serve.
 pub struct Follower {
-    args: DeviceArgs,
+    config: DeviceConfig,
     devices: Devices,
     /// Whether there are SCTP Services.
     sctp: changes::Receiver<bool>,
@@ -91,12 +91,12 @@ impl Follower {
     pub fn new(
         program_set: ProgramSet,
         folder: PinFolder,
-        args: DeviceArgs,
+        config: DeviceConfig,
         sctp: changes::Receiver<bool>,
     ) -> Result<Self, DevicesError> {
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        let devices = Devices::new(program_set, map, folder, &args);
-        Ok(Self { args, devices, sctp, logged: BTreeSet::new(), logged_own: None })
+        let devices = Devices::new(program_set, map, folder, &config);
+        Ok(Self { config, devices, sctp, logged: BTreeSet::new(), logged_own: None })
     }
 
     /// The eBPF object.
@@ -107,7 +107,7 @@ impl Follower {
     /// Attaches the programs to every selected device, and detaches them from other devices that an earlier agent has
     /// served.
     pub async fn start(&mut self) -> Result<(), DevicesError> {
-        if self.args.device_mode == DeviceMode::Off {
+        if self.config.mode == DeviceMode::Off {
             info!("no device is served: packets from outside the node pass untouched");
         }
         let snapshot = Watcher::start()?.snapshot().await?;
@@ -116,7 +116,7 @@ impl Follower {
 
     /// Follows changes for ever. A lost connection is logged and reopened.
     pub async fn follow(mut self) {
-        if self.args.device_mode == DeviceMode::Off {
+        if self.config.mode == DeviceMode::Off {
             return;
         }
         loop {
@@ -152,7 +152,7 @@ impl Follower {
 
     fn look(&mut self, snapshot: &Snapshot) -> Result<(), AttachError> {
         let sctp = *self.sctp.borrow_and_update();
-        let selection = select::select(&self.args, snapshot, &self.devices.served(), sctp);
+        let selection = select::select(&self.config, snapshot, &self.devices.served(), sctp);
         let logged = &self.logged;
         for name in selection.missing.difference(logged) {
             warn!(device = name, "device of --devices is not there: it is served when it appears");

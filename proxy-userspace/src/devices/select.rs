@@ -7,7 +7,7 @@ use proxy_common::Device;
 use super::unreliable_xdp::unreliable;
 use crate::{
     attach::{Group, Variant, device::Hook},
-    config::devices::{DeviceArgs, DeviceChoice, DeviceMode, Pattern},
+    config::devices::{DeviceChoice, DeviceConfig, DeviceMode, Pattern},
     node::rtnetlink::{Address, Link, Snapshot},
 };
 
@@ -86,17 +86,17 @@ pub(super) struct Selection {
 /// Selects the devices. A device that is `served` stays selected as long as it exists and is named: an expired lease or
 /// a pulled cable must not detach programs, because drivers reset the hardware when XDP comes or goes. `sctp` says
 /// whether there are SCTP Services.
-pub(super) fn select(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u32>, sctp: bool) -> Selection {
+pub(super) fn select(config: &DeviceConfig, snapshot: &Snapshot, served: &BTreeSet<u32>, sctp: bool) -> Selection {
     let mut selection = Selection::default();
-    if args.device_mode == DeviceMode::Off {
+    if config.mode == DeviceMode::Off {
         return selection;
     }
-    let chosen = |link: &Link| match &args.devices {
+    let chosen = |link: &Link| match &config.choice {
         DeviceChoice::Auto => !link.loopback && (served.contains(&link.index) || is_the_nodes(link, snapshot)),
         DeviceChoice::Named(names) => is_named(names, link),
     };
     for link in &snapshot.links {
-        let role = if is_named(&args.pod_interfaces, link) {
+        let role = if is_named(&config.pod_interfaces, link) {
             Role::Pod
         } else if chosen(link) {
             Role::Outside
@@ -112,7 +112,7 @@ pub(super) fn select(args: &DeviceArgs, snapshot: &Snapshot, served: &BTreeSet<u
             selection.unsuited.insert(link.name.clone());
         }
     }
-    if let DeviceChoice::Named(names) = &args.devices {
+    if let DeviceChoice::Named(names) = &config.choice {
         let absent = |name: &&str| !snapshot.links.iter().any(|link| link.name == *name);
         selection.missing = names.iter().filter_map(Pattern::name).filter(absent).map(str::to_owned).collect();
     }
@@ -157,7 +157,10 @@ mod tests {
     use rtnetlink::packet_route::address::AddressFlags;
 
     use super::*;
-    use crate::node::rtnetlink::{DefaultRoute, Peer};
+    use crate::{
+        commands::cli::DeviceArgs,
+        node::rtnetlink::{DefaultRoute, Peer},
+    };
 
     #[derive(clap::Parser)]
     struct Line {
@@ -204,7 +207,7 @@ mod tests {
 
     fn choose(line: &str, served: &[u32], snapshot: &Snapshot) -> Selection {
         let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
-        select(&args, snapshot, &served.iter().copied().collect(), false)
+        select(&args.into(), snapshot, &served.iter().copied().collect(), false)
     }
 
     fn names(selection: &Selection, role: Role) -> Vec<&str> {
@@ -276,7 +279,7 @@ mod tests {
         snapshot.links[1] = veth(2, "eth0", Some(0), None);
         let with = |line: &str, sctp| {
             let args = Line::try_parse_from(["test"].into_iter().chain(line.split_whitespace())).unwrap().args;
-            select(&args, &snapshot, &BTreeSet::new(), sctp)
+            select(&args.into(), &snapshot, &BTreeSet::new(), sctp)
         };
         let found = with("--pod-interfaces pod-a", true);
         assert_eq!(names(&found, Role::Sctp), ["cali1", "veth2"]);

@@ -18,7 +18,7 @@ use crate::{
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
-    config::devices::{DeviceArgs, DeviceMode, TcAttach},
+    config::devices::{DeviceConfig, DeviceMode, TcAttach},
     maps::PinFolder,
 };
 
@@ -54,14 +54,14 @@ impl Devices {
         program_set: ProgramSet,
         map: HashMap<MapData, u32, Device>,
         folder: PinFolder,
-        args: &DeviceArgs,
+        config: &DeviceConfig,
     ) -> Self {
-        let has_tcx = match args.tc_attach {
+        let has_tcx = match config.tc_attach {
             TcAttach::Auto => tc_has_links(),
             TcAttach::Tcx => true,
             TcAttach::Clsact => false,
         };
-        Self { program_set, map, folder, mode: args.device_mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
+        Self { program_set, map, folder, mode: config.mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
     }
 
     /// The set of programs.

@@ -100,16 +100,16 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::{config::MapSizes, maps::layouts};
+    use crate::{commands::cli::SizeArgs, maps::layouts};
 
     #[derive(clap::Parser)]
     struct Sizes {
         #[command(flatten)]
-        sizes: MapSizes,
+        sizes: SizeArgs,
     }
 
     fn wanted(flags: &[&str]) -> Vec<Layout> {
-        layouts(&Sizes::parse_from([&["sizes"], flags].concat()).sizes, 2)
+        layouts(&Sizes::parse_from([&["sizes"], flags].concat()).sizes.into(), 2)
     }
 
     /// The migrations after a change of the found layouts, without shared maps and those that each set has for itself.

@@ -26,12 +26,11 @@ use std::{
 };
 
 use aya::programs::ProgramError;
-use clap::Parser;
 use nix::sched::{CloneFlags, setns};
 use proxy_common::{Phase, Stage};
 use proxy_userspace::{
     apply::Dataplane,
-    config::{DataplaneConfig, MapSizes, conntrack::FlowArgs},
+    config::{DataplaneConfig, FlowConfig, MapSizes},
     desired::plan::plan,
     node::{jiffies, snat_ports::SnatPorts},
     succession::loader::{self, Loaded},
@@ -95,7 +94,7 @@ impl BenchNode {
 
     /// Makes a node with the limit of refusals that an agent has by default.
     pub fn limited(name: &str) -> Self {
-        Self::make(name, Member::First, &SIZES, &["bench"])
+        Self::make(name, Member::First, &SIZES, FlowConfig::DEFAULT)
     }
 
     /// Makes a node with other map sizes.
@@ -103,14 +102,14 @@ impl BenchNode {
         Self::make(name, Member::First, sizes, UNLIMITED)
     }
 
-    fn make(name: &str, member: Member, sizes: &MapSizes, flags: &[&str]) -> Self {
+    fn make(name: &str, member: Member, sizes: &MapSizes, flows: FlowConfig) -> Self {
         let home = File::open("/proc/thread-self/ns/net").expect("open this thread's namespace").into();
         let lab = Lab::new(name).expect("make a lab");
         let netns = lab.namespace("bench").expect("make a namespace");
         devices::create(&netns, member).expect("make devices");
         // Never 0, which would make the clock run.
         let clock = jiffies::now().expect("read the clock") | 1;
-        let mut constants = Flows::parse_from(flags).flows.constants().expect("make the programs' constants");
+        let mut constants = flows.constants().expect("make the programs' constants");
         constants.push(("STOPPED_AT", clock));
         let config = DataplaneConfig {
             instance: format!("{}-bench", lab.id()),
@@ -235,15 +234,8 @@ fn taken(outcome: Result<(Action, Vec<u8>), ProgramError>) -> Option<(Action, Ve
     }
 }
 
-/// Flags for flows: no limit on refusals.
-const UNLIMITED: &[&str] = &["bench", "--reject-rate", "0"];
-
-/// The settings of flows.
-#[derive(Parser)]
-struct Flows {
-    #[command(flatten)]
-    flows: FlowArgs,
-}
+/// Flows without a limit on refusals.
+const UNLIMITED: FlowConfig = FlowConfig { reject_rate: 0, ..FlowConfig::DEFAULT };
 
 /// Keeps this thread inside a namespace, until dropped.
 struct Inside<'a> {

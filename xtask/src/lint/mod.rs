@@ -2,6 +2,7 @@
 //! others, so that one run names everything that is wrong.
 
 mod allowed;
+mod cycles;
 mod dependencies;
 mod repeated;
 mod rules;
@@ -24,10 +25,11 @@ type Check = fn() -> Result<()>;
 /// The command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 8] = [
         ("formatting", format),
         ("source rules", sources::check),
         ("rules", rules::check),
+        ("cycles", cycles::check),
         ("dependencies", dependencies::check),
         ("clippy", clippy),
         ("clippy of the eBPF programs", clippy_ebpf),

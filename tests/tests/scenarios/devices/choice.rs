@@ -162,7 +162,7 @@ fn a_named_device_is_waited_for_and_others_are_skipped() {
     let waggle = stage.agent(&["--devices", "eth0,soon,lo"]);
     expect(&stage, &[("eth0", "tc")]);
     assert!(waggle.wait_log(PATIENCE, is_about("soon")).unwrap().message().contains("not there"));
-    assert!(waggle.wait_log(PATIENCE, is_about("lo")).unwrap().message().contains("no Ethernet frames"));
+    assert!(waggle.wait_log(PATIENCE, is_about("lo")).unwrap().message().contains("neither Ethernet frames"));
     ip(&stage, &["link add soon type veth peer name noos"]);
     expect(&stage, &[("eth0", "tc"), ("soon", "tc")]);
     let said = waggle.log().since(0).into_iter().filter(|line| line.message().contains("not there")).count();

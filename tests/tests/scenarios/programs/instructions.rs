@@ -1,7 +1,6 @@
 //! No program exceeds what the committed file allows, as the verifier counts it.
 
 use aya::programs::Program;
-use clap::Parser;
 use harness::{
     instructions::{Committed, Counts, series},
     lab::Lab,
@@ -19,16 +18,10 @@ const TEXT: &str = include_str!("../../../../proxy-ebpf/verified-instructions.tx
 /// The environment variable that makes the test write the file instead of comparing with it.
 const UPDATE: &str = "WAGGLE_UPDATE_INSTRUCTIONS";
 
-#[derive(Parser)]
-struct Defaults {
-    #[command(flatten)]
-    sizes: MapSizes,
-}
-
 /// Loads every program of the object as the agent does, and asks the kernel for its count.
 fn measure(machine: &Lab) -> Counts {
     let instance = format!("{}-budget", machine.id());
-    let sizes = Defaults::parse_from(["test"]).sizes;
+    let sizes = MapSizes::default();
     let config =
         DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
     let counts = loader::load(&config).map(|loaded| {

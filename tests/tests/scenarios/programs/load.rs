@@ -1,7 +1,6 @@
 //! The verifier accepts every program as it is loaded with and without log lines, which changes the code that is left
 //! after constants are known.
 
-use clap::Parser;
 use proxy_userspace::{
     attach::{Group, ProgramSet},
     commands::cleanup,
@@ -9,18 +8,12 @@ use proxy_userspace::{
     succession::loader,
 };
 
-#[derive(Parser)]
-struct Defaults {
-    #[command(flatten)]
-    sizes: MapSizes,
-}
-
 #[test]
 fn the_verifier_accepts_every_program_quiet_and_talking() {
     let machine = harness::lab::Lab::new("load").unwrap();
     for log_level in [0, 5] {
         let instance = format!("{}-load{log_level}", machine.id());
-        let sizes = Defaults::parse_from(["test"]).sizes;
+        let sizes = MapSizes::default();
         let config =
             DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
         let loaded = loader::load(&config)

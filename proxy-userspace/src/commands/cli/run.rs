@@ -1,88 +1,12 @@
-//! The command line. It says what can be asked for; `main` does it.
+//! `waggle run`: its flags, and the configuration that they make.
 
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Args;
 use ipnet::IpNet;
 
-use crate::config::{MapSizes, NodePortAddresses, conntrack::FlowArgs, devices::DeviceArgs};
-
-/// Waggle: a Kubernetes service proxy in eBPF
-#[derive(Debug, Parser)]
-#[command(name = "waggle", version, about, max_term_width = 100)]
-pub struct Cli {
-    /// What to do
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the agent: follow the API server or a folder of manifests and keep the data plane equal to it
-    Run(Box<RunArgs>),
-    /// Show what is in force, from the pinned maps; the agent need not run
-    Get(GetArgs),
-    /// Say by the exit code whether an instance's agent runs and serves: for start-up probes
-    Ready(InstanceArgs),
-    /// Remove an instance's data plane: its hooks, then its maps
-    Cleanup(CleanupArgs),
-}
-
-/// Which instance.
-#[derive(Args, Clone, Debug)]
-pub struct InstanceArgs {
-    /// Instance: names the folder under /sys/fs/bpf/waggle, so that several agents can share a machine
-    #[arg(long, value_name = "NAME", default_value = "default", value_parser = instance)]
-    pub instance: String,
-}
-
-/// `waggle cleanup`.
-#[derive(Args, Clone, Debug)]
-pub struct CleanupArgs {
-    /// The instance to remove
-    #[command(flatten)]
-    pub instance: InstanceArgs,
-    /// Remove it although its agent is running
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// `waggle get`.
-#[derive(Args, Clone, Debug)]
-pub struct GetArgs {
-    /// What to show
-    pub what: What,
-    /// The instance to look at
-    #[command(flatten)]
-    pub instance: InstanceArgs,
-    /// Output format
-    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
-    pub output: Output,
-}
-
-/// What `waggle get` shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum What {
-    /// Frontends with their Services
-    #[value(alias = "service", alias = "svc")]
-    Services,
-    /// Backends with the Services they answer for
-    #[value(alias = "backend")]
-    Backends,
-    /// Devices with the programs on them
-    #[value(alias = "device")]
-    Devices,
-}
-
-/// How `waggle get` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Aligned columns
-    Table,
-    /// One JSON array
-    Json,
-}
+use super::{InstanceArgs, devices::DeviceArgs, flows::FlowArgs, sizes::SizeArgs};
+use crate::config::{Config, LogConfig, LogFormat, NodePortAddresses, SourceConfig};
 
 /// `waggle run`.
 #[derive(Args, Clone, Debug)]
@@ -114,7 +38,7 @@ pub struct RunArgs {
     pub flows: FlowArgs,
     /// Sizes of the maps
     #[command(flatten)]
-    pub sizes: MapSizes,
+    pub sizes: SizeArgs,
     /// Log format
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Logging")]
     pub log_format: LogFormat,
@@ -165,53 +89,86 @@ impl FromStr for PortRange {
     }
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
+impl From<RunArgs> for Config {
+    fn from(args: RunArgs) -> Self {
+        Self {
+            instance: args.instance.instance,
+            node_name: args.node_name,
+            cgroup: args.cgroup,
+            source: args.source.into(),
+            nodeport_addresses: args.nodeport_addresses,
+            udp_termination: args.udp_termination,
+            devices: args.devices.into(),
+            flows: args.flows.into(),
+            sizes: args.sizes.into(),
+            log: LogConfig { format: args.log_format, level: args.log_level },
+        }
+    }
 }
 
-/// An instance's name becomes a bpffs folder, which refuses dots.
-fn instance(text: &str) -> Result<String, String> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || character == '-' || character == '_';
-    if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
-        Ok(text.into())
-    } else {
-        Err("want 1 to 63 letters, digits, `-` and `_`".into())
+impl From<SourceArgs> for SourceConfig {
+    fn from(args: SourceArgs) -> Self {
+        match args.manifests {
+            Some(folder) => Self::Manifests {
+                folder,
+                service_cidrs: args.service_cidr,
+                node_ports: args.service_node_port_range.0,
+                allocations: args.allocations,
+            },
+            None => Self::Kube { kubeconfig: args.kubeconfig, api_server: args.api_server },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::Parser as _;
 
     use super::*;
+    use crate::{
+        commands::cli::{Cli, Command},
+        config::{DeviceConfig, FlowConfig, MapSizes},
+    };
 
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_option_says_what_it_is_without_its_neighbours() {
-        for command in Cli::command().get_subcommands() {
-            for argument in command.get_arguments() {
-                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-                let stands_alone = !help.is_empty() && !help.starts_with('…');
-                assert!(stands_alone, "{} --{}: {help:?}", command.get_name(), argument.get_id());
-            }
+    fn config(flags: &[&str]) -> Config {
+        match Cli::try_parse_from([&["waggle", "run"], flags].concat()).unwrap().command {
+            Command::Run(args) => (*args).into(),
+            other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn bad_values_are_refused() {
+    fn without_flags_every_part_is_its_default() {
+        let config = config(&[]);
+        assert_eq!(format!("{:?}", config.sizes), format!("{:?}", MapSizes::default()));
+        assert_eq!(format!("{:?}", config.flows), format!("{:?}", FlowConfig::DEFAULT));
+        assert_eq!(format!("{:?}", config.devices), format!("{:?}", DeviceConfig::default()));
+        assert_eq!(config.nodeport_addresses, NodePortAddresses::default());
+        assert!(matches!(config.source, SourceConfig::Kube { kubeconfig: None, api_server: None }));
+    }
+
+    #[test]
+    fn each_flag_reaches_its_value() {
+        let config = config(&[
+            "--conntrack-udp-timeout=7",
+            "--conntrack-sctp-timeout-shutdown-recd=9",
+            "--answer-echo=false",
+            "--reject-rate=5",
+            "--max-slots=11",
+            "--device-mode=tc",
+            "--manifests=/tmp/objects",
+        ]);
+        let FlowConfig { timeouts, associations, answer_echo, reject_rate } = config.flows;
+        assert_eq!((timeouts.udp, associations.shutdown_received, answer_echo, reject_rate), (7, 9, false, 5));
+        assert_eq!((config.sizes.slots, config.devices.mode), (11, crate::config::devices::DeviceMode::Tc));
+        assert!(matches!(config.source, SourceConfig::Manifests { folder, .. } if folder == "/tmp/objects"));
+    }
+
+    #[test]
+    fn bad_port_ranges_are_refused() {
         for bad in ["30000", "0-5", "6-5", "a-b", "1-65536"] {
             assert!(bad.parse::<PortRange>().is_err(), "{bad}");
         }
         assert_eq!("30000-32767".parse(), Ok(PortRange(30000..=32767)));
-        assert!(instance("a.b").is_err() && instance("").is_err() && instance("lab-1_x").is_ok());
     }
 }

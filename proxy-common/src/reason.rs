@@ -1,0 +1,198 @@
+//! Why something is refused, and what is counted: one list of reasons, counters and their labels. Numbers and labels keep their
+//! meaning for ever.
+
+/// Declares the enums of the list.
+macro_rules! list {
+    (
+        rejects { $($(#[$reject_doc:meta])* $reject:ident = $reject_number:literal,
+            $reject_counter:ident = $reject_index:literal, $reject_label:literal;)* }
+        drops { $($(#[$drop_doc:meta])* $drop:ident = $drop_number:literal,
+            $drop_counter:ident = $drop_index:literal, $drop_label:literal;)* }
+        events { $($(#[$event_doc:meta])* $event:ident = $event_index:literal, $event_label:literal;)* }
+    ) => {
+        reasons! {
+            /// Why a flow is rejected.
+            RejectReason { $($(#[$reject_doc])* $reject = $reject_number, $reject_counter;)* }
+        }
+
+        reasons! {
+            /// Why a flow or packet is dropped.
+            DropReason { $($(#[$drop_doc])* $drop = $drop_number, $drop_counter;)* }
+        }
+
+        /// Index of COUNTERS.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum Counter {
+            $(/// Rejected:
+            $(#[$reject_doc])* $reject_counter = $reject_index,)*
+            $(/// Dropped:
+            $(#[$drop_doc])* $drop_counter = $drop_index,)*
+            $($(#[$event_doc])* $event = $event_index,)*
+        }
+
+        impl Counter {
+            /// Every counter, in the order of its number.
+            pub const ALL: [Self; [$($reject_index,)* $($drop_index,)* $($event_index),*].len()] =
+                sorted([$(Self::$reject_counter,)* $(Self::$drop_counter,)* $(Self::$event),*]);
+
+            /// What it counts, and why: the labels of a metric.
+            pub const fn label(self) -> (Outcome, &'static str) {
+                match self {
+                    $(Self::$reject_counter => (Outcome::Rejected, $reject_label),)*
+                    $(Self::$drop_counter => (Outcome::Dropped, $drop_label),)*
+                    $(Self::$event => (Outcome::Done, $event_label),)*
+                }
+            }
+        }
+    };
+}
+
+/// Declares reasons by their numbers, with their counters.
+macro_rules! reasons {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal, $counter:ident;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$doc])* $variant = $number,)* }
+
+        impl $name {
+            /// The reason with this number.
+            #[inline(always)]
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// Its counter.
+            #[inline(always)]
+            pub const fn counter(self) -> Counter {
+                match self { $(Self::$variant => Counter::$counter,)* }
+            }
+        }
+    };
+}
+
+list! {
+    rejects {
+        /// No usable backend anywhere (S16).
+        NoBackend = 1, RejectNoBackend = 1, "no_backend";
+        /// A port that the Service's address does not serve (S20).
+        UnservedPort = 2, RejectUnservedPort = 2, "unserved_port";
+        /// A TCP packet in the middle of a connection that nobody knows.
+        UnknownConnection = 3, RejectUnknownConnection = 14, "unknown_connection";
+    }
+    drops {
+        /// The policy is Local and no usable backend is on this node (S16).
+        NoLocalBackend = 1, DropNoLocalBackend = 3, "no_local_backend";
+        /// An address inside a ServiceCIDR that no Service owns (S20).
+        UnownedAddress = 2, DropUnownedAddress = 4, "unowned_address";
+        /// The slot or backend that a service names does not exist: the maps are damaged.
+        MissingBackend = 3, DropMissingBackend = 5, "missing_backend";
+        /// The client is outside `loadBalancerSourceRanges` (S21).
+        SourceRange = 4, DropSourceRange = 15, "source_range";
+        /// A packet for a frontend whose headers are cut short or contradict themselves (S28).
+        Malformed = 5, DropMalformed = 16, "malformed";
+        /// An IPv6 packet with an IPv4-mapped address.
+        MappedAddress = 6, DropMappedAddress = 17, "mapped_address";
+        /// A later fragment whose first one has not come (S28).
+        FragmentOutOfOrder = 7, DropFragmentOutOfOrder = 18, "fragment_out_of_order";
+        /// No free source port for the backend.
+        SnatPortsExhausted = 8, DropSnatPortsExhausted = 19, "snat_ports_exhausted";
+        /// This node has no address of the packet's family to send from.
+        NoNodeAddress = 9, DropNoNodeAddress = 20, "no_node_address";
+        /// The routing table refuses the destination.
+        NoRoute = 10, DropNoRoute = 21, "no_route";
+        /// The packet does not fit the way to the backend and must not be fragmented here.
+        TooBig = 11, DropTooBig = 22, "too_big";
+        /// The hop limit has run out.
+        HopLimit = 12, DropHopLimit = 23, "hop_limit";
+        /// A refusal that was not sent because too many were sent lately.
+        RejectLimited = 13, DropRejectLimited = 24, "reject_limited";
+        /// The connection tracking map refused the flow.
+        ConntrackFull = 14, DropConntrackFull = 25, "conntrack_full";
+        /// The program of a stage is not in its place: the maps are damaged.
+        MissingStage = 15, DropMissingStage = 26, "missing_stage";
+    }
+    events {
+        /// A socket's destination was rewritten to a backend.
+        SocketTranslated = 0, "socket_translated";
+        /// A client kept its backend by session affinity.
+        AffinityHit = 6, "affinity_hit";
+        /// A UDP flow was moved because its backend left the list.
+        UdpFlowMoved = 7, "udp_flow_moved";
+        /// A map was full or refused an entry that a socket needed.
+        MapFull = 8, "map_full";
+        /// A packet was translated and left to the stack.
+        PacketTranslated = 9, "packet_translated";
+        /// A packet was translated and sent on by the hook itself.
+        PacketForwarded = 10, "packet_forwarded";
+        /// An echo request got its reply in a frontend's name.
+        EchoReply = 11, "echo_reply";
+        /// A flow of packets was opened.
+        FlowOpened = 12, "flow_opened";
+        /// A flow got another source port than its client's, because that one was taken or is not ours to use.
+        SnatPortChanged = 13, "snat_port_changed";
+    }
+}
+
+/// What became of what is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was refused so that the client knows at once.
+    Rejected,
+    /// It was refused silently, or as unreachable.
+    Dropped,
+    /// It was served, or something else happened.
+    Done,
+}
+
+/// By number.
+const fn sorted<const N: usize>(mut all: [Counter; N]) -> [Counter; N] {
+    let mut first = 0;
+    while first < N {
+        let (mut least, mut other) = (first, first + 1);
+        while other < N {
+            if (all[other] as u32) < all[least] as u32 {
+                least = other;
+            }
+            other += 1;
+        }
+        (all[first], all[least]) = (all[least], all[first]);
+        first += 1;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    /// What people read about a map dump.
+    const DOCS: &str = include_str!("../../docs/maps.md");
+
+    #[test]
+    fn every_counter_has_a_line_in_the_docs() {
+        for counter in Counter::ALL {
+            let (outcome, reason) = counter.label();
+            let outcome = match outcome {
+                Outcome::Rejected => "rejected: ",
+                Outcome::Dropped => "dropped: ",
+                Outcome::Done => "",
+            };
+            let line = std::format!("\n| {} | `{reason}` | {outcome}", counter as u32);
+            assert!(DOCS.contains(&line), "{counter:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn counters_are_listed_in_the_order_of_their_numbers() {
+        for (index, counter) in Counter::ALL.into_iter().enumerate() {
+            assert_eq!(counter as usize, index);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Flags for flows of packets.
+
+use clap::Args;
+use proxy_common::{AssociationTimeouts, Timeouts};
+
+use crate::config::FlowConfig;
+
+const DEFAULT: Timeouts = Timeouts::DEFAULT;
+const SCTP: AssociationTimeouts = AssociationTimeouts::DEFAULT;
+
+/// Settings of flows. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Flows")]
+pub struct FlowArgs {
+    /// Seconds until a TCP connection is forgotten while the backend has not replied
+    #[arg(long = "conntrack-tcp-timeout-syn-sent", value_name = "S", default_value_t = DEFAULT.tcp_syn_sent)]
+    pub tcp_syn_sent: u32,
+    /// Seconds until a TCP connection is forgotten while the client has not confirmed the reply
+    #[arg(long = "conntrack-tcp-timeout-syn-recv", value_name = "S", default_value_t = DEFAULT.tcp_syn_received)]
+    pub tcp_syn_received: u32,
+    /// Seconds until an established TCP connection is forgotten when it is silent
+    #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", default_value_t = DEFAULT.tcp_established)]
+    pub tcp_established: u32,
+    /// Seconds until a TCP connection is forgotten that one side has closed and the other has not acknowledged
+    #[arg(long = "conntrack-tcp-timeout-fin-wait", value_name = "S", default_value_t = DEFAULT.tcp_fin_wait)]
+    pub tcp_fin_wait: u32,
+    /// Seconds until a TCP connection is forgotten that one side only has closed (kube-proxy's
+    /// conntrack.tcpCloseWaitTimeout)
+    #[arg(long = "conntrack-tcp-timeout-close-wait", value_name = "S", default_value_t = DEFAULT.tcp_close_wait)]
+    pub tcp_close_wait: u32,
+    /// Seconds until a TCP connection is forgotten that both sides have closed
+    #[arg(long = "conntrack-tcp-timeout-time-wait", value_name = "S", default_value_t = DEFAULT.tcp_time_wait)]
+    pub tcp_time_wait: u32,
+    /// Seconds until a TCP connection is forgotten that was reset
+    #[arg(long = "conntrack-tcp-timeout-close", value_name = "S", default_value_t = DEFAULT.tcp_close)]
+    pub tcp_close: u32,
+    /// Seconds until a silent UDP flow is forgotten
+    #[arg(long = "conntrack-udp-timeout", value_name = "S", default_value_t = DEFAULT.udp)]
+    pub udp: u32,
+    /// Seconds until a silent UDP flow is forgotten that has gone both ways more than once
+    #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", default_value_t = DEFAULT.udp_stream)]
+    pub udp_stream: u32,
+    /// Seconds until an SCTP association is forgotten that has ended
+    #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = SCTP.closed)]
+    pub sctp_closed: u32,
+    /// Seconds until an SCTP association is forgotten while the client has not confirmed the reply
+    #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = SCTP.cookie_wait)]
+    pub sctp_cookie_wait: u32,
+    /// Seconds until an established SCTP association is forgotten when it is silent
+    #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = SCTP.established)]
+    pub sctp_established: u32,
+    /// Seconds until an SCTP association is forgotten that the client has closed
+    #[arg(long = "conntrack-sctp-timeout-shutdown-sent", value_name = "S", default_value_t = SCTP.shutdown_sent)]
+    pub sctp_shutdown_sent: u32,
+    /// Seconds until an SCTP association is forgotten that the backend has closed
+    #[arg(long = "conntrack-sctp-timeout-shutdown-recd", value_name = "S", default_value_t = SCTP.shutdown_received)]
+    pub sctp_shutdown_received: u32,
+    /// Seconds until an SCTP association is forgotten that both sides have closed
+    #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = SCTP.shutdown_ack_sent)]
+    pub sctp_shutdown_ack_sent: u32,
+    /// Answer pings of Services' addresses while a backend is usable
+    #[arg(long, value_name = "BOOL", default_value_t = FlowConfig::DEFAULT.answer_echo, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub answer_echo: bool,
+    /// Refusals (RST, ICMP) a second and processor; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = FlowConfig::DEFAULT.reject_rate)]
+    pub reject_rate: u32,
+}
+
+impl From<FlowArgs> for FlowConfig {
+    fn from(args: FlowArgs) -> Self {
+        let timeouts = Timeouts {
+            tcp_syn_sent: args.tcp_syn_sent,
+            tcp_syn_received: args.tcp_syn_received,
+            tcp_established: args.tcp_established,
+            tcp_fin_wait: args.tcp_fin_wait,
+            tcp_close_wait: args.tcp_close_wait,
+            tcp_time_wait: args.tcp_time_wait,
+            tcp_close: args.tcp_close,
+            udp: args.udp,
+            udp_stream: args.udp_stream,
+        };
+        let associations = AssociationTimeouts {
+            closed: args.sctp_closed,
+            cookie_wait: args.sctp_cookie_wait,
+            established: args.sctp_established,
+            shutdown_sent: args.sctp_shutdown_sent,
+            shutdown_received: args.sctp_shutdown_received,
+            shutdown_ack_sent: args.sctp_shutdown_ack_sent,
+        };
+        Self { timeouts, associations, answer_echo: args.answer_echo, reject_rate: args.reject_rate }
+    }
+}

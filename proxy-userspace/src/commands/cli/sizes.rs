@@ -1,0 +1,80 @@
+//! Flags for the sizes of maps.
+
+use clap::Args;
+use proxy_common::config::{
+    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
+    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+};
+
+use crate::config::MapSizes;
+
+#[expect(clippy::cast_possible_truncation, reason = "the defaults are far below 2^32")]
+const fn size(size: usize) -> u32 {
+    size as u32
+}
+
+/// Numbers of entries of the maps. Changing one on a running instance makes those maps anew, with what they hold.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Map sizes")]
+pub struct SizeArgs {
+    /// Frontends: addresses and ports that clients dial
+    #[arg(long = "max-services", value_name = "N", default_value_t = size(SERVICES_MAX))]
+    pub services: u32,
+    /// Service ports, each family counted
+    #[arg(long = "max-service-ports", value_name = "N", default_value_t = size(SERVICE_IDS_MAX))]
+    pub service_ids: u32,
+    /// Slots: the sum of all services' backend lists, with room for replacing them
+    #[arg(long = "max-slots", value_name = "N", default_value_t = size(SLOTS_MAX))]
+    pub slots: u32,
+    /// Distinct backend addresses and ports
+    #[arg(long = "max-backends", value_name = "N", default_value_t = size(BACKENDS_MAX))]
+    pub backends: u32,
+    /// Backend memberships of UDP services and of those with session affinity
+    #[arg(long = "max-members", value_name = "N", default_value_t = size(MEMBERS_MAX))]
+    pub members: u32,
+    /// ServiceCIDRs, node addresses, and cluster IPs outside every ServiceCIDR
+    #[arg(long = "max-networks", value_name = "N", default_value_t = size(NETWORKS_MAX))]
+    pub networks: u32,
+    /// Clients remembered for session affinity; at least 256 for each processor
+    #[arg(long = "max-affinity", value_name = "N", default_value_t = size(AFFINITY_MAX))]
+    pub affinity: u32,
+    /// Connected TCP and SCTP sockets; further ones connect more slowly
+    #[arg(long = "max-socket-connections", value_name = "N", default_value_t = size(SOCKET_CONNECTIONS_MAX))]
+    pub socket_connections: u32,
+    /// UDP flows of sockets that talk to several services, and connected UDP sockets; at least 256 for each processor
+    #[arg(long = "max-socket-flows", value_name = "N", default_value_t = size(SOCKET_FLOWS_MAX))]
+    pub socket_flows: u32,
+    /// Flows of packets from outside that both sides have confirmed, of each IP family: two entries a flow
+    #[arg(long = "max-conntrack", value_name = "N", default_value_t = size(CONNTRACK_MAX))]
+    pub conntrack: u32,
+    /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
+    /// that the backend has not replied to; at least 256 for each processor
+    #[arg(long = "max-embryonic", value_name = "N", default_value_t = size(EMBRYONIC_MAX))]
+    pub embryonic: u32,
+    /// Fragmented packets whose ports are remembered; at least 256 for each processor
+    #[arg(long = "max-fragments", value_name = "N", default_value_t = size(FRAGMENTS_MAX))]
+    pub fragments: u32,
+    /// Prefixes in loadBalancerSourceRanges, each service port counted
+    #[arg(long = "max-source-ranges", value_name = "N", default_value_t = size(SOURCE_RANGES_MAX))]
+    pub source_ranges: u32,
+}
+
+impl From<SizeArgs> for MapSizes {
+    fn from(args: SizeArgs) -> Self {
+        Self {
+            services: args.services,
+            service_ids: args.service_ids,
+            slots: args.slots,
+            backends: args.backends,
+            members: args.members,
+            networks: args.networks,
+            affinity: args.affinity,
+            socket_connections: args.socket_connections,
+            socket_flows: args.socket_flows,
+            conntrack: args.conntrack,
+            embryonic: args.embryonic,
+            fragments: args.fragments,
+            source_ranges: args.source_ranges,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How many entries the maps have.
+
+use proxy_common::config::{
+    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
+    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+};
+
+/// Numbers of entries, by the maps that have them. Changing one on a running instance makes its maps anew, with what they hold.
+#[derive(Clone, Debug)]
+pub struct MapSizes {
+    /// Of SERVICES.
+    pub services: u32,
+    /// Of GENERATIONS, SERVICE_COUNTERS and SERVICE_NAMES.
+    pub service_ids: u32,
+    /// Of SLOTS.
+    pub slots: u32,
+    /// Of BACKENDS and BACKEND_COUNTERS.
+    pub backends: u32,
+    /// Of MEMBERS.
+    pub members: u32,
+    /// Of NETWORKS.
+    pub networks: u32,
+    /// Of AFFINITY.
+    pub affinity: u32,
+    /// Of SOCKET_CONNECTIONS.
+    pub socket_connections: u32,
+    /// Of SOCKET_FLOWS.
+    pub socket_flows: u32,
+    /// Of FLOW_BUCKETS of each family.
+    pub conntrack: u32,
+    /// Of EMBRYONIC of each family.
+    pub embryonic: u32,
+    /// Of FRAGMENTS.
+    pub fragments: u32,
+    /// Of SOURCE_RANGES.
+    pub source_ranges: u32,
+}
+
+impl Default for MapSizes {
+    fn default() -> Self {
+        Self {
+            services: default(SERVICES_MAX),
+            service_ids: default(SERVICE_IDS_MAX),
+            slots: default(SLOTS_MAX),
+            backends: default(BACKENDS_MAX),
+            members: default(MEMBERS_MAX),
+            networks: default(NETWORKS_MAX),
+            affinity: default(AFFINITY_MAX),
+            socket_connections: default(SOCKET_CONNECTIONS_MAX),
+            socket_flows: default(SOCKET_FLOWS_MAX),
+            conntrack: default(CONNTRACK_MAX),
+            embryonic: default(EMBRYONIC_MAX),
+            fragments: default(FRAGMENTS_MAX),
+            source_ranges: default(SOURCE_RANGES_MAX),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the defaults are far below 2^32")]
+const fn default(size: usize) -> u32 {
+    size as u32
+}
+
+impl MapSizes {
+    /// Sets of two buckets in FLOW_BUCKETS of either family, and as many entries in CONNTRACK for the overflow: with as many
+    /// entries as buckets, one in four overflows.
+    pub fn flow_sets(&self) -> u32 {
+        self.conntrack.div_ceil(2).max(1)
+    }
+}
