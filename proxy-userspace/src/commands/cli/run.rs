@@ -161,7 +161,9 @@ mod tests {
         let FlowConfig { timeouts, associations, answer_echo, reject_rate } = config.flows;
         assert_eq!((timeouts.udp, associations.shutdown_received, answer_echo, reject_rate), (7, 9, false, 5));
         assert_eq!((config.sizes.slots, config.devices.mode), (11, crate::config::devices::DeviceMode::Tc));
-        assert!(matches!(config.source, SourceConfig::Manifests { folder, .. } if folder == "/tmp/objects"));
+        assert!(
+            matches!(config.source, SourceConfig::Manifests { folder, .. } if folder.as_os_str() == "/tmp/objects")
+        );
     }
 
     #[test]
