@@ -1,6 +1,8 @@
 //! Maps in memory, for tests of the writer: they can be full, any write can be made to fail, and a witness looks at all of
 //! them after each write, as a program could that runs at that moment.
 
+mod set;
+
 use std::{
     cell::{Ref, RefCell},
     collections::{BTreeMap, VecDeque},
@@ -8,16 +10,11 @@ use std::{
     rc::Rc,
 };
 
+pub(crate) use self::set::Rooms;
+use super::store::{Cells, Counts, Elements, Entries, Store};
 use aya::{
     maps::{MapError, lpm_trie::Key},
     sys::SyscallError,
-};
-use proxy_common::{Backend, config::SERVICES_MAX, filter::FILTER_LENGTH};
-
-use super::{
-    Maps,
-    filters::FilterArrays,
-    store::{Cells, Counts, Elements, Entries, Store},
 };
 
 /// Maps in memory.
@@ -264,75 +261,5 @@ impl<K: aya::Pod, V: Copy> Entries<Key<K>, V> for Trie<K, V> {
 
     fn entries(&self) -> impl Iterator<Item = (Key<K>, V)> {
         self.0.entries()
-    }
-}
-
-/// How many entries the maps have.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rooms {
-    pub(crate) services: usize,
-    pub(crate) service_ids: u32,
-    pub(crate) slots: u32,
-    pub(crate) backends: u32,
-    pub(crate) members: usize,
-    pub(crate) networks: usize,
-    pub(crate) source_ranges: usize,
-}
-
-impl Rooms {
-    /// More than tests need.
-    pub(crate) const AMPLE: Self = Self {
-        services: SERVICES_MAX,
-        service_ids: 64,
-        slots: 256,
-        backends: 64,
-        members: 1024,
-        networks: 1024,
-        source_ranges: 1024,
-    };
-}
-
-impl Maps<Memory> {
-    /// Empty maps.
-    pub(crate) fn new(rooms: Rooms, kernel: &Kernel) -> Self {
-        fn bytes<K: bytemuck::NoUninit>(key: &K) -> Vec<u8> {
-            bytemuck::bytes_of(key).to_vec()
-        }
-        let length = u32::try_from(FILTER_LENGTH).expect("16 bits");
-        let filter = || Array { is_watched: false, ..Array::new(length, kernel) };
-        Self {
-            services: Hash::new(rooms.services, bytes, kernel),
-            slots: Array::new(rooms.slots, kernel),
-            backends: Array::<Backend>::new(rooms.backends, kernel),
-            generations: Array::new(rooms.service_ids, kernel),
-            members: Hash::new(rooms.members, bytes, kernel),
-            networks: Trie::new(rooms.networks, kernel),
-            source_ranges: Trie::new(rooms.source_ranges, kernel),
-            service_counters: kernel.clone(),
-            backend_counters: kernel.clone(),
-            service_names: Hash::new(rooms.service_ids as usize, bytes, kernel),
-            filters: FilterArrays { addresses: filter(), ports: filter() },
-            node_addresses: Array::new(proxy_common::node::SOURCES, kernel),
-            observed: None,
-        }
-    }
-
-    /// Another handle to the same maps.
-    pub(crate) fn share(&self) -> Self {
-        Self {
-            services: self.services.clone(),
-            slots: self.slots.clone(),
-            backends: self.backends.clone(),
-            generations: self.generations.clone(),
-            members: self.members.clone(),
-            networks: self.networks.clone(),
-            source_ranges: self.source_ranges.clone(),
-            service_counters: self.service_counters.clone(),
-            backend_counters: self.backend_counters.clone(),
-            service_names: self.service_names.clone(),
-            filters: FilterArrays { addresses: self.filters.addresses.clone(), ports: self.filters.ports.clone() },
-            node_addresses: self.node_addresses.clone(),
-            observed: None,
-        }
     }
 }
