@@ -129,7 +129,8 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// The slots that an earlier agent has left for exactly these backends: after a restart most lists need no new ones.
+    /// The slots that an earlier agent has left for exactly these backends: after a restart most lists need no new ones. Which
+    /// service had them is no matter, since an entry that still names them finds these backends, too.
     pub(super) fn reuse_slots(&mut self, backends: &[SocketAddr]) -> Option<SlotRange> {
         if self.leftovers.lists.is_empty() {
             return None;

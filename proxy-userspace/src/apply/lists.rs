@@ -30,7 +30,8 @@ impl<S: Store> Dataplane<S> {
         Ok(ranges)
     }
 
-    /// Writes each list into fresh slots. On failure nothing is kept.
+    /// Writes each list into slots that nothing names, or takes over those that an earlier agent has left for exactly this
+    /// list. On failure nothing is kept.
     fn write_lists(&mut self, lists: &Lists, retired: &mut Retired) -> Result<Ranges, ApplyError> {
         let mut ranges = Ranges::new();
         for (list, backends) in lists {
