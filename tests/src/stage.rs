@@ -98,6 +98,15 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// How many sockets have an entry in SOCKET_CONNECTIONS.
+    pub fn socket_connections(&self) -> usize {
+        let sets = self.dump("socket_connections");
+        let cookies = sets.iter().filter_map(|set| set["formatted"]["value"]["cookies"].as_array()).flatten();
+        cookies.filter(|cookie| **cookie != 0).count()
+    }
+}
+
 /// Starts the agent again after `kill` or `stop`, and waits until it serves.
 pub fn restart(waggle: &mut Waggle) {
     let mark = waggle.log().mark();

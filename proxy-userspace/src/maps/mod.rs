@@ -1,5 +1,6 @@
 //! The pinned maps of one instance: where they are, what layout they must have, and typed handles.
 
+pub(crate) mod connections;
 pub(crate) mod encode;
 pub(crate) mod filters;
 pub mod flow_table;

@@ -103,11 +103,12 @@ fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout])
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(&Layout, PathBuf)> = layouts.iter().map(|layout| (layout, folder.map(layout.name))).collect();
     let mut loader = EbpfLoader::new();
-    let sets = config.sizes.flow_sets();
+    let (flow_sets, connection_sets) = (config.sizes.flow_sets(), config.sizes.connection_sets());
     let has_mptcp = u8::from(Path::new(MPTCP).exists());
     loader.override_global("NODE_NETNS", &netns, true);
     loader.override_global("HAS_MPTCP", &has_mptcp, true);
-    loader.override_global("FLOW_SETS", &sets, true);
+    loader.override_global("FLOW_SETS", &flow_sets, true);
+    loader.override_global("CONNECTION_SETS", &connection_sets, true);
     let secret = RandomState::new().hash_one(());
     loader.override_global("SECRET", &secret, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);

@@ -114,7 +114,7 @@ fn w01_sockets_keep_what_they_dialled_when_their_maps_change_size() {
 fn w01_sockets_that_close_while_their_map_changes_size_leave_nothing_there() {
     let scene = Scene::new("closing");
     let mut agents = vec![scene.stage.agent(&[])];
-    let entries = || scene.stage.dump("socket_connections").len();
+    let entries = || scene.stage.socket_connections();
     for sizes in SIZES {
         let sockets: Vec<_> = (0..300).map(|_| scene.client.connect_tcp(cluster_ips(WEB, 80)[0]).unwrap()).collect();
         agents.last_mut().unwrap().kill().unwrap();
