@@ -17,7 +17,7 @@ mod wireguard;
 use std::process::Command;
 
 use harness::{
-    lab::{LogLine, Netns, find_program},
+    lab::{LogLine, Netns},
     scene::Outside,
 };
 use serde_json::Value;
@@ -34,16 +34,6 @@ fn output(netns: &Netns, command: &str) -> String {
     let output = netns.inside(run).unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// `waggle get devices` of the scene's node.
-fn devices(outside: &Outside) -> Value {
-    let program = find_program("waggle", "WAGGLE_BIN").unwrap();
-    let output = Command::new(program)
-        .args(["get", "devices", "-o", "json", "--instance", &outside.scene.node.instance()])
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The row of a device in `waggle get devices`.

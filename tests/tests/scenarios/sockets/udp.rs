@@ -10,8 +10,8 @@ use std::{
 
 use harness::{
     lab::{Kind, Message, Pod, Server, Socket, TIMEOUT},
-    objects::{Cluster, SliceBuilder},
-    stage::{Stage, cluster_ips, dual, slices, until},
+    objects::SliceBuilder,
+    scene::{Setup, cluster_ips, dual, slices, until},
 };
 
 /// How long an answer may take.
@@ -49,13 +49,13 @@ fn server_of<'a>(servers: &'a [Server], name: &str) -> &'a Server {
 
 #[test]
 fn s29_a_flow_keeps_its_backend_until_that_leaves() {
-    let stage = Stage::new("flow");
-    let pods = stage.pods(["b1", "b2", "b3", "b4"]);
-    let [shell] = stage.pods(["c1"]);
+    let scene = Setup::new("flow").build();
+    let pods = scene.add_pods(["b1", "b2", "b3", "b4"]);
+    let [shell] = scene.add_pods(["c1"]);
     let servers: Vec<_> = pods.iter().map(|pod| pod.serve(&[5353]).unwrap()).collect();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
-    let _waggle = stage.agent(&[]);
+    scene.put(&dual("dns", 10).udp_port(53, 5353).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     for (socket, to) in fixed(&client).iter().zip(cluster_ips(10, 53)) {
         let first = ask(socket, to).unwrap().backend().to_owned();
@@ -64,15 +64,15 @@ fn s29_a_flow_keeps_its_backend_until_that_leaves() {
         }
         let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
         server_of(&servers, &first).stop().unwrap();
-        stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
+        scene.endpoints("dns", |slice| slice.udp_port(5353), &rest);
         let second = ask_until("the flow has moved", socket, to, |_| true).backend().to_owned();
         assert_ne!(second, first);
         for _ in 0..30 {
             assert_eq!(ask(socket, to).unwrap().backend(), second, "one backend again");
         }
         server_of(&servers, &first).resume().unwrap();
-        stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
-        until("the backend is back", || stage.get("services").to_string().matches(":5353").count() == 16);
+        scene.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
+        until("the backend is back", || scene.get("services").to_string().matches(":5353").count() == 16);
         assert_eq!(ask(socket, to).unwrap().backend(), second, "a flow does not go back");
     }
 }
@@ -80,12 +80,12 @@ fn s29_a_flow_keeps_its_backend_until_that_leaves() {
 /// A backend that terminates keeps its flows and connected sockets as long as it serves; new flows go elsewhere (KEP-5989).
 #[test]
 fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
-    let stage = Stage::new("leaving");
-    let [one, two, shell] = stage.pods(["b1", "b2", "c1"]);
+    let scene = Setup::new("leaving").build();
+    let [one, two, shell] = scene.add_pods(["b1", "b2", "c1"]);
     let _servers = [&one, &two].map(|pod| pod.serve(&[5353]).unwrap());
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&one]);
-    let _waggle = stage.agent(&[]);
+    scene.put(&dual("dns", 10).udp_port(53, 5353).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5353), &[&one]);
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     let (sockets, connected) = (fixed(&client), cluster_ips(10, 53).map(|to| client.connect_udp(to).unwrap()));
     let all_on = |backend: &str| {
@@ -96,7 +96,7 @@ fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
     };
     let put = |leaves: fn(SliceBuilder) -> SliceBuilder| {
         for slice in slices("dns", |slice| slice.udp_port(5353), &[&two, &one]) {
-            stage.folder.put(&leaves(slice).build());
+            scene.put(&leaves(slice).build());
         }
     };
     all_on("b1");
@@ -117,11 +117,11 @@ fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
 
 #[test]
 fn s29_a_flow_that_began_too_early_is_answered_later() {
-    let stage = Stage::new("early");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let scene = Setup::new("early").build();
+    let [backend, shell] = scene.add_pods(["b1", "c1"]);
     let _server = backend.serve(&[5353]).unwrap();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    let _waggle = stage.agent(&[]);
+    scene.put(&dual("dns", 10).udp_port(53, 5353).build());
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     let sockets = fixed(&client);
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
@@ -130,9 +130,9 @@ fn s29_a_flow_that_began_too_early_is_answered_later() {
     for (socket, to) in sockets.iter().zip(cluster_ips(11, 53)) {
         assert_eq!(ask(socket, to).unwrap_err(), "EHOSTUNREACH", "no Service yet");
     }
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
-    stage.endpoints("late", |slice| slice.udp_port(5353), &[&backend]);
-    stage.folder.put(&dual("late", 11).udp_port(53, 5353).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
+    scene.endpoints("late", |slice| slice.udp_port(5353), &[&backend]);
+    scene.put(&dual("late", 11).udp_port(53, 5353).build());
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)).chain(sockets.iter().zip(cluster_ips(11, 53))) {
         until("the first backend", || socket.send_to(to, "question").is_ok());
         assert_eq!(socket.receive(TIMEOUT).unwrap().backend(), "b1");
@@ -141,19 +141,19 @@ fn s29_a_flow_that_began_too_early_is_answered_later() {
 
 #[test]
 fn s29_a_flow_follows_its_target_port() {
-    let stage = Stage::new("target");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let scene = Setup::new("target").build();
+    let [backend, shell] = scene.add_pods(["b1", "c1"]);
     let _server = backend.serve(&[5001, 5002]).unwrap();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5001).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5001), &[&backend]);
-    let _waggle = stage.agent(&[]);
+    scene.put(&dual("dns", 10).udp_port(53, 5001).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5001), &[&backend]);
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     let sockets = fixed(&client);
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
         assert!(ask(socket, to).unwrap().text.contains(":5001 "));
     }
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5002).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5002), &[&backend]);
+    scene.put(&dual("dns", 10).udp_port(53, 5002).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5002), &[&backend]);
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
         ask_until("the other port", socket, to, |answer| answer.text.contains(":5002 "));
     }
@@ -162,16 +162,16 @@ fn s29_a_flow_follows_its_target_port() {
 #[test]
 fn s29_one_socket_talks_to_many_services() {
     const SERVICES: u8 = 50;
-    let stage = Stage::new("many");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let scene = Setup::new("many").build();
+    let [backend, shell] = scene.add_pods(["b1", "c1"]);
     let ports: Vec<u16> = (0..u16::from(SERVICES)).map(|number| 5000 + number).collect();
     let _server = backend.serve(&ports).unwrap();
     for (number, port) in (1..=SERVICES).zip(&ports) {
         let name = format!("dns{number}");
-        stage.folder.put(&dual(&name, number).udp_port(53, *port).build());
-        stage.endpoints(&name, |slice| slice.udp_port(*port), &[&backend]);
+        scene.put(&dual(&name, number).udp_port(53, *port).build());
+        scene.endpoints(&name, |slice| slice.udp_port(*port), &[&backend]);
     }
-    let _waggle = stage.agent(&[]);
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     let sockets = fixed(&client);
     for round in 0..3 {
@@ -193,7 +193,7 @@ fn s29_one_socket_talks_to_many_services() {
         assert_eq!(answers, asked);
     }
     // Every flow still follows its own Service's changes.
-    stage.endpoints("dns7", |slice| slice.udp_port(5000 + 40), &[&backend]);
+    scene.endpoints("dns7", |slice| slice.udp_port(5000 + 40), &[&backend]);
     for (socket, to) in sockets.iter().zip(cluster_ips(7, 53)) {
         let follows = |answer: &Message| answer.text.contains(":5040 ");
         until("the seventh Service's change", || {
@@ -205,16 +205,16 @@ fn s29_one_socket_talks_to_many_services() {
 
 #[test]
 fn s29_two_frontends_of_one_backend_answer_in_turn() {
-    let stage = Stage::new("shared");
-    let [backend, other, shell] = stage.pods(["b1", "b2", "c1"]);
+    let scene = Setup::new("shared").build();
+    let [backend, other, shell] = scene.add_pods(["b1", "b2", "c1"]);
     let _servers = [&backend, &other].map(|pod| pod.serve(&[5353]).unwrap());
     for (name, number, pod) in
         [("dns1", 10, &backend), ("dns2", 11, &backend), ("dns3", 12, &other), ("dns4", 13, &other)]
     {
-        stage.folder.put(&dual(name, number).udp_port(53, 5353).build());
-        stage.endpoints(name, |slice| slice.udp_port(5353), &[pod]);
+        scene.put(&dual(name, number).udp_port(53, 5353).build());
+        scene.endpoints(name, |slice| slice.udp_port(5353), &[pod]);
     }
-    let _waggle = stage.agent(&[]);
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     for (family, socket) in fixed(&client).iter().enumerate() {
         for number in [10, 11, 10, 12, 11, 13, 12, 13, 10, 12, 11] {
@@ -226,12 +226,12 @@ fn s29_two_frontends_of_one_backend_answer_in_turn() {
 
 #[test]
 fn s29_a_backends_own_address_answers_under_its_own_name() {
-    let stage = Stage::new("own");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
+    let scene = Setup::new("own").build();
+    let [backend, shell] = scene.add_pods(["b1", "c1"]);
     let _server = backend.serve(&[5353]).unwrap();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
-    let _waggle = stage.agent(&[]);
+    scene.put(&dual("dns", 10).udp_port(53, 5353).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     for (family, socket) in fixed(&client).iter().enumerate() {
         let own: IpAddr = backend.addresses()[family];
@@ -242,13 +242,13 @@ fn s29_a_backends_own_address_answers_under_its_own_name() {
 
 #[test]
 fn s29_ipv4_on_an_ipv6_socket_is_a_flow_like_others() {
-    let stage = Stage::new("mapped");
-    let pods = stage.pods(["b1", "b2", "b3", "b4"]);
-    let [shell] = stage.pods(["c1"]);
+    let scene = Setup::new("mapped").build();
+    let pods = scene.add_pods(["b1", "b2", "b3", "b4"]);
+    let [shell] = scene.add_pods(["c1"]);
     let _servers = pods.each_ref().map(|pod: &Pod| pod.serve(&[5353]).unwrap());
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
-    let _waggle = stage.agent(&[]);
+    scene.put(&dual("dns", 10).udp_port(53, 5353).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
+    let _waggle = scene.agent(&[]);
     let client = shell.client().unwrap();
     let socket = client.open(Kind::Udp6, Some("[::]:5555".parse().unwrap())).unwrap();
     let to = "[::ffff:10.96.0.10]:53".parse().unwrap();
@@ -257,7 +257,7 @@ fn s29_ipv4_on_an_ipv6_socket_is_a_flow_like_others() {
         assert_eq!(ask(&socket, to).unwrap().backend(), first);
     }
     let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
+    scene.endpoints("dns", |slice| slice.udp_port(5353), &rest);
     ask_until("the flow has moved", &socket, to, |answer| answer.backend() != first);
     // One socket with both families.
     ask(&socket, cluster_ips(10, 53)[1]).unwrap();
