@@ -3,6 +3,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 
+mod commands;
 mod expect;
 mod family;
 mod outside;
@@ -18,10 +19,12 @@ use std::{ffi::OsString, net::SocketAddr};
 use serde_json::Value;
 
 pub use self::{
+    commands::{ip, output},
     expect::{MANNERS, PATIENCE, expect, expect_by, hold, until},
     family::Family,
     outside::{NODE_PORT, Outside, echo, from_outside, from_outside_by, from_outside_over_both},
     part::Part,
+    read::is_about,
     runs::{from_both, from_both_over_both, over_both},
     services::{BOUND_PORT, PORTS, SERVICE_CIDRS, cluster_ips, dual, slices, web, web_node_port, web_slice},
     setup::Setup,

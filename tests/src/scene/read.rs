@@ -1,11 +1,11 @@
-//! What a scene's instance shows: `waggle get` and dumps of its pinned maps.
+//! What a scene's instance shows: `waggle get`, dumps of its pinned maps, and lines of its log.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use super::Scene;
-use crate::lab::{BPFFS, find_program};
+use crate::lab::{BPFFS, LogLine, find_program};
 
 impl Scene {
     /// Runs `waggle` with these arguments and the node's instance. Returns whether it succeeded, and all its output.
@@ -32,4 +32,9 @@ impl Scene {
         assert!(output.status.success(), "dump {pin}: {text}");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
+}
+
+/// Whether a log line is about this device.
+pub fn is_about(device: &str) -> impl Fn(&LogLine) -> bool {
+    move |line| line.field("device").is_some_and(|name| name == device)
 }

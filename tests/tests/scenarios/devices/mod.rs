@@ -8,12 +8,12 @@ mod life;
 mod lost;
 mod refused;
 
-use std::{collections::BTreeMap, process::Command};
+use std::collections::BTreeMap;
 
 use harness::{
     lab::{LogLine, START, Waggle},
     objects::service,
-    scene::{PATIENCE, Scene, Setup, until},
+    scene::{self, PATIENCE, Scene, Setup, is_about, until},
 };
 use serde_json::{Value, json};
 
@@ -55,24 +55,15 @@ fn flags(scene: &Scene) -> BTreeMap<u64, u64> {
 
 /// Runs `ip` commands on the node.
 fn ip(scene: &Scene, commands: &[&str]) {
-    let commands: Vec<String> = commands.iter().map(|command| (*command).to_owned()).collect();
-    scene.node.netns().batch(&commands).unwrap();
+    scene::ip(scene.node.netns(), commands);
 }
 
 /// The output of a command on the node.
 fn output(scene: &Scene, command: &str) -> String {
-    let mut words = command.split_whitespace();
-    let run = || Command::new(words.next().unwrap()).args(words).output().unwrap();
-    let output = scene.node.netns().inside(run).unwrap();
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    scene::output(scene.node.netns(), command)
 }
 
 /// The programs on the node's devices, by the kernel.
 fn attached(scene: &Scene) -> Value {
     serde_json::from_str::<Value>(&output(scene, "bpftool --json net")).unwrap()[0].clone()
-}
-
-fn is_about(device: &str) -> impl Fn(&LogLine) -> bool {
-    move |line| line.field("device").is_some_and(|name| name == device)
 }

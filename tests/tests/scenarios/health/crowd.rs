@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Netns, OutsideClient, Pod, Waggle, find_program},
+    lab::{Netns, OutsideClient, Pod, find_program},
     objects::service,
     scene::{Scene, Setup, until},
 };
@@ -62,7 +62,6 @@ fn timed_request(to: SocketAddr) -> (Duration, io::Result<u16>) {
 
 /// A node that a load balancer and a crowd ask. Its fields are dropped in this order.
 struct Asked {
-    _waggle: Waggle,
     client: OutsideClient,
     crowd: OutsideClient,
     pod: Pod,
@@ -71,14 +70,14 @@ struct Asked {
 
 impl Asked {
     fn new(name: &str) -> Self {
-        let scene = Setup::new(name).build();
+        let mut scene = Setup::new(name).build();
         let [pod] = scene.add_pods(["a1"]);
         let [client, crowd] = ["lb", "crowd"].map(|name| scene.lab.client(name).expect("make a client"));
         scene.put(&asked_at(balanced("web", 10), PORT));
         put(&scene, "web", &[&pod], |slice| slice);
-        let waggle = scene.agent(&[]);
+        scene.start();
         expect(&scene, client.netns(), 1);
-        Self { _waggle: waggle, client, crowd, pod, scene }
+        Self { client, crowd, pod, scene }
     }
 
     /// The address that is asked.

@@ -1,6 +1,6 @@
 //! Settings of the host that keep packets from outside from reaching backends on this node.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use harness::{
     lab::{Dial, Manner, Pod},

@@ -18,7 +18,7 @@ const KINDS: [Kind; 2] = [Kind::Tcp4, Kind::Tcp6];
 
 /// The Services `web` (10) on pod `p1` and `other` (11) on pod `p2`.
 fn scene(setup: impl Into<Setup>) -> Scene {
-    let mut scene = setup.into().backends(2).build();
+    let mut scene = setup.into().backends(2).serving(&[8080]).build();
     for (name, number, pod) in [("web", 10, 1), ("other", 11, 2)] {
         scene.put(&dual(name, number).port(80, 8080).build());
         scene.endpoints(name, |slice| slice.port(8080), &[scene.pod(pod)]);

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, fs, net::SocketAddr};
 
 use harness::{
-    lab::{LogLine, Netns, eventually},
-    scene::{Outside, PATIENCE, expect, from_outside, over_both},
+    lab::{LogLine, Netns},
+    scene::{Outside, expect, from_outside, over_both, until},
 };
 
 fn keep(netns: &Netns, range: &str, reserved: &str) {
@@ -62,7 +62,7 @@ fn w02_what_the_host_keeps_is_followed() {
         let said = |text: &str, mark| {
             let is_there =
                 || outside.scene.waggle.log().since(mark).iter().any(|line| line.message().starts_with(text));
-            assert!(eventually(PATIENCE, is_there), "{text:?} is not said");
+            until(text, is_there);
         };
         let mark = outside.scene.waggle.log().mark();
         assert!(!outside.scene.waggle.log().since(0).iter().any(is_warning), "there are enough by default");
