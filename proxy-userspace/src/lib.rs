@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod desired;
 mod devices;
+pub mod errors;
 mod health;
 mod log_limit;
 pub mod maps;

@@ -19,6 +19,7 @@ use crate::{
     agent::{diagnostics::Diagnostics, refusals::Refusals},
     apply::{Dataplane, Outcome, Size},
     desired::{ServiceName, plan::plan},
+    errors::Report,
     health::Published,
     model::Model,
     node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
@@ -211,7 +212,7 @@ impl Agent {
         self.mention_nowhere();
         let (ipv4, ipv6) = self.model.own_addresses();
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
-            self.refusals.add("the source address of what is forwarded", error);
+            self.refusals.add("the source address of what is forwarded", Report(&error));
             self.refused_networks = true;
         }
         // For as long as this agent runs: associations outlive their Service.
@@ -245,11 +246,11 @@ impl Agent {
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
         for (service, error) in outcome.refused {
-            self.refusals.add(&service, error);
+            self.refusals.add(&service, Report(&error));
             self.refused.insert(service);
         }
         for (network, error) in outcome.refused_networks {
-            self.refusals.add(network, error);
+            self.refusals.add(network, Report(&error));
             self.refused_networks = true;
         }
         self.terminate(outcome.udp_gone);

@@ -20,6 +20,7 @@ use crate::{
     commands::ready::Ready,
     config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
     devices::{self, Follower},
+    errors::Report,
     health,
     maps::PinFolder,
     model::{Model, ModelConfig},
@@ -197,7 +198,7 @@ impl Hooks {
 /// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
 fn say_ready(instance: &str) -> Option<Ready> {
     Ready::announce(instance)
-        .inspect_err(|error| warn!(%error, "`waggle ready` can't tell that this agent serves"))
+        .inspect_err(|error| warn!(error = %Report(error), "`waggle ready` can't tell that this agent serves"))
         .ok()
 }
 
@@ -206,7 +207,7 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
     match import::import_flows(folder, |dialled| agent.dataplane().serves(dialled)) {
         Ok(0) => {}
         Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
-        Err(error) => warn!(%error, "connections through another service proxy may be cut"),
+        Err(error) => warn!(error = %Report(&error), "connections through another service proxy may be cut"),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{HealthByPort, blocked::Blocked, connections::Connections, response::response};
-use crate::config::NodePortAddresses;
+use crate::{config::NodePortAddresses, errors::Report};
 
 /// How long a request and its response may take.
 const REQUEST: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(super) async fn listen(
                 });
             }
             Err(error) => {
-                debug!(port, %error, "accept the connection of a health check");
+                debug!(port, error = %Report(&error), "accept the connection of a health check");
                 sleep(RETRY).await;
             }
         }
@@ -77,7 +77,7 @@ async fn serve_one(stream: TcpStream, port: u16, health: watch::Receiver<HealthB
     http.keep_alive(false).max_buf_size(REQUEST_HEAD);
     http.timer(TokioTimer::new()).header_read_timeout(REQUEST);
     if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        debug!(port, %error, "serve a health check");
+        debug!(port, error = %Report(&error), "serve a health check");
     }
 }
 
