@@ -16,7 +16,7 @@ use proxy_userspace::{
         ready, run,
     },
     config::{Config, LogConfig, LogFormat},
-    errors::Report,
+    logging::errors::Report,
     node::{capabilities, host, open_files},
     watch::kube::LOG_DIRECTIVES,
 };

@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
-    errors::Report,
+    logging::errors::Report,
     maps::{
         Maps,
         store::{Counts, Elements as _, Kernel, Store},

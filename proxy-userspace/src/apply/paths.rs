@@ -19,7 +19,7 @@ use super::{
     prefilter::Filters,
 };
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     maps::{
         Maps,
         store::{Cells, Store},

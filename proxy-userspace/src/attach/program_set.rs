@@ -11,7 +11,7 @@ use super::{
     refused::Refused,
     stages::Stages,
 };
-use crate::{errors::Report, maps::PinFolder};
+use crate::{logging::errors::Report, maps::PinFolder};
 
 /// The set of programs of this start. Programs that are not needed yet can be loaded later.
 pub struct ProgramSet {

@@ -9,7 +9,7 @@ use std::{
 use aya::programs::ProgramError;
 
 use super::{AttachError, Group};
-use crate::errors::Report;
+use crate::logging::errors::Report;
 
 /// How long a refusal counts. What the kernel lacks memory for now, it may have memory for later.
 const COUNTS: Duration = Duration::from_mins(1);

@@ -15,7 +15,7 @@ use super::{
     program,
 };
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     maps::{MapsError, PinFolder, open},
     node::bpf,
 };

@@ -44,7 +44,7 @@ fn name(instance: &str) -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::errors::Report;
+    use crate::logging::errors::Report;
 
     #[test]
     fn an_instance_is_ready_while_its_agent_says_so() {

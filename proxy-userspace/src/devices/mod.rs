@@ -24,7 +24,7 @@ use self::serve::Devices;
 use crate::{
     attach::{self, AttachError, Group, ProgramSet},
     config::devices::{DeviceConfig, DeviceMode},
-    errors::Report,
+    logging::errors::Report,
     maps::{self, MapsError, PinFolder},
     node::rtnetlink::{KernelError, Snapshot, Watcher},
 };

@@ -19,7 +19,7 @@ use crate::{
         tc_has_links,
     },
     config::devices::{DeviceConfig, DeviceMode, TcAttach},
-    errors::Report,
+    logging::errors::Report,
     maps::PinFolder,
 };
 

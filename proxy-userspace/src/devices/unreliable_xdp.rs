@@ -5,7 +5,7 @@ use std::io;
 
 use crate::{
     attach::xdp_program_on,
-    errors::Report,
+    logging::errors::Report,
     node::rtnetlink::{Link, Peer},
 };
 

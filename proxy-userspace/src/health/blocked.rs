@@ -9,8 +9,8 @@ use tokio::{sync::mpsc, time::sleep};
 use tracing::warn;
 
 use crate::{
-    errors::Report,
-    log_limit::{Lines, LogLimit},
+    logging::errors::Report,
+    logging::limit::{Lines, LogLimit},
 };
 
 /// How long reports are collected before they are logged.

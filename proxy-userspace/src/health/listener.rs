@@ -19,7 +19,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{HealthByPort, blocked::Blocked, connections::Connections, response::response};
-use crate::{config::NodePortAddresses, errors::Report};
+use crate::{config::NodePortAddresses, logging::errors::Report};
 
 /// How long a request and its response may take.
 const REQUEST: Duration = Duration::from_secs(1);

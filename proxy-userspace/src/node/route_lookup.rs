@@ -13,7 +13,7 @@ use rtnetlink::{
 use tracing::warn;
 
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     node::netlink::{ACK, Connection},
 };
 

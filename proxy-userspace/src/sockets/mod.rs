@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use self::destroy::{Destroyed, destroy_connected};
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     maps::{MapsError, PinFolder, open, open_array},
     node::bpf::{self, MappedArray},
 };

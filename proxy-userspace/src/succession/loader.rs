@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::{
     config::DataplaneConfig,
-    errors::Report,
+    logging::errors::Report,
     maps::{Layout, Maps, MapsError, PinFolder, layouts},
     node::bpf,
     succession::{self, Succession, SuccessionError},

@@ -35,7 +35,7 @@ use self::{
 };
 use crate::{
     attach::AttachError,
-    errors::Report,
+    logging::errors::Report,
     maps::{Layout, MapsError, PinFolder, open},
     node::bpf,
 };

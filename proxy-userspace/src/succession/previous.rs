@@ -13,7 +13,7 @@ use crate::{
         Variant,
         device::{Hook, list},
     },
-    errors::Report,
+    logging::errors::Report,
     maps::{MapsError, PinFolder, open},
 };
 

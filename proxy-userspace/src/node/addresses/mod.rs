@@ -14,7 +14,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     node::rtnetlink::{Heard, KernelError, Routes, Watcher},
     objects::LocalAddresses,
 };

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf};
 use ipnet::IpNet;
 use tracing::{info, warn};
 
-use crate::{errors::Report, objects::LocalAddresses};
+use crate::{logging::errors::Report, objects::LocalAddresses};
 
 /// Values of the setting. The kernel uses the greater of the device's own value and that of `all`.
 const STRICT: u8 = 1;

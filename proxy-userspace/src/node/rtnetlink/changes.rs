@@ -14,7 +14,7 @@ use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSoc
 use tracing::debug;
 
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     node::netlink::{DATAGRAM, messages},
 };
 

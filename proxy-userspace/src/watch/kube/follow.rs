@@ -24,7 +24,7 @@ use super::{
     unreadable::UnreadableLog,
 };
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     objects::{Event, Kind, Object},
 };
 

@@ -25,7 +25,7 @@ use super::{
     client::client,
     revisions::{Revisions, Watch},
 };
-use crate::{errors::Report, objects::Kind};
+use crate::{logging::errors::Report, objects::Kind};
 
 /// The body of a response.
 type Answer = UnsyncBoxBody<Bytes, BoxError>;

@@ -14,7 +14,7 @@ use super::{
     refusal::Refusal,
     tree,
 };
-use crate::errors::Report;
+use crate::logging::errors::Report;
 
 /// A file that was changed less than this before it was read may change again with an equal time stamp.
 const STAMP_GRAIN: Duration = Duration::from_millis(100);

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::errors::Report;
+use crate::logging::errors::Report;
 
 /// A burst of events has ended after this time without an event.
 const QUIET: Duration = Duration::from_millis(20);

@@ -37,7 +37,7 @@ use self::{
 };
 use super::Source;
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     objects::{Event, Object, ObjectRef},
 };
 

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::remedy::{End, Refusal, accept_in};
 use crate::{
-    errors::Report,
+    logging::errors::Report,
     node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find},
 };
 

@@ -20,7 +20,7 @@ use self::{
     table::{Info, read_request},
 };
 use super::remedy::{Refusal, accept_in};
-use crate::{errors::Report, node::bpf::socket_option};
+use crate::{logging::errors::Report, node::bpf::socket_option};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the numbers are the same for IPv6.
 const GET_INFO: libc::c_int = 64;

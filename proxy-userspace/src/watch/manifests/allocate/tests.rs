@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::errors::Report;
+use crate::logging::errors::Report;
 use crate::watch::manifests::sample::{self, assembled, assembled_after, service, services, shown};
 
 const V4: [&str; 1] = ["10.96.0.0/24"];
