@@ -1,14 +1,18 @@
 //! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
 //! the data plane equal to the model, with the first event of a burst served at once and the rest together.
 
+pub mod checks;
 mod diagnostics;
+mod durations;
 pub mod refusals;
+pub mod status;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     net::SocketAddr,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
 use proxy_common::Protocol;
@@ -16,14 +20,18 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, info, warn};
 
 use crate::{
-    agent::{diagnostics::Diagnostics, refusals::Refusals},
-    apply::{Dataplane, Outcome, Size},
+    agent::{
+        checks::{Checks, HealthByPort},
+        diagnostics::Diagnostics,
+        refusals::Refusals,
+        status::Status,
+    },
+    apply::{ApplyError, Dataplane, Outcome, Size},
     desired::{ServiceName, plan::plan},
-    health::Published,
     logging::errors::Report,
     model::Model,
     node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
-    objects::{Event, LocalAddresses},
+    objects::{Event, Kind, LocalAddresses},
 };
 
 /// How many events are taken at once: bounds the time until a change is in force during the first lists.
@@ -60,8 +68,12 @@ pub struct Agent {
     gone_before: Option<BTreeSet<SocketAddr>>,
     /// Lines when there is an SCTP Service.
     sctp: changes::Sender<bool>,
-    /// What load balancers are answered.
-    health: Published,
+    checks: Checks,
+    status: changes::Sender<Status>,
+    /// When the first of the events came that no plan has served yet.
+    queued: Option<SystemTime>,
+    /// Since when a write has failed for another reason than lack of room.
+    failing: Option<Instant>,
 }
 
 /// What the agent listens to.
@@ -81,7 +93,7 @@ impl Agent {
         dataplane: Dataplane,
         udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
         sctp: changes::Sender<bool>,
-        health: Published,
+        status: changes::Sender<Status>,
     ) -> Self {
         Self {
             model,
@@ -99,7 +111,10 @@ impl Agent {
             udp_gone,
             gone_before: Some(BTreeSet::new()),
             sctp,
-            health,
+            checks: Checks::default(),
+            status,
+            queued: None,
+            failing: None,
         }
     }
 
@@ -159,9 +174,7 @@ impl Agent {
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
                 self.retry = RETRY;
-                for event in batch {
-                    self.model.apply(event);
-                }
+                self.take_events(batch);
                 return count != 0;
             }
             Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
@@ -178,7 +191,29 @@ impl Agent {
         true
     }
 
+    fn take_events(&mut self, batch: Vec<Event>) {
+        let mut counts = BTreeMap::<Kind, u64>::new();
+        for event in batch {
+            *counts.entry(event.kind()).or_default() += 1;
+            self.model.apply(event);
+        }
+        self.queued.get_or_insert_with(SystemTime::now);
+        self.note(|status| {
+            counts.into_iter().for_each(|(kind, count)| *status.events.entry(kind).or_default() += count)
+        });
+    }
+
+    /// Changes what is published, and wakes nobody.
+    fn note(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_if_modified(|status| {
+            change(status);
+            status.alive = Instant::now();
+            false
+        });
+    }
+
     fn look_at_settings(&mut self) {
+        self.note(|_| ());
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
@@ -226,8 +261,33 @@ impl Agent {
             self.generation += 1;
             self.report(outcome, started);
         }
-        self.health.update(&touched.services, projection.checks, &self.refused);
+        let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
+        self.publish(checks.map(Arc::new), started);
         self.refusals.tell(Instant::now());
+    }
+
+    /// Publishes what is in force now. Those who serve health checks are woken if one has changed.
+    fn publish(&mut self, checks: Option<HealthByPort>, started: Instant) {
+        let queued = self.queued.take();
+        let refused = self.refusals.current();
+        self.status.send_if_modified(|status| {
+            status.alive = Instant::now();
+            status.size = self.dataplane.size();
+            status.failing = self.failing;
+            status.eligible = self.model.is_eligible();
+            if *status.refused != *refused {
+                status.refused = Arc::new(refused.clone());
+            }
+            if status.generation != self.generation {
+                status.generation = self.generation;
+                status.applied = SystemTime::now();
+                status.queued = queued.unwrap_or(status.queued);
+                status.durations.add(started.elapsed());
+            }
+            let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
+            status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
+            is_news
+        });
     }
 
     /// Says once that this node seems to have another name in the cluster.
@@ -245,6 +305,9 @@ impl Agent {
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
+        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
+        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
+        self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         for (service, error) in outcome.refused {
             self.refusals.add(&service, Report(&error));
             self.refused.insert(service);

@@ -110,7 +110,7 @@ pub struct Dataplane<S: Store = Kernel> {
 type Removals = (Vec<IpNet>, Vec<(IpAddr, ServiceName)>, Vec<Frontend>, Vec<PortId>);
 
 /// Numbers of things in force, for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Services.
     pub services: usize,

@@ -79,6 +79,22 @@ impl Object {
     }
 }
 
+impl Event {
+    /// The kind of its object.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Applied(object) => match **object {
+                Object::Service(_) => Kind::Service,
+                Object::EndpointSlice(_) => Kind::EndpointSlice,
+                Object::Node(_) => Kind::Node,
+                Object::ServiceCidr(_) => Kind::ServiceCidr,
+            },
+            Self::Deleted(reference) => reference.kind,
+            Self::Listed(kind) => *kind,
+        }
+    }
+}
+
 /// An event of a source. Applying the same object twice, or deleting an unknown one, changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
