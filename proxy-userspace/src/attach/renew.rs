@@ -53,11 +53,17 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     if on_devices.of(Hook::XdpNative, Variant::Frames).is_err()
         && let Err(error) = end_redirects(folder)
     {
-        warn!(error = %Report(&error), "devices with XDP may redirect to devices that have just lost it: some packets may be lost now");
+        warn!(
+            error = %Report(&error),
+            "devices with XDP may redirect to devices that have just lost it: some packets may be lost now"
+        );
     }
     for hook in device::list(folder)? {
         if let Err(error) = hook.renew(&on_devices, folder) {
-            warn!(device = hook.name, hook = hook.hook.word(), error = %Report(&error), "a hook keeps an earlier program for now");
+            warn!(
+                device = hook.name, hook = hook.hook.word(), error = %Report(&error),
+                "a hook keeps an earlier program for now"
+            );
         }
     }
     Ok(())

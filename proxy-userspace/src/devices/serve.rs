@@ -122,7 +122,10 @@ impl Devices {
             match hook.remove(&self.folder) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
                 Err(error) => {
-                    error!(device = hook.name, error = %Report(&error), "failed to detach from a device that is no longer selected");
+                    error!(
+                        device = hook.name, error = %Report(&error),
+                        "failed to detach from a device that is no longer selected"
+                    );
                 }
             }
         }
@@ -137,7 +140,10 @@ impl Devices {
                 self.set_flags(link.index, None);
                 for hook in list(&self.folder).into_iter().flatten().filter(|hook| hook.device == link.index) {
                     if let Err(error) = hook.remove(&self.folder) {
-                        error!(device = link.name, error = %Report(&error), "failed to detach from a device that can't be served");
+                        error!(
+                            device = link.name, error = %Report(&error),
+                            "failed to detach from a device that can't be served"
+                        );
                     }
                 }
                 Outcome::Failed(Report(&error).to_string())

@@ -8,9 +8,9 @@ use std::{
 use tokio::{sync::mpsc, time::sleep};
 use tracing::warn;
 
-use crate::{
-    logging::errors::Report,
-    logging::limit::{Lines, LogLimit},
+use crate::logging::{
+    errors::Report,
+    limit::{Lines, LogLimit},
 };
 
 /// How long reports are collected before they are logged.

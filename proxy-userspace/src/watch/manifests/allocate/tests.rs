@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::logging::errors::Report;
-use crate::watch::manifests::sample::{self, assembled, assembled_after, service, services, shown};
+use crate::{
+    logging::errors::Report,
+    watch::manifests::sample::{self, assembled, assembled_after, service, services, shown},
+};
 
 const V4: [&str; 1] = ["10.96.0.0/24"];
 
