@@ -25,7 +25,7 @@ impl Histogram {
 
     /// The upper bounds, and how many are up to each and above the one before.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
-        let bounds = (0..BOUNDS).map(bound).chain([f64::MAX]);
+        let bounds = (0..BOUNDS).map(bound).chain([f64::INFINITY]);
         bounds.zip(self.counts)
     }
 }

@@ -4,6 +4,7 @@
 pub mod checks;
 mod diagnostics;
 mod durations;
+mod publish;
 pub mod refusals;
 pub mod status;
 
@@ -20,12 +21,7 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, info, warn};
 
 use crate::{
-    agent::{
-        checks::{Checks, HealthByPort},
-        diagnostics::Diagnostics,
-        refusals::Refusals,
-        status::Status,
-    },
+    agent::{checks::Checks, diagnostics::Diagnostics, refusals::Refusals, status::Status},
     apply::{ApplyError, Dataplane, Outcome, Size},
     desired::{ServiceName, plan::plan},
     logging::errors::Report,
@@ -194,22 +190,13 @@ impl Agent {
     fn take_events(&mut self, batch: Vec<Event>) {
         let mut counts = BTreeMap::<Kind, u64>::new();
         for event in batch {
-            *counts.entry(event.kind()).or_default() += 1;
+            if let Some(kind) = event.changed() {
+                *counts.entry(kind).or_default() += 1;
+            }
             self.model.apply(event);
         }
         self.queued.get_or_insert_with(SystemTime::now);
-        self.note(|status| {
-            counts.into_iter().for_each(|(kind, count)| *status.events.entry(kind).or_default() += count)
-        });
-    }
-
-    /// Changes what is published, and wakes nobody.
-    fn note(&self, change: impl FnOnce(&mut Status)) {
-        self.status.send_if_modified(|status| {
-            change(status);
-            status.alive = Instant::now();
-            false
-        });
+        self.note(|status| status.count(counts));
     }
 
     fn look_at_settings(&mut self) {
@@ -264,30 +251,6 @@ impl Agent {
         let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
         self.publish(checks.map(Arc::new), started);
         self.refusals.tell(Instant::now());
-    }
-
-    /// Publishes what is in force now. Those who serve health checks are woken if one has changed.
-    fn publish(&mut self, checks: Option<HealthByPort>, started: Instant) {
-        let queued = self.queued.take();
-        let refused = self.refusals.current();
-        self.status.send_if_modified(|status| {
-            status.alive = Instant::now();
-            status.size = self.dataplane.size();
-            status.failing = self.failing;
-            status.eligible = self.model.is_eligible();
-            if *status.refused != *refused {
-                status.refused = Arc::new(refused.clone());
-            }
-            if status.generation != self.generation {
-                status.generation = self.generation;
-                status.applied = SystemTime::now();
-                status.queued = queued.unwrap_or(status.queued);
-                status.durations.add(started.elapsed());
-            }
-            let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
-            status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
-            is_news
-        });
     }
 
     /// Says once that this node seems to have another name in the cluster.

@@ -59,6 +59,13 @@ impl Status {
         }
     }
 
+    /// Counts events of each kind.
+    pub(super) fn count(&mut self, events: BTreeMap<Kind, u64>) {
+        for (kind, count) in events {
+            *self.events.entry(kind).or_default() += count;
+        }
+    }
+
     /// What makes the agent unhealthy at `now`; nothing if it is healthy. What a full map has no room for does not: the rest is
     /// served, and another start would change nothing.
     pub fn ailments(&self, now: Instant) -> Vec<String> {

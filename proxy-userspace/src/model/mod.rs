@@ -137,7 +137,7 @@ impl Model {
 
     /// Whether load balancers may send this node packets (KEP-3836): its object has not gone, and is not about to.
     pub fn is_eligible(&self) -> bool {
-        !self.node.leaving && !(self.had_node && !self.has_node)
+        !self.node.leaving && (self.has_node || !self.had_node)
     }
 
     /// This node's addresses and devices.

@@ -80,17 +80,17 @@ impl Object {
 }
 
 impl Event {
-    /// The kind of its object.
-    pub fn kind(&self) -> Kind {
+    /// The kind of the object that has changed, if one has.
+    pub fn changed(&self) -> Option<Kind> {
         match self {
-            Self::Applied(object) => match **object {
+            Self::Applied(object) => Some(match **object {
                 Object::Service(_) => Kind::Service,
                 Object::EndpointSlice(_) => Kind::EndpointSlice,
                 Object::Node(_) => Kind::Node,
                 Object::ServiceCidr(_) => Kind::ServiceCidr,
-            },
-            Self::Deleted(reference) => reference.kind,
-            Self::Listed(kind) => *kind,
+            }),
+            Self::Deleted(reference) => Some(reference.kind),
+            Self::Listed(_) => None,
         }
     }
 }
