@@ -7,7 +7,7 @@ pub mod flows;
 mod nodeport_addresses;
 mod sizes;
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub nodeport_addresses: NodePortAddresses,
     /// Where health and metrics are served.
     pub bind_addresses: BindAddresses,
+    /// For how long the API server may be silent until the agent counts as unhealthy; for ever if it is none.
+    pub silence: Option<Duration>,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
     /// Which devices are served.

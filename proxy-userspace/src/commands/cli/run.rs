@@ -5,6 +5,7 @@ use std::{
     ops::RangeInclusive,
     path::PathBuf,
     str::FromStr,
+    time::Duration,
 };
 
 use clap::Args;
@@ -40,6 +41,10 @@ pub struct RunArgs {
     /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: 127.0.0.1:10249]
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10249", hide_default_value = true)]
     pub metrics_bind_address: BindAddress,
+    /// How long the API server may be silent until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
+    /// kind that never changes is silent for up to 5 minutes
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub unhealthy_after: u64,
     /// Destroy connected UDP sockets whose backend is gone, so that the application redials
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
@@ -118,6 +123,7 @@ impl From<RunArgs> for Config {
                 health: args.healthz_bind_address.or(HEALTH),
                 metrics: args.metrics_bind_address.or(METRICS),
             },
+            silence: (args.unhealthy_after != 0).then(|| Duration::from_secs(args.unhealthy_after)),
             udp_termination: args.udp_termination,
             devices: args.devices.into(),
             flows: args.flows.into(),
