@@ -17,7 +17,7 @@ use crate::{
     agent::{Agent, Inputs, status::Status},
     apply::Dataplane,
     attach::{self, Group, ProgramSet},
-    commands::ready::Ready,
+    commands::{config_file, ready::Ready},
     config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
     devices::{self, Follower},
     logging::errors::Report,
@@ -83,7 +83,7 @@ async fn serve(
     }
 
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses.clone());
-    tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
+    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: config.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
@@ -92,6 +92,10 @@ async fn serve(
     tokio::select! {
         result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), checks) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
+        Ok(Err(error)) = ports => return Err(error.into()),
+        () = config_file::changed(config.file) => {
+            bail!("the configuration file asks for something else now: end, to be started again with it");
+        }
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
             return Ok(());

@@ -1,9 +1,11 @@
-//! What an agent is told, whoever tells it: flags and the environment fill these values (`commands/cli`). They know no command
-//! line.
+//! What an agent is told, whoever tells it: flags and the environment (`commands/cli`), or kube-proxy's configuration file. These
+//! values know no command line.
 
 mod bind_addresses;
 pub mod devices;
+pub mod duration;
 pub mod flows;
+pub mod kube_proxy;
 mod nodeport_addresses;
 mod sizes;
 
@@ -16,6 +18,7 @@ pub use self::{
     bind_addresses::{BindAddress, BindAddresses, EVERYWHERE},
     devices::DeviceConfig,
     flows::FlowConfig,
+    kube_proxy::KubeProxyFile,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
     sizes::MapSizes,
 };
@@ -23,6 +26,8 @@ pub use self::{
 /// Everything that an agent can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// kube-proxy's configuration file, of which these values have what means something.
+    pub file: Option<KubeProxyFile>,
     /// Names the bpffs folder, so that several agents can share a machine.
     pub instance: String,
     /// The node as Kubernetes knows it; the host's name in lower case if none is given.
