@@ -47,7 +47,7 @@ impl FromStr for NodePortAddresses {
 }
 
 /// The CIDRs that a keyword of kube-proxy stands for.
-fn expand<'a>(part: &'a str) -> Vec<&'a str> {
+fn expand(part: &str) -> Vec<&str> {
     match part {
         "all" => vec!["0.0.0.0/0", "::/0"],
         "localhost" => vec!["127.0.0.0/8", "::1/128"],
