@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f14_the_last_of_repeated_keys_counts_and_null_is_absent() {
+    fn field_s14_the_last_of_repeated_keys_counts_and_null_is_absent() {
         let document = parse("---\na: 1\nb: {c: x, c: null, d: [{e: 1, e: 2}]}\na: 2\na: on\n").unwrap();
         assert_eq!(Value::Object(document.fields), json!({"a": "on", "b": {"d": [{"e": 2}]}}));
         assert_eq!(document.repeated, ["b.c", "b.d[0].e", "a"]);

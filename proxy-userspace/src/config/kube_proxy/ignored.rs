@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn f14_defaults_and_empty_values_say_nothing() {
+    fn field_s14_defaults_and_empty_values_say_nothing() {
         assert_eq!(ignored(&defaults()), Ignored::default());
         let empty = json!({
             "mode": "", "featureGates": {}, "clientConnection": {"burst": 0, "qps": 0, "contentType": ""}, "metadata": {},
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn f14_what_says_something_is_named_by_its_path() {
+    fn field_s14_what_says_something_is_named_by_its_path() {
         let found = ignored(&json!({
             "mode": "ipvs", "oomScoreAdj": 0, "conntrack": {"max": 5, "maxPerCore": 0, "min": 131_072, "udpTimeout": "1s"},
             "ipvs": {"strictARP": true, "scheduler": ""}, "iptables": {"localhostNodePorts": false},

@@ -33,7 +33,7 @@ fn kubeadm_s_default_file_asks_for_its_kubeconfig_only() {
 }
 
 #[test]
-fn f14_a_file_of_past_releases_is_used_and_what_is_ignored_is_named() {
+fn field_s14_a_file_of_past_releases_is_used_and_what_is_ignored_is_named() {
     let (found, ignored) = sample("bare_metal_ipvs.yaml");
     assert_eq!(found.bind_address, Some("::".parse().unwrap()));
     assert_eq!(found.metrics_bind_address, Some("[::]:10249".parse().unwrap()));

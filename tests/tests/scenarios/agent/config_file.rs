@@ -120,7 +120,7 @@ fn listens(scene: &Scene, to: &str) -> bool {
 }
 
 #[test]
-fn f14_kubeadm_s_file_and_flags_are_enough_and_make_one_warning() {
+fn field_s14_kubeadm_s_file_and_flags_are_enough_and_make_one_warning() {
     let (scene, mount) = scene("kubeadm");
     let command = scene.node.waggle(&Source::Configuration(mount.file()));
     let waggle = command.args(["--feature-gates=", "--oom-score-adj=-998", "--v=2"]).start().unwrap();
