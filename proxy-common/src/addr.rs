@@ -3,6 +3,8 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::shared::Shared;
+
 /// An IPv4 or IPv6 address, 16 bytes in network byte order, aligned to 4 for word-wise copies.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(4))]
@@ -50,6 +52,12 @@ impl Address {
     #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
         bytemuck::must_cast(*self)
+    }
+
+    /// One of the four words: reads no other one.
+    #[inline(always)]
+    pub(crate) const fn word<const NUMBER: usize>(&self) -> u32 {
+        bytemuck::must_cast_ref::<Self, [u32; 4]>(self)[NUMBER]
     }
 
     /// Whether this is an IPv4 address.
@@ -123,6 +131,17 @@ impl From<Address> for IpAddr {
 impl core::fmt::Debug for Address {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         IpAddr::from(*self).fmt(f)
+    }
+}
+
+impl Shared<Address> {
+    /// Whether it is `other`. Reads no more words than needed.
+    #[inline(always)]
+    pub fn is(self, other: &Address) -> bool {
+        self.part::<u32, 0>().read() == other.word::<0>()
+            && self.part::<u32, 4>().read() == other.word::<1>()
+            && self.part::<u32, 8>().read() == other.word::<2>()
+            && self.part::<u32, 12>().read() == other.word::<3>()
     }
 }
 

@@ -43,7 +43,7 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return leave(packet, headers, class, flow, now);
     };
-    if !is_local_reply(meta) {
+    if !is_local_reply(&flow.meta) {
         return leave(packet, headers, class, flow, now);
     }
     let is_again = flow.meta.handshake == headers.sequence.wrapping_add(1);

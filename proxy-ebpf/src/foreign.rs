@@ -102,9 +102,9 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
     let reply = tuple.inverse();
     let end = now.wrapping_add(lifetime(tuple.protocol));
     if let Some((found, _)) = E::find(&reply, now) {
-        let meta = found.meta_mut();
-        if meta.state() == State::Foreign && meta.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
-            meta.expires = end;
+        let (found, lifetime) = (E::meta_of(found), lifetime(tuple.protocol));
+        if found.state().read() == State::Foreign as u8 && found.is_stale(now, lifetime, JIFFIES_PER_SECOND.load()) {
+            found.expires().write(&end);
         }
         return;
     }

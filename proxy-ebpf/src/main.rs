@@ -22,6 +22,7 @@ mod fragment;
 mod headers;
 mod icmp;
 mod live;
+mod lookup;
 mod maps;
 mod node;
 mod own;

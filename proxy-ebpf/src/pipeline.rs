@@ -3,7 +3,7 @@
 
 use proxy_common::{
     Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, Reject, RejectReason,
-    Stage, State, Verdict, filter::AddressClass,
+    Shared, Stage, State, Verdict, filter::AddressClass,
 };
 
 use crate::{
@@ -88,14 +88,14 @@ fn leave_alone<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &ConntrackEntry,
-    meta: &mut EntryMeta,
+    meta: Shared<EntryMeta>,
     now: u32,
 ) -> Result<(), Verdict> {
     if is_over(packet, headers)? {
         forget(flow, &headers.put()?.tuple);
         return hand_over(packet, headers, Stage::Open);
     }
-    refresh_foreign(meta, &headers.tuple, now);
+    refresh_foreign(flow, meta, &headers.tuple, now);
     // The other fragments go the same way.
     fragment::remember(headers)?;
     Err(Verdict::Pass)
@@ -212,7 +212,7 @@ pub fn move_on<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &mut ConntrackEntry,
-    (meta, assured): (&mut EntryMeta, bool),
+    (meta, assured): (Shared<EntryMeta>, bool),
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {

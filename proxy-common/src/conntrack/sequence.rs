@@ -5,6 +5,7 @@
 //! generation and the handshake, which only a flow that is not assured needs.
 
 use super::{Direction, EntryMeta, State, TcpFlags};
+use crate::shared::Shared;
 
 /// What a TCP segment says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,19 +80,6 @@ impl EntryMeta {
         self.asks = 0;
     }
 
-    /// Takes over what both directions of an assured connection share.
-    #[inline(always)]
-    pub const fn follow(&mut self, other: &Self) {
-        (self.state, self.expires) = (other.state, other.expires);
-    }
-
-    /// Takes over the sequence numbers from a copy of this entry's metadata.
-    #[inline(always)]
-    pub const fn remember(&mut self, other: &Self) {
-        self.set_sent(other.sent(), other.acknowledged());
-        self.asks = other.asks;
-    }
-
     /// Notes the numbers of a segment of this direction; true if they have changed. Numbers a little behind are those of an old
     /// segment; any others are believed, so that a forged segment has no effect beyond the next genuine one.
     #[inline(always)]
@@ -109,16 +97,7 @@ impl EntryMeta {
             self.begin(segment);
             return true;
         }
-        self.go_on(segment)
-    }
-
-    /// Notes the numbers of a segment that [`is_plain`](Self::is_plain): nothing else can change. They are written only if they
-    /// do, so that a repeated segment does not dirty the cache line.
-    #[inline(always)]
-    #[must_use]
-    pub const fn go_on(&mut self, segment: &Segment) -> bool {
-        let (sends, acknowledges) =
-            (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment));
+        let (sends, acknowledges) = self.news(segment);
         if sends {
             self.service_generation = segment.end;
         }
@@ -126,6 +105,12 @@ impl EntryMeta {
             self.handshake = segment.acknowledgment;
         }
         sends || acknowledges
+    }
+
+    /// Whether a segment has sent, and whether it has acknowledged, what was not known yet.
+    #[inline(always)]
+    const fn news(&self, segment: &Segment) -> (bool, bool) {
+        (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment))
     }
 
     /// Whether a segment of this direction of an established connection is one of those that most are: it acknowledges,
@@ -169,6 +154,38 @@ impl EntryMeta {
             && segment.start.wrapping_sub(other.acknowledged()) < REACH
             && other.sent().wrapping_sub(self.acknowledged()) < REACH;
         segment.start == other.acknowledged() || follows
+    }
+}
+
+impl Shared<EntryMeta> {
+    /// Takes over what both directions of an assured connection share.
+    #[inline(always)]
+    pub fn follow(self, other: &EntryMeta) {
+        self.state().write(&other.state);
+        self.expires().write(&other.expires);
+    }
+
+    /// Takes over the sequence numbers from a copy of this entry's metadata.
+    #[inline(always)]
+    pub fn remember(self, copy: &EntryMeta) {
+        self.service_generation().write(&copy.service_generation);
+        self.handshake().write(&copy.handshake);
+        self.asks().write(&copy.asks);
+    }
+
+    /// Notes the numbers of a segment that [`is_plain`](EntryMeta::is_plain): nothing else can change. They are written only if they
+    /// do, so that a repeated segment does not dirty the cache line.
+    #[inline(always)]
+    pub fn go_on(self, segment: &Segment) {
+        let (sent, acknowledged) = (self.service_generation().read(), self.handshake().read());
+        let known = EntryMeta { service_generation: sent, handshake: acknowledged, ..EntryMeta::default() };
+        let (sends, acknowledges) = known.news(segment);
+        if sends {
+            self.service_generation().write(&segment.end);
+        }
+        if acknowledges {
+            self.handshake().write(&segment.acknowledgment);
+        }
     }
 }
 

@@ -7,7 +7,12 @@ use super::{
     ConntrackEntry, EntryMeta, Tuple,
     bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket},
 };
-use crate::{addr::Address, pod::pod};
+use crate::{
+    addr::Address,
+    pod::pod,
+    shared::{Shared, parts},
+};
+use bytemuck::Pod;
 
 pod! {
     /// Key of CONNTRACK_IPV4 and EMBRYONIC_IPV4. Aligned, so that addresses are read in one piece.
@@ -42,10 +47,16 @@ pod! {
     }
 }
 
+// The addresses of an IPv4 entry are read in one piece each.
+parts! {
+    Ipv4ConntrackEntry { source: u32, destination: u32, source_port: u16, destination_port: u16, meta: EntryMeta }
+    ConntrackEntry { source: Address, destination: Address, source_port: u16, destination_port: u16, meta: EntryMeta }
+}
+
 /// An entry as the maps of one family have it. All tuples and flows that are passed to it must be of that family.
-pub trait Stored: Sized {
+pub trait Stored: Pod {
     /// The maps' keys.
-    type Key;
+    type Key: Pod;
     /// A key, or a reference to a tuple that is one already.
     type KeyRef<'a>: Borrow<Self::Key>;
     /// An entry, or a reference to a flow that is one already.
@@ -65,20 +76,26 @@ pub trait Stored: Sized {
     /// The flow of this entry, copied to `flow`.
     fn widen(&self, flow: &mut ConntrackEntry);
 
+    /// The flow of an entry in a map, copied to `flow`.
+    fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry);
+
     /// The metadata, which both families have.
     fn meta(&self) -> &EntryMeta;
 
     /// The metadata, to be changed in place.
     fn meta_mut(&mut self) -> &mut EntryMeta;
 
+    /// The metadata of an entry in a map.
+    fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta>;
+
+    /// A copy of an entry in a map, but for its metadata: that is zero.
+    fn translation_of(entry: Shared<Self>) -> Self;
+
     /// The key of the other direction's entry.
     fn inverse_key(&self, protocol: u8) -> Self::Key;
 
-    /// Whether this entry and `flow` translate a packet to the same tuple.
-    fn translates_like(&self, flow: &ConntrackEntry) -> bool;
-
-    /// Whether this entry and another one of the maps translate a packet to the same tuple.
-    fn translates_as(&self, other: &Self) -> bool;
+    /// Whether an entry in a map and another one translate a packet to the same tuple. Reads no more of the entry than needed.
+    fn is_like(entry: Shared<Self>, other: &Self) -> bool;
 }
 
 impl Stored for ConntrackEntry {
@@ -108,6 +125,11 @@ impl Stored for ConntrackEntry {
     }
 
     #[inline(always)]
+    fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry) {
+        entry.read_to(flow);
+    }
+
+    #[inline(always)]
     fn meta(&self) -> &EntryMeta {
         &self.meta
     }
@@ -118,23 +140,32 @@ impl Stored for ConntrackEntry {
     }
 
     #[inline(always)]
+    fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta> {
+        entry.meta()
+    }
+
+    #[inline(always)]
+    fn translation_of(entry: Shared<Self>) -> Self {
+        Self {
+            source: entry.source().read(),
+            destination: entry.destination().read(),
+            source_port: entry.source_port().read(),
+            destination_port: entry.destination_port().read(),
+            meta: EntryMeta::default(),
+        }
+    }
+
+    #[inline(always)]
     fn inverse_key(&self, protocol: u8) -> Tuple {
         Self::inverse_key(self, protocol)
     }
 
     #[inline(always)]
-    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
-        let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
-        let ([i, j, k, l], [m, n, o, p]) = (flow.source.words(), flow.destination.words());
-        // Word by word: comparing arrays, the compiler would put copies on the stack.
-        let addresses = (a ^ i) | (b ^ j) | (c ^ k) | (d ^ l) | (e ^ m) | (f ^ n) | (g ^ o) | (h ^ p);
-        let ports = (self.source_port ^ flow.source_port) | (self.destination_port ^ flow.destination_port);
-        addresses == 0 && ports == 0
-    }
-
-    #[inline(always)]
-    fn translates_as(&self, other: &Self) -> bool {
-        self.translates_like(other)
+    fn is_like(entry: Shared<Self>, other: &Self) -> bool {
+        entry.source().is(&other.source)
+            && entry.destination().is(&other.destination)
+            && entry.source_port().read() == other.source_port
+            && entry.destination_port().read() == other.destination_port
     }
 }
 
@@ -200,6 +231,15 @@ impl Stored for Ipv4ConntrackEntry {
     }
 
     #[inline(always)]
+    fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry) {
+        flow.source = widen(entry.source().read().to_ne_bytes());
+        flow.destination = widen(entry.destination().read().to_ne_bytes());
+        flow.source_port = entry.source_port().read();
+        flow.destination_port = entry.destination_port().read();
+        entry.meta().read_to(&mut flow.meta);
+    }
+
+    #[inline(always)]
     fn meta(&self) -> &EntryMeta {
         &self.meta
     }
@@ -207,6 +247,22 @@ impl Stored for Ipv4ConntrackEntry {
     #[inline(always)]
     fn meta_mut(&mut self) -> &mut EntryMeta {
         &mut self.meta
+    }
+
+    #[inline(always)]
+    fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta> {
+        entry.meta()
+    }
+
+    #[inline(always)]
+    fn translation_of(entry: Shared<Self>) -> Self {
+        Self {
+            source: entry.source().read().to_ne_bytes(),
+            destination: entry.destination().read().to_ne_bytes(),
+            source_port: entry.source_port().read(),
+            destination_port: entry.destination_port().read(),
+            meta: EntryMeta::default(),
+        }
     }
 
     #[inline(always)]
@@ -222,15 +278,11 @@ impl Stored for Ipv4ConntrackEntry {
     }
 
     #[inline(always)]
-    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
-        let addresses = self.source == narrow(&flow.source) && self.destination == narrow(&flow.destination);
-        addresses && self.source_port == flow.source_port && self.destination_port == flow.destination_port
-    }
-
-    #[inline(always)]
-    fn translates_as(&self, other: &Self) -> bool {
-        let addresses = self.source == other.source && self.destination == other.destination;
-        addresses && self.source_port == other.source_port && self.destination_port == other.destination_port
+    fn is_like(entry: Shared<Self>, other: &Self) -> bool {
+        entry.source().read() == u32::from_ne_bytes(other.source)
+            && entry.destination().read() == u32::from_ne_bytes(other.destination)
+            && entry.source_port().read() == other.source_port
+            && entry.destination_port().read() == other.destination_port
     }
 }
 

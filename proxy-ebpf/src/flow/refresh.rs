@@ -111,13 +111,11 @@ fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, no
     invert(flow, &headers.tuple, other);
     other.meta.mirror();
     let inverse = E::narrow(flow).borrow().inverse_key(headers.tuple.protocol);
-    // SAFETY: valid until the program ends, and words are read and written one by one.
-    let found = E::assured(&inverse).map(|found| unsafe { &mut *found });
-    let found = found.filter(|found| found.translates_like(other));
-    let known = found.as_ref().map_or(&other.meta, |found| found.meta());
+    let found = E::assured(&inverse).filter(|found| E::is_like(*found, E::narrow(other).borrow()));
     let segment = headers.segment();
     if segment.flags.is_event() {
-        match flow.meta.judge(known, &segment) {
+        let known = found.map_or(other.meta, |found| E::meta_of(found).read());
+        match flow.meta.judge(&known, &segment) {
             Judgement::Moves(next) => flow.meta.state = next as u8,
             Judgement::Ignored => return Refreshed::Done as u32,
             Judgement::Stranger => return Refreshed::Stranger as u32,
@@ -130,7 +128,7 @@ fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, no
     }
     match found {
         Some(found) => {
-            found.meta_mut().follow(&flow.meta);
+            E::meta_of(found).follow(&flow.meta);
             Refreshed::Done as u32
         }
         None => Refreshed::Missing as u32,
@@ -141,10 +139,9 @@ fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, no
 #[inline(never)]
 fn write_own<E: Table>(flow: &ConntrackEntry, headers: &Headers) {
     let key = E::key(&headers.tuple);
-    // SAFETY: as above.
-    if let Some(own) = E::assured(key.borrow()).map(|own| unsafe { &mut *own })
-        && own.translates_like(flow)
+    if let Some(own) = E::assured(key.borrow())
+        && E::is_like(own, E::narrow(flow).borrow())
     {
-        *own.meta_mut() = flow.meta;
+        E::meta_of(own).write(&flow.meta);
     }
 }
