@@ -11,23 +11,35 @@ use super::{
     conntrack::{enter, invert},
     table::Table,
 };
-use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::reply_at_hand};
+use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::ReplyRoom};
 
 /// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does
 /// not belong to this flow. `chunk` is the packet's first chunk, if it is SCTP.
 #[inline(always)]
-pub fn refresh_flow(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+pub fn refresh_flow(
+    headers: &Headers,
+    chunk: &Chunk,
+    at_hand: (&mut ConntrackEntry, ReplyRoom<'_>),
+    assured: bool,
+    now: u32,
+) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, flow, assured, now)
+        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, at_hand, assured, now)
     } else {
-        refresh_in::<ConntrackEntry>(headers, chunk, flow, assured, now)
+        refresh_in::<ConntrackEntry>(headers, chunk, at_hand, assured, now)
     }
 }
 
 #[inline(always)]
-fn refresh_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+fn refresh_in<E: Table>(
+    headers: &Headers,
+    chunk: &Chunk,
+    (flow, mut room): (&mut ConntrackEntry, ReplyRoom<'_>),
+    assured: bool,
+    now: u32,
+) -> bool {
     if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
-        let refreshed = refresh_connection::<E>(flow, headers, now);
+        let refreshed = refresh_connection::<E>(flow, headers, now, room.lend());
         if refreshed != Refreshed::Missing as u32 {
             return refreshed == Refreshed::Done as u32;
         }
@@ -39,7 +51,7 @@ fn refresh_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEn
         }
         rewrite::<E>(flow, headers, assured, now);
     }
-    refresh_other::<E>(flow, headers, assured, now);
+    refresh_other::<E>(flow, headers, assured, now, room);
     true
 }
 
@@ -65,9 +77,15 @@ fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, no
 /// Writes what has changed in a flow's entry into that of the other direction, which is inserted if it is missing: it may be
 /// new, or evicted. Moves a flow that has become assured out of EMBRYONIC.
 #[inline(never)]
-fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+fn refresh_other<E: Table>(
+    flow: &mut ConntrackEntry,
+    headers: &Headers,
+    assured: bool,
+    now: u32,
+    room: ReplyRoom<'_>,
+) {
     let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
-    let Ok(other) = reply_at_hand() else { return };
+    let Ok(other) = room.get() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;
     if becomes_assured && is_tcp {
         flow.meta.begin(&headers.segment());
@@ -106,8 +124,8 @@ enum Refreshed {
 /// Refreshes an assured TCP connection, each of whose entries remembers the sequence numbers of its own direction. A segment that
 /// would end, close or accept it is judged by both (S40). Returns a [`Refreshed`].
 #[inline(never)]
-fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32) -> u32 {
-    let Ok(other) = reply_at_hand() else { return Refreshed::Done as u32 };
+fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32, room: ReplyRoom<'_>) -> u32 {
+    let Ok(other) = room.get() else { return Refreshed::Done as u32 };
     invert(flow, &headers.tuple, other);
     other.meta.mirror();
     let inverse = E::narrow(flow).borrow().inverse_key(headers.tuple.protocol);

@@ -13,7 +13,7 @@ use crate::{
     counters::{count, count_ports},
     filter::{note_snat_port, port_class},
     owner::owner,
-    scratch::reply_at_hand,
+    scratch::ReplyRoom,
     succession::own_port,
 };
 
@@ -40,11 +40,12 @@ pub fn claim_port<E: Table>(
     context: *mut c_void,
     tuple: &Tuple,
     flow: &mut ConntrackEntry,
+    room: ReplyRoom<'_>,
     now: u32,
     random: u32,
 ) -> u32 {
     const EXHAUSTED: u32 = Owner::Another as u32;
-    let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
+    let Ok(reply) = room.get() else { return EXHAUSTED };
     invert(flow, tuple, reply);
     let tag = core::mem::take(&mut flow.meta.handshake);
     let local = flow.meta.flags & EntryMeta::LOCAL != 0;
