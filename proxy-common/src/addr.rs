@@ -3,8 +3,6 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::shared::Shared;
-
 /// An IPv4 or IPv6 address, 16 bytes in network byte order, aligned to 4 for word-wise copies.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(4))]
@@ -131,17 +129,6 @@ impl From<Address> for IpAddr {
 impl core::fmt::Debug for Address {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         IpAddr::from(*self).fmt(f)
-    }
-}
-
-impl Shared<Address> {
-    /// Whether it is `other`. Reads no more words than needed.
-    #[inline(always)]
-    pub fn is(self, other: &Address) -> bool {
-        self.part::<u32, 0>().read() == other.word::<0>()
-            && self.part::<u32, 4>().read() == other.word::<1>()
-            && self.part::<u32, 8>().read() == other.word::<2>()
-            && self.part::<u32, 12>().read() == other.word::<3>()
     }
 }
 

@@ -46,7 +46,7 @@ pub use config::ABI_VERSION;
 pub use connection::Connection;
 pub use conntrack::{
     AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
-    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
+    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, SharedBucket, SharedEntry, State, Stored, TcpFlags, Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;

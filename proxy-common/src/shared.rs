@@ -109,7 +109,10 @@ impl<T: Pod> Shared<T> {
     pub const fn part<P: Pod, const OFFSET: usize>(self) -> Shared<P> {
         const {
             assert!(OFFSET + size_of::<P>() <= size_of::<T>(), "the part is not in the value");
-            assert!(OFFSET.is_multiple_of(align_of::<P>()) && align_of::<P>() <= align_of::<T>(), "the part is not aligned");
+            assert!(
+                OFFSET.is_multiple_of(align_of::<P>()) && align_of::<P>() <= align_of::<T>(),
+                "the part is not aligned"
+            );
         }
         // SAFETY: the part is in the value, and aligned. Any bytes are a value of either type.
         Shared(unsafe { self.0.byte_add(OFFSET).cast() })
@@ -156,20 +159,29 @@ mod tests {
     use crate::pod::pod;
 
     pod! {
-        struct Value: 24 {
+        /// Fields of all sizes.
+        pub struct Value: 24 {
+            /// A whole word.
             pub long: u64,
+            /// Half a word.
             pub word: u32,
+            /// A quarter.
             pub half: u16,
+            /// Another one, in bytes.
             pub bytes: [u8; 2],
+            /// What follows.
             pub last: [u8; 8],
         }
     }
 
     parts! { Value { long: u64, word: u32, half: u16, bytes: [u8; 2] } }
 
-    fn share<T: Pod>(value: &mut T) -> Shared<T> {
-        // SAFETY: the tests use the value only through the result.
-        unsafe { Shared::new(NonNull::from(value)) }
+    impl<T> Shared<T> {
+        /// Tests share a value of theirs, and use it only through the result.
+        pub(crate) fn of(value: &mut T) -> Self {
+            // SAFETY: tests end before their values.
+            unsafe { Self::new(NonNull::from(value)) }
+        }
     }
 
     const VALUE: Value = Value { long: 1 << 40, word: 2, half: 3, bytes: [4, 5], last: *b"12345678" };
@@ -177,19 +189,20 @@ mod tests {
     #[test]
     fn a_value_is_copied_out_and_in_whole() {
         let mut value = Value::default();
-        let one = share(&mut value);
+        let one = Shared::of(&mut value);
         let other = one;
         one.write(&VALUE);
         assert_eq!(other.read(), VALUE);
         let mut bytes = [0_u8; 3];
-        share(&mut bytes).write(&[7, 8, 9]);
-        assert_eq!(bytes, [7, 8, 9]);
+        let shared = Shared::of(&mut bytes);
+        shared.write(&[7, 8, 9]);
+        assert_eq!(shared.read(), [7, 8, 9]);
     }
 
     #[test]
     fn a_part_is_the_field_and_nothing_beside_it() {
         let mut value = VALUE;
-        let shared = share(&mut value);
+        let shared = Shared::of(&mut value);
         assert_eq!((shared.long().read(), shared.word().read()), (VALUE.long, VALUE.word));
         assert_eq!((shared.half().read(), shared.bytes().read()), (VALUE.half, VALUE.bytes));
         shared.half().write(&77);

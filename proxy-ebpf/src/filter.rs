@@ -40,7 +40,8 @@ pub fn port_class(port: u16) -> u8 {
 /// Whether a port of this node is a node port, or one that replies may come back to.
 #[inline(always)]
 fn is_served(port: u16) -> bool {
-    port_class(port) & PortClass::NODE_PORT != 0 || SNAT_PORTS.get_shared(port.into()).is_some_and(|used| used.read() != 0)
+    port_class(port) & PortClass::NODE_PORT != 0
+        || SNAT_PORTS.get_shared(port.into()).is_some_and(|used| used.read() != 0)
 }
 
 /// Notes that source translation has given this port to a flow. The note is never removed: at worst it costs the port's next

@@ -9,13 +9,9 @@
 //! A bucket is free again when its flow has ended. Writers lock the bucket; readers detect a half-written bucket by its
 //! version, as with a seqlock.
 
-use bytemuck::Pod;
-
 use super::{ConntrackEntry, Ipv4ConntrackEntry, Ipv4Tuple, Stored, Tuple};
 use crate::{
-    addr::Address,
     pod::pod,
-    shared::{Shared, parts},
     select::{pair, slot_index, spread},
 };
 
@@ -45,16 +41,8 @@ pod! {
     }
 }
 
-parts! {
-    Ipv4Bucket { key: Ipv4Tuple, entry: Ipv4ConntrackEntry, version: u64 }
-    Ipv6Bucket { key: Tuple, entry: ConntrackEntry, version: u64 }
-    // The addresses are read in one piece each.
-    Ipv4Tuple { source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8 }
-    Tuple { source: Address, destination: Address, source_port: u16, destination_port: u16, protocol: u8 }
-}
-
 /// A bucket of one family.
-pub trait FlowBucket: Pod + Default {
+pub trait FlowBucket: Copy + Default + 'static {
     /// The entry in it.
     type Entry: Stored<Bucket = Self>;
 
@@ -79,21 +67,6 @@ pub trait FlowBucket: Pod + Default {
     /// The version word.
     fn version(&mut self) -> &mut u64;
 
-    /// The key in a bucket of a map.
-    fn key_of(bucket: Shared<Self>) -> Shared<Key<Self>>;
-
-    /// The entry in a bucket of a map.
-    fn entry_of(bucket: Shared<Self>) -> Shared<Self::Entry>;
-
-    /// The version word of a bucket of a map.
-    fn version_word(bucket: Shared<Self>) -> Shared<u64>;
-
-    /// Whether a bucket of a map has the entry of this key. Reads no more of the bucket than needed.
-    fn has(bucket: Shared<Self>, key: &Key<Self>) -> bool;
-
-    /// Whether a bucket of a map is empty.
-    fn is_vacant(bucket: Shared<Self>) -> bool;
-
     /// The version of an entry whose key has this place.
     fn version_of(place: Place, entry: &Self::Entry) -> u64;
 
@@ -107,7 +80,7 @@ pub trait FlowBucket: Pod + Default {
 /// The version word of a bucket while a program writes it.
 pub const LOCKED: u64 = 1;
 
-type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
+pub(super) type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
 
 /// The set of buckets of a key, and which of the two to look at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +125,7 @@ const fn hash<const N: usize>(words: [u64; N]) -> u64 {
 }
 
 #[inline(always)]
-const fn both(source: u16, destination: u16) -> u32 {
+pub(super) const fn both(source: u16, destination: u16) -> u32 {
     (source as u32) << 16 | destination as u32
 }
 
@@ -164,33 +137,10 @@ impl Ipv4Bucket {
     }
 
     #[inline(always)]
-    fn is_same(key: Shared<Ipv4Tuple>, wanted: &Ipv4Tuple) -> bool {
-        let (source, destination) = (u32::from_ne_bytes(wanted.source), u32::from_ne_bytes(wanted.destination));
-        pair(key.source().read(), key.destination().read()) == pair(source, destination)
-            && rest(key.source_port(), key.destination_port(), key.protocol())
-                == pair(wanted.protocol as u32, both(wanted.source_port, wanted.destination_port))
-    }
-
-    #[inline(always)]
     const fn fold(entry: &Ipv4ConntrackEntry) -> u32 {
         let (source, destination) = (u32::from_ne_bytes(entry.source), u32::from_ne_bytes(entry.destination));
         source.rotate_left(13) ^ destination ^ both(entry.source_port, entry.destination_port)
     }
-}
-
-impl Shared<Address> {
-    /// The half that begins at byte `AT`, as one of a key's words.
-    #[inline(always)]
-    fn half<const AT: usize>(self) -> u64 {
-        let [first, second] = self.part::<[u32; 2], AT>().read();
-        pair(first, second)
-    }
-}
-
-/// The last of a key's words in a map.
-#[inline(always)]
-fn rest(source: Shared<u16>, destination: Shared<u16>, protocol: Shared<u8>) -> u64 {
-    pair(protocol.read().into(), both(source.read(), destination.read()))
 }
 
 impl Ipv6Bucket {
@@ -199,17 +149,6 @@ impl Ipv6Bucket {
         let ([a, b, c, d], [e, f, g, h]) = (key.source.words(), key.destination.words());
         let ports = both(key.source_port, key.destination_port);
         [pair(a, b), pair(c, d), pair(e, f), pair(g, h), pair(key.protocol as u32, ports)]
-    }
-
-    #[inline(always)]
-    fn is_same(key: Shared<Tuple>, wanted: &Tuple) -> bool {
-        let (source, destination) = (key.source(), key.destination());
-        source.half::<0>() == pair(wanted.source.word::<0>(), wanted.source.word::<1>())
-            && source.half::<8>() == pair(wanted.source.word::<2>(), wanted.source.word::<3>())
-            && destination.half::<0>() == pair(wanted.destination.word::<0>(), wanted.destination.word::<1>())
-            && destination.half::<8>() == pair(wanted.destination.word::<2>(), wanted.destination.word::<3>())
-            && rest(key.source_port(), key.destination_port(), key.protocol())
-                == pair(wanted.protocol as u32, both(wanted.source_port, wanted.destination_port))
     }
 
     #[inline(always)]
@@ -233,7 +172,8 @@ macro_rules! flow_bucket {
 
             #[inline(always)]
             fn is_of(&self, key: &$key) -> bool {
-                Self::words(&self.key) == Self::words(key)
+                let (here, wanted) = (Self::words(&self.key), Self::words(key));
+                here.iter().zip(wanted).fold(0, |differences, (here, wanted)| differences | (here ^ wanted)) == 0
             }
 
             #[inline(always)]
@@ -259,31 +199,6 @@ macro_rules! flow_bucket {
             #[inline(always)]
             fn version(&mut self) -> &mut u64 {
                 &mut self.version
-            }
-
-            #[inline(always)]
-            fn key_of(bucket: Shared<Self>) -> Shared<$key> {
-                bucket.key()
-            }
-
-            #[inline(always)]
-            fn entry_of(bucket: Shared<Self>) -> Shared<$entry> {
-                bucket.entry()
-            }
-
-            #[inline(always)]
-            fn version_word(bucket: Shared<Self>) -> Shared<u64> {
-                bucket.version()
-            }
-
-            #[inline(always)]
-            fn has(bucket: Shared<Self>, key: &$key) -> bool {
-                Self::is_same(bucket.key(), key)
-            }
-
-            #[inline(always)]
-            fn is_vacant(bucket: Shared<Self>) -> bool {
-                bucket.key().protocol().read() == 0
             }
 
             #[inline(always)]

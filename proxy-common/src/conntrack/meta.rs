@@ -1,10 +1,7 @@
 //! An entry's metadata: its flow's state, end and backend, and what is known of the connection.
 
 use super::State;
-use crate::{
-    pod::pod,
-    shared::{Shared, parts},
-};
+use crate::pod::pod;
 
 pod! {
     /// Metadata of an entry of either family and direction.
@@ -33,10 +30,6 @@ pod! {
         /// assured connection: what this direction has acknowledged. SCTP: the tag of the backend's packets.
         pub handshake: u32,
     }
-}
-
-parts! {
-    EntryMeta { expires: u32, state: u8, flags: u8, asks: u8, service_generation: u32, handshake: u32 }
 }
 
 impl EntryMeta {
@@ -78,26 +71,6 @@ impl EntryMeta {
     #[inline(always)]
     pub const fn state(&self) -> State {
         State::from_number(self.state)
-    }
-}
-
-impl Shared<EntryMeta> {
-    /// A copy that has nothing but the end.
-    #[inline(always)]
-    fn end(self) -> EntryMeta {
-        EntryMeta { expires: self.expires().read(), ..EntryMeta::default() }
-    }
-
-    /// See [`EntryMeta::is_expired`].
-    #[inline(always)]
-    pub fn is_expired(self, now: u32) -> bool {
-        self.end().is_expired(now)
-    }
-
-    /// See [`EntryMeta::is_stale`].
-    #[inline(always)]
-    pub fn is_stale(self, now: u32, timeout: u32, second: u32) -> bool {
-        self.end().is_stale(now, timeout, second)
     }
 }
 

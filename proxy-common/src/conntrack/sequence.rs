@@ -5,7 +5,6 @@
 //! generation and the handshake, which only a flow that is not assured needs.
 
 use super::{Direction, EntryMeta, State, TcpFlags};
-use crate::shared::Shared;
 
 /// What a TCP segment says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +108,7 @@ impl EntryMeta {
 
     /// Whether a segment has sent, and whether it has acknowledged, what was not known yet.
     #[inline(always)]
-    const fn news(&self, segment: &Segment) -> (bool, bool) {
+    pub(super) const fn news(&self, segment: &Segment) -> (bool, bool) {
         (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment))
     }
 
@@ -154,38 +153,6 @@ impl EntryMeta {
             && segment.start.wrapping_sub(other.acknowledged()) < REACH
             && other.sent().wrapping_sub(self.acknowledged()) < REACH;
         segment.start == other.acknowledged() || follows
-    }
-}
-
-impl Shared<EntryMeta> {
-    /// Takes over what both directions of an assured connection share.
-    #[inline(always)]
-    pub fn follow(self, other: &EntryMeta) {
-        self.state().write(&other.state);
-        self.expires().write(&other.expires);
-    }
-
-    /// Takes over the sequence numbers from a copy of this entry's metadata.
-    #[inline(always)]
-    pub fn remember(self, copy: &EntryMeta) {
-        self.service_generation().write(&copy.service_generation);
-        self.handshake().write(&copy.handshake);
-        self.asks().write(&copy.asks);
-    }
-
-    /// Notes the numbers of a segment that [`is_plain`](EntryMeta::is_plain): nothing else can change. They are written only if they
-    /// do, so that a repeated segment does not dirty the cache line.
-    #[inline(always)]
-    pub fn go_on(self, segment: &Segment) {
-        let (sent, acknowledged) = (self.service_generation().read(), self.handshake().read());
-        let known = EntryMeta { service_generation: sent, handshake: acknowledged, ..EntryMeta::default() };
-        let (sends, acknowledges) = known.news(segment);
-        if sends {
-            self.service_generation().write(&segment.end);
-        }
-        if acknowledges {
-            self.handshake().write(&segment.acknowledgment);
-        }
     }
 }
 

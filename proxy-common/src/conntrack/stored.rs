@@ -7,12 +7,7 @@ use super::{
     ConntrackEntry, EntryMeta, Tuple,
     bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket},
 };
-use crate::{
-    addr::Address,
-    pod::pod,
-    shared::{Shared, parts},
-};
-use bytemuck::Pod;
+use crate::{addr::Address, pod::pod};
 
 pod! {
     /// Key of CONNTRACK_IPV4 and EMBRYONIC_IPV4. Aligned, so that addresses are read in one piece.
@@ -47,16 +42,10 @@ pod! {
     }
 }
 
-// The addresses of an IPv4 entry are read in one piece each.
-parts! {
-    Ipv4ConntrackEntry { source: u32, destination: u32, source_port: u16, destination_port: u16, meta: EntryMeta }
-    ConntrackEntry { source: Address, destination: Address, source_port: u16, destination_port: u16, meta: EntryMeta }
-}
-
 /// An entry as the maps of one family have it. All tuples and flows that are passed to it must be of that family.
-pub trait Stored: Pod {
+pub trait Stored: Sized {
     /// The maps' keys.
-    type Key: Pod;
+    type Key;
     /// A key, or a reference to a tuple that is one already.
     type KeyRef<'a>: Borrow<Self::Key>;
     /// An entry, or a reference to a flow that is one already.
@@ -76,26 +65,14 @@ pub trait Stored: Pod {
     /// The flow of this entry, copied to `flow`.
     fn widen(&self, flow: &mut ConntrackEntry);
 
-    /// The flow of an entry in a map, copied to `flow`.
-    fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry);
-
     /// The metadata, which both families have.
     fn meta(&self) -> &EntryMeta;
 
     /// The metadata, to be changed in place.
     fn meta_mut(&mut self) -> &mut EntryMeta;
 
-    /// The metadata of an entry in a map.
-    fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta>;
-
-    /// A copy of an entry in a map, but for its metadata: that is zero.
-    fn translation_of(entry: Shared<Self>) -> Self;
-
     /// The key of the other direction's entry.
     fn inverse_key(&self, protocol: u8) -> Self::Key;
-
-    /// Whether an entry in a map and another one translate a packet to the same tuple. Reads no more of the entry than needed.
-    fn is_like(entry: Shared<Self>, other: &Self) -> bool;
 }
 
 impl Stored for ConntrackEntry {
@@ -125,11 +102,6 @@ impl Stored for ConntrackEntry {
     }
 
     #[inline(always)]
-    fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry) {
-        entry.read_to(flow);
-    }
-
-    #[inline(always)]
     fn meta(&self) -> &EntryMeta {
         &self.meta
     }
@@ -140,32 +112,8 @@ impl Stored for ConntrackEntry {
     }
 
     #[inline(always)]
-    fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta> {
-        entry.meta()
-    }
-
-    #[inline(always)]
-    fn translation_of(entry: Shared<Self>) -> Self {
-        Self {
-            source: entry.source().read(),
-            destination: entry.destination().read(),
-            source_port: entry.source_port().read(),
-            destination_port: entry.destination_port().read(),
-            meta: EntryMeta::default(),
-        }
-    }
-
-    #[inline(always)]
     fn inverse_key(&self, protocol: u8) -> Tuple {
         Self::inverse_key(self, protocol)
-    }
-
-    #[inline(always)]
-    fn is_like(entry: Shared<Self>, other: &Self) -> bool {
-        entry.source().is(&other.source)
-            && entry.destination().is(&other.destination)
-            && entry.source_port().read() == other.source_port
-            && entry.destination_port().read() == other.destination_port
     }
 }
 
@@ -176,7 +124,7 @@ const fn narrow(address: &Address) -> [u8; 4] {
 }
 
 #[inline(always)]
-const fn widen(bytes: [u8; 4]) -> Address {
+pub(super) const fn widen(bytes: [u8; 4]) -> Address {
     Address::from_ipv4_word(u32::from_ne_bytes(bytes))
 }
 
@@ -231,15 +179,6 @@ impl Stored for Ipv4ConntrackEntry {
     }
 
     #[inline(always)]
-    fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry) {
-        flow.source = widen(entry.source().read().to_ne_bytes());
-        flow.destination = widen(entry.destination().read().to_ne_bytes());
-        flow.source_port = entry.source_port().read();
-        flow.destination_port = entry.destination_port().read();
-        entry.meta().read_to(&mut flow.meta);
-    }
-
-    #[inline(always)]
     fn meta(&self) -> &EntryMeta {
         &self.meta
     }
@@ -247,22 +186,6 @@ impl Stored for Ipv4ConntrackEntry {
     #[inline(always)]
     fn meta_mut(&mut self) -> &mut EntryMeta {
         &mut self.meta
-    }
-
-    #[inline(always)]
-    fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta> {
-        entry.meta()
-    }
-
-    #[inline(always)]
-    fn translation_of(entry: Shared<Self>) -> Self {
-        Self {
-            source: entry.source().read().to_ne_bytes(),
-            destination: entry.destination().read().to_ne_bytes(),
-            source_port: entry.source_port().read(),
-            destination_port: entry.destination_port().read(),
-            meta: EntryMeta::default(),
-        }
     }
 
     #[inline(always)]
@@ -275,14 +198,6 @@ impl Stored for Ipv4ConntrackEntry {
             protocol,
             _pad: [0; 3],
         }
-    }
-
-    #[inline(always)]
-    fn is_like(entry: Shared<Self>, other: &Self) -> bool {
-        entry.source().read() == u32::from_ne_bytes(other.source)
-            && entry.destination().read() == u32::from_ne_bytes(other.destination)
-            && entry.source_port().read() == other.source_port
-            && entry.destination_port().read() == other.destination_port
     }
 }
 
@@ -310,15 +225,6 @@ mod tests {
         let mut again = ConntrackEntry::default();
         stored.widen(&mut again);
         assert_eq!(again, flow);
-        assert!(stored.translates_like(&flow));
-        for other in [
-            ConntrackEntry { source_port: 9, ..flow },
-            ConntrackEntry { destination_port: 9, ..flow },
-            ConntrackEntry { source: flow.destination, ..flow },
-            ConntrackEntry { destination: flow.source, ..flow },
-        ] {
-            assert!(!stored.translates_like(&other), "{other:?}");
-        }
         assert_eq!(E::tuple(&stored.inverse_key(6)), flow.inverse_key(6));
         let tuple = flow.inverse_key(17);
         assert_eq!(E::tuple(E::key(&tuple).borrow()), tuple);

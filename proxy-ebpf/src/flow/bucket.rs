@@ -28,7 +28,7 @@
 
 use core::arch::asm;
 
-use proxy_common::{EntryMeta, FlowBucket, LOCKED, Place, Shared, Stored};
+use proxy_common::{EntryMeta, FlowBucket as _, LOCKED, Place, Shared, SharedBucket, SharedEntry as _};
 
 use super::table::Table;
 use crate::{lookup::Lookup as _, maps::JIFFIES_PER_SECOND};
@@ -85,7 +85,8 @@ pub fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) ->
             return Filled::Again;
         }
         // If another program has written this bucket, that was for the same flow, unless it has given the bucket away.
-        let written = fill_if(bucket, place, key, entry, |bucket| E::Bucket::has(bucket, key)) || E::Bucket::has(bucket, key);
+        let written =
+            fill_if(bucket, place, key, entry, |bucket| E::Bucket::has(bucket, key)) || E::Bucket::has(bucket, key);
         return if written { Filled::Again } else { Filled::Nowhere };
     }
     for index in [place.home, place.neighbour()] {
@@ -126,7 +127,7 @@ fn fill_if<E: Table>(
 /// Whether another flow may have the bucket: it is empty, or its flow ended a second ago, longer than any program runs that
 /// may have found it there.
 #[inline(always)]
-fn is_free<B: FlowBucket>(bucket: Shared<B>, now: u32) -> bool {
+fn is_free<B: SharedBucket>(bucket: Shared<B>, now: u32) -> bool {
     let meta = B::Entry::meta_of(B::entry_of(bucket));
     B::is_vacant(bucket) || meta.is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
 }

@@ -77,13 +77,7 @@ fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, no
 /// Writes what has changed in a flow's entry into that of the other direction, which is inserted if it is missing: it may be
 /// new, or evicted. Moves a flow that has become assured out of EMBRYONIC.
 #[inline(never)]
-fn refresh_other<E: Table>(
-    flow: &mut ConntrackEntry,
-    headers: &Headers,
-    assured: bool,
-    now: u32,
-    room: ReplyRoom<'_>,
-) {
+fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32, room: ReplyRoom<'_>) {
     let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
     let Ok(other) = room.get() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;

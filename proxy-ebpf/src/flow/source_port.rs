@@ -3,7 +3,9 @@
 use core::{borrow::Borrow as _, ffi::c_void};
 
 use aya_ebpf::helpers::bpf_loop;
-use proxy_common::{BackendCounters, ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number};
+use proxy_common::{
+    BackendCounters, ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number,
+};
 
 use super::{
     conntrack::{Owner, claim, invert},

@@ -9,7 +9,7 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap},
 };
 use proxy_common::{
-    ConntrackEntry, EntryMeta, FlowBucket, Ipv4ConntrackEntry, Place, Shared, Stored, Tuple,
+    ConntrackEntry, EntryMeta, FlowBucket as _, Ipv4ConntrackEntry, Place, Shared, SharedBucket, SharedEntry, Stored, Tuple,
     config::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
@@ -30,7 +30,7 @@ pub type Overflow<E> = LruHashMap<<E as Stored>::Key, E, { CONNTRACK_MAX / 2 }>;
 pub type Embryonic<E> = LruHashMap<<E as Stored>::Key, E, EMBRYONIC_MAX>;
 
 /// A family's entries and the maps that they are in.
-pub trait Table: Stored + 'static {
+pub trait Table: SharedEntry<Bucket: SharedBucket> {
     /// FLOW_BUCKETS of this family.
     fn buckets() -> &'static Buckets<Self>;
     /// CONNTRACK of this family.
