@@ -2,7 +2,7 @@
 
 /// Version of the layouts in this crate. The agent's `maps.rs` says since which version each map has had its layout, and
 /// replaces pinned maps of other versions.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1009 } else { 9 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1010 } else { 10 };
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;
@@ -16,7 +16,7 @@ pub const BACKENDS_MAX: usize = 1 << 18;
 pub const MEMBERS_MAX: usize = 1 << 18;
 /// Default number of AFFINITY entries.
 pub const AFFINITY_MAX: usize = 65_536;
-/// Default number of SOCKET_CONNECTIONS entries.
+/// Default number of sockets in SOCKET_CONNECTIONS, see [`crate::connection`].
 pub const SOCKET_CONNECTIONS_MAX: usize = 65_536;
 /// Default number of SOCKET_FLOWS entries.
 pub const SOCKET_FLOWS_MAX: usize = 65_536;

@@ -43,7 +43,7 @@ pub use addr::Address;
 pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, Member};
 pub use config::ABI_VERSION;
-pub use connection::Connection;
+pub use connection::{Connection, ConnectionSet};
 pub use conntrack::{
     AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
     Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, SharedBucket, SharedEntry, State, Stored, TcpFlags, Timeouts, Tuple,

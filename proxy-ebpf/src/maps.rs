@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use proxy_common::{
-    Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow, Fragment,
+    Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow, Fragment,
     FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
     Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{
@@ -16,6 +16,7 @@ use proxy_common::{
         LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
         SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
+    connection::WAYS,
     filter::FILTER_LENGTH,
     node::SOURCES,
 };
@@ -48,10 +49,14 @@ pub static NETWORKS: LpmTrie<Address, Network, NETWORKS_MAX> = LpmTrie::new();
 #[btf_map]
 pub static AFFINITY: LruHashMap<AffinityKey, Affinity, AFFINITY_MAX> = LruHashMap::new();
 
-/// Cookie of a connected TCP or SCTP socket → the frontend that it dialled, and its backend. Preallocated, so that making an entry
-/// is cheap; not least recently used, so that no socket loses its own.
+/// Cookies of connected TCP and SCTP sockets → the frontend that each has dialled, and its backend; a hash table of our own: see
+/// `proxy_common::connection`. No socket loses its entry to another. Mappable, so that its elements begin with a cache line.
 #[btf_map]
-pub static SOCKET_CONNECTIONS: HashMap<u64, Connection, SOCKET_CONNECTIONS_MAX> = HashMap::new();
+pub static SOCKET_CONNECTIONS: Array<
+    ConnectionSet,
+    { SOCKET_CONNECTIONS_MAX / WAYS as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
 
 /// Socket → what it dialled and its backend, for UDP sockets, and for TCP and SCTP ones that find no place in
 /// SOCKET_CONNECTIONS.
@@ -167,6 +172,10 @@ pub static ABI: Array<u32, 1> = Array::new();
 /// Number of sets of two buckets in FLOW_BUCKETS of either family.
 #[unsafe(no_mangle)]
 pub static FLOW_SETS: Global<u32> = Global::new(0);
+
+/// Number of elements of SOCKET_CONNECTIONS.
+#[unsafe(no_mangle)]
+pub static CONNECTION_SETS: Global<u32> = Global::new(0);
 
 /// Cookie of the node's own network namespace, where node ports are served on loopback (S19).
 #[unsafe(no_mangle)]

@@ -16,6 +16,7 @@ use proxy_userspace::{
         ready, run,
     },
     config::{Config, LogConfig, LogFormat},
+    logging::errors::Report,
     node::{capabilities, host, open_files},
     watch::kube::LOG_DIRECTIVES,
 };
@@ -26,7 +27,7 @@ pub(crate) fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("waggle: {}", describe(&error));
+            eprintln!("waggle: {}", Report(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -39,7 +40,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             start_log(&config.log)?;
             host::check()?;
             if let Err(error) = open_files::raise_limit() {
-                warn!(%error, "with very many healthCheckNodePorts, some may not be answered");
+                warn!(error = %Report(&error), "with very many healthCheckNodePorts, some may not be answered");
             }
             // Before the runtime starts its threads: capabilities belong to threads.
             capabilities::drop_unneeded()?;
@@ -78,17 +79,6 @@ fn get(args: &GetArgs) -> anyhow::Result<String> {
         What::Backends => render(&backends(&snapshot()?), args.output),
         What::Devices => render(&devices(&args.instance.instance)?, args.output),
     }
-}
-
-/// The error with its causes, each said once: some messages contain their cause's already.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {

@@ -8,5 +8,4 @@ pub mod objects;
 pub mod packet;
 pub mod refused;
 pub mod scene;
-pub mod stage;
 pub mod test_run;

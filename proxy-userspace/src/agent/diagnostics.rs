@@ -8,7 +8,7 @@ use std::{
 use tracing::warn;
 
 use crate::{
-    log_limit::{Lines, LogLimit},
+    logging::limit::{Lines, LogLimit},
     model::diagnostic::Diagnostic,
     objects::ObjectRef,
 };

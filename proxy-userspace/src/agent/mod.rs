@@ -1,14 +1,19 @@
 //! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
 //! the data plane equal to the model, with the first event of a burst served at once and the rest together.
 
+pub mod checks;
 mod diagnostics;
+mod durations;
+mod publish;
 pub mod refusals;
+pub mod status;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     net::SocketAddr,
-    time::{Duration, Instant},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
 use proxy_common::Protocol;
@@ -16,13 +21,13 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, info, warn};
 
 use crate::{
-    agent::{diagnostics::Diagnostics, refusals::Refusals},
-    apply::{Dataplane, Outcome, Size},
+    agent::{checks::Checks, diagnostics::Diagnostics, refusals::Refusals, status::Status},
+    apply::{ApplyError, Dataplane, Outcome, Size},
     desired::{ServiceName, plan::plan},
-    health::Published,
+    logging::errors::Report,
     model::Model,
     node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
-    objects::{Event, LocalAddresses},
+    objects::{Event, Kind, LocalAddresses},
 };
 
 /// How many events are taken at once: bounds the time until a change is in force during the first lists.
@@ -59,8 +64,12 @@ pub struct Agent {
     gone_before: Option<BTreeSet<SocketAddr>>,
     /// Lines when there is an SCTP Service.
     sctp: changes::Sender<bool>,
-    /// What load balancers are answered.
-    health: Published,
+    checks: Checks,
+    status: changes::Sender<Status>,
+    /// When the first of the events came that no plan has served yet.
+    queued: Option<SystemTime>,
+    /// Since when a write has failed for another reason than lack of room.
+    failing: Option<Instant>,
 }
 
 /// What the agent listens to.
@@ -80,7 +89,7 @@ impl Agent {
         dataplane: Dataplane,
         udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
         sctp: changes::Sender<bool>,
-        health: Published,
+        status: changes::Sender<Status>,
     ) -> Self {
         Self {
             model,
@@ -98,7 +107,10 @@ impl Agent {
             udp_gone,
             gone_before: Some(BTreeSet::new()),
             sctp,
-            health,
+            checks: Checks::default(),
+            status,
+            queued: None,
+            failing: None,
         }
     }
 
@@ -158,9 +170,7 @@ impl Agent {
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
                 self.retry = RETRY;
-                for event in batch {
-                    self.model.apply(event);
-                }
+                self.take_events(batch);
                 return count != 0;
             }
             Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
@@ -177,7 +187,20 @@ impl Agent {
         true
     }
 
+    fn take_events(&mut self, batch: Vec<Event>) {
+        let mut counts = BTreeMap::<Kind, u64>::new();
+        for event in batch {
+            if let Some(kind) = event.changed() {
+                *counts.entry(kind).or_default() += 1;
+            }
+            self.model.apply(event);
+        }
+        self.queued.get_or_insert_with(SystemTime::now);
+        self.note(|status| status.count(counts));
+    }
+
     fn look_at_settings(&mut self) {
+        self.note(|_| ());
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
@@ -211,7 +234,7 @@ impl Agent {
         self.mention_nowhere();
         let (ipv4, ipv6) = self.model.own_addresses();
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
-            self.refusals.add("the source address of what is forwarded", error);
+            self.refusals.add("the source address of what is forwarded", Report(&error));
             self.refused_networks = true;
         }
         // For as long as this agent runs: associations outlive their Service.
@@ -225,7 +248,8 @@ impl Agent {
             self.generation += 1;
             self.report(outcome, started);
         }
-        self.health.update(&touched.services, projection.checks, &self.refused);
+        let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
+        self.publish(checks.map(Arc::new), started);
         self.refusals.tell(Instant::now());
     }
 
@@ -244,12 +268,15 @@ impl Agent {
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
+        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
+        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
+        self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         for (service, error) in outcome.refused {
-            self.refusals.add(&service, error);
+            self.refusals.add(&service, Report(&error));
             self.refused.insert(service);
         }
         for (network, error) in outcome.refused_networks {
-            self.refusals.add(network, error);
+            self.refusals.add(network, Report(&error));
             self.refused_networks = true;
         }
         self.terminate(outcome.udp_gone);

@@ -15,8 +15,17 @@ const PERIOD: Duration = Duration::from_mins(1);
 /// The most lines at once.
 const AT_ONCE: usize = 3;
 
-/// What is not in force at present, by the error's words: how many parts, and the first of them.
-type Errors = BTreeMap<String, (usize, String)>;
+/// What is not in force because of one error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// How many parts.
+    pub parts: usize,
+    /// The first of them.
+    pub first: String,
+}
+
+/// What is not in force at present, by the error's words.
+pub type Errors = BTreeMap<String, Refused>;
 
 /// Collects what is refused in one try, and remembers what has been told of the tries before.
 #[derive(Debug, Default)]
@@ -31,8 +40,13 @@ pub struct Refusals {
 impl Refusals {
     /// `part` is not in force.
     pub fn add(&mut self, part: impl Display, error: impl Display) {
-        let (count, _) = self.current.entry(error.to_string()).or_insert_with(|| (0, part.to_string()));
-        *count += 1;
+        let refused = || Refused { parts: 0, first: part.to_string() };
+        self.current.entry(error.to_string()).or_insert_with(refused).parts += 1;
+    }
+
+    /// What this try has not brought into force so far.
+    pub fn current(&self) -> &Errors {
+        &self.current
     }
 
     /// The try is over: logs what is new about it.
@@ -41,7 +55,7 @@ impl Refusals {
         if news.is_empty() {
             info!("no longer degraded: everything is in force");
         }
-        for (error, (parts, first)) in news.iter().take(AT_ONCE) {
+        for (error, Refused { parts, first }) in news.iter().take(AT_ONCE) {
             error!(parts, first, error, "degraded: not fully in force, trying again");
         }
     }
@@ -84,7 +98,7 @@ mod tests {
         let mut refusals = Refusals::default();
         let start = Instant::now();
         (0..11_357).for_each(|number| refusals.add(format_args!("default/web-{number}"), FULL));
-        let expected = Errors::from([(FULL.to_owned(), (11_357, "default/web-0".to_owned()))]);
+        let expected = Errors::from([(FULL.to_owned(), Refused { parts: 11_357, first: "default/web-0".to_owned() })]);
         assert_eq!(refusals.news(start), Some(&expected));
         // As long as nothing changes, never again.
         for second in 1..1000 {

@@ -42,6 +42,7 @@ use self::{
 };
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
+    logging::errors::Report,
     maps::{
         Maps,
         store::{Counts, Elements as _, Kernel, Store},
@@ -64,7 +65,7 @@ pub enum ApplyError {
     #[error("what takes its place is not in force, so that what is there stays")]
     InUse,
     /// The kernel refused a write.
-    #[error("write map {what}: {source}")]
+    #[error("write map {what}")]
     Write {
         /// The map.
         what: &'static str,
@@ -109,7 +110,7 @@ pub struct Dataplane<S: Store = Kernel> {
 type Removals = (Vec<IpNet>, Vec<(IpAddr, ServiceName)>, Vec<Frontend>, Vec<PortId>);
 
 /// Numbers of things in force, for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Services.
     pub services: usize,
@@ -241,7 +242,7 @@ fn bump<S: Store>(maps: &mut Maps<S>, service: u32) {
 fn zero(counters: &mut impl Counts, id: u32) {
     // A failure costs no more than a wrong number.
     if let Err(error) = counters.zero(id) {
-        debug!(id, %error, "an id goes on counting from its last number");
+        debug!(id, error = %Report(&error), "an id goes on counting from its last number");
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     prefilter::Filters,
 };
 use crate::{
+    logging::errors::Report,
     maps::{
         Maps,
         store::{Cells, Store},
@@ -68,7 +69,7 @@ impl Paths {
         };
         announce(address);
         if let Err(error) = array.set(index.into(), Address::from(address)) {
-            error!(%address, %error, "degraded: backends get the node's own address as source");
+            error!(%address, error = %Report(&error), "degraded: backends get the node's own address as source");
             return 0;
         }
         debug!(%address, index, "a source of what is forwarded");

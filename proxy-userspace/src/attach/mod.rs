@@ -38,7 +38,7 @@ use crate::maps::MapsError;
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The cgroup can't be opened.
-    #[error("open cgroup {path}: {source}; name a cgroup v2 folder with --cgroup")]
+    #[error("open cgroup {path} (name a cgroup v2 folder with --cgroup)")]
     Cgroup {
         /// The folder.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum AttachError {
         source: io::Error,
     },
     /// The object lacks the program, or the program is not loaded.
-    #[error("find program {name} in the eBPF object: {source}")]
+    #[error("find program {name} in the eBPF object")]
     Missing {
         /// The program.
         name: &'static str,
@@ -54,7 +54,7 @@ pub enum AttachError {
         source: ProgramError,
     },
     /// The kernel's verifier refuses the program.
-    #[error("load program {name}: {source}")]
+    #[error("load program {name}")]
     Load {
         /// The program.
         name: String,
@@ -68,7 +68,7 @@ pub enum AttachError {
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// The kernel refuses to enter a stage into its map.
-    #[error("insert stage {name} into its program array: {source}")]
+    #[error("insert stage {name} into its program array")]
     Stage {
         /// The program.
         name: &'static str,
@@ -76,7 +76,7 @@ pub enum AttachError {
         source: MapError,
     },
     /// The kernel refuses to attach the program.
-    #[error("attach {name} to {target}: {source}")]
+    #[error("attach {name} to {target}")]
     Attach {
         /// The program.
         name: &'static str,
@@ -98,7 +98,7 @@ pub enum AttachError {
         advice: String,
     },
     /// The link or program can't be pinned.
-    #[error("pin {}: {source}", .path.display())]
+    #[error("pin {}", .path.display())]
     Pin {
         /// The pin.
         path: PathBuf,
@@ -106,7 +106,7 @@ pub enum AttachError {
         source: io::Error,
     },
     /// A pinned link can't be inspected, or can't be given a new program.
-    #[error("replace the link at {}: {source}", .path.display())]
+    #[error("replace the link at {}", .path.display())]
     Replace {
         /// The pin.
         path: PathBuf,
@@ -114,7 +114,7 @@ pub enum AttachError {
         source: io::Error,
     },
     /// A link or filter can't be removed.
-    #[error("detach {}: {source}", .path.display())]
+    #[error("detach {}", .path.display())]
     Detach {
         /// The pin.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum AttachError {
         source: io::Error,
     },
     /// The folder of links can't be listed.
-    #[error("list {}: {source}", .path.display())]
+    #[error("list {}", .path.display())]
     List {
         /// The folder.
         path: PathBuf,

@@ -11,7 +11,7 @@ use super::{
     refused::Refused,
     stages::Stages,
 };
-use crate::maps::PinFolder;
+use crate::{logging::errors::Report, maps::PinFolder};
 
 /// The set of programs of this start. Programs that are not needed yet can be loaded later.
 pub struct ProgramSet {
@@ -62,7 +62,7 @@ impl ProgramSet {
         }
         debug!(took = ?started.elapsed(), ?groups, "programs loaded");
         for (group, error) in &refusals {
-            debug!(?group, %error, "programs refused");
+            debug!(?group, error = %Report(error), "programs refused");
             self.refused.note(*group, error, Instant::now());
         }
         self.programs = Programs::loaded(&self.ebpf)?;

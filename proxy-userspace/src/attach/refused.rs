@@ -9,6 +9,7 @@ use std::{
 use aya::programs::ProgramError;
 
 use super::{AttachError, Group};
+use crate::logging::errors::Report;
 
 /// How long a refusal counts. What the kernel lacks memory for now, it may have memory for later.
 const COUNTS: Duration = Duration::from_mins(1);
@@ -36,10 +37,10 @@ impl Refused {
 /// The error in one line.
 fn reason(error: &AttachError) -> String {
     match error {
-        AttachError::Load { name, source: ProgramError::LoadError { io_error, verifier_log } } => {
-            format!("load program {name}: {io_error}{}", sentence(&verifier_log.to_string()))
+        AttachError::Load { source: ProgramError::LoadError { io_error, verifier_log }, .. } => {
+            format!("{error}: {io_error}{}", sentence(&verifier_log.to_string()))
         }
-        other => other.to_string(),
+        other => Report(other).to_string(),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     program,
 };
 use crate::{
+    logging::errors::Report,
     maps::{MapsError, PinFolder, open},
     node::bpf,
 };
@@ -44,7 +45,7 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
             let renewed =
                 bpf::open_pin(&pin).and_then(|link| bpf::update_link(link, bpf::open_pin(&programs.join(name))?));
             if let Err(error) = renewed {
-                warn!(hook = name, %error, "a hook keeps an earlier program for now");
+                warn!(hook = name, error = %Report(&error), "a hook keeps an earlier program for now");
             }
         }
     }
@@ -52,11 +53,17 @@ pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
     if on_devices.of(Hook::XdpNative, Variant::Frames).is_err()
         && let Err(error) = end_redirects(folder)
     {
-        warn!(%error, "devices with XDP may redirect to devices that have just lost it: some packets may be lost now");
+        warn!(
+            error = %Report(&error),
+            "devices with XDP may redirect to devices that have just lost it: some packets may be lost now"
+        );
     }
     for hook in device::list(folder)? {
         if let Err(error) = hook.renew(&on_devices, folder) {
-            warn!(device = hook.name, hook = hook.hook.word(), %error, "a hook keeps an earlier program for now");
+            warn!(
+                device = hook.name, hook = hook.hook.word(), error = %Report(&error),
+                "a hook keeps an earlier program for now"
+            );
         }
     }
     Ok(())

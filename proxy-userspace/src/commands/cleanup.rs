@@ -29,7 +29,7 @@ pub enum CleanupError {
         instance: String,
     },
     /// The folder can't be locked.
-    #[error("lock {}: {source}; run waggle as root", .path.display())]
+    #[error("lock {} (run waggle as root)", .path.display())]
     Lock {
         /// The folder.
         path: PathBuf,
@@ -37,10 +37,10 @@ pub enum CleanupError {
         source: io::Error,
     },
     /// A device's program can't be found or removed.
-    #[error("{0}; run waggle as root, in the network namespace of its agent")]
+    #[error("remove the programs of devices (run waggle as root, in the network namespace of its agent)")]
     Device(#[from] AttachError),
     /// A pin or folder can't be listed or removed.
-    #[error("remove {}: {source}; run waggle as root", .path.display())]
+    #[error("remove {} (run waggle as root)", .path.display())]
     Remove {
         /// The pin or folder.
         path: PathBuf,

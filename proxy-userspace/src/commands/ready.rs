@@ -23,8 +23,8 @@ impl Ready {
 /// No agent serves the instance here.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "instance {instance:?} has no agent that serves, in this network namespace: none runs, or it still waits for the API \
-     server or loads its programs ({source})"
+    "instance {instance:?} has no agent that serves, in this network namespace (none runs, or it still waits for the API \
+     server or loads its programs)"
 )]
 pub struct NotReady {
     instance: String,
@@ -44,11 +44,12 @@ fn name(instance: &str) -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::errors::Report;
 
     #[test]
     fn an_instance_is_ready_while_its_agent_says_so() {
         let instance = format!("test-{}", std::process::id());
-        let refused = check(&instance).unwrap_err().to_string();
+        let refused = Report(&check(&instance).unwrap_err()).to_string();
         assert!(refused.contains(&instance) && refused.contains("refused"), "{refused}");
         let ready = Ready::announce(&instance).unwrap();
         check(&instance).unwrap();

@@ -14,18 +14,18 @@ use tokio::{
 use tracing::{Level, debug, enabled, info, warn};
 
 use crate::{
-    agent::{Agent, Inputs},
+    agent::{Agent, Inputs, status::Status},
     apply::Dataplane,
     attach::{self, Group, ProgramSet},
     commands::ready::Ready,
     config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
     devices::{self, Follower},
-    health,
+    logging::errors::Report,
     maps::PinFolder,
     model::{Model, ModelConfig},
     node::{addresses, host, snat_ports::SnatPorts},
     objects::{Event, LocalAddresses},
-    sockets,
+    server, sockets,
     succession::{
         self, Succession, import,
         loader::{self, Loaded},
@@ -67,7 +67,7 @@ async fn serve(
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
     let serves_outside = config.devices.mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
-    let (published, answers) = changes::channel(health::HealthByPort::default());
+    let (published, status) = changes::channel(Status::new());
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -80,15 +80,15 @@ async fn serve(
         sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
     }
 
-    let health = health::serve(answers, config.nodeport_addresses.clone());
+    let checks = server::checks::serve(status.clone(), config.nodeport_addresses.clone());
+    tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: config.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
-    let mut agent =
-        Agent::new(model, dataplane, gone, is_there, health::Published::new(published)).serving_outside(serves_outside);
+    let mut agent = Agent::new(model, dataplane, gone, is_there, published).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
-        result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), health) => result?,
+        result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), checks) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
@@ -106,7 +106,7 @@ async fn follow(
     inputs: &mut Inputs,
     loading: impl Future<Output = anyhow::Result<Hooks>>,
     (config, is_first): (&DataplaneConfig, bool),
-    health: impl Future<Output = ()> + Send + 'static,
+    checks: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loading)?;
     if listed {
@@ -114,7 +114,7 @@ async fn follow(
         agent.attached();
         info!("serving");
         let _ready = say_ready(&config.instance);
-        tokio::spawn(health);
+        tokio::spawn(checks);
         agent.run(inputs).await;
     }
     Ok(())
@@ -197,7 +197,7 @@ impl Hooks {
 /// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
 fn say_ready(instance: &str) -> Option<Ready> {
     Ready::announce(instance)
-        .inspect_err(|error| warn!(%error, "`waggle ready` can't tell that this agent serves"))
+        .inspect_err(|error| warn!(error = %Report(error), "`waggle ready` can't tell that this agent serves"))
         .ok()
 }
 
@@ -206,7 +206,7 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
     match import::import_flows(folder, |dialled| agent.dataplane().serves(dialled)) {
         Ok(0) => {}
         Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
-        Err(error) => warn!(%error, "connections through another service proxy may be cut"),
+        Err(error) => warn!(error = %Report(&error), "connections through another service proxy may be cut"),
     }
 }
 

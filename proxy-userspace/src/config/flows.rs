@@ -47,8 +47,8 @@ pub enum FlowError {
         longest: u32,
     },
     /// The kernel's tick can't be read.
-    #[error("read the resolution of CLOCK_MONOTONIC_COARSE: {0}")]
-    Clock(io::Error),
+    #[error("read the resolution of CLOCK_MONOTONIC_COARSE")]
+    Clock(#[source] io::Error),
 }
 
 /// A load-time constant: its name in the eBPF object and its value.

@@ -1,6 +1,7 @@
 //! What an agent is told, whoever tells it: flags and the environment fill these values (`commands/cli`). They know no command
 //! line.
 
+mod bind_addresses;
 pub mod devices;
 pub mod flows;
 mod nodeport_addresses;
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 
 use self::flows::Constant;
 pub use self::{
+    bind_addresses::{BindAddress, BindAddresses, EVERYWHERE},
     devices::DeviceConfig,
     flows::FlowConfig,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
@@ -31,6 +33,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Where node ports are served.
     pub nodeport_addresses: NodePortAddresses,
+    /// Where health and metrics are served.
+    pub bind_addresses: BindAddresses,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
     /// Which devices are served.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
-use crate::objects::address::{AddressError, parse_cidr};
+use crate::objects::address::parse_cidr;
 
 /// Which of this node's addresses serve node ports (S19).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +29,8 @@ impl NodePortAddresses {
 
 /// `primary` was expected, or CIDRs.
 #[derive(Debug, thiserror::Error)]
-#[error("read node port addresses: {0}; give `primary` or CIDRs separated by commas")]
-pub struct NodePortAddressesError(#[from] AddressError);
+#[error("{0:?} is not a CIDR such as 10.96.0.0/16; give `primary` or CIDRs separated by commas")]
+pub struct NodePortAddressesError(String);
 
 impl FromStr for NodePortAddresses {
     type Err = NodePortAddressesError;
@@ -39,7 +39,8 @@ impl FromStr for NodePortAddresses {
         if text.trim() == "primary" {
             return Ok(Self::Primary);
         }
-        Ok(Self::Cidrs(text.split(',').map(parse_cidr).collect::<Result<_, _>>()?))
+        let cidr = |part: &str| parse_cidr(part).map_err(|_| NodePortAddressesError(part.to_owned()));
+        text.split(',').map(cidr).collect::<Result<_, _>>().map(Self::Cidrs)
     }
 }
 

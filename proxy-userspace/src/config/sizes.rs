@@ -1,8 +1,11 @@
 //! How many entries the maps have.
 
-use proxy_common::config::{
-    AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
-    SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+use proxy_common::{
+    config::{
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
+        SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+    },
+    connection::WAYS,
 };
 
 /// Numbers of entries, by the maps that have them. Changing one on a running instance makes its maps anew, with what they hold.
@@ -22,7 +25,7 @@ pub struct MapSizes {
     pub networks: u32,
     /// Of AFFINITY.
     pub affinity: u32,
-    /// Of SOCKET_CONNECTIONS.
+    /// Sockets in SOCKET_CONNECTIONS.
     pub socket_connections: u32,
     /// Of SOCKET_FLOWS.
     pub socket_flows: u32,
@@ -62,6 +65,11 @@ const fn default(size: usize) -> u32 {
 }
 
 impl MapSizes {
+    /// Sets of eight sockets in SOCKET_CONNECTIONS.
+    pub fn connection_sets(&self) -> u32 {
+        self.socket_connections.div_ceil(WAYS).max(1)
+    }
+
     /// Sets of two buckets in FLOW_BUCKETS of either family, and as many entries in CONNTRACK for the overflow: with as many
     /// entries as buckets, one in four overflows.
     pub fn flow_sets(&self) -> u32 {

@@ -6,7 +6,7 @@ mod select;
 mod serve;
 mod unreliable_xdp;
 
-use std::{collections::BTreeSet, convert::Infallible, error::Error, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use aya::{
     Ebpf,
@@ -24,6 +24,7 @@ use self::serve::Devices;
 use crate::{
     attach::{self, AttachError, Group, ProgramSet},
     config::devices::{DeviceConfig, DeviceMode},
+    logging::errors::Report,
     maps::{self, MapsError, PinFolder},
     node::rtnetlink::{KernelError, Snapshot, Watcher},
 };
@@ -122,7 +123,7 @@ impl Follower {
         loop {
             let Err(error) = self.follow_connected().await;
             warn!(
-                error = &error as &dyn Error,
+                error = %Report(&error),
                 "lost the connection to the kernel: new devices may not be served; trying again"
             );
             sleep(RECONNECT).await;
@@ -173,7 +174,7 @@ impl Follower {
 
     /// Loads what serves SCTP of the node's own processes. Everything else works without it.
     fn load_own(&mut self) {
-        let reason = self.devices.program_set().load(Group::Own).err().map(|error| error.to_string());
+        let reason = self.devices.program_set().load(Group::Own).err().map(|error| Report(&error).to_string());
         if let Some(reason) = reason.as_ref().filter(|reason| self.logged_own.as_ref() != Some(reason)) {
             error!(
                 reason,

@@ -19,6 +19,7 @@ use crate::{
         tc_has_links,
     },
     config::devices::{DeviceConfig, DeviceMode, TcAttach},
+    logging::errors::Report,
     maps::PinFolder,
 };
 
@@ -121,7 +122,10 @@ impl Devices {
             match hook.remove(&self.folder) {
                 Ok(()) => info!(device = hook.name, index = hook.device, hook = hook.hook.word(), "program detached"),
                 Err(error) => {
-                    error!(device = hook.name, %error, "failed to detach from a device that is no longer selected");
+                    error!(
+                        device = hook.name, error = %Report(&error),
+                        "failed to detach from a device that is no longer selected"
+                    );
                 }
             }
         }
@@ -136,10 +140,13 @@ impl Devices {
                 self.set_flags(link.index, None);
                 for hook in list(&self.folder).into_iter().flatten().filter(|hook| hook.device == link.index) {
                     if let Err(error) = hook.remove(&self.folder) {
-                        error!(device = link.name, %error, "failed to detach from a device that can't be served");
+                        error!(
+                            device = link.name, error = %Report(&error),
+                            "failed to detach from a device that can't be served"
+                        );
                     }
                 }
-                Outcome::Failed(error.to_string())
+                Outcome::Failed(Report(&error).to_string())
             }
         }
     }
@@ -189,7 +196,7 @@ impl Devices {
 
     /// Returns the reason to serve by TC if XDP is refused, or the error if XDP was asked for explicitly.
     fn fall_back(&self, error: AttachError) -> Result<String, AttachError> {
-        if self.mode == DeviceMode::Auto { Ok(error.to_string()) } else { Err(error) }
+        if self.mode == DeviceMode::Auto { Ok(Report(&error).to_string()) } else { Err(error) }
     }
 
     /// The outcome. `xdp` is the XDP hook that is attached.
@@ -245,7 +252,7 @@ impl Devices {
             None => self.map.remove(&index),
         };
         if let Err(error) = written.or_else(|error| if flags.is_none() { Ok(()) } else { Err(error) }) {
-            error!(index, %error, "degraded: a device is not in map DEVICES");
+            error!(index, error = %Report(&error), "degraded: a device is not in map DEVICES");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::{
     attach::xdp_program_on,
+    logging::errors::Report,
     node::rtnetlink::{Link, Peer},
 };
 
@@ -50,8 +51,9 @@ fn describe(peer: Peer, program: io::Result<Option<u32>>) -> Option<String> {
             peer.index
         )),
         Err(error) => Some(format!(
-            "the other end of this veth, device {}{place}, can't be inspected ({error}): it needs a native XDP program",
-            peer.index
+            "the other end of this veth, device {}{place}, can't be inspected ({}): it needs a native XDP program",
+            peer.index,
+            Report(&error)
         )),
     }
 }

@@ -1,7 +1,7 @@
 //! The layout of every pinned map: what this version of Waggle expects, and since which version it has been so.
 
 use proxy_common::{
-    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, Connection, ConntrackEntry, Device, Flow,
+    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow,
     Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
     Peer, Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
     config::{COUNTERS_MAX, DEVICES_MAX, LAYOUTS_MAX},
@@ -29,6 +29,8 @@ pub struct Layout {
 const FIRST: u32 = 7;
 /// Flows: their maps have other names.
 const FLOWS: u32 = 9;
+/// Connections of sockets: a table of our own instead of the kernel's hash.
+const CONNECTIONS: u32 = 10;
 /// What the other ABI of tests takes for another layout.
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { FIRST };
 
@@ -50,7 +52,7 @@ pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
         layout::<u32, u32>("GENERATIONS", sizes.service_ids),
         layout::<Member, u32>("MEMBERS", sizes.members),
         layout::<(u32, Address), Network>("NETWORKS", sizes.networks),
-        layout::<u64, Connection>("SOCKET_CONNECTIONS", sizes.socket_connections),
+        layout::<u32, ConnectionSet>("SOCKET_CONNECTIONS", sizes.connection_sets()).since(CONNECTIONS),
         layout::<i32, Peer>("SOCKET_PEERS", 0),
         layout::<u32, u8>("ADDRESS_FILTER", filter),
         layout::<u32, u8>("PORT_FILTER", filter),

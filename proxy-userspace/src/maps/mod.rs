@@ -1,5 +1,6 @@
 //! The pinned maps of one instance: where they are, what layout they must have, and typed handles.
 
+pub(crate) mod connections;
 pub(crate) mod encode;
 pub(crate) mod filters;
 pub mod flow_table;
@@ -84,7 +85,7 @@ impl PinFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum MapsError {
     /// The pin is not there or can't be opened.
-    #[error("open pinned map {path}: {source}")]
+    #[error("open pinned map {path}")]
     Open {
         /// The pin.
         path: PathBuf,
@@ -92,7 +93,7 @@ pub enum MapsError {
         source: MapError,
     },
     /// The map is of another type than expected.
-    #[error("use map {name}: {source}")]
+    #[error("use map {name}")]
     Type {
         /// The map.
         name: &'static str,
@@ -100,7 +101,7 @@ pub enum MapsError {
         source: MapError,
     },
     /// The array can't be mapped into memory.
-    #[error("map array {name} into memory: {source}")]
+    #[error("map array {name} into memory")]
     Mmap {
         /// The map.
         name: &'static str,

@@ -10,9 +10,17 @@ use proxy_common::{Address, Frontend, List, Protocol};
 use super::{Model, faults::Faults, ports::ServicePort, service::ServiceSpec, state::ServiceState};
 use crate::{
     desired::{Family, PortKey, ServiceName},
-    health::Check,
     objects::ServiceSpec as ApiSpec,
 };
+
+/// The health check that a Service asks for, and its ready endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The port that load balancers ask.
+    pub port: u16,
+    /// Ready endpoints on this node.
+    pub endpoints: usize,
+}
 
 const FIELD: &str = "spec.healthCheckNodePort";
 

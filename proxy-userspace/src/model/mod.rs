@@ -11,7 +11,7 @@ mod direct;
 mod endpoints;
 mod faults;
 mod frontends;
-mod health;
+pub mod health;
 mod names;
 mod networks;
 mod node;
@@ -60,8 +60,9 @@ pub struct Model {
     networks: Networks,
     endpoints_in_cidrs: RealEndpoints,
     node: NodeState,
-    /// Whether this node's object exists.
+    /// Whether this node's object exists, and whether it ever has.
     has_node: bool,
+    had_node: bool,
     local: LocalAddresses,
     listed: BTreeSet<Kind>,
     touched: Touched,
@@ -89,6 +90,7 @@ impl Model {
             endpoints_in_cidrs: RealEndpoints::default(),
             node: NodeState::default(),
             has_node: false,
+            had_node: false,
             local: LocalAddresses::default(),
             listed: BTreeSet::new(),
             touched: Touched { networks: true, ..Touched::default() },
@@ -133,6 +135,11 @@ impl Model {
         }
     }
 
+    /// Whether load balancers may send this node packets (KEP-3836): its object has not gone, and is not about to.
+    pub fn is_eligible(&self) -> bool {
+        !self.node.leaving && (self.has_node || !self.had_node)
+    }
+
     /// This node's addresses and devices.
     pub fn local(&self) -> &LocalAddresses {
         &self.local
@@ -164,6 +171,7 @@ impl Model {
             Object::EndpointSlice(slice) => self.apply_slice(reference, slice),
             Object::Node(node) if reference.name == self.config.node_name => {
                 self.has_node = true;
+                self.had_node = true;
                 let state = parse_node(node, &mut self.names);
                 self.set_node(reference, state);
             }

@@ -9,7 +9,7 @@ use crate::{config::NodePortAddresses, objects::LocalAddresses};
 use crate::{
     desired::Family,
     objects::{
-        Node, NodeSpec,
+        Node, NodeSpec, Taint,
         address::{parse_address, parse_cidr},
     },
 };
@@ -26,6 +26,8 @@ pub(super) struct NodeState {
     pub(super) internal: Vec<IpAddr>,
     /// The prefixes of its pods' addresses.
     pub(super) pods: Vec<IpNet>,
+    /// Whether the node is about to go.
+    pub(super) leaving: bool,
     pub(super) faults: Faults,
 }
 
@@ -46,7 +48,13 @@ pub(super) fn parse_node(node: &Node, names: &mut Interners) -> NodeState {
     }
     let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone));
     let pods = parse_pod_cidrs(&node.spec, &mut faults);
-    NodeState { zone, addresses, internal, pods, faults }
+    let leaving = node.metadata.deletion_timestamp.is_some() || node.spec.taints.iter().flatten().any(is_of_autoscaler);
+    NodeState { zone, addresses, internal, pods, leaving, faults }
+}
+
+/// Whether the cluster autoscaler is about to remove the node that has this taint.
+fn is_of_autoscaler(taint: &Taint) -> bool {
+    taint.key == "ToBeDeletedByClusterAutoscaler"
 }
 
 fn parse_pod_cidrs(spec: &NodeSpec, faults: &mut Faults) -> Vec<IpNet> {

@@ -22,7 +22,7 @@ use crate::{
         FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
         Table, sorted::SortedMap,
     },
-    health::Check,
+    model::health::Check,
     model::{
         diagnostic::Diagnostic,
         topology::{Candidate, Lists, deduplicate},

@@ -12,7 +12,7 @@ const USEFUL: [Capability; 3] = [Capability::CAP_PERFMON, Capability::CAP_SYS_PT
 
 /// Why capabilities can't be dropped.
 #[derive(Debug, thiserror::Error)]
-#[error("drop capabilities: {0}")]
+#[error("drop capabilities")]
 pub struct PrivilegesError(#[from] CapsError);
 
 /// Whether the process has every required capability.

@@ -11,8 +11,8 @@ use crate::node::capabilities;
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// The mount table can't be read.
-    #[error("read /proc/self/mountinfo: {0}")]
-    Mounts(io::Error),
+    #[error("read /proc/self/mountinfo")]
+    Mounts(#[source] io::Error),
     /// There is no cgroup v2.
     #[error(
         "find a cgroup v2 mount: there is none; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a folder with --cgroup"
@@ -27,8 +27,8 @@ pub enum MachineError {
     )]
     NotRoot,
     /// The host name can't be read.
-    #[error("read the host name: {0}; give the node's name with --node-name")]
-    Hostname(io::Error),
+    #[error("read the host name (give the node's name with --node-name)")]
+    Hostname(#[source] io::Error),
     /// The host has no name.
     #[error("read the host name: it is empty; give the node's name with --node-name")]
     Nameless,

@@ -8,7 +8,7 @@ use nix::{
 
 /// Why the limit can't be raised.
 #[derive(Debug, thiserror::Error)]
-#[error("raise the soft limit of open files: {0}")]
+#[error("raise the soft limit of open files")]
 pub struct OpenFilesError(#[from] Errno);
 
 /// Raises the soft limit to the hard one, which needs no privilege.

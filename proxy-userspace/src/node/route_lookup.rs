@@ -12,7 +12,10 @@ use rtnetlink::{
 };
 use tracing::warn;
 
-use crate::node::netlink::{ACK, Connection};
+use crate::{
+    logging::errors::Report,
+    node::netlink::{ACK, Connection},
+};
 
 /// A resolved route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl RouteLookup {
     pub(crate) fn ask(&mut self, to: IpAddr) -> Option<ResolvedRoute> {
         if self.connection.is_none() {
             let made = Connection::new(NETLINK_ROUTE)
-                .inspect_err(|error| warn!(%error, "ways to backends can't be asked for"));
+                .inspect_err(|error| warn!(error = %Report(error), "ways to backends can't be asked for"));
             self.connection = made.ok();
         }
         // An error is the kernel's way to say that there is no route.

@@ -79,6 +79,22 @@ impl Object {
     }
 }
 
+impl Event {
+    /// The kind of the object that has changed, if one has.
+    pub fn changed(&self) -> Option<Kind> {
+        match self {
+            Self::Applied(object) => Some(match **object {
+                Object::Service(_) => Kind::Service,
+                Object::EndpointSlice(_) => Kind::EndpointSlice,
+                Object::Node(_) => Kind::Node,
+                Object::ServiceCidr(_) => Kind::ServiceCidr,
+            }),
+            Self::Deleted(reference) => Some(reference.kind),
+            Self::Listed(_) => None,
+        }
+    }
+}
+
 /// An event of a source. Applying the same object twice, or deleting an unknown one, changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {

@@ -3,7 +3,7 @@
 
 pub mod destroy;
 
-use std::{collections::BTreeSet, error::Error, net::SocketAddr, thread};
+use std::{collections::BTreeSet, net::SocketAddr, thread};
 
 use aya::maps::{HashMap, MapData};
 use proxy_common::{Backend, Flow, FlowRole, Frontend, List, Member, Peer, Protocol, Service};
@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use self::destroy::{Destroyed, destroy_connected};
 use crate::{
+    logging::errors::Report,
     maps::{MapsError, PinFolder, open, open_array},
     node::bpf::{self, MappedArray},
 };
@@ -35,7 +36,7 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
     thread::spawn(move || {
         if let Err(error) = destroy::check() {
             return warn!(
-                error = &error as &dyn Error,
+                error = %Report(&error),
                 "can't end connected UDP sockets of removed backends: their clients notice by timeouts"
             );
         }
@@ -53,7 +54,7 @@ impl Sockets {
     fn end(&self, targets: &BTreeSet<SocketAddr>) {
         // After this, every connect that was choosing one of the targets has ended.
         if let Err(error) = bpf::grace_period() {
-            debug!(%error, "no grace period on this kernel");
+            debug!(error = %Report(&error), "no grace period on this kernel");
         }
         match destroy_connected(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
             Ok(ended)
@@ -67,7 +68,7 @@ impl Sockets {
                 debug!(?ended, "no UDP socket was connected to the removed backends");
             }
             Ok(ended) => info!(?ended, "ended UDP sockets of removed backends"),
-            Err(error) => warn!(error = &error as &dyn Error, "can't end UDP sockets of removed backends"),
+            Err(error) => warn!(error = %Report(&error), "can't end UDP sockets of removed backends"),
         }
     }
 

@@ -25,7 +25,7 @@ pub enum FlowsError {
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// The clock can't be read.
-    #[error("read the kernel's tick: {0}")]
+    #[error("read the kernel's tick")]
     Clock(#[from] io::Error),
 }
 

@@ -16,6 +16,7 @@ use tracing::warn;
 
 use crate::{
     config::DataplaneConfig,
+    logging::errors::Report,
     maps::{Layout, Maps, MapsError, PinFolder, layouts},
     node::bpf,
     succession::{self, Succession, SuccessionError},
@@ -30,7 +31,7 @@ const MPTCP: &str = "/proc/sys/net/mptcp";
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The bpffs folder can't be created.
-    #[error("create {path}: {source}; mount a bpf file system with `mount -t bpf bpf /sys/fs/bpf`")]
+    #[error("create {path} (mount a bpf file system with `mount -t bpf bpf /sys/fs/bpf`)")]
     PinFolder {
         /// The folder.
         path: PathBuf,
@@ -44,7 +45,7 @@ pub enum LoadError {
         instance: String,
     },
     /// The lock can't be taken.
-    #[error("lock {path}: {source}")]
+    #[error("lock {path}")]
     Lock {
         /// The folder.
         path: PathBuf,
@@ -52,11 +53,11 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The kernel refuses the object.
-    #[error("load the eBPF object: {0}; Waggle needs Linux 6.1 or later with BTF, run as root")]
+    #[error("load the eBPF object (Waggle needs Linux 6.1 or later with BTF, run as root)")]
     Object(#[from] EbpfError),
     /// The network namespace can't be identified.
-    #[error("read the cookie of this network namespace: {0}")]
-    Netns(io::Error),
+    #[error("read the cookie of this network namespace")]
+    Netns(#[source] io::Error),
     /// A pinned map can't be used.
     #[error(transparent)]
     Maps(#[from] MapsError),
@@ -103,11 +104,12 @@ fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout])
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(&Layout, PathBuf)> = layouts.iter().map(|layout| (layout, folder.map(layout.name))).collect();
     let mut loader = EbpfLoader::new();
-    let sets = config.sizes.flow_sets();
+    let (flow_sets, connection_sets) = (config.sizes.flow_sets(), config.sizes.connection_sets());
     let has_mptcp = u8::from(Path::new(MPTCP).exists());
     loader.override_global("NODE_NETNS", &netns, true);
     loader.override_global("HAS_MPTCP", &has_mptcp, true);
-    loader.override_global("FLOW_SETS", &sets, true);
+    loader.override_global("FLOW_SETS", &flow_sets, true);
+    loader.override_global("CONNECTION_SETS", &connection_sets, true);
     let secret = RandomState::new().hash_one(());
     loader.override_global("SECRET", &secret, true);
     loader.override_global("AYA_LOG_LEVEL", &config.log_level, true);
@@ -145,7 +147,7 @@ pub fn forward_logs(ebpf: &mut Ebpf) {
     const PERIOD: Duration = Duration::from_millis(100);
     let mut logger = match EbpfLogger::init(ebpf) {
         Ok(logger) => logger,
-        Err(error) => return warn!(%error, "can't read the log of the eBPF programs"),
+        Err(error) => return warn!(error = %Report(&error), "can't read the log of the eBPF programs"),
     };
     tokio::spawn(async move {
         loop {

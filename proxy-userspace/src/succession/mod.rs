@@ -35,6 +35,7 @@ use self::{
 };
 use crate::{
     attach::AttachError,
+    logging::errors::Report,
     maps::{Layout, MapsError, PinFolder, open},
     node::bpf,
 };
@@ -43,7 +44,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum SuccessionError {
     /// A pin or folder can't be created, moved or removed.
-    #[error("{action} {}: {source}", .path.display())]
+    #[error("{action} {}", .path.display())]
     Pin {
         /// The operation.
         action: &'static str,
@@ -56,7 +57,7 @@ pub enum SuccessionError {
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// A map can't be read or written.
-    #[error("access map {name}: {source}")]
+    #[error("access map {name}")]
     Map {
         /// The map.
         name: &'static str,
@@ -150,10 +151,10 @@ impl Succession {
         // Earlier releases have no such map and use any port. A collision needs two flows to one backend within
         // milliseconds.
         if let Err(error) = set_phase(&self.old, Phase::Followed) {
-            debug!(%error, "the old programs use any source port");
+            debug!(error = %Report(&error), "the old programs use any source port");
         }
         if let Err(error) = bpf::grace_period() {
-            debug!(%error, "flows that begin now may get any source port");
+            debug!(error = %Report(&error), "flows that begin now may get any source port");
         }
         Ok(flows::reserve(&self.map_copy())?)
     }
@@ -170,7 +171,7 @@ impl Succession {
         debug!("new flows are opened by the new programs");
         // Programs that read the phase before the change may still open flows in the old set.
         if let Err(error) = bpf::grace_period() {
-            warn!(%error, "flows that begin now may be cut");
+            warn!(error = %Report(&error), "flows that begin now may be cut");
         }
         report(&client_state::catch_up(&self.map_copy(), &self.copied)?);
         report(&flows::catch_up(&self.map_copy())?);
@@ -184,7 +185,7 @@ impl Succession {
         previous::leave(&self.new)?;
         // Old programs that are still handling a packet must finish before their stages are removed.
         if let Err(error) = bpf::grace_period() {
-            warn!(%error, "some packets may be lost now");
+            warn!(error = %Report(&error), "some packets may be lost now");
         }
         pins::put_in_place(&self.old, &self.new)
     }
@@ -234,7 +235,7 @@ fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
 /// Removes what a start has prepared, if it is not complete.
 pub fn give_up(folder: &PinFolder) {
     if let Err(error) = discard_incomplete(folder) {
-        warn!(%error, "can't remove what this start has prepared: the next start will");
+        warn!(error = %Report(&error), "can't remove what this start has prepared: the next start will");
     }
 }
 

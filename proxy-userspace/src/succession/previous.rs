@@ -13,6 +13,7 @@ use crate::{
         Variant,
         device::{Hook, list},
     },
+    logging::errors::Report,
     maps::{MapsError, PinFolder, open},
 };
 
@@ -50,8 +51,8 @@ impl Previous {
             let put = stages(new, array).map(|mut stages| stages.set(stage as u32, &program, 0));
             let problem = match put {
                 Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
+                Ok(Err(error)) => Report(&error).to_string(),
+                Err(error) => Report(&error).to_string(),
             };
             warn!(array, problem, "flows that begin or end now may be cut");
         }

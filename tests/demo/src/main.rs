@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use scene::Scene;
+use cluster::Cluster;
 use screen::Screen;
 use stop::Stop;
 
+mod cluster;
 mod examples;
 mod judge;
 mod lines;
-mod scene;
 mod screen;
 mod stop;
 
@@ -47,25 +47,25 @@ fn run(once: bool) -> anyhow::Result<bool> {
     let screen = Screen::new();
     let started = Instant::now();
     screen.title();
-    let mut scene = Scene::build()?;
+    let mut cluster = Cluster::build()?;
     screen.step(started.elapsed(), "made 2 nodes with backends and a client pod, each in its own network namespace");
-    let programmed = scene.start_agent()?;
+    let programmed = cluster.start_agent()?;
     screen.step(started.elapsed(), &programmed);
-    let fits = show_table(&scene, &screen, &stop);
+    let fits = show_table(&cluster, &screen, &stop);
     if !once && !stop.is_wanted() {
-        screen.hints(&scene);
-        follow(&mut scene, &screen, &stop)?;
+        screen.hints(&cluster);
+        follow(&mut cluster, &screen, &stop)?;
     }
     screen.note("removing namespaces, cgroups, hooks and maps");
     Ok(fits)
 }
 
 /// Makes every line's requests and shows the outcomes as they come.
-fn show_table(scene: &Scene, screen: &Screen, stop: &Stop) -> bool {
+fn show_table(cluster: &Cluster, screen: &Screen, stop: &Stop) -> bool {
     screen.head();
     let mut faults = 0;
     for line in lines::LINES {
-        let outcomes = scene.ask(line);
+        let outcomes = cluster.ask(line);
         if stop.is_wanted() {
             return false;
         }
@@ -79,15 +79,15 @@ fn show_table(scene: &Scene, screen: &Screen, stop: &Stop) -> bool {
 
 /// Repeats the requests whenever the agent has programmed something, and shows what it refuses, until the demo should
 /// end.
-fn follow(scene: &mut Scene, screen: &Screen, stop: &Stop) -> anyhow::Result<()> {
-    let mut seen = scene.log_mark();
+fn follow(cluster: &mut Cluster, screen: &Screen, stop: &Stop) -> anyhow::Result<()> {
+    let mut seen = cluster.log_mark();
     while !stop.wait(LOOK) {
-        scene.check_agent()?;
-        let news = scene.news(&mut seen);
+        cluster.check_agent()?;
+        let news = cluster.news(&mut seen);
         news.remarks.iter().for_each(|remark| screen.note(remark));
         if news.programmed {
             screen.note("the folder has changed; asked again (✗: not as in the bundled examples):");
-            show_table(scene, screen, stop);
+            show_table(cluster, screen, stop);
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use lab::BPFFS;
 
-use crate::{judge::Verdict, lines::Line, scene::Scene};
+use crate::{cluster::Cluster, judge::Verdict, lines::Line};
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -66,10 +66,10 @@ impl Screen {
     }
 
     /// Where to look and what to try.
-    pub fn hints(&self, scene: &Scene) {
-        let (waggle, instance, pod) = (scene.program().display(), scene.instance(), scene.pod());
+    pub fn hints(&self, cluster: &Cluster) {
+        let (waggle, instance, pod) = (cluster.program().display(), cluster.instance(), cluster.pod());
         let hints = [
-            ("edit or add a file here; it takes effect when saved", scene.manifests().display().to_string()),
+            ("edit or add a file here; it takes effect when saved", cluster.manifests().display().to_string()),
             ("what is in force", format!("{waggle} get services --instance {instance}")),
             ("the maps as the kernel has them", format!("bpftool map dump pinned {BPFFS}/{instance}/services")),
             (

@@ -131,7 +131,7 @@ impl Client {
 
     /// Sends one request and returns its answer.
     pub fn call(&self, request: &Request) -> std::result::Result<Response, Failure> {
-        self.exchange(request).unwrap_or_else(|error| Err(lost(&error.to_string())))
+        self.exchange(request).unwrap_or_else(|error| Err(lost(&format!("{:#}", anyhow::Error::from(error)))))
     }
 
     fn exchange(&self, request: &Request) -> Result<std::result::Result<Response, Failure>> {

@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call or file operation failed.
-    #[error("{operation}: {source}")]
+    #[error("{operation}")]
     Io {
         /// Operation and object.
         operation: String,

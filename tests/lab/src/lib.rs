@@ -200,7 +200,7 @@ struct Removal {
 impl Drop for Removal {
     fn drop(&mut self) {
         if let Err(error) = sweep::remove(&self.id) {
-            eprintln!("remove lab {}: {error}", self.id);
+            eprintln!("remove lab {}: {:#}", self.id, anyhow::Error::from(error));
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn prepare_machine() -> Result<()> {
     for pid in dead {
         // Remains that can't be removed do not prevent the work.
         if let Err(error) = remove(&prefix(pid)) {
-            eprintln!("remove the labs of process {pid}, which has ended: {error}");
+            eprintln!("remove the labs of process {pid}, which has ended: {:#}", anyhow::Error::from(error));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What clients see, in all the ways that a client can dial.
+//! Waiting for conditions, and for what clients see in all the ways that a client can dial.
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
@@ -7,8 +7,9 @@ use crate::lab::{Client, Dial, Manner, eventually};
 /// Every way to dial.
 pub const MANNERS: [Manner; 3] = [Manner::Tcp, Manner::UdpConnected, Manner::UdpUnconnected];
 
-/// How long a change may take to be in force, hangs of single conversations included.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a change may take to be in force or in the log before a scenario fails, hangs of single conversations
+/// included.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A conversation without an answer by then hangs. A connection retransmits by itself, and has time to do so twice.
 /// Half a second was too short: a server waited longer for a processor beside eighteen other processes.
@@ -21,11 +22,14 @@ const LOST: Duration = Duration::from_secs(2);
 /// 700,000.
 const EACH: usize = 12;
 
+/// Waits until `condition` holds; panics when it does not within [`PATIENCE`].
+#[track_caller]
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(eventually(PATIENCE, condition), "not seen within {PATIENCE:?}: {what}");
+}
+
 /// Waits until conversations with `to`, in every manner, end in exactly the ways `wanted`: backends' names, and names
 /// of errors. From then on only these may occur.
-///
-/// # Panics
-/// When other ways are seen.
 #[track_caller]
 pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
     for manner in MANNERS {
@@ -34,9 +38,6 @@ pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
 }
 
 /// Waits as [`expect()`] does, in one manner.
-///
-/// # Panics
-/// When other ways are seen.
 #[track_caller]
 pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
@@ -51,9 +52,6 @@ pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str
 }
 
 /// Checks without waiting that conversations with `to`, in every manner, end in the ways `wanted` and in no other.
-///
-/// # Panics
-/// When other ways are seen.
 #[track_caller]
 pub fn hold(client: &Client, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);

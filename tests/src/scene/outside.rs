@@ -3,11 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Family, Origin, PORTS, SERVICE_CIDRS, Scene, Setup, expect, over_both, web_node_port, web_slice};
+use super::{Family, PORTS, SERVICE_CIDRS, Scene, Setup, expect, over_both, until, web_node_port, web_slice};
 use crate::{
     lab::{Client, Host, Mode, Node, OutsideClient, Pod, Server},
     objects::{ServiceBuilder, slice},
-    stage::until,
 };
 
 /// Values of `--device-mode` for the node's devices. `auto` serves a veth by TC, as on users' machines; native XDP
@@ -43,7 +42,7 @@ pub struct Outside {
 
 impl Outside {
     fn start(mode: &str, setup: Setup) -> Self {
-        let setup = setup.pods(2).args(["--device-mode", mode]);
+        let setup = setup.backends(2).args(["--device-mode", mode]);
         let scene = if mode == "xdp" { setup.native_xdp() } else { setup }.start();
         let other = scene.lab.node("b").expect("add a node");
         let remote = other.pod("far").expect("add a pod");
@@ -88,9 +87,6 @@ impl Outside {
     }
 
     /// Makes one backend echo what `web` is sent: pod 1 of the scene, the remote one, or one that has an [`echo`].
-    ///
-    /// # Panics
-    /// When the change is not in force in time.
     pub fn serve_echo(&self, family: Family, pod: &Pod) {
         self.serve(family, &self.web(family), &[pod]);
         expect(&self.client, self.node_port(family), &[pod.name()]);
@@ -113,9 +109,6 @@ impl Outside {
 }
 
 /// Starts a process of `host` that echoes what it is sent, for [`Outside::serve_echo`].
-///
-/// # Panics
-/// When it can't be started.
 pub fn echo(host: &Host) -> Server {
     let at = host.addresses().map(|address| SocketAddr::new(address, ECHO_PORT));
     host.serve_at(&at, Mode::Echo).expect("echo")
@@ -130,24 +123,21 @@ fn route_services(host: &Host, node: &Node) {
 }
 
 /// Runs `scenario` in a scene that is served by TC, then in one that is served by native XDP.
-pub fn from_outside(name: &str, scenario: impl Fn(&mut Outside)) {
-    from_outside_as(name, |setup| setup, scenario);
-}
-
-/// Runs `scenario` in these modes, in scenes with other settings.
-pub fn from_outside_as(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
+pub fn from_outside(setup: impl Into<Setup>, scenario: impl Fn(&mut Outside)) {
+    let setup = setup.into();
     for mode in MODES {
-        from_outside_by(mode, name, &prepare, &scenario);
+        from_outside_by(mode, setup.clone(), &scenario);
     }
 }
 
 /// Runs `scenario` in one scene, whose node's devices are served by `mode`.
-pub fn from_outside_by(mode: &str, name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&mut Outside)) {
-    println!("{name} by {mode}");
-    scenario(&mut Outside::start(mode, prepare(Setup::new(name, Origin::Folder))));
+pub fn from_outside_by(mode: &str, setup: impl Into<Setup>, scenario: impl FnOnce(&mut Outside)) {
+    let setup = setup.into();
+    println!("{} by {mode}", setup.name());
+    scenario(&mut Outside::start(mode, setup));
 }
 
-/// Runs `scenario` in one scene, over both families.
-pub fn from_outside_over_both(name: &str, scenario: impl Fn(&Outside, Family)) {
-    from_outside(name, |outside| over_both(|family| scenario(outside, family)));
+/// Runs `scenario` in both scenes, over both families.
+pub fn from_outside_over_both(setup: impl Into<Setup>, scenario: impl Fn(&Outside, Family)) {
+    from_outside(setup, |outside| over_both(|family| scenario(outside, family)));
 }

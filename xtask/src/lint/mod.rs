@@ -2,6 +2,7 @@
 //! others, so that one run names everything that is wrong.
 
 mod allowed;
+mod causes;
 mod cycles;
 mod dependencies;
 mod repeated;

@@ -1,7 +1,7 @@
 //! Finds log lines that say a thing twice: in the message, and again as a field. Pure.
 
 /// The macros that log.
-const MACROS: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
+pub(super) const MACROS: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 
 /// Lines (from 1), and the names of fields that the message in the same call repeats.
 pub(super) fn repeated(source: &str) -> Vec<(usize, String)> {
@@ -18,7 +18,7 @@ pub(super) fn repeated(source: &str) -> Vec<(usize, String)> {
 }
 
 /// The text up to the parenthesis that closes a call, strings included.
-fn arguments(rest: &str) -> &str {
+pub(super) fn arguments(rest: &str) -> &str {
     let (mut depth, mut in_string, mut escaped) = (0, false, false);
     for (index, c) in rest.char_indices() {
         match c {

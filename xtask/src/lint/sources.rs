@@ -1,10 +1,11 @@
-//! Rules about source files: their size, and that log lines say each thing once.
+//! Rules about source files: their size, that log lines say each thing once, and that errors are printed with their
+//! causes.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::repeated;
+use super::{causes, repeated};
 use crate::cargo;
 
 /// The workspace's folders that hold Rust.
@@ -21,7 +22,9 @@ const TOO_LONG: usize = 400;
 
 /// The check.
 pub(super) fn check() -> Result<()> {
-    println!("source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), nothing logged twice");
+    println!(
+        "source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), nothing logged twice, causes are told"
+    );
     let mut faults = Vec::new();
     for folder in FOLDERS {
         visit(&cargo::root().join(folder), &["rs"], &mut |path| {
@@ -48,6 +51,14 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
     }
     let logs = name.starts_with(LOGS).then(|| repeated::repeated(source)).into_iter().flatten();
     faults.extend(logs.map(|(line, field)| format!("{name}:{line}: the log line says {field} twice")));
+    let forgotten = name.starts_with(LOGS).then(|| causes::forgotten(source)).into_iter().flatten();
+    faults
+        .extend(forgotten.map(|line| format!("{name}:{line}: the log line lacks the error's causes: log its Report")));
+    // The lint has such texts in its own tests.
+    let contained = (!name.starts_with("xtask/")).then(|| causes::contained(source)).into_iter().flatten();
+    faults.extend(
+        contained.map(|line| format!("{name}:{line}: the error's text contains its cause, which its Report adds")),
+    );
     faults
 }
 

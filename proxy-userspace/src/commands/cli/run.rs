@@ -1,12 +1,19 @@
 //! `waggle run`: its flags, and the configuration that they make.
 
-use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::Args;
 use ipnet::IpNet;
 
 use super::{InstanceArgs, devices::DeviceArgs, flows::FlowArgs, sizes::SizeArgs};
-use crate::config::{Config, LogConfig, LogFormat, NodePortAddresses, SourceConfig};
+use crate::config::{
+    BindAddress, BindAddresses, Config, EVERYWHERE, LogConfig, LogFormat, NodePortAddresses, SourceConfig,
+};
 
 /// `waggle run`.
 #[derive(Args, Clone, Debug)]
@@ -27,6 +34,12 @@ pub struct RunArgs {
     /// answered on every address, or on those in the CIDRs
     #[arg(long, value_name = "primary|CIDR,…", default_value = "primary")]
     pub nodeport_addresses: NodePortAddresses,
+    /// Where `/healthz` and `/livez` are served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: every address, port 10256]
+    #[arg(long, value_name = "ADDRESS", default_value = "10256", hide_default_value = true)]
+    pub healthz_bind_address: BindAddress,
+    /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: 127.0.0.1:10249]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10249", hide_default_value = true)]
+    pub metrics_bind_address: BindAddress,
     /// Destroy connected UDP sockets whose backend is gone, so that the application redials
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
@@ -46,6 +59,10 @@ pub struct RunArgs {
     #[arg(long, env = "WAGGLE_LOG", value_name = "LEVEL", default_value = "info", help_heading = "Logging")]
     pub log_level: String,
 }
+
+/// kube-proxy's ports and addresses, but its `0.0.0.0` is every address of both families here.
+const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, 10256);
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 /// API server or folder.
 #[derive(Args, Clone, Debug)]
@@ -97,6 +114,10 @@ impl From<RunArgs> for Config {
             cgroup: args.cgroup,
             source: args.source.into(),
             nodeport_addresses: args.nodeport_addresses,
+            bind_addresses: BindAddresses {
+                health: args.healthz_bind_address.or(HEALTH),
+                metrics: args.metrics_bind_address.or(METRICS),
+            },
             udp_termination: args.udp_termination,
             devices: args.devices.into(),
             flows: args.flows.into(),

@@ -38,7 +38,7 @@ pub struct SizeArgs {
     /// Clients remembered for session affinity; at least 256 for each processor
     #[arg(long = "max-affinity", value_name = "N", default_value_t = size(AFFINITY_MAX))]
     pub affinity: u32,
-    /// Connected TCP and SCTP sockets; further ones connect more slowly
+    /// Connected TCP and SCTP sockets, a multiple of eight; further ones connect more slowly
     #[arg(long = "max-socket-connections", value_name = "N", default_value_t = size(SOCKET_CONNECTIONS_MAX))]
     pub socket_connections: u32,
     /// UDP flows of sockets that talk to several services, and connected UDP sockets; at least 256 for each processor

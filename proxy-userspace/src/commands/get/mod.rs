@@ -41,7 +41,7 @@ pub enum InspectError {
         instances: Vec<String>,
     },
     /// The folder can't be read.
-    #[error("read {}: {source}; run waggle as root", .path.display())]
+    #[error("read {} (run waggle as root)", .path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -61,13 +61,13 @@ pub enum InspectError {
         found: u32,
     },
     /// A map can't be opened.
-    #[error("{0}; the instance is incomplete: start its agent again, or remove it with `waggle cleanup`")]
+    #[error("open the maps of an incomplete instance (start its agent again, or remove it with `waggle cleanup`)")]
     Maps(#[from] MapsError),
     /// The pinned hooks can't be listed.
     #[error(transparent)]
     Hooks(#[from] AttachError),
     /// A map can't be read.
-    #[error("read map {name}: {source}")]
+    #[error("read map {name}")]
     Read {
         /// The map.
         name: &'static str,

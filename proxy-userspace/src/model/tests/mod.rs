@@ -20,9 +20,9 @@ use crate::{
     apply::Dataplane,
     config::NodePortAddresses,
     desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan},
-    health::Check,
     maps::memory::Memory,
     model::diagnostic::Diagnostic,
+    model::health::Check,
 };
 
 const NODE: &str = "here";

@@ -5,7 +5,7 @@ mod outward;
 mod rules;
 mod select;
 
-use std::{convert::Infallible, error::Error, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch::Sender},
@@ -14,6 +14,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
+    logging::errors::Report,
     node::rtnetlink::{Heard, KernelError, Routes, Watcher},
     objects::LocalAddresses,
 };
@@ -38,7 +39,7 @@ pub async fn watch(sender: Sender<LocalAddresses>, routes: mpsc::Sender<Routes>)
         if !reported {
             return Err(error);
         }
-        warn!(error = &error as &dyn Error, "node addresses may be out of date; trying again");
+        warn!(error = %Report(&error), "node addresses may be out of date; trying again");
         sleep(RECONNECT).await;
         // Changes in between were not received.
         let _ = routes.send(Routes::All).await;

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf};
 use ipnet::IpNet;
 use tracing::{info, warn};
 
-use crate::objects::LocalAddresses;
+use crate::{logging::errors::Report, objects::LocalAddresses};
 
 /// Values of the setting. The kernel uses the greater of the device's own value and that of `all`.
 const STRICT: u8 = 1;
@@ -41,7 +41,7 @@ impl ReversePath {
                 ),
                 Err(error) if self.logged.insert(device.clone()) => warn!(
                     rules,
-                    %error,
+                    error = %Report(&error),
                     "backends whose replies policy routing sends elsewhere can't be reached through an uplink, because \
                      the kernel checks the reverse path strictly: set `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
                 ),

@@ -13,7 +13,10 @@ use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 use tracing::debug;
 
-use crate::node::netlink::{DATAGRAM, messages};
+use crate::{
+    logging::errors::Report,
+    node::netlink::{DATAGRAM, messages},
+};
 
 /// Room for what the kernel says while nobody reads, bytes. Dumps wait for the kernel's lock of devices, which others may hold
 /// for long, and a hundred devices that come and go meanwhile say more than the usual 208 KiB.
@@ -137,7 +140,7 @@ impl Changes {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         // With the usual buffer messages are lost sooner, and then everything is read again.
         if let Err(error) = setsockopt(socket.socket_ref(), RcvBufForce, &ROOM) {
-            debug!(%error, "the socket for changes keeps its default buffer");
+            debug!(error = %Report(&error), "the socket for changes keeps its default buffer");
         }
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         GROUPS.into_iter().try_for_each(|group| socket.socket_mut().add_membership(group))?;

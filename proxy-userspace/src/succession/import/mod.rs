@@ -26,11 +26,11 @@ pub enum ImportError {
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// The kernel refused or cut short the list.
-    #[error("list the flows of nf_conntrack: {0}")]
-    List(io::Error),
+    #[error("list the flows of nf_conntrack")]
+    List(#[source] io::Error),
     /// The clock can't be read.
-    #[error("read the kernel's tick: {0}")]
-    Clock(io::Error),
+    #[error("read the kernel's tick")]
+    Clock(#[source] io::Error),
 }
 
 /// Inserts every flow that netfilter has translated from a Waggle frontend into CONNTRACK, so that its packets pass.

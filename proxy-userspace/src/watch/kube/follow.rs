@@ -19,11 +19,14 @@ use tracing::{debug, error, info, warn};
 use super::{
     backoff::BackOff,
     known::{Known, Seen},
-    link::{Link, chain},
+    link::Link,
     partial::Partial,
     unreadable::UnreadableLog,
 };
-use crate::objects::{Event, Kind, Object};
+use crate::{
+    logging::errors::Report,
+    objects::{Event, Kind, Object},
+};
 
 /// How often to check whether waiting log lines may be written.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -226,7 +229,7 @@ impl Progress {
     }
 
     fn judge(&mut self, error: &watcher::Error) -> Remedy {
-        debug!(resource = self.plural, error = chain(error), "list or watch failed");
+        debug!(resource = self.plural, error = %Report(error), "list or watch failed");
         let (status, verb) = match error {
             watcher::Error::InitialListFailed(kube::Error::Api(status)) => (status, "list"),
             watcher::Error::WatchStartFailed(kube::Error::Api(status)) => (status, "watch"),

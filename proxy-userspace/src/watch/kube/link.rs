@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    error::Error,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -26,7 +25,7 @@ use super::{
     client::client,
     revisions::{Revisions, Watch},
 };
-use crate::objects::Kind;
+use crate::{logging::errors::Report, objects::Kind};
 
 /// The body of a response.
 type Answer = UnsyncBoxBody<Bytes, BoxError>;
@@ -143,7 +142,7 @@ impl Link {
     }
 
     async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
-        self.fails(kind, &chain(&*error));
+        self.fails(kind, &Report(&*error).to_string());
         // The server's address or certificates may have changed.
         self.renew(generation).await;
         error
@@ -163,7 +162,7 @@ impl Link {
                 lock(&self.health).credentials = None;
             }
             Err(error) => {
-                let error = chain(&error);
+                let error = Report(&error).to_string();
                 let mut health = lock(&self.health);
                 if health.credentials.as_ref() != Some(&error) {
                     warn!(error, "can't renew the API server's credentials; keeping the ones in use");
@@ -277,13 +276,4 @@ fn limited(body: Body, limit: Duration, end: Option<Instant>, heard: Option<Arc<
         Ok(Some((frame, (body, heard))))
     });
     StreamBody::new(frames).boxed_unsync()
-}
-
-/// An error with all its causes in one line.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let mut words: Vec<String> = causes.map(ToString::to_string).collect();
-    // Many errors repeat the text of their cause.
-    words.dedup_by(|cause, error| error.contains(cause.as_str()));
-    words.join(": ")
 }

@@ -81,15 +81,15 @@ impl Default for Timing {
 pub enum KubeError {
     #[error("the node's name is empty: give --node-name")]
     NodeName,
-    #[error("read kubeconfig {}: check the file and its current-context", path.display())]
+    #[error("read kubeconfig {} (check the file and its current-context)", path.display())]
     Kubeconfig { path: PathBuf, source: KubeconfigError },
-    #[error("read the pod's service account: outside a pod give --kubeconfig or --manifests")]
+    #[error("read the pod's service account (outside a pod give --kubeconfig or --manifests)")]
     InCluster(#[source] InClusterError),
     #[error("read the API server's URL {url:?}: write it as https://HOST:PORT")]
     Url { url: String },
     #[error("use the proxy of the API server {url:?}: write it as http://HOST:PORT, https:// or socks5://")]
     Proxy { url: String },
-    #[error("set up the connection to the API server: check certificates and credentials")]
+    #[error("set up the connection to the API server (check certificates and credentials)")]
     Client(#[source] Box<kube::Error>),
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tracing::warn;
 
 use crate::{
-    log_limit::{Lines, LogLimit},
+    logging::limit::{Lines, LogLimit},
     objects::Kind,
 };
 

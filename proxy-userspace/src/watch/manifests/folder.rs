@@ -14,6 +14,7 @@ use super::{
     refusal::Refusal,
     tree,
 };
+use crate::logging::errors::Report;
 
 /// A file that was changed less than this before it was read may change again with an equal time stamp.
 const STAMP_GRAIN: Duration = Duration::from_millis(100);
@@ -68,7 +69,7 @@ impl Folder {
         });
         let mut changed = before != self.files.len();
         for (path, error) in &walk.faults {
-            changed |= self.fail(path, 1, error.to_string());
+            changed |= self.fail(path, 1, Report(error).to_string());
         }
         for (path, stamp) in walk.files {
             if self.files.get(&path).is_none_or(|file| file.stamp != Some(stamp)) {
@@ -93,7 +94,7 @@ impl Folder {
             Ok(text) => text,
             // The file was removed after the walk; an event will follow.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.files.remove(path).is_some(),
-            Err(error) => return self.fail(path, 1, error.to_string()),
+            Err(error) => return self.fail(path, 1, Report(&error).to_string()),
         };
         let parsed = String::from_utf8(text)
             .map_err(|error| {

@@ -14,6 +14,8 @@ use tokio::{
 };
 use tracing::warn;
 
+use crate::logging::errors::Report;
+
 /// A burst of events has ended after this time without an event.
 const QUIET: Duration = Duration::from_millis(20);
 /// A burst is handled after this time at the latest.
@@ -63,7 +65,7 @@ impl FolderWatch {
             Ok(watch) => (self.watch, self.warned) = (Some(watch), false),
             Err(error) if !self.warned => {
                 let folder = self.folder.display();
-                warn!(%folder, %error, "folder not watched: it is read every second instead");
+                warn!(%folder, error = %Report(&error), "folder not watched: it is read every second instead");
                 self.warned = true;
             }
             Err(_) => {}

@@ -36,7 +36,10 @@ use self::{
     refusal::RefusalLog,
 };
 use super::Source;
-use crate::objects::{Event, Object, ObjectRef};
+use crate::{
+    logging::errors::Report,
+    objects::{Event, Object, ObjectRef},
+};
 
 /// How often to check whether waiting log lines may be written.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -89,7 +92,7 @@ impl Manifests {
 
 /// The folder does not exist or can't be read.
 #[derive(Debug, thiserror::Error)]
-#[error("read manifests folder {}: {source}; make it, or name another one with --manifests", folder.display())]
+#[error("read manifests folder {} (make it, or name another one with --manifests)", folder.display())]
 pub struct FolderError {
     folder: PathBuf,
     source: io::Error,
@@ -140,7 +143,7 @@ struct Reader {
 impl Reader {
     fn new(config: ManifestsConfig, refusal_log: RefusalLog) -> Self {
         let allocations = Allocations::load(&config.state).unwrap_or_else(|error| {
-            warn!("{error}");
+            warn!("{}", Report(&error));
             Allocations::default()
         });
         Self {
@@ -167,7 +170,7 @@ impl Reader {
                     return Err(error);
                 }
                 if !std::mem::replace(&mut self.missing, true) {
-                    warn!("{error}; its last good content stays in force");
+                    warn!("{}; its last good content stays in force", Report(&error));
                 }
                 return Ok(Vec::new());
             }
@@ -203,7 +206,7 @@ impl Reader {
         if self.allocations != self.saved {
             match self.allocations.save(&self.config.state) {
                 Ok(()) => self.saved = self.allocations.clone(),
-                Err(error) => warn!("{error}"),
+                Err(error) => warn!("{}", Report(&error)),
             }
         }
     }

@@ -12,7 +12,7 @@ use std::{
 
 use tracing::warn;
 
-use crate::log_limit::{Lines, LogLimit};
+use crate::logging::limit::{Lines, LogLimit};
 
 /// A file or an object that is refused (S38).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -145,9 +145,12 @@ async fn s38_a_folder_that_goes_keeps_its_content_and_is_followed_again() {
 async fn s38_a_folder_that_is_missing_at_the_start_is_named() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let (sender, _events) = mpsc::channel(1);
-    let error = Manifests::new(config(root.path())).run(sender).await.expect_err("missing").to_string();
-    assert!(error.contains(&config(root.path()).folder.display().to_string()), "{error}");
-    assert!(error.contains("--manifests"), "{error}");
+    let error = Manifests::new(config(root.path())).run(sender).await.expect_err("missing");
+    let advice = "make it, or name another one with --manifests";
+    let folder = config(root.path()).folder;
+    let expected =
+        format!("read manifests folder {} ({advice}): No such file or directory (os error 2)", folder.display());
+    assert_eq!(Report(error.as_ref()).to_string(), expected);
 }
 
 #[tokio::test]

@@ -1,14 +1,7 @@
 //! Malformed files in a folder of manifests: the log names each with file, field and reason, and everything else is
 //! served (S38).
 
-use std::time::Duration;
-
-use harness::{
-    objects::ManifestDir,
-    scene::{Family, Objects, Origin, Scene, Setup, over_both, web, web_slice},
-};
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use harness::scene::{Family, PATIENCE, Scene, Setup, over_both, web, web_slice};
 
 /// A Service named `bad` with this spec, in YAML's flow style.
 fn service(spec: &str) -> String {
@@ -124,18 +117,13 @@ fn slices() -> Vec<Row> {
 
 /// A scene from a folder with a Service that works.
 fn scene(name: &str) -> Scene {
-    let scene = Setup::new(name, Origin::Folder).start();
+    let scene = Setup::new(name).backends(3).start();
     scene.put(&web("web", Family::BOTH.map(|family| family.cluster_ip(10))).build());
     over_both(|family| {
         scene.put(&web_slice("web", family).name(&family.name("web")).pod(scene.pod(1)).build());
         scene.expect(family.frontend(10), &["p1"]);
     });
     scene
-}
-
-fn folder(scene: &Scene) -> &ManifestDir {
-    let Objects::Folder(folder) = &scene.objects else { unreachable!("it was asked for") };
-    folder
 }
 
 #[test]
@@ -146,7 +134,7 @@ fn s38_malformed_files_are_named_and_the_rest_is_served() {
         [documents(), service_ports(), services(), slices()].concat().into_iter().enumerate()
     {
         let file = format!("zz-{number}.yaml");
-        folder(&scene).write(&file, &content);
+        scene.folder().write(&file, &content);
         let said = scene.waggle.wait_log(PATIENCE, |line| line.text.contains("WARN") && line.text.contains(&file));
         let said = said.unwrap();
         let text = |name: &str| said.field(name).and_then(|value| value.as_str()).unwrap_or_default();
@@ -155,7 +143,7 @@ fn s38_malformed_files_are_named_and_the_rest_is_served() {
         if !is_placed || text("field") != field || !said.text.contains(reason) {
             wrong.push(format!("{content}\nwanted {field:?}, {reason:?}: {}", said.text));
         }
-        folder(&scene).remove(&file);
+        scene.folder().remove(&file);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     over_both(|family| scene.hold(family.frontend(10), &["p1"]));
@@ -174,7 +162,7 @@ fn s38_the_valid_documents_of_a_file_are_served_beside_the_invalid() {
         format!("{own}\n---\n{slice}\n")
     };
     let bad = service("{ports: [{port: 0}]}");
-    folder(&scene).write("many.yaml", &format!("{}---\n# nothing\n---\n{bad}---\n{}", good(1), good(2)));
+    scene.folder().write("many.yaml", &format!("{}---\n# nothing\n---\n{bad}---\n{}", good(1), good(2)));
     scene.expect(Family::Ipv4.frontend(21), &["p1"]);
     scene.expect(Family::Ipv4.frontend(22), &["p1"]);
     let said = scene.waggle.wait_log(PATIENCE, |line| line.text.contains("many.yaml")).unwrap();
@@ -186,13 +174,13 @@ fn s38_a_file_that_breaks_leaves_its_last_good_content_in_force() {
     let scene = scene("s38-break");
     let more = web("more", [Family::Ipv4.cluster_ip(20)]).build();
     let slice = |pod| web_slice("more", Family::Ipv4).pod(scene.pod(pod)).build();
-    folder(&scene).write("more.yaml", &format!("{more}\n---\n{}\n", slice(1)));
+    scene.folder().write("more.yaml", &format!("{more}\n---\n{}\n", slice(1)));
     scene.expect(Family::Ipv4.frontend(20), &["p1"]);
-    folder(&scene).write("more.yaml", "apiVersion: v1\nkind: [\n");
+    scene.folder().write("more.yaml", "apiVersion: v1\nkind: [\n");
     scene.waggle.wait_log(PATIENCE, |line| line.text.contains("what it held before stays in force")).unwrap();
     scene.hold(Family::Ipv4.frontend(20), &["p1"]);
-    folder(&scene).write("more.yaml", &format!("{more}\n---\n{}\n", slice(2)));
+    scene.folder().write("more.yaml", &format!("{more}\n---\n{}\n", slice(2)));
     scene.expect(Family::Ipv4.frontend(20), &["p2"]);
-    folder(&scene).remove("more.yaml");
+    scene.folder().remove("more.yaml");
     scene.expect(Family::Ipv4.frontend(20), &["EHOSTUNREACH"]);
 }

@@ -1,16 +1,12 @@
 //! Malformed objects from an API server that validates nothing: the log says once of each what is wrong with it, and
 //! everything else is served (S6, S7, S9).
 
-use std::time::Duration;
-
 use harness::{
     lab::LogLine,
-    objects::{Cluster, NAMESPACE, identity, lab_node, service, service_cidr, slice},
-    scene::{Family, Origin, Scene, Setup, from_both_over_both, over_both, web, web_slice},
+    objects::{Cluster as _, NAMESPACE, identity, lab_node, service, service_cidr, slice},
+    scene::{Family, Origin, PATIENCE, Scene, Setup, from_both_over_both, over_both, web, web_slice},
 };
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for a warning with all of these words.
 fn warned(scene: &Scene, words: &[&str]) {
@@ -115,7 +111,7 @@ fn slices() -> Vec<(Value, Vec<&'static str>)> {
 
 #[test]
 fn s6_malformed_objects_are_named_and_the_rest_is_served() {
-    let scene = Setup::new("s6-api", Origin::Api).start();
+    let scene = Setup::new("s6-api").origin(Origin::Api).backends(3).start();
     scene.put(&web("web", Family::BOTH.map(|family| family.cluster_ip(10))).build());
     over_both(|family| {
         scene.put(&web_slice("web", family).name(&family.name("web")).pod(scene.pod(1)).build());
@@ -150,7 +146,7 @@ fn s6_malformed_objects_are_named_and_the_rest_is_served() {
 
 #[test]
 fn s6_an_object_serves_what_can_be_read_of_it() {
-    let scene = Setup::new("s6-part", Origin::Api).start();
+    let scene = Setup::new("s6-part").origin(Origin::Api).backends(3).start();
     let mut object = web("web", [Family::Ipv4.cluster_ip(10)]).build();
     object["spec"]["externalIPs"] = json!(["nonsense", " 203.000.113.01 "]);
     object["spec"]["ports"].as_array_mut().unwrap().push(json!({"name": "bad", "port": 0}));
@@ -166,7 +162,7 @@ fn s6_an_object_serves_what_can_be_read_of_it() {
 
 #[test]
 fn s6_an_object_that_becomes_unreadable_keeps_its_last_good_content() {
-    let scene = Setup::new("s6-good", Origin::Api).start();
+    let scene = Setup::new("s6-good").origin(Origin::Api).backends(3).start();
     let good = web("web", [Family::Ipv4.cluster_ip(10)]).build();
     scene.put(&good);
     scene.put(&web_slice("web", Family::Ipv4).pod(scene.pod(1)).build());

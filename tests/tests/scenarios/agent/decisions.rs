@@ -2,17 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::{fs, net::SocketAddr, process::Command, time::Duration};
+use std::{fs, net::SocketAddr, process::Command};
 
 use harness::{
     lab::{Client, Kind, LogLine, Mode},
     objects::{Cluster as _, lab_node, service, service_cidr, slice},
-    scene::{Family, Origin, Scene, Setup, expect, from_both_over_both, hold, over_both, web, web_slice},
-    stage::{Stage, dual},
+    scene::{
+        Family, Origin, PATIENCE, Scene, Setup, dual, expect, from_both_over_both, hold, over_both, web, web_slice,
+    },
 };
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A Service of this family with a backend in pod 1, at `frontend(10)`.
 fn put_web(scene: &Scene, family: Family) {
@@ -75,7 +74,7 @@ fn field_s02_a_udp_connect_to_an_unserved_port_succeeds_and_sending_fails() {
 
 #[test]
 fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
-    let scene = Setup::new("s03-wide", Origin::Api).start();
+    let scene = Setup::new("s03-wide").origin(Origin::Api).backends(3).start();
     let mut node = lab_node(&scene.node).build();
     node["spec"] = json!({"podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"]});
     scene.put(&node);
@@ -101,7 +100,7 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
 /// Network plugins with an address management of their own leave `podCIDRs` empty.
 #[test]
 fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
-    let scene = Setup::new("s03-bare", Origin::Api).start();
+    let scene = Setup::new("s03-bare").origin(Origin::Api).backends(3).start();
     over_both(|family| {
         put_web(&scene, family);
         // Only the endpoint tells that the second pod's address is real.
@@ -137,7 +136,7 @@ fn field_s03_endpoints_are_not_cut_off_where_the_node_has_no_pod_cidrs() {
 /// Plugins without a bridge make a route for each pod.
 #[test]
 fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
-    let scene = Setup::new("s03-pods", Origin::Api).start();
+    let scene = Setup::new("s03-pods").origin(Origin::Api).backends(3).start();
     over_both(|family| {
         put_web(&scene, family);
         let (wide, nobody, later, length) = if family == Family::Ipv4 {
@@ -170,7 +169,7 @@ fn field_s03_pods_here_that_are_no_endpoints_are_asked_and_answered() {
 /// A route to a pod by a nexthop object, on a kernel that reports only the object's number with the route.
 #[test]
 fn field_s03_pods_here_are_found_behind_nexthop_objects() {
-    let scene = Setup::new("s03-nexthop", Origin::Api).start();
+    let scene = Setup::new("s03-nexthop").origin(Origin::Api).backends(3).start();
     let keep_short = || fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0");
     scene.node.netns().inside(keep_short).unwrap().unwrap();
     over_both(|family| {
@@ -203,23 +202,23 @@ fn field_s03_pods_here_are_found_behind_nexthop_objects() {
 
 #[test]
 fn field_s04_a_name_without_a_node_object_is_said_once() {
-    let stage = Stage::new("s04-name");
-    stage.folder.delete("Node", "", "a");
-    stage.folder.put(&dual("web", 10).port(80, 8080).build());
-    stage.folder.put(&slice("web").port(8080).endpoint("10.244.9.9").node("there").build());
-    let waggle = stage.agent(&[]);
+    let scene = Setup::new("s04-name").build();
+    scene.objects.delete("Node", "", "a");
+    scene.put(&dual("web", 10).port(80, 8080).build());
+    scene.put(&slice("web").port(8080).endpoint("10.244.9.9").node("there").build());
+    let waggle = scene.agent(&[]);
     let is_said = |line: &LogLine| line.message().contains("no Node object named a, no endpoint is local");
     waggle.wait_log(PATIENCE, is_said).unwrap();
-    waggle.settle(|| stage.folder.put(&dual("web", 10).port(81, 8080).build())).unwrap();
+    waggle.settle(|| scene.put(&dual("web", 10).port(81, 8080).build())).unwrap();
     assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 1);
 }
 
 #[test]
 fn field_s08_a_cgroup_that_is_not_the_root_is_said() {
-    let stage = Stage::new("s08-part");
+    let scene = Setup::new("s08-part").build();
     // A lab's cgroup is a part of the machine's hierarchy.
-    let line = stage.agent(&[]).wait_log(PATIENCE, |line| line.message().contains("serves only")).unwrap();
-    assert_eq!(line.field("cgroup").unwrap(), stage.node.cgroup().to_str().unwrap());
+    let line = scene.agent(&[]).wait_log(PATIENCE, |line| line.message().contains("serves only")).unwrap();
+    assert_eq!(line.field("cgroup").unwrap(), scene.node.cgroup().to_str().unwrap());
     assert!(line.text.contains("WARN"), "{}", line.text);
 }
 
@@ -245,7 +244,8 @@ fn field_s07_masses_of_bad_objects_are_few_lines() {
     for (origin, words) in [(Origin::Api, "skipped in many objects"), (Origin::Folder, "many files or objects refused")]
     {
         println!("{origin:?}");
-        let setup = bad_services(0..MASS, "externalIPs").fold(Setup::new("s07-mass", origin), Setup::object);
+        let setup =
+            bad_services(0..MASS, "externalIPs").fold(Setup::new("s07-mass").origin(origin).backends(3), Setup::object);
         let scene = bad_services(MASS..2 * MASS, "ports").fold(setup, Setup::object).start();
         let lines = |words: &str| -> Vec<LogLine> {
             let lines = scene.waggle.log().since(0);
@@ -267,12 +267,12 @@ fn field_s07_masses_of_bad_objects_are_few_lines() {
 
 #[test]
 fn field_s07_many_services_without_room_are_one_line() {
-    let stage = Stage::new("s07-room");
+    let scene = Setup::new("s07-room").build();
     (0..200_u16).for_each(|number| {
         let base = service(&format!("web-{number}"));
-        stage.folder.put(&base.cluster_ip(&format!("10.96.1.{number}")).port(80, 8080).build());
+        scene.put(&base.cluster_ip(&format!("10.96.1.{number}")).port(80, 8080).build());
     });
-    let waggle = stage.agent(&["--max-service-ports", "100"]);
+    let waggle = scene.agent(&["--max-service-ports", "100"]);
     let errors = || waggle.log().since(0).iter().filter(|line| line.text.contains("ERROR")).count();
     let line = waggle.wait_log(PATIENCE, |line| line.message().contains("degraded")).unwrap();
     assert_eq!(line.field("parts").unwrap(), 101, "number 0 names nothing: {}", line.text);

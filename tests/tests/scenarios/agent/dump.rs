@@ -12,7 +12,7 @@ use harness::{
     lab::{Lab, find_program},
     objects::ManifestDir,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Connections that are made before the maps are dumped.
 const CONNECTIONS: usize = 12;
@@ -34,16 +34,35 @@ fn transcript<'a>(page: &'a str, prompt: &str) -> &'a str {
     rest.split_once("\n```").unwrap().0.split_once('\n').unwrap().1
 }
 
-/// A dump's entries, sorted, since the kernel's order is random, and without values that differ each time: a socket's
-/// cookie, and the backend that it got.
+fn parse(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in {json}"))
+}
+
+/// A dump's entries, sorted, since the kernel's order is random.
 fn entries(dump: &str) -> Vec<Value> {
-    let mut entries: Vec<Value> = serde_json::from_str(dump).unwrap_or_else(|error| panic!("{error} in {dump}"));
-    for entry in entries.iter_mut().filter(|entry| entry["key"].is_u64()) {
-        entry["key"] = Value::Null;
-        entry["value"]["backend"]["address"] = Value::Null;
-    }
+    let mut entries = parse(dump).as_array().unwrap().clone();
     entries.sort_by_key(ToString::to_string);
     entries
+}
+
+/// What the page's filter makes of a dump of SOCKET_CONNECTIONS that has one socket.
+fn connection(dump: &str) -> Value {
+    let sets = parse(dump);
+    let pairs = sets.as_array().unwrap().iter().flat_map(|set| {
+        let set = &set["formatted"]["value"];
+        let [cookies, connections] = ["cookies", "connections"].map(|field| set[field].as_array().unwrap());
+        cookies.iter().zip(connections).filter(|(cookie, _)| **cookie != 0)
+    });
+    let pairs: Vec<_> = pairs.map(|(cookie, connection)| json!([cookie, connection])).collect();
+    let [pair] = <[Value; 1]>::try_from(pairs).unwrap();
+    pair
+}
+
+/// Without what differs each time: the socket's cookie, and the backend that it got.
+fn alike(mut connection: Value) -> Value {
+    connection[0] = Value::Null;
+    connection[1]["backend"]["address"] = Value::Null;
+    connection
 }
 
 #[test]
@@ -57,7 +76,6 @@ fn maps_page_shows_what_the_commands_print() {
         folder.write(file, &repository(&format!("deploy/examples/{file}")));
     }
     let waggle = node.waggle(&folder.source()).args(["--service-cidr", "10.96.0.0/16"]).start().unwrap();
-    waggle.wait_log(harness::lab::TIMEOUT, |line| line.message() == "serving").unwrap();
     let client = node.client().unwrap();
     let answered = client.tally("10.96.0.10:80", CONNECTIONS - 1);
     assert_eq!(answered.values().sum::<usize>(), CONNECTIONS - 1);
@@ -70,10 +88,14 @@ fn maps_page_shows_what_the_commands_print() {
     };
     assert_eq!(get("services").trim_end(), transcript(&page, "waggle get services"));
     assert_eq!(get("backends").trim_end(), transcript(&page, "waggle get backends"));
-    for map in ["services", "networks", "socket_connections"] {
+    for map in ["services", "networks"] {
         let dump = stdout(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(waggle.pins().join(map)));
         let shown = transcript(&page, &format!("bpftool map dump pinned /sys/fs/bpf/waggle/default/{map}"));
         assert_eq!(entries(&dump), entries(shown), "{dump}");
     }
+    let map = "socket_connections";
+    let dump = stdout(Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(waggle.pins().join(map)));
+    let shown = transcript(&page, &format!("bpftool -j map dump pinned /sys/fs/bpf/waggle/default/{map}"));
+    assert_eq!(alike(connection(&dump)), alike(parse(shown)));
     drop((open, servers, other));
 }

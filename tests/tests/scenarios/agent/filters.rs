@@ -7,19 +7,16 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use harness::{
-    objects::Cluster as _,
-    stage::{Stage, dual, restart, until},
-};
+use harness::scene::{Scene, Setup, dual, slices, until};
 use proxy_common::{
     Address,
     filter::{AddressClass, PortClass, filter_index},
 };
 
 /// The entries of a filter that are not zero.
-fn filter(stage: &Stage, map: &str) -> BTreeMap<usize, u8> {
+fn filter(scene: &Scene, map: &str) -> BTreeMap<usize, u8> {
     let number = |value: &serde_json::Value| value.as_u64().unwrap();
-    let entries = stage.dump(map).into_iter().map(|entry| {
+    let entries = scene.dump(map).into_iter().map(|entry| {
         let entry = &entry["formatted"];
         (usize::try_from(number(&entry["key"])).unwrap(), u8::try_from(number(&entry["value"])).unwrap())
     });
@@ -41,37 +38,37 @@ fn made_of(reasons: &[(IpAddr, u8)]) -> BTreeMap<usize, u8> {
 
 #[test]
 fn s31_filters_hold_what_is_served_and_survive_a_restart() {
-    let stage = Stage::new("filters");
-    let [here] = stage.pods(["p1"]);
+    let scene = Setup::new("filters").build();
+    let [here] = scene.add_pods(["p1"]);
     let service = dual("web", 10).named_port("tcp", "TCP", 80, 8080).node_port(30080).kind("LoadBalancer");
-    stage.folder.put(&service.load_balancer_ip("203.0.113.1").build());
-    stage.endpoints("web", |slice| slice.named_port("tcp", "TCP", 8080), &[]);
-    let mut waggle = stage.agent(&[]);
-    let [node_v4, node_v6] = [IpAddr::from(stage.node.v4()), stage.node.v6().into()];
+    scene.put(&service.load_balancer_ip("203.0.113.1").build());
+    scene.endpoints("web", |slice| slice.named_port("tcp", "TCP", 8080), &[]);
+    let mut waggle = scene.agent(&[]);
+    let [node_v4, node_v6] = [IpAddr::from(scene.node.v4()), scene.node.v6().into()];
     let [balanced, cluster_v4, cluster_v6] =
         ["203.0.113.1", "10.96.0.1", "fd00:96::1"].map(|text| text.parse().unwrap());
     let (class, node) = (AddressClass::SERVICE, AddressClass::NODE);
     let mut reasons =
         vec![(node_v4, node), (node_v6, node), (balanced, class), (cluster_v4, class), (cluster_v6, class)];
-    until("addresses without backends", || filter(&stage, "address_filter") == made_of(&reasons));
+    until("addresses without backends", || filter(&scene, "address_filter") == made_of(&reasons));
 
-    let slices = |slice: harness::objects::SliceBuilder| slice.named_port("tcp", "TCP", 8080);
-    for slice in harness::stage::slices("web", slices, &[&here]) {
-        stage.folder.put(&slice.node("a").build());
+    let port = |slice: harness::objects::SliceBuilder| slice.named_port("tcp", "TCP", 8080);
+    for slice in slices("web", port, &[&here]) {
+        scene.put(&slice.node("a").build());
     }
     let backend = AddressClass::BACKEND | AddressClass::ASKED;
     reasons.extend([(IpAddr::from(here.v4()), backend), (here.v6().into(), backend)]);
-    until("the backend's addresses", || filter(&stage, "address_filter") == made_of(&reasons));
+    until("the backend's addresses", || filter(&scene, "address_filter") == made_of(&reasons));
     let local = |row: &serde_json::Value| row["local"] == true;
-    until("local backends", || stage.get("backends").as_array().unwrap().iter().all(local));
+    until("local backends", || scene.get("backends").as_array().unwrap().iter().all(local));
 
-    let ports = filter(&stage, "port_filter");
+    let ports = filter(&scene, "port_filter");
     assert_eq!(ports.get(&30080), Some(&PortClass::TCP));
     assert_eq!((ports.get(&30081), ports.get(&80)), (Some(&PortClass::SNAT), Some(&PortClass::SERVICE)));
     // A new network namespace has the kernel's own range of ephemeral ports.
     assert_eq!((ports.get(&40000), ports.get(&61000)), (None, Some(&PortClass::SNAT)));
     let own = |address: IpAddr| Address::from(address).bytes.map(|byte| format!("0x{byte:02x}")).to_vec();
-    let entries: Vec<Vec<String>> = stage
+    let entries: Vec<Vec<String>> = scene
         .dump("node_addresses")
         .into_iter()
         .take(2)
@@ -79,9 +76,9 @@ fn s31_filters_hold_what_is_served_and_survive_a_restart() {
         .collect();
     assert_eq!(entries, [own(node_v4), own(node_v6)]);
 
-    let before = (filter(&stage, "address_filter"), ports);
+    let before = (filter(&scene, "address_filter"), ports);
     waggle.kill().unwrap();
-    restart(&mut waggle);
-    assert_eq!((filter(&stage, "address_filter"), filter(&stage, "port_filter")), before);
+    waggle.restart().unwrap();
+    assert_eq!((filter(&scene, "address_filter"), filter(&scene, "port_filter")), before);
     assert!(!before.0.contains_key(&index(Ipv4Addr::new(198, 51, 100, 1).into())));
 }

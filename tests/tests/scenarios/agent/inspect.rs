@@ -5,9 +5,8 @@
 use std::process::Command;
 
 use harness::{
-    lab::{Waggle, find_program},
     objects::service,
-    scene::{Family, Origin, PORTS, Scene, Setup, from_both, from_both_as, web, web_node_port, web_slice},
+    scene::{Family, Origin, PORTS, Scene, Setup, from_both, web, web_node_port, web_slice},
 };
 use serde_json::{Value, json};
 
@@ -18,15 +17,8 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn get(waggle: &Waggle, what: &str, format: &str) -> String {
-    let instance = waggle.pins();
-    let instance = instance.file_name().unwrap();
-    let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
-    output(command.args(["get", what, "--output", format, "--instance"]).arg(instance))
-}
-
-fn get_json(waggle: &Waggle, what: &str) -> Vec<Value> {
-    serde_json::from_str(&get(waggle, what, "json")).unwrap()
+fn get(scene: &Scene, what: &str) -> Vec<Value> {
+    serde_json::from_value(scene.get(what)).unwrap()
 }
 
 /// Puts a Service with both families and node ports, and one without backends, and waits until they are in force.
@@ -45,7 +37,7 @@ fn serve(scene: &Scene) {
 fn get_services_shows_frontends_by_kubernetes_names() {
     from_both("get-svc", |scene| {
         serve(scene);
-        let rows = get_json(&scene.waggle, "services");
+        let rows = get(scene, "services");
         let find = |address: &str, protocol: &str| {
             let found = rows.iter().find(|row| row["address"] == address && row["protocol"] == protocol);
             found.unwrap_or_else(|| panic!("no {address} in {rows:#?}"))
@@ -68,7 +60,8 @@ fn get_services_shows_frontends_by_kubernetes_names() {
         assert_eq!(find("10.96.0.11:80", "TCP")["whenEmpty"], "rejects");
         assert_eq!(rows.len(), 9, "{rows:#?}");
 
-        let shown = get(&scene.waggle, "services", "table");
+        let (success, shown) = scene.cli(&["get", "services", "--output", "table"]);
+        assert!(success, "{shown}");
         let line = |address: &str| shown.lines().find(|line| line.contains(address)).unwrap();
         let cells: Vec<_> = line("10.96.0.10:80").split_whitespace().collect();
         assert_eq!(cells[..7], ["default", "web", "tcp", "TCP", "ClusterIP", "10.96.0.10:80", "2"]);
@@ -83,9 +76,9 @@ fn at(scene: &Scene, family: Family, pod: usize) -> std::net::SocketAddr {
 #[test]
 fn get_backends_shows_whom_they_answer_for_also_without_the_agent() {
     for origin in Origin::BOTH {
-        let mut scene = Setup::new("get-back", origin).start();
+        let mut scene = Setup::new("get-back").origin(origin).backends(3).start();
         serve(&scene);
-        let rows = get_json(&scene.waggle, "backends");
+        let rows = get(&scene, "backends");
         let mut addresses: Vec<_> = rows.iter().map(|row| row["address"].as_str().unwrap().to_owned()).collect();
         let each = |family| [1, 2].map(|number| at(&scene, family, number).to_string());
         let mut wanted: Vec<_> = Family::BOTH.into_iter().flat_map(each).collect();
@@ -94,15 +87,15 @@ fn get_backends_shows_whom_they_answer_for_also_without_the_agent() {
         assert_eq!(addresses, wanted);
         assert!(rows.iter().all(|row| row["services"] == json!(["default/web:tcp", "default/web:udp"])), "{rows:#?}");
         scene.waggle.kill().unwrap();
-        assert_eq!(get_json(&scene.waggle, "backends"), rows);
+        assert_eq!(get(&scene, "backends"), rows);
     }
 }
 
 #[test]
 fn bpftool_prints_named_fields() {
     // bpftool prints every entry of an array, used or not.
-    let small = |setup: Setup| setup.args(["--max-slots", "1024", "--max-backends", "1024"]);
-    from_both_as("bpftool", small, |scene| {
+    let small = Setup::new("bpftool").args(["--max-slots", "1024", "--max-backends", "1024"]);
+    from_both(small, |scene| {
         scene.put(&web("web", Family::BOTH.map(|family| family.cluster_ip(10))).build());
         scene.put(&web_slice("web", Family::Ipv4).pod(scene.pod(1)).build());
         scene.expect(Family::Ipv4.frontend(10), &["p1"]);

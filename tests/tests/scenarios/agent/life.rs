@@ -12,24 +12,14 @@ use std::{
 };
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Pod, Server, TIMEOUT, Waggle, find_program},
-    objects::{Cluster, SliceBuilder},
-    scene::SERVICE_CIDRS,
-    stage::{PATIENCE, Stage, cluster_ips, dual, restart, until},
+    lab::{Dial, Kind, Manner, TIMEOUT, Waggle, find_program},
+    objects::SliceBuilder,
+    scene::{PATIENCE, SERVICE_CIDRS, Scene, Setup, cluster_ips, dual, until},
 };
 
 /// Ports with session affinity. With both families there are 16 choices among four backends, which are hardly ever
 /// equal by chance.
-const PORTS: u16 = 8;
-
-/// A Service with a TCP and a UDP port, a Service of [`PORTS`] ports with session affinity, four backends, one client.
-struct Scene {
-    client: Client,
-    _servers: Vec<Server>,
-    backends: [Pod; 4],
-    shell: Pod,
-    stage: Stage,
-}
+const AFFINITY_PORTS: u16 = 8;
 
 /// Sets an element of an instance's map to version 99; the key is padded to its length.
 fn set_version(waggle: &Waggle, map: &str, key: &[u8]) {
@@ -45,79 +35,70 @@ fn both(slice: SliceBuilder) -> SliceBuilder {
     slice.named_port("tcp", "TCP", 8080).named_port("udp", "UDP", 8080)
 }
 
-impl Scene {
-    fn new(name: &str) -> Self {
-        let stage = Stage::new(name);
-        let backends = stage.pods(["b1", "b2", "b3", "b4"]);
-        let [shell] = stage.pods(["c1"]);
-        let servers = backends.iter().map(|pod| pod.serve(&[8080]).unwrap()).collect();
-        let web = dual("web", 10).named_port("tcp", "TCP", 80, 8080).named_port("udp", "UDP", 53, 8080);
-        stage.folder.put(&web.build());
-        let all: Vec<_> = backends.iter().collect();
-        stage.endpoints("web", both, &all);
-        let named = |port: u16| format!("p{port}");
-        let sticky =
-            (0..PORTS).fold(dual("sticky", 11), |it, port| it.named_port(&named(port), "TCP", 80 + port, 8080));
-        stage.folder.put(&sticky.client_ip_affinity(None).build());
-        let ports = |slice| (0..PORTS).fold(slice, |it: SliceBuilder, port| it.named_port(&named(port), "TCP", 8080));
-        stage.endpoints("sticky", ports, &all);
-        Self { client: shell.client().unwrap(), _servers: servers, backends, shell, stage }
-    }
+/// Four backends, a Service `web` with a TCP and a UDP port, and a Service `sticky` of [`AFFINITY_PORTS`] ports with
+/// session affinity.
+fn scene(name: &str) -> Scene {
+    let scene = Setup::new(name).backends(4).build();
+    let web = dual("web", 10).named_port("tcp", "TCP", 80, 8080).named_port("udp", "UDP", 53, 8080);
+    scene.put(&web.build());
+    let all: Vec<_> = scene.pods.iter().collect();
+    scene.endpoints("web", both, &all);
+    let named = |port: u16| format!("p{port}");
+    let sticky =
+        (0..AFFINITY_PORTS).fold(dual("sticky", 11), |it, port| it.named_port(&named(port), "TCP", 80 + port, 8080));
+    scene.put(&sticky.client_ip_affinity(None).build());
+    let ports =
+        |slice| (0..AFFINITY_PORTS).fold(slice, |it: SliceBuilder, port| it.named_port(&named(port), "TCP", 8080));
+    scene.endpoints("sticky", ports, &all);
+    scene
+}
 
-    fn is_served(&self) -> bool {
-        let tcp = cluster_ips(10, 80).into_iter().all(|to| self.client.tcp(to).is_ok());
-        tcp && cluster_ips(10, 53).into_iter().all(|to| self.client.udp(to).is_ok())
-    }
+fn is_served(scene: &Scene) -> bool {
+    let tcp = cluster_ips(10, 80).into_iter().all(|to| scene.from_pod.tcp(to).is_ok());
+    tcp && cluster_ips(10, 53).into_iter().all(|to| scene.from_pod.udp(to).is_ok())
+}
 
-    /// The backends that answer on the ports with affinity.
-    fn choices(&self) -> Vec<String> {
-        let frontends = (0..PORTS).flat_map(|port| cluster_ips(11, 80 + port));
-        frontends.map(|to| self.client.tcp(to).unwrap().backend().to_owned()).collect()
-    }
+/// The backends that answer on the ports with affinity.
+fn choices(scene: &Scene) -> Vec<String> {
+    let frontends = (0..AFFINITY_PORTS).flat_map(|port| cluster_ips(11, 80 + port));
+    frontends.map(|to| scene.from_pod.tcp(to).unwrap().backend().to_owned()).collect()
+}
 
-    /// Service ids by names, and backend ids by address.
-    fn ids(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
-        let names = self.stage.dump("service_names").into_iter();
-        let services = names.map(|entry| {
-            let entry = &entry["formatted"];
-            (entry["value"].to_string(), entry["key"].as_u64().unwrap())
-        });
-        let rows = self.stage.get("backends");
-        let backends = rows.as_array().unwrap().iter();
-        let backends = backends.map(|row| (row["address"].to_string(), row["id"].as_u64().unwrap()));
-        (services.collect(), backends.collect())
-    }
-
-    /// Starts another command line on the node's instance.
-    fn other(&self, arguments: &[&str]) -> Waggle {
-        let waggle = self.stage.command(arguments).start_unready().unwrap();
-        waggle.wait_log(PATIENCE, |line| line.message() == "serving").unwrap();
-        waggle
-    }
+/// Service ids by names, and backend ids by address.
+fn ids(scene: &Scene) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+    let names = scene.dump("service_names").into_iter();
+    let services = names.map(|entry| {
+        let entry = &entry["formatted"];
+        (entry["value"].to_string(), entry["key"].as_u64().unwrap())
+    });
+    let rows = scene.get("backends");
+    let backends = rows.as_array().unwrap().iter();
+    let backends = backends.map(|row| (row["address"].to_string(), row["id"].as_u64().unwrap()));
+    (services.collect(), backends.collect())
 }
 
 #[test]
 fn s31_a_second_agent_on_the_instance_is_refused() {
-    let scene = Scene::new("second");
-    let _waggle = scene.stage.agent(&[]);
-    let mut second = scene.stage.command(&[]).start_unready().unwrap();
+    let scene = scene("second");
+    let _waggle = scene.agent(&[]);
+    let mut second = scene.command(&[]).start_unready().unwrap();
     assert!(!second.process().wait(PATIENCE).unwrap().success());
-    let refusal = format!("another waggle runs instance \"{}\"", scene.stage.node.instance());
+    let refusal = format!("another waggle runs instance \"{}\"", scene.node.instance());
     let plain = |text: &str| text.replace('\\', "");
     second.wait_log(PATIENCE, |line| plain(&line.text).contains(&refusal)).unwrap();
     // Dropping it would remove the first agent's pins.
-    assert!(scene.is_served());
+    assert!(is_served(&scene));
     std::mem::forget(second);
 }
 
 #[test]
 fn s31_a_killed_agent_leaves_a_data_plane_and_a_restarted_one_keeps_it() {
-    let scene = Scene::new("killed");
-    let mut waggle = scene.stage.agent(&[]);
-    let choices = scene.choices();
+    let scene = scene("killed");
+    let mut waggle = scene.agent(&[]);
+    let chosen = choices(&scene);
     let kinds = [(Kind::Udp4, 0), (Kind::Udp6, 1)];
     let flows: Vec<_> =
-        (0..8).flat_map(|_| kinds.map(|(kind, family)| (scene.client.open(kind, None).unwrap(), family))).collect();
+        (0..8).flat_map(|_| kinds.map(|(kind, family)| (scene.from_pod.open(kind, None).unwrap(), family))).collect();
     let ask_all = || -> Vec<_> {
         let ask = |(socket, family): &(harness::lab::Socket<'_>, usize)| {
             socket.send_to(cluster_ips(10, 53)[*family], "question").unwrap();
@@ -126,54 +107,53 @@ fn s31_a_killed_agent_leaves_a_data_plane_and_a_restarted_one_keeps_it() {
         flows.iter().map(ask).collect()
     };
     let answers = ask_all();
-    let ids = scene.ids();
-    assert!(ids.0.len() == 20 && ids.1.len() == 8, "{ids:?}");
+    let known = ids(&scene);
+    assert!(known.0.len() == 20 && known.1.len() == 8, "{known:?}");
     waggle.kill().unwrap();
-    assert!(scene.is_served(), "without the agent");
-    assert_eq!(scene.choices(), choices, "without the agent");
+    assert!(is_served(&scene), "without the agent");
+    assert_eq!(choices(&scene), chosen, "without the agent");
     assert_eq!(ask_all(), answers, "without the agent");
     for _ in 0..2 {
-        restart(&mut waggle);
-        assert_eq!(scene.ids(), ids, "ids survive");
-        assert_eq!(scene.choices(), choices, "affinity survives");
+        waggle.restart().unwrap();
+        assert_eq!(ids(&scene), known, "ids survive");
+        assert_eq!(choices(&scene), chosen, "affinity survives");
         assert_eq!(ask_all(), answers, "flows survive");
-        assert!(scene.is_served());
+        assert!(is_served(&scene));
         assert_eq!(waggle.stop().unwrap().code(), Some(0));
-        assert!(scene.is_served(), "a stopped agent leaves it too");
+        assert!(is_served(&scene), "a stopped agent leaves it too");
     }
 }
 
 #[test]
 fn s31_what_changed_meanwhile_is_applied_and_leftovers_go() {
-    let scene = Scene::new("meanwhile");
-    let mut waggle = scene.stage.agent(&[]);
-    let [b1, b2, ..] = &scene.backends;
-    let stage = &scene.stage;
-    stage.endpoints("web", both, &[b1]);
-    stage.folder.put(&dual("shares", 12).named_port("udp", "UDP", 53, 8080).build());
-    stage.endpoints("shares", both, &[b1]);
+    let scene = scene("meanwhile");
+    let mut waggle = scene.agent(&[]);
+    let (p1, p2) = (scene.pod(1), scene.pod(2));
+    scene.endpoints("web", both, &[p1]);
+    scene.put(&dual("shares", 12).named_port("udp", "UDP", 53, 8080).build());
+    scene.endpoints("shares", both, &[p1]);
     until("one backend", || {
-        (0..10).all(|_| scene.client.tcp(cluster_ips(10, 80)[1]).is_ok_and(|it| it.backend() == "b1"))
+        (0..10).all(|_| scene.from_pod.tcp(cluster_ips(10, 80)[1]).is_ok_and(|it| it.backend() == "p1"))
     });
-    until("shares", || cluster_ips(12, 53).iter().all(|to| scene.client.udp(to).is_ok()));
-    let connected = cluster_ips(10, 53).map(|to| scene.client.connect_udp(to).unwrap());
-    let sharing = cluster_ips(12, 53).map(|to| scene.client.connect_udp(to).unwrap());
+    until("shares", || cluster_ips(12, 53).iter().all(|to| scene.from_pod.udp(to).is_ok()));
+    let connected = cluster_ips(10, 53).map(|to| scene.from_pod.connect_udp(to).unwrap());
+    let sharing = cluster_ips(12, 53).map(|to| scene.from_pod.connect_udp(to).unwrap());
     waggle.kill().unwrap();
-    stage.remove("sticky");
-    stage.endpoints("web", both, &[b2]);
-    stage.folder.put(&dual("new", 13).named_port("tcp", "TCP", 80, 8080).build());
-    stage.endpoints("new", both, &[b2]);
-    restart(&mut waggle);
+    scene.remove("sticky");
+    scene.endpoints("web", both, &[p2]);
+    scene.put(&dual("new", 13).named_port("tcp", "TCP", 80, 8080).build());
+    scene.endpoints("new", both, &[p2]);
+    waggle.restart().unwrap();
     for (web, new) in cluster_ips(10, 80).into_iter().zip(cluster_ips(13, 80)) {
-        assert_eq!(scene.client.tally(web, 20), BTreeMap::from([("b2".to_owned(), 20)]));
-        assert_eq!(scene.client.tcp(new).unwrap().backend(), "b2");
+        assert_eq!(scene.from_pod.tally(web, 20), BTreeMap::from([("p2".to_owned(), 20)]));
+        assert_eq!(scene.from_pod.tcp(new).unwrap().backend(), "p2");
     }
     for to in cluster_ips(11, 80) {
-        assert_eq!(scene.client.tcp(to).unwrap_err().errno, "EHOSTUNREACH", "the removed Service");
+        assert_eq!(scene.from_pod.tcp(to).unwrap_err().errno, "EHOSTUNREACH", "the removed Service");
     }
     // web has two ports, shares and new have one each, and each port exists in both families.
-    assert_eq!(scene.ids().0.len(), 8);
-    let members = stage.dump("members");
+    assert_eq!(ids(&scene).0.len(), 8);
+    let members = scene.dump("members");
     assert_eq!(members.len(), 4, "web's UDP port and shares: {members:?}");
     for socket in &connected {
         until("a socket whose backend left meanwhile is told", || {
@@ -181,69 +161,71 @@ fn s31_what_changed_meanwhile_is_applied_and_leftovers_go() {
         });
     }
     for socket in &sharing {
-        assert_eq!(socket.ask("still mine").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("still mine").unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s31_maps_of_another_size_or_layout_are_rebuilt() {
-    let scene = Scene::new("rebuilt");
-    let mut first = scene.stage.agent(&[]);
+    let scene = scene("rebuilt");
+    let mut first = scene.agent(&[]);
     first.kill().unwrap();
-    let mut second = scene.other(&["--max-services", "100", "--max-slots", "2000", "--max-backends", "300"]);
+    let mut second = scene.agent(&["--max-services", "100", "--max-slots", "2000", "--max-backends", "300"]);
     let rebuilt = |line: &harness::lab::LogLine| line.text.contains("rebuilding");
     second.wait_log(PATIENCE, rebuilt).unwrap();
-    assert!(scene.is_served());
+    assert!(is_served(&scene));
     second.kill().unwrap();
 
     set_version(&first, "abi", &[0; 4]);
-    let (success, text) = scene.stage.waggle(&["get", "services"]);
+    let (success, text) = scene.cli(&["get", "services"]);
     assert!(!success && text.contains("layout version 99"), "{text}");
     set_version(&first, "layouts", b"SERVICE_NAMES");
-    assert!(scene.is_served(), "the data plane does not care");
+    assert!(is_served(&scene), "the data plane does not care");
     let mark = second.log().mark();
-    restart(&mut second);
+    second.restart().unwrap();
     second.log().wait(mark, PATIENCE, rebuilt).unwrap();
-    assert!(scene.is_served());
-    assert_eq!(scene.stage.get("services").as_array().unwrap().len(), 20);
+    assert!(is_served(&scene));
+    assert_eq!(scene.get("services").as_array().unwrap().len(), 20);
 }
 
 #[test]
 fn s31_only_cleanup_removes_the_data_plane() {
-    let scene = Scene::new("cleanup");
-    let mut waggle = scene.stage.agent(&[]);
-    let (success, text) = scene.stage.waggle(&["cleanup"]);
+    let scene = scene("cleanup");
+    let mut waggle = scene.agent(&[]);
+    let (success, text) = scene.cli(&["cleanup"]);
     assert!(!success && text.contains("its agent is running"), "{text}");
-    assert!(scene.is_served());
+    assert!(is_served(&scene));
     waggle.stop().unwrap();
-    assert!(scene.is_served());
-    let (success, text) = scene.stage.waggle(&["cleanup"]);
+    assert!(is_served(&scene));
+    let (success, text) = scene.cli(&["cleanup"]);
     assert!(success && text.starts_with("removed 9 hooks (connect4, ") && text.contains(" services, "), "{text}");
     assert!(!waggle.pins().exists());
     for to in cluster_ips(10, 80) {
         // The kernel detaches the programs a moment after the last reference is gone.
         let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
-        until("no program translates", || scene.client.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
+        until("no program translates", || {
+            scene.from_pod.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT")
+        });
     }
-    restart(&mut waggle);
-    assert!(scene.is_served(), "a new beginning");
+    waggle.restart().unwrap();
+    assert!(is_served(&scene), "a new beginning");
 }
 
 #[test]
 fn s31_a_cgroup_made_anew_is_served_again() {
-    let scene = Scene::new("anew");
-    let cgroup = scene.stage.lab.cgroup().join("anew");
-    let instance = format!("{}-anew", scene.stage.node.instance());
+    let scene = scene("anew");
+    let cgroup = scene.lab.cgroup().join("anew");
+    let instance = format!("{}-anew", scene.node.instance());
     let mut processes = Vec::new();
     for round in 0..2 {
         fs::create_dir(&cgroup).unwrap();
         let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
         command.args(["run", "--instance", &instance, "--node-name", "a", "--service-cidr", &SERVICE_CIDRS.join(",")]);
         command.args(["--device-mode", "off"]);
-        command.arg("--cgroup").arg(&cgroup).arg("--manifests").arg(scene.stage.folder.path());
-        command.arg("--allocations").arg(scene.stage.folder.allocations()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut agent = scene.stage.node.spawn(command).unwrap();
-        let client = scene.shell.client().unwrap();
+        command.arg("--cgroup").arg(&cgroup).arg("--manifests").arg(scene.folder().path());
+        command.arg("--allocations").arg(scene.folder().allocations()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut agent = scene.node.spawn(command).unwrap();
+        let client = scene.client.client().unwrap();
         fs::write(cgroup.join("cgroup.procs"), client.id().to_string()).unwrap();
         for to in cluster_ips(10, 80) {
             let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(200));
@@ -258,11 +240,11 @@ fn s31_a_cgroup_made_anew_is_served_again() {
 
 #[test]
 fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
-    let scene = Scene::new("load");
-    let mut waggle = scene.stage.agent(&[]);
+    let scene = scene("load");
+    let mut waggle = scene.agent(&[]);
     let done = AtomicBool::new(false);
     let load = |manner, to| {
-        let client = scene.shell.client().unwrap();
+        let client = scene.client.client().unwrap();
         let done = &done;
         move || {
             let mut outcomes = Vec::new();
@@ -284,7 +266,7 @@ fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
             if cycle == 2 {
                 set_version(&waggle, "layouts", b"SERVICE_NAMES");
             }
-            restart(&mut waggle);
+            waggle.restart().unwrap();
         }
         done.store(true, Ordering::Relaxed);
         for (to, thread) in threads {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use harness::{
     lab::Manner,
-    objects::{Cluster, service, slice},
+    objects::{Cluster as _, service, slice},
     scene::{Family, PORTS, expect_by, from_both, from_both_over_both, over_both, web, web_slice},
 };
 use serde_json::json;

@@ -12,7 +12,7 @@ use std::{
 
 use harness::{
     lab::{Dial, Manner, Mode, Server, eventually},
-    objects::{Cluster, service, slice},
+    objects::{service, slice},
     scene::{Origin, Scene, Setup},
 };
 use serde_json::Value;
@@ -68,7 +68,7 @@ fn answering(scene: &Scene, number: u16) -> BTreeSet<SocketAddr> {
 
 fn thousand_services(origin: Origin) {
     let all = (0..SERVICES).flat_map(|number| objects(number, &backends(number)));
-    let setup = all.fold(Setup::new("scale", origin).pods(1), Setup::object);
+    let setup = all.fold(Setup::new("scale").origin(origin).backends(1), Setup::object);
     let started = Instant::now();
     let scene = setup.start();
     println!("{origin:?}: ready after {:?}", started.elapsed());
@@ -84,7 +84,7 @@ fn thousand_services(origin: Origin) {
     wanted.insert(backend(60_000));
     let started = Instant::now();
     let [_, slice] = objects(500, &wanted);
-    scene.objects.put(&slice);
+    scene.put(&slice);
     assert!(eventually(std::time::Duration::from_secs(10), || answering(&scene, 500) == wanted));
     println!("{origin:?}: a change seen after {:?}, {} dials included", started.elapsed(), 160);
     assert_eq!(answering(&scene, 499), backends(499));

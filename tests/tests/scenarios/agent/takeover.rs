@@ -10,8 +10,7 @@ use std::{
 
 use harness::{
     lab::{Client, Node, Socket},
-    objects::Cluster as _,
-    stage::{Stage, dual, restart},
+    scene::{Scene, Setup, dual},
 };
 use proxy_common::{Address, State};
 use proxy_userspace::maps::{
@@ -53,8 +52,8 @@ fn ends_of(socket: &Socket<'_>, to: SocketAddr, protocol: u8) -> Ends {
 }
 
 /// The foreign flows that the agent has noted.
-fn foreign(stage: &Stage) -> Vec<Ends> {
-    let table = FlowTable::open(&PinFolder::new(&stage.node.instance()), FlowMapNames::ASSURED).unwrap();
+fn foreign(scene: &Scene) -> Vec<Ends> {
+    let table = FlowTable::open(&PinFolder::new(&scene.node.instance()), FlowMapNames::ASSURED).unwrap();
     let entries = table.entries().map(Result::unwrap);
     let foreign = entries.filter(|(_, flow)| flow.meta.state() == State::Foreign);
     let end = |address: Address, port| SocketAddr::new(address.into(), port);
@@ -77,17 +76,17 @@ fn open(client: &Client, to: SocketAddr, protocol: u8) -> Socket<'_> {
 
 #[test]
 fn s31_flows_that_netfilter_translated_before_are_known_and_others_are_not() {
-    let stage = Stage::new("takeover");
-    let [pod] = stage.pods(["p1"]);
+    let scene = Setup::new("takeover").build();
+    let [pod] = scene.add_pods(["p1"]);
     let _server = pod.serve(&[8080]).unwrap();
-    let outside = stage.lab.node("b").unwrap();
+    let outside = scene.lab.node("b").unwrap();
     let client = outside.client().unwrap();
-    translate(&stage.node, pod.addresses());
+    translate(&scene.node, pod.addresses());
 
     let mut wanted = Vec::new();
     let mut sockets = Vec::new();
     for protocol in [6, 17] {
-        for (node, backend) in stage.node.addresses().into_iter().zip(pod.addresses()) {
+        for (node, backend) in scene.node.addresses().into_iter().zip(pod.addresses()) {
             let to = SocketAddr::new(node, NODE_PORT);
             let socket = open(&client, to, protocol);
             wanted.push(ends_of(&socket, to, protocol));
@@ -99,17 +98,17 @@ fn s31_flows_that_netfilter_translated_before_are_known_and_others_are_not() {
     wanted.sort();
 
     let service = dual("web", 10).named_port("tcp", "TCP", 80, 8080).node_port(NODE_PORT);
-    stage.folder.put(&service.named_port("udp", "UDP", 80, 8080).node_port(NODE_PORT).build());
+    scene.put(&service.named_port("udp", "UDP", 80, 8080).node_port(NODE_PORT).build());
     let port =
         |slice: harness::objects::SliceBuilder| slice.named_port("tcp", "TCP", 8080).named_port("udp", "UDP", 8080);
-    stage.endpoints("web", port, &[&pod]);
-    let mut waggle = stage.agent(&["--device-mode", "auto"]);
-    assert_eq!(foreign(&stage), wanted);
+    scene.endpoints("web", port, &[&pod]);
+    let mut waggle = scene.agent(&["--device-mode", "auto"]);
+    assert_eq!(foreign(&scene), wanted);
 
     // A later start finds its own flows in the maps, and does not look for others.
-    let late = open(&client, SocketAddr::new(stage.node.v4().into(), NODE_PORT), 6);
+    let late = open(&client, SocketAddr::new(scene.node.v4().into(), NODE_PORT), 6);
     waggle.kill().unwrap();
-    restart(&mut waggle);
-    assert_eq!(foreign(&stage), wanted);
+    waggle.restart().unwrap();
+    assert_eq!(foreign(&scene), wanted);
     drop(late);
 }

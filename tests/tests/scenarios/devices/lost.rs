@@ -9,42 +9,42 @@ use super::*;
 const DEVICES: [&str; 3] = ["eth0", "one", "two"];
 
 /// An agent that serves three devices by XDP.
-fn three(name: &str, mode: &str) -> (Stage, Waggle) {
-    let stage = Stage::new(name);
-    ip(&stage, &["link add one type veth peer name eno", "address add 198.51.100.1/24 dev one"]);
-    ip(&stage, &["link add two type veth peer name owt", "address add 198.51.101.1/24 dev two"]);
-    let waggle = stage.agent(&["--device-mode", mode]);
-    expect(&stage, &DEVICES.map(|device| (device, mode)));
-    (stage, waggle)
+fn three(name: &str, mode: &str) -> (Scene, Waggle) {
+    let scene = Setup::new(name).build();
+    ip(&scene, &["link add one type veth peer name eno", "address add 198.51.100.1/24 dev one"]);
+    ip(&scene, &["link add two type veth peer name owt", "address add 198.51.101.1/24 dev two"]);
+    let waggle = scene.agent(&["--device-mode", mode]);
+    expect(&scene, &DEVICES.map(|device| (device, mode)));
+    (scene, waggle)
 }
 
 /// The XDP link of a device; `None` while it has none.
-fn xdp_link(stage: &Stage, device: &str) -> Option<String> {
-    rows(stage).get(device).map(programs)?.get("xdp_generic").map(|(_, link)| link.to_string())
+fn xdp_link(scene: &Scene, device: &str) -> Option<String> {
+    rows(scene).get(device).map(programs)?.get("xdp_generic").map(|(_, link)| link.to_string())
 }
 
-fn by_xdp(stage: &Stage) -> usize {
-    attached(stage)["xdp"].as_array().unwrap().len()
+fn by_xdp(scene: &Scene) -> usize {
+    attached(scene)["xdp"].as_array().unwrap().len()
 }
 
 #[test]
 fn devices_that_lose_xdp_one_after_another_are_served_again() {
-    let (stage, waggle) = three("dev-lost", "xdp-generic");
-    let before = DEVICES.map(|device| xdp_link(&stage, device).unwrap());
-    let detach = |link: &str| output(&stage, &format!("bpftool link detach id {link}"));
+    let (scene, waggle) = three("dev-lost", "xdp-generic");
+    let before = DEVICES.map(|device| xdp_link(&scene, device).unwrap());
+    let detach = |link: &str| output(&scene, &format!("bpftool link detach id {link}"));
     detach(&before[0]);
     detach(&before[1]);
-    assert_eq!(by_xdp(&stage), 1);
+    assert_eq!(by_xdp(&scene), 1);
     // The change of the first device makes the agent look at once; the third device loses its program meanwhile.
-    ip(&stage, &["link set eth0 mtu 1400"]);
-    let row = rows(&stage)["two"].clone();
+    ip(&scene, &["link set eth0 mtu 1400"]);
+    let row = rows(&scene)["two"].clone();
     std::fs::remove_file(waggle.pins().join(format!("links/xdp_generic-{}-two", row["index"]))).unwrap();
     until("three devices with new links", || {
-        let now = DEVICES.map(|device| xdp_link(&stage, device));
-        by_xdp(&stage) == 3
+        let now = DEVICES.map(|device| xdp_link(&scene, device));
+        by_xdp(&scene) == 3
             && now.iter().zip(&before).all(|(now, before)| now.as_ref().is_some_and(|now| now != before))
     });
-    expect(&stage, &DEVICES.map(|device| (device, "xdp-generic")));
+    expect(&scene, &DEVICES.map(|device| (device, "xdp-generic")));
     for device in DEVICES {
         let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_about(device)).collect();
         let lost = lines.iter().filter(|line| line.message().contains("has lost a program")).count();
@@ -55,14 +55,14 @@ fn devices_that_lose_xdp_one_after_another_are_served_again() {
 /// The state after the kernel has refused XDP to the set that an earlier start has completed.
 #[test]
 fn s31_no_device_sends_by_xdp_to_one_that_has_lost_it() {
-    let (stage, mut waggle) = three("dev-none", "xdp");
-    assert!(flags(&stage).values().all(|flags| flags & 1 == 1), "others may redirect to them");
+    let (scene, mut waggle) = three("dev-none", "xdp");
+    assert!(flags(&scene).values().all(|flags| flags & 1 == 1), "others may redirect to them");
     waggle.kill().unwrap();
-    let folder = PinFolder::new(&stage.node.instance());
-    stage.node.netns().inside(|| attach::renew(&folder, Path::new("/nowhere"))).unwrap().unwrap();
-    assert_eq!(by_xdp(&stage), 0);
-    let flags = flags(&stage);
+    let folder = PinFolder::new(&scene.node.instance());
+    scene.node.netns().inside(|| attach::renew(&folder, Path::new("/nowhere"))).unwrap().unwrap();
+    assert_eq!(by_xdp(&scene), 0);
+    let flags = flags(&scene);
     assert!(flags.len() == 3 && flags.values().all(|flags| flags & 1 == 0), "{flags:?}");
-    restart(&mut waggle);
-    expect(&stage, &DEVICES.map(|device| (device, "xdp")));
+    waggle.restart().unwrap();
+    expect(&scene, &DEVICES.map(|device| (device, "xdp")));
 }

@@ -5,10 +5,7 @@ use std::{
     net::{IpAddr, TcpListener, TcpStream},
 };
 
-use harness::{
-    objects::Cluster as _,
-    stage::{Stage, until},
-};
+use harness::scene::{Setup, until};
 
 use super::{PORT, TIMEOUT, ask, asked_at, balanced, expect, nodes, put};
 
@@ -21,20 +18,20 @@ fn n06_load_balancers_ask_at_their_own_address() {
 
 /// Asks on a device with programs, which see every packet first. They send nothing, so a plain veth will do for XDP.
 fn ask_at_the_balancers_address(name: &str, mode: &str) {
-    let stage = Stage::new(name);
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").expect("make a client");
+    let scene = Setup::new(name).build();
+    let [a] = scene.add_pods(["a1"]);
+    let client = scene.lab.client("lb").expect("make a client");
     let balancer: IpAddr = "203.0.113.10".parse().expect("an address");
-    stage.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).expect("add a route");
-    client.netns().batch(&[format!("route add {balancer} via {}", stage.node.v4())]).expect("add a route");
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let _waggle = stage.agent(&["--device-mode", mode, "--devices", "eth0"]);
-    expect(&stage, client.netns(), 1);
+    scene.node.netns().batch(&[format!("route add local {balancer} dev eth0")]).expect("add a route");
+    client.netns().batch(&[format!("route add {balancer} via {}", scene.node.v4())]).expect("add a route");
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a], |slice| slice);
+    let _waggle = scene.agent(&["--device-mode", mode, "--devices", "eth0"]);
+    expect(&scene, client.netns(), 1);
     // Other ports of the address are left to the host (S20).
-    let host = stage.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT + 1)));
+    let host = scene.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT + 1)));
     let _host = host.expect("enter the node").expect("listen beside the agent");
-    for netns in [client.netns(), a.netns(), stage.node.netns()] {
+    for netns in [client.netns(), a.netns(), scene.node.netns()] {
         until("an answer", || ask(netns, (balancer, PORT).into()).is_ok_and(|(status, ..)| status == 200));
         let connect = |port| netns.inside(|| TcpStream::connect_timeout(&(balancer, port).into(), TIMEOUT));
         let [open, closed] = [PORT + 1, PORT + 2].map(|port| connect(port).expect("enter the namespace"));
@@ -45,14 +42,14 @@ fn ask_at_the_balancers_address(name: &str, mode: &str) {
 
 #[test]
 fn n08_only_the_chosen_addresses_answer() {
-    let stage = Stage::new("health-at");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let [v4, v6] = nodes(&stage, PORT);
-    let _waggle = stage.agent(&["--nodeport-addresses", &format!("{}/32", v4.ip())]);
+    let scene = Setup::new("health-at").build();
+    let [a] = scene.add_pods(["a1"]);
+    let client = scene.lab.client("lb").unwrap();
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a], |slice| slice);
+    let [v4, v6] = nodes(&scene, PORT);
+    let _waggle = scene.agent(&["--nodeport-addresses", &format!("{}/32", v4.ip())]);
     until("an answer", || ask(client.netns(), v4).is_ok_and(|(status, ..)| status == 200));
     assert!(ask(client.netns(), v6).is_err());
-    assert!(ask(stage.node.netns(), ([127, 0, 0, 1], PORT).into()).is_err());
+    assert!(ask(scene.node.netns(), ([127, 0, 0, 1], PORT).into()).is_err());
 }

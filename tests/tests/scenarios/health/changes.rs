@@ -4,8 +4,7 @@ use std::fs;
 
 use harness::{
     lab::{LogLine, Netns},
-    objects::Cluster as _,
-    stage::{PATIENCE, Stage, dual, until},
+    scene::{PATIENCE, Setup, dual, until},
 };
 
 use super::{PORT, ask, asked_at, balanced, expect, nodes, put};
@@ -26,38 +25,38 @@ fn listeners(node: &Netns, port: u16) -> usize {
 
 #[test]
 fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
-    let stage = Stage::new("health-full");
-    let [a, b] = stage.pods(["a1", "b1"]);
-    let client = stage.lab.client("lb").unwrap();
+    let scene = Setup::new("health-full").build();
+    let [a, b] = scene.add_pods(["a1", "b1"]);
+    let client = scene.lab.client("lb").unwrap();
     // Another Service takes two of the three backend ids; id 0 names no backend.
-    stage.folder.put(&dual("first", 9).port(80, 8080).build());
-    put(&stage, "first", &[&b], |slice| slice);
-    let waggle = stage.agent(&["--max-backends", "4"]);
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
+    scene.put(&dual("first", 9).port(80, 8080).build());
+    put(&scene, "first", &[&b], |slice| slice);
+    let waggle = scene.agent(&["--max-backends", "4"]);
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a], |slice| slice);
     let is_told = |line: &LogLine| line.text.contains("--max-backends");
     waggle.log().wait(0, PATIENCE, is_told).unwrap();
     let says = |code: u16, healthy: bool| {
-        ask(client.netns(), nodes(&stage, PORT)[0]).is_ok_and(|(status, weight, body)| {
+        ask(client.netns(), nodes(&scene, PORT)[0]).is_ok_and(|(status, weight, body)| {
             (status, weight.as_str()) == (code, "1") && body["serviceProxyHealthy"] == healthy
         })
     };
     until("503 with the true count", || says(503, false));
-    stage.remove("first");
+    scene.remove("first");
     until("200 once there is room", || says(200, true));
 }
 
 #[test]
 fn n05_addresses_and_policies_that_come_and_go_leave_one_listener() {
-    let stage = Stage::new("health-leak");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
+    let scene = Setup::new("health-leak").build();
+    let [a] = scene.add_pods(["a1"]);
+    let client = scene.lab.client("lb").unwrap();
     let asking = || asked_at(balanced("web", 10), PORT);
-    stage.folder.put(&asking());
-    put(&stage, "web", &[&a], |slice| slice);
-    let waggle = stage.agent(&[]);
-    let node = stage.node.netns();
-    expect(&stage, client.netns(), 1);
+    scene.put(&asking());
+    put(&scene, "web", &[&a], |slice| slice);
+    let waggle = scene.agent(&[]);
+    let node = scene.node.netns();
+    expect(&scene, client.netns(), 1);
     for _ in 0..20 {
         node.batch(&["addr add 192.0.2.77/32 dev lo".to_owned()]).unwrap();
         until("the new address answers", || ask(node, ([192, 0, 2, 77], PORT).into()).is_ok());
@@ -66,35 +65,35 @@ fn n05_addresses_and_policies_that_come_and_go_leave_one_listener() {
     assert_eq!(listeners(node, PORT), 1);
     let others = [dual("web", 10).kind("LoadBalancer"), dual("web", 10).kind("NodePort").external_local()];
     for other in others.iter().cycle().take(20) {
-        stage.folder.put(&other.clone().port(80, 8080).build());
+        scene.put(&other.clone().port(80, 8080).build());
         until("no listener", || listeners(node, PORT) == 0);
-        stage.folder.put(&asking());
+        scene.put(&asking());
         until("one listens", || listeners(node, PORT) == 1);
     }
-    expect(&stage, client.netns(), 1);
+    expect(&scene, client.netns(), 1);
     let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
     assert_eq!(warned.count(), 0);
 }
 
 #[test]
 fn n05_a_port_is_listened_at_as_long_as_it_is_asked_for() {
-    let stage = Stage::new("health-port");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    put(&stage, "web", &[&a], |slice| slice);
-    let waggle = stage.agent(&[]);
-    let is_refused = |port| nodes(&stage, port).into_iter().all(|to| ask(client.netns(), to).is_err());
+    let scene = Setup::new("health-port").build();
+    let [a] = scene.add_pods(["a1"]);
+    let client = scene.lab.client("lb").unwrap();
+    put(&scene, "web", &[&a], |slice| slice);
+    let waggle = scene.agent(&[]);
+    let is_refused = |port| nodes(&scene, port).into_iter().all(|to| ask(client.netns(), to).is_err());
     for _ in 0..5 {
-        stage.folder.put(&asked_at(balanced("web", 10), PORT));
-        expect(&stage, client.netns(), 1);
-        stage.folder.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
+        scene.put(&asked_at(balanced("web", 10), PORT));
+        expect(&scene, client.netns(), 1);
+        scene.put(&dual("web", 10).kind("LoadBalancer").port(80, 8080).build());
         until("no listener", || is_refused(PORT));
     }
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    expect(&stage, client.netns(), 1);
-    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    expect(&scene, client.netns(), 1);
+    scene.put(&asked_at(balanced("web", 10), PORT + 1));
     until("the port has moved", || is_refused(PORT) && !is_refused(PORT + 1));
-    stage.remove("web");
+    scene.remove("web");
     until("the Service has gone", || is_refused(PORT + 1));
     let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
     assert_eq!(warned.count(), 0);

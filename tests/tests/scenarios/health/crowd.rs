@@ -11,9 +11,9 @@ use std::{
 };
 
 use harness::{
-    lab::{Netns, OutsideClient, Pod, Waggle, find_program},
-    objects::{Cluster as _, service},
-    stage::{START, Stage, until},
+    lab::{Netns, OutsideClient, Pod, find_program},
+    objects::service,
+    scene::{Scene, Setup, until},
 };
 
 use super::{PORT, TIMEOUT, ask, asked_at, balanced, expect, nodes, put, receive, request, send};
@@ -62,35 +62,34 @@ fn timed_request(to: SocketAddr) -> (Duration, io::Result<u16>) {
 
 /// A node that a load balancer and a crowd ask. Its fields are dropped in this order.
 struct Asked {
-    _waggle: Waggle,
     client: OutsideClient,
     crowd: OutsideClient,
     pod: Pod,
-    stage: Stage,
+    scene: Scene,
 }
 
 impl Asked {
     fn new(name: &str) -> Self {
-        let stage = Stage::new(name);
-        let [pod] = stage.pods(["a1"]);
-        let [client, crowd] = ["lb", "crowd"].map(|name| stage.lab.client(name).expect("make a client"));
-        stage.folder.put(&asked_at(balanced("web", 10), PORT));
-        put(&stage, "web", &[&pod], |slice| slice);
-        let waggle = stage.agent(&[]);
-        expect(&stage, client.netns(), 1);
-        Self { _waggle: waggle, client, crowd, pod, stage }
+        let mut scene = Setup::new(name).build();
+        let [pod] = scene.add_pods(["a1"]);
+        let [client, crowd] = ["lb", "crowd"].map(|name| scene.lab.client(name).expect("make a client"));
+        scene.put(&asked_at(balanced("web", 10), PORT));
+        put(&scene, "web", &[&pod], |slice| slice);
+        scene.start();
+        expect(&scene, client.netns(), 1);
+        Self { client, crowd, pod, scene }
     }
 
     /// The address that is asked.
     fn address(&self) -> SocketAddr {
-        nodes(&self.stage, PORT)[0]
+        nodes(&self.scene, PORT)[0]
     }
 }
 
 #[test]
 fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
     let asked = Asked::new("health-slow");
-    let Asked { client, stage, .. } = &asked;
+    let Asked { client, scene, .. } = &asked;
     // More clients than are served at the same time, and they send nothing.
     let to = asked.address();
     let connect = || (0..PLACES + 40).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
@@ -99,8 +98,8 @@ fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
     assert!(answer.as_ref().is_ok_and(|(status, ..)| *status == 200), "{answer:?}");
     drop(silent);
     // Changes of Services are still followed.
-    stage.folder.put(&asked_at(balanced("web", 10), PORT + 1));
-    until("the change", || ask(client.netns(), nodes(stage, PORT + 1)[0]).is_ok());
+    scene.put(&asked_at(balanced("web", 10), PORT + 1));
+    until("the change", || ask(client.netns(), nodes(scene, PORT + 1)[0]).is_ok());
 }
 
 #[test]
@@ -133,7 +132,7 @@ fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
 #[test]
 fn n08_a_flood_of_requests_delays_neither_answers_nor_changes() {
     let asked = Asked::new("health-rush");
-    let Asked { client, crowd, pod, stage, .. } = &asked;
+    let Asked { client, crowd, pod, scene, .. } = &asked;
     let (to, is_over, answered) = (asked.address(), AtomicBool::new(false), AtomicUsize::new(0));
     let flood = || {
         while !is_over.load(Ordering::Relaxed) {
@@ -143,7 +142,7 @@ fn n08_a_flood_of_requests_delays_neither_answers_nor_changes() {
     let probes = thread::scope(|scope| {
         (0..8).for_each(|_| drop(scope.spawn(|| crowd.netns().inside(flood).unwrap())));
         let probes: Vec<_> = (0..20).map(|_| ask(client.netns(), to).map(|(status, ..)| status)).collect();
-        put(stage, "web", &[pod], |slice| slice.node("elsewhere"));
+        put(scene, "web", &[pod], |slice| slice.node("elsewhere"));
         until("the change", || ask(client.netns(), to).is_ok_and(|(status, ..)| status == 503));
         is_over.store(true, Ordering::Relaxed);
         probes
@@ -154,20 +153,19 @@ fn n08_a_flood_of_requests_delays_neither_answers_nor_changes() {
 
 #[test]
 fn n08_more_ports_than_the_soft_limit_of_open_files_are_answered() {
-    let stage = Stage::new("health-many");
-    let client = stage.lab.client("lb").unwrap();
+    let scene = Setup::new("health-many").build();
+    let client = scene.lab.client("lb").unwrap();
     let ports: Vec<u16> = (31_000..31_300).collect();
     for port in &ports {
         let service = service(&format!("web{port}")).kind("LoadBalancer").port(80, 8080).external_local();
-        stage.folder.put(&asked_at(service, *port));
+        scene.put(&asked_at(service, *port));
     }
     let waggle = find_program("waggle", "WAGGLE_BIN").unwrap();
-    let limited = stage.folder.allocations().with_file_name("limited");
+    let limited = scene.folder().allocations().with_file_name("limited");
     fs::write(&limited, format!("#!/bin/sh\nulimit -Sn 200\nexec {} \"$@\"\n", waggle.display())).unwrap();
     fs::set_permissions(&limited, fs::Permissions::from_mode(0o755)).unwrap();
-    let waggle = stage.command(&[]).program(&limited).start_unready().unwrap();
-    waggle.wait_log(START, |line| line.message() == "serving").unwrap();
+    let _waggle = scene.command(&[]).program(&limited).start().unwrap();
     for port in ports {
-        until("an answer", || ask(client.netns(), nodes(&stage, port)[0]).is_ok_and(|(status, ..)| status == 503));
+        until("an answer", || ask(client.netns(), nodes(&scene, port)[0]).is_ok_and(|(status, ..)| status == 503));
     }
 }

@@ -13,8 +13,8 @@ use std::{
 
 use harness::{
     lab::{LogLine, Netns, Pod},
-    objects::{Cluster as _, ServiceBuilder, SliceBuilder},
-    stage::{PATIENCE, Stage, dual, slices, until},
+    objects::{ServiceBuilder, SliceBuilder},
+    scene::{PATIENCE, Scene, Setup, dual, slices, until},
 };
 use serde_json::{Value, json};
 
@@ -61,14 +61,14 @@ fn receive(mut stream: TcpStream) -> io::Result<(u16, String, Value)> {
     Ok((status, weight.unwrap_or_default(), serde_json::from_str(body).unwrap_or_default()))
 }
 
-fn nodes(stage: &Stage, port: u16) -> [SocketAddr; 2] {
-    stage.node.addresses().map(|address| SocketAddr::new(address, port))
+fn nodes(scene: &Scene, port: u16) -> [SocketAddr; 2] {
+    scene.node.addresses().map(|address| SocketAddr::new(address, port))
 }
 
 /// Waits until the node reports this many endpoints at both addresses.
-fn expect(stage: &Stage, from: &Netns, endpoints: u64) {
+fn expect(scene: &Scene, from: &Netns, endpoints: u64) {
     let status = if endpoints > 0 { 200 } else { 503 };
-    for to in nodes(stage, PORT) {
+    for to in nodes(scene, PORT) {
         let says = |(code, weight, body): (u16, String, Value)| {
             code == status && weight == endpoints.to_string() && body["localEndpoints"] == endpoints
         };
@@ -76,66 +76,66 @@ fn expect(stage: &Stage, from: &Netns, endpoints: u64) {
     }
 }
 
-fn put(stage: &Stage, name: &str, pods: &[&Pod], change: impl Fn(SliceBuilder) -> SliceBuilder) {
+fn put(scene: &Scene, name: &str, pods: &[&Pod], change: impl Fn(SliceBuilder) -> SliceBuilder) {
     for slice in slices(name, port, pods) {
-        stage.folder.put(&change(slice).build());
+        scene.put(&change(slice).build());
     }
 }
 
 #[test]
 fn n01_n02_n04_a_node_says_how_many_ready_endpoints_it_has() {
-    let stage = Stage::new("health");
-    let [a, b] = stage.pods(["a1", "b1"]);
-    let client = stage.lab.client("lb").unwrap();
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a, &b], |slice| slice);
-    let waggle = stage.agent(&[]);
-    expect(&stage, client.netns(), 2);
-    let (_, _, body) = ask(client.netns(), nodes(&stage, PORT)[0]).unwrap();
+    let scene = Setup::new("health").build();
+    let [a, b] = scene.add_pods(["a1", "b1"]);
+    let client = scene.lab.client("lb").unwrap();
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a, &b], |slice| slice);
+    let waggle = scene.agent(&[]);
+    expect(&scene, client.netns(), 2);
+    let (_, _, body) = ask(client.netns(), nodes(&scene, PORT)[0]).unwrap();
     let service = json!({ "namespace": "default", "name": "web" });
     assert_eq!(body, json!({ "service": service, "localEndpoints": 2, "serviceProxyHealthy": true }));
     // Terminating endpoints do not count, although they serve.
-    put(&stage, "web", &[&a, &b], SliceBuilder::draining);
-    expect(&stage, client.netns(), 1);
-    put(&stage, "web", &[&a], SliceBuilder::draining);
-    expect(&stage, client.netns(), 0);
+    put(&scene, "web", &[&a, &b], SliceBuilder::draining);
+    expect(&scene, client.netns(), 1);
+    put(&scene, "web", &[&a], SliceBuilder::draining);
+    expect(&scene, client.netns(), 0);
     // A pod on another node, a pod on this node, and no slice at all.
-    put(&stage, "web", &[&a], |slice| slice.node("elsewhere"));
-    expect(&stage, client.netns(), 0);
-    put(&stage, "web", &[&a], |slice| slice);
-    expect(&stage, client.netns(), 1);
-    stage.folder.delete("EndpointSlice", "default", "web");
-    stage.folder.delete("EndpointSlice", "default", "web-6");
-    expect(&stage, client.netns(), 0);
+    put(&scene, "web", &[&a], |slice| slice.node("elsewhere"));
+    expect(&scene, client.netns(), 0);
+    put(&scene, "web", &[&a], |slice| slice);
+    expect(&scene, client.netns(), 1);
+    scene.delete("EndpointSlice", "web");
+    scene.delete("EndpointSlice", "web-6");
+    expect(&scene, client.netns(), 0);
     let warned = waggle.log().since(0).into_iter().filter(|line| line.message().contains("healthCheckNodePort"));
     assert_eq!(warned.count(), 0);
 }
 
 #[test]
 fn n07_a_port_that_others_have_is_said_and_taken_when_it_is_free() {
-    let stage = Stage::new("health-busy");
-    let [a] = stage.pods(["a1"]);
-    let client = stage.lab.client("lb").unwrap();
-    let busy = stage.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap().unwrap();
-    stage.folder.put(&asked_at(balanced("web", 10), PORT));
-    put(&stage, "web", &[&a], |slice| slice);
-    let waggle = stage.agent(&[]);
+    let scene = Setup::new("health-busy").build();
+    let [a] = scene.add_pods(["a1"]);
+    let client = scene.lab.client("lb").unwrap();
+    let busy = scene.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT))).unwrap().unwrap();
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a], |slice| slice);
+    let waggle = scene.agent(&[]);
     let told = |line: &LogLine| line.message().starts_with("healthCheckNodePort is not answered");
     let line = waggle.log().wait(0, PATIENCE, told).unwrap();
     let field = |name: &str| line.field(name).cloned().unwrap_or_default();
     assert_eq!((field("service"), field("port")), (json!("default/web"), json!(PORT)));
     drop(busy);
-    expect(&stage, client.netns(), 1);
+    expect(&scene, client.netns(), 1);
     assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 1);
 }
 
 #[test]
 fn s31_a_start_up_probe_waits_until_the_agent_serves() {
-    let stage = Stage::new("ready");
-    let ready = || stage.node.netns().inside(|| stage.waggle(&["ready"])).unwrap();
+    let scene = Setup::new("ready").build();
+    let ready = || scene.node.netns().inside(|| scene.cli(&["ready"])).unwrap();
     let (success, text) = ready();
     assert!(!success && text.contains("has no agent that serves"), "{text}");
-    let mut waggle = stage.agent(&[]);
+    let mut waggle = scene.agent(&[]);
     until("the agent serves", || ready().0);
     waggle.kill().unwrap();
     assert!(!ready().0, "what is served without an agent follows no change");

@@ -7,9 +7,9 @@ use harness::{
     lab::{Manner, Node, TIMEOUT, Waggle},
     objects::lab_node,
     scene::{
-        Family, NODE_PORT, Outside, SERVICE_CIDRS, expect, expect_by, from_outside_as, from_outside_by, over_both,
+        Family, NODE_PORT, Outside, PATIENCE, SERVICE_CIDRS, Setup, expect, expect_by, from_outside, from_outside_by,
+        over_both, until,
     },
-    stage::{PATIENCE, START, Stage, until},
 };
 use serde_json::json;
 
@@ -57,57 +57,48 @@ fn transfers_much(outside: &Outside, family: Family) {
 
 #[test]
 fn w04_nodes_joined_by_veths_serve_by_default_flags() {
-    from_outside_by(
-        "auto",
-        "kind",
-        |setup| setup.args(["--devices", "auto"]),
-        |outside| {
-            let line = outside.scene.waggle.wait_log(PATIENCE, is_about("eth0")).unwrap();
-            assert!(line.message().contains("served by TC") && line.field("mode").unwrap() == "tc", "{line:?}");
-            assert!(line.field("reason").unwrap().as_str().unwrap().contains("veth"), "{line:?}");
-            let folder = std::env::temp_dir().join(format!("{}-other.json", outside.scene.lab.id()));
-            let other = agent_of_other(outside, folder.to_str().unwrap());
-            over_both(|family| serves_everything(outside, family));
-            drop(other);
-            let _ = std::fs::remove_file(folder);
-        },
-    );
+    from_outside_by("auto", Setup::new("kind").args(["--devices", "auto"]), |outside| {
+        let line = outside.scene.waggle.wait_log(PATIENCE, is_about("eth0")).unwrap();
+        assert!(line.message().contains("served by TC") && line.field("mode").unwrap() == "tc", "{line:?}");
+        assert!(line.field("reason").unwrap().as_str().unwrap().contains("veth"), "{line:?}");
+        let folder = std::env::temp_dir().join(format!("{}-other.json", outside.scene.lab.id()));
+        let other = agent_of_other(outside, folder.to_str().unwrap());
+        over_both(|family| serves_everything(outside, family));
+        drop(other);
+        let _ = std::fs::remove_file(folder);
+    });
 }
 
 /// The far ends of the wires have programs, but senders still leave checksums pending.
 #[test]
 fn w04_native_xdp_leaves_unfinished_packets_to_tc() {
-    from_outside_as(
-        "pending",
-        |setup| setup,
-        |outside| {
-            for host in [outside.scene.node.netns(), outside.other.netns(), outside.host.netns()] {
-                output(host, "ethtool -K eth0 tx on");
+    from_outside("pending", |outside| {
+        for host in [outside.scene.node.netns(), outside.other.netns(), outside.host.netns()] {
+            output(host, "ethtool -K eth0 tx on");
+        }
+        for pod in [outside.scene.pod(1), &outside.remote] {
+            output(pod.netns(), "ethtool -K eth0 tx on");
+        }
+        over_both(|family| {
+            outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+            for to in outside.frontends(family) {
+                expect(&outside.client, to, &["p1", "far"]);
             }
-            for pod in [outside.scene.pod(1), &outside.remote] {
-                output(pod.netns(), "ethtool -K eth0 tx on");
-            }
-            over_both(|family| {
-                outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
-                for to in outside.frontends(family) {
-                    expect(&outside.client, to, &["p1", "far"]);
-                }
-                transfers_much(outside, family);
-                outside.scene.delete("Service", "web");
-            });
-        },
-    );
+            transfers_much(outside, family);
+            outside.scene.delete("Service", "web");
+        });
+    });
 }
 
 #[test]
 fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
-    let stage = Stage::new("veth-mode");
+    let scene = Setup::new("veth-mode").build();
     let why = || {
-        let row = device_row(&stage.get("devices"), "eth0")?;
+        let row = device_row(&scene.get("devices"), "eth0")?;
         Some((row["mode"].as_str()?.to_owned(), row["why"].as_str()?.to_owned()))
     };
-    let hooks = || output(stage.node.netns(), "bpftool --json net");
-    let mut asked = stage.agent(&["--device-mode", "xdp"]);
+    let hooks = || output(scene.node.netns(), "bpftool --json net");
+    let mut asked = scene.agent(&["--device-mode", "xdp"]);
     let (mode, reason) = why().unwrap();
     assert!(mode == "xdp" && reason.contains("what it sends is lost"), "{mode} {reason}");
     let line = asked.wait_log(PATIENCE, is_about("eth0")).unwrap();
@@ -116,16 +107,15 @@ fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
     assert!(reason.contains("has no native XDP program"), "{reason}");
 
     // When the other end supports native XDP nothing is lost any more, and that is logged, too.
-    stage.lab.native_xdp().unwrap();
-    stage.lab.finish_wire((stage.node.netns(), "eth0"), (stage.lab.fabric(), "to-a")).unwrap();
-    ip(stage.node.netns(), &["link set dev eth0 alias ready"]);
+    scene.lab.native_xdp().unwrap();
+    scene.lab.finish_wire((scene.node.netns(), "eth0"), (scene.lab.fabric(), "to-a")).unwrap();
+    ip(scene.node.netns(), &["link set dev eth0 alias ready"]);
     until("a ready veth", || why().unwrap() == ("xdp".to_owned(), "--device-mode".to_owned()));
     asked.wait_log(PATIENCE, |line| line.message() == "device served").unwrap();
 
     // XDP that an older agent has left on a veth is detached.
     asked.kill().unwrap();
-    let chosen = stage.command(&["--device-mode", "auto"]).start_unready().unwrap();
-    chosen.wait_log(START, |line| line.message() == "serving").unwrap();
+    let chosen = scene.agent(&["--device-mode", "auto"]);
     assert_eq!(why().unwrap(), ("tc".to_owned(), "what native XDP sends from such a device may be lost".to_owned()));
     assert_eq!(serde_json::from_str::<Value>(&hooks()).unwrap()[0]["xdp"], json!([]));
     assert_eq!(chosen.log().since(0).iter().filter(|line| is_about("eth0")(line)).count(), 1, "one line a device");

@@ -1,11 +1,10 @@
 //! Settings of the host that keep packets from outside from reaching backends on this node.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use harness::{
     lab::{Dial, Manner, Pod},
-    scene::{Family, expect, from_outside_by, over_both},
-    stage::{PATIENCE, until},
+    scene::{Family, PATIENCE, expect, from_outside_by, over_both, until},
 };
 
 use super::*;
@@ -61,28 +60,22 @@ fn expect_remedied(outside: &Outside, told: &[LogLine; 2]) {
 
 #[test]
 fn field_s11_a_forward_chain_that_drops_is_said_with_a_remedy_that_works() {
-    from_outside_by(
-        "auto",
-        "forward",
-        |setup| setup,
-        |outside| {
-            let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
-            assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 0);
-            over_both(|family| serves(outside, family, outside.scene.pod(1)));
-            node.load_rules(CHAINS).unwrap();
-            let told = ["table ip docker", "table ip6 docker"].map(|table| {
-                waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(table)).unwrap()
-            });
-            expect_remedied(outside, &told);
-            // Each chain is logged once, however the rules change.
-            node.load_rules("add table inet more").unwrap();
-            output(node, "sysctl -w net.ipv4.ip_forward=0");
-            waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
-            let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
-            let distinct: BTreeSet<&str> = lines.iter().map(LogLine::message).collect();
-            assert_eq!((lines.len(), distinct.len()), (2, 2), "{lines:#?}");
-        },
-    );
+    from_outside_by("auto", "forward", |outside| {
+        let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+        assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 0);
+        over_both(|family| serves(outside, family, outside.scene.pod(1)));
+        node.load_rules(CHAINS).unwrap();
+        let told = ["table ip docker", "table ip6 docker"]
+            .map(|table| waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(table)).unwrap());
+        expect_remedied(outside, &told);
+        // Each chain is logged once, however the rules change.
+        node.load_rules("add table inet more").unwrap();
+        output(node, "sysctl -w net.ipv4.ip_forward=0");
+        waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv4.ip_forward is 0")).unwrap();
+        let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
+        let distinct: BTreeSet<&str> = lines.iter().map(LogLine::message).collect();
+        assert_eq!((lines.len(), distinct.len()), (2, 2), "{lines:#?}");
+    });
 }
 
 /// The last rule of each chain refuses: two chains refuse whatever no other rule has taken, the others only some
@@ -107,24 +100,19 @@ table inet some {
 
 #[test]
 fn field_s11_a_forward_chain_that_ends_with_a_refusal_is_said_with_a_remedy_that_works() {
-    from_outside_by(
-        "auto",
-        "last-rules",
-        |setup| setup,
-        |outside| {
-            let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
-            over_both(|family| serves(outside, family, outside.scene.pod(1)));
-            node.load_rules(LAST_RULES).unwrap();
-            output(node, "ip6tables-nft -w -A FORWARD -m comment --comment last -j REJECT");
-            let told = ["table ip last ends with", "table ip6 filter ends with"].map(|words| {
-                let words = format!("{words} an unconditional reject");
-                waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(&words)).unwrap()
-            });
-            expect_remedied(outside, &told);
-            let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
-            assert_eq!(lines.len(), 2, "{lines:#?}");
-        },
-    );
+    from_outside_by("auto", "last-rules", |outside| {
+        let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
+        over_both(|family| serves(outside, family, outside.scene.pod(1)));
+        node.load_rules(LAST_RULES).unwrap();
+        output(node, "ip6tables-nft -w -A FORWARD -m comment --comment last -j REJECT");
+        let told = ["table ip last ends with", "table ip6 filter ends with"].map(|words| {
+            let words = format!("{words} an unconditional reject");
+            waggle.wait_log(PATIENCE, |line| is_said(line) && line.message().contains(&words)).unwrap()
+        });
+        expect_remedied(outside, &told);
+        let lines: Vec<_> = waggle.log().since(0).into_iter().filter(is_said).collect();
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+    });
 }
 
 const PROGRAMS: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
@@ -140,7 +128,7 @@ fn with_ip_tables(name: &str, scenario: impl Fn(&Outside)) {
             println!("skipped: this kernel has no iptables but that of nftables");
         }
     };
-    from_outside_by("auto", name, |setup| setup, scenario);
+    from_outside_by("auto", name, scenario);
 }
 
 #[test]
@@ -198,23 +186,18 @@ fn field_s11_a_last_rule_of_legacy_iptables_that_refuses_is_said_with_a_remedy_t
 /// Strict reverse-path checks hurt nothing but the backends in `uplinks.rs`.
 #[test]
 fn field_s11_strict_reverse_paths_alone_hurt_nobody_and_are_not_spoken_of() {
-    from_outside_by(
-        "auto",
-        "strict-all",
-        |setup| setup,
-        |outside| {
-            let node = outside.scene.node.netns();
-            output(node, "sysctl -w net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1");
-            over_both(|family| {
-                outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
-                for to in outside.frontends(family) {
-                    expect(&outside.client, to, &["p1", "far"]);
-                }
-                outside.scene.delete("Service", "web");
-            });
-            let lines = outside.scene.waggle.log().since(0);
-            assert!(lines.iter().all(|line| !line.text.contains("rp_filter")), "{lines:#?}");
-            assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth0.rp_filter").trim(), "1");
-        },
-    );
+    from_outside_by("auto", "strict-all", |outside| {
+        let node = outside.scene.node.netns();
+        output(node, "sysctl -w net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1");
+        over_both(|family| {
+            outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+            for to in outside.frontends(family) {
+                expect(&outside.client, to, &["p1", "far"]);
+            }
+            outside.scene.delete("Service", "web");
+        });
+        let lines = outside.scene.waggle.log().since(0);
+        assert!(lines.iter().all(|line| !line.text.contains("rp_filter")), "{lines:#?}");
+        assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth0.rp_filter").trim(), "1");
+    });
 }

@@ -14,44 +14,13 @@ mod tunnels;
 mod uplinks;
 mod wireguard;
 
-use std::process::Command;
-
 use harness::{
-    lab::{LogLine, Netns, find_program},
-    scene::Outside,
+    lab::{LogLine, Netns},
+    scene::{Outside, ip, is_about, output},
 };
 use serde_json::Value;
-
-/// Runs `ip` commands in a namespace.
-fn ip(netns: &Netns, commands: &[&str]) {
-    netns.batch(&commands.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-}
-
-/// Runs a command in a namespace and returns its output.
-fn output(netns: &Netns, command: &str) -> String {
-    let mut words = command.split_whitespace();
-    let run = || Command::new(words.next().unwrap()).args(words).output().unwrap();
-    let output = netns.inside(run).unwrap();
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// `waggle get devices` of the scene's node.
-fn devices(outside: &Outside) -> Value {
-    let program = find_program("waggle", "WAGGLE_BIN").unwrap();
-    let output = Command::new(program)
-        .args(["get", "devices", "-o", "json", "--instance", &outside.scene.node.instance()])
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 /// The row of a device in `waggle get devices`.
 fn device_row(rows: &Value, device: &str) -> Option<Value> {
     rows.as_array().unwrap().iter().find(|row| row["device"] == device).cloned()
-}
-
-/// A log line about a device.
-fn is_about(device: &str) -> impl Fn(&LogLine) -> bool {
-    move |line| line.field("device").is_some_and(|name| name == device)
 }

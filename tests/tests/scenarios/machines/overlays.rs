@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use harness::{
     lab::{Dial, Node},
-    scene::{Family, MANNERS, Outside, expect, from_outside_by},
-    stage::until,
+    scene::{Family, MANNERS, Outside, expect, from_outside_by, until},
 };
 
 use super::*;
@@ -62,35 +61,30 @@ fn expect_client(outside: &Outside, family: Family, wanted: IpAddr) {
 
 /// Tests backends behind an overlay of these families, which `join` adds while the agent runs.
 pub(super) fn behind(device: &str, families: &[Family], bulk: u64, join: impl Fn(&Outside)) {
-    from_outside_by(
-        "auto",
-        device,
-        |setup| setup,
-        |outside| {
-            let node = &outside.scene.node;
-            for &family in families {
-                outside.serve(family, &outside.web(family), &[&outside.remote]);
-                expect(&outside.client, outside.node_port(family), &["far"]);
-                expect_client(outside, family, family.of(node));
-                outside.scene.delete("Service", "web");
+    from_outside_by("auto", device, |outside| {
+        let node = &outside.scene.node;
+        for &family in families {
+            outside.serve(family, &outside.web(family), &[&outside.remote]);
+            expect(&outside.client, outside.node_port(family), &["far"]);
+            expect_client(outside, family, family.of(node));
+            outside.scene.delete("Service", "web");
+        }
+        join(outside);
+        let served = || device_row(&outside.scene.get("devices"), device).is_some();
+        until(device, served);
+        for &family in families {
+            outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+            for to in outside.frontends(family) {
+                expect(&outside.client, to, &["p1", "far"]);
             }
-            join(outside);
-            let served = || device_row(&devices(outside), device).is_some();
-            until(device, served);
-            for &family in families {
-                outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
-                for to in outside.frontends(family) {
-                    expect(&outside.client, to, &["p1", "far"]);
-                }
-                outside.serve_by(family, &[&outside.remote]);
-                expect(&outside.client, outside.node_port(family), &["far"]);
-                expect_client(outside, family, overlay_address(node, family));
-                outside.serve_echo(family, &outside.remote);
-                outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
-                outside.scene.delete("Service", "web");
-            }
-        },
-    );
+            outside.serve_by(family, &[&outside.remote]);
+            expect(&outside.client, outside.node_port(family), &["far"]);
+            expect_client(outside, family, overlay_address(node, family));
+            outside.serve_echo(family, &outside.remote);
+            outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
+            outside.scene.delete("Service", "web");
+        }
+    });
 }
 
 #[test]

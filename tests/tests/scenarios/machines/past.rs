@@ -8,8 +8,7 @@ use std::{
 
 use harness::{
     lab::{Dial, Host, Manner},
-    scene::{Family, MANNERS, PORTS, expect, from_outside_over_both, web_slice},
-    stage::{PATIENCE, until},
+    scene::{Family, MANNERS, PATIENCE, PORTS, expect, from_outside_over_both, until, web_slice},
 };
 
 use super::*;

@@ -15,8 +15,7 @@ use harness::{
     lab::Netns,
     objects::{service, slice},
     packet::{End, Mac, Packet, check::check, sctp},
-    scene::{Family, NODE_PORT, from_outside_by, over_both},
-    stage::until,
+    scene::{Family, NODE_PORT, from_outside_by, over_both, until},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -98,41 +97,36 @@ fn serve(outside: &Outside, family: Family) {
 
 #[test]
 fn w13_a_checksum_that_is_to_be_filled_in_stays_so() {
-    from_outside_by(
-        "tc",
-        "crc",
-        |setup| setup,
-        |outside| {
-            over_both(|family| {
-                let (client, node) = (outside.host.netns(), outside.scene.node.netns());
-                serve(outside, family);
-                let from = std::net::SocketAddr::new(outside.address(family), FROM_PORT);
-                let init = || -> Packet {
-                    sctp(End::from(from), End::from(outside.node_port(family))).ethernet(mac(client), mac(node))
-                };
-                let transport = if family == Family::Ipv4 { 34_u16 } else { 54 };
-                let at = usize::from(transport);
-                let listener = frames(outside.remote.netns());
-                let translated = |frame: &[u8], pending| {
-                    let mut found = None;
-                    until("the packet at its backend", || {
-                        send(client, frame, transport, pending).unwrap();
-                        found = receive(&listener, at);
-                        found.is_some()
-                    });
-                    let found = found.unwrap();
-                    let port = u16::from_be_bytes([found[at + 2], found[at + 3]]);
-                    assert_eq!(port, BACKEND_PORT, "{family:?}: translated");
-                    found
-                };
-                let mut frame = init().bytes(family);
-                check(&translated(&frame, false)).unwrap();
-                while receive(&listener, at).is_some() {}
-                frame[at + 8..at + 12].fill(0);
-                let found = translated(&frame, true);
-                assert_eq!(found[at + 8..at + 12], [0; 4], "{family:?}: still to be filled in");
-                outside.scene.delete("Service", "web");
-            });
-        },
-    );
+    from_outside_by("tc", "crc", |outside| {
+        over_both(|family| {
+            let (client, node) = (outside.host.netns(), outside.scene.node.netns());
+            serve(outside, family);
+            let from = std::net::SocketAddr::new(outside.address(family), FROM_PORT);
+            let init = || -> Packet {
+                sctp(End::from(from), End::from(outside.node_port(family))).ethernet(mac(client), mac(node))
+            };
+            let transport = if family == Family::Ipv4 { 34_u16 } else { 54 };
+            let at = usize::from(transport);
+            let listener = frames(outside.remote.netns());
+            let translated = |frame: &[u8], pending| {
+                let mut found = None;
+                until("the packet at its backend", || {
+                    send(client, frame, transport, pending).unwrap();
+                    found = receive(&listener, at);
+                    found.is_some()
+                });
+                let found = found.unwrap();
+                let port = u16::from_be_bytes([found[at + 2], found[at + 3]]);
+                assert_eq!(port, BACKEND_PORT, "{family:?}: translated");
+                found
+            };
+            let mut frame = init().bytes(family);
+            check(&translated(&frame, false)).unwrap();
+            while receive(&listener, at).is_some() {}
+            frame[at + 8..at + 12].fill(0);
+            let found = translated(&frame, true);
+            assert_eq!(found[at + 8..at + 12], [0; 4], "{family:?}: still to be filled in");
+            outside.scene.delete("Service", "web");
+        });
+    });
 }

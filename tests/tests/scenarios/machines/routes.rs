@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use harness::stage::{Stage, until};
+use harness::scene::{Scene, Setup, until};
 
 use super::*;
 
@@ -24,16 +24,16 @@ fn used(process: u32) -> (u64, u64) {
 
 /// Adds and removes pairs of devices, one by one; the last one should be served. Returns the agent's processor time in
 /// ticks.
-fn churn(stage: &Stage, agent: u32) -> u64 {
+fn churn(scene: &Scene, agent: u32) -> u64 {
     let before = used(agent).1;
     for number in 0..VETHS {
-        ip(stage.node.netns(), &[&format!("link add churn{number} type veth peer name nruhc{number}")]);
+        ip(scene.node.netns(), &[&format!("link add churn{number} type veth peer name nruhc{number}")]);
     }
-    ip(stage.node.netns(), &[&format!("address add 198.51.100.1/24 dev churn{}", VETHS - 1)]);
-    let served = || device_row(&stage.get("devices"), &format!("churn{}", VETHS - 1)).is_some();
+    ip(scene.node.netns(), &[&format!("address add 198.51.100.1/24 dev churn{}", VETHS - 1)]);
+    let served = || device_row(&scene.get("devices"), &format!("churn{}", VETHS - 1)).is_some();
     until("the last device is served", served);
     for number in 0..VETHS {
-        ip(stage.node.netns(), &[&format!("link del churn{number}")]);
+        ip(scene.node.netns(), &[&format!("link del churn{number}")]);
     }
     until("the last device has gone", || !served());
     used(agent).1 - before
@@ -41,30 +41,30 @@ fn churn(stage: &Stage, agent: u32) -> u64 {
 
 #[test]
 fn field_s06_a_full_bgp_table_costs_the_agent_nothing() {
-    let stage = Stage::new("bgp");
-    let mut waggle = stage.agent(&["--devices", "auto"]);
+    let scene = Setup::new("bgp").build();
+    let mut waggle = scene.agent(&["--devices", "auto"]);
     let agent = waggle.process().id();
-    let cheap = churn(&stage, agent);
+    let cheap = churn(&scene, agent);
     let mut commands = String::new();
     for number in 0..ROUTES {
         let [_, a, b, c] = number.to_be_bytes();
         writeln!(commands, "route add {}.{b}.{c}.0/24 via 192.168.50.254 dev eth0", 20 + a).unwrap();
     }
-    stage.node.netns().batch(&[commands]).unwrap();
+    scene.node.netns().batch(&[commands]).unwrap();
     let (memory, _) = used(agent);
     println!("{memory} MiB after {ROUTES} routes");
     assert!(memory < MEMORY, "{memory} MiB");
     // If messages were lost among so many, the agent looks for routes once.
-    churn(&stage, agent);
-    let dear = churn(&stage, agent);
+    churn(&scene, agent);
+    let dear = churn(&scene, agent);
     println!("{VETHS} veths: {cheap} ticks without routes, {dear} with {ROUTES}");
     // At most twice as much, plus what the clock can't resolve.
     assert!(dear <= 2 * cheap + 20, "{dear} ticks instead of {cheap}");
     // A default route is still noticed.
-    ip(stage.node.netns(), &["link add late type veth peer name etal", "link set late up", "link set etal up"]);
-    ip(stage.node.netns(), &["route add default dev late metric 5000"]);
-    until("a new default route", || device_row(&stage.get("devices"), "late").is_some());
-    ip(stage.node.netns(), &["route del default dev late metric 5000"]);
+    ip(scene.node.netns(), &["link add late type veth peer name etal", "link set late up", "link set etal up"]);
+    ip(scene.node.netns(), &["route add default dev late metric 5000"]);
+    until("a new default route", || device_row(&scene.get("devices"), "late").is_some());
+    ip(scene.node.netns(), &["route del default dev late metric 5000"]);
     waggle.kill().unwrap();
     waggle.restart().unwrap();
     let (memory, _) = used(waggle.process().id());

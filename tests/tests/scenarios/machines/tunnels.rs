@@ -13,8 +13,7 @@ use std::{
 
 use harness::{
     lab::{Dial, Host, Manner, Node},
-    scene::{Family, MANNERS, NODE_PORT, Outside, Setup, expect, expect_by, from_outside_by, over_both},
-    stage::until,
+    scene::{Family, MANNERS, NODE_PORT, Outside, Setup, expect, expect_by, from_outside_by, over_both, until},
 };
 
 use super::*;
@@ -81,7 +80,7 @@ pub(super) fn address(family: Family, number: u8) -> IpAddr {
 
 /// Waits until the device is served, by TC, and the reason says why.
 fn expect_bare(outside: &Outside, device: &str) {
-    let row = || device_row(&devices(outside), device);
+    let row = || device_row(&outside.scene.get("devices"), device);
     until(device, || row().is_some());
     let row = row().unwrap();
     assert_eq!(row["mode"], "tc");
@@ -97,7 +96,7 @@ fn by_turns(outside: &Outside, far: &Netns, joins: &[Join<'_>], check: impl Fn()
         if number > 0 {
             ip(outside.scene.node.netns(), &["link delete dev t0"]);
             ip(far, &["link delete dev t0"]);
-            until("the last tunnel is forgotten", || device_row(&devices(outside), "t0").is_none());
+            until("the last tunnel is forgotten", || device_row(&outside.scene.get("devices"), "t0").is_none());
         }
         eprintln!("{kind}");
         join(outside);
@@ -108,7 +107,7 @@ fn by_turns(outside: &Outside, far: &Netns, joins: &[Join<'_>], check: impl Fn()
 
 /// A client behind a tunnel dials node ports.
 fn node_ports(name: &str, bulk: u64, joins: &[Join<'_>]) {
-    let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
+    let setup = Setup::new(name).args(["--nodeport-addresses", "198.51.100.0/24,fd00:53::/64"]);
     let check = |outside: &Outside, family| {
         let to = SocketAddr::new(address(family, 1), NODE_PORT);
         let backends = [outside.scene.pod(1), &outside.remote];
@@ -125,7 +124,7 @@ fn node_ports(name: &str, bulk: u64, joins: &[Join<'_>]) {
         }
         outside.scene.delete("Service", "web");
     };
-    from_outside_by("auto", name, everywhere, |outside| {
+    from_outside_by("auto", setup, |outside| {
         by_turns(outside, outside.host.netns(), joins, || over_both(|family| check(outside, family)));
     });
 }
@@ -157,8 +156,7 @@ fn backends(name: &str, bulk: u64, joins: &[Join<'_>]) {
         outside.client.bulk(outside.node_port(family), None, bulk).unwrap();
         outside.scene.delete("Service", "web");
     };
-    let any = |setup: Setup| setup;
-    from_outside_by("auto", name, any, |outside| {
+    from_outside_by("auto", name, |outside| {
         by_turns(outside, outside.other.netns(), joins, || {
             lead_through(&outside.scene.node, outside.other.number(), 2);
             lead_through(&outside.other, outside.scene.node.number(), 1);

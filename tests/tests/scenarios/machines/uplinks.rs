@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use harness::{
     lab::{Dial, Manner, Pod, TIMEOUT},
-    scene::{Family, Outside, Setup, expect, expect_by, from_outside, from_outside_by, over_both, web_slice},
-    stage::{PATIENCE, until},
+    scene::{
+        Family, Outside, PATIENCE, Setup, expect, expect_by, from_outside, from_outside_by, over_both, until, web_slice,
+    },
 };
 
 use proxy_common::filter::AddressClass;
@@ -32,7 +33,7 @@ fn join(outside: &Outside) {
                   iifname to-a1 ip6 saddr { fd00:96::/64, 2001:db8::/64 } drop;";
     let chain = format!("table inet t {{ chain p {{ type filter hook prerouting priority -300; {forged} }}\n}}\n");
     fabric.load_rules(&chain).unwrap();
-    until("the second uplink is served", || device_row(&devices(outside), "eth1").is_some());
+    until("the second uplink is served", || device_row(&outside.scene.get("devices"), "eth1").is_some());
 }
 
 /// Adds the CNI's marks for connections to node ports, which bring the replies back to the first uplink.
@@ -142,7 +143,7 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
 /// As in an unprivileged container.
 #[test]
 fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that_works() {
-    from_outside_by("auto", "read-only", Setup::read_only_settings, |outside| {
+    from_outside_by("auto", Setup::new("read-only").read_only_settings(), |outside| {
         let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
         join(outside);
         output(node, "sysctl -w net.ipv4.conf.eth0.rp_filter=1");

@@ -1,6 +1,8 @@
 //! Nodes and clients joined by WireGuard, whose devices carry no Ethernet frames and accept from a peer only packets
 //! from its allowed addresses. wg(8) sets the keys.
 
+use std::process::Command;
+
 use harness::{
     lab::{Host, Netns, Node},
     scene::Family,

@@ -15,10 +15,8 @@ use std::{
 use harness::{
     lab::{Dial, Manner, Pod, Server},
     objects::{ServiceBuilder, service, slice},
-    scene::{Family, NODE_PORT, Origin, Outside, Setup, expect_by, from_outside_by, over_both, web, web_slice},
-    stage::until,
+    scene::{Family, NODE_PORT, Outside, Scene, Setup, expect_by, from_outside_by, over_both, until, web, web_slice},
 };
-use serde_json::Value;
 
 /// The port where backends listen. It differs from the Service's, so ports are rewritten.
 const BACKEND_PORT: u16 = 9999;
@@ -39,19 +37,14 @@ fn serve(outside: &Outside, family: Family, backends: &[&Pod]) {
 
 /// Runs `scenario` over both families, with a pod on this node and one on the other that serve SCTP.
 fn with_backends(name: &str, scenario: impl Fn(&Outside, Family)) {
-    from_outside_by(
-        "auto",
-        name,
-        |setup| setup,
-        |outside| {
-            let pods = [outside.scene.pod(1), &outside.remote];
-            let _servers: Vec<Server> = pods.map(|pod| pod.serve_sctp(BACKEND_PORT).unwrap()).into();
-            over_both(|family| {
-                scenario(outside, family);
-                outside.scene.delete("Service", "web");
-            });
-        },
-    );
+    from_outside_by("auto", name, |outside| {
+        let pods = [outside.scene.pod(1), &outside.remote];
+        let _servers: Vec<Server> = pods.map(|pod| pod.serve_sctp(BACKEND_PORT).unwrap()).into();
+        over_both(|family| {
+            scenario(outside, family);
+            outside.scene.delete("Service", "web");
+        });
+    });
 }
 
 #[test]
@@ -141,41 +134,37 @@ fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
     });
 }
 
+/// The devices with programs.
+fn served(scene: &Scene) -> BTreeSet<String> {
+    let rows = scene.get("devices");
+    rows.as_array().unwrap().iter().map(|row| row["device"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn w13_pods_have_programs_only_where_there_are_sctp_services() {
-    let mut scene = Setup::new("sctp-pods", Origin::Folder).pods(1).args(["--devices", "auto"]).start();
-    let instance = scene.node.instance();
-    let served = || -> BTreeSet<String> {
-        let program = harness::lab::find_program("waggle", "WAGGLE_BIN").unwrap();
-        let output = std::process::Command::new(program)
-            .args(["get", "devices", "-o", "json", "--instance", &instance])
-            .output()
-            .unwrap();
-        let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
-        rows.as_array().unwrap().iter().map(|row| row["device"].as_str().unwrap().to_owned()).collect()
-    };
+    let mut scene = Setup::new("sctp-pods").backends(1).args(["--devices", "auto"]).start();
     let only_uplink: BTreeSet<String> = ["eth0".to_owned()].into();
-    assert_eq!(served(), only_uplink);
+    assert_eq!(served(&scene), only_uplink);
     let family = Family::Ipv4;
     scene.put(&web_slice("plain", family).pod(scene.pod(1)).build());
     scene.put(&web("plain", [family.cluster_ip(2)]).build());
     scene.expect(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
-    assert_eq!(served(), only_uplink, "not for TCP and UDP");
+    assert_eq!(served(&scene), only_uplink, "not for TCP and UDP");
     scene.put(&associations(family).build());
     let all: BTreeSet<String> = ["eth0", "pod-client", "pod-p1"].map(str::to_owned).into();
-    until("programs for pods", || served() == all);
+    until("programs for pods", || served(&scene) == all);
     // A pod that is added later has the programs, too, and other protocols still pass.
     let _later = scene.node.pod("later").unwrap();
-    until("programs for one more", || served().contains("pod-later"));
+    until("programs for one more", || served(&scene).contains("pod-later"));
     scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
     // The next agent keeps the programs while there is an SCTP Service, and removes them when there is none.
-    let with_later = served();
+    let with_later = served(&scene);
     scene.waggle.kill().unwrap();
     scene.waggle.restart().unwrap();
-    assert_eq!(served(), with_later);
+    assert_eq!(served(&scene), with_later);
     scene.delete("Service", "web");
     scene.waggle.kill().unwrap();
     scene.waggle.restart().unwrap();
-    until("no programs for pods", || served() == only_uplink);
+    until("no programs for pods", || served(&scene) == only_uplink);
     scene.hold(SocketAddr::new(family.cluster_ip(2), 80), &["p1"]);
 }

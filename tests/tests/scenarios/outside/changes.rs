@@ -13,9 +13,8 @@ use std::{
 use harness::{
     lab::{Client, Dial, Host, Kind, Manner, OutsideClient, Socket},
     scene::{
-        Family, NODE_PORT, Outside, expect, from_outside, from_outside_as, from_outside_over_both, over_both, web_slice,
+        Family, NODE_PORT, Outside, Setup, expect, from_outside, from_outside_over_both, over_both, until, web_slice,
     },
-    stage::{restart, until},
 };
 
 /// More bytes than are transferred before a backend is removed.
@@ -157,56 +156,45 @@ const EVERYWHERE: [&str; 2] = ["--nodeport-addresses", "192.0.0.0/8,fd00::/16"];
 
 #[test]
 fn s19_a_device_that_comes_is_served_and_one_that_goes_breaks_nothing() {
-    from_outside_as(
-        "device",
-        |setup| setup.args(EVERYWHERE),
-        |outside| {
-            over_both(|family| {
-                outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
-                let to = outside.node_port(family);
-                expect(&outside.client, to, &["p1", "far"]);
-                under_load(&outside.host, &[to], || {
-                    add_device(outside);
-                    expect(&outside.client, second(family), &["p1", "far"]);
-                    outside.scene.node.netns().batch(&["link del eth1".into()]).unwrap();
-                });
-                outside.scene.delete("Service", "web");
+    from_outside(Setup::new("device").args(EVERYWHERE), |outside| {
+        over_both(|family| {
+            outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+            let to = outside.node_port(family);
+            expect(&outside.client, to, &["p1", "far"]);
+            under_load(&outside.host, &[to], || {
+                add_device(outside);
+                expect(&outside.client, second(family), &["p1", "far"]);
+                outside.scene.node.netns().batch(&["link del eth1".into()]).unwrap();
             });
-        },
-    );
+            outside.scene.delete("Service", "web");
+        });
+    });
 }
 
 #[test]
 fn s19_an_address_that_comes_serves_node_ports() {
-    from_outside_as(
-        "address",
-        |setup| setup.args(EVERYWHERE),
-        |outside| {
-            over_both(|family| {
-                outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
-                let old = outside.node_port(family);
-                expect(&outside.client, old, &["p1", "far"]);
-                let (address, new) = match family {
-                    Family::Ipv4 => ("192.168.50.77/24", "192.168.50.77"),
-                    Family::Ipv6 => ("fd00:50::77/64", "fd00:50::77"),
-                };
-                let new = SocketAddr::new(new.parse().unwrap(), NODE_PORT);
-                let netns = outside.scene.node.netns();
-                under_load(&outside.host, &[old], || {
-                    netns
-                        .batch(&[format!(
-                            "address add {address} dev eth0{}",
-                            if new.is_ipv6() { " nodad" } else { "" }
-                        )])
-                        .unwrap();
-                    expect(&outside.client, new, &["p1", "far"]);
-                });
-                under_load(&outside.host, &[old, new], || ());
-                netns.batch(&[format!("address del {address} dev eth0")]).unwrap();
-                outside.scene.delete("Service", "web");
+    from_outside(Setup::new("address").args(EVERYWHERE), |outside| {
+        over_both(|family| {
+            outside.serve(family, &outside.web(family), &[outside.scene.pod(1), &outside.remote]);
+            let old = outside.node_port(family);
+            expect(&outside.client, old, &["p1", "far"]);
+            let (address, new) = match family {
+                Family::Ipv4 => ("192.168.50.77/24", "192.168.50.77"),
+                Family::Ipv6 => ("fd00:50::77/64", "fd00:50::77"),
+            };
+            let new = SocketAddr::new(new.parse().unwrap(), NODE_PORT);
+            let netns = outside.scene.node.netns();
+            under_load(&outside.host, &[old], || {
+                netns
+                    .batch(&[format!("address add {address} dev eth0{}", if new.is_ipv6() { " nodad" } else { "" })])
+                    .unwrap();
+                expect(&outside.client, new, &["p1", "far"]);
             });
-        },
-    );
+            under_load(&outside.host, &[old, new], || ());
+            netns.batch(&[format!("address del {address} dev eth0")]).unwrap();
+            outside.scene.delete("Service", "web");
+        });
+    });
 }
 
 #[test]
@@ -227,7 +215,7 @@ fn s31_an_agent_that_is_killed_and_started_again_fails_no_connection() {
         under_load(&outside.host, &frontends, || {
             for _ in 0..3 {
                 outside.scene.waggle.kill().unwrap();
-                restart(&mut outside.scene.waggle);
+                outside.scene.waggle.restart().unwrap();
             }
         });
         for (connection, name) in connections {

@@ -11,7 +11,7 @@ use std::{
 use aya::maps::{Map, MapData, PerCpuArray};
 use harness::{
     lab::{Dial, Manner, eventually},
-    scene::{Family, NODE_PORT, Outside, expect, from_outside, web_slice},
+    scene::{Family, NODE_PORT, Outside, PATIENCE, expect, from_outside, web_slice},
 };
 use proxy_common::Counter;
 use proxy_userspace::maps::PinFolder;
@@ -21,9 +21,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 const FLOOD: u64 = 1_000_000;
 /// The number of SYNs in flight: less than a pair of devices queues.
 const BURST: u32 = 128;
-
-/// How long the first SYN of a burst may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The one's complement sum of big-endian words (RFC 1071), ready to be stored.
 fn checksum(words: &[u8]) -> [u8; 2] {

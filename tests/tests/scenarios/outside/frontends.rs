@@ -7,8 +7,7 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use harness::{
     lab::{Client, Dial, Manner, TIMEOUT},
-    scene::{Family, MANNERS, NODE_PORT, Outside, expect, expect_by, from_outside_over_both, hold, web_slice},
-    stage::until,
+    scene::{Family, MANNERS, NODE_PORT, Outside, expect, expect_by, from_outside_over_both, hold, until, web_slice},
 };
 
 /// Waits until conversations with `to` get no response at all.

@@ -7,8 +7,7 @@ use std::{fs, net::IpAddr, time::Duration};
 
 use harness::{
     lab::Netns,
-    scene::{Outside, expect, from_outside, from_outside_over_both, over_both},
-    stage::until,
+    scene::{Outside, expect, from_outside, from_outside_over_both, over_both, until},
 };
 
 /// Rules of a careful host: what netfilter can't explain is dropped, and pods leave the cluster with the node's

@@ -7,8 +7,7 @@ use std::{collections::BTreeSet, net::IpAddr, net::SocketAddr, time::Duration};
 
 use harness::{
     lab::{Client, Dial, Kind, Manner, Pod, Server, TIMEOUT},
-    scene::{Family, MANNERS, Outside, PORTS, echo, expect, expect_by, from_outside_as, over_both},
-    stage::until,
+    scene::{Family, MANNERS, Outside, PORTS, Setup, echo, expect, expect_by, from_outside, over_both, until},
 };
 
 /// The bytes of a large transfer.
@@ -24,19 +23,15 @@ struct Machine<'a> {
 
 /// Runs `scenario` in scenes of both modes, over both families. The machine is added after the agent has started.
 fn with_machine(name: &str, scenario: impl Fn(&Machine<'_>, Family)) {
-    from_outside_as(
-        name,
-        |setup| setup.args(["--pod-interfaces", "pod-vm*"]),
-        |outside| {
-            let pod = outside.scene.node.virtual_machine("vm").unwrap();
-            let (client, server) = (pod.client().unwrap(), pod.serve(&PORTS).unwrap());
-            let machine = Machine { outside, client, _server: server, pod };
-            over_both(|family| {
-                scenario(&machine, family);
-                outside.scene.delete("Service", "web");
-            });
-        },
-    );
+    from_outside(Setup::new(name).args(["--pod-interfaces", "pod-vm*"]), |outside| {
+        let pod = outside.scene.node.virtual_machine("vm").unwrap();
+        let (client, server) = (pod.client().unwrap(), pod.serve(&PORTS).unwrap());
+        let machine = Machine { outside, client, _server: server, pod };
+        over_both(|family| {
+            scenario(&machine, family);
+            outside.scene.delete("Service", "web");
+        });
+    });
 }
 
 impl Machine<'_> {

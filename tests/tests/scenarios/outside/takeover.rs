@@ -5,7 +5,6 @@ use std::fs;
 use harness::{
     lab::Socket,
     scene::{Family, NODE_PORT, Outside, expect, from_outside},
-    stage::restart,
 };
 
 /// Rules of another tool that need netfilter's connection tracking: without any such rule it would stop looking at
@@ -69,7 +68,7 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
                 }
             };
             outside.serve(family, &outside.web(family), &[outside.scene.pod(2)]);
-            restart(&mut outside.scene.waggle);
+            outside.scene.waggle.restart().unwrap();
             go_on("after the start");
             for to in [node_port, external] {
                 expect(&outside.client, to, &["p2"]);

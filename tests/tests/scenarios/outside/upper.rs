@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 
 use harness::{
     lab::{LogLine, Manner, Netns},
-    scene::{Family, NODE_PORT, Outside, Setup, expect, expect_by, from_outside_by, over_both},
-    stage::PATIENCE,
+    scene::{Family, NODE_PORT, Outside, PATIENCE, Setup, expect, expect_by, from_outside_by, over_both},
 };
 
 const MUCH: u64 = 4 << 20;
@@ -48,9 +47,9 @@ fn add_upper(outside: &Outside, commands: &[&str]) {
 /// The node port is served on `upper`, to a backend on this node and one elsewhere. In each of `modes` it is served by
 /// the named hook.
 fn is_served(name: &str, modes: &[(&str, &str)], add: impl Fn(&Outside), besides: impl Fn(&Outside, Family)) {
-    let everywhere = |setup: Setup| setup.args(["--nodeport-addresses", "192.0.0.0/8,fd00::/16"]);
+    let setup = Setup::new(name).args(["--nodeport-addresses", "192.0.0.0/8,fd00::/16"]);
     for (mode, hook) in modes {
-        from_outside_by(mode, name, everywhere, |outside| {
+        from_outside_by(mode, setup.clone(), |outside| {
             add(outside);
             let says = |line: &LogLine, key, value| line.field(key).is_some_and(|field| field == value);
             let served = |line: &_| says(line, "device", "upper") && says(line, "mode", hook);

@@ -19,8 +19,7 @@ use aya::maps::{Map, MapData, PerCpuArray};
 use harness::{
     lab::{Host, Log, Process, START, eventually},
     refused::RefusedAgent,
-    scene::{Family, Outside, PORTS, SERVICE_CIDRS, expect, from_outside_by, web_slice},
-    stage::restart,
+    scene::{Family, Outside, PORTS, SERVICE_CIDRS, Setup, expect, from_outside_by, web_slice},
 };
 use proxy_common::Counter;
 use proxy_userspace::maps::PinFolder;
@@ -104,7 +103,7 @@ fn serve(outside: &Outside) {
 }
 
 fn source(outside: &Outside) -> Vec<String> {
-    let harness::scene::Objects::Folder(folder) = &outside.scene.objects else { panic!("a scene from a folder") };
+    let folder = outside.scene.folder();
     let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let cidrs = SERVICE_CIDRS.join(",");
     let allocations = path(folder.allocations().as_ref());
@@ -116,40 +115,34 @@ fn source(outside: &Outside) -> Vec<String> {
 /// Runs `scenario` under load, in each of `modes`, and checks that nothing was lost.
 fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<'_>, &[&str], &Tally)) {
     for &mode in modes {
-        from_outside_by(
-            mode,
-            name,
-            |setup| setup,
-            |outside| {
-                serve(outside);
-                outside.scene.waggle.kill().unwrap();
-                let source = source(outside);
-                let source: Vec<&str> = source.iter().map(String::as_str).collect();
-                let (tally, outside) = (Tally::new(), &*outside);
-                let neighbours = ["asking", "asked"].map(|name| outside.scene.lab.client(name).unwrap());
-                let before = (load::resets(&outside.scene.node), drops(outside));
-                let (cgroup, log) = (outside.scene.node.cgroup(), Log::default());
-                let mut starts = Starts { outside, mode, cgroup, log, process: None };
-                thread::scope(|scope| {
-                    let ended = End(&tally);
-                    load::start(scope, outside, neighbours.each_ref().map(|host| &**host), &tally);
-                    scenario(&mut starts, &source, &tally);
-                    let before = tally.answers();
-                    assert!(eventually(START, || tally.answers() > before + 200), "the load goes on");
-                    drop(ended);
-                });
-                if !tally.is_clean() {
-                    println!(
-                        "{}",
-                        starts.log.since(0).iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
-                    );
-                }
-                tally.check("at the end");
-                println!("{} conversations and echoes, none lost", tally.answers());
-                // A reset would show that the node's stack has got a packet of some flow that it does not know.
-                assert_eq!((load::resets(&outside.scene.node), drops(outside)), before);
-            },
-        );
+        from_outside_by(mode, name, |outside| {
+            serve(outside);
+            outside.scene.waggle.kill().unwrap();
+            let source = source(outside);
+            let source: Vec<&str> = source.iter().map(String::as_str).collect();
+            let (tally, outside) = (Tally::new(), &*outside);
+            let neighbours = ["asking", "asked"].map(|name| outside.scene.lab.client(name).unwrap());
+            let before = (load::resets(&outside.scene.node), drops(outside));
+            let (cgroup, log) = (outside.scene.node.cgroup(), Log::default());
+            let mut starts = Starts { outside, mode, cgroup, log, process: None };
+            thread::scope(|scope| {
+                let ended = End(&tally);
+                load::start(scope, outside, neighbours.each_ref().map(|host| &**host), &tally);
+                scenario(&mut starts, &source, &tally);
+                go_on(&tally);
+                drop(ended);
+            });
+            if !tally.is_clean() {
+                println!(
+                    "{}",
+                    starts.log.since(0).iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
+                );
+            }
+            tally.check("at the end");
+            println!("{} conversations and echoes, none lost", tally.answers());
+            // A reset would show that the node's stack has got a packet of some flow that it does not know.
+            assert_eq!((load::resets(&outside.scene.node), drops(outside)), before);
+        });
     }
 }
 
@@ -243,33 +236,28 @@ fn w01_nothing_is_lost_however_agents_start_and_end() {
 
 #[test]
 fn w01_a_node_whose_pins_are_gone_keeps_its_own_traffic() {
-    from_outside_by(
-        "tc",
-        "unpinned",
-        |setup| setup.args(["--tc-attach", "clsact"]),
-        |outside| {
-            serve(outside);
-            outside.scene.waggle.kill().unwrap();
-            // The filters stay attached, but the kernel clears the program arrays by which their stages continue.
-            std::fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
-            let (node, host): (&Host, &Host) = (&outside.scene.node, &outside.host);
-            for family in Family::BOTH {
-                for (from, to) in
-                    [(node, family.of(host)), (host, family.of(node)), (&outside.scene.client, family.of(host))]
-                {
-                    from.netns().batch(&[format!("neigh flush to {to} dev eth0")]).unwrap();
-                    assert!(from.ping(to, START).unwrap(), "{} asks {to}", from.name());
-                }
-                // To a server of the node, and to a port without one.
-                let at = |port| SocketAddr::new(family.of(node), port);
-                assert_eq!(outside.client.tcp(at(PORTS[0])).unwrap().backend(), node.name());
-                assert_eq!(outside.client.udp(at(PORTS[0])).unwrap().backend(), node.name());
-                assert_eq!(outside.client.tcp(at(1)).unwrap_err().errno, "ECONNREFUSED");
+    from_outside_by("tc", Setup::new("unpinned").args(["--tc-attach", "clsact"]), |outside| {
+        serve(outside);
+        outside.scene.waggle.kill().unwrap();
+        // The filters stay attached, but the kernel clears the program arrays by which their stages continue.
+        std::fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+        let (node, host): (&Host, &Host) = (&outside.scene.node, &outside.host);
+        for family in Family::BOTH {
+            for (from, to) in
+                [(node, family.of(host)), (host, family.of(node)), (&outside.scene.client, family.of(host))]
+            {
+                from.netns().batch(&[format!("neigh flush to {to} dev eth0")]).unwrap();
+                assert!(from.ping(to, START).unwrap(), "{} asks {to}", from.name());
             }
-            restart(&mut outside.scene.waggle);
-            for to in Family::BOTH.map(|family| outside.node_port(family)) {
-                expect(&outside.client, to, &["far", "p1"]);
-            }
-        },
-    );
+            // To a server of the node, and to a port without one.
+            let at = |port| SocketAddr::new(family.of(node), port);
+            assert_eq!(outside.client.tcp(at(PORTS[0])).unwrap().backend(), node.name());
+            assert_eq!(outside.client.udp(at(PORTS[0])).unwrap().backend(), node.name());
+            assert_eq!(outside.client.tcp(at(1)).unwrap_err().errno, "ECONNREFUSED");
+        }
+        outside.scene.waggle.restart().unwrap();
+        for to in Family::BOTH.map(|family| outside.node_port(family)) {
+            expect(&outside.client, to, &["far", "p1"]);
+        }
+    });
 }

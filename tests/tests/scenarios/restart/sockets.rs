@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Kind, Pod, START, Server, Socket, Waggle},
-    objects::{Cluster, SliceBuilder},
-    stage::{Stage, cluster_ips, dual, until},
+    lab::{Client, Kind, START, Socket, Waggle},
+    objects::SliceBuilder,
+    scene::{Scene, Setup, cluster_ips, dual, until},
 };
 
 /// The Services' numbers; each Service has TCP port 80 and UDP port 53.
@@ -18,39 +18,27 @@ const SIZES: [&[&str]; 2] = [
     &["--max-socket-connections", "150000", "--max-socket-flows", "150000"],
 ];
 
-/// Two Services, a backend of each, and a client in a pod.
-struct Scene {
-    client: Client,
-    _servers: Vec<Server>,
-    pods: [Pod; 3],
-    stage: Stage,
-}
-
 fn ports(slice: SliceBuilder) -> SliceBuilder {
     slice.named_port("http", "TCP", 8080).named_port("dns", "UDP", 5353)
 }
 
-impl Scene {
-    fn new(name: &str) -> Self {
-        let stage = Stage::new(name);
-        let pods = stage.pods(["b1", "b2", "c1"]);
-        let servers = pods[..2].iter().map(|pod| pod.serve(&[5353, 8080]).unwrap()).collect();
-        for (name, number, pod) in [("web", WEB, &pods[0]), ("other", OTHER, &pods[1])] {
-            stage.folder.put(
-                &dual(name, number).named_port("http", "TCP", 80, 8080).named_port("dns", "UDP", 53, 5353).build(),
-            );
-            stage.endpoints(name, ports, &[pod]);
-        }
-        Self { client: pods[2].client().unwrap(), _servers: servers, pods, stage }
+/// Two Services, and a backend of each.
+fn scene(name: &str) -> Scene {
+    let scene = Setup::new(name).backends(2).serving(&[5353, 8080]).build();
+    for (name, number, pod) in [("web", WEB, 1), ("other", OTHER, 2)] {
+        let service = dual(name, number).named_port("http", "TCP", 80, 8080).named_port("dns", "UDP", 53, 5353);
+        scene.put(&service.build());
+        scene.endpoints(name, ports, &[scene.pod(pod)]);
     }
+    scene
+}
 
-    /// Kills `agent` and starts another one with these sizes.
-    fn follow(&self, before: &mut Waggle, sizes: &[&str]) -> Waggle {
-        before.kill().unwrap();
-        let waggle = self.stage.agent(sizes);
-        waggle.wait_log(START, |line| line.text.contains("rebuilding")).unwrap();
-        waggle
-    }
+/// Kills the agent `before` and starts another one with these sizes.
+fn follow(scene: &Scene, before: &mut Waggle, sizes: &[&str]) -> Waggle {
+    before.kill().unwrap();
+    let waggle = scene.agent(sizes);
+    waggle.wait_log(START, |line| line.text.contains("rebuilding")).unwrap();
+    waggle
 }
 
 /// A socket that talks to both Services in turn, so that the socket's storage has room for only one of them.
@@ -78,16 +66,16 @@ impl<'a> Speaker<'a> {
             let answer = self.socket.receive(START).unwrap();
             (answer.from.unwrap(), answer.backend().to_owned())
         });
-        let expected = self.services.into_iter().zip(["b1", "b2"].map(str::to_owned));
+        let expected = self.services.into_iter().zip(["p1", "p2"].map(str::to_owned));
         assert_eq!(BTreeMap::from(heard), expected.collect());
     }
 }
 
 #[test]
 fn w01_sockets_keep_what_they_dialled_when_their_maps_change_size() {
-    let scene = Scene::new("sockets");
-    let mut agents = vec![scene.stage.agent(&[])];
-    let (client, [tcp, udp]) = (&scene.client, [80, 53].map(|port| cluster_ips(WEB, port)));
+    let scene = scene("sockets");
+    let mut agents = vec![scene.agent(&[])];
+    let (client, [tcp, udp]) = (&scene.from_pod, [80, 53].map(|port| cluster_ips(WEB, port)));
     let connected: Vec<(Socket<'_>, SocketAddr)> = (0..40)
         .flat_map(|_| tcp.map(|to| (client.connect_tcp(to).unwrap(), to)))
         .chain(udp.map(|to| (client.connect_udp(to).unwrap(), to)))
@@ -98,27 +86,27 @@ fn w01_sockets_keep_what_they_dialled_when_their_maps_change_size() {
         for speaker in &speakers {
             speaker.ask();
         }
-        let next = scene.follow(agents.last_mut().unwrap(), sizes);
+        let next = follow(&scene, agents.last_mut().unwrap(), sizes);
         agents.push(next);
         for speaker in &speakers {
             speaker.hear();
         }
         for (socket, to) in &connected {
             assert_eq!(socket.names().unwrap().peer, Some(*to));
-            assert_eq!(socket.ask("who").unwrap().backend(), "b1");
+            assert_eq!(socket.ask("who").unwrap().backend(), "p1");
         }
     }
 }
 
 #[test]
 fn w01_sockets_that_close_while_their_map_changes_size_leave_nothing_there() {
-    let scene = Scene::new("closing");
-    let mut agents = vec![scene.stage.agent(&[])];
-    let entries = || scene.stage.dump("socket_connections").len();
+    let scene = scene("closing");
+    let mut agents = vec![scene.agent(&[])];
+    let entries = || scene.socket_connections();
     for sizes in SIZES {
-        let sockets: Vec<_> = (0..300).map(|_| scene.client.connect_tcp(cluster_ips(WEB, 80)[0]).unwrap()).collect();
+        let sockets: Vec<_> = (0..300).map(|_| scene.from_pod.connect_tcp(cluster_ips(WEB, 80)[0]).unwrap()).collect();
         agents.last_mut().unwrap().kill().unwrap();
-        let next = scene.stage.command(sizes).start_unready().unwrap();
+        let next = scene.command(sizes).start_unready().unwrap();
         // The entries of these sockets have just been copied. Some sockets close before the hooks get their new
         // programs, some after.
         next.wait_log(START, |line| line.message() == "new programs and maps are complete").unwrap();
@@ -131,17 +119,17 @@ fn w01_sockets_that_close_while_their_map_changes_size_leave_nothing_there() {
 
 #[test]
 fn w01_sockets_of_a_backend_that_left_meanwhile_are_told_although_their_map_changes_size() {
-    let scene = Scene::new("left");
-    let mut agents = vec![scene.stage.agent(&[])];
+    let scene = scene("left");
+    let mut agents = vec![scene.agent(&[])];
     let udp = cluster_ips(WEB, 53);
-    let backends = BTreeMap::from([("b1", "b2"), ("b2", "b1")]);
+    let backends = BTreeMap::from([("p1", "p2"), ("p2", "p1")]);
     for sizes in SIZES {
-        let sockets = udp.map(|to| scene.client.connect_udp(to).unwrap());
+        let sockets = udp.map(|to| scene.from_pod.connect_udp(to).unwrap());
         let before = sockets[0].ask("who").unwrap().backend().to_owned();
         agents.last_mut().unwrap().kill().unwrap();
         let after = scene.pods.iter().find(|pod| pod.name() == backends[before.as_str()]).unwrap();
-        scene.stage.endpoints("web", ports, &[after]);
-        let next = scene.stage.agent(sizes);
+        scene.endpoints("web", ports, &[after]);
+        let next = scene.agent(sizes);
         agents.push(next);
         for socket in &sockets {
             until("the socket is told", || {

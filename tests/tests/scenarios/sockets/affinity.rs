@@ -5,9 +5,9 @@
 use std::{collections::BTreeSet, fs, net::SocketAddr, sync::Barrier, thread};
 
 use harness::{
-    lab::{Client, Dial, Manner, Pod, Server, Waggle},
-    objects::{Cluster, ServiceBuilder, SliceBuilder},
-    stage::{Stage, cluster_ips, dual, until},
+    lab::{Client, Dial, Manner, Pod},
+    objects::{ServiceBuilder, SliceBuilder},
+    scene::{Scene, Setup, cluster_ips, dual, until},
     test_run::{age_clients, open},
 };
 use proxy_userspace::maps::PinFolder;
@@ -15,17 +15,7 @@ use serde_json::Value;
 
 /// The number of ports of the Service. Each port chooses for each family: of the 16 choices among four backends, two
 /// sets are equal by chance once in four thousand million times.
-const PORTS: u16 = 8;
-
-/// A Service of [`PORTS`] ports with four backends, two client pods, the agent.
-struct Scene {
-    _waggle: Waggle,
-    clients: [Client; 2],
-    _servers: Vec<Server>,
-    shells: [Pod; 2],
-    backends: [Pod; 4],
-    stage: Stage,
-}
+const PORT_COUNT: u16 = 8;
 
 /// A timeout that is long for every machine, but shorter than this one's uptime: the programs' clock starts at boot, so
 /// no client can have been away for longer.
@@ -37,38 +27,39 @@ fn long() -> u32 {
 
 /// The Service without affinity.
 fn many_ports() -> ServiceBuilder {
-    (0..PORTS).fold(dual("web", 10), |service, port| service.named_port(&format!("p{port}"), "TCP", 80 + port, 8080))
+    (0..PORT_COUNT)
+        .fold(dual("web", 10), |service, port| service.named_port(&format!("p{port}"), "TCP", 80 + port, 8080))
 }
 
-impl Scene {
-    fn new(name: &str, service: &ServiceBuilder) -> Self {
-        let stage = Stage::new(name);
-        let backends = stage.pods(["b1", "b2", "b3", "b4"]);
-        let shells = stage.pods(["c1", "c2"]);
-        let servers = backends.iter().map(|pod| pod.serve(&[8080]).unwrap()).collect();
-        let clients = shells.each_ref().map(|pod| pod.client().unwrap());
-        stage.folder.put(&service.build());
-        list(&stage, &backends.iter().collect::<Vec<_>>());
-        let waggle = stage.agent(&[]);
-        Self { _waggle: waggle, clients, _servers: servers, shells, backends, stage }
-    }
+/// Four backends, this Service, and the agent.
+fn scene(name: &str, service: &ServiceBuilder) -> Scene {
+    let mut scene = Setup::new(name).backends(4).object(service.build()).build();
+    list(&scene, &scene.pods.iter().collect::<Vec<_>>());
+    scene.start();
+    scene
+}
 
-    /// Makes these the Service's backends, and waits until each port has as many.
-    fn list(&self, backends: &[&Pod]) {
-        list(&self.stage, backends);
-        until("every port has these backends", || {
-            let rows = self.stage.get("services");
-            let listed = |row: &Value, pod: &Pod| {
-                let text = row["internal"]["backends"].to_string();
-                pod.addresses().iter().any(|ip| text.contains(&format!("\"{}\"", SocketAddr::new(*ip, 8080))))
-            };
-            let complete = |row| {
-                let count = row_backends(row);
-                count == backends.len() && backends.iter().all(|pod| listed(row, pod))
-            };
-            rows.as_array().unwrap().iter().all(complete)
-        });
-    }
+/// A client in another pod than the scene's.
+fn second_client(scene: &Scene) -> Client {
+    let [pod] = scene.add_pods(["second"]);
+    pod.client().unwrap()
+}
+
+/// Makes these the Service's backends, and waits until each port has as many.
+fn change_list(scene: &Scene, backends: &[&Pod]) {
+    list(scene, backends);
+    until("every port has these backends", || {
+        let rows = scene.get("services");
+        let listed = |row: &Value, pod: &Pod| {
+            let text = row["internal"]["backends"].to_string();
+            pod.addresses().iter().any(|ip| text.contains(&format!("\"{}\"", SocketAddr::new(*ip, 8080))))
+        };
+        let complete = |row| {
+            let count = row_backends(row);
+            count == backends.len() && backends.iter().all(|pod| listed(row, pod))
+        };
+        rows.as_array().unwrap().iter().all(complete)
+    });
 }
 
 fn row_backends(row: &Value) -> usize {
@@ -76,17 +67,17 @@ fn row_backends(row: &Value) -> usize {
 }
 
 /// Makes these the Service's backends on all its ports.
-fn list(stage: &Stage, backends: &[&Pod]) {
+fn list(scene: &Scene, backends: &[&Pod]) {
     let ports = |slice| {
-        (0..PORTS).fold(slice, |slice: SliceBuilder, port| {
+        (0..PORT_COUNT).fold(slice, |slice: SliceBuilder, port| {
             slice.named_port(&format!("p{port}"), "TCP", 8080).named_port(&format!("u{port}"), "UDP", 8080)
         })
     };
-    stage.endpoints("web", ports, backends);
+    scene.endpoints("web", ports, backends);
 }
 
 fn frontends() -> Vec<SocketAddr> {
-    (0..PORTS).flat_map(|port| cluster_ips(10, 80 + port)).collect()
+    (0..PORT_COUNT).flat_map(|port| cluster_ips(10, 80 + port)).collect()
 }
 
 /// The backends of this client on every port and family, with one connection each.
@@ -101,30 +92,30 @@ fn answered(client: &Client, to: SocketAddr, count: usize) -> BTreeSet<String> {
 
 #[test]
 fn s24_a_client_keeps_one_backend_on_each_port() {
-    let scene = Scene::new("affinity", &many_ports().client_ip_affinity(None));
-    let [one, two] = &scene.clients;
+    let scene = scene("affinity", &many_ports().client_ip_affinity(None));
+    let (one, two) = (&scene.from_pod, &second_client(&scene));
     let first = choices(one);
     for (to, backend) in frontends().into_iter().zip(&first) {
         assert_eq!(answered(one, to, 100), BTreeSet::from([backend.clone()]), "{to}");
     }
     assert!(first.iter().collect::<BTreeSet<_>>().len() > 1, "ports choose for themselves");
     // S25: a client is a network namespace.
-    let sibling = scene.shells[0].client().unwrap();
+    let sibling = scene.client.client().unwrap();
     assert_eq!(choices(&sibling), first, "two processes of one pod are one client");
     assert_ne!(choices(two), first, "two pods are two clients");
 }
 
 #[test]
 fn s24_frontends_of_a_port_share_the_choice() {
-    let service = (0..PORTS).fold(dual("web", 10).client_ip_affinity(None), |service, port| {
+    let service = (0..PORT_COUNT).fold(dual("web", 10).client_ip_affinity(None), |service, port| {
         service.named_port(&format!("p{port}"), "TCP", 80 + port, 8080).node_port(30080 + port)
     });
     let service = service.kind("LoadBalancer").external_ip("203.0.113.7").external_ip("fd00:113::7");
-    let scene = Scene::new("frontends", &service.load_balancer_ip("203.0.113.8").load_balancer_ip("fd00:113::8"));
-    let host = scene.stage.node.client().unwrap();
-    let node = scene.stage.node.addresses();
-    for (client, loopback) in [(&scene.clients[0], false), (&host, true)] {
-        for port in 0..PORTS {
+    let scene = scene("frontends", &service.load_balancer_ip("203.0.113.8").load_balancer_ip("fd00:113::8"));
+    let host = scene.node.client().unwrap();
+    let node = scene.node.addresses();
+    for (client, loopback) in [(&*scene.from_pod, false), (&host, true)] {
+        for port in 0..PORT_COUNT {
             for (family, internal) in cluster_ips(10, 80 + port).into_iter().enumerate() {
                 let backend = client.tcp(internal).unwrap().backend().to_owned();
                 let outside = [["203.0.113.7", "fd00:113::7"][family], ["203.0.113.8", "fd00:113::8"][family]];
@@ -145,9 +136,9 @@ fn s24_frontends_of_a_port_share_the_choice() {
 #[test]
 fn s24_expires_after_the_last_new_connection() {
     let timeout = long();
-    let scene = Scene::new("expiry", &many_ports().client_ip_affinity(Some(timeout)));
-    let mut remembered = open(&PinFolder::new(&scene.stage.node.instance()), "AFFINITY").unwrap();
-    let client = &scene.clients[0];
+    let scene = scene("expiry", &many_ports().client_ip_affinity(Some(timeout)));
+    let mut remembered = open(&PinFolder::new(&scene.node.instance()), "AFFINITY").unwrap();
+    let client = &scene.from_pod;
     let first = choices(client);
     let established = client.connect_tcp(frontends()[0]).unwrap();
     for _ in 0..3 {
@@ -163,48 +154,48 @@ fn s24_expires_after_the_last_new_connection() {
 
 #[test]
 fn s24_a_backend_that_leaves_loses_its_clients_for_good() {
-    let scene = Scene::new("leaves", &many_ports().client_ip_affinity(None));
-    let client = &scene.clients[0];
-    let [b1, b2, ..] = &scene.backends;
-    scene.list(&[b1]);
-    assert!(choices(client).iter().all(|backend| backend == "b1"));
-    scene.list(&[b1, b2]);
-    assert!(choices(client).iter().all(|backend| backend == "b1"), "a backend that is there keeps its clients");
-    scene.list(&[b2]);
-    assert!(choices(client).iter().all(|backend| backend == "b2"));
-    scene.list(&[b1, b2]);
-    assert!(choices(&scene.clients[1]).contains(&"b1".to_owned()), "new clients find it again");
+    let scene = scene("leaves", &many_ports().client_ip_affinity(None));
+    let client = &scene.from_pod;
+    let (p1, p2) = (scene.pod(1), scene.pod(2));
+    change_list(&scene, &[p1]);
+    assert!(choices(client).iter().all(|backend| backend == "p1"));
+    change_list(&scene, &[p1, p2]);
+    assert!(choices(client).iter().all(|backend| backend == "p1"), "a backend that is there keeps its clients");
+    change_list(&scene, &[p2]);
+    assert!(choices(client).iter().all(|backend| backend == "p2"));
+    change_list(&scene, &[p1, p2]);
+    assert!(choices(&second_client(&scene)).contains(&"p1".to_owned()), "new clients find it again");
     for to in frontends() {
-        assert_eq!(answered(client, to, 20), BTreeSet::from(["b2".to_owned()]), "{to}: clients don't go back");
+        assert_eq!(answered(client, to, 20), BTreeSet::from(["p2".to_owned()]), "{to}: clients don't go back");
     }
 }
 
 #[test]
 fn s24_is_switched_and_changed_live() {
-    let scene = Scene::new("switched", &many_ports());
-    let client = &scene.clients[0];
+    let scene = scene("switched", &many_ports());
+    let client = &scene.from_pod;
     let everybody = |to| answered(client, to, 60).len() == 4;
     let nobody_moves = || frontends().into_iter().all(|to| answered(client, to, 10).len() == 1);
     assert!(frontends().into_iter().all(everybody), "no affinity");
-    scene.stage.folder.put(&many_ports().client_ip_affinity(None).build());
+    scene.put(&many_ports().client_ip_affinity(None).build());
     until("affinity on", nobody_moves);
     let kept = choices(client);
     assert_eq!(choices(client), kept);
-    scene.stage.folder.put(&many_ports().build());
+    scene.put(&many_ports().build());
     until("affinity off", || frontends().into_iter().all(everybody));
-    scene.stage.folder.put(&many_ports().client_ip_affinity(None).build());
+    scene.put(&many_ports().client_ip_affinity(None).build());
     until("affinity on again", nobody_moves);
 
     let kept = choices(client);
     let change_timeout = |seconds| {
-        scene.stage.folder.put(&many_ports().client_ip_affinity(Some(seconds)).build());
+        scene.put(&many_ports().client_ip_affinity(Some(seconds)).build());
         until("the changed time is in force", || {
-            scene.stage.get("services").to_string().matches(&format!("\"affinitySeconds\":{seconds},")).count() == 16
+            scene.get("services").to_string().matches(&format!("\"affinitySeconds\":{seconds},")).count() == 16
         });
     };
     change_timeout(3600);
     assert_eq!(choices(client), kept, "a changed timeout moves no client");
-    let mut remembered = open(&PinFolder::new(&scene.stage.node.instance()), "AFFINITY").unwrap();
+    let mut remembered = open(&PinFolder::new(&scene.node.instance()), "AFFINITY").unwrap();
     let timeout = long();
     change_timeout(timeout);
     age_clients(&mut remembered, (timeout + 1).into());
@@ -217,11 +208,11 @@ fn s24_is_switched_and_changed_live() {
 
 #[test]
 fn s24_holds_for_udp() {
-    let service = (0..PORTS).fold(dual("web", 10).client_ip_affinity(None), |service, port| {
+    let service = (0..PORT_COUNT).fold(dual("web", 10).client_ip_affinity(None), |service, port| {
         service.named_port(&format!("u{port}"), "UDP", 80 + port, 8080)
     });
-    let scene = Scene::new("udp", &service);
-    let [one, two] = &scene.clients;
+    let scene = scene("udp", &service);
+    let (one, two) = (&scene.from_pod, &second_client(&scene));
     let ask = |client: &Client, to, manner, count| -> BTreeSet<String> {
         let outcomes = client.dial_all(&Dial::new(manner, to).count(count));
         outcomes.into_iter().map(|outcome| outcome.unwrap().backend().to_owned()).collect()
@@ -239,8 +230,8 @@ fn s24_holds_for_udp() {
 
 #[test]
 fn s24_concurrent_first_connections_agree() {
-    let scene = Scene::new("race", &many_ports().client_ip_affinity(None));
-    let clients: Vec<_> = (0..6).map(|_| scene.shells[0].client().unwrap()).collect();
+    let scene = scene("race", &many_ports().client_ip_affinity(None));
+    let clients: Vec<_> = (0..6).map(|_| scene.client.client().unwrap()).collect();
     let barrier = Barrier::new(clients.len());
     for to in frontends() {
         let answers: BTreeSet<_> = thread::scope(|scope| {

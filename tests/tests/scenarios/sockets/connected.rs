@@ -5,9 +5,9 @@
 use std::{fs, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Pod, Server, Socket, TIMEOUT, Waggle},
-    objects::{Cluster, SliceBuilder},
-    stage::{Stage, cluster_ips, dual, slices, until},
+    lab::{Client, Dial, Kind, Manner, Socket, TIMEOUT},
+    objects::SliceBuilder,
+    scene::{Scene, Setup, cluster_ips, dual, slices, until},
 };
 use serde_json::Value;
 
@@ -15,37 +15,30 @@ use serde_json::Value;
 const WHILE: Duration = Duration::from_millis(300);
 
 /// A UDP Service of this name and number with these backends.
-fn udp(stage: &Stage, name: &str, number: u8, pods: &[&Pod]) {
-    stage.folder.put(&dual(name, number).udp_port(53, 5353).build());
-    stage.endpoints(name, |slice| slice.udp_port(5353), pods);
+fn udp(scene: &Scene, name: &str, number: u8, backends: &[usize]) {
+    scene.put(&dual(name, number).udp_port(53, 5353).build());
+    list(scene, name, backends);
 }
 
-/// Backends `b1` and `b2`, a client in pod `c1`, and the UDP Services that a test begins with.
-struct Scene {
-    waggle: Waggle,
-    client: Client,
-    _servers: Vec<Server>,
-    pods: [Pod; 3],
-    stage: Stage,
+/// Makes these the Service's backends.
+fn list(scene: &Scene, name: &str, backends: &[usize]) {
+    let pods: Vec<_> = backends.iter().map(|number| scene.pod(*number)).collect();
+    scene.endpoints(name, |slice| slice.udp_port(5353), &pods);
 }
 
-impl Scene {
-    /// `services`: each a name, a number, and the places of its backends among the pods.
-    fn new(name: &str, services: &[(&str, u8, &[usize])], arguments: &[&str]) -> Self {
-        let stage = Stage::new(name);
-        let pods = stage.pods(["b1", "b2", "c1"]);
-        let servers = pods[..2].iter().map(|pod| pod.serve(&[5353, 8080]).unwrap()).collect();
-        for (name, number, backends) in services {
-            udp(&stage, name, *number, &backends.iter().map(|place| &pods[*place]).collect::<Vec<_>>());
-        }
-        let waggle = stage.agent(arguments);
-        Self { client: pods[2].client().unwrap(), waggle, _servers: servers, pods, stage }
+/// Two backends, UDP Services, and the agent. `services`: each a name, a number, and the numbers of its backends.
+fn scene(setup: impl Into<Setup>, services: &[(&str, u8, &[usize])]) -> Scene {
+    let mut scene = setup.into().backends(2).serving(&[5353, 8080]).build();
+    for (name, number, backends) in services {
+        udp(&scene, name, *number, backends);
     }
+    scene.start();
+    scene
+}
 
-    /// Both addresses of `b1`, for a client that dials it directly.
-    fn own(&self) -> [SocketAddr; 2] {
-        self.pods[0].addresses().map(|ip| SocketAddr::new(ip, 5353))
-    }
+/// Both addresses of `p1`, for a client that dials it directly.
+fn own(scene: &Scene) -> [SocketAddr; 2] {
+    scene.pod(1).addresses().map(|ip| SocketAddr::new(ip, 5353))
 }
 
 /// Connects a socket of each family.
@@ -63,7 +56,8 @@ fn peer(socket: &Socket) -> Option<SocketAddr> {
 
 #[test]
 fn s29_connected_sockets_show_the_frontend() {
-    let Scene { client, .. } = &Scene::new("shown", &[("dns", 10, &[0, 1])], &[]);
+    let scene = scene("shown", &[("dns", 10, &[1, 2])]);
+    let client = &scene.from_pod;
     for (socket, to) in connected(client, 10).iter().zip(cluster_ips(10, 53)) {
         let backend = socket.ask("who").unwrap().backend().to_owned();
         for _ in 0..10 {
@@ -80,20 +74,20 @@ fn s29_connected_sockets_show_the_frontend() {
 #[test]
 fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
     // The second Service keeps the backend that the first loses.
-    let scene = &Scene::new("told", &[("dns", 10, &[0]), ("keeps", 11, &[0])], &[]);
-    let Scene { client, stage, pods, .. } = scene;
+    let scene = scene("told", &[("dns", 10, &[1]), ("keeps", 11, &[1])]);
+    let client = &scene.from_pod;
     let (told, sending) = (connected(client, 10), connected(client, 10));
     let mapped = client.connect_udp("[::ffff:10.96.0.10]:53").unwrap();
     let keeps = connected(client, 11);
-    let own = scene.own().map(|to| client.connect_udp(to).unwrap());
+    let own = own(&scene).map(|to| client.connect_udp(to).unwrap());
     for socket in told.iter().chain(&sending).chain(&keeps).chain(&own).chain([&mapped]) {
-        assert_eq!(socket.ask("who").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("who").unwrap().backend(), "p1");
     }
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&pods[1]]);
+    list(&scene, "dns", &[2]);
     for (socket, to) in told.iter().chain([&mapped]).zip([cluster_ips(10, 53), cluster_ips(10, 53)].concat()) {
         until("the waiting application is told", || is_told(socket));
         socket.connect(to).unwrap();
-        assert_eq!(socket.ask("redialled").unwrap().backend(), "b2");
+        assert_eq!(socket.ask("redialled").unwrap().backend(), "p2");
     }
     for socket in &sending {
         until("the sending application is told", || {
@@ -101,36 +95,36 @@ fn s29_sockets_of_a_removed_backend_are_told_and_redial() {
         });
     }
     for socket in keeps.iter().chain(&own) {
-        assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("still there").unwrap().backend(), "p1");
     }
     // Now the other Service is removed as a whole.
-    stage.remove("keeps");
+    scene.remove("keeps");
     for socket in &keeps {
         until("a removed Service's sockets are told", || is_told(socket));
     }
     for socket in &own {
-        assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("still there").unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s29_termination_can_be_switched_off() {
-    let scene = &Scene::new("untold", &[("dns", 10, &[0])], &["--udp-termination=false"]);
-    let Scene { client, stage, pods, .. } = scene;
+    let scene = scene(Setup::new("untold").args(["--udp-termination=false"]), &[("dns", 10, &[1])]);
+    let client = &scene.from_pod;
     let sockets = connected(client, 10);
-    udp(stage, "dns", 10, &[&pods[1]]);
-    until("new flows go elsewhere", || cluster_ips(10, 53).iter().all(|to| client.udp(to).unwrap().backend() == "b2"));
+    udp(&scene, "dns", 10, &[2]);
+    until("new flows go elsewhere", || cluster_ips(10, 53).iter().all(|to| client.udp(to).unwrap().backend() == "p2"));
     for socket in &sockets {
         assert_eq!(socket.receive(WHILE).unwrap_err().errno, "ETIMEDOUT", "nothing tells the socket");
-        assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("still there").unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
-    let scene = &Scene::new("redial", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
-    let Scene { client, stage, pods, .. } = scene;
-    let own = scene.own();
+    let scene = scene("redial", &[("dns", 10, &[1]), ("other", 11, &[2])]);
+    let client = &scene.from_pod;
+    let own = own(&scene);
     let [first, through, witness] = [(); 3].map(|()| connected(client, 10));
     for (family, socket) in first.iter().enumerate() {
         assert_eq!(peer(socket), Some(cluster_ips(10, 53)[family]));
@@ -140,40 +134,42 @@ fn s29_a_socket_that_has_redialled_is_judged_by_its_last_dial() {
     for (family, socket) in through.iter().enumerate() {
         socket.connect(cluster_ips(11, 53)[family]).unwrap();
         assert_eq!(peer(socket), Some(cluster_ips(11, 53)[family]));
-        assert_eq!(socket.ask("who").unwrap().backend(), "b2");
+        assert_eq!(socket.ask("who").unwrap().backend(), "p2");
         socket.disconnect().unwrap();
         assert_eq!(peer(socket), None);
         socket.connect(own[family]).unwrap();
         assert_eq!((peer(socket), socket.ask("who").unwrap().from), (Some(own[family]), Some(own[family])));
     }
-    udp(stage, "dns", 10, &[&pods[1]]);
+    udp(&scene, "dns", 10, &[2]);
     for socket in &witness {
         until("sockets of the Service are told", || is_told(socket));
     }
     for socket in first.iter().chain(&through) {
-        assert_eq!(socket.ask("dialled the backend itself").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("dialled the backend itself").unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s29_a_change_of_policy_that_leaves_the_backend_ends_no_socket() {
-    let Scene { client, stage, pods, .. } = &Scene::new("policy", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
+    let scene = scene("policy", &[("dns", 10, &[1]), ("other", 11, &[2])]);
+    let client = &scene.from_pod;
     let (sockets, witness) = (connected(client, 10), connected(client, 11));
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).internal_local().build());
+    scene.put(&dual("dns", 10).udp_port(53, 5353).internal_local().build());
     let is_local = |entry: &&Value| entry["formatted"]["value"]["flags"].as_u64().is_some_and(|flags| flags & 2 != 0);
-    until("the policy is in force", || stage.dump("services").iter().filter(is_local).count() == 2);
-    udp(stage, "other", 11, &[&pods[0]]);
+    until("the policy is in force", || scene.dump("services").iter().filter(is_local).count() == 2);
+    udp(&scene, "other", 11, &[1]);
     for socket in &witness {
         until("sockets that have lost their backend are told, after all others", || is_told(socket));
     }
     for socket in &sockets {
-        assert_eq!(socket.ask("still there").unwrap().backend(), "b1");
+        assert_eq!(socket.ask("still there").unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s29_disconnected_and_connected_turns_of_one_socket() {
-    let Scene { client, .. } = &Scene::new("turns", &[("dns", 10, &[0]), ("other", 11, &[1])], &[]);
+    let scene = scene("turns", &[("dns", 10, &[1]), ("other", 11, &[2])]);
+    let client = &scene.from_pod;
     for (family, kind) in [Kind::Udp4, Kind::Udp6].into_iter().enumerate() {
         let socket = client.open(kind, None).unwrap();
         let [dns, other] = [10, 11].map(|number| cluster_ips(number, 53)[family]);
@@ -203,15 +199,16 @@ fn s29_disconnected_and_connected_turns_of_one_socket() {
 
 #[test]
 fn s29_tcp_connections_are_never_cut() {
-    let Scene { waggle, client, pods, stage, .. } = &mut Scene::new("tcp", &[], &[]);
+    let scene = Setup::new("tcp").backends(2).build();
+    let (client, p1, p2, mut waggle) = (&scene.from_pod, scene.pod(1), scene.pod(2), scene.agent(&[]));
     let port = |slice: SliceBuilder| slice.port(8080);
-    stage.folder.put(&dual("web", 10).port(80, 8080).build());
-    stage.endpoints("web", port, &[&pods[0]]);
+    scene.put(&dual("web", 10).port(80, 8080).build());
+    scene.endpoints("web", port, &[p1]);
     until("served", || cluster_ips(10, 80).iter().all(|to| client.tcp(to).is_ok()));
     let connections = cluster_ips(10, 80).map(|to| client.connect_tcp(to).unwrap());
     let alive = |when: &str| {
         for (connection, to) in connections.iter().zip(cluster_ips(10, 80)) {
-            assert_eq!(connection.ask(when).unwrap().backend(), "b1", "{when}");
+            assert_eq!(connection.ask(when).unwrap().backend(), "p1", "{when}");
             assert_eq!(peer(connection), Some(to), "{when}");
         }
     };
@@ -219,20 +216,18 @@ fn s29_tcp_connections_are_never_cut() {
         cluster_ips(10, 80).iter().all(|to| client.tcp(to).is_ok_and(|reply| reply.backend() == backend))
     };
     alive("at first");
-    for slice in slices("web", port, &[&pods[1], &pods[0]]) {
-        stage.folder.put(&slice.draining().build());
+    for slice in slices("web", port, &[p2, p1]) {
+        scene.put(&slice.draining().build());
     }
-    until("the draining backend gets nothing new", || (0..10).all(|_| all("b2")));
+    until("the draining backend gets nothing new", || (0..10).all(|_| all("p2")));
     alive("terminating");
-    stage.endpoints("web", port, &[&pods[1]]);
-    until("the backend is gone", || {
-        !stage.get("backends").to_string().contains(&pods[0].v4().to_string()) || all("b2")
-    });
+    scene.endpoints("web", port, &[p2]);
+    until("the backend is gone", || !scene.get("backends").to_string().contains(&p1.v4().to_string()) || all("p2"));
     alive("removed");
-    stage.endpoints("web", port, &[]);
+    scene.endpoints("web", port, &[]);
     until("refused", || cluster_ips(10, 80).iter().all(|to| client.tcp(to).is_err()));
     alive("without any backend");
-    stage.remove("web");
+    scene.remove("web");
     until("unreachable", || {
         cluster_ips(10, 80).iter().all(|to| client.tcp(to).is_err_and(|failure| failure.errno == "EHOSTUNREACH"))
     });
@@ -243,33 +238,31 @@ fn s29_tcp_connections_are_never_cut() {
 
 #[test]
 fn processes_of_the_nodes_cgroup_are_served_and_no_others() {
-    let stage = Stage::new("cgroup");
-    let [backend, pod] = stage.pods(["b1", "c1"]);
-    let _server = backend.serve(&[8080]).unwrap();
-    stage.folder.put(&dual("web", 10).port(80, 8080).build());
-    stage.endpoints("web", |slice| slice.port(8080), &[&backend]);
-    let _waggle = stage.agent(&[]);
-    let nested = pod.cgroup().join("nested");
+    let mut scene = Setup::new("cgroup").backends(1).build();
+    scene.put(&dual("web", 10).port(80, 8080).build());
+    scene.endpoints("web", |slice| slice.port(8080), &[scene.pod(1)]);
+    scene.start();
+    let nested = scene.client.cgroup().join("nested");
     fs::create_dir(&nested).unwrap();
-    for host in [&*stage.node, &*pod] {
+    for host in [&*scene.node, &**scene.client] {
         let client = host.client().unwrap();
         let moved_to =
             |cgroup: &std::path::Path| fs::write(cgroup.join("cgroup.procs"), client.id().to_string()).unwrap();
         for to in cluster_ips(10, 80) {
-            assert_eq!(client.tcp(to).unwrap().backend(), "b1", "{} {to}", host.name());
+            assert_eq!(client.tcp(to).unwrap().backend(), "p1", "{} {to}", host.name());
         }
         moved_to(&nested);
         for to in cluster_ips(10, 80) {
-            assert_eq!(client.tcp(to).unwrap().backend(), "b1", "{} {to} from a cgroup inside", host.name());
+            assert_eq!(client.tcp(to).unwrap().backend(), "p1", "{} {to} from a cgroup inside", host.name());
         }
-        moved_to(stage.lab.cgroup());
+        moved_to(scene.lab.cgroup());
         for to in cluster_ips(10, 80) {
             let dial = Dial::new(Manner::Tcp, to).timeout(WHILE);
             assert_eq!(client.dial(&dial).unwrap_err().errno, "ETIMEDOUT", "{} {to} from outside", host.name());
         }
-        moved_to(stage.node.cgroup());
+        moved_to(scene.node.cgroup());
         for to in cluster_ips(10, 80) {
-            assert_eq!(client.tcp(to).unwrap().backend(), "b1", "{} {to} back again", host.name());
+            assert_eq!(client.tcp(to).unwrap().backend(), "p1", "{} {to} back again", host.name());
         }
     }
 }

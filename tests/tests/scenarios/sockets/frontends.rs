@@ -8,8 +8,8 @@ use harness::{
     lab::{Client, Manner, Mode, OutsideClient, Server},
     objects::{lab_node, service_cidr},
     scene::{
-        Family, Scene, Setup, expect, expect_by, from_both, from_both_as, from_both_over_both, hold, over_both, web,
-        web_node_port, web_slice,
+        Family, Scene, Setup, expect, expect_by, from_both, from_both_over_both, hold, over_both, web, web_node_port,
+        web_slice,
     },
 };
 use serde_json::json;
@@ -41,8 +41,8 @@ fn outside(scene: &Scene) -> (OutsideClient, Server) {
 }
 
 /// Runs a scenario over both families, in scenes with such a host.
-fn beside_outside(name: &str, prepare: impl Fn(Setup) -> Setup, scenario: impl Fn(&Scene, Family)) {
-    from_both_as(name, prepare, |scene| {
+fn beside_outside(setup: impl Into<Setup>, scenario: impl Fn(&Scene, Family)) {
+    from_both(setup, |scene| {
         let _outside = outside(scene);
         over_both(|family| scenario(scene, family));
     });
@@ -61,47 +61,39 @@ fn refused_by_kernel(client: &Client, to: SocketAddr) {
 
 #[test]
 fn s18_external_ips_are_served_for_any_type() {
-    beside_outside(
-        "s18-ext",
-        |setup| setup,
-        |scene, family| {
-            let name = family.name("web");
-            let external = SocketAddr::new(family.external_ip(1), 80);
-            scene.put(&web_slice(&name, family).pod(scene.pod(1)).build());
-            for kind in ["ClusterIP", "NodePort", "LoadBalancer"] {
-                let service = web(&name, [family.cluster_ip(10)]).kind(kind);
-                scene.put(&service.clone().external_ip(&external.ip().to_string()).build());
-                scene.expect(external, &["p1"]);
-                hold(&scene.from_node, external, &["p1"]);
-                scene.put(&service.build());
-                scene.expect(external, OUTSIDE);
-            }
-        },
-    );
+    beside_outside("s18-ext", |scene, family| {
+        let name = family.name("web");
+        let external = SocketAddr::new(family.external_ip(1), 80);
+        scene.put(&web_slice(&name, family).pod(scene.pod(1)).build());
+        for kind in ["ClusterIP", "NodePort", "LoadBalancer"] {
+            let service = web(&name, [family.cluster_ip(10)]).kind(kind);
+            scene.put(&service.clone().external_ip(&external.ip().to_string()).build());
+            scene.expect(external, &["p1"]);
+            hold(&scene.from_node, external, &["p1"]);
+            scene.put(&service.build());
+            scene.expect(external, OUTSIDE);
+        }
+    });
 }
 
 #[test]
 fn s18_load_balancer_addresses_are_served_unless_they_are_a_proxys() {
-    beside_outside(
-        "s18-lb",
-        |setup| setup,
-        |scene, family| {
-            let name = family.name("web");
-            let at = |number| SocketAddr::new(family.external_ip(number), 80);
-            let ip = |number| family.external_ip(number).to_string();
-            let service = web(&name, [family.cluster_ip(10)]).kind("LoadBalancer").ingress(json!({"ip": ip(1)}));
-            let service = service.ingress(json!({"hostname": "lb.example.com"}));
-            scene.put(&web_slice(&name, family).pod(scene.pod(1)).build());
-            scene.put(&service.clone().ingress(json!({"ip": ip(2), "ipMode": "VIP"})).build());
-            scene.expect(at(1), &["p1"]);
-            scene.hold(at(2), &["p1"]);
-            scene.put(&service.clone().ingress(json!({"ip": ip(2), "ipMode": "Proxy"})).build());
-            scene.expect(at(2), OUTSIDE);
-            scene.hold(at(1), &["p1"]);
-            scene.put(&web(&name, [family.cluster_ip(10)]).kind("LoadBalancer").build());
-            scene.expect(at(1), OUTSIDE);
-        },
-    );
+    beside_outside("s18-lb", |scene, family| {
+        let name = family.name("web");
+        let at = |number| SocketAddr::new(family.external_ip(number), 80);
+        let ip = |number| family.external_ip(number).to_string();
+        let service = web(&name, [family.cluster_ip(10)]).kind("LoadBalancer").ingress(json!({"ip": ip(1)}));
+        let service = service.ingress(json!({"hostname": "lb.example.com"}));
+        scene.put(&web_slice(&name, family).pod(scene.pod(1)).build());
+        scene.put(&service.clone().ingress(json!({"ip": ip(2), "ipMode": "VIP"})).build());
+        scene.expect(at(1), &["p1"]);
+        scene.hold(at(2), &["p1"]);
+        scene.put(&service.clone().ingress(json!({"ip": ip(2), "ipMode": "Proxy"})).build());
+        scene.expect(at(2), OUTSIDE);
+        scene.hold(at(1), &["p1"]);
+        scene.put(&web(&name, [family.cluster_ip(10)]).kind("LoadBalancer").build());
+        scene.expect(at(1), OUTSIDE);
+    });
 }
 
 #[test]
@@ -173,8 +165,7 @@ fn put_node_port(scene: &Scene, family: Family) {
 #[test]
 fn s19_chosen_networks_are_followed_address_by_address() {
     let chosen = ["--nodeport-addresses", "198.51.100.0/25,2001:db8:1::/64"];
-    let prepare = |setup: Setup| setup.args(chosen);
-    beside_outside("s19-cidr", prepare, |scene, family| {
+    beside_outside(Setup::new("s19-cidr").args(chosen), |scene, family| {
         put_node_port(scene, family);
         let at = |address| SocketAddr::new(address, NODE_PORT);
         let [inside, outside] = own_addresses(family);
@@ -193,8 +184,7 @@ fn s19_chosen_networks_are_followed_address_by_address() {
 
 #[test]
 fn s19_primary_follows_the_node_object() {
-    let same = |setup| setup;
-    beside_outside("s19-node", same, |scene, family| {
+    beside_outside("s19-node", |scene, family| {
         put_node_port(scene, family);
         let at = |address| SocketAddr::new(address, NODE_PORT);
         let [other, _] = own_addresses(family);
@@ -240,18 +230,14 @@ fn s20_an_unowned_service_address_never_leaves_the_node() {
 
 #[test]
 fn s20_a_new_service_cidr_counts_at_once() {
-    beside_outside(
-        "s20-new",
-        |setup| setup,
-        |scene, family| {
-            let (range, inside) = more_service_cidr(family);
-            let to = SocketAddr::new(inside, 80);
-            scene.expect(to, OUTSIDE);
-            scene.put(&service_cidr(&family.name("more"), &[range]));
-            scene.expect(to, UNREACHABLE);
-            scene.put(&web_slice(&family.name("web"), family).pod(scene.pod(1)).build());
-            scene.put(&web(&family.name("web"), [inside]).build());
-            scene.expect(to, &["p1"]);
-        },
-    );
+    beside_outside("s20-new", |scene, family| {
+        let (range, inside) = more_service_cidr(family);
+        let to = SocketAddr::new(inside, 80);
+        scene.expect(to, OUTSIDE);
+        scene.put(&service_cidr(&family.name("more"), &[range]));
+        scene.expect(to, UNREACHABLE);
+        scene.put(&web_slice(&family.name("web"), family).pod(scene.pod(1)).build());
+        scene.put(&web(&family.name("web"), [inside]).build());
+        scene.expect(to, &["p1"]);
+    });
 }

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use harness::scene::{Family, Origin, Scene, Setup, over_both, web, web_slice};
+use harness::scene::{Family, Scene, Setup, over_both, web, web_slice};
 
 /// Talks to `family`'s frontend without a pause while `change` runs again and again.
 fn under_load(scene: &Scene, family: Family, change: impl Fn(usize)) {
@@ -26,7 +26,7 @@ fn under_load(scene: &Scene, family: Family, change: impl Fn(usize)) {
 
 #[test]
 fn s33_a_change_of_policy_or_list_loses_no_connection() {
-    let scene = Setup::new("switch", Origin::Folder).pods(2).start();
+    let scene = Setup::new("switch").backends(2).start();
     over_both(|family| {
         let name = family.name("web");
         let service = || web(&name, [family.cluster_ip(10)]);

@@ -1,15 +1,15 @@
 //! Hints for zones and nodes (S15).
 
 use harness::{
-    objects::{Cluster, SliceBuilder, lab_node},
-    scene::{Family, Scene, from_both_as, over_both, web, web_slice},
+    objects::{SliceBuilder, lab_node},
+    scene::{Family, Scene, Setup, from_both_over_both, web, web_slice},
 };
 
 const ALL: &[&str] = &["p1", "p2", "p3"];
 
 /// Runs the scenario on a node in zone z1, over both families.
 fn in_zone_1(name: &str, scenario: impl Fn(&Scene, Family)) {
-    from_both_as(name, |setup| setup.zone("z1"), |scene| over_both(|family| scenario(scene, family)));
+    from_both_over_both(Setup::new(name).zone("z1"), scenario);
 }
 
 /// Puts a Service, and a slice of the three backends, each refined by the function at its index.
@@ -92,7 +92,7 @@ fn s15_the_nodes_zone_is_followed() {
         );
         scene.expect(to, &["p1"]);
         for (zone, wanted) in [("z2", &["p2"][..]), ("z3", &["p3"]), ("z4", ALL), ("z1", &["p1"])] {
-            scene.objects.put(&lab_node(&scene.node).zone(zone).build());
+            scene.put(&lab_node(&scene.node).zone(zone).build());
             scene.expect(to, wanted);
         }
         scene.put(&lab_node(&scene.node).build());

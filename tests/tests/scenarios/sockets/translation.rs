@@ -11,8 +11,8 @@ use std::{
 use harness::{
     lab::{Dial, Manner},
     scene::{
-        BOUND_PORT, Family, MANNERS, Origin, Scene, expect, from_both, from_both_as, from_both_over_both, over_both,
-        web, web_slice,
+        BOUND_PORT, Family, MANNERS, Origin, Scene, Setup, expect, from_both, from_both_over_both, over_both, web,
+        web_slice,
     },
 };
 
@@ -59,19 +59,15 @@ fn s23_new_flows_are_spread_uniformly() {
         assert!(statistic < LIMIT, "{manner:?}: {counts:?} has χ² = {statistic:.1}");
         strays.iter().all(|stray| stray.abs() <= 3.0 * sigma)
     };
-    from_both_as(
-        "s23",
-        |setup| setup.pods(BACKENDS as usize),
-        |scene| {
-            serve(scene, BACKENDS as usize);
-            // The source of objects makes no difference here, so each source takes one manner and family.
-            let (manner, family) = match scene.objects.origin() {
-                Origin::Folder => (Manner::Tcp, Family::Ipv4),
-                Origin::Api => (Manner::UdpUnconnected, Family::Ipv6),
-            };
-            assert!((0..ROUNDS).any(|_| is_within(scene, manner, family.frontend(10))), "{manner:?}: beyond 3σ");
-        },
-    );
+    from_both(Setup::new("s23").backends(BACKENDS as usize), |scene| {
+        serve(scene, BACKENDS as usize);
+        // The source of objects makes no difference here, so each source takes one manner and family.
+        let (manner, family) = match scene.objects.origin() {
+            Origin::Folder => (Manner::Tcp, Family::Ipv4),
+            Origin::Api => (Manner::UdpUnconnected, Family::Ipv6),
+        };
+        assert!((0..ROUNDS).any(|_| is_within(scene, manner, family.frontend(10))), "{manner:?}: beyond 3σ");
+    });
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::{
 
 use harness::{
     lab::{Kind, Message, Pod, Server, Socket, TIMEOUT},
-    objects::{Cluster, SliceBuilder},
-    stage::{Stage, cluster_ips, dual, slices, until},
+    objects::SliceBuilder,
+    scene::{Scene, Setup, cluster_ips, dual, slices, until},
 };
 
 /// How long an answer may take.
@@ -47,32 +47,37 @@ fn server_of<'a>(servers: &'a [Server], name: &str) -> &'a Server {
     servers.iter().find(|server| server.name() == name).unwrap()
 }
 
+/// A Service `dns` and as many servers, none of which is its backend yet.
+fn dns(name: &str, servers: usize) -> Scene {
+    Setup::new(name).backends(servers).serving(&[5353]).object(dual("dns", 10).udp_port(53, 5353).build()).build()
+}
+
+/// Makes these the backends of `dns`.
+fn list(scene: &Scene, backends: &[&Pod]) {
+    scene.endpoints("dns", |slice| slice.udp_port(5353), backends);
+}
+
 #[test]
 fn s29_a_flow_keeps_its_backend_until_that_leaves() {
-    let stage = Stage::new("flow");
-    let pods = stage.pods(["b1", "b2", "b3", "b4"]);
-    let [shell] = stage.pods(["c1"]);
-    let servers: Vec<_> = pods.iter().map(|pod| pod.serve(&[5353]).unwrap()).collect();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    for (socket, to) in fixed(&client).iter().zip(cluster_ips(10, 53)) {
+    let mut scene = dns("flow", 4);
+    list(&scene, &scene.pods.iter().collect::<Vec<_>>());
+    scene.start();
+    for (socket, to) in fixed(&scene.from_pod).iter().zip(cluster_ips(10, 53)) {
         let first = ask(socket, to).unwrap().backend().to_owned();
         for _ in 0..30 {
             assert_eq!(ask(socket, to).unwrap().backend(), first, "one backend for the flow");
         }
-        let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
-        server_of(&servers, &first).stop().unwrap();
-        stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
+        let rest: Vec<_> = scene.pods.iter().filter(|pod| pod.name() != first).collect();
+        server_of(&scene.servers, &first).stop().unwrap();
+        list(&scene, &rest);
         let second = ask_until("the flow has moved", socket, to, |_| true).backend().to_owned();
         assert_ne!(second, first);
         for _ in 0..30 {
             assert_eq!(ask(socket, to).unwrap().backend(), second, "one backend again");
         }
-        server_of(&servers, &first).resume().unwrap();
-        stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
-        until("the backend is back", || stage.get("services").to_string().matches(":5353").count() == 16);
+        server_of(&scene.servers, &first).resume().unwrap();
+        list(&scene, &scene.pods.iter().collect::<Vec<_>>());
+        until("the backend is back", || scene.get("services").to_string().matches(":5353").count() == 16);
         assert_eq!(ask(socket, to).unwrap().backend(), second, "a flow does not go back");
     }
 }
@@ -80,14 +85,11 @@ fn s29_a_flow_keeps_its_backend_until_that_leaves() {
 /// A backend that terminates keeps its flows and connected sockets as long as it serves; new flows go elsewhere (KEP-5989).
 #[test]
 fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
-    let stage = Stage::new("leaving");
-    let [one, two, shell] = stage.pods(["b1", "b2", "c1"]);
-    let _servers = [&one, &two].map(|pod| pod.serve(&[5353]).unwrap());
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&one]);
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    let (sockets, connected) = (fixed(&client), cluster_ips(10, 53).map(|to| client.connect_udp(to).unwrap()));
+    let mut scene = dns("leaving", 2);
+    list(&scene, &[scene.pod(1)]);
+    scene.start();
+    let client = &scene.from_pod;
+    let (sockets, connected) = (fixed(client), cluster_ips(10, 53).map(|to| client.connect_udp(to).unwrap()));
     let all_on = |backend: &str| {
         for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
             assert_eq!(ask(socket, to).unwrap().backend(), backend);
@@ -95,21 +97,21 @@ fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
         }
     };
     let put = |leaves: fn(SliceBuilder) -> SliceBuilder| {
-        for slice in slices("dns", |slice| slice.udp_port(5353), &[&two, &one]) {
-            stage.folder.put(&leaves(slice).build());
+        for slice in slices("dns", |slice| slice.udp_port(5353), &[scene.pod(2), scene.pod(1)]) {
+            scene.put(&leaves(slice).build());
         }
     };
-    all_on("b1");
+    all_on("p1");
     put(SliceBuilder::draining);
-    let is_new_elsewhere = || cluster_ips(10, 53).iter().all(|to| client.udp(*to).unwrap().backend() == "b2");
+    let is_new_elsewhere = || cluster_ips(10, 53).iter().all(|to| client.udp(*to).unwrap().backend() == "p2");
     until("new flows go elsewhere", is_new_elsewhere);
     for _ in 0..10 {
         assert!(is_new_elsewhere(), "none comes back");
-        all_on("b1");
+        all_on("p1");
     }
     put(|slice| slice.draining().serving(false));
     for ((socket, connected), to) in sockets.iter().zip(&connected).zip(cluster_ips(10, 53)) {
-        ask_until("the flow leaves the backend that serves no more", socket, to, |answer| answer.backend() == "b2");
+        ask_until("the flow leaves the backend that serves no more", socket, to, |answer| answer.backend() == "p2");
         let is_told = || connected.receive(SOON).is_err_and(|failure| failure.errno == "ECONNABORTED");
         until("the connected socket is told", is_told);
     }
@@ -117,43 +119,36 @@ fn w12_a_terminating_backend_keeps_its_flows_as_long_as_it_serves() {
 
 #[test]
 fn s29_a_flow_that_began_too_early_is_answered_later() {
-    let stage = Stage::new("early");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
-    let _server = backend.serve(&[5353]).unwrap();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    let sockets = fixed(&client);
+    let mut scene = dns("early", 1);
+    scene.start();
+    let sockets = fixed(&scene.from_pod);
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
         assert_eq!(ask(socket, to).unwrap_err(), "ECONNREFUSED", "no backend yet");
     }
     for (socket, to) in sockets.iter().zip(cluster_ips(11, 53)) {
         assert_eq!(ask(socket, to).unwrap_err(), "EHOSTUNREACH", "no Service yet");
     }
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
-    stage.endpoints("late", |slice| slice.udp_port(5353), &[&backend]);
-    stage.folder.put(&dual("late", 11).udp_port(53, 5353).build());
+    list(&scene, &[scene.pod(1)]);
+    scene.endpoints("late", |slice| slice.udp_port(5353), &[scene.pod(1)]);
+    scene.put(&dual("late", 11).udp_port(53, 5353).build());
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)).chain(sockets.iter().zip(cluster_ips(11, 53))) {
         until("the first backend", || socket.send_to(to, "question").is_ok());
-        assert_eq!(socket.receive(TIMEOUT).unwrap().backend(), "b1");
+        assert_eq!(socket.receive(TIMEOUT).unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s29_a_flow_follows_its_target_port() {
-    let stage = Stage::new("target");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
-    let _server = backend.serve(&[5001, 5002]).unwrap();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5001).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5001), &[&backend]);
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    let sockets = fixed(&client);
+    let mut scene = Setup::new("target").backends(1).serving(&[5001, 5002]).build();
+    scene.put(&dual("dns", 10).udp_port(53, 5001).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5001), &[scene.pod(1)]);
+    scene.start();
+    let sockets = fixed(&scene.from_pod);
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
         assert!(ask(socket, to).unwrap().text.contains(":5001 "));
     }
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5002).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5002), &[&backend]);
+    scene.put(&dual("dns", 10).udp_port(53, 5002).build());
+    scene.endpoints("dns", |slice| slice.udp_port(5002), &[scene.pod(1)]);
     for (socket, to) in sockets.iter().zip(cluster_ips(10, 53)) {
         ask_until("the other port", socket, to, |answer| answer.text.contains(":5002 "));
     }
@@ -162,18 +157,15 @@ fn s29_a_flow_follows_its_target_port() {
 #[test]
 fn s29_one_socket_talks_to_many_services() {
     const SERVICES: u8 = 50;
-    let stage = Stage::new("many");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
     let ports: Vec<u16> = (0..u16::from(SERVICES)).map(|number| 5000 + number).collect();
-    let _server = backend.serve(&ports).unwrap();
+    let mut scene = Setup::new("many").backends(1).serving(&ports).build();
     for (number, port) in (1..=SERVICES).zip(&ports) {
         let name = format!("dns{number}");
-        stage.folder.put(&dual(&name, number).udp_port(53, *port).build());
-        stage.endpoints(&name, |slice| slice.udp_port(*port), &[&backend]);
+        scene.put(&dual(&name, number).udp_port(53, *port).build());
+        scene.endpoints(&name, |slice| slice.udp_port(*port), &[scene.pod(1)]);
     }
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    let sockets = fixed(&client);
+    scene.start();
+    let sockets = fixed(&scene.from_pod);
     for round in 0..3 {
         for (number, port) in (1..=SERVICES).zip(&ports) {
             for (socket, to) in sockets.iter().zip(cluster_ips(number, 53)) {
@@ -193,7 +185,7 @@ fn s29_one_socket_talks_to_many_services() {
         assert_eq!(answers, asked);
     }
     // Every flow still follows its own Service's changes.
-    stage.endpoints("dns7", |slice| slice.udp_port(5000 + 40), &[&backend]);
+    scene.endpoints("dns7", |slice| slice.udp_port(5000 + 40), &[scene.pod(1)]);
     for (socket, to) in sockets.iter().zip(cluster_ips(7, 53)) {
         let follows = |answer: &Message| answer.text.contains(":5040 ");
         until("the seventh Service's change", || {
@@ -205,18 +197,13 @@ fn s29_one_socket_talks_to_many_services() {
 
 #[test]
 fn s29_two_frontends_of_one_backend_answer_in_turn() {
-    let stage = Stage::new("shared");
-    let [backend, other, shell] = stage.pods(["b1", "b2", "c1"]);
-    let _servers = [&backend, &other].map(|pod| pod.serve(&[5353]).unwrap());
-    for (name, number, pod) in
-        [("dns1", 10, &backend), ("dns2", 11, &backend), ("dns3", 12, &other), ("dns4", 13, &other)]
-    {
-        stage.folder.put(&dual(name, number).udp_port(53, 5353).build());
-        stage.endpoints(name, |slice| slice.udp_port(5353), &[pod]);
+    let mut scene = Setup::new("shared").backends(2).serving(&[5353]).build();
+    for (name, number, pod) in [("dns1", 10, 1), ("dns2", 11, 1), ("dns3", 12, 2), ("dns4", 13, 2)] {
+        scene.put(&dual(name, number).udp_port(53, 5353).build());
+        scene.endpoints(name, |slice| slice.udp_port(5353), &[scene.pod(pod)]);
     }
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    for (family, socket) in fixed(&client).iter().enumerate() {
+    scene.start();
+    for (family, socket) in fixed(&scene.from_pod).iter().enumerate() {
         for number in [10, 11, 10, 12, 11, 13, 12, 13, 10, 12, 11] {
             // `ask` compares the shown address with the one dialled last.
             ask(socket, cluster_ips(number, 53)[family]).unwrap();
@@ -226,38 +213,29 @@ fn s29_two_frontends_of_one_backend_answer_in_turn() {
 
 #[test]
 fn s29_a_backends_own_address_answers_under_its_own_name() {
-    let stage = Stage::new("own");
-    let [backend, shell] = stage.pods(["b1", "c1"]);
-    let _server = backend.serve(&[5353]).unwrap();
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &[&backend]);
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    for (family, socket) in fixed(&client).iter().enumerate() {
-        let own: IpAddr = backend.addresses()[family];
+    let mut scene = dns("own", 1);
+    list(&scene, &[scene.pod(1)]);
+    scene.start();
+    for (family, socket) in fixed(&scene.from_pod).iter().enumerate() {
+        let own: IpAddr = scene.pod(1).addresses()[family];
         ask(socket, SocketAddr::new(own, 5353)).unwrap();
-        assert_eq!(ask(socket, cluster_ips(10, 53)[family]).unwrap().backend(), "b1");
+        assert_eq!(ask(socket, cluster_ips(10, 53)[family]).unwrap().backend(), "p1");
     }
 }
 
 #[test]
 fn s29_ipv4_on_an_ipv6_socket_is_a_flow_like_others() {
-    let stage = Stage::new("mapped");
-    let pods = stage.pods(["b1", "b2", "b3", "b4"]);
-    let [shell] = stage.pods(["c1"]);
-    let _servers = pods.each_ref().map(|pod: &Pod| pod.serve(&[5353]).unwrap());
-    stage.folder.put(&dual("dns", 10).udp_port(53, 5353).build());
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &pods.iter().collect::<Vec<_>>());
-    let _waggle = stage.agent(&[]);
-    let client = shell.client().unwrap();
-    let socket = client.open(Kind::Udp6, Some("[::]:5555".parse().unwrap())).unwrap();
+    let mut scene = dns("mapped", 4);
+    list(&scene, &scene.pods.iter().collect::<Vec<_>>());
+    scene.start();
+    let socket = scene.from_pod.open(Kind::Udp6, Some("[::]:5555".parse().unwrap())).unwrap();
     let to = "[::ffff:10.96.0.10]:53".parse().unwrap();
     let first = ask(&socket, to).unwrap().backend().to_owned();
     for _ in 0..20 {
         assert_eq!(ask(&socket, to).unwrap().backend(), first);
     }
-    let rest: Vec<_> = pods.iter().filter(|pod| pod.name() != first).collect();
-    stage.endpoints("dns", |slice| slice.udp_port(5353), &rest);
+    let rest: Vec<_> = scene.pods.iter().filter(|pod| pod.name() != first).collect();
+    list(&scene, &rest);
     ask_until("the flow has moved", &socket, to, |answer| answer.backend() != first);
     // One socket with both families.
     ask(&socket, cluster_ips(10, 53)[1]).unwrap();

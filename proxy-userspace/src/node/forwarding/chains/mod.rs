@@ -13,7 +13,10 @@ use std::{
 use tracing::debug;
 
 use super::remedy::{End, Refusal, accept_in};
-use crate::node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find};
+use crate::{
+    logging::errors::Report,
+    node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find},
+};
 
 /// NFNL_SUBSYS_NFTABLES with NFT_MSG_NEWCHAIN, NFT_MSG_GETCHAIN, NFT_MSG_NEWRULE, NFT_MSG_GETRULE, NFT_MSG_NEWGEN and
 /// NFT_MSG_GETGEN.
@@ -118,13 +121,14 @@ fn generation() -> Option<u32> {
             number = word(attributes, NFTA_GEN_ID);
         }
     });
-    outcome.inspect_err(|error| debug!(%error, "can't read the generation of nftables")).ok()?;
+    outcome.inspect_err(|error| debug!(error = %Report(error), "can't read the generation of nftables")).ok()?;
     number
 }
 
 fn faults() -> Vec<String> {
     let fault = |chain: Chain| {
-        let refusal = chain.refusal().inspect_err(|error| debug!(%error, %chain, "can't list rules of nftables"));
+        let refusal =
+            chain.refusal().inspect_err(|error| debug!(error = %Report(error), %chain, "can't list rules of nftables"));
         refusal.ok().flatten().map(|refusal| chain.fault(refusal))
     };
     chains().into_iter().filter_map(fault).collect()
@@ -138,7 +142,7 @@ fn chains() -> Vec<Chain> {
         }
     });
     // The chains are listed again when the rules change next.
-    let _ = outcome.inspect_err(|error| debug!(%error, "can't list chains of nftables"));
+    let _ = outcome.inspect_err(|error| debug!(error = %Report(error), "can't list chains of nftables"));
     found
 }
 

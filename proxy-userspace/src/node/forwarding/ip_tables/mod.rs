@@ -20,7 +20,7 @@ use self::{
     table::{Info, read_request},
 };
 use super::remedy::{Refusal, accept_in};
-use crate::node::bpf::socket_option;
+use crate::{logging::errors::Report, node::bpf::socket_option};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the numbers are the same for IPv6.
 const GET_INFO: libc::c_int = 64;
@@ -82,7 +82,7 @@ impl IpTables {
             match faults(&tables) {
                 Ok(faults) => *self = Self { tables, read_at: Some(Instant::now()), faults },
                 // The tables have changed in between; they are read again at the next look.
-                Err(error) => debug!(%error, "can't read rules of iptables"),
+                Err(error) => debug!(error = %Report(&error), "can't read rules of iptables"),
             }
         }
         self.faults.clone()
@@ -94,7 +94,8 @@ fn tables(family: &'static Family) -> Vec<Table> {
     let names = fs::read_to_string(family.names).unwrap_or_default();
     let described = |name: &str| {
         let info = describe(family, name);
-        let info = info.inspect_err(|error| debug!(%error, name, "can't read a table of iptables")).ok()?;
+        let info =
+            info.inspect_err(|error| debug!(error = %Report(error), name, "can't read a table of iptables")).ok()?;
         info.forward().is_some().then(|| Table { family, name: name.to_owned(), info })
     };
     names.lines().filter_map(described).collect()

@@ -38,7 +38,7 @@ pub(super) struct ServiceAllocations {
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationsError {
     /// It can't be read.
-    #[error("read allocations {}: {source}", path.display())]
+    #[error("read allocations {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -46,15 +46,23 @@ pub enum AllocationsError {
         source: io::Error,
     },
     /// It is not in the format of this version.
-    #[error("read allocations {}: {reason}; new ones are made", path.display())]
+    #[error("read allocations {} (new ones are made)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// Why.
-        reason: String,
+        source: serde_json::Error,
+    },
+    /// Another version has written it.
+    #[error("read allocations {}: version {version} is unknown; new ones are made", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The file's version.
+        version: u32,
     },
     /// It can't be written.
-    #[error("write allocations {}: {source}; they may change at the next start", path.display())]
+    #[error("write allocations {} (they may change at the next start)", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -76,12 +84,12 @@ impl Allocations {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(AllocationsError::Read { path: path.to_owned(), source }),
         };
-        let damaged = |reason: String| AllocationsError::Damaged { path: path.to_owned(), reason };
-        let allocations: Self = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        let damaged = |source| AllocationsError::Damaged { path: path.to_owned(), source };
+        let allocations: Self = serde_json::from_slice(&text).map_err(damaged)?;
         if allocations.version == VERSION {
             Ok(allocations)
         } else {
-            Err(damaged(format!("version {} is unknown", allocations.version)))
+            Err(AllocationsError::Version { path: path.to_owned(), version: allocations.version })
         }
     }
 

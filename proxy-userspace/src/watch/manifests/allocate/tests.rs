@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::watch::manifests::sample::{self, assembled, assembled_after, service, services, shown};
+use crate::{
+    logging::errors::Report,
+    watch::manifests::sample::{self, assembled, assembled_after, service, services, shown},
+};
 
 const V4: [&str; 1] = ["10.96.0.0/24"];
 
@@ -212,9 +215,11 @@ fn s34_memory_survives_its_file_and_a_damaged_one_is_told() {
     let allocations = assembled(&manifest("a", "")).allocations;
     allocations.save(&path).expect("saved");
     assert_eq!(Allocations::load(&path).expect("loaded"), allocations);
-    for damage in ["{", "{\"version\": 9, \"services\": {}}", ""] {
+    for (damage, told) in [("{", "EOF"), ("{\"version\": 9, \"services\": {}}", "version 9 is unknown"), ("", "EOF")] {
         std::fs::write(&path, damage).expect("written");
-        let error = Allocations::load(&path).expect_err("damaged").to_string();
-        assert!(error.contains("allocations.json") && error.contains("new ones are made"), "{error}");
+        let error = Report(&Allocations::load(&path).expect_err("damaged")).to_string();
+        for part in ["allocations.json", "new ones are made", told] {
+            assert_eq!(error.matches(part).count(), 1, "{error}");
+        }
     }
 }

@@ -9,8 +9,7 @@ use std::{
 use harness::{
     lab::{Client, Kind, Mode, Netns, Server, Socket as Held},
     packet::tcp,
-    scene::{Family, NODE_PORT, Outside, expect, from_outside_over_both, web_slice},
-    stage::until,
+    scene::{Family, NODE_PORT, Outside, expect, from_outside_over_both, until, web_slice},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use harness::{
-    lab::{Kind, eventually},
-    scene::{Family, from_outside_over_both},
+    lab::Kind,
+    scene::{Family, from_outside_over_both, until},
 };
 
 /// The MTU of the path to the backend.
@@ -28,7 +28,7 @@ fn field_s10_datagrams_larger_than_the_way_to_the_backend_arrive() {
             socket.send(&text).is_ok()
                 && socket.receive(Duration::from_millis(500)).is_ok_and(|answer| answer.text == text)
         };
-        assert!(eventually(Duration::from_secs(20), arrives), "{family:?}: it never arrives");
+        until("a large datagram arrives", arrives);
         outside.scene.delete("Service", "web");
     });
 }

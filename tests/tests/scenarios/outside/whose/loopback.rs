@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use harness::{
     lab::{Client, Dial, Mode, Server},
-    scene::{Family, MANNERS, NODE_PORT, Origin, Scene, Setup, expect, over_both, web_node_port, web_slice},
+    scene::{Family, MANNERS, NODE_PORT, Scene, Setup, expect, over_both, web_node_port, web_slice},
 };
 
 fn loopback(family: Family) -> SocketAddr {
@@ -18,7 +18,7 @@ fn loopback(family: Family) -> SocketAddr {
 
 /// Tests a node port with a backend in a pod, dialled by a process of the node.
 fn on_a_node(name: &str, part: impl Fn(&Scene, &Client, Family)) {
-    let scene = Setup::new(name, Origin::Folder).start();
+    let scene = Setup::new(name).backends(3).start();
     let node = scene.node.client().unwrap();
     over_both(|family| {
         scene.put(&web_slice("web", family).pod(scene.pod(1)).build());

@@ -1,16 +1,12 @@
 //! Source ports on hosts that reserve all ports, or nearly all: nothing is dropped, and no client gets another's
 //! replies.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr};
 
 use harness::{
-    lab::{LogLine, Netns, eventually},
-    scene::{Outside, expect, from_outside, over_both},
-    stage::restart,
+    lab::{LogLine, Netns},
+    scene::{Outside, expect, from_outside, over_both, until},
 };
-
-/// How long the agent may take to see a change of a sysctl, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn keep(netns: &Netns, range: &str, reserved: &str) {
     let write = |name: &str, value: &str| fs::write(format!("/proc/sys/net/ipv4/{name}"), value).unwrap();
@@ -49,7 +45,7 @@ fn w02_hosts_that_keep_all_ports_lose_no_flow() {
         let host = outside.scene.node.netns().clone();
         keep(&host, "1024 65535", "");
         outside.scene.waggle.stop().unwrap();
-        restart(&mut outside.scene.waggle);
+        outside.scene.waggle.restart().unwrap();
         assert!(outside.scene.waggle.log().since(0).iter().any(is_warning), "it is said");
         nobody_is_lost(outside, "all");
         for (range, reserved) in [("1024 65000", ""), ("32768 60999", "1024-32767,61000-65535")] {
@@ -66,7 +62,7 @@ fn w02_what_the_host_keeps_is_followed() {
         let said = |text: &str, mark| {
             let is_there =
                 || outside.scene.waggle.log().since(mark).iter().any(|line| line.message().starts_with(text));
-            assert!(eventually(PATIENCE, is_there), "{text:?} is not said");
+            until(text, is_there);
         };
         let mark = outside.scene.waggle.log().mark();
         assert!(!outside.scene.waggle.log().since(0).iter().any(is_warning), "there are enough by default");

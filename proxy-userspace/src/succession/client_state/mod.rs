@@ -2,27 +2,23 @@
 //! their new programs, and once after. In between, an old entry may have been added, changed or removed; the second
 //! pass does the same to the new map, unless the new programs have changed the entry themselves.
 
-use std::collections::HashMap as Table;
+mod table;
 
-use aya::{
-    Pod,
-    maps::{HashMap, MapData, MapError},
-};
+use std::collections::HashMap as Entries;
+
+use aya::maps::{HashMap, MapData};
 use bytemuck::{bytes_of, pod_read_unaligned};
-use proxy_common::{Affinity, AffinityKey, Connection, Flow, Fragment, FragmentPorts, Peer};
+use proxy_common::{Affinity, AffinityKey, Flow, Fragment, FragmentPorts, Peer};
 
+use self::table::{Table, When};
 use super::map_copy::{MapCopy, Refused};
-use crate::maps::{MapsError, open};
-
-const ANY: u64 = 0;
-const NOEXIST: u64 = 1;
-const EXIST: u64 = 2;
+use crate::maps::{MapsError, connections::Connections};
 
 /// The bytes of keys and values when they were first copied.
-type Entries = Table<Box<[u8]>, Box<[u8]>>;
+type Bytes = Entries<Box<[u8]>, Box<[u8]>>;
 
 /// The entries of each map; none if the start that copied them has died.
-pub(super) type FirstCopy = Table<&'static str, Entries>;
+pub(super) type FirstCopy = Entries<&'static str, Bytes>;
 
 /// Copies the old maps into new ones that no program uses yet.
 pub(super) fn copy(maps: &MapCopy<'_>, copied: &mut FirstCopy) -> Result<Refused, MapsError> {
@@ -41,78 +37,70 @@ enum Step<'a> {
 
 fn each(maps: &MapCopy<'_>, step: &mut Step<'_>) -> Result<Refused, MapsError> {
     let mut refused = Refused::new();
-    refused.extend(one::<AffinityKey, Affinity>(maps, "AFFINITY", step)?);
-    refused.extend(one::<u64, Connection>(maps, "SOCKET_CONNECTIONS", step)?);
-    refused.extend(one::<Flow, Peer>(maps, "SOCKET_FLOWS", step)?);
-    refused.extend(one::<Fragment, FragmentPorts>(maps, "FRAGMENTS", step)?);
+    refused.extend(one::<HashMap<MapData, AffinityKey, Affinity>>(maps, "AFFINITY", step)?);
+    refused.extend(one::<Connections>(maps, "SOCKET_CONNECTIONS", step)?);
+    refused.extend(one::<HashMap<MapData, Flow, Peer>>(maps, "SOCKET_FLOWS", step)?);
+    refused.extend(one::<HashMap<MapData, Fragment, FragmentPorts>>(maps, "FRAGMENTS", step)?);
     Ok(refused)
 }
 
 /// One step for one map. Returns how many of its entries did not fit.
-fn one<K, V>(
+fn one<T: Table>(
     maps: &MapCopy<'_>,
     name: &'static str,
     step: &mut Step<'_>,
-) -> Result<Option<(&'static str, usize)>, MapsError>
-where
-    K: Pod + bytemuck::Pod,
-    V: Pod + bytemuck::Pod,
-{
+) -> Result<Option<(&'static str, usize)>, MapsError> {
     if !maps.is_copied(name) {
         return Ok(None);
     }
-    // When a program deletes the key that the iteration continues from, the kernel starts over: this bounds the
-    // iteration to about one pass.
     let limit = maps.old_size(name)?;
-    let old: HashMap<MapData, K, V> = open(maps.old, name)?;
-    let entries = || old.iter().flatten().take(limit);
-    let mut new = New::<K, V> { map: open(maps.new, name)?, refused: 0 };
+    let old = T::open(maps.old, name)?;
+    let mut new = New { map: T::open(maps.new, name)?, refused: 0 };
     match step {
-        Step::Copy(copied) => drop(copied.insert(name, new.copy(entries()))),
+        Step::Copy(copied) => drop(copied.insert(name, new.copy(old.entries(limit)))),
         Step::CatchUp(copied) => {
-            let none = Entries::new();
+            let none = Bytes::new();
             let copied = copied.get(name).unwrap_or(&none);
-            entries().for_each(|(key, value)| {
+            old.entries(limit).for_each(|(key, value)| {
                 new.settle(key, copied.get(bytes_of(&key)).map(|first| &first[..]), Some(value));
             });
-            let gone = copied.iter().map(|(key, first)| (pod_read_unaligned::<K>(key), first));
-            let is_gone = |key: &K| matches!(old.get(key, 0), Err(MapError::KeyNotFound));
-            gone.filter(|(key, _)| is_gone(key)).for_each(|(key, first)| new.settle(key, Some(first), None));
+            let gone = copied.iter().map(|(key, first)| (pod_read_unaligned(key), first));
+            gone.filter(|(key, _)| old.lacks(key)).for_each(|(key, first)| new.settle(key, Some(first), None));
         }
     }
     Ok(Some((name, new.refused)).filter(|(_, refused)| *refused != 0))
 }
 
 /// A map that replaces another.
-struct New<K, V> {
-    map: HashMap<MapData, K, V>,
+struct New<T> {
+    map: T,
     refused: usize,
 }
 
-impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> New<K, V> {
-    fn copy(&mut self, old: impl Iterator<Item = (K, V)>) -> Entries {
-        let mut copied = Entries::new();
+impl<T: Table> New<T> {
+    fn copy(&mut self, old: impl Iterator<Item = (T::Key, T::Value)>) -> Bytes {
+        let mut copied = Bytes::new();
         for (key, value) in old {
-            self.refused += usize::from(self.map.insert(key, value, ANY).is_err());
+            self.refused += usize::from(!self.map.write(&key, &value, When::Always));
             copied.insert(bytes_of(&key).into(), bytes_of(&value).into());
         }
         copied
     }
 
     /// A program may change the new entry between the lookup and the write. In the worst case a socket is shown its
-    /// backend instead of the frontend, or a client chooses a backend again. That is tolerated: it takes two dials of
-    /// one socket, through hooks of both sets, within microseconds.
-    fn settle(&mut self, key: K, first: Option<&[u8]>, old: Option<V>) {
-        let new = self.map.get(&key, 0).ok();
+    /// backend instead of the frontend, a client chooses a backend again, or the entry of a socket that has just closed
+    /// takes room until the map is replaced. That is tolerated: it takes two calls of one socket, through hooks of both
+    /// sets, within microseconds.
+    fn settle(&mut self, key: T::Key, first: Option<&[u8]>, old: Option<T::Value>) {
+        let new = self.map.get(&key);
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
-        let written = match (change, old) {
-            (Some(Change::Insert), Some(old)) => self.map.insert(key, old, NOEXIST),
-            (Some(Change::Replace), Some(old)) => self.map.insert(key, old, EXIST),
-            // An absent entry is as good as removed.
-            (Some(Change::Remove), _) => self.map.remove(&key).or(Ok(())),
-            _ => Ok(()),
+        let is_written = match (change, old) {
+            (Some(Change::Insert), Some(old)) => self.map.write(&key, &old, When::Absent),
+            (Some(Change::Replace), Some(old)) => self.map.write(&key, &old, When::Present),
+            (Some(Change::Remove), _) => self.map.remove(&key),
+            _ => true,
         };
-        self.refused += usize::from(written.is_err_and(|error| !is_outrun(&error)));
+        self.refused += usize::from(!is_written);
     }
 }
 
@@ -134,12 +122,6 @@ fn change<V: PartialEq>(first: Option<V>, old: Option<V>, new: Option<V>) -> Opt
         (Some(first), None, Some(new)) if first == new => Some(Change::Remove),
         _ => None,
     }
-}
-
-/// Whether a program has inserted or removed the entry at the same moment.
-fn is_outrun(error: &MapError) -> bool {
-    let MapError::SyscallError(error) = error else { return false };
-    matches!(error.io_error.raw_os_error(), Some(libc::EEXIST | libc::ENOENT))
 }
 
 #[cfg(test)]

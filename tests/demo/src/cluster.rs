@@ -1,4 +1,4 @@
-//! The scene: two nodes, backends and clients in namespaces, the examples in a scratch folder, and the agent.
+//! The demo's cluster: two nodes, backends and clients in namespaces, the examples in a scratch folder, and the agent.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ const REFUSALS: usize = 20;
 const PODS: &[(&str, &[u16])] = &[("web-1", &[8080]), ("web-2", &[8080, 9090]), ("dns-1", &[53]), ("dns-2", &[53])];
 
 /// Everything that the demo made. The fields are dropped in this order, the lab last.
-pub struct Scene {
+pub struct Cluster {
     agent: Option<Waggle>,
     shell: Client,
     on_node: Client,
@@ -42,7 +42,7 @@ pub struct News {
     pub remarks: Vec<String>,
 }
 
-impl Scene {
+impl Cluster {
     /// Makes namespaces, backends, clients and the folder; no agent yet.
     pub fn build() -> anyhow::Result<Self> {
         let waggle = find_program("waggle", "WAGGLE_BIN")?;

@@ -8,7 +8,10 @@ use std::{
 use tokio::{sync::mpsc, time::sleep};
 use tracing::warn;
 
-use crate::log_limit::{Lines, LogLimit};
+use crate::logging::{
+    errors::Report,
+    limit::{Lines, LogLimit},
+};
 
 /// How long reports are collected before they are logged.
 const GATHER: Duration = Duration::from_secs(1);
@@ -43,13 +46,13 @@ fn write(lines: Lines<Blocked>) {
             warn!(
                 service,
                 port,
-                %error,
+                error = %Report(&error),
                 "healthCheckNodePort is not answered, so load balancers skip this node: can't listen on the port; free \
                  it if something else on this node uses it; trying again"
             );
         }),
         Lines::Summary(services, some) => {
-            let example = |Blocked { service, port, error }: &Blocked| format!("{service} {port}: {error}");
+            let example = |Blocked { service, port, error }: &Blocked| format!("{service} {port}: {}", Report(error));
             let examples: Vec<_> = some.iter().map(example).collect();
             warn!(
                 services,

@@ -5,7 +5,7 @@ use http::{Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::ServiceHealth;
+use crate::agent::checks::ServiceHealth;
 
 #[derive(Serialize)]
 struct Body<'a> {

@@ -1,0 +1,43 @@
+//! The agent writes its [`Status`].
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use super::{Agent, checks::HealthByPort, status::Status};
+
+impl Agent {
+    /// Changes what is published, and wakes nobody.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_if_modified(|status| {
+            change(status);
+            status.alive = Instant::now();
+            false
+        });
+    }
+
+    /// Publishes what is in force now. Those who serve health checks are woken if one has changed.
+    pub(super) fn publish(&mut self, checks: Option<HealthByPort>, started: Instant) {
+        let queued = self.queued.take();
+        let refused = self.refusals.current();
+        self.status.send_if_modified(|status| {
+            status.alive = Instant::now();
+            status.size = self.dataplane.size();
+            status.failing = self.failing;
+            status.eligible = self.model.is_eligible();
+            if *status.refused != *refused {
+                status.refused = Arc::new(refused.clone());
+            }
+            if status.generation != self.generation {
+                status.generation = self.generation;
+                status.applied = SystemTime::now();
+                status.queued = queued.unwrap_or(status.queued);
+                status.durations.add(started.elapsed());
+            }
+            let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
+            status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
+            is_news
+        });
+    }
+}

@@ -1,0 +1,116 @@
+//! What the agent says of itself. It publishes a new value after each plan, and notes every few seconds that it is alive; the
+//! health port, health checks and metrics read it, each when it is asked.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{checks::HealthByPort, durations::Histogram, refusals::Refused};
+use crate::{apply::Size, objects::Kind};
+
+/// How long something may be wrong until the agent counts as unhealthy: kube-proxy's limit (twice its minimal sync period).
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The agent's state.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The number of plans that have been written.
+    pub generation: u64,
+    /// What is in force.
+    pub size: Size,
+    /// What is not in force, by the error.
+    pub refused: Arc<BTreeMap<String, Refused>>,
+    /// Since when a write has failed for another reason than lack of room.
+    pub failing: Option<Instant>,
+    /// When the agent last looked whether there is anything to do.
+    pub alive: Instant,
+    /// When the first of the events came that the last plan serves.
+    pub queued: SystemTime,
+    /// When the last plan was in force.
+    pub applied: SystemTime,
+    /// Whether load balancers may send this node packets: its Node object is there and is not about to go.
+    pub eligible: bool,
+    /// The health of Services by `healthCheckNodePort`.
+    pub checks: HealthByPort,
+    /// Events so far, by the kind of object.
+    pub events: BTreeMap<Kind, u64>,
+    /// How long plans took, from taking the events until all was in force.
+    pub durations: Histogram,
+}
+
+impl Status {
+    /// Of an agent that has programmed nothing yet.
+    pub fn new() -> Self {
+        let now = SystemTime::now();
+        Self {
+            generation: 0,
+            size: Size::default(),
+            refused: Arc::default(),
+            failing: None,
+            alive: Instant::now(),
+            queued: now,
+            applied: now,
+            eligible: true,
+            checks: HealthByPort::default(),
+            events: BTreeMap::new(),
+            durations: Histogram::default(),
+        }
+    }
+
+    /// Counts events of each kind.
+    pub(super) fn count(&mut self, events: BTreeMap<Kind, u64>) {
+        for (kind, count) in events {
+            *self.events.entry(kind).or_default() += count;
+        }
+    }
+
+    /// What makes the agent unhealthy at `now`; nothing if it is healthy. What a full map has no room for does not: the rest is
+    /// served, and another start would change nothing.
+    pub fn ailments(&self, now: Instant) -> Vec<String> {
+        let lasts = |since: Instant| now.saturating_duration_since(since);
+        let mut ailments = Vec::new();
+        if self.generation == 0 {
+            ailments.push("nothing is programmed yet".to_owned());
+        }
+        if lasts(self.alive) > PATIENCE {
+            ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
+        }
+        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
+            ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
+        }
+        ailments
+    }
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n13_writes_that_fail_for_long_are_unhealthy_and_a_full_map_is_not() {
+        let start = Instant::now();
+        let full = Refused { parts: 3, first: "shop/web".to_owned() };
+        let status = Status {
+            generation: 1,
+            alive: start,
+            refused: Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)])),
+            ..Status::new()
+        };
+        assert!(status.ailments(start).is_empty());
+        let failing = Status { failing: Some(start), ..status.clone() };
+        let later = start + PATIENCE + Duration::from_secs(1);
+        let alive = Status { alive: later, ..failing };
+        assert!(alive.ailments(start + PATIENCE).is_empty(), "for a while it may fail");
+        assert_eq!(alive.ailments(later), ["writing maps has failed for 61 s"]);
+        assert_eq!(status.ailments(later), ["the agent has been stuck for 61 s"]);
+        assert_eq!(Status { generation: 0, ..Status::new() }.ailments(start), ["nothing is programmed yet"]);
+    }
+}

@@ -1,0 +1,62 @@
+//! How an error is printed. The text of each error type says what failed, the operation and its object, and never its
+//! cause, which is its source. Whoever logs or prints an error prints a [`Report`], which has the causes too.
+
+#[cfg(test)]
+mod tests;
+
+use std::{error::Error, fmt};
+
+use aya::{BtfError, EbpfError, programs::ProgramError};
+use kube::{
+    client::{AuthError, RustlsTlsError},
+    config::{InClusterError, KubeconfigError, LoadDataError},
+    core::request,
+    runtime::watcher,
+};
+
+/// Prints an error and its causes, joined by ": ".
+#[derive(Debug)]
+pub struct Report<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut error = self.0;
+        write!(f, "{error}")?;
+        while let Some(cause) = error.source() {
+            if !prints_cause(error) {
+                write!(f, ": {cause}")?;
+            }
+            error = cause;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error's own text has its cause's: so it is with kube's errors, and with some of aya's.
+fn prints_cause(error: &(dyn Error + 'static)) -> bool {
+    is::<kube::Error>(error)
+        || is::<watcher::Error>(error)
+        || is::<KubeconfigError>(error)
+        || is::<LoadDataError>(error)
+        || is::<InClusterError>(error)
+        || is::<AuthError>(error)
+        || is::<RustlsTlsError>(error)
+        || is::<request::Error>(error)
+        || error.downcast_ref().is_some_and(loader_prints_cause)
+        || error.downcast_ref().is_some_and(program_prints_cause)
+        || matches!(error.downcast_ref(), Some(BtfError::LoadError { .. }))
+}
+
+/// A source that is a box hides the type in it.
+fn is<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<E>() || error.is::<Box<E>>()
+}
+
+const fn loader_prints_cause(error: &EbpfError) -> bool {
+    use EbpfError::{BtfError, MapError, ParseError, ProgramError};
+    matches!(error, ParseError(_) | BtfError(_) | MapError(_) | ProgramError(_))
+}
+
+const fn program_prints_cause(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::LoadError { .. } | ProgramError::Btf(BtfError::LoadError { .. }))
+}

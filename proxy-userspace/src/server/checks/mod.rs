@@ -1,0 +1,58 @@
+//! `healthCheckNodePort` (S22): load balancers ask a node whether it has backends of a Service with the external policy
+//! Local. The agent publishes the state after each change of the data plane, and a listener on each port responds with
+//! it. Each listens on all addresses of both families: some load balancers send health checks to the balanced address,
+//! which the node may have only by a route.
+
+mod blocked;
+mod response;
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+};
+
+use self::{
+    blocked::{Blocked, log_all},
+    response::response,
+};
+use super::listener::{self, bind_patiently, everywhere};
+use crate::{agent::status::Status, config::NodePortAddresses};
+
+/// Listens on every port with a health check, on the addresses that `chosen` allows, until the agent ends.
+pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresses) {
+    let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
+    let (blocked, reports) = mpsc::unbounded_channel();
+    tokio::spawn(log_all(reports));
+    loop {
+        let wanted = status.borrow_and_update().checks.clone();
+        let ended = running.extract_if(.., |port, _: &mut AbortHandle| !wanted.contains_key(port));
+        for (_, task) in ended.collect::<Vec<_>>() {
+            task.abort();
+            // The port is free before it may be needed again. No other task ends.
+            let _ = tasks.join_next().await;
+        }
+        for port in wanted.keys() {
+            let listen = || tasks.spawn(listen(*port, chosen.clone(), status.clone(), blocked.clone()));
+            running.entry(*port).or_insert_with(listen);
+        }
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Serves health checks at `port` until the task is aborted.
+async fn listen(
+    port: u16,
+    chosen: NodePortAddresses,
+    status: watch::Receiver<Status>,
+    blocked: mpsc::UnboundedSender<Blocked>,
+) {
+    let name = || status.borrow().checks.get(&port).map(|check| check.service.to_string()).unwrap_or_default();
+    let report = |error| drop(blocked.send(Blocked { service: name(), port, error }));
+    let listener = bind_patiently(everywhere(port), report).await;
+    let is_chosen = move |local: SocketAddr| chosen.allows(local.ip().to_canonical());
+    listener::serve(listener, is_chosen, move |_| response(status.borrow().checks.get(&port))).await;
+}

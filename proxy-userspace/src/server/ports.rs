@@ -1,0 +1,105 @@
+//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/proxyMode`). A port that is taken, by a
+//! kube-proxy that is still there, is served when it is free.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{
+    health::{self, Question},
+    listener::{self, Answer, bind_patiently},
+    metrics::Metrics,
+    respond::{PLAIN, missing, text},
+};
+use crate::{agent::status::Status, config::BindAddresses, logging::errors::Report, maps::PinFolder};
+
+/// How often each question about health has got each answer.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    counts: [[AtomicU64; 2]; 2],
+}
+
+impl Asked {
+    fn count(&self, question: Question, code: StatusCode) {
+        self.counts[question as usize][usize::from(code != StatusCode::OK)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it was 200, and how often 503.
+    pub(super) fn counts(&self, question: Question) -> [(StatusCode, u64); 2] {
+        let [fine, not] = &self.counts[question as usize];
+        [(StatusCode::OK, fine), (StatusCode::SERVICE_UNAVAILABLE, not)]
+            .map(|(code, count)| (code, count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Serves both ports for ever. The maps are opened at once, before their pins move.
+pub fn serve(
+    status: watch::Receiver<Status>,
+    addresses: BindAddresses,
+    folder: &PinFolder,
+) -> impl Future<Output = ()> + Send + use<> {
+    let asked = Arc::new(Asked::default());
+    let (own, counts) = (status.clone(), Arc::clone(&asked));
+    let health = port("health", addresses.health, move |request| answer_health(request, &own, &counts));
+    let metrics = Metrics::new(status, asked, folder);
+    let metrics = port("metrics", addresses.metrics, move |request| answer_metrics(request, &metrics));
+    async {
+        tokio::join!(health, metrics);
+    }
+}
+
+/// Serves one port, unless it is turned off.
+async fn port(
+    name: &'static str,
+    address: Option<SocketAddr>,
+    respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
+) {
+    let Some(address) = address else { return };
+    let mut was_taken = false;
+    let taken = |error: io::Error| {
+        was_taken = true;
+        let flag = format!("--{}-bind-address", if name == "health" { "healthz" } else { name });
+        warn!(
+            %address,
+            error = %Report(&error),
+            "the {name} port is not served: it is when whoever has it is gone (kube-proxy?); {flag} names another, or 0 for none"
+        );
+    };
+    let listener = bind_patiently(address, taken).await;
+    if was_taken {
+        info!(%address, "the {name} port is served");
+    }
+    listener::serve(listener, |_| true, respond).await;
+}
+
+fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, asked: &Asked) -> Answer {
+    let question = match request.uri().path() {
+        "/healthz" => Question::Health,
+        "/livez" => Question::Life,
+        _ => return missing("/healthz and /livez"),
+    };
+    let answer = health::response(question, &status.borrow(), (Instant::now(), SystemTime::now()));
+    asked.count(question, answer.status());
+    answer
+}
+
+fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> Answer {
+    match request.uri().path() {
+        "/metrics" => metrics.response(),
+        // What kube-proxy's users look for: none of its modes is this one's.
+        "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),
+        "/healthz" => text(StatusCode::OK, PLAIN, "ok"),
+        _ => missing("/metrics and /proxyMode"),
+    }
+}

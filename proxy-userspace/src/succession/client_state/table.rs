@@ -1,0 +1,127 @@
+//! The maps of clients and sockets by key, whether a hash of the kernel's or a table of our own.
+
+use aya::{
+    Pod,
+    maps::{HashMap, MapData, MapError},
+};
+use proxy_common::Connection;
+
+use crate::maps::{MapsError, PinFolder, connections::Connections, open};
+
+/// Whether to write an entry, by what the map has under its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    Absent,
+    Present,
+}
+
+/// A map that programs use meanwhile: what a program has inserted or removed at the same moment stays so, which is no failure.
+pub(super) trait Table: Sized {
+    type Key: bytemuck::Pod;
+    type Value: bytemuck::Pod;
+
+    /// Opens the pinned map.
+    fn open(folder: &PinFolder, name: &'static str) -> Result<Self, MapsError>;
+
+    /// All entries of a map of this size.
+    fn entries(&self, size: usize) -> impl Iterator<Item = (Self::Key, Self::Value)>;
+
+    /// The value of a key; none if it can't be read.
+    fn get(&self, key: &Self::Key) -> Option<Self::Value>;
+
+    /// Whether the map certainly has no such key.
+    fn lacks(&self, key: &Self::Key) -> bool;
+
+    /// Writes an entry; false if the map refuses it.
+    fn write(&mut self, key: &Self::Key, value: &Self::Value, when: When) -> bool;
+
+    /// Removes an entry; false if the map refuses that.
+    fn remove(&mut self, key: &Self::Key) -> bool;
+}
+
+impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> Table for HashMap<MapData, K, V> {
+    type Key = K;
+    type Value = V;
+
+    fn open(folder: &PinFolder, name: &'static str) -> Result<Self, MapsError> {
+        open(folder, name)
+    }
+
+    /// When a program deletes the key that the iteration continues from, the kernel starts over: the size bounds the
+    /// iteration to about one pass.
+    fn entries(&self, size: usize) -> impl Iterator<Item = (K, V)> {
+        self.iter().flatten().take(size)
+    }
+
+    fn get(&self, key: &K) -> Option<V> {
+        Self::get(self, key, 0).ok()
+    }
+
+    fn lacks(&self, key: &K) -> bool {
+        matches!(Self::get(self, key, 0), Err(MapError::KeyNotFound))
+    }
+
+    fn write(&mut self, key: &K, value: &V, when: When) -> bool {
+        const ANY: u64 = 0;
+        const NOEXIST: u64 = 1;
+        const EXIST: u64 = 2;
+        let flags = match when {
+            When::Always => ANY,
+            When::Absent => NOEXIST,
+            When::Present => EXIST,
+        };
+        !self.insert(key, value, flags).is_err_and(|error| !is_outrun(&error))
+    }
+
+    fn remove(&mut self, key: &K) -> bool {
+        !Self::remove(self, key).is_err_and(|error| !is_outrun(&error))
+    }
+}
+
+/// Whether a program has inserted or removed the entry at the same moment.
+fn is_outrun(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => {
+            matches!(error.io_error.raw_os_error(), Some(libc::EEXIST | libc::ENOENT))
+        }
+        _ => false,
+    }
+}
+
+impl Table for Connections {
+    type Key = u64;
+    type Value = Connection;
+
+    fn open(folder: &PinFolder, _: &'static str) -> Result<Self, MapsError> {
+        Self::open(folder)
+    }
+
+    fn entries(&self, _: usize) -> impl Iterator<Item = (u64, Connection)> {
+        self.entries()
+    }
+
+    fn get(&self, cookie: &u64) -> Option<Connection> {
+        self.get(*cookie)
+    }
+
+    fn lacks(&self, cookie: &u64) -> bool {
+        self.get(*cookie).is_none()
+    }
+
+    fn write(&mut self, cookie: &u64, connection: &Connection, when: When) -> bool {
+        let is_meant = match when {
+            When::Absent => self.lacks(cookie),
+            When::Present => Self::remove(self, *cookie),
+            When::Always => Table::remove(self, cookie),
+        };
+        !is_meant || self.insert(*cookie, *connection)
+    }
+
+    fn remove(&mut self, cookie: &u64) -> bool {
+        // What is absent is as good as removed.
+        let _ = Self::remove(self, *cookie);
+        true
+    }
+}
