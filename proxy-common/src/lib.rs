@@ -46,7 +46,8 @@ pub use config::ABI_VERSION;
 pub use connection::{Connection, ConnectionSet};
 pub use conntrack::{
     AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
-    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, SharedBucket, SharedEntry, State, Stored, TcpFlags, Timeouts, Tuple,
+    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, SharedBucket, SharedEntry, State, Stored, TcpFlags,
+    Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;

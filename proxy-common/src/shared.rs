@@ -3,20 +3,20 @@
 //!
 //! # What a copy may show
 //!
-//! [`Shared::read`] and [`Shared::write`] are what Linux's memory model calls READ_ONCE and WRITE_ONCE
+//! [`Shared::read`] and [`Shared::write`] are READ_ONCE and WRITE_ONCE of Linux's memory model
 //! (`tools/memory-model/Documentation/explanation.txt`), word by word: the compiler makes one instruction of each word, and the
-//! JIT compiler keeps it one.
+//! kernel's JIT compiler one of each of those.
 //!
-//! - A single word is never torn: a reader finds what was there before or after another CPU's write.
-//! - Several words may be: some from before the write, some from after. Code that needs them to belong together checks that, as
-//!   `flow/table.rs` does by a bucket's version.
-//! - Of two CPUs that write a word, the later one wins. Where both write what they have computed from the word before, one of the
-//!   two steps is lost.
-//! - The compiler keeps these reads and writes in the order of the program, and leaves none out. An x86 processor keeps the order
-//!   of reads, and that of writes. An arm64 processor may swap two reads, or two writes, of different words, unless the second
-//!   needs the first for its address. BPF has no instruction that orders reads alone (before Linux 6.15); its atomic
-//!   operations that return a value do, but they write, which would cost the readers of one word a cache miss each. Code that
-//!   relies on an order of reads says what happens on arm64.
+//! - One word is never torn: a reader finds what was there before or after another CPU's write.
+//! - Several words may be: some are from before the write, some from after. Code that needs them to belong together checks that,
+//!   as `flow/bucket.rs` does by a version.
+//! - If two CPUs write a word, the later write stays. If each writes what it has computed from the word before, one of the two
+//!   steps is lost.
+//! - The compiler keeps these reads and writes in the order of the program, leaves none out and adds none. An x86 processor
+//!   keeps the order of reads, and that of writes. An arm64 processor may swap two reads, or two writes, of different words,
+//!   unless the second takes its address from the first. BPF had no instruction that only orders reads before load-acquire
+//!   (Linux 6.15). Its atomic operations that return a value are full barriers, but they write: each reader would take the
+//!   cache line from the others. Code that relies on an order of reads says what happens on arm64.
 
 #![expect(unsafe_code, reason = "a shared value is behind a raw pointer")]
 
@@ -67,7 +67,7 @@ impl<T: Pod> Shared<T> {
         unsafe { copy.assume_init() }
     }
 
-    /// Copies the value to `copy`, word by word: the compiler keeps none of it in registers.
+    /// Copies the value to `copy`, without another copy on BPF's small stack.
     #[inline(always)]
     pub fn read_to(self, copy: &mut T) {
         // SAFETY: only values are written to `copy`.

@@ -2,7 +2,7 @@
 
 use core::{borrow::Borrow, ptr::NonNull};
 
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, LruHashMap, PerCpuArray};
 use proxy_common::Shared;
 
 /// A map whose values are looked up by a `Q`.
@@ -17,8 +17,8 @@ pub trait Lookup<Q> {
 /// A value that a lookup has found.
 #[inline(always)]
 fn share<V>(found: Option<*mut V>) -> Option<Shared<V>> {
-    // SAFETY: the kernel frees no value of a map before the programs that may have found it have ended (RCU), and all
-    // of them have the alignment of 8 that the maps' types ask for at most.
+    // SAFETY: the kernel frees no value of a map before the programs that may have found it have ended (RCU). It aligns all
+    // of them to 8 bytes, and no type asks for more.
     found.and_then(NonNull::new).map(|found| unsafe { Shared::new(found) })
 }
 
@@ -35,18 +35,13 @@ macro_rules! arrays {
     )*};
 }
 
-macro_rules! hashes {
-    ($($map:ident)*) => {$(
-        impl<Q: Borrow<K>, K, V, const MAX: usize, const FLAGS: usize> Lookup<Q> for $map<K, V, MAX, FLAGS> {
-            type Value = V;
+impl<Q: Borrow<K>, K, V, const MAX: usize, const FLAGS: usize> Lookup<Q> for LruHashMap<K, V, MAX, FLAGS> {
+    type Value = V;
 
-            #[inline(always)]
-            fn get_shared(&self, key: Q) -> Option<Shared<V>> {
-                share(self.get_ptr_mut(key))
-            }
-        }
-    )*};
+    #[inline(always)]
+    fn get_shared(&self, key: Q) -> Option<Shared<V>> {
+        share(self.get_ptr_mut(key))
+    }
 }
 
 arrays! { Array PerCpuArray }
-hashes! { HashMap LruHashMap }

@@ -25,6 +25,7 @@ fn scratch() -> Result<NonNull<Scratch>, Verdict> {
 /// The right to the part of SCRATCH at byte `OFFSET`. It takes no space, and the part is looked up only when it is needed.
 pub struct Room<'run, T, const OFFSET: usize>(PhantomData<&'run mut T>);
 
+#[expect(clippy::unused_self, reason = "a room is the right to its part")]
 impl<'run, T, const OFFSET: usize> Room<'run, T, OFFSET> {
     /// The part.
     #[inline(always)]

@@ -6,7 +6,8 @@
 use bytemuck::Pod;
 
 use super::{
-    ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, Segment, Stored, Tuple,
+    ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, Segment, Stored,
+    Tuple,
     bucket::{Key, both},
     stored::widen,
 };

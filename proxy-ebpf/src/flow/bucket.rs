@@ -1,30 +1,34 @@
-//! FLOW_BUCKETS: the hash table of assured flows (docs/adr/0008). Writers lock a bucket by its version word; readers take no lock.
+//! FLOW_BUCKETS: the hash table of assured flows (docs/adr/0008). Writers lock a bucket by its version word; readers take no
+//! lock.
 //!
 //! # What a reader may meet
 //!
-//! [`in_bucket`] reads key, end, translation and version, in this order; its callers then read what they need of the entry, and
-//! may write its metadata. Meanwhile another CPU may do this (`proxy_common::shared` has the memory model):
+//! [`in_bucket`] reads key, end, translation and version, in this order; its callers then read what they need of the entry,
+//! and may write its metadata. Meanwhile another CPU may do this (`proxy_common::shared` has the memory model):
 //!
-//! - **It gives the bucket to another flow**, as soon as the flow in it has been over for a second. The version is a hash of key
-//!   and translation, so that it fits neither a mix of two translations nor the translation of another key: the reader looks on
-//!   in EMBRYONIC. One mix in 2³² fits all the same, and sends one packet astray. A flow that was alive when its end was read keeps
-//!   the bucket for a second more, longer than any program runs, so that what is read and written after the check is its own.
-//! - **It writes another translation of the same flow**, between the reader's check and its copy. To get there, the flow must have
-//!   been forgotten, opened with another backend, and become assured, which takes two packets of its client and one of that
-//!   backend, while the two reads are a few nanoseconds apart. Then one packet may go to the address of one backend and the port of
-//!   the other. Its receiver knows no such connection and drops or resets it; the client sends again.
-//! - **It writes the metadata**, which the version does not cover. Each word is whole, but the state may be newer than the end, or
-//!   the end than the state. Two CPUs that move the state lose one of the steps: see `conntrack.rs`.
+//! - **It gives the bucket to another flow**, as soon as the flow in it has been over for a second. The version is a hash of
+//!   key and translation, so that it fits neither a mix of two translations nor the translation of another key: the reader
+//!   looks on in EMBRYONIC. One mix in 2³² fits all the same, and sends one packet astray. A flow that was alive when its end
+//!   was read keeps the bucket for a second more, longer than any program runs, so that what is read and written after the
+//!   check is its own.
+//! - **It writes another translation of the same flow**, between the reader's check and its copy. To get there, the flow must
+//!   have been forgotten, opened with another backend, and become assured, which takes two packets of its client and one of
+//!   that backend, while the two reads are a few nanoseconds apart. Then one packet may go to the address of one backend and
+//!   the port of the other. Its receiver knows no such connection and drops or resets it; the client sends again.
+//! - **It writes the metadata**, which the version does not cover. Each word is whole, but the state may be newer than the
+//!   end, or the end than the state. Two CPUs that move the state lose one of the steps: see `conntrack.rs`.
 //!
-//! An arm64 processor may read in another order than the program. For key, translation and version this does not matter, since the
-//! version is compared by content: parts that fit belong together, whenever they were read. The end has no such check. If it is
-//! read late, when the bucket of an ended flow has just been given away, and the version early, the ended flow looks alive.
-//! Its packet, which must have come in those nanoseconds, is translated as it would have been a second before, and its sequence
-//! numbers go into the other flow's metadata, where that flow's next packet replaces them. A barrier for reads would exclude this.
-//! BPF has none before Linux 6.15, and an atomic operation in its place would write to the bucket, a cache miss for each packet.
+//! An arm64 processor may read in another order than the program. For key, translation and version this does not matter, since
+//! the version is compared by content: parts that fit belong together, whenever they were read. The end has no such check. If
+//! it is read late, when the bucket of an ended flow has just been given away, and the version early, the ended flow looks
+//! alive. Its packet, which must have come in those nanoseconds, is translated as one of the two flows says, and its sequence
+//! numbers go into the other flow's metadata, where that flow's next packet replaces them. Its receiver knows no such
+//! connection, as above. A barrier between the two reads would exclude this. BPF has none that every supported kernel knows:
+//! load-acquire came with Linux 6.15, and an atomic operation in its place would write to the bucket, a cache miss for each
+//! packet.
 //!
-//! Writers need no more than they have on any processor: cmpxchg and xchg are full barriers, so that all writes to a bucket come
-//! after it has been locked and before it is unlocked.
+//! Writers need no more than they have on any processor: cmpxchg and xchg are full barriers, so that all writes to a bucket
+//! come after it has been locked and before it is unlocked.
 
 use core::arch::asm;
 

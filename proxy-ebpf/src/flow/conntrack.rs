@@ -254,11 +254,11 @@ pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
 #[inline(never)]
 fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
-    let inverse = E::narrow(flow).borrow().inverse_key(tuple.protocol);
+    let inverse = &E::narrow(flow).borrow().inverse_key(tuple.protocol);
     // Removing what is absent fails, which is as good.
     let now = now_jiffies();
     E::end_assured(key.borrow(), now);
-    E::end_assured(&inverse, now);
+    E::end_assured(inverse, now);
     let _ = E::embryonic().remove(key.borrow());
-    let _ = E::embryonic().remove(&inverse);
+    let _ = E::embryonic().remove(inverse);
 }

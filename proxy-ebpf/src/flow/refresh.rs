@@ -89,17 +89,17 @@ fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured
         other.meta.mirror();
     }
     let own = E::narrow(flow);
-    let inverse = own.borrow().inverse_key(tuple.protocol);
+    let inverse = &own.borrow().inverse_key(tuple.protocol);
     if !assured && !becomes_assured {
         // If another flow has the key by now, it keeps it: of two replies that accept a connection, the first decides.
-        let _ = enter::<E>(&inverse, other, now, |_| false);
+        let _ = enter::<E>(inverse, other, now, |_| false);
         return;
     }
-    E::assure(&inverse, E::narrow(other).borrow(), now);
+    E::assure(inverse, E::narrow(other).borrow(), now);
     if becomes_assured {
         let key = E::key(tuple);
         E::assure(key.borrow(), own.borrow(), now);
-        let _ = E::embryonic().remove(&inverse);
+        let _ = E::embryonic().remove(inverse);
         let _ = E::embryonic().remove(key.borrow());
     }
 }

@@ -9,7 +9,8 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap},
 };
 use proxy_common::{
-    ConntrackEntry, EntryMeta, FlowBucket as _, Ipv4ConntrackEntry, Place, Shared, SharedBucket, SharedEntry, Stored, Tuple,
+    ConntrackEntry, EntryMeta, FlowBucket as _, Ipv4ConntrackEntry, Place, Shared, SharedBucket, SharedEntry, Stored,
+    Tuple,
     config::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
