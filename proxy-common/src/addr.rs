@@ -52,6 +52,12 @@ impl Address {
         bytemuck::must_cast(*self)
     }
 
+    /// One of the four words: reads no other one.
+    #[inline(always)]
+    pub(crate) const fn word<const NUMBER: usize>(&self) -> u32 {
+        bytemuck::must_cast_ref::<Self, [u32; 4]>(self)[NUMBER]
+    }
+
     /// Whether this is an IPv4 address.
     #[inline(always)]
     pub const fn is_ipv4(&self) -> bool {

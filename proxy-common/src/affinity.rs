@@ -1,6 +1,6 @@
 //! AFFINITY: which backend a client keeps (S24, S25).
 
-use crate::{addr::Address, pod::pod};
+use crate::{addr::Address, pod::pod, shared::parts};
 
 pod! {
     /// Key of AFFINITY: a client of a service port.
@@ -26,6 +26,10 @@ pod! {
         /// Time of the client's last new connection, ns on the kernel's coarse monotonic clock.
         pub last_connection: u64,
     }
+}
+
+parts! {
+    Affinity { service_generation: u32, last_connection: u64 }
 }
 
 impl AffinityKey {

@@ -1,6 +1,6 @@
 //! What is counted for a verdict, for a service and for a backend. Counting never changes a verdict.
 
-use crate::{pod::pod, reason::Counter, verdict::Verdict};
+use crate::{pod::pod, reason::Counter, shared::parts, verdict::Verdict};
 
 impl Counter {
     /// The counter of a socket hook's verdict; [`Verdict::Pass`] is not counted.
@@ -47,4 +47,9 @@ pod! {
         /// Flows dropped because every port tried was taken.
         pub exhausted: u64,
     }
+}
+
+parts! {
+    ServiceCounters { connections: u64, packets: u64, bytes: u64 }
+    BackendCounters { flows: u64, taken: u64, exhausted: u64 }
 }

@@ -34,6 +34,7 @@ pub mod scratch;
 pub mod sctp;
 pub mod select;
 pub mod service;
+pub mod shared;
 pub mod source_range;
 pub mod stage;
 pub mod succession;
@@ -46,7 +47,8 @@ pub use config::ABI_VERSION;
 pub use connection::{Connection, ConnectionSet};
 pub use conntrack::{
     AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
-    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, State, Stored, TcpFlags, Timeouts, Tuple,
+    Ipv4Tuple, Ipv6Bucket, Judgement, LOCKED, Place, Segment, SharedBucket, SharedEntry, State, Stored, TcpFlags,
+    Timeouts, Tuple,
 };
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
@@ -61,6 +63,7 @@ pub use reason::{Counter, DropReason, Outcome, RejectReason};
 pub use reject::Reject;
 pub use scratch::Scratch;
 pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
+pub use shared::Shared;
 pub use source_range::SourceRange;
 pub use stage::Stage;
 pub use succession::{MapName, Phase};

@@ -1,6 +1,6 @@
 //! SOCKET_PEERS and SOCKET_FLOWS: the frontends that sockets dialled, and their backends.
 
-use crate::{pod::pod, service::Frontend};
+use crate::{pod::pod, service::Frontend, shared::parts};
 
 pod! {
     /// Value of SOCKET_PEERS (one a socket, socket-local storage) and of SOCKET_FLOWS.
@@ -34,6 +34,20 @@ pod! {
         /// A [`FlowRole`].
         pub role: u32,
     }
+}
+
+parts! {
+    Peer {
+        frontend: Frontend,
+        backend: Frontend,
+        service: u32,
+        backend_id: u32,
+        backend_generation: u32,
+        service_generation: u32,
+        flags: u32,
+        last_used: u64
+    }
+    Frontend { protocol: u8 }
 }
 
 /// What [`Flow::remote`] is.

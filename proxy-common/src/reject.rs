@@ -1,6 +1,6 @@
 //! REJECTS: the rate limit of refusals, and the refusal that the packet at hand is to be turned into.
 
-use crate::pod::pod;
+use crate::{pod::pod, shared::parts};
 
 pod! {
     /// Value of REJECTS, one for each CPU: the token bucket of refusals, and the refusal of the packet at hand.
@@ -16,6 +16,10 @@ pod! {
         /// The [`Counter`](crate::Counter) of the reason.
         pub counter: u32,
     }
+}
+
+parts! {
+    Reject { tokens: u32, filled: u32, kind: u32, mtu: u32, counter: u32 }
 }
 
 impl Reject {

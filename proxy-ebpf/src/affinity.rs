@@ -7,6 +7,7 @@ use crate::{
     backend::{Memory, generation, recall, select_backend},
     clock::now_ns,
     counters::count,
+    lookup::Lookup as _,
     maps::AFFINITY,
 };
 
@@ -44,10 +45,10 @@ pub fn select_sticky(
 /// The id of the backend that the client has, if it may keep it; an entry it may not keep is removed.
 #[inline(always)]
 fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
-    let entry = AFFINITY.get_ptr_mut(key)?;
-    // SAFETY: the pointer is valid until the program ends; entries of an LRU map may be reused at any time,
-    // which at worst makes one choice stale: `recall` checks everything that is used.
-    let affinity = unsafe { *entry };
+    let entry = AFFINITY.get_shared(key)?;
+    // An LRU map may reuse the entry for another client at any time, which at worst makes one choice stale: `recall` checks
+    // everything that is used.
+    let affinity = entry.read();
     let now = now_ns();
     let memory = Memory {
         service: service.id,
@@ -62,11 +63,8 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
         let _ = AFFINITY.remove(key);
         return None;
     };
-    // SAFETY: as above.
-    unsafe {
-        (*entry).last_connection = now;
-        (*entry).service_generation = generation;
-    }
+    entry.last_connection().write(&now);
+    entry.service_generation().write(&generation);
     count(Counter::AffinityHit);
     Some(affinity.backend)
 }

@@ -1,8 +1,11 @@
 //! Counters: the only place that changes them. A counter that can't be found changes no verdict.
 
-use proxy_common::Counter;
+use proxy_common::{BackendCounters, Counter, Shared};
 
-use crate::maps::{COUNTERS, SERVICE_COUNTERS};
+use crate::{
+    lookup::Lookup as _,
+    maps::{BACKEND_COUNTERS, COUNTERS, SERVICE_COUNTERS},
+};
 
 /// Adds one event.
 #[inline(always)]
@@ -13,28 +16,41 @@ pub fn count(counter: Counter) {
 /// Counts one event by the number of its counter, which another program has chosen.
 #[inline(always)]
 pub fn count_number(counter: u32) {
-    if let Some(value) = COUNTERS.get_ptr_mut(counter) {
-        // SAFETY: a per-CPU value: this CPU alone writes it, and programs don't preempt one another here.
-        unsafe { *value += 1 };
+    if let Some(value) = COUNTERS.get_shared(counter) {
+        add(value, 1);
     }
 }
 
 /// Adds one flow to its service.
 #[inline(always)]
 pub fn count_connection(service: u32) {
-    if let Some(value) = SERVICE_COUNTERS.get_ptr_mut(service) {
-        // SAFETY: as in `count`.
-        unsafe { (*value).connections += 1 };
+    if let Some(value) = SERVICE_COUNTERS.get_shared(service) {
+        add(value.connections(), 1);
     }
 }
 
 /// Adds one packet to its service. `bytes` is the length that its headers say, since asking the kernel takes time.
 #[inline(always)]
 pub fn count_packet(service: u32, bytes: usize) {
-    if let Some(value) = SERVICE_COUNTERS.get_ptr_mut(service) {
-        // SAFETY: as in `count`.
-        let value = unsafe { &mut *value };
-        value.packets += 1;
-        value.bytes += bytes as u64;
+    if let Some(value) = SERVICE_COUNTERS.get_shared(service) {
+        add(value.packets(), 1);
+        add(value.bytes(), bytes as u64);
     }
+}
+
+/// Counts how hard it was to find a source port towards a backend.
+#[inline(always)]
+pub fn count_ports(backend: u32, found: &BackendCounters) {
+    if let Some(value) = BACKEND_COUNTERS.get_shared(backend) {
+        add(value.flows(), found.flows);
+        add(value.taken(), found.taken);
+        add(value.exhausted(), found.exhausted);
+    }
+}
+
+/// Adds to this CPU's number. No program interrupts a packet program here, but others may interrupt a socket program between the
+/// two steps: then what they have counted is lost.
+#[inline(always)]
+fn add(number: Shared<u64>, more: u64) {
+    number.write(&(number.read() + more));
 }

@@ -15,7 +15,7 @@ use crate::{
     packet::Packet,
     parse::parse_network,
     pipeline::{hand_over, move_on, parse_ports, read_chunk},
-    scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
+    scratch::{Parsed, ReplyRoom, Rooms, is_assured},
     service::is_service,
     succession::ask_there,
     uplink::is_ruled,
@@ -24,8 +24,8 @@ use crate::{
 /// A packet that is about to leave, as the stack has sent it. Its headers are at hand from the beginning, for whatever program it
 /// goes on in.
 #[inline(always)]
-pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let headers = &mut Parsed::at_hand()?;
+pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let headers = &mut Parsed::at_hand(rooms.headers)?;
     parse_network(packet, headers)?;
     if headers.is_icmp() {
         return hand_over(packet, headers, Stage::IcmpEgress);
@@ -36,15 +36,15 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
     }
     parse_ports(packet, headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
     let now = now_jiffies();
-    let flow = flow_at_hand()?;
+    let flow = rooms.flow.get()?;
     if class & AddressClass::BACKEND == 0 {
-        return leave(packet, headers, class, flow, now);
+        return leave(packet, headers, class, (flow, rooms.reply), now);
     }
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
-        return leave(packet, headers, class, flow, now);
+        return leave(packet, headers, class, (flow, rooms.reply), now);
     };
-    if !is_local_reply(meta) {
-        return leave(packet, headers, class, flow, now);
+    if !is_local_reply(&flow.meta) {
+        return leave(packet, headers, class, (flow, rooms.reply), now);
     }
     let is_again = flow.meta.handshake == headers.sequence.wrapping_add(1);
     if headers.flags().accepts() && !assured && flow.meta.state().is_over(false) && !is_again {
@@ -66,12 +66,18 @@ pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 /// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
 /// here.
 #[inline(always)]
-fn leave<P: Packet>(packet: &P, headers: &Headers, class: u8, flow: &ConntrackEntry, now: u32) -> Result<(), Verdict> {
+fn leave<P: Packet>(
+    packet: &P,
+    headers: &Headers,
+    class: u8,
+    (flow, reply): (&ConntrackEntry, ReplyRoom<'_>),
+    now: u32,
+) -> Result<(), Verdict> {
     if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
         packet.continue_at(Stage::Own);
     }
     ask_there(packet, Stage::PreviousEgress);
-    foreign::note(headers, class, flow, now);
+    foreign::note(headers, class, flow, now, reply);
     Err(Verdict::Pass)
 }
 
@@ -84,10 +90,10 @@ fn is_to_service(headers: &Headers) -> bool {
 
 /// A backend's reply that has moved its flow.
 #[inline(always)]
-pub fn refresh_egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+pub fn refresh_egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let chunk = read_chunk(packet, headers)?;
-    if !refresh_flow(headers, &chunk, flow, *assured_at_hand()? != 0, now_jiffies()) {
+    if !refresh_flow(headers, &chunk, (flow, rooms.reply), is_assured()?, now_jiffies()) {
         // As in `egress`: no connection of this flow is accepted here, so that it has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);

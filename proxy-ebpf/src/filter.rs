@@ -5,7 +5,10 @@ use proxy_common::{
     filter::{PortClass, filter_index},
 };
 
-use crate::maps::{ADDRESS_FILTER, PORT_FILTER, SNAT_PORTS};
+use crate::{
+    lookup::Lookup as _,
+    maps::{ADDRESS_FILTER, PORT_FILTER, SNAT_PORTS},
+};
 
 /// The bits of `wanted` that ADDRESS_FILTER has for `address`; [`Verdict::Pass`] if there are none.
 #[inline(always)]
@@ -37,19 +40,18 @@ pub fn port_class(port: u16) -> u8 {
 /// Whether a port of this node is a node port, or one that replies may come back to.
 #[inline(always)]
 fn is_served(port: u16) -> bool {
-    port_class(port) & PortClass::NODE_PORT != 0 || SNAT_PORTS.get(port.into()).is_some_and(|used| *used != 0)
+    port_class(port) & PortClass::NODE_PORT != 0
+        || SNAT_PORTS.get_shared(port.into()).is_some_and(|used| used.read() != 0)
 }
 
 /// Notes that source translation has given this port to a flow. The note is never removed: at worst it costs the port's next
 /// owner some lookups.
 #[inline(always)]
 pub fn note_snat_port(port: u16) {
-    if let Some(used) = SNAT_PORTS.get_ptr_mut(port.into()) {
-        // SAFETY: one byte, which is only ever set; not written needlessly, since all CPUs read it.
-        unsafe {
-            if *used == 0 {
-                *used = 1;
-            }
-        }
+    // Not written needlessly, since all CPUs read it.
+    if let Some(used) = SNAT_PORTS.get_shared(port.into())
+        && used.read() == 0
+    {
+        used.write(&1);
     }
 }

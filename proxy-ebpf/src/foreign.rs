@@ -25,13 +25,13 @@ use crate::{
     maps::{JIFFIES_PER_SECOND, SERVICES},
     owner::owner,
     packet::Packet,
-    scratch::{Parsed, reply_at_hand, take_sent},
+    scratch::{Parsed, ReplyRoom, take_sent},
 };
 
 /// A packet leaves this node that a Service's reply is not known to be. `class` is its source's in ADDRESS_FILTER, and
 /// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
 #[inline(always)]
-pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32) {
+pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room: ReplyRoom<'_>) {
     let tuple = &headers.tuple;
     if headers.part() == Part::Later {
         return;
@@ -43,9 +43,9 @@ pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32) {
         return;
     }
     if tuple.source.is_ipv4() {
-        note_in::<Ipv4ConntrackEntry>(tuple, is_sure, now);
+        note_in::<Ipv4ConntrackEntry>(tuple, is_sure, now, room);
     } else {
-        note_in::<ConntrackEntry>(tuple, is_sure, now);
+        note_in::<ConntrackEntry>(tuple, is_sure, now, room);
     }
 }
 
@@ -94,17 +94,17 @@ const fn is_same(one: &Address, other: &Address) -> bool {
 /// Inserts the note, or refreshes it; a flow of Waggle's is left alone. Unless `is_sure`, a Service must have the packet's source,
 /// since ADDRESS_FILTER knows only a part of each address.
 #[inline(never)]
-fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32) {
+fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>) {
     if !is_sure && !is_frontend(tuple) {
         return;
     }
-    let Ok(entry) = reply_at_hand() else { return };
+    let Ok(entry) = room.get() else { return };
     let reply = tuple.inverse();
     let end = now.wrapping_add(lifetime(tuple.protocol));
     if let Some((found, _)) = E::find(&reply, now) {
-        let meta = found.meta_mut();
-        if meta.state() == State::Foreign && meta.is_stale(now, lifetime(tuple.protocol), JIFFIES_PER_SECOND.load()) {
-            meta.expires = end;
+        let (found, lifetime) = (E::meta_of(found), lifetime(tuple.protocol));
+        if found.state().read() == State::Foreign as u8 && found.is_stale(now, lifetime, JIFFIES_PER_SECOND.load()) {
+            found.expires().write(&end);
         }
         return;
     }

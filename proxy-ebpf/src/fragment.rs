@@ -5,6 +5,7 @@ use proxy_common::{DropReason, Fragment, FragmentPorts, Headers, Part, Verdict};
 
 use crate::{
     clock::now_jiffies,
+    lookup::Lookup as _,
     maps::{FRAGMENTS, JIFFIES_PER_SECOND},
     service::is_service,
 };
@@ -61,8 +62,8 @@ pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
 /// ports 0.
 #[inline(never)]
 fn read(key: &Fragment) -> u32 {
-    // SAFETY: the value is copied before anything else runs.
-    let Some(ports) = unsafe { FRAGMENTS.get(key) }.copied() else { return 0 };
+    let Some(ports) = FRAGMENTS.get_shared(key) else { return 0 };
+    let ports = ports.read();
     if ports.expires.wrapping_sub(now_jiffies()).cast_signed() <= 0 {
         return 0;
     }

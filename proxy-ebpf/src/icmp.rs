@@ -19,7 +19,7 @@ use crate::{
     parse::{parse_icmp, parse_ipv4, parse_ipv6},
     reject::HOP_LIMIT,
     route::Route,
-    scratch::{flow_at_hand, headers_at_hand},
+    scratch::Rooms,
     service::is_unowned,
     succession::ask_there,
     uplink::{is_astray, is_ruled},
@@ -48,8 +48,8 @@ const fn message(family: Family, kind: u8) -> Message {
 
 /// An ICMP packet to this node or a frontend has come in.
 #[inline(always)]
-pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     // Checked first: at each exit the verifier would explore it again.
     if is_unowned(headers.tuple.destination) {
         return Err(Verdict::Drop(DropReason::UnownedAddress));
@@ -81,8 +81,8 @@ pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
 
 /// An ICMP packet is about to leave: errors about packets to backends on this node name the frontend.
 #[inline(always)]
-pub fn egress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let header = parse_icmp(packet, headers)?;
     if headers.part() != Part::Whole || !matches!(message(headers.family(), header.kind), Message::Error) {
         return Err(Verdict::Pass);

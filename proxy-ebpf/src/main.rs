@@ -22,6 +22,7 @@ mod fragment;
 mod headers;
 mod icmp;
 mod live;
+mod lookup;
 mod maps;
 mod node;
 mod own;
@@ -113,7 +114,7 @@ pub fn xdp(ctx: XdpContext) -> u32 {
     Xdp::run(
         ctx,
         #[inline(always)]
-        |packet| pipeline::ingress(packet),
+        |packet, rooms| pipeline::ingress(packet, rooms),
     )
 }
 
@@ -154,7 +155,7 @@ pub fn tc_ingress(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(
         &ctx,
         #[inline(always)]
-        |packet| pipeline::ingress(packet),
+        |packet, rooms| pipeline::ingress(packet, rooms),
     )
 }
 
@@ -165,7 +166,7 @@ pub fn tc_ingress_bare(ctx: TcContext) -> i32 {
     Skb::<BARE>::run(
         &ctx,
         #[inline(always)]
-        |packet| pipeline::ingress(packet),
+        |packet, rooms| pipeline::ingress(packet, rooms),
     )
 }
 
@@ -214,13 +215,13 @@ pub fn tc_egress_bare(ctx: TcContext) -> i32 {
 /// A packet that a pod sends whose other packets are left alone.
 #[classifier]
 pub fn tc_sctp_in(ctx: TcContext) -> i32 {
-    Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Ingress))
+    Skb::<FRAME>::run(&ctx, |packet, _| pipeline::only_sctp(packet, Stage::Ingress))
 }
 
 /// A packet on its way to such a pod.
 #[classifier]
 pub fn tc_sctp_out(ctx: TcContext) -> i32 {
-    Skb::<FRAME>::run(&ctx, |packet| pipeline::only_sctp(packet, Stage::Egress))
+    Skb::<FRAME>::run(&ctx, |packet, _| pipeline::only_sctp(packet, Stage::Egress))
 }
 
 /// The reply of a backend on this node, if it has moved its flow.

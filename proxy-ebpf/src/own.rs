@@ -14,15 +14,15 @@ use crate::{
     parse::parse_initiate,
     pipeline::{go_on, read_chunk},
     route::Route,
-    scratch::{Parsed, flow_at_hand, headers_at_hand},
+    scratch::{Parsed, Rooms},
     staying::may_continue,
     succession::{ask_there, open_there},
 };
 
 /// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
 #[inline(always)]
-pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow, now) = (&mut Parsed::at_hand()?, flow_at_hand()?, now_jiffies());
+pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow, now) = (&mut Parsed::at_hand(rooms.headers)?, rooms.flow.get()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
@@ -31,13 +31,13 @@ pub fn leave<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         && may_continue(headers, flow, meta, assured)
     {
         let chunk = read_chunk(packet, headers)?;
-        let _ = refresh_flow(headers, &chunk, flow, assured, now);
+        let _ = refresh_flow(headers, &chunk, (flow, rooms.reply), assured, now);
     } else {
         open_there(packet, Stage::PreviousEgress);
         if !headers.flags().opens() {
             ask_there(packet, Stage::PreviousEgress);
         }
-        open_flow(packet, true, headers, now, flow)?;
+        open_flow(packet, true, headers, now, (flow, rooms.reply))?;
     }
     go_on(packet, Stage::Send)
 }
@@ -51,8 +51,8 @@ pub fn may_be_reply(headers: &Headers, flags: u8) -> bool {
 /// The reply. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
 /// this node, comes in once more by that one: a strict reverse path filter would drop it (`rp_filter`, RFC 3704).
 #[inline(always)]
-pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>) -> Result<(), Verdict> {
-    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let ends = [&flow.source, &flow.destination];
     if !Route::new().leads_here(packet, headers, ends, [flow.source_port, flow.destination_port]) {
         return Err(Verdict::Pass);

@@ -3,7 +3,7 @@
 
 use proxy_common::{
     Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, Reject, RejectReason,
-    Stage, State, Verdict, filter::AddressClass,
+    Shared, Stage, State, Verdict, filter::AddressClass,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
     reject,
     route::Route,
-    scratch::{Parsed, assured_at_hand, flow_at_hand, headers_at_hand},
+    scratch::{FlowRoom, Parsed, Rooms, is_assured, note_assured},
     service::{is_owned, is_service, is_unowned},
     staying::may_continue,
     succession::{ask_there, open_there},
@@ -32,23 +32,23 @@ use crate::{
 /// A packet from outside: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain packets,
 /// nearly all, have a path of their own for each family, on which the compiler knows all offsets.
 #[inline(always)]
-pub fn ingress<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let mut plain = Headers::default();
     if parse_plain(packet, Family::Ipv4, &mut plain) {
-        return come_in(packet, &mut Parsed::apart(&mut plain));
+        return come_in(packet, &mut Parsed::apart(&mut plain, rooms.headers), rooms.flow);
     }
     let mut plain = Headers::default();
     if parse_plain(packet, Family::Ipv6, &mut plain) {
-        return come_in(packet, &mut Parsed::apart(&mut plain));
+        return come_in(packet, &mut Parsed::apart(&mut plain, rooms.headers), rooms.flow);
     }
-    let mut headers = Parsed::at_hand()?;
+    let mut headers = Parsed::at_hand(rooms.headers)?;
     parse_network(packet, &mut headers)?;
-    come_in(packet, &mut headers)
+    come_in(packet, &mut headers, rooms.flow)
 }
 
 /// A packet from outside whose network header has been read.
 #[inline(always)]
-fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Verdict> {
+fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'_>) -> Result<(), Verdict> {
     let class = filter_address(&headers.tuple.destination, AddressClass::NODE | AddressClass::SERVICE)?;
     if headers.is_icmp() {
         return hand_over(packet, headers, Stage::Icmp);
@@ -66,7 +66,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>) -> Result<(), Ve
         return Err(Verdict::Pass);
     }
     let now = now_jiffies();
-    let flow = flow_at_hand()?;
+    let flow = flow.get()?;
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
         return hand_over(packet, headers, Stage::Open);
     };
@@ -88,14 +88,14 @@ fn leave_alone<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &ConntrackEntry,
-    meta: &mut EntryMeta,
+    meta: Shared<EntryMeta>,
     now: u32,
 ) -> Result<(), Verdict> {
     if is_over(packet, headers)? {
         forget(flow, &headers.put()?.tuple);
         return hand_over(packet, headers, Stage::Open);
     }
-    refresh_foreign(meta, &headers.tuple, now);
+    refresh_foreign(flow, meta, &headers.tuple, now);
     // The other fragments go the same way.
     fragment::remember(headers)?;
     Err(Verdict::Pass)
@@ -114,13 +114,13 @@ pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
 
 /// The first packet of a flow, as [`ingress`] has read it.
 #[inline(always)]
-pub fn open<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn open<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     open_there(packet, Stage::Previous);
-    let (headers, flow, now) = (headers_at_hand()?, flow_at_hand()?, now_jiffies());
+    let (headers, flow, now) = (rooms.headers.get()?, rooms.flow.get()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
-    match open_flow(packet, false, headers, now, flow) {
+    match open_flow(packet, false, headers, now, (flow, rooms.reply)) {
         // A flow that becomes assured is inserted into one table before it is removed from the other, but a lookup of both may
         // still miss it: the first before the insertion, the second after the removal.
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
@@ -168,18 +168,18 @@ fn continues(headers: &Headers) -> bool {
 
 /// A packet that has changed its flow: at most one a second, and those of handshakes.
 #[inline(always)]
-pub fn refresh<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
+pub fn refresh<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     // A SYN-ACK that accepts another connection than this one comes from outside: the client will see that itself.
-    let headers = headers_at_hand()?;
+    let headers = rooms.headers.get()?;
     let chunk = read_chunk(packet, headers)?;
-    let _ = refresh_flow(headers, &chunk, flow_at_hand()?, *assured_at_hand()? != 0, now_jiffies());
+    let _ = refresh_flow(headers, &chunk, (rooms.flow.get()?, rooms.reply), is_assured()?, now_jiffies());
     go_on(packet, Stage::Send)
 }
 
 /// A packet whose flow is known now.
 #[inline(always)]
-pub fn send_at_hand<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+pub fn send_at_hand<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let outcome = send(packet, headers, flow);
     if outcome == Err(Verdict::Pass) && may_be_reply(headers, flow.meta.flags) {
         packet.continue_at(Stage::OwnReply);
@@ -212,7 +212,7 @@ pub fn move_on<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &mut ConntrackEntry,
-    (meta, assured): (&mut EntryMeta, bool),
+    (meta, assured): (Shared<EntryMeta>, bool),
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
@@ -220,7 +220,7 @@ pub fn move_on<P: Packet>(
     if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, meta, assured, at_hand, now) {
         return Ok(());
     }
-    *assured_at_hand()? = assured.into();
+    note_assured(assured)?;
     go_on(packet, stage)
 }
 

@@ -4,7 +4,7 @@
 use core::mem::offset_of;
 
 use proxy_common::{
-    Counter, DropReason, Family, Headers, Protocol, Reject, TcpFlags, Verdict,
+    Counter, DropReason, Family, Headers, Protocol, Reject, Shared, TcpFlags, Verdict,
     checksum::{Difference, fold},
     parsed::{ICMP, ICMPV6},
 };
@@ -14,6 +14,7 @@ use crate::{
     counters::{count, count_number},
     emit::MALFORMED,
     headers::{Icmp, Ipv4, Ipv6, Ports, Tcp, Udp},
+    lookup::Lookup as _,
     maps::{JIFFIES_PER_SECOND, REJECT_RATE, REJECTS},
     packet::Packet,
     parse::parse_network,
@@ -28,37 +29,39 @@ const QUOTE_MAX: usize = 96;
 
 /// This CPU's rate limit, and the refusal of the packet at hand.
 #[inline(always)]
-fn state() -> Option<&'static mut Reject> {
-    // SAFETY: a per-CPU value, as in `counters`.
-    REJECTS.get_ptr_mut(0).map(|state| unsafe { &mut *state })
+fn state() -> Option<Shared<Reject>> {
+    REJECTS.get_shared(0)
 }
 
 /// Notes which refusal [`reject`] is to make of the packet, and the counter of its reason.
 #[inline(always)]
 pub fn prepare(kind: u32, counter: Counter, bare: bool) {
     if let Some(state) = state() {
-        (state.kind, state.counter) = (if bare { kind | Reject::BARE } else { kind }, counter as u32);
+        state.kind().write(&(if bare { kind | Reject::BARE } else { kind }));
+        state.counter().write(&(counter as u32));
     }
 }
 
 /// Whether the packet that a refusal has been prepared for begins with its network header.
 #[inline(always)]
 pub fn is_bare_at_hand() -> bool {
-    state().is_some_and(|state| state.kind & Reject::BARE != 0)
+    state().is_some_and(|state| state.kind().read() & Reject::BARE != 0)
 }
 
 /// Takes a token from this CPU's bucket, which holds a second's worth at most; false if it is empty.
 #[inline(always)]
-fn take_token(state: &mut Reject) -> bool {
+fn take_token(state: Shared<Reject>) -> bool {
     let (rate, now) = (REJECT_RATE.load(), now_jiffies());
     if rate == 0 {
         return true;
     }
-    if now.wrapping_sub(state.filled) >= JIFFIES_PER_SECOND.load() {
-        (state.filled, state.tokens) = (now, rate);
+    let mut tokens = state.tokens().read();
+    if now.wrapping_sub(state.filled().read()) >= JIFFIES_PER_SECOND.load() {
+        state.filled().write(&now);
+        tokens = rate;
     }
-    let allowed = state.tokens != 0;
-    state.tokens -= u32::from(allowed);
+    let allowed = tokens != 0;
+    state.tokens().write(&(tokens - u32::from(allowed)));
     allowed
 }
 
@@ -66,7 +69,7 @@ fn take_token(state: &mut Reject) -> bool {
 #[inline(always)]
 pub fn note_mtu(mtu: u16) {
     if let Some(state) = state() {
-        state.mtu = mtu.into();
+        state.mtu().write(&mtu.into());
     }
 }
 
@@ -84,9 +87,8 @@ pub fn reject<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
         count(Counter::DropRejectLimited);
         return Err(Verdict::Drop(DropReason::RejectLimited));
     }
-    let Reject { kind, mtu, counter, .. } = *state;
-    count_number(counter);
-    write(packet, &headers, kind & !Reject::BARE, mtu).ok_or(MALFORMED)
+    count_number(state.counter().read());
+    write(packet, &headers, state.kind().read() & !Reject::BARE, state.mtu().read()).ok_or(MALFORMED)
 }
 
 /// Writes the refusal over the packet.

@@ -1,46 +1,102 @@
 //! Per-CPU scratch: state carried across tail calls, and buffers too large for the 512-byte BPF stack. No program interrupts
-//! another on its CPU there. Take each part once.
+//! another on its CPU there.
+//!
+//! Each part has one owner in a run of a program: a [`Room`], which the entry point makes, is passed on and becomes a
+//! reference once. So the compiler refuses a second reference to a part that is still in use. A tail call ends the run: the next
+//! program begins with rooms of its own.
 
-use core::ops::{Deref, DerefMut};
+use core::{
+    marker::PhantomData,
+    mem::offset_of,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+};
 
-use proxy_common::{ConntrackEntry, Headers, Scratch, Verdict};
+use proxy_common::{ConntrackEntry, Headers, Scratch, Shared, Verdict};
 
 use crate::maps::SCRATCH;
 
 /// This CPU's scratch. Never an error, as the map has one entry; the check is for the verifier.
 #[inline(always)]
-fn scratch() -> Result<*mut Scratch, Verdict> {
-    SCRATCH.get_ptr_mut(0).ok_or(Verdict::Pass)
+fn scratch() -> Result<NonNull<Scratch>, Verdict> {
+    SCRATCH.get_ptr_mut(0).and_then(NonNull::new).ok_or(Verdict::Pass)
+}
+
+/// The right to the part of SCRATCH at byte `OFFSET`. It takes no space, and the part is looked up only when it is needed.
+pub struct Room<'run, T, const OFFSET: usize>(PhantomData<&'run mut T>);
+
+#[expect(clippy::unused_self, reason = "a room is the right to its part")]
+impl<'run, T, const OFFSET: usize> Room<'run, T, OFFSET> {
+    /// The part.
+    #[inline(always)]
+    pub fn get(self) -> Result<&'run mut T, Verdict> {
+        // SAFETY: the types below say what is at the offset. The value lives until the program ends, and nobody else has a room of
+        // it meanwhile (`Rooms::take`).
+        scratch().map(|scratch| unsafe { scratch.byte_add(OFFSET).cast().as_mut() })
+    }
+
+    /// The room for a while.
+    #[inline(always)]
+    pub fn lend(&mut self) -> Room<'_, T, OFFSET> {
+        Room(PhantomData)
+    }
+}
+
+/// Room for the parsed headers.
+pub type HeadersRoom<'run> = Room<'run, Headers, { offset_of!(Scratch, headers) }>;
+/// Room for the packet's flow.
+pub type FlowRoom<'run> = Room<'run, ConntrackEntry, { offset_of!(Scratch, flow) }>;
+/// Room for the entry of the other direction.
+pub type ReplyRoom<'run> = Room<'run, ConntrackEntry, { offset_of!(Scratch, reply) }>;
+
+/// The rooms of one run of a program.
+pub struct Rooms<'run> {
+    /// For the parsed headers.
+    pub headers: HeadersRoom<'run>,
+    /// For the packet's flow.
+    pub flow: FlowRoom<'run>,
+    /// For the entry of the other direction.
+    pub reply: ReplyRoom<'run>,
+}
+
+impl Rooms<'_> {
+    /// Makes the rooms.
+    ///
+    /// # Safety
+    ///
+    /// Only once in a run of a program, which must be a packet's: a socket's program may be interrupted by one.
+    #[inline(always)]
+    pub unsafe fn take() -> Self {
+        Self { headers: Room(PhantomData), flow: Room(PhantomData), reply: Room(PhantomData) }
+    }
 }
 
 /// A packet's parsed headers, either in registers or in SCRATCH.
-pub struct Parsed<'a> {
-    headers: &'a mut Headers,
-    /// A constant to the compiler.
-    is_at_hand: bool,
+pub struct Parsed<'run> {
+    headers: &'run mut Headers,
+    /// Where [`put`](Self::put) copies headers that are in registers. A constant to the compiler.
+    room: Option<HeadersRoom<'run>>,
 }
 
-impl<'a> Parsed<'a> {
+impl<'run> Parsed<'run> {
     /// Keeps the headers in registers, as long as no subprogram gets their address.
     #[inline(always)]
-    pub fn apart(headers: &'a mut Headers) -> Self {
-        Self { headers, is_at_hand: false }
+    pub fn apart(headers: &'run mut Headers, room: HeadersRoom<'run>) -> Self {
+        Self { headers, room: Some(room) }
     }
 
     /// Keeps the headers in SCRATCH, which is slower. The verifier forgets the bounds of what is stored there, so that it need
     /// not follow every combination of protocols, parts and offsets.
     #[inline(always)]
-    pub fn at_hand() -> Result<Self, Verdict> {
-        Ok(Self { headers: headers_at_hand()?, is_at_hand: true })
+    pub fn at_hand(room: HeadersRoom<'run>) -> Result<Self, Verdict> {
+        Ok(Self { headers: room.get()?, room: None })
     }
 
     /// Puts the headers into SCRATCH, for subprograms and the next program.
     #[inline(always)]
     pub fn put(&mut self) -> Result<&mut Headers, Verdict> {
-        if self.is_at_hand {
-            return Ok(self.headers);
-        }
-        let at_hand = headers_at_hand()?;
+        let Some(room) = &mut self.room else { return Ok(self.headers) };
+        let at_hand = room.lend().get()?;
         *at_hand = *self.headers;
         Ok(at_hand)
     }
@@ -62,47 +118,44 @@ impl DerefMut for Parsed<'_> {
     }
 }
 
-/// The parsed headers in SCRATCH.
+/// What the programs of a packet tell each other of its flow: [`ASSURED`], [`SENT`] or nothing.
 #[inline(always)]
-pub fn headers_at_hand() -> Result<&'static mut Headers, Verdict> {
-    // SAFETY: valid until the program ends, and nobody else's.
-    scratch().map(|scratch| unsafe { &mut (*scratch).headers })
+fn note() -> Result<Shared<u32>, Verdict> {
+    // SAFETY: the value lives until the program ends. No room has this part of it.
+    scratch().map(|scratch| unsafe { Shared::new(scratch.byte_add(offset_of!(Scratch, assured)).cast()) })
 }
 
-/// The packet's flow in SCRATCH.
-#[inline(always)]
-pub fn flow_at_hand() -> Result<&'static mut ConntrackEntry, Verdict> {
-    // SAFETY: as above.
-    scratch().map(|scratch| unsafe { &mut (*scratch).flow })
-}
-
-/// Whether the packet's entry was found among the assured ones.
-#[inline(always)]
-pub fn assured_at_hand() -> Result<&'static mut u32, Verdict> {
-    // SAFETY: as above.
-    scratch().map(|scratch| unsafe { &mut (*scratch).assured })
-}
-
-/// The value of [`assured_at_hand`] when TC has sent the packet: TC egress sees the same packet next.
+/// The packet's entry was found among the assured ones.
+const ASSURED: u32 = 1;
+/// TC has sent the packet: TC egress sees the same packet next.
 const SENT: u32 = 2;
+
+/// Notes whether the packet's entry was found among the assured ones.
+#[inline(always)]
+pub fn note_assured(assured: bool) -> Result<(), Verdict> {
+    note().map(|note| note.write(&if assured { ASSURED } else { 0 }))
+}
+
+/// Whether the program before has found the packet's entry among the assured ones.
+#[inline(always)]
+pub fn is_assured() -> Result<bool, Verdict> {
+    note().map(|note| note.read() != 0)
+}
 
 /// Notes that the packet, translated as the flow at hand says, leaves by TC.
 #[inline(always)]
 pub fn note_sent() {
-    if let Ok(note) = assured_at_hand() {
-        *note = SENT;
+    if let Ok(note) = note() {
+        note.write(&SENT);
     }
 }
 
 /// Whether TC has just sent a packet of the flow at hand. Clears the note.
 #[inline(always)]
 pub fn take_sent() -> bool {
-    assured_at_hand().is_ok_and(|note| core::mem::take(note) == SENT)
-}
-
-/// Room for the entry of the other direction.
-#[inline(always)]
-pub fn reply_at_hand() -> Result<&'static mut ConntrackEntry, Verdict> {
-    // SAFETY: as above.
-    scratch().map(|scratch| unsafe { &mut (*scratch).reply })
+    note().is_ok_and(|note| {
+        let was_sent = note.read() == SENT;
+        note.write(&0);
+        was_sent
+    })
 }

@@ -1,6 +1,6 @@
 //! Whether a flow may stay with its backend when its client sends again (S29).
 
-use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, State};
+use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, Shared, State};
 
 use crate::{
     backend::{Memory, generation, get_backend, recall},
@@ -12,7 +12,12 @@ use crate::{
 /// Whether the client's packet may go on in its flow. If not, the flow has been removed, and a new one has to be opened: a SYN
 /// reuses the ports of an ended connection, or the backend of a SYN or datagram is gone (S29).
 #[inline(always)]
-pub fn may_continue(headers: &mut Parsed<'_>, flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool) -> bool {
+pub fn may_continue(
+    headers: &mut Parsed<'_>,
+    flow: &mut ConntrackEntry,
+    meta: Shared<EntryMeta>,
+    assured: bool,
+) -> bool {
     let opens = headers.flags().opens();
     let is_udp = headers.tuple.protocol == Protocol::Udp as u8;
     if !is_udp && !opens {
@@ -44,12 +49,12 @@ fn exists(meta: &EntryMeta) -> bool {
 
 /// Whether the flow's service still has its backend.
 #[inline(always)]
-fn keeps_backend(flow: &mut ConntrackEntry, meta: &mut EntryMeta) -> bool {
+fn keeps_backend(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>) -> bool {
     if generation(flow.meta.service) == flow.meta.service_generation {
         return true;
     }
     let confirmed = is_confirmed(&mut flow.meta);
-    meta.service_generation = flow.meta.service_generation;
+    meta.service_generation().write(&flow.meta.service_generation);
     confirmed
 }
 

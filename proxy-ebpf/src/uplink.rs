@@ -10,7 +10,7 @@ use crate::{
     emit::{deliver, deliver_by},
     packet::Packet,
     route::Route,
-    scratch::{flow_at_hand, headers_at_hand},
+    scratch::Rooms,
 };
 
 /// Whether a reply from an address of this class is to be asked about.
@@ -21,8 +21,8 @@ pub const fn is_ruled(class: u8) -> bool {
 
 /// A reply of a backend on this node that is about to leave, not yet translated.
 #[inline(always)]
-pub fn reply<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
-    let (headers, flow) = (headers_at_hand()?, flow_at_hand()?);
+pub fn reply<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let mut route = Route::new();
     if is_astray(packet, headers, flow, &mut route) {
         deliver_by(packet, headers, flow, &route)

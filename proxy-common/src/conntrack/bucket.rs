@@ -80,7 +80,7 @@ pub trait FlowBucket: Copy + Default + 'static {
 /// The version word of a bucket while a program writes it.
 pub const LOCKED: u64 = 1;
 
-type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
+pub(super) type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
 
 /// The set of buckets of a key, and which of the two to look at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ const fn hash<const N: usize>(words: [u64; N]) -> u64 {
 }
 
 #[inline(always)]
-const fn both(source: u16, destination: u16) -> u32 {
+pub(super) const fn both(source: u16, destination: u16) -> u32 {
     (source as u32) << 16 | destination as u32
 }
 

@@ -10,6 +10,7 @@
 
 mod association;
 mod bucket;
+mod in_maps;
 mod meta;
 mod sequence;
 mod state;
@@ -19,6 +20,7 @@ mod timeouts;
 pub use self::{
     association::{Chunk, chunk},
     bucket::{FlowBucket, Ipv4Bucket, Ipv6Bucket, LOCKED, Place},
+    in_maps::{SharedBucket, SharedEntry},
     meta::EntryMeta,
     sequence::{Judgement, Segment},
     state::{Direction, State, TcpFlags},

@@ -79,19 +79,6 @@ impl EntryMeta {
         self.asks = 0;
     }
 
-    /// Takes over what both directions of an assured connection share.
-    #[inline(always)]
-    pub const fn follow(&mut self, other: &Self) {
-        (self.state, self.expires) = (other.state, other.expires);
-    }
-
-    /// Takes over the sequence numbers from a copy of this entry's metadata.
-    #[inline(always)]
-    pub const fn remember(&mut self, other: &Self) {
-        self.set_sent(other.sent(), other.acknowledged());
-        self.asks = other.asks;
-    }
-
     /// Notes the numbers of a segment of this direction; true if they have changed. Numbers a little behind are those of an old
     /// segment; any others are believed, so that a forged segment has no effect beyond the next genuine one.
     #[inline(always)]
@@ -109,16 +96,7 @@ impl EntryMeta {
             self.begin(segment);
             return true;
         }
-        self.go_on(segment)
-    }
-
-    /// Notes the numbers of a segment that [`is_plain`](Self::is_plain): nothing else can change. They are written only if they
-    /// do, so that a repeated segment does not dirty the cache line.
-    #[inline(always)]
-    #[must_use]
-    pub const fn go_on(&mut self, segment: &Segment) -> bool {
-        let (sends, acknowledges) =
-            (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment));
+        let (sends, acknowledges) = self.news(segment);
         if sends {
             self.service_generation = segment.end;
         }
@@ -126,6 +104,12 @@ impl EntryMeta {
             self.handshake = segment.acknowledgment;
         }
         sends || acknowledges
+    }
+
+    /// Whether a segment has sent, and whether it has acknowledged, what was not known yet.
+    #[inline(always)]
+    pub(super) const fn news(&self, segment: &Segment) -> (bool, bool) {
+        (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment))
     }
 
     /// Whether a segment of this direction of an established connection is one of those that most are: it acknowledges,

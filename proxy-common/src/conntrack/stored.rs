@@ -73,12 +73,6 @@ pub trait Stored: Sized {
 
     /// The key of the other direction's entry.
     fn inverse_key(&self, protocol: u8) -> Self::Key;
-
-    /// Whether this entry and `flow` translate a packet to the same tuple.
-    fn translates_like(&self, flow: &ConntrackEntry) -> bool;
-
-    /// Whether this entry and another one of the maps translate a packet to the same tuple.
-    fn translates_as(&self, other: &Self) -> bool;
 }
 
 impl Stored for ConntrackEntry {
@@ -121,21 +115,6 @@ impl Stored for ConntrackEntry {
     fn inverse_key(&self, protocol: u8) -> Tuple {
         Self::inverse_key(self, protocol)
     }
-
-    #[inline(always)]
-    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
-        let ([a, b, c, d], [e, f, g, h]) = (self.source.words(), self.destination.words());
-        let ([i, j, k, l], [m, n, o, p]) = (flow.source.words(), flow.destination.words());
-        // Word by word: comparing arrays, the compiler would put copies on the stack.
-        let addresses = (a ^ i) | (b ^ j) | (c ^ k) | (d ^ l) | (e ^ m) | (f ^ n) | (g ^ o) | (h ^ p);
-        let ports = (self.source_port ^ flow.source_port) | (self.destination_port ^ flow.destination_port);
-        addresses == 0 && ports == 0
-    }
-
-    #[inline(always)]
-    fn translates_as(&self, other: &Self) -> bool {
-        self.translates_like(other)
-    }
 }
 
 /// The four bytes of an IPv4 address.
@@ -145,7 +124,7 @@ const fn narrow(address: &Address) -> [u8; 4] {
 }
 
 #[inline(always)]
-const fn widen(bytes: [u8; 4]) -> Address {
+pub(super) const fn widen(bytes: [u8; 4]) -> Address {
     Address::from_ipv4_word(u32::from_ne_bytes(bytes))
 }
 
@@ -220,18 +199,6 @@ impl Stored for Ipv4ConntrackEntry {
             _pad: [0; 3],
         }
     }
-
-    #[inline(always)]
-    fn translates_like(&self, flow: &ConntrackEntry) -> bool {
-        let addresses = self.source == narrow(&flow.source) && self.destination == narrow(&flow.destination);
-        addresses && self.source_port == flow.source_port && self.destination_port == flow.destination_port
-    }
-
-    #[inline(always)]
-    fn translates_as(&self, other: &Self) -> bool {
-        let addresses = self.source == other.source && self.destination == other.destination;
-        addresses && self.source_port == other.source_port && self.destination_port == other.destination_port
-    }
 }
 
 #[cfg(test)]
@@ -258,15 +225,6 @@ mod tests {
         let mut again = ConntrackEntry::default();
         stored.widen(&mut again);
         assert_eq!(again, flow);
-        assert!(stored.translates_like(&flow));
-        for other in [
-            ConntrackEntry { source_port: 9, ..flow },
-            ConntrackEntry { destination_port: 9, ..flow },
-            ConntrackEntry { source: flow.destination, ..flow },
-            ConntrackEntry { destination: flow.source, ..flow },
-        ] {
-            assert!(!stored.translates_like(&other), "{other:?}");
-        }
         assert_eq!(E::tuple(&stored.inverse_key(6)), flow.inverse_key(6));
         let tuple = flow.inverse_key(17);
         assert_eq!(E::tuple(E::key(&tuple).borrow()), tuple);

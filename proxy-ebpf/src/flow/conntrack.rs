@@ -9,18 +9,20 @@ use core::borrow::Borrow as _;
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{
-    ConntrackEntry, Direction, DropReason, EntryMeta, Headers, Ipv4ConntrackEntry, Protocol, State, Tuple, Verdict,
+    ConntrackEntry, Direction, DropReason, EntryMeta, Headers, Ipv4ConntrackEntry, Protocol, Shared, State, Tuple,
+    Verdict,
 };
 
 use super::table::Table;
 use crate::{
     clock::{now_jiffies, timeout},
+    lookup::Lookup as _,
     maps::JIFFIES_PER_SECOND,
 };
 
 /// Copies the live entry of a packet to `flow`. Returns the metadata in the map, and whether the flow is assured.
 #[inline(always)]
-pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
+pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(Shared<EntryMeta>, bool)> {
     if tuple.destination.is_ipv4() {
         lookup_in::<Ipv4ConntrackEntry>(tuple, now, flow)
     } else {
@@ -29,10 +31,10 @@ pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'s
 }
 
 #[inline(always)]
-fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(&'static mut EntryMeta, bool)> {
+fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(Shared<EntryMeta>, bool)> {
     let (entry, assured) = E::find(tuple, now)?;
-    entry.widen(flow);
-    Some((entry.meta_mut(), assured))
+    E::copy_to(entry, flow);
+    Some((E::meta_of(entry), assured))
 }
 
 /// The direction of an entry's packets.
@@ -51,16 +53,16 @@ pub fn is_local_reply(meta: &EntryMeta) -> bool {
 /// sequence numbers are written. All other packets go to [`track`].
 #[inline(always)]
 #[must_use]
-pub fn goes_on(flow: &ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
+pub fn goes_on(flow: &ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, headers: &Headers, now: u32) -> bool {
     let (protocol, state) = (headers.tuple.protocol, State::Established);
     if !assured || flow.meta.state != state as u8 {
         return false;
     }
     if protocol == Protocol::Tcp as u8 {
-        if !meta.is_plain(headers.flags()) {
+        if !flow.meta.is_plain(headers.flags()) {
             return false;
         }
-        let _ = meta.go_on(&headers.segment());
+        meta.go_on(&headers.segment());
     } else if protocol != Protocol::Udp as u8 {
         return false;
     }
@@ -75,7 +77,7 @@ pub fn goes_on(flow: &ConntrackEntry, meta: &mut EntryMeta, assured: bool, heade
 /// outcome of each, not every state.
 #[inline(never)]
 #[must_use]
-pub fn track(flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool, headers: &Headers, now: u32) -> bool {
+pub fn track(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, headers: &Headers, now: u32) -> bool {
     if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
         if headers.flags().is_event() {
             return true;
@@ -83,16 +85,17 @@ pub fn track(flow: &mut ConntrackEntry, meta: &mut EntryMeta, assured: bool, hea
         note(flow, meta, headers);
     }
     advance(flow, assured, headers, now);
-    let moves = flow.meta.state != meta.state || meta.ends_earlier_than(&flow.meta, now, JIFFIES_PER_SECOND.load());
+    let before = meta.read();
+    let moves = flow.meta.state != before.state || before.ends_earlier_than(&flow.meta, now, JIFFIES_PER_SECOND.load());
     if moves {
-        *meta = flow.meta;
+        meta.write(&flow.meta);
     }
     moves
 }
 
 /// Notes the sequence numbers of an assured connection's packet.
 #[inline(never)]
-fn note(flow: &mut ConntrackEntry, meta: &mut EntryMeta, headers: &Headers) {
+fn note(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>, headers: &Headers) {
     if flow.meta.note(&headers.segment()) {
         meta.remember(&flow.meta);
     }
@@ -128,10 +131,10 @@ fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
 
 /// Refreshes a foreign flow, which has a single entry: somebody else translates its packets.
 #[inline(always)]
-pub fn refresh_foreign(meta: &mut EntryMeta, tuple: &Tuple, now: u32) {
-    let timeout = timeout(tuple.protocol, meta.state());
-    if meta.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
-        meta.expires = now.wrapping_add(timeout);
+pub fn refresh_foreign(flow: &ConntrackEntry, meta: Shared<EntryMeta>, tuple: &Tuple, now: u32) {
+    let timeout = timeout(tuple.protocol, flow.meta.state());
+    if flow.meta.is_stale(now, timeout, JIFFIES_PER_SECOND.load()) {
+        meta.expires().write(&now.wrapping_add(timeout));
     }
 }
 
@@ -161,18 +164,22 @@ pub enum Owner {
 /// Inserts an entry into EMBRYONIC, if its key is free. A key also counts as free if its entry has expired, is a leftover of
 /// this flow, or `may_evict` says so.
 #[inline(always)]
-pub fn enter<E: Table>(key: &E::Key, entry: &ConntrackEntry, now: u32, may_evict: impl FnOnce(&E) -> bool) -> Owner {
+pub fn enter<E: Table>(
+    key: &E::Key,
+    entry: &ConntrackEntry,
+    now: u32,
+    may_evict: impl FnOnce(Shared<E>) -> bool,
+) -> Owner {
     let stored = E::narrow(entry);
     if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
         return Owner::Nobody;
     }
-    let Some(found) = E::embryonic().get_ptr_mut(key) else { return Owner::Another };
-    // SAFETY: valid until the program ends; only read.
-    let found = unsafe { &*found };
-    let owner = if found.meta().is_expired(now) {
+    let Some(found) = E::embryonic().get_shared(key) else { return Owner::Another };
+    let meta = E::meta_of(found);
+    let owner = if meta.is_expired(now) {
         Owner::Nobody
-    } else if found.translates_like(entry) {
-        if found.meta().state() == State::New { Owner::Itself } else { Owner::Nobody }
+    } else if E::is_like(found, stored.borrow()) {
+        if meta.state().read() == State::New as u8 { Owner::Itself } else { Owner::Nobody }
     } else if may_evict(found) {
         Owner::Nobody
     } else {
@@ -190,10 +197,9 @@ pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: 
     if owner != Owner::Nobody {
         return owner;
     }
-    // SAFETY: valid until the program ends; only read.
-    match E::assured(key).map(|found| unsafe { &*found }) {
+    match E::assured(key) {
         None => owner,
-        Some(found) if found.meta().is_expired(now) || found.translates_like(entry) => {
+        Some(found) if E::meta_of(found).is_expired(now) || E::is_like(found, E::narrow(entry).borrow()) => {
             E::end_assured(key, now);
             owner
         }
@@ -207,12 +213,14 @@ pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: 
 /// Whether an embryonic flow may be evicted, as nf_conntrack's `early_drop` does: it has been idle for a second. If so, its other
 /// entry is removed, so that no packet follows it. How long a foreign flow has been idle is not known.
 #[inline(never)]
-fn early_drop<E: Table>(found: &E, protocol: u8, now: u32) -> bool {
-    let is_idle = found.meta().state() != State::Foreign
-        && found.meta().flags & EntryMeta::RESERVED == 0
-        && found.meta().is_stale(now, timeout(protocol, found.meta().state()), JIFFIES_PER_SECOND.load());
+fn early_drop<E: Table>(found: Shared<E>, protocol: u8, now: u32) -> bool {
+    let meta = E::meta_of(found);
+    let (state, flags) = (meta.state().read(), meta.flags().read());
+    let is_idle = state != State::Foreign as u8
+        && flags & EntryMeta::RESERVED == 0
+        && meta.is_stale(now, timeout(protocol, State::from_number(state)), JIFFIES_PER_SECOND.load());
     if is_idle {
-        let _ = E::embryonic().remove(found.inverse_key(protocol));
+        let _ = E::embryonic().remove(E::translation_of(found).inverse_key(protocol));
     }
     is_idle
 }
@@ -225,12 +233,11 @@ pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u
     if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
         return 0;
     }
-    let Some(found) = E::embryonic().get_ptr_mut(key.borrow()) else {
+    let Some(found) = E::embryonic().get_shared(key.borrow()) else {
         return Verdict::Drop(DropReason::ConntrackFull).code();
     };
     let _ = E::embryonic().remove(E::narrow(flow).borrow().inverse_key(tuple.protocol));
-    // SAFETY: valid until the program ends; only read.
-    unsafe { &*found }.widen(flow);
+    E::copy_to(found, flow);
     0
 }
 
@@ -247,11 +254,11 @@ pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
 #[inline(never)]
 fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
-    let inverse = E::narrow(flow).borrow().inverse_key(tuple.protocol);
+    let inverse = &E::narrow(flow).borrow().inverse_key(tuple.protocol);
     // Removing what is absent fails, which is as good.
     let now = now_jiffies();
     E::end_assured(key.borrow(), now);
-    E::end_assured(&inverse, now);
+    E::end_assured(inverse, now);
     let _ = E::embryonic().remove(key.borrow());
-    let _ = E::embryonic().remove(&inverse);
+    let _ = E::embryonic().remove(inverse);
 }

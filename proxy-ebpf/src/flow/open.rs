@@ -27,6 +27,7 @@ use crate::{
     node::{node_address, own_address},
     owner::{SocketOwner, owner},
     packet::Packet,
+    scratch::ReplyRoom,
     service::lookup_service,
 };
 
@@ -38,7 +39,7 @@ pub fn open_flow<P: Packet>(
     is_own: bool,
     headers: &Headers,
     now: u32,
-    flow: &mut ConntrackEntry,
+    (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
 ) -> Result<(), Verdict> {
     let tuple = &headers.tuple;
     // The client is on this node (S17).
@@ -61,7 +62,7 @@ pub fn open_flow<P: Packet>(
         return Err(refusal);
     }
     let occasion = Occasion { context: packet.context(), is_own, now, random };
-    if enter(headers, &service, service.list(internal).1, &get_backend(id)?, occasion, flow)? {
+    if enter(headers, &service, service.list(internal).1, &get_backend(id)?, occasion, (flow, room))? {
         count_connection(service.id);
         count(Counter::FlowOpened);
     }
@@ -150,7 +151,7 @@ fn enter(
     list: List,
     selected: &Selected,
     occasion: Occasion,
-    flow: &mut ConntrackEntry,
+    (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
 ) -> Result<bool, Verdict> {
     let (tuple, backend) = (&headers.tuple, &selected.backend);
     // The reply of a backend on this node passes this node; a client that is the backend itself would
@@ -182,18 +183,22 @@ fn enter(
         flow.meta.handshake = headers.sequence;
     }
     if tuple.source.is_ipv4() {
-        enter_in::<Ipv4ConntrackEntry>(tuple, flow, occasion)
+        enter_in::<Ipv4ConntrackEntry>(tuple, (flow, room), occasion)
     } else {
-        enter_in::<ConntrackEntry>(tuple, flow, occasion)
+        enter_in::<ConntrackEntry>(tuple, (flow, room), occasion)
     }
 }
 
 /// Inserts a flow under the key of its replies, which no other flow may have, and under that of its packets. A connection gets
 /// the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007).
 #[inline(always)]
-fn enter_in<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, occasion: Occasion) -> Result<bool, Verdict> {
+fn enter_in<E: Table>(
+    tuple: &Tuple,
+    (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
+    occasion: Occasion,
+) -> Result<bool, Verdict> {
     let Occasion { context, now, random, .. } = occasion;
-    let owner = claim_port::<E>(context, tuple, flow, now, random);
+    let owner = claim_port::<E>(context, tuple, flow, room, now, random);
     if owner == Owner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
     }

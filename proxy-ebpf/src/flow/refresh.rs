@@ -11,23 +11,35 @@ use super::{
     conntrack::{enter, invert},
     table::Table,
 };
-use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::reply_at_hand};
+use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::ReplyRoom};
 
 /// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does
 /// not belong to this flow. `chunk` is the packet's first chunk, if it is SCTP.
 #[inline(always)]
-pub fn refresh_flow(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+pub fn refresh_flow(
+    headers: &Headers,
+    chunk: &Chunk,
+    at_hand: (&mut ConntrackEntry, ReplyRoom<'_>),
+    assured: bool,
+    now: u32,
+) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, flow, assured, now)
+        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, at_hand, assured, now)
     } else {
-        refresh_in::<ConntrackEntry>(headers, chunk, flow, assured, now)
+        refresh_in::<ConntrackEntry>(headers, chunk, at_hand, assured, now)
     }
 }
 
 #[inline(always)]
-fn refresh_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEntry, assured: bool, now: u32) -> bool {
+fn refresh_in<E: Table>(
+    headers: &Headers,
+    chunk: &Chunk,
+    (flow, mut room): (&mut ConntrackEntry, ReplyRoom<'_>),
+    assured: bool,
+    now: u32,
+) -> bool {
     if assured && headers.tuple.protocol == Protocol::Tcp as u8 {
-        let refreshed = refresh_connection::<E>(flow, headers, now);
+        let refreshed = refresh_connection::<E>(flow, headers, now, room.lend());
         if refreshed != Refreshed::Missing as u32 {
             return refreshed == Refreshed::Done as u32;
         }
@@ -39,7 +51,7 @@ fn refresh_in<E: Table>(headers: &Headers, chunk: &Chunk, flow: &mut ConntrackEn
         }
         rewrite::<E>(flow, headers, assured, now);
     }
-    refresh_other::<E>(flow, headers, assured, now);
+    refresh_other::<E>(flow, headers, assured, now, room);
     true
 }
 
@@ -65,9 +77,9 @@ fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, no
 /// Writes what has changed in a flow's entry into that of the other direction, which is inserted if it is missing: it may be
 /// new, or evicted. Moves a flow that has become assured out of EMBRYONIC.
 #[inline(never)]
-fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32, room: ReplyRoom<'_>) {
     let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
-    let Ok(other) = reply_at_hand() else { return };
+    let Ok(other) = room.get() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;
     if becomes_assured && is_tcp {
         flow.meta.begin(&headers.segment());
@@ -77,17 +89,17 @@ fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured
         other.meta.mirror();
     }
     let own = E::narrow(flow);
-    let inverse = own.borrow().inverse_key(tuple.protocol);
+    let inverse = &own.borrow().inverse_key(tuple.protocol);
     if !assured && !becomes_assured {
         // If another flow has the key by now, it keeps it: of two replies that accept a connection, the first decides.
-        let _ = enter::<E>(&inverse, other, now, |_| false);
+        let _ = enter::<E>(inverse, other, now, |_| false);
         return;
     }
-    E::assure(&inverse, E::narrow(other).borrow(), now);
+    E::assure(inverse, E::narrow(other).borrow(), now);
     if becomes_assured {
         let key = E::key(tuple);
         E::assure(key.borrow(), own.borrow(), now);
-        let _ = E::embryonic().remove(&inverse);
+        let _ = E::embryonic().remove(inverse);
         let _ = E::embryonic().remove(key.borrow());
     }
 }
@@ -106,18 +118,16 @@ enum Refreshed {
 /// Refreshes an assured TCP connection, each of whose entries remembers the sequence numbers of its own direction. A segment that
 /// would end, close or accept it is judged by both (S40). Returns a [`Refreshed`].
 #[inline(never)]
-fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32) -> u32 {
-    let Ok(other) = reply_at_hand() else { return Refreshed::Done as u32 };
+fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32, room: ReplyRoom<'_>) -> u32 {
+    let Ok(other) = room.get() else { return Refreshed::Done as u32 };
     invert(flow, &headers.tuple, other);
     other.meta.mirror();
     let inverse = E::narrow(flow).borrow().inverse_key(headers.tuple.protocol);
-    // SAFETY: valid until the program ends, and words are read and written one by one.
-    let found = E::assured(&inverse).map(|found| unsafe { &mut *found });
-    let found = found.filter(|found| found.translates_like(other));
-    let known = found.as_ref().map_or(&other.meta, |found| found.meta());
+    let found = E::assured(&inverse).filter(|found| E::is_like(*found, E::narrow(other).borrow()));
     let segment = headers.segment();
     if segment.flags.is_event() {
-        match flow.meta.judge(known, &segment) {
+        let known = found.map_or(other.meta, |found| E::meta_of(found).read());
+        match flow.meta.judge(&known, &segment) {
             Judgement::Moves(next) => flow.meta.state = next as u8,
             Judgement::Ignored => return Refreshed::Done as u32,
             Judgement::Stranger => return Refreshed::Stranger as u32,
@@ -130,7 +140,7 @@ fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, no
     }
     match found {
         Some(found) => {
-            found.meta_mut().follow(&flow.meta);
+            E::meta_of(found).follow(&flow.meta);
             Refreshed::Done as u32
         }
         None => Refreshed::Missing as u32,
@@ -141,10 +151,9 @@ fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, no
 #[inline(never)]
 fn write_own<E: Table>(flow: &ConntrackEntry, headers: &Headers) {
     let key = E::key(&headers.tuple);
-    // SAFETY: as above.
-    if let Some(own) = E::assured(key.borrow()).map(|own| unsafe { &mut *own })
-        && own.translates_like(flow)
+    if let Some(own) = E::assured(key.borrow())
+        && E::is_like(own, E::narrow(flow).borrow())
     {
-        *own.meta_mut() = flow.meta;
+        E::meta_of(own).write(&flow.meta);
     }
 }

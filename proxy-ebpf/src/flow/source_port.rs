@@ -3,18 +3,19 @@
 use core::{borrow::Borrow as _, ffi::c_void};
 
 use aya_ebpf::helpers::bpf_loop;
-use proxy_common::{ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number};
+use proxy_common::{
+    BackendCounters, ConntrackEntry, Counter, EntryMeta, Tuple, filter::PortClass, select::attempt_number,
+};
 
 use super::{
     conntrack::{Owner, claim, invert},
     table::Table,
 };
 use crate::{
-    counters::count,
+    counters::{count, count_ports},
     filter::{note_snat_port, port_class},
-    maps::BACKEND_COUNTERS,
     owner::owner,
-    scratch::reply_at_hand,
+    scratch::ReplyRoom,
     succession::own_port,
 };
 
@@ -41,11 +42,12 @@ pub fn claim_port<E: Table>(
     context: *mut c_void,
     tuple: &Tuple,
     flow: &mut ConntrackEntry,
+    room: ReplyRoom<'_>,
     now: u32,
     random: u32,
 ) -> u32 {
     const EXHAUSTED: u32 = Owner::Another as u32;
-    let Ok(reply) = reply_at_hand() else { return EXHAUSTED };
+    let Ok(reply) = room.get() else { return EXHAUSTED };
     invert(flow, tuple, reply);
     let tag = core::mem::take(&mut flow.meta.handshake);
     let local = flow.meta.flags & EntryMeta::LOCAL != 0;
@@ -68,7 +70,8 @@ pub fn claim_port<E: Table>(
     let Search { flow, owner, .. } = search;
     let taken = core::mem::replace(&mut flow.meta.handshake, tag);
     let found = owner != EXHAUSTED;
-    count_ports(flow.meta.backend, (owner == Owner::Nobody as u32).into(), taken.into(), !found);
+    let flows = (owner == Owner::Nobody as u32).into();
+    count_ports(flow.meta.backend, &BackendCounters { flows, taken: taken.into(), exhausted: (!found).into() });
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
     }
@@ -90,10 +93,11 @@ struct Search<'a> {
     /// Its entry of the other direction.
     reply: &'a ConntrackEntry,
     now: u32,
+    /// The previous owner of the claimed port: an [`Owner`]. Not at a multiple of eight bytes, where the verifier would remember the
+    /// number, and follow the loop once for each.
+    owner: u32,
     /// Decides which ports are tried.
     random: u32,
-    /// The previous owner of the claimed port: an [`Owner`].
-    owner: u32,
     protocol: u8,
     /// Number of the first look: 0, at the client's own port, or 1 if that may not be kept.
     first: u8,
@@ -151,15 +155,4 @@ fn candidate(number: u32, random: u32) -> u16 {
     let random = attempt_number(random, number) >> 16;
     let first = if number <= HIGH_LOOKS { HIGH_PORT_MIN } else { PORT_MIN };
     (first + random * (0x1_0000 - first) / 0x1_0000) as u16
-}
-
-#[inline(always)]
-fn count_ports(backend: u32, flows: u64, taken: u64, exhausted: bool) {
-    if let Some(value) = BACKEND_COUNTERS.get_ptr_mut(backend) {
-        // SAFETY: a per-CPU value, as in `counters`.
-        let value = unsafe { &mut *value };
-        value.flows += flows;
-        value.taken += taken;
-        value.exhausted += u64::from(exhausted);
-    }
 }

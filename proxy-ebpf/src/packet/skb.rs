@@ -33,7 +33,7 @@ use crate::{
     pipeline::finish,
     reject::is_bare_at_hand,
     route::Route,
-    scratch::{headers_at_hand, note_sent},
+    scratch::{Rooms, note_sent},
 };
 
 /// Bytes that the kernel is asked to keep in one piece at the front: Ethernet, IPv6 and some extension headers, TCP.
@@ -71,11 +71,13 @@ impl<const BEGIN: u8> Skb<BEGIN> {
 
     /// Has `stage` look at the packet, and finishes what it decides.
     #[inline(always)]
-    pub fn run(ctx: &TcContext, stage: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
+    pub fn run(ctx: &TcContext, stage: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> i32 {
+        // SAFETY: a packet's program begins here.
+        let mut rooms = unsafe { Rooms::take() };
         // Where there is no Ethernet header, the network header is the first.
-        let bare = BEGIN == EITHER && headers_at_hand().is_ok_and(|headers| headers.network() == 0);
+        let bare = BEGIN == EITHER && rooms.headers.lend().get().is_ok_and(|headers| headers.network() == 0);
         let mut packet = Self::new(ctx, bare);
-        let outcome = stage(&mut packet);
+        let outcome = stage(&mut packet, rooms);
         let verdict = finish(&packet, outcome);
         packet.action(verdict)
     }

@@ -18,6 +18,7 @@ use crate::{
     maps::{DEVICES, XDP_STAGES},
     pipeline::finish,
     route::Route,
+    scratch::Rooms,
 };
 
 /// The packet and what becomes of it when it is sent.
@@ -37,9 +38,11 @@ impl Xdp {
 
     /// Has `stage` look at the packet, and finishes what it decides.
     #[inline(always)]
-    pub fn run(ctx: XdpContext, stage: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
+    pub fn run(ctx: XdpContext, stage: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> u32 {
         let mut packet = Self::new(ctx, true);
-        let outcome = stage(&mut packet);
+        // SAFETY: a packet's program begins here.
+        let rooms = unsafe { Rooms::take() };
+        let outcome = stage(&mut packet, rooms);
         let verdict = finish(&packet, outcome);
         packet.action(verdict)
     }

@@ -1,17 +1,26 @@
 //! What a socket remembers: the backend of the frontend that it dialled. TCP and SCTP sockets go to `connection.rs`
 //! first; for all others socket-local storage holds the one peer that most sockets have, SOCKET_FLOWS the further
 //! ones. A lost entry is never fatal: it shows a backend's address, or a new backend is selected.
+//!
+//! Threads that use one socket at the same time read and write its storage without a lock. While one of them selects a new backend
+//! for a frontend, another one may read the old backend, the new one, or a mix of the words of their addresses: then one datagram
+//! is lost, as datagrams may be. A whole peer takes another's place only if both have the same backend, if the socket has forgotten
+//! its peer, or if it connects: a thread that sends to a frontend meanwhile may use the other peer's backend for one datagram.
 
-use core::{ffi::c_void, ptr::null_mut};
+use core::{
+    ffi::c_void,
+    ptr::{NonNull, null_mut},
+};
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get};
-use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service, decide::Selected};
+use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Service, Shared, decide::Selected};
 
 use super::{connection, context::Socket};
 use crate::{
     backend::{Memory, generation, recall},
     clock::now_ns,
     counters::count,
+    lookup::Lookup as _,
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
 };
 
@@ -62,13 +71,11 @@ pub fn remember_sent<S: Socket>(
     match stored(socket) {
         // The socket's one peer chooses anew, or the place is free.
         Some(entry) if is_replaceable(entry, frontend) => {
-            let peer = Peer { flags: entry.flags, ..peer };
-            // SAFETY: `peer` is on this program's stack, the entry is not.
-            unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
+            entry.write(&Peer { flags: entry.flags().read(), ..peer });
         }
         None => store(socket.sk(), peer),
         Some(entry) => {
-            entry.flags |= Peer::MANY;
+            entry.flags().write(&(entry.flags().read() | Peer::MANY));
             insert(&Flow::new(socket.cookie(), *frontend, FlowRole::Sent), &peer);
             show(socket.cookie(), entry, &peer);
         }
@@ -77,8 +84,9 @@ pub fn remember_sent<S: Socket>(
 
 /// Whether an unconnected socket's storage may take the peer for `frontend`.
 #[inline(always)]
-fn is_replaceable(entry: &Peer, frontend: &Frontend) -> bool {
-    entry.flags & Peer::CONNECTED == 0 && (entry.frontend.protocol == NOBODY || entry.frontend == *frontend)
+fn is_replaceable(entry: Shared<Peer>, frontend: &Frontend) -> bool {
+    entry.flags().read() & Peer::CONNECTED == 0
+        && (entry.frontend().protocol().read() == NOBODY || entry.frontend().read() == *frontend)
 }
 
 /// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen.
@@ -86,11 +94,17 @@ fn is_replaceable(entry: &Peer, frontend: &Frontend) -> bool {
 pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
     let now = now_ns();
-    if flow.service_generation != generation(flow.service) || flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
+    if flow.service_generation().read() != generation(flow.service().read()) || is_idle(flow, now) {
         return None;
     }
-    flow.last_used = now;
-    Some(flow.backend)
+    flow.last_used().write(&now);
+    Some(flow.backend().read())
+}
+
+/// Whether a UDP flow has been idle for too long at time `now` (ns).
+#[inline(always)]
+fn is_idle(flow: Shared<Peer>, now: u64) -> bool {
+    Peer { last_used: flow.last_used().read(), ..Peer::default() }.is_idle(now, UDP_FLOW_TIMEOUT.load())
 }
 
 /// The backend of this socket's flow to `frontend` after a change: the flow keeps it if `service`, which `frontend` leads to now,
@@ -99,39 +113,38 @@ pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Fronten
 pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
     let now = now_ns();
-    if flow.is_idle(now, UDP_FLOW_TIMEOUT.load()) {
+    if is_idle(flow, now) {
         return None;
     }
     let memory = Memory {
-        service: flow.service,
-        backend: flow.backend_id,
-        backend_generation: flow.backend_generation,
-        service_generation: flow.service_generation,
+        service: flow.service().read(),
+        backend: flow.backend_id().read(),
+        backend_generation: flow.backend_generation().read(),
+        service_generation: flow.service_generation().read(),
         list: List::staying(service.internal_list().bit()),
     };
-    let Some((_, generation)) = recall(memory).filter(|_| flow.service == service.id) else {
+    let Some((_, generation)) = recall(memory).filter(|_| memory.service == service.id) else {
         count(Counter::UdpFlowMoved);
         return None;
     };
-    flow.last_used = now;
-    flow.service_generation = generation;
-    Some(flow.backend)
+    flow.last_used().write(&now);
+    flow.service_generation().write(&generation);
+    Some(flow.backend().read())
 }
 
 /// The frontend to show for a datagram from `backend`.
 #[inline(always)]
 pub fn recall_received<S: Socket>(socket: &S, backend: &Frontend) -> Option<Frontend> {
     let entry = stored(socket)?;
-    if entry.backend == *backend {
-        entry.last_used = now_ns();
-        return Some(entry.frontend);
+    if entry.backend().read() == *backend {
+        entry.last_used().write(&now_ns());
+        return Some(entry.frontend().read());
     }
-    if entry.flags & Peer::MANY == 0 {
+    if entry.flags().read() & Peer::MANY == 0 {
         return None;
     }
-    // SAFETY: the value is copied before anything else runs.
-    let flow = unsafe { SOCKET_FLOWS.get(Flow::new(socket.cookie(), *backend, FlowRole::Received)) }?;
-    Some(flow.frontend)
+    let flow = SOCKET_FLOWS.get_shared(Flow::new(socket.cookie(), *backend, FlowRole::Received))?;
+    Some(flow.frontend().read())
 }
 
 /// The frontend that the socket connected to, if `backend` is its backend.
@@ -143,7 +156,8 @@ pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fro
         return Some(frontend);
     }
     let entry = stored(socket)?;
-    (entry.flags & Peer::CONNECTED != 0 && entry.backend == *backend).then_some(entry.frontend)
+    let is_its_own = entry.flags().read() & Peer::CONNECTED != 0 && entry.backend().read() == *backend;
+    if is_its_own { Some(entry.frontend().read()) } else { None }
 }
 
 /// The socket dials something that is no Service: it has no peer of ours any more.
@@ -154,18 +168,19 @@ pub fn forget<S: Socket>(socket: &S, protocol: Protocol) {
     }
     if let Some(entry) = stored(socket) {
         forget_connection(socket, entry);
-        entry.flags = 0;
-        entry.frontend.protocol = NOBODY;
-        entry.backend.protocol = NOBODY;
+        entry.flags().write(&0);
+        entry.frontend().protocol().write(&NOBODY);
+        entry.backend().protocol().write(&NOBODY);
     }
 }
 
 /// The agent must not take the socket for one that reached this backend through a Service any more.
 #[inline(always)]
-fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
-    if entry.flags & Peer::CONNECTED != 0 && is_udp(&entry.backend) {
+fn forget_connection<S: Socket>(socket: &S, entry: Shared<Peer>) {
+    let backend = entry.backend();
+    if entry.flags().read() & Peer::CONNECTED != 0 && backend.protocol().read() == Protocol::Udp as u8 {
         // Absent is as good as removed.
-        let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), entry.backend, FlowRole::Connected));
+        let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), backend.read(), FlowRole::Connected));
     }
 }
 
@@ -173,38 +188,37 @@ fn forget_connection<S: Socket>(socket: &S, entry: &Peer) {
 /// backend, nothing in a reply tells which was asked: the last one is shown. A program of its own: inlined, its
 /// copies crash LLVM's BPF back end.
 #[inline(never)]
-fn show(cookie: u64, entry: &mut Peer, peer: &Peer) {
-    if entry.backend == peer.backend && entry.flags & Peer::CONNECTED == 0 {
-        insert(&Flow::new(cookie, entry.frontend, FlowRole::Sent), entry);
-        *entry = Peer { flags: entry.flags, ..*peer };
+fn show(cookie: u64, entry: Shared<Peer>, peer: &Peer) {
+    let before = entry.read();
+    if before.backend == peer.backend && before.flags & Peer::CONNECTED == 0 {
+        insert(&Flow::new(cookie, before.frontend, FlowRole::Sent), &before);
+        entry.write(&Peer { flags: before.flags, ..*peer });
         return;
     }
     let received = Flow::new(cookie, peer.backend, FlowRole::Received);
-    // SAFETY: the value is compared before anything else runs.
-    if unsafe { SOCKET_FLOWS.get(received) }.is_none_or(|shown| shown.frontend != peer.frontend) {
+    if SOCKET_FLOWS.get_shared(received).is_none_or(|shown| shown.frontend().read() != peer.frontend) {
         insert(&received, peer);
     }
 }
 
 /// This socket's flow to `frontend`.
 #[inline(always)]
-#[expect(clippy::mut_from_ref, reason = "the flow is the kernel's, not part of the context")]
-fn sent<'a, S: Socket>(socket: &'a S, frontend: &Frontend) -> Option<&'a mut Peer> {
+fn sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Shared<Peer>> {
     let entry = stored(socket)?;
-    if entry.frontend == *frontend {
+    if entry.frontend().read() == *frontend {
         return Some(entry);
     }
-    if entry.flags & Peer::MANY == 0 {
+    if entry.flags().read() & Peer::MANY == 0 {
         return None;
     }
-    let flow = SOCKET_FLOWS.get_ptr_mut(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
-    // SAFETY: valid until the program ends. The map may reuse the entry for another flow at any time: then the frontend differs,
-    // or, at worst, this call makes that flow expire early.
-    let flow = unsafe { &mut *flow };
-    if flow.frontend != *frontend {
+    // The map may reuse the entry for another flow at any time: then the frontend differs, or, at worst, this call makes that
+    // flow expire early.
+    let flow = SOCKET_FLOWS.get_shared(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
+    let peer = flow.read();
+    if peer.frontend != *frontend {
         return None;
     }
-    show(socket.cookie(), entry, flow);
+    show(socket.cookie(), entry, &peer);
     Some(flow)
 }
 
@@ -232,29 +246,29 @@ fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &S
 
 /// The socket's storage. A hook without a socket has none.
 #[inline(always)]
-#[expect(clippy::mut_from_ref, reason = "the storage is the kernel's, not part of the context")]
-fn stored<S: Socket>(socket: &S) -> Option<&mut Peer> {
-    // SAFETY: socket-local storage lives as long as the socket, which the hook holds.
-    unsafe { storage(socket.sk(), null_mut(), 0).as_mut() }
+fn stored<S: Socket>(socket: &S) -> Option<Shared<Peer>> {
+    storage(socket.sk(), null_mut(), 0)
 }
 
 /// Makes `peer` the stored one of the socket at `sk`. Most sockets have none yet, so that making the storage is tried
 /// before looking for it.
 #[inline(always)]
 fn store(sk: *mut c_void, mut peer: Peer) {
-    let entry = storage(sk, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE);
-    if entry.is_null() {
-        return count(Counter::MapFull);
+    match storage(sk, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE) {
+        Some(entry) => entry.write(&peer),
+        None => count(Counter::MapFull),
     }
-    // SAFETY: the storage lives as long as the socket; `peer` is on this program's stack, the entry is not.
-    unsafe { core::ptr::copy_nonoverlapping(&raw const peer, entry, 1) };
 }
 
 #[inline(always)]
-fn storage(sk: *mut c_void, initial: *mut Peer, flags: u32) -> *mut Peer {
+fn storage(sk: *mut c_void, initial: *mut Peer, flags: u32) -> Option<Shared<Peer>> {
     let map = (&raw const SOCKET_PEERS).cast_mut().cast();
-    // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type.
-    unsafe { bpf_sk_storage_get(map, sk, initial.cast(), flags.into()).cast() }
+    // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type. What it returns lives
+    // as long as the socket, which the hook holds, and has the map's alignment.
+    unsafe {
+        let entry = bpf_sk_storage_get(map, sk, initial.cast(), flags.into()).cast();
+        NonNull::new(entry).map(|entry| Shared::new(entry))
+    }
 }
 
 #[inline(always)]

@@ -1,0 +1,169 @@
+//! FLOW_BUCKETS: the hash table of assured flows (docs/adr/0008). Writers lock a bucket by its version word; readers take no
+//! lock.
+//!
+//! # What a reader may meet
+//!
+//! [`in_bucket`] reads key, end, translation and version, in this order; its callers then read what they need of the entry,
+//! and may write its metadata. Meanwhile another CPU may do this (`proxy_common::shared` has the memory model):
+//!
+//! - **It gives the bucket to another flow**, as soon as the flow in it has been over for a second. The version is a hash of
+//!   key and translation, so that it fits neither a mix of two translations nor the translation of another key: the reader
+//!   looks on in EMBRYONIC. One mix in 2³² fits all the same, and sends one packet astray. A flow that was alive when its end
+//!   was read keeps the bucket for a second more, longer than any program runs, so that what is read and written after the
+//!   check is its own.
+//! - **It writes another translation of the same flow**, between the reader's check and its copy. To get there, the flow must
+//!   have been forgotten, opened with another backend, and become assured, which takes two packets of its client and one of
+//!   that backend, while the two reads are a few nanoseconds apart. Then one packet may go to the address of one backend and
+//!   the port of the other. Its receiver knows no such connection and drops or resets it; the client sends again.
+//! - **It writes the metadata**, which the version does not cover. Each word is whole, but the state may be newer than the
+//!   end, or the end than the state. Two CPUs that move the state lose one of the steps: see `conntrack.rs`.
+//!
+//! An arm64 processor may read in another order than the program. For key, translation and version this does not matter, since
+//! the version is compared by content: parts that fit belong together, whenever they were read. The end has no such check. If
+//! it is read late, when the bucket of an ended flow has just been given away, and the version early, the ended flow looks
+//! alive. Its packet, which must have come in those nanoseconds, is translated as one of the two flows says, and its sequence
+//! numbers go into the other flow's metadata, where that flow's next packet replaces them. Its receiver knows no such
+//! connection, as above. A barrier between the two reads would exclude this. BPF has none that every supported kernel knows:
+//! load-acquire came with Linux 6.15, and an atomic operation in its place would write to the bucket, a cache miss for each
+//! packet.
+//!
+//! Writers need no more than they have on any processor: cmpxchg and xchg are full barriers, so that all writes to a bucket
+//! come after it has been locked and before it is unlocked.
+
+use core::arch::asm;
+
+use proxy_common::{EntryMeta, FlowBucket as _, LOCKED, Place, Shared, SharedBucket, SharedEntry as _};
+
+use super::table::Table;
+use crate::{lookup::Lookup as _, maps::JIFFIES_PER_SECOND};
+
+/// The bucket that has this key.
+#[inline(always)]
+pub fn bucket_of<E: Table>(key: &E::Key, place: Place) -> Option<Shared<E::Bucket>> {
+    let home = E::buckets().get_shared(place.home)?;
+    if E::Bucket::has(home, key) {
+        return Some(home);
+    }
+    let neighbour = E::buckets().get_shared(place.neighbour())?;
+    if E::Bucket::has(neighbour, key) { Some(neighbour) } else { None }
+}
+
+/// The entry of a key in its bucket, if `wanted` says so of its metadata.
+#[inline(always)]
+pub fn in_bucket<E: Table>(
+    key: &E::Key,
+    place: Place,
+    wanted: impl FnOnce(Shared<EntryMeta>) -> bool,
+) -> Option<Shared<E>> {
+    let bucket = bucket_of::<E>(key, place)?;
+    let entry = E::Bucket::entry_of(bucket);
+    // The end is read before the version: since the key was read, the bucket of an ended flow may have been given to another
+    // flow, whose version differs.
+    if !wanted(E::meta_of(entry)) {
+        return None;
+    }
+    let version = E::Bucket::version_of(place, &E::translation_of(entry));
+    // While the entry is being written, its flow is still found in EMBRYONIC.
+    if E::Bucket::version_word(bucket).read() == version { Some(entry) } else { None }
+}
+
+/// What became of an entry that was to be put into a bucket.
+pub enum Filled {
+    /// The entry was there already, and has been updated.
+    Again,
+    /// The entry has been put into a free bucket.
+    Anew,
+    /// Both buckets of the set are other flows'.
+    Nowhere,
+}
+
+/// Puts an entry into the bucket of its key, or into a free one.
+#[inline(always)]
+pub fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Filled {
+    if let Some(bucket) = bucket_of::<E>(key, place) {
+        let found = E::Bucket::entry_of(bucket);
+        let version = E::Bucket::version_of(place, entry);
+        if E::Bucket::version_word(bucket).read() == version && E::is_like(found, entry) {
+            // Only the metadata changes, so that readers always find a whole entry.
+            E::meta_of(found).write(entry.meta());
+            return Filled::Again;
+        }
+        // If another program has written this bucket, that was for the same flow, unless it has given the bucket away.
+        let written =
+            fill_if(bucket, place, key, entry, |bucket| E::Bucket::has(bucket, key)) || E::Bucket::has(bucket, key);
+        return if written { Filled::Again } else { Filled::Nowhere };
+    }
+    for index in [place.home, place.neighbour()] {
+        if let Some(bucket) = E::buckets().get_shared(index)
+            && fill_if(bucket, place, key, entry, |bucket| is_free(bucket, now))
+        {
+            return Filled::Anew;
+        }
+    }
+    Filled::Nowhere
+}
+
+/// Writes an entry into a bucket, if `may_be_had` still holds when this program has locked it.
+#[inline(always)]
+fn fill_if<E: Table>(
+    bucket: Shared<E::Bucket>,
+    place: Place,
+    key: &E::Key,
+    entry: &E,
+    may_be_had: impl Fn(Shared<E::Bucket>) -> bool,
+) -> bool {
+    if !may_be_had(bucket) {
+        return false;
+    }
+    let word = E::Bucket::version_word(bucket);
+    let Some(version) = lock(word) else { return false };
+    // Another CPU may have been faster.
+    if !may_be_had(bucket) {
+        unlock(word, version);
+        return false;
+    }
+    E::Bucket::key_of(bucket).write(key);
+    E::Bucket::entry_of(bucket).write(entry);
+    unlock(word, E::Bucket::version_of(place, entry));
+    true
+}
+
+/// Whether another flow may have the bucket: it is empty, or its flow ended a second ago, longer than any program runs that
+/// may have found it there.
+#[inline(always)]
+fn is_free<B: SharedBucket>(bucket: Shared<B>, now: u32) -> bool {
+    let meta = B::Entry::meta_of(B::entry_of(bucket));
+    B::is_vacant(bucket) || meta.is_expired(now.wrapping_sub(JIFFIES_PER_SECOND.load()))
+}
+
+/// Locks a bucket by its version word for this program, unless another one has; returns the version that it had.
+#[inline(always)]
+fn lock(word: Shared<u64>) -> Option<u64> {
+    let old = word.read();
+    let mut found = old;
+    // SAFETY: an aligned word of a map. Written in assembly, since the compiler does not offer BPF's atomic operations.
+    unsafe {
+        asm!(
+            "r0 = cmpxchg_64({word} + 0, r0, {locked})",
+            word = in(reg) word.as_ptr(),
+            locked = in(reg) LOCKED,
+            inout("r0") found,
+            options(nostack),
+        );
+    }
+    if old != LOCKED && found == old { Some(old) } else { None }
+}
+
+/// Unlocks a bucket with this version, so that other programs may read and write.
+#[inline(always)]
+fn unlock(word: Shared<u64>, version: u64) {
+    // SAFETY: as above. A full barrier (Linux, Documentation/bpf/standardization): all writes to the bucket come first.
+    unsafe {
+        asm!(
+            "{version} = xchg_64({word} + 0, {version})",
+            word = in(reg) word.as_ptr(),
+            version = inout(reg) version => _,
+            options(nostack),
+        );
+    }
+}
