@@ -13,7 +13,7 @@ use proxy_userspace::{
         cleanup,
         cli::{Cli, Command, GetArgs, Output, What},
         get::{Row, Snapshot, backends, devices, json, services, table},
-        ready, run,
+        kube_proxy, ready, run,
     },
     config::{Config, LogConfig, LogFormat},
     logging::errors::Report,
@@ -60,7 +60,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {
-            println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
+            if args.kube_proxy {
+                let root = args.root.as_deref();
+                let manner = kube_proxy::Manner { force: args.force, is_dry: args.dry_run, root };
+                println!("{}", kube_proxy::cleanup(manner)?);
+            } else {
+                println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
+            }
             Ok(())
         }
     }

@@ -3,5 +3,6 @@
 pub mod cleanup;
 pub mod cli;
 pub mod get;
+pub mod kube_proxy;
 pub mod ready;
 pub mod run;
