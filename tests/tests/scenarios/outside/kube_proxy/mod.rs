@@ -1,5 +1,7 @@
 //! `waggle cleanup --kube-proxy` on a node that Waggle serves, and the way back.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 mod rules;
 
 use std::{
