@@ -43,6 +43,41 @@ COMMIT
 COMMIT
 "#;
 
+/// What kube-proxy makes without any Service, but for the end of the table nat.
+const SHARED: &str = r#"*mangle
+:KUBE-PROXY-CANARY - [0:0]
+COMMIT
+*filter
+:KUBE-EXTERNAL-SERVICES - [0:0]
+:KUBE-FORWARD - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-PROXY-CANARY - [0:0]
+:KUBE-PROXY-FIREWALL - [0:0]
+:KUBE-SERVICES - [0:0]
+-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-A INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS
+-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
+-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
+-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT
+-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+COMMIT
+*nat
+:KUBE-MARK-MASQ - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-POSTROUTING - [0:0]
+:KUBE-PROXY-CANARY - [0:0]
+:KUBE-SERVICES - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
+-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
+-A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
+-A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+"#;
+
 impl Place {
     /// Installs what is not kube-proxy's.
     pub fn install_others(self, netns: &Netns) {
@@ -114,54 +149,23 @@ fn iptables(outside: &Outside, family: Family) -> String {
             "-A KUBE-SERVICES -d {external} -p {p} -m comment --comment \"default/web external IP\" -m {p} --dport 80 -j KUBE-EXT-{far_web}\n"
         )
     });
-    format!(
-        r#"*mangle
-:KUBE-PROXY-CANARY - [0:0]
-COMMIT
-*nat
-:KUBE-EXT-{web} - [0:0]
+    let services = format!(
+        r#":KUBE-EXT-{web} - [0:0]
 :KUBE-EXT-{far_web} - [0:0]
-:KUBE-MARK-MASQ - [0:0]
-:KUBE-NODEPORTS - [0:0]
-:KUBE-POSTROUTING - [0:0]
-:KUBE-PROXY-CANARY - [0:0]
 :KUBE-SEP-{web} - [0:0]
 :KUBE-SEP-{far_web} - [0:0]
-:KUBE-SERVICES - [0:0]
 :KUBE-SVC-{web} - [0:0]
 :KUBE-SVC-{far_web} - [0:0]
--A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
--A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
--A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
--A KUBE-EXT-{web} -j KUBE-SVC-{web}
+{ports}-A KUBE-EXT-{web} -j KUBE-SVC-{web}
 -A KUBE-EXT-{far_web} -j KUBE-MARK-MASQ
 -A KUBE-EXT-{far_web} -j KUBE-SVC-{far_web}
--A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
-{ports}-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
--A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
--A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
 {near_rules}{far_rules}{externals}-A KUBE-SERVICES -d {node} -m comment --comment "kubernetes service nodeports" -j KUBE-NODEPORTS
 -A KUBE-SVC-{web} -m comment --comment "default/web -> {near}" -j KUBE-SEP-{web}
 -A KUBE-SVC-{far_web} -j KUBE-SEP-{far_web}
 COMMIT
-*filter
-:KUBE-EXTERNAL-SERVICES - [0:0]
-:KUBE-FORWARD - [0:0]
-:KUBE-NODEPORTS - [0:0]
-:KUBE-PROXY-CANARY - [0:0]
-:KUBE-PROXY-FIREWALL - [0:0]
-:KUBE-SERVICES - [0:0]
--A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
--A INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS
--A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
--A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
--A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
--A OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
--A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT
--A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
-COMMIT
 "#
-    )
+    );
+    format!("{SHARED}{services}")
 }
 
 fn nftables(outside: &Outside, family: Family) -> String {
