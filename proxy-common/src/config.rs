@@ -1,6 +1,6 @@
 //! The version of the layouts, and the default sizes of the maps.
 
-/// Version of the layouts in this crate. The agent's `maps.rs` says since which version each map has had its layout, and
+/// Version of the layouts in this crate. `maps.rs` says since which version each map has had its layout; the agent
 /// replaces pinned maps of other versions.
 pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1010 } else { 10 };
 

@@ -21,6 +21,7 @@ pub mod decide;
 pub mod device;
 pub mod filter;
 pub mod fragment;
+pub mod maps;
 pub mod name;
 pub mod network;
 pub mod node;
@@ -50,6 +51,7 @@ pub use conntrack::{
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
 pub use fragment::{Fragment, FragmentPorts};
+pub use maps::{MAPS, MapKind, MapSpec, SizedBy};
 pub use name::ServiceName;
 pub use network::Network;
 pub use parsed::{Family, Headers, Part};

@@ -12,10 +12,11 @@ use proxy_userspace::{
     commands::{
         cleanup,
         cli::{Cli, Command, GetArgs, Output, What},
+        config_file,
         get::{Row, Snapshot, backends, devices, json, services, table},
         kube_proxy, ready, run,
     },
-    config::{Config, LogConfig, LogFormat},
+    config::{LogConfig, LogFormat},
     logging::errors::Report,
     node::{capabilities, host, open_files},
     watch::kube::LOG_DIRECTIVES,
@@ -36,8 +37,9 @@ pub(crate) fn main() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => {
-            let config = Config::from(*args);
+            let (config, ignored_flags) = config_file::configure(*args)?;
             start_log(&config.log)?;
+            config_file::warn_of_ignored(config.file.as_ref(), &ignored_flags);
             host::check()?;
             if let Err(error) = open_files::raise_limit() {
                 warn!(error = %Report(&error), "with very many healthCheckNodePorts, some may not be answered");

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser as _};
+use proxy_common::{MAPS, MapKind, MapSpec};
 use proxy_userspace::commands::cli::{Cli, Command};
 use serde_json::Value;
 
@@ -246,31 +247,35 @@ fn every_file_that_the_documents_link_is_there() {
     }
 }
 
-#[test]
-fn every_map_size_in_the_architecture_is_the_default() {
-    let text = read("../docs/ARCHITECTURE.md");
-    let row = |name: &str| {
-        let start = format!("| {name} ");
-        let line = text.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {name}"));
-        line.split('|').nth(5).unwrap().trim().replace(',', "")
-    };
-    let Command::Run(run) = Cli::parse_from(["waggle", "run"]).command else { unreachable!() };
-    let sizes = run.sizes;
-    for (name, size) in [
-        ("SERVICES", sizes.services),
-        ("SLOTS", sizes.slots),
-        ("BACKENDS", sizes.backends),
-        ("GENERATIONS", sizes.service_ids),
-        ("MEMBERS", sizes.members),
-        ("NETWORKS", sizes.networks),
-        ("SOURCE_RANGES", sizes.source_ranges),
-        ("AFFINITY", sizes.affinity),
-        ("SOCKET_CONNECTIONS", sizes.socket_connections),
-        ("SOCKET_FLOWS", sizes.socket_flows),
-        ("FRAGMENTS", sizes.fragments),
-    ] {
-        assert_eq!(row(name), size.to_string(), "{name}");
+/// How the documents call a type of map.
+const fn kind(kind: MapKind) -> &'static str {
+    match kind {
+        MapKind::Array => "array",
+        MapKind::MappedArray => "array, mapped",
+        MapKind::PerCpuArray => "per-CPU array",
+        MapKind::Hash | MapKind::SparseHash => "hash",
+        MapKind::LruHash => "LRU hash",
+        MapKind::LpmTrie => "LPM trie",
+        MapKind::SkStorage => "socket storage",
+        MapKind::ProgramArray => "program array",
     }
+}
+
+#[test]
+fn the_maps_in_the_architecture_are_the_maps() {
+    let text = read("../docs/ARCHITECTURE.md");
+    let rows = text.lines().skip_while(|line| !line.starts_with("| map | type |")).skip(2);
+    let mut shown = Vec::new();
+    for line in rows.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let size = cells[5].split(|end: char| end != ',' && !end.is_ascii_digit()).next().unwrap().replace(',', "");
+        shown.extend(cells[1].split(", ").map(|name| (name, cells[2].to_owned(), size.clone())));
+    }
+    shown.sort();
+    let size = |map: &MapSpec| if map.default_entries == 0 { String::new() } else { map.default_entries.to_string() };
+    let mut maps: Vec<_> = MAPS.iter().map(|map| (map.name, kind(map.kind).to_owned(), size(map))).collect();
+    maps.sort();
+    assert_eq!(shown, maps);
 }
 
 #[test]

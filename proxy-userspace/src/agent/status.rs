@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{checks::HealthByPort, durations::Histogram, refusals::Refused};
-use crate::{apply::Size, objects::Kind};
+use crate::{apply::Size, objects::Kind, watch::contact::Contact};
 
 /// How long something may be wrong until the agent counts as unhealthy: kube-proxy's limit (twice its minimal sync period).
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,6 +22,10 @@ pub struct Status {
     pub size: Size,
     /// What is not in force, by the error.
     pub refused: Arc<BTreeMap<String, Refused>>,
+    /// When the API server was last heard of; none for a folder, which is always there.
+    pub contact: Option<Contact>,
+    /// For how long the API server may be silent; for ever if it is none.
+    pub silence: Option<Duration>,
     /// Since when a write has failed for another reason than lack of room.
     pub failing: Option<Instant>,
     /// When the agent last looked whether there is anything to do.
@@ -41,6 +45,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Of an agent that has programmed nothing yet and follows a source.
+    pub fn following(contact: Option<Contact>, silence: Option<Duration>) -> Self {
+        Self { contact, silence, ..Self::new() }
+    }
+
     /// Of an agent that has programmed nothing yet.
     pub fn new() -> Self {
         let now = SystemTime::now();
@@ -48,6 +57,8 @@ impl Status {
             generation: 0,
             size: Size::default(),
             refused: Arc::default(),
+            contact: None,
+            silence: None,
             failing: None,
             alive: Instant::now(),
             queued: now,
@@ -79,6 +90,13 @@ impl Status {
         }
         if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
             ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
+        }
+        if let (Some(contact), Some(limit)) = (&self.contact, self.silence) {
+            let (kind, silence) = contact.silence(now);
+            if silence > limit {
+                ailments
+                    .push(format!("nothing heard of {kind} objects from the API server for {} s", silence.as_secs()));
+            }
         }
         ailments
     }

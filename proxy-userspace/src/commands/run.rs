@@ -17,7 +17,7 @@ use crate::{
     agent::{Agent, Inputs, status::Status},
     apply::Dataplane,
     attach::{self, Group, ProgramSet},
-    commands::ready::Ready,
+    commands::{config_file, ready::Ready},
     config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
     devices::{self, Follower},
     logging::errors::Report,
@@ -32,6 +32,7 @@ use crate::{
     },
     watch::{
         Source as _,
+        contact::Contact,
         kube::{Kube, KubeConfig},
         manifests::{Manifests, ManifestsConfig},
     },
@@ -67,11 +68,12 @@ async fn serve(
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
     let serves_outside = config.devices.mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
-    let (published, status) = changes::channel(Status::new());
+    let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
+    let (published, status) = changes::channel(Status::following(contact.clone(), config.silence));
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
-    let source = start_source(config.source, &config.instance, &node_name, events).await?;
+    let source = start_source(config.source, &config.instance, (node_name.clone(), contact), events).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
@@ -81,7 +83,7 @@ async fn serve(
     }
 
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses.clone());
-    tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
+    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
     let model = Model::new(ModelConfig { node_name, nodeport_addresses: config.nodeport_addresses });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
@@ -90,6 +92,10 @@ async fn serve(
     tokio::select! {
         result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), checks) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
+        Ok(Err(error)) = ports => return Err(error.into()),
+        () = config_file::changed(config.file) => {
+            bail!("the configuration file asks for something else now: end, to be started again with it");
+        }
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
             return Ok(());
@@ -214,13 +220,15 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
 async fn start_source(
     source: SourceConfig,
     instance: &str,
-    node_name: &str,
+    (node_name, contact): (String, Option<Contact>),
     events: mpsc::Sender<Event>,
 ) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
-    let node_name = node_name.to_owned();
+    let contact = contact.unwrap_or_default();
     match source {
         SourceConfig::Kube { kubeconfig, api_server } => {
-            let kube = Kube::connect(KubeConfig { kubeconfig, api_server, node_name, ..KubeConfig::default() }).await?;
+            let kube =
+                Kube::connect(KubeConfig { kubeconfig, api_server, node_name, contact, ..KubeConfig::default() })
+                    .await?;
             Ok(tokio::spawn(kube.run(events)))
         }
         SourceConfig::Manifests { folder, service_cidrs, node_ports, allocations } => {

@@ -12,6 +12,8 @@ pub struct BindAddresses {
     pub health: Option<SocketAddr>,
     /// `/metrics`.
     pub metrics: Option<SocketAddr>,
+    /// Whether an address that can't be bound ends the agent.
+    pub hard_fail: bool,
 }
 
 /// Address and port as kube-proxy takes them: `IP`, `IP:PORT`, `[IP]:PORT`, `PORT` or `:PORT`; an empty text or port 0 turns the
@@ -23,6 +25,12 @@ pub struct BindAddress {
 }
 
 impl BindAddress {
+    /// This address with another port.
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Self {
+        Self { port: Some(port), ..self }
+    }
+
     /// The socket's address with what is not given taken from `default`; `None` if the port is turned off. The unspecified
     /// IPv6 address stands for both families.
     pub fn or(self, default: SocketAddr) -> Option<SocketAddr> {

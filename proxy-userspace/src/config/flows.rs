@@ -7,8 +7,9 @@ use proxy_common::{AssociationTimeouts, Timeouts};
 
 use crate::node::jiffies;
 
-/// Ends of flows are compared modulo 2³²: this is far enough from ambiguity.
-const LONGEST: u32 = 1 << 30;
+/// The longest timeout, in ticks of the kernel's clock. Ends of flows are compared modulo 2³²: this is far enough from
+/// ambiguity.
+pub(super) const LONGEST: u32 = 1 << 30;
 
 /// How flows of packets are treated. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,15 @@
-//! What an agent is told, whoever tells it: flags and the environment fill these values (`commands/cli`). They know no command
-//! line.
+//! What an agent is told, whoever tells it: flags and the environment (`commands/cli`), or kube-proxy's configuration file. These
+//! values know no command line.
 
 mod bind_addresses;
 pub mod devices;
+pub mod duration;
 pub mod flows;
+pub mod kube_proxy;
 mod nodeport_addresses;
 mod sizes;
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -16,6 +18,7 @@ pub use self::{
     bind_addresses::{BindAddress, BindAddresses, EVERYWHERE},
     devices::DeviceConfig,
     flows::FlowConfig,
+    kube_proxy::KubeProxyFile,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
     sizes::MapSizes,
 };
@@ -23,6 +26,8 @@ pub use self::{
 /// Everything that an agent can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// kube-proxy's configuration file, of which these values have what means something.
+    pub file: Option<KubeProxyFile>,
     /// Names the bpffs folder, so that several agents can share a machine.
     pub instance: String,
     /// The node as Kubernetes knows it; the host's name in lower case if none is given.
@@ -35,6 +40,8 @@ pub struct Config {
     pub nodeport_addresses: NodePortAddresses,
     /// Where health and metrics are served.
     pub bind_addresses: BindAddresses,
+    /// For how long the API server may be silent until the agent counts as unhealthy; for ever if it is none.
+    pub silence: Option<Duration>,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
     /// Which devices are served.

@@ -36,11 +36,22 @@ impl FromStr for NodePortAddresses {
     type Err = NodePortAddressesError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim() == "primary" {
+        let parts: Vec<_> = text.split(',').map(str::trim).collect();
+        // Node ports on loopback are served beside the primary addresses anyway.
+        if parts.contains(&"primary") && parts.iter().all(|part| ["primary", "localhost"].contains(part)) {
             return Ok(Self::Primary);
         }
         let cidr = |part: &str| parse_cidr(part).map_err(|_| NodePortAddressesError(part.to_owned()));
-        text.split(',').map(cidr).collect::<Result<_, _>>().map(Self::Cidrs)
+        parts.iter().flat_map(|part| expand(part)).map(cidr).collect::<Result<_, _>>().map(Self::Cidrs)
+    }
+}
+
+/// The CIDRs that a keyword of kube-proxy stands for.
+fn expand(part: &str) -> Vec<&str> {
+    match part {
+        "all" => vec!["0.0.0.0/0", "::/0"],
+        "localhost" => vec!["127.0.0.0/8", "::1/128"],
+        cidr => vec![cidr],
     }
 }
 
@@ -53,6 +64,11 @@ mod tests {
         assert_eq!("primary".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Primary);
         let cidrs = ["10.0.0.0/8", "::/0"].map(|cidr| cidr.parse().unwrap()).to_vec();
         assert_eq!("10.1.0.0/8, ::/0".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Cidrs(cidrs));
+        assert_eq!("primary,localhost".parse::<NodePortAddresses>().unwrap(), NodePortAddresses::Primary);
+        for (keyword, cidrs) in [("all", "0.0.0.0/0,::/0"), ("localhost", "127.0.0.0/8,::1/128")] {
+            let of = |text: &str| text.parse::<NodePortAddresses>().unwrap();
+            assert_eq!(of(keyword), of(cidrs));
+        }
         for text in ["", "10.0.0.1", "primary,10.0.0.0/8", "10.0.0.0/8,"] {
             assert!(text.parse::<NodePortAddresses>().unwrap_err().to_string().contains("primary"), "{text}");
         }

@@ -1,6 +1,7 @@
 //! How many entries the maps have.
 
 use proxy_common::{
+    MapSpec, SizedBy,
     config::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
         SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
@@ -65,6 +66,27 @@ const fn default(size: usize) -> u32 {
 }
 
 impl MapSizes {
+    /// The number of a map's entries.
+    pub fn entries(&self, map: &MapSpec) -> u32 {
+        match map.sized_by {
+            SizedBy::Nothing => map.default_entries,
+            SizedBy::Services => self.services,
+            SizedBy::ServiceIds => self.service_ids,
+            SizedBy::Slots => self.slots,
+            SizedBy::Backends => self.backends,
+            SizedBy::Members => self.members,
+            SizedBy::Networks => self.networks,
+            SizedBy::SourceRanges => self.source_ranges,
+            SizedBy::Affinity => self.affinity,
+            SizedBy::ConnectionSets => self.connection_sets(),
+            SizedBy::SocketFlows => self.socket_flows,
+            SizedBy::FlowBuckets => self.flow_sets() * 2,
+            SizedBy::FlowSets => self.flow_sets(),
+            SizedBy::Embryonic => self.embryonic,
+            SizedBy::Fragments => self.fragments,
+        }
+    }
+
     /// Sets of eight sockets in SOCKET_CONNECTIONS.
     pub fn connection_sets(&self) -> u32 {
         self.socket_connections.div_ceil(WAYS).max(1)
@@ -74,5 +96,19 @@ impl MapSizes {
     /// entries as buckets, one in four overflows.
     pub fn flow_sets(&self) -> u32 {
         self.conntrack.div_ceil(2).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_common::MAPS;
+
+    use super::*;
+
+    #[test]
+    fn without_flags_every_map_has_the_size_that_the_programs_declare() {
+        for map in MAPS {
+            assert_eq!(MapSizes::default().entries(map), map.default_entries, "{}", map.name);
+        }
     }
 }

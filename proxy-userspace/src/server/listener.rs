@@ -102,7 +102,7 @@ pub(super) fn everywhere(port: u16) -> SocketAddr {
 }
 
 /// A listener. The unspecified IPv6 address is for both families, or for IPv4 if the kernel has no IPv6.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let of = |address: SocketAddr| {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {

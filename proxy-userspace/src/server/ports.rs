@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::{
     health::{self, Question},
-    listener::{self, Answer, bind_patiently},
+    listener::{self, Answer, bind, bind_patiently},
     metrics::Metrics,
     respond::{PLAIN, missing, text},
 };
@@ -43,29 +43,40 @@ impl Asked {
     }
 }
 
+/// A port can't be bound, and that is fatal by `bindAddressHardFail`.
+#[derive(Debug, thiserror::Error)]
+#[error("bind the {name} port to {address} (--bind-address-hard-fail=false waits until it is free)")]
+pub struct BindError {
+    name: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
 /// Serves both ports for ever. The maps are opened at once, before their pins move.
 pub fn serve(
     status: watch::Receiver<Status>,
     addresses: BindAddresses,
     folder: &PinFolder,
-) -> impl Future<Output = ()> + Send + use<> {
+) -> impl Future<Output = Result<(), BindError>> + Send + use<> {
     let asked = Arc::new(Asked::default());
     let (own, counts) = (status.clone(), Arc::clone(&asked));
-    let health = port("health", addresses.health, move |request| answer_health(request, &own, &counts));
+    let hard_fail = addresses.hard_fail;
+    let health = port("health", (addresses.health, hard_fail), move |request| answer_health(request, &own, &counts));
     let metrics = Metrics::new(status, asked, folder);
-    let metrics = port("metrics", addresses.metrics, move |request| answer_metrics(request, &metrics));
+    let metrics = port("metrics", (addresses.metrics, hard_fail), move |request| answer_metrics(request, &metrics));
     async {
-        tokio::join!(health, metrics);
+        tokio::try_join!(health, metrics)?;
+        Ok(())
     }
 }
 
 /// Serves one port, unless it is turned off.
 async fn port(
     name: &'static str,
-    address: Option<SocketAddr>,
+    (address, hard_fail): (Option<SocketAddr>, bool),
     respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
-) {
-    let Some(address) = address else { return };
+) -> Result<(), BindError> {
+    let Some(address) = address else { return Ok(()) };
     let mut was_taken = false;
     let taken = |error: io::Error| {
         was_taken = true;
@@ -76,11 +87,16 @@ async fn port(
             "the {name} port is not served: it is when whoever has it is gone (kube-proxy?); {flag} names another, or 0 for none"
         );
     };
-    let listener = bind_patiently(address, taken).await;
+    let listener = if hard_fail {
+        bind(address).map_err(|source| BindError { name, address, source })?
+    } else {
+        bind_patiently(address, taken).await
+    };
     if was_taken {
         info!(%address, "the {name} port is served");
     }
     listener::serve(listener, |_| true, respond).await;
+    Ok(())
 }
 
 fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, asked: &Asked) -> Answer {

@@ -1,6 +1,8 @@
 //! Sources of objects. A source reports which objects exist; it knows nothing of maps, and does not decide what an object
 //! means.
 
+pub mod contact;
+pub mod folder_watch;
 pub mod kube;
 pub mod manifests;
 

@@ -38,6 +38,8 @@ pub enum Source {
     Manifests(PathBuf),
     /// An API server.
     Kubeconfig(PathBuf),
+    /// An API server, named by kube-proxy's configuration file.
+    Configuration(PathBuf),
 }
 
 /// How an agent is started; see [`Node::waggle`].
@@ -59,6 +61,7 @@ impl Node {
         let (flag, path) = match source {
             Source::Manifests(path) => ("--manifests", path),
             Source::Kubeconfig(path) => ("--kubeconfig", path),
+            Source::Configuration(path) => ("--config", path),
         };
         let mut arguments: Vec<OsString> =
             ["run", "--log-format", "json", "--log-level", LOG_LEVEL].map(Into::into).to_vec();

@@ -109,7 +109,8 @@ impl Agent {
     /// Starts with the file `kubeconfig` of the folder and another URL than the file's.
     pub fn start_at(server: ApiServer, folder: Folder, timing: Timing, api_server: Option<String>) -> Self {
         let kubeconfig = Some(folder.path().join("kubeconfig"));
-        let config = KubeConfig { kubeconfig, api_server, node_name: "here".to_owned(), timing };
+        let config =
+            KubeConfig { kubeconfig, api_server, node_name: "here".to_owned(), timing, ..KubeConfig::default() };
         let (sender, receiver) = channel();
         let (stop, stopped) = oneshot::channel();
         let log = Log::default();

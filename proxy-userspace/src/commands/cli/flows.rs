@@ -3,12 +3,13 @@
 use clap::Args;
 use proxy_common::{AssociationTimeouts, Timeouts};
 
-use crate::config::FlowConfig;
+use crate::config::{FlowConfig, duration::whole_seconds, kube_proxy::Conntrack};
 
 const DEFAULT: Timeouts = Timeouts::DEFAULT;
 const SCTP: AssociationTimeouts = AssociationTimeouts::DEFAULT;
 
-/// Settings of flows. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it.
+/// Settings of flows. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it. kube-proxy's own four may
+/// also be in its file.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flows")]
 pub struct FlowArgs {
@@ -18,28 +19,28 @@ pub struct FlowArgs {
     /// Seconds until a TCP connection is forgotten while the client has not confirmed the reply
     #[arg(long = "conntrack-tcp-timeout-syn-recv", value_name = "S", default_value_t = DEFAULT.tcp_syn_received)]
     pub tcp_syn_received: u32,
-    /// Seconds until an established TCP connection is forgotten when it is silent
-    #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", default_value_t = DEFAULT.tcp_established)]
-    pub tcp_established: u32,
+    /// Seconds until an established TCP connection is forgotten when it is silent [default: 86400]
+    #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", value_parser = seconds)]
+    pub tcp_established: Option<u32>,
     /// Seconds until a TCP connection is forgotten that one side has closed and the other has not acknowledged
     #[arg(long = "conntrack-tcp-timeout-fin-wait", value_name = "S", default_value_t = DEFAULT.tcp_fin_wait)]
     pub tcp_fin_wait: u32,
     /// Seconds until a TCP connection is forgotten that one side only has closed (kube-proxy's
-    /// conntrack.tcpCloseWaitTimeout)
-    #[arg(long = "conntrack-tcp-timeout-close-wait", value_name = "S", default_value_t = DEFAULT.tcp_close_wait)]
-    pub tcp_close_wait: u32,
+    /// conntrack.tcpCloseWaitTimeout) [default: 3600]
+    #[arg(long = "conntrack-tcp-timeout-close-wait", value_name = "S", value_parser = seconds)]
+    pub tcp_close_wait: Option<u32>,
     /// Seconds until a TCP connection is forgotten that both sides have closed
     #[arg(long = "conntrack-tcp-timeout-time-wait", value_name = "S", default_value_t = DEFAULT.tcp_time_wait)]
     pub tcp_time_wait: u32,
     /// Seconds until a TCP connection is forgotten that was reset
     #[arg(long = "conntrack-tcp-timeout-close", value_name = "S", default_value_t = DEFAULT.tcp_close)]
     pub tcp_close: u32,
-    /// Seconds until a silent UDP flow is forgotten
-    #[arg(long = "conntrack-udp-timeout", value_name = "S", default_value_t = DEFAULT.udp)]
-    pub udp: u32,
-    /// Seconds until a silent UDP flow is forgotten that has gone both ways more than once
-    #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", default_value_t = DEFAULT.udp_stream)]
-    pub udp_stream: u32,
+    /// Seconds until a silent UDP flow is forgotten [default: 30]
+    #[arg(long = "conntrack-udp-timeout", value_name = "S", value_parser = seconds)]
+    pub udp: Option<u32>,
+    /// Seconds until a silent UDP flow is forgotten that has gone both ways more than once [default: 120]
+    #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", value_parser = seconds)]
+    pub udp_stream: Option<u32>,
     /// Seconds until an SCTP association is forgotten that has ended
     #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = SCTP.closed)]
     pub sctp_closed: u32,
@@ -66,18 +67,27 @@ pub struct FlowArgs {
     pub reject_rate: u32,
 }
 
-impl From<FlowArgs> for FlowConfig {
-    fn from(args: FlowArgs) -> Self {
+/// Seconds as a number, or a duration as kube-proxy takes it.
+fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().or_else(|_| whole_seconds(text)).map_err(|_| "give seconds, or a duration such as 1h0m0s".to_owned())
+}
+
+impl FlowArgs {
+    /// The settings, from flags, then from kube-proxy's file, else the defaults. 0, which leaves kube-proxy's kernel as it is,
+    /// stands for the default.
+    pub fn config(self, file: &Conntrack) -> FlowConfig {
+        let args = self;
+        let of = |flag: Option<u32>, file, default| flag.or(file).filter(|seconds| *seconds != 0).unwrap_or(default);
         let timeouts = Timeouts {
             tcp_syn_sent: args.tcp_syn_sent,
             tcp_syn_received: args.tcp_syn_received,
-            tcp_established: args.tcp_established,
+            tcp_established: of(args.tcp_established, file.tcp_established_timeout, DEFAULT.tcp_established),
             tcp_fin_wait: args.tcp_fin_wait,
-            tcp_close_wait: args.tcp_close_wait,
+            tcp_close_wait: of(args.tcp_close_wait, file.tcp_close_wait_timeout, DEFAULT.tcp_close_wait),
             tcp_time_wait: args.tcp_time_wait,
             tcp_close: args.tcp_close,
-            udp: args.udp,
-            udp_stream: args.udp_stream,
+            udp: of(args.udp, file.udp_timeout, DEFAULT.udp),
+            udp_stream: of(args.udp_stream, file.udp_stream_timeout, DEFAULT.udp_stream),
         };
         let associations = AssociationTimeouts {
             closed: args.sctp_closed,
@@ -87,6 +97,6 @@ impl From<FlowArgs> for FlowConfig {
             shutdown_received: args.sctp_shutdown_received,
             shutdown_ack_sent: args.sctp_shutdown_ack_sent,
         };
-        Self { timeouts, associations, answer_echo: args.answer_echo, reject_rate: args.reject_rate }
+        FlowConfig { timeouts, associations, answer_echo: args.answer_echo, reject_rate: args.reject_rate }
     }
 }

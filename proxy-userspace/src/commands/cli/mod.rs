@@ -2,6 +2,7 @@
 
 mod devices;
 mod flows;
+mod kube_proxy;
 mod run;
 mod sizes;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::{devices::DeviceArgs, flows::FlowArgs, run::RunArgs, sizes::SizeArgs};
+pub use self::{devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, run::RunArgs, sizes::SizeArgs};
 
 /// Waggle: a Kubernetes service proxy in eBPF
 #[derive(Debug, Parser)]
@@ -24,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the agent: follow the API server or a folder of manifests and keep the data plane equal to it
+    #[command(after_help = kube_proxy::HELP)]
     Run(Box<RunArgs>),
     /// Show what is in force, from the pinned maps; the agent need not run
     Get(GetArgs),

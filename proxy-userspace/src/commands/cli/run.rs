@@ -1,28 +1,34 @@
 //! `waggle run`: its flags, and the configuration that they make.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
     path::PathBuf,
     str::FromStr,
+    time::Duration,
 };
 
 use clap::Args;
 use ipnet::IpNet;
 
-use super::{InstanceArgs, devices::DeviceArgs, flows::FlowArgs, sizes::SizeArgs};
+use super::{InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, sizes::SizeArgs};
 use crate::config::{
     BindAddress, BindAddresses, Config, EVERYWHERE, LogConfig, LogFormat, NodePortAddresses, SourceConfig,
+    kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
 };
 
 /// `waggle run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
+    /// kube-proxy's configuration file (KubeProxyConfiguration v1alpha1). Flags and environment variables take precedence over it;
+    /// what means nothing here is ignored, with one warning. When what it asks for changes, the agent ends, to be started again
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Where objects come from
     #[command(flatten)]
     pub source: SourceArgs,
     /// Name of this node as Kubernetes knows it [default: the host name in lower case]
-    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    #[arg(long, alias = "hostname-override", env = "NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
     /// cgroup v2 folder whose processes are served [default: the root of the mounted hierarchy]
     #[arg(long, value_name = "PATH")]
@@ -31,15 +37,19 @@ pub struct RunArgs {
     #[command(flatten)]
     pub instance: InstanceArgs,
     /// Where node ports are served: `primary` (the Node object's addresses) or a list of CIDRs. `healthCheckNodePort` is
-    /// answered on every address, or on those in the CIDRs
-    #[arg(long, value_name = "primary|CIDR,…", default_value = "primary")]
-    pub nodeport_addresses: NodePortAddresses,
+    /// answered on every address, or on those in the CIDRs [default: primary]
+    #[arg(long, value_name = "primary|CIDR,…")]
+    pub nodeport_addresses: Option<NodePortAddresses>,
     /// Where `/healthz` and `/livez` are served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: every address, port 10256]
-    #[arg(long, value_name = "ADDRESS", default_value = "10256", hide_default_value = true)]
-    pub healthz_bind_address: BindAddress,
+    #[arg(long, value_name = "ADDRESS")]
+    pub healthz_bind_address: Option<BindAddress>,
     /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: 127.0.0.1:10249]
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10249", hide_default_value = true)]
-    pub metrics_bind_address: BindAddress,
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_bind_address: Option<BindAddress>,
+    /// How long the API server may be silent until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
+    /// kind that never changes is silent for up to 5 minutes
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub unhealthy_after: u64,
     /// Destroy connected UDP sockets whose backend is gone, so that the application redials
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
@@ -52,17 +62,20 @@ pub struct RunArgs {
     /// Sizes of the maps
     #[command(flatten)]
     pub sizes: SizeArgs,
-    /// Log format
-    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "Logging")]
-    pub log_format: LogFormat,
-    /// Log level, or tracing directives such as `info,proxy_userspace=debug`
-    #[arg(long, env = "WAGGLE_LOG", value_name = "LEVEL", default_value = "info", help_heading = "Logging")]
-    pub log_level: String,
+    /// Log format [default: text]
+    #[arg(long, alias = "logging-format", value_name = "FORMAT", help_heading = "Logging")]
+    pub log_format: Option<LogFormat>,
+    /// Log level, or tracing directives such as `info,proxy_userspace=debug` [default: info]
+    #[arg(long, env = "WAGGLE_LOG", value_name = "LEVEL", help_heading = "Logging")]
+    pub log_level: Option<String>,
+    /// kube-proxy's flags
+    #[command(flatten)]
+    pub kube_proxy: KubeProxyArgs,
 }
 
-/// kube-proxy's ports and addresses, but its `0.0.0.0` is every address of both families here.
+/// kube-proxy's ports and addresses. Its default `0.0.0.0` is every address of both families, as Go listens there.
 const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, 10256);
-const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+const METRICS_PORT: u16 = 10249;
 
 /// API server or folder.
 #[derive(Args, Clone, Debug)]
@@ -72,7 +85,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     pub kubeconfig: Option<PathBuf>,
     /// URL of the API server, instead of the one in the kubeconfig or the pod's environment
-    #[arg(long, value_name = "URL", conflicts_with = "manifests")]
+    #[arg(long, alias = "master", value_name = "URL", conflicts_with = "manifests")]
     pub api_server: Option<String>,
     /// Folder of YAML and JSON manifests to follow instead of an API server
     #[arg(long, value_name = "DIR")]
@@ -106,37 +119,80 @@ impl FromStr for PortRange {
     }
 }
 
-impl From<RunArgs> for Config {
-    fn from(args: RunArgs) -> Self {
-        Self {
-            instance: args.instance.instance,
-            node_name: args.node_name,
-            cgroup: args.cgroup,
-            source: args.source.into(),
-            nodeport_addresses: args.nodeport_addresses,
-            bind_addresses: BindAddresses {
-                health: args.healthz_bind_address.or(HEALTH),
-                metrics: args.metrics_bind_address.or(METRICS),
-            },
-            udp_termination: args.udp_termination,
-            devices: args.devices.into(),
-            flows: args.flows.into(),
-            sizes: args.sizes.into(),
-            log: LogConfig { format: args.log_format, level: args.log_level },
+impl RunArgs {
+    /// The configuration: flags and the environment first, then the file, then the defaults.
+    pub fn config(self, file: Option<KubeProxyFile>) -> Config {
+        let asked = file.as_ref().map(|file| file.configuration.clone()).unwrap_or_default();
+        let node_name = self.node_name.clone().filter(|name| !name.trim().is_empty());
+        Config {
+            file,
+            bind_addresses: self.bind_addresses(&asked),
+            log: self.log(&asked),
+            instance: self.instance.instance,
+            node_name: node_name.or(asked.hostname_override),
+            cgroup: self.cgroup,
+            source: self.source.config(asked.client_connection.kubeconfig),
+            nodeport_addresses: self.nodeport_addresses.or(asked.node_port_addresses).unwrap_or_default(),
+            silence: (self.unhealthy_after != 0).then(|| Duration::from_secs(self.unhealthy_after)),
+            udp_termination: self.udp_termination,
+            devices: self.devices.into(),
+            flows: self.flows.config(&asked.conntrack),
+            sizes: self.sizes.into(),
+        }
+    }
+
+    fn bind_addresses(&self, file: &KubeProxyConfiguration) -> BindAddresses {
+        let flags = &self.kube_proxy;
+        let loopback: IpAddr = match flags.bind_address.or(file.bind_address) {
+            Some(IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+            Some(IpAddr::V4(_)) | None => Ipv4Addr::LOCALHOST.into(),
+        };
+        let health = (self.healthz_bind_address, flags.healthz_port);
+        let metrics = (self.metrics_bind_address, flags.metrics_port);
+        BindAddresses {
+            health: bind_address(health, file.healthz_bind_address, HEALTH),
+            metrics: bind_address(metrics, file.metrics_bind_address, SocketAddr::new(loopback, METRICS_PORT)),
+            hard_fail: flags.bind_address_hard_fail.unwrap_or(file.bind_address_hard_fail),
+        }
+    }
+
+    fn log(&self, file: &KubeProxyConfiguration) -> LogConfig {
+        let level = match self.kube_proxy.verbosity.or(file.logging.verbosity).unwrap_or_default() {
+            0..=3 => "info",
+            4 => "debug",
+            _ => "trace",
+        };
+        LogConfig {
+            format: self.log_format.or(file.logging.format).unwrap_or(LogFormat::Text),
+            level: self.log_level.clone().unwrap_or_else(|| level.to_owned()),
         }
     }
 }
 
-impl From<SourceArgs> for SourceConfig {
-    fn from(args: SourceArgs) -> Self {
-        match args.manifests {
-            Some(folder) => Self::Manifests {
+/// Where a port is served: by the flag for the address and the one for the port, then by the file.
+fn bind_address(
+    flags: (Option<BindAddress>, Option<u16>),
+    file: Option<BindAddress>,
+    default: SocketAddr,
+) -> Option<SocketAddr> {
+    match flags {
+        (_, Some(0)) => None,
+        (Some(address), port) => address.or(SocketAddr::new(default.ip(), port.unwrap_or(default.port()))),
+        (None, Some(port)) => file.unwrap_or_default().with_port(port).or(default),
+        (None, None) => file.unwrap_or_default().or(default),
+    }
+}
+
+impl SourceArgs {
+    fn config(self, kubeconfig: Option<PathBuf>) -> SourceConfig {
+        match self.manifests {
+            Some(folder) => SourceConfig::Manifests {
                 folder,
-                service_cidrs: args.service_cidr,
-                node_ports: args.service_node_port_range.0,
-                allocations: args.allocations,
+                service_cidrs: self.service_cidr,
+                node_ports: self.service_node_port_range.0,
+                allocations: self.allocations,
             },
-            None => Self::Kube { kubeconfig: args.kubeconfig, api_server: args.api_server },
+            None => SourceConfig::Kube { kubeconfig: self.kubeconfig.or(kubeconfig), api_server: self.api_server },
         }
     }
 }
@@ -153,7 +209,7 @@ mod tests {
 
     fn config(flags: &[&str]) -> Config {
         match Cli::try_parse_from([&["waggle", "run"], flags].concat()).unwrap().command {
-            Command::Run(args) => (*args).into(),
+            Command::Run(args) => args.config(None),
             other => panic!("{other:?}"),
         }
     }

@@ -36,7 +36,9 @@ pub(super) fn remove(index: u32) -> io::Result<()> {
 
 fn is_own(link: &LinkMessage) -> bool {
     let is_named = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(name) if name == DEVICE);
-    let is_dummy = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkInfo(parts) if parts.contains(&LinkInfo::Kind(InfoKind::Dummy)));
+    let dummy = LinkInfo::Kind(InfoKind::Dummy);
+    let is_dummy =
+        |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkInfo(parts) if parts.contains(&dummy));
     link.attributes.iter().any(is_named) && link.attributes.iter().any(is_dummy)
 }
 

@@ -55,7 +55,8 @@ impl fmt::Display for Family {
 pub enum KubeProxyError {
     /// kube-proxy runs.
     #[error(
-        "remove what kube-proxy has left: it is running (process {0}) and would put everything back; stop it first, or use --force"
+        "remove what kube-proxy has left: it is running (process {0}) and would put everything back; stop it first, or use \
+         --force"
     )]
     Running(u32),
     /// The processes can't be listed.

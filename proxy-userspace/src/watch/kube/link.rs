@@ -132,13 +132,15 @@ impl Link {
             lock(&self.health).not_before = Some(Instant::now() + wait.min(LONGEST_WAIT));
         }
         if serves(status) {
+            self.settings.contact.note(kind);
             self.works(kind);
         } else {
             self.fails(kind, &format!("it responded {status}"));
         }
         let heard =
             watch.filter(|_| status.is_success()).map(|pace| lock(pace).revisions.granted(Instant::now(), length));
-        Ok(response.map(|body| limited(body, limit, end, heard)))
+        let contact = self.settings.contact.clone();
+        Ok(response.map(|body| limited(body, limit, end, heard, move || contact.note(kind))))
     }
 
     async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
@@ -258,9 +260,15 @@ fn serves(status: StatusCode) -> bool {
 }
 
 /// A body that fails when its next bytes take longer than `limit`; if `end` is given, it ends without error at `end`
-/// instead. It sets `heard` when bytes arrive.
-fn limited(body: Body, limit: Duration, end: Option<Instant>, heard: Option<Arc<AtomicBool>>) -> Answer {
-    let frames = stream::try_unfold((body, heard), move |(mut body, heard)| async move {
+/// instead. It sets `heard` and calls `arrived` when bytes arrive.
+fn limited(
+    body: Body,
+    limit: Duration,
+    end: Option<Instant>,
+    heard: Option<Arc<AtomicBool>>,
+    arrived: impl Fn() + Send + 'static,
+) -> Answer {
+    let frames = stream::try_unfold((body, heard, arrived), move |(mut body, heard, arrived)| async move {
         let note = || heard.iter().for_each(|heard| heard.store(true, Ordering::Relaxed));
         let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
             Ok(frame) => frame,
@@ -273,7 +281,8 @@ fn limited(body: Body, limit: Duration, end: Option<Instant>, heard: Option<Arc<
         };
         let Some(frame) = frame.transpose()? else { return Ok(None) };
         note();
-        Ok(Some((frame, (body, heard))))
+        arrived();
+        Ok(Some((frame, (body, heard, arrived))))
     });
     StreamBody::new(frames).boxed_unsync()
 }

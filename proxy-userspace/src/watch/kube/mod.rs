@@ -22,7 +22,7 @@ use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{follow::Follow, link::Link};
-use super::Source;
+use super::{Source, contact::Contact};
 use crate::objects::{Event, Kind, Object};
 
 /// Log directives that silence the client's own line for every retry: this source logs outages itself.
@@ -39,6 +39,8 @@ pub struct KubeConfig {
     pub node_name: String,
     /// Time limits and pauses.
     pub timing: Timing,
+    /// Where the source notes that it has heard of the server.
+    pub contact: Contact,
 }
 
 /// Time limits of requests to the API server, and pauses between them.

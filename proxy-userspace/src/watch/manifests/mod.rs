@@ -7,7 +7,6 @@ mod decode;
 mod diff;
 mod endpoints;
 mod folder;
-mod folder_watch;
 mod refusal;
 #[cfg(test)]
 mod sample;
@@ -32,10 +31,9 @@ use self::{
     allocate::{Allocations, Ranges},
     decode::Identity,
     folder::Folder,
-    folder_watch::FolderWatch,
     refusal::RefusalLog,
 };
-use super::Source;
+use super::{Source, folder_watch::FolderWatch};
 use crate::{
     logging::errors::Report,
     objects::{Event, Object, ObjectRef},

@@ -3,6 +3,7 @@
 mod addresses;
 mod bad_manifests;
 mod bad_objects;
+mod config_file;
 mod decisions;
 mod dump;
 mod filters;

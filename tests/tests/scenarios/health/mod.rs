@@ -4,6 +4,7 @@
 mod addresses;
 mod changes;
 mod crowd;
+mod ports;
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -45,20 +46,36 @@ fn request(to: SocketAddr) -> io::Result<(u16, String, Value)> {
     receive(send(TcpStream::connect_timeout(&to, TIMEOUT)?)?)
 }
 
-fn send(mut stream: TcpStream) -> io::Result<TcpStream> {
+/// Asks for a page on a new connection; returns the status and the body.
+fn fetch(to: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    let stream = send_for(TcpStream::connect_timeout(&to, TIMEOUT)?, path)?;
+    receive_text(stream).map(|(status, _, body)| (status, body))
+}
+
+fn send(stream: TcpStream) -> io::Result<TcpStream> {
+    send_for(stream, "/any/path?at=all")
+}
+
+fn send_for(mut stream: TcpStream, path: &str) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.write_all(b"GET /any/path?at=all HTTP/1.1\r\nHost: node\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n")?;
     Ok(stream)
 }
 
-fn receive(mut stream: TcpStream) -> io::Result<(u16, String, Value)> {
+/// The status, the head and the body of a response.
+fn receive_text(mut stream: TcpStream) -> io::Result<(u16, String, String)> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let no_answer = || io::Error::other(format!("no answer in HTTP: {text:?}"));
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(no_answer)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Ok((status, head.to_owned(), body.to_owned()))
+}
+
+fn receive(stream: TcpStream) -> io::Result<(u16, String, Value)> {
+    let (status, head, body) = receive_text(stream)?;
     let weight = head.lines().find_map(|line| line.split_once("ndpoint-weight: ")).map(|(_, weight)| weight.to_owned());
-    Ok((status, weight.unwrap_or_default(), serde_json::from_str(body).unwrap_or_default()))
+    Ok((status, weight.unwrap_or_default(), serde_json::from_str(&body).unwrap_or_default()))
 }
 
 fn nodes(scene: &Scene, port: u16) -> [SocketAddr; 2] {

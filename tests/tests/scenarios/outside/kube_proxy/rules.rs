@@ -146,7 +146,8 @@ fn iptables(outside: &Outside, family: Family) -> String {
     let ports = both(&|p| format!("-A KUBE-NODEPORTS -p {p} -m {p} --dport {NODE_PORT} -j KUBE-EXT-{web}\n"));
     let externals = both(&|p| {
         format!(
-            "-A KUBE-SERVICES -d {external} -p {p} -m comment --comment \"default/web external IP\" -m {p} --dport 80 -j KUBE-EXT-{far_web}\n"
+            "-A KUBE-SERVICES -d {external} -p {p} -m comment --comment \"default/web external IP\" -m {p} --dport 80 \
+             -j KUBE-EXT-{far_web}\n"
         )
     });
     let services = format!(

@@ -34,6 +34,7 @@ type FolderId = (u64, u64, Option<SystemTime>);
 /// Follows a folder.
 pub struct FolderWatch {
     folder: PathBuf,
+    depth: RecursiveMode,
     watch: Option<Watch>,
     retry: Duration,
     warned: bool,
@@ -46,9 +47,14 @@ struct Watch {
 }
 
 impl FolderWatch {
-    /// Watches nothing before the first [`Self::renew`].
+    /// A folder with its subfolders. Watches nothing before the first [`Self::renew`].
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, watch: None, retry: RETRY_FIRST, warned: false }
+        Self { folder, depth: RecursiveMode::Recursive, watch: None, retry: RETRY_FIRST, warned: false }
+    }
+
+    /// A folder without its subfolders, for a file in it that may be replaced.
+    pub fn shallow(folder: PathBuf) -> Self {
+        Self { depth: RecursiveMode::NonRecursive, ..Self::new(folder) }
     }
 
     /// Watches the folder that is at the path now. Must be called before the folder is read, so that no change is
@@ -61,7 +67,7 @@ impl FolderWatch {
         }
         self.watch = None;
         let Some(identity) = identity else { return };
-        match Watch::new(&self.folder, identity) {
+        match Watch::new(&self.folder, self.depth, identity) {
             Ok(watch) => (self.watch, self.warned) = (Some(watch), false),
             Err(error) if !self.warned => {
                 let folder = self.folder.display();
@@ -91,7 +97,7 @@ impl FolderWatch {
 }
 
 impl Watch {
-    fn new(folder: &Path, identity: FolderId) -> notify::Result<Self> {
+    fn new(folder: &Path, depth: RecursiveMode, identity: FolderId) -> notify::Result<Self> {
         // One waiting event is enough: the folder is read as a whole, so an overflow loses nothing either.
         let (sender, events) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -100,7 +106,7 @@ impl Watch {
             }
             let _already_waiting = sender.try_send(());
         })?;
-        watcher.watch(folder, RecursiveMode::Recursive)?;
+        watcher.watch(folder, depth)?;
         Ok(Self { identity, events, _watcher: watcher })
     }
 }

@@ -1,0 +1,176 @@
+//! The agent's own ports: health and metrics.
+
+use std::{collections::BTreeMap, io, net::TcpListener};
+
+use harness::{
+    lab::LogLine,
+    objects::{Cluster, lab_node, service_cidr},
+    scene::{Objects, Origin, SERVICE_CIDRS, Scene, Setup, cluster_ips, dual, slices, until},
+};
+use serde_json::{Value, json};
+
+use super::{fetch, port};
+
+const HEALTH: u16 = 10_256;
+const METRICS: u16 = 10_249;
+
+/// A page of a port of the node, at this address of it.
+fn page(scene: &Scene, address: &str, port: u16, path: &str) -> io::Result<(u16, String)> {
+    let to = format!("{address}:{port}").parse().map_err(io::Error::other)?;
+    scene.node.netns().inside(|| fetch(to, path)).map_err(io::Error::other)?
+}
+
+/// The code of a page about health, and what it says.
+fn health(scene: &Scene, path: &str) -> Option<(u16, Value)> {
+    let (code, body) = page(scene, "127.0.0.1", HEALTH, path).ok()?;
+    Some((code, serde_json::from_str(&body).ok()?))
+}
+
+fn code(scene: &Scene, path: &str) -> Option<u16> {
+    health(scene, path).map(|(code, _)| code)
+}
+
+/// Every series and its value as a whole number.
+fn metrics(scene: &Scene) -> BTreeMap<String, u64> {
+    let (code, text) = page(scene, "127.0.0.1", METRICS, "/metrics").expect("a page of metrics");
+    assert_eq!(code, 200, "{text}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts and times are whole here")]
+    let whole = |value: &str| value.parse::<f64>().map_or(u64::MAX, |value| value as u64);
+    series.map(|(name, value)| (name.to_owned(), whole(value))).collect()
+}
+
+#[test]
+fn s32_load_balancers_and_the_kubelet_learn_of_node_and_agent() {
+    let mut scene = Setup::new("hz").build();
+    let node = lab_node(&scene.node);
+    scene.start();
+    until("healthy", || code(&scene, "/healthz") == Some(200));
+    let (_, body) = health(&scene, "/healthz").unwrap();
+    assert_eq!((&body["nodeEligible"], &body["healthy"]), (&json!(true), &json!(true)), "{body}");
+    assert!(body["lastUpdated"].is_string() && body["currentTime"].is_string(), "{body}");
+    let mut leaving = node.build();
+    leaving["spec"]["taints"] = json!([{ "key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule" }]);
+    scene.put(&leaving);
+    until("the node is about to go", || code(&scene, "/healthz") == Some(503));
+    let (code_of_life, body) = health(&scene, "/livez").unwrap();
+    assert_eq!((code_of_life, &body["healthy"]), (200, &json!(true)), "{body}");
+    scene.put(&lab_node(&scene.node).build());
+    until("it stays", || code(&scene, "/healthz") == Some(200));
+    for (address, port, path, wanted) in [
+        ("[::1]", HEALTH, "/livez", 200),
+        ("127.0.0.1", HEALTH, "/", 404),
+        ("127.0.0.1", METRICS, "/", 404),
+        ("127.0.0.1", METRICS, "/healthz", 200),
+    ] {
+        let (code, text) = page(&scene, address, port, path).unwrap();
+        assert_eq!(code, wanted, "{address} {port} {path}: {text}");
+    }
+    assert_eq!(page(&scene, "127.0.0.1", METRICS, "/proxyMode").unwrap(), (200, "ebpf".to_owned()));
+    let elsewhere = scene.node.addresses()[0].to_string();
+    assert!(page(&scene, &elsewhere, METRICS, "/metrics").is_err(), "metrics are for the node itself");
+}
+
+#[test]
+fn s32_a_node_that_is_deleted_gets_no_packets() {
+    let mut scene = Setup::new("hz-gone").build();
+    scene.start();
+    until("healthy", || code(&scene, "/healthz") == Some(200));
+    scene.objects.delete("Node", "", scene.node.name());
+    until("the node is gone", || code(&scene, "/healthz") == Some(503));
+    assert_eq!(code(&scene, "/livez"), Some(200));
+}
+
+#[test]
+fn field_s15_ports_of_a_kube_proxy_are_taken_when_it_goes() {
+    let scene = Setup::new("hz-busy").build();
+    let hold = |port| scene.node.netns().inside(|| TcpListener::bind(("::", port))).unwrap().unwrap();
+    let busy = [HEALTH, METRICS].map(hold);
+    let waggle = scene.agent(&[]);
+    let told = |line: &LogLine| line.message().contains("port is not served");
+    until("both are said", || waggle.log().since(0).iter().filter(|line| told(line)).count() == 2);
+    drop(busy);
+    until("the ports are served", || {
+        code(&scene, "/livez") == Some(200) && page(&scene, "127.0.0.1", METRICS, "/metrics").is_ok()
+    });
+    assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 2, "once each");
+}
+
+#[test]
+fn n09_the_ports_are_where_they_are_told_to_be() {
+    let scene = Setup::new("hz-told").build();
+    let _agent = scene.agent(&["--healthz-bind-address", "127.0.0.1:9000", "--metrics-bind-address", "0"]);
+    until("served", || page(&scene, "127.0.0.1", 9000, "/livez").is_ok_and(|(code, _)| code == 200));
+    assert!(page(&scene, "[::1]", 9000, "/livez").is_err());
+    for port in [HEALTH, METRICS] {
+        assert!(page(&scene, "127.0.0.1", port, "/metrics").is_err(), "{port}");
+    }
+}
+
+#[test]
+fn n13_an_api_server_that_is_silent_is_said_until_it_speaks() {
+    let mut scene = Setup::new("hz-silent").origin(Origin::Api).args(["--unhealthy-after", "5"]).build();
+    let mut words = 0;
+    let mut speak = |scene: &Scene| {
+        words += 1;
+        let slices = slices("web", port, &[]).map(|slice| slice.build());
+        let others = [dual("web", 10).port(80, 8080).build(), lab_node(&scene.node).build()];
+        let cidrs = service_cidr("kubernetes", &SERVICE_CIDRS);
+        for mut object in slices.into_iter().chain(others).chain([cidrs]) {
+            object["metadata"]["labels"]["word"] = json!(words.to_string());
+            scene.put(&object);
+        }
+    };
+    scene.start();
+    let mut spoken = |scene: &Scene| {
+        speak(scene);
+        code(scene, "/livez") == Some(200)
+    };
+    until("it speaks", || spoken(&scene));
+    until("it is silent", || code(&scene, "/livez") == Some(503));
+    let (_, body) = health(&scene, "/livez").unwrap();
+    assert!(body["reasons"][0].as_str().unwrap().starts_with("nothing heard of"), "{body}");
+    until("it speaks again", || spoken(&scene));
+    let Objects::Api(server) = &scene.objects else { unreachable!("the scene has an API server") };
+    server.silence();
+    until("the connections are dead", || !spoken(&scene));
+}
+
+#[test]
+fn n12_series_do_not_grow_with_what_comes_and_goes() {
+    let mut scene = Setup::new("metrics").build();
+    scene.start();
+    scene.put(&dual("first", 9).port(80, 8080).build());
+    until("the first is in force", || metrics(&scene)["waggle_services"] == 1);
+    let before = metrics(&scene);
+    for number in 10..60 {
+        scene.put(&dual(&format!("web-{number}"), number).port(80, 8080).build());
+    }
+    until("all are in force", || metrics(&scene)["waggle_services"] == 51);
+    for number in 10..60 {
+        scene.delete("Service", &format!("web-{number}"));
+    }
+    until("they are gone", || metrics(&scene)["waggle_services"] == 1);
+    let after = metrics(&scene);
+    assert!(before.keys().eq(after.keys()), "{before:?} {after:?}");
+    let changes = "kubeproxy_sync_proxy_rules_service_changes_total";
+    assert_eq!(after[changes] - before[changes], 100);
+    assert!(after["waggle_plans_total"] > before["waggle_plans_total"]);
+    let le = |bound: &str| after[&format!("kubeproxy_sync_proxy_rules_duration_seconds_bucket{{le=\"{bound}\"}}")];
+    assert_eq!(le("+Inf"), after["waggle_plans_total"], "every plan is counted");
+}
+
+#[test]
+fn s16_metrics_say_what_is_refused_and_why() {
+    let mut scene = Setup::new("metrics-no").backends(1).build();
+    scene.start();
+    scene.put(&dual("empty", 13).port(80, 8080).build());
+    let to = cluster_ips(13, 80)[0];
+    until("refused", || scene.from_pod.tcp(to).is_err_and(|failure| failure.errno == "ECONNREFUSED"));
+    let series = "waggle_rejected_total{reason=\"no_backend\"}";
+    let before = metrics(&scene)[series];
+    assert_ne!(before, 0);
+    scene.from_pod.tcp(to).unwrap_err();
+    assert_eq!(metrics(&scene)[series], before + 1);
+}
