@@ -14,7 +14,7 @@ use proxy_userspace::{
         cli::{Cli, Command, GetArgs, Output, What},
         config_file,
         get::{Row, Snapshot, backends, devices, json, services, table},
-        ready, run,
+        kube_proxy, ready, run,
     },
     config::{LogConfig, LogFormat},
     logging::errors::Report,
@@ -62,7 +62,13 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {
-            println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
+            if args.kube_proxy {
+                let root = args.root.as_deref();
+                let manner = kube_proxy::Manner { force: args.force, is_dry: args.dry_run, root };
+                println!("{}", kube_proxy::cleanup(manner)?);
+            } else {
+                println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
+            }
             Ok(())
         }
     }

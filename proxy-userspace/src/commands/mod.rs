@@ -4,5 +4,6 @@ pub mod cleanup;
 pub mod cli;
 pub mod config_file;
 pub mod get;
+pub mod kube_proxy;
 pub mod ready;
 pub mod run;

@@ -14,6 +14,15 @@ use crate::node::netlink::{Connection, encode};
 
 /// `struct nfgenmsg`: family, version, resource. Zeros stand for every family.
 const FAMILY: usize = 4;
+/// `struct nlmsghdr`.
+const HEADER: usize = 16;
+
+/// NLA_F_NESTED.
+const NESTED: u16 = 1 << 15;
+
+/// NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END.
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
 
 /// A question.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +60,26 @@ pub(crate) fn ask_until(
     })
 }
 
+/// Sends requests to change something, as one transaction: all of them take effect, or none. `subsystem` is that of them all.
+pub(crate) fn change(subsystem: u8, requests: &[Question<'_>]) -> io::Result<()> {
+    let mut connection = Connection::new(NETLINK_NETFILTER)?;
+    connection.ask(&transaction(subsystem, requests), |_| Ok(ControlFlow::Continue(())))
+}
+
+/// The messages of a transaction. Only the last request is acknowledged; the first that is refused is answered in any case.
+fn transaction(subsystem: u8, requests: &[Question<'_>]) -> Vec<u8> {
+    let bound = |kind| {
+        let mut bytes = encode(Question { kind, flags: 0, family: 0, attributes: &[] }, 0);
+        // The resource: the subsystem in network byte order.
+        bytes[HEADER + FAMILY - 1] = subsystem;
+        bytes
+    };
+    let last = requests.len().saturating_sub(1);
+    let flags = |index, request: &Question<'_>| request.flags | if index == last { NLM_F_ACK } else { 0 };
+    let all = requests.iter().enumerate().flat_map(|(index, request)| encode(*request, flags(index, request)));
+    [bound(BATCH_BEGIN), all.collect(), bound(BATCH_END)].concat()
+}
+
 impl NetlinkSerializable for Question<'_> {
     fn message_type(&self) -> u16 {
         self.kind
@@ -71,6 +100,13 @@ pub(crate) fn attribute(kind: u16, text: &str) -> DefaultNla {
     DefaultNla::new(kind, [text.as_bytes(), &[0]].concat())
 }
 
+/// An attribute with attributes in it.
+pub(crate) fn nest(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
+    let mut bytes = vec![0; attributes.buffer_len()];
+    attributes.emit(&mut bytes);
+    DefaultNla::new(kind | NESTED, bytes)
+}
+
 /// The value of the attribute of this kind. Damaged attributes end the search.
 pub(crate) fn find(attributes: &[u8], kind: u16) -> Option<Vec<u8>> {
     each(attributes).find(|attribute| attribute.kind() == kind).map(|attribute| attribute.value().to_vec())
@@ -84,6 +120,25 @@ pub(crate) fn each(attributes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transaction_has_bounds_that_name_the_subsystem_and_one_acknowledgement() {
+        let request = Question { kind: 7, flags: 0x400, family: 2, attributes: &[] };
+        let bytes = transaction(10, &[request, request]);
+        let of = |index: usize| {
+            let message = &bytes[index * 20..][..20];
+            (message[4], u16::from_ne_bytes([message[6], message[7]]), message[19])
+        };
+        assert_eq!(bytes.len(), 4 * 20);
+        assert_eq!([of(0), of(1), of(2), of(3)], [(16, 1, 10), (7, 0x401, 0), (7, 0x405, 0), (17, 1, 10)]);
+    }
+
+    #[test]
+    fn nested_attributes_are_found_in_their_nest() {
+        let attributes = [nest(4, &[attribute(1, "a"), attribute(2, "bc")])];
+        let bytes = &encode(Question { kind: 7, flags: 0, family: 0, attributes: &attributes }, 0)[20..];
+        assert_eq!(find(&find(bytes, 4).unwrap(), 2), Some(b"bc\0".to_vec()));
+    }
 
     #[test]
     fn a_question_names_family_and_attributes() {

@@ -40,11 +40,12 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of the system.
-pub(crate) const PROGRAMS: [Program; 25] = [
+pub(crate) const PROGRAMS: [Program; 26] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
     program("iptables-legacy", Purpose::Lab, "iptables", "rules of the kind that kernels had before nftables"),
+    program("ipset", Purpose::Lab, "ipset", "sets as kube-proxy's IPVS mode leaves them"),
     program("tcpdump", Purpose::Lab, "tcpdump", "proves that a packet does not leave the node"),
     program("ethtool", Purpose::Lab, "ethtool", "switches offloads of the tests' links"),
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),

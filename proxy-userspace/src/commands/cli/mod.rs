@@ -6,6 +6,8 @@ mod kube_proxy;
 mod run;
 mod sizes;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, run::RunArgs, sizes::SizeArgs};
@@ -29,7 +31,7 @@ pub enum Command {
     Get(GetArgs),
     /// Say by the exit code whether an instance's agent runs and serves: for start-up probes
     Ready(InstanceArgs),
-    /// Remove an instance's data plane: its hooks, then its maps
+    /// Remove an instance's data plane: its hooks, then its maps; or what kube-proxy has left on the node
     Cleanup(CleanupArgs),
 }
 
@@ -47,9 +49,21 @@ pub struct CleanupArgs {
     /// The instance to remove
     #[command(flatten)]
     pub instance: InstanceArgs,
-    /// Remove it although its agent is running
+    /// Remove it although its agent (with --kube-proxy: kube-proxy) is running; with --kube-proxy, also cut the
+    /// connections that IPVS carries
     #[arg(long)]
     pub force: bool,
+    /// Remove what kube-proxy has left in this network namespace, in any of its modes, and nothing of Waggle's: rules of
+    /// nftables and iptables, sets, virtual servers, its device; connections that netfilter has translated go on
+    #[arg(long, conflicts_with = "instance")]
+    pub kube_proxy: bool,
+    /// With --kube-proxy: say what would be removed, and remove nothing
+    #[arg(long, requires = "kube_proxy")]
+    pub dry_run: bool,
+    /// With --kube-proxy: the folder where a container has the node's root, to use the node's programs
+    /// (iptables, ipvsadm) and see its processes
+    #[arg(long, value_name = "FOLDER", requires = "kube_proxy")]
+    pub root: Option<PathBuf>,
 }
 
 /// `waggle get`.
@@ -117,6 +131,16 @@ mod tests {
                 let stands_alone = !help.is_empty() && !help.starts_with('…');
                 assert!(stands_alone, "{} --{}: {help:?}", command.get_name(), argument.get_id());
             }
+        }
+    }
+
+    #[test]
+    fn what_cleans_up_after_kube_proxy_is_no_option_of_an_instances_cleanup() {
+        let parse =
+            |arguments: &str| Cli::try_parse_from(["waggle", "cleanup"].into_iter().chain(arguments.split(' ')));
+        assert!(parse("--kube-proxy --dry-run --root /host").is_ok());
+        for wrong in ["--dry-run", "--root /host", "--kube-proxy --instance a"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! or when it appears. Backends on this node are affected, because the stack forwards their packets.
 
 mod chains;
-mod ip_tables;
+pub(crate) mod ip_tables;
 mod remedy;
 mod reverse_path;
 mod switches;

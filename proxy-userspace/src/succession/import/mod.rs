@@ -3,7 +3,7 @@
 
 mod nf_conntrack;
 
-use std::io;
+use std::{io, net::IpAddr};
 
 use proxy_common::{ConntrackEntry, EntryMeta, Frontend, State};
 
@@ -49,6 +49,17 @@ pub fn import_flows(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool)
     };
     flows(enter).map_err(ImportError::List)?;
     Ok(count)
+}
+
+/// The number of flows that netfilter has translated, of IPv4 and of IPv6. Those of hostPorts are among them.
+pub(crate) fn count_translated() -> Result<[usize; 2], ImportError> {
+    let mut counts = [0; 2];
+    let count = |flow: Flow| {
+        let is_ipv6 = IpAddr::from(flow.packet.destination).is_ipv6();
+        counts[usize::from(is_ipv6)] += usize::from(is_translated(&flow));
+    };
+    flows(count).map_err(ImportError::List)?;
+    Ok(counts)
 }
 
 /// Whether the replies come from another address or port than the dialled one, and the connection has not ended.

@@ -7,6 +7,7 @@ mod flood;
 mod frontends;
 mod host;
 mod jumbo;
+mod kube_proxy;
 mod pod_interfaces;
 mod takeover;
 mod upper;

@@ -101,6 +101,17 @@ fn tables(family: &'static Family) -> Vec<Table> {
     names.lines().filter_map(described).collect()
 }
 
+/// Calls `found` with the table and the name of each chain of the family that users have made, in the calling thread's network
+/// namespace.
+pub(crate) fn user_chains(is_ipv6: bool, mut found: impl FnMut(&str, String)) -> io::Result<()> {
+    let family = &FAMILIES[usize::from(is_ipv6)];
+    for name in fs::read_to_string(family.names).unwrap_or_default().lines() {
+        let table = Table { family, name: name.to_owned(), info: describe(family, name)? };
+        table::chain_names(&rules(&table)?).for_each(|chain| found(name, chain));
+    }
+    Ok(())
+}
+
 fn describe(family: &Family, name: &str) -> io::Result<Info> {
     let mut info = Info::request(name)?;
     socket_option(open(family)?, family.level, GET_INFO, info.bytes())?;

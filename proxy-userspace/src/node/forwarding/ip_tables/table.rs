@@ -13,6 +13,10 @@ const FIRST: usize = NAME + WORD;
 const POLICIES: usize = NAME + 6 * WORD;
 const SIZE: usize = NAME + 12 * WORD;
 const WORD: usize = 4;
+/// XT_ERROR_TARGET; XT_EXTENSION_MAXNAMELEN with the revision that follows; XT_FUNCTION_MAXNAMELEN.
+const ERROR: &[u8] = b"ERROR\0";
+const TARGET_NAME: usize = 30;
+const CHAIN_NAME: usize = 30;
 /// NF_INET_FORWARD.
 const FORWARD: usize = 2;
 
@@ -53,6 +57,15 @@ pub(super) fn read_request(name: &str, info: &Info) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The names of the chains that users have made: each begins with a rule whose target is ERROR and has the chain's name
+/// (`struct xt_error_target`). The last rule of a table, which has no chain, looks like that too, with the name ERROR.
+pub(super) fn chain_names(rules: &[u8]) -> impl Iterator<Item = String> {
+    let targets = rules.windows(TARGET_NAME + CHAIN_NAME).filter(|bytes| bytes.starts_with(ERROR));
+    let name = |bytes: &[u8]| bytes[TARGET_NAME..].split(|byte| *byte == 0).next().map(<[u8]>::to_vec);
+    let names = targets.filter_map(name).filter_map(|name| String::from_utf8(name).ok());
+    names.filter(|name| !name.is_empty() && name != "ERROR")
+}
+
 fn write_name(bytes: &mut [u8], name: &str) -> io::Result<()> {
     // The name must end with a zero.
     let place = bytes.get_mut(..name.len()).filter(|place| place.len() < NAME);
@@ -82,6 +95,15 @@ mod tests {
         // filter has INPUT, FORWARD and OUTPUT; nat has no FORWARD.
         assert_eq!(info(0b01110).forward(), Some(40..=152));
         assert_eq!(info(0b11011).forward(), None);
+    }
+
+    #[test]
+    fn chains_that_users_have_made_are_found_by_their_names() {
+        let field = |text: &[u8]| [text, &vec![0; 30 - text.len()]].concat();
+        let rules =
+            [vec![7; 114], field(b"ERROR"), field(b"KUBE-SERVICES"), vec![0; 9], field(b"ERROR"), field(b"ERROR")];
+        assert_eq!(chain_names(&rules.concat()).collect::<Vec<_>>(), ["KUBE-SERVICES"]);
+        assert_eq!(chain_names(b"ERROR\0short").count(), 0);
     }
 
     #[test]

@@ -1,0 +1,169 @@
+//! Virtual servers of IPVS. Which are kube-proxy's is decided purely, from the text of `ipvsadm --save -n`; they are deleted by
+//! `ipvsadm --restore`. Other programs (keepalived) may have virtual servers on the node, too, and these stay.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    KubeProxyError,
+    names::{NODE_PORTS, of_ipv6},
+    program::Program,
+};
+
+/// The virtual servers and the connections as the kernel lists them. The files are absent without IPVS.
+const SERVERS: &str = "/proc/thread-self/net/ip_vs";
+const CONNECTIONS: &str = "/proc/thread-self/net/ip_vs_conn";
+const IPVSADM: Program = Program { name: "ipvsadm", package: "ipvsadm" };
+
+/// What tells kube-proxy's virtual servers from others'.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    /// The addresses of the device kube-ipvs0.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Protocol letters as ipvsadm(8) has them, and ports of kube-proxy's sets of node ports.
+    pub node_ports: BTreeSet<(char, u16)>,
+}
+
+/// kube-proxy's virtual servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Servers {
+    /// As ipvsadm(8) names each: `-t 10.96.0.1:443`.
+    own: BTreeSet<String>,
+    /// The connections that IPVS carries.
+    pub connections: usize,
+}
+
+impl Servers {
+    /// Those that exist. ipvsadm(8) is only needed if IPVS has any.
+    pub(super) fn read(own: &Own) -> Result<Self, KubeProxyError> {
+        if !fs::read_to_string(SERVERS).unwrap_or_default().lines().any(is_server) {
+            return Ok(Self::default());
+        }
+        let text = IPVSADM.output(&["--save", "-n"], "virtual servers of IPVS")?;
+        let connections = fs::read_to_string(CONNECTIONS).unwrap_or_default();
+        Ok(Self { own: own_servers(&text, own), connections: open_connections(&connections) })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.own.len()
+    }
+
+    /// Deletes them.
+    pub(super) fn remove(&self) -> Result<(), KubeProxyError> {
+        IPVSADM.feed(&["--restore"], &self.restore_text(), "virtual servers of IPVS")
+    }
+
+    fn restore_text(&self) -> String {
+        self.own.iter().flat_map(|server| ["-D ", server, "\n"]).collect()
+    }
+}
+
+/// The node ports in kube-proxy's sets: `ports` says what a set has.
+pub(super) fn node_ports(
+    sets: &[String],
+    mut ports: impl FnMut(&str) -> io::Result<Vec<u16>>,
+) -> io::Result<BTreeSet<(char, u16)>> {
+    let mut found = BTreeSet::new();
+    for set in NODE_PORTS {
+        let letter = if set.contains("TCP") {
+            't'
+        } else if set.contains("UDP") {
+            'u'
+        } else {
+            's'
+        };
+        for name in [set.to_owned(), of_ipv6(set)].iter().filter(|name| sets.contains(name)) {
+            found.extend(ports(name)?.into_iter().map(|port| (letter, port)));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a line of the kernel's list is about a virtual server with an address.
+fn is_server(line: &str) -> bool {
+    ["TCP ", "UDP ", "SCTP "].iter().any(|protocol| line.starts_with(protocol))
+}
+
+fn own_servers(text: &str, own: &Own) -> BTreeSet<String> {
+    let server = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (Some("-A"), Some(flag), Some(at)) = (words.next(), words.next(), words.next()) else { return None };
+        let address: SocketAddr = at.parse().ok()?;
+        // kube-proxy's names are without scope: `-t`, `-u`, or `--sctp-service`.
+        let letter = flag.trim_start_matches('-').chars().next()?;
+        let is_own = own.addresses.contains(&address.ip()) || own.node_ports.contains(&(letter, address.port()));
+        is_own.then(|| format!("{flag} {at}"))
+    };
+    text.lines().filter_map(server).collect()
+}
+
+/// Connections of TCP that are established, and those of other protocols, which have no end.
+fn open_connections(text: &str) -> usize {
+    let is_open = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["TCP", .., state, _] => state == "ESTABLISHED",
+        ["UDP" | "SCTP", ..] => true,
+        _ => false,
+    };
+    text.lines().filter(is_open).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAVED: &str = "\
+-A -t 10.96.0.1:443 -s rr
+-a -t 10.96.0.1:443 -r 192.0.2.10:6443 -m -w 1
+-A -u 10.96.0.10:53 -s rr
+-A -t 192.0.2.1:30080 -s rr -p 10800
+-A -t [fd00:10:96::1]:443 -s rr
+-A --sctp-service 192.0.2.1:30090 -s rr
+-A -t 192.0.2.200:80 -s wrr
+-A -u 192.0.2.1:30080 -s wlc
+-A -f 7 -s rr
+";
+
+    fn own() -> Own {
+        Own {
+            addresses: ["10.96.0.1", "10.96.0.10", "fd00:10:96::1"].map(|ip| ip.parse().unwrap()).into(),
+            node_ports: [('t', 30080), ('s', 30090)].into(),
+        }
+    }
+
+    #[test]
+    fn servers_at_addresses_of_services_and_node_ports_go_and_others_stay() {
+        let servers = Servers { own: own_servers(SAVED, &own()), connections: 0 };
+        let expected = "-D --sctp-service 192.0.2.1:30090\n-D -t 10.96.0.1:443\n-D -t 192.0.2.1:30080\n\
+                        -D -t [fd00:10:96::1]:443\n-D -u 10.96.0.10:53\n";
+        assert_eq!(servers.restore_text(), expected);
+        assert!(own_servers(SAVED, &Own::default()).is_empty());
+    }
+
+    #[test]
+    fn only_connections_that_are_open_count() {
+        let text = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n\
+                    TCP 0AF40105 9C40 0A600001 01BB C000020A 192B ESTABLISHED     899\n\
+                    TCP 0AF40105 9C41 0A600001 01BB C000020A 192B TIME_WAIT       100\n\
+                    UDP 0AF40105 9C42 0A60000A 0035 0AF40107 0035 UDP             290\n";
+        assert_eq!(open_connections(text), 2);
+        assert_eq!(open_connections(""), 0);
+    }
+
+    #[test]
+    fn node_ports_come_from_sets_that_exist() {
+        let sets = ["KUBE-NODE-PORT-TCP", "KUBE-6-NODE-PORT-UDP", "KUBE-CLUSTER-IP"].map(str::to_owned);
+        let ports = |set: &str| Ok(if set == "KUBE-NODE-PORT-TCP" { vec![30080] } else { vec![30053] });
+        assert_eq!(node_ports(&sets, ports).unwrap(), BTreeSet::from([('t', 30080), ('u', 30053)]));
+    }
+
+    #[test]
+    fn headings_of_the_kernels_list_are_no_servers() {
+        let list = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n\
+                    \x20 -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n";
+        assert!(!list.lines().any(is_server));
+        assert!(is_server("TCP  0A600001:01BB rr "));
+    }
+}

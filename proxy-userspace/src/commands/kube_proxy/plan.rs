@@ -1,0 +1,186 @@
+//! Everything that kube-proxy has left, and what becomes of it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Family, KubeProxyError, device, ipset,
+    iptables::{self, Backend, TablePlan},
+    ipvs::{self, Own, Servers},
+    names::{DEVICE, TABLE},
+    nftables::{self, KEEPER},
+    report::{Fate, Report, count},
+};
+use crate::succession::import::count_translated;
+
+/// The table that keeps translated connections of a family alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Keeper {
+    family: Family,
+    fate: Fate,
+    connections: usize,
+}
+
+/// What goes and what stays.
+#[derive(Debug)]
+pub(super) struct Plan {
+    tables: Vec<Family>,
+    keepers: Vec<Keeper>,
+    iptables: Vec<(Backend, TablePlan)>,
+    servers: Servers,
+    keep_servers: bool,
+    device: Option<u32>,
+    sets: Vec<String>,
+    kept_sets: Vec<String>,
+}
+
+impl Plan {
+    /// Reads what there is and decides. `force` removes virtual servers that have connections.
+    pub(super) fn read(force: bool) -> Result<Self, KubeProxyError> {
+        let failed = |what| move |source| KubeProxyError::Read { what, source };
+        let tables = nftables::families_with(TABLE).map_err(failed("the tables of nftables"))?;
+        let chains = nftables::chains().map_err(failed("the chains of nftables"))?;
+        let iptables = iptables::plans(&chains)?;
+        let sets = ipset::sets().map_err(failed("the sets of ipset"))?;
+        let node_ports = ipvs::node_ports(&sets, ipset::ports).map_err(failed("the ports in sets of ipset"))?;
+        let device = device::find().map_err(failed("the devices"))?;
+        let (device, addresses) = device.map_or((None, BTreeSet::new()), |(index, all)| (Some(index), all));
+        let servers = Servers::read(&Own { addresses, node_ports })?;
+        let keep_servers = servers.len() > 0 && servers.connections > 0 && !force;
+        let used: BTreeSet<&String> = iptables.iter().flat_map(|(_, plan)| &plan.sets).collect();
+        let (kept_sets, sets): (Vec<_>, _) = sets.into_iter().partition(|set| used.contains(set));
+        let translates = |family| {
+            let mut goes = iptables.iter().filter(|(backend, plan)| backend.family == family && !plan.is_empty());
+            tables.contains(&family) || goes.next().is_some()
+        };
+        let existing = nftables::families_with(KEEPER).map_err(failed("the tables of nftables"))?;
+        let keepers = keepers(translates, &existing, count_translated()?);
+        Ok(Self { tables, keepers, iptables, servers, keep_servers, device, sets, kept_sets })
+    }
+
+    /// Removes what goes. Rules go before the sets that they use.
+    pub(super) fn carry_out(&self) -> Result<(), KubeProxyError> {
+        let failed = |what: String| move |source| KubeProxyError::Remove { what, source };
+        for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Added) {
+            nftables::make_keeper(*family).map_err(|source| KubeProxyError::Keep { family: *family, source })?;
+        }
+        for family in &self.tables {
+            nftables::remove(*family).map_err(failed(format!("the nftables table {family} {TABLE}")))?;
+        }
+        for (backend, plan) in self.iptables.iter().filter(|(_, plan)| !plan.is_empty()) {
+            backend.remove(plan)?;
+        }
+        if self.servers.len() > 0 && !self.keep_servers {
+            self.servers.remove()?;
+        }
+        if let Some(index) = self.device_to_remove() {
+            device::remove(index).map_err(failed(format!("the device {DEVICE}")))?;
+        }
+        for set in &self.sets {
+            ipset::destroy(set).map_err(failed(format!("the set {set}")))?;
+        }
+        for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Removed) {
+            nftables::remove_keeper(*family).map_err(failed(format!("the nftables table {family} {KEEPER}")))?;
+        }
+        Ok(())
+    }
+
+    /// The addresses of Services stay while IPVS serves them.
+    fn device_to_remove(&self) -> Option<u32> {
+        self.device.filter(|_| !self.keep_servers)
+    }
+
+    /// What has become of everything.
+    pub(super) fn report(&self, is_dry: bool) -> Report {
+        let mut report = Report::new(is_dry);
+        for family in &self.tables {
+            report.add(Fate::Removed, "nftables", format!("table {family} {TABLE}"));
+        }
+        self.report_iptables(&mut report);
+        self.report_ipvs(&mut report);
+        for set in &self.sets {
+            report.add(Fate::Removed, "ipset", set.clone());
+        }
+        for set in &self.kept_sets {
+            report.add(Fate::Kept, "ipset", format!("{set}, which rules that stay use"));
+        }
+        for Keeper { family, fate, connections } in &self.keepers {
+            let why = if *fate == Fate::Removed {
+                String::new()
+            } else {
+                let connections = count(*connections, "translated connection");
+                format!(" for {connections} of netfilter: run this again when they have ended")
+            };
+            report.add(*fate, "nftables", format!("table {family} {KEEPER}{why}"));
+        }
+        report
+    }
+
+    fn report_iptables(&self, report: &mut Report) {
+        for (Backend { name, .. }, TablePlan { table, chains, jumps, kept, .. }) in &self.iptables {
+            if !chains.is_empty() {
+                let (chains, jumps) = (count(chains.len(), "chain"), count(jumps.len(), "jump"));
+                report.add(Fate::Removed, name, format!("{chains} of the table {table}, {jumps} to them"));
+            }
+            if !kept.is_empty() {
+                let names = kept.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let what =
+                    format!("{} of the table {table}, which rules of others use: {names}", count(kept.len(), "chain"));
+                report.add(Fate::Kept, name, what);
+            }
+        }
+    }
+
+    fn report_ipvs(&self, report: &mut Report) {
+        let servers = count(self.servers.len(), "virtual server");
+        if self.keep_servers {
+            let connections = count(self.servers.connections, "connection");
+            let what = format!(
+                "{servers} with {connections}: run this again when they have ended, or use --force to cut them"
+            );
+            report.add(Fate::Kept, "ipvs", what);
+        } else if self.servers.len() > 0 {
+            report.add(Fate::Removed, "ipvs", servers);
+        }
+        if self.device.is_some() {
+            let fate = if self.keep_servers { Fate::Kept } else { Fate::Removed };
+            report.add(fate, "device", DEVICE.to_owned());
+        }
+    }
+}
+
+/// What becomes of the tables that keep connections alive. `translates` says whether rules of a family go now;
+/// `connections` are those of IPv4 and IPv6.
+fn keepers(translates: impl Fn(Family) -> bool, existing: &[Family], connections: [usize; 2]) -> Vec<Keeper> {
+    let keeper = |(family, connections)| {
+        let fate = match (existing.contains(&family), connections > 0) {
+            (true, true) => Fate::Kept,
+            (true, false) => Fate::Removed,
+            (false, true) if translates(family) => Fate::Added,
+            (false, _) => return None,
+        };
+        Some(Keeper { family, fate, connections })
+    };
+    Family::BOTH.into_iter().zip(connections).filter_map(keeper).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fates(translates: bool, existing: &[Family], connections: [usize; 2]) -> Vec<(Family, Fate)> {
+        keepers(|_| translates, existing, connections).into_iter().map(|keeper| (keeper.family, keeper.fate)).collect()
+    }
+
+    #[test]
+    fn connections_that_netfilter_translates_are_kept_alive_until_they_have_ended() {
+        let both = Family::BOTH;
+        assert_eq!(fates(true, &[], [3, 0]), [(Family::V4, Fate::Added)]);
+        assert_eq!(fates(false, &both, [1, 0]), [(Family::V4, Fate::Kept), (Family::V6, Fate::Removed)]);
+        assert_eq!(fates(true, &both, [0, 7]), [(Family::V4, Fate::Removed), (Family::V6, Fate::Kept)]);
+    }
+
+    #[test]
+    fn where_nothing_of_kube_proxy_goes_nothing_is_added() {
+        assert!(fates(false, &[], [3, 3]).is_empty() && fates(true, &[], [0, 0]).is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! Programs of the node that remove what has no short way over netlink.
+
+use std::{
+    io::{self, ErrorKind, Write as _},
+    process::{Command, Output, Stdio},
+};
+
+use super::KubeProxyError;
+
+/// A program and the package that has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Program {
+    pub name: &'static str,
+    pub package: &'static str,
+}
+
+impl Program {
+    /// Runs it and returns what it prints. `what` is what it is needed for.
+    pub(super) fn output(self, arguments: &[&str], what: &str) -> Result<String, KubeProxyError> {
+        let output = Command::new(self.name).args(arguments).stdin(Stdio::null()).output();
+        let output = self.check(output, what)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs it with a text to read.
+    pub(super) fn feed(self, arguments: &[&str], text: &str, what: &str) -> Result<(), KubeProxyError> {
+        self.check(self.run_with(arguments, text), what).map(drop)
+    }
+
+    fn run_with(self, arguments: &[&str], text: &str) -> io::Result<Output> {
+        let mut command = Command::new(self.name);
+        let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = piped.spawn()?;
+        // A program that stops reading says why.
+        let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
+        let output = child.wait_with_output()?;
+        if output.status.success() { written.map(|()| output) } else { Ok(output) }
+    }
+
+    fn check(self, output: io::Result<Output>, what: &str) -> Result<Output, KubeProxyError> {
+        let Self { name, package } = self;
+        let what = what.to_owned();
+        let output = output.map_err(|source| match source.kind() {
+            ErrorKind::NotFound => KubeProxyError::Missing { name, package, what: what.clone() },
+            _ => KubeProxyError::Start { name, source },
+        })?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(KubeProxyError::Program { name, what, said })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAT: Program = Program { name: "cat", package: "coreutils" };
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package() {
+        let missing = Program { name: "waggle-no-such-program", package: "nowhere" };
+        let error = missing.output(&[], "the table nat").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "remove the table nat: this needs the program waggle-no-such-program (install the package nowhere)"
+        );
+    }
+
+    #[test]
+    fn a_failed_program_is_quoted() {
+        let error = CAT.output(&["/nonexistent/file"], "x").unwrap_err().to_string();
+        assert!(error.starts_with("remove x: cat says: ") && error.contains("/nonexistent/file"), "{error}");
+    }
+
+    #[test]
+    fn a_text_larger_than_a_pipe_is_read() {
+        CAT.feed(&[], &"x".repeat(1 << 20), "x").unwrap();
+    }
+}

@@ -1,0 +1,192 @@
+//! `waggle cleanup --kube-proxy` on a node that Waggle serves, and the way back.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+mod rules;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+};
+
+use harness::{
+    lab::{Client, Node, Socket, find_program},
+    scene::{Family, NODE_PORT, Outside, Setup, expect, from_outside_by, output, until, web_node_port, web_slice},
+};
+
+use self::rules::{Place, feed};
+
+/// How long a flow of UDP lives in nf_conntrack, seconds: to see flows end.
+const TIMEOUTS: [&str; 2] = ["nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"];
+const NOTHING: &str = "nothing of kube-proxy to remove";
+const KEEPER: &str = "waggle-keeps-translated";
+
+/// Runs `waggle cleanup` with arguments on the node; whether it succeeded, and what it said.
+fn cleanup(node: &Node, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());
+    command.arg("cleanup").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = node.netns().inside(|| command.output()).unwrap().unwrap();
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    (output.status.success(), text.trim_end().to_owned())
+}
+
+/// Runs `waggle cleanup --kube-proxy` with further arguments, which must succeed.
+fn cleaned(node: &Node, arguments: &[&str]) -> String {
+    let (success, text) = cleanup(node, &[&["--kube-proxy"], arguments].concat());
+    assert!(success, "{text}");
+    text
+}
+
+/// The frontends of both families, each with the backend that kube-proxy's rules give it.
+fn frontends(outside: &Outside) -> Vec<(SocketAddr, &'static str)> {
+    let of = |family| {
+        let [_, node_port, external, _] = outside.frontends(family);
+        [(node_port, "p1"), (external, "far")]
+    };
+    Family::BOTH.into_iter().flat_map(of).collect()
+}
+
+/// Connections of TCP and UDP to the frontends.
+fn open<'a>(client: &'a Client, frontends: &[(SocketAddr, &'static str)]) -> Vec<(Socket<'a>, &'static str)> {
+    let both = |(to, name): &(SocketAddr, &'static str)| {
+        [(client.connect_tcp(to).unwrap(), *name), (client.connect_udp(to).unwrap(), *name)]
+    };
+    frontends.iter().flat_map(both).collect()
+}
+
+fn go_on(sockets: &[(Socket<'_>, &str)], when: &str) {
+    for (socket, name) in sockets {
+        let answer = socket.ask(when).map(|message| message.backend().to_owned());
+        assert_eq!(answer.as_deref(), Ok(*name), "{when}: {:?}", socket.names());
+    }
+}
+
+/// A Service of both families, that Waggle leads to another backend than kube-proxy's rules.
+fn serve(outside: &Outside) {
+    let addresses = Family::BOTH.map(|family| family.cluster_ip(1));
+    let service = web_node_port("web", addresses, NODE_PORT).kind("LoadBalancer");
+    let externals = Family::BOTH.map(|family| family.external_ip(1).to_string());
+    outside.scene.put(&externals.iter().fold(service, |service, address| service.external_ip(address)).build());
+    for family in Family::BOTH {
+        let name = format!("web-{}", family.number());
+        outside.scene.put(&web_slice("web", family).name(&name).pod(outside.scene.pod(2)).build());
+    }
+}
+
+/// Waits until new connections to node port and external address reach these backends.
+fn served_by(outside: &Outside, [node_port, external]: [&str; 2]) {
+    for (to, of_kube_proxy) in frontends(outside) {
+        expect(&outside.client, to, &[if of_kube_proxy == "p1" { node_port } else { external }]);
+    }
+}
+
+fn refuses_while_kube_proxy_runs(node: &Node) {
+    let mut command = Command::new("sleep");
+    command.arg0("/usr/local/bin/kube-proxy").arg("600");
+    let mut process = node.spawn(command).unwrap();
+    let (success, text) = cleanup(node, &["--kube-proxy"]);
+    let expected = format!("it is running (process {}) and would put everything back", process.id());
+    assert!(!success && text.contains(&expected), "{text}");
+    process.kill().unwrap();
+}
+
+/// Checks that the table which keeps connections alive goes with the last of them.
+fn ends_with_the_connections(node: &Node, place: Place, sockets: Vec<(Socket<'_>, &str)>, others: &str) {
+    let second = cleaned(node, &[]);
+    assert!(second.lines().all(|line| line.starts_with("kept ") && line.contains(KEEPER)), "{second}");
+    for file in TIMEOUTS {
+        let path = format!("/proc/sys/net/netfilter/{file}");
+        node.netns().inside(|| fs::write(&path, "1")).unwrap().unwrap();
+    }
+    go_on(&sockets, "shorter");
+    drop(sockets);
+    until("nothing is left", || cleaned(node, &[]) == NOTHING);
+    assert_eq!(place.listing(node.netns()), others);
+    assert!(!output(node.netns(), "nft list tables").contains(KEEPER));
+}
+
+fn scenario(place: Place, outside: &mut Outside) {
+    let netns = outside.scene.node.netns().clone();
+    // The data plane is removed with its pins, so the next start is a first start beside kube-proxy.
+    outside.scene.waggle.kill().unwrap();
+    fs::remove_dir_all(outside.scene.waggle.pins()).unwrap();
+    place.install_others(&netns);
+    let others = place.listing(&netns);
+    place.install(outside);
+    let both = place.listing(&netns);
+    serve(outside);
+    let sockets = open(&outside.client, &frontends(outside));
+    go_on(&sockets, "before");
+    outside.scene.waggle.restart().unwrap();
+    let node = &outside.scene.node;
+    served_by(outside, ["p2", "p2"]);
+
+    refuses_while_kube_proxy_runs(node);
+    let planned = cleaned(node, &["--dry-run"]);
+    assert_eq!(place.listing(&netns), both, "after a dry run");
+    let done = cleaned(node, &[]);
+    let settled = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(settled(&planned).replace("would remove", "removed").replace("would add", "added"), settled(&done));
+    println!("{done}");
+    go_on(&sockets, "after the clean-up");
+    served_by(outside, ["p2", "p2"]);
+    go_on(&sockets, "beside new connections");
+    ends_with_the_connections(node, place, sockets, &others);
+
+    // The way back: kube-proxy's rules first, then Waggle goes.
+    place.install(outside);
+    served_by(outside, ["p2", "p2"]);
+    outside.scene.waggle.stop().unwrap();
+    let (success, text) = cleanup(&outside.scene.node, &["--instance", &outside.scene.node.instance()]);
+    assert!(success && text.starts_with("removed "), "{text}");
+    served_by(outside, ["p1", "far"]);
+}
+
+#[test]
+fn s31_what_kube_proxy_has_left_in_nftables_is_removed_and_nothing_is_cut() {
+    from_outside_by("auto", "left-nft", |outside| scenario(Place::Nftables, outside));
+}
+
+#[test]
+fn s31_what_kube_proxy_has_left_in_iptables_is_removed_and_nothing_is_cut() {
+    for variant in ["nft", "legacy"] {
+        from_outside_by("auto", "left-ipt", |outside| scenario(Place::Iptables(variant), outside));
+    }
+}
+
+/// The device of IPVS mode too, if the kernel has dummy devices.
+#[test]
+fn sets_and_the_device_of_ipvs_mode_are_removed_and_others_stay() {
+    let scene = Setup::new("left-ipvs").build();
+    let netns = scene.node.netns();
+    let sets = "create KUBE-CLUSTER-IP hash:ip,port\ncreate KUBE-6-CLUSTER-IP hash:ip,port family inet6\n\
+                create KUBE-NODE-PORT-TCP bitmap:port range 0-65535\nadd KUBE-NODE-PORT-TCP 30080\n\
+                create KUBE-LOOP-BACK hash:ip,port,ip\ncreate KUBE-SRC-57XVOCFNTLTR3Q27 hash:ip\n";
+    feed(netns, &["ipset", "restore"], sets);
+    let rules = "*nat\n:OURS - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n:KUBE-POSTROUTING - [0:0]\n\
+                 -A POSTROUTING -m comment --comment \"kubernetes postrouting rules\" -j KUBE-POSTROUTING\n\
+                 -A KUBE-POSTROUTING -m set --match-set KUBE-LOOP-BACK dst,dst,src -j MASQUERADE\n\
+                 -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n-A OURS -j KUBE-MARK-MASQ\nCOMMIT\n";
+    feed(netns, &["iptables-nft-restore", "--noflush"], rules);
+    let device = || Command::new("ip").args(["link", "add", "kube-ipvs0", "type", "dummy"]).output().unwrap();
+    let has_device = netns.inside(device).unwrap().status.success();
+    if !has_device {
+        println!("not tested: this kernel has no dummy devices");
+    }
+    let done = cleaned(&scene.node, &[]);
+    assert_eq!(done.contains("kube-ipvs0"), has_device, "{done}");
+    let kept = |line: &str| line.starts_with("kept ");
+    let (stays, goes): (Vec<_>, Vec<_>) = done.lines().partition(|line| kept(line));
+    assert_eq!(goes.len(), 3 + usize::from(has_device), "{done}");
+    assert!(stays.iter().any(|line| line.ends_with("KUBE-MARK-MASQ, KUBE-POSTROUTING")), "{done}");
+    assert_eq!(output(netns, "ipset list -n"), "KUBE-LOOP-BACK\nKUBE-SRC-57XVOCFNTLTR3Q27\n");
+    assert!(cleaned(&scene.node, &[]).lines().all(kept));
+    // The stranger's rule goes, and with it what it has kept.
+    let remove = "*nat\n-F OURS\nCOMMIT\n";
+    feed(netns, &["iptables-nft-restore", "--noflush"], remove);
+    cleaned(&scene.node, &[]);
+    assert_eq!(cleaned(&scene.node, &[]), NOTHING);
+    assert_eq!(output(netns, "ipset list -n"), "KUBE-SRC-57XVOCFNTLTR3Q27\n");
+}
