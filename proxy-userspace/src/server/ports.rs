@@ -52,6 +52,16 @@ pub struct BindError {
     source: io::Error,
 }
 
+/// A port of the agent, and the flag that names its address.
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    name: &'static str,
+    flag: &'static str,
+}
+
+const HEALTH: Port = Port { name: "health", flag: "--healthz-bind-address" };
+const METRICS: Port = Port { name: "metrics", flag: "--metrics-bind-address" };
+
 /// Serves both ports for ever. The maps are opened at once, before their pins move.
 pub fn serve(
     status: watch::Receiver<Status>,
@@ -61,9 +71,9 @@ pub fn serve(
     let asked = Arc::new(Asked::default());
     let (own, counts) = (status.clone(), Arc::clone(&asked));
     let hard_fail = addresses.hard_fail;
-    let health = port("health", (addresses.health, hard_fail), move |request| answer_health(request, &own, &counts));
+    let health = port(HEALTH, (addresses.health, hard_fail), move |request| answer_health(request, &own, &counts));
     let metrics = Metrics::new(status, asked, folder);
-    let metrics = port("metrics", (addresses.metrics, hard_fail), move |request| answer_metrics(request, &metrics));
+    let metrics = port(METRICS, (addresses.metrics, hard_fail), move |request| answer_metrics(request, &metrics));
     async {
         tokio::try_join!(health, metrics)?;
         Ok(())
@@ -72,7 +82,7 @@ pub fn serve(
 
 /// Serves one port, unless it is turned off.
 async fn port(
-    name: &'static str,
+    Port { name, flag }: Port,
     (address, hard_fail): (Option<SocketAddr>, bool),
     respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
 ) -> Result<(), BindError> {
@@ -80,7 +90,6 @@ async fn port(
     let mut was_taken = false;
     let taken = |error: io::Error| {
         was_taken = true;
-        let flag = format!("--{}-bind-address", if name == "health" { "healthz" } else { name });
         warn!(
             %address,
             error = %Report(&error),
