@@ -2,8 +2,10 @@
 
 pub use lab;
 
+pub mod agents;
 pub mod api_server;
 pub mod instructions;
+pub mod load;
 pub mod objects;
 pub mod packet;
 pub mod refused;

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde_json::Value;
+
 use super::{Family, PORTS, SERVICE_CIDRS, Scene, Setup, expect, over_both, until, web_node_port, web_slice};
 use crate::{
     lab::{Client, Host, Mode, Node, OutsideClient, Pod, Server},
@@ -66,6 +68,22 @@ impl Outside {
         let service = web_node_port("web", [family.cluster_ip(1)], NODE_PORT).kind("LoadBalancer");
         let service = service.external_ip(&family.external_ip(1).to_string());
         service.load_balancer_ip(&family.external_ip(2).to_string())
+    }
+
+    /// The Service `web` of both families, and its slices: with a backend on this node, pod 1, and the remote one.
+    pub fn web_of_both(&self) -> [Value; 3] {
+        let [v4, v6] = Family::BOTH.map(|family| self.web(family));
+        let v6 = v6.build();
+        let mut both = v4.cluster_ip(&Family::Ipv6.cluster_ip(1).to_string()).build();
+        for part in ["/spec/externalIPs", "/status/loadBalancer/ingress"] {
+            let more = v6.pointer(part).and_then(Value::as_array).cloned().unwrap_or_default();
+            both.pointer_mut(part).and_then(Value::as_array_mut).expect("a list of addresses").extend(more);
+        }
+        let [slice4, slice6] = Family::BOTH.map(|family| {
+            let slice = web_slice("web", family).name(&family.name("web"));
+            slice.pod(self.scene.pod(1)).pod(&self.remote).build()
+        });
+        [both, slice4, slice6]
     }
 
     /// The Service's frontends: cluster address, node port, externalIP, load-balancer IP.

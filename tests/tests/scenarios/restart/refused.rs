@@ -10,8 +10,8 @@ fn has_xdp(folder: &PinFolder) -> bool {
 
 #[test]
 fn w01_nothing_is_lost_when_the_kernel_refuses_xdp() {
-    let (built, agent) = (program::built(), RefusedAgent::new(&["xdp_refresh"]));
-    let refused = program::text(agent.path());
+    let (built, agent) = (agents::built(), RefusedAgent::new(&["xdp_refresh"]));
+    let refused = agents::text(agent.path());
     under_load(&["xdp"], "refused", |starts, source, tally| {
         let (cgroup, folder) = (starts.cgroup, PinFolder::new(&starts.outside.scene.node.instance()));
         for dies in [false, true, false, true] {

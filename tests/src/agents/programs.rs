@@ -5,10 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use harness::lab::{find_program, scratch};
 use serde_json::json;
 
+use crate::lab::{find_program, scratch};
+
 /// The files of one test, which are removed with it.
+#[derive(Debug)]
 pub struct Files(PathBuf);
 
 impl Drop for Files {
@@ -19,9 +21,10 @@ impl Drop for Files {
 }
 
 impl Files {
+    /// An empty folder. `name` begins with a letter.
     pub fn new(name: &str) -> Self {
         let folder = scratch(name);
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).expect("make a folder");
         Self(folder)
     }
 
@@ -36,21 +39,22 @@ impl Files {
             "current-context": "silent",
         });
         let path = self.0.join("kubeconfig");
-        fs::write(&path, config.to_string()).unwrap();
+        fs::write(&path, config.to_string()).expect("write a kubeconfig");
         text(&path)
     }
 }
 
 /// The built agent.
 pub fn built() -> String {
-    text(&find_program("waggle", "WAGGLE_BIN").unwrap())
+    text(&find_program("waggle", "WAGGLE_BIN").expect("find the agent"))
 }
 
 /// The agent that is built with another ABI.
 pub fn other_abi() -> String {
-    text(&find_program("waggle-other-abi", "WAGGLE_OTHER_ABI_BIN").unwrap())
+    text(&find_program("waggle-other-abi", "WAGGLE_OTHER_ABI_BIN").expect("find the other agent"))
 }
 
+/// A path as text.
 pub fn text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
+    path.to_str().expect("a path of ours is UTF-8").to_owned()
 }

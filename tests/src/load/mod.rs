@@ -1,85 +1,36 @@
 //! A load that counts what it loses: long and short conversations, echoes and neighbour discovery, from outside, from
 //! the node and from a pod, without a pause. It does not know about agents.
+//!
+//! It panics where it can't begin or go on for another reason than a lost packet.
+
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "every step panics when it fails, as the page says"
+)]
+
+mod tally;
 
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::{Scope, sleep},
-    time::{Duration, Instant},
+    thread::Scope,
+    time::Duration,
 };
 
-use harness::{
-    lab::{Client, Dial, Failure, Host, Manner, Socket},
-    scene::{Family, NODE_PORT, Outside},
+use aya::maps::{Map, MapData, PerCpuArray};
+use proxy_common::Counter;
+use proxy_userspace::maps::PinFolder;
+
+pub use self::tally::{End, Tally};
+use crate::{
+    lab::{Client, Dial, Host, Manner, Node, Reply, Socket},
+    scene::{Family, MANNERS, NODE_PORT, Outside},
 };
 
 /// How long something may take before it counts as lost: far longer than any machine needs, and long enough to
 /// retransmit once. A datagram is not retransmitted, and a reset ends a connection at once.
 const LOST: Duration = Duration::from_secs(20);
-/// A pause between two conversations, so that the agent gets a processor, too.
-const PAUSE: Duration = Duration::from_millis(3);
-
-/// The outcomes of all requests.
-pub struct Tally {
-    started: Instant,
-    answered: AtomicUsize,
-    lost: Mutex<Vec<String>>,
-    done: AtomicBool,
-}
-
-impl Tally {
-    pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            answered: AtomicUsize::new(0),
-            lost: Mutex::default(),
-            done: AtomicBool::new(false),
-        }
-    }
-
-    fn count<T>(&self, what: &str, outcome: Result<T, Failure>) {
-        match outcome {
-            Ok(_) => drop(self.answered.fetch_add(1, Ordering::Relaxed)),
-            Err(failure) => self.lose(&format!("{what}: {failure:?}")),
-        }
-    }
-
-    fn lose(&self, what: &str) {
-        self.lost.lock().unwrap().push(format!("{:?}: {what}", self.started.elapsed()));
-    }
-
-    /// Whether nothing has been lost.
-    pub fn is_clean(&self) -> bool {
-        self.lost.lock().unwrap().is_empty()
-    }
-
-    /// Panics if something has been lost.
-    pub fn check(&self, when: &str) {
-        let lost = self.lost.lock().unwrap().clone();
-        assert!(lost.is_empty(), "{when}: {} lost, {} answered: {lost:#?}", lost.len(), self.answers());
-    }
-
-    /// How many requests have been answered.
-    pub fn answers(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
-    }
-
-    /// Ends the load.
-    pub fn end(&self) {
-        self.done.store(true, Ordering::Relaxed);
-    }
-
-    fn repeat(&self, mut work: impl FnMut()) {
-        while !self.done.load(Ordering::Relaxed) {
-            work();
-            sleep(PAUSE);
-        }
-    }
-}
 
 /// Starts the load on a scene whose Service `web` has backends on both nodes; it ends with [`Tally::end`]. Of the two
 /// neighbours, `asking` sends echo requests to the node, and `asked` gets them from it. No other packets go between
@@ -98,7 +49,9 @@ pub fn start<'scope>(
         let frontends = frontends(outside, place);
         let to = frontends.clone();
         scope.spawn(move || talk(&lasting, place, &to, tally));
-        scope.spawn(move || dial(&brief, place, &frontends, tally));
+        scope.spawn(move || {
+            tally.repeat(|| frontends.iter().for_each(|to| dial(&brief, (place, *to), tally, |_| Ok(()))));
+        });
     }
     let node = Family::BOTH.map(|family| family.of(&scene.node));
     let away = Family::BOTH.map(|family| family.of(asked));
@@ -117,8 +70,8 @@ fn ping(host: &Host, to: [IpAddr; 2], anew: bool, tally: &Tally) {
                 host.netns().batch(&[format!("neigh flush to {to} dev eth0")]).unwrap();
             }
             match host.ping(to, LOST) {
-                Ok(true) => drop(tally.answered.fetch_add(1, Ordering::Relaxed)),
-                other => tally.lose(&format!("echo from {} to {to}: {other:?}", host.name())),
+                Ok(true) => tally.answer(),
+                other => tally.fault(&format!("lost: echo from {} to {to}: {other:?}", host.name())),
             }
         }
     });
@@ -153,25 +106,64 @@ fn talk(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     });
 }
 
-/// Makes new conversations, one after the other.
-fn dial(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
-    tally.repeat(|| {
-        for to in frontends {
-            for manner in [Manner::Tcp, Manner::UdpConnected, Manner::UdpUnconnected] {
-                let outcome = client.dial(&Dial::new(manner, *to).timeout(LOST));
-                tally.count(&format!("new {manner:?} flow from {place} to {to}"), outcome);
-            }
-        }
-    });
+/// Makes a new conversation in each manner. `judge` says what is wrong with a reply.
+pub fn dial(
+    client: &Client,
+    (place, to): (&str, SocketAddr),
+    tally: &Tally,
+    judge: impl Fn(&Reply) -> Result<(), String>,
+) {
+    for manner in MANNERS {
+        converse(client, (place, to), manner, tally, &judge);
+    }
+}
+
+fn converse(
+    client: &Client,
+    (place, to): (&str, SocketAddr),
+    manner: Manner,
+    tally: &Tally,
+    judge: impl Fn(&Reply) -> Result<(), String>,
+) {
+    let what = format!("new {manner:?} flow from {place} to {to}");
+    match client.dial(&Dial::new(manner, to).timeout(LOST)) {
+        Ok(reply) => match judge(&reply) {
+            Ok(()) => tally.answer(),
+            Err(fault) => tally.fault(&format!("misdelivered: {what}: {fault}")),
+        },
+        Err(failure) => tally.count::<()>(&what, Err(failure)),
+    }
+}
+
+/// Counters of drops on a node that are not 0.
+pub fn drops(node: &Node) -> Vec<(Counter, u64)> {
+    let pin = PinFolder::new(&node.instance()).map("COUNTERS");
+    let counters: PerCpuArray<_, u64> =
+        MapData::from_pin(pin).and_then(Map::from_map_data).and_then(PerCpuArray::try_from).unwrap();
+    let count = |counter: Counter| counters.get(&(counter as u32), 0).unwrap().iter().sum();
+    let is_drop = |counter: &Counter| format!("{counter:?}").starts_with("Drop");
+    let drops = Counter::ALL.into_iter().filter(is_drop).map(|counter| (counter, count(counter)));
+    drops.filter(|(_, count)| *count != 0).collect()
 }
 
 /// How many resets a host's stack has sent. It sends one for a packet that it finds no connection for, as when a flow
 /// was lost.
 pub fn resets(host: &Host) -> u64 {
+    stack_counter(host, "Tcp", "OutRsts")
+}
+
+/// How many packets with a wrong checksum a host's stack has got.
+pub fn wrong_checksums(host: &Host) -> u64 {
+    stack_counter(host, "Tcp", "InCsumErrors") + stack_counter(host, "Udp", "InCsumErrors")
+}
+
+/// A counter of a host's stack, in /proc/net/snmp.
+fn stack_counter(host: &Host, protocol: &str, name: &str) -> u64 {
     let read = || fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
     let text = host.netns().inside(read).unwrap();
-    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+    let begin = format!("{protocol}:");
+    let mut lines = text.lines().filter(|line| line.starts_with(&begin));
     let names = lines.next().unwrap().split(' ');
     let values = lines.next().unwrap().split(' ');
-    names.zip(values).find(|(name, _)| *name == "OutRsts").unwrap().1.parse().unwrap()
+    names.zip(values).find(|(found, _)| *found == name).unwrap().1.parse().unwrap()
 }
