@@ -12,6 +12,7 @@ mod machine;
 mod programs;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod vm;
 
@@ -65,6 +66,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Disturb an agent and its machine under load, and count what is lost
+    Soak {
+        /// Arguments for the soak: `--minutes N`, `--seed NUMBER`, `--only KIND,…`, `--json FILE`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure connects and throughput against direct connections and nftables
     Bench {
         /// Arguments for the benchmark: `--quick`, `--json FILE`
@@ -99,6 +106,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
             run::command(once, if release { Profile::Release } else { Profile::Dev }, &agent)
         }
         Task::Fuzz { arguments } => fuzz::command(&arguments),
+        Task::Soak { arguments } => soak::command(&arguments),
         Task::Bench { arguments } => bench::command(&arguments),
         Task::Cluster { arguments } => cluster::command(&arguments),
         Task::Vm(arguments) => vm::command(&arguments),

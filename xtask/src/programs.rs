@@ -38,7 +38,12 @@ impl Programs {
 
     /// Builds the programs, and the agent that only tests start.
     pub(crate) fn build_for_tests() -> Result<Self> {
-        Ok(Self { other_abi: Some(build_other_abi()?), ..Self::build(Profile::Dev)? })
+        Self::build(Profile::Dev)?.with_other_abi()
+    }
+
+    /// Builds the agent that only tests start, too.
+    pub(crate) fn with_other_abi(self) -> Result<Self> {
+        Ok(Self { other_abi: Some(build_other_abi()?), ..self })
     }
 
     /// Builds the programs together with the binary `name`, which makes labs, and gives that binary's path.

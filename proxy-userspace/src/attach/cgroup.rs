@@ -9,7 +9,7 @@ use std::{
 use aya::Ebpf;
 use tracing::{debug, info};
 
-use super::{AttachError, link::Attachment, program};
+use super::{AttachError, beside::Beside, link::Attachment, program};
 use crate::{maps::PinFolder, node::bpf};
 
 /// The programs by their names in the eBPF object with the kernel's `bpf_attach_type` of their hooks, in the order in
@@ -38,19 +38,24 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Attaches every program, which must be loaded, to the hooks of `cgroup`. The programs stay there when the agent ends.
-pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<(), AttachError> {
+/// Those that they replace stay, too, as long as what is returned, where they serve sockets that were translated before.
+pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<Beside, AttachError> {
     let error = |source| AttachError::Cgroup { path: cgroup.into(), source };
     let file = File::open(cgroup).map_err(error)?;
     let target = bpf::raw_fd(&file).map_err(error)?;
     let inode = fs::metadata(cgroup).map_err(error)?.ino();
     let shown = format!("cgroup {}", cgroup.display());
+    let mut beside = Beside::default();
     for (name, attach_type) in PROGRAMS {
         let pin = folder.links().join(name);
         let (flags, program) = (0, program(ebpf, name)?.as_fd());
         let attachment = Attachment { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
+        if !translates(name) {
+            beside.keep(&pin, (target, attach_type), |link| link.cgroup() == inode);
+        }
         let put = attachment.put(|link| link.cgroup() == inode)?;
         debug!(name, ?put, "socket hook");
     }
     info!(cgroup = %cgroup.display(), "socket hooks attached");
-    Ok(())
+    Ok(beside)
 }

@@ -1,6 +1,7 @@
 //! Attaches programs to their hooks, on the cgroup and on devices. They stay when the agent ends, and a later agent
 //! replaces them atomically. Which device is served how is not decided here.
 
+mod beside;
 pub mod cgroup;
 mod clsact;
 pub mod device;

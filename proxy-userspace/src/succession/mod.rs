@@ -130,11 +130,13 @@ impl Succession {
     /// Completes the new set, whose maps are written and whose programs are loaded. From now on this start or the next
     /// one may put it in place. Its programs hand packets of flows that only the old set knows to the old programs.
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
+        report(&flows::fill(&self.map_copy())?);
+        self.reserve()?;
+        // Last, since a socket whose first datagram goes out after this copy may choose its backend again: copying
+        // flows takes longer.
         let mut copied = FirstCopy::new();
         report(&client_state::copy(&self.map_copy(), &mut copied)?);
         self.copied = copied;
-        report(&flows::fill(&self.map_copy())?);
-        self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
         self.set_phase(Phase::Following)?;
         pins::complete(&self.new, ebpf)?;

@@ -28,6 +28,11 @@ impl Files {
         Self(folder)
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A kubeconfig whose API server never answers: no host has its address.
     pub fn silent_api_server(&self) -> String {
         let config = json!({

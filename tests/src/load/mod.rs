@@ -127,11 +127,19 @@ fn converse(
 ) {
     let what = format!("new {manner:?} flow from {place} to {to}");
     match client.dial(&Dial::new(manner, to).timeout(LOST)) {
-        Ok(reply) => match judge(&reply) {
+        Ok(reply) => match is_from(&reply, to).and_then(|()| judge(&reply)) {
             Ok(()) => tally.answer(),
             Err(fault) => tally.fault(&format!("misdelivered: {what}: {fault}")),
         },
         Err(failure) => tally.count::<()>(&what, Err(failure)),
+    }
+}
+
+/// Checks that a client sees the address that it has dialled as its peer.
+fn is_from(reply: &Reply, to: SocketAddr) -> Result<(), String> {
+    match reply.peer() {
+        Some(peer) if peer != to => Err(format!("the answer comes from {peer}")),
+        _ => Ok(()),
     }
 }
 

@@ -87,10 +87,10 @@ impl<T: Table> New<T> {
         copied
     }
 
-    /// A program may change the new entry between the lookup and the write. In the worst case a socket is shown its
-    /// backend instead of the frontend, a client chooses a backend again, or the entry of a socket that has just closed
-    /// takes room until the map is replaced. That is tolerated: it takes two calls of one socket, through hooks of both
-    /// sets, within microseconds.
+    /// A program may change the new entry between the lookup and the write. In the worst case a client chooses a backend
+    /// again, or the entry of a socket that has just closed takes room until the map is replaced. That is tolerated: it
+    /// takes two calls of one socket, through hooks of both sets, within microseconds. No socket is shown its backend
+    /// instead of the frontend: the old programs that translate for it are still there (`attach/beside.rs`).
     fn settle(&mut self, key: T::Key, first: Option<&[u8]>, old: Option<T::Value>) {
         let new = self.map.get(&key);
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));

@@ -19,9 +19,20 @@ use proxy_userspace::maps::PinFolder;
 /// Sizes that differ from the defaults: each makes some maps new. Datagrams leave flows for minutes, so there is room
 /// for the flows of the whole test.
 const OTHER_SIZES: [&[&str]; 4] = [
-    &["--max-conntrack", "150000", "--max-embryonic", "50000"],
+    &["--max-conntrack", "150000", "--max-embryonic", "50000", "--max-socket-connections", "9000"],
     &["--max-services", "300", "--max-slots", "3000", "--max-backends", "500", "--max-service-ports", "400"],
-    &["--max-affinity", "900", "--max-fragments", "500", "--max-embryonic", "60000"],
+    &[
+        "--max-socket-connections",
+        "20000",
+        "--max-socket-flows",
+        "30000",
+        "--max-affinity",
+        "900",
+        "--max-fragments",
+        "500",
+        "--max-embryonic",
+        "60000",
+    ],
     &["--max-conntrack", "200000", "--max-members", "700", "--max-networks", "90", "--max-source-ranges", "80"],
 ];
 

@@ -1,0 +1,175 @@
+//! Services whose backends change all the time, and what their clients may see.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::Scope,
+    time::Duration,
+};
+
+use anyhow::ensure;
+use fastrand::Rng;
+use harness::{
+    lab::{Client, Host, Pod, Reply, eventually},
+    load::{Tally, dial},
+    objects::Cluster,
+    scene::{Family, Outside, PORTS, web_node_port, web_slice},
+};
+use serde_json::Value;
+
+/// The number of Services.
+const SERVICES: u8 = 4;
+/// The first one's number, of which its addresses and node port follow. `web`, which never changes, has 1.
+const FIRST: u8 = 20;
+/// How long a change may take until it is in force once the agent serves and the API server answers.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+type Names = BTreeSet<String>;
+
+/// All of them.
+pub struct Changing<'a> {
+    outside: &'a Outside,
+    services: Vec<Service>,
+    /// For looking whether a change is in force: outside, and in a pod.
+    lookers: [Client; 2],
+}
+
+struct Service {
+    number: u8,
+    /// The backends that may answer: those of the last change, and of the earlier ones that may still be in force.
+    allowed: Mutex<Names>,
+    wanted: Mutex<Names>,
+}
+
+impl Service {
+    fn name(&self) -> String {
+        format!("changing-{}", self.number)
+    }
+
+    fn node_port(&self) -> u16 {
+        30_000 + u16::from(self.number)
+    }
+
+    fn frontends(&self, outside: &Outside) -> [[SocketAddr; 2]; 2] {
+        Family::BOTH.map(|family| {
+            [family.frontend(self.number), SocketAddr::new(family.of(&outside.scene.node), self.node_port())]
+        })
+    }
+}
+
+fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Changing<'a> {
+    /// Services without backends, which are nowhere yet.
+    pub fn new(outside: &'a Outside) -> Self {
+        let service = |number| Service { number, allowed: Mutex::default(), wanted: Mutex::default() };
+        let look = |host: &Host| host.client().expect("start a client");
+        Self {
+            outside,
+            services: (FIRST..FIRST + SERVICES).map(service).collect(),
+            lookers: [look(&outside.host), look(&outside.scene.client)],
+        }
+    }
+
+    /// Puts the Services.
+    pub fn put(&self, cluster: &impl Cluster) {
+        for service in &self.services {
+            let addresses = Family::BOTH.map(|family| family.cluster_ip(service.number));
+            cluster.put(&web_node_port(&service.name(), addresses, service.node_port()).build());
+        }
+    }
+
+    /// Gives each Service other backends, at least one.
+    pub fn change(&self, cluster: &impl Cluster, random: &mut Rng) {
+        for service in &self.services {
+            let mut pods = self.pods();
+            random.shuffle(&mut pods);
+            pods.truncate(random.usize(1..=pods.len()));
+            let names: Names = pods.iter().map(|pod| pod.name().to_owned()).collect();
+            lock(&service.allowed).extend(names.iter().cloned());
+            *lock(&service.wanted) = names;
+            for family in Family::BOTH {
+                let slice = web_slice(&service.name(), family).name(&family.name(&service.name()));
+                cluster.put(&pods.iter().fold(slice, |slice, pod| slice.pod(pod)).build());
+            }
+        }
+    }
+
+    fn pods(&self) -> Vec<&'a Pod> {
+        let scene = &self.outside.scene;
+        vec![scene.pod(1), scene.pod(2), &self.outside.remote]
+    }
+
+    /// Waits until the last change is in force everywhere. From then on nothing else may answer.
+    pub fn settle(&self) -> anyhow::Result<()> {
+        for service in &self.services {
+            let wanted = lock(&service.wanted).clone();
+            for to in service.frontends(self.outside).into_iter().flatten() {
+                for client in &self.lookers {
+                    let mut seen = Names::new();
+                    let is_there = eventually(PATIENCE, || {
+                        // Of three backends, one is missed by 24 connections with a chance of 1 in 5,000; then they
+                        // are made again.
+                        seen = client.tally(to, 24).into_keys().collect();
+                        seen == wanted
+                    });
+                    ensure!(is_there, "{} at {to}: {seen:?} answer, not {wanted:?}", service.name());
+                }
+            }
+            *lock(&service.allowed) = wanted;
+        }
+        Ok(())
+    }
+
+    /// Compares what `waggle get services` prints with the last change.
+    pub fn compare(&self, rows: &[Value]) -> anyhow::Result<()> {
+        for service in &self.services {
+            let name = service.name();
+            let pods = self.pods();
+            let wanted = lock(&service.wanted).clone();
+            let addresses: BTreeSet<String> = pods
+                .iter()
+                .filter(|pod| wanted.contains(pod.name()))
+                .flat_map(|pod| pod.addresses().map(|address| SocketAddr::new(address, PORTS[0]).to_string()))
+                .collect();
+            let lists = rows.iter().filter(|row| row["name"] == name.as_str());
+            let lists = lists.flat_map(|row| [&row["internal"]["backends"], &row["external"]["backends"]]);
+            let found: BTreeSet<String> =
+                lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+            ensure!(found == addresses, "{name} has {found:?} in the maps, not {addresses:?}");
+        }
+        Ok(())
+    }
+
+    /// Starts clients of all Services: outside, in a pod, and on the node.
+    pub fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, tally: &'scope Tally) {
+        let scene = &self.outside.scene;
+        let places: [(_, &Host); 3] =
+            [("outside", &self.outside.host), ("a pod", &scene.client), ("the node", &scene.node)];
+        for (place, host) in places {
+            let client = host.client().expect("start a client");
+            scope.spawn(move || {
+                tally.repeat(|| self.services.iter().for_each(|service| self.dial(&client, place, service, tally)));
+            });
+        }
+    }
+
+    fn dial(&self, client: &Client, place: &str, service: &Service, tally: &Tally) {
+        for to in service.frontends(self.outside).into_iter().flatten() {
+            let before = lock(&service.allowed).clone();
+            dial(client, (place, to), tally, |reply| judge(reply, &before, &lock(&service.allowed)));
+        }
+    }
+}
+
+/// What is wrong with a reply: its backend must have been allowed when the conversation began, or be allowed now.
+fn judge(reply: &Reply, before: &Names, after: &Names) -> Result<(), String> {
+    let backend = reply.backend();
+    if !before.contains(backend) && !after.contains(backend) {
+        return Err(format!("{backend} answers, which is none of {before:?}"));
+    }
+    Ok(())
+}

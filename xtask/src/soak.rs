@@ -1,0 +1,23 @@
+//! `cargo xtask soak`: builds, then becomes the soak.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+
+use crate::{
+    cargo::Profile,
+    command, machine,
+    programs::Programs,
+    setup::{self, Purpose},
+};
+
+/// The command. Returns only if the soak can't be started.
+pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
+    machine::check()?;
+    let (programs, soak) = setup::beside(&[Purpose::Build, Purpose::Lab], || {
+        let (programs, soak) = Programs::build_with(Profile::Dev, "soak")?;
+        Ok((programs.with_other_abi()?, soak))
+    })?;
+    machine::mount_bpffs()?;
+    match command::exec(programs.name_to(Command::new(soak).args(arguments)))? {}
+}
