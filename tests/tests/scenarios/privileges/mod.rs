@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod capabilities;
+mod filter;
 
 use std::{fs, path::Path};
 
