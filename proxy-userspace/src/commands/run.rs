@@ -1,7 +1,11 @@
 //! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
 //! first plan, the data plane stays as it is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
@@ -73,7 +77,8 @@ async fn serve(
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
-    let source = start_source(config.source, &config.instance, (node_name.clone(), contact), events).await?;
+    let (source, api_server) =
+        start_source(config.source, &config.instance, (node_name.clone(), contact), events).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
@@ -82,9 +87,16 @@ async fn serve(
         sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
     }
 
+    let own_ports = [config.bind_addresses.health, config.bind_addresses.metrics];
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses.clone());
     let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
-    let model = Model::new(ModelConfig { node_name, nodeport_addresses: config.nodeport_addresses });
+    let model = Model::new(ModelConfig {
+        node_name,
+        nodeport_addresses: config.nodeport_addresses,
+        external_ips: config.external_ips,
+        api_server,
+        own_ports: own_ports.into_iter().flatten().collect(),
+    });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
     let mut agent = Agent::new(model, dataplane, gone, is_there, published).serving_outside(serves_outside);
@@ -216,25 +228,29 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
     }
 }
 
+/// The task that follows a source, and where the API server is.
+type Followed = (tokio::task::JoinHandle<anyhow::Result<()>>, BTreeSet<SocketAddr>);
+
 /// Starts following the API server or the folder.
 async fn start_source(
     source: SourceConfig,
     instance: &str,
     (node_name, contact): (String, Option<Contact>),
     events: mpsc::Sender<Event>,
-) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
+) -> anyhow::Result<Followed> {
     let contact = contact.unwrap_or_default();
     match source {
         SourceConfig::Kube { kubeconfig, api_server } => {
             let kube =
                 Kube::connect(KubeConfig { kubeconfig, api_server, node_name, contact, ..KubeConfig::default() })
                     .await?;
-            Ok(tokio::spawn(kube.run(events)))
+            let addresses = kube.addresses().await;
+            Ok((tokio::spawn(kube.run(events)), addresses))
         }
         SourceConfig::Manifests { folder, service_cidrs, node_ports, allocations } => {
             let state = allocations.unwrap_or_else(|| PathBuf::from(format!("/var/lib/waggle/{instance}.json")));
             let manifests = Manifests::new(ManifestsConfig { folder, service_cidrs, node_ports, node_name, state });
-            Ok(tokio::spawn(manifests.run(events)))
+            Ok((tokio::spawn(manifests.run(events)), BTreeSet::new()))
         }
     }
 }

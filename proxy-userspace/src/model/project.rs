@@ -94,6 +94,8 @@ impl Model {
                     origin.field(),
                     format_args!("{what} is served by {other_holder}, which comes first; skipped"),
                 );
+            } else if let Some(reason) = self.guarded(&frontend, origin.kind) {
+                faults.add(origin.field(), format_args!("{} {reason}; skipped", origin.describe(&frontend)));
             } else if !(origin.kind == FrontendKind::ClusterIp && self.is_answered_here(frontend.address.into())) {
                 table.frontends.insert(frontend, origin.entry(spec));
             }

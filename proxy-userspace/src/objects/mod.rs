@@ -46,7 +46,7 @@ mod service_cidr;
 
 pub use self::{
     endpoint_slice::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint},
-    node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint},
+    node::{DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeSpec, NodeStatus, Taint},
     pod::{Container, ContainerPort, Pod, PodCondition, PodIp, PodSpec, PodStatus},
     service::{
         ClientIpConfig, LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus,

@@ -12,6 +12,8 @@ mod revisions;
 mod unreadable;
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Once},
     time::Duration,
@@ -112,6 +114,11 @@ impl Kube {
         CRYPTO.call_once(client::install_crypto);
         let node_name = config.node_name.clone();
         Ok(Self { link: Arc::new(Link::new(config).await?), node_name })
+    }
+
+    /// Where the API server is, as far as that is known now.
+    pub async fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.link.addresses().await
     }
 }
 

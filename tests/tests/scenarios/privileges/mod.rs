@@ -4,6 +4,7 @@
 
 mod capabilities;
 mod filter;
+mod frontends;
 
 use std::{fs, path::Path};
 
