@@ -1,4 +1,4 @@
-//! `deploy/` keeps its promises: permissions for exactly what the agent watches, and manifests that agree with one
+//! `deploy/` keeps its promises: permissions for exactly what the agent watches and writes, and manifests that agree with one
 //! another. Needs no cluster.
 
 use std::{
@@ -61,7 +61,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 #[test]
-fn permissions_are_exactly_what_the_agent_watches() {
+fn permissions_are_exactly_what_the_agent_watches_and_events() {
     let role = object("base/rbac.yaml", "ClusterRole");
     let mut granted = BTreeSet::new();
     for rule in list(&role["rules"]) {
@@ -76,7 +76,8 @@ fn permissions_are_exactly_what_the_agent_watches() {
         }
     }
     let wanted = WATCHED.iter().flat_map(|(group, resource)| VERBS.map(|verb| (*group, *resource, verb)));
-    assert_eq!(granted, wanted.collect());
+    let written = ["create", "patch"].map(|verb| ("events.k8s.io", "events", verb));
+    assert_eq!(granted, wanted.chain(written).collect());
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::{
     maps::PinFolder,
     model::{Model, ModelConfig},
     node::{addresses, host, snat_ports::SnatPorts},
-    objects::{Event, LocalAddresses},
+    objects::{ApiEvent, Event, LocalAddresses},
     server, sockets,
     succession::{
         self, Succession, import,
@@ -44,6 +44,8 @@ use crate::{
 
 /// Events waiting to be taken: a source that is ahead by more waits.
 const QUEUE: usize = 4096;
+/// Events of the API waiting to be written: what is too much is left out.
+const QUEUE_OF_API_EVENTS: usize = 16;
 /// Changes of routes waiting to be looked at.
 const QUEUE_OF_ROUTES: usize = 16;
 
@@ -77,8 +79,9 @@ async fn serve(
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
+    let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
     let (source, api_server) =
-        start_source(config.source, &config.instance, (node_name.clone(), contact), events).await?;
+        start_source(config.source, &config.instance, (node_name.clone(), contact), (events, to_write)).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
@@ -99,7 +102,7 @@ async fn serve(
     });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
-    let mut agent = Agent::new(model, dataplane, gone, is_there, published).serving_outside(serves_outside);
+    let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
         result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), checks) => result?,
@@ -236,7 +239,7 @@ async fn start_source(
     source: SourceConfig,
     instance: &str,
     (node_name, contact): (String, Option<Contact>),
-    events: mpsc::Sender<Event>,
+    (events, to_write): (mpsc::Sender<Event>, mpsc::Receiver<ApiEvent>),
 ) -> anyhow::Result<Followed> {
     let contact = contact.unwrap_or_default();
     match source {
@@ -244,6 +247,7 @@ async fn start_source(
             let kube =
                 Kube::connect(KubeConfig { kubeconfig, api_server, node_name, contact, ..KubeConfig::default() })
                     .await?;
+            tokio::spawn(kube.write_events(to_write));
             let addresses = kube.addresses().await;
             Ok((tokio::spawn(kube.run(events)), addresses))
         }

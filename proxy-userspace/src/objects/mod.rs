@@ -36,6 +36,7 @@ macro_rules! resource {
 }
 
 pub(crate) mod address;
+mod api_event;
 mod endpoint_slice;
 mod event;
 mod local_addresses;
@@ -54,5 +55,6 @@ pub use self::{
     },
     service_cidr::{ServiceCidr, ServiceCidrSpec},
 };
+pub use api_event::{ApiEvent, Reason};
 pub use event::{Event, Kind, Object, ObjectRef};
 pub use local_addresses::LocalAddresses;

@@ -65,6 +65,11 @@ impl Link {
         addresses(&self.settings).await
     }
 
+    /// The client with the present credentials.
+    pub(super) fn current(&self) -> Client {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
     pub(super) fn timing(&self) -> Timing {
         self.settings.timing
     }
