@@ -72,6 +72,7 @@ async fn serve(
     loaded: Loaded,
 ) -> anyhow::Result<()> {
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
+    let settings = model_config(&config, &node_name);
     let serves_outside = config.devices.mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
     let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
@@ -81,25 +82,15 @@ async fn serve(
     let (events, received) = mpsc::channel(QUEUE);
     let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
     let (source, api_server) =
-        start_source(config.source, &config.instance, (node_name.clone(), contact), (events, to_write)).await?;
+        start_source(config.source, &config.instance, (node_name, contact), (events, to_write)).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
-    let (gone, to_terminate) = mpsc::unbounded_channel();
-    if config.udp_termination {
-        sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
-    }
+    let gone = start_termination(config.udp_termination, &folder)?;
 
-    let own_ports = [config.bind_addresses.health, config.bind_addresses.metrics];
-    let checks = server::checks::serve(status.clone(), config.nodeport_addresses.clone());
+    let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
     let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
-    let model = Model::new(ModelConfig {
-        node_name,
-        nodeport_addresses: config.nodeport_addresses,
-        external_ips: config.external_ips,
-        api_server,
-        own_ports: own_ports.into_iter().flatten().collect(),
-    });
+    let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
     let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(serves_outside);
@@ -119,6 +110,27 @@ async fn serve(
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// Starts the end of UDP sockets, if it is wanted. Returns where to report backends that are gone.
+fn start_termination(wanted: bool, folder: &PinFolder) -> anyhow::Result<mpsc::UnboundedSender<BTreeSet<SocketAddr>>> {
+    let (gone, to_terminate) = mpsc::unbounded_channel();
+    if wanted {
+        sockets::start(folder, to_terminate).context("prepare UDP termination")?;
+    }
+    Ok(gone)
+}
+
+/// What the model must know, but for where the API server is.
+fn model_config(config: &Config, node_name: &str) -> ModelConfig {
+    let own_ports = [config.bind_addresses.health, config.bind_addresses.metrics];
+    ModelConfig {
+        node_name: node_name.to_owned(),
+        nodeport_addresses: config.nodeport_addresses.clone(),
+        external_ips: config.external_ips.clone(),
+        own_ports: own_ports.into_iter().flatten().collect(),
+        ..ModelConfig::default()
+    }
 }
 
 /// Attaches what is loading once everything is listed, and follows the source until that ends.
