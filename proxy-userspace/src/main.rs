@@ -18,7 +18,7 @@ use proxy_userspace::{
     },
     config::{LogConfig, LogFormat},
     logging::errors::Report,
-    node::{capabilities, host, open_files},
+    node::{capabilities, host, open_files, seccomp},
     watch::kube::LOG_DIRECTIVES,
 };
 use tracing::warn;
@@ -45,7 +45,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
                 warn!(error = %Report(&error), "with very many healthCheckNodePorts, some may not be answered");
             }
             // Before the runtime starts its threads: capabilities belong to threads.
-            capabilities::drop_unneeded()?;
+            capabilities::drop_unneeded(config.udp_termination)?;
+            if let Err(error) = seccomp::deny_unused() {
+                warn!(error = %Report(&error), "system calls that the agent never needs stay allowed");
+            }
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             let result = runtime.block_on(run::run(config));
             // The source may be inside a system call: the process ends anyway.

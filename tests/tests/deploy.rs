@@ -1,4 +1,4 @@
-//! `deploy/` keeps its promises: permissions for exactly what the agent watches, and manifests that agree with one
+//! `deploy/` keeps its promises: permissions for exactly what the agent watches and writes, and manifests that agree with one
 //! another. Needs no cluster.
 
 use std::{
@@ -61,7 +61,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 #[test]
-fn permissions_are_exactly_what_the_agent_watches() {
+fn permissions_are_exactly_what_the_agent_watches_and_events() {
     let role = object("base/rbac.yaml", "ClusterRole");
     let mut granted = BTreeSet::new();
     for rule in list(&role["rules"]) {
@@ -76,7 +76,8 @@ fn permissions_are_exactly_what_the_agent_watches() {
         }
     }
     let wanted = WATCHED.iter().flat_map(|(group, resource)| VERBS.map(|verb| (*group, *resource, verb)));
-    assert_eq!(granted, wanted.collect());
+    let written = ["create", "patch"].map(|verb| ("events.k8s.io", "events", verb));
+    assert_eq!(granted, wanted.chain(written).collect());
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn the_image_is_built_from_folders_that_exist() {
 }
 
 /// The documents whose words about the command line must be true.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "CONTRIBUTING.md",
     "README.md",
     "deploy/README.md",
@@ -184,6 +185,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/benchmarks.md",
     "docs/glossary.md",
     "docs/maps.md",
+    "docs/security.md",
     "docs/semantics.md",
 ];
 

@@ -21,15 +21,18 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Counts those of `current` that `object` did not have before, which are to be told, and forgets those it has no more.
-    pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) {
+    /// Counts and returns those of `current` that `object` did not have before, which are to be told, and forgets those it has
+    /// no more.
+    pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
         let before = self.given.remove(object).unwrap_or_default();
-        for diagnostic in current.difference(&before) {
+        let news: Vec<Diagnostic> = current.difference(&before).cloned().collect();
+        for diagnostic in &news {
             self.news.add(&format!("{} {}", diagnostic.object.kind, diagnostic.field), diagnostic.clone());
         }
         if !current.is_empty() {
             self.given.insert(object.clone(), current);
         }
+        news
     }
 
     /// Logs what is new: a line each, or one for many about the same field.

@@ -1,6 +1,7 @@
 //! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
 //! the data plane equal to the model, with the first event of a burst served at once and the rest together.
 
+mod announcer;
 pub mod checks;
 mod diagnostics;
 mod durations;
@@ -21,13 +22,13 @@ use tokio::sync::{mpsc, watch as changes};
 use tracing::{debug, info, warn};
 
 use crate::{
-    agent::{checks::Checks, diagnostics::Diagnostics, refusals::Refusals, status::Status},
+    agent::{announcer::Announcer, checks::Checks, diagnostics::Diagnostics, refusals::Refusals, status::Status},
     apply::{ApplyError, Dataplane, Outcome, Size},
     desired::{ServiceName, plan::plan},
     logging::errors::Report,
     model::Model,
     node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
-    objects::{Event, Kind, LocalAddresses},
+    objects::{ApiEvent, Event, Kind, LocalAddresses},
 };
 
 /// How many events are taken at once: bounds the time until a change is in force during the first lists.
@@ -49,6 +50,7 @@ pub struct Agent {
     refused: BTreeSet<ServiceName>,
     refused_networks: bool,
     refusals: Refusals,
+    announcer: Announcer,
     /// None where packets from outside are not this agent's.
     forwarding: Option<Forwarding>,
     retry: Duration,
@@ -90,8 +92,10 @@ impl Agent {
         udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
         sctp: changes::Sender<bool>,
         status: changes::Sender<Status>,
+        writer: mpsc::Sender<ApiEvent>,
     ) -> Self {
         Self {
+            announcer: Announcer::new(writer, model.node_name()),
             model,
             dataplane,
             diagnostics: Diagnostics::default(),
@@ -228,7 +232,9 @@ impl Agent {
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
         for (object, diagnostics) in projection.diagnostics {
-            self.diagnostics.replace(&object, diagnostics);
+            for news in self.diagnostics.replace(&object, diagnostics) {
+                self.announcer.skipped(&news, projection.services.get(&object), started);
+            }
         }
         self.diagnostics.tell(started);
         self.mention_nowhere();
@@ -250,6 +256,7 @@ impl Agent {
         }
         let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
         self.publish(checks.map(Arc::new), started);
+        self.announcer.applied(&self.refused, self.refusals.current(), started);
         self.refusals.tell(Instant::now());
     }
 
@@ -272,6 +279,7 @@ impl Agent {
         let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
         self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         for (service, error) in outcome.refused {
+            self.announcer.refused(&service, Report(&error), started);
             self.refusals.add(&service, Report(&error));
             self.refused.insert(service);
         }

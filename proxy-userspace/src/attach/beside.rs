@@ -10,7 +10,10 @@ use tracing::warn;
 
 use crate::{
     logging::errors::Report,
-    node::bpf::{self, LinkInfo},
+    node::{
+        bpf::{self, LinkInfo},
+        capabilities,
+    },
 };
 
 /// Links of old programs. They have no pins, so they end with this, or with the agent.
@@ -43,7 +46,8 @@ fn attach_again(
     if !belongs(&info) {
         return Ok(None);
     }
-    let program = loaded_programs().flatten().find(|program| program.id() == info.program);
-    let program = program.ok_or_else(|| io::Error::other("its program is gone"))?.fd().map_err(io::Error::other)?;
+    let find = || loaded_programs().flatten().find(|program| program.id() == info.program)?.fd().ok();
+    let program = capabilities::looking_at_all_programs(find);
+    let program = program.ok_or_else(|| io::Error::other("its program can't be found (this takes CAP_SYS_ADMIN)"))?;
     bpf::create_link(program, target, attach_type, 0).map(Some)
 }

@@ -6,7 +6,10 @@ use std::{collections::BTreeSet, fmt, fs, io, path::PathBuf, str::FromStr};
 use aya::programs::{ProgramInfo, loaded_programs};
 
 use super::{AttachError, Group, Programs, Put, Variant, clsact, tcx, xdp};
-use crate::{maps::PinFolder, node::bpf};
+use crate::{
+    maps::PinFolder,
+    node::{bpf, capabilities},
+};
 
 /// A hook that runs a program on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,21 +142,23 @@ impl DeviceHook {
         }
     }
 
-    /// The program that is attached.
+    /// The program that is attached; none if this process may not see it (CAP_SYS_ADMIN, unless it is pinned).
     pub(crate) fn program(&self, folder: &PinFolder) -> Option<ProgramInfo> {
         let pin = self.pin(folder);
         if !self.hook.has_link() {
             return ProgramInfo::from_pin(pin).ok();
         }
         let id = bpf::link_info(bpf::open_pin(&pin).ok()?).ok()?.program;
-        loaded_programs().flatten().find(|program| program.id() == id)
+        capabilities::looking_at_all_programs(|| loaded_programs().flatten().find(|program| program.id() == id))
     }
 
     /// Replaces the attached program by the new program of its variant, atomically, or detaches it if there is no new
-    /// one.
+    /// one, or if its variant is unknown: the program for another kind of device would misread its packets.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
-        let variant = self.program(folder).map_or(Variant::Frames, |program| Variant::of(&program));
-        let Ok(program) = programs.of(self.hook, variant) else { return self.remove(folder) };
+        let attached = || self.program(folder).map(|program| Variant::of(&program));
+        let variant = if self.hook.is_xdp() { Some(Variant::Frames) } else { attached() };
+        let program = variant.and_then(|variant| programs.of(self.hook, variant).ok());
+        let Some(program) = program else { return self.remove(folder) };
         let path = self.pin(folder);
         if !self.hook.has_link() {
             return clsact::put(self, program, folder).map(drop);

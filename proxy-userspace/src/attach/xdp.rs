@@ -13,7 +13,7 @@ use super::{
     device::{DeviceHook, Hook},
     link::Attachment,
 };
-use crate::node::netlink;
+use crate::node::{capabilities, netlink};
 
 const BPF_XDP: u32 = 37;
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
@@ -41,7 +41,8 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, pin: &Path) -> Res
 /// The XDP program that is attached to a device, in words.
 fn occupant(device: u32) -> Option<String> {
     let id = find(device, None, |part| if let LinkXdp::ProgId(id) = part { Some(id) } else { None }).ok()??;
-    let program = loaded_programs().flatten().find(|program| program.id() == id)?;
+    let all = || loaded_programs().flatten().find(|program| program.id() == id);
+    let program = capabilities::looking_at_all_programs(all)?;
     Some(format!("XDP program {id} ({})", program.name_as_str().unwrap_or("without a name")))
 }
 

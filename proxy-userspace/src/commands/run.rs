@@ -1,7 +1,11 @@
 //! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
 //! first plan, the data plane stays as it is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use aya::Ebpf;
@@ -24,7 +28,7 @@ use crate::{
     maps::PinFolder,
     model::{Model, ModelConfig},
     node::{addresses, host, snat_ports::SnatPorts},
-    objects::{Event, LocalAddresses},
+    objects::{ApiEvent, Event, LocalAddresses},
     server, sockets,
     succession::{
         self, Succession, import,
@@ -40,6 +44,8 @@ use crate::{
 
 /// Events waiting to be taken: a source that is ahead by more waits.
 const QUEUE: usize = 4096;
+/// Events of the API waiting to be written: what is too much is left out.
+const QUEUE_OF_API_EVENTS: usize = 16;
 /// Changes of routes waiting to be looked at.
 const QUEUE_OF_ROUTES: usize = 16;
 
@@ -66,6 +72,7 @@ async fn serve(
     loaded: Loaded,
 ) -> anyhow::Result<()> {
     let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
+    let settings = model_config(&config, &node_name);
     let serves_outside = config.devices.mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
     let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
@@ -73,21 +80,20 @@ async fn serve(
     let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
-    let source = start_source(config.source, &config.instance, (node_name.clone(), contact), events).await?;
+    let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
+    let (source, api_server) =
+        start_source(config.source, &config.instance, (node_name, contact), (events, to_write)).await?;
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
-    let (gone, to_terminate) = mpsc::unbounded_channel();
-    if config.udp_termination {
-        sockets::start(&folder, to_terminate).context("prepare UDP termination")?;
-    }
+    let gone = start_termination(config.udp_termination, &folder)?;
 
-    let checks = server::checks::serve(status.clone(), config.nodeport_addresses.clone());
+    let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
     let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
-    let model = Model::new(ModelConfig { node_name, nodeport_addresses: config.nodeport_addresses });
+    let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
-    let mut agent = Agent::new(model, dataplane, gone, is_there, published).serving_outside(serves_outside);
+    let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
         result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), checks) => result?,
@@ -104,6 +110,27 @@ async fn serve(
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// Starts the end of UDP sockets, if it is wanted. Returns where to report backends that are gone.
+fn start_termination(wanted: bool, folder: &PinFolder) -> anyhow::Result<mpsc::UnboundedSender<BTreeSet<SocketAddr>>> {
+    let (gone, to_terminate) = mpsc::unbounded_channel();
+    if wanted {
+        sockets::start(folder, to_terminate).context("prepare UDP termination")?;
+    }
+    Ok(gone)
+}
+
+/// What the model must know, but for where the API server is.
+fn model_config(config: &Config, node_name: &str) -> ModelConfig {
+    let own_ports = [config.bind_addresses.health, config.bind_addresses.metrics];
+    ModelConfig {
+        node_name: node_name.to_owned(),
+        nodeport_addresses: config.nodeport_addresses.clone(),
+        external_ips: config.external_ips.clone(),
+        own_ports: own_ports.into_iter().flatten().collect(),
+        ..ModelConfig::default()
+    }
 }
 
 /// Attaches what is loading once everything is listed, and follows the source until that ends.
@@ -217,25 +244,30 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
     }
 }
 
+/// The task that follows a source, and where the API server is.
+type Followed = (tokio::task::JoinHandle<anyhow::Result<()>>, BTreeSet<SocketAddr>);
+
 /// Starts following the API server or the folder.
 async fn start_source(
     source: SourceConfig,
     instance: &str,
     (node_name, contact): (String, Option<Contact>),
-    events: mpsc::Sender<Event>,
-) -> anyhow::Result<tokio::task::JoinHandle<anyhow::Result<()>>> {
+    (events, to_write): (mpsc::Sender<Event>, mpsc::Receiver<ApiEvent>),
+) -> anyhow::Result<Followed> {
     let contact = contact.unwrap_or_default();
     match source {
         SourceConfig::Kube { kubeconfig, api_server } => {
             let kube =
                 Kube::connect(KubeConfig { kubeconfig, api_server, node_name, contact, ..KubeConfig::default() })
                     .await?;
-            Ok(tokio::spawn(kube.run(events)))
+            tokio::spawn(kube.write_events(to_write));
+            let addresses = kube.addresses().await;
+            Ok((tokio::spawn(kube.run(events)), addresses))
         }
         SourceConfig::Manifests { folder, service_cidrs, node_ports, allocations } => {
             let state = allocations.unwrap_or_else(|| PathBuf::from(format!("/var/lib/waggle/{instance}.json")));
             let manifests = Manifests::new(ManifestsConfig { folder, service_cidrs, node_ports, node_name, state });
-            Ok(tokio::spawn(manifests.run(events)))
+            Ok((tokio::spawn(manifests.run(events)), BTreeSet::new()))
         }
     }
 }

@@ -4,6 +4,7 @@
 mod bind_addresses;
 pub mod devices;
 pub mod duration;
+mod external_ips;
 pub mod flows;
 pub mod kube_proxy;
 mod nodeport_addresses;
@@ -17,6 +18,7 @@ use self::flows::Constant;
 pub use self::{
     bind_addresses::{BindAddress, BindAddresses, EVERYWHERE},
     devices::DeviceConfig,
+    external_ips::{ExternalIps, ExternalIpsError},
     flows::FlowConfig,
     kube_proxy::KubeProxyFile,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
@@ -38,6 +40,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Where node ports are served.
     pub nodeport_addresses: NodePortAddresses,
+    /// Which externalIPs a Service may have.
+    pub external_ips: ExternalIps,
     /// Where health and metrics are served.
     pub bind_addresses: BindAddresses,
     /// For how long the API server may be silent until the agent counts as unhealthy; for ever if it is none.

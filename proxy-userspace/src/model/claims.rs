@@ -1,23 +1,30 @@
 //! Which Service gets a frontend, a ClusterIP or a health check's port that several Services claim: the one created
-//! first, of equally old ones the first by namespace and name. The others wait.
+//! first, of equally old ones the first by namespace and name. The others wait. ClusterIPs come before all other addresses.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     net::IpAddr,
 };
 
-use proxy_common::Frontend;
+use proxy_common::{Frontend, FrontendKind};
 
 use super::{frontends::frontends, health::health_claims, service::ServiceSpec};
 use crate::desired::ServiceName;
 
-/// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, the holder first. No
-/// list is empty.
+/// The claims of all Services.
 #[derive(Debug, Default)]
-pub(super) struct Claims(HashMap<Frontend, Vec<Claimant>>);
+pub(super) struct Claims {
+    /// Every frontend and every ClusterIP (as [`Frontend::owner`]) with the Services that claim it, the holder first. No
+    /// list is empty.
+    claimants: HashMap<Frontend, Vec<Claimant>>,
+    /// The Services with an externalIP or load-balancer IP, by that address. No set is empty.
+    external: HashMap<IpAddr, BTreeSet<ServiceName>>,
+}
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claimant {
+    /// A ClusterIP belongs to its Service, however old another Service is that has it as externalIP.
+    is_external: bool,
     created: Option<i64>,
     service: ServiceName,
 }
@@ -43,42 +50,60 @@ impl Claims {
         let created = after.and_then(|spec| spec.created);
         let same_age = before.and_then(|spec| spec.created) == created;
         let mut change = ClaimChange::default();
-        for claim in old.iter().filter(|claim| !same_age || !new.contains(claim)) {
+        for (claim, _) in old.iter().filter(|(claim, is_external)| !same_age || new.get(claim) != Some(is_external)) {
             self.release(*claim, service, &mut change);
         }
-        for claim in new.iter().filter(|claim| !same_age || !old.contains(claim)) {
-            self.take(*claim, Claimant { created, service: service.clone() }, &mut change);
+        for (claim, is_external) in new.iter().filter(|(claim, kind)| !same_age || old.get(claim) != Some(kind)) {
+            let claimant = Claimant { is_external: *is_external, created, service: service.clone() };
+            self.take(*claim, claimant, &mut change);
         }
+        self.replace_external(service, before, after);
+        let external = change.cluster_ips.iter().filter_map(|address| self.external.get(address)).flatten();
+        change.other_claimants.extend(external.filter(|other| *other != service).cloned());
         change
     }
 
     /// The Service that gets `claim`.
     pub(super) fn holder(&self, claim: &Frontend) -> Option<&ServiceName> {
-        self.0.get(claim)?.first().map(|first| &first.service)
+        self.claimants.get(claim)?.first().map(|first| &first.service)
     }
 
     /// Whether some Service's ClusterIP is `address`.
     pub(super) fn is_cluster_ip(&self, address: IpAddr) -> bool {
-        self.0.contains_key(&Frontend::owner(address.into()))
+        self.claimants.contains_key(&Frontend::owner(address.into()))
     }
 
     /// Every Service's ClusterIPs.
     pub(super) fn cluster_ips(&self) -> impl Iterator<Item = IpAddr> {
-        self.0.keys().filter_map(cluster_ip)
+        self.claimants.keys().filter_map(cluster_ip)
     }
 
     fn release(&mut self, claim: Frontend, service: &ServiceName, change: &mut ClaimChange) {
-        let Some(claimants) = self.0.get_mut(&claim) else { return };
+        let Some(claimants) = self.claimants.get_mut(&claim) else { return };
         claimants.retain(|claimant| claimant.service != *service);
         change.note(&claim, claimants);
         if claimants.is_empty() {
-            self.0.remove(&claim);
+            self.claimants.remove(&claim);
+        }
+    }
+
+    fn replace_external(&mut self, service: &ServiceName, before: Option<&ServiceSpec>, after: Option<&ServiceSpec>) {
+        for address in before.into_iter().flat_map(ServiceSpec::external_addresses) {
+            if let Entry::Occupied(mut services) = self.external.entry(address) {
+                services.get_mut().remove(service);
+                if services.get().is_empty() {
+                    services.remove();
+                }
+            }
+        }
+        for address in after.into_iter().flat_map(ServiceSpec::external_addresses) {
+            self.external.entry(address).or_default().insert(service.clone());
         }
     }
 
     fn take(&mut self, claim: Frontend, claimant: Claimant, change: &mut ClaimChange) {
         // Nearly every claim has one claimant, so the list gets no spare capacity.
-        let claimants = self.0.entry(claim).or_insert_with(|| Vec::with_capacity(1));
+        let claimants = self.claimants.entry(claim).or_insert_with(|| Vec::with_capacity(1));
         change.note(&claim, claimants);
         let place = claimants.partition_point(|other| *other < claimant);
         claimants.insert(place, claimant);
@@ -92,9 +117,12 @@ impl ClaimChange {
     }
 }
 
-fn claims_of(spec: &ServiceSpec) -> BTreeSet<Frontend> {
+/// What the Service claims, and whether it does so by an externalIP or a load-balancer IP.
+fn claims_of(spec: &ServiceSpec) -> BTreeMap<Frontend, bool> {
+    let is_external = |kind| matches!(kind, FrontendKind::ExternalIp | FrontendKind::LoadBalancer);
+    let dialled = frontends(spec).into_iter().map(|(frontend, origin)| (frontend, is_external(origin.kind)));
     let owned = spec.cluster_ips.iter().map(|address| Frontend::owner((*address).into()));
-    frontends(spec).into_keys().chain(owned).chain(health_claims(spec)).collect()
+    dialled.chain(owned.chain(health_claims(spec)).map(|claim| (claim, false))).collect()
 }
 
 fn cluster_ip(claim: &Frontend) -> Option<IpAddr> {

@@ -1,12 +1,20 @@
 //! The model's settings.
 
-use crate::config::NodePortAddresses;
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use crate::config::{ExternalIps, NodePortAddresses};
 
 /// Settings that do not change during the life of a [`Model`](super::Model).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelConfig {
     /// This node's name, as endpoints and the Node object write it.
     pub node_name: String,
     /// Which of the node's addresses serve node ports.
     pub nodeport_addresses: NodePortAddresses,
+    /// Which externalIPs a Service may have.
+    pub external_ips: ExternalIps,
+    /// Where the agent reaches the API server.
+    pub api_server: BTreeSet<SocketAddr>,
+    /// Where the agent itself listens. The unspecified address is every address of the node.
+    pub own_ports: Vec<SocketAddr>,
 }

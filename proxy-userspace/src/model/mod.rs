@@ -11,6 +11,7 @@ mod direct;
 mod endpoints;
 mod faults;
 mod frontends;
+mod guard;
 pub mod health;
 mod names;
 mod networks;
@@ -27,7 +28,7 @@ mod touched;
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -58,6 +59,8 @@ pub struct Model {
     slices: HashMap<SliceName, ServiceName>,
     claims: Claims,
     networks: Networks,
+    /// The endpoints of the API server's own Service.
+    api_endpoints: BTreeSet<SocketAddr>,
     endpoints_in_cidrs: RealEndpoints,
     node: NodeState,
     /// Whether this node's object exists, and whether it ever has.
@@ -87,6 +90,7 @@ impl Model {
             slices: HashMap::new(),
             claims: Claims::default(),
             networks: Networks::default(),
+            api_endpoints: BTreeSet::new(),
             endpoints_in_cidrs: RealEndpoints::default(),
             node: NodeState::default(),
             has_node: false,
@@ -165,7 +169,7 @@ impl Model {
         match object {
             Object::Service(service) => {
                 let mut faults = Faults::default();
-                let spec = parse_service(service, &mut self.names, &mut faults);
+                let spec = parse_service(service, &self.config.external_ips, &mut self.names, &mut faults);
                 self.set_service(reference, spec, faults);
             }
             Object::EndpointSlice(slice) => self.apply_slice(reference, slice),
@@ -232,6 +236,7 @@ impl Model {
             None => self.slices.remove(&key),
         };
         let target = filed.as_ref().map(|(service, _)| service);
+        let is_of_api_server = target.into_iter().chain(&before).any(guard::is_api_server);
         if let Some(before) = before.filter(|before| Some(before) != target) {
             if let Some(state) = self.services.get_mut(&before) {
                 state.remove_slice(&key.name);
@@ -246,6 +251,9 @@ impl Model {
             self.touched.services.insert(service);
             self.touched.objects.insert(reference);
         }
+        if is_of_api_server {
+            self.look_at_api_server();
+        }
     }
 
     /// Counts the endpoints inside ServiceCIDRs, before `filed` replaces the slice `key`.
@@ -258,22 +266,6 @@ impl Model {
         }
         for address in before.map(addresses).unwrap_or_default() {
             self.touched.networks |= self.endpoints_in_cidrs.remove(address);
-        }
-    }
-
-    fn set_node(&mut self, reference: ObjectRef, state: NodeState) {
-        let own = self.own_addresses();
-        let before = mem::replace(&mut self.node, state);
-        if before == self.node {
-            return;
-        }
-        self.touched.networks = true;
-        self.touched.objects.insert(reference);
-        if before.zone != self.node.zone {
-            self.touch_where(|state| state.endpoints().any(|endpoint| endpoint.zones.is_some()));
-        }
-        if before.pods != self.node.pods || self.own_addresses() != own {
-            self.touch_where(|state| state.spec.as_deref().is_some_and(|spec| !spec.sources.is_empty()));
         }
     }
 

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{faults::Faults, names::Interners};
-use crate::{config::NodePortAddresses, objects::LocalAddresses};
+use super::{Model, faults::Faults, names::Interners};
 use crate::{
+    config::NodePortAddresses,
     desired::Family,
     objects::{
-        Node, NodeSpec, Taint,
+        LocalAddresses, Node, NodeSpec, ObjectRef, Taint,
         address::{parse_address, parse_cidr},
     },
 };
@@ -26,6 +26,8 @@ pub(super) struct NodeState {
     pub(super) internal: Vec<IpAddr>,
     /// The prefixes of its pods' addresses.
     pub(super) pods: Vec<IpNet>,
+    /// The port of its kubelet.
+    pub(super) kubelet_port: Option<u16>,
     /// Whether the node is about to go.
     pub(super) leaving: bool,
     pub(super) faults: Faults,
@@ -48,8 +50,10 @@ pub(super) fn parse_node(node: &Node, names: &mut Interners) -> NodeState {
     }
     let zone = zone.filter(|zone| !zone.is_empty()).map(|zone| names.texts.intern(zone));
     let pods = parse_pod_cidrs(&node.spec, &mut faults);
+    let kubelet = node.status.daemon_endpoints.as_ref().and_then(|daemons| daemons.kubelet_endpoint.as_ref());
+    let kubelet_port = kubelet.and_then(|kubelet| u16::try_from(kubelet.port).ok()).filter(|port| *port != 0);
     let leaving = node.metadata.deletion_timestamp.is_some() || node.spec.taints.iter().flatten().any(is_of_autoscaler);
-    NodeState { zone, addresses, internal, pods, leaving, faults }
+    NodeState { zone, addresses, internal, pods, kubelet_port, leaving, faults }
 }
 
 /// Whether the cluster autoscaler is about to remove the node that has this taint.
@@ -64,6 +68,29 @@ fn parse_pod_cidrs(spec: &NodeSpec, faults: &mut Faults) -> Vec<IpNet> {
         cidrs.push(("spec.podCIDR".to_owned(), only));
     }
     cidrs.into_iter().filter_map(|(field, text)| faults.check(field, parse_cidr(text))).collect()
+}
+
+impl Model {
+    /// Replaces this node's object.
+    pub(super) fn set_node(&mut self, reference: ObjectRef, state: NodeState) {
+        let own = self.own_addresses();
+        let before = std::mem::replace(&mut self.node, state);
+        if before == self.node {
+            return;
+        }
+        self.touched.networks = true;
+        self.touched.objects.insert(reference);
+        if before.kubelet_port != self.node.kubelet_port {
+            let own = self.local.all.clone();
+            self.touch_external(|address| own.contains(&address));
+        }
+        if before.zone != self.node.zone {
+            self.touch_where(|state| state.endpoints().any(|endpoint| endpoint.zones.is_some()));
+        }
+        if before.pods != self.node.pods || self.own_addresses() != own {
+            self.touch_where(|state| state.spec.as_deref().is_some_and(|spec| !spec.sources.is_empty()));
+        }
+    }
 }
 
 impl NodeState {

@@ -38,6 +38,8 @@ pub struct Projection {
     /// Every fault of the touched objects. An object without faults has an empty set, so that its earlier diagnostics
     /// are dropped.
     pub diagnostics: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
+    /// The Services of the EndpointSlices with faults.
+    pub services: BTreeMap<ObjectRef, ServiceName>,
     /// The health checks of the touched Services.
     pub checks: BTreeMap<ServiceName, Check>,
 }
@@ -73,7 +75,11 @@ impl Model {
         }
         projection.note(Kind::Service, &name.namespace, &name.name, &faults);
         for (slice_name, slice) in state.slices() {
-            projection.note(Kind::EndpointSlice, &name.namespace, slice_name, &self.slice_faults(slice));
+            let faults = self.slice_faults(slice);
+            let object = projection.note(Kind::EndpointSlice, &name.namespace, slice_name, &faults);
+            if !faults.is_empty() {
+                projection.services.insert(object, name.clone());
+            }
         }
     }
 
@@ -94,6 +100,8 @@ impl Model {
                     origin.field(),
                     format_args!("{what} is served by {other_holder}, which comes first; skipped"),
                 );
+            } else if let Some(reason) = self.guarded(&frontend, origin.kind) {
+                faults.add(origin.field(), format_args!("{} {reason}; skipped", origin.describe(&frontend)));
             } else if !(origin.kind == FrontendKind::ClusterIp && self.is_answered_here(frontend.address.into())) {
                 table.frontends.insert(frontend, origin.entry(spec));
             }
@@ -232,9 +240,10 @@ fn is_usable_at(address: IpAddr, table: &ServiceTable) -> Option<bool> {
 }
 
 impl Projection {
-    fn note(&mut self, kind: Kind, namespace: &str, name: &str, faults: &Faults) {
+    fn note(&mut self, kind: Kind, namespace: &str, name: &str, faults: &Faults) -> ObjectRef {
         let object = ObjectRef { kind, namespace: namespace.to_owned(), name: name.to_owned() };
         let diagnostics = faults.diagnostics(&object);
-        self.diagnostics.insert(object, diagnostics);
+        self.diagnostics.insert(object.clone(), diagnostics);
+        object
     }
 }

@@ -13,6 +13,7 @@ use super::{
     sources::{Sources, parse_sources},
 };
 use crate::{
+    config::ExternalIps,
     desired::Family,
     objects::{
         Service, ServiceSpec as ApiSpec,
@@ -66,7 +67,12 @@ enum Type {
 }
 
 /// Parses `service`; `None` if the agent does not serve it (S1).
-pub(super) fn parse_service(service: &Service, names: &mut Interners, faults: &mut Faults) -> Option<ServiceSpec> {
+pub(super) fn parse_service(
+    service: &Service,
+    allowed: &ExternalIps,
+    names: &mut Interners,
+    faults: &mut Faults,
+) -> Option<ServiceSpec> {
     let spec = &service.spec;
     if !is_served(&service.metadata, spec) {
         return None;
@@ -74,7 +80,7 @@ pub(super) fn parse_service(service: &Service, names: &mut Interners, faults: &m
     let kind = parse_type(spec, faults);
     let is_balanced = kind == Type::LoadBalancer;
     let (families, cluster_ips) = parse_cluster_ips(spec, faults);
-    let external_ips = parse_external_ips(spec, &families, faults);
+    let external_ips = parse_external_ips(spec, &families, allowed, faults);
     let (load_balancer_ips, sources) = if is_balanced {
         (parse_ingress(service, &families, faults), parse_sources(spec, faults))
     } else {
@@ -152,11 +158,23 @@ fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, 
     (families, addresses)
 }
 
-fn parse_external_ips(spec: &ApiSpec, families: &BTreeSet<Family>, faults: &mut Faults) -> Vec<IpAddr> {
-    let texts = spec.external_ips.iter().flatten().enumerate();
-    texts
-        .filter_map(|(index, text)| parse_external(text, &format!("spec.externalIPs[{index}]"), families, faults))
-        .collect()
+fn parse_external_ips(
+    spec: &ApiSpec,
+    families: &BTreeSet<Family>,
+    allowed: &ExternalIps,
+    faults: &mut Faults,
+) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for (index, text) in spec.external_ips.iter().flatten().enumerate() {
+        let field = format!("spec.externalIPs[{index}]");
+        match parse_external(text, &field, families, faults) {
+            Some(address) if !allowed.allow(address) => {
+                faults.add(field, format_args!("{address} is not in --external-ip-cidrs; skipped"));
+            }
+            address => addresses.extend(address),
+        }
+    }
+    addresses
 }
 
 /// The load balancer's addresses that this node serves (S18).

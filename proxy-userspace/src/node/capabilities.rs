@@ -1,32 +1,127 @@
-//! Capabilities: the agent keeps those that it needs, and drops the others before it reads the first object.
+//! Capabilities: which ones the agent needs, and what for (capabilities(7); measured in `tests/tests/scenarios/privileges/`).
+//! It drops all others before it reads the first object. Those of single steps stay out of the effective set until then.
+
+use std::fmt;
 
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
+use nix::{errno::Errno, sys::prctl::set_no_new_privs};
+use tracing::warn;
 
-/// Required for loading and attaching programs and for writing maps.
-const REQUIRED: [Capability; 3] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN];
+/// A capability, and what the agent can't do without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    capability: Capability,
+    purpose: &'static str,
+}
 
-/// Kept if present: CAP_PERFMON lets the verifier allow more uses of pointers, CAP_SYS_PTRACE opens the network
-/// namespaces of other processes (UDP termination), CAP_DAC_READ_SEARCH reads a kubeconfig that belongs to the user
-/// behind `sudo`.
-const USEFUL: [Capability; 3] = [Capability::CAP_PERFMON, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+const fn need(capability: Capability, purpose: &'static str) -> Need {
+    Need { capability, purpose }
+}
+
+/// Needed all the time: devices come and go, and so do the programs for them.
+const ALWAYS: [Need; 3] = [
+    need(Capability::CAP_BPF, "create maps and load programs"),
+    need(Capability::CAP_NET_ADMIN, "load programs for sockets and devices, attach them, and destroy sockets"),
+    need(Capability::CAP_PERFMON, "load programs with helpers that the kernel reserves for it"),
+];
+
+/// Needed where UDP sockets are ended (S29), by that thread alone.
+const TERMINATION: [Need; 2] = [
+    need(Capability::CAP_SYS_ADMIN, "enter the network namespaces of pods"),
+    need(Capability::CAP_SYS_PTRACE, "find the network namespaces of other processes"),
+];
+
+/// Kept if present: a kubeconfig may belong to the user behind `sudo`, and a port may be below 1024.
+const USEFUL: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CAP_NET_BIND_SERVICE];
 
 /// Why capabilities can't be dropped.
 #[derive(Debug, thiserror::Error)]
-#[error("drop capabilities")]
-pub struct PrivilegesError(#[from] CapsError);
-
-/// Whether the process has every required capability.
-pub fn sufficient() -> bool {
-    REQUIRED.into_iter().all(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false))
+pub enum PrivilegesError {
+    /// The kernel refuses other sets.
+    #[error("drop capabilities")]
+    Drop(#[from] CapsError),
+    /// The kernel refuses the flag.
+    #[error("keep programs that this process starts from gaining privileges (PR_SET_NO_NEW_PRIVS)")]
+    NoNewPrivileges(#[from] Errno),
 }
 
-/// Drops every capability that the agent never uses from the calling thread and the threads that it starts. The
-/// bounding set stays, so that credential plugins of a kubeconfig run as they would from a shell.
-pub fn drop_unneeded() -> Result<(), PrivilegesError> {
+/// Capabilities that the process lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing(Vec<Need>);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Need { capability, purpose }) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{capability} (to {purpose})")?;
+        }
+        Ok(())
+    }
+}
+
+/// The capabilities that the process lacks and can't serve without.
+pub fn missing() -> Option<Missing> {
+    missing_of(&ALWAYS)
+}
+
+fn missing_of(needs: &[Need]) -> Option<Missing> {
+    let lacks = |need: &&Need| !caps::has_cap(None, CapSet::Permitted, need.capability).unwrap_or(false);
+    let missing: Vec<Need> = needs.iter().filter(lacks).copied().collect();
+    (!missing.is_empty()).then_some(Missing(missing))
+}
+
+/// Drops every capability that the agent never uses from the calling thread and the threads that it starts, and keeps
+/// programs that it starts (credential plugins of a kubeconfig) from getting any that it has not. What ending UDP
+/// sockets needs is kept out of the effective set, or dropped too if `ends_sockets` is false.
+pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
+    let later: &[Need] = if ends_sockets { &TERMINATION } else { &[] };
+    if let Some(missing) = missing_of(later) {
+        warn!(
+            %missing,
+            "UDP sockets of removed backends are not ended in all pods, because capabilities are missing: give them to the \
+             agent, or run it with --udp-termination=false"
+        );
+    }
     let permitted = caps::read(None, CapSet::Permitted)?;
-    let wanted: CapsHashSet = REQUIRED.into_iter().chain(USEFUL).collect();
-    let kept: CapsHashSet = permitted.intersection(&wanted).copied().collect();
-    caps::set(None, CapSet::Effective, &kept)?;
-    caps::set(None, CapSet::Permitted, &kept)?;
+    let kept = |wanted: CapsHashSet| -> CapsHashSet { wanted.intersection(&permitted).copied().collect() };
+    let always = ALWAYS.iter().map(|need| need.capability).chain(USEFUL);
+    let effective = kept(always.clone().collect());
+    caps::set(None, CapSet::Effective, &effective)?;
+    caps::set(None, CapSet::Permitted, &kept(always.chain(later.iter().map(|need| need.capability)).collect()))?;
+    set_no_new_privs()?;
     Ok(())
+}
+
+/// Makes what ending UDP sockets needs effective in the calling thread and the threads that it starts. What is missing
+/// has been logged by [`drop_unneeded`].
+pub(crate) fn raise_for_termination() {
+    for Need { capability, .. } in TERMINATION {
+        let _ = caps::raise(None, CapSet::Effective, capability);
+    }
+}
+
+/// Calls `look` with CAP_SYS_ADMIN, if the process has it: the kernel shows other programs by their ids to nobody else.
+pub(crate) fn looking_at_all_programs<T>(look: impl FnOnce() -> T) -> T {
+    let raised = [CapSet::Effective, CapSet::Permitted].map(|set| caps::has_cap(None, set, Capability::CAP_SYS_ADMIN));
+    let is_raised = matches!(raised, [Ok(false), Ok(true)])
+        && caps::raise(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).is_ok();
+    let found = look();
+    if is_raised {
+        // A thread may always give a capability up.
+        let _ = caps::drop(None, CapSet::Effective, Capability::CAP_SYS_ADMIN);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_purpose() {
+        let missing = Missing(TERMINATION.to_vec());
+        let expected = "CAP_SYS_ADMIN (to enter the network namespaces of pods), CAP_SYS_PTRACE (to find the network \
+                        namespaces of other processes)";
+        assert_eq!(missing.to_string(), expected);
+    }
 }

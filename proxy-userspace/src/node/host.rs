@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::node::capabilities;
+use crate::node::capabilities::{self, Missing};
 
 /// Why the agent can't run on this host.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +22,8 @@ pub enum MachineError {
     #[error("find a bpf file system at /sys/fs/bpf: there is none; mount it with `mount -t bpf bpf /sys/fs/bpf`")]
     NoBpffs,
     /// The agent lacks capabilities that root has.
-    #[error(
-        "load eBPF programs: not permitted for this user; run waggle as root or with CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN"
-    )]
-    NotRoot,
+    #[error("serve Services: capabilities are missing: {0}; run waggle as root, or give it these capabilities")]
+    NotPermitted(Missing),
     /// The host name can't be read.
     #[error("read the host name (give the node's name with --node-name)")]
     Hostname(#[source] io::Error),
@@ -66,7 +64,7 @@ pub fn check() -> Result<(), MachineError> {
     if !bpffs {
         return Err(MachineError::NoBpffs);
     }
-    if capabilities::sufficient() { Ok(()) } else { Err(MachineError::NotRoot) }
+    capabilities::missing().map_or(Ok(()), |missing| Err(MachineError::NotPermitted(missing)))
 }
 
 /// This node's name. A given name is normalised as kube-proxy does it, else the host name as the kubelet does: trimmed

@@ -1,5 +1,5 @@
 //! The machine that the agent runs on, as its kernel describes it: devices, routes and addresses, firewalls,
-//! capabilities and limits. Nothing here knows of Services.
+//! capabilities, the seccomp filter and limits. Nothing here knows of Services.
 
 pub mod addresses;
 pub(crate) mod bpf;
@@ -12,4 +12,5 @@ pub(crate) mod netlink;
 pub mod open_files;
 pub(crate) mod route_lookup;
 pub(crate) mod rtnetlink;
+pub mod seccomp;
 pub mod snat_ports;

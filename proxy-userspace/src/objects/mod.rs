@@ -36,6 +36,7 @@ macro_rules! resource {
 }
 
 pub(crate) mod address;
+mod api_event;
 mod endpoint_slice;
 mod event;
 mod local_addresses;
@@ -46,7 +47,7 @@ mod service_cidr;
 
 pub use self::{
     endpoint_slice::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint},
-    node::{Node, NodeAddress, NodeSpec, NodeStatus, Taint},
+    node::{DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeSpec, NodeStatus, Taint},
     pod::{Container, ContainerPort, Pod, PodCondition, PodIp, PodSpec, PodStatus},
     service::{
         ClientIpConfig, LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus,
@@ -54,5 +55,6 @@ pub use self::{
     },
     service_cidr::{ServiceCidr, ServiceCidrSpec},
 };
+pub use api_event::{ApiEvent, Reason};
 pub use event::{Event, Kind, Object, ObjectRef};
 pub use local_addresses::LocalAddresses;

@@ -42,6 +42,24 @@ pub struct Taint {
 #[expect(missing_docs, reason = "the fields are the Kubernetes API's own")]
 pub struct NodeStatus {
     pub addresses: Option<Vec<NodeAddress>>,
+    pub daemon_endpoints: Option<NodeDaemonEndpoints>,
+}
+
+/// core/v1 NodeDaemonEndpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the fields are the Kubernetes API's own")]
+pub struct NodeDaemonEndpoints {
+    pub kubelet_endpoint: Option<DaemonEndpoint>,
+}
+
+/// core/v1 DaemonEndpoint, whose field the API writes with a capital letter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the fields are the Kubernetes API's own")]
+pub struct DaemonEndpoint {
+    #[serde(rename = "Port")]
+    pub port: i32,
 }
 
 /// core/v1 NodeAddress.

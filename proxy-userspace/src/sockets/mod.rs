@@ -14,7 +14,10 @@ use self::destroy::{Destroyed, destroy_connected};
 use crate::{
     logging::errors::Report,
     maps::{MapsError, PinFolder, open, open_array},
-    node::bpf::{self, MappedArray},
+    node::{
+        bpf::{self, MappedArray},
+        capabilities,
+    },
 };
 
 /// The maps that tell whether a socket is stale.
@@ -34,6 +37,7 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
         backends: open_array(folder, "BACKENDS")?,
     };
     thread::spawn(move || {
+        capabilities::raise_for_termination();
         if let Err(error) = destroy::check() {
             return warn!(
                 error = %Report(&error),

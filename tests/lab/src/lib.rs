@@ -81,10 +81,12 @@ pub use self::{
     program::find as find_program,
     protocol::{Dial, Failure, Kind, Manner, Message, Mode, Names, Reply, Request, Response, Step, TIMEOUT},
     server::Server,
+    spawn::keep_capabilities,
     sweep::{lock_machine, scratch},
     waggle::{START, Source, Waggle, WaggleCommand},
     wait::{eventually, wait_for},
 };
+pub use caps::Capability;
 
 /// Highest node and client number of the address plan.
 const LIMIT: u8 = 99;

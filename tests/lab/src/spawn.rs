@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
@@ -76,9 +77,28 @@ fn prepare(command: &mut Command, join: Join) {
     }
 }
 
-/// Gives the process its own mount namespace, in which `/proc/sys` is read-only, as in unprivileged containers.
-pub(super) fn make_settings_read_only(command: &mut Command) {
+/// Leaves the process no capabilities but these, whatever the caller has: exec(2) gives root those of its bounding set.
+pub fn keep_capabilities(command: &mut Command, kept: &CapsHashSet) -> Result<(), CapsError> {
+    let dropped: Vec<Capability> = caps::read(None, CapSet::Bounding)?.difference(kept).copied().collect();
+    let enter = move || {
+        let mut dropped = dropped.iter();
+        dropped
+            .try_for_each(|one| caps::drop(None, CapSet::Bounding, *one))
+            .map_err(|_| io::ErrorKind::PermissionDenied.into())
+    };
+    // SAFETY: as in `prepare`: plain system calls with numbers; the crate allocates only for an error, which a process with
+    // CAP_SETPCAP does not get.
+    unsafe {
+        command.pre_exec(enter);
+    }
+    Ok(())
+}
+
+/// Gives the process its own mount namespace, in which `/proc/sys` is read-only and network namespaces have no names, as in
+/// unprivileged containers.
+pub(super) fn contain(command: &mut Command) {
     const SETTINGS: &CStr = c"/proc/sys";
+    const NAMES: &CStr = c"/run/netns";
     const NOTHING: Option<&CStr> = None;
     let bind = |flags| mount(Some(SETTINGS), SETTINGS, NOTHING, MsFlags::MS_BIND | flags, NOTHING);
     let enter = move || {
@@ -87,6 +107,7 @@ pub(super) fn make_settings_read_only(command: &mut Command) {
         mount(NOTHING, c"/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)?;
         bind(MsFlags::empty())?;
         bind(MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)?;
+        mount(Some(c"none"), NAMES, Some(c"tmpfs"), MsFlags::empty(), NOTHING)?;
         Ok(())
     };
     // SAFETY: as in `prepare`: plain system calls with constant strings.

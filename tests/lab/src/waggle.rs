@@ -2,23 +2,24 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
+use caps::{Capability, CapsHashSet};
 use nix::sys::signal::Signal;
 
 use super::{
     bpffs,
-    error::Result,
+    error::{Doing, Result},
     host::Host,
     log::{Log, LogLine},
     node::Node,
     process::Process,
     program,
-    spawn::make_settings_read_only,
+    spawn::{contain, keep_capabilities},
 };
 
 /// How long an agent may take for anything that a test waits for, before it counts as one that hangs. No result
@@ -50,7 +51,8 @@ pub struct WaggleCommand {
     program: Option<PathBuf>,
     arguments: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
-    read_only_settings: bool,
+    contained: bool,
+    capabilities: Option<CapsHashSet>,
 }
 
 impl Node {
@@ -68,7 +70,7 @@ impl Node {
         arguments.extend(["--instance".into(), instance.clone().into(), "--node-name".into(), self.name().into()]);
         arguments.extend(["--cgroup".into(), self.cgroup().into(), flag.into(), path.into()]);
         let (host, variables) = (Host::clone(self), Vec::new());
-        WaggleCommand { host, instance, program: None, arguments, variables, read_only_settings: false }
+        WaggleCommand { host, instance, program: None, arguments, variables, contained: false, capabilities: None }
     }
 
     /// The name of the folder of pins of this node's agents.
@@ -106,10 +108,18 @@ impl WaggleCommand {
         self
     }
 
-    /// Makes `/proc/sys` read-only for the agent.
+    /// Shows the agent what a container without privileges sees: `/proc/sys` is read-only, and network namespaces have no
+    /// names.
     #[must_use]
-    pub fn read_only_settings(mut self) -> Self {
-        self.read_only_settings = true;
+    pub fn contained(mut self) -> Self {
+        self.contained = true;
+        self
+    }
+
+    /// Leaves the agent these capabilities only.
+    #[must_use]
+    pub fn capabilities(mut self, kept: impl IntoIterator<Item = Capability>) -> Self {
+        self.capabilities = Some(kept.into_iter().collect());
         self
     }
 
@@ -147,8 +157,11 @@ impl WaggleCommand {
             command.args(["--device-mode", "off"]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if self.read_only_settings {
-            make_settings_read_only(&mut command);
+        if self.contained {
+            contain(&mut command);
+        }
+        if let Some(kept) = &self.capabilities {
+            keep_capabilities(&mut command, kept).map_err(io::Error::other).doing(|| "drop capabilities".to_owned())?;
         }
         let mut process = self.host.spawn(command)?;
         if let Some(pipe) = process.take_stdout() {

@@ -3,14 +3,16 @@
 use std::{future::pending, sync::Arc, time::Instant};
 
 use axum::{
-    body::{Body, Bytes},
+    Json,
+    body::{Body, Bytes, to_bytes},
     extract::{Query as Pairs, State as Extracted},
-    http::{Method, Request as HttpRequest, header},
+    http::{Method, Request as HttpRequest, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
 use super::{
     body::{Writer, body},
+    events,
     list::list,
     query::Query,
     resource::Target,
@@ -19,6 +21,9 @@ use super::{
     watch::Watch,
 };
 
+/// The longest body that is read.
+const LONGEST: usize = 1 << 20;
+
 /// Answers any request.
 pub(super) async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: HttpRequest<Body>) -> Response {
     let serial = shared.record(recorded(&request));
@@ -26,7 +31,11 @@ pub(super) async fn answer(Extracted(shared): Extracted<Arc<Shared>>, request: H
         return pending().await;
     }
     released(&shared, request.uri().path()).await;
-    let response = served(&shared, serial, &request).unwrap_or_else(IntoResponse::into_response);
+    let response = match events::target(request.uri().path()) {
+        Some(_) => written(&shared, request).await,
+        None => served(&shared, serial, &request),
+    };
+    let response = response.unwrap_or_else(IntoResponse::into_response);
     shared.answered(serial, response.status().as_u16());
     response
 }
@@ -59,7 +68,8 @@ fn recorded(request: &HttpRequest<Body>) -> Request {
     }
 }
 
-fn served(shared: &Arc<Shared>, serial: u64, request: &HttpRequest<Body>) -> Result<Response, Refusal> {
+/// Fails as asked, and for a wrong token.
+fn admit(shared: &Shared, request: &HttpRequest<Body>) -> Result<(), Refusal> {
     if let Some((code, retry_after)) = shared.state().faults.take_failure() {
         return Err(Refusal::injected(code, retry_after));
     }
@@ -69,6 +79,26 @@ fn served(shared: &Arc<Shared>, serial: u64, request: &HttpRequest<Body>) -> Res
     {
         return Err(Refusal::unauthorized());
     }
+    Ok(())
+}
+
+/// Writes an Event.
+async fn written(shared: &Shared, request: HttpRequest<Body>) -> Result<Response, Refusal> {
+    admit(shared, &request)?;
+    if shared.state().faults.refused.contains_key("events") {
+        return Err(Refusal::forbidden_events());
+    }
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, LONGEST).await.map_err(|error| Refusal::bad_request(error.to_string()))?;
+    let target = events::target(head.uri.path()).ok_or_else(Refusal::not_found)?;
+    let event =
+        shared.change(|state| events::write(&mut state.events, target, (&head.method, &head.headers, &body)))?;
+    let code = if target.1.is_none() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((code, Json(event)).into_response())
+}
+
+fn served(shared: &Arc<Shared>, serial: u64, request: &HttpRequest<Body>) -> Result<Response, Refusal> {
+    admit(shared, request)?;
     let target = Target::parse(request.uri().path()).ok_or_else(Refusal::not_found)?;
     if request.method() != Method::GET {
         return Err(Refusal::method_not_allowed());

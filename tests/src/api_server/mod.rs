@@ -1,8 +1,9 @@
 //! A small Kubernetes API server for tests: lists and watches of the kinds that the agent follows, as strict as the
-//! real one or stricter, with faults on demand. It runs on its own thread; plain HTTP/1.1, no writes over HTTP.
+//! real one or stricter, with faults on demand. It runs on its own thread; plain HTTP/1.1, no writes over HTTP but Events.
 
 mod answer;
 mod body;
+mod events;
 mod faults;
 mod list;
 mod query;
@@ -115,6 +116,11 @@ impl ApiServer {
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let Some(resource) = resource::by_kind(kind) else { panic!("delete an object: no kind {kind} is served") };
         self.shared.change(|state| state.store.delete(resource, (namespace.to_owned(), name.to_owned())))
+    }
+
+    /// The Events that clients have written.
+    pub fn events(&self) -> Vec<Value> {
+        self.shared.state().events.clone()
     }
 
     /// Requires this bearer token from now on; `None` requires none.

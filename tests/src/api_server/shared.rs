@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{faults::Faults, store::Store};
@@ -49,6 +50,8 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) faults: Faults,
     pub(super) requests: Vec<Request>,
+    /// The Events that clients have written.
+    pub(super) events: Vec<Value>,
     pub(super) token: Option<String>,
     /// The number of bookmarks that the test has asked for.
     pub(super) bookmarks: u64,
@@ -66,7 +69,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(store: Store) -> Self {
-        let state = State { store, faults: Faults::default(), requests: Vec::new(), token: None, bookmarks: 0 };
+        let state = State {
+            store,
+            faults: Faults::default(),
+            requests: Vec::new(),
+            events: Vec::new(),
+            token: None,
+            bookmarks: 0,
+        };
         Self { state: Mutex::new(state), requested: Condvar::new(), changed: watch::Sender::new(()) }
     }
 

@@ -47,6 +47,10 @@ impl Refusal {
         }
     }
 
+    pub(super) fn forbidden_events() -> Self {
+        Self::new(403, "Forbidden", "events.events.k8s.io is forbidden: the account cannot create or patch them")
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource")
     }

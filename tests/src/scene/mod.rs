@@ -31,7 +31,7 @@ pub use self::{
     sources::{Objects, Origin},
 };
 use crate::{
-    lab::{Client, Lab, Node, Pod, Server, Waggle, WaggleCommand},
+    lab::{Capability, Client, Lab, Node, Pod, Server, Waggle, WaggleCommand},
     objects::{ApiCluster, Cluster, ManifestDir, NAMESPACE, SliceBuilder},
 };
 
@@ -57,7 +57,8 @@ pub struct Scene {
     /// The lab.
     pub lab: Lab,
     arguments: Vec<OsString>,
-    read_only_settings: bool,
+    contained: bool,
+    capabilities: Option<Vec<Capability>>,
 }
 
 impl Scene {
@@ -80,7 +81,11 @@ impl Scene {
             Objects::Api(_) => command,
         };
         let command = command.args(self.arguments.clone()).args(arguments.iter().copied());
-        if self.read_only_settings { command.read_only_settings() } else { command }
+        let command = if self.contained { command.contained() } else { command };
+        match &self.capabilities {
+            Some(kept) => command.capabilities(kept.iter().copied()),
+            None => command,
+        }
     }
 
     /// The folder of manifests.

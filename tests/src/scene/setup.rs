@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Objects, Origin, PORTS, SERVICE_CIDRS, Scene};
 use crate::{
-    lab::Lab,
+    lab::{Capability, Lab},
     objects::{Cluster, lab_node, service_cidr},
 };
 
@@ -20,7 +20,8 @@ pub struct Setup {
     ports: Vec<u16>,
     zone: Option<String>,
     native_xdp: bool,
-    pub(super) read_only_settings: bool,
+    pub(super) contained: bool,
+    capabilities: Option<Vec<Capability>>,
     pub(super) arguments: Vec<OsString>,
     objects: Vec<Value>,
 }
@@ -41,7 +42,8 @@ impl Setup {
             ports: PORTS.to_vec(),
             zone: None,
             native_xdp: false,
-            read_only_settings: false,
+            contained: false,
+            capabilities: None,
             arguments: Vec::new(),
             objects: Vec::new(),
         }
@@ -87,10 +89,17 @@ impl Setup {
         self
     }
 
-    /// Keeps the agent from writing settings; see [`crate::lab::WaggleCommand::read_only_settings`].
+    /// Shows the agent what a container sees; see [`crate::lab::WaggleCommand::contained`].
     #[must_use]
-    pub fn read_only_settings(mut self) -> Self {
-        self.read_only_settings = true;
+    pub fn contained(mut self) -> Self {
+        self.contained = true;
+        self
+    }
+
+    /// Leaves the node's agents these capabilities only.
+    #[must_use]
+    pub fn capabilities(mut self, kept: &[Capability]) -> Self {
+        self.capabilities = Some(kept.to_vec());
         self
     }
 
@@ -139,7 +148,8 @@ impl Setup {
             node,
             lab,
             arguments: self.arguments,
-            read_only_settings: self.read_only_settings,
+            contained: self.contained,
+            capabilities: self.capabilities,
         }
     }
 

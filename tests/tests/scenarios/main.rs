@@ -9,6 +9,7 @@ mod health;
 mod labs;
 mod machines;
 mod outside;
+mod privileges;
 mod programs;
 mod restart;
 mod sockets;

@@ -7,6 +7,7 @@ mod cycles;
 mod dependencies;
 mod repeated;
 mod rules;
+mod security;
 mod sources;
 
 use std::process::{Command, ExitCode};
@@ -26,10 +27,11 @@ type Check = fn() -> Result<()>;
 /// The command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
-    let checks: [(&str, Check); 8] = [
+    let checks: [(&str, Check); 9] = [
         ("formatting", format),
         ("source rules", sources::check),
         ("rules", rules::check),
+        ("security", security::check),
         ("cycles", cycles::check),
         ("dependencies", dependencies::check),
         ("clippy", clippy),

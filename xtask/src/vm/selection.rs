@@ -2,7 +2,7 @@
 
 /// The executables and their arguments, chosen for what differs between kernels: verifier, helpers, hooks, netlink.
 /// They can only use what the machine has: `ip`, `bpftool`, `ethtool`, `wg`, `waggle`, `labproc` and busybox.
-pub(super) const TESTS: [(&str, &[&str]); 9] = [
+pub(super) const TESTS: [(&str, &[&str]); 10] = [
     ("scenarios", &["programs::load::"]),
     ("scenarios", &["programs::instructions::", "--show-output"]),
     // All but the test that enters every port of a node by hand, which takes minutes on an emulated processor.
@@ -16,6 +16,8 @@ pub(super) const TESTS: [(&str, &[&str]); 9] = [
     ("scenarios", &["machines::", "--ignored"]),
     // SCTP, which Debian's kernels have.
     ("scenarios", &["outside::associations::", "--include-ignored", "--test-threads=1"]),
+    // What a kernel asks a capability for.
+    ("scenarios", &["privileges::"]),
     // Sockets are listed and destroyed.
     ("scenarios", &["sockets::termination::"]),
 ];

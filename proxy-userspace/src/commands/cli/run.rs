@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::{InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, sizes::SizeArgs};
 use crate::config::{
-    BindAddress, BindAddresses, Config, EVERYWHERE, LogConfig, LogFormat, NodePortAddresses, SourceConfig,
+    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, LogConfig, LogFormat, NodePortAddresses, SourceConfig,
     kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
 };
 
@@ -40,6 +40,10 @@ pub struct RunArgs {
     /// answered on every address, or on those in the CIDRs [default: primary]
     #[arg(long, value_name = "primary|CIDR,…")]
     pub nodeport_addresses: Option<NodePortAddresses>,
+    /// Which externalIPs a Service may ask for: CIDRs, or `none`; whoever may write Services can otherwise take the traffic to
+    /// any address for their own pods (CVE-2020-8554) [default: all, as with kube-proxy]
+    #[arg(long, value_name = "none|CIDR,…")]
+    pub external_ip_cidrs: Option<ExternalIps>,
     /// Where `/healthz` and `/livez` are served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: every address, port 10256]
     #[arg(long, value_name = "ADDRESS")]
     pub healthz_bind_address: Option<BindAddress>,
@@ -133,6 +137,7 @@ impl RunArgs {
             cgroup: self.cgroup,
             source: self.source.config(asked.client_connection.kubeconfig),
             nodeport_addresses: self.nodeport_addresses.or(asked.node_port_addresses).unwrap_or_default(),
+            external_ips: self.external_ip_cidrs.unwrap_or_default(),
             silence: (self.unhealthy_after != 0).then(|| Duration::from_secs(self.unhealthy_after)),
             udp_termination: self.udp_termination,
             devices: self.devices.into(),
@@ -233,10 +238,12 @@ mod tests {
             "--reject-rate=5",
             "--max-slots=11",
             "--device-mode=tc",
+            "--external-ip-cidrs=none",
             "--manifests=/tmp/objects",
         ]);
         let FlowConfig { timeouts, associations, answer_echo, reject_rate } = config.flows;
         assert_eq!((timeouts.udp, associations.shutdown_received, answer_echo, reject_rate), (7, 9, false, 5));
+        assert_eq!(config.external_ips, ExternalIps::Cidrs(Vec::new()));
         assert_eq!((config.sizes.slots, config.devices.mode), (11, crate::config::devices::DeviceMode::Tc));
         assert!(
             matches!(config.source, SourceConfig::Manifests { folder, .. } if folder.as_os_str() == "/tmp/objects")

@@ -44,10 +44,11 @@ fn of_equally_old_services_the_first_by_name_wins() {
 fn only_what_collides_is_lost() {
     let mut world = World::new();
     let ports = json!([{ "name": "one", "port": 80 }, { "name": "two", "port": 81 }]);
-    world.apply(aged("a", OLD, json!({ "clusterIP": "10.96.0.1", "ports": [{ "port": 80 }] })));
-    world.apply(aged("b", NEW, json!({ "clusterIP": "10.96.0.2", "externalIPs": ["10.96.0.1"], "ports": ports })));
+    let external = |ip: &str, ports: Value| json!({ "clusterIP": ip, "externalIPs": ["203.0.113.1"], "ports": ports });
+    world.apply(aged("a", OLD, external("10.96.0.1", json!([{ "port": 80 }]))));
+    world.apply(aged("b", NEW, external("10.96.0.2", ports)));
     let keys: Vec<_> = world.service("b").frontends.into_keys().collect();
-    assert_eq!(keys, [tcp("10.96.0.1", 81), tcp("10.96.0.2", 80), tcp("10.96.0.2", 81)]);
+    assert_eq!(keys, [tcp("10.96.0.2", 80), tcp("10.96.0.2", 81), tcp("203.0.113.1", 81)]);
     assert_eq!(world.fields(), ["spec.externalIPs"]);
 }
 

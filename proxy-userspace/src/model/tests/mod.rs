@@ -4,6 +4,7 @@ mod claims;
 mod direct;
 mod endpoints;
 mod frontends;
+mod guard;
 mod health;
 mod live;
 mod networks;
@@ -45,7 +46,10 @@ impl World {
     }
 
     fn unlisted(nodeport_addresses: NodePortAddresses) -> Self {
-        let config = ModelConfig { node_name: NODE.to_owned(), nodeport_addresses };
+        Self::with(ModelConfig { node_name: NODE.to_owned(), nodeport_addresses, ..ModelConfig::default() })
+    }
+
+    fn with(config: ModelConfig) -> Self {
         Self {
             model: Model::new(config),
             dataplane: Dataplane::in_memory(),

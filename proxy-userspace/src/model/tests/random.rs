@@ -81,7 +81,7 @@ prop_compose! {
         cluster_ips in any_cluster_ips(),
         kind in pick(&["ClusterIP", "NodePort", "LoadBalancer", "LoadBalancer", "ExternalName", "Odd"]),
         ports in prop::collection::vec(any_port(), 0..4),
-        external_ips in some(&["203.0.113.1", "10.96.0.2", "fd00::9", "0.0.0.0"]),
+        external_ips in some(&["203.0.113.1", "10.96.0.2", "10.0.0.1", "fd00::9", "0.0.0.0"]),
         ingress in some(&["203.0.113.1", "203.0.113.2", "fd00::9"]),
         policies in (pick(&["Cluster", "Local", "Odd"]), pick(&["Cluster", "Local"])),
         affinity in pick(&["None", "ClientIP", "Odd"]),
@@ -128,7 +128,7 @@ prop_compose! {
     fn any_slice()(
         namespace in pick(&["default", "default", "default", "other"]),
         name in pick(&["x", "y", "z"]),
-        service in pick(&["a", "a", "b", "c", ""]),
+        service in pick(&["a", "a", "b", "c", "kubernetes", ""]),
         family in pick(&["IPv4", "IPv4", "IPv4", "IPv4", "IPv6", "FQDN", "Odd"]),
         ports in prop::collection::vec(any_port(), 1..3),
         endpoints in (0..4_u8).prop_flat_map(|shape| prop::collection::vec(any_endpoint(shape), 0..4)),

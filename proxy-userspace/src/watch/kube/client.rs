@@ -1,7 +1,7 @@
 //! Clients of the API server, from a kubeconfig or the pod's service account. Retries and time limits belong to
 //! `link.rs`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use http::Uri;
 use hyper::rt::{Read, Write};
@@ -23,6 +23,7 @@ use kube::{
     client::{Body, ConfigExt},
     config::{KubeConfigOptions, Kubeconfig},
 };
+use tokio::{net::lookup_host, time::timeout};
 use tower::{BoxError, Layer, Service, ServiceExt, util::option_layer};
 
 use super::{
@@ -36,13 +37,24 @@ pub(super) fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// How long the name of the API server may take to resolve.
+const RESOLVE: Duration = Duration::from_secs(2);
+
+/// Where the API server is, as far as that is known now: a name may not be resolvable yet.
+pub(super) async fn addresses(settings: &KubeConfig) -> BTreeSet<SocketAddr> {
+    let Ok((config, _)) = read(settings).await else { return BTreeSet::new() };
+    let url = config.cluster_url;
+    let port = url.port_u16().unwrap_or(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    match timeout(RESOLVE, lookup_host((host, port))).await {
+        Ok(Ok(found)) => found.map(|found| SocketAddr::new(found.ip().to_canonical(), found.port())).collect(),
+        Ok(Err(_)) | Err(_) => BTreeSet::new(),
+    }
+}
+
 /// Reads the credentials and makes a client. It sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
     let (mut config, proxy_url) = read(settings).await?;
-    if let Some(url) = &settings.api_server {
-        let parsed = url.parse().ok().filter(|url: &http::Uri| url.scheme().is_some() && url.host().is_some());
-        config.cluster_url = parsed.ok_or_else(|| KubeError::Url { url: url.clone() })?;
-    }
     if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
         // Plain HTTP needs no trust store, and the machine may have none.
         config.root_cert = Some(Vec::new());
@@ -51,8 +63,17 @@ pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
     build(&config, proxy.as_ref(), settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
 }
 
-/// The configuration, and the `proxy-url` in it.
+/// The configuration with the URL that was asked for, and the `proxy-url` in it.
 async fn read(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeError> {
+    let (mut config, proxy_url) = read_as_written(settings).await?;
+    if let Some(url) = &settings.api_server {
+        let parsed = url.parse().ok().filter(|url: &http::Uri| url.scheme().is_some() && url.host().is_some());
+        config.cluster_url = parsed.ok_or_else(|| KubeError::Url { url: url.clone() })?;
+    }
+    Ok((config, proxy_url))
+}
+
+async fn read_as_written(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeError> {
     let Some(path) = &settings.kubeconfig else {
         return Ok((Config::incluster().map_err(KubeError::InCluster)?, None));
     };

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +23,7 @@ use tracing::{debug, info, warn};
 use super::{
     KubeConfig, KubeError, Timing,
     backoff::BackOff,
-    client::client,
+    client::{addresses, client},
     revisions::{Revisions, Watch},
 };
 use crate::{logging::errors::Report, objects::Kind};
@@ -58,6 +59,15 @@ impl Link {
     pub(super) async fn new(settings: KubeConfig) -> Result<Self, KubeError> {
         let current = RwLock::new((0, client(&settings).await?));
         Ok(Self { settings, current, health: Mutex::default() })
+    }
+
+    pub(super) async fn addresses(&self) -> BTreeSet<SocketAddr> {
+        addresses(&self.settings).await
+    }
+
+    /// The client with the present credentials.
+    pub(super) fn current(&self) -> Client {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     pub(super) fn timing(&self) -> Timing {

@@ -3,6 +3,7 @@
 
 mod backoff;
 mod client;
+mod event_writer;
 mod follow;
 mod known;
 mod link;
@@ -12,6 +13,8 @@ mod revisions;
 mod unreadable;
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Once},
     time::Duration,
@@ -23,7 +26,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{follow::Follow, link::Link};
 use super::{Source, contact::Contact};
-use crate::objects::{Event, Kind, Object};
+use crate::objects::{ApiEvent, Event, Kind, Object};
 
 /// Log directives that silence the client's own line for every retry: this source logs outages itself.
 pub const LOG_DIRECTIVES: [&str; 2] = ["kube_client=error", "kube_runtime=error"];
@@ -112,6 +115,16 @@ impl Kube {
         CRYPTO.call_once(client::install_crypto);
         let node_name = config.node_name.clone();
         Ok(Self { link: Arc::new(Link::new(config).await?), node_name })
+    }
+
+    /// Writes Events about objects until nobody sends any.
+    pub fn write_events(&self, events: mpsc::Receiver<ApiEvent>) -> impl Future<Output = ()> + Send + use<> {
+        event_writer::write_events(Arc::clone(&self.link), self.node_name.clone(), events)
+    }
+
+    /// Where the API server is, as far as that is known now.
+    pub async fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.link.addresses().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The agent: what it reads, what it writes into maps, how it starts and ends. Real agents, sockets and API servers.
 
 mod addresses;
+mod api_events;
 mod bad_manifests;
 mod bad_objects;
 mod config_file;

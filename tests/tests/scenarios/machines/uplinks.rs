@@ -143,7 +143,7 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
 /// As in an unprivileged container.
 #[test]
 fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that_works() {
-    from_outside_by("auto", Setup::new("read-only").read_only_settings(), |outside| {
+    from_outside_by("auto", Setup::new("read-only").contained(), |outside| {
         let (node, waggle) = (outside.scene.node.netns(), &outside.scene.waggle);
         join(outside);
         output(node, "sysctl -w net.ipv4.conf.eth0.rp_filter=1");

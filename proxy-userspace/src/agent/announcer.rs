@@ -1,0 +1,203 @@
+//! What an administrator must know, as Events of the Kubernetes API: which field of a Service is not served, which Service is
+//! not in force, and when all is well again. Few of them, since every node may have the same to say: one for each object and
+//! reason, again after some minutes at the earliest, and never more than [`LIMIT`] a minute. What is too much is left out; the
+//! log has it. It never waits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::Display,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::refusals::{Errors, Refused};
+use crate::{
+    desired::ServiceName,
+    model::diagnostic::Diagnostic,
+    objects::{ApiEvent, Kind, ObjectRef, Reason},
+};
+
+/// The most Events in any [`PERIOD`]; the last ones are kept for the Node.
+const LIMIT: usize = 10;
+const FOR_NODE: usize = 2;
+const PERIOD: Duration = Duration::from_mins(1);
+/// When an Event is written again at the earliest. The writer then raises its count, as long as it remembers it (6 minutes).
+const REPEAT: Duration = Duration::from_mins(5);
+
+/// Decides what is announced.
+#[derive(Debug)]
+pub(super) struct Announcer {
+    writer: mpsc::Sender<ApiEvent>,
+    node: ObjectRef,
+    /// When an object's Events of the last minutes were written.
+    told: BTreeMap<(ObjectRef, Reason), Instant>,
+    /// When the Events of the last period were written.
+    sent: VecDeque<Instant>,
+    /// Services that were announced as not in force.
+    lacking: BTreeSet<ServiceName>,
+    is_degraded: bool,
+}
+
+impl Announcer {
+    /// Of the node with this name.
+    pub(super) fn new(writer: mpsc::Sender<ApiEvent>, node_name: &str) -> Self {
+        let node = ObjectRef { kind: Kind::Node, namespace: String::new(), name: node_name.to_owned() };
+        Self {
+            writer,
+            node,
+            told: BTreeMap::new(),
+            sent: VecDeque::new(),
+            lacking: BTreeSet::new(),
+            is_degraded: false,
+        }
+    }
+
+    /// A field is not served. `service` is that of an EndpointSlice.
+    pub(super) fn skipped(&mut self, diagnostic: &Diagnostic, service: Option<&ServiceName>, now: Instant) {
+        let Diagnostic { object, field, reason } = diagnostic;
+        let note = format!("{field}: {reason}");
+        match (object.kind, service) {
+            (Kind::Service, _) => self.tell(object.clone(), Reason::NotServed, note, now),
+            (_, Some(service)) => self.tell(of(service), Reason::NotServed, format!("{object}, {note}"), now),
+            _ => self.tell(self.node.clone(), Reason::NotServed, format!("{object}, {note}"), now),
+        };
+    }
+
+    /// The last change of a Service is not in force.
+    pub(super) fn refused(&mut self, service: &ServiceName, error: impl Display, now: Instant) {
+        if self.tell(of(service), Reason::NotInForce, format!("not in force: {error}"), now) {
+            self.lacking.insert(service.clone());
+        }
+    }
+
+    /// A plan has been written. All but these Services and errors are in force.
+    pub(super) fn applied(&mut self, refused: &BTreeSet<ServiceName>, errors: &Errors, now: Instant) {
+        let healed: Vec<_> = self.lacking.difference(refused).cloned().collect();
+        for service in healed {
+            if self.tell(of(&service), Reason::InForce, "in force".to_owned(), now) {
+                self.lacking.remove(&service);
+            }
+        }
+        if let Some((error, Refused { parts, first })) = errors.first_key_value().filter(|_| !self.is_degraded) {
+            let note = format!("not fully in force, trying again: {error} (parts: {parts}, the first: {first})");
+            self.is_degraded = self.tell(self.node.clone(), Reason::Degraded, note, now);
+        } else if errors.is_empty() && self.is_degraded {
+            let note = "everything is in force".to_owned();
+            self.is_degraded = !self.tell(self.node.clone(), Reason::Recovered, note, now);
+        }
+    }
+
+    /// Hands an Event to the writer. Returns whether it, or one like it, is written.
+    fn tell(&mut self, object: ObjectRef, reason: Reason, note: String, now: Instant) -> bool {
+        while self.sent.front().is_some_and(|sent| now.duration_since(*sent) >= PERIOD) {
+            self.sent.pop_front();
+        }
+        self.told.retain(|_, told| now.duration_since(*told) < REPEAT);
+        let key = (object, reason);
+        if self.told.contains_key(&key) {
+            return true;
+        }
+        let room = if key.0.kind == Kind::Node { LIMIT } else { LIMIT - FOR_NODE };
+        let event = ApiEvent { object: key.0.clone(), reason, note };
+        if self.sent.len() >= room || self.writer.try_send(event).is_err() {
+            return false;
+        }
+        self.sent.push_back(now);
+        self.told.insert(key, now);
+        true
+    }
+}
+
+fn of(service: &ServiceName) -> ObjectRef {
+    let (namespace, name) = (service.namespace.to_string(), service.name.to_string());
+    ObjectRef { kind: Kind::Service, namespace, name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcer() -> (Announcer, mpsc::Receiver<ApiEvent>) {
+        let (writer, events) = mpsc::channel(1000);
+        (Announcer::new(writer, "n1"), events)
+    }
+
+    fn service(number: usize) -> ServiceName {
+        ServiceName::new("shop", format!("web-{number}"))
+    }
+
+    fn diagnostic(number: usize) -> Diagnostic {
+        Diagnostic {
+            object: of(&service(number)),
+            field: "spec.externalIPs[0]".to_owned(),
+            reason: "127.0.0.1 is a loopback address; skipped".to_owned(),
+        }
+    }
+
+    fn received(events: &mut mpsc::Receiver<ApiEvent>) -> Vec<(String, &'static str)> {
+        let events = std::iter::from_fn(|| events.try_recv().ok());
+        events.map(|event| (event.object.to_string(), event.reason.word())).collect()
+    }
+
+    fn errors(parts: usize) -> Errors {
+        let refused = Refused { parts, first: "shop/web-0".to_owned() };
+        if parts == 0 { Errors::new() } else { Errors::from([("SERVICES is full".to_owned(), refused)]) }
+    }
+
+    #[test]
+    fn thousands_of_bad_services_are_few_events_in_any_minute() {
+        let (mut announcer, mut events) = announcer();
+        let start = Instant::now();
+        let mut times = Vec::new();
+        for second in 0..600 {
+            let now = start + Duration::from_secs(second);
+            for number in 0..1000 {
+                announcer.skipped(&diagnostic(number), None, now);
+                announcer.refused(&service(number), "SERVICES is full", now);
+            }
+            announcer.applied(&(0..1000).map(service).collect(), &errors(if second % 2 == 0 { 1000 } else { 0 }), now);
+            times.extend(received(&mut events).into_iter().map(|_| second));
+        }
+        let in_minute = |from: &u64| times.iter().filter(|time| (*from..from + 60).contains(time)).count();
+        assert!(times.iter().all(|from| in_minute(from) <= LIMIT));
+        assert!(times.len() > 50, "they don't end: {}", times.len());
+    }
+
+    #[test]
+    fn an_event_is_repeated_after_minutes_only() {
+        let (mut announcer, mut events) = announcer();
+        let start = Instant::now();
+        for second in 0..=300 {
+            announcer.skipped(&diagnostic(1), None, start + Duration::from_secs(second));
+        }
+        assert_eq!(received(&mut events), vec![("Service shop/web-1".to_owned(), "NotServed"); 2]);
+    }
+
+    #[test]
+    fn what_is_full_and_healed_is_told_of_the_service_and_of_the_node() {
+        let (mut announcer, mut events) = announcer();
+        let now = Instant::now();
+        announcer.refused(&service(1), "SERVICES is full", now);
+        announcer.applied(&BTreeSet::from([service(1)]), &errors(1), now);
+        announcer.applied(&BTreeSet::from([service(1)]), &errors(1), now);
+        announcer.applied(&BTreeSet::new(), &errors(0), now);
+        announcer.applied(&BTreeSet::new(), &errors(0), now);
+        let told = [("Service shop/web-1", "NotInForce"), ("Node n1", "Degraded")];
+        let healed = [("Service shop/web-1", "InForce"), ("Node n1", "Recovered")];
+        let expected: Vec<_> = told.into_iter().chain(healed).map(|(object, word)| (object.to_owned(), word)).collect();
+        assert_eq!(received(&mut events), expected);
+    }
+
+    #[test]
+    fn an_endpoint_is_told_of_its_service_and_all_else_of_the_node() {
+        let (mut announcer, mut events) = announcer();
+        let now = Instant::now();
+        for (kind, service) in [(Kind::EndpointSlice, Some(service(1))), (Kind::ServiceCidr, None)] {
+            let object = ObjectRef { kind, namespace: String::new(), name: "x".to_owned() };
+            announcer.skipped(&Diagnostic { object, ..diagnostic(0) }, service.as_ref(), now);
+        }
+        let objects: Vec<_> = received(&mut events).into_iter().map(|(object, _)| object).collect();
+        assert_eq!(objects, ["Service shop/web-1", "Node n1"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! Writes Events (events.k8s.io/v1). How many there are, the caller decides. One that can't be written is left out: nothing
+//! waits for it, and it says nothing about the server's health.
+
+use std::{fmt::Debug, sync::Arc};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client, Resource,
+    api::ListParams,
+    client::Body,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::mpsc, time::timeout};
+use tower::{BoxError, service_fn};
+use tracing::debug;
+
+use super::link::Link;
+use crate::{
+    logging::errors::Report,
+    objects::{ApiEvent, Kind, Node, Service},
+};
+
+/// What the agent calls itself.
+const CONTROLLER: &str = "waggle";
+/// The API server's limit for a note, in bytes.
+const NOTE: usize = 1024;
+
+/// Writes Events until nobody sends any.
+pub(super) async fn write_events(link: Arc<Link>, node_name: String, mut events: mpsc::Receiver<ApiEvent>) {
+    let client = client(link);
+    let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(node_name) };
+    let recorder = Recorder::new(client.clone(), reporter);
+    while let Some(event) = events.recv().await {
+        if let Err(error) = write(&client, &recorder, &event).await {
+            debug!(object = %event.object, reason = event.reason.word(), error = %Report(&error), "an Event is not written");
+        }
+    }
+}
+
+/// A client over the link's connections that tells the link nothing.
+fn client(link: Arc<Link>) -> Client {
+    let service = service_fn(move |request: http::Request<Body>| {
+        let (client, limit) = (link.current(), link.timing().answer);
+        async move { Ok::<_, BoxError>(timeout(limit, client.send(request)).await??) }
+    });
+    Client::new(service, "default")
+}
+
+async fn write(client: &Client, recorder: &Recorder, event: &ApiEvent) -> Result<(), kube::Error> {
+    let Some(about) = reference(client, event).await? else { return Ok(()) };
+    let word = event.reason.word();
+    let type_ = if event.reason.is_good() { EventType::Normal } else { EventType::Warning };
+    let note = Some(event.note[..event.note.floor_char_boundary(NOTE)].to_owned());
+    let event = Event { type_, reason: word.to_owned(), note, action: "Program".to_owned(), secondary: None };
+    recorder.publish(&event, &about).await
+}
+
+/// The object with its uid, by which `kubectl describe` finds its Events; none if it is gone.
+async fn reference(client: &Client, event: &ApiEvent) -> Result<Option<ObjectReference>, kube::Error> {
+    let (namespace, name) = (&event.object.namespace, &event.object.name);
+    match event.object.kind {
+        Kind::Service => find(Api::<Service>::namespaced(client.clone(), namespace), name).await,
+        _ => find(Api::<Node>::all(client.clone()), name).await,
+    }
+}
+
+/// Finds an object by a list, which the agent may ask for anyway.
+async fn find<K>(api: Api<K>, name: &str) -> Result<Option<ObjectReference>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let found = api.list(&ListParams::default().fields(&format!("metadata.name={name}"))).await?;
+    Ok(found.items.first().map(|object| object.object_ref(&())))
+}

@@ -1,0 +1,97 @@
+//! Events of the Kubernetes API: what arrives, how few, and that nothing depends on them.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{thread, time::Duration};
+
+use harness::{
+    objects::{service, slice},
+    scene::{Origin, Scene, Setup, cluster_ips, dual, until},
+};
+use serde_json::Value;
+
+/// Long enough for Events that are too many.
+const WHILE: Duration = Duration::from_secs(5);
+
+/// The Events with this reason: the kind and name of the object, and the note.
+fn events(scene: &Scene, reason: &str) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let events = scene.api().events().into_iter().filter(|event| event["reason"] == reason);
+    events
+        .map(|event| (text(&event["regarding"]["kind"]), text(&event["regarding"]["name"]), text(&event["note"])))
+        .collect()
+}
+
+fn arrives(scene: &Scene, reason: &str, kind: &str, name: &str, words: &str) {
+    until(&format!("{reason} about {kind} {name}"), || {
+        events(scene, reason).iter().any(|(k, n, note)| k == kind && n == name && note.contains(words))
+    });
+}
+
+#[test]
+fn s7_refused_addresses_are_events_of_their_services() {
+    let scene = Setup::new("told").origin(Origin::Api).start();
+    let stored =
+        scene.api().put(service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
+    scene.put(&slice("bad").port(8080).endpoint("127.0.0.7").build());
+    arrives(&scene, "NotServed", "Service", "bad", "spec.externalIPs[0]: 127.0.0.1 is a loopback address");
+    let event = scene.api().events().remove(0);
+    // By the uid `kubectl describe` finds it.
+    assert_eq!(event["regarding"]["uid"], stored["metadata"]["uid"]);
+    assert_eq!((&event["type"], &event["reportingController"]), (&"Warning".into(), &"waggle".into()));
+    assert_eq!(event["reportingInstance"], scene.node.name());
+    thread::sleep(WHILE);
+    assert_eq!(scene.api().events().len(), 1, "one for each object and reason: {:?}", scene.api().events());
+    assert_eq!(scene.api().malformed(), []);
+}
+
+#[test]
+fn field_s07_what_a_full_map_refuses_and_gets_later_are_events() {
+    let scene = Setup::new("fulltold").origin(Origin::Api).args(["--max-service-ports", "2"]).build();
+    for number in 1..=3_u8 {
+        let name = format!("web{number}");
+        scene.put(&service(&name).cluster_ip(&format!("10.96.0.{number}")).port(80, 8080).build());
+    }
+    let _waggle = scene.agent(&[]);
+    until("a Service without a place", || !events(&scene, "NotInForce").is_empty());
+    let (_, lacking, note) = events(&scene, "NotInForce").remove(0);
+    assert!(note.contains("--max-service-ports"), "{note}");
+    arrives(&scene, "Degraded", "Node", scene.node.name(), "--max-service-ports");
+    let served = (1..=3).map(|number| format!("web{number}")).filter(|name| *name != lacking);
+    served.for_each(|name| scene.delete("Service", &name));
+    arrives(&scene, "InForce", "Service", &lacking, "in force");
+    arrives(&scene, "Recovered", "Node", scene.node.name(), "in force");
+    assert_eq!(scene.api().malformed(), []);
+}
+
+#[test]
+fn field_s07_a_thousand_bad_services_are_ten_events_at_most() {
+    let scene = Setup::new("manytold").origin(Origin::Api).build();
+    for number in 0..1000 {
+        let bad =
+            service(&format!("bad{number}")).cluster_ip(&format!("10.96.{}.{}", 1 + number / 250, 1 + number % 250));
+        scene.put(&bad.external_ip("127.0.0.1").port(80, 8080).build());
+    }
+    let _waggle = scene.agent(&[]);
+    until("an Event", || !scene.api().events().is_empty());
+    thread::sleep(WHILE);
+    let count = scene.api().requests().iter().filter(|request| request.path.contains("events.k8s.io")).count();
+    assert!((1..=10).contains(&count), "{count}");
+}
+
+#[test]
+fn s30_nothing_depends_on_events_that_are_not_taken() {
+    let scene = Setup::new("untold").origin(Origin::Api).backends(1).build();
+    scene.api().refuse("events", Some(403));
+    scene.put(&service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
+    scene.put(&dual("web", 10).port(80, 8080).build());
+    let waggle = scene.agent(&[]);
+    until("the Event is refused", || {
+        scene.api().requests().iter().any(|request| request.path.contains("/events") && request.code == 403)
+    });
+    scene.endpoints("web", |slice| slice.port(8080), &[scene.pod(1)]);
+    for to in cluster_ips(10, 80) {
+        until("a change is in force", || scene.from_pod.tcp(to).is_ok_and(|reply| reply.backend() == "p1"));
+    }
+    assert!(waggle.log().since(0).iter().all(|line| !line.text.contains("can't be reached")));
+}
