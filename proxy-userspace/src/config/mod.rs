@@ -6,7 +6,9 @@ pub mod devices;
 pub mod duration;
 pub mod flows;
 pub mod kube_proxy;
+mod metrics;
 mod nodeport_addresses;
+pub mod published;
 mod sizes;
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -19,6 +21,7 @@ pub use self::{
     devices::DeviceConfig,
     flows::FlowConfig,
     kube_proxy::KubeProxyFile,
+    metrics::MetricsConfig,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
     sizes::MapSizes,
 };
@@ -50,6 +53,8 @@ pub struct Config {
     pub flows: FlowConfig,
     /// Sizes of the maps.
     pub sizes: MapSizes,
+    /// How much is counted one by one.
+    pub metrics: MetricsConfig,
     /// What is logged.
     pub log: LogConfig,
 }

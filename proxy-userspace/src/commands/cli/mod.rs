@@ -3,12 +3,16 @@
 mod devices;
 mod flows;
 mod kube_proxy;
+mod metrics;
 mod run;
 mod sizes;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::{devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, run::RunArgs, sizes::SizeArgs};
+pub use self::{
+    devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs, run::RunArgs,
+    sizes::SizeArgs,
+};
 
 /// Waggle: a Kubernetes service proxy in eBPF
 #[derive(Debug, Parser)]
