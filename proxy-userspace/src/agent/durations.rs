@@ -2,37 +2,100 @@
 
 use std::time::Duration;
 
+use super::reconcile::Took;
+
 /// The upper bounds of kube-proxy's histogram of syncs: from a millisecond on, doubled each time (pkg/proxy/metrics).
-const BOUNDS: usize = 15;
+const SYNC: [f64; 15] = geometric(0.001, 2.0);
+/// Those of its histogram of programming latencies: 0, a quarter and a half, each second of the first minute, every five seconds
+/// of the second one, every half a minute until the fifth.
+const PROGRAMMING: [f64; 81] = programming();
+/// Of parts of a plan: from ten microseconds on, four times as much each time.
+const PHASES: [f64; 11] = geometric(0.000_01, 4.0);
 
 /// How many durations there were, by their upper bounds in seconds.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
+    bounds: &'static [f64],
     /// Those up to each bound and above the one before; the last has no bound.
-    counts: [u64; BOUNDS + 1],
+    counts: Vec<u64>,
     /// Their sum in seconds.
     pub sum: f64,
 }
 
+/// How long things have taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Durations {
+    /// Plans, from taking the events until all was in force.
+    pub plans: Histogram,
+    /// Changes of endpoints, from their causes until they were in force, by family.
+    pub changes: [Histogram; 2],
+    /// The parts of plans: the model, the difference, writing it.
+    pub phases: [Histogram; 3],
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self {
+            plans: Histogram::new(&SYNC),
+            changes: std::array::from_fn(|_| Histogram::new(&PROGRAMMING)),
+            phases: std::array::from_fn(|_| Histogram::new(&PHASES)),
+        }
+    }
+}
+
+impl Durations {
+    /// Counts the parts of one plan.
+    pub(super) fn note_phases(&mut self, took: Took) {
+        for (phase, took) in self.phases.iter_mut().zip([took.model, took.plan, took.apply]) {
+            phase.add(took);
+        }
+    }
+}
+
 impl Histogram {
+    fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+
     /// Counts one.
     pub(super) fn add(&mut self, duration: Duration) {
         let seconds = duration.as_secs_f64();
-        let index = (0..BOUNDS).find(|index| seconds <= bound(*index)).unwrap_or(BOUNDS);
-        self.counts[index] += 1;
+        self.counts[self.bounds.partition_point(|bound| *bound < seconds)] += 1;
         self.sum += seconds;
     }
 
     /// The upper bounds, and how many are up to each and above the one before.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
-        let bounds = (0..BOUNDS).map(bound).chain([f64::INFINITY]);
-        bounds.zip(self.counts)
+        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
+        bounds.zip(self.counts.iter().copied())
     }
 }
 
-fn bound(index: usize) -> f64 {
-    const FIRST: f64 = 0.001;
-    FIRST * f64::from(1_u32 << index)
+const fn geometric<const N: usize>(first: f64, factor: f64) -> [f64; N] {
+    let mut bounds = [first; N];
+    let mut index = 1;
+    while index < N {
+        bounds[index] = bounds[index - 1] * factor;
+        index += 1;
+    }
+    bounds
+}
+
+const fn programming() -> [f64; 81] {
+    let steps = [(0.0, 0.25, 3), (1.0, 1.0, 59), (60.0, 5.0, 12), (120.0, 30.0, 7)];
+    let mut bounds = [0.0; 81];
+    let (mut at, mut part) = (0, 0);
+    while part < steps.len() {
+        let (mut bound, step, count) = steps[part];
+        let end = at + count;
+        while at < end {
+            bounds[at] = bound;
+            bound += step;
+            at += 1;
+        }
+        part += 1;
+    }
+    bounds
 }
 
 #[cfg(test)]
@@ -41,12 +104,20 @@ mod tests {
 
     #[test]
     fn a_duration_is_counted_below_the_first_bound_that_it_does_not_pass() {
-        let mut histogram = Histogram::default();
+        let mut histogram = Histogram::new(&SYNC);
         for millis in [0, 1, 2, 3, 16_384, 16_385] {
             histogram.add(Duration::from_millis(millis));
         }
         let counts: Vec<u64> = histogram.buckets().map(|(_, count)| count).collect();
         assert_eq!(counts, [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         assert!((histogram.sum - 32.775).abs() < 1e-9, "{}", histogram.sum);
+    }
+
+    #[test]
+    fn bounds_are_those_of_kube_proxy() {
+        let bounds: Vec<f64> = Histogram::new(&PROGRAMMING).buckets().map(|(bound, _)| bound).collect();
+        assert_eq!(bounds[..5], [0.0, 0.25, 0.5, 1.0, 2.0]);
+        assert_eq!(bounds[60..64], [58.0, 59.0, 60.0, 65.0]);
+        assert_eq!(bounds[73..], [115.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0, f64::INFINITY]);
     }
 }

@@ -4,28 +4,32 @@
 mod announcer;
 pub mod checks;
 mod diagnostics;
-mod durations;
+pub mod durations;
+pub mod no_local;
 mod publish;
+mod reconcile;
 pub mod refusals;
 pub mod status;
+mod triggers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use proxy_common::Protocol;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch as changes};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::{
-    agent::{announcer::Announcer, checks::Checks, diagnostics::Diagnostics, refusals::Refusals, status::Status},
-    apply::{ApplyError, Dataplane, Outcome, Size},
-    desired::{ServiceName, plan::plan},
-    logging::errors::Report,
+    agent::{
+        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, refusals::Refusals,
+        status::Status, triggers::Triggers,
+    },
+    apply::Dataplane,
+    desired::ServiceName,
     model::Model,
     node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
     objects::{ApiEvent, Event, Kind, LocalAddresses},
@@ -72,6 +76,10 @@ pub struct Agent {
     queued: Option<SystemTime>,
     /// Since when a write has failed for another reason than lack of room.
     failing: Option<Instant>,
+    triggers: Triggers,
+    no_local: NoLocals,
+    /// How long the model has taken for events that no plan has served yet.
+    modelling: Duration,
 }
 
 /// What the agent listens to.
@@ -115,6 +123,9 @@ impl Agent {
             status,
             queued: None,
             failing: None,
+            triggers: Triggers::default(),
+            no_local: NoLocals::default(),
+            modelling: Duration::ZERO,
         }
     }
 
@@ -141,6 +152,7 @@ impl Agent {
             }
         }
         info!(waited = ?started.elapsed(), "all objects listed");
+        self.triggers.begin(Timestamp::now());
         self.reconcile();
         let gone = self.dataplane.sweep();
         self.terminate(gone);
@@ -192,19 +204,26 @@ impl Agent {
     }
 
     fn take_events(&mut self, batch: Vec<Event>) {
+        let (started, now) = (Instant::now(), Timestamp::now());
         let mut counts = BTreeMap::<Kind, u64>::new();
         for event in batch {
             if let Some(kind) = event.changed() {
                 *counts.entry(kind).or_default() += 1;
             }
+            self.triggers.note(&event, now);
             self.model.apply(event);
         }
+        self.modelling += started.elapsed();
         self.queued.get_or_insert_with(SystemTime::now);
         self.note(|status| status.count(counts));
     }
 
     fn look_at_settings(&mut self) {
-        self.note(|_| ());
+        self.note(|status| {
+            if status.usage_of != self.generation {
+                (status.usage, status.usage_of) = (self.dataplane.usage(), self.generation);
+            }
+        });
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
@@ -222,91 +241,5 @@ impl Agent {
         let local = self.model.local();
         self.dataplane.set_outward(&local.outward);
         self.dataplane.set_ruled(local.ruled);
-    }
-
-    fn reconcile(&mut self) {
-        let started = Instant::now();
-        let mut touched = self.model.take_touched();
-        let is_retry = !self.refused.is_empty() || self.refused_networks;
-        touched.services.append(&mut self.refused);
-        touched.networks |= std::mem::take(&mut self.refused_networks);
-        let projection = self.model.project(&touched);
-        for (object, diagnostics) in projection.diagnostics {
-            for news in self.diagnostics.replace(&object, diagnostics) {
-                self.announcer.skipped(&news, projection.services.get(&object), started);
-            }
-        }
-        self.diagnostics.tell(started);
-        self.mention_nowhere();
-        let (ipv4, ipv6) = self.model.own_addresses();
-        if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
-            self.refusals.add("the source address of what is forwarded", Report(&error));
-            self.refused_networks = true;
-        }
-        // For as long as this agent runs: associations outlive their Service.
-        if projection.table.has(Protocol::Sctp) {
-            self.sctp.send_if_modified(|sctp| !std::mem::replace(sctp, true));
-        }
-        let before = touched.part_of(self.dataplane.table());
-        let plan = plan(&before, &projection.table);
-        if !plan.is_empty() || is_retry || self.generation == 0 {
-            let outcome = self.dataplane.apply(plan);
-            self.generation += 1;
-            self.report(outcome, started);
-        }
-        let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
-        self.publish(checks.map(Arc::new), started);
-        self.announcer.applied(&self.refused, self.refusals.current(), started);
-        self.refusals.tell(Instant::now());
-    }
-
-    /// Says once that this node seems to have another name in the cluster.
-    fn mention_nowhere(&mut self) {
-        if self.model.has_node() {
-            self.is_nowhere_told = false;
-        } else if !self.is_nowhere_told && self.model.is_nowhere() {
-            self.is_nowhere_told = true;
-            let node = self.model.node_name();
-            warn!(
-                "no Node object named {node}, no endpoint is local: Services with the policy Local are dropped here, and \
-                 hints for this node's zone are missed; give the Node object's name with --node-name"
-            );
-        }
-    }
-
-    fn report(&mut self, outcome: Outcome, started: Instant) {
-        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
-        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
-        self.failing = is_failing.then(|| self.failing.unwrap_or(started));
-        for (service, error) in outcome.refused {
-            self.announcer.refused(&service, Report(&error), started);
-            self.refusals.add(&service, Report(&error));
-            self.refused.insert(service);
-        }
-        for (network, error) in outcome.refused_networks {
-            self.refusals.add(network, Report(&error));
-            self.refused_networks = true;
-        }
-        self.terminate(outcome.udp_gone);
-        let Size { services, frontends, backends } = self.dataplane.size();
-        let generation = self.generation;
-        // A number in JSON lines, which 128 bits would not be.
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        // The first is news; on a busy cluster the others come many times a second.
-        if generation == 1 {
-            info!(services, frontends, backends, generation, micros, "programmed");
-        } else {
-            debug!(services, frontends, backends, generation, micros, "programmed");
-        }
-    }
-
-    fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
-        if let Some(before) = &mut self.gone_before {
-            before.extend(&gone);
-        }
-        // Without --udp-termination nobody listens.
-        if !gone.is_empty() {
-            let _ = self.udp_gone.send(gone);
-        }
     }
 }

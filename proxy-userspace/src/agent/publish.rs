@@ -5,7 +5,10 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Agent, checks::HealthByPort, status::Status};
+use jiff::Timestamp;
+
+use super::{Agent, checks::HealthByPort, reconcile::Took, status::Status};
+use crate::desired::Family;
 
 impl Agent {
     /// Changes what is published, and wakes nobody.
@@ -18,9 +21,10 @@ impl Agent {
     }
 
     /// Publishes what is in force now. Those who serve health checks are woken if one has changed.
-    pub(super) fn publish(&mut self, checks: Option<HealthByPort>, started: Instant) {
+    pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, Took)) {
         let queued = self.queued.take();
         let refused = self.refusals.current();
+        let changes = self.triggers.in_force(&self.refused, Timestamp::now());
         self.status.send_if_modified(|status| {
             status.alive = Instant::now();
             status.size = self.dataplane.size();
@@ -33,8 +37,14 @@ impl Agent {
                 status.generation = self.generation;
                 status.applied = SystemTime::now();
                 status.queued = queued.unwrap_or(status.queued);
-                status.durations.add(started.elapsed());
+                status.durations.plans.add(started.elapsed());
+                status.durations.note_phases(took);
             }
+            for (family, took) in changes {
+                status.durations.changes[usize::from(family == Family::Ipv6)].add(took);
+            }
+            status.events.clone_into(&mut status.events_served);
+            status.no_local = self.no_local.sum();
             let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
             status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
             is_news

@@ -7,8 +7,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{checks::HealthByPort, durations::Histogram, refusals::Refused};
-use crate::{apply::Size, objects::Kind, watch::contact::Contact};
+use super::{checks::HealthByPort, durations::Durations, no_local::NoLocal, refusals::Refused};
+use crate::{
+    apply::{Size, Usage},
+    objects::Kind,
+    watch::contact::Contact,
+};
 
 /// How long something may be wrong until the agent counts as unhealthy: kube-proxy's limit (twice its minimal sync period).
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -20,6 +24,10 @@ pub struct Status {
     pub generation: u64,
     /// What is in force.
     pub size: Size,
+    /// How many entries the agent's maps have: at most some seconds ago.
+    pub usage: Usage,
+    /// The plan since which that is so.
+    pub usage_of: u64,
     /// What is not in force, by the error.
     pub refused: Arc<BTreeMap<String, Refused>>,
     /// When the API server was last heard of; none for a folder, which is always there.
@@ -40,8 +48,12 @@ pub struct Status {
     pub checks: HealthByPort,
     /// Events so far, by the kind of object.
     pub events: BTreeMap<Kind, u64>,
-    /// How long plans took, from taking the events until all was in force.
-    pub durations: Histogram,
+    /// Those of them that have been served.
+    pub events_served: BTreeMap<Kind, u64>,
+    /// How long plans and changes took.
+    pub durations: Durations,
+    /// Service ports without a backend where their policies want one.
+    pub no_local: NoLocal,
 }
 
 impl Status {
@@ -56,6 +68,8 @@ impl Status {
         Self {
             generation: 0,
             size: Size::default(),
+            usage: Usage::default(),
+            usage_of: 0,
             refused: Arc::default(),
             contact: None,
             silence: None,
@@ -66,7 +80,9 @@ impl Status {
             eligible: true,
             checks: HealthByPort::default(),
             events: BTreeMap::new(),
-            durations: Histogram::default(),
+            events_served: BTreeMap::new(),
+            durations: Durations::default(),
+            no_local: NoLocal::default(),
         }
     }
 

@@ -91,6 +91,11 @@ impl SlotPool {
         }
     }
 
+    /// How many slots are free.
+    pub fn free(&self) -> u32 {
+        self.free.values().sum()
+    }
+
     /// Gives a range back.
     pub fn release(&mut self, range: SlotRange) {
         if range.length == 0 {

@@ -17,6 +17,7 @@ mod prefilter;
 mod reclaim;
 mod sources;
 mod tidy;
+mod usage;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ use ipnet::IpNet;
 use proxy_common::Frontend;
 use tracing::debug;
 
+pub use self::usage::Usage;
 use self::{
     adopt::Leftovers,
     allocate::{IdPool, SlotPool},
@@ -114,6 +116,8 @@ type Removals = (Vec<IpNet>, Vec<(IpAddr, ServiceName)>, Vec<Frontend>, Vec<Port
 pub struct Size {
     /// Services.
     pub services: usize,
+    /// Their ports, each family counted.
+    pub ports: usize,
     /// Frontends.
     pub frontends: usize,
     /// Backends.
@@ -162,7 +166,8 @@ impl<S: Store> Dataplane<S> {
 
     /// How much is in force.
     pub fn size(&self) -> Size {
-        Size { services: self.table.services.len(), frontends: self.owners.len(), backends: self.backends.count() }
+        let (services, ports) = (self.table.services.len(), self.ports.len());
+        Size { services, ports, frontends: self.owners.len(), backends: self.backends.count() }
     }
 
     /// Writes a plan. A part that can't be written leaves what was there before, and is reported.

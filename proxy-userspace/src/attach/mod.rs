@@ -7,6 +7,7 @@ mod clsact;
 pub mod device;
 mod link;
 mod load;
+mod loaded;
 mod program_set;
 mod programs;
 mod refused;
@@ -26,6 +27,7 @@ use aya::{
 pub use self::{
     link::Put,
     load::Group,
+    loaded::{LoadedPrograms, Statistics},
     program_set::ProgramSet,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},

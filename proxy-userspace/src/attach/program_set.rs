@@ -6,7 +6,7 @@ use aya::Ebpf;
 use tracing::debug;
 
 use super::{
-    AttachError, Group, Programs,
+    AttachError, Group, LoadedPrograms, Programs,
     load::{load, unload},
     refused::Refused,
     stages::Stages,
@@ -19,6 +19,7 @@ pub struct ProgramSet {
     stages: Stages,
     programs: Programs,
     refused: Refused,
+    loaded: LoadedPrograms,
 }
 
 impl ProgramSet {
@@ -26,9 +27,17 @@ impl ProgramSet {
     /// `needed`; the other groups do not depend on each other.
     pub fn new(ebpf: Ebpf, folder: &PinFolder, groups: &[Group], needed: &[Group]) -> Result<Self, AttachError> {
         let (stages, programs, refused) = (Stages::open(folder)?, Programs::default(), Refused::default());
-        let mut program_set = Self { ebpf, stages, programs, refused };
+        let mut program_set = Self { ebpf, stages, programs, refused, loaded: LoadedPrograms::default() };
         let mut refusals = program_set.add(groups)?;
         needed.iter().find_map(|group| refusals.remove(group)).map_or(Ok(program_set), Err)
+    }
+
+    /// From now on `loaded` has the programs that are loaded.
+    #[must_use]
+    pub fn telling(mut self, loaded: LoadedPrograms) -> Self {
+        loaded.set(&self.ebpf);
+        self.loaded = loaded;
+        self
     }
 
     /// The eBPF object.
@@ -66,6 +75,7 @@ impl ProgramSet {
             self.refused.note(*group, error, Instant::now());
         }
         self.programs = Programs::loaded(&self.ebpf)?;
+        self.loaded.set(&self.ebpf);
         Ok(refusals)
     }
 

@@ -20,7 +20,7 @@ use tracing::{Level, debug, enabled, info, warn};
 use crate::{
     agent::{Agent, Inputs, status::Status},
     apply::Dataplane,
-    attach::{self, Group, ProgramSet},
+    attach::{self, Group, LoadedPrograms, ProgramSet},
     commands::{config_file, ready::Ready},
     config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
     devices::{self, Follower},
@@ -29,7 +29,8 @@ use crate::{
     model::{Model, ModelConfig},
     node::{addresses, host, snat_ports::SnatPorts},
     objects::{ApiEvent, Event, LocalAddresses},
-    server, sockets,
+    server::{self, scraped::Scraped},
+    sockets,
     succession::{
         self, Succession, import,
         loader::{self, Loaded},
@@ -77,7 +78,9 @@ async fn serve(
     let (is_there, sctp) = changes::channel(false);
     let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
     let (published, status) = changes::channel(Status::following(contact.clone(), config.silence));
-    let loading = Hooks::start_loading(ebpf, folder.clone(), succession, (config.devices, sctp));
+    let programs = LoadedPrograms::default();
+    let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
+    let loading = Hooks::start_loading((ebpf, programs), folder.clone(), succession, (config.devices, sctp));
 
     let (events, received) = mpsc::channel(QUEUE);
     let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
@@ -89,7 +92,7 @@ async fn serve(
     let gone = start_termination(config.udp_termination, &folder)?;
 
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
-    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, &folder));
+    let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped));
     let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
@@ -186,7 +189,7 @@ struct Hooks {
 impl Hooks {
     /// Loads programs in the background: the verifier works while the source is listed.
     fn start_loading(
-        ebpf: Ebpf,
+        programs: (Ebpf, LoadedPrograms),
         folder: PinFolder,
         succession: Succession,
         devices: (DeviceConfig, changes::Receiver<bool>),
@@ -194,19 +197,19 @@ impl Hooks {
         let loading = tokio::spawn(async move {
             // Pins of what is attached are in the folder that both sets have.
             let groups = devices::groups(&devices.0, &folder).await.context("find the devices")?;
-            spawn_blocking(move || Self::load(ebpf, &groups, folder, succession, devices)).await.context("load")?
+            spawn_blocking(move || Self::load(programs, &groups, folder, succession, devices)).await.context("load")?
         });
         async { loading.await.context("load the programs")? }
     }
 
     fn load(
-        ebpf: Ebpf,
+        (ebpf, loaded): (Ebpf, LoadedPrograms),
         groups: &[Group],
         folder: PinFolder,
         succession: Succession,
         (devices, sctp): (DeviceConfig, changes::Receiver<bool>),
     ) -> anyhow::Result<Self> {
-        let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&devices))?;
+        let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&devices))?.telling(loaded);
         Ok(Self { devices: Follower::new(program_set, folder.clone(), devices, sctp)?, folder, succession })
     }
 

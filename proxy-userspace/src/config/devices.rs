@@ -1,6 +1,6 @@
 //! Which devices are served, and how.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use clap::ValueEnum;
 
@@ -66,6 +66,12 @@ pub enum TcAttach {
 /// A device's name, in which `*` stands for any characters and `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(String);
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl Pattern {
     /// The name, if this is one and not a pattern.

@@ -7,7 +7,9 @@ pub mod duration;
 mod external_ips;
 pub mod flows;
 pub mod kube_proxy;
+mod metrics;
 mod nodeport_addresses;
+pub mod published;
 mod sizes;
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -21,6 +23,7 @@ pub use self::{
     external_ips::{ExternalIps, ExternalIpsError},
     flows::FlowConfig,
     kube_proxy::KubeProxyFile,
+    metrics::MetricsConfig,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
     sizes::MapSizes,
 };
@@ -54,6 +57,8 @@ pub struct Config {
     pub flows: FlowConfig,
     /// Sizes of the maps.
     pub sizes: MapSizes,
+    /// How much is counted one by one.
+    pub metrics: MetricsConfig,
     /// What is logged.
     pub log: LogConfig,
 }

@@ -1,6 +1,8 @@
 //! The pinned maps of one instance: where they are, what layout they must have, and typed handles.
 
+pub mod census;
 pub(crate) mod connections;
+pub mod counters;
 pub(crate) mod encode;
 pub(crate) mod filters;
 pub mod flow_table;
@@ -15,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use aya::maps::{HashMap, Map, MapData, MapError, lpm_trie::Key};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, lpm_trie::Key};
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters,
     ServiceName, SourceRange, decide,
@@ -198,6 +200,12 @@ impl Observed {
 pub(crate) fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
     let path = folder.map(name);
     MapData::from_pin(&path).map_err(|source| MapsError::Open { path, source })
+}
+
+/// The version of the layouts in the maps of a folder.
+pub fn abi(folder: &PinFolder) -> Result<u32, MapsError> {
+    let abi: Array<MapData, u32> = open_read_only(folder, "ABI")?;
+    abi.get(&0, 0).map_err(|source| MapsError::Type { name: "ABI", source })
 }
 
 /// How many entries a pinned map has.

@@ -17,9 +17,6 @@ use crate::{
     },
 };
 
-const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
-
 /// The content of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
@@ -43,13 +40,6 @@ pub(super) struct Endpoint {
     pub(super) node_hint: NodeHint,
     /// Its zone hints, if it has any.
     pub(super) zones: Option<Arc<[Arc<str>]>>,
-}
-
-/// The Service that `slice` belongs to, or `None` if the agent ignores the slice (S3).
-pub(super) fn service_of(slice: &EndpointSlice) -> Option<&str> {
-    let labels = slice.metadata.labels.as_ref()?;
-    let service = labels.get(SERVICE_LABEL).filter(|service| !service.is_empty())?;
-    (!labels.contains_key(HEADLESS_LABEL) && slice.address_type != "FQDN").then_some(service)
 }
 
 /// Parses `slice` from the point of view of the node named `node`.

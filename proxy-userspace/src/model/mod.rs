@@ -35,7 +35,7 @@ use std::{
 use self::{
     claims::Claims,
     direct::RealEndpoints,
-    endpoints::{Slice, parse_slice, service_of},
+    endpoints::{Slice, parse_slice},
     faults::Faults,
     names::Interners,
     networks::{Cidrs, Networks, parse_service_cidr},
@@ -219,7 +219,7 @@ impl Model {
     }
 
     fn apply_slice(&mut self, reference: ObjectRef, slice: &EndpointSlice) {
-        let filed = service_of(slice).map(|service| {
+        let filed = slice.service().map(|service| {
             let service = self.service_name(&reference.namespace, service);
             (service, parse_slice(slice, &self.config.node_name, &mut self.names))
         });

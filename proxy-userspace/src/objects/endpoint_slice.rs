@@ -4,6 +4,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::NamespaceResourceScope;
 use serde::{Deserialize, Serialize};
 
+/// The annotation with the time of the change that the controller has put into the slice.
+pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
 resource!(EndpointSlice, "EndpointSlice", "discovery.k8s.io", "v1", "endpointslices", NamespaceResourceScope);
 
 /// discovery.k8s.io/v1 EndpointSlice.
@@ -15,6 +21,15 @@ pub struct EndpointSlice {
     pub address_type: String,
     pub endpoints: Option<Vec<Endpoint>>,
     pub ports: Option<Vec<EndpointPort>>,
+}
+
+impl EndpointSlice {
+    /// The Service that it belongs to, or `None` if the agent ignores it (S3).
+    pub fn service(&self) -> Option<&str> {
+        let labels = self.metadata.labels.as_ref()?;
+        let service = labels.get(SERVICE_LABEL).filter(|service| !service.is_empty())?;
+        (!labels.contains_key(HEADLESS_LABEL) && self.address_type != "FQDN").then_some(service)
+    }
 }
 
 /// discovery.k8s.io/v1 Endpoint.

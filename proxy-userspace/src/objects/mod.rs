@@ -45,6 +45,7 @@ mod pod;
 mod service;
 mod service_cidr;
 
+pub(crate) use self::endpoint_slice::TRIGGER_TIME;
 pub use self::{
     endpoint_slice::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint},
     node::{DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeSpec, NodeStatus, Taint},

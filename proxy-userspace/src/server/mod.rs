@@ -8,3 +8,4 @@ mod listener;
 mod metrics;
 pub mod ports;
 mod respond;
+pub mod scraped;

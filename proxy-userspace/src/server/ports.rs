@@ -1,4 +1,4 @@
-//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/proxyMode`). A port that is taken, by a
+//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/configz`, `/proxyMode`). A port that is taken, by a
 //! kube-proxy that is still there, is served when it is free.
 
 use std::{
@@ -20,9 +20,10 @@ use super::{
     health::{self, Question},
     listener::{self, Answer, bind, bind_patiently},
     metrics::Metrics,
-    respond::{PLAIN, missing, text},
+    respond::{JSON, PLAIN, missing, text},
+    scraped::Scraped,
 };
-use crate::{agent::status::Status, config::BindAddresses, logging::errors::Report, maps::PinFolder};
+use crate::{agent::status::Status, config::BindAddresses, logging::errors::Report};
 
 /// How often each question about health has got each answer.
 #[derive(Debug, Default)]
@@ -62,17 +63,17 @@ struct Port {
 const HEALTH: Port = Port { name: "health", flag: "--healthz-bind-address" };
 const METRICS: Port = Port { name: "metrics", flag: "--metrics-bind-address" };
 
-/// Serves both ports for ever. The maps are opened at once, before their pins move.
+/// Serves both ports for ever.
 pub fn serve(
     status: watch::Receiver<Status>,
     addresses: BindAddresses,
-    folder: &PinFolder,
-) -> impl Future<Output = Result<(), BindError>> + Send + use<> {
+    scraped: Scraped,
+) -> impl Future<Output = Result<(), BindError>> + Send {
     let asked = Arc::new(Asked::default());
-    let (own, counts) = (status.clone(), Arc::clone(&asked));
+    let counts = Arc::clone(&asked);
     let hard_fail = addresses.hard_fail;
-    let health = port(HEALTH, (addresses.health, hard_fail), move |request| answer_health(request, &own, &counts));
-    let metrics = Metrics::new(status, asked, folder);
+    let health = port(HEALTH, (addresses.health, hard_fail), move |request| answer_health(request, &status, &counts));
+    let metrics = Metrics::new(scraped, asked);
     let metrics = port(METRICS, (addresses.metrics, hard_fail), move |request| answer_metrics(request, &metrics));
     async {
         tokio::try_join!(health, metrics)?;
@@ -121,10 +122,11 @@ fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, 
 
 fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> Answer {
     match request.uri().path() {
-        "/metrics" => metrics.response(),
+        "/metrics" => metrics.response(request.headers()),
+        "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),
         // What kube-proxy's users look for: none of its modes is this one's.
         "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),
         "/healthz" => text(StatusCode::OK, PLAIN, "ok"),
-        _ => missing("/metrics and /proxyMode"),
+        _ => missing("/metrics, /configz and /proxyMode"),
     }
 }

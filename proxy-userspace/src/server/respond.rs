@@ -20,7 +20,7 @@ pub(super) fn text(code: StatusCode, kind: &'static str, body: impl Into<Bytes>)
 /// A response with this value as JSON.
 pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Answer {
     // Nothing that is said here can't be JSON: every key is a text.
-    text(code, "application/json", serde_json::to_vec(body).unwrap_or_default())
+    text(code, JSON, serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// A page that is not there, and those that are.
@@ -28,5 +28,7 @@ pub(super) fn missing(pages: &str) -> Answer {
     text(StatusCode::NOT_FOUND, PLAIN, format!("not found; there is {pages}\n"))
 }
 
+/// A value for programs.
+pub(super) const JSON: &str = "application/json";
 /// Text for people.
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";

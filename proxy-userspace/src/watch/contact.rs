@@ -1,8 +1,10 @@
 //! When the API server was last heard of, for each kind of object: a watch that is silent for longer than its length is stale.
+//! And how often it has been asked what.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -16,12 +18,14 @@ pub struct Contact {
     began: Instant,
     /// By kind, milliseconds since the beginning.
     heard: Arc<[AtomicU64; Kind::ALL.len()]>,
+    lists: Arc<[AtomicU64; Kind::ALL.len()]>,
+    responses: Arc<Mutex<BTreeMap<Option<u16>, u64>>>,
 }
 
 impl Contact {
     /// Of a source that begins now.
     pub fn new() -> Self {
-        Self { began: Instant::now(), heard: Arc::default() }
+        Self { began: Instant::now(), heard: Arc::default(), lists: Arc::default(), responses: Arc::default() }
     }
 
     /// The server has sent something about this kind.
@@ -34,11 +38,36 @@ impl Contact {
         self.heard[kind as usize].fetch_max(millis, Ordering::Relaxed);
     }
 
+    /// All objects of this kind are listed.
+    pub fn note_list(&self, kind: Kind) {
+        self.lists[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often all objects of this kind have been listed.
+    pub fn lists(&self, kind: Kind) -> u64 {
+        self.lists[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// The server has responded with this status; none if no response has come.
+    pub fn note_response(&self, status: Option<u16>) {
+        *self.responses.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
+    }
+
+    /// How many responses there were, by status.
+    pub fn responses(&self) -> BTreeMap<Option<u16>, u64> {
+        self.responses.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long this kind has not been heard of.
+    pub fn age(&self, kind: Kind, now: Instant) -> Duration {
+        let heard = Duration::from_millis(self.heard[kind as usize].load(Ordering::Relaxed));
+        now.saturating_duration_since(self.began + heard)
+    }
+
     /// The kind that has not been heard of for the longest time, and that time.
     pub fn silence(&self, now: Instant) -> (Kind, Duration) {
-        let heard = |kind: &Kind| self.heard[*kind as usize].load(Ordering::Relaxed);
-        let kind = Kind::ALL.into_iter().min_by_key(heard).unwrap_or(Kind::Service);
-        (kind, now.saturating_duration_since(self.began + Duration::from_millis(heard(&kind))))
+        let ages = Kind::ALL.map(|kind| (kind, self.age(kind, now)));
+        ages.into_iter().max_by_key(|(_, age)| *age).unwrap_or((Kind::Service, Duration::ZERO))
     }
 }
 

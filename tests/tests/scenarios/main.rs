@@ -8,6 +8,7 @@ mod devices;
 mod health;
 mod labs;
 mod machines;
+mod monitoring;
 mod outside;
 mod privileges;
 mod programs;

@@ -3,6 +3,7 @@
 mod devices;
 mod flows;
 mod kube_proxy;
+mod metrics;
 mod run;
 mod sizes;
 
@@ -10,7 +11,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::{devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, run::RunArgs, sizes::SizeArgs};
+pub use self::{
+    devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs, run::RunArgs,
+    sizes::SizeArgs,
+};
 
 /// Waggle: a Kubernetes service proxy in eBPF
 #[derive(Debug, Parser)]

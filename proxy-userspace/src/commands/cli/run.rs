@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use ipnet::IpNet;
 
-use super::{InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, sizes::SizeArgs};
+use super::{InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, metrics::MetricsArgs, sizes::SizeArgs};
 use crate::config::{
     BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, LogConfig, LogFormat, NodePortAddresses, SourceConfig,
     kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// Sizes of the maps
     #[command(flatten)]
     pub sizes: SizeArgs,
+    /// Metrics
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Log format [default: text]
     #[arg(long, alias = "logging-format", value_name = "FORMAT", help_heading = "Logging")]
     pub log_format: Option<LogFormat>,
@@ -143,6 +146,7 @@ impl RunArgs {
             devices: self.devices.into(),
             flows: self.flows.config(&asked.conntrack),
             sizes: self.sizes.into(),
+            metrics: self.metrics.into(),
         }
     }
 

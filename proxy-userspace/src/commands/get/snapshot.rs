@@ -16,7 +16,7 @@ use proxy_common::{
 };
 
 use super::InspectError;
-use crate::maps::{PIN_ROOT, PinFolder, encode, open_read_only};
+use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_of_backend, encode, open_read_only};
 
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
@@ -80,8 +80,7 @@ fn instances(root: &Path) -> Vec<String> {
 }
 
 fn check_abi(instance: &str, folder: &PinFolder) -> Result<(), InspectError> {
-    let abi: Array<MapData, u32> = open_read_only(folder, "ABI")?;
-    match abi.get(&0, 0).map_err(failed("ABI"))? {
+    match maps::abi(folder)? {
         ABI_VERSION => Ok(()),
         found => Err(InspectError::Abi { instance: instance.into(), found }),
     }
@@ -146,14 +145,9 @@ fn read_pressure<'a>(
     map: &PerCpuArray<MapData, BackendCounters>,
     ids: impl Iterator<Item = &'a u32>,
 ) -> Result<BTreeMap<u32, BackendCounters>, InspectError> {
-    let add = |sum: BackendCounters, one: &BackendCounters| BackendCounters {
-        flows: sum.flows + one.flows,
-        taken: sum.taken + one.taken,
-        exhausted: sum.exhausted + one.exhausted,
-    };
     let read = |id: &u32| {
         let counters = map.get(id, 0).map_err(failed("BACKEND_COUNTERS"))?;
-        Ok((*id, counters.iter().fold(BackendCounters::default(), add)))
+        Ok((*id, sum_of_backend(counters.iter())))
     };
     ids.map(read).collect()
 }

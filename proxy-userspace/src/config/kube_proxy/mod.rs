@@ -21,8 +21,8 @@ pub use self::{
     ignored::Ignored,
 };
 
-const VERSION: &str = "kubeproxy.config.k8s.io/v1alpha1";
-const KIND: &str = "KubeProxyConfiguration";
+pub(super) const VERSION: &str = "kubeproxy.config.k8s.io/v1alpha1";
+pub(super) const KIND: &str = "KubeProxyConfiguration";
 
 /// A file that has been read.
 #[derive(Clone, Debug)]

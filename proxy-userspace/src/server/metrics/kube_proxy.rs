@@ -5,16 +5,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{super::health::Question, Page};
+use super::{
+    super::health::Question,
+    page::{Page, whole},
+};
 use crate::{agent::status::Status, objects::Kind, server::ports::Asked};
 
+/// kube-proxy's labels of families.
+const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
+
 pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt::Result {
-    let buckets: Vec<(f64, u64)> = status.durations.buckets().collect();
-    page.histogram(
-        "kubeproxy_sync_proxy_rules_duration_seconds",
-        "Seconds from taking changes until all of them were in force",
-        (status.durations.sum, &buckets),
-    )?;
+    durations(page, status)?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
         "When changes were last in force, seconds since 1970",
@@ -25,16 +26,57 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt:
         "When the changes that were last in force came, seconds since 1970",
         seconds(status.queued),
     )?;
-    let events = |kind| status.events.get(&kind).copied().unwrap_or(0);
-    page.counter(
-        "kubeproxy_sync_proxy_rules_endpoint_changes",
-        "Changes of EndpointSlices",
-        events(Kind::EndpointSlice),
+    changes(page, status)?;
+    let internal =
+        FAMILIES.into_iter().zip(status.no_local.internal).map(|(family, count)| (family, "internal", count));
+    let external =
+        FAMILIES.into_iter().zip(status.no_local.external).map(|(family, count)| (family, "external", count));
+    let series = internal
+        .chain(external)
+        .map(|(family, policy, count)| ([("ip_family", family), ("traffic_policy", policy)], f64::from(count)));
+    page.gauges(
+        "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+        "Service ports with a traffic policy of Local and endpoints on other nodes only",
+        series,
     )?;
-    page.counter("kubeproxy_sync_proxy_rules_service_changes", "Changes of Services", events(Kind::Service))?;
     let codes = |question| asked.counts(question).map(|(code, count)| ([("code", code.as_str().to_owned())], count));
     page.counters("kubeproxy_proxy_healthz", "Responses of /healthz", codes(Question::Health))?;
     page.counters("kubeproxy_proxy_livez", "Responses of /livez", codes(Question::Life))
+}
+
+fn durations(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    page.histogram(
+        "kubeproxy_sync_proxy_rules_duration_seconds",
+        "Seconds from taking changes until all of them were in force",
+        &status.durations.plans,
+    )?;
+    page.histograms(
+        "kubeproxy_network_programming_duration_seconds",
+        "Seconds from a change of a Pod or Service, as its EndpointSlice says, until it was in force",
+        FAMILIES.into_iter().map(|family| [("ip_family", family)]).zip(&status.durations.changes),
+    )
+}
+
+/// How many changes there were, and how many are not in force yet.
+fn changes(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    for (kind, total, pending) in [
+        (
+            Kind::EndpointSlice,
+            "kubeproxy_sync_proxy_rules_endpoint_changes",
+            "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
+        ),
+        (
+            Kind::Service,
+            "kubeproxy_sync_proxy_rules_service_changes",
+            "kubeproxy_sync_proxy_rules_service_changes_pending",
+        ),
+    ] {
+        let of = |events: &std::collections::BTreeMap<Kind, u64>| events.get(&kind).copied().unwrap_or(0);
+        let (taken, served) = (of(&status.events), of(&status.events_served));
+        page.counter(total, &format!("Changes of {kind}s"), taken)?;
+        page.gauge(pending, &format!("Changes of {kind}s that are not in force yet"), whole(taken - served))?;
+    }
+    Ok(())
 }
 
 fn seconds(time: SystemTime) -> f64 {

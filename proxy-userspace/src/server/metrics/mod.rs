@@ -1,61 +1,116 @@
-//! `/metrics` in OpenMetrics' text format. Nothing is registered: each scrape reads the published status and the maps' counters,
-//! so a series is there as long as what it counts.
+//! `/metrics`. Nothing is registered: each scrape reads the published status and the maps, so a series is there as long as what
+//! it counts. One scrape at a time does so; those that came meanwhile get the next one's page together.
 
+mod counted;
 mod kube_proxy;
+mod maps;
+mod page;
+mod process;
+mod programs;
+mod text;
 mod waggle;
+mod watch;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
 
-use aya::maps::{MapData, PerCpuArray};
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text::encode},
-    metrics::MetricType,
+    encoding::{DescriptorEncoder, text::encode},
     registry::Registry,
 };
-use tokio::sync::watch;
+use tokio::task::block_in_place;
 use tracing::warn;
 
-use super::{listener::Answer, ports::Asked, respond::text};
-use crate::{
-    agent::status::Status,
-    logging::errors::Report,
-    maps::{PinFolder, open_read_only},
-};
+use self::{counted::Counted, page::Page, text::Format};
+use super::{listener::Answer, ports::Asked, respond, scraped::Scraped};
+use crate::{agent::status::Status, logging::errors::Report};
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// All metrics.
+/// All metrics of this agent.
 #[derive(Clone)]
-pub(super) struct Metrics(Arc<Registry>);
+pub(super) struct Metrics {
+    registry: Arc<Registry>,
+    configuration: Bytes,
+    /// The last page, and when it was begun.
+    last: Arc<Mutex<Option<(Instant, String)>>>,
+}
 
 impl Metrics {
-    /// Those of this agent, whose maps are pinned in `folder`.
-    pub(super) fn new(status: watch::Receiver<Status>, asked: Arc<Asked>, folder: &PinFolder) -> Self {
-        let counters = open_read_only(folder, "COUNTERS");
-        let counters =
-            counters.inspect_err(|error| warn!(error = %Report(error), "metrics lack what the programs count")).ok();
+    pub(super) fn new(scraped: Scraped, asked: Arc<Asked>) -> Self {
+        let configuration = scraped.configuration.clone();
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Sources { status, asked, counters }));
-        Self(Arc::new(registry))
+        registry.register_collector(Box::new(Sources {
+            scraped,
+            asked,
+            started: SystemTime::now(),
+            counted: Mutex::default(),
+            is_told: AtomicBool::default(),
+        }));
+        Self { registry: Arc::new(registry), configuration, last: Arc::default() }
     }
 
-    /// A scrape.
-    pub(super) fn response(&self) -> Answer {
-        let mut body = String::new();
-        match encode(&mut body, &self.0) {
-            Ok(()) => text(StatusCode::OK, OPEN_METRICS, body),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, super::respond::PLAIN, format!("{error}\n")),
+    /// A scrape, in the format that it asks for.
+    pub(super) fn response(&self, headers: &HeaderMap) -> Answer {
+        let asked = Instant::now();
+        match block_in_place(|| self.page(asked)) {
+            Ok(page) => {
+                let format = Format::asked_for(headers);
+                respond::text(StatusCode::OK, format.media_type(), format.of(page))
+            }
+            Err(error) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, respond::PLAIN, format!("{error}\n")),
         }
+    }
+
+    /// `/configz`.
+    pub(super) fn configuration(&self) -> Bytes {
+        self.configuration.clone()
+    }
+
+    /// A page that was not begun before somebody `asked`.
+    fn page(&self, asked: Instant) -> Result<String, fmt::Error> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((began, page)) = &*last
+            && *began >= asked
+        {
+            return Ok(page.clone());
+        }
+        let (began, mut page) = (Instant::now(), String::new());
+        encode(&mut page, &self.registry)?;
+        *last = Some((began, page.clone()));
+        Ok(page)
     }
 }
 
 /// Where the numbers come from.
 struct Sources {
-    status: watch::Receiver<Status>,
+    scraped: Scraped,
     asked: Arc<Asked>,
-    counters: Option<PerCpuArray<MapData, u64>>,
+    /// When the agent has started.
+    started: SystemTime,
+    /// What takes long to count.
+    counted: Mutex<Option<Counted>>,
+    /// Whether it has been said that maps can't be read.
+    is_told: AtomicBool,
+}
+
+impl Sources {
+    /// What was read, or nothing. Says once that it can't be read; until the first plan that is no wonder.
+    fn or_nothing<T: Default, E: std::error::Error + 'static>(&self, status: &Status, read: Result<T, E>) -> T {
+        read.unwrap_or_else(|error| {
+            if status.generation != 0 && !self.is_told.swap(true, Ordering::Relaxed) {
+                warn!(error = %Report(&error), "metrics lack what the maps hold");
+            }
+            T::default()
+        })
+    }
 }
 
 impl fmt::Debug for Sources {
@@ -66,55 +121,16 @@ impl fmt::Debug for Sources {
 
 impl Collector for Sources {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let status = self.status.borrow().clone();
+        let status = self.scraped.status.borrow().clone();
         let mut page = Page(encoder);
         kube_proxy::write(&mut page, &status, &self.asked)?;
-        waggle::write(&mut page, &status, self.counters.as_ref())
+        waggle::write(&mut page, &status)?;
+        watch::write(&mut page, &status)?;
+        programs::write(&mut page, &self.scraped.programs.statistics())?;
+        self.write_maps(&mut page, &status)?;
+        process::write(&mut page, self.started)
     }
 }
 
-/// Writes metrics one after the other.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
-    }
-
-    /// One series for each set of labels.
-    fn gauges<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (L, f64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        series.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
-    }
-
-    /// The name lacks `_total`, which the format adds.
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    }
-
-    /// As [`counter`](Self::counter), one series for each set of labels.
-    fn counters<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        let mut series = series.into_iter();
-        series.try_for_each(|(labels, value)| {
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
-        })
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, (sum, buckets): (f64, &[(f64, u64)])) -> fmt::Result {
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        metric.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
-    }
-}
+#[cfg(test)]
+mod tests;

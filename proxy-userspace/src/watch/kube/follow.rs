@@ -152,7 +152,10 @@ impl Progress {
         wrap: fn(K) -> Object,
     ) -> Result<(), Gone> {
         match event {
-            watcher::Event::Init => self.known.begin_list(),
+            watcher::Event::Init => {
+                self.follow.link.note_list(self.follow.kind);
+                self.known.begin_list();
+            }
             watcher::Event::InitApply(object) => {
                 self.known.listed(seen(&object.metadata));
                 self.apply(object, wrap).await?;

@@ -74,6 +74,10 @@ impl Link {
         self.settings.timing
     }
 
+    pub(super) fn note_list(&self, kind: Kind) {
+        self.settings.contact.note_list(kind);
+    }
+
     /// A client for one kind's requests, which all go over this link.
     pub(super) fn client(self: &Arc<Self>, kind: Kind) -> Client {
         let link = Arc::clone(self);
@@ -135,6 +139,7 @@ impl Link {
             }
         };
         let status = response.status();
+        self.settings.contact.note_response(Some(status.as_u16()));
         if status == StatusCode::UNAUTHORIZED {
             self.renew(generation).await;
         }
@@ -154,6 +159,7 @@ impl Link {
     }
 
     async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
+        self.settings.contact.note_response(None);
         self.fails(kind, &Report(&*error).to_string());
         // The server's address or certificates may have changed.
         self.renew(generation).await;

@@ -1,12 +1,14 @@
 //! Decoding that survives bad objects: each object's content is decoded separately, and an object whose content is
 //! malformed keeps its name. It does not judge content.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
+
+use crate::objects::TRIGGER_TIME;
 
 /// An object as far as it could be decoded.
 #[derive(Clone, Debug)]
@@ -22,7 +24,9 @@ impl<K: Resource> Partial<K> {
     pub(super) fn into_object(self) -> Result<K, String> {
         let Self { mut metadata, content } = self;
         metadata.managed_fields = None;
-        metadata.annotations = None;
+        let annotations = metadata.annotations.take();
+        let used = annotations.and_then(|mut annotations| annotations.remove_entry(TRIGGER_TIME));
+        metadata.annotations = used.map(|entry| BTreeMap::from([entry]));
         let mut object = content?;
         *object.meta_mut() = metadata;
         Ok(object)

@@ -1,7 +1,5 @@
 //! Events of the Kubernetes API: what arrives, how few, and that nothing depends on them.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
-
 use std::{thread, time::Duration};
 
 use harness::{

@@ -4,6 +4,7 @@
 mod addresses;
 mod changes;
 mod crowd;
+mod metrics;
 mod ports;
 
 use std::{
@@ -20,6 +21,7 @@ use harness::{
 use serde_json::{Value, json};
 
 const PORT: u16 = 32_534;
+pub(super) const METRICS: u16 = 10_249;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A Service for load balancers, whose external policy is Local.
@@ -50,6 +52,12 @@ fn request(to: SocketAddr) -> io::Result<(u16, String, Value)> {
 fn fetch(to: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     let stream = send_for(TcpStream::connect_timeout(&to, TIMEOUT)?, path)?;
     receive_text(stream).map(|(status, _, body)| (status, body))
+}
+
+/// A page of a port of the node, at this address of it.
+pub(super) fn page(scene: &Scene, address: &str, port: u16, path: &str) -> io::Result<(u16, String)> {
+    let to = format!("{address}:{port}").parse().map_err(io::Error::other)?;
+    scene.node.netns().inside(|| fetch(to, path)).map_err(io::Error::other)?
 }
 
 fn send(stream: TcpStream) -> io::Result<TcpStream> {

@@ -1,24 +1,17 @@
 //! The agent's own ports: health and metrics.
 
-use std::{collections::BTreeMap, io, net::TcpListener};
+use std::net::TcpListener;
 
 use harness::{
     lab::LogLine,
     objects::{Cluster, lab_node, service_cidr},
-    scene::{Objects, Origin, SERVICE_CIDRS, Scene, Setup, cluster_ips, dual, slices, until},
+    scene::{Objects, Origin, SERVICE_CIDRS, Scene, Setup, dual, slices, until},
 };
 use serde_json::{Value, json};
 
-use super::{fetch, port};
+use super::{METRICS, page, port};
 
 const HEALTH: u16 = 10_256;
-const METRICS: u16 = 10_249;
-
-/// A page of a port of the node, at this address of it.
-fn page(scene: &Scene, address: &str, port: u16, path: &str) -> io::Result<(u16, String)> {
-    let to = format!("{address}:{port}").parse().map_err(io::Error::other)?;
-    scene.node.netns().inside(|| fetch(to, path)).map_err(io::Error::other)?
-}
 
 /// The code of a page about health, and what it says.
 fn health(scene: &Scene, path: &str) -> Option<(u16, Value)> {
@@ -28,17 +21,6 @@ fn health(scene: &Scene, path: &str) -> Option<(u16, Value)> {
 
 fn code(scene: &Scene, path: &str) -> Option<u16> {
     health(scene, path).map(|(code, _)| code)
-}
-
-/// Every series and its value as a whole number.
-fn metrics(scene: &Scene) -> BTreeMap<String, u64> {
-    let (code, text) = page(scene, "127.0.0.1", METRICS, "/metrics").expect("a page of metrics");
-    assert_eq!(code, 200, "{text}");
-    assert!(text.ends_with("# EOF\n"), "{text}");
-    let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts and times are whole here")]
-    let whole = |value: &str| value.parse::<f64>().map_or(u64::MAX, |value| value as u64);
-    series.map(|(name, value)| (name.to_owned(), whole(value))).collect()
 }
 
 #[test]
@@ -135,42 +117,4 @@ fn n13_an_api_server_that_is_silent_is_said_until_it_speaks() {
     let Objects::Api(server) = &scene.objects else { unreachable!("the scene has an API server") };
     server.silence();
     until("the connections are dead", || !spoken(&scene));
-}
-
-#[test]
-fn n12_series_do_not_grow_with_what_comes_and_goes() {
-    let mut scene = Setup::new("metrics").build();
-    scene.start();
-    scene.put(&dual("first", 9).port(80, 8080).build());
-    until("the first is in force", || metrics(&scene)["waggle_services"] == 1);
-    let before = metrics(&scene);
-    for number in 10..60 {
-        scene.put(&dual(&format!("web-{number}"), number).port(80, 8080).build());
-    }
-    until("all are in force", || metrics(&scene)["waggle_services"] == 51);
-    for number in 10..60 {
-        scene.delete("Service", &format!("web-{number}"));
-    }
-    until("they are gone", || metrics(&scene)["waggle_services"] == 1);
-    let after = metrics(&scene);
-    assert!(before.keys().eq(after.keys()), "{before:?} {after:?}");
-    let changes = "kubeproxy_sync_proxy_rules_service_changes_total";
-    assert_eq!(after[changes] - before[changes], 100);
-    assert!(after["waggle_plans_total"] > before["waggle_plans_total"]);
-    let le = |bound: &str| after[&format!("kubeproxy_sync_proxy_rules_duration_seconds_bucket{{le=\"{bound}\"}}")];
-    assert_eq!(le("+Inf"), after["waggle_plans_total"], "every plan is counted");
-}
-
-#[test]
-fn s16_metrics_say_what_is_refused_and_why() {
-    let mut scene = Setup::new("metrics-no").backends(1).build();
-    scene.start();
-    scene.put(&dual("empty", 13).port(80, 8080).build());
-    let to = cluster_ips(13, 80)[0];
-    until("refused", || scene.from_pod.tcp(to).is_err_and(|failure| failure.errno == "ECONNREFUSED"));
-    let series = "waggle_rejected_total{reason=\"no_backend\"}";
-    let before = metrics(&scene)[series];
-    assert_ne!(before, 0);
-    scene.from_pod.tcp(to).unwrap_err();
-    assert_eq!(metrics(&scene)[series], before + 1);
 }

@@ -1,0 +1,134 @@
+//! How full the maps are that the programs write, and what their flows are. The kernel does not count entries, so they are read:
+//! some ten milliseconds for a hundred thousand flows. Whoever asks often must remember the answer.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Pod,
+    maps::{MapData, MapError},
+};
+use proxy_common::{
+    ConnectionSet, ConntrackEntry, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry, Ipv6Bucket, MAPS, Protocol,
+    State, Stored, Tuple, connection::WAYS,
+};
+
+use super::{MapsError, PinFolder, open_data};
+use crate::{
+    desired::Family,
+    node::{bpf, jiffies},
+};
+
+/// How many array elements are read with one system call.
+const BATCH: u32 = 2048;
+
+/// Numbers of entries of maps that the programs write, and of flows.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    /// How many entries each map has room for.
+    pub capacities: Vec<(&'static str, u32)>,
+    /// How many entries there are.
+    pub entries: Vec<(&'static str, u64)>,
+    /// How many flows there are that have not ended. Foreign ones may count once for each direction.
+    /// By the number of the [`State`].
+    pub flows: BTreeMap<(Family, Protocol, u8), u64>,
+}
+
+/// Why a map can't be counted.
+#[derive(Debug, thiserror::Error)]
+pub enum CensusError {
+    /// It can't be opened.
+    #[error(transparent)]
+    Open(#[from] MapsError),
+    /// It can't be read.
+    #[error("count the entries of map {name}")]
+    Read {
+        /// The map.
+        name: &'static str,
+        /// What the kernel said.
+        source: MapError,
+    },
+}
+
+impl Census {
+    /// Counts everything in the maps of a folder.
+    pub fn take(folder: &PinFolder) -> Result<Self, CensusError> {
+        let mut census = Self::default();
+        for map in MAPS {
+            let data = open_data(folder, map.name)?;
+            let info = data.info().map_err(|source| CensusError::Read { name: map.name, source })?;
+            // An element of this one has room for several entries.
+            let each = if map.name == "SOCKET_CONNECTIONS" { WAYS } else { 1 };
+            if info.max_entries() != 0 {
+                census.capacities.push((map.name, info.max_entries() * each));
+            }
+            let counted = census.count(map.name, &data, info.max_entries());
+            if let Some(entries) = counted.map_err(|source| CensusError::Read { name: map.name, source })? {
+                census.entries.push((map.name, entries));
+            }
+        }
+        Ok(census)
+    }
+
+    /// The number of a map's entries, if programs write it and it has entries that come and go.
+    fn count(&mut self, name: &str, map: &MapData, length: u32) -> Result<Option<u64>, MapError> {
+        let now = jiffies::now().unwrap_or_default();
+        Ok(Some(match name {
+            "AFFINITY" | "SOCKET_FLOWS" | "FRAGMENTS" | "DEVICES" => {
+                let mut count = 0;
+                bpf::read_hash(map, |_, _| count += 1)?;
+                count
+            }
+            "SOCKET_CONNECTIONS" => elements::<ConnectionSet>(map, length, |set| {
+                set.cookies.iter().filter(|cookie| **cookie != 0).count() as u64
+            })?,
+            "FLOW_BUCKETS_IPV4" => self.buckets::<Ipv4Bucket>(map, length, now)?,
+            "FLOW_BUCKETS_IPV6" => self.buckets::<Ipv6Bucket>(map, length, now)?,
+            "CONNTRACK_IPV4" | "EMBRYONIC_IPV4" => self.flows::<Ipv4ConntrackEntry>(map, now)?,
+            "CONNTRACK_IPV6" | "EMBRYONIC_IPV6" => self.flows::<ConntrackEntry>(map, now)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    fn buckets<B: FlowBucket + Pod>(&mut self, map: &MapData, length: u32, now: u32) -> Result<u64, MapError> {
+        elements::<B>(map, length, |bucket| {
+            if bucket.is_empty() {
+                return 0;
+            }
+            self.add(&B::Entry::tuple(bucket.key()), bucket.entry().meta(), now);
+            1
+        })
+    }
+
+    fn flows<E: Stored<Key: bytemuck::AnyBitPattern> + bytemuck::AnyBitPattern>(
+        &mut self,
+        map: &MapData,
+        now: u32,
+    ) -> Result<u64, MapError> {
+        let mut count = 0;
+        bpf::read_hash(map, |key, value| {
+            count += 1;
+            let (key, entry): (E::Key, E) = (bytemuck::pod_read_unaligned(key), bytemuck::pod_read_unaligned(value));
+            self.add(&E::tuple(&key), entry.meta(), now);
+        })?;
+        Ok(count)
+    }
+
+    /// One entry of a flow. Each flow has one for its replies.
+    fn add(&mut self, tuple: &Tuple, meta: &EntryMeta, now: u32) {
+        let (state, family) = (meta.state(), if tuple.destination.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 });
+        let counts = state == State::Foreign || meta.flags & EntryMeta::REPLY != 0;
+        let is_alive = meta.flags & EntryMeta::RESERVED == 0 && !meta.is_expired(now);
+        if let (true, true, Some(protocol)) = (counts, is_alive, Protocol::from_number(tuple.protocol.into())) {
+            *self.flows.entry((family, protocol, state as u8)).or_default() += 1;
+        }
+    }
+}
+
+/// The sum of what `count` says of each element of an array.
+fn elements<T: Pod + Default>(map: &MapData, length: u32, mut count: impl FnMut(&T) -> u64) -> Result<u64, MapError> {
+    let mut sum = 0;
+    for start in (0..length).step_by(BATCH as usize) {
+        sum += bpf::read_array::<T>(map.fd(), start, BATCH)?.iter().map(&mut count).sum::<u64>();
+    }
+    Ok(sum)
+}

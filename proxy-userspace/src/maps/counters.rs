@@ -1,0 +1,69 @@
+//! What the programs count for service ports and backends, by Kubernetes names and addresses.
+
+use std::{cmp::Reverse, net::SocketAddr};
+
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
+use proxy_common::{Backend, BackendCounters, ServiceCounters, ServiceName};
+
+use super::{MapsError, PinFolder, encode, open_data, open_read_only};
+use crate::{desired::PortId, node::bpf};
+
+/// How many array elements are read with one system call.
+const BATCH: u32 = 4096;
+
+/// The service ports with the lowest ids, at most `limit`, with their counters. `ports` is how many there are: ids are looked at
+/// until so many are found. A new one gets a low id only if that is free, so that it never takes the place of an older one.
+pub fn of_services(
+    folder: &PinFolder,
+    limit: usize,
+    ports: usize,
+) -> Result<Vec<(PortId, ServiceCounters)>, MapsError> {
+    let names: HashMap<MapData, u32, ServiceName> = open_read_only(folder, "SERVICE_NAMES")?;
+    let counters: PerCpuArray<MapData, ServiceCounters> = open_read_only(folder, "SERVICE_COUNTERS")?;
+    let read = |id: u32| {
+        let port = encode::port_id(&names.get(&id, 0).ok()?)?;
+        Some((port, sum_of_service(&counters, id).ok()?))
+    };
+    Ok((1..counters.len()).filter_map(read).take(limit.min(ports)).collect())
+}
+
+fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Result<ServiceCounters, MapError> {
+    let add = |sum: ServiceCounters, one: &ServiceCounters| ServiceCounters {
+        connections: sum.connections + one.connections,
+        packets: sum.packets + one.packets,
+        bytes: sum.bytes + one.bytes,
+    };
+    Ok(map.get(&id, 0)?.iter().fold(ServiceCounters::default(), add))
+}
+
+/// The backends for which source ports were hardest to find, at most `limit`, and how many others were given some, too.
+pub fn of_backends(folder: &PinFolder, limit: usize) -> Result<(Vec<(SocketAddr, BackendCounters)>, usize), MapsError> {
+    let failed = |source| MapsError::Type { name: "BACKENDS", source };
+    let backends = open_data(folder, "BACKENDS")?;
+    let length = backends.info().map_err(failed)?.max_entries();
+    let counters: PerCpuArray<MapData, BackendCounters> = open_read_only(folder, "BACKEND_COUNTERS")?;
+    let mut found = Vec::new();
+    for start in (0..length).step_by(BATCH as usize) {
+        let batch = bpf::read_array::<Backend>(backends.fd(), start, BATCH).map_err(|error| failed(error.into()))?;
+        for (id, backend) in (start..).zip(&batch).filter(|(_, backend)| backend.is_valid()) {
+            let values = counters.get(&id, 0).map_err(failed)?;
+            let counted = sum_of_backend(values.iter());
+            if counted != BackendCounters::default() {
+                found.push((encode::backend_address(backend), counted));
+            }
+        }
+    }
+    found.sort_by_key(|(address, counted)| (Reverse((counted.exhausted, counted.taken, counted.flows)), *address));
+    let others = found.len().saturating_sub(limit);
+    found.truncate(limit);
+    Ok((found, others))
+}
+
+/// The sum over the processors.
+pub fn sum_of_backend<'a>(values: impl Iterator<Item = &'a BackendCounters>) -> BackendCounters {
+    values.fold(BackendCounters::default(), |sum, one| BackendCounters {
+        flows: sum.flows + one.flows,
+        taken: sum.taken + one.taken,
+        exhausted: sum.exhausted + one.exhausted,
+    })
+}

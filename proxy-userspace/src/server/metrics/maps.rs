@@ -1,0 +1,182 @@
+//! Metrics of what is in the maps.
+
+use std::{fmt, sync::PoisonError, time::Instant};
+
+use aya::maps::{MapData, PerCpuArray};
+use proxy_common::{ABI_VERSION, Counter, Outcome, Protocol, ServiceCounters, State};
+
+use super::{
+    Sources,
+    counted::Counted,
+    page::{Page, whole},
+};
+use crate::{
+    agent::status::Status,
+    desired::{Family, PortId},
+    maps::{self, counters, open_read_only},
+};
+
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+/// States by the labels that they have.
+const STATES: [(State, &str); 10] = [
+    (State::New, "new"),
+    (State::Replied, "replied"),
+    (State::Established, "established"),
+    (State::ClientFinished, "client_finished"),
+    (State::ClientClosed, "client_closed"),
+    (State::BackendFinished, "backend_finished"),
+    (State::BackendClosed, "backend_closed"),
+    (State::Closed, "closed"),
+    (State::Reset, "reset"),
+    (State::Foreign, "foreign"),
+];
+
+/// kube-proxy's label of a family.
+const fn label(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "IPv4",
+        Family::Ipv6 => "IPv6",
+    }
+}
+
+impl Sources {
+    /// While the maps of another version serve, they are not read.
+    pub(super) fn write_maps(&self, page: &mut Page<'_>, status: &Status) -> fmt::Result {
+        let folder = &self.scraped.folder;
+        let is_readable = self.or_nothing(status, maps::abi(folder)) == ABI_VERSION;
+        let counters = is_readable.then(|| open_read_only(folder, "COUNTERS"));
+        reasons(page, counters.map(|opened| self.or_nothing(status, opened.map(Some))).unwrap_or_default().as_ref())?;
+        let (limit, ports) = (self.scraped.limits.services, status.size.ports);
+        let services = is_readable.then(|| counters::of_services(folder, limit, ports));
+        let services = services.map(|read| self.or_nothing(status, read)).unwrap_or_default();
+        page.gauge(
+            "waggle_service_ports_without_series",
+            "Service ports in force without series of their own (--metrics-services)",
+            whole(ports.saturating_sub(services.len()) as u64),
+        )?;
+        of_services(page, &services)?;
+        let counted = if is_readable { self.counted(status) } else { None };
+        entries(page, status, counted.as_ref())?;
+        flows(page, counted.as_ref())?;
+        source_ports(page, counted.as_ref())
+    }
+
+    /// A count that is fresh enough.
+    fn counted(&self, status: &Status) -> Option<Counted> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !counted.as_ref().is_some_and(|counted| counted.is_fresh(Instant::now())) {
+            let count = Counted::now(&self.scraped.folder, self.scraped.limits.backends);
+            *counted = self.or_nothing(status, count.map(Some));
+        }
+        counted.clone()
+    }
+}
+
+/// What the programs count by reason.
+fn reasons(page: &mut Page<'_>, counters: Option<&PerCpuArray<MapData, u64>>) -> fmt::Result {
+    let read = |counter: Counter| {
+        let values = counters.and_then(|counters| counters.get(&(counter as u32), 0).ok())?;
+        Some(([("reason", counter.label().1)], values.iter().sum::<u64>()))
+    };
+    let mut of = |outcome: Outcome, name, help| {
+        page.counters(
+            name,
+            help,
+            Counter::ALL.into_iter().filter(|counter| counter.label().0 == outcome).filter_map(read),
+        )
+    };
+    of(Outcome::Rejected, "waggle_rejected", "Packets and system calls that were rejected, by reason")?;
+    of(Outcome::Dropped, "waggle_dropped", "Packets and system calls that were dropped, by reason")?;
+    of(Outcome::Done, "waggle_events", "What the programs have done, by what it is")
+}
+
+fn of_services(page: &mut Page<'_>, services: &[(PortId, ServiceCounters)]) -> fmt::Result {
+    let mut of = |name, help, value: fn(&ServiceCounters) -> u64| {
+        let series = services.iter().map(|(id, counters)| {
+            let labels = [
+                ("namespace", id.service.namespace.to_string()),
+                ("service", id.service.name.to_string()),
+                ("port", id.port.name.to_string()),
+                ("protocol", id.port.protocol.name().to_owned()),
+                ("ip_family", label(id.port.family).to_owned()),
+            ];
+            (labels, value(counters))
+        });
+        page.counters(name, help, series)
+    };
+    of("waggle_service_connections", "Connections and flows given to a backend of the service port", |counters| {
+        counters.connections
+    })?;
+    of("waggle_service_packets", "Packets translated for the service port; sockets translate none", |counters| {
+        counters.packets
+    })?;
+    of("waggle_service_bytes", "Bytes of the packets translated for the service port", |counters| counters.bytes)
+}
+
+/// How full the maps are.
+fn entries(page: &mut Page<'_>, status: &Status, counted: Option<&Counted>) -> fmt::Result {
+    let known = status.usage.into_iter().filter(|(map, _)| !map.is_empty());
+    let census = counted.map(|counted| &counted.census);
+    let counted_entries = census.into_iter().flat_map(|census| census.entries.iter().copied());
+    page.gauges(
+        "waggle_map_entries",
+        "Entries of a map that have come and may go. Those of maps that programs write are counted every ten seconds or more \
+         rarely, whenever a hundred times the time that it takes has passed; maps that forget may be full of ended ones",
+        known.chain(counted_entries).map(|(map, entries)| ([("map", map)], whole(entries))),
+    )?;
+    let capacities = census.into_iter().flat_map(|census| census.capacities.iter().copied());
+    page.gauges(
+        "waggle_map_max_entries",
+        "Entries that a map has room for",
+        capacities.map(|(map, entries)| ([("map", map)], f64::from(entries))),
+    )?;
+    let took = counted.map(|counted| ([("part", "maps")], counted.took.as_secs_f64()));
+    page.gauges("waggle_count_duration_seconds", "How long the last count of what is in the maps took", took)
+}
+
+fn flows(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
+    let all = FAMILIES.into_iter().flat_map(|family| {
+        PROTOCOLS.into_iter().flat_map(move |protocol| STATES.map(|(state, name)| (family, protocol, state, name)))
+    });
+    let series = counted.into_iter().flat_map(|counted| {
+        all.clone().map(|(family, protocol, state, name)| {
+            let labels = [("ip_family", label(family)), ("protocol", protocol.name()), ("state", name)];
+            let count = counted.census.flows.get(&(family, protocol, state as u8)).copied().unwrap_or(0);
+            (labels, whole(count))
+        })
+    });
+    page.gauges(
+        "waggle_flows",
+        "Flows of packets that have not ended, by state; foreign ones may count once for each direction. Counted as \
+         waggle_map_entries",
+        series,
+    )
+}
+
+/// How hard it is to find source ports.
+fn source_ports(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
+    let others = counted.map_or(0, |counted| counted.other_backends);
+    page.gauge(
+        "waggle_backends_without_series",
+        "Backends with flows from source ports of this node, but without series of their own (--metrics-backends)",
+        whole(others as u64),
+    )?;
+    let backends = counted.map(|counted| counted.backends.as_slice()).unwrap_or_default();
+    let labels = |backend: &std::net::SocketAddr| [("backend", backend.to_string())];
+    page.counters(
+        "waggle_backend_source_port_flows",
+        "Flows to the backend that were given a source port of this node",
+        backends.iter().map(|(backend, counters)| (labels(backend), counters.flows)),
+    )?;
+    page.counters(
+        "waggle_backend_source_port_collisions",
+        "Source ports that were tried for flows to the backend and taken by others",
+        backends.iter().map(|(backend, counters)| (labels(backend), counters.taken)),
+    )?;
+    page.counters(
+        "waggle_backend_source_port_exhausted",
+        "Flows to the backend that were dropped because every source port tried was taken",
+        backends.iter().map(|(backend, counters)| (labels(backend), counters.exhausted)),
+    )
+}

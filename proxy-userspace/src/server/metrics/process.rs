@@ -1,0 +1,41 @@
+//! Metrics of the process, with the names that Prometheus' libraries give them.
+
+use std::{
+    fmt, fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use nix::sys::{
+    resource::{Resource, UsageWho, getrlimit, getrusage},
+    time::{TimeVal, TimeValLike as _},
+};
+
+use super::page::{Page, whole};
+
+/// What can't be read is 0.
+pub(super) fn write(page: &mut Page<'_>, started: SystemTime) -> fmt::Result {
+    let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let descriptors = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
+    page.time("process_cpu_seconds", "Processor time that the agent has used", processor())?;
+    page.gauge("process_resident_memory_bytes", "Memory of the agent, without its maps", kilobytes(&memory, "VmRSS"))?;
+    page.gauge("process_virtual_memory_bytes", "Address space of the agent", kilobytes(&memory, "VmSize"))?;
+    page.gauge("process_open_fds", "Open descriptors of the agent", whole(descriptors))?;
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    page.gauge("process_max_fds", "Descriptors that the agent may open", whole(limit))?;
+    let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    page.gauge("process_start_time_seconds", "When the agent was started, seconds since 1970", started)
+}
+
+/// Seconds in the kernel and outside of it.
+fn processor() -> f64 {
+    let seconds =
+        |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0)).as_secs_f64();
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+/// A field of /proc/PID/status, in bytes.
+fn kilobytes(text: &str, field: &str) -> f64 {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let value = lines.find(|(name, _)| *name == field).map(|(_, value)| value.trim().trim_end_matches(" kB"));
+    whole(value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0) * 1024)
+}
