@@ -56,7 +56,7 @@ fn works(outside: &Outside) {
 }
 
 fn mask(kept: &[Capability]) -> u64 {
-    kept.iter().map(|one| one.bitmask()).fold(0, |all, one| all | one)
+    kept.iter().map(Capability::bitmask).fold(0, |all, one| all | one)
 }
 
 fn set(waggle: &mut Waggle, name: &str) -> u64 {
