@@ -31,15 +31,26 @@ fn s7_refused_addresses_are_events_of_their_services() {
     let scene = Setup::new("told").origin(Origin::Api).start();
     let stored =
         scene.api().put(service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
-    scene.put(&slice("bad").port(8080).endpoint("127.0.0.7").build());
     arrives(&scene, "NotServed", "Service", "bad", "spec.externalIPs[0]: 127.0.0.1 is a loopback address");
     let event = scene.api().events().remove(0);
     // By the uid `kubectl describe` finds it.
     assert_eq!(event["regarding"]["uid"], stored["metadata"]["uid"]);
     assert_eq!((&event["type"], &event["reportingController"]), (&"Warning".into(), &"waggle".into()));
     assert_eq!(event["reportingInstance"], scene.node.name());
+    // Another fault of this Service is no further Event, but one of another Service is.
+    for name in ["bad", "worse"] {
+        scene.put(&slice(name).port(8080).endpoint("127.0.0.7").build());
+    }
+    scene.put(&service("worse").cluster_ip("10.96.0.67").port(80, 8080).build());
+    arrives(
+        &scene,
+        "NotServed",
+        "Service",
+        "worse",
+        "EndpointSlice default/worse, endpoints[0].addresses[0]: 127.0.0.7",
+    );
     thread::sleep(WHILE);
-    assert_eq!(scene.api().events().len(), 1, "one for each object and reason: {:?}", scene.api().events());
+    assert_eq!(events(&scene, "NotServed").len(), 2, "one for each object and reason: {:?}", scene.api().events());
     assert_eq!(scene.api().malformed(), []);
 }
 
