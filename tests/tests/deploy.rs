@@ -176,7 +176,7 @@ fn the_image_is_built_from_folders_that_exist() {
 }
 
 /// The documents whose words about the command line must be true.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 12] = [
     "CONTRIBUTING.md",
     "README.md",
     "deploy/README.md",
@@ -185,13 +185,15 @@ const DOCUMENTS: [&str; 10] = [
     "docs/benchmarks.md",
     "docs/glossary.md",
     "docs/maps.md",
+    "docs/metrics.md",
+    "docs/reliability.md",
     "docs/security.md",
     "docs/semantics.md",
 ];
 
 /// Flags of the agent's, and those of other programs that the documents type.
 fn known_flags() -> BTreeSet<String> {
-    const OTHERS: [&str; 18] = [
+    const OTHERS: [&str; 22] = [
         "all",
         "all-namespaces",
         "cascade",
@@ -202,12 +204,16 @@ fn known_flags() -> BTreeSet<String> {
         "for",
         "from-literal",
         "help",
+        "json",
         "minify",
+        "minutes",
+        "only",
         "nodes",
         "once",
         "proxy",
         "quick",
         "release",
+        "seed",
         "skip-phases",
         "test",
     ];
