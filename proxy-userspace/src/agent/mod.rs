@@ -4,8 +4,10 @@
 pub mod checks;
 mod diagnostics;
 mod durations;
+mod nowhere;
 mod publish;
 pub mod refusals;
+mod room;
 pub mod status;
 
 use std::{
@@ -18,11 +20,12 @@ use std::{
 
 use proxy_common::Protocol;
 use tokio::sync::{mpsc, watch as changes};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::{
     agent::{checks::Checks, diagnostics::Diagnostics, refusals::Refusals, status::Status},
     apply::{ApplyError, Dataplane, Outcome, Size},
+    config::Quantity,
     desired::{ServiceName, plan::plan},
     logging::errors::Report,
     model::Model,
@@ -66,6 +69,10 @@ pub struct Agent {
     sctp: changes::Sender<bool>,
     checks: Checks,
     status: changes::Sender<Status>,
+    /// What the last plan has found no room for.
+    lacking: BTreeSet<Quantity>,
+    /// Whether AFFINITY may become larger.
+    affinity_grows: bool,
     /// When the first of the events came that no plan has served yet.
     queued: Option<SystemTime>,
     /// Since when a write has failed for another reason than lack of room.
@@ -109,6 +116,8 @@ impl Agent {
             sctp,
             checks: Checks::default(),
             status,
+            lacking: BTreeSet::new(),
+            affinity_grows: false,
             queued: None,
             failing: None,
         }
@@ -121,10 +130,12 @@ impl Agent {
         self
     }
 
-    /// Reads this node's addresses, and events until every kind has been listed, then programs everything for the
-    /// first time (S30).
-    /// False when the source ended before.
-    pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
+    /// Reads this node's addresses, and events until every kind has been listed, unless that is done. False when the source
+    /// ended before.
+    pub async fn list(&mut self, inputs: &mut Inputs) -> bool {
+        if self.model.is_listed() {
+            return true;
+        }
         let started = Instant::now();
         // Who is gone without a report ends the program with the reason.
         if inputs.addresses.changed().await.is_err() {
@@ -137,11 +148,19 @@ impl Agent {
             }
         }
         info!(waited = ?started.elapsed(), "all objects listed");
-        self.reconcile();
-        let gone = self.dataplane.sweep();
-        self.terminate(gone);
-        self.look_at_settings();
         true
+    }
+
+    /// Programs everything for the first time, once every kind has been listed (S30). False when the source ended before.
+    pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
+        let is_listed = self.list(inputs).await;
+        if is_listed {
+            self.reconcile();
+            let gone = self.dataplane.sweep();
+            self.terminate(gone);
+            self.look_at_settings();
+        }
+        is_listed
     }
 
     /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
@@ -205,7 +224,7 @@ impl Agent {
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
         self.diagnostics.tell(Instant::now());
-        self.dataplane.look_at_clients();
+        self.dataplane.look_at_clients(self.affinity_grows);
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }
@@ -253,23 +272,10 @@ impl Agent {
         self.refusals.tell(Instant::now());
     }
 
-    /// Says once that this node seems to have another name in the cluster.
-    fn mention_nowhere(&mut self) {
-        if self.model.has_node() {
-            self.is_nowhere_told = false;
-        } else if !self.is_nowhere_told && self.model.is_nowhere() {
-            self.is_nowhere_told = true;
-            let node = self.model.node_name();
-            warn!(
-                "no Node object named {node}, no endpoint is local: Services with the policy Local are dropped here, and \
-                 hints for this node's zone are missed; give the Node object's name with --node-name"
-            );
-        }
-    }
-
     fn report(&mut self, outcome: Outcome, started: Instant) {
-        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
-        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
+        let errors = || outcome.refused.values().chain(outcome.refused_networks.values());
+        self.lacking = errors().filter_map(ApplyError::lacks).collect();
+        let is_failing = errors().any(|error| matches!(error, ApplyError::Write { .. }));
         self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         for (service, error) in outcome.refused {
             self.refusals.add(&service, Report(&error));

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod flows;
 pub mod kube_proxy;
 mod nodeport_addresses;
+mod quantity;
 mod sizes;
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -20,6 +21,7 @@ pub use self::{
     flows::FlowConfig,
     kube_proxy::KubeProxyFile,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
+    quantity::Quantity,
     sizes::MapSizes,
 };
 
@@ -48,8 +50,10 @@ pub struct Config {
     pub devices: DeviceConfig,
     /// How flows of packets are treated.
     pub flows: FlowConfig,
-    /// Sizes of the maps.
+    /// The most entries that maps may have.
     pub sizes: MapSizes,
+    /// Whether they have them from the start.
+    pub preallocates: bool,
     /// What is logged.
     pub log: LogConfig,
 }

@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
 
+mod batch;
 mod mapped_array;
 
 use std::{
@@ -15,12 +16,14 @@ use std::{
     path::Path,
 };
 
-pub use self::mapped_array::MappedArray;
+pub use self::{
+    batch::{read_array, read_hash, write_hash},
+    mapped_array::MappedArray,
+};
 
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
@@ -181,46 +184,4 @@ pub(crate) fn socket_option(
     // SAFETY: `value` is valid for reads and writes of `length` bytes, and the kernel writes no more.
     let result = unsafe { libc::getsockopt(socket.as_fd().as_raw_fd(), level, name, value, length) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// `bpf_attr` of BPF_MAP_LOOKUP_BATCH (include/uapi/linux/bpf.h).
-#[repr(C)]
-#[derive(Default)]
-struct Batch {
-    start: u64,
-    next: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map: u32,
-    element_flags: u64,
-    flags: u64,
-}
-
-/// Reads `count` elements of an array map from `start` on, or fewer at the end of the map.
-pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32) -> io::Result<Vec<T>> {
-    const STRIDE_UNIT: usize = 8;
-    const { assert!(size_of::<T>().is_multiple_of(STRIDE_UNIT), "the kernel would round elements up") };
-    let (mut keys, mut values) = (vec![0_u32; count as usize], vec![T::default(); count as usize]);
-    // The kernel continues after the key that it is given.
-    let before = start.wrapping_sub(1);
-    let mut next = 0_u32;
-    let mut attributes = Batch {
-        start: if start == 0 { 0 } else { (&raw const before) as u64 },
-        next: (&raw mut next) as u64,
-        keys: keys.as_mut_ptr() as u64,
-        values: values.as_mut_ptr() as u64,
-        count,
-        map: raw_fd(&map)?,
-        ..Batch::default()
-    };
-    // SAFETY: the kernel reads and writes `attributes` and what they point to, as many elements as there is room for.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attributes, size_of::<Batch>()) };
-    let error = io::Error::last_os_error();
-    // At the end of the array the kernel reports that there is no next key.
-    if result < 0 && error.raw_os_error() != Some(libc::ENOENT) {
-        return Err(error);
-    }
-    values.truncate(attributes.count as usize);
-    Ok(values)
 }

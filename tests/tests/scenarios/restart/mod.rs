@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+mod growth;
 mod load;
 mod program;
 mod refused;
@@ -45,8 +46,13 @@ struct Starts<'a> {
 }
 
 impl Starts<'_> {
-    /// Kills the agent that runs, and starts another.
+    /// Kills the agent that runs, and starts another, whose maps have their final sizes.
     fn start(&mut self, program: &str, source: &[&str], arguments: &[&str]) -> usize {
+        self.start_growing(program, source, &[&["--preallocate"], arguments].concat())
+    }
+
+    /// Kills the agent that runs, and starts another.
+    fn start_growing(&mut self, program: &str, source: &[&str], arguments: &[&str]) -> usize {
         self.kill();
         let scene = &self.outside.scene;
         let mark = self.log.mark();

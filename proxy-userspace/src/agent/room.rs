@@ -1,0 +1,55 @@
+//! What the agent's objects need of maps, and larger maps for them.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use tokio::sync::mpsc;
+
+use super::Agent;
+use crate::{
+    apply::demand,
+    config::{MapSizes, Quantity},
+    maps::Maps,
+};
+
+impl Agent {
+    /// What the maps hold that the agent writes, as far as it knows. All else is 0.
+    pub fn used(&self) -> MapSizes {
+        self.dataplane.used()
+    }
+
+    /// What the last plan has found no room for.
+    pub fn lacking(&self) -> &BTreeSet<Quantity> {
+        &self.lacking
+    }
+
+    /// What all objects need of the maps that the agent writes, in force or not.
+    pub fn demand(&self) -> MapSizes {
+        demand(&self.model.project_all())
+    }
+
+    /// Whether AFFINITY may become larger: then a crowd of clients is no news.
+    pub fn let_affinity_grow(&mut self, grows: bool) {
+        self.affinity_grows = grows;
+    }
+
+    /// Writes larger maps from now on, which no program uses and which hold what the maps of before do.
+    pub fn enlarge(&mut self, maps: Maps) {
+        self.dataplane.move_to(maps);
+        self.dataplane.release();
+    }
+
+    /// Writes larger maps from now on, to which the programs have just moved, and what found no room in the maps of before.
+    /// `udp_gone` takes lines about backends that have gone.
+    pub fn move_to(&mut self, maps: Maps, udp_gone: Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>) {
+        self.dataplane.move_to(maps);
+        self.udp_gone = udp_gone.unwrap_or_else(|| self.udp_gone.clone());
+        self.gone_before = Some(BTreeSet::new());
+        self.reconcile();
+    }
+
+    /// No program over the maps of before runs any more.
+    pub fn has_moved(&mut self) {
+        self.dataplane.release();
+        self.attached();
+    }
+}
