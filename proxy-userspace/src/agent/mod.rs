@@ -71,8 +71,8 @@ pub struct Agent {
     status: changes::Sender<Status>,
     /// What the last plan has found no room for.
     lacking: BTreeSet<Quantity>,
-    /// Whether AFFINITY may become larger.
-    affinity_grows: bool,
+    /// What larger maps are made for when there is no room for it.
+    growing: BTreeSet<Quantity>,
     /// When the first of the events came that no plan has served yet.
     queued: Option<SystemTime>,
     /// Since when a write has failed for another reason than lack of room.
@@ -117,7 +117,7 @@ impl Agent {
             checks: Checks::default(),
             status,
             lacking: BTreeSet::new(),
-            affinity_grows: false,
+            growing: BTreeSet::new(),
             queued: None,
             failing: None,
         }
@@ -224,7 +224,7 @@ impl Agent {
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
         self.diagnostics.tell(Instant::now());
-        self.dataplane.look_at_clients(self.affinity_grows);
+        self.dataplane.look_at_clients(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }
@@ -278,11 +278,11 @@ impl Agent {
         let is_failing = errors().any(|error| matches!(error, ApplyError::Write { .. }));
         self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         for (service, error) in outcome.refused {
-            self.refusals.add(&service, Report(&error));
+            self.note_refusal(&service, &error);
             self.refused.insert(service);
         }
         for (network, error) in outcome.refused_networks {
-            self.refusals.add(network, Report(&error));
+            self.note_refusal(network, &error);
             self.refused_networks = true;
         }
         self.terminate(outcome.udp_gone);

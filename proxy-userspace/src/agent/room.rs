@@ -1,13 +1,15 @@
 //! What the agent's objects need of maps, and larger maps for them.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, fmt::Display, net::SocketAddr};
 
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use super::Agent;
 use crate::{
-    apply::demand,
+    apply::{ApplyError, demand},
     config::{MapSizes, Quantity},
+    logging::errors::Report,
     maps::Maps,
 };
 
@@ -27,9 +29,17 @@ impl Agent {
         demand(&self.model.project_all())
     }
 
-    /// Whether AFFINITY may become larger: then a crowd of clients is no news.
-    pub fn let_affinity_grow(&mut self, grows: bool) {
-        self.affinity_grows = grows;
+    /// What larger maps are made for when there is no room for it: until then that it waits is no news.
+    pub fn let_grow(&mut self, growing: BTreeSet<Quantity>) {
+        self.growing = growing;
+    }
+
+    /// Part of a plan has been refused, and is tried again.
+    pub(super) fn note_refusal(&mut self, part: impl Display, error: &ApplyError) {
+        if error.lacks().is_some_and(|quantity| self.growing.contains(&quantity)) {
+            return debug!(%part, error = %Report(error), "waits for a larger map");
+        }
+        self.refusals.add(part, Report(error));
     }
 
     /// Writes larger maps from now on, which no program uses and which hold what the maps of before do.

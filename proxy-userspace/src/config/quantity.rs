@@ -75,20 +75,21 @@ impl Quantity {
         }
     }
 
-    /// How many of it an agent without a predecessor makes room for: enough for a small cluster and a quiet node, in a few MiB.
-    /// FRAGMENTS has its final size: a fragment is remembered for 30 s and any flood of them fills a map of any size.
+    /// How many of it an agent without a predecessor makes room for, if the limit is not lower: enough for a small cluster and a
+    /// quiet node, in a few MiB. FRAGMENTS has its limit: a packet is remembered for 30 s, so that a flood fills it at any size.
     ///
     /// CONNTRACK has half as many entries as there are buckets, and EMBRYONIC its own: a little more than a power of two, so
     /// that the kernel's hash has almost twice as many chains as entries. Doubling keeps that.
     pub const fn initial(self) -> u32 {
         match self {
-            Self::Services | Self::Members | Self::Affinity => 4096,
+            Self::Services | Self::Backends | Self::Members | Self::Affinity | Self::SocketFlows => 4096,
             Self::ServiceIds => 2048,
             Self::Slots => 32_768,
-            Self::Backends | Self::SocketConnections | Self::SocketFlows | Self::Fragments => 8192,
+            Self::SocketConnections => 8192,
             Self::Networks | Self::SourceRanges => 1024,
             Self::Conntrack => 33_750,
             Self::Embryonic => 17_500,
+            Self::Fragments => u32::MAX,
         }
     }
 

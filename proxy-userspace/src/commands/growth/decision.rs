@@ -104,7 +104,7 @@ mod tests {
         let limits = MapSizes { slots: 3, ..MapSizes::default() };
         let found = MapSizes { services: 10_000, backends: 1, slots: 5, affinity: 1 << 30, ..MapSizes::NONE };
         let start = at_start(&found, &limits);
-        assert_eq!((start.services, start.backends, start.slots), (10_000, 8192, 3));
+        assert_eq!((start.services, start.backends, start.slots), (10_000, 4096, 3));
         assert_eq!(start.affinity, limits.affinity);
     }
 

@@ -71,7 +71,7 @@ impl Growth {
     /// next start puts one of them in place.
     pub async fn run(mut self, agent: &mut Agent, inputs: &mut Inputs) -> anyhow::Result<()> {
         loop {
-            agent.let_affinity_grow(self.recipe.dataplane.sizes.affinity < self.limits.affinity);
+            agent.let_grow(self.growing());
             tokio::select! {
                 () = agent.run(inputs) => return Ok(()),
                 event = self.event() => match event {
@@ -81,6 +81,11 @@ impl Growth {
                 },
             }
         }
+    }
+
+    /// What there will be more room for soon; nothing while growing fails.
+    fn growing(&self) -> BTreeSet<Quantity> {
+        if self.retry != RETRY { BTreeSet::new() } else { growing(&self.recipe.dataplane.sizes, &self.limits) }
     }
 
     async fn event(&mut self) -> Event {
@@ -201,6 +206,11 @@ enum Event {
 
 fn larger_of(one: &MapSizes, other: &MapSizes) -> MapSizes {
     MapSizes::each(|quantity| one.of(quantity).max(other.of(quantity)))
+}
+
+/// What maps of these sizes may get more room for.
+pub fn growing(sizes: &MapSizes, limits: &MapSizes) -> BTreeSet<Quantity> {
+    Quantity::ALL.into_iter().filter(|quantity| sizes.of(*quantity) < limits.of(*quantity)).collect()
 }
 
 /// Sizes that are large enough for what an agent is about to write; none if these are.

@@ -6,7 +6,8 @@ use aya::maps::MapError;
 use bytemuck::Pod;
 use nix::time::{ClockId, clock_gettime};
 use proxy_common::{
-    ConnectionSet, ConntrackEntry, EntryMeta, Flow, FlowBucket as _, Ipv4ConntrackEntry, Peer, Stored,
+    ConnectionSet, ConntrackEntry, EntryMeta, Flow, FlowBucket as _, Fragment, FragmentPorts, Ipv4ConntrackEntry, Peer,
+    Stored,
     connection::{BUSY, WAYS},
 };
 
@@ -41,6 +42,7 @@ pub fn look(folder: &PinFolder) -> Result<MapSizes, MapsError> {
         conntrack: conntrack[0].max(conntrack[1]),
         embryonic: embryonic[0].max(embryonic[1]),
         socket_connections: array(folder, "SOCKET_CONNECTIONS", WAYS, sockets)?,
+        fragments: hash::<Fragment, FragmentPorts>(folder, "FRAGMENTS", |ports| now.is_before(ports.expires))?,
         socket_flows: hash::<Flow, Peer>(folder, "SOCKET_FLOWS", |peer| now.remembers(peer))?,
         ..MapSizes::NONE
     })
@@ -61,6 +63,10 @@ impl Now {
 
     fn is_alive(self, meta: &EntryMeta) -> bool {
         !meta.is_expired(self.jiffies)
+    }
+
+    fn is_before(self, end: u32) -> bool {
+        end.wrapping_sub(self.jiffies).cast_signed() > 0
     }
 
     fn remembers(self, peer: &Peer) -> bool {
