@@ -54,7 +54,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         if config.preallocates { config.sizes.clone() } else { growth::at_start(&locked.sizes(), &config.sizes) };
     let dataplane = dataplane_config(&config, cgroup, sizes)?;
     let loaded = locked.load(&dataplane)?;
-    let result = serve(config, node_name, dataplane, loaded).await;
+    let result = Box::pin(serve(config, node_name, dataplane, loaded)).await;
     succession::give_up(locked.folder());
     result
 }

@@ -88,7 +88,9 @@ impl MapSizes {
     /// The numbers that `number` gives.
     pub fn each(number: impl Fn(Quantity) -> u32) -> Self {
         let mut sizes = Self::NONE;
-        Quantity::ALL.into_iter().for_each(|quantity| *sizes.field(quantity) = number(quantity));
+        for quantity in Quantity::ALL {
+            *sizes.field(quantity) = number(quantity);
+        }
         sizes
     }
 

@@ -35,7 +35,7 @@ enum Step {
     /// All maps are large enough.
     Resting(Running),
     /// A larger set is being made.
-    Preparing(Running, JoinHandle<anyhow::Result<Prepared>>),
+    Preparing(Running, JoinHandle<anyhow::Result<Box<Prepared>>>),
     /// Its programs serve, and the set of before is being removed.
     Finishing(Running, JoinHandle<anyhow::Result<()>>),
     /// Between two steps.
@@ -85,7 +85,7 @@ impl Growth {
 
     /// What there will be more room for soon; nothing while growing fails.
     fn growing(&self) -> BTreeSet<Quantity> {
-        if self.retry != RETRY { BTreeSet::new() } else { growing(&self.recipe.dataplane.sizes, &self.limits) }
+        if self.retry == RETRY { growing(&self.recipe.dataplane.sizes, &self.limits) } else { BTreeSet::new() }
     }
 
     async fn event(&mut self) -> Event {
@@ -122,7 +122,7 @@ impl Growth {
         };
     }
     /// Puts a set that has been made in the place of the one that serves.
-    async fn switch(&mut self, agent: &mut Agent, prepared: anyhow::Result<Prepared>) -> anyhow::Result<()> {
+    async fn switch(&mut self, agent: &mut Agent, prepared: anyhow::Result<Box<Prepared>>) -> anyhow::Result<()> {
         let Step::Preparing(running, _) = self.take() else { return Ok(()) };
         let moved = match prepared {
             Ok(prepared) => prepared.put_in_place(agent, running, &self.recipe).await?,
@@ -200,7 +200,7 @@ impl Growth {
 /// What a [`Growth`] waits for.
 enum Event {
     Look,
-    Prepared(anyhow::Result<Prepared>),
+    Prepared(anyhow::Result<Box<Prepared>>),
     Finished(anyhow::Result<()>),
 }
 

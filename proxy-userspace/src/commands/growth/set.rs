@@ -58,14 +58,14 @@ pub struct Prepared {
 
 impl Prepared {
     /// Makes a set in the background.
-    pub fn start(recipe: Recipe, sizes: MapSizes) -> JoinHandle<anyhow::Result<Self>> {
+    pub fn start(recipe: Recipe, sizes: MapSizes) -> JoinHandle<anyhow::Result<Box<Self>>> {
         tokio::spawn(async move {
             let since = Instant::now();
             let folder = recipe.folder();
             let groups = Follower::groups(&recipe.devices, &folder, &recipe.sctp).await.context("find the devices")?;
             spawn_blocking(move || {
                 let made = Self::make(&recipe, &groups, sizes, since);
-                made.inspect_err(|_| succession::give_up(&folder))
+                made.map(Box::new).inspect_err(|_| succession::give_up(&folder))
             })
             .await
             .context("make larger maps")?

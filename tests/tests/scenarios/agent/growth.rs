@@ -9,9 +9,9 @@ use std::{
 
 use aya::maps::MapInfo;
 use harness::{
-    lab::{LogLine, START},
+    lab::{Dial, LogLine, Manner, START},
     objects::{service, slice},
-    scene::{Origin, PATIENCE, Scene, Setup, until},
+    scene::{Family, Origin, PATIENCE, Scene, Setup, from_outside_by, until},
 };
 
 /// More Services than SERVICES has room for at first; each has two entries.
@@ -84,6 +84,38 @@ fn a_first_start_makes_maps_as_large_as_what_is_listed() {
     assert!(is_served(&scene, 0) && is_served(&scene, SERVICES - 1));
     std::thread::sleep(3 * Duration::from_secs(1));
     assert!(scene.waggle.log().since(0).iter().all(|line| !has_grown(line)));
+}
+
+#[test]
+fn flows_from_outside_get_more_room_and_none_is_cut() {
+    from_outside_by("auto", "flows", |outside| {
+        outside.serve(Family::Ipv4, &outside.web(Family::Ipv4), &[outside.scene.pod(1), &outside.remote]);
+        let to = outside.node_port(Family::Ipv4);
+        until("the Service", || outside.client.tcp(to).is_ok());
+        let tcp = (0..8).map(|_| outside.client.connect_tcp(to).unwrap());
+        let lasting: Vec<_> = tcp.chain((0..8).map(|_| outside.client.connect_udp(to).unwrap())).collect();
+        let ask = || lasting.iter().map(|socket| socket.ask("who").unwrap().backend().to_owned()).collect::<Vec<_>>();
+        let backends = ask();
+        let log = outside.scene.waggle.log();
+        let mark = log.mark();
+        let has_grown = |line: &LogLine| has_grown(line) && line.text.contains("FLOW_BUCKETS_IPV4");
+        // A flow has two entries, and stays for two minutes after its connection.
+        for _ in 0..30 {
+            let failed: Vec<_> = outside
+                .client
+                .dial_all(&Dial::new(Manner::Tcp, to).count(500))
+                .into_iter()
+                .filter_map(Result::err)
+                .collect();
+            assert!(failed.is_empty(), "{failed:?}");
+            assert_eq!(ask(), backends);
+        }
+        let line = log.wait(mark, START, has_grown).unwrap();
+        println!("{}", line.text);
+        until("the larger map is in place", || entries(&outside.scene, "flow_buckets_ipv4") > 33_750);
+        assert_eq!(ask(), backends);
+        assert!(outside.client.tcp(to).is_ok());
+    });
 }
 
 #[test]
