@@ -6,9 +6,11 @@ pub mod checks;
 mod diagnostics;
 pub mod durations;
 pub mod no_local;
+mod nowhere;
 mod publish;
 mod reconcile;
 pub mod refusals;
+mod room;
 pub mod status;
 mod triggers;
 
@@ -29,6 +31,7 @@ use crate::{
         status::Status, triggers::Triggers,
     },
     apply::Dataplane,
+    config::Quantity,
     desired::ServiceName,
     model::Model,
     node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
@@ -72,6 +75,10 @@ pub struct Agent {
     sctp: changes::Sender<bool>,
     checks: Checks,
     status: changes::Sender<Status>,
+    /// What the last plan has found no room for.
+    lacking: BTreeSet<Quantity>,
+    /// What larger maps are made for when there is no room for it.
+    growing: BTreeSet<Quantity>,
     /// When the first of the events came that no plan has served yet.
     queued: Option<SystemTime>,
     /// Since when a write has failed for another reason than lack of room.
@@ -121,6 +128,8 @@ impl Agent {
             sctp,
             checks: Checks::default(),
             status,
+            lacking: BTreeSet::new(),
+            growing: BTreeSet::new(),
             queued: None,
             failing: None,
             triggers: Triggers::default(),
@@ -136,10 +145,12 @@ impl Agent {
         self
     }
 
-    /// Reads this node's addresses, and events until every kind has been listed, then programs everything for the
-    /// first time (S30).
-    /// False when the source ended before.
-    pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
+    /// Reads this node's addresses, and events until every kind has been listed, unless that is done. False when the source
+    /// ended before.
+    pub async fn list(&mut self, inputs: &mut Inputs) -> bool {
+        if self.model.is_listed() {
+            return true;
+        }
         let started = Instant::now();
         // Who is gone without a report ends the program with the reason.
         if inputs.addresses.changed().await.is_err() {
@@ -153,11 +164,19 @@ impl Agent {
         }
         info!(waited = ?started.elapsed(), "all objects listed");
         self.triggers.begin(Timestamp::now());
-        self.reconcile();
-        let gone = self.dataplane.sweep();
-        self.terminate(gone);
-        self.look_at_settings();
         true
+    }
+
+    /// Programs everything for the first time, once every kind has been listed (S30). False when the source ended before.
+    pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
+        let is_listed = self.list(inputs).await;
+        if is_listed {
+            self.reconcile();
+            let gone = self.dataplane.sweep();
+            self.terminate(gone);
+            self.look_at_settings();
+        }
+        is_listed
     }
 
     /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
@@ -228,7 +247,7 @@ impl Agent {
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
         self.diagnostics.tell(Instant::now());
-        self.dataplane.look_at_clients();
+        self.dataplane.look_at_clients(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }

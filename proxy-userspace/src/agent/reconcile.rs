@@ -8,7 +8,7 @@ use std::{
 };
 
 use proxy_common::Protocol;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::Agent;
 use crate::{
@@ -71,31 +71,19 @@ impl Agent {
         self.refusals.tell(Instant::now());
     }
 
-    /// Says once that this node seems to have another name in the cluster.
-    fn mention_nowhere(&mut self) {
-        if self.model.has_node() {
-            self.is_nowhere_told = false;
-        } else if !self.is_nowhere_told && self.model.is_nowhere() {
-            self.is_nowhere_told = true;
-            let node = self.model.node_name();
-            warn!(
-                "no Node object named {node}, no endpoint is local: Services with the policy Local are dropped here, and \
-                 hints for this node's zone are missed; give the Node object's name with --node-name"
-            );
-        }
-    }
-
     fn report(&mut self, outcome: Outcome, started: Instant) {
-        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
-        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
+        let errors = || outcome.refused.values().chain(outcome.refused_networks.values());
+        self.lacking = errors().filter_map(ApplyError::lacks).collect();
+        let is_failing = errors().any(|error| matches!(error, ApplyError::Write { .. }));
         self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         for (service, error) in outcome.refused {
-            self.announcer.refused(&service, Report(&error), started);
-            self.refusals.add(&service, Report(&error));
+            if self.note_refusal(&service, &error) {
+                self.announcer.refused(&service, Report(&error), started);
+            }
             self.refused.insert(service);
         }
         for (network, error) in outcome.refused_networks {
-            self.refusals.add(network, Report(&error));
+            self.note_refusal(network, &error);
             self.refused_networks = true;
         }
         self.terminate(outcome.udp_gone);

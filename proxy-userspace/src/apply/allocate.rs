@@ -37,6 +37,16 @@ impl IdPool {
         self.next = self.next.max(id + 1);
     }
 
+    /// Ids below a higher limit from now on.
+    pub fn extend(&mut self, limit: u32) {
+        self.limit = self.limit.max(limit);
+    }
+
+    /// How many ids are not free, with 0, which is never handed out.
+    pub fn used(&self) -> u32 {
+        self.next - u32::try_from(self.free.len()).unwrap_or(self.next)
+    }
+
     /// Gives an id back.
     pub fn release(&mut self, id: u32) {
         self.free.insert(id);
@@ -53,6 +63,11 @@ impl SlotPool {
     /// Slots below `limit`, all free.
     pub fn new(limit: u32) -> Self {
         Self { free: BTreeMap::from([(0, limit)]) }
+    }
+
+    /// How many slots are free, whatever their ranges.
+    pub fn free(&self) -> u32 {
+        self.free.values().sum()
     }
 
     /// A range of `length` slots, or none when no free range is long enough. An empty range needs no slots.
@@ -91,11 +106,6 @@ impl SlotPool {
         }
     }
 
-    /// How many slots are free.
-    pub fn free(&self) -> u32 {
-        self.free.values().sum()
-    }
-
     /// Gives a range back.
     pub fn release(&mut self, range: SlotRange) {
         if range.length == 0 {
@@ -130,6 +140,20 @@ mod tests {
         );
         pool.release(2);
         assert_eq!((pool.allocate(), pool.allocate()), (Some(2), None));
+    }
+
+    #[test]
+    fn a_higher_limit_gives_more_ids_and_what_is_used_is_counted() {
+        let mut pool = IdPool::new(2);
+        assert_eq!((pool.allocate(), pool.allocate(), pool.used()), (Some(1), None, 2));
+        pool.extend(4);
+        assert_eq!((pool.allocate(), pool.allocate(), pool.allocate(), pool.used()), (Some(2), Some(3), None, 4));
+        pool.release(2);
+        assert_eq!(pool.used(), 3);
+        let mut slots = SlotPool::new(4);
+        assert_eq!((slots.allocate(3), slots.free()), (Some(SlotRange { offset: 0, length: 3 }), 1));
+        slots.release(SlotRange { offset: 4, length: 4 });
+        assert_eq!((slots.allocate(5), slots.free()), (Some(SlotRange { offset: 3, length: 5 }), 0));
     }
 
     #[test]

@@ -46,6 +46,16 @@ impl Backends {
         Self { ids: IdPool::new(limit), by_address: BTreeMap::new(), departed: BTreeSet::new() }
     }
 
+    /// The map has become larger.
+    pub fn extend(&mut self, limit: u32) {
+        self.ids.extend(limit);
+    }
+
+    /// How many entries of the map are taken, with the first, which is nobody's.
+    pub fn used(&self) -> u32 {
+        self.ids.used()
+    }
+
     /// Takes over the backends that the map holds already: they keep their ids, without users.
     pub fn adopt(&mut self, map: &impl Elements<Backend>) {
         for id in 1..map.length() {

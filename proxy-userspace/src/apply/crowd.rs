@@ -30,23 +30,35 @@ pub(super) struct Crowd {
     counting: Option<Receiver<(usize, Duration)>>,
     next: Instant,
     is_told: bool,
+    clients: usize,
 }
 
 impl Default for Crowd {
     fn default() -> Self {
-        Self { counting: None, next: Instant::now(), is_told: false }
+        Self { counting: None, next: Instant::now(), is_told: false, clients: 0 }
     }
 }
 
 impl Crowd {
+    /// How many clients there were at the last count.
+    pub(super) fn clients(&self) -> usize {
+        self.clients
+    }
+
+    /// What is being counted is of no interest any more.
+    pub(super) fn forget(&mut self) {
+        self.counting = None;
+    }
+
     /// Takes what has been counted, if that is done. `room`: how many entries the map has.
-    fn take(&mut self, room: usize, now: Instant) {
+    fn take(&mut self, (room, may_grow): (usize, bool), now: Instant) {
         let Some((clients, took)) = self.counting.as_ref().and_then(|counting| counting.try_recv().ok()) else {
             return;
         };
         self.counting = None;
+        self.clients = clients;
         self.next = now + PAUSE.max(took * REST);
-        let is_crowded = is_crowded(clients, room, nr_cpus().unwrap_or(1));
+        let is_crowded = !may_grow && is_crowded(clients, room, nr_cpus().unwrap_or(1));
         if is_crowded && !self.is_told {
             warn!(
                 clients,
@@ -79,11 +91,11 @@ fn count(clients: &Clients, room: usize, timeouts: &HashMap<u32, u32>) -> usize 
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Says once when clients with session affinity fill their map. Never waits.
-    pub fn look_at_clients(&mut self) {
+    /// Says once when clients with session affinity fill their map, unless that may grow. Never waits.
+    pub fn look_at_clients(&mut self, may_grow: bool) {
         let Some(observed) = &self.maps.observed else { return };
         let (now, room) = (Instant::now(), observed.affinity_room);
-        self.crowd.take(room, now);
+        self.crowd.take((room, may_grow), now);
         if self.crowd.counting.is_some() || now < self.crowd.next {
             return;
         }

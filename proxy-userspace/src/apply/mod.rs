@@ -15,6 +15,7 @@ mod paths;
 mod port;
 mod prefilter;
 mod reclaim;
+mod room;
 mod sources;
 mod tidy;
 mod usage;
@@ -29,7 +30,6 @@ use ipnet::IpNet;
 use proxy_common::Frontend;
 use tracing::debug;
 
-pub use self::usage::Usage;
 use self::{
     adopt::Leftovers,
     allocate::{IdPool, SlotPool},
@@ -42,6 +42,7 @@ use self::{
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
+pub use self::{room::demand, usage::Usage};
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
     logging::errors::Report,
@@ -106,6 +107,8 @@ pub struct Dataplane<S: Store = Kernel> {
     tidying: Option<Tidying>,
     paths: Paths,
     crowd: Crowd,
+    /// Programs over maps of before may still run: nothing is used again.
+    is_moving: bool,
 }
 
 /// The parts of a plan that take something away, in their order.
@@ -146,6 +149,7 @@ impl<S: Store> Dataplane<S> {
             tidying: None,
             paths: Paths::default(),
             crowd: Crowd::default(),
+            is_moving: false,
             maps,
         };
         dataplane.adopt();
@@ -226,6 +230,9 @@ impl<S: Store> Dataplane<S> {
 
     /// Makes what has waited for its grace period available again.
     fn reclaim(&mut self) {
+        if self.is_moving {
+            return;
+        }
         let ready: Vec<Retired> = self.reclaim.ready().collect();
         for retired in ready {
             retired.slots.into_iter().for_each(|range| self.slots.release(range));

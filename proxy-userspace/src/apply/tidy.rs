@@ -6,12 +6,19 @@ use super::{
     Dataplane,
     prefilter::{Needs, Stale},
 };
-use crate::maps::store::Store;
+use crate::maps::{Observed, store::Store};
 
 /// Entries of the filters that wait to be cleared, and the thread's word which of them flows need.
 pub(super) struct Tidying {
     stale: Stale,
     needs: Receiver<Needs>,
+}
+
+impl Tidying {
+    /// The same entries, but flows are read from other maps.
+    pub(super) fn again(self, observed: Option<&Observed>) -> Self {
+        Self { needs: observed.map_or(self.needs, |observed| observed.flows.needs()), ..self }
+    }
 }
 
 impl<S: Store> Dataplane<S> {

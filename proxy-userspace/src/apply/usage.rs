@@ -1,7 +1,7 @@
 //! How full the maps are that the agent writes, as far as the agent knows: the kernel does not count entries.
 
 use super::Dataplane;
-use crate::maps::store::{Elements as _, Store};
+use crate::maps::store::Store;
 
 /// The numbers of entries, by map.
 pub type Usage = [(&'static str, u64); 8];
@@ -9,17 +9,17 @@ pub type Usage = [(&'static str, u64); 8];
 impl<S: Store> Dataplane<S> {
     /// How many entries the maps have. Looks at every service port.
     pub fn usage(&self) -> Usage {
-        let ports = self.ports.len() as u64;
-        let sum = |of: fn(&super::Port) -> usize| self.ports.values().map(of).sum::<usize>() as u64;
+        let used = self.used();
         [
-            ("SERVICES", (self.owners.len() + self.marks.len()) as u64),
-            ("SLOTS", u64::from(self.maps.slots.length() - self.slots.free())),
-            ("BACKENDS", self.backends.count() as u64),
-            ("GENERATIONS", ports),
-            ("SERVICE_NAMES", ports),
-            ("MEMBERS", sum(|port| port.members.len())),
-            ("NETWORKS", self.table.networks.len() as u64),
-            ("SOURCE_RANGES", sum(|port| port.sources.len())),
+            ("SERVICES", used.services),
+            ("SLOTS", used.slots),
+            ("BACKENDS", used.backends),
+            ("GENERATIONS", used.service_ids),
+            ("SERVICE_NAMES", used.service_ids),
+            ("MEMBERS", used.members),
+            ("NETWORKS", used.networks),
+            ("SOURCE_RANGES", used.source_ranges),
         ]
+        .map(|(map, entries)| (map, entries.into()))
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aya::Ebpf;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::{AttachError, beside::Beside, link::Attachment, program};
 use crate::{maps::PinFolder, node::bpf};
@@ -56,6 +56,5 @@ pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<Beside, 
         let put = attachment.put(|link| link.cgroup() == inode)?;
         debug!(name, ?put, "socket hook");
     }
-    info!(cgroup = %cgroup.display(), "socket hooks attached");
     Ok(beside)
 }

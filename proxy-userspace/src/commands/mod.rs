@@ -1,9 +1,11 @@
 //! What `waggle` can be told to do, a file for each command, and the command line that tells it.
 
+mod begin;
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
 pub mod get;
+mod growth;
 pub mod kube_proxy;
 pub mod ready;
 pub mod run;

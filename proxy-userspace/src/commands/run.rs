@@ -1,39 +1,34 @@
 //! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
 //! first plan, the data plane stays as it is.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail};
-use aya::Ebpf;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
-    task::{block_in_place, spawn_blocking},
-    try_join,
 };
-use tracing::{Level, debug, enabled, info, warn};
+use tracing::{Level, enabled, info, warn};
 
 use crate::{
     agent::{Agent, Inputs, status::Status},
     apply::Dataplane,
-    attach::{self, Group, LoadedPrograms, ProgramSet},
-    commands::{config_file, ready::Ready},
-    config::{Config, DataplaneConfig, DeviceConfig, SourceConfig, devices::DeviceMode},
-    devices::{self, Follower},
+    attach::LoadedPrograms,
+    commands::{
+        begin::Begun,
+        config_file,
+        growth::{self, Recipe},
+        ready::Ready,
+    },
+    config::{Config, DataplaneConfig, MapSizes, SourceConfig, devices::DeviceMode},
     logging::errors::Report,
-    maps::PinFolder,
     model::{Model, ModelConfig},
     node::{addresses, host, snat_ports::SnatPorts},
     objects::{ApiEvent, Event, LocalAddresses},
     server::{self, scraped::Scraped},
-    sockets,
     succession::{
-        self, Succession, import,
-        loader::{self, Loaded},
+        self,
+        loader::{Instance, Loaded},
     },
     watch::{
         Source as _,
@@ -57,11 +52,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let instance = &config.instance;
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
-    let dataplane = dataplane_config(&config, cgroup)?;
-    let loaded = loader::load(&dataplane)?;
-    let folder = loaded.folder.clone();
-    let result = serve(config, node_name, dataplane, loaded).await;
-    succession::give_up(&folder);
+    let locked = Instance::open(instance)?;
+    let sizes =
+        if config.preallocates { config.sizes.clone() } else { growth::at_start(&locked.sizes(), &config.sizes) };
+    let dataplane = dataplane_config(&config, cgroup, sizes)?;
+    let loaded = locked.load(&dataplane)?;
+    let result = Box::pin(serve(config, node_name, dataplane, loaded)).await;
+    succession::give_up(locked.folder());
     result
 }
 
@@ -72,7 +69,7 @@ async fn serve(
     dataplane_config: DataplaneConfig,
     loaded: Loaded,
 ) -> anyhow::Result<()> {
-    let Loaded { ebpf, maps, folder, succession, is_first, lock: _lock } = loaded;
+    let Loaded { set, maps, is_first } = loaded;
     let settings = model_config(&config, &node_name);
     let serves_outside = config.devices.mode != DeviceMode::Off;
     let (is_there, sctp) = changes::channel(false);
@@ -80,7 +77,10 @@ async fn serve(
     let (published, status) = changes::channel(Status::following(contact.clone(), config.silence));
     let programs = LoadedPrograms::default();
     let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
-    let loading = Hooks::start_loading((ebpf, programs), folder.clone(), succession, (config.devices, sctp));
+    let (gone, to_terminate) = mpsc::unbounded_channel();
+    let (devices, udp_termination) = (config.devices, config.udp_termination);
+    let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, udp_termination };
+    let begun = Begun::new(set, recipe, (config.sizes, is_first), to_terminate);
 
     let (events, received) = mpsc::channel(QUEUE);
     let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
@@ -89,8 +89,6 @@ async fn serve(
     let (local, addresses) = changes::channel(LocalAddresses::default());
     let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
     let addresses_task = tokio::spawn(addresses::watch(local, changed));
-    let gone = start_termination(config.udp_termination, &folder)?;
-
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
     let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped));
     let model = Model::new(ModelConfig { api_server, ..settings });
@@ -99,7 +97,7 @@ async fn serve(
     let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(serves_outside);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
-        result = follow(&mut agent, &mut inputs, loading, (&dataplane_config, is_first), checks) => result?,
+        result = follow(&mut agent, &mut inputs, begun, checks) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         Ok(Err(error)) = ports => return Err(error.into()),
         () = config_file::changed(config.file) => {
@@ -113,15 +111,6 @@ async fn serve(
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
-}
-
-/// Starts the end of UDP sockets, if it is wanted. Returns where to report backends that are gone.
-fn start_termination(wanted: bool, folder: &PinFolder) -> anyhow::Result<mpsc::UnboundedSender<BTreeSet<SocketAddr>>> {
-    let (gone, to_terminate) = mpsc::unbounded_channel();
-    if wanted {
-        sockets::start(folder, to_terminate).context("prepare UDP termination")?;
-    }
-    Ok(gone)
 }
 
 /// What the model must know, but for where the API server is.
@@ -140,18 +129,13 @@ fn model_config(config: &Config, node_name: &str) -> ModelConfig {
 async fn follow(
     agent: &mut Agent,
     inputs: &mut Inputs,
-    loading: impl Future<Output = anyhow::Result<Hooks>>,
-    (config, is_first): (&DataplaneConfig, bool),
+    begun: Begun,
     checks: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loading)?;
-    if listed {
-        hooks.attach(&config.cgroup, is_first.then_some(&*agent)).await?;
-        agent.attached();
-        info!("serving");
-        let _ready = say_ready(&config.instance);
+    if let Some(growth) = begun.serve(agent, inputs).await? {
+        let _ready = say_ready(growth.instance());
         tokio::spawn(checks);
-        agent.run(inputs).await;
+        growth.run(agent, inputs).await?;
     }
     Ok(())
 }
@@ -169,66 +153,14 @@ fn cgroup(chosen: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(cgroup)
 }
 
-fn dataplane_config(config: &Config, cgroup: PathBuf) -> anyhow::Result<DataplaneConfig> {
+fn dataplane_config(config: &Config, cgroup: PathBuf, sizes: MapSizes) -> anyhow::Result<DataplaneConfig> {
     Ok(DataplaneConfig {
         instance: config.instance.clone(),
         cgroup,
-        sizes: config.sizes.clone(),
+        sizes,
         constants: config.flows.constants()?,
         log_level: kernel_log_level(),
     })
-}
-
-/// What is attached once the first plan is in force.
-struct Hooks {
-    folder: PinFolder,
-    succession: Succession,
-    devices: Follower,
-}
-
-impl Hooks {
-    /// Loads programs in the background: the verifier works while the source is listed.
-    fn start_loading(
-        programs: (Ebpf, LoadedPrograms),
-        folder: PinFolder,
-        succession: Succession,
-        devices: (DeviceConfig, changes::Receiver<bool>),
-    ) -> impl Future<Output = anyhow::Result<Self>> {
-        let loading = tokio::spawn(async move {
-            // Pins of what is attached are in the folder that both sets have.
-            let groups = devices::groups(&devices.0, &folder).await.context("find the devices")?;
-            spawn_blocking(move || Self::load(programs, &groups, folder, succession, devices)).await.context("load")?
-        });
-        async { loading.await.context("load the programs")? }
-    }
-
-    fn load(
-        (ebpf, loaded): (Ebpf, LoadedPrograms),
-        groups: &[Group],
-        folder: PinFolder,
-        succession: Succession,
-        (devices, sctp): (DeviceConfig, changes::Receiver<bool>),
-    ) -> anyhow::Result<Self> {
-        let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&devices))?.telling(loaded);
-        Ok(Self { devices: Follower::new(program_set, folder.clone(), devices, sctp)?, folder, succession })
-    }
-
-    /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
-    /// time flows of before are taken over, which `beginner` serves from now on.
-    async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
-        block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
-        let beside = attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
-        beginner.inspect(|agent| import_flows(&self.folder, agent));
-        self.devices.start().await.context("serve devices")?;
-        // Once more, for the flows that began meanwhile.
-        beginner.inspect(|agent| import_flows(&self.folder, agent));
-        debug!("every hook has its new program");
-        block_in_place(|| self.succession.finish())?;
-        drop(beside);
-        loader::forward_logs(self.devices.ebpf());
-        tokio::spawn(self.devices.follow());
-        Ok(())
-    }
 }
 
 /// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
@@ -236,15 +168,6 @@ fn say_ready(instance: &str) -> Option<Ready> {
     Ready::announce(instance)
         .inspect_err(|error| warn!(error = %Report(error), "`waggle ready` can't tell that this agent serves"))
         .ok()
-}
-
-/// Lets flows of before go on. Without it they are cut, which is no reason not to serve.
-fn import_flows(folder: &PinFolder, agent: &Agent) {
-    match import::import_flows(folder, |dialled| agent.dataplane().serves(dialled)) {
-        Ok(0) => {}
-        Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
-        Err(error) => warn!(error = %Report(&error), "connections through another service proxy may be cut"),
-    }
 }
 
 /// The task that follows a source, and where the API server is.

@@ -10,6 +10,7 @@ pub mod kube_proxy;
 mod metrics;
 mod nodeport_addresses;
 pub mod published;
+mod quantity;
 mod sizes;
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -25,6 +26,7 @@ pub use self::{
     kube_proxy::KubeProxyFile,
     metrics::MetricsConfig,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},
+    quantity::Quantity,
     sizes::MapSizes,
 };
 
@@ -55,8 +57,10 @@ pub struct Config {
     pub devices: DeviceConfig,
     /// How flows of packets are treated.
     pub flows: FlowConfig,
-    /// Sizes of the maps.
+    /// The most entries that maps may have.
     pub sizes: MapSizes,
+    /// Whether they have them from the start.
+    pub preallocates: bool,
     /// How much is counted one by one.
     pub metrics: MetricsConfig,
     /// What is logged.

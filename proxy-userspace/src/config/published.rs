@@ -36,6 +36,7 @@ pub fn configuration(config: &Config, node_name: &str) -> Value {
             },
             "flows": flows(&config.flows),
             "mapSizes": sizes(&config.sizes),
+            "preallocate": config.preallocates,
             "metrics": { "services": config.metrics.services, "backends": config.metrics.backends },
             "logLevel": config.log.level,
         },

@@ -9,8 +9,10 @@ use proxy_common::{
     connection::WAYS,
 };
 
-/// Numbers of entries, by the maps that have them. Changing one on a running instance makes its maps anew, with what they hold.
-#[derive(Clone, Debug)]
+use super::Quantity;
+
+/// Numbers of entries, by the maps that have them: the sizes of maps, limits of these sizes (the default), or what is in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapSizes {
     /// Of SERVICES.
     pub services: u32,
@@ -66,6 +68,55 @@ const fn default(size: usize) -> u32 {
 }
 
 impl MapSizes {
+    /// Nothing of anything.
+    pub const NONE: Self = Self {
+        services: 0,
+        service_ids: 0,
+        slots: 0,
+        backends: 0,
+        members: 0,
+        networks: 0,
+        affinity: 0,
+        socket_connections: 0,
+        socket_flows: 0,
+        conntrack: 0,
+        embryonic: 0,
+        fragments: 0,
+        source_ranges: 0,
+    };
+
+    /// The numbers that `number` gives.
+    pub fn each(number: impl Fn(Quantity) -> u32) -> Self {
+        let mut sizes = Self::NONE;
+        for quantity in Quantity::ALL {
+            *sizes.field(quantity) = number(quantity);
+        }
+        sizes
+    }
+
+    /// The number of one quantity.
+    pub fn of(&self, quantity: Quantity) -> u32 {
+        *self.clone().field(quantity)
+    }
+
+    fn field(&mut self, quantity: Quantity) -> &mut u32 {
+        match quantity {
+            Quantity::Services => &mut self.services,
+            Quantity::ServiceIds => &mut self.service_ids,
+            Quantity::Slots => &mut self.slots,
+            Quantity::Backends => &mut self.backends,
+            Quantity::Members => &mut self.members,
+            Quantity::Networks => &mut self.networks,
+            Quantity::SourceRanges => &mut self.source_ranges,
+            Quantity::Affinity => &mut self.affinity,
+            Quantity::SocketConnections => &mut self.socket_connections,
+            Quantity::SocketFlows => &mut self.socket_flows,
+            Quantity::Conntrack => &mut self.conntrack,
+            Quantity::Embryonic => &mut self.embryonic,
+            Quantity::Fragments => &mut self.fragments,
+        }
+    }
+
     /// The number of a map's entries.
     pub fn entries(&self, map: &MapSpec) -> u32 {
         match map.sized_by {
@@ -106,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_flags_every_map_has_the_size_that_the_programs_declare() {
+    fn without_flags_no_map_gets_larger_than_the_programs_declare() {
         for map in MAPS {
             assert_eq!(MapSizes::default().entries(map), map.default_entries, "{}", map.name);
         }

@@ -1,12 +1,13 @@
 //! Follows the devices of the agent's network namespace, and keeps programs on the selected ones. `select` decides
 //! which devices these are; `serve` attaches the programs.
 
+mod following;
 mod outcome;
 mod select;
 mod serve;
 mod unreliable_xdp;
 
-use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, future::pending, time::Duration};
 
 use aya::{
     Ebpf,
@@ -20,6 +21,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
+pub use self::following::Following;
 use self::serve::Devices;
 use crate::{
     attach::{self, AttachError, Group, ProgramSet},
@@ -111,14 +113,35 @@ impl Follower {
         if self.config.mode == DeviceMode::Off {
             info!("no device is served: packets from outside the node pass untouched");
         }
+        self.look_once().await
+    }
+
+    async fn look_once(&mut self) -> Result<(), DevicesError> {
         let snapshot = Watcher::start()?.snapshot().await?;
         Ok(self.look(&snapshot)?)
     }
 
+    /// Gives every served device the program of another set, each hook atomically. Returns the set of before.
+    pub async fn renew(&mut self, program_set: ProgramSet) -> Result<ProgramSet, DevicesError> {
+        let before = self.devices.renew(program_set);
+        self.look_once().await.map(|()| before)
+    }
+
+    /// The groups of programs that serve what is there now, and what may be there soon.
+    pub async fn groups(
+        config: &DeviceConfig,
+        folder: &PinFolder,
+        sctp: &changes::Receiver<bool>,
+    ) -> Result<Vec<Group>, DevicesError> {
+        let mut groups = groups(config, folder).await?;
+        groups.extend((*sctp.borrow() && config.mode != DeviceMode::Off).then_some(Group::Own));
+        Ok(groups)
+    }
+
     /// Follows changes for ever. A lost connection is logged and reopened.
-    pub async fn follow(mut self) {
+    async fn follow(&mut self) -> Infallible {
         if self.config.mode == DeviceMode::Off {
-            return;
+            return pending().await;
         }
         loop {
             let Err(error) = self.follow_connected().await;

@@ -29,6 +29,8 @@ struct State {
     outcome: Outcome,
     /// The hooks that were attached for it.
     hooks: Vec<DeviceHook>,
+    /// Whether they have programs of the set before.
+    is_outdated: bool,
 }
 
 impl State {
@@ -70,6 +72,12 @@ impl Devices {
         &mut self.program_set
     }
 
+    /// Takes another set of programs, which devices get by the next [`reconcile`](Self::reconcile). Returns the set of before.
+    pub(super) fn renew(&mut self, program_set: ProgramSet) -> ProgramSet {
+        self.states.values_mut().for_each(|state| state.is_outdated = true);
+        std::mem::replace(&mut self.program_set, program_set)
+    }
+
     /// Indexes of the devices that are served for all clients.
     pub(super) fn served(&self) -> BTreeSet<u32> {
         let outside = self.states.iter().filter(|(_, state)| state.target.role == Role::Outside);
@@ -91,7 +99,8 @@ impl Devices {
         for (index, target) in wanted {
             let state = self.states.get(&index);
             let has_lost = state.is_some_and(|state| state.has_lost(&self.folder));
-            let is_same = state.is_some_and(|state| state.target == target && state.outcome.is_settled());
+            let is_same =
+                state.is_some_and(|state| state.target == target && state.outcome.is_settled() && !state.is_outdated);
             if is_same && !has_lost {
                 continue;
             }
@@ -103,7 +112,7 @@ impl Devices {
                 outcome.report(&target);
             }
             let hooks = list(&self.folder)?.into_iter().filter(|hook| hook.device == index).collect();
-            self.states.insert(index, State { target, outcome, hooks });
+            self.states.insert(index, State { target, outcome, hooks, is_outdated: false });
         }
         Ok(())
     }

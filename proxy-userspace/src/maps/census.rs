@@ -75,7 +75,7 @@ impl Census {
         Ok(Some(match name {
             "AFFINITY" | "SOCKET_FLOWS" | "FRAGMENTS" | "DEVICES" => {
                 let mut count = 0;
-                bpf::read_hash(map, |_, _| count += 1)?;
+                bpf::each_entry(map, |_, _| count += 1)?;
                 count
             }
             "SOCKET_CONNECTIONS" => elements::<ConnectionSet>(map, length, |set| {
@@ -105,7 +105,7 @@ impl Census {
         now: u32,
     ) -> Result<u64, MapError> {
         let mut count = 0;
-        bpf::read_hash(map, |key, value| {
+        bpf::each_entry(map, |key, value| {
             count += 1;
             let (key, entry): (E::Key, E) = (bytemuck::pod_read_unaligned(key), bytemuck::pod_read_unaligned(value));
             self.add(&E::tuple(&key), entry.meta(), now);

@@ -22,12 +22,17 @@ pub struct Layout {
 /// Free entries of an LRU map that each processor keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
 pub(crate) const KEPT: usize = 128;
 
-/// Every pinned map, with the sizes that the flags ask for, on a machine that may have so many `processors`.
+/// The least entries of an LRU map on a machine that may have so many `processors`.
 ///
 /// LRU maps forget what has not been used for the longest time. Linux 6.1 forgets what a small one has just got, although it is
 /// nearly empty, once one processor keeps all free entries (6.17 does no more): each map has twice what the processors keep.
+pub(crate) fn least_forgetting(processors: usize) -> u32 {
+    u32::try_from(2 * KEPT * processors).unwrap_or(u32::MAX)
+}
+
+/// Every pinned map with these sizes, on a machine that may have so many `processors`.
 pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
-    let least = u32::try_from(2 * KEPT * processors).unwrap_or(u32::MAX);
+    let least = least_forgetting(processors);
     let layout = |map: &MapSpec| {
         let MapSpec { name, key_size, value_size, since, .. } = *map;
         let entries = sizes.entries(map);

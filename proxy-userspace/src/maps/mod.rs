@@ -32,7 +32,7 @@ use crate::{
     node::bpf::{self, MappedArray},
 };
 
-pub(crate) use self::layouts::KEPT;
+pub(crate) use self::layouts::{KEPT, least_forgetting};
 pub use self::layouts::{Layout, layouts};
 
 /// AFFINITY, for reading.

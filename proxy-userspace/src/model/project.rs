@@ -62,6 +62,12 @@ impl Model {
         projection
     }
 
+    /// The whole table. Its cost depends on the size of the cluster.
+    pub fn project_all(&self) -> Table {
+        let services = self.services.keys().cloned().collect();
+        self.project(&Touched { services, networks: true, ..Touched::default() }).table
+    }
+
     fn project_service(&self, name: &ServiceName, state: &ServiceState, projection: &mut Projection) {
         let mut faults = state.faults.clone();
         if let Some(spec) = &state.spec {

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use aya::{Ebpf, EbpfError, EbpfLoader, util::nr_cpus};
+use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapInfo, util::nr_cpus};
 use aya_log::EbpfLogger;
+use tokio::task::AbortHandle;
 use tracing::warn;
 
 use crate::{
-    config::DataplaneConfig,
+    config::{DataplaneConfig, MapSizes},
     logging::errors::Report,
     maps::{Layout, Maps, MapsError, PinFolder, layouts},
     node::bpf,
@@ -66,37 +67,97 @@ pub enum LoadError {
     Succession(#[from] SuccessionError),
 }
 
-/// An instance whose maps exist, and whose programs are not loaded yet.
-pub struct Loaded {
-    /// The eBPF object.
-    pub ebpf: Ebpf,
-    /// Its maps.
-    pub maps: Maps,
-    /// The folder with all pins until the succession ends.
-    pub folder: PinFolder,
-    /// The succession that replaces the old set of programs.
-    pub succession: Succession,
-    /// Whether no earlier set of programs is attached.
-    pub is_first: bool,
-    /// The instance's lock, which is held as long as this file is open.
-    pub lock: File,
+/// An instance that this agent alone may change.
+pub struct Instance {
+    folder: PinFolder,
+    /// The lock is held as long as this file is open.
+    _lock: File,
 }
 
-/// Loads the object for an instance, with those pinned maps that fit. The set of programs that serves is not touched.
-pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
-    let folder = PinFolder::new(&config.instance);
-    fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
-    let lock = lock(&folder, &config.instance)?;
+impl Instance {
+    /// Makes the instance's folder, locks it, and finishes or discards what a start that died has left.
+    pub fn open(name: &str) -> Result<Self, LoadError> {
+        let folder = PinFolder::new(name);
+        fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
+        let lock = lock(&folder, name)?;
+        succession::clear_up(&folder)?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// The sizes of its maps; 0 for maps that it does not have.
+    pub fn sizes(&self) -> MapSizes {
+        let entries = |map| MapInfo::from_pin(self.folder.map(map)).map_or(0, |info| info.max_entries());
+        MapSizes::each(|quantity| entries(quantity.map()).saturating_mul(quantity.per_entry()))
+    }
+
+    /// Prepares a set of programs and maps, with those pinned maps that fit. The set that serves is not touched.
+    pub fn load(&self, config: &DataplaneConfig) -> Result<Loaded, LoadError> {
+        let layouts = wanted(config);
+        let succession = Succession::begin(&self.folder, &layouts)?;
+        let loaded = load_object(config, succession.folder(), &layouts).and_then(|ebpf| {
+            succession.copy_ids(&layouts)?;
+            Ok((ebpf, Maps::open(succession.folder())?))
+        });
+        let (ebpf, maps) = loaded.inspect_err(|_| succession::give_up(&self.folder))?;
+        let is_first = succession.is_first() || !has_links(&self.folder);
+        Ok(Loaded { set: NewSet { ebpf, succession }, maps, is_first })
+    }
+
+    /// Prepares larger maps for the set that serves, without what is in them: see [`Succession::fill`].
+    pub fn load_larger(folder: &PinFolder, config: &DataplaneConfig) -> Result<NewSet, LoadError> {
+        let layouts = wanted(config);
+        let succession = Succession::grow(folder, &layouts)?;
+        let loaded = load_object(config, succession.folder(), &layouts);
+        let loaded = loaded.and_then(|ebpf| Ok(succession.note_layouts(&layouts).map(|()| ebpf)?));
+        let ebpf = loaded.inspect_err(|_| succession::give_up(folder))?;
+        Ok(NewSet { ebpf, succession })
+    }
+
+    /// Its folder, with the maps that serve.
+    pub fn folder(&self) -> &PinFolder {
+        &self.folder
+    }
+}
+
+/// A set of programs and maps whose maps exist, and whose programs are not loaded yet.
+pub struct NewSet {
+    /// The eBPF object.
+    pub ebpf: Ebpf,
+    /// The succession that replaces the set that serves. Its folder has all pins until it ends.
+    pub succession: Succession,
+}
+
+impl NewSet {
+    /// Makes maps of other sizes anew, which nobody has written yet.
+    pub fn enlarge(&mut self, config: &DataplaneConfig) -> Result<Maps, LoadError> {
+        let (folder, layouts) = (self.succession.folder(), wanted(config));
+        self.succession.unpin_others(&layouts)?;
+        self.ebpf = load_object(config, folder, &layouts)?;
+        Ok(Maps::open(folder)?)
+    }
+}
+
+/// What a start begins with.
+pub struct Loaded {
+    /// The set of programs and maps.
+    pub set: NewSet,
+    /// The maps.
+    pub maps: Maps,
+    /// Whether no earlier set of programs is attached.
+    pub is_first: bool,
+}
+
+/// Loads the object for an instance with maps of exactly the sizes in `config`.
+pub fn load(config: &DataplaneConfig) -> Result<(Instance, Loaded), LoadError> {
+    let instance = Instance::open(&config.instance)?;
+    let loaded = instance.load(config)?;
+    Ok((instance, loaded))
+}
+
+/// The layouts that the maps are to have.
+fn wanted(config: &DataplaneConfig) -> Vec<Layout> {
     // If the number of CPUs can't be read here, creating the maps fails with the same error later.
-    let layouts = layouts(&config.sizes, nr_cpus().unwrap_or(1));
-    let succession = Succession::begin(&folder, &layouts)?;
-    let loaded = load_object(config, succession.folder(), &layouts).and_then(|ebpf| {
-        succession.copy_ids(&layouts)?;
-        Ok((ebpf, Maps::open(succession.folder())?))
-    });
-    let (ebpf, maps) = loaded.inspect_err(|_| succession::give_up(&folder))?;
-    let is_first = succession.is_first() || !has_links(&folder);
-    Ok(Loaded { ebpf, maps, folder: succession.folder().clone(), succession, is_first, lock })
+    layouts(&config.sizes, nr_cpus().unwrap_or(1))
 }
 
 /// Creates the maps that are not pinned in the folder, and finds the programs.
@@ -142,17 +203,21 @@ fn has_links(folder: &PinFolder) -> bool {
 }
 
 /// Writes what the programs log to the agent's log, up to 100 ms later. If that is not possible, only these lines are
-/// missing.
-pub fn forward_logs(ebpf: &mut Ebpf) {
+/// missing. Returns the task that does it.
+pub fn forward_logs(ebpf: &mut Ebpf) -> Option<AbortHandle> {
     const PERIOD: Duration = Duration::from_millis(100);
     let mut logger = match EbpfLogger::init(ebpf) {
         Ok(logger) => logger,
-        Err(error) => return warn!(error = %Report(&error), "can't read the log of the eBPF programs"),
+        Err(error) => {
+            warn!(error = %Report(&error), "can't read the log of the eBPF programs");
+            return None;
+        }
     };
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         loop {
             logger.flush();
             tokio::time::sleep(PERIOD).await;
         }
     });
+    Some(task.abort_handle())
 }

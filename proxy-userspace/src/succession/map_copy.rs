@@ -4,15 +4,20 @@ use std::collections::BTreeSet;
 
 use aya::{
     Pod,
-    maps::{HashMap, MapData, PerCpuArray},
+    maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
 };
-use proxy_common::{Backend, BackendCounters, Member, ServiceCounters, ServiceName};
+use proxy_common::{
+    Address, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters, ServiceName, SourceRange,
+};
 
 use super::migration::{IDS, Migration, Migrations};
 use crate::{
     maps::{MapsError, PinFolder, open, open_array, open_data},
-    node::bpf::MappedArray,
+    node::bpf::{self, MappedArray},
 };
+
+/// How many entries of a hash are copied at once: more than a chain has.
+const BATCH: u32 = 4096;
 
 /// Old and new maps, and the migration of each.
 pub(super) struct MapCopy<'a> {
@@ -45,14 +50,32 @@ impl MapCopy<'_> {
         if self.migrations.get(IDS[1]).is_some_and(|migration| *migration != Migration::New) {
             self.start_generations()?;
         }
-        let named: HashMap<MapData, u32, ServiceName> = open(self.new, "SERVICE_NAMES")?;
+        self.counters_of_ids(self.new)?;
+        Ok(refused)
+    }
+
+    /// Copies what the agent of the old maps has written, while it writes nothing.
+    pub(super) fn configuration(&self) -> Result<(), MapsError> {
+        self.whole_hash::<Frontend, Service>("SERVICES")?;
+        self.array::<u32>("SLOTS")?;
+        self.array::<Backend>("BACKENDS")?;
+        self.array::<u32>("GENERATIONS")?;
+        self.whole_hash::<Member, u32>("MEMBERS")?;
+        self.whole_hash::<u32, ServiceName>("SERVICE_NAMES")?;
+        self.trie::<Address, Network>("NETWORKS")?;
+        self.trie::<SourceRange, u32>("SOURCE_RANGES")?;
+        self.start_generations()
+    }
+
+    /// Copies the counters of those ids that the maps in `folder` know.
+    pub(super) fn counters_of_ids(&self, folder: &PinFolder) -> Result<(), MapsError> {
+        let named: HashMap<MapData, u32, ServiceName> = open(folder, "SERVICE_NAMES")?;
         let services: BTreeSet<u32> = named.keys().flatten().collect();
         self.counters::<ServiceCounters>("SERVICE_COUNTERS", Some(&services))?;
-        let backends: MappedArray<Backend> = open_array(self.new, "BACKENDS")?;
+        let backends: MappedArray<Backend> = open_array(folder, "BACKENDS")?;
         let is_used = |id: &u32| backends.get(*id).is_some_and(|backend| backend.is_valid());
         let backends: BTreeSet<u32> = (0..backends.length()).filter(is_used).collect();
-        self.counters::<BackendCounters>("BACKEND_COUNTERS", Some(&backends))?;
-        Ok(refused)
+        self.counters::<BackendCounters>("BACKEND_COUNTERS", Some(&backends))
     }
 
     /// Flows may remember ids that were not copied. In the new maps these ids start with a random generation, so that
@@ -93,6 +116,32 @@ impl MapCopy<'_> {
         let mut new: HashMap<MapData, K, V> = open(self.new, name)?;
         let refused = old.iter().flatten().filter(|(key, value)| new.insert(key, value, 0).is_err()).count();
         Ok(Some((name, refused)).filter(|(_, refused)| *refused != 0))
+    }
+
+    /// Copies a hash that nobody writes, entirely or not at all.
+    fn whole_hash<K: bytemuck::Pod, V: bytemuck::Pod>(&self, name: &'static str) -> Result<(), MapsError> {
+        if !self.is_copied(name) {
+            return Ok(());
+        }
+        let (old, new) = (open_data(self.old, name)?, open_data(self.new, name)?);
+        let mut chain = Some(0);
+        while let Some(first) = chain {
+            let copied = bpf::read_hash::<K, V>(old.fd(), first, BATCH)
+                .and_then(|(entries, next)| bpf::write_hash(new.fd(), &entries).map(|()| next));
+            chain = copied.map_err(|source| MapsError::Type { name, source: source.into() })?;
+        }
+        Ok(())
+    }
+
+    fn trie<K: Pod, V: Pod>(&self, name: &'static str) -> Result<(), MapsError> {
+        if !self.is_copied(name) {
+            return Ok(());
+        }
+        let old: LpmTrie<MapData, K, V> = open(self.old, name)?;
+        let mut new: LpmTrie<MapData, K, V> = open(self.new, name)?;
+        let mut copy = |(key, value): (Key<K>, V)| new.insert(&key, value, 0);
+        let copied = old.iter().try_for_each(|entry| entry.and_then(&mut copy));
+        copied.map_err(|source| MapsError::Type { name, source })
     }
 
     /// Copies an array map. Elements keep their indexes; those beyond the new end are unused.

@@ -53,20 +53,38 @@ pub const EMBRYONIC: [&str; 2] = ["EMBRYONIC_IPV4", "EMBRYONIC_IPV6"];
 pub fn migrations(wanted: &[Layout], found: &BTreeMap<&'static str, Layout>) -> Migrations {
     let mut migrations: Migrations =
         wanted.iter().map(|layout| (layout.name, migration(layout, found.get(layout.name)))).collect();
-    for group in [&CONFIGURATION[..], &ASSURED, &EMBRYONIC] {
-        if group.iter().any(|name| migrations.get(name) != Some(&Migration::Shared)) {
-            replace(&mut migrations, group, Migration::Shared, Migration::Copied);
-        }
-    }
-    // A flow that becomes assured moves from EMBRYONIC to the assured table. If the sets of programs share the former,
-    // they must share the latter, too.
-    if ASSURED.iter().any(|name| migrations.get(name) != Some(&Migration::Shared)) {
-        replace(&mut migrations, &EMBRYONIC, Migration::Shared, Migration::Copied);
-    }
+    share_together(&mut migrations, &CONFIGURATION);
+    share_flows_together(&mut migrations);
     discard_together(&mut migrations, &ASSURED, &ASSURED);
     discard_together(&mut migrations, &EMBRYONIC, &EMBRYONIC);
     discard_together(&mut migrations, &IDS, &[&IDS[..], &COUNTED].concat());
     migrations
+}
+
+/// Decides for a set whose configuration is that of the set that it was `found` beside, by the same ids: each map of it can be
+/// shared by itself. Only sizes differ.
+pub fn growths(wanted: &[Layout], found: &BTreeMap<&'static str, Layout>) -> Migrations {
+    let mut migrations: Migrations =
+        wanted.iter().map(|layout| (layout.name, migration(layout, found.get(layout.name)))).collect();
+    share_flows_together(&mut migrations);
+    migrations
+}
+
+fn share_flows_together(migrations: &mut Migrations) {
+    share_together(migrations, &ASSURED);
+    share_together(migrations, &EMBRYONIC);
+    // A flow that becomes assured moves from EMBRYONIC to the assured table. If the sets of programs share the former,
+    // they must share the latter, too.
+    if ASSURED.iter().any(|name| migrations.get(name) != Some(&Migration::Shared)) {
+        replace(migrations, &EMBRYONIC, Migration::Shared, Migration::Copied);
+    }
+}
+
+/// Shares the maps of a group all or none.
+fn share_together(migrations: &mut Migrations, group: &[&str]) {
+    if group.iter().any(|name| migrations.get(name) != Some(&Migration::Shared)) {
+        replace(migrations, group, Migration::Shared, Migration::Copied);
+    }
 }
 
 fn migration(wanted: &Layout, found: Option<&Layout>) -> Migration {

@@ -9,6 +9,7 @@
 
 mod client_state;
 mod flows;
+mod growth;
 pub(crate) mod import;
 pub mod loader;
 mod map_copy;
@@ -82,23 +83,18 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Cleans up after a start that has died, and prepares the pins of a new set in an instance's folder. Maps that fit
-    /// are shared with the old set.
+    /// Prepares the pins of a new set in an instance's folder. Maps that fit are shared with the old set.
     pub fn begin(folder: &PinFolder, wanted: &[Layout]) -> Result<Self, SuccessionError> {
-        resume::clear_up(folder, wanted)?;
         let found = find(folder, wanted);
-        let succession = Self {
-            old: folder.clone(),
-            new: folder.next(),
-            migrations: migrations(wanted, &found),
-            copied: FirstCopy::new(),
-        };
+        let succession = Self::share(folder, migrations(wanted, &found))?;
         succession.tell(!found.is_empty());
-        let shared = succession
-            .migrations
-            .iter()
-            .filter(|(_, migration)| **migration == Migration::Shared)
-            .map(|(name, _)| *name);
+        Ok(succession)
+    }
+
+    fn share(folder: &PinFolder, migrations: Migrations) -> Result<Self, SuccessionError> {
+        let succession = Self { old: folder.clone(), new: folder.next(), migrations, copied: FirstCopy::new() };
+        let is_shared = |(_, migration): &(_, &Migration)| **migration == Migration::Shared;
+        let shared = succession.migrations.iter().filter(is_shared).map(|(name, _)| *name);
         pins::share(&succession.old, &succession.new, shared)?;
         Ok(succession)
     }
@@ -115,6 +111,14 @@ impl Succession {
 
     /// Stores the layouts of the new maps, which exist by now, and copies what must be known before the first plan.
     pub fn copy_ids(&self, wanted: &[Layout]) -> Result<(), SuccessionError> {
+        self.note_layouts(wanted)?;
+        report(&self.map_copy().ids()?);
+        debug!("new maps are ready");
+        Ok(())
+    }
+
+    /// Stores the layouts of the new maps.
+    pub fn note_layouts(&self, wanted: &[Layout]) -> Result<(), SuccessionError> {
         let mut abi: Array<MapData, u32> = open(&self.new, "ABI")?;
         abi.set(0, ABI_VERSION, 0).map_err(|source| SuccessionError::Map { name: "ABI", source })?;
         let mut layouts: HashMap<MapData, MapName, u32> = open(&self.new, "LAYOUTS")?;
@@ -122,23 +126,35 @@ impl Succession {
             let written = layouts.insert(MapName::new(layout.name), layout.since, 0);
             written.map_err(|source| SuccessionError::Map { name: "LAYOUTS", source })?;
         }
-        report(&self.map_copy().ids()?);
-        debug!("new maps are ready");
         Ok(())
     }
 
-    /// Completes the new set, whose maps are written and whose programs are loaded. From now on this start or the next
-    /// one may put it in place. Its programs hand packets of flows that only the old set knows to the old programs.
+    /// Completes the new set, whose maps are written and whose programs are loaded: see [`Self::mark_complete`].
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
+        self.copy_flows()?;
+        self.copy_clients()?;
+        self.mark_complete(ebpf)
+    }
+
+    /// Copies flows. The new programs hand packets of flows that only the old set knows to the old programs.
+    fn copy_flows(&self) -> Result<(), SuccessionError> {
         report(&flows::fill(&self.map_copy())?);
         self.reserve()?;
-        // Last, since a socket whose first datagram goes out after this copy may choose its backend again: copying
-        // flows takes longer.
+        Previous::find(&self.old)?.follow(&self.new);
+        self.set_phase(Phase::Following)
+    }
+
+    /// Copies what is known of sockets and clients. Right before the hooks get their new programs, since a socket whose first
+    /// datagram goes out after this copy may choose its backend again: copying flows takes longer.
+    fn copy_clients(&mut self) -> Result<(), SuccessionError> {
         let mut copied = FirstCopy::new();
         report(&client_state::copy(&self.map_copy(), &mut copied)?);
         self.copied = copied;
-        Previous::find(&self.old)?.follow(&self.new);
-        self.set_phase(Phase::Following)?;
+        Ok(())
+    }
+
+    /// From now on this start or the next one may put the new set in place.
+    pub fn mark_complete(&self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
         pins::complete(&self.new, ebpf)?;
         debug!("new programs and maps are complete");
         Ok(())
@@ -232,6 +248,11 @@ fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
         set_phase(folder, Phase::Alone)?;
     }
     Ok(())
+}
+
+/// Finishes or discards what a start that died has left.
+pub fn clear_up(folder: &PinFolder) -> Result<(), SuccessionError> {
+    resume::clear_up(folder)
 }
 
 /// Removes what a start has prepared, if it is not complete.

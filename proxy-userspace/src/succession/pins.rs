@@ -48,6 +48,15 @@ pub(super) fn share<'a>(
     Ok(())
 }
 
+/// Removes the pins of maps.
+pub(super) fn remove<'a>(folder: &PinFolder, names: impl Iterator<Item = &'a str>) -> Result<(), SuccessionError> {
+    for name in names {
+        let path = folder.map(name);
+        absent(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+    }
+    Ok(())
+}
+
 /// Pins the programs for the hooks, and marks the set as complete.
 pub(super) fn complete(new: &PinFolder, ebpf: &Ebpf) -> Result<(), SuccessionError> {
     create(&programs(new))?;

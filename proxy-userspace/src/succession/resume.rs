@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     attach,
-    maps::{Layout, PinFolder, open},
+    config::MapSizes,
+    maps::{Layout, PinFolder, layouts, open},
 };
 
 /// Puts a complete set in place, and discards an incomplete one.
-pub(super) fn clear_up(folder: &PinFolder, known: &[Layout]) -> Result<(), SuccessionError> {
+pub(super) fn clear_up(folder: &PinFolder) -> Result<(), SuccessionError> {
     discard_incomplete(folder)?;
     let new = folder.next();
     if !pins::is_complete(&new) {
@@ -27,7 +28,9 @@ pub(super) fn clear_up(folder: &PinFolder, known: &[Layout]) -> Result<(), Succe
     }
     info!(folder = %new.maps().display(), "putting a set of programs in place that an earlier start completed");
     attach::renew(folder, &pins::programs(&new))?;
-    let migrations = migrations_between(folder, &new, known);
+    // Their sizes are not asked for.
+    let known = layouts(&MapSizes::default(), 1);
+    let migrations = migrations_between(folder, &new, &known);
     let is_alone = open::<Array<MapData, u32>>(&new, "SUCCESSION")
         .is_ok_and(|map| map.get(&0, 0).is_ok_and(|phase| phase == Phase::Alone as u32));
     let succession = Succession { old: folder.clone(), new, migrations, copied: FirstCopy::new() };

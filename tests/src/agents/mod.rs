@@ -42,8 +42,13 @@ impl<'a> Starts<'a> {
         &self.outside.scene.node
     }
 
-    /// Kills the agent that runs, and starts another. Returns where its log begins.
+    /// Kills the agent that runs, and starts another, whose maps have their final sizes. Returns where its log begins.
     pub fn start(&mut self, program: &str, source: &[&str], arguments: &[&str]) -> usize {
+        self.start_growing(program, source, &[&["--preallocate"], arguments].concat())
+    }
+
+    /// Kills the agent that runs, and starts another. Returns where its log begins.
+    pub fn start_growing(&mut self, program: &str, source: &[&str], arguments: &[&str]) -> usize {
         self.kill();
         let node = self.node();
         let mark = self.log.mark();

@@ -33,7 +33,7 @@ use proxy_userspace::{
     config::{DataplaneConfig, FlowConfig, MapSizes},
     desired::plan::plan,
     node::{jiffies, snat_ports::SnatPorts},
-    succession::loader::{self, Loaded},
+    succession::loader::{self, Instance, Loaded},
 };
 
 use self::programs::Programs;
@@ -80,7 +80,7 @@ pub struct BenchNode {
     damaged: Vec<Stage>,
     /// The ports of source translation at the start.
     ports: SnatPorts,
-    _lock: File,
+    _lock: Instance,
     netns: Netns,
     home: OwnedFd,
     _lab: Lab,
@@ -119,7 +119,8 @@ impl BenchNode {
             log_level: 0,
         };
         let inside = Inside::enter(&netns, &home);
-        let Loaded { ebpf, maps, folder, lock, .. } = loader::load(&config).expect("load the object");
+        let (lock, Loaded { set, maps, .. }) = loader::load(&config).expect("load the object");
+        let (ebpf, folder) = (set.ebpf, set.succession.folder().clone());
         let programs = Programs::load(ebpf, &folder).expect("load the programs");
         let ports = SnatPorts::read().expect("read the ephemeral ports");
         let dataplane = Dataplane::new(maps, ports.clone());

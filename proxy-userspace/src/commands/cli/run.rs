@@ -145,6 +145,7 @@ impl RunArgs {
             udp_termination: self.udp_termination,
             devices: self.devices.into(),
             flows: self.flows.config(&asked.conntrack),
+            preallocates: self.sizes.preallocate,
             sizes: self.sizes.into(),
             metrics: self.metrics.into(),
         }

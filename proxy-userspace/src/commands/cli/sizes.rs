@@ -13,9 +13,9 @@ const fn size(size: usize) -> u32 {
     size as u32
 }
 
-/// Numbers of entries of the maps. Changing one on a running instance makes those maps anew, with what they hold.
+/// The most entries of the maps. They begin small and grow by themselves; what they hold stays.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Map sizes")]
+#[command(next_help_heading = "The most that maps may hold (they begin small and grow by themselves)")]
 pub struct SizeArgs {
     /// Frontends: addresses and ports that clients dial
     #[arg(long = "max-services", value_name = "N", default_value_t = size(SERVICES_MAX))]
@@ -57,6 +57,10 @@ pub struct SizeArgs {
     /// Prefixes in loadBalancerSourceRanges, each service port counted
     #[arg(long = "max-source-ranges", value_name = "N", default_value_t = size(SOURCE_RANGES_MAX))]
     pub source_ranges: u32,
+    /// Make every map as large as it may become at the start, instead of when it fills: for nodes that meet floods of new
+    /// connections, and have 180 MiB for that
+    #[arg(long)]
+    pub preallocate: bool,
 }
 
 impl From<SizeArgs> for MapSizes {

@@ -1,4 +1,4 @@
-//! Many elements of a map by one system call.
+//! Many entries of a map with one system call.
 
 use std::{io, os::fd::AsFd};
 
@@ -7,8 +7,9 @@ use aya::maps::{MapData, MapError};
 use super::raw_fd;
 
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 
-/// `bpf_attr` of BPF_MAP_LOOKUP_BATCH (include/uapi/linux/bpf.h).
+/// `bpf_attr` of BPF_MAP_LOOKUP_BATCH and BPF_MAP_UPDATE_BATCH (include/uapi/linux/bpf.h).
 #[repr(C)]
 #[derive(Default)]
 struct Batch {
@@ -39,26 +40,53 @@ pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32)
         map: raw_fd(&map)?,
         ..Batch::default()
     };
-    look_up(&mut attributes)?;
+    // SAFETY: keys and values have room for `count` elements of the map's types.
+    unsafe { look_up(&mut attributes) }?;
     values.truncate(attributes.count as usize);
     Ok(values)
 }
 
+/// Entries of a hash, and the chain that follows theirs; none at the end of the map.
+pub type Chains<K, V> = (Vec<(K, V)>, Option<u32>);
+
+/// Reads at most `count` entries of a hash, those of the chains from `chain` on: the kernel's hash has as many chains as the next
+/// power of two of its entries, and names the place in a batch by their number (kernel/bpf/hashtab.c). Reading is no use: LRU
+/// maps forget an entry no later for it. Fails with ENOSPC if the first chain is longer than `count`.
+pub fn read_hash<K: bytemuck::Pod, V: bytemuck::Pod>(
+    map: impl AsFd,
+    chain: u32,
+    count: u32,
+) -> io::Result<Chains<K, V>> {
+    let (mut keys, mut values) = (vec![K::zeroed(); count as usize], vec![V::zeroed(); count as usize]);
+    let mut next = 0_u32;
+    let mut attributes = Batch {
+        start: (&raw const chain) as u64,
+        next: (&raw mut next) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count,
+        map: raw_fd(&map)?,
+        ..Batch::default()
+    };
+    // SAFETY: keys and values have room for `count` elements of the map's types.
+    let has_more = unsafe { look_up(&mut attributes) }?;
+    let entries = keys.into_iter().zip(values).take(attributes.count as usize).collect();
+    Ok((entries, has_more.then_some(next)))
+}
+
 /// Reads the entries of a hash, as many as it has room for at most, and gives the bytes of each key and value to `each`. While
 /// programs write, an entry may be missing or come twice. The kernel holds the lock of one bucket at a time.
-pub fn read_hash(map: &MapData, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), MapError> {
+pub fn each_entry(map: &MapData, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), MapError> {
     const COUNT: u32 = 4096;
     let info = map.info()?;
     let (key_size, value_size) = (info.key_size() as usize, info.value_size() as usize);
     let mut keys = vec![0_u8; key_size * COUNT as usize];
     let mut values = vec![0_u8; value_size * COUNT as usize];
-    // The kernel's own notion of a place.
-    let (mut place, mut next) = (0_u32, 0_u32);
+    let (mut chain, mut next) = (0_u32, 0_u32);
     let mut left = u64::from(info.max_entries());
-    let mut is_first = true;
     while left > 0 {
         let mut attributes = Batch {
-            start: if is_first { 0 } else { (&raw const place) as u64 },
+            start: (&raw const chain) as u64,
             next: (&raw mut next) as u64,
             keys: keys.as_mut_ptr() as u64,
             values: values.as_mut_ptr() as u64,
@@ -66,28 +94,50 @@ pub fn read_hash(map: &MapData, mut each: impl FnMut(&[u8], &[u8])) -> Result<()
             map: raw_fd(&map.fd())?,
             ..Batch::default()
         };
-        let end = look_up(&mut attributes)?;
+        // SAFETY: keys and values have room for `COUNT` elements of the map's sizes.
+        let has_more = unsafe { look_up(&mut attributes) }?;
         let read = keys.chunks_exact(key_size).zip(values.chunks_exact(value_size)).take(attributes.count as usize);
         read.for_each(|(key, value)| each(key, value));
-        if end {
+        if !has_more {
             break;
         }
         left = left.saturating_sub(attributes.count.into());
-        (place, is_first) = (next, false);
+        chain = next;
     }
     Ok(())
 }
 
-/// Returns whether the end of the map is reached.
-fn look_up(attributes: &mut Batch) -> io::Result<bool> {
+/// Writes entries into a hash.
+pub fn write_hash<K: bytemuck::Pod, V: bytemuck::Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::Result<()> {
+    let (keys, values): (Vec<K>, Vec<V>) = entries.iter().copied().unzip();
+    let mut attributes = Batch {
+        keys: keys.as_ptr() as u64,
+        values: values.as_ptr() as u64,
+        count: u32::try_from(entries.len()).map_err(io::Error::other)?,
+        map: raw_fd(&map)?,
+        ..Batch::default()
+    };
+    if entries.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: the kernel reads `attributes` and as many keys and values of the map's types as there are entries.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_BATCH, &raw mut attributes, size_of::<Batch>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Looks up a batch. Returns whether the map goes on after it: at the end the kernel reports that there is no next key.
+///
+/// # Safety
+///
+/// Keys and values must have room for as many elements of the map's types as `count` says.
+unsafe fn look_up(attributes: &mut Batch) -> io::Result<bool> {
+    let attributes = std::ptr::from_mut(attributes);
     // SAFETY: the kernel reads and writes `attributes` and what they point to, as many elements as there is room for.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut *attributes, size_of::<Batch>()) };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, attributes, size_of::<Batch>()) };
     let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        _ if result >= 0 => Ok(false),
-        // There is no next key.
-        Some(libc::ENOENT) => Ok(true),
+    match (result, error.raw_os_error()) {
+        (0.., _) => Ok(true),
+        (_, Some(libc::ENOENT)) => Ok(false),
         _ => Err(error),
     }
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use self::{
-    batch::{read_array, read_hash},
+    batch::{each_entry, read_array, read_hash, write_hash},
     mapped_array::MappedArray,
 };
 

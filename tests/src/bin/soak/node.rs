@@ -88,7 +88,7 @@ impl<'a> Node<'a> {
             _ => from_folder(self.objects.folder.path(), &self.objects.folder.allocations()),
         };
         let source: Vec<_> = source.iter().map(String::as_str).collect();
-        self.starts.start(&self.program, &source, self.sizes)
+        self.starts.start_growing(&self.program, &source, self.sizes)
     }
 
     /// Starts an agent as it should be, and waits until it serves.

@@ -9,6 +9,7 @@ mod decisions;
 mod dump;
 mod filters;
 mod full;
+mod growth;
 mod inspect;
 mod life;
 mod lists;

@@ -24,8 +24,9 @@ fn measure(machine: &Lab) -> Counts {
     let sizes = MapSizes::default();
     let config =
         DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level: 0 };
-    let counts = loader::load(&config).map(|loaded| {
-        let program_set = ProgramSet::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL);
+    let counts = loader::load(&config).map(|(_, loaded)| {
+        let folder = loaded.set.succession.folder().clone();
+        let program_set = ProgramSet::new(loaded.set.ebpf, &folder, &Group::ALL, &Group::ALL);
         program_set
             .expect("load the programs")
             .ebpf()

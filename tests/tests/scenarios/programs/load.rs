@@ -16,8 +16,10 @@ fn the_verifier_accepts_every_program_quiet_and_talking() {
         let sizes = MapSizes::default();
         let config =
             DataplaneConfig { instance: instance.clone(), cgroup: "/".into(), sizes, constants: Vec::new(), log_level };
-        let loaded = loader::load(&config)
-            .map(|loaded| ProgramSet::new(loaded.ebpf, &loaded.folder, &Group::ALL, &Group::ALL).map(drop));
+        let loaded = loader::load(&config).map(|(_, loaded)| {
+            let folder = loaded.set.succession.folder().clone();
+            ProgramSet::new(loaded.set.ebpf, &folder, &Group::ALL, &Group::ALL).map(drop)
+        });
         cleanup::cleanup(&instance, true).unwrap();
         loaded.unwrap().unwrap();
     }

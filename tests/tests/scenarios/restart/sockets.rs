@@ -24,7 +24,7 @@ fn ports(slice: SliceBuilder) -> SliceBuilder {
 
 /// Two Services, and a backend of each.
 fn scene(name: &str) -> Scene {
-    let scene = Setup::new(name).backends(2).serving(&[5353, 8080]).build();
+    let scene = Setup::new(name).args(["--preallocate"]).backends(2).serving(&[5353, 8080]).build();
     for (name, number, pod) in [("web", WEB, 1), ("other", OTHER, 2)] {
         let service = dual(name, number).named_port("http", "TCP", 80, 8080).named_port("dns", "UDP", 53, 5353);
         scene.put(&service.build());

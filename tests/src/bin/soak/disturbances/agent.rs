@@ -100,7 +100,7 @@ fn with_full_disk(node: &mut Node<'_>, folder: &Path) -> anyhow::Result<()> {
     let allocations = folder.join("allocations.json");
     let source = from_folder(node.objects.folder.path(), &allocations);
     let source: Vec<_> = source.iter().map(String::as_str).collect();
-    let mark = node.starts.start(&node.program, &source, node.sizes);
+    let mark = node.starts.start_growing(&node.program, &source, node.sizes);
     node.serves(mark)?;
     let folder = &node.objects.folder;
     folder.put(&service("without-address").named_port("tcp", "TCP", 80, 8080).build());

@@ -1,0 +1,220 @@
+//! Maps grow by themselves: when one is nearly full, a larger set of maps is made behind the running programs and takes the place
+//! of the one that serves, by a succession inside the agent (docs/adr/0014). Nothing is lost, and the agent goes on meanwhile.
+
+mod decision;
+mod running;
+mod set;
+mod usage;
+
+use std::{collections::BTreeSet, future::pending, mem, time::Duration};
+
+use anyhow::Context as _;
+use aya::util::nr_cpus;
+use tokio::{task::JoinHandle, time};
+use tracing::{debug, info, warn};
+
+use self::{
+    decision::Facts,
+    set::{Moved, Prepared},
+};
+pub use self::{decision::at_start, running::Running, set::Recipe};
+use crate::{
+    agent::{Agent, Inputs},
+    config::{MapSizes, Quantity},
+    logging::errors::Report,
+};
+
+/// How often is looked how full the maps are.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long until it is tried again when it has failed, at first and at last.
+const RETRY: Duration = Duration::from_mins(1);
+const RETRY_LAST: Duration = Duration::from_hours(1);
+
+/// How far it has come.
+enum Step {
+    /// All maps are large enough.
+    Resting(Running),
+    /// A larger set is being made.
+    Preparing(Running, JoinHandle<anyhow::Result<Box<Prepared>>>),
+    /// Its programs serve, and the set of before is being removed.
+    Finishing(Running, JoinHandle<anyhow::Result<()>>),
+    /// Between two steps.
+    Nowhere,
+}
+
+/// What makes maps grow.
+pub struct Growth {
+    recipe: Recipe,
+    limits: MapSizes,
+    processors: usize,
+    step: Step,
+    next: time::Instant,
+    retry: Duration,
+    /// What has been mentioned as nearly full.
+    told: BTreeSet<Quantity>,
+}
+
+impl Growth {
+    /// Beside a set of programs that serves, with the sizes of its maps in `recipe`. None becomes larger than `limits`.
+    pub fn new(recipe: Recipe, limits: MapSizes, running: Running) -> Self {
+        let processors = nr_cpus().unwrap_or(1);
+        let step = Step::Resting(running);
+        Self { recipe, limits, processors, step, next: time::Instant::now(), retry: RETRY, told: BTreeSet::new() }
+    }
+
+    /// The instance whose maps they are.
+    pub fn instance(&self) -> &str {
+        &self.recipe.dataplane.instance
+    }
+
+    /// Runs the agent until its source ends, and lets its maps grow meanwhile. Fails when hooks have programs of two sets: the
+    /// next start puts one of them in place.
+    pub async fn run(mut self, agent: &mut Agent, inputs: &mut Inputs) -> anyhow::Result<()> {
+        loop {
+            agent.let_grow(self.growing());
+            tokio::select! {
+                () = agent.run(inputs) => return Ok(()),
+                event = self.event() => match event {
+                    Event::Look => self.look(agent),
+                    Event::Prepared(prepared) => self.switch(agent, prepared).await?,
+                    Event::Finished(finished) => self.finish(agent, finished)?,
+                },
+            }
+        }
+    }
+
+    /// What there will be more room for soon; nothing while growing fails.
+    fn growing(&self) -> BTreeSet<Quantity> {
+        if self.retry == RETRY { growing(&self.recipe.dataplane.sizes, &self.limits) } else { BTreeSet::new() }
+    }
+
+    async fn event(&mut self) -> Event {
+        match &mut self.step {
+            Step::Resting(_) => {
+                time::sleep_until(self.next).await;
+                Event::Look
+            }
+            Step::Preparing(_, task) => Event::Prepared(task.await.context("make larger maps").and_then(|made| made)),
+            Step::Finishing(_, task) => {
+                Event::Finished(task.await.context("remove the maps of before").and_then(|done| done))
+            }
+            Step::Nowhere => pending().await,
+        }
+    }
+
+    /// Begins to make a larger set if one is needed.
+    fn look(&mut self, agent: &Agent) {
+        self.next = time::Instant::now() + LOOK;
+        // What can't be read now is looked at again.
+        let Ok(mut used) = usage::look(&self.recipe.folder()) else { return };
+        used = larger_of(&used, &agent.used());
+        self.mention_crowds(agent, &used);
+        if self.facts(agent, &used).larger().is_none() {
+            return;
+        }
+        used = larger_of(&used, &agent.demand());
+        let sizes = self.facts(agent, &used).larger();
+        self.step = match (self.take(), sizes) {
+            (Step::Resting(running), Some(sizes)) => {
+                Step::Preparing(running, Prepared::start(self.recipe.clone(), sizes))
+            }
+            (step, _) => step,
+        };
+    }
+    /// Puts a set that has been made in the place of the one that serves.
+    async fn switch(&mut self, agent: &mut Agent, prepared: anyhow::Result<Box<Prepared>>) -> anyhow::Result<()> {
+        let Step::Preparing(running, _) = self.take() else { return Ok(()) };
+        let moved = match prepared {
+            Ok(prepared) => prepared.put_in_place(agent, running, &self.recipe).await?,
+            Err(error) => Err((running, error)),
+        };
+        match moved {
+            Ok(moved) => {
+                self.tell(&moved);
+                self.recipe.dataplane.sizes = moved.sizes;
+                self.step = Step::Finishing(moved.running, moved.finishing);
+            }
+            Err((running, error)) => {
+                warn!(
+                    error = %Report(&*error), seconds = self.retry.as_secs(),
+                    "maps can't become larger, what serves goes on; trying again later"
+                );
+                self.next = time::Instant::now() + self.retry;
+                self.retry = (self.retry * 2).min(RETRY_LAST);
+                self.step = Step::Resting(running);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, agent: &mut Agent, finished: anyhow::Result<()>) -> anyhow::Result<()> {
+        finished?;
+        if let Step::Finishing(running, _) = self.take() {
+            self.step = Step::Resting(running);
+        }
+        agent.has_moved();
+        self.retry = RETRY;
+        debug!("maps of before are removed");
+        Ok(())
+    }
+
+    fn tell(&self, moved: &Moved) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        for quantity in Quantity::ALL {
+            let (from, to) = (self.recipe.dataplane.sizes.of(quantity), moved.sizes.of(quantity));
+            if from != to {
+                let (took, held) = (micros(moved.since.elapsed()), micros(moved.held));
+                info!(map = quantity.map(), from, to, micros = took, held, "grown");
+            }
+        }
+    }
+
+    /// Says once that something at its limit is nearly full. Of clients with affinity the agent says it.
+    fn mention_crowds(&mut self, agent: &Agent, used: &MapSizes) {
+        let (sizes, limits) = (&self.recipe.dataplane.sizes, &self.limits);
+        let facts = Facts { sizes, limits, used, lacking: agent.lacking(), processors: self.processors };
+        for quantity in facts.crowded().into_iter().filter(|quantity| *quantity != Quantity::Affinity) {
+            if self.told.insert(quantity) {
+                let (flag, limit) = (quantity.flag(), self.limits.of(quantity));
+                warn!(
+                    map = quantity.map(),
+                    used = used.of(quantity),
+                    limit,
+                    "hardly any room left, and the map may not grow; start waggle with a larger {flag}"
+                );
+            }
+        }
+        self.told.retain(|quantity| facts.is_full(*quantity));
+    }
+
+    fn facts<'a>(&'a self, agent: &'a Agent, used: &'a MapSizes) -> Facts<'a> {
+        let (sizes, limits) = (&self.recipe.dataplane.sizes, &self.limits);
+        Facts { sizes, limits, used, lacking: agent.lacking(), processors: self.processors }
+    }
+
+    fn take(&mut self) -> Step {
+        mem::replace(&mut self.step, Step::Nowhere)
+    }
+}
+
+/// What a [`Growth`] waits for.
+enum Event {
+    Look,
+    Prepared(anyhow::Result<Box<Prepared>>),
+    Finished(anyhow::Result<()>),
+}
+
+fn larger_of(one: &MapSizes, other: &MapSizes) -> MapSizes {
+    MapSizes::each(|quantity| one.of(quantity).max(other.of(quantity)))
+}
+
+/// What maps of these sizes may get more room for.
+pub fn growing(sizes: &MapSizes, limits: &MapSizes) -> BTreeSet<Quantity> {
+    Quantity::ALL.into_iter().filter(|quantity| sizes.of(*quantity) < limits.of(*quantity)).collect()
+}
+
+/// Sizes that are large enough for what an agent is about to write; none if these are.
+pub fn enough(sizes: &MapSizes, limits: &MapSizes, demand: &MapSizes) -> Option<MapSizes> {
+    let (lacking, processors) = (&BTreeSet::new(), nr_cpus().unwrap_or(1));
+    Facts { sizes, limits, used: demand, lacking, processors }.larger()
+}

@@ -1,0 +1,138 @@
+//! How full the maps are that programs write. Estimates from samples: a look costs the same however large the maps are.
+
+use std::{io, time::Duration};
+
+use aya::maps::MapError;
+use bytemuck::Pod;
+use nix::time::{ClockId, clock_gettime};
+use proxy_common::{
+    ConnectionSet, ConntrackEntry, EntryMeta, Flow, FlowBucket as _, Fragment, FragmentPorts, Ipv4ConntrackEntry, Peer,
+    Stored,
+    connection::{BUSY, WAYS},
+};
+
+use crate::{
+    config::MapSizes,
+    maps::{MapsError, PinFolder, open_data},
+    node::{bpf, jiffies},
+};
+
+/// How many entries of a hash are looked at, at most.
+const SAMPLE: u32 = 512;
+/// How many elements of an array are looked at, in so many places.
+const RUN: u32 = 64;
+const PLACES: u32 = 16;
+/// For how long there is to be room for what UDP sockets have noted: nobody tells when one closes.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// Looks into the pinned maps. What the agent knows by itself is 0.
+pub fn look(folder: &PinFolder) -> Result<MapSizes, MapsError> {
+    let now = Now::read().map_err(|source| MapsError::Type { name: "SOCKET_FLOWS", source: source.into() })?;
+    let conntrack = [
+        assured::<Ipv4ConntrackEntry>(folder, ["FLOW_BUCKETS_IPV4", "CONNTRACK_IPV4"], now)?,
+        assured::<ConntrackEntry>(folder, ["FLOW_BUCKETS_IPV6", "CONNTRACK_IPV6"], now)?,
+    ];
+    let embryonic = [
+        flows::<Ipv4ConntrackEntry>(folder, "EMBRYONIC_IPV4", now)?,
+        flows::<ConntrackEntry>(folder, "EMBRYONIC_IPV6", now)?,
+    ];
+    let is_taken = |cookie: &&u64| **cookie != 0 && **cookie != BUSY;
+    let sockets = |set: &ConnectionSet| set.cookies.iter().filter(is_taken).count();
+    Ok(MapSizes {
+        conntrack: conntrack[0].max(conntrack[1]),
+        embryonic: embryonic[0].max(embryonic[1]),
+        socket_connections: array(folder, "SOCKET_CONNECTIONS", WAYS, sockets)?,
+        fragments: hash::<Fragment, FragmentPorts>(folder, "FRAGMENTS", |ports| now.is_before(ports.expires))?,
+        socket_flows: hash::<Flow, Peer>(folder, "SOCKET_FLOWS", |peer| now.remembers(peer))?,
+        ..MapSizes::NONE
+    })
+}
+
+/// The kernel's clocks.
+#[derive(Clone, Copy)]
+struct Now {
+    jiffies: u32,
+    nanoseconds: u64,
+}
+
+impl Now {
+    fn read() -> io::Result<Self> {
+        let clock = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?);
+        Ok(Self { jiffies: jiffies::now()?, nanoseconds: u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX) })
+    }
+
+    fn is_alive(self, meta: &EntryMeta) -> bool {
+        !meta.is_expired(self.jiffies)
+    }
+
+    fn is_before(self, end: u32) -> bool {
+        end.wrapping_sub(self.jiffies).cast_signed() > 0
+    }
+
+    fn remembers(self, peer: &Peer) -> bool {
+        !peer.is_idle(self.nanoseconds, u64::try_from(REMEMBERED.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Entries of one family's assured flows.
+fn assured<E>(folder: &PinFolder, [buckets, overflow]: [&'static str; 2], now: Now) -> Result<u32, MapsError>
+where
+    E: Stored<Key: Pod, Bucket: aya::Pod> + Pod,
+{
+    let is_alive = |bucket: &E::Bucket| !bucket.is_empty() && now.is_alive(bucket.entry().meta());
+    let buckets = array(folder, buckets, 1, |bucket: &E::Bucket| usize::from(is_alive(bucket)))?;
+    Ok(buckets + flows::<E>(folder, overflow, now)?)
+}
+
+fn flows<E: Stored<Key: Pod> + Pod>(folder: &PinFolder, name: &'static str, now: Now) -> Result<u32, MapsError> {
+    hash::<E::Key, E>(folder, name, |entry| now.is_alive(entry.meta()))
+}
+
+/// How many entries of a hash count. Keys are spread evenly over its chains, so that any run of them stands for all.
+fn hash<K: Pod, V: Pod>(folder: &PinFolder, name: &'static str, counts: impl Fn(&V) -> bool) -> Result<u32, MapsError> {
+    let map = open_data(folder, name)?;
+    let failed = |source: MapError| MapsError::Type { name, source };
+    let chains = map.info().map_err(failed)?.max_entries().next_power_of_two();
+    let first = fastrand::u32(0..=chains / 2);
+    let (entries, next) = bpf::read_hash::<K, V>(map.fd(), first, SAMPLE).map_err(|error| failed(error.into()))?;
+    let counted = entries.iter().filter(|(_, value)| counts(value)).count();
+    Ok(scale(counted, next.unwrap_or(chains).saturating_sub(first), chains))
+}
+
+/// How many of the things in an array, up to `ways` in each element, count.
+fn array<T: aya::Pod + Default>(
+    folder: &PinFolder,
+    name: &'static str,
+    ways: u32,
+    counted: impl Fn(&T) -> usize,
+) -> Result<u32, MapsError> {
+    let map = open_data(folder, name)?;
+    let failed = |source: MapError| MapsError::Type { name, source };
+    let length = map.info().map_err(failed)?.max_entries();
+    let (mut found, mut read) = (0, 0);
+    for _ in 0..PLACES {
+        let first = fastrand::u32(0..=length.saturating_sub(RUN));
+        let elements = bpf::read_array::<T>(map.fd(), first, RUN).map_err(|error| failed(error.into()))?;
+        found += elements.iter().map(&counted).sum::<usize>();
+        read += elements.len();
+    }
+    Ok(scale(found, u32::try_from(read).unwrap_or(u32::MAX), length).min(length.saturating_mul(ways)))
+}
+
+/// How many there are of all, if there are `found` in `read` of them.
+fn scale(found: usize, read: u32, all: u32) -> u32 {
+    let estimate = found as u64 * u64::from(all) / u64::from(read.max(1));
+    u32::try_from(estimate).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_stands_for_all() {
+        assert_eq!(scale(512, 1024, 32_768), 16_384);
+        assert_eq!(scale(0, 0, 32_768), 0);
+        assert_eq!(scale(7, 32_768, 32_768), 7);
+    }
+}
