@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch as changes},
+    task::JoinHandle,
 };
 use tracing::{Level, enabled, info, warn};
 
@@ -23,7 +24,11 @@ use crate::{
     config::{Config, DataplaneConfig, MapSizes, SourceConfig, devices::DeviceMode},
     logging::errors::Report,
     model::{Model, ModelConfig},
-    node::{addresses, host, snat_ports::SnatPorts},
+    node::{
+        addresses, host,
+        rtnetlink::{KernelError, Routes},
+        snat_ports::SnatPorts,
+    },
     objects::{ApiEvent, Event, LocalAddresses},
     server::{self, scraped::Scraped},
     succession::{
@@ -86,9 +91,7 @@ async fn serve(
     let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
     let (source, api_server) =
         start_source(config.source, &config.instance, (node_name, contact), (events, to_write)).await?;
-    let (local, addresses) = changes::channel(LocalAddresses::default());
-    let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
-    let addresses_task = tokio::spawn(addresses::watch(local, changed));
+    let (addresses, routes, addresses_task) = follow_addresses();
     let checks = server::checks::serve(status.clone(), config.nodeport_addresses);
     let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped));
     let model = Model::new(ModelConfig { api_server, ..settings });
@@ -111,6 +114,14 @@ async fn serve(
     // The loop has ended, so the source has: it knows why.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
+}
+
+/// Starts following this node's addresses and routes.
+fn follow_addresses() -> (changes::Receiver<LocalAddresses>, mpsc::Receiver<Routes>, JoinHandle<Result<(), KernelError>>)
+{
+    let (local, addresses) = changes::channel(LocalAddresses::default());
+    let (changed, routes) = mpsc::channel(QUEUE_OF_ROUTES);
+    (addresses, routes, tokio::spawn(addresses::watch(local, changed)))
 }
 
 /// What the model must know, but for where the API server is.
@@ -171,7 +182,7 @@ fn say_ready(instance: &str) -> Option<Ready> {
 }
 
 /// The task that follows a source, and where the API server is.
-type Followed = (tokio::task::JoinHandle<anyhow::Result<()>>, BTreeSet<SocketAddr>);
+type Followed = (JoinHandle<anyhow::Result<()>>, BTreeSet<SocketAddr>);
 
 /// Starts following the API server or the folder.
 async fn start_source(
