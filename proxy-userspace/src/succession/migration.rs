@@ -163,6 +163,20 @@ mod tests {
     }
 
     #[test]
+    fn a_growth_copies_the_maps_that_grow_and_shares_the_rest() {
+        let found: BTreeMap<_, _> = wanted(&[]).into_iter().map(|layout| (layout.name, layout)).collect();
+        let grown = |flags: &[&str]| {
+            let growths = growths(&wanted(flags), &found).into_iter();
+            growths.filter(|(_, migration)| *migration == Migration::Copied).map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(grown(&[]), [""; 0]);
+        assert_eq!(grown(&["--max-services", "70000"]), ["SERVICES"]);
+        assert_eq!(grown(&["--max-backends", "300000"]), ["BACKENDS", "BACKEND_COUNTERS"]);
+        let flows = [&ASSURED[..], &EMBRYONIC].concat();
+        assert_eq!(grown(&["--max-conntrack", "300000"]).len(), flows.len());
+    }
+
+    #[test]
     fn w01_more_counters_than_before_are_no_other_layout() {
         let fewer =
             |layout: &mut Layout| layout.max_entries = if layout.name == "COUNTERS" { 27 } else { layout.max_entries };

@@ -47,7 +47,8 @@ impl BenchNode {
         folder.put(&node_port("empty", EMPTY_NODE_PORT).cluster_ip("10.96.0.11").build());
         let command = node.waggle(&folder.source()).allocating(SERVICE_CIDR, folder.allocations());
         // No limit on refusals.
-        let flags = ["--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &conntrack.to_string()];
+        let conntrack = conntrack.to_string();
+        let flags = ["--preallocate", "--device-mode", "xdp", "--reject-rate", "0", "--max-conntrack", &conntrack];
         let waggle = command.args(flags).start_unready()?;
         waggle.wait_log(PATIENCE, |line| line.message() == "serving")?;
         Ok(Self { waggle, _folder: folder, node, _lab: lab })

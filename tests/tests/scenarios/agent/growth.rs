@@ -70,7 +70,7 @@ fn what_changes_during_a_growth_is_in_force_at_once() {
     println!("{rounds} changes during a growth, the slowest was in force after {slowest:?}: {}", grown.text);
     assert!(rounds > 1);
     until("the last Service", || is_served(&scene, SERVICES - 1));
-    assert!(entries(&scene, "services") > 4096);
+    until("the larger map is in place", || entries(&scene, "services") > 4096);
     assert!(log.since(0).iter().all(|line| !line.text.contains("ERROR")), "nothing is refused");
 }
 
