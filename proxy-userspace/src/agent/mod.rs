@@ -140,8 +140,8 @@ impl Agent {
 
     /// Looks after what keeps packets from outside from being forwarded, if they are served.
     #[must_use]
-    pub fn serving_outside(mut self, serves: bool) -> Self {
-        self.forwarding = serves.then(Forwarding::default);
+    pub fn serving_outside(mut self, forwarding: Option<Forwarding>) -> Self {
+        self.forwarding = forwarding;
         self
     }
 

@@ -25,7 +25,9 @@ use crate::{
     logging::errors::Report,
     model::{Model, ModelConfig},
     node::{
-        addresses, host,
+        addresses,
+        forwarding::Forwarding,
+        host,
         rtnetlink::{KernelError, Routes},
         snat_ports::SnatPorts,
     },
@@ -76,7 +78,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let Loaded { set, maps, is_first } = loaded;
     let settings = model_config(&config, &node_name);
-    let serves_outside = config.devices.mode != DeviceMode::Off;
+    let forwarding = (config.devices.mode != DeviceMode::Off).then(|| Forwarding::new(config.proc_sys.clone()));
     let (is_there, sctp) = changes::channel(false);
     let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
     let (published, status) = changes::channel(Status::following(contact.clone(), config.silence));
@@ -97,7 +99,7 @@ async fn serve(
     let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
     let dataplane = Dataplane::new(maps, snat).asking_for_ways();
-    let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(serves_outside);
+    let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(forwarding);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
         result = follow(&mut agent, &mut inputs, begun, checks) => result?,

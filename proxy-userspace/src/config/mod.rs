@@ -55,6 +55,8 @@ pub struct Config {
     pub udp_termination: bool,
     /// Which devices are served.
     pub devices: DeviceConfig,
+    /// The node's /proc/sys.
+    pub proc_sys: PathBuf,
     /// How flows of packets are treated.
     pub flows: FlowConfig,
     /// The most entries that maps may have.

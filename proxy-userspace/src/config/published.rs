@@ -18,6 +18,7 @@ pub fn configuration(config: &Config, node_name: &str) -> Value {
             "instance": config.instance,
             "configFile": config.file.as_ref().map(|file| &file.path),
             "cgroup": config.cgroup,
+            "procSys": config.proc_sys,
             "source": source(&config.source),
             "unhealthyAfterSeconds": config.silence.map(|silence| silence.as_secs()),
             "udpTermination": config.udp_termination,

@@ -33,6 +33,9 @@ pub struct RunArgs {
     /// cgroup v2 folder whose processes are served [default: the root of the mounted hierarchy]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
+    /// Folder of the node's kernel settings, for a container whose own is read-only. Only `rp_filter` is ever written there
+    #[arg(long, value_name = "PATH", default_value = "/proc/sys")]
+    pub proc_sys: PathBuf,
     /// The instance to run
     #[command(flatten)]
     pub instance: InstanceArgs,
@@ -138,6 +141,7 @@ impl RunArgs {
             instance: self.instance.instance,
             node_name: node_name.or(asked.hostname_override),
             cgroup: self.cgroup,
+            proc_sys: self.proc_sys,
             source: self.source.config(asked.client_connection.kubeconfig),
             nodeport_addresses: self.nodeport_addresses.or(asked.node_port_addresses).unwrap_or_default(),
             external_ips: self.external_ip_cidrs.unwrap_or_default(),

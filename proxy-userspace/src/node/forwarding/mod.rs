@@ -7,7 +7,7 @@ mod remedy;
 mod reverse_path;
 mod switches;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use ipnet::IpNet;
 use tracing::warn;
@@ -16,7 +16,7 @@ use self::{chains::Chains, ip_tables::IpTables, reverse_path::ReversePath};
 use crate::objects::LocalAddresses;
 
 /// Watches these settings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Forwarding {
     chains: Chains,
     ip_tables: IpTables,
@@ -25,6 +25,12 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
+    /// `settings` is the node's /proc/sys.
+    pub fn new(settings: PathBuf) -> Self {
+        let reverse_path = ReversePath::new(settings);
+        Self { chains: Chains::default(), ip_tables: IpTables::default(), reverse_path, logged: BTreeSet::new() }
+    }
+
     /// Logs new faults. `is_backend_in` says whether a backend on this node is in a prefix.
     pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let chains = self.chains.faults().into_iter().chain(self.ip_tables.faults());

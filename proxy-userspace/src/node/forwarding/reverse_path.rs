@@ -16,13 +16,19 @@ const STRICT: u8 = 1;
 const LOOSE: u8 = 2;
 
 /// Watches the check on the node's uplinks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReversePath {
+    /// The node's /proc/sys.
+    settings: PathBuf,
     /// Devices with a strict check that could not be loosened, as has been logged.
     logged: BTreeSet<String>,
 }
 
 impl ReversePath {
+    pub(super) fn new(settings: PathBuf) -> Self {
+        Self { settings, logged: BTreeSet::new() }
+    }
+
     /// Loosens the check of uplinks where it is strict and a backend on this node is in the source of a rule.
     pub(super) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let sources = local.ruled_sources.iter().filter(|net| net.addr().is_ipv4());
@@ -30,9 +36,10 @@ impl ReversePath {
         if found.is_empty() {
             return;
         }
-        for device in local.uplinks.iter().filter(|device| is_strict(device)) {
+        let strict: Vec<_> = local.uplinks.iter().filter(|device| self.is_strict(device)).collect();
+        for device in strict {
             let rules = found.join(", ");
-            match fs::write(path(device), LOOSE.to_string()) {
+            match fs::write(self.path(device), LOOSE.to_string()) {
                 Ok(()) => info!(
                     device,
                     rules,
@@ -49,16 +56,16 @@ impl ReversePath {
             }
         }
     }
-}
 
-fn is_strict(device: &str) -> bool {
-    read("all").unwrap_or(0).max(read(device).unwrap_or(0)) == STRICT
-}
+    fn is_strict(&self, device: &str) -> bool {
+        self.read("all").unwrap_or(0).max(self.read(device).unwrap_or(0)) == STRICT
+    }
 
-fn read(device: &str) -> io::Result<u8> {
-    fs::read_to_string(path(device))?.trim().parse().map_err(io::Error::other)
-}
+    fn read(&self, device: &str) -> io::Result<u8> {
+        fs::read_to_string(self.path(device))?.trim().parse().map_err(io::Error::other)
+    }
 
-fn path(device: &str) -> PathBuf {
-    format!("/proc/sys/net/ipv4/conf/{device}/rp_filter").into()
+    fn path(&self, device: &str) -> PathBuf {
+        self.settings.join(format!("net/ipv4/conf/{device}/rp_filter"))
+    }
 }

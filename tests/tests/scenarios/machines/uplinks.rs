@@ -1,15 +1,16 @@
 //! Nodes with a second uplink that only some pods use, by rules of policy routing (EKS with secondary interfaces). The
 //! network accepts from each uplink only packets from that uplink's addresses, or from pods.
 
-use std::time::Duration;
+use std::{ffi::OsStr, fs, path::PathBuf, time::Duration};
 
 use harness::{
-    lab::{Dial, Manner, Pod, TIMEOUT},
+    lab::{Dial, Manner, Pod, TIMEOUT, scratch},
     scene::{
         Family, Outside, PATIENCE, Setup, expect, expect_by, from_outside, from_outside_by, over_both, until, web_slice,
     },
 };
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use proxy_common::filter::AddressClass;
 
 use super::*;
@@ -137,6 +138,43 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
         assert_eq!(setting().trim(), "2");
         assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth1.rp_filter").trim(), "1");
         outside.scene.delete("Service", "web");
+    });
+}
+
+/// The node's settings where a container has them.
+struct Settings(PathBuf);
+
+impl Settings {
+    fn mount(name: &str) -> Self {
+        let mounted = Self(scratch(name));
+        fs::create_dir_all(mounted.0.join("net")).unwrap();
+        let nothing = None::<&str>;
+        mount(Some("/proc/sys/net"), &mounted.0.join("net"), nothing, MsFlags::MS_BIND, nothing).unwrap();
+        mounted
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        // What stays is found by the next lab.
+        let _ = umount2(&self.0.join("net"), MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(self.0.join("net")).and_then(|()| fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+fn w10_a_container_loosens_the_strict_reverse_path_of_its_node() {
+    let settings = Settings::mount("settings");
+    let setup = Setup::new("contained").contained().args([OsStr::new("--proc-sys"), settings.0.as_os_str()]);
+    from_outside_by("auto", setup, |outside| {
+        let node = outside.scene.node.netns();
+        join(outside);
+        output(node, "sysctl -w net.ipv4.conf.eth0.rp_filter=1");
+        let family = Family::Ipv4;
+        outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
+        lead_out(outside, outside.scene.pod(1));
+        expect(&outside.client, outside.node_port(family), &["p1"]);
+        assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth0.rp_filter").trim(), "2");
     });
 }
 
