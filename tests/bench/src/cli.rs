@@ -1,10 +1,15 @@
 //! The command line, and how long each figure is measured.
 
-use std::{env, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{manifests, outside};
+use crate::{manifests, outside, scale};
 
 /// Measures connections through a ClusterIP against direct ones.
 #[derive(Debug, Parser)]
@@ -29,6 +34,12 @@ pub enum Role {
         /// Where to listen.
         address: Ipv4Addr,
     },
+    /// Dials until connections end as the lines on stdin say.
+    #[command(hide = true)]
+    Probe {
+        /// The address to dial.
+        to: SocketAddr,
+    },
 }
 
 /// Where the client runs.
@@ -49,6 +60,8 @@ pub enum Part {
     Sockets,
     /// Packets and connections of clients outside, by way of a node.
     Outside,
+    /// The agent itself as the cluster grows.
+    Scale,
 }
 
 /// Arguments of the benchmark.
@@ -114,6 +127,11 @@ impl Options {
         let (rounds, seconds) = if self.quick { (3, [0.1, 0.5, 0.5]) } else { (15, [0.25, 8.0, 8.0]) };
         let [flood, connects, bulk] = seconds.map(Duration::from_secs_f64);
         outside::Plan { rounds, flood, connects, bulk }
+    }
+
+    /// How much of the agent itself is measured, with `--quick` or without.
+    pub fn scale_plan(&self) -> scale::Plan {
+        if self.quick { scale::Plan::quick() } else { scale::Plan::full() }
     }
 
     /// The number of Services with node ports: loading rules for many takes very long.

@@ -22,6 +22,7 @@ mod orders;
 mod outside;
 mod packets;
 mod processes;
+mod scale;
 mod scenario;
 mod server;
 mod stats;
@@ -38,6 +39,7 @@ fn main() -> Result<()> {
     match cli.role {
         Some(Role::Client) => client::run(),
         Some(Role::Server { address }) => server::run(address),
+        Some(Role::Probe { to }) => scale::probe::run(to),
         None => bench(&cli.options),
     }
 }
@@ -66,6 +68,12 @@ fn bench(options: &Options) -> Result<()> {
         let figures = outside::measure(options, &interrupted)?;
         println!("{}", figures.table(options.markdown));
         numbers.extend(figures.flat());
+    }
+    if options.measures(Part::Scale) {
+        eprintln!("scale");
+        let rows = scale::measure(&options.scale_plan(), &interrupted)?;
+        println!("{}", scale::text(&rows, options.markdown));
+        numbers.extend(scale::flat(&rows));
     }
     if let Some(json) = &options.json {
         let text = serde_json::to_string_pretty(&numbers)?;
