@@ -130,9 +130,10 @@ impl ScaleFigures {
                 Row::new("a change's processor time, µs", &key, *cost).of(*size)
             })
             .collect();
-        if let (Some(least), Some(most)) =
-            (medians.iter().map(|(_, cost)| *cost).reduce(f64::min), medians.iter().map(|(_, cost)| *cost).reduce(f64::max))
-            && medians.len() > 1
+        if let (Some(least), Some(most)) = (
+            medians.iter().map(|(_, cost)| *cost).reduce(f64::min),
+            medians.iter().map(|(_, cost)| *cost).reduce(f64::max),
+        ) && medians.len() > 1
         {
             rows.push(Row::new("  most ÷ least", "change_cpu_ratio", most / least).at_most(1.2));
         }

@@ -57,8 +57,7 @@ impl ScaleNode {
         }
         let probe = Probe::start(&node, SocketAddr::from((cluster_ip(0), PORT)))?;
         let begin = Instant::now();
-        let mut waggle =
-            node.waggle(&server.source()).args(flags.iter().map(AsRef::as_ref)).start_unready()?;
+        let mut waggle = node.waggle(&server.source()).args(flags.iter().map(AsRef::as_ref)).start_unready()?;
         waggle.wait_log(START, |line| line.message() == "serving")?;
         let start = begin.elapsed();
         let agent = Usage::of(waggle.process().id());
