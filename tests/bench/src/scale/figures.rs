@@ -34,8 +34,6 @@ pub struct ScaleFigures {
     pub start: Option<(Duration, Duration)>,
     /// Anonymous memory in bytes, by size.
     pub memory: Vec<(Size, u64)>,
-    /// Anonymous memory before a relist, and its peak meanwhile, in bytes.
-    pub relist: Option<(u64, u64)>,
     /// The part of one processor that an agent at rest uses, with many Services.
     pub rest: Option<f64>,
     /// The same with few Services.
@@ -160,14 +158,7 @@ impl ScaleFigures {
                 _ => row,
             }
         };
-        let mut rows: Vec<_> = self.memory.iter().map(row).collect();
-        if let Some((before, peak)) = self.relist {
-            let [before, peak] = [before, peak].map(mebibytes);
-            rows.push(Row::new("  before a relist, MiB", "relist_mib_before", before).of(large));
-            rows.push(Row::new("  peak while it lists, MiB", "relist_mib_peak", peak).of(large));
-            rows.push(Row::new("  peak ÷ before", "relist_ratio", peak / before).of(large).at_most(1.2));
-        }
-        rows
+        self.memory.iter().map(row).collect()
     }
 }
 
@@ -216,7 +207,6 @@ pub mod tests {
             costs: vec![(small, vec![ms(1)]), (large, vec![ms(1), ms(2), ms(2)]), (idle, vec![ms(3)])],
             start: Some((ms(2_500), ms(1_600))),
             memory: vec![(small, 13 << 20), (large, 40 << 20)],
-            relist: Some((40 << 20, 60 << 20)),
             rest: Some(0.0009),
             idle_rest: Some(0.002),
             idle_maps: Some(23 << 20),
@@ -236,7 +226,6 @@ pub mod tests {
             ("start_beyond_lists_s", 0.9, 1.0),
             ("anonymous_mib_1000", 13.0, 12.0),
             ("anonymous_mib_10000", 40.0, 40.0),
-            ("relist_ratio", 1.5, 1.2),
             ("rest_percent_idle", 0.2, 0.1),
             ("rest_percent", 0.09, 0.1),
             ("idle_maps_mib", 23.0, 24.0),
@@ -245,7 +234,7 @@ pub mod tests {
             assert_eq!(numbers[&format!("scale_{key}_bar")], bar, "{key}");
         }
         assert_eq!(numbers["scale_change_cpu_us_10000"], 2000.0);
-        assert_eq!(numbers.keys().filter(|key| key.ends_with("_bar")).count(), 13);
+        assert_eq!(numbers.keys().filter(|key| key.ends_with("_bar")).count(), 12);
     }
 
     #[test]

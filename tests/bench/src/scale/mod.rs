@@ -66,9 +66,5 @@ fn one_size(plan: &Plan, size: Size, figures: &mut ScaleFigures, interrupted: &I
         node.agent.quiet()?;
     }
     figures.costs.push((size, rounds::costs(&node, plan, interrupted)?));
-    if size == plan.large {
-        let (before, peak) = rounds::relist(&node)?;
-        figures.relist = Some((before, peak));
-    }
     Ok(())
 }

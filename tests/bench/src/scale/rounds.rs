@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{
     Plan,
@@ -25,12 +25,6 @@ const LEAD: Duration = Duration::from_millis(2);
 
 /// The pause after a change, so that each is programmed by itself.
 const APART: Duration = Duration::from_millis(10);
-
-/// How often memory is looked at.
-const GLANCE: Duration = Duration::from_millis(1);
-
-/// How long the agent may take to list again.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The times from a change until a new connection obeys it.
 pub fn effects(node: &mut ScaleNode, count: u32, interrupted: &Interrupted) -> Result<Vec<Duration>> {
@@ -83,35 +77,4 @@ pub fn costs(node: &ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result
         means.push((node.agent.processor()? - before) / plan.block);
     }
     Ok(means)
-}
-
-/// The anonymous memory before a relist, and the most while the agent lists again after it has lost its watches and
-/// the server its history.
-pub fn relist(node: &ScaleNode) -> Result<(u64, u64)> {
-    node.agent.quiet()?;
-    let before = node.agent.anonymous()?;
-    let lists = || node.server.requests().iter().filter(|it| !it.is_watch() && it.is_for("endpointslices")).count();
-    let listed = lists();
-    node.server.stop().context("close the agent's connections")?;
-    // Now every watch ends before the oldest change that the server remembers.
-    Turns::new(node.size).change(&node.server);
-    node.server.compact();
-    node.server.listen().context("let the agent connect again")?;
-    let begin = Instant::now();
-    let mut peak = before;
-    let mut quiet = (Instant::now(), node.agent.processor()?);
-    loop {
-        sleep(GLANCE);
-        peak = peak.max(node.agent.anonymous()?);
-        if quiet.0.elapsed() > Duration::from_millis(500) {
-            let used = node.agent.processor()?;
-            if used - quiet.1 < Duration::from_millis(5) && lists() > listed {
-                return Ok((before, peak));
-            }
-            quiet = (Instant::now(), used);
-        }
-        if begin.elapsed() > PATIENCE {
-            bail!("the agent has not listed again after {PATIENCE:?}");
-        }
-    }
 }
