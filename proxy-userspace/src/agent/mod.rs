@@ -69,7 +69,9 @@ pub struct Agent {
     sctp: changes::Sender<bool>,
     checks: Checks,
     status: changes::Sender<Status>,
-    /// What the last plan has found no room for.
+    /// Services that are planned again when maps have become larger.
+    waiting: BTreeSet<ServiceName>,
+    /// What there has been no room for since maps last became larger.
     lacking: BTreeSet<Quantity>,
     /// What larger maps are made for when there is no room for it.
     growing: BTreeSet<Quantity>,
@@ -116,6 +118,7 @@ impl Agent {
             sctp,
             checks: Checks::default(),
             status,
+            waiting: BTreeSet::new(),
             lacking: BTreeSet::new(),
             growing: BTreeSet::new(),
             queued: None,
@@ -244,6 +247,7 @@ impl Agent {
         let mut touched = self.model.take_touched();
         let is_retry = !self.refused.is_empty() || self.refused_networks;
         touched.services.append(&mut self.refused);
+        self.waiting.retain(|service| !touched.services.contains(service));
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
         for (object, diagnostics) in projection.diagnostics {
@@ -267,24 +271,16 @@ impl Agent {
             self.generation += 1;
             self.report(outcome, started);
         }
-        let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
+        let checks = self.checks.update(&touched.services, projection.checks, &(&self.refused | &self.waiting));
         self.publish(checks.map(Arc::new), started);
         self.refusals.tell(Instant::now());
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
-        let errors = || outcome.refused.values().chain(outcome.refused_networks.values());
-        self.lacking = errors().filter_map(ApplyError::lacks).collect();
-        let is_failing = errors().any(|error| matches!(error, ApplyError::Write { .. }));
+        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
+        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
         self.failing = is_failing.then(|| self.failing.unwrap_or(started));
-        for (service, error) in outcome.refused {
-            self.note_refusal(&service, &error);
-            self.refused.insert(service);
-        }
-        for (network, error) in outcome.refused_networks {
-            self.note_refusal(network, &error);
-            self.refused_networks = true;
-        }
+        self.note_refused(outcome.refused, outcome.refused_networks);
         self.terminate(outcome.udp_gone);
         let Size { services, frontends, backends } = self.dataplane.size();
         let generation = self.generation;
@@ -295,16 +291,6 @@ impl Agent {
             info!(services, frontends, backends, generation, micros, "programmed");
         } else {
             debug!(services, frontends, backends, generation, micros, "programmed");
-        }
-    }
-
-    fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
-        if let Some(before) = &mut self.gone_before {
-            before.extend(&gone);
-        }
-        // Without --udp-termination nobody listens.
-        if !gone.is_empty() {
-            let _ = self.udp_gone.send(gone);
         }
     }
 }
