@@ -131,12 +131,14 @@ impl Succession {
     /// one may put it in place. Its programs hand packets of flows that only the old set knows to the old programs.
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
         report(&flows::fill(&self.map_copy())?);
-        self.reserve()?;
-        // Last, since a socket whose first datagram goes out after this copy may choose its backend again: copying
-        // flows takes longer.
+        // After the flows, which take longer: a socket whose first datagram goes out after this copy may choose its
+        // backend again.
         let mut copied = FirstCopy::new();
         report(&client_state::copy(&self.map_copy(), &mut copied)?);
         self.copied = copied;
+        // Right before the hooks get their new programs: of what the old ones open from now on, the new ones know no
+        // key, and a flow to a backend on this node keeps its client's port in both.
+        self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
         self.set_phase(Phase::Following)?;
         pins::complete(&self.new, ebpf)?;
