@@ -130,14 +130,13 @@ impl Succession {
     /// Completes the new set, whose maps are written and whose programs are loaded. From now on this start or the next
     /// one may put it in place. Its programs hand packets of flows that only the old set knows to the old programs.
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
-        report(&flows::fill(&self.map_copy())?);
-        // After the flows, which take longer: a socket whose first datagram goes out after this copy may choose its
-        // backend again.
+        // Flows come last, right before the hooks get their new programs. Of a flow that the old programs end or open
+        // after its copy the new ones know what was before, and cut it. A socket whose first datagram goes out after its
+        // copy may choose its backend again, which is less.
         let mut copied = FirstCopy::new();
         report(&client_state::copy(&self.map_copy(), &mut copied)?);
         self.copied = copied;
-        // Right before the hooks get their new programs: of what the old ones open from now on, the new ones know no
-        // key, and a flow to a backend on this node keeps its client's port in both.
+        report(&flows::fill(&self.map_copy())?);
         self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
         self.set_phase(Phase::Following)?;
