@@ -217,14 +217,13 @@ impl Hooks {
     /// time flows of before are taken over, which `beginner` serves from now on.
     async fn attach(mut self, cgroup: &Path, beginner: Option<&Agent>) -> anyhow::Result<()> {
         block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
-        let beside = attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
+        attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
         // Once more, for the flows that began meanwhile.
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
-        drop(beside);
         loader::forward_logs(self.devices.ebpf());
         tokio::spawn(self.devices.follow());
         Ok(())

@@ -89,7 +89,7 @@ pub fn load(config: &DataplaneConfig) -> Result<Loaded, LoadError> {
     let lock = lock(&folder, &config.instance)?;
     // If the number of CPUs can't be read here, creating the maps fails with the same error later.
     let layouts = layouts(&config.sizes, nr_cpus().unwrap_or(1));
-    let succession = Succession::begin(&folder, &layouts)?;
+    let succession = Succession::begin(&folder, &config.cgroup, &layouts)?;
     let loaded = load_object(config, succession.folder(), &layouts).and_then(|ebpf| {
         succession.copy_ids(&layouts)?;
         Ok((ebpf, Maps::open(succession.folder())?))

@@ -3,7 +3,8 @@
 //! Then each hook gets its new program atomically, and the old set is removed.
 //!
 //! `next/` holds the pins of the new set: its maps, some of which may be the old ones, and under `next/programs/` the
-//! programs for the hooks. `next/complete/` marks a set that lacks nothing. A start that finds an incomplete `next/`
+//! programs for the hooks; `next/complete/` marks a set that lacks nothing, and `next/beside/` holds links by which programs
+//! of the old set stay on a cgroup beside those of the new one until the end. A start that finds an incomplete `next/`
 //! discards it; one that finds a complete `next/` first puts it in place. So wherever a start dies, one of the two sets
 //! serves.
 
@@ -17,7 +18,11 @@ mod pins;
 mod previous;
 mod resume;
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf,
@@ -84,8 +89,8 @@ pub struct Succession {
 impl Succession {
     /// Cleans up after a start that has died, and prepares the pins of a new set in an instance's folder. Maps that fit
     /// are shared with the old set.
-    pub fn begin(folder: &PinFolder, wanted: &[Layout]) -> Result<Self, SuccessionError> {
-        resume::clear_up(folder, wanted)?;
+    pub fn begin(folder: &PinFolder, cgroup: &Path, wanted: &[Layout]) -> Result<Self, SuccessionError> {
+        resume::clear_up(folder, cgroup, wanted)?;
         let found = find(folder, wanted);
         let succession = Self {
             old: folder.clone(),

@@ -1,6 +1,6 @@
 //! Completes or removes what an earlier start has left when it died.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use aya::maps::{Array, MapData, MapInfo};
 use proxy_common::Phase;
@@ -19,14 +19,14 @@ use crate::{
 };
 
 /// Puts a complete set in place, and discards an incomplete one.
-pub(super) fn clear_up(folder: &PinFolder, known: &[Layout]) -> Result<(), SuccessionError> {
+pub(super) fn clear_up(folder: &PinFolder, cgroup: &Path, known: &[Layout]) -> Result<(), SuccessionError> {
     discard_incomplete(folder)?;
     let new = folder.next();
     if !pins::is_complete(&new) {
         return Ok(());
     }
     info!(folder = %new.maps().display(), "putting a set of programs in place that an earlier start completed");
-    attach::renew(folder, &pins::programs(&new))?;
+    attach::renew(folder, &new, cgroup)?;
     let migrations = migrations_between(folder, &new, known);
     let is_alone = open::<Array<MapData, u32>>(&new, "SUCCESSION")
         .is_ok_and(|map| map.get(&0, 0).is_ok_and(|phase| phase == Phase::Alone as u32));
