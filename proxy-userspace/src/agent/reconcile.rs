@@ -1,8 +1,6 @@
 //! From what has changed to what is in force: the model's part, a plan, and what became of it.
 
 use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };

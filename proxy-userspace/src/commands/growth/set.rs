@@ -101,7 +101,7 @@ impl Prepared {
                 return Ok(Err((Running::resume(follower, logs), error)));
             }
         };
-        let beside = block_in_place(|| {
+        block_in_place(|| {
             attach::cgroup::attach(self.program_set.ebpf(), self.succession.folder(), &recipe.dataplane.cgroup)
         })?;
         // Nothing interrupts it: a signal that ends the agent is heard when all hooks have programs of one set.
@@ -119,7 +119,7 @@ impl Prepared {
         let finishing = spawn_blocking(move || {
             succession.finish()?;
             // Its programs are in use until now.
-            drop((before, beside));
+            drop(before);
             Ok(())
         });
         Ok(Ok(Moved {

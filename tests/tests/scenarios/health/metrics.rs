@@ -175,9 +175,9 @@ fn metrics_say_how_full_maps_are_and_what_programs_cost() {
 #[test]
 fn metrics_count_packets_flows_by_state_and_source_ports_by_backend() {
     // Small maps, since a count is not repeated before a hundred times its duration has passed.
-    let sizes =
-        ["--max-conntrack", "2000", "--max-embryonic", "2000", "--max-affinity", "2000", "--max-socket-flows", "2000"];
-    from_outside_over_both(Setup::new("mflows").args(sizes), |outside, family| {
+    let sizes = ["conntrack", "embryonic", "affinity", "socket-flows", "backends", "services"]
+        .map(|map| [format!("--max-{map}"), "2000".to_owned()]);
+    from_outside_over_both(Setup::new("mflows").args(sizes.concat()), |outside, family| {
         let scene = &outside.scene;
         outside.serve(family, &outside.web(family), &[&outside.remote]);
         let to = outside.node_port(family);
