@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use harness::scene::{Origin, Scene, Setup, cluster_ips, dual, from_outside_over_both, slices, until};
+use harness::{
+    objects::service,
+    scene::{Origin, Scene, Setup, cluster_ips, dual, from_outside_over_both, slices, until},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -170,6 +173,21 @@ fn metrics_say_how_full_maps_are_and_what_programs_cost() {
     assert_ne!(now["waggle_program_runs_total{program=\"connect4\"}"], 0);
     assert!(now.contains_key("waggle_program_run_seconds_total{program=\"connect4\"}"));
     assert!(now["waggle_program_verified_instructions{program=\"connect4\"}"] > 100);
+}
+
+#[test]
+fn metrics_tell_of_the_maps_that_serve_after_a_growth() {
+    let scene = Setup::new("grown-maps").start();
+    let of = |name: &str| metrics(&scene)[&format!("{name}{{map=\"SERVICES\"}}")];
+    assert_eq!(of("waggle_map_max_entries"), 4096);
+    // Each has two entries.
+    let many = (0..2300).map(|number| {
+        let address = format!("10.96.{}.{}", 16 + number / 256, number % 256);
+        service(&format!("many-{number}")).cluster_ip(&address).port(80, 8080).build().to_string()
+    });
+    scene.folder().write("many.yaml", &many.collect::<Vec<_>>().join("\n---\n"));
+    until("there is more room", || of("waggle_map_max_entries") > 4096);
+    until("all are there", || of("waggle_map_entries") >= 4600);
 }
 
 #[test]
