@@ -76,7 +76,7 @@ fn missing_of(needs: &[Need]) -> Option<Missing> {
 
 /// Drops every capability that the agent never uses from the calling thread and the threads that it starts, and keeps
 /// programs that it starts (credential plugins of a kubeconfig) from getting any that it has not. What ending UDP
-/// sockets needs is kept out of the effective set, or dropped too if `ends_sockets` is false; [`LOOKING`] is not.
+/// sockets needs is kept out of the effective set, or dropped too if `ends_sockets` is false; `LOOKING` is not.
 pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
     let later: &[Need] = if ends_sockets { &TERMINATION } else { &[] };
     if let Some(missing) = missing_of(later) {
