@@ -41,7 +41,8 @@ impl Diagnostics {
             match told {
                 Lines::Each(diagnostics) => {
                     for Diagnostic { object, field, reason } in diagnostics {
-                        warn!(%object, field, reason, "skipped");
+                        let (service, object) = object.logged();
+                        warn!(service, object, field, reason, "skipped");
                     }
                 }
                 Lines::Summary(count, some) => {

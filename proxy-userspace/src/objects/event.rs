@@ -62,6 +62,16 @@ impl fmt::Display for ObjectRef {
     }
 }
 
+impl ObjectRef {
+    /// What log lines about it have as `service` and as `object`: a Service's name, as every line about a Service has it, or
+    /// the kind and name of any other object.
+    pub(crate) fn logged(&self) -> (Option<String>, Option<String>) {
+        let Self { kind, namespace, name } = self;
+        let is_service = *kind == Kind::Service;
+        (is_service.then(|| format!("{namespace}/{name}")), (!is_service).then(|| self.to_string()))
+    }
+}
+
 impl Object {
     /// The object's kind and name.
     pub fn reference(&self) -> ObjectRef {

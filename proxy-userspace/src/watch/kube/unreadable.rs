@@ -6,14 +6,13 @@ use tracing::warn;
 
 use crate::{
     logging::limit::{Lines, LogLimit},
-    objects::Kind,
+    objects::{Kind, ObjectRef},
 };
 
 /// An object, and why it can't be read.
 #[derive(Debug)]
 struct Unreadable {
-    namespace: String,
-    name: String,
+    object: ObjectRef,
     reason: String,
 }
 
@@ -30,7 +29,7 @@ impl UnreadableLog {
     }
 
     pub(super) fn add(&mut self, namespace: String, name: String, reason: String) {
-        self.pending.add("", Unreadable { namespace, name, reason });
+        self.pending.add("", Unreadable { object: ObjectRef { kind: self.kind, namespace, name }, reason });
     }
 
     /// Logs as much as the rate limit allows.
@@ -39,12 +38,13 @@ impl UnreadableLog {
         for (_, lines) in self.pending.due(Instant::now()) {
             match lines {
                 Lines::Each(objects) => {
-                    for Unreadable { namespace, name, reason } in objects {
-                        warn!(%kind, namespace, name, reason, "skipped an object that can't be read");
+                    for Unreadable { object, reason } in objects {
+                        let (service, object) = object.logged();
+                        warn!(service, object, reason, "skipped an object that can't be read");
                     }
                 }
                 Lines::Summary(count, some) => {
-                    let some = some.iter().map(|one| format!("{}/{}: {}", one.namespace, one.name, one.reason));
+                    let some = some.iter().map(|one| format!("{}: {}", one.object, one.reason));
                     let examples = some.collect::<Vec<_>>().join("; ");
                     warn!(%kind, count, examples, "skipped objects that can't be read");
                 }

@@ -59,7 +59,7 @@ fn services() -> Vec<(Value, Vec<&'static str>)> {
         (bad_ports(&json!([{"port": "http"}])), unreadable.clone()),
         (bad_ports(&json!([{"port": 1.5}])), vec!["can't be read", "bad", "1.5"]),
         (bad_service(&json!({"clusterIPs": {"a": 1}})), unreadable),
-        (bad_ports(&json!([{"port": 0}])), vec!["Service default/bad", "spec.ports[0].port", "0 is not in"]),
+        (bad_ports(&json!([{"port": 0}])), vec!["\"service\":\"default/bad\"", "spec.ports[0].port", "0 is not in"]),
         (bad_ports(&json!([{"port": 65536}])), vec!["spec.ports[0].port", "65536 is not in"]),
         (bad_ports(&json!([{"port": -1}])), vec!["spec.ports[0].port", "-1 is not in"]),
         (bad_ports(&json!([{"port": 80, "protocol": "tcp"}])), vec!["spec.ports[0].protocol", "tcp"]),
@@ -77,7 +77,7 @@ fn services() -> Vec<(Value, Vec<&'static str>)> {
         (
             // Of two equally old Services the first by name has the address.
             service("worse").cluster_ip("10.96.0.10").port(80, 8080).build(),
-            vec!["Service default/worse", "belongs to default/web"],
+            vec!["\"service\":\"default/worse\"", "belongs to default/web"],
         ),
         (bad_service(&json!({"type": "Fancy"})), vec!["spec.type", "Fancy"]),
         (bad_service(&json!({"internalTrafficPolicy": "Near"})), vec!["spec.internalTrafficPolicy", "Near"]),
@@ -156,7 +156,7 @@ fn s6_an_object_serves_what_can_be_read_of_it() {
     scene.put(&object);
     scene.expect(Family::Ipv4.frontend(10), &["p2"]);
     scene.expect((Family::Ipv4.external_ip(1), 80), &["p2"]);
-    warned(&scene, &["Service default/web", "spec.externalIPs[0]", "nonsense"]);
+    warned(&scene, &["\"service\":\"default/web\"", "spec.externalIPs[0]", "nonsense"]);
     warned(&scene, &["EndpointSlice default/web", "endpoints[0].addresses[0]", "nonsense"]);
 }
 

@@ -15,5 +15,6 @@ mod life;
 mod lists;
 mod live;
 mod objects;
+mod quiet;
 mod scale;
 mod takeover;
