@@ -26,15 +26,16 @@ use std::{
 use axum::Router;
 use serde_json::{Value, json};
 
+use self::{
+    faults::Lists,
+    serve::{Order, Thread},
+    shared::Shared,
+    store::Store,
+};
 pub use self::{
     faults::Slow,
     resource::{RESOURCES, Resource},
     shared::Request,
-};
-use self::{
-    serve::{Order, Thread},
-    shared::Shared,
-    store::Store,
 };
 
 /// How many changes a new server remembers for watches that resume.
@@ -212,6 +213,11 @@ impl ApiServer {
         self.shared.change(|state| state.faults.awaits_future = awaits);
     }
 
+    /// Streams no lists, as servers before 1.27 and those without the feature gate WatchList.
+    pub fn stream_no_lists(&self) {
+        self.shared.change(|state| state.faults.lists = Lists::ByPages);
+    }
+
     /// Refuses expired watches with HTTP 410 instead of an `ERROR` event.
     pub fn expire_by_status(&self, by_status: bool) {
         self.shared.change(|state| state.faults.expire_by_status = by_status);
@@ -227,9 +233,10 @@ impl ApiServer {
         self.shared.state().requests.clone()
     }
 
-    /// The requests that were refused as wrong, with 400, 405 or 422.
+    /// The requests that were refused as wrong, with 400, 405 or 422. Asking whether the server streams lists is not wrong.
     pub fn malformed(&self) -> Vec<Request> {
-        self.requests().into_iter().filter(|request| matches!(request.code, 400 | 405 | 422)).collect()
+        let is_wrong = |request: &Request| matches!(request.code, 400 | 405 | 422) && !request.is_streamed_list();
+        self.requests().into_iter().filter(is_wrong).collect()
     }
 
     /// Waits until the requests so far satisfy a condition; false if they did not in time.

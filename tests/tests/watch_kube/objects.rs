@@ -100,7 +100,7 @@ fn s6_an_unreadable_object_is_told_once_and_harms_no_other() {
     agent.server.put(service("broken", 82));
     agent.until_port("broken", 82);
     assert_eq!(agent.logged("can't be read"), 1, "{}", agent.log());
-    assert_eq!(agent.logged("name=\"broken\""), 1, "{}", agent.log());
+    assert_eq!(agent.logged("service=\"default/broken\""), 1, "{}", agent.log());
 }
 
 #[test]

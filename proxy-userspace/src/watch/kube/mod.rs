@@ -1,6 +1,7 @@
 //! The API server as a source: Services, EndpointSlices, this node's object and ServiceCIDRs, selected by the server.
 //! It retries for ever, keeps what it has reported while the server is away, and stores names only.
 
+mod asked;
 mod backoff;
 mod client;
 mod event_writer;
@@ -9,6 +10,7 @@ mod known;
 mod link;
 mod partial;
 mod proxy;
+mod refusal;
 mod revisions;
 mod unreadable;
 

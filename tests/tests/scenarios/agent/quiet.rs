@@ -1,7 +1,5 @@
 //! What an agent logs when there is no news.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
-
 use std::{thread, time::Duration};
 
 use harness::{
