@@ -21,6 +21,7 @@ use super::{
     link::Link,
     partial::Partial,
     refusal,
+    remedy::{Remedy, remedy},
     unreadable::UnreadableLog,
 };
 use crate::{
@@ -45,19 +46,6 @@ pub(super) struct Follow {
 /// The receiver of events is gone.
 #[derive(Debug)]
 struct Gone;
-
-/// What to do after an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remedy {
-    /// Let the watcher try again.
-    Retry,
-    /// List again from the beginning.
-    Relist,
-    /// The server streams no lists: list by pages, now and from then on.
-    ReadPages,
-    /// The API server does not have or show the resource: report it as empty, and ask again later.
-    Absent,
-}
 
 impl Follow {
     /// Follows until the receiver is gone. `wrap` turns a decoded object into an [`Object`].
@@ -276,34 +264,21 @@ impl Progress {
             watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some((status, "watch")),
             _ => None,
         };
-        let begins = self.streams && self.list == List::Asked;
+        let is_optional = self.follow.kind == Kind::ServiceCidr;
+        let asks_for_stream = self.streams && self.list == List::Asked;
+        let remedy = remedy(refused.map(|(status, verb)| (status.code, verb)), asks_for_stream, is_optional);
         let resource = &self.plural;
-        match refused.map(|(status, verb)| (status.code, verb)) {
-            // So answer servers before 1.27, and later ones without the feature gate WatchList.
-            Some((400 | 422, "watch")) if begins => {
-                debug!(resource, error = %Report(error), "the API server streams no lists: reading pages");
-                return Remedy::ReadPages;
-            }
-            _ => debug!(resource, error = %Report(error), "list or watch failed"),
+        if remedy == Remedy::ReadPages {
+            debug!(resource, error = %Report(error), "the API server streams no lists: reading pages");
+        } else {
+            debug!(resource, error = %Report(error), "list or watch failed");
         }
-        match refused {
-            Some((status, verb)) if matches!(status.code, 403 | 404) => self.refuse(status.code, verb, &status.message),
-            // The watcher would ask for the same version for ever.
-            Some((status, "watch")) if matches!(status.code, 400 | 410 | 422 | 504) => Remedy::Relist,
-            _ => Remedy::Retry,
+        // Says once what to correct.
+        if let Some((status, verb)) = refused.filter(|(status, _)| matches!(status.code, 403 | 404))
+            && self.refused.replace(status.code) != Some(status.code)
+        {
+            refusal::log((status.code, is_optional), verb, resource, &status.message);
         }
-    }
-
-    /// Logs once what to correct.
-    fn refuse(&mut self, code: u16, verb: &str, message: &str) -> Remedy {
-        let optional = self.follow.kind == Kind::ServiceCidr;
-        if self.refused.replace(code) != Some(code) {
-            refusal::log((code, optional), verb, &self.plural, message);
-        }
-        match (optional, verb) {
-            (true, _) => Remedy::Absent,
-            (false, "watch") => Remedy::Relist,
-            (false, _) => Remedy::Retry,
-        }
+        remedy
     }
 }

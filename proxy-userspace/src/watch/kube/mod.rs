@@ -11,6 +11,7 @@ mod link;
 mod partial;
 mod proxy;
 mod refusal;
+mod remedy;
 mod revisions;
 mod unreadable;
 

@@ -29,7 +29,9 @@ fn a_quiet_cluster_logs_nothing_at_the_default_level() {
     let watches =
         |plural: &str| api.requests().iter().filter(|request| request.is_watch() && request.is_for(plural)).count();
     let before = PLURALS.map(watches);
-    PLURALS.into_iter().for_each(|plural| api.end_watches(plural, true));
+    for plural in PLURALS {
+        api.end_watches(plural, true);
+    }
     api.cut().unwrap();
     for (plural, before) in PLURALS.into_iter().zip(before) {
         until("a watch ends and begins again", || watches(plural) > before + 1);
