@@ -19,7 +19,7 @@ const HANG: Duration = Duration::from_secs(5);
 const LOST: Duration = Duration::from_secs(2);
 
 /// Conversations for each expected backend and one more, which a list that is not in force yet may have. Of three backends all
-/// conversations in a row miss one with a chance of 1 in a million; 12 for one backend were not enough: a list of two that was
+/// conversations in a row miss one with a chance of 1 in 90 million; 12 for one backend were not enough: a list of two that was
 /// about to change gave the same one 12 times.
 const EACH: usize = 12;
 
