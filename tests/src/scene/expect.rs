@@ -18,8 +18,9 @@ const HANG: Duration = Duration::from_secs(5);
 /// A datagram without an answer by then is lost, as some are while backends change.
 const LOST: Duration = Duration::from_secs(2);
 
-/// Conversations per expected backend. Of three backends, all conversations in a row miss one with a chance of 1 in
-/// 700,000.
+/// Conversations for each expected backend and one more, which a list that is not in force yet may have. Of three backends all
+/// conversations in a row miss one with a chance of 1 in 90 million; 12 for one backend were not enough: a list of two that was
+/// about to change gave the same one 12 times.
 const EACH: usize = 12;
 
 /// Waits until `condition` holds; panics when it does not within [`PATIENCE`].
@@ -78,7 +79,7 @@ fn ways(client: &Client, manner: Manner, to: SocketAddr, backends: usize) -> BTr
         Err(failure) => failure.errno.clone(),
     };
     let mut ways = BTreeSet::new();
-    for _ in 0..EACH * backends {
+    for _ in 0..EACH * (backends + 1) {
         // One that hangs is enough.
         if !ways.contains(HUNG) {
             ways.insert(way(&client.dial(&dial)));
