@@ -201,6 +201,7 @@ impl Agent {
     pub async fn run(&mut self, inputs: &mut Inputs) {
         while self.read(inputs).await {
             self.reconcile();
+            self.next_retry = tokio::time::Instant::now() + self.retry;
         }
     }
 

@@ -69,7 +69,6 @@ impl Agent {
         self.publish(checks.map(Arc::new), (started, took));
         self.announcer.applied(&not_in_force, self.refusals.current(), started);
         self.refusals.tell(Instant::now());
-        self.next_retry = tokio::time::Instant::now() + self.retry;
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
