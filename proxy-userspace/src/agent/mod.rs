@@ -75,7 +75,9 @@ pub struct Agent {
     sctp: changes::Sender<bool>,
     checks: Checks,
     status: changes::Sender<Status>,
-    /// What the last plan has found no room for.
+    /// Services that are planned again when maps have become larger.
+    waiting: BTreeSet<ServiceName>,
+    /// What there has been no room for since maps last became larger.
     lacking: BTreeSet<Quantity>,
     /// What larger maps are made for when there is no room for it.
     growing: BTreeSet<Quantity>,
@@ -128,6 +130,7 @@ impl Agent {
             sctp,
             checks: Checks::default(),
             status,
+            waiting: BTreeSet::new(),
             lacking: BTreeSet::new(),
             growing: BTreeSet::new(),
             queued: None,

@@ -1,6 +1,8 @@
-//! The agent writes its [`Status`].
+//! The agent writes its [`Status`], and says which backends have gone.
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -49,5 +51,16 @@ impl Agent {
             status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
             is_news
         });
+    }
+
+    /// Tells whoever ends UDP sockets.
+    pub(super) fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
+        if let Some(before) = &mut self.gone_before {
+            before.extend(&gone);
+        }
+        // Without --udp-termination nobody listens.
+        if !gone.is_empty() {
+            let _ = self.udp_gone.send(gone);
+        }
     }
 }

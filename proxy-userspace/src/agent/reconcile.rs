@@ -1,8 +1,6 @@
 //! From what has changed to what is in force: the model's part, a plan, and what became of it.
 
 use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -34,6 +32,7 @@ impl Agent {
         let mut touched = self.model.take_touched();
         let is_retry = !self.refused.is_empty() || self.refused_networks;
         touched.services.append(&mut self.refused);
+        self.waiting.retain(|service| !touched.services.contains(service));
         touched.networks |= std::mem::take(&mut self.refused_networks);
         let projection = self.model.project(&touched);
         for (object, diagnostics) in projection.diagnostics {
@@ -64,28 +63,19 @@ impl Agent {
             self.generation += 1;
             self.report(outcome, started);
         }
-        let checks = self.checks.update(&touched.services, projection.checks, &self.refused);
+        let not_in_force = &self.refused | &self.waiting;
+        let checks = self.checks.update(&touched.services, projection.checks, &not_in_force);
         self.no_local.update(&touched.services, self.dataplane.table());
         self.publish(checks.map(Arc::new), (started, took));
-        self.announcer.applied(&self.refused, self.refusals.current(), started);
+        self.announcer.applied(&not_in_force, self.refusals.current(), started);
         self.refusals.tell(Instant::now());
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {
-        let errors = || outcome.refused.values().chain(outcome.refused_networks.values());
-        self.lacking = errors().filter_map(ApplyError::lacks).collect();
-        let is_failing = errors().any(|error| matches!(error, ApplyError::Write { .. }));
+        let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
+        let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
         self.failing = is_failing.then(|| self.failing.unwrap_or(started));
-        for (service, error) in outcome.refused {
-            if self.note_refusal(&service, &error) {
-                self.announcer.refused(&service, Report(&error), started);
-            }
-            self.refused.insert(service);
-        }
-        for (network, error) in outcome.refused_networks {
-            self.note_refusal(network, &error);
-            self.refused_networks = true;
-        }
+        self.note_refused(outcome.refused, outcome.refused_networks, started);
         self.terminate(outcome.udp_gone);
         let Size { services, frontends, backends, .. } = self.dataplane.size();
         let generation = self.generation;
@@ -96,16 +86,6 @@ impl Agent {
             info!(services, frontends, backends, generation, micros, "programmed");
         } else {
             debug!(services, frontends, backends, generation, micros, "programmed");
-        }
-    }
-
-    pub(super) fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
-        if let Some(before) = &mut self.gone_before {
-            before.extend(&gone);
-        }
-        // Without --udp-termination nobody listens.
-        if !gone.is_empty() {
-            let _ = self.udp_gone.send(gone);
         }
     }
 }

@@ -1,7 +1,12 @@
 //! What the agent's objects need of maps, and larger maps for them.
 
-use std::{collections::BTreeSet, fmt::Display, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Instant,
+};
 
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -9,6 +14,7 @@ use super::Agent;
 use crate::{
     apply::{ApplyError, demand},
     config::{MapSizes, Quantity},
+    desired::ServiceName,
     logging::errors::Report,
     maps::Maps,
 };
@@ -19,7 +25,7 @@ impl Agent {
         self.dataplane.used()
     }
 
-    /// What the last plan has found no room for.
+    /// What there has been no room for since maps last became larger.
     pub fn lacking(&self) -> &BTreeSet<Quantity> {
         &self.lacking
     }
@@ -29,20 +35,46 @@ impl Agent {
         demand(&self.model.project_all())
     }
 
-    /// What larger maps are made for when there is no room for it: until then that it waits is no news.
+    /// What larger maps are made for when there is no room for it. What waits for others is tried again now and then.
     pub fn let_grow(&mut self, growing: BTreeSet<Quantity>) {
+        if growing.is_empty() {
+            self.refused.append(&mut self.waiting);
+        }
         self.growing = growing;
     }
 
-    /// Part of a plan has been refused, and is tried again. Whether that is news: not if a larger map is being made.
-    pub(super) fn note_refusal(&mut self, part: impl Display, error: &ApplyError) -> bool {
-        let waits = error.lacks().is_some_and(|quantity| self.growing.contains(&quantity));
-        if waits {
-            debug!(%part, error = %Report(error), "waits for a larger map");
-        } else {
-            self.refusals.add(part, Report(error));
+    /// Keeps what of a plan is not in force, to try it again. That something waits for a larger map is no news, and trying it on
+    /// every event would cost more than the event.
+    pub(super) fn note_refused(
+        &mut self,
+        services: BTreeMap<ServiceName, ApplyError>,
+        networks: BTreeMap<IpNet, ApplyError>,
+        now: Instant,
+    ) {
+        for (service, error) in services {
+            if self.awaits_room(&error) {
+                self.waiting.insert(service);
+                continue;
+            }
+            self.refusals.add(&service, Report(&error));
+            self.announcer.refused(&service, Report(&error), now);
+            self.refused.insert(service);
         }
-        !waits
+        for (network, error) in networks {
+            if !self.awaits_room(&error) {
+                self.refusals.add(network, Report(&error));
+            }
+            self.refused_networks = true;
+        }
+        if !self.waiting.is_empty() {
+            debug!(services = self.waiting.len(), lacking = ?self.lacking, "some Services wait for larger maps");
+        }
+    }
+
+    fn awaits_room(&mut self, error: &ApplyError) -> bool {
+        let lacking = error.lacks();
+        self.lacking.extend(lacking);
+        lacking.is_some_and(|quantity| self.growing.contains(&quantity))
     }
 
     /// Writes larger maps from now on, which no program uses and which hold what the maps of before do.
@@ -51,12 +83,18 @@ impl Agent {
         self.dataplane.release();
     }
 
-    /// Writes larger maps from now on, to which the programs have just moved, and what found no room in the maps of before.
+    /// Writes larger maps from now on, to which the programs have just moved.
     /// `udp_gone` takes lines about backends that have gone.
     pub fn move_to(&mut self, maps: Maps, udp_gone: Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>) {
         self.dataplane.move_to(maps);
         self.udp_gone = udp_gone.unwrap_or_else(|| self.udp_gone.clone());
         self.gone_before = Some(BTreeSet::new());
+    }
+
+    /// Writes what found no room in the maps of before.
+    pub fn write_waiting(&mut self) {
+        self.lacking.clear();
+        self.refused.append(&mut self.waiting);
         self.reconcile();
     }
 

@@ -1,16 +1,21 @@
 //! Attaches the socket hooks: nine programs on one cgroup, each with a pinned link.
 
 use std::{
-    fs::{self, File},
+    fs::File,
+    io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::Path,
 };
 
 use aya::Ebpf;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::{AttachError, beside::Beside, link::Attachment, program};
-use crate::{maps::PinFolder, node::bpf};
+use super::{AttachError, beside, link::Attachment, program};
+use crate::{
+    logging::errors::Report,
+    maps::PinFolder,
+    node::bpf::{self, LinkInfo},
+};
 
 /// The programs by their names in the eBPF object with the kernel's `bpf_attach_type` of their hooks, in the order in
 /// which they are attached and replaced. The programs that remove entries and translate replies come first, so that
@@ -37,24 +42,71 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROGRAMS.into_iter().map(|(name, _)| name)
 }
 
-/// Attaches every program, which must be loaded, to the hooks of `cgroup`. The programs stay there when the agent ends.
-/// Those that they replace stay, too, as long as what is returned, where they serve sockets that were translated before.
-pub fn attach(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path) -> Result<Beside, AttachError> {
-    let error = |source| AttachError::Cgroup { path: cgroup.into(), source };
-    let file = File::open(cgroup).map_err(error)?;
-    let target = bpf::raw_fd(&file).map_err(error)?;
-    let inode = fs::metadata(cgroup).map_err(error)?.ino();
-    let shown = format!("cgroup {}", cgroup.display());
-    let mut beside = Beside::default();
+/// A cgroup whose hooks get programs.
+pub(super) struct Cgroup {
+    target: u32,
+    inode: u64,
+    /// The target is a descriptor of this.
+    _folder: File,
+}
+
+impl Cgroup {
+    fn open(path: &Path) -> Result<Self, AttachError> {
+        let open = || -> io::Result<Self> {
+            let folder = File::open(path)?;
+            Ok(Self { target: bpf::raw_fd(&folder)?, inode: folder.metadata()?.ino(), _folder: folder })
+        };
+        open().map_err(|source| AttachError::Cgroup { path: path.into(), source })
+    }
+
+    /// What a link is attached to.
+    pub(super) fn target(&self) -> u32 {
+        self.target
+    }
+
+    /// Whether a link is attached here, not to another cgroup of the same name.
+    pub(super) fn has(&self, link: &LinkInfo) -> bool {
+        link.cgroup() == self.inode
+    }
+}
+
+/// Attaches every program of the set in `new`, which must be loaded, to the hooks of a cgroup. The programs stay there when
+/// the agent ends. Those that they replace stay, too, as long as `new` is not in its place, where they serve sockets that were
+/// translated before.
+pub fn attach(ebpf: &Ebpf, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
+    let cgroup = Cgroup::open(path)?;
+    let shown = format!("cgroup {}", path.display());
     for (name, attach_type) in PROGRAMS {
-        let pin = folder.links().join(name);
+        let pin = new.links().join(name);
         let (flags, program) = (0, program(ebpf, name)?.as_fd());
+        let target = cgroup.target();
         let attachment = Attachment { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
         if !translates(name) {
-            beside.keep(&pin, (target, attach_type), |link| link.cgroup() == inode);
+            beside::keep(new, name, attach_type, &cgroup);
         }
-        let put = attachment.put(|link| link.cgroup() == inode)?;
+        let put = attachment.put(|link| cgroup.has(link))?;
         debug!(name, ?put, "socket hook");
     }
-    Ok(beside)
+    Ok(())
+}
+
+/// Gives every hook its pinned program of the set in `new`, which an earlier start has completed.
+pub(super) fn renew(new: &PinFolder, path: &Path) {
+    let cgroup = Cgroup::open(path).inspect_err(|error| warn!(error = %Report(error), "can't keep earlier programs"));
+    for (name, attach_type) in PROGRAMS {
+        let pin = new.links().join(name);
+        if !pin.exists() {
+            continue;
+        }
+        if let Ok(cgroup) = &cgroup
+            && !translates(name)
+        {
+            beside::keep(new, name, attach_type, cgroup);
+        }
+        let renewed =
+            bpf::open_pin(&pin).and_then(|link| bpf::update_link(link, bpf::open_pin(&new.programs().join(name))?));
+        if let Err(error) = renewed {
+            warn!(hook = name, error = %Report(&error), "a hook keeps an earlier program for now");
+        }
+    }
 }

@@ -34,22 +34,14 @@ pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
     Ok(())
 }
 
-/// Gives every hook of an instance its pinned program, each atomically. A hook that can't be updated is logged: its
+/// Gives every hook of an instance, on the cgroup at `path` and on devices, its pinned program of the set in `new`, each
+/// atomically. A hook that can't be updated is logged: its
 /// device or cgroup may be gone. A hook without a new program loses its old one, whose stages are about to go: this
 /// agent serves no device, or the kernel has refused these programs. XDP hooks come first: TC then serves their
 /// packets, and no program redirects to a device that has just lost XDP.
-pub fn renew(folder: &PinFolder, programs: &Path) -> Result<(), AttachError> {
-    for name in cgroup::names() {
-        let pin = folder.links().join(name);
-        if pin.exists() {
-            let renewed =
-                bpf::open_pin(&pin).and_then(|link| bpf::update_link(link, bpf::open_pin(&programs.join(name))?));
-            if let Err(error) = renewed {
-                warn!(hook = name, error = %Report(&error), "a hook keeps an earlier program for now");
-            }
-        }
-    }
-    let on_devices = Programs::open(programs);
+pub fn renew(folder: &PinFolder, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
+    cgroup::renew(new, path);
+    let on_devices = Programs::open(&new.programs());
     if on_devices.of(Hook::XdpNative, Variant::Frames).is_err()
         && let Err(error) = end_redirects(folder)
     {

@@ -125,7 +125,7 @@ impl Hooks {
     async fn attach(mut self, recipe: &Recipe, beginner: Option<&Agent>) -> anyhow::Result<Running> {
         let cgroup = &recipe.dataplane.cgroup;
         block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
-        let beside = attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
+        attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
         info!(cgroup = %cgroup.display(), "socket hooks attached");
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
@@ -133,7 +133,6 @@ impl Hooks {
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
-        drop(beside);
         Ok(Running::start(self.devices))
     }
 }

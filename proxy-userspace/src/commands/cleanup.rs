@@ -101,8 +101,8 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
     links.sort();
     remove_folder(&folder.links())?;
     // What a start has left that died.
-    let next = folder.next().maps().to_owned();
-    for folder in [next.join("programs"), next.join("complete"), next] {
+    let next = folder.next();
+    for folder in [next.programs(), next.beside(), next.complete(), next.maps().to_owned()] {
         unpin_all(&folder)?;
         remove_folder(&folder)?;
     }

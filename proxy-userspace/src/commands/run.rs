@@ -59,7 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let instance = &config.instance;
     info!(node = node_name, instance, cgroup = %cgroup.display(), version = env!("CARGO_PKG_VERSION"), "waggle starts");
 
-    let locked = Instance::open(instance)?;
+    let locked = Instance::open(instance, &cgroup)?;
     let sizes =
         if config.preallocates { config.sizes.clone() } else { growth::at_start(&locked.sizes(), &config.sizes) };
     let dataplane = dataplane_config(&config, cgroup, sizes)?;

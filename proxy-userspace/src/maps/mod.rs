@@ -77,6 +77,21 @@ impl PinFolder {
         self.maps.join(name.to_lowercase())
     }
 
+    /// The folder of a new set's programs for the hooks.
+    pub fn programs(&self) -> PathBuf {
+        self.maps.join("programs")
+    }
+
+    /// The folder of links of old programs that stay beside those of a new set for a while.
+    pub fn beside(&self) -> PathBuf {
+        self.maps.join("beside")
+    }
+
+    /// The folder that marks a new set as complete.
+    pub fn complete(&self) -> PathBuf {
+        self.maps.join("complete")
+    }
+
     /// The folder of links.
     pub fn links(&self) -> PathBuf {
         self.instance.join("links")

@@ -31,6 +31,10 @@ const TERMINATION: [Need; 2] = [
     need(Capability::CAP_SYS_PTRACE, "find the network namespaces of other processes"),
 ];
 
+/// Kept out of the effective set if present, wherever UDP sockets are ended or not: shows the programs of an earlier start by their
+/// ids, to hand packets of flows over to them.
+const LOOKING: Capability = Capability::CAP_SYS_ADMIN;
+
 /// Kept if present: a kubeconfig may belong to the user behind `sudo`, and a port may be below 1024.
 const USEFUL: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CAP_NET_BIND_SERVICE];
 
@@ -72,7 +76,7 @@ fn missing_of(needs: &[Need]) -> Option<Missing> {
 
 /// Drops every capability that the agent never uses from the calling thread and the threads that it starts, and keeps
 /// programs that it starts (credential plugins of a kubeconfig) from getting any that it has not. What ending UDP
-/// sockets needs is kept out of the effective set, or dropped too if `ends_sockets` is false.
+/// sockets needs is kept out of the effective set, or dropped too if `ends_sockets` is false; `LOOKING` is not.
 pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
     let later: &[Need] = if ends_sockets { &TERMINATION } else { &[] };
     if let Some(missing) = missing_of(later) {
@@ -87,7 +91,8 @@ pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
     let always = ALWAYS.iter().map(|need| need.capability).chain(USEFUL);
     let effective = kept(always.clone().collect());
     caps::set(None, CapSet::Effective, &effective)?;
-    caps::set(None, CapSet::Permitted, &kept(always.chain(later.iter().map(|need| need.capability)).collect()))?;
+    let later = later.iter().map(|need| need.capability).chain([LOOKING]);
+    caps::set(None, CapSet::Permitted, &kept(always.chain(later).collect()))?;
     set_no_new_privs()?;
     Ok(())
 }
@@ -102,13 +107,12 @@ pub(crate) fn raise_for_termination() {
 
 /// Calls `look` with CAP_SYS_ADMIN, if the process has it: the kernel shows other programs by their ids to nobody else.
 pub(crate) fn looking_at_all_programs<T>(look: impl FnOnce() -> T) -> T {
-    let raised = [CapSet::Effective, CapSet::Permitted].map(|set| caps::has_cap(None, set, Capability::CAP_SYS_ADMIN));
-    let is_raised = matches!(raised, [Ok(false), Ok(true)])
-        && caps::raise(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).is_ok();
+    let raised = [CapSet::Effective, CapSet::Permitted].map(|set| caps::has_cap(None, set, LOOKING));
+    let is_raised = matches!(raised, [Ok(false), Ok(true)]) && caps::raise(None, CapSet::Effective, LOOKING).is_ok();
     let found = look();
     if is_raised {
         // A thread may always give a capability up.
-        let _ = caps::drop(None, CapSet::Effective, Capability::CAP_SYS_ADMIN);
+        let _ = caps::drop(None, CapSet::Effective, LOOKING);
     }
     found
 }

@@ -19,16 +19,15 @@ impl Succession {
         pins::remove(&self.new, others.map(|layout| layout.name))
     }
 
-    /// Copies what the agent has written into the larger maps that it writes from now on, and what is known of sockets and
-    /// clients. What does not fit is an error: the old set stays.
-    pub fn fill(&mut self) -> Result<(), SuccessionError> {
-        self.map_copy().configuration()?;
-        self.copy_clients()
+    /// Copies what no plan writes and no packet waits for into larger maps, before [`Self::fill`].
+    pub fn prepare(&self) -> Result<(), SuccessionError> {
+        Ok(self.map_copy().counters_of_ids(&self.old)?)
     }
 
-    /// Copies what no plan writes into larger maps, before [`Self::fill`].
-    pub fn prepare(&self) -> Result<(), SuccessionError> {
-        self.map_copy().counters_of_ids(&self.old)?;
-        self.copy_flows()
+    /// Copies what the agent has written into the larger maps that it writes from now on, then what the programs have entered.
+    /// What does not fit of the former is an error: the old set stays.
+    pub fn fill(&mut self) -> Result<(), SuccessionError> {
+        self.map_copy().configuration()?;
+        self.copy_state()
     }
 }

@@ -76,11 +76,11 @@ pub struct Instance {
 
 impl Instance {
     /// Makes the instance's folder, locks it, and finishes or discards what a start that died has left.
-    pub fn open(name: &str) -> Result<Self, LoadError> {
+    pub fn open(name: &str, cgroup: &Path) -> Result<Self, LoadError> {
         let folder = PinFolder::new(name);
         fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
         let lock = lock(&folder, name)?;
-        succession::clear_up(&folder)?;
+        succession::clear_up(&folder, cgroup)?;
         Ok(Self { folder, _lock: lock })
     }
 
@@ -149,7 +149,7 @@ pub struct Loaded {
 
 /// Loads the object for an instance with maps of exactly the sizes in `config`.
 pub fn load(config: &DataplaneConfig) -> Result<(Instance, Loaded), LoadError> {
-    let instance = Instance::open(&config.instance)?;
+    let instance = Instance::open(&config.instance, &config.cgroup)?;
     let loaded = instance.load(config)?;
     Ok((instance, loaded))
 }

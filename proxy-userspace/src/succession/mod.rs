@@ -3,7 +3,8 @@
 //! Then each hook gets its new program atomically, and the old set is removed.
 //!
 //! `next/` holds the pins of the new set: its maps, some of which may be the old ones, and under `next/programs/` the
-//! programs for the hooks. `next/complete/` marks a set that lacks nothing. A start that finds an incomplete `next/`
+//! programs for the hooks; `next/complete/` marks a set that lacks nothing, and `next/beside/` holds links by which programs
+//! of the old set stay on a cgroup beside those of the new one until the end. A start that finds an incomplete `next/`
 //! discards it; one that finds a complete `next/` first puts it in place. So wherever a start dies, one of the two sets
 //! serves.
 
@@ -18,7 +19,11 @@ mod pins;
 mod previous;
 mod resume;
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf,
@@ -131,26 +136,23 @@ impl Succession {
 
     /// Completes the new set, whose maps are written and whose programs are loaded: see [`Self::mark_complete`].
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
-        self.copy_flows()?;
-        self.copy_clients()?;
+        self.copy_state()?;
         self.mark_complete(ebpf)
     }
 
-    /// Copies flows. The new programs hand packets of flows that only the old set knows to the old programs.
-    fn copy_flows(&self) -> Result<(), SuccessionError> {
+    /// Copies what the programs have entered. The new programs hand packets of flows that only the old set knows to the old
+    /// programs.
+    fn copy_state(&mut self) -> Result<(), SuccessionError> {
+        // Flows come last, right before the hooks get their new programs. Of a flow that the old programs end or open
+        // after its copy the new ones know what was before, and cut it. A socket whose first datagram goes out after its
+        // copy may choose its backend again, which is less.
+        let mut copied = FirstCopy::new();
+        report(&client_state::copy(&self.map_copy(), &mut copied)?);
+        self.copied = copied;
         report(&flows::fill(&self.map_copy())?);
         self.reserve()?;
         Previous::find(&self.old)?.follow(&self.new);
         self.set_phase(Phase::Following)
-    }
-
-    /// Copies what is known of sockets and clients. Right before the hooks get their new programs, since a socket whose first
-    /// datagram goes out after this copy may choose its backend again: copying flows takes longer.
-    fn copy_clients(&mut self) -> Result<(), SuccessionError> {
-        let mut copied = FirstCopy::new();
-        report(&client_state::copy(&self.map_copy(), &mut copied)?);
-        self.copied = copied;
-        Ok(())
     }
 
     /// From now on this start or the next one may put the new set in place.
@@ -251,8 +253,8 @@ fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
 }
 
 /// Finishes or discards what a start that died has left.
-pub fn clear_up(folder: &PinFolder) -> Result<(), SuccessionError> {
-    resume::clear_up(folder)
+pub fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), SuccessionError> {
+    resume::clear_up(folder, cgroup)
 }
 
 /// Removes what a start has prepared, if it is not complete.

@@ -18,19 +18,9 @@ use crate::{
     node::bpf,
 };
 
-/// The folder of the programs for the hooks.
-pub(super) fn programs(new: &PinFolder) -> PathBuf {
-    new.maps().join("programs")
-}
-
-/// The folder that marks a complete set.
-fn mark(new: &PinFolder) -> PathBuf {
-    new.maps().join("complete")
-}
-
 /// Whether the set can be put in place.
 pub(super) fn is_complete(new: &PinFolder) -> bool {
-    mark(new).exists()
+    new.complete().exists()
 }
 
 /// Creates the folder of a new set, and pins these maps of the old set there.
@@ -59,9 +49,9 @@ pub(super) fn remove<'a>(folder: &PinFolder, names: impl Iterator<Item = &'a str
 
 /// Pins the programs for the hooks, and marks the set as complete.
 pub(super) fn complete(new: &PinFolder, ebpf: &Ebpf) -> Result<(), SuccessionError> {
-    create(&programs(new))?;
-    attach::pin_programs(ebpf, &programs(new))?;
-    create(&mark(new))
+    create(&new.programs())?;
+    attach::pin_programs(ebpf, &new.programs())?;
+    create(&new.complete())
 }
 
 /// Moves the pins of the new set over those of the old one, and removes pins that only the old set had. It can be
@@ -73,7 +63,7 @@ pub(super) fn put_in_place(old: &PinFolder, new: &PinFolder) -> Result<(), Succe
     }
     remove_foreign(old)?;
     // The mark goes first: a set without programs must not look complete.
-    absent(fs::remove_dir(mark(new))).map_err(failed("remove", &mark(new)))?;
+    absent(fs::remove_dir(new.complete())).map_err(failed("remove", &new.complete()))?;
     discard_incomplete(old)
 }
 
@@ -95,29 +85,31 @@ pub(super) fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionErr
     if !new.maps().exists() || is_complete(&new) {
         return Ok(());
     }
-    for folder in [programs(&new), new.maps().to_owned()] {
-        if !folder.exists() {
-            continue;
-        }
-        for path in files(&folder)? {
-            absent(fs::remove_file(&path)).map_err(failed("remove", &path))?;
-        }
-        absent(fs::remove_dir(&folder)).map_err(failed("remove", &folder))?;
-    }
-    Ok(())
+    remove_all(new.maps())
 }
 
-/// The pins in a folder, as a list: removing while listing may skip some.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, SuccessionError> {
+/// Removes a folder with all that is in it, whichever release has put it there.
+fn remove_all(folder: &Path) -> Result<(), SuccessionError> {
+    for (path, is_folder) in entries(folder)? {
+        if is_folder {
+            remove_all(&path)?;
+        } else {
+            absent(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        }
+    }
+    absent(fs::remove_dir(folder)).map_err(failed("remove", folder))
+}
+
+/// The pins in a folder.
+fn files(folder: &Path) -> Result<impl Iterator<Item = PathBuf>, SuccessionError> {
+    Ok(entries(folder)?.into_iter().filter(|(_, is_folder)| !is_folder).map(|(path, _)| path))
+}
+
+/// What is in a folder, and whether it is a folder itself. A list: removing while listing may skip some.
+fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, SuccessionError> {
     let list = || {
         let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
-        let mut files = Vec::new();
-        for entry in entries {
-            if !entry.file_type()?.is_dir() {
-                files.push(entry.path());
-            }
-        }
-        Ok(files)
+        entries.into_iter().map(|entry| Ok((entry.path(), entry.file_type()?.is_dir()))).collect::<io::Result<_>>()
     };
     list().map_err(failed("list", folder))
 }

@@ -5,16 +5,17 @@ use aya::{
     programs::ProgramFd,
 };
 use proxy_common::Stage;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::SuccessionError;
 use crate::{
     attach::{
         Variant,
-        device::{Hook, list},
+        device::{DeviceHook, Hook, list},
     },
     logging::errors::Report,
     maps::{MapsError, PinFolder, open},
+    node::capabilities,
 };
 
 /// The program array and the index of each of these programs in the new set.
@@ -28,17 +29,14 @@ impl Previous {
     /// Finds the programs. Hooks whose devices are gone have none.
     pub(super) fn find(folder: &PinFolder) -> Result<Self, SuccessionError> {
         let mut found = [None, None, None];
-        for hook in list(folder)? {
+        for hook in &list(folder)? {
             let place = match hook.hook {
                 Hook::XdpNative | Hook::XdpGeneric => 0,
                 Hook::TcxIngress | Hook::ClsactIngress => 1,
                 Hook::TcxEgress | Hook::ClsactEgress => 2,
             };
             if found[place].is_none() {
-                // Packets without an Ethernet header are not handed over, and the programs of pods' devices know SCTP
-                // alone.
-                let program = hook.program(folder).filter(|program| Variant::of(program) == Variant::Frames);
-                found[place] = program.and_then(|program| program.fd().ok());
+                found[place] = descriptor(hook, folder);
             }
         }
         Ok(Self(found))
@@ -46,6 +44,7 @@ impl Previous {
 
     /// Enters the programs into the new set's arrays.
     pub(super) fn follow(self, new: &PinFolder) {
+        debug!(programs = self.0.iter().flatten().count(), "old programs get what the new ones don't know");
         for ((array, stage), program) in PLACES.into_iter().zip(self.0) {
             let Some(program) = program else { continue };
             let put = stages(new, array).map(|mut stages| stages.set(stage as u32, &program, 0));
@@ -57,6 +56,23 @@ impl Previous {
             warn!(array, problem, "flows that begin or end now may be cut");
         }
     }
+}
+
+/// The program of a hook; none if packets are not handed over to it: those without an Ethernet header never are, and the programs
+/// of pods' devices know SCTP alone. The kernel gives a program's information and its descriptor by its id, both to those with
+/// CAP_SYS_ADMIN alone.
+fn descriptor(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
+    let found = capabilities::looking_at_all_programs(|| {
+        let program = hook.program(folder).ok_or("its program can't be found (this takes CAP_SYS_ADMIN)".to_owned())?;
+        if Variant::of(&program) != Variant::Frames {
+            return Ok(None);
+        }
+        program.fd().map(Some).map_err(|error| Report(&error).to_string())
+    });
+    found.unwrap_or_else(|problem: String| {
+        warn!(device = hook.name, hook = hook.hook.word(), problem, "flows that begin or end now may be cut");
+        None
+    })
 }
 
 /// Removes the old programs from the new set's arrays.

@@ -1,6 +1,6 @@
 //! Completes or removes what an earlier start has left when it died.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use aya::maps::{Array, MapData, MapInfo};
 use proxy_common::Phase;
@@ -20,14 +20,14 @@ use crate::{
 };
 
 /// Puts a complete set in place, and discards an incomplete one.
-pub(super) fn clear_up(folder: &PinFolder) -> Result<(), SuccessionError> {
+pub(super) fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), SuccessionError> {
     discard_incomplete(folder)?;
     let new = folder.next();
     if !pins::is_complete(&new) {
         return Ok(());
     }
     info!(folder = %new.maps().display(), "putting a set of programs in place that an earlier start completed");
-    attach::renew(folder, &pins::programs(&new))?;
+    attach::renew(folder, &new, cgroup)?;
     // Their sizes are not asked for.
     let known = layouts(&MapSizes::default(), 1);
     let migrations = migrations_between(folder, &new, &known);

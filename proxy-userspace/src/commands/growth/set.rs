@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, watch as changes},
     task::{JoinHandle, block_in_place, spawn_blocking},
 };
@@ -100,13 +101,16 @@ impl Prepared {
                 return Ok(Err((Running::resume(follower, logs), error)));
             }
         };
-        let beside = block_in_place(|| {
+        block_in_place(|| {
             attach::cgroup::attach(self.program_set.ebpf(), self.succession.folder(), &recipe.dataplane.cgroup)
         })?;
-        let before =
-            follower.renew(self.program_set.telling(recipe.programs.clone())).await.context("serve devices")?;
+        // Nothing interrupts it: a signal that ends the agent is heard when all hooks have programs of one set.
+        let program_set = self.program_set.telling(recipe.programs.clone());
+        let renewed = block_in_place(|| Handle::current().block_on(follower.renew(program_set)));
+        let before = renewed.context("serve devices")?;
         agent.move_to(maps, udp_gone);
         let held = held.elapsed();
+        agent.write_waiting();
         if let Some(logs) = logs {
             logs.abort();
         }
@@ -115,7 +119,7 @@ impl Prepared {
         let finishing = spawn_blocking(move || {
             succession.finish()?;
             // Its programs are in use until now.
-            drop((before, beside));
+            drop(before);
             Ok(())
         });
         Ok(Ok(Moved {

@@ -6,14 +6,18 @@ use anyhow::{Context as _, ensure};
 use fastrand::Rng;
 use harness::{
     agents::{Files, Starts, built, from_folder, text},
-    lab::{Node as Host, START, Source},
+    lab::{Node as Host, START, Source, eventually},
     load::{drops, wrong_checksums},
     objects::{Cluster as _, lab_node},
     scene::{Origin, Outside},
 };
 use serde_json::Value;
 
-use crate::{disturbances::Disturbance, objects::Twin, services::Changing};
+use crate::{
+    disturbances::Disturbance,
+    objects::Twin,
+    services::{Changing, PATIENCE},
+};
 
 /// Sizes of maps. Datagrams leave flows for minutes, so there is room for the flows of the whole run.
 pub const SIZES: [&[&str]; 5] = [
@@ -106,13 +110,19 @@ impl<'a> Node<'a> {
     /// Changes the Services, waits until that is in force, and compares what is in the maps.
     pub fn settle(&mut self) -> anyhow::Result<()> {
         self.change();
+        let has_come = || self.rows().is_ok_and(|rows| self.changing.has_come(&rows));
+        ensure!(eventually(PATIENCE, has_come), "the last change is not in the maps");
         self.changing.settle()?;
+        self.changing.compare(&self.rows()?)
+    }
+
+    /// What is in the maps.
+    fn rows(&self) -> anyhow::Result<Vec<Value>> {
         let mut command = Command::new(&self.program);
         command.args(["get", "services", "--output", "json", "--instance", &self.host().instance()]);
         let output = command.output().context("run waggle get")?;
         ensure!(output.status.success(), "waggle get: {}", String::from_utf8_lossy(&output.stderr));
-        let rows: Vec<Value> = serde_json::from_slice(&output.stdout).context("read what waggle get prints")?;
-        self.changing.compare(&rows)
+        serde_json::from_slice(&output.stdout).context("read what waggle get prints")
     }
 
     /// What changes when packets are dropped or damaged. Resets tell nothing: the API server is on this node, too, and an

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     thread::Scope,
     time::Duration,
 };
@@ -13,8 +16,8 @@ use fastrand::Rng;
 use harness::{
     lab::{Client, Host, Pod, Reply, eventually},
     load::{Tally, dial},
-    objects::Cluster,
-    scene::{Family, Outside, PORTS, web_node_port, web_slice},
+    objects::{Cluster, slice},
+    scene::{Family, Outside, PORTS, web, web_node_port, web_slice},
 };
 use serde_json::Value;
 
@@ -23,14 +26,22 @@ const SERVICES: u8 = 4;
 /// The first one's number, of which its addresses and node port follow. `web`, which never changes, has 1.
 const FIRST: u8 = 20;
 /// How long a change may take until it is in force once the agent serves and the API server answers.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 type Names = BTreeSet<String>;
+
+/// A Service that nobody dials. Its last slice is put after all others, with a port of its own: once that is in the maps, so is
+/// everything before it. What clients see does not tell: an earlier list may be the same as the last one, and come before another.
+const MARKER: &str = "marker";
+/// The first of these ports.
+const MARKER_PORT: u16 = 20_000;
 
 /// All of them.
 pub struct Changing<'a> {
     outside: &'a Outside,
     services: Vec<Service>,
+    /// The number of changes so far.
+    changes: AtomicU16,
     /// For looking whether a change is in force: outside, and in a pod.
     lookers: [Client; 2],
 }
@@ -70,6 +81,7 @@ impl<'a> Changing<'a> {
         Self {
             outside,
             services: (FIRST..FIRST + SERVICES).map(service).collect(),
+            changes: AtomicU16::new(0),
             lookers: [look(&outside.host), look(&outside.scene.client)],
         }
     }
@@ -80,6 +92,7 @@ impl<'a> Changing<'a> {
             let addresses = Family::BOTH.map(|family| family.cluster_ip(service.number));
             cluster.put(&web_node_port(&service.name(), addresses, service.node_port()).build());
         }
+        cluster.put(&web(MARKER, [Family::Ipv4.cluster_ip(FIRST - 1)]).build());
     }
 
     /// Gives each Service other backends, at least one.
@@ -96,6 +109,17 @@ impl<'a> Changing<'a> {
                 cluster.put(&pods.iter().fold(slice, |slice, pod| slice.pod(pod)).build());
             }
         }
+        let port = MARKER_PORT + 1 + self.changes.fetch_add(1, Ordering::Relaxed) % MARKER_PORT;
+        let marker = slice(MARKER).named_port("tcp", "TCP", port).pod(self.outside.scene.pod(1));
+        cluster.put(&marker.build());
+    }
+
+    /// Whether the last change is in the maps, by the rows of `waggle get services`.
+    pub fn has_come(&self, rows: &[Value]) -> bool {
+        let port = MARKER_PORT + self.changes.load(Ordering::Relaxed).saturating_sub(1) % MARKER_PORT + 1;
+        let wanted = SocketAddr::new(self.outside.scene.pod(1).v4().into(), port).to_string();
+        let of_marker = rows.iter().filter(|row| row["name"] == MARKER);
+        of_marker.filter_map(|row| row["internal"]["backends"].as_array()).flatten().any(|backend| *backend == *wanted)
     }
 
     fn pods(&self) -> Vec<&'a Pod> {

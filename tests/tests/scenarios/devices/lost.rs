@@ -59,7 +59,7 @@ fn s31_no_device_sends_by_xdp_to_one_that_has_lost_it() {
     assert!(flags(&scene).values().all(|flags| flags & 1 == 1), "others may redirect to them");
     waggle.kill().unwrap();
     let folder = PinFolder::new(&scene.node.instance());
-    scene.node.netns().inside(|| attach::renew(&folder, Path::new("/nowhere"))).unwrap().unwrap();
+    scene.node.netns().inside(|| attach::renew(&folder, &folder.next(), Path::new("/nowhere"))).unwrap().unwrap();
     assert_eq!(by_xdp(&scene), 0);
     let flags = flags(&scene);
     assert!(flags.len() == 3 && flags.values().all(|flags| flags & 1 == 0), "{flags:?}");

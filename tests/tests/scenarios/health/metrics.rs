@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use harness::scene::{Origin, Scene, Setup, cluster_ips, dual, from_outside_over_both, slices, until};
+use harness::{
+    objects::service,
+    scene::{Origin, Scene, Setup, cluster_ips, dual, from_outside_over_both, slices, until},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -173,11 +176,26 @@ fn metrics_say_how_full_maps_are_and_what_programs_cost() {
 }
 
 #[test]
+fn metrics_tell_of_the_maps_that_serve_after_a_growth() {
+    let scene = Setup::new("grown-maps").start();
+    let of = |name: &str| metrics(&scene)[&format!("{name}{{map=\"SERVICES\"}}")];
+    assert_eq!(of("waggle_map_max_entries"), 4096);
+    // Each has two entries.
+    let many = (0..2300).map(|number| {
+        let address = format!("10.96.{}.{}", 16 + number / 256, number % 256);
+        service(&format!("many-{number}")).cluster_ip(&address).port(80, 8080).build().to_string()
+    });
+    scene.folder().write("many.yaml", &many.collect::<Vec<_>>().join("\n---\n"));
+    until("there is more room", || of("waggle_map_max_entries") > 4096);
+    until("all are there", || of("waggle_map_entries") >= 4600);
+}
+
+#[test]
 fn metrics_count_packets_flows_by_state_and_source_ports_by_backend() {
     // Small maps, since a count is not repeated before a hundred times its duration has passed.
-    let sizes =
-        ["--max-conntrack", "2000", "--max-embryonic", "2000", "--max-affinity", "2000", "--max-socket-flows", "2000"];
-    from_outside_over_both(Setup::new("mflows").args(sizes), |outside, family| {
+    let sizes = ["conntrack", "embryonic", "affinity", "socket-flows", "backends", "services"]
+        .map(|map| [format!("--max-{map}"), "2000".to_owned()]);
+    from_outside_over_both(Setup::new("mflows").args(sizes.concat()), |outside, family| {
         let scene = &outside.scene;
         outside.serve(family, &outside.web(family), &[&outside.remote]);
         let to = outside.node_port(family);

@@ -3,7 +3,7 @@
 use std::{fs, process::Command, time::Duration};
 
 use harness::{
-    lab::{Capability, Client, START, Socket, Waggle, find_program, keep_capabilities},
+    lab::{Capability, Client, LogLine, START, Socket, Waggle, find_program, keep_capabilities},
     scene::{Family, Outside, Scene, Setup, cluster_ips, dual, expect, from_outside_by, until},
 };
 
@@ -76,6 +76,12 @@ fn the_agent_needs_no_more_than_the_capabilities_of_the_daemonset() {
         let sizes =
             ["--max-conntrack", "150000", "--max-services", "300", "--max-slots", "3000", "--max-affinity", "900"];
         let mut again = outside.scene.agent(&sizes);
+        // Those on the device, one for each direction.
+        let asks = |line: &LogLine| {
+            line.message().starts_with("old programs get") && line.field("programs") == Some(&2.into())
+        };
+        again.wait_log(START, asks).unwrap();
+        assert!(again.log().since(0).iter().all(|line| !line.text.contains("may be cut")));
         works(outside);
         again.stop().unwrap();
         let mut cleanup = Command::new(find_program("waggle", "WAGGLE_BIN").unwrap());

@@ -14,7 +14,7 @@ const OTHER: u8 = 11;
 
 /// Sizes of maps: smaller than by default, and larger.
 const SIZES: [&[&str]; 2] = [
-    &["--max-socket-connections", "900", "--max-socket-flows", "900"],
+    &["--max-socket-connections", "30000", "--max-socket-flows", "900"],
     &["--max-socket-connections", "150000", "--max-socket-flows", "150000"],
 ];
 
