@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     time::Duration,
 };
 
@@ -46,8 +47,8 @@ pub(super) fn install_crypto() {
 const RESOLVE: Duration = Duration::from_secs(2);
 
 /// What is known of the API server before it is contacted.
-struct Access {
-    config: Config,
+pub(super) struct Access {
+    pub(super) config: Config,
     /// The `proxy-url`.
     proxy_url: Option<String>,
     /// Whose credentials these are, in words.
@@ -70,18 +71,26 @@ impl From<kube::Error> for Fault {
 /// Where the API server is, as far as that is known now: a name may not be resolvable yet.
 pub(super) async fn addresses(settings: &KubeConfig) -> BTreeSet<SocketAddr> {
     let Ok(Access { config, .. }) = read(settings).await else { return BTreeSet::new() };
-    let url = config.cluster_url;
-    let port = url.port_u16().unwrap_or(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    match timeout(RESOLVE, lookup_host((host, port))).await {
+    match timeout(RESOLVE, lookup_host(host(&config.cluster_url))).await {
         Ok(Ok(found)) => found.map(|found| SocketAddr::new(found.ip().to_canonical(), found.port())).collect(),
         Ok(Err(_)) | Err(_) => BTreeSet::new(),
     }
 }
 
+/// The host and the port of a URL.
+pub(super) fn host(url: &Uri) -> (&str, u16) {
+    let port = url.port_u16().unwrap_or(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
+    (url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']'), port)
+}
+
 /// Reads the credentials and makes a client. It sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
-    let Access { mut config, proxy_url, owner } = read(settings).await?;
+    connect(read(settings).await?, settings.timing.answer)
+}
+
+/// A client with these credentials.
+pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeError> {
+    let Access { mut config, proxy_url, owner } = access;
     if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
         // Plain HTTP needs no trust store, and the machine may have none.
         config.root_cert = Some(Vec::new());
@@ -91,7 +100,7 @@ pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
         return Err(KubeError::Header { field, owner });
     }
     let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
-    build(&config, proxy.as_ref(), settings.timing.answer).map_err(|fault| match fault {
+    build(&config, proxy.as_ref(), answer).map_err(|fault| match fault {
         Fault::Header(field) => KubeError::Header { field, owner },
         Fault::Other(source) => KubeError::Client { owner, source: Box::new(source) },
     })
@@ -99,9 +108,12 @@ pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
 
 /// The configuration with the URL that was asked for.
 async fn read(settings: &KubeConfig) -> Result<Access, KubeError> {
-    let mut access = read_as_written(settings).await?;
-    let written = access.config.cluster_url.to_string();
-    let url = settings.api_server.clone().unwrap_or(written);
+    at(read_as_written(settings).await?, settings.api_server.clone())
+}
+
+/// The configuration with this URL, or with its own if that can be used.
+pub(super) fn at(mut access: Access, url: Option<String>) -> Result<Access, KubeError> {
+    let url = url.unwrap_or_else(|| access.config.cluster_url.to_string());
     // kube panics at the first request to a URL without a scheme.
     let parsed = url.parse().ok().filter(|url: &Uri| {
         matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
@@ -115,8 +127,14 @@ async fn read_as_written(settings: &KubeConfig) -> Result<Access, KubeError> {
         let config = Config::incluster().map_err(KubeError::InCluster)?;
         return Ok(Access { config, proxy_url: None, owner: "the pod's service account".to_owned() });
     };
-    let failed = |source| KubeError::Kubeconfig { path: path.clone(), source };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    let kubeconfig = Kubeconfig::read_from(path);
+    let kubeconfig = kubeconfig.map_err(|source| KubeError::Kubeconfig { path: path.clone(), source })?;
+    of_kubeconfig(kubeconfig, path).await
+}
+
+/// What the kubeconfig at `path` says.
+pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result<Access, KubeError> {
+    let failed = |source| KubeError::Kubeconfig { path: path.to_owned(), source };
     let proxy_url = proxy::of_kubeconfig(&kubeconfig);
     let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == kubeconfig.current_context.as_ref());
     let user = context.and_then(|named| named.context.as_ref()?.user.clone()).unwrap_or_default();

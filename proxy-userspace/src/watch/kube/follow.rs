@@ -284,7 +284,7 @@ impl Progress {
     }
 }
 
-fn seen(metadata: &ObjectMeta) -> Seen {
+pub(super) fn seen(metadata: &ObjectMeta) -> Seen {
     Seen {
         namespace: metadata.namespace.clone().unwrap_or_default(),
         name: metadata.name.clone().unwrap_or_default(),

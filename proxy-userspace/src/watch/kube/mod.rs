@@ -6,6 +6,8 @@ mod client;
 mod credentials;
 mod event_writer;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod known;
 mod link;
 mod partial;
