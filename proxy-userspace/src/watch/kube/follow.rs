@@ -157,20 +157,20 @@ impl Progress {
                 self.known.begin_list();
             }
             watcher::Event::InitApply(object) => {
-                self.known.listed(seen(&object.metadata));
+                self.known.listed(seen(self.follow.kind, &object.metadata));
                 self.apply(object, wrap).await?;
             }
             watcher::Event::InitDone => self.end_list().await?,
             watcher::Event::Apply(object) => {
                 self.backoff.reset();
-                if self.known.changed(seen(&object.metadata)) {
+                if self.known.changed(seen(self.follow.kind, &object.metadata)) {
                     self.apply(object, wrap).await?;
                     self.unreadable.log();
                 }
             }
             watcher::Event::Delete(object) => {
                 self.backoff.reset();
-                if let Some(gone) = self.known.deleted(seen(&object.metadata)) {
+                if let Some(gone) = self.known.deleted(seen(self.follow.kind, &object.metadata)) {
                     self.send(Event::Deleted(gone)).await?;
                 }
             }
@@ -180,9 +180,7 @@ impl Progress {
 
     /// Reports an object. If it can't be read, its last readable content stays in force.
     async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
-        let metadata = &object.metadata;
-        let (namespace, name) =
-            (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+        let Seen { namespace, name, .. } = seen(self.follow.kind, &object.metadata);
         match object.into_object() {
             Ok(object) => {
                 self.known.note_unreadable(&namespace, &name, false);
@@ -284,9 +282,9 @@ impl Progress {
     }
 }
 
-pub(super) fn seen(metadata: &ObjectMeta) -> Seen {
+pub(super) fn seen(kind: Kind, metadata: &ObjectMeta) -> Seen {
     Seen {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
+        namespace: metadata.namespace.clone().filter(|_| kind.has_namespaces()).unwrap_or_default(),
         name: metadata.name.clone().unwrap_or_default(),
         version: metadata.resource_version.as_ref().and_then(|version| version.parse().ok()),
     }

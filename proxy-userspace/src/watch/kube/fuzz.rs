@@ -38,18 +38,23 @@ impl Watches {
         let Line { object } = serde_json::from_slice(line).ok()?;
         let (kind, known) = self.0.iter_mut().find(|(kind, _)| kind.to_string() == object.kind)?;
         match kind {
-            Kind::Service => event(line, known, Object::Service),
-            Kind::EndpointSlice => event(line, known, Object::EndpointSlice),
-            Kind::Node => event(line, known, Object::Node),
-            Kind::ServiceCidr => event(line, known, Object::ServiceCidr),
+            Kind::Service => event(line, *kind, known, Object::Service),
+            Kind::EndpointSlice => event(line, *kind, known, Object::EndpointSlice),
+            Kind::Node => event(line, *kind, known, Object::Node),
+            Kind::ServiceCidr => event(line, *kind, known, Object::ServiceCidr),
         }
     }
 }
 
-fn event<K: Resource + DeserializeOwned>(line: &[u8], known: &mut Known, wrap: fn(K) -> Object) -> Option<Event> {
+fn event<K: Resource + DeserializeOwned>(
+    line: &[u8],
+    kind: Kind,
+    known: &mut Known,
+    wrap: fn(K) -> Object,
+) -> Option<Event> {
     match serde_json::from_slice::<WatchEvent<Partial<K>>>(line).ok()? {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-            let seen = seen(&object.metadata);
+            let seen = seen(kind, &object.metadata);
             let (namespace, name) = (seen.namespace.clone(), seen.name.clone());
             if !known.changed(seen) {
                 return None;
@@ -58,7 +63,7 @@ fn event<K: Resource + DeserializeOwned>(line: &[u8], known: &mut Known, wrap: f
             known.note_unreadable(&namespace, &name, object.is_err());
             object.ok().map(|object| Event::Applied(Box::new(wrap(object))))
         }
-        WatchEvent::Deleted(object) => known.deleted(seen(&object.metadata)).map(Event::Deleted),
+        WatchEvent::Deleted(object) => known.deleted(seen(kind, &object.metadata)).map(Event::Deleted),
         WatchEvent::Bookmark(_) | WatchEvent::Error(_) => None,
     }
 }
