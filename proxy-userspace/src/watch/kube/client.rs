@@ -33,7 +33,7 @@ use tokio::{net::lookup_host, time::timeout};
 use tower::{BoxError, Layer, Service, ServiceExt, util::option_layer};
 
 use super::{
-    KubeConfig, KubeError, credentials,
+    KubeConfig, KubeError, credentials, kubeconfig,
     proxy::{self, Environment},
 };
 
@@ -127,8 +127,7 @@ async fn read_as_written(settings: &KubeConfig) -> Result<Access, KubeError> {
         let config = Config::incluster().map_err(KubeError::InCluster)?;
         return Ok(Access { config, proxy_url: None, owner: "the pod's service account".to_owned() });
     };
-    let kubeconfig = Kubeconfig::read_from(path);
-    let kubeconfig = kubeconfig.map_err(|source| KubeError::Kubeconfig { path: path.clone(), source })?;
+    let kubeconfig = kubeconfig::read(path).map_err(|source| KubeError::Kubeconfig { path: path.clone(), source })?;
     of_kubeconfig(kubeconfig, path).await
 }
 

@@ -6,14 +6,10 @@ use std::{
     time::Duration,
 };
 
-use kube::{
-    Resource,
-    config::{AuthInfo, Kubeconfig},
-    core::WatchEvent,
-};
+use kube::{Resource, config::AuthInfo, core::WatchEvent};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{client, follow::seen, known::Known, partial::Partial};
+use super::{client, follow::seen, known::Known, kubeconfig, partial::Partial};
 use crate::objects::{Event, Kind, Object};
 
 /// Watches of all kinds.
@@ -71,7 +67,7 @@ fn event<K: Resource + DeserializeOwned>(
 /// Makes a client from the kubeconfig at `path`. Needs a runtime.
 pub(crate) async fn connect(path: &Path) {
     client::install_crypto();
-    let Ok(mut kubeconfig) = Kubeconfig::read_from(path) else { return };
+    let Ok(mut kubeconfig) = kubeconfig::read(path) else { return };
     let folder = path.parent().unwrap_or(path);
     for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
         keep_inside(user, folder);

@@ -9,6 +9,7 @@ mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod known;
+mod kubeconfig;
 mod link;
 mod partial;
 mod proxy;
