@@ -91,3 +91,27 @@ fn build(target: &str) -> Result<PathBuf> {
     let (_, program) = cargo::built(command, &[target])?.pop().context("cargo built no fuzz target")?;
     Ok(program)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_seeds() {
+        let folder = cargo::root().join(FOLDER);
+        let names = names(&folder).unwrap();
+        assert!(names.contains(&"netlink".to_owned()), "{names:?}");
+        for name in names {
+            let seeds = fs::read_dir(folder.join("seeds").join(&name));
+            assert!(seeds.is_ok_and(|mut seeds| seeds.next().is_some()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_target_runs_for_ten_minutes_by_default() {
+        let read = |words: &[&str]| Arguments::try_parse_from([&["fuzz"], words].concat()).ok();
+        assert_eq!(read(&["netlink"]).map(|found| found.minutes), Some(10));
+        assert_eq!(read(&["netlink", "--minutes", "3"]).map(|found| found.minutes), Some(3));
+        assert!(read(&[]).is_none() && read(&["netlink", "--packets", "3"]).is_none());
+    }
+}
