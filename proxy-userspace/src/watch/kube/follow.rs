@@ -183,20 +183,20 @@ impl Progress {
                 self.known.begin_list();
             }
             watcher::Event::InitApply(object) => {
-                self.known.listed(Seen::of(&object.metadata));
+                self.known.listed(Seen::of(self.follow.kind, &object.metadata));
                 self.apply(object, wrap).await?;
             }
             watcher::Event::InitDone => self.end_list().await?,
             watcher::Event::Apply(object) => {
                 self.backoff.reset();
-                if self.known.changed(Seen::of(&object.metadata)) {
+                if self.known.changed(Seen::of(self.follow.kind, &object.metadata)) {
                     self.apply(object, wrap).await?;
                     self.unreadable.log();
                 }
             }
             watcher::Event::Delete(object) => {
                 self.backoff.reset();
-                if let Some(gone) = self.known.deleted(Seen::of(&object.metadata)) {
+                if let Some(gone) = self.known.deleted(Seen::of(self.follow.kind, &object.metadata)) {
                     self.send(Event::Deleted(gone)).await?;
                 }
             }
@@ -206,9 +206,7 @@ impl Progress {
 
     /// Reports an object. If it can't be read, its last readable content stays in force.
     async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
-        let metadata = &object.metadata;
-        let (namespace, name) =
-            (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+        let Seen { namespace, name, .. } = Seen::of(self.follow.kind, &object.metadata);
         match object.into_object() {
             Ok(object) => {
                 self.known.note_unreadable(&namespace, &name, false);

@@ -35,9 +35,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(metadata: &ObjectMeta) -> Self {
+    pub(super) fn of(kind: Kind, metadata: &ObjectMeta) -> Self {
         Self {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
+            namespace: metadata.namespace.clone().filter(|_| kind.has_namespaces()).unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
             version: metadata.resource_version.as_ref().and_then(|version| version.parse().ok()),
         }
