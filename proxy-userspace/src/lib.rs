@@ -8,6 +8,8 @@ pub mod commands;
 pub mod config;
 pub mod desired;
 mod devices;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod logging;
 pub mod maps;
 mod model;

@@ -60,9 +60,9 @@ enum Task {
         #[arg(last = true)]
         agent: Vec<String>,
     },
-    /// Send random packets through the packet programs
+    /// Send random packets through the packet programs or, with the name of a target, random input through the agent's readers
     Fuzz {
-        /// Arguments for the fuzzer: `--packets N`, `--seed N`
+        /// Arguments for the fuzzer: `--packets N`, `--seed N`; or a target, and `--minutes N`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -60,7 +60,9 @@ pub struct Agent {
     announcer: Announcer,
     /// None where packets from outside are not this agent's.
     forwarding: Option<Forwarding>,
+    /// How long after a plan the parts that it lacks are tried again, and when that is.
     retry: Duration,
+    next_retry: tokio::time::Instant,
     /// Whether it has been said that this node has no Node object.
     is_nowhere_told: bool,
     /// Number of plans written so far.
@@ -121,6 +123,7 @@ impl Agent {
             refusals: Refusals::default(),
             forwarding: None,
             retry: RETRY,
+            next_retry: tokio::time::Instant::now(),
             is_nowhere_told: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
@@ -198,10 +201,12 @@ impl Agent {
     pub async fn run(&mut self, inputs: &mut Inputs) {
         while self.read(inputs).await {
             self.reconcile();
+            self.next_retry = tokio::time::Instant::now() + self.retry;
         }
     }
 
-    /// Waits for something to happen and takes all that has happened; false when the source has ended.
+    /// Waits for something to happen and takes all that has happened; false when the source has ended. It may be broken off and
+    /// begun again at any time, so every time that it waits for is a point in time.
     async fn read(&mut self, inputs: &mut Inputs) -> bool {
         let mut batch = Vec::new();
         let degraded = !self.refused.is_empty() || self.refused_networks;
@@ -218,7 +223,7 @@ impl Agent {
                 self.dataplane.tidy();
             }
             () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => self.look_at_settings(),
-            () = async { if degraded { tokio::time::sleep(self.retry).await } else { pending().await } } => {
+            () = tokio::time::sleep_until(self.next_retry), if degraded => {
                 self.retry = (self.retry * 2).min(RETRY_LAST);
             }
         }

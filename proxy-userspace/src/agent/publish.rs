@@ -26,7 +26,7 @@ impl Agent {
     pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, Took)) {
         let queued = self.queued.take();
         let refused = self.refusals.current();
-        let changes = self.triggers.in_force(&self.refused, Timestamp::now());
+        let changes = self.triggers.in_force(&(&self.refused | &self.waiting), Timestamp::now());
         self.status.send_if_modified(|status| {
             status.alive = Instant::now();
             status.size = self.dataplane.size();

@@ -10,12 +10,14 @@ impl<S: Store> Dataplane<S> {
     /// How many entries the maps have. Looks at every service port.
     pub fn usage(&self) -> Usage {
         let used = self.used();
+        // Id 0 takes a place and has no entry.
+        let (backends, service_ids) = (used.backends.saturating_sub(1), used.service_ids.saturating_sub(1));
         [
             ("SERVICES", used.services),
             ("SLOTS", used.slots),
-            ("BACKENDS", used.backends),
-            ("GENERATIONS", used.service_ids),
-            ("SERVICE_NAMES", used.service_ids),
+            ("BACKENDS", backends),
+            ("GENERATIONS", service_ids),
+            ("SERVICE_NAMES", service_ids),
             ("MEMBERS", used.members),
             ("NETWORKS", used.networks),
             ("SOURCE_RANGES", used.source_ranges),

@@ -72,6 +72,16 @@ pub(super) fn is_ours(hook: &DeviceHook, folder: &PinFolder) -> io::Result<bool>
     Ok(owner(hook)?.is_some_and(|owner| owner == name(folder)))
 }
 
+/// Takes an answer about a filter or a qdisc: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(answer: &[u8]) {
+    match netlink::read(answer) {
+        Ok(Some(RouteNetlinkMessage::NewTrafficFilter(filter))) => drop(filter_name(&filter)),
+        Ok(Some(RouteNetlinkMessage::NewQueueDiscipline(qdisc))) => drop(is_plain_clsact(&qdisc)),
+        _ => {}
+    }
+}
+
 fn discard(path: &std::path::Path) -> io::Result<()> {
     fs::remove_file(path).or_else(absent(&[libc::ENOENT]))
 }

@@ -18,6 +18,9 @@ mod xdp;
 
 use std::{io, path::PathBuf};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::clsact::read;
+
 use aya::{
     Ebpf,
     maps::MapError,

@@ -35,10 +35,9 @@ pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
 }
 
 /// Gives every hook of an instance, on the cgroup at `path` and on devices, its pinned program of the set in `new`, each
-/// atomically. A hook that can't be updated is logged: its
-/// device or cgroup may be gone. A hook without a new program loses its old one, whose stages are about to go: this
-/// agent serves no device, or the kernel has refused these programs. XDP hooks come first: TC then serves their
-/// packets, and no program redirects to a device that has just lost XDP.
+/// atomically. A hook that can't be updated is logged: its device or cgroup may be gone. A hook on a device without a new
+/// program loses its old one, whose stages are about to go: this agent serves no device, or the kernel has refused these
+/// programs. XDP hooks come first: TC then serves their packets, and no program redirects to a device that has just lost XDP.
 pub fn renew(folder: &PinFolder, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
     cgroup::renew(new, path);
     let on_devices = Programs::open(&new.programs());

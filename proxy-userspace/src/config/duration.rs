@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 pub fn whole_seconds(text: &str) -> Result<u32, String> {
     let wrong = || format!("{text:?} is not a duration such as 1h0m0s or 30s");
     let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
-    let seconds = duration.as_secs() + i64::from(duration.subsec_nanos() > 0);
+    let seconds = duration.as_secs().saturating_add(i64::from(duration.subsec_nanos() > 0));
     if duration.is_negative() { Err(wrong()) } else { u32::try_from(seconds).map_err(|_| wrong()) }
 }
 
@@ -21,7 +21,7 @@ mod tests {
         {
             assert_eq!(whole_seconds(text), Ok(seconds), "{text}");
         }
-        for bad in ["", "5", "-1s", "1 week of days", "s", "999999999h"] {
+        for bad in ["", "5", "-1s", "1 week of days", "s", "999999999h", "9223372036854775807.5s"] {
             assert!(whole_seconds(bad).unwrap_err().starts_with(&format!("{bad:?} is not a duration")), "{bad}");
         }
     }

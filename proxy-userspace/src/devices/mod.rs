@@ -39,6 +39,17 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// program.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// Decides which devices of a snapshot are served: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn look(snapshot: &Snapshot) {
+    for sctp in [false, true] {
+        let selection = select::select(&DeviceConfig::default(), snapshot, &BTreeSet::new(), sctp);
+        for target in selection.devices.values() {
+            let _ = (target.xdp(DeviceMode::Auto), target.variant());
+        }
+    }
+}
+
 /// Why devices can't be served at all.
 #[derive(Debug, thiserror::Error)]
 pub enum DevicesError {

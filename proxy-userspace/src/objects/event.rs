@@ -20,6 +20,11 @@ pub enum Kind {
 impl Kind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Service, Self::EndpointSlice, Self::Node, Self::ServiceCidr];
+
+    /// Whether its objects are in namespaces. What a cluster-scoped object says of a namespace does not count.
+    pub const fn has_namespaces(self) -> bool {
+        matches!(self, Self::Service | Self::EndpointSlice)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -83,7 +88,7 @@ impl Object {
         };
         ObjectRef {
             kind,
-            namespace: metadata.namespace.clone().unwrap_or_default(),
+            namespace: metadata.namespace.clone().filter(|_| kind.has_namespaces()).unwrap_or_default(),
             name: metadata.name.clone().unwrap_or_default(),
         }
     }
@@ -115,4 +120,19 @@ pub enum Event {
     /// Every existing object of this kind has been reported at least once. After a relist, the source first reports
     /// objects that it no longer found as deleted, then sends this again.
     Listed(Kind),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_scoped_object_is_known_by_its_name_alone() {
+        let (mut cidr, mut service) = (ServiceCidr::default(), Service::default());
+        for metadata in [&mut cidr.metadata, &mut service.metadata] {
+            (metadata.namespace, metadata.name) = (Some("shop".to_owned()), Some("a".to_owned()));
+        }
+        assert_eq!(Object::ServiceCidr(cidr).reference().to_string(), "ServiceCIDR a");
+        assert_eq!(Object::Service(service).reference().to_string(), "Service shop/a");
+    }
 }

@@ -14,6 +14,15 @@ pub struct Slow {
     pub pause: Duration,
 }
 
+/// How lists are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lists {
+    #[default]
+    ByPagesOrStreamed,
+    /// Watches that ask for a list are refused.
+    ByPages,
+}
+
 /// The faults at present.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -31,6 +40,7 @@ pub(super) struct Faults {
     pub(super) ended: BTreeSet<String>,
     /// The number of watches that should begin with changes older than asked for.
     pub(super) rewind: u32,
+    pub(super) lists: Lists,
     /// Whether an expired watch is refused with HTTP 410 instead of an `ERROR` event.
     pub(super) expire_by_status: bool,
     /// Whether watches from a future version stay silent until that version, as those from a watch cache do.

@@ -13,6 +13,7 @@ mod serve;
 mod shared;
 mod status;
 mod store;
+mod tls;
 mod watch;
 
 use std::{
@@ -25,16 +26,19 @@ use std::{
 
 use axum::Router;
 use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
 
+use self::{
+    faults::Lists,
+    serve::{Order, Thread},
+    shared::Shared,
+    store::Store,
+    tls::Certificate,
+};
 pub use self::{
     faults::Slow,
     resource::{RESOURCES, Resource},
     shared::Request,
-};
-use self::{
-    serve::{Order, Thread},
-    shared::Shared,
-    store::Store,
 };
 
 /// How many changes a new server remembers for watches that resume.
@@ -45,21 +49,33 @@ pub const HISTORY: usize = 10_000;
 pub struct ApiServer {
     shared: Arc<Shared>,
     address: SocketAddr,
+    /// None: it speaks plain HTTP.
+    certificate: Option<Certificate>,
     thread: Thread,
 }
 
 impl ApiServer {
-    /// Starts on a free port of loopback.
+    /// Starts on a free port of loopback, with plain HTTP.
     pub fn start() -> io::Result<Self> {
-        Self::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        Self::serve(listener, address, None)
     }
 
-    /// Starts on this listener, in the network namespace of the calling thread, which must be the listener's.
-    pub fn start_on(listener: TcpListener) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(Store::new(HISTORY)));
+    /// The same with TLS, as clusters have it.
+    pub fn start_tls() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let tls = Certificate::make(address)?;
+        Self::serve(listener, address, Some(tls))
+    }
+
+    /// Serves in the network namespace of the calling thread, which must be the listener's.
+    fn serve(listener: TcpListener, address: SocketAddr, tls: Option<(Certificate, TlsAcceptor)>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(Store::new(HISTORY)));
         let router = Router::new().fallback(answer::answer).with_state(Arc::clone(&shared));
-        Ok(Self { shared, address, thread: Thread::start(listener, router)? })
+        let (certificate, acceptor) = tls.unzip();
+        Ok(Self { shared, address, certificate, thread: Thread::start(listener, router, acceptor)? })
     }
 
     /// The address that it listens at.
@@ -69,7 +85,19 @@ impl ApiServer {
 
     /// The server's URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Its certificate as PEM, which is its own authority; none if it speaks plain HTTP.
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_ref().map(|certificate| certificate.pem.as_str())
+    }
+
+    /// A connection by TLS, for a client of any kind.
+    pub fn connect(&self) -> io::Result<impl io::Read + io::Write> {
+        let certificate = self.certificate.as_ref().ok_or_else(|| io::Error::other("the server speaks plain HTTP"))?;
+        certificate.connect(self.address)
     }
 
     /// Writes a kubeconfig with the current token into a folder.
@@ -78,11 +106,17 @@ impl ApiServer {
             Some(token) => json!({"token": token}),
             None => json!({}),
         };
+        let mut cluster = json!({"server": self.url()});
+        if let Some(certificate) = &self.certificate {
+            let file = folder.join("ca.crt");
+            std::fs::write(&file, &certificate.pem)?;
+            cluster["certificate-authority"] = json!(file);
+        }
         // JSON is YAML.
         let content = json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": self.url()}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
             "current-context": "test",
@@ -212,6 +246,11 @@ impl ApiServer {
         self.shared.change(|state| state.faults.awaits_future = awaits);
     }
 
+    /// Streams no lists, as servers before 1.27 and those without the feature gate WatchList.
+    pub fn stream_no_lists(&self) {
+        self.shared.change(|state| state.faults.lists = Lists::ByPages);
+    }
+
     /// Refuses expired watches with HTTP 410 instead of an `ERROR` event.
     pub fn expire_by_status(&self, by_status: bool) {
         self.shared.change(|state| state.faults.expire_by_status = by_status);
@@ -227,9 +266,10 @@ impl ApiServer {
         self.shared.state().requests.clone()
     }
 
-    /// The requests that were refused as wrong, with 400, 405 or 422.
+    /// The requests that were refused as wrong, with 400, 405 or 422. Asking whether the server streams lists is not wrong.
     pub fn malformed(&self) -> Vec<Request> {
-        self.requests().into_iter().filter(|request| matches!(request.code, 400 | 405 | 422)).collect()
+        let is_wrong = |request: &Request| matches!(request.code, 400 | 405 | 422) && !request.is_streamed_list();
+        self.requests().into_iter().filter(is_wrong).collect()
     }
 
     /// Waits until the requests so far satisfy a condition; false if they did not in time.

@@ -13,10 +13,12 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// An order to the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +39,8 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    /// Serves on a thread that shares the caller's network namespace.
-    pub(super) fn start(listener: StdListener, router: Router) -> io::Result<Self> {
+    /// Serves on a thread that shares the caller's network namespace; by TLS if there is an acceptor.
+    pub(super) fn start(listener: StdListener, router: Router, tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -47,7 +49,7 @@ impl Thread {
             TcpListener::from_std(listener)?
         };
         let (orders, received) = mpsc::unbounded_channel();
-        let server = Server { address, listener: Some(listener), router, connections: JoinSet::new() };
+        let server = Server { address, listener: Some(listener), router, tls, connections: JoinSet::new() };
         let thread = thread::Builder::new()
             .name("api-server".to_owned())
             .spawn(move || runtime.block_on(server.run(received)))?;
@@ -78,6 +80,7 @@ struct Server {
     address: SocketAddr,
     listener: Option<TcpListener>,
     router: Router,
+    tls: Option<TlsAcceptor>,
     connections: JoinSet<()>,
 }
 
@@ -91,7 +94,7 @@ impl Server {
                     let _ = done.send(self.obey(order).await);
                 }
                 stream = accept(self.listener.as_ref()) => {
-                    self.connections.spawn(serve(stream, self.router.clone()));
+                    self.connections.spawn(serve(stream, self.router.clone(), self.tls.clone()));
                 }
                 Some(_) = self.connections.join_next() => {}
             }
@@ -125,8 +128,15 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     std::future::pending().await
 }
 
-async fn serve(stream: TcpStream, router: Router) {
-    // An error of one connection is the client's affair.
+// An error of one connection is the client's affair.
+async fn serve(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
+    let Some(tls) = tls else { return serve_http(stream, router).await };
+    if let Ok(stream) = tls.accept(stream).await {
+        serve_http(stream, router).await;
+    }
+}
+
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let _ = Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await;

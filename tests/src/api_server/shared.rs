@@ -38,6 +38,11 @@ impl Request {
         self.parameter("watch") == Some("true")
     }
 
+    /// Whether the request asks for a list as a stream, and the changes after it.
+    pub fn is_streamed_list(&self) -> bool {
+        self.is_watch() && self.parameter("sendInitialEvents") == Some("true")
+    }
+
     /// Whether the request is for this resource, by its plural name.
     pub fn is_for(&self, plural: &str) -> bool {
         self.path.rsplit('/').next() == Some(plural)

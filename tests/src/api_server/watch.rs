@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     body::{Closed, Writer},
+    faults::Lists,
     list::selected,
     query::Query,
     resource::Target,
@@ -33,6 +34,11 @@ impl Watch {
     /// Begins a watch. Where the test wants that, an expired one is refused with HTTP 410.
     pub(super) fn begin(shared: &Arc<Shared>, target: Target, query: Query) -> Result<Self, Refusal> {
         let mut state = shared.state();
+        if query.initial_events && state.faults.lists == Lists::ByPages {
+            let why =
+                "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+            return Err(Refusal::invalid_options("sendInitialEvents", why));
+        }
         let current = state.store.version();
         let synthetic = query.initial_events || query.version.unwrap_or_default() == 0;
         let mut initial = Vec::new();

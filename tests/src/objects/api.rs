@@ -41,7 +41,7 @@ impl ApiCluster {
     /// When it can't be started.
     pub fn start(netns: &Netns) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let started = netns.inside(ApiServer::start).map_err(io::Error::other).flatten();
+        let started = netns.inside(ApiServer::start_tls).map_err(io::Error::other).flatten();
         let server = started.expect("start an API server in a namespace");
         let folder = scratch(&format!("kubeconfig-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&folder).expect("make a folder for a kubeconfig");

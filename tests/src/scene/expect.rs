@@ -1,6 +1,6 @@
 //! Waiting for conditions, and for what clients see in all the ways that a client can dial.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
 use crate::lab::{Client, Dial, Manner, eventually};
 
@@ -18,9 +18,16 @@ const HANG: Duration = Duration::from_secs(5);
 /// A datagram without an answer by then is lost, as some are while backends change.
 const LOST: Duration = Duration::from_secs(2);
 
-/// Conversations per expected backend. Of three backends, all conversations in a row miss one with a chance of 1 in
-/// 700,000.
+/// Conversations for each expected backend and one more, which a list that is not in force yet may have. Of three
+/// backends all conversations in a row miss one with a chance of 1 in 90 million; 12 for one backend were not enough: a
+/// list of two that was about to change gave the same one 12 times.
 const EACH: usize = 12;
+
+/// Time between two conversations when datagrams are refused. A node's stack refuses them by ICMP errors, of which the
+/// kernel sends a namespace (before Linux 6.13 the whole machine) 50 at once and 1000 a second, give or take the random
+/// amount that each is charged: `icmp_global_allow` in net/ipv4/icmp.c. Two rounds of conversations are about 50, and
+/// the client would see one that is kept back as a hang.
+const BETWEEN_REFUSALS: Duration = Duration::from_millis(4);
 
 /// Waits until `condition` holds; panics when it does not within [`PATIENCE`].
 #[track_caller]
@@ -78,10 +85,14 @@ fn ways(client: &Client, manner: Manner, to: SocketAddr, backends: usize) -> BTr
         Err(failure) => failure.errno.clone(),
     };
     let mut ways = BTreeSet::new();
-    for _ in 0..EACH * backends {
+    for _ in 0..EACH * (backends + 1) {
         // One that hangs is enough.
         if !ways.contains(HUNG) {
-            ways.insert(way(&client.dial(&dial)));
+            let outcome = client.dial(&dial);
+            if is_datagram && outcome.is_err() {
+                thread::sleep(BETWEEN_REFUSALS);
+            }
+            ways.insert(way(&outcome));
         }
     }
     ways

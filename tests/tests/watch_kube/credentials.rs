@@ -1,13 +1,18 @@
 //! Tokens that expire, and settings that can't work.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use harness::api_server::ApiServer;
 use proxy_userspace::watch::kube::{Kube, KubeConfig, KubeError};
 use serde_json::json;
 
 use crate::{
-    agent::{Agent, Folder, QUICK},
+    agent::{Agent, DEADLINE, Folder, QUICK},
     server, service,
 };
 
@@ -101,4 +106,30 @@ fn settings_that_cannot_work_are_refused_with_what_to_do() {
     assert!(matches!(refusal(url), KubeError::Url { .. }));
     let outside = refusal(KubeConfig { node_name, ..KubeConfig::default() });
     assert!(outside.to_string().contains("--kubeconfig"), "{outside}");
+}
+
+#[test]
+fn s30_a_server_is_followed_over_tls() {
+    let server = ApiServer::start_tls().unwrap();
+    server.put(service("a", 80));
+    let mut agent = Agent::listed(server, QUICK);
+    agent.until_port("a", 80);
+    agent.server.cut().unwrap();
+    agent.server.put(service("a", 81));
+    agent.until_port("a", 81);
+}
+
+#[test]
+fn s30_a_server_with_the_certificate_of_another_authority_is_not_believed() {
+    let [server, other] = [ApiServer::start_tls().unwrap(), ApiServer::start_tls().unwrap()];
+    let folder = Folder::new();
+    other.kubeconfig(folder.path()).unwrap();
+    let url = Some(server.url());
+    let agent = Agent::start_at(server, folder, QUICK, url);
+    let begun = Instant::now();
+    while agent.logged("invalid peer certificate") == 0 {
+        assert!(begun.elapsed() < DEADLINE, "{}", agent.log());
+        sleep(Duration::from_millis(20));
+    }
+    assert!(agent.server.requests().is_empty());
 }

@@ -8,12 +8,16 @@ mod failures;
 mod objects;
 mod proxies;
 mod resuming;
+mod streaming;
 
 use harness::api_server::ApiServer;
 use serde_json::{Value, json};
 
+/// A server that streams no lists.
 fn server() -> ApiServer {
-    ApiServer::start().unwrap()
+    let server = ApiServer::start().unwrap();
+    server.stream_no_lists();
+    server
 }
 
 fn service(name: &str, port: u16) -> Value {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::api_server::ApiServer;
+use harness::api_server::{ApiServer, Request};
 use proxy_userspace::{
     objects::{Event, Kind},
     watch::kube::Timing,
@@ -51,7 +51,7 @@ fn s30_a_watch_that_ends_goes_on_from_its_bookmark() {
 }
 
 /// Changes objects and forgets the history while the agent is cut off.
-fn miss_history(agent: &mut Agent) {
+pub fn miss_history(agent: &mut Agent) {
     agent.until_watching();
     agent.server.stop().unwrap();
     agent.server.delete("Service", "default", "b");
@@ -166,8 +166,9 @@ fn s30_watches_that_end_at_once_are_begun_again_more_and_more_slowly() {
     let server = with_two_services();
     server.end_watches("services", true);
     let mut agent = Agent::listed(server, Timing { settled: Duration::from_secs(5), ..QUICK });
-    let watches = |requests: &[harness::api_server::Request]| {
-        let watches = requests.iter().filter(|request| request.is_watch() && request.is_for("services"));
+    let watches = |requests: &[Request]| {
+        let is_granted = |request: &&Request| request.is_watch() && request.is_for("services") && request.code == 200;
+        let watches = requests.iter().filter(is_granted);
         watches.map(|watch| watch.at).collect::<Vec<_>>()
     };
     agent.until_requested("six watches", |requests| watches(requests).len() >= 6);

@@ -9,7 +9,7 @@ use super::{causes, repeated};
 use crate::cargo;
 
 /// The workspace's folders that hold Rust.
-pub(super) const FOLDERS: [&str; 5] = ["proxy-common", "proxy-ebpf", "proxy-userspace", "tests", "xtask"];
+pub(super) const FOLDERS: [&str; 6] = ["fuzz", "proxy-common", "proxy-ebpf", "proxy-userspace", "tests", "xtask"];
 
 /// Where log lines are written.
 const LOGS: &str = "proxy-userspace/";

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     Lint,
     /// Namespaces, captures and rule sets of the tests, the demo and the benchmark
     Lab,
+    /// Fuzz targets
+    Fuzz,
     /// Booting other kernels
     Vm,
     /// A real cluster on this machine
@@ -32,7 +34,7 @@ pub(crate) enum Purpose {
 }
 
 /// What the command installs by default: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and which few
-/// need.
+/// need, and not [`Purpose::Fuzz`], whose command installs it.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
 /// The command. Installs what `purposes` need, or the defaults if there are none; with `check` it only prints what is

@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of the system.
-pub(crate) const PROGRAMS: [Program; 28] = [
+pub(crate) const PROGRAMS: [Program; 29] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -51,6 +51,7 @@ pub(crate) const PROGRAMS: [Program; 28] = [
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),
     program("prometheus", Purpose::Lab, "prometheus", "scrapes an agent and evaluates rules and dashboard"),
     program("promtool", Purpose::Lab, "prometheus", "checks them"),
+    program("c++", Purpose::Fuzz, "g++", "compiles libFuzzer"),
     program("qemu-system-x86_64", Purpose::Vm, "qemu-system-x86", "boots other kernels"),
     program("busybox", Purpose::Vm, "busybox-static", "the shell of the machines that are booted"),
     program("cpio", Purpose::Vm, "cpio", "packs their file system"),

@@ -27,6 +27,16 @@ pub(super) fn find() -> io::Result<Option<(u32, BTreeSet<IpAddr>)>> {
     Ok(Some((index, addresses.collect())))
 }
 
+/// Takes an answer: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read(answer: &[u8]) {
+    match crate::node::netlink::read(answer) {
+        Ok(Some(RouteNetlinkMessage::NewLink(link))) => drop(is_own(&link)),
+        Ok(Some(RouteNetlinkMessage::NewAddress(message))) => drop(address(&message)),
+        _ => {}
+    }
+}
+
 /// Removes the device with its addresses.
 pub(super) fn remove(index: u32) -> io::Result<()> {
     let mut link = LinkMessage::default();

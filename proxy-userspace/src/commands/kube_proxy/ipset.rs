@@ -72,7 +72,7 @@ fn request(kind: u16, flags: u16, attributes: &[DefaultNla], mut found: impl FnM
 }
 
 /// The ports of the members in a part of a set's list.
-fn members(attributes: &[u8]) -> Vec<u16> {
+pub(super) fn members(attributes: &[u8]) -> Vec<u16> {
     let list = find(attributes, IPSET_ATTR_ADT).unwrap_or_default();
     let ports = each(&list).filter_map(|member| find(member.value(), IPSET_ATTR_PORT));
     ports.filter_map(|port| port.try_into().ok().map(u16::from_be_bytes)).collect()

@@ -19,6 +19,13 @@ use self::plan::Plan;
 pub use self::report::Report;
 use crate::succession::import::ImportError;
 
+/// Takes an answer about devices, and the attributes of one about sets: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(answer: &[u8], attributes: &[u8]) {
+    device::read(answer);
+    ipset::members(attributes);
+}
+
 /// A family of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {

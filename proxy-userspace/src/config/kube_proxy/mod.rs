@@ -66,6 +66,13 @@ impl KubeProxyFile {
     }
 }
 
+/// A configuration file with this text, without the file: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_text(text: &str) -> Option<KubeProxyFile> {
+    let (configuration, ignored) = decode(text).ok()?;
+    Some(KubeProxyFile { path: PathBuf::from("config.conf"), configuration, ignored })
+}
+
 /// The text of a file. The error names the field, its value and what is right.
 fn decode(text: &str) -> Result<(KubeProxyConfiguration, Ignored), String> {
     let document = document::parse(text)?;

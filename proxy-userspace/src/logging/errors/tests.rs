@@ -101,12 +101,14 @@ fn kubeconfig(folder: &Path, cluster: &str, user: &str) -> std::path::PathBuf {
     path
 }
 
+/// Why there is no connection with this kubeconfig.
+async fn connect(path: &Path) -> KubeError {
+    let (kubeconfig, node_name) = (Some(path.to_owned()), "a".to_owned());
+    Kube::connect(KubeConfig { kubeconfig, node_name, ..KubeConfig::default() }).await.unwrap_err()
+}
+
 #[tokio::test]
 async fn an_unreadable_kubeconfig_is_told_once() {
-    let connect = async |path: &Path| {
-        let (kubeconfig, node_name) = (Some(path.to_owned()), "a".to_owned());
-        Kube::connect(KubeConfig { kubeconfig, node_name, ..KubeConfig::default() }).await.unwrap_err()
-    };
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none");
     assert_eq!(
@@ -138,6 +140,28 @@ async fn an_unreadable_kubeconfig_is_told_once() {
     fs::write(folder.path().join("kubeconfig"), "{").unwrap();
     report(&connect(&folder.path().join("kubeconfig")).await);
     report(&KubeError::InCluster(Config::incluster().unwrap_err()));
+}
+
+#[tokio::test]
+async fn what_a_kubeconfig_says_and_no_request_can_is_told_with_file_and_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = "server: https://127.0.0.1:1";
+    let asks = async |cluster: &str, user: &str| report(&connect(&kubeconfig(folder.path(), cluster, user)).await);
+    let path = folder.path().join("kubeconfig");
+    let of = |field: &str| format!("use the {field} of the user \"a\" in the kubeconfig {}: it has", path.display());
+    let printed = r#"{"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "a\\n"}}"#;
+    let command =
+        format!("exec: {{apiVersion: client.authentication.k8s.io/v1, command: printf, args: ['{printed}']}}");
+    for (user, field) in
+        [(r#"token: "a\n""#, "token"), (r#"as: "a\n""#, "as"), (&command, "token that its command prints")]
+    {
+        let report = asks(server, user).await;
+        assert!(report.starts_with(&of(field)), "{report}");
+    }
+    for url in ["127.0.0.1:6443", "/", "ftp://127.0.0.1"] {
+        let report = asks(&format!("server: '{url}'"), "").await;
+        assert!(report.contains("write it as https://HOST:PORT"), "{report}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ mod outward;
 mod rules;
 mod select;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::select::local_addresses;
 use std::{convert::Infallible, time::Duration};
 
 use tokio::{

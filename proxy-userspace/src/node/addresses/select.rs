@@ -20,7 +20,7 @@ const LOOPBACK_DEVICE: u32 = 1;
 const HOLDERS_OF_SERVICES: [&str; 2] = ["kube-ipvs0", "kube-dummy-if"];
 
 /// The node's addresses.
-pub(super) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
+pub(crate) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     let up = snapshot.up();
     let services = |link: &&Link| HOLDERS_OF_SERVICES.contains(&link.name.as_str());
     let services: BTreeSet<_> = snapshot.links.iter().filter(services).map(|link| link.index).collect();

@@ -85,7 +85,7 @@ impl News {
         (self.snapshot, self.defaults, self.every_route) = (true, true, true);
     }
 
-    fn hear(&mut self, message: &RawMessage<'_>) {
+    pub(super) fn hear(&mut self, message: &RawMessage<'_>) {
         if let RawMessage::Route { bytes, .. } = message
             && let Some(route) = MainRoute::parse(bytes)
         {

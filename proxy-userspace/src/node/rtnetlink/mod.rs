@@ -2,6 +2,8 @@
 //! plain values, and notifications of changes. It decides nothing.
 
 mod changes;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gateways;
 mod hosts;
 mod main_route;

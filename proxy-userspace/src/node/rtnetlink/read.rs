@@ -45,7 +45,7 @@ async fn collect<T>(what: &'static str, dump: impl Stream<Item = Result<T, Error
     }
 }
 
-fn link(message: &LinkMessage) -> Link {
+pub(super) fn link(message: &LinkMessage) -> Link {
     let header = &message.header;
     let mut link = Link {
         index: header.index,
@@ -87,7 +87,7 @@ fn kind(parts: &[LinkInfo]) -> String {
     kind.unwrap_or_default()
 }
 
-fn rule(message: &RuleMessage) -> Rule {
+pub(super) fn rule(message: &RuleMessage) -> Rule {
     let mut rule = Rule::default();
     for attribute in &message.attributes {
         match attribute {
@@ -100,7 +100,7 @@ fn rule(message: &RuleMessage) -> Rule {
     rule
 }
 
-fn address(message: &AddressMessage) -> Option<Address> {
+pub(super) fn address(message: &AddressMessage) -> Option<Address> {
     let mut flags = AddressFlags::from_bits_retain(message.header.flags.bits().into());
     let (mut local, mut remote) = (None, None);
     for attribute in &message.attributes {

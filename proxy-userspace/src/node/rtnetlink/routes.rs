@@ -67,7 +67,7 @@ fn dump(request: &[u8], found: &mut Found) -> io::Result<()> {
 
 impl Found {
     /// Reads a message of a dump.
-    fn hear(&mut self, message: &[u8]) -> io::Result<()> {
+    pub(super) fn hear(&mut self, message: &[u8]) -> io::Result<()> {
         if let Some(route) = MainRoute::parse(message) {
             self.noted.route(&route);
         }

@@ -47,6 +47,14 @@ pub enum DestroyError {
     Prepare(#[source] io::Error),
 }
 
+/// Takes one message of a list of sockets: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(message: &[u8]) {
+    if let Ok(Some(socket)) = sock_diag::listed(message) {
+        let _ = (socket.cookie(), socket.local(), socket.remote());
+    }
+}
+
 /// Tries on a socket of its own whether this kernel and this process can destroy UDP sockets.
 ///
 /// Meant to be called once, at the start. No packet leaves the machine.

@@ -5,7 +5,7 @@ use std::{fs, io, net::SocketAddr, ops::ControlFlow};
 
 use netlink_packet_sock_diag::{
     AF_INET, AF_INET6, IPPROTO_UDP, SockDiagMessage,
-    inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags},
+    inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
     message::SockDiagDestroy,
 };
 use rtnetlink::{
@@ -97,29 +97,37 @@ impl SockDiag {
         }
         let filter = filter.map(|program| DefaultNla::new(INET_DIAG_REQ_BYTECODE, program.to_vec()));
         let request = List { request: udp_request(family, id), filter };
-        self.ask(DUMP, request, |socket| found(UdpSocket { family: socket.family, id: socket.socket_id }))
+        self.ask(DUMP, request, &mut found)
     }
 
     /// Destroys the socket: its owner's next or waiting call fails with ECONNABORTED.
     /// Fails with `NotFound` when it is gone, or is hidden by another one with the same addresses.
     pub(super) fn destroy(&mut self, socket: &UdpSocket) -> io::Result<()> {
         let request = udp_request(socket.family, socket.id.clone());
-        self.ask(ACK, SockDiagDestroy::new(SockDiagMessage::InetRequest(request)), |_| {})
+        self.ask(ACK, SockDiagDestroy::new(SockDiagMessage::InetRequest(request)), &mut |_| {})
     }
 
     fn ask<T: NetlinkSerializable>(
         &mut self,
         flags: u16,
         request: T,
-        mut found: impl FnMut(InetResponseHeader),
+        found: &mut impl FnMut(UdpSocket),
     ) -> io::Result<()> {
         self.connection.ask(&encode(request, flags), |answer| {
-            if let Some(SockDiagMessage::InetResponse(socket)) = read(answer)? {
-                found(socket.header);
-            }
+            listed(answer)?.into_iter().for_each(&mut *found);
             Ok(ControlFlow::Continue(()))
         })
     }
+}
+
+/// The socket that an answer lists, if it lists one.
+pub(super) fn listed(answer: &[u8]) -> io::Result<Option<UdpSocket>> {
+    Ok(match read(answer)? {
+        Some(SockDiagMessage::InetResponse(socket)) => {
+            Some(UdpSocket { family: socket.header.family, id: socket.header.socket_id })
+        }
+        _ => None,
+    })
 }
 
 fn udp_request(family: u8, socket_id: SocketId) -> InetRequest {

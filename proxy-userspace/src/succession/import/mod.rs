@@ -51,6 +51,13 @@ pub fn import_flows(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool)
     Ok(count)
 }
 
+/// Takes the attributes of one flow: for fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read(attributes: &[u8]) {
+    let flow = nf_conntrack::read(attributes);
+    flow.filter(is_translated).map(|flow| foreign(&flow, u32::MAX, 1000));
+}
+
 /// The number of flows that netfilter has translated, of IPv4 and of IPv6. Those of hostPorts are among them.
 pub(crate) fn count_translated() -> Result<[usize; 2], ImportError> {
     let mut counts = [0; 2];

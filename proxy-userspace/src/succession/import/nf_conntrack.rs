@@ -5,6 +5,9 @@ mod attributes;
 
 use std::{fs, io};
 
+#[cfg(any(test, fuzzing))]
+pub(super) use self::attributes::read;
+
 use proxy_common::Tuple;
 
 use crate::node::netfilter::{NLM_F_DUMP, ask};

@@ -31,6 +31,11 @@ impl BackOff {
     }
 }
 
+/// Between three quarters and all of `whole`, so that nodes that started together drift apart.
+pub(super) fn jittered(whole: Duration) -> Duration {
+    whole.mul_f64(0.75 + fastrand::f64() / 4.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,13 @@
 //! Clients of the API server, from a kubeconfig or the pod's service account. Retries and time limits belong to
 //! `link.rs`.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    time::Duration,
+};
 
 use http::Uri;
 use hyper::rt::{Read, Write};
@@ -27,7 +33,7 @@ use tokio::{net::lookup_host, time::timeout};
 use tower::{BoxError, Layer, Service, ServiceExt, util::option_layer};
 
 use super::{
-    KubeConfig, KubeError,
+    KubeConfig, KubeError, credentials, kubeconfig,
     proxy::{self, Environment},
 };
 
@@ -40,53 +46,105 @@ pub(super) fn install_crypto() {
 /// How long the name of the API server may take to resolve.
 const RESOLVE: Duration = Duration::from_secs(2);
 
+/// What is known of the API server before it is contacted.
+pub(super) struct Access {
+    pub(super) config: Config,
+    /// The `proxy-url`.
+    proxy_url: Option<String>,
+    /// Whose credentials these are, in words.
+    owner: String,
+}
+
+/// Why there can be no client with these credentials.
+enum Fault {
+    /// A value that no HTTP header can carry.
+    Header(String),
+    Other(kube::Error),
+}
+
+impl From<kube::Error> for Fault {
+    fn from(error: kube::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
 /// Where the API server is, as far as that is known now: a name may not be resolvable yet.
 pub(super) async fn addresses(settings: &KubeConfig) -> BTreeSet<SocketAddr> {
-    let Ok((config, _)) = read(settings).await else { return BTreeSet::new() };
-    let url = config.cluster_url;
-    let port = url.port_u16().unwrap_or(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    match timeout(RESOLVE, lookup_host((host, port))).await {
+    let Ok(Access { config, .. }) = read(settings).await else { return BTreeSet::new() };
+    match timeout(RESOLVE, lookup_host(host(&config.cluster_url))).await {
         Ok(Ok(found)) => found.map(|found| SocketAddr::new(found.ip().to_canonical(), found.port())).collect(),
         Ok(Err(_)) | Err(_) => BTreeSet::new(),
     }
 }
 
+/// The host and the port of a URL.
+pub(super) fn host(url: &Uri) -> (&str, u16) {
+    let port = url.port_u16().unwrap_or(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
+    (url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']'), port)
+}
+
 /// Reads the credentials and makes a client. It sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
-    let (mut config, proxy_url) = read(settings).await?;
+    connect(read(settings).await?, settings.timing.answer)
+}
+
+/// A client with these credentials.
+pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeError> {
+    let Access { mut config, proxy_url, owner } = access;
     if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
         // Plain HTTP needs no trust store, and the machine may have none.
         config.root_cert = Some(Vec::new());
     }
-    let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
-    build(&config, proxy.as_ref(), settings.timing.answer).map_err(|error| KubeError::Client(Box::new(error)))
-}
-
-/// The configuration with the URL that was asked for, and the `proxy-url` in it.
-async fn read(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeError> {
-    let (mut config, proxy_url) = read_as_written(settings).await?;
-    if let Some(url) = &settings.api_server {
-        let parsed = url.parse().ok().filter(|url: &http::Uri| url.scheme().is_some() && url.host().is_some());
-        config.cluster_url = parsed.ok_or_else(|| KubeError::Url { url: url.clone() })?;
+    credentials::trim_token(&mut config.auth_info);
+    if let Some(field) = credentials::unusable(&config.auth_info) {
+        return Err(KubeError::Header { field, owner });
     }
-    Ok((config, proxy_url))
+    let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
+    build(&config, proxy.as_ref(), answer).map_err(|fault| match fault {
+        Fault::Header(field) => KubeError::Header { field, owner },
+        Fault::Other(source) => KubeError::Client { owner, source: Box::new(source) },
+    })
 }
 
-async fn read_as_written(settings: &KubeConfig) -> Result<(Config, Option<String>), KubeError> {
+/// The configuration with the URL that was asked for.
+async fn read(settings: &KubeConfig) -> Result<Access, KubeError> {
+    at(read_as_written(settings).await?, settings.api_server.clone())
+}
+
+/// The configuration with this URL, or with its own if that can be used.
+pub(super) fn at(mut access: Access, url: Option<String>) -> Result<Access, KubeError> {
+    let url = url.unwrap_or_else(|| access.config.cluster_url.to_string());
+    // kube panics at the first request to a URL without a scheme.
+    let parsed = url.parse().ok().filter(|url: &Uri| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
+    });
+    access.config.cluster_url = parsed.ok_or(KubeError::Url { url })?;
+    Ok(access)
+}
+
+async fn read_as_written(settings: &KubeConfig) -> Result<Access, KubeError> {
     let Some(path) = &settings.kubeconfig else {
-        return Ok((Config::incluster().map_err(KubeError::InCluster)?, None));
+        let config = Config::incluster().map_err(KubeError::InCluster)?;
+        return Ok(Access { config, proxy_url: None, owner: "the pod's service account".to_owned() });
     };
-    let failed = |source| KubeError::Kubeconfig { path: path.clone(), source };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    let kubeconfig = kubeconfig::read(path).map_err(|source| KubeError::Kubeconfig { path: path.clone(), source })?;
+    of_kubeconfig(kubeconfig, path).await
+}
+
+/// What the kubeconfig at `path` says.
+pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result<Access, KubeError> {
+    let failed = |source| KubeError::Kubeconfig { path: path.to_owned(), source };
     let proxy_url = proxy::of_kubeconfig(&kubeconfig);
+    let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == kubeconfig.current_context.as_ref());
+    let user = context.and_then(|named| named.context.as_ref()?.user.clone()).unwrap_or_default();
+    let owner = format!("the user {user:?} in the kubeconfig {}", path.display());
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(failed)?;
-    Ok((config, proxy_url))
+    Ok(Access { config, proxy_url, owner })
 }
 
 /// Assembles the client by hand: kube's own builder logs every failed request as an error, retries by itself, and
 /// leaves dead connections open.
-fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, kube::Error> {
+fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, Fault> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -120,7 +178,7 @@ fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
 }
 
 /// A client that connects through `connector`.
-fn connect_by<C>(config: &Config, connector: C) -> Result<Client, kube::Error>
+fn connect_by<C>(config: &Config, connector: C) -> Result<Client, Fault>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin,
@@ -128,7 +186,10 @@ where
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let connections = HttpClient::builder(TokioExecutor::new()).build::<_, Body>(connector).map_err(BoxError::from);
     let service = config.extra_headers_layer()?.layer(connections);
-    let service = option_layer(config.auth_layer()?).layer(service);
+    // What a command prints is first seen by kube, which panics if it is a token that no header can carry.
+    let layer = catch_unwind(AssertUnwindSafe(|| config.auth_layer()));
+    let layer = layer.map_err(|_| Fault::Header("token that its command prints".to_owned()))??;
+    let service = option_layer(layer).layer(service);
     let service = config.base_uri_layer().layer(service);
     Ok(Client::new(service, config.default_namespace.clone()))
 }

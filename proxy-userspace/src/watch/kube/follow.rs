@@ -4,7 +4,6 @@
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
     runtime::watcher::{self, Config, watcher},
@@ -14,13 +13,15 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
 
 use super::{
-    backoff::BackOff,
+    backoff::{BackOff, jittered},
     known::{Known, Seen},
     link::Link,
     partial::Partial,
+    refusal,
+    remedy::{Remedy, remedy},
     unreadable::UnreadableLog,
 };
 use crate::{
@@ -46,17 +47,6 @@ pub(super) struct Follow {
 #[derive(Debug)]
 struct Gone;
 
-/// What to do after an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remedy {
-    /// Let the watcher try again.
-    Retry,
-    /// List again from the beginning.
-    Relist,
-    /// The API server does not have or show the resource: report it as empty, and ask again later.
-    Absent,
-}
-
 impl Follow {
     /// Follows until the receiver is gone. `wrap` turns a decoded object into an [`Object`].
     pub(super) async fn run<K>(self, wrap: fn(K) -> Object)
@@ -70,6 +60,8 @@ impl Follow {
             unreadable: UnreadableLog::about(self.kind),
             backoff: BackOff::new(timing.first_retry, timing.longest_retry),
             plural: K::plural(&()).into_owned(),
+            streams: true,
+            list: List::Asked,
             listed: false,
             refused: None,
             retried: None,
@@ -79,6 +71,14 @@ impl Follow {
     }
 }
 
+/// How far the present list has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Asked,
+    Begun,
+    Complete,
+}
+
 /// The state of following one kind.
 struct Progress {
     follow: Follow,
@@ -86,6 +86,9 @@ struct Progress {
     unreadable: UnreadableLog,
     backoff: BackOff,
     plural: String,
+    /// Whether lists are asked for as streams.
+    streams: bool,
+    list: List,
     /// Whether `Listed` has been reported.
     listed: bool,
     /// The status code of the last refusal that was logged.
@@ -101,6 +104,7 @@ impl Progress {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut stream = pin!(watcher(api, self.watcher_config()));
+        self.list = List::Asked;
         while let Some(event) = self.next(&mut stream).await {
             let remedy = match event {
                 Ok(event) => {
@@ -109,6 +113,13 @@ impl Progress {
                 }
                 Err(error) => self.judge(&error),
             };
+            if self.list != List::Complete {
+                self.list = List::Asked;
+            }
+            if remedy == Remedy::ReadPages {
+                self.streams = false;
+                break;
+            }
             if remedy == Remedy::Absent {
                 self.report_nothing().await?;
                 sleep(jittered(self.follow.link.timing().absent)).await;
@@ -124,11 +135,18 @@ impl Progress {
         Ok(())
     }
 
-    /// The watcher's next event. While it waits, it logs unreadable as the rate limit allows.
+    /// The watcher's next event; none if a streamed list has stalled. While it waits, it logs unreadable as the rate limit allows.
     async fn next<E>(&mut self, stream: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
+        let limit = self.follow.link.timing().answer;
         loop {
             tokio::select! {
                 event = stream.next() => return event,
+                // Pages have this limit in the link, which knows what of a watch belongs to a list.
+                () = sleep(limit), if self.streams && self.list == List::Begun => {
+                    debug!(resource = self.plural, ?limit, "a streamed list has stalled");
+                    sleep(self.pause()).await;
+                    return None;
+                }
                 () = sleep(AGAIN), if self.unreadable.is_waiting() && self.listed => self.unreadable.log(),
             }
         }
@@ -137,6 +155,9 @@ impl Progress {
     fn watcher_config(&self) -> Config {
         let seconds = jittered(self.follow.link.timing().watch).as_secs().max(1);
         let mut config = Config::default().timeout(u32::try_from(seconds).unwrap_or(u32::MAX));
+        if self.streams {
+            config = config.streaming_lists();
+        }
         if !self.follow.labels.is_empty() {
             config = config.labels(&self.follow.labels);
         }
@@ -153,24 +174,29 @@ impl Progress {
     ) -> Result<(), Gone> {
         match event {
             watcher::Event::Init => {
+                // The watcher begins a stream anew as soon as it ends before the list does.
+                if self.list == List::Begun {
+                    sleep(self.pause()).await;
+                }
+                self.list = List::Begun;
                 self.follow.link.note_list(self.follow.kind);
                 self.known.begin_list();
             }
             watcher::Event::InitApply(object) => {
-                self.known.listed(seen(&object.metadata));
+                self.known.listed(Seen::of(self.follow.kind, &object.metadata));
                 self.apply(object, wrap).await?;
             }
             watcher::Event::InitDone => self.end_list().await?,
             watcher::Event::Apply(object) => {
                 self.backoff.reset();
-                if self.known.changed(seen(&object.metadata)) {
+                if self.known.changed(Seen::of(self.follow.kind, &object.metadata)) {
                     self.apply(object, wrap).await?;
                     self.unreadable.log();
                 }
             }
             watcher::Event::Delete(object) => {
                 self.backoff.reset();
-                if let Some(gone) = self.known.deleted(seen(&object.metadata)) {
+                if let Some(gone) = self.known.deleted(Seen::of(self.follow.kind, &object.metadata)) {
                     self.send(Event::Deleted(gone)).await?;
                 }
             }
@@ -180,9 +206,7 @@ impl Progress {
 
     /// Reports an object. If it can't be read, its last readable content stays in force.
     async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
-        let metadata = &object.metadata;
-        let (namespace, name) =
-            (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
+        let Seen { namespace, name, .. } = Seen::of(self.follow.kind, &object.metadata);
         match object.into_object() {
             Ok(object) => {
                 self.known.note_unreadable(&namespace, &name, false);
@@ -198,6 +222,7 @@ impl Progress {
     }
 
     async fn end_list(&mut self) -> Result<(), Gone> {
+        self.list = List::Complete;
         self.unreadable.log();
         for gone in self.known.end_list() {
             self.send(Event::Deleted(gone)).await?;
@@ -232,67 +257,26 @@ impl Progress {
     }
 
     fn judge(&mut self, error: &watcher::Error) -> Remedy {
-        debug!(resource = self.plural, error = %Report(error), "list or watch failed");
-        let (status, verb) = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) => (status, "list"),
-            watcher::Error::WatchStartFailed(kube::Error::Api(status)) => (status, "watch"),
-            _ => return Remedy::Retry,
+        let refused = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some((status, "list")),
+            watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some((status, "watch")),
+            _ => None,
         };
-        match status.code {
-            403 | 404 => self.refuse(status.code, verb, &status.message),
-            // The watcher would ask for the same version for ever.
-            400 | 410 | 422 | 504 if verb == "watch" => Remedy::Relist,
-            _ => Remedy::Retry,
-        }
-    }
-
-    /// Logs once what to correct.
-    fn refuse(&mut self, code: u16, verb: &str, message: &str) -> Remedy {
-        let optional = self.follow.kind == Kind::ServiceCidr;
+        let is_optional = self.follow.kind == Kind::ServiceCidr;
+        let asks_for_stream = self.streams && self.list == List::Asked;
+        let remedy = remedy(refused.map(|(status, verb)| (status.code, verb)), asks_for_stream, is_optional);
         let resource = &self.plural;
-        if self.refused.replace(code) != Some(code) {
-            match (code, optional) {
-                (403, true) => warn!(
-                    verb,
-                    resource,
-                    message,
-                    "the API server forbids ServiceCIDRs: unowned ClusterIPs will not be refused; let the agent's \
-                     ClusterRole allow list and watch on servicecidrs.networking.k8s.io"
-                ),
-                (_, true) => warn!(
-                    verb,
-                    resource,
-                    message,
-                    "the API server has no ServiceCIDRs: unowned ClusterIPs will not be refused; Kubernetes has them \
-                     since 1.33"
-                ),
-                (403, false) => error!(
-                    verb,
-                    resource,
-                    message,
-                    "the API server forbids what the agent needs: let its ClusterRole allow list and watch on the \
-                     resource"
-                ),
-                _ => error!(verb, resource, message, "the API server has no such resource: is this its URL?"),
-            }
+        if remedy == Remedy::ReadPages {
+            debug!(resource, error = %Report(error), "the API server streams no lists: reading pages");
+        } else {
+            debug!(resource, error = %Report(error), "list or watch failed");
         }
-        match (optional, verb) {
-            (true, _) => Remedy::Absent,
-            (false, "watch") => Remedy::Relist,
-            (false, _) => Remedy::Retry,
+        // Says once what to correct.
+        if let Some((status, verb)) = refused.filter(|(status, _)| matches!(status.code, 403 | 404))
+            && self.refused.replace(status.code) != Some(status.code)
+        {
+            refusal::log((status.code, is_optional), verb, resource, &status.message);
         }
+        remedy
     }
-}
-
-fn seen(metadata: &ObjectMeta) -> Seen {
-    Seen {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-        version: metadata.resource_version.as_ref().and_then(|version| version.parse().ok()),
-    }
-}
-
-/// Between three quarters and all of `whole`, so that nodes that started together drift apart.
-fn jittered(whole: Duration) -> Duration {
-    whole.mul_f64(0.75 + fastrand::f64() / 4.0)
 }

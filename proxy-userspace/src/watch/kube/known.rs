@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use crate::objects::{Kind, ObjectRef};
 
 #[derive(Debug)]
@@ -30,6 +32,16 @@ pub(super) struct Seen {
     pub(super) name: String,
     /// `None` if it is not a number: it can't be compared then.
     pub(super) version: Option<u64>,
+}
+
+impl Seen {
+    pub(super) fn of(kind: Kind, metadata: &ObjectMeta) -> Self {
+        Self {
+            namespace: metadata.namespace.clone().filter(|_| kind.has_namespaces()).unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            version: metadata.resource_version.as_ref().and_then(|version| version.parse().ok()),
+        }
+    }
 }
 
 impl Known {

@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     KubeConfig, KubeError, Timing,
+    asked::{self, Asked},
     backoff::BackOff,
     client::{addresses, client},
     revisions::{Revisions, Watch},
@@ -87,11 +88,12 @@ impl Link {
         let service = service_fn(move |request: Request<Body>| {
             let (link, pace) = (Arc::clone(&link), Arc::clone(&pace));
             async move {
-                let watch = is_watch(&request);
-                if watch {
+                let request = asked::consistent(request);
+                let asked = asked::asked(&request);
+                if asked == Asked::Watch {
                     let pause = lock(&pace).pause(link.timing().settled);
                     sleep(pause).await;
-                    let watch = lock(&pace).revisions.may_watch(revision(&request), Instant::now());
+                    let watch = lock(&pace).revisions.may_watch(asked::revision(&request), Instant::now());
                     match watch {
                         Watch::Begins => {}
                         Watch::BeginsAnew => {
@@ -105,7 +107,7 @@ impl Link {
                 } else {
                     lock(&pace).revisions.list();
                 }
-                link.send(kind, request, watch.then_some(&pace)).await
+                link.send(kind, request, (asked != Asked::Pages).then_some(&pace)).await
             }
         });
         Client::new(service, "default")
@@ -128,7 +130,7 @@ impl Link {
     ) -> Result<Response<Answer>, BoxError> {
         let (generation, client) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let limit = self.timing().answer;
-        let length = watch_length(&request);
+        let length = asked::watch_length(&request);
         let end = watch.map(|_| Instant::now() + length + self.timing().watch_grace);
         let response = match timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => response,
@@ -236,24 +238,6 @@ impl Pace {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No change under these locks panics half-way, so a poisoned lock protects complete data.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn parameter<'a>(request: &'a Request<Body>, name: &str) -> Option<&'a str> {
-    let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
-}
-
-fn is_watch(request: &Request<Body>) -> bool {
-    parameter(request, "watch") == Some("true")
-}
-
-fn watch_length(request: &Request<Body>) -> Duration {
-    Duration::from_secs(parameter(request, "timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
-/// The revision that a watch begins at.
-fn revision(request: &Request<Body>) -> u64 {
-    parameter(request, "resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// A response that makes the watcher list again.

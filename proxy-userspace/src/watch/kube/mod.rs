@@ -1,14 +1,21 @@
 //! The API server as a source: Services, EndpointSlices, this node's object and ServiceCIDRs, selected by the server.
 //! It retries for ever, keeps what it has reported while the server is away, and stores names only.
 
+mod asked;
 mod backoff;
 mod client;
+mod credentials;
 mod event_writer;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod known;
+mod kubeconfig;
 mod link;
 mod partial;
 mod proxy;
+mod refusal;
+mod remedy;
 mod revisions;
 mod unreadable;
 
@@ -94,8 +101,13 @@ pub enum KubeError {
     Url { url: String },
     #[error("use the proxy of the API server {url:?}: write it as http://HOST:PORT, https:// or socks5://")]
     Proxy { url: String },
-    #[error("set up the connection to the API server (check certificates and credentials)")]
-    Client(#[source] Box<kube::Error>),
+    #[error(
+        "use the {field} of {owner}: it has a character that no HTTP header can carry, perhaps a line break at its end; write \
+         it without"
+    )]
+    Header { field: String, owner: String },
+    #[error("set up the connection to the API server (check certificates and credentials of {owner})")]
+    Client { owner: String, source: Box<kube::Error> },
 }
 
 /// The API server as a source of objects.

@@ -96,15 +96,8 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.files.remove(path).is_some(),
             Err(error) => return self.fail(path, 1, Report(&error).to_string()),
         };
-        let parsed = String::from_utf8(text)
-            .map_err(|error| {
-                let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                (valid.split(|byte| *byte == b'\n').count() as u64, "the text is not UTF-8".to_owned())
-            })
-            .and_then(|text| tree::parse(&text).map_err(|error| (error.line, error.reason)));
-        match parsed {
-            Ok(documents) => {
-                let content = decode::decode(&Arc::from(path), documents);
+        match content(path, text) {
+            Ok(content) => {
                 self.files.insert(path.to_owned(), File { stamp, content, fault: None });
                 true
             }
@@ -125,6 +118,16 @@ impl Folder {
         file.fault = Some(fault);
         changed
     }
+}
+
+/// The content of a file with this text, or the line and the reason why it can't be read.
+pub(super) fn content(path: &Path, text: Vec<u8>) -> Result<Content, (u64, String)> {
+    let text = String::from_utf8(text).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        (valid.split(|byte| *byte == b'\n').count() as u64, "the text is not UTF-8".to_owned())
+    })?;
+    let documents = tree::parse(&text).map_err(|error| (error.line, error.reason))?;
+    Ok(decode::decode(&Arc::from(path), documents))
 }
 
 impl Stamp {

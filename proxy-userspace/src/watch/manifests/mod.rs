@@ -7,6 +7,8 @@ mod decode;
 mod diff;
 mod endpoints;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod refusal;
 #[cfg(test)]
 mod sample;

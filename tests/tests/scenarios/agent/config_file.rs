@@ -24,8 +24,10 @@ const KUBEADM: &str =
 const TOKEN: &str = "a-token";
 
 /// As kubeadm writes it, without the certificate authority: the tests' API server speaks plain HTTP.
-fn kubeconfig(server: &str, token: &str) -> String {
-    let clusters = format!("clusters:\n- cluster:\n    server: {server}\n  name: default\n");
+fn kubeconfig(server: &str, authority: &str, token: &str) -> String {
+    let clusters = format!(
+        "clusters:\n- cluster:\n    certificate-authority: {authority}\n    server: {server}\n  name: default\n"
+    );
     let contexts =
         "contexts:\n- context:\n    cluster: default\n    namespace: default\n    user: default\n  name: default\n";
     let users = format!("users:\n- name: default\n  user:\n    tokenFile: {token}\n");
@@ -49,7 +51,10 @@ impl Mount {
         }
         let token = folder.join("token");
         fs::write(&token, TOKEN).unwrap();
-        let kubeconfig = kubeconfig(&scene.api().url(), token.to_str().unwrap());
+        let authority = folder.join("ca.crt");
+        fs::write(&authority, scene.api().certificate().unwrap()).unwrap();
+        let [authority, token] = [&authority, &token].map(|path| path.to_str().unwrap());
+        let kubeconfig = kubeconfig(&scene.api().url(), authority, token);
         let mut mount = Self { folder, number: 0, kubeconfig };
         mount.replace(&mount.text());
         mount

@@ -2,14 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    thread::sleep,
+    time::Duration,
+};
 
-use aya::util::nr_cpus;
+use aya::{
+    maps::{HashMap, Map, MapData},
+    util::nr_cpus,
+};
+use bytemuck::Zeroable as _;
 use harness::{
     lab::{Dial, LogLine, Manner, Pod},
     objects::service,
     scene::{Family, PATIENCE, Scene, Setup, cluster_ips, dual, from_outside_by, until},
 };
+use proxy_common::{Frontend, Service};
 use serde_json::Value;
 
 fn name(number: u8) -> String {
@@ -110,6 +119,26 @@ fn a_service_that_grows_too_big_keeps_what_it_had() {
     assert_eq!(sizes, [2, 4], "one family has grown, the other keeps what it had");
     put(&scene, &[scene.pod(3), scene.pod(4)]);
     until("a smaller list fits again", || frontends.iter().all(|to| answer(to) == ["p3", "p4"]));
+}
+
+#[test]
+fn what_was_refused_is_tried_again_without_an_event() {
+    let scene = Setup::new("again").backends(1).serving(&[port(1)]).args(["--max-services", "4"]).start();
+    // Nobody's entries take all places, and nobody tells when they go.
+    let pin = MapData::from_pin(scene.waggle.pins().join("services")).unwrap();
+    let mut services: HashMap<MapData, Frontend, Service> = Map::HashMap(pin).try_into().unwrap();
+    let nobodys = (1..=4).map(|port| Frontend { port, ..Frontend::zeroed() });
+    nobodys.clone().for_each(|entry| services.insert(entry, Service::zeroed(), 0).unwrap());
+    put(&scene, 1);
+    scene
+        .waggle
+        .wait_log(PATIENCE, |line| line.text.contains("ERROR") && line.text.contains("--max-services"))
+        .unwrap();
+    // By then it is tried less often than maps are looked at.
+    sleep(Duration::from_secs(4));
+    assert!(!is_served(&scene, 1));
+    nobodys.for_each(|entry| services.remove(&entry).unwrap());
+    until("it is served", || is_served(&scene, 1));
 }
 
 #[test]

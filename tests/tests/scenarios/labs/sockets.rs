@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::lab::{Dial, Kind, Lab, Manner, Mode, Step, TIMEOUT};
+use harness::{
+    lab::{Dial, Kind, Lab, Manner, Mode, Step, TIMEOUT},
+    scene::expect_by,
+};
 
 #[test]
 fn failures_have_step_and_name() {
@@ -88,6 +91,18 @@ fn many_connections_are_tallied() {
     let mut outcomes = client.dial_all(&Dial::new(Manner::Tcp, (p2.v6(), 80).into()).count(1001));
     outcomes.sort_by_key(|outcome| outcome.as_ref().unwrap().connect);
     println!("median connect {:?}", outcomes[500].as_ref().unwrap().connect);
+}
+
+#[test]
+fn refusals_of_datagrams_are_seen_however_often_they_are_looked_at() {
+    let lab = Lab::new("refusals").unwrap();
+    let node = lab.node("a").unwrap();
+    let (client, other) = (node.pod("p1").unwrap().client().unwrap(), node.pod("p2").unwrap());
+    for _ in 0..4 {
+        for to in [(other.v4(), 81).into(), (other.v6(), 81).into()] {
+            expect_by(&client, Manner::UdpConnected, to, &["ECONNREFUSED"]);
+        }
+    }
 }
 
 #[test]

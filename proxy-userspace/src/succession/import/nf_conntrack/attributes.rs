@@ -30,7 +30,7 @@ const CTA_PROTOINFO_TCP_STATE: u16 = 1;
 const OVER: [u8; 2] = [7, 8];
 
 /// The flow that these attributes describe; `None` if it has no ports or no timeout.
-pub(super) fn read(attributes: &[u8]) -> Option<Flow> {
+pub(in super::super) fn read(attributes: &[u8]) -> Option<Flow> {
     let end = find(attributes, CTA_TIMEOUT)?;
     Some(Flow {
         packet: read_tuple(&find(attributes, CTA_TUPLE_ORIG)?)?,

@@ -1,4 +1,6 @@
-//! `cargo xtask fuzz`: builds in release mode, then becomes the fuzzer.
+//! `cargo xtask fuzz`: builds, then becomes the fuzzer of the packet programs, or that of a target of the folder `fuzz`.
+
+mod targets;
 
 use std::process::{Command, ExitCode};
 
@@ -12,6 +14,9 @@ use crate::{
 
 /// The command. Returns only if the fuzzer can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
+    if arguments.first().is_some_and(|first| !first.starts_with('-')) {
+        return targets::command(arguments);
+    }
     machine::check()?;
     let built = setup::beside(&[Purpose::Build, Purpose::Lab], || cargo::build_binaries(Profile::Release, &["fuzz"]))?;
     let fuzz = built.first().context("cargo built no fuzzer")?;

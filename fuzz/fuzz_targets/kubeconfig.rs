@@ -1,0 +1,10 @@
+//! Fuzz target: kubeconfigs.
+
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| proxy_userspace::fuzz::kubeconfig(input));
+
+/// It is a program only as `cargo xtask fuzz` builds it.
+#[cfg(not(fuzzing))]
+fn main() {}

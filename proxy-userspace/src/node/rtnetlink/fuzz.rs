@@ -1,0 +1,31 @@
+//! What the watcher makes of messages, without a socket: for fuzz targets.
+
+use rtnetlink::packet_route::RouteNetlinkMessage;
+
+use super::{
+    Snapshot,
+    changes::{News, RawMessage},
+    read,
+    routes::Found,
+};
+use crate::node::netlink;
+
+/// The snapshot after these messages, each of which is taken for a notification and for a part of a dump.
+pub(crate) fn snapshot(datagram: &[u8]) -> Snapshot {
+    let (mut news, mut found, mut snapshot) = (News::default(), Found::default(), Snapshot::default());
+    for message in netlink::messages(datagram).map_while(Result::ok) {
+        news.hear(&RawMessage::parse(message));
+        let _ = found.hear(message);
+        match netlink::read(message) {
+            Ok(Some(RouteNetlinkMessage::NewLink(link))) => snapshot.links.push(read::link(&link)),
+            Ok(Some(RouteNetlinkMessage::NewAddress(address))) => snapshot.addresses.extend(read::address(&address)),
+            Ok(Some(RouteNetlinkMessage::NewRule(rule))) => snapshot.rules.push(read::rule(&rule)),
+            _ => {}
+        }
+    }
+    let _ = news.take_routes();
+    news.noted.renew(found.noted);
+    news.noted.retain(&snapshot.links);
+    let hosts = news.noted.hosts.iter().map(|host| host.address).collect();
+    Snapshot { routes: found.defaults, gateways: news.noted.gateways, hosts, ..snapshot }
+}

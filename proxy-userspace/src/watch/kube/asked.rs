@@ -1,0 +1,89 @@
+//! What a request of kube's watcher asks for, by its parameters.
+
+use std::time::Duration;
+
+use http::{Request, Uri};
+use kube::client::Body;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A page of a list.
+    Pages,
+    /// A list as a stream, and the changes after it
+    /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
+    Stream,
+    /// Changes from a revision on.
+    Watch,
+}
+
+pub(super) fn asked(request: &Request<Body>) -> Asked {
+    if parameter(request, "watch") != Some("true") {
+        Asked::Pages
+    } else if parameter(request, "sendInitialEvents") == Some("true") {
+        Asked::Stream
+    } else {
+        Asked::Watch
+    }
+}
+
+/// How long a watch is to last.
+pub(super) fn watch_length(request: &Request<Body>) -> Duration {
+    Duration::from_secs(parameter(request, "timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// The revision that a watch begins at.
+pub(super) fn revision(request: &Request<Body>) -> u64 {
+    parameter(request, "resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The request without the revision 0 with which the watcher asks for a streamed list: the server may answer that with any
+/// state that it has ever had. Without a revision the list is at least as new as the request.
+pub(super) fn consistent(mut request: Request<Body>) -> Request<Body> {
+    if asked(&request) == Asked::Stream
+        && let Some(uri) = without(request.uri(), "resourceVersion=0")
+    {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn without(uri: &Uri, pair: &str) -> Option<Uri> {
+    let kept: Vec<_> = uri.query()?.split('&').filter(|other| *other != pair && !other.is_empty()).collect();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{}", uri.path(), kept.join("&")).parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn parameter<'a>(request: &'a Request<Body>, name: &str) -> Option<&'a str> {
+    let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(query: &str) -> Request<Body> {
+        Request::get(format!("/api/v1/services?{query}")).body(Body::empty()).expect("a request")
+    }
+
+    #[test]
+    fn lists_are_told_from_watches() {
+        let kind = |query| asked(&request(query));
+        assert_eq!(kind("limit=500"), Asked::Pages);
+        assert_eq!(kind("watch=true&resourceVersion=7"), Asked::Watch);
+        assert_eq!(kind("watch=true&sendInitialEvents=true"), Asked::Stream);
+    }
+
+    #[test]
+    fn only_a_streamed_list_loses_its_revision() {
+        let sent = |query| consistent(request(query)).uri().to_string();
+        let streamed = "&watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=0";
+        assert_eq!(
+            sent(streamed),
+            "/api/v1/services?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+        );
+        assert_eq!(sent("watch=true&resourceVersion=0"), "/api/v1/services?watch=true&resourceVersion=0");
+    }
+}

@@ -1,0 +1,34 @@
+//! A folder with one file, whose text changes, without the file: for fuzz targets.
+
+use std::{collections::BTreeMap, path::Path};
+
+use ipnet::IpNet;
+
+use super::{
+    allocate::{Allocations, Ranges},
+    assemble, diff, folder,
+};
+use crate::objects::{Event, Object, ObjectRef};
+
+/// What is known of the folder.
+#[derive(Default)]
+pub(crate) struct Revisions {
+    allocations: Allocations,
+    reported: Option<BTreeMap<ObjectRef, Object>>,
+}
+
+impl Revisions {
+    /// What has changed when the file has this text. A text that can't be read changes nothing.
+    pub(crate) fn read(&mut self, text: &[u8], node_name: &str) -> Vec<Event> {
+        let Ok(content) = folder::content(Path::new("a.yaml"), text.to_vec()) else { return Vec::new() };
+        let cidrs = vec![IpNet::new_assert([10, 96, 0, 0].into(), 16)];
+        let ranges = Ranges { cidrs, node_ports: 30000..=32767 };
+        let mut assembled = assemble::assemble([&content], &ranges, node_name, &self.allocations);
+        assembled.objects.retain(|_, object| assemble::is_ours(object));
+        self.allocations = assembled.allocations;
+        match self.reported.replace(assembled.objects.clone()) {
+            None => diff::first(&assembled.objects),
+            Some(before) => diff::changes(&before, &assembled.objects),
+        }
+    }
+}
