@@ -34,6 +34,8 @@ pub struct ScaleFigures {
     pub start: Option<(Duration, Duration)>,
     /// Anonymous memory in bytes, by size.
     pub memory: Vec<(Size, u64)>,
+    /// How much reading all lists once more adds at its peak, as a part of the anonymous memory.
+    pub relist: Option<f64>,
     /// The part of one processor that an agent at rest uses, with many Services.
     pub rest: Option<f64>,
     /// The same with few Services.
@@ -80,6 +82,9 @@ impl ScaleFigures {
         rows.extend(self.change_costs());
         rows.extend(self.starts(large));
         rows.extend(self.memories(small, large));
+        let relist = self.relist.map(|part| part * 100.0);
+        let relisted = |value| Row::new("  peak of a relist, % more", "relist_percent", value).of(large).at_most(20.0);
+        rows.extend(relist.map(relisted));
         let rest = |key, value: Option<f64>, size| {
             value.map(|value| Row::new("at rest, % of a processor", key, value * 100.0).of(size).at_most(0.1))
         };
@@ -207,6 +212,7 @@ pub mod tests {
             costs: vec![(small, vec![ms(1)]), (large, vec![ms(1), ms(2), ms(2)]), (idle, vec![ms(3)])],
             start: Some((ms(2_500), ms(1_600))),
             memory: vec![(small, 13 << 20), (large, 40 << 20)],
+            relist: Some(0.19),
             rest: Some(0.0009),
             idle_rest: Some(0.002),
             idle_maps: Some(23 << 20),
@@ -226,6 +232,7 @@ pub mod tests {
             ("start_beyond_lists_s", 0.9, 1.0),
             ("anonymous_mib_1000", 13.0, 12.0),
             ("anonymous_mib_10000", 40.0, 40.0),
+            ("relist_percent", 19.0, 20.0),
             ("rest_percent_idle", 0.2, 0.1),
             ("rest_percent", 0.09, 0.1),
             ("idle_maps_mib", 23.0, 24.0),
@@ -234,7 +241,7 @@ pub mod tests {
             assert_eq!(numbers[&format!("scale_{key}_bar")], bar, "{key}");
         }
         assert_eq!(numbers["scale_change_cpu_us_10000"], 2000.0);
-        assert_eq!(numbers.keys().filter(|key| key.ends_with("_bar")).count(), 12);
+        assert_eq!(numbers.keys().filter(|key| key.ends_with("_bar")).count(), 13);
     }
 
     #[test]

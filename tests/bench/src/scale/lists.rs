@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
     thread::scope,
     time::{Duration, Instant},
 };
@@ -20,7 +19,6 @@ const END: &[u8] = b"k8s.io/initial-events-end";
 
 /// The time for all lists that the agent has read so far: those of one kind one after the other, the kinds at once.
 pub fn read_as(server: &ApiServer, netns: &Netns) -> Result<Duration> {
-    let address = server.address();
     let requests = server.requests();
     let targets = targets(&requests);
     if targets.is_empty() {
@@ -29,7 +27,7 @@ pub fn read_as(server: &ApiServer, netns: &Netns) -> Result<Duration> {
     netns.inside(|| {
         let begin = Instant::now();
         scope(|scope| {
-            let reads: Vec<_> = targets.values().map(|targets| scope.spawn(|| read_all(address, targets))).collect();
+            let reads: Vec<_> = targets.values().map(|targets| scope.spawn(|| read_all(server, targets))).collect();
             reads.into_iter().try_for_each(|read| match read.join() {
                 Ok(outcome) => outcome,
                 Err(_) => bail!("a thread that reads lists has panicked"),
@@ -39,11 +37,15 @@ pub fn read_as(server: &ApiServer, netns: &Netns) -> Result<Duration> {
     })?
 }
 
+/// Whether this is an answered request for a list or a page of one, or for a streamed list.
+pub fn is_list(request: &Request) -> bool {
+    request.code == 200 && (!request.is_watch() || request.parameter("sendInitialEvents") == Some("true"))
+}
+
 /// The targets of requests for lists, pages and streamed lists included, by path.
 fn targets(requests: &[Request]) -> BTreeMap<&str, Vec<String>> {
     let mut targets: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let lists = |request: &&Request| !request.is_watch() || request.parameter("sendInitialEvents") == Some("true");
-    for request in requests.iter().filter(lists).filter(|request| request.code == 200) {
+    for request in requests.iter().filter(|request| is_list(request)) {
         targets.entry(&request.path).or_default().push(target(request));
     }
     targets
@@ -68,13 +70,13 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-fn read_all(address: SocketAddr, targets: &[String]) -> Result<()> {
-    targets.iter().try_for_each(|target| read(address, target).with_context(|| format!("read {target}")))
+fn read_all(server: &ApiServer, targets: &[String]) -> Result<()> {
+    targets.iter().try_for_each(|target| read(server, target).with_context(|| format!("read {target}")))
 }
 
-fn read(address: SocketAddr, target: &str) -> Result<()> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+fn read(server: &ApiServer, target: &str) -> Result<()> {
+    let mut stream = server.connect()?;
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.address())?;
     let mut answer = Vec::new();
     let mut chunk = vec![0; 64 << 10];
     loop {
@@ -115,9 +117,10 @@ mod tests {
 
     #[test]
     fn what_the_server_does_not_answer_well_is_an_error() {
-        let server = ApiServer::start().unwrap();
-        assert!(read(server.address(), "/api/v1/nodes?limit=500").is_ok());
-        assert!(read(server.address(), "/api/v1/nodes?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true").is_ok());
-        assert!(read(server.address(), "/api/v1/nonsense").is_err());
+        let server = ApiServer::start_tls().unwrap();
+        let stream = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+        assert!(read(&server, "/api/v1/nodes?limit=500").is_ok());
+        assert!(read(&server, &format!("/api/v1/nodes?{stream}")).is_ok());
+        assert!(read(&server, "/api/v1/nonsense").is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! What the agent needs as the cluster grows: the time from a change until new connections obey it, the processor time
-//! of a change, starts, and memory, of an agent that follows the test API server over plain HTTP.
+//! of a change, starts, and memory, of an agent that follows the test API server by TLS.
 
 mod cluster;
 mod figures;
@@ -64,6 +64,7 @@ fn one_size(plan: &Plan, size: Size, figures: &mut ScaleFigures, interrupted: &I
         figures.quiet = rounds::effects(&mut node, plan.effects, interrupted)?;
         figures.churn = Some(rounds::under_churn(&mut node, plan, interrupted)?);
         node.agent.quiet()?;
+        figures.relist = Some(rounds::relist(&node)?);
     }
     figures.costs.push((size, rounds::costs(&node, plan, interrupted)?));
     Ok(())

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// Memory that the API server and the agent may need for an endpoint, and for a Service, in bytes: measured, and
-/// rounded up.
+/// Memory that the API server and the agent may need for an endpoint, and for a Service, in bytes: a generous guess.
 const MEMORY: (u64, u64) = (4_096, 16_384);
 
 /// A number of Services, all with the same number of endpoints.
@@ -83,7 +82,7 @@ impl Plan {
             churn: 500,
             blocks: 20,
             block: 100,
-            rest: Duration::from_secs(60),
+            rest: Duration::from_mins(1),
         }
     }
 

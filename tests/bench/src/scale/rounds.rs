@@ -10,11 +10,14 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use harness::api_server::Request;
 
 use super::{
     Plan,
+    cluster::measured_service,
     figures::{Churn, Cost},
     flood::{Turns, flood},
+    lists::is_list,
     node::ScaleNode,
     probe::{End, now},
 };
@@ -25,6 +28,9 @@ const LEAD: Duration = Duration::from_millis(2);
 
 /// The pause after a change, so that each is programmed by itself.
 const APART: Duration = Duration::from_millis(10);
+
+/// How long an agent may take until it asks for lists again.
+const RELIST: Duration = Duration::from_mins(1);
 
 /// The times from a change until a new connection obeys it.
 pub fn effects(node: &mut ScaleNode, count: u32, interrupted: &Interrupted) -> Result<Vec<Duration>> {
@@ -53,10 +59,10 @@ pub fn under_churn(node: &mut ScaleNode, plan: &Plan, interrupted: &Interrupted)
         let (begin, before) = (Instant::now(), agent.processor());
         let times = effects(node, plan.churned_effects, interrupted);
         let elapsed = begin.elapsed();
-        let after = agent.processor();
+        let used = before.and_then(|before| agent.processor_since(before));
         end.store(true, Ordering::Relaxed);
         let Ok(rate) = flooding.join() else { bail!("the thread that changes slices has panicked") };
-        let busy = (after? - before?).as_secs_f64() / elapsed.as_secs_f64();
+        let busy = used?.as_secs_f64() / elapsed.as_secs_f64();
         Ok(Churn { times: times?, busy, rate })
     })?;
     turns.restore(&server);
@@ -74,7 +80,33 @@ pub fn costs(node: &ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result
             turns.change(&node.server);
             sleep(APART);
         }
-        means.push((node.agent.processor()? - before) / plan.block);
+        means.push(node.agent.processor_since(before)? / plan.block);
     }
     Ok(means)
+}
+
+/// The resident memory that reading all lists once more takes at its peak, as a part of the anonymous memory before.
+pub fn relist(node: &ScaleNode) -> Result<f64> {
+    let (anonymous, resident) = (node.agent.anonymous()?, node.agent.resident()?);
+    let seen = node.server.requests().len();
+    node.agent.forget_peak()?;
+    // What changes is missed, and gone from the history before the watches come back.
+    node.server.stop()?;
+    let mut turns = Turns::new(node.size);
+    turns.change(&node.server);
+    turns.restore(&node.server);
+    node.server.put(measured_service());
+    node.server.compact();
+    node.server.listen()?;
+    let read_again = |plural: &str, requests: &[Request]| {
+        requests.iter().skip(seen).any(|request| request.is_for(plural) && is_list(request))
+    };
+    for plural in ["services", "endpointslices"] {
+        if !node.server.wait_for(RELIST, |requests| read_again(plural, requests)) {
+            bail!("the agent has not read {plural} again within {RELIST:?}");
+        }
+    }
+    node.agent.quiet()?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok(node.agent.peak()?.saturating_sub(resident) as f64 / anonymous as f64)
 }

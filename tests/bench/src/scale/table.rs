@@ -25,7 +25,7 @@ mod tests {
     #[test]
     fn bars_are_judged() {
         let text = text(&figures().rows(SIZES), false);
-        assert_eq!(text.matches("ok\n").count(), 7, "{text}");
+        assert_eq!(text.matches("ok\n").count(), 8, "{text}");
         assert_eq!(text.matches("missed\n").count(), 5, "{text}");
         assert!(text.contains("≤ 1 ok") && text.contains("≤ 1.2 missed"), "{text}");
     }

@@ -42,11 +42,16 @@ impl Usage {
         Ok(time.into())
     }
 
+    /// The processor time since [`Self::processor`] was `before`.
+    pub fn processor_since(self, before: Duration) -> Result<Duration> {
+        Ok(self.processor()?.saturating_sub(before))
+    }
+
     /// The part of one processor that it uses for so long, from now on.
     pub fn busy_over(self, time: Duration) -> Result<f64> {
         let (begin, before) = (Instant::now(), self.processor()?);
         sleep(time);
-        Ok((self.processor()? - before).as_secs_f64() / begin.elapsed().as_secs_f64())
+        Ok(self.processor_since(before)?.as_secs_f64() / begin.elapsed().as_secs_f64())
     }
 
     /// Waits until it has no work.
@@ -56,7 +61,7 @@ impl Usage {
         loop {
             let before = self.processor()?;
             sleep(glance);
-            if self.processor()? - before <= most {
+            if self.processor_since(before)? <= most {
                 return Ok(());
             }
             if begin.elapsed() > PATIENCE {
@@ -67,9 +72,29 @@ impl Usage {
 
     /// Its resident anonymous memory, in bytes.
     pub fn anonymous(self) -> Result<u64> {
+        self.status("RssAnon")
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident(self) -> Result<u64> {
+        self.status("VmRSS")
+    }
+
+    /// The most resident memory since [`Self::forget_peak`], in bytes.
+    pub fn peak(self) -> Result<u64> {
+        self.status("VmHWM")
+    }
+
+    /// Makes the present resident memory the peak: proc_pid_clear_refs(5).
+    pub fn forget_peak(self) -> Result<()> {
+        let path = format!("/proc/{}/clear_refs", self.pid);
+        fs::write(&path, "5").with_context(|| format!("write {path}"))
+    }
+
+    fn status(self, name: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid);
         let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        kilobytes(&status, "RssAnon").with_context(|| format!("find RssAnon in {path}"))
+        kilobytes(&status, name).with_context(|| format!("find {name} in {path}"))
     }
 }
 
