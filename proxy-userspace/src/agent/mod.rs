@@ -103,6 +103,14 @@ pub struct Inputs {
     pub routes: mpsc::Receiver<Routes>,
 }
 
+/// What the agent was woken for.
+enum Woken {
+    /// Something has changed, or what was refused is due again.
+    ToPlan,
+    /// It has looked after the host and its maps.
+    ToLook,
+}
+
 impl Agent {
     /// An agent that has programmed nothing yet.
     pub fn new(
@@ -164,7 +172,7 @@ impl Agent {
         }
         self.take_addresses(inputs);
         while !self.model.is_listed() {
-            if !self.read(inputs).await {
+            if self.read(inputs).await.is_none() {
                 return false;
             }
         }
@@ -199,35 +207,46 @@ impl Agent {
 
     /// Follows the source until it ends.
     pub async fn run(&mut self, inputs: &mut Inputs) {
-        while self.read(inputs).await {
-            self.reconcile();
-            self.next_retry = tokio::time::Instant::now() + self.retry;
+        while let Some(woken) = self.read(inputs).await {
+            match woken {
+                Woken::ToPlan => {
+                    self.reconcile();
+                    self.next_retry = tokio::time::Instant::now() + self.retry;
+                }
+                Woken::ToLook => self.tell(Instant::now()),
+            }
         }
     }
 
-    /// Waits for something to happen and takes all that has happened; false when the source has ended. It may be broken off and
+    /// Waits for something to happen and takes all that has happened; none when the source has ended. It may be broken off and
     /// begun again at any time, so every time that it waits for is a point in time.
-    async fn read(&mut self, inputs: &mut Inputs) -> bool {
+    async fn read(&mut self, inputs: &mut Inputs) -> Option<Woken> {
         let mut batch = Vec::new();
         let degraded = !self.refused.is_empty() || self.refused_networks;
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
                 self.retry = RETRY;
                 self.take_events(batch);
-                return count != 0;
+                if count == 0 {
+                    return None;
+                }
             }
             Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
             Some(routes) = inputs.routes.recv() => self.dataplane.reroute(&routes),
             () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
+                return Some(Woken::ToLook);
             }
-            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => self.look_at_settings(),
+            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => {
+                self.look_at_settings();
+                return Some(Woken::ToLook);
+            }
             () = tokio::time::sleep_until(self.next_retry), if degraded => {
                 self.retry = (self.retry * 2).min(RETRY_LAST);
             }
         }
-        true
+        Some(Woken::ToPlan)
     }
 
     fn take_events(&mut self, batch: Vec<Event>) {
@@ -254,7 +273,6 @@ impl Agent {
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
-        self.diagnostics.tell(Instant::now());
         self.dataplane.look_at_clients(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));

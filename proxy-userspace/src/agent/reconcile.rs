@@ -30,6 +30,7 @@ impl Agent {
     pub(super) fn reconcile(&mut self) {
         let started = Instant::now();
         let mut touched = self.model.take_touched();
+        self.refusals.begin();
         let is_retry = !self.refused.is_empty() || self.refused_networks;
         touched.services.append(&mut self.refused);
         self.waiting.retain(|service| !touched.services.contains(service));
@@ -40,7 +41,6 @@ impl Agent {
                 self.announcer.skipped(&news, projection.services.get(&object), started);
             }
         }
-        self.diagnostics.tell(started);
         self.mention_nowhere();
         let (ipv4, ipv6) = self.model.own_addresses();
         if let Err(error) = self.dataplane.set_node_addresses(ipv4, ipv6) {
@@ -67,8 +67,14 @@ impl Agent {
         let checks = self.checks.update(&touched.services, projection.checks, &not_in_force);
         self.no_local.update(&touched.services, self.dataplane.table());
         self.publish(checks.map(Arc::new), (started, took));
-        self.announcer.applied(&not_in_force, self.refusals.current(), started);
-        self.refusals.tell(Instant::now());
+        self.tell(started);
+    }
+
+    /// Says in the log and by Events what is new, and what there were too many lines for before.
+    pub(super) fn tell(&mut self, now: Instant) {
+        self.diagnostics.tell(now);
+        self.announcer.applied(&(&self.refused | &self.waiting), self.refusals.current(), now);
+        self.refusals.tell(now);
     }
 
     fn report(&mut self, outcome: Outcome, started: Instant) {

@@ -44,12 +44,17 @@ impl Refusals {
         self.current.entry(error.to_string()).or_insert_with(refused).parts += 1;
     }
 
-    /// What this try has not brought into force so far.
+    /// Another try begins.
+    pub fn begin(&mut self) {
+        self.current.clear();
+    }
+
+    /// What the last try has not brought into force.
     pub fn current(&self) -> &Errors {
         &self.current
     }
 
-    /// The try is over: logs what is new about it.
+    /// Logs what is new about the last try, now or, when there are too many lines, at a later call.
     pub fn tell(&mut self, now: Instant) {
         let Some(news) = self.news(now) else { return };
         if news.is_empty() {
@@ -62,8 +67,8 @@ impl Refusals {
 
     /// What is not in force, if that is to be told now; empty when all is again.
     fn news(&mut self, now: Instant) -> Option<&Errors> {
-        let current = std::mem::take(&mut self.current);
-        if current == self.told {
+        let current = &self.current;
+        if *current == self.told {
             return None;
         }
         while self.lines.front().is_some_and(|line| now.duration_since(*line) >= PERIOD) {
@@ -74,7 +79,7 @@ impl Refusals {
             return None;
         }
         self.lines.extend(std::iter::repeat_n(now, wanted));
-        self.told = current;
+        self.told.clone_from(current);
         Some(&self.told)
     }
 }
@@ -87,6 +92,7 @@ mod tests {
 
     /// How many lines a try with these errors makes, of so many Services each.
     fn lines(refusals: &mut Refusals, now: Instant, errors: &[(&str, usize)]) -> usize {
+        refusals.begin();
         for (error, count) in errors {
             (0..*count).for_each(|number| refusals.add(format_args!("default/web-{number}"), error));
         }
@@ -107,6 +113,21 @@ mod tests {
         assert_eq!(lines(&mut refusals, start + Duration::from_secs(1000), &[]), 1, "all is well again");
         assert_eq!(lines(&mut refusals, start + Duration::from_secs(1001), &[]), 0);
         assert_eq!(lines(&mut refusals, start + Duration::from_secs(1002), &[(FULL, 1)]), 1, "and bad again at once");
+    }
+
+    #[test]
+    fn what_there_was_no_line_for_is_told_later() {
+        let start = Instant::now();
+        let mut refusals = Refusals::default();
+        let mut told = 0;
+        for n in 1..=12 {
+            told += lines(&mut refusals, start, &[(FULL, n)]);
+        }
+        assert_eq!(told, LINES - 1);
+        assert_eq!(lines(&mut refusals, start, &[]), 1);
+        assert_eq!(lines(&mut refusals, start, &[(FULL, 1)]), 0);
+        assert_eq!(refusals.news(start + PERIOD).map(Errors::len), Some(1), "without another try");
+        assert_eq!(refusals.news(start + PERIOD), None);
     }
 
     #[test]
