@@ -18,7 +18,7 @@ use proxy_userspace::{
     },
     config::{LogConfig, LogFormat},
     logging::errors::Report,
-    node::{capabilities, host, open_files, seccomp},
+    node::{capabilities, heap, host, open_files, seccomp},
     watch::kube::LOG_DIRECTIVES,
 };
 use tracing::warn;
@@ -38,6 +38,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => {
             let (config, ignored_flags) = config_file::configure(*args)?;
+            heap::share();
             start_log(&config.log)?;
             config_file::warn_of_ignored(config.file.as_ref(), &ignored_flags);
             host::check()?;

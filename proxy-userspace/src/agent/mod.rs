@@ -10,6 +10,7 @@ mod nowhere;
 mod publish;
 mod reconcile;
 pub mod refusals;
+mod retry;
 mod room;
 pub mod status;
 mod triggers;
@@ -28,22 +29,18 @@ use tracing::{debug, info};
 use crate::{
     agent::{
         announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, refusals::Refusals,
-        status::Status, triggers::Triggers,
+        retry::Retry, status::Status, triggers::Triggers,
     },
     apply::Dataplane,
     config::Quantity,
     desired::ServiceName,
     model::Model,
-    node::{forwarding::Forwarding, rtnetlink::Routes, snat_ports::SnatPorts},
+    node::{forwarding::Forwarding, heap, rtnetlink::Routes, snat_ports::SnatPorts},
     objects::{ApiEvent, Event, Kind, LocalAddresses},
 };
 
 /// How many events are taken at once: bounds the time until a change is in force during the first lists.
 const BATCH: usize = 4096;
-/// How long until a part that was refused (a full map) is tried again without an event, at first and at last: ten
-/// thousand Services without a place must not keep a processor busy.
-const RETRY: Duration = Duration::from_secs(1);
-const RETRY_LAST: Duration = Duration::from_secs(30);
 /// How often is looked at the host's settings: nobody tells when a sysctl is written.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the data plane is asked to tidy up.
@@ -60,9 +57,7 @@ pub struct Agent {
     announcer: Announcer,
     /// None where packets from outside are not this agent's.
     forwarding: Option<Forwarding>,
-    /// How long after a plan the parts that it lacks are tried again, and when that is.
-    retry: Duration,
-    next_retry: tokio::time::Instant,
+    retry: Retry,
     /// Whether it has been said that this node has no Node object.
     is_nowhere_told: bool,
     /// Number of plans written so far.
@@ -89,6 +84,8 @@ pub struct Agent {
     failing: Option<Instant>,
     triggers: Triggers,
     no_local: NoLocals,
+    /// Whether lists have been read again since the heap was last given back.
+    relisted: bool,
     /// How long the model has taken for events that no plan has served yet.
     modelling: Duration,
 }
@@ -103,12 +100,23 @@ pub struct Inputs {
     pub routes: mpsc::Receiver<Routes>,
 }
 
+/// What a plan is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// What has changed.
+    Changes,
+    /// What was refused, too.
+    Everything,
+}
+
 /// What the agent was woken for.
 enum Woken {
-    /// Something has changed, or what was refused is due again.
-    ToPlan,
+    /// Something has changed.
+    Changed,
+    /// What was refused is due again.
+    RetryDue,
     /// It has looked after the host and its maps.
-    ToLook,
+    Looked,
 }
 
 impl Agent {
@@ -130,8 +138,7 @@ impl Agent {
             refused_networks: false,
             refusals: Refusals::default(),
             forwarding: None,
-            retry: RETRY,
-            next_retry: tokio::time::Instant::now(),
+            retry: Retry::new(tokio::time::Instant::now()),
             is_nowhere_told: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
@@ -148,6 +155,7 @@ impl Agent {
             failing: None,
             triggers: Triggers::default(),
             no_local: NoLocals::default(),
+            relisted: false,
             modelling: Duration::ZERO,
         }
     }
@@ -185,7 +193,7 @@ impl Agent {
     pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
         let is_listed = self.list(inputs).await;
         if is_listed {
-            self.reconcile();
+            self.reconcile(Scope::Everything);
             let gone = self.dataplane.sweep();
             self.terminate(gone);
             self.look_at_settings();
@@ -209,11 +217,15 @@ impl Agent {
     pub async fn run(&mut self, inputs: &mut Inputs) {
         while let Some(woken) = self.read(inputs).await {
             match woken {
-                Woken::ToPlan => {
-                    self.reconcile();
-                    self.next_retry = tokio::time::Instant::now() + self.retry;
+                Woken::Changed => {
+                    self.retry.changed(tokio::time::Instant::now());
+                    self.reconcile(Scope::Changes);
+                    if std::mem::take(&mut self.relisted) {
+                        heap::give_back();
+                    }
                 }
-                Woken::ToLook => self.tell(Instant::now()),
+                Woken::RetryDue => self.reconcile(Scope::Everything),
+                Woken::Looked => self.tell(Instant::now()),
             }
         }
     }
@@ -222,10 +234,8 @@ impl Agent {
     /// begun again at any time, so every time that it waits for is a point in time.
     async fn read(&mut self, inputs: &mut Inputs) -> Option<Woken> {
         let mut batch = Vec::new();
-        let degraded = !self.refused.is_empty() || self.refused_networks;
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
-                self.retry = RETRY;
                 self.take_events(batch);
                 if count == 0 {
                     return None;
@@ -236,17 +246,15 @@ impl Agent {
             () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
                 self.next_tidy = tokio::time::Instant::now() + TIDY;
                 self.dataplane.tidy();
-                return Some(Woken::ToLook);
+                return Some(Woken::Looked);
             }
             () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => {
                 self.look_at_settings();
-                return Some(Woken::ToLook);
+                return Some(Woken::Looked);
             }
-            () = tokio::time::sleep_until(self.next_retry), if degraded => {
-                self.retry = (self.retry * 2).min(RETRY_LAST);
-            }
+            () = tokio::time::sleep_until(self.retry.due()), if self.is_degraded() => return Some(Woken::RetryDue),
         }
-        Some(Woken::ToPlan)
+        Some(Woken::Changed)
     }
 
     fn take_events(&mut self, batch: Vec<Event>) {
@@ -256,6 +264,7 @@ impl Agent {
             if let Some(kind) = event.changed() {
                 *counts.entry(kind).or_default() += 1;
             }
+            self.relisted |= matches!(event, Event::Listed(_));
             self.triggers.note(&event, now);
             self.model.apply(event);
         }

@@ -10,13 +10,14 @@ use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::Agent;
+use super::{Agent, Scope};
 use crate::{
-    apply::{ApplyError, demand},
+    apply::{ApplyError, Demand},
     config::{MapSizes, Quantity},
     desired::ServiceName,
     logging::errors::Report,
     maps::Maps,
+    node::heap,
 };
 
 impl Agent {
@@ -32,7 +33,11 @@ impl Agent {
 
     /// What all objects need of the maps that the agent writes, in force or not.
     pub fn demand(&self) -> MapSizes {
-        demand(&self.model.project_all())
+        let mut demand = Demand::empty();
+        for part in self.model.all().parts() {
+            demand.add(&self.model.project(&part).table);
+        }
+        demand.sizes()
     }
 
     /// What larger maps are made for when there is no room for it. What waits for others is tried again now and then.
@@ -43,12 +48,18 @@ impl Agent {
         self.growing = growing;
     }
 
+    /// Whether something is refused, and tried again by itself.
+    pub(super) fn is_degraded(&self) -> bool {
+        !self.refused.is_empty() || self.refused_networks
+    }
+
     /// Keeps what of a plan is not in force, to try it again. That something waits for a larger map is no news, and trying it on
-    /// every event would cost more than the event.
+    /// every event would cost more than the event. `counted`: Services that are among the refusals already.
     pub(super) fn note_refused(
         &mut self,
         services: BTreeMap<ServiceName, ApplyError>,
         networks: BTreeMap<IpNet, ApplyError>,
+        counted: &BTreeSet<ServiceName>,
         now: Instant,
     ) {
         for (service, error) in services {
@@ -56,7 +67,9 @@ impl Agent {
                 self.waiting.insert(service);
                 continue;
             }
-            self.refusals.add(&service, Report(&error));
+            if !counted.contains(&service) {
+                self.refusals.add(&service, Report(&error));
+            }
             self.announcer.refused(&service, Report(&error), now);
             self.refused.insert(service);
         }
@@ -95,12 +108,13 @@ impl Agent {
     pub fn write_waiting(&mut self) {
         self.lacking.clear();
         self.refused.append(&mut self.waiting);
-        self.reconcile();
+        self.reconcile(Scope::Everything);
     }
 
     /// No program over the maps of before runs any more.
     pub fn has_moved(&mut self) {
         self.dataplane.release();
         self.attached();
+        heap::give_back();
     }
 }

@@ -1,17 +1,17 @@
 //! Writing the lists of a service port: slots, and the backends that they name.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use proxy_common::{List, SlotRange};
 
 use super::{ApplyError, Dataplane, members::memberships, reclaim::Retired, zero};
 use crate::{
-    desired::{PortEntry, PortId},
+    desired::{PortEntry, PortId, sorted::SortedMap},
     maps::store::{Elements as _, Store},
 };
 
-pub(super) type Lists = BTreeMap<List, Vec<SocketAddr>>;
-pub(super) type Ranges = BTreeMap<List, SlotRange>;
+pub(super) type Lists = SortedMap<List, Vec<SocketAddr>>;
+pub(super) type Ranges = SortedMap<List, SlotRange>;
 
 impl<S: Store> Dataplane<S> {
     /// Writes lists, and the members of all. On failure nothing is kept but wider memberships.
@@ -33,7 +33,7 @@ impl<S: Store> Dataplane<S> {
     /// Writes each list into slots that nothing names, or takes over those that an earlier agent has left for exactly this
     /// list. On failure nothing is kept.
     fn write_lists(&mut self, lists: &Lists, retired: &mut Retired) -> Result<Ranges, ApplyError> {
-        let mut ranges = Ranges::new();
+        let mut ranges = Ranges::default();
         for (list, backends) in lists {
             match self.write_list(backends, retired) {
                 Ok(range) => drop(ranges.insert(*list, range)),

@@ -6,7 +6,7 @@ use proxy_common::{List, Member, Protocol};
 
 use super::{ApplyError, Dataplane, refused};
 use crate::{
-    desired::{PortEntry, PortId},
+    desired::{PortEntry, PortId, sorted::SortedMap},
     maps::store::{Entries as _, Store},
 };
 
@@ -16,7 +16,7 @@ pub(super) type Memberships = BTreeMap<SocketAddr, u32>;
 /// Who must be in MEMBERS: only where something remembers a backend (affinity, UDP flows).
 pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
     let mut members = Memberships::new();
-    let mut add = |backends: &BTreeMap<List, Vec<SocketAddr>>, bit: fn(u32) -> u32| {
+    let mut add = |backends: &SortedMap<List, Vec<SocketAddr>>, bit: fn(u32) -> u32| {
         for (list, backends) in backends {
             for backend in backends {
                 *members.entry(*backend).or_default() |= bit(list.bit());

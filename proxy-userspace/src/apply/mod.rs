@@ -42,7 +42,7 @@ use self::{
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
-pub use self::{room::demand, usage::Usage};
+pub use self::{room::Demand, usage::Usage};
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
     logging::errors::Report,
@@ -86,6 +86,15 @@ pub struct Outcome {
     pub refused_networks: BTreeMap<IpNet, ApplyError>,
     /// Backends that have left a list of a UDP service.
     pub udp_gone: BTreeSet<SocketAddr>,
+}
+
+impl Outcome {
+    /// Adds what became of another plan for the same table.
+    pub fn add(&mut self, other: Self) {
+        self.refused.extend(other.refused);
+        self.refused_networks.extend(other.refused_networks);
+        self.udp_gone.extend(other.udp_gone);
+    }
 }
 
 /// The data plane of one instance.

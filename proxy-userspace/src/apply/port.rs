@@ -17,7 +17,7 @@ use super::{
     refused, sources, zero,
 };
 use crate::{
-    desired::{FrontendEntry, PortEntry, PortId},
+    desired::{FrontendEntry, PortEntry, PortId, sorted::SortedMap},
     maps::{
         encode,
         store::{Entries as _, Store},
@@ -31,7 +31,7 @@ pub(super) struct Port {
     /// The slots of its lists.
     pub(super) ranges: Ranges,
     /// Its frontends, with the slots that their entries name, internal and external.
-    frontends: BTreeMap<Frontend, [SlotRange; 2]>,
+    frontends: SortedMap<Frontend, [SlotRange; 2]>,
     /// Those of them whose entries are not up to date.
     outdated: BTreeSet<Frontend>,
     /// What it had, with slots that an entry may still name.
@@ -60,8 +60,8 @@ impl Port {
     const fn new(id: u32) -> Self {
         Self {
             id,
-            ranges: BTreeMap::new(),
-            frontends: BTreeMap::new(),
+            ranges: SortedMap::new(),
+            frontends: SortedMap::new(),
             outdated: BTreeSet::new(),
             former: Vec::new(),
             held: BTreeSet::new(),
@@ -232,10 +232,11 @@ impl<S: Store> Dataplane<S> {
         });
         let frontends: Vec<(Frontend, FrontendEntry)> = of_port.map(|(key, entry)| (*key, entry.clone())).collect();
         if let Some(port) = self.ports.get_mut(id) {
-            let left = |list: &List, _: &mut SlotRange| !entry.lists.contains_key(list) || ranges.contains_key(list);
+            let left = |list: &List| !entry.lists.contains_key(list) || ranges.contains_key(list);
             let former = port
                 .ranges
-                .extract_if(.., left)
+                .take_where(left)
+                .into_iter()
                 .map(|(list, range)| (range, before.lists.get(&list).cloned().unwrap_or_default()));
             port.former.extend(former);
             port.ranges.extend(ranges);

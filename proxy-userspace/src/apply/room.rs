@@ -1,9 +1,6 @@
 //! How much the maps that the agent writes hold and are to hold, and how larger ones take their places.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use proxy_common::SlotRange;
 
@@ -67,30 +64,54 @@ impl<S: Store> Dataplane<S> {
     }
 }
 
-/// How much a table needs in the maps that the agent writes. All else is 0.
-pub fn demand(table: &Table) -> MapSizes {
-    let mut demand = MapSizes { networks: number(table.networks.len()), ..MapSizes::NONE };
-    let mut owned = BTreeSet::<IpAddr>::new();
-    let mut backends = BTreeSet::<SocketAddr>::new();
-    for (name, service) in &table.services {
-        demand.services += number(service.frontends.iter().count());
-        owned.extend(service.owned.iter().map(|(address, _)| *address));
-        for (port, entry) in service.ports.iter() {
-            let id = PortId { service: name.clone(), port: port.clone() };
-            add_port(&mut demand, &mut backends, &id, entry);
-        }
-    }
-    demand.services += number(owned.len());
-    demand.backends = number(backends.len());
-    demand
+/// How much a table needs in the maps that the agent writes.
+#[derive(Debug)]
+pub struct Demand {
+    /// All that is counted once for each.
+    sizes: MapSizes,
+    owned: Vec<IpAddr>,
+    backends: Vec<SocketAddr>,
 }
 
-fn add_port(demand: &mut MapSizes, backends: &mut BTreeSet<SocketAddr>, id: &PortId, entry: &PortEntry) {
-    demand.service_ids += 1;
-    demand.slots += number(entry.lists.values().map(Vec::len).sum());
-    demand.members += number(memberships(id, entry).len());
-    demand.source_ranges += entry.sources.as_ref().map_or(0, |sources| number(sources.nets.len()));
-    backends.extend(entry.lists.values().flatten());
+impl Demand {
+    /// That of an empty table.
+    pub const fn empty() -> Self {
+        Self { sizes: MapSizes::NONE, owned: Vec::new(), backends: Vec::new() }
+    }
+
+    /// Adds a part of the table.
+    pub fn add(&mut self, part: &Table) {
+        self.sizes.networks += number(part.networks.len());
+        for (name, service) in &part.services {
+            self.sizes.services += number(service.frontends.len());
+            self.owned.extend(service.owned.keys());
+            for (port, entry) in &service.ports {
+                let id = PortId { service: name.clone(), port: port.clone() };
+                self.add_port(&id, entry);
+            }
+        }
+    }
+
+    fn add_port(&mut self, id: &PortId, entry: &PortEntry) {
+        self.sizes.service_ids += 1;
+        self.sizes.slots += number(entry.lists.values().map(Vec::len).sum());
+        self.sizes.members += number(memberships(id, entry).len());
+        self.sizes.source_ranges += entry.sources.as_ref().map_or(0, |sources| number(sources.nets.len()));
+        self.backends.extend(entry.lists.values().flatten());
+    }
+
+    /// What all parts need together. What the agent doesn't write is 0.
+    pub fn sizes(self) -> MapSizes {
+        let services = self.sizes.services + number(count(self.owned));
+        MapSizes { services, backends: number(count(self.backends)), ..self.sizes }
+    }
+}
+
+/// How many different ones there are.
+fn count<T: Ord>(mut many: Vec<T>) -> usize {
+    many.sort_unstable();
+    many.dedup();
+    many.len()
 }
 
 fn number(length: usize) -> u32 {

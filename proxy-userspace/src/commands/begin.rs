@@ -18,6 +18,7 @@ use crate::{
     devices::{self, Follower},
     logging::errors::Report,
     maps::PinFolder,
+    node::heap,
     sockets,
     succession::{Succession, import, loader::NewSet},
 };
@@ -62,6 +63,8 @@ impl Begun {
         }
         let running = hooks.attach(&recipe, is_first.then_some(&*agent)).await?;
         agent.attached();
+        // Lists have been read, and programs loaded.
+        heap::give_back();
         info!("serving");
         Ok(Some(Growth::new(recipe, limits, running)))
     }

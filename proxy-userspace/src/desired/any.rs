@@ -1,7 +1,7 @@
 //! Arbitrary tables, over so few Services, addresses and ports that they have much in common.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
 };
 
@@ -11,7 +11,7 @@ use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
 
 use super::{
     Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
-    Table,
+    Table, sorted::SortedMap,
 };
 
 const LISTS: [List; 2] = [List::Cluster, List::Local];
@@ -55,7 +55,7 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
     });
     let values = (0..2_u32, any::<bool>(), any::<bool>(), lists, prop::option::of(sources));
     values.prop_map(|(affinity_timeout, usable, here, both, sources)| {
-        let lists: BTreeMap<_, _> = both.iter().map(|(list, (listed, _))| (*list, listed.clone())).collect();
+        let lists: SortedMap<_, _> = both.iter().map(|(list, (listed, _))| (*list, listed.clone())).collect();
         let draining = both.into_iter().map(|(list, (_, draining))| (list, draining)).collect();
         let local = lists.values().flatten().filter(|address| here && **address == backend(1));
         let local = local.copied().collect::<BTreeSet<_>>().into_iter().collect();

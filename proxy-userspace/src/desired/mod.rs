@@ -95,10 +95,10 @@ pub struct PortEntry {
     pub usable: bool,
     /// The lists that frontends use, and no others. An empty list is present. Each is sorted and free of duplicates
     /// (S8).
-    pub lists: BTreeMap<List, Vec<SocketAddr>>,
+    pub lists: SortedMap<List, Vec<SocketAddr>>,
     /// For each of `lists`, the backends that have left it but still serve: they keep their earlier flows (S29). Sorted
     /// and free of duplicates; none of them is in the list.
-    pub draining: BTreeMap<List, Vec<SocketAddr>>,
+    pub draining: SortedMap<List, Vec<SocketAddr>>,
     /// The backends in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
     /// Sorted and free of duplicates.
     pub local: Box<[SocketAddr]>,

@@ -58,6 +58,16 @@ impl<K: Ord, V> SortedMap<K, V> {
 }
 
 impl<K, V> SortedMap<K, V> {
+    /// A map without entries.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Removes and returns the entries whose keys it holds for.
+    pub fn take_where(&mut self, mut holds: impl FnMut(&K) -> bool) -> Vec<(K, V)> {
+        self.0.extract_if(.., |(key, _)| holds(key)).collect()
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -119,6 +129,12 @@ impl<K: Ord, V> Index<&K> for SortedMap<K, V> {
     }
 }
 
+impl<K: Ord, V, const N: usize> From<[(K, V); N]> for SortedMap<K, V> {
+    fn from(entries: [(K, V); N]) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
 impl<K, V> IntoIterator for SortedMap<K, V> {
     type Item = (K, V);
     type IntoIter = vec::IntoIter<(K, V)>;
@@ -165,6 +181,12 @@ mod tests {
                     prop_assert_eq!(map.remove(&key), tree.remove(&key));
                 }
                 prop_assert_eq!(map.get(&key), tree.get(&key));
+                let is_odd = |key: &u8| key % 2 == 1;
+                let rest = tree.iter().filter(|(key, _)| !is_odd(key)).map(|(key, value)| (*key, *value));
+                let mut taken = map.clone();
+                let odd = taken.take_where(is_odd);
+                prop_assert!(odd.into_iter().eq(tree.clone().into_iter().filter(|(key, _)| is_odd(key))));
+                prop_assert_eq!(taken, rest.collect());
                 prop_assert_eq!((map.len(), map.is_empty()), (tree.len(), tree.is_empty()));
                 prop_assert!(map.iter().eq(&tree) && map.keys().eq(tree.keys()) && map.values().eq(tree.values()));
             }

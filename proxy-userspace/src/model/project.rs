@@ -62,10 +62,9 @@ impl Model {
         projection
     }
 
-    /// The whole table. Its cost depends on the size of the cluster.
-    pub fn project_all(&self) -> Table {
-        let services = self.services.keys().cloned().collect();
-        self.project(&Touched { services, networks: true, ..Touched::default() }).table
+    /// Everything.
+    pub fn all(&self) -> Touched {
+        Touched { services: self.services.keys().cloned().collect(), networks: true, ..Touched::default() }
     }
 
     fn project_service(&self, name: &ServiceName, state: &ServiceState, projection: &mut Projection) {
@@ -153,7 +152,7 @@ impl Model {
             let mut local = self.on_this_node(&candidates);
             let all = Lists::new(&candidates, zone);
             let usable = all.usable();
-            let (mut lists, mut draining) = (BTreeMap::new(), BTreeMap::new());
+            let (mut lists, mut draining) = (SortedMap::new(), SortedMap::new());
             for list in needed {
                 let (usable, leaving) = match list {
                     List::Cluster => (&all.cluster, &all.cluster_draining),

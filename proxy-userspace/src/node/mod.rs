@@ -1,10 +1,11 @@
 //! The machine that the agent runs on, as its kernel describes it: devices, routes and addresses, firewalls,
-//! capabilities, the seccomp filter and limits. Nothing here knows of Services.
+//! capabilities, the seccomp filter and limits, and the process's own heap. Nothing here knows of Services.
 
 pub mod addresses;
 pub(crate) mod bpf;
 pub mod capabilities;
 pub(crate) mod forwarding;
+pub mod heap;
 pub mod host;
 pub mod jiffies;
 pub(crate) mod netfilter;

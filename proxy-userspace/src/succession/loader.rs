@@ -7,12 +7,14 @@ use std::{
     hash::BuildHasher as _,
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapInfo, util::nr_cpus};
 use aya_log::EbpfLogger;
-use tokio::task::AbortHandle;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    task::AbortHandle,
+};
 use tracing::warn;
 
 use crate::{
@@ -202,21 +204,20 @@ fn has_links(folder: &PinFolder) -> bool {
     fs::read_dir(folder.links()).is_ok_and(|mut links| links.next().is_some())
 }
 
-/// Writes what the programs log to the agent's log, up to 100 ms later. If that is not possible, only these lines are
-/// missing. Returns the task that does it.
+/// Writes what the programs log to the agent's log. If that is not possible, only these lines are missing. Returns the task
+/// that does it.
 pub fn forward_logs(ebpf: &mut Ebpf) -> Option<AbortHandle> {
-    const PERIOD: Duration = Duration::from_millis(100);
-    let mut logger = match EbpfLogger::init(ebpf) {
-        Ok(logger) => logger,
-        Err(error) => {
-            warn!(error = %Report(&error), "can't read the log of the eBPF programs");
-            return None;
-        }
-    };
+    let logger = EbpfLogger::init(ebpf).map_err(io::Error::other);
+    #[expect(unsafe_code, reason = "tokio can't know whose descriptor it is")]
+    // SAFETY: the logger owns the ring buffer's descriptor for as long as it lives.
+    let waiting = logger.and_then(|logger| Ok(unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) }?));
+    let unread = |error: &io::Error| warn!(error = %Report(error), "can't read the log of the eBPF programs");
+    let mut logger = waiting.inspect_err(unread).ok()?;
     let task = tokio::spawn(async move {
-        loop {
-            logger.flush();
-            tokio::time::sleep(PERIOD).await;
+        // It fails only when the runtime ends.
+        while let Ok(mut ready) = logger.readable_mut().await {
+            ready.get_inner_mut().flush();
+            ready.clear_ready();
         }
     });
     Some(task.abort_handle())

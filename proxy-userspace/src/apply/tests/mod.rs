@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use self::contents::{Contents, Promise};
 use super::*;
 use crate::{
-    desired::{PortEntry, any::any_table, plan::plan},
+    desired::{PortEntry, any::any_table, plan::plan, sorted::SortedMap},
     maps::memory::{Kernel as Writes, Memory, Rooms},
 };
 
@@ -154,7 +154,7 @@ proptest! {
         // A draining backend may have got its id only after the port that it drains from was written.
         for service in table.services.values_mut() {
             let ports = std::mem::take(&mut service.ports).into_iter();
-            service.ports.extend(ports.map(|(key, entry)| (key, PortEntry { draining: BTreeMap::new(), ..entry })));
+            service.ports.extend(ports.map(|(key, entry)| (key, PortEntry { draining: SortedMap::new(), ..entry })));
         }
         let mut world = World::new(rooms);
         if world.settle(&table) {

@@ -20,7 +20,7 @@ use super::*;
 use crate::{
     apply::Dataplane,
     config::NodePortAddresses,
-    desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan},
+    desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan, sorted::SortedMap},
     maps::memory::Memory,
     model::diagnostic::Diagnostic,
     model::health::Check,
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// The settled backends of Service `a`'s unnamed or only TCP port, by list.
-    fn lists(&mut self) -> BTreeMap<List, Vec<SocketAddr>> {
+    fn lists(&mut self) -> SortedMap<List, Vec<SocketAddr>> {
         let service = self.service("a");
         assert!(service.ports.len() <= 1, "which port?");
         service.ports.into_values().next().unwrap_or_default().lists

@@ -57,6 +57,8 @@ impl Size {
         for (flag, least, need) in [
             ("--max-services", 65_536, self.services),
             ("--max-service-ports", 32_768, self.services),
+            // Each ClusterIP is one: the cluster has no ServiceCIDR object.
+            ("--max-networks", 65_536, self.services),
             ("--max-backends", 1 << 18, self.all_endpoints()),
             ("--max-slots", 1 << 20, self.all_endpoints()),
         ] {
@@ -119,7 +121,9 @@ mod tests {
         let flags = |services| Size { services, endpoints: 10 }.flags().join(" ");
         assert_eq!(flags(10_000), "--device-mode off");
         assert_eq!(flags(30_000), "--device-mode off --max-service-ports 65536 --max-backends 1048576");
-        assert!(flags(100_000).contains("--max-services 262144"), "{}", flags(100_000));
+        for raised in ["--max-services 262144", "--max-networks 262144"] {
+            assert!(flags(100_000).contains(raised), "{}", flags(100_000));
+        }
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! When what was refused (by a full map, by the kernel) is tried again without an event that is about it. Pure: it is told
+//! the time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The pause before the next try: at first, after a change, and at most.
+const FIRST: Duration = Duration::from_secs(1);
+const LAST: Duration = Duration::from_secs(30);
+/// A pause lasts at least so many times as long as the try took: tens of thousands of Services without a place must not
+/// keep a processor busy.
+const REST: u32 = 20;
+
+/// The pauses between tries, which become longer as long as nothing changes.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pause: Duration,
+    rest: Duration,
+    due: Instant,
+}
+
+impl Retry {
+    /// Nothing has been tried yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { pause: FIRST, rest: Duration::ZERO, due: now + FIRST }
+    }
+
+    /// When to try again.
+    pub(super) const fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// All that was refused has been tried again, which took so long.
+    pub(super) fn tried(&mut self, now: Instant, took: Duration) {
+        self.rest = took * REST;
+        self.due = now + self.pause.max(self.rest);
+        self.pause = (self.pause * 2).min(LAST);
+    }
+
+    /// Something has changed: there may be room now.
+    pub(super) fn changed(&mut self, now: Instant) {
+        self.pause = FIRST;
+        self.due = self.due.min(now + FIRST.max(self.rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// The pauses of so many tries in a row.
+    fn pauses(retry: &mut Retry, took: Duration, count: usize) -> Vec<u64> {
+        let pause = |_| {
+            let now = retry.due();
+            retry.tried(now, took);
+            (retry.due() - now).as_secs()
+        };
+        (0..count).map(pause).collect()
+    }
+
+    #[test]
+    fn pauses_become_longer_until_something_changes() {
+        let mut retry = Retry::new(Instant::now());
+        assert_eq!(pauses(&mut retry, MOMENT, 7), [1, 2, 4, 8, 16, 30, 30]);
+        let now = retry.due() - Duration::from_secs(25);
+        retry.changed(now);
+        assert_eq!(retry.due() - now, FIRST);
+        assert_eq!(pauses(&mut retry, MOMENT, 2), [1, 2]);
+    }
+
+    #[test]
+    fn constant_change_does_not_put_a_try_off() {
+        let mut retry = Retry::new(Instant::now());
+        let due = retry.due();
+        for number in 0..900 {
+            retry.changed(due - FIRST + MOMENT * number);
+        }
+        assert_eq!(retry.due(), due);
+    }
+
+    #[test]
+    fn tries_that_take_long_are_rare() {
+        let mut retry = Retry::new(Instant::now());
+        let took = Duration::from_millis(500);
+        assert_eq!(pauses(&mut retry, took, 6), [10, 10, 10, 10, 16, 30]);
+        let now = retry.due() - Duration::from_secs(25);
+        retry.changed(now);
+        assert_eq!((retry.due() - now).as_secs(), 10);
+    }
+}
