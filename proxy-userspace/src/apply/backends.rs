@@ -6,12 +6,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
 };
 
-use proxy_common::Backend;
+use proxy_common::{Address, Backend};
 
 use super::allocate::IdPool;
 use crate::maps::{encode, store::Elements};
+
+/// A backend's address and port in few bytes, since there may be a million. IPv4 addresses come together, as IPv4-mapped ones.
+type Key = (Address, u16);
 
 #[derive(Debug)]
 struct Shared {
@@ -35,7 +39,7 @@ pub(super) struct Path {
 #[derive(Debug)]
 pub struct Backends {
     ids: IdPool,
-    by_address: BTreeMap<SocketAddr, Shared>,
+    by_address: BTreeMap<Key, Shared>,
     /// Those whose entries may say in vain that they are on this node.
     departed: BTreeSet<SocketAddr>,
 }
@@ -63,7 +67,7 @@ impl Backends {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
                 let path = Path { is_outward: backend.is_past(), source: source(&backend) };
-                self.by_address.insert(address, Shared { id, users: 0, local: 0, path });
+                self.by_address.insert(key(address), Shared { id, users: 0, local: 0, path });
                 if backend.is_local() || backend.is_past() {
                     self.departed.insert(address);
                 }
@@ -79,7 +83,7 @@ impl Backends {
         address: SocketAddr,
         path: impl FnOnce(IpAddr) -> Path,
     ) -> Option<u32> {
-        if let Some(shared) = self.by_address.get_mut(&address) {
+        if let Some(shared) = self.by_address.get_mut(&key(address)) {
             shared.users += 1;
             return Some(shared.id);
         }
@@ -88,18 +92,18 @@ impl Backends {
         let path = path(address.ip());
         let backend = encode::backend(address, generation);
         map.set(id, Backend { flags: backend.flags | source_bits(path), ..backend });
-        self.by_address.insert(address, Shared { id, users: 1, local: 0, path });
+        self.by_address.insert(key(address), Shared { id, users: 1, local: 0, path });
         Some(id)
     }
 
     /// The same for a backend that only flows of before know; false if nobody has come to know it.
     pub fn hold(&mut self, address: SocketAddr) -> bool {
-        self.by_address.get_mut(&address).map(|shared| shared.users += 1).is_some()
+        self.by_address.get_mut(&key(address)).map(|shared| shared.users += 1).is_some()
     }
 
     /// One more port says that this backend, which some list names, is on this node; true if it is the first.
     pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
-        self.by_address.get_mut(&address).is_some_and(|shared| {
+        self.by_address.get_mut(&key(address)).is_some_and(|shared| {
             shared.local += 1;
             write_place(map, shared, true);
             shared.local == 1
@@ -109,7 +113,7 @@ impl Backends {
     /// One port less says so; true if it was the last. The entry stays as it is until [`Backends::settle`], when
     /// no frontend leads to lists of before.
     pub fn depart(&mut self, address: SocketAddr) -> bool {
-        let Some(shared) = self.by_address.get_mut(&address) else { return false };
+        let Some(shared) = self.by_address.get_mut(&key(address)) else { return false };
         shared.local = shared.local.saturating_sub(1);
         if shared.local == 0 {
             self.departed.insert(address);
@@ -122,34 +126,39 @@ impl Backends {
     pub fn settle(&mut self, map: &mut impl Elements<Backend>) {
         let by_address = &self.by_address;
         self.departed.retain(|address| {
-            let shared = by_address.get(address);
+            let shared = by_address.get(&key(*address));
             shared.filter(|shared| shared.users != 0).inspect(|shared| write_place(map, shared, true)).is_none()
         });
     }
 
     /// The addresses of backends between two, both included, once each.
     pub fn addresses(&self, first: IpAddr, last: IpAddr) -> BTreeSet<IpAddr> {
-        let range = SocketAddr::new(first, 0)..=SocketAddr::new(last, u16::MAX);
-        self.by_address.range(range).map(|(address, _)| address.ip()).collect()
+        self.between(first, last).map(|(address, _)| address).collect()
+    }
+
+    /// Those of this family: prefixes of IPv6 may contain the IPv4-mapped addresses.
+    fn between(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, &Shared)> {
+        let all =
+            self.by_address.range(range(first, last)).map(|((address, _), shared)| (IpAddr::from(*address), shared));
+        all.filter(move |(address, _)| address.is_ipv4() == first.is_ipv4())
     }
 
     /// Whether a backend on this node, whose replies come through it, lies between two addresses, both included.
     pub fn is_any_here(&self, first: IpAddr, last: IpAddr) -> bool {
-        let range = SocketAddr::new(first, 0)..=SocketAddr::new(last, u16::MAX);
-        self.by_address.range(range).any(|(_, shared)| shared.local != 0 && !shared.path.is_outward)
+        self.between(first, last).any(|(_, shared)| shared.local != 0 && !shared.path.is_outward)
     }
 
     /// The ways to the backends at this address have changed. Returns those on this node whose replies now go past it.
     pub fn redirect(&mut self, map: &mut impl Elements<Backend>, address: IpAddr, path: Path) -> Vec<SocketAddr> {
-        let range = SocketAddr::new(address, 0)..=SocketAddr::new(address, u16::MAX);
         let mut past = Vec::new();
-        for (address, shared) in self.by_address.range_mut(range).filter(|(_, shared)| shared.path != path) {
+        let here = self.by_address.range_mut(range(address, address));
+        for (key, shared) in here.filter(|(_, shared)| shared.path != path) {
             if path.is_outward && !shared.path.is_outward && shared.local != 0 {
-                past.push(*address);
+                past.push(address_of(key));
             }
             shared.path = path;
             // Whether one of before a restart is on this node is still to be said.
-            let known = !self.departed.contains(address);
+            let known = !self.departed.contains(&address_of(key));
             write_place(map, shared, known);
         }
         past
@@ -162,17 +171,17 @@ impl Backends {
 
     /// Whether replies of a backend on this node go past it.
     pub fn is_past(&self, address: SocketAddr) -> bool {
-        self.by_address.get(&address).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
+        self.by_address.get(&key(address)).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }
 
     /// The id of a backend that some list names.
     pub fn id(&self, address: SocketAddr) -> Option<u32> {
-        self.by_address.get(&address).map(|shared| shared.id)
+        self.by_address.get(&key(address)).map(|shared| shared.id)
     }
 
     /// One list less names this backend; true when none does any more.
     pub fn release(&mut self, address: SocketAddr) -> bool {
-        self.by_address.get_mut(&address).is_some_and(|shared| {
+        self.by_address.get_mut(&key(address)).is_some_and(|shared| {
             shared.users = shared.users.saturating_sub(1);
             shared.users == 0
         })
@@ -180,18 +189,18 @@ impl Backends {
 
     /// Backends that no list names.
     pub fn unused(&self) -> Vec<SocketAddr> {
-        self.by_address.iter().filter(|(_, shared)| shared.users == 0).map(|(address, _)| *address).collect()
+        self.by_address.iter().filter(|(_, shared)| shared.users == 0).map(|(key, _)| address_of(key)).collect()
     }
 
     /// Frees a backend's id unless a list has come to name it again. Call it after a grace period.
     pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) {
-        if let Some(shared) = self.by_address.get(&address)
+        if let Some(shared) = self.by_address.get(&key(address))
             && shared.users == 0
         {
             let generation = map.get(shared.id).map_or(0, |backend| backend.generation);
             map.set(shared.id, Backend { generation, ..Backend::default() });
             self.ids.release(shared.id);
-            self.by_address.remove(&address);
+            self.by_address.remove(&key(address));
             self.departed.remove(&address);
         }
     }
@@ -200,6 +209,18 @@ impl Backends {
     pub fn count(&self) -> usize {
         self.by_address.len()
     }
+}
+
+fn key(address: SocketAddr) -> Key {
+    (address.ip().into(), address.port())
+}
+
+fn address_of(key: &Key) -> SocketAddr {
+    SocketAddr::new(key.0.into(), key.1)
+}
+
+fn range(first: IpAddr, last: IpAddr) -> RangeInclusive<Key> {
+    (first.into(), 0)..=(last.into(), u16::MAX)
 }
 
 const fn source_bits(path: Path) -> u16 {

@@ -47,7 +47,7 @@ impl<S: Store> Dataplane<S> {
     /// Adds lists to what backends are members of. Those that have no id are left out: no flow knows them. On failure no
     /// backend is a member that was none.
     pub(super) fn add_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
-        let Some(before) = self.ports.get(id).map(|port| port.members.clone()) else { return Ok(()) };
+        let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
         for (address, lists) in members {
             let lists = lists | before.get(address).copied().unwrap_or(0);
             if let Err(error) = self.write_member(id, *address, lists) {
@@ -60,7 +60,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Ends all other memberships than these.
     pub(super) fn end_memberships(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
-        let Some(before) = self.ports.get(id).map(|port| port.members.clone()) else { return Ok(()) };
+        let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
         self.remove_members(id, before.keys().filter(|address| !members.contains_key(address)));
         // MEMBERS is not preallocated: replacing a value takes memory, too.
         let narrower = members.iter().filter(|(address, _)| before.contains_key(address));
@@ -69,19 +69,19 @@ impl<S: Store> Dataplane<S> {
 
     fn write_member(&mut self, id: &PortId, address: SocketAddr, lists: u32) -> Result<(), ApplyError> {
         let (Some(port), Some(backend)) = (self.ports.get_mut(id), self.backends.id(address)) else { return Ok(()) };
-        if port.members.get(&address) == Some(&lists) {
+        if port.rare().members.get(&address) == Some(&lists) {
             return Ok(());
         }
         let write = self.maps.members.put(Member { service: port.id, backend }, lists);
         write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
-        port.members.insert(address, lists);
+        port.rare_mut().members.insert(address, lists);
         Ok(())
     }
 
     pub(super) fn remove_members<'a>(&mut self, id: &PortId, addresses: impl Iterator<Item = &'a SocketAddr>) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for address in addresses {
-            port.members.remove(address);
+            port.rare_mut().members.remove(address);
             if let Some(backend) = self.backends.id(*address) {
                 self.maps.members.remove(&Member { service: port.id, backend });
             }
@@ -93,9 +93,9 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
             // No flow knows one that has no id.
-            if !port.held.contains(backend) && self.backends.hold(*backend) {
+            if !port.rare().held.contains(backend) && self.backends.hold(*backend) {
                 self.filters.put_asked(&mut self.maps.filters, backend.ip());
-                port.held.insert(*backend);
+                port.rare_mut().held.insert(*backend);
             }
         }
     }

@@ -14,6 +14,7 @@ mod owners;
 mod paths;
 mod port;
 mod prefilter;
+mod rare;
 mod reclaim;
 mod room;
 mod sources;

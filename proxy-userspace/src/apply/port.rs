@@ -1,9 +1,6 @@
 //! Writing one service port: what comes into force in which order, and what it had before ends when nothing refers to it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use ipnet::IpNet;
 use proxy_common::{Frontend, List, Protocol, SlotRange};
@@ -11,8 +8,9 @@ use proxy_common::{Frontend, List, Protocol, SlotRange};
 use super::{
     ApplyError, Dataplane, Outcome, bump,
     lists::{Ranges, differing},
-    members::{Memberships, left, memberships},
+    members::{left, memberships},
     paths::tell_past,
+    rare::Rare,
     reclaim::Retired,
     refused, sources, zero,
 };
@@ -32,18 +30,8 @@ pub(super) struct Port {
     pub(super) ranges: Ranges,
     /// Its frontends, with the slots that their entries name, internal and external.
     frontends: SortedMap<Frontend, [SlotRange; 2]>,
-    /// Those of them whose entries are not up to date.
-    outdated: BTreeSet<Frontend>,
-    /// What it had, with slots that an entry may still name.
-    former: Vec<(SlotRange, Vec<SocketAddr>)>,
-    /// Draining backends that keep their ids for it.
-    pub(super) held: BTreeSet<SocketAddr>,
-    /// Backends that it says are on this node.
-    local: BTreeSet<SocketAddr>,
-    /// Its source ranges in the map.
-    pub(super) sources: BTreeSet<IpNet>,
-    /// Its members in the map.
-    pub(super) members: Memberships,
+    /// None if it has nothing of that.
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 /// What is left to do when everything that a plan adds is in force.
@@ -58,28 +46,18 @@ pub(super) struct Aftermath {
 impl Port {
     /// One of which the maps hold nothing.
     const fn new(id: u32) -> Self {
-        Self {
-            id,
-            ranges: SortedMap::new(),
-            frontends: SortedMap::new(),
-            outdated: BTreeSet::new(),
-            former: Vec::new(),
-            held: BTreeSet::new(),
-            local: BTreeSet::new(),
-            sources: BTreeSet::new(),
-            members: BTreeMap::new(),
-        }
+        Self { id, ranges: SortedMap::new(), frontends: SortedMap::new(), rare: None }
     }
 
     /// The entry of a frontend is up to date, and names these slots.
     pub(super) fn names(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
-        self.outdated.remove(&frontend);
+        self.forget_outdated(&frontend);
         self.frontends.insert(frontend, slots);
     }
 
     /// A frontend is not this port's any more.
     pub(super) fn forget(&mut self, frontend: &Frontend) {
-        self.outdated.remove(frontend);
+        self.forget_outdated(frontend);
         self.frontends.remove(frontend);
     }
 
@@ -87,7 +65,7 @@ impl Port {
     fn is_former_named(&self) -> bool {
         let is_named =
             |range: SlotRange| range.length != 0 && self.frontends.values().flatten().any(|named| *named == range);
-        self.former.iter().any(|(range, _)| is_named(*range))
+        self.rare().former.iter().any(|(range, _)| is_named(*range))
     }
 }
 
@@ -121,7 +99,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Tries once more to write the entries that were refused.
     fn write_outdated(&mut self, id: &PortId) -> Result<(), ApplyError> {
-        let outdated = self.ports.get(id).map(|port| port.outdated.clone()).unwrap_or_default();
+        let outdated = self.ports.get(id).map(|port| port.rare().outdated.clone()).unwrap_or_default();
         for frontend in outdated {
             let table = self.table.services.get(&id.service);
             if let Some(entry) = table.and_then(|table| table.frontends.get(&frontend)).cloned() {
@@ -139,13 +117,14 @@ impl<S: Store> Dataplane<S> {
             return Err(ApplyError::InUse);
         }
         let service = port.id;
-        let (former, had) = (std::mem::take(&mut port.former), port.members.clone());
+        let rare = port.rare_mut();
+        let (former, had) = (std::mem::take(&mut rare.former), rare.members.clone());
         let gone: Vec<IpNet> =
-            port.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
+            rare.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
         let departed: Vec<_> =
-            port.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
+            rare.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
         let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().copied().collect();
-        let ended: Vec<_> = port.held.extract_if(.., |backend| !draining.contains(backend)).collect();
+        let ended: Vec<_> = rare.held.extract_if(.., |backend| !draining.contains(backend)).collect();
         self.remove_sources(id, &gone);
         self.depart(&departed);
         let members = memberships(id, &entry);
@@ -156,6 +135,9 @@ impl<S: Store> Dataplane<S> {
         self.release_backends(former.iter().flat_map(|(_, backends)| backends).chain(&ended), &mut after.retired);
         after.retired.slots.extend(former.into_iter().map(|(range, _)| range));
         bump(&mut self.maps, service);
+        if let Some(port) = self.ports.get_mut(id) {
+            port.trim();
+        }
         narrowed
     }
 
@@ -166,7 +148,7 @@ impl<S: Store> Dataplane<S> {
             return Err(ApplyError::InUse);
         }
         let (service, members, sources) =
-            (port.id, port.members.clone(), port.sources.iter().copied().collect::<Vec<_>>());
+            (port.id, port.rare().members.clone(), port.rare().sources.iter().copied().collect::<Vec<_>>());
         self.remove_members(id, members.keys());
         self.remove_sources(id, &sources);
         let Some(port) = self.ports.remove(id) else { return Ok(()) };
@@ -176,12 +158,13 @@ impl<S: Store> Dataplane<S> {
             after.udp_gone.extend(members.into_keys());
         }
         let before = self.entry(id).unwrap_or_default();
-        let former = port.former.iter();
+        let rare = port.rare();
+        let former = rare.former.iter();
         after.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
         after.retired.services.push(service);
-        self.depart(&port.local.into_iter().collect::<Vec<_>>());
+        self.depart(&rare.local.iter().copied().collect::<Vec<_>>());
         let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
-        self.release_backends(backends.chain(&port.held), &mut after.retired);
+        self.release_backends(backends.chain(&rare.held), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
         Ok(())
     }
@@ -218,7 +201,11 @@ impl<S: Store> Dataplane<S> {
             return Err(refused("SERVICE_NAMES", "--max-service-ports", error));
         }
         let members = self.take_members(number);
-        self.ports.insert(id.clone(), Port { members, ..Port::new(number) });
+        let mut port = Port::new(number);
+        if !members.is_empty() {
+            port.rare_mut().members = members;
+        }
+        self.ports.insert(id.clone(), port);
         Ok(())
     }
 
@@ -233,19 +220,18 @@ impl<S: Store> Dataplane<S> {
         let frontends: Vec<(Frontend, FrontendEntry)> = of_port.map(|(key, entry)| (*key, entry.clone())).collect();
         if let Some(port) = self.ports.get_mut(id) {
             let left = |list: &List| !entry.lists.contains_key(list) || ranges.contains_key(list);
-            let former = port
-                .ranges
-                .take_where(left)
-                .into_iter()
-                .map(|(list, range)| (range, before.lists.get(&list).cloned().unwrap_or_default()));
-            port.former.extend(former);
+            let former = port.ranges.take_where(left);
+            if !former.is_empty() {
+                let with_backends = |(list, range)| (range, before.lists.get(&list).cloned().unwrap_or_default());
+                port.rare_mut().former.extend(former.into_iter().map(with_backends));
+            }
             port.ranges.extend(ranges);
         }
         table.ports.insert(id.port.clone(), entry);
         let mut switched = Ok(());
         for (frontend, entry) in frontends {
             if let Err(error) = self.write_frontend(&frontend, id, &entry) {
-                self.ports.get_mut(id).map(|port| port.outdated.insert(frontend));
+                self.ports.get_mut(id).map(|port| port.rare_mut().outdated.insert(frontend));
                 switched = Err(error);
             }
         }
@@ -255,7 +241,7 @@ impl<S: Store> Dataplane<S> {
     /// A port says that these backends are on this node.
     fn arrive(&mut self, id: &PortId, backends: &[SocketAddr]) {
         for backend in backends {
-            if self.ports.get_mut(id).is_none_or(|port| !port.local.insert(*backend)) {
+            if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
                 continue;
             }
             self.filters.put_backend(&mut self.maps.filters, backend.ip());

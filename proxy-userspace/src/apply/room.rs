@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use proxy_common::SlotRange;
 
-use super::{ApplyError, Dataplane, members::memberships};
+use super::{ApplyError, Dataplane, members::memberships, port::Port};
 use crate::{
     config::{MapSizes, Quantity},
     desired::{PortEntry, PortId, Table},
@@ -26,8 +26,9 @@ impl<S: Store> Dataplane<S> {
     /// How much is in the maps that the agent writes, and how many clients have session affinity. All else is 0.
     pub fn used(&self) -> MapSizes {
         let ports = self.ports.values();
-        let (members, ranges) =
-            ports.fold((0, 0), |(members, ranges), port| (members + port.members.len(), ranges + port.sources.len()));
+        let (members, ranges) = ports
+            .map(Port::rare)
+            .fold((0, 0), |(members, ranges), rare| (members + rare.members.len(), ranges + rare.sources.len()));
         MapSizes {
             services: number(self.owners.len() + self.marks.len()),
             service_ids: self.service_ids.used(),

@@ -78,4 +78,6 @@ fn w08_w09_the_way_to_a_backend_is_written_in_place() {
     let last = "10.0.0.255".parse().unwrap();
     assert_eq!(backends.addresses(address.ip(), last), [address.ip()].into());
     assert!(backends.addresses("10.0.0.2".parse().unwrap(), last).is_empty());
+    let of_ipv6: [IpAddr; 2] = ["::".parse().unwrap(), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap()];
+    assert!(backends.addresses(of_ipv6[0], of_ipv6[1]).is_empty(), "also of all of IPv6");
 }

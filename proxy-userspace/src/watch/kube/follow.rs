@@ -183,13 +183,13 @@ impl Progress {
                 self.known.begin_list();
             }
             watcher::Event::InitApply(object) => {
-                self.known.listed(Seen::of(self.follow.kind, &object.metadata));
+                self.known.listed(&Seen::of(self.follow.kind, &object.metadata));
                 self.apply(object, wrap).await?;
             }
             watcher::Event::InitDone => self.end_list().await?,
             watcher::Event::Apply(object) => {
                 self.backoff.reset();
-                if self.known.changed(Seen::of(self.follow.kind, &object.metadata)) {
+                if self.known.changed(&Seen::of(self.follow.kind, &object.metadata)) {
                     self.apply(object, wrap).await?;
                     self.unreadable.log();
                 }

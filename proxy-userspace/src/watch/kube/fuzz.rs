@@ -56,12 +56,11 @@ fn event<K: Resource + DeserializeOwned>(
     match serde_json::from_slice::<WatchEvent<Partial<K>>>(line).ok()? {
         WatchEvent::Added(object) | WatchEvent::Modified(object) => {
             let seen = Seen::of(kind, &object.metadata);
-            let (namespace, name) = (seen.namespace.clone(), seen.name.clone());
-            if !known.changed(seen) {
+            if !known.changed(&seen) {
                 return None;
             }
             let object = object.into_object();
-            known.note_unreadable(&namespace, &name, object.is_err());
+            known.note_unreadable(&seen.namespace, &seen.name, object.is_err());
             object.ok().map(|object| Event::Applied(Box::new(wrap(object))))
         }
         WatchEvent::Deleted(object) => known.deleted(Seen::of(kind, &object.metadata)).map(Event::Deleted),

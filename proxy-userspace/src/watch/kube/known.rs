@@ -10,17 +10,18 @@ use crate::objects::{Kind, ObjectRef};
 #[derive(Debug)]
 struct Entry {
     /// The number of the last list that contained the object.
-    round: u64,
+    round: u32,
     /// Whether its current content could not be read.
     unreadable: bool,
 }
 
-/// The reported objects of one kind, by namespace and name.
+/// The reported objects of one kind.
 #[derive(Debug)]
 pub(super) struct Known {
     kind: Kind,
-    objects: HashMap<(String, String), Entry>,
-    round: u64,
+    /// By namespace and name with a slash between them, which neither may contain: tens of thousands of keys in one text each.
+    objects: HashMap<Box<str>, Entry>,
+    round: u32,
     /// The newest resource version seen. A watch's events come in the order of their versions.
     newest: u64,
 }
@@ -56,8 +57,8 @@ impl Known {
     }
 
     /// The list contains the object.
-    pub(super) fn listed(&mut self, seen: Seen) {
-        self.advance(&seen);
+    pub(super) fn listed(&mut self, seen: &Seen) {
+        self.advance(seen);
         self.touch(seen);
     }
 
@@ -65,12 +66,12 @@ impl Known {
     pub(super) fn end_list(&mut self) -> Vec<ObjectRef> {
         let round = self.round;
         let gone = self.objects.extract_if(|_, entry| entry.round != round);
-        gone.map(|((namespace, name), _)| ObjectRef { kind: self.kind, namespace, name }).collect()
+        gone.map(|(key, _)| reference(self.kind, &key)).collect()
     }
 
     /// The object was added or changed. Returns false if the event is older than what is known, and must be ignored.
-    pub(super) fn changed(&mut self, seen: Seen) -> bool {
-        let current = self.advance(&seen);
+    pub(super) fn changed(&mut self, seen: &Seen) -> bool {
+        let current = self.advance(seen);
         if current {
             self.touch(seen);
         }
@@ -83,14 +84,13 @@ impl Known {
             return None;
         }
         let Seen { namespace, name, .. } = seen;
-        let key = (namespace, name);
-        self.objects.remove(&key)?;
-        Some(ObjectRef { kind: self.kind, namespace: key.0, name: key.1 })
+        self.objects.remove(&*key(&namespace, &name))?;
+        Some(ObjectRef { kind: self.kind, namespace, name })
     }
 
     /// Notes whether the object's content could be read. Returns true when it becomes unreadable.
     pub(super) fn note_unreadable(&mut self, namespace: &str, name: &str, unreadable: bool) -> bool {
-        let entry = self.objects.get_mut(&(namespace.to_owned(), name.to_owned()));
+        let entry = self.objects.get_mut(&*key(namespace, name));
         entry.is_some_and(|entry| !std::mem::replace(&mut entry.unreadable, unreadable) && unreadable)
     }
 
@@ -101,10 +101,19 @@ impl Known {
         newer
     }
 
-    fn touch(&mut self, seen: Seen) {
-        let entry = self.objects.entry((seen.namespace, seen.name));
+    fn touch(&mut self, seen: &Seen) {
+        let entry = self.objects.entry(key(&seen.namespace, &seen.name));
         entry.or_insert(Entry { round: 0, unreadable: false }).round = self.round;
     }
+}
+
+fn key(namespace: &str, name: &str) -> Box<str> {
+    format!("{namespace}/{name}").into()
+}
+
+fn reference(kind: Kind, key: &str) -> ObjectRef {
+    let (namespace, name) = key.split_once('/').unwrap_or_default();
+    ObjectRef { kind, namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -113,6 +122,14 @@ mod tests {
 
     fn seen(name: &str, version: u64) -> Seen {
         Seen { namespace: "shop".to_owned(), name: name.to_owned(), version: Some(version) }
+    }
+
+    #[test]
+    fn a_key_is_an_objects_name_with_or_without_a_namespace() {
+        for (namespace, name) in [("shop", "a"), ("", "node.example.com")] {
+            let found = reference(Kind::Node, &key(namespace, name));
+            assert_eq!((found.namespace.as_str(), found.name.as_str()), (namespace, name));
+        }
     }
 
     fn names(gone: Vec<ObjectRef>) -> Vec<String> {
@@ -128,7 +145,7 @@ mod tests {
     fn list(known: &mut Known, objects: &[(&str, u64)]) -> Vec<String> {
         known.begin_list();
         for (name, version) in objects {
-            known.listed(seen(name, *version));
+            known.listed(&seen(name, *version));
         }
         names(known.end_list())
     }
@@ -136,7 +153,7 @@ mod tests {
     #[test]
     fn s30_a_relist_tells_what_is_gone() {
         let mut known = listed(&[("a", 2), ("b", 3)]);
-        assert!(known.changed(seen("c", 4)));
+        assert!(known.changed(&seen("c", 4)));
         assert_eq!(list(&mut known, &[("c", 4), ("a", 2)]), ["b"]);
         assert!(list(&mut known, &[("c", 4), ("a", 2)]).is_empty());
     }
@@ -145,26 +162,26 @@ mod tests {
     fn s30_a_broken_off_list_deletes_nothing() {
         let mut known = listed(&[("a", 2), ("b", 3)]);
         known.begin_list();
-        known.listed(seen("a", 2));
+        known.listed(&seen("a", 2));
         assert!(list(&mut known, &[("a", 2), ("b", 3)]).is_empty());
     }
 
     #[test]
     fn s30_events_older_than_what_is_known_are_ignored() {
         let mut known = listed(&[("a", 5)]);
-        assert!(!known.changed(seen("a", 4)));
-        assert!(!known.changed(seen("deleted-long-ago", 3)));
+        assert!(!known.changed(&seen("a", 4)));
+        assert!(!known.changed(&seen("deleted-long-ago", 3)));
         assert_eq!(known.deleted(seen("a", 5)), None);
         assert!(known.deleted(seen("a", 6)).is_some());
         assert_eq!(known.deleted(seen("never-seen", 6)), None);
-        assert!(known.changed(seen("a", 7)));
+        assert!(known.changed(&seen("a", 7)));
     }
 
     #[test]
     fn s30_a_list_is_believed_although_older() {
         let mut known = listed(&[("a", 50)]);
         assert_eq!(list(&mut known, &[("b", 7)]), ["a"]);
-        assert!(known.changed(seen("b", 8)));
+        assert!(known.changed(&seen("b", 8)));
     }
 
     #[test]
