@@ -221,8 +221,8 @@ impl Service {
             let entry = PortEntry {
                 affinity_timeout: self.affinity_timeout,
                 usable: !self.backends.is_empty(),
-                lists,
-                draining: self.leaving(family),
+                lists: lists.into_iter().collect(),
+                draining: self.leaving(family).into_iter().collect(),
                 local: local.collect::<BTreeSet<_>>().into_iter().collect(),
                 sources: self.sources(family),
             };
