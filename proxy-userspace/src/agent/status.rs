@@ -37,7 +37,7 @@ pub struct Status {
     pub silence: Option<Duration>,
     /// Since when a write has failed for another reason than lack of room.
     pub failing: Option<Instant>,
-    /// Which hooks and devices lack their programs.
+    /// Which hooks and devices lack their programs. Those who attach programs write it through clones.
     pub missing: Missing,
     /// When the agent last looked whether there is anything to do.
     pub alive: Instant,

@@ -14,7 +14,7 @@ use tracing::{Level, enabled, info, warn};
 use crate::{
     agent::{Agent, Inputs, status::Status},
     apply::Dataplane,
-    attach::{LoadedPrograms, Missing},
+    attach::LoadedPrograms,
     commands::{
         begin::Begun,
         config_file,
@@ -81,13 +81,11 @@ async fn serve(
     let forwarding = (config.devices.mode != DeviceMode::Off).then(|| Forwarding::new(config.proc_sys.clone()));
     let (is_there, sctp) = changes::channel(false);
     let contact = matches!(config.source, SourceConfig::Kube { .. }).then(Contact::new);
-    let missing = Missing::default();
-    let published = Status { missing: missing.clone(), ..Status::following(contact.clone(), config.silence) };
-    let (published, status) = changes::channel(published);
+    let (published, status) = changes::channel(Status::following(contact.clone(), config.silence));
     let programs = LoadedPrograms::default();
     let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
     let (gone, to_terminate) = mpsc::unbounded_channel();
-    let (devices, udp_termination) = (config.devices, config.udp_termination);
+    let (devices, udp_termination, missing) = (config.devices, config.udp_termination, status.borrow().missing.clone());
     let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, missing, udp_termination };
     let begun = Begun::new(set, recipe, (config.sizes, is_first), to_terminate);
 
