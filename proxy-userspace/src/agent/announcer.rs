@@ -37,6 +37,8 @@ pub(super) struct Announcer {
     /// Services that were announced as not in force.
     lacking: BTreeSet<ServiceName>,
     is_degraded: bool,
+    /// Whether hooks were announced as missing.
+    lacks_hooks: bool,
 }
 
 impl Announcer {
@@ -50,6 +52,7 @@ impl Announcer {
             sent: VecDeque::new(),
             lacking: BTreeSet::new(),
             is_degraded: false,
+            lacks_hooks: false,
         }
     }
 
@@ -85,6 +88,21 @@ impl Announcer {
         } else if errors.is_empty() && self.is_degraded {
             let note = "everything is in force".to_owned();
             self.is_degraded = !self.tell(self.node.clone(), Reason::Recovered, note, now);
+        }
+    }
+
+    /// These hooks and devices have been without their programs for long, in a sentence each.
+    pub(super) fn missing(&mut self, lacking: &[String], now: Instant) {
+        match lacking {
+            [first, ..] if !self.lacks_hooks => {
+                let note = format!("{first} (in all: {})", lacking.len());
+                self.lacks_hooks = self.tell(self.node.clone(), Reason::HooksMissing, note, now);
+            }
+            [] if self.lacks_hooks => {
+                let note = "every hook and device has its program again".to_owned();
+                self.lacks_hooks = !self.tell(self.node.clone(), Reason::HooksAttached, note, now);
+            }
+            _ => {}
         }
     }
 
@@ -187,6 +205,18 @@ mod tests {
         let healed = [("Service shop/web-1", "InForce"), ("Node n1", "Recovered")];
         let expected: Vec<_> = told.into_iter().chain(healed).map(|(object, word)| (object.to_owned(), word)).collect();
         assert_eq!(received(&mut events), expected);
+    }
+
+    #[test]
+    fn missing_hooks_are_told_once_and_so_is_that_they_are_there_again() {
+        let (mut announcer, mut events) = announcer();
+        let (now, lacking) = (Instant::now(), ["device eth0 has not been served".to_owned()]);
+        for lacking in [&[][..], &lacking, &lacking, &[], &[]] {
+            announcer.missing(lacking, now);
+        }
+        let told = received(&mut events);
+        let node = |word| ("Node n1".to_owned(), word);
+        assert_eq!(told, [node("HooksMissing"), node("HooksAttached")]);
     }
 
     #[test]

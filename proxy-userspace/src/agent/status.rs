@@ -10,6 +10,7 @@ use std::{
 use super::{checks::HealthByPort, durations::Durations, no_local::NoLocal, refusals::Refused};
 use crate::{
     apply::{Size, Usage},
+    attach::Missing,
     objects::Kind,
     watch::contact::Contact,
 };
@@ -36,6 +37,8 @@ pub struct Status {
     pub silence: Option<Duration>,
     /// Since when a write has failed for another reason than lack of room.
     pub failing: Option<Instant>,
+    /// Which hooks and devices lack their programs. Those who attach programs write it through clones.
+    pub missing: Missing,
     /// When the agent last looked whether there is anything to do.
     pub alive: Instant,
     /// When the first of the events came that the last plan serves.
@@ -74,6 +77,7 @@ impl Status {
             contact: None,
             silence: None,
             failing: None,
+            missing: Missing::default(),
             alive: Instant::now(),
             queued: now,
             applied: now,
@@ -114,7 +118,13 @@ impl Status {
                     .push(format!("nothing heard of {kind} objects from the API server for {} s", silence.as_secs()));
             }
         }
+        ailments.extend(self.lacking(now));
         ailments
+    }
+
+    /// What has been without its program for long, in a sentence each.
+    pub(super) fn lacking(&self, now: Instant) -> Vec<String> {
+        self.missing.lasting(PATIENCE, now)
     }
 }
 

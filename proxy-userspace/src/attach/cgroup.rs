@@ -20,7 +20,7 @@ use crate::{
 /// The programs by their names in the eBPF object with the kernel's `bpf_attach_type` of their hooks, in the order in
 /// which they are attached and replaced. The programs that remove entries and translate replies come first, so that
 /// they are there before the first entry is made.
-const PROGRAMS: [(&str, u32); 9] = [
+pub(super) const PROGRAMS: [(&str, u32); 9] = [
     ("sock_release", 34),
     ("recvmsg4", 19),
     ("recvmsg6", 20),
@@ -51,7 +51,8 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    fn open(path: &Path) -> Result<Self, AttachError> {
+    /// Opens the cgroup that is at the path now.
+    pub(super) fn open(path: &Path) -> Result<Self, AttachError> {
         let open = || -> io::Result<Self> {
             let folder = File::open(path)?;
             Ok(Self { target: bpf::raw_fd(&folder)?, inode: folder.metadata()?.ino(), _folder: folder })

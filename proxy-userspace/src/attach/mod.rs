@@ -8,10 +8,12 @@ pub mod device;
 mod link;
 mod load;
 mod loaded;
+mod missing;
 mod program_set;
 mod programs;
 mod refused;
 mod renew;
+mod socket_hooks;
 mod stages;
 mod tcx;
 mod xdp;
@@ -31,9 +33,11 @@ pub use self::{
     link::Put,
     load::Group,
     loaded::{LoadedPrograms, Statistics},
+    missing::{Missing, Place},
     program_set::ProgramSet,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},
+    socket_hooks::SocketHooks,
     tcx::has_links as tc_has_links,
     xdp::program_on as xdp_program_on,
 };
@@ -58,6 +62,14 @@ pub enum AttachError {
         name: &'static str,
         /// What is wrong.
         source: ProgramError,
+    },
+    /// The program's descriptor can't be duplicated.
+    #[error("keep program {name} open")]
+    Keep {
+        /// The program.
+        name: &'static str,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// The kernel's verifier refuses the program.
     #[error("load program {name}")]

@@ -120,7 +120,11 @@ impl Hooks {
         let (config, sctp) = (recipe.devices.clone(), recipe.sctp.clone());
         let program_set =
             ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?.telling(recipe.programs.clone());
-        Ok(Self { devices: Follower::new(program_set, folder.clone(), config, sctp)?, folder, succession })
+        Ok(Self {
+            devices: Follower::new(program_set, folder.clone(), config, sctp, recipe.missing.clone())?,
+            folder,
+            succession,
+        })
     }
 
     /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
@@ -136,7 +140,7 @@ impl Hooks {
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
-        Ok(Running::start(self.devices))
+        Ok(Running::start(self.devices, recipe)?)
     }
 }
 

@@ -85,8 +85,8 @@ async fn serve(
     let programs = LoadedPrograms::default();
     let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
     let (gone, to_terminate) = mpsc::unbounded_channel();
-    let (devices, udp_termination) = (config.devices, config.udp_termination);
-    let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, udp_termination };
+    let (devices, udp_termination, missing) = (config.devices, config.udp_termination, status.borrow().missing.clone());
+    let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, missing, udp_termination };
     let begun = Begun::new(set, recipe, (config.sizes, is_first), to_terminate);
 
     let (events, received) = mpsc::channel(QUEUE);

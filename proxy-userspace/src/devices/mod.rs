@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 pub use self::following::Following;
 use self::serve::Devices;
 use crate::{
-    attach::{self, AttachError, Group, ProgramSet},
+    attach::{self, AttachError, Group, Missing, ProgramSet},
     config::devices::{DeviceConfig, DeviceMode},
     logging::errors::Report,
     maps::{self, MapsError, PinFolder},
@@ -101,15 +101,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower that has attached nothing yet. `sctp` says whether there are SCTP Services.
+    /// A follower that has attached nothing yet. `sctp` says whether there are SCTP Services; `missing` is told which devices
+    /// can't be served.
     pub fn new(
         program_set: ProgramSet,
         folder: PinFolder,
         config: DeviceConfig,
         sctp: changes::Receiver<bool>,
+        missing: Missing,
     ) -> Result<Self, DevicesError> {
         let map: HashMap<MapData, u32, Device> = maps::open(&folder, "DEVICES")?;
-        let devices = Devices::new(program_set, map, folder, &config);
+        let devices = Devices::new(program_set, map, folder, &config, missing);
         Ok(Self { config, devices, sctp, logged: BTreeSet::new(), logged_own: None })
     }
 

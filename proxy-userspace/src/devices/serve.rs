@@ -1,7 +1,10 @@
 //! Attaches programs to devices and detaches them, logs it, and keeps the map DEVICES in step. A device that can't be
 //! served is logged and does not affect the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use aya::maps::{HashMap, MapData};
 use proxy_common::Device;
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     attach::{
-        AttachError, Group, ProgramSet,
+        AttachError, Group, Missing, Place, ProgramSet,
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
@@ -50,6 +53,8 @@ pub(super) struct Devices {
     states: BTreeMap<u32, State>,
     /// The pinned hooks when they were last listed.
     pinned: Vec<DeviceHook>,
+    /// Is told which devices can't be served.
+    missing: Missing,
 }
 
 impl Devices {
@@ -58,13 +63,15 @@ impl Devices {
         map: HashMap<MapData, u32, Device>,
         folder: PinFolder,
         config: &DeviceConfig,
+        missing: Missing,
     ) -> Self {
         let has_tcx = match config.tc_attach {
             TcAttach::Auto => tc_has_links(),
             TcAttach::Tcx => true,
             TcAttach::Clsact => false,
         };
-        Self { program_set, map, folder, mode: config.mode, has_tcx, states: BTreeMap::new(), pinned: Vec::new() }
+        let (mode, states, pinned) = (config.mode, BTreeMap::new(), Vec::new());
+        Self { program_set, map, folder, mode, has_tcx, states, pinned, missing }
     }
 
     /// The set of programs.
@@ -114,7 +121,19 @@ impl Devices {
             let hooks = list(&self.folder)?.into_iter().filter(|hook| hook.device == index).collect();
             self.states.insert(index, State { target, outcome, hooks, is_outdated: false });
         }
+        self.missing.replace(Place::Device, self.unserved(), Instant::now());
         Ok(())
+    }
+
+    /// The devices that should be served for clients outside and can't be, with the reasons. Those of pods are not among them:
+    /// they come and go, and a single pod is no reason to leave out a node.
+    fn unserved(&self) -> BTreeMap<String, String> {
+        let outside = self.states.values().filter(|state| state.target.role == Role::Outside);
+        let unserved = outside.filter_map(|state| match &state.outcome {
+            Outcome::Failed(reason) => Some((state.target.link.name.clone(), reason.clone())),
+            _ => None,
+        });
+        unserved.collect()
     }
 
     fn pins_of(&self, device: u32) -> impl Iterator<Item = &DeviceHook> {

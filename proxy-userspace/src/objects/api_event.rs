@@ -15,6 +15,10 @@ pub enum Reason {
     Degraded,
     /// Everything of this node is in force now.
     Recovered,
+    /// A hook or device of this node has been without its program for long.
+    HooksMissing,
+    /// Every hook and device has its program again.
+    HooksAttached,
 }
 
 impl Reason {
@@ -26,12 +30,14 @@ impl Reason {
             Self::InForce => "InForce",
             Self::Degraded => "Degraded",
             Self::Recovered => "Recovered",
+            Self::HooksMissing => "HooksMissing",
+            Self::HooksAttached => "HooksAttached",
         }
     }
 
     /// Whether it is no reason to worry.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::InForce | Self::Recovered)
+        matches!(self, Self::InForce | Self::Recovered | Self::HooksAttached)
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::debug;
 use super::running::Running;
 use crate::{
     agent::Agent,
-    attach::{self, Group, LoadedPrograms, ProgramSet},
+    attach::{self, Group, LoadedPrograms, Missing, ProgramSet},
     config::{DataplaneConfig, DeviceConfig, MapSizes},
     devices::{self, Follower},
     maps::{Maps, PinFolder},
@@ -39,6 +39,8 @@ pub struct Recipe {
     pub sctp: changes::Receiver<bool>,
     /// Who is told which programs are loaded.
     pub programs: LoadedPrograms,
+    /// Who is told which hooks lack their programs.
+    pub missing: Missing,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
 }
@@ -98,7 +100,7 @@ impl Prepared {
             Ok(filled) => filled,
             Err(error) => {
                 succession::give_up(&recipe.folder());
-                return Ok(Err((Running::resume(follower, logs), error)));
+                return Ok(Err((Running::resume(follower, logs, recipe)?, error)));
             }
         };
         block_in_place(|| {
@@ -124,7 +126,7 @@ impl Prepared {
         });
         Ok(Ok(Moved {
             finishing,
-            running: Running::resume(follower, logs),
+            running: Running::resume(follower, logs, recipe)?,
             sizes: self.sizes,
             since: self.since,
             held,

@@ -15,6 +15,8 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauge("waggle_backends", "Backends in force", whole(size.backends as u64))?;
     let degraded: usize = status.refused.values().map(|refused| refused.parts).sum();
     page.gauge("waggle_degraded", "Services and networks of which a part is not in force", whole(degraded as u64))?;
+    let missing = whole(status.missing.count() as u64);
+    page.gauge("waggle_hooks_missing", "Hooks of the cgroup and devices without their programs", missing)?;
     page.counter("waggle_plans", "Plans that have been written", status.generation)?;
     let healthy = status.ailments(Instant::now()).is_empty();
     page.gauge("waggle_healthy", "1 if the agent is healthy, else 0", f64::from(u8::from(healthy)))?;

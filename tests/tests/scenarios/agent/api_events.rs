@@ -20,7 +20,7 @@ fn events(scene: &Scene, reason: &str) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn arrives(scene: &Scene, reason: &str, kind: &str, name: &str, words: &str) {
+pub(super) fn arrives(scene: &Scene, reason: &str, kind: &str, name: &str, words: &str) {
     until(&format!("{reason} about {kind} {name}"), || {
         events(scene, reason).iter().any(|(k, n, note)| k == kind && n == name && note.contains(words))
     });

@@ -72,6 +72,8 @@ fn what_changes_during_a_growth_is_in_force_at_once() {
     until("the last Service", || is_served(&scene, SERVICES - 1));
     until("the larger map is in place", || entries(&scene, "services") > 4096);
     assert!(log.since(0).iter().all(|line| !line.text.contains("ERROR")), "nothing is refused");
+    super::hooks::detach(&scene.waggle, "connect4");
+    until("the hook has a program of the larger set again", || is_served(&scene, SERVICES - 1));
 }
 
 #[test]

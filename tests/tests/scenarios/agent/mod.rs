@@ -10,6 +10,7 @@ mod dump;
 mod filters;
 mod full;
 mod growth;
+mod hooks;
 mod inspect;
 mod life;
 mod lists;

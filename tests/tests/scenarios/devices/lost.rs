@@ -1,10 +1,12 @@
 //! Devices that lose their programs: to other tools, or to a set of programs that has none for them.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use harness::lab::eventually;
 use proxy_userspace::{attach, maps::PinFolder};
 
 use super::*;
+use crate::health::page;
 
 const DEVICES: [&str; 3] = ["eth0", "one", "two"];
 
@@ -65,4 +67,24 @@ fn s31_no_device_sends_by_xdp_to_one_that_has_lost_it() {
     assert!(flags.len() == 3 && flags.values().all(|flags| flags & 1 == 0), "{flags:?}");
     waggle.restart().unwrap();
     expect(&scene, &DEVICES.map(|device| (device, "xdp")));
+}
+
+#[test]
+fn s32_a_node_with_a_device_that_stays_without_its_programs_is_unhealthy() {
+    let scene = Setup::new("dev-ill").build();
+    let _waggle = scene.agent(&["--device-mode", "xdp"]);
+    let health = || page(&scene, "127.0.0.1", 10_256, "/healthz").unwrap_or_default();
+    until("healthy", || health().0 == 200);
+    let id = programs(&rows(&scene)["eth0"])["xdp"].0.clone();
+    ip(&scene, &["link add busy type veth peer name ysub"]);
+    output(&scene, &format!("bpftool net attach xdp id {id} dev busy"));
+    ip(&scene, &["address add 198.51.100.1/24 dev busy"]);
+    // A minute, and time to see it.
+    assert!(eventually(Duration::from_secs(90), || health().0 == 503), "{:?}", health());
+    let (_, body) = health();
+    assert!(body.contains("device busy has not been served for 6") && body.contains("dev busy xdp off"), "{body}");
+    assert!(!body.contains("eth0"), "{body}");
+    output(&scene, "ip link set dev busy xdp off");
+    until("healthy again", || health().0 == 200);
+    expect(&scene, &[("busy", "xdp"), ("eth0", "xdp")]);
 }

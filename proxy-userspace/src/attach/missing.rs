@@ -1,0 +1,129 @@
+//! Which hooks lack their programs, for whoever tells of it. It attaches nothing.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Where a program should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// On a hook of the cgroup, by the hook's name.
+    Cgroup,
+    /// On a device that is served for clients outside, by the device's name.
+    Device,
+}
+
+/// The hooks and devices that lack their programs now. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Missing(Arc<Mutex<BTreeMap<(Place, String), Lack>>>);
+
+/// Since when one of them lacks its program, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lack {
+    since: Instant,
+    reason: String,
+}
+
+impl Missing {
+    /// These are all that lack their programs in this kind of place, with the reasons. Returns the names for which that is news.
+    pub(crate) fn replace(&self, place: Place, found: BTreeMap<String, String>, now: Instant) -> Vec<String> {
+        let mut all = self.all();
+        all.retain(|(other, name), _| *other != place || found.contains_key(name));
+        let mut news = Vec::new();
+        for (name, reason) in found {
+            let lack = all.entry((place, name.clone())).or_insert_with(|| Lack { since: now, reason: String::new() });
+            if lack.reason != reason {
+                lack.reason = reason;
+                news.push(name);
+            }
+        }
+        news
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Says of each that has lacked its program for longer than `patience` what follows and what to do.
+    pub fn lasting(&self, patience: Duration, now: Instant) -> Vec<String> {
+        let lasts = |lack: &Lack| now.saturating_duration_since(lack.since);
+        let all = self.all();
+        let lasting = all.iter().filter(|(_, lack)| lasts(lack) > patience);
+        lasting
+            .map(|((place, name), lack)| Words { place: *place, name, lack, lasts: lasts(lack) }.to_string())
+            .collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(Place, String), Lack>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sentence about one of them.
+struct Words<'a> {
+    place: Place,
+    name: &'a str,
+    lack: &'a Lack,
+    lasts: Duration,
+}
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, reason, seconds) = (self.name, &self.lack.reason, self.lasts.as_secs());
+        match self.place {
+            Place::Cgroup => write!(
+                f,
+                "hook {name} of the cgroup has had no program for {seconds} s, so processes on this node do not reach Services \
+                 as they should (if the cause is gone and this stays, start the agent again): {reason}"
+            ),
+            Place::Device => write!(
+                f,
+                "device {name} has not been served for {seconds} s, so what comes in by it reaches no Service (remove the \
+                 cause, or name the devices to serve with --devices): {reason}"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    fn found(found: &[(&str, &str)]) -> BTreeMap<String, String> {
+        found.iter().map(|(name, reason)| ((*name).to_owned(), (*reason).to_owned())).collect()
+    }
+
+    #[test]
+    fn s32_what_lacks_its_program_for_long_is_told_by_its_name_until_it_is_there() {
+        let (missing, start) = (Missing::default(), Instant::now());
+        let later = start + PATIENCE + Duration::from_secs(1);
+        assert_eq!(missing.replace(Place::Device, found(&[("eth0", "busy")]), start), ["eth0"]);
+        assert_eq!(missing.replace(Place::Cgroup, found(&[("connect4", "gone")]), later), ["connect4"]);
+        assert_eq!(missing.count(), 2);
+        assert!(missing.lasting(PATIENCE, start + PATIENCE).is_empty(), "for a while it may be missing");
+        let told = missing.lasting(PATIENCE, later);
+        assert!(told.len() == 1 && told[0].starts_with("device eth0 has not been served for 61 s"), "{told:?}");
+        assert!(told[0].contains("--devices") && told[0].ends_with(": busy"), "{told:?}");
+        missing.replace(Place::Device, BTreeMap::new(), later);
+        let told = missing.lasting(PATIENCE, later + PATIENCE * 2);
+        assert!(told.len() == 1 && told[0].starts_with("hook connect4 of the cgroup"), "{told:?}");
+        missing.replace(Place::Cgroup, BTreeMap::new(), later);
+        assert_eq!(missing.count(), 0);
+    }
+
+    #[test]
+    fn another_reason_is_news_and_no_new_beginning() {
+        let (missing, start) = (Missing::default(), Instant::now());
+        let later = start + PATIENCE * 2;
+        missing.replace(Place::Cgroup, found(&[("connect4", "gone")]), start);
+        assert!(missing.replace(Place::Cgroup, found(&[("connect4", "gone")]), later).is_empty());
+        assert_eq!(missing.replace(Place::Cgroup, found(&[("connect4", "busy")]), later), ["connect4"]);
+        assert_eq!(missing.lasting(PATIENCE, later).len(), 1, "since the first");
+    }
+}
