@@ -220,7 +220,7 @@ impl ApiServer {
         self.shared.change(|state| state.faults.failures.extend(vec![(code, retry_after); count]));
     }
 
-    /// Answers requests for a resource, by its plural name, with 403 or 404; `None` serves it again.
+    /// Answers requests for a resource, by its plural name, with this code; `None` serves it again.
     pub fn refuse(&self, plural: &str, code: Option<u16>) {
         self.shared.change(|state| match code {
             Some(code) => state.faults.refused.insert(plural.to_owned(), code),

@@ -53,7 +53,7 @@ pub struct RunArgs {
     /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: 127.0.0.1:10249]
     #[arg(long, value_name = "ADDRESS")]
     pub metrics_bind_address: Option<BindAddress>,
-    /// How long the API server may be silent until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
+    /// How long the API server may be silent or refuse until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
     /// kind that never changes is silent for up to 5 minutes
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub unhealthy_after: u64,
