@@ -93,6 +93,19 @@ fn n09_the_ports_are_where_they_are_told_to_be() {
     }
 }
 
+#[test]
+fn n09_the_unspecified_ipv4_address_is_every_address_of_both_families() {
+    let scene = Setup::new("hz-any").build();
+    let told = ["--healthz-bind-address", "0.0.0.0:9000", "--metrics-bind-address", "0.0.0.0"];
+    let _agent = scene.agent(&told);
+    let [v4, v6] = scene.node.addresses();
+    for address in ["127.0.0.1", "[::1]", &v4.to_string(), &format!("[{v6}]")] {
+        for port in [9000, METRICS] {
+            until(&format!("served at {address}:{port}"), || page(&scene, address, port, "/healthz").is_ok());
+        }
+    }
+}
+
 /// Changes an object of every kind, so that the API server has something to say; returns whether the agent is healthy.
 fn spoken(scene: &Scene) -> bool {
     static WORDS: AtomicU32 = AtomicU32::new(0);
