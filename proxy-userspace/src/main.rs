@@ -7,7 +7,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
 use proxy_userspace::{
     commands::{
         cleanup,
@@ -25,7 +24,8 @@ use tracing::warn;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub(crate) fn main() -> ExitCode {
-    match execute(Cli::parse().command) {
+    let cli = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
+    match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("waggle: {}", Report(error.as_ref()));
