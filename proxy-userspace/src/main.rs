@@ -16,7 +16,7 @@ use proxy_userspace::{
         kube_proxy, ready, run,
     },
     config::{LogConfig, LogFormat},
-    logging::errors::Report,
+    logging::{errors::Report, fatal},
     node::{capabilities, host, open_files, seccomp},
     watch::kube::LOG_DIRECTIVES,
 };
@@ -28,7 +28,9 @@ pub(crate) fn main() -> ExitCode {
     match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("waggle: {}", Report(error.as_ref()));
+            if !fatal::log(error.as_ref()) {
+                eprintln!("waggle: {}", Report(error.as_ref()));
+            }
             ExitCode::FAILURE
         }
     }
@@ -102,13 +104,14 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
         Err(_) => EnvFilter::try_new(&config.level)?,
     };
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.add_directive(fatal::directive()?))
         .with_writer(io::stderr)
         .with_ansi(wants_colour(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
     match config.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    fatal::log_panics();
     Ok(())
 }
 
