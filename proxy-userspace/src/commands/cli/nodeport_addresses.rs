@@ -19,9 +19,8 @@ impl FromArgMatches for NodePortArgs {
         if joined.is_empty() {
             return Ok(Self(None));
         }
-        let wrong = |error| {
-            Error::raw(ErrorKind::ValueValidation, format!("invalid value '{joined}' for '--{FLAG}': {error}"))
-        };
+        let wrong =
+            |error| Error::raw(ErrorKind::ValueValidation, format!("invalid value '{joined}' for '--{FLAG}': {error}"));
         joined.parse().map(Some).map(Self).map_err(wrong)
     }
 
