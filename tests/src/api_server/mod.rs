@@ -1,5 +1,6 @@
 //! A small Kubernetes API server for tests: lists and watches of the kinds that the agent follows, as strict as the
-//! real one or stricter, with faults on demand. It runs on its own thread; plain HTTP/1.1, no writes over HTTP but Events.
+//! real one or stricter, with faults on demand. It runs on its own thread; HTTP/1.1 with or without TLS, no
+//! writes over HTTP but Events.
 
 mod answer;
 mod body;

@@ -137,6 +137,7 @@ fn n13_an_api_server_that_is_silent_is_said_until_it_speaks() {
 }
 
 /// Resources are refused with a code while the others are heard of: the agent is unhealthy for this reason, until they are served.
+#[expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 fn refuses(name: &str, resources: &[&str], code_of_refusals: u16, reason: &str) {
     let mut scene = Setup::new(name).origin(Origin::Api).args(["--unhealthy-after", "5"]).build();
     scene.start();
