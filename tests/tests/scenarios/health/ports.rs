@@ -142,7 +142,9 @@ fn refuses(name: &str, resources: &[&str], code_of_refusals: u16, reason: &str) 
     let mut scene = Setup::new(name).origin(Origin::Api).args(["--unhealthy-after", "5"]).build();
     scene.start();
     until("it speaks", || spoken(&scene));
-    resources.iter().for_each(|resource| scene.api().refuse(resource, Some(code_of_refusals)));
+    for resource in resources {
+        scene.api().refuse(resource, Some(code_of_refusals));
+    }
     scene.api().cut().unwrap();
     until("nothing is heard", || !spoken(&scene));
     let refused = || scene.api().requests().iter().filter(|request| request.code == code_of_refusals).count();
@@ -153,7 +155,9 @@ fn refuses(name: &str, resources: &[&str], code_of_refusals: u16, reason: &str) 
     });
     let (_, body) = health(&scene, "/livez").unwrap();
     assert!(body["reasons"][0].as_str().unwrap().starts_with(reason), "{body}");
-    resources.iter().for_each(|resource| scene.api().refuse(resource, None));
+    for resource in resources {
+        scene.api().refuse(resource, None);
+    }
     until("it is heard of again", || spoken(&scene));
 }
 
