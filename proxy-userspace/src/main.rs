@@ -7,7 +7,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
 use proxy_userspace::{
     commands::{
         cleanup,
@@ -17,7 +16,7 @@ use proxy_userspace::{
         kube_proxy, ready, run,
     },
     config::{LogConfig, LogFormat},
-    logging::errors::Report,
+    logging::{errors::Report, fatal},
     node::{capabilities, heap, host, open_files, seccomp},
     watch::kube::LOG_DIRECTIVES,
 };
@@ -25,10 +24,13 @@ use tracing::warn;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub(crate) fn main() -> ExitCode {
-    match execute(Cli::parse().command) {
+    let cli = Cli::read(env::args_os()).unwrap_or_else(|error| error.exit());
+    match execute(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("waggle: {}", Report(error.as_ref()));
+            if !fatal::log(error.as_ref()) {
+                eprintln!("waggle: {}", Report(error.as_ref()));
+            }
             ExitCode::FAILURE
         }
     }
@@ -103,13 +105,14 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
         Err(_) => EnvFilter::try_new(&config.level)?,
     };
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.add_directive(fatal::directive()?))
         .with_writer(io::stderr)
         .with_ansi(wants_colour(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
     match config.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    fatal::log_panics();
     Ok(())
 }
 

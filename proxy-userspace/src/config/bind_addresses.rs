@@ -32,14 +32,15 @@ impl BindAddress {
     }
 
     /// The socket's address with what is not given taken from `default`; `None` if the port is turned off. The unspecified
-    /// IPv6 address stands for both families.
+    /// address of either family is [`EVERYWHERE`], as for Go's `net.Listen` and so for kube-proxy.
     pub fn or(self, default: SocketAddr) -> Option<SocketAddr> {
         let port = self.port.unwrap_or(default.port());
-        (port != 0).then(|| SocketAddr::new(self.ip.unwrap_or(default.ip()), port))
+        let ip = self.ip.unwrap_or(default.ip());
+        (port != 0).then(|| SocketAddr::new(if ip.is_unspecified() { EVERYWHERE } else { ip }, port))
     }
 }
 
-/// Every address of both families.
+/// Every address of both families: of IPv4 alone where the kernel has no IPv6.
 pub const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 impl FromStr for BindAddress {
@@ -70,8 +71,8 @@ mod tests {
     fn n09_every_form_of_an_address_is_understood() {
         let default = SocketAddr::new(EVERYWHERE, 10249);
         let forms = [
-            ("0.0.0.0", Some("0.0.0.0:10249")),
-            ("0.0.0.0:9", Some("0.0.0.0:9")),
+            ("0.0.0.0", Some("[::]:10249")),
+            ("0.0.0.0:9", Some("[::]:9")),
             ("[::]:10249", Some("[::]:10249")),
             ("::", Some("[::]:10249")),
             ("[::1]", Some("[::1]:10249")),

@@ -1,4 +1,5 @@
-//! How the agent's log stays readable: errors with their causes, and few lines about many objects.
+//! How the agent's log stays readable: errors with their causes, the last lines of an agent, and few lines about many objects.
 
 pub mod errors;
+pub mod fatal;
 pub mod limit;

@@ -13,7 +13,7 @@ use std::{
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::sync::watch;
+use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
 
 use super::{
@@ -71,42 +71,76 @@ pub fn serve(
 ) -> impl Future<Output = Result<(), BindError>> + Send {
     let asked = Arc::new(Asked::default());
     let counts = Arc::clone(&asked);
-    let hard_fail = addresses.hard_fail;
-    let health = port(HEALTH, (addresses.health, hard_fail), move |request| answer_health(request, &status, &counts));
     let metrics = Metrics::new(scraped, asked);
-    let metrics = port(METRICS, (addresses.metrics, hard_fail), move |request| answer_metrics(request, &metrics));
-    async {
-        tokio::try_join!(health, metrics)?;
+    async move {
+        let first = |port, address| first_try(port, address, addresses.hard_fail);
+        let tries = [first(HEALTH, addresses.health)?, first(METRICS, addresses.metrics)?];
+        warn_of_taken(&tries);
+        let [health, of_metrics] = tries;
+        tokio::join!(
+            serve_port(health, move |request| answer_health(request, &status, &counts)),
+            serve_port(of_metrics, move |request| answer_metrics(request, &metrics)),
+        );
         Ok(())
     }
 }
 
-/// Serves one port, unless it is turned off.
-async fn port(
-    Port { name, flag }: Port,
-    (address, hard_fail): (Option<SocketAddr>, bool),
-    respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
-) -> Result<(), BindError> {
-    let Some(address) = address else { return Ok(()) };
-    let mut was_taken = false;
-    let taken = |error: io::Error| {
-        was_taken = true;
-        warn!(
-            %address,
-            error = %Report(&error),
-            "the {name} port is not served: it is when whoever has it is gone (kube-proxy?); {flag} names another, or 0 for none"
-        );
-    };
-    let listener = if hard_fail {
-        bind(address).map_err(|source| BindError { name, address, source })?
-    } else {
-        bind_patiently(address, taken).await
-    };
-    if was_taken {
-        info!(%address, "the {name} port is served");
+/// What the first try to bind a port has led to.
+enum Try {
+    /// The port is turned off.
+    Off,
+    Bound(TcpListener),
+    Taken(Port, SocketAddr, io::Error),
+}
+
+fn first_try(port: Port, address: Option<SocketAddr>, hard_fail: bool) -> Result<Try, BindError> {
+    let Some(address) = address else { return Ok(Try::Off) };
+    match bind(address) {
+        Ok(listener) => Ok(Try::Bound(listener)),
+        Err(source) if hard_fail => Err(BindError { name: port.name, address, source }),
+        Err(error) => Ok(Try::Taken(port, address, error)),
     }
+}
+
+/// One warning, also when both are taken: a kube-proxy that is still there has both.
+fn warn_of_taken(tries: &[Try]) {
+    let taken = tries.iter().filter_map(|tried| match tried {
+        Try::Taken(port, address, error) => Some((port, address, error)),
+        Try::Off | Try::Bound(_) => None,
+    });
+    match taken.collect::<Vec<_>>().as_slice() {
+        [] => {}
+        [(Port { name, flag }, address, error)] => warn!(
+            %address,
+            error = %Report(*error),
+            "the {name} port is not served: it is when whoever has it is gone (kube-proxy?); {flag} names another, or 0 for none"
+        ),
+        several => {
+            let list =
+                |of: fn(&Port) -> &str| several.iter().map(|(port, ..)| of(port)).collect::<Vec<_>>().join(" and ");
+            let addresses = several.iter().map(|(_, address, error)| format!("{address}: {}", Report(*error)));
+            warn!(
+                addresses = addresses.collect::<Vec<_>>().join(", "),
+                "the {} ports are not served: each is when whoever has it is gone (kube-proxy?); {} name others, or 0 for none",
+                list(|port| port.name),
+                list(|port| port.flag),
+            );
+        }
+    }
+}
+
+/// Serves one port, unless it is turned off, as soon as it is free.
+async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static) {
+    let listener = match tried {
+        Try::Off => return,
+        Try::Bound(listener) => listener,
+        Try::Taken(Port { name, .. }, address, _) => {
+            let listener = bind_patiently(address, |_| ()).await;
+            info!(%address, "the {name} port is served");
+            listener
+        }
+    };
     listener::serve(listener, |_| true, respond).await;
-    Ok(())
 }
 
 fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, asked: &Asked) -> Answer {

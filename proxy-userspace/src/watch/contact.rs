@@ -28,7 +28,7 @@ impl Contact {
         Self { began: Instant::now(), heard: Arc::default(), lists: Arc::default(), responses: Arc::default() }
     }
 
-    /// The server has sent something about this kind.
+    /// The server has shown objects of this kind: no refusal does.
     pub fn note(&self, kind: Kind) {
         self.note_at(kind, Instant::now());
     }

@@ -106,7 +106,8 @@ fn served(shared: &Arc<Shared>, serial: u64, request: &HttpRequest<Body>) -> Res
     let query = Query::parse(&pairs(request)?)?;
     match shared.state().faults.refused.get(target.resource.plural) {
         Some(404) => return Err(Refusal::not_found()),
-        Some(_) => return Err(Refusal::forbidden(if query.watch { "watch" } else { "list" }, target.resource)),
+        Some(403) => return Err(Refusal::forbidden(if query.watch { "watch" } else { "list" }, target.resource)),
+        Some(code) => return Err(Refusal::injected(*code, None)),
         None => {}
     }
     let (writer, body) = body(Arc::clone(shared), serial);

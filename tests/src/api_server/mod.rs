@@ -1,5 +1,6 @@
 //! A small Kubernetes API server for tests: lists and watches of the kinds that the agent follows, as strict as the
-//! real one or stricter, with faults on demand. It runs on its own thread; plain HTTP/1.1, no writes over HTTP but Events.
+//! real one or stricter, with faults on demand. It runs on its own thread; HTTP/1.1 with or without TLS, no
+//! writes over HTTP but Events.
 
 mod answer;
 mod body;
@@ -220,7 +221,7 @@ impl ApiServer {
         self.shared.change(|state| state.faults.failures.extend(vec![(code, retry_after); count]));
     }
 
-    /// Answers requests for a resource, by its plural name, with 403 or 404; `None` serves it again.
+    /// Answers requests for a resource, by its plural name, with this code; `None` serves it again.
     pub fn refuse(&self, plural: &str, code: Option<u16>) {
         self.shared.change(|state| match code {
             Some(code) => state.faults.refused.insert(plural.to_owned(), code),

@@ -19,6 +19,7 @@ use proxy_userspace::{
     objects::{Event, Kind, Object, ObjectRef},
     watch::{
         Source,
+        contact::Contact,
         kube::{Kube, KubeConfig, LOG_DIRECTIVES, Timing},
     },
 };
@@ -87,6 +88,8 @@ pub struct Agent {
     pub objects: BTreeMap<ObjectRef, Object>,
     /// How often each kind has been listed.
     pub listed: BTreeMap<Kind, usize>,
+    /// When the source has heard of the server.
+    pub contact: Contact,
     receiver: Receiver<Event>,
     log: Log,
     stop: Option<oneshot::Sender<()>>,
@@ -109,8 +112,8 @@ impl Agent {
     /// Starts with the file `kubeconfig` of the folder and another URL than the file's.
     pub fn start_at(server: ApiServer, folder: Folder, timing: Timing, api_server: Option<String>) -> Self {
         let kubeconfig = Some(folder.path().join("kubeconfig"));
-        let config =
-            KubeConfig { kubeconfig, api_server, node_name: "here".to_owned(), timing, ..KubeConfig::default() };
+        let (contact, node_name) = (Contact::new(), "here".to_owned());
+        let config = KubeConfig { kubeconfig, api_server, node_name, timing, contact: contact.clone() };
         let (sender, receiver) = channel();
         let (stop, stopped) = oneshot::channel();
         let log = Log::default();
@@ -143,7 +146,7 @@ impl Agent {
         });
         let (stop, thread) = (Some(stop), Some(thread));
         let (events, objects, listed) = Default::default();
-        Self { server, folder, events, objects, listed, receiver, log, stop, thread }
+        Self { server, folder, events, objects, listed, contact, receiver, log, stop, thread }
     }
 
     /// Starts and waits until every kind has been listed.

@@ -1,12 +1,12 @@
 //! Servers that are away, hang, respond slowly or fail.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::api_server::{Request, Slow};
 use proxy_userspace::{objects::Kind, watch::kube::Timing};
 
 use crate::{
-    agent::{Agent, QUICK},
+    agent::{Agent, DEADLINE, QUICK},
     server, service, service_cidr,
 };
 
@@ -160,6 +160,8 @@ fn absent_service_cidrs(code: u16) {
     assert_eq!(agent.logged("ServiceCIDRs"), 1, "{}", agent.log());
     assert_eq!(agent.logged("WARN"), 1, "{}", agent.log());
     assert!(agent.names(Kind::ServiceCidr).is_empty());
+    let (_, silence) = agent.contact.silence(Instant::now());
+    assert!(agent.contact.age(Kind::ServiceCidr, Instant::now()) < silence, "that they are not shown is heard");
     agent.server.refuse("servicecidrs", None);
     agent.until("the range is known", |agent| agent.names(Kind::ServiceCidr) == ["kubernetes"]);
 }
@@ -172,4 +174,28 @@ fn s20_a_cluster_without_service_cidrs_is_served() {
 #[test]
 fn s20_forbidden_service_cidrs_are_done_without() {
     absent_service_cidrs(403);
+}
+
+/// How often a kind has been refused with this code since the request `first`.
+fn refusals(requests: &[Request], first: usize, (plural, code): (&str, u16)) -> usize {
+    requests[first..].iter().filter(|request| request.is_for(plural) && request.code == code).count()
+}
+
+#[test]
+fn n13_refusals_are_no_contact() {
+    let agent = Agent::listed(server(), QUICK);
+    agent.until_watching();
+    for code in [403, 404, 500, 503] {
+        let first = agent.server.requests().len();
+        agent.server.refuse("services", Some(code));
+        agent.server.cut().unwrap();
+        let since = Instant::now();
+        agent.until_requested("refusals", |requests| refusals(requests, first, ("services", code)) >= 4);
+        let age = agent.contact.age(Kind::Service, Instant::now());
+        assert!(age + Duration::from_millis(20) >= since.elapsed(), "{code}: {age:?} of {:?}", since.elapsed());
+        agent.server.refuse("services", None);
+        let (now, age) = (Instant::now(), || agent.contact.age(Kind::Service, Instant::now()));
+        let heard = harness::lab::eventually(DEADLINE, || age() < now.elapsed());
+        assert!(heard, "{code}");
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, parser::ValueSource};
+use clap::Args;
+
+use super::ignored::IgnoredFlags;
 
 /// What `--help` says about them.
 pub const HELP: &str = "kube-proxy's other flags are accepted as well: those that mean something here do what they do there, \
@@ -27,7 +29,7 @@ pub struct KubeProxyArgs {
     #[arg(long = "v", short = 'v', value_name = "N", hide = true)]
     pub verbosity: Option<u32>,
     /// Refused: `waggle cleanup` is the command for it
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = cleanup)]
+    #[arg(long, alias = "cleanup-iptables", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = cleanup)]
     pub cleanup: Option<bool>,
     /// Refused: no start needs a preparation
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = init_only)]
@@ -52,111 +54,15 @@ fn write_config_to(_: &str) -> Result<String, String> {
     Err("`waggle run` only runs the agent: `waggle run --help` has the defaults".into())
 }
 
-/// Ignored flags that need no value.
-const SWITCHES: [&str; 16] = [
-    "add-dir-header",
-    "alsologtostderr",
-    "cleanup-ipvs",
-    "conntrack-tcp-be-liberal",
-    "enable-dsr",
-    "iptables-localhost-nodeports",
-    "ipvs-strict-arp",
-    "log-json-split-stream",
-    "log-text-split-stream",
-    "logtostderr",
-    "masquerade-all",
-    "one-output",
-    "profiling",
-    "skip-headers",
-    "skip-log-headers",
-    "windows-service",
-];
-
-/// Ignored flags with a value.
-const VALUES: [&str; 40] = [
-    "cluster-cidr",
-    "config-sync-period",
-    "conntrack-max",
-    "conntrack-max-per-core",
-    "conntrack-min",
-    "detect-local-mode",
-    "feature-gates",
-    "iptables-masquerade-bit",
-    "iptables-min-sync-period",
-    "iptables-sync-period",
-    "ipvs-exclude-cidrs",
-    "ipvs-min-sync-period",
-    "ipvs-scheduler",
-    "ipvs-sync-period",
-    "ipvs-tcp-timeout",
-    "ipvs-tcpfin-timeout",
-    "ipvs-udp-timeout",
-    "kube-api-burst",
-    "kube-api-content-type",
-    "kube-api-qps",
-    "log-backtrace-at",
-    "log-dir",
-    "log-file",
-    "log-file-max-size",
-    "log-flush-frequency",
-    "log-json-info-buffer-size",
-    "log-text-info-buffer-size",
-    "network-name",
-    "nftables-masquerade-bit",
-    "oom-score-adj",
-    "pod-bridge-interface",
-    "pod-interface-name-prefix",
-    "proxy-mode",
-    "proxy-port-range",
-    "resource-container",
-    "show-hidden-metrics-for-version",
-    "source-vip",
-    "stderrthreshold",
-    "udp-timeout",
-    "vmodule",
-];
-
-/// The ignored flags that have been given.
-#[derive(Clone, Debug, Default)]
-pub struct IgnoredFlags(pub Vec<&'static str>);
-
-impl FromArgMatches for IgnoredFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-        Ok(Self(SWITCHES.into_iter().chain(VALUES).filter(given).collect()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-impl Args for IgnoredFlags {
-    fn augment_args(command: Command) -> Command {
-        // As kube-proxy: the last of several counts, and a switch takes a value only after `=`.
-        let flag = |name| Arg::new(name).long(name).hide(true).action(ArgAction::Append).help("Ignored");
-        let switch = |name| flag(name).num_args(0..=1).require_equals(true).default_missing_value("true");
-        let value = |name| flag(name).num_args(1).allow_hyphen_values(true);
-        command.args(SWITCHES.map(switch)).args(VALUES.map(value))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use crate::{
         commands::cli::{Cli, RunArgs},
-        config::{Config, LogFormat, SourceConfig, kube_proxy::KubeProxyFile},
+        config::{Config, LogFormat, NodePortAddresses, SourceConfig, kube_proxy::KubeProxyFile},
     };
 
     fn parse(flags: &[&str]) -> Result<RunArgs, clap::Error> {
-        match Cli::try_parse_from([&["waggle", "run"], flags].concat())?.command {
+        match Cli::read([&["waggle", "run"], flags].concat())?.command {
             // The environment of the test must not matter.
             crate::commands::cli::Command::Run(args) => Ok(RunArgs { log_level: None, ..*args }),
             other => panic!("{other:?}"),
@@ -229,9 +135,67 @@ mod tests {
     }
 
     #[test]
+    fn old_spellings_and_old_flags_of_kube_proxy_are_understood() {
+        let line = [
+            "--add_dir_header",
+            "--log_dir=/var/log/a_b",
+            "--log_backtrace_at",
+            ":0",
+            "--boot_id_file=/proc/sys/kernel/random/boot_id",
+            "--machine-id-file=/etc/machine-id,/var/lib/dbus/machine-id",
+            "--azure-container-registry-config=/etc/kubernetes/azure.json",
+            "--cleanup-iptables=false",
+            "--cloud-provider-gce-lb-src-cidrs=130.211.0.0/22",
+            "--docker-only",
+            "--event-storage-age-limit=default=0",
+            "--google-json-key=",
+            "--ir-namespace-only=true",
+            "--storage-driver-password",
+            "-x",
+            "--hostname_override=node_1",
+        ];
+        let names = [
+            "add-dir-header",
+            "docker-only",
+            "ir-namespace-only",
+            "azure-container-registry-config",
+            "boot-id-file",
+            "cloud-provider-gce-lb-src-cidrs",
+            "event-storage-age-limit",
+            "google-json-key",
+            "log-backtrace-at",
+            "log-dir",
+            "machine-id-file",
+            "storage-driver-password",
+        ];
+        assert_eq!(ignored(&line), names);
+        assert_eq!(parse(&line).unwrap().config(None).node_name.as_deref(), Some("node_1"));
+    }
+
+    #[test]
+    fn of_a_repeated_flag_the_last_counts_and_lists_join() {
+        let config = |flags: &[&str]| parse(flags).unwrap().config(None);
+        let twice = config(&["--v=2", "--hostname-override=a", "--udp-termination", "--v=4", "--node-name=b", "-v=5"]);
+        assert_eq!((twice.log.level.as_str(), twice.node_name.as_deref()), ("trace", Some("b")));
+        assert_eq!(addresses(&config(&["--metrics-port=1", "--metrics-port=2"])), ["[::]:10256", "127.0.0.1:2"]);
+        assert_eq!(ignored(&["--logtostderr", "--proxy-mode=ipvs", "--logtostderr=false", "--proxy-mode="]).len(), 2);
+        for (flags, wanted) in [
+            (&["--nodeport-addresses=10.0.0.0/8", "--nodeport_addresses", "fd00::/8"][..], "10.0.0.0/8,fd00::/8"),
+            (&["--nodeport-addresses=10.0.0.0/8,192.0.2.0/24", "--nodeport-addresses="], "10.0.0.0/8,192.0.2.0/24"),
+            (&["--nodeport-addresses="], "primary"),
+            (&["--nodeport-addresses=primary", "--nodeport-addresses=primary"], "primary"),
+        ] {
+            assert_eq!(config(flags).nodeport_addresses, wanted.parse::<NodePortAddresses>().unwrap(), "{flags:?}");
+        }
+        let mixed = parse(&["--nodeport-addresses=primary", "--nodeport-addresses=10.0.0.0/8"]).unwrap_err();
+        assert!(mixed.to_string().contains("--nodeport-addresses"), "{mixed}");
+    }
+
+    #[test]
     fn flags_that_ask_for_something_else_and_unknown_ones_are_errors() {
         for (flags, right) in [
             (&["--cleanup"][..], "waggle cleanup"),
+            (&["--cleanup-iptables"], "waggle cleanup"),
             (&["--init-only=true"], "remove that one"),
             (&["--write-config-to=/tmp/x"], "waggle run --help"),
             (&["--proxy-modes=ipvs"], "unexpected argument"),

@@ -2,18 +2,21 @@
 
 mod devices;
 mod flows;
+mod ignored;
 mod kube_proxy;
 mod metrics;
+mod nodeport_addresses;
 mod run;
 mod sizes;
+mod spelling;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs, run::RunArgs,
-    sizes::SizeArgs,
+    devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
+    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -25,11 +28,18 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Reads a command line; its first word is the program's name.
+    pub fn read(line: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(spelling::with_hyphens(line))
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the agent: follow the API server or a folder of manifests and keep the data plane equal to it
-    #[command(after_help = kube_proxy::HELP)]
+    #[command(after_help = kube_proxy::HELP, args_override_self = true)]
     Run(Box<RunArgs>),
     /// Show what is in force, from the pinned maps; the agent need not run
     Get(GetArgs),

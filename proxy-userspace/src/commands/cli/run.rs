@@ -11,9 +11,12 @@ use std::{
 use clap::Args;
 use ipnet::IpNet;
 
-use super::{InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, metrics::MetricsArgs, sizes::SizeArgs};
+use super::{
+    InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, metrics::MetricsArgs,
+    nodeport_addresses::NodePortArgs, sizes::SizeArgs,
+};
 use crate::config::{
-    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, LogConfig, LogFormat, NodePortAddresses, SourceConfig,
+    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, LogConfig, LogFormat, SourceConfig,
     kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
 };
 
@@ -39,10 +42,9 @@ pub struct RunArgs {
     /// The instance to run
     #[command(flatten)]
     pub instance: InstanceArgs,
-    /// Where node ports are served: `primary` (the Node object's addresses) or a list of CIDRs. `healthCheckNodePort` is
-    /// answered on every address, or on those in the CIDRs [default: primary]
-    #[arg(long, value_name = "primary|CIDR,…")]
-    pub nodeport_addresses: Option<NodePortAddresses>,
+    /// Where node ports are served
+    #[command(flatten)]
+    pub nodeport_addresses: NodePortArgs,
     /// Which externalIPs a Service may ask for: CIDRs, or `none`; whoever may write Services can otherwise take the traffic to
     /// any address for their own pods (CVE-2020-8554) [default: all, as with kube-proxy]
     #[arg(long, value_name = "none|CIDR,…")]
@@ -53,7 +55,7 @@ pub struct RunArgs {
     /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: 127.0.0.1:10249]
     #[arg(long, value_name = "ADDRESS")]
     pub metrics_bind_address: Option<BindAddress>,
-    /// How long the API server may be silent until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
+    /// How long the API server may be silent or refuse until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
     /// kind that never changes is silent for up to 5 minutes
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub unhealthy_after: u64,
@@ -143,7 +145,7 @@ impl RunArgs {
             cgroup: self.cgroup,
             proc_sys: self.proc_sys,
             source: self.source.config(asked.client_connection.kubeconfig),
-            nodeport_addresses: self.nodeport_addresses.or(asked.node_port_addresses).unwrap_or_default(),
+            nodeport_addresses: self.nodeport_addresses.0.or(asked.node_port_addresses).unwrap_or_default(),
             external_ips: self.external_ip_cidrs.unwrap_or_default(),
             silence: (self.unhealthy_after != 0).then(|| Duration::from_secs(self.unhealthy_after)),
             udp_termination: self.udp_termination,
@@ -218,7 +220,7 @@ mod tests {
     use super::*;
     use crate::{
         commands::cli::{Cli, Command},
-        config::{DeviceConfig, FlowConfig, MapSizes},
+        config::{DeviceConfig, FlowConfig, MapSizes, NodePortAddresses},
     };
 
     fn config(flags: &[&str]) -> Config {

@@ -131,8 +131,8 @@ fn other_files_are_refused() {
 fn n09_every_form_of_an_address_is_understood_in_a_file() {
     let default = "[::]:10249".parse().unwrap();
     for (text, address) in [
-        ("0.0.0.0", Some("0.0.0.0:10249")),
-        ("0.0.0.0:10249", Some("0.0.0.0:10249")),
+        ("0.0.0.0", Some("[::]:10249")),
+        ("0.0.0.0:10249", Some("[::]:10249")),
         ("'[::]:10249'", Some("[::]:10249")),
         ("'::'", Some("[::]:10249")),
         ("''", None),

@@ -21,7 +21,7 @@ use super::{
     link::Link,
     partial::Partial,
     refusal,
-    remedy::{Remedy, remedy},
+    remedy::{Remedy, is_optional, remedy},
     unreadable::UnreadableLog,
 };
 use crate::{
@@ -262,7 +262,7 @@ impl Progress {
             watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some((status, "watch")),
             _ => None,
         };
-        let is_optional = self.follow.kind == Kind::ServiceCidr;
+        let is_optional = is_optional(self.follow.kind);
         let asks_for_stream = self.streams && self.list == List::Asked;
         let remedy = remedy(refused.map(|(status, verb)| (status.code, verb)), asks_for_stream, is_optional);
         let resource = &self.plural;

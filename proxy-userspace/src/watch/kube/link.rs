@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::stream;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use kube::{Client, client::Body};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -25,6 +25,7 @@ use super::{
     asked::{self, Asked},
     backoff::BackOff,
     client::{addresses, client},
+    response,
     revisions::{Revisions, Watch},
 };
 use crate::{logging::errors::Report, objects::Kind};
@@ -145,19 +146,23 @@ impl Link {
         if status == StatusCode::UNAUTHORIZED {
             self.renew(generation).await;
         }
-        if let Some(wait) = retry_after(&response) {
+        if let Some(wait) = response::retry_after(&response) {
             lock(&self.health).not_before = Some(Instant::now() + wait.min(LONGEST_WAIT));
         }
-        if serves(status) {
+        let shows = response::shows(kind, status);
+        if shows {
             self.settings.contact.note(kind);
+        }
+        if response::serves(status) {
             self.works(kind);
         } else {
             self.fails(kind, &format!("it responded {status}"));
         }
         let heard =
             watch.filter(|_| status.is_success()).map(|pace| lock(pace).revisions.granted(Instant::now(), length));
-        let contact = self.settings.contact.clone();
-        Ok(response.map(|body| limited(body, limit, end, heard, move || contact.note(kind))))
+        let contact = Some(self.settings.contact.clone()).filter(|_| shows);
+        let arrived = move || contact.iter().for_each(|contact| contact.note(kind));
+        Ok(response.map(|body| limited(body, limit, end, heard, arrived)))
     }
 
     async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
@@ -247,16 +252,6 @@ fn expired() -> Response<Answer> {
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = StatusCode::GONE;
     response
-}
-
-fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// Whether a response with this status shows that the server works and accepts the agent's credentials.
-fn serves(status: StatusCode) -> bool {
-    !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED
 }
 
 /// A body that fails when its next bytes take longer than `limit`; if `end` is given, it ends without error at `end`

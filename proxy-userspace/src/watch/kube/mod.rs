@@ -16,6 +16,7 @@ mod partial;
 mod proxy;
 mod refusal;
 mod remedy;
+mod response;
 mod revisions;
 mod unreadable;
 

@@ -1,5 +1,7 @@
 //! Decides what to do after a list or a watch has failed.
 
+use crate::objects::Kind;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
@@ -11,6 +13,11 @@ pub(super) enum Remedy {
     ReadPages,
     /// The API server does not have or show the resource: report it as empty, and ask again later.
     Absent,
+}
+
+/// Whether the agent serves without objects of this kind.
+pub(super) fn is_optional(kind: Kind) -> bool {
+    kind == Kind::ServiceCidr
 }
 
 /// Decides by the status code and the verb of a request that the server has refused, if that is what has failed.

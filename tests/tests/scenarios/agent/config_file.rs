@@ -23,7 +23,7 @@ const KUBEADM: &str =
 /// What the API server asks for, as of a pod's service account.
 const TOKEN: &str = "a-token";
 
-/// As kubeadm writes it, without the certificate authority: the tests' API server speaks plain HTTP.
+/// As kubeadm writes it, but for the paths: the certificate authority is that of the tests' API server.
 fn kubeconfig(server: &str, authority: &str, token: &str) -> String {
     let clusters = format!(
         "clusters:\n- cluster:\n    certificate-authority: {authority}\n    server: {server}\n  name: default\n"
@@ -187,4 +187,41 @@ fn a_port_that_cannot_be_bound_ends_the_agent_only_if_the_file_says_so() {
     let mut waggle = scene.node.waggle(&Source::Configuration(mount.file())).start_unready().unwrap();
     assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
     waggle.wait_log(PATIENCE, |line| line.text.contains("bind the metrics port to 127.0.0.1:10249")).unwrap();
+}
+
+/// The agent's lines from its start, with a refused file, to its end.
+fn life(name: &str, flags: &[&str]) -> Vec<LogLine> {
+    let (scene, mut mount) = scene(name);
+    let text = mount.text();
+    let command = scene.node.waggle(&Source::Configuration(mount.file())).args(flags.iter().copied());
+    let mut waggle = command.start_unready().unwrap();
+    until("it listens", || listens(&scene, "127.0.0.1:10249"));
+    mount.replace(&text.replace("bindAddress: 0.0.0.0", "bindAddress: eth0"));
+    waggle.wait_log(PATIENCE, |line| line.text.contains("can't be used")).unwrap();
+    mount.replace(&text.replace("metricsBindAddress: \"\"", "metricsBindAddress: 127.0.0.1:10300"));
+    assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
+    waggle.wait_log(PATIENCE, |line| line.text.contains(END)).unwrap();
+    waggle.log().since(0)
+}
+
+const END: &str = "the configuration file asks for something else now: end, to be started again with it";
+
+#[test]
+fn every_line_is_json_where_that_is_asked_for_to_the_last() {
+    let lines = life("json", &["--log-format", "json"]);
+    for line in &lines {
+        assert!(serde_json::from_str::<Value>(&line.text).is_ok_and(|line| line.is_object()), "{}", line.text);
+    }
+    let ends: Vec<_> = lines.iter().filter(|line| line.text.contains(END)).collect();
+    let [end] = ends.as_slice() else { panic!("{ends:?}") };
+    let field = |name: &str| end.field(name).and_then(Value::as_str);
+    assert_eq!((field("level"), field("message"), field("error")), (Some("ERROR"), Some("the agent ends"), Some(END)));
+}
+
+#[test]
+fn people_read_once_why_an_agent_ends_whatever_its_level() {
+    let lines = life("text", &["--log-format", "text", "--log-level", "proxy_userspace::commands=warn"]);
+    let ends: Vec<_> = lines.iter().filter(|line| line.text.contains(END)).collect();
+    let [end] = ends.as_slice() else { panic!("{ends:?}") };
+    assert!(end.text.contains("ERROR") && end.text.contains("the agent ends error="), "{}", end.text);
 }

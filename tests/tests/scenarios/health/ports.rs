@@ -1,11 +1,14 @@
 //! The agent's own ports: health and metrics.
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use harness::{
     lab::LogLine,
     objects::{Cluster, lab_node, service_cidr},
-    scene::{Objects, Origin, SERVICE_CIDRS, Scene, Setup, dual, slices, until},
+    scene::{Origin, PATIENCE, SERVICE_CIDRS, Scene, Setup, dual, slices, until},
 };
 use serde_json::{Value, json};
 
@@ -70,13 +73,16 @@ fn field_s15_ports_of_a_kube_proxy_are_taken_when_it_goes() {
     let hold = |port| scene.node.netns().inside(|| TcpListener::bind(("::", port))).unwrap().unwrap();
     let busy = [HEALTH, METRICS].map(hold);
     let waggle = scene.agent(&[]);
-    let told = |line: &LogLine| line.message().contains("port is not served");
-    until("both are said", || waggle.log().since(0).iter().filter(|line| told(line)).count() == 2);
+    let told = |line: &LogLine| line.message().starts_with("the health and metrics ports are not served");
+    let line = waggle.log().wait(0, PATIENCE, told).unwrap();
+    let taken = line.field("addresses").and_then(Value::as_str).unwrap_or_default();
+    assert!(taken.contains("[::]:10256: ") && taken.contains("127.0.0.1:10249: "), "{taken}");
     drop(busy);
     until("the ports are served", || {
         code(&scene, "/livez") == Some(200) && page(&scene, "127.0.0.1", METRICS, "/metrics").is_ok()
     });
-    assert_eq!(waggle.log().since(0).iter().filter(|line| told(line)).count(), 2, "once each");
+    let warnings = waggle.log().since(0).into_iter().filter(|line| line.message().contains("not served"));
+    assert_eq!(warnings.count(), 1, "one warning for both");
 }
 
 #[test]
@@ -91,30 +97,88 @@ fn n09_the_ports_are_where_they_are_told_to_be() {
 }
 
 #[test]
+fn n09_the_unspecified_ipv4_address_is_every_address_of_both_families() {
+    let scene = Setup::new("hz-any").build();
+    let told = ["--healthz-bind-address", "0.0.0.0:9000", "--metrics-bind-address", "0.0.0.0"];
+    let _agent = scene.agent(&told);
+    let [v4, v6] = scene.node.addresses();
+    for address in ["127.0.0.1", "[::1]", &v4.to_string(), &format!("[{v6}]")] {
+        for port in [9000, METRICS] {
+            until(&format!("served at {address}:{port}"), || page(&scene, address, port, "/healthz").is_ok());
+        }
+    }
+}
+
+/// Changes an object of every kind, so that the API server has something to say; returns whether the agent is healthy.
+fn spoken(scene: &Scene) -> bool {
+    static WORDS: AtomicU32 = AtomicU32::new(0);
+    let word = WORDS.fetch_add(1, Ordering::Relaxed).to_string();
+    let slices = slices("web", port, &[]).map(|slice| slice.build());
+    let others = [dual("web", 10).port(80, 8080).build(), lab_node(&scene.node).build()];
+    let cidrs = service_cidr("kubernetes", &SERVICE_CIDRS);
+    for mut object in slices.into_iter().chain(others).chain([cidrs]) {
+        object["metadata"]["labels"]["word"] = json!(word);
+        scene.put(&object);
+    }
+    code(scene, "/livez") == Some(200)
+}
+
+#[test]
 fn n13_an_api_server_that_is_silent_is_said_until_it_speaks() {
     let mut scene = Setup::new("hz-silent").origin(Origin::Api).args(["--unhealthy-after", "5"]).build();
-    let mut words = 0;
-    let mut speak = |scene: &Scene| {
-        words += 1;
-        let slices = slices("web", port, &[]).map(|slice| slice.build());
-        let others = [dual("web", 10).port(80, 8080).build(), lab_node(&scene.node).build()];
-        let cidrs = service_cidr("kubernetes", &SERVICE_CIDRS);
-        for mut object in slices.into_iter().chain(others).chain([cidrs]) {
-            object["metadata"]["labels"]["word"] = json!(words.to_string());
-            scene.put(&object);
-        }
-    };
     scene.start();
-    let mut spoken = |scene: &Scene| {
-        speak(scene);
-        code(scene, "/livez") == Some(200)
-    };
     until("it speaks", || spoken(&scene));
     until("it is silent", || code(&scene, "/livez") == Some(503));
     let (_, body) = health(&scene, "/livez").unwrap();
     assert!(body["reasons"][0].as_str().unwrap().starts_with("nothing heard of"), "{body}");
     until("it speaks again", || spoken(&scene));
-    let Objects::Api(server) = &scene.objects else { unreachable!("the scene has an API server") };
-    server.silence();
+    scene.api().silence();
     until("the connections are dead", || !spoken(&scene));
+}
+
+/// Resources are refused with a code while the others are heard of: the agent is unhealthy for this reason, until they are served.
+#[expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+fn refuses(name: &str, resources: &[&str], code_of_refusals: u16, reason: &str) {
+    let mut scene = Setup::new(name).origin(Origin::Api).args(["--unhealthy-after", "5"]).build();
+    scene.start();
+    until("it speaks", || spoken(&scene));
+    for resource in resources {
+        scene.api().refuse(resource, Some(code_of_refusals));
+    }
+    scene.api().cut().unwrap();
+    until("nothing is heard", || !spoken(&scene));
+    let refused = || scene.api().requests().iter().filter(|request| request.code == code_of_refusals).count();
+    let before = refused();
+    until("one more refusal of each", || {
+        assert!(!spoken(&scene), "a refusal says nothing of the objects");
+        refused() >= before + resources.len()
+    });
+    let (_, body) = health(&scene, "/livez").unwrap();
+    assert!(body["reasons"][0].as_str().unwrap().starts_with(reason), "{body}");
+    for resource in resources {
+        scene.api().refuse(resource, None);
+    }
+    until("it is heard of again", || spoken(&scene));
+}
+
+#[test]
+fn n13_an_api_server_that_only_refuses_is_stale() {
+    refuses("hz-forbids", &["services"], 403, "nothing heard of Service objects");
+}
+
+#[test]
+fn n13_a_balancer_without_api_servers_is_stale() {
+    refuses("hz-balancer", &["services", "endpointslices", "nodes", "servicecidrs"], 503, "nothing heard of");
+}
+
+#[test]
+fn n13_a_cluster_without_service_cidrs_is_healthy() {
+    let mut scene = Setup::new("hz-old").origin(Origin::Api).build();
+    scene.api().refuse("servicecidrs", Some(404));
+    scene.start();
+    until("healthy", || spoken(&scene));
+    let (_, text) = page(&scene, "127.0.0.1", METRICS, "/metrics").unwrap();
+    let age =
+        text.lines().find_map(|line| line.strip_prefix("waggle_watch_age_seconds{kind=\"ServiceCIDR\"} ")).unwrap();
+    assert!(age.parse::<f64>().unwrap() < scene.api().requests()[0].at.elapsed().as_secs_f64(), "{age}");
 }
