@@ -8,8 +8,6 @@ pub mod commands;
 pub mod config;
 pub mod desired;
 mod devices;
-#[cfg(any(test, fuzzing))]
-pub mod fuzz;
 pub mod logging;
 pub mod maps;
 mod model;
@@ -19,3 +17,6 @@ mod server;
 pub mod sockets;
 pub mod succession;
 pub mod watch;
+
+#[cfg(fuzzing)]
+pub use commands::fuzz;
