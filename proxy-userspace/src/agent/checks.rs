@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -14,6 +15,8 @@ pub struct ServiceHealth {
     pub service: ServiceName,
     /// Ready endpoints on this node.
     pub endpoints: usize,
+    /// Its load-balancer IPs.
+    pub load_balancer_ips: Vec<IpAddr>,
     /// Whether the data plane has everything that the Service asks for.
     pub in_force: bool,
 }
@@ -45,8 +48,9 @@ impl Checks {
             };
         }
         let entry = |(service, check): (&ServiceName, &Check)| {
+            let Check { port, endpoints, load_balancer_ips } = check.clone();
             let (service, in_force) = (service.clone(), !refused.contains(service));
-            (check.port, ServiceHealth { service, endpoints: check.endpoints, in_force })
+            (port, ServiceHealth { service, endpoints, load_balancer_ips, in_force })
         };
         Some(self.0.iter().map(entry).collect())
     }
@@ -61,14 +65,15 @@ mod tests {
     }
 
     fn one(name: &str, port: u16, endpoints: usize) -> BTreeMap<ServiceName, Check> {
-        BTreeMap::from([(service(name), Check { port, endpoints })])
+        BTreeMap::from([(service(name), Check { port, endpoints, load_balancer_ips: Vec::new() })])
     }
 
     #[test]
     fn s22_what_is_touched_is_updated() {
         let mut checks = Checks::default();
         let (web, nobody) = (BTreeSet::from([service("web")]), BTreeSet::new());
-        let expected = ServiceHealth { service: service("web"), endpoints: 2, in_force: true };
+        let expected =
+            ServiceHealth { service: service("web"), endpoints: 2, load_balancer_ips: Vec::new(), in_force: true };
         let health = |expected: &ServiceHealth| Some(BTreeMap::from([(32_000, expected.clone())]));
         assert_eq!(checks.update(&web, one("web", 32_000, 2), &nobody), health(&expected));
         assert_eq!(checks.update(&BTreeSet::from([service("other")]), BTreeMap::new(), &nobody), None);

@@ -20,6 +20,8 @@ pub struct Check {
     pub port: u16,
     /// Ready endpoints on this node.
     pub endpoints: usize,
+    /// The Service's load-balancer IPs: some load balancers ask there.
+    pub load_balancer_ips: Vec<IpAddr>,
 }
 
 const FIELD: &str = "spec.healthCheckNodePort";
@@ -70,7 +72,8 @@ impl Model {
             faults.add(FIELD, format_args!("node port {port} is served by {other_holder}, which comes first; skipped"));
             return None;
         }
-        Some(Check { port, endpoints: self.ready_here(state, spec) })
+        let load_balancer_ips = spec.load_balancer_ips.clone();
+        Some(Check { port, endpoints: self.ready_here(state, spec), load_balancer_ips })
     }
 
     /// How many endpoints on this node are ready. An endpoint with an address of each family counts once.

@@ -53,6 +53,13 @@ async fn listen(
     let name = || status.borrow().checks.get(&port).map(|check| check.service.to_string()).unwrap_or_default();
     let report = |error| drop(blocked.send(Blocked { service: name(), port, error }));
     let listener = bind_patiently(everywhere(port), report).await;
-    let is_chosen = move |local: SocketAddr| chosen.allows(local.ip().to_canonical());
+    let asked = status.clone();
+    let is_chosen = move |local: SocketAddr| {
+        let address = local.ip().to_canonical();
+        // A load balancer that asks at its own address has been told of the port, not of the node's addresses.
+        let is_balancers =
+            || asked.borrow().checks.get(&port).is_some_and(|it| it.load_balancer_ips.contains(&address));
+        chosen.allows(address) || is_balancers()
+    };
     listener::serve(listener, is_chosen, move |_| response(status.borrow().checks.get(&port))).await;
 }

@@ -24,7 +24,7 @@ struct Service<'a> {
 
 /// 200 if the node can take the Service's packets, else 503. `None` means that the Service is gone.
 pub(super) fn response(health: Option<&ServiceHealth>) -> Response<Full<Bytes>> {
-    let Some(ServiceHealth { service, endpoints, in_force }) = health else { return unavailable(Full::default()) };
+    let Some(ServiceHealth { service, endpoints, in_force, .. }) = health else { return unavailable(Full::default()) };
     let service = Service { namespace: &service.namespace, name: &service.name };
     let body = Body { service, local_endpoints: *endpoints, service_proxy_healthy: *in_force };
     let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -54,7 +54,8 @@ mod tests {
     fn n01_n03_only_ready_endpoints_in_force_are_healthy() {
         let status = |endpoints, in_force| {
             let service = ServiceName::new("shop", "web");
-            let response = response(Some(&ServiceHealth { service, endpoints, in_force }));
+            let response =
+                response(Some(&ServiceHealth { service, endpoints, load_balancer_ips: Vec::new(), in_force }));
             assert_eq!(response.headers()["x-load-balancing-endpoint-weight"], endpoints.to_string());
             response.status().as_u16()
         };

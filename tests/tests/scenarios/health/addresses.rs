@@ -53,3 +53,23 @@ fn n08_only_the_chosen_addresses_answer() {
     assert!(ask(client.netns(), v6).is_err());
     assert!(ask(scene.node.netns(), ([127, 0, 0, 1], PORT).into()).is_err());
 }
+
+#[test]
+fn n06_the_chosen_addresses_are_not_the_load_balancers() {
+    let scene = Setup::new("health-lb").build();
+    let [a] = scene.add_pods(["a1"]);
+    let client = scene.lab.client("lb").unwrap();
+    let [balancer, other]: [IpAddr; 2] = ["203.0.113.10", "203.0.113.11"].map(|address| address.parse().unwrap());
+    for address in [balancer, other] {
+        scene.node.netns().batch(&[format!("route add local {address} dev eth0")]).unwrap();
+        client.netns().batch(&[format!("route add {address} via {}", scene.node.v4())]).unwrap();
+    }
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a], |slice| slice);
+    let [v4, _] = nodes(&scene, PORT);
+    let _waggle = scene.agent(&["--nodeport-addresses", "192.0.2.0/24"]);
+    until("an answer", || ask(client.netns(), (balancer, PORT).into()).is_ok_and(|(status, ..)| status == 200));
+    for refused in [(other, PORT).into(), v4] {
+        assert!(ask(client.netns(), refused).is_err(), "{refused}");
+    }
+}
