@@ -16,7 +16,7 @@ impl AddressClass {
     pub const SERVICE: u8 = 2;
     /// A backend on this node, whose replies are translated back.
     pub const BACKEND: u8 = 4;
-    /// A backend, wherever it is: whom source translation may ask in this node's name.
+    /// A backend, wherever it is: source translation may send to it from this node's address.
     pub const ASKED: u8 = 8;
     /// Everywhere or nowhere: rules of policy routing may give a backend's replies another way out of this node than what
     /// comes from the frontend's address has.
@@ -36,8 +36,8 @@ impl PortClass {
     /// A port that source translation may use: not a node port, nor one of the host's ephemeral ports as long as there are
     /// enough others.
     pub const SNAT: u8 = 8;
-    /// A port that a Service serves at an address of its own, by whatever protocol: not only addresses of nodes are asked
-    /// from.
+    /// A port that a Service serves at an address of its own, by any protocol: packets that leave from there are noted
+    /// (`foreign.rs`).
     pub const SERVICE: u8 = 16;
     /// With SNAT: a port that sockets of the host may have, too. It is used only where none has it for the same peer.
     pub const SHARED: u8 = 32;

@@ -3,9 +3,6 @@
 
 use crate::pod::pod;
 
-/// The longest namespace, Service or port name: a DNS label (RFC 1123).
-pub const LABEL_MAX: usize = 63;
-
 pod! {
     /// Value of SERVICE_NAMES: the service port that an id stands for. Each name is UTF-8, zero-padded.
     pub struct ServiceName: 196 {

@@ -28,7 +28,7 @@ use crate::{
     scratch::{Parsed, ReplyRoom, take_sent},
 };
 
-/// A packet leaves this node that a Service's reply is not known to be. `class` is its source's in ADDRESS_FILTER, and
+/// Notes a packet that leaves this node and is not a known reply of a Service. `class` is its source's in ADDRESS_FILTER, and
 /// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
 #[inline(always)]
 pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room: ReplyRoom<'_>) {

@@ -41,7 +41,7 @@ mod uplink;
 
 use crate::{
     packet::{BARE, EITHER, FRAME, Skb, Xdp},
-    socket::context::{Closing, Ipv4, Ipv6},
+    socket::context::{Closing, Ipv4Socket, Ipv6Socket},
 };
 use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, classifier, xdp},
@@ -52,53 +52,53 @@ use proxy_common::Stage;
 /// connect(2) on an IPv4 socket.
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
-    let socket = Ipv4(ctx);
+    let socket = Ipv4Socket(ctx);
     socket::finish(&socket, socket::connect(&socket))
 }
 
 /// connect(2) on an IPv6 socket, IPv4-mapped addresses included.
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
-    let socket = Ipv6(ctx);
+    let socket = Ipv6Socket(ctx);
     socket::finish(&socket, socket::connect(&socket))
 }
 
 /// sendto(2) and sendmsg(2) with an address, to an IPv4 (or IPv4-mapped) one.
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
-    let socket = Ipv4(ctx);
+    let socket = Ipv4Socket(ctx);
     socket::finish(&socket, socket::sendmsg(&socket))
 }
 
 /// sendto(2) and sendmsg(2) with an IPv6 address.
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
-    let socket = Ipv6(ctx);
+    let socket = Ipv6Socket(ctx);
     socket::finish(&socket, socket::sendmsg(&socket))
 }
 
 /// recvfrom(2) and recvmsg(2) on an IPv4 UDP socket.
 #[cgroup_sock_addr(recvmsg4)]
 pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
-    socket::recvmsg(&Ipv4(ctx))
+    socket::recvmsg(&Ipv4Socket(ctx))
 }
 
 /// recvfrom(2) and recvmsg(2) on an IPv6 UDP socket.
 #[cgroup_sock_addr(recvmsg6)]
 pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
-    socket::recvmsg(&Ipv6(ctx))
+    socket::recvmsg(&Ipv6Socket(ctx))
 }
 
 /// getpeername(2) on an IPv4 socket.
 #[cgroup_sock_addr(getpeername4)]
 pub fn getpeername4(ctx: SockAddrContext) -> i32 {
-    socket::getpeername(&Ipv4(ctx))
+    socket::getpeername(&Ipv4Socket(ctx))
 }
 
 /// getpeername(2) on an IPv6 socket.
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
-    socket::getpeername(&Ipv6(ctx))
+    socket::getpeername(&Ipv6Socket(ctx))
 }
 
 /// close(2) of the last descriptor of a socket that an application has made, of either family.

@@ -107,51 +107,48 @@ pub static JIFFIES_PER_SECOND: Global<u32> = Global::new(250);
 #[unsafe(no_mangle)]
 pub static STOPPED_AT: Global<u32> = Global::new(0);
 
-/// Timeouts of flows, in jiffies: `Timeouts` field by field, so that the verifier sees each as a constant.
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_SYN_SENT: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_SYN_RECEIVED: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_ESTABLISHED: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_FIN_WAIT: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_CLOSE_WAIT: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_TIME_WAIT: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_TCP_CLOSE: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_UDP: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_UDP_STREAM: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_SCTP_CLOSED: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_SCTP_COOKIE_WAIT: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_SCTP_ESTABLISHED: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_SCTP_SHUTDOWN_SENT: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_SCTP_SHUTDOWN_RECEIVED: Global<u32> = Global::new(0);
-/// See [`TIMEOUT_TCP_SYN_SENT`].
-#[unsafe(no_mangle)]
-pub static TIMEOUT_SCTP_SHUTDOWN_ACK_SENT: Global<u32> = Global::new(0);
+macro_rules! timeouts {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub static $name: Global<u32> = Global::new(0);
+    )*};
+}
+
+// `Timeouts` field by field, so that the verifier sees each as a constant. Jiffies until an idle flow in a state is forgotten;
+// the names are those of nf_conntrack.
+timeouts! {
+    /// A TCP SYN that has no reply yet.
+    TIMEOUT_TCP_SYN_SENT;
+    /// A TCP SYN and its SYN-ACK, without the client's ACK.
+    TIMEOUT_TCP_SYN_RECEIVED;
+    /// An open TCP connection.
+    TIMEOUT_TCP_ESTABLISHED;
+    /// A TCP connection that one side has closed.
+    TIMEOUT_TCP_FIN_WAIT;
+    /// A TCP connection whose FIN is acknowledged, as long as the other side stays open.
+    TIMEOUT_TCP_CLOSE_WAIT;
+    /// A TCP connection that both sides have closed.
+    TIMEOUT_TCP_TIME_WAIT;
+    /// A TCP connection that has been reset.
+    TIMEOUT_TCP_CLOSE;
+    /// UDP packets of one direction alone.
+    TIMEOUT_UDP;
+    /// UDP packets of both directions.
+    TIMEOUT_UDP_STREAM;
+    /// An SCTP association that has been aborted or closed.
+    TIMEOUT_SCTP_CLOSED;
+    /// An SCTP association that is being set up.
+    TIMEOUT_SCTP_COOKIE_WAIT;
+    /// An open SCTP association.
+    TIMEOUT_SCTP_ESTABLISHED;
+    /// An SCTP association whose client has begun to close it.
+    TIMEOUT_SCTP_SHUTDOWN_SENT;
+    /// An SCTP association whose server has begun to close it.
+    TIMEOUT_SCTP_SHUTDOWN_RECEIVED;
+    /// An SCTP association whose end awaits its last acknowledgement.
+    TIMEOUT_SCTP_SHUTDOWN_ACK_SENT;
+}
 
 /// What makes the choices for TCP connections unpredictable.
 #[unsafe(no_mangle)]

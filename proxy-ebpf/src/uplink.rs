@@ -1,5 +1,5 @@
-//! Stage *uplink*: the reply of a backend on this node leaves by the device that what comes from its frontend's address
-//! leaves by. The stack has routed it by the backend's address, which rules of policy routing may lead elsewhere (pods with an
+//! Stage *uplink*: sends the reply of a backend on this node out of the device that the kernel would choose for a packet from
+//! the frontend's address. The stack has routed it by the backend's address, which rules of policy routing may lead elsewhere (pods with an
 //! uplink of their own, as on EKS): the network there does not take the frontend's address for one of its own.
 //!
 //! Only nodes with such rules pay: the agent sets [`AddressClass::RULES`].

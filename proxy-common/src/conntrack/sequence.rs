@@ -141,8 +141,8 @@ impl EntryMeta {
         if is_in_window && acknowledges { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
     }
 
-    /// Whether this direction has reset the connection. It is the number that the receiver waits for, or follows what this
-    /// direction has just sent, all of which fits together; or it replies to a SYN that has been let through.
+    /// Whether a reset is believed: its number is the next one that the receiver expects; or it continues what this direction
+    /// has just sent, and both entries agree; or it answers a SYN that was let through.
     #[inline(always)]
     const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
         if other.asks != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {

@@ -1,5 +1,5 @@
 //! How flows lie in the maps of each family: IPv6 as programs see them, IPv4 with addresses of four bytes, in two cache
-//! buckets instead of three (docs/adr/0005).
+//! lines instead of three (docs/adr/0005).
 
 use core::borrow::Borrow;
 

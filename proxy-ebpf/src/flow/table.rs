@@ -86,9 +86,9 @@ pub trait Table: SharedEntry<Bucket: SharedBucket> {
     }
 
     /// Ends or removes the entry of an assured flow, if there is one. A bucket is not emptied: a program that has just found
-    /// the flow there may still write its metadata. If the flow has been over for a second already, another CPU may give the bucket
-    /// away between the two steps, whose flow then ends at its beginning; two nanoseconds in the life of a flow make that rare
-    /// enough.
+    /// the flow there may still write its metadata. If the flow ended over a second ago, another CPU may give the bucket to a new
+    /// flow between the lookup and this write. The new flow then expires at once. This is tolerated: the two steps are nanoseconds
+    /// apart.
     #[inline(always)]
     fn end_assured(key: &Self::Key, now: u32) {
         let place = place::<Self>(key);

@@ -110,9 +110,9 @@ pub trait Socket {
 }
 
 /// An IPv4 hook.
-pub struct Ipv4(pub SockAddrContext);
+pub struct Ipv4Socket(pub SockAddrContext);
 
-impl Socket for Ipv4 {
+impl Socket for Ipv4Socket {
     #[inline(always)]
     fn context(&self) -> &SockAddrContext {
         &self.0
@@ -138,9 +138,9 @@ impl Socket for Ipv4 {
 }
 
 /// An IPv6 hook.
-pub struct Ipv6(pub SockAddrContext);
+pub struct Ipv6Socket(pub SockAddrContext);
 
-impl Socket for Ipv6 {
+impl Socket for Ipv6Socket {
     #[inline(always)]
     fn context(&self) -> &SockAddrContext {
         &self.0

@@ -21,8 +21,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Counts and returns those of `current` that `object` did not have before, which are to be told, and forgets those it has
-    /// no more.
+    /// Remembers `current` as the diagnostics of `object`. Returns those that it did not have before.
     pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
         let before = self.given.remove(object).unwrap_or_default();
         let news: Vec<Diagnostic> = current.difference(&before).cloned().collect();

@@ -41,7 +41,7 @@ use crate::{
 
 /// How many events are taken at once: bounds the time until a change is in force during the first lists.
 const BATCH: usize = 4096;
-/// How often is looked at the host's settings: nobody tells when a sysctl is written.
+/// How often the host's settings are read: no event reports a written sysctl.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the data plane is asked to tidy up.
 const TIDY: Duration = Duration::from_secs(30);
@@ -64,11 +64,11 @@ pub struct Agent {
     generation: u64,
     next_tidy: tokio::time::Instant,
     next_look: tokio::time::Instant,
-    /// Lines about backends that UDP sockets may be connected to in vain.
+    /// Takes backends whose connected UDP sockets must be ended.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
-    /// What that has been told so far; none once every hook has its new program.
+    /// What it has been given since the programs began to be replaced; none once every hook has its new program.
     gone_before: Option<BTreeSet<SocketAddr>>,
-    /// Lines when there is an SCTP Service.
+    /// Whether there has been an SCTP Service.
     sctp: changes::Sender<bool>,
     checks: Checks,
     status: changes::Sender<Status>,

@@ -40,7 +40,7 @@ pub(super) struct Path {
 pub struct Backends {
     ids: IdPool,
     by_address: BTreeMap<Key, Shared>,
-    /// Those whose entries may say in vain that they are on this node.
+    /// Backends whose entry is still flagged LOCAL or PAST although no port says so any more; `settle` clears it.
     departed: BTreeSet<SocketAddr>,
 }
 

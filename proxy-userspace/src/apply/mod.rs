@@ -66,7 +66,7 @@ pub enum ApplyError {
         flag: &'static str,
     },
     /// What is to take its place has been refused.
-    #[error("what takes its place is not in force, so that what is there stays")]
+    #[error("remove what it had before: its replacement was refused, so the former entry is still in use")]
     InUse,
     /// The kernel refused a write.
     #[error("write map {what}")]

@@ -60,7 +60,7 @@ impl<S: Store> Dataplane<S> {
     }
 }
 
-/// A ClusterIP for all as soon as it is one for somebody, usable likewise.
+/// Merges the owners of an address: it is a ClusterIP if any owner has it as one, and usable if any owner has a usable backend.
 fn together(owners: &Owners) -> Owner {
     let merge = |one: Owner, other: &Owner| Owner { kind: one.kind.max(other.kind), usable: one.usable | other.usable };
     owners.values().fold(Owner { kind: OwnerKind::External, usable: false }, merge)

@@ -195,8 +195,8 @@ fn last(net: IpNet) -> IpAddr {
 pub(super) fn tell_past(backend: std::net::SocketAddr) {
     info!(
         %backend,
-        "a backend on this node is reached by a way that leads out of the node, so that its answers don't come back by \
-         themselves: it is sent this node's address instead of the client's, unless externalTrafficPolicy is Local, where its \
-         answers go past this node and clients take them for nobody's"
+        "the route to a backend on this node leads out of the node, so its replies bypass the node: the backend sees this \
+         node's address as the client's; with externalTrafficPolicy Local it sees the client's own address, and clients reject \
+         its replies"
     );
 }

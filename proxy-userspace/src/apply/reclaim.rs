@@ -30,7 +30,7 @@ impl Retired {
     }
 }
 
-/// How long is surely enough for a program, which runs for microseconds, where the kernel can't say.
+/// How long to wait where the kernel refuses a grace period. Programs run for microseconds.
 const LONG_FOR_A_PROGRAM: Duration = Duration::from_secs(1);
 
 /// A thread that waits for grace periods, so that the control loop never does.

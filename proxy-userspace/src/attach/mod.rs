@@ -2,9 +2,9 @@
 //! replaces them atomically. Which device is served how is not decided here.
 
 mod beside;
-pub mod cgroup;
+pub(crate) mod cgroup;
 mod clsact;
-pub mod device;
+pub(crate) mod device;
 mod link;
 mod load;
 mod loaded;

@@ -3,13 +3,13 @@
 
 mod bind_addresses;
 pub mod devices;
-pub mod duration;
+pub(crate) mod duration;
 mod external_ips;
 pub mod flows;
 pub mod kube_proxy;
 mod metrics;
 mod nodeport_addresses;
-pub mod published;
+pub(crate) mod published;
 mod quantity;
 mod sizes;
 

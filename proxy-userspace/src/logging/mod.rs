@@ -2,4 +2,4 @@
 
 pub mod errors;
 pub mod fatal;
-pub mod limit;
+pub(crate) mod limit;

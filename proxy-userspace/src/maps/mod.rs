@@ -1,8 +1,8 @@
 //! The pinned maps of one instance: where they are, what layout they must have, and typed handles.
 
-pub mod census;
+pub(crate) mod census;
 pub(crate) mod connections;
-pub mod counters;
+pub(crate) mod counters;
 pub(crate) mod encode;
 pub(crate) mod filters;
 pub mod flow_table;

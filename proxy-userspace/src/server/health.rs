@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{listener::Answer, respond::json};
+use super::{listener::HttpResponse, respond::json};
 use crate::agent::status::Status;
 
 /// kube-proxy's fields, and what is wrong if anything is.
@@ -43,7 +43,7 @@ pub(super) enum Question {
 }
 
 /// 200 if the answer is yes, else 503.
-pub(super) fn response(question: Question, status: &Status, (now, time): (Instant, SystemTime)) -> Answer {
+pub(super) fn response(question: Question, status: &Status, (now, time): (Instant, SystemTime)) -> HttpResponse {
     let reasons = status.ailments(now);
     let healthy = reasons.is_empty();
     let eligible = status.eligible || question == Question::Life;

@@ -32,13 +32,13 @@ const BACKLOG: i32 = 128;
 const REQUEST_HEAD: usize = 8192;
 
 /// A response, whose body is known as a whole.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type HttpResponse = Response<Full<Bytes>>;
 
 /// Serves what connects to `listener` until the task is aborted. Connections to addresses that are not `chosen` are reset.
 pub(super) async fn serve(
     listener: TcpListener,
     chosen: impl Fn(SocketAddr) -> bool,
-    respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
+    respond: impl Fn(&Request<Incoming>) -> HttpResponse + Clone + Send + Sync + 'static,
 ) {
     let mut connections = Connections::default();
     loop {
@@ -67,7 +67,7 @@ fn reset(stream: &TcpStream) {
 }
 
 /// One request and its response.
-async fn serve_one(stream: TcpStream, respond: impl Fn(&Request<Incoming>) -> Answer) {
+async fn serve_one(stream: TcpStream, respond: impl Fn(&Request<Incoming>) -> HttpResponse) {
     let service = service_fn(|request| {
         let answer = respond(&request);
         async { Ok::<_, Infallible>(answer) }

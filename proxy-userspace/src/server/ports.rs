@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::{
     health::{self, Question},
-    listener::{self, Answer, bind, bind_patiently},
+    listener::{self, HttpResponse, bind, bind_patiently},
     metrics::Metrics,
     respond::{JSON, PLAIN, missing, text},
     scraped::Scraped,
@@ -113,7 +113,8 @@ fn warn_of_taken(tries: &[Try]) {
         [(Port { name, flag }, address, error)] => warn!(
             %address,
             error = %Report(*error),
-            "the {name} port is not served: it is when whoever has it is gone (kube-proxy?); {flag} names another, or 0 for none"
+            "the {name} port is not served: another process has it (kube-proxy?), and it is served once that is gone; {flag} \
+             names another, or 0 for none"
         ),
         several => {
             let list =
@@ -121,7 +122,8 @@ fn warn_of_taken(tries: &[Try]) {
             let addresses = several.iter().map(|(_, address, error)| format!("{address}: {}", Report(*error)));
             warn!(
                 addresses = addresses.collect::<Vec<_>>().join(", "),
-                "the {} ports are not served: each is when whoever has it is gone (kube-proxy?); {} name others, or 0 for none",
+                "the {} ports are not served: other processes have them (kube-proxy?), and each is served once it is free; {} \
+                 name others, or 0 for none",
                 list(|port| port.name),
                 list(|port| port.flag),
             );
@@ -130,7 +132,7 @@ fn warn_of_taken(tries: &[Try]) {
 }
 
 /// Serves one port, unless it is turned off, as soon as it is free.
-async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static) {
+async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> HttpResponse + Clone + Send + Sync + 'static) {
     let listener = match tried {
         Try::Off => return,
         Try::Bound(listener) => listener,
@@ -143,7 +145,7 @@ async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> Answer +
     listener::serve(listener, |_| true, respond).await;
 }
 
-fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, asked: &Asked) -> Answer {
+fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, asked: &Asked) -> HttpResponse {
     let question = match request.uri().path() {
         "/healthz" => Question::Health,
         "/livez" => Question::Life,
@@ -154,7 +156,7 @@ fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, 
     answer
 }
 
-fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> Answer {
+fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> HttpResponse {
     match request.uri().path() {
         "/metrics" => metrics.response(request.headers()),
         "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),

@@ -5,10 +5,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::listener::Answer;
+use super::listener::HttpResponse;
 
 /// A response with this text.
-pub(super) fn text(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn text(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = Response::new(Full::from(body.into()));
     *response.status_mut() = code;
     let headers = response.headers_mut();
@@ -18,13 +18,13 @@ pub(super) fn text(code: StatusCode, kind: &'static str, body: impl Into<Bytes>)
 }
 
 /// A response with this value as JSON.
-pub(super) fn json(code: StatusCode, body: &impl Serialize) -> Answer {
+pub(super) fn json(code: StatusCode, body: &impl Serialize) -> HttpResponse {
     // Nothing that is said here can't be JSON: every key is a text.
     text(code, JSON, serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// A page that is not there, and those that are.
-pub(super) fn missing(pages: &str) -> Answer {
+pub(super) fn missing(pages: &str) -> HttpResponse {
     text(StatusCode::NOT_FOUND, PLAIN, format!("not found; there is {pages}\n"))
 }
 

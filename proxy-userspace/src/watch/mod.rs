@@ -2,7 +2,7 @@
 //! means.
 
 pub mod contact;
-pub mod folder_watch;
+pub(crate) mod folder_watch;
 pub mod kube;
 pub mod manifests;
 

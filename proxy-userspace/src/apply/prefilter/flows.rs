@@ -1,5 +1,4 @@
-//! Which entries of the filters the flows of now need. Reading a million flows takes a second: that is done in a
-//! thread of its own.
+//! Filter entries that live flows still need. Reading a million flows takes a second, so a thread of its own does it.
 
 use std::{
     sync::{
@@ -16,7 +15,7 @@ use proxy_common::{
 
 use crate::{apply::reclaim, maps::filters::FlowMaps, node::jiffies};
 
-/// More keys than this are a sign that the kernel keeps beginning anew, because the key to go on from has gone.
+/// The kernel restarts an iteration when the key to continue from was deleted; this bounds the loop.
 const TOO_MANY: usize = 1 << 24;
 
 /// The entries that flows need.

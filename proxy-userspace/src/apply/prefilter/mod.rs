@@ -66,7 +66,7 @@ impl Filters {
         }
     }
 
-    /// It has been removed.
+    /// A frontend or owner's mark has been removed.
     pub fn remove_frontend(&mut self, frontend: &Frontend) {
         match frontend_span(frontend) {
             FrontendSpan::Address(span) => {
@@ -84,7 +84,7 @@ impl Filters {
         }
     }
 
-    /// It has been removed, or means something else now.
+    /// A prefix has been removed, or means something else now.
     pub fn remove_network(&mut self, net: IpNet, kind: NetworkKind) {
         if let Some(bit) = network_bit(kind) {
             self.addresses.remove(&span::of_prefix(net), bit);
@@ -96,7 +96,7 @@ impl Filters {
         self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::NODE);
     }
 
-    /// It is no more.
+    /// `address` is not the source of what this node forwards any more.
     pub fn remove_node(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::NODE);
     }
@@ -106,7 +106,7 @@ impl Filters {
         self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::BACKEND);
     }
 
-    /// It is not any more.
+    /// A backend at `address` is not on this node any more.
     pub fn remove_backend(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::BACKEND);
     }
@@ -116,7 +116,7 @@ impl Filters {
         self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::ASKED);
     }
 
-    /// It does so no more.
+    /// A list that named a backend at `address` does not any more.
     pub fn remove_asked(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
     }

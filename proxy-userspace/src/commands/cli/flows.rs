@@ -13,50 +13,50 @@ const SCTP: AssociationTimeouts = AssociationTimeouts::DEFAULT;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flows")]
 pub struct FlowArgs {
-    /// Seconds until a TCP connection is forgotten while the backend has not replied
+    /// Seconds until a TCP connection to which the backend has not replied is forgotten
     #[arg(long = "conntrack-tcp-timeout-syn-sent", value_name = "S", default_value_t = DEFAULT.tcp_syn_sent)]
     pub tcp_syn_sent: u32,
-    /// Seconds until a TCP connection is forgotten while the client has not confirmed the reply
+    /// Seconds until a TCP connection whose client has not confirmed the reply is forgotten
     #[arg(long = "conntrack-tcp-timeout-syn-recv", value_name = "S", default_value_t = DEFAULT.tcp_syn_received)]
     pub tcp_syn_received: u32,
-    /// Seconds until an established TCP connection is forgotten when it is silent [default: 86400]
+    /// Seconds until a silent established TCP connection is forgotten [default: 86400]
     #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", value_parser = seconds)]
     pub tcp_established: Option<u32>,
-    /// Seconds until a TCP connection is forgotten that one side has closed and the other has not acknowledged
+    /// Seconds until a TCP connection that one side has closed, not yet acknowledged by the other, is forgotten
     #[arg(long = "conntrack-tcp-timeout-fin-wait", value_name = "S", default_value_t = DEFAULT.tcp_fin_wait)]
     pub tcp_fin_wait: u32,
-    /// Seconds until a TCP connection is forgotten that one side only has closed (kube-proxy's
+    /// Seconds until a TCP connection that only one side has closed is forgotten (kube-proxy's
     /// conntrack.tcpCloseWaitTimeout) [default: 3600]
     #[arg(long = "conntrack-tcp-timeout-close-wait", value_name = "S", value_parser = seconds)]
     pub tcp_close_wait: Option<u32>,
-    /// Seconds until a TCP connection is forgotten that both sides have closed
+    /// Seconds until a TCP connection that both sides have closed is forgotten
     #[arg(long = "conntrack-tcp-timeout-time-wait", value_name = "S", default_value_t = DEFAULT.tcp_time_wait)]
     pub tcp_time_wait: u32,
-    /// Seconds until a TCP connection is forgotten that was reset
+    /// Seconds until a TCP connection that was reset is forgotten
     #[arg(long = "conntrack-tcp-timeout-close", value_name = "S", default_value_t = DEFAULT.tcp_close)]
     pub tcp_close: u32,
     /// Seconds until a silent UDP flow is forgotten [default: 30]
     #[arg(long = "conntrack-udp-timeout", value_name = "S", value_parser = seconds)]
     pub udp: Option<u32>,
-    /// Seconds until a silent UDP flow is forgotten that has gone both ways more than once [default: 120]
+    /// Seconds until a silent UDP flow that has gone both ways more than once is forgotten [default: 120]
     #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", value_parser = seconds)]
     pub udp_stream: Option<u32>,
-    /// Seconds until an SCTP association is forgotten that has ended
+    /// Seconds until an SCTP association that has ended is forgotten
     #[arg(long = "conntrack-sctp-timeout-closed", value_name = "S", default_value_t = SCTP.closed)]
     pub sctp_closed: u32,
-    /// Seconds until an SCTP association is forgotten while the client has not confirmed the reply
+    /// Seconds until an SCTP association whose client has not confirmed the reply is forgotten
     #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = SCTP.cookie_wait)]
     pub sctp_cookie_wait: u32,
-    /// Seconds until an established SCTP association is forgotten when it is silent
+    /// Seconds until a silent established SCTP association is forgotten
     #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = SCTP.established)]
     pub sctp_established: u32,
-    /// Seconds until an SCTP association is forgotten that the client has closed
+    /// Seconds until an SCTP association that the client has closed is forgotten
     #[arg(long = "conntrack-sctp-timeout-shutdown-sent", value_name = "S", default_value_t = SCTP.shutdown_sent)]
     pub sctp_shutdown_sent: u32,
-    /// Seconds until an SCTP association is forgotten that the backend has closed
+    /// Seconds until an SCTP association that the backend has closed is forgotten
     #[arg(long = "conntrack-sctp-timeout-shutdown-recd", value_name = "S", default_value_t = SCTP.shutdown_received)]
     pub sctp_shutdown_received: u32,
-    /// Seconds until an SCTP association is forgotten that both sides have closed
+    /// Seconds until an SCTP association that both sides have closed is forgotten
     #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = SCTP.shutdown_ack_sent)]
     pub sctp_shutdown_ack_sent: u32,
     /// Answer pings of Services' addresses while a backend is usable

@@ -24,7 +24,7 @@ use crate::{
     logging::errors::Report,
 };
 
-/// How often is looked how full the maps are.
+/// How often the maps' fill is checked.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long until it is tried again when it has failed, at first and at last.
 const RETRY: Duration = Duration::from_mins(1);

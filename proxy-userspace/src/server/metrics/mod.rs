@@ -31,7 +31,7 @@ use tokio::task::block_in_place;
 use tracing::warn;
 
 use self::{counted::Counted, page::Page, text::Format};
-use super::{listener::Answer, ports::Asked, respond, scraped::Scraped};
+use super::{listener::HttpResponse, ports::Asked, respond, scraped::Scraped};
 use crate::{agent::status::Status, logging::errors::Report};
 
 /// All metrics of this agent.
@@ -58,7 +58,7 @@ impl Metrics {
     }
 
     /// A scrape, in the format that it asks for.
-    pub(super) fn response(&self, headers: &HeaderMap) -> Answer {
+    pub(super) fn response(&self, headers: &HeaderMap) -> HttpResponse {
         let asked = Instant::now();
         match block_in_place(|| self.page(asked)) {
             Ok(page) => {

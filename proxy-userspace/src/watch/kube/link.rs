@@ -31,7 +31,7 @@ use super::{
 use crate::{logging::errors::Report, objects::Kind};
 
 /// The body of a response.
-type Answer = UnsyncBoxBody<Bytes, BoxError>;
+type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The connection, shared by all kinds.
 pub(super) struct Link {
@@ -128,7 +128,7 @@ impl Link {
         kind: Kind,
         request: Request<Body>,
         watch: Option<&Mutex<Pace>>,
-    ) -> Result<Response<Answer>, BoxError> {
+    ) -> Result<Response<ResponseBody>, BoxError> {
         let (generation, client) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let limit = self.timing().answer;
         let length = asked::watch_length(&request);
@@ -246,7 +246,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A response that makes the watcher list again.
-fn expired() -> Response<Answer> {
+fn expired() -> Response<ResponseBody> {
     let status = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Expired","code":410,"message":"the revision is not the server's"}"#;
     let body = http_body_util::Full::new(Bytes::from_static(status.as_bytes()));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
@@ -262,7 +262,7 @@ fn limited(
     end: Option<Instant>,
     heard: Option<Arc<AtomicBool>>,
     arrived: impl Fn() + Send + 'static,
-) -> Answer {
+) -> ResponseBody {
     let frames = stream::try_unfold((body, heard, arrived), move |(mut body, heard, arrived)| async move {
         let note = || heard.iter().for_each(|heard| heard.store(true, Ordering::Relaxed));
         let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
