@@ -136,19 +136,6 @@ fn the_programs_of_probes_and_of_the_clean_up_are_commands_of_the_agents() {
 }
 
 #[test]
-fn no_container_is_privileged_or_writes_to_its_image() {
-    let cleanup =
-        object("cleanup/daemonset.yaml", "DaemonSet")["spec"]["template"]["spec"]["initContainers"][0].clone();
-    for container in [container(), cleanup] {
-        let context = &container["securityContext"];
-        let is_privileged = !matches!(context["privileged"], Value::Null | Value::Bool(false));
-        assert!(!is_privileged && context["allowPrivilegeEscalation"] != true, "{context}");
-        assert_eq!(context["readOnlyRootFilesystem"], true, "{context}");
-        assert_eq!(strings(&context["capabilities"]["drop"]), ["ALL"], "{context}");
-    }
-}
-
-#[test]
 fn the_agent_is_told_its_node_and_where_the_api_server_is() {
     let container = container();
     let expected =
