@@ -28,8 +28,8 @@ use tracing::{debug, info};
 
 use crate::{
     agent::{
-        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, refusals::Refusals,
-        retry::Retry, status::Status, triggers::Triggers,
+        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, reconcile::Scope,
+        refusals::Refusals, retry::Retry, status::Status, triggers::Triggers,
     },
     apply::Dataplane,
     config::Quantity,
@@ -98,15 +98,6 @@ pub struct Inputs {
     pub addresses: changes::Receiver<LocalAddresses>,
     /// Routes that have changed.
     pub routes: mpsc::Receiver<Routes>,
-}
-
-/// What a plan is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    /// What has changed.
-    Changes,
-    /// What was refused, too.
-    Everything,
 }
 
 /// What the agent was woken for.

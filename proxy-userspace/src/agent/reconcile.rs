@@ -10,7 +10,7 @@ use std::{
 use proxy_common::Protocol;
 use tracing::{debug, info};
 
-use super::{Agent, Scope, retry::Retry};
+use super::{Agent, retry::Retry};
 use crate::{
     apply::{ApplyError, Outcome, Size},
     desired::{ServiceName, plan::plan},
@@ -30,6 +30,15 @@ pub(super) struct Took {
 }
 
 /// What a plan is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// What has changed.
+    Changes,
+    /// What was refused, too.
+    Everything,
+}
+
+/// What is planned, and how.
 #[derive(Debug)]
 struct Task {
     touched: Touched,

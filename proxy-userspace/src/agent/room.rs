@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::{Agent, Scope};
+use super::{Agent, reconcile::Scope};
 use crate::{
     apply::{ApplyError, Demand},
     config::{MapSizes, Quantity},

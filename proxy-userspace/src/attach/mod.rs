@@ -2,9 +2,9 @@
 //! replaces them atomically. Which device is served how is not decided here.
 
 mod beside;
-pub(crate) mod cgroup;
+pub mod cgroup;
 mod clsact;
-pub(crate) mod device;
+pub mod device;
 mod link;
 mod load;
 mod loaded;
