@@ -21,6 +21,8 @@ pub(super) enum Lists {
     ByPagesOrStreamed,
     /// Watches that ask for a list are refused.
     ByPages,
+    /// Watches that ask for a list are begun and end with an error.
+    ByPagesAsStreamsSay,
 }
 
 /// The faults at present.

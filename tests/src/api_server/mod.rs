@@ -252,6 +252,11 @@ impl ApiServer {
         self.shared.change(|state| state.faults.lists = Lists::ByPages);
     }
 
+    /// Says in the stream of a list that there is none, as servers whose etcd does not tell how far a watch has come.
+    pub fn end_streamed_lists(&self) {
+        self.shared.change(|state| state.faults.lists = Lists::ByPagesAsStreamsSay);
+    }
+
     /// Refuses expired watches with HTTP 410 instead of an `ERROR` event.
     pub fn expire_by_status(&self, by_status: bool) {
         self.shared.change(|state| state.faults.expire_by_status = by_status);

@@ -39,6 +39,7 @@ impl Watch {
                 "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
             return Err(Refusal::invalid_options("sendInitialEvents", why));
         }
+        let no_stream = query.initial_events && state.faults.lists == Lists::ByPagesAsStreamsSay;
         let current = state.store.version();
         let synthetic = query.initial_events || query.version.unwrap_or_default() == 0;
         let mut initial = Vec::new();
@@ -51,6 +52,11 @@ impl Watch {
             let mut end = bookmark(&target, current);
             end["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
             initial.push(end);
+        }
+        if no_stream {
+            let why = "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled";
+            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "reason": "InternalError", "message": why});
+            initial = vec![event("ERROR", &status)];
         }
         // A future version is granted: the watch begins with the next change.
         let latest = if state.faults.awaits_future { u64::MAX } else { current };
@@ -80,7 +86,7 @@ impl Watch {
         for event in std::mem::take(&mut self.initial) {
             writer.write(line(&event)).await?;
         }
-        if self.shared.state().faults.ended.contains(self.target.resource.plural) {
+        if self.is_ended() {
             return Ok(());
         }
         loop {
@@ -101,6 +107,13 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether it ends after its initial events.
+    fn is_ended(&self) -> bool {
+        let faults = &self.shared.state().faults;
+        faults.ended.contains(self.target.resource.plural)
+            || self.query.initial_events && faults.lists == Lists::ByPagesAsStreamsSay
     }
 
     /// Whether the watch began at a future version.

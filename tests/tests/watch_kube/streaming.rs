@@ -64,6 +64,18 @@ fn s30_a_server_that_streams_no_lists_is_asked_for_one_once() {
 }
 
 #[test]
+fn s30_a_server_that_says_in_the_stream_that_there_is_none_is_asked_for_one_once() {
+    let server = streaming();
+    server.end_streamed_lists();
+    let mut agent = Agent::listed(server, QUICK);
+    assert_eq!(agent.names(Kind::Service), ["a", "b"]);
+    assert_eq!(agent.logged("WARN") + agent.logged("ERROR"), 0, "{}", agent.log());
+    miss_history(&mut agent);
+    let requests = agent.server.requests();
+    assert_eq!(of_services(&requests).filter(|request| request.is_streamed_list()).count(), 1);
+}
+
+#[test]
 fn s30_a_streamed_list_that_stalls_is_asked_for_again() {
     let server = streaming();
     server.slow(Some(Slow { chunk: 64, pause: 2 * QUICK.answer }));

@@ -257,13 +257,14 @@ impl Progress {
     }
 
     fn judge(&mut self, error: &watcher::Error) -> Remedy {
+        let asks_for_stream = self.streams && self.list != List::Complete;
         let refused = match error {
+            watcher::Error::WatchError(status) if asks_for_stream => Some((status, "watch")),
             watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some((status, "list")),
             watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some((status, "watch")),
             _ => None,
         };
         let is_optional = is_optional(self.follow.kind);
-        let asks_for_stream = self.streams && self.list == List::Asked;
         let remedy = remedy(refused.map(|(status, verb)| (status.code, verb)), asks_for_stream, is_optional);
         let resource = &self.plural;
         if remedy == Remedy::ReadPages {

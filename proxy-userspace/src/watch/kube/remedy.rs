@@ -24,8 +24,9 @@ pub(super) fn is_optional(kind: Kind) -> bool {
 /// `asks_for_stream`: the request was for a streamed list. `is_optional`: the agent serves without the resource.
 pub(super) fn remedy(refused: Option<(u16, &str)>, asks_for_stream: bool, is_optional: bool) -> Remedy {
     match refused {
-        // So answer servers before 1.27, and later ones without the feature gate WatchList.
-        Some((400 | 422, "watch")) if asks_for_stream => Remedy::ReadPages,
+        // So answer servers before 1.27, and later ones without the feature gate WatchList. 500: their etcd does not tell how far
+        // a watch has come (RequestWatchProgress), which they only say in the stream.
+        Some((400 | 422 | 500, "watch")) if asks_for_stream => Remedy::ReadPages,
         Some((403 | 404, _)) if is_optional => Remedy::Absent,
         // The watcher would ask for the same version for ever.
         Some((400 | 403 | 404 | 410 | 422 | 504, "watch")) => Remedy::Relist,
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn s30_only_a_streamed_list_is_replaced_by_pages() {
-        for code in [400, 422] {
+        for code in [400, 422, 500] {
             assert_eq!(remedy(Some((code, "watch")), true, false), Remedy::ReadPages);
             assert_eq!(remedy(Some((code, "list")), true, false), Remedy::Retry);
         }
