@@ -18,11 +18,11 @@ pub struct Slow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Lists {
     #[default]
-    ByPagesOrStreamed,
+    Streamed,
     /// Watches that ask for a list are refused.
-    ByPages,
+    RefusedStreams,
     /// Watches that ask for a list are begun and end with an error.
-    ByPagesAsStreamsSay,
+    EndedStreams,
 }
 
 /// The faults at present.

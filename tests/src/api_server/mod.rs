@@ -249,12 +249,12 @@ impl ApiServer {
 
     /// Streams no lists, as servers before 1.27 and those without the feature gate WatchList.
     pub fn stream_no_lists(&self) {
-        self.shared.change(|state| state.faults.lists = Lists::ByPages);
+        self.shared.change(|state| state.faults.lists = Lists::RefusedStreams);
     }
 
     /// Says in the stream of a list that there is none, as servers whose etcd does not tell how far a watch has come.
     pub fn end_streamed_lists(&self) {
-        self.shared.change(|state| state.faults.lists = Lists::ByPagesAsStreamsSay);
+        self.shared.change(|state| state.faults.lists = Lists::EndedStreams);
     }
 
     /// Refuses expired watches with HTTP 410 instead of an `ERROR` event.

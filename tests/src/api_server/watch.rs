@@ -34,12 +34,12 @@ impl Watch {
     /// Begins a watch. Where the test wants that, an expired one is refused with HTTP 410.
     pub(super) fn begin(shared: &Arc<Shared>, target: Target, query: Query) -> Result<Self, Refusal> {
         let mut state = shared.state();
-        if query.initial_events && state.faults.lists == Lists::ByPages {
+        if query.initial_events && state.faults.lists == Lists::RefusedStreams {
             let why =
                 "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
             return Err(Refusal::invalid_options("sendInitialEvents", why));
         }
-        let no_stream = query.initial_events && state.faults.lists == Lists::ByPagesAsStreamsSay;
+        let no_stream = query.initial_events && state.faults.lists == Lists::EndedStreams;
         let current = state.store.version();
         let synthetic = query.initial_events || query.version.unwrap_or_default() == 0;
         let mut initial = Vec::new();
@@ -113,7 +113,7 @@ impl Watch {
     fn is_ended(&self) -> bool {
         let faults = &self.shared.state().faults;
         faults.ended.contains(self.target.resource.plural)
-            || self.query.initial_events && faults.lists == Lists::ByPagesAsStreamsSay
+            || self.query.initial_events && faults.lists == Lists::EndedStreams
     }
 
     /// Whether the watch began at a future version.
