@@ -82,6 +82,11 @@ impl Agent {
             self.generation += 1;
             self.report(outcome, &task, started);
         }
+        if !self.is_degraded() {
+            // The last that was refused may have been replaced by a change, and nothing is tried again.
+            self.refusals.begin();
+            self.failing = None;
+        }
         let not_in_force = &self.refused | &self.waiting;
         let checks = self.checks.update(&task.touched.services, done.checks, &not_in_force);
         self.no_local.update(&task.touched.services, self.dataplane.table());

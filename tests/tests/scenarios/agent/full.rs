@@ -122,6 +122,19 @@ fn a_service_that_grows_too_big_keeps_what_it_had() {
 }
 
 #[test]
+fn a_refused_service_that_goes_is_not_told_of_any_more() {
+    let ports = [1, 2, 3, 4].map(port);
+    let scene = Setup::new("gone").backends(1).serving(&ports).args(["--max-slots", "3"]).start();
+    (1..=3).for_each(|number| put(&scene, number));
+    until("three are served", || (1..=3).all(|number| is_served(&scene, number)));
+    put(&scene, 4);
+    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("--max-slots") && line.text.contains("ERROR")).unwrap();
+    scene.remove(&name(4));
+    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("no longer degraded")).unwrap();
+    assert!((1..=3).all(|number| is_served(&scene, number)));
+}
+
+#[test]
 fn what_was_refused_is_tried_again_without_an_event() {
     let scene = Setup::new("again").backends(1).serving(&[port(1)]).args(["--max-services", "4"]).start();
     // Nobody's entries take all places, and nobody tells when they go.
