@@ -6,7 +6,8 @@ use crate::config::NodePortAddresses;
 
 const FLAG: &str = "nodeport-addresses";
 const HELP: &str = "Where node ports are served: `primary` (the Node object's addresses) or a list of CIDRs. \
-                    `healthCheckNodePort` is answered on every address, or on those in the CIDRs [default: primary]";
+                    `healthCheckNodePort` is answered on every address, or on those in the CIDRs and at the \
+                    Service's load-balancer IPs [default: primary]";
 
 /// What all of these flags together ask for, if they ask for anything.
 #[derive(Clone, Debug, Default)]
