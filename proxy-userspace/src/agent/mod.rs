@@ -68,6 +68,8 @@ pub struct Agent {
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
     /// What it has been given since the programs began to be replaced; none once every hook has its new program.
     gone_before: Option<BTreeSet<SocketAddr>>,
+    /// Whether programs that serve read the maps that the agent writes.
+    is_in_force: bool,
     /// Whether there has been an SCTP Service.
     sctp: changes::Sender<bool>,
     checks: Checks,
@@ -136,6 +138,7 @@ impl Agent {
             next_look: tokio::time::Instant::now(),
             udp_gone,
             gone_before: Some(BTreeSet::new()),
+            is_in_force: true,
             sctp,
             checks: Checks::default(),
             status,
@@ -192,9 +195,16 @@ impl Agent {
         is_listed
     }
 
+    /// Says whether the programs that serve until [`Self::attached`] read the maps that the agent writes. If they don't, they
+    /// still choose backends that have gone: a socket that is ended too early connects to one of them again.
+    pub fn expect_programs(&mut self, is_in_force: bool) {
+        self.is_in_force = is_in_force;
+    }
+
     /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
     /// gone may have been overlooked, or have dialled it by an old program.
     pub fn attached(&mut self) {
+        self.is_in_force = true;
         let gone = self.gone_before.take();
         self.terminate(gone.unwrap_or_default());
     }

@@ -59,7 +59,7 @@ impl Agent {
             before.extend(&gone);
         }
         // Without --udp-termination nobody listens.
-        if !gone.is_empty() {
+        if self.is_in_force && !gone.is_empty() {
             let _ = self.udp_gone.send(gone);
         }
     }

@@ -55,6 +55,7 @@ impl Begun {
             self.fit(agent)?;
         }
         agent.let_grow(growth::growing(&self.recipe.dataplane.sizes, &self.limits));
+        agent.expect_programs(self.set.succession.is_in_force());
         let Loading { task, recipe, limits } = self.load()?;
         // The verifier works meanwhile.
         let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loaded(task))?;

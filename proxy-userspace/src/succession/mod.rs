@@ -114,6 +114,11 @@ impl Succession {
         self.migrations.values().all(|migration| *migration == Migration::New)
     }
 
+    /// Whether programs that serve already read what the agent writes: the old set shares its configuration.
+    pub fn is_in_force(&self) -> bool {
+        self.migrations.get("SERVICES") == Some(&Migration::Shared)
+    }
+
     /// Stores the layouts of the new maps, which exist by now, and copies what must be known before the first plan.
     pub fn copy_ids(&self, wanted: &[Layout]) -> Result<(), SuccessionError> {
         self.note_layouts(wanted)?;

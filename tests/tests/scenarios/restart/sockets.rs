@@ -118,6 +118,23 @@ fn w01_sockets_that_close_while_their_map_changes_size_leave_nothing_there() {
 }
 
 #[test]
+fn w01_no_socket_is_ended_while_old_programs_still_choose_its_backend() {
+    let scene = scene("early");
+    let mut before = scene.agent(&[]);
+    let sockets = cluster_ips(WEB, 53).map(|to| scene.from_pod.connect_udp(to).unwrap());
+    before.kill().unwrap();
+    scene.endpoints("web", ports, &[scene.pod(2)]);
+    // The lists of backends are copied, too: until the hooks have their new programs, clients are given p1.
+    let waggle = scene.agent(&["--max-services", "3000"]);
+    waggle.wait_log(START, |line| line.text.contains("rebuilding") && line.text.contains("SERVICES")).unwrap();
+    let ended = waggle.wait_log(START, |line| line.message() == "ended UDP sockets of removed backends");
+    let lines = waggle.log().since(0);
+    let place = |message: &str| lines.iter().position(|line| line.message() == message).unwrap();
+    assert!(place(ended.unwrap().message()) > place("every hook has its new program"));
+    assert!(sockets.iter().all(|socket| socket.receive(START).unwrap_err().errno == "ECONNABORTED"));
+}
+
+#[test]
 fn w01_sockets_of_a_backend_that_left_meanwhile_are_told_although_their_map_changes_size() {
     let scene = scene("left");
     let mut agents = vec![scene.agent(&[])];
