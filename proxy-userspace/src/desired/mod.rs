@@ -28,7 +28,7 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// From its parts.
+    /// Returns the name with these parts.
     pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
@@ -57,7 +57,7 @@ impl Family {
         }
     }
 
-    /// 4 or 6.
+    /// Returns the IP version: 4 or 6.
     pub const fn number(self) -> u8 {
         match self {
             Self::Ipv4 => 4,
