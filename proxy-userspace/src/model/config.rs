@@ -13,8 +13,8 @@ pub struct ModelConfig {
     pub nodeport_addresses: NodePortAddresses,
     /// Which externalIPs a Service may have.
     pub external_ips: ExternalIps,
-    /// Where the agent reaches the API server.
+    /// The addresses at which the agent reaches the API server.
     pub api_server: BTreeSet<SocketAddr>,
-    /// Where the agent itself listens. The unspecified address is every address of the node.
+    /// The addresses at which the agent itself listens. The unspecified address stands for every address of the node.
     pub own_ports: Vec<SocketAddr>,
 }

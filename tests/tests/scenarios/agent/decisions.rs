@@ -93,7 +93,7 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
         let own = SocketAddr::new(family.of(&scene.node), 9999);
         let _server = scene.node.serve_at(&[own], Mode::Identity).unwrap();
         scene.hold(own, &["a"]);
-        scene.waggle.wait_log(PATIENCE, |line| line.text.contains("those are left alone")).unwrap();
+        scene.waggle.wait_log(PATIENCE, |line| line.text.contains("which keep their meaning")).unwrap();
     });
 }
 
