@@ -1,7 +1,7 @@
-//! Announces what an administrator must know as Events of the Kubernetes API: which field of a Service is not served, which
-//! Service is not in force, and when all is well again. Every node may announce the same, so there are few Events: one for each
-//! object and reason, repeated after [`REPEAT`] at the earliest, and at most [`LIMIT`] a minute. All others are dropped; the log
-//! has them. Announcing never blocks.
+//! Writes Events of the Kubernetes API about what an administrator must know: which field of a Service is not served, which
+//! Service is not in force, and when all is well again. Every node may have the same to announce, so there are few Events: one for
+//! each object and reason, repeated after [`REPEAT`] at the earliest, and at most [`LIMIT`] a minute. All others are dropped; the
+//! log has them. Announcing never blocks.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -151,8 +151,8 @@ impl Agent {
         }
     }
 
-    /// Sets what watches the host's settings that keep packets from outside from being forwarded; `None` if such packets are
-    /// not served.
+    /// Sets the check of host settings that would keep packets from outside from being forwarded; `None` if such packets are not
+    /// served.
     #[must_use]
     pub fn serving_outside(mut self, forwarding: Option<Forwarding>) -> Self {
         self.forwarding = forwarding;
@@ -224,7 +224,7 @@ impl Agent {
     }
 
     /// Waits for an input or a timer, and takes what the input has. Returns `None` when the source has ended. Cancel-safe: timers
-    /// are points in time, so a call that is cancelled and repeated waits no longer.
+    /// are points in time, so cancelling and repeating a call does not prolong the wait.
     async fn read(&mut self, inputs: &mut Inputs) -> Option<Woken> {
         let mut batch = Vec::new();
         tokio::select! {

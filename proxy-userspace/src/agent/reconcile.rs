@@ -29,12 +29,12 @@ pub(super) struct Took {
     pub(super) apply: Duration,
 }
 
-/// What a plan covers.
+/// The parts of the model that a plan covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// What has changed.
+    /// Parts that have changed.
     Changes,
-    /// What has changed and what was refused.
+    /// Parts that have changed or were refused.
     Everything,
 }
 

@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_mins(1);
 /// The most lines at once.
 const AT_ONCE: usize = 3;
 
-/// What is not in force because of one error.
+/// The parts of a plan that are not in force because of one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// How many parts are not in force.
@@ -24,14 +24,14 @@ pub struct Refused {
     pub first: String,
 }
 
-/// What is not in force at present, by the text of the error.
+/// The parts that are not in force at present, by the text of the error.
 pub type Errors = BTreeMap<String, Refused>;
 
 /// Collects what one try refuses, and remembers what has been logged about earlier tries.
 #[derive(Debug, Default)]
 pub struct Refusals {
     current: Errors,
-    /// What was logged last; empty once all is in force again.
+    /// The parts that were logged last; empty once all is in force again.
     told: Errors,
     /// When the lines of the last [`PERIOD`] were written.
     lines: VecDeque<Instant>,

@@ -12,7 +12,7 @@ const LAST: Duration = Duration::from_secs(30);
 /// than a twentieth of a CPU.
 const REST: u32 = 20;
 
-/// The pauses between retries. Each is twice as long as the one before, until something changes.
+/// The pauses between retries. They double, up to [`LAST`], until something changes.
 #[derive(Debug)]
 pub(super) struct Retry {
     pause: Duration,

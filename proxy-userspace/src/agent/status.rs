@@ -29,7 +29,7 @@ pub struct Status {
     pub usage: Usage,
     /// The generation that `usage` was counted at.
     pub usage_of: u64,
-    /// What is not in force, by the text of the error.
+    /// The parts of plans that are not in force, by the text of the error.
     pub refused: Arc<BTreeMap<String, Refused>>,
     /// When the API server last sent something; `None` for a folder, which is always there.
     pub contact: Option<Contact>,

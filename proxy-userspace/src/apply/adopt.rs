@@ -17,14 +17,14 @@ use crate::{
     },
 };
 
-/// What was found in the maps and has not been claimed by a plan yet.
+/// The contents of the maps at the start that no plan has claimed yet.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     /// Service ids by the ports that they stood for.
     pub(super) ids: BTreeMap<PortId, u32>,
     frontends: Vec<Frontend>,
     networks: Vec<(u32, Address)>,
-    /// By service id.
+    /// Members by service id.
     members: BTreeMap<u32, Memberships>,
     /// Members whose backends are not in BACKENDS.
     stray: Vec<Member>,
@@ -79,8 +79,8 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Removes what an earlier agent left and the first plan did not claim. Returns the removed backends, to which UDP sockets
-    /// may still be connected.
+    /// Removes what an earlier agent left and the first plan did not claim. Returns the backends that have left a list, to which
+    /// UDP sockets may still be connected.
     pub fn sweep(&mut self) -> BTreeSet<SocketAddr> {
         let leftovers = std::mem::take(&mut self.leftovers);
         let mut retired = Retired::default();

@@ -28,7 +28,7 @@ struct Shared {
     path: Path,
 }
 
-/// What the route to a backend means for it.
+/// The properties of a backend that follow from the route to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Path {
     /// Whether the route leads out of the node. Then replies of a backend on this node do not come back through the node.

@@ -60,7 +60,7 @@ pub enum ApplyError {
     /// A map or pool has no room.
     #[error("{what} is full; start waggle with a larger {flag}")]
     Full {
-        /// The map.
+        /// The map's name.
         what: &'static str,
         /// The flag that enlarges it.
         flag: &'static str,
@@ -68,12 +68,12 @@ pub enum ApplyError {
     /// An entry can't be removed, because its replacement was refused.
     #[error("remove the former entry: its replacement was refused, so it is still in use")]
     InUse,
-    /// The kernel refused a write.
+    /// The kernel refused a write for another reason.
     #[error("write map {what}")]
     Write {
-        /// The map.
+        /// The map's name.
         what: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
 }

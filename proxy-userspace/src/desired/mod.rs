@@ -159,7 +159,7 @@ pub enum OwnerKind {
     ClusterIp,
 }
 
-/// What the addresses in a prefix are.
+/// The kind of the addresses in a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NetworkKind {
     /// ClusterIPs, and addresses that no Service owns and that are unreachable (S20).

@@ -9,9 +9,9 @@ use crate::config::{ExternalIps, NodePortAddresses};
 pub struct ModelConfig {
     /// This node's name, as endpoints and the Node object write it.
     pub node_name: String,
-    /// Which of the node's addresses serve node ports.
+    /// The choice of the node's addresses that serve node ports.
     pub nodeport_addresses: NodePortAddresses,
-    /// Which externalIPs a Service may have.
+    /// The externalIPs that Services may have.
     pub external_ips: ExternalIps,
     /// The addresses at which the agent reaches the API server.
     pub api_server: BTreeSet<SocketAddr>,

@@ -9,6 +9,6 @@ pub struct Diagnostic {
     pub object: ObjectRef,
     /// The field, as a path: `spec.externalIPs[1]`.
     pub field: String,
-    /// What is wrong with the field, and what follows.
+    /// The text: what is wrong with the field, and what follows.
     pub reason: String,
 }

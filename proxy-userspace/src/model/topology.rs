@@ -18,7 +18,7 @@ impl Conditions {
     }
 }
 
-/// What an endpoint's node hints say about this node.
+/// The meaning of an endpoint's node hints for this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeHint {
     /// The endpoint has no node hints.

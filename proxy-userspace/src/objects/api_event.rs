@@ -3,7 +3,7 @@
 
 use super::ObjectRef;
 
-/// What has happened.
+/// The reason for an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// A field of an object is not served.
@@ -47,7 +47,7 @@ impl Reason {
 pub struct ApiEvent {
     /// The object that the Event is about.
     pub object: ObjectRef,
-    /// What has happened.
+    /// The reason for the Event.
     pub reason: Reason,
     /// The text for people.
     pub note: String,

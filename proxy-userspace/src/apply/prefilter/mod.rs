@@ -25,7 +25,7 @@ use crate::{
 const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
-/// What the two arrays hold, and for which reasons. Methods that write the arrays take them as an argument.
+/// The contents of the two arrays, and the reasons for them. Methods that write the arrays take them as an argument.
 #[derive(Debug)]
 pub struct Filters {
     addresses: Bits,

@@ -205,7 +205,7 @@ fn marks(table: &Table) -> BTreeMap<Frontend, Service> {
     together.into_iter().map(mark).collect()
 }
 
-/// What programs may rely on while one table replaces another.
+/// The guarantees for programs while one table replaces another.
 #[derive(Default)]
 pub(super) struct Promise {
     /// Frontends that both tables have: each is present all the time, and is served in one of these ways.

@@ -104,7 +104,7 @@ pub fn destroy_connected(
     Ok(done)
 }
 
-/// What to search for in each namespace.
+/// The search for sockets in one namespace.
 struct Search {
     targets: BTreeSet<SocketAddr>,
     /// The kernel's first check of IPv4 sockets, as bytecode; `None` for no filter. `filter6` is that of IPv6 sockets.

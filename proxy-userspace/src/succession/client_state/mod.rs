@@ -104,7 +104,7 @@ impl<T: Table> New<T> {
     }
 }
 
-/// What to do with an entry of a new map.
+/// A change of an entry in a new map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Insert,
