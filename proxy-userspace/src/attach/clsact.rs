@@ -21,7 +21,7 @@ use crate::{
     node::{bpf, netlink},
 };
 
-/// The priority of our filters. They run before filters that were added without a priority, and after those with the first one.
+/// The priority of our filters. They run after filters with lower numbers, and before filters that were added without a priority.
 const PRIORITY: u16 = 5;
 /// The handle of our filters: "WG" in ASCII.
 const HANDLE: u32 = 0x5747;

@@ -13,7 +13,7 @@ use super::{
 
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// Without another program to be before, it means the head of the chain.
+/// Without a reference program, it means the head of the chain.
 const BPF_F_BEFORE: u32 = 1 << 3;
 
 /// Whether this kernel has TCX.

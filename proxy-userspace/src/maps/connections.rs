@@ -25,7 +25,8 @@ const fn words(bytes: usize) -> u32 {
     (bytes / size_of::<u64>()) as u32
 }
 
-/// The table, accessed word by word.
+/// The table, accessed word by word. An entry that a program writes at the same moment may be read half-written; a succession
+/// reads all entries a second time when no program writes the table any more.
 pub struct Connections {
     words: MappedArray<u64>,
     sets: u32,

@@ -168,7 +168,7 @@ impl Succession {
         if self.is_first() {
             return Ok(());
         }
-        // Earlier releases do not know this phase and use any port. A collision needs two flows to one backend within
+        // Programs of earlier releases, which lack this map, use any port. A collision needs two flows to one backend within
         // milliseconds.
         if let Err(error) = set_phase(&self.old, Phase::Followed) {
             debug!(error = %Report(&error), "the old programs use any source port");

@@ -28,7 +28,7 @@ pub(super) fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), Successi
     }
     info!(folder = %new.maps().display(), "putting a set of programs in place that an earlier start completed");
     attach::renew(folder, &new, cgroup)?;
-    // The sizes do not matter: only names, key and value sizes and versions are compared.
+    // The numbers of entries given here do not matter: the real ones are read from the pins.
     let known = layouts(&MapSizes::default(), 1);
     let migrations = migrations_between(folder, &new, &known);
     let is_alone = open::<Array<MapData, u32>>(&new, "SUCCESSION")
