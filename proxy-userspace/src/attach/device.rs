@@ -187,8 +187,8 @@ impl DeviceHook {
         detached.map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Whether the program is no longer attached: its device was removed (another device may have its index now), or somebody has
-    /// detached the program.
+    /// Whether the program is no longer attached: its device was removed (another device may have its index now), or another
+    /// process has detached it.
     pub fn is_dead(&self, folder: &PinFolder) -> bool {
         if !self.pin(folder).exists() {
             return true;

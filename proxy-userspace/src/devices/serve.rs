@@ -53,7 +53,7 @@ pub(super) struct Devices {
     states: BTreeMap<u32, State>,
     /// The pinned hooks when they were last listed.
     pinned: Vec<DeviceHook>,
-    /// Gets the devices that can't be served.
+    /// Where devices that can't be served are noted.
     missing: Missing,
 }
 

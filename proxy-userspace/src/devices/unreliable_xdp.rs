@@ -35,8 +35,8 @@ fn unreliable_port(port: &Link, links: &[Link]) -> Option<String> {
     unreliable(port, links).map(|unreliable| format!("of its port {}: {unreliable}", port.name))
 }
 
-/// Returns why packets that native XDP sends from a veth are lost: its other end lacks a native XDP program. `None` for other
-/// devices.
+/// Returns why packets that native XDP sends from a veth are lost: its other end lacks a native XDP program, or can't be
+/// inspected. `None` if it has one, and for other devices.
 pub(super) fn loss(link: &Link) -> Option<String> {
     let peer = link.peer.filter(|_| link.kind == VETH)?;
     describe(peer, xdp_program_on(peer.index, peer.netns))
