@@ -1,7 +1,7 @@
-//! What an administrator must know, as Events of the Kubernetes API: which field of a Service is not served, which Service is
-//! not in force, and when all is well again. Few of them, since every node may have the same to say: one for each object and
-//! reason, again after some minutes at the earliest, and never more than [`LIMIT`] a minute. What is too much is left out; the
-//! log has it. It never waits.
+//! Writes Events of the Kubernetes API about what an administrator must know: which field of a Service is not served, which
+//! Service is not in force, and when all is well again. Every node may have the same to announce, so there are few Events: one for
+//! each object and reason, repeated after [`REPEAT`] at the earliest, and at most [`LIMIT`] a minute. All others are dropped; the
+//! log has them. Announcing never blocks.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -18,11 +18,12 @@ use crate::{
     objects::{ApiEvent, Kind, ObjectRef, Reason},
 };
 
-/// The most Events in any [`PERIOD`]; the last ones are kept for the Node.
+/// The most Events in any [`PERIOD`].
 const LIMIT: usize = 10;
+/// How many of them are reserved for the Node.
 const FOR_NODE: usize = 2;
 const PERIOD: Duration = Duration::from_mins(1);
-/// When an Event is written again at the earliest. The writer then raises its count, as long as it remembers it (6 minutes).
+/// The least time until an Event is repeated. The writer, which remembers an Event for 6 minutes, then raises its count.
 const REPEAT: Duration = Duration::from_mins(5);
 
 /// Decides what is announced.
@@ -30,9 +31,9 @@ const REPEAT: Duration = Duration::from_mins(5);
 pub(super) struct Announcer {
     writer: mpsc::Sender<ApiEvent>,
     node: ObjectRef,
-    /// When an object's Events of the last minutes were written.
+    /// When the Events of the last [`REPEAT`] were written.
     told: BTreeMap<(ObjectRef, Reason), Instant>,
-    /// When the Events of the last period were written.
+    /// When the Events of the last [`PERIOD`] were written.
     sent: VecDeque<Instant>,
     /// Services that were announced as not in force.
     lacking: BTreeSet<ServiceName>,
@@ -42,7 +43,7 @@ pub(super) struct Announcer {
 }
 
 impl Announcer {
-    /// Of the node with this name.
+    /// Returns the announcer of the node with this name.
     pub(super) fn new(writer: mpsc::Sender<ApiEvent>, node_name: &str) -> Self {
         let node = ObjectRef { kind: Kind::Node, namespace: String::new(), name: node_name.to_owned() };
         Self {
@@ -56,7 +57,8 @@ impl Announcer {
         }
     }
 
-    /// A field is not served. `service` is that of an EndpointSlice.
+    /// Announces that a field is not served, on its Service if there is one, else on the Node. `service` is the Service that an
+    /// EndpointSlice belongs to.
     pub(super) fn skipped(&mut self, diagnostic: &Diagnostic, service: Option<&ServiceName>, now: Instant) {
         let Diagnostic { object, field, reason } = diagnostic;
         let note = format!("{field}: {reason}");
@@ -67,14 +69,15 @@ impl Announcer {
         };
     }
 
-    /// The last change of a Service is not in force.
+    /// Announces that the last change of a Service is not in force.
     pub(super) fn refused(&mut self, service: &ServiceName, error: impl Display, now: Instant) {
         if self.tell(of(service), Reason::NotInForce, format!("not in force: {error}"), now) {
             self.lacking.insert(service.clone());
         }
     }
 
-    /// A plan has been written. All but these Services and errors are in force.
+    /// To be called after each plan: announces what has come into force, and when this node becomes or is no longer degraded.
+    /// `refused` and `errors` are what is not in force.
     pub(super) fn applied(&mut self, refused: &BTreeSet<ServiceName>, errors: &Errors, now: Instant) {
         let healed: Vec<_> = self.lacking.difference(refused).cloned().collect();
         for service in healed {
@@ -91,7 +94,8 @@ impl Announcer {
         }
     }
 
-    /// These hooks and devices have been without their programs for long, in a sentence each.
+    /// Announces that hooks or devices lack their programs, or that all have them again. `lacking` has a sentence for each that
+    /// has been without for long.
     pub(super) fn missing(&mut self, lacking: &[String], now: Instant) {
         match lacking {
             [first, ..] if !self.lacks_hooks => {
@@ -106,7 +110,7 @@ impl Announcer {
         }
     }
 
-    /// Hands an Event to the writer. Returns whether it, or one like it, is written.
+    /// Hands an Event to the writer. Returns false if it was dropped: too many were written, or the writer's queue is full.
     fn tell(&mut self, object: ObjectRef, reason: Reason, note: String, now: Instant) -> bool {
         while self.sent.front().is_some_and(|sent| now.duration_since(*sent) >= PERIOD) {
             self.sent.pop_front();

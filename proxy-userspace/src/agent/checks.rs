@@ -1,4 +1,4 @@
-//! The health checks of Services (S22), kept from one plan to the next: what a change of other Services does not touch stays.
+//! The health checks of Services (S22), kept from one plan to the next: a plan updates only those of the Services that it touches.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,12 +8,12 @@ use std::{
 
 use crate::{desired::ServiceName, model::health::Check};
 
-/// The health of a Service, as its port reports it.
+/// The health of a Service, as its `healthCheckNodePort` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceHealth {
     /// The Service.
     pub service: ServiceName,
-    /// Ready endpoints on this node.
+    /// How many of its ready endpoints are on this node.
     pub endpoints: usize,
     /// Its load-balancer IPs.
     pub load_balancer_ips: Vec<IpAddr>,
@@ -29,15 +29,15 @@ pub type HealthByPort = Arc<BTreeMap<u16, ServiceHealth>>;
 pub(super) struct Checks(BTreeMap<ServiceName, Check>);
 
 impl Checks {
-    /// Replaces the checks of the Services in `touched` by `checks`. `refused` are the Services of which the data plane lacks
-    /// a part. Returns the health of all, unless no such Service is concerned.
+    /// Replaces the checks of the Services in `touched` by `checks`. `refused` are the Services that are not fully in force.
+    /// Returns the health of all Services with a check, or `None` if none of them is in `touched` or `refused`.
     pub(super) fn update(
         &mut self,
         touched: &BTreeSet<ServiceName>,
         mut checks: BTreeMap<ServiceName, Check>,
         refused: &BTreeSet<ServiceName>,
     ) -> Option<BTreeMap<u16, ServiceHealth>> {
-        // Changes of other Services cost nothing here.
+        // Changes of Services without a check cost nothing here.
         if !touched.iter().chain(refused).any(|one| checks.contains_key(one) || self.0.contains_key(one)) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What was refused or skipped, said once: an object's faults are remembered until it changes.
+//! Logs each diagnostic once: an object's diagnostics are remembered until they change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use crate::{
     objects::ObjectRef,
 };
 
-/// Remembers which diagnostics have been given.
+/// The diagnostics in force, by object, and those that are still to be logged.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     given: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
@@ -21,7 +21,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Remembers `current` as the diagnostics of `object`. Returns those that it did not have before.
+    /// Replaces the diagnostics of `object`. Returns those that it did not have before.
     pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
         let before = self.given.remove(object).unwrap_or_default();
         let news: Vec<Diagnostic> = current.difference(&before).cloned().collect();
@@ -34,7 +34,7 @@ impl Diagnostics {
         news
     }
 
-    /// Logs what is new: a line each, or one for many about the same field.
+    /// Logs new diagnostics: a line each, or one line for many about the same field.
     pub fn tell(&mut self, now: Instant) {
         for (field, told) in self.news.due(now) {
             match told {

@@ -1,35 +1,36 @@
-//! Durations by size, as Prometheus counts them.
+//! Histograms of durations, as Prometheus defines them.
 
 use std::time::Duration;
 
 use super::reconcile::Took;
 
-/// The upper bounds of kube-proxy's histogram of syncs: from a millisecond on, doubled each time (pkg/proxy/metrics).
+/// The upper bounds, in seconds, of kube-proxy's `sync_proxy_rules_duration_seconds`: from 0.001, each twice the one before
+/// (pkg/proxy/metrics).
 const SYNC: [f64; 15] = geometric(0.001, 2.0);
-/// Those of its histogram of programming latencies: 0, a quarter and a half, each second of the first minute, every five seconds
-/// of the second one, every half a minute until the fifth.
+/// The upper bounds, in seconds, of kube-proxy's `network_programming_duration_seconds`: 0, 0.25 and 0.5, then every second up to
+/// 60, every 5 s up to 120, every 30 s up to 300.
 const PROGRAMMING: [f64; 81] = programming();
-/// Of parts of a plan: from ten microseconds on, four times as much each time.
+/// The upper bounds, in seconds, for phases of a plan: from ten microseconds, each four times the one before.
 const PHASES: [f64; 11] = geometric(0.000_01, 4.0);
 
-/// How many durations there were, by their upper bounds in seconds.
+/// Numbers of durations by their upper bounds in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     bounds: &'static [f64],
-    /// Those up to each bound and above the one before; the last has no bound.
+    /// Not cumulative: durations above the previous bound and up to this one. The last element has no bound.
     counts: Vec<u64>,
-    /// Their sum in seconds.
+    /// The sum of all durations, in seconds.
     pub sum: f64,
 }
 
-/// How long things have taken.
+/// How long plans and changes have taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Durations {
-    /// Plans, from taking the events until all was in force.
+    /// Plans, from when the agent began to reconcile until all was in force.
     pub plans: Histogram,
-    /// Changes of endpoints, from their causes until they were in force, by family.
+    /// Changes of endpoints, from their causes until they were in force: IPv4, then IPv6.
     pub changes: [Histogram; 2],
-    /// The parts of plans: the model, the difference, writing it.
+    /// The phases of plans: model, plan (the difference of two tables) and apply.
     pub phases: [Histogram; 3],
 }
 
@@ -44,7 +45,7 @@ impl Default for Durations {
 }
 
 impl Durations {
-    /// Counts the parts of one plan.
+    /// Counts the phases of one plan.
     pub(super) fn note_phases(&mut self, took: Took) {
         for (phase, took) in self.phases.iter_mut().zip([took.model, took.plan, took.apply]) {
             phase.add(took);
@@ -57,14 +58,14 @@ impl Histogram {
         Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
     }
 
-    /// Counts one.
+    /// Counts one duration.
     pub(super) fn add(&mut self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         self.counts[self.bounds.partition_point(|bound| *bound < seconds)] += 1;
         self.sum += seconds;
     }
 
-    /// The upper bounds, and how many are up to each and above the one before.
+    /// Returns each upper bound in seconds, and the number of durations up to it and above the previous bound. Not cumulative.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         bounds.zip(self.counts.iter().copied())

@@ -1,5 +1,5 @@
-//! The control loop: events in, plans out. It decides nothing about Services and knows no map; it keeps
-//! the data plane equal to the model, with the first event of a burst served at once and the rest together.
+//! The control loop: takes events, plans and applies. It decides nothing about Services and knows no map. It keeps the data
+//! plane equal to the model; the first event of a burst is served at once, the rest together.
 
 mod announcer;
 pub mod checks;
@@ -39,11 +39,11 @@ use crate::{
     objects::{ApiEvent, Event, Kind, LocalAddresses},
 };
 
-/// How many events are taken at once: bounds the time until a change is in force during the first lists.
+/// The most events that are taken at once, so that the first of a long burst does not wait for the last.
 const BATCH: usize = 4096;
-/// How often the host's settings are read: no event reports a written sysctl.
+/// How often the host's settings are read: the kernel sends no event when a sysctl changes.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often the data plane is asked to tidy up.
+/// How often [`Dataplane::tidy`] is called.
 const TIDY: Duration = Duration::from_secs(30);
 
 /// The agent's state.
@@ -55,46 +55,46 @@ pub struct Agent {
     refused_networks: bool,
     refusals: Refusals,
     announcer: Announcer,
-    /// None where packets from outside are not this agent's.
+    /// `None` if packets from outside are not served.
     forwarding: Option<Forwarding>,
     retry: Retry,
-    /// Whether it has been said that this node has no Node object.
+    /// Whether it has been logged that this node has no Node object.
     is_nowhere_told: bool,
     /// Number of plans written so far.
     generation: u64,
     next_tidy: tokio::time::Instant,
     next_look: tokio::time::Instant,
-    /// Takes backends whose connected UDP sockets must be ended.
+    /// Takes backends that UDP services have lost: connected UDP sockets to them must be destroyed.
     udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
-    /// What it has been given since the programs began to be replaced; none once every hook has its new program.
+    /// The backends sent to `udp_gone` since the programs began to be replaced; `None` once every hook has its new program.
     gone_before: Option<BTreeSet<SocketAddr>>,
     /// Whether programs that serve read the maps that the agent writes.
     is_in_force: bool,
-    /// Whether there has been an SCTP Service.
+    /// Whether there has been an SCTP Service since the start.
     sctp: changes::Sender<bool>,
     checks: Checks,
     status: changes::Sender<Status>,
     /// Services that are planned again when maps have become larger.
     waiting: BTreeSet<ServiceName>,
-    /// What there has been no room for since maps last became larger.
+    /// Quantities that a map was too small for since maps last became larger.
     lacking: BTreeSet<Quantity>,
-    /// What larger maps are made for when there is no room for it.
+    /// Quantities that maps grow for when they are full.
     growing: BTreeSet<Quantity>,
-    /// When the first of the events came that no plan has served yet.
+    /// When the first event arrived that no plan has served yet.
     queued: Option<SystemTime>,
-    /// Since when a write has failed for another reason than lack of room.
+    /// Since when writes have failed for another reason than a full map.
     failing: Option<Instant>,
     triggers: Triggers,
     no_local: NoLocals,
-    /// Whether lists have been read again since the heap was last given back.
+    /// Whether a kind has been listed again since free heap memory was last returned to the kernel.
     relisted: bool,
     /// How long the model has taken for events that no plan has served yet.
     modelling: Duration,
 }
 
-/// What the agent listens to.
+/// The channels that the agent reads.
 pub struct Inputs {
-    /// The source's reports.
+    /// Events of the source: the API server or a folder.
     pub events: mpsc::Receiver<Event>,
     /// The node's own addresses.
     pub addresses: changes::Receiver<LocalAddresses>,
@@ -102,18 +102,18 @@ pub struct Inputs {
     pub routes: mpsc::Receiver<Routes>,
 }
 
-/// What the agent was woken for.
+/// Why [`Agent::read`] returned.
 enum Woken {
-    /// Something has changed.
+    /// Objects, addresses or routes have changed.
     Changed,
-    /// What was refused is due again.
+    /// It is time to retry what was refused.
     RetryDue,
-    /// It has looked after the host and its maps.
+    /// The host's settings have been read, or the maps tidied up: nothing to plan.
     Looked,
 }
 
 impl Agent {
-    /// An agent that has programmed nothing yet.
+    /// Returns an agent that has programmed nothing yet.
     pub fn new(
         model: Model,
         dataplane: Dataplane,
@@ -154,21 +154,22 @@ impl Agent {
         }
     }
 
-    /// Looks after what keeps packets from outside from being forwarded, if they are served.
+    /// Sets the check of host settings that would keep packets from outside from being forwarded; `None` if such packets are not
+    /// served.
     #[must_use]
     pub fn serving_outside(mut self, forwarding: Option<Forwarding>) -> Self {
         self.forwarding = forwarding;
         self
     }
 
-    /// Reads this node's addresses, and events until every kind has been listed, unless that is done. False when the source
-    /// ended before.
+    /// Reads this node's addresses, then events until every kind has been listed. Does nothing if every kind has been.
+    /// Returns false if the source ended first.
     pub async fn list(&mut self, inputs: &mut Inputs) -> bool {
         if self.model.is_listed() {
             return true;
         }
         let started = Instant::now();
-        // Who is gone without a report ends the program with the reason.
+        // The task that sends addresses has ended, and ends the program with its error: wait for that.
         if inputs.addresses.changed().await.is_err() {
             return pending().await;
         }
@@ -183,7 +184,7 @@ impl Agent {
         true
     }
 
-    /// Programs everything for the first time, once every kind has been listed (S30). False when the source ended before.
+    /// Programs everything for the first time, once every kind has been listed (S30). Returns false if the source ended first.
     pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
         let is_listed = self.list(inputs).await;
         if is_listed {
@@ -201,15 +202,16 @@ impl Agent {
         self.is_in_force = is_in_force;
     }
 
-    /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
-    /// gone may have been overlooked, or have dialled it by an old program.
+    /// To be called once every hook has its new program, and resized maps hold what the old ones held. Terminates again the UDP
+    /// sockets of backends that were removed while programs were being replaced: such a socket may have been overlooked, or may
+    /// have connected through an old program.
     pub fn attached(&mut self) {
         self.is_in_force = true;
         let gone = self.gone_before.take();
         self.terminate(gone.unwrap_or_default());
     }
 
-    /// What is in force.
+    /// Returns the data plane that this agent writes.
     pub fn dataplane(&self) -> &Dataplane {
         &self.dataplane
     }
@@ -231,8 +233,8 @@ impl Agent {
         }
     }
 
-    /// Waits for something to happen and takes all that has happened; none when the source has ended. It may be broken off and
-    /// begun again at any time, so every time that it waits for is a point in time.
+    /// Waits for an input or a timer, and takes what the input has. Returns `None` when the source has ended. Cancel-safe: timers
+    /// are points in time, so cancelling and repeating a call does not prolong the wait.
     async fn read(&mut self, inputs: &mut Inputs) -> Option<Woken> {
         let mut batch = Vec::new();
         tokio::select! {
@@ -281,7 +283,7 @@ impl Agent {
             }
         });
         self.next_look = tokio::time::Instant::now() + LOOK;
-        // What can't be read now was readable at the start, and still holds.
+        // On failure the ports that were read before stay in use.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
         let lacking = self.status.borrow().lacking(Instant::now());
         self.announcer.missing(&lacking, Instant::now());

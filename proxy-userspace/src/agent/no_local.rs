@@ -1,5 +1,5 @@
-//! How many service ports have a policy of Local and no backend on this node, while another node has one (S16): new flows to
-//! them are dropped here. Kept from one plan to the next: what a change of other Services does not touch stays.
+//! Counts the service ports with a policy of Local and no backend on this node, while another node has one (S16): new flows to
+//! them are dropped here. Kept from one plan to the next: a plan updates only the numbers of the Services that it touches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use proxy_common::{FrontendKind, List};
 
 use crate::desired::{Family, PortKey, ServiceName, ServiceTable, Table};
 
-/// A number of service ports, by family.
+/// Numbers of service ports whose policy is Local and which have no backend on this node: IPv4, then IPv6.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoLocal {
-    /// By `internalTrafficPolicy`.
+    /// Ports whose `internalTrafficPolicy` is Local.
     pub internal: [u32; 2],
-    /// By `externalTrafficPolicy`.
+    /// Ports whose `externalTrafficPolicy` is Local.
     pub external: [u32; 2],
 }
 
-/// The Services that have such ports, and their sum.
+/// The numbers of each Service that has such ports, and their sum.
 #[derive(Debug, Default)]
 pub(super) struct NoLocals {
     services: BTreeMap<ServiceName, NoLocal>,
@@ -24,7 +24,7 @@ pub(super) struct NoLocals {
 }
 
 impl NoLocals {
-    /// Looks at the Services in `touched` again.
+    /// Counts the ports of the Services in `touched` again.
     pub(super) fn update(&mut self, touched: &BTreeSet<ServiceName>, table: &Table) {
         for service in touched {
             let now = table.services.get(service).map(of).unwrap_or_default();
@@ -38,7 +38,7 @@ impl NoLocals {
         }
     }
 
-    /// Their sum.
+    /// Returns the numbers of all Services together.
     pub(super) fn sum(&self) -> NoLocal {
         self.sum
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::desired::{FrontendEntry, PortEntry};
 
-    /// A Service with a ClusterIP and a node port, whose policies are these and which has a backend on another node.
+    /// A table with one IPv6 Service, which has a ClusterIP, a node port, a backend on another node and the backends `here`.
     fn table(internal: List, external: List, here: &[&str]) -> Table {
         let port = PortKey { name: Arc::from("http"), protocol: Protocol::Tcp, family: Family::Ipv6 };
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();

@@ -1,11 +1,11 @@
-//! The agent notices that its node has another name in the cluster.
+//! Notices that this node seems to have another name in the cluster.
 
 use tracing::warn;
 
 use super::Agent;
 
 impl Agent {
-    /// Says once that this node seems to have another name in the cluster.
+    /// Logs once that this node seems to have another name in the cluster.
     pub(super) fn mention_nowhere(&mut self) {
         if self.model.has_node() {
             self.is_nowhere_told = false;
@@ -13,8 +13,8 @@ impl Agent {
             self.is_nowhere_told = true;
             let node = self.model.node_name();
             warn!(
-                "no Node object named {node}, no endpoint is local: Services with the policy Local are dropped here, and \
-                 hints for this node's zone are missed; give the Node object's name with --node-name"
+                "there is no Node object named {node}, and no endpoint is on this node: traffic to Services with the policy Local \
+                 is dropped here, and zone hints are ignored; set --node-name to the name of this node's Node object"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The agent writes its [`Status`], and says which backends have gone.
+//! How the agent publishes its [`Status`], and reports removed backends.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ use super::{Agent, checks::HealthByPort, reconcile::Took, status::Status};
 use crate::desired::Family;
 
 impl Agent {
-    /// Changes what is published, and wakes nobody.
+    /// Changes the published status without waking its readers.
     pub(super) fn note(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_if_modified(|status| {
             change(status);
@@ -22,7 +22,7 @@ impl Agent {
         });
     }
 
-    /// Publishes what is in force now. Those who serve health checks are woken if one has changed.
+    /// Publishes what is in force now. Readers are woken only if a health check has changed.
     pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, Took)) {
         let queued = self.queued.take();
         let refused = self.refusals.current();
@@ -53,12 +53,12 @@ impl Agent {
         });
     }
 
-    /// Tells whoever ends UDP sockets.
+    /// Reports backends that UDP services have lost to the task that destroys sockets.
     pub(super) fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
         if let Some(before) = &mut self.gone_before {
             before.extend(&gone);
         }
-        // Without --udp-termination nobody listens.
+        // Without --udp-termination the channel has no receiver.
         if self.is_in_force && !gone.is_empty() {
             let _ = self.udp_gone.send(gone);
         }

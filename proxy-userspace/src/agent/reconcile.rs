@@ -1,4 +1,4 @@
-//! From what has changed to what is in force: the model's part, a plan, and what became of it.
+//! Brings changes into force: projects the touched part of the model, plans, applies, and reports the outcome.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,31 +18,31 @@ use crate::{
     model::{Touched, health::Check},
 };
 
-/// How long the parts of a plan took.
+/// How long the phases of a plan took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Took {
-    /// From events to the table that they ask for.
+    /// Taking events into the model, and projecting the wanted table.
     pub(super) model: Duration,
-    /// The difference between two tables.
+    /// Computing the difference of wanted and present table.
     pub(super) plan: Duration,
-    /// Writing it.
+    /// Writing the difference into the maps.
     pub(super) apply: Duration,
 }
 
-/// What a plan is about.
+/// The parts of the model that a plan covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// What has changed.
+    /// Parts that have changed.
     Changes,
-    /// What was refused, too.
+    /// Parts that have changed or were refused.
     Everything,
 }
 
-/// What is planned, and how.
+/// The input of one reconciliation.
 #[derive(Debug)]
 struct Task {
     touched: Touched,
-    /// Whether everything that is not in force is tried again: only then it is known how much that is.
+    /// Whether everything that is not in force is retried. Only then are the refusals counted from zero.
     is_retry: bool,
     /// Services that are among the refusals already.
     counted: BTreeSet<ServiceName>,
@@ -50,10 +50,10 @@ struct Task {
     was_degraded: bool,
 }
 
-/// What has become of it so far.
+/// The results of one reconciliation so far.
 #[derive(Default)]
 struct Done {
-    /// None if there was nothing to write.
+    /// `None` if there was nothing to write.
     outcome: Option<Outcome>,
     checks: BTreeMap<ServiceName, Check>,
     took: Took,
@@ -72,7 +72,7 @@ impl Agent {
             self.refused_networks = true;
         }
         let mut done = Done::default();
-        // Nothing of this agent's is in force yet: no part takes anything from another.
+        // The first plan is made in parts: this agent has nothing in force yet that one part could take from another.
         let parts = if self.generation == 0 { task.touched.parts() } else { Vec::new() };
         for part in if parts.is_empty() { slice::from_ref(&task.touched) } else { &parts } {
             self.bring(part, &mut done, task.is_retry, started);
@@ -83,7 +83,7 @@ impl Agent {
             self.report(outcome, &task, started);
         }
         if !self.is_degraded() {
-            // The last that was refused may have been replaced by a change, and nothing is tried again.
+            // A change may have replaced or removed the last part that was refused; then no retry clears the refusals.
             self.refusals.begin();
             self.failing = None;
         }
@@ -94,7 +94,7 @@ impl Agent {
         self.tell(started);
     }
 
-    /// Brings a part into force.
+    /// Projects a part of the model, plans it, and writes the plan.
     fn bring(&mut self, part: &Touched, done: &mut Done, is_retry: bool, now: Instant) {
         let projected = Instant::now();
         let projection = self.model.project(part);
@@ -103,7 +103,7 @@ impl Agent {
                 self.announcer.skipped(&news, projection.services.get(&object), now);
             }
         }
-        // For as long as this agent runs: associations outlive their Service.
+        // Never reset while this agent runs: associations outlive their Service.
         if projection.table.has(Protocol::Sctp) {
             self.sctp.send_if_modified(|sctp| !std::mem::replace(sctp, true));
         }
@@ -125,7 +125,7 @@ impl Agent {
     fn take_task(&mut self, scope: Scope) -> Task {
         let mut touched = self.model.take_touched();
         let was_degraded = self.is_degraded();
-        // A plan for one network is a plan for all.
+        // A plan that touches networks contains all of them.
         let is_retry = scope == Scope::Everything || touched.networks && self.refused_networks;
         let mut counted = BTreeSet::new();
         if is_retry {
@@ -139,7 +139,7 @@ impl Agent {
         Task { touched, is_retry, counted, was_degraded }
     }
 
-    /// Says in the log and by Events what is new, and what there were too many lines for before.
+    /// Logs and announces as Events what is new, and what earlier calls had no line left for.
     pub(super) fn tell(&mut self, now: Instant) {
         self.diagnostics.tell(now);
         self.announcer.applied(&(&self.refused | &self.waiting), self.refusals.current(), now);
@@ -149,7 +149,7 @@ impl Agent {
     fn report(&mut self, outcome: Outcome, task: &Task, started: Instant) {
         let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
         let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
-        // That a change succeeds says nothing of what failed before.
+        // A successful plan of other changes does not prove that what failed before would succeed now.
         if is_failing || task.is_retry {
             self.failing = is_failing.then(|| self.failing.unwrap_or(started));
         }
@@ -164,9 +164,9 @@ impl Agent {
         self.terminate(outcome.udp_gone);
         let Size { services, frontends, backends, .. } = self.dataplane.size();
         let generation = self.generation;
-        // A number in JSON lines, which 128 bits would not be.
+        // The JSON log writes a u64 as a number, but not a u128.
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        // The first is news; on a busy cluster the others come many times a second.
+        // Only the first plan is logged as info: a busy cluster has many a second.
         if generation == 1 {
             info!(services, frontends, backends, generation, micros, "programmed");
         } else {

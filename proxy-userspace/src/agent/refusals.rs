@@ -1,5 +1,5 @@
-//! What of a plan is not in force, told in few lines: with 40,000 Services and a map for 30,000, a line for each at every
-//! try would bury everything else that the agent says.
+//! Logs which parts of a plan are not in force, in few lines: with 40,000 Services and a map for 30,000, a line for each at every
+//! retry would bury all other lines.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,52 +9,52 @@ use std::{
 
 use tracing::{error, info};
 
-/// The most lines of any [`PERIOD`]. The last is kept for the news that all is well again.
+/// The most lines in any [`PERIOD`]. The last one is reserved for the news that all is well again.
 const LINES: usize = 10;
 const PERIOD: Duration = Duration::from_mins(1);
 /// The most lines at once.
 const AT_ONCE: usize = 3;
 
-/// What is not in force because of one error.
+/// The parts of a plan that are not in force because of one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// How many parts.
+    /// How many parts are not in force.
     pub parts: usize,
-    /// The first of them.
+    /// The first of them, a Service or network.
     pub first: String,
 }
 
-/// What is not in force at present, by the error's words.
+/// The parts that are not in force at present, by the text of the error.
 pub type Errors = BTreeMap<String, Refused>;
 
-/// Collects what is refused in one try, and remembers what has been told of the tries before.
+/// Collects what one try refuses, and remembers what has been logged about earlier tries.
 #[derive(Debug, Default)]
 pub struct Refusals {
     current: Errors,
-    /// Empty once all is in force again.
+    /// The parts that were logged last; empty once all is in force again.
     told: Errors,
-    /// When the lines of the last period were written.
+    /// When the lines of the last [`PERIOD`] were written.
     lines: VecDeque<Instant>,
 }
 
 impl Refusals {
-    /// `part` is not in force.
+    /// Adds `part`, which is not in force because of `error`.
     pub fn add(&mut self, part: impl Display, error: impl Display) {
         let refused = || Refused { parts: 0, first: part.to_string() };
         self.current.entry(error.to_string()).or_insert_with(refused).parts += 1;
     }
 
-    /// Another try begins.
+    /// Begins another try: forgets what the last one refused.
     pub fn begin(&mut self) {
         self.current.clear();
     }
 
-    /// What the last try has not brought into force.
+    /// Returns what the last try has not brought into force.
     pub fn current(&self) -> &Errors {
         &self.current
     }
 
-    /// Logs what is new about the last try, now or, when there are too many lines, at a later call.
+    /// Logs what is new about the last try: now, or at a later call if there have been too many lines.
     pub fn tell(&mut self, now: Instant) {
         let Some(news) = self.news(now) else { return };
         if news.is_empty() {
@@ -65,7 +65,8 @@ impl Refusals {
         }
     }
 
-    /// What is not in force, if that is to be told now; empty when all is again.
+    /// Returns what to log now: what is not in force, empty if all is in force again. `None` if there is nothing new, or no line
+    /// left.
     fn news(&mut self, now: Instant) -> Option<&Errors> {
         let current = &self.current;
         if *current == self.told {
@@ -90,7 +91,7 @@ mod tests {
 
     const FULL: &str = "SERVICES is full; start waggle with a larger --max-services";
 
-    /// How many lines a try with these errors makes, of so many Services each.
+    /// Returns how many lines a try logs whose errors each refuse the given number of Services.
     fn lines(refusals: &mut Refusals, now: Instant, errors: &[(&str, usize)]) -> usize {
         refusals.begin();
         for (error, count) in errors {

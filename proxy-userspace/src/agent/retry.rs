@@ -1,18 +1,18 @@
-//! When what was refused (by a full map, by the kernel) is tried again without an event that is about it. Pure: it is told
-//! the time.
+//! When to retry what a full map or the kernel has refused, while no event changes it. Pure: the caller passes the time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The pause before the next try: at first, after a change, and at most.
+/// The pause before the first retry, and before the next one after a change.
 const FIRST: Duration = Duration::from_secs(1);
+/// The longest pause that doubling leads to.
 const LAST: Duration = Duration::from_secs(30);
-/// A pause lasts at least so many times as long as the try took: tens of thousands of Services without a place must not
-/// keep a processor busy.
+/// A pause is at least this many times as long as the last try took, so that retries of tens of thousands of Services take less
+/// than a twentieth of a CPU.
 const REST: u32 = 20;
 
-/// The pauses between tries, which become longer as long as nothing changes.
+/// The pauses between retries. They double, up to [`LAST`], until something changes.
 #[derive(Debug)]
 pub(super) struct Retry {
     pause: Duration,
@@ -21,24 +21,24 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// Nothing has been tried yet.
+    /// Returns the state before the first retry, which is due one second after `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self { pause: FIRST, rest: Duration::ZERO, due: now + FIRST }
     }
 
-    /// When to try again.
+    /// Returns when to retry.
     pub(super) const fn due(&self) -> Instant {
         self.due
     }
 
-    /// All that was refused has been tried again, which took so long.
+    /// To be called after a retry of all that was refused. `took` is how long it took.
     pub(super) fn tried(&mut self, now: Instant, took: Duration) {
         self.rest = took * REST;
         self.due = now + self.pause.max(self.rest);
         self.pause = (self.pause * 2).min(LAST);
     }
 
-    /// Something has changed: there may be room now.
+    /// To be called when something has changed, since maps may have room now. The next retry is never delayed by it.
     pub(super) fn changed(&mut self, now: Instant) {
         self.pause = FIRST;
         self.due = self.due.min(now + FIRST.max(self.rest));
@@ -51,7 +51,7 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    /// The pauses of so many tries in a row.
+    /// Returns the pauses, in seconds, after `count` retries in a row.
     fn pauses(retry: &mut Retry, took: Duration, count: usize) -> Vec<u64> {
         let pause = |_| {
             let now = retry.due();

@@ -1,4 +1,4 @@
-//! What the agent's objects need of maps, and larger maps for them.
+//! How much of the maps the agent's objects need, and the move to larger maps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,17 +21,17 @@ use crate::{
 };
 
 impl Agent {
-    /// What the maps hold that the agent writes, as far as it knows. All else is 0.
+    /// Returns how much the maps that the agent writes hold, by its own books. All else is 0.
     pub fn used(&self) -> MapSizes {
         self.dataplane.used()
     }
 
-    /// What there has been no room for since maps last became larger.
+    /// Returns the quantities that a map was too small for since maps last became larger.
     pub fn lacking(&self) -> &BTreeSet<Quantity> {
         &self.lacking
     }
 
-    /// What all objects need of the maps that the agent writes, in force or not.
+    /// Returns how much all objects need in the maps that the agent writes, whether they are in force or not.
     pub fn demand(&self) -> MapSizes {
         let mut demand = Demand::empty();
         for part in self.model.all().parts() {
@@ -40,7 +40,8 @@ impl Agent {
         demand.sizes()
     }
 
-    /// What larger maps are made for when there is no room for it. What waits for others is tried again now and then.
+    /// Sets the quantities that maps grow for when they are full. If there are none, Services that wait for larger maps are retried
+    /// at intervals instead.
     pub fn let_grow(&mut self, growing: BTreeSet<Quantity>) {
         if growing.is_empty() {
             self.refused.append(&mut self.waiting);
@@ -48,13 +49,13 @@ impl Agent {
         self.growing = growing;
     }
 
-    /// Whether something is refused, and tried again by itself.
+    /// Whether something is refused and will be retried without an event.
     pub(super) fn is_degraded(&self) -> bool {
         !self.refused.is_empty() || self.refused_networks
     }
 
-    /// Keeps what of a plan is not in force, to try it again. That something waits for a larger map is no news, and trying it on
-    /// every event would cost more than the event. `counted`: Services that are among the refusals already.
+    /// Notes which parts of a plan are not in force, to retry them. What waits for a larger map is neither reported nor retried
+    /// with every event, which would cost more than the event. `counted` are the Services that are among the refusals already.
     pub(super) fn note_refused(
         &mut self,
         services: BTreeMap<ServiceName, ApplyError>,
@@ -84,34 +85,35 @@ impl Agent {
         }
     }
 
+    /// Whether a larger map will make room for what has failed with this error.
     fn awaits_room(&mut self, error: &ApplyError) -> bool {
         let lacking = error.lacks();
         self.lacking.extend(lacking);
         lacking.is_some_and(|quantity| self.growing.contains(&quantity))
     }
 
-    /// Writes larger maps from now on, which no program uses and which hold what the maps of before do.
+    /// Switches to larger maps, which hold what the current ones do. For a start at which no program uses either yet.
     pub fn enlarge(&mut self, maps: Maps) {
         self.dataplane.move_to(maps);
         self.dataplane.release();
     }
 
-    /// Writes larger maps from now on, to which the programs have just moved.
-    /// `udp_gone` takes lines about backends that have gone.
+    /// Switches to larger maps, whose programs have just replaced the previous ones at every hook. `udp_gone` takes removed
+    /// backends from now on, if there is another receiver for them.
     pub fn move_to(&mut self, maps: Maps, udp_gone: Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>) {
         self.dataplane.move_to(maps);
         self.udp_gone = udp_gone.unwrap_or_else(|| self.udp_gone.clone());
         self.gone_before = Some(BTreeSet::new());
     }
 
-    /// Writes what found no room in the maps of before.
+    /// Plans again what the previous maps had no room for.
     pub fn write_waiting(&mut self) {
         self.lacking.clear();
         self.refused.append(&mut self.waiting);
         self.reconcile(Scope::Everything);
     }
 
-    /// No program over the maps of before runs any more.
+    /// To be called when no program that uses the previous maps runs any more.
     pub fn has_moved(&mut self) {
         self.dataplane.release();
         self.attached();

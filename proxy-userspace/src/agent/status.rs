@@ -1,5 +1,5 @@
-//! What the agent says of itself. It publishes a new value after each plan, and notes every few seconds that it is alive; the
-//! health port, health checks and metrics read it, each when it is asked.
+//! The agent's status. The agent publishes a new value after each plan, and notes every two seconds that it is alive. The health
+//! port, health checks and metrics read it when they are requested.
 
 use std::{
     collections::BTreeMap,
@@ -15,57 +15,57 @@ use crate::{
     watch::contact::Contact,
 };
 
-/// How long something may be wrong until the agent counts as unhealthy: kube-proxy's limit (twice its minimal sync period).
+/// How long something may be wrong before the agent counts as unhealthy: kube-proxy's limit (twice its minimum sync period).
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The agent's state.
+/// The agent's published state.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// The number of plans that have been written.
+    /// How many plans have been written.
     pub generation: u64,
-    /// What is in force.
+    /// How much is in force.
     pub size: Size,
-    /// How many entries the agent's maps have: at most some seconds ago.
+    /// How many entries the maps have that the agent writes. Updated within two seconds after a plan.
     pub usage: Usage,
-    /// The plan since which that is so.
+    /// The generation that `usage` was counted at.
     pub usage_of: u64,
-    /// What is not in force, by the error.
+    /// The parts of plans that are not in force, by the text of the error.
     pub refused: Arc<BTreeMap<String, Refused>>,
-    /// When the API server was last heard of; none for a folder, which is always there.
+    /// When the API server last sent something; `None` for a folder, which is always there.
     pub contact: Option<Contact>,
-    /// For how long the API server may be silent; for ever if it is none.
+    /// How long the API server may be silent before the agent counts as unhealthy; `None` for no limit.
     pub silence: Option<Duration>,
-    /// Since when a write has failed for another reason than lack of room.
+    /// Since when writes have failed for another reason than a full map.
     pub failing: Option<Instant>,
-    /// Which hooks and devices lack their programs. Those who attach programs write it through clones.
+    /// The hooks and devices that lack their programs. Tasks that attach programs update it through clones.
     pub missing: Missing,
-    /// When the agent last looked whether there is anything to do.
+    /// When the agent's loop last ran.
     pub alive: Instant,
-    /// When the first of the events came that the last plan serves.
+    /// When the first event arrived that the last plan serves.
     pub queued: SystemTime,
-    /// When the last plan was in force.
+    /// When the last plan came into force.
     pub applied: SystemTime,
-    /// Whether load balancers may send this node packets: its Node object is there and is not about to go.
+    /// Whether load balancers may send packets to this node: its Node object exists and is not about to be removed.
     pub eligible: bool,
     /// The health of Services by `healthCheckNodePort`.
     pub checks: HealthByPort,
-    /// Events so far, by the kind of object.
+    /// How many events have arrived, by kind of object.
     pub events: BTreeMap<Kind, u64>,
-    /// Those of them that have been served.
+    /// How many of them have been served.
     pub events_served: BTreeMap<Kind, u64>,
     /// How long plans and changes took.
     pub durations: Durations,
-    /// Service ports without a backend where their policies want one.
+    /// Numbers of service ports with a policy of Local and no backend on this node.
     pub no_local: NoLocal,
 }
 
 impl Status {
-    /// Of an agent that has programmed nothing yet and follows a source.
+    /// Returns the status of an agent that has programmed nothing yet. The arguments are the fields of these names.
     pub fn following(contact: Option<Contact>, silence: Option<Duration>) -> Self {
         Self { contact, silence, ..Self::new() }
     }
 
-    /// Of an agent that has programmed nothing yet.
+    /// Returns the status of an agent that has programmed nothing yet and follows a folder.
     pub fn new() -> Self {
         let now = SystemTime::now();
         Self {
@@ -90,15 +90,15 @@ impl Status {
         }
     }
 
-    /// Counts events of each kind.
+    /// Adds to the numbers of events that have arrived.
     pub(super) fn count(&mut self, events: BTreeMap<Kind, u64>) {
         for (kind, count) in events {
             *self.events.entry(kind).or_default() += count;
         }
     }
 
-    /// What makes the agent unhealthy at `now`; nothing if it is healthy. What a full map has no room for does not: the rest is
-    /// served, and another start would change nothing.
+    /// Returns what makes the agent unhealthy at `now`, in a sentence each; empty if it is healthy. A full map does not make it
+    /// unhealthy: all else is served, and a restart would change nothing.
     pub fn ailments(&self, now: Instant) -> Vec<String> {
         let lasts = |since: Instant| now.saturating_duration_since(since);
         let mut ailments = Vec::new();
@@ -122,7 +122,7 @@ impl Status {
         ailments
     }
 
-    /// What has been without its program for long, in a sentence each.
+    /// Returns the hooks and devices that have lacked their programs for longer than [`PATIENCE`], in a sentence each.
     pub(super) fn lacking(&self, now: Instant) -> Vec<String> {
         self.missing.lasting(PATIENCE, now)
     }

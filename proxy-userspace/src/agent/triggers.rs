@@ -1,6 +1,7 @@
-//! How long a change of endpoints takes from its cause until it is in force here (N11): the EndpointSlice controller notes when
-//! a pod or Service has changed. Only changes that this agent has made come in: not what it finds at its start, nothing that is
-//! deleted, no time that stays as it was or that can't be true. Pure: it is told the time.
+//! Measures how long a change of endpoints takes from its cause until it is in force here (N11). The cause's time is the
+//! annotation by which the EndpointSlice controller notes when a pod or Service has changed. Not counted: slices that exist at the
+//! agent's start, deleted slices, and times that have not changed, are in the future or can't be read. Pure: the caller passes
+//! the time.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,25 +16,25 @@ use crate::{
     objects::{EndpointSlice, Event, Object, TRIGGER_TIME},
 };
 
-/// The times of slices, and of the changes that are not in force yet.
+/// The last trigger times of slices, and of the changes that are not in force yet.
 #[derive(Debug, Default)]
 pub(super) struct Triggers {
-    /// Since when changes come in; none before everything is listed.
+    /// When everything was listed: only later causes count. `None` before.
     since: Option<Timestamp>,
     names: RandomState,
-    /// The last time of each slice, by the hash of its name: there may be tens of thousands. Should two hashes ever be equal, a
-    /// change is missed or counted twice.
+    /// The last time of each slice, by a hash of namespace and name to save memory: there may be tens of thousands. If two
+    /// hashes collide, a change is missed or counted twice.
     last: HashMap<u64, Timestamp>,
     waiting: BTreeMap<(ServiceName, Family), Vec<Timestamp>>,
 }
 
 impl Triggers {
-    /// Everything is listed: what changes from `now` on comes in.
+    /// To be called when everything is listed: changes from `now` on count.
     pub(super) fn begin(&mut self, now: Timestamp) {
         self.since = Some(now);
     }
 
-    /// Takes note of an event that the agent is about to serve.
+    /// Notes the trigger time of an event that the agent is about to serve.
     pub(super) fn note(&mut self, event: &Event, now: Timestamp) {
         match event {
             Event::Applied(object) => {
@@ -62,8 +63,8 @@ impl Triggers {
         }
     }
 
-    /// Everything that has been noted is in force but what the Services in `refused` lack, of which the first change waits on.
-    /// Returns how long each took.
+    /// To be called after each plan: all noted changes are in force, except those of the Services in `refused`, of which only the
+    /// first is kept. Returns how long each change took.
     pub(super) fn in_force(&mut self, refused: &BTreeSet<ServiceName>, now: Timestamp) -> Vec<(Family, Duration)> {
         let mut took = Vec::new();
         self.waiting.retain(|(service, family), times| {
@@ -107,7 +108,7 @@ mod tests {
         Event::Deleted(ObjectRef { kind: Kind::EndpointSlice, namespace, name })
     }
 
-    /// An agent that has listed the slice `a` at second 0, with a time of the week before.
+    /// Returns triggers of an agent that has listed the slice `a` at second 0, with a trigger time a week earlier.
     fn started() -> Triggers {
         let mut triggers = Triggers::default();
         triggers.note(&slice("a", &at(-604_800).to_string()), at(0));
@@ -115,7 +116,7 @@ mod tests {
         triggers
     }
 
-    /// How many changes come into force after the events, and their seconds.
+    /// Returns the seconds that each change took that comes into force after the events.
     fn counted(triggers: &mut Triggers, events: &[Event], now: i64) -> Vec<u64> {
         for event in events {
             triggers.note(event, at(now));

@@ -1,5 +1,5 @@
-//! Starting over maps that an earlier agent has left: ids stay what they were, so that what sockets and
-//! clients remember stays true; everything else is written anew and the rest swept away.
+//! Starts with maps that an earlier agent has left. Ids keep their meanings, so that what sockets and clients remember stays
+//! true; everything else is written again, and what the first plan does not claim is removed.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -17,29 +17,29 @@ use crate::{
     },
 };
 
-/// What was found in the maps and has not been claimed by a plan yet.
+/// The contents of the maps at the start that no plan has claimed yet.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    /// Service ids.
+    /// Service ids by the ports that they stood for.
     pub(super) ids: BTreeMap<PortId, u32>,
     frontends: Vec<Frontend>,
     networks: Vec<(u32, Address)>,
-    /// By service id.
+    /// Members by service id.
     members: BTreeMap<u32, Memberships>,
-    /// Members whose backends are not there.
+    /// Members whose backends are not in BACKENDS.
     stray: Vec<Member>,
     sources: Vec<(u32, SourceRange)>,
     slots: BTreeSet<(u32, u32)>,
     /// Ranges of slots by the backend ids in them.
     lists: HashMap<Vec<u32>, Vec<SlotRange>>,
-    /// Ranges that lists of the first plan have taken over. Frontends may still name them.
+    /// Ranges that lists of the first plan have taken over. Entries of earlier frontends may still name them.
     reused: BTreeSet<(u32, u32)>,
-    /// Names that don't say which port an id stood for.
+    /// Service ids whose names can't be decoded.
     damaged: Vec<u32>,
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Reads what the maps hold. Keys that can't be read are as good as absent: writing overwrites them.
+    /// Reads what the maps hold. Keys that can't be read count as absent: later writes replace them.
     pub(super) fn adopt(&mut self) {
         self.adopt_node_addresses();
         for (id, name) in self.maps.service_names.entries() {
@@ -79,8 +79,8 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Removes whatever an earlier agent left and the first plan did not claim. Returns the backends that
-    /// some UDP socket may still be connected to.
+    /// Removes what an earlier agent left and the first plan did not claim. Returns the backends that have left a list, to which
+    /// UDP sockets may still be connected.
     pub fn sweep(&mut self) -> BTreeSet<SocketAddr> {
         let leftovers = std::mem::take(&mut self.leftovers);
         let mut retired = Retired::default();
@@ -129,8 +129,8 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// The slots that an earlier agent has left for exactly these backends: after a restart most lists need no new ones. Which
-    /// service had them is no matter, since an entry that still names them finds these backends, too.
+    /// Takes a range of slots that an earlier agent has left for exactly these backends, so that most lists need no new slots
+    /// after a restart. It may have been another service's: an entry that still names the range finds the same backends.
     pub(super) fn reuse_slots(&mut self, backends: &[SocketAddr]) -> Option<SlotRange> {
         if self.leftovers.lists.is_empty() {
             return None;
@@ -142,7 +142,7 @@ impl<S: Store> Dataplane<S> {
         Some(range)
     }
 
-    /// Gives back slots whose list is not in force after all.
+    /// Gives back the slots of a list that was written but does not come into force.
     pub(super) fn give_back_slots(&mut self, range: SlotRange) {
         if self.leftovers.reused.contains(&(range.offset, range.length)) {
             self.leftovers.slots.insert((range.offset, range.length));
@@ -156,7 +156,7 @@ impl<S: Store> Dataplane<S> {
         self.leftovers.members.remove(&service).unwrap_or_default()
     }
 
-    /// Returns the backends that have left some list.
+    /// Removes unclaimed members. Returns their backends.
     fn sweep_members(&mut self, members: BTreeMap<u32, Memberships>, stray: &[Member]) -> BTreeSet<SocketAddr> {
         let mut gone = BTreeSet::new();
         for (service, members) in members {

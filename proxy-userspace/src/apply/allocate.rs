@@ -1,4 +1,4 @@
-//! Who gets which id and which slots. Pure: it hands out numbers and knows nothing of maps.
+//! Allocators of ids and slots. Pure: they hand out numbers and know nothing of maps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ pub struct IdPool {
 }
 
 impl IdPool {
-    /// Ids below `limit`.
+    /// Returns a pool of the ids below `limit`, all free.
     pub fn new(limit: u32) -> Self {
         Self { next: 1, limit, free: BTreeSet::new() }
     }
 
-    /// The lowest free id, or none when all are taken.
+    /// Takes the lowest free id; `None` when all are taken.
     pub fn allocate(&mut self) -> Option<u32> {
         if let Some(id) = self.free.pop_first() {
             return Some(id);
@@ -27,7 +27,7 @@ impl IdPool {
         (id < self.limit).then(|| self.next += 1).map(|()| id)
     }
 
-    /// Takes an id that is in use already. Ids at or above the limit are ignored.
+    /// Marks an id as taken that is in use already. Ids at or above the limit are ignored.
     pub fn reserve(&mut self, id: u32) {
         if id >= self.limit {
             return;
@@ -37,12 +37,12 @@ impl IdPool {
         self.next = self.next.max(id + 1);
     }
 
-    /// Ids below a higher limit from now on.
+    /// Raises the limit. A lower one changes nothing.
     pub fn extend(&mut self, limit: u32) {
         self.limit = self.limit.max(limit);
     }
 
-    /// How many ids are not free, with 0, which is never handed out.
+    /// Returns how many ids are not free, including 0, which is never handed out.
     pub fn used(&self) -> u32 {
         self.next - u32::try_from(self.free.len()).unwrap_or(self.next)
     }
@@ -53,24 +53,25 @@ impl IdPool {
     }
 }
 
-/// Contiguous ranges of SLOTS. Neighbouring free ranges are one; the lowest that fits is used.
+/// Contiguous ranges of SLOTS, allocated first-fit. Adjacent free ranges are merged.
 #[derive(Debug)]
 pub struct SlotPool {
+    /// Lengths of free ranges by offset.
     free: BTreeMap<u32, u32>,
 }
 
 impl SlotPool {
-    /// Slots below `limit`, all free.
+    /// Returns a pool of the slots below `limit`, all free.
     pub fn new(limit: u32) -> Self {
         Self { free: BTreeMap::from([(0, limit)]) }
     }
 
-    /// How many slots are free, whatever their ranges.
+    /// Returns how many slots are free, in all ranges.
     pub fn free(&self) -> u32 {
         self.free.values().sum()
     }
 
-    /// A range of `length` slots, or none when no free range is long enough. An empty range needs no slots.
+    /// Takes a range of `length` slots; `None` when no free range is long enough. An empty range needs no slots.
     pub fn allocate(&mut self, length: u32) -> Option<SlotRange> {
         if length == 0 {
             return Some(SlotRange::default());
@@ -83,7 +84,7 @@ impl SlotPool {
         Some(SlotRange { offset, length })
     }
 
-    /// Takes a range that is in use already; parts of it that are taken stay taken.
+    /// Marks a range as taken that is in use already. It may overlap ranges that are taken.
     pub fn reserve(&mut self, range: SlotRange) {
         if range.length == 0 {
             return;

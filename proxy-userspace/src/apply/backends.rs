@@ -1,7 +1,7 @@
-//! The backends in BACKENDS: one id an address and port, shared by all lists that name it, counted.
+//! Writes BACKENDS. Each address and port has one id, which all lists that name it share; its users are counted.
 //!
-//! Whether a backend is on this node, and the way to it, may change while it has its id: its entry is then rewritten in place.
-//! Nothing but the flags differs, so that a program that reads meanwhile sees the old entry or the new one.
+//! Whether a backend is on this node, and the route to it, may change while it keeps its id. Its entry is then rewritten in place.
+//! Only the flags differ, so a program that reads concurrently sees either the old or the new entry.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,53 +14,55 @@ use proxy_common::{Address, Backend};
 use super::allocate::IdPool;
 use crate::maps::{encode, store::Elements};
 
-/// A backend's address and port in few bytes, since there may be a million. IPv4 addresses come together, as IPv4-mapped ones.
+/// A backend's address and port in few bytes, since there may be a million. IPv4 addresses are IPv4-mapped, so they are adjacent
+/// in the order of keys.
 type Key = (Address, u16);
 
 #[derive(Debug)]
 struct Shared {
     id: u32,
+    /// How many lists name it, and how many ports hold it while it drains.
     users: u32,
-    /// Ports that say it is on this node: one is enough.
+    /// How many ports say that it is on this node: one is enough.
     local: u32,
     path: Path,
 }
 
-/// What the way to a backend means for it.
+/// The properties of a backend that follow from the route to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Path {
-    /// It leads out of the node: replies of a backend that is said to be here don't come back through the node.
+    /// Whether the route leads out of the node. Then replies of a backend on this node do not come back through the node.
     pub(super) is_outward: bool,
-    /// Index in NODE_ADDRESSES of the address that it is reached from; 0: the node's own.
+    /// Index in NODE_ADDRESSES of the source address for the backend; 0 is the node's own address.
     pub(super) source: u8,
 }
 
-/// Who uses which entry of BACKENDS. Methods that write the map take it.
+/// The entries of BACKENDS and their users. Methods that write the map take it as an argument.
 #[derive(Debug)]
 pub struct Backends {
     ids: IdPool,
     by_address: BTreeMap<Key, Shared>,
-    /// Backends whose entry is still flagged LOCAL or PAST although no port says so any more; `settle` clears it.
+    /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
     departed: BTreeSet<SocketAddr>,
 }
 
 impl Backends {
-    /// For a map of this many entries, all free.
+    /// Returns the books of a map of `limit` entries, all free.
     pub fn new(limit: u32) -> Self {
         Self { ids: IdPool::new(limit), by_address: BTreeMap::new(), departed: BTreeSet::new() }
     }
 
-    /// The map has become larger.
+    /// To be called when the map has become larger: it has `limit` entries now.
     pub fn extend(&mut self, limit: u32) {
         self.ids.extend(limit);
     }
 
-    /// How many entries of the map are taken, with the first, which is nobody's.
+    /// Returns how many entries of the map are taken, including entry 0, which no backend gets.
     pub fn used(&self) -> u32 {
         self.ids.used()
     }
 
-    /// Takes over the backends that the map holds already: they keep their ids, without users.
+    /// Takes over the backends that the map holds already. They keep their ids, but have no users yet.
     pub fn adopt(&mut self, map: &impl Elements<Backend>) {
         for id in 1..map.length() {
             if let Some(backend) = map.get(id).filter(Backend::is_valid) {
@@ -75,8 +77,8 @@ impl Backends {
         }
     }
 
-    /// One more list names this backend: its id, or none when the map is full. A new one is nowhere yet: see
-    /// [`Backends::arrive`]. Its way is asked for only then.
+    /// Adds a list to the users of a backend, and returns its id; `None` when the map is full. A new backend is not flagged as on
+    /// this node before [`Backends::arrive`]. `path` is called only for a new one.
     pub fn acquire(
         &mut self,
         map: &mut impl Elements<Backend>,
@@ -96,12 +98,13 @@ impl Backends {
         Some(id)
     }
 
-    /// The same for a backend that only flows of before know; false if nobody has come to know it.
+    /// Adds a user to a draining backend, which only existing flows know. Returns false if it has no id: then no flow knows it.
     pub fn hold(&mut self, address: SocketAddr) -> bool {
         self.by_address.get_mut(&key(address)).map(|shared| shared.users += 1).is_some()
     }
 
-    /// One more port says that this backend, which some list names, is on this node; true if it is the first.
+    /// Notes that one more port says that this backend is on this node, and flags its entry. Returns true if it is the first port.
+    /// Some list must name the backend.
     pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
         self.by_address.get_mut(&key(address)).is_some_and(|shared| {
             shared.local += 1;
@@ -110,8 +113,8 @@ impl Backends {
         })
     }
 
-    /// One port less says so; true if it was the last. The entry stays as it is until [`Backends::settle`], when
-    /// no frontend leads to lists of before.
+    /// Notes that one port less says that this backend is on this node. Returns true if it was the last. The entry keeps its flags
+    /// until [`Backends::settle`], when no frontend leads to former lists.
     pub fn depart(&mut self, address: SocketAddr) -> bool {
         let Some(shared) = self.by_address.get_mut(&key(address)) else { return false };
         shared.local = shared.local.saturating_sub(1);
@@ -121,8 +124,8 @@ impl Backends {
         shared.local == 0
     }
 
-    /// Lets the entries of departed backends say so. Those that no list names are left as they are: flows may
-    /// still be chosen from what the programs have read.
+    /// Updates the flags of backends that no port says are on this node any more. Entries without users are left as they are:
+    /// programs that read a former list may still choose them.
     pub fn settle(&mut self, map: &mut impl Elements<Backend>) {
         let by_address = &self.by_address;
         self.departed.retain(|address| {
@@ -131,24 +134,24 @@ impl Backends {
         });
     }
 
-    /// The addresses of backends between two, both included, once each.
+    /// Returns the different addresses of backends from `first` to `last`, both included.
     pub fn addresses(&self, first: IpAddr, last: IpAddr) -> BTreeSet<IpAddr> {
         self.between(first, last).map(|(address, _)| address).collect()
     }
 
-    /// Those of this family: prefixes of IPv6 may contain the IPv4-mapped addresses.
+    /// Returns the backends from `first` to `last` of their family: a range of IPv6 may contain the IPv4-mapped addresses.
     fn between(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, &Shared)> {
         let all =
             self.by_address.range(range(first, last)).map(|((address, _), shared)| (IpAddr::from(*address), shared));
         all.filter(move |(address, _)| address.is_ipv4() == first.is_ipv4())
     }
 
-    /// Whether a backend on this node, whose replies come through it, lies between two addresses, both included.
+    /// Whether an address from `first` to `last`, both included, has a backend on this node whose replies come through the node.
     pub fn is_any_here(&self, first: IpAddr, last: IpAddr) -> bool {
         self.between(first, last).any(|(_, shared)| shared.local != 0 && !shared.path.is_outward)
     }
 
-    /// The ways to the backends at this address have changed. Returns those on this node whose replies now go past it.
+    /// Sets the path to the backends at an address. Returns those on this node whose replies bypass the node from now on.
     pub fn redirect(&mut self, map: &mut impl Elements<Backend>, address: IpAddr, path: Path) -> Vec<SocketAddr> {
         let mut past = Vec::new();
         let here = self.by_address.range_mut(range(address, address));
@@ -157,29 +160,29 @@ impl Backends {
                 past.push(address_of(key));
             }
             shared.path = path;
-            // Whether one of before a restart is on this node is still to be said.
+            // No port has said yet whether a backend from before a restart is on this node.
             let known = !self.departed.contains(&address_of(key));
             write_place(map, shared, known);
         }
         past
     }
 
-    /// Which sources the entries name.
+    /// Returns the indices in NODE_ADDRESSES that the entries name.
     pub fn sources(&self) -> BTreeSet<u8> {
         self.by_address.values().map(|shared| shared.path.source).collect()
     }
 
-    /// Whether replies of a backend on this node go past it.
+    /// Whether the backend is on this node, and its replies bypass the node.
     pub fn is_past(&self, address: SocketAddr) -> bool {
         self.by_address.get(&key(address)).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }
 
-    /// The id of a backend that some list names.
+    /// Returns the id of a backend, if it has one.
     pub fn id(&self, address: SocketAddr) -> Option<u32> {
         self.by_address.get(&key(address)).map(|shared| shared.id)
     }
 
-    /// One list less names this backend; true when none does any more.
+    /// Removes a user of a backend. Returns true if no user is left.
     pub fn release(&mut self, address: SocketAddr) -> bool {
         self.by_address.get_mut(&key(address)).is_some_and(|shared| {
             shared.users = shared.users.saturating_sub(1);
@@ -187,12 +190,12 @@ impl Backends {
         })
     }
 
-    /// Backends that no list names.
+    /// Returns the backends without users.
     pub fn unused(&self) -> Vec<SocketAddr> {
         self.by_address.iter().filter(|(_, shared)| shared.users == 0).map(|(key, _)| address_of(key)).collect()
     }
 
-    /// Frees a backend's id unless a list has come to name it again. Call it after a grace period.
+    /// Frees a backend's id unless it has users again. To be called after a grace period.
     pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) {
         if let Some(shared) = self.by_address.get(&key(address))
             && shared.users == 0
@@ -205,7 +208,7 @@ impl Backends {
         }
     }
 
-    /// Number of backends in use.
+    /// Returns how many backends have ids.
     pub fn count(&self) -> usize {
         self.by_address.len()
     }
@@ -232,7 +235,8 @@ const fn source(backend: &Backend) -> u8 {
     backend.source() as u8
 }
 
-/// Brings the entry's flags in line with what the ports and the routing table say; `known`: the ports have spoken.
+/// Writes the entry's flags by what ports and routes say. `known` is false if no port has said yet whether the backend is on this
+/// node: then LOCAL and PAST stay as they are.
 fn write_place(map: &mut impl Elements<Backend>, shared: &Shared, known: bool) {
     const PLACES: u16 = Backend::LOCAL | Backend::PAST;
     let Some(before) = map.get(shared.id) else { return };

@@ -1,5 +1,5 @@
-//! Whether AFFINITY has room for all clients that are to keep their backends (S24). It is a map that forgets: who is forgotten
-//! chooses anew, and nobody would see that it was not the first time.
+//! Watches whether AFFINITY has room for all clients that must keep their backends (S24). It is an LRU map: a client whose entry
+//! is evicted gets another backend, as if it were new, and nothing else would show that.
 
 use std::{
     collections::HashMap,
@@ -18,15 +18,15 @@ use tracing::{debug, info, warn};
 use super::Dataplane;
 use crate::maps::{Clients, KEPT, store::Store};
 
-/// The least time from one count to the next.
+/// The least pause between counts.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The next one waits this many times as long as the last has taken.
+/// A pause is at least this many times as long as the last count took.
 const REST: u32 = 100;
 
-/// Counts the clients, now and then, in a thread of its own.
+/// Counts the clients every now and then, in a thread of its own.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    /// Who will say how many there are, and how long it took to count them.
+    /// Receives the number of clients, and how long it took to count them. `None` while no thread counts.
     counting: Option<Receiver<(usize, Duration)>>,
     next: Instant,
     is_told: bool,
@@ -40,17 +40,17 @@ impl Default for Crowd {
 }
 
 impl Crowd {
-    /// How many clients there were at the last count.
+    /// Returns how many clients there were at the last count.
     pub(super) fn clients(&self) -> usize {
         self.clients
     }
 
-    /// What is being counted is of no interest any more.
+    /// Ignores the result of a count that is running.
     pub(super) fn forget(&mut self) {
         self.counting = None;
     }
 
-    /// Takes what has been counted, if that is done. `room`: how many entries the map has.
+    /// Takes the result of a count that is done, and logs whether the map is nearly full. `room` is the size of the map.
     fn take(&mut self, (room, may_grow): (usize, bool), now: Instant) {
         let Some((clients, took)) = self.counting.as_ref().and_then(|counting| counting.try_recv().ok()) else {
             return;
@@ -63,27 +63,28 @@ impl Crowd {
             warn!(
                 clients,
                 room,
-                "hardly any room for more clients with session affinity: the longest silent ones lose their backends and \
-                 choose anew, before their timeout; start waggle with a larger --max-affinity"
+                "AFFINITY is nearly full: the clients with session affinity that have been silent longest get other backends \
+                 before their timeout; start waggle with a larger --max-affinity"
             );
         } else if self.is_told && !is_crowded {
-            info!(clients, room, "room again for clients with session affinity");
+            info!(clients, room, "AFFINITY has room again for clients with session affinity");
         }
         self.is_told = is_crowded;
     }
 }
 
-/// Whether `clients` are nine tenths of what a map of `room` entries holds before it begins to forget.
+/// Whether `clients` are at least nine tenths of what an LRU map of `room` entries holds before it evicts entries. Each CPU keeps
+/// up to [`KEPT`] free entries for itself.
 fn is_crowded(clients: usize, room: usize, processors: usize) -> bool {
     let kept = (KEPT * processors).min(room / 2);
     clients * 10 >= (room - kept) * 9
 }
 
-/// How many clients are to keep their backends, by the timeouts of services in seconds.
+/// Counts the clients that must keep their backends. `timeouts` are in seconds, by service id.
 fn count(clients: &Clients, room: usize, timeouts: &HashMap<u32, u32>) -> usize {
     let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE) else { return 0 };
     let now = u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX);
-    // The kernel begins anew when the key to go on from has gone.
+    // The kernel restarts an iteration when the key to continue from was deleted; `take` bounds it.
     let entries = clients.iter().take(2 * room).flatten();
     let kept = entries
         .filter(|(key, entry)| timeouts.get(&key.service).is_some_and(|timeout| !entry.is_expired(now, *timeout)));
@@ -91,7 +92,7 @@ fn count(clients: &Clients, room: usize, timeouts: &HashMap<u32, u32>) -> usize 
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Says once when clients with session affinity fill their map, unless that may grow. Never waits.
+    /// Logs once when clients with session affinity fill AFFINITY, unless it may grow. Never blocks.
     pub fn look_at_clients(&mut self, may_grow: bool) {
         let Some(observed) = &self.maps.observed else { return };
         let (now, room) = (Instant::now(), observed.affinity_room);
@@ -109,12 +110,12 @@ impl<S: Store> Dataplane<S> {
         thread::spawn(move || {
             let count = count(&clients, room, &timeouts);
             debug!(count, room, "clients with session affinity");
-            // Nobody waits for it once the data plane is gone.
+            // The receiver is gone if the data plane is.
             let _ = sender.send((count, now.elapsed()));
         });
     }
 
-    /// Of services with affinity, by their ids.
+    /// Returns the affinity timeouts in seconds, by service id.
     fn affinity_timeouts(&self) -> HashMap<u32, u32> {
         let timeout = |(id, port): (&super::PortId, &super::Port)| {
             let entry = self.table.services.get(&id.service)?.ports.get(&id.port)?;
@@ -132,7 +133,7 @@ mod tests {
     fn s24_a_map_is_crowded_before_it_forgets() {
         assert!(!is_crowded(0, 1, 1));
         assert!(!is_crowded(58_000, 65_536, 2) && is_crowded(59_000, 65_536, 2));
-        // What processors keep for themselves is no room, but half of a map always is.
+        // Entries that CPUs keep for themselves do not count as room, but half of the map always does.
         assert!(!is_crowded(51_000, 65_536, 64) && is_crowded(52_000, 65_536, 64));
         assert!(!is_crowded(200, 512, 64) && is_crowded(256, 512, 64));
     }

@@ -1,4 +1,4 @@
-//! Writing frontends.
+//! Writes frontends into SERVICES.
 
 use proxy_common::{Frontend, decide::lookup_service, filter::AddressClass};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl<S: Store> Dataplane<S> {
-    /// Whether the programs find a Service for a packet to here.
+    /// Whether the programs find a Service for a packet to `dialled`.
     pub fn serves(&self, dialled: &Frontend) -> bool {
         lookup_service(&self.maps, dialled, AddressClass::SERVICE, || false).is_ok()
     }
@@ -24,7 +24,7 @@ impl<S: Store> Dataplane<S> {
         entry: FrontendEntry,
     ) -> Result<(), ApplyError> {
         let id = PortId { service: service.clone(), port: entry.port.clone() };
-        // A port that was refused, and so lacks the lists, has reported it already.
+        // A port that lacks the lists was refused, which is in the outcome already.
         let has = |port: &Port| port.ranges.contains_key(&entry.internal) && port.ranges.contains_key(&entry.external);
         if !self.ports.get(&id).is_some_and(has) {
             return Ok(());
@@ -54,7 +54,8 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// A frontend that was the port `before`'s is `now`'s. Memories made through it must be checked again.
+    /// To be called when a frontend of port `before` is now one of port `now`: backends remembered through it must be checked
+    /// again.
     fn disown(&mut self, frontend: &Frontend, before: &PortId, now: &PortId) {
         if before != now {
             self.forget_frontend(frontend, before);
@@ -71,7 +72,7 @@ impl<S: Store> Dataplane<S> {
         self.take_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
     }
 
-    /// Takes something out of a Service's part of the table, and that part when nothing is left of it.
+    /// Removes something from a Service's part of the table, and the whole part if it is then empty.
     pub(super) fn take_from_table(&mut self, service: &ServiceName, take: impl FnOnce(&mut ServiceTable)) {
         if let Some(table) = self.table.services.get_mut(service) {
             take(table);
@@ -81,7 +82,7 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Writes a frontend with its port's present slots.
+    /// Writes a frontend with its port's current slots.
     pub(super) fn write_frontend(
         &mut self,
         frontend: &Frontend,

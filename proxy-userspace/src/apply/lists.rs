@@ -1,4 +1,4 @@
-//! Writing the lists of a service port: slots, and the backends that they name.
+//! Writes the lists of a service port: slots, and the backends that they name.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,8 @@ pub(super) type Lists = SortedMap<List, Vec<SocketAddr>>;
 pub(super) type Ranges = SortedMap<List, SlotRange>;
 
 impl<S: Store> Dataplane<S> {
-    /// Writes lists, and the members of all. On failure nothing is kept but wider memberships.
+    /// Writes `lists`, and the memberships of all lists of `entry`. On failure no list is kept, but memberships that were widened
+    /// stay wider.
     pub(super) fn write_backends(
         &mut self,
         id: &PortId,
@@ -30,8 +31,8 @@ impl<S: Store> Dataplane<S> {
         Ok(ranges)
     }
 
-    /// Writes each list into slots that nothing names, or takes over those that an earlier agent has left for exactly this
-    /// list. On failure nothing is kept.
+    /// Writes each list into unused slots, or takes over slots that an earlier agent has left for exactly this list. On failure
+    /// no list is kept.
     fn write_lists(&mut self, lists: &Lists, retired: &mut Retired) -> Result<Ranges, ApplyError> {
         let mut ranges = Ranges::default();
         for (list, backends) in lists {
@@ -66,7 +67,7 @@ impl<S: Store> Dataplane<S> {
         Ok(range)
     }
 
-    /// Gives back lists that were written and never referred to.
+    /// Gives back lists that were written but that no frontend refers to.
     fn undo_lists(&mut self, lists: &Lists, ranges: &Ranges, retired: &mut Retired) {
         for (list, range) in ranges {
             self.give_back_slots(*range);
@@ -88,7 +89,7 @@ impl<S: Store> Dataplane<S> {
     }
 }
 
-/// The lists of `of` that `other` does not have in the same form.
+/// Returns the lists of `of` that `other` does not have with the same backends.
 pub(super) fn differing(of: &PortEntry, other: &PortEntry) -> Lists {
     let differs = |list, backends| other.lists.get(list) != Some(backends);
     let lists = of.lists.iter().filter(|(list, backends)| differs(list, backends));

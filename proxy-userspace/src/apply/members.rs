@@ -1,4 +1,5 @@
-//! Whom flows and clients of a service port may stay with: MEMBERS, and the ids of backends that only flows of before know.
+//! Writes MEMBERS: the backends that flows and clients of a service port may stay with. Also holds the ids of draining backends,
+//! which only existing flows know.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -10,10 +11,10 @@ use crate::{
     maps::store::{Entries as _, Store},
 };
 
-/// The lists' bits by backend.
+/// For each backend, the bits of the lists that it is a member of ([`List::bit`], [`List::draining`]).
 pub(super) type Memberships = BTreeMap<SocketAddr, u32>;
 
-/// Who must be in MEMBERS: only where something remembers a backend (affinity, UDP flows).
+/// Returns the members that a port needs: none unless something remembers its backends (affinity, UDP flows).
 pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
     let mut members = Memberships::new();
     let mut add = |backends: &SortedMap<List, Vec<SocketAddr>>, bit: fn(u32) -> u32| {
@@ -33,7 +34,7 @@ pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
     members
 }
 
-/// The backends that flows of some list may not stay with any more.
+/// Returns the backends that flows of some list may not stay with any more.
 pub(super) fn left<'a>(old: &'a Memberships, new: &'a Memberships) -> impl Iterator<Item = SocketAddr> + 'a {
     let lists = [List::Cluster, List::Local].map(|list| List::staying(list.bit()));
     let left = move |(backend, before): (&SocketAddr, &u32)| {
@@ -44,8 +45,8 @@ pub(super) fn left<'a>(old: &'a Memberships, new: &'a Memberships) -> impl Itera
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Adds lists to what backends are members of. Those that have no id are left out: no flow knows them. On failure no
-    /// backend is a member that was none.
+    /// Adds memberships to those that backends have. Backends without an id are left out: no flow knows them. On failure,
+    /// backends that were no members before are none.
     pub(super) fn add_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
         let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
         for (address, lists) in members {
@@ -58,11 +59,11 @@ impl<S: Store> Dataplane<S> {
         Ok(())
     }
 
-    /// Ends all other memberships than these.
+    /// Removes all memberships that are not in `members`.
     pub(super) fn end_memberships(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
         let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
         self.remove_members(id, before.keys().filter(|address| !members.contains_key(address)));
-        // MEMBERS is not preallocated: replacing a value takes memory, too.
+        // MEMBERS is not preallocated, so replacing a value allocates memory and may fail.
         let narrower = members.iter().filter(|(address, _)| before.contains_key(address));
         narrower.into_iter().try_for_each(|(address, lists)| self.write_member(id, *address, *lists))
     }
@@ -88,11 +89,11 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Lets the draining backends of a port keep the ids that they have: its flows know them by these.
+    /// Keeps the ids of a port's draining backends: flows refer to the backends by id.
     pub(super) fn hold(&mut self, id: &PortId, entry: &PortEntry) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
-            // No flow knows one that has no id.
+            // No flow knows a backend without an id.
             if !port.rare().held.contains(backend) && self.backends.hold(*backend) {
                 self.filters.put_asked(&mut self.maps.filters, backend.ip());
                 port.rare_mut().held.insert(*backend);

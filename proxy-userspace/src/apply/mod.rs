@@ -1,6 +1,6 @@
-//! The only writer of maps. It gives every step of a plan its ids and slots and writes it so that
-//! traffic is right at every moment: backends, then slots, then memberships, then frontends; what is left
-//! over is taken away in reverse and freed after a grace period.
+//! The only writer of maps. It allocates ids and slots for each step of a plan, and writes in an order that keeps traffic right
+//! at every moment: backends, then slots, then memberships, then frontends. What is no longer needed is removed in reverse order
+//! and freed after a grace period.
 
 mod adopt;
 mod allocate;
@@ -54,43 +54,43 @@ use crate::{
     node::snat_ports::SnatPorts,
 };
 
-/// Why a part of a plan could not be written. What was there before still is.
+/// Why a part of a plan could not be written. The previous state stays in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// A map or pool has no room.
     #[error("{what} is full; start waggle with a larger {flag}")]
     Full {
-        /// The map.
+        /// The map's name.
         what: &'static str,
         /// The flag that enlarges it.
         flag: &'static str,
     },
-    /// What is to take its place has been refused.
-    #[error("remove what it had before: its replacement was refused, so the former entry is still in use")]
+    /// An entry can't be removed, because its replacement was refused.
+    #[error("remove the former entry: its replacement was refused, so it is still in use")]
     InUse,
-    /// The kernel refused a write.
+    /// The kernel refused a write for another reason.
     #[error("write map {what}")]
     Write {
-        /// The map.
+        /// The map's name.
         what: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
 }
 
-/// What became of a plan.
+/// The result of applying a plan.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Services of which some part is not in force; they must be planned again later.
+    /// Services that are not fully in force, with an error each; they must be planned again later.
     pub refused: BTreeMap<ServiceName, ApplyError>,
-    /// Prefixes that are not in force.
+    /// Prefixes of NETWORKS that are not in force.
     pub refused_networks: BTreeMap<IpNet, ApplyError>,
     /// Backends that have left a list of a UDP service.
     pub udp_gone: BTreeSet<SocketAddr>,
 }
 
 impl Outcome {
-    /// Adds what became of another plan for the same table.
+    /// Adds the outcome of another part of the same plan.
     pub fn add(&mut self, other: Self) {
         self.refused.extend(other.refused);
         self.refused_networks.extend(other.refused_networks);
@@ -105,7 +105,7 @@ pub struct Dataplane<S: Store = Kernel> {
     service_ids: IdPool,
     slots: SlotPool,
     ports: BTreeMap<PortId, Port>,
-    /// Ports that may still have in the maps what they had before.
+    /// Ports that may still have former slots, members, source ranges or backends in the maps.
     unsettled: BTreeSet<PortId>,
     owners: BTreeMap<Frontend, PortId>,
     marks: BTreeMap<IpAddr, Owners>,
@@ -117,29 +117,29 @@ pub struct Dataplane<S: Store = Kernel> {
     tidying: Option<Tidying>,
     paths: Paths,
     crowd: Crowd,
-    /// Programs over maps of before may still run: nothing is used again.
+    /// Whether programs that use the previous maps may still run: then no id or slot is used again.
     is_moving: bool,
 }
 
-/// The parts of a plan that take something away, in their order.
+/// The parts of a plan that remove something, in the order in which they are applied.
 type Removals = (Vec<IpNet>, Vec<(IpAddr, ServiceName)>, Vec<Frontend>, Vec<PortId>);
 
-/// Numbers of things in force, for the log.
+/// How much is in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Services.
+    /// How many Services.
     pub services: usize,
-    /// Their ports, each family counted.
+    /// How many service ports; a port of both families counts twice.
     pub ports: usize,
-    /// Frontends.
+    /// How many frontends.
     pub frontends: usize,
-    /// Backends.
+    /// How many different backends.
     pub backends: usize,
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Takes over an instance's maps with what is in them. What no plan claims again goes with
-    /// [`Dataplane::sweep`]. Source translation uses `snat` without the node ports.
+    /// Takes over an instance's maps and their contents. What the first plan does not claim is removed by [`Dataplane::sweep`].
+    /// Source translation uses the ports of `snat` that are not node ports.
     pub fn new(mut maps: Maps<S>, snat: SnatPorts) -> Self {
         snat.report(None);
         let filters = Filters::adopt(&mut maps.filters, snat);
@@ -166,25 +166,25 @@ impl<S: Store> Dataplane<S> {
         dataplane
     }
 
-    /// Source translation uses other ports from now on, if they are others.
+    /// Sets the ports that source translation uses.
     pub fn set_snat(&mut self, snat: SnatPorts) {
         if self.filters.set_snat(&mut self.maps.filters, snat) {
-            debug!("this host keeps other ports for itself than before");
+            debug!("the ports that this host keeps for itself have changed");
         }
     }
 
-    /// What is in force.
+    /// Returns what is in force.
     pub fn table(&self) -> &Table {
         &self.table
     }
 
-    /// How much is in force.
+    /// Returns how much is in force.
     pub fn size(&self) -> Size {
         let (services, ports) = (self.table.services.len(), self.ports.len());
         Size { services, ports, frontends: self.owners.len(), backends: self.backends.count() }
     }
 
-    /// Writes a plan. A part that can't be written leaves what was there before, and is reported.
+    /// Writes a plan. Where a part can't be written, the previous state stays in force, and the error is in the outcome.
     pub fn apply(&mut self, plan: Plan) -> Outcome {
         self.reclaim();
         let mut outcome = Outcome::default();
@@ -238,7 +238,7 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Makes what has waited for its grace period available again.
+    /// Frees ids and slots whose grace period has passed.
     fn reclaim(&mut self) {
         if self.is_moving {
             return;
@@ -254,21 +254,21 @@ impl<S: Store> Dataplane<S> {
     }
 }
 
-/// Moves a service's generation: every memory of it is checked at its next use.
+/// Advances a service's generation, so that every backend that is remembered for it is checked at its next use.
 fn bump<S: Store>(maps: &mut Maps<S>, service: u32) {
     let generation = maps.generations.get(service).unwrap_or(0);
     maps.generations.set(service, generation.wrapping_add(1));
 }
 
-/// Lets an id that gets another meaning count from 0. No program has a list yet that names it.
+/// Zeroes the counters of an id that is about to be used again. No list names it yet, so no program counts concurrently.
 fn zero(counters: &mut impl Counts, id: u32) {
-    // A failure costs no more than a wrong number.
+    // A failure costs no more than wrong counters.
     if let Err(error) = counters.zero(id) {
-        debug!(id, error = %Report(&error), "an id goes on counting from its last number");
+        debug!(id, error = %Report(&error), "counters of an id that is used again continue from their last values");
     }
 }
 
-/// Tells a full map from other refusals.
+/// Converts the error of a write: tells a full map, or a lack of memory, from other errors.
 fn refused(what: &'static str, flag: &'static str, source: MapError) -> ApplyError {
     let full = match &source {
         MapError::SyscallError(error) => {

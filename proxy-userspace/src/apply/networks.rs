@@ -1,4 +1,4 @@
-//! Writing prefixes, and this node's own addresses.
+//! Writes prefixes into NETWORKS, and this node's own addresses into NODE_ADDRESSES.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl<S: Store> Dataplane<S> {
-    /// Replaces this node's own addresses, one a family: the sources of what it forwards. One that is absent is
-    /// written as zeros.
+    /// Sets this node's own addresses, one per family: the default sources of what it forwards. An absent one is written as
+    /// zeros.
     pub fn set_node_addresses(&mut self, ipv4: Option<Ipv4Addr>, ipv6: Option<Ipv6Addr>) -> Result<(), ApplyError> {
         let wanted = [ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6)];
         let is_same = self.node_addresses == wanted;
@@ -27,7 +27,7 @@ impl<S: Store> Dataplane<S> {
                 .map_err(|source| ApplyError::Write { what: "NODE_ADDRESSES", source })?;
         }
         if !is_same {
-            // Some backends may be reached from another address of the node's than this one.
+            // Whether a backend is reached from the node's own address or another one may have changed.
             self.reroute(&Routes::All);
         }
         Ok(())
@@ -48,7 +48,7 @@ impl<S: Store> Dataplane<S> {
         write.map(|()| self.node_addresses[index as usize] = wanted)
     }
 
-    /// Takes over the addresses that an earlier agent has written. One that can't be read is as good as absent.
+    /// Takes over the addresses that an earlier agent has written. One that can't be read counts as absent.
     pub(super) fn adopt_node_addresses(&mut self) {
         for index in 0..2_u32 {
             let address = self.maps.node_addresses.get(index).filter(|address| *address != Address::default());

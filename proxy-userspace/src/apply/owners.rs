@@ -1,5 +1,4 @@
-//! Writing the marks of addresses that Services have. Several Services may share an address; the mark says what
-//! they say together.
+//! Writes the marks of addresses that Services own. Several Services may share an address: its one mark merges what they say.
 
 use std::net::IpAddr;
 
@@ -14,7 +13,7 @@ use crate::{
     },
 };
 
-/// Who has an address.
+/// The Services that own an address.
 pub(super) type Owners = SortedMap<ServiceName, Owner>;
 
 impl<S: Store> Dataplane<S> {
@@ -26,7 +25,7 @@ impl<S: Store> Dataplane<S> {
         Ok(())
     }
 
-    /// On failure the Service still owns the address.
+    /// Removes a Service from the owners of an address. On failure it still is one.
     pub(super) fn remove_owned(&mut self, address: IpAddr, service: &ServiceName) -> Result<(), ApplyError> {
         let mut owners = self.marks.get(&address).cloned().unwrap_or_default();
         owners.remove(service);

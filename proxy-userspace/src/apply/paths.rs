@@ -1,5 +1,5 @@
-//! What the ways to backends mean: from which address of this node each is reached, and whether its replies come back through
-//! the node. Asked when a backend comes, and again when routes change.
+//! Looks up the routes to backends: from which address of this node each backend is reached, and whether its replies come back
+//! through the node. Each is looked up when a backend is added, and again when routes change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,21 +27,21 @@ use crate::{
     node::{route_lookup::RouteLookup, rtnetlink::Routes},
 };
 
-/// What is known of ways and sources.
+/// The lookup of routes to backends, and the source addresses in NODE_ADDRESSES.
 #[derive(Default)]
 pub(super) struct Paths {
-    /// Nobody is asked unless there is one: then all backends are reached from the node's own address.
+    /// `None` if routes are not looked up: then every backend is reached from the node's own address.
     ways: Option<RouteLookup>,
     /// Devices that lead out of the node.
     outward: BTreeSet<u32>,
-    /// NODE_ADDRESSES but the node's own.
+    /// The entries of NODE_ADDRESSES by index, without the node's own addresses.
     sources: BTreeMap<u8, IpAddr>,
-    /// That there is no room for one more has been said since one became free.
+    /// Whether it has been logged that NODE_ADDRESSES is full; reset when an entry becomes free.
     is_full_told: bool,
 }
 
 impl Paths {
-    /// The path to `address`; `own` are the node's own addresses.
+    /// Looks up the path to `address`. `own` are the node's own addresses, IPv4 then IPv6.
     fn find(
         &mut self,
         address: IpAddr,
@@ -54,7 +54,8 @@ impl Paths {
         Path { is_outward, source: source.map_or(0, |source| self.source(source, maps)) }
     }
 
-    /// The index of a source, which is made known if it is new; 0 if there is no room.
+    /// Returns the index of a source address in NODE_ADDRESSES, and writes it there if it is new. Returns 0, the node's own
+    /// address, if the map is full or refuses the write. `announce` sets the address's filter bit first.
     fn source(&mut self, address: IpAddr, (array, announce): (&mut impl Cells<Address>, &mut dyn FnMut(IpAddr))) -> u8 {
         const FIRST: u32 = NODE_IPV6 + 1;
         if let Some((index, _)) = self.sources.iter().find(|(_, known)| **known == address) {
@@ -63,22 +64,25 @@ impl Paths {
         let free = (FIRST..SOURCES).filter_map(|index| u8::try_from(index).ok());
         let Some(index) = free.into_iter().find(|index| !self.sources.contains_key(index)) else {
             if !std::mem::replace(&mut self.is_full_told, true) {
-                warn!(%address, "no room for one more source address: backends get the node's own");
+                warn!(%address, "NODE_ADDRESSES is full: backends reached from one more source address see the node's own address");
             }
             return 0;
         };
         announce(address);
         if let Err(error) = array.set(index.into(), Address::from(address)) {
-            error!(%address, error = %Report(&error), "degraded: backends get the node's own address as source");
+            error!(
+                %address, error = %Report(&error),
+                "degraded: failed to write a source address; backends reached from it see the node's own address"
+            );
             return 0;
         }
-        debug!(%address, index, "a source of what is forwarded");
+        debug!(%address, index, "new source address for forwarded packets");
         self.sources.insert(index, address);
         index
     }
 }
 
-/// Whether other nodes can reply to it.
+/// Whether other nodes can reply to this source address.
 fn is_usable(address: IpAddr) -> bool {
     let is_local = match address {
         IpAddr::V4(ipv4) => ipv4.is_link_local(),
@@ -88,14 +92,14 @@ fn is_usable(address: IpAddr) -> bool {
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Asks the kernel for the ways to backends from now on. Has to be called on a thread in the namespace that is meant.
+    /// Looks up routes to backends from now on. Must be called on a thread in the network namespace whose routes are meant.
     #[must_use]
     pub fn asking_for_ways(mut self) -> Self {
         self.paths.ways = Some(RouteLookup::default());
         self
     }
 
-    /// Takes over the sources that an earlier agent has written.
+    /// Takes over the source addresses that an earlier agent has written.
     pub(super) fn adopt_sources(&mut self) {
         for index in self.backends.sources().into_iter().filter(|index| *index != 0) {
             let address = self.maps.node_addresses.get(index.into());
@@ -106,12 +110,12 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// One more list names a backend: its id, or none when there is no room.
+    /// Adds a user to a backend and returns its id; `None` when BACKENDS is full. See [`Backends::acquire`].
     pub(super) fn acquire(&mut self, backend: std::net::SocketAddr) -> Option<u32> {
         self.with_paths(|known, map, find| known.acquire(map, backend, find))
     }
 
-    /// Does something to backends that takes the path to an address.
+    /// Calls `act` with the backends, their map, and a function that looks up the path to an address.
     fn with_paths<T>(
         &mut self,
         act: impl FnOnce(&mut Backends, &mut S::Mapped<Backend>, &mut dyn FnMut(IpAddr) -> Path) -> T,
@@ -128,23 +132,23 @@ impl<S: Store> Dataplane<S> {
         act(backends, map, &mut |address| paths.find(address, *own, (node_addresses, &mut announce)))
     }
 
-    /// Devices that lead out of the node; `moved`: its addresses have changed.
+    /// Sets the devices, by index, that lead out of the node, and looks up the routes to all backends again.
     pub fn set_outward(&mut self, outward: &BTreeSet<u32>) {
         self.paths.outward.clone_from(outward);
         self.reroute(&Routes::All);
     }
 
-    /// Whether rules of policy routing tell backends' replies from what comes from their frontends.
+    /// Sets whether rules of policy routing may route a backend's replies differently from packets of the frontend's address.
     pub fn set_ruled(&mut self, ruled: bool) {
         self.filters.set_ruled(&mut self.maps.filters, ruled);
     }
 
-    /// Whether a prefix has a backend in it that is on this node, and replies through it.
+    /// Whether a prefix contains a backend on this node that replies through the node.
     pub fn has_backend_here(&self, net: IpNet) -> bool {
         self.backends.is_any_here(net.network(), last(net))
     }
 
-    /// Routes have changed: looks anew at the backends that they may lead to.
+    /// To be called when routes have changed: looks up again the backends that they may lead to.
     pub fn reroute(&mut self, routes: &Routes) {
         if self.paths.ways.is_none() {
             return;
@@ -168,7 +172,7 @@ impl<S: Store> Dataplane<S> {
         past.into_iter().for_each(tell_past);
     }
 
-    /// Frees the sources that no backend is reached from any more. Flows that have them keep them.
+    /// Frees the indices of source addresses that no backend is reached from any more. Existing flows keep theirs.
     fn forget_sources(&mut self) {
         let used = self.backends.sources();
         let gone: Vec<u8> = self.paths.sources.keys().filter(|index| !used.contains(index)).copied().collect();
@@ -191,7 +195,7 @@ fn last(net: IpNet) -> IpAddr {
     net.broadcast()
 }
 
-/// Says what becomes of a backend whose replies go past the node.
+/// Logs what follows for a backend on this node whose replies bypass the node.
 pub(super) fn tell_past(backend: std::net::SocketAddr) {
     info!(
         %backend,

@@ -1,4 +1,4 @@
-//! Writing one service port: what comes into force in which order, and what it had before ends when nothing refers to it.
+//! Writes one service port: brings its new state into force in order, and removes its former state when nothing refers to it.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -28,40 +28,40 @@ pub(super) struct Port {
     pub(super) id: u32,
     /// The slots of its lists.
     pub(super) ranges: Ranges,
-    /// Its frontends, with the slots that their entries name, internal and external.
+    /// Its frontends, with the slots that their entries name: internal, then external.
     frontends: SortedMap<Frontend, [SlotRange; 2]>,
-    /// None if it has nothing of that.
+    /// `None` if empty.
     pub(super) rare: Option<Box<Rare>>,
 }
 
-/// What is left to do when everything that a plan adds is in force.
+/// What remains to be done when everything that a plan adds is in force.
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
-    /// What nothing refers to any more.
+    /// Ids and slots that nothing refers to any more.
     pub(super) retired: Retired,
     /// Backends that have left a list of a UDP service.
     pub(super) udp_gone: BTreeSet<SocketAddr>,
 }
 
 impl Port {
-    /// One of which the maps hold nothing.
+    /// Returns a port of which the maps hold nothing.
     const fn new(id: u32) -> Self {
         Self { id, ranges: SortedMap::new(), frontends: SortedMap::new(), rare: None }
     }
 
-    /// The entry of a frontend is up to date, and names these slots.
+    /// Notes that the entry of a frontend is up to date, and names these slots.
     pub(super) fn names(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
         self.forget_outdated(&frontend);
         self.frontends.insert(frontend, slots);
     }
 
-    /// A frontend is not this port's any more.
+    /// Notes that a frontend is not this port's any more.
     pub(super) fn forget(&mut self, frontend: &Frontend) {
         self.forget_outdated(frontend);
         self.frontends.remove(frontend);
     }
 
-    /// Whether an entry names slots that the port had.
+    /// Whether a frontend's entry still names slots of a former list.
     fn is_former_named(&self) -> bool {
         let is_named =
             |range: SlotRange| range.length != 0 && self.frontends.values().flatten().any(|named| *named == range);
@@ -70,13 +70,13 @@ impl Port {
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Brings a port and its frontends to `entry`. What they used before stays until [`Self::settle`], because a frontend that
-    /// changes its list, or its port, is written later and uses it until then.
+    /// Brings a port and its frontends to `entry`. What they used before stays until [`Self::settle`]: a frontend that changes its
+    /// list or its port is written later, and uses the former state until then.
     pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
         self.make_port(id)?;
         let before = self.entry(id).unwrap_or_default();
         let admitted = self.put_sources(id, &entry)?;
-        // Whatever becomes of it: MEMBERS may hold more from now on.
+        // Also if a write fails below: MEMBERS may hold more from now on.
         self.unsettled.insert(id.clone());
         let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut after.retired);
         let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
@@ -85,8 +85,8 @@ impl<S: Store> Dataplane<S> {
         self.switch(id, entry, &before, ranges)
     }
 
-    /// Ends what ports had and have no more: slots, memberships, source ranges, ids of backends. As long as an entry of a
-    /// frontend still names slots that its port had, since the kernel has refused another one, the port keeps all of it.
+    /// Removes the former state of ports: slots, memberships, source ranges, ids of backends. A port keeps all of it as long as a
+    /// frontend's entry still names slots of a former list, because the kernel has refused to replace the entry.
     pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Outcome) {
         for id in std::mem::take(&mut self.unsettled) {
             let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, after));
@@ -97,7 +97,7 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Tries once more to write the entries that were refused.
+    /// Tries again to write the entries that were refused.
     fn write_outdated(&mut self, id: &PortId) -> Result<(), ApplyError> {
         let outdated = self.ports.get(id).map(|port| port.rare().outdated.clone()).unwrap_or_default();
         for frontend in outdated {
@@ -109,7 +109,7 @@ impl<S: Store> Dataplane<S> {
         Ok(())
     }
 
-    /// Ends what a port had and has no more, and makes every memory of its backends be checked.
+    /// Removes the former state of a port, and has every remembered backend of it checked.
     fn end_former(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
         let entry = self.entry(id).unwrap_or_default();
         let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
@@ -141,7 +141,7 @@ impl<S: Store> Dataplane<S> {
         narrowed
     }
 
-    /// Takes a port away whose frontends are gone, or belong to others already. One that still has some stays.
+    /// Removes a port whose frontends were removed, or belong to other ports already. A port that still has frontends stays.
     pub(super) fn remove_port(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
         let Some(port) = self.ports.get(id) else { return Ok(()) };
         if !port.frontends.is_empty() {
@@ -169,7 +169,7 @@ impl<S: Store> Dataplane<S> {
         Ok(())
     }
 
-    /// A port that was refused before anything of it came into force leaves no id and no name.
+    /// Frees the id and name of a port that was refused before anything of it came into force.
     pub(super) fn abandon(&mut self, id: &PortId, retired: &mut Retired) {
         if self.entry(id).is_none()
             && let Some(port) = self.ports.remove(id)
@@ -183,7 +183,7 @@ impl<S: Store> Dataplane<S> {
         self.table.services.get(&id.service)?.ports.get(&id.port).cloned()
     }
 
-    /// Gives the port an id, if it has none: the one that it had before a restart, or a new one.
+    /// Gives a port an id if it has none: the one that it had before a restart, or a new one.
     fn make_port(&mut self, id: &PortId) -> Result<(), ApplyError> {
         if self.ports.contains_key(id) {
             return Ok(());
@@ -209,8 +209,8 @@ impl<S: Store> Dataplane<S> {
         Ok(())
     }
 
-    /// Makes the port's frontends use the new ranges, in one atomic update each. A frontend whose list is not there any more
-    /// is left as it is: the plan puts or removes it next. One that can't be written is outdated.
+    /// Makes the port's frontends use the new ranges, in one atomic update each. A frontend whose list was removed is left as it
+    /// is: the plan puts or removes it next. A frontend that can't be written is noted as outdated.
     fn switch(&mut self, id: &PortId, entry: PortEntry, before: &PortEntry, ranges: Ranges) -> Result<(), ApplyError> {
         let table = self.table.services.entry(id.service.clone()).or_default();
         let of_port = table.frontends.iter().filter(|(_, frontend)| {
@@ -238,7 +238,7 @@ impl<S: Store> Dataplane<S> {
         switched
     }
 
-    /// A port says that these backends are on this node.
+    /// Notes that these backends are on this node according to a port.
     fn arrive(&mut self, id: &PortId, backends: &[SocketAddr]) {
         for backend in backends {
             if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
@@ -251,7 +251,7 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// A port says so no more.
+    /// Notes that these backends are not on this node any more according to a port.
     fn depart(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
             self.backends.depart(*backend);

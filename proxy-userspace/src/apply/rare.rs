@@ -1,4 +1,4 @@
-//! What few service ports have beside lists and frontends.
+//! The state that only few service ports have.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,25 +10,26 @@ use proxy_common::{Frontend, SlotRange};
 
 use super::{members::Memberships, port::Port};
 
-/// What few ports have. There are tens of thousands of ports, and an empty collection takes 24 bytes.
+/// The state that only few ports have, boxed to save memory: there are tens of thousands of ports, and an empty collection takes
+/// 24 bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rare {
-    /// Frontends whose entries are not up to date.
+    /// Frontends whose entries are not up to date, because a write was refused.
     pub(super) outdated: BTreeSet<Frontend>,
-    /// What it had, with slots that an entry may still name.
+    /// Former lists: their slots, which entries may still name, and their backends.
     pub(super) former: Vec<(SlotRange, Vec<SocketAddr>)>,
-    /// Draining backends that keep their ids for it.
+    /// Draining backends that keep their ids for this port.
     pub(super) held: BTreeSet<SocketAddr>,
-    /// Backends that it says are on this node.
+    /// Backends that are on this node according to this port.
     pub(super) local: BTreeSet<SocketAddr>,
-    /// Its source ranges in the map.
+    /// The port's prefixes in SOURCE_RANGES.
     pub(super) sources: BTreeSet<IpNet>,
-    /// Its members in the map.
+    /// The port's entries in MEMBERS.
     pub(super) members: Memberships,
 }
 
 impl Port {
-    /// What it has of what few ports have.
+    /// Returns the port's rare state, which may be empty.
     pub(super) fn rare(&self) -> &Rare {
         static NOTHING: Rare = Rare {
             outdated: BTreeSet::new(),
@@ -41,17 +42,17 @@ impl Port {
         self.rare.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// The same, to change it.
+    /// Returns the port's rare state for a change, and allocates it if there is none.
     pub(super) fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
 
-    /// Gives back what nothing is left of.
+    /// Frees the port's rare state if it is empty.
     pub(super) fn trim(&mut self) {
         self.rare.take_if(|rare| **rare == Rare::default());
     }
 
-    /// This frontend's entry is up to date, or not this port's.
+    /// To be called when a frontend's entry is up to date, or not this port's any more.
     pub(super) fn forget_outdated(&mut self, frontend: &Frontend) {
         if let Some(rare) = &mut self.rare {
             rare.outdated.remove(frontend);

@@ -1,5 +1,5 @@
-//! What no map refers to any more is used again only after a grace period, when every program that may
-//! have read the old reference has ended.
+//! Delays the reuse of ids and slots that no map refers to any more until a grace period has passed: then every program that may
+//! have read an old reference has ended.
 
 use std::{
     net::SocketAddr,
@@ -41,7 +41,7 @@ pub struct Reclaim {
 }
 
 impl Reclaim {
-    /// Starts the thread; it ends with this value.
+    /// Starts the thread, which ends when this value is dropped.
     pub fn start() -> Self {
         let (waiting, to_wait) = channel::<Retired>();
         let (is_ready, ready) = channel();
@@ -56,27 +56,27 @@ impl Reclaim {
         Self { waiting, ready }
     }
 
-    /// One that waits for nothing, where no program runs.
+    /// Returns one that does not wait, for maps in memory that no program uses.
     pub fn at_once() -> Self {
         let (waiting, ready) = channel();
         Self { waiting, ready }
     }
 
-    /// Hands over what has just lost its last reference.
+    /// Hands over ids and slots that have just lost their last reference.
     pub fn retire(&self, retired: Retired) {
-        // The thread lives as long as `self`; if it died, never using the ids again is the safe side.
+        // The thread lives as long as `self`. If it has died, it is safest never to use the ids again.
         if !retired.is_empty() && self.waiting.send(retired).is_err() {
-            warn!("the grace period thread has ended: freed slots are not used again");
+            warn!("the grace period thread has ended: freed ids and slots are not used again");
         }
     }
 
-    /// What may be used again now.
+    /// Returns what may be used again now.
     pub fn ready(&self) -> impl Iterator<Item = Retired> {
         self.ready.try_iter()
     }
 }
 
-/// Waits until every program that runs now has ended. Kernels with `nohz_full` refuse the membarrier.
+/// Waits until every program that runs now has ended. Kernels booted with `nohz_full` refuse the membarrier; then it sleeps.
 pub(super) fn wait() {
     if bpf::grace_period().is_err() {
         thread::sleep(LONG_FOR_A_PROGRAM);

@@ -1,4 +1,4 @@
-//! How much the maps that the agent writes hold and are to hold, and how larger ones take their places.
+//! How much the maps that the agent writes hold and need, and the move to larger maps.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl ApplyError {
-    /// What there is no room for.
+    /// Returns the quantity that a map is too small for; `None` if this is another error.
     pub fn lacks(&self) -> Option<Quantity> {
         let Self::Full { flag, .. } = self else { return None };
         Quantity::ALL.into_iter().find(|quantity| quantity.flag() == *flag)
@@ -23,7 +23,7 @@ impl ApplyError {
 }
 
 impl<S: Store> Dataplane<S> {
-    /// How much is in the maps that the agent writes, and how many clients have session affinity. All else is 0.
+    /// Returns how much the maps that the agent writes hold, and how many clients have session affinity. All else is 0.
     pub fn used(&self) -> MapSizes {
         let ports = self.ports.values();
         let (members, ranges) = ports
@@ -42,15 +42,15 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    /// Writes larger maps from now on, which hold exactly what the maps of before do. What nothing refers to any more is kept
-    /// until [`Self::release`]: programs over the maps of before may still run.
+    /// Switches to larger maps, which must hold exactly what the current ones do. Until [`Self::release`], ids and slots that
+    /// nothing refers to are not used again, since programs that use the previous maps may still run.
     pub fn move_to(&mut self, maps: Maps<S>) {
         let before = self.maps.slots.length();
         let slots = SlotRange { offset: before, length: maps.slots.length().saturating_sub(before) };
         self.slots.release(slots);
         self.service_ids.extend(maps.generations.length());
         self.backends.extend(maps.backends.length());
-        // What is being read is in the maps of before.
+        // The flows that are being read are those of the previous maps.
         if let Some(tidying) = self.tidying.take() {
             self.tidying = Some(tidying.again(maps.observed.as_ref()));
         }
@@ -59,7 +59,7 @@ impl<S: Store> Dataplane<S> {
         self.is_moving = true;
     }
 
-    /// No program over the maps of before [`Self::move_to`] runs any more.
+    /// To be called when no program that uses the maps before [`Self::move_to`] runs any more.
     pub fn release(&mut self) {
         self.is_moving = false;
     }
@@ -68,14 +68,16 @@ impl<S: Store> Dataplane<S> {
 /// How much a table needs in the maps that the agent writes.
 #[derive(Debug)]
 pub struct Demand {
-    /// All that is counted once for each.
+    /// Sums over all service ports, and of networks.
     sizes: MapSizes,
+    /// Addresses that Services own; shared ones are still repeated.
     owned: Vec<IpAddr>,
+    /// Backends of all lists, still repeated.
     backends: Vec<SocketAddr>,
 }
 
 impl Demand {
-    /// That of an empty table.
+    /// Returns the demand of an empty table.
     pub const fn empty() -> Self {
         Self { sizes: MapSizes::NONE, owned: Vec::new(), backends: Vec::new() }
     }
@@ -101,14 +103,14 @@ impl Demand {
         self.backends.extend(entry.lists.values().flatten());
     }
 
-    /// What all parts need together. What the agent doesn't write is 0.
+    /// Returns what all parts need together. Sizes of maps that the agent does not write are 0.
     pub fn sizes(self) -> MapSizes {
         let services = self.sizes.services + number(count(self.owned));
         MapSizes { services, backends: number(count(self.backends)), ..self.sizes }
     }
 }
 
-/// How many different ones there are.
+/// Returns how many different elements there are.
 fn count<T: Ord>(mut many: Vec<T>) -> usize {
     many.sort_unstable();
     many.dedup();

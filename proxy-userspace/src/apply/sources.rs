@@ -1,4 +1,4 @@
-//! Writing SOURCE_RANGES (S21): ranges are there before a frontend asks for them, and go when none does any more.
+//! Writes SOURCE_RANGES (S21): ranges are added before a frontend needs them, and removed when none does any more.
 
 use ipnet::IpNet;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl<S: Store> Dataplane<S> {
-    /// Admits the clients of `entry` to a port, and returns those that were not admitted before. On failure there are none.
+    /// Admits the source ranges of `entry` to a port. Returns those that were not admitted before. On failure none is added.
     pub(super) fn put_sources(&mut self, id: &PortId, entry: &PortEntry) -> Result<Vec<IpNet>, ApplyError> {
         let Some(port) = self.ports.get_mut(id) else { return Ok(Vec::new()) };
         let mut admitted = Vec::new();
@@ -30,7 +30,7 @@ impl<S: Store> Dataplane<S> {
         Ok(admitted)
     }
 
-    /// Admits them no more.
+    /// Removes source ranges of a port: their clients are not admitted any more.
     pub(super) fn remove_sources(&mut self, id: &PortId, nets: &[IpNet]) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for net in nets {
@@ -40,7 +40,7 @@ impl<S: Store> Dataplane<S> {
     }
 }
 
-/// The prefixes that a port needs in the map.
+/// Returns the prefixes that a port needs in SOURCE_RANGES.
 pub(super) fn nets(entry: &PortEntry) -> &[IpNet] {
     entry.sources.as_ref().map_or(&[], |sources| &sources.nets)
 }

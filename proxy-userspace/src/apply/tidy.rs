@@ -1,4 +1,4 @@
-//! Clearing, now and then, what costs packets of no Service a lookup and is of no use any more.
+//! Clears filter bits that nothing needs any more: they cost packets of no Service a lookup.
 
 use std::sync::mpsc::Receiver;
 
@@ -8,22 +8,22 @@ use super::{
 };
 use crate::maps::{Observed, store::Store};
 
-/// Entries of the filters that wait to be cleared, and the thread's word which of them flows need.
+/// Filter entries that are to be cleared, and the channel for what flows still need.
 pub(super) struct Tidying {
     stale: Stale,
     needs: Receiver<Needs>,
 }
 
 impl Tidying {
-    /// The same entries, but flows are read from other maps.
+    /// Keeps the entries, but reads the flows again, from other maps.
     pub(super) fn again(self, observed: Option<&Observed>) -> Self {
         Self { needs: observed.map_or(self.needs, |observed| observed.flows.needs()), ..self }
     }
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Clears the filters of what flows were not found to need since the last call, and begins to look for what they
-    /// need of what is stale now. Never waits.
+    /// Clears the entries that flows turned out not to need since an earlier call. If none is pending, begins to read what flows
+    /// need of the entries that are stale now. Never blocks.
     pub fn tidy(&mut self) {
         if let Some(tidying) = self.tidying.take() {
             match tidying.needs.try_recv() {

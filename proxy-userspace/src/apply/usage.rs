@@ -1,16 +1,16 @@
-//! How full the maps are that the agent writes, as far as the agent knows: the kernel does not count entries.
+//! How full the maps are that the agent writes, by the agent's own books: the kernel does not report how many entries a map has.
 
 use super::Dataplane;
 use crate::maps::store::Store;
 
-/// The numbers of entries, by map.
+/// Numbers of entries, by map.
 pub type Usage = [(&'static str, u64); 8];
 
 impl<S: Store> Dataplane<S> {
-    /// How many entries the maps have. Looks at every service port.
+    /// Returns how many entries the maps have. Visits every service port.
     pub fn usage(&self) -> Usage {
         let used = self.used();
-        // Id 0 takes a place and has no entry.
+        // Id 0 counts as used, but has no entry.
         let (backends, service_ids) = (used.backends.saturating_sub(1), used.service_ids.saturating_sub(1));
         [
             ("SERVICES", used.services),

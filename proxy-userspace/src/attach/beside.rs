@@ -1,8 +1,8 @@
-//! Programs of an old set that stay on a cgroup beside their successors for a while. A socket that has connected before
-//! its hooks got new programs may be known to the old maps alone; until what these hold is copied, the old programs
-//! translate what this socket is shown, and forget it when it closes. Both programs of a hook run, one after the other:
-//! what one has translated the other does not know. Their links are pinned in `next/beside/` and go with that folder, so that
-//! they are there, too, while no agent runs because one has died amid all this.
+//! Keeps programs of an old set on a cgroup beside the new ones for a while. Only the old maps may know a socket that connected
+//! before its hooks got new programs. Until the contents of the old maps are copied, the old programs translate the addresses that
+//! such a socket sees, and forget it when it closes. Both programs of a hook run, one after the other; neither knows an address
+//! that the other has translated. The links of the old programs are pinned in `next/beside/` and removed with that folder, so they
+//! stay attached if the agent dies in between.
 
 use std::{fs, io, path::Path};
 
@@ -16,20 +16,20 @@ use crate::{
     node::{bpf, capabilities},
 };
 
-/// Attaches the program of a pinned link once more to the link's cgroup, before the link gets a program of the set in `new`.
-/// Without it, sockets may be shown their backend instead of the frontend for a moment.
+/// Attaches the program of the pinned link `name` a second time to its cgroup, to be called before the link gets a program of the
+/// set in `new`. Logs a failure: sockets may then see their backend instead of the frontend for a moment.
 pub(super) fn keep(new: &PinFolder, name: &str, attach_type: u32, cgroup: &Cgroup) {
     let link = new.links().join(name);
     if let Err(error) = attach_again(&link, &new.beside(), name, attach_type, cgroup) {
         warn!(
             pin = %link.display(), error = %Report(&error),
-            "some sockets may be shown their backend instead of the frontend for a moment"
+            "some sockets may see their backend instead of the frontend for a moment"
         );
     }
 }
 
 fn attach_again(link: &Path, beside: &Path, name: &str, attach_type: u32, cgroup: &Cgroup) -> io::Result<()> {
-    // A start that died may have kept it, and given the link its new program.
+    // A start that died may have done this already, and given the link its new program.
     if !link.exists() || beside.join(name).exists() {
         return Ok(());
     }

@@ -17,9 +17,9 @@ use crate::{
     node::bpf::{self, LinkInfo},
 };
 
-/// The programs by their names in the eBPF object with the kernel's `bpf_attach_type` of their hooks, in the order in
-/// which they are attached and replaced. The programs that remove entries and translate replies come first, so that
-/// they are there before the first entry is made.
+/// The names of the programs in the eBPF object, and the `bpf_attach_type` of each hook, in the order in which they are attached
+/// and replaced. The programs that remove entries and translate replies come first, so that they are attached before the first
+/// entry is made.
 pub(super) const PROGRAMS: [(&str, u32); 9] = [
     ("sock_release", 34),
     ("recvmsg4", 19),
@@ -37,7 +37,7 @@ pub fn translates(name: &str) -> bool {
     name.starts_with("connect") || name.starts_with("sendmsg")
 }
 
-/// The names of the programs.
+/// Returns the names of the programs.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROGRAMS.into_iter().map(|(name, _)| name)
 }
@@ -46,7 +46,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 pub(super) struct Cgroup {
     target: u32,
     inode: u64,
-    /// The target is a descriptor of this.
+    /// Keeps `target`, its descriptor, open.
     _folder: File,
 }
 
@@ -60,20 +60,20 @@ impl Cgroup {
         open().map_err(|source| AttachError::Cgroup { path: path.into(), source })
     }
 
-    /// What a link is attached to.
+    /// Returns the descriptor of the cgroup, to which links are attached.
     pub(super) fn target(&self) -> u32 {
         self.target
     }
 
-    /// Whether a link is attached here, not to another cgroup of the same name.
+    /// Whether a link is attached to this cgroup, not to an earlier one of the same path.
     pub(super) fn has(&self, link: &LinkInfo) -> bool {
         link.cgroup() == self.inode
     }
 }
 
-/// Attaches every program of the set in `new`, which must be loaded, to the hooks of a cgroup. The programs stay there when
-/// the agent ends. Those that they replace stay, too, as long as `new` is not in its place, where they serve sockets that were
-/// translated before.
+/// Attaches every socket program of the set in `new`, which must be loaded, to the cgroup at `path`. The programs stay attached
+/// when the agent ends. Until `new` is put in place, the replaced programs that serve already translated sockets stay, too (see
+/// `beside.rs`).
 pub fn attach(ebpf: &Ebpf, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
     let cgroup = Cgroup::open(path)?;
     let shown = format!("cgroup {}", path.display());
@@ -91,7 +91,7 @@ pub fn attach(ebpf: &Ebpf, new: &PinFolder, path: &Path) -> Result<(), AttachErr
     Ok(())
 }
 
-/// Gives every hook its pinned program of the set in `new`, which an earlier start has completed.
+/// Gives every hook its pinned program of the set in `new`, which an earlier start has completed. Logs failures.
 pub(super) fn renew(new: &PinFolder, path: &Path) {
     let cgroup = Cgroup::open(path).inspect_err(|error| warn!(error = %Report(error), "can't keep earlier programs"));
     for (name, attach_type) in PROGRAMS {

@@ -1,5 +1,5 @@
-//! TC hooks by filters of a clsact qdisc, for kernels without TCX. A filter has a fixed priority and handle, so that a
-//! new program replaces it atomically, and the instance's name, so that no other tool's filter is touched. It has no
+//! TC hooks by filters of a clsact qdisc, for kernels without TCX. A filter has a fixed priority and handle, so that a new
+//! program replaces the old one atomically, and the instance's name, so that no other tool's filter is touched. A filter has no
 //! link, so its program is pinned instead.
 
 use std::{fs, io, os::fd::BorrowedFd};
@@ -21,14 +21,14 @@ use crate::{
     node::{bpf, netlink},
 };
 
-/// Before filters that ask for no priority, after those that ask for the first.
+/// The priority of our filters. They run after filters with lower numbers, and before filters that were added without a priority.
 const PRIORITY: u16 = 5;
-/// The handle of our filter among those of this priority: "WG".
+/// The handle of our filters: "WG" in ASCII.
 const HANDLE: u32 = 0x5747;
-/// `ETH_P_ALL` in network byte order.
+/// ETH_P_ALL in network byte order.
 const EVERY_PROTOCOL: u16 = 0x0003_u16.to_be();
 const CLSACT: &str = "clsact";
-/// Attributes of a qdisc that shares its filters with other devices.
+// The attributes of a qdisc that shares its filters with other devices.
 const TCA_INGRESS_BLOCK: u16 = 13;
 const TCA_EGRESS_BLOCK: u16 = 14;
 
@@ -42,7 +42,7 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder
         let advice = "remove it with `tc filter del`, or serve the device by one instance only".to_owned();
         return Err(AttachError::Occupied { name: hook.hook.program(), target: hook.shown(), found: occupant, advice });
     }
-    // The pin comes first: a filter without a pin could not be found again.
+    // The program is pinned first: a filter without a pin could not be found again.
     let (pin, new) = (hook.pin(folder), folder.links().join("new"));
     let pinned = discard(&new).and_then(|()| bpf::pin(program, &new)).and_then(|()| fs::rename(&new, &pin));
     pinned.map_err(|source| AttachError::Pin { path: pin.clone(), source })?;
@@ -54,12 +54,11 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder
     Ok(if found.is_some() { Put::Replaced } else { Put::Attached })
 }
 
-/// Removes our filter from the hook, and the qdisc if nothing uses it any more. If the device is gone, so are its
-/// filters.
+/// Removes our filter from the hook, and the qdisc if it has no filter left. Does nothing if there is no such filter or device.
 pub(super) fn remove(hook: &DeviceHook, folder: &PinFolder) -> io::Result<()> {
     if is_ours(hook, folder)? {
         netlink::request(RouteNetlinkMessage::DelTrafficFilter(place(hook)), netlink::ACK)?;
-        // If this can't be found out, the qdisc stays: it does nothing.
+        // On failure the qdisc stays. An empty one does no harm.
         if is_idle(hook.device).unwrap_or(false) {
             netlink::request(RouteNetlinkMessage::DelQueueDiscipline(clsact(hook.device)), netlink::ACK)?;
         }
@@ -72,7 +71,7 @@ pub(super) fn is_ours(hook: &DeviceHook, folder: &PinFolder) -> io::Result<bool>
     Ok(owner(hook)?.is_some_and(|owner| owner == name(folder)))
 }
 
-/// Takes an answer about a filter or a qdisc: for fuzz targets.
+/// Parses a netlink answer about a filter or a qdisc, for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(answer: &[u8]) {
     match netlink::read(answer) {
@@ -86,13 +85,13 @@ fn discard(path: &std::path::Path) -> io::Result<()> {
     fs::remove_file(path).or_else(absent(&[libc::ENOENT]))
 }
 
-/// The name of an instance's filters.
+/// Returns the name of an instance's filters.
 fn name(folder: &PinFolder) -> String {
     let instance = folder.path().file_name().unwrap_or_default();
     format!("waggle/{}", instance.to_string_lossy())
 }
 
-/// A request about our filter.
+/// Returns the message that identifies our filter on a hook.
 fn place(hook: &DeviceHook) -> TcMessage {
     let minor = if hook.hook == Hook::ClsactIngress { TcHandle::MIN_INGRESS } else { TcHandle::MIN_EGRESS };
     let mut message = TcMessage::with_index(hook.device.cast_signed());
@@ -114,9 +113,9 @@ fn add(hook: &DeviceHook, program: BorrowedFd<'_>, folder: &PinFolder) -> io::Re
     netlink::request(RouteNetlinkMessage::NewTrafficFilter(message), netlink::ACK | NLM_F_CREATE).map(drop)
 }
 
-/// The name of the filter with our priority and handle; empty if it has no name.
+/// Returns the name of the filter with our priority and handle, empty if it has no name; `None` if there is no such filter.
 fn owner(hook: &DeviceHook) -> io::Result<Option<String>> {
-    // No such filter, no such qdisc, no such device.
+    // There is no such filter, qdisc or device.
     let none = [libc::ENOENT, libc::EINVAL, libc::ENODEV];
     let request = RouteNetlinkMessage::GetTrafficFilter(place(hook));
     let answers = netlink::request(request, netlink::ACK).or_else(absent(&none))?;
@@ -152,9 +151,9 @@ fn add_clsact(device: u32) -> io::Result<()> {
     netlink::request(RouteNetlinkMessage::NewQueueDiscipline(message), flags).or_else(absent(&[libc::EEXIST])).map(drop)
 }
 
-/// Whether the device has a clsact qdisc without any filter.
+/// Whether the device has a clsact qdisc of its own without filters.
 fn is_idle(device: u32) -> io::Result<bool> {
-    // The kernel dumps the qdiscs of every device; it returns nothing when asked for this one.
+    // Only a dump of the qdiscs of all devices has it; a request for this device's returns nothing.
     let qdiscs = netlink::request(RouteNetlinkMessage::GetQueueDiscipline(clsact(device)), netlink::DUMP)?;
     let is_plain = qdiscs.iter().any(|answer| match answer {
         RouteNetlinkMessage::NewQueueDiscipline(qdisc) => {

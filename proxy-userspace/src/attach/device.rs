@@ -1,5 +1,5 @@
-//! The hooks of a device: their kinds, the names of their pins, and the programs on them. A pin's name says what is
-//! attached where, so that it can be read without the device: `xdp-2-eth0`.
+//! The hooks of a device: their kinds, the names of their pins, and the programs on them. A pin's name, such as `xdp-2-eth0`, says
+//! what is attached where, so that it can be read even after the device was removed.
 
 use std::{collections::BTreeSet, fmt, fs, io, path::PathBuf, str::FromStr};
 
@@ -16,15 +16,15 @@ use crate::{
 pub enum Hook {
     /// XDP in the driver.
     XdpNative,
-    /// XDP after the driver, on socket buffers: for any device, and no faster than TC.
+    /// XDP after the driver, on socket buffers: works on any device, but is no faster than TC.
     XdpGeneric,
-    /// TC ingress with a link (TCX); Linux 6.6 and later.
+    /// TC ingress with a link (TCX). Linux 6.6 and later.
     TcxIngress,
-    /// TC egress with a link.
+    /// TC egress with a link (TCX). Linux 6.6 and later.
     TcxEgress,
     /// TC ingress with a filter of the device's clsact qdisc.
     ClsactIngress,
-    /// TC egress with a filter.
+    /// TC egress with a filter of the device's clsact qdisc.
     ClsactEgress,
 }
 
@@ -33,7 +33,7 @@ impl Hook {
     pub const ALL: [Self; 6] =
         [Self::XdpNative, Self::XdpGeneric, Self::TcxIngress, Self::ClsactIngress, Self::TcxEgress, Self::ClsactEgress];
 
-    /// The prefix of its pins' names.
+    /// Returns the prefix of the names of this hook's pins.
     pub const fn word(self) -> &'static str {
         match self {
             Self::XdpNative => "xdp",
@@ -45,13 +45,13 @@ impl Hook {
         }
     }
 
-    /// The name of its program for Ethernet frames in the eBPF object.
+    /// Returns the name, in the eBPF object, of this hook's program for Ethernet frames.
     pub const fn program(self) -> &'static str {
         self.programs()[0]
     }
 
-    /// The names of its programs: for devices with Ethernet frames, and, if any, for devices without them and for SCTP
-    /// alone.
+    /// Returns the names of this hook's programs, indexed by [`Variant`]: for Ethernet frames and, on TC hooks, for L3 devices and
+    /// for SCTP alone.
     pub const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::XdpNative | Self::XdpGeneric => &["xdp"],
@@ -60,7 +60,7 @@ impl Hook {
         }
     }
 
-    /// Whether it is one of the two XDP hooks.
+    /// Whether this is one of the two XDP hooks.
     pub const fn is_xdp(self) -> bool {
         matches!(self, Self::XdpNative | Self::XdpGeneric)
     }
@@ -92,7 +92,7 @@ impl fmt::Display for DeviceHook {
     }
 }
 
-/// The name is not that of a device hook's pin.
+/// The error for a text that is not the name of a device hook's pin.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotADeviceHook;
 
@@ -110,12 +110,12 @@ impl FromStr for DeviceHook {
 }
 
 impl DeviceHook {
-    /// The path of its pin.
+    /// Returns the path of this hook's pin.
     pub fn pin(&self, folder: &PinFolder) -> PathBuf {
         folder.links().join(self.to_string())
     }
 
-    /// The device as messages name it.
+    /// Returns the device as messages name it.
     pub(super) fn shown(&self) -> String {
         format!("device {}", self.name)
     }
@@ -142,7 +142,8 @@ impl DeviceHook {
         }
     }
 
-    /// The program that is attached; none if this process may not see it (CAP_SYS_ADMIN, unless it is pinned).
+    /// Returns the attached program; `None` if this process may not see it. Seeing a program that is not pinned takes
+    /// CAP_SYS_ADMIN.
     pub(crate) fn program(&self, folder: &PinFolder) -> Option<ProgramInfo> {
         let pin = self.pin(folder);
         if !self.hook.has_link() {
@@ -152,8 +153,8 @@ impl DeviceHook {
         capabilities::looking_at_all_programs(|| loaded_programs().flatten().find(|program| program.id() == id))
     }
 
-    /// Replaces the attached program by the new program of its variant, atomically, or detaches it if there is no new
-    /// one, or if its variant is unknown: the program for another kind of device would misread its packets.
+    /// Replaces the attached program atomically by the new program of its variant. Detaches it if there is no new program, or if
+    /// its variant is unknown: the program for another kind of device would misread the packets.
     pub(super) fn renew(&self, programs: &Programs, folder: &PinFolder) -> Result<(), AttachError> {
         let attached = || self.program(folder).map(|program| Variant::of(&program));
         let variant = if self.hook.is_xdp() { Some(Variant::Frames) } else { attached() };
@@ -174,8 +175,8 @@ impl DeviceHook {
         absent(fs::remove_file(&path)).map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Detaches the program at once, so that another program can take its place, and leaves the pin. Without this, the
-    /// kernel detaches an unpinned link some time later.
+    /// Detaches the program, and leaves the pin. When this returns, another program can take its place; the kernel would detach an
+    /// unpinned link only some time later.
     pub fn detach(&self, folder: &PinFolder) -> Result<(), AttachError> {
         let path = self.pin(folder);
         let detached = if self.hook.has_link() {
@@ -186,8 +187,8 @@ impl DeviceHook {
         detached.map_err(|source| AttachError::Detach { path, source })
     }
 
-    /// Whether the attached program is gone: its device is gone (perhaps another device has the index now), or another
-    /// program has removed it.
+    /// Whether the program is no longer attached: its device was removed (another device may have its index now), or another
+    /// process has detached it.
     pub fn is_dead(&self, folder: &PinFolder) -> bool {
         if !self.pin(folder).exists() {
             return true;
@@ -200,8 +201,7 @@ impl DeviceHook {
     }
 }
 
-/// The groups of the programs that are attached to the instance's hooks now, apart from the group that every device
-/// has.
+/// Returns the groups of the programs that are attached to devices now, without [`Group::Tc`], which every device needs.
 pub fn groups(folder: &PinFolder) -> Result<BTreeSet<Group>, AttachError> {
     let group = |hook: &DeviceHook| {
         let is_bare = || hook.program(folder).is_some_and(|program| Variant::of(&program) == Variant::Bare);
@@ -210,12 +210,12 @@ pub fn groups(folder: &PinFolder) -> Result<BTreeSet<Group>, AttachError> {
     Ok(list(folder)?.iter().filter_map(group).collect())
 }
 
-/// Counts an object that no longer exists as removed.
+/// Treats the error that an object does not exist as success.
 fn absent(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// The device hooks of an instance, in the order of [`Hook::ALL`].
+/// Lists the device hooks of an instance, in the order of [`Hook::ALL`].
 pub fn list(folder: &PinFolder) -> Result<Vec<DeviceHook>, AttachError> {
     let error = |source| AttachError::List { path: folder.links(), source };
     let mut hooks = Vec::new();

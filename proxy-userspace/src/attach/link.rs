@@ -1,12 +1,12 @@
-//! Pinned links of any kind of hook. A link that an earlier agent pinned gets the new program atomically, so that no
-//! packet passes untranslated.
+//! Pinned links of all kinds of hooks. A link that an earlier agent has pinned gets the new program atomically, so that no packet
+//! passes untranslated.
 
 use std::{fs, os::fd::BorrowedFd, path::Path};
 
 use super::AttachError;
 use crate::node::bpf::{self, LinkInfo};
 
-/// What was done to a hook.
+/// How a program was put on a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// The program is attached for the first time.
@@ -15,7 +15,7 @@ pub enum Put {
     Replaced,
 }
 
-/// A program and its hook: the arguments of [`bpf::create_link`], and the pin.
+/// A program and its hook: the arguments of [`bpf::create_link`], and the path of the pin.
 pub(super) struct Attachment<'a> {
     pub name: &'static str,
     pub program: BorrowedFd<'a>,
@@ -28,8 +28,8 @@ pub(super) struct Attachment<'a> {
 }
 
 impl Attachment<'_> {
-    /// Attaches the program. A link at the pin whose target has been replaced by another one of the same name does not
-    /// belong there: it is unpinned, which detaches it.
+    /// Attaches the program, or replaces the program of the link at the pin. A link for which `belongs` returns false is unpinned,
+    /// which detaches it: its target has been replaced by another one of the same name.
     pub(super) fn put(&self, belongs: impl FnOnce(&LinkInfo) -> bool) -> Result<Put, AttachError> {
         if self.pin.exists() && self.replace(belongs)? {
             return Ok(Put::Replaced);

@@ -1,4 +1,4 @@
-//! Loads programs into the kernel. The verifier takes a tenth of a second and more for those of devices.
+//! Loads programs into the kernel. The verifier takes a tenth of a second or more for each program of a device hook.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ pub enum Group {
     /// The program of the XDP hook and its stages, for devices that are served by XDP: a quarter of the verifier's
     /// time.
     Xdp,
-    /// The programs for devices without Ethernet frames, which few nodes have: a third of the verifier's time.
+    /// The programs for L3 devices, which few nodes have: a third of the verifier's time.
     Bare,
     /// The stages for SCTP of the node's own processes, needed where there are SCTP Services.
     Own,
@@ -34,7 +34,7 @@ impl Group {
     /// All groups.
     pub const ALL: [Self; 5] = [Self::Sockets, Self::Tc, Self::Xdp, Self::Bare, Self::Own];
 
-    /// The group of a program of the object; `None` for a program without a hook.
+    /// Returns the group of a program of the eBPF object; `None` for a program of another type.
     fn of(name: &str, program: &Program) -> Option<Self> {
         Some(match program {
             Program::CgroupSock(_) | Program::CgroupSockAddr(_) => Self::Sockets,
@@ -46,12 +46,11 @@ impl Group {
     }
 }
 
-/// Loads the programs of these groups, as many in parallel as there are processors, so that all have passed the
-/// verifier before the first is attached. A group with a program that the kernel refuses is not loaded at all, and is
-/// returned with the reason.
+/// Loads the programs of these groups, as many in parallel as there are CPUs. A group with a program that the kernel refuses is not
+/// loaded at all, and is returned with the reason.
 pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachError> {
     let mut programs: Vec<_> = of_groups(ebpf, |group| groups.contains(&group)).collect();
-    // The quick ones come last, to fill the gaps.
+    // Programs that are verified quickly come last, so that all threads end at about the same time.
     programs.sort_by_key(|(_, _, program)| is_of_sockets(program));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(programs.len());
     let queue = Mutex::new(programs.into_iter());
@@ -59,7 +58,7 @@ pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachE
     let work = || {
         let next = || lock(&queue).next();
         while let Some((group, name, program)) = next() {
-            // One refused program is enough to refuse its group.
+            // One refused program is enough: its group is unloaded below.
             if lock(&refusals).contains_key(&group) {
                 continue;
             }
@@ -75,10 +74,10 @@ pub(super) fn load(ebpf: &mut Ebpf, groups: &[Group]) -> BTreeMap<Group, AttachE
     refusals
 }
 
-/// Unloads the loaded programs of these groups: a first program without its stages would drop packets.
+/// Unloads the programs of the groups for which `is_meant` returns true: a first program without its stages would drop packets.
 pub(super) fn unload(ebpf: &mut Ebpf, is_meant: impl Fn(Group) -> bool) {
     for (_, _, program) in of_groups(ebpf, is_meant) {
-        // A program that is not loaded is as good as unloaded.
+        // An error means that the program was not loaded.
         let _ = match program {
             Program::CgroupSock(program) => program.unload(),
             Program::CgroupSockAddr(program) => program.unload(),

@@ -1,4 +1,4 @@
-//! The programs that the agent has loaded, for whoever asks the kernel about them.
+//! The programs that the agent has loaded, and the kernel's statistics about them, for metrics.
 
 use std::{
     collections::BTreeMap,
@@ -14,19 +14,19 @@ use aya::Ebpf;
 #[derive(Clone, Debug, Default)]
 pub struct LoadedPrograms(Arc<Mutex<BTreeMap<String, OwnedFd>>>);
 
-/// What the kernel says of a program.
+/// The kernel's statistics about a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// How many instructions the verifier has looked at.
+    /// How many instructions the verifier has processed.
     pub verified: u64,
-    /// How often it has run while the kernel counted (kernel.bpf_stats_enabled).
+    /// How often the program has run while the kernel counted (sysctl kernel.bpf_stats_enabled).
     pub runs: u64,
-    /// How long these runs took.
+    /// How long these runs took in total.
     pub took: Duration,
 }
 
 impl LoadedPrograms {
-    /// The object has these programs now. Those whose descriptor can't be had are left out.
+    /// Sets the programs to those that `ebpf` has loaded. Programs whose descriptor can't be duplicated are left out.
     pub(super) fn set(&self, ebpf: &Ebpf) {
         let programs = ebpf.programs().filter_map(|(name, program)| {
             let fd = program.fd().ok()?.as_fd().try_clone_to_owned().ok()?;
@@ -35,7 +35,7 @@ impl LoadedPrograms {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = programs.collect();
     }
 
-    /// What the kernel says of each. It does so in /proc, where it asks for no capability.
+    /// Reads the statistics of each program, by its name. They are read from /proc, which takes no capability.
     pub fn statistics(&self) -> BTreeMap<String, Statistics> {
         let programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |(name, fd): (&String, &OwnedFd)| {
@@ -46,7 +46,7 @@ impl LoadedPrograms {
     }
 }
 
-/// A program's page in /proc/PID/fdinfo (bpf_prog_show_fdinfo in kernel/bpf/syscall.c).
+/// Parses a program's file in /proc/PID/fdinfo (bpf_prog_show_fdinfo in kernel/bpf/syscall.c). Absent fields are 0.
 fn parse(text: &str) -> Statistics {
     let field = |name: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(':'));

@@ -1,4 +1,4 @@
-//! Which hooks lack their programs, for whoever tells of it. It attaches nothing.
+//! The hooks that lack their programs, for the agent's status and Events. Attaches nothing.
 
 use std::{
     collections::BTreeMap,
@@ -7,20 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where a program should be.
+/// The kind of place that lacks a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// On a hook of the cgroup, by the hook's name.
+    /// A hook of the cgroup. Its name is the hook's.
     Cgroup,
-    /// On a device that is served for clients outside, by the device's name.
+    /// A device that should be served for clients outside. Its name is the device's.
     Device,
 }
 
-/// The hooks and devices that lack their programs now. Clones share them.
+/// The hooks and devices that lack their programs now. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Missing(Arc<Mutex<BTreeMap<(Place, String), Lack>>>);
 
-/// Since when one of them lacks its program, and why.
+/// Since when a hook or device lacks its program, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lack {
     since: Instant,
@@ -28,7 +28,8 @@ struct Lack {
 }
 
 impl Missing {
-    /// These are all that lack their programs in this kind of place, with the reasons. Returns the names for which that is news.
+    /// Replaces what lacks its program in one kind of place. `found` has the reasons by name. Returns the names that are new, or
+    /// whose reason has changed.
     pub(crate) fn replace(&self, place: Place, found: BTreeMap<String, String>, now: Instant) -> Vec<String> {
         let mut all = self.all();
         all.retain(|(other, name), _| *other != place || found.contains_key(name));
@@ -43,12 +44,12 @@ impl Missing {
         news
     }
 
-    /// How many there are.
+    /// Returns how many hooks and devices lack their programs.
     pub fn count(&self) -> usize {
         self.all().len()
     }
 
-    /// Says of each that has lacked its program for longer than `patience` what follows and what to do.
+    /// Returns a sentence for each that has lacked its program for longer than `patience`: what follows, and what to do.
     pub fn lasting(&self, patience: Duration, now: Instant) -> Vec<String> {
         let lasts = |lack: &Lack| now.saturating_duration_since(lack.since);
         let all = self.all();
@@ -63,7 +64,7 @@ impl Missing {
     }
 }
 
-/// A sentence about one of them.
+/// The sentence about one hook or device.
 struct Words<'a> {
     place: Place,
     name: &'a str,
@@ -77,12 +78,12 @@ impl fmt::Display for Words<'_> {
         match self.place {
             Place::Cgroup => write!(
                 f,
-                "hook {name} of the cgroup has had no program for {seconds} s, so processes on this node do not reach Services \
-                 as they should (if the cause is gone and this stays, start the agent again): {reason}"
+                "hook {name} of the cgroup has had no program for {seconds} s, so processes on this node may not reach Services \
+                 (remove the cause; if this stays, restart the agent): {reason}"
             ),
             Place::Device => write!(
                 f,
-                "device {name} has not been served for {seconds} s, so what comes in by it reaches no Service (remove the \
+                "device {name} has not been served for {seconds} s, so packets that arrive on it reach no Service (remove the \
                  cause, or name the devices to serve with --devices): {reason}"
             ),
         }

@@ -1,5 +1,5 @@
-//! Attaches programs to their hooks, on the cgroup and on devices. They stay when the agent ends, and a later agent
-//! replaces them atomically. Which device is served how is not decided here.
+//! Attaches programs to their hooks, on the cgroup and on devices. They stay attached when the agent ends, and a later agent
+//! replaces them atomically. `devices` decides which device is served, and how.
 
 mod beside;
 pub mod cgroup;
@@ -52,15 +52,15 @@ pub enum AttachError {
     Cgroup {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The object lacks the program, or the program is not loaded.
+    /// The eBPF object lacks the program, or the program is not loaded.
     #[error("find program {name} in the eBPF object")]
     Missing {
         /// The program.
         name: &'static str,
-        /// What is wrong.
+        /// The cause.
         source: ProgramError,
     },
     /// The program's descriptor can't be duplicated.
@@ -68,7 +68,7 @@ pub enum AttachError {
     Keep {
         /// The program.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The kernel's verifier refuses the program.
@@ -76,7 +76,7 @@ pub enum AttachError {
     Load {
         /// The program.
         name: String,
-        /// The verifier's log.
+        /// The kernel's error, with the verifier's log.
         source: ProgramError,
     },
     /// The kernel has refused a program of this group, now or less than a minute ago.
@@ -85,12 +85,12 @@ pub enum AttachError {
     /// A map can't be used.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// The kernel refuses to enter a stage into its map.
+    /// The kernel refuses to insert a stage into its program array.
     #[error("insert stage {name} into its program array")]
     Stage {
         /// The program.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
     /// The kernel refuses to attach the program.
@@ -100,7 +100,7 @@ pub enum AttachError {
         name: &'static str,
         /// The cgroup or device.
         target: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Another program is attached there.
@@ -112,7 +112,7 @@ pub enum AttachError {
         target: String,
         /// The program that is attached.
         found: String,
-        /// What to do about it.
+        /// How to remove it.
         advice: String,
     },
     /// The link or program can't be pinned.
@@ -120,7 +120,7 @@ pub enum AttachError {
     Pin {
         /// The pin.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A pinned link can't be inspected, or can't be given a new program.
@@ -128,7 +128,7 @@ pub enum AttachError {
     Replace {
         /// The pin.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A link or filter can't be removed.
@@ -136,7 +136,7 @@ pub enum AttachError {
     Detach {
         /// The pin.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The folder of links can't be listed.
@@ -144,12 +144,12 @@ pub enum AttachError {
     List {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// The loaded program `name` of the object.
+/// Returns the loaded program `name` of the eBPF object.
 fn program<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a ProgramFd, AttachError> {
     let error = |source| AttachError::Missing { name, source };
     let program = ebpf.program(name).ok_or(ProgramError::NotLoaded).map_err(error)?;

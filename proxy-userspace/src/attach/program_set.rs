@@ -1,4 +1,4 @@
-//! The set of programs of this start: those that every node needs, and others once a device needs them.
+//! The set of programs of this start: the groups that every node needs, and others as soon as a device needs them.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -23,8 +23,8 @@ pub struct ProgramSet {
 }
 
 impl ProgramSet {
-    /// Loads groups, and enters their stages into this set's own arrays. Fails if the kernel refuses a group of
-    /// `needed`; the other groups do not depend on each other.
+    /// Loads groups, and inserts their stages into this set's own program arrays. Fails if the kernel refuses a group of `needed`.
+    /// A refusal of another group does not affect the rest.
     pub fn new(ebpf: Ebpf, folder: &PinFolder, groups: &[Group], needed: &[Group]) -> Result<Self, AttachError> {
         let (stages, programs, refused) = (Stages::open(folder)?, Programs::default(), Refused::default());
         let mut program_set = Self { ebpf, stages, programs, refused, loaded: LoadedPrograms::default() };
@@ -32,7 +32,7 @@ impl ProgramSet {
         needed.iter().find_map(|group| refusals.remove(group)).map_or(Ok(program_set), Err)
     }
 
-    /// From now on `loaded` has the programs that are loaded.
+    /// Keeps `loaded` up to date from now on.
     #[must_use]
     pub fn telling(mut self, loaded: LoadedPrograms) -> Self {
         loaded.set(&self.ebpf);
@@ -40,12 +40,12 @@ impl ProgramSet {
         self
     }
 
-    /// The eBPF object.
+    /// Returns the eBPF object.
     pub const fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
 
-    /// Loads a group, unless it is loaded. Fails without asking the kernel if the kernel has just refused it.
+    /// Loads a group, unless it is loaded. Fails without trying if the kernel has refused the group in the last minute.
     pub fn load(&mut self, group: Group) -> Result<(), AttachError> {
         if self.stages.has(group) {
             return Ok(());
@@ -57,7 +57,7 @@ impl ProgramSet {
         reason.map_or(Ok(()), |reason| Err(AttachError::Refused(reason.to_owned())))
     }
 
-    /// Loads groups. Returns those that were refused.
+    /// Loads groups. Returns the refused ones with the reasons.
     fn add(&mut self, groups: &[Group]) -> Result<BTreeMap<Group, AttachError>, AttachError> {
         let started = Instant::now();
         let mut refusals = load(&mut self.ebpf, groups);
@@ -79,7 +79,7 @@ impl ProgramSet {
         Ok(refusals)
     }
 
-    /// The loaded programs of device hooks.
+    /// Returns the loaded programs of device hooks.
     pub(crate) const fn programs(&self) -> &Programs {
         &self.programs
     }

@@ -1,4 +1,4 @@
-//! The programs for the hooks of devices, found by hook.
+//! The loaded programs for the hooks of devices.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,12 @@ use aya::{
 use super::{AttachError, device::Hook, program};
 use crate::node::bpf;
 
-/// The packets that a hook's program is made for: its index in [`Hook::programs`].
+/// The packets that a hook's program is made for. Its number is an index into [`Hook::programs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// All packets, in Ethernet frames.
     Frames,
-    /// All packets of a device that carries no Ethernet frames.
+    /// All packets of an L3 device, which carries no Ethernet frames.
     Bare,
     /// SCTP alone, in Ethernet frames.
     Sctp,
@@ -28,13 +28,13 @@ pub enum Variant {
 impl Variant {
     const ALL: [Self; 3] = [Self::Frames, Self::Bare, Self::Sctp];
 
-    /// The variant of the program with this name in the object.
+    /// Returns the variant of the program with this name in the eBPF object.
     pub(crate) fn named(name: &str) -> Self {
         let is_it = |variant: &Self| Hook::ALL.iter().any(|hook| hook.programs().get(*variant as usize) == Some(&name));
         Self::ALL.into_iter().find(is_it).unwrap_or(Self::Frames)
     }
 
-    /// The variant of a program in the kernel, which keeps the program's name.
+    /// Returns the variant of a program in the kernel, by the name that the kernel keeps.
     pub(crate) fn of(program: &ProgramInfo) -> Self {
         program.name_as_str().map_or(Self::Frames, Self::named)
     }
@@ -45,7 +45,7 @@ impl Variant {
 pub struct Programs(BTreeMap<&'static str, OwnedFd>);
 
 impl Programs {
-    /// The loaded programs of `ebpf`.
+    /// Returns the loaded programs of `ebpf`.
     pub(super) fn loaded(ebpf: &Ebpf) -> Result<Self, AttachError> {
         let mut programs = Self::default();
         for name in Hook::ALL.into_iter().flat_map(Hook::programs) {
@@ -58,13 +58,14 @@ impl Programs {
         Ok(programs)
     }
 
-    /// The programs that an earlier start has pinned in `folder`.
+    /// Opens the programs that an earlier start has pinned in `folder`.
     pub(super) fn open(folder: &Path) -> Self {
         let names = Hook::ALL.into_iter().flat_map(Hook::programs);
         Self(names.filter_map(|name| Some((*name, bpf::open_pin(&folder.join(name)).ok()?))).collect())
     }
 
-    /// The program of a hook. Where an earlier release has left no program for SCTP alone, the program for all packets.
+    /// Returns the program of a hook. If an earlier release has pinned no program for SCTP alone, that is the program for all
+    /// packets.
     pub(super) fn of(&self, hook: Hook, variant: Variant) -> Result<BorrowedFd<'_>, AttachError> {
         let name = *hook.programs().get(variant as usize).unwrap_or(&hook.program());
         let program = self.0.get(name).or_else(|| self.0.get(hook.program()).filter(|_| variant == Variant::Sctp));

@@ -1,5 +1,5 @@
-//! The groups of programs that the kernel has refused, with the reason in one line. It would refuse them again, at the
-//! cost of a second of the verifier's time, so it is not asked again for a while.
+//! The groups of programs that the kernel has refused, with the reason in one line. It would most likely refuse them again, which
+//! may take a second of the verifier's time, so they are not tried again for a while.
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +11,10 @@ use aya::programs::ProgramError;
 use super::{AttachError, Group};
 use crate::logging::errors::Report;
 
-/// How long a refusal counts. What the kernel lacks memory for now, it may have memory for later.
+/// How long a refusal counts. A later try may succeed: the kernel may have lacked memory.
 const COUNTS: Duration = Duration::from_mins(1);
 
-/// The beginnings of the lines with which the verifier's log ends, whatever the outcome.
+/// The beginnings of the lines of statistics, with which every log of the verifier ends.
 const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed"];
 
 /// The reason and the time of each refusal.
@@ -27,14 +27,14 @@ impl Refused {
         self.0.insert(group, (now, reason(error)));
     }
 
-    /// Why a group is refused, as long as the refusal counts.
+    /// Returns why a group was refused, as long as the refusal counts.
     pub(super) fn of(&self, group: Group, now: Instant) -> Option<&str> {
         let (since, reason) = self.0.get(&group)?;
         (now.duration_since(*since) < COUNTS).then_some(reason)
     }
 }
 
-/// The error in one line.
+/// Returns the error in one line.
 fn reason(error: &AttachError) -> String {
     match error {
         AttachError::Load { source: ProgramError::LoadError { io_error, verifier_log }, .. } => {
@@ -44,7 +44,7 @@ fn reason(error: &AttachError) -> String {
     }
 }
 
-/// The last sentence of the verifier's log, which may be long or empty.
+/// Returns the last line of the verifier's log before its statistics, after a colon; empty if there is none.
 fn sentence(log: &str) -> String {
     let is_sentence = |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|word| line.starts_with(word));
     log.lines().map(str::trim).rfind(is_sentence).map_or_else(String::new, |sentence| format!(": {sentence}"))

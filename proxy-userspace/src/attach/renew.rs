@@ -1,4 +1,4 @@
-//! The programs of the hooks as pins: if a start dies while it replaces programs, the next start completes it.
+//! Pins the programs of a new set, so that the next start can finish the replacement if this one dies in the middle of it.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::{
     node::bpf,
 };
 
-/// Pins every loaded program of a hook, by the program's name.
+/// Pins every loaded program that is for a hook, in `folder`, by its name in the eBPF object.
 pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
     let on_devices = device::Hook::ALL.into_iter().flat_map(|hook| hook.programs().iter().copied());
     for name in cgroup::names().chain(on_devices) {
@@ -35,9 +35,10 @@ pub fn pin_programs(ebpf: &Ebpf, folder: &Path) -> Result<(), AttachError> {
 }
 
 /// Gives every hook of an instance, on the cgroup at `path` and on devices, its pinned program of the set in `new`, each
-/// atomically. A hook that can't be updated is logged: its device or cgroup may be gone. A hook on a device without a new
-/// program loses its old one, whose stages are about to go: this agent serves no device, or the kernel has refused these
-/// programs. XDP hooks come first: TC then serves their packets, and no program redirects to a device that has just lost XDP.
+/// atomically. Logs hooks that can't be updated: their device or cgroup may have been removed. A device hook for which `new` has
+/// no program is detached, since the stages of its old program are about to be removed: the earlier start served no devices, or
+/// the kernel refused these programs. XDP hooks come first: TC then serves their packets, and no program redirects to a device
+/// that has just lost XDP.
 pub fn renew(folder: &PinFolder, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
     cgroup::renew(new, path);
     let on_devices = Programs::open(&new.programs());
@@ -60,8 +61,8 @@ pub fn renew(folder: &PinFolder, new: &PinFolder, path: &Path) -> Result<(), Att
     Ok(())
 }
 
-/// Makes XDP leave to TC what it would redirect, before the devices lose their XDP programs one after the other: many
-/// network cards drop redirected packets while they have no XDP program.
+/// Makes XDP programs leave to TC what they would redirect, before the devices lose XDP one after the other: many network cards
+/// drop redirected packets while they have no XDP program.
 fn end_redirects(folder: &PinFolder) -> Result<(), MapsError> {
     let mut map: HashMap<MapData, u32, Device> = open(folder, "DEVICES")?;
     let devices: Vec<(u32, Device)> = map.iter().filter_map(Result::ok).collect();

@@ -1,5 +1,5 @@
-//! Looks after the socket hooks while the agent runs: the kernel does not report that somebody has detached a link, or removed
-//! its pin. A succession attaches the hooks itself (see [`attach`](super::cgroup::attach)); nobody looks meanwhile.
+//! Checks the socket hooks while the agent runs: the kernel does not report that a link was detached or its pin removed. A
+//! succession attaches the hooks itself (see [`attach`](super::cgroup::attach)); they are not checked during that time.
 
 use std::{
     collections::BTreeMap,
@@ -35,8 +35,8 @@ pub struct SocketHooks {
 }
 
 impl SocketHooks {
-    /// Of the set whose programs are loaded, on the cgroup to which [`attach`](super::cgroup::attach) has attached them.
-    /// `missing` is told which can't be attached again.
+    /// Returns the hooks for the loaded programs of `ebpf` on the cgroup at which [`attach`](super::cgroup::attach) has attached
+    /// them. Hooks whose programs can't be attached again are noted in `missing`.
     pub fn new(ebpf: &Ebpf, folder: &PinFolder, cgroup: &Path, missing: Missing) -> Result<Self, AttachError> {
         let hook = |(name, attach_type)| {
             let loaded = program(ebpf, name)?.as_fd().try_clone_to_owned();
@@ -47,7 +47,7 @@ impl SocketHooks {
         Ok(Self { hooks, cgroup: cgroup.to_owned(), missing })
     }
 
-    /// Attaches the programs again that are not attached. Where none is missing this takes three system calls for each.
+    /// Attaches the programs that are not attached. If none is missing, this takes three system calls for each.
     pub fn look(&self) {
         let cgroup = Cgroup::open(&self.cgroup);
         let reason = |hook: &SocketHook| match &cgroup {
@@ -60,7 +60,7 @@ impl SocketHooks {
             let reason = lacking.get(&hook);
             error!(
                 hook,
-                reason, "socket hook has lost its program: trying again; until then Services may not be reached"
+                reason, "socket hook has lost its program: trying again; until then processes may not reach Services"
             );
         }
     }
@@ -76,7 +76,7 @@ impl SocketHooks {
         if put.put(|link| cgroup.has(link))? == Put::Attached {
             warn!(
                 hook = name,
-                "socket hook has lost its program: attached again; calls that were made meanwhile may have reached no Service"
+                "socket hook has lost its program: attached again; calls that were made in between may have reached no Service"
             );
         }
         Ok(())

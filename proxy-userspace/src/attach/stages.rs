@@ -41,7 +41,7 @@ const STAGES: [(Group, &[(&str, Stage)]); 3] = [
     (Group::Own, &[("tc_own", Stage::Own), ("tc_own_reply", Stage::OwnReply)]),
 ];
 
-/// The group of a stage; `None` for a program that is not a stage.
+/// Returns the group of a stage; `None` for a program that is not a stage.
 pub(super) fn group_of(name: &str) -> Option<Group> {
     let has_it = |(_, stages): &&(Group, &[(&str, Stage)])| stages.iter().any(|(stage, _)| *stage == name);
     STAGES.iter().find(has_it).map(|(group, _)| *group)
@@ -57,7 +57,7 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    /// Opens the arrays of a set of maps, which are still empty.
+    /// Opens the arrays of a new set of maps. They must still be empty.
     pub(super) fn open(folder: &PinFolder) -> Result<Self, AttachError> {
         Ok(Self { xdp: open(folder, "XDP_STAGES")?, tc: open(folder, "TC_STAGES")?, groups: BTreeSet::new() })
     }
@@ -67,7 +67,7 @@ impl Stages {
         self.groups.contains(&group)
     }
 
-    /// Enters the stages of a loaded group into the arrays: all or none.
+    /// Inserts the stages of a loaded group into the arrays: all or none.
     pub(super) fn put(&mut self, ebpf: &Ebpf, group: Group) -> Result<(), AttachError> {
         let array = if group == Group::Xdp { &mut self.xdp } else { &mut self.tc };
         let stages = || STAGES.iter().filter(|(owner, _)| *owner == group).flat_map(|(_, stages)| *stages);
@@ -77,7 +77,7 @@ impl Stages {
         if put.is_ok() {
             self.groups.insert(group);
         } else {
-            // Stages that have not been entered are absent already.
+            // Errors are of stages that were not inserted.
             stages().for_each(|(_, stage)| drop(array.clear_index(&(*stage as u32))));
         }
         put

@@ -1,5 +1,5 @@
-//! TC hooks by links (TCX), which Linux has since 6.6; [`clsact`](super::clsact) is for earlier kernels. Our programs
-//! come first in the chain: they pass on packets that are no Service's, whereas others may end the chain.
+//! TC hooks by links (TCX), for Linux 6.6 and later; [`clsact`](super::clsact) is for earlier kernels. Our programs are the first
+//! of the chain: they hand packets of no Service to the next program, but other programs may end the chain.
 
 use std::{os::fd::BorrowedFd, path::Path};
 
@@ -13,7 +13,7 @@ use super::{
 
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// Before no particular program: at the head.
+/// Without a reference program, it means the head of the chain.
 const BPF_F_BEFORE: u32 = 1 << 3;
 
 /// Whether this kernel has TCX.

@@ -1,4 +1,4 @@
-//! XDP hooks by links. Each mode has its flag, so that the kernel never chooses the mode.
+//! XDP hooks by links. The mode is always given by a flag, so that the kernel never chooses it.
 
 use std::{io, os::fd::BorrowedFd, path::Path};
 
@@ -38,7 +38,7 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, pin: &Path) -> Res
     }
 }
 
-/// The XDP program that is attached to a device, in words.
+/// Returns the XDP program that is attached to a device, in words.
 fn occupant(device: u32) -> Option<String> {
     let id = find(device, None, |part| if let LinkXdp::ProgId(id) = part { Some(id) } else { None }).ok()??;
     let all = || loaded_programs().flatten().find(|program| program.id() == id);
@@ -46,13 +46,13 @@ fn occupant(device: u32) -> Option<String> {
     Some(format!("XDP program {id} ({})", program.name_as_str().unwrap_or("without a name")))
 }
 
-/// The id of the native XDP program on a device. `netns` is the id that the device's network namespace has in the
-/// calling thread's.
+/// Returns the id of the native XDP program on a device, if it has one. `netns` is the id that the device's network namespace has
+/// in the calling thread's namespace; `None` for that namespace itself.
 pub fn program_on(device: u32, netns: Option<i32>) -> io::Result<Option<u32>> {
     find(device, netns, |part| if let LinkXdp::DrvProgId(id) = part { Some(id) } else { None })
 }
 
-/// Returns what `wanted` finds among the attributes of a device's XDP programs.
+/// Returns the first result of `wanted` for the attributes of a device's XDP programs.
 fn find<T>(device: u32, netns: Option<i32>, wanted: impl Fn(LinkXdp) -> Option<T>) -> io::Result<Option<T>> {
     let mut message = LinkMessage::default();
     message.header.index = device;

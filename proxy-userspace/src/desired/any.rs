@@ -1,4 +1,4 @@
-//! Arbitrary tables, over so few Services, addresses and ports that they have much in common.
+//! Arbitrary tables for property tests, made of few Services, addresses and ports so that two tables have much in common.
 
 use std::{
     collections::BTreeSet,
@@ -32,12 +32,12 @@ pub(crate) fn owned(last: u8) -> IpAddr {
     [10, 96, 0, last].into()
 }
 
-/// One of the backends.
+/// Returns the backend at 10.0.0.`last`, port 80.
 fn backend(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 80))
 }
 
-/// A list, and the backends that drain from it.
+/// The backends of a list, and those that drain from it.
 fn any_list() -> impl Strategy<Value = (Vec<SocketAddr>, Vec<SocketAddr>)> {
     let chosen = prop::collection::btree_map(0..5_u8, prop::bool::weighted(0.3), 0..4);
     chosen.prop_map(|chosen| {
@@ -63,14 +63,14 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
     })
 }
 
-/// A frontend by its number: every other one is a node port.
+/// Returns the frontend with a number. Even ones are node ports.
 fn frontend(number: u16) -> Frontend {
     let address = if number.is_multiple_of(2) { Address::ANY_IPV4 } else { Address::from(owned(100)) };
     Frontend::new(address, 30000 + number, 6)
 }
 
 prop_compose! {
-    /// Frontends are dealt out to Services, so that no two have the same. Addresses may have several owners.
+    /// An arbitrary table. Each frontend belongs to one Service; an address may have several owners.
     pub(crate) fn any_table()(
         ports in prop::collection::btree_map((0..3_usize, 0..3_usize), any_port(), 0..9),
         frontends in prop::collection::btree_map(0..6_u16, (any::<prop::sample::Index>(), 0..4_usize, 0..4_usize), 0..6),

@@ -28,7 +28,7 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// From its parts.
+    /// Returns the name with these parts.
     pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
@@ -57,7 +57,7 @@ impl Family {
         }
     }
 
-    /// 4 or 6.
+    /// Returns the IP version: 4 or 6.
     pub const fn number(self) -> u8 {
         match self {
             Self::Ipv4 => 4,
@@ -159,7 +159,7 @@ pub enum OwnerKind {
     ClusterIp,
 }
 
-/// What the addresses in a prefix are.
+/// The kind of the addresses in a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NetworkKind {
     /// ClusterIPs, and addresses that no Service owns and that are unreachable (S20).

@@ -29,8 +29,8 @@ pub struct Plan {
     pub remove_ports: Vec<PortId>,
 }
 
-/// The plan that turns `from` into `to`. Both contain the same part of the data plane: a Service or prefix that is only
-/// in `from` is removed.
+/// Returns the plan that turns `from` into `to`. Both must contain the same part of the data plane: a Service or prefix that is
+/// only in `from` is removed.
 pub fn plan(from: &Table, to: &Table) -> Plan {
     let mut plan = Plan::default();
     let nothing = ServiceTable::default();
@@ -66,7 +66,7 @@ impl Plan {
         self.remove_owned.extend(disowned.map(|address| (*address, name.clone())));
     }
 
-    /// A frontend that one Service has lost and another has got is not removed.
+    /// Drops the removal of frontends that another Service has got: one write replaces them.
     fn settle(&mut self) {
         let put: BTreeSet<Frontend> = self.put_frontends.iter().map(|(frontend, ..)| *frontend).collect();
         self.remove_frontends.retain(|frontend| !put.contains(frontend));

@@ -3,7 +3,7 @@
 
 use std::{ops::Index, slice, vec};
 
-/// Up to so many entries a map has room for what is in it, and no more; a vector's smallest room is four.
+/// Up to this many entries, a map has no spare capacity. The standard vector's smallest capacity is four.
 const FEW: usize = 4;
 
 /// A map that is a sorted vector. Its methods are those of [`BTreeMap`](std::collections::BTreeMap); inserting
@@ -18,12 +18,12 @@ impl<K, V> Default for SortedMap<K, V> {
 }
 
 impl<K: Ord, V> SortedMap<K, V> {
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.place(key).ok().map(|place| &self.0[place].1)
     }
 
-    /// The value of `key`, mutably.
+    /// Returns the value of `key`, mutably.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.place(key).ok().map(|place| &mut self.0[place].1)
     }
@@ -58,17 +58,17 @@ impl<K: Ord, V> SortedMap<K, V> {
 }
 
 impl<K, V> SortedMap<K, V> {
-    /// A map without entries.
+    /// Returns an empty map.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Removes and returns the entries whose keys it holds for.
+    /// Removes and returns the entries for whose keys `holds` returns true.
     pub fn take_where(&mut self, mut holds: impl FnMut(&K) -> bool) -> Vec<(K, V)> {
         self.0.extract_if(.., |(key, _)| holds(key)).collect()
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -78,27 +78,27 @@ impl<K, V> SortedMap<K, V> {
         self.0.is_empty()
     }
 
-    /// The entries in order.
+    /// Returns the entries in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> + ExactSizeIterator + Clone {
         self.into_iter()
     }
 
-    /// The keys in order.
+    /// Returns the keys in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> + ExactSizeIterator + Clone {
         self.0.iter().map(|(key, _)| key)
     }
 
-    /// The values in the order of their keys.
+    /// Returns the values in the order of their keys.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + ExactSizeIterator + Clone {
         self.0.iter().map(|(_, value)| value)
     }
 
-    /// The keys in order, by value.
+    /// Consumes the map and returns the keys in order.
     pub fn into_keys(self) -> impl Iterator<Item = K> {
         self.0.into_iter().map(|(key, _)| key)
     }
 
-    /// The values in the order of their keys, by value.
+    /// Consumes the map and returns the values in the order of their keys.
     pub fn into_values(self) -> impl Iterator<Item = V> {
         self.0.into_iter().map(|(_, value)| value)
     }

@@ -1,5 +1,5 @@
-//! Follows the devices of the agent's network namespace, and keeps programs on the selected ones. `select` decides
-//! which devices these are; `serve` attaches the programs.
+//! Follows the devices of the agent's network namespace, and keeps programs attached to the selected ones. `select.rs` decides
+//! which devices these are; `serve.rs` attaches the programs.
 
 mod following;
 mod outcome;
@@ -31,15 +31,15 @@ use crate::{
     node::rtnetlink::{KernelError, Snapshot, Watcher},
 };
 
-/// The least time between two snapshots of the kernel. The first change after a quiet time is taken at once.
+/// The least time between two snapshots of the kernel's state. The first change after a quiet time is handled at once.
 const GATHER: Duration = Duration::from_millis(20);
-/// How long to wait before a lost connection is reopened.
+/// How long to wait before a lost netlink connection is reopened.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// How long until a device is served again without a change, if it could not be served, or not well, or has lost a
-/// program.
+/// How often devices are checked without a change. A device is then served again if it could not be served, or not well, or has
+/// lost a program.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Decides which devices of a snapshot are served: for fuzz targets.
+/// Decides which devices of a snapshot are served, for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn look(snapshot: &Snapshot) {
     for sctp in [false, true] {
@@ -64,8 +64,8 @@ pub enum DevicesError {
     Kernel(#[from] KernelError),
 }
 
-/// The programs that a start needs: for the selected devices, and for those that an earlier agent has served. Others
-/// are loaded when a device needs them.
+/// Returns the groups of programs that a start needs: for the selected devices, and for those that an earlier agent has served.
+/// Other groups are loaded when a device needs them.
 pub async fn groups(config: &DeviceConfig, folder: &PinFolder) -> Result<Vec<Group>, DevicesError> {
     if config.mode == DeviceMode::Off {
         return Ok(vec![Group::Sockets]);
@@ -78,17 +78,17 @@ pub async fn groups(config: &DeviceConfig, folder: &PinFolder) -> Result<Vec<Gro
     Ok(groups.into_iter().collect())
 }
 
-/// The groups without which a start must fail, so that an earlier agent's programs stay in force.
+/// Returns the groups without which a start must fail, so that an earlier agent's programs stay attached.
 pub const fn needed(config: &DeviceConfig) -> &'static [Group] {
     match config.mode {
         DeviceMode::Off => &[Group::Sockets],
         DeviceMode::Auto | DeviceMode::Tc => &[Group::Sockets, Group::Tc],
-        // Nothing replaces XDP where it was asked for explicitly.
+        // XDP was asked for explicitly, so TC must not replace it.
         DeviceMode::Xdp | DeviceMode::XdpGeneric => &[Group::Sockets, Group::Tc, Group::Xdp],
     }
 }
 
-/// The programs, and the devices that they serve.
+/// Follows the devices, and keeps programs attached to them.
 pub struct Follower {
     config: DeviceConfig,
     devices: Devices,
@@ -101,8 +101,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A follower that has attached nothing yet. `sctp` says whether there are SCTP Services; `missing` is told which devices
-    /// can't be served.
+    /// Returns a follower that has attached nothing yet. `sctp` says whether there are SCTP Services. Devices that can't be served
+    /// are noted in `missing`.
     pub fn new(
         program_set: ProgramSet,
         folder: PinFolder,
@@ -115,7 +115,7 @@ impl Follower {
         Ok(Self { config, devices, sctp, logged: BTreeSet::new(), logged_own: None })
     }
 
-    /// The eBPF object.
+    /// Returns the eBPF object.
     pub const fn ebpf(&mut self) -> &mut Ebpf {
         self.devices.program_set().ebpf()
     }
@@ -134,13 +134,14 @@ impl Follower {
         Ok(self.look(&snapshot)?)
     }
 
-    /// Gives every served device the program of another set, each hook atomically. Returns the set of before.
+    /// Gives every served device the programs of another set, each hook atomically. Returns the previous set.
     pub async fn renew(&mut self, program_set: ProgramSet) -> Result<ProgramSet, DevicesError> {
         let before = self.devices.renew(program_set);
         self.look_once().await.map(|()| before)
     }
 
-    /// The groups of programs that serve what is there now, and what may be there soon.
+    /// Returns the groups of programs that a set inside a running agent needs: those of a start, and those for SCTP of the node's
+    /// own processes if there are SCTP Services.
     pub async fn groups(
         config: &DeviceConfig,
         folder: &PinFolder,
@@ -151,7 +152,7 @@ impl Follower {
         Ok(groups)
     }
 
-    /// Follows changes for ever. A lost connection is logged and reopened.
+    /// Follows changes for ever. Logs and reopens a lost netlink connection.
     async fn follow(&mut self) -> Infallible {
         if self.config.mode == DeviceMode::Off {
             return pending().await;
@@ -180,7 +181,7 @@ impl Follower {
         loop {
             match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
                 Ok(heard) => return heard,
-                // This asks the kernel for each device's programs.
+                // Blocks: the check asks the kernel for each device's programs.
                 Err(_) if block_in_place(|| self.devices.is_unsettled()) => return Ok(()),
                 Err(_) => {}
             }
@@ -192,13 +193,13 @@ impl Follower {
         let selection = select::select(&self.config, snapshot, &self.devices.served(), sctp);
         let logged = &self.logged;
         for name in selection.missing.difference(logged) {
-            warn!(device = name, "device of --devices is not there: it is served when it appears");
+            warn!(device = name, "device of --devices does not exist: it will be served when it appears");
         }
         for name in selection.unsuited.difference(logged) {
             warn!(device = name, "device not served: it carries neither Ethernet frames nor bare IP packets");
         }
         self.logged = selection.missing.union(&selection.unsuited).cloned().collect();
-        // The verifier and drivers may take a while: the runtime moves the other tasks to another thread.
+        // Blocks: the verifier and drivers may take a while.
         block_in_place(|| {
             self.devices.reconcile(selection.devices)?;
             if sctp {
@@ -208,14 +209,14 @@ impl Follower {
         })
     }
 
-    /// Loads what serves SCTP of the node's own processes. Everything else works without it.
+    /// Loads the programs that serve SCTP of the node's own processes. Everything else works without them.
     fn load_own(&mut self) {
         let reason = self.devices.program_set().load(Group::Own).err().map(|error| Report(&error).to_string());
         if let Some(reason) = reason.as_ref().filter(|reason| self.logged_own.as_ref() != Some(reason)) {
             error!(
                 reason,
-                "degraded: SCTP of the node's own processes reaches no Service; all else is served. Report it with the \
-                 kernel's version; until another kernel or release takes these programs, dial from pods"
+                "degraded: SCTP of the node's own processes reaches no Service; everything else is served. Please report this \
+                 with the kernel's version; SCTP from pods is not affected"
             );
         }
         self.logged_own = reason;
@@ -226,7 +227,7 @@ impl Follower {
 async fn changed(kernel: &mut Watcher, sctp: &mut changes::Receiver<bool>) -> Result<(), KernelError> {
     tokio::select! {
         heard = kernel.changed() => heard,
-        // The sender is gone only when the agent ends.
+        // The sender is dropped only when the agent ends.
         Ok(()) = sctp.changed() => Ok(()),
     }
 }

@@ -7,15 +7,15 @@ use super::select::{Role, Target};
 /// How a device is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// As wanted.
+    /// Served as wanted, in this mode.
     Served(&'static str),
-    /// By TC, because what native XDP sends from it may be lost for this reason.
+    /// Served by TC, because native XDP is not reliable on the device, for this reason.
     Unreliable(String),
-    /// By TC, because native XDP was refused for this reason.
+    /// Served by TC, because native XDP was refused, for this reason.
     FellBack(String),
-    /// By native XDP, because the command line asks for it, although what it sends is lost for this reason.
+    /// Served by native XDP, because the configuration asks for it, although what it sends is lost, for this reason.
     Lossy(String),
-    /// Not at all, for this reason.
+    /// Not served, for this reason.
     Failed(String),
 }
 
@@ -40,20 +40,20 @@ impl Outcome {
                 reason,
                 "device served by TC: native XDP is not reliable on it, and only used with --device-mode xdp"
             ),
-            // Bridges and tunnels have no native XDP in any kernel, so there is nothing to correct.
+            // No kernel has native XDP for bridges and tunnels, so there is nothing to correct.
             Self::FellBack(reason) if !matches!(target.link.kind.as_str(), "" | "bond") => info!(
                 device,
                 index,
                 mode = "tc",
                 reason,
-                "device served by TC, as native XDP is refused: few software devices support it"
+                "device served by TC, because native XDP is refused: few software devices support it"
             ),
             Self::FellBack(reason) => warn!(
                 device,
                 index,
                 mode = "tc",
                 reason,
-                "device served by TC, as native XDP is refused: everything works, but packets cost more processor time"
+                "device served by TC, because native XDP is refused: everything works, but packets cost more CPU time"
             ),
             Self::Lossy(reason) => {
                 warn!(device, index, mode = "xdp", reason, "device served by native XDP, but what it sends is lost");

@@ -1,4 +1,4 @@
-//! Which devices get programs, decided from a snapshot of the kernel's state.
+//! Selects the devices that get programs, from a snapshot of the kernel's state. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,19 @@ use crate::{
     node::rtnetlink::{Address, Link, Snapshot},
 };
 
-/// Whose packets a device carries.
+/// The clients whose packets a device carries, as far as they are served there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Packets of all clients.
+    /// All clients.
     Outside,
-    /// Packets of a pod on this node whose sockets are not this kernel's: those of a virtual machine.
+    /// A pod on this node whose sockets are not this kernel's, such as a virtual machine.
     Pod,
-    /// SCTP packets of a pod on this node. The socket hooks serve its other protocols, but the kernel has none for
-    /// SCTP.
+    /// A pod on this node, only for SCTP. The socket hooks serve its other protocols, but the kernel has no such hook for SCTP.
     Sctp,
 }
 
 impl Role {
-    /// The bits of [`Device`] for this role.
+    /// Returns the flags of [`Device`] for this role.
     pub(super) const fn flags(self) -> u32 {
         match self {
             Self::Outside => 0,
@@ -39,12 +38,12 @@ impl Role {
 pub(super) struct Target {
     pub link: Link,
     pub role: Role,
-    /// Why native XDP is not reliable on it; see [`unreliable`].
+    /// Why native XDP is not reliable on the device; see [`unreliable`].
     pub unreliable: Option<String>,
 }
 
 impl Target {
-    /// The XDP hook that it gets.
+    /// Returns the XDP hook that the device gets, if any.
     pub(super) const fn xdp(&self, mode: DeviceMode) -> Option<Hook> {
         match (self.role, mode) {
             // XDP needs Ethernet frames.
@@ -56,13 +55,13 @@ impl Target {
         }
     }
 
-    /// The groups of programs that it needs beside those of TC.
+    /// Returns the groups of programs that the device needs in addition to [`Group::Tc`].
     pub(super) fn groups(&self, mode: DeviceMode) -> impl Iterator<Item = Group> {
         let bare = self.link.bare.then_some(Group::Bare);
         self.xdp(mode).map(|_| Group::Xdp).into_iter().chain(bare)
     }
 
-    /// The variant of its TC programs.
+    /// Returns the variant of the device's TC programs.
     pub(super) const fn variant(&self) -> Variant {
         match self.role {
             Role::Sctp => Variant::Sctp,
@@ -75,17 +74,17 @@ impl Target {
 /// The selected devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
-    /// Devices by index.
+    /// The devices to serve, by index.
     pub devices: BTreeMap<u32, Target>,
     /// Names of devices that should be served but can't be: they carry neither Ethernet frames nor bare IP packets.
     pub unsuited: BTreeSet<String>,
-    /// Names that were asked for but do not exist.
+    /// Names in `--devices` that no device has.
     pub missing: BTreeSet<String>,
 }
 
-/// Selects the devices. A device that is `served` stays selected as long as it exists and is named: an expired lease or
-/// a pulled cable must not detach programs, because drivers reset the hardware when XDP comes or goes. `sctp` says
-/// whether there are SCTP Services.
+/// Selects the devices. With `auto`, a device in `served` stays selected as long as it exists: an expired lease or a pulled cable
+/// must not detach programs, because drivers reset the hardware when XDP is attached or detached. `sctp` says whether there are
+/// SCTP Services.
 pub(super) fn select(config: &DeviceConfig, snapshot: &Snapshot, served: &BTreeSet<u32>, sctp: bool) -> Selection {
     let mut selection = Selection::default();
     if config.mode == DeviceMode::Off {
@@ -123,16 +122,16 @@ fn is_named(names: &[Pattern], link: &Link) -> bool {
     names.iter().any(|name| name.matches(&link.name))
 }
 
-/// Whether a device is the host's end of a pair whose other end is in another network namespace: network plugins give
-/// such devices to pods, with a route or as a port of a bridge. Devices of other containers on this machine look alike,
-/// and are served too, as they are by kube-proxy.
+/// Whether a device is the host end of a veth or netkit pair whose other end is in another network namespace. Network plugins give
+/// such devices to pods, with a route or as a port of a bridge. Devices of other containers on this machine look alike, and are
+/// served, too, as by kube-proxy.
 fn is_of_a_pod(link: &Link) -> bool {
     let is_pair = link.kind == "veth" || link.kind == "netkit";
     is_pair && link.ethernet && link.peer.is_some_and(|peer| peer.netns.is_some())
 }
 
-/// Whether a device has an address of the node, has a default route, or has another router behind it. Nodes that speak
-/// BGP over link-local addresses have uplinks without any other address, and perhaps without a default route.
+/// Whether a device has an address of the node, a default route, or a router behind it. Nodes that speak BGP over link-local
+/// addresses have uplinks without any other address, and perhaps without a default route.
 fn is_the_nodes(link: &Link, snapshot: &Snapshot) -> bool {
     let counts = |address: &Address| is_of_a_network(address) || address.global && (link.bare || is_tunnel(link));
     let has_address = || snapshot.addresses.iter().any(|address| address.device == link.index && counts(address));
@@ -140,7 +139,7 @@ fn is_the_nodes(link: &Link, snapshot: &Snapshot) -> bool {
     leads_on() || snapshot.gateways.contains(&link.index) || has_address()
 }
 
-/// Overlays between nodes have an address each, often without a network around it.
+/// Whether a device is an overlay between nodes. Such a device often has an address without a network around it.
 fn is_tunnel(link: &Link) -> bool {
     ["vxlan", "geneve", "gretap", "ip6gretap"].contains(&link.kind.as_str())
 }

@@ -1,5 +1,5 @@
-//! Attaches programs to devices and detaches them, logs it, and keeps the map DEVICES in step. A device that can't be
-//! served is logged and does not affect the others.
+//! Attaches programs to devices and detaches them, logs it, and keeps the map DEVICES up to date. A device that can't be served is
+//! logged and does not affect the others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,14 +30,14 @@ use crate::{
 struct State {
     target: Target,
     outcome: Outcome,
-    /// The hooks that were attached for it.
+    /// The hooks of the device that have programs.
     hooks: Vec<DeviceHook>,
-    /// Whether they have programs of the set before.
+    /// Whether these are programs of the previous set.
     is_outdated: bool,
 }
 
 impl State {
-    /// Whether one of its programs is no longer attached.
+    /// Whether one of the device's programs is no longer attached.
     fn has_lost(&self, folder: &PinFolder) -> bool {
         self.hooks.iter().any(|hook| hook.is_dead(folder))
     }
@@ -53,7 +53,7 @@ pub(super) struct Devices {
     states: BTreeMap<u32, State>,
     /// The pinned hooks when they were last listed.
     pinned: Vec<DeviceHook>,
-    /// Is told which devices can't be served.
+    /// Where devices that can't be served are noted.
     missing: Missing,
 }
 
@@ -74,25 +74,25 @@ impl Devices {
         Self { program_set, map, folder, mode, has_tcx, states, pinned, missing }
     }
 
-    /// The set of programs.
+    /// Returns the set of programs.
     pub(super) const fn program_set(&mut self) -> &mut ProgramSet {
         &mut self.program_set
     }
 
-    /// Takes another set of programs, which devices get by the next [`reconcile`](Self::reconcile). Returns the set of before.
+    /// Replaces the set of programs. The next [`reconcile`](Self::reconcile) attaches the new programs. Returns the previous set.
     pub(super) fn renew(&mut self, program_set: ProgramSet) -> ProgramSet {
         self.states.values_mut().for_each(|state| state.is_outdated = true);
         std::mem::replace(&mut self.program_set, program_set)
     }
 
-    /// Indexes of the devices that are served for all clients.
+    /// Returns the indices of the devices that are served for all clients.
     pub(super) fn served(&self) -> BTreeSet<u32> {
         let outside = self.states.iter().filter(|(_, state)| state.target.role == Role::Outside);
         outside.map(|(index, _)| *index).collect()
     }
 
-    /// Whether some device must be served again although no change was reported: it could not be served well, or
-    /// another program has removed ours, which the kernel does not report.
+    /// Whether a device must be served again although no change was reported: it could not be served, or not well, or its program
+    /// was detached, which the kernel does not report.
     pub(super) fn is_unsettled(&self) -> bool {
         self.states.values().any(|state| !state.outcome.is_settled() || state.has_lost(&self.folder))
     }
@@ -125,8 +125,8 @@ impl Devices {
         Ok(())
     }
 
-    /// The devices that should be served for clients outside and can't be, with the reasons. Those of pods are not among them:
-    /// they come and go, and a single pod is no reason to leave out a node.
+    /// Returns the devices that should be served for clients outside but can't be, with the reasons. Devices of pods are not among
+    /// them: they come and go, and one pod is no reason to call the node unhealthy.
     fn unserved(&self) -> BTreeMap<String, String> {
         let outside = self.states.values().filter(|state| state.target.role == Role::Outside);
         let unserved = outside.filter_map(|state| match &state.outcome {
@@ -140,7 +140,7 @@ impl Devices {
         self.pinned.iter().filter(move |hook| hook.device == device)
     }
 
-    /// Detaches programs from devices that are gone or no longer selected, and removes their map entries.
+    /// Detaches programs from devices that were removed or are no longer selected, and removes their entries in DEVICES.
     fn forget_others(&mut self, wanted: &BTreeMap<u32, Target>) {
         let known: Vec<u32> = self.map.keys().flatten().filter(|index| !wanted.contains_key(index)).collect();
         for index in known {
@@ -159,7 +159,7 @@ impl Devices {
         }
     }
 
-    /// Attaches the programs to one device.
+    /// Attaches the programs to one device. If that fails, detaches all of its programs.
     fn serve(&mut self, target: &Target) -> Outcome {
         let link = &target.link;
         match self.attach(target) {
@@ -179,9 +179,9 @@ impl Devices {
         }
     }
 
-    /// Attaches egress first, because replies must be translated before requests come in. TC ingress comes last: a
-    /// device whose XDP is always refused is retried again and again, and must not alternate between served and
-    /// unserved.
+    /// Attaches the programs to one device. Egress comes first, because replies must be translated before requests come in. TC
+    /// ingress comes last: a device whose XDP is always refused is tried again and again, and must not alternate between served
+    /// and unserved.
     fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
         let link = &target.link;
         let mut refused = self.load(target)?;
@@ -196,7 +196,7 @@ impl Devices {
         }
         self.put(egress, target)?;
         if let Some(wanted) = xdp {
-            // The kernel refuses one XDP mode beside the other.
+            // The kernel does not allow both XDP modes on one device.
             self.remove(link.index, |hook| hook.is_xdp() && hook != wanted)?;
             if let Err(error) = self.put(wanted, target) {
                 (refused, xdp) = (Some(self.fall_back(error)?), None);
@@ -205,12 +205,12 @@ impl Devices {
         let outcome = self.outcome(target, xdp, refused);
         self.set_flags(link.index, Some(self.flags(target, &outcome)));
         self.put(ingress, target)?;
-        // TC already serves what XDP of an earlier agent no longer serves.
+        // TC serves already what an earlier agent's XDP no longer serves after this.
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
         Ok(outcome)
     }
 
-    /// Loads the programs that a device needs. Returns the reason if XDP was refused and TC takes its place.
+    /// Loads the programs that a device needs. If XDP was refused and TC takes its place, returns the reason.
     fn load(&mut self, target: &Target) -> Result<Option<String>, AttachError> {
         let mut refused = None;
         for group in target.groups(self.mode) {
@@ -222,12 +222,13 @@ impl Devices {
         Ok(refused)
     }
 
-    /// Returns the reason to serve by TC if XDP is refused, or the error if XDP was asked for explicitly.
+    /// Decides what follows from a refusal of XDP: returns it as the reason to serve by TC, or as the error if XDP was asked for
+    /// explicitly.
     fn fall_back(&self, error: AttachError) -> Result<String, AttachError> {
         if self.mode == DeviceMode::Auto { Ok(Report(&error).to_string()) } else { Err(error) }
     }
 
-    /// The outcome. `xdp` is the XDP hook that is attached.
+    /// Returns the outcome. `xdp` is the XDP hook that is attached; `refused` is why XDP was refused.
     fn outcome(&self, target: &Target, xdp: Option<Hook>, refused: Option<String>) -> Outcome {
         let unreliable = target
             .unreliable
@@ -242,7 +243,7 @@ impl Devices {
         }
     }
 
-    /// The value of the device in DEVICES, which the programs and `waggle get devices` read.
+    /// Returns the flags of the device in DEVICES, which the programs and `waggle get devices` read.
     fn flags(&self, target: &Target, outcome: &Outcome) -> u32 {
         let role = target.role.flags();
         if target.link.bare {
@@ -259,7 +260,7 @@ impl Devices {
         role | asked | reason
     }
 
-    /// Detaches programs of an earlier agent from a device.
+    /// Detaches a device's pinned programs from the hooks for which `is_meant` returns true.
     fn remove(&self, device: u32, is_meant: impl Fn(Hook) -> bool) -> Result<(), AttachError> {
         self.pins_of(device).filter(|pinned| is_meant(pinned.hook)).try_for_each(|pinned| pinned.remove(&self.folder))
     }
@@ -280,7 +281,7 @@ impl Devices {
             None => self.map.remove(&index),
         };
         if let Err(error) = written.or_else(|error| if flags.is_none() { Ok(()) } else { Err(error) }) {
-            error!(index, error = %Report(&error), "degraded: a device is not in map DEVICES");
+            error!(index, error = %Report(&error), "degraded: failed to update a device in map DEVICES");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Devices on which native XDP is not reliable although their drivers accept it: packets arrive with unfinished
-//! checksums, or what XDP sends does not arrive. Decided from the kernel's description of the device, without trying.
+//! Finds devices on which native XDP is not reliable although their drivers accept it: packets arrive with unfinished checksums,
+//! or what XDP sends does not arrive. Decides by the kernel's description of the device, without trying.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::{
 
 const VETH: &str = "veth";
 
-/// Why what native XDP sends from a device may be lost, or what it receives may have unfinished checksums; `None` for
-/// network cards. A bond depends on its ports. Software devices that are not named here refuse native XDP.
+/// Returns why packets that native XDP sends from a device may be lost, or packets that it receives may have unfinished checksums;
+/// `None` for network cards. For a bond its ports decide. Other software devices refuse native XDP.
 pub(super) fn unreliable(link: &Link, links: &[Link]) -> Option<String> {
     let own = match (link.kind.as_str(), link.bus.as_str()) {
         // drivers/net/veth.c: veth_xdp_flush.
@@ -26,7 +26,7 @@ pub(super) fn unreliable(link: &Link, links: &[Link]) -> Option<String> {
     Some(own.to_owned())
 }
 
-/// Only a bond sends through the native XDP of its ports.
+/// Whether `link` is a bond and `port` one of its ports. Only bonds send through the native XDP of their ports.
 fn is_port(port: &Link, link: &Link) -> bool {
     link.kind == "bond" && port.master == Some(link.index) && port.kind != "bond"
 }
@@ -35,7 +35,8 @@ fn unreliable_port(port: &Link, links: &[Link]) -> Option<String> {
     unreliable(port, links).map(|unreliable| format!("of its port {}: {unreliable}", port.name))
 }
 
-/// Why what native XDP sends from a device is lost, as far as the other end of a veth shows.
+/// Returns why packets that native XDP sends from a veth are lost: its other end lacks a native XDP program, or can't be
+/// inspected. `None` if it has one, and for other devices.
 pub(super) fn loss(link: &Link) -> Option<String> {
     let peer = link.peer.filter(|_| link.kind == VETH)?;
     describe(peer, xdp_program_on(peer.index, peer.netns))

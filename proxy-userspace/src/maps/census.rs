@@ -1,5 +1,5 @@
-//! How full the maps are that the programs write, and what their flows are. The kernel does not count entries, so they are read:
-//! some ten milliseconds for a hundred thousand flows. Whoever asks often must remember the answer.
+//! Counts the entries of the maps that the programs write, and the flows by state. The kernel does not report how many entries a
+//! map has, so all are read: some ten milliseconds for a hundred thousand flows. Frequent callers must cache the result.
 
 use std::collections::BTreeMap;
 
@@ -24,27 +24,27 @@ const BATCH: u32 = 2048;
 /// Numbers of entries of maps that the programs write, and of flows.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
-    /// How many entries each map has room for.
+    /// The most entries that each map holds.
     pub capacities: Vec<(&'static str, u32)>,
-    /// How many entries there are.
+    /// How many entries each map has.
     pub entries: Vec<(&'static str, u64)>,
-    /// How many flows there are that have not ended. Foreign ones may count once for each direction.
-    /// By the number of the [`State`].
+    /// How many flows have not expired, by family, protocol and the number of the [`State`]. A foreign flow may count once for
+    /// each direction.
     pub flows: BTreeMap<(Family, Protocol, u8), u64>,
 }
 
 /// Why a map can't be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum CensusError {
-    /// It can't be opened.
+    /// The map can't be opened.
     #[error(transparent)]
     Open(#[from] MapsError),
-    /// It can't be read.
+    /// The map can't be read.
     #[error("count the entries of map {name}")]
     Read {
-        /// The map.
+        /// The map's name.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
 }
@@ -56,7 +56,7 @@ impl Census {
         for map in MAPS {
             let data = open_data(folder, map.name)?;
             let info = data.info().map_err(|source| CensusError::Read { name: map.name, source })?;
-            // An element of this one has room for several entries.
+            // An element of this map holds several entries.
             let each = if map.name == "SOCKET_CONNECTIONS" { WAYS } else { 1 };
             if info.max_entries() != 0 {
                 census.capacities.push((map.name, info.max_entries() * each));
@@ -69,7 +69,7 @@ impl Census {
         Ok(census)
     }
 
-    /// The number of a map's entries, if programs write it and it has entries that come and go.
+    /// Returns the number of a map's entries; `None` for maps that programs do not write, or that have a fixed set of entries.
     fn count(&mut self, name: &str, map: &MapData, length: u32) -> Result<Option<u64>, MapError> {
         let now = jiffies::now().unwrap_or_default();
         Ok(Some(match name {
@@ -113,7 +113,7 @@ impl Census {
         Ok(count)
     }
 
-    /// One entry of a flow. Each flow has one for its replies.
+    /// Counts a flow by one of its entries: that of the replies, which each flow has. Foreign flows count by any entry.
     fn add(&mut self, tuple: &Tuple, meta: &EntryMeta, now: u32) {
         let (state, family) = (meta.state(), if tuple.destination.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 });
         let counts = state == State::Foreign || meta.flags & EntryMeta::REPLY != 0;
@@ -124,7 +124,7 @@ impl Census {
     }
 }
 
-/// The sum of what `count` says of each element of an array.
+/// Returns the sum of `count` over all elements of an array.
 fn elements<T: Pod + Default>(map: &MapData, length: u32, mut count: impl FnMut(&T) -> u64) -> Result<u64, MapError> {
     let mut sum = 0;
     for start in (0..length).step_by(BATCH as usize) {

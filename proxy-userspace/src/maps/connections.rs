@@ -1,4 +1,5 @@
-//! SOCKET_CONNECTIONS as a table by cookie. Programs may read and write it meanwhile: places are claimed as they claim them.
+//! SOCKET_CONNECTIONS as a table by socket cookie. Programs may read and write it concurrently, so entries are claimed as the
+//! programs claim them, by compare-and-exchange of the cookie.
 
 use std::{
     mem::offset_of,
@@ -16,7 +17,7 @@ use crate::node::bpf::MappedArray;
 
 const NAME: &str = "SOCKET_CONNECTIONS";
 
-/// The words of a connection.
+/// A connection as 64-bit words.
 type Words = [u64; words(size_of::<Connection>()) as usize];
 
 #[expect(clippy::cast_possible_truncation, reason = "parts of a set are small")]
@@ -24,7 +25,8 @@ const fn words(bytes: usize) -> u32 {
     (bytes / size_of::<u64>()) as u32
 }
 
-/// The table, word by word.
+/// The table, accessed word by word. An entry that a program writes at the same moment may be read half-written; a succession
+/// reads all entries a second time when no program writes the table any more.
 pub struct Connections {
     words: MappedArray<u64>,
     sets: u32,
@@ -40,7 +42,7 @@ impl Connections {
         Ok(Self { words: words.map_err(|error| failed(MapError::from(error)))?, sets })
     }
 
-    /// Every socket's cookie and connection.
+    /// Returns the cookie and connection of every socket.
     pub fn entries(&self) -> impl Iterator<Item = (u64, Connection)> {
         (0..self.sets).flat_map(ways).filter_map(|way| {
             let cookie = self.cookie(way)?.load(Ordering::Acquire);
@@ -49,12 +51,12 @@ impl Connections {
         })
     }
 
-    /// The connection of the socket with this cookie.
+    /// Returns the connection of the socket with this cookie.
     pub fn get(&self, cookie: u64) -> Option<Connection> {
         self.find(cookie).map(|way| self.read(way))
     }
 
-    /// Gives a socket that has none an entry; false if there is no room.
+    /// Inserts the entry of a socket that has none. Returns false if the cookie's set is full.
     pub fn insert(&self, cookie: u64, connection: Connection) -> bool {
         let mut ways = ways(ConnectionSet::index(cookie, self.sets));
         let Some(way) = ways.find(|way| self.exchange(*way, 0, BUSY)) else { return false };
@@ -65,7 +67,7 @@ impl Connections {
         self.exchange(way, BUSY, cookie)
     }
 
-    /// Removes the entry of a socket, if it has one. Returns whether it had.
+    /// Removes the entry of a socket. Returns false if it had none.
     pub fn remove(&self, cookie: u64) -> bool {
         self.find(cookie).is_some_and(|way| self.exchange(way, cookie, 0))
     }
@@ -100,14 +102,14 @@ impl Connections {
     }
 }
 
-/// A place for one socket.
+/// The position of an entry: a set, and a way of the set.
 #[derive(Clone, Copy)]
 struct Way {
     set: u32,
     number: u32,
 }
 
-/// The places of a set.
+/// Returns the positions of a set.
 fn ways(set: u32) -> impl Iterator<Item = Way> {
     (0..WAYS).map(move |number| Way { set, number })
 }

@@ -1,4 +1,4 @@
-//! What the programs count for service ports and backends, by Kubernetes names and addresses.
+//! Reads what the programs count for service ports and backends, by Kubernetes names and addresses.
 
 use std::{cmp::Reverse, net::SocketAddr};
 
@@ -11,8 +11,8 @@ use crate::{desired::PortId, node::bpf};
 /// How many array elements are read with one system call.
 const BATCH: u32 = 4096;
 
-/// The service ports with the lowest ids, at most `limit`, with their counters. `ports` is how many there are: ids are looked at
-/// until so many are found. A new one gets a low id only if that is free, so that it never takes the place of an older one.
+/// Returns the counters of the service ports with the lowest ids, at most `limit`. `ports` is how many service ports exist: reading
+/// ends when so many are found. New ports get free ids only, so they never displace the counters of an older port.
 pub fn of_services(
     folder: &PinFolder,
     limit: usize,
@@ -36,7 +36,8 @@ fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Resul
     Ok(map.get(&id, 0)?.iter().fold(ServiceCounters::default(), add))
 }
 
-/// The backends for which source ports were hardest to find, at most `limit`, and how many others were given some, too.
+/// Returns the counters of the backends for which source ports were hardest to find, at most `limit`, and the number of other
+/// backends with counters.
 pub fn of_backends(folder: &PinFolder, limit: usize) -> Result<(Vec<(SocketAddr, BackendCounters)>, usize), MapsError> {
     let failed = |source| MapsError::Type { name: "BACKENDS", source };
     let backends = open_data(folder, "BACKENDS")?;
@@ -59,7 +60,7 @@ pub fn of_backends(folder: &PinFolder, limit: usize) -> Result<(Vec<(SocketAddr,
     Ok((found, others))
 }
 
-/// The sum over the processors.
+/// Returns the sum over all CPUs.
 pub fn sum_of_backend<'a>(values: impl Iterator<Item = &'a BackendCounters>) -> BackendCounters {
     values.fold(BackendCounters::default(), |sum, one| BackendCounters {
         flows: sum.flows + one.flows,

@@ -1,4 +1,4 @@
-//! From the table's values to the maps' values and back. Pure.
+//! Converts between the table's values and the maps' values. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use proxy_common::{
 
 use crate::desired::{Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortId, PortKey, ServiceName};
 
-/// The value of a frontend: `range` gives the slots of each of the port's lists.
+/// Returns the value of a frontend in SERVICES. `range` gives the slots of each of the port's lists.
 pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl Fn(List) -> SlotRange) -> Service {
     let flag = |condition, flag| if condition { flag } else { 0 };
     let sources = port.sources.as_ref().filter(|_| frontend.kind == FrontendKind::LoadBalancer);
@@ -30,7 +30,7 @@ pub fn service(id: u32, port: &PortEntry, frontend: &FrontendEntry, range: impl 
     }
 }
 
-/// The value that marks an address.
+/// Returns the value in SERVICES that marks an address as owned.
 pub fn owner(owner: Owner) -> Service {
     let kind = match owner.kind {
         OwnerKind::ClusterIp => FrontendKind::Owner,
@@ -40,39 +40,39 @@ pub fn owner(owner: Owner) -> Service {
     Service { kind: kind as u8, flags, ..Service::default() }
 }
 
-/// The value of a backend that may be used.
+/// Returns the value of a valid backend in BACKENDS, without other flags.
 pub fn backend(address: SocketAddr, generation: u32) -> Backend {
     Backend { address: address.ip().into(), port: address.port(), flags: Backend::VALID, generation }
 }
 
-/// The address of a backend's value.
+/// Returns the address and port of a value in BACKENDS.
 pub fn backend_address(backend: &Backend) -> SocketAddr {
     SocketAddr::new(backend.address.into(), backend.port)
 }
 
-/// The trie key of a prefix.
+/// Returns the key of a prefix in NETWORKS. IPv4 prefixes are IPv4-mapped: 96 bits longer.
 pub fn network_key(network: IpNet) -> Key<Address> {
     let offset = if network.addr().is_ipv4() { 96 } else { 0 };
     Key::new(offset + u32::from(network.prefix_len()), network.network().into())
 }
 
-/// The service's part of a source range's prefix length.
+/// The bits that the service id adds to the prefix length of a source range.
 const SERVICE_BITS: u32 = 32;
 
-/// The trie key of a service's source range.
+/// Returns the key of a service's source range in SOURCE_RANGES.
 pub fn source_range_key(service: u32, network: IpNet) -> Key<SourceRange> {
     let key = network_key(network);
     Key::new(SERVICE_BITS + key.prefix_len(), SourceRange::new(service, key.data()))
 }
 
-/// The service and the prefix of such a key; none for a length that no prefix has.
+/// Returns the service id and the prefix of a key in SOURCE_RANGES; `None` for a length that no prefix has.
 pub fn source_range(key: &Key<SourceRange>) -> Option<(u32, IpNet)> {
     let SourceRange { service, client } = key.data();
     let net = network(&Key::new(key.prefix_len().checked_sub(SERVICE_BITS)?, client))?;
     Some((u32::from_be(service), net))
 }
 
-/// The prefix of a trie key; none for a length that no prefix has.
+/// Returns the prefix of a key in NETWORKS; `None` for a length that no prefix has.
 pub fn network(key: &Key<Address>) -> Option<IpNet> {
     let address = IpAddr::from(key.data());
     let offset = if address.is_ipv4() { 96 } else { 0 };
@@ -80,7 +80,7 @@ pub fn network(key: &Key<Address>) -> Option<IpNet> {
     IpNet::new(address, length).ok()
 }
 
-/// The trie value of a prefix.
+/// Returns the value of a prefix in NETWORKS.
 pub const fn network_value(kind: NetworkKind) -> Network {
     match kind {
         NetworkKind::ServiceCidr => Network::SERVICE_CIDR,
@@ -90,7 +90,7 @@ pub const fn network_value(kind: NetworkKind) -> Network {
     }
 }
 
-/// The value of SERVICE_NAMES.
+/// Returns the value of a service port in SERVICE_NAMES.
 pub fn name(id: &PortId) -> NameValue {
     NameValue {
         namespace: label(&id.service.namespace),
@@ -102,7 +102,7 @@ pub fn name(id: &PortId) -> NameValue {
     }
 }
 
-/// The service port that a value of SERVICE_NAMES names; none if it is damaged.
+/// Returns the service port that a value of SERVICE_NAMES names; `None` if the value is damaged.
 pub fn port_id(name: &NameValue) -> Option<PortId> {
     let family = match name.family {
         4 => Family::Ipv4,
@@ -116,7 +116,7 @@ pub fn port_id(name: &NameValue) -> Option<PortId> {
     })
 }
 
-/// A name in its fixed place. Kubernetes names have at most 63 bytes; a longer one is cut.
+/// Returns a name as NUL-terminated bytes. Kubernetes names have at most 63 bytes; a longer one is truncated.
 fn label(text: &str) -> [u8; 64] {
     let mut bytes = [0; 64];
     for (target, source) in bytes.iter_mut().zip(text.bytes().take(63)) {

@@ -1,19 +1,19 @@
-//! The maps that say which packets are worth a lookup, and the flows that they are compared with.
+//! The maps of the prefilter, and the maps of the flows that decide which of its bits may be cleared.
 
 use super::flow_table::FlowTable;
 
 /// The two arrays of the prefilter.
 pub struct FilterArrays<A> {
-    /// ADDRESS_FILTER.
+    /// The array ADDRESS_FILTER.
     pub addresses: A,
-    /// PORT_FILTER.
+    /// The array PORT_FILTER.
     pub ports: A,
 }
 
 /// The maps of flows, for reading.
 pub struct FlowMaps {
-    /// Flows that are embryonic: EMBRYONIC_IPV4 and EMBRYONIC_IPV6.
+    /// Embryonic flows: EMBRYONIC_IPV4 and EMBRYONIC_IPV6.
     pub embryonic: FlowTable,
-    /// Flows that are assured: FLOW_BUCKETS and their overflow, of both families.
+    /// Assured flows: FLOW_BUCKETS and CONNTRACK of both families.
     pub assured: FlowTable,
 }

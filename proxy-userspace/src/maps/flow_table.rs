@@ -23,10 +23,10 @@ pub struct FlowTable {
     ipv6: Entries<ConntrackEntry>,
 }
 
-/// The flows of one family.
+/// The flow maps of one family.
 struct Entries<E: Stored<Bucket: Pod>> {
     buckets: Option<Buckets<E::Bucket>>,
-    /// The hash with all flows that have no bucket.
+    /// The hash of all flows that have no bucket.
     map: HashMap<MapData, E::Key, E>,
     /// The capacity of the buckets and the hash together.
     capacity: usize,
@@ -45,10 +45,10 @@ struct Buckets<L: Pod> {
 pub struct FlowMapNames([(Option<&'static str>, &'static str); 2]);
 
 impl FlowMapNames {
-    /// Assured flows.
+    /// The maps of assured flows.
     pub const ASSURED: Self =
         Self([(Some("FLOW_BUCKETS_IPV4"), "CONNTRACK_IPV4"), (Some("FLOW_BUCKETS_IPV6"), "CONNTRACK_IPV6")]);
-    /// Embryonic flows.
+    /// The maps of embryonic flows.
     pub const EMBRYONIC: Self = Self([(None, "EMBRYONIC_IPV4"), (None, "EMBRYONIC_IPV6")]);
 }
 
@@ -58,13 +58,13 @@ impl FlowTable {
         Ok(Self { ipv4: Entries::open(folder, ipv4)?, ipv6: Entries::open(folder, ipv6)? })
     }
 
-    /// Every entry by its packet, IPv4 first. While programs write, an entry may appear twice, and one that is inserted
-    /// or removed meanwhile may be missing.
+    /// Returns every entry with its tuple, IPv4 first. If programs write concurrently, an entry may appear twice, and one that
+    /// is inserted or removed during the iteration may be missing.
     pub fn entries(&self) -> impl Iterator<Item = Result<(Tuple, ConntrackEntry), MapError>> {
         self.ipv4.entries().chain(self.ipv6.entries())
     }
 
-    /// How many entries the table can hold.
+    /// Returns how many entries the table can hold.
     pub fn capacity(&self) -> usize {
         self.ipv4.capacity + self.ipv6.capacity
     }
@@ -85,24 +85,24 @@ impl FlowTable {
         self.insert(tuple, &ConntrackEntry { meta, ..*flow })
     }
 
-    /// Whether a packet has an entry that is alive at `now` (jiffies), not only a reserved key.
+    /// Whether a tuple has an entry that has not expired at `now` (jiffies), not only a reserved key.
     pub fn holds(&self, tuple: &Tuple, now: u32) -> Result<bool, MapError> {
         if is_ipv4(tuple) { self.ipv4.holds(tuple, now) } else { self.ipv6.holds(tuple, now) }
     }
 
-    /// Inserts a living flow as [`insert`](Self::insert) does, also under a reserved key. Does nothing if the flow is
-    /// already alive there or has ended since; programs may write meanwhile.
+    /// Inserts a flow as [`insert`](Self::insert) does, also under a reserved key. Does nothing if the table has the flow alive,
+    /// or expired in another state: then it has ended since. `now` is in jiffies. Programs may write concurrently.
     pub fn follow(&mut self, tuple: &Tuple, flow: &ConntrackEntry, now: u32) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.follow(tuple, flow, now) } else { self.ipv6.follow(tuple, flow, now) }
     }
 
     /// Removes what [`follow`](Self::follow) has inserted.
     pub fn withdraw(&mut self, tuple: &Tuple) {
-        // An absent entry is as good as removed.
+        // An absent entry needs no removal.
         let _ = if is_ipv4(tuple) { self.ipv4.withdraw(tuple) } else { self.ipv6.withdraw(tuple) };
     }
 
-    /// Removes the entry of a packet. The programs must not write at the same time.
+    /// Removes the entry of a tuple. The programs must not write at the same time.
     pub fn remove(&mut self, tuple: &Tuple) -> Result<(), MapError> {
         if is_ipv4(tuple) { self.ipv4.remove(tuple) } else { self.ipv6.remove(tuple) }
     }
@@ -141,7 +141,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         buckets.chain(self.map.iter().map(|entry| entry.map(|(key, entry)| widen(&key, &entry))))
     }
 
-    /// The bucket of a packet's entry, if it has one, and otherwise an empty bucket of its set, if there is one.
+    /// Returns the bucket of a tuple's entry, if it has one, and otherwise an empty bucket of its set, if there is one.
     fn bucket(&self, tuple: &Tuple) -> Result<(Option<u32>, Option<u32>), MapError> {
         let Some(Buckets { array: buckets, .. }) = &self.buckets else { return Ok((None, None)) };
         let key = E::key(tuple);
@@ -184,7 +184,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         self.map.remove(E::key(tuple).borrow())
     }
 
-    /// The metadata of a packet's entries in its bucket and in the hash.
+    /// Returns the metadata of a tuple's entries: in its bucket and in the hash.
     fn metadata(&self, tuple: &Tuple) -> Result<[Option<EntryMeta>; 2], MapError> {
         let in_bucket = match (self.bucket(tuple)?.0, &self.buckets) {
             (Some(index), Some(Buckets { array: buckets, .. })) => Some(*buckets.get(&index, 0)?.entry().meta()),
@@ -197,7 +197,7 @@ impl<E: Stored<Key: Pod, Bucket: Pod> + Pod> Entries<E> {
         Ok([in_bucket, in_hash])
     }
 
-    /// Makes programs look for the packet's entry in the hash.
+    /// Makes programs look for the tuple's entry in the hash, too.
     fn note_overflow(&mut self, tuple: &Tuple) -> Result<(), MapError> {
         let Some(buckets) = &mut self.buckets else { return Ok(()) };
         let place = E::Bucket::place(E::key(tuple).borrow(), buckets.array.len() / 2);
@@ -232,7 +232,7 @@ const fn is_reserved(meta: &EntryMeta) -> bool {
     meta.flags & EntryMeta::RESERVED != 0
 }
 
-/// A packet and its flow, converted from the maps' layout.
+/// Converts a key and an entry from the maps' layout.
 fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, ConntrackEntry) {
     let mut flow = ConntrackEntry::default();
     entry.widen(&mut flow);

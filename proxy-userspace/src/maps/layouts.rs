@@ -1,4 +1,4 @@
-//! The layout of every pinned map: what this version of Waggle expects, and since which version it has been so.
+//! The layout of every pinned map that this version of Waggle expects, and the ABI version that introduced it.
 
 use proxy_common::{MAPS, MapKind, MapSpec};
 
@@ -7,30 +7,31 @@ use crate::config::MapSizes;
 /// A map's name and the layout that this version of Waggle gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Its name in the eBPF object.
+    /// The map's name in the eBPF object.
     pub name: &'static str,
-    /// Bytes of a key.
+    /// Size of a key in bytes.
     pub key_size: u32,
-    /// Bytes of a value.
+    /// Size of a value in bytes.
     pub value_size: u32,
-    /// Number of entries.
+    /// The most entries that the map holds.
     pub max_entries: u32,
-    /// The version of the ABI that gave it its layout and the meaning of what it holds.
+    /// The ABI version since which the layout, and the meaning of keys and values, has not changed.
     pub since: u32,
 }
 
-/// Free entries of an LRU map that each processor keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
+/// Free entries of an LRU map that each CPU keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
 pub(crate) const KEPT: usize = 128;
 
-/// The least entries of an LRU map on a machine that may have so many `processors`.
+/// Returns the least size, in entries, of an LRU map on a machine with up to `processors` possible CPUs.
 ///
-/// LRU maps forget what has not been used for the longest time. Linux 6.1 forgets what a small one has just got, although it is
-/// nearly empty, once one processor keeps all free entries (6.17 does no more): each map has twice what the processors keep.
+/// An LRU map evicts the entries that have not been used for the longest time. But once one CPU keeps all free entries of a
+/// small map, Linux 6.1 evicts the newest ones, although the map is nearly empty; 6.17 does not. So each map has twice what the
+/// CPUs keep.
 pub(crate) fn least_forgetting(processors: usize) -> u32 {
     u32::try_from(2 * KEPT * processors).unwrap_or(u32::MAX)
 }
 
-/// Every pinned map with these sizes, on a machine that may have so many `processors`.
+/// Returns the layouts of all pinned maps for these sizes, on a machine with up to `processors` possible CPUs.
 pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
     let least = least_forgetting(processors);
     let layout = |map: &MapSpec| {

@@ -1,4 +1,4 @@
-//! The pinned maps of one instance: where they are, what layout they must have, and typed handles.
+//! The pinned maps of one instance: their paths, their layouts, and typed handles.
 
 pub(crate) mod census;
 pub(crate) mod connections;
@@ -35,14 +35,14 @@ use crate::{
 pub(crate) use self::layouts::{KEPT, least_forgetting};
 pub use self::layouts::{Layout, layouts};
 
-/// AFFINITY, for reading.
+/// The handle of AFFINITY, for reading.
 pub(crate) type Clients = HashMap<MapData, AffinityKey, Affinity>;
 
-/// Where every instance's folder lies.
+/// The folder that contains the folders of all instances.
 pub const PIN_ROOT: &str = "/sys/fs/bpf/waggle";
 
-/// The bpffs folder of an instance: its maps by name in lower case, its links under `links/`, and under `next/` the maps of
-/// a start until they take the others' places.
+/// The bpffs folder of an instance. It contains the maps by name in lower case, the links under `links/`, and under `next/` the
+/// maps of a start until they replace the current ones.
 #[derive(Clone, Debug)]
 pub struct PinFolder {
     instance: PathBuf,
@@ -50,49 +50,49 @@ pub struct PinFolder {
 }
 
 impl PinFolder {
-    /// The folder of this instance, with the maps that serve.
+    /// Returns the folder of an instance, with its current maps.
     pub fn new(instance: &str) -> Self {
         let instance = Path::new(PIN_ROOT).join(instance);
         Self { maps: instance.clone(), instance }
     }
 
-    /// The same folder with the maps of a start.
+    /// Returns the folder of this instance with the maps under `next/`.
     #[must_use]
     pub fn next(&self) -> Self {
         Self { maps: self.instance.join("next"), instance: self.instance.clone() }
     }
 
-    /// The folder itself.
+    /// Returns the path of the instance's folder.
     pub fn path(&self) -> &Path {
         &self.instance
     }
 
-    /// The folder of these maps.
+    /// Returns the path of the folder with the maps: the current ones, or those under `next/`.
     pub fn maps(&self) -> &Path {
         &self.maps
     }
 
-    /// The pin of a map, by the name it has in the eBPF object.
+    /// Returns the path of a map's pin. `name` is the map's name in the eBPF object.
     pub fn map(&self, name: &str) -> PathBuf {
         self.maps.join(name.to_lowercase())
     }
 
-    /// The folder of a new set's programs for the hooks.
+    /// Returns the folder with pins of a new set's programs for the hooks.
     pub fn programs(&self) -> PathBuf {
         self.maps.join("programs")
     }
 
-    /// The folder of links of old programs that stay beside those of a new set for a while.
+    /// Returns the folder with links of old programs that stay attached beside a new set's for a while.
     pub fn beside(&self) -> PathBuf {
         self.maps.join("beside")
     }
 
-    /// The folder that marks a new set as complete.
+    /// Returns the folder whose existence marks a new set as complete.
     pub fn complete(&self) -> PathBuf {
         self.maps.join("complete")
     }
 
-    /// The folder of links.
+    /// Returns the folder of links.
     pub fn links(&self) -> PathBuf {
         self.instance.join("links")
     }
@@ -101,33 +101,33 @@ impl PinFolder {
 /// Why a pinned map can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MapsError {
-    /// The pin is not there or can't be opened.
+    /// The pin is absent or can't be opened.
     #[error("open pinned map {path}")]
     Open {
-        /// The pin.
+        /// The path of the pin.
         path: PathBuf,
-        /// What the kernel said.
+        /// The cause.
         source: MapError,
     },
-    /// The map is of another type than expected.
+    /// The map has another type than expected, or can't be read.
     #[error("use map {name}")]
     Type {
-        /// The map.
+        /// The map's name.
         name: &'static str,
-        /// What is wrong.
+        /// The cause.
         source: MapError,
     },
     /// The array can't be mapped into memory.
     #[error("map array {name} into memory")]
     Mmap {
-        /// The map.
+        /// The map's name.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// Handles to the maps that the agent writes. Each field is the map of its name, which the eBPF crate's `maps.rs` explains.
+/// Handles to the maps that the agent writes. Each field is the map of that name; `maps.rs` of the eBPF crate explains them.
 pub struct Maps<S: Store = Kernel> {
     pub(crate) services: S::Hash<Frontend, Service>,
     pub(crate) slots: S::Mapped<u32>,
@@ -141,7 +141,7 @@ pub struct Maps<S: Store = Kernel> {
     pub(crate) service_names: S::Hash<u32, ServiceName>,
     pub(crate) filters: FilterArrays<S::Mapped<u8>>,
     pub(crate) node_addresses: S::Array<Address>,
-    /// None where no program runs over the maps, which are memory then.
+    /// `None` for maps in memory, which no program uses.
     pub(crate) observed: Option<Observed>,
 }
 
@@ -171,7 +171,7 @@ impl<S: Store> decide::Maps for Maps<S> {
 pub(crate) struct Observed {
     pub(crate) flows: Arc<FlowMaps>,
     pub(crate) affinity: Arc<Clients>,
-    /// How many entries AFFINITY has room for.
+    /// The most entries that AFFINITY holds.
     pub(crate) affinity_room: usize,
 }
 
@@ -217,13 +217,13 @@ pub(crate) fn open_data(folder: &PinFolder, name: &str) -> Result<MapData, MapsE
     MapData::from_pin(&path).map_err(|source| MapsError::Open { path, source })
 }
 
-/// The version of the layouts in the maps of a folder.
+/// Returns the ABI version of the maps in a folder.
 pub fn abi(folder: &PinFolder) -> Result<u32, MapsError> {
     let abi: Array<MapData, u32> = open_read_only(folder, "ABI")?;
     abi.get(&0, 0).map_err(|source| MapsError::Type { name: "ABI", source })
 }
 
-/// How many entries a pinned map has.
+/// Returns the most entries that a pinned map holds.
 fn room(folder: &PinFolder, name: &'static str) -> Result<usize, MapsError> {
     let info = open_data(folder, name)?.info().map_err(|source| MapsError::Type { name, source })?;
     Ok(info.max_entries() as usize)
@@ -234,7 +234,7 @@ pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: 
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 
-/// Opens a pinned map for looking only: the kernel refuses every write through it.
+/// Opens a pinned map read-only: the kernel refuses every write through the handle.
 pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
     folder: &PinFolder,
     name: &'static str,

@@ -1,5 +1,5 @@
-//! What the writer does with maps, as traits: it writes the kernel's maps, and maps in memory under test, which can be full
-//! or refuse any write.
+//! Traits for what the writer does with maps. They are implemented for the kernel's maps, and for maps in memory, which tests can
+//! make full or let refuse any write.
 
 use aya::{
     maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, lpm_trie::Key},
@@ -8,7 +8,7 @@ use aya::{
 
 use crate::node::bpf::MappedArray;
 
-/// A kind of maps: for each kind of BPF map, the type that stands for it.
+/// An implementation of maps: a type for each kind of BPF map.
 pub trait Store {
     /// An array that is mapped into memory (`BPF_F_MMAPABLE`).
     type Mapped<T: aya::Pod>: Elements<T>;
@@ -18,52 +18,52 @@ pub trait Store {
     type Counters<T: aya::Pod + Default>: Counts;
     /// A hash.
     type Hash<K: aya::Pod, V: aya::Pod>: Entries<K, V>;
-    /// A trie of prefixes (`BPF_MAP_TYPE_LPM_TRIE`): the entry of a key is that of its longest prefix.
+    /// A trie of prefixes (`BPF_MAP_TYPE_LPM_TRIE`): a lookup finds the entry with the longest prefix of the key.
     type Trie<K: aya::Pod, V: aya::Pod>: Entries<Key<K>, V>;
 }
 
-/// Elements by index, whose replacement can't fail.
+/// An array whose writes can't fail.
 pub trait Elements<T> {
-    /// Number of elements.
+    /// Returns the number of elements.
     fn length(&self) -> u32;
 
-    /// The element at `index`, or none past the end.
+    /// Returns the element at `index`; `None` past the end.
     fn get(&self, index: u32) -> Option<T>;
 
-    /// Replaces the element at `index`. Past the end it does nothing.
+    /// Replaces the element at `index`. Does nothing past the end.
     fn set(&mut self, index: u32, value: T);
 }
 
-/// Elements by index.
+/// An array whose writes may fail.
 pub trait Cells<T> {
-    /// The element at `index`; none past the end, or where it can't be read.
+    /// Returns the element at `index`; `None` past the end, or if it can't be read.
     fn get(&self, index: u32) -> Option<T>;
 
     /// Replaces the element at `index`.
     fn set(&mut self, index: u32, value: T) -> Result<(), MapError>;
 }
 
-/// Counters by index.
+/// An array of counters.
 pub trait Counts {
-    /// Lets the counters at `index` start from 0 again.
+    /// Sets the counters at `index` to 0 on every CPU.
     fn zero(&mut self, index: u32) -> Result<(), MapError>;
 }
 
-/// Entries by key.
+/// A map of entries by key.
 pub trait Entries<K, V> {
-    /// The value of a key; none where it can't be read.
+    /// Returns the value of a key; `None` if it is absent or can't be read.
     fn get(&self, key: &K) -> Option<V>;
 
-    /// Makes or replaces an entry. Replacing one needs no room.
+    /// Inserts or replaces an entry. Replacing works in a full map, too, but may fail for lack of memory.
     fn put(&mut self, key: K, value: V) -> Result<(), MapError>;
 
-    /// Removes an entry. That it is not there is as good as removed.
+    /// Removes an entry. Does nothing if it is absent.
     fn remove(&mut self, key: &K);
 
-    /// The keys. Those that can't be read are left out.
+    /// Returns the keys. Those that can't be read are left out.
     fn keys(&self) -> impl Iterator<Item = K>;
 
-    /// The entries. Those that can't be read are left out.
+    /// Returns the entries. Those that can't be read are left out.
     fn entries(&self) -> impl Iterator<Item = (K, V)>;
 }
 

@@ -1,5 +1,6 @@
-//! Which Service gets a frontend, a ClusterIP or a health check's port that several Services claim: the one created
-//! first, of equally old ones the first by namespace and name. The others wait. ClusterIPs come before all other addresses.
+//! Decides which Service gets a frontend, a ClusterIP or a health check's port that several Services claim: the one created
+//! first, of equally old ones the first by namespace and name. The others wait. A claim of a ClusterIP comes before claims of the
+//! same address as an external address.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
@@ -23,13 +24,13 @@ pub(super) struct Claims {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claimant {
-    /// A ClusterIP belongs to its Service, however old another Service is that has it as externalIP.
+    /// Whether the claim is for an externalIP or load-balancer IP. Such claims come after all others, however old the Service is.
     is_external: bool,
     created: Option<i64>,
     service: ServiceName,
 }
 
-/// What a change of one Service's claims means to others.
+/// The effects of a change of one Service's claims on other Services.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ClaimChange {
     /// The other Services that claim what this Service began or ceased to claim.
@@ -63,7 +64,7 @@ impl Claims {
         change
     }
 
-    /// The Service that gets `claim`.
+    /// Returns the Service that gets `claim`.
     pub(super) fn holder(&self, claim: &Frontend) -> Option<&ServiceName> {
         self.claimants.get(claim)?.first().map(|first| &first.service)
     }
@@ -73,7 +74,7 @@ impl Claims {
         self.claimants.contains_key(&Frontend::owner(address.into()))
     }
 
-    /// Every Service's ClusterIPs.
+    /// Returns the ClusterIPs of all Services.
     pub(super) fn cluster_ips(&self) -> impl Iterator<Item = IpAddr> {
         self.claimants.keys().filter_map(cluster_ip)
     }
@@ -117,7 +118,7 @@ impl ClaimChange {
     }
 }
 
-/// What the Service claims, and whether it does so by an externalIP or a load-balancer IP.
+/// Returns what a Service claims, and for each claim whether it is for an externalIP or load-balancer IP.
 fn claims_of(spec: &ServiceSpec) -> BTreeMap<Frontend, bool> {
     let is_external = |kind| matches!(kind, FrontendKind::ExternalIp | FrontendKind::LoadBalancer);
     let dialled = frontends(spec).into_iter().map(|(frontend, origin)| (frontend, is_external(origin.kind)));

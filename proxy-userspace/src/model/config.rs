@@ -9,12 +9,12 @@ use crate::config::{ExternalIps, NodePortAddresses};
 pub struct ModelConfig {
     /// This node's name, as endpoints and the Node object write it.
     pub node_name: String,
-    /// Which of the node's addresses serve node ports.
+    /// The choice of the node's addresses that serve node ports.
     pub nodeport_addresses: NodePortAddresses,
-    /// Which externalIPs a Service may have.
+    /// The externalIPs that Services may have.
     pub external_ips: ExternalIps,
-    /// Where the agent reaches the API server.
+    /// The addresses at which the agent reaches the API server.
     pub api_server: BTreeSet<SocketAddr>,
-    /// Where the agent itself listens. The unspecified address is every address of the node.
+    /// The addresses at which the agent itself listens. The unspecified address stands for every address of the node.
     pub own_ports: Vec<SocketAddr>,
 }

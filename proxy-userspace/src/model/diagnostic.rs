@@ -1,14 +1,14 @@
-//! Why a part of an object is not served.
+//! A diagnostic: why a field of an object is not served.
 
 use crate::objects::ObjectRef;
 
 /// A fault of an object's field, and its consequence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Diagnostic {
-    /// The object.
+    /// The object with the fault.
     pub object: ObjectRef,
     /// The field, as a path: `spec.externalIPs[1]`.
     pub field: String,
-    /// What is wrong with the field, and what follows.
+    /// The text: what is wrong with the field, and what follows.
     pub reason: String,
 }

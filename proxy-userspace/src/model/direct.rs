@@ -1,9 +1,8 @@
-//! Addresses inside ServiceCIDRs that are not ClusterIPs: addresses of this node, its networks, its pods and endpoints
-//! keep their own meaning there. A ClusterIP that is also an address of this node is left to the node's listener
-//! (NodeLocal DNSCache by default).
+//! Excludes real addresses from ServiceCIDRs. Addresses of this node, its networks, its pods and endpoints that are inside a
+//! ServiceCIDR but are not ClusterIPs keep their own meaning: packets to them pass. A ClusterIP that is also an address of this
+//! node is left to the node's listener (NodeLocal DNSCache by default).
 //!
-//! The cluster's pod range does not count as a whole: some clusters put the ServiceCIDR inside it, where no node has
-//! its part.
+//! The cluster's pod range as a whole is not excluded: some clusters put the ServiceCIDR into a part of it that no node uses.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,7 +14,7 @@ use ipnet::IpNet;
 use super::{Model, faults::Faults, networks::Networks, state::ServiceState};
 use crate::desired::NetworkKind;
 
-/// The endpoint addresses inside ServiceCIDRs, with their numbers of endpoints. Nearly always empty.
+/// The endpoint addresses inside ServiceCIDRs, each with the number of its endpoints. Nearly always empty.
 #[derive(Debug, Default)]
 pub(super) struct RealEndpoints(HashMap<IpAddr, usize>);
 
@@ -47,7 +46,7 @@ impl RealEndpoints {
 }
 
 impl Model {
-    /// Whether `address` is a ClusterIP that is also an address of this node, whose listener answers there.
+    /// Whether `address` is a ClusterIP that is also an address of this node, where the node's own listener answers.
     pub(super) fn is_answered_here(&self, address: IpAddr) -> bool {
         self.local.all.contains(&address) && self.claims.is_cluster_ip(address)
     }
@@ -79,28 +78,28 @@ impl Model {
         networks.extend(answered.map(|address| (IpNet::from(*address), NetworkKind::Direct)));
     }
 
-    /// The faults of a ServiceCIDR with these prefixes: `faults`, and whether it covers real addresses.
+    /// Returns the faults of a ServiceCIDR with these prefixes: `faults`, and one for each prefix that covers real addresses.
     pub(super) fn overlap_faults(&self, nets: &[IpNet], faults: &Faults) -> Faults {
         let mut faults = faults.clone();
         for (index, net) in nets.iter().enumerate() {
             let is_overlapped = self.real_networks().any(|real| net.contains(&real))
                 || self.real_addresses().any(|address| net.contains(&address));
             if is_overlapped {
-                let reason = "covers addresses of this node, its networks, its pods or endpoints: those are left alone; \
-                              choose a range for Services that nothing else has";
+                let reason = "covers addresses of this node, its networks, its pods or endpoints, which keep their meaning; \
+                              choose a range for Services that nothing else uses";
                 faults.add(format_args!("spec.cidrs[{index}]"), format_args!("{net} {reason}"));
             }
         }
         faults
     }
 
-    /// Networks of this node's devices and pods that are part of a ServiceCIDR, not all of it.
+    /// Returns the networks of this node's devices and pods that are a proper part of a ServiceCIDR.
     fn real_networks(&self) -> impl Iterator<Item = IpNet> {
         let nets = self.local.networks.iter().chain(&self.node.pods).copied();
         nets.filter(|net| self.networks.encloses(net))
     }
 
-    /// Addresses of this node, its pods and endpoints that are inside ServiceCIDRs and are not ClusterIPs.
+    /// Returns the addresses of this node, its pods and endpoints that are inside ServiceCIDRs and are not ClusterIPs.
     fn real_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let own =
             self.local.all.iter().chain(&self.local.pods).copied().filter(|address| self.networks.covers(*address));

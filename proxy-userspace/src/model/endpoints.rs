@@ -1,5 +1,5 @@
-//! An EndpointSlice as the model keeps it (S3, S5, S6, S7, S9). A cluster has tens of thousands of endpoints, so each
-//! takes few bytes.
+//! An EndpointSlice as the model keeps it (S3, S5, S6, S7, S9). A cluster has tens of thousands of endpoints, so each must
+//! take few bytes.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -69,7 +69,7 @@ pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Interne
     Slice { family, endpoints: endpoints.collect(), ports, faults }
 }
 
-/// The endpoint's first address, if it has one that can be used.
+/// Returns the endpoint's first address; `None` if it can't be used.
 fn parse_endpoint_address(api: &ApiEndpoint, index: usize, family: Family, faults: &mut Faults) -> Option<IpAddr> {
     let field = format_args!("endpoints[{index}].addresses[0]").to_string();
     let address = faults.check(&field, parse_address(api.addresses.as_ref()?.first()?))?;

@@ -24,7 +24,7 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// The faults as diagnostics of `object`.
+    /// Returns the faults as diagnostics of `object`.
     pub(super) fn diagnostics(&self, object: &ObjectRef) -> BTreeSet<Diagnostic> {
         let diagnostic = |(field, reason): &(String, String)| Diagnostic {
             object: object.clone(),

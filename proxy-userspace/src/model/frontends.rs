@@ -7,7 +7,7 @@ use proxy_common::{Address, Frontend, FrontendKind, List};
 use super::{ports::ServicePort, service::ServiceSpec};
 use crate::desired::{Family, FrontendEntry, PortKey};
 
-/// What in the Service asks for a frontend.
+/// The part of a Service that asks for a frontend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     pub(super) kind: FrontendKind,
@@ -15,7 +15,7 @@ pub(super) struct Origin<'a> {
     family: Family,
 }
 
-/// Every frontend of `spec`. An address that is given twice is served once: as ClusterIP if it is one, else as
+/// Returns every frontend of `spec`. An address that is given twice is served once: as ClusterIP if it is one, else as
 /// load-balancer IP rather than externalIP, because load-balancer IPs are filtered more strictly.
 pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
     let addresses = [
@@ -41,7 +41,7 @@ pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
 }
 
 impl Origin<'_> {
-    /// The frontend's entry in the table.
+    /// Returns the frontend's entry in the table.
     pub(super) fn entry(&self, spec: &ServiceSpec) -> FrontendEntry {
         let (internal, external) = match self.kind {
             FrontendKind::ClusterIp => (spec.internal, spec.internal),
@@ -51,7 +51,7 @@ impl Origin<'_> {
         FrontendEntry { port, kind: self.kind, internal, external }
     }
 
-    /// The field that asks for it.
+    /// Returns the path of the field that asks for the frontend.
     pub(super) fn field(&self) -> String {
         match self.kind {
             FrontendKind::NodePort => format!("spec.ports[{}].nodePort", self.port.index),
@@ -61,7 +61,7 @@ impl Origin<'_> {
         }
     }
 
-    /// The frontend in words.
+    /// Returns the frontend in words.
     pub(super) fn describe(&self, frontend: &Frontend) -> String {
         let protocol = self.port.protocol;
         match self.kind {

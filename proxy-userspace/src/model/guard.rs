@@ -1,6 +1,6 @@
-//! What no externalIP and no load-balancer IP captures, whoever may write Services (CVE-2020-8554): other Services' ClusterIPs,
-//! the API server, and ports of this node that its agents listen at. Everything else at the node's own address is served, as by
-//! kube-proxy: load balancers on nodes have the nodes' addresses.
+//! Keeps externalIPs and load-balancer IPs from capturing important addresses, whoever may write Services (CVE-2020-8554): other
+//! Services' ClusterIPs, the API server, and the ports of this node's kubelet and agent. All other ports at the node's own address
+//! are served, as by kube-proxy: load balancers that run on nodes have the nodes' addresses.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use proxy_common::{Frontend, FrontendKind, Protocol};
 use super::{Model, state::ServiceState};
 use crate::desired::ServiceName;
 
-/// The Service of the API server.
+/// Namespace and name of the API server's Service.
 const API_SERVER: (&str, &str) = ("default", "kubernetes");
 
 /// Whether the Service is that of the API server.
@@ -20,7 +20,7 @@ pub(super) fn is_api_server(name: &ServiceName) -> bool {
     (&*name.namespace, &*name.name) == API_SERVER
 }
 
-/// The sockets that the API server's endpoints name.
+/// Returns the TCP sockets that the API server's endpoints name.
 fn api_endpoints(state: &ServiceState) -> BTreeSet<SocketAddr> {
     let of_slice = |slice: &super::Slice| {
         let ports: Vec<u16> =
@@ -34,7 +34,7 @@ fn api_endpoints(state: &ServiceState) -> BTreeSet<SocketAddr> {
 }
 
 impl Model {
-    /// Why a frontend of this kind is not served; `None` if it may be.
+    /// Returns why a frontend of this kind is not served; `None` if it may be served.
     pub(super) fn guarded(&self, frontend: &Frontend, kind: FrontendKind) -> Option<&'static str> {
         if !matches!(kind, FrontendKind::ExternalIp | FrontendKind::LoadBalancer) {
             return None;
@@ -70,7 +70,7 @@ impl Model {
         self.touch_external(|address| changed.contains(&address));
     }
 
-    /// Touches the Services with such an external address.
+    /// Touches the Services that ask for an external address for which `is_concerned` returns true.
     pub(super) fn touch_external(&mut self, is_concerned: impl Fn(IpAddr) -> bool) {
         self.touch_where(|state| {
             state.spec.as_deref().is_some_and(|spec| spec.external_addresses().any(&is_concerned))

@@ -16,11 +16,11 @@ use crate::{
 /// The health check that a Service asks for, and its ready endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// The port that load balancers ask.
+    /// The port that load balancers probe.
     pub port: u16,
-    /// Ready endpoints on this node.
+    /// How many of its ready endpoints are on this node.
     pub endpoints: usize,
-    /// The Service's load-balancer IPs: some load balancers ask there.
+    /// The Service's load-balancer IPs: some load balancers probe there.
     pub load_balancer_ips: Vec<IpAddr>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn parse_health_check(
     }
 }
 
-/// The claims of the health check's port: no Service may have a node port there.
+/// Returns the claims of the health check's port, which no Service may have as a node port.
 pub(super) fn health_claims(spec: &ServiceSpec) -> impl Iterator<Item = Frontend> {
     let ports = spec.health_check.into_iter();
     ports.flat_map(|port| {
@@ -58,7 +58,7 @@ pub(super) fn health_claims(spec: &ServiceSpec) -> impl Iterator<Item = Frontend
 }
 
 impl Model {
-    /// The health check of the Service `name`; `None` if it asks for none, or another Service has the port.
+    /// Returns the health check of the Service `name`; `None` if it asks for none, or another Service has the port.
     pub(super) fn health_check(
         &self,
         name: &ServiceName,
@@ -76,7 +76,7 @@ impl Model {
         Some(Check { port, endpoints: self.ready_here(state, spec), load_balancer_ips })
     }
 
-    /// How many endpoints on this node are ready. An endpoint with an address of each family counts once.
+    /// Returns how many endpoints on this node are ready. An endpoint with an address of each family counts once.
     fn ready_here(&self, state: &ServiceState, spec: &ServiceSpec) -> usize {
         let mut ready: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
         for port in &spec.ports {

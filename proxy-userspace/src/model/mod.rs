@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Takes an event from a source, and notes what it may change. It projects nothing.
+    /// Applies an event of a source, and notes which parts of the table it may change. It projects nothing.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Applied(object) => self.apply_object(&object),
@@ -139,12 +139,13 @@ impl Model {
         }
     }
 
-    /// Whether load balancers may send this node packets (KEP-3836): its object has not gone, and is not about to.
+    /// Whether load balancers may send packets to this node (KEP-3836): its Node object was not deleted, and the node is not about
+    /// to be removed. True if no Node object was ever seen.
     pub fn is_eligible(&self) -> bool {
         !self.node.leaving && (self.has_node || !self.had_node)
     }
 
-    /// This node's addresses and devices.
+    /// Returns this node's addresses and devices.
     pub fn local(&self) -> &LocalAddresses {
         &self.local
     }

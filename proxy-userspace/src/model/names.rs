@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, hash::Hash, sync::Arc};
 
-/// An interner with fewer values is not swept.
+/// The least number of values at which an interner is swept.
 const SMALL: usize = 1024;
 
 /// Gives equal values the same allocation. Values that nothing else refers to are swept now and then.
@@ -19,7 +19,7 @@ impl<T: ?Sized> Default for Interner<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Interner<T> {
-    /// The shared allocation for `value`.
+    /// Returns the shared allocation for `value`.
     pub(super) fn intern<'a>(&mut self, value: &'a T) -> Arc<T>
     where
         Arc<T>: From<&'a T>,

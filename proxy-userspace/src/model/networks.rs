@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::faults::Faults;
 use crate::objects::{ServiceCidr, address::parse_cidr};
 
-/// `::ffff:0:0`, under which the maps keep IPv4 addresses.
+/// `::ffff:0:0`, the prefix that the maps give IPv4 addresses.
 const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
 
 /// The content of one ServiceCIDR object.
@@ -35,7 +35,7 @@ pub(super) fn parse_service_cidr(object: &ServiceCidr) -> Cidrs {
         let field = format!("spec.cidrs[{index}]");
         match faults.check(&field, parse_cidr(text)) {
             Some(net) if covers_loopback(&net) => {
-                faults.add(field, format_args!("{net} covers this host's own addresses; skipped"));
+                faults.add(field, format_args!("{net} covers this host's loopback addresses, or all of IPv4; skipped"));
             }
             net => nets.extend(net),
         }
@@ -69,13 +69,13 @@ impl Networks {
         if is_claimed && !self.covers(address) { self.outside.insert(address) } else { self.outside.remove(&address) }
     }
 
-    /// The prefixes in which an address that no Service owns is unreachable.
+    /// Returns the prefixes in which an address that no Service owns is unreachable: ServiceCIDRs, and ClusterIPs outside of them.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
         let hosts = self.outside.iter().map(|address| IpNet::from(*address));
         self.cidrs.values().flat_map(|cidrs| cidrs.nets.iter().copied()).chain(hosts)
     }
 
-    /// The objects by name.
+    /// Returns the ServiceCIDR objects by name.
     pub(super) fn objects(&self) -> impl Iterator<Item = (&str, &Cidrs)> {
         self.cidrs.iter().map(|(name, cidrs)| (name.as_str(), cidrs))
     }

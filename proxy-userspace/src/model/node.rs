@@ -28,7 +28,7 @@ pub(super) struct NodeState {
     pub(super) pods: Vec<IpNet>,
     /// The port of its kubelet.
     pub(super) kubelet_port: Option<u16>,
-    /// Whether the node is about to go.
+    /// Whether the node is about to be removed.
     pub(super) leaving: bool,
     pub(super) faults: Faults,
 }
@@ -94,7 +94,7 @@ impl Model {
 }
 
 impl NodeState {
-    /// The address of a family that this node uses as its own: the first InternalIP of the Node object that this
+    /// Returns the address of a family that this node uses as its own: the first InternalIP of the Node object that this
     /// machine has, else the kernel's choice.
     pub(super) fn own_address(&self, family: Family, local: &LocalAddresses) -> Option<IpAddr> {
         let mut internal = self.internal.iter().filter(|address| local.all.contains(address));
@@ -103,8 +103,8 @@ impl NodeState {
         internal.find(is_of_family).or_else(|| primary.find(is_of_family)).copied()
     }
 
-    /// The addresses that serve node ports to all clients. Loopback addresses are not among them: they serve node ports
-    /// to this node's own processes only.
+    /// Returns the addresses that serve node ports to all clients. Loopback addresses are not among them: they serve node
+    /// ports to this node's own processes only.
     pub(super) fn nodeport_addresses<'a>(
         &'a self,
         chosen: &'a NodePortAddresses,

@@ -1,4 +1,4 @@
-//! This node as the cluster and the kernel know it: its name, its object and its own addresses.
+//! This node as the cluster and the kernel know it: its name, its Node object and its own addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use super::{Model, ServiceState};
 use crate::desired::Family;
 
 impl Model {
-    /// This node's own addresses, one for each family: the source addresses of what it forwards.
+    /// Returns this node's own addresses, one for each family: the default source addresses of what it forwards.
     pub fn own_addresses(&self) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
         let own = |family| self.node.own_address(family, &self.local);
         let ipv4 = own(Family::Ipv4).and_then(|address| if let IpAddr::V4(ipv4) = address { Some(ipv4) } else { None });
@@ -14,17 +14,18 @@ impl Model {
         (ipv4, ipv6)
     }
 
-    /// This node's name.
+    /// Returns this node's name.
     pub fn node_name(&self) -> &str {
         &self.config.node_name
     }
 
-    /// Whether this node's object exists.
+    /// Whether a Node object with this node's name exists.
     pub fn has_node(&self) -> bool {
         self.has_node
     }
 
-    /// Whether this node probably has another name: no Node object has it, and none of the endpoints is on this node.
+    /// Whether this node probably has another name in the cluster: there is no Node object with its name, and there are endpoints,
+    /// none of which is on this node.
     pub fn is_nowhere(&self) -> bool {
         let mut endpoints = self.services.values().flat_map(ServiceState::endpoints).peekable();
         self.is_listed() && !self.has_node && endpoints.peek().is_some() && endpoints.all(|endpoint| !endpoint.local)

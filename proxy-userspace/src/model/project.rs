@@ -1,4 +1,4 @@
-//! Projects what the model knows to the touched part of the table, with diagnostics and health checks.
+//! Projects the model to the touched part of the table, with diagnostics and health checks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,7 +62,7 @@ impl Model {
         projection
     }
 
-    /// Everything.
+    /// Returns everything that can be projected.
     pub fn all(&self) -> Touched {
         Touched { services: self.services.keys().cloned().collect(), networks: true, ..Touched::default() }
     }
@@ -88,7 +88,7 @@ impl Model {
         }
     }
 
-    /// The part of its spec that `name` gets.
+    /// Returns what the Service `name` gets of what its spec asks for. The rest is noted in `faults`.
     fn service_table(
         &self,
         name: &ServiceName,
@@ -135,7 +135,7 @@ impl Model {
         table
     }
 
-    /// The ports that `frontends` need, each with the lists that they need.
+    /// Returns the ports that `frontends` need, each with the lists that they need.
     fn port_entries(
         &self,
         state: &ServiceState,
@@ -171,7 +171,7 @@ impl Model {
         needed.into_iter().map(entry).collect()
     }
 
-    /// The source ranges of the load-balancer IPs among `frontends` for `port`; `None` if it has no such IP or every
+    /// Returns the source ranges of the load-balancer IPs among `frontends` for `port`; `None` if it has no such IP or every
     /// client may use them.
     fn sources(
         &self,
@@ -187,13 +187,13 @@ impl Model {
         Some(source_ranges(ranges, ips.by_ref(), &place, port.family))
     }
 
-    /// The addresses of those candidates that packets reach through this node's stack.
+    /// Returns the addresses of the candidates that are on this node: an endpoint says so, or the address is the node's own.
     fn on_this_node(&self, candidates: &[Candidate<'_>]) -> BTreeSet<SocketAddr> {
         let is_here = |candidate: &&Candidate<'_>| candidate.local || self.local.all.contains(&candidate.address.ip());
         candidates.iter().filter(is_here).map(|candidate| candidate.address).collect()
     }
 
-    /// The endpoints of `port` (S4), one for each address (S8), without ClusterIPs (S7).
+    /// Returns the endpoints of `port` (S4), one for each address (S8), without ClusterIPs (S7).
     pub(super) fn candidates<'a>(&self, state: &'a ServiceState, port: &PortKey) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for slice in state.slices().map(|(_, slice)| slice).filter(|slice| slice.family == port.family) {

@@ -25,12 +25,12 @@ const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 const AFFINITY_DEFAULT: u32 = 10_800;
 const AFFINITY_MAX: u32 = 86_400;
 
-/// What a Service that is served asks for.
+/// The content of a Service that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServiceSpec {
     /// When it was created, in seconds since 1970. `None` counts as the oldest.
     pub(super) created: Option<i64>,
-    /// The families that it is served in.
+    /// The families that the Service is served in.
     pub(super) families: BTreeSet<Family>,
     /// At most one ClusterIP of each family, only of `families`.
     pub(super) cluster_ips: Vec<IpAddr>,
@@ -53,7 +53,7 @@ pub(super) struct ServiceSpec {
 }
 
 impl ServiceSpec {
-    /// The external addresses that it asks for.
+    /// Returns the externalIPs and load-balancer IPs that it asks for.
     pub(super) fn external_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.external_ips.iter().chain(&self.load_balancer_ips).copied()
     }
@@ -123,7 +123,7 @@ fn parse_type(spec: &ApiSpec, faults: &mut Faults) -> Type {
     }
 }
 
-/// The families that have a ClusterIP, and the ClusterIPs that can be parsed (S2).
+/// Returns the families that the Service is served in, and the ClusterIPs that can be parsed (S2).
 fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, Vec<IpAddr>) {
     let first = spec.cluster_ip.clone().unwrap_or_default();
     let given = spec.ip_families.as_deref().unwrap_or_default();
@@ -177,7 +177,7 @@ fn parse_external_ips(
     addresses
 }
 
-/// The load balancer's addresses that this node serves (S18).
+/// Returns the load balancer's addresses that this node serves (S18).
 fn parse_ingress(service: &Service, families: &BTreeSet<Family>, faults: &mut Faults) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for (index, ingress) in service.status.load_balancer.ingress.iter().flatten().enumerate() {

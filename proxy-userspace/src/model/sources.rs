@@ -17,7 +17,7 @@ use crate::{
 /// The ranges by family. A family without an entry is open to every client.
 pub(super) type Sources = BTreeMap<Family, BTreeSet<IpNet>>;
 
-/// What source ranges need to know of this node.
+/// The properties of this node that source ranges depend on.
 pub(super) struct NodeSources<'a> {
     /// The node's own address of the family.
     pub(super) own: Option<IpAddr>,
@@ -38,7 +38,7 @@ pub(super) fn parse_sources(spec: &ApiSpec, faults: &mut Faults) -> Sources {
     sources
 }
 
-/// What `ranges` mean on this node for the given load-balancer IPs, all of one family.
+/// Returns what `ranges` mean on this node for the given load-balancer IPs, all of one family.
 pub(super) fn source_ranges(
     ranges: &BTreeSet<IpNet>,
     load_balancer_ips: impl Iterator<Item = IpAddr>,

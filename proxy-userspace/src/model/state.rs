@@ -22,22 +22,22 @@ pub(super) struct ServiceState {
 }
 
 impl ServiceState {
-    /// Whether it has neither content nor faults.
+    /// Whether it has no spec, no faults and no slices.
     pub(super) fn is_empty(&self) -> bool {
         self.spec.is_none() && self.faults.is_empty() && self.slices.is_empty()
     }
 
-    /// Its slices by name.
+    /// Returns its slices by name.
     pub(super) fn slices(&self) -> impl Iterator<Item = (&str, &Slice)> {
         self.slices.iter().map(|(name, slice)| (name.as_ref(), slice))
     }
 
-    /// The slice named `name`.
+    /// Returns the slice named `name`.
     pub(super) fn slice(&self, name: &str) -> Option<&Slice> {
         self.slices().find(|(other, _)| *other == name).map(|(_, slice)| slice)
     }
 
-    /// The endpoints of all its slices.
+    /// Returns the endpoints of all its slices.
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> + Clone {
         self.slices.iter().flat_map(|(_, slice)| slice.endpoints.iter())
     }

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-/// An endpoint's conditions with their defaults filled in (S9).
+/// An endpoint's conditions, with the API's defaults where they are absent (S9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
     pub ready: bool,
@@ -12,20 +12,20 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Whether it is usable where no endpoint is ready (S12).
+    /// Whether the endpoint is usable if no endpoint is ready (S12).
     const fn is_usable_fallback(self) -> bool {
         !self.ready && self.serving && self.terminating
     }
 }
 
-/// What an endpoint's node hints say about this node.
+/// The meaning of an endpoint's node hints for this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeHint {
-    /// It has no node hints.
+    /// The endpoint has no node hints.
     Absent,
-    /// This node is among them.
+    /// The hints name this node, maybe among others.
     This,
-    /// They name other nodes only.
+    /// The hints name other nodes only.
     Others,
 }
 
@@ -58,7 +58,7 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Selects from `candidates`, which are sorted with one for each address ([`deduplicate`]), for a node in `zone`.
+    /// Selects from `candidates` for a node in `zone`. [`deduplicate`] must have sorted them and left one for each address.
     pub fn new(candidates: &[Candidate<'_>], zone: Option<&str>) -> Self {
         let local: Vec<_> = candidates.iter().filter(|candidate| candidate.local).copied().collect();
         let ready = ready(candidates);
@@ -73,9 +73,9 @@ impl Lists {
     }
 }
 
-/// Keeps one candidate for each address, sorted. The copy that is not terminating stays, then the one that is ready,
-/// serving, or on this node. All that is known of the backend is that copy's (S8): the address of a new pod may still
-/// be listed with an old pod's node.
+/// Sorts the candidates by address and keeps one for each (S8): preferably one that is not terminating, then one that is ready,
+/// then serving, then on this node. Only the kept copy counts: a new pod may have an address that is still listed for an old pod
+/// on another node.
 pub fn deduplicate(candidates: &mut Vec<Candidate<'_>>) {
     candidates.sort_by_key(|candidate| {
         let Conditions { ready, serving, terminating } = candidate.conditions;
@@ -88,19 +88,19 @@ fn ready<'a>(candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
     candidates.iter().filter(|candidate| candidate.conditions.ready).copied().collect()
 }
 
-/// The ready candidates, or, if none is ready, those that terminate but serve (S12).
+/// Returns the ready candidates, or, if none is ready, those that terminate but serve (S12).
 fn usable(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
     let ready = addresses(candidates, |candidate| candidate.conditions.ready);
     if ready.is_empty() { addresses(candidates, |candidate| candidate.conditions.is_usable_fallback()) } else { ready }
 }
 
-/// The candidates that terminate but serve, if another one is ready.
+/// Returns the candidates that terminate but serve, if another one is ready.
 fn draining(candidates: &[Candidate<'_>]) -> Vec<SocketAddr> {
     let is_any_ready = candidates.iter().any(|candidate| candidate.conditions.ready);
     addresses(candidates, |candidate| is_any_ready && candidate.conditions.is_usable_fallback())
 }
 
-/// The candidates hinted for this node, else those hinted for its zone, else all (S15).
+/// Returns the candidates hinted for this node, else those hinted for its zone, else all (S15).
 fn nearest(ready: &[Candidate<'_>], zone: Option<&str>) -> Vec<SocketAddr> {
     if ready.iter().all(|candidate| candidate.node_hint != NodeHint::Absent) {
         let here = addresses(ready, |candidate| candidate.node_hint == NodeHint::This);

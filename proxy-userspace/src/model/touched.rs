@@ -1,4 +1,4 @@
-//! What changed since the last look, so that the cost of an event depends on what it changed.
+//! What has changed since the last projection, so that the cost of an event depends on what it changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,19 +13,20 @@ use crate::{
 /// The parts of the table that may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Services that must be projected again; some may be gone.
+    /// Services that must be projected again; some may have been deleted.
     pub services: BTreeSet<ServiceName>,
     /// Whether the networks must be projected again.
     pub networks: bool,
-    /// The objects that changed; some may be gone, or irrelevant to the agent.
+    /// The objects that changed; some may have been deleted, or be irrelevant to the agent.
     pub objects: BTreeSet<ObjectRef>,
 }
 
-/// How many Services a part has: their desired state is in memory twice while it is compared.
+/// The most Services in a part. Their desired state is in memory twice while it is compared.
 const PART: usize = 256;
 
 impl Touched {
-    /// The same in parts, of which a later one adds to what an earlier one has made of an object.
+    /// Splits this into parts, to be projected in order. The objects come first: their part yields empty diagnostics, which later
+    /// parts replace.
     pub fn parts(&self) -> Vec<Self> {
         let objects = Self { objects: self.objects.clone(), ..Self::default() };
         let names: Vec<_> = self.services.iter().collect();
@@ -35,7 +36,7 @@ impl Touched {
         iter::once(objects).chain(services).chain([networks]).collect()
     }
 
-    /// The touched part of `table`, to compare a projection with.
+    /// Returns the touched part of `table`, to be compared with a projection.
     pub fn part_of(&self, table: &Table) -> Table {
         let services = self.services.iter().filter_map(|name| table.services.get_key_value(name));
         Table {

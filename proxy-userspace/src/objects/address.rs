@@ -8,10 +8,10 @@ use ipnet::{IpNet, Ipv4Net};
 /// Why a text can't be parsed as an address or prefix.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// It is an address of neither family.
+    /// The text is an address of neither family.
     #[error("{0:?} is not an IP address")]
     Address(String),
-    /// It is not an address, a slash and a prefix length of the address's family.
+    /// The text is not an address, a slash and a prefix length of the address's family.
     #[error("{0:?} is not a CIDR such as 10.96.0.0/16")]
     Cidr(String),
 }
@@ -32,7 +32,7 @@ pub fn parse_cidr(text: &str) -> Result<IpNet, AddressError> {
     parse_prefix(text.trim()).ok_or_else(|| AddressError::Cidr(text.to_owned()))
 }
 
-/// Why `address` can't be an endpoint's (S7); `None` if it can.
+/// Returns why `address` can't be an endpoint's (S7); `None` if it can.
 pub fn endpoint_fault(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
         IpAddr::V4(v4) => v4.is_link_local(),
@@ -41,7 +41,7 @@ pub fn endpoint_fault(address: IpAddr) -> Option<&'static str> {
     if link_local { Some("a link-local address") } else { frontend_fault(address) }
 }
 
-/// Why `address` can't be a frontend's; `None` if it can.
+/// Returns why `address` can't be a frontend's; `None` if it can.
 pub fn frontend_fault(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")

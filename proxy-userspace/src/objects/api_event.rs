@@ -1,19 +1,20 @@
-//! An Event of the Kubernetes API, as the agent wants it written. (An [`Event`](super::Event) is what a source reports.)
+//! An Event of the Kubernetes API (events.k8s.io/v1), as the agent wants it written. Not to be confused with the
+//! [`Event`](super::Event) of a source.
 
 use super::ObjectRef;
 
-/// What has happened.
+/// The reason for an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// A field of an object is not served.
     NotServed,
     /// A Service's last change is not in force: a map is full, or can't be written.
     NotInForce,
-    /// It is in force now.
+    /// The Service is in force again.
     InForce,
-    /// Something of this node is not in force.
+    /// Something is not in force on this node.
     Degraded,
-    /// Everything of this node is in force now.
+    /// Everything is in force on this node again.
     Recovered,
     /// A hook or device of this node has been without its program for long.
     HooksMissing,
@@ -22,7 +23,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word in the Event.
+    /// Returns the `reason` of the Event.
     pub fn word(self) -> &'static str {
         match self {
             Self::NotServed => "NotServed",
@@ -35,7 +36,7 @@ impl Reason {
         }
     }
 
-    /// Whether it is no reason to worry.
+    /// Whether the Event's `type` is Normal rather than Warning.
     pub fn is_good(self) -> bool {
         matches!(self, Self::InForce | Self::Recovered | Self::HooksAttached)
     }
@@ -44,10 +45,10 @@ impl Reason {
 /// An Event to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiEvent {
-    /// The object that it is about.
+    /// The object that the Event is about.
     pub object: ObjectRef,
-    /// What has happened.
+    /// The reason for the Event.
     pub reason: Reason,
-    /// In a sentence.
+    /// The text for people.
     pub note: String,
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::NamespaceResourceScope;
 use serde::{Deserialize, Serialize};
 
-/// The annotation with the time of the change that the controller has put into the slice.
+/// The annotation with the time of the change of a pod or Service that made the controller change the slice.
 pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";

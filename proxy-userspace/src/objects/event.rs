@@ -21,7 +21,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Service, Self::EndpointSlice, Self::Node, Self::ServiceCidr];
 
-    /// Whether its objects are in namespaces. What a cluster-scoped object says of a namespace does not count.
+    /// Whether objects of this kind are namespaced. A namespace in a cluster-scoped object is ignored.
     pub const fn has_namespaces(self) -> bool {
         matches!(self, Self::Service | Self::EndpointSlice)
     }
@@ -68,8 +68,8 @@ impl fmt::Display for ObjectRef {
 }
 
 impl ObjectRef {
-    /// What log lines about it have as `service` and as `object`: a Service's name, as every line about a Service has it, or
-    /// the kind and name of any other object.
+    /// Returns the fields `service` and `object` of log lines about this object: a Service's name goes into `service`, as in all
+    /// lines about Services, the kind and name of any other object into `object`.
     pub(crate) fn logged(&self) -> (Option<String>, Option<String>) {
         let Self { kind, namespace, name } = self;
         let is_service = *kind == Kind::Service;

@@ -18,12 +18,12 @@ pub struct LocalAddresses {
     /// The node's own address, at most one for each family: the default route's preferred source, else the first global
     /// address by device index. They are used while no Node object exists, or it has no address.
     pub primary: BTreeSet<IpAddr>,
-    /// Devices that lead out of the node: replies of backends behind them bypass the node.
+    /// Indices of devices that lead out of the node: replies of backends behind them bypass the node.
     pub outward: BTreeSet<u32>,
-    /// Whether rules of policy routing route a backend's replies differently from packets with the frontend's address
+    /// Whether rules of policy routing may route a backend's replies differently from packets with the frontend's address
     /// as source.
     pub ruled: bool,
-    /// The sources in such rules.
+    /// The source prefixes in such rules.
     pub ruled_sources: BTreeSet<IpNet>,
     /// Names of the devices through which IPv4 clients outside are reached, as far as known: those of the default
     /// routes, and those with the node's own address.

@@ -14,7 +14,7 @@ resource!(Service, "Service", "", "v1", "services", NamespaceResourceScope);
 pub struct Service {
     /// Standard metadata.
     pub metadata: ObjectMeta,
-    /// Wanted state.
+    /// Desired state.
     pub spec: ServiceSpec,
     /// Observed state.
     pub status: ServiceStatus,
@@ -70,7 +70,7 @@ pub struct SessionAffinityConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClientIpConfig {
-    /// Seconds, 1…86400.
+    /// The timeout in seconds, 1 to 86400.
     pub timeout_seconds: Option<i32>,
 }
 

@@ -1,5 +1,5 @@
-//! Ends connected UDP sockets whose backend is gone, so that the application gets an error and connects again (S29).
-//! Sockets that dialled the backend's own address are left alone.
+//! Destroys connected UDP sockets of removed backends, so that applications get an error and connect again (S29). Sockets that
+//! dialled a backend's own address are left alone.
 
 pub mod destroy;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The maps that tell whether a socket is stale.
+/// The maps by which stale sockets are recognised.
 struct Sockets {
     flows: HashMap<MapData, Flow, Peer>,
     services: HashMap<MapData, Frontend, Service>,
@@ -28,7 +28,8 @@ struct Sockets {
     backends: MappedArray<Backend>,
 }
 
-/// Starts the thread that ends the stale sockets of the backends in `gone`. It stops when the sender is dropped.
+/// Starts the thread that destroys the stale sockets of the backends that `gone` receives. It ends when the sender is dropped. If
+/// the kernel or the process can't destroy sockets, it logs a warning and ends.
 pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>) -> Result<(), MapsError> {
     let sockets = Sockets {
         flows: open(folder, "SOCKET_FLOWS")?,
@@ -41,7 +42,7 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
         if let Err(error) = destroy::check() {
             return warn!(
                 error = %Report(&error),
-                "can't end connected UDP sockets of removed backends: their clients notice by timeouts"
+                "can't destroy connected UDP sockets of removed backends: their clients only notice by timeouts"
             );
         }
         while let Some(mut targets) = gone.blocking_recv() {
@@ -56,7 +57,7 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
 
 impl Sockets {
     fn end(&self, targets: &BTreeSet<SocketAddr>) {
-        // After this, every connect that was choosing one of the targets has ended.
+        // After this, no connect can choose one of the targets any more: each has ended that read the lists before.
         if let Err(error) = bpf::grace_period() {
             debug!(error = %Report(&error), "no grace period on this kernel");
         }
@@ -71,17 +72,18 @@ impl Sockets {
             {
                 debug!(?ended, "no UDP socket was connected to the removed backends");
             }
-            Ok(ended) => info!(?ended, "ended UDP sockets of removed backends"),
-            Err(error) => warn!(error = %Report(&error), "can't end UDP sockets of removed backends"),
+            Ok(ended) => info!(?ended, "destroyed UDP sockets of removed backends"),
+            Err(error) => warn!(error = %Report(&error), "can't destroy UDP sockets of removed backends"),
         }
     }
 
-    /// Whether the socket reached `backend` through a Service that no longer gives it to clients.
+    /// Whether a socket is connected to `backend` through a Service whose clients may not stay with it any more.
     fn is_stale(&self, cookie: u64, backend: SocketAddr) -> bool {
         let remote = Frontend::new(backend.ip().into(), backend.port(), Protocol::Udp as u8);
         let Ok(peer) = self.flows.get(&Flow::new(cookie, remote, FlowRole::Connected), 0) else { return false };
         let member = Member { service: peer.service, backend: peer.backend_id };
-        // The agent may change the service and its members meanwhile. The lists from before or after that are good enough.
+        // The agent may change the service and its members concurrently, so the list is read before and after the members. A
+        // socket is stale only if its backend has left both. A change that makes a spared socket stale reports the backend again.
         let before = self.list(&peer);
         let lists = self.members.get(&member, 0).unwrap_or(0);
         let listed = lists & List::staying(before | self.list(&peer)) != 0;
@@ -89,8 +91,8 @@ impl Sockets {
         !(listed && same)
     }
 
-    /// The list that clients of the socket's frontend use now, as a bit of MEMBERS' values; it may have changed with the
-    /// policy. If the frontend no longer belongs to the Service, the list that the backend was chosen from.
+    /// Returns the list that clients of the socket's frontend use now, as a bit of MEMBERS' values; the policy may have changed it.
+    /// If the frontend no longer belongs to the service, that is the list from which the backend was chosen.
     fn list(&self, peer: &Peer) -> u32 {
         let node_port = Frontend { address: peer.frontend.address.any(), ..peer.frontend };
         let service = [peer.frontend, node_port].into_iter().find_map(|frontend| self.services.get(&frontend, 0).ok());

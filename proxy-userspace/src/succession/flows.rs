@@ -1,5 +1,5 @@
-//! Copies flows to the new set's tables in three steps. Before the hooks are replaced, assured flows are copied to
-//! where the programs would put them, and the keys of all other flows are reserved. After all hooks are replaced, the
+//! Copies flows to the new set's tables in three steps. Before the hooks get their new programs, (1) assured flows are copied to
+//! where the programs would put them, and (2) the keys of all other flows are reserved. When all hooks have new programs, (3) the
 //! flows that only the old tables have are added.
 
 use std::io;
@@ -24,12 +24,12 @@ pub enum FlowsError {
     /// A table can't be opened.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// The clock can't be read.
+    /// The time in jiffies can't be read.
     #[error("read the kernel's tick")]
     Clock(#[from] io::Error),
 }
 
-/// The tables of one set of programs.
+/// The flow tables of one set of programs.
 struct Tables {
     assured: FlowTable,
     embryonic: FlowTable,
@@ -50,8 +50,8 @@ pub(super) fn fill(maps: &MapCopy<'_>) -> Result<Refused, FlowsError> {
     each(maps, |new, is_assured, tuple, flow, _| !is_assured || new.assured.put(tuple, flow).is_ok())
 }
 
-/// Reserves the keys of the backends' replies of all flows that the new programs don't know yet, so that they use none
-/// of these keys for another flow. No program of the new set has opened a flow yet.
+/// Reserves the reply keys of all flows that the new programs do not know yet, so that they use none of these keys for another
+/// flow. No program of the new set may have opened a flow yet.
 pub(super) fn reserve(maps: &MapCopy<'_>) -> Result<(), FlowsError> {
     let reserved = each(maps, |new, is_assured, tuple, flow, now| {
         let is_reply = flow.meta.flags & EntryMeta::REPLY != 0;
@@ -68,9 +68,9 @@ pub(super) fn reserve(maps: &MapCopy<'_>) -> Result<(), FlowsError> {
 pub(super) fn catch_up(maps: &MapCopy<'_>) -> Result<Refused, FlowsError> {
     each(maps, |new, is_assured, tuple, flow, now| {
         if is_assured {
-            // A new flow may have claimed the key meanwhile, and keeps it. Programs claim a key first and then look for
-            // an assured flow under it. This code inserts first and then looks for a claim: so whichever order they run
-            // in, at least one of the two sees the other.
+            // A new flow may have claimed the key since, and keeps it. Programs first claim a key and then look for an assured
+            // flow under it; this code first inserts and then looks for a claim. In whichever order they run, at least one of
+            // the two sees the other.
             let is_claimed = |new: &Tables| new.embryonic.holds(tuple, now).unwrap_or(false);
             if is_claimed(new) {
                 return true;
@@ -85,8 +85,9 @@ pub(super) fn catch_up(maps: &MapCopy<'_>) -> Result<Refused, FlowsError> {
     })
 }
 
-/// Calls `enter` for each living flow of the old tables, EMBRYONIC first. A flow that becomes assured meanwhile is
-/// inserted into the assured table before it leaves EMBRYONIC, so this order misses none.
+/// Calls `enter` for each flow of the old tables that has not expired, embryonic ones first: a flow that becomes assured during
+/// the iteration is inserted into the assured table before it leaves EMBRYONIC, so this order misses none. `enter` gets the new
+/// tables, whether the flow is assured, its tuple, its entry, and the time in jiffies. It returns false if the flow did not fit.
 fn each(
     maps: &MapCopy<'_>,
     mut enter: impl FnMut(&mut Tables, bool, &Tuple, &ConntrackEntry, u32) -> bool,
@@ -104,8 +105,7 @@ fn each(
         if !is_wanted {
             continue;
         }
-        // When a program deletes the key that the iteration continues from, the kernel starts over: this bounds the
-        // loop.
+        // The kernel restarts an iteration when a program has deleted the key to continue from; `take` bounds it.
         let entries = table.entries().take(table.capacity()).flatten();
         let living = entries.filter(|(_, flow)| !flow.meta.is_expired(now));
         let (mut entered, mut lost) = (0, 0);

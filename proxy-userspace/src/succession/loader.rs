@@ -1,5 +1,5 @@
-//! Loads the eBPF object with an instance's pinned maps. Maps of the right layout are kept with their content; others
-//! are created beside them and never reinterpreted: see [`succession`].
+//! Loads the eBPF object with an instance's pinned maps. Maps of the right layout are kept with their content. For all others new
+//! maps are created beside them: no map is ever reinterpreted. See [`succession`].
 
 use std::{
     collections::hash_map::RandomState,
@@ -38,13 +38,13 @@ pub enum LoadError {
     PinFolder {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Another agent runs the instance.
     #[error("another waggle runs instance {instance:?} on this machine; stop it, or choose another --instance")]
     Locked {
-        /// The instance.
+        /// The instance's name.
         instance: String,
     },
     /// The lock can't be taken.
@@ -52,10 +52,10 @@ pub enum LoadError {
     Lock {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The kernel refuses the object.
+    /// The kernel refuses the eBPF object.
     #[error("load the eBPF object (Waggle needs Linux 6.1 or later with BTF, run as root)")]
     Object(#[from] EbpfError),
     /// The network namespace can't be identified.
@@ -69,7 +69,7 @@ pub enum LoadError {
     Succession(#[from] SuccessionError),
 }
 
-/// An instance that this agent alone may change.
+/// An instance that only this agent may change, by a lock on its folder.
 pub struct Instance {
     folder: PinFolder,
     /// The lock is held as long as this file is open.
@@ -77,7 +77,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes the instance's folder, locks it, and finishes or discards what a start that died has left.
+    /// Creates and locks the instance's folder, and finishes or discards what a start that died has left
+    /// ([`succession::clear_up`]).
     pub fn open(name: &str, cgroup: &Path) -> Result<Self, LoadError> {
         let folder = PinFolder::new(name);
         fs::create_dir_all(folder.links()).map_err(|source| LoadError::PinFolder { path: folder.links(), source })?;
@@ -86,13 +87,13 @@ impl Instance {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// The sizes of its maps; 0 for maps that it does not have.
+    /// Returns the sizes of the instance's maps; 0 for maps that it does not have.
     pub fn sizes(&self) -> MapSizes {
         let entries = |map| MapInfo::from_pin(self.folder.map(map)).map_or(0, |info| info.max_entries());
         MapSizes::each(|quantity| entries(quantity.map()).saturating_mul(quantity.per_entry()))
     }
 
-    /// Prepares a set of programs and maps, with those pinned maps that fit. The set that serves is not touched.
+    /// Prepares a set of programs and maps. It shares the pinned maps that fit. The set that serves is not touched.
     pub fn load(&self, config: &DataplaneConfig) -> Result<Loaded, LoadError> {
         let layouts = wanted(config);
         let succession = Succession::begin(&self.folder, &layouts)?;
@@ -105,7 +106,7 @@ impl Instance {
         Ok(Loaded { set: NewSet { ebpf, succession }, maps, is_first })
     }
 
-    /// Prepares larger maps for the set that serves, without what is in them: see [`Succession::fill`].
+    /// Prepares a set with larger maps for a running agent. Their contents are copied later, by [`Succession::fill`].
     pub fn load_larger(folder: &PinFolder, config: &DataplaneConfig) -> Result<NewSet, LoadError> {
         let layouts = wanted(config);
         let succession = Succession::grow(folder, &layouts)?;
@@ -115,22 +116,22 @@ impl Instance {
         Ok(NewSet { ebpf, succession })
     }
 
-    /// Its folder, with the maps that serve.
+    /// Returns the instance's folder, with the maps that serve.
     pub fn folder(&self) -> &PinFolder {
         &self.folder
     }
 }
 
-/// A set of programs and maps whose maps exist, and whose programs are not loaded yet.
+/// A set of programs and maps. Its maps exist; its programs are not loaded yet.
 pub struct NewSet {
     /// The eBPF object.
     pub ebpf: Ebpf,
-    /// The succession that replaces the set that serves. Its folder has all pins until it ends.
+    /// The succession by which this set replaces the one that serves. Its folder has all pins until it ends.
     pub succession: Succession,
 }
 
 impl NewSet {
-    /// Makes maps of other sizes anew, which nobody has written yet.
+    /// Creates the maps again whose sizes differ from those in `config`. Nothing may have been written to them yet.
     pub fn enlarge(&mut self, config: &DataplaneConfig) -> Result<Maps, LoadError> {
         let (folder, layouts) = (self.succession.folder(), wanted(config));
         self.succession.unpin_others(&layouts)?;
@@ -139,11 +140,11 @@ impl NewSet {
     }
 }
 
-/// What a start begins with.
+/// The result of loading an instance.
 pub struct Loaded {
     /// The set of programs and maps.
     pub set: NewSet,
-    /// The maps.
+    /// Handles to the set's maps.
     pub maps: Maps,
     /// Whether no earlier set of programs is attached.
     pub is_first: bool,
@@ -156,13 +157,13 @@ pub fn load(config: &DataplaneConfig) -> Result<(Instance, Loaded), LoadError> {
     Ok((instance, loaded))
 }
 
-/// The layouts that the maps are to have.
+/// Returns the layouts that the maps must have.
 fn wanted(config: &DataplaneConfig) -> Vec<Layout> {
     // If the number of CPUs can't be read here, creating the maps fails with the same error later.
     layouts(&config.sizes, nr_cpus().unwrap_or(1))
 }
 
-/// Creates the maps that are not pinned in the folder, and finds the programs.
+/// Creates the maps that are not pinned in the folder, and parses the programs, which are loaded later.
 fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout]) -> Result<Ebpf, LoadError> {
     let netns = bpf::netns_cookie().map_err(LoadError::Netns)?;
     let pins: Vec<(&Layout, PathBuf)> = layouts.iter().map(|layout| (layout, folder.map(layout.name))).collect();
@@ -188,7 +189,7 @@ fn load_object(config: &DataplaneConfig, folder: &PinFolder, layouts: &[Layout])
     Ok(loader.load(OBJECT)?)
 }
 
-/// Allows one agent for each instance. The lock is on the bpffs folder, so it ends with the agent.
+/// Takes the lock that allows one agent per instance. It is on the open bpffs folder, so it ends with the agent.
 fn lock(folder: &PinFolder, instance: &str) -> Result<File, LoadError> {
     let error = |source| LoadError::Lock { path: folder.path().into(), source };
     let file = File::open(folder.path()).map_err(error)?;
@@ -204,8 +205,8 @@ fn has_links(folder: &PinFolder) -> bool {
     fs::read_dir(folder.links()).is_ok_and(|mut links| links.next().is_some())
 }
 
-/// Writes what the programs log to the agent's log. If that is not possible, only these lines are missing. Returns the task
-/// that does it.
+/// Starts the task that writes what the programs log to the agent's log. If that fails, it logs a warning and returns `None`:
+/// only these lines are then missing.
 pub fn forward_logs(ebpf: &mut Ebpf) -> Option<AbortHandle> {
     let logger = EbpfLogger::init(ebpf).map_err(io::Error::other);
     #[expect(unsafe_code, reason = "tokio can't know whose descriptor it is")]

@@ -16,7 +16,7 @@ use crate::{
     node::bpf::{self, MappedArray},
 };
 
-/// How many entries of a hash are copied at once: more than a chain has.
+/// How many entries of a hash are copied with one system call. It must be more than any hash bucket has.
 const BATCH: u32 = 4096;
 
 /// Old and new maps, and the migration of each.
@@ -26,7 +26,7 @@ pub(super) struct MapCopy<'a> {
     pub(super) migrations: &'a Migrations,
 }
 
-/// For each map, how many entries did not fit.
+/// The maps into which entries did not fit, and how many of each.
 pub(super) type Refused = Vec<(&'static str, usize)>;
 
 impl MapCopy<'_> {
@@ -34,8 +34,7 @@ impl MapCopy<'_> {
         self.migrations.get(name) == Some(&Migration::Copied)
     }
 
-    /// Copies ids and what they index, filters and counters. Only programs write these maps meanwhile, and they only
-    /// count.
+    /// Copies ids and what they index, filters and counters. Programs run concurrently, but write only the counters.
     pub(super) fn ids(&self) -> Result<Refused, MapsError> {
         let mut refused = Refused::new();
         self.array::<u8>("ADDRESS_FILTER")?;
@@ -54,7 +53,7 @@ impl MapCopy<'_> {
         Ok(refused)
     }
 
-    /// Copies what the agent of the old maps has written, while it writes nothing.
+    /// Copies what the agent has written into the old maps. The agent must not write meanwhile.
     pub(super) fn configuration(&self) -> Result<(), MapsError> {
         self.whole_hash::<Frontend, Service>("SERVICES")?;
         self.array::<u32>("SLOTS")?;
@@ -67,7 +66,7 @@ impl MapCopy<'_> {
         self.start_generations()
     }
 
-    /// Copies the counters of those ids that the maps in `folder` know.
+    /// Copies the counters of the ids that are in use according to the maps in `folder`.
     pub(super) fn counters_of_ids(&self, folder: &PinFolder) -> Result<(), MapsError> {
         let named: HashMap<MapData, u32, ServiceName> = open(folder, "SERVICE_NAMES")?;
         let services: BTreeSet<u32> = named.keys().flatten().collect();
@@ -78,8 +77,8 @@ impl MapCopy<'_> {
         self.counters::<BackendCounters>("BACKEND_COUNTERS", Some(&backends))
     }
 
-    /// Flows may remember ids that were not copied. In the new maps these ids start with a random generation, so that
-    /// such flows don't mistake a new service or backend for the old one.
+    /// Gives ids that were not copied a random generation in the new maps. Flows may remember such ids, and must not mistake a
+    /// new service or backend for the old one.
     fn start_generations(&self) -> Result<(), MapsError> {
         let start = fastrand::u32(..);
         let mut generations: MappedArray<u32> = open_array(self.new, "GENERATIONS")?;
@@ -101,7 +100,7 @@ impl MapCopy<'_> {
         self.migrations.get(name) == Some(&Migration::Shared)
     }
 
-    /// The capacity of the old map of this name.
+    /// Returns the most entries that the old map of this name holds.
     pub(super) fn old_size(&self, name: &'static str) -> Result<usize, MapsError> {
         let info = open_data(self.old, name)?.info().map_err(|source| MapsError::Type { name, source })?;
         Ok(info.max_entries() as usize)
@@ -118,7 +117,7 @@ impl MapCopy<'_> {
         Ok(Some((name, refused)).filter(|(_, refused)| *refused != 0))
     }
 
-    /// Copies a hash that nobody writes, entirely or not at all.
+    /// Copies a hash map that neither programs nor the agent write meanwhile. Fails if an entry does not fit.
     fn whole_hash<K: bytemuck::Pod, V: bytemuck::Pod>(&self, name: &'static str) -> Result<(), MapsError> {
         if !self.is_copied(name) {
             return Ok(());

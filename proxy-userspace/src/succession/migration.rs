@@ -1,4 +1,4 @@
-//! Decides how each pinned map that a start finds is migrated. Pure: the layouts alone decide.
+//! Decides how each pinned map that a start finds is migrated. Pure: only the layouts decide.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::maps::Layout;
 /// How a map is migrated to a new set of programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Migration {
-    /// The map is created: there was none, or each set of programs has its own.
+    /// The map is created: there was none, or each set of programs has its own ([`OWN`]).
     New,
     /// Old and new programs share the map.
     Shared,
@@ -20,7 +20,7 @@ pub enum Migration {
 /// Migrations by map name.
 pub type Migrations = BTreeMap<&'static str, Migration>;
 
-/// Maps that each set of programs has for itself.
+/// Maps of which each set of programs has its own.
 pub const OWN: [&str; 7] = ["SCRATCH", "REJECTS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
 
 /// Ids of services and backends, and their generations. Without all three of them no id is known.
@@ -61,8 +61,8 @@ pub fn migrations(wanted: &[Layout], found: &BTreeMap<&'static str, Layout>) -> 
     migrations
 }
 
-/// Decides for a set whose configuration is that of the set that it was `found` beside, by the same ids: each map of it can be
-/// shared by itself. Only sizes differ.
+/// Decides for a set that differs from the `found` one in sizes only, and has the same ids and the same configuration. So each map
+/// of the configuration can be shared by itself.
 pub fn growths(wanted: &[Layout], found: &BTreeMap<&'static str, Layout>) -> Migrations {
     let mut migrations: Migrations =
         wanted.iter().map(|layout| (layout.name, migration(layout, found.get(layout.name)))).collect();
@@ -80,7 +80,7 @@ fn share_flows_together(migrations: &mut Migrations) {
     }
 }
 
-/// Shares the maps of a group all or none.
+/// Shares all maps of a group or none.
 fn share_together(migrations: &mut Migrations, group: &[&str]) {
     if group.iter().any(|name| migrations.get(name) != Some(&Migration::Shared)) {
         replace(migrations, group, Migration::Shared, Migration::Copied);
@@ -98,7 +98,7 @@ fn migration(wanted: &Layout, found: Option<&Layout>) -> Migration {
     }
 }
 
-/// Discards the maps of `by` if one of `needed` is discarded.
+/// Discards the maps in `by` if one of those in `needed` is discarded.
 fn discard_together(migrations: &mut Migrations, needed: &[&str], by: &[&str]) {
     if needed.iter().any(|name| migrations.get(name) == Some(&Migration::Discarded)) {
         replace(migrations, by, Migration::Copied, Migration::Discarded);
@@ -130,7 +130,7 @@ mod tests {
         layouts(&Sizes::parse_from([&["sizes"], flags].concat()).sizes.into(), 2)
     }
 
-    /// The migrations after a change of the found layouts, without shared maps and those that each set has for itself.
+    /// Returns the migrations after `change` of the found layouts, without shared maps and those in [`OWN`].
     fn changed(flags: &[&str], change: impl Fn(&mut Layout)) -> Vec<(&'static str, Migration)> {
         let mut found: BTreeMap<_, _> = wanted(&[]).into_iter().map(|layout| (layout.name, layout)).collect();
         found.values_mut().for_each(change);

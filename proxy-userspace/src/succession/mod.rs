@@ -1,12 +1,11 @@
-//! Replaces one set of programs and maps by another without losing a packet that the old set would have served,
-//! wherever this start may stop (docs/adr/0010). The old set is not touched and serves until the new one is complete.
-//! Then each hook gets its new program atomically, and the old set is removed.
+//! Replaces one set of programs and maps by another without losing a packet that the old set would have served, at whatever
+//! point this start may die (docs/adr/0010). The old set is not touched and serves until the new one is complete. Then each hook
+//! gets its new program atomically, and the old set is removed.
 //!
-//! `next/` holds the pins of the new set: its maps, some of which may be the old ones, and under `next/programs/` the
-//! programs for the hooks; `next/complete/` marks a set that lacks nothing, and `next/beside/` holds links by which programs
-//! of the old set stay on a cgroup beside those of the new one until the end. A start that finds an incomplete `next/`
-//! discards it; one that finds a complete `next/` first puts it in place. So wherever a start dies, one of the two sets
-//! serves.
+//! `next/` holds the pins of the new set: its maps, some of which may be the old ones, and under `next/programs/` the programs
+//! for the hooks. `next/complete/` marks a complete set. `next/beside/` holds links that keep programs of the old set on a cgroup
+//! beside the new ones until the end. A start that finds an incomplete `next/` discards it; one that finds a complete `next/`
+//! first puts it in place. So one of the two sets serves, wherever a start dies.
 
 mod client_state;
 mod flows;
@@ -56,7 +55,7 @@ pub enum SuccessionError {
         action: &'static str,
         /// The pin or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A map can't be used.
@@ -65,9 +64,9 @@ pub enum SuccessionError {
     /// A map can't be read or written.
     #[error("access map {name}")]
     Map {
-        /// The map.
+        /// The map's name.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
     /// Flows can't be copied.
@@ -104,7 +103,7 @@ impl Succession {
         Ok(succession)
     }
 
-    /// The folder in which the new maps are pinned.
+    /// Returns the folder in which the new maps are pinned.
     pub fn folder(&self) -> &PinFolder {
         &self.new
     }
@@ -119,7 +118,7 @@ impl Succession {
         self.migrations.get("SERVICES") == Some(&Migration::Shared)
     }
 
-    /// Stores the layouts of the new maps, which exist by now, and copies what must be known before the first plan.
+    /// Stores the layouts of the new maps, which must exist, and copies the ids that the first plan must know.
     pub fn copy_ids(&self, wanted: &[Layout]) -> Result<(), SuccessionError> {
         self.note_layouts(wanted)?;
         report(&self.map_copy().ids()?);
@@ -139,18 +138,19 @@ impl Succession {
         Ok(())
     }
 
-    /// Completes the new set, whose maps are written and whose programs are loaded: see [`Self::mark_complete`].
+    /// Completes the new set: copies what programs have written, and marks the set as complete ([`Self::mark_complete`]). Its
+    /// maps must be written and its programs loaded.
     pub fn complete(&mut self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
         self.copy_state()?;
         self.mark_complete(ebpf)
     }
 
-    /// Copies what the programs have entered. The new programs hand packets of flows that only the old set knows to the old
-    /// programs.
+    /// Copies what the programs have written. From then on the new programs hand packets of flows that only the old set knows to
+    /// the old programs.
     fn copy_state(&mut self) -> Result<(), SuccessionError> {
-        // Flows come last, right before the hooks get their new programs. Of a flow that the old programs end or open
-        // after its copy the new ones know what was before, and cut it. A socket whose first datagram goes out after its
-        // copy may choose its backend again, which is less.
+        // Flows are copied last, right before the hooks get their new programs: if the old programs end or open a flow after its
+        // copy, the new ones have its earlier state and may cut it. A socket that sends its first datagram after its copy may
+        // only choose its backend again, which is less harmful.
         let mut copied = FirstCopy::new();
         report(&client_state::copy(&self.map_copy(), &mut copied)?);
         self.copied = copied;
@@ -160,20 +160,20 @@ impl Succession {
         self.set_phase(Phase::Following)
     }
 
-    /// From now on this start or the next one may put the new set in place.
+    /// Marks the new set as complete: from now on this start or the next one may put it in place.
     pub fn mark_complete(&self, ebpf: &Ebpf) -> Result<(), SuccessionError> {
         pins::complete(&self.new, ebpf)?;
         debug!("new programs and maps are complete");
         Ok(())
     }
 
-    /// Keeps the two sets from using one source port for different flows: from now on the old set uses even ports only,
-    /// and all ports that it has used before are reserved.
+    /// Keeps the two sets from using one source port for different flows. From now on the old set uses even ports only, and all
+    /// ports that its flows use are reserved in the new set.
     fn reserve(&self) -> Result<(), SuccessionError> {
         if self.is_first() {
             return Ok(());
         }
-        // Earlier releases have no such map and use any port. A collision needs two flows to one backend within
+        // Programs of earlier releases, which lack this map, use any port. A collision needs two flows to one backend within
         // milliseconds.
         if let Err(error) = set_phase(&self.old, Phase::Followed) {
             debug!(error = %Report(&error), "the old programs use any source port");
@@ -184,13 +184,13 @@ impl Succession {
         Ok(flows::reserve(&self.map_copy())?)
     }
 
-    /// Ends the succession after every hook has its new program: the new set replaces the old one.
+    /// Ends the succession after every hook has got its new program: the new set replaces the old one.
     pub fn finish(&self) -> Result<(), SuccessionError> {
         self.lead()?;
         self.leave()
     }
 
-    /// Copies all flows to the new set, and makes it open new flows.
+    /// Makes the new set open new flows, and copies the flows that it lacks.
     fn lead(&self) -> Result<(), SuccessionError> {
         self.set_phase(Phase::Leading)?;
         debug!("new flows are opened by the new programs");
@@ -247,7 +247,7 @@ fn set_phase(folder: &PinFolder, phase: Phase) -> Result<(), SuccessionError> {
     map.set(0, phase as u32, 0).map_err(|source| SuccessionError::Map { name: "SUCCESSION", source })
 }
 
-/// Removes what a start has prepared that is not complete. The set that serves may use any source port again.
+/// Removes an incomplete set that a start has prepared. The set that serves may then use any source port again.
 fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
     pins::discard_incomplete(folder)?;
     let phase = || open::<Array<MapData, u32>>(folder, "SUCCESSION").ok()?.get(&0, 0).ok();
@@ -257,19 +257,19 @@ fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionError> {
     Ok(())
 }
 
-/// Finishes or discards what a start that died has left.
+/// Puts the set in place that an earlier start has completed before it died, or discards an incomplete one.
 pub fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), SuccessionError> {
     resume::clear_up(folder, cgroup)
 }
 
-/// Removes what a start has prepared, if it is not complete.
+/// Removes the set that this start has prepared, unless it is complete. Logs a failure.
 pub fn give_up(folder: &PinFolder) {
     if let Err(error) = discard_incomplete(folder) {
         warn!(error = %Report(&error), "can't remove what this start has prepared: the next start will");
     }
 }
 
-/// The layouts of the maps that serve.
+/// Returns the layouts of the maps in a folder.
 fn find(folder: &PinFolder, wanted: &[Layout]) -> BTreeMap<&'static str, Layout> {
     let layouts: Option<HashMap<MapData, MapName, u32>> = open(folder, "LAYOUTS").ok();
     let abi = || open::<Array<MapData, u32>>(folder, "ABI").ok()?.get(&0, 0).ok();
@@ -284,7 +284,7 @@ fn find(folder: &PinFolder, wanted: &[Layout]) -> BTreeMap<&'static str, Layout>
             key_size: info.key_size(),
             value_size: info.value_size(),
             max_entries: info.max_entries(),
-            // A version that no release has.
+            // No release has this version, so the map's content will be discarded.
             since: since(layout.name).unwrap_or(u32::MAX),
         };
         Some((layout.name, found))

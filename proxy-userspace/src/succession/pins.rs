@@ -1,4 +1,4 @@
-//! The pins of a new set: they are made in `next/`, and moved over the old ones at the end.
+//! Creates the pins of a new set in `next/`, and moves them over the old ones at the end.
 
 use std::{
     fs, io,
@@ -67,7 +67,7 @@ pub(super) fn put_in_place(old: &PinFolder, new: &PinFolder) -> Result<(), Succe
     discard_incomplete(old)
 }
 
-/// Removes maps that the set does not have.
+/// Removes the pins of maps that the set in a folder does not have.
 fn remove_foreign(folder: &PinFolder) -> Result<(), SuccessionError> {
     let layouts: HashMap<MapData, MapName, u32> = open(folder, "LAYOUTS")?;
     for path in files(folder.maps())? {
@@ -88,7 +88,7 @@ pub(super) fn discard_incomplete(folder: &PinFolder) -> Result<(), SuccessionErr
     remove_all(new.maps())
 }
 
-/// Removes a folder with all that is in it, whichever release has put it there.
+/// Removes a folder with everything in it, whichever release created it.
 fn remove_all(folder: &Path) -> Result<(), SuccessionError> {
     for (path, is_folder) in entries(folder)? {
         if is_folder {
@@ -100,12 +100,12 @@ fn remove_all(folder: &Path) -> Result<(), SuccessionError> {
     absent(fs::remove_dir(folder)).map_err(failed("remove", folder))
 }
 
-/// The pins in a folder.
+/// Returns the pins in a folder.
 fn files(folder: &Path) -> Result<impl Iterator<Item = PathBuf>, SuccessionError> {
     Ok(entries(folder)?.into_iter().filter(|(_, is_folder)| !is_folder).map(|(path, _)| path))
 }
 
-/// What is in a folder, and whether it is a folder itself. A list: removing while listing may skip some.
+/// Returns the paths in a folder, and whether each is a folder. Reads them all first, since removing while listing may skip some.
 fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, SuccessionError> {
     let list = || {
         let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;

@@ -1,4 +1,4 @@
-//! The programs of the old set, to which new programs hand packets of flows that they don't know.
+//! The programs of the old set, to which new programs hand packets of flows that they do not know, by a tail call.
 
 use aya::{
     maps::{MapData, ProgramArray},
@@ -18,15 +18,15 @@ use crate::{
     node::capabilities,
 };
 
-/// The program array and the index of each of these programs in the new set.
+/// The program array of the new set, and the index in it, of each program in [`Previous`].
 const PLACES: [(&str, Stage); 3] =
     [("XDP_STAGES", Stage::Previous), ("TC_STAGES", Stage::Previous), ("TC_STAGES", Stage::PreviousEgress)];
 
-/// The programs that are on devices now: one for each kind of hook, which is the same on every device.
+/// The programs that are on devices now: XDP, TC ingress and TC egress. Each is the same on every device.
 pub(super) struct Previous([Option<ProgramFd>; 3]);
 
 impl Previous {
-    /// Finds the programs. Hooks whose devices are gone have none.
+    /// Finds the programs by the links and filters of an instance. A hook without a device has none.
     pub(super) fn find(folder: &PinFolder) -> Result<Self, SuccessionError> {
         let mut found = [None, None, None];
         for hook in &list(folder)? {
@@ -42,9 +42,9 @@ impl Previous {
         Ok(Self(found))
     }
 
-    /// Enters the programs into the new set's arrays.
+    /// Puts the programs into the new set's program arrays. Logs failures.
     pub(super) fn follow(self, new: &PinFolder) {
-        debug!(programs = self.0.iter().flatten().count(), "old programs get what the new ones don't know");
+        debug!(programs = self.0.iter().flatten().count(), "new programs hand unknown flows to old programs");
         for ((array, stage), program) in PLACES.into_iter().zip(self.0) {
             let Some(program) = program else { continue };
             let put = stages(new, array).map(|mut stages| stages.set(stage as u32, &program, 0));
@@ -58,9 +58,8 @@ impl Previous {
     }
 }
 
-/// The program of a hook; none if packets are not handed over to it: those without an Ethernet header never are, and the programs
-/// of pods' devices know SCTP alone. The kernel gives a program's information and its descriptor by its id, both to those with
-/// CAP_SYS_ADMIN alone.
+/// Returns the program of a hook; `None` if no packets are handed to it: those of L3 devices never are, and the programs on pods'
+/// devices know only SCTP. The kernel gives a program's information and descriptor by its id, which takes CAP_SYS_ADMIN.
 fn descriptor(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
     let found = capabilities::looking_at_all_programs(|| {
         let program = hook.program(folder).ok_or("its program can't be found (this takes CAP_SYS_ADMIN)".to_owned())?;
@@ -78,7 +77,7 @@ fn descriptor(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
 /// Removes the old programs from the new set's arrays.
 pub(super) fn leave(new: &PinFolder) -> Result<(), SuccessionError> {
     for (array, stage) in PLACES {
-        // An absent program is as good as removed.
+        // An absent program needs no removal.
         let _ = stages(new, array)?.clear_index(&(stage as u32));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Completes or removes what an earlier start has left when it died.
+//! Finishes or removes what an earlier start has left when it died.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -28,7 +28,7 @@ pub(super) fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), Successi
     }
     info!(folder = %new.maps().display(), "putting a set of programs in place that an earlier start completed");
     attach::renew(folder, &new, cgroup)?;
-    // Their sizes are not asked for.
+    // The numbers of entries given here do not matter: the real ones are read from the pins.
     let known = layouts(&MapSizes::default(), 1);
     let migrations = migrations_between(folder, &new, &known);
     let is_alone = open::<Array<MapData, u32>>(&new, "SUCCESSION")
@@ -38,8 +38,8 @@ pub(super) fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), Successi
     if is_alone { succession.leave() } else { succession.finish() }
 }
 
-/// How each map was migrated, as far as this release can read the maps. Pins that have been moved already have no
-/// counterpart.
+/// Finds out how each map was migrated by the start that died, as far as this release can read the maps. A pin that has been
+/// moved already has no counterpart.
 fn migrations_between(old: &PinFolder, new: &PinFolder, known: &[Layout]) -> Migrations {
     let (from, to) = (find(old, known), find(new, known));
     let readable: BTreeMap<_, _> = from.into_iter().filter(|(name, _)| to.contains_key(name)).collect();

@@ -1,7 +1,7 @@
-//! Why bits of a filter are set, counted. Pure but for the array that it is given.
+//! Counts the reasons for the bits of a filter. Pure except for the array that its methods take.
 //!
-//! A bit is set with its first reason and stays when the last one has gone: flows that came through may still
-//! need it. Such an entry is stale until [`Bits::clear`] is told what flows need.
+//! A bit is set with its first reason. When the last reason has gone, the bit stays, since existing flows may still need it:
+//! the entry is stale until [`Bits::clear`] learns what flows need.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,32 +9,34 @@ use proxy_common::filter::FILTER_LENGTH;
 
 use crate::maps::store::Elements;
 
-/// Which entries a reason concerns.
+/// The entries that a reason concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Span {
-    /// These.
+    /// The entries with these indices.
     Entries(Vec<u16>),
-    /// All, because naming them would cost more than a needless lookup now and then.
+    /// All entries: listing the right ones would cost more than a needless lookup now and then.
     Everywhere,
 }
 
 /// The reasons for one filter's bits.
 #[derive(Debug, Default)]
 pub(super) struct Bits {
+    /// Numbers of reasons by entry and bit.
     counts: HashMap<(u16, u8), u32>,
+    /// Numbers of reasons that concern all entries, by bit.
     everywhere: HashMap<u8, u32>,
     /// Entries that may have bits without a reason.
     stale: BTreeSet<u16>,
 }
 
 impl Bits {
-    /// Over a filter that an earlier agent has written: of its bits, those of `mask` stay, without reasons.
+    /// Takes over a filter that an earlier agent has written. Entries with bits of `mask` are stale: they have no reasons yet.
     pub(super) fn adopt(array: &impl Elements<u8>, mask: u8) -> Self {
         let stale = entries().filter(|entry| array.get((*entry).into()).is_some_and(|bits| bits & mask != 0));
         Self { stale: stale.collect(), ..Self::default() }
     }
 
-    /// One more reason for `bit`.
+    /// Adds a reason for `bit`, and sets the bit if it is the first.
     pub(super) fn put(&mut self, array: &mut impl Elements<u8>, span: &Span, bit: u8) {
         let mut set = |entry: u16| {
             let before = array.get(entry.into()).unwrap_or(0);
@@ -60,7 +62,7 @@ impl Bits {
         }
     }
 
-    /// One reason less for `bit`. Writes nothing.
+    /// Removes a reason for `bit`. Clears no bit: entries that lose their last reason become stale.
     pub(super) fn remove(&mut self, span: &Span, bit: u8) {
         match span {
             Span::Everywhere => {
@@ -80,13 +82,13 @@ impl Bits {
         std::mem::take(&mut self.stale)
     }
 
-    /// Whether there are such entries.
+    /// Whether there are entries that may have bits without a reason.
     pub(super) fn has_stale(&self) -> bool {
         !self.stale.is_empty()
     }
 
-    /// Clears the bits without a reason of those of `entries` that no flow needs; the others stay stale. `bits`
-    /// are the ones that have reasons: all others are left alone. An entry that became stale meanwhile waits.
+    /// Clears the bits without a reason in those of `entries` that no flow needs; the others stay stale. `bits` are the bits
+    /// that are counted: all others are left alone. Entries that became stale after [`Bits::take_stale`] wait for the next call.
     pub(super) fn clear(
         &mut self,
         array: &mut impl Elements<u8>,
@@ -105,19 +107,19 @@ impl Bits {
         }
     }
 
-    /// Whether there is a reason for `bit`.
+    /// Whether there is a reason for `bit` in `entry`.
     pub(super) fn has(&self, entry: u16, bit: u8) -> bool {
         self.counts.contains_key(&(entry, bit)) || self.everywhere.contains_key(&bit)
     }
 }
 
-/// Every entry.
+/// Returns the indices of all entries.
 pub(super) fn entries() -> impl Iterator<Item = u16> {
     const { assert!(FILTER_LENGTH == 1 << 16, "an entry is a u16") };
     0..=u16::MAX
 }
 
-/// Counts one less; true when none is left.
+/// Decrements a count. Returns true if it was the last.
 fn take<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, u32>, key: &K) -> bool {
     let Some(count) = counts.get_mut(key) else { return false };
     *count -= 1;

@@ -1,4 +1,4 @@
-//! Filter entries that live flows still need. Reading a million flows takes a second, so a thread of its own does it.
+//! Finds the filter entries that live flows still need. Reading a million flows takes a second, so it has a thread of its own.
 
 use std::{
     sync::{
@@ -15,25 +15,25 @@ use proxy_common::{
 
 use crate::{apply::reclaim, maps::filters::FlowMaps, node::jiffies};
 
-/// The kernel restarts an iteration when the key to continue from was deleted; this bounds the loop.
+/// The most entries that are read. The kernel restarts an iteration when the key to continue from was deleted; this bounds it.
 const TOO_MANY: usize = 1 << 24;
 
-/// The entries that flows need.
+/// The filter entries that flows need.
 #[derive(Clone, Debug)]
 pub struct Needs {
     addresses: Vec<bool>,
     ports: Vec<bool>,
+    /// Set when the flows could not be read to the end: every entry counts as needed.
     everything: bool,
 }
 
 impl Needs {
-    /// Of no flow.
+    /// Returns the needs of no flow.
     pub fn nothing() -> Self {
         Self { addresses: vec![false; FILTER_LENGTH], ports: vec![false; FILTER_LENGTH], everything: false }
     }
 
-    /// Adds those of a flow's packet. What it is addressed to is a frontend or this node, and what it comes from may
-    /// be a backend here.
+    /// Adds what a packet of a flow needs: its destination is a frontend or this node, and its source may be a backend here.
     pub fn add(&mut self, packet: &Tuple) {
         for address in [&packet.source, &packet.destination] {
             self.addresses[filter_index(address)] = true;
@@ -51,13 +51,14 @@ impl Needs {
 }
 
 impl FlowMaps {
-    /// Finds out what flows need, when every program that runs now has ended.
+    /// Starts a thread that waits until every program that runs now has ended, then reads what flows need. Returns the channel
+    /// for the result.
     pub fn needs(self: &Arc<Self>) -> Receiver<Needs> {
         let (sender, receiver) = sync_channel(1);
         let maps = self.clone();
         thread::spawn(move || {
             let needs = maps.read();
-            // Nobody waits for it once the data plane is gone.
+            // The receiver is gone if the data plane is.
             let _ = sender.send(needs);
         });
         receiver
@@ -67,7 +68,7 @@ impl FlowMaps {
         let mut needs = Needs::nothing();
         reclaim::wait();
         let before = some_seconds_ago();
-        // A flow only ever moves from the first to the second.
+        // Flows move from EMBRYONIC to the assured ones, never back: in this order none is missed.
         for table in [&self.embryonic, &self.assured] {
             let mut count = 0;
             for entry in table.entries() {
@@ -81,7 +82,7 @@ impl FlowMaps {
                         // A connection that its backend has not replied to has no entry for the client's packets.
                         needs.add(&flow.inverse_key(packet.protocol));
                     }
-                    // Better a needless lookup than a lost packet.
+                    // A needless lookup is better than a lost packet.
                     _ => {
                         needs.everything = true;
                         return needs;
@@ -93,7 +94,8 @@ impl FlowMaps {
     }
 }
 
-/// In jiffies, if that can be known: what had ended by then is nobody's any more, though it may lie about for long.
+/// The time ten seconds ago in jiffies; `None` if the clock can't be read. An entry that had expired by then belongs to no flow,
+/// though it may stay in its map for long.
 fn some_seconds_ago() -> Option<u32> {
     const SECONDS: u32 = 10;
     Some(jiffies::now().ok()?.wrapping_sub(SECONDS * jiffies::per_second().ok()?))

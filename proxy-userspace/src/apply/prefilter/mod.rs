@@ -1,6 +1,6 @@
-//! ADDRESS_FILTER and PORT_FILTER: which packets are worth a lookup. Bits are set before what needs them is
-//! written. They are cleared when nothing needs them any more: neither the tables, which is counted here, nor a flow
-//! that goes on after its Service has gone (S16, S29), which `flows.rs` finds out now and then.
+//! Writes ADDRESS_FILTER and PORT_FILTER, which tell the programs which packets are worth a lookup. Bits are set before the
+//! entries that need them are written. They are cleared when neither an entry needs them, which is counted here, nor a flow that
+//! continues after its Service was removed (S16, S29), which `flows.rs` finds out every now and then.
 
 mod bits;
 mod flows;
@@ -25,7 +25,7 @@ use crate::{
 const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
-/// What the two arrays hold, and why. Methods that write them take them.
+/// The contents of the two arrays, and the reasons for them. Methods that write the arrays take them as an argument.
 #[derive(Debug)]
 pub struct Filters {
     addresses: Bits,
@@ -34,7 +34,7 @@ pub struct Filters {
     snat: SnatPorts,
 }
 
-/// Entries that are cleared unless a flow needs them.
+/// Filter entries to be cleared unless a flow needs them.
 #[derive(Debug)]
 pub struct Stale {
     addresses: BTreeSet<u16>,
@@ -42,7 +42,7 @@ pub struct Stale {
 }
 
 impl Filters {
-    /// Over arrays that an earlier agent may have written; its bits stay for now.
+    /// Takes over arrays that an earlier agent may have written. Its bits stay until [`Filters::clear`].
     pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
         let addresses = Bits::adopt(&arrays.addresses, !AddressClass::RULES);
         let ports = Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE);
@@ -52,7 +52,7 @@ impl Filters {
         filters
     }
 
-    /// A frontend or owner's mark is about to be written for the first time.
+    /// To be called before a frontend or owner's mark is written for the first time.
     pub fn put_frontend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, frontend: &Frontend) {
         match frontend_span(frontend) {
             FrontendSpan::Address(span) => {
@@ -66,7 +66,7 @@ impl Filters {
         }
     }
 
-    /// A frontend or owner's mark has been removed.
+    /// To be called after a frontend or owner's mark has been removed.
     pub fn remove_frontend(&mut self, frontend: &Frontend) {
         match frontend_span(frontend) {
             FrontendSpan::Address(span) => {
@@ -77,51 +77,52 @@ impl Filters {
         }
     }
 
-    /// A prefix is about to be written for the first time.
+    /// To be called before a prefix of NETWORKS is written with this kind.
     pub fn put_network(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, net: IpNet, kind: NetworkKind) {
         if let Some(bit) = network_bit(kind) {
             self.addresses.put(&mut arrays.addresses, &span::of_prefix(net), bit);
         }
     }
 
-    /// A prefix has been removed, or means something else now.
+    /// To be called after a prefix of NETWORKS has been removed, or has got another kind than this one.
     pub fn remove_network(&mut self, net: IpNet, kind: NetworkKind) {
         if let Some(bit) = network_bit(kind) {
             self.addresses.remove(&span::of_prefix(net), bit);
         }
     }
 
-    /// `address` is about to become the source of what this node forwards.
+    /// To be called before this node forwards with `address` as the source.
     pub fn put_node(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
         self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::NODE);
     }
 
-    /// `address` is not the source of what this node forwards any more.
+    /// To be called when this node does not forward with `address` as the source any more.
     pub fn remove_node(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::NODE);
     }
 
-    /// A backend at `address` turns out to be on this node, and is about to be referred to.
+    /// To be called before a frontend leads to a backend at `address` that is on this node.
     pub fn put_backend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
         self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::BACKEND);
     }
 
-    /// A backend at `address` is not on this node any more.
+    /// To be called when a backend at `address` is not on this node any more.
     pub fn remove_backend(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::BACKEND);
     }
 
-    /// A list is about to name a backend at `address`.
+    /// To be called before a list names a backend at `address`.
     pub fn put_asked(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
         self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::ASKED);
     }
 
-    /// A list that named a backend at `address` does not any more.
+    /// To be called when a list does not name a backend at `address` any more.
     pub fn remove_asked(&mut self, address: IpAddr) {
         self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
     }
 
-    /// Rules of policy routing tell backends from frontends, or do so no more. No flow depends on that.
+    /// Sets whether rules of policy routing may route a backend's replies differently from packets of the frontend's address.
+    /// The bit is written at once, since no flow depends on it.
     pub fn set_ruled(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, ruled: bool) {
         if ruled == self.ruled {
             return;
@@ -133,7 +134,7 @@ impl Filters {
         }
     }
 
-    /// Source translation uses `snat` from now on; true if that is another set of ports. Flows keep theirs.
+    /// Sets the ports that source translation uses. Returns true if they have changed. Existing flows keep their ports.
     pub fn set_snat(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> bool {
         let differs = self.snat != snat;
         if differs {
@@ -144,14 +145,14 @@ impl Filters {
         differs
     }
 
-    /// The entries that the tables need less of than they say, if there are any. What is taken must come back through
+    /// Takes out the entries that may have bits without a reason, if there are any. They must come back through
     /// [`Filters::clear`].
     pub fn take_stale(&mut self) -> Option<Stale> {
         let is_any = self.addresses.has_stale() || self.ports.has_stale();
         is_any.then(|| Stale { addresses: self.addresses.take_stale(), ports: self.ports.take_stale() })
     }
 
-    /// Clears what is stale and not needed by a flow; `needs` was found out after `stale` was taken.
+    /// Clears stale bits that no flow needs. `needs` must have been read from the flows after `stale` was taken.
     pub fn clear(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, stale: Stale, needs: &Needs) {
         let Stale { addresses, ports } = stale;
         let cleared: Vec<u16> = ports.iter().copied().collect();
@@ -162,7 +163,7 @@ impl Filters {
         }
     }
 
-    /// A port that may be a node port is not for source translation.
+    /// Gives a port its bits for source translation, or none if it may be a node port.
     fn settle_snat(&self, array: &mut impl Elements<u8>, port: u16) {
         let before = array.get(port.into()).unwrap_or(0);
         let served = before & (PortClass::NODE_PORT | PortClass::SERVICE);
@@ -191,7 +192,7 @@ const fn network_bit(kind: NetworkKind) -> Option<u8> {
     match kind {
         NetworkKind::ServiceCidr => Some(AddressClass::SERVICE),
         NetworkKind::Node => Some(AddressClass::NODE),
-        // No packet from outside has a loopback address, and a direct one is not looked for.
+        // No packet from outside has a loopback address, and packets to direct addresses pass, with a lookup or without.
         NetworkKind::Loopback | NetworkKind::Direct => None,
     }
 }

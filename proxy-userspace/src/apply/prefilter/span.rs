@@ -1,4 +1,4 @@
-//! Which entries of ADDRESS_FILTER an address or a prefix has. Pure.
+//! The entries of ADDRESS_FILTER that an address or a prefix has. Pure.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -7,15 +7,15 @@ use proxy_common::filter::{filter_index, prefix_index};
 
 use super::bits::Span;
 
-/// The most /64 prefixes that are looked at one by one.
+/// The most bits by which an IPv6 prefix may be shorter than 64 for its /64 prefixes to be listed one by one.
 const FEW: u8 = 12;
 
-/// The entry of an address.
+/// Returns the entry of an address.
 pub(super) fn of_address(address: IpAddr) -> Span {
     Span::Entries(vec![entry(filter_index(&address.into()))])
 }
 
-/// The entries of all addresses of a prefix.
+/// Returns the entries of all addresses of a prefix.
 pub(super) fn of_prefix(prefix: IpNet) -> Span {
     match prefix {
         IpNet::V4(net) if net.prefix_len() < 16 => {

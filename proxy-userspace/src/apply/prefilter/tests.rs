@@ -1,4 +1,4 @@
-//! Whatever has happened, the filters say yes to what is there, and, once cleared, to nothing else.
+//! After any sequence of changes, the filters let through what is in force and, once cleared, nothing else.
 
 use proptest::{prelude::*, sample::select};
 use proxy_common::Tuple;
@@ -55,7 +55,7 @@ fn clear(filters: &mut Filters, arrays: &mut Arrays, needs: &Needs) {
     }
 }
 
-/// The arrays that these reasons alone make.
+/// Returns the arrays for these reasons alone.
 fn afresh(reasons: &[Reason]) -> Arrays {
     let mut arrays = arrays();
     let mut filters = Filters::adopt(&mut arrays, snat());

@@ -1,4 +1,4 @@
-//! What maps hold, by Kubernetes names, and what a table says that they hold.
+//! What maps hold, by Kubernetes names, and what they should hold according to a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 struct Served {
     port: PortId,
-    /// Its value without the id and the slots, which are the writer's to choose.
+    /// The value without id and slots, which the writer chooses.
     value: Service,
     internal: Vec<SocketAddr>,
     external: Vec<SocketAddr>,
@@ -38,7 +38,7 @@ impl Served {
         }
     }
 
-    /// Every reference of the value leads somewhere.
+    /// Reads what a value in SERVICES refers to. Panics if a reference leads nowhere.
     fn of_maps(maps: &Maps<Memory>, value: Service) -> Self {
         let name = maps.service_names.get(&value.id).expect("the id of a frontend has a name");
         let list = |range: SlotRange| {
@@ -66,7 +66,7 @@ fn is_mark(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
 
-/// What all maps hold.
+/// The contents of all maps.
 #[derive(Debug, PartialEq)]
 pub(super) struct Contents {
     frontends: BTreeMap<Frontend, Served>,
@@ -75,10 +75,11 @@ pub(super) struct Contents {
     members: BTreeMap<(PortId, SocketAddr), u32>,
     networks: BTreeMap<IpNet, Network>,
     sources: BTreeSet<(PortId, IpNet)>,
-    /// With their flags.
+    /// Flags by backend.
     backends: BTreeMap<SocketAddr, u16>,
-    /// Elements of ADDRESS_FILTER and PORT_FILTER that have any of the bits that have reasons.
+    /// Elements of ADDRESS_FILTER with a counted bit.
     addresses: BTreeMap<usize, u8>,
+    /// Elements of PORT_FILTER with a counted bit.
     node_ports: BTreeMap<usize, u8>,
 }
 
@@ -119,7 +120,8 @@ impl Contents {
         }
     }
 
-    /// What `table` asks for. Backends that drain are in the maps only if flows may know them, which `found` tells.
+    /// Returns what the maps should hold for `table`. Draining backends are in the maps only if flows may know them: those that
+    /// `found` has.
     pub(super) fn of_table(table: &Table, found: &Self) -> Self {
         let mut contents = Self {
             frontends: BTreeMap::new(),
@@ -191,7 +193,7 @@ impl Contents {
     }
 }
 
-/// An address is marked once, by what its owners say together.
+/// Returns the marks of owned addresses: one per address, merged from its owners.
 fn marks(table: &Table) -> BTreeMap<Frontend, Service> {
     let mut together: BTreeMap<IpAddr, Owner> = BTreeMap::new();
     for (address, owner) in table.services.values().flat_map(|service| service.owned.iter()) {
@@ -203,15 +205,15 @@ fn marks(table: &Table) -> BTreeMap<Frontend, Service> {
     together.into_iter().map(mark).collect()
 }
 
-/// What programs may count on while one table takes another one's place.
+/// The guarantees for programs while one table replaces another.
 #[derive(Default)]
 pub(super) struct Promise {
-    /// Frontends that both tables have: each is there all the time, and is served in one of these ways.
+    /// Frontends that both tables have: each is present all the time, and is served in one of these ways.
     kept: BTreeMap<Frontend, Vec<Served>>,
 }
 
 impl Promise {
-    /// Either table's frontend, with the lists of either table's port.
+    /// Returns the promise for a change of tables: either table's frontend, with the lists of either table's port.
     pub(super) fn between(from: &Table, to: &Table) -> Self {
         let mut kept: BTreeMap<Frontend, (usize, Vec<Served>)> = BTreeMap::new();
         for table in [from, to] {
@@ -232,7 +234,7 @@ impl Promise {
         Self { kept: kept.collect() }
     }
 
-    /// What a program finds at this moment is right.
+    /// Checks that what a program finds at this moment is right.
     pub(super) fn check(&self, maps: &Maps<Memory>) {
         for (key, ways) in &self.kept {
             let value = maps.services.get(key).unwrap_or_else(|| panic!("{key:?} is gone"));
@@ -250,7 +252,7 @@ impl Promise {
     }
 }
 
-/// Packets to the frontend get past the filters.
+/// Checks that packets to the frontend get past the filters.
 fn check_filters(maps: &Maps<Memory>, key: &Frontend) {
     let (addresses, ports) = (maps.filters.addresses.elements(), maps.filters.ports.elements());
     let port = ports[usize::from(key.port)];
@@ -262,7 +264,7 @@ fn check_filters(maps: &Maps<Memory>, key: &Frontend) {
     }
 }
 
-/// The programs' decision leads to the backends of the frontend.
+/// Checks that the programs' decision leads to the backends of the frontend.
 fn check_decision(maps: &Maps<Memory>, key: &Frontend, served: &Served) {
     // Node ports have no address of their own to dial.
     if key.address == key.address.any() {
@@ -276,7 +278,7 @@ fn check_decision(maps: &Maps<Memory>, key: &Frontend, served: &Served) {
     }
 }
 
-/// What remembers a backend of the frontend's lists may go on with it.
+/// Checks that what remembers a backend of the frontend's lists may keep it.
 fn check_members(maps: &Maps<Memory>, value: Service, served: &Served) {
     if served.port.port.protocol != proxy_common::Protocol::Udp && value.affinity_timeout == 0 {
         return;

@@ -1,5 +1,5 @@
-//! The writer over maps in memory: what it leaves there, what a program would see after each single write, and what is
-//! left when maps are full or refuse a write.
+//! Tests the writer with maps in memory: what it leaves there, what a program would see after each write, and what is left when
+//! maps are full or refuse a write.
 
 mod contents;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Dataplane<Memory> {
-    /// Over maps in memory, all empty and large.
+    /// Returns a data plane with maps in memory, all empty and large.
     pub(crate) fn in_memory() -> Self {
         World::new(Rooms { service_ids: 4096, slots: 65_536, backends: 16_384, ..Rooms::AMPLE }).dataplane
     }
@@ -41,13 +41,13 @@ impl World {
         Dataplane::new(maps, SnatPorts::parse("32768 60999", "").expect("parse the ports of a host"))
     }
 
-    /// Another agent starts over the maps.
+    /// Starts another agent with the same maps.
     fn restart(&mut self) {
         self.writes.revive();
         self.dataplane = Self::start(self.maps.share());
     }
 
-    /// From now on looks at the maps after each write: they keep what is promised.
+    /// From now on checks after each write that the maps keep the promise.
     fn watch(&self) {
         let (maps, promise) = (self.maps.clone(), self.promise.clone());
         self.writes.witness(move || promise.borrow().check(&maps));
@@ -57,7 +57,7 @@ impl World {
         self.dataplane.apply(plan(self.dataplane.table(), to))
     }
 
-    /// Applies until nothing is refused, as the agent does; false if that never happens.
+    /// Applies until nothing is refused, as the agent does. Returns false if something is refused four times.
     fn settle(&mut self, to: &Table) -> bool {
         (0..4).any(|_| {
             let outcome = self.apply(to);
@@ -65,7 +65,7 @@ impl World {
         })
     }
 
-    /// What the maps hold, once what waited for its grace period and what no flow needs has gone.
+    /// Returns what the maps hold once everything has been reclaimed and the filters are cleared.
     fn contents(&mut self) -> Contents {
         self.dataplane.reclaim();
         self.dataplane.tidy();
@@ -81,7 +81,7 @@ impl World {
     }
 }
 
-/// For each write to come: whether it fails, and how.
+/// For each of the next writes, the errno that it fails with, if any.
 fn any_errors() -> impl Strategy<Value = Vec<Option<i32>>> {
     let error = prop::sample::select(&[libc::E2BIG, libc::ENOMEM, libc::EINVAL][..]);
     prop::collection::vec(prop::option::weighted(0.15, error), 0..60)
@@ -151,7 +151,7 @@ proptest! {
 
     #[test]
     fn invariant_4_a_restart_needs_no_room(rooms in any_rooms(), mut table in any_table()) {
-        // A draining backend may have got its id only after the port that it drains from was written.
+        // No draining backends: one may have got its id only after the port that it drains from was written.
         for service in table.services.values_mut() {
             let ports = std::mem::take(&mut service.ports).into_iter();
             service.ports.extend(ports.map(|(key, entry)| (key, PortEntry { draining: SortedMap::new(), ..entry })));

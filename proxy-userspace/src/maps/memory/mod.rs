@@ -1,5 +1,5 @@
-//! Maps in memory, for tests of the writer: they can be full, any write can be made to fail, and a witness looks at all of
-//! them after each write, as a program could that runs at that moment.
+//! Maps in memory for tests of the writer. They can be full, any write can be made to fail, and a witness checks all of them
+//! after each write, as a program would see them that runs at that moment.
 
 mod set;
 
@@ -28,21 +28,21 @@ impl Store for Memory {
     type Trie<K: aya::Pod, V: aya::Pod> = Trie<K, V>;
 }
 
-/// What decides about writes, and looks at them. All maps of a set have one.
+/// Decides whether writes succeed, and calls the witness after each. All maps of a set share one.
 #[derive(Clone, Default)]
 pub(crate) struct Kernel(Rc<RefCell<State>>);
 
 #[derive(Default)]
 struct State {
-    /// For each write to come, the error that it meets.
+    /// For each of the next writes, the errno that it fails with, if any.
     errors: VecDeque<Option<i32>>,
     witness: Option<Rc<dyn Fn()>>,
-    /// After so many more writes the writer is dead: nothing of what it does has an effect.
+    /// How many more writes have an effect; then the writer counts as killed.
     life: Option<u32>,
 }
 
 impl Kernel {
-    /// The next writes meet these errors, by their numbers in errno.h. All later ones succeed.
+    /// Makes the next writes fail with these errnos, or succeed for `None`. All later ones succeed.
     pub(crate) fn refuse(&self, errors: impl IntoIterator<Item = Option<i32>>) {
         self.0.borrow_mut().errors = errors.into_iter().collect();
     }
@@ -52,17 +52,17 @@ impl Kernel {
         self.0.borrow_mut().witness = Some(Rc::new(witness));
     }
 
-    /// The writer dies after this many more writes.
+    /// Kills the writer after this many more writes.
     pub(crate) fn kill_after(&self, writes: u32) {
         self.0.borrow_mut().life = Some(writes);
     }
 
-    /// Another writer begins.
+    /// Lets writes have an effect again, for another writer.
     pub(crate) fn revive(&self) {
         self.0.borrow_mut().life = None;
     }
 
-    /// Whether the writer lives to do one more write.
+    /// Counts a write. Returns whether it still has an effect.
     fn lives(&self) -> bool {
         let life = &mut self.0.borrow_mut().life;
         let lives = *life != Some(0);
@@ -99,7 +99,7 @@ impl Counts for Kernel {
 pub(crate) struct Array<T> {
     elements: Rc<RefCell<Vec<T>>>,
     kernel: Kernel,
-    /// Whether the witness looks after each write: not while 65,536 elements are filled.
+    /// Whether the witness is called after each write: not for the filters, of which one change may write 65,536 elements.
     is_watched: bool,
 }
 
@@ -112,7 +112,7 @@ impl<T: Copy + Default> Array<T> {
         }
     }
 
-    /// What it holds.
+    /// Returns all elements.
     pub(crate) fn elements(&self) -> Ref<'_, Vec<T>> {
         self.elements.borrow()
     }

@@ -5,7 +5,7 @@ use proxy_common::{Backend, config::SERVICES_MAX, filter::FILTER_LENGTH};
 use super::{Array, Hash, Kernel, Memory, Trie};
 use crate::maps::{Maps, filters::FilterArrays};
 
-/// How many entries the maps have.
+/// The sizes of maps in memory, in entries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rooms {
     pub(crate) services: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// More than tests need.
+    /// Sizes that exceed what tests need.
     pub(crate) const AMPLE: Self = Self {
         services: SERVICES_MAX,
         service_ids: 64,
@@ -31,7 +31,7 @@ impl Rooms {
 }
 
 impl Maps<Memory> {
-    /// Empty maps.
+    /// Returns empty maps.
     pub(crate) fn new(rooms: Rooms, kernel: &Kernel) -> Self {
         fn bytes<K: bytemuck::NoUninit>(key: &K) -> Vec<u8> {
             bytemuck::bytes_of(key).to_vec()
@@ -55,7 +55,7 @@ impl Maps<Memory> {
         }
     }
 
-    /// Another handle to the same maps.
+    /// Returns another handle to the same maps.
     pub(crate) fn share(&self) -> Self {
         Self {
             services: self.services.clone(),

@@ -1,4 +1,4 @@
-//! Several Services with one claim.
+//! Tests of several Services that claim the same frontend or address.
 
 use super::*;
 

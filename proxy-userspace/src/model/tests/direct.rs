@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// This node, with these prefixes for pods.
+/// Returns this node's Node object with these pod CIDRs.
 fn with_pods(pods: &[&str]) -> Object {
     let object = json!({ "metadata": { "name": NODE }, "spec": { "podCIDRs": pods } });
     Object::Node(serde_json::from_value(object).unwrap())
@@ -47,7 +47,7 @@ fn field_s03_real_addresses_inside_a_service_cidr_are_left_alone() {
     let networks = ["10.1.0.0/24", "192.0.2.0/24"].map(|net| net.parse().unwrap()).into();
     world.model.set_node_addresses(LocalAddresses { networks, ..local(&["10.1.0.1", "192.0.2.1"], &[]) });
     assert_eq!(nets(&mut world, NetworkKind::Direct), [""; 0]);
-    // The same while the model runs.
+    // The same when addresses appear while the model runs.
     let wide = service_cidr("one", &["10.0.0.0/8"]);
     world.apply(wide.clone());
     let real = ["10.1.0.0/24", "10.1.0.1/32", "10.244.0.0/24", "10.244.1.11/32"];

@@ -1,4 +1,4 @@
-//! Which endpoints a Service gets.
+//! Tests which endpoints a Service gets.
 
 use super::*;
 
@@ -89,7 +89,7 @@ fn s9_backends_on_this_node_are_marked_whichever_list_they_are_in() {
     assert_eq!(marked(&mut world), [""; 0]);
 }
 
-/// An address of a pod on one node that now belongs to a pod on another node, while the old pod is still listed.
+/// Tests an address that now belongs to a pod on another node, while the old pod is still listed.
 #[test]
 fn w05_a_reused_address_is_where_its_live_copy_is() {
     let copy = |node: &str, live: bool| {

@@ -1,4 +1,4 @@
-//! Which frontends a Service has, and which lists they use for which clients.
+//! Tests which frontends a Service has, and which lists they use for which clients.
 
 use FrontendKind::{ClusterIp, ExternalIp, LoadBalancer, NodePort};
 use List::{Cluster, Local};
@@ -120,7 +120,7 @@ fn s20_only_cluster_ips_are_a_services_alone_also_without_ports() {
     assert_eq!(owned(&mut world), both(false));
     world.apply(slice("x", json!([endpoint("10.0.0.1")])));
     assert_eq!(owned(&mut world), both(true));
-    // This machine itself answers at its own addresses.
+    // The node itself answers at its own addresses, so no Service owns them.
     let own = LocalAddresses { all: ["203.0.113.1".parse().unwrap()].into(), ..LocalAddresses::default() };
     world.model.set_node_addresses(own);
     assert_eq!(owned(&mut world), [cluster(true), external("203.0.113.2", true)]);

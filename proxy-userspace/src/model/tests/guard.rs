@@ -1,4 +1,4 @@
-//! What a Service can't capture by an externalIP or a load-balancer IP (CVE-2020-8554), in both families.
+//! Tests what a Service can't capture by an externalIP or a load-balancer IP (CVE-2020-8554), in both families.
 
 use super::*;
 use crate::config::ExternalIps;
@@ -6,7 +6,7 @@ use crate::config::ExternalIps;
 const OLD: &str = "2020-01-01T00:00:00Z";
 const NEW: &str = "2021-01-01T00:00:00Z";
 
-/// A family's addresses: a ClusterIP of the greedy Service, one of another, this node's, and the API server's.
+/// A family's addresses: the ClusterIPs of the Service `greedy` and of another one, this node's address, and the API server's.
 struct Addresses {
     family: &'static str,
     greedy: &'static str,
@@ -27,7 +27,7 @@ enum By {
     LoadBalancer,
 }
 
-/// The Service `greedy`, which wants these ports of `wanted`.
+/// Returns the Service `greedy`, which claims these ports of the address `wanted`.
 fn greedy(addresses: &Addresses, by: By, wanted: &str, ports: &[u16]) -> Object {
     let ports: Vec<_> = ports.iter().map(|port| json!({ "name": format!("p{port}"), "port": port })).collect();
     let spec = json!({
@@ -43,7 +43,7 @@ fn greedy(addresses: &Addresses, by: By, wanted: &str, ports: &[u16]) -> Object 
     }
 }
 
-/// The ports of `wanted` that the Service has got.
+/// Returns the ports of the address `wanted` that the Service `greedy` has got.
 fn got(world: &mut World, wanted: &str) -> Vec<u16> {
     let address = Address::from(wanted.parse::<IpAddr>().unwrap());
     let keys = world.service("greedy").frontends.into_keys();
@@ -152,7 +152,7 @@ fn s18_external_ips_outside_of_the_allowed_cidrs_are_refused() {
             world.apply(greedy(addresses, By::ExternalIp, wanted, &[80]));
             assert_eq!(got(&mut world, wanted), expected, "{allowed}");
             assert_eq!(world.fields().is_empty(), !expected.is_empty());
-            // The load balancer's controller writes those, not the Service's author.
+            // The load balancer's controller writes load-balancer IPs, not the Service's author.
             world.apply(greedy(addresses, By::LoadBalancer, wanted, &[80]));
             assert_eq!(got(&mut world, wanted), [80], "{allowed}");
         }

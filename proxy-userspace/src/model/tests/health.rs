@@ -59,7 +59,7 @@ fn s22_ready_endpoints_of_this_node_count_once() {
     let ports = json!([{ "name": "x", "port": 8080 }, { "name": "y", "port": 8081 }]);
     world.apply(slice_with("a1", json!({ "endpoints": endpoints, "ports": ports })));
     assert_eq!(told(&mut world), Some((PORT, 1)), "one with two ports");
-    // The copy of an address that is alive says on which node it is (W5).
+    // The copy of an address that does not terminate says on which node it is (W5).
     let moved = json!([
         { "addresses": ["10.244.0.1"], "nodeName": NODE, "conditions": { "ready": false, "terminating": true } },
         { "addresses": ["10.244.0.1"], "nodeName": "elsewhere" },

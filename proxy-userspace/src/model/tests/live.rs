@@ -1,4 +1,4 @@
-//! S33: the table depends on the current objects alone, not on what happened before.
+//! Tests S33: the table depends on the current objects alone, not on earlier ones.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ struct Now {
     local: LocalAddresses,
 }
 
-/// Takes the steps, as the control loop would.
+/// Applies the steps, as the control loop would.
 fn live(steps: &[Step]) -> (World, Now) {
     let (mut world, mut now) = (World::new(), Now::default());
     for step in steps.iter().cloned() {
@@ -48,7 +48,7 @@ fn fresh(objects: impl Iterator<Item = Object>, local: LocalAddresses) -> World 
     world
 }
 
-/// Checks the promises of a table's types that the types can't enforce.
+/// Checks the invariants of a table that its types can't enforce.
 fn check_promises(table: &Table) {
     let mut seen = BTreeSet::new();
     for (name, service) in &table.services {

@@ -1,4 +1,4 @@
-//! The model from objects to table, rule by rule. `World` does what the control loop does.
+//! Tests the model from objects to table, rule by rule. `World` does what the control loop does.
 
 mod claims;
 mod direct;

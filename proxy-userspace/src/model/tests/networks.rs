@@ -1,4 +1,4 @@
-//! The kinds of prefixes.
+//! Tests the kinds of prefixes.
 
 use ipnet::IpNet;
 

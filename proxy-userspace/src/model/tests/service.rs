@@ -1,4 +1,4 @@
-//! Which Services are served, and with which parameters.
+//! Tests which Services are served, and with which parameters.
 
 use super::*;
 

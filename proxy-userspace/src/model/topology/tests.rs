@@ -1,4 +1,4 @@
-//! The rules of S8, S9 and S12 to S16 on bare endpoints.
+//! Tests S8, S9 and S12 to S16 on bare endpoints.
 
 use proptest::prelude::*;
 
@@ -103,7 +103,7 @@ fn s13_local_list_and_fall_back_ignore_topology() {
     let (near, far) = (|one| Candidate { zones: &here, ..one }, |one| Candidate { zones: &there, ..one });
     check(&[far(local(1, READY)), near(candidate(2, READY))], Some("here"), &[2], &[1]);
     check(&[far(candidate(1, LEAVING)), near(candidate(2, LEAVING))], Some("here"), &[1, 2], &[]);
-    // A terminating one without hints doesn't disturb the hints of the ready ones.
+    // A terminating endpoint without hints does not void the hints of the ready ones.
     check(&[near(candidate(1, READY)), far(candidate(2, READY)), candidate(3, LEAVING)], Some("here"), &[1], &[]);
 }
 
@@ -157,7 +157,7 @@ proptest! {
         (given, shuffled) in prop::collection::vec(any_candidate(), 0..12)
             .prop_flat_map(|given| (Just(given.clone()), Just(given).prop_shuffle())),
     ) {
-        // Copies that differ only in their hints are left out: the first of them wins.
+        // Of copies that differ only in their hints the first wins, so that the order would matter.
         prop_assume!(given.iter().all(|one| given.iter().all(|other| {
             one.address != other.address || one.node_hint == other.node_hint
         })));

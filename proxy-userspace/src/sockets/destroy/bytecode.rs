@@ -1,20 +1,20 @@
-//! Bytecode with which the kernel filters sockets while it lists them, so that it does not send them all. Format:
-//! `struct inet_diag_bc_op` and `struct inet_diag_hostcond` of linux/inet_diag.h.
+//! Generates the bytecode by which the kernel filters sockets while it lists them, so that it does not send them all. The format is
+//! that of `struct inet_diag_bc_op` and `struct inet_diag_hostcond` in linux/inet_diag.h.
 
 use std::net::{IpAddr, SocketAddr};
 
 use netlink_packet_sock_diag::{AF_INET, AF_INET6};
 
-/// With more targets than this, checking every condition on every socket costs more than receiving all sockets.
+/// The most targets of a filter. With more, checking every condition on every socket costs more than receiving all sockets.
 const MAX_TARGETS: usize = 64;
 
-/// Bytes of an instruction without operands.
+/// Size in bytes of an instruction without operands.
 const OP_LEN: u8 = 4;
 const OP_JUMP: u8 = 1;
 const OP_REMOTE: u8 = 8;
 
-/// A program that accepts sockets whose remote address is one of `targets`, and IPv6 sockets whose remote address is
-/// the mapped form of one. `None` means no filter: there are too many targets for a filter to pay, or none at all.
+/// Returns a program that accepts sockets whose remote address and port are one of `targets`, and IPv6 sockets whose remote address
+/// is the IPv4-mapped form of one. `None` means no filter: there are too many targets for a filter to pay, or none at all.
 pub(super) fn remote_is_one_of<'a>(targets: impl ExactSizeIterator<Item = &'a SocketAddr>) -> Option<Vec<u8>> {
     if targets.len() > MAX_TARGETS {
         return None;
@@ -34,8 +34,8 @@ pub(super) fn remote_is_one_of<'a>(targets: impl ExactSizeIterator<Item = &'a So
     (!program.is_empty()).then_some(program)
 }
 
-/// Continues with the next instruction if the remote address is `target`. Otherwise it skips that instruction, the jump
-/// to the end; after the last condition, this leaves the program, which rejects the socket.
+/// Returns a condition. If the remote address is `target`, the program continues with the next instruction, the jump to the end.
+/// Otherwise it skips that instruction; after the last condition it thereby jumps past the end, which rejects the socket.
 fn condition(target: SocketAddr) -> Vec<u8> {
     let (family, prefix, octets) = match target.ip() {
         IpAddr::V4(ip) => (AF_INET, 32, ip.octets().to_vec()),
@@ -46,7 +46,7 @@ fn condition(target: SocketAddr) -> Vec<u8> {
     [&op, &[family, prefix, 0, 0], &u32::from(target.port()).to_ne_bytes(), &octets[..]].concat()
 }
 
-/// An instruction, with the offsets to continue at on `yes` and on `no`.
+/// Returns an instruction. `yes` and `no` are the offsets in bytes at which to continue.
 fn op(code: u8, yes: u8, no: u16) -> [u8; 4] {
     let no = no.to_ne_bytes();
     [code, yes, no[0], no[1]]

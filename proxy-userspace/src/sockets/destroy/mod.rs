@@ -1,5 +1,5 @@
-//! Destroys connected UDP sockets of backends that are gone (S29), in every network namespace, so that their owners get
-//! an error. The caller decides which backends are gone and which sockets came to them through a Service.
+//! Destroys connected UDP sockets of given backends (S29) in every network namespace, so that their owners get an error. The
+//! caller decides which backends these are, and which sockets reached them through a Service.
 
 mod bytecode;
 mod netns;
@@ -17,20 +17,20 @@ use sock_diag::{SockDiag, SocketFamily, UdpSocket};
 /// The result of a search for sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Destroyed {
-    /// Sockets destroyed.
+    /// How many sockets were destroyed.
     pub sockets: usize,
-    /// Sockets that the kernel refused to destroy.
+    /// How many sockets the kernel refused to destroy.
     pub refused: usize,
-    /// Namespaces searched.
+    /// How many namespaces were searched.
     pub namespaces: usize,
-    /// Namespaces that could not be searched, and processes whose namespace is unknown.
+    /// How many namespaces could not be searched, and how many processes have an unknown namespace.
     pub unreachable: usize,
 }
 
 /// Why sockets can't be destroyed.
 #[derive(Debug, thiserror::Error)]
 pub enum DestroyError {
-    /// The kernel lacks the feature, so there is no point in trying again.
+    /// The kernel can't destroy UDP sockets, so there is no point in trying again.
     #[error(
         "the kernel can't destroy UDP sockets: build it with CONFIG_INET_UDP_DIAG and CONFIG_INET_DIAG_DESTROY, \
          or run with --udp-termination=false"
@@ -42,12 +42,12 @@ pub enum DestroyError {
     /// Namespaces could not be listed.
     #[error("list network namespaces")]
     Namespaces(#[source] io::Error),
-    /// The thread that enters the namespaces can't be started, or no socket can be made to try with.
+    /// The thread that enters the namespaces can't be started, or the socket for the test can't be created.
     #[error("prepare to destroy UDP sockets")]
     Prepare(#[source] io::Error),
 }
 
-/// Takes one message of a list of sockets: for fuzz targets.
+/// Parses one message of a list of sockets, for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(message: &[u8]) {
     if let Ok(Some(socket)) = sock_diag::listed(message) {
@@ -55,9 +55,9 @@ pub(crate) fn read(message: &[u8]) {
     }
 }
 
-/// Tries on a socket of its own whether this kernel and this process can destroy UDP sockets.
+/// Tests with a socket of its own whether this kernel and this process can destroy UDP sockets.
 ///
-/// Meant to be called once, at the start. No packet leaves the machine.
+/// To be called once, at the start. No packet leaves the machine.
 pub fn check() -> Result<(), DestroyError> {
     let own = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DestroyError::Prepare)?;
     let address = own.local_addr().map_err(DestroyError::Prepare)?;
@@ -66,7 +66,7 @@ pub fn check() -> Result<(), DestroyError> {
     let mut found = Vec::new();
     let program = bytecode::remote_is_one_of([address].iter());
     diag.connected_udp(SocketFamily::Inet, program.as_deref(), |socket| found.push(socket)).map_err(unavailable)?;
-    // Other sockets may be connected to the same address; ours is also bound to it.
+    // Other sockets may be connected to the same address, but only ours is also bound to it.
     let own = found.iter().find(|socket| socket.local() == address).ok_or(DestroyError::Unsupported)?;
     diag.destroy(own).map_err(unavailable)
 }
@@ -74,10 +74,9 @@ pub fn check() -> Result<(), DestroyError> {
 /// Destroys the connected UDP sockets whose remote address is one of `targets` and for which `ours(cookie, remote)`
 /// holds, in every network namespace that has a name or a process.
 ///
-/// A mapped IPv6 remote address counts as IPv4, and is passed to `ours` as IPv4. The owner of a destroyed socket gets
+/// An IPv4-mapped remote address counts as IPv4, and is passed to `ours` as IPv4. The owner of a destroyed socket gets
 /// ECONNABORTED once, from a waiting or the next receive or from SO_ERROR; sends fail with EDESTADDRREQ, because the
-/// socket has lost its remote address. Blocks while it works: tens of microseconds for a namespace, and a fraction of
-/// one for each socket.
+/// socket has lost its remote address. Blocks for tens of microseconds per namespace, and a fraction of one per socket.
 pub fn destroy_connected(
     targets: &BTreeSet<SocketAddr>,
     ours: &dyn Fn(u64, SocketAddr) -> bool,
@@ -105,10 +104,10 @@ pub fn destroy_connected(
     Ok(done)
 }
 
-/// What to search for in each namespace.
+/// The search for sockets in one namespace.
 struct Search {
     targets: BTreeSet<SocketAddr>,
-    /// The filters are the kernel's cheap first check.
+    /// The kernel's first check of IPv4 sockets, as bytecode; `None` for no filter. `filter6` is that of IPv6 sockets.
     filter4: Option<Vec<u8>>,
     filter6: Option<Vec<u8>>,
 }
@@ -125,7 +124,7 @@ impl Search {
         }
     }
 
-    /// The sockets to destroy in one namespace.
+    /// Returns the sockets to destroy in one namespace.
     fn run(&self, diag: &mut SockDiag, ours: &dyn Fn(u64, SocketAddr) -> bool) -> io::Result<Vec<UdpSocket>> {
         let mut found = Vec::new();
         let mut look = |socket: UdpSocket| {
@@ -145,8 +144,8 @@ impl Search {
     }
 }
 
-/// Destroys `sockets`. The kernel finds a socket by its addresses: of several sockets with the same addresses, it finds
-/// the next one only after the first is gone.
+/// Destroys `sockets`. The kernel finds a socket by its addresses: of several with the same addresses, it finds the next one only
+/// after the first was destroyed.
 fn destroy_all(diag: &mut SockDiag, mut sockets: Vec<UdpSocket>, done: &mut Destroyed) -> io::Result<()> {
     loop {
         let before = done.sockets;
@@ -160,14 +159,14 @@ fn destroy_all(diag: &mut SockDiag, mut sockets: Vec<UdpSocket>, done: &mut Dest
             }
         }
         if hidden.is_empty() || done.sockets == before {
-            // Their owners have closed them meanwhile, or they are behind a socket that is not ours to destroy.
+            // Their owners have closed them, or the kernel finds another socket first that must not be destroyed.
             return Ok(());
         }
         sockets = hidden;
     }
 }
 
-/// What an error of the first attempt says about this kernel.
+/// Converts an error in [`check`] to what it says about the kernel or the process.
 fn unavailable(error: io::Error) -> DestroyError {
     match error.kind() {
         io::ErrorKind::PermissionDenied => DestroyError::NotPermitted,
@@ -178,7 +177,8 @@ fn unavailable(error: io::Error) -> DestroyError {
     }
 }
 
-/// A kernel without SOCK_DESTROY answers EOPNOTSUPP, one without sock_diag has no such protocol.
+/// Whether the error says that the kernel can't destroy sockets: EOPNOTSUPP without SOCK_DESTROY, EPROTONOSUPPORT without
+/// sock_diag.
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT))
 }

@@ -1,5 +1,4 @@
-//! The network namespaces of this machine: finds them, and opens something in each. The caller's own thread stays in
-//! its namespace.
+//! Finds the network namespaces of this machine, and opens something in each. The caller's own thread stays in its namespace.
 
 use std::{
     collections::BTreeMap,
@@ -24,14 +23,14 @@ const AHEAD: usize = 4;
 /// The namespaces that were found.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
-    /// By device and inode: every path that leads to the namespace, since processes end at any time.
+    /// The paths that lead to each namespace, by its device and inode. All are kept, since processes may end at any time.
     paths: BTreeMap<(u64, u64), Vec<PathBuf>>,
-    /// How many processes did not allow their namespace to be read.
+    /// How many paths to namespaces could not be read for lack of permission.
     pub hidden: usize,
 }
 
 impl Namespaces {
-    /// Every namespace that has a name or a process, including the caller's own.
+    /// Finds every namespace that has a name or a process, including the caller's own.
     pub(super) fn find() -> io::Result<Self> {
         let mut found = Self::default();
         found.add("/proc/thread-self/ns/net".into());
@@ -51,13 +50,13 @@ impl Namespaces {
         match fs::metadata(&path) {
             Ok(file) => self.paths.entry((file.st_dev(), file.st_ino())).or_default().push(path),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden += 1,
-            // The process has ended meanwhile.
+            // The process has ended.
             Err(_) => {}
         }
     }
 
     /// Calls `open` in each namespace, on a separate thread, and `visit` with the result on the caller's thread.
-    /// Namespaces that have ended meanwhile are skipped. Stops at the first error of `visit`.
+    /// Namespaces that no longer exist are skipped. Stops at the first error of `visit`.
     pub(super) fn visit<T: Send, E>(
         &self,
         open: fn() -> io::Result<T>,
@@ -79,7 +78,7 @@ impl Namespaces {
     }
 }
 
-/// Moves the calling thread into the namespace that the first usable one of `paths` leads to; `None` if none does.
+/// Moves the calling thread into the namespace to which the first usable path leads. Returns `None` if there is no such path.
 fn enter(paths: &[PathBuf]) -> io::Result<Option<()>> {
     let mut refused = None;
     for path in paths {
@@ -96,7 +95,7 @@ fn enter(paths: &[PathBuf]) -> io::Result<Option<()>> {
     refused.map_or(Ok(None), Err)
 }
 
-/// A name whose mount is not visible here is an ordinary empty file.
+/// Whether a file is a namespace. A name whose mount is not visible here is an ordinary empty file.
 fn is_namespace(file: &File) -> io::Result<bool> {
     Ok(fstatfs(file)?.filesystem_type() == NSFS_MAGIC)
 }

@@ -1,5 +1,4 @@
-//! Lists and destroys UDP sockets of one network namespace over NETLINK_SOCK_DIAG (sock_diag(7)). It does not
-//! choose among them.
+//! Lists and destroys UDP sockets of one network namespace over NETLINK_SOCK_DIAG (sock_diag(7)). The caller chooses which.
 
 use std::{fs, io, net::SocketAddr, ops::ControlFlow};
 
@@ -15,10 +14,10 @@ use rtnetlink::{
 
 use crate::node::netlink::{ACK, Connection, DUMP, encode, read};
 
-/// The attribute of a request that holds a filter.
+/// The type of the attribute of a request that contains a filter.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 
-/// A connected UDP socket, as its namespace knows it.
+/// A connected UDP socket, as the kernel lists it.
 #[derive(Clone, Debug)]
 pub(super) struct UdpSocket {
     family: u8,
@@ -26,25 +25,25 @@ pub(super) struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// The socket's cookie, as BPF programs see it.
+    /// Returns the socket's cookie, as BPF programs see it.
     pub(super) fn cookie(&self) -> u64 {
-        // Two words of the host's order, the low one first.
+        // Two 32-bit words in host byte order, the low one first.
         let [a, b, c, d, e, f, g, h] = self.id.cookie;
         u64::from(u32::from_ne_bytes([a, b, c, d])) | u64::from(u32::from_ne_bytes([e, f, g, h])) << 32
     }
 
-    /// The socket's own address.
+    /// Returns the socket's own address; an IPv4-mapped address is returned as IPv4.
     pub(super) fn local(&self) -> SocketAddr {
         SocketAddr::new(self.id.source_address.to_canonical(), self.id.source_port)
     }
 
-    /// The address that the kernel sends its datagrams to; a mapped address is returned as IPv4.
+    /// Returns the address to which the kernel sends the socket's datagrams; an IPv4-mapped address is returned as IPv4.
     pub(super) fn remote(&self) -> SocketAddr {
         SocketAddr::new(self.id.destination_address.to_canonical(), self.id.destination_port)
     }
 }
 
-/// The family of the listed sockets. IPv6 sockets may be connected to mapped addresses.
+/// The family of the listed sockets. IPv6 sockets may be connected to IPv4-mapped addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SocketFamily {
     Inet,
@@ -69,12 +68,12 @@ impl SocketFamily {
 /// A connection to the sock_diag of one network namespace.
 pub(super) struct SockDiag {
     connection: Connection,
-    /// Whether there was any IPv4 and any IPv6 socket.
+    /// Whether the namespace had any IPv4, and any IPv6, UDP socket when this was opened.
     populated: (bool, bool),
 }
 
 impl SockDiag {
-    /// Of the calling thread's namespace as it is now, whichever thread uses it later.
+    /// Opens a connection to the calling thread's current namespace. Other threads may use it later.
     pub(super) fn open() -> io::Result<Self> {
         let connection = Connection::new(NETLINK_SOCK_DIAG)?;
         let populated = (SocketFamily::Inet.has_udp(), SocketFamily::Inet6.has_udp());
@@ -100,8 +99,8 @@ impl SockDiag {
         self.ask(DUMP, request, &mut found)
     }
 
-    /// Destroys the socket: its owner's next or waiting call fails with ECONNABORTED.
-    /// Fails with `NotFound` when it is gone, or is hidden by another one with the same addresses.
+    /// Destroys the socket: its owner's waiting or next call fails with ECONNABORTED. Fails with `NotFound` if the socket no longer
+    /// exists, or the kernel finds another one first that has the same addresses.
     pub(super) fn destroy(&mut self, socket: &UdpSocket) -> io::Result<()> {
         let request = udp_request(socket.family, socket.id.clone());
         self.ask(ACK, SockDiagDestroy::new(SockDiagMessage::InetRequest(request)), &mut |_| {})
@@ -120,7 +119,7 @@ impl SockDiag {
     }
 }
 
-/// The socket that an answer lists, if it lists one.
+/// Returns the socket that an answer lists, if it lists one.
 pub(super) fn listed(answer: &[u8]) -> io::Result<Option<UdpSocket>> {
     Ok(match read(answer)? {
         Some(SockDiagMessage::InetResponse(socket)) => {
@@ -141,7 +140,7 @@ fn udp_request(family: u8, socket_id: SocketId) -> InetRequest {
     }
 }
 
-/// A request with a filter behind it.
+/// A request for a list, followed by a filter.
 struct List {
     request: InetRequest,
     filter: Option<DefaultNla>,

@@ -1,6 +1,6 @@
-//! Copies what programs have stored about clients and sockets, and go on storing meanwhile: once before the hooks get
-//! their new programs, and once after. In between, an old entry may have been added, changed or removed; the second
-//! pass does the same to the new map, unless the new programs have changed the entry themselves.
+//! Copies what programs store about clients and sockets. They continue to store during the copy, so there are two passes: one
+//! before the hooks get their new programs, and one after. In between, old programs may have added, changed or removed an entry;
+//! the second pass does the same to the new map, unless the new programs have changed that entry themselves.
 
 mod table;
 
@@ -14,10 +14,10 @@ use self::table::{Table, When};
 use super::map_copy::{MapCopy, Refused};
 use crate::maps::{MapsError, connections::Connections};
 
-/// The bytes of keys and values when they were first copied.
+/// The bytes of keys and values as they were first copied.
 type Bytes = Entries<Box<[u8]>, Box<[u8]>>;
 
-/// The entries of each map; none if the start that copied them has died.
+/// The entries of each map as they were first copied; empty if the start that copied them has died.
 pub(super) type FirstCopy = Entries<&'static str, Bytes>;
 
 /// Copies the old maps into new ones that no program uses yet.
@@ -25,7 +25,7 @@ pub(super) fn copy(maps: &MapCopy<'_>, copied: &mut FirstCopy) -> Result<Refused
     each(maps, &mut Step::Copy(copied))
 }
 
-/// Repeats in the new maps what has changed in the old ones since; every hook has its new program by now.
+/// Repeats in the new maps what has changed in the old ones since the first copy. Every hook must have its new program.
 pub(super) fn catch_up(maps: &MapCopy<'_>, copied: &FirstCopy) -> Result<Refused, MapsError> {
     each(maps, &mut Step::CatchUp(copied))
 }
@@ -44,7 +44,7 @@ fn each(maps: &MapCopy<'_>, step: &mut Step<'_>) -> Result<Refused, MapsError> {
     Ok(refused)
 }
 
-/// One step for one map. Returns how many of its entries did not fit.
+/// Does one step for one map. Returns the map's name and how many entries did not fit, if there are any.
 fn one<T: Table>(
     maps: &MapCopy<'_>,
     name: &'static str,
@@ -71,7 +71,7 @@ fn one<T: Table>(
     Ok(Some((name, new.refused)).filter(|(_, refused)| *refused != 0))
 }
 
-/// A map that replaces another.
+/// A map of the new set, and how many entries did not fit into it.
 struct New<T> {
     map: T,
     refused: usize,
@@ -87,10 +87,10 @@ impl<T: Table> New<T> {
         copied
     }
 
-    /// A program may change the new entry between the lookup and the write. In the worst case a client chooses a backend
-    /// again, or the entry of a socket that has just closed takes room until the map is replaced. That is tolerated: it
-    /// takes two calls of one socket, through hooks of both sets, within microseconds. No socket is shown its backend
-    /// instead of the frontend: the old programs that translate for it are still there (`attach/beside.rs`).
+    /// Repeats the change of one entry. A program may change the new entry between the lookup and the write. In the worst case a
+    /// client chooses a backend again, or the entry of a socket that has just closed takes room until the map is replaced. That is
+    /// tolerated: it takes two calls of one socket, through hooks of both sets, within microseconds. No socket is shown its backend
+    /// instead of the frontend: the old programs that translate for it are still attached (`attach/beside.rs`).
     fn settle(&mut self, key: T::Key, first: Option<&[u8]>, old: Option<T::Value>) {
         let new = self.map.get(&key);
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
@@ -104,7 +104,7 @@ impl<T: Table> New<T> {
     }
 }
 
-/// What to do with an entry of a new map.
+/// A change of an entry in a new map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Insert,
@@ -112,11 +112,11 @@ enum Change {
     Remove,
 }
 
-/// Decides by the entry's value when it was first copied, and its values in the old and the new map now.
+/// Decides by the entry's value when it was first copied, and by its current values in the old and the new map.
 fn change<V: PartialEq>(first: Option<V>, old: Option<V>, new: Option<V>) -> Option<Change> {
     match (first, old, new) {
-        // A copied entry that is missing from the new map belonged to a socket that has closed, so it is not inserted
-        // again.
+        // A copied entry that the new map lacks belonged to a socket that has closed, so only an entry that was not copied is
+        // inserted.
         (None, Some(_), None) => Some(Change::Insert),
         (Some(first), Some(old), Some(new)) if first == new && first != old => Some(Change::Replace),
         (Some(first), None, Some(new)) if first == new => Some(Change::Remove),

@@ -1,4 +1,4 @@
-//! The maps of clients and sockets by key, whether a hash of the kernel's or a table of our own.
+//! The maps of clients and sockets by key: either a kernel hash map or SOCKET_CONNECTIONS, a table in an array.
 
 use aya::{
     Pod,
@@ -8,15 +8,19 @@ use proxy_common::Connection;
 
 use crate::maps::{MapsError, PinFolder, connections::Connections, open};
 
-/// Whether to write an entry, by what the map has under its key.
+/// The condition for writing an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
+    /// Insert or replace.
     Always,
+    /// Only insert.
     Absent,
+    /// Only replace.
     Present,
 }
 
-/// A map that programs use meanwhile: what a program has inserted or removed at the same moment stays so, which is no failure.
+/// A map that programs use concurrently. If a program inserts or removes the entry at the same moment, its change stays, and the
+/// operation counts as successful.
 pub(super) trait Table: Sized {
     type Key: bytemuck::Pod;
     type Value: bytemuck::Pod;
@@ -24,19 +28,19 @@ pub(super) trait Table: Sized {
     /// Opens the pinned map.
     fn open(folder: &PinFolder, name: &'static str) -> Result<Self, MapsError>;
 
-    /// All entries of a map of this size.
+    /// Returns the entries. `size` is the most that the map holds.
     fn entries(&self, size: usize) -> impl Iterator<Item = (Self::Key, Self::Value)>;
 
-    /// The value of a key; none if it can't be read.
+    /// Returns the value of a key; `None` if it is absent or can't be read.
     fn get(&self, key: &Self::Key) -> Option<Self::Value>;
 
-    /// Whether the map certainly has no such key.
+    /// Whether the map certainly lacks a key. False if it can't be read.
     fn lacks(&self, key: &Self::Key) -> bool;
 
-    /// Writes an entry; false if the map refuses it.
+    /// Writes an entry. Returns false if the map refuses it.
     fn write(&mut self, key: &Self::Key, value: &Self::Value, when: When) -> bool;
 
-    /// Removes an entry; false if the map refuses that.
+    /// Removes an entry. Returns false if the map refuses that.
     fn remove(&mut self, key: &Self::Key) -> bool;
 }
 
@@ -48,8 +52,7 @@ impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> Table for HashMap<MapData, 
         open(folder, name)
     }
 
-    /// When a program deletes the key that the iteration continues from, the kernel starts over: the size bounds the
-    /// iteration to about one pass.
+    /// The kernel restarts an iteration when a program has deleted the key to continue from; `size` bounds it to about one pass.
     fn entries(&self, size: usize) -> impl Iterator<Item = (K, V)> {
         self.iter().flatten().take(size)
     }
@@ -120,7 +123,7 @@ impl Table for Connections {
     }
 
     fn remove(&mut self, cookie: &u64) -> bool {
-        // What is absent is as good as removed.
+        // An absent entry needs no removal.
         let _ = Self::remove(self, *cookie);
         true
     }

@@ -16,7 +16,7 @@ use crate::{
     node::jiffies,
 };
 
-/// The longest timeout in jiffies. Timeouts are compared modulo 2³² jiffies, and this is unambiguous.
+/// The longest timeout in jiffies. Times are compared modulo 2³² jiffies, so a timeout must be shorter than half of that.
 const LONGEST: u64 = 1 << 30;
 
 /// Why flows can't be imported.
@@ -25,16 +25,16 @@ pub enum ImportError {
     /// The map can't be opened.
     #[error(transparent)]
     Maps(#[from] MapsError),
-    /// The kernel refused or cut short the list.
+    /// The kernel refused or truncated the list.
     #[error("list the flows of nf_conntrack")]
     List(#[source] io::Error),
-    /// The clock can't be read.
+    /// The time in jiffies can't be read.
     #[error("read the kernel's tick")]
     Clock(#[source] io::Error),
 }
 
-/// Inserts every flow that netfilter has translated from a Waggle frontend into CONNTRACK, so that its packets pass.
-/// Flows that are there already stay as they are. Returns the number of inserted flows.
+/// Inserts every flow whose destination, before netfilter translated it, was a Waggle frontend into CONNTRACK, so that its packets
+/// pass. Flows that are there already stay as they are. Returns how many were inserted.
 pub fn import_flows(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool) -> Result<usize, ImportError> {
     let mut conntrack = FlowTable::open(folder, FlowMapNames::ASSURED)?;
     let per_second = jiffies::per_second().map_err(ImportError::Clock)?;
@@ -51,14 +51,14 @@ pub fn import_flows(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool)
     Ok(count)
 }
 
-/// Takes the attributes of one flow: for fuzz targets.
+/// Parses the attributes of one flow, for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(attributes: &[u8]) {
     let flow = nf_conntrack::read(attributes);
     flow.filter(is_translated).map(|flow| foreign(&flow, u32::MAX, 1000));
 }
 
-/// The number of flows that netfilter has translated, of IPv4 and of IPv6. Those of hostPorts are among them.
+/// Returns how many flows netfilter has translated: of IPv4, then of IPv6. Flows of hostPorts are among them.
 pub(crate) fn count_translated() -> Result<[usize; 2], ImportError> {
     let mut counts = [0; 2];
     let count = |flow: Flow| {
@@ -69,7 +69,7 @@ pub(crate) fn count_translated() -> Result<[usize; 2], ImportError> {
     Ok(counts)
 }
 
-/// Whether the replies come from another address or port than the dialled one, and the connection has not ended.
+/// Whether replies come from another address or port than the dialled one, and the connection has not ended.
 fn is_translated(flow: &Flow) -> bool {
     let dialled = flow.packet.inverse();
     let moved = (flow.reply.source, flow.reply.source_port) != (dialled.source, dialled.source_port);

@@ -1,5 +1,5 @@
 //! Lists nf_conntrack's flows of one network namespace over ctnetlink
-//! (include/uapi/linux/netfilter/nfnetlink_conntrack.h). It does not select among them.
+//! (include/uapi/linux/netfilter/nfnetlink_conntrack.h), without selecting among them.
 
 mod attributes;
 
@@ -15,11 +15,12 @@ use crate::node::netfilter::{NLM_F_DUMP, ask};
 /// This path exists only while nf_conntrack is loaded.
 const PRESENT: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 
-/// NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_NEW, the type of a flow's message, and with IPCTNL_MSG_CT_GET.
+/// NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_NEW: a message with a flow.
 const NEW: u16 = 1 << 8;
+/// NFNL_SUBSYS_CTNETLINK with IPCTNL_MSG_CT_GET: the request.
 const GET: u16 = 1 << 8 | 1;
 
-/// A flow.
+/// A flow of nf_conntrack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flow {
     /// The tuple of the client's packets as they arrive.
@@ -28,11 +29,11 @@ pub(super) struct Flow {
     pub(super) reply: Tuple,
     /// Seconds until it times out.
     pub(super) timeout: u32,
-    /// Whether it is a TCP connection that has ended.
+    /// Whether it is a TCP connection in the state TIME_WAIT or CLOSE.
     pub(super) is_over: bool,
 }
 
-/// Calls `found` with every flow of the calling thread's namespace. Without nf_conntrack there are none.
+/// Calls `found` with every flow of the calling thread's network namespace. If nf_conntrack is not loaded, there are none.
 pub(super) fn flows(mut found: impl FnMut(Flow)) -> io::Result<()> {
     if !fs::exists(PRESENT)? {
         return Ok(());

@@ -93,7 +93,7 @@ fn field_s03_a_service_cidr_over_nodes_and_pods_cuts_nobody_off() {
         let own = SocketAddr::new(family.of(&scene.node), 9999);
         let _server = scene.node.serve_at(&[own], Mode::Identity).unwrap();
         scene.hold(own, &["a"]);
-        scene.waggle.wait_log(PATIENCE, |line| line.text.contains("those are left alone")).unwrap();
+        scene.waggle.wait_log(PATIENCE, |line| line.text.contains("which keep their meaning")).unwrap();
     });
 }
 
@@ -207,7 +207,7 @@ fn field_s04_a_name_without_a_node_object_is_said_once() {
     scene.put(&dual("web", 10).port(80, 8080).build());
     scene.put(&slice("web").port(8080).endpoint("10.244.9.9").node("there").build());
     let waggle = scene.agent(&[]);
-    let is_said = |line: &LogLine| line.message().contains("no Node object named a, no endpoint is local");
+    let is_said = |line: &LogLine| line.message().contains("no Node object named a, and no endpoint is on this node");
     waggle.wait_log(PATIENCE, is_said).unwrap();
     waggle.settle(|| scene.put(&dual("web", 10).port(81, 8080).build())).unwrap();
     assert_eq!(waggle.log().since(0).iter().filter(|line| is_said(line)).count(), 1);

@@ -29,7 +29,7 @@ const CTA_PROTOINFO_TCP_STATE: u16 = 1;
 /// TCP_CONNTRACK_TIME_WAIT and TCP_CONNTRACK_CLOSE.
 const OVER: [u8; 2] = [7, 8];
 
-/// The flow that these attributes describe; `None` if it has no ports or no timeout.
+/// Returns the flow that these attributes describe; `None` if it lacks a tuple, a port or the timeout.
 pub(in super::super) fn read(attributes: &[u8]) -> Option<Flow> {
     let end = find(attributes, CTA_TIMEOUT)?;
     Some(Flow {
@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    /// An attribute as the kernel writes it; nested ones have a flag.
+    /// Returns an attribute as the kernel writes it. Nested ones have NLA_F_NESTED in their kind.
     fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
         let length = u16::try_from(4 + value.len()).unwrap();
         let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
