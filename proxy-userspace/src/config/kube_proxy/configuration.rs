@@ -75,7 +75,7 @@ pub struct Conntrack {
     /// The timeout of established TCP connections.
     #[serde(deserialize_with = "scalars::timeout")]
     pub tcp_established_timeout: Option<u32>,
-    /// The timeout of UDP flows with packets in both directions.
+    /// The timeout of assured UDP flows.
     #[serde(deserialize_with = "scalars::timeout")]
     pub udp_stream_timeout: Option<u32>,
     /// The timeout of other UDP flows.
