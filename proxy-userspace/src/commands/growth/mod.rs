@@ -180,7 +180,7 @@ impl Growth {
                     map = quantity.map(),
                     used = used.of(quantity),
                     limit,
-                    "the map is nearly full and at its largest size; restart waggle with a larger {flag}"
+                    "the map is nearly full and at its largest size; start waggle with a larger {flag}"
                 );
             }
         }
