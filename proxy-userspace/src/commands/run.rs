@@ -1,4 +1,5 @@
-//! `waggle run`: puts the parts of the agent together and ends them in order. The data plane stays in place when the agent ends.
+//! `waggle run`: puts the parts of the agent together and ends them in order. When the agent ends, the data plane stays in place,
+//! and a set of programs that is not complete is removed.
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 

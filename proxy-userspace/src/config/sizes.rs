@@ -85,7 +85,7 @@ impl MapSizes {
         source_ranges: 0,
     };
 
-    /// Calls `number` for every quantity.
+    /// Returns the sizes that `number` gives for each quantity.
     pub fn each(number: impl Fn(Quantity) -> u32) -> Self {
         let mut sizes = Self::NONE;
         for quantity in Quantity::ALL {

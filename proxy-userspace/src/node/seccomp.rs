@@ -79,7 +79,7 @@ const OF_ARCHITECTURE: [c_long; 3] = [libc::SYS_iopl, libc::SYS_ioperm, libc::SY
 #[cfg(not(target_arch = "x86_64"))]
 const OF_ARCHITECTURE: [c_long; 0] = [];
 
-/// Flags of clone(2) for new namespaces. Neither the agent nor a program that it starts makes any.
+/// Flags of clone(2) for new namespaces, which neither the agent nor the programs that it starts need.
 const NAMESPACES: [c_int; 7] = [
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,

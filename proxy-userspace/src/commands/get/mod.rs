@@ -33,7 +33,7 @@ pub enum InspectError {
         found(.instances), .root.display()
     )]
     Missing {
-        /// The instance that was asked for.
+        /// The name of the requested instance.
         instance: String,
         /// The folder of the instances.
         root: PathBuf,

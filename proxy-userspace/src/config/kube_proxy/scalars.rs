@@ -1,5 +1,5 @@
-//! Deserializes the values of single fields. Each error says what the value is and what would be right. An empty text is no
-//! value, as in kube-proxy.
+//! Deserializes the values of single fields. Each error names the value and what would be right. An empty text is no value, as in
+//! kube-proxy.
 
 use std::{net::IpAddr, path::PathBuf};
 

@@ -129,7 +129,7 @@ pub fn write_hash<K: bytemuck::Pod, V: bytemuck::Pod>(map: impl AsFd, entries: &
 ///
 /// # Safety
 ///
-/// Keys and values must have room for as many elements of the map's types as `count` says.
+/// `keys` and `values` must point to memory for at least `count` elements of the map's types.
 unsafe fn look_up(attributes: &mut Batch) -> io::Result<bool> {
     let attributes = std::ptr::from_mut(attributes);
     // SAFETY: the kernel reads and writes `attributes` and at most `count` elements at the pointers in it.

@@ -43,14 +43,15 @@ impl ReversePath {
                 Ok(()) => info!(
                     device,
                     rules,
-                    "set the device's rp_filter to {LOOSE} (loose): a strict check drops packets from clients behind this \
-                     device to backends whose replies leave by another device, by policy routing"
+                    "set the device's rp_filter to {LOOSE} (loose): policy routing sends the replies of some backends out of \
+                     another device, and a strict check drops the packets of their clients"
                 ),
                 Err(error) if self.logged.insert(device.clone()) => warn!(
                     rules,
                     error = %Report(&error),
-                    "clients behind an uplink can't reach backends whose replies leave by another device, by policy routing, \
-                     because the kernel's reverse-path check is strict: run `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
+                    "policy routing sends the replies of some backends out of another device, and the kernel's strict \
+                     reverse-path check drops the packets of their clients: run \
+                     `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
                 ),
                 Err(_) => {}
             }

@@ -12,7 +12,7 @@ pub(super) fn write(page: &mut Page<'_>, programs: &BTreeMap<String, Statistics>
         "Instructions that the kernel's verifier processed for the program",
         programs.iter().map(|(name, statistics)| (label(name), whole(statistics.verified))),
     )?;
-    // If the kernel has never been told to count runs, a 0 would be wrong.
+    // If the kernel has never counted runs, a 0 would be wrong.
     let is_counted = programs.values().any(|statistics| statistics.runs != 0);
     let counted = || programs.iter().filter(|_| is_counted);
     page.counters(
