@@ -1,4 +1,4 @@
-//! The agent with another ABI: the same program, whose maps an agent of this release must not take for its own.
+//! The agent with another ABI version, for tests: the same program, whose maps an agent of this release must not use.
 
 #[path = "src/main.rs"]
 mod agent;

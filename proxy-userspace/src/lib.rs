@@ -1,5 +1,5 @@
-//! The agent: `watch → model → topology → plan → apply`, and the commands that look at its maps. docs/ARCHITECTURE.md walks
-//! through it; docs/semantics.md has the rules that comments and tests cite by number (S24).
+//! The agent (`watch → model → topology → plan → apply`), and the commands that read its maps. docs/ARCHITECTURE.md walks
+//! through it. docs/semantics.md has the rules that comments and tests cite by number (S24).
 
 mod agent;
 pub mod apply;

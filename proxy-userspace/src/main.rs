@@ -1,4 +1,4 @@
-//! `waggle`: reads the command line and does what it says. What a Service means to it is in docs/semantics.md.
+//! `waggle`: parses the command line and runs the command. docs/semantics.md specifies how it serves Services.
 
 use std::{
     env,
@@ -47,21 +47,21 @@ fn execute(command: Command) -> anyhow::Result<()> {
             if let Err(error) = open_files::raise_limit() {
                 warn!(error = %Report(&error), "with very many healthCheckNodePorts, some may not be answered");
             }
-            // Before the runtime starts its threads: capabilities belong to threads.
+            // Before the runtime starts its threads, since capabilities belong to threads.
             capabilities::drop_unneeded(config.udp_termination)?;
             if let Err(error) = seccomp::deny_unused() {
                 warn!(error = %Report(&error), "system calls that the agent never needs stay allowed");
             }
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             let result = runtime.block_on(run::run(config));
-            // The source may be inside a system call: the process ends anyway.
+            // Does not wait for the source, which may be in a system call.
             runtime.shutdown_background();
             result
         }
         Command::Get(args) => {
             let shown = get(&args)?;
             match io::stdout().write_all(shown.as_bytes()) {
-                // `waggle get … | head` has seen enough.
+                // The reader has closed the pipe, as in `waggle get … | head`.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 written => Ok(written?),
             }
@@ -96,7 +96,7 @@ fn get(args: &GetArgs) -> anyhow::Result<String> {
 }
 
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    // A bare level is Waggle's own; the libraries below it speak up from warnings on.
+    // A bare level applies to Waggle's own code; libraries log warnings and errors.
     let filter = match config.level.parse::<LevelFilter>() {
         Ok(level) => {
             let libraries = LOG_DIRECTIVES.join(",");
@@ -116,7 +116,7 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Colour is for terminals, unless NO_COLOR is set to anything (no-color.org).
+/// True if the log should be coloured: on terminals, unless NO_COLOR is set and not empty (no-color.org).
 fn wants_colour(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }

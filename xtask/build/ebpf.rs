@@ -1,5 +1,5 @@
-//! For build scripts: compiles a package of eBPF programs into `OUT_DIR`. Installs nothing: where a tool is missing,
-//! it names the command that does.
+//! For build scripts: compiles a package of eBPF programs into `OUT_DIR`. Installs nothing; if a tool is missing, the error
+//! names the command that installs it.
 
 use std::{
     env,
@@ -21,8 +21,8 @@ use ebpf_toolchain::EbpfToolchain;
 const INPUTS: [&str; 5] =
     ["proxy-common/src", "proxy-common/Cargo.toml", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
 
-/// Compiles the package `name` in `folder` of the workspace, whose own folder is `root`. On an error it ends the build
-/// script itself: a returned error would bury the next step below a backtrace where `RUST_BACKTRACE` is set.
+/// Compiles the package `name` in `folder` of the workspace, whose own folder is `root`. On an error, ends the build script: a
+/// returned error would be buried below a backtrace if `RUST_BACKTRACE` is set.
 pub(crate) fn build(root: &str, name: &str, folder: &str, features: &[&str]) {
     if let Err(error) = try_build(root, name, folder, features) {
         eprintln!("error: {error:#}");
@@ -52,7 +52,7 @@ fn try_build(root: &str, name: &str, folder: &str, features: &[&str]) -> Result<
     aya_build::build_ebpf([package], toolchain)
 }
 
-/// `cargo xtask` installs the toolchain while cargo compiles what needs no eBPF programs. Waits until it is installed.
+/// Waits until the toolchain is installed: `cargo xtask` installs it while cargo compiles crates that need no eBPF programs.
 fn wait_for_setup(root: &Path) -> Result<()> {
     match File::open(ebpf_toolchain::setup_lock(root)) {
         Ok(lock) => lock.lock_shared().context("wait for the installation of the eBPF toolchain"),
@@ -61,9 +61,9 @@ fn wait_for_setup(root: &Path) -> Result<()> {
     }
 }
 
-/// aya-build finds rustup, and rustc finds bpf-linker, by `PATH` alone, which may lack cargo's folder; and aya-build
-/// shows each progress line of the inner cargo as a warning. A process can't change its own environment safely, so the
-/// build script starts itself again with another one.
+/// Restarts the build script with a changed environment, unless that has been done: a process can't change its own environment
+/// safely. aya-build finds rustup, and rustc finds bpf-linker, only in `PATH`, which may lack cargo's folder; and aya-build shows
+/// each progress line of the inner cargo as a warning, unless cargo is quiet.
 fn restart_with_prepared_environment() -> Result<()> {
     const QUIET: &str = "CARGO_TERM_QUIET";
     let path = env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! This workspace's cargo: its folder, its metadata, and the binaries it builds.
+//! Runs cargo in this workspace: for metadata, and to build binaries.
 
 use std::{
     env,
@@ -13,22 +13,22 @@ use crate::command;
 
 /// The crate that is compiled for the eBPF target only.
 pub(crate) const EBPF_PACKAGE: &str = "proxy-ebpf";
-/// The package of the programs that the benchmark compares with, for the same target.
+/// The package of the eBPF programs that the benchmark compares with, for the same target.
 pub(crate) const BENCH_PACKAGE: &str = "bench-ebpf";
 
-/// The workspace's folder.
+/// Returns the workspace's folder.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// The cargo that runs this program, in the workspace's folder.
+/// Returns a command for the cargo that runs this program, in the workspace's folder.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
 }
 
-/// What `cargo metadata` says about the packages that are built on this host.
+/// Returns the output of `cargo metadata` for the packages that are built on this host.
 pub(crate) fn metadata() -> Result<Value> {
     let mut command = command();
     command.args(["metadata", "--format-version=1", "--filter-platform", &host()?]);
@@ -40,7 +40,7 @@ pub(crate) fn metadata() -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("read the output of cargo metadata")
 }
 
-/// The host's target triple.
+/// Returns the host's target triple.
 pub(crate) fn host() -> Result<String> {
     let output = command::output(Command::new("rustc").arg("-vV"))?;
     String::from_utf8_lossy(&output.stdout)
@@ -49,23 +49,22 @@ pub(crate) fn host() -> Result<String> {
         .context("`rustc -vV` names no host")
 }
 
-/// How programs are compiled.
+/// The profile that programs are compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     Dev,
     Release,
 }
 
-/// A cargo command over every package for this host. All commands name the same packages, and choose targets among
-/// them: cargo unites the features of the packages that are named, so a command that named fewer would compile
-/// dependencies again.
+/// Returns a cargo command over all packages for this host. All commands name the same packages, and choose targets among
+/// them: cargo unifies the features of the named packages, so a command that named fewer would recompile dependencies.
 pub(crate) fn workspace(subcommand: &str) -> Command {
     let mut command = command();
     command.args([subcommand, "--workspace", "--exclude", EBPF_PACKAGE, "--exclude", BENCH_PACKAGE]);
     command
 }
 
-/// Builds binaries and gives each one's path, in the same order.
+/// Builds binaries and returns their paths, in the same order.
 pub(crate) fn build_binaries(profile: Profile, names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = workspace("build");
     command.args(names.iter().flat_map(|name| ["--bin", name]));
@@ -75,7 +74,7 @@ pub(crate) fn build_binaries(profile: Profile, names: &[&str]) -> Result<Vec<Pat
     Ok(built(command, names)?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Builds test executables and gives each one's name and path.
+/// Builds test executables and returns their names and paths.
 pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<Vec<(String, PathBuf)>> {
     let names: Vec<_> = targets.collect();
     let mut command = workspace("test");
@@ -84,8 +83,8 @@ pub(crate) fn build_tests<'a>(targets: impl Iterator<Item = &'a str>) -> Result<
     built(command, &names)
 }
 
-/// Runs a cargo command that builds the executables `names`, and gives their names and paths. Shows the command unless
-/// it is `silent`.
+/// Runs a cargo command that builds the executables `names`, and returns their names and paths. Prints the command unless
+/// it has `--quiet`.
 pub(crate) fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     if !command.get_args().any(|argument| argument == "--quiet") {
         command::announce(&command);
@@ -104,7 +103,7 @@ pub(crate) fn built(mut command: Command, names: &[&str]) -> Result<Vec<(String,
     names.iter().map(find).collect()
 }
 
-/// The path of the binary `name` in cargo's messages, one JSON object a line.
+/// Returns the path of the executable `name` in cargo's messages, which are one JSON object per line.
 fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
         let path = message["executable"].as_str()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask cluster`: builds what is needed, then becomes the program that makes clusters.
+//! `cargo xtask cluster`: builds what is needed, then becomes the program that runs clusters.
 
 use std::process::{Command, ExitCode};
 
@@ -10,10 +10,10 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The command. Returns only if the program can't be started.
+/// Runs the command. Returns only if the program can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     let mut build = cargo::workspace("build");
-    // Silent, since a program may read what kubectl prints.
+    // Quiet, since a program may read the output of kubectl.
     build.args(["--quiet", "--bin", "cluster"]);
     let (_, cluster) = cargo::built(build, &["cluster"])?.pop().context("cargo built no cluster")?;
     let mut command = Command::new(cluster);
@@ -21,7 +21,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     if arguments.first().is_some_and(|task| task == "up") {
         machine::check()?;
         setup::ensure(&[Purpose::Build, Purpose::Cluster])?;
-        // Otherwise the image's container builds it.
+        // With `--containerfile`, waggle is built in a container.
         if !arguments.iter().any(|argument| argument == "--containerfile") {
             let waggle =
                 cargo::build_binaries(Profile::Release, &["waggle"])?.pop().context("cargo built no waggle")?;

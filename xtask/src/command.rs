@@ -1,4 +1,4 @@
-//! Runs programs and shows what it runs. The only place that starts processes.
+//! Runs programs and prints their command lines.
 
 use std::{
     convert::Infallible,
@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// `command` as a person would type it, with the environment variables that were set for it.
+/// Formats `command` as it would be typed, with the environment variables that were set for it.
 pub(crate) fn shown(command: &Command) -> String {
     let variables =
         command.get_envs().filter_map(|(key, value)| Some(format!("{}={}", key.to_string_lossy(), quoted(value?))));
     let program = command.get_program();
-    // Programs are started by absolute path where `PATH` may lack them; the name says as much.
+    // Programs that `PATH` may lack are started by absolute path; the name is enough to show.
     let name = std::path::Path::new(program).file_name().unwrap_or(program);
     let words = std::iter::once(quoted(name)).chain(command.get_args().map(quoted));
     variables.chain(words).collect::<Vec<_>>().join(" ")
@@ -35,7 +35,7 @@ pub(crate) fn announce(command: &Command) {
     println!("$ {}", shown(command));
 }
 
-/// Runs to the end with this process's output; an exit code other than 0 is an error.
+/// Prints and runs a command, with this process's output. An exit code other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     announce(command);
     let status = command.status().with_context(|| format!("start `{}`", shown(command)))?;
@@ -45,23 +45,23 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs silently to the end and gives what it printed, whatever its exit code.
+/// Runs a command silently and returns its output, whatever its exit code.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command.output().with_context(|| format!("start `{}`", shown(command)))
 }
 
-/// Whether the program can be started and ends with exit code 0; prints nothing.
+/// Runs a command silently. True if it can be started and ends with exit code 0.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// Becomes the program, which then gets the signals and gives the exit code.
+/// Prints the command line and becomes the program, which then gets the signals and determines the exit code.
 pub(crate) fn exec(command: &mut Command) -> Result<Infallible> {
     announce(command);
     exec_silently(command)
 }
 
-/// Becomes the program without showing the command line.
+/// Becomes the program without printing the command line.
 pub(crate) fn exec_silently(command: &mut Command) -> Result<Infallible> {
     let error = command.exec();
     Err(error).with_context(|| format!("start `{}`", shown(command)))

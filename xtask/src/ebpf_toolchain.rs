@@ -1,5 +1,5 @@
-//! Finds what compiles the eBPF programs: looks at files only, installs nothing. Also included by the
-//! agent's build script, so that both always agree.
+//! Finds the toolchain for the eBPF programs. Only looks at files and installs nothing. Build scripts include this file,
+//! too, so that they agree with xtask.
 
 use std::{
     env, fs,
@@ -18,7 +18,7 @@ pub(crate) enum EbpfToolchain {
     Nightly,
 }
 
-/// The toolchain to use, if one is installed; Debian's is preferred because it needs no nightly compiler.
+/// Returns the toolchain to use, if one is installed. Debian's is preferred because it needs no nightly compiler.
 pub(crate) fn find() -> Option<EbpfToolchain> {
     let toolchains = rustup_home()?.join("toolchains");
     if debian_core_present() && toolchains.join(DEBIAN_LINK).join("bin/cargo").exists() {
@@ -31,22 +31,22 @@ pub(crate) fn find() -> Option<EbpfToolchain> {
     nightly.then_some(EbpfToolchain::Nightly)
 }
 
-/// Whether Debian's `core` for the eBPF target is on the machine.
+/// True if Debian's `core` for the eBPF target is installed.
 fn debian_core_present() -> bool {
     Path::new("/usr/lib/rustlib/bpfel-unknown-none/lib").exists()
 }
 
-/// `nightly-x86_64-…`, but no dated one: `rustup run nightly` doesn't use those.
+/// True for `nightly-x86_64-…`, but not for a dated nightly, which `rustup run nightly` doesn't use.
 fn is_nightly(name: &str) -> bool {
     name.strip_prefix("nightly-").is_some_and(|host| !host.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The folder where cargo installs programs; cargo itself may run without it on `PATH`.
+/// Returns the folder where cargo installs programs. `PATH` may lack it although cargo runs.
 pub(crate) fn cargo_bin() -> Option<PathBuf> {
     home("CARGO_HOME", ".cargo").map(|home| home.join("bin"))
 }
 
-/// The lock that is held while what compiles the programs is being installed. `root`: the workspace's folder.
+/// Returns the path of the lock that is held while the toolchain is being installed. `root` is the workspace's folder.
 pub(crate) fn setup_lock(root: &Path) -> PathBuf {
     root.join("target/setup.lock")
 }
@@ -59,7 +59,7 @@ fn home(variable: &str, folder: &str) -> Option<PathBuf> {
     env::var_os(variable).map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(folder)))
 }
 
-/// A program's path: from `PATH`, from cargo's folder, or from the system's folders of programs.
+/// Finds a program in `PATH`, in cargo's folder, or in the system's folders for administrators.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let others = cargo_bin().into_iter().chain(["/usr/sbin".into(), "/sbin".into()]);

@@ -1,8 +1,8 @@
-//! Reads what test binaries print and adds it up. Pure: lines in, counts out.
+//! Reads the output of test binaries and counts the results. Pure.
 
 use std::ops::AddAssign;
 
-/// Counts over any number of test binaries.
+/// The results of any number of test binaries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
@@ -21,18 +21,18 @@ impl AddAssign for Tally {
     }
 }
 
-/// The state of reading one `cargo test`'s output.
+/// The state of reading the output of one `cargo test`.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     tally: Tally,
     /// The number of tests that the current binary announced; `None` between binaries.
     announced: Option<usize>,
-    /// The names below the last `failures:`. libtest prints that heading twice: the second one has the list.
+    /// The names below the last `failures:`. libtest prints this heading twice; the list follows the second one.
     listed: Option<Vec<String>>,
 }
 
 impl Reader {
-    /// Reads one line, without its end.
+    /// Reads one line, without its line break.
     pub(crate) fn line(&mut self, line: &str) {
         if let Some(count) = running(line) {
             self.close();
@@ -48,7 +48,7 @@ impl Reader {
         }
     }
 
-    /// A binary that announced tests but gave no result has crashed: that is a failure.
+    /// Ends the current binary. If it announced tests but printed no result, it has crashed, which counts as a failure.
     fn close(&mut self) {
         if self.announced.take().is_some() {
             self.listed = None;
@@ -61,7 +61,7 @@ impl Reader {
         self.tally.failures.push(name.to_owned());
     }
 
-    /// The counts; `success` is whether cargo ended with exit code 0, `what` names the run.
+    /// Returns the counts. `success` tells whether cargo ended with exit code 0; `what` names the run.
     pub(crate) fn finish(mut self, success: bool, what: &str) -> Tally {
         self.close();
         if !success && self.tally.failed == 0 {
@@ -71,20 +71,21 @@ impl Reader {
     }
 }
 
-/// `running 3 tests`
+/// Parses `running 3 tests` into the number.
 fn running(line: &str) -> Option<usize> {
     let (count, noun) = line.strip_prefix("running ")?.split_once(' ')?;
     matches!(noun, "test" | "tests").then(|| count.parse().ok())?
 }
 
-/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`
+/// Parses `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s` into the numbers of
+/// passed, failed and ignored tests.
 fn result(line: &str) -> Option<(usize, usize, usize)> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let count = |word: &str| counts.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
     Some((count("passed")?, count("failed")?, count("ignored")?))
 }
 
-/// The names in the output of `--list`.
+/// Returns the names of tests in the output of `--list`.
 pub(crate) fn listed(output: &str) -> Vec<&str> {
     output.lines().filter_map(|line| line.strip_suffix(": test")).collect()
 }

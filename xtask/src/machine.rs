@@ -1,4 +1,4 @@
-//! What the machine must offer so that the agent can run, and the next step for each thing it lacks.
+//! Checks that the agent can run on this machine, and names the next step for each thing that is missing.
 
 use std::{fs, process::Command};
 
@@ -8,10 +8,10 @@ use crate::command;
 
 const BPFFS: &str = "/sys/fs/bpf";
 
-/// The oldest kernel that the programs are meant for.
+/// The oldest supported kernel.
 const KERNEL: (u32, u32) = (6, 1);
 
-/// Whether this process's effective user is root.
+/// True if this process's effective user is root.
 pub(crate) fn is_root() -> Result<bool> {
     let status = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
     Ok(effective_user(&status) == Some(0))
@@ -21,7 +21,7 @@ fn effective_user(status: &str) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok())
 }
 
-/// Checks everything that the agent needs and mounts bpffs. The error names all that is missing.
+/// Checks everything that the agent needs, and mounts the BPF file system. The error names everything that is missing.
 pub(crate) fn check() -> Result<()> {
     let mounts = fs::read_to_string("/proc/mounts").context("read /proc/mounts")?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("read the kernel's version")?;
@@ -29,7 +29,7 @@ pub(crate) fn check() -> Result<()> {
     let mut missing = Vec::new();
     if !root {
         missing.push(
-            "root: eBPF programs are loaded by root; type `sudo -E env PATH=\"$PATH\" cargo xtask run`".to_owned(),
+            "root: only root can load eBPF programs; type `sudo -E env PATH=\"$PATH\" cargo xtask run`".to_owned(),
         );
     }
     match mount_point(&mounts, "cgroup2") {
@@ -47,7 +47,8 @@ pub(crate) fn check() -> Result<()> {
         println!("kernel: {release}");
     }
     if !fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false) {
-        missing.push("BTF: /sys/kernel/btf/vmlinux is not there; use a kernel with CONFIG_DEBUG_INFO_BTF=y".to_owned());
+        missing
+            .push("BTF: /sys/kernel/btf/vmlinux does not exist; use a kernel with CONFIG_DEBUG_INFO_BTF=y".to_owned());
     }
     if !missing.is_empty() {
         bail!("this machine cannot run waggle yet; missing:\n- {}", missing.join("\n- "));
@@ -55,7 +56,7 @@ pub(crate) fn check() -> Result<()> {
     mount_bpffs()
 }
 
-/// Mounts bpffs, where maps and links are pinned, unless it is mounted.
+/// Mounts the BPF file system, where maps and links are pinned, unless it is mounted.
 pub(crate) fn mount_bpffs() -> Result<()> {
     let mounts = fs::read_to_string("/proc/mounts").context("read /proc/mounts")?;
     if mounts.lines().any(|line| mounted(line) == Some((BPFFS, "bpf"))) {
@@ -66,7 +67,7 @@ pub(crate) fn mount_bpffs() -> Result<()> {
         .context("mount bpffs (the kernel needs CONFIG_BPF_SYSCALL=y; in a container, mount the host's)")
 }
 
-/// Mount point and type in a line of /proc/mounts.
+/// Returns the mount point and the type in a line of /proc/mounts.
 fn mounted(line: &str) -> Option<(&str, &str)> {
     let mut fields = line.split(' ').skip(1);
     Some((fields.next()?, fields.next()?))
@@ -76,7 +77,7 @@ fn mount_point<'a>(mounts: &'a str, kind: &str) -> Option<&'a str> {
     mounts.lines().filter_map(mounted).find(|(_, found)| *found == kind).map(|(path, _)| path)
 }
 
-/// `6.18.44-amd64` → (6, 18)
+/// Parses a release: `6.18.44-amd64` gives (6, 18).
 fn kernel_version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))

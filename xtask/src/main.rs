@@ -1,4 +1,4 @@
-//! `cargo xtask`: reads the command line and dispatches. Each command has a file or folder, and prints what it runs.
+//! `cargo xtask`: parses the command line and dispatches. Each command has a file or folder, and prints what it runs.
 
 mod bench;
 mod cargo;
@@ -34,14 +34,14 @@ struct Arguments {
 enum Task {
     /// Install what building, linting and testing need
     Setup {
-        /// Only say what is missing; exit code 1 if anything is
+        /// Only print what is missing; exit code 1 if anything is
         #[arg(long)]
         check: bool,
-        /// Look only for what this purpose needs; may be given several times
+        /// Install only what this purpose needs; may be repeated
         #[arg(long = "for", value_name = "PURPOSE")]
         purposes: Vec<setup::Purpose>,
     },
-    /// Check formatting, lints, docs, dependencies, source rules and the rules that tests cite
+    /// Check formatting, lints, docs, dependencies, source files, and the rules that tests cite
     Lint,
     /// Run every test that this machine can run
     Test {
@@ -53,7 +53,7 @@ enum Task {
         /// Stop the demo after its first table
         #[arg(long, conflicts_with = "agent")]
         once: bool,
-        /// Build in release mode: takes longer, but is much faster with thousands of Services
+        /// Build in release mode: takes longer, but the agent is much faster with thousands of Services
         #[arg(long)]
         release: bool,
         /// Arguments for `waggle run`
@@ -66,7 +66,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Disturb an agent and its machine under load, and count what is lost
+    /// Disturb an agent and its machine under load, and count lost connections and packets
     Soak {
         /// Arguments for the soak: `--minutes N`, `--seed NUMBER`, `--only KIND,…`, `--json FILE`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -91,7 +91,7 @@ enum Task {
 
 fn main() -> ExitCode {
     dispatch(Arguments::parse().task).unwrap_or_else(|error| {
-        // Printed here and not returned: `RUST_BACKTRACE` would bury the next step below a backtrace.
+        // Printed here, since a returned error would be buried below a backtrace if `RUST_BACKTRACE` is set.
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })

@@ -1,5 +1,4 @@
-//! The programs that labs start: the agent, and the processes that dial and serve. Commands that make labs build them
-//! first.
+//! Builds the programs that labs start: the agent, and the program that dials and serves.
 
 use std::{path::PathBuf, process::Command};
 
@@ -7,14 +6,14 @@ use anyhow::{Result, bail};
 
 use crate::cargo::{self, Profile};
 
-/// The programs' names, and the environment variables by which a lab finds them.
+/// The names of the programs, and the environment variables by which a lab finds them.
 const NAMES: [(&str, &str); 2] = [("waggle", "WAGGLE_BIN"), ("labproc", "LABPROC_BIN")];
 
-/// The agent with another ABI, which only tests start, and the environment variable by which they find it.
+/// The agent with another ABI, which only tests and the soak start, and the environment variable by which they find it.
 const OTHER_ABI: (&str, &str) = ("waggle-other-abi", "WAGGLE_OTHER_ABI_BIN");
 
-/// Builds the agent with another ABI. This takes a command of its own, since cargo gives a feature to everything that
-/// one command builds.
+/// Builds the agent with another ABI. This takes a separate command, since cargo applies a feature to everything that one
+/// command builds.
 fn build_other_abi() -> Result<PathBuf> {
     let mut command = cargo::workspace("build");
     let (name, _) = OTHER_ABI;
@@ -36,17 +35,17 @@ impl Programs {
         Ok(Self { paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?, other_abi: None })
     }
 
-    /// Builds the programs, and the agent that only tests start.
+    /// Builds the programs, and the agent with another ABI.
     pub(crate) fn build_for_tests() -> Result<Self> {
         Self::build(Profile::Dev)?.with_other_abi()
     }
 
-    /// Builds the agent that only tests start, too.
+    /// Also builds the agent with another ABI.
     pub(crate) fn with_other_abi(self) -> Result<Self> {
         Ok(Self { other_abi: Some(build_other_abi()?), ..self })
     }
 
-    /// Builds the programs together with the binary `name`, which makes labs, and gives that binary's path.
+    /// Builds the programs together with the binary `name`, which makes labs, and returns that binary's path, too.
     pub(crate) fn build_with(profile: Profile, name: &str) -> Result<(Self, PathBuf)> {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).chain([name]).collect();
         let mut paths = cargo::build_binaries(profile, &names)?;
@@ -54,13 +53,13 @@ impl Programs {
         Ok((Self { paths, other_abi: None }, binary))
     }
 
-    /// Gives `command` the programs' paths.
+    /// Sets the programs' paths in the environment of `command`.
     pub(crate) fn name_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
         command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)))
     }
 
-    /// The programs' names and paths.
+    /// Returns the programs' names and paths, without the agent with another ABI.
     pub(crate) fn into_paths(self) -> impl Iterator<Item = (String, PathBuf)> {
         NAMES.into_iter().map(|(name, _)| name.to_owned()).zip(self.paths)
     }

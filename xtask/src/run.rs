@@ -11,7 +11,7 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The command. Returns only if the program can't be started: otherwise signals and exit code are that program's.
+/// Runs the command. Returns only if the program can't be started; otherwise the program gets signals and determines the exit code.
 pub(crate) fn command(once: bool, profile: Profile, agent: &[String]) -> Result<ExitCode> {
     machine::check()?;
     if agent.is_empty() { demo(once, profile) } else { run_agent(profile, agent) }
@@ -31,13 +31,13 @@ fn run_agent(profile: Profile, arguments: &[String]) -> Result<ExitCode> {
     match command::exec(Command::new(waggle).arg("run").args(arguments))? {}
 }
 
-/// Says what will be built and how long that takes, unless it is built already and at most a little has changed.
+/// Prints what will be built and how long that takes, unless there has been a build before.
 fn say_what_is_built(what: &str, profile: Profile) {
     let (folder, minutes) = match profile {
         Profile::Dev => ("debug", 5),
         Profile::Release => ("release", 8),
     };
     if !cargo::root().join("target").join(folder).join("waggle").exists() {
-        println!("building {what}: about {minutes} minutes on two processors, a second or two from then on");
+        println!("building {what}: about {minutes} minutes on two processors, later a second or two");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The command. Returns only if the soak can't be started.
+/// Runs the command. Returns only if the soak can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     machine::check()?;
     let (programs, soak) = setup::beside(&[Purpose::Build, Purpose::Lab], || {

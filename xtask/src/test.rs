@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test that this machine can run, and one line of counts at the end.
+//! `cargo xtask test`: runs every test that this machine can run, and ends with a line of counts.
 
 use std::{
     fs,
@@ -16,16 +16,16 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The folders of test targets.
+/// The folders with test targets.
 const FOLDERS: [&str; 2] = ["tests/tests", "tests/demo/tests"];
 
-/// Test targets that need root: they make namespaces and load programs.
+/// The test targets that need root: they create namespaces and load programs.
 const NEED_ROOT: [&str; 3] = ["demo", "packet_tables", "scenarios"];
 
-/// The number of tests that run at the same time: each lab has its own namespaces, but all share the processors.
+/// The number of labs that run at the same time: each has its own namespaces, but all share the CPUs.
 const LAB_THREADS: &str = "4";
 
-/// The command.
+/// Runs the command.
 pub(crate) fn command(filters: &[String]) -> Result<ExitCode> {
     let root = machine::is_root()?;
     let purposes: &[_] = if root { &[Purpose::Build, Purpose::Lab] } else { &[Purpose::Build] };
@@ -47,7 +47,7 @@ fn run_labs(labs: &[String], filters: &[String], programs: &Programs) -> Result<
     run(&mut command, programs)
 }
 
-/// Names the tests that need root, and counts them as skipped.
+/// Lists the tests that need root, and counts them as skipped.
 fn skip_labs(labs: &[String], filters: &[String]) -> Result<Tally> {
     let mut command = cargo_test();
     with_targets(&mut command, labs).args(["--", "--list"]).args(filters);
@@ -74,7 +74,7 @@ fn with_targets<'a>(command: &'a mut Command, names: &[String]) -> &'a mut Comma
     names.iter().fold(command, |command, name| command.args(["--test", name]))
 }
 
-/// The test targets of all crates: those that need root, and the others.
+/// Returns the test targets that need root, and the others.
 fn targets() -> Result<(Vec<String>, Vec<String>)> {
     let mut names = Vec::new();
     for folder in FOLDERS {
@@ -92,7 +92,7 @@ fn targets() -> Result<(Vec<String>, Vec<String>)> {
     Ok(names.into_iter().partition(|name| NEED_ROOT.contains(&name.as_str())))
 }
 
-/// Runs one `cargo test`, passing its output on line by line.
+/// Runs one `cargo test`, and prints its output line by line.
 fn run(command: &mut Command, programs: &Programs) -> Result<Tally> {
     let what = command::shown(command);
     println!("$ {what}");
@@ -110,7 +110,7 @@ fn run(command: &mut Command, programs: &Programs) -> Result<Tally> {
     Ok(reader.finish(status.success(), &what))
 }
 
-/// Prints names of failures and, as the last line, the counts.
+/// Prints the names of failed tests and, as the last line, the counts.
 pub(crate) fn report(tally: &Tally, filters: &[String]) -> ExitCode {
     if !tally.failures.is_empty() {
         println!("\nfailed:");

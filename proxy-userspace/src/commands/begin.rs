@@ -1,4 +1,5 @@
-//! How a start puts its set of programs in place: maps that are large enough, programs that the verifier has taken, every hook.
+//! Puts the set of programs of a new agent in place: makes its maps large enough, loads its programs, and attaches them to every
+//! hook.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -23,18 +24,18 @@ use crate::{
     succession::{Succession, import, loader::NewSet},
 };
 
-/// A start whose maps exist.
+/// A new set of programs whose maps exist and whose programs are not loaded yet.
 pub struct Begun {
     set: NewSet,
     recipe: Recipe,
     limits: MapSizes,
     is_first: bool,
-    /// Backends that have gone.
+    /// Receives removed backends, whose UDP sockets are to be destroyed.
     gone: UnboundedReceiver<BTreeSet<SocketAddr>>,
 }
 
 impl Begun {
-    /// With a set whose maps have the sizes of `recipe`. `is_first`: no programs are attached.
+    /// Takes a set whose maps have the sizes of `recipe`. `is_first` is true if no programs are attached yet.
     pub fn new(
         set: NewSet,
         recipe: Recipe,
@@ -44,11 +45,12 @@ impl Begun {
         Self { set, recipe, limits, is_first, gone }
     }
 
-    /// Programs what the source lists, and puts the set in place. Returns what makes its maps grow; none if the source ended.
+    /// Programs the objects that the source lists, and puts the set in place. Returns the [`Growth`] to continue with, or `None`
+    /// if the source ended.
     pub async fn serve(mut self, agent: &mut Agent, inputs: &mut Inputs) -> anyhow::Result<Option<Growth>> {
         let is_first = self.is_first;
         if self.set.succession.is_first() {
-            // Only the objects tell how large the maps must be.
+            // How large the maps must be depends on the listed objects.
             if !agent.list(inputs).await {
                 return Ok(None);
             }
@@ -57,30 +59,30 @@ impl Begun {
         agent.let_grow(growth::growing(&self.recipe.dataplane.sizes, &self.limits));
         agent.expect_programs(self.set.succession.is_in_force());
         let Loading { task, recipe, limits } = self.load()?;
-        // The verifier works meanwhile.
+        // The verifier runs concurrently.
         let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loaded(task))?;
         if !listed {
             return Ok(None);
         }
         let running = hooks.attach(&recipe, is_first.then_some(&*agent)).await?;
         agent.attached();
-        // Lists have been read, and programs loaded.
+        // Listing objects and loading programs has left much free memory.
         heap::give_back();
         info!("serving");
         Ok(Some(Growth::new(recipe, limits, running)))
     }
 
-    /// Makes maps larger that lack room for what is listed. Nobody has written them yet.
+    /// Enlarges maps that are too small for the listed objects. The maps are still empty.
     fn fit(&mut self, agent: &mut Agent) -> anyhow::Result<()> {
         if let Some(sizes) = growth::enough(&self.recipe.dataplane.sizes, &self.limits, &agent.demand()) {
-            debug!(?sizes, "maps for what is listed");
+            debug!(?sizes, "enlarging the maps for the listed objects");
             self.recipe.dataplane.sizes = sizes;
             agent.enlarge(self.set.enlarge(&self.recipe.dataplane)?);
         }
         Ok(())
     }
 
-    /// Loads programs in the background.
+    /// Loads the programs in the background.
     fn load(self) -> anyhow::Result<Loading> {
         let Self { set, recipe, limits, gone, .. } = self;
         let folder = set.succession.folder().clone();
@@ -89,7 +91,7 @@ impl Begun {
         }
         let ingredients = recipe.clone();
         let task = tokio::spawn(async move {
-            // Pins of what is attached are in the folder that both sets have.
+            // The old and the new set share the folder with the pins of attached programs.
             let groups = devices::groups(&ingredients.devices, &folder).await.context("find the devices")?;
             spawn_blocking(move || Hooks::load(set, &groups, folder, &ingredients)).await.context("load")?
         });
@@ -108,7 +110,7 @@ async fn loaded(task: JoinHandle<anyhow::Result<Hooks>>) -> anyhow::Result<Hooks
     task.await.context("load the programs")?
 }
 
-/// What is attached once the first plan is in force.
+/// The loaded programs, which are attached when the first plan is in force.
 struct Hooks {
     folder: PinFolder,
     succession: Succession,
@@ -128,8 +130,8 @@ impl Hooks {
         })
     }
 
-    /// Attaches them to the cgroup and to the devices that are there, and follows the devices from then on. The first
-    /// time flows of before are taken over, which `beginner` serves from now on.
+    /// Attaches the programs to the cgroup and to the existing devices, and follows devices from then on. On a first start,
+    /// `beginner` is the agent: then netfilter's flows to the Services that it serves are imported.
     async fn attach(mut self, recipe: &Recipe, beginner: Option<&Agent>) -> anyhow::Result<Running> {
         let cgroup = &recipe.dataplane.cgroup;
         block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
@@ -137,7 +139,7 @@ impl Hooks {
         info!(cgroup = %cgroup.display(), "socket hooks attached");
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
-        // Once more, for the flows that began meanwhile.
+        // Again, for flows that began while hooks were attached.
         beginner.inspect(|agent| import_flows(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
@@ -145,11 +147,14 @@ impl Hooks {
     }
 }
 
-/// Lets flows of before go on. Without it they are cut, which is no reason not to serve.
+/// Imports the flows that netfilter translates, so that they continue. If that fails, they may be cut, but serving is more
+/// important.
 fn import_flows(folder: &PinFolder, agent: &Agent) {
     match import::import_flows(folder, |dialled| agent.dataplane().serves(dialled)) {
         Ok(0) => {}
-        Ok(flows) => info!(flows, "flows that netfilter translates go on until they end"),
-        Err(error) => warn!(error = %Report(&error), "connections through another service proxy may be cut"),
+        Ok(flows) => info!(flows, "imported flows that netfilter translates: they continue until they end"),
+        Err(error) => {
+            warn!(error = %Report(&error), "failed to import flows: connections through another service proxy may be cut")
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! `waggle cleanup`: removes an instance's pins. Links go first, so that no program serves from maps that are
-//! going; an instance whose agent runs is left alone unless forced. It knows no map's content. Filters of devices
-//! are found only in the network namespace that the agent ran in.
+//! `waggle cleanup`: removes an instance's pins. Links are removed first, so that no program uses maps that are being
+//! removed. An instance whose agent runs is left alone unless forced. Filters on devices are found only in the network
+//! namespace that the agent ran in. Does not read any map.
 
 use std::{
     fmt,
@@ -16,16 +16,17 @@ use crate::{
     maps::PinFolder,
 };
 
-/// How long replies to datagrams that have been translated are still let through. A resolver waits for less.
+/// How long the hooks for replies stay attached after those for requests, so that replies to datagrams already sent are still
+/// translated back. A DNS server nearby replies sooner.
 const ANSWERS: Duration = Duration::from_secs(2);
 
-/// Why an instance is still there, or parts of it.
+/// Why an instance, or a part of it, could not be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum CleanupError {
     /// An agent holds the instance's lock.
     #[error("remove instance {instance:?}: its agent is running; stop it first, or use --force")]
     Running {
-        /// The instance.
+        /// The instance's name.
         instance: String,
     },
     /// The folder can't be locked.
@@ -33,7 +34,7 @@ pub enum CleanupError {
     Lock {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A device's program can't be found or removed.
@@ -44,19 +45,19 @@ pub enum CleanupError {
     Remove {
         /// The pin or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// What was removed, by the names of the pins.
+/// The names of the pins that were removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// Links: hooks that were detached.
+    /// Links. Removing their pins detached the hooks.
     pub links: Vec<String>,
     /// Maps.
     pub maps: Vec<String>,
-    /// The instance's folder.
+    /// Whether the instance's folder existed and was removed.
     pub folder: bool,
 }
 
@@ -71,8 +72,8 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Removes an instance; one that does not exist is as good as removed. `force` removes it under a running agent,
-/// which then serves nobody until it is started again.
+/// Removes an instance. It is no error if the instance does not exist. `force` removes it although its agent runs; the agent then
+/// serves nothing until it is restarted.
 pub fn cleanup(instance: &str, force: bool) -> Result<Removed, CleanupError> {
     remove(&PinFolder::new(instance), instance, force)
 }
@@ -84,7 +85,7 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removed::default()),
         Err(source) => return Err(CleanupError::Lock { path: path.into(), source }),
     };
-    // Held until the end, so that no agent starts meanwhile.
+    // The lock is held until the end, so that no agent starts before.
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) if force => {}
@@ -100,7 +101,7 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
     links.append(&mut unpin_all(&folder.links())?);
     links.sort();
     remove_folder(&folder.links())?;
-    // What a start has left that died.
+    // Left by an agent that died while it started.
     let next = folder.next();
     for folder in [next.programs(), next.beside(), next.complete(), next.maps().to_owned()] {
         unpin_all(&folder)?;
@@ -111,7 +112,7 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
     Ok(Removed { links, maps, folder: true })
 }
 
-/// Filters hang on their devices, not on their pins; and the next agent must find devices free of XDP.
+/// Detaches the programs of devices: clsact filters outlive their pins, and XDP must be off the devices for the next agent.
 fn detach_devices(folder: &PinFolder) -> Result<(), CleanupError> {
     if !folder.links().exists() {
         return Ok(());
@@ -119,19 +120,19 @@ fn detach_devices(folder: &PinFolder) -> Result<(), CleanupError> {
     list(folder)?.iter().try_for_each(|hook| Ok(hook.detach(folder)?))
 }
 
-/// Unpins everything in a folder, but for folders in it.
+/// Unpins everything in a folder except its subfolders.
 fn unpin_all(folder: &Path) -> Result<Vec<String>, CleanupError> {
     unpin(folder, |_| true)
 }
 
-/// Unpins what has one of the names that are meant.
+/// Unpins everything in a folder, except subfolders, whose name `is_meant` accepts. Returns the sorted names.
 fn unpin(folder: &Path, is_meant: impl Fn(&str) -> bool) -> Result<Vec<String>, CleanupError> {
     let error = |source| CleanupError::Remove { path: folder.into(), source };
     let entries = match fs::read_dir(folder) {
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(error)?,
     };
-    // The whole list first: removing while listing may skip entries.
+    // Lists everything first: removing while listing may skip entries.
     let entries: Vec<fs::DirEntry> = entries.collect::<Result<_, _>>().map_err(error)?;
     let mut removed = Vec::new();
     for entry in entries {
@@ -149,7 +150,7 @@ fn remove_folder(folder: &Path) -> Result<(), CleanupError> {
     absent(folder, fs::remove_dir(folder))
 }
 
-/// What somebody else has removed meanwhile is as good as removed.
+/// Turns the result of a removal into success if there was nothing to remove.
 fn absent(path: &Path, result: io::Result<()>) -> Result<(), CleanupError> {
     match result {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -163,7 +164,7 @@ fn absent(path: &Path, result: io::Result<()>) -> Result<(), CleanupError> {
 mod tests {
     use super::*;
 
-    /// An instance of ordinary files, removed at the end.
+    /// An instance of ordinary files, removed on drop.
     struct Instance(PathBuf);
 
     impl Instance {
@@ -206,7 +207,7 @@ mod tests {
             while links.join("connect4").exists() {
                 thread::yield_now();
             }
-            assert!(links.join("recvmsg4").exists(), "answers are let through for a while");
+            assert!(links.join("recvmsg4").exists(), "replies are let through for a while");
             assert_eq!(removed.join().unwrap().links, ["connect4", "connect6", "recvmsg4"]);
         });
     }

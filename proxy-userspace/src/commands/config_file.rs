@@ -1,6 +1,6 @@
-//! kube-proxy's configuration file of a running agent. It is read at the start. When it later asks for something else, the agent
-//! ends, as kube-proxy does: what starts it again starts it with the new file, and meanwhile the data plane serves (S31). A change
-//! of what means nothing here, or to what can't be used, does not end it: that would stop every agent of a cluster at once.
+//! Reads kube-proxy's configuration file at the start, and follows it while the agent runs. When a used field changes, the agent
+//! exits, as kube-proxy does, and is restarted with the new file; the data plane serves without it (S31). Changes of ignored
+//! fields do not end the agent, nor does a file that becomes invalid: that would stop every agent of a cluster at once.
 
 use std::{
     future::pending,
@@ -20,14 +20,14 @@ use crate::{
     watch::folder_watch::FolderWatch,
 };
 
-/// What the command line and the file say, and the ignored flags.
+/// Returns the configuration from the command line and the file, and the names of ignored flags.
 pub fn configure(args: RunArgs) -> Result<(Config, Vec<&'static str>), FileError> {
     let file = args.config.as_deref().map(KubeProxyFile::read).transpose()?;
     let flags = args.kube_proxy.ignored.0.clone();
     Ok((args.config(file), flags))
 }
 
-/// Says in one line what is ignored, if anything is.
+/// Logs one warning that names the ignored flags and fields, if there are any.
 pub fn warn_of_ignored(file: Option<&KubeProxyFile>, flags: &[&str]) {
     let ignored = file.map(|file| file.ignored.clone()).unwrap_or_default();
     if flags.is_empty() && ignored == Ignored::default() {
@@ -40,8 +40,8 @@ pub fn warn_of_ignored(file: Option<&KubeProxyFile>, flags: &[&str]) {
         unknown = list(&ignored.unknown),
         repeated = list(&ignored.repeated),
         flags = list(&flags),
-        "ignores what means something to kube-proxy only, and fields that KubeProxyConfiguration lacks; of repeated fields the \
-         last one counts"
+        "ignoring flags and fields that only kube-proxy uses, and fields that KubeProxyConfiguration does not have; the last of \
+         repeated fields counts"
     );
 }
 
@@ -49,13 +49,13 @@ fn list(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// Returns when the file asks for something else than at the start. Without a file it never does.
+/// Returns when the used fields of the file differ from those at the start. Without a file, never returns.
 pub async fn changed(file: Option<KubeProxyFile>) {
     let Some(file) = file else { return pending().await };
     let mut watch = FolderWatch::shallow(folder_of(&file.path));
     let mut last = None;
     loop {
-        // In a mounted ConfigMap the file is a link whose target is replaced, with an event in its folder.
+        // In a mounted ConfigMap the file is a symlink. An update replaces the link's target, which is an event in the folder.
         watch.renew();
         let path = file.path.clone();
         let Ok(read) = spawn_blocking(move || KubeProxyFile::read(&path)).await else { return pending().await };
@@ -68,7 +68,10 @@ pub async fn changed(file: Option<KubeProxyFile>) {
             Err(error) => {
                 let error = Report(&error).to_string();
                 if last.as_ref() != Some(&error) {
-                    warn!(error, "the configuration file has changed and can't be used: the agent goes on as before");
+                    warn!(
+                        error,
+                        "the configuration file has changed and can't be used: the agent keeps its configuration"
+                    );
                 }
                 last = Some(error);
             }

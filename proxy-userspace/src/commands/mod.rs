@@ -1,5 +1,4 @@
-//! What `waggle` can be told to do, a file for each command, and the command line that tells it; for fuzzers, all that reads
-//! foreign input.
+//! The commands of `waggle`, the command line, and the bodies of the fuzz targets.
 
 mod begin;
 pub mod cleanup;

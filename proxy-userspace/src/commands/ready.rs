@@ -1,5 +1,5 @@
-//! Whether an instance's agent serves: what a start-up probe asks. The agent holds a socket from then on whose name says so,
-//! in the network namespace that it runs in (abstract names, unix(7)); it goes with the process.
+//! `waggle ready`, the startup probe: tells whether an instance's agent serves. An agent that serves holds a Unix socket with an
+//! abstract name (unix(7)) in its network namespace. The socket vanishes with the process.
 
 use std::{
     io,
@@ -9,29 +9,29 @@ use std::{
     },
 };
 
-/// Held by an agent that serves. Nobody sends anything to it.
+/// The socket of an agent that serves. Nothing is ever sent to it.
 #[derive(Debug)]
-pub struct Ready(#[expect(dead_code, reason = "its name is all that is asked for")] UnixDatagram);
+pub struct Ready(#[expect(dead_code, reason = "only its name is needed")] UnixDatagram);
 
 impl Ready {
-    /// Says that this process serves `instance`. Fails if another process says so.
+    /// Announces that this process serves `instance`. Fails if another process has done so.
     pub fn announce(instance: &str) -> io::Result<Self> {
         UnixDatagram::bind_addr(&name(instance)?).map(Self)
     }
 }
 
-/// No agent serves the instance here.
+/// No agent serves the instance in this network namespace.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "instance {instance:?} has no agent that serves, in this network namespace (none runs, or it still waits for the API \
-     server or loads its programs)"
+    "instance {instance:?} has no serving agent in this network namespace (none runs, or it still waits for the API server or \
+     loads its programs)"
 )]
 pub struct NotReady {
     instance: String,
     source: io::Error,
 }
 
-/// `waggle ready`.
+/// Fails if no agent serves the instance.
 pub fn check(instance: &str) -> Result<(), NotReady> {
     let connect = || UnixDatagram::unbound()?.connect_addr(&name(instance)?);
     connect().map_err(|source| NotReady { instance: instance.to_owned(), source })
@@ -53,7 +53,7 @@ mod tests {
         assert!(refused.contains(&instance) && refused.contains("refused"), "{refused}");
         let ready = Ready::announce(&instance).unwrap();
         check(&instance).unwrap();
-        check(&instance).expect("asking changes nothing");
+        check(&instance).expect("a check changes nothing");
         assert_eq!(Ready::announce(&instance).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(ready);
         check(&instance).unwrap_err();

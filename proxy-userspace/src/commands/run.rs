@@ -1,5 +1,5 @@
-//! `waggle run`: puts the parts together and ends them in order. On every way out but an error before the
-//! first plan, the data plane stays as it is.
+//! `waggle run`: puts the parts of the agent together and ends them in order. When the agent ends, the data plane stays in place,
+//! and a set of programs that is not complete is removed.
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
@@ -45,11 +45,11 @@ use crate::{
     },
 };
 
-/// Events waiting to be taken: a source that is ahead by more waits.
+/// The most events that wait for the agent. A source that is further ahead waits.
 const QUEUE: usize = 4096;
-/// Events of the API waiting to be written: what is too much is left out.
+/// The most Events that wait to be sent to the API server. Further ones are dropped.
 const QUEUE_OF_API_EVENTS: usize = 16;
-/// Changes of routes waiting to be looked at.
+/// The most changes of routes that wait for the agent.
 const QUEUE_OF_ROUTES: usize = 16;
 
 /// Runs until a signal or an error.
@@ -69,7 +69,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     result
 }
 
-/// Serves with what is loaded. Until that is in place, what served before goes on.
+/// Serves with the new set of programs. Until it is in place, the previous set serves.
 async fn serve(
     config: Config,
     node_name: String,
@@ -106,14 +106,14 @@ async fn serve(
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         Ok(Err(error)) = ports => return Err(error.into()),
         () = config_file::changed(config.file) => {
-            bail!("the configuration file asks for something else now: end, to be started again with it");
+            bail!("the configuration file has changed; a restart of the agent applies it");
         }
         name = stop_signal() => {
             info!(signal = name?, "stopping; the data plane stays in place (`waggle cleanup` removes it)");
             return Ok(());
         }
     }
-    // The loop has ended, so the source has: it knows why.
+    // The loop ends only if the source ends; the source's error is the reason.
     source.await.context("follow the source")?.context("follow the source")?;
     bail!("the source of objects has ended");
 }
@@ -126,7 +126,7 @@ fn follow_addresses() -> (changes::Receiver<LocalAddresses>, mpsc::Receiver<Rout
     (addresses, routes, tokio::spawn(addresses::watch(local, changed)))
 }
 
-/// What the model must know, but for where the API server is.
+/// Returns the model's configuration, without the API server's addresses.
 fn model_config(config: &Config, node_name: &str) -> ModelConfig {
     let own_ports = [config.bind_addresses.health, config.bind_addresses.metrics];
     ModelConfig {
@@ -138,7 +138,7 @@ fn model_config(config: &Config, node_name: &str) -> ModelConfig {
     }
 }
 
-/// Attaches what is loading once everything is listed, and follows the source until that ends.
+/// Puts the new set in place once everything is listed, and follows the source until it ends.
 async fn follow(
     agent: &mut Agent,
     inputs: &mut Inputs,
@@ -153,14 +153,14 @@ async fn follow(
     Ok(())
 }
 
-/// The cgroup whose processes are served. Says it if pods may be outside of it.
+/// Returns the cgroup whose processes are served. Logs a warning if pods may be outside it.
 fn cgroup(chosen: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     let cgroup = chosen.cloned().map_or_else(host::cgroup_root, Ok)?;
     if !host::is_whole_hierarchy(&cgroup) {
         warn!(
             cgroup = %cgroup.display(),
-            "serves only the processes in this cgroup, which is not the root of the hierarchy: pods outside it dial \
-             Services in vain; mount the host's cgroup v2 and name it with --cgroup"
+            "only processes in this cgroup are served, and it is not the root of the hierarchy: pods outside it can't reach \
+             Services; mount the host's cgroup v2 hierarchy and name it with --cgroup"
         );
     }
     Ok(cgroup)
@@ -176,14 +176,14 @@ fn dataplane_config(config: &Config, cgroup: PathBuf, sizes: MapSizes) -> anyhow
     })
 }
 
-/// Tells start-up probes, until what is returned goes. Without it an update of the DaemonSet waits, and nothing else.
+/// Makes `waggle ready` succeed until the returned value is dropped. If this fails, only updates of the DaemonSet are held up.
 fn say_ready(instance: &str) -> Option<Ready> {
     Ready::announce(instance)
-        .inspect_err(|error| warn!(error = %Report(error), "`waggle ready` can't tell that this agent serves"))
+        .inspect_err(|error| warn!(error = %Report(error), "this agent serves, but `waggle ready` will fail"))
         .ok()
 }
 
-/// The task that follows a source, and where the API server is.
+/// The task that follows a source, and the API server's addresses.
 type Followed = (JoinHandle<anyhow::Result<()>>, BTreeSet<SocketAddr>);
 
 /// Starts following the API server or the folder.
@@ -211,7 +211,7 @@ async fn start_source(
     }
 }
 
-/// The programs log only when somebody would see their lines: otherwise the verifier removes the calls.
+/// Returns the level at which the programs log: 0 unless the agent's log shows it, so that the verifier removes the calls.
 fn kernel_log_level() -> u8 {
     const OFF: u8 = 0;
     const DEBUG: u8 = 4;

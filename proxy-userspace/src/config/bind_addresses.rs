@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-/// Addresses of the agent's own ports; `None` turns a port off.
+/// Addresses that the agent's own ports listen on; `None` turns a port off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BindAddresses {
     /// `/healthz` and `/livez`.
@@ -16,8 +16,8 @@ pub struct BindAddresses {
     pub hard_fail: bool,
 }
 
-/// Address and port as kube-proxy takes them: `IP`, `IP:PORT`, `[IP]:PORT`, `PORT` or `:PORT`; an empty text or port 0 turns the
-/// port off. What is not given is known only to whom it is for: see [`BindAddress::or`].
+/// Address and port in the forms that kube-proxy takes: `IP`, `IP:PORT`, `[IP]:PORT`, `PORT` or `:PORT`. An empty text or port 0
+/// turns the port off. [`BindAddress::or`] fills in what the text leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BindAddress {
     ip: Option<IpAddr>,
@@ -31,8 +31,8 @@ impl BindAddress {
         Self { port: Some(port), ..self }
     }
 
-    /// The socket's address with what is not given taken from `default`; `None` if the port is turned off. The unspecified
-    /// address of either family is [`EVERYWHERE`], as for Go's `net.Listen` and so for kube-proxy.
+    /// Returns the address to listen on, with what the text leaves out taken from `default`; `None` if the port is turned off.
+    /// The unspecified address of either family becomes [`EVERYWHERE`], as in Go's `net.Listen` and so in kube-proxy.
     pub fn or(self, default: SocketAddr) -> Option<SocketAddr> {
         let port = self.port.unwrap_or(default.port());
         let ip = self.ip.unwrap_or(default.ip());
@@ -40,7 +40,7 @@ impl BindAddress {
     }
 }
 
-/// Every address of both families: of IPv4 alone where the kernel has no IPv6.
+/// Listens on every address of both families, or of IPv4 alone where the kernel has no IPv6.
 pub const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 impl FromStr for BindAddress {

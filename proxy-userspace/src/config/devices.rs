@@ -7,11 +7,11 @@ use clap::ValueEnum;
 /// Which devices are served, and how.
 #[derive(Clone, Debug)]
 pub struct DeviceConfig {
-    /// Which ones.
+    /// Which devices are served.
     pub choice: DeviceChoice,
-    /// How.
+    /// Which kind of program serves them.
     pub mode: DeviceMode,
-    /// Host ends of pods whose sockets this kernel does not own (virtual machines).
+    /// Host ends of pods whose sockets belong to another kernel (virtual machines).
     pub pod_interfaces: Vec<Pattern>,
     /// How TC programs are attached.
     pub tc_attach: TcAttach,
@@ -31,16 +31,16 @@ impl Default for DeviceConfig {
 /// `--devices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// Those with an address of the node, a default route or a link-local gateway.
+    /// Devices with an address of the node, a default route or a link-local gateway.
     Auto,
-    /// Those with one of these names.
+    /// Devices whose names match one of these patterns.
     Named(Vec<Pattern>),
 }
 
 /// `--device-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeviceMode {
-    /// Native XDP on network cards, TC on devices that have none or where what it sends may be lost (veth)
+    /// Native XDP on network cards; TC on devices without it, or where packets that XDP sends may be lost (veth)
     Auto,
     /// Native XDP only
     Xdp,
@@ -48,7 +48,7 @@ pub enum DeviceMode {
     XdpGeneric,
     /// TC only
     Tc,
-    /// No device is served: only the node's own sockets are
+    /// No device is served, only sockets on this node
     Off,
 }
 
@@ -74,12 +74,12 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// The name, if this is one and not a pattern.
+    /// Returns the name if the pattern has no wildcards.
     pub fn name(&self) -> Option<&str> {
         (!self.0.contains(['*', '?'])).then_some(&self.0)
     }
 
-    /// Whether a device of this name is meant.
+    /// True if a device of this name matches.
     pub fn matches(&self, name: &str) -> bool {
         matches(self.0.as_bytes(), name.as_bytes())
     }
@@ -99,12 +99,12 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        /// `IFNAMSIZ` without the zero at the end.
+        /// `IFNAMSIZ` without the terminating NUL.
         const LONGEST: usize = 15;
         let is_literal = !text.contains('*');
         if text.is_empty() || text.contains(['/', ',', ':', ' ']) || (is_literal && text.len() > LONGEST) {
             return Err(format!(
-                "{text:?} is no name of a device: want 1 to {LONGEST} characters without `/`, `:` and space"
+                "{text:?} is not a device name: give 1 to {LONGEST} characters without `/`, `:` and space"
             ));
         }
         Ok(Self(text.to_owned()))

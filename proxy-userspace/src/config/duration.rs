@@ -1,8 +1,9 @@
-//! Durations as kube-proxy's flags and files have them: `24h0m0s`.
+//! Durations in the form that kube-proxy's flags and files use: `24h0m0s`.
 
 use jiff::SignedDuration;
 
-/// The seconds of a duration, rounded up: a timeout that is given is never none.
+/// Parses a duration and returns its seconds, rounded up so that no positive timeout becomes 0. The error names the text and the
+/// right form.
 pub fn whole_seconds(text: &str) -> Result<u32, String> {
     let wrong = || format!("{text:?} is not a duration such as 1h0m0s or 30s");
     let duration: SignedDuration = text.parse().map_err(|_| wrong())?;

@@ -6,18 +6,18 @@ use ipnet::IpNet;
 
 use crate::objects::address::parse_cidr;
 
-/// The externalIPs that are served.
+/// Which externalIPs are served (S18).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ExternalIps {
-    /// All, as by kube-proxy.
+    /// All of them, as in kube-proxy.
     #[default]
     Any,
-    /// Those in one of these prefixes.
+    /// The addresses in these prefixes.
     Cidrs(Vec<IpNet>),
 }
 
 impl ExternalIps {
-    /// Whether a Service may have this externalIP.
+    /// True if a Service may have this externalIP.
     pub fn allow(&self, address: IpAddr) -> bool {
         match self {
             Self::Any => true,
@@ -26,7 +26,7 @@ impl ExternalIps {
     }
 }
 
-/// `none` was expected, or CIDRs.
+/// The text is neither `none` nor a list of CIDRs. Holds the part that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a CIDR such as 203.0.113.0/24; give `none` or CIDRs separated by commas")]
 pub struct ExternalIpsError(String);

@@ -1,4 +1,4 @@
-//! How long flows of packets are remembered, and what is refused or answered in place: the load-time constants of the packet
+//! How long flows are tracked, and which packets are rejected or answered in place: the load-time constants of the packet
 //! programs.
 
 use std::io;
@@ -7,25 +7,24 @@ use proxy_common::{AssociationTimeouts, Timeouts};
 
 use crate::node::jiffies;
 
-/// The longest timeout, in ticks of the kernel's clock. Ends of flows are compared modulo 2³²: this is far enough from
-/// ambiguity.
+/// The longest timeout, in jiffies. The programs compare the ends of flows modulo 2³², so a timeout must stay well below 2³¹.
 pub(super) const LONGEST: u32 = 1 << 30;
 
-/// How flows of packets are treated. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it.
+/// How flows are treated. Timeouts have the names of nf_conntrack and the defaults that kube-proxy sets there.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowConfig {
-    /// Of TCP and UDP, in seconds.
+    /// Timeouts of TCP and UDP flows, in seconds.
     pub timeouts: Timeouts,
-    /// Of SCTP, in seconds.
+    /// Timeouts of SCTP associations, in seconds.
     pub associations: AssociationTimeouts,
-    /// Whether pings of Services' addresses are answered while a backend is usable.
+    /// Whether echo requests to the address of a Service with a usable backend are answered.
     pub answer_echo: bool,
-    /// Refusals (RST, ICMP) a second and processor; 0 is no limit.
+    /// The most rejects (RST, ICMP) per second on one CPU; 0 is no limit.
     pub reject_rate: u32,
 }
 
 impl FlowConfig {
-    /// Without any flag.
+    /// The configuration without any flags.
     pub const DEFAULT: Self = Self {
         timeouts: Timeouts::DEFAULT,
         associations: AssociationTimeouts::DEFAULT,
@@ -37,17 +36,17 @@ impl FlowConfig {
 /// Why a setting can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
-    /// Out of bounds.
+    /// The timeout is 0 or too long.
     #[error("use --{flag} {seconds}: give 1 to {} seconds", .longest)]
     Timeout {
         /// The flag.
         flag: &'static str,
-        /// What was given.
+        /// The timeout that was given.
         seconds: u32,
-        /// The most that this kernel's clock allows.
+        /// The longest timeout at this kernel's HZ, in seconds.
         longest: u32,
     },
-    /// The kernel's tick can't be read.
+    /// The length of the kernel's jiffy can't be read.
     #[error("read the resolution of CLOCK_MONOTONIC_COARSE")]
     Clock(#[source] io::Error),
 }
@@ -56,7 +55,9 @@ pub enum FlowError {
 pub type Constant = (&'static str, u32);
 
 impl FlowConfig {
-    /// The constants, for this kernel.
+    /// Returns the constants for this kernel: timeouts in jiffies, and the other settings.
+    ///
+    /// Fails if a timeout is 0 or too long, or if the length of a jiffy can't be read.
     pub fn constants(&self) -> Result<Vec<Constant>, FlowError> {
         self.constants_at(jiffies::per_second().map_err(FlowError::Clock)?)
     }

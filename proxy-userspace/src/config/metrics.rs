@@ -1,9 +1,9 @@
-//! How much is counted one by one.
+//! How many Services and backends have metric series of their own.
 
-/// The most things that have series of their own. What is above is left out, and how much that is is a series.
+/// The most objects that have metric series of their own. The rest is left out; a further series says how many that are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// Service ports, each family counted.
+    /// Service ports; one of both families counts twice.
     pub services: usize,
     /// Backends.
     pub backends: usize,

@@ -1,5 +1,5 @@
-//! What an agent is told, whoever tells it: flags and the environment (`commands/cli`), or kube-proxy's configuration file. These
-//! values know no command line.
+//! The agent's configuration, which flags and the environment (`commands/cli`) and kube-proxy's configuration file are read into.
+//! Nothing here knows the command line.
 
 mod bind_addresses;
 pub mod devices;
@@ -30,64 +30,64 @@ pub use self::{
     sizes::MapSizes,
 };
 
-/// Everything that an agent can be told.
+/// The whole configuration of an agent.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// kube-proxy's configuration file, of which these values have what means something.
+    /// kube-proxy's configuration file, if one was given. The other fields already hold its values.
     pub file: Option<KubeProxyFile>,
-    /// Names the bpffs folder, so that several agents can share a machine.
+    /// The name of the folder in the BPF file system, so that several agents can share a machine.
     pub instance: String,
-    /// The node as Kubernetes knows it; the host's name in lower case if none is given.
+    /// The name of this node's Node object; by default the host's name in lower case.
     pub node_name: Option<String>,
-    /// The cgroup whose processes are served; the root of the mounted hierarchy if none is given.
+    /// The cgroup whose processes are served; by default the root of the mounted hierarchy.
     pub cgroup: Option<PathBuf>,
-    /// Where objects come from.
+    /// Where Services, EndpointSlices and the Node come from.
     pub source: SourceConfig,
     /// Where node ports are served.
     pub nodeport_addresses: NodePortAddresses,
     /// Which externalIPs a Service may have.
     pub external_ips: ExternalIps,
-    /// Where health and metrics are served.
+    /// Where the agent's health and metrics are served.
     pub bind_addresses: BindAddresses,
-    /// For how long the API server may be silent until the agent counts as unhealthy; for ever if it is none.
+    /// How long the API server may be silent before the agent counts as unhealthy; `None` is for ever.
     pub silence: Option<Duration>,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
-    /// Which devices are served.
+    /// Which devices are served, and how.
     pub devices: DeviceConfig,
-    /// The node's /proc/sys.
+    /// Where the node's `/proc/sys` is mounted.
     pub proc_sys: PathBuf,
-    /// How flows of packets are treated.
+    /// How flows are treated.
     pub flows: FlowConfig,
     /// The most entries that maps may have.
     pub sizes: MapSizes,
-    /// Whether they have them from the start.
+    /// Whether maps have their largest size from the start.
     pub preallocates: bool,
-    /// How much is counted one by one.
+    /// How many objects have metric series of their own.
     pub metrics: MetricsConfig,
-    /// What is logged.
+    /// What is logged, and how.
     pub log: LogConfig,
 }
 
-/// API server or folder.
+/// The source of objects.
 #[derive(Clone, Debug)]
 pub enum SourceConfig {
     /// An API server.
     Kube {
-        /// How to reach it; as the pod's service account if none is given.
+        /// The kubeconfig; without one, the pod's service account is used.
         kubeconfig: Option<PathBuf>,
-        /// Its URL, instead of the one that is known otherwise.
+        /// A URL that replaces that of the kubeconfig or the pod's environment.
         api_server: Option<String>,
     },
     /// A folder of manifests.
     Manifests {
-        /// The folder.
+        /// The path of the folder.
         folder: PathBuf,
-        /// Ranges that cluster IPs are allocated from.
+        /// Ranges that ClusterIPs are allocated from.
         service_cidrs: Vec<IpNet>,
         /// Ports that node ports are allocated from.
         node_ports: RangeInclusive<u16>,
-        /// The file that remembers allocations; /var/lib/waggle/INSTANCE.json if none is given.
+        /// The file that remembers allocations; by default `/var/lib/waggle/INSTANCE.json`.
         allocations: Option<PathBuf>,
     },
 }
@@ -95,13 +95,13 @@ pub enum SourceConfig {
 /// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// How lines look.
+    /// The format of log lines.
     pub format: LogFormat,
     /// A level, or tracing directives such as `info,proxy_userspace=debug`.
     pub level: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people
@@ -110,17 +110,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the loader needs to know.
+/// The part of the configuration that the loader needs.
 #[derive(Clone, Debug)]
 pub struct DataplaneConfig {
-    /// Names the bpffs folder.
+    /// The name of the folder in the BPF file system.
     pub instance: String,
     /// The cgroup whose processes are served.
     pub cgroup: PathBuf,
     /// Sizes of the maps.
     pub sizes: MapSizes,
-    /// Constants of the packet programs.
+    /// Load-time constants of the packet programs.
     pub constants: Vec<Constant>,
-    /// What the programs log: aya-log's level, 0 for nothing.
+    /// aya-log's level for the programs; 0 logs nothing.
     pub log_level: u8,
 }

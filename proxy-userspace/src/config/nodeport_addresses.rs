@@ -9,16 +9,16 @@ use crate::objects::address::parse_cidr;
 /// Which of this node's addresses serve node ports (S19).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NodePortAddresses {
-    /// Those in the Node object.
+    /// The addresses in the Node object.
     #[default]
     Primary,
-    /// Those in one of these prefixes.
+    /// The addresses in these prefixes.
     Cidrs(Vec<IpNet>),
 }
 
 impl NodePortAddresses {
-    /// Whether health checks are answered at `address` (S22). Without CIDRs that is everywhere: some load balancers ask at the
-    /// address that they balance, which is not one of the Node object's.
+    /// True if health checks are answered at `address` (S22). Without CIDRs, that is every address: some load balancers send
+    /// their probes to the address that they balance, which is not in the Node object.
     pub fn allows(&self, address: IpAddr) -> bool {
         match self {
             Self::Primary => true,
@@ -27,7 +27,7 @@ impl NodePortAddresses {
     }
 }
 
-/// `primary` was expected, or CIDRs.
+/// The text is neither `primary` nor a list of CIDRs. Holds the part that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a CIDR such as 10.96.0.0/16; give `primary` or CIDRs separated by commas")]
 pub struct NodePortAddressesError(String);
@@ -37,7 +37,7 @@ impl FromStr for NodePortAddresses {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<_> = text.split(',').map(str::trim).collect();
-        // Node ports on loopback are served beside the primary addresses anyway.
+        // `primary` includes node ports on loopback.
         if parts.contains(&"primary") && parts.iter().all(|part| ["primary", "localhost"].contains(part)) {
             return Ok(Self::Primary);
         }
@@ -46,7 +46,7 @@ impl FromStr for NodePortAddresses {
     }
 }
 
-/// The CIDRs that a keyword of kube-proxy stands for.
+/// Replaces a keyword of kube-proxy by the CIDRs that it stands for.
 fn expand(part: &str) -> Vec<&str> {
     match part {
         "all" => vec!["0.0.0.0/0", "::/0"],

@@ -1,5 +1,5 @@
-//! The configuration in force as `/configz` has it: what has a field in KubeProxyConfiguration by that name, the rest beside it.
-//! It has no secret: credentials are in files, of which only the paths are told.
+//! The configuration in force, as `/configz` shows it: settings that KubeProxyConfiguration has, under its names, and all others
+//! under `waggle`. It holds no secrets: credentials are in files, and only the paths of those are shown.
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::{
     kube_proxy::{KIND, VERSION},
 };
 
-/// All of it. The node has this name.
+/// Returns the whole configuration as JSON, with `node_name` as the name in use.
 pub fn configuration(config: &Config, node_name: &str) -> Value {
     json!({
         "kubeproxy.config.k8s.io": kube_proxys(config, node_name),
@@ -74,7 +74,7 @@ fn kube_proxys(config: &Config, node_name: &str) -> Value {
     })
 }
 
-/// A duration as Go writes it: `1h0m0s`.
+/// Formats seconds as Go formats a duration: `1h0m0s`.
 fn duration(seconds: u32) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -96,7 +96,7 @@ fn source(source: &SourceConfig) -> Value {
     }
 }
 
-/// A URL without the name and the password that may be in it.
+/// Removes user name, password and query from a URL.
 fn without_user(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
@@ -148,7 +148,7 @@ fn sizes(sizes: &MapSizes) -> Value {
     })
 }
 
-/// A choice as the flag has it.
+/// Returns the value that the flag would have.
 fn word(choice: &impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! What there may be so many of, each with the flag that limits it.
+//! The quantities that map sizes limit, each with its flag, map and initial size.
 
-/// What maps have room for a number of.
+/// A quantity that the sizes of maps limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the field of its name in `MapSizes`")]
 pub enum Quantity {
@@ -37,7 +37,7 @@ impl Quantity {
         Self::Fragments,
     ];
 
-    /// The flag that limits it.
+    /// The flag that limits the quantity.
     pub const fn flag(self) -> &'static str {
         match self {
             Self::Services => "--max-services",
@@ -56,7 +56,7 @@ impl Quantity {
         }
     }
 
-    /// The map that it fills; the first one where it fills several.
+    /// The name of the map that the quantity fills; the first map if it fills several.
     pub const fn map(self) -> &'static str {
         match self {
             Self::Services => "SERVICES",
@@ -75,11 +75,11 @@ impl Quantity {
         }
     }
 
-    /// How many of it an agent without a predecessor makes room for, if the limit is not lower: enough for a small cluster and a
-    /// quiet node, in a few MiB. FRAGMENTS has its limit: a packet is remembered for 30 s, so that a flood fills it at any size.
+    /// The size that an agent without a predecessor starts with, unless the limit is lower: enough for a small cluster and a
+    /// quiet node, in a few MiB. FRAGMENTS starts at its limit: fragments are remembered for 30 s, so a flood fills any size.
     ///
-    /// CONNTRACK has half as many entries as there are buckets, and EMBRYONIC its own: a little more than a power of two, so
-    /// that the kernel's hash has almost twice as many chains as entries. Doubling keeps that.
+    /// The sizes of CONNTRACK (half of `Conntrack`) and EMBRYONIC are a little above a power of two. The kernel rounds the number
+    /// of hash chains up to the next one, so there are almost twice as many chains as entries. Doubling keeps that ratio.
     pub const fn initial(self) -> u32 {
         match self {
             Self::Services | Self::Backends | Self::Members | Self::Affinity | Self::SocketFlows => 4096,
@@ -93,7 +93,7 @@ impl Quantity {
         }
     }
 
-    /// How many of it one entry of its [`map`](Self::map) stands for.
+    /// How many of the quantity one entry of its [`map`](Self::map) holds.
     pub const fn per_entry(self) -> u32 {
         match self {
             Self::SocketConnections => proxy_common::connection::WAYS,
@@ -101,7 +101,7 @@ impl Quantity {
         }
     }
 
-    /// Whether its map forgets what has not been used for the longest time.
+    /// True if the map is an LRU hash, which evicts the least recently used entry when it is full.
     pub const fn is_forgotten(self) -> bool {
         matches!(self, Self::Affinity | Self::SocketFlows | Self::Embryonic | Self::Fragments)
     }

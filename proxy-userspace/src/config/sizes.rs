@@ -1,4 +1,4 @@
-//! How many entries the maps have.
+//! Sizes of maps, as numbers of entries.
 
 use proxy_common::{
     MapSpec, SizedBy,
@@ -11,34 +11,34 @@ use proxy_common::{
 
 use super::Quantity;
 
-/// Numbers of entries, by the maps that have them: the sizes of maps, limits of these sizes (the default), or what is in them.
+/// One number for each [`Quantity`]: sizes of maps, limits of these sizes (the default), or numbers of entries in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapSizes {
-    /// Of SERVICES.
+    /// Entries of SERVICES.
     pub services: u32,
-    /// Of GENERATIONS, SERVICE_COUNTERS and SERVICE_NAMES.
+    /// Entries of GENERATIONS, SERVICE_COUNTERS and SERVICE_NAMES.
     pub service_ids: u32,
-    /// Of SLOTS.
+    /// Entries of SLOTS.
     pub slots: u32,
-    /// Of BACKENDS and BACKEND_COUNTERS.
+    /// Entries of BACKENDS and BACKEND_COUNTERS.
     pub backends: u32,
-    /// Of MEMBERS.
+    /// Entries of MEMBERS.
     pub members: u32,
-    /// Of NETWORKS.
+    /// Entries of NETWORKS.
     pub networks: u32,
-    /// Of AFFINITY.
+    /// Entries of AFFINITY.
     pub affinity: u32,
-    /// Sockets in SOCKET_CONNECTIONS.
+    /// Sockets in SOCKET_CONNECTIONS, whose entries are sets of eight.
     pub socket_connections: u32,
-    /// Of SOCKET_FLOWS.
+    /// Entries of SOCKET_FLOWS.
     pub socket_flows: u32,
-    /// Of FLOW_BUCKETS of each family.
+    /// Entries of FLOW_BUCKETS, for each family.
     pub conntrack: u32,
-    /// Of EMBRYONIC of each family.
+    /// Entries of EMBRYONIC, for each family.
     pub embryonic: u32,
-    /// Of FRAGMENTS.
+    /// Entries of FRAGMENTS.
     pub fragments: u32,
-    /// Of SOURCE_RANGES.
+    /// Entries of SOURCE_RANGES.
     pub source_ranges: u32,
 }
 
@@ -68,7 +68,7 @@ const fn default(size: usize) -> u32 {
 }
 
 impl MapSizes {
-    /// Nothing of anything.
+    /// Zero for every quantity.
     pub const NONE: Self = Self {
         services: 0,
         service_ids: 0,
@@ -85,7 +85,7 @@ impl MapSizes {
         source_ranges: 0,
     };
 
-    /// The numbers that `number` gives.
+    /// Returns the sizes that `number` gives for each quantity.
     pub fn each(number: impl Fn(Quantity) -> u32) -> Self {
         let mut sizes = Self::NONE;
         for quantity in Quantity::ALL {
@@ -94,7 +94,7 @@ impl MapSizes {
         sizes
     }
 
-    /// The number of one quantity.
+    /// Returns the number for one quantity.
     pub fn of(&self, quantity: Quantity) -> u32 {
         *self.clone().field(quantity)
     }
@@ -117,7 +117,7 @@ impl MapSizes {
         }
     }
 
-    /// The number of a map's entries.
+    /// Returns the number of entries that `map` gets.
     pub fn entries(&self, map: &MapSpec) -> u32 {
         match map.sized_by {
             SizedBy::Nothing => map.default_entries,
@@ -138,13 +138,13 @@ impl MapSizes {
         }
     }
 
-    /// Sets of eight sockets in SOCKET_CONNECTIONS.
+    /// Returns the number of entries of SOCKET_CONNECTIONS, each a set of eight sockets.
     pub fn connection_sets(&self) -> u32 {
         self.socket_connections.div_ceil(WAYS).max(1)
     }
 
-    /// Sets of two buckets in FLOW_BUCKETS of either family, and as many entries in CONNTRACK for the overflow: with as many
-    /// entries as buckets, one in four overflows.
+    /// Returns the number of sets of two buckets in FLOW_BUCKETS, for each family. CONNTRACK gets as many entries for the
+    /// overflow: with as many assured entries as buckets, one in four overflows.
     pub fn flow_sets(&self) -> u32 {
         self.conntrack.div_ceil(2).max(1)
     }

@@ -1,6 +1,6 @@
 //! Limits log lines by topic: forty thousand bad objects must neither hide the agent's other log lines nor fill a disk.
-//! Items of a topic get a line each while they are few, otherwise one line with their number and some examples. Pure:
-//! callers write the lines.
+//! A few items of a topic get a line each; many get one line with their number and some examples. Pure: callers write the
+//! lines.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,10 +12,10 @@ const LINES: usize = 10;
 const PERIOD: Duration = Duration::from_mins(1);
 /// How many examples a summary has.
 const EXAMPLES: usize = 3;
-/// Topics beyond this number share one without a name.
+/// Topics beyond this number share one topic without a name.
 const TOPICS: usize = 100;
 
-/// What to log of a topic now.
+/// What to log about a topic now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lines<T> {
     /// A line for each item.
@@ -32,7 +32,7 @@ pub(crate) struct LogLimit<T> {
 
 #[derive(Debug)]
 struct Topic<T> {
-    /// The first items that wait.
+    /// The first waiting items.
     first: Vec<T>,
     count: usize,
     lines: VecDeque<Instant>,
@@ -59,7 +59,7 @@ impl<T> LogLimit<T> {
         }
     }
 
-    /// Takes what may be logged now. The rest waits.
+    /// Takes the items that may be logged now. The rest waits.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<(String, Lines<T>)> {
         let mut due = Vec::new();
         self.topics.retain(|name, topic| {
@@ -70,7 +70,7 @@ impl<T> LogLimit<T> {
         due
     }
 
-    /// Whether items wait to be logged.
+    /// True if items wait to be logged.
     pub(crate) fn is_waiting(&self) -> bool {
         self.topics.values().any(|topic| topic.count != 0)
     }

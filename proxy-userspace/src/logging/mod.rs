@@ -1,4 +1,4 @@
-//! How the agent's log stays readable: errors with their causes, the last lines of an agent, and few lines about many objects.
+//! Keeps the agent's log readable: prints errors with their causes, logs why an agent ends, and limits the number of lines.
 
 pub mod errors;
 pub mod fatal;

@@ -1,5 +1,6 @@
-//! Capabilities: which ones the agent needs, and what for (capabilities(7); measured in `tests/tests/scenarios/privileges/`).
-//! It drops all others before it reads the first object. Those of single steps stay out of the effective set until then.
+//! The capabilities that the agent needs, and what for (capabilities(7); measured in `tests/tests/scenarios/privileges/`). The
+//! agent drops all others before it reads the first object. Capabilities that only single steps need are kept out of the
+//! effective set until then.
 
 use std::fmt;
 
@@ -25,14 +26,14 @@ const ALWAYS: [Need; 3] = [
     need(Capability::CAP_PERFMON, "load programs with helpers that the kernel reserves for it"),
 ];
 
-/// Needed where UDP sockets are ended (S29), by that thread alone.
+/// Needed to destroy UDP sockets (S29), by that thread alone.
 const TERMINATION: [Need; 2] = [
     need(Capability::CAP_SYS_ADMIN, "enter the network namespaces of pods"),
     need(Capability::CAP_SYS_PTRACE, "find the network namespaces of other processes"),
 ];
 
-/// Kept out of the effective set if present, wherever UDP sockets are ended or not: shows the programs of an earlier start by their
-/// ids, to hand packets of flows over to them.
+/// Kept if present, outside the effective set: opens the programs of an earlier start by their ids, to hand packets of flows over
+/// to them. Kept even if no UDP sockets are destroyed.
 const LOOKING: Capability = Capability::CAP_SYS_ADMIN;
 
 /// Kept if present: a kubeconfig may belong to the user behind `sudo`, and a port may be below 1024.
@@ -41,11 +42,11 @@ const USEFUL: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CA
 /// Why capabilities can't be dropped.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegesError {
-    /// The kernel refuses other sets.
+    /// The kernel refuses the new sets.
     #[error("drop capabilities")]
     Drop(#[from] CapsError),
     /// The kernel refuses the flag.
-    #[error("keep programs that this process starts from gaining privileges (PR_SET_NO_NEW_PRIVS)")]
+    #[error("prevent programs that this process starts from gaining privileges (PR_SET_NO_NEW_PRIVS)")]
     NoNewPrivileges(#[from] Errno),
 }
 
@@ -63,7 +64,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// The capabilities that the process lacks and can't serve without.
+/// Returns the capabilities that the process lacks and can't serve without.
 pub fn missing() -> Option<Missing> {
     missing_of(&ALWAYS)
 }
@@ -74,15 +75,15 @@ fn missing_of(needs: &[Need]) -> Option<Missing> {
     (!missing.is_empty()).then_some(Missing(missing))
 }
 
-/// Drops every capability that the agent never uses from the calling thread and the threads that it starts, and keeps
-/// programs that it starts (credential plugins of a kubeconfig) from getting any that it has not. What ending UDP
-/// sockets needs is kept out of the effective set, or dropped too if `ends_sockets` is false; `LOOKING` is not.
+/// Drops every capability that the agent never uses from the calling thread and the threads that it starts. Prevents programs
+/// that it starts (credential plugins of a kubeconfig) from gaining any. The capabilities to destroy UDP sockets are kept out
+/// of the effective set, or dropped, too, if `ends_sockets` is false.
 pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
     let later: &[Need] = if ends_sockets { &TERMINATION } else { &[] };
     if let Some(missing) = missing_of(later) {
         warn!(
             %missing,
-            "UDP sockets of removed backends are not ended in all pods, because capabilities are missing: give them to the \
+            "UDP sockets of removed backends are not destroyed in all pods, because capabilities are missing: give them to the \
              agent, or run it with --udp-termination=false"
         );
     }
@@ -97,21 +98,21 @@ pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
     Ok(())
 }
 
-/// Makes what ending UDP sockets needs effective in the calling thread and the threads that it starts. What is missing
-/// has been logged by [`drop_unneeded`].
+/// Makes the capabilities to destroy UDP sockets effective in the calling thread and the threads that it starts. Missing
+/// ones have been logged by [`drop_unneeded`].
 pub(crate) fn raise_for_termination() {
     for Need { capability, .. } in TERMINATION {
         let _ = caps::raise(None, CapSet::Effective, capability);
     }
 }
 
-/// Calls `look` with CAP_SYS_ADMIN, if the process has it: the kernel shows other programs by their ids to nobody else.
+/// Calls `look` with CAP_SYS_ADMIN, if the process has it: without it, the kernel opens no programs by their ids.
 pub(crate) fn looking_at_all_programs<T>(look: impl FnOnce() -> T) -> T {
     let raised = [CapSet::Effective, CapSet::Permitted].map(|set| caps::has_cap(None, set, LOOKING));
     let is_raised = matches!(raised, [Ok(false), Ok(true)]) && caps::raise(None, CapSet::Effective, LOOKING).is_ok();
     let found = look();
     if is_raised {
-        // A thread may always give a capability up.
+        // A thread may always drop a capability.
         let _ = caps::drop(None, CapSet::Effective, LOOKING);
     }
     found

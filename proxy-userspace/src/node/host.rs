@@ -1,4 +1,4 @@
-//! What the agent needs from the host: the cgroup hierarchy, the bpf file system, the node's name. It only reads.
+//! Finds what the agent needs from the host: the cgroup hierarchy, the BPF file system, the node's name. Only reads.
 
 use std::{
     fs, io,
@@ -18,7 +18,7 @@ pub enum MachineError {
         "find a cgroup v2 mount: there is none; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a folder with --cgroup"
     )]
     NoCgroup,
-    /// No bpffs is mounted where the pins belong.
+    /// No BPF file system is mounted at /sys/fs/bpf.
     #[error("find a bpf file system at /sys/fs/bpf: there is none; mount it with `mount -t bpf bpf /sys/fs/bpf`")]
     NoBpffs,
     /// The agent lacks capabilities that root has.
@@ -27,7 +27,7 @@ pub enum MachineError {
     /// The host name can't be read.
     #[error("read the host name (give the node's name with --node-name)")]
     Hostname(#[source] io::Error),
-    /// The host has no name.
+    /// The host name is empty.
     #[error("read the host name: it is empty; give the node's name with --node-name")]
     Nameless,
 }
@@ -35,19 +35,19 @@ pub enum MachineError {
 /// A mount of the cgroup hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
-    /// The mounted part of the hierarchy, as the reader's cgroup namespace names it.
+    /// The mounted part of the hierarchy, as seen from this process's cgroup namespace.
     root: String,
     point: PathBuf,
 }
 
-/// The root of the cgroup v2 hierarchy, which contains every process of the node. If no mount shows it, the first
-/// mount.
+/// Returns the mount point of the root of the cgroup v2 hierarchy, which contains every process of the node; the first cgroup
+/// v2 mount if none shows the root.
 pub fn cgroup_root() -> Result<PathBuf, MachineError> {
     choose_cgroup(cgroup_mounts(&mounts()?), is_whole_hierarchy).ok_or(MachineError::NoCgroup)
 }
 
-/// Whether `cgroup` is the root of the whole hierarchy: only the root has no `cgroup.type`. Neither the mount table nor
-/// the path can tell, because in a cgroup namespace a process sees its own cgroup as the root.
+/// True if `cgroup` is the root of the whole hierarchy: only the root has no `cgroup.type`. Neither the mount table nor
+/// the path can tell, because a process in a cgroup namespace sees its own cgroup as the root.
 pub fn is_whole_hierarchy(cgroup: &Path) -> bool {
     !cgroup.join("cgroup.type").exists()
 }
@@ -57,7 +57,7 @@ fn choose_cgroup(mounts: Vec<Mount>, is_whole: impl Fn(&Path) -> bool) -> Option
     mounts.into_iter().nth(whole.unwrap_or(0)).map(|mount| mount.point)
 }
 
-/// Checks what loading and pinning programs need.
+/// Checks that programs can be loaded and pinned: a BPF file system is mounted, and the process has the capabilities.
 pub fn check() -> Result<(), MachineError> {
     let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
     let bpffs = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
@@ -67,8 +67,8 @@ pub fn check() -> Result<(), MachineError> {
     capabilities::missing().map_or(Ok(()), |missing| Err(MachineError::NotPermitted(missing)))
 }
 
-/// This node's name. A given name is normalised as kube-proxy does it, else the host name as the kubelet does: trimmed
-/// and in lower case. An empty name counts as not given.
+/// Returns this node's name: the given name, or else the host name, trimmed and in lower case, as kube-proxy and the kubelet do.
+/// An empty name counts as not given.
 pub fn node_name(given: Option<&str>) -> Result<String, MachineError> {
     let canonical = |name: &str| Some(name.trim().to_lowercase()).filter(|name| !name.is_empty());
     if let Some(name) = given.and_then(canonical) {
@@ -121,7 +121,7 @@ mod tests {
         // In a cgroup namespace, the mount table shows a part of the hierarchy as the whole.
         let own = "37 35 0:28 / /sys/fs/cgroup rw - cgroup2 none rw";
         assert_eq!(chosen(&[own, WHOLE], &[root]), Some(root.into()));
-        assert_eq!(chosen(&[own], &[]), Some("/sys/fs/cgroup".into()), "said, but served");
+        assert_eq!(chosen(&[own], &[]), Some("/sys/fs/cgroup".into()), "served, with a warning");
         assert_eq!(chosen(&["1 0 0:1 / / rw - tmpfs none rw"], &[]), None);
     }
 

@@ -1,4 +1,4 @@
-//! The kernel's tick counter, in which timeouts of flows are stored.
+//! The kernel's jiffies, in which timeouts of flows are stored.
 
 use std::io;
 
@@ -10,14 +10,14 @@ use nix::{
 /// The counter starts this many seconds before it wraps at 2³² (include/linux/jiffies.h).
 const BEFORE_WRAP: u32 = 300;
 
-/// Ticks per second. The resolution of the coarse clocks is one tick.
+/// Returns the number of jiffies per second (HZ). The resolution of the coarse clocks is one jiffy.
 pub fn per_second() -> io::Result<u32> {
     let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map_err(io::Error::from)?;
     let nanoseconds = u32::try_from(tick.tv_nsec()).unwrap_or(0).max(1);
     Ok((1_000_000_000 + nanoseconds / 2) / nanoseconds)
 }
 
-/// The current value of the counter modulo 2³², accurate to a second. It counts as CLOCK_MONOTONIC does.
+/// Returns the current value of the counter modulo 2³², accurate to a second. It advances like CLOCK_MONOTONIC.
 pub fn now() -> io::Result<u32> {
     let uptime = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(io::Error::from)?;
     Ok(at(uptime, per_second()?))

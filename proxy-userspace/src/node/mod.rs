@@ -1,5 +1,5 @@
 //! The machine that the agent runs on, as its kernel describes it: devices, routes and addresses, firewalls,
-//! capabilities, the seccomp filter and limits, and the process's own heap. Nothing here knows of Services.
+//! capabilities, the seccomp filter and limits, and the process's own heap. Nothing here knows about Services.
 
 pub mod addresses;
 pub(crate) mod bpf;

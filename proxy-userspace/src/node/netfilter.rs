@@ -1,5 +1,5 @@
-//! Questions to netfilter's parts over nfnetlink (include/uapi/linux/netfilter/nfnetlink.h), about the calling thread's network
-//! namespace. What the answers mean is the asker's business.
+//! Requests to netfilter's subsystems over nfnetlink (include/uapi/linux/netfilter/nfnetlink.h), in the calling thread's network
+//! namespace. Callers interpret the responses.
 
 use std::{io, ops::ControlFlow};
 
@@ -12,9 +12,9 @@ pub(crate) use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP};
 
 use crate::node::netlink::{Connection, encode};
 
-/// `struct nfgenmsg`: family, version, resource. Zeros stand for every family.
+/// The size of `struct nfgenmsg`: family, version, resource. Zeros mean every family.
 const FAMILY: usize = 4;
-/// `struct nlmsghdr`.
+/// The size of `struct nlmsghdr`.
 const HEADER: usize = 16;
 
 /// NLA_F_NESTED.
@@ -24,21 +24,21 @@ const NESTED: u16 = 1 << 15;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 
-/// A question.
+/// A request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Question<'a> {
     /// The message's type.
     pub kind: u16,
     /// [`NLM_F_DUMP`] or [`NLM_F_ACK`].
     pub flags: u16,
-    /// An NFPROTO_…; 0 stands for every family.
+    /// An NFPROTO_…; 0 means every family.
     pub family: u8,
-    /// What narrows it.
+    /// The attributes.
     pub attributes: &'a [DefaultNla],
 }
 
-/// Asks a question of this kind, for every family, with [`NLM_F_DUMP`] or [`NLM_F_ACK`]. Calls `found` with each answer's kind,
-/// family and attributes.
+/// Sends a request of this kind for every family, with [`NLM_F_DUMP`] or [`NLM_F_ACK`]. Calls `found` with the kind, family and
+/// attributes of each response.
 pub(crate) fn ask(kind: u16, flags: u16, mut found: impl FnMut(u16, u8, &[u8])) -> io::Result<()> {
     ask_until(Question { kind, flags, family: 0, attributes: &[] }, |kind, family, attributes| {
         found(kind, family, attributes);
@@ -46,7 +46,7 @@ pub(crate) fn ask(kind: u16, flags: u16, mut found: impl FnMut(u16, u8, &[u8])) 
     })
 }
 
-/// Asks a question; calls `found` as [`ask`] does, until it breaks. The kernel does not work out what is not read.
+/// Sends a request and calls `found` like [`ask`], until it breaks. The kernel does not produce responses that are not read.
 pub(crate) fn ask_until(
     question: Question<'_>,
     mut found: impl FnMut(u16, u8, &[u8]) -> ControlFlow<()>,
@@ -60,17 +60,17 @@ pub(crate) fn ask_until(
     })
 }
 
-/// Sends requests to change something, as one transaction: all of them take effect, or none. `subsystem` is that of them all.
+/// Sends requests for changes in `subsystem` as one transaction: all of them take effect, or none.
 pub(crate) fn change(subsystem: u8, requests: &[Question<'_>]) -> io::Result<()> {
     let mut connection = Connection::new(NETLINK_NETFILTER)?;
     connection.ask(&transaction(subsystem, requests), |_| Ok(ControlFlow::Continue(())))
 }
 
-/// The messages of a transaction. Only the last request is acknowledged; the first that is refused is answered in any case.
+/// Encodes a transaction. Only the last request asks for an acknowledgement; the kernel reports a refused request in any case.
 fn transaction(subsystem: u8, requests: &[Question<'_>]) -> Vec<u8> {
     let bound = |kind| {
         let mut bytes = encode(Question { kind, flags: 0, family: 0, attributes: &[] }, 0);
-        // The resource: the subsystem in network byte order.
+        // The resource is the subsystem, in network byte order.
         bytes[HEADER + FAMILY - 1] = subsystem;
         bytes
     };
@@ -95,24 +95,24 @@ impl NetlinkSerializable for Question<'_> {
     }
 }
 
-/// An attribute that is a string, as a question has it.
+/// Returns a string attribute, with its terminating NUL.
 pub(crate) fn attribute(kind: u16, text: &str) -> DefaultNla {
     DefaultNla::new(kind, [text.as_bytes(), &[0]].concat())
 }
 
-/// An attribute with attributes in it.
+/// Returns an attribute that contains other attributes.
 pub(crate) fn nest(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
     let mut bytes = vec![0; attributes.buffer_len()];
     attributes.emit(&mut bytes);
     DefaultNla::new(kind | NESTED, bytes)
 }
 
-/// The value of the attribute of this kind. Damaged attributes end the search.
+/// Returns the value of the first attribute of this kind. A malformed attribute ends the search.
 pub(crate) fn find(attributes: &[u8], kind: u16) -> Option<Vec<u8>> {
     each(attributes).find(|attribute| attribute.kind() == kind).map(|attribute| attribute.value().to_vec())
 }
 
-/// Attributes up to the first damaged one.
+/// Iterates over the attributes up to the first malformed one.
 pub(crate) fn each(attributes: &[u8]) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
     NlasIterator::new(attributes).map_while(Result::ok)
 }

@@ -1,5 +1,5 @@
-//! Requests over netlink and their answers, without a runtime: attaching and detaching also happen in commands. What an answer
-//! means is the asker's business.
+//! Requests over netlink and their responses, without an async runtime, because commands attach and detach programs, too. Callers
+//! interpret the responses.
 
 use std::{io, iter, mem, ops::ControlFlow};
 
@@ -12,22 +12,22 @@ use rtnetlink::{
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
 
-/// Flags of a request that is answered with what it asks for, or a word of success.
+/// The flags of a request for one object, or for an acknowledgement.
 pub(crate) const ACK: u16 = NLM_F_ACK;
-/// Flags of a request that is answered with everything of a kind.
+/// The flags of a request for all objects of a kind.
 pub(crate) const DUMP: u16 = NLM_F_DUMP;
 
-/// How much the kernel says at once at most, bytes: half of it in dumps.
+/// The size of the receive buffer in bytes. A datagram of the kernel is never larger; in dumps, it is at most half as large.
 pub(crate) const DATAGRAM: usize = 64 * 1024;
 
-/// A socket for requests about the network namespace of the thread that made it.
+/// A socket for requests, in the network namespace of the thread that opened it.
 pub(crate) struct Connection {
     socket: Socket,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// A new one, to the part of the kernel that has this NETLINK_….
+    /// Opens a socket of a protocol NETLINK_….
     pub(crate) fn new(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
@@ -35,13 +35,14 @@ impl Connection {
         Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
-    /// Has the kernel heed everything that a dump's request says; it ignores most of it otherwise.
+    /// Enables NETLINK_GET_STRICT_CHK: without it, the kernel ignores most filters in the request for a dump.
     pub(crate) fn heed_all(&self) -> io::Result<()> {
         self.socket.set_netlink_get_strict_chk(true)
     }
 
-    /// Sends an encoded request and calls `found` with each answer, its header included, until it breaks or there are no more.
-    /// The kernel does not work out what is not read; after a break or an error the connection is of no more use.
+    /// Sends an encoded request and calls `found` with each response, including its header, until `found` breaks or there are no
+    /// more. The kernel does not produce responses that are not read. After a break or an error, the connection must not be
+    /// used again.
     pub(crate) fn ask(
         &mut self,
         request: &[u8],
@@ -63,7 +64,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and collects the answers.
+    /// Sends a request and collects the responses.
     pub(crate) fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut answers = Vec::new();
         self.ask(&encode(message, flags), |answer| {
@@ -74,12 +75,12 @@ impl Connection {
     }
 }
 
-/// One request to the calling thread's network namespace, and its answers.
+/// Sends one request, in the calling thread's network namespace, and collects the responses.
 pub(crate) fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
     Connection::new(NETLINK_ROUTE)?.request(message, flags)
 }
 
-/// A request as it is sent.
+/// Encodes a request.
 pub(crate) fn encode<T: NetlinkSerializable>(request: T, flags: u16) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
@@ -90,7 +91,7 @@ pub(crate) fn encode<T: NetlinkSerializable>(request: T, flags: u16) -> Vec<u8> 
     bytes
 }
 
-/// An answer, its header included; none if it says nothing.
+/// Decodes a response with its header; `None` if it has no content.
 pub(crate) fn read<T: NetlinkDeserializable>(answer: &[u8]) -> io::Result<Option<T>> {
     match NetlinkMessage::deserialize(answer).map_err(damaged)?.payload {
         NetlinkPayload::InnerMessage(answer) => Ok(Some(answer)),
@@ -98,7 +99,7 @@ pub(crate) fn read<T: NetlinkDeserializable>(answer: &[u8]) -> io::Result<Option
     }
 }
 
-/// The messages of a datagram, their headers included. A damaged one is the last.
+/// Splits a datagram into messages with their headers. A malformed message is an error and the last item.
 pub(crate) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = io::Result<&[u8]>> {
     iter::from_fn(move || {
         let rest = mem::take(&mut datagram);
@@ -114,7 +115,7 @@ fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// How the answers ended: a negative error number, or 0.
+/// Reads the final result: a negative errno, or 0.
 fn result(payload: &[u8]) -> io::Result<()> {
     let code = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
     if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(()) }

@@ -1,5 +1,5 @@
-//! The limit of open files. Each `healthCheckNodePort` is a listener, and service managers start processes with a soft
-//! limit of 1024 because of select(2), which the agent does not use.
+//! Raises the limit of open files. Each `healthCheckNodePort` needs a listener, and service managers start processes with
+//! a soft limit of 1024 because of select(2), which the agent does not use.
 
 use nix::{
     errno::Errno,

@@ -1,5 +1,4 @@
-//! Looks up the route from this node to a backend in the kernel's routing tables and rules, one address at a time. The
-//! caller decides what follows from it.
+//! Looks up the route from this node to a backend in the kernel's routing tables and rules, one address at a time.
 
 use std::net::IpAddr;
 
@@ -20,7 +19,7 @@ use crate::{
 /// A resolved route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedRoute {
-    /// The device that it uses.
+    /// The index of the outgoing device.
     pub(crate) device: u32,
     /// The source address that the kernel would choose.
     pub(crate) source: Option<IpAddr>,
@@ -33,15 +32,15 @@ pub(crate) struct RouteLookup {
 }
 
 impl RouteLookup {
-    /// The route to an address of another node or pod; `None` for this node's own addresses, and for addresses without
-    /// a route.
+    /// Returns the route to an address of another node or pod; `None` for this node's own addresses, and for addresses
+    /// without a route.
     pub(crate) fn ask(&mut self, to: IpAddr) -> Option<ResolvedRoute> {
         if self.connection.is_none() {
             let made = Connection::new(NETLINK_ROUTE)
-                .inspect_err(|error| warn!(error = %Report(error), "ways to backends can't be asked for"));
+                .inspect_err(|error| warn!(error = %Report(error), "can't look up routes to backends"));
             self.connection = made.ok();
         }
-        // An error is the kernel's way to say that there is no route.
+        // If there is no route, the kernel responds with an error.
         let answers = self.connection.as_mut()?.request(question(to), ACK).ok()?;
         answers.iter().find_map(|answer| match answer {
             RouteNetlinkMessage::NewRoute(route) => read(route),

@@ -1,5 +1,5 @@
-//! A seccomp filter (seccomp(2)): the kernel refuses with EPERM what the agent never asks for. The reasons for a list of what
-//! is denied, and for its entries, are in docs/adr/0013-a-seccomp-filter-that-denies.md.
+//! A seccomp filter (seccomp(2)) that denies system calls that the agent never makes, with EPERM. Why it is a list of denied
+//! calls, and why each is on it, is in docs/adr/0013-a-seccomp-filter-that-denies.md.
 
 use std::{collections::BTreeMap, env::consts::ARCH, ffi::c_long};
 
@@ -9,7 +9,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-/// Other processes: their memory, their descriptors, and control over them.
+/// System calls for other processes: their memory, their descriptors, and control over them.
 const PROCESSES: [c_long; 6] = [
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -19,7 +19,7 @@ const PROCESSES: [c_long; 6] = [
     libc::SYS_kcmp,
 ];
 
-/// The file system as the process sees it, and files without their paths.
+/// System calls for mounts, namespaces and the root folder, and for opening files without their paths.
 const MOUNTS: [c_long; 14] = [
     libc::SYS_mount,
     libc::SYS_umount2,
@@ -37,7 +37,7 @@ const MOUNTS: [c_long; 14] = [
     libc::SYS_unshare,
 ];
 
-/// The machine: its kernel, clock, name, swap space and accounts.
+/// System calls for the machine: its kernel, clock, name, swap space and accounting.
 const MACHINE: [c_long; 19] = [
     libc::SYS_kexec_load,
     libc::SYS_kexec_file_load,
@@ -60,7 +60,7 @@ const MACHINE: [c_long; 19] = [
     libc::SYS_vhangup,
 ];
 
-/// Large parts of the kernel that the agent has no use for, and that exploits like.
+/// System calls into large parts of the kernel that the agent has no use for and that exploits often use.
 const SURFACE: [c_long; 9] = [
     libc::SYS_add_key,
     libc::SYS_request_key,
@@ -73,13 +73,13 @@ const SURFACE: [c_long; 9] = [
     libc::SYS_io_uring_register,
 ];
 
-/// What only this architecture has: direct access to devices and descriptor tables.
+/// System calls that only this architecture has: direct access to devices and descriptor tables.
 #[cfg(target_arch = "x86_64")]
 const OF_ARCHITECTURE: [c_long; 3] = [libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt];
 #[cfg(not(target_arch = "x86_64"))]
 const OF_ARCHITECTURE: [c_long; 0] = [];
 
-/// Namespaces that no process of the agent's is ever in but those that it was started in.
+/// Flags of clone(2) for new namespaces, which neither the agent nor the programs that it starts need.
 const NAMESPACES: [c_int; 7] = [
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,
@@ -93,10 +93,10 @@ const NAMESPACES: [c_int; 7] = [
 /// Why there is no filter.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// There is none for this architecture, or it is wrong.
+    /// No filter can be made for this architecture.
     #[error("make a seccomp filter for {ARCH}")]
     Make(#[from] BackendError),
-    /// The kernel refuses it.
+    /// The kernel refuses the filter.
     #[error("set the seccomp filter (the kernel needs CONFIG_SECCOMP_FILTER)")]
     Set(#[from] SeccompError),
 }
@@ -110,7 +110,7 @@ fn program() -> Result<BpfProgram, BackendError> {
     let lists: [&[c_long]; 5] = [&PROCESSES, &MOUNTS, &MACHINE, &SURFACE, &OF_ARCHITECTURE];
     let mut denied: BTreeMap<i64, Vec<SeccompRule>> =
         lists.concat().into_iter().map(|number| (number, Vec::new())).collect();
-    // UDP sockets are ended in the network namespaces of pods; no other namespace is entered.
+    // The agent enters the network namespaces of pods to destroy UDP sockets, but no other kind of namespace.
     denied.insert(libc::SYS_setns, vec![rule(1, SeccompCmpOp::Ne, libc::CLONE_NEWNET)?]);
     let made = |flag: &c_int| rule(0, SeccompCmpOp::MaskedEq(u64::from(flag.cast_unsigned())), *flag);
     denied.insert(libc::SYS_clone, NAMESPACES.iter().map(made).collect::<Result<_, _>>()?);
@@ -118,7 +118,7 @@ fn program() -> Result<BpfProgram, BackendError> {
     SeccompFilter::new(denied, SeccompAction::Allow, refused, TargetArch::try_from(ARCH)?)?.try_into()
 }
 
-/// Matches a call whose argument compares so with `value`.
+/// Matches a call if the comparison of its argument with `value` is true.
 fn rule(argument: u8, operator: SeccompCmpOp, value: c_int) -> Result<SeccompRule, BackendError> {
     let value = u64::from(value.cast_unsigned());
     SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?])
@@ -140,12 +140,12 @@ mod tests {
 
     use super::*;
 
-    /// What the filter does to the calling process, which ends with the test's own child.
+    /// Sets the filter and checks its effect. Runs in a child process of the test.
     fn inside() {
         let (ask, asked) = std::sync::mpsc::channel::<()>();
         let before = thread::spawn(move || {
             asked.recv().unwrap();
-            // Everybody may ask for this.
+            // Without the filter, this needs no privilege.
             unshare(CloneFlags::CLONE_FILES)
         });
         deny_unused().unwrap();
@@ -155,14 +155,14 @@ mod tests {
         for (name, flag) in [("uts", CloneFlags::CLONE_NEWUTS), ("net", CloneFlags::empty())] {
             assert_eq!(setns(namespace(name), flag), Err(Errno::EPERM), "{name}");
         }
-        // What the kernel itself says: without CAP_SYS_ADMIN EPERM, too.
+        // The filter allows this, but without CAP_SYS_ADMIN the kernel itself fails with EPERM.
         let entered = setns(namespace("net"), CloneFlags::CLONE_NEWNET);
         assert!(entered.is_ok() || fs::metadata("/proc/self").unwrap().uid() != 0, "{entered:?}");
         assert_eq!(unshare(CloneFlags::CLONE_NEWUSER), Err(Errno::EPERM));
         assert!(Command::new("true").status().unwrap().success(), "programs can be started");
     }
 
-    /// A filter can't be taken off, so it is tried in a process of its own: this test, run again.
+    /// A filter can't be removed, so it is tested in a process of its own: this test runs itself again.
     #[test]
     fn what_the_agent_never_asks_for_is_refused_in_every_thread() {
         const INSIDE: &str = "WAGGLE_TEST_INSIDE_FILTER";

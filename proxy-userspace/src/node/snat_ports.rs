@@ -1,4 +1,4 @@
-//! The ports of this host that source translation may use.
+//! Determines which ports of this host source translation may use.
 
 use std::{fs, io, ops::RangeInclusive};
 
@@ -8,13 +8,13 @@ use tracing::{info, warn};
 const LOCAL_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
-/// Only root may bind lower ports.
+/// The first unprivileged port: only root may bind lower ones.
 const FIRST: u16 = 1024;
-/// How many ports must be free of other uses. With fewer, source translation shares ports with the host's sockets. The
-/// programs find one of so many ports within the attempts that they make (`flow/source_port.rs`).
+/// How many ports must be neither ephemeral nor reserved. With fewer, source translation shares ports with the host's
+/// sockets. Among this many, the programs find a free one within their limited number of attempts (`flow/source_port.rs`).
 const ENOUGH: usize = 4096;
 
-/// Ports from 1024, by how this host and its administrator use them. Node ports are included.
+/// How this host uses the ports from 1024 on. Node ports are treated like any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnatPorts {
     ephemeral: RangeInclusive<u16>,
@@ -41,8 +41,8 @@ impl SnatPorts {
         numbers.next().is_none().then(|| Self { is_short: ports.free() < ENOUGH, ..ports })
     }
 
-    /// How source translation may use a port: 0 means not at all, [`PortClass::SNAT`] always, and [`PortClass::SHARED`]
-    /// in addition only if no socket uses it.
+    /// Returns how source translation may use a port: 0 means not at all, [`PortClass::SNAT`] always, and
+    /// [`PortClass::SHARED`] in addition means only if no socket uses it.
     pub fn class(&self, port: u16) -> u8 {
         if self.is_free(port) {
             return PortClass::SNAT;
@@ -54,12 +54,12 @@ impl SnatPorts {
         }
     }
 
-    /// How many ports are neither ephemeral nor reserved.
+    /// Returns how many ports are neither ephemeral nor reserved.
     pub fn free(&self) -> usize {
         (FIRST..=u16::MAX).filter(|port| self.is_free(*port)).count()
     }
 
-    /// Logs the consequences of these ports, if they differ from those of `before`.
+    /// Logs a warning if ports are shared, and when `before` were shared and these are not.
     pub fn report(&self, before: Option<&Self>) {
         let (free, was_short) = (self.free(), before.is_some_and(|before| before.is_short));
         if self.is_short {
@@ -67,7 +67,7 @@ impl SnatPorts {
             warn!(
                 free,
                 shared,
-                "few ports are outside of net.ipv4.ip_local_port_range and ip_local_reserved_ports: packets \
+                "few ports are outside net.ipv4.ip_local_port_range and ip_local_reserved_ports: packets \
                  forwarded to other nodes share ports with this host's sockets, unless a socket uses the port for the \
                  same backend; narrow the range to leave {ENOUGH} ports free"
             );
@@ -80,8 +80,8 @@ impl SnatPorts {
         port >= FIRST && !self.ephemeral.contains(&port) && !self.reserved.iter().any(|range| range.contains(&port))
     }
 
-    /// Whether connect(2) prefers the port. It takes ephemeral ports of the first one's parity as long as there are any
-    /// (`net/ipv4/inet_hashtables.c`), so these are left to it. It never takes reserved ports.
+    /// True if connect(2) prefers the port. It takes ephemeral ports of the same parity as the first one as long as there are
+    /// any (net/ipv4/inet_hashtables.c), so these are left to it. It never takes reserved ports.
     fn is_taken_first(&self, port: u16) -> bool {
         let is_reserved = self.reserved.iter().any(|range| range.contains(&port));
         self.ephemeral.contains(&port) && !is_reserved && (port - self.ephemeral.start()).is_multiple_of(2)

@@ -1,6 +1,6 @@
-//! The open connections of one port: at most [`LIMIT`], of which the oldest is closed for a new one. A load balancer
-//! sends its request at once and gets the response within a millisecond, so clients that keep silent connections open
-//! can't shut it out.
+//! The open connections of one port, at most [`LIMIT`]: then a new connection closes the oldest. A load balancer sends its
+//! request at once and gets the response within a millisecond, so clients that keep silent connections open can't lock it
+//! out.
 
 use std::collections::VecDeque;
 
@@ -9,12 +9,12 @@ use tokio::{
     time::{Duration, Instant, timeout_at},
 };
 
-/// The most connections that are open at a time.
+/// The most connections that are open at the same time.
 const LIMIT: usize = 64;
-/// How long a connection is kept at least when the limit is reached.
+/// The least time that a connection stays open when the limit is reached.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// The open connections. When this is dropped, they continue until their responses are sent.
+/// The open connections. After this is dropped, they continue until their responses are sent.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     tasks: JoinSet<()>,
@@ -23,14 +23,14 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Runs `task` for one more connection.
+    /// Runs `task` for a new connection.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.tasks.spawn(task);
         self.by_age.push_back((Instant::now(), task));
     }
 
-    /// Waits until one more connection may be opened: until any ends, or until the oldest has been open for [`GRACE`]
-    /// and is closed.
+    /// Waits until there are fewer than [`LIMIT`] connections. If none ends by itself, closes the oldest once it has been open
+    /// for [`GRACE`].
     pub(super) async fn make_room(&mut self) {
         self.forget_ended();
         while self.tasks.len() >= LIMIT
@@ -52,7 +52,7 @@ impl Connections {
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        // A request that came in before the Service was deleted still gets its response.
+        // A request that arrived before the Service was deleted still gets its response.
         self.tasks.detach_all();
     }
 }

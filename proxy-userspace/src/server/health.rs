@@ -1,4 +1,4 @@
-//! `/healthz` and `/livez` (S32), as kube-proxy responds to them (pkg/proxy/healthcheck/proxy_health.go). Pure.
+//! The responses to `/healthz` and `/livez` (S32), in kube-proxy's format (pkg/proxy/healthcheck/proxy_health.go). Pure.
 
 use std::time::{Instant, SystemTime};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{listener::HttpResponse, respond::json};
 use crate::agent::status::Status;
 
-/// kube-proxy's fields, and what is wrong if anything is.
+/// kube-proxy's fields, and the reasons if something is wrong.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -21,7 +21,7 @@ struct Body<'a> {
     healthy: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
-    /// What is not in force, although the agent is healthy: how many parts, by the error.
+    /// Parts that are not in force because of an error, grouped by error. They do not make the agent unhealthy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<Degraded<'a>>,
 }
@@ -33,23 +33,23 @@ struct Degraded<'a> {
     first: &'a str,
 }
 
-/// Whom the response is for.
+/// Which of the two paths is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
-    /// Load balancers: may the node get packets?
+    /// `/healthz`, for load balancers: may the node get packets?
     Health,
-    /// The kubelet: does the agent work?
+    /// `/livez`, for the kubelet: does the agent work?
     Life,
 }
 
-/// 200 if the answer is yes, else 503.
+/// Responds 200 if the agent is healthy and, for `/healthz`, the node is eligible; otherwise 503.
 pub(super) fn response(question: Question, status: &Status, (now, time): (Instant, SystemTime)) -> HttpResponse {
     let reasons = status.ailments(now);
     let healthy = reasons.is_empty();
     let eligible = status.eligible || question == Question::Life;
     let degraded = status.refused.iter();
     let body = Body {
-        // Where nothing waits, the state is that of this moment.
+        // While the agent is healthy, the data plane is up to date now.
         last_updated: if healthy { time } else { status.applied },
         current_time: time,
         node_eligible: (question == Question::Health).then_some(status.eligible),

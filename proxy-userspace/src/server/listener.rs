@@ -1,4 +1,4 @@
-//! Listens on one address and serves what connects: at most so many at a time, and none for longer than its time.
+//! Listens on one address and serves HTTP there, with limits for the number of connections and the time of each.
 
 use std::{
     convert::Infallible,
@@ -22,19 +22,19 @@ use tracing::debug;
 use super::connections::Connections;
 use crate::logging::errors::Report;
 
-/// How long a request and its response may take.
+/// How long a request and its response may take together.
 const REQUEST: Duration = Duration::from_secs(1);
 /// How long to wait before a port in use is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How many connections the kernel queues.
+/// How many connections the kernel queues for `accept`.
 const BACKLOG: i32 = 128;
-/// The largest head of a request in bytes, which is the least that hyper allows.
+/// The largest head of a request, in bytes: the smallest limit that hyper allows.
 const REQUEST_HEAD: usize = 8192;
 
-/// A response, whose body is known as a whole.
+/// A response with its whole body.
 pub(super) type HttpResponse = Response<Full<Bytes>>;
 
-/// Serves what connects to `listener` until the task is aborted. Connections to addresses that are not `chosen` are reset.
+/// Serves connections to `listener` until the task is aborted. Resets those whose local address is not `chosen`.
 pub(super) async fn serve(
     listener: TcpListener,
     chosen: impl Fn(SocketAddr) -> bool,
@@ -48,7 +48,7 @@ pub(super) async fn serve(
             Ok((stream, _)) => {
                 let respond = respond.clone();
                 connections.spawn(async move {
-                    // A client that is too slow tries again.
+                    // A client that is too slow is cut off and may retry.
                     let _ = timeout(REQUEST, serve_one(stream, respond)).await;
                 });
             }
@@ -60,13 +60,13 @@ pub(super) async fn serve(
     }
 }
 
-/// Makes the connection end with a reset, without a response.
+/// Makes the connection end with an RST when it is dropped.
 fn reset(stream: &TcpStream) {
-    // If that fails, the connection is closed, which tells the client enough.
+    // If this fails, the connection is closed with a FIN, which is good enough.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// One request and its response.
+/// Serves one request.
 async fn serve_one(stream: TcpStream, respond: impl Fn(&Request<Incoming>) -> HttpResponse) {
     let service = service_fn(|request| {
         let answer = respond(&request);
@@ -80,7 +80,7 @@ async fn serve_one(stream: TcpStream, respond: impl Fn(&Request<Incoming>) -> Ht
     }
 }
 
-/// Binds the address as soon as it is free. If it is not, `blocked` is called once.
+/// Binds the address, retrying until it is free. Calls `blocked` after the first failure only.
 pub(super) async fn bind_patiently(address: SocketAddr, blocked: impl FnOnce(io::Error)) -> TcpListener {
     let mut blocked = Some(blocked);
     loop {
@@ -96,12 +96,12 @@ pub(super) async fn bind_patiently(address: SocketAddr, blocked: impl FnOnce(io:
     }
 }
 
-/// Every address of the node, with this port.
+/// Returns the wildcard address of both families with this port.
 pub(super) fn everywhere(port: u16) -> SocketAddr {
     (Ipv6Addr::UNSPECIFIED, port).into()
 }
 
-/// A listener. The unspecified IPv6 address is for both families, or for IPv4 if the kernel has no IPv6.
+/// Listens on `address`. The unspecified IPv6 address means both families, or IPv4 if the kernel has no IPv6.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let of = |address: SocketAddr| {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

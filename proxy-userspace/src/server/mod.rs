@@ -1,5 +1,5 @@
-//! What the agent says over HTTP: its health (S32), metrics, and the health checks of Services (S22). All of it is read from
-//! the [`Status`](crate::agent::status::Status) that the agent publishes; nothing here waits for the agent or keeps it waiting.
+//! The agent's HTTP servers: its health (S32), its metrics, and the health checks of Services (S22). They read the
+//! [`Status`](crate::agent::status::Status) that the agent publishes, and neither wait for the agent nor block it.
 
 pub mod checks;
 mod connections;

@@ -1,5 +1,5 @@
-//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/configz`, `/proxyMode`). A port that is taken, by a
-//! kube-proxy that is still there, is served when it is free.
+//! The agent's own two ports: health (`/healthz`, `/livez`) and metrics (`/metrics`, `/configz`, `/proxyMode`). A port that is
+//! taken, for example by a kube-proxy that still runs, is served as soon as it is free.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{agent::status::Status, config::BindAddresses, logging::errors::Report};
 
-/// How often each question about health has got each answer.
+/// How often each health path was answered with each status code.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     counts: [[AtomicU64; 2]; 2],
@@ -36,7 +36,7 @@ impl Asked {
         self.counts[question as usize][usize::from(code != StatusCode::OK)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it was 200, and how often 503.
+    /// Returns how often the answer was 200, and how often 503.
     pub(super) fn counts(&self, question: Question) -> [(StatusCode, u64); 2] {
         let [fine, not] = &self.counts[question as usize];
         [(StatusCode::OK, fine), (StatusCode::SERVICE_UNAVAILABLE, not)]
@@ -44,7 +44,7 @@ impl Asked {
     }
 }
 
-/// A port can't be bound, and that is fatal by `bindAddressHardFail`.
+/// A port can't be bound, and `bindAddressHardFail` makes that fatal.
 #[derive(Debug, thiserror::Error)]
 #[error("bind the {name} port to {address} (--bind-address-hard-fail=false waits until it is free)")]
 pub struct BindError {
@@ -53,7 +53,7 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// A port of the agent, and the flag that names its address.
+/// One of the agent's ports, and the flag that sets its address.
 #[derive(Clone, Copy, Debug)]
 struct Port {
     name: &'static str,
@@ -63,7 +63,8 @@ struct Port {
 const HEALTH: Port = Port { name: "health", flag: "--healthz-bind-address" };
 const METRICS: Port = Port { name: "metrics", flag: "--metrics-bind-address" };
 
-/// Serves both ports for ever.
+/// Serves both ports and never returns `Ok` unless both are turned off. Fails if a port can't be bound and
+/// [`BindAddresses::hard_fail`] is set.
 pub fn serve(
     status: watch::Receiver<Status>,
     addresses: BindAddresses,
@@ -85,7 +86,7 @@ pub fn serve(
     }
 }
 
-/// What the first try to bind a port has led to.
+/// The outcome of the first attempt to bind a port.
 enum Try {
     /// The port is turned off.
     Off,
@@ -102,7 +103,7 @@ fn first_try(port: Port, address: Option<SocketAddr>, hard_fail: bool) -> Result
     }
 }
 
-/// One warning, also when both are taken: a kube-proxy that is still there has both.
+/// Logs one warning even if both ports are taken, as by a kube-proxy that still runs.
 fn warn_of_taken(tries: &[Try]) {
     let taken = tries.iter().filter_map(|tried| match tried {
         Try::Taken(port, address, error) => Some((port, address, error)),
@@ -113,8 +114,8 @@ fn warn_of_taken(tries: &[Try]) {
         [(Port { name, flag }, address, error)] => warn!(
             %address,
             error = %Report(*error),
-            "the {name} port is not served: another process has it (kube-proxy?), and it is served once that is gone; {flag} \
-             names another, or 0 for none"
+            "the {name} port is not served: another process has it (kube-proxy?); it will be served when it is free; {flag} \
+             chooses another port, or 0 for none"
         ),
         several => {
             let list =
@@ -122,8 +123,8 @@ fn warn_of_taken(tries: &[Try]) {
             let addresses = several.iter().map(|(_, address, error)| format!("{address}: {}", Report(*error)));
             warn!(
                 addresses = addresses.collect::<Vec<_>>().join(", "),
-                "the {} ports are not served: other processes have them (kube-proxy?), and each is served once it is free; {} \
-                 name others, or 0 for none",
+                "the {} ports are not served: other processes have them (kube-proxy?); each will be served when it is free; {} \
+                 choose other ports, or 0 for none",
                 list(|port| port.name),
                 list(|port| port.flag),
             );
@@ -131,7 +132,7 @@ fn warn_of_taken(tries: &[Try]) {
     }
 }
 
-/// Serves one port, unless it is turned off, as soon as it is free.
+/// Serves one port as soon as it is free. Returns at once if the port is turned off.
 async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> HttpResponse + Clone + Send + Sync + 'static) {
     let listener = match tried {
         Try::Off => return,
@@ -160,7 +161,7 @@ fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> HttpRespons
     match request.uri().path() {
         "/metrics" => metrics.response(request.headers()),
         "/configz" => text(StatusCode::OK, JSON, metrics.configuration()),
-        // What kube-proxy's users look for: none of its modes is this one's.
+        // kube-proxy responds with its mode, but none of its modes fits.
         "/proxyMode" => text(StatusCode::OK, PLAIN, "ebpf"),
         "/healthz" => text(StatusCode::OK, PLAIN, "ok"),
         _ => missing("/metrics, /configz and /proxyMode"),

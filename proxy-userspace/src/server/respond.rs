@@ -1,4 +1,4 @@
-//! Responses. Pure.
+//! Builds HTTP responses. Pure.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::listener::HttpResponse;
 
-/// A response with this text.
+/// Returns a response with a body of media type `kind`.
 pub(super) fn text(code: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = Response::new(Full::from(body.into()));
     *response.status_mut() = code;
@@ -17,18 +17,18 @@ pub(super) fn text(code: StatusCode, kind: &'static str, body: impl Into<Bytes>)
     response
 }
 
-/// A response with this value as JSON.
+/// Returns a response with `body` as JSON.
 pub(super) fn json(code: StatusCode, body: &impl Serialize) -> HttpResponse {
-    // Nothing that is said here can't be JSON: every key is a text.
+    // Serializing can't fail: all keys are strings.
     text(code, JSON, serde_json::to_vec(body).unwrap_or_default())
 }
 
-/// A page that is not there, and those that are.
+/// Returns a 404 that names the pages that exist.
 pub(super) fn missing(pages: &str) -> HttpResponse {
     text(StatusCode::NOT_FOUND, PLAIN, format!("not found; there is {pages}\n"))
 }
 
-/// A value for programs.
+/// The media type of JSON.
 pub(super) const JSON: &str = "application/json";
-/// Text for people.
+/// The media type of plain text.
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";

@@ -1,4 +1,4 @@
-//! What a scrape reads.
+//! The inputs of a scrape.
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -10,22 +10,22 @@ use crate::{
     maps::PinFolder,
 };
 
-/// Where the numbers come from, and the configuration in force.
+/// The sources that a scrape reads, and the configuration in force.
 pub struct Scraped {
-    /// What the agent says.
+    /// The status that the agent publishes.
     pub(super) status: watch::Receiver<Status>,
-    /// What it has loaded.
+    /// The programs that the agent has loaded.
     pub(super) programs: LoadedPrograms,
-    /// The pinned maps that serve.
+    /// The folder of the pinned maps in use.
     pub(super) folder: PinFolder,
-    /// How much has series of its own.
+    /// How many objects have series of their own.
     pub(super) limits: MetricsConfig,
-    /// `/configz`.
+    /// The body of `/configz`.
     pub(super) configuration: Bytes,
 }
 
 impl Scraped {
-    /// Of an agent with this configuration on the node of this name.
+    /// Returns the sources of an agent with this configuration, on the node `node_name`.
     pub fn new(config: &Config, node_name: &str, status: watch::Receiver<Status>, programs: LoadedPrograms) -> Self {
         let configuration = published::configuration(config, node_name).to_string().into();
         let (folder, limits) = (PinFolder::new(&config.instance), config.metrics);

@@ -1,5 +1,5 @@
-//! When the API server was last heard of, for each kind of object: a watch that is silent for longer than its length is stale.
-//! And how often it has been asked what.
+//! Records the contact with the API server: when it last sent anything for each kind of object (a watch that is silent for longer
+//! than its length is stale), and how many lists and responses there were.
 
 use std::{
     collections::BTreeMap,
@@ -12,23 +12,23 @@ use std::{
 
 use crate::objects::Kind;
 
-/// Written by the source, read by whoever asks for the agent's health.
+/// The contact with the API server. The source writes it, and health and metrics read it. Clones share the data.
 #[derive(Clone, Debug)]
 pub struct Contact {
     began: Instant,
-    /// By kind, milliseconds since the beginning.
+    /// When each kind was last heard of, in milliseconds since `began`.
     heard: Arc<[AtomicU64; Kind::ALL.len()]>,
     lists: Arc<[AtomicU64; Kind::ALL.len()]>,
     responses: Arc<Mutex<BTreeMap<Option<u16>, u64>>>,
 }
 
 impl Contact {
-    /// Of a source that begins now.
+    /// The contact of a source that starts now.
     pub fn new() -> Self {
         Self { began: Instant::now(), heard: Arc::default(), lists: Arc::default(), responses: Arc::default() }
     }
 
-    /// The server has shown objects of this kind: no refusal does.
+    /// Notes that the server has shown objects of this kind. A refusal does not count.
     pub fn note(&self, kind: Kind) {
         self.note_at(kind, Instant::now());
     }
@@ -38,33 +38,33 @@ impl Contact {
         self.heard[kind as usize].fetch_max(millis, Ordering::Relaxed);
     }
 
-    /// All objects of this kind are listed.
+    /// Notes that a list of all objects of this kind begins.
     pub fn note_list(&self, kind: Kind) {
         self.lists[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often all objects of this kind have been listed.
+    /// Returns how often all objects of this kind were listed.
     pub fn lists(&self, kind: Kind) -> u64 {
         self.lists[kind as usize].load(Ordering::Relaxed)
     }
 
-    /// The server has responded with this status; none if no response has come.
+    /// Notes a response with this status code; `None` means that no response came.
     pub fn note_response(&self, status: Option<u16>) {
         *self.responses.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
     }
 
-    /// How many responses there were, by status.
+    /// Returns the number of responses by status code.
     pub fn responses(&self) -> BTreeMap<Option<u16>, u64> {
         self.responses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How long this kind has not been heard of.
+    /// Returns how long this kind has not been heard of.
     pub fn age(&self, kind: Kind, now: Instant) -> Duration {
         let heard = Duration::from_millis(self.heard[kind as usize].load(Ordering::Relaxed));
         now.saturating_duration_since(self.began + heard)
     }
 
-    /// The kind that has not been heard of for the longest time, and that time.
+    /// Returns the kind that has not been heard of for the longest time, and that time.
     pub fn silence(&self, now: Instant) -> (Kind, Duration) {
         let ages = Kind::ALL.map(|kind| (kind, self.age(kind, now)));
         ages.into_iter().max_by_key(|(_, age)| *age).unwrap_or((Kind::Service, Duration::ZERO))

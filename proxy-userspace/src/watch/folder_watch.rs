@@ -1,4 +1,4 @@
-//! Decides when to read the folder again: after inotify events, and periodically where there are none.
+//! Decides when to read a folder again: after inotify events, and periodically in case there are none.
 
 use std::{
     fs,
@@ -20,15 +20,15 @@ use crate::logging::errors::Report;
 const QUIET: Duration = Duration::from_millis(20);
 /// A burst is handled after this time at the latest.
 const BURST: Duration = Duration::from_millis(200);
-/// The interval of reading for changes that inotify can't see (the target of a link, a network file system).
+/// How often to read anyway, for changes that inotify can't see (the target of a symlink, a network file system).
 const WATCHED: Duration = Duration::from_secs(30);
-/// The interval of reading without inotify.
+/// How often to read without inotify.
 const UNWATCHED: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
-/// Device, inode and, where known, time of creation, since inodes are reused. It tells when another folder is at the
-/// path.
+/// The device, the inode and, if known, the time of creation of a folder. They tell when another folder is at the path;
+/// inodes alone are reused.
 type FolderId = (u64, u64, Option<SystemTime>);
 
 /// Follows a folder.
@@ -47,18 +47,18 @@ struct Watch {
 }
 
 impl FolderWatch {
-    /// A folder with its subfolders. Watches nothing before the first [`Self::renew`].
+    /// Follows a folder with its subfolders. Watches nothing before the first [`Self::renew`].
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, depth: RecursiveMode::Recursive, watch: None, retry: RETRY_FIRST, warned: false }
     }
 
-    /// A folder without its subfolders, for a file in it that may be replaced.
+    /// Follows a folder without its subfolders, for a file in it that may be replaced.
     pub fn shallow(folder: PathBuf) -> Self {
         Self { depth: RecursiveMode::NonRecursive, ..Self::new(folder) }
     }
 
-    /// Watches the folder that is at the path now. Must be called before the folder is read, so that no change is
-    /// missed in between.
+    /// Watches the folder that is at the path now. Call this before reading the folder, so that no change in between is
+    /// missed.
     pub fn renew(&mut self) {
         let identity =
             fs::metadata(&self.folder).map(|metadata| (metadata.dev(), metadata.ino(), metadata.created().ok())).ok();
@@ -71,14 +71,14 @@ impl FolderWatch {
             Ok(watch) => (self.watch, self.warned) = (Some(watch), false),
             Err(error) if !self.warned => {
                 let folder = self.folder.display();
-                warn!(%folder, error = %Report(&error), "folder not watched: it is read every second instead");
+                warn!(%folder, error = %Report(&error), "can't watch the folder: reading it every second instead");
                 self.warned = true;
             }
             Err(_) => {}
         }
     }
 
-    /// Waits until the folder should be read. `readable` says whether the last reading succeeded.
+    /// Waits until the folder should be read again. `readable` tells whether the last read succeeded.
     pub async fn changed(&mut self, readable: bool) {
         if !readable {
             tokio::time::sleep(self.retry).await;
@@ -98,7 +98,7 @@ impl FolderWatch {
 
 impl Watch {
     fn new(folder: &Path, depth: RecursiveMode, identity: FolderId) -> notify::Result<Self> {
-        // One waiting event is enough: the folder is read as a whole, so an overflow loses nothing either.
+        // One waiting event is enough: the folder is read as a whole, so an overflow loses nothing.
         let (sender, events) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {

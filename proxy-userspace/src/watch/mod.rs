@@ -1,4 +1,4 @@
-//! Sources of objects. A source reports which objects exist; it knows nothing of maps, and does not decide what an object
+//! Sources of objects. A source reports which objects exist. It knows nothing about maps, and does not decide what an object
 //! means.
 
 pub mod contact;
@@ -14,6 +14,6 @@ use crate::objects::Event;
 
 /// A source of objects.
 pub trait Source: Send + 'static {
-    /// Follows the source until the receiver is dropped, or until an error that no retry can solve.
+    /// Follows the source until the receiver is dropped. Fails only if retrying can't help.
     fn run(self, events: mpsc::Sender<Event>) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

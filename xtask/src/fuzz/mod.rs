@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: builds, then becomes the fuzzer of the packet programs, or that of a target of the folder `fuzz`.
+//! `cargo xtask fuzz`: builds, then becomes the fuzzer of the packet programs or a fuzz target of the folder `fuzz`.
 
 mod targets;
 
@@ -12,7 +12,7 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// The command. Returns only if the fuzzer can't be started.
+/// Runs the command. Returns only if the fuzzer can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     if arguments.first().is_some_and(|first| !first.starts_with('-')) {
         return targets::command(arguments);

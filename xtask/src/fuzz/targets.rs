@@ -1,5 +1,6 @@
-//! `cargo xtask fuzz TARGET`: builds a fuzz target as cargo-fuzz does, but with the stable compiler, and becomes it. The compiler
-//! adds what libFuzzer measures coverage by; sanitizers, which need a nightly compiler, find what safe Rust can't do anyway.
+//! `cargo xtask fuzz TARGET`: builds a fuzz target as cargo-fuzz does, but with the stable compiler, and becomes it. The stable
+//! compiler can instrument code for libFuzzer's coverage. Sanitizers would need a nightly compiler, but safe Rust rules out most of
+//! what they find.
 
 use std::{
     fs, iter,
@@ -19,10 +20,10 @@ use crate::{
 const PACKAGE: &str = "waggle-fuzz";
 const FOLDER: &str = "fuzz";
 
-/// The profile, see Cargo.toml; cargo's name of the folder is the same.
+/// The profile, which is in Cargo.toml.
 const PROFILE: &str = "fuzz";
 
-/// What libFuzzer needs: counters of the branches taken, and the values that were compared.
+/// Flags that add what libFuzzer needs: counters of the branches taken, and the compared values.
 const FLAGS: [&str; 7] = [
     "--cfg fuzzing",
     "-Cpasses=sancov-module",
@@ -33,10 +34,10 @@ const FLAGS: [&str; 7] = [
     "-Ccodegen-units=1",
 ];
 
-/// An input that takes longer than this many seconds is written to a file; one that takes ten times as long ends the run.
+/// An input that takes longer than this many seconds is written to a file. One that takes ten times as long ends the run.
 const SLOW: u32 = 1;
 
-/// Send random input through what reads it in the agent
+/// Send random input through the agent's readers
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask fuzz")]
 struct Arguments {
@@ -47,7 +48,7 @@ struct Arguments {
     minutes: u32,
 }
 
-/// The command. Returns only if the target can't be started.
+/// Runs the command. Returns only if the target can't be started.
 pub(super) fn command(arguments: &[String]) -> Result<ExitCode> {
     let Arguments { target, minutes } =
         Arguments::parse_from(iter::once("fuzz").chain(arguments.iter().map(String::as_str)));
@@ -66,11 +67,11 @@ pub(super) fn command(arguments: &[String]) -> Result<ExitCode> {
     run.arg(format!("-max_total_time={}", 60 * minutes));
     run.arg(format!("-report_slow_units={SLOW}")).arg(format!("-timeout={}", 10 * SLOW)).arg("-print_final_stats=1");
     run.arg(format!("-artifact_prefix={}/", crashes.display()));
-    // What is found is added to the first folder.
+    // libFuzzer adds new inputs to the first folder.
     match command::exec(run.args([found, folder("seeds")]))? {}
 }
 
-/// The names of all targets.
+/// Returns the names of all targets.
 fn names(folder: &Path) -> Result<Vec<String>> {
     let folder = folder.join("fuzz_targets");
     let files = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
@@ -84,7 +85,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 
 fn build(target: &str) -> Result<PathBuf> {
     let mut command = cargo::command();
-    // With a target, build scripts and macros are compiled without the flags. A folder of their own keeps other builds' results.
+    // With `--target`, build scripts and macros are compiled without the flags. In a separate folder, other builds stay valid.
     command.args(["build", "--package", PACKAGE, "--bin", target, "--profile", PROFILE, "--target", &cargo::host()?]);
     command.args(["--target-dir", "target/fuzz"]);
     command.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", FLAGS.join(" "));

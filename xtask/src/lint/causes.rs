@@ -3,10 +3,10 @@
 
 use super::repeated::{MACROS, arguments};
 
-/// What derives an error's text.
+/// The attribute with an error's text.
 const TEXT: &str = "#[error(";
 
-/// Lines (from 1) of error texts that contain the error's source.
+/// Returns the lines (from 1) of error texts that contain the error's source.
 pub(super) fn contained(source: &str) -> Vec<usize> {
     let contains = |start: usize| {
         let text = arguments(&source[start + TEXT.len()..]);
@@ -16,7 +16,7 @@ pub(super) fn contained(source: &str) -> Vec<usize> {
     source.match_indices(TEXT).filter(|(start, _)| contains(*start)).map(|(start, _)| line(source, start)).collect()
 }
 
-/// Lines (from 1) of log lines that print an error itself, and not its report.
+/// Returns the lines (from 1) of log lines that print an error itself instead of its report.
 pub(super) fn forgotten(source: &str) -> Vec<usize> {
     let calls = MACROS.iter().flat_map(|name| source.match_indices(name));
     let forgets = |call: &str| ["%error", "?error", "{error}", "{error:"].iter().any(|print| call.contains(print));
@@ -28,7 +28,7 @@ pub(super) fn forgotten(source: &str) -> Vec<usize> {
     found
 }
 
-/// The first field of the tuple that follows an attribute's arguments; empty if another item follows first.
+/// Returns the first field of the tuple that follows an attribute's arguments; empty if another item follows first.
 fn first_field(rest: &str) -> &str {
     let item = rest.split("#[error").next().unwrap_or_default().trim_start_matches(")]");
     let fields =

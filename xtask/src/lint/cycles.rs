@@ -1,5 +1,5 @@
-//! The modules at the root of the agent import each other in one direction only, so that each can be read, and moved, without
-//! those that import it.
+//! Checks that the modules at the root of the agent import each other without cycles, so that each can be read and moved without
+//! the modules that import it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,15 +13,15 @@ use super::sources::visit;
 use crate::cargo;
 
 const SOURCES: &str = "proxy-userspace/src";
-/// How many files and folders there may be at the root: more than that nobody surveys.
+/// The most files and folders at the root. More would be hard to survey.
 const MOST: usize = 18;
 
-/// For each module at the root, those that it imports.
+/// For each module at the root, the modules that it imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The check.
+/// Runs the check.
 pub(super) fn check() -> Result<()> {
-    println!("cycles: the modules at the root of {SOURCES} import each other without one");
+    println!("cycles: the modules at the root of {SOURCES} import each other without cycles");
     let root = cargo::root().join(SOURCES);
     let entries = fs::read_dir(&root).with_context(|| format!("list {}", root.display()))?.count();
     if entries > MOST {
@@ -29,7 +29,7 @@ pub(super) fn check() -> Result<()> {
     }
     let imports = read(&root)?;
     if let Some(cycle) = cycle(&imports) {
-        bail!("these import each other in a cycle: {}", cycle.join(" -> "));
+        bail!("these modules import each other in a cycle: {}", cycle.join(" -> "));
     }
     Ok(())
 }
@@ -40,7 +40,7 @@ fn read(root: &Path) -> Result<Imports> {
         let place = path.strip_prefix(root).unwrap_or(path);
         let name = place.components().next().map(|first| first.as_os_str().to_string_lossy().into_owned());
         let module = name.unwrap_or_default().trim_end_matches(".rs").to_owned();
-        // What only tests have may import anything; so may the program and the library's list of modules.
+        // Modules for tests may import anything, and so may the program and the library's list of modules.
         let is_test =
             ["tests", "tests.rs", "any.rs", "memory"].iter().any(|name| place.iter().any(|part| part == *name));
         if is_test || ["main", "lib"].contains(&module.as_str()) {
@@ -56,7 +56,7 @@ fn read(root: &Path) -> Result<Imports> {
     Ok(imports)
 }
 
-/// The root modules that a file names outside of its tests.
+/// Returns the root modules that a file names outside its tests.
 fn imported(source: &str) -> BTreeSet<String> {
     const CRATE: &str = "crate::";
     let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
@@ -73,7 +73,7 @@ fn imported(source: &str) -> BTreeSet<String> {
     found
 }
 
-/// The first names of a list of imports, up to its closing brace.
+/// Returns the first name of each item in a list of imports, up to its closing brace.
 fn names(list: &str) -> BTreeSet<String> {
     let (mut depth, mut begins, mut found) = (0, true, BTreeSet::new());
     for (at, c) in list.char_indices() {
@@ -92,13 +92,13 @@ fn names(list: &str) -> BTreeSet<String> {
     found
 }
 
-/// The identifier that a text begins with.
+/// Returns the identifier that a text begins with.
 fn name(text: &str) -> Option<String> {
     let length = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     (length > 0).then(|| text[..length].to_owned())
 }
 
-/// Modules that import one another, the first one again at the end.
+/// Returns modules that import each other in a cycle, with the first one again at the end.
 fn cycle(imports: &Imports) -> Option<Vec<String>> {
     let mut done = BTreeSet::new();
     imports.keys().find_map(|module| follow(module, imports, &mut Vec::new(), &mut done))

@@ -1,4 +1,4 @@
-//! Licences and duplicate versions of everything that the lock file brings onto this host.
+//! Checks licences and duplicate versions of all packages in the lock file that are built on this host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use spdx::{Expression, ParseMode};
 use super::allowed::{DUPLICATES, LICENCES};
 use crate::cargo;
 
-/// The check.
+/// Runs the check.
 pub(super) fn check() -> Result<()> {
     let metadata = cargo::metadata()?;
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
@@ -23,13 +23,13 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
-/// How crates.io reads licences: `A/B` is the old way to write `A OR B`, and old names count. A name that SPDX does not know is not
-/// allowed, but may stand beside one that is.
+/// How licences on crates.io are read: `A/B` is the old notation for `A OR B`, and deprecated names are valid. A name that SPDX
+/// does not know is not allowed, but may be an alternative to an allowed one.
 const SPELLING: ParseMode =
     ParseMode { allow_slash_as_or_operator: true, allow_deprecated: true, allow_unknown: true, ..ParseMode::STRICT };
 
-/// Whether the expression can be satisfied with allowed licences alone. Exceptions only add rights. An expression that can't
-/// be read is not allowed.
+/// True if allowed licences alone satisfy the expression. Exceptions (`WITH`) only add rights. An expression that can't be parsed
+/// is not allowed.
 fn is_allowed(expression: &str) -> bool {
     let known = |name: &str| LICENCES.contains(&name);
     Expression::parse_mode(expression, SPELLING).is_ok_and(|expression| {
@@ -37,7 +37,7 @@ fn is_allowed(expression: &str) -> bool {
     })
 }
 
-/// What the check looks at.
+/// The properties of a package that are checked.
 struct Package {
     name: String,
     version: String,
@@ -74,10 +74,10 @@ fn duplicate_faults(packages: &[Package], allowed: &[(&str, &str)]) -> Vec<Strin
     let known: BTreeSet<_> = allowed.iter().map(|(name, _)| *name).collect();
     let new = versions.iter().filter(|(name, _)| !known.contains(*name)).map(|(name, versions)| {
         let versions = versions.iter().copied().collect::<Vec<_>>().join(", ");
-        format!("{name} is there in several versions: {versions}; see `cargo tree --invert {name}`")
+        format!("{name} is built in several versions: {versions}; see `cargo tree --invert {name}`")
     });
     let stale = known.iter().filter(|name| !versions.contains_key(*name));
-    new.chain(stale.map(|name| format!("{name} is no longer there twice: remove it from the list"))).collect()
+    new.chain(stale.map(|name| format!("{name} is no longer built twice: remove it from the list"))).collect()
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     fn a_second_version_needs_a_reason() {
         let packages = [package("a", "1.0.0", None), package("a", "2.0.0", None), package("b", "1.0.0", None)];
         assert_eq!(duplicate_faults(&packages, &[("a", "why")]), Vec::<String>::new());
-        assert!(duplicate_faults(&packages, &[])[0].starts_with("a is there in several versions: 1.0.0, 2.0.0"));
+        assert!(duplicate_faults(&packages, &[])[0].starts_with("a is built in several versions: 1.0.0, 2.0.0"));
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         let packages = [package("a", "1.0.0", None)];
         assert_eq!(
             duplicate_faults(&packages, &[("a", "why")]),
-            ["a is no longer there twice: remove it from the list"]
+            ["a is no longer built twice: remove it from the list"]
         );
     }
 

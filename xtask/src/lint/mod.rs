@@ -1,5 +1,5 @@
-//! `cargo xtask lint`: everything that is checked without running the program. A failed check does not stop the
-//! others, so that one run names everything that is wrong.
+//! `cargo xtask lint`: all checks that do not run the program. A failed check does not stop the others, so that one run
+//! reports everything that is wrong.
 
 mod allowed;
 mod causes;
@@ -21,10 +21,10 @@ use crate::{
     setup::{self, Purpose},
 };
 
-/// One check: prints what it looks at, fails with what is wrong.
+/// A check. It prints what it checks, and fails with what is wrong.
 type Check = fn() -> Result<()>;
 
-/// The command.
+/// Runs the command.
 pub(crate) fn command() -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lint])?;
     let checks: [(&str, Check); 9] = [
@@ -64,7 +64,7 @@ fn clippy() -> Result<()> {
     command::run(&mut command)
 }
 
-/// The eBPF programs are linted by the toolchain that compiles them, for the target they run on.
+/// Lints the eBPF programs with the toolchain that compiles them, for their target.
 fn clippy_ebpf() -> Result<()> {
     let rustup = find_program("rustup").context("rustup is not installed: run `cargo xtask setup`")?;
     let Some(toolchain) = ebpf_toolchain::find() else {
@@ -79,7 +79,7 @@ fn clippy_ebpf() -> Result<()> {
     command.args(["run", name, "cargo", "clippy", "--package", EBPF_PACKAGE, "--package", BENCH_PACKAGE, "--release"]);
     command.args(core);
     command.args(["--target", "bpfel-unknown-none", "--", "-D", "warnings"]);
-    // cargo sets these for the processes that it starts; they would pair one toolchain's cargo with another's
+    // cargo sets these variables for the processes that it starts. They would combine one toolchain's cargo with another's
     // compiler.
     command.env_remove("RUSTC").env_remove("RUSTDOC").env_remove("CARGO");
     command::run(&mut command)

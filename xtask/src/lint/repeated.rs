@@ -1,9 +1,9 @@
-//! Finds log lines that say a thing twice: in the message, and again as a field. Pure.
+//! Finds log lines that contain a value twice: in the message and as a field. Pure.
 
-/// The macros that log.
+/// The logging macros.
 pub(super) const MACROS: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 
-/// Lines (from 1), and the names of fields that the message in the same call repeats.
+/// Returns the fields that the message of the same call repeats, as pairs of line (from 1) and field name.
 pub(super) fn repeated(source: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for name in MACROS {
@@ -17,7 +17,7 @@ pub(super) fn repeated(source: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The text up to the parenthesis that closes a call, strings included.
+/// Returns the text up to the parenthesis that closes a call, ignoring parentheses in strings.
 pub(super) fn arguments(rest: &str) -> &str {
     let (mut depth, mut in_string, mut escaped) = (0, false, false);
     for (index, c) in rest.char_indices() {
@@ -34,7 +34,7 @@ pub(super) fn arguments(rest: &str) -> &str {
     rest
 }
 
-/// Fields stand before the message, which is the last string.
+/// Returns the fields of a call that its message repeats. Fields come before the message, which is the first string.
 fn repeated_in(call: &str) -> impl Iterator<Item = &str> {
     let (fields, message) = call.find('"').map_or((call, ""), |quote| call.split_at(quote));
     fields.split(',').filter_map(move |field| {

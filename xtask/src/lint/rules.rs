@@ -1,5 +1,5 @@
-//! The rules of docs/semantics.md: every number that the repository cites exists there, and every rule there has a
-//! test. Pure but for `check`.
+//! Checks the citations of docs/semantics.md: every rule that the repository cites exists there, and every rule there has a
+//! test. Pure, except for `check`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +14,10 @@ use crate::cargo;
 /// The file with the rules.
 const RULEBOOK: &str = "docs/semantics.md";
 
-/// Documents that cite rules, besides the folders of Rust.
+/// Documents that cite rules, in addition to the folders with Rust.
 const DOCUMENTS: [&str; 4] = ["README.md", "CONTRIBUTING.md", "docs", "deploy"];
 
-/// The file that is not searched, since its unit tests cite rules that do not exist.
+/// This file, which is not searched, since its unit tests cite rules that do not exist.
 const ITSELF: &str = "xtask/src/lint/rules.rs";
 
 /// The mark of a rule that can't have a test yet; the reason follows it.
@@ -36,12 +36,12 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Whether a rule is marked as one without a test.
+/// All rules; the value is true for a rule that is marked as one without a test.
 type Rulebook = BTreeMap<Rule, bool>;
 
-/// The check.
+/// Runs the check.
 pub(super) fn check() -> Result<()> {
-    println!("rules: every rule that is cited exists in {RULEBOOK}, and every rule there has a test");
+    println!("rules: every cited rule exists in {RULEBOOK}, and every rule there has a test");
     let text = fs::read_to_string(cargo::root().join(RULEBOOK)).with_context(|| format!("read {RULEBOOK}"))?;
     let (rulebook, mut faults) = read(&text);
     let mut tested = BTreeSet::new();
@@ -63,7 +63,7 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Reads the rules, each from its anchor to the next one or to a heading. Also returns what is wrong with the anchors.
+/// Reads the rules. A rule extends from its anchor to the next one or to a heading. Also returns faults of the anchors.
 fn read(text: &str) -> (Rulebook, Vec<String>) {
     let (mut rulebook, mut faults) = (Rulebook::new(), Vec::new());
     let mut lines = text.lines().enumerate().peekable();
@@ -79,18 +79,18 @@ fn read(text: &str) -> (Rulebook, Vec<String>) {
             faults.push(format!("{place}: the anchor {id} is not before {rule}"));
         }
         if rulebook.insert(rule, body.contains(MARK)).is_some() {
-            faults.push(format!("{place}: {rule} stands there twice"));
+            faults.push(format!("{place}: {rule} is defined twice"));
         }
     }
     (rulebook, faults)
 }
 
-/// The id of a line's anchor, and the text after it.
+/// Returns the id of a line's anchor, and the text after it.
 fn anchor(line: &str) -> Option<(&str, &str)> {
     line.split_once("<a id=\"")?.1.split_once("\"></a>")
 }
 
-/// Citations of rules that the rulebook lacks: in comments, in documents and in the names of tests.
+/// Returns faults for cited rules that the rulebook lacks: in comments, in documents and in the names of tests.
 fn unknown(name: &str, source: &str, rulebook: &Rulebook) -> Vec<String> {
     let cites = |line| {
         let comment = comment(name, line).into_iter().flat_map(words).filter_map(cited_by);
@@ -102,11 +102,11 @@ fn unknown(name: &str, source: &str, rulebook: &Rulebook) -> Vec<String> {
     unknown.map(|(index, rule)| format!("{name}:{}: {rule} is not in {RULEBOOK}", index + 1)).collect()
 }
 
-/// Rules that have neither a test nor a mark, or both.
+/// Returns faults for rules that have neither a test nor a mark, or both.
 fn untested(rulebook: &Rulebook, tested: &BTreeSet<Rule>) -> Vec<String> {
     let fault = |(rule, is_marked): (&Rule, &bool)| match (is_marked, tested.contains(rule)) {
-        (false, false) => Some(format!("{RULEBOOK}: {rule} has no test, nor the mark \"{MARK}reason)\"")),
-        (true, true) => Some(format!("{RULEBOOK}: {rule} has a test, so its mark \"{MARK}…)\" must go")),
+        (false, false) => Some(format!("{RULEBOOK}: {rule} has neither a test nor the mark \"{MARK}reason)\"")),
+        (true, true) => Some(format!("{RULEBOOK}: {rule} has a test: remove its mark \"{MARK}…)\"")),
         _ => None,
     };
     rulebook.iter().filter_map(fault).collect()
@@ -120,7 +120,7 @@ fn is_rust(name: &str) -> bool {
     extension(name) == "rs"
 }
 
-/// The prose in a line: of a document the whole line, of source code the comment.
+/// Returns the prose in a line: the whole line of a document, or the comment in source code.
 fn comment<'a>(name: &str, line: &'a str) -> Option<&'a str> {
     let start = match extension(name) {
         "md" => return Some(line),
@@ -134,7 +134,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c != '_' && !c.is_alphanumeric())
 }
 
-/// The rule that a word of prose cites: `S24`.
+/// Returns the rule that a word of prose cites: `S24`.
 fn cited_by(word: &str) -> Option<Rule> {
     let letter = word.chars().next().filter(|c| matches!(c, 'S' | 'W' | 'F' | 'N'))?;
     let digits = &word[1..];
@@ -147,14 +147,14 @@ fn rule(letter: char, digits: &str) -> Option<Rule> {
     Some(Rule { letter, number })
 }
 
-/// The rules that the tests on a line are named after: functions and, in tables, rows, whose names are strings.
+/// Returns the rules that the tests on a line are named after: functions, and rows of tables, whose names are strings.
 fn in_test_names(line: &str) -> impl Iterator<Item = Rule> {
     let functions = line.split("fn ").skip(1);
     let rows = line.split('"').skip(1).step_by(2);
     functions.chain(rows).flat_map(|text| of_name(words(text).next().unwrap_or_default()))
 }
 
-/// The rules that a test's name begins with: `s24_s25_…`, `w07_…`, `n03_…`, `field_s05_…`.
+/// Returns the rules that a test's name begins with: `s24_s25_…`, `w07_…`, `n03_…`, `field_s05_…` (F5).
 fn of_name(name: &str) -> Vec<Rule> {
     let (is_field, mut rest) = name.strip_prefix("field_").map_or((false, name), |rest| (true, rest));
     let mut rules = Vec::new();
@@ -201,7 +201,7 @@ mod tests {
     fn anchors_that_lie_are_faults() {
         let text = "### <a id=\"s2\"></a>S24: Two\n- <a id=\"s3\"></a>**S3**: a\n- <a id=\"s3\"></a>**S3**: b\n";
         let expected =
-            ["docs/semantics.md:1: the anchor s2 is not before S2", "docs/semantics.md:3: S3 stands there twice"];
+            ["docs/semantics.md:1: the anchor s2 is not before S2", "docs/semantics.md:3: S3 is defined twice"];
         assert_eq!(read(text).1, expected);
     }
 
@@ -240,6 +240,6 @@ mod tests {
         let tested = ["fn s1_a", "fn s32_b", "fn w07_c"].into_iter().flat_map(in_test_names).collect();
         let faults = untested(&rulebook, &tested);
         assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(faults[0].contains("F5 has no test") && faults[1].contains("S32 has a test"), "{faults:?}");
+        assert!(faults[0].contains("F5 has neither a test") && faults[1].contains("S32 has a test"), "{faults:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The tests that docs/security.md names exist. Pure but for `check`.
+//! Checks that the tests that docs/security.md names exist. Pure, except for `check`.
 
 use std::{collections::BTreeSet, fs};
 
@@ -10,10 +10,10 @@ use crate::cargo;
 /// The document.
 const DOCUMENT: &str = "docs/security.md";
 
-/// What is in backticks and has so many underscores is the name of a test.
+/// Text in backticks with at least this many underscores is the name of a test.
 const UNDERSCORES: usize = 3;
 
-/// The check.
+/// Runs the check.
 pub(super) fn check() -> Result<()> {
     println!("security: every test that {DOCUMENT} names exists");
     let text = fs::read_to_string(cargo::root().join(DOCUMENT)).with_context(|| format!("read {DOCUMENT}"))?;
@@ -27,12 +27,12 @@ pub(super) fn check() -> Result<()> {
     }
     let missing = missing(&text, &tests);
     if !missing.is_empty() {
-        bail!("{DOCUMENT} names tests that are not there: {}", missing.join(", "));
+        bail!("{DOCUMENT} names tests that do not exist: {}", missing.join(", "));
     }
     Ok(())
 }
 
-/// The names in the text of which there is no test; an error of its own if it names none at all.
+/// Returns the named tests that do not exist. A text that names no tests lacks "(any test at all)".
 fn missing<'a>(text: &'a str, tests: &BTreeSet<String>) -> Vec<&'a str> {
     let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|word| is_name(word)).collect();
     if named.is_empty() {
@@ -46,7 +46,7 @@ fn is_name(word: &str) -> bool {
     word.bytes().all(known) && word.matches('_').count() >= UNDERSCORES
 }
 
-/// The functions below an attribute that makes a test of them.
+/// Returns the names of test functions.
 fn tests_of(source: &str) -> impl Iterator<Item = &str> {
     let behind = source.split("#[test]").skip(1).chain(source.split("#[tokio::test").skip(1));
     behind.filter_map(|part| part.split_once("fn ")?.1.split(['(', '<']).next())

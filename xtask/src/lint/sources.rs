@@ -1,5 +1,4 @@
-//! Rules about source files: their size, that log lines say each thing once, and that errors are printed with their
-//! causes.
+//! Checks source files: their size, that log lines contain each value once, and that errors are printed with their causes.
 
 use std::{fs, path::Path};
 
@@ -8,10 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use super::{causes, repeated};
 use crate::cargo;
 
-/// The workspace's folders that hold Rust.
+/// The workspace's folders with Rust code.
 pub(super) const FOLDERS: [&str; 6] = ["fuzz", "proxy-common", "proxy-ebpf", "proxy-userspace", "tests", "xtask"];
 
-/// Where log lines are written.
+/// The folder whose log lines are checked.
 const LOGS: &str = "proxy-userspace/";
 
 /// The number of lines above which a file should be split.
@@ -20,10 +19,10 @@ const LONG: usize = 300;
 /// The number of lines above which a file must be split.
 const TOO_LONG: usize = 400;
 
-/// The check.
+/// Runs the check.
 pub(super) fn check() -> Result<()> {
     println!(
-        "source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), nothing logged twice, causes are told"
+        "source rules: at most {LONG} lines a file (more than {TOO_LONG} fail), nothing logged twice, causes are logged"
     );
     let mut faults = Vec::new();
     for folder in FOLDERS {
@@ -50,11 +49,11 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
         faults.push(format!("{name} has {lines} lines, more than {TOO_LONG}: split it by concern"));
     }
     let logs = name.starts_with(LOGS).then(|| repeated::repeated(source)).into_iter().flatten();
-    faults.extend(logs.map(|(line, field)| format!("{name}:{line}: the log line says {field} twice")));
+    faults.extend(logs.map(|(line, field)| format!("{name}:{line}: the log line contains {field} twice")));
     let forgotten = name.starts_with(LOGS).then(|| causes::forgotten(source)).into_iter().flatten();
     faults
         .extend(forgotten.map(|line| format!("{name}:{line}: the log line lacks the error's causes: log its Report")));
-    // The lint has such texts in its own tests.
+    // The tests of this lint have such texts.
     let contained = (!name.starts_with("xtask/")).then(|| causes::contained(source)).into_iter().flatten();
     faults.extend(
         contained.map(|line| format!("{name}:{line}: the error's text contains its cause, which its Report adds")),
@@ -62,7 +61,7 @@ fn faults(name: &str, lines: usize, source: &str) -> Vec<String> {
     faults
 }
 
-/// Visits `path`, or each file below it, whose extension is one of `extensions`.
+/// Calls `each` for the file `path`, or for each file below the folder `path`, with one of `extensions`.
 pub(super) fn visit(path: &Path, extensions: &[&str], each: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
     if !path.is_dir() {
         let is_wanted = path.extension().is_some_and(|found| extensions.iter().any(|wanted| found == *wanted));

@@ -1,4 +1,4 @@
-//! Debian's package tools: asks what is installed and offered, and installs without questions.
+//! Debian's package tools: finds out which packages are installed and available, and installs packages without questions.
 
 use std::process::Command;
 
@@ -7,15 +7,15 @@ use anyhow::{Result, bail};
 use super::packages::Package;
 use crate::command;
 
-/// Waits for another apt instead of failing: fresh machines often run one at boot.
+/// Options to wait for another apt instead of failing, since fresh machines often run one at boot, and to retry downloads.
 const OPTIONS: [&str; 4] = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
 
-/// Arguments that fetch the lists of packages.
+/// Fetches the lists of packages.
 pub(crate) fn update() -> Result<()> {
     command::run(apt_get().arg("update"))
 }
 
-/// Installs `packages`. If the lists are missing or older than the mirror, fetches them and tries once more.
+/// Installs `packages`. If the lists are missing or older than the mirror, fetches them and tries again.
 pub(crate) fn install(packages: &[Package]) -> Result<()> {
     let mut command = apt_get();
     command.args(["install", "-y", "-q", "--no-install-recommends"]).args(packages.iter().map(|package| package.name));
@@ -40,21 +40,21 @@ fn apt_get() -> Command {
     command
 }
 
-/// Whether apt failed for lack of fresh lists: a package it doesn't know, or a file that the mirror has replaced.
+/// True if apt failed because its lists are stale: it does not know a package, or the mirror has replaced a file.
 fn lists_are_stale(errors: &str) -> bool {
     ["Unable to locate package", "has no installation candidate", "404  Not Found", "Unable to fetch some archives"]
         .iter()
         .any(|sign| errors.contains(sign))
 }
 
-/// Whether apt's lists have the package.
+/// True if apt's lists have the package.
 pub(crate) fn offers(package: &str) -> bool {
     command::output(Command::new("apt-cache").args(["policy", package]))
         .is_ok_and(|output| has_candidate(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Reads `apt-cache policy`, which prints nothing for an unknown name, and `Candidate: (none)` for a name that other
-/// packages only refer to.
+/// True if the output of `apt-cache policy` has a candidate. It is empty for an unknown name, and has `Candidate: (none)` for a
+/// name that other packages only refer to.
 fn has_candidate(policy: &str) -> bool {
     policy
         .lines()
@@ -62,11 +62,11 @@ fn has_candidate(policy: &str) -> bool {
         .any(|candidate| candidate.trim() != "(none)")
 }
 
-/// The packages among `packages` that are not installed.
+/// Returns the packages among `packages` that are not installed.
 pub(crate) fn not_installed(packages: &[Package]) -> Result<Vec<Package>> {
     let mut command = Command::new("dpkg-query");
     command.args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(packages.iter().map(|package| package.name));
-    // dpkg-query's exit code is 1 when it does not know a name, which is no error here.
+    // dpkg-query's exit code is 1 if it does not know a name, which is no error here.
     let output = command::output(&mut command)?;
     Ok(missing(packages, &String::from_utf8_lossy(&output.stdout)))
 }

@@ -1,4 +1,4 @@
-//! Installs what is missing while cargo compiles what does not need it: on a bare machine that saves a minute or two.
+//! Installs missing tools while cargo compiles crates that do not need them, which saves a minute or two on a fresh machine.
 
 use std::{
     env,
@@ -17,8 +17,8 @@ use crate::{cargo, ebpf_toolchain::setup_lock};
 /// The number of lines of the installation's output that are shown when it fails.
 const SHOWN: usize = 20;
 
-/// Runs `build` and, at the same time, installs what `purposes` need. The build script of the eBPF programs waits for
-/// the installation.
+/// Runs `build`, and concurrently installs what `purposes` need. The build script of the eBPF programs waits for the
+/// installation.
 pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>) -> Result<T> {
     let plan = Plan::new(&Facts::gather(purposes)?);
     if plan.is_empty() {
@@ -33,12 +33,12 @@ pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>)
     fs::create_dir_all(cargo::root().join("target")).context("create the folder target")?;
     let lock = File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
     lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
-    println!("installing it during the build, with its output in target/{}", log_name(&log_path));
+    println!("installing this during the build; its output is in target/{}", log_name(&log_path));
     let mut child = installer(purposes, &log_path)?;
     thread::scope(|scope| {
         let installation = scope.spawn(move || {
             let status = child.wait();
-            // From here on the build script may look for the toolchain.
+            // The build script may look for the toolchain now.
             drop(lock);
             status
         });
@@ -51,7 +51,7 @@ pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>)
     })
 }
 
-/// Starts this program again, to install.
+/// Starts this program again, to install what `purposes` need.
 fn installer(purposes: &[Purpose], log: &Path) -> Result<Child> {
     let out = File::create(log).with_context(|| format!("create {}", log.display()))?;
     let errors = out.try_clone().context("share the installation's log")?;

@@ -1,4 +1,4 @@
-//! What the machine has. Looks only: decides nothing and changes nothing.
+//! Finds out what the machine has. Changes nothing.
 
 use std::{path::PathBuf, process::Command};
 
@@ -14,39 +14,41 @@ use crate::{
     machine,
 };
 
-/// What was found, limited to what the purposes need.
+/// The findings, as far as the purposes need them.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Facts {
-    /// May install packages.
+    /// Whether the user is root and may install packages.
     pub(crate) root: bool,
-    /// apt-get and dpkg-query are there.
+    /// Whether apt-get and dpkg-query are installed.
     pub(crate) apt: bool,
-    /// apt's lists name all of Debian's compiler packages.
+    /// Whether apt's lists have all of Debian's compiler and LLVM packages.
     pub(crate) offered: bool,
     pub(crate) rustup: bool,
     pub(crate) toolchain: Option<EbpfToolchain>,
-    /// bpf-linker is there and starts.
+    /// Whether bpf-linker is installed and starts.
     pub(crate) linker: bool,
-    /// Of Debian's compiler and LLVM packages, those not installed.
+    /// Debian's compiler packages that are not installed.
     pub(crate) compiler_packages: Vec<Package>,
+    /// Debian's LLVM packages that are not installed.
     pub(crate) linker_packages: Vec<Package>,
-    /// The linter of the eBPF programs is there, or not needed.
+    /// Whether clippy for the eBPF programs is installed, or not needed.
     pub(crate) ebpf_clippy: bool,
+    /// Programs that are not installed.
     pub(crate) programs: Vec<Program>,
-    /// Components that the default toolchain lacks.
+    /// Components that the toolchain in use lacks.
     pub(crate) components: Vec<&'static str>,
 }
 
 impl Facts {
-    /// Looks at the machine.
+    /// Gathers the facts that `purposes` need.
     pub(crate) fn gather(purposes: &[Purpose]) -> Result<Self> {
         let lint = purposes.contains(&Purpose::Lint);
         let apt = find_program("apt-get").is_some() && find_program("dpkg-query").is_some();
         let toolchain = ebpf_toolchain::find();
         let linker =
             find_program("bpf-linker").is_some_and(|path| command::succeeds(Command::new(path).arg("--version")));
-        // Asking apt takes a moment, so it is asked only where the answer matters.
+        // Querying apt takes a moment, so it is only done if the result matters.
         let ask = apt && (toolchain.is_none() || !linker);
         let wanted = |program: &Program| purposes.contains(&program.purpose) && find_program(program.name).is_none();
         Ok(Self {
@@ -64,7 +66,7 @@ impl Facts {
         })
     }
 
-    /// Whether something is missing that apt, by its lists, does not offer.
+    /// True if apt's lists should be fetched: something is missing that they do not have.
     pub(crate) fn wants_fresh_lists(&self) -> bool {
         let packages = self.toolchain.is_none() || !self.programs.is_empty() || !self.ebpf_clippy;
         let known = (self.toolchain.is_some() || self.offered)
@@ -76,7 +78,7 @@ impl Facts {
 
 fn has_ebpf_clippy(toolchain: Option<EbpfToolchain>) -> bool {
     match toolchain {
-        // Without a toolchain yet: nightly would bring a linter, and the plan asks only for Debian's.
+        // Without a toolchain, only Debian's clippy may have to be installed: nightly includes one.
         Some(EbpfToolchain::Debian) | None => PathBuf::from("/usr/bin/clippy-driver").is_file(),
         Some(EbpfToolchain::Nightly) => {
             command::succeeds(Command::new("rustup").args(["run", "nightly", "clippy-driver", "--version"]))
@@ -84,7 +86,7 @@ fn has_ebpf_clippy(toolchain: Option<EbpfToolchain>) -> bool {
     }
 }
 
-/// The toolchain in use may come with fewer components than rustup's default profile.
+/// Returns the components that the toolchain in use lacks: it may have fewer than rustup's default profile.
 fn missing_components() -> Vec<&'static str> {
     let present = |program: &str| command::succeeds(Command::new(program).arg("--version"));
     let components = [("clippy", "cargo-clippy"), ("rustfmt", "cargo-fmt")];

@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: makes a fresh machine able to build, lint and test. Idempotent: looks first, installs only
-//! what is missing, and prints what and why.
+//! `cargo xtask setup`: prepares a fresh machine to build, lint and test. Installs only what is missing, and prints what it
+//! installs and why.
 
 pub(crate) mod apt;
 mod beside;
@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use facts::Facts;
 use plan::Plan;
 
-/// What the tools are needed for. The quick check before a command looks only at what that command needs.
+/// What tools are needed for. Each command checks only the purposes that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
     /// Compiling the agent and its eBPF programs
@@ -33,11 +33,11 @@ pub(crate) enum Purpose {
     Cluster,
 }
 
-/// What the command installs by default: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and which few
-/// need, and not [`Purpose::Fuzz`], whose command installs it.
+/// The purposes that the command installs for by default: not [`Purpose::Vm`] and [`Purpose::Cluster`], which are large and
+/// rarely needed, and not [`Purpose::Fuzz`], whose command installs it.
 const ALL: [Purpose; 3] = [Purpose::Build, Purpose::Lint, Purpose::Lab];
 
-/// The command. Installs what `purposes` need, or the defaults if there are none; with `check` it only prints what is
+/// Runs the command: installs what `purposes` need, or the defaults if there are none. With `check`, only prints what is
 /// missing.
 pub(crate) fn command(check: bool, purposes: &[Purpose]) -> Result<ExitCode> {
     let purposes = if purposes.is_empty() { &ALL } else { purposes };
@@ -57,7 +57,7 @@ pub(crate) fn command(check: bool, purposes: &[Purpose]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs what `purposes` need, silently where nothing is missing.
+/// Installs what `purposes` need. Prints nothing if nothing is missing.
 pub(crate) fn ensure(purposes: &[Purpose]) -> Result<()> {
     if Plan::new(&Facts::gather(purposes)?).is_empty() { Ok(()) } else { install(purposes) }
 }

@@ -1,4 +1,4 @@
-//! Decides what to install. Pure: facts in, steps out.
+//! Decides what to install. Pure.
 
 use std::fmt;
 
@@ -11,19 +11,19 @@ use crate::ebpf_toolchain::EbpfToolchain;
 /// One thing to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Debian packages.
+    /// Install Debian packages.
     Packages(Vec<Package>),
-    /// Name /usr as a rustup toolchain.
+    /// Link /usr as a rustup toolchain.
     LinkDebian,
-    /// rustup's nightly with the sources of `core`.
+    /// Install rustup's nightly with the sources of `core`.
     Nightly,
-    /// bpf-linker from crates.io, for this toolchain.
+    /// Install bpf-linker from crates.io, for this toolchain.
     Linker(EbpfToolchain),
-    /// Components of the toolchain in use.
+    /// Install components of the toolchain in use.
     Components(Vec<&'static str>),
 }
 
-/// Steps in order, and what prevents them.
+/// The steps in order, and what blocks them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     steps: Vec<Step>,
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan that makes the machine that `facts` describe complete.
+    /// Makes a plan that installs everything that the machine described by `facts` lacks.
     pub(crate) fn new(facts: &Facts) -> Self {
         let toolchain = facts.toolchain.unwrap_or(if facts.apt && facts.offered {
             EbpfToolchain::Debian
@@ -59,17 +59,17 @@ impl Plan {
         Self { steps, blocked }
     }
 
-    /// Whether nothing is missing.
+    /// True if nothing is missing.
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.blocked.is_none()
     }
 
-    /// What to install, in order.
+    /// Returns the steps, in order.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// What prevents the installation from here, and what to type.
+    /// Returns why the steps can't be carried out, and what to type; `None` if they can.
     pub(crate) fn blocked(&self) -> Option<&str> {
         self.blocked.as_deref()
     }
@@ -111,7 +111,7 @@ fn blocked(facts: &Facts, packages: &[Package]) -> Option<String> {
     Some(format!("install these programs with your system's package tool (Debian's names: {names}): {programs}"))
 }
 
-/// The steps, a line each, without what blocks them.
+/// Formats the steps, a line each, without what blocks them.
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {

@@ -1,4 +1,4 @@
-//! Carries out the plan's steps.
+//! Carries out the steps of a plan.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use crate::{
     ebpf_toolchain::{DEBIAN_LINK, EbpfToolchain, find_program},
 };
 
-/// Installs one thing.
+/// Carries out a step.
 pub(crate) fn perform(step: &Step) -> Result<()> {
     match step {
         Step::Packages(packages) => apt::install(packages),
@@ -28,7 +28,7 @@ pub(crate) fn perform(step: &Step) -> Result<()> {
         }
         Step::Linker(toolchain) => install_linker(*toolchain),
         Step::Components(components) => command::run(rustup()?.args(["component", "add"]).args(components))
-            .context("add components to the Rust toolchain (they must be downloaded once; is there a network?)"),
+            .context("add components to the Rust toolchain (they must be downloaded; is the network up?)"),
     }
 }
 
@@ -40,18 +40,18 @@ fn install_linker(toolchain: EbpfToolchain) -> Result<()> {
     let mut command = cargo::command();
     command.args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked", "--force"]);
     if toolchain == EbpfToolchain::Debian {
-        // LLVM_PREFIX is bpf-linker's own variable: without it, an older LLVM whose llvm-config comes
-        // first on PATH is linked, and the result fails to read rustc's bitcode.
+        // LLVM_PREFIX is bpf-linker's own variable. Without it, an older LLVM whose llvm-config comes first in PATH may be
+        // linked, which can't read rustc's bitcode.
         command
             .args(["--no-default-features", "--features", "llvm-22"])
             .env("LLVM_PREFIX", LLVM_PREFIX)
             .env("LLVM_SYS_221_PREFIX", LLVM_PREFIX);
     }
-    // Cargo passes this project's RUSTC_BOOTSTRAP on to xtask; it must not apply to other projects.
+    // Cargo passes this project's RUSTC_BOOTSTRAP to xtask; it must not apply to other projects.
     command::run(command.env_remove("RUSTC_BOOTSTRAP")).with_context(|| {
         format!(
             "install bpf-linker {LINKER_VERSION} (compiling it needs LLVM's development files; its project also \
-             releases binaries, https://github.com/aya-rs/bpf-linker/releases: one on PATH will do)"
+             releases binaries, https://github.com/aya-rs/bpf-linker/releases: one in PATH will do)"
         )
     })
 }

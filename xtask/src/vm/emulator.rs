@@ -1,4 +1,4 @@
-//! The emulated machine: boots a kernel, passes on what its tests print, and checks what the kernel printed.
+//! The emulated machine: boots a kernel, passes the output of its tests on, and checks the kernel's log.
 
 use std::{
     fs,
@@ -12,17 +12,17 @@ use anyhow::{Context as _, Result};
 use super::{kernel::Kernel, selection::Selection, transcript::Transcript};
 use crate::{command, ebpf_toolchain::find_program, libtest::Tally};
 
-/// Seconds from power-on after which a machine is assumed to hang. No verdict depends on it: a slow or busy host needs
-/// several times the ten minutes that a quiet one takes.
+/// Seconds from power-on after which a machine is assumed to hang. A quiet host needs ten minutes, a slow or busy one several
+/// times as long.
 const LIMIT: &str = "2700";
 
-/// How many of the kernel's last lines are shown when something is wrong.
+/// How many of the kernel's last lines are shown if something is wrong.
 const TAIL: usize = 40;
 
-/// Messages of a kernel that has failed.
+/// Signs of a failure in the kernel's log.
 const COMPLAINTS: [&str; 5] = ["Kernel panic", "Oops:", "kernel BUG at", "BUG: unable", "WARNING: CPU:"];
 
-/// Boots `kernel` until it powers off, and counts what its tests did.
+/// Boots `kernel`, waits until it powers off, and counts the results of its tests.
 pub(super) fn run(folder: &Path, kernel: &Kernel, initramfs: &Path, selections: &[Selection]) -> Result<Tally> {
     let console = folder.join("console");
     let mut command = emulator(kernel, initramfs, &console)?;
@@ -52,9 +52,9 @@ pub(super) fn run(folder: &Path, kernel: &Kernel, initramfs: &Path, selections: 
     Ok(transcript.finish(selections, &kernel.release))
 }
 
-/// The emulator, under a time limit. One thread emulates both processors in turn. With a thread for each, one
-/// processor may run what the other has just replaced in the kernel's text: a breakpoint that the kernel no longer
-/// knows ("Oops: int3"). There is no hardware acceleration, since the host may itself be one of many virtual machines.
+/// Returns a command for the emulator, under a time limit. One thread emulates both CPUs in turn: with a thread for each, one
+/// CPU may execute kernel text that the other has just patched, and hit a breakpoint that the kernel no longer knows
+/// ("Oops: int3"). Hardware acceleration is not used, since the host may itself be a virtual machine.
 fn emulator(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Command> {
     let qemu = find_program("qemu-system-x86_64").context("find qemu-system-x86_64: run `cargo xtask vm` as root")?;
     let mut command = Command::new("timeout");
@@ -62,7 +62,7 @@ fn emulator(kernel: &Kernel, initramfs: &Path, console: &Path) -> Result<Command
     command.args(["-accel", "tcg,thread=single", "-cpu", "max,la57=off", "-smp", "2", "-m", "2G"]);
     command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initramfs);
-    // A panic reboots at once, which ends the emulator.
+    // `panic=-1` makes a panic reboot at once, which ends the emulator (`-no-reboot`).
     command.args(["-append", "console=ttyS0 loglevel=5 panic=-1"]);
     command.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
     Ok(command)

@@ -1,11 +1,11 @@
 #!/bin/busybox sh
-# The machine's first process: mounts, loads modules, runs each line of /tests and tells how it ended. The kernel writes
-# to the first serial port, the tests write to the second: so the kernel can't write into their lines.
+# The machine's first process: mounts file systems, loads modules, runs each line of /tests and prints how it ended. The kernel
+# writes to the first serial port and the tests to the second, so that the kernel can't write into their lines.
 
 /bin/busybox --install -s /applets
 /bin/busybox ln -s busybox /bin/sh
 export PATH=/bin:/applets
-# Emulated processors are slow.
+# Emulated CPUs are slow.
 export WAGGLE_LAB_PATIENCE=6
 
 mount -t proc proc /proc
@@ -41,7 +41,7 @@ while read -r line; do
     echo "waggle-vm: begin $*"
     "/waggle/$@"
     code=$?
-    # The test may have stopped in the middle of a line.
+    # The test's output may have ended in the middle of a line.
     echo
     echo "waggle-vm: end $code"
 done </tests

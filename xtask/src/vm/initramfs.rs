@@ -1,4 +1,5 @@
-//! The machine's only file system: busybox, `ip`, `bpftool`, `ethtool`, `wg`, kernel modules, the tests and what they start.
+//! Builds the machine's only file system: busybox, `ip`, `bpftool`, `ethtool`, `wg`, kernel modules, the tests, and the programs
+//! that they start.
 
 use std::{
     fs::{self, File},
@@ -16,13 +17,13 @@ use super::{
 };
 use crate::{command, ebpf_toolchain::find_program};
 
-/// Programs of this system that the machine has, besides ours.
+/// Programs that are copied from this system.
 const PROGRAMS: [&str; 5] = ["bpftool", "busybox", "ethtool", "ip", "wg"];
 
-/// Folders where the kernel mounts and tests write.
+/// The folders of the file system.
 const FOLDERS: [&str; 9] = ["applets", "bin", "dev", "modules", "proc", "run", "sys", "tmp", "waggle"];
 
-/// Builds the file system in `folder` and gives the archive's path.
+/// Builds the file system in `folder` and returns the path of the archive.
 pub(super) fn build(
     folder: &Path,
     kernel: &Kernel,
@@ -46,7 +47,7 @@ pub(super) fn build(
         copy_libraries(&program, &root)?;
     }
     for (name, path) in programs {
-        // Debug information is most of a test executable, and the file system is in memory.
+        // A test executable is mostly debug information, and the file system is in memory.
         let stripped = root.join("waggle").join(name);
         command::run(Command::new("strip").args(["--strip-debug", "-o"]).args([&stripped, path]))?;
         copy_libraries(path, &root)?;
@@ -55,7 +56,7 @@ pub(super) fn build(
     pack(&root, &folder.join("initramfs"))
 }
 
-/// The modules in `/modules`, their names in the order of loading in `/modules/order`.
+/// Copies the modules to `/modules`, and writes their names to `/modules/order` in the order of loading.
 fn copy_modules(kernel: &Kernel, root: &Path) -> Result<()> {
     let path = kernel.modules.join("modules.dep");
     let dependencies = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
@@ -68,7 +69,7 @@ fn copy_modules(kernel: &Kernel, root: &Path) -> Result<()> {
     write(&root.join("modules/order"), &(order.join("\n") + "\n"))
 }
 
-/// Copies the shared libraries of `program` to where it looks for them.
+/// Copies the shared libraries of `program` to the same paths.
 fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
     let output = command::output(Command::new("ldd").arg(program))?;
     for library in libraries(&String::from_utf8_lossy(&output.stdout)) {
@@ -81,7 +82,7 @@ fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The paths in ldd's output: none for a static program.
+/// Returns the paths in the output of ldd; none for a static program.
 fn libraries(ldd: &str) -> Vec<&str> {
     ldd.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':')).collect()
 }

@@ -1,4 +1,4 @@
-//! Debian's kernels, downloaded and unpacked below `target/vm`. The host's own kernel and boot menu are not changed.
+//! Downloads Debian's kernels and unpacks them below `target/vm`. The host's own kernel and boot menu are not changed.
 
 use std::{
     env, fs,
@@ -16,13 +16,13 @@ pub(super) struct Series {
     package: &'static str,
 }
 
-/// The oldest kernel that is supported, and one between it and today's.
+/// The oldest supported kernel series, and one between it and the current one.
 pub(super) const SERIES: [Series; 2] =
     [Series { name: "6.1", package: "linux-image-amd64" }, Series { name: "6.12", package: "linux-image-6.12-amd64" }];
 
 /// An unpacked kernel.
 pub(super) struct Kernel {
-    /// As `uname -r` prints it.
+    /// The release, as in `uname -r`.
     pub(super) release: String,
     /// The file that is booted.
     pub(super) image: PathBuf,
@@ -31,7 +31,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel that an earlier run has unpacked in `folder`, else Debian's newest of the series.
+    /// Returns the kernel that an earlier run unpacked in `folder`; otherwise downloads and unpacks Debian's newest of the series.
     pub(super) fn prepare(series: &Series, folder: &Path) -> Result<Self> {
         let root = folder.join("kernel");
         if !root.exists() {
@@ -46,13 +46,13 @@ impl Kernel {
     }
 }
 
-/// Downloads the series' package and gives the file's path.
+/// Downloads the package of a series and returns the path of the file.
 fn download(series: &Series, folder: &Path) -> Result<PathBuf> {
     if env::consts::ARCH != "x86_64" || find_program("apt-get").is_none() {
         bail!("get kernel {}: Debian's packages for x86_64 are used; run this there", series.name);
     }
     try_download(series, folder).or_else(|error| {
-        println!("{error:#}; trying once more with apt's newest lists");
+        println!("{error:#}; trying again with apt's newest lists");
         apt::update()?;
         try_download(series, folder)
     })
@@ -71,14 +71,14 @@ fn try_download(series: &Series, folder: &Path) -> Result<PathBuf> {
     file.into_iter().find(name).with_context(|| format!("find the downloaded {package}"))
 }
 
-/// The kernel package in the output of `apt-cache depends`.
+/// Returns the kernel package in the output of `apt-cache depends`.
 fn image_package(depends: &str, series: &str) -> Option<String> {
     let packages = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
     let mut images = packages.filter(|package| package.starts_with(&format!("linux-image-{series}.")));
     images.next().map(str::to_owned)
 }
 
-/// Unpacks a package. `root` appears only when it is complete.
+/// Unpacks a package into `root`, which appears only when it is complete.
 fn unpack(package: &Path, root: &Path) -> Result<()> {
     let unfinished = root.with_extension("unfinished");
     if unfinished.exists() {

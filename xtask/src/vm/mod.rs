@@ -1,5 +1,5 @@
-//! `cargo xtask vm`: boots Debian's kernels in an emulated machine and runs on each the tests that depend on the
-//! kernel. Only the emulator is installed; the kernels are unpacked below `target/vm`.
+//! `cargo xtask vm`: boots Debian's kernels in emulated machines, and runs the tests that depend on the kernel. Only the
+//! emulator and its tools are installed; the kernels are unpacked below `target/vm`.
 
 mod emulator;
 mod initramfs;
@@ -25,10 +25,10 @@ use crate::{
     test,
 };
 
-/// What to boot, and what to run on it.
+/// The kernels to boot, and the tests to run on them.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The kernel's series
+    /// The kernel series
     #[arg(default_value = "all", value_parser = ["6.1", "6.12", "all"])]
     kernel: String,
     /// Run these test executables instead of the usual ones
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     options: Vec<String>,
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
     setup::ensure(&[Purpose::Build, Purpose::Lab, Purpose::Vm])?;
     let selections: Vec<_> = if arguments.test.is_empty() {
@@ -51,7 +51,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
     let wanted = SERIES.iter().filter(|series| ["all", series.name].contains(&arguments.kernel.as_str()));
     let machines: Vec<_> =
         wanted.map(|series| Machine::prepare(series, &selections, &programs)).collect::<Result<_>>()?;
-    // Each machine keeps one processor of this host busy.
+    // Each machine keeps one CPU of this host busy.
     let tallies: Vec<Result<Tally>> = thread::scope(|scope| {
         let started: Vec<_> = machines.iter().map(|machine| scope.spawn(|| machine.run(&selections))).collect();
         started.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
@@ -63,7 +63,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<ExitCode> {
     Ok(test::report(&tally, &[]))
 }
 
-/// Builds the tests and the programs that they start; gives each one's path and its name in the machine.
+/// Builds the tests and the programs that they start. Returns their names in the machine and their paths.
 fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
     let targets: BTreeSet<_> = selections.iter().map(|selection| selection.target.as_str()).collect();
     let mut programs = cargo::build_tests(targets.into_iter())?;
@@ -71,7 +71,7 @@ fn build(selections: &[Selection]) -> Result<Vec<(String, PathBuf)>> {
     Ok(programs)
 }
 
-/// Everything that one machine is booted from.
+/// The files that a machine is booted from.
 struct Machine {
     folder: PathBuf,
     kernel: Kernel,

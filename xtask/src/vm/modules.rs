@@ -1,10 +1,10 @@
-//! Which kernel modules the machine loads, and in what order. Pure.
+//! Determines which kernel modules the machine loads, and in what order. Pure.
 
 use anyhow::{Context as _, Result};
 
-/// Modules for the labs' devices, for what the agent asks the kernel, and for what its packets meet.
+/// Modules for the devices of labs, for the agent's requests to the kernel, and for the packets in the tests.
 pub(super) const MODULES: [&str; 18] = [
-    // libcrc32c asks for this one by the name of an algorithm, which modules.dep does not have.
+    // libcrc32c requests this module by the name of an algorithm, which is not in modules.dep.
     "crc32c_generic",
     "veth",
     "bridge",
@@ -25,7 +25,7 @@ pub(super) const MODULES: [&str; 18] = [
     "wireguard",
 ];
 
-/// The files of the modules `names` and of all that they need, each after those that it needs. Paths are as in
+/// Returns the files of the modules `names` and of all their dependencies, each after its own dependencies. Paths are as in
 /// `dependencies`, the text of a `modules.dep`.
 pub(super) fn in_order<'a>(dependencies: &'a str, names: &[&str]) -> Result<Vec<&'a str>> {
     let mut files = Vec::new();
@@ -34,8 +34,8 @@ pub(super) fn in_order<'a>(dependencies: &'a str, names: &[&str]) -> Result<Vec<
             .lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(file, _)| module_name(file) == *name)
-            .with_context(|| format!("find module {name}: this kernel has none of that name"))?;
-        // modules.dep(5): all dependencies, to be loaded from right to left.
+            .with_context(|| format!("find module {name}: this kernel has no such module"))?;
+        // modules.dep(5): dependencies are loaded from right to left.
         for file in needed.split_whitespace().rev().chain([file]) {
             if !files.contains(&file) {
                 files.push(file);
@@ -45,7 +45,7 @@ pub(super) fn in_order<'a>(dependencies: &'a str, names: &[&str]) -> Result<Vec<
     Ok(files)
 }
 
-/// `kernel/drivers/net/veth.ko.xz` → `veth`
+/// Returns the name of a module's file: `kernel/drivers/net/veth.ko.xz` gives `veth`.
 fn module_name(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.split_once(".ko").map_or(name, |(name, _)| name)

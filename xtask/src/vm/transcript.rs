@@ -1,24 +1,24 @@
-//! Reads what a machine's init and tests print, and counts the results. Pure: lines in, counts out.
+//! Reads the output of a machine's init and tests, and counts the results. Pure.
 
 use super::selection::Selection;
 use crate::libtest::{Reader, Tally};
 
-/// The beginning of init's own lines, which tells them from those of tests.
+/// The prefix of init's own lines, which tells them from those of tests.
 const MARK: &str = "waggle-vm: ";
 
 /// The state of reading one machine's output.
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
-    /// The test executable that is running.
+    /// The running test executable.
     current: Option<(String, Reader)>,
-    /// Names of the executables that have ended.
+    /// The names of the executables that have ended.
     ended: Vec<String>,
     tally: Tally,
     done: bool,
 }
 
 impl Transcript {
-    /// Reads one line, without its end; true if it is a test's own, not init's.
+    /// Reads one line, without its line break. Returns true if it is a test's, not init's.
     pub(super) fn line(&mut self, line: &str) -> bool {
         let Some(event) = line.strip_prefix(MARK) else {
             if let Some((_, reader)) = &mut self.current {
@@ -46,12 +46,12 @@ impl Transcript {
         self.ended.push(name);
     }
 
-    /// Whether the machine has said that all is done.
+    /// True if the machine has run all tests.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// The counts, on the kernel `release`. Selections that have not ended count as failed.
+    /// Returns the counts, with `release` in the names of failures. Selections that have not ended count as failed.
     pub(super) fn finish(mut self, selections: &[Selection], release: &str) -> Tally {
         self.end(false);
         let missing =
@@ -60,7 +60,7 @@ impl Transcript {
         self.tally.failed += missing.len();
         self.tally.failures.extend(missing);
         if !self.done {
-            self.fail("the machine did not reach its end");
+            self.fail("the machine stopped early");
         }
         for name in &mut self.tally.failures {
             *name = format!("{release}: {name}");
@@ -68,7 +68,7 @@ impl Transcript {
         self.tally
     }
 
-    /// Counts a failure that no test has reported.
+    /// Counts a failure that no test reports.
     pub(super) fn fail(&mut self, what: &str) {
         self.tally.failed += 1;
         self.tally.failures.push(what.to_owned());
@@ -108,11 +108,8 @@ waggle-vm: end 0
     fn a_machine_that_stops_early_fails_with_what_it_was_doing() {
         let tally = read(&format!("{FIRST}waggle-vm: begin b\nrunning 2 tests\ntest two ... ok\n"));
         assert_eq!(tally.passed, 1);
-        assert_eq!(
-            tally.failures,
-            ["6.1: a test binary stopped before its end", "6.1: the machine did not reach its end"]
-        );
-        let silent = ["6.1: a did not run", "6.1: b did not run", "6.1: the machine did not reach its end"];
+        assert_eq!(tally.failures, ["6.1: a test binary stopped before its end", "6.1: the machine stopped early"]);
+        let silent = ["6.1: a did not run", "6.1: b did not run", "6.1: the machine stopped early"];
         assert_eq!(read("").failures, silent);
     }
 

@@ -1,4 +1,4 @@
-//! Flags for devices.
+//! The flags for devices.
 
 use clap::Args;
 
@@ -8,14 +8,14 @@ use crate::config::devices::{DeviceChoice, DeviceConfig, DeviceMode, Pattern, Tc
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Devices")]
 pub struct DeviceArgs {
-    /// Devices whose packets are served: `auto` (those with an address of the node, a default route or a link-local
-    /// gateway), or names, `*` and `?` allowed. Devices that appear later are followed
+    /// Devices whose packets are served: `auto` (devices with an address of the node, a default route or a link-local
+    /// gateway), or names, in which `*` and `?` are wildcards. Devices that appear later are included
     #[arg(long, value_name = "auto|NAME,…", default_value = "auto")]
     pub devices: DeviceChoice,
     /// How devices are served
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub device_mode: DeviceMode,
-    /// Host ends of pods whose sockets this kernel does not own (virtual machines): names, `*` and `?` allowed
+    /// Host ends of pods whose sockets belong to another kernel (virtual machines): names, in which `*` and `?` are wildcards
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub pod_interfaces: Vec<Pattern>,
     /// How TC programs are attached

@@ -1,4 +1,4 @@
-//! Flags for flows of packets.
+//! The flags for flows of packets.
 
 use clap::Args;
 use proxy_common::{AssociationTimeouts, Timeouts};
@@ -8,8 +8,8 @@ use crate::config::{FlowConfig, duration::whole_seconds, kube_proxy::Conntrack};
 const DEFAULT: Timeouts = Timeouts::DEFAULT;
 const SCTP: AssociationTimeouts = AssociationTimeouts::DEFAULT;
 
-/// Settings of flows. Timeouts have nf_conntrack's names, and the defaults that kube-proxy gives it. kube-proxy's own four may
-/// also be in its file.
+/// Settings of flows. Timeouts have the names of nf_conntrack and the defaults that kube-proxy sets there. The four that
+/// kube-proxy has itself may also be in its file.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Flows")]
 pub struct FlowArgs {
@@ -19,10 +19,10 @@ pub struct FlowArgs {
     /// Seconds until a TCP connection whose client has not confirmed the reply is forgotten
     #[arg(long = "conntrack-tcp-timeout-syn-recv", value_name = "S", default_value_t = DEFAULT.tcp_syn_received)]
     pub tcp_syn_received: u32,
-    /// Seconds until a silent established TCP connection is forgotten [default: 86400]
+    /// Seconds until an idle established TCP connection is forgotten [default: 86400]
     #[arg(long = "conntrack-tcp-timeout-established", value_name = "S", value_parser = seconds)]
     pub tcp_established: Option<u32>,
-    /// Seconds until a TCP connection that one side has closed, not yet acknowledged by the other, is forgotten
+    /// Seconds until a TCP connection that one side has closed and the other has not acknowledged is forgotten
     #[arg(long = "conntrack-tcp-timeout-fin-wait", value_name = "S", default_value_t = DEFAULT.tcp_fin_wait)]
     pub tcp_fin_wait: u32,
     /// Seconds until a TCP connection that only one side has closed is forgotten (kube-proxy's
@@ -35,10 +35,10 @@ pub struct FlowArgs {
     /// Seconds until a TCP connection that was reset is forgotten
     #[arg(long = "conntrack-tcp-timeout-close", value_name = "S", default_value_t = DEFAULT.tcp_close)]
     pub tcp_close: u32,
-    /// Seconds until a silent UDP flow is forgotten [default: 30]
+    /// Seconds until an idle UDP flow is forgotten [default: 30]
     #[arg(long = "conntrack-udp-timeout", value_name = "S", value_parser = seconds)]
     pub udp: Option<u32>,
-    /// Seconds until a silent UDP flow that has gone both ways more than once is forgotten [default: 120]
+    /// Seconds until an idle UDP flow that both sides have confirmed is forgotten [default: 120]
     #[arg(long = "conntrack-udp-timeout-stream", value_name = "S", value_parser = seconds)]
     pub udp_stream: Option<u32>,
     /// Seconds until an SCTP association that has ended is forgotten
@@ -47,7 +47,7 @@ pub struct FlowArgs {
     /// Seconds until an SCTP association whose client has not confirmed the reply is forgotten
     #[arg(long = "conntrack-sctp-timeout-cookie-wait", value_name = "S", default_value_t = SCTP.cookie_wait)]
     pub sctp_cookie_wait: u32,
-    /// Seconds until a silent established SCTP association is forgotten
+    /// Seconds until an idle established SCTP association is forgotten
     #[arg(long = "conntrack-sctp-timeout-established", value_name = "S", default_value_t = SCTP.established)]
     pub sctp_established: u32,
     /// Seconds until an SCTP association that the client has closed is forgotten
@@ -59,22 +59,22 @@ pub struct FlowArgs {
     /// Seconds until an SCTP association that both sides have closed is forgotten
     #[arg(long = "conntrack-sctp-timeout-shutdown-ack-sent", value_name = "S", default_value_t = SCTP.shutdown_ack_sent)]
     pub sctp_shutdown_ack_sent: u32,
-    /// Answer pings of Services' addresses while a backend is usable
+    /// Answer pings to the addresses of Services that have a usable backend
     #[arg(long, value_name = "BOOL", default_value_t = FlowConfig::DEFAULT.answer_echo, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub answer_echo: bool,
-    /// Refusals (RST, ICMP) a second and processor; 0 is no limit
+    /// The most rejects (RST, ICMP) per second and CPU; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = FlowConfig::DEFAULT.reject_rate)]
     pub reject_rate: u32,
 }
 
-/// Seconds as a number, or a duration as kube-proxy takes it.
+/// Parses seconds, given as a number or as a duration in kube-proxy's form.
 fn seconds(text: &str) -> Result<u32, String> {
     text.parse().or_else(|_| whole_seconds(text)).map_err(|_| "give seconds, or a duration such as 1h0m0s".to_owned())
 }
 
 impl FlowArgs {
-    /// The settings, from flags, then from kube-proxy's file, else the defaults. 0, which leaves kube-proxy's kernel as it is,
-    /// stands for the default.
+    /// Returns the settings: from the flags first, then from kube-proxy's file, then the defaults. 0 means the default, as in
+    /// kube-proxy, which then leaves the kernel's setting alone.
     pub fn config(self, file: &Conntrack) -> FlowConfig {
         let args = self;
         let of = |flag: Option<u32>, file, default| flag.or(file).filter(|seconds| *seconds != 0).unwrap_or(default);

@@ -1,9 +1,9 @@
-//! kube-proxy's flags that mean nothing here, of every release: those of today, those that are gone, and those that libraries of
-//! its once gave it (klog, cAdvisor, cloud providers).
+//! kube-proxy's flags that Waggle ignores, of all its releases: current ones, removed ones, and those that came from its libraries
+//! (klog, cAdvisor, cloud providers).
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, parser::ValueSource};
 
-/// Those that need no value.
+/// Flags that need no value.
 const SWITCHES: [&str; 27] = [
     "add-dir-header",
     "allow-dynamic-housekeeping",
@@ -34,7 +34,7 @@ const SWITCHES: [&str; 27] = [
     "windows-service",
 ];
 
-/// Those with a value.
+/// Flags with a value.
 const VALUES: [&str; 81] = [
     "alsologtostderrthreshold",
     "application-metrics-count-limit",
@@ -119,7 +119,7 @@ const VALUES: [&str; 81] = [
     "vmodule",
 ];
 
-/// The ignored flags that have been given.
+/// The ignored flags that were given.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoredFlags(pub Vec<&'static str>);
 
@@ -137,7 +137,7 @@ impl FromArgMatches for IgnoredFlags {
 
 impl Args for IgnoredFlags {
     fn augment_args(command: Command) -> Command {
-        // As kube-proxy: the last of several counts, and a switch takes a value only after `=`.
+        // As in kube-proxy, flags may be repeated, and a switch takes a value only after `=`.
         let flag = |name| Arg::new(name).long(name).hide(true).action(ArgAction::Append).help("Ignored");
         let switch = |name| flag(name).num_args(0..=1).require_equals(true).default_missing_value("true");
         let value = |name| flag(name).num_args(1).allow_hyphen_values(true);

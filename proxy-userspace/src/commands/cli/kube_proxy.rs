@@ -1,4 +1,4 @@
-//! kube-proxy's flags, so that its command lines go on working: those that mean something here, and those that are ignored.
+//! kube-proxy's flags, so that its command lines keep working: those that Waggle uses, and those that it ignores.
 
 use std::net::IpAddr;
 
@@ -6,38 +6,38 @@ use clap::Args;
 
 use super::ignored::IgnoredFlags;
 
-/// What `--help` says about them.
-pub const HELP: &str = "kube-proxy's other flags are accepted as well: those that mean something here do what they do there, \
-                        the others are ignored, with one warning that names them";
+/// The text about kube-proxy's flags in `--help`.
+pub const HELP: &str = "kube-proxy's other flags are accepted, too: those that apply to Waggle work as in kube-proxy, the others \
+                        are ignored, with one warning that names them";
 
-/// kube-proxy's flags that have another name here, or no place of their own.
+/// kube-proxy's flags that exist only for compatibility.
 #[derive(Args, Clone, Debug)]
 pub struct KubeProxyArgs {
-    /// Family of the address where metrics are served by default: that of this address
+    /// Address whose family chooses between 127.0.0.1 and ::1 as the default of --metrics-bind-address
     #[arg(long, value_name = "IP", hide = true)]
     pub bind_address: Option<IpAddr>,
-    /// End if a health or metrics port can't be bound
+    /// Exit if a health or metrics port can't be bound
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub bind_address_hard_fail: Option<bool>,
-    /// Port of --healthz-bind-address if that has none; 0 for nowhere
+    /// Port of --healthz-bind-address if that has none; 0 turns the port off
     #[arg(long, value_name = "PORT", hide = true)]
     pub healthz_port: Option<u16>,
-    /// Port of --metrics-bind-address if that has none; 0 for nowhere
+    /// Port of --metrics-bind-address if that has none; 0 turns the port off
     #[arg(long, value_name = "PORT", hide = true)]
     pub metrics_port: Option<u16>,
-    /// klog's verbosity: 4 is the level debug, from 5 on it is trace
+    /// klog's verbosity: 4 means log level debug, 5 and above mean trace
     #[arg(long = "v", short = 'v', value_name = "N", hide = true)]
     pub verbosity: Option<u32>,
-    /// Refused: `waggle cleanup` is the command for it
+    /// Refused: use `waggle cleanup`
     #[arg(long, alias = "cleanup-iptables", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = cleanup)]
     pub cleanup: Option<bool>,
-    /// Refused: no start needs a preparation
+    /// Refused: the agent needs no init step
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = init_only)]
     pub init_only: Option<bool>,
-    /// Refused: the defaults are in the help
+    /// Refused: `waggle run --help` shows the defaults
     #[arg(long, value_name = "FILE", hide = true, value_parser = write_config_to)]
     pub write_config_to: Option<String>,
-    /// Those that mean nothing here
+    /// Flags that Waggle ignores
     #[command(flatten)]
     pub ignored: IgnoredFlags,
 }
@@ -47,11 +47,11 @@ fn cleanup(text: &str) -> Result<bool, String> {
 }
 
 fn init_only(text: &str) -> Result<bool, String> {
-    if text == "false" { Ok(false) } else { Err("`waggle run` needs no step before it: remove that one".into()) }
+    if text == "false" { Ok(false) } else { Err("`waggle run` needs no init step before it: remove that step".into()) }
 }
 
 fn write_config_to(_: &str) -> Result<String, String> {
-    Err("`waggle run` only runs the agent: `waggle run --help` has the defaults".into())
+    Err("`waggle run` only runs the agent: `waggle run --help` shows the defaults".into())
 }
 
 #[cfg(test)]
@@ -73,14 +73,14 @@ mod tests {
         parse(flags).unwrap().kube_proxy.ignored.0
     }
 
-    /// With the file `sample`.
+    /// Returns the configuration from the file `sample` and flags.
     fn with_file(sample: &str, flags: &[&str]) -> Config {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/kube_proxy/samples/");
         let file = KubeProxyFile::read(format!("{folder}{sample}").as_ref()).unwrap();
         parse(flags).unwrap().config(Some(file))
     }
 
-    /// Where health and metrics are served.
+    /// Returns where health and metrics are served.
     fn addresses(config: &Config) -> [String; 2] {
         let addresses = [config.bind_addresses.health, config.bind_addresses.metrics];
         addresses.map(|address| address.map_or("off".to_owned(), |address| address.to_string()))
@@ -196,7 +196,7 @@ mod tests {
         for (flags, right) in [
             (&["--cleanup"][..], "waggle cleanup"),
             (&["--cleanup-iptables"], "waggle cleanup"),
-            (&["--init-only=true"], "remove that one"),
+            (&["--init-only=true"], "remove that step"),
             (&["--write-config-to=/tmp/x"], "waggle run --help"),
             (&["--proxy-modes=ipvs"], "unexpected argument"),
             (&["--masquerade-all", "true"], "unexpected argument"),

@@ -1,19 +1,19 @@
-//! Flags for metrics.
+//! The flags for metrics.
 
 use clap::Args;
 
 use crate::config::MetricsConfig;
 
-/// How many series a scrape may get.
+/// Limits for the number of series.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Metrics")]
 pub struct MetricsArgs {
-    /// Service ports, each family counted, whose connections, packets and bytes have series of their own: three for each. The
-    /// oldest come first
+    /// The most service ports that have series for their connections, packets and bytes: three each, twice for a port of both
+    /// families. The oldest ports take precedence
     #[arg(long, value_name = "N", default_value_t = MetricsConfig::default().services)]
     pub metrics_services: usize,
-    /// Backends whose source ports have series of their own: three for each. Those come first for which ports are hardest to
-    /// find
+    /// The most backends that have series for their source ports: three each. Backends for which ports are hardest to find take
+    /// precedence
     #[arg(long, value_name = "N", default_value_t = MetricsConfig::default().backends)]
     pub metrics_backends: usize,
 }

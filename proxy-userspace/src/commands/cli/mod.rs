@@ -1,4 +1,4 @@
-//! The command line. It says what can be asked for; `main` does it.
+//! The command line. Only parses it; `main` runs the commands.
 
 mod devices;
 mod flows;
@@ -23,13 +23,13 @@ pub use self::{
 #[derive(Debug, Parser)]
 #[command(name = "waggle", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// What to do
+    /// The command to run
     #[command(subcommand)]
     pub command: Command,
 }
 
 impl Cli {
-    /// Reads a command line; its first word is the program's name.
+    /// Parses a command line, whose first word is the program's name.
     pub fn read(line: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
         Self::try_parse_from(spelling::with_hyphens(line))
     }
@@ -38,21 +38,21 @@ impl Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the agent: follow the API server or a folder of manifests and keep the data plane equal to it
+    /// Run the agent: follow the API server or a folder of manifests and keep the data plane in step with it
     #[command(after_help = kube_proxy::HELP, args_override_self = true)]
     Run(Box<RunArgs>),
-    /// Show what is in force, from the pinned maps; the agent need not run
+    /// Show what is in force, read from the pinned maps; works without a running agent
     Get(GetArgs),
-    /// Say by the exit code whether an instance's agent runs and serves: for start-up probes
+    /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
-    /// Remove an instance's data plane: its hooks, then its maps; or what kube-proxy has left on the node
+    /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
     Cleanup(CleanupArgs),
 }
 
-/// Which instance.
+/// The flag that names an instance.
 #[derive(Args, Clone, Debug)]
 pub struct InstanceArgs {
-    /// Instance: names the folder under /sys/fs/bpf/waggle, so that several agents can share a machine
+    /// Name of the instance and of its folder in /sys/fs/bpf/waggle, so that several agents can share a machine
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = instance)]
     pub instance: String,
 }
@@ -63,18 +63,18 @@ pub struct CleanupArgs {
     /// The instance to remove
     #[command(flatten)]
     pub instance: InstanceArgs,
-    /// Remove it although its agent (with --kube-proxy: kube-proxy) is running; with --kube-proxy, also cut the
-    /// connections that IPVS carries
+    /// Remove the instance although its agent is running. With --kube-proxy: although kube-proxy is running, and also cut
+    /// the connections that IPVS carries
     #[arg(long)]
     pub force: bool,
-    /// Remove what kube-proxy has left in this network namespace, in any of its modes, and nothing of Waggle's: rules of
-    /// nftables and iptables, sets, virtual servers, its device; connections that netfilter has translated go on
+    /// Remove what kube-proxy left in this network namespace, in any of its modes, and nothing of Waggle: rules of nftables
+    /// and iptables, ipsets, virtual servers, and the device kube-ipvs0. Connections that netfilter translates continue
     #[arg(long, conflicts_with = "instance")]
     pub kube_proxy: bool,
-    /// With --kube-proxy: say what would be removed, and remove nothing
+    /// With --kube-proxy: show what would be removed, but remove nothing
     #[arg(long, requires = "kube_proxy")]
     pub dry_run: bool,
-    /// With --kube-proxy: the folder where a container has the node's root, to use the node's programs
+    /// With --kube-proxy: the folder where the node's root file system is mounted in a container, to use the node's programs
     /// (iptables, ipvsadm) and see its processes
     #[arg(long, value_name = "FOLDER", requires = "kube_proxy")]
     pub root: Option<PathBuf>,
@@ -96,18 +96,18 @@ pub struct GetArgs {
 /// What `waggle get` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
-    /// Frontends with their Services
+    /// Frontends and their Services
     #[value(alias = "service", alias = "svc")]
     Services,
-    /// Backends with the Services they answer for
+    /// Backends and the Services that use them
     #[value(alias = "backend")]
     Backends,
-    /// Devices with the programs on them
+    /// Devices and their programs
     #[value(alias = "device")]
     Devices,
 }
 
-/// How `waggle get` shows it.
+/// The output formats of `waggle get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Aligned columns
@@ -116,13 +116,13 @@ pub enum Output {
     Json,
 }
 
-/// An instance's name becomes a bpffs folder, which refuses dots.
+/// Checks the name of an instance, which becomes a folder in the BPF file system. The file system refuses dots.
 fn instance(text: &str) -> Result<String, String> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || character == '-' || character == '_';
     if !text.is_empty() && text.len() <= 63 && text.chars().all(allowed) {
         Ok(text.into())
     } else {
-        Err("want 1 to 63 letters, digits, `-` and `_`".into())
+        Err("give 1 to 63 letters, digits, `-` and `_`".into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `--nodeport-addresses`, which may be given several times, as to kube-proxy: the lists join, and an empty one adds nothing.
+//! `--nodeport-addresses`, which may be repeated, as in kube-proxy: the lists are joined, and an empty one adds nothing.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, error::ErrorKind};
 
@@ -9,7 +9,7 @@ const HELP: &str = "Where node ports are served: `primary` (the Node object's ad
                     `healthCheckNodePort` is answered on every address, or on those in the CIDRs and at the \
                     Service's load-balancer IPs [default: primary]";
 
-/// What all of these flags together ask for, if they ask for anything.
+/// The joined lists of all `--nodeport-addresses` flags; `None` if they are empty or not given.
 #[derive(Clone, Debug, Default)]
 pub struct NodePortArgs(pub Option<NodePortAddresses>);
 

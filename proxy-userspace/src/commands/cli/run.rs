@@ -1,4 +1,4 @@
-//! `waggle run`: its flags, and the configuration that they make.
+//! The flags of `waggle run`, and the configuration that follows from them.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -20,23 +20,23 @@ use crate::config::{
     kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
 };
 
-/// `waggle run`.
+/// The flags of `waggle run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// kube-proxy's configuration file (KubeProxyConfiguration v1alpha1). Flags and environment variables take precedence over it;
-    /// what means nothing here is ignored, with one warning. When what it asks for changes, the agent ends, to be started again
+    /// kube-proxy's configuration file (KubeProxyConfiguration v1alpha1). Flags and environment variables take precedence over it.
+    /// Fields that Waggle has no use for are ignored, with one warning. When other fields change, the agent exits, to be restarted
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where objects come from
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Name of this node as Kubernetes knows it [default: the host name in lower case]
+    /// Name of this node's Node object [default: the host name in lower case]
     #[arg(long, alias = "hostname-override", env = "NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
     /// cgroup v2 folder whose processes are served [default: the root of the mounted hierarchy]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<PathBuf>,
-    /// Folder of the node's kernel settings, for a container whose own is read-only. Only `rp_filter` is ever written there
+    /// Folder of the node's kernel settings, for containers where /proc/sys is read-only. Waggle writes only `rp_filter` there
     #[arg(long, value_name = "PATH", default_value = "/proc/sys")]
     pub proc_sys: PathBuf,
     /// The instance to run
@@ -45,21 +45,22 @@ pub struct RunArgs {
     /// Where node ports are served
     #[command(flatten)]
     pub nodeport_addresses: NodePortArgs,
-    /// Which externalIPs a Service may ask for: CIDRs, or `none`; whoever may write Services can otherwise take the traffic to
-    /// any address for their own pods (CVE-2020-8554) [default: all, as with kube-proxy]
+    /// externalIPs that Services may have: CIDRs, or `none`. Without a limit, any user who may write Services can redirect the
+    /// traffic to any address to their own pods (CVE-2020-8554) [default: all, as in kube-proxy]
     #[arg(long, value_name = "none|CIDR,…")]
     pub external_ip_cidrs: Option<ExternalIps>,
-    /// Where `/healthz` and `/livez` are served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: every address, port 10256]
+    /// Where `/healthz` and `/livez` are served, as `IP`, `IP:PORT` or `PORT`; 0 turns them off
+    /// [default: every address, port 10256]
     #[arg(long, value_name = "ADDRESS")]
     pub healthz_bind_address: Option<BindAddress>,
-    /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 for nowhere [default: 127.0.0.1:10249]
+    /// Where `/metrics` is served, as `IP`, `IP:PORT` or `PORT`; 0 turns it off [default: 127.0.0.1:10249]
     #[arg(long, value_name = "ADDRESS")]
     pub metrics_bind_address: Option<BindAddress>,
-    /// How long the API server may be silent or refuse until `/healthz` and `/livez` respond 503, in seconds; 0 for ever. A watch of a
-    /// kind that never changes is silent for up to 5 minutes
+    /// Seconds that the API server may be silent or refuse requests before `/healthz` and `/livez` respond 503; 0 for no limit.
+    /// A watch of objects that never change is silent for up to 5 minutes
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub unhealthy_after: u64,
-    /// Destroy connected UDP sockets whose backend is gone, so that the application redials
+    /// Destroy connected UDP sockets whose backend is gone, so that applications reconnect
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
     /// Devices whose packets are served
@@ -85,11 +86,11 @@ pub struct RunArgs {
     pub kube_proxy: KubeProxyArgs,
 }
 
-/// kube-proxy's ports and addresses. Its default `0.0.0.0` is every address of both families, as Go listens there.
+/// kube-proxy's default addresses and ports. Its `0.0.0.0` means every address of both families, as in Go's `net.Listen`.
 const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, 10256);
 const METRICS_PORT: u16 = 10249;
 
-/// API server or folder.
+/// The flags for the source of objects: the API server or a folder.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
@@ -102,13 +103,13 @@ pub struct SourceArgs {
     /// Folder of YAML and JSON manifests to follow instead of an API server
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
-    /// With --manifests: ranges that cluster IPs are allocated from
+    /// With --manifests: ranges that ClusterIPs are allocated from
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',', default_value = "10.96.0.0/16", requires = "manifests")]
     pub service_cidr: Vec<IpNet>,
     /// With --manifests: ports that node ports are allocated from
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767", requires = "manifests")]
     pub service_node_port_range: PortRange,
-    /// With --manifests: file that remembers allocations over a restart
+    /// With --manifests: file that keeps allocations across restarts
     /// [default: /var/lib/waggle/INSTANCE.json]
     #[arg(long, value_name = "FILE", requires = "manifests")]
     pub allocations: Option<PathBuf>,
@@ -123,16 +124,16 @@ impl FromStr for PortRange {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = |part: &str| part.trim().parse::<u16>().ok().filter(|port| *port != 0);
-        let (first, last) = text.split_once('-').ok_or("want FIRST-LAST, for example 30000-32767")?;
+        let (first, last) = text.split_once('-').ok_or("give FIRST-LAST, for example 30000-32767")?;
         match (parse(first), parse(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self(first..=last)),
-            _ => Err("want two ports from 1 to 65535, the smaller one first".into()),
+            _ => Err("give two ports from 1 to 65535, the smaller one first".into()),
         }
     }
 }
 
 impl RunArgs {
-    /// The configuration: flags and the environment first, then the file, then the defaults.
+    /// Returns the configuration: flags and the environment take precedence, then the file, then the defaults.
     pub fn config(self, file: Option<KubeProxyFile>) -> Config {
         let asked = file.as_ref().map(|file| file.configuration.clone()).unwrap_or_default();
         let node_name = self.node_name.clone().filter(|name| !name.trim().is_empty());
@@ -185,7 +186,7 @@ impl RunArgs {
     }
 }
 
-/// Where a port is served: by the flag for the address and the one for the port, then by the file.
+/// Returns where a port is served: the flags for address and port take precedence over the file. `None` if it is turned off.
 fn bind_address(
     flags: (Option<BindAddress>, Option<u16>),
     file: Option<BindAddress>,

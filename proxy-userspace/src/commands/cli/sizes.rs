@@ -1,4 +1,4 @@
-//! Flags for the sizes of maps.
+//! The flags for the sizes of maps.
 
 use clap::Args;
 use proxy_common::config::{
@@ -13,52 +13,52 @@ const fn size(size: usize) -> u32 {
     size as u32
 }
 
-/// The most entries of the maps. They begin small and grow by themselves; what they hold stays.
+/// The largest sizes of the maps. Maps start small and grow by themselves, without losing entries.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "The most that maps may hold (they begin small and grow by themselves)")]
+#[command(next_help_heading = "Largest map sizes (maps start small and grow by themselves)")]
 pub struct SizeArgs {
     /// Frontends: addresses and ports that clients dial
     #[arg(long = "max-services", value_name = "N", default_value_t = size(SERVICES_MAX))]
     pub services: u32,
-    /// Service ports, each family counted
+    /// Service ports; one of both families counts twice
     #[arg(long = "max-service-ports", value_name = "N", default_value_t = size(SERVICE_IDS_MAX))]
     pub service_ids: u32,
-    /// Slots: the sum of all services' backend lists, with room for replacing them
+    /// Slots: the lengths of all services' backend lists, with spare slots to replace lists
     #[arg(long = "max-slots", value_name = "N", default_value_t = size(SLOTS_MAX))]
     pub slots: u32,
     /// Distinct backend addresses and ports
     #[arg(long = "max-backends", value_name = "N", default_value_t = size(BACKENDS_MAX))]
     pub backends: u32,
-    /// Backend memberships of UDP services and of those with session affinity
+    /// Backends of UDP services and of services with session affinity, counted for each service
     #[arg(long = "max-members", value_name = "N", default_value_t = size(MEMBERS_MAX))]
     pub members: u32,
-    /// ServiceCIDRs, node addresses, and cluster IPs outside every ServiceCIDR
+    /// ServiceCIDRs, node addresses, and ClusterIPs outside every ServiceCIDR
     #[arg(long = "max-networks", value_name = "N", default_value_t = size(NETWORKS_MAX))]
     pub networks: u32,
-    /// Clients remembered for session affinity; at least 256 for each processor
+    /// Clients remembered for session affinity; at least 256 for each CPU
     #[arg(long = "max-affinity", value_name = "N", default_value_t = size(AFFINITY_MAX))]
     pub affinity: u32,
-    /// Connected TCP and SCTP sockets, a multiple of eight; further ones connect more slowly
+    /// Connected TCP and SCTP sockets, a multiple of eight; beyond this, sockets connect more slowly
     #[arg(long = "max-socket-connections", value_name = "N", default_value_t = size(SOCKET_CONNECTIONS_MAX))]
     pub socket_connections: u32,
-    /// UDP flows of sockets that talk to several services, and connected UDP sockets; at least 256 for each processor
+    /// UDP flows of sockets that talk to several services, and connected UDP sockets; at least 256 for each CPU
     #[arg(long = "max-socket-flows", value_name = "N", default_value_t = size(SOCKET_FLOWS_MAX))]
     pub socket_flows: u32,
-    /// Flows of packets from outside that both sides have confirmed, of each IP family: two entries a flow
+    /// Entries for flows of packets from outside that both sides have confirmed, for each IP family: two per flow
     #[arg(long = "max-conntrack", value_name = "N", default_value_t = size(CONNTRACK_MAX))]
     pub conntrack: u32,
-    /// Flows of packets that nobody has confirmed yet, of each IP family: two entries a flow, one for a TCP connection
-    /// that the backend has not replied to; at least 256 for each processor
+    /// Entries for flows of packets that are not confirmed yet, for each IP family: two per flow, one for a TCP connection
+    /// to which the backend has not replied; at least 256 for each CPU
     #[arg(long = "max-embryonic", value_name = "N", default_value_t = size(EMBRYONIC_MAX))]
     pub embryonic: u32,
-    /// Fragmented packets whose ports are remembered; at least 256 for each processor
+    /// Fragmented packets whose ports are remembered; at least 256 for each CPU
     #[arg(long = "max-fragments", value_name = "N", default_value_t = size(FRAGMENTS_MAX))]
     pub fragments: u32,
-    /// Prefixes in loadBalancerSourceRanges, each service port counted
+    /// Prefixes in loadBalancerSourceRanges, counted for each service port
     #[arg(long = "max-source-ranges", value_name = "N", default_value_t = size(SOURCE_RANGES_MAX))]
     pub source_ranges: u32,
-    /// Make every map as large as it may become at the start, instead of when it fills: for nodes that meet floods of new
-    /// connections, and have 180 MiB for that
+    /// Give every map its largest size at the start, instead of when it fills up: for nodes that face floods of new connections
+    /// and have 180 MiB to spare
     #[arg(long)]
     pub preallocate: bool,
 }

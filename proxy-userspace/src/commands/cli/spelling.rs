@@ -1,11 +1,11 @@
-//! kube-proxy takes `_` for `-` in the names of its flags, and command lines that people keep use it: klog's own names have it.
+//! Accepts `_` for `-` in the names of flags, as kube-proxy does: klog's flags have underscores, and old command lines use them.
 
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
 };
 
-/// The command line with `-` for `_` in the names of flags, if it is one of `waggle run`. Values stay as they are.
+/// Replaces `_` by `-` in the names of flags if the command is `waggle run`. Values stay as they are.
 pub fn with_hyphens(line: impl IntoIterator<Item = impl Into<OsString>>) -> Vec<OsString> {
     let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
     if line.get(1).is_none_or(|command| command != "run") {

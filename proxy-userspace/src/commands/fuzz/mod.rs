@@ -1,4 +1,4 @@
-//! What fuzz targets do with their input: what the agent does with such bytes, up to the kernel and the network. The targets
+//! The bodies of the fuzz targets. Each treats its input as the agent would, short of the kernel and the network. The targets
 //! themselves are in the folder `fuzz` of the workspace.
 
 #[cfg(test)]
@@ -25,13 +25,13 @@ use crate::{
     watch::{kube, manifests},
 };
 
-/// What stands between the texts that a manifest has one after the other: a byte that no UTF-8 text has.
+/// Separates the successive texts of a manifest. No UTF-8 text contains this byte.
 const NEXT: u8 = 0xff;
 
-/// What precedes the attributes of netfilter's messages: `struct nlmsghdr` and `struct nfgenmsg`.
+/// The bytes before the attributes of netfilter's messages: `struct nlmsghdr` and `struct nfgenmsg`.
 const NETFILTER: usize = 20;
 
-/// The texts of one manifest, one after the other, from YAML to a plan for the maps.
+/// Reads successive texts of one manifest, from YAML to a plan for the maps.
 pub fn manifests(input: &[u8]) {
     let (mut world, mut revisions) = (World::default(), manifests::fuzz::Revisions::default());
     for text in input.split(|byte| *byte == NEXT) {
@@ -41,7 +41,7 @@ pub fn manifests(input: &[u8]) {
     world.check();
 }
 
-/// Lines of watches, from JSON to a plan for the maps. After an empty line the events before it are in force.
+/// Reads lines of watches, from JSON to a plan for the maps. At an empty line, the events before it come into force.
 pub fn objects(input: &[u8]) {
     let (mut world, mut watches) = (World::listed(), kube::fuzz::Watches::new());
     for line in input.split(|byte| *byte == b'\n') {
@@ -53,7 +53,7 @@ pub fn objects(input: &[u8]) {
     world.check();
 }
 
-/// A kubeconfig, up to a client that has sent nothing. Commands and files that it names are left out.
+/// Reads a kubeconfig and makes a client, which sends nothing. Commands and files that the kubeconfig names are left out.
 pub fn kubeconfig(input: &[u8]) {
     thread_local! {
         static STAGE: RefCell<Option<Stage>> = const { RefCell::new(None) };
@@ -61,7 +61,7 @@ pub fn kubeconfig(input: &[u8]) {
     STAGE.with_borrow_mut(|stage| stage.get_or_insert_with(Stage::new).read(input));
 }
 
-/// Where kubeconfigs are read.
+/// A folder and a runtime for reading kubeconfigs.
 struct Stage {
     folder: PathBuf,
     runtime: Runtime,
@@ -84,19 +84,19 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // Nobody is left to tell.
+        // There is no caller to report an error to.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// A KubeProxyConfiguration, up to the settings of the agent.
+/// Reads a KubeProxyConfiguration, and makes the agent's configuration from it.
 pub fn kube_proxy_config(input: &[u8]) {
     let Some(file) = str::from_utf8(input).ok().and_then(configuration::read_text) else { return };
     let Command::Run(arguments) = Cli::parse_from(["waggle", "run"]).command else { return };
     let _ = arguments.config(Some(file)).flows.constants();
 }
 
-/// Messages of the kernel: each is taken for one about devices, addresses, routes, rules, qdiscs, flows, sets and sockets.
+/// Reads messages of the kernel. Each is parsed as one about devices, addresses, routes, rules, qdiscs, flows, sets and sockets.
 pub fn netlink(input: &[u8]) {
     let snapshot = rtnetlink::fuzz::snapshot(input);
     let _ = addresses::local_addresses(&snapshot);

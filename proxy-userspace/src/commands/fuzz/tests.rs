@@ -1,4 +1,4 @@
-//! Every target with its seeds, and with some of what a fuzzer makes of them.
+//! Runs every target with its seeds, and with random changes of them.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -16,14 +16,14 @@ const TARGETS: [Target; 5] = [
     ("netlink", netlink),
 ];
 
-/// The inputs of a target that the repository has.
+/// Returns a target's seeds, which are in the repository.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-/// A seed with one to four small changes.
+/// Returns a random seed with one to four small changes.
 fn mutation(random: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
     let mut input = seeds[random.usize(..seeds.len())].clone();
     for _ in 0..random.usize(1..=4) {

@@ -1,4 +1,4 @@
-//! A model and the table that its projections make, as in the agent. The result must not depend on the order of events.
+//! A model and the table of its projections, as in the agent. Checks that the result does not depend on the order of events.
 
 use std::collections::BTreeMap;
 
@@ -34,14 +34,14 @@ impl Default for World {
 }
 
 impl World {
-    /// A world in which every kind has been listed, without objects.
+    /// Returns a world in which every kind has been listed, without objects.
     pub(super) fn listed() -> Self {
         let mut world = Self::default();
         world.take(Kind::ALL.map(Event::Listed));
         world
     }
 
-    /// Takes events.
+    /// Applies events to the model.
     pub(super) fn take(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
             match &event {
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// Projects and plans what has changed, if every kind has been listed.
+    /// Projects and plans the changes, if every kind has been listed.
     pub(super) fn settle(&mut self) {
         if !self.model.is_listed() {
             return;
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// Settles, and panics if a model that has seen nothing but the objects that exist now has another table.
+    /// Settles, and panics if a fresh model that gets only the existing objects has another table.
     pub(super) fn check(mut self) {
         if !self.model.is_listed() {
             return;
@@ -79,6 +79,6 @@ impl World {
         fresh.take(self.objects.into_values().map(|object| Event::Applied(Box::new(object))));
         fresh.settle();
         let difference = plan(&fresh.table, &self.table);
-        assert!(difference.is_empty() && fresh.table == self.table, "the order of events counts: {difference:#?}");
+        assert!(difference.is_empty() && fresh.table == self.table, "the order of events matters: {difference:#?}");
     }
 }

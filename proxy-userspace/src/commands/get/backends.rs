@@ -12,25 +12,25 @@ use crate::maps::encode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRow {
-    /// Its id: the index in BACKENDS.
+    /// The backend's id: its index in BACKENDS.
     pub id: u32,
     /// Address and port; `None` if a list contains an id that is not in BACKENDS, which means that the maps are
     /// damaged.
     pub address: Option<String>,
-    /// Whether it is on this node: packets from outside reach it with their clients' addresses.
+    /// Whether the backend is on this node: then packets from outside keep their clients' addresses.
     pub local: bool,
-    /// The number of packet flows that it was given.
+    /// The number of packet flows to the backend that got a source port of this node.
     pub flows: u64,
-    /// Source ports that were tried for these flows, but taken by others.
+    /// Source ports that were tried for these flows, but taken by other flows.
     pub port_collisions: u64,
     /// Flows that were dropped because no free source port was found.
     pub ports_exhausted: u64,
-    /// The service ports whose lists it is in, as `namespace/name:port`. Empty for a backend that has left its last
-    /// list and waits for its grace period.
+    /// The service ports whose lists contain the backend, as `namespace/name:port`. Empty for a backend that has left its
+    /// last list and whose grace period has not ended.
     pub services: Vec<String>,
 }
 
-/// The backends by id, including ids in lists that are not in BACKENDS.
+/// Returns the backends by id, including ids in lists that are not in BACKENDS.
 pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
     let mut users: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for service in snapshot.services.values() {

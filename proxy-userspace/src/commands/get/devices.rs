@@ -1,5 +1,5 @@
-//! `waggle get devices`: one row for each device with programs, from the names of the pins, the links behind them and
-//! the map DEVICES. It does not ask the devices themselves, so it works from any network namespace.
+//! `waggle get devices`: one row for each device with programs, from the names of the pins, their links and the map
+//! DEVICES. The devices themselves are not queried, so it works in any network namespace.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -25,7 +25,7 @@ pub enum Mode {
     Xdp,
     /// XDP on socket buffers, with TC beside it.
     XdpGeneric,
-    /// TC.
+    /// TC only.
     Tc,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgramCell {
-    /// The hook that it is attached to: the prefix of its pin's name.
+    /// The hook that the program is attached to: the prefix of its pin's name.
     pub hook: &'static str,
     /// The program's id in the kernel; `None` if it is gone with its device.
     pub program: Option<u32>,
@@ -55,23 +55,23 @@ pub struct ProgramCell {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceRow {
-    /// Its name when the programs were attached.
+    /// The device's name when the programs were attached.
     pub device: String,
-    /// Its index.
+    /// The device's index.
     pub index: u32,
-    /// How it is served.
+    /// How the device is served.
     pub mode: Mode,
-    /// Why it is served like this.
+    /// Why the device is served like this.
     pub why: &'static str,
-    /// Whether TC serves it because native XDP was refused.
+    /// Whether TC serves the device because native XDP was refused.
     pub fell_back: bool,
-    /// Whether it is the host end of a pod.
+    /// Whether the device is the host end of a pod.
     pub pod: bool,
     /// The attached programs.
     pub programs: Vec<ProgramCell>,
 }
 
-/// The devices of an instance by index.
+/// Returns the devices of an instance by index.
 pub fn devices(instance: &str) -> Result<Vec<DeviceRow>, InspectError> {
     find(Path::new(PIN_ROOT), instance)?;
     let folder = PinFolder::new(instance);
@@ -85,7 +85,7 @@ pub fn devices(instance: &str) -> Result<Vec<DeviceRow>, InspectError> {
     Ok(hooks.into_iter().filter_map(|(index, hooks)| row(&hooks, flags(index), cells(&hooks))).collect())
 }
 
-/// The row of the device that these hooks belong to.
+/// Returns the row of the device that these hooks belong to; `None` without hooks.
 fn row(hooks: &[DeviceHook], flags: u32, programs: Vec<ProgramCell>) -> Option<DeviceRow> {
     let has = |wanted| hooks.iter().any(|hook| hook.hook == wanted);
     let mode = if has(Hook::XdpNative) {
@@ -107,16 +107,16 @@ fn row(hooks: &[DeviceHook], flags: u32, programs: Vec<ProgramCell>) -> Option<D
     })
 }
 
-/// The reason in words; the agent's log has the details.
+/// Returns the reason in words; the agent's log has the details.
 fn why(mode: Mode, flags: u32) -> &'static str {
     let is = |flag| flags & flag != 0;
     match mode {
-        _ if is(Device::BARE) => "it carries no Ethernet frames, which XDP needs",
-        _ if is(Device::SCTP) => "host end of a pod, for SCTP alone: there are SCTP Services",
+        _ if is(Device::BARE) => "no Ethernet frames, which XDP needs",
+        _ if is(Device::SCTP) => "host end of a pod, for SCTP only: there are SCTP Services",
         _ if is(Device::POD) => "host end of a pod",
         _ if is(Device::FELL_BACK) => "native XDP was refused",
-        _ if is(Device::UNSURE) => "what native XDP sends from such a device may be lost",
-        _ if is(Device::LOSSY) => "--device-mode; what it sends is lost: the veth's other end has no native XDP",
+        _ if is(Device::UNSURE) => "packets that native XDP sends from such a device may be lost",
+        _ if is(Device::LOSSY) => "--device-mode; packets that it sends are lost: the veth's peer has no native XDP",
         _ if is(Device::ASKED) => "--device-mode",
         Mode::Xdp => "the driver has native XDP",
         Mode::XdpGeneric | Mode::Tc => "-",
@@ -191,10 +191,14 @@ tap1     5       tc     tcx_ingress=gone     host end of a pod
     #[test]
     fn w04_every_mode_has_a_reason() {
         for (mode, flags, begin) in [
-            (Mode::Tc, Device::UNSURE, "what native XDP sends from such a device may be lost"),
+            (Mode::Tc, Device::UNSURE, "packets that native XDP sends from such a device may be lost"),
             (Mode::Tc, Device::ASKED, "--device-mode"),
             (Mode::Xdp, Device::REDIRECT | Device::ASKED, "--device-mode"),
-            (Mode::Xdp, Device::REDIRECT | Device::ASKED | Device::LOSSY, "--device-mode; what it sends is lost"),
+            (
+                Mode::Xdp,
+                Device::REDIRECT | Device::ASKED | Device::LOSSY,
+                "--device-mode; packets that it sends are lost",
+            ),
             (Mode::Xdp, Device::REDIRECT, "the driver has native XDP"),
         ] {
             assert!(why(mode, flags).starts_with(begin), "{mode} {flags}");

@@ -1,5 +1,5 @@
-//! The read-only commands: they show what an instance's pinned maps hold, by Kubernetes names. They need no agent and
-//! change nothing: every map is opened in a way that the kernel refuses writes.
+//! The read-only commands, which show the content of an instance's pinned maps by Kubernetes names. They need no running
+//! agent and change nothing: every map is opened read-only.
 
 mod backends;
 mod devices;
@@ -33,7 +33,7 @@ pub enum InspectError {
         found(.instances), .root.display()
     )]
     Missing {
-        /// The instance that was asked for.
+        /// The name of the requested instance.
         instance: String,
         /// The folder of the instances.
         root: PathBuf,
@@ -45,7 +45,7 @@ pub enum InspectError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The maps were written by another version of Waggle.
@@ -57,7 +57,7 @@ pub enum InspectError {
     Abi {
         /// The instance.
         instance: String,
-        /// The version in its map ABI.
+        /// The version in its map of the name ABI.
         found: u32,
     },
     /// A map can't be opened.
@@ -71,7 +71,7 @@ pub enum InspectError {
     Read {
         /// The map.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: MapError,
     },
 }
@@ -94,7 +94,7 @@ struct Name {
 }
 
 impl Name {
-    /// The names of the port with a service id. If they are missing or damaged, the id itself is shown.
+    /// Returns the names of the port with a service id. If they are missing or damaged, shows the id itself.
     fn of(id: u32, names: &BTreeMap<u32, ServiceName>) -> Self {
         match names.get(&id).and_then(encode::port_id) {
             Some(port) => Self {

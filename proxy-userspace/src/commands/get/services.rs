@@ -12,11 +12,11 @@ use crate::maps::encode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceRow {
-    /// Namespace; `?` if the maps don't contain it.
+    /// The namespace; `?` if the maps don't contain it.
     pub namespace: String,
-    /// Service name, or `id=N` if the maps don't contain it.
+    /// The Service's name; `id=N` if the maps don't contain it.
     pub name: String,
-    /// Port name; empty for an unnamed port.
+    /// The port's name; empty for an unnamed port.
     pub port: String,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
@@ -32,9 +32,9 @@ pub struct ServiceRow {
     pub when_empty: &'static str,
     /// The timeout of session affinity in seconds; 0 means no affinity.
     pub affinity_seconds: u32,
-    /// The clients that may use it; `None` if all may (S21).
+    /// The clients that may use the frontend; `None` if all may (S21).
     pub sources: Option<SourcesCell>,
-    /// Flows given to a backend through any frontend of this service port, since the port got its id.
+    /// Flows that got a backend through any frontend of this service port, since the port got its id.
     pub connections: u64,
 }
 
@@ -54,15 +54,15 @@ pub struct ListCell {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourcesCell {
-    /// Prefixes.
+    /// The source ranges.
     pub ranges: Vec<String>,
-    /// Whether processes in the node's own network namespace are among them.
+    /// Whether processes in the node's own network namespace may use it.
     pub node: bool,
-    /// Whether all pods of this node are among them.
+    /// Whether all pods of this node may use it.
     pub pods: bool,
 }
 
-/// The frontends by namespace, name, port, type and address.
+/// Returns the frontends by namespace, name, port, type and address.
 pub fn services(snapshot: &Snapshot) -> Vec<ServiceRow> {
     let frontends = snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend));
     let mut rows: Vec<ServiceRow> = frontends.map(|(frontend, service)| row(snapshot, frontend, service)).collect();
@@ -74,7 +74,7 @@ fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
     (&row.namespace, &row.name, &row.port, &row.protocol, &row.r#type)
 }
 
-/// Whether an entry only marks an address as owned, and is not a frontend.
+/// True if an entry only marks an address as owned and is not a frontend.
 fn is_owner(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
@@ -157,7 +157,7 @@ impl Row for ServiceRow {
 }
 
 impl ServiceRow {
-    /// The clients that may use it, if not all may.
+    /// Formats the clients that may use the frontend; `-` if all may.
     fn sources(&self) -> String {
         match &self.sources {
             None => "-".to_owned(),
@@ -166,7 +166,7 @@ impl ServiceRow {
         }
     }
 
-    /// The number of backends, or what happens while there are none.
+    /// Formats the number of backends, or what happens while there are none.
     fn backends(&self) -> String {
         let mut text = match (self.internal.backends.len(), self.when_empty) {
             (0, _) if self.internal.damaged != 0 => "0".to_owned(),
@@ -188,7 +188,7 @@ impl ServiceRow {
     }
 }
 
-/// `3h`, `1h30m`, `1m30s`; `-` for zero.
+/// Formats a duration as `3h`, `1h30m` or `1m30s`; `-` for zero.
 fn duration(seconds: u32) -> String {
     let part = |count: u32, unit: &str| if count == 0 { String::new() } else { format!("{count}{unit}") };
     let text = part(seconds / 3600, "h") + &part(seconds / 60 % 60, "m") + &part(seconds % 60, "s");

@@ -1,7 +1,7 @@
-//! Reads an instance's pinned maps into plain values. It does not interpret them.
+//! Reads an instance's pinned maps into plain values, without interpreting them.
 //!
-//! The agent may write meanwhile. Lists are read after the services that refer to them, and the agent reuses freed
-//! slots only after a grace period, but the result may still mix two states.
+//! The agent may write concurrently, so a snapshot may mix two states: for example, a list may be replaced after its
+//! service was read. Freed slots are reused only after a grace period, so such a list is rarely another service's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,24 +21,24 @@ use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_of_backend, encode, o
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// SERVICES.
+    /// The entries of SERVICES.
     pub services: BTreeMap<Frontend, Service>,
-    /// SERVICE_NAMES.
+    /// The entries of SERVICE_NAMES, by service id.
     pub names: BTreeMap<u32, ServiceName>,
-    /// The part of SLOTS that services refer to.
+    /// The elements of SLOTS that services refer to, by index.
     pub slots: BTreeMap<u32, u32>,
-    /// The valid entries of BACKENDS.
+    /// The valid elements of BACKENDS, by backend id.
     pub backends: BTreeMap<u32, Backend>,
-    /// SOURCE_RANGES by service id.
+    /// The prefixes in SOURCE_RANGES, by service id.
     pub sources: BTreeMap<u32, BTreeSet<IpNet>>,
-    /// Flows by service id, summed over the CPUs.
+    /// Connections in SERVICE_COUNTERS by service id, summed over the CPUs.
     pub connections: BTreeMap<u32, u64>,
-    /// BACKEND_COUNTERS of the valid backends, summed over the CPUs.
+    /// BACKEND_COUNTERS of the valid backends by backend id, summed over the CPUs.
     pub pressure: BTreeMap<u32, BackendCounters>,
 }
 
 impl Snapshot {
-    /// Reads the maps of an instance.
+    /// Reads the maps of an instance. Fails if it does not exist, has another ABI version, or can't be read.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
         let folder = PinFolder::new(instance);
         find(Path::new(PIN_ROOT), instance)?;
@@ -53,14 +53,14 @@ impl Snapshot {
         Ok(Self { services, names, slots, backends, sources, connections, pressure })
     }
 
-    /// The ids in a range of slots. If the maps are damaged, a range may end beyond SLOTS: then there are fewer ids
-    /// than its length.
+    /// Returns the ids in a range of slots. If the maps are damaged, a range may end beyond SLOTS: then there are fewer
+    /// ids than its length.
     pub(super) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
         self.slots.range(range.offset..range.offset.saturating_add(range.length)).map(|(_, id)| *id)
     }
 }
 
-/// Tells a missing instance from one that can't be read.
+/// Checks that an instance exists. The error tells a missing instance from one that can't be read.
 pub(super) fn find(root: &Path, instance: &str) -> Result<(), InspectError> {
     let path = root.join(instance);
     match fs::metadata(&path) {

@@ -1,20 +1,20 @@
-//! Output of rows: aligned columns for people, one JSON array for programs.
+//! Formats rows as aligned columns for people, or as one JSON array for programs.
 
 use serde::Serialize;
 
 /// A row of a table.
 pub trait Row: Serialize {
-    /// The columns' titles.
+    /// The titles of the columns.
     const TITLES: &'static [&'static str];
 
-    /// The row's cells, one for each title.
+    /// Returns the row's cells, one for each title.
     fn cells(&self) -> Vec<String>;
 }
 
-/// Space between columns.
+/// The number of spaces between columns.
 const GAP: usize = 3;
 
-/// Aligned columns under their titles. Every line ends with a newline.
+/// Formats rows as aligned columns under their titles. Every line ends with a newline.
 pub fn table<R: Row>(rows: &[R]) -> String {
     let titles = R::TITLES.iter().map(|title| (*title).to_owned()).collect();
     let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows.iter().map(Row::cells)).collect();
@@ -29,7 +29,7 @@ pub fn table<R: Row>(rows: &[R]) -> String {
     text
 }
 
-/// One indented JSON array with a final newline.
+/// Formats rows as one indented JSON array with a final newline.
 pub fn json<R: Row>(rows: &[R]) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(rows).map(|text| text + "\n")
 }

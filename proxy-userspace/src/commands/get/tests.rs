@@ -30,7 +30,8 @@ fn service(id: u32, kind: FrontendKind, internal: (u32, u32), external: (u32, u3
     }
 }
 
-/// `default/web:http` (id 1) with three backends of which one is local, and `kube-system/dns` (id 2) with none.
+/// Returns a snapshot with `default/web:http` (id 1), which has three backends, one of them local, and `kube-system/dns` (id 2),
+/// which has none.
 fn snapshot() -> Snapshot {
     let backend = |last: u8| Backend {
         address: address(&format!("10.1.0.{last}")),

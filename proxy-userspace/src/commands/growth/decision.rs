@@ -1,4 +1,4 @@
-//! Decides which maps become larger, and by how much. Pure: numbers in, numbers out.
+//! Decides which maps grow, and by how much. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,48 +7,48 @@ use crate::{
     maps::{KEPT, least_forgetting},
 };
 
-/// A map becomes larger when so many hundredths of it are full.
+/// A map grows when this percentage of it is full.
 const FULL: u64 = 80;
-/// It becomes so large that at most so many hundredths are.
+/// After growing, at most this percentage of a map is full.
 const ENOUGH: u64 = 50;
-/// A map at its limit is mentioned when so many hundredths are full.
+/// A map at its limit is logged when this percentage of it is full.
 const CROWDED: u64 = 90;
 
-/// What the decision depends on.
+/// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The sizes of the maps.
     pub sizes: &'a MapSizes,
-    /// The largest that they may have.
+    /// The largest sizes that the maps may have.
     pub limits: &'a MapSizes,
-    /// What is in the maps, or is to be.
+    /// How many entries are in the maps, or will be.
     pub used: &'a MapSizes,
-    /// What has been refused for lack of room.
+    /// The quantities of which a write was refused because a map was full.
     pub lacking: &'a BTreeSet<Quantity>,
-    /// How many processors the machine may have.
+    /// How many CPUs the machine may have.
     pub processors: usize,
 }
 
 impl Facts<'_> {
-    /// The sizes of larger maps; none if all are large enough, or as large as they may be. Where one has to grow, others that
-    /// are half full grow with it: one succession is cheaper than two.
+    /// Returns new sizes, or `None` if all maps are large enough or at their limits. If one map must grow, others that are more
+    /// than half full grow with it: one succession is cheaper than two.
     pub fn larger(self) -> Option<MapSizes> {
         let has_to = |quantity| self.may_grow(quantity) && self.is_full(quantity);
         Quantity::ALL.into_iter().any(has_to).then(|| MapSizes::each(|quantity| self.enough(quantity)))
     }
 
-    /// What is nearly full and can't grow.
+    /// Returns the quantities whose maps are nearly full and at their limits.
     pub fn crowded(self) -> BTreeSet<Quantity> {
         let is_crowded = |quantity: &Quantity| !self.may_grow(*quantity) && self.holds_more(*quantity, CROWDED);
         Quantity::ALL.into_iter().filter(is_crowded).collect()
     }
 
-    /// Whether the map is smaller than its limit.
+    /// True if the map is smaller than its limit.
     pub fn may_grow(self, quantity: Quantity) -> bool {
         self.sizes.of(quantity) < self.limits.of(quantity)
     }
 
-    /// Whether it is nearly full, or has been refused.
+    /// True if the map is nearly full, or a write was refused because it was full.
     pub fn is_full(self, quantity: Quantity) -> bool {
         self.lacking.contains(&quantity) || self.holds_more(quantity, FULL)
     }
@@ -58,7 +58,7 @@ impl Facts<'_> {
         u64::from(self.used.of(quantity)) * 100 >= u64::from(room) * hundredths
     }
 
-    /// Doubling keeps what makes a size a good one: see [`Quantity::initial`].
+    /// Doubles the size as often as needed. Doubling keeps the ratio of chains to entries that [`Quantity::initial`] has.
     fn enough(self, quantity: Quantity) -> u32 {
         let (mut size, limit, used) = (self.sizes.of(quantity), self.limits.of(quantity), self.used.of(quantity));
         let mut is_short = self.is_full(quantity);
@@ -74,7 +74,8 @@ fn too_full(used: u32, room: u32) -> bool {
     u64::from(used) * 100 > u64::from(room) * ENOUGH
 }
 
-/// How many entries a map of this size takes without forgetting any: each processor keeps some free entries for itself.
+/// Returns how many entries a map of this size holds before it evicts any: in an LRU map, each CPU keeps some free entries for
+/// itself.
 fn room(quantity: Quantity, size: u32, processors: usize) -> u32 {
     if !quantity.is_forgotten() {
         return size;
@@ -84,8 +85,8 @@ fn room(quantity: Quantity, size: u32, processors: usize) -> u32 {
     entries - kept.min(entries / 2)
 }
 
-/// The sizes that a start begins with: those of the maps that are there (0 for none), so that what has grown stays so; else the
-/// initial ones. Limits hold.
+/// Returns the sizes that a new agent starts with: the initial ones, or those of the existing maps (0 if there are none) where they
+/// are larger, so that maps that have grown stay large. Sizes never exceed the limits.
 pub fn at_start(found: &MapSizes, limits: &MapSizes) -> MapSizes {
     MapSizes::each(|quantity| quantity.initial().max(found.of(quantity)).min(limits.of(quantity)))
 }
@@ -135,7 +136,7 @@ mod tests {
     fn what_was_refused_grows_however_full_it_is() {
         let limits = MapSizes::default();
         let sizes = at_start(&MapSizes::NONE, &limits);
-        // Free slots, but none of them in a row.
+        // There are free slots, but not enough in a row.
         let used = MapSizes { slots: 10, ..MapSizes::NONE };
         let lacking = BTreeSet::from([Quantity::Slots]);
         let next = Facts { lacking: &lacking, ..facts(&sizes, &used, &limits) }.larger().unwrap();
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_processors_keep_for_themselves_is_no_room() {
-        // Linux before 6.17 forgets what has just been entered once no processor has a free entry.
+        // Linux before 6.17 evicts entries that were just added when no CPU has a free entry left.
         assert_eq!(room(Quantity::Embryonic, 17_500, 2), 17_244);
         assert_eq!(room(Quantity::Affinity, 1, 64), 8192);
         assert_eq!(room(Quantity::Services, 1, 64), 1);

@@ -1,5 +1,5 @@
-//! Maps grow by themselves: when one is nearly full, a larger set of maps is made behind the running programs and takes the place
-//! of the one that serves, by a succession inside the agent (docs/adr/0014). Nothing is lost, and the agent goes on meanwhile.
+//! Makes maps grow: when one is nearly full, a set of programs with larger maps is prepared in the background and replaces the
+//! current set by a succession inside the agent (docs/adr/0014). Nothing is lost, and the agent continues to run.
 
 mod decision;
 mod running;
@@ -26,23 +26,23 @@ use crate::{
 
 /// How often the maps' fill is checked.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long until it is tried again when it has failed, at first and at last.
+/// How long to wait after a failure before trying again: after the first one, and at most.
 const RETRY: Duration = Duration::from_mins(1);
 const RETRY_LAST: Duration = Duration::from_hours(1);
 
-/// How far it has come.
+/// The state of a growth.
 enum Step {
     /// All maps are large enough.
     Resting(Running),
-    /// A larger set is being made.
+    /// A larger set is being prepared.
     Preparing(Running, JoinHandle<anyhow::Result<Box<Prepared>>>),
-    /// Its programs serve, and the set of before is being removed.
+    /// The larger set serves, and the previous set is being removed.
     Finishing(Running, JoinHandle<anyhow::Result<()>>),
-    /// Between two steps.
+    /// Taken out to make the next step; also left behind by an error.
     Nowhere,
 }
 
-/// What makes maps grow.
+/// Makes the maps of a running set of programs grow.
 pub struct Growth {
     recipe: Recipe,
     limits: MapSizes,
@@ -50,25 +50,25 @@ pub struct Growth {
     step: Step,
     next: time::Instant,
     retry: Duration,
-    /// What has been mentioned as nearly full.
+    /// The quantities that have been logged as nearly full.
     told: BTreeSet<Quantity>,
 }
 
 impl Growth {
-    /// Beside a set of programs that serves, with the sizes of its maps in `recipe`. None becomes larger than `limits`.
+    /// Takes the set of programs that serves, and the sizes of its maps in `recipe`. No map grows beyond `limits`.
     pub fn new(recipe: Recipe, limits: MapSizes, running: Running) -> Self {
         let processors = nr_cpus().unwrap_or(1);
         let step = Step::Resting(running);
         Self { recipe, limits, processors, step, next: time::Instant::now(), retry: RETRY, told: BTreeSet::new() }
     }
 
-    /// The instance whose maps they are.
+    /// Returns the name of the instance.
     pub fn instance(&self) -> &str {
         &self.recipe.dataplane.instance
     }
 
-    /// Runs the agent until its source ends, and lets its maps grow meanwhile. Fails when hooks have programs of two sets: the
-    /// next start puts one of them in place.
+    /// Runs the agent until its source ends, and grows its maps when needed. Fails if a succession breaks off while hooks have
+    /// programs of both sets: the next start puts one set in place.
     pub async fn run(mut self, agent: &mut Agent, inputs: &mut Inputs) -> anyhow::Result<()> {
         loop {
             agent.let_grow(self.growing());
@@ -83,7 +83,7 @@ impl Growth {
         }
     }
 
-    /// What there will be more room for soon; nothing while growing fails.
+    /// Returns the quantities whose maps can grow soon; nothing while growing fails.
     fn growing(&self) -> BTreeSet<Quantity> {
         if self.retry == RETRY { growing(&self.recipe.dataplane.sizes, &self.limits) } else { BTreeSet::new() }
     }
@@ -96,16 +96,16 @@ impl Growth {
             }
             Step::Preparing(_, task) => Event::Prepared(task.await.context("make larger maps").and_then(|made| made)),
             Step::Finishing(_, task) => {
-                Event::Finished(task.await.context("remove the maps of before").and_then(|done| done))
+                Event::Finished(task.await.context("remove the previous maps").and_then(|done| done))
             }
             Step::Nowhere => pending().await,
         }
     }
 
-    /// Begins to make a larger set if one is needed.
+    /// Starts to prepare a larger set if one is needed.
     fn look(&mut self, agent: &Agent) {
         self.next = time::Instant::now() + LOOK;
-        // What can't be read now is looked at again.
+        // If the maps can't be read now, the next look tries again.
         let Ok(mut used) = usage::look(&self.recipe.folder()) else { return };
         used = larger_of(&used, &agent.used());
         self.mention_crowds(agent, &used);
@@ -121,7 +121,7 @@ impl Growth {
             (step, _) => step,
         };
     }
-    /// Puts a set that has been made in the place of the one that serves.
+    /// Replaces the current set by the prepared one. If that fails before a hook is changed, the current set keeps serving.
     async fn switch(&mut self, agent: &mut Agent, prepared: anyhow::Result<Box<Prepared>>) -> anyhow::Result<()> {
         let Step::Preparing(running, _) = self.take() else { return Ok(()) };
         let moved = match prepared {
@@ -137,7 +137,7 @@ impl Growth {
             Err((running, error)) => {
                 warn!(
                     error = %Report(&*error), seconds = self.retry.as_secs(),
-                    "maps can't become larger, what serves goes on; trying again later"
+                    "failed to enlarge the maps; the current ones still serve; retrying later"
                 );
                 self.next = time::Instant::now() + self.retry;
                 self.retry = (self.retry * 2).min(RETRY_LAST);
@@ -154,7 +154,7 @@ impl Growth {
         }
         agent.has_moved();
         self.retry = RETRY;
-        debug!("maps of before are removed");
+        debug!("the previous maps are removed");
         Ok(())
     }
 
@@ -164,12 +164,12 @@ impl Growth {
             let (from, to) = (self.recipe.dataplane.sizes.of(quantity), moved.sizes.of(quantity));
             if from != to {
                 let (took, held) = (micros(moved.since.elapsed()), micros(moved.held));
-                info!(map = quantity.map(), from, to, micros = took, held, "grown");
+                info!(map = quantity.map(), from, to, micros = took, held, "map has grown");
             }
         }
     }
 
-    /// Says once that something at its limit is nearly full. Of clients with affinity the agent says it.
+    /// Logs once that a map at its limit is nearly full. For clients with affinity, the agent logs it.
     fn mention_crowds(&mut self, agent: &Agent, used: &MapSizes) {
         let (sizes, limits) = (&self.recipe.dataplane.sizes, &self.limits);
         let facts = Facts { sizes, limits, used, lacking: agent.lacking(), processors: self.processors };
@@ -180,7 +180,7 @@ impl Growth {
                     map = quantity.map(),
                     used = used.of(quantity),
                     limit,
-                    "hardly any room left, and the map may not grow; start waggle with a larger {flag}"
+                    "the map is nearly full and at its largest size; start waggle with a larger {flag}"
                 );
             }
         }
@@ -197,7 +197,7 @@ impl Growth {
     }
 }
 
-/// What a [`Growth`] waits for.
+/// An event that a [`Growth`] waits for.
 enum Event {
     Look,
     Prepared(anyhow::Result<Box<Prepared>>),
@@ -208,12 +208,12 @@ fn larger_of(one: &MapSizes, other: &MapSizes) -> MapSizes {
     MapSizes::each(|quantity| one.of(quantity).max(other.of(quantity)))
 }
 
-/// What maps of these sizes may get more room for.
+/// Returns the quantities whose maps are smaller than their limits.
 pub fn growing(sizes: &MapSizes, limits: &MapSizes) -> BTreeSet<Quantity> {
     Quantity::ALL.into_iter().filter(|quantity| sizes.of(*quantity) < limits.of(*quantity)).collect()
 }
 
-/// Sizes that are large enough for what an agent is about to write; none if these are.
+/// Returns sizes that are large enough for what an agent is about to write, or `None` if `sizes` already are.
 pub fn enough(sizes: &MapSizes, limits: &MapSizes, demand: &MapSizes) -> Option<MapSizes> {
     let (lacking, processors) = (&BTreeSet::new(), nr_cpus().unwrap_or(1));
     Facts { sizes, limits, used: demand, lacking, processors }.larger()

@@ -1,4 +1,4 @@
-//! What goes on beside the agent's loop for as long as a set of programs serves.
+//! The tasks that run beside the agent's loop while a set of programs serves.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::{
     succession::loader,
 };
 
-/// How often is looked whether the socket hooks have their programs.
+/// How often the socket hooks are checked for their programs.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A set of programs that serves.
+/// The tasks of a set of programs that serves.
 pub struct Running {
     devices: Following,
     sockets: JoinHandle<()>,
@@ -25,7 +25,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Follows devices, looks after the socket hooks, and forwards what the programs log.
+    /// Follows devices, checks the socket hooks, and forwards the programs' log.
     pub fn start(mut follower: Follower, recipe: &Recipe) -> Result<Self, AttachError> {
         let logs = loader::forward_logs(follower.ebpf());
         Self::resume(follower, logs, recipe)
@@ -41,10 +41,10 @@ impl Running {
         Ok(Self { devices: follower.spawn(), sockets: tokio::spawn(look_after(hooks)), logs })
     }
 
-    /// Ends following devices, and looking after the socket hooks. The log is still forwarded. None if following devices has
+    /// Stops following devices and checking the socket hooks; the log is still forwarded. `None` if following devices has
     /// failed.
     pub(super) async fn stop(self) -> Option<(Follower, Option<AbortHandle>)> {
-        // It ends between two looks. What another set attaches must not be mixed with what this one attaches again.
+        // The task ends between two checks: it must not re-attach programs of this set while another set attaches its own.
         self.sockets.abort();
         let _ = self.sockets.await;
         Some((self.devices.stop().await?, self.logs))

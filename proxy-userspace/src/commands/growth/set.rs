@@ -1,4 +1,4 @@
-//! A larger set of maps, and programs over it: made and verified in the background, then put in the place of the set that serves.
+//! A set of programs with larger maps, which is created and verified in the background and then replaces the current set.
 
 use std::{
     collections::BTreeSet,
@@ -28,18 +28,18 @@ use crate::{
     },
 };
 
-/// What a set is made by.
+/// The settings and channels that a set of programs is made with.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// With the sizes that the maps have now.
+    /// The loader's configuration, with the current sizes of the maps.
     pub dataplane: DataplaneConfig,
-    /// The devices that are served.
+    /// Which devices are served, and how.
     pub devices: DeviceConfig,
     /// Whether there are SCTP Services.
     pub sctp: changes::Receiver<bool>,
-    /// Who is told which programs are loaded.
+    /// Where the loaded programs are published.
     pub programs: LoadedPrograms,
-    /// Who is told which hooks lack their programs.
+    /// Where hooks that lack their programs are published.
     pub missing: Missing,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
@@ -51,18 +51,18 @@ impl Recipe {
     }
 }
 
-/// A set that is complete but for what the agent writes.
+/// A set that is complete except for the entries that the agent writes.
 pub struct Prepared {
     succession: Succession,
     program_set: ProgramSet,
-    /// Its sizes.
+    /// The sizes of its maps.
     pub sizes: MapSizes,
-    /// When it was begun.
+    /// When its preparation began.
     pub since: Instant,
 }
 
 impl Prepared {
-    /// Makes a set in the background.
+    /// Creates a set in the background.
     pub fn start(recipe: Recipe, sizes: MapSizes) -> JoinHandle<anyhow::Result<Box<Self>>> {
         tokio::spawn(async move {
             let since = Instant::now();
@@ -86,8 +86,8 @@ impl Prepared {
         Ok(Self { succession, program_set, sizes, since })
     }
 
-    /// Puts the set in place, while the agent writes nothing. If that fails before any hook has a program of it, what served
-    /// before serves on and is returned with the reason.
+    /// Puts the set in place, while the agent writes nothing. If that fails before any hook has a program of the set, returns the
+    /// previous set, which still serves, with the reason. The outer error is fatal: hooks may have programs of both sets.
     pub async fn put_in_place(
         mut self,
         agent: &mut Agent,
@@ -106,7 +106,7 @@ impl Prepared {
         block_in_place(|| {
             attach::cgroup::attach(self.program_set.ebpf(), self.succession.folder(), &recipe.dataplane.cgroup)
         })?;
-        // Nothing interrupts it: a signal that ends the agent is heard when all hooks have programs of one set.
+        // Blocking, so that no signal ends the agent before all hooks have programs of one set.
         let program_set = self.program_set.telling(recipe.programs.clone());
         let renewed = block_in_place(|| Handle::current().block_on(follower.renew(program_set)));
         let before = renewed.context("serve devices")?;
@@ -120,7 +120,7 @@ impl Prepared {
         let succession = self.succession;
         let finishing = spawn_blocking(move || {
             succession.finish()?;
-            // Its programs are in use until now.
+            // The previous programs are in use until here.
             drop(before);
             Ok(())
         });
@@ -133,7 +133,7 @@ impl Prepared {
         }))
     }
 
-    /// Copies what the agent has written, and marks the set as complete: from now on there is no way back.
+    /// Copies the entries that the agent has written, and marks the set as complete: after this there is no way back.
     fn fill(&mut self, recipe: &Recipe) -> anyhow::Result<Filled> {
         self.succession.fill()?;
         let maps = Maps::open(self.succession.folder())?;
@@ -148,19 +148,19 @@ impl Prepared {
     }
 }
 
-/// The maps, and who is told of backends that have gone.
+/// The maps, and where removed backends are sent.
 type Filled = (Maps, Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>);
 
-/// A set that every hook has its program of. The set of before is being removed.
+/// A set that is attached to every hook. The previous set is being removed.
 pub struct Moved {
-    /// Ends when that is done.
+    /// Ends when the previous set is removed.
     pub finishing: JoinHandle<anyhow::Result<()>>,
-    /// What goes on.
+    /// The tasks of the set.
     pub running: Running,
     /// The sizes of its maps.
     pub sizes: MapSizes,
-    /// When it was begun.
+    /// When its preparation began.
     pub since: Instant,
-    /// How long the agent wrote nothing.
+    /// How long the agent could not write.
     pub held: Duration,
 }

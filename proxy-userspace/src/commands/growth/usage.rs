@@ -1,4 +1,4 @@
-//! How full the maps are that programs write. Estimates from samples: a look costs the same however large the maps are.
+//! Estimates how full the maps are that programs write. Reads samples, so the cost does not depend on the sizes of the maps.
 
 use std::{io, time::Duration};
 
@@ -17,17 +17,19 @@ use crate::{
     node::{bpf, jiffies},
 };
 
-/// How many entries of a hash are looked at, at most.
+/// The most entries of a hash that are read.
 const SAMPLE: u32 = 512;
-/// How many elements of an array are looked at, in so many places: at a glance, and, unless there is plenty of room, properly.
+/// How many runs of elements of an array are read, and how long each is: for a first estimate, and for a better one, which is
+/// taken unless the map is far from full.
 const GLANCE: Sample = Sample { places: 4, run: 16 };
 const LOOK: Sample = Sample { places: 16, run: 64 };
-/// There is plenty of room while less than one in so many is taken. A glance errs by a fifth of the whole at the very most.
+/// A map is far from full while less than one in this many elements is taken. The first estimate is off by at most a fifth of
+/// the map.
 const PLENTY: u32 = 4;
-/// For how long there is to be room for what UDP sockets have noted: nobody tells when one closes.
+/// How long an entry of a UDP socket counts after its last use: nothing tells when such a socket closes.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-/// Looks into the pinned maps. What the agent knows by itself is 0.
+/// Reads the pinned maps. Quantities that the agent knows itself are 0.
 pub fn look(folder: &PinFolder) -> Result<MapSizes, MapsError> {
     let now = Now::read().map_err(|source| MapsError::Type { name: "SOCKET_FLOWS", source: source.into() })?;
     let conntrack = [
@@ -50,7 +52,7 @@ pub fn look(folder: &PinFolder) -> Result<MapSizes, MapsError> {
     })
 }
 
-/// A part of an array.
+/// Which part of an array is read: `places` runs of `run` elements.
 #[derive(Clone, Copy)]
 struct Sample {
     places: u32,
@@ -83,7 +85,7 @@ impl Now {
     }
 }
 
-/// Entries of one family's assured flows.
+/// Estimates the entries of one family's assured flows.
 fn assured<E>(folder: &PinFolder, [buckets, overflow]: [&'static str; 2], now: Now) -> Result<u32, MapsError>
 where
     E: Stored<Key: Pod, Bucket: aya::Pod> + Pod,
@@ -97,7 +99,8 @@ fn flows<E: Stored<Key: Pod> + Pod>(folder: &PinFolder, name: &'static str, now:
     hash::<E::Key, E>(folder, name, |entry| now.is_alive(entry.meta()))
 }
 
-/// How many entries of a hash count. Keys are spread evenly over its chains, so that any run of them stands for all.
+/// Estimates how many entries of a hash satisfy `counts`. Keys are spread evenly over the chains, so any run of chains represents
+/// all.
 fn hash<K: Pod, V: Pod>(folder: &PinFolder, name: &'static str, counts: impl Fn(&V) -> bool) -> Result<u32, MapsError> {
     let map = open_data(folder, name)?;
     let failed = |source: MapError| MapsError::Type { name, source };
@@ -108,7 +111,7 @@ fn hash<K: Pod, V: Pod>(folder: &PinFolder, name: &'static str, counts: impl Fn(
     Ok(scale(counted, next.unwrap_or(chains).saturating_sub(first), chains))
 }
 
-/// How many of the things in an array, up to `ways` in each element, count.
+/// Estimates the sum of `counted` over the elements of an array. Each element counts for at most `ways`.
 fn array<T: aya::Pod + Default>(
     folder: &PinFolder,
     name: &'static str,
@@ -133,7 +136,7 @@ fn array<T: aya::Pod + Default>(
     if glance < all / PLENTY { Ok(glance) } else { estimate(LOOK).map_err(|error| failed(error.into())) }
 }
 
-/// How many there are of all, if there are `found` in `read` of them.
+/// Returns the estimate for `all` elements if `found` of `read` ones count.
 fn scale(found: usize, read: u32, all: u32) -> u32 {
     let estimate = found as u64 * u64::from(all) / u64::from(read.max(1));
     u32::try_from(estimate).unwrap_or(u32::MAX)

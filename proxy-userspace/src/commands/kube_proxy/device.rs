@@ -1,4 +1,4 @@
-//! The device that has the addresses of Services in IPVS mode.
+//! kube-proxy's device in IPVS mode, kube-ipvs0, which has the addresses of Services.
 
 use std::{collections::BTreeSet, io, net::IpAddr};
 
@@ -11,7 +11,7 @@ use rtnetlink::packet_route::{
 use super::names::DEVICE;
 use crate::node::netlink::{ACK, DUMP, request};
 
-/// The device's index and addresses. A device of that name of another kind is not kube-proxy's.
+/// Returns the device's index and addresses. A device of this name that is not a dummy is not kube-proxy's.
 pub(super) fn find() -> io::Result<Option<(u32, BTreeSet<IpAddr>)>> {
     let links = request(RouteNetlinkMessage::GetLink(LinkMessage::default()), DUMP)?;
     let index = links.iter().find_map(|answer| match answer {
@@ -27,7 +27,7 @@ pub(super) fn find() -> io::Result<Option<(u32, BTreeSet<IpAddr>)>> {
     Ok(Some((index, addresses.collect())))
 }
 
-/// Takes an answer: for fuzz targets.
+/// Reads a response of the kernel: for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(super) fn read(answer: &[u8]) {
     match crate::node::netlink::read(answer) {
@@ -37,7 +37,7 @@ pub(super) fn read(answer: &[u8]) {
     }
 }
 
-/// Removes the device with its addresses.
+/// Removes the device, and thereby its addresses.
 pub(super) fn remove(index: u32) -> io::Result<()> {
     let mut link = LinkMessage::default();
     link.header.index = index;

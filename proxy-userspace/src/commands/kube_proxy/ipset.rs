@@ -1,4 +1,4 @@
-//! kube-proxy's sets, over netlink (include/uapi/linux/netfilter/ipset/ip_set.h).
+//! Reads and removes kube-proxy's ipsets, over netlink (include/uapi/linux/netfilter/ipset/ip_set.h).
 
 use std::io;
 
@@ -18,12 +18,12 @@ const IPSET_ATTR_ADT: u16 = 8;
 const IPSET_ATTR_PORT: u16 = 4;
 /// NFPROTO_IPV4.
 const IPV4: u8 = 2;
-/// The oldest version that Linux 6.1 speaks.
+/// The oldest protocol version that Linux 6.1 accepts.
 const PROTOCOL: u8 = 6;
 /// IPSET_FLAG_LIST_SETNAME.
 const NAMES_ONLY: u32 = 1 << 1;
 
-/// The names of kube-proxy's sets. Without ipset in the kernel there are none.
+/// Returns the names of kube-proxy's sets; none if the kernel has no ipset.
 pub(super) fn sets() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     let flags = DefaultNla::new(IPSET_ATTR_FLAGS | NETWORK_ORDER, NAMES_ONLY.to_be_bytes().to_vec());
@@ -42,7 +42,7 @@ pub(super) fn sets() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The ports in a set.
+/// Returns the ports in a set.
 pub(super) fn ports(set: &str) -> io::Result<Vec<u16>> {
     let mut found = Vec::new();
     request(LIST, NLM_F_DUMP, &[protocol(), attribute(IPSET_ATTR_SETNAME, set)], |attributes| {
@@ -51,7 +51,7 @@ pub(super) fn ports(set: &str) -> io::Result<Vec<u16>> {
     Ok(found)
 }
 
-/// Removes a set. The kernel refuses that while a rule uses it.
+/// Removes a set. The kernel refuses to while a rule uses it.
 pub(super) fn destroy(set: &str) -> io::Result<()> {
     request(DESTROY, NLM_F_ACK, &[protocol(), attribute(IPSET_ATTR_SETNAME, set)], |_| ())
 }
@@ -64,14 +64,14 @@ fn protocol() -> DefaultNla {
 }
 
 fn request(kind: u16, flags: u16, attributes: &[DefaultNla], mut found: impl FnMut(&[u8])) -> io::Result<()> {
-    // The kernel wants a family of IP, and reads it only for new sets.
+    // The kernel demands an IP family, but uses it only for new sets.
     ask_until(Question { kind, flags, family: IPV4, attributes }, |_, _, attributes| {
         found(attributes);
         std::ops::ControlFlow::Continue(())
     })
 }
 
-/// The ports of the members in a part of a set's list.
+/// Returns the ports of the members in one message of a set's listing.
 pub(super) fn members(attributes: &[u8]) -> Vec<u16> {
     let list = find(attributes, IPSET_ATTR_ADT).unwrap_or_default();
     let ports = each(&list).filter_map(|member| find(member.value(), IPSET_ATTR_PORT));

@@ -1,5 +1,5 @@
-//! Virtual servers of IPVS. Which are kube-proxy's is decided purely, from the text of `ipvsadm --save -n`; they are deleted by
-//! `ipvsadm --restore`. Other programs (keepalived) may have virtual servers on the node, too, and these stay.
+//! kube-proxy's virtual servers of IPVS: found in the output of `ipvsadm --save -n`, deleted by `ipvsadm --restore`. Virtual
+//! servers of other programs on the node (keepalived) are kept.
 
 use std::{
     collections::BTreeSet,
@@ -13,31 +13,31 @@ use super::{
     program::Program,
 };
 
-/// The virtual servers and the connections as the kernel lists them. The files are absent without IPVS.
+/// The kernel's lists of virtual servers and connections. The files do not exist without IPVS.
 const SERVERS: &str = "/proc/thread-self/net/ip_vs";
 const CONNECTIONS: &str = "/proc/thread-self/net/ip_vs_conn";
 const IPVSADM: Program = Program { name: "ipvsadm", package: "ipvsadm" };
 
-/// What tells kube-proxy's virtual servers from others'.
+/// The addresses and ports by which kube-proxy's virtual servers are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Own {
     /// The addresses of the device kube-ipvs0.
     pub addresses: BTreeSet<IpAddr>,
-    /// Protocol letters as ipvsadm(8) has them, and ports of kube-proxy's sets of node ports.
+    /// The ports in kube-proxy's sets of node ports, each with its protocol: `t`, `u` or `s`.
     pub node_ports: BTreeSet<(char, u16)>,
 }
 
 /// kube-proxy's virtual servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Servers {
-    /// As ipvsadm(8) names each: `-t 10.96.0.1:443`.
+    /// The servers in ipvsadm's notation: `-t 10.96.0.1:443`.
     own: BTreeSet<String>,
-    /// The connections that IPVS carries.
+    /// The number of connections that IPVS carries.
     pub connections: usize,
 }
 
 impl Servers {
-    /// Those that exist. ipvsadm(8) is only needed if IPVS has any.
+    /// Reads the existing ones. ipvsadm(8) is only needed if IPVS has virtual servers.
     pub(super) fn read(own: &Own) -> Result<Self, KubeProxyError> {
         if !fs::read_to_string(SERVERS).unwrap_or_default().lines().any(is_server) {
             return Ok(Self::default());
@@ -51,7 +51,7 @@ impl Servers {
         self.own.len()
     }
 
-    /// Deletes them.
+    /// Deletes kube-proxy's virtual servers.
     pub(super) fn remove(&self) -> Result<(), KubeProxyError> {
         IPVSADM.feed(&["--restore"], &self.restore_text(), "virtual servers of IPVS")
     }
@@ -61,7 +61,7 @@ impl Servers {
     }
 }
 
-/// The node ports in kube-proxy's sets: `ports` says what a set has.
+/// Returns the node ports in kube-proxy's sets. `ports` reads the ports of a set.
 pub(super) fn node_ports(
     sets: &[String],
     mut ports: impl FnMut(&str) -> io::Result<Vec<u16>>,
@@ -82,7 +82,7 @@ pub(super) fn node_ports(
     Ok(found)
 }
 
-/// Whether a line of the kernel's list is about a virtual server with an address.
+/// True if a line of the kernel's list is a virtual server with an address, not one with a firewall mark.
 fn is_server(line: &str) -> bool {
     ["TCP ", "UDP ", "SCTP "].iter().any(|protocol| line.starts_with(protocol))
 }
@@ -92,7 +92,7 @@ fn own_servers(text: &str, own: &Own) -> BTreeSet<String> {
         let mut words = line.split_whitespace();
         let (Some("-A"), Some(flag), Some(at)) = (words.next(), words.next(), words.next()) else { return None };
         let address: SocketAddr = at.parse().ok()?;
-        // kube-proxy's names are without scope: `-t`, `-u`, or `--sctp-service`.
+        // The flag is `-t`, `-u` or `--sctp-service`.
         let letter = flag.trim_start_matches('-').chars().next()?;
         let is_own = own.addresses.contains(&address.ip()) || own.node_ports.contains(&(letter, address.port()));
         is_own.then(|| format!("{flag} {at}"))
@@ -100,7 +100,7 @@ fn own_servers(text: &str, own: &Own) -> BTreeSet<String> {
     text.lines().filter_map(server).collect()
 }
 
-/// Connections of TCP that are established, and those of other protocols, which have no end.
+/// Counts established TCP connections, and all those of UDP and SCTP.
 fn open_connections(text: &str) -> usize {
     let is_open = |line: &&str| match line.split_whitespace().collect::<Vec<_>>()[..] {
         ["TCP", .., state, _] => state == "ESTABLISHED",

@@ -1,6 +1,6 @@
-//! `waggle cleanup --kube-proxy`: removes what kube-proxy has left on the node, in any of its modes. All is read and planned
-//! before anything is removed; each removal is a transaction of its own, and a second run removes what a failed one has left.
-//! It knows nothing of Waggle's own maps and hooks.
+//! `waggle cleanup --kube-proxy`: removes what kube-proxy left on the node, in any of its modes. Everything is read and planned
+//! before anything is removed. Each removal is a transaction of its own; after a failure, another run removes the rest. Knows
+//! nothing of Waggle's own maps and hooks.
 
 mod device;
 mod ipset;
@@ -19,14 +19,14 @@ use self::plan::Plan;
 pub use self::report::Report;
 use crate::succession::import::ImportError;
 
-/// Takes an answer about devices, and the attributes of one about sets: for fuzz targets.
+/// Reads a response about devices, and the attributes of one about ipsets: for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read(answer: &[u8], attributes: &[u8]) {
     device::read(answer);
     ipset::members(attributes);
 }
 
-/// A family of IP.
+/// An IP family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// IPv4.
@@ -38,7 +38,7 @@ pub enum Family {
 impl Family {
     const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
-    /// Its NFPROTO_….
+    /// Returns NFPROTO_IPV4 or NFPROTO_IPV6.
     const fn number(self) -> u8 {
         match self {
             Self::V4 => 2,
@@ -47,7 +47,7 @@ impl Family {
     }
 }
 
-/// nft(8)'s word.
+/// Formats the family as nft(8) does.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -57,7 +57,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// Why something of kube-proxy is still there.
+/// Why something of kube-proxy could not be removed.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeProxyError {
     /// kube-proxy runs.
@@ -74,24 +74,24 @@ pub enum KubeProxyError {
     Root {
         /// The folder.
         path: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The kernel did not say what there is.
+    /// The kernel's state can't be read.
     #[error("read {what} (run waggle as root)")]
     Read {
         /// What was read.
         what: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Connections can't be listed.
     #[error(transparent)]
     Connections(#[from] ImportError),
-    /// A table has more than iptables understands.
+    /// A table has rules that iptables does not understand.
     #[error(
-        "remove kube-proxy's chains of the nftables table {family} {table}: {program} can't read the table, since other rules \
-         are in it (`nft list table {family} {table}` shows them)"
+        "remove kube-proxy's chains of the nftables table {family} {table}: {program} can't read the table, since it has rules \
+         of other programs (`nft list table {family} {table}` shows them)"
     )]
     Unreadable {
         /// The table.
@@ -101,14 +101,14 @@ pub enum KubeProxyError {
         /// The program.
         program: &'static str,
     },
-    /// A program is missing that alone can remove something.
+    /// A program that is needed to remove something is missing.
     #[error("remove {what}: this needs the program {name} (install the package {package})")]
     Missing {
         /// The program.
         name: &'static str,
-        /// Its package.
+        /// The package that has the program.
         package: &'static str,
-        /// What is to be removed.
+        /// What should be removed.
         what: String,
     },
     /// A program can't be started.
@@ -116,7 +116,7 @@ pub enum KubeProxyError {
     Start {
         /// The program.
         name: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A program has failed.
@@ -124,42 +124,42 @@ pub enum KubeProxyError {
     Program {
         /// The program.
         name: &'static str,
-        /// What it was to remove.
+        /// What it should remove.
         what: String,
-        /// What it said.
+        /// What it wrote to standard error.
         said: String,
     },
-    /// The kernel has refused to remove something.
+    /// The kernel refused to remove something.
     #[error("remove {what} (run waggle as root)")]
     Remove {
-        /// What is still there.
+        /// What could not be removed.
         what: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The kernel has refused the table that keeps connections alive.
+    /// The kernel refused the table that keeps connections alive.
     #[error("add the nftables table {family} {} (run waggle as root)", nftables::KEEPER)]
     Keep {
         /// The table's family.
         family: Family,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// How to clean up.
+/// The options of the cleanup.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner<'a> {
-    /// Although kube-proxy runs, and although IPVS carries connections.
+    /// Clean up although kube-proxy runs, and although IPVS carries connections.
     pub force: bool,
-    /// Only says what would be done.
+    /// Only report what would be done.
     pub is_dry: bool,
     /// The folder that has the node's programs and processes, if it is not `/`.
     pub root: Option<&'a Path>,
 }
 
-/// Removes what kube-proxy has left, and says what that was. Without anything left it does nothing. With another root, the
-/// process has that root afterwards.
+/// Removes what kube-proxy left, and reports what that was. Fails if kube-proxy runs, unless forced, or if something can't be read
+/// or removed. If [`Manner::root`] is given, it is the root of this process afterwards.
 pub fn cleanup(manner: Manner<'_>) -> Result<Report, KubeProxyError> {
     if let Some(path) = manner.root {
         let enter = || std::os::unix::fs::chroot(path).and_then(|()| std::env::set_current_dir("/"));

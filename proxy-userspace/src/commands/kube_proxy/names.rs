@@ -1,20 +1,20 @@
-//! The names that kube-proxy gives to what it leaves on a node, in all its modes and since Kubernetes 1.20
-//! (pkg/proxy/{iptables,ipvs,nftables}). Other programs use the prefix KUBE- too: the kubelet (KUBE-FIREWALL,
-//! KUBE-KUBELET-CANARY, KUBE-IPTABLES-HINT, KUBE-MARK-DROP) and kube-router (KUBE-POD-FW-…, sets KUBE-SRC-…). So each name is
-//! listed, and a prefix counts only before a hash as kube-proxy makes it. Pure.
+//! The names of the objects that kube-proxy leaves on a node, in all its modes and since Kubernetes 1.20
+//! (pkg/proxy/{iptables,ipvs,nftables}). Other programs use the prefix KUBE-, too: the kubelet (KUBE-FIREWALL,
+//! KUBE-KUBELET-CANARY, KUBE-IPTABLES-HINT, KUBE-MARK-DROP) and kube-router (KUBE-POD-FW-…, sets KUBE-SRC-…). So all names are
+//! listed, and a prefix counts only before a hash in kube-proxy's format. Pure.
 
-/// The nftables table of each family.
+/// The name of kube-proxy's nftables table in each family.
 pub(super) const TABLE: &str = "kube-proxy";
 /// The device that has the addresses of Services in IPVS mode.
 pub(super) const DEVICE: &str = "kube-ipvs0";
-/// The chain that marks packets for masquerading, and the one that masquerades those that are marked.
+/// The chain that marks packets for masquerading, and the chain that masquerades marked packets.
 pub(super) const MARK: &str = "KUBE-MARK-MASQ";
 pub(super) const MASQUERADE: &str = "KUBE-POSTROUTING";
 
-/// The tables of iptables that have its chains.
+/// The iptables tables that have kube-proxy's chains.
 const TABLES: [&str; 3] = ["nat", "filter", "mangle"];
 
-/// Chains that one of the kernel's chains jumps to.
+/// Chains that the kernel's own chains jump to.
 const ENTRIES: [&str; 9] = [
     "KUBE-SERVICES",
     "KUBE-EXTERNAL-SERVICES",
@@ -27,7 +27,7 @@ const ENTRIES: [&str; 9] = [
     MASQUERADE,
 ];
 
-/// Chains that others of its chains jump to, or none.
+/// Chains that only kube-proxy's own chains jump to, or no chain.
 const INNER: [&str; 5] =
     [MARK, "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-FIRE-WALL", "KUBE-PROXY-CANARY"];
 
@@ -35,7 +35,7 @@ const INNER: [&str; 5] =
 const PREFIXES: [&str; 6] = ["KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-"];
 const HASH: usize = 16;
 
-/// Sets of node ports. Those of SCTP have addresses, too.
+/// Sets of node ports. The members of those for SCTP have addresses, too.
 pub(super) const NODE_PORTS: [&str; 6] = [
     "KUBE-NODE-PORT-TCP",
     "KUBE-NODE-PORT-LOCAL-TCP",
@@ -60,26 +60,26 @@ const SETS: [&str; 11] = [
     "KUBE-IPVS-IPS",
 ];
 
-/// The longest name of a set. kube-proxy cuts longer ones of IPv6.
+/// The longest name of a set, in bytes. kube-proxy truncates longer names for IPv6.
 const LONGEST_SET: usize = 31;
 
-/// Whether a chain of this table of iptables is kube-proxy's.
+/// True if a chain of this iptables table is kube-proxy's.
 pub(super) fn is_chain(table: &str, chain: &str) -> bool {
     let of_service = |prefix: &&str| chain.strip_prefix(*prefix).is_some_and(is_hash);
     TABLES.contains(&table) && (is_entry(chain) || INNER.contains(&chain) || PREFIXES.iter().any(of_service))
 }
 
-/// Whether kube-proxy has the kernel's own chains jump to this one.
+/// True if the kernel's own chains jump to this chain of kube-proxy.
 pub(super) fn is_entry(chain: &str) -> bool {
     ENTRIES.contains(&chain)
 }
 
-/// Whether a set of ipset(8) is kube-proxy's.
+/// True if an ipset is kube-proxy's.
 pub(super) fn is_set(name: &str) -> bool {
     NODE_PORTS.iter().chain(&SETS).any(|set| name == *set || name == of_ipv6(set))
 }
 
-/// The name of the IPv6 set beside this IPv4 set.
+/// Returns the name of the IPv6 set for an IPv4 set.
 pub(super) fn of_ipv6(set: &str) -> String {
     set.replacen("KUBE-", "KUBE-6-", 1).chars().take(LONGEST_SET).collect()
 }

@@ -1,10 +1,10 @@
-//! nftables over netlink (include/uapi/linux/netfilter/nf_tables.h): the chains that exist, kube-proxy's tables, and the table
-//! that keeps connections alive which netfilter has translated.
+//! nftables over netlink (include/uapi/linux/netfilter/nf_tables.h): existing chains, kube-proxy's tables, and the table that
+//! keeps connections alive that netfilter translates.
 //!
-//! netfilter looks at packets only while something asks for it: it translates while a chain of type nat exists in the family,
-//! and tracks connections while a rule needs that. If kube-proxy's rules were the only ones, the connections that they have
-//! translated would end with them. So a table with one such chain and one such rule, which changes no packet, takes their
-//! place for as long as there are such connections.
+//! netfilter registers its hooks only while they are needed: NAT needs a chain of type nat in the family, and connection
+//! tracking needs a rule that uses it. If kube-proxy's rules are the only ones, removing them would break the connections that
+//! they translate. So a table with one such chain and one such rule, which changes no packet, replaces them for as long as
+//! there are such connections.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use rtnetlink::packet_core::DefaultNla;
 use super::{Family, names::TABLE};
 use crate::node::netfilter::{NLM_F_DUMP, Question, ask, attribute, change, find, nest};
 
-/// NFNL_SUBSYS_NFTABLES and its messages.
+/// NFNL_SUBSYS_NFTABLES and its message types.
 const SUBSYSTEM: u8 = 10;
 const NEW_TABLE: u16 = 10 << 8;
 const GET_TABLE: u16 = 10 << 8 | 1;
@@ -24,7 +24,7 @@ const NEW_RULE: u16 = 10 << 8 | 6;
 /// NLM_F_CREATE.
 const CREATE: u16 = 0x400;
 
-/// NFTA_TABLE_NAME; NFTA_CHAIN_TABLE and NFTA_RULE_TABLE have this number, too.
+/// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE, which have the same number.
 const IN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
@@ -50,7 +50,7 @@ const REGISTER: u32 = 1;
 const DIRECTION: u32 = 1;
 const EQUAL: u32 = 0;
 
-/// The table that keeps translated connections alive, and its chain.
+/// The names of the table that keeps translated connections alive, and of its chain.
 pub(super) const KEEPER: &str = "waggle-keeps-translated";
 const KEEPER_CHAIN: &str = "connections";
 
@@ -62,7 +62,7 @@ pub(super) struct Chain {
     pub name: String,
 }
 
-/// The chains of the families of IP. Without nftables there are none.
+/// Returns the chains of both IP families; none if the kernel has no nftables.
 pub(super) fn chains() -> io::Result<Vec<Chain>> {
     let mut chains = Vec::new();
     list(GET_CHAIN, NEW_CHAIN, |family, attributes| {
@@ -74,7 +74,7 @@ pub(super) fn chains() -> io::Result<Vec<Chain>> {
     Ok(chains)
 }
 
-/// The families that have a table with this name.
+/// Returns the families that have a table with this name.
 pub(super) fn families_with(table: &str) -> io::Result<Vec<Family>> {
     let mut families = Vec::new();
     list(GET_TABLE, NEW_TABLE, |family, attributes| {
@@ -95,7 +95,7 @@ pub(super) fn remove_keeper(family: Family) -> io::Result<()> {
     delete(family, KEEPER)
 }
 
-/// Makes the table that keeps connections alive.
+/// Creates the table that keeps connections alive.
 pub(super) fn make_keeper(family: Family) -> io::Result<()> {
     let number = |kind, value: u32| DefaultNla::new(kind, value.to_be_bytes().to_vec());
     let table = attribute(IN_TABLE, KEEPER);

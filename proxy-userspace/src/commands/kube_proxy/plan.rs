@@ -1,4 +1,4 @@
-//! Everything that kube-proxy has left, and what becomes of it.
+//! Plans the removal of everything that kube-proxy left, and carries it out.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ struct Keeper {
     connections: usize,
 }
 
-/// What goes and what stays.
+/// The objects that are removed, and those that are kept.
 #[derive(Debug)]
 pub(super) struct Plan {
     tables: Vec<Family>,
@@ -34,7 +34,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads what there is and decides. `force` removes virtual servers that have connections.
+    /// Reads what exists and makes the plan. With `force`, virtual servers are removed even if they have connections.
     pub(super) fn read(force: bool) -> Result<Self, KubeProxyError> {
         let failed = |what| move |source| KubeProxyError::Read { what, source };
         let tables = nftables::families_with(TABLE).map_err(failed("the tables of nftables"))?;
@@ -57,7 +57,7 @@ impl Plan {
         Ok(Self { tables, keepers, iptables, servers, keep_servers, device, sets, kept_sets })
     }
 
-    /// Removes what goes. Rules go before the sets that they use.
+    /// Carries out the plan. Rules are removed before the sets that they use.
     pub(super) fn carry_out(&self) -> Result<(), KubeProxyError> {
         let failed = |what: String| move |source| KubeProxyError::Remove { what, source };
         for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Added) {
@@ -84,12 +84,12 @@ impl Plan {
         Ok(())
     }
 
-    /// The addresses of Services stay while IPVS serves them.
+    /// Returns the device, unless IPVS still serves the addresses on it.
     fn device_to_remove(&self) -> Option<u32> {
         self.device.filter(|_| !self.keep_servers)
     }
 
-    /// What has become of everything.
+    /// Reports what was done, or would be done, with each object.
     pub(super) fn report(&self, is_dry: bool) -> Report {
         let mut report = Report::new(is_dry);
         for family in &self.tables {
@@ -101,14 +101,14 @@ impl Plan {
             report.add(Fate::Removed, "ipset", set.clone());
         }
         for set in &self.kept_sets {
-            report.add(Fate::Kept, "ipset", format!("{set}, which rules that stay use"));
+            report.add(Fate::Kept, "ipset", format!("{set}, which remaining rules use"));
         }
         for Keeper { family, fate, connections } in &self.keepers {
             let why = if *fate == Fate::Removed {
                 String::new()
             } else {
                 let connections = count(*connections, "translated connection");
-                format!(" for {connections} of netfilter: run this again when they have ended")
+                format!(" for {connections}: run this again when they have ended")
             };
             report.add(*fate, "nftables", format!("table {family} {KEEPER}{why}"));
         }
@@ -123,8 +123,10 @@ impl Plan {
             }
             if !kept.is_empty() {
                 let names = kept.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                let what =
-                    format!("{} of the table {table}, which rules of others use: {names}", count(kept.len(), "chain"));
+                let what = format!(
+                    "{} of the table {table}, used by other programs' rules: {names}",
+                    count(kept.len(), "chain")
+                );
                 report.add(Fate::Kept, name, what);
             }
         }
@@ -148,8 +150,8 @@ impl Plan {
     }
 }
 
-/// What becomes of the tables that keep connections alive. `translates` says whether rules of a family go now;
-/// `connections` are those of IPv4 and IPv6.
+/// Decides about the tables that keep connections alive. `translates` is true for a family whose rules are removed now;
+/// `connections` are the numbers of translated connections of IPv4 and IPv6.
 fn keepers(translates: impl Fn(Family) -> bool, existing: &[Family], connections: [usize; 2]) -> Vec<Keeper> {
     let keeper = |(family, connections)| {
         let fate = match (existing.contains(&family), connections > 0) {

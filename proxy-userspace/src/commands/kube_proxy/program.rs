@@ -1,4 +1,4 @@
-//! Programs of the node that remove what has no short way over netlink.
+//! Runs the node's programs that remove what can't easily be removed over netlink.
 
 use std::{
     io::{self, ErrorKind, Write as _},
@@ -7,7 +7,7 @@ use std::{
 
 use super::KubeProxyError;
 
-/// A program and the package that has it.
+/// A program and its package.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Program {
     pub name: &'static str,
@@ -15,14 +15,14 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Runs it and returns what it prints. `what` is what it is needed for.
+    /// Runs the program and returns its standard output. `what` names, for errors, the object that should be removed.
     pub(super) fn output(self, arguments: &[&str], what: &str) -> Result<String, KubeProxyError> {
         let output = Command::new(self.name).args(arguments).stdin(Stdio::null()).output();
         let output = self.check(output, what)?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Runs it with a text to read.
+    /// Runs the program with `text` as its standard input.
     pub(super) fn feed(self, arguments: &[&str], text: &str, what: &str) -> Result<(), KubeProxyError> {
         self.check(self.run_with(arguments, text), what).map(drop)
     }
@@ -31,7 +31,7 @@ impl Program {
         let mut command = Command::new(self.name);
         let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = piped.spawn()?;
-        // A program that stops reading says why.
+        // If the program fails, its own error says more than a failed write.
         let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(text.as_bytes()));
         let output = child.wait_with_output()?;
         if output.status.success() { written.map(|()| output) } else { Ok(output) }

@@ -1,8 +1,8 @@
-//! What is printed: a line for each thing that goes or stays.
+//! The printed report: a line for each object that is removed, kept or added.
 
 use std::fmt;
 
-/// What becomes of a thing.
+/// What is done with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Removed,
@@ -10,7 +10,7 @@ pub(super) enum Fate {
     Added,
 }
 
-/// What a clean-up has done, or would do.
+/// What a cleanup has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     lines: Vec<(Fate, &'static str, String)>,
@@ -53,7 +53,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A number of things.
+/// Formats a number with its noun, in the plural unless it is 1.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

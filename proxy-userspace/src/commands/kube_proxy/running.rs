@@ -1,5 +1,4 @@
-//! Finds kube-proxy among the processes. It runs in the node's network namespace; those of other namespaces, as of nodes in
-//! containers, don't concern this one.
+//! Finds a running kube-proxy. Processes in other network namespaces, for example of nodes in containers, are ignored.
 
 use std::{
     fs, io,
@@ -9,7 +8,7 @@ use std::{
 
 const NAME: &str = "kube-proxy";
 
-/// The id of a process of kube-proxy that has the caller's network namespace.
+/// Returns the process id of a kube-proxy in the caller's network namespace.
 pub(super) fn find(proc: &Path) -> io::Result<Option<u32>> {
     let own = namespace(&proc.join("thread-self"))?;
     for entry in fs::read_dir(proc)? {
@@ -23,19 +22,19 @@ pub(super) fn find(proc: &Path) -> io::Result<Option<u32>> {
 }
 
 fn is_kube_proxy(process: &Path) -> bool {
-    // What has ended meanwhile has neither.
+    // A process that has just ended has neither file.
     let command = fs::read(process.join("cmdline")).unwrap_or_default();
     let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
     name.trim_end() == NAME || first_word_is(&command)
 }
 
-/// Whether a command line begins with a path of kube-proxy.
+/// True if a command line begins with a path of kube-proxy.
 fn first_word_is(command: &[u8]) -> bool {
     let program = command.split(|byte| *byte == 0).next().unwrap_or_default();
     program.rsplit(|byte| *byte == b'/').next() == Some(NAME.as_bytes())
 }
 
-/// Whether a process may have this network namespace: one whose namespace can't be read may.
+/// True if a process has this network namespace, or if its namespace can't be read.
 fn may_have(process: &Path, own: (u64, u64)) -> bool {
     match namespace(process) {
         Ok(its) => its == own,
@@ -52,7 +51,7 @@ fn namespace(process: &Path) -> io::Result<(u64, u64)> {
 mod tests {
     use super::*;
 
-    /// A process's folder, with a file as its network namespace.
+    /// Creates a process's folder, with a file as its network namespace.
     fn process(proc: &Path, id: &str, name: &str, command: &[u8], namespace: &str) {
         let folder = proc.join(id);
         fs::create_dir_all(folder.join("ns")).unwrap();

@@ -1,5 +1,5 @@
-//! The fields of a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that mean something here. `None` is what kube-proxy
-//! takes for a default: nothing, null, or an empty value.
+//! The fields of a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that Waggle uses. A field is `None` where kube-proxy
+//! would use its default: if it is missing, null or empty.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::scalars;
 use crate::config::{BindAddress, LogFormat, NodePortAddresses};
 
-/// The paths of the fields, with those that say what the file is.
+/// The paths of the fields that are used, `apiVersion` and `kind` included.
 pub(super) const FIELDS: [&str; 15] = [
     "apiVersion",
     "kind",
@@ -27,7 +27,7 @@ pub(super) const FIELDS: [&str; 15] = [
     "nodePortAddresses",
 ];
 
-/// What the file asks for.
+/// The settings in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase", expecting = "fields with values")]
 pub struct KubeProxyConfiguration {
@@ -36,9 +36,9 @@ pub struct KubeProxyConfiguration {
     pub bind_address: Option<IpAddr>,
     /// Whether a health or metrics port that can't be bound ends the agent.
     pub bind_address_hard_fail: bool,
-    /// How to reach the API server.
+    /// How the API server is reached.
     pub client_connection: ClientConnection,
-    /// How long flows are remembered.
+    /// How long flows are tracked.
     pub conntrack: Conntrack,
     /// Where health is served.
     #[serde(deserialize_with = "scalars::address")]
@@ -46,7 +46,7 @@ pub struct KubeProxyConfiguration {
     /// The node's name.
     #[serde(deserialize_with = "scalars::text")]
     pub hostname_override: Option<String>,
-    /// What is logged.
+    /// What is logged, and how.
     pub logging: Logging,
     /// Where metrics are served.
     #[serde(deserialize_with = "scalars::address")]
@@ -60,25 +60,25 @@ pub struct KubeProxyConfiguration {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase", expecting = "fields with values")]
 pub struct ClientConnection {
-    /// The kubeconfig.
+    /// The path of the kubeconfig.
     #[serde(deserialize_with = "scalars::file")]
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// `conntrack`, in seconds.
+/// `conntrack`: timeouts in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase", expecting = "fields with values")]
 pub struct Conntrack {
-    /// Of TCP connections that one side has closed.
+    /// The timeout of TCP connections that one side has closed.
     #[serde(deserialize_with = "scalars::timeout")]
     pub tcp_close_wait_timeout: Option<u32>,
-    /// Of established TCP connections.
+    /// The timeout of established TCP connections.
     #[serde(deserialize_with = "scalars::timeout")]
     pub tcp_established_timeout: Option<u32>,
-    /// Of UDP flows that have gone both ways.
+    /// The timeout of assured UDP flows.
     #[serde(deserialize_with = "scalars::timeout")]
     pub udp_stream_timeout: Option<u32>,
-    /// Of other UDP flows.
+    /// The timeout of other UDP flows.
     #[serde(deserialize_with = "scalars::timeout")]
     pub udp_timeout: Option<u32>,
 }
@@ -87,10 +87,10 @@ pub struct Conntrack {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase", expecting = "fields with values")]
 pub struct Logging {
-    /// How lines look.
+    /// The format of log lines.
     #[serde(deserialize_with = "scalars::format")]
     pub format: Option<LogFormat>,
-    /// klog's `-v`.
+    /// The verbosity, as in klog's `-v`.
     #[serde(deserialize_with = "scalars::number")]
     pub verbosity: Option<u32>,
 }

@@ -1,5 +1,5 @@
-//! A configuration file's text as JSON, as kube-proxy's lenient decoder sees it: of a key that is repeated the last value counts,
-//! and a field that is null is absent. It knows YAML, not kube-proxy.
+//! Reads the YAML of a configuration file into JSON like kube-proxy's lenient decoder: the last value of a repeated key counts, and
+//! a null field is absent. Knows nothing about the fields.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use serde::{
 use serde_json::{Map, Value};
 use serde_saphyr::{UserMessageFormatter, options::DuplicateKeyPolicy};
 
-/// The text's only document.
+/// The only YAML document of a text.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// Its fields.
+    /// The fields that are not null.
     pub(super) fields: Map<String, Value>,
-    /// The paths of those that are repeated.
+    /// The paths of repeated fields.
     pub(super) repeated: Vec<String>,
 }
 
-/// Reads a text. The error is a sentence about it, with the line where that is known.
+/// Parses a text. The error is a sentence about the text, with the line if it is known.
 pub(super) fn parse(text: &str) -> Result<Document, String> {
-    // Otherwise a text such as `on` would be a boolean.
+    // Without `strict_booleans`, a text such as `on` would be a boolean.
     let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: DuplicateKeyPolicy::LastWins };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents: Vec<Node> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -40,12 +40,12 @@ pub(super) fn parse(text: &str) -> Result<Document, String> {
     }
 }
 
-/// The path of a field inside another.
+/// Returns the path of the field `name` inside the field at `path`.
 pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// A value with all fields that the text has.
+/// A YAML value, with repeated fields and nulls.
 enum Node {
     Scalar(Value),
     Sequence(Vec<Node>),

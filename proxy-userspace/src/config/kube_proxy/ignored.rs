@@ -1,12 +1,12 @@
-//! Which fields of a file are ignored although they say something: those that mean nothing here, and those that this release of
-//! KubeProxyConfiguration lacks. A field that kube-proxy would treat as absent says nothing.
+//! Finds the fields of a file that are ignored and that the user should hear of: fields that Waggle has no use for, and fields that
+//! v1alpha1 does not have. Fields with kube-proxy's default, or with a value that kube-proxy takes for none, are not reported.
 
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use super::{configuration::FIELDS, document::join};
 
-/// Fields whose empty value kube-proxy tells from none.
+/// Fields whose empty value means something else to kube-proxy than a missing field.
 const OPTIONAL: [&str; 6] = [
     "conntrack.maxPerCore",
     "conntrack.min",
@@ -19,16 +19,16 @@ const OPTIONAL: [&str; 6] = [
 /// The paths of ignored fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ignored {
-    /// They mean nothing here.
+    /// Fields that Waggle has no use for.
     pub meaningless: Vec<String>,
-    /// They are no fields of v1alpha1: of another release, of another tool, or misspelt.
+    /// Fields that v1alpha1 does not have: misspelt, or from another release or tool.
     pub unknown: Vec<String>,
-    /// They are there more than once, and the last one counts.
+    /// Fields that occur more than once. The last one counts.
     pub repeated: Vec<String>,
 }
 
 impl Ignored {
-    /// Of the fields of a file.
+    /// Finds the ignored fields among the fields of a file.
     pub(super) fn of(fields: &Map<String, Value>, repeated: Vec<String>) -> Self {
         let mut ignored = Self { repeated, ..Self::default() };
         ignored.look(fields, Some(&defaults()), "");
@@ -50,7 +50,7 @@ impl Ignored {
     }
 }
 
-/// kube-proxy's defaults of the fields that mean nothing here, and what encloses the others.
+/// kube-proxy's defaults of the fields that Waggle has no use for, inside the fields that enclose them.
 fn defaults() -> Value {
     json!({
         "clientConnection": {
@@ -112,7 +112,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether a value has the type of the field. Durations have been numbers and texts.
+/// True if a value has the type of its field's default. Numbers and texts count as one type: durations have been either.
 fn is_alike(value: &Value, default: &Value) -> bool {
     let kind = |value: &Value| match value {
         Value::Null => 0,

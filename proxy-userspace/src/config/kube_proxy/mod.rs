@@ -1,6 +1,5 @@
-//! kube-proxy's configuration file, as kubeadm and others write it: what it asks for, and what of it is ignored. As in kube-proxy,
-//! only what means something and can't be read is an error: whoever replaces an image must
-//! not stop a whole cluster.
+//! Reads kube-proxy's configuration file, as kubeadm and others write it. As in kube-proxy, only a field that is used and can't be
+//! parsed is an error. Other fields only cause warnings, so that replacing kube-proxy's image does not stop a whole cluster.
 
 mod configuration;
 mod document;
@@ -24,32 +23,32 @@ pub use self::{
 pub(super) const VERSION: &str = "kubeproxy.config.k8s.io/v1alpha1";
 pub(super) const KIND: &str = "KubeProxyConfiguration";
 
-/// A file that has been read.
+/// A configuration file that has been read.
 #[derive(Clone, Debug)]
 pub struct KubeProxyFile {
-    /// Its path.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it asks for.
+    /// The fields that are used.
     pub configuration: KubeProxyConfiguration,
-    /// What else it says.
+    /// The fields that are ignored.
     pub ignored: Ignored,
 }
 
 /// Why a file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("read the configuration file {} (is it mounted there?)", path.display())]
     Read {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// It is no such file.
+    /// The file is not a valid KubeProxyConfiguration.
     #[error("use the configuration file {}: {fault}", path.display())]
     Content {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
         /// What is wrong, and what would be right.
         fault: String,
@@ -57,7 +56,7 @@ pub enum FileError {
 }
 
 impl KubeProxyFile {
-    /// Reads the file.
+    /// Reads the file at `path`.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
         let (configuration, ignored) =
@@ -66,14 +65,14 @@ impl KubeProxyFile {
     }
 }
 
-/// A configuration file with this text, without the file: for fuzz targets.
+/// Returns a configuration file with this text, or `None` if it is invalid, without touching the disk: for fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_text(text: &str) -> Option<KubeProxyFile> {
     let (configuration, ignored) = decode(text).ok()?;
     Some(KubeProxyFile { path: PathBuf::from("config.conf"), configuration, ignored })
 }
 
-/// The text of a file. The error names the field, its value and what is right.
+/// Decodes the text of a file. The error names the field, its value and what would be right.
 fn decode(text: &str) -> Result<(KubeProxyConfiguration, Ignored), String> {
     let document = document::parse(text)?;
     for (field, right) in [("apiVersion", VERSION), ("kind", KIND)] {

@@ -1,4 +1,5 @@
-//! Values of single fields. Each error says what the value is and what is right. An empty text is no value, as in kube-proxy.
+//! Deserializes the values of single fields. Each error names the value and what would be right. An empty text is no value, as in
+//! kube-proxy.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -10,7 +11,7 @@ use crate::{
     objects::address::parse_address,
 };
 
-/// The longest timeout of a flow that every kernel's clock allows, in seconds.
+/// The longest timeout of a flow that fits every kernel (HZ is at most 1000), in seconds.
 const LONGEST: u32 = crate::config::flows::LONGEST / 1000;
 
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -38,13 +39,13 @@ pub(super) fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     })
 }
 
-/// A number; 0 is no value.
+/// Deserializes a number; 0 is no value.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let number = parsed(deserializer, |text| text.parse().map_err(|_| format!("{text} is not a number such as 2")))?;
     Ok(number.filter(|number| *number != 0))
 }
 
-/// Seconds; 0 is no value: kube-proxy then leaves the kernel's setting alone.
+/// Deserializes a duration into seconds. 0 is no value: kube-proxy then leaves the kernel's setting alone.
 pub(super) fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let seconds = parsed(deserializer, |text| {
         let seconds = if text == "0" { 0 } else { whole_seconds(text)? };

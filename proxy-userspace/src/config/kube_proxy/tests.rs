@@ -1,4 +1,4 @@
-//! Files of the kinds that people have: those in `samples/`.
+//! Reads the files in `samples/`, which are of the kinds that people have.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn sample(name: &str) -> (KubeProxyConfiguration, Ignored) {
     (configuration, ignored)
 }
 
-/// What is meant by a few fields in YAML.
+/// Decodes a file with a few fields in YAML.
 fn of(fields: &str) -> Result<KubeProxyConfiguration, String> {
     decode(&format!("apiVersion: {VERSION}\nkind: {KIND}\n{fields}\n")).map(|(configuration, _)| configuration)
 }

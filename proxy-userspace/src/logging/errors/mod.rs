@@ -1,5 +1,5 @@
-//! How an error is printed. The text of each error type says what failed, the operation and its object, and never its
-//! cause, which is its source. Whoever logs or prints an error prints a [`Report`], which has the causes too.
+//! How errors are printed. The text of each error type says what failed, as operation and object, and never contains its
+//! cause, which is its source. To log or print an error with its causes, print a [`Report`].
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +32,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// Whether an error's own text has its cause's: so it is with kube's errors, and with some of aya's.
+/// True if an error's own text contains its cause, as in kube's errors and some of aya's.
 fn prints_cause(error: &(dyn Error + 'static)) -> bool {
     is::<kube::Error>(error)
         || is::<watcher::Error>(error)
@@ -47,7 +47,7 @@ fn prints_cause(error: &(dyn Error + 'static)) -> bool {
         || matches!(error.downcast_ref(), Some(BtfError::LoadError { .. }))
 }
 
-/// A source that is a box hides the type in it.
+/// True if an error is an `E` or a boxed `E`: a boxed source hides its type.
 fn is<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     error.is::<E>() || error.is::<Box<E>>()
 }

@@ -27,7 +27,7 @@ fn syscall(call: &'static str, number: i32) -> SyscallError {
     SyscallError { call, io_error: errno(number) }
 }
 
-/// The report of an error, in which each text of the chain must be found once.
+/// Returns the report of an error. Checks that it contains each text of the chain once.
 fn report(error: &(dyn Error + 'static)) -> String {
     let report = Report(error).to_string();
     for part in iter::successors(Some(error), |error| (*error).source()) {
@@ -90,7 +90,7 @@ fn what_aya_prints_of_a_cause_is_not_printed_again() {
     }
 }
 
-/// A kubeconfig with this cluster and user.
+/// Writes a kubeconfig with this cluster and user.
 fn kubeconfig(folder: &Path, cluster: &str, user: &str) -> std::path::PathBuf {
     let path = folder.join("kubeconfig");
     let text = format!(
@@ -101,7 +101,7 @@ fn kubeconfig(folder: &Path, cluster: &str, user: &str) -> std::path::PathBuf {
     path
 }
 
-/// Why there is no connection with this kubeconfig.
+/// Returns the error of connecting with this kubeconfig.
 async fn connect(path: &Path) -> KubeError {
     let (kubeconfig, node_name) = (Some(path.to_owned()), "a".to_owned());
     Kube::connect(KubeConfig { kubeconfig, node_name, ..KubeConfig::default() }).await.unwrap_err()

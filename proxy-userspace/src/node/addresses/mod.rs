@@ -1,5 +1,4 @@
-//! Follows the addresses of the agent's network namespace (S19). It reports what exists; the model decides which
-//! addresses serve node ports.
+//! Follows the addresses of the agent's network namespace (S19). The model decides which of them serve node ports.
 
 mod outward;
 mod rules;
@@ -21,7 +20,7 @@ use crate::{
     objects::LocalAddresses,
 };
 
-/// The least time between two snapshots of the kernel. The first change after a quiet time is taken at once.
+/// The least time between two snapshots of the kernel's state. The first change after a quiet time is read at once.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is reopened.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -29,8 +28,8 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// Sends the addresses at once, and again whenever they differ, until every receiver is gone. Sends changed routes to
 /// `routes`.
 ///
-/// Must be called on a tokio runtime whose threads are in the namespace to follow. Fails only before the first report;
-/// a connection that is lost later is logged and reopened.
+/// Must be called on a tokio runtime whose threads are in the namespace to follow. Fails only before the first report; a
+/// connection that fails later is logged and reopened.
 pub async fn watch(sender: Sender<LocalAddresses>, routes: mpsc::Sender<Routes>) -> Result<(), KernelError> {
     let mut reported = false;
     loop {
@@ -41,14 +40,14 @@ pub async fn watch(sender: Sender<LocalAddresses>, routes: mpsc::Sender<Routes>)
         if !reported {
             return Err(error);
         }
-        warn!(error = %Report(&error), "node addresses may be out of date; trying again");
+        warn!(error = %Report(&error), "failed to follow the node's addresses: they may be out of date; retrying");
         sleep(RECONNECT).await;
-        // Changes in between were not received.
+        // Changes during the wait were not received.
         let _ = routes.send(Routes::All).await;
     }
 }
 
-/// Reports over one connection until it fails.
+/// Follows addresses and routes over one connection until it fails.
 async fn follow(
     sender: &Sender<LocalAddresses>,
     routes: &mpsc::Sender<Routes>,

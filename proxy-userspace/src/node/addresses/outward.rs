@@ -1,14 +1,14 @@
-//! Which devices lead out of the node. A backend behind such a device replies to its clients past the node, even if its
-//! endpoint is on this node: its network card is not the node's (macvlan, ipvlan, SR-IOV, a cloud's own interface).
+//! Finds the devices that lead out of the node. A backend behind such a device replies to its clients past the node, even if its
+//! endpoint is on this node: it has its own way out (macvlan, ipvlan, SR-IOV, a cloud's own interface).
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::node::rtnetlink::{Link, Snapshot};
 
-/// Kinds of software devices that lead to pods or nowhere. All others, and network cards, lead out.
+/// Kinds of software devices that lead to pods or nowhere. All others lead out, and so do network cards.
 const INWARD: [&str; 7] = ["veth", "bridge", "tun", "netkit", "dummy", "ifb", "vrf"];
 
-/// The devices that lead out of the node. `primary` are the node's own addresses.
+/// Returns the indexes of devices that lead out of the node. `primary` are the node's own addresses.
 pub(super) fn outward(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeSet<u32> {
     let default = snapshot.routes.iter().map(|route| route.device);
     let own = snapshot.addresses.iter().filter(|address| primary.contains(&address.ip)).map(|address| address.device);
@@ -23,7 +23,7 @@ pub(super) fn outward(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
     found
 }
 
-/// The names of the devices through which IPv4 clients outside are reached. `primary` are the node's own addresses.
+/// Returns the names of the devices through which IPv4 clients outside are reached. `primary` are the node's own addresses.
 pub(super) fn uplinks(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeSet<String> {
     let default = snapshot.routes.iter().filter(|route| !route.ipv6).map(|route| route.device);
     let is_own = |ip: &IpAddr| ip.is_ipv4() && primary.contains(ip);
@@ -34,7 +34,7 @@ pub(super) fn uplinks(snapshot: &Snapshot, primary: &BTreeSet<IpAddr>) -> BTreeS
 }
 
 fn leads_out(link: &Link) -> bool {
-    // A tun carries no Ethernet frames; a virtual machine's tap does.
+    // Taps of virtual machines are of kind tun, too, but carry Ethernet frames and lead to pods.
     !INWARD.contains(&link.kind.as_str()) || link.kind == "tun" && !link.ethernet
 }
 

@@ -1,10 +1,9 @@
-//! Whether rules of policy routing may route the reply of a backend on this node differently from a packet with the
+//! Decides whether policy routing may route the reply of a backend on this node differently from a packet with the
 //! frontend's address as source (W10).
 
 use crate::node::rtnetlink::Rule;
 
-/// Whether some rule matches what differs between the two packets: source, incoming device or ports. Marks don't
-/// differ.
+/// True if a rule matches a property in which the two packets differ: source, incoming device or ports. Their marks are equal.
 pub(super) fn look_at_sources(rules: &[Rule]) -> bool {
     let from_elsewhere = |rule: &Rule| rule.device.as_deref().is_some_and(|device| device != "lo");
     rules.iter().any(|rule| rule.source.is_some() || rule.ports || from_elsewhere(rule))

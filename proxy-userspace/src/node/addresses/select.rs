@@ -1,4 +1,4 @@
-//! Which addresses count, decided from a snapshot of the kernel's state.
+//! Selects the node's addresses from a snapshot of the kernel's state. Pure.
 
 use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 
@@ -15,11 +15,11 @@ use crate::node::rtnetlink::{Address, DefaultRoute, Link, Snapshot};
 /// The index of the loopback device in every network namespace.
 const LOOPBACK_DEVICE: u32 = 1;
 
-/// Devices that other service proxies (kube-proxy with IPVS, kube-router) give every Service's addresses, and leave
-/// behind: the node has no listener there.
+/// Devices to which other service proxies (kube-proxy with IPVS, kube-router) add the addresses of all Services, and which they
+/// leave behind. The node has no listeners at these addresses.
 const HOLDERS_OF_SERVICES: [&str; 2] = ["kube-ipvs0", "kube-dummy-if"];
 
-/// The node's addresses.
+/// Returns the node's addresses.
 pub(crate) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
     let up = snapshot.up();
     let services = |link: &&Link| HOLDERS_OF_SERVICES.contains(&link.name.as_str());
@@ -52,10 +52,10 @@ fn is_usable(address: &Address, up: &BTreeSet<u32>) -> bool {
         && !(link_local || ip.is_loopback() || ip.is_multicast() || ip.is_unspecified())
 }
 
-/// The node's own address of one family.
+/// Returns the node's own address of one family.
 fn primary(usable: &[&Address], routes: &[DefaultRoute], ipv6: bool) -> Option<IpAddr> {
     let global = || usable.iter().copied().filter(|address| address.ip.is_ipv6() == ipv6 && address.global);
-    // `min_by_key` takes the first of equals, as the kernel does.
+    // `min_by_key` takes the first of several equal routes, as the kernel does.
     let route = routes.iter().filter(|route| route.ipv6 == ipv6).min_by_key(|route| route.metric);
     let preferred = route.and_then(|route| {
         let named = route.source.filter(|source| usable.iter().any(|address| address.ip == *source));
@@ -63,7 +63,7 @@ fn primary(usable: &[&Address], routes: &[DefaultRoute], ipv6: bool) -> Option<I
     });
     preferred.or_else(|| {
         // If the default route's device has no address, the node's address is on the loopback device. Without a default
-        // route, the loopback device has Services' addresses only.
+        // route, addresses on the loopback device belong to Services.
         let rank = |address: &Address| {
             let deprecated = address.flags.contains(AddressFlags::Deprecated);
             (deprecated, route.is_none() && address.device == LOOPBACK_DEVICE, address.device)
@@ -73,12 +73,12 @@ fn primary(usable: &[&Address], routes: &[DefaultRoute], ipv6: bool) -> Option<I
     })
 }
 
-/// The address that the kernel would choose among `addresses`, which are those of one device.
+/// Returns the address that the kernel would choose among `addresses` of one device.
 fn best<'a>(addresses: impl Iterator<Item = &'a Address>, gateway: Option<IpAddr>) -> Option<IpAddr> {
     let reaches = |network: Option<IpNet>| gateway.zip(network).is_some_and(|(ip, network)| network.contains(&ip));
     let rank = |(order, address): &(usize, &Address)| {
-        // The kernel lists IPv4 addresses from the oldest and IPv6 addresses from the newest. The oldest stays the
-        // choice when others are added.
+        // The kernel lists the oldest IPv4 address and the newest IPv6 address first. The oldest one is chosen, so that
+        // new addresses do not change the choice.
         let age = if address.ip.is_ipv6() { Err(Reverse(*order)) } else { Ok(*order) };
         (
             address.flags.contains(AddressFlags::Deprecated),

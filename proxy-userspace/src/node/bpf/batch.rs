@@ -1,4 +1,4 @@
-//! Many entries of a map with one system call.
+//! Reads or writes many entries of a map with one system call.
 
 use std::{io, os::fd::AsFd};
 
@@ -23,12 +23,12 @@ struct Batch {
     flags: u64,
 }
 
-/// Reads `count` elements of an array map from `start` on, or fewer at the end of the map.
+/// Reads `count` elements of an array map from index `start` on, or fewer at the end of the map.
 pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32) -> io::Result<Vec<T>> {
     const STRIDE_UNIT: usize = 8;
     const { assert!(size_of::<T>().is_multiple_of(STRIDE_UNIT), "the kernel would round elements up") };
     let (mut keys, mut values) = (vec![0_u32; count as usize], vec![T::default(); count as usize]);
-    // The kernel continues after the key that it is given.
+    // The kernel starts after the given key.
     let before = start.wrapping_sub(1);
     let mut next = 0_u32;
     let mut attributes = Batch {
@@ -46,12 +46,12 @@ pub fn read_array<T: aya::Pod + Default>(map: impl AsFd, start: u32, count: u32)
     Ok(values)
 }
 
-/// Entries of a hash, and the chain that follows theirs; none at the end of the map.
+/// Entries of a hash, and the number of the chain after theirs; `None` at the end of the map.
 pub type Chains<K, V> = (Vec<(K, V)>, Option<u32>);
 
-/// Reads at most `count` entries of a hash, those of the chains from `chain` on: the kernel's hash has as many chains as the next
-/// power of two of its entries, and names the place in a batch by their number (kernel/bpf/hashtab.c). Reading is no use: LRU
-/// maps forget an entry no later for it. Fails with ENOSPC if the first chain is longer than `count`.
+/// Reads at most `count` entries of a hash, in whole chains from number `chain` on. A hash has as many chains as its size rounded
+/// up to a power of two, and batches continue at a chain's number (kernel/bpf/hashtab.c). Reading does not count as use for the
+/// eviction from LRU maps. Fails with ENOSPC if the first chain is longer than `count`.
 pub fn read_hash<K: bytemuck::Pod, V: bytemuck::Pod>(
     map: impl AsFd,
     chain: u32,
@@ -74,8 +74,8 @@ pub fn read_hash<K: bytemuck::Pod, V: bytemuck::Pod>(
     Ok((entries, has_more.then_some(next)))
 }
 
-/// Reads the entries of a hash, as many as it has room for at most, and gives the bytes of each key and value to `each`. While
-/// programs write, an entry may be missing or come twice. The kernel holds the lock of one bucket at a time.
+/// Reads the entries of a hash, at most about as many as its size, and calls `each` with the bytes of each key and value. While
+/// programs write, an entry may be missing or be read twice. The kernel holds the lock of one chain at a time.
 pub fn each_entry(map: &MapData, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), MapError> {
     const COUNT: u32 = 4096;
     let info = map.info()?;
@@ -107,7 +107,7 @@ pub fn each_entry(map: &MapData, mut each: impl FnMut(&[u8], &[u8])) -> Result<(
     Ok(())
 }
 
-/// Writes entries into a hash.
+/// Writes entries into a hash, replacing existing ones.
 pub fn write_hash<K: bytemuck::Pod, V: bytemuck::Pod>(map: impl AsFd, entries: &[(K, V)]) -> io::Result<()> {
     let (keys, values): (Vec<K>, Vec<V>) = entries.iter().copied().unzip();
     let mut attributes = Batch {
@@ -125,14 +125,14 @@ pub fn write_hash<K: bytemuck::Pod, V: bytemuck::Pod>(map: impl AsFd, entries: &
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Looks up a batch. Returns whether the map goes on after it: at the end the kernel reports that there is no next key.
+/// Looks up a batch. Returns true if the map has more entries after it: at the end, the kernel fails with ENOENT.
 ///
 /// # Safety
 ///
-/// Keys and values must have room for as many elements of the map's types as `count` says.
+/// `keys` and `values` must point to memory for at least `count` elements of the map's types.
 unsafe fn look_up(attributes: &mut Batch) -> io::Result<bool> {
     let attributes = std::ptr::from_mut(attributes);
-    // SAFETY: the kernel reads and writes `attributes` and what they point to, as many elements as there is room for.
+    // SAFETY: the kernel reads and writes `attributes` and at most `count` elements at the pointers in it.
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, attributes, size_of::<Batch>()) };
     let error = io::Error::last_os_error();
     match (result, error.raw_os_error()) {

@@ -1,4 +1,4 @@
-//! Array maps in the agent's memory.
+//! Array maps that are mapped into the agent's memory.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
     sync::atomic::AtomicU64,
 };
 
-/// A `BPF_F_MMAPABLE` array map in the agent's memory: writing an element is a store, not a system call.
+/// A `BPF_F_MMAPABLE` array map that is mapped into the agent's memory: writing an element is a store, not a system call.
 #[derive(Debug)]
 pub struct MappedArray<T> {
     base: NonNull<u8>,
@@ -45,18 +45,18 @@ impl<T: aya::Pod> MappedArray<T> {
         Ok(Self { base, length, size, _elements: PhantomData })
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     pub fn length(&self) -> u32 {
         self.length
     }
 
-    /// The element at `index`, or `None` past the end.
+    /// Returns the element at `index`; `None` past the end.
     pub fn get(&self, index: u32) -> Option<T> {
         // SAFETY: `element` is in bounds and aligned; programs only read these maps.
         self.element(index).map(|element| unsafe { element.read_volatile() })
     }
 
-    /// Replaces the element at `index`. Returns false past the end. An element of up to eight bytes is replaced in one
+    /// Replaces the element at `index`. Returns false past the end. An element of up to eight bytes is replaced by one
     /// store.
     pub fn set(&mut self, index: u32, value: T) -> bool {
         // SAFETY: as in `get`; `&mut self` makes this the only writer.
@@ -70,7 +70,7 @@ impl<T: aya::Pod> MappedArray<T> {
 }
 
 impl MappedArray<u64> {
-    /// The element at `index`, to be shared with programs that write it, too; `None` past the end.
+    /// Returns the element at `index`, which programs may write concurrently; `None` past the end.
     pub fn word(&self, index: u32) -> Option<&AtomicU64> {
         // SAFETY: `element` is in bounds and aligned, and valid as long as `self`; all access from here on is atomic.
         self.element(index).map(|word| unsafe { AtomicU64::from_ptr(word) })

@@ -1,5 +1,5 @@
-//! What aya does not offer: mapped arrays, batches of elements, plain links, grace periods, socket options and namespace cookies. Here is
-//! the agent's only `unsafe` code; every function that this module exports is safe to call.
+//! System calls that aya does not offer: mapped arrays, batches of elements, plain links, grace periods, socket options and
+//! namespace cookies. Nearly all `unsafe` code of the agent is here; all exported functions are safe to call.
 
 #![expect(unsafe_code, reason = "bpf(2) and mmap(2), which aya does not offer")]
 
@@ -80,18 +80,18 @@ pub struct LinkInfo {
 }
 
 impl LinkInfo {
-    /// Of a cgroup link: the cgroup's id (inode number), or 0 if the cgroup is gone.
+    /// Returns the cgroup's id (inode number) for a cgroup link; 0 if the cgroup is gone.
     pub fn cgroup(&self) -> u64 {
         bytemuck::must_cast(self.target)
     }
 
-    /// Of an XDP or TCX link: the device's index, or 0 if the device is gone.
+    /// Returns the device's index for an XDP or TCX link; 0 if the device is gone.
     pub fn device(&self) -> u32 {
         self.target[0]
     }
 }
 
-/// The descriptor's number, for a kernel interface. The caller keeps the descriptor open.
+/// Returns the descriptor's number, for a kernel interface. The caller must keep the descriptor open.
 pub(crate) fn raw_fd(fd: &impl AsFd) -> io::Result<u32> {
     u32::try_from(fd.as_fd().as_raw_fd()).map_err(io::Error::other)
 }
@@ -126,8 +126,8 @@ pub fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
     bpf(BPF_LINK_UPDATE, &attributes).map(drop)
 }
 
-/// Attaches a program to `target`, a cgroup's descriptor or a device's index, on the hook that `attach_type` (the
-/// kernel's `bpf_attach_type`) names. It is detached when the last descriptor and the last pin of the link are gone.
+/// Attaches a program to `target`, a cgroup's descriptor or a device's index, at the hook `attach_type` (the kernel's
+/// `bpf_attach_type`). The program is detached when the last descriptor and the last pin of the link are gone.
 pub fn create_link(program: impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
     let fd = bpf(BPF_LINK_CREATE, &LinkCreate { program: raw_fd(&program)?, target, attach_type, flags })?;
     // SAFETY: the kernel has just created this descriptor, and no other code owns it.
@@ -155,8 +155,8 @@ pub fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
     Ok(info)
 }
 
-/// Waits until every program that was running when the call began has ended (an RCU grace period: this
-/// membarrier command is `synchronize_rcu`). Takes milliseconds: call it off the event loop.
+/// Waits for an RCU grace period: until every program that was running when the call began has ended. This membarrier
+/// command is `synchronize_rcu`. Takes milliseconds, so call it off the event loop.
 pub fn grace_period() -> io::Result<()> {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: takes no pointers.
@@ -164,7 +164,7 @@ pub fn grace_period() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The cookie of the calling thread's network namespace, as `bpf_get_netns_cookie` gives it.
+/// Returns the cookie of the calling thread's network namespace, the value of `bpf_get_netns_cookie`.
 pub fn netns_cookie() -> io::Result<u64> {
     let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
     let mut cookie = [0; size_of::<u64>()];

@@ -1,5 +1,5 @@
-//! Settings of the host that keep packets from outside from backends. Each is logged once with its remedy, at the start
-//! or when it appears. Backends on this node are affected, because the stack forwards their packets.
+//! Finds settings of the host that stop packets from outside on their way to backends. Each is logged once with its remedy,
+//! at the start or when it appears. They affect backends on this node, whose packets the kernel's stack forwards.
 
 mod chains;
 pub(crate) mod ip_tables;
@@ -25,13 +25,13 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    /// `settings` is the node's /proc/sys.
+    /// `settings` is the folder of the node's `/proc/sys`.
     pub fn new(settings: PathBuf) -> Self {
         let reverse_path = ReversePath::new(settings);
         Self { chains: Chains::default(), ip_tables: IpTables::default(), reverse_path, logged: BTreeSet::new() }
     }
 
-    /// Logs new faults. `is_backend_in` says whether a backend on this node is in a prefix.
+    /// Logs new faults. `is_backend_in` tells whether a backend on this node is in a prefix.
     pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let chains = self.chains.faults().into_iter().chain(self.ip_tables.faults());
         let faults: BTreeSet<String> = switches::faults().into_iter().chain(chains).collect();

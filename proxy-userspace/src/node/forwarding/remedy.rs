@@ -5,18 +5,18 @@ use std::fmt;
 /// What a rule without conditions does with all packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It refuses them, with the statement of this name.
+    /// Refuses them, with the statement of this name.
     Refuses(&'static str),
-    /// It ends the chain for them without refusing them, so that no later rule counts.
+    /// Ends the chain for them without refusing them, so that no later rule applies.
     Passes,
 }
 
-/// What in a chain refuses packets.
+/// The part of a chain that refuses packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Its policy is drop.
+    /// The policy, which is drop.
     Policy,
-    /// A rule without conditions, with the statement of this name.
+    /// A rule without conditions, which has the statement of this name.
     Rule(&'static str),
 }
 
@@ -41,13 +41,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The log text: what `chain` breaks, and the two commands that accept packets to pods and from pods.
+/// Returns the log text: what `chain` breaks, and the two commands that accept packets to pods and from pods.
 pub(super) fn accept_in(chain: &str, refusal: Refusal, commands: [&str; 2]) -> String {
     let [to, from] = commands;
     format!(
         "{chain} {refusal}; \
-         unless one accepts packets to pods of this node and from them, clients outside don't reach backends here \
-         (but those on other nodes); accept them with `{to}` and `{from}`, \
+         unless a rule accepts packets to and from this node's pods, clients outside can't reach backends on this node \
+         (those on other nodes are not affected); accept them with `{to}` and `{from}`, \
          where PODS are the addresses of this node's pods"
     )
 }

@@ -1,8 +1,8 @@
-//! The kernel's reverse-path check of incoming packets (`rp_filter` in Documentation/networking/ip-sysctl.rst; IPv4
-//! only). The check sees packets for a backend on this node after translation. If a rule of policy routing sends the
-//! backend's replies out of another device than the client's, a strict check drops the client's packets as forged.
-//! Network plugins that make such rules loosen the check where they expect node ports (the AWS VPC CNI does), and so
-//! does the agent.
+//! Loosens the kernel's reverse-path check of incoming packets where needed (`rp_filter` in
+//! Documentation/networking/ip-sysctl.rst; IPv4 only). The check sees packets for a backend on this node after translation.
+//! If policy routing sends the backend's replies out of another device than the client's, a strict check drops the client's
+//! packets as spoofed. Network plugins that add such rules loosen the check where they expect node ports (the AWS VPC CNI
+//! does), and so does the agent.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
@@ -18,9 +18,9 @@ const LOOSE: u8 = 2;
 /// Watches the check on the node's uplinks.
 #[derive(Debug)]
 pub(super) struct ReversePath {
-    /// The node's /proc/sys.
+    /// The folder of the node's `/proc/sys`.
     settings: PathBuf,
-    /// Devices with a strict check that could not be loosened, as has been logged.
+    /// Devices whose strict check could not be loosened; that has been logged.
     logged: BTreeSet<String>,
 }
 
@@ -29,7 +29,7 @@ impl ReversePath {
         Self { settings, logged: BTreeSet::new() }
     }
 
-    /// Loosens the check of uplinks where it is strict and a backend on this node is in the source of a rule.
+    /// Loosens the strict checks of uplinks if a backend on this node is in the source prefix of a routing rule.
     pub(super) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let sources = local.ruled_sources.iter().filter(|net| net.addr().is_ipv4());
         let found: Vec<String> = sources.filter(|net| is_backend_in(**net)).map(ToString::to_string).collect();
@@ -43,14 +43,15 @@ impl ReversePath {
                 Ok(()) => info!(
                     device,
                     rules,
-                    "the device's net.ipv4.conf setting rp_filter is {LOOSE} now: a strict check drops packets that \
-                     clients behind this device send to backends whose replies policy routing sends elsewhere"
+                    "set the device's rp_filter to {LOOSE} (loose): policy routing sends the replies of some backends out of \
+                     another device, and a strict check drops the packets of their clients"
                 ),
                 Err(error) if self.logged.insert(device.clone()) => warn!(
                     rules,
                     error = %Report(&error),
-                    "backends whose replies policy routing sends elsewhere can't be reached through an uplink, because \
-                     the kernel checks the reverse path strictly: set `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
+                    "policy routing sends the replies of some backends out of another device, and the kernel's strict \
+                     reverse-path check drops the packets of their clients: run \
+                     `sysctl -w net.ipv4.conf.{device}.rp_filter={LOOSE}`"
                 ),
                 Err(_) => {}
             }

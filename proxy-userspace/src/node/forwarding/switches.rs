@@ -1,13 +1,13 @@
-//! The sysctls that switch forwarding on. It only reads them.
+//! Checks the sysctls that enable forwarding. Only reads them.
 
 use std::fs;
 
-/// The faults of the sysctls that are off, in words.
+/// Returns a log text for each sysctl that is off.
 pub(super) fn faults() -> Vec<String> {
     let switches = [("net.ipv4.ip_forward", "IPv4"), ("net.ipv6.conf.all.forwarding", "IPv6")];
     let is_off = |name: &str| {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        // A family that the kernel lacks is not a fault.
+        // It is no fault if the kernel lacks the family.
         fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
     };
     let off = switches.into_iter().filter(|(name, _)| is_off(name));

@@ -1,5 +1,5 @@
-//! Notices changes from the headers of the kernel's messages alone: routes change by the hundred thousand, so parsing
-//! each message would be too expensive.
+//! Notices changes from the headers and a few attributes of the kernel's messages: routes change by the hundred thousand, so
+//! parsing each message in full would be too expensive.
 
 use std::{
     collections::BTreeSet,
@@ -18,8 +18,8 @@ use crate::{
     node::netlink::{DATAGRAM, messages},
 };
 
-/// Room for what the kernel says while nobody reads, bytes. Dumps wait for the kernel's lock of devices, which others may hold
-/// for long, and a hundred devices that come and go meanwhile say more than the usual 208 KiB.
+/// The size of the receive buffer in bytes. While the agent waits for a dump, nothing is read; dumps wait for the kernel's RTNL
+/// lock, which others may hold for long, and a hundred devices that come and go in that time overflow the usual 208 KiB.
 const ROOM: usize = 8 << 20;
 /// More changed routes than this count as a change of all routes.
 const ROUTES_MAX: usize = 4096;
@@ -45,7 +45,7 @@ pub enum Routes {
     All,
 }
 
-/// The changes that have been received and not yet acted on.
+/// The changes that have been received and not yet taken.
 #[derive(Debug, Default)]
 pub(super) struct News {
     /// Something that a snapshot contains has changed.
@@ -54,7 +54,7 @@ pub(super) struct News {
     pub(super) defaults: bool,
     /// Removals that may have removed routes, too.
     pub(super) lost: Lost,
-    /// What a snapshot contains of other routes.
+    /// The parts of a snapshot that come from other routes.
     pub(super) noted: Noted,
     prefixes: BTreeSet<IpNet>,
     every_route: bool,
@@ -79,7 +79,7 @@ impl News {
         (!prefixes.is_empty()).then(|| Routes::Some(prefixes.into_iter().collect()))
     }
 
-    /// Messages were lost.
+    /// Notes that messages were lost.
     fn overrun(&mut self) {
         debug!("messages about changes were lost: reading everything again");
         (self.snapshot, self.defaults, self.every_route) = (true, true, true);
@@ -118,7 +118,7 @@ impl News {
                 if let Some((change, differs)) = self.noted.nexthop(bytes) {
                     self.snapshot |= differs;
                     self.defaults |= change.is_followed;
-                    // The kernel does not say which routes use it.
+                    // The kernel does not report which routes use the object.
                     self.every_route = true;
                 }
             }
@@ -138,7 +138,7 @@ impl Changes {
     /// Subscribes: changes are received from now on.
     pub(super) fn subscribe() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-        // With the usual buffer messages are lost sooner, and then everything is read again.
+        // With the default buffer, messages are lost sooner, and then everything is read again.
         if let Err(error) = setsockopt(socket.socket_ref(), RcvBufForce, &ROOM) {
             debug!(error = %Report(&error), "the socket for changes keeps its default buffer");
         }
@@ -147,7 +147,7 @@ impl Changes {
         Ok(Self { socket, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
-    /// Waits for a message, and processes it and all that are queued behind it.
+    /// Waits for a message, and processes it and all messages queued behind it.
     pub(super) async fn read(&mut self, news: &mut News) -> io::Result<()> {
         self.buffer.clear();
         let read = self.socket.recv(&mut self.buffer).await;
@@ -181,10 +181,10 @@ impl Changes {
     }
 }
 
-/// A message, parsed from its header and few attributes (rtnetlink(7)).
+/// A message, parsed from its header and a few attributes (rtnetlink(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RawMessage<'a> {
-    /// `carries`: the device is up and has a carrier.
+    /// A device. `carries` is true if it is up and has a carrier.
     Link {
         index: u32,
         up: bool,
@@ -207,7 +207,7 @@ pub(super) enum RawMessage<'a> {
 }
 
 impl<'a> RawMessage<'a> {
-    /// Of a whole message, its header included. What is cut short is `Other`.
+    /// Parses a whole message with its header. A truncated message is `Other`.
     pub(super) fn parse(bytes: &'a [u8]) -> Self {
         Self::parse_known(bytes).unwrap_or(Self::Other)
     }
@@ -247,7 +247,7 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The value of the first of these kinds of attributes that is present.
+/// Returns the value of the first of these kinds of attributes that is present.
 pub(super) fn attribute<'a>(attributes: &'a [u8], kinds: &[u16]) -> Option<&'a [u8]> {
     let find = |wanted: u16| {
         let mut rest = attributes;

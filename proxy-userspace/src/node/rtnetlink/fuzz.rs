@@ -1,4 +1,4 @@
-//! What the watcher makes of messages, without a socket: for fuzz targets.
+//! Processes messages as the watcher does, without a socket: for fuzz targets.
 
 use rtnetlink::packet_route::RouteNetlinkMessage;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::node::netlink;
 
-/// The snapshot after these messages, each of which is taken for a notification and for a part of a dump.
+/// Returns the snapshot after these messages. Each is processed as a notification and as a part of a dump.
 pub(crate) fn snapshot(datagram: &[u8]) -> Snapshot {
     let (mut news, mut found, mut snapshot) = (News::default(), Found::default(), Snapshot::default());
     for message in netlink::messages(datagram).map_while(Result::ok) {

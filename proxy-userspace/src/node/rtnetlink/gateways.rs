@@ -1,5 +1,5 @@
-//! Devices of routes with a link-local gateway. Another router is behind such a device, whatever addresses the device
-//! has (RFC 5549; BGP unnumbered).
+//! Finds the devices of routes with a link-local gateway. Another router is behind such a device, whatever addresses the
+//! device has (RFC 5549; BGP unnumbered).
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ const RTA_VIA: u16 = 18;
 /// `struct rtnexthop`.
 const HOP: usize = 8;
 
-/// The devices with a link-local gateway of a route, if the route exists.
+/// Returns the devices of a route's link-local gateways; none if the route is gone.
 pub(super) fn devices(route: &MainRoute<'_>, nexthops: &Nexthops) -> Vec<u32> {
     let mut found = Vec::new();
     if !route.is_new {
@@ -37,12 +37,12 @@ pub(super) fn devices(route: &MainRoute<'_>, nexthops: &Nexthops) -> Vec<u32> {
     found
 }
 
-/// The devices of those hops that have a link-local gateway.
+/// Returns the devices of hops with a link-local gateway.
 pub(super) fn behind(hops: &[Hop]) -> Vec<u32> {
     hops.iter().filter(|hop| hop.gateway.is_some_and(is_link_local)).map(|hop| hop.device).collect()
 }
 
-/// Whether the gateway of a route or hop of this family is link-local. The gateway may be of the other family.
+/// True if the gateway of a route or hop of this family is link-local. The gateway may be of the other family.
 fn has_link_local(family: u8, attributes: &[u8]) -> bool {
     let own = attribute(attributes, &[RTA_GATEWAY]).and_then(|bytes| ip(family, bytes));
     let via = || {

@@ -1,4 +1,4 @@
-//! Host routes to a device without a gateway: network plugins without a bridge have one for each pod on this node.
+//! Tracks host routes to a device without a gateway: network plugins without a bridge add one for each pod on this node.
 
 use std::net::IpAddr;
 
@@ -23,7 +23,7 @@ pub(super) struct Host {
     pub(super) device: u32,
 }
 
-/// The host route that a message is about, and whether it exists now: a route by a gateway may have replaced it.
+/// Returns the host route that a message is about, and whether it exists now: a route with a gateway may have replaced it.
 pub(super) fn read(route: &MainRoute<'_>, nexthops: &Nexthops) -> Option<(Host, bool)> {
     let is_whole = route.bits == if i32::from(route.family) == libc::AF_INET { 32 } else { 128 };
     if !is_whole {

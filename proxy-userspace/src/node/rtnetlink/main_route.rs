@@ -1,5 +1,5 @@
-//! The header of a message about a unicast route of the main table (rtnetlink(7)), read from the message's bytes
-//! because there may be a million of them.
+//! Parses only the header of a message about a unicast route of the main table (rtnetlink(7)), since there may be a million of
+//! them.
 
 use super::changes::{attribute, word};
 
@@ -9,7 +9,7 @@ const RTM_DELROUTE: u16 = 25;
 const RTN_UNICAST: u8 = 1;
 const RT_TABLE_MAIN: u8 = 254;
 const RTA_NH_ID: u16 = 30;
-/// `struct nlmsghdr` and `struct rtmsg`.
+/// The sizes of `struct nlmsghdr` and `struct rtmsg`.
 const HEADER: usize = 16;
 const ROUTE: usize = 12;
 
@@ -18,11 +18,11 @@ const ROUTE: usize = 12;
 pub(super) struct MainRoute<'a> {
     /// Whether the route exists now; false if it is gone.
     pub(super) is_new: bool,
-    /// Whether it has replaced another route to the same prefix.
+    /// Whether the route has replaced another route to the same prefix.
     pub(super) replaces: bool,
-    /// An AF_….
+    /// The family, an AF_….
     pub(super) family: u8,
-    /// The length of the destination's prefix.
+    /// The length of the destination's prefix, in bits.
     pub(super) bits: u8,
     attributes: &'a [u8],
 }
@@ -41,17 +41,17 @@ impl<'a> MainRoute<'a> {
         is_meant.then_some(Self { is_new, replaces, family, bits, attributes })
     }
 
-    /// The value of the first of these kinds of attributes that is present.
+    /// Returns the value of the first of these kinds of attributes that is present.
     pub(super) fn attribute(&self, kinds: &[u16]) -> Option<&'a [u8]> {
         attribute(self.attributes, kinds)
     }
 
-    /// The id of the route's nexthop object, if it has one.
+    /// Returns the id of the route's nexthop object, if it has one.
     pub(super) fn nexthop(&self) -> Option<u32> {
         self.attribute(&[RTA_NH_ID]).and_then(|bytes| word(bytes, 0))
     }
 
-    /// All attributes.
+    /// Returns all attributes.
     pub(super) const fn attributes(&self) -> &'a [u8] {
         self.attributes
     }
@@ -61,7 +61,7 @@ impl<'a> MainRoute<'a> {
 pub(super) mod tests {
     use super::*;
 
-    /// An attribute.
+    /// Encodes an attribute.
     pub(in super::super) fn part(kind: u16, value: &[u8]) -> Vec<u8> {
         let length = u16::try_from(4 + value.len()).unwrap();
         let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
@@ -69,7 +69,7 @@ pub(super) mod tests {
         bytes
     }
 
-    /// A message with these flags about a route of this family, prefix length, table and type.
+    /// Encodes a message with these flags about a route of this family, prefix length, table and type.
     pub(in super::super) fn message(
         [kind, flags]: [u16; 2],
         [family, bits, table, route]: [u8; 4],

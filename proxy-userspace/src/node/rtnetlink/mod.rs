@@ -1,5 +1,5 @@
-//! Devices, addresses, default routes and rules of this network namespace as the kernel reports them over rtnetlink:
-//! plain values, and notifications of changes. It decides nothing.
+//! Devices, addresses, default routes and rules of this network namespace, as the kernel reports them over rtnetlink:
+//! plain values, and notifications of changes.
 
 mod changes;
 #[cfg(any(test, fuzzing))]
@@ -27,7 +27,7 @@ pub enum KernelError {
     /// No netlink socket could be opened.
     #[error("open a netlink socket")]
     Connect(#[source] io::Error),
-    /// The kernel refused or cut short a request.
+    /// The kernel refused or aborted a dump.
     #[error("read {0} from the kernel")]
     Dump(&'static str, #[source] Error),
     /// The routing table can't be read.
@@ -46,20 +46,20 @@ pub(crate) struct Link {
     pub name: String,
     pub up: bool,
     pub loopback: bool,
-    /// Whether it carries Ethernet frames.
+    /// Whether the device carries Ethernet frames.
     pub ethernet: bool,
-    /// Whether it carries IP packets without a link-layer header.
+    /// Whether the device carries IP packets without a link-layer header.
     pub bare: bool,
     pub mtu: u32,
-    /// Its hardware address.
+    /// The hardware address.
     pub mac: Vec<u8>,
-    /// The bridge or bond that it is a port of.
+    /// The index of the bridge, bond or VRF that the device belongs to.
     pub master: Option<u32>,
     /// The kernel's name for the kind of software device; empty for hardware and drivers that pose as hardware.
     pub kind: String,
-    /// The kernel's name for the bus of its hardware; Linux 5.14 and later.
+    /// The kernel's name for the bus of the hardware; Linux 5.14 and later.
     pub bus: String,
-    /// The device that it is linked to: the other end of a veth.
+    /// The device that this one is linked to: the other end of a veth.
     pub peer: Option<Peer>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Link {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub index: u32,
-    /// The id of its network namespace in this one; `None` if it is in this one.
+    /// The id of the peer's network namespace, as known in this one; `None` if the peer is in this one.
     pub netns: Option<i32>,
 }
 
@@ -76,9 +76,9 @@ pub(crate) struct Peer {
 pub(crate) struct Address {
     pub device: u32,
     pub ip: IpAddr,
-    /// The prefix that is reached through it.
+    /// The prefix that is on the link.
     pub network: Option<IpNet>,
-    /// Whether its scope is wider than the link.
+    /// Whether the address's scope is wider than the link.
     pub global: bool,
     pub flags: AddressFlags,
 }
@@ -98,9 +98,9 @@ pub(crate) struct DefaultRoute {
 pub(crate) struct Rule {
     /// The source that the packets must have; `None` for any.
     pub source: Option<IpNet>,
-    /// The device that the packets must have come in by; `None` for any.
+    /// The incoming device that the packets must have; `None` for any.
     pub device: Option<String>,
-    /// Whether it matches ports.
+    /// Whether the rule matches ports.
     pub ports: bool,
 }
 
@@ -113,17 +113,17 @@ pub(crate) struct Snapshot {
     pub addresses: Vec<Address>,
     /// Default routes in the kernel's order.
     pub routes: Vec<DefaultRoute>,
-    /// Devices that a route with a link-local gateway has used since the watcher started. They are kept when the route
-    /// goes: what has been an uplink stays one.
+    /// Devices that a route with a link-local gateway has used since the watcher started. They are kept when the route is
+    /// removed, because they still lead to other routers.
     pub gateways: BTreeSet<u32>,
-    /// Addresses with a host route to a device that is up, without a gateway.
+    /// Addresses with a host route without a gateway to a device that is up.
     pub hosts: BTreeSet<IpAddr>,
     /// Rules in the kernel's order.
     pub rules: Vec<Rule>,
 }
 
 impl Snapshot {
-    /// The indexes of devices that are up.
+    /// Returns the indexes of devices that are up.
     pub(crate) fn up(&self) -> BTreeSet<u32> {
         self.links.iter().filter(|link| link.up).map(|link| link.index).collect()
     }
@@ -136,9 +136,9 @@ pub(crate) struct Watcher {
     /// The default routes, kept from one snapshot to the next because a table may have a million other routes. `None`
     /// if they must be read again.
     defaults: Option<Vec<DefaultRoute>>,
-    /// Changes since the last snapshot that no caller has taken.
+    /// Changes that no caller has taken yet.
     news: News,
-    /// Ends the connection's task when it is dropped.
+    /// The connection's task, which ends when this is dropped.
     _connection: JoinSet<()>,
 }
 
@@ -152,8 +152,8 @@ pub(crate) enum Heard {
 }
 
 impl Watcher {
-    /// Starts to follow the calling thread's network namespace. It subscribes before the first snapshot, so that no
-    /// change in between is missed.
+    /// Starts to follow the calling thread's network namespace. Subscribes to changes before the first snapshot, so that
+    /// none is missed.
     pub(crate) fn start() -> Result<Self, KernelError> {
         let changes = Changes::subscribe().map_err(KernelError::Connect)?;
         // Without strict checking the kernel ignores filters and sends every table.
@@ -163,7 +163,8 @@ impl Watcher {
         Ok(Self { handle, changes, defaults: None, news: News::default(), _connection: tasks })
     }
 
-    /// Reads everything. Parts that change meanwhile may disagree; the change is then notified afterwards.
+    /// Reads the whole state. If it changes during the dumps, the parts may be inconsistent; then [`heard`](Self::heard) reports
+    /// the change afterwards.
     pub(crate) async fn snapshot(&mut self) -> Result<Snapshot, KernelError> {
         self.changes.read_pending(&mut self.news).map_err(|_| KernelError::Lost)?;
         self.forget_defaults();
@@ -172,7 +173,7 @@ impl Watcher {
         let addresses = read::addresses(&self.handle).await?;
         let rules = read::rules(&self.handle).await?;
         if self.defaults.is_none() {
-            // The result reflects the order of messages: a change during the walk makes the routes be read again.
+            // A change during the walk makes the next snapshot read the routes again.
             let found =
                 spawn_blocking(routes::walk).await.map_err(|_| KernelError::Lost)?.map_err(KernelError::Routes)?;
             self.defaults = Some(found.defaults);
@@ -185,7 +186,7 @@ impl Watcher {
         Ok(Snapshot { links, addresses, routes, gateways, hosts, rules })
     }
 
-    /// Waits for a change.
+    /// Waits for a change and returns it.
     pub(crate) async fn heard(&mut self) -> Result<Heard, KernelError> {
         loop {
             if let Some(routes) = self.news.take_routes() {

@@ -1,6 +1,6 @@
-//! Nexthop objects (`ip nexthop`, Linux' `net/ipv4/nexthop.c`), which routes refer to by id, as FRR's do. With
-//! `net.ipv4.nexthop_compat_mode` 0, the kernel reports no more of such a route's next hop than this id, and when the
-//! object changes it sends a message about the object alone.
+//! Nexthop objects (`ip nexthop`, net/ipv4/nexthop.c), which routes may refer to by id, as FRR's do. With
+//! `net.ipv4.nexthop_compat_mode` 0, the kernel's messages about such a route contain only the id, and when the object
+//! changes, the kernel sends a message about the object alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +13,14 @@ const RTM_NEWNEXTHOP: u16 = 104;
 const RTM_GETNEXTHOP: u16 = 106;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const DUMP: u16 = 0x301;
-/// `struct nlmsghdr` and `struct nhmsg`.
+/// The sizes of `struct nlmsghdr` and `struct nhmsg`.
 const HEADER: usize = 16;
 const NEXTHOP: usize = 8;
 const NHA_ID: u16 = 1;
 const NHA_GROUP: u16 = 2;
 const NHA_OIF: u16 = 5;
 const NHA_GATEWAY: u16 = 6;
-/// `struct nexthop_grp`, which begins with the member's id.
+/// The size of `struct nexthop_grp`, which begins with the member's id.
 const MEMBER: usize = 8;
 
 /// A next hop.
@@ -34,17 +34,17 @@ pub(super) struct Hop {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Nexthop {
     Hop(Hop),
-    /// The ids of its hops.
+    /// A group, with the ids of its hops.
     Group(Vec<u32>),
 }
 
-/// All objects by id, and which of them routes use.
+/// All objects by id, and the ids of those that routes use.
 #[derive(Debug, Default)]
 pub(super) struct Nexthops {
     objects: BTreeMap<u32, Nexthop>,
     /// Objects that routes of the main table use or have used.
     used: BTreeSet<u32>,
-    /// Objects of `used` whose routes must be read again when the object changes.
+    /// Objects in `used` whose routes must be read again when the object changes.
     followed: BTreeSet<u32>,
 }
 
@@ -52,13 +52,13 @@ pub(super) struct Nexthops {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) id: u32,
-    /// Whether routes of the main table may have changed or gone with it.
+    /// Whether routes of the main table may have changed, or be gone, with the object.
     pub(super) is_used: bool,
-    /// Whether routes that must be read again may have changed or gone with it.
+    /// Whether routes that must be read again may have changed, or be gone, with the object.
     pub(super) is_followed: bool,
 }
 
-/// The request for all objects.
+/// Encodes the request for all objects.
 pub(super) fn request() -> Vec<u8> {
     const LENGTH: u32 = 24;
     let mut bytes = [&LENGTH.to_ne_bytes()[..], &RTM_GETNEXTHOP.to_ne_bytes(), &DUMP.to_ne_bytes()].concat();
@@ -67,7 +67,8 @@ pub(super) fn request() -> Vec<u8> {
 }
 
 impl Nexthops {
-    /// Notes a message about an object. A new object is not a change: no route uses it yet.
+    /// Processes a message about an object. Returns the change, if there is one. A new object is not a change: no route uses it
+    /// yet.
     pub(super) fn hear(&mut self, message: &[u8]) -> Option<Change> {
         let (id, object) = parse(message)?;
         if self.objects.get(&id) == object.as_ref() {
@@ -93,7 +94,7 @@ impl Nexthops {
         }
     }
 
-    /// The next hops of an object.
+    /// Returns the next hops of an object.
     pub(super) fn hops(&self, id: u32) -> Vec<Hop> {
         let hop = |id| match self.objects.get(id) {
             Some(Nexthop::Hop(hop)) => Some(*hop),
@@ -105,22 +106,22 @@ impl Nexthops {
         }
     }
 
-    /// A device has gone down or lost its carrier, and the kernel removes its objects without a message. Returns
-    /// whether there were any.
+    /// Forgets the objects of a device that has gone down or lost its carrier: the kernel removes them without a message.
+    /// Returns true if there were any.
     pub(super) fn forget_device(&mut self, device: u32) -> bool {
         let before = self.objects.len();
         self.objects.retain(|_, object| !matches!(object, Nexthop::Hop(hop) if hop.device == device));
         self.objects.len() < before
     }
 
-    /// Whether `object` or a group that contains it is one of `ids`.
+    /// True if `object`, or a group that contains it, is one of `ids`.
     fn is_among(&self, ids: &BTreeSet<u32>, object: u32) -> bool {
         let has = |id| matches!(self.objects.get(id), Some(Nexthop::Group(members)) if members.contains(&object));
         ids.contains(&object) || ids.iter().any(has)
     }
 }
 
-/// The id and content of an object; the content is `None` if the object is gone or has no device.
+/// Parses the id and content of an object; the content is `None` if the object is gone or has no device.
 fn parse(message: &[u8]) -> Option<(u32, Option<Nexthop>)> {
     let kind = u16::from_ne_bytes(*message.get(4..)?.first_chunk()?);
     let body = message.get(HEADER..)?;
@@ -160,7 +161,7 @@ pub(super) mod tests {
         part(kind, &value.to_ne_bytes())
     }
 
-    /// A message about a hop.
+    /// Encodes a message about a hop.
     pub(in super::super) fn hop(id: u32, device: u32, gateway: Option<&str>) -> Vec<u8> {
         let address = gateway.map(|gateway| gateway.parse::<IpAddr>().unwrap());
         let (family, gateway) = match address {
@@ -178,7 +179,7 @@ pub(super) mod tests {
 
     fn known(messages: &[Vec<u8>]) -> Nexthops {
         let mut nexthops = Nexthops::default();
-        assert!(messages.iter().all(|message| nexthops.hear(message).is_none()), "what is new is no change");
+        assert!(messages.iter().all(|message| nexthops.hear(message).is_none()), "a new object is no change");
         nexthops
     }
 

@@ -1,4 +1,4 @@
-//! What is kept of routes other than default routes, and of their nexthop objects, updated with each message.
+//! What the watcher remembers of routes other than default routes, and of their nexthop objects. Updated with each message.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{
 /// The state as of the last message.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    /// Devices with a link-local gateway since the start; see [`gateways`].
+    /// Devices that have had a link-local gateway since the start; see [`gateways`].
     pub(super) gateways: BTreeSet<u32>,
     /// Host routes; see [`hosts`].
     pub(super) hosts: BTreeSet<Host>,
@@ -20,11 +20,11 @@ pub(super) struct Noted {
 }
 
 impl Noted {
-    /// Notes a message about a route. Returns whether a snapshot differs.
+    /// Processes a message about a route. Returns true if a snapshot would differ.
     pub(super) fn route(&mut self, route: &MainRoute<'_>) -> bool {
         let host = hosts::read(route, &self.nexthops);
         if let Some(id) = route.nexthop().filter(|_| route.is_new) {
-            // Of other routes only the gateway counts, which the object's own message contains.
+            // Other routes matter only for their gateways, which the object's own message contains.
             self.nexthops.note_use(id, route.bits == 0 || matches!(host, Some((_, true))));
         }
         let mut differs = false;
@@ -39,7 +39,7 @@ impl Noted {
             }
     }
 
-    /// Notes a message about a nexthop object. Returns the change, if there is one, and whether a snapshot differs.
+    /// Processes a message about a nexthop object. Returns the change, if there is one, and whether a snapshot would differ.
     pub(super) fn nexthop(&mut self, message: &[u8]) -> Option<(Change, bool)> {
         let change = self.nexthops.hear(message)?;
         let mut differs = change.is_followed;
@@ -51,7 +51,7 @@ impl Noted {
         Some((change, differs))
     }
 
-    /// Replaces the state by what a walk through all routes has found; gateways are only added.
+    /// Replaces the state by the result of a walk through all routes. Gateways are only added.
     pub(super) fn renew(&mut self, found: Self) {
         self.gateways.extend(found.gateways);
         (self.hosts, self.nexthops) = (found.hosts, found.nexthops);

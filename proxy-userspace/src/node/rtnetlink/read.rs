@@ -16,19 +16,19 @@ use rtnetlink::{
 
 use super::{Address, KernelError, Link, Rule};
 
-/// All devices, by index.
+/// Reads all devices.
 pub(super) async fn links(handle: &Handle) -> Result<Vec<Link>, KernelError> {
     let links = handle.link().get();
     let links = links.set_filter_mask(AddressFamily::Unspec, vec![LinkExtentMask::SkipStats]).execute();
     Ok(collect("links", links).await?.iter().map(link).collect())
 }
 
-/// All addresses, in the kernel's order.
+/// Reads all addresses, in the kernel's order.
 pub(super) async fn addresses(handle: &Handle) -> Result<Vec<Address>, KernelError> {
     Ok(collect("addresses", handle.address().get().execute()).await?.iter().filter_map(address).collect())
 }
 
-/// All rules of policy routing, in the kernel's order.
+/// Reads all rules of policy routing, in the kernel's order.
 pub(super) async fn rules(handle: &Handle) -> Result<Vec<Rule>, KernelError> {
     let mut rules = Vec::new();
     for family in [IpVersion::V4, IpVersion::V6] {

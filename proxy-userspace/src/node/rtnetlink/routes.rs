@@ -1,5 +1,5 @@
-//! Finds the default routes of the main table, devices with link-local gateways, and host routes. For that it walks
-//! through all routes one at a time, so that a full BGP table costs time but no memory.
+//! Finds the default routes of the main table, devices with link-local gateways, and host routes. Walks through all routes
+//! one at a time, so that a full BGP table costs time but no memory.
 
 use std::{io, net::IpAddr, ops::ControlFlow};
 
@@ -28,15 +28,15 @@ use crate::node::netlink::{Connection, DUMP, encode, read};
 pub(super) struct Found {
     /// All default routes, in the kernel's order.
     pub(super) defaults: Vec<DefaultRoute>,
-    /// What is kept of the other routes.
+    /// What the watcher remembers of the other routes.
     pub(super) noted: Noted,
 }
 
 /// Walks through the routes of the calling thread's network namespace.
 pub(super) fn walk() -> io::Result<Found> {
     let mut found = Found::default();
-    // Nexthop objects come first. The kernel replies only after a running change of nexthop objects, and of their
-    // routes, has ended.
+    // Nexthop objects are read first, since routes refer to them. The kernel responds only after a running change of
+    // nexthop objects, and of their routes, has ended.
     for request in [nexthops::request(), request(AddressFamily::Inet), request(AddressFamily::Inet6)] {
         match dump(&request, &mut found) {
             // A table or a family that has never been used does not exist.
@@ -47,7 +47,7 @@ pub(super) fn walk() -> io::Result<Found> {
     Ok(found)
 }
 
-/// Asks for the main table's routes of a family.
+/// Encodes the request for a family's routes in the main table.
 fn request(family: AddressFamily) -> Vec<u8> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = family;
@@ -57,7 +57,7 @@ fn request(family: AddressFamily) -> Vec<u8> {
 
 fn dump(request: &[u8], found: &mut Found) -> io::Result<()> {
     let mut connection = Connection::new(NETLINK_ROUTE)?;
-    // Else the kernel ignores the table and sends every one.
+    // Without strict checking, the kernel ignores the table in the request and sends all tables.
     connection.heed_all()?;
     connection.ask(request, |answer| {
         found.hear(answer)?;
@@ -88,7 +88,7 @@ fn is_main_default(route: &RouteHeader) -> bool {
     route.destination_prefix_length == 0 && route.table == RouteHeader::RT_TABLE_MAIN
 }
 
-/// A route with several next hops counts as one route for each that is alive.
+/// Returns the default routes in a message. A route with several next hops counts as one route for each that is alive.
 fn default_routes(message: &RouteMessage, nexthops: &Nexthops) -> Vec<DefaultRoute> {
     let usable = is_main_default(&message.header)
         && message.header.kind == RouteType::Unicast
@@ -118,7 +118,7 @@ fn default_routes(message: &RouteMessage, nexthops: &Nexthops) -> Vec<DefaultRou
     routes
 }
 
-/// Whether a route contains its next hops itself, besides any object.
+/// True if a route contains its next hops itself, besides any object.
 fn is_spelled_out(message: &RouteMessage) -> bool {
     let says = |attribute: &_| matches!(attribute, RouteAttribute::MultiPath(_) | RouteAttribute::Oif(_));
     message.attributes.iter().any(says)

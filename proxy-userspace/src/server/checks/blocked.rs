@@ -1,4 +1,5 @@
-//! Logs ports that can't be listened on, once each and rate-limited: next to another service proxy that is all of them.
+//! Logs health check ports that can't be bound, once each. The log is rate-limited: beside another service proxy, all ports are
+//! taken.
 
 use std::{
     io,
@@ -16,7 +17,7 @@ use crate::logging::{
 /// How long reports are collected before they are logged.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// A port that can't be listened on.
+/// A health check port that can't be bound.
 #[derive(Debug)]
 pub(super) struct Blocked {
     pub(super) service: String,
@@ -24,7 +25,7 @@ pub(super) struct Blocked {
     pub(super) error: io::Error,
 }
 
-/// Logs the reports until all senders are gone.
+/// Logs reports until all senders are dropped.
 pub(super) async fn log_all(mut reports: mpsc::UnboundedReceiver<Blocked>) {
     let mut log = LogLimit::default();
     loop {
@@ -48,7 +49,7 @@ fn write(lines: Lines<Blocked>) {
                 port,
                 error = %Report(&error),
                 "healthCheckNodePort is not answered, so load balancers skip this node: can't listen on the port; free \
-                 it if something else on this node uses it; trying again"
+                 it if another process on this node uses it; retrying"
             );
         }),
         Lines::Summary(services, some) => {
@@ -58,7 +59,7 @@ fn write(lines: Lines<Blocked>) {
                 services,
                 examples = examples.join(", "),
                 "healthCheckNodePorts are not answered, so load balancers skip this node: can't listen on the ports; \
-                 free them if something else on this node uses them; trying again"
+                 free them if another process on this node uses them; retrying"
             );
         }
     }

@@ -1,6 +1,6 @@
 //! `healthCheckNodePort` (S22): load balancers ask a node whether it has backends of a Service with the external policy
-//! Local. The agent publishes the state after each change of the data plane, and a listener on each port responds with
-//! it. Each listens on all addresses of both families: some load balancers send health checks to the balanced address,
+//! Local. The agent publishes its status after each change of the data plane, and a listener on each port responds from
+//! it. Listeners bind all addresses of both families: some load balancers send health checks to the balanced address,
 //! which the node may have only by a route.
 
 mod blocked;
@@ -20,7 +20,8 @@ use self::{
 use super::listener::{self, bind_patiently, everywhere};
 use crate::{agent::status::Status, config::NodePortAddresses};
 
-/// Listens on every port with a health check, on the addresses that `chosen` allows, until the agent ends.
+/// Serves every health check port until the agent ends. Connections to an address outside `chosen` are reset, unless the address
+/// is a load-balancer IP of the Service.
 pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresses) {
     let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
     let (blocked, reports) = mpsc::unbounded_channel();
@@ -30,7 +31,7 @@ pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresse
         let ended = running.extract_if(.., |port, _: &mut AbortHandle| !wanted.contains_key(port));
         for (_, task) in ended.collect::<Vec<_>>() {
             task.abort();
-            // The port is free before it may be needed again. No other task ends.
+            // Waits until the listener is closed, since the port may be needed again. Only aborted tasks end.
             let _ = tasks.join_next().await;
         }
         for port in wanted.keys() {
@@ -43,7 +44,7 @@ pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresse
     }
 }
 
-/// Serves health checks at `port` until the task is aborted.
+/// Serves health checks on `port` until the task is aborted.
 async fn listen(
     port: u16,
     chosen: NodePortAddresses,
@@ -56,7 +57,7 @@ async fn listen(
     let asked = status.clone();
     let is_chosen = move |local: SocketAddr| {
         let address = local.ip().to_canonical();
-        // A load balancer that asks at its own address has been told of the port, not of the node's addresses.
+        // A load balancer that probes its own address knows the port, but not the node's addresses.
         let is_balancers =
             || asked.borrow().checks.get(&port).is_some_and(|it| it.load_balancer_ips.contains(&address));
         chosen.allows(address) || is_balancers()

@@ -1,4 +1,4 @@
-//! The response to a health check, as kube-proxy gives it (pkg/proxy/healthcheck/service_health.go). Pure.
+//! The response to a health check, in kube-proxy's format (pkg/proxy/healthcheck/service_health.go). Pure.
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -22,7 +22,8 @@ struct Service<'a> {
     name: &'a str,
 }
 
-/// 200 if the node can take the Service's packets, else 503. `None` means that the Service is gone.
+/// Responds 200 if this node has ready local endpoints and the whole Service is in force, otherwise 503. `None` means that the
+/// Service is gone.
 pub(super) fn response(health: Option<&ServiceHealth>) -> Response<Full<Bytes>> {
     let Some(ServiceHealth { service, endpoints, in_force, .. }) = health else { return unavailable(Full::default()) };
     let service = Service { namespace: &service.namespace, name: &service.name };

@@ -1,5 +1,5 @@
-//! What takes long to count, remembered so that scrapes can't load the machine: one processor spends at most a hundredth of
-//! its time on it, however often somebody scrapes.
+//! Caches counts that are slow to take, so that frequent scrapes can't load the machine: counting uses at most a hundredth of one
+//! CPU.
 
 use std::{
     net::SocketAddr,
@@ -14,27 +14,27 @@ use crate::maps::{
     counters,
 };
 
-/// How long a count is good for at least.
+/// The least time that a count is reused.
 const PAUSE: Duration = Duration::from_secs(10);
-/// The next one waits this many times as long as the last has taken.
+/// A count is reused for at least this many times as long as it took.
 const REST: u32 = 100;
 
-/// A count of everything.
+/// The results of one count.
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
     at: Instant,
-    /// How long it took.
+    /// How long the count took.
     pub(super) took: Duration,
-    /// Entries of maps, and flows.
+    /// Numbers of map entries and flows.
     pub(super) census: Census,
-    /// Backends by how hard it is to find source ports for them.
+    /// The backends for which source ports are hardest to find, with their counters.
     pub(super) backends: Vec<(SocketAddr, BackendCounters)>,
-    /// How many others there are.
+    /// How many other backends have such counters.
     pub(super) other_backends: usize,
 }
 
 impl Counted {
-    /// Counts now. Of `limit` backends at most.
+    /// Counts now, with the counters of at most `limit` backends.
     pub(super) fn now(folder: &PinFolder, limit: usize) -> Result<Self, CensusError> {
         let at = Instant::now();
         let census = Census::take(folder)?;
@@ -42,7 +42,7 @@ impl Counted {
         Ok(Self { at, took: at.elapsed(), census, backends, other_backends })
     }
 
-    /// Whether it is good enough at `now`.
+    /// True if the count may still be used at `now`.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < PAUSE.max(self.took * REST)
     }

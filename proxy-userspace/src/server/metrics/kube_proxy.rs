@@ -1,4 +1,5 @@
-//! Metrics with kube-proxy's names, where they mean the same (pkg/proxy/metrics): dashboards and alerts go on working.
+//! Metrics with kube-proxy's names, where they mean the same as there (pkg/proxy/metrics), so that dashboards and alerts keep
+//! working.
 
 use std::{
     fmt,
@@ -11,19 +12,19 @@ use super::{
 };
 use crate::{agent::status::Status, objects::Kind, server::ports::Asked};
 
-/// kube-proxy's labels of families.
+/// kube-proxy's labels for the IP families.
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 
 pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt::Result {
     durations(page, status)?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-        "When changes were last in force, seconds since 1970",
+        "When changes last came into force, in seconds since 1970",
         seconds(status.applied),
     )?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
-        "When the changes that were last in force came, seconds since 1970",
+        "When the changes that last came into force were received, in seconds since 1970",
         seconds(status.queued),
     )?;
     changes(page, status)?;
@@ -47,17 +48,17 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt:
 fn durations(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.histogram(
         "kubeproxy_sync_proxy_rules_duration_seconds",
-        "Seconds from taking changes until all of them were in force",
+        "Seconds from the start of a plan until all of its changes were in force",
         &status.durations.plans,
     )?;
     page.histograms(
         "kubeproxy_network_programming_duration_seconds",
-        "Seconds from a change of a Pod or Service, as its EndpointSlice says, until it was in force",
+        "Seconds from a change of a Pod or Service, by the trigger time of its EndpointSlice, until it was in force",
         FAMILIES.into_iter().map(|family| [("ip_family", family)]).zip(&status.durations.changes),
     )
 }
 
-/// How many changes there were, and how many are not in force yet.
+/// Writes how many changes were received, and how many are not in force yet.
 fn changes(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     for (kind, total, pending) in [
         (

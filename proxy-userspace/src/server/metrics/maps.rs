@@ -1,4 +1,4 @@
-//! Metrics of what is in the maps.
+//! Metrics that are read from the maps.
 
 use std::{fmt, sync::PoisonError, time::Instant};
 
@@ -18,7 +18,7 @@ use crate::{
 
 const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-/// States by the labels that they have.
+/// Every state of a flow with its label.
 const STATES: [(State, &str); 10] = [
     (State::New, "new"),
     (State::Replied, "replied"),
@@ -32,7 +32,7 @@ const STATES: [(State, &str); 10] = [
     (State::Foreign, "foreign"),
 ];
 
-/// kube-proxy's label of a family.
+/// kube-proxy's label for the family.
 const fn label(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "IPv4",
@@ -41,7 +41,7 @@ const fn label(family: Family) -> &'static str {
 }
 
 impl Sources {
-    /// While the maps of another version serve, they are not read.
+    /// Writes the metrics that need the maps. Maps of another ABI version are not read: their metrics have no series.
     pub(super) fn write_maps(&self, page: &mut Page<'_>, status: &Status) -> fmt::Result {
         let folder = &self.scraped.folder;
         let is_readable = self.or_nothing(status, maps::abi(folder)) == ABI_VERSION;
@@ -62,7 +62,7 @@ impl Sources {
         source_ports(page, counted.as_ref())
     }
 
-    /// A count that is fresh enough.
+    /// Returns the last count if it is fresh, otherwise counts again. `None` if the maps can't be read.
     fn counted(&self, status: &Status) -> Option<Counted> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if !counted.as_ref().is_some_and(|counted| counted.is_fresh(Instant::now())) {
@@ -73,7 +73,7 @@ impl Sources {
     }
 }
 
-/// What the programs count by reason.
+/// Writes what the programs count by reason.
 fn reasons(page: &mut Page<'_>, counters: Option<&PerCpuArray<MapData, u64>>) -> fmt::Result {
     let read = |counter: Counter| {
         let values = counters.and_then(|counters| counters.get(&(counter as u32), 0).ok())?;
@@ -88,7 +88,7 @@ fn reasons(page: &mut Page<'_>, counters: Option<&PerCpuArray<MapData, u64>>) ->
     };
     of(Outcome::Rejected, "waggle_rejected", "Packets and system calls that were rejected, by reason")?;
     of(Outcome::Dropped, "waggle_dropped", "Packets and system calls that were dropped, by reason")?;
-    of(Outcome::Done, "waggle_events", "What the programs have done, by what it is")
+    of(Outcome::Done, "waggle_events", "Other events that the programs count, by kind")
 }
 
 fn of_services(page: &mut Page<'_>, services: &[(PortId, ServiceCounters)]) -> fmt::Result {
@@ -105,34 +105,36 @@ fn of_services(page: &mut Page<'_>, services: &[(PortId, ServiceCounters)]) -> f
         });
         page.counters(name, help, series)
     };
-    of("waggle_service_connections", "Connections and flows given to a backend of the service port", |counters| {
+    of("waggle_service_connections", "Connections and flows sent to a backend of the service port", |counters| {
         counters.connections
     })?;
-    of("waggle_service_packets", "Packets translated for the service port; sockets translate none", |counters| {
-        counters.packets
-    })?;
+    of(
+        "waggle_service_packets",
+        "Packets translated for the service port, not those that sockets send to it",
+        |counters| counters.packets,
+    )?;
     of("waggle_service_bytes", "Bytes of the packets translated for the service port", |counters| counters.bytes)
 }
 
-/// How full the maps are.
+/// Writes how full the maps are.
 fn entries(page: &mut Page<'_>, status: &Status, counted: Option<&Counted>) -> fmt::Result {
     let known = status.usage.into_iter().filter(|(map, _)| !map.is_empty());
     let census = counted.map(|counted| &counted.census);
     let counted_entries = census.into_iter().flat_map(|census| census.entries.iter().copied());
     page.gauges(
         "waggle_map_entries",
-        "Entries of a map that have come and may go. Those of maps that programs write are counted every ten seconds or more \
-         rarely, whenever a hundred times the time that it takes has passed; maps that forget may be full of ended ones",
+        "Entries of a map. Maps that programs write are counted every ten seconds, or every hundred times as long as counting \
+         takes, if that is longer; LRU maps may be full of entries that have expired",
         known.chain(counted_entries).map(|(map, entries)| ([("map", map)], whole(entries))),
     )?;
     let capacities = census.into_iter().flat_map(|census| census.capacities.iter().copied());
     page.gauges(
         "waggle_map_max_entries",
-        "Entries that a map has room for",
+        "The most entries that a map can hold",
         capacities.map(|(map, entries)| ([("map", map)], f64::from(entries))),
     )?;
     let took = counted.map(|counted| ([("part", "maps")], counted.took.as_secs_f64()));
-    page.gauges("waggle_count_duration_seconds", "How long the last count of what is in the maps took", took)
+    page.gauges("waggle_count_duration_seconds", "How long the last count of map entries took", took)
 }
 
 fn flows(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
@@ -148,13 +150,13 @@ fn flows(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
     });
     page.gauges(
         "waggle_flows",
-        "Flows of packets that have not ended, by state; foreign ones may count once for each direction. Counted as \
-         waggle_map_entries",
+        "Flows of packets that have not expired, by state; a foreign flow may count once for each direction. Counted as \
+         often as waggle_map_entries",
         series,
     )
 }
 
-/// How hard it is to find source ports.
+/// Writes how hard it is to find source ports.
 fn source_ports(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
     let others = counted.map_or(0, |counted| counted.other_backends);
     page.gauge(
@@ -171,7 +173,7 @@ fn source_ports(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
     )?;
     page.counters(
         "waggle_backend_source_port_collisions",
-        "Source ports that were tried for flows to the backend and taken by others",
+        "Source ports that were tried for flows to the backend but taken by other flows",
         backends.iter().map(|(backend, counters)| (labels(backend), counters.taken)),
     )?;
     page.counters(

@@ -1,5 +1,5 @@
-//! `/metrics`. Nothing is registered: each scrape reads the published status and the maps, so a series is there as long as what
-//! it counts. One scrape at a time does so; those that came meanwhile get the next one's page together.
+//! `/metrics`. No metric is registered: each scrape reads the published status and the maps, so a series exists as long as its
+//! object. One scrape runs at a time, and scrapes that wait for it share the next page.
 
 mod counted;
 mod kube_proxy;
@@ -39,7 +39,7 @@ use crate::{agent::status::Status, logging::errors::Report};
 pub(super) struct Metrics {
     registry: Arc<Registry>,
     configuration: Bytes,
-    /// The last page, and when it was begun.
+    /// The last page, and when its scrape began.
     last: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
@@ -57,7 +57,7 @@ impl Metrics {
         Self { registry: Arc::new(registry), configuration, last: Arc::default() }
     }
 
-    /// A scrape, in the format that it asks for.
+    /// Responds with a page in the format that the request asks for.
     pub(super) fn response(&self, headers: &HeaderMap) -> HttpResponse {
         let asked = Instant::now();
         match block_in_place(|| self.page(asked)) {
@@ -69,12 +69,12 @@ impl Metrics {
         }
     }
 
-    /// `/configz`.
+    /// Returns the body of `/configz`.
     pub(super) fn configuration(&self) -> Bytes {
         self.configuration.clone()
     }
 
-    /// A page that was not begun before somebody `asked`.
+    /// Returns a page whose scrape began at `asked` or later.
     fn page(&self, asked: Instant) -> Result<String, fmt::Error> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((began, page)) = &*last
@@ -89,24 +89,25 @@ impl Metrics {
     }
 }
 
-/// Where the numbers come from.
+/// The sources that a scrape reads.
 struct Sources {
     scraped: Scraped,
     asked: Arc<Asked>,
-    /// When the agent has started.
+    /// When the agent started.
     started: SystemTime,
-    /// What takes long to count.
+    /// The last count of what is slow to count.
     counted: Mutex<Option<Counted>>,
-    /// Whether it has been said that maps can't be read.
+    /// Whether the warning about unreadable maps has been logged.
     is_told: AtomicBool,
 }
 
 impl Sources {
-    /// What was read, or nothing. Says once that it can't be read; until the first plan that is no wonder.
+    /// Returns what was read, or the default if that failed. Logs the first failure, unless no plan has been written yet: there
+    /// may be no maps before.
     fn or_nothing<T: Default, E: std::error::Error + 'static>(&self, status: &Status, read: Result<T, E>) -> T {
         read.unwrap_or_else(|error| {
             if status.generation != 0 && !self.is_told.swap(true, Ordering::Relaxed) {
-                warn!(error = %Report(&error), "metrics lack what the maps hold");
+                warn!(error = %Report(&error), "can't read the maps: their metrics are missing");
             }
             T::default()
         })

@@ -1,4 +1,4 @@
-//! Writes metrics one after the other, in OpenMetrics' text format. It knows no metric.
+//! Writes metrics one after the other in the OpenMetrics text format. Knows no particular metric.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl Page<'_> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// One series for each set of labels.
+    /// Writes a gauge with one series for each set of labels.
     pub(super) fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -28,13 +28,13 @@ impl Page<'_> {
         series.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
     }
 
-    /// The name lacks `_total`, which the format adds.
+    /// Writes a counter. `name` is without `_total`, which the format adds.
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    /// As [`counter`](Self::counter), one series for each set of labels.
+    /// Writes a [`counter`](Self::counter) with one series for each set of labels.
     pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -48,13 +48,13 @@ impl Page<'_> {
         })
     }
 
-    /// As [`counter`](Self::counter), of seconds.
+    /// Writes a [`counter`](Self::counter) of seconds.
     pub(super) fn time(&mut self, name: &str, help: &str, seconds: f64) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&seconds, None)
     }
 
-    /// As [`counters`](Self::counters), of seconds.
+    /// Writes [`counters`](Self::counters) of seconds.
     pub(super) fn times<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -74,7 +74,7 @@ impl Page<'_> {
         metric.encode_histogram::<NoLabelSet>(histogram.sum, count, &buckets, None)
     }
 
-    /// One histogram for each set of labels.
+    /// Writes a histogram with one series for each set of labels.
     pub(super) fn histograms<'h, L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -95,7 +95,7 @@ fn buckets(histogram: &Histogram) -> (Vec<(f64, u64)>, u64) {
     (buckets, count)
 }
 
-/// A number of things, all of which are far below 2^53, so that none is rounded.
+/// Converts a count to a float, exactly up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 pub(super) fn whole(number: u64) -> f64 {
     number as f64

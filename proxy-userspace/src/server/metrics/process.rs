@@ -1,4 +1,4 @@
-//! Metrics of the process, with the names that Prometheus' libraries give them.
+//! Metrics of the process, with the names that Prometheus' client libraries use.
 
 use std::{
     fmt, fs,
@@ -12,28 +12,28 @@ use nix::sys::{
 
 use super::page::{Page, whole};
 
-/// What can't be read is 0.
+/// Writes the metrics of the process. A value that can't be read is 0.
 pub(super) fn write(page: &mut Page<'_>, started: SystemTime) -> fmt::Result {
     let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let descriptors = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64);
-    page.time("process_cpu_seconds", "Processor time that the agent has used", processor())?;
+    page.time("process_cpu_seconds", "CPU time that the agent has used", processor())?;
     page.gauge("process_resident_memory_bytes", "Memory of the agent, without its maps", kilobytes(&memory, "VmRSS"))?;
     page.gauge("process_virtual_memory_bytes", "Address space of the agent", kilobytes(&memory, "VmSize"))?;
-    page.gauge("process_open_fds", "Open descriptors of the agent", whole(descriptors))?;
+    page.gauge("process_open_fds", "Open file descriptors of the agent", whole(descriptors))?;
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
-    page.gauge("process_max_fds", "Descriptors that the agent may open", whole(limit))?;
+    page.gauge("process_max_fds", "File descriptors that the agent may open", whole(limit))?;
     let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    page.gauge("process_start_time_seconds", "When the agent was started, seconds since 1970", started)
+    page.gauge("process_start_time_seconds", "When the agent started, in seconds since 1970", started)
 }
 
-/// Seconds in the kernel and outside of it.
+/// Returns the CPU time of the agent in seconds, user and system.
 fn processor() -> f64 {
     let seconds =
         |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or(0)).as_secs_f64();
     getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
-/// A field of /proc/PID/status, in bytes.
+/// Returns a field of `/proc/PID/status` that is in kB, in bytes.
 fn kilobytes(text: &str, field: &str) -> f64 {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     let value = lines.find(|(name, _)| *name == field).map(|(_, value)| value.trim().trim_end_matches(" kB"));

@@ -1,4 +1,4 @@
-//! Metrics of the eBPF programs that are loaded.
+//! Metrics of the loaded eBPF programs.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,10 +9,10 @@ pub(super) fn write(page: &mut Page<'_>, programs: &BTreeMap<String, Statistics>
     let label = |name: &String| [("program", name.clone())];
     page.gauges(
         "waggle_program_verified_instructions",
-        "Instructions of the program that the kernel's verifier has looked at",
+        "Instructions that the kernel's verifier processed for the program",
         programs.iter().map(|(name, statistics)| (label(name), whole(statistics.verified))),
     )?;
-    // Where nobody has ever asked the kernel to count, a 0 would be wrong.
+    // If the kernel has never counted runs, a 0 would be wrong.
     let is_counted = programs.values().any(|statistics| statistics.runs != 0);
     let counted = || programs.iter().filter(|_| is_counted);
     page.counters(
@@ -22,7 +22,7 @@ pub(super) fn write(page: &mut Page<'_>, programs: &BTreeMap<String, Statistics>
     )?;
     page.times(
         "waggle_program_run_seconds",
-        "Seconds that these runs took; a stage counts as part of the program that it continues",
+        "Seconds that the counted runs took; the time of a stage is part of the program that it continues",
         counted().map(|(name, statistics)| (label(name), statistics.took.as_secs_f64())),
     )
 }

@@ -1,4 +1,4 @@
-//! docs/metrics.md names every metric.
+//! Checks that docs/metrics.md names every metric.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::{attach::LoadedPrograms, config::MetricsConfig, maps::PinFolder};
 
-/// The metrics of an agent whose maps can't be found, by their names, with their types.
+/// Returns the types of an agent's metrics by name. The agent's maps do not exist.
 fn metrics() -> BTreeMap<String, String> {
     let (_, status) = watch::channel(Status::new());
     let scraped = Scraped {

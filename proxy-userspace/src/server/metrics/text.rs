@@ -1,11 +1,11 @@
-//! The formats of a page: OpenMetrics for those that ask for it, as Prometheus does, and else its predecessor, which people and
-//! promtool read. Pure.
+//! The formats of a page: OpenMetrics for clients that ask for it, as Prometheus does, otherwise Prometheus' older text format,
+//! for people and promtool. Pure.
 
 use std::collections::BTreeSet;
 
 use http::{HeaderMap, header};
 
-/// A format.
+/// A format of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// OpenMetrics 1.0.
@@ -15,7 +15,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What the header `Accept` asks for.
+    /// Returns the format that the `Accept` header asks for.
     pub(super) fn asked_for(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let asks =
@@ -23,7 +23,7 @@ impl Format {
         if asks { Self::OpenMetrics } else { Self::Text }
     }
 
-    /// The name of the format.
+    /// Returns the format's media type.
     pub(super) const fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -31,7 +31,7 @@ impl Format {
         }
     }
 
-    /// A page of OpenMetrics in this format.
+    /// Converts a page from OpenMetrics to this format.
     pub(super) fn of(self, page: String) -> String {
         match self {
             Self::OpenMetrics => page,
@@ -40,7 +40,8 @@ impl Format {
     }
 }
 
-/// In the older format a counter has the suffix `_total` in its description, too, and there is no end.
+/// Converts a page from OpenMetrics to the older format: counters have the suffix `_total` in `# HELP` and `# TYPE`, too, and there
+/// is no `# EOF`.
 fn text(page: &str) -> String {
     let counters: BTreeSet<&str> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();

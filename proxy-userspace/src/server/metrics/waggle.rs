@@ -10,13 +10,17 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let build = [("version", env!("CARGO_PKG_VERSION"))];
     page.gauges("waggle_build_info", "1, with the version of the agent", [(build, 1.0)])?;
     page.gauge("waggle_services", "Services in force", whole(size.services as u64))?;
-    page.gauge("waggle_service_ports", "Ports of Services in force, each family counted", whole(size.ports as u64))?;
+    page.gauge(
+        "waggle_service_ports",
+        "Service ports in force; one of both families counts twice",
+        whole(size.ports as u64),
+    )?;
     page.gauge("waggle_frontends", "Addresses and ports that lead to Services", whole(size.frontends as u64))?;
     page.gauge("waggle_backends", "Backends in force", whole(size.backends as u64))?;
     let degraded: usize = status.refused.values().map(|refused| refused.parts).sum();
     page.gauge("waggle_degraded", "Services and networks of which a part is not in force", whole(degraded as u64))?;
     let missing = whole(status.missing.count() as u64);
-    page.gauge("waggle_hooks_missing", "Hooks of the cgroup and devices without their programs", missing)?;
+    page.gauge("waggle_hooks_missing", "Hooks of the cgroup, and devices, that lack their programs", missing)?;
     page.counter("waggle_plans", "Plans that have been written", status.generation)?;
     let healthy = status.ailments(Instant::now()).is_empty();
     page.gauge("waggle_healthy", "1 if the agent is healthy, else 0", f64::from(u8::from(healthy)))?;
@@ -24,7 +28,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauge("waggle_node_eligible", "1 if load balancers may send the node packets, else 0", eligible)?;
     page.histograms(
         "waggle_programming_duration_seconds",
-        "Seconds that the parts of a plan took: the model of what the cluster wants, the difference, and writing it",
+        "Seconds that each phase of a plan took: computing the wanted state (model), the difference (plan), and writing it (apply)",
         ["model", "plan", "apply"].map(|phase| [("phase", phase)]).into_iter().zip(&status.durations.phases),
     )
 }

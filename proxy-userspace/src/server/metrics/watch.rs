@@ -1,4 +1,4 @@
-//! Metrics of what the agent asks the API server. A folder of manifests has none.
+//! Metrics of the agent's requests to the API server. With a folder of manifests they have no series.
 
 use std::{fmt, time::Instant};
 
@@ -11,13 +11,13 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let label = |kind: Kind| [("kind", kind.to_string())];
     page.gauges(
         "waggle_watch_age_seconds",
-        "How long nothing has been heard of the kind of objects from the API server. A watch of objects that never change is \
-         silent for up to five minutes",
+        "Seconds since the API server last sent anything for the kind of objects. A watch of objects that never change is silent \
+         for up to five minutes",
         by_kind().map(|(kind, contact)| (label(kind), contact.age(kind, now).as_secs_f64())),
     )?;
     page.counters(
         "waggle_lists",
-        "How often all objects of the kind were listed: once at the start, and again whenever a watch could not go on",
+        "How often all objects of the kind were listed: once at the start, and again whenever a watch could not be resumed",
         by_kind().map(|(kind, contact)| (label(kind), contact.lists(kind))),
     )?;
     let responses = status.contact.as_ref().map(Contact::responses).unwrap_or_default();

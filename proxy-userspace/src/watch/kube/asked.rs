@@ -1,4 +1,4 @@
-//! What a request of kube's watcher asks for, by its parameters.
+//! Classifies requests of kube's watcher by their parameters.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kube::client::Body;
 pub(super) enum Asked {
     /// A page of a list.
     Pages,
-    /// A list as a stream, and the changes after it
+    /// A list as a stream, and then changes
     /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
     Stream,
     /// Changes from a revision on.
@@ -27,18 +27,18 @@ pub(super) fn asked(request: &Request<Body>) -> Asked {
     }
 }
 
-/// How long a watch is to last.
+/// Returns how long a watch should last.
 pub(super) fn watch_length(request: &Request<Body>) -> Duration {
     Duration::from_secs(parameter(request, "timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// The revision that a watch begins at.
+/// Returns the revision that a watch begins at; 0 if there is none.
 pub(super) fn revision(request: &Request<Body>) -> u64 {
     parameter(request, "resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// The request without the revision 0 with which the watcher asks for a streamed list: the server may answer that with any
-/// state that it has ever had. Without a revision the list is at least as new as the request.
+/// Removes the revision 0 that the watcher sends when it asks for a streamed list: it allows the server to respond with any
+/// state that it has ever had. Without a revision, the list is at least as new as the request.
 pub(super) fn consistent(mut request: Request<Body>) -> Request<Body> {
     if asked(&request) == Asked::Stream
         && let Some(uri) = without(request.uri(), "resourceVersion=0")

@@ -12,7 +12,7 @@ pub(super) struct BackOff {
 }
 
 impl BackOff {
-    /// The first pauses are at most `first` long; no pause is longer than `longest`.
+    /// Makes a series whose first pause is at most `first` long, and no pause is longer than `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
         // backon adds a jitter of up to the delay itself, so its delays are half of ours.
         let delays = ExponentialBuilder::new().with_min_delay(first / 2).with_max_delay(longest / 2);
@@ -20,18 +20,18 @@ impl BackOff {
         Self { builder, pauses: builder.build() }
     }
 
-    /// Begins again with the first pause.
+    /// Restarts the series with the first pause.
     pub(super) fn reset(&mut self) {
         self.pauses = self.builder.build();
     }
 
-    /// The pause after one more failure. Jitter makes it between half and all of its value in the doubling series.
+    /// Returns the pause after another failure: between half and all of the value in the doubling series.
     pub(super) fn next(&mut self) -> Duration {
         self.pauses.next().expect("the series has no end")
     }
 }
 
-/// Between three quarters and all of `whole`, so that nodes that started together drift apart.
+/// Returns a random time between three quarters and all of `whole`, so that nodes that started together drift apart.
 pub(super) fn jittered(whole: Duration) -> Duration {
     whole.mul_f64(0.75 + fastrand::f64() / 4.0)
 }

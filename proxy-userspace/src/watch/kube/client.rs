@@ -1,4 +1,4 @@
-//! Clients of the API server, from a kubeconfig or the pod's service account. Retries and time limits belong to
+//! Makes clients of the API server from a kubeconfig or the pod's service account. Retries and time limits are in
 //! `link.rs`.
 
 use std::{
@@ -37,7 +37,7 @@ use super::{
     proxy::{self, Environment},
 };
 
-/// Installs the one cryptography provider that is compiled in, unless the process has installed one already.
+/// Installs the compiled-in cryptography provider, unless the process has installed one already.
 pub(super) fn install_crypto() {
     // It fails only if one is installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -46,18 +46,18 @@ pub(super) fn install_crypto() {
 /// How long the name of the API server may take to resolve.
 const RESOLVE: Duration = Duration::from_secs(2);
 
-/// What is known of the API server before it is contacted.
+/// The address and credentials of the API server, before it is contacted.
 pub(super) struct Access {
     pub(super) config: Config,
     /// The `proxy-url`.
     proxy_url: Option<String>,
-    /// Whose credentials these are, in words.
+    /// The owner of the credentials, in words for errors.
     owner: String,
 }
 
-/// Why there can be no client with these credentials.
+/// Why no client can be made with these credentials.
 enum Fault {
-    /// A value that no HTTP header can carry.
+    /// The named value can't be in an HTTP header.
     Header(String),
     Other(kube::Error),
 }
@@ -68,7 +68,7 @@ impl From<kube::Error> for Fault {
     }
 }
 
-/// Where the API server is, as far as that is known now: a name may not be resolvable yet.
+/// Returns the addresses of the API server; none if its name can't be resolved yet.
 pub(super) async fn addresses(settings: &KubeConfig) -> BTreeSet<SocketAddr> {
     let Ok(Access { config, .. }) = read(settings).await else { return BTreeSet::new() };
     match timeout(RESOLVE, lookup_host(host(&config.cluster_url))).await {
@@ -77,18 +77,18 @@ pub(super) async fn addresses(settings: &KubeConfig) -> BTreeSet<SocketAddr> {
     }
 }
 
-/// The host and the port of a URL.
+/// Returns the host and the port of a URL.
 pub(super) fn host(url: &Uri) -> (&str, u16) {
     let port = url.port_u16().unwrap_or(if url.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 });
     (url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']'), port)
 }
 
-/// Reads the credentials and makes a client. It sends nothing.
+/// Reads the credentials and makes a client. Sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
     connect(read(settings).await?, settings.timing.answer)
 }
 
-/// A client with these credentials.
+/// Makes a client with these credentials.
 pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeError> {
     let Access { mut config, proxy_url, owner } = access;
     if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
@@ -106,15 +106,15 @@ pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeEr
     })
 }
 
-/// The configuration with the URL that was asked for.
+/// Reads the configuration, with the URL in `settings` if it has one.
 async fn read(settings: &KubeConfig) -> Result<Access, KubeError> {
     at(read_as_written(settings).await?, settings.api_server.clone())
 }
 
-/// The configuration with this URL, or with its own if that can be used.
+/// Sets this URL, or keeps the configuration's own. Fails if the URL can't be used.
 pub(super) fn at(mut access: Access, url: Option<String>) -> Result<Access, KubeError> {
     let url = url.unwrap_or_else(|| access.config.cluster_url.to_string());
-    // kube panics at the first request to a URL without a scheme.
+    // kube panics at the first request if the URL has no scheme.
     let parsed = url.parse().ok().filter(|url: &Uri| {
         matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
     });
@@ -131,7 +131,7 @@ async fn read_as_written(settings: &KubeConfig) -> Result<Access, KubeError> {
     of_kubeconfig(kubeconfig, path).await
 }
 
-/// What the kubeconfig at `path` says.
+/// Returns the access that the kubeconfig, which was read from `path`, describes.
 pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result<Access, KubeError> {
     let failed = |source| KubeError::Kubeconfig { path: path.to_owned(), source };
     let proxy_url = proxy::of_kubeconfig(&kubeconfig);
@@ -142,14 +142,14 @@ pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result
     Ok(Access { config, proxy_url, owner })
 }
 
-/// Assembles the client by hand: kube's own builder logs every failed request as an error, retries by itself, and
-/// leaves dead connections open.
+/// Assembles the client by hand: the client of kube's own builder logs every failed request as an error, retries by itself,
+/// and leaves dead connections open.
 fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, Fault> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(answer.min(Duration::from_secs(10))));
-    // Keepalive finds a peer that vanished silently after 15 + 3 × 5 s, also where only a watch is open.
+    // Keepalive detects a dead peer after 15 + 3 × 5 s, even if only a watch is open.
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));
     connector.set_keepalive_retries(Some(3));
@@ -177,7 +177,7 @@ fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
     }
 }
 
-/// A client that connects through `connector`.
+/// Makes a client that connects through `connector`.
 fn connect_by<C>(config: &Config, connector: C) -> Result<Client, Fault>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
@@ -186,7 +186,7 @@ where
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let connections = HttpClient::builder(TokioExecutor::new()).build::<_, Body>(connector).map_err(BoxError::from);
     let service = config.extra_headers_layer()?.layer(connections);
-    // What a command prints is first seen by kube, which panics if it is a token that no header can carry.
+    // kube runs the command for credentials here, and panics if it prints a token that can't be in a header.
     let layer = catch_unwind(AssertUnwindSafe(|| config.auth_layer()));
     let layer = layer.map_err(|_| Fault::Header("token that its command prints".to_owned()))??;
     let service = option_layer(layer).layer(service);

@@ -1,5 +1,5 @@
-//! What a user of a kubeconfig puts into HTTP headers. kube panics at a token that none can have, and says of other values only
-//! that one is wrong: this looks first, and names the field.
+//! Checks the values of a kubeconfig's user that go into HTTP headers. kube panics at a token that can't be in a header, and does
+//! not name other invalid values. So they are checked here first, and errors name the field.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use http::HeaderValue;
 use kube::config::AuthInfo;
 use serde_json::Value;
 
-/// Fields of a user whose texts go into headers, as pointers into its JSON.
+/// The fields of a user whose texts go into headers, as JSON pointers.
 const FIELDS: [&str; 7] = [
     "/token",
     "/as",
@@ -18,8 +18,8 @@ const FIELDS: [&str; 7] = [
     "/auth-provider/config/access-token",
 ];
 
-/// Has the user's token read from its file here if space surrounds it there, as after `kubectl create token a > file`. client-go
-/// removes that, kube does not. Such a file is read again when the server refuses the token.
+/// Reads the user's token from its file if the file has spaces or line breaks around it, as after `kubectl create token a > file`.
+/// client-go trims them, kube does not. Such a file is read again when the server refuses the token.
 pub(super) fn trim_token(user: &mut AuthInfo) {
     if let (None, Some(file)) = (&user.token, &user.token_file)
         && let Ok(text) = fs::read_to_string(file)
@@ -29,7 +29,7 @@ pub(super) fn trim_token(user: &mut AuthInfo) {
     }
 }
 
-/// The name of the first field that no header can carry.
+/// Returns the name of the first field whose value can't be in a header.
 pub(super) fn unusable(user: &AuthInfo) -> Option<String> {
     let user = serde_json::to_value(user).ok()?;
     let field = FIELDS.into_iter().find(|field| user.pointer(field).is_some_and(|value| !fits(value)))?;
@@ -80,7 +80,7 @@ mod tests {
             serde_json::to_value(&user).unwrap()["token"].clone()
         };
         assert_eq!(read("abc\n"), "abc");
-        // kube reads this one every minute.
+        // kube itself reads this file every minute.
         assert_eq!(read("abc"), Value::Null);
     }
 }

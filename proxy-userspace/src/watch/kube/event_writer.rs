@@ -1,5 +1,5 @@
-//! Writes Events (events.k8s.io/v1). How many there are, the caller decides. One that can't be written is left out: nothing
-//! waits for it, and it says nothing about the server's health.
+//! Writes Events (events.k8s.io/v1). The caller limits their number. An Event that can't be written is dropped: nothing waits for
+//! it, and the failure does not count for the server's health.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -21,24 +21,24 @@ use crate::{
     objects::{ApiEvent, Kind, Node, Service},
 };
 
-/// What the agent calls itself.
+/// The name of the reporting controller.
 const CONTROLLER: &str = "waggle";
 /// The API server's limit for a note, in bytes.
 const NOTE: usize = 1024;
 
-/// Writes Events until nobody sends any.
+/// Writes Events until all senders are dropped.
 pub(super) async fn write_events(link: Arc<Link>, node_name: String, mut events: mpsc::Receiver<ApiEvent>) {
     let client = client(link);
     let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(node_name) };
     let recorder = Recorder::new(client.clone(), reporter);
     while let Some(event) = events.recv().await {
         if let Err(error) = write(&client, &recorder, &event).await {
-            debug!(object = %event.object, reason = event.reason.word(), error = %Report(&error), "an Event is not written");
+            debug!(object = %event.object, reason = event.reason.word(), error = %Report(&error), "failed to write an Event");
         }
     }
 }
 
-/// A client over the link's connections that tells the link nothing.
+/// Returns a client that uses the link's connections, but does not report results to the link.
 fn client(link: Arc<Link>) -> Client {
     let service = service_fn(move |request: http::Request<Body>| {
         let (client, limit) = (link.current(), link.timing().answer);
@@ -56,7 +56,7 @@ async fn write(client: &Client, recorder: &Recorder, event: &ApiEvent) -> Result
     recorder.publish(&event, &about).await
 }
 
-/// The object with its uid, by which `kubectl describe` finds its Events; none if it is gone.
+/// Returns a reference to the object with its uid, by which `kubectl describe` finds its Events; `None` if it is gone.
 async fn reference(client: &Client, event: &ApiEvent) -> Result<Option<ObjectReference>, kube::Error> {
     let (namespace, name) = (&event.object.namespace, &event.object.name);
     match event.object.kind {
@@ -65,7 +65,7 @@ async fn reference(client: &Client, event: &ApiEvent) -> Result<Option<ObjectRef
     }
 }
 
-/// Finds an object by a list, which the agent may ask for anyway.
+/// Finds an object by a list request, for which the agent has the permission anyway.
 async fn find<K>(api: Api<K>, name: &str) -> Result<Option<ObjectReference>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,

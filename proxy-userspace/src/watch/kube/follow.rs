@@ -1,5 +1,5 @@
 //! Follows one kind of object: turns the events of kube's watcher into the source's events, and its errors into pauses.
-//! It knows nothing of connections.
+//! Knows nothing about connections.
 
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
@@ -71,7 +71,7 @@ impl Follow {
     }
 }
 
-/// How far the present list has come.
+/// The progress of the current list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum List {
     Asked,
@@ -86,7 +86,7 @@ struct Progress {
     unreadable: UnreadableLog,
     backoff: BackOff,
     plural: String,
-    /// Whether lists are asked for as streams.
+    /// Whether lists are requested as streams.
     streams: bool,
     list: List,
     /// Whether `Listed` has been reported.
@@ -135,13 +135,14 @@ impl Progress {
         Ok(())
     }
 
-    /// The watcher's next event; none if a streamed list has stalled. While it waits, it logs unreadable as the rate limit allows.
+    /// Waits for the watcher's next event; `None` if a streamed list has stalled. Meanwhile logs unreadable objects as the rate
+    /// limit allows.
     async fn next<E>(&mut self, stream: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
         let limit = self.follow.link.timing().answer;
         loop {
             tokio::select! {
                 event = stream.next() => return event,
-                // Pages have this limit in the link, which knows what of a watch belongs to a list.
+                // For pages, the link has this limit. It can't tell which part of a stream belongs to the list.
                 () = sleep(limit), if self.streams && self.list == List::Begun => {
                     debug!(resource = self.plural, ?limit, "a streamed list has stalled");
                     sleep(self.pause()).await;
@@ -174,7 +175,7 @@ impl Progress {
     ) -> Result<(), Gone> {
         match event {
             watcher::Event::Init => {
-                // The watcher begins a stream anew as soon as it ends before the list does.
+                // If a stream ends before the list is complete, the watcher starts another at once.
                 if self.list == List::Begun {
                     sleep(self.pause()).await;
                 }
@@ -205,6 +206,8 @@ impl Progress {
     }
 
     /// Reports an object. If it can't be read, its last readable content stays in force.
+    ///
+    /// Fails if the receiver is gone.
     async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
         let Seen { namespace, name, .. } = Seen::of(self.follow.kind, &object.metadata);
         match object.into_object() {
@@ -228,13 +231,13 @@ impl Progress {
             self.send(Event::Deleted(gone)).await?;
         }
         if self.refused.take().is_some() {
-            info!(resource = self.plural, "the API server shows the resource now");
+            info!(resource = self.plural, "the API server serves the resource now");
         }
         self.listed = true;
         self.send(Event::Listed(self.follow.kind)).await
     }
 
-    /// Reports a resource that can't be seen as empty, unless it has been seen before.
+    /// Reports a resource that the API server does not show as empty, unless it has been listed before.
     async fn report_nothing(&mut self) -> Result<(), Gone> {
         if self.listed {
             return Ok(());
@@ -268,11 +271,11 @@ impl Progress {
         let remedy = remedy(refused.map(|(status, verb)| (status.code, verb)), asks_for_stream, is_optional);
         let resource = &self.plural;
         if remedy == Remedy::ReadPages {
-            debug!(resource, error = %Report(error), "the API server streams no lists: reading pages");
+            debug!(resource, error = %Report(error), "the API server does not stream lists: reading pages");
         } else {
             debug!(resource, error = %Report(error), "list or watch failed");
         }
-        // Says once what to correct.
+        // Logs once what to correct.
         if let Some((status, verb)) = refused.filter(|(status, _)| matches!(status.code, 403 | 404))
             && self.refused.replace(status.code) != Some(status.code)
         {

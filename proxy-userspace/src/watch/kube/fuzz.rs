@@ -1,5 +1,5 @@
-//! What a server sends and what a kubeconfig says, without a server and without running or reading anything that the
-//! kubeconfig names: for fuzz targets.
+//! Processes what a server may send, without a server, and kubeconfigs, without running or reading what they name: for fuzz
+//! targets.
 
 use std::{
     path::{Component, Path},
@@ -21,12 +21,12 @@ use crate::objects::{Event, Kind, Object};
 pub(crate) struct Watches(Vec<(Kind, Known)>);
 
 impl Watches {
-    /// Watches that have listed nothing.
+    /// Returns watches that have listed nothing.
     pub(crate) fn new() -> Self {
         Self(Kind::ALL.into_iter().map(|kind| (kind, Known::new(kind))).collect())
     }
 
-    /// What a line of a watch means. The object's own kind says which watch's it is.
+    /// Returns the event that a line of a watch means. The object's kind tells which watch the line belongs to.
     pub(crate) fn read(&mut self, line: &[u8]) -> Option<Event> {
         #[derive(Deserialize)]
         struct Line {
@@ -82,12 +82,12 @@ pub(crate) async fn connect(path: &Path) {
     let Ok(access) = client::of_kubeconfig(kubeconfig, path).await else { return };
     let Ok(mut access) = client::at(access, None) else { return };
     let _ = client::host(&access.config.cluster_url);
-    // The machine's own certificates take long to read.
+    // Avoids reading the machine's own certificates, which is slow.
     access.config.root_cert.get_or_insert_default();
     let _ = client::connect(access, Duration::from_secs(1));
 }
 
-/// Removes commands, and files outside of `folder`: a device may have no end.
+/// Removes commands, and files outside `folder`: reading a device may never end.
 fn keep_inside(user: &mut AuthInfo, folder: &Path) {
     (user.exec, user.auth_provider) = (None, None);
     for file in [&mut user.client_certificate, &mut user.client_key, &mut user.token_file] {

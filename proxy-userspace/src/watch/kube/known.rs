@@ -1,5 +1,5 @@
-//! The names of the objects of one kind that have been reported. It decides what a list or a watch event means for
-//! them; it does not keep the objects.
+//! Keeps the names of the reported objects of one kind, and decides what a list or a watch event means for them. Does not
+//! keep the objects.
 
 use std::collections::HashMap;
 
@@ -19,10 +19,10 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Known {
     kind: Kind,
-    /// By namespace and name with a slash between them, which neither may contain: tens of thousands of keys in one text each.
+    /// Entries by `namespace/name`, in one string each because there are tens of thousands. Neither part may contain a slash.
     objects: HashMap<Box<str>, Entry>,
     round: u32,
-    /// The newest resource version seen. A watch's events come in the order of their versions.
+    /// The newest resource version seen. The events of a watch come in the order of their versions.
     newest: u64,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Known {
 pub(super) struct Seen {
     pub(super) namespace: String,
     pub(super) name: String,
-    /// `None` if it is not a number: it can't be compared then.
+    /// `None` if it is not a number and so can't be compared.
     pub(super) version: Option<u64>,
 }
 
@@ -50,26 +50,26 @@ impl Known {
         Self { kind, objects: HashMap::new(), round: 0, newest: 0 }
     }
 
-    /// A list begins. Its versions count even if they are older than those seen: the cluster may have been restored.
+    /// Notes that a list begins. Its versions count even if older ones were seen: the cluster may have been restored.
     pub(super) fn begin_list(&mut self) {
         self.round += 1;
         self.newest = 0;
     }
 
-    /// The list contains the object.
+    /// Notes that the list contains the object.
     pub(super) fn listed(&mut self, seen: &Seen) {
         self.advance(seen);
         self.touch(seen);
     }
 
-    /// The list is complete. Returns the known objects that it did not contain, and forgets them.
+    /// Notes that the list is complete. Returns the known objects that it did not contain, and forgets them.
     pub(super) fn end_list(&mut self) -> Vec<ObjectRef> {
         let round = self.round;
         let gone = self.objects.extract_if(|_, entry| entry.round != round);
         gone.map(|(key, _)| reference(self.kind, &key)).collect()
     }
 
-    /// The object was added or changed. Returns false if the event is older than what is known, and must be ignored.
+    /// Notes that the object was added or changed. Returns false if the event is older than what is known and must be ignored.
     pub(super) fn changed(&mut self, seen: &Seen) -> bool {
         let current = self.advance(seen);
         if current {
@@ -78,7 +78,7 @@ impl Known {
         current
     }
 
-    /// The object was deleted. Returns `None` if it is not known, or if the event is older than what is known.
+    /// Notes that the object was deleted, and returns it; `None` if it is not known, or if the event is older than what is known.
     pub(super) fn deleted(&mut self, seen: Seen) -> Option<ObjectRef> {
         if !self.advance(&seen) {
             return None;
@@ -94,7 +94,7 @@ impl Known {
         entry.is_some_and(|entry| !std::mem::replace(&mut entry.unreadable, unreadable) && unreadable)
     }
 
-    /// Advances to the object's version. Returns whether it is newer than every version before.
+    /// Advances to the object's version. Returns true if it is newer than all versions before.
     fn advance(&mut self, seen: &Seen) -> bool {
         let newer = seen.version.is_none_or(|version| version > self.newest);
         self.newest = self.newest.max(seen.version.unwrap_or_default());

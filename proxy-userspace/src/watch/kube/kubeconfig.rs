@@ -1,10 +1,10 @@
-//! Reads kubeconfigs, without what makes kube panic. What they say is used elsewhere.
+//! Reads kubeconfigs, and refuses files that would make kube panic.
 
 use std::{fs, io, path::Path};
 
 use kube::config::{Kubeconfig, KubeconfigError};
 
-/// The kubeconfig at `path`, in UTF-8 or UTF-16.
+/// Reads the kubeconfig at `path`, which may be in UTF-8 or UTF-16.
 pub(super) fn read(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     match fs::read(path) {
         Ok(text) if is_cut(&text) => {
@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path) -> Result<Kubeconfig, KubeconfigError> {
     }
 }
 
-/// Whether the text begins as UTF-16 and has an odd number of bytes. kube takes two at a time, and panics at the last one.
+/// True if the text begins as UTF-16 and has an odd number of bytes. kube takes two bytes at a time, and panics at the last one.
 fn is_cut(text: &[u8]) -> bool {
     matches!(text, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && !text.len().is_multiple_of(2)
 }

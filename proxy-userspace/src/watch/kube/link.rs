@@ -1,5 +1,5 @@
 //! The connection to the API server that all kinds share: time limits, renewal of credentials, Retry-After, and one log
-//! line when the server goes away and one when it is back. It knows nothing of objects.
+//! line when the server is lost and one when it is back. Knows nothing about objects.
 
 use std::{
     collections::BTreeSet,
@@ -45,7 +45,7 @@ struct Health {
     /// The kinds whose last request failed.
     failing: BTreeSet<Kind>,
     since: Option<Instant>,
-    /// The server asked for no request before this time (Retry-After).
+    /// No request may be sent before this time, at the server's wish (Retry-After).
     not_before: Option<Instant>,
     /// The last error with the credentials, so that it is logged once.
     credentials: Option<String>,
@@ -67,7 +67,7 @@ impl Link {
         addresses(&self.settings).await
     }
 
-    /// The client with the present credentials.
+    /// Returns the client with the current credentials.
     pub(super) fn current(&self) -> Client {
         self.current.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
@@ -80,7 +80,7 @@ impl Link {
         self.settings.contact.note_list(kind);
     }
 
-    /// A client for one kind's requests, which all go over this link.
+    /// Returns a client for one kind's requests, which all go over this link.
     pub(super) fn client(self: &Arc<Self>, kind: Kind) -> Client {
         let link = Arc::clone(self);
         let Timing { first_retry, longest_retry, .. } = self.timing();
@@ -114,7 +114,7 @@ impl Link {
         Client::new(service, "default")
     }
 
-    /// Waits until the time that the server has asked for.
+    /// Waits until the time that the server asked for in Retry-After.
     pub(super) async fn wait_as_asked(&self) {
         let not_before = lock(&self.health).not_before;
         if let Some(instant) = not_before {
@@ -215,10 +215,10 @@ impl Link {
     }
 }
 
-/// The longest time that the agent waits because the server asks for it.
+/// The longest time that the agent waits at the server's wish (Retry-After).
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// Spaces out watches that end at once.
+/// Spaces out watches that end soon after they began.
 #[derive(Debug)]
 struct Pace {
     last: Option<Instant>,
@@ -227,7 +227,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// The pause before the next watch.
+    /// Returns the pause before the next watch.
     fn pause(&mut self, settled: Duration) -> Duration {
         let now = Instant::now();
         let short = self.last.is_some_and(|last| now.duration_since(last) < settled);
@@ -241,11 +241,11 @@ impl Pace {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No change under these locks panics half-way, so a poisoned lock protects complete data.
+    // No change under these locks panics halfway, so the data under a poisoned lock is consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A response that makes the watcher list again.
+/// Returns a response that makes the watcher list again.
 fn expired() -> Response<ResponseBody> {
     let status = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Expired","code":410,"message":"the revision is not the server's"}"#;
     let body = http_body_util::Full::new(Bytes::from_static(status.as_bytes()));
@@ -254,8 +254,8 @@ fn expired() -> Response<ResponseBody> {
     response
 }
 
-/// A body that fails when its next bytes take longer than `limit`; if `end` is given, it ends without error at `end`
-/// instead. It sets `heard` and calls `arrived` when bytes arrive.
+/// Wraps a body so that it fails when its next bytes take longer than `limit`; if `end` is given, it ends without error at
+/// `end` instead. Sets `heard` and calls `arrived` when bytes arrive.
 fn limited(
     body: Body,
     limit: Duration,
@@ -268,7 +268,7 @@ fn limited(
         let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
             Ok(frame) => frame,
             Err(_) if end.is_some() => {
-                // The connection is dead. This is no sign of silence: what the server would have sent is unknown.
+                // The connection is dead. This does not count as silence: what the server would have sent is unknown.
                 note();
                 None
             }

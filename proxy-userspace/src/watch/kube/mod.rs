@@ -1,5 +1,5 @@
-//! The API server as a source: Services, EndpointSlices, this node's object and ServiceCIDRs, selected by the server.
-//! It retries for ever, keeps what it has reported while the server is away, and stores names only.
+//! The API server as a source: Services, EndpointSlices, this node's Node object and ServiceCIDRs, filtered by the server.
+//! Retries for ever, deletes nothing while the server is away, and stores only names.
 
 mod asked;
 mod backoff;
@@ -36,7 +36,7 @@ use self::{follow::Follow, link::Link};
 use super::{Source, contact::Contact};
 use crate::objects::{ApiEvent, Event, Kind, Object};
 
-/// Log directives that silence the client's own line for every retry: this source logs outages itself.
+/// Log directives that silence the kube crates' log line for every retry: this source logs outages itself.
 pub const LOG_DIRECTIVES: [&str; 2] = ["kube_client=error", "kube_runtime=error"];
 
 /// Which API server to follow, and for which node.
@@ -50,27 +50,26 @@ pub struct KubeConfig {
     pub node_name: String,
     /// Time limits and pauses.
     pub timing: Timing,
-    /// Where the source notes that it has heard of the server.
+    /// Where the source records its contact with the server.
     pub contact: Contact,
 }
 
 /// Time limits of requests to the API server, and pauses between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// The pause before the first retry; it doubles with every further one.
+    /// The pause before the first retry; it doubles with each further one.
     pub first_retry: Duration,
     /// The longest pause between retries.
     pub longest_retry: Duration,
-    /// After this time without a failure the next retry starts with the first pause again. It must be longer than
-    /// `answer`.
+    /// After this time without a failure, pauses start with the first one again. It must be longer than `answer`.
     pub settled: Duration,
     /// How long the server may take to begin a response, or to send the next bytes of a list.
     pub answer: Duration,
-    /// How long the server is asked to keep a watch, in whole seconds. Jitter shortens it by up to a quarter.
+    /// How long the server should keep a watch open; whole seconds count. Jitter shortens it by up to a quarter.
     pub watch: Duration,
-    /// How much longer than asked a watch may stay open before its connection counts as dead.
+    /// How much longer than requested a watch may stay open before its connection counts as dead.
     pub watch_grace: Duration,
-    /// How long to wait before asking again for a resource that the cluster does not have or show.
+    /// How long to wait before trying again a resource that the cluster does not have or show.
     pub absent: Duration,
 }
 
@@ -103,8 +102,8 @@ pub enum KubeError {
     #[error("use the proxy of the API server {url:?}: write it as http://HOST:PORT, https:// or socks5://")]
     Proxy { url: String },
     #[error(
-        "use the {field} of {owner}: it has a character that no HTTP header can carry, perhaps a line break at its end; write \
-         it without"
+        "use the {field} of {owner}: it has a character that can't be in an HTTP header, perhaps a line break at its end; \
+         remove it"
     )]
     Header { field: String, owner: String },
     #[error("set up the connection to the API server (check certificates and credentials of {owner})")]
@@ -119,7 +118,7 @@ pub struct Kube {
 }
 
 impl Kube {
-    /// Reads the credentials. It does not contact the server.
+    /// Reads the credentials. Does not contact the server. Fails if they can't be used.
     pub async fn connect(config: KubeConfig) -> Result<Self, KubeError> {
         static CRYPTO: Once = Once::new();
         if config.node_name.is_empty() {
@@ -130,18 +129,18 @@ impl Kube {
         Ok(Self { link: Arc::new(Link::new(config).await?), node_name })
     }
 
-    /// Writes Events about objects until nobody sends any.
+    /// Writes Events about objects until all senders are dropped.
     pub fn write_events(&self, events: mpsc::Receiver<ApiEvent>) -> impl Future<Output = ()> + Send + use<> {
         event_writer::write_events(Arc::clone(&self.link), self.node_name.clone(), events)
     }
 
-    /// Where the API server is, as far as that is known now.
+    /// Returns the addresses of the API server; none if its name can't be resolved yet.
     pub async fn addresses(&self) -> BTreeSet<SocketAddr> {
         self.link.addresses().await
     }
 }
 
-// The label selectors are kube-proxy's (S1, S3).
+// kube-proxy's label selectors (S1, S3).
 const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
 const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
 
@@ -162,7 +161,7 @@ impl Source for Kube {
         kinds.spawn(follow(Kind::ServiceCidr, "", "").run(Object::ServiceCidr));
         tokio::select! {
             () = events.closed() => Ok(()),
-            // A task ends only by a panic, or when the receiver is gone.
+            // A task ends only if it panics, or when the receiver is gone.
             Some(ended) = kinds.join_next() => Ok(ended?),
         }
     }

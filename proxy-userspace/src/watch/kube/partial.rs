@@ -1,5 +1,5 @@
-//! Decoding that survives bad objects: each object's content is decoded separately, and an object whose content is
-//! malformed keeps its name. It does not judge content.
+//! Decodes objects so that bad ones do no harm: the content of each object is decoded separately, and an object with
+//! malformed content keeps its name. Does not validate the content.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -13,14 +13,14 @@ use crate::objects::TRIGGER_TIME;
 /// An object as far as it could be decoded.
 #[derive(Clone, Debug)]
 pub(super) struct Partial<K> {
-    /// Its metadata, moved out of the content.
+    /// The metadata, moved out of the content.
     pub(super) metadata: ObjectMeta,
-    /// Its content without metadata, or why that could not be decoded.
+    /// The content without metadata, or why it could not be decoded.
     content: Result<K, String>,
 }
 
 impl<K: Resource> Partial<K> {
-    /// The whole object without the metadata that the agent does not use, or why it can't be read.
+    /// Returns the whole object without the metadata that the agent does not use, or why it can't be decoded.
     pub(super) fn into_object(self) -> Result<K, String> {
         let Self { mut metadata, content } = self;
         metadata.managed_fields = None;
@@ -43,7 +43,7 @@ impl<'de, K: Resource + DeserializeOwned> Deserialize<'de> for Partial<K> {
         match serde_json::from_str::<K>(raw.get()) {
             Ok(mut object) => Ok(Self { metadata: std::mem::take(object.meta_mut()), content: Ok(object) }),
             Err(error) => {
-                // Without a name there is nothing to report: the error goes to the stream's own error handling.
+                // Without a name there is nothing to report, so the stream fails.
                 let Named { metadata } = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
                 Ok(Self { metadata, content: Err(error.to_string()) })
             }

@@ -1,5 +1,5 @@
-//! Chooses the HTTP proxy for the API server as client-go does: the kubeconfig's `proxy-url`, else `HTTPS_PROXY` or
-//! `HTTP_PROXY` unless `NO_PROXY` names the server. Pure.
+//! Chooses the HTTP proxy for the API server as client-go does: the kubeconfig's `proxy-url`, or else `HTTPS_PROXY` or
+//! `HTTP_PROXY`, unless `NO_PROXY` names the server. Pure, except for reading the environment.
 
 use std::{env, net::IpAddr};
 
@@ -18,7 +18,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Reads the process's environment; lower-case names count as well.
+    /// Reads the process's environment, where names in lower case count, too.
     pub(super) fn read() -> Self {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let either = |name: &str| variable(name).or_else(|| variable(&name.to_lowercase())).unwrap_or_default();
@@ -26,7 +26,7 @@ impl Environment {
     }
 }
 
-/// The `proxy-url` of the cluster of the kubeconfig's current context.
+/// Returns the `proxy-url` of the cluster in the kubeconfig's current context.
 pub(super) fn of_kubeconfig(kubeconfig: &Kubeconfig) -> Option<String> {
     let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == kubeconfig.current_context.as_ref())?;
     let cluster = &context.context.as_ref()?.cluster;
@@ -34,7 +34,7 @@ pub(super) fn of_kubeconfig(kubeconfig: &Kubeconfig) -> Option<String> {
     named.cluster.as_ref()?.proxy_url.clone().filter(|url| !url.is_empty())
 }
 
-/// The proxy to use for `server`; `None` means a direct connection.
+/// Returns the proxy to use for `server`; `None` means a direct connection. Fails if `proxy_url` can't be used.
 pub(super) fn choose(
     proxy_url: Option<&str>,
     environment: &Environment,
@@ -51,7 +51,7 @@ pub(super) fn choose(
     Ok(Matcher::builder().http(http).https(https).no(no).build().intercept(server))
 }
 
-/// Whether `host` is loopback, which the environment's proxies are never used for.
+/// True if `host` is loopback: the environment's proxies are never used for it.
 fn is_this_machine(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -2,33 +2,33 @@
 
 use crate::objects::Kind;
 
-/// What to do.
+/// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// Let the watcher try again.
     Retry,
     /// List again from the beginning.
     Relist,
-    /// The server streams no lists: list by pages, now and from then on.
+    /// The server does not stream lists: list by pages from now on.
     ReadPages,
-    /// The API server does not have or show the resource: report it as empty, and ask again later.
+    /// The API server does not have or show the resource: report it as empty, and try again later.
     Absent,
 }
 
-/// Whether the agent serves without objects of this kind.
+/// True if the agent serves without objects of this kind.
 pub(super) fn is_optional(kind: Kind) -> bool {
     kind == Kind::ServiceCidr
 }
 
-/// Decides by the status code and the verb of a request that the server has refused, if that is what has failed.
-/// `asks_for_stream`: the request was for a streamed list. `is_optional`: the agent serves without the resource.
+/// Decides by the status code and the verb of the refused request; `None` means that the failure was no refusal.
+/// `asks_for_stream` is true if the request was for a streamed list, `is_optional` if the agent serves without the resource.
 pub(super) fn remedy(refused: Option<(u16, &str)>, asks_for_stream: bool, is_optional: bool) -> Remedy {
     match refused {
-        // So answer servers before 1.27, and later ones without the feature gate WatchList. 500: their etcd does not tell how far
-        // a watch has come (RequestWatchProgress), which they only say in the stream.
+        // 400 and 422: servers before 1.27, and later ones without the feature gate WatchList. 500, in the stream: servers whose
+        // etcd does not support RequestWatchProgress.
         Some((400 | 422 | 500, "watch")) if asks_for_stream => Remedy::ReadPages,
         Some((403 | 404, _)) if is_optional => Remedy::Absent,
-        // The watcher would ask for the same version for ever.
+        // Otherwise the watcher would ask for the same version for ever.
         Some((400 | 403 | 404 | 410 | 422 | 504, "watch")) => Remedy::Relist,
         _ => Remedy::Retry,
     }

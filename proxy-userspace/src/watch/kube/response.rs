@@ -1,4 +1,4 @@
-//! What the head of a response tells of the API server. Pure.
+//! Decides what the head of a response tells about the API server. Pure.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use http::{Response, StatusCode, header};
 use super::remedy::is_optional;
 use crate::objects::Kind;
 
-/// How long the server asks to wait.
+/// Returns how long the server asks the agent to wait (Retry-After, if it is in seconds).
 pub(super) fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
     let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-/// Whether a response with this status shows that the server works and accepts the agent's credentials.
+/// True if a response with this status shows that the server works and accepts the agent's credentials.
 pub(super) fn serves(status: StatusCode) -> bool {
     !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED
 }
 
-/// Whether a response with this status tells how the objects of the kind are now. Refusals don't, however often they come: from
-/// a balancer without servers, for a token that is revoked, for a ClusterRole that is gone. Of a kind that the agent serves
-/// without, that it is not shown is all there is to know.
+/// True if a response with this status shows the current objects of the kind. A refusal does not, however often it comes: the load
+/// balancer may have no servers, the token may be revoked, or the ClusterRole may be gone. For an optional kind, the refusal
+/// itself is all there is to know.
 pub(super) fn shows(kind: Kind, status: StatusCode) -> bool {
     let hidden = matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
     status.is_success() || hidden && is_optional(kind)

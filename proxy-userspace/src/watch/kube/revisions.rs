@@ -1,6 +1,5 @@
 //! Notices when the API server's revisions go back, as they do when its store is restored from a backup. The server
-//! accepts a watch from a revision of the future, but sends nothing until its revisions have caught up. Only a list
-//! helps.
+//! accepts a watch from a future revision, but sends nothing until its revisions have caught up. Only a list helps.
 
 use std::{
     sync::{
@@ -12,38 +11,38 @@ use std::{
 
 use tokio::time::Instant;
 
-/// What the watches of one kind have shown.
+/// The revisions that the watches of one kind have seen.
 #[derive(Debug, Default)]
 pub(super) struct Revisions {
     /// The highest revision that a watch has begun at since the last list.
     newest: u64,
     /// The highest revision before that list.
     before: u64,
-    /// The last watch that was granted: by when it should have received something, and whether it has.
+    /// For the last watch that was granted: when it should have received something, and whether it has.
     last: Option<(Instant, Arc<AtomicBool>)>,
 }
 
 /// Whether a watch may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// It may.
+    /// The watch may begin.
     Begins,
-    /// It may, and the list before it showed that the revisions have gone back.
+    /// The watch may begin, and the list before it has shown that the revisions have gone back.
     BeginsAnew,
-    /// Everything has to be listed first.
+    /// Everything must be listed first.
     NeedsList,
 }
 
 impl Revisions {
-    /// A list begins; its revision replaces all earlier ones.
+    /// Notes that a list begins. Its revision replaces all earlier ones.
     pub(super) fn list(&mut self) {
         *self = Self { before: self.before.max(self.newest), ..Self::default() };
     }
 
-    /// Whether a watch from `revision` on may begin at `now`. The watcher advances to the revision of each event and
+    /// Decides whether a watch from `revision` on may begin at `now`. The watcher advances to the revision of each event and
     /// bookmark, so a restored store shows as a lower revision at the next watch. A server that sends neither during a
-    /// whole watch may be behind the watcher's revision. Usually it has nothing to send: bookmarks come every minute,
-    /// but for a kind that has not changed since the server started they come only if its store reports progress.
+    /// whole watch may be behind the watcher's revision. More often it just has nothing to send: bookmarks come every minute,
+    /// but for a kind that has not changed since the server started, only if the store reports progress.
     pub(super) fn may_watch(&mut self, revision: u64, now: Instant) -> Watch {
         let was_silent = self.last.take().is_some_and(|(due, heard)| now >= due && !heard.load(Ordering::Relaxed));
         let has_gone_back = revision < self.newest;
@@ -54,7 +53,7 @@ impl Revisions {
         if revision < std::mem::take(&mut self.before) { Watch::BeginsAnew } else { Watch::Begins }
     }
 
-    /// A watch of this length has been granted. The caller sets the returned flag when the server sends something.
+    /// Notes that a watch of this length was granted. The caller sets the returned flag when the server sends something.
     pub(super) fn granted(&mut self, now: Instant, length: Duration) -> Arc<AtomicBool> {
         let heard = Arc::new(AtomicBool::new(false));
         self.last = Some((now + length.mul_f64(0.9), Arc::clone(&heard)));

@@ -1,4 +1,4 @@
-//! Logs objects that can't be read: once each, or as a count if they are many.
+//! Logs objects that can't be read: a line for each, or a count if there are many.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ struct Unreadable {
     reason: String,
 }
 
-/// The unreadable objects of one kind that are still to be logged.
+/// The unreadable objects of one kind that wait to be logged.
 #[derive(Debug)]
 pub(super) struct UnreadableLog {
     kind: Kind,

@@ -1,4 +1,4 @@
-//! Assembles the objects that an API server and its controllers would report from the contents of files. Pure.
+//! Assembles, from the contents of files, the objects that an API server and its controllers would report. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,13 +21,13 @@ const DEFAULT_CIDR: &str = "kubernetes";
 pub struct Assembled {
     /// The objects to report.
     pub objects: BTreeMap<ObjectRef, Object>,
-    /// What is refused.
+    /// The files and objects that are refused.
     pub refusals: Vec<Refusal>,
     /// The allocations in force.
     pub allocations: Allocations,
 }
 
-/// Assembles `contents`, which are in the order of their files' paths.
+/// Assembles `contents`, which must be in the order of their files' paths.
 pub fn assemble<'a>(
     contents: impl IntoIterator<Item = &'a Content>,
     ranges: &Ranges,
@@ -70,8 +70,8 @@ impl Assembled {
     }
 }
 
-/// Whether the source reports the object. Another proxy's Services (S1) and headless slices (S3) are hidden, as a
-/// watch's selectors hide them.
+/// True if the source reports the object. Services of another proxy (S1) and headless slices (S3) are hidden, as by the
+/// selectors of a watch.
 pub fn is_ours(object: &Object) -> bool {
     let (metadata, label) = match object {
         Object::Service(object) => (&object.metadata, "service.kubernetes.io/service-proxy-name"),

@@ -1,4 +1,4 @@
-//! Decodes documents to objects: kinds, lists, types. It does not judge values; `validate` does.
+//! Decodes documents to objects: kinds, lists, types. Values are checked in `validate`.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -26,11 +26,11 @@ pub enum DecodedObject {
 /// Identifies an object of a folder. A cluster-scoped object has an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    /// Its kind.
+    /// The object's kind.
     pub kind: String,
-    /// Its namespace.
+    /// The object's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The object's name.
     pub name: String,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Identity {
 pub struct Found {
     /// The file.
     pub file: Arc<Path>,
-    /// The lines of the object and of those fields that may still be refused.
+    /// The lines of the object, and of the fields that may still be refused.
     pub tree: Arc<Tree>,
     /// The object's identity.
     pub identity: Identity,
@@ -55,7 +55,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Refuses the object because of a field.
+    /// Returns a refusal of the object because of a field.
     pub fn refuse(&self, field: &str, reason: String) -> Refusal {
         refusal(&self.file, &self.tree, &self.identity, field, reason)
     }
@@ -64,7 +64,7 @@ impl Found {
 /// The decoded content of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
-    /// Valid objects, in the file's order.
+    /// The valid objects, in the order of the file.
     pub objects: Vec<Found>,
     /// Refusals of invalid objects.
     pub refusals: Vec<Refusal>,
@@ -111,7 +111,7 @@ fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
     });
     match result {
         Ok(object) => {
-            // A Service's spec may still be refused by allocation, other objects only for their name.
+            // Allocation may still refuse fields of a Service's spec. Other objects can only be refused for their name.
             tree.keep(if matches!(object, DecodedObject::Service(_)) { &["metadata", "spec"] } else { &["metadata"] });
             content.objects.push(Found { file: Arc::clone(file), tree: Arc::new(tree), identity, object });
         }
@@ -122,7 +122,7 @@ fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
     }
 }
 
-/// The API version and identity of a document.
+/// Returns the API version and identity of a document.
 fn header(tree: &Tree) -> (String, Identity) {
     let text = |path| tree.at(path).and_then(Tree::as_str).unwrap_or_default().to_owned();
     let kind = text("kind");
@@ -134,7 +134,7 @@ fn header(tree: &Tree) -> (String, Identity) {
     (text("apiVersion"), Identity { kind, namespace, name: text("metadata.name") })
 }
 
-/// The API versions in which a kind is read; `None` if a folder does not serve the kind.
+/// Returns the API versions in which a kind is read; `None` if a folder does not serve the kind.
 fn served(group: &str, kind: &str) -> Option<&'static [&'static str]> {
     match (group, kind) {
         ("", "Service" | "Endpoints" | "Pod" | "Node") | ("discovery.k8s.io", "EndpointSlice") => Some(&["v1"]),
@@ -143,13 +143,13 @@ fn served(group: &str, kind: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// The kind of a list's items; empty for a `List`, whose items have kinds of their own.
+/// Returns the kind of a list's items; empty for a `List`, whose items have kinds of their own.
 fn list_of(tree: &Tree) -> Option<String> {
     let kind = tree.get("kind")?.as_str()?.strip_suffix("List")?;
     matches!(tree.get("items")?.shape, Shape::Sequence(_)).then(|| kind.to_owned())
 }
 
-/// Items of a typed list may leave out kind and version, and then have those of the list.
+/// Decodes the items of a list. Items of a typed list may leave out kind and version, which then follow from the list's.
 fn decode_list(file: &Arc<Path>, mut tree: Tree, item_kind: &str, content: &mut Content) {
     let version = tree.get("apiVersion").cloned();
     let Shape::Mapping(fields) = &mut tree.shape else { return };

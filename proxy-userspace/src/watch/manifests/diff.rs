@@ -1,16 +1,16 @@
-//! Computes the events between two states of a folder, in an order in which the reader's state is valid at every
-//! moment. Pure.
+//! Computes the events between two states of a folder, in an order that keeps the receiver's state valid after each event.
+//! Pure.
 
 use std::collections::BTreeMap;
 
 use crate::objects::{Event, Kind, Object, ObjectRef};
 
-/// Frontends come before their endpoints.
+/// The order of the kinds: Services come before their endpoints.
 const ORDER: [Kind; 4] = [Kind::Node, Kind::ServiceCidr, Kind::Service, Kind::EndpointSlice];
 
 type Objects = BTreeMap<ObjectRef, Object>;
 
-/// Events for all objects, with the end of each kind marked.
+/// Returns events for all objects, with the end of each kind marked.
 pub fn first(now: &Objects) -> Vec<Event> {
     let mut events = Vec::new();
     for kind in ORDER {
@@ -20,9 +20,9 @@ pub fn first(now: &Objects) -> Vec<Event> {
     events
 }
 
-/// Events for the difference. For most kinds deletions come first, since another object may now have the address or
-/// port. Slices are deleted last, since their endpoints may have moved to a new slice, and no Service may lack them in
-/// between.
+/// Returns events for the difference. For most kinds, deletions come first, since another object may have the address or
+/// port now. Slices are deleted last, since their endpoints may have moved to a new slice, and a Service must not lack them
+/// in between.
 pub fn changes(before: &Objects, now: &Objects) -> Vec<Event> {
     let mut events = Vec::new();
     for kind in ORDER {

@@ -1,4 +1,4 @@
-//! The files of a folder and their last readable content. It reads files, but does not decide what an object means.
+//! Reads the files of a folder, and keeps their last readable content.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::logging::errors::Report;
 
-/// A file that was changed less than this before it was read may change again with an equal time stamp.
+/// A file that was changed less than this before it was read may change again without a new time stamp.
 const STAMP_GRAIN: Duration = Duration::from_millis(100);
 
 /// The files of a folder.
@@ -30,7 +30,7 @@ pub struct Folder {
 struct File {
     stamp: Option<Stamp>,
     content: Content,
-    /// Why `content` is older than the file.
+    /// Why the file can't be read, if `content` is older than the file.
     fault: Option<Refusal>,
 }
 
@@ -47,17 +47,17 @@ struct Stamp {
 #[derive(Default)]
 struct Walk {
     files: BTreeMap<PathBuf, Stamp>,
-    /// Paths that can't be read: what was known of them stays.
+    /// Paths that can't be read. Their known content stays.
     faults: Vec<(PathBuf, io::Error)>,
 }
 
 impl Folder {
-    /// A folder of which nothing has been read yet.
+    /// Returns a folder of which nothing has been read yet.
     pub fn new(root: PathBuf) -> Self {
         Self { root, files: BTreeMap::new() }
     }
 
-    /// Reads what has changed since the last call, and returns whether anything has. An error means that the folder
+    /// Reads the files that have changed since the last call. Returns true if there were any. An error means that the folder
     /// itself can't be read; then the known content stays.
     pub fn rescan(&mut self) -> io::Result<bool> {
         let mut walk = Walk::default();
@@ -79,12 +79,12 @@ impl Folder {
         Ok(changed)
     }
 
-    /// The content of each file, in the order of their paths.
+    /// Returns the content of each file, in the order of their paths.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         self.files.values().map(|file| &file.content)
     }
 
-    /// Why files could not be read whose last readable content is in use.
+    /// Returns the faults of files that can't be read and whose last readable content is in use.
     pub fn faults(&self) -> impl Iterator<Item = &Refusal> {
         self.files.values().filter_map(|file| file.fault.as_ref())
     }
@@ -92,7 +92,7 @@ impl Folder {
     fn read(&mut self, path: &Path, stamp: Option<Stamp>) -> bool {
         let text = match fs::read(path) {
             Ok(text) => text,
-            // The file was removed after the walk; an event will follow.
+            // The file was removed after the walk; inotify will report it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.files.remove(path).is_some(),
             Err(error) => return self.fail(path, 1, Report(&error).to_string()),
         };
@@ -120,7 +120,7 @@ impl Folder {
     }
 }
 
-/// The content of a file with this text, or the line and the reason why it can't be read.
+/// Returns the content of a file with this text, or the line and the reason why it can't be read.
 pub(super) fn content(path: &Path, text: Vec<u8>) -> Result<Content, (u64, String)> {
     let text = String::from_utf8(text).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -141,7 +141,7 @@ impl Stamp {
         }
     }
 
-    /// The stamp, if every later change is certain to change it.
+    /// Returns the stamp if every later change of the file is certain to change it.
     fn trusted(self, read: SystemTime) -> Option<Self> {
         let seconds = u64::try_from(self.changed.0).ok()?;
         let nanoseconds = u32::try_from(self.changed.1).ok()?;
@@ -151,7 +151,7 @@ impl Stamp {
 }
 
 impl Walk {
-    /// Walks through `folder`. `above` are its parent folders, so that links to one of them end the walk there.
+    /// Walks through `folder`. `above` are its parent folders; symlinks to them are not followed.
     fn enter(&mut self, folder: &Path, above: &mut Vec<PathBuf>) -> io::Result<()> {
         let real = fs::canonicalize(folder)?;
         if above.contains(&real) {
@@ -188,7 +188,7 @@ impl Walk {
     }
 }
 
-/// Whether a path is a hidden file, a part of a ConfigMap mount behind its links, or an editor's temporary file.
+/// True if a path is a hidden file, a folder that the symlinks of a ConfigMap mount point to, or an editor's temporary file.
 fn hidden(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with(['.', '#']) || name.ends_with('~')

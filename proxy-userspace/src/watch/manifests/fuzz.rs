@@ -1,4 +1,4 @@
-//! A folder with one file, whose text changes, without the file: for fuzz targets.
+//! Simulates a folder with one file whose text changes, without touching the disk: for fuzz targets.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::objects::{Event, Object, ObjectRef};
 
-/// What is known of the folder.
+/// The known state of the folder.
 #[derive(Default)]
 pub(crate) struct Revisions {
     allocations: Allocations,
@@ -18,7 +18,7 @@ pub(crate) struct Revisions {
 }
 
 impl Revisions {
-    /// What has changed when the file has this text. A text that can't be read changes nothing.
+    /// Returns the events after the file's text changes to `text`. A text that can't be read changes nothing.
     pub(crate) fn read(&mut self, text: &[u8], node_name: &str) -> Vec<Event> {
         let Ok(content) = folder::content(Path::new("a.yaml"), text.to_vec()) else { return Vec::new() };
         let cidrs = vec![IpNet::new_assert([10, 96, 0, 0].into(), 16)];

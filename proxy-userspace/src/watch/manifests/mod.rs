@@ -1,5 +1,5 @@
-//! A folder of manifests instead of an API server (S34 to S38). This file reads, stores and reports; `assemble` decides
-//! what the folder contains, from `tree` and `decode` over `validate` to `allocate` and `endpoints`.
+//! A folder of manifests instead of an API server (S34 to S38). This file reads, stores and reports. `assemble` decides what
+//! the folder contains; files go through `tree`, `decode`, `validate`, `allocate` and `endpoints`.
 
 mod allocate;
 mod assemble;
@@ -44,23 +44,23 @@ use crate::{
 /// How often to check whether waiting log lines may be written.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// The folder, and the ranges for allocations.
+/// The configuration of a folder source.
 #[derive(Clone, Debug)]
 pub struct ManifestsConfig {
-    /// The folder, including its subfolders.
+    /// The folder, which is read with its subfolders.
     pub folder: PathBuf,
-    /// Networks for cluster addresses. Services that ask for no family get that of the first one.
+    /// The ranges of cluster addresses. Services that ask for no family get the family of the first one.
     pub service_cidrs: Vec<IpNet>,
-    /// Node ports.
+    /// The range of node ports.
     pub node_ports: RangeInclusive<u16>,
     /// This node's name. Other Nodes are not reported.
     pub node_name: String,
-    /// The file that keeps allocations over a restart. It must not be inside `folder`; its own folder is created.
+    /// The file that keeps allocations across restarts. It must not be in `folder`. Its own folder is created if needed.
     pub state: PathBuf,
 }
 
 impl ManifestsConfig {
-    /// With the API server's ranges: 10.96.0.0/16 and node ports 30000 to 32767.
+    /// Returns a configuration with the ranges 10.96.0.0/16 and 30000 to 32767.
     pub fn new(folder: impl Into<PathBuf>, node_name: impl Into<String>, state: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -79,12 +79,12 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// A source that has read nothing yet.
+    /// Returns a source that has read nothing yet.
     pub fn new(config: ManifestsConfig) -> Self {
         Self { config, refusal_log: RefusalLog::default() }
     }
 
-    /// How many files and objects have been refused since the start. The counter continues while the source runs.
+    /// Returns the counter of files and objects that were refused since the start. The source keeps it up to date.
     pub fn refusals(&self) -> Arc<AtomicU64> {
         self.refusal_log.count()
     }
@@ -125,7 +125,7 @@ impl Source for Manifests {
     }
 }
 
-/// The state that is kept from one reading to the next.
+/// The state that is kept from one read to the next.
 struct Reader {
     config: ManifestsConfig,
     ranges: Ranges,
@@ -136,7 +136,7 @@ struct Reader {
     ignored: BTreeSet<Identity>,
     /// Whether the folder could not be read the last time.
     missing: bool,
-    /// The objects that were reported last; `None` before the first complete reading.
+    /// The objects that were reported last; `None` before the first complete read.
     reported: Option<BTreeMap<ObjectRef, Object>>,
 }
 
@@ -159,8 +159,8 @@ impl Reader {
         }
     }
 
-    /// Reads the folder and returns what has changed, or everything the first time. If the folder can't be read later,
-    /// nothing changes.
+    /// Reads the folder and returns events for what has changed; the first time, for everything. Fails if the folder can't be
+    /// read the first time; later, nothing changes then.
     fn read(&mut self) -> Result<Vec<Event>, FolderError> {
         let changed = match self.folder.rescan() {
             Ok(changed) => changed,
@@ -199,7 +199,7 @@ impl Reader {
 
     fn remember(&mut self, mut allocations: Allocations) {
         if self.folder.faults().next().is_some() {
-            // A malformed file may contain Services that are missing only for now.
+            // A malformed file may contain Services, whose allocations must not be lost.
             allocations.keep(&self.allocations);
         }
         self.allocations = allocations;
@@ -211,7 +211,7 @@ impl Reader {
         }
     }
 
-    /// Logs once what a folder does not serve, with a line for each kind.
+    /// Logs new objects of kinds that a folder does not serve, with a line for each kind.
     fn mention_ignored(&mut self) {
         let current: BTreeSet<_> = self.folder.contents().flat_map(|content| content.ignored.iter().cloned()).collect();
         let mut by_kind = BTreeMap::<&str, Vec<&Identity>>::new();
@@ -230,7 +230,7 @@ impl Reader {
                 | "CronJob" => info!(
                     %object,
                     objects,
-                    "object makes no Pods here: a folder serves Pods and EndpointSlices as they are written"
+                    "object creates no Pods here: a folder serves only Pods and EndpointSlices that are in it"
                 ),
                 _ => debug!(%object, objects, "ignored: a folder does not serve this kind"),
             }

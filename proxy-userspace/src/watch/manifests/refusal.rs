@@ -1,4 +1,4 @@
-//! Logs once what is refused, and why.
+//! Logs each refusal once, with its reason.
 
 use std::{
     collections::BTreeSet,
@@ -21,15 +21,15 @@ pub struct Refusal {
     pub file: PathBuf,
     /// The line of the field, or of the object; counted from 1.
     pub line: u64,
-    /// `Service default/web`; empty if a whole file is refused.
+    /// The object, as in `Service default/web`; empty if a whole file is refused.
     pub object: String,
-    /// The field as a path: `spec.ports[0].port`; empty if the object as a whole is refused.
+    /// The path of the field, as in `spec.ports[0].port`; empty if the object as a whole is refused.
     pub field: String,
     /// The reason in the API server's words.
     pub reason: String,
 }
 
-/// The refusals in force, all of which have been logged or wait to be.
+/// The refusals in force. All of them have been logged or wait to be logged.
 #[derive(Debug, Default)]
 pub struct RefusalLog {
     in_force: BTreeSet<Refusal>,
@@ -38,12 +38,12 @@ pub struct RefusalLog {
 }
 
 impl RefusalLog {
-    /// How many refusals there have been since the start.
+    /// Returns the counter of refusals since the start.
     pub fn count(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.count)
     }
 
-    /// Replaces the refusals in force. Those that are new are counted and will be logged.
+    /// Replaces the refusals in force. New ones are counted and will be logged.
     pub fn replace(&mut self, current: BTreeSet<Refusal>) {
         for refusal in current.difference(&self.in_force) {
             self.pending.add(&refusal.field, refusal.clone());
@@ -68,7 +68,7 @@ impl RefusalLog {
         }
     }
 
-    /// Whether refusals wait to be logged.
+    /// True if refusals wait to be logged.
     pub fn is_waiting(&self) -> bool {
         self.pending.is_waiting()
     }
@@ -77,7 +77,7 @@ impl RefusalLog {
 fn write(Refusal { file, line, object, field, reason }: &Refusal) {
     let path = file.display();
     if object.is_empty() {
-        warn!(file = %path, line, reason, "file not read: what it held before stays in force");
+        warn!(file = %path, line, reason, "file not read: its last good content stays in force");
     } else {
         // An empty field means the object as a whole.
         let field = (!field.is_empty()).then_some(field.as_str());

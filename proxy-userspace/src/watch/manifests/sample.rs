@@ -1,4 +1,4 @@
-//! Manifests for tests: from a text to the objects that a folder with it reports.
+//! Turns manifests of tests into the objects that a folder with them reports.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::objects::{EndpointSlice, Object, Service};
 
-/// Node ports are 30000 to 30063.
+/// Returns ranges with these networks and the node ports 30000 to 30063.
 pub fn ranges(cidrs: &[&str]) -> Ranges {
     Ranges { cidrs: cidrs.iter().map(|cidr| cidr.parse().expect("a network")).collect(), node_ports: 30000..=30063 }
 }
@@ -21,7 +21,7 @@ pub fn content(file: &str, text: &str) -> Content {
     decode::decode(&Arc::from(Path::new(file)), tree::parse(text).expect("the text is YAML"))
 }
 
-/// The result for one file `a.yaml` on `node-1` with 10.96.0.0/24 and fd00:96::/112.
+/// Assembles one file `a.yaml` on `node-1` with 10.96.0.0/24 and fd00:96::/112.
 pub fn assembled(text: &str) -> Assembled {
     assembled_after(&[("a.yaml", text)], &["10.96.0.0/24", "fd00:96::/112"], &Allocations::default())
 }
@@ -44,13 +44,13 @@ pub fn slices(assembled: &Assembled) -> Vec<&EndpointSlice> {
     all.filter_map(|object| if let Object::EndpointSlice(object) = object { Some(object) } else { None }).collect()
 }
 
-/// The Service named `name`; if it is missing, the panic shows the refusals.
+/// Returns the Service named `name`. If it is missing, panics with the refusals.
 pub fn service<'a>(assembled: &'a Assembled, name: &str) -> &'a Service {
     let found = services(assembled).into_iter().find(|service| service.metadata.name.as_deref() == Some(name));
     found.unwrap_or_else(|| panic!("no Service {name}: {:?}", assembled.refusals))
 }
 
-/// `line object field: reason`.
+/// Formats refusals as `line object field: reason`.
 pub fn shown(refusals: &[Refusal]) -> Vec<String> {
     let show = |refusal: &Refusal| format!("{} {} {}: {}", refusal.line, refusal.object, refusal.field, refusal.reason);
     refusals.iter().map(show).collect()

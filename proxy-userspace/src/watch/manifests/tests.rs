@@ -172,7 +172,7 @@ async fn s34_an_address_is_the_same_after_a_restart() {
     let mut lab = Lab::start(&[("a.yaml", &service("a", "clusterIP: 10.96.1.2"))]);
     assert_eq!(address(&mut lab).await.as_deref(), Some("10.96.1.2"));
     lab.listed().await;
-    // The manifest no longer contains the address: only the allocations do.
+    // The manifest no longer contains the address; only the allocations do.
     lab.write("a.yaml", &service("a", "sessionAffinity: ClientIP"));
     assert_eq!(address(&mut lab).await.as_deref(), Some("10.96.1.2"));
     let root = std::mem::replace(&mut lab.root, tempfile::tempdir().expect("a temporary folder"));

@@ -1,4 +1,4 @@
-//! A manifest's text as a tree with line numbers. It knows YAML (and so JSON), not Kubernetes.
+//! Parses a manifest's text into a tree with line numbers. Knows YAML (and so JSON), but not Kubernetes.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_saphyr::{Spanned, UserMessageFormatter};
 /// A value and the line on which it begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tree {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: u64,
     /// The value.
     pub shape: Shape,
@@ -33,13 +33,13 @@ pub enum Shape {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct SyntaxError {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: u64,
     /// The parser's message.
     pub reason: String,
 }
 
-/// The documents of a text, without empty ones.
+/// Parses the documents of a text, without empty ones.
 pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
     // Ten thousand Services in one file are allowed; nesting and alias expansion stay limited.
     let budget = serde_saphyr::budget! {
@@ -49,7 +49,7 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
         max_total_scalar_bytes: usize::MAX,
         max_depth: 64,
     };
-    // Otherwise `y`, `n`, `on` and `no` could not be names.
+    // Without `strict_booleans`, `y`, `n`, `on` and `no` could not be names.
     let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents: Vec<Tree> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -63,7 +63,7 @@ pub fn parse(text: &str) -> Result<Vec<Tree>, SyntaxError> {
 }
 
 impl Tree {
-    /// The value of a mapping's field.
+    /// Returns the value of a mapping's field.
     pub fn get(&self, key: &str) -> Option<&Tree> {
         match &self.shape {
             Shape::Mapping(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
@@ -71,12 +71,12 @@ impl Tree {
         }
     }
 
-    /// The value at a path such as `spec.ports[0].name` or `metadata.labels[app.kubernetes.io/name]`.
+    /// Returns the value at a path such as `spec.ports[0].name` or `metadata.labels[app.kubernetes.io/name]`.
     pub fn at(&self, path: &str) -> Option<&Tree> {
         steps(path).try_fold(self, Tree::step)
     }
 
-    /// The line of the value at `path`, or of the innermost value around it that exists.
+    /// Returns the line of the value at `path`, or of the innermost existing value around it.
     pub fn line_of(&self, path: &str) -> u64 {
         let mut place = self;
         for step in steps(path) {
@@ -86,7 +86,7 @@ impl Tree {
         place.line
     }
 
-    /// The text, if the value is a string.
+    /// Returns the text if the value is a string.
     pub fn as_str(&self) -> Option<&str> {
         if let Shape::String(text) = &self.shape { Some(text) } else { None }
     }
@@ -99,7 +99,7 @@ impl Tree {
         }
     }
 
-    /// The value as JSON. Fields that are null are left out, since Kubernetes treats them as absent.
+    /// Returns the value as JSON, without null fields, since Kubernetes treats them as absent.
     pub fn to_value(&self) -> Value {
         match &self.shape {
             Shape::Null => Value::Null,

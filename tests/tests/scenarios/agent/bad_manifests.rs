@@ -177,7 +177,7 @@ fn s38_a_file_that_breaks_leaves_its_last_good_content_in_force() {
     scene.folder().write("more.yaml", &format!("{more}\n---\n{}\n", slice(1)));
     scene.expect(Family::Ipv4.frontend(20), &["p1"]);
     scene.folder().write("more.yaml", "apiVersion: v1\nkind: [\n");
-    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("what it held before stays in force")).unwrap();
+    scene.waggle.wait_log(PATIENCE, |line| line.text.contains("its last good content stays in force")).unwrap();
     scene.hold(Family::Ipv4.frontend(20), &["p1"]);
     scene.folder().write("more.yaml", &format!("{more}\n---\n{}\n", slice(2)));
     scene.expect(Family::Ipv4.frontend(20), &["p2"]);

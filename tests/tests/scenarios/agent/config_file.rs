@@ -165,7 +165,7 @@ fn s31_an_agent_whose_file_asks_for_something_else_ends_and_the_data_plane_serve
     mount.replace(&text.replace("metricsBindAddress: \"\"", "metricsBindAddress: 127.0.0.1:10300"));
     // As kube-proxy: whoever restarts only what has failed restarts it, too.
     assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
-    waggle.wait_log(PATIENCE, |line| line.text.contains("the configuration file asks for something else now")).unwrap();
+    waggle.wait_log(PATIENCE, |line| line.text.contains("the configuration file has changed; a restart")).unwrap();
     is_served(&scene);
     waggle.restart().unwrap();
     until("metrics at their new address", || listens(&scene, "127.0.0.1:10300"));
@@ -204,7 +204,7 @@ fn life(name: &str, flags: &[&str]) -> Vec<LogLine> {
     waggle.log().since(0)
 }
 
-const END: &str = "the configuration file asks for something else now: end, to be started again with it";
+const END: &str = "the configuration file has changed; a restart of the agent applies it";
 
 #[test]
 fn every_line_is_json_where_that_is_asked_for_to_the_last() {

@@ -217,7 +217,10 @@ fn field_s04_a_name_without_a_node_object_is_said_once() {
 fn field_s08_a_cgroup_that_is_not_the_root_is_said() {
     let scene = Setup::new("s08-part").build();
     // A lab's cgroup is a part of the machine's hierarchy.
-    let line = scene.agent(&[]).wait_log(PATIENCE, |line| line.message().contains("serves only")).unwrap();
+    let line = scene
+        .agent(&[])
+        .wait_log(PATIENCE, |line| line.message().contains("only processes in this cgroup are served"))
+        .unwrap();
     assert_eq!(line.field("cgroup").unwrap(), scene.node.cgroup().to_str().unwrap());
     assert!(line.text.contains("WARN"), "{}", line.text);
 }

@@ -41,7 +41,7 @@ fn entries(scene: &Scene, map: &str) -> u32 {
 }
 
 fn has_grown(line: &LogLine) -> bool {
-    line.message() == "grown"
+    line.message() == "map has grown"
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn s31_a_start_up_probe_waits_until_the_agent_serves() {
     let scene = Setup::new("ready").build();
     let ready = || scene.node.netns().inside(|| scene.cli(&["ready"])).unwrap();
     let (success, text) = ready();
-    assert!(!success && text.contains("has no agent that serves"), "{text}");
+    assert!(!success && text.contains("has no serving agent"), "{text}");
     let mut waggle = scene.agent(&[]);
     until("the agent serves", || ready().0);
     waggle.kill().unwrap();

@@ -100,7 +100,7 @@ fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
     let hooks = || output(scene.node.netns(), "bpftool --json net");
     let mut asked = scene.agent(&["--device-mode", "xdp"]);
     let (mode, reason) = why().unwrap();
-    assert!(mode == "xdp" && reason.contains("what it sends is lost"), "{mode} {reason}");
+    assert!(mode == "xdp" && reason.contains("packets that it sends are lost"), "{mode} {reason}");
     let line = asked.wait_log(PATIENCE, is_about("eth0")).unwrap();
     assert!(line.field("level").unwrap() == "WARN" && line.message().contains("is lost"), "{line:?}");
     let reason = line.field("reason").unwrap().as_str().unwrap();
@@ -116,7 +116,10 @@ fn w04_native_xdp_is_taken_from_a_veth_unless_asked_for() {
     // XDP that an older agent has left on a veth is detached.
     asked.kill().unwrap();
     let chosen = scene.agent(&["--device-mode", "auto"]);
-    assert_eq!(why().unwrap(), ("tc".to_owned(), "what native XDP sends from such a device may be lost".to_owned()));
+    assert_eq!(
+        why().unwrap(),
+        ("tc".to_owned(), "packets that native XDP sends from such a device may be lost".to_owned())
+    );
     assert_eq!(serde_json::from_str::<Value>(&hooks()).unwrap()[0]["xdp"], json!([]));
     assert_eq!(chosen.log().since(0).iter().filter(|line| is_about("eth0")(line)).count(), 1, "one line a device");
 }

@@ -29,7 +29,7 @@ fn remedies(line: &LogLine, pods: &str) -> Vec<String> {
 }
 
 fn is_said(line: &LogLine) -> bool {
-    line.message().contains("clients outside don't reach backends here")
+    line.message().contains("clients outside can't reach backends on this node")
 }
 
 fn serves(outside: &Outside, family: Family, pod: &Pod) {

@@ -133,7 +133,7 @@ fn w10_a_strict_reverse_path_is_loosened_where_clients_would_be_cut_off() {
         assert_eq!(setting().trim(), "1", "no replies leave by another uplink");
         lead_out(outside, outside.scene.pod(1));
         expect(&outside.client, outside.node_port(family), &["p1", "far"]);
-        let is_told = |line: &LogLine| is_about("eth0")(line) && line.message().contains("rp_filter is 2 now");
+        let is_told = |line: &LogLine| is_about("eth0")(line) && line.message().contains("rp_filter to 2");
         outside.scene.waggle.wait_log(PATIENCE, is_told).unwrap();
         assert_eq!(setting().trim(), "2");
         assert_eq!(output(node, "sysctl -n net.ipv4.conf.eth1.rp_filter").trim(), "1");

@@ -1,4 +1,4 @@
-//! Machines that setup may meet, and what it must decide on each.
+//! Checks the plans for different machines.
 
 use super::*;
 use crate::setup::packages::{COMPILER, LINKER, PROGRAMS};

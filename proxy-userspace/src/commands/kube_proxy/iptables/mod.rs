@@ -1,6 +1,6 @@
-//! iptables of both families, by each of the two backends that may hold its rules: the kernel's tables of `iptables-legacy`,
-//! and nftables tables that `iptables-nft` makes. What exists is read from the kernel; only where kube-proxy has chains are
-//! the programs needed. One table is one transaction.
+//! kube-proxy's chains in iptables, of both families and both backends: the kernel's own tables (`iptables-legacy`) and
+//! nftables tables (`iptables-nft`). Which chains exist is read from the kernel; the programs are needed only where
+//! kube-proxy has chains. Each table is changed in one transaction.
 
 mod plan;
 mod save;
@@ -11,10 +11,10 @@ pub(super) use self::plan::TablePlan;
 use super::{Family, KubeProxyError, names::is_chain, nftables::Chain, program::Program};
 use crate::node::forwarding::ip_tables::user_chains;
 
-/// A backend of iptables for a family.
+/// A backend of iptables for one family.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backend {
-    /// As it is printed.
+    /// The name in reports.
     pub name: &'static str,
     pub family: Family,
     is_nft: bool,
@@ -39,7 +39,7 @@ const BACKENDS: [Backend; 4] = [
     backend(Family::V6, false, ["ip6tables-legacy", "ip6tables-legacy-save", "ip6tables-legacy-restore"]),
 ];
 
-/// What goes and stays of the tables that have chains of kube-proxy.
+/// Returns a plan for each table that has chains of kube-proxy.
 pub(super) fn plans(chains: &[Chain]) -> Result<Vec<(Backend, TablePlan)>, KubeProxyError> {
     let mut plans = Vec::new();
     for backend in BACKENDS {
@@ -52,7 +52,7 @@ pub(super) fn plans(chains: &[Chain]) -> Result<Vec<(Backend, TablePlan)>, KubeP
 }
 
 impl Backend {
-    /// kube-proxy's chains as the kernel lists them, with their tables.
+    /// Returns kube-proxy's chains that the kernel lists, as pairs of table and chain.
     fn present(&self, chains: &[Chain]) -> Result<BTreeSet<(String, String)>, KubeProxyError> {
         let mut present: BTreeSet<(String, String)> = BTreeSet::new();
         if self.is_nft {
@@ -75,7 +75,7 @@ impl Backend {
             let mut plans = plans.iter().filter(|plan| plan.table == *table);
             plans.any(|plan| plan.chains.contains(chain) || plan.kept.contains(chain))
         };
-        // iptables-nft leaves out a table in which others have put what it does not understand.
+        // iptables-nft-save leaves out tables with rules that it does not understand.
         match present.iter().find(|chain| !knows(chain)) {
             Some((table, _)) => {
                 Err(KubeProxyError::Unreadable { table: table.clone(), family: self.family, program: self.save.name })

@@ -1,5 +1,5 @@
-//! Decides which chains and jumps of a table of iptables go. kube-proxy's chains go with the jumps from the kernel's own
-//! chains to them. A chain that rules of others use stays, with all that it leads to: container runtimes and CNI plugins
+//! Decides which chains and jumps of an iptables table are removed: kube-proxy's chains, and the jumps to them from the kernel's
+//! own chains. A chain that foreign rules use is kept, with all chains that it leads to: container runtimes and CNI plugins
 //! (portmap's `externalSetMarkChain`) may have packets masqueraded by KUBE-MARK-MASQ. Pure.
 
 use std::collections::BTreeSet;
@@ -9,23 +9,23 @@ use super::{
     save::{Rule, Table},
 };
 
-/// What becomes of a table.
+/// The removal plan for a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct TablePlan {
     /// The table's name.
     pub table: String,
-    /// kube-proxy's chains that go.
+    /// kube-proxy's chains that are removed.
     pub chains: BTreeSet<String>,
-    /// Jumps to them, by chain and text.
+    /// Jumps to these chains that are removed, as pairs of chain and rule text.
     pub jumps: Vec<(String, String)>,
-    /// kube-proxy's chains that stay because rules of others use them.
+    /// kube-proxy's chains that are kept because foreign rules use them.
     pub kept: BTreeSet<String>,
-    /// The sets of ipset(8) that rules which stay use.
+    /// The ipsets that the remaining rules use.
     pub sets: BTreeSet<String>,
 }
 
 impl TablePlan {
-    /// The plan for a table.
+    /// Makes the plan for a table.
     pub(super) fn new(table: &Table) -> Self {
         let own: BTreeSet<&str> =
             table.chains.keys().map(String::as_str).filter(|chain| is_chain(&table.name, chain)).collect();
@@ -40,13 +40,13 @@ impl TablePlan {
         Self { table: table.name.clone(), chains: owned(chains), jumps, kept: owned(kept), sets }
     }
 
-    /// Whether nothing goes.
+    /// True if nothing is removed.
     pub(in super::super) fn is_empty(&self) -> bool {
         self.chains.is_empty()
     }
 
-    /// What iptables-restore(8) carries out with `--noflush`, all or nothing: empties the chains, so that none refers to
-    /// another, deletes the jumps, then the chains.
+    /// Returns the input for `iptables-restore --noflush`, which carries it out atomically: it empties the chains, so that
+    /// none refers to another, then deletes the jumps, then the chains.
     pub(super) fn restore_text(&self) -> String {
         let empty = self.chains.iter().flat_map(|chain| [":", chain, " - [0:0]\n"]);
         let jumps = self.jumps.iter().flat_map(|(chain, rule)| ["-D ", chain, " ", rule, "\n"]);
@@ -56,7 +56,7 @@ impl TablePlan {
     }
 }
 
-/// Those of kube-proxy's chains that rules of others use, and what these lead to.
+/// Returns kube-proxy's chains that foreign rules use, and the chains that these lead to.
 fn kept<'a>(table: &'a Table, own: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let is_made = |chain: &str| table.chains.get(chain).copied().unwrap_or(true);
     let used = |rule: &'a Rule| {
@@ -68,7 +68,7 @@ fn kept<'a>(table: &'a Table, own: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let mut kept = BTreeSet::new();
     while let Some(chain) = open.pop() {
         if kept.insert(chain) {
-            // A mark alone masquerades nothing.
+            // The mark has no effect without the chain that masquerades.
             open.extend((chain == MARK).then_some(MASQUERADE).filter(|chain| own.contains(chain)));
             let rules = table.rules.iter().filter(|rule| rule.chain == chain);
             open.extend(rules.filter_map(|rule| rule.target.as_deref()).filter(|target| own.contains(target)));
@@ -77,7 +77,7 @@ fn kept<'a>(table: &'a Table, own: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     kept
 }
 
-/// The sets that a rule matches.
+/// Returns the ipsets that a rule matches.
 fn sets(rule: &Rule) -> Vec<String> {
     let words = rule.words();
     words.windows(2).filter(|pair| pair[0] == "--match-set").map(|pair| pair[1].clone()).collect()
@@ -145,7 +145,7 @@ COMMIT
 
     #[test]
     fn what_others_use_stays_with_all_that_it_leads_to() {
-        // portmap marks packets by kube-proxy's chain.
+        // portmap uses kube-proxy's chain to mark packets.
         let plan = with_rule("-A CNI-HOSTPORT -p tcp -m tcp --dport 8080 -j KUBE-MARK-MASQ");
         assert_eq!(plan.kept, BTreeSet::from([MARK.to_owned(), MASQUERADE.to_owned()]));
         assert_eq!(plan.sets, BTreeSet::from(["KUBE-LOOP-BACK".to_owned()]));

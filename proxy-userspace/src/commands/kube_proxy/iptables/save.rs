@@ -1,4 +1,4 @@
-//! Reads what iptables-save(8) prints: tables, their chains, and rules as they are written. Pure.
+//! Parses the output of iptables-save(8): tables, their chains, and the text of their rules. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
     pub name: String,
-    /// By name: whether users have made the chain. The kernel's own have policies.
+    /// Chains by name; the value is true for user-defined chains. The kernel's own chains have policies.
     pub chains: BTreeMap<String, bool>,
     pub rules: Vec<Rule>,
 }
@@ -15,13 +15,13 @@ pub(super) struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub chain: String,
-    /// The rule as it is written, without its chain.
+    /// The text of the rule, without its chain.
     pub text: String,
-    /// What it jumps or goes to.
+    /// The target of `-j` or `-g`.
     pub target: Option<String>,
 }
 
-/// The tables of a text.
+/// Parses the tables of a text.
 pub(super) fn tables(text: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
     for line in text.lines() {
@@ -44,7 +44,7 @@ pub(super) fn tables(text: &str) -> Vec<Table> {
 }
 
 impl Rule {
-    /// The words of the rule; those in quotation marks are one.
+    /// Splits the rule into words. Quoted text is one word.
     pub(super) fn words(&self) -> Vec<String> {
         words(&self.text)
     }
@@ -56,7 +56,8 @@ fn target(rule: &str) -> Option<String> {
     words.next()
 }
 
-/// Words as iptables-restore(8) separates them. One in quotation marks keeps these, so that it is never taken for an option.
+/// Splits a text into words like iptables-restore(8). A quoted word keeps its quotation marks, so that it is never taken for an
+/// option.
 fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;

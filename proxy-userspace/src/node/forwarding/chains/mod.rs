@@ -1,6 +1,6 @@
-//! Chains of nftables that drop or reject forwarded packets unless a rule accepts them, as Docker, ufw and firewalld
-//! make them; iptables' FORWARD is one where nftables holds it (include/uapi/linux/netfilter/nf_tables.h). An accept in
-//! another chain has no effect on them, so only rules in these chains help.
+//! Finds nftables chains that drop or reject forwarded packets unless a rule accepts them, as Docker, ufw and firewalld
+//! create them (include/uapi/linux/netfilter/nf_tables.h). The chain FORWARD of iptables-nft is one. An accept in another
+//! chain has no effect on them, so only rules in these chains help.
 
 mod rules;
 
@@ -39,14 +39,14 @@ const NFTA_RULE_CHAIN: u16 = 2;
 const FORWARD: u32 = 2;
 const DROP: u32 = 0;
 
-/// For how long chains are not read again, as a multiple of the time that reading them took. On a node whose rules
-/// change all the time, at most a fiftieth of the time is spent on reading them, however many rules there are.
+/// How long chains are not read again, as a multiple of the time that reading them took. So reading takes at most a
+/// fiftieth of the time on a node whose rules change all the time, however many rules there are.
 const REST: u32 = 50;
 
 /// A chain at the forward hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chain {
-    /// An NFPROTO_….
+    /// The family, an NFPROTO_….
     number: u8,
     family: &'static str,
     table: String,
@@ -54,7 +54,7 @@ struct Chain {
     policy: u32,
 }
 
-/// The faults of the chains as of one generation of the rules.
+/// The faults of the chains in one generation of the rules.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     generation: Option<u32>,
@@ -63,8 +63,8 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    /// The faults of the chains that refuse forwarded packets, in words. The chains are read again only when the rules
-    /// have changed, since there may be many.
+    /// Returns a log text for each chain that refuses forwarded packets. The chains are read again only when the rules have
+    /// changed, since there may be many.
     pub(super) fn faults(&mut self) -> Vec<String> {
         let generation = generation();
         let now = Instant::now();
@@ -88,8 +88,8 @@ impl fmt::Display for Chain {
 }
 
 impl Chain {
-    /// What in the chain refuses packets. Its rules are read only if its policy accepts, up to the first rule that ends
-    /// it.
+    /// Returns what in the chain refuses packets. The rules are read only if the policy accepts, up to the first rule that
+    /// ends the chain.
     fn refusal(&self) -> io::Result<Option<Refusal>> {
         if self.policy == DROP {
             return Ok(Some(Refusal::Policy));
@@ -113,7 +113,7 @@ impl Chain {
     }
 }
 
-/// The number of the rules' generation; `None` without nftables.
+/// Returns the number of the ruleset's generation; `None` without nftables.
 fn generation() -> Option<u32> {
     let mut number = None;
     let outcome = ask(GET_GENERATION, NLM_F_ACK, |kind, _, attributes| {
@@ -141,13 +141,13 @@ fn chains() -> Vec<Chain> {
             found.extend(read(family, attributes));
         }
     });
-    // The chains are listed again when the rules change next.
+    // The chains are listed again after the next change of the rules.
     let _ = outcome.inspect_err(|error| debug!(error = %Report(error), "can't list chains of nftables"));
     found
 }
 
-/// The chain that these attributes describe, if it is a base chain at the forward hook. `number` is its family, an
-/// NFPROTO_….
+/// Parses the chain that these attributes describe; `None` unless it is a base chain at the forward hook. `number` is its
+/// family, an NFPROTO_….
 fn read(number: u8, attributes: &[u8]) -> Option<Chain> {
     let family = match number {
         1 => "inet",

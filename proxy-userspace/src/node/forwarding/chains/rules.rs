@@ -1,4 +1,4 @@
-//! What the rules of an nftables chain do with a packet that no rule matches specifically. Pure.
+//! Parses rules of an nftables chain, to find the first one that ends the chain for every packet. Pure.
 
 use std::ops::ControlFlow;
 
@@ -24,8 +24,8 @@ const ACCEPT: i32 = 1;
 const GOTO: i32 = -4;
 const RETURN: i32 = -5;
 
-/// What the rule with these attributes does with every packet; `None` if it has conditions, continues with the next
-/// rule, or can't be parsed.
+/// Returns what the rule with these attributes does with every packet; `None` if it has conditions, continues with the
+/// next rule, or can't be parsed.
 pub(super) fn end(rule: &[u8]) -> Option<End> {
     let expressions = find(rule, NFTA_RULE_EXPRESSIONS)?;
     for expression in each(&expressions).filter(|part| part.kind() == NFTA_LIST_ELEM) {
@@ -36,7 +36,7 @@ pub(super) fn end(rule: &[u8]) -> Option<End> {
     None
 }
 
-/// What an expression does with every packet; `None` for an expression that some packets may not pass.
+/// Returns what an expression does with every packet; `None` for an expression that may not match every packet.
 fn look(expression: &[u8]) -> Option<ControlFlow<End>> {
     let name = find(expression, NFTA_EXPR_NAME)?;
     let data = || find(expression, NFTA_EXPR_DATA);
@@ -56,7 +56,7 @@ fn look(expression: &[u8]) -> Option<ControlFlow<End>> {
     }
 }
 
-/// The verdict of an immediate expression.
+/// Returns what the verdict of an immediate expression does; `None` if it has no verdict that ends the chain.
 fn immediate(data: &[u8]) -> Option<End> {
     let word = |attributes: &[u8], kind| find(attributes, kind)?.try_into().ok().map(u32::from_be_bytes);
     if word(data, NFTA_IMMEDIATE_DREG)? != VERDICT {

@@ -1,7 +1,7 @@
-//! Tables of `iptables-legacy` whose chain FORWARD refuses packets, by its policy or by a last rule without a condition
-//! (RHEL's default). They are read as iptables(8) reads them, with getsockopt(2)
+//! Finds tables of `iptables-legacy` whose chain FORWARD refuses packets, by its policy or by a last rule without
+//! conditions (RHEL's default). Tables are read like iptables(8) does, with getsockopt(2)
 //! (include/uapi/linux/netfilter_ipv4/ip_tables.h and netfilter_ipv6/ip6_tables.h). The kernel creates a table when it
-//! is asked about, so only tables that exist already are asked about.
+//! is read, so only existing tables are read.
 
 mod rules;
 mod table;
@@ -26,17 +26,17 @@ use crate::{logging::errors::Report, node::bpf::socket_option};
 const GET_INFO: libc::c_int = 64;
 const GET_ENTRIES: libc::c_int = 65;
 
-/// How often rules are read that may have changed without a sign. Reading them is expensive: the kernel sums up the
-/// counters of each rule on every processor.
+/// How often rules are read again that may have changed unnoticed. Reading them is expensive: the kernel sums up the
+/// counters of each rule over all CPUs.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What differs between the families.
+/// The properties in which the families differ.
 #[derive(Debug, PartialEq, Eq)]
 struct Family {
     domain: AddressFamily,
     level: libc::c_int,
     layout: Layout,
-    /// The file with the names of the existing tables, one in a line. It is absent if the module is not loaded.
+    /// The file with the names of the existing tables, one per line. It does not exist if the module is not loaded.
     names: &'static str,
     program: &'static str,
 }
@@ -75,13 +75,13 @@ pub(super) struct IpTables {
 }
 
 impl IpTables {
-    /// The faults of the tables in the calling thread's network namespace that refuse packets, in words.
+    /// Returns a log text for each table that refuses packets in the calling thread's network namespace.
     pub(super) fn faults(&mut self) -> Vec<String> {
         let tables: Vec<_> = FAMILIES.iter().flat_map(tables).collect();
         if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > AGAIN) {
             match faults(&tables) {
                 Ok(faults) => *self = Self { tables, read_at: Some(Instant::now()), faults },
-                // The tables have changed in between; they are read again at the next look.
+                // The tables have changed since they were listed. The next look reads them again.
                 Err(error) => debug!(error = %Report(&error), "can't read rules of iptables"),
             }
         }
@@ -89,7 +89,7 @@ impl IpTables {
     }
 }
 
-/// The tables of a family that have a chain FORWARD.
+/// Returns the tables of a family that have a chain FORWARD.
 fn tables(family: &'static Family) -> Vec<Table> {
     let names = fs::read_to_string(family.names).unwrap_or_default();
     let described = |name: &str| {
@@ -101,8 +101,7 @@ fn tables(family: &'static Family) -> Vec<Table> {
     names.lines().filter_map(described).collect()
 }
 
-/// Calls `found` with the table and the name of each chain of the family that users have made, in the calling thread's network
-/// namespace.
+/// Calls `found` with the table and the name of each user-defined chain of the family, in the calling thread's network namespace.
 pub(crate) fn user_chains(is_ipv6: bool, mut found: impl FnMut(&str, String)) -> io::Result<()> {
     let family = &FAMILIES[usize::from(is_ipv6)];
     for name in fs::read_to_string(family.names).unwrap_or_default().lines() {
@@ -134,7 +133,7 @@ fn rules(table: &Table) -> io::Result<Vec<u8>> {
     Ok(answer.split_off(table::RULES))
 }
 
-/// Opens any socket of the family: the options are not tied to its type.
+/// Opens a socket of the family. Its type does not matter for the options.
 fn open(family: &Family) -> io::Result<OwnedFd> {
     Ok(socket(family.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }

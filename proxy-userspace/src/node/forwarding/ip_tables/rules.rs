@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::super::remedy::{End, Refusal};
 
-/// `struct xt_entry_match` and `struct xt_entry_target` begin alike: size, name, revision. The verdict of a standard
-/// target, whose name is empty, follows.
+/// The size of `struct xt_entry_match` and `struct xt_entry_target`, which are alike: size, name, revision. A standard
+/// target, whose name is empty, is followed by its verdict.
 const PART: usize = 32;
 const PART_NAME: usize = 2;
 const PART_NAME_MAX: usize = 29;
@@ -18,7 +18,7 @@ const DROP: i32 = -1;
 pub(super) struct Layout {
     /// The size of `struct ipt_ip`, the rule's conditions: all zeros if the rule matches every packet.
     packets: usize,
-    /// The offset of its flags.
+    /// The offset of the flags in `struct ipt_ip`.
     flags: usize,
     /// The flag that makes a jump a goto, which is not a condition.
     goto: u8,
@@ -34,8 +34,8 @@ impl Layout {
     /// `struct ip6t_entry`.
     pub(super) const IPV6: Self = Self { packets: 136, flags: 131, goto: 4, target: 140, rule: 168 };
 
-    /// What in a chain refuses packets. `chain` are the offsets of its first rule and its policy. `None` if nothing
-    /// does, or if the rules are malformed.
+    /// Returns what in a chain refuses packets; `None` if nothing does, or if the rules are malformed. `chain` has the offsets
+    /// of the chain's first rule and of its policy.
     pub(super) fn refusal(&self, rules: &[u8], chain: &RangeInclusive<usize>) -> Option<Refusal> {
         if self.end(rules.get(*chain.end()..)?) == Some(End::Refuses("drop")) {
             return Some(Refusal::Policy);
@@ -52,7 +52,7 @@ impl Layout {
         None
     }
 
-    /// What a rule does with every packet; `None` if it has conditions, continues with the next rule, or is malformed.
+    /// Returns what a rule does with every packet; `None` if it has conditions, continues with the next rule, or is malformed.
     fn end(&self, rule: &[u8]) -> Option<End> {
         let at = self.offset(rule, 0)?;
         if !self.is_for_all(rule, at)? {
@@ -71,8 +71,8 @@ impl Layout {
         }
     }
 
-    /// Whether a rule whose target is at offset `target` matches every packet. A comment is a match that every packet
-    /// passes.
+    /// True if a rule whose target is at offset `target` matches every packet: it has no conditions and no matches but comments.
+    /// `None` if it is malformed.
     fn is_for_all(&self, rule: &[u8], target: usize) -> Option<bool> {
         let packets = rule.get(..self.packets)?.iter().enumerate();
         let mut bits = packets.map(|(at, byte)| if at == self.flags { byte & !self.goto } else { *byte });
@@ -90,7 +90,7 @@ impl Layout {
         Some(true)
     }
 
-    /// The offset of the rule's target (`which` is 0), or of the next rule (1).
+    /// Returns the offset of the rule's target (`which` is 0), or of the next rule (1).
     fn offset(&self, rule: &[u8], which: usize) -> Option<usize> {
         size(rule.get(self.target + 2 * which..)?)
     }
@@ -100,7 +100,7 @@ fn size(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk().map(|bytes| usize::from(u16::from_ne_bytes(*bytes)))
 }
 
-/// The name of a match or target.
+/// Returns the name of a match or target.
 fn name(part: &[u8]) -> Option<&[u8]> {
     part.get(PART_NAME..PART_NAME + PART_NAME_MAX)?.split(|byte| *byte == 0).next()
 }
@@ -114,7 +114,7 @@ mod tests {
     const ACCEPT: i32 = -2;
     const RETURN: i32 = -5;
 
-    /// A rule with these matches and this target; the `byte` of its conditions is 1.
+    /// Returns a rule with these matches and this target. If `byte` is given, that byte of its conditions is 1.
     fn rule(layout: &Layout, byte: Option<usize>, matches: &[&str], target: &str, verdict: i32) -> Vec<u8> {
         let part = |name: &str| {
             let mut bytes = vec![0; PART + 8];

@@ -3,10 +3,10 @@
 
 use std::{io, ops::RangeInclusive};
 
-/// XT_TABLE_MAXNAMELEN, including the terminating zero.
+/// XT_TABLE_MAXNAMELEN, including the terminating NUL.
 const NAME: usize = 32;
-/// `struct ipt_getinfo`: the name, the bits of its hooks, for each of five hooks the offsets of its first rule and of
-/// its policy, the number of rules, and their size.
+/// The size of `struct ipt_getinfo`: the name, a bit for each hook, the offsets of the first rule and of the policy for each
+/// of five hooks, the number of rules, and their size.
 const INFO: usize = NAME + 13 * WORD;
 const HOOKS: usize = NAME;
 const FIRST: usize = NAME + WORD;
@@ -28,19 +28,19 @@ pub(super) const RULES: usize = 40;
 pub(super) struct Info([u8; INFO]);
 
 impl Info {
-    /// The request for a table's description.
+    /// Returns the request for a table's description. Fails if the name is too long.
     pub(super) fn request(name: &str) -> io::Result<Self> {
         let mut bytes = [0; INFO];
         write_name(&mut bytes, name)?;
         Ok(Self(bytes))
     }
 
-    /// The buffer that the kernel reads and writes.
+    /// Returns the buffer that the kernel reads and writes.
     pub(super) fn bytes(&mut self) -> &mut [u8] {
         &mut self.0
     }
 
-    /// The offsets of the chain FORWARD's first rule and of its policy; `None` if the table has no such chain.
+    /// Returns the offsets of the first rule and the policy of the chain FORWARD; `None` if the table has no such chain.
     pub(super) fn forward(&self) -> Option<RangeInclusive<usize>> {
         let hooks = word(&self.0, HOOKS)?;
         let of = |hooks| word(&self.0, hooks + FORWARD * WORD).map(|at| at as usize);
@@ -48,7 +48,7 @@ impl Info {
     }
 }
 
-/// The request for a table's rules, with space for them.
+/// Returns the request for a table's rules, with space for them.
 pub(super) fn read_request(name: &str, info: &Info) -> io::Result<Vec<u8>> {
     let size = word(&info.0, SIZE).unwrap_or_default();
     let mut bytes = vec![0; RULES + size as usize];
@@ -57,8 +57,8 @@ pub(super) fn read_request(name: &str, info: &Info) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The names of the chains that users have made: each begins with a rule whose target is ERROR and has the chain's name
-/// (`struct xt_error_target`). The last rule of a table, which has no chain, looks like that too, with the name ERROR.
+/// Returns the names of user-defined chains. Each begins with a rule whose target is ERROR with the chain's name
+/// (`struct xt_error_target`). The last rule of a table looks the same, with the name ERROR, but begins no chain.
 pub(super) fn chain_names(rules: &[u8]) -> impl Iterator<Item = String> {
     let targets = rules.windows(TARGET_NAME + CHAIN_NAME).filter(|bytes| bytes.starts_with(ERROR));
     let name = |bytes: &[u8]| bytes[TARGET_NAME..].split(|byte| *byte == 0).next().map(<[u8]>::to_vec);
@@ -67,7 +67,7 @@ pub(super) fn chain_names(rules: &[u8]) -> impl Iterator<Item = String> {
 }
 
 fn write_name(bytes: &mut [u8], name: &str) -> io::Result<()> {
-    // The name must end with a zero.
+    // A NUL must follow the name.
     let place = bytes.get_mut(..name.len()).filter(|place| place.len() < NAME);
     place.ok_or(io::ErrorKind::InvalidInput)?.copy_from_slice(name.as_bytes());
     Ok(())
@@ -81,7 +81,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A description of a table with these hooks and 1000 bytes of rules, those of FORWARD at 40 to 152.
+    /// Returns a description of a table with these hooks and 1000 bytes of rules, those of FORWARD at offsets 40 to 152.
     fn info(hooks: u32) -> Info {
         let words = [hooks, 0, 0, 40, 0, 0, 0, 0, 152, 304, 0, 4, 1000];
         let mut bytes = b"filter".to_vec();

@@ -1,4 +1,4 @@
-//! The allocations of Services, stored so that they are the same after a restart.
+//! Stores the allocations of Services, so that they are the same after a restart.
 
 use std::{
     collections::BTreeMap,
@@ -28,32 +28,32 @@ pub struct Allocations {
 pub(super) struct ServiceAllocations {
     /// Cluster addresses, at most one of each family.
     pub addresses: Vec<IpAddr>,
-    /// Node ports by [`port_key`].
+    /// Node ports, by the Service port's [`port_key`].
     pub node_ports: BTreeMap<String, i32>,
-    /// The health check's node port.
+    /// The `healthCheckNodePort`.
     pub health_check: Option<i32>,
 }
 
 /// Why the file of allocations can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationsError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("read allocations {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not in the format of this version.
+    /// The file is malformed.
     #[error("read allocations {} (new ones are made)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// Another version has written it.
+    /// The file was written by another version.
     #[error("read allocations {}: version {version} is unknown; new ones are made", path.display())]
     Version {
         /// The file.
@@ -61,17 +61,17 @@ pub enum AllocationsError {
         /// The file's version.
         version: u32,
     },
-    /// It can't be written.
+    /// The file can't be written.
     #[error("write allocations {} (they may change at the next start)", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Identifies a port of a Service by number and protocol, which are unique; the name may change.
+/// Returns the key of a Service's port: number and protocol, which are unique. The name may change.
 pub(super) fn port_key(port: &ServicePort) -> String {
     format!("{}/{}", port.protocol.as_deref().unwrap_or(Protocol::Tcp.name()), port.port)
 }
@@ -93,7 +93,7 @@ impl Allocations {
         }
     }
 
-    /// Writes the file at `path` atomically: a reader, or a start after a crash, finds the old content or the new one.
+    /// Writes the file at `path` atomically: a reader, or a start after a crash, finds either the old or the new content.
     pub fn save(&self, path: &Path) -> Result<(), AllocationsError> {
         self.write(path).map_err(|source| AllocationsError::Write { path: path.to_owned(), source })
     }

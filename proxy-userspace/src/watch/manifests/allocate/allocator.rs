@@ -1,4 +1,4 @@
-//! Allocates cluster addresses and node ports to the Services of a folder, and knows which ones are taken.
+//! Allocates cluster addresses and node ports to the Services of a folder, and keeps track of those that are taken.
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -15,7 +15,7 @@ use crate::{
     watch::manifests::validate::{Fault, family_name, parse_address},
 };
 
-/// The ranges, and what is allocated from them.
+/// The ranges, and the addresses and ports that are allocated.
 pub(super) struct Allocator<'a> {
     ranges: &'a Ranges,
     addresses: HashSet<IpAddr>,
@@ -48,7 +48,8 @@ impl<'a> Allocator<'a> {
         Self { ranges, addresses: HashSet::new(), node_ports: HashSet::new() }
     }
 
-    /// Allocates the addresses and ports that the Service asks for explicitly: all of them, or none with the faults.
+    /// Allocates the addresses and ports that the Service asks for explicitly. If one can't be allocated, allocates none and
+    /// returns the faults.
     pub(super) fn allocate_requested(&mut self, service: &Service) -> Result<(), Vec<Fault>> {
         let mut faults = Vec::new();
         let addresses: Vec<IpAddr> = if has_addresses(service) {
@@ -77,7 +78,7 @@ impl<'a> Allocator<'a> {
         Ok(())
     }
 
-    /// Allocates what the Service had before, as far as it is still free.
+    /// Allocates the addresses and ports that the Service had before, if they are still free.
     pub(super) fn renew(&mut self, service: &mut Service, given: Option<&ServiceAllocations>) {
         let Some(given) = given else { return };
         if has_addresses(service) {
@@ -86,7 +87,7 @@ impl<'a> Allocator<'a> {
                 if let Some(address) = old.filter(|address| self.address_fault(*address).is_none()) {
                     self.give_address(service, address);
                 } else {
-                    // The list is in the families' order, so it can't have a gap.
+                    // The list is in the order of the families, so it can't have a gap.
                     break;
                 }
             }
@@ -102,7 +103,7 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// Allocates what the Service still lacks.
+    /// Allocates the addresses and ports that the Service still lacks.
     pub(super) fn fill(&mut self, service: &mut Service, key: &str, node_ports: bool) -> Result<(), Fault> {
         if has_addresses(service) {
             for family in missing_families(service) {
@@ -179,7 +180,7 @@ impl<'a> Allocator<'a> {
         networks.find_map(|cidr| probe::address(cidr, &name, |address| !self.addresses.contains(&address)))
     }
 
-    /// Uses one number for a port with several protocols if possible.
+    /// Takes a free node port. Uses the number that the port has for another protocol if possible.
     fn free_port(&mut self, ports: &[ServicePort], index: usize, key: &str) -> Option<i32> {
         let port = &ports[index];
         let protocol = protocol(port);
@@ -201,7 +202,7 @@ fn requested_ports(service: &Service) -> Vec<(String, String, i32)> {
     let ports = service.spec.ports.iter().flatten().enumerate();
     let ports = ports
         .filter_map(|(index, port)| Some((format!("spec.ports[{index}].nodePort"), protocol(port), port.node_port?)));
-    // As for the API server, 0 asks for any port.
+    // As in the API server, 0 asks for any port.
     let check = service.spec.health_check_node_port.filter(|port| *port != 0);
     let check = check.map(|port| ("spec.healthCheckNodePort".to_owned(), HEALTH_CHECK.to_owned(), port));
     ports.chain(check).collect()

@@ -10,7 +10,7 @@ use crate::{
     watch::manifests::validate::{Fault, family_name, parse_address},
 };
 
-/// Completes everything but addresses and node ports.
+/// Fills in all defaults except addresses and node ports. Fails if the Service asks for a family without a range.
 pub(super) fn complete(service: &mut Service, ranges: &Ranges) -> Result<(), Vec<Fault>> {
     let spec = &mut service.spec;
     let kind = spec.r#type.get_or_insert_with(|| "ClusterIP".to_owned()).clone();

@@ -1,5 +1,5 @@
-//! Allocates what the API server gives a Service on creation: defaults, cluster addresses (S34), node ports (S35).
-//! Pure: the earlier allocations are passed in, and the new ones returned.
+//! Completes Services as the API server does on creation: defaults, cluster addresses (S34), node ports (S35). Pure: the
+//! earlier allocations are passed in, and the new ones are returned.
 
 mod allocations;
 mod allocator;
@@ -22,9 +22,9 @@ use crate::objects::Service;
 /// The ranges for allocations.
 #[derive(Clone, Debug)]
 pub struct Ranges {
-    /// Service networks; the first one's family is the default family.
+    /// The ranges of cluster addresses; the family of the first one is the default.
     pub cidrs: Vec<IpNet>,
-    /// Node ports.
+    /// The range of node ports.
     pub node_ports: RangeInclusive<u16>,
 }
 
@@ -46,8 +46,8 @@ struct Draft<'a> {
     key: String,
 }
 
-/// Meets explicit requests first, in the order of `services`; then allocates again what was allocated before; then the
-/// rest by name. So neither a restart nor the order of files changes an allocation.
+/// Allocates explicit requests first, in the order of `services`; then repeats earlier allocations; then allocates the rest
+/// by name. So neither a restart nor the order of files changes an allocation.
 pub fn allocate<'a>(services: impl IntoIterator<Item = &'a Found>, ranges: &Ranges, before: &Allocations) -> Allocated {
     let mut result = Allocated::default();
     let mut allocator = Allocator::new(ranges);

@@ -1,5 +1,5 @@
-//! The order in which free values are tried: it starts at a position that depends on the name alone, in the upper band
-//! first, since people choose fixed values from the lower one (KEP-3070, KEP-3668).
+//! The order in which values are tried: from a position that depends only on the name, in the upper band first, since users
+//! choose fixed values from the lower band (KEP-3070, KEP-3668).
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-/// The addresses of a network that Services may have: all but the first, and in an IPv4 network the last.
+/// Returns the addresses of a network that Services may have, as numbers: all but the first, and in an IPv4 network the last.
 pub fn usable(cidr: &IpNet) -> RangeInclusive<u128> {
     match cidr {
         IpNet::V4(network) => {
@@ -19,7 +19,7 @@ pub fn usable(cidr: &IpNet) -> RangeInclusive<u128> {
     }
 }
 
-/// An address as a number.
+/// Returns an address as a number.
 pub fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u32::from(address).into(),
@@ -27,7 +27,7 @@ pub fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The first address that `free` accepts.
+/// Returns the first address that `free` accepts.
 pub fn address(cidr: &IpNet, name: &str, free: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
     let make = |number: u128| match cidr {
         IpNet::V4(_) => Ipv4Addr::from(u32::try_from(number).expect("it is inside an IPv4 network")).into(),
@@ -37,7 +37,7 @@ pub fn address(cidr: &IpNet, name: &str, free: impl Fn(IpAddr) -> bool) -> Optio
     search(usable(cidr), band, name, |number| free(make(number))).map(make)
 }
 
-/// The first node port that `free` accepts.
+/// Returns the first node port that `free` accepts.
 pub fn node_port(range: &RangeInclusive<u16>, name: &str, free: impl Fn(u16) -> bool) -> Option<u16> {
     let range = u128::from(*range.start())..=u128::from(*range.end());
     let make = |number: u128| u16::try_from(number).expect("it is inside a range of ports");
@@ -59,7 +59,7 @@ fn search(
     (start..=last).chain(*upper.start()..start).chain(first..*upper.start()).find(|number| free(*number))
 }
 
-/// FNV-1a. Unlike the standard library's hash, it is the same on every machine and in every version.
+/// Returns the FNV-1a hash. Unlike the standard library's, it is the same on every machine and in every version.
 pub fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -1,4 +1,4 @@
-//! core/v1 Endpoints of Services without a selector, mirrored as the EndpointSliceMirroring controller does it.
+//! Mirrors core/v1 Endpoints of Services without a selector, as the EndpointSliceMirroring controller does.
 
 use std::collections::BTreeMap;
 

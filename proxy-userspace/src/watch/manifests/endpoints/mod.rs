@@ -1,5 +1,5 @@
-//! Creates the EndpointSlices that the endpoint controllers would create from a folder's Services, Pods and Endpoints
-//! (S36, S37). Pure; the slices' names and content depend on the objects alone.
+//! Creates the EndpointSlices that Kubernetes' controllers would create from a folder's Services, Pods and Endpoints
+//! (S36, S37). Pure: the names and content of the slices depend only on the objects.
 
 mod mirror;
 mod select;
@@ -20,8 +20,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
-/// The slices of all Services: from Pods if the Service has a selector, else mirrored from the Endpoints of the same
-/// name.
+/// Returns the slices of all Services: made from Pods if the Service has a selector, otherwise mirrored from the Endpoints
+/// of the same name.
 pub fn generate<'a>(
     services: &[Service],
     pods: impl IntoIterator<Item = &'a Pod>,
@@ -52,7 +52,7 @@ fn full_name(metadata: &ObjectMeta) -> (&str, &str) {
     (namespace(metadata), metadata.name.as_deref().unwrap_or_default())
 }
 
-/// The key of endpoints that belong in one slice: family and ports.
+/// The family and ports that the endpoints of one slice share.
 type Group = (Family, Vec<(String, String, i32)>);
 
 /// Endpoints grouped by family and ports.
@@ -72,7 +72,7 @@ impl Groups {
         self.0.entry((family, key)).or_default().push(endpoint);
     }
 
-    /// One slice for each group, named by the Service, the controller's `mark`, the family and the ports.
+    /// Returns one slice for each group, named by the Service, the controller's `mark`, the family and the ports.
     fn into_slices<'a>(
         self,
         service: &'a Service,

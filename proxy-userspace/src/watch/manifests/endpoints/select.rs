@@ -1,4 +1,4 @@
-//! Selects Pods by a Service's selector and makes endpoints of them, as the EndpointSlice controller does.
+//! Selects Pods by a Service's selector and turns them into endpoints, as the EndpointSlice controller does.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -12,12 +12,12 @@ use crate::{
     watch::manifests::validate::parse_address,
 };
 
-/// Whether the Pod has an address and has not ended.
+/// True if the Pod has an address and has not ended.
 pub(super) fn eligible(pod: &Pod) -> bool {
     !matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed")) && addresses(pod).next().is_some()
 }
 
-/// The slices of a Service. `pods` are the eligible Pods of its namespace.
+/// Returns the slices of a Service. `pods` are the eligible Pods of its namespace.
 pub(super) fn slices(service: &Service, selector: &BTreeMap<String, String>, pods: &[&Pod]) -> Vec<EndpointSlice> {
     let mut groups = Groups::default();
     let wanted = service.spec.ip_families.as_deref().unwrap_or_default();
@@ -37,7 +37,7 @@ fn matches(selector: &BTreeMap<String, String>, pod: &Pod) -> bool {
     selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
 }
 
-/// The addresses in `podIPs`, then `podIP`.
+/// Returns the addresses in `podIPs`, then `podIP`.
 fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
     let several = pod.status.pod_ips.iter().flatten().map(|entry| entry.ip.as_str());
     several.chain(pod.status.pod_ip.as_deref()).filter_map(parse_address)
@@ -61,7 +61,7 @@ fn endpoint(service: &Service, pod: &Pod, address: IpAddr) -> Endpoint {
     }
 }
 
-/// The Pod's port for each port of the Service. A port by name is left out if the Pod has none of that name (S36).
+/// Returns the Pod's port for each port of the Service. A named target port that the Pod does not have is left out (S36).
 fn ports(service: &Service, pod: &Pod) -> Vec<EndpointPort> {
     let ports = service.spec.ports.iter().flatten();
     ports

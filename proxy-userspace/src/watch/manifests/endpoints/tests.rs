@@ -1,7 +1,7 @@
 use super::*;
 use crate::watch::manifests::sample::{assembled, service, shown, slices};
 
-/// A Service with the selector `app: web`, and Pods as `name: rest of the Pod`.
+/// Returns a Service with the selector `app: web`, and Pods, given as pairs of name and the rest of the Pod.
 fn selected(spec: &str, pods: &[(&str, &str)]) -> String {
     let service =
         format!("apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, {spec}}}\n");
@@ -15,7 +15,7 @@ fn ready(ip: &str) -> String {
     format!("status: {{podIP: {ip}, conditions: [{{type: Ready, status: 'True'}}]}}")
 }
 
-/// `address:port/name ready serving terminating`, of every slice.
+/// Formats the endpoints of all slices as `ADDRESS PORT/NAME,… CONDITIONS`, the conditions as letters of `rst`.
 fn endpoints(text: &str) -> Vec<String> {
     let assembled = assembled(text);
     assert_eq!(shown(&assembled.refusals), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Addresses and networks as the API server parses them: leniently (S6), and refused if they can't be endpoints (S7).
+//! Parses addresses and networks like the API server: leniently (S6), but refuses addresses that can't be endpoints (S7).
 //! [`objects::address`](crate::objects::address) is the agent's own, more lenient parser.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -74,7 +74,7 @@ pub(super) fn ordinary(field: &str, text: &str, faults: &mut Vec<Fault>) -> Opti
     None
 }
 
-/// Whether there is at most one of each family.
+/// True if there is at most one of each family.
 pub(super) fn one_per_family<T>(families: &[(Family, T)]) -> bool {
     families.len() < 2 || (families.len() == 2 && families[0].0 != families[1].0)
 }

@@ -1,5 +1,5 @@
-//! Refuses what the API server would refuse (S38), in its words. Each object is validated on its own; `allocate` checks
-//! what depends on other objects.
+//! Refuses objects that the API server would refuse (S38), in its words. Each object is validated on its own; `allocate`
+//! checks what depends on other objects.
 
 mod address;
 mod endpoints;
@@ -23,7 +23,7 @@ use super::{
 /// Why a field is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The field as a path.
+    /// The path of the field.
     pub field: String,
     /// The reason in the API server's words.
     pub reason: String,
@@ -56,7 +56,7 @@ impl Fault {
     }
 }
 
-/// The faults of an object; none if it is valid. `tree` is the object as it was written, including the fields that the
+/// Returns the faults of an object; none if it is valid. `tree` is the object as it was written, with the fields that the
 /// partial types lack.
 pub fn validate(object: &DecodedObject, identity: &Identity, tree: &Tree) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -101,7 +101,7 @@ fn check(field: &str, value: &str, rule: fn(&str) -> Vec<String>, faults: &mut V
     faults.extend(rule(value).into_iter().map(|reason| Fault::invalid_text(field, value, reason)));
 }
 
-/// Adds a fault if the value is not one of `supported`, which are in alphabetical order.
+/// Adds a fault if the value is not one of `supported`, which must be in alphabetical order.
 fn one_of(field: &str, value: Option<&str>, supported: &[&str], faults: &mut Vec<Fault>) {
     let Some(value) = value.filter(|value| !supported.contains(value)) else { return };
     let supported = supported.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", ");

@@ -23,7 +23,7 @@ fn is_label(value: &str) -> bool {
         && bytes.last().is_some_and(|&byte| lower(byte))
 }
 
-/// The rule for a Service's name.
+/// The rule for names of Services. Returns its violations.
 pub fn dns1035_label(value: &str) -> Vec<String> {
     let valid = is_label(value) && value.starts_with(|first: char| first.is_ascii_lowercase());
     let form = (!valid).then(|| {
@@ -35,7 +35,7 @@ pub fn dns1035_label(value: &str) -> Vec<String> {
     too_long(value, LABEL_MOST).into_iter().chain(form).collect()
 }
 
-/// The rule for namespaces and the names of service ports.
+/// The rule for namespaces and names of service ports. Returns its violations.
 pub fn dns1123_label(value: &str) -> Vec<String> {
     let form = (!is_label(value)).then(|| {
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and \
@@ -46,7 +46,7 @@ pub fn dns1123_label(value: &str) -> Vec<String> {
     too_long(value, LABEL_MOST).into_iter().chain(form).collect()
 }
 
-/// The rule for most objects' names, and for external names.
+/// The rule for names of most objects, and for external names. Returns its violations.
 pub fn dns1123_subdomain(value: &str) -> Vec<String> {
     let form = (!value.split('.').all(is_label)).then(|| {
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
@@ -57,7 +57,7 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
     too_long(value, SUBDOMAIN_MOST).into_iter().chain(form).collect()
 }
 
-/// The rule for container ports' names and named target ports.
+/// The rule for names of container ports, and for named target ports. Returns its violations.
 pub fn port_name(value: &str) -> Vec<String> {
     let mut faults: Vec<_> = too_long(value, PORT_NAME_MOST).into_iter().collect();
     let mut rule = |broken: bool, reason: &str| {
@@ -108,7 +108,7 @@ fn label_value(value: &str) -> Vec<String> {
     too_long(value, LABEL_MOST).into_iter().chain(form).collect()
 }
 
-/// The rules for labels and selectors.
+/// Adds a fault for each violation of the rules for labels and selectors.
 pub fn labels(field: &str, labels: &BTreeMap<String, String>, faults: &mut Vec<Fault>) {
     for (key, value) in labels {
         check(field, key, label_key, faults);

@@ -74,7 +74,7 @@ fn single_stack(spec: &ServiceSpec, addresses: usize, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The name of a family in `ipFamilies` and `addressType`.
+/// Returns the name of a family in `ipFamilies` and `addressType`.
 pub fn family_name(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "IPv4",

@@ -2,7 +2,7 @@ mod objects;
 
 use crate::watch::manifests::sample::{content, shown};
 
-/// A Service `web` with a spec in flow style.
+/// Returns a Service `web` with a spec in flow style.
 fn service(spec: &str) -> String {
     format!("apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {spec}\n")
 }
