@@ -19,9 +19,9 @@ pub enum Stage {
     Refresh = 5,
     /// Does what [`Stage::Refresh`] does, for a packet that leaves.
     RefreshEgress = 6,
-    /// During a succession, the first program of the other set of programs: see [`Phase`](crate::Phase).
+    /// During a succession, the first program of the previous set of programs: see [`Phase`](crate::Phase).
     Previous = 7,
-    /// During a succession, the other set's first program for packets that leave.
+    /// During a succession, the previous set's first program for packets that leave.
     PreviousEgress = 8,
     /// Finds the route of a backend's reply where rules of policy routing look at sources.
     Uplink = 9,
