@@ -159,7 +159,7 @@ impl Row {
         self
     }
 
-    /// It comes in once more as this packet, by `eth0`, as if from the router there.
+    /// It comes in again as this packet, by `eth0`, as if from the router there.
     #[must_use]
     pub fn comes_in_as(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::ComesIn(packet);
