@@ -1,4 +1,4 @@
-//! Programs that the kernel refuses: devices that need them go without, all others are served.
+//! Programs that the kernel refuses: devices that need them are not served, all others are.
 
 use std::time::Instant;
 

@@ -85,7 +85,7 @@ fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<
     }
 }
 
-/// What happens in a round.
+/// The events of a round.
 enum Round<'a> {
     /// The program serves.
     Serves(&'a str, &'a [&'a str]),
@@ -93,7 +93,7 @@ enum Round<'a> {
     Dies(&'a str, &'a [&'a str], usize),
     /// The program is killed when it has logged this, and the load goes on without it.
     DiesAfter(&'a str, &'a [&'a str], &'a str),
-    /// The API server never answers; meanwhile the old data plane serves.
+    /// The API server never answers, and the old data plane serves.
     Waits(&'a str, &'a [&'a str]),
     /// The kernel refuses the programs.
     Fails(&'a str, &'a [&'a str]),
