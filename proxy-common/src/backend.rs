@@ -5,9 +5,9 @@ use crate::{addr::Address, pod::pod};
 pod! {
     /// Value of BACKENDS, an array indexed by backend id.
     pub struct Backend: 24 {
-        /// Where the backend listens.
+        /// The address on which the backend listens.
         pub address: Address,
-        /// Its port, host byte order.
+        /// The port on which it listens, host byte order.
         pub port: u16,
         /// The flags [`Backend::VALID`], [`Backend::LOCAL`] and [`Backend::PAST`]. The upper eight bits are [`Backend::source`].
         pub flags: u16,

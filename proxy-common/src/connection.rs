@@ -24,7 +24,7 @@ pod! {
 
     /// What a socket has dialled and where it is connected. getpeername(2) needs no more: TCP connections never expire or move.
     pub struct Connection: 40 {
-        /// What the application dialled.
+        /// The frontend that the application dialled.
         pub frontend: Frontend,
         /// The backend that the kernel has connected it to: address, port and protocol in the form of a [`Frontend`].
         pub backend: Frontend,

@@ -23,7 +23,7 @@ pod! {
         pub source_port: u16,
         /// Destination port, host byte order.
         pub destination_port: u16,
-        /// When the entry expires: jiffies, modulo 2³².
+        /// The time at which the entry expires: jiffies, modulo 2³².
         pub expires: u32,
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Passes the table to the macro `$receiver`. Each line has documentation, name, type with key and value, default number of
-/// entries, what decides on that number, and the version that introduced the map's layout and the meaning of its contents.
+/// entries, what determines that number, and the version that introduced the map's layout and the meaning of its contents.
 #[macro_export]
 macro_rules! for_each_map {
     ($receiver:ident) => {
@@ -126,7 +126,7 @@ pub enum MapKind {
     ProgramArray,
 }
 
-/// What decides on the number of a map's entries.
+/// The setting that determines the number of a map's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the agent's flag of its name, or is derived from one")]
 pub enum SizedBy {
@@ -160,7 +160,7 @@ pub struct MapSpec {
     pub value_size: u32,
     /// Default number of entries.
     pub default_entries: u32,
-    /// What decides on the number of entries.
+    /// The setting that determines the number of entries.
     pub sized_by: SizedBy,
     /// The ABI version that introduced the map's layout and the meaning of its contents.
     pub since: u32,

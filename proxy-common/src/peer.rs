@@ -5,7 +5,7 @@ use crate::{pod::pod, service::Frontend, shared::parts};
 pod! {
     /// Value of SOCKET_PEERS (socket-local storage) and of SOCKET_FLOWS.
     pub struct Peer: 72 {
-        /// What the application dialled.
+        /// The frontend that the application dialled.
         pub frontend: Frontend,
         /// The backend that the traffic goes to: address, port and protocol in the form of a [`Frontend`].
         pub backend: Frontend,

@@ -7,7 +7,7 @@ pod! {
     pub struct Reject: 20 {
         /// Tokens left: refusals that may still be sent.
         pub tokens: u32,
-        /// When the bucket was filled last: jiffies, modulo 2³².
+        /// The time at which the bucket was last filled: jiffies, modulo 2³².
         pub filled: u32,
         /// The refusal: [`Reject::PORT_UNREACHABLE`], [`Reject::TOO_BIG`] or [`Reject::HOP_LIMIT`], and perhaps [`Reject::BARE`].
         pub kind: u32,

@@ -6,7 +6,7 @@ use crate::pod::pod;
 pod! {
     /// Metadata of an entry of either family and direction.
     pub struct EntryMeta: 28 {
-        /// When the entry expires: jiffies, modulo 2³².
+        /// The time at which the entry expires: jiffies, modulo 2³².
         pub expires: u32,
         /// Service id.
         pub service: u32,

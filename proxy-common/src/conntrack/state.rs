@@ -4,9 +4,9 @@
 /// The direction of a packet of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From the client.
+    /// From the client to the backend.
     Original,
-    /// From the backend.
+    /// From the backend to the client.
     Reply,
 }
 
@@ -30,9 +30,9 @@ pub enum State {
     Reset = 7,
     /// A flow that Waggle does not translate (kube-proxy does, or netfilter): its packets pass untouched.
     Foreign = 8,
-    /// TCP: the client has closed its side, and the backend may go on sending.
+    /// TCP: the client has closed its side, and the backend may continue to send.
     ClientFinished = 9,
-    /// TCP: the backend has closed its side, and the client may go on sending.
+    /// TCP: the backend has closed its side, and the client may continue to send.
     BackendFinished = 10,
 }
 
@@ -107,8 +107,8 @@ impl State {
         }
     }
 
-    /// The state after a packet of an embryonic flow. A reset does not end a handshake that goes on: whether the reset was
-    /// genuine is not known yet.
+    /// The state after a packet of an embryonic flow. A reset does not end a handshake that continues, since it is not
+    /// known yet whether the reset was genuine.
     #[inline(always)]
     #[must_use]
     pub const fn after_embryonic(self, direction: Direction, flags: TcpFlags) -> Self {
