@@ -59,7 +59,7 @@ pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
 }
 
 /// The ports of the first fragment, with the source port in the upper half. 0 if the first fragment has not come, or came too
-/// long ago. Ports that are both 0 can't be told from that.
+/// long ago. Ports that are both 0 look the same.
 #[inline(never)]
 fn read(key: &Fragment) -> u32 {
     let Some(ports) = FRAGMENTS.get_shared(key) else { return 0 };

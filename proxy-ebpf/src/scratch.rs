@@ -74,7 +74,7 @@ impl Rooms<'_> {
 /// A packet's parsed headers, either in registers or in SCRATCH.
 pub struct Parsed<'run> {
     headers: &'run mut Headers,
-    /// Where [`put`](Self::put) copies headers that are in registers. A constant to the compiler.
+    /// The room that [`put`](Self::put) copies headers to if they are in registers. A constant to the compiler.
     room: Option<HeadersRoom<'run>>,
 }
 

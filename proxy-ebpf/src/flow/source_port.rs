@@ -81,7 +81,7 @@ pub fn claim_port<E: Table>(
     owner
 }
 
-/// The search for a free source port for the flow at hand.
+/// The search for a free source port for a new flow.
 #[repr(C)]
 struct Search<'a> {
     /// The hook's context, for lookups of sockets.
@@ -149,8 +149,8 @@ fn is_sockets(search: &Search<'_>) -> bool {
     owner(search.context, &reply).takes(&reply)
 }
 
-/// A port to try. The first ones are in a range that hosts don't use by default, so that few ports of the node ever become ones
-/// at which replies may arrive. Later ones are anywhere.
+/// A port to try. The first ones are in a range that hosts don't use by default, so that SNAT_PORTS notes few ports. Later ones
+/// are anywhere.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
 fn candidate(number: u32, random: u32) -> u16 {

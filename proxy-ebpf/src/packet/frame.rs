@@ -42,7 +42,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
     #[inline(always)]
     pub(super) fn frame(&mut self) -> Option<()> {
         let version = self.load::<u8>(0)? >> 4;
-        // SAFETY: the helper takes the hook's context and makes room.
+        // SAFETY: the helper takes the hook's context and inserts bytes.
         if unsafe { bpf_skb_change_head(self.raw, size_of::<Ethernet>() as u32, 0) } != 0 {
             return None;
         }
