@@ -77,7 +77,7 @@ impl<'a> Starts<'a> {
         self.log.wait(mark, START, |line| line.text.contains(text)).expect("wait for a line of the log");
     }
 
-    /// Waits until the log has so many lines after `mark`, or the agent serves.
+    /// Waits until the log has `count` lines after `mark`, or the agent serves.
     pub fn wait_lines(&self, mark: usize, count: usize) {
         let is_there = || {
             let lines = self.log.since(mark);
