@@ -146,7 +146,7 @@ pub struct Icmp {
     pub rest: u32,
 }
 
-/// ether types, host byte order.
+/// Ether types, host byte order.
 pub const ETHER_IPV4: u16 = 0x0800;
 pub const ETHER_IPV6: u16 = 0x86dd;
 pub const ETHER_VLAN: u16 = 0x8100;

@@ -1,5 +1,5 @@
-//! Every map, as `proxy_common::maps` lists them, and every load-time constant. Sizes are defaults: the agent sets the sizes at
-//! load time by its flags.
+//! Every map, as `proxy_common::maps` lists them, and every load-time constant. Sizes are defaults: the agent sets the
+//! actual sizes at load time.
 
 use aya_ebpf::{
     Global,

@@ -19,7 +19,8 @@ use crate::{
     succession::{ask_there, open_there},
 };
 
-/// Handles a packet from a process of this node to a Service, which is about to leave by the device of the Service's address.
+/// Handles a packet from a process of this node to a Service, which is about to leave by the device that leads to the
+/// Service's address.
 #[inline(always)]
 pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow, now) = (&mut Parsed::at_hand(rooms.headers)?, rooms.flow.get()?, now_jiffies());

@@ -1,6 +1,5 @@
 //! Succession (docs/adr/0010): while this set of programs and maps replaces another, it hands packets of flows that it does not
-//! know to the first program of the other set. Packets without an Ethernet header are not handed over, since that program expects
-//! one.
+//! know to that set's first program. Packets without an Ethernet header are not handed over, since that program expects one.
 
 use proxy_common::{Phase, Stage};
 

@@ -3,7 +3,8 @@
 //!
 //! A packet's entry is copied to SCRATCH, and only changes are written back. Each flow has two entries with the same state.
 //! `refresh.rs` writes the other one, and inserts it when the backend replies for the first time. Concurrent updates by two CPUs
-//! may lose one state transition. Until a later packet changes the state, the flow then has the timeout of the other state.
+//! may lose one state transition. Until a later packet changes the state, the flow then has the timeout of the other state: at
+//! worst, an ended connection keeps its entries as long as an established one.
 
 use core::borrow::Borrow as _;
 
