@@ -5,6 +5,6 @@
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|input: &[u8]| proxy_userspace::fuzz::manifests(input));
 
-/// It is a program only as `cargo xtask fuzz` builds it.
+/// Empty. Only `cargo xtask fuzz` builds this target as a program.
 #[cfg(not(fuzzing))]
 fn main() {}

@@ -15,10 +15,10 @@ const _: () = assert!(size_of::<Address>() == 16);
 
 // SAFETY: sixteen bytes without padding; every bit pattern is an address.
 #[cfg(feature = "user")]
-#[expect(unsafe_code, reason = "aya asks for the promise that bytemuck has checked")]
+#[expect(unsafe_code, reason = "aya wants a promise of what bytemuck's derive has checked")]
 unsafe impl aya::Pod for Address {}
 
-/// The third word of an IPv4-mapped address, as it lies in memory.
+/// The third word of an IPv4-mapped address, in network byte order.
 const MAPPED: u32 = 0xffff_u32.to_be();
 
 impl Address {
@@ -27,32 +27,32 @@ impl Address {
     /// `::`: in a frontend, every IPv6 address of this node.
     pub const ANY_IPV6: Self = Self::from_words([0; 4]);
 
-    /// The wildcard of this address's family.
+    /// The wildcard address of this address's family.
     #[inline(always)]
     #[must_use]
     pub const fn any(&self) -> Self {
         if self.is_ipv4() { Self::ANY_IPV4 } else { Self::ANY_IPV6 }
     }
 
-    /// From the four words of a socket address or an IPv6 header, each in network byte order.
+    /// Makes an address from the four words of a socket address or an IPv6 header, each in network byte order.
     #[inline(always)]
     pub const fn from_words(words: [u32; 4]) -> Self {
         bytemuck::must_cast(words)
     }
 
-    /// From an IPv4 address as one word in network byte order.
+    /// Makes an address from an IPv4 address, given as one word in network byte order.
     #[inline(always)]
     pub const fn from_ipv4_word(word: u32) -> Self {
         Self::from_words([0, 0, MAPPED, word])
     }
 
-    /// The four words, each in network byte order; the last one is the IPv4 address, if it is one.
+    /// The four words, each in network byte order. The last word holds the four bytes of an IPv4 address.
     #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
         bytemuck::must_cast(*self)
     }
 
-    /// One of the four words: reads no other one.
+    /// One of the four words. The others are not read.
     #[inline(always)]
     pub(crate) const fn word<const NUMBER: usize>(&self) -> u32 {
         bytemuck::must_cast_ref::<Self, [u32; 4]>(self)[NUMBER]
@@ -76,7 +76,7 @@ impl Address {
         }
     }
 
-    /// `0.0.0.0` and `::`, which connect(2) takes for loopback, become it; others stay.
+    /// Replaces `0.0.0.0` and `::` by the loopback address, as connect(2) does. Other addresses stay.
     #[inline(always)]
     #[must_use]
     pub fn or_loopback(self) -> Self {

@@ -5,7 +5,7 @@ use crate::{addr::Address, pod::pod, shared::parts};
 pod! {
     /// Key of AFFINITY: a client of a service port.
     pub struct AffinityKey: 24 {
-        /// See [`AffinityKey::from_netns`] and [`AffinityKey::from_address`].
+        /// The client, as made by [`AffinityKey::from_netns`] or [`AffinityKey::from_address`].
         pub client: Address,
         /// Service id.
         pub service: u32,
@@ -38,7 +38,7 @@ impl AffinityKey {
     /// `client` is a source address (packets).
     pub const ADDRESS: u32 = 2;
 
-    /// A client known by its network namespace: a pod is one client.
+    /// The key of a client that is known by its network namespace, so that a pod is one client.
     #[inline(always)]
     pub const fn from_netns(cookie: u64, service: u32) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "the cookie is split into its two words")]
@@ -46,7 +46,7 @@ impl AffinityKey {
         Self { client: Address::from_words(words), service, kind: Self::NETNS }
     }
 
-    /// A client known by its source address.
+    /// The key of a client that is known by its source address.
     #[inline(always)]
     pub const fn from_address(client: Address, service: u32) -> Self {
         Self { client, service, kind: Self::ADDRESS }
@@ -54,8 +54,8 @@ impl AffinityKey {
 }
 
 impl Affinity {
-    /// Whether the memory has outlived `timeout` seconds at time `now` (ns). A clock that seems to run
-    /// backwards (another CPU's coarse tick) is age zero.
+    /// Whether the entry is older than `timeout` seconds at time `now` (ns). If the clock seems to run backwards (another CPU's
+    /// coarse tick), the age is zero.
     #[inline(always)]
     pub const fn is_expired(&self, now: u64, timeout: u32) -> bool {
         now.saturating_sub(self.last_connection) > timeout as u64 * 1_000_000_000

@@ -1,7 +1,7 @@
-//! Internet checksums changed in place (RFC 1624): a wrong one stays wrong by the same amount. Pure.
+//! In-place changes of Internet checksums (RFC 1624). A wrong checksum stays wrong by the same amount. Pure.
 
-/// What a change of some words does to a ones' complement sum over them: a number that leaves the same rest when divided by
-/// 0xffff. Of fewer than 64 words, so that it and what is summed up with it have less than 38 bits.
+/// The change of a ones' complement sum when some of its words change: a number that counts modulo 0xffff. It has to be made of
+/// fewer than 64 changed words, so that its absolute value stays below 2³⁸.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Difference(i64);
@@ -10,22 +10,22 @@ impl Difference {
     /// No change.
     pub const NONE: Self = Self(0);
 
-    /// Leaves the same rest as 0, and makes every difference positive.
+    /// A multiple of 0xffff that is large enough to make every difference positive.
     const ZERO: i64 = 0xffff << 22;
 
-    /// Replaces `old` by `new`: two words of any width up to 32 bits, as they lie in memory, at an even offset.
+    /// Adds the replacement of `old` by `new`: words of up to 32 bits, as loaded from a packet, at an even offset.
     #[inline(always)]
     pub const fn replace(self, old: u32, new: u32) -> Self {
         Self(self.0 + new as i64 - old as i64)
     }
 
-    /// Replaces four words, such as an [`Address`](crate::Address).
+    /// Adds the replacement of four words, such as an [`Address`](crate::Address).
     #[inline(always)]
     pub const fn replace_address(self, old: [u32; 4], new: [u32; 4]) -> Self {
         self.replace(old[0], new[0]).replace(old[1], new[1]).replace(old[2], new[2]).replace(old[3], new[3])
     }
 
-    /// Both changes.
+    /// The sum of both changes.
     #[inline(always)]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0 + other.0)
@@ -36,7 +36,7 @@ impl Difference {
         (self.0 + Self::ZERO).cast_unsigned()
     }
 
-    /// As a 32-bit ones' complement sum: what `bpf_l4_csum_replace` takes.
+    /// The change as a 32-bit ones' complement sum, which `bpf_l4_csum_replace` takes.
     #[inline(always)]
     pub const fn word(self) -> u32 {
         let sum = (self.sum() & 0xffff_ffff) + (self.sum() >> 32);
@@ -45,17 +45,17 @@ impl Difference {
         word
     }
 
-    /// The checksum field after the change; field and result as they lie in memory (RFC 1624, equation 3).
+    /// The checksum field after the change. Field and result are as loaded from the packet (RFC 1624, equation 3).
     #[inline(always)]
     pub const fn apply(self, checksum: u16) -> u16 {
         !fold(self.sum() + (!checksum) as u64)
     }
 }
 
-/// A sum of fewer than 64 words of 32 bits as the 16-bit ones' complement sum: 0 only of nothing but zeros.
+/// Folds a sum of fewer than 64 words of 32 bits into a 16-bit ones' complement sum, which is 0 only if all words are.
 #[inline(always)]
 pub const fn fold(sum: u64) -> u16 {
-    // 39 bits become 24, 17, of which the uppermost is 1 only where the others are few, and 16.
+    // The sum's 39 bits become 24, then 17, then 16: the uppermost of the 17 bits is 1 only if the others are few.
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     #[expect(clippy::cast_possible_truncation, reason = "folded")]

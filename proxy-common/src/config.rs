@@ -1,7 +1,7 @@
-//! The version of the layouts, and the default sizes of the maps.
+//! The version of the map layouts, and the default sizes of the maps.
 
-/// Version of the layouts in this crate. `maps.rs` says since which version each map has had its layout; the agent
-/// replaces pinned maps of other versions.
+/// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
+/// pinned maps whose layout is of another version.
 pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1010 } else { 10 };
 
 /// Default number of SERVICES entries (frontends).
@@ -23,16 +23,17 @@ pub const SOCKET_FLOWS_MAX: usize = 65_536;
 /// Default number of NETWORKS entries.
 pub const NETWORKS_MAX: usize = 65_536;
 
-/// Default number of buckets in FLOW_BUCKETS: two a flow. CONNTRACK has half as many entries, a little more than 2^17, so that
-/// the kernel's hash gets 2^18 buckets: with as many entries as buckets, a lookup in vain walks past one entry on average.
+/// Default number of buckets in FLOW_BUCKETS: two for each flow. CONNTRACK has half as many entries, a little more than 2^17, so
+/// that the kernel's hash gets 2^18 buckets: with as many entries as buckets, a lookup that finds nothing walks past one entry on
+/// average.
 pub const CONNTRACK_MAX: usize = 270_000;
-/// Default number of EMBRYONIC entries: two a flow. See [`CONNTRACK_MAX`].
+/// Default number of EMBRYONIC entries: two for each flow. See [`CONNTRACK_MAX`].
 pub const EMBRYONIC_MAX: usize = 70_000;
 /// Default number of FRAGMENTS entries.
 pub const FRAGMENTS_MAX: usize = 8192;
 /// Default number of SOURCE_RANGES entries.
 pub const SOURCE_RANGES_MAX: usize = 65_536;
-/// Number of COUNTERS entries: more than there are counters, so that one more is no change of layout.
+/// Number of COUNTERS entries: more than there are counters, so that a new counter does not change the layout.
 pub const COUNTERS_MAX: usize = 128;
 /// Number of LAYOUTS entries.
 pub const LAYOUTS_MAX: usize = 64;

@@ -1,42 +1,42 @@
-//! SOCKET_CONNECTIONS: the frontend that a connected TCP or SCTP socket dialled, and its backend; a hash table of our own by the
-//! socket's cookie.
+//! SOCKET_CONNECTIONS: the frontend that a connected TCP or SCTP socket dialled, and its backend. It is a hash table of our own,
+//! with the socket's cookie as the key.
 //!
-//! The kernel counts cookies up, so that eight sockets made one after the other share a [`ConnectionSet`]: a cookie is found, or
-//! found missing, in one cache line, which is still at hand from the socket before. In the kernel's hash both took longer
-//! than all else that a connect costs (docs/adr/0012).
+//! The kernel numbers cookies consecutively, so eight sockets that are created one after the other share a [`ConnectionSet`]. One
+//! cache line tells whether a cookie is in its set, and that line is usually still cached from the previous socket. An entry in
+//! the kernel's hash took longer than everything else in a connect (docs/adr/0012).
 
 use crate::{pod::pod, service::Frontend};
 
-/// How many sockets a set has room for.
+/// Number of sockets in a set.
 pub const WAYS: u32 = 8;
 
-/// In place of a cookie while the agent writes the connection: no socket has it, so that programs leave it alone.
+/// Stands for a cookie while the agent writes the connection. No socket has this cookie, so programs leave the place alone.
 pub const BUSY: u64 = u64::MAX;
 
 pod! {
-    /// Element of SOCKET_CONNECTIONS: those of eight sockets.
+    /// Element of SOCKET_CONNECTIONS: the connections of eight sockets.
     pub struct ConnectionSet: 384 {
-        /// The sockets' cookies; 0 where there is room.
+        /// The sockets' cookies. A free place has 0.
         pub cookies: [u64; WAYS as usize],
-        /// What each has dialled; of no meaning where there is room.
+        /// The socket's connection in each place. Undefined in a free place.
         pub connections: [Connection; WAYS as usize],
     }
 
-    /// What a socket has dialled. It is all that getpeername(2) needs: TCP connections never expire or move.
+    /// What a socket has dialled and where it is connected. getpeername(2) needs no more: TCP connections never expire or move.
     pub struct Connection: 40 {
-        /// What the application dialled.
+        /// The frontend that the application dialled.
         pub frontend: Frontend,
-        /// Where the kernel has connected it; a frontend-shaped key of address, port and protocol.
+        /// The backend that the kernel has connected it to: address, port and protocol in the form of a [`Frontend`].
         pub backend: Frontend,
     }
 }
 
 impl ConnectionSet {
-    /// The number of the set in which a socket may have its connection, among so many.
+    /// The number of the set, out of `sets`, that a socket with this cookie belongs in.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "any bits that cookies of neighbours share will do")]
     pub const fn index(cookie: u64, sets: u32) -> u32 {
-        // Of no sets there is none to be found.
+        // If there are no sets, none is found at index 0 either.
         match ((cookie / WAYS as u64) as u32).checked_rem(sets) {
             Some(index) => index,
             None => 0,

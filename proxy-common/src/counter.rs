@@ -1,4 +1,4 @@
-//! What is counted for a verdict, for a service and for a backend. Counting never changes a verdict.
+//! Counters of verdicts, services and backends. Counting never changes a verdict.
 
 use crate::{pod::pod, reason::Counter, shared::parts, verdict::Verdict};
 
@@ -33,16 +33,16 @@ pod! {
         pub connections: u64,
         /// Packets translated; sockets translate none.
         pub packets: u64,
-        /// Bytes of those packets, by their own account: from the Ethernet header, if there is one, to where the network header
-        /// says that they end, without padding.
+        /// Bytes of those packets, from the Ethernet header, if there is one, to the end that the network header gives, without
+        /// padding.
         pub bytes: u64,
     }
 
-    /// Value of BACKEND_COUNTERS, per CPU, indexed by backend id: how hard it is to find a free source port.
+    /// Value of BACKEND_COUNTERS, per CPU, indexed by backend id: the search for free source ports.
     pub struct BackendCounters: 24 {
         /// Flows that were given a source port.
         pub flows: u64,
-        /// Ports tried that were taken.
+        /// Ports that were tried and found taken.
         pub taken: u64,
         /// Flows dropped because every port tried was taken.
         pub exhausted: u64,

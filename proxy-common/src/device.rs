@@ -1,11 +1,11 @@
-//! DEVICES: what the packet programs know of the devices of this node.
+//! DEVICES: the devices of this node, with what the packet programs need to know.
 
 use crate::pod::pod;
 
 pod! {
-    /// Value of DEVICES, a hash by interface index.
+    /// Value of DEVICES, a hash with the interface index as the key.
     pub struct Device: 4 {
-        /// [`Device::REDIRECT`] and its siblings.
+        /// A combination of the flags below.
         pub flags: u32,
     }
 }
@@ -13,20 +13,20 @@ pod! {
 impl Device {
     /// XDP programs may redirect to this device: it has a native XDP program of ours.
     pub const REDIRECT: u32 = 1;
-    /// The host end of a pod: its clients are on this node (S17).
+    /// The device is the host end of a pod, whose clients are on this node (S17).
     pub const POD: u32 = 2;
-    // Why it has its mode: for people who look, no program asks.
+    // The other flags tell why the device has its mode. They are for people who look at the map; programs read only BARE.
 
-    /// TC serves it, since native XDP was tried and refused.
+    /// TC serves the device, since native XDP was tried and refused.
     pub const FELL_BACK: u32 = 4;
-    /// TC serves it, since what native XDP sends from it may be lost.
+    /// TC serves the device, since packets that native XDP sends from it may be lost.
     pub const UNSURE: u32 = 8;
-    /// The command line names its mode.
+    /// The command line sets the device's mode.
     pub const ASKED: u32 = 16;
-    /// TC serves it, since it carries no Ethernet frames, which XDP wants.
+    /// TC serves the device, since it carries no Ethernet frames, which XDP needs.
     pub const BARE: u32 = 64;
-    /// Only its SCTP is served, as there are SCTP Services.
+    /// Only SCTP is served on the device, because there are SCTP Services.
     pub const SCTP: u32 = 128;
-    /// Native XDP serves it because the command line says so, and what that sends from it is lost, as far as can be told.
+    /// Native XDP serves the device because the command line says so, but packets that it sends are probably lost.
     pub const LOSSY: u32 = 32;
 }

@@ -9,7 +9,7 @@ pod! {
         pub source: Address,
         /// Destination address.
         pub destination: Address,
-        /// Identification, as it lies in the header.
+        /// Identification, in network byte order.
         pub identification: u32,
         /// IANA protocol number.
         pub protocol: u8,
@@ -23,7 +23,7 @@ pod! {
         pub source_port: u16,
         /// Destination port, host byte order.
         pub destination_port: u16,
-        /// When the entry ends: jiffies, modulo 2³².
+        /// The time at which the entry expires: jiffies, modulo 2³².
         pub expires: u32,
     }
 }

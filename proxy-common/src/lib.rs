@@ -1,6 +1,6 @@
-//! What the eBPF programs and the agent must agree on: the keys and values of every map, and each
-//! decision that needs no kernel helper. `no_std`, so that it compiles for both sides; nothing here
-//! performs I/O or allocates. Rules are cited by their numbers in docs/semantics.md (S24).
+//! The contract between the eBPF programs and the agent: the keys and values of every map, and every decision that needs no
+//! kernel helper. `no_std`, so that it compiles for both sides; nothing here performs I/O or allocates. Rules are cited by their
+//! numbers in docs/semantics.md (S24).
 //!
 //! Layout rules: `#[repr(C)]`, explicit padding, no `bool`, enum or `usize` inside map types. Addresses
 //! are in network byte order inside [`Address`]; ports are plain host-order numbers, so that a map dump

@@ -1,4 +1,4 @@
-//! Every map, once: its name, type, key, value, number of entries and the version of its layout. The programs' declarations
+//! The table of all maps: name, type, key, value, number of entries and version of the layout. The programs' declarations
 //! (`proxy-ebpf/src/maps.rs`) and the layouts that the agent expects follow from it; docs/ARCHITECTURE.md is checked against it.
 
 use crate::{
@@ -15,15 +15,15 @@ use crate::{
     node::SOURCES,
 };
 
-/// Gives the table to the macro `$receiver`. A line: documentation, name, type with key and value, default number of
-/// entries, what sets it, and the version that gave the map its layout and the meaning of what it holds.
+/// Passes the table to the macro `$receiver`. Each line has documentation, name, type with key and value, default number of
+/// entries, what determines that number, and the version that introduced the map's layout and the meaning of its contents.
 #[macro_export]
 macro_rules! for_each_map {
     ($receiver:ident) => {
         $receiver! {
-            /// What a client dials → the service behind it. Preallocated: replacing a value can't fail.
+            /// Dialled address, port and protocol → the service behind it. Preallocated: replacing a value can't fail.
             SERVICES: Hash<Frontend, Service>, SERVICES_MAX, Services, 7;
-            /// Backend ids; a service's list of backends is a range of it.
+            /// Index → backend id. A service's list of backends is a range of indexes.
             SLOTS: MappedArray<u32, u32>, SLOTS_MAX, Slots, 7;
             /// Backend id → where the backend listens.
             BACKENDS: MappedArray<u32, Backend>, BACKENDS_MAX, Backends, 7;
@@ -32,11 +32,11 @@ macro_rules! for_each_map {
             GENERATIONS: MappedArray<u32, u32>, SERVICE_IDS_MAX, ServiceIds, 7;
             /// (Service, backend) → the lists that the backend is in; read only when a remembered backend has an older generation.
             MEMBERS: SparseHash<Member, u32>, MEMBERS_MAX, Members, 7;
-            /// Prefix → what an address in it means when no frontend has it.
+            /// Prefix → the meaning of an address in it that is no frontend's.
             NETWORKS: LpmTrie<Address, Network>, NETWORKS_MAX, Networks, 7;
-            /// (Service, client prefix) → 1 where the service is for these clients.
+            /// (Service, client prefix) → 1. The service admits these clients.
             SOURCE_RANGES: LpmTrie<SourceRange, u32>, SOURCE_RANGES_MAX, SourceRanges, 7;
-            /// Address prefix → the AddressClass bits of what may lie there: see `proxy_common::filter`.
+            /// Address prefix → AddressClass bits: see `proxy_common::filter`.
             ADDRESS_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, 7;
             /// Destination port on this node → its PortClass bits.
             PORT_FILTER: MappedArray<u32, u8>, FILTER_LENGTH, Nothing, 7;
@@ -44,24 +44,24 @@ macro_rules! for_each_map {
             SNAT_PORTS: Array<u32, u8>, FILTER_LENGTH, Nothing, 7;
             /// (Client, service) → the backend it keeps.
             AFFINITY: LruHash<AffinityKey, Affinity>, AFFINITY_MAX, Affinity, 7;
-            /// Cookies of connected TCP and SCTP sockets → the frontend that each has dialled, and its backend; a hash table of
-            /// our own: see `proxy_common::connection`. No socket loses its entry to another. Mappable, so that its elements
-            /// begin with a cache line.
+            /// Cookies of connected TCP and SCTP sockets → the frontend that each has dialled, and its backend. A hash table of
+            /// our own, in which no socket evicts another: see `proxy_common::connection`. Mappable, so that elements are aligned
+            /// to cache lines.
             SOCKET_CONNECTIONS: MappedArray<u32, ConnectionSet>, SOCKET_CONNECTIONS_MAX / WAYS as usize, ConnectionSets, 10;
-            /// Socket → what it dialled and its backend, for UDP sockets, and for TCP and SCTP ones that find no place in
-            /// SOCKET_CONNECTIONS.
+            /// Socket → the frontend that it dialled, and its backend, for UDP sockets, and for TCP and SCTP sockets that find no
+            /// place in SOCKET_CONNECTIONS.
             SOCKET_PEERS: SkStorage<i32, Peer>, 0, Nothing, 7;
-            /// (Cookie, remote) → what a UDP socket with several peers dialled, and its backend. The agent finds connected UDP
-            /// sockets by backend here.
+            /// (Cookie, remote) → the frontend that a UDP socket with several peers dialled, and its backend. The agent finds
+            /// connected UDP sockets by backend here.
             SOCKET_FLOWS: LruHash<Flow, Peer>, SOCKET_FLOWS_MAX, SocketFlows, 7;
             /// Events by reason.
             COUNTERS: PerCpuArray<u32, u64>, COUNTERS_MAX, Nothing, 7;
             /// Service id → its flows, packets and bytes.
             SERVICE_COUNTERS: PerCpuArray<u32, ServiceCounters>, SERVICE_IDS_MAX, ServiceIds, 7;
-            /// IPv4 packet as it arrives → its translation; the assured flows, each in one of two buckets: see
+            /// Tuple of an IPv4 packet as it arrives → its translation, for assured flows. Each key has two buckets: see
             /// `flow/table.rs`.
             FLOW_BUCKETS_IPV4: MappedArray<u32, Ipv4Bucket>, CONNTRACK_MAX, FlowBuckets, 9;
-            /// IPv6 packet as it arrives → its translation; the assured flows, as in FLOW_BUCKETS_IPV4.
+            /// Tuple of an IPv6 packet as it arrives → its translation, for assured flows, as in FLOW_BUCKETS_IPV4.
             FLOW_BUCKETS_IPV6: MappedArray<u32, Ipv6Bucket>, CONNTRACK_MAX, FlowBuckets, 9;
             /// Set of two buckets → 1 once an entry of it has gone to CONNTRACK.
             OVERFLOW: Array<u32, u8>, CONNTRACK_MAX / 2, FlowSets, 9;
@@ -69,33 +69,33 @@ macro_rules! for_each_map {
             CONNTRACK_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 9;
             /// Overflow of FLOW_BUCKETS_IPV6: assured flows whose two buckets were taken.
             CONNTRACK_IPV6: LruHash<Tuple, ConntrackEntry>, CONNTRACK_MAX / 2, FlowSets, 9;
-            /// IPv4 packet as it arrives → its translation, of flows that are not assured yet: a flood of first packets evicts
-            /// only these.
+            /// Tuple of an IPv4 packet as it arrives → its translation, for flows that are not assured yet. A flood of first
+            /// packets evicts only these.
             EMBRYONIC_IPV4: LruHash<Ipv4Tuple, Ipv4ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 9;
-            /// IPv6 packet as it arrives → its translation, of flows that are not assured yet.
+            /// Tuple of an IPv6 packet as it arrives → its translation, for flows that are not assured yet.
             EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 9;
             /// Fragmented packet → the ports in its first fragment.
             FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, OTHER;
-            /// Backend id → how hard it was to find source ports for it.
+            /// Backend id → how many source ports were given, tried in vain, and not found for it.
             BACKEND_COUNTERS: PerCpuArray<u32, BackendCounters>, BACKENDS_MAX, Backends, 7;
-            /// This CPU's rate limit of refusals, and the refusal of the packet at hand: see `reject.rs`.
+            /// This CPU's rate limit of refusals, and the refusal of the current packet: see `reject.rs`.
             REJECTS: PerCpuArray<u32, Reject>, 1, Nothing, 7;
             /// Per-CPU scratch: state carried across tail calls, and buffers too large for the stack.
             SCRATCH: PerCpuArray<u32, Scratch>, 1, Nothing, 7;
-            /// [`Stage`](proxy_common::Stage) → the program that does it, at XDP.
+            /// [`Stage`](proxy_common::Stage) → its program, at XDP.
             XDP_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, 7;
-            /// [`Stage`](proxy_common::Stage) → the program that does it, at TC.
+            /// [`Stage`](proxy_common::Stage) → its program, at TC.
             TC_STAGES: ProgramArray<u32, u32>, Stage::COUNT, Nothing, 7;
             /// The [`Phase`](proxy_common::Phase) of this set of programs and maps, written by the agent.
             SUCCESSION: Array<u32, u32>, 1, Nothing, 7;
             /// Name of a map → the version that gave it its layout. The programs never read it.
             LAYOUTS: Hash<MapName, u32>, LAYOUTS_MAX, Nothing, 7;
-            /// Interface index → what may be done with the device.
+            /// Interface index → the flags of the device.
             DEVICES: SparseHash<u32, Device>, DEVICES_MAX, Nothing, 7;
-            /// This node's own addresses, one a family: the source of what is forwarded; and further ones, for backends that are
-            /// reached from them.
+            /// This node's own addresses, one of each family: the source of forwarded packets. Then the sources for backends that
+            /// are reached from other addresses.
             NODE_ADDRESSES: Array<u32, Address>, SOURCES as usize, Nothing, 7;
-            /// Service id → Kubernetes names. The programs never read it; it is here so that the object declares it.
+            /// Service id → Kubernetes names. The programs never read it; it is here so that the eBPF object declares it.
             SERVICE_NAMES: SparseHash<u32, ServiceName>, SERVICE_IDS_MAX, ServiceIds, 7;
             /// Version of the layouts in these maps, written by the agent: `proxy_common::ABI_VERSION`.
             ABI: Array<u32, u32>, 1, Nothing, 7;
@@ -108,17 +108,17 @@ macro_rules! for_each_map {
 pub enum MapKind {
     /// BPF_MAP_TYPE_ARRAY.
     Array,
-    /// The same, which can be mapped into memory (BPF_F_MMAPABLE).
+    /// BPF_MAP_TYPE_ARRAY that can be mapped into memory (BPF_F_MMAPABLE).
     MappedArray,
     /// BPF_MAP_TYPE_PERCPU_ARRAY.
     PerCpuArray,
-    /// BPF_MAP_TYPE_HASH, with all its memory from the start.
+    /// BPF_MAP_TYPE_HASH, preallocated.
     Hash,
-    /// The same, whose entries are allocated one by one (BPF_F_NO_PREALLOC).
+    /// BPF_MAP_TYPE_HASH whose entries are allocated one by one (BPF_F_NO_PREALLOC).
     SparseHash,
     /// BPF_MAP_TYPE_LRU_HASH.
     LruHash,
-    /// BPF_MAP_TYPE_LPM_TRIE; its key is a prefix length and the key that is given.
+    /// BPF_MAP_TYPE_LPM_TRIE. In the kernel, the declared key follows a prefix length.
     LpmTrie,
     /// BPF_MAP_TYPE_SK_STORAGE.
     SkStorage,
@@ -126,9 +126,9 @@ pub enum MapKind {
     ProgramArray,
 }
 
-/// What sets the number of a map's entries.
+/// The setting that determines the number of a map's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the agent's flag of its name, or follows from one")]
+#[expect(missing_docs, reason = "each is the agent's flag of its name, or is derived from one")]
 pub enum SizedBy {
     Nothing,
     Services,
@@ -150,9 +150,9 @@ pub enum SizedBy {
 /// A line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSpec {
-    /// Its name in the eBPF object.
+    /// Name in the eBPF object.
     pub name: &'static str,
-    /// Its type.
+    /// Type of the map.
     pub kind: MapKind,
     /// Bytes of a key.
     pub key_size: u32,
@@ -160,13 +160,13 @@ pub struct MapSpec {
     pub value_size: u32,
     /// Default number of entries.
     pub default_entries: u32,
-    /// What sets the number of entries.
+    /// The setting that determines the number of entries.
     pub sized_by: SizedBy,
-    /// The version of the ABI that gave it its layout and the meaning of what it holds.
+    /// The ABI version that introduced the map's layout and the meaning of its contents.
     pub since: u32,
 }
 
-/// What the other ABI of tests takes for another layout.
+/// The version of a map whose layout differs in the other ABI, which is for tests.
 const OTHER: u32 = if cfg!(feature = "other-abi") { ABI_VERSION } else { 7 };
 
 macro_rules! specs {

@@ -3,8 +3,8 @@
 use crate::pod::pod;
 
 pod! {
-    /// Value of NETWORKS, a longest-prefix trie over [`Address`](crate::Address)
-    /// (an IPv4 prefix is 96 bits longer).
+    /// Value of NETWORKS, a longest-prefix trie over [`Address`](crate::Address). The length of an IPv4 prefix counts 96 bits
+    /// more.
     pub struct Network: 4 {
         /// [`Network::SERVICE_CIDR`] and its siblings.
         pub kind: u32,
@@ -18,6 +18,6 @@ impl Network {
     pub const NODE: Self = Self { kind: 2 };
     /// A loopback address: node ports are served on it to the node's own namespace only.
     pub const LOOPBACK: Self = Self { kind: 3 };
-    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node serves itself: nothing is refused there.
+    /// Real addresses inside a ServiceCIDR, or a ClusterIP that this node has itself: nothing is refused there.
     pub const DIRECT: Self = Self { kind: 4 };
 }

@@ -1,10 +1,10 @@
-//! NODE_ADDRESSES: where in that array this node's own addresses are.
+//! NODE_ADDRESSES: the indexes of this node's own addresses.
 
-/// Index of NODE_ADDRESSES, an array of [`Address`](crate::Address): this node's IPv4 address, which forwarded
-/// packets get as their source. All zeros when it has none.
+/// Index in NODE_ADDRESSES, an array of [`Address`](crate::Address), of this node's IPv4 address, which is the source of
+/// forwarded packets. The address is all zeros if the node has none.
 pub const NODE_IPV4: u32 = 0;
-/// Index of this node's IPv6 address, likewise.
+/// Index in NODE_ADDRESSES of this node's IPv6 address, with the same meaning.
 pub const NODE_IPV6: u32 = 1;
-/// Entries of NODE_ADDRESSES. Those behind the first two are sources for backends that the kernel reaches from another
-/// address of this node, such as those behind a tunnel: see [`Backend::source`](crate::Backend::source).
+/// Number of entries of NODE_ADDRESSES. The entries after the first two are sources for backends that the kernel reaches from
+/// another address of this node, such as those behind a tunnel: see [`Backend::source`](crate::Backend::source).
 pub const SOURCES: u32 = 256;

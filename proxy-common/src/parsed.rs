@@ -1,4 +1,4 @@
-//! The result of parsing a packet's headers: filled in by the packet programs' stage *parse*, passed on from stage to stage.
+//! The parsed headers of a packet: filled in by the packet programs' stage *parse*, and passed on from stage to stage.
 
 use crate::{
     conntrack::{Segment, TcpFlags, Tuple},
@@ -6,29 +6,29 @@ use crate::{
 };
 
 pod! {
-    /// The parsed headers. Offsets are `u16`: the verifier loses the bounds of narrow numbers that are spilled to the
-    /// stack, which keeps it from following every combination of them.
+    /// The parsed headers. Offsets are `u16`, because the verifier loses the bounds of narrow numbers that are spilled to the
+    /// stack, and so does not follow every combination of them.
     pub struct Headers: 64 {
-        /// The key of its flow; the ports are 0 until the transport header has been read.
+        /// The packet's tuple. Ports are 0 until the transport header has been read.
         pub tuple: Tuple,
-        /// Of TCP, host byte order. Of SCTP that opens an association: its initiate tag.
+        /// Sequence number of TCP, or initiate tag of SCTP that opens an association; host byte order.
         pub sequence: u32,
-        /// Of TCP, host byte order.
+        /// Acknowledgment number of TCP, host byte order.
         pub acknowledgment: u32,
-        /// Of a fragment, as it lies in the header.
+        /// Identification of a fragment, in network byte order.
         pub identification: u32,
         network: u16,
         transport: u16,
         length: u16,
         /// TTL or hop limit.
         pub hop_limit: u8,
-        /// [`TcpFlags`]; SYN of SCTP that may open an association; none for others.
+        /// [`TcpFlags`]. SCTP that may open an association has SYN. Other protocols have none.
         flags: u8,
         /// A [`Family`].
         family: u8,
         /// A [`Part`].
         part: u8,
-        /// Bytes behind the TCP header.
+        /// Bytes after the TCP header.
         payload: u16,
     }
 }
@@ -43,15 +43,15 @@ pub enum Family {
     Ipv6 = 1,
 }
 
-/// Which part of a packet this is.
+/// The part of a packet that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Part {
-    /// All of it.
+    /// The whole packet.
     Whole = 0,
-    /// The first fragment: it has the ports.
+    /// The first fragment, which has the ports.
     First = 1,
-    /// Another fragment.
+    /// A later fragment.
     Later = 2,
 }
 
@@ -61,28 +61,28 @@ pub const ICMP: u8 = 1;
 pub const ICMPV6: u8 = 58;
 
 impl Headers {
-    /// Sets what the network header of a whole packet says.
+    /// Sets the family, tuple and hop limit of a whole packet.
     #[inline(always)]
     pub fn set_network(&mut self, family: Family, tuple: Tuple, hop_limit: u8) {
         (self.family, self.part) = (family as u8, Part::Whole as u8);
         (self.tuple, self.hop_limit) = (tuple, hop_limit);
     }
 
-    /// Sets where the network header begins, and what follows it, and the length of both by the packet's own account:
-    /// bytes.
+    /// Sets the offsets of the network header and of what follows it, and the packet's length as the network header gives it. All
+    /// in bytes.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "offsets are a few hundred bytes")]
     pub fn set_offsets(&mut self, network: usize, transport: usize, length: u16) {
         (self.network, self.transport, self.length) = (network as u16, transport as u16, length);
     }
 
-    /// Moves the transport header back by the length of a header before it, bytes.
+    /// Moves the offset of the transport header past a header of this many bytes.
     #[inline(always)]
     pub fn skip(&mut self, bytes: u16) {
         self.transport += bytes;
     }
 
-    /// Sets which part of a packet this is.
+    /// Sets the part that was received.
     #[inline(always)]
     pub fn set_part(&mut self, part: Part) {
         self.part = part as u8;
@@ -95,20 +95,20 @@ impl Headers {
         self.tuple.destination_port = u16::from_be(destination);
     }
 
-    /// Sets the flags.
+    /// Sets the TCP flags.
     #[inline(always)]
     pub fn set_flags(&mut self, flags: u8) {
         self.flags = flags;
     }
 
-    /// Sets how long the transport header is: what follows is the payload. Bytes; only TCP asks for it.
+    /// Sets the length of the transport header, bytes. What follows it is the payload, which only TCP needs.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "packets are at most as long as their length field says")]
     pub fn set_transport_length(&mut self, length: usize) {
         self.payload = self.end().wrapping_sub(self.transport()).wrapping_sub(length) as u16;
     }
 
-    /// The TCP segment. A first fragment counts as a shorter segment.
+    /// The packet as a TCP segment. A first fragment counts as a shorter segment.
     #[inline(always)]
     pub const fn segment(&self) -> Segment {
         let flags = self.flags();
@@ -123,7 +123,7 @@ impl Headers {
         if self.family == Family::Ipv4 as u8 { Family::Ipv4 } else { Family::Ipv6 }
     }
 
-    /// Which part of a packet this is.
+    /// The part of the packet that was received.
     #[inline(always)]
     pub const fn part(&self) -> Part {
         match self.part {
@@ -139,31 +139,31 @@ impl Headers {
         TcpFlags(self.flags)
     }
 
-    /// Where the network header begins.
+    /// Offset of the network header, bytes.
     #[inline(always)]
     pub const fn network(&self) -> usize {
         self.network as usize
     }
 
-    /// Where what follows it and its extensions begins.
+    /// Offset of what follows the network header and its extensions, bytes.
     #[inline(always)]
     pub const fn transport(&self) -> usize {
         self.transport as usize
     }
 
-    /// Length of the network packet by its own account, bytes.
+    /// Length that the network header gives the packet, bytes.
     #[inline(always)]
     pub const fn length(&self) -> usize {
         self.length as usize
     }
 
-    /// Where the packet ends by its own account.
+    /// Offset of the packet's end as the network header gives it, bytes.
     #[inline(always)]
     pub const fn end(&self) -> usize {
         self.network() + self.length()
     }
 
-    /// Whether ICMP of its family follows the network header.
+    /// Whether ICMP of the packet's family follows the network header.
     #[inline(always)]
     pub const fn is_icmp(&self) -> bool {
         match self.family() {

@@ -3,11 +3,11 @@
 use crate::{pod::pod, service::Frontend, shared::parts};
 
 pod! {
-    /// Value of SOCKET_PEERS (one a socket, socket-local storage) and of SOCKET_FLOWS.
+    /// Value of SOCKET_PEERS (socket-local storage) and of SOCKET_FLOWS.
     pub struct Peer: 72 {
-        /// What the application dialled.
+        /// The frontend that the application dialled.
         pub frontend: Frontend,
-        /// Where its traffic goes; a frontend-shaped key of address, port and protocol.
+        /// The backend that the traffic goes to: address, port and protocol in the form of a [`Frontend`].
         pub backend: Frontend,
         /// Service id.
         pub service: u32,
@@ -17,7 +17,7 @@ pod! {
         pub backend_generation: u32,
         /// The service's generation when the backend was last known to be a member.
         pub service_generation: u32,
-        /// [`Peer::CONNECTED`] and its siblings.
+        /// The flags [`Peer::CONNECTED`] and [`Peer::MANY`].
         pub flags: u32,
         /// The [`List::bit`](crate::List::bit) of the list the backend was chosen from.
         pub list: u32,
@@ -29,7 +29,7 @@ pod! {
     pub struct Flow: 32 {
         /// The socket's cookie.
         pub cookie: u64,
-        /// Frontend or backend, by `role`.
+        /// The frontend or the backend, depending on `role`.
         pub remote: Frontend,
         /// A [`FlowRole`].
         pub role: u32,
@@ -50,15 +50,15 @@ parts! {
     Frontend { protocol: u8 }
 }
 
-/// What [`Flow::remote`] is.
+/// The meaning of [`Flow::remote`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum FlowRole {
-    /// A frontend: found again by the next datagram sent to it.
+    /// A frontend: the next datagram that is sent to it finds the flow.
     Sent = 1,
-    /// A backend: found again by its reply.
+    /// A backend: its reply finds the flow.
     Received = 2,
-    /// The backend of a connected UDP socket: found by the agent when that backend goes.
+    /// The backend of a connected UDP socket: the agent finds the flow when that backend is removed.
     Connected = 3,
 }
 
@@ -73,7 +73,7 @@ impl Flow {
 impl Peer {
     /// The socket is connected: getpeername(2) shows the frontend.
     pub const CONNECTED: u32 = 1;
-    /// The socket has talked to further Services: look into SOCKET_FLOWS too.
+    /// The socket has further peers, which are in SOCKET_FLOWS.
     pub const MANY: u32 = 2;
 
     /// Whether a UDP flow has been idle for longer than `timeout` (ns) at time `now` (ns).

@@ -21,7 +21,7 @@ macro_rules! pod {
 
         // SAFETY: bytemuck's derive has proven that every bit pattern is valid and that there is no padding.
         #[cfg(feature = "user")]
-        #[expect(unsafe_code, reason = "aya asks for the promise that bytemuck has checked")]
+        #[expect(unsafe_code, reason = "aya wants a promise of what bytemuck's derive has checked")]
         unsafe impl aya::Pod for $name {}
     )*};
 }

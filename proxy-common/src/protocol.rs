@@ -5,7 +5,7 @@ use core::{
     str::FromStr,
 };
 
-/// A transport protocol that Services know (S10). The number is IANA's.
+/// A transport protocol of Services (S10). The number is IANA's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Protocol {
@@ -17,12 +17,12 @@ pub enum Protocol {
     Sctp = 132,
 }
 
-/// A name that is no protocol of Services.
+/// The error for a name that is not a protocol of Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownProtocol;
 
 impl Protocol {
-    /// The protocol with this IANA number; MPTCP sockets (Linux's 262) dial TCP.
+    /// The protocol with this IANA number. Linux's number for MPTCP, 262, stands for TCP.
     #[inline(always)]
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {

@@ -1,5 +1,5 @@
-//! Why something is refused, and what is counted: one list of reasons, counters and their labels. Numbers and labels keep their
-//! meaning for ever.
+//! The list of reject reasons, drop reasons and counters, with the labels of their metrics. Numbers and labels never change their
+//! meaning.
 
 /// Declares the enums of the list.
 macro_rules! list {
@@ -32,11 +32,11 @@ macro_rules! list {
         }
 
         impl Counter {
-            /// Every counter, in the order of its number.
+            /// Every counter, in the order of their numbers.
             pub const ALL: [Self; [$($reject_index,)* $($drop_index,)* $($event_index),*].len()] =
                 sorted([$(Self::$reject_counter,)* $(Self::$drop_counter,)* $(Self::$event),*]);
 
-            /// What it counts, and why: the labels of a metric.
+            /// The labels of its metric: outcome and reason.
             pub const fn label(self) -> (Outcome, &'static str) {
                 match self {
                     $(Self::$reject_counter => (Outcome::Rejected, $reject_label),)*
@@ -57,7 +57,7 @@ macro_rules! reasons {
         pub enum $name { $($(#[$doc])* $variant = $number,)* }
 
         impl $name {
-            /// The reason with this number.
+            /// The reason with this number, if there is one.
             #[inline(always)]
             pub const fn from_number(number: u8) -> Option<Self> {
                 match number {
@@ -66,7 +66,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// Its counter.
+            /// The counter of this reason.
             #[inline(always)]
             pub const fn counter(self) -> Counter {
                 match self { $(Self::$variant => Counter::$counter,)* }
@@ -81,7 +81,7 @@ list! {
         NoBackend = 1, RejectNoBackend = 1, "no_backend";
         /// A port that the Service's address does not serve (S20).
         UnservedPort = 2, RejectUnservedPort = 2, "unserved_port";
-        /// A TCP packet in the middle of a connection that nobody knows.
+        /// A TCP packet in the middle of an unknown connection.
         UnknownConnection = 3, RejectUnknownConnection = 14, "unknown_connection";
     }
     drops {
@@ -93,11 +93,11 @@ list! {
         MissingBackend = 3, DropMissingBackend = 5, "missing_backend";
         /// The client is outside `loadBalancerSourceRanges` (S21).
         SourceRange = 4, DropSourceRange = 15, "source_range";
-        /// A packet for a frontend whose headers are cut short or contradict themselves (S28).
+        /// A packet to a frontend, with headers that are cut short or contradict one another (S28).
         Malformed = 5, DropMalformed = 16, "malformed";
         /// An IPv6 packet with an IPv4-mapped address.
         MappedAddress = 6, DropMappedAddress = 17, "mapped_address";
-        /// A later fragment whose first one has not come (S28).
+        /// A later fragment that came before the first one (S28).
         FragmentOutOfOrder = 7, DropFragmentOutOfOrder = 18, "fragment_out_of_order";
         /// No free source port for the backend.
         SnatPortsExhausted = 8, DropSnatPortsExhausted = 19, "snat_ports_exhausted";
@@ -105,15 +105,15 @@ list! {
         NoNodeAddress = 9, DropNoNodeAddress = 20, "no_node_address";
         /// The routing table refuses the destination.
         NoRoute = 10, DropNoRoute = 21, "no_route";
-        /// The packet does not fit the way to the backend and must not be fragmented here.
+        /// The packet exceeds the MTU on the way to the backend and must not be fragmented here.
         TooBig = 11, DropTooBig = 22, "too_big";
         /// The hop limit has run out.
         HopLimit = 12, DropHopLimit = 23, "hop_limit";
-        /// A refusal that was not sent because too many were sent lately.
+        /// A refusal that was not sent because of the rate limit.
         RejectLimited = 13, DropRejectLimited = 24, "reject_limited";
         /// The connection tracking map refused the flow.
         ConntrackFull = 14, DropConntrackFull = 25, "conntrack_full";
-        /// The program of a stage is not in its place: the maps are damaged.
+        /// The program of a stage is missing: the maps are damaged.
         MissingStage = 15, DropMissingStage = 26, "missing_stage";
     }
     events {
@@ -133,23 +133,23 @@ list! {
         EchoReply = 11, "echo_reply";
         /// A flow of packets was opened.
         FlowOpened = 12, "flow_opened";
-        /// A flow got another source port than its client's, because that one was taken or is not ours to use.
+        /// A flow got another source port than its client's, because that one was taken or may not be used.
         SnatPortChanged = 13, "snat_port_changed";
     }
 }
 
-/// What became of what is counted.
+/// The outcome of what is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was refused so that the client knows at once.
+    /// Refused with an error that the client sees at once.
     Rejected,
-    /// It was refused silently, or as unreachable.
+    /// Refused silently, or as unreachable.
     Dropped,
-    /// It was served, or something else happened.
+    /// Served, or another event.
     Done,
 }
 
-/// By number.
+/// Sorts counters by their numbers.
 const fn sorted<const N: usize>(mut all: [Counter; N]) -> [Counter; N] {
     let mut first = 0;
     while first < N {
@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    /// What people read about a map dump.
+    /// The documentation of map dumps.
     const DOCS: &str = include_str!("../../docs/maps.md");
 
     #[test]

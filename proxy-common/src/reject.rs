@@ -1,19 +1,19 @@
-//! REJECTS: the rate limit of refusals, and the refusal that the packet at hand is to be turned into.
+//! REJECTS: the rate limit of refusals, and the refusal that the current packet is turned into.
 
 use crate::{pod::pod, shared::parts};
 
 pod! {
-    /// Value of REJECTS, one for each CPU: the token bucket of refusals, and the refusal of the packet at hand.
+    /// Value of REJECTS, one for each CPU: the token bucket of refusals, and the refusal of the current packet.
     pub struct Reject: 20 {
         /// Tokens left: refusals that may still be sent.
         pub tokens: u32,
-        /// When the bucket was filled last: jiffies, modulo 2³².
+        /// The time at which the bucket was last filled: jiffies, modulo 2³².
         pub filled: u32,
-        /// [`Reject::PORT_UNREACHABLE`] and its siblings: the refusal.
+        /// The refusal: [`Reject::PORT_UNREACHABLE`], [`Reject::TOO_BIG`] or [`Reject::HOP_LIMIT`], and perhaps [`Reject::BARE`].
         pub kind: u32,
-        /// The MTU that the packet is too big for.
+        /// The MTU that the packet exceeds, bytes.
         pub mtu: u32,
-        /// The [`Counter`](crate::Counter) of the reason.
+        /// The [`Counter`](crate::Counter) of the refusal's reason.
         pub counter: u32,
     }
 }
@@ -23,12 +23,12 @@ parts! {
 }
 
 impl Reject {
-    /// No backend: a reset, or an ICMP error.
+    /// The packet is refused: by a reset for TCP, else by an ICMP error.
     pub const PORT_UNREACHABLE: u32 = 0;
     /// The packet is longer than `mtu`.
     pub const TOO_BIG: u32 = 1;
     /// The packet's hop limit has run out.
     pub const HOP_LIMIT: u32 = 2;
-    /// Flag beside one of these: the packet begins with its network header.
+    /// Flag beside one of the kinds: the packet begins with its network header.
     pub const BARE: u32 = 0x100;
 }

@@ -13,7 +13,7 @@ pod! {
         pub reply: ConntrackEntry,
         /// 1 if the packet's flow is assured.
         pub assured: u32,
-        /// Unused: makes another layout, for tests.
+        /// Unused. It changes the layout, for tests.
         #[cfg(feature = "other-abi")]
         pub other: u32,
     }

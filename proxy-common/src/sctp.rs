@@ -1,14 +1,13 @@
-//! SCTP's checksum changed in place: CRC32c (RFC 9260 appendix A) is linear, so that a change of the ports changes
-//! it by an amount that depends on nothing but the change and the packet's length. A wrong checksum stays wrong.
-//! Pure.
+//! In-place changes of SCTP's checksum. CRC32c (RFC 9260 appendix A) is linear, so changed ports change it by an amount that
+//! depends only on the change and the packet's length. A wrong checksum stays wrong. Pure.
 
 /// Castagnoli's polynomial. Bits are reflected throughout: bit 31 stands for x⁰.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 /// Number of bits of a packet's length.
 const LENGTH_BITS: usize = 16;
 
-/// `FACTORS[n][bit]`: what bit n of a length multiplies with: 1, or x to the power of 8 · 2ⁿ, which stands for 2ⁿ
-/// zero bytes. A table of both, because a choice by branch would double the verifier's work for each bit.
+/// `FACTORS[n][bit]`: the factor for bit n of a length. It is 1 if the bit is 0, else x to the power of 8 · 2ⁿ, which stands for
+/// 2ⁿ zero bytes. The table has both, because a branch would double the verifier's work for each bit.
 static FACTORS: [[u32; 2]; LENGTH_BITS] = {
     let mut table = [[1 << 31; 2]; LENGTH_BITS];
     table[0][1] = 1 << (31 - 8);
@@ -32,7 +31,7 @@ const fn multiply(a: u32, mut b: u32) -> u32 {
     product
 }
 
-/// What to XOR into the checksum of an SCTP packet of `length` bytes whose first word (both ports in host byte order,
+/// The value to XOR into the checksum of an SCTP packet of `length` bytes, if its first word (both ports in host byte order,
 /// source first) was XORed with `change`.
 #[inline(always)]
 pub fn crc32c_change(change: u32, length: usize) -> u32 {

@@ -2,26 +2,26 @@
 
 use crate::conntrack::Tuple;
 
-/// Maps a uniformly random `random` to an index below `length` (S23), by multiplication instead of a
-/// division: the bias is at most `length` / 2³². Returns 0 for an empty range, which callers refuse first.
+/// Maps a uniformly random `random` to an index below `length` (S23), by multiplication instead of division: the bias is at most
+/// `length` / 2³². Returns 0 for an empty range, which callers refuse first.
 #[inline(always)]
 pub const fn slot_index(random: u32, length: u32) -> u32 {
     ((random as u64 * length as u64) >> 32) as u32
 }
 
-/// A number for a TCP connection that looks random to whoever doesn't know `secret`, and is the same whenever its SYN
-/// comes again: initial sequence numbers differ from one connection to the next (RFC 6528).
+/// A pseudo-random number for a TCP connection, which can't be predicted without `secret`. A retransmitted SYN gets the same
+/// number, since the initial sequence number is a part of it. That differs from one connection to the next (RFC 6528).
 #[inline(always)]
 pub const fn connection_number(tuple: &Tuple, sequence: u32, secret: u64) -> u32 {
     let [a, b, c, d] = tuple.source.words();
     let [_, _, e, f] = tuple.destination.words();
     let ports = (tuple.source_port as u32) << 16 | tuple.destination_port as u32;
-    // Products that need not wait for each other, and one of all.
+    // Products that don't depend on each other, then one of all.
     let (prefix, host) = (spread(pair(a, b) ^ secret), spread(pair(c, d) ^ secret.rotate_left(17)));
     high(spread(prefix ^ host ^ spread(pair(e ^ sequence, f ^ ports))))
 }
 
-/// A number for each attempt, from one for all of them.
+/// A pseudo-random number for each attempt, derived from `random`.
 #[inline(always)]
 pub const fn attempt_number(random: u32, attempt: u32) -> u32 {
     high(spread(spread(pair(random, attempt))))
@@ -32,7 +32,7 @@ pub(crate) const fn pair(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
-/// Lets every bit change the bits above it, and those the ones below: a round of a multiplicative hash.
+/// One round of a multiplicative hash: each bit changes the bits above it, and these change the bits below.
 #[inline(always)]
 pub(crate) const fn spread(word: u64) -> u64 {
     /// 2⁶⁴ ÷ the golden ratio, odd.
@@ -50,7 +50,7 @@ const fn high(word: u64) -> u32 {
 mod tests {
     use super::*;
 
-    /// Of two connections that differ in one thing.
+    /// Asserts that connections which differ in one thing are spread evenly.
     fn differs(change: impl Fn(&mut Tuple, &mut u32, u32)) {
         const SLOTS: u32 = 16;
         const CONNECTIONS: u32 = 16_000;

@@ -10,8 +10,8 @@ use crate::{
 pod! {
     /// Key of SERVICES: the address, port and protocol that a client dials.
     ///
-    /// [`Address::any`] stands for every address of this node (NodePort). Port 0 with protocol 0 marks an address
-    /// that some Service has: see [`FrontendKind::Owner`] and [`FrontendKind::ExternalOwner`].
+    /// [`Address::any`] stands for every address of this node (NodePort). Port 0 with protocol 0 marks an address that a Service
+    /// has: see [`FrontendKind::Owner`] and [`FrontendKind::ExternalOwner`].
     #[derive(PartialOrd, Ord, Hash)]
     pub struct Frontend: 20 {
         /// The dialled address.
@@ -34,20 +34,20 @@ pod! {
 
     /// Value of SERVICES.
     pub struct Service: 28 {
-        /// Identifies the service port of one family: the same for all its frontends; index of GENERATIONS,
+        /// Identifies the service port of one family. All its frontends have the same id, which is the index of GENERATIONS,
         /// SERVICE_COUNTERS and SERVICE_NAMES. 0 on entries that only mark an owned address.
         pub id: u32,
         /// A [`FrontendKind`].
         pub kind: u8,
-        /// [`Service::USABLE`] and its siblings.
+        /// A combination of [`Service::USABLE`] and the flags below it.
         pub flags: u8,
         /// Zero.
         pub _pad: u16,
-        /// Session affinity by client: seconds since its last new connection; 0 is no affinity (S24).
+        /// Session affinity: seconds since the client's last new connection until it expires. 0 is no affinity (S24).
         pub affinity_timeout: u32,
-        /// The backends that clients on this node get.
+        /// The list of backends for clients on this node.
         pub internal: SlotRange,
-        /// The backends that packets from outside get.
+        /// The list of backends for packets from outside.
         pub external: SlotRange,
     }
 }
@@ -59,14 +59,14 @@ impl Frontend {
         Self { address, port, protocol, _pad: 0 }
     }
 
-    /// The entry that marks `address` as some Service's.
+    /// The entry that marks `address` as a Service's.
     #[inline(always)]
     pub const fn owner(address: Address) -> Self {
         Self::new(address, 0, 0)
     }
 }
 
-/// Which rule made a frontend. The number is the map's `kind`.
+/// The kind of an entry of SERVICES. Its number is [`Service::kind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum FrontendKind {
@@ -80,13 +80,12 @@ pub enum FrontendKind {
     ExternalIp = 3,
     /// One of `status.loadBalancer.ingress`.
     LoadBalancer = 4,
-    /// Not a frontend: marks an address outside the cluster that some Service serves. Its unserved ports are the
-    /// host's own business (S20).
+    /// Not a frontend: marks an address outside the cluster that a Service serves. Its unserved ports belong to the host (S20).
     ExternalOwner = 5,
 }
 
 impl FrontendKind {
-    /// The kind with this number.
+    /// The kind with this number, if there is one.
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             0 => Self::Owner,
@@ -103,7 +102,7 @@ impl FrontendKind {
 /// Which of a service port's two lists of backends a slot range holds (S13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum List {
-    /// The usable backends anywhere, after topology.
+    /// The usable backends of all nodes, after topology.
     Cluster,
     /// The usable backends on this node.
     Local,
@@ -119,14 +118,14 @@ impl List {
         }
     }
 
-    /// The bits of a member that a flow of the list with this bit may stay with: one that is in the list, or has left it but
-    /// serves until it ends (S29). New flows and clients with affinity want the former.
+    /// The bits of members that a flow of the list with this bit may stay with: those in the list, and those that have left it
+    /// but still serve (S29). New flows and clients with affinity need one of the former.
     #[inline(always)]
     pub const fn staying(bit: u32) -> u32 {
         bit | Self::draining(bit)
     }
 
-    /// The bit of a member that has left the list with this bit, but serves until it ends.
+    /// The bit of a member that has left the list with this bit but still serves.
     #[inline(always)]
     pub const fn draining(bit: u32) -> u32 {
         bit << 2
@@ -134,15 +133,15 @@ impl List {
 }
 
 impl Service {
-    /// Some backend is usable somewhere: an empty range is a drop by policy, not a reject (S16). On the entry that
-    /// marks an address: one of its ports has a usable backend, so that an echo request gets a reply.
+    /// A backend is usable on some node, so an empty range is a drop by policy, not a reject (S16). On the entry that marks an
+    /// address: one of its ports has a usable backend, so an echo request gets a reply.
     pub const USABLE: u8 = 1;
     /// `internal` is the Local list.
     pub const INTERNAL_LOCAL: u8 = 2;
     /// `external` is the Local list.
     pub const EXTERNAL_LOCAL: u8 = 4;
-    /// Only clients in SOURCE_RANGES are served (S21). The two flags that follow say it of this node's sockets, whose
-    /// source addresses are not known yet when they connect.
+    /// Only clients in SOURCE_RANGES are served (S21). For sockets of this node, whose source addresses are not known yet when
+    /// they connect, the next two flags decide.
     pub const SOURCE_RANGES: u8 = 8;
     /// The node's own address is in SOURCE_RANGES: processes in its network namespace are served.
     pub const NODE_ALLOWED: u8 = 16;
@@ -167,15 +166,15 @@ impl Service {
         if internal { (self.internal, self.internal_list()) } else { (self.external, self.external_list()) }
     }
 
-    /// Whether a socket of this node is served: one in the node's own network namespace or one in a pod (S21).
-    /// Ask only with [`Service::SOURCE_RANGES`].
+    /// Whether sockets in the node's own network namespace (`is_node`), or else those in pods, are served (S21). Valid only with
+    /// [`Service::SOURCE_RANGES`].
     #[inline(always)]
     pub const fn admits_socket(&self, is_node: bool) -> bool {
         let allowed = if is_node { Self::NODE_ALLOWED } else { Self::PODS_ALLOWED };
         self.flags & allowed != 0
     }
 
-    /// What a new flow gets when its range is empty (S16).
+    /// The verdict about a new flow whose range is empty (S16).
     #[inline(always)]
     pub const fn empty_verdict(&self) -> Verdict {
         if self.flags & Self::USABLE == 0 {

@@ -1,16 +1,16 @@
-//! Values of maps that other CPUs and the agent read and write while a program looks at them. A Rust reference promises that
-//! nobody else writes meanwhile, so none is made of them: a [`Shared`] copies out and in.
+//! Map values that other CPUs and the agent may read and write while a program uses them. A Rust reference promises that there
+//! are no other writers, so none is made to such a value: a [`Shared`] copies out and in.
 //!
 //! # What a copy may show
 //!
 //! [`Shared::read`] and [`Shared::write`] are READ_ONCE and WRITE_ONCE of Linux's memory model
-//! (`tools/memory-model/Documentation/explanation.txt`), word by word: the compiler makes one instruction of each word, and the
-//! kernel's JIT compiler one of each of those.
+//! (`tools/memory-model/Documentation/explanation.txt`), word by word: the compiler makes one instruction for each word, and the
+//! kernel's JIT compiler one for each of these.
 //!
-//! - One word is never torn: a reader finds what was there before or after another CPU's write.
-//! - Several words may be: some are from before the write, some from after. Code that needs them to belong together checks that,
-//!   as `flow/bucket.rs` does by a version.
-//! - If two CPUs write a word, the later write stays. If each writes what it has computed from the word before, one of the two
+//! - One word is never torn: a reader finds its value from before or after another CPU's write.
+//! - Several words may be: some are from before the write, some from after. Code that needs them to belong together checks it, as
+//!   `flow/bucket.rs` does with a version.
+//! - If two CPUs write a word, the later write stays. If each writes what it has computed from the previous value, one of the two
 //!   steps is lost.
 //! - The compiler keeps these reads and writes in the order of the program, leaves none out and adds none. An x86 processor
 //!   keeps the order of reads, and that of writes. An arm64 processor may swap two reads, or two writes, of different words,
@@ -24,7 +24,7 @@ use core::{mem::MaybeUninit, ptr::NonNull};
 
 use bytemuck::Pod;
 
-/// A value that others may read and write at any time.
+/// A value that other CPUs and the agent may read and write at any time.
 #[repr(transparent)]
 pub struct Shared<T>(NonNull<T>);
 
@@ -42,14 +42,14 @@ impl<T> Shared<T> {
     ///
     /// # Safety
     ///
-    /// `pointer` must be aligned, and valid for reads and writes for as long as any copy of the result is used. No reference to
-    /// the value may be used meanwhile.
+    /// `pointer` must be aligned, and valid for reads and writes for as long as any copy of the result is used. During that time
+    /// no reference to the value may be used.
     #[inline(always)]
     pub const unsafe fn new(pointer: NonNull<T>) -> Self {
         Self(pointer)
     }
 
-    /// Where the value is, for helpers and atomic operations.
+    /// A pointer to the value, for helpers and atomic operations.
     #[inline(always)]
     pub const fn as_ptr(self) -> *mut T {
         self.0.as_ptr()
@@ -67,7 +67,7 @@ impl<T: Pod> Shared<T> {
         unsafe { copy.assume_init() }
     }
 
-    /// Copies the value to `copy`, without another copy on BPF's small stack.
+    /// Copies the value to `copy`, without a second copy on BPF's small stack.
     #[inline(always)]
     pub fn read_to(self, copy: &mut T) {
         // SAFETY: only values are written to `copy`.
@@ -77,7 +77,7 @@ impl<T: Pod> Shared<T> {
     #[inline(always)]
     fn read_into(self, copy: &mut MaybeUninit<T>) {
         let (from, to) = (self.as_ptr(), copy.as_mut_ptr());
-        // SAFETY: `new` asks for a pointer to a value, and `copy` has the size and alignment of one.
+        // SAFETY: `new` requires a pointer to a value, and `copy` has the size and alignment of one.
         unsafe {
             match align_of::<T>() {
                 8 => read_words::<T, u64>(from, to),
@@ -123,7 +123,7 @@ impl<T: Pod> Shared<T> {
 #[inline(always)]
 unsafe fn read_words<T, W: Copy>(from: *const T, to: *mut T) {
     for index in 0..size_of::<T>() / size_of::<W>() {
-        // SAFETY: the caller's pointers are to all of a `T`.
+        // SAFETY: the caller's pointers cover a whole `T`.
         unsafe { to.cast::<W>().add(index).write(from.cast::<W>().add(index).read_volatile()) };
     }
 }
@@ -132,12 +132,12 @@ unsafe fn read_words<T, W: Copy>(from: *const T, to: *mut T) {
 #[inline(always)]
 unsafe fn write_words<T, W: Copy>(from: *const T, to: *mut T) {
     for index in 0..size_of::<T>() / size_of::<W>() {
-        // SAFETY: the caller's pointers are to all of a `T`.
+        // SAFETY: the caller's pointers cover a whole `T`.
         unsafe { to.cast::<W>().add(index).write_volatile(from.cast::<W>().add(index).read()) };
     }
 }
 
-/// Declares the parts of a shared value: for each field a method that gives it.
+/// Declares a method for each field of a shared value, which returns the field as a shared value.
 macro_rules! parts {
     ($($type:ident { $($field:ident: $part:ty),* })*) => {$(
         impl $crate::shared::Shared<$type> {$(
@@ -177,7 +177,7 @@ mod tests {
     parts! { Value { long: u64, word: u32, half: u16, bytes: [u8; 2] } }
 
     impl<T> Shared<T> {
-        /// Tests share a value of theirs, and use it only through the result.
+        /// Shares a value of a test, which must use it only through the result.
         pub(crate) fn of(value: &mut T) -> Self {
             // SAFETY: tests end before their values.
             unsafe { Self::new(NonNull::from(value)) }

@@ -3,10 +3,10 @@
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// Key of SOURCE_RANGES, a longest-prefix trie: the service id is always matched whole, so that a prefix is
-    /// 32 bits longer than the one over [`Address`]. The value is a `u32`, 1.
+    /// Key of SOURCE_RANGES, a longest-prefix trie. A prefix is 32 bits longer than that of the [`Address`], since the service id
+    /// is always matched whole. The value is a `u32`, 1.
     pub struct SourceRange: 20 {
-        /// Service id, network byte order, as a trie matches from the first byte on.
+        /// Service id, in network byte order, since a trie matches from the first byte on.
         pub service: u32,
         /// A client's address.
         pub client: Address,

@@ -1,24 +1,24 @@
-//! SUCCESSION and LAYOUTS: how one set of programs and maps takes the place of another (docs/adr/0010).
+//! SUCCESSION and LAYOUTS: how one set of programs and maps replaces another (docs/adr/0010).
 
 use crate::pod::pod;
 
-/// Where a set of programs stands on its way into the place of the set before it. The number is SUCCESSION's only value.
+/// How far a set of programs has come in replacing the previous set. SUCCESSION has the number as its only value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Phase {
-    /// No other set is there.
+    /// There is no other set.
     Alone = 0,
-    /// Some hooks may have programs of the set before: it alone opens flows, since programs of both sets ask it.
+    /// Some hooks may still have programs of the previous set. Only that set opens flows; programs of both sets use it for that.
     Following = 1,
-    /// All hooks have programs of this set, which opens flows. The set before knows some that this one does not.
+    /// All hooks have programs of this set, which opens flows. The previous set has flows that this one does not know.
     Leading = 2,
-    /// A set that is to take this one's place is being made. Both open flows before one of them knows all: the source ports that
-    /// this set gives are even, those of the other one, as long as it is [`Leading`](Self::Leading), are odd.
+    /// A set that will replace this one is being made. Both sets open flows until one of them knows all, so source ports are
+    /// divided: this set gives even ones, and the other, while it is [`Leading`](Self::Leading), odd ones.
     Followed = 3,
 }
 
 impl Phase {
-    /// The source port nearest to `port` that a set gives in the phase with this number.
+    /// The source port nearest to `port` that a set may give in the phase with this number.
     #[inline(always)]
     pub const fn own_port(phase: u32, port: u16) -> u16 {
         if phase == Self::Followed as u32 {
@@ -41,7 +41,7 @@ pod! {
 }
 
 impl MapName {
-    /// The key of this map; what is too long for it is cut off.
+    /// The key of this map. A name that is too long is cut off.
     pub fn new(name: &str) -> Self {
         let mut key = Self::default();
         key.name.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);

@@ -2,26 +2,26 @@
 
 use crate::reason::{DropReason, RejectReason};
 
-/// The end of the pipeline.
+/// The decision of a program about a call or a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Not ours: leave it as it is.
+    /// Not a Service's: leave it as it is.
     Pass,
     /// The addresses have been rewritten; the stack takes it from here.
     Translated,
-    /// The packet was rewritten and leaves by the hook itself.
+    /// The packet has been rewritten and leaves by the hook itself.
     Forwarded,
-    /// The packet, an echo request, has become its reply.
+    /// The packet was an echo request and has become the reply.
     EchoReply,
-    /// Refuse it so that the client knows at once.
+    /// Refuse with an error that the client sees at once.
     Reject(RejectReason),
-    /// Refuse it silently (packets) or as unreachable (sockets).
+    /// Refuse silently (packets) or as unreachable (sockets).
     Drop(DropReason),
 }
 
 impl Verdict {
-    /// A number for the verdict, never 0: eBPF subprograms return nothing wider.
+    /// The verdict as a number, never 0, since subprograms of eBPF can't return an enum.
     #[inline(always)]
     pub const fn code(self) -> u32 {
         match self {
@@ -34,7 +34,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict with this code; none for a number that [`Verdict::code`] does not return.
+    /// The verdict with this code; `None` for a number that [`Verdict::code`] does not return.
     #[inline(always)]
     pub const fn from_code(code: u32) -> Option<Self> {
         #[expect(clippy::cast_possible_truncation, reason = "the lowest byte is meant")]

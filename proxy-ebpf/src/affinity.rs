@@ -11,7 +11,7 @@ use crate::{
     maps::AFFINITY,
 };
 
-/// The id of the client's backend. A client without one gets a backend of the list by `random`, and keeps it.
+/// Returns the id of the client's backend. A client that has none gets one of the list by `random`, and keeps it.
 #[inline(always)]
 pub fn select_sticky(
     key: &AffinityKey,
@@ -42,11 +42,11 @@ pub fn select_sticky(
     select_backend(range, random).map(|selected| selected.id)
 }
 
-/// The id of the backend that the client has, if it may keep it; an entry it may not keep is removed.
+/// Returns the id of the client's remembered backend, if the client may keep it. Otherwise removes the entry.
 #[inline(always)]
 fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
     let entry = AFFINITY.get_shared(key)?;
-    // An LRU map may reuse the entry for another client at any time, which at worst makes one choice stale: `recall` checks
+    // The LRU map may reuse the entry for another client at any time. At worst one choice is stale, since `recall` checks
     // everything that is used.
     let affinity = entry.read();
     let now = now_ns();
@@ -59,7 +59,7 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
     };
     let kept = if affinity.is_expired(now, service.affinity_timeout) { None } else { recall(memory) };
     let Some((_, generation)) = kept else {
-        // Losing a race to remove it is as good as removing it.
+        // Another CPU may have removed it already, which is just as well.
         let _ = AFFINITY.remove(key);
         return None;
     };

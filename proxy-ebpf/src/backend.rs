@@ -1,4 +1,4 @@
-//! Stage *select*: one backend of a slot range, and whether a remembered one may still be used.
+//! Stage *select*: selects a backend of a slot range, and checks whether a remembered one may still be used.
 
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use proxy_common::{
@@ -18,25 +18,25 @@ pub fn random() -> u32 {
     unsafe { bpf_get_prandom_u32() }
 }
 
-/// Draws from a range that is not empty: uniformly, if `random` is (S23).
+/// Selects a backend from a range that is not empty: uniformly, if `random` is uniform (S23).
 #[inline(always)]
 pub fn select_backend(range: SlotRange, random: u32) -> Result<Selected, Verdict> {
     decide::select_backend(&Live, range, random)
 }
 
-/// The backend that has been chosen by its id.
+/// The backend with this id; an error if there is none.
 #[inline(always)]
 pub fn get_backend(id: u32) -> Result<Selected, Verdict> {
     decide::get_backend(&Live, id).ok_or(MISSING)
 }
 
-/// The service's generation now.
+/// The service's current generation.
 #[inline(always)]
 pub fn generation(service: u32) -> u32 {
     GENERATIONS.get(service).copied().unwrap_or(0)
 }
 
-/// What a flow or client remembers of its backend.
+/// A flow's or client's memory of its backend.
 #[derive(Clone, Copy)]
 pub struct Memory {
     /// Service id.
@@ -47,11 +47,11 @@ pub struct Memory {
     pub backend_generation: u32,
     /// The service's generation when the membership was last checked.
     pub service_generation: u32,
-    /// What it must be for the service, one of these bits of MEMBERS' values: in the list it was chosen from, or draining.
+    /// Bits of a value of MEMBERS, of which the backend must have one: in the list that it was chosen from, or draining.
     pub list: u32,
 }
 
-/// The remembered backend and the service's generation now, if the backend still belongs to the list.
+/// Returns the remembered backend and the service's current generation, if the backend still belongs to the list.
 #[inline(always)]
 pub fn recall(memory: Memory) -> Option<(Selected, u32)> {
     let now = generation(memory.service);

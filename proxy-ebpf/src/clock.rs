@@ -35,7 +35,8 @@ pub fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
-/// The timeout of a flow, jiffies. Each is read in its own arm: reading all of them first takes time, and of SCTP's, stack.
+/// The timeout of a flow, jiffies. Each constant is read in its own match arm: reading all of them first would take time, and
+/// stack for those of SCTP.
 #[inline(always)]
 pub fn timeout(protocol: u8, state: State) -> u32 {
     if protocol == Protocol::Tcp as u8 {
@@ -60,7 +61,8 @@ fn connection_timeout(state: State) -> u32 {
     }
 }
 
-/// Of an association; states that SCTP has not are those of one side that has closed (`association.rs` of `proxy-common`).
+/// The timeout of an association. States that SCTP does not have count as those of one side that has closed (`association.rs` of
+/// `proxy-common`).
 #[inline(always)]
 fn association_timeout(state: State) -> u32 {
     match state {

@@ -1,4 +1,4 @@
-//! Counters: the only place that changes them. A counter that can't be found changes no verdict.
+//! The only place that changes counters. A counter that can't be found changes no verdict.
 
 use proxy_common::{BackendCounters, Counter, Shared};
 
@@ -13,7 +13,7 @@ pub fn count(counter: Counter) {
     count_number(counter as u32);
 }
 
-/// Counts one event by the number of its counter, which another program has chosen.
+/// Adds one event by the number of its counter, which another program has chosen.
 #[inline(always)]
 pub fn count_number(counter: u32) {
     if let Some(value) = COUNTERS.get_shared(counter) {
@@ -29,7 +29,7 @@ pub fn count_connection(service: u32) {
     }
 }
 
-/// Adds one packet to its service. `bytes` is the length that its headers say, since asking the kernel takes time.
+/// Adds one packet to its service. `bytes` is its length by its headers, since asking the kernel takes time.
 #[inline(always)]
 pub fn count_packet(service: u32, bytes: usize) {
     if let Some(value) = SERVICE_COUNTERS.get_shared(service) {
@@ -38,7 +38,7 @@ pub fn count_packet(service: u32, bytes: usize) {
     }
 }
 
-/// Counts how hard it was to find a source port towards a backend.
+/// Adds the result of a search for a source port towards a backend.
 #[inline(always)]
 pub fn count_ports(backend: u32, found: &BackendCounters) {
     if let Some(value) = BACKEND_COUNTERS.get_shared(backend) {
@@ -48,8 +48,8 @@ pub fn count_ports(backend: u32, found: &BackendCounters) {
     }
 }
 
-/// Adds to this CPU's number. No program interrupts a packet program here, but others may interrupt a socket program between the
-/// two steps: then what they have counted is lost.
+/// Adds to this CPU's number. No program interrupts a packet program here. A socket program may be interrupted between the read
+/// and the write: then what the other program has counted is lost.
 #[inline(always)]
 fn add(number: Shared<u64>, more: u64) {
     number.write(&(number.read() + more));

@@ -1,5 +1,5 @@
-//! The way of a packet that leaves this node, by TC: the reply of one of the node's backends gets the frontend's address, and a
-//! packet that opens somebody else's flow is noted.
+//! The path of a packet that leaves this node, at TC egress. The reply of a backend on this node gets the frontend's address, and
+//! a packet that opens a foreign flow is noted.
 
 use proxy_common::{ConntrackEntry, Headers, Protocol, Stage, Verdict, filter::AddressClass};
 
@@ -21,8 +21,8 @@ use crate::{
     uplink::is_ruled,
 };
 
-/// A packet that is about to leave, as the stack has sent it. Its headers are at hand from the beginning, for whatever program it
-/// goes on in.
+/// Handles a packet that is about to leave, as the stack has sent it. Its headers are in SCRATCH from the beginning, for any
+/// program that continues with it.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let headers = &mut Parsed::at_hand(rooms.headers)?;
@@ -48,7 +48,7 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
     }
     let is_again = flow.meta.handshake == headers.sequence.wrapping_add(1);
     if headers.flags().accepts() && !assured && flow.meta.state().is_over(false) && !is_again {
-        // The client has dialled the backend itself, from the port of a connection that has ended.
+        // The client has dialled the backend directly, from the port of a connection that has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
@@ -62,8 +62,8 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
     deliver(packet, headers, flow)
 }
 
-/// Lets a packet go that is no backend's reply. SCTP of the node's own that a Service is to have goes another way,
-/// if there is one. The other set is asked before the packet is noted: what is a flow's there must not be somebody else's
+/// Passes a packet that is not a backend's reply. SCTP from the node itself to a Service continues in the stage *own*, if there
+/// is one. The other set of programs gets the packet before it is noted: a packet of a flow there must not be noted as foreign
 /// here.
 #[inline(always)]
 fn leave<P: Packet>(
@@ -81,20 +81,20 @@ fn leave<P: Packet>(
     Err(Verdict::Pass)
 }
 
-/// Whether nobody but a Service is meant by a packet's destination.
+/// Whether a packet's destination can mean nothing but a Service.
 #[inline(always)]
 fn is_to_service(headers: &Headers) -> bool {
     let destination = &headers.tuple.destination;
     is_service(destination, address_class(destination))
 }
 
-/// A backend's reply that has moved its flow.
+/// Handles a backend's reply that has changed its flow.
 #[inline(always)]
 pub fn refresh_egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let chunk = read_chunk(packet, headers)?;
     if !refresh_flow(headers, &chunk, (flow, rooms.reply), is_assured()?, now_jiffies()) {
-        // As in `egress`: no connection of this flow is accepted here, so that it has ended.
+        // As in `egress`: the reply accepts a connection that this flow does not know, so the flow's own has ended.
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }

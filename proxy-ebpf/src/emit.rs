@@ -14,7 +14,7 @@ use crate::{
     route::Route,
 };
 
-/// The verdict on a packet that can't be written where it was just read: parsing has promised that this can't be.
+/// The verdict about a packet that is too short to be read or written. Headers that have been parsed are never too short.
 pub const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 
 /// Sends a packet out of this node, translated, as a router would.
@@ -42,7 +42,7 @@ pub fn deliver_by<P: Packet>(
     Err(Verdict::Forwarded)
 }
 
-/// The way out of this node for a packet that is still to be translated as `flow` says.
+/// Finds the route out of this node for a packet that will be translated by `flow`. Passes a packet that this hook can't send.
 #[inline(always)]
 pub fn find_way<P: Packet>(
     packet: &P,
@@ -51,14 +51,14 @@ pub fn find_way<P: Packet>(
     route: &mut Route,
 ) -> Result<(), Verdict> {
     if packet.is_tagged(headers.network()) {
-        // Its device and its way out are its VLAN's: the VLAN's device serves it.
+        // A tagged packet belongs to the VLAN's device, which serves it.
         return Err(Verdict::Pass);
     }
     if headers.hop_limit <= 1 {
         return Err(Verdict::Drop(DropReason::HopLimit));
     }
     route.lookup(packet, headers, flow)?;
-    // The packet passes untouched: TC ingress sees it next, and can send it.
+    // If not, the packet passes untouched. TC ingress sees it next, and can send it.
     if packet.can_send(route) { Ok(()) } else { Err(Verdict::Pass) }
 }
 
@@ -70,7 +70,7 @@ pub fn deliver<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEnt
     Err(Verdict::Translated)
 }
 
-/// Rewrites addresses, ports, hop limit and checksums.
+/// Rewrites addresses, ports, hop limit and checksums. `hops` is how much the hop limit decreases.
 #[inline(always)]
 fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry, hops: u8) -> Result<(), Verdict> {
     let pseudo = translate_network(packet, headers, &flow.source, &flow.destination, hops).ok_or(MALFORMED)?;
@@ -80,7 +80,7 @@ fn translate<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry
     translate_transport(packet, headers, flow, pseudo).ok_or(MALFORMED)
 }
 
-/// Rewrites the network header of a packet; returns the change of the addresses, which pseudo headers cover.
+/// Rewrites the network header of a packet. Returns the change of the addresses, which pseudo headers cover.
 #[inline(always)]
 pub fn translate_network<P: Packet>(
     packet: &mut P,
@@ -144,7 +144,8 @@ fn translate_transport<P: Packet>(
 }
 
 /// Changes SCTP's checksum, which covers ports but no addresses. A pending checksum is left alone: the kernel or the network card
-/// computes it later. `at` is its offset, `length` that of header and payload, `change` the XOR of old and new ports.
+/// computes it later. `at` is the checksum's offset, `length` the length of header and payload in bytes, `change` the XOR of old
+/// and new ports.
 #[inline(never)]
 fn translate_sctp<P: Packet>(packet: &mut P, at: usize, length: usize, change: u32) -> Option<()> {
     if change == 0 || packet.is_checksum_pending(at) {

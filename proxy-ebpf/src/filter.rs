@@ -25,7 +25,7 @@ pub fn address_class(address: &Address) -> u8 {
 }
 
 /// Passes a packet to a port of this node that is no node port and that source translation has not used. A node port of any
-/// protocol counts, since replies may still come to a port that has become a node port of another protocol.
+/// protocol counts, since a port may have become a node port of one protocol while replies of another still come.
 #[inline(always)]
 pub fn filter_port(port: u16) -> Result<(), Verdict> {
     if is_served(port) { Ok(()) } else { Err(Verdict::Pass) }
@@ -37,18 +37,18 @@ pub fn port_class(port: u16) -> u8 {
     PORT_FILTER.get(port.into()).copied().unwrap_or(0)
 }
 
-/// Whether a port of this node is a node port, or one that replies may come back to.
+/// Whether a port of this node is a node port, or one at which replies may arrive.
 #[inline(always)]
 fn is_served(port: u16) -> bool {
     port_class(port) & PortClass::NODE_PORT != 0
         || SNAT_PORTS.get_shared(port.into()).is_some_and(|used| used.read() != 0)
 }
 
-/// Notes that source translation has given this port to a flow. The note is never removed: at worst it costs the port's next
-/// owner some lookups.
+/// Notes that source translation has given this port to a flow. The note is never removed: at worst it costs the port's next user
+/// some lookups.
 #[inline(always)]
 pub fn note_snat_port(port: u16) {
-    // Not written needlessly, since all CPUs read it.
+    // Written only if needed, since all CPUs read it.
     if let Some(used) = SNAT_PORTS.get_shared(port.into())
         && used.read() == 0
     {

@@ -1,12 +1,12 @@
-//! Foreign flows: connections that the node opens itself, or netfilter in its name, whose replies come to addresses and ports
-//! that Services have, too (S39). When such a packet leaves, an entry in EMBRYONIC notes the tuple of its reply, which finds it
-//! and passes.
+//! Foreign flows: connections of the node itself, or masqueraded by netfilter to its address, whose replies come to addresses and
+//! ports that Services have, too (S39). When a packet of such a flow leaves, an entry in EMBRYONIC notes the tuple of its reply.
+//! The reply finds the entry and passes.
 //!
 //! Source translation does not take a port that is noted for the same backend (S28).
 //!
 //! A SYN ends a note, unless a socket of the node still has that connection: then the SYN is forged or late, and the stack
-//! answers it as RFC 5961 wants. Of connections that netfilter masquerades for pods only netfilter knows whether they live, and
-//! no program can ask it here: a SYN with the ports of such a connection opens a Service's flow in its place.
+//! answers it as in RFC 5961. For connections that netfilter masquerades for pods, only netfilter knows whether they are alive,
+//! and a program can't ask it here. So a SYN with the ports of such a connection opens a Service's flow in its place.
 //!
 //! At the node's own addresses TCP needs no notes: a segment that opens no connection and has no flow goes up the stack
 //! (`pipeline::open`).
@@ -28,8 +28,9 @@ use crate::{
     scratch::{Parsed, ReplyRoom, take_sent},
 };
 
-/// Notes a packet that leaves this node and is not a known reply of a Service. `class` is its source's in ADDRESS_FILTER, and
-/// `last` the flow that this processor has worked on last, by which TC may have sent this very packet.
+/// Notes a packet that leaves this node and is not a known reply of a Service. `class` has the bits of its source in
+/// ADDRESS_FILTER. `last` is the flow that this CPU has handled last: if TC has just sent this packet for that flow, it is not
+/// noted.
 #[inline(always)]
 pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room: ReplyRoom<'_>) {
     let tuple = &headers.tuple;
@@ -49,7 +50,7 @@ pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room:
     }
 }
 
-/// Whether a packet that a note awaits shows that it is out of date: it opens a connection, and no socket has that one.
+/// Whether a packet that matches a note shows that the note is out of date: it opens a connection that no socket has.
 #[inline(always)]
 pub fn is_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>) -> Result<bool, Verdict> {
     if !headers.flags().opens() {
@@ -77,22 +78,22 @@ fn reasons(headers: &Headers, class: u8) -> u8 {
     reasons
 }
 
-/// Whether a packet is what `flow` makes of one.
+/// Whether a packet with this tuple may have been translated by `flow`.
 #[inline(always)]
 fn is_of(flow: &ConntrackEntry, tuple: &Tuple) -> bool {
     let ports = (flow.source_port ^ tuple.source_port) | (flow.destination_port ^ tuple.destination_port);
     ports == 0 && is_same(&flow.source, &tuple.source) && is_same(&flow.destination, &tuple.destination)
 }
 
-/// Compares two addresses word by word: comparing arrays, the compiler would put copies on the stack.
+/// Compares two addresses word by word. To compare arrays, the compiler would put copies on the stack.
 #[inline(always)]
 const fn is_same(one: &Address, other: &Address) -> bool {
     let ([a, b, c, d], [e, f, g, h]) = (one.words(), other.words());
     (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
 }
 
-/// Inserts the note, or refreshes it; a flow of Waggle's is left alone. Unless `is_sure`, a Service must have the packet's source,
-/// since ADDRESS_FILTER knows only a part of each address.
+/// Inserts or refreshes a note. A flow of Waggle's is left alone. Unless `is_sure`, the packet's source must be a frontend, since
+/// ADDRESS_FILTER knows only a part of each address.
 #[inline(never)]
 fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>) {
     if !is_sure && !is_frontend(tuple) {
@@ -117,8 +118,9 @@ fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>
     let _ = enter::<E>(E::key(&reply).borrow(), entry, now, |_| false);
 }
 
-/// How long a note lasts, jiffies. A note of UDP is short until a reply comes, which refreshes it as that of any flow. TCP is noted
-/// when it opens and SCTP with every packet, and the end of neither is seen.
+/// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes, which refreshes it like any flow. TCP is
+/// noted when a connection opens and SCTP with every packet. Their ends are not seen, so their notes live as long as established
+/// flows.
 #[inline(always)]
 fn lifetime(protocol: u8) -> u32 {
     timeout(protocol, if protocol == Protocol::Udp as u8 { State::New } else { State::Foreign })
@@ -127,6 +129,6 @@ fn lifetime(protocol: u8) -> u32 {
 #[inline(always)]
 fn is_frontend(tuple: &Tuple) -> bool {
     let frontend = Frontend::new(tuple.source, tuple.source_port, tuple.protocol);
-    // SAFETY: only whether it is there counts.
+    // SAFETY: the value is not read.
     unsafe { SERVICES.get(frontend) }.is_some()
 }

@@ -41,8 +41,8 @@ fn insert(key: &Fragment, source_port: u16, destination_port: u16) -> bool {
     FRAGMENTS.insert(key, FragmentPorts { source_port, destination_port, expires }, 0).is_ok()
 }
 
-/// Gives a later fragment the ports of its first one. If they are not known, the fragment passes when it is addressed to the
-/// node itself, and is dropped when it is addressed to a Service.
+/// Gives a later fragment the ports of its first one. If they are not known, a fragment to a Service is dropped, and one to the
+/// node itself passes.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "either half is meant")]
 pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
@@ -58,8 +58,8 @@ pub fn recall(headers: &mut Headers, class: u8) -> Result<(), Verdict> {
     Ok(())
 }
 
-/// The ports of the first fragment, the source's in the upper half; 0 if it has not come, or too long ago. No packet has both
-/// ports 0.
+/// The ports of the first fragment, with the source port in the upper half. 0 if the first fragment has not come, or came too
+/// long ago. Ports that are both 0 look the same.
 #[inline(never)]
 fn read(key: &Fragment) -> u32 {
     let Some(ports) = FRAGMENTS.get_shared(key) else { return 0 };

@@ -1,5 +1,5 @@
-//! Headers as they lie in a packet: fields in network byte order, aligned to two bytes, as Ethernet leaves
-//! them. No logic beyond reading bit fields.
+//! The form of headers in a packet: fields in network byte order, aligned to two bytes, as Ethernet leaves them. No logic beyond
+//! reading bit fields.
 
 /// Ethernet II.
 #[repr(C, packed(2))]
@@ -72,16 +72,16 @@ impl Ipv6 {
 #[derive(Clone, Copy)]
 pub struct Ipv6Addresses(pub [[u32; 4]; 2]);
 
-/// What every IPv6 extension header begins with; of a fragment header, the whole.
+/// The first eight bytes of an IPv6 extension header. A fragment header is no longer than that.
 #[repr(C, packed(2))]
 #[derive(Clone, Copy)]
 pub struct Extension {
     pub next_header: u8,
-    /// In units of eight bytes beyond the first eight; of a fragment header, zero.
+    /// Length beyond the first eight bytes, in units of eight. 0 in a fragment header.
     pub length: u8,
-    /// Of a fragment header: offset and "more" bit.
+    /// Offset and "more" bit of a fragment header.
     pub fragment: u16,
-    /// Of a fragment header.
+    /// Identification of a fragment header.
     pub identification: u32,
 }
 
@@ -128,7 +128,7 @@ pub struct Sctp {
     pub chunk_length: u16,
 }
 
-/// The beginning of an INIT or INIT ACK chunk behind its header (RFC 9260 §3.3.2).
+/// The beginning of an INIT or INIT ACK chunk after the chunk's header (RFC 9260 §3.3.2).
 #[repr(C, packed(2))]
 #[derive(Clone, Copy)]
 pub struct Initiate {
@@ -142,11 +142,11 @@ pub struct Icmp {
     pub kind: u8,
     pub code: u8,
     pub checksum: u16,
-    /// Identifier and sequence number of an echo, MTU of a size error, else unused.
+    /// Identifier and sequence number of an echo, MTU of a "too big" error, else unused.
     pub rest: u32,
 }
 
-/// ether types, host byte order.
+/// Ether types, host byte order.
 pub const ETHER_IPV4: u16 = 0x0800;
 pub const ETHER_IPV6: u16 = 0x86dd;
 pub const ETHER_VLAN: u16 = 0x8100;

@@ -1,5 +1,5 @@
-//! Stage *icmp*: translates ICMP errors about translated packets back, their headers and their quotations, so that path MTU
-//! discovery works through a Service (RFC 5508); an echo request to a frontend gets its reply.
+//! Stage *icmp*: translates ICMP errors about translated packets back, both their headers and their quotations, so that path MTU
+//! discovery works through a Service (RFC 5508). Answers echo requests to frontends.
 
 use core::mem::offset_of;
 
@@ -46,7 +46,7 @@ const fn message(family: Family, kind: u8) -> Message {
     }
 }
 
-/// An ICMP packet to this node or a frontend has come in.
+/// Handles an ICMP packet to this node or to a frontend.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
@@ -79,7 +79,7 @@ pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdic
     }
 }
 
-/// An ICMP packet is about to leave: errors about packets to backends on this node name the frontend.
+/// Handles an ICMP packet that is about to leave. Errors about packets to backends on this node get the frontend's address.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
@@ -107,10 +107,10 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
     Err(Verdict::Forwarded)
 }
 
-/// Reads the quoted packet. Eight bytes of its transport header are always there, which is enough for the ports.
+/// Parses the quoted packet. Eight bytes of its transport header are always quoted, which is enough for the ports.
 #[inline(always)]
 fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -> Result<(), Verdict> {
-    // A read beyond the quotation could only end in padding, and messages of this length are not padded.
+    // Padding must not be read as a part of the quotation. Messages of this length are not padded.
     if packet.length() as usize != headers.end() {
         return Err(Verdict::Pass);
     }
@@ -127,7 +127,8 @@ fn parse_quoted<P: Packet>(packet: &P, headers: &Headers, inner: &mut Headers) -
     Ok(())
 }
 
-/// The flow of the quoted packet's reply, unless another set of programs knows it.
+/// Looks up the flow of the quoted packet's reply. If it is not known here, the packet goes to the other set of programs, if
+/// there is one.
 #[inline(always)]
 fn lookup_quoted<P: Packet>(
     packet: &P,
@@ -142,7 +143,7 @@ fn lookup_quoted<P: Packet>(
     Ok(())
 }
 
-/// Sends an error on to where the reply to the quoted packet would go.
+/// Sends an error to where the reply to the quoted packet would go.
 #[inline(always)]
 fn translate_error<P: Packet>(
     packet: &mut P,
@@ -216,8 +217,7 @@ fn translate_quoted<P: Packet>(packet: &mut P, inner: &Headers, now: &Tuple) -> 
     }
 }
 
-/// Rewrites the quoted ports, and the quoted checksum where the quotation reaches that far. Returns the change of those
-/// bytes.
+/// Rewrites the quoted ports, and the quoted checksum if the quotation includes it. Returns the change of these bytes.
 #[inline(always)]
 fn translate_quoted_ports<P: Packet>(
     packet: &mut P,
@@ -245,7 +245,7 @@ fn translate_quoted_ports<P: Packet>(
     Some(ports.replace(old.into(), new.into()))
 }
 
-/// Turns an echo request into its reply, and sends that back.
+/// Turns an echo request into its reply, and sends it back.
 #[inline(always)]
 pub fn reply_to_echo<P: Packet>(packet: &mut P, headers: &Headers, request: &Icmp, reply: u8) -> Option<()> {
     let word = |kind| u16::from_ne_bytes([kind, request.code]).into();

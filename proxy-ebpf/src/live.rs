@@ -36,7 +36,7 @@ impl Maps for Live {
     }
 }
 
-/// A subprogram, so that its stack is not the caller's.
+/// A subprogram, so that it has a stack of its own.
 #[inline(never)]
 fn is_in_ranges(service: u32, client: &Address) -> bool {
     SOURCE_RANGES.get(&Key::new(160, SourceRange::new(service, *client))).is_some()

@@ -1,4 +1,4 @@
-//! Lookups in maps whose values others write while a program looks at them: the result is a [`Shared`], never a reference.
+//! Lookups in maps whose values other CPUs and the agent may write at any time: the result is a [`Shared`], never a reference.
 
 use core::{borrow::Borrow, ptr::NonNull};
 
@@ -7,18 +7,18 @@ use proxy_common::Shared;
 
 /// A map whose values are looked up by a `Q`.
 pub trait Lookup<Q> {
-    /// Its values.
+    /// The type of the values.
     type Value;
 
     /// The value of a key, or at an index.
     fn get_shared(&self, key: Q) -> Option<Shared<Self::Value>>;
 }
 
-/// A value that a lookup has found.
+/// The value that a lookup has found, as a shared one.
 #[inline(always)]
 fn share<V>(found: Option<*mut V>) -> Option<Shared<V>> {
-    // SAFETY: the kernel frees no value of a map before the programs that may have found it have ended (RCU). It aligns all
-    // of them to 8 bytes, and no type asks for more.
+    // SAFETY: the kernel frees no value of a map before the programs that may have found it have ended (RCU). It aligns all of
+    // them to 8 bytes, and no type needs more.
     found.and_then(NonNull::new).map(|found| unsafe { Shared::new(found) })
 }
 

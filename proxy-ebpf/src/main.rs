@@ -5,7 +5,7 @@
 #![feature(asm_experimental_arch, core_intrinsics, stmt_expr_attributes)]
 #![expect(unsafe_code, reason = "helpers and maps of the kernel are raw pointers")]
 #![expect(internal_features, reason = "whether the compiler knows an offset decides how it is checked")]
-#![expect(clippy::redundant_closure, reason = "of a closure the compiler can be told to put it in place")]
+#![expect(clippy::redundant_closure, reason = "a closure can be marked to be inlined")]
 #![expect(missing_docs, reason = "the macros of the entry points make items without docs")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros of the entry points hand over the context by value")]
 
@@ -124,19 +124,19 @@ pub fn xdp_open(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, pipeline::open)
 }
 
-/// A packet whose flow has been opened or touched.
+/// A packet whose flow has been found or opened.
 #[xdp(frags)]
 pub fn xdp_send(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, pipeline::send_at_hand)
 }
 
-/// A packet that has moved its flow.
+/// A packet that has changed its flow.
 #[xdp(frags)]
 pub fn xdp_refresh(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, pipeline::refresh)
 }
 
-/// ICMP.
+/// An ICMP packet that a device has received.
 #[xdp(frags)]
 pub fn xdp_icmp(ctx: XdpContext) -> u32 {
     Xdp::run(ctx, icmp::ingress)
@@ -176,13 +176,13 @@ pub fn tc_open(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, pipeline::open)
 }
 
-/// A packet whose flow has been opened or touched.
+/// A packet whose flow has been found or opened.
 #[classifier]
 pub fn tc_send(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, pipeline::send_at_hand)
 }
 
-/// A packet that has moved its flow.
+/// A packet that has changed its flow.
 #[classifier]
 pub fn tc_refresh(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, pipeline::refresh)
@@ -212,19 +212,19 @@ pub fn tc_egress_bare(ctx: TcContext) -> i32 {
     Skb::<BARE>::run(&ctx, egress::egress)
 }
 
-/// A packet that a pod sends whose other packets are left alone.
+/// A packet from a pod for which only SCTP is handled.
 #[classifier]
 pub fn tc_sctp_in(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, |packet, _| pipeline::only_sctp(packet, Stage::Ingress))
 }
 
-/// A packet on its way to such a pod.
+/// A packet to a pod for which only SCTP is handled.
 #[classifier]
 pub fn tc_sctp_out(ctx: TcContext) -> i32 {
     Skb::<FRAME>::run(&ctx, |packet, _| pipeline::only_sctp(packet, Stage::Egress))
 }
 
-/// The reply of a backend on this node, if it has moved its flow.
+/// The reply of a backend on this node that has changed its flow.
 #[classifier]
 pub fn tc_refresh_egress(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, egress::refresh_egress)
@@ -236,13 +236,13 @@ pub fn tc_uplink(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, uplink::reply)
 }
 
-/// What a process of this node sends to a Service by SCTP.
+/// SCTP from a process of this node to a Service.
 #[classifier]
 pub fn tc_own(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, own::leave)
 }
 
-/// A backend's reply to what a process of this node has sent by SCTP.
+/// A backend's reply to SCTP from a process of this node.
 #[classifier]
 pub fn tc_own_reply(ctx: TcContext) -> i32 {
     Skb::<EITHER>::run(&ctx, own::reply)

@@ -1,5 +1,5 @@
-//! Every map, as `proxy_common::maps` lists them, and every load-time constant. Sizes are defaults, which the agent overrides at
-//! load time from its flags.
+//! Every map, as `proxy_common::maps` lists them, and every load-time constant. Sizes are defaults: the agent sets the
+//! actual sizes at load time.
 
 use aya_ebpf::{
     Global,
@@ -91,7 +91,7 @@ pub static CONNECTION_SETS: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static NODE_NETNS: Global<u64> = Global::new(0);
 
-/// Whether this kernel knows MPTCP: one that does not refuses programs that ask for it. 0 or 1.
+/// 1 if this kernel has MPTCP, else 0. A kernel without it refuses programs that call its helper.
 #[unsafe(no_mangle)]
 pub static HAS_MPTCP: Global<u8> = Global::new(0);
 
@@ -103,7 +103,7 @@ pub static UDP_FLOW_TIMEOUT: Global<u64> = Global::new(120_000_000_000);
 #[unsafe(no_mangle)]
 pub static JIFFIES_PER_SECOND: Global<u32> = Global::new(250);
 
-/// Jiffies at which the clock stands still, for tests whose result must not depend on how fast they are run; 0: it runs.
+/// The time at which the clock stands still, jiffies, for tests whose results must not depend on their speed. 0: it runs.
 #[unsafe(no_mangle)]
 pub static STOPPED_AT: Global<u32> = Global::new(0);
 
@@ -115,8 +115,8 @@ macro_rules! timeouts {
     )*};
 }
 
-// `Timeouts` field by field, so that the verifier sees each as a constant. Jiffies until an idle flow in a state is forgotten;
-// the names are those of nf_conntrack.
+// `Timeouts` field by field, so that the verifier sees each as a constant. Jiffies after which an idle flow in a state is
+// forgotten, by nf_conntrack's names.
 timeouts! {
     /// A TCP SYN that has no reply yet.
     TIMEOUT_TCP_SYN_SENT;
@@ -124,7 +124,7 @@ timeouts! {
     TIMEOUT_TCP_SYN_RECEIVED;
     /// An open TCP connection.
     TIMEOUT_TCP_ESTABLISHED;
-    /// A TCP connection that one side has closed.
+    /// A TCP connection that one side has closed, before the FIN is acknowledged.
     TIMEOUT_TCP_FIN_WAIT;
     /// A TCP connection whose FIN is acknowledged, as long as the other side stays open.
     TIMEOUT_TCP_CLOSE_WAIT;
@@ -132,9 +132,9 @@ timeouts! {
     TIMEOUT_TCP_TIME_WAIT;
     /// A TCP connection that has been reset.
     TIMEOUT_TCP_CLOSE;
-    /// UDP packets of one direction alone.
+    /// A UDP flow that is not assured.
     TIMEOUT_UDP;
-    /// UDP packets of both directions.
+    /// An assured UDP flow.
     TIMEOUT_UDP_STREAM;
     /// An SCTP association that has been aborted or closed.
     TIMEOUT_SCTP_CLOSED;
@@ -150,7 +150,7 @@ timeouts! {
     TIMEOUT_SCTP_SHUTDOWN_ACK_SENT;
 }
 
-/// What makes the choices for TCP connections unpredictable.
+/// Makes the choice of backends for TCP and SCTP unpredictable.
 #[unsafe(no_mangle)]
 pub static SECRET: Global<u64> = Global::new(0);
 
@@ -158,6 +158,6 @@ pub static SECRET: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static ANSWER_ECHO: Global<u32> = Global::new(1);
 
-/// Refusals a second and CPU; 0 is no limit.
+/// Refusals per second and CPU; 0 is no limit.
 #[unsafe(no_mangle)]
 pub static REJECT_RATE: Global<u32> = Global::new(1000);

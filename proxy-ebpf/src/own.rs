@@ -1,8 +1,8 @@
-//! SCTP of the node's own processes, where the kernel asks no program at which Service a socket connects: what they send to a
-//! Service is found on its way out, and sent to a backend with this node's address and a source port, as masquerading does.
-//! The replies are translated back before the stack sees them.
+//! SCTP from the node's own processes to Services. The kernel runs no program when an SCTP socket connects, so the packets are
+//! translated on their way out: they go to a backend with this node's address and a source port, as with masquerading. The
+//! replies are translated back before the stack sees them.
 //!
-//! Only nodes of clusters with SCTP Services have these programs, and only TC has: XDP leaves such replies to it.
+//! Only nodes of clusters with SCTP Services have these programs, and only at TC: XDP leaves such replies to TC.
 
 use proxy_common::{EntryMeta, Headers, Protocol, Stage, Verdict};
 
@@ -19,7 +19,8 @@ use crate::{
     succession::{ask_there, open_there},
 };
 
-/// What a process of this node sends to a Service, about to leave by the device that leads to the Service's address.
+/// Handles a packet from a process of this node to a Service, which is about to leave by the device that leads to the
+/// Service's address.
 #[inline(always)]
 pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow, now) = (&mut Parsed::at_hand(rooms.headers)?, rooms.flow.get()?, now_jiffies());
@@ -42,14 +43,15 @@ pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict>
     go_on(packet, Stage::Send)
 }
 
-/// Whether a packet, which can't be forwarded, may be a reply to what [`leave`] has sent.
+/// Whether a packet that can't be forwarded may be a reply to a packet of [`leave`].
 #[inline(always)]
 pub fn may_be_reply(headers: &Headers, flags: u8) -> bool {
     headers.tuple.protocol == Protocol::Sctp as u8 && flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY
 }
 
-/// The reply. One that comes in by another device than the one that leads to the Service's address, such as a backend's on
-/// this node, comes in once more by that one: a strict reverse path filter would drop it (`rp_filter`, RFC 3704).
+/// Handles a reply. If it comes in by another device than the one that leads to the Service's address, as from a backend on this
+/// node, it is redirected to the ingress of that device: a strict reverse path filter would drop it otherwise (`rp_filter`, RFC
+/// 3704).
 #[inline(always)]
 pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);

@@ -9,13 +9,13 @@ use aya_ebpf::{
 };
 use proxy_common::{Protocol, Tuple};
 
-/// In the network namespace of the hook.
+/// The network namespace of the hook.
 const CURRENT_NETNS: u64 = u64::MAX;
 /// Numbers of the kernel's socket states (`include/net/tcp_states.h`); datagram sockets are closed or established.
 const CLOSED: u32 = 7;
 const LISTENING: u32 = 10;
 
-/// What is known of the socket; nothing where there is none.
+/// The properties of the socket that a packet would go to. Nothing if there is no such socket.
 #[derive(Clone, Copy)]
 pub struct SocketOwner(u32);
 
@@ -24,28 +24,29 @@ impl SocketOwner {
     const CONNECTED: u32 = 2;
     const AT_ADDRESS: u32 = 4;
 
-    /// There is none.
+    /// There is no socket.
     pub const NOBODY: Self = Self(0);
 
-    /// Whether there is one that waits at the very address that the packet is sent to.
+    /// Whether there is a socket without a peer, bound to the very address that the packet is sent to.
     #[inline(always)]
     pub const fn listens_at_address(self) -> bool {
         self.0 == Self::PRESENT | Self::AT_ADDRESS
     }
 
-    /// Whether there is one that would take the packet, if it is no opening one: of datagrams any, of TCP one that has a peer.
+    /// Whether there is a socket that would take the packet, provided that it opens no connection. Any UDP socket would, and a
+    /// TCP socket that has a peer.
     #[inline(always)]
     pub const fn takes(self, tuple: &Tuple) -> bool {
         self.is_connected() || self.0 != 0 && tuple.protocol == Protocol::Udp as u8
     }
 
-    /// Whether there is one that has a peer: the packet's sender.
+    /// Whether there is a socket whose peer is the packet's sender.
     #[inline(always)]
     pub const fn is_connected(self) -> bool {
         self.0 & Self::CONNECTED != 0
     }
 
-    /// Of the kernel's view of a socket.
+    /// The properties of a socket as the kernel shows it.
     #[inline(always)]
     fn of(sk: *const bpf_sock, tuple: &Tuple) -> Self {
         // SAFETY: the caller has found the socket and holds it; the verifier checks every access.
@@ -64,7 +65,7 @@ impl SocketOwner {
     }
 }
 
-/// The socket that a packet of this form would go to. SCTP's can't be asked for.
+/// Looks up the socket that a packet with this tuple would go to. The kernel has no such lookup for SCTP.
 #[inline(always)]
 pub fn owner(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     match Protocol::from_number(tuple.protocol.into()) {
@@ -74,7 +75,8 @@ pub fn owner(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     }
 }
 
-/// Two functions, since the compiler would make one call of both helpers by a pointer, which the kernel refuses.
+/// Each helper has its own function: otherwise the compiler would merge their calls into one by a pointer, which the kernel
+/// refuses.
 #[inline(never)]
 fn ask_tcp(context: *mut c_void, tuple: &Tuple) -> u32 {
     let (mut key, size) = key(tuple);
@@ -100,7 +102,7 @@ fn judge(sk: *mut bpf_sock, tuple: &Tuple) -> u32 {
     owner.0
 }
 
-/// The helpers' key, and how much of it is meant.
+/// The helpers' key, and the length of its used part in bytes.
 #[inline(always)]
 fn key(tuple: &Tuple) -> (bpf_sock_tuple, u32) {
     let (source, destination) = (tuple.source.words(), tuple.destination.words());

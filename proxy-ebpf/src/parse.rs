@@ -1,5 +1,5 @@
-//! Stage *parse*: reads a packet's headers. A packet that is not IP passes. What becomes of a truncated packet depends on its
-//! destination, and is decided by the caller.
+//! Stage *parse*: reads a packet's headers. A packet that is not IP passes. The caller decides about a truncated packet, since
+//! that depends on its destination.
 
 use core::ffi::c_void;
 
@@ -15,10 +15,10 @@ use crate::{
     packet::{Packet, REACH},
 };
 
-/// How many IPv6 extension headers are looked behind.
+/// The largest number of IPv6 extension headers that are skipped.
 const EXTENSIONS_MAX: usize = 6;
 
-/// The network header behind Ethernet and up to two VLAN tags, or at the very beginning where there is no Ethernet.
+/// Parses the network header after Ethernet and up to two VLAN tags, or at the very beginning of a packet without Ethernet.
 #[inline(always)]
 pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
     if packet.is_bare() {
@@ -36,14 +36,14 @@ pub fn parse_network<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(),
     parse_ip(packet, ether_type, offset, headers)
 }
 
-/// The Ethernet header of a frame for one. A frame for many is not for a Service.
+/// The Ethernet header of a unicast frame. Multicast and broadcast frames are not for Services.
 #[inline(always)]
 fn load_ethernet<P: Packet>(packet: &P) -> Option<Ethernet> {
     packet.load(0).filter(|ethernet: &Ethernet| ethernet.destination[0].to_ne_bytes()[0] & 1 == 0)
 }
 
-/// The headers of a plain packet of this family, as nearly all are: of TCP or UDP, whole, without tags, options and extension
-/// headers, so that the compiler knows where everything lies. False: it is none.
+/// Parses the headers of a plain packet of this family, as nearly all are: TCP or UDP, whole, without tags, options and extension
+/// headers, so that the compiler knows all offsets. Returns false for other packets.
 #[inline(always)]
 pub fn parse_plain<P: Packet>(packet: &P, family: Family, headers: &mut Headers) -> bool {
     let (ether_type, length) = match family {
@@ -87,7 +87,7 @@ fn parse_ip<P: Packet>(packet: &P, ether_type: u16, offset: usize, headers: &mut
     }
 }
 
-/// The IPv4 header at `offset`.
+/// Parses the IPv4 header at `offset`.
 #[inline(always)]
 pub fn parse_ipv4<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -> Result<(), Verdict> {
     let header: Ipv4 = packet.load(offset).ok_or(Verdict::Pass)?;
@@ -109,7 +109,7 @@ pub fn parse_ipv4<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -
     Ok(())
 }
 
-/// The IPv6 header at `offset`.
+/// Parses the IPv6 header at `offset`.
 #[inline(always)]
 pub fn parse_ipv6<P: Packet>(packet: &P, offset: usize, headers: &mut Headers) -> Result<(), Verdict> {
     let header: Ipv6 = packet.load(offset).ok_or(Verdict::Pass)?;
@@ -138,7 +138,7 @@ const fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION)
 }
 
-/// Moves `headers` behind the extension headers.
+/// Moves the transport offset of `headers` past the extension headers.
 #[inline(always)]
 fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
     for _ in 0..EXTENSIONS_MAX {
@@ -161,7 +161,7 @@ fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), V
         }
         headers.tuple.protocol = header.next_header;
         headers.skip(length);
-        // Farther than any header is looked for.
+        // Headers are not looked for so far into a packet.
         if headers.transport() > REACH - size_of::<Tcp>() {
             return Err(Verdict::Pass);
         }
@@ -169,15 +169,15 @@ fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), V
     Ok(())
 }
 
-/// The destination port of a packet or first fragment, if its protocol has ports: it is at the same place in all of them.
+/// The destination port of a packet or first fragment. All protocols that have ports have it at the same place.
 #[inline(always)]
 pub fn parse_destination_port<P: Packet>(packet: &P, headers: &Headers) -> Result<u16, Verdict> {
     let ports: Ports = packet.load(headers.transport()).ok_or(Verdict::Pass)?;
     Ok(u16::from_be(ports.destination))
 }
 
-/// The transport header of a packet or first fragment. Pass: a protocol that Services don't know. Malformed: it is cut
-/// short, or longer than the packet says it is.
+/// Parses the transport header of a packet or first fragment. Errors: `Pass` for a protocol that is not one of Services,
+/// `Malformed` for a header that is cut short or longer than its packet.
 #[inline(always)]
 pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), Verdict> {
     const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
@@ -209,14 +209,15 @@ pub fn parse_transport<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(
     Ok(())
 }
 
-/// An INIT may open an association, as a SYN does a connection. RFC 9260 §8.5.1 A: its packet's tag is 0.
+/// SYN for an INIT that may open an association, as a SYN opens a connection. Such an INIT has a verification tag of 0 (RFC 9260
+/// §8.5.1 A).
 #[inline(always)]
 const fn sctp_flags(header: &Sctp) -> u8 {
     if header.chunk == chunk::INIT && header.verification == 0 { TcpFlags::SYN } else { 0 }
 }
 
-/// What an SCTP packet says of its association, for the stages that follow associations. A later fragment looks like data.
-/// False: it is cut short.
+/// Reads the first chunk of an SCTP packet, for the stages that follow associations. A later fragment counts as data. Returns
+/// false if the packet is cut short.
 #[inline(never)]
 pub fn parse_chunk<P: Packet>(packet: &P, headers: &Headers, chunk: &mut Chunk) -> bool {
     *chunk = Chunk { kind: chunk::DATA, flags: 0, tag: 0, initiate: 0 };
@@ -234,15 +235,16 @@ pub fn parse_chunk<P: Packet>(packet: &P, headers: &Headers, chunk: &mut Chunk) 
     true
 }
 
-/// Where an association begins, its initiate tag, which is read only there. False: it is cut short.
+/// Reads the initiate tag of a packet that opens an association; nothing of other packets. Returns false if the packet is cut
+/// short.
 #[inline(always)]
 pub fn parse_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool {
     let begins = headers.tuple.protocol == Protocol::Sctp as u8 && headers.flags().opens();
     !begins || read_initiate::<P>(context, headers)
 }
 
-/// A subprogram that is given no packet but the hook's context: for a packet, the program that opens flows would need room on
-/// its stack.
+/// A subprogram that takes the hook's context instead of the packet, for which the program that opens flows has no space on its
+/// stack.
 #[inline(never)]
 fn read_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool {
     let word = P::read_word(context, headers.transport() + size_of::<Sctp>());
@@ -250,15 +252,15 @@ fn read_initiate<P: Packet>(context: *mut c_void, headers: &mut Headers) -> bool
     word.is_some()
 }
 
-/// Whether bytes are missing that the network header promises.
+/// Whether the packet is shorter than its network header says.
 #[inline(always)]
 fn is_cut_short<P: Packet>(packet: &P, headers: &Headers) -> bool {
     let (start, end) = packet.fixed_bounds().unwrap_or_else(|| packet.bounds());
-    // Most packets lie in one piece: no helper is needed.
+    // Most packets are in one piece and need no helper.
     headers.end() > end.wrapping_sub(start) && headers.end() > packet.length() as usize
 }
 
-/// The ICMP header of either family.
+/// Parses the ICMP header of either family.
 #[inline(always)]
 pub fn parse_icmp<P: Packet>(packet: &P, headers: &Headers) -> Result<Icmp, Verdict> {
     packet.load(headers.transport()).ok_or(Verdict::Pass)

@@ -1,5 +1,5 @@
-//! The way of a packet, for XDP and TC, IPv4 and IPv6 alike: `parse → filter → conntrack → lookup service → select
-//! backend → translate → emit`. Read this page first; each step's file says the rest.
+//! The path of a packet, the same for XDP and TC, IPv4 and IPv6: `parse → filter → conntrack → lookup service → select backend →
+//! translate → emit`. Read this page first; each step has a file of its own.
 
 use proxy_common::{
     Chunk, ConntrackEntry, Counter, DropReason, EntryMeta, Family, Headers, Part, Protocol, Reject, RejectReason,
@@ -29,8 +29,8 @@ use crate::{
     succession::{ask_there, open_there},
 };
 
-/// A packet from outside: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain packets,
-/// nearly all, have a path of their own for each family, on which the compiler knows all offsets.
+/// Handles a packet that comes in: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain
+/// packets, which are nearly all, have a path of their own for each family, on which the compiler knows all offsets.
 #[inline(always)]
 pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let mut plain = Headers::default();
@@ -46,7 +46,7 @@ pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdic
     come_in(packet, &mut headers, rooms.flow)
 }
 
-/// A packet from outside whose network header has been read.
+/// Continues with a packet whose network header has been parsed.
 #[inline(always)]
 fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'_>) -> Result<(), Verdict> {
     let class = filter_address(&headers.tuple.destination, AddressClass::NODE | AddressClass::SERVICE)?;
@@ -54,7 +54,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'
         return hand_over(packet, headers, Stage::Icmp);
     }
     let is_nodes = class & AddressClass::SERVICE == 0;
-    // Most packets to the node itself pass here, with no more of them read than needed.
+    // Most packets to the node itself pass here, before more of them is read.
     if is_nodes && headers.part() != Part::Later {
         filter_port(parse_destination_port(packet, headers)?)?;
     }
@@ -82,7 +82,7 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'
     send(packet, headers, flow)
 }
 
-/// Passes a packet of a foreign flow, unless that is over: then the packet may open a flow here.
+/// Passes a packet of a foreign flow, unless that flow is over: then the packet may open a flow here.
 #[inline(always)]
 fn leave_alone<P: Packet>(
     packet: &P,
@@ -96,13 +96,13 @@ fn leave_alone<P: Packet>(
         return hand_over(packet, headers, Stage::Open);
     }
     refresh_foreign(flow, meta, &headers.tuple, now);
-    // The other fragments go the same way.
+    // The other fragments must pass, too.
     fragment::remember(headers)?;
     Err(Verdict::Pass)
 }
 
-/// A packet of a pod whose sockets the node's socket programs serve: only SCTP is handled, since the kernel runs no socket program
-/// when SCTP connects. Everything else passes.
+/// Handles a packet of a pod whose sockets are served by the node's socket programs: only SCTP is handled, since the kernel runs
+/// no socket program when SCTP connects. Everything else passes.
 #[inline(always)]
 pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     let mut headers = Headers::default();
@@ -112,7 +112,7 @@ pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     Err(Verdict::Pass)
 }
 
-/// The first packet of a flow, as [`ingress`] has read it.
+/// Opens a flow by its first packet, which [`ingress`] has parsed.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     open_there(packet, Stage::Previous);
@@ -129,7 +129,8 @@ pub fn open<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> 
             ask_there(packet, Stage::Previous);
             return Err(Verdict::Pass);
         }
-        // The stack knows the connection, or refuses the packet itself. It may serve those who are not clients (S21).
+        // The stack knows the connection, or refuses the packet itself. The node may also serve clients that the Service does not
+        // admit (S21).
         Err(Verdict::Reject(RejectReason::UnknownConnection)) if is_others(packet, headers) => {
             return Err(Verdict::Pass);
         }
@@ -151,8 +152,8 @@ pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Ver
     Ok(chunk)
 }
 
-/// Whether the stack is to have a packet whose flow is not known here. If another set of programs may know the flow, the packet
-/// goes there.
+/// Whether a packet without a flow here is for the stack of this node. If there is another set of programs, which may know the
+/// flow, the packet goes there instead.
 #[inline(always)]
 fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
     ask_there(packet, Stage::Previous);
@@ -160,23 +161,23 @@ fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
     Route::new().leads_here(packet, headers, ends, [headers.tuple.source_port, headers.tuple.destination_port])
 }
 
-/// Whether this is TCP in the middle of a connection, or SCTP of an association.
+/// Whether this is a packet in the middle of a TCP connection or SCTP association.
 #[inline(always)]
 fn continues(headers: &Headers) -> bool {
     headers.tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens()
 }
 
-/// A packet that has changed its flow: at most one a second, and those of handshakes.
+/// Continues with a packet that has changed its flow: at most one a second, besides those of handshakes.
 #[inline(always)]
 pub fn refresh<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
-    // A SYN-ACK that accepts another connection than this one comes from outside: the client will see that itself.
+    // A SYN-ACK that accepts another connection than this one comes from outside. It is sent on: the client will refuse it.
     let headers = rooms.headers.get()?;
     let chunk = read_chunk(packet, headers)?;
     let _ = refresh_flow(headers, &chunk, (rooms.flow.get()?, rooms.reply), is_assured()?, now_jiffies());
     go_on(packet, Stage::Send)
 }
 
-/// A packet whose flow is known now.
+/// Sends a packet whose flow has been found or opened.
 #[inline(always)]
 pub fn send_at_hand<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
@@ -187,7 +188,7 @@ pub fn send_at_hand<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), V
     outcome
 }
 
-/// The packet's ports, its own or those of its first fragment, which another set of programs may have seen.
+/// Reads the packet's ports, or recalls those of its first fragment, which another set of programs may have seen.
 #[inline(always)]
 pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous: Stage) -> Result<(), Verdict> {
     if headers.part() == Part::Later {
@@ -198,7 +199,7 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
         Err(Verdict::Drop(DropReason::Malformed)) if !is_service(&headers.tuple.destination, class) => {
             Err(Verdict::Pass)
         }
-        // A packet of a protocol that Services don't know.
+        // A packet of a protocol that is not one of Services.
         Err(Verdict::Pass) if class & AddressClass::SERVICE != 0 && is_unowned(headers.tuple.destination) => {
             Err(Verdict::Drop(DropReason::UnownedAddress))
         }
@@ -206,7 +207,8 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
     }
 }
 
-/// Changes a packet's flow, and goes on in `stage` if that is needed, as it always is for SCTP.
+/// Updates a packet's flow, and continues in `stage` if the entry of the other direction needs an update. SCTP always continues
+/// there.
 #[inline(always)]
 pub fn move_on<P: Packet>(
     packet: &P,
@@ -224,7 +226,7 @@ pub fn move_on<P: Packet>(
     go_on(packet, stage)
 }
 
-/// Translates a packet as its flow says, and sends it or leaves it to the stack.
+/// Translates a packet by its flow, and sends it or leaves it to the stack.
 #[inline(always)]
 fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     fragment::remember(headers)?;
@@ -238,8 +240,8 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> 
     }
 }
 
-/// Goes on in another program, with the parsed headers in SCRATCH. If that program is missing, a packet that may be the node's own
-/// passes, as it would without any program (S39).
+/// Continues in another program, with the parsed headers in SCRATCH. If that program is missing, a packet that may be the node's
+/// own passes, as it would without any program (S39).
 #[inline(always)]
 pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) -> Result<(), Verdict> {
     let at_hand = headers.put()?;
@@ -253,14 +255,14 @@ pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) 
     Err(if is_surely_ours { Verdict::Drop(DropReason::MissingStage) } else { Verdict::Pass })
 }
 
-/// Goes on in another program with a packet that belongs to a flow.
+/// Continues in another program with a packet that belongs to a flow.
 #[inline(always)]
 pub fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     packet.continue_at(stage);
     Err(Verdict::Drop(DropReason::MissingStage))
 }
 
-/// Counts the outcome, or leaves that to the stage *reject*. The packet's own action says how it leaves.
+/// Returns the verdict and counts it, or leaves both to the stage *reject*. The packet itself has the action by which it leaves.
 #[inline(always)]
 pub fn finish<P: Packet>(packet: &P, outcome: Result<(), Verdict>) -> Verdict {
     let verdict = outcome.err().unwrap_or(Verdict::Pass);

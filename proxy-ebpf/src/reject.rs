@@ -27,13 +27,13 @@ const SCTP: u8 = Protocol::Sctp as u8;
 /// The longest quotation, bytes: IPv4 with all options, or IPv6 with some extension headers, and eight more.
 const QUOTE_MAX: usize = 96;
 
-/// This CPU's rate limit, and the refusal of the packet at hand.
+/// This CPU's rate limit, and the refusal of the current packet.
 #[inline(always)]
 fn state() -> Option<Shared<Reject>> {
     REJECTS.get_shared(0)
 }
 
-/// Notes which refusal [`reject`] is to make of the packet, and the counter of its reason.
+/// Notes the refusal that [`reject`] will turn the packet into, and the counter of its reason.
 #[inline(always)]
 pub fn prepare(kind: u32, counter: Counter, bare: bool) {
     if let Some(state) = state() {
@@ -48,7 +48,7 @@ pub fn is_bare_at_hand() -> bool {
     state().is_some_and(|state| state.kind().read() & Reject::BARE != 0)
 }
 
-/// Takes a token from this CPU's bucket, which holds a second's worth at most; false if it is empty.
+/// Takes a token from this CPU's bucket, which holds at most a second's worth. Returns false if it is empty.
 #[inline(always)]
 fn take_token(state: Shared<Reject>) -> bool {
     let (rate, now) = (REJECT_RATE.load(), now_jiffies());
@@ -65,7 +65,7 @@ fn take_token(state: Shared<Reject>) -> bool {
     allowed
 }
 
-/// Notes the MTU that the packet at hand is too big for.
+/// Notes the MTU that the current packet exceeds, bytes.
 #[inline(always)]
 pub fn note_mtu(mtu: u16) {
     if let Some(state) = state() {
@@ -73,7 +73,7 @@ pub fn note_mtu(mtu: u16) {
     }
 }
 
-/// Turns the packet into the refusal that was prepared for it, and counts it. `Pass` if this hook can't send it: a later one
+/// Turns the packet into the refusal that was prepared for it, and counts it. `Pass` if this hook can't send it, but a later one
 /// can.
 #[inline(always)]
 pub fn reject<P: Packet>(packet: &mut P) -> Result<(), Verdict> {
@@ -100,7 +100,7 @@ fn write<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> O
     write_icmp_error(packet, headers, kind, if kind == Reject::TOO_BIG { mtu } else { 0 })
 }
 
-/// Writes the network header of a packet back to the sender, with `length` bytes behind it. Returns the sum of the pseudo header
+/// Writes the network header of a packet back to the sender, which `length` bytes follow. Returns the sum of the pseudo header
 /// for `protocol`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "refusals are short")]
@@ -151,7 +151,7 @@ const fn network_length(family: Family) -> usize {
     }
 }
 
-/// Writes a TCP reset, as RFC 9293 §3.10.7.1 has it for a connection that does not exist.
+/// Writes a TCP reset for a connection that does not exist (RFC 9293 §3.10.7.1).
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
 fn write_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
@@ -185,8 +185,8 @@ fn write_reset<P: Packet>(packet: &mut P, headers: &Headers) -> Option<()> {
     packet.send_back()
 }
 
-/// Writes an ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes of what follows. Of a TCP
-/// segment whose checksum the kernel will fill in later it quotes the whole fixed header, since the kernel cuts no more off.
+/// Writes an ICMP error that quotes the packet (RFC 792, RFC 4443): its network header and eight bytes more. A TCP segment whose
+/// checksum is pending is quoted with its whole fixed header, since the kernel does not cut off more.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "quotations are short")]
 fn write_icmp_error<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu: u32) -> Option<()> {
@@ -199,7 +199,7 @@ fn write_icmp_error<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu
     if quoted > QUOTE_MAX || headers.is_icmp() {
         return None;
     }
-    // The kernel will fill it in inside what the ICMP checksum covers.
+    // The kernel will fill in the quoted checksum later. The ICMP checksum covers it.
     let quotation = if pending { pending_checksum(packet, headers, checksum)? } else { Difference::NONE };
     packet.truncate((headers.network() + quoted) as u32)?;
     let header_length = network_length(headers.family()) + size_of::<Icmp>();
@@ -216,7 +216,7 @@ fn write_icmp_error<P: Packet>(packet: &mut P, headers: &Headers, kind: u32, mtu
     packet.send_back()
 }
 
-/// The message's type, code and second word.
+/// The ICMP type, code and second word of a refusal.
 #[inline(always)]
 const fn icmp(family: Family, kind: u32, mtu: u32) -> Icmp {
     let (kind, code) = match (family, kind) {
@@ -242,8 +242,7 @@ fn sum_quoted<P: Packet>(packet: &P, at: usize, length: usize) -> Option<u64> {
     Some(sum)
 }
 
-/// What the kernel will make of the checksum at `offset` that is still pending, once the packet is cut down to its
-/// header.
+/// The change that the kernel will make to the pending checksum at `offset`, once the packet has been cut down to its header.
 #[inline(always)]
 fn pending_checksum<P: Packet>(packet: &P, headers: &Headers, offset: usize) -> Option<Difference> {
     let at = headers.transport();

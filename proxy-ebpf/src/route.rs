@@ -1,4 +1,4 @@
-//! The way out of this node for a translated packet: the kernel's routing table and neighbours, asked from the hook.
+//! Looks up the way of a translated packet out of this node, in the kernel's routing and neighbour tables.
 
 use core::mem::{offset_of, zeroed};
 
@@ -30,8 +30,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// Looks up the route of a packet as `flow` translates it. `Pass` if it leads to this node itself, or needs means that only
-    /// the stack has.
+    /// Looks up the route of a packet after translation by `flow`. `Pass` if it leads to this node itself, or if only the stack
+    /// can send the packet.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
     pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
@@ -80,11 +80,11 @@ impl Route {
         [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
-    /// Whether a packet that this node sent with the addresses that `flow` gives it, and with this packet's mark, would leave by
-    /// another device than this packet does. Linux considers the mark from 6.10 on.
+    /// Whether a packet of this node with the addresses after translation, and with this packet's mark, would leave by another
+    /// device than this packet. Linux considers the mark since 6.10.
     #[inline(always)]
     pub fn leads_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
-        /// `BPF_FIB_LOOKUP_MARK`: the mark is where the reply's first Ethernet address will be.
+        /// `BPF_FIB_LOOKUP_MARK`: the mark is passed in the field that returns the source Ethernet address.
         const MARK: u32 = 32;
         let mark = packet.mark();
         self.params.smac = bytes(mark);
@@ -94,8 +94,8 @@ impl Route {
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() != packet.ifindex()
     }
 
-    /// Whether a packet that this node sent back to the translated source would leave by another device than the one that this
-    /// packet has come in by, with known Ethernet addresses.
+    /// Whether a packet of this node back to the translated source would leave by another device than the one that this packet
+    /// came in by, and to a neighbour that is resolved.
     #[inline(always)]
     pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
         let ports = [flow.destination_port, flow.source_port];
@@ -103,13 +103,13 @@ impl Route {
         code == BPF_FIB_LKUP_RET_SUCCESS && self.ifindex() != packet.ifindex()
     }
 
-    /// Asks the kernel for the way from one address to another; returns its code.
+    /// Asks the kernel for the route from one address to another. Returns the helper's code.
     #[inline(always)]
     fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, ends: [&Address; 2], ports: [u16; 2]) -> u32 {
         self.ask_from(packet.ifindex(), packet, headers, ends, ports, 0)
     }
 
-    /// Asks the kernel for the way as if the packet had come in by the device `ifindex`, with the helper's flags.
+    /// Asks the kernel for the route as if the packet had come in by the device `ifindex`. `flags` are the helper's.
     #[inline(always)]
     #[expect(
         clippy::cast_sign_loss,
@@ -150,26 +150,26 @@ impl Route {
         code
     }
 
-    /// The device.
+    /// Index of the device that the route leaves by.
     #[inline(always)]
     pub fn ifindex(&self) -> u32 {
         self.params.ifindex
     }
 
-    /// Whether the Ethernet addresses are known; otherwise the neighbour is still to be asked.
+    /// Whether the Ethernet addresses are known. Otherwise the neighbour has to be resolved first.
     #[inline(always)]
     pub fn is_resolved(&self) -> bool {
         self.resolved
     }
 
-    /// The Ethernet header to send with.
+    /// The Ethernet header of a packet that leaves by this route. `ether_type` is in network byte order.
     #[inline(always)]
     pub fn ethernet(&self, ether_type: u16) -> Ethernet {
         Ethernet { destination: words(self.params.dmac), source: words(self.params.smac), ether_type }
     }
 
-    /// The neighbour's address and its family's number; the kernel puts it in the destination's place. A gateway may be
-    /// of the other family (RFC 5549).
+    /// The neighbour's address and family. The kernel has put them in the destination's place. A gateway may be of the other
+    /// family (RFC 5549).
     #[inline(always)]
     pub fn neighbour(&self) -> bpf_redir_neigh {
         let nh_family = self.params.family.into();
@@ -186,7 +186,8 @@ impl Route {
     }
 }
 
-/// The length to compare with the MTU of the route: that of the longest packet that leaves. 0 lets the kernel judge.
+/// The length to compare with the MTU of the route: that of the longest packet that leaves, bytes. 0 leaves the comparison to the
+/// kernel.
 #[inline(always)]
 fn longest<P: Packet>(packet: &P, headers: &Headers) -> usize {
     let segment = packet.segment();
@@ -205,7 +206,7 @@ fn longest<P: Packet>(packet: &P, headers: &Headers) -> usize {
     headers.transport() - headers.network() + transport + segment
 }
 
-/// A word's bytes in the place of an Ethernet address.
+/// The bytes of a word in the place of an Ethernet address.
 #[inline(always)]
 const fn bytes(word: u32) -> [u8; 6] {
     let [a, b, c, d] = word.to_ne_bytes();

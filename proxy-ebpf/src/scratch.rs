@@ -1,9 +1,9 @@
-//! Per-CPU scratch: state carried across tail calls, and buffers too large for the 512-byte BPF stack. No program interrupts
-//! another on its CPU there.
+//! Per-CPU scratch: state carried across tail calls, and buffers too large for the 512-byte BPF stack. Packet programs, which use
+//! it, do not interrupt each other on a CPU.
 //!
-//! Each part has one owner in a run of a program: a [`Room`], which the entry point makes, is passed on and becomes a
-//! reference once. So the compiler refuses a second reference to a part that is still in use. A tail call ends the run: the next
-//! program begins with rooms of its own.
+//! Each part has one owner in a run of a program: a [`Room`], which the entry point makes, and which is passed on and becomes a
+//! reference once. So the compiler refuses a second reference to a part that is still in use. A tail call ends the run, and the
+//! next program begins with rooms of its own.
 
 use core::{
     marker::PhantomData,
@@ -22,20 +22,20 @@ fn scratch() -> Result<NonNull<Scratch>, Verdict> {
     SCRATCH.get_ptr_mut(0).and_then(NonNull::new).ok_or(Verdict::Pass)
 }
 
-/// The right to the part of SCRATCH at byte `OFFSET`. It takes no space, and the part is looked up only when it is needed.
+/// The right to use the part of SCRATCH at byte `OFFSET`. It takes no space, and the part is looked up only when it is needed.
 pub struct Room<'run, T, const OFFSET: usize>(PhantomData<&'run mut T>);
 
 #[expect(clippy::unused_self, reason = "a room is the right to its part")]
 impl<'run, T, const OFFSET: usize> Room<'run, T, OFFSET> {
-    /// The part.
+    /// Turns the room into a reference to its part.
     #[inline(always)]
     pub fn get(self) -> Result<&'run mut T, Verdict> {
-        // SAFETY: the types below say what is at the offset. The value lives until the program ends, and nobody else has a room of
-        // it meanwhile (`Rooms::take`).
+        // SAFETY: the types below say what is at the offset. The value lives until the program ends, and there is no other room
+        // for it (`Rooms::take`).
         scratch().map(|scratch| unsafe { scratch.byte_add(OFFSET).cast().as_mut() })
     }
 
-    /// The room for a while.
+    /// Lends the room. It can be used again when the borrow ends.
     #[inline(always)]
     pub fn lend(&mut self) -> Room<'_, T, OFFSET> {
         Room(PhantomData)
@@ -64,7 +64,7 @@ impl Rooms<'_> {
     ///
     /// # Safety
     ///
-    /// Only once in a run of a program, which must be a packet's: a socket's program may be interrupted by one.
+    /// Must be called only once in a run of a program, and only in a packet program: a socket program may be interrupted by one.
     #[inline(always)]
     pub unsafe fn take() -> Self {
         Self { headers: Room(PhantomData), flow: Room(PhantomData), reply: Room(PhantomData) }
@@ -74,7 +74,7 @@ impl Rooms<'_> {
 /// A packet's parsed headers, either in registers or in SCRATCH.
 pub struct Parsed<'run> {
     headers: &'run mut Headers,
-    /// Where [`put`](Self::put) copies headers that are in registers. A constant to the compiler.
+    /// The room that [`put`](Self::put) copies headers to if they are in registers. A constant to the compiler.
     room: Option<HeadersRoom<'run>>,
 }
 
@@ -85,7 +85,7 @@ impl<'run> Parsed<'run> {
         Self { headers, room: Some(room) }
     }
 
-    /// Keeps the headers in SCRATCH, which is slower. The verifier forgets the bounds of what is stored there, so that it need
+    /// Keeps the headers in SCRATCH, which is slower. The verifier forgets the bounds of what is stored there, so that it does
     /// not follow every combination of protocols, parts and offsets.
     #[inline(always)]
     pub fn at_hand(room: HeadersRoom<'run>) -> Result<Self, Verdict> {
@@ -118,7 +118,7 @@ impl DerefMut for Parsed<'_> {
     }
 }
 
-/// What the programs of a packet tell each other of its flow: [`ASSURED`], [`SENT`] or nothing.
+/// The note about a packet's flow that its programs pass on: [`ASSURED`], [`SENT`] or 0.
 #[inline(always)]
 fn note() -> Result<Shared<u32>, Verdict> {
     // SAFETY: the value lives until the program ends. No room has this part of it.
@@ -136,13 +136,13 @@ pub fn note_assured(assured: bool) -> Result<(), Verdict> {
     note().map(|note| note.write(&if assured { ASSURED } else { 0 }))
 }
 
-/// Whether the program before has found the packet's entry among the assured ones.
+/// Whether the previous program has found the packet's entry among the assured ones.
 #[inline(always)]
 pub fn is_assured() -> Result<bool, Verdict> {
     note().map(|note| note.read() != 0)
 }
 
-/// Notes that the packet, translated as the flow at hand says, leaves by TC.
+/// Notes that TC sends the packet, translated by the flow in SCRATCH.
 #[inline(always)]
 pub fn note_sent() {
     if let Ok(note) = note() {
@@ -150,7 +150,7 @@ pub fn note_sent() {
     }
 }
 
-/// Whether TC has just sent a packet of the flow at hand. Clears the note.
+/// Whether TC has just sent a packet of the flow in SCRATCH. Clears the note.
 #[inline(always)]
 pub fn take_sent() -> bool {
     note().is_ok_and(|note| {

@@ -4,25 +4,25 @@ use proxy_common::{Address, Frontend, Service, Verdict, decide, filter::AddressC
 
 use crate::live::Live;
 
-/// The Service behind `frontend`, or why there is none: see [`decide::lookup_service`].
+/// The Service behind `frontend`, or the verdict if there is none: see [`decide::lookup_service`].
 #[inline(always)]
 pub fn lookup_service(frontend: &Frontend, class: u8, is_node: impl FnOnce() -> bool) -> Result<Service, Verdict> {
     decide::lookup_service(&Live, frontend, class, is_node)
 }
 
-/// Whether some Service has this address, which ADDRESS_FILTER puts into `class`.
+/// Whether a Service has this address. `class` has the address's bits in ADDRESS_FILTER.
 #[inline(always)]
 pub fn is_service(address: &Address, class: u8) -> bool {
     class & AddressClass::SERVICE != 0 && is_owned(*address)
 }
 
-/// See [`decide::is_owned`].
+/// [`decide::is_owned`], as a subprogram.
 #[inline(never)]
 pub fn is_owned(address: Address) -> bool {
     decide::is_owned(&Live, address)
 }
 
-/// See [`decide::is_unowned`].
+/// [`decide::is_unowned`], as a subprogram.
 #[inline(never)]
 pub fn is_unowned(address: Address) -> bool {
     decide::is_unowned(&Live, address)

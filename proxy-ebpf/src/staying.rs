@@ -1,4 +1,4 @@
-//! Whether a flow may stay with its backend when its client sends again (S29).
+//! Decides whether a flow may stay with its backend when its client sends again (S29).
 
 use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, Shared, State};
 
@@ -9,7 +9,7 @@ use crate::{
     scratch::Parsed,
 };
 
-/// Whether the client's packet may go on in its flow. If not, the flow has been removed, and a new one has to be opened: a SYN
+/// Whether the client's packet may continue in its flow. If not, the flow has been removed, and a new one has to be opened: a SYN
 /// reuses the ports of an ended connection, or the backend of a SYN or datagram is gone (S29).
 #[inline(always)]
 pub fn may_continue(
@@ -23,8 +23,8 @@ pub fn may_continue(
     if !is_udp && !opens {
         return true;
     }
-    // A lone SYN, which may be forged, ends no open connection as long as any Service has its backend. Nor does an INIT end an
-    // association that the backend has replied to, which has no generation any more.
+    // A lone SYN, which may be forged, ends no open connection as long as any Service has its backend. The same holds for an INIT
+    // and an association that the backend has replied to: it has a tag in place of the service's generation.
     let has_replied = headers.tuple.protocol == Protocol::Sctp as u8 && flow.meta.state() != State::New;
     let keeps = if opens && (assured || has_replied) { exists(&flow.meta) } else { keeps_backend(flow, meta) };
     // An SCTP association can't be half-closed.
@@ -58,7 +58,7 @@ fn keeps_backend(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>) -> bool {
     confirmed
 }
 
-/// Whether the flow's service still has its backend, asked when the service has changed since the last time.
+/// Whether the flow's service, which has changed since the last check, still has the flow's backend.
 #[inline(never)]
 fn is_confirmed(meta: &mut EntryMeta) -> bool {
     let memory = Memory {

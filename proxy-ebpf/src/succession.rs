@@ -1,6 +1,5 @@
-//! Succession (docs/adr/0010): while this set of programs and maps takes the place of another set, it hands packets of flows
-//! that it does not know over to that set's first program. Packets without an Ethernet header are not handed over, as that
-//! program expects one.
+//! Succession (docs/adr/0010): while this set of programs and maps replaces another, it hands packets of flows that it does not
+//! know to that set's first program. Packets without an Ethernet header are not handed over, since that program expects one.
 
 use proxy_common::{Phase, Stage};
 
@@ -17,7 +16,7 @@ pub fn own_port(port: u16) -> u16 {
     Phase::own_port(phase(), port)
 }
 
-/// Hands a packet that may open a flow over to the other set, as long as some hooks run that set's programs. Returns otherwise.
+/// Hands a packet that may open a flow to the other set, as long as some hooks run that set's programs. Returns otherwise.
 #[inline(always)]
 pub fn open_there<P: Packet>(packet: &P, stage: Stage) {
     if phase() == Phase::Following as u32 && !packet.is_bare() {
@@ -25,8 +24,8 @@ pub fn open_there<P: Packet>(packet: &P, stage: Stage) {
     }
 }
 
-/// Hands a packet whose flow is not known here over to the other set; `stage` is [`Stage::Previous`] or
-/// [`Stage::PreviousEgress`]. Returns if there is no other set. The packet must be unchanged.
+/// Hands a packet whose flow is not known here to the other set. `stage` is [`Stage::Previous`] or [`Stage::PreviousEgress`].
+/// Returns if there is no other set. The packet must be unchanged.
 #[inline(always)]
 pub fn ask_there<P: Packet>(packet: &P, stage: Stage) {
     if phase() != Phase::Alone as u32 && !packet.is_bare() {

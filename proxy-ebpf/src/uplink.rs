@@ -1,8 +1,8 @@
-//! Stage *uplink*: sends the reply of a backend on this node out of the device that the kernel would choose for a packet from
-//! the frontend's address. The stack has routed it by the backend's address, which rules of policy routing may lead elsewhere (pods with an
-//! uplink of their own, as on EKS): the network there does not take the frontend's address for one of its own.
+//! Stage *uplink*: sends the reply of a backend on this node out of the device that the kernel would choose for a packet from the
+//! frontend's address. The stack has routed it by the backend's address, for which policy routing may choose another device (pods
+//! with an uplink of their own, as on EKS). The network there does not accept the frontend's address as a source.
 //!
-//! Only nodes with such rules pay: the agent sets [`AddressClass::RULES`].
+//! Nodes without such rules skip this stage: the agent sets [`AddressClass::RULES`] only if there are any.
 
 use proxy_common::{ConntrackEntry, Headers, Verdict, filter::AddressClass};
 
@@ -13,13 +13,13 @@ use crate::{
     scratch::Rooms,
 };
 
-/// Whether a reply from an address of this class is to be asked about.
+/// Whether a reply from an address of this class needs the stage *uplink*.
 #[inline(always)]
 pub const fn is_ruled(class: u8) -> bool {
     class & AddressClass::RULES != 0
 }
 
-/// A reply of a backend on this node that is about to leave, not yet translated.
+/// Handles a reply of a backend on this node that is about to leave and is not translated yet.
 #[inline(always)]
 pub fn reply<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
@@ -31,9 +31,9 @@ pub fn reply<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict>
     }
 }
 
-/// Whether a packet that leaves is to go another way, which is then known.
+/// Whether a packet that leaves needs another device than the stack has chosen. If so, `route` is the way out.
 #[inline(always)]
 pub fn is_astray<P: Packet>(packet: &P, headers: &Headers, flow: &ConntrackEntry, route: &mut Route) -> bool {
-    // A VLAN's parent is on the VLAN's way.
+    // A tagged packet leaves by its VLAN's device, of which this one is the parent.
     !packet.is_tagged(headers.network()) && route.leads_elsewhere(packet, headers, flow)
 }

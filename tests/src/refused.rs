@@ -1,8 +1,7 @@
-//! Agents some of whose programs no kernel accepts: copies of the built agent in which an instruction has no meaning.
-//! The verifier refuses them as it refuses what it can't follow. This module does not know what an agent makes of
-//! that.
+//! Agents with programs that no kernel accepts: copies of the built agent in which an instruction has an invalid opcode. The
+//! verifier refuses them as it refuses programs that it can't follow. This module does not know how an agent reacts to that.
 //!
-//! It panics where the built agent is not as expected, since a test can't go on then.
+//! It panics if the built agent is not as expected, since a test can't continue then.
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 

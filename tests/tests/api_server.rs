@@ -26,7 +26,7 @@ fn send(server: &ApiServer, request: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// What a watch with these parameters sends within a second: type, name and version of each event.
+/// The events that a watch with these parameters sends within a second: type, name and version of each.
 fn watch(server: &ApiServer, parameters: &str) -> Vec<(String, String, u64)> {
     let (code, body) = get(server, &format!("/api/v1/services?watch=true&timeoutSeconds=1{parameters}"));
     assert_eq!(code, 200, "{body}");

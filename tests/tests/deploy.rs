@@ -12,10 +12,10 @@ use proxy_common::{MAPS, MapKind, MapSpec};
 use proxy_userspace::commands::cli::{Cli, Command};
 use serde_json::Value;
 
-/// What the agent lists and watches.
+/// The resources that the agent lists and watches.
 const WATCHED: [(&str, &str); 4] =
     [("", "nodes"), ("", "services"), ("discovery.k8s.io", "endpointslices"), ("networking.k8s.io", "servicecidrs")];
-/// What a watch needs.
+/// The verbs that a watch needs.
 const VERBS: [&str; 2] = ["list", "watch"];
 
 fn folder() -> PathBuf {
@@ -176,7 +176,7 @@ fn the_image_is_built_from_every_folder_of_the_workspace() {
     assert!(sources.iter().all(|source| folder().join("..").join(source).exists()), "{sources:?} are not all there");
 }
 
-/// The documents whose words about the command line must be true.
+/// The documents that are checked against the command line.
 const DOCUMENTS: [&str; 12] = [
     "CONTRIBUTING.md",
     "README.md",
@@ -292,7 +292,7 @@ fn the_files_that_the_readme_lists_are_the_files() {
     let text = read("README.md");
     let listed = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let listed: BTreeSet<_> = listed.map(|name| name.trim_end_matches('/').to_owned()).collect();
-    // What bundles the files of its folder needs no line.
+    // A file that bundles the files of its folder needs no line.
     let bundled = |folder: &'static str| names(folder).into_iter().map(move |name| format!("{folder}/{name}"));
     let above = names("").into_iter().filter(|name| !["README.md", "base", "overlays"].contains(&name.as_str()));
     let base = bundled("base").filter(|name| name != "base/kustomization.yaml");

@@ -1,4 +1,4 @@
-//! A panic of the agent is a line of its log. This is a program of its own, because a hook for panics is the whole process's.
+//! A panic of the agent is a line of its log. This is a program of its own, because a panic hook is for the whole process.
 
 use std::{
     io::{self, Write},

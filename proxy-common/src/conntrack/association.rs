@@ -1,7 +1,7 @@
-//! The states of an SCTP association, as its packets show them: a state machine with nf_conntrack's steps
-//! (`net/netfilter/nf_conntrack_proto_sctp.c`) in the states that TCP has, and the verification tags that make a chunk
-//! believable (RFC 9260 §8.5). What is not believed is passed on, but changes nothing: its receiver judges it. Only a
-//! packet's first chunk counts; the chunks that move an association come first or alone. Pure.
+//! The states of an SCTP association, as its packets show them: nf_conntrack's state machine
+//! (`net/netfilter/nf_conntrack_proto_sctp.c`) in the states of TCP. A chunk is believed by its verification tag (RFC 9260 §8.5).
+//! A packet that is not believed is passed on, for its receiver to judge, but changes nothing here. Only a packet's first chunk
+//! counts: the chunks that change the state come first or alone. Pure.
 //!
 //! | [`State`] | nf_conntrack | since |
 //! |---|---|---|
@@ -13,63 +13,63 @@
 //! | `Closed` | SHUTDOWN_ACK_SENT | the other side's SHUTDOWN ACK |
 //! | `Reset` | CLOSED | ABORT, or SHUTDOWN COMPLETE |
 //!
-//! Both entries of a flow know both tags. They lie where TCP has its sequence numbers: the client's in the place of the
-//! handshake's number, the backend's, once it has replied, in the place of the service's generation.
+//! Both entries of a flow have both tags, in the fields of TCP's sequence numbers: the tag that the client has chosen in
+//! `handshake`, and the tag that the backend has chosen, once it has replied, in `service_generation`.
 
 use super::{EntryMeta, State};
 
-/// Types of chunks that move an association (RFC 9260 §3.2).
+/// Types of chunks that change the state of an association (RFC 9260 §3.2).
 pub mod chunk {
-    /// Data: like every type that is not listed here, it moves nothing.
+    /// Carries data. Like every type that is not listed here, it does not change the state.
     pub const DATA: u8 = 0;
-    /// Opens an association, and says which tag its sender wants to be sent.
+    /// Opens an association. Carries the tag that packets to its sender must have.
     pub const INIT: u8 = 1;
-    /// Accepts it, and says the other tag.
+    /// Accepts an association. Carries the tag that packets to its sender must have.
     pub const INIT_ACK: u8 = 2;
-    /// Ends it at once.
+    /// Ends an association at once.
     pub const ABORT: u8 = 6;
-    /// Its sender has no more data.
+    /// Says that its sender has no more data.
     pub const SHUTDOWN: u8 = 7;
-    /// Its sender, who has got the SHUTDOWN, has no more data either.
+    /// Acknowledges SHUTDOWN, and says that its sender has no more data either.
     pub const SHUTDOWN_ACK: u8 = 8;
-    /// The client has got the INIT ACK.
+    /// Says that the client has got the INIT ACK.
     pub const COOKIE_ECHO: u8 = 10;
-    /// The backend has got the COOKIE ECHO.
+    /// Says that the backend has got the COOKIE ECHO.
     pub const COOKIE_ACK: u8 = 11;
-    /// Ends it after SHUTDOWN ACK.
+    /// Ends an association after SHUTDOWN ACK.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
-    /// Flag of ABORT and SHUTDOWN COMPLETE (T bit): the packet carries the tag that its sender would be sent.
+    /// Flag of ABORT and SHUTDOWN COMPLETE (T bit): the packet carries the tag of packets in the other direction.
     pub const REFLECTED: u8 = 1;
 }
 
-/// What an SCTP packet says of its association. Tags are in host byte order.
+/// The fields of an SCTP packet that concern its association. Tags are in host byte order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
-    /// Type of its first chunk.
+    /// Type of the first chunk.
     pub kind: u8,
-    /// That chunk's flags.
+    /// Flags of the first chunk.
     pub flags: u8,
     /// The verification tag of the packet.
     pub tag: u32,
-    /// Of INIT and INIT ACK: the tag that the sender wants to be sent; 0 for others.
+    /// The initiate tag of INIT and INIT ACK, which packets to the sender must have; 0 for other chunks.
     pub initiate: u32,
 }
 
 impl EntryMeta {
-    /// The tag that the backend's packets carry, which the client has chosen; 0: not known.
+    /// The tag that the client has chosen for the backend's packets. 0 if it is not known.
     #[inline(always)]
     const fn client_tag(&self) -> u32 {
         self.handshake
     }
 
-    /// The tag that the client's packets carry, which the backend has chosen; 0: not known.
+    /// The tag that the backend has chosen for the client's packets. 0 if it is not known.
     #[inline(always)]
     const fn backend_tag(&self) -> u32 {
         if matches!(self.state(), State::New) { 0 } else { self.service_generation }
     }
 
-    /// Moves an association by one of its packets. False if the packet is not believed, so that it must not refresh the
-    /// association's end either.
+    /// Changes the association's state by one of its packets. Returns false if the packet is not believed: then it must not
+    /// refresh the association either.
     #[inline(always)]
     #[must_use]
     pub const fn associate(&mut self, packet: &Chunk) -> bool {
@@ -99,8 +99,8 @@ impl EntryMeta {
         }
     }
 
-    /// The state after a packet of the handshake, whose tags are remembered. `None` if it is not believed. An INIT over a live
-    /// association keeps the old tags: it can't be told yet whether it is genuine.
+    /// The state after a packet of the handshake. Remembers the packet's tags. Returns `None` if the packet is not believed. An
+    /// INIT during a live association leaves the old tags, since it is not known yet whether the INIT is genuine.
     #[inline(always)]
     const fn begin_association(&mut self, packet: &Chunk, is_reply: bool, is_right: bool) -> Option<State> {
         let state = self.state();
@@ -117,7 +117,7 @@ impl EntryMeta {
             }
             (chunk::COOKIE_ACK, true) if has_replied => return Some(State::Established),
             (chunk::COOKIE_ECHO, false) if has_replied && is_right => return Some(State::Established),
-            // It may acknowledge another INIT ACK than the last one: the COOKIE ACK will show.
+            // It may echo the cookie of an earlier INIT ACK. The COOKIE ACK will show.
             (chunk::COOKIE_ECHO, false) if has_replied => self.service_generation = packet.tag,
             _ => (),
         }
@@ -126,13 +126,13 @@ impl EntryMeta {
 }
 
 impl State {
-    /// The state after an ABORT or a SHUTDOWN COMPLETE.
+    /// The state after an ABORT or a SHUTDOWN COMPLETE that is believed.
     #[inline(always)]
     const fn ended_by(self, kind: u8) -> Self {
         if kind == chunk::ABORT || matches!(self, Self::Closed) { Self::Reset } else { self }
     }
 
-    /// The state after a SHUTDOWN or a SHUTDOWN ACK.
+    /// The state after a SHUTDOWN or a SHUTDOWN ACK that is believed.
     #[inline(always)]
     const fn shut_by(self, kind: u8, is_reply: bool) -> Self {
         match (self, kind) {
@@ -151,7 +151,7 @@ mod tests {
     const CLIENT: u32 = 0x1111_1111;
     const BACKEND: u32 = 0x2222_2222;
 
-    /// Both directions share their metadata, as the programs write it.
+    /// An association whose directions share their metadata, as the programs write it.
     struct Association(EntryMeta);
 
     impl Association {
@@ -210,7 +210,7 @@ mod tests {
         it.is(State::BackendClosed);
         assert!(it.original(SHUTDOWN_ACK, 0, BACKEND, 0));
         it.is(State::Closed);
-        assert!(it.original(SHUTDOWN_COMPLETE, REFLECTED, CLIENT, 0), "by one that has forgotten the association");
+        assert!(it.original(SHUTDOWN_COMPLETE, REFLECTED, CLIENT, 0), "its sender has forgotten the association");
         it.is(State::Reset);
     }
 
@@ -257,7 +257,7 @@ mod tests {
         it.is(State::New);
         assert!(it.reply(INIT_ACK, 0, CLIENT, BACKEND) && it.original(COOKIE_ECHO, 0, 5, 0));
         it.is(State::Replied);
-        // The true one comes all the same, and the backend says so.
+        // The genuine COOKIE ECHO comes all the same, and the backend confirms it.
         assert!(it.original(COOKIE_ECHO, 0, BACKEND, 0) && !it.reply(COOKIE_ACK, 0, 5, 0));
         it.is(State::Replied);
         assert!(it.reply(COOKIE_ACK, 0, CLIENT, 0));

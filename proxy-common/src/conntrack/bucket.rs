@@ -1,10 +1,10 @@
-//! FLOW_BUCKETS: assured flows in a hash table of our own, whose buckets hold one entry each: one cache line for IPv4, two for
+//! FLOW_BUCKETS: assured flows in a hash table of our own. A bucket holds one entry, in one cache line for IPv4 and in two for
 //! IPv6.
 //!
-//! A lookup in the kernel's hash waits twice for memory, for the bucket and for the element in it; here it waits once
-//! (docs/adr/0008). Two neighbouring buckets form a set, which follows from the key; the entry is in one of the two. An entry
-//! whose two buckets are taken goes to CONNTRACK, the kernel's table, so that no flow is lost to another: the buckets need no
-//! order of use, and no entry is ever moved.
+//! A lookup in the kernel's hash waits for memory twice, for the bucket and for the element in it. Here it waits once
+//! (docs/adr/0008). Two neighbouring buckets form a set. The key decides on the set, and the entry is in one of its two buckets.
+//! If other flows have both, the entry goes to CONNTRACK, a hash of the kernel. So no flow is evicted by another, the buckets
+//! need no LRU order, and no entry is ever moved.
 //!
 //! A bucket is free again when its flow has ended. Writers lock the bucket; readers detect a half-written bucket by its
 //! version, as with a seqlock.
@@ -18,23 +18,23 @@ use crate::{
 pod! {
     /// Element of FLOW_BUCKETS_IPV4.
     pub struct Ipv4Bucket: 64 {
-        /// The packet as it arrives; protocol 0 in an empty bucket.
+        /// The tuple of packets as they arrive. Its protocol is 0 in an empty bucket.
         pub key: Ipv4Tuple,
-        /// Its translation.
+        /// The translation of these packets.
         pub entry: Ipv4ConntrackEntry,
-        /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
-        /// [`LOCKED`] while a program writes.
+        /// Version of the contents: a hash of key and translation, which readers compare as they do with a seqlock. [`LOCKED`]
+        /// while a program writes.
         pub version: u64,
     }
 
     /// Element of FLOW_BUCKETS_IPV6.
     pub struct Ipv6Bucket: 128 {
-        /// The packet as it arrives; protocol 0 in an empty bucket.
+        /// The tuple of packets as they arrive. Its protocol is 0 in an empty bucket.
         pub key: Tuple,
-        /// Its translation.
+        /// The translation of these packets.
         pub entry: ConntrackEntry,
-        /// The version of what the bucket holds, a hash of key and translation: readers compare it as that of a seqlock.
-        /// [`LOCKED`] while a program writes.
+        /// Version of the contents: a hash of key and translation, which readers compare as they do with a seqlock. [`LOCKED`]
+        /// while a program writes.
         pub version: u64,
         /// Zero.
         pub _pad: [u64; 2],
@@ -43,13 +43,13 @@ pod! {
 
 /// A bucket of one family.
 pub trait FlowBucket: Copy + Default + 'static {
-    /// The entry in it.
+    /// The type of the entry in it.
     type Entry: Stored<Bucket = Self>;
 
-    /// The place of a key's entry, among this number of sets.
+    /// The place of a key's entry in a table of `sets` sets.
     fn place(key: &Key<Self>, sets: u32) -> Place;
 
-    /// Whether this bucket has the entry of this key.
+    /// Whether this bucket holds the entry of this key.
     fn is_of(&self, key: &Key<Self>) -> bool;
 
     /// Whether the bucket is empty.
@@ -87,7 +87,7 @@ pub(super) type Key<L> = <<L as FlowBucket>::Entry as Stored>::Key;
 pub struct Place {
     /// The number of the bucket to look at first.
     pub home: u32,
-    /// The key's part in the version.
+    /// The key's contribution to the version.
     check: u32,
 }
 
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-/// A hash of words: each bit of them may change each bit of it.
+/// A hash in which each bit of the words may change each bit of the result.
 #[inline(always)]
 const fn hash<const N: usize>(words: [u64; N]) -> u64 {
     let mut hash = 0;
@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    /// The share of entries whose two buckets are taken, in thousandths, when there are as many buckets as entries.
+    /// The share of entries, in thousandths, whose two buckets are taken when there are as many buckets as entries.
     fn overflow<L: FlowBucket>(count: u32, key: impl Fn(u32) -> Key<L>) -> u32 {
         let sets = count / 2;
         let mut taken = std::vec![false; count as usize];
@@ -272,7 +272,7 @@ mod tests {
             overflow::<Ipv6Bucket>(COUNT, |index| ipv6([index, 0, 0, 0], 40_000)),
             overflow::<Ipv6Bucket>(COUNT, |index| ipv6([1, 2, 3, index / 50_000], index % 50_000)),
         ] {
-            // Of random places 271.
+            // Random places give 271.
             assert!((260..285).contains(&share), "{share}");
         }
     }

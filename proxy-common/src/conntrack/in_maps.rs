@@ -1,7 +1,7 @@
-//! Entries and buckets where programs find them: in maps that other CPUs write (`shared.rs`).
+//! Entries and buckets in maps, where other CPUs may write them at any time (`shared.rs`).
 //!
-//! What compares reads word by word and stops at the first difference. The compiler must not read words that are not needed yet,
-//! since it can't move a shared read: it would keep them all on the stack of 512 bytes.
+//! Comparisons read word by word and stop at the first difference. The compiler can't move a shared read, so it would have to
+//! keep words that are read too early on the stack, which has 512 bytes.
 
 use bytemuck::Pod;
 
@@ -17,7 +17,7 @@ use crate::{
     shared::{Shared, parts},
 };
 
-// IPv4 addresses are read in one piece.
+// IPv4 addresses are words here, so that each is read at once.
 parts! {
     EntryMeta { expires: u32, state: u8, flags: u8, asks: u8, service_generation: u32, handshake: u32 }
     Ipv4ConntrackEntry { source: u32, destination: u32, source_port: u16, destination_port: u16, meta: EntryMeta }
@@ -30,39 +30,39 @@ parts! {
 
 /// An entry in a map.
 pub trait SharedEntry: Stored<Key: Pod> + Pod {
-    /// Its metadata.
+    /// The metadata of an entry.
     fn meta_of(entry: Shared<Self>) -> Shared<EntryMeta>;
 
-    /// A copy of its translation: the metadata is zero.
+    /// A copy of an entry's translation. The copy's metadata is zero.
     fn translation_of(entry: Shared<Self>) -> Self;
 
-    /// Copies its flow to `flow`.
+    /// Copies an entry to `flow`.
     fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry);
 
-    /// Whether it and another one translate a packet to the same tuple.
+    /// Whether both entries translate a packet to the same tuple.
     fn is_like(entry: Shared<Self>, other: &Self) -> bool;
 }
 
 /// A bucket in FLOW_BUCKETS.
 pub trait SharedBucket: FlowBucket<Entry: SharedEntry> + Pod {
-    /// Its key.
+    /// The key of a bucket.
     fn key_of(bucket: Shared<Self>) -> Shared<Key<Self>>;
 
-    /// Its entry.
+    /// The entry of a bucket.
     fn entry_of(bucket: Shared<Self>) -> Shared<Self::Entry>;
 
-    /// Its version word.
+    /// The version word of a bucket.
     fn version_word(bucket: Shared<Self>) -> Shared<u64>;
 
-    /// Whether it has the entry of this key.
+    /// Whether a bucket holds the entry of this key.
     fn has(bucket: Shared<Self>, key: &Key<Self>) -> bool;
 
-    /// Whether it is empty.
+    /// Whether a bucket is empty.
     fn is_vacant(bucket: Shared<Self>) -> bool;
 }
 
 impl Shared<EntryMeta> {
-    /// A copy that has nothing but the end.
+    /// A copy in which only `expires` is set.
     #[inline(always)]
     fn end(self) -> EntryMeta {
         EntryMeta { expires: self.expires().read(), ..EntryMeta::default() }
@@ -80,14 +80,14 @@ impl Shared<EntryMeta> {
         self.end().is_stale(now, timeout, second)
     }
 
-    /// Takes over what both directions of an assured connection share.
+    /// Copies from `other` what both directions of an assured connection share: state and end.
     #[inline(always)]
     pub fn follow(self, other: &EntryMeta) {
         self.state().write(&other.state);
         self.expires().write(&other.expires);
     }
 
-    /// Takes over the sequence numbers from a copy of this entry's metadata.
+    /// Copies the sequence numbers back from a copy of this metadata.
     #[inline(always)]
     pub fn remember(self, copy: &EntryMeta) {
         self.service_generation().write(&copy.service_generation);
@@ -95,8 +95,8 @@ impl Shared<EntryMeta> {
         self.asks().write(&copy.asks);
     }
 
-    /// Notes the numbers of a segment that [`is_plain`](EntryMeta::is_plain): nothing else can change. They are written only if
-    /// they do, so that a repeated segment does not dirty the cache line.
+    /// Notes the sequence numbers of a segment that is plain ([`EntryMeta::is_plain`]) and so changes nothing else. Only new
+    /// numbers are written, so that a repeated segment does not dirty the cache line.
     #[inline(always)]
     pub fn go_on(self, segment: &Segment) {
         let (service_generation, handshake) = (self.service_generation().read(), self.handshake().read());
@@ -111,7 +111,7 @@ impl Shared<EntryMeta> {
 }
 
 impl Shared<Address> {
-    /// Two words from byte `AT` on, as one.
+    /// The two words at byte `AT`, as one of 64 bits.
     #[inline(always)]
     fn half<const AT: usize>(self) -> u64 {
         let [first, second] = self.part::<[u32; 2], AT>().read();
@@ -127,7 +127,8 @@ impl Shared<Address> {
     }
 }
 
-/// Ports and protocol of a key in one word. Addresses, too, are compared in such words: the key's are at hand from hashing it.
+/// Ports and protocol of a key as one word. Addresses are compared in such words, too, since hashing the key has made them
+/// already.
 #[inline(always)]
 fn rest(source: u16, destination: u16, protocol: u8) -> u64 {
     pair(protocol.into(), both(source, destination))

@@ -1,12 +1,12 @@
 //! FLOW_BUCKETS, CONNTRACK and EMBRYONIC: the flows of packets, with their translations and states.
 //!
-//! A flow has two entries of the same form: one whose key is the tuple of the client's packets, and one whose key is that of the
-//! backend's. Each holds the whole translation of its direction, from which the key of the other one follows:
-//! [`ConntrackEntry::inverse_key`]. A TCP connection has the client's entry only once the backend has replied (docs/adr/0007).
+//! A flow has two entries of the same form. The key of one is the tuple of the client's packets, that of the other the tuple of
+//! the backend's packets. Each entry holds the whole translation of its direction, from which the key of the other entry follows:
+//! [`ConntrackEntry::inverse_key`]. A TCP connection gets the client's entry only when the backend has replied (docs/adr/0007).
 //! States and their default timeouts follow Linux's nf_conntrack.
 //!
-//! Each family has its own tables, since the size of an entry decides what a packet costs among many flows. [`Stored`] is an
-//! entry as the tables have it; programs work with [`Tuple`] and [`ConntrackEntry`], which hold either family.
+//! Each family has its own tables, since the size of an entry decides what a packet costs when there are many flows. [`Stored`]
+//! is an entry in the form of its tables. Programs work with [`Tuple`] and [`ConntrackEntry`], which hold either family.
 
 mod association;
 mod bucket;
@@ -31,7 +31,7 @@ pub use self::{
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// A packet as it arrives; key of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
+    /// The tuple of a packet as it arrives; key of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
     pub struct Tuple: 40 {
         /// Source address.
         pub source: Address,
@@ -49,15 +49,15 @@ pod! {
 
     /// An entry of either family; value of CONNTRACK_IPV6 and EMBRYONIC_IPV6.
     pub struct ConntrackEntry: 64 {
-        /// What the packet's source address becomes.
+        /// The packet's source address after translation.
         pub source: Address,
-        /// What its destination address becomes.
+        /// The packet's destination address after translation.
         pub destination: Address,
-        /// What its source port becomes, host byte order.
+        /// The packet's source port after translation, host byte order.
         pub source_port: u16,
-        /// What its destination port becomes, host byte order.
+        /// The packet's destination port after translation, host byte order.
         pub destination_port: u16,
-        /// All but the translation.
+        /// The flow's state, timeout and backend.
         pub meta: EntryMeta,
     }
 }
@@ -69,7 +69,7 @@ impl Tuple {
         Self { source, destination, source_port: 0, destination_port: 0, protocol, _pad: [0; 3] }
     }
 
-    /// The inverse tuple, which a reply to a packet with this one has (`nf_ct_invert_tuple`).
+    /// The inverse tuple, which replies to packets with this one have (`nf_ct_invert_tuple`).
     #[inline(always)]
     #[must_use]
     pub const fn inverse(&self) -> Self {
@@ -84,7 +84,7 @@ impl Tuple {
 }
 
 impl ConntrackEntry {
-    /// What a packet with this entry looks like after translation.
+    /// The tuple of a packet after translation by this entry.
     #[inline(always)]
     pub const fn translated(&self, protocol: u8) -> Tuple {
         Tuple {
@@ -97,7 +97,7 @@ impl ConntrackEntry {
         }
     }
 
-    /// The key of the other direction's entry: the inverse of what a packet looks like after translation.
+    /// The key of the other direction's entry: the inverse of the translated tuple.
     #[inline(always)]
     pub const fn inverse_key(&self, protocol: u8) -> Tuple {
         self.translated(protocol).inverse()

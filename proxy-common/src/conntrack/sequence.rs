@@ -1,19 +1,19 @@
-//! The sequence numbers that an assured TCP connection remembers, and which segments are believed by them (docs/adr/0009). A
-//! segment that is not believed is passed on and changes nothing: its receiver judges it.
+//! The sequence numbers that are remembered of an assured TCP connection, and how its segments are judged by them
+//! (docs/adr/0009). A segment that is not believed is passed on and changes nothing: its receiver judges it.
 //!
-//! The entry of each direction has the end of what its sender has sent, and what it has acknowledged. Both take the place of the
-//! generation and the handshake, which only a flow that is not assured needs.
+//! The entry of each direction has the sequence number after what its sender has sent, and the sender's last acknowledgment
+//! number. They take the places of generation and handshake, which only an embryonic flow needs.
 
 use super::{Direction, EntryMeta, State, TcpFlags};
 
-/// What a TCP segment says about its connection.
+/// The numbers and flags of a TCP segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Its sequence number.
     pub start: u32,
-    /// The sequence number after it.
+    /// The sequence number that follows it.
     pub end: u32,
-    /// What it acknowledges, if it has the flag.
+    /// Its acknowledgment number. Meaningless without the flag ACK.
     pub acknowledgment: u32,
     /// Its flags.
     pub flags: TcpFlags,
@@ -22,25 +22,25 @@ pub struct Segment {
 /// The meaning of a segment that ends, closes or accepts a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The connection has this state now.
+    /// The connection moves to this state.
     Moves(State),
     /// The segment is a late duplicate, or forged, and changes nothing.
     Ignored,
-    /// The segment accepts a connection that was opened past this node.
+    /// The segment accepts a connection whose opening did not pass through this node.
     Stranger,
 }
 
-/// How far numbers of one moment of a connection are apart at most: 16 MiB, more than the windows that systems use by default.
+/// The largest distance between two current numbers of a connection: 16 MiB, more than the windows that systems use by default.
 const REACH: u32 = 1 << 24;
 
-/// Whether a number is not just a little behind the known one.
+/// Whether a number is new: neither the known one nor just a little behind it.
 #[inline(always)]
 const fn is_news(known: u32, now: u32) -> bool {
     known.wrapping_sub(now) >= REACH
 }
 
 impl TcpFlags {
-    /// Whether [`EntryMeta::judge`] has to say what a segment means for an assured connection.
+    /// Whether a segment with these flags needs [`EntryMeta::judge`] in an assured connection.
     #[inline(always)]
     pub const fn is_event(self) -> bool {
         self.has(Self::RST | Self::FIN) || self.accepts()
@@ -54,7 +54,7 @@ impl EntryMeta {
         self.service_generation
     }
 
-    /// What this direction has acknowledged.
+    /// The last acknowledgment number of this direction.
     #[inline(always)]
     const fn acknowledged(&self) -> u32 {
         self.handshake
@@ -79,8 +79,9 @@ impl EntryMeta {
         self.asks = 0;
     }
 
-    /// Notes the numbers of a segment of this direction; true if they have changed. Numbers a little behind are those of an old
-    /// segment; any others are believed, so that a forged segment has no effect beyond the next genuine one.
+    /// Notes the numbers of a segment of this direction. Returns whether they have changed. Numbers a little behind the known
+    /// ones are those of an old segment. All others are believed, so that the next genuine segment ends the effect of a forged
+    /// one.
     #[inline(always)]
     #[must_use]
     pub const fn note(&mut self, segment: &Segment) -> bool {
@@ -106,22 +107,22 @@ impl EntryMeta {
         sends || acknowledges
     }
 
-    /// Whether a segment has sent, and whether it has acknowledged, what was not known yet.
+    /// Whether a segment sends something new, and whether it acknowledges something new.
     #[inline(always)]
     pub(super) const fn news(&self, segment: &Segment) -> (bool, bool) {
         (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment))
     }
 
-    /// Whether a segment of this direction of an established connection is one of those that most are: it acknowledges,
-    /// opens and ends nothing, and does not follow a SYN.
+    /// Whether a segment of this direction is an ordinary one of an established connection, as most are: it has ACK, opens and
+    /// ends nothing, and does not follow a SYN.
     #[inline(always)]
     pub const fn is_plain(&self, flags: TcpFlags) -> bool {
         const EVENTS: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
         self.asks == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
-    /// What a [`TcpFlags::is_event`] of this direction means for an assured connection, of which `other` is the metadata in the
-    /// other direction.
+    /// Judges a segment of this direction of an assured connection that is an event ([`TcpFlags::is_event`]). `other` is the
+    /// metadata of the other direction.
     #[inline(always)]
     pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {
         let (state, flags) = (self.state(), segment.flags);
@@ -141,8 +142,8 @@ impl EntryMeta {
         if is_in_window && acknowledges { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
     }
 
-    /// Whether a reset is believed: its number is the next one that the receiver expects; or it continues what this direction
-    /// has just sent, and both entries agree; or it answers a SYN that was let through.
+    /// Whether a reset is believed. Its number has to be the one that the receiver expects next, or the one after what this
+    /// direction has just sent if both entries agree on that. Or it has to answer a SYN that was passed on.
     #[inline(always)]
     const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
         if other.asks != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
@@ -170,7 +171,7 @@ mod tests {
         Segment { start, end: start.wrapping_add(length + phantom), acknowledgment, flags: TcpFlags(flags) }
     }
 
-    /// A connection right after its handshake: the client goes on at `client`, the backend at `backend`.
+    /// A connection right after its handshake. The next numbers are `client` and `backend`.
     fn open(client: u32, backend: u32) -> [EntryMeta; 2] {
         let mut meta = EntryMeta { state: State::Established as u8, ..EntryMeta::default() };
         meta.begin(&segment(client, 0, backend, ACK));
@@ -179,7 +180,7 @@ mod tests {
         [meta, other]
     }
 
-    /// Both directions of connections anywhere on the circle of numbers.
+    /// Both directions of connections with numbers at the edges and in the middle of the 32-bit range.
     fn connections() -> impl Iterator<Item = (u32, u32, [EntryMeta; 2])> {
         let numbers = [0, 1, 1 << 31, u32::MAX, u32::MAX - 5, 77_000];
         numbers.into_iter().flat_map(move |client| numbers.map(|backend| (client, backend, open(client, backend))))
@@ -205,14 +206,14 @@ mod tests {
         for (client, backend, [mut own, other]) in connections() {
             assert!(own.note(&segment(client, 5000, backend, ACK)));
             assert_eq!(own.judge(&other, &segment(client.wrapping_add(5000), 0, 0, RST)), RESETS);
-            // Data that has been sent before, and a probe: nothing is forgotten.
+            // Neither a retransmission nor a keep-alive probe moves the number back.
             assert!(!own.note(&segment(client, 100, backend, ACK)));
             assert_eq!(own.judge(&other, &segment(client.wrapping_add(5000), 0, 0, RST)), RESETS);
-            // An invented segment does not make the reset after it believable.
+            // A forged segment does not make the reset after it believable.
             let far = client.wrapping_add(1 << 30);
             assert!(own.note(&segment(far, 10, backend, ACK)));
             assert_eq!(own.judge(&other, &segment(far.wrapping_add(10), 0, 0, RST)), Judgement::Ignored);
-            // What is sent next is known again.
+            // The next genuine segment restores the number.
             assert!(own.note(&segment(client, 6000, backend, ACK)));
             assert_eq!(own.judge(&other, &segment(client.wrapping_add(6000), 0, 0, RST)), RESETS);
         }
@@ -223,17 +224,17 @@ mod tests {
         for (client, backend, [mut own, mut other]) in connections() {
             let isn = client.wrapping_add(12_345_678);
             assert!(own.note(&segment(isn, 0, 0, SYN)));
-            // Neither the SYN's sender nor somebody who sends in the backend's name ends the connection now.
+            // Neither the SYN's sender nor a sender that forges the backend's address can end the connection now.
             let after = isn.wrapping_add(1);
             assert_eq!(own.judge(&other, &segment(after, 0, 0, RST)), Judgement::Ignored);
             assert_eq!(other.judge(&own, &segment(0, 0, after ^ 1, RST | ACK)), Judgement::Ignored);
-            // A backend that has forgotten the connection refuses the new one, or takes it.
+            // A backend that has forgotten the connection refuses the new one, or accepts it.
             assert_eq!(other.judge(&own, &segment(0, 0, after, RST | ACK)), RESETS);
             other.state = State::ClientFinished as u8;
             let accepts = segment(9, 0, after, SYN | ACK);
             assert_eq!(other.judge(&own, &accepts), Judgement::Moves(State::Established));
             assert!(other.note(&accepts));
-            // One that has not challenges it; the client's reply is a reset of the old connection.
+            // A backend that has not forgotten it sends a challenge ACK. The client's reply resets the old connection.
             let [mut own, mut other] = open(client, backend);
             assert!(own.note(&segment(isn, 0, 0, SYN)));
             assert!(!other.note(&segment(backend, 0, client, ACK)));
@@ -261,7 +262,7 @@ mod tests {
         for (client, backend, [own, other]) in connections() {
             let accepts = |backend: u32, client: u32| segment(backend, 0, client, SYN | ACK);
             assert_eq!(other.judge(&own, &accepts(backend.wrapping_add(99), client)), Judgement::Stranger);
-            // The backend has not got the end of the handshake.
+            // The backend repeats its SYN-ACK, since the client's ACK was lost.
             let again = accepts(backend.wrapping_sub(1), client);
             assert_eq!(other.judge(&own, &again), Judgement::Moves(State::Established));
         }

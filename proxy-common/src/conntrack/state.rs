@@ -1,16 +1,16 @@
 //! The states of a flow, and the packets that move it from one to the next. They follow Linux's nf_conntrack
-//! (`net/netfilter/nf_conntrack_proto_tcp.c`), but are fewer, since windows are not judged here.
+//! (`net/netfilter/nf_conntrack_proto_tcp.c`), but are fewer, since no windows are checked here.
 
-/// Who sent a packet of a flow.
+/// The direction of a packet of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The client.
+    /// From the client to the backend.
     Original,
-    /// The backend.
+    /// From the backend to the client.
     Reply,
 }
 
-/// How far a flow has come.
+/// The state of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -18,7 +18,7 @@ pub enum State {
     New = 1,
     /// The backend has replied.
     Replied = 2,
-    /// The client has sent again, and has shown that it has got the backend's reply.
+    /// The client has sent again, and has shown that it got the backend's reply.
     Established = 3,
     /// TCP: the client has closed its side; the backend has not acknowledged that.
     ClientClosed = 4,
@@ -30,9 +30,9 @@ pub enum State {
     Reset = 7,
     /// A flow that Waggle does not translate (kube-proxy does, or netfilter): its packets pass untouched.
     Foreign = 8,
-    /// TCP: the client has closed its side, and the backend may go on sending.
+    /// TCP: the client has closed its side, and the backend may continue to send.
     ClientFinished = 9,
-    /// TCP: the backend has closed its side, and the client may go on sending.
+    /// TCP: the backend has closed its side, and the client may continue to send.
     BackendFinished = 10,
 }
 
@@ -70,7 +70,7 @@ impl TcpFlags {
 }
 
 impl State {
-    /// The state with this number.
+    /// The state with this number; [`State::Reset`] if there is none.
     #[inline(always)]
     pub const fn from_number(number: u8) -> Self {
         match number {
@@ -107,8 +107,8 @@ impl State {
         }
     }
 
-    /// The state after a packet of an embryonic flow. A reset does not end a handshake that goes on: it can't be told yet whether
-    /// the reset was genuine.
+    /// The state after a packet of an embryonic flow. A reset does not end a handshake that continues, since it is not
+    /// known yet whether the reset was genuine.
     #[inline(always)]
     #[must_use]
     pub const fn after_embryonic(self, direction: Direction, flags: TcpFlags) -> Self {
@@ -126,8 +126,8 @@ impl State {
         !matches!(self, Self::New | Self::Replied)
     }
 
-    /// Whether a packet that opens a connection starts a new flow in this one's place. One whose other side is still open
-    /// counts only if it `may_be_half_closed`: TCP, assured.
+    /// Whether a packet that opens a connection replaces this flow by a new one. A flow with one side closed is kept if it
+    /// `may_be_half_closed`, which is for assured TCP flows.
     #[inline(always)]
     pub const fn is_over(self, may_be_half_closed: bool) -> bool {
         match self {

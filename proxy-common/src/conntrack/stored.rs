@@ -1,5 +1,5 @@
-//! How flows lie in the maps of each family: IPv6 as programs see them, IPv4 with addresses of four bytes, in two cache
-//! lines instead of three (docs/adr/0005).
+//! The form of flows in the maps of each family. IPv6 flows have the form that programs work with. IPv4 flows have addresses of
+//! four bytes, which takes two cache lines instead of three (docs/adr/0005).
 
 use core::borrow::Borrow;
 
@@ -10,7 +10,7 @@ use super::{
 use crate::{addr::Address, pod::pod};
 
 pod! {
-    /// Key of CONNTRACK_IPV4 and EMBRYONIC_IPV4. Aligned, so that addresses are read in one piece.
+    /// Key of CONNTRACK_IPV4 and EMBRYONIC_IPV4. Aligned, so that each address is read as one word.
     #[repr(align(4))]
     pub struct Ipv4Tuple: 16 {
         /// Source address.
@@ -29,46 +29,46 @@ pod! {
 
     /// Value of CONNTRACK_IPV4 and EMBRYONIC_IPV4.
     pub struct Ipv4ConntrackEntry: 40 {
-        /// What the packet's source address becomes.
+        /// The packet's source address after translation.
         pub source: [u8; 4],
-        /// What its destination address becomes.
+        /// The packet's destination address after translation.
         pub destination: [u8; 4],
-        /// What its source port becomes, host byte order.
+        /// The packet's source port after translation, host byte order.
         pub source_port: u16,
-        /// What its destination port becomes, host byte order.
+        /// The packet's destination port after translation, host byte order.
         pub destination_port: u16,
-        /// All but the translation.
+        /// The flow's state, timeout and backend.
         pub meta: EntryMeta,
     }
 }
 
-/// An entry as the maps of one family have it. All tuples and flows that are passed to it must be of that family.
+/// An entry in the form of one family's maps. Tuples and flows that are passed to it must be of that family.
 pub trait Stored: Sized {
-    /// The maps' keys.
+    /// The type of the maps' keys.
     type Key;
-    /// A key, or a reference to a tuple that is one already.
+    /// A key, or a reference to a tuple that has the form of a key.
     type KeyRef<'a>: Borrow<Self::Key>;
-    /// An entry, or a reference to a flow that is one already.
+    /// An entry, or a reference to a flow that has the form of an entry.
     type Ref<'a>: Borrow<Self>;
-    /// An element of FLOW_BUCKETS.
+    /// The type of FLOW_BUCKETS' elements.
     type Bucket: FlowBucket<Entry = Self>;
 
-    /// The key of a packet.
+    /// The key of packets with this tuple.
     fn key(tuple: &Tuple) -> Self::KeyRef<'_>;
 
-    /// The packet with this key.
+    /// The tuple of packets with this key.
     fn tuple(key: &Self::Key) -> Tuple;
 
     /// The entry of a flow.
     fn narrow(flow: &ConntrackEntry) -> Self::Ref<'_>;
 
-    /// The flow of this entry, copied to `flow`.
+    /// Copies this entry to `flow`.
     fn widen(&self, flow: &mut ConntrackEntry);
 
     /// The metadata, which both families have.
     fn meta(&self) -> &EntryMeta;
 
-    /// The metadata, to be changed in place.
+    /// The metadata, for changes in place.
     fn meta_mut(&mut self) -> &mut EntryMeta;
 
     /// The key of the other direction's entry.

@@ -1,7 +1,7 @@
 //! How long flows live without a packet, by protocol and state.
 
-/// How long an entry lives without a packet: Linux's nf_conntrack names. In jiffies for the programs, in seconds
-/// on the command line.
+/// Timeouts of TCP and UDP entries without packets, by nf_conntrack's names. Programs have them in jiffies, the command line in
+/// seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// A connection that the backend has not replied to.
@@ -10,22 +10,22 @@ pub struct Timeouts {
     pub tcp_syn_received: u32,
     /// An established connection.
     pub tcp_established: u32,
-    /// A connection that one side has closed, which the other has not acknowledged yet.
+    /// A connection that one side has closed, before the other has acknowledged that.
     pub tcp_fin_wait: u32,
-    /// A connection that one side has closed and the other has not.
+    /// A connection that one side has closed and the other keeps open.
     pub tcp_close_wait: u32,
     /// A connection that both sides have closed.
     pub tcp_time_wait: u32,
     /// A connection that was reset.
     pub tcp_close: u32,
-    /// UDP that went one way only, or once there and back.
+    /// A UDP flow that is not assured: packets in one direction only, or one exchange.
     pub udp: u32,
-    /// UDP that goes both ways.
+    /// An assured UDP flow.
     pub udp_stream: u32,
 }
 
 impl Timeouts {
-    /// What kube-proxy sets by default, and nf_conntrack's defaults for all others: seconds.
+    /// The timeouts that kube-proxy sets by default, and nf_conntrack's defaults for all others, in seconds.
     pub const DEFAULT: Self = Self {
         tcp_syn_sent: 120,
         tcp_syn_received: 60,
@@ -39,12 +39,12 @@ impl Timeouts {
     };
 }
 
-/// How long an entry of SCTP lives without a packet: Linux's nf_conntrack names, units as in [`Timeouts`].
+/// Timeouts of SCTP entries without packets, by nf_conntrack's names. The units are those of [`Timeouts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AssociationTimeouts {
     /// An association that has ended.
     pub closed: u32,
-    /// An association that the client has not confirmed.
+    /// An association that is being set up.
     pub cookie_wait: u32,
     /// An established association.
     pub established: u32,

@@ -1,9 +1,10 @@
-//! Stage *conntrack*: looks up flows and moves their states. Entries expire lazily: an expired entry that a lookup finds counts
+//! Stage *conntrack*: looks up flows and updates their states. Entries expire lazily: an expired entry that a lookup finds counts
 //! as absent.
 //!
-//! A packet's entry is copied to the flow at hand, and only what changes is written back. Each flow has two entries with the
-//! same state; `refresh.rs` writes the other one, and inserts it when the backend replies for the first time. Concurrent updates
-//! by two CPUs may lose one state transition; the flow then times out by the other state's timeout, which is of the same order.
+//! A packet's entry is copied to SCRATCH, and only changes are written back. Each flow has two entries with the same state.
+//! `refresh.rs` writes the other one, and inserts it when the backend replies for the first time. Concurrent updates by two CPUs
+//! may lose one state transition. Until a later packet changes the state, the flow then has the timeout of the other state: at
+//! worst, an ended connection keeps its entries as long as an established one.
 
 use core::borrow::Borrow as _;
 
@@ -43,14 +44,14 @@ pub fn direction(meta: &EntryMeta) -> Direction {
     if meta.flags & EntryMeta::REPLY == 0 { Direction::Original } else { Direction::Reply }
 }
 
-/// Whether an entry is of the packets of a backend on this node.
+/// Whether an entry is that of the replies of a backend on this node.
 #[inline(always)]
 pub fn is_local_reply(meta: &EntryMeta) -> bool {
     meta.flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY | EntryMeta::LOCAL
 }
 
-/// Whether a packet, like nearly all, changes neither the state nor the end of its flow, which is assured: only a connection's
-/// sequence numbers are written. All other packets go to [`track`].
+/// Whether a packet of an assured flow changes neither the flow's state nor its end, as nearly all packets do. Notes the sequence
+/// numbers of a connection. All other packets go to [`track`].
 #[inline(always)]
 #[must_use]
 pub fn goes_on(flow: &ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, headers: &Headers, now: u32) -> bool {
@@ -69,11 +70,11 @@ pub fn goes_on(flow: &ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, he
     !flow.meta.is_stale(now, timeout(protocol, state), JIFFIES_PER_SECOND.load())
 }
 
-/// Moves the state of a flow by one of its packets and refreshes its end, at most once a second. Returns whether
-/// `refresh_flow` has to follow. Of an assured connection it notes the sequence numbers, and leaves to `refresh_flow` what would
-/// end it. SCTP never comes here: `refresh_flow` handles all of it.
+/// Updates a flow's state by one of its packets and refreshes its end, at most once a second. Returns whether `refresh_flow` has
+/// to follow. For an assured connection it notes the sequence numbers, and leaves segments that would end it to `refresh_flow`.
+/// SCTP never comes here: `refresh_flow` handles all of it.
 ///
-/// This function and those it calls are subprograms that leave their results in memory, so that the verifier follows one
+/// This function and the ones that it calls are subprograms with their results in memory, so that the verifier follows one
 /// outcome of each, not every state.
 #[inline(never)]
 #[must_use]
@@ -101,7 +102,7 @@ fn note(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>, headers: &Headers) {
     }
 }
 
-/// Sets the state of the flow at hand after its packet, and the end that belongs to it.
+/// Sets a flow's state after one of its packets, and the end by the timeout of that state.
 #[inline(never)]
 fn advance(flow: &mut ConntrackEntry, assured: bool, headers: &Headers, now: u32) {
     let protocol = headers.tuple.protocol;
@@ -118,7 +119,7 @@ fn advance(flow: &mut ConntrackEntry, assured: bool, headers: &Headers, now: u32
     flow.meta.expires = now.wrapping_add(timeout(protocol, next));
 }
 
-/// The state of a flow after one of its packets, when it is not assured.
+/// The state of an embryonic flow after one of its packets.
 #[inline(always)]
 fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
     let next = meta.state().after_embryonic(direction(meta), headers.flags());
@@ -129,7 +130,7 @@ fn embryonic(meta: &EntryMeta, is_tcp: bool, headers: &Headers) -> State {
     next
 }
 
-/// Refreshes a foreign flow, which has a single entry: somebody else translates its packets.
+/// Refreshes a foreign flow, which has a single entry, since its packets are not translated here.
 #[inline(always)]
 pub fn refresh_foreign(flow: &ConntrackEntry, meta: Shared<EntryMeta>, tuple: &Tuple, now: u32) {
     let timeout = timeout(tuple.protocol, flow.meta.state());
@@ -138,7 +139,7 @@ pub fn refresh_foreign(flow: &ConntrackEntry, meta: Shared<EntryMeta>, tuple: &T
     }
 }
 
-/// Inverts an entry: writes the entry of the other direction to `other`, given that of a packet with `tuple`.
+/// Writes the inverse of an entry, which is the entry of the other direction, to `other`. `tuple` is that of the entry's packets.
 #[inline(always)]
 pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) {
     other.source = tuple.destination;
@@ -153,16 +154,16 @@ pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Owner {
-    /// Nobody, or a flow that has ended: it is this flow's now.
+    /// No flow, or one that has ended. The key now belongs to the new flow.
     Nobody = 1,
-    /// This very flow, which the backend has not replied to yet.
+    /// The new flow itself: it was inserted before, and the backend has not replied yet.
     Itself,
-    /// Another flow, which keeps it.
+    /// Another flow, which keeps the key.
     Another,
 }
 
-/// Inserts an entry into EMBRYONIC, if its key is free. A key also counts as free if its entry has expired, is a leftover of
-/// this flow, or `may_evict` says so.
+/// Inserts an entry into EMBRYONIC, if its key is free. The key is also free if the entry there has expired, is a leftover of
+/// this flow, or may be evicted as `may_evict` says. Returns the key's previous owner.
 #[inline(always)]
 pub fn enter<E: Table>(
     key: &E::Key,
@@ -189,10 +190,11 @@ pub fn enter<E: Table>(
 }
 
 /// Claims the reply key of a new flow: inserts the entry for the backend's packets, if the key is free. With `pressed`, it evicts
-/// embryonic flows that have been idle for a second: a flood of SYNs must not keep all ports of a backend from other clients.
+/// embryonic flows that have been idle for a second, so that a flood of SYNs can't keep all ports of a backend from other
+/// clients.
 #[inline(always)]
 pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
-    // First EMBRYONIC, then the assured flows: a flow that becomes assured is inserted there before it is removed here.
+    // EMBRYONIC comes first: a flow that becomes assured is inserted among the assured flows before it is removed from EMBRYONIC.
     let owner = enter::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
     if owner != Owner::Nobody {
         return owner;
@@ -210,8 +212,8 @@ pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: 
     }
 }
 
-/// Whether an embryonic flow may be evicted, as nf_conntrack's `early_drop` does: it has been idle for a second. If so, its other
-/// entry is removed, so that no packet follows it. How long a foreign flow has been idle is not known.
+/// Whether an embryonic flow may be evicted, as by nf_conntrack's `early_drop`: it has been idle for a second. If so, its other
+/// entry is removed, so that no packet finds it. A foreign flow is never evicted, since its idle time is not known.
 #[inline(never)]
 fn early_drop<E: Table>(found: Shared<E>, protocol: u8, now: u32) -> bool {
     let meta = E::meta_of(found);
@@ -225,8 +227,8 @@ fn early_drop<E: Table>(found: Shared<E>, protocol: u8, now: u32) -> bool {
     is_idle
 }
 
-/// Inserts a new flow, whose reply key it has claimed, under the key of its packet. If another CPU inserted the flow first,
-/// its choice holds for both. Returns 0, or the code of the refusal.
+/// Inserts a new flow, whose reply key has been claimed, under the key of its packet. If another CPU inserted the flow first, its
+/// choice holds for both. Returns 0, or the code of the refusal.
 #[inline(never)]
 pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
     let key = E::key(tuple);
@@ -255,7 +257,7 @@ pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
 fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
     let inverse = &E::narrow(flow).borrow().inverse_key(tuple.protocol);
-    // Removing what is absent fails, which is as good.
+    // Removal fails if the entry is absent, which is just as well.
     let now = now_jiffies();
     E::end_assured(key.borrow(), now);
     E::end_assured(inverse, now);

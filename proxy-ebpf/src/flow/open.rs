@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Opens a flow: selects the backend and inserts the flow's entries. `is_own`, a constant, says that a process of this node has
-/// sent the packet.
+/// sent the packet. Otherwise returns the verdict about a packet that opens no flow.
 #[inline(always)]
 pub fn open_flow<P: Packet>(
     packet: &P,
@@ -52,7 +52,7 @@ pub fn open_flow<P: Packet>(
         return Err(Verdict::Pass);
     }
     check_client(&Live, &service, &tuple.source)?;
-    // SCTP, too: no backend but its own knows an association in which this is not the first packet.
+    // This holds for SCTP, too: only its own backend knows an association that was opened by an earlier packet.
     if tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens() {
         return Err(Verdict::Reject(RejectReason::UnknownConnection));
     }
@@ -69,8 +69,8 @@ pub fn open_flow<P: Packet>(
     Ok(())
 }
 
-/// The socket of this node that waits for a datagram. What sockets send is noted when it leaves (`foreign.rs`), unless it leaves
-/// by a device that is not served, or left before this program was attached.
+/// The socket of this node that a datagram is for. If the socket has sent a datagram to the peer, that was noted when it left
+/// (`foreign.rs`), unless it left by a device that is not served, or before this program was attached.
 #[inline(always)]
 fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NOBODY }
@@ -86,7 +86,8 @@ fn random_for(headers: &Headers) -> u32 {
     }
 }
 
-/// 0, or the code of why there is no service. A subprogram, so that its stack is not this program's.
+/// Writes the service of a packet's destination to `service`. Returns 0, or the code of the verdict if there is none. A
+/// subprogram, so that it has a stack of its own.
 #[inline(never)]
 fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
     let frontend = Frontend::new(tuple.destination, tuple.destination_port, tuple.protocol);
@@ -100,8 +101,8 @@ fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
     }
 }
 
-/// Whether a packet without a flow is certainly a Service's. At an address that the node may have itself, only a packet that opens
-/// a flow is (S39).
+/// Whether a packet without a flow certainly belongs to a Service. At an address that the node may have itself, only a packet
+/// that opens a flow does (S39).
 #[inline(never)]
 pub fn is_surely_served(headers: &Headers) -> bool {
     let mut service = Service::default();
@@ -111,7 +112,7 @@ pub fn is_surely_served(headers: &Headers) -> bool {
     }
 }
 
-/// 0, or the code of the refusal.
+/// Writes the id of the backend for this client to `id`. Returns 0, or the code of the refusal.
 #[inline(never)]
 fn select(service: &Service, internal: bool, client: &Address, random: u32, id: &mut u32) -> u32 {
     let client = AffinityKey::from_address(*client, service.id);
@@ -134,16 +135,16 @@ fn select(service: &Service, internal: bool, client: &Address, random: u32, id: 
 /// The circumstances in which a flow is opened.
 #[derive(Clone, Copy)]
 struct Occasion {
-    /// The hook's.
+    /// The hook's context.
     context: *mut c_void,
     /// A process of this node has sent the packet.
     is_own: bool,
     now: u32,
-    /// Decides what is left to chance.
+    /// The seed of the source ports that are tried.
     random: u32,
 }
 
-/// Inserts a flow. False if it is there already.
+/// Inserts a flow. Returns false if it was there already.
 #[inline(always)]
 fn enter(
     headers: &Headers,
@@ -154,11 +155,11 @@ fn enter(
     (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
 ) -> Result<bool, Verdict> {
     let (tuple, backend) = (&headers.tuple, &selected.backend);
-    // The reply of a backend on this node passes this node; a client that is the backend itself would
-    // not take a reply from itself (S26, S27), nor the stack a packet that comes in with this node's address.
-    // One whose replies go past this node is sent the node's address, unless the policy keeps the client's (S26).
+    // The replies of a backend on this node pass through this node, so that the backend may see the client's address. A backend
+    // on this node whose replies bypass the node sees the node's address, unless the policy keeps the client's (S26).
     let here = backend.is_local() || backend.is_past() && list == List::Local;
-    // Nor is what this node sends given to its own stack to be sent on.
+    // A client that is the backend itself would not take a reply from itself (S27). A packet of this node's own is on its way out,
+    // and can't go up the stack.
     let local = here && backend.address != tuple.source && !occasion.is_own;
     let source = if local { tuple.source } else { source_towards(backend).ok_or(NO_ADDRESS)? };
     *flow = ConntrackEntry {
@@ -189,8 +190,9 @@ fn enter(
     }
 }
 
-/// Inserts a flow under the key of its replies, which no other flow may have, and under that of its packets. A connection gets
-/// the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007).
+/// Inserts a flow under the key of its replies, which no other flow may have, and under that of its packets. A TCP connection
+/// gets the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007). Returns false if
+/// the flow was there already.
 #[inline(always)]
 fn enter_in<E: Table>(
     tuple: &Tuple,
@@ -210,7 +212,7 @@ fn enter_in<E: Table>(
 
 const NO_ADDRESS: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
 
-/// This node's address towards a backend.
+/// The source address of this node for packets to a backend, if there is one.
 #[inline(always)]
 fn source_towards(backend: &Backend) -> Option<Address> {
     match backend.source() {

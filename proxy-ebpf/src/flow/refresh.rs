@@ -1,5 +1,5 @@
-//! Stage *refresh*: writes what a packet has changed of its flow into the entry of the other direction, and judges packets that
-//! would end an assured connection by what both entries remember (S40).
+//! Stage *refresh*: writes the changes that a packet has made to its flow into the entry of the other direction. Packets that
+//! would end an assured connection are judged by both entries (S40).
 
 use core::borrow::Borrow as _;
 
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::ReplyRoom};
 
-/// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does
-/// not belong to this flow. `chunk` is the packet's first chunk, if it is SCTP.
+/// Writes what `track` has changed of a packet's flow into the entry of the other direction. Returns false if the packet does not
+/// belong to this flow. `chunk` is the packet's first chunk if it is SCTP.
 #[inline(always)]
 pub fn refresh_flow(
     headers: &Headers,
@@ -74,8 +74,8 @@ fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, no
     }
 }
 
-/// Writes what has changed in a flow's entry into that of the other direction, which is inserted if it is missing: it may be
-/// new, or evicted. Moves a flow that has become assured out of EMBRYONIC.
+/// Writes the changes of a flow's entry into the entry of the other direction. That entry is inserted if it is missing, because
+/// the flow is new or the entry was evicted. Moves a flow that has become assured out of EMBRYONIC.
 #[inline(never)]
 fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32, room: ReplyRoom<'_>) {
     let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
@@ -91,7 +91,7 @@ fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured
     let own = E::narrow(flow);
     let inverse = &own.borrow().inverse_key(tuple.protocol);
     if !assured && !becomes_assured {
-        // If another flow has the key by now, it keeps it: of two replies that accept a connection, the first decides.
+        // If another flow has claimed the key by now, it keeps it: of two replies that accept a connection, the first decides.
         let _ = enter::<E>(inverse, other, now, |_| false);
         return;
     }
@@ -115,8 +115,8 @@ enum Refreshed {
     Stranger,
 }
 
-/// Refreshes an assured TCP connection, each of whose entries remembers the sequence numbers of its own direction. A segment that
-/// would end, close or accept it is judged by both (S40). Returns a [`Refreshed`].
+/// Refreshes an assured TCP connection. Each of its entries has the sequence numbers of one direction, and a segment that would
+/// end, close or accept the connection is judged by both (S40). Returns a [`Refreshed`].
 #[inline(never)]
 fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32, room: ReplyRoom<'_>) -> u32 {
     let Ok(other) = room.get() else { return Refreshed::Done as u32 };

@@ -23,13 +23,13 @@ use crate::{
 const ATTEMPTS: u32 = 32;
 /// How many ports are looked at for those attempts: at least one port in sixteen is usable (`SnatPorts`).
 const LOOKS: u32 = 512;
-/// How many of the looks leave alone what the host's sockets may have.
+/// How many of the first looks skip ports that the host's sockets may use.
 const UNSHARED_LOOKS: u32 = 16;
 /// The lowest port that source translation uses.
 const PORT_MIN: u32 = 1024;
-/// How many of the looks are made above the default of ip_local_port_range.
+/// How many of the first looks are above the default of ip_local_port_range.
 const HIGH_LOOKS: u32 = 8;
-/// How many of the attempts evict no embryonic flow.
+/// How many of the first attempts evict no embryonic flow.
 const POLITE_ATTEMPTS: u32 = 16;
 /// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;
@@ -65,7 +65,7 @@ pub fn claim_port<E: Table>(
         random,
         owner: EXHAUSTED,
     };
-    // SAFETY: the kernel calls `look` with what it is given here, which lives until the helper returns.
+    // SAFETY: the kernel calls `look` with `search`, which lives until the helper returns.
     unsafe { bpf_loop(1 + LOOKS - u32::from(is_changed), look::<E> as *mut c_void, (&raw mut search).cast(), 0) };
     let Search { flow, owner, .. } = search;
     let taken = core::mem::replace(&mut flow.meta.handshake, tag);
@@ -81,31 +81,32 @@ pub fn claim_port<E: Table>(
     owner
 }
 
-/// The search for a free source port for the flow at hand.
+/// The search for a free source port for a new flow.
 #[repr(C)]
 struct Search<'a> {
-    /// The hook's, for questions about sockets.
+    /// The hook's context, for lookups of sockets.
     context: *mut c_void,
-    /// Its source port is the one that has been tried last, and its field `handshake`, which only
-    /// replies and an INIT's tag fill in, counts the ports that belonged to other flows: a counter on the stack would make the
-    /// verifier follow every number.
+    /// The new flow. Its source port is the one that was tried last. Its field `handshake`, which otherwise belongs to replies
+    /// and to the tag of an INIT, counts the ports that were taken: with a counter on the stack, the verifier would follow every
+    /// number.
     flow: &'a mut ConntrackEntry,
-    /// Its entry of the other direction.
+    /// The flow's entry of the other direction.
     reply: &'a ConntrackEntry,
     now: u32,
-    /// The previous owner of the claimed port: an [`Owner`]. Not at a multiple of eight bytes, where the verifier would remember the
-    /// number, and follow the loop once for each.
+    /// The previous owner of the claimed port: an [`Owner`]. It must not be at a multiple of eight bytes, where the verifier
+    /// would remember the number and follow the loop once for each.
     owner: u32,
     /// Decides which ports are tried.
     random: u32,
     protocol: u8,
-    /// Number of the first look: 0, at the client's own port, or 1 if that may not be kept.
+    /// Number of the first look: 0 for the client's own port, or 1 if that may not be kept.
     first: u8,
-    /// Not 0: the flow keeps its client's address, whose ports are none of the host's.
+    /// Not 0 if the flow keeps its client's address, so that its ports are not the host's.
     local: u8,
 }
 
-/// Looks at a port, the client's first: 1 ends the search. The kernel calls it, so that the verifier looks at it once.
+/// Tries a port, the client's own first. Returns 1 to end the search, 0 to continue. The kernel calls it (`bpf_loop`), so that
+/// the verifier checks it only once.
 extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     // SAFETY: `claim_port` passes a `Search`.
     let search = unsafe { &mut *search.cast::<Search>() };
@@ -131,7 +132,7 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
 }
 
 impl Search<'_> {
-    /// Counts a port that another flow or socket has: 1 if no further port is to be tried.
+    /// Counts a port that another flow or socket has. Returns 1 if no further port should be tried.
     #[inline(always)]
     fn pass_on(&mut self) -> i64 {
         let taken = &mut self.flow.meta.handshake;
@@ -140,15 +141,16 @@ impl Search<'_> {
     }
 }
 
-/// Whether a socket of this host would take the backend's replies to this port. `foreign.rs` notes what netfilter masquerades.
+/// Whether a socket of this host would take the backend's replies to this port. `foreign.rs` notes the ports that netfilter
+/// masquerades to.
 #[inline(always)]
 fn is_sockets(search: &Search<'_>) -> bool {
     let reply = search.flow.inverse_key(search.protocol);
     owner(search.context, &reply).takes(&reply)
 }
 
-/// A port to try: first in a range that hosts leave alone by default, so that few ports of the node have to be
-/// suspected of belonging to flows; then anywhere.
+/// A port to try. The first ones are in a range that hosts don't use by default, so that SNAT_PORTS notes few ports. Later ones
+/// are anywhere.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
 fn candidate(number: u32, random: u32) -> u16 {

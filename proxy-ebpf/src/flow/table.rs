@@ -39,9 +39,9 @@ pub trait Table: SharedEntry<Bucket: SharedBucket> {
     /// EMBRYONIC of this family.
     fn embryonic() -> &'static Embryonic<Self>;
 
-    /// The live entry of a packet, and whether its flow is assured. An LRU map may reuse the entry's memory for another flow
-    /// at any time, but not right after a lookup, which marks the entry as used. A bucket is reused once its flow has been
-    /// over for a second.
+    /// The live entry of a packet, and whether its flow is assured. An LRU map may reuse the entry's memory for another flow at
+    /// any time, but not right after a lookup, which marks the entry as used. A bucket is reused only when its flow ended a
+    /// second ago.
     #[inline(always)]
     fn find(tuple: &Tuple, now: u32) -> Option<(Shared<Self>, bool)> {
         let key = Self::key(tuple);
@@ -50,7 +50,8 @@ pub trait Table: SharedEntry<Bucket: SharedBucket> {
         if let Some(entry) = in_bucket::<Self>(key.borrow(), place, |meta| !meta.is_expired(now)) {
             return Some((entry, true));
         }
-        // A copy for helpers, so that the key of packets whose entry is in a bucket, nearly all, stays in registers.
+        // Helpers get a copy. So the original key stays in registers for packets whose entry is in a bucket, which are nearly
+        // all.
         let tuple = *tuple;
         let key = Self::key(&tuple);
         if let Some(entry) = alive(in_overflow(key.borrow(), place), now) {
@@ -104,7 +105,7 @@ fn place<E: Table>(key: &E::Key) -> Place {
     E::Bucket::place(key, FLOW_SETS.load())
 }
 
-/// The entry of an assured flow in CONNTRACK, which is asked only for sets that have overflowed.
+/// The entry of an assured flow in CONNTRACK, which is read only for sets that have overflowed.
 #[inline(always)]
 fn in_overflow<E: Table>(key: &E::Key, place: Place) -> Option<Shared<E>> {
     if has_overflowed(place) { E::overflow().get_shared(key) } else { None }

@@ -1,5 +1,5 @@
-//! What TC does where Ethernet headers are none or not the packet's own: one before a packet that has none, a way out by a
-//! device without them, and one that leads back into this node.
+//! Ethernet headers at TC for packets and devices that have none: puts one before a packet, sends a packet out of a device
+//! without them, and sends a packet back into this node.
 
 #![expect(clippy::cast_possible_truncation, reason = "sizes and helpers' codes are small")]
 
@@ -18,8 +18,8 @@ use crate::{
     route::Route,
 };
 
-/// Whether a packet leaves by a device without Ethernet frames, which has no neighbours: a tunnel to anywhere, as Calico's
-/// IPIP, finds its other end in the packet's route. The kernel knows a resolved neighbour of such a device by zeros.
+/// Whether a packet leaves by a device without Ethernet frames, which has no neighbours. A tunnel without a fixed remote end,
+/// such as Calico's IPIP, finds it in the packet's route. For such a device, the kernel resolves the neighbour to zeros.
 #[inline(always)]
 pub(super) fn leaves_by_route(route: &Route) -> bool {
     if route.is_resolved() {
@@ -29,7 +29,8 @@ pub(super) fn leaves_by_route(route: &Route) -> bool {
     unsafe { DEVICES.get(route.ifindex()) }.is_some_and(|device| device.flags & Device::BARE != 0)
 }
 
-/// Sends a packet, which has an Ethernet header, out of a device by the kernel's own route, which goes with the packet.
+/// Sends a packet, which must have an Ethernet header, out of a device. The kernel looks up the route itself and keeps it with
+/// the packet.
 #[inline(always)]
 pub(super) fn redirect_by_route(ifindex: u32) -> i64 {
     // SAFETY: takes plain numbers: no neighbour is given.
@@ -37,11 +38,11 @@ pub(super) fn redirect_by_route(ifindex: u32) -> i64 {
 }
 
 impl<const BEGIN: u8> Skb<BEGIN> {
-    /// Puts an Ethernet header before the packet. The kernel takes it off again where the way out has none.
+    /// Puts an Ethernet header before the packet. The kernel removes it again if the packet leaves by a device without them.
     #[inline(always)]
     pub(super) fn frame(&mut self) -> Option<()> {
         let version = self.load::<u8>(0)? >> 4;
-        // SAFETY: the helper takes the hook's context and makes room.
+        // SAFETY: the helper takes the hook's context and inserts bytes.
         if unsafe { bpf_skb_change_head(self.raw, size_of::<Ethernet>() as u32, 0) } != 0 {
             return None;
         }
@@ -49,7 +50,8 @@ impl<const BEGIN: u8> Skb<BEGIN> {
         self.store(0, Ethernet { destination: [0; 3], source: [0; 3], ether_type: ether_type.to_be() })
     }
 
-    /// Has it come in once more, by the device and with the address that `route` leaves by, which is resolved.
+    /// Redirects the packet to the ingress of the device that `route` leaves by, as if the neighbour had sent it. `route` must be
+    /// resolved.
     #[inline(always)]
     pub fn come_in_by(&mut self, route: &Route) -> Option<()> {
         if self.is_bare() {

@@ -1,5 +1,5 @@
-//! Checksums that are still to be filled in, told by their looks where the hook has nothing better. Whoever sends on the
-//! same machine (containers behind a veth, virtual machines) leaves them to the network card, if there is one.
+//! Recognizes checksums that are still to be filled in by their values, at a hook that knows no better. Senders on the same
+//! machine (containers behind a veth, virtual machines) leave them to a network card, and there may be none.
 
 use core::mem::offset_of;
 
@@ -8,11 +8,11 @@ use proxy_common::{Family, Headers, Part, Protocol, checksum::fold};
 use super::Packet;
 use crate::headers::{Sctp, Tcp, Udp};
 
-/// Whether a packet's transport checksum is what the kernel leaves in its place (`CHECKSUM_PARTIAL`): of TCP and UDP the
-/// sum of the pseudo header, of SCTP 0. One finished checksum of 65,536 looks the same.
+/// Whether a packet's transport checksum has the value that the kernel leaves until it is filled in (`CHECKSUM_PARTIAL`): the sum
+/// of the pseudo header for TCP and UDP, 0 for SCTP. One finished checksum in 65,536 has the same value.
 #[inline(always)]
 pub fn looks_pending<P: Packet>(packet: &P, headers: &Headers) -> bool {
-    // Only whole packets are left unfinished.
+    // The kernel leaves only whole packets unfinished.
     if headers.part() != Part::Whole {
         return false;
     }

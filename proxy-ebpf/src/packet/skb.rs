@@ -1,5 +1,5 @@
 //! A packet at the TC hooks: a socket buffer. Checksum offload may be pending, so transport checksums are changed by
-//! `bpf_l4_csum_replace`, which knows.
+//! `bpf_l4_csum_replace`, which takes account of it.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -39,42 +39,42 @@ use crate::{
 /// Bytes that the kernel is asked to keep in one piece at the front: Ethernet, IPv6 and some extension headers, TCP.
 const LINEAR: u32 = 128;
 
-/// What a program knows of where its packets begin, when it is compiled: see [`Skb`].
+/// Value of `BEGIN` of [`Skb`], for programs whose packets begin with an Ethernet header.
 pub const FRAME: u8 = 0;
-/// They begin with their network header: their device carries no Ethernet frames.
+/// Value of `BEGIN` of [`Skb`], for programs whose packets begin with their network header: devices without Ethernet frames.
 pub const BARE: u8 = 1;
-/// An earlier program has seen it.
+/// Value of `BEGIN` of [`Skb`], for programs that continue with packets of either kind.
 pub const EITHER: u8 = 2;
 
-/// The packet and what becomes of it when it is sent. `BEGIN` is [`FRAME`], [`BARE`] or [`EITHER`].
+/// A packet, and the action by which it is sent. `BEGIN` says how it begins: [`FRAME`], [`BARE`] or [`EITHER`].
 pub struct Skb<const BEGIN: u8> {
     pub(super) raw: *mut __sk_buff,
     /// The action of `send` and `send_back`; a drop until then.
     pub(super) action: i32,
-    /// Of [`EITHER`], whether it is [`BARE`].
+    /// Whether the packet begins with its network header, if `BEGIN` is [`EITHER`].
     bare: bool,
 }
 
 impl<const BEGIN: u8> Skb<BEGIN> {
-    /// The packet with its headers in one piece.
+    /// Makes the packet's headers directly readable.
     #[inline(always)]
     fn new(ctx: &TcContext, bare: bool) -> Self {
         let skb = ctx.skb.skb;
         let packet = Self { raw: skb, action: TC_ACT_SHOT, bare };
         let (start, end) = packet.bounds();
         if start + LINEAR as usize > end && packet.length() as usize > end.wrapping_sub(start) {
-            // SAFETY: the helper takes the hook's context. What it can't do shows as a packet that ends early.
+            // SAFETY: the helper takes the hook's context. If it fails, the packet looks as if it ended early.
             unsafe { bpf_skb_pull_data(skb, packet.length().min(LINEAR)) };
         }
         packet
     }
 
-    /// Has `stage` look at the packet, and finishes what it decides.
+    /// Runs `stage` on the packet, and ends with its verdict. Returns the program's result.
     #[inline(always)]
     pub fn run(ctx: &TcContext, stage: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> i32 {
-        // SAFETY: a packet's program begins here.
+        // SAFETY: the run of a packet program begins here.
         let mut rooms = unsafe { Rooms::take() };
-        // Where there is no Ethernet header, the network header is the first.
+        // A packet without an Ethernet header has its network header at offset 0.
         let bare = BEGIN == EITHER && rooms.headers.lend().get().is_ok_and(|headers| headers.network() == 0);
         let mut packet = Self::new(ctx, bare);
         let outcome = stage(&mut packet, rooms);
@@ -82,7 +82,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
         packet.action(verdict)
     }
 
-    /// Has `reject` turn the packet into a refusal, which it also counts. A packet that can't be refused is dropped.
+    /// Runs `reject`, which turns the packet into a refusal and counts it. A packet that can't be refused is dropped.
     #[inline(always)]
     pub fn reject(ctx: &TcContext, reject: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
         let mut packet = Self::new(ctx, is_bare_at_hand());
@@ -92,7 +92,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
         }
     }
 
-    /// What the kernel shall do with the packet.
+    /// The action of a verdict (`TC_ACT_…`).
     #[inline(always)]
     fn action(&self, verdict: Verdict) -> i32 {
         match verdict {
@@ -170,8 +170,8 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     fn is_tagged(&self, network: usize) -> bool {
         // SAFETY: as in `bounds`.
         let (present, tag) = unsafe { ((*self.raw).vlan_present, (*self.raw).vlan_tci) };
-        // The kernel keeps the outer tag beside the packet, until Linux 6.2 also when it has been taken off. VLAN 0 is a
-        // priority without a VLAN (IEEE 802.1Q).
+        // The kernel keeps the outer tag beside the packet. Until Linux 6.2 its number stays even when the tag has been removed.
+        // VLAN 0 is a priority without a VLAN (IEEE 802.1Q).
         !self.is_bare() && network != size_of::<Ethernet>() || present != 0 && tag & 0xfff != 0
     }
 
@@ -210,7 +210,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
 
     #[inline(always)]
     fn send_back(&mut self) -> Option<()> {
-        // What a process of this node has sent has come in by no device, and is refused as if it came from outside.
+        // A packet that a process of this node has sent did not come in by any device. Its refusal comes in as if from outside.
         // SAFETY: as in `bounds`.
         let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
         if self.is_bare() && flags == 0 {
@@ -229,8 +229,8 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
 
     #[inline(always)]
     fn store_ipv6_addresses(&mut self, offset: usize, addresses: [[u32; 4]; 2]) -> Option<()> {
-        // With the device's sum over the whole packet kept right: `change_checksum` takes the addresses out of it
-        // again, since it thinks of IPv4, whose header checksum makes up for them.
+        // The flag keeps the device's checksum over the whole packet right. `change_checksum` takes the addresses out of it
+        // again, since it is made for IPv4, whose header checksum compensates for their change.
         // SAFETY: the helper checks the bounds and copies before it returns.
         let result = unsafe {
             bpf_skb_store_bytes(
@@ -270,7 +270,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
 
     #[inline(always)]
     fn is_checksum_pending(&mut self, offset: usize) -> bool {
-        // The helper leaves a pending checksum alone when nothing outside the transport header changes.
+        // The helper does not change a pending checksum if nothing outside the transport header changes.
         let Some(before) = self.load::<u16>(offset) else { return false };
         let pending = |packet: &Self| packet.load::<u16>(offset) == Some(before);
         // SAFETY: the helper checks the bounds.
@@ -292,7 +292,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
 
     #[inline(always)]
     fn is_unfinished(&self, _headers: &Headers) -> bool {
-        // The helpers that change it know.
+        // The helpers that change checksums know which are pending.
         false
     }
 }

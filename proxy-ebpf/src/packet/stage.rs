@@ -11,10 +11,10 @@ const TAIL_CALL: u32 = 12;
 ///
 /// # Safety
 ///
-/// `context` is the program's own, `stages` a program array of its type. No value may be waiting to be dropped.
+/// `context` must be the program's own, and `stages` a program array of its type. No value may be waiting to be dropped.
 #[inline(always)]
 pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stage) {
-    // SAFETY: the caller's.
+    // SAFETY: as the caller has promised.
     unsafe {
         match stage {
             Stage::Open => jump::<{ Stage::Open as u32 }>(context, stages),
@@ -35,11 +35,11 @@ pub unsafe fn tail_call(context: *mut c_void, stages: *const c_void, stage: Stag
     }
 }
 
-/// Written in assembly, since the compiler would merge two calls that differ in the stage alone. The kernel jumps directly to a
-/// constant stage; for a variable one it reads the map and makes the slow indirect jump that mitigations of Spectre leave.
+/// Written in assembly, since the compiler would merge two calls that differ only in the stage. To a constant stage the kernel
+/// jumps directly. For a variable one it reads the map and makes an indirect jump, which mitigations of Spectre make slow.
 #[inline(always)]
 unsafe fn jump<const STAGE: u32>(context: *mut c_void, stages: *const c_void) {
-    // SAFETY: the caller's; all registers that a call may change are named.
+    // SAFETY: as the caller has promised; all registers that a call may change are named.
     unsafe {
         asm!(
             "r3 = {stage}",

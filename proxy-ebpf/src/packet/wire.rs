@@ -1,4 +1,4 @@
-//! How parts of a packet are read and written where they lie.
+//! Reads and writes parts of a packet in place.
 
 use core::{arch::asm, hint::assert_unchecked};
 
@@ -6,23 +6,24 @@ use crate::headers::{
     Ethernet, Extension, Icmp, Initiate, Ipv4, Ipv4End, Ipv6, Ipv6Addresses, Ports, Sctp, Tcp, Udp, Vlan,
 };
 
-/// Something that lies in a packet. Words at addresses that are no multiple of four take one access: the compiler would take
-/// two, and put them together. The kernel lets programs do that in packets.
+/// A part of a packet. A word at an address that is not a multiple of four is accessed at once, which the kernel allows in
+/// packets. The compiler would make two accesses of it.
 pub trait Wire: Copy {
-    /// A copy of it.
+    /// Returns a copy of the part.
     ///
     /// # Safety
-    /// All of it lies in the packet.
+    /// All of it must be in the packet.
     #[inline(always)]
     unsafe fn read(at: *const Self) -> Self {
-        // SAFETY: the caller's; parts of packets have no invalid values and an alignment of two, which Ethernet frames have.
+        // SAFETY: as the caller has promised. Parts of packets have no invalid values, and an alignment of two, as Ethernet
+        // frames have.
         unsafe { *at }
     }
 
-    /// Puts it there.
+    /// Writes the part.
     ///
     /// # Safety
-    /// As for reading.
+    /// All of it must be in the packet.
     #[inline(always)]
     unsafe fn write(self, at: *mut Self) {
         // SAFETY: as above.
@@ -43,10 +44,10 @@ impl Wire for u32 {
     #[expect(clippy::cast_possible_truncation, reason = "the access reads 32 bits")]
     unsafe fn read(at: *const Self) -> Self {
         let word: u64;
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         unsafe {
             asm!("{word} = *(u32 *)({at} + 0)", word = out(reg) word, at = in(reg) at, options(pure, readonly, nostack));
-            // Else the compiler would clear the upper half once more.
+            // Otherwise the compiler would clear the upper half again.
             assert_unchecked(word >> 32 == 0);
         }
         word as u32
@@ -55,7 +56,7 @@ impl Wire for u32 {
     #[inline(always)]
     unsafe fn write(self, at: *mut Self) {
         let word = u64::from(self);
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         unsafe {
             asm!("*(u32 *)({at} + 0) = {word}", word = in(reg) word, at = in(reg) at, options(nostack));
         }
@@ -65,7 +66,7 @@ impl Wire for u32 {
 impl Wire for Ipv4 {
     #[inline(always)]
     unsafe fn read(at: *const Self) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         unsafe {
             let source = u32::read(&raw const (*at).source);
             let destination = u32::read(&raw const (*at).destination);
@@ -77,7 +78,7 @@ impl Wire for Ipv4 {
 impl Wire for Ipv4End {
     #[inline(always)]
     unsafe fn write(self, at: *mut Self) {
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         unsafe {
             (*at).ttl = self.ttl;
             (*at).protocol = self.protocol;
@@ -92,7 +93,7 @@ impl Wire for Ipv4End {
 impl Wire for Tcp {
     #[inline(always)]
     unsafe fn read(at: *const Self) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         unsafe {
             let sequence = u32::read(&raw const (*at).sequence);
             let acknowledgment = u32::read(&raw const (*at).acknowledgment);
@@ -104,7 +105,7 @@ impl Wire for Tcp {
 impl Wire for Ipv6 {
     #[inline(always)]
     unsafe fn read(at: *const Self) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         unsafe {
             let word = |words: *const [u32; 4], index: usize| u32::read(words.cast::<u32>().add(index));
             let words = |at| [word(at, 0), word(at, 1), word(at, 2), word(at, 3)];
@@ -116,11 +117,11 @@ impl Wire for Ipv6 {
 impl Wire for Ipv6Addresses {
     #[inline(always)]
     unsafe fn write(self, at: *mut Self) {
-        // SAFETY: the caller's.
+        // SAFETY: as the caller has promised.
         let words = unsafe { (&raw mut (*at).0).cast::<u32>() };
         let [[a, b, c, d], [e, f, g, h]] = self.0;
         for (index, word) in [a, b, c, d, e, f, g, h].into_iter().enumerate() {
-            // SAFETY: the caller's.
+            // SAFETY: as the caller has promised.
             unsafe { word.write(words.add(index)) };
         }
     }

@@ -21,12 +21,12 @@ use crate::{
     scratch::Rooms,
 };
 
-/// The packet and what becomes of it when it is sent.
+/// A packet, and the action by which it is sent.
 pub struct Xdp {
     ctx: XdpContext,
     /// The action of `send` and `send_back`; a drop until then.
     action: u32,
-    /// Whether its bytes stay where they are until the program ends. A constant to the compiler.
+    /// Whether the packet's bytes stay where they are until the program ends. A constant to the compiler.
     is_fixed: bool,
 }
 
@@ -36,18 +36,18 @@ impl Xdp {
         Self { ctx, is_fixed, action: xdp_action::XDP_DROP }
     }
 
-    /// Has `stage` look at the packet, and finishes what it decides.
+    /// Runs `stage` on the packet, and ends with its verdict. Returns the program's result.
     #[inline(always)]
     pub fn run(ctx: XdpContext, stage: impl FnOnce(&mut Self, Rooms<'_>) -> Result<(), Verdict>) -> u32 {
         let mut packet = Self::new(ctx, true);
-        // SAFETY: a packet's program begins here.
+        // SAFETY: the run of a packet program begins here.
         let rooms = unsafe { Rooms::take() };
         let outcome = stage(&mut packet, rooms);
         let verdict = finish(&packet, outcome);
         packet.action(verdict)
     }
 
-    /// Has `reject` turn the packet into a refusal, which it also counts. A packet that can't be refused is dropped.
+    /// Runs `reject`, which turns the packet into a refusal and counts it. A packet that can't be refused is dropped.
     #[inline(always)]
     pub fn reject(ctx: XdpContext, reject: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> u32 {
         let mut packet = Self::new(ctx, false);
@@ -57,7 +57,7 @@ impl Xdp {
         }
     }
 
-    /// The number at `OFFSET` of the context: to the compiler the same wherever it is read.
+    /// The number at `OFFSET` of the context. The compiler may assume that it is the same wherever it is read.
     #[inline(always)]
     #[expect(clippy::pointers_in_nomem_asm_block, reason = "so that the compiler reads it once")]
     fn read_once<const OFFSET: usize>(&self) -> usize {
@@ -75,7 +75,7 @@ impl Xdp {
         number
     }
 
-    /// What the kernel shall do with the packet.
+    /// The action of a verdict (`XDP_…`).
     #[inline(always)]
     fn action(&self, verdict: Verdict) -> u32 {
         match verdict {
@@ -125,7 +125,7 @@ impl Packet for Xdp {
     #[inline(always)]
     fn ifindex(&self) -> u32 {
         let index: u32;
-        // SAFETY: reads a number of the context, which is valid. In assembly, as in `context`.
+        // SAFETY: reads a number of the context, which is valid. In assembly, as in `Socket::sk`.
         unsafe {
             asm!(
                 "{index} = *(u32 *)({ctx} + {offset})",
@@ -190,7 +190,7 @@ impl Packet for Xdp {
 
     #[inline(always)]
     fn can_send_back(&self, headers: &Headers) -> bool {
-        // Cards take a tag off before this hook sees the packet: then the way back is the VLAN's device.
+        // A network card may have removed a tag before this hook sees the packet. Then the way back is by the VLAN's device.
         !self.is_tagged(headers.network()) && Route::new().leads_back(self, headers)
     }
 

@@ -1,9 +1,9 @@
-//! What a TCP or SCTP socket remembers: the frontend it dialled, to be shown as its peer. By cookie in
-//! SOCKET_CONNECTIONS, since making socket storage takes longer than all else that a connect costs. An entry goes with
-//! its socket. `peer.rs` has storage for sockets that find no place here.
+//! The frontends that TCP and SCTP sockets have dialled, which are shown as their peers. They are in SOCKET_CONNECTIONS, by
+//! cookie, since creating socket storage takes longer than everything else in a connect. An entry is removed with its socket.
+//! `peer.rs` has storage for sockets that find no place here.
 //!
-//! A cookie claims its place with one atomic operation. Nobody but the socket reads or writes what is there, and its own system
-//! calls exclude one another: getpeername(2) fails until connect(2) is done with the entry.
+//! A socket claims a place for its cookie with one atomic operation. Only the socket itself reads or writes its place, and its
+//! system calls exclude one another: getpeername(2) fails until connect(2) is done with the entry.
 
 use core::arch::asm;
 
@@ -15,11 +15,11 @@ use crate::{
     maps::{CONNECTION_SETS, SOCKET_CONNECTIONS},
 };
 
-/// Remembers what the socket connects to; false if there is no room. A socket that has an entry keeps its place: entries can be
-/// replaced where all places are taken, too.
+/// Remembers the frontend and backend of a connecting socket. Returns false if the socket gets no entry. A socket that has an
+/// entry keeps its place, so entries can be replaced even if all places are taken.
 ///
-/// The kernel closes sockets that it has made itself without `sock_release`. Those that it makes again and again get no
-/// entry, else entries would pile up: parts of MPTCP sockets, and sockets bound to a port, as an NFS mount's are.
+/// The kernel closes sockets of its own without `sock_release`. Kinds that it makes again and again get no entry, since entries
+/// would pile up: subflows of MPTCP sockets, and sockets that are bound to a port, such as those of an NFS mount.
 #[inline(always)]
 #[must_use]
 pub fn remember<S: Socket>(socket: &S, frontend: &Frontend, backend: &Frontend) -> bool {
@@ -56,12 +56,12 @@ pub fn remove(cookie: u64) {
     }
 }
 
-/// An element of SOCKET_CONNECTIONS. Other CPUs read and write the places of other sockets in it meanwhile.
+/// An element of SOCKET_CONNECTIONS. Other CPUs may read and write other sockets' places in it at the same time.
 #[derive(Clone, Copy)]
 struct Set(*mut ConnectionSet);
 
 impl Set {
-    /// The set in which this socket may have its place.
+    /// The set that a socket with this cookie belongs in.
     #[inline(always)]
     fn of(cookie: u64) -> Option<Self> {
         SOCKET_CONNECTIONS.get_ptr_mut(ConnectionSet::index(cookie, CONNECTION_SETS.load())).map(Self)
@@ -86,7 +86,7 @@ impl Set {
         (0..WAYS).find(|way| unsafe { self.cookie(*way).read_volatile() } == cookie)
     }
 
-    /// Takes a free place.
+    /// Claims a free place for a cookie.
     #[inline(always)]
     fn claim(self, cookie: u64) -> Option<u32> {
         (0..WAYS).find(|way| {
@@ -108,7 +108,7 @@ impl Set {
         })
     }
 
-    /// Leaves a place to other sockets.
+    /// Frees a place.
     #[inline(always)]
     fn leave(self, way: u32) {
         // SAFETY: an aligned word, which is written at once.
@@ -117,13 +117,13 @@ impl Set {
 
     #[inline(always)]
     fn read(self, way: u32) -> Connection {
-        // SAFETY: the place is the socket's, so that nobody writes it meanwhile.
+        // SAFETY: only the socket itself uses its place, in one system call at a time.
         unsafe { self.connection(way).read() }
     }
 
     #[inline(always)]
     fn write(self, way: u32, connection: Connection) {
-        // SAFETY: as in `read`; nobody reads it either.
+        // SAFETY: as in `read`.
         unsafe { self.connection(way).write(connection) };
     }
 }

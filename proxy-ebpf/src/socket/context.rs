@@ -13,7 +13,7 @@ use proxy_common::{Address, Frontend, Protocol};
 
 use crate::maps::HAS_MPTCP;
 
-/// A socket-address hook's context, of either family.
+/// The context of a socket-address hook of either family.
 pub trait Socket {
     /// The context as aya knows it.
     fn context(&self) -> &SockAddrContext;
@@ -21,10 +21,10 @@ pub trait Socket {
     /// The address that the application gave or will be shown.
     fn address(&self) -> Address;
 
-    /// The address that the socket is bound to; unspecified if it is to none yet.
+    /// The address that the socket is bound to; the unspecified one if it is not bound.
     fn bound_address(&self) -> Address;
 
-    /// Replaces it. An IPv4 context keeps the last four bytes.
+    /// Replaces [`address`](Self::address). An IPv4 context takes the last four bytes.
     fn set_address(&self, address: Address);
 
     /// The kernel's view of the call.
@@ -33,14 +33,14 @@ pub trait Socket {
         self.context().sock_addr
     }
 
-    /// Its transport protocol, if Services know it.
+    /// The socket's transport protocol, if it is one of Services.
     #[inline(always)]
     fn protocol(&self) -> Option<Protocol> {
         // SAFETY: the kernel passes a valid context; the verifier checks every access.
         Protocol::from_number(unsafe { (*self.raw()).protocol })
     }
 
-    /// Address, port and protocol.
+    /// The address and port that the application gave or will be shown, and the protocol.
     #[inline(always)]
     fn remote(&self, protocol: Protocol) -> Frontend {
         // SAFETY: as in `protocol`.
@@ -50,7 +50,7 @@ pub trait Socket {
         Frontend::new(self.address(), port, protocol as u8)
     }
 
-    /// Replaces address and port.
+    /// Replaces the address and port of [`remote`](Self::remote).
     #[inline(always)]
     fn set_remote(&self, remote: &Frontend) {
         self.set_address(remote.address);
@@ -62,8 +62,8 @@ pub trait Socket {
     #[inline(always)]
     fn sk(&self) -> *mut c_void {
         let sk: *mut c_void;
-        // SAFETY: reads one pointer of the context, which is valid. In assembly, because the compiler likes to
-        // share the field's address among several reads, and the verifier refuses a modified context pointer.
+        // SAFETY: reads one pointer of the context, which is valid. In assembly, because the compiler would share the field's
+        // address among several reads, and the verifier refuses a modified context pointer.
         unsafe {
             asm!(
                 "{sk} = *(u64 *)({ctx} + {offset})",
@@ -76,8 +76,8 @@ pub trait Socket {
         sk
     }
 
-    /// The socket that the application holds, if this is a part of it: of an MPTCP connection connect(2) sees the TCP
-    /// socket that the kernel has made, getpeername(2) the whole. Null for every other.
+    /// The MPTCP socket that the application holds, if this socket is a subflow of it. For an MPTCP connection, connect(2) sees
+    /// the TCP socket that the kernel has made, but getpeername(2) sees the MPTCP socket. Null for every other socket.
     #[inline(always)]
     fn whole(&self) -> *mut c_void {
         if HAS_MPTCP.load() == 0 {
@@ -87,21 +87,21 @@ pub trait Socket {
         unsafe { bpf_skc_to_mptcp_sock(self.sk()).cast() }
     }
 
-    /// Whether the socket has a local port already: a connecting one has been bound to it.
+    /// Whether the socket has a local port already. A connecting socket that has one was bound to it.
     #[inline(always)]
     fn is_bound(&self) -> bool {
         // SAFETY: the hook holds the socket.
         unsafe { (*self.sk().cast::<bpf_sock>()).src_port != 0 }
     }
 
-    /// Identifies the socket for as long as the machine runs.
+    /// The number that identifies the socket for as long as the machine runs.
     #[inline(always)]
     fn cookie(&self) -> u64 {
         // SAFETY: the helper takes the hook's context.
         unsafe { bpf_get_socket_cookie(self.context().as_ptr()) }
     }
 
-    /// Identifies the socket's network namespace: the client, for session affinity (S25).
+    /// The number that identifies the socket's network namespace, which is the client for session affinity (S25).
     #[inline(always)]
     fn netns(&self) -> u64 {
         // SAFETY: the helper takes the hook's context.
@@ -194,14 +194,14 @@ impl Socket for Ipv6Socket {
 pub struct Closing(pub SockContext);
 
 impl Closing {
-    /// Its transport protocol, if Services know it.
+    /// The socket's transport protocol, if it is one of Services.
     #[inline(always)]
     pub fn protocol(&self) -> Option<Protocol> {
         // SAFETY: as in `Socket::protocol`.
         Protocol::from_number(unsafe { (*self.0.sock).protocol })
     }
 
-    /// As [`Socket::cookie`].
+    /// The socket's cookie, as [`Socket::cookie`].
     #[inline(always)]
     pub fn cookie(&self) -> u64 {
         // SAFETY: the helper takes the hook's context.

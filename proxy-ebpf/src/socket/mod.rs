@@ -1,6 +1,6 @@
-//! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and
-//! sendmsg(2); the way back for recvmsg(2) and getpeername(2), which show the frontend; and the removal of what a closed
-//! socket leaves. The whole path of an east-west connection is on this page.
+//! The socket pipeline: `lookup service → select backend → remember → translate`, for connect(2) and sendmsg(2). recvmsg(2) and
+//! getpeername(2) show the frontend again. A closed socket's entry is removed. The whole path of an east-west connection is on
+//! this page.
 
 mod connection;
 pub mod context;
@@ -25,13 +25,13 @@ use crate::{
     service::lookup_service,
 };
 
-/// Let the system call go on.
+/// The result that lets the system call go on.
 const ALLOW: i32 = 1;
-/// Let it fail with the error that `bpf_set_retval` has set.
+/// The result that makes the system call fail with the error that `bpf_set_retval` has set.
 const REFUSE: i32 = 0;
 
-/// A UDP port where nobody listens: TCP's port multiplexer was never defined for UDP. With port 0, where nobody can, a
-/// socket has no peer to show.
+/// A UDP port without listeners: TCP's port multiplexer was never defined for UDP. Port 0 has no listeners either, but a socket
+/// that is connected to it has no peer to show.
 const NOBODYS_PORT: u16 = 1;
 
 const ECONNREFUSED: i32 = 111;
@@ -56,9 +56,9 @@ pub fn connect<S: Socket>(socket: &S) -> Result<(), Verdict> {
     Ok(())
 }
 
-/// A UDP connect sends nothing, and programs use it to ask for the address that they would send from: it must not fail
-/// at a ClusterIP's unserved port. The socket is connected to a port of this node where nobody listens: the route and the
-/// source address are as towards the frontend, and what is sent is refused by the node's stack.
+/// Makes a UDP connect to an unserved port of a ClusterIP succeed. A UDP connect sends nothing, and programs use it to learn
+/// their source address, so it must not fail (F2). The socket is connected to a port of this node without listeners: route and
+/// source address are those of the frontend, and the node's stack refuses what is sent.
 #[inline(always)]
 fn refuse_later<S: Socket>(socket: &S, frontend: &Frontend, verdict: Verdict) -> Verdict {
     if !matches!(verdict, Verdict::Reject(_)) {
@@ -74,7 +74,7 @@ fn refuse_later<S: Socket>(socket: &S, frontend: &Frontend, verdict: Verdict) ->
     Verdict::Pass
 }
 
-/// Sends one datagram to a backend; the flow from this socket to this frontend keeps it (S29).
+/// Sends one datagram to a backend. The flow from this socket to this frontend keeps the backend (S29).
 #[inline(always)]
 pub fn sendmsg<S: Socket>(socket: &S) -> Result<(), Verdict> {
     let frontend = dialled(socket, socket.protocol().ok_or(Verdict::Pass)?);
@@ -124,7 +124,7 @@ pub fn release(socket: &Closing) -> i32 {
     ALLOW
 }
 
-/// What the application dials; an unspecified address is loopback, as connect(2) takes it.
+/// The frontend that the application dials. The unspecified address becomes loopback, as in connect(2).
 #[inline(always)]
 fn dialled<S: Socket>(socket: &S, protocol: Protocol) -> Frontend {
     let remote = socket.remote(protocol);
@@ -140,8 +140,8 @@ fn lookup<S: Socket>(socket: &S, frontend: &Frontend) -> Result<Service, Verdict
     Ok(service)
 }
 
-/// Whether a call to a node port on loopback is left alone: another process listens at that very address, or the caller has
-/// bound itself to loopback, from where no backend can be reached.
+/// Whether a call to a node port on loopback is left alone: another process listens at exactly that address, or the caller is
+/// bound to loopback, from where no backend can be reached.
 #[inline(always)]
 fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
     if socket.bound_address().is_loopback() {
@@ -152,7 +152,7 @@ fn stays_on_loopback<S: Socket>(socket: &S, frontend: &Frontend) -> bool {
     owner(socket.context().as_ptr(), &call).listens_at_address()
 }
 
-/// The backend that serves this client.
+/// Selects the backend for this client.
 #[inline(always)]
 fn select<S: Socket>(socket: &S, service: &Service) -> Result<Selected, Verdict> {
     check_socket(service, || socket.netns() == NODE_NETNS.load())?;

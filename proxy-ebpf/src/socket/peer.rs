@@ -1,11 +1,12 @@
-//! What a socket remembers: the backend of the frontend that it dialled. TCP and SCTP sockets go to `connection.rs`
-//! first; for all others socket-local storage holds the one peer that most sockets have, SOCKET_FLOWS the further
-//! ones. A lost entry is never fatal: it shows a backend's address, or a new backend is selected.
+//! The frontends that sockets have dialled, and their backends. TCP and SCTP sockets are in `connection.rs` if they find a place
+//! there. For all others, socket-local storage holds the one peer that most sockets have, and SOCKET_FLOWS holds further ones. A
+//! lost entry is never fatal: a backend's address is shown, or a new backend is selected.
 //!
-//! Threads that use one socket at the same time read and write its storage without a lock. While one of them selects a new backend
-//! for a frontend, another one may read the old backend, the new one, or a mix of the words of their addresses: then one datagram
-//! is lost, as datagrams may be. A whole peer takes another's place only if both have the same backend, if the socket has forgotten
-//! its peer, or if it connects: a thread that sends to a frontend meanwhile may use the other peer's backend for one datagram.
+//! Threads that use one socket at the same time read and write its storage without a lock. While one of them selects a new
+//! backend for a frontend, another one may read the old backend, the new one, or a mix of the words of their addresses. A mix
+//! loses one datagram, as datagrams may be lost. A whole peer is replaced by another one only if both have the same backend, if
+//! the socket has forgotten its peer, or if it connects. A thread that sends to a frontend at that moment may use the other
+//! peer's backend for one datagram.
 
 use core::{
     ffi::c_void,
@@ -24,7 +25,7 @@ use crate::{
     maps::{SOCKET_FLOWS, SOCKET_PEERS, UDP_FLOW_TIMEOUT},
 };
 
-/// Protocol number of a peer that the socket no longer has: no real one is 0.
+/// Protocol number that marks a forgotten peer. No protocol of Services has it.
 const NOBODY: u8 = 0;
 
 /// Remembers the peer of a connecting socket.
@@ -51,7 +52,7 @@ pub fn remember_connected<S: Socket>(
     store(if whole.is_null() { socket.sk() } else { whole }, peer);
 }
 
-/// Remembers that a UDP socket connected to `nowhere`, because nobody serves `frontend`.
+/// Remembers that a UDP socket was connected to `nowhere`, because `frontend` is not served.
 #[inline(always)]
 pub fn remember_refused<S: Socket>(socket: &S, frontend: &Frontend, nowhere: &Frontend) {
     let peer = Peer { frontend: *frontend, backend: *nowhere, flags: Peer::CONNECTED, ..Peer::default() };
@@ -69,7 +70,7 @@ pub fn remember_sent<S: Socket>(
 ) {
     let peer = peer(frontend, backend, service, selected, 0);
     match stored(socket) {
-        // The socket's one peer chooses anew, or the place is free.
+        // The socket's only peer gets a new backend, or the storage has no peer.
         Some(entry) if is_replaceable(entry, frontend) => {
             entry.write(&Peer { flags: entry.flags().read(), ..peer });
         }
@@ -89,7 +90,7 @@ fn is_replaceable(entry: Shared<Peer>, frontend: &Frontend) -> bool {
         && (entry.frontend().protocol().read() == NOBODY || entry.frontend().read() == *frontend)
 }
 
-/// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen.
+/// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen and the flow has not been idle.
 #[inline(always)]
 pub fn recall_sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
@@ -107,8 +108,7 @@ fn is_idle(flow: Shared<Peer>, now: u64) -> bool {
     Peer { last_used: flow.last_used().read(), ..Peer::default() }.is_idle(now, UDP_FLOW_TIMEOUT.load())
 }
 
-/// The backend of this socket's flow to `frontend` after a change: the flow keeps it if `service`, which `frontend` leads to now,
-/// still lists it.
+/// The backend of this socket's flow to `frontend` after a change, if `service`, which is behind `frontend` now, still has it.
 #[inline(always)]
 pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Service) -> Option<Frontend> {
     let flow = sent(socket, frontend)?;
@@ -160,7 +160,7 @@ pub fn recall_connected<S: Socket>(socket: &S, backend: &Frontend) -> Option<Fro
     if is_its_own { Some(entry.frontend().read()) } else { None }
 }
 
-/// The socket dials something that is no Service: it has no peer of ours any more.
+/// Forgets the socket's peer, since the socket now dials something that is not served.
 #[inline(always)]
 pub fn forget<S: Socket>(socket: &S, protocol: Protocol) {
     if protocol != Protocol::Udp {
@@ -174,19 +174,19 @@ pub fn forget<S: Socket>(socket: &S, protocol: Protocol) {
     }
 }
 
-/// The agent must not take the socket for one that reached this backend through a Service any more.
+/// Removes the entry by which the agent finds a connected UDP socket: the socket leaves this backend.
 #[inline(always)]
 fn forget_connection<S: Socket>(socket: &S, entry: Shared<Peer>) {
     let backend = entry.backend();
     if entry.flags().read() & Peer::CONNECTED != 0 && backend.protocol().read() == Protocol::Udp as u8 {
-        // Absent is as good as removed.
+        // The entry may be absent already.
         let _ = SOCKET_FLOWS.remove(Flow::new(socket.cookie(), backend.read(), FlowRole::Connected));
     }
 }
 
-/// Makes the replies of a further peer's backend come from its frontend. Where several frontends lead to one
-/// backend, nothing in a reply tells which was asked: the last one is shown. A program of its own: inlined, its
-/// copies crash LLVM's BPF back end.
+/// Makes replies from the backend of a further peer show that peer's frontend. If several frontends lead to one backend, a reply
+/// does not tell which of them was asked, and the last one is shown. A subprogram, since inlined copies of it crash LLVM's BPF
+/// back end.
 #[inline(never)]
 fn show(cookie: u64, entry: Shared<Peer>, peer: &Peer) {
     let before = entry.read();
@@ -211,8 +211,8 @@ fn sent<S: Socket>(socket: &S, frontend: &Frontend) -> Option<Shared<Peer>> {
     if entry.flags().read() & Peer::MANY == 0 {
         return None;
     }
-    // The map may reuse the entry for another flow at any time: then the frontend differs, or, at worst, this call makes that
-    // flow expire early.
+    // The map may reuse the entry for another flow at any time. Then the frontend differs. If it happens after this check, one
+    // datagram may go to the other flow's backend, and that flow is refreshed.
     let flow = SOCKET_FLOWS.get_shared(Flow::new(socket.cookie(), *frontend, FlowRole::Sent))?;
     let peer = flow.read();
     if peer.frontend != *frontend {
@@ -229,7 +229,7 @@ fn is_udp(remote: &Frontend) -> bool {
 
 #[inline(always)]
 fn peer(frontend: &Frontend, backend: &Frontend, service: &Service, selected: &Selected, flags: u32) -> Peer {
-    // TCP ends by itself; only UDP flows go idle and are moved.
+    // TCP connections end by themselves. Only UDP flows go idle and are moved.
     let (service_generation, last_used) = if is_udp(frontend) { (generation(service.id), now_ns()) } else { (0, 0) };
     Peer {
         frontend: *frontend,
@@ -250,8 +250,7 @@ fn stored<S: Socket>(socket: &S) -> Option<Shared<Peer>> {
     storage(socket.sk(), null_mut(), 0)
 }
 
-/// Makes `peer` the stored one of the socket at `sk`. Most sockets have none yet, so that making the storage is tried
-/// before looking for it.
+/// Stores `peer` as the peer of the socket at `sk`. Most sockets have no storage yet, so the helper is told to create it.
 #[inline(always)]
 fn store(sk: *mut c_void, mut peer: Peer) {
     match storage(sk, &raw mut peer, BPF_SK_STORAGE_GET_F_CREATE) {
@@ -263,8 +262,8 @@ fn store(sk: *mut c_void, mut peer: Peer) {
 #[inline(always)]
 fn storage(sk: *mut c_void, initial: *mut Peer, flags: u32) -> Option<Shared<Peer>> {
     let map = (&raw const SOCKET_PEERS).cast_mut().cast();
-    // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type. What it returns lives
-    // as long as the socket, which the hook holds, and has the map's alignment.
+    // SAFETY: the helper takes a null or valid socket and a null or valid initial value of the map's type. Its result lives as
+    // long as the socket, which the hook holds, and has the map's alignment.
     unsafe {
         let entry = bpf_sk_storage_get(map, sk, initial.cast(), flags.into()).cast();
         NonNull::new(entry).map(|entry| Shared::new(entry))

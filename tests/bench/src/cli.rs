@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{manifests, outside, scale};
 
-/// Measures connections through a ClusterIP against direct ones.
+/// Compares connections through a ClusterIP with direct ones.
 #[derive(Debug, Parser)]
 pub struct Cli {
     /// The role of this process; without one it is the benchmark.
@@ -67,7 +67,7 @@ pub enum Part {
 /// Arguments of the benchmark.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// End within a minute: every measurement, with fewer samples
+    /// Run every measurement with fewer samples, within a minute
     #[arg(long)]
     pub quick: bool,
     /// Write all numbers as one flat JSON object

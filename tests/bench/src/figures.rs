@@ -8,7 +8,7 @@ use crate::{
     stats::{Spread, median},
 };
 
-/// What translates the connections.
+/// The proxy that translates the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
     /// Waggle's socket hooks.
@@ -86,10 +86,10 @@ impl Work {
     }
 }
 
-/// What was measured in one scenario.
+/// The measurements of one scenario.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// What translated.
+    /// The proxy that translated the connections.
     pub proxy: Proxy,
     /// The number of Services.
     pub services: u32,

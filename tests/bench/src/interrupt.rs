@@ -16,7 +16,7 @@ use nix::sys::signal::{SigSet, Signal};
 pub struct Interrupted(Arc<AtomicBool>);
 
 impl Interrupted {
-    /// An error once a signal has come.
+    /// Returns an error once a signal has come.
     pub fn check(&self) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {
             bail!("interrupted: nothing is reported");

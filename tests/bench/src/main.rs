@@ -1,4 +1,4 @@
-//! The benchmark: what a connection through a ClusterIP costs beside one to the backend's own address, with Waggle and
+//! The benchmark: what a connection through a ClusterIP costs compared with one to the backend's own address, with Waggle and
 //! with an nftables rule set laid out as kube-proxy's, with few Services and with many. `cargo xtask bench` starts it.
 
 use std::{fs, time::Instant};

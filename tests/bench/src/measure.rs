@@ -1,4 +1,4 @@
-//! Measures direct and through the ClusterIP in turns, block by block, so that drift affects both alike.
+//! Measures connections to the backend and through the ClusterIP in turns, block by block, so that drift affects both alike.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,7 +16,7 @@ use crate::{
     stats::{Spread, median, quantile},
 };
 
-/// What was measured of one kind of work in one scenario.
+/// The measurements of one kind of work in one scenario.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The kind of work.

@@ -1,7 +1,6 @@
-//! A rule set of our own, laid out as that of kube-proxy's nftables mode: one verdict map from address, protocol and
-//! port to a chain a Service, another from protocol and node port, a random choice in a chain a Service, and a chain
-//! an endpoint that translates. It has only the rules and hooks that a connection to a ClusterIP or a node port
-//! passes.
+//! A rule set of our own, laid out as that of kube-proxy's nftables mode: one verdict map from address, protocol and port to a
+//! chain for each Service, another from protocol and node port, a random choice in each Service's chain, and a chain for each
+//! endpoint, which translates. It has only the rules and hooks that a connection to a ClusterIP or a node port passes.
 
 use std::{
     fmt::Write as _,

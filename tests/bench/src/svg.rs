@@ -9,7 +9,7 @@ pub struct Svg {
     height: f64,
 }
 
-/// Colours by class, of text and rules as the page is.
+/// Colours by class. Those of text and lines follow the page's colour scheme.
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#24292f}.strong{font-weight:600}.soft{fill:#57606a}\
 .rule{stroke:#8c959f;stroke-width:1}.bar{stroke:#cf222e;stroke-width:1;stroke-dasharray:4 3}\

@@ -44,7 +44,7 @@ pub fn lock() -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            bail!("another `cargo xtask cluster` makes or removes the cluster at this moment")
+            bail!("another `cargo xtask cluster` is making or removing the cluster")
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
     }

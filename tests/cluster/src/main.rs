@@ -42,10 +42,10 @@ struct Arguments {
 enum Task {
     /// Start the cluster; the first time this builds Kubernetes' programs, for about a quarter of an hour
     Up {
-        /// How many nodes
+        /// Number of nodes
         #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
-        /// What serves Services
+        /// The proxy that serves Services
         #[arg(long, value_enum, default_value_t = Proxy::Waggle)]
         proxy: Proxy,
         /// IP families of nodes, pods and Services
@@ -71,7 +71,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// List what runs, and where its logs are
+    /// List the processes of the cluster, and where their logs are
     Status,
     /// Run Kubernetes' own tests of service proxies
     E2e(e2e::Arguments),

@@ -16,9 +16,9 @@ use crate::{
 /// A cluster's members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Members {
-    /// How many nodes.
+    /// Number of nodes.
     pub nodes: u8,
-    /// What serves Services.
+    /// The proxy that serves Services.
     pub proxy: Proxy,
     /// IP families.
     pub families: Families,

@@ -1,5 +1,5 @@
-//! Processes of the cluster. Each has its machine's namespaces and control group and a log, and goes on when this
-//! process has ended.
+//! Processes of the cluster. Each has its machine's namespaces and control group and a log, and keeps running when this process
+//! has ended.
 
 use std::{
     fs::{self, OpenOptions},
@@ -44,7 +44,7 @@ pub fn on(host: Host, group: &str, program: impl AsRef<Path>) -> Result<Command>
 /// Starts `program` on `host`; its log is named `name`.
 pub fn start(host: Host, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
     let path = log(name);
-    // A program that is started again goes on in its log.
+    // A program that is started again appends to its log.
     let output = OpenOptions::new().append(true).create(true).open(&path);
     let output = output.with_context(|| format!("create {}", path.display()))?;
     let errors = output.try_clone().with_context(|| format!("open {} again", path.display()))?;
@@ -110,7 +110,7 @@ impl Process {
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
     }
 
-    /// An error, with the last lines of its log, if the process has ended.
+    /// Fails if the process has ended. The error has the last lines of its log.
     pub fn check(&self) -> Result<()> {
         if self.runs() {
             return Ok(());
@@ -139,7 +139,7 @@ pub fn wait(host: Host, what: &str, mut asked: impl FnMut() -> Result<Command>) 
     }
 }
 
-/// An error if one of the processes has ended.
+/// Fails if one of the processes has ended.
 pub fn check_all() -> Result<()> {
     Process::all()?.iter().try_for_each(Process::check)
 }

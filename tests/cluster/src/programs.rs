@@ -136,7 +136,7 @@ fn binary(package: &str) -> &str {
     Path::new(package).file_name().and_then(|name| name.to_str()).unwrap_or(package)
 }
 
-/// Why nothing can be built here; `None` if it can.
+/// The reason why nothing can be built here; `None` if it can.
 fn missing_go() -> Option<String> {
     const NEEDED: (u32, u32) = (1, 26);
     let Ok(text) = command::output(Command::new("go").args(["env", "GOVERSION"])) else {

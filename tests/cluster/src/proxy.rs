@@ -1,4 +1,4 @@
-//! What serves Services.
+//! The proxies that can serve Services.
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -15,7 +15,7 @@ use crate::{
     programs::Programs,
 };
 
-/// What serves Services.
+/// The proxy that serves Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Proxy {
     /// Waggle, deployed as users do: `kubectl apply -k`

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// The command.
 pub fn run(members: Members, source: &images::Source) -> Result<ExitCode> {
     if members.proxy != Proxy::Waggle && members.device_mode != DeviceMode::Auto {
-        bail!("--device-mode is for Waggle, and --proxy says that something else serves Services");
+        bail!("--device-mode is for Waggle, and --proxy selects another proxy");
     }
     if folders::state("members.json").exists() {
         bail!("a cluster runs already: `cargo xtask cluster down` removes it");

@@ -38,7 +38,7 @@ pub struct Cluster {
 pub struct News {
     /// The agent has written something into the maps.
     pub programmed: bool,
-    /// What the agent refuses or can't do.
+    /// What the agent refuses or can't do, one sentence each.
     pub remarks: Vec<String>,
 }
 

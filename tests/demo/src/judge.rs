@@ -1,4 +1,4 @@
-//! Whether the outcomes are what the example promises. Pure.
+//! Compares the outcomes with what the example promises. Pure.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 

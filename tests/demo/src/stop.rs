@@ -14,8 +14,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Catches the signals from now on. Call it before any other thread is started: threads inherit that these signals
-    /// don't interrupt them.
+    /// Catches the signals from now on. Call it before any other thread is started, since threads inherit the signal mask.
     pub fn listen() -> nix::Result<Self> {
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
         signals.thread_block()?;

@@ -22,7 +22,7 @@ use super::{
 /// How long a large transfer may make no progress.
 const STALL: Duration = Duration::from_secs(5);
 
-/// A process on a host that opens sockets as told. Calls from several threads take turns.
+/// A process on a host that opens sockets on request. Calls from several threads take turns.
 #[derive(Debug)]
 pub struct Client {
     pipes: Mutex<Pipes>,

@@ -6,7 +6,7 @@ use std::{io, time::Duration};
 /// Result of a lab operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A lab could not do what it was told.
+/// An operation of a lab failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call or file operation failed.
@@ -14,7 +14,7 @@ pub enum Error {
     Io {
         /// Operation and object.
         operation: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A command ended with an error.
@@ -39,12 +39,12 @@ pub enum Error {
         /// Environment variable that overrides the search.
         variable: &'static str,
     },
-    /// A condition did not come true.
+    /// A condition was not met in time.
     #[error("wait {elapsed:?} for {what}: not seen{context}")]
     Timeout {
         /// The condition that was waited for.
         what: String,
-        /// How long was waited.
+        /// How long the lab waited.
         elapsed: Duration,
         /// More lines for the reader of a failed test; may be empty.
         context: String,

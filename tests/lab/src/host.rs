@@ -87,7 +87,7 @@ impl Host {
         spawn(command, join).map(Process::new).doing(|| format!("start {program} on {}", self.name))
     }
 
-    /// Starts a process that opens sockets as told.
+    /// Starts a process that opens sockets on request.
     pub fn client(&self) -> Result<Client> {
         Client::start(self)
     }

@@ -1,4 +1,4 @@
-//! What is mounted where (proc_pid_mountinfo(5)), as this process sees it. Only looks.
+//! The mounts (proc_pid_mountinfo(5)), as this process sees them. Changes nothing.
 
 use std::{
     fs,
@@ -16,13 +16,13 @@ pub struct Mount {
     pub filesystem: String,
 }
 
-/// All of them, each behind those that it may hide.
+/// All mounts, each after those that it may hide.
 pub fn mounts() -> Result<Vec<Mount>> {
     let table = fs::read_to_string("/proc/self/mountinfo").doing(|| "read /proc/self/mountinfo".into())?;
     Ok(parse(&table))
 }
 
-/// Whether something is mounted on that very folder.
+/// Whether something is mounted on exactly this folder.
 pub(super) fn is_mounted(folder: &str) -> Result<bool> {
     Ok(mounts()?.iter().any(|mount| mount.point == Path::new(folder)))
 }

@@ -21,8 +21,8 @@ use super::{
 /// Where named namespaces are mounted.
 const FOLDER: &str = "/run/netns";
 
-/// Settings of every namespace of a lab. Addresses are usable at once, neighbours are asked nothing unneeded, and
-/// packets may come back another way than they went.
+/// Settings of every namespace of a lab. Addresses are usable at once, neighbours get no needless requests, and packets may come
+/// back by another way than they went.
 const SETTINGS: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
     ("ipv4/conf/all/rp_filter", "0"),

@@ -8,7 +8,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What tells our reply from others: identifier and sequence number.
+/// Identifier and sequence number, which identify our reply.
 const MARK: [u8; 4] = [0x77, 0x61, 0x00, 0x01];
 
 /// Sends one request and waits for a reply from the address that it was sent to.

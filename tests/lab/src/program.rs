@@ -1,4 +1,4 @@
-//! Where the programs are that a lab starts.
+//! Finds the programs that a lab starts.
 
 use std::{
     env,

@@ -20,7 +20,7 @@ use nix::{
     unistd::{getpid, getppid},
 };
 
-/// What a process joins before it becomes its program.
+/// The namespace and cgroup that a process joins before it becomes its program.
 #[derive(Clone)]
 pub(super) struct Join {
     /// Network namespace.

@@ -56,7 +56,7 @@ pub(super) fn prepare_machine() -> Result<()> {
     let dead: BTreeSet<_> =
         leftovers()?.into_iter().filter_map(|name| owner(&name)).filter(|pid| !alive(*pid)).collect();
     for pid in dead {
-        // Remains that can't be removed do not prevent the work.
+        // Leftovers that can't be removed do not prevent the work.
         if let Err(error) = remove(&prefix(pid)) {
             eprintln!("remove the labs of process {pid}, which has ended: {:#}", anyhow::Error::from(error));
         }
@@ -64,8 +64,8 @@ pub(super) fn prepare_machine() -> Result<()> {
     Ok(())
 }
 
-/// Removes everything whose name begins with `prefix`: a lab's id, or the beginning of several ids. Goes on after an
-/// error and returns the first one.
+/// Removes everything whose name begins with `prefix`: a lab's id, or the beginning of several ids. Continues after an error and
+/// returns the first one.
 pub(super) fn remove(prefix: &str) -> Result<()> {
     let cgroups = cgroup_folders().map(|folders| {
         let ours = folders.into_iter().filter(|(name, _)| name.starts_with(prefix));

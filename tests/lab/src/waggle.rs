@@ -22,17 +22,17 @@ use super::{
     spawn::{contain, keep_capabilities},
 };
 
-/// How long an agent may take for anything that a test waits for, before it counts as one that hangs. No result
-/// depends on it. The verifier needs some two seconds of a processor for the programs of devices: four agents that
-/// started at once on two busy processors have taken longer than 20 seconds.
+/// How long an agent may take for anything that a test waits for, before it counts as hung. No result depends on it. The verifier
+/// needs some two seconds of a processor for the programs of devices: four agents that started at once on two busy processors
+/// have taken longer than 20 seconds.
 pub const START: Duration = Duration::from_mins(3);
 
-/// What an agent logs: the default, and a line each time that it has programmed something or loaded programs, and for
-/// each step by which these replace others.
+/// The log level of agents: the default, and lines when something was programmed, when programs were loaded, and for each step of
+/// a succession.
 const LOG_LEVEL: &str = "warn,kube_client=error,kube_runtime=error,proxy_userspace=info,proxy_userspace::agent=debug,\
                          proxy_userspace::attach::program_set=debug,proxy_userspace::succession=debug";
 
-/// Where the agent learns the objects from.
+/// The source of an agent's objects.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A folder of manifests.

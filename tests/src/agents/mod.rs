@@ -1,5 +1,5 @@
-//! Agents that are started again and again on one node, each time in another way, over the data plane that the one
-//! before has left. [`crate::lab::Waggle`] removes that when it is dropped; these don't.
+//! Agents that are started again and again on one node, each time in another way, over the data plane that the previous one has
+//! left. A [`crate::lab::Waggle`] removes its data plane when it is dropped; these agents don't.
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, since a test can't go on then")]
 
@@ -25,14 +25,14 @@ pub struct Starts<'a> {
     pub mode: &'static str,
     /// The cgroup of the next start.
     pub cgroup: &'a Path,
-    /// What the agents have logged.
+    /// The log of all agents.
     pub log: Log,
     /// The last agent.
     pub process: Option<Process>,
 }
 
 impl<'a> Starts<'a> {
-    /// No agent so far.
+    /// The agent's starts, none so far.
     pub fn new(outside: &'a Outside, mode: &'static str) -> Self {
         Self { outside, mode, cgroup: outside.scene.node.cgroup(), log: Log::default(), process: None }
     }
@@ -77,7 +77,7 @@ impl<'a> Starts<'a> {
         self.log.wait(mark, START, |line| line.text.contains(text)).expect("wait for a line of the log");
     }
 
-    /// Waits until the log has so many lines after `mark`, or the agent serves.
+    /// Waits until the log has `count` lines after `mark`, or the agent serves.
     pub fn wait_lines(&self, mark: usize, count: usize) {
         let is_there = || {
             let lines = self.log.since(mark);

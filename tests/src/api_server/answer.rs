@@ -68,7 +68,7 @@ fn recorded(request: &HttpRequest<Body>) -> Request {
     }
 }
 
-/// Fails as asked, and for a wrong token.
+/// Fails as the injected faults say, and for a wrong token.
 fn admit(shared: &Shared, request: &HttpRequest<Body>) -> Result<(), Refusal> {
     if let Some((code, retry_after)) = shared.state().faults.take_failure() {
         return Err(Refusal::injected(code, retry_after));

@@ -30,7 +30,7 @@ pub(super) fn body(shared: Arc<Shared>, serial: u64) -> (Writer, Body) {
 }
 
 impl Writer {
-    /// Sends bytes, or stays silent for ever where a fault says so.
+    /// Sends bytes, or stays silent for ever if a fault says so.
     pub(super) async fn write(&self, bytes: Bytes) -> Result<(), Closed> {
         let Some(slow) = self.shared.state().faults.slow else {
             return self.send(bytes).await;

@@ -1,11 +1,11 @@
-//! Faults that a test injects. It only remembers what should go wrong; the code that answers requests asks it.
+//! Faults that a test injects. Only remembers what should go wrong: the code that answers requests looks here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// A body that trickles.
+/// A response body that is sent slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slow {
     /// Bytes at a time, at least one.
@@ -14,7 +14,7 @@ pub struct Slow {
     pub pause: Duration,
 }
 
-/// How lists are given.
+/// The way in which lists are given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Lists {
     #[default]

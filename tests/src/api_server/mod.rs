@@ -63,7 +63,7 @@ impl ApiServer {
         Self::serve(listener, address, None)
     }
 
-    /// The same with TLS, as clusters have it.
+    /// Starts on a free port of loopback, with TLS as in clusters.
     pub fn start_tls() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;

@@ -128,7 +128,7 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     std::future::pending().await
 }
 
-// An error of one connection is the client's affair.
+// An error of one connection concerns its client only.
 async fn serve(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
     let Some(tls) = tls else { return serve_http(stream, router).await };
     if let Ok(stream) = tls.accept(stream).await {

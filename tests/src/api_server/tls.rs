@@ -1,4 +1,4 @@
-//! The server's certificate, which is its own authority, and who trusts it.
+//! The server's certificate, which is its own authority, and connections of clients that trust it.
 
 use std::{
     io,
@@ -18,12 +18,12 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
     der: CertificateDer<'static>,
-    /// As kubeconfigs have it.
+    /// The certificate as PEM, as in kubeconfigs.
     pub(super) pem: String,
 }
 
 impl Certificate {
-    /// Makes a certificate, and what accepts connections with it.
+    /// Makes a certificate, and the acceptor of connections with it.
     pub(super) fn make(address: SocketAddr) -> io::Result<(Self, TlsAcceptor)> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let params = CertificateParams::new([address.ip().to_string()]).map_err(io::Error::other)?;

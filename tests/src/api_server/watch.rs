@@ -31,7 +31,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins a watch. Where the test wants that, an expired one is refused with HTTP 410.
+    /// Begins a watch. If the test wants that, an expired one is refused with HTTP 410.
     pub(super) fn begin(shared: &Arc<Shared>, target: Target, query: Query) -> Result<Self, Refusal> {
         let mut state = shared.state();
         if query.initial_events && state.faults.lists == Lists::RefusedStreams {

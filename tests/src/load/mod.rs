@@ -1,7 +1,7 @@
 //! A load that counts what it loses: long and short conversations, echoes and neighbour discovery, from outside, from
 //! the node and from a pod, without a pause. It does not know about agents.
 //!
-//! It panics where it can't begin or go on for another reason than a lost packet.
+//! It panics if it can't begin or continue for another reason than a lost packet.
 
 #![expect(
     clippy::missing_panics_doc,

@@ -1,4 +1,4 @@
-//! What has become of the requests of a load.
+//! The outcomes of a load's requests.
 
 use std::{
     sync::{
@@ -30,7 +30,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// No requests so far.
+    /// A tally without requests.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -48,17 +48,17 @@ impl Tally {
         }
     }
 
-    /// Counts a request that was answered well.
+    /// Counts a request that got a right answer.
     pub fn answer(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes what must not happen.
+    /// Notes a fault.
     pub fn fault(&self, what: &str) {
         self.lock().push(format!("{:?}: {what}", self.started.elapsed()));
     }
 
-    /// What must not happen, and has.
+    /// The faults so far.
     pub fn faults(&self) -> Vec<String> {
         self.lock().clone()
     }
@@ -71,7 +71,7 @@ impl Tally {
     /// Fails if something has been lost.
     ///
     /// # Panics
-    /// Then.
+    /// If something has been lost.
     pub fn check(&self, when: &str) {
         let faults = self.faults();
         assert!(faults.is_empty(), "{when}: {} faults, {} answered: {faults:#?}", faults.len(), self.answers());
@@ -101,7 +101,7 @@ impl Tally {
     }
 }
 
-/// Ends the load when dropped, so also when what goes on beside it fails.
+/// Ends the load when dropped, also if the test beside it fails.
 #[derive(Debug)]
 pub struct End<'a>(pub &'a Tally);
 

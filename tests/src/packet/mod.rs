@@ -185,7 +185,7 @@ impl Packet {
         self
     }
 
-    /// With one more IPv6 extension header, behind those that it has.
+    /// With one more IPv6 extension header, after those that it has.
     #[must_use]
     pub fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);

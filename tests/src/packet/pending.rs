@@ -1,4 +1,4 @@
-//! Packets whose finished checksum looks pending to a program that sees nothing but their bytes: one of 65,536.
+//! Packets whose finished checksum looks pending to a program that sees nothing but their bytes: one in 65,536.
 
 use super::{Content, Packet, internet_sum};
 use crate::scene::Family;

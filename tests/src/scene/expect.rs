@@ -18,9 +18,9 @@ const HANG: Duration = Duration::from_secs(5);
 /// A datagram without an answer by then is lost, as some are while backends change.
 const LOST: Duration = Duration::from_secs(2);
 
-/// Conversations for each expected backend and one more, which a list that is not in force yet may have. Of three
-/// backends all conversations in a row miss one with a chance of 1 in 90 million; 12 for one backend were not enough: a
-/// list of two that was about to change gave the same one 12 times.
+/// Conversations for each expected backend and one more, which a list that is not in force yet may have. With three backends, all
+/// conversations in a row miss one with a probability of 1 in 90 million. 12 for one backend were not enough: a list of two that
+/// was about to change gave the same one 12 times.
 const EACH: usize = 12;
 
 /// Time between two conversations when datagrams are refused. A node's stack refuses them by ICMP errors, of which the

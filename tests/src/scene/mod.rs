@@ -1,5 +1,5 @@
-//! What scenarios begin with: a node, pods, objects in a folder of manifests or in an API server, and the agent. Steps
-//! that fail panic, since a scenario can't go on then. It does not know the rules.
+//! The beginning of scenarios: a node, pods, objects in a folder of manifests or in an API server, and the agent. Steps that fail
+//! panic, since a scenario can't continue then. It does not know the rules.
 
 #![expect(clippy::missing_panics_doc, reason = "every step panics when it fails, as the page says")]
 
@@ -67,8 +67,8 @@ impl Scene {
         self.waggle = Some(self.agent(&[])).into();
     }
 
-    /// Starts an agent that the caller keeps, with further arguments, and waits until it serves. One that is dropped
-    /// removes the instance's pins.
+    /// Starts an agent that the caller keeps, with further arguments, and waits until it serves. The instance's pins are removed
+    /// when it is dropped.
     pub fn agent(&self, arguments: &[&str]) -> Waggle {
         self.command(arguments).start().expect("start the agent")
     }

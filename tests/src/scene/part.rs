@@ -1,4 +1,4 @@
-//! What a scene may be without.
+//! Optional parts of a scene.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,4 +1,4 @@
-//! What a scene's instance shows: `waggle get`, dumps of its pinned maps, and lines of its log.
+//! Reads what a scene's instance shows: `waggle get`, dumps of its pinned maps, and lines of its log.
 
 use std::process::{Command, Output};
 

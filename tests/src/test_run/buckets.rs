@@ -24,7 +24,7 @@ pub struct FlowBuckets {
 /// What happens to both buckets of a packet's entry.
 #[derive(Clone, Copy, Debug)]
 pub enum Mishap {
-    /// Other flows have them. These end in so many seconds, or have ended if the number is negative.
+    /// Other flows have them, which end in this many seconds, or have ended if the number is negative.
     Taken(i32),
     /// Another program is writing them.
     Written,

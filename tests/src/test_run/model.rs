@@ -75,7 +75,7 @@ fn judge_echo(services: &[Service], destination: IpAddr, family: Family) -> Judg
 
 fn judge_service(service: &Service, kind: FrontendKind, packet: &Packet, family: Family) -> Judgement {
     let client = packet.source.place.address(family);
-    // S21: a drop wins over every refusal.
+    // S21: a drop takes precedence over every refusal.
     if kind == FrontendKind::LoadBalancer && !service.allows(client, family) {
         return Judgement::Drop(Counter::DropSourceRange);
     }

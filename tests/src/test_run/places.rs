@@ -76,7 +76,7 @@ pub enum Device {
 impl Device {
     /// The devices that lead out of the node, in the order of their numbers.
     pub const OUTSIDE: [Self; 3] = [Self::Uplink, Self::Second, Self::Narrow];
-    /// All of them.
+    /// All devices.
     pub const ALL: [Self; 4] = [Self::Uplink, Self::Second, Self::Narrow, Self::Pod];
 
     /// The device's name.
@@ -113,7 +113,7 @@ pub enum Member {
 }
 
 impl Member {
-    /// The other one.
+    /// The other node.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {

@@ -24,7 +24,7 @@ pub enum Step {
     Rules,
     /// All flows end.
     Expire,
-    /// So many seconds pass without a packet of any flow.
+    /// This many seconds pass without a packet of any flow.
     Idle(i32),
     /// The flow that begins with this packet becomes a foreign one, from before the node had an agent.
     Foreign(Packet),
@@ -159,7 +159,7 @@ impl Row {
         self
     }
 
-    /// It comes in once more as this packet, by `eth0`, as if from the router there.
+    /// It comes in again as this packet, by `eth0`, as if from the router there.
     #[must_use]
     pub fn comes_in_as(mut self, packet: Packet) -> Self {
         self.outcome = Outcome::ComesIn(packet);
@@ -173,7 +173,7 @@ impl Row {
         self
     }
 
-    /// Afterwards there are so many live entries of assured flows and in EMBRYONIC.
+    /// Afterwards there are this many live entries of assured flows, and this many in EMBRYONIC.
     #[must_use]
     pub fn flows(mut self, assured: usize, embryonic: usize) -> Self {
         self.flows = Some((assured, embryonic));

@@ -180,12 +180,12 @@ impl State {
         }
     }
 
-    /// Moves the last connection of every client so many seconds back.
+    /// Moves the last connection of every client this many seconds back.
     pub fn age_clients(&mut self, seconds: u64) {
         age_clients(&mut self.affinity, seconds);
     }
 
-    /// Moves the refill of refusals so many seconds back.
+    /// Moves the refill of refusals this many seconds back.
     pub fn age_refusals(&mut self, seconds: u32) {
         let ticks = seconds * jiffies::per_second().expect("read the clock's tick");
         let mut rejects = self.rejects.get(&0, 0).expect("read REJECTS").to_vec();
@@ -214,7 +214,7 @@ impl State {
         self.stages[hook].set(stage as u32, program, 0).expect("write XDP_STAGES or TC_STAGES");
     }
 
-    /// Moves the last packet of every flow so many seconds back; a negative number moves it forward.
+    /// Moves the last packet of every flow this many seconds back; a negative number moves it forward.
     pub fn idle(&mut self, seconds: i32) {
         let ticks = jiffies::per_second().expect("read the clock's tick").wrapping_mul(seconds.cast_unsigned());
         self.age(ticks);
@@ -252,7 +252,7 @@ fn entries(table: &FlowTable) -> Vec<(Tuple, ConntrackEntry)> {
     table.entries().collect::<Result<_, _>>().expect("read flows")
 }
 
-/// Moves the last connection of every client in AFFINITY so many seconds back.
+/// Moves the last connection of every client in AFFINITY this many seconds back.
 pub fn age_clients(affinity: &mut HashMap<MapData, AffinityKey, Affinity>, seconds: u64) {
     let clients: Vec<_> = affinity.iter().collect::<Result<_, _>>().expect("read AFFINITY");
     for (key, client) in clients {

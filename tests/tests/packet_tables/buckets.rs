@@ -18,7 +18,7 @@ fn at_both(kind: fn(End, End) -> Packet, mishap: Mishap) -> [Step; 2] {
     [Step::Suffer(kind(FROM, NODE_PORT), mishap), Step::Suffer(kind(BACKEND, SNAT), mishap)]
 }
 
-/// A handshake before whose end other flows take the buckets of both entries. Those flows expire in so many seconds.
+/// A handshake before whose end other flows take the buckets of both entries. Those flows expire in this many seconds.
 fn crowded(seconds: i32) -> Vec<Step> {
     let [syn, syn_ack, ack] = handshake();
     [&[syn, syn_ack], &at_both(tcp, Mishap::Taken(seconds))[..], &[ack]].concat()

@@ -72,7 +72,7 @@ fn s28_a_stage_that_is_missing_drops() {
         for packet in &of_services {
             drops(&mut node, packet, way, Counter::DropMissingStage);
         }
-        // Established flows go on.
+        // Established flows continue.
         let (action, out) = node.run(hook, Device::Uplink, &tcp(FROM, NODE_PORT).data(), family);
         let wanted = tcp(SNAT, BACKEND).data().ttl(63).ethernet(Device::Uplink.mac(), [2, 0, 0, 0, 1, 0x50]);
         assert!(matches!(action, Action::Transmit | Action::Redirect), "{family:?} {hook:?} {action:?}");

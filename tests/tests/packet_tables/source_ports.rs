@@ -148,7 +148,7 @@ fn s28_two_frontends_of_one_local_backend_are_told_apart() {
     }
 }
 
-/// An association's tag is stored where the number of ports tried in vain is noted.
+/// An association's tag is in the field where the search for a port counts the ports that are taken.
 #[test]
 fn field_s13_tags_are_not_counted_as_ports() {
     const TAG: u32 = 0x1111_1111;

@@ -1,5 +1,5 @@
-//! Packets that belong to no Service although their address and port do (S39): replies to what the node, or netfilter
-//! in its name, has sent from there.
+//! Packets that belong to no Service although a Service has their address and port (S39): replies to packets that the node has
+//! sent from there, or that netfilter has masqueraded.
 
 use std::net::UdpSocket;
 

@@ -63,7 +63,7 @@ impl Drop for Folder {
     }
 }
 
-/// What has been logged.
+/// The log so far.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -163,7 +163,7 @@ impl Agent {
         while !condition(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(event) = self.receiver.recv_timeout(left) else {
-                panic!("waited in vain until {what}\n{}\n{:#?}", self.log(), self.server.requests());
+                panic!("gave up waiting until {what}\n{}\n{:#?}", self.log(), self.server.requests());
             };
             match &event {
                 Event::Applied(object) => drop(self.objects.insert(object.reference(), Object::clone(object))),

@@ -9,7 +9,7 @@ use crate::{
     stats::{Spread, median},
 };
 
-/// The bar: how many times the rule set's packets Waggle forwards by XDP.
+/// The bar: Waggle by XDP forwards this many times the packets of the rule set.
 const BAR: f64 = 3.0;
 
 /// The outcomes of all ways.

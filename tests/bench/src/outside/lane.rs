@@ -38,11 +38,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The warm-up before a flood is measured.
 const WARM_UP: Duration = Duration::from_millis(30);
 
-/// How many times the packets that the node can forward are sent. With little more than it can forward, the node is
-/// idle now and then and finds few packets at once; with much more, dropping them slows it down.
+/// The rate of a flood as a multiple of what the node can forward. With little more than it can forward, the node is idle now and
+/// then and finds few packets at once; with much more, dropping them slows it down.
 const OVERLOAD: f64 = 2.0;
 
-/// The processor of the node alone, and the one of everything else.
+/// The processor that only the node uses, and the one for everything else.
 const NODE_CPU: usize = 0;
 const OTHER_CPU: usize = 1;
 

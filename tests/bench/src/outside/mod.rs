@@ -1,5 +1,5 @@
-//! Clients outside: packets and connections to a node port, by a node, to a backend of another node, with Waggle by
-//! XDP and by TC and with the rule set. All labs exist at once and are measured in turns.
+//! Clients outside: packets and connections to a node port, which a node forwards to a backend of another node: by Waggle at XDP,
+//! by Waggle at TC, and by the rule set. All labs exist at once and are measured in turns.
 
 mod figures;
 mod frame;
@@ -38,7 +38,7 @@ pub struct Plan {
     pub bulk: Duration,
 }
 
-/// What was measured in a lab.
+/// The measurements of a lab.
 #[derive(Clone, Debug)]
 pub struct Measured {
     way: Way,

@@ -51,7 +51,7 @@ pub fn put_first(id: Pid, rank: u8) -> Result<()> {
     Ok(())
 }
 
-/// Makes a thread poll `device`; or lets it be polled as usual, in the task that packets interrupt.
+/// Makes a thread poll `device`, or lets it be polled as usual, by softirqs.
 pub fn set_threaded(netns: &Netns, device: &str, threaded: bool) -> Result<()> {
     let write = format!("echo {} > /sys/class/net/{device}/threaded", u8::from(threaded));
     // `ip netns exec` mounts the /sys of that namespace.

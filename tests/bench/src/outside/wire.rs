@@ -37,7 +37,7 @@ use crate::{
 
 /// Packets that are sent to a device at once: as many as it polls at once.
 const BATCH: u32 = 256;
-/// Packets by which the time for one is measured.
+/// The number of packets of a trial, which measures the time for one.
 const TRIAL: u32 = 500 * BATCH;
 
 /// The signal that ends a flood.
@@ -69,8 +69,8 @@ impl Sender {
         Ok(Self { ebpf, state, frame: *frame, netns: netns.clone(), ifindex })
     }
 
-    /// Sends on `cpu` for `warm_up` and `duration`, and calls `look` at the end of each. Before, a trial sends as fast
-    /// as it can and finds out the rate that `count` counts; the flood has `overload` times that rate.
+    /// Sends on `cpu` for `warm_up` and `duration`, and calls `look` at the end of each. First a trial sends as fast as it can,
+    /// to find the rate that `count` counts. The flood has `overload` times that rate.
     ///
     /// A single test run sends the whole flood, since the node would be idle for long between two. A signal ends it,
     /// since the machine's speed may change after the trial.
@@ -150,7 +150,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// At the wire's end `device` of a namespace; replaces the program that is there.
+    /// Attaches the program to `device`, the wire's end in a namespace, in place of the program that is there.
     pub fn attach(netns: &Netns, device: &str) -> Result<Self> {
         netns.batch(&[format!("link set dev {device} xdp off")])?;
         let mut ebpf = load("arrive")?;

@@ -8,7 +8,7 @@ use super::{
     walk::Walk,
 };
 
-/// More clients than EMBRYONIC has room for: each packet of such a walk opens a flow, and evicts another one.
+/// More clients than EMBRYONIC has entries: each packet of such a walk opens a flow, and evicts another one.
 const CLIENTS: u32 = 4_000_000;
 
 /// A case.

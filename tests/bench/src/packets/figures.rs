@@ -8,7 +8,7 @@ use crate::{
     stats::{Spread, median},
 };
 
-/// Nanoseconds a packet.
+/// The times of packets, ns.
 #[derive(Clone, Debug, Default)]
 pub struct PacketFigures {
     /// The empty program alone: the cost of the kernel's loop.
@@ -22,11 +22,11 @@ pub struct PacketFigures {
 pub struct Bar {
     /// The bar's key.
     pub key: &'static str,
-    /// The figure; of several cases the worst.
+    /// The figure: the worst one of several cases.
     pub value: f64,
     /// The limit.
     pub most: f64,
-    /// The cases that it is about.
+    /// The cases that the bar is for.
     pub cases: &'static [&'static str],
 }
 
@@ -50,12 +50,12 @@ impl PacketFigures {
         self.empty
     }
 
-    /// Over an empty program.
+    /// The times of a case beyond those of an empty program, ns.
     pub fn spread(&self, name: &str) -> Option<&Spread> {
         self.over_empty.iter().find(|(known, _)| known == name).map(|(_, spread)| spread)
     }
 
-    /// Median over an empty program.
+    /// The median time of a case beyond that of an empty program, ns.
     pub fn over_empty(&self, name: &str) -> f64 {
         self.spread(name).map_or(f64::NAN, |spread| spread.median)
     }

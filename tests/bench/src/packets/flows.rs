@@ -23,8 +23,8 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// Opens the maps of a node on which one flow has been opened. All flows are like that one, but expire far later:
-    /// so the refresh, once a second and flow, is not measured.
+    /// Opens the maps of a node on which one flow has been opened. All flows are like that one, but expire far later, so that
+    /// their refresh, once a second for each flow, is not measured.
     pub fn open(node: &BenchNode, floor: HashMap<MapData, Ipv4Tuple, Ipv4ConntrackEntry>) -> Result<Self> {
         let folder = PinFolder::new(&node.node.instance());
         let embryonic = FlowTable::open(&folder, FlowMapNames::EMBRYONIC)?;

@@ -29,12 +29,12 @@ pub use self::{
 };
 use crate::{client::pin, interrupt::Interrupted, link};
 
-/// Numbers of flows, and the agent's `--max-conntrack` for each: the default while the flows fit, else their two
-/// entries a flow and a quarter more.
+/// Numbers of flows, and the agent's `--max-conntrack` for each: the default while the flows fit, else two entries for each flow
+/// and a quarter more.
 pub const FLOWS: [(u32, usize); 3] = [(1, CONNTRACK_MAX), (64_000, CONNTRACK_MAX), (1_000_000, 2_500_000)];
 
-/// Nanoseconds a packet, one value for each run: of each case including the making of the packets, of making them
-/// alone, and of the empty program alone.
+/// Nanoseconds per packet, one value for each run: of each case including the making of its packets, of making them alone, and of
+/// the empty program alone.
 pub type Runs = BTreeMap<String, Vec<f64>>;
 
 /// Measures everything.

@@ -71,7 +71,8 @@ fn words(walk: &Walk) -> Words {
 }
 
 impl Programs {
-    /// Loads the benchmark's programs, which share the agent's map of embryonic flows, with room for `flows` others.
+    /// Loads the benchmark's programs. They share the agent's map of embryonic flows. The floor program's map gets space for
+    /// `max_flows` flows.
     pub fn load(node: &BenchNode, max_flows: u32) -> Result<Self> {
         let id = node.program()?;
         let product = loaded_programs().flatten().find(|program| program.id() == id).context("find the XDP program")?;
@@ -99,8 +100,8 @@ impl Programs {
         Ok(xdp(&mut self.ebpf, "empty")?.test_run(options).context("run empty")?.duration)
     }
 
-    /// Sends the next `repeat` packets of a walk through a program. Returns the time of one packet, with making it and
-    /// without forgetting its flow. Fails if the action for the last packet is not `action`.
+    /// Sends the next `repeat` packets of a walk through a program. Returns the time of one packet, which includes making it but
+    /// not forgetting its flow. Fails if the action for the last packet is not `action`.
     pub fn run(&mut self, program: Program, walk: &mut Walk, repeat: u32, action: Action) -> Result<Duration> {
         self.aim(program)?;
         self.walk.set(0, words(walk), 0).context("write WALK")?;

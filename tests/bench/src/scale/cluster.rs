@@ -1,5 +1,4 @@
-//! The objects: the measured Service, whose only endpoint moves between two pods, and the others, of whose endpoints
-//! the first changes.
+//! The objects: the measured Service, whose only endpoint moves between two pods, and the others, whose first endpoints change.
 
 use std::net::Ipv4Addr;
 
@@ -23,7 +22,7 @@ pub fn measured_service() -> Value {
     service(MEASURED).cluster_ip(&cluster_ip(0).to_string()).port(PORT, PORT).build()
 }
 
-/// The measured Service's slice, with the pod that obeys.
+/// The measured Service's slice, with `pod` as its endpoint.
 pub fn measured_slice(pod: &Pod) -> Value {
     slice(MEASURED).port(PORT).pod(pod).build()
 }
@@ -33,7 +32,7 @@ pub fn other_service(number: u32) -> Value {
     service(&name(number)).cluster_ip(&cluster_ip(number).to_string()).port(OTHER_PORT, OTHER_PORT).build()
 }
 
-/// The slice of Service `number` after so many changes.
+/// The slice of Service `number` after `changes` changes.
 pub fn other_slice(number: u32, size: Size, changes: u32) -> Value {
     let usual = |index| endpoint(number, index, size.endpoints);
     let first = if changes.is_multiple_of(2) { usual(0) } else { replacement(number) };
@@ -46,7 +45,7 @@ fn name(number: u32) -> String {
     format!("s{number}")
 }
 
-/// What takes the place of the first endpoint of Service `number`.
+/// The address that replaces the first endpoint of Service `number`.
 fn replacement(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 64, 0, 0).to_bits() + number)
 }

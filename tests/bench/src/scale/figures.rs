@@ -10,10 +10,10 @@ use crate::{figures::rounded, stats::quantile};
 /// The agent's processor time for a change: means of blocks of changes.
 pub type Cost = Vec<Duration>;
 
-/// What was measured while other slices changed.
+/// The measurements while other slices changed.
 #[derive(Clone, Debug)]
 pub struct Churn {
-    /// From a change until a new connection obeyed it.
+    /// Times from a change until a new connection obeyed it.
     pub times: Vec<Duration>,
     /// The part of one processor that the agent used.
     pub busy: f64,
@@ -24,9 +24,9 @@ pub struct Churn {
 /// Everything that was measured.
 #[derive(Clone, Debug, Default)]
 pub struct ScaleFigures {
-    /// From a change until a new connection obeyed it, while nothing else changed.
+    /// Times from a change until a new connection obeyed it, while nothing else changed.
     pub quiet: Vec<Duration>,
-    /// The same while other slices changed.
+    /// The measurements while other slices changed.
     pub churn: Option<Churn>,
     /// The processor time of a change, by size.
     pub costs: Vec<(Size, Cost)>,
@@ -34,11 +34,11 @@ pub struct ScaleFigures {
     pub start: Option<(Duration, Duration)>,
     /// Anonymous memory in bytes, by size.
     pub memory: Vec<(Size, u64)>,
-    /// How much reading all lists once more adds at its peak, as a part of the anonymous memory.
+    /// How much memory reading all lists again adds at its peak, as a part of the anonymous memory.
     pub relist: Option<f64>,
     /// The part of one processor that an agent at rest uses, with many Services.
     pub rest: Option<f64>,
-    /// The same with few Services.
+    /// The part of one processor that an agent at rest uses, with few Services.
     pub idle_rest: Option<f64>,
     /// Memory of an idle node's maps in bytes.
     pub idle_maps: Option<u64>,

@@ -18,7 +18,7 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// The first turn is that of Service 1, whose endpoints are as at the start.
+    /// Begins with Service 1. All endpoints are as at the start.
     pub const fn new(size: Size) -> Self {
         Self { size, next: 0 }
     }
@@ -45,7 +45,7 @@ impl Turns {
     }
 }
 
-/// Changes so many slices per second until told to end. Returns how many per second it has managed.
+/// Changes `per_second` slices a second until `end` is set. Returns the rate that it has reached.
 pub fn flood(server: &ApiCluster, turns: &mut Turns, per_second: u32, end: &AtomicBool) -> f64 {
     let begin = Instant::now();
     let mut changed = 0;

@@ -56,7 +56,7 @@ fn target(request: &Request) -> String {
     format!("{}?{}", request.path, pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// Percent-encoded.
+/// The text, percent-encoded.
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

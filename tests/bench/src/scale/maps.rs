@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 pub fn locked(pid: u32) -> Result<u64> {
     let folder = format!("/proc/{pid}/fdinfo");
     let entries = fs::read_dir(&folder).with_context(|| format!("list {folder}"))?;
-    // A descriptor may be closed meanwhile.
+    // A descriptor may have been closed since the folder was read.
     let texts = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
     let maps: BTreeMap<_, _> = texts.filter_map(|text| map(&text)).collect();
     if maps.is_empty() {

@@ -51,7 +51,7 @@ fn idle(plan: &Plan, figures: &mut ScaleFigures) -> Result<()> {
     Ok(())
 }
 
-/// Everything that is measured with so many Services.
+/// Measures everything for one number of Services.
 fn one_size(plan: &Plan, size: Size, figures: &mut ScaleFigures, interrupted: &Interrupted) -> Result<()> {
     let mut node = ScaleNode::create(size, &size.flags())?;
     eprintln!("  {} Services × {}: serving after {:.2} s", size.services, size.endpoints, node.start.as_secs_f64());

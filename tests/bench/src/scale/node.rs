@@ -22,7 +22,7 @@ use crate::manifests::cluster_ip;
 
 /// The node. Its parts are dropped in this order.
 pub struct ScaleNode {
-    /// What the agent uses.
+    /// The agent's process.
     pub agent: Usage,
     /// From the start of the process until the agent served.
     pub start: Duration,
@@ -67,23 +67,23 @@ impl ScaleNode {
         Ok(made)
     }
 
-    /// Begins to dial until connections end so.
+    /// Begins to dial until connections end as `wanted`.
     pub fn begin(&mut self, wanted: End) -> Result<()> {
         self.probe.begin(wanted)
     }
 
-    /// When connections ended as the last [`Self::begin`] wants.
+    /// Waits until connections end as the last [`Self::begin`] wants, and returns the time when the first one did.
     pub fn end(&mut self) -> Result<Duration> {
         self.probe.wait()
     }
 
-    /// Moves the measured Service's endpoint to the pod where connections end so.
+    /// Moves the measured Service's endpoint to the pod where connections end as `wanted`.
     pub fn change(&self, wanted: End) {
         let [open, refuses] = &self.pods;
         self.server.put(measured_slice(if wanted == End::Open { open } else { refuses }));
     }
 
-    /// Waits until connections end so.
+    /// Waits until connections end as `wanted`.
     fn wait(&mut self, wanted: End) -> Result<()> {
         self.begin(wanted)?;
         self.end().map(drop)

@@ -29,7 +29,7 @@ pub struct Plan {
     pub effects: u32,
     /// The number of changes that are timed while others change.
     pub churned_effects: u32,
-    /// Other changes per second meanwhile.
+    /// Other changes per second at the same time.
     pub churn: u32,
     /// The number of blocks of changes whose processor time is measured.
     pub blocks: u32,
@@ -45,13 +45,13 @@ impl Size {
         self.services * self.endpoints
     }
 
-    /// Whether so much memory is enough.
+    /// Whether `available` bytes of memory are enough.
     pub fn fits(self, available: u64) -> bool {
         let (endpoint, service) = MEMORY;
         u64::from(self.all_endpoints()) * endpoint + u64::from(self.services) * service <= available
     }
 
-    /// The agent's flags: maps may become as large as this size needs, with room for replacing.
+    /// The agent's flags: maps may become as large as this size needs, with a reserve for replacements.
     pub fn flags(self) -> Vec<String> {
         let mut flags = vec!["--device-mode".into(), "off".into()];
         for (flag, least, need) in [
@@ -71,7 +71,7 @@ impl Size {
 }
 
 impl Plan {
-    /// The bars' own numbers.
+    /// The plan that the bars are for.
     pub fn full() -> Self {
         let size = |services| Size { services, endpoints: 10 };
         Self {
@@ -88,7 +88,7 @@ impl Plan {
         }
     }
 
-    /// A glance within a minute.
+    /// A short plan, for less than a minute.
     pub fn quick() -> Self {
         let size = |services| Size { services, endpoints: 10 };
         Self {

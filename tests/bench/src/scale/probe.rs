@@ -53,7 +53,7 @@ pub fn now() -> Result<Duration> {
 
 /// Dials as each line on stdin says, and answers with the time when a connection had that end.
 pub fn run(to: SocketAddr) -> Result<()> {
-    // Else the kernel makes every pause at least 50 µs longer.
+    // Otherwise the kernel makes every pause at least 50 µs longer.
     nix::sys::prctl::set_timerslack(1_000).context("shorten the pauses")?;
     let mut answers = io::stdout().lock();
     for line in io::stdin().lock().lines() {
@@ -109,12 +109,12 @@ impl Probe {
         Ok(Self { orders, answers, _process: process })
     }
 
-    /// Makes it dial until connections end so.
+    /// Makes it dial until connections end as `wanted`.
     pub fn begin(&mut self, wanted: End) -> Result<()> {
         writeln!(self.orders, "{}", wanted.word()).context("send an order to the probe")
     }
 
-    /// When the first connection had the end of the last [`Self::begin`].
+    /// Waits until a connection ends as the last [`Self::begin`] wants, and returns the time when the first one did.
     pub fn wait(&mut self) -> Result<Duration> {
         let mut line = String::new();
         self.answers.read_line(&mut line).context("read the probe's answer")?;

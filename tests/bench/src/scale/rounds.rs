@@ -1,4 +1,4 @@
-//! What is measured on a node whose agent serves.
+//! The measurements on a node whose agent serves.
 
 use std::{
     sync::{
@@ -50,7 +50,7 @@ pub fn effects(node: &mut ScaleNode, count: u32, interrupted: &Interrupted) -> R
     Ok(times)
 }
 
-/// The same while other slices change.
+/// The times from a change until a new connection obeys it, while other slices change.
 pub fn under_churn(node: &mut ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result<Churn> {
     let (agent, server, end) = (node.agent, Arc::clone(&node.server), AtomicBool::new(false));
     let mut turns = Turns::new(node.size);
@@ -69,7 +69,7 @@ pub fn under_churn(node: &mut ScaleNode, plan: &Plan, interrupted: &Interrupted)
     Ok(churn)
 }
 
-/// The processor time of the agent for a change: for each block of changes the mean.
+/// The agent's processor time for a change: the mean of each block of changes.
 pub fn costs(node: &ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result<Cost> {
     let mut turns = Turns::new(node.size);
     let mut means = Vec::new();
@@ -85,12 +85,12 @@ pub fn costs(node: &ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result
     Ok(means)
 }
 
-/// The resident memory that reading all lists once more takes at its peak, as a part of the anonymous memory before.
+/// The resident memory that reading all lists again takes at its peak, as a part of the anonymous memory before.
 pub fn relist(node: &ScaleNode) -> Result<f64> {
     let (anonymous, resident) = (node.agent.anonymous()?, node.agent.resident()?);
     let seen = node.server.requests().len();
     node.agent.forget_peak()?;
-    // What changes is missed, and gone from the history before the watches come back.
+    // The agent misses the changes, and they leave the history before its watches come back.
     node.server.stop()?;
     let mut turns = Turns::new(node.size);
     turns.change(&node.server);

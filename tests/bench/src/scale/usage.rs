@@ -12,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 
-/// How long an agent is watched before it counts as quiet, and the processor time that it may use meanwhile.
+/// How long an agent is watched before it counts as quiet, and the processor time that it may use in that time.
 const GLANCE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_millis(2));
 
 /// How long to wait until an agent is quiet.
@@ -25,7 +25,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// That of the process.
+    /// The usage of a process.
     pub const fn of(pid: u32) -> Self {
         Self { pid }
     }
@@ -35,7 +35,7 @@ impl Usage {
         self.pid
     }
 
-    /// The processor time of all its threads so far, those included that have ended.
+    /// The processor time of all its threads so far, including threads that have ended.
     pub fn processor(self) -> Result<Duration> {
         let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.pid.cast_signed()));
         let time = clock.and_then(clock_gettime).context("read the agent's processor time")?;
@@ -47,7 +47,7 @@ impl Usage {
         Ok(self.processor()?.saturating_sub(before))
     }
 
-    /// The part of one processor that it uses for so long, from now on.
+    /// The part of one processor that it uses during the next `time`.
     pub fn busy_over(self, time: Duration) -> Result<f64> {
         let (begin, before) = (Instant::now(), self.processor()?);
         sleep(time);

@@ -12,7 +12,7 @@ pub enum Outcome {
     Passed,
     /// The test failed, with the first line of the reason.
     Failed(String),
-    /// The test does not apply to this cluster, as it found itself.
+    /// The test found that it does not apply to this cluster.
     Skipped,
 }
 

@@ -1,4 +1,4 @@
-//! What the agent asks the API server for, by the audit log.
+//! The agent's requests to the API server, by the audit log.
 
 use std::{collections::BTreeSet, fs};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cluster::Cluster;
 use crate::folders::log;
 
-/// The agent uses each right that `deploy/base/rbac.yaml` grants, but perhaps those for Events, which it writes only when
+/// The agent uses each right that `deploy/base/rbac.yaml` grants, except perhaps those for Events, which it writes only when
 /// something is wrong. The API server refuses none of its requests.
 pub fn the_agents_rights_are_those_it_uses(cluster: &Cluster) -> Result<()> {
     let role = cluster.kubectl(&["get", "clusterrole", "waggle", "-o", "json"])?;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{command, families::Host, kubectl, members::Members, network, programs::Programs};
 
-/// How long the cluster may take for what was asked for.
+/// How long the cluster may take to do what a scenario asks for.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The image of clients and servers.
@@ -136,7 +136,7 @@ pub fn outside(program: &str, arguments: &[&str]) -> Result<String> {
     command::output(network::within("control", program).args(arguments))
 }
 
-/// Repeats a question until it succeeds.
+/// Repeats `ask` until it succeeds.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -30,8 +30,8 @@ pub fn the_api_server_is_restarted_and_away_under_load(cluster: &Cluster) -> Res
     load.end()
 }
 
-/// A node loses power and starts again: the kernel has forgotten everything, and no other proxy runs there. Other
-/// nodes serve meanwhile.
+/// A node loses power and starts again: the kernel has forgotten everything, and no other proxy runs there. Other nodes continue
+/// to serve.
 pub fn a_node_reboots(cluster: &Cluster) -> Result<()> {
     let number = cluster.members.nodes;
     let name = format!("node-{number}");

@@ -11,7 +11,7 @@ pub fn needs_waggle(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A rolling update of the DaemonSet: the data plane serves on meanwhile.
+/// A rolling update of the DaemonSet: the data plane continues to serve.
 pub fn the_agents_are_updated_under_load(cluster: &Cluster) -> Result<()> {
     needs_waggle(cluster)?;
     deployment(cluster, "web", 3)?;

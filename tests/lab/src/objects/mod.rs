@@ -50,12 +50,12 @@ pub use slice::{SliceBuilder, slice};
 /// The namespace of all objects that name no other.
 pub const NAMESPACE: &str = "default";
 
-/// Where objects live: the same scenario runs against each implementation.
+/// A place that stores objects. The same scenario runs against each implementation.
 pub trait Cluster {
     /// Creates or replaces an object.
     ///
     /// # Panics
-    /// When the object has no kind or name, or can't be stored: a test can't go on then.
+    /// When the object has no kind or name, or can't be stored: a test can't continue then.
     fn put(&self, object: &Value);
 
     /// Removes an object. `namespace` is empty for kinds without. A missing object is no error.

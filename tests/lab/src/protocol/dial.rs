@@ -1,4 +1,4 @@
-//! The conversation that a client is told to hold.
+//! The conversations that a client should hold.
 
 use std::{net::SocketAddr, time::Duration};
 

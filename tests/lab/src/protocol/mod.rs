@@ -16,7 +16,7 @@ pub use self::{
 /// How long one socket operation may take unless the test says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a `labproc` is told to do.
+/// A request to a `labproc`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Holds whole conversations on sockets of their own, one after the other; answered by `Outcomes`.
@@ -114,7 +114,7 @@ pub enum Kind {
     Sctp6,
 }
 
-/// What a server answers.
+/// The kind of a server's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// A line `NAME LOCAL client=PEER` for each line (TCP) or datagram (UDP) received.
@@ -123,7 +123,7 @@ pub enum Mode {
     Echo,
 }
 
-/// What a `labproc` answers.
+/// The response of a `labproc`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Response {
     /// One outcome for each conversation, in order.

@@ -74,7 +74,7 @@ impl Generator {
         }
     }
 
-    /// A reply to, an error about, or a later packet of the flow of, a packet that was lately emitted.
+    /// A packet that follows one that was lately emitted: a reply to it, an error about it, or a later packet of its flow.
     fn answer(&self, random: &mut Rng) -> Option<Packet> {
         if self.emitted.is_empty() {
             return None;

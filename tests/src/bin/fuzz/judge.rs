@@ -23,14 +23,14 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Packets may go to these Services' backends from now on.
+    /// Allows packets to these Services' backends from now on.
     pub fn allow(&mut self, services: &[Service]) {
         for family in Family::BOTH {
             self.backends.extend(services.iter().flat_map(|service| service.backends(family)));
         }
     }
 
-    /// Packets may go to the sender of `frame` from now on.
+    /// Allows packets to the sender of `frame` from now on.
     pub fn meet(&mut self, frame: &[u8]) {
         if let Some((source, _)) = addresses(frame) {
             self.senders.insert(source);
@@ -119,7 +119,7 @@ fn untouched(before: &[u8], after: &[u8], seen: &Seen) -> Result<(), String> {
     }
     let touched =
         (0..before.len()).find(|at| before[*at] != after[*at] && !changes.iter().any(|range| range.contains(at)));
-    touched.map_or(Ok(()), |at| Err(format!("byte {at} is none of the translation's")))
+    touched.map_or(Ok(()), |at| Err(format!("byte {at} has changed, which no translation touches")))
 }
 
 /// The offset of the network header, and its version.

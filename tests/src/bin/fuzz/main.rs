@@ -27,10 +27,10 @@ const FAULTS: usize = 10;
 /// Sends random packets through the packet programs.
 #[derive(Parser)]
 struct Arguments {
-    /// How many packets
+    /// Number of packets
     #[arg(long, default_value_t = 1_000_000)]
     packets: u64,
-    /// Makes the choices of the run that printed this seed
+    /// Repeat the choices of the run that printed this seed
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -38,7 +38,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let Arguments { packets, seed } = Arguments::parse();
     let seed = seed.unwrap_or_else(random_seed);
-    println!("seed {seed}: again with `cargo xtask fuzz --packets {packets} --seed {seed}`");
+    println!("seed {seed}: repeat with `cargo xtask fuzz --packets {packets} --seed {seed}`");
     let started = Instant::now();
     let mut fuzz = Fuzz::new(seed);
     let before = fuzz.node.state().counts();

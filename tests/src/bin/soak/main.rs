@@ -30,13 +30,13 @@ use self::{disturbances::Disturbance, node::Node, report::Report, services::Chan
 /// Disturbs an agent and its machine under load, and counts what is lost
 #[derive(Parser)]
 struct Arguments {
-    /// How long, in minutes
+    /// Duration in minutes
     #[arg(long, value_name = "N", default_value_t = 3.0)]
     minutes: f64,
-    /// Makes the choices of the run that printed this seed
+    /// Repeat the choices of the run that printed this seed
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Only disturb in these ways
+    /// Cause only these disturbances
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     only: Vec<Disturbance>,
     /// Write the numbers as a JSON object
@@ -59,9 +59,9 @@ fn main() -> ExitCode {
 /// Whether nothing was wrong.
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let seed = arguments.seed.unwrap_or_else(random_seed);
-    println!("seed {seed}: again with `cargo xtask soak --minutes {} --seed {seed}`", arguments.minutes);
+    println!("seed {seed}: repeat with `cargo xtask soak --minutes {} --seed {seed}`", arguments.minutes);
     let mut report = Err(anyhow::anyhow!("no scene"));
-    // The devices fit for native XDP; whether it is used is up to each agent.
+    // The devices support native XDP. Each agent's mode decides whether it is used.
     from_outside_by("xdp", Setup::new("soak").origin(Origin::Api), |outside| {
         report = soak(outside, arguments, Rng::with_seed(seed));
     });
@@ -80,7 +80,7 @@ fn random_seed() -> u64 {
 
 /// Disturbs until the time is over, and checks after each disturbance.
 fn soak(outside: &mut Outside, arguments: &Arguments, random: Rng) -> anyhow::Result<Report> {
-    // From now on the agents are ours: the scene's would take the data plane with it.
+    // From now on this test starts the agents: the scene's agent would remove the data plane at its end.
     outside.scene.waggle.kill()?;
     let outside = &*outside;
     let lab = &outside.scene.lab;

@@ -1,4 +1,4 @@
-//! The node: its agent, which is started again and again, what it should serve, and what would show that it does not.
+//! The node: its agent, which is started again and again, the objects that it should serve, and the evidence of faults.
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -19,7 +19,7 @@ use crate::{
     services::{Changing, PATIENCE},
 };
 
-/// Sizes of maps. Datagrams leave flows for minutes, so there is room for the flows of the whole run.
+/// Sizes of maps. Datagrams leave flows for minutes, so the maps are large enough for the flows of the whole run.
 pub const SIZES: [&[&str]; 5] = [
     &[],
     &["--max-conntrack", "400000", "--max-embryonic", "50000"],
@@ -116,7 +116,7 @@ impl<'a> Node<'a> {
         self.changing.compare(&self.rows()?)
     }
 
-    /// What is in the maps.
+    /// The rows of `waggle get services`.
     fn rows(&self) -> anyhow::Result<Vec<Value>> {
         let mut command = Command::new(&self.program);
         command.args(["get", "services", "--output", "json", "--instance", &self.host().instance()]);
@@ -125,8 +125,8 @@ impl<'a> Node<'a> {
         serde_json::from_slice(&output.stdout).context("read what waggle get prints")
     }
 
-    /// What changes when packets are dropped or damaged. Resets tell nothing: the API server is on this node, too, and an
-    /// agent that is killed resets its connections to it.
+    /// The counters that change when packets are dropped or damaged. Resets show nothing: the API server is on this node, too,
+    /// and an agent that is killed resets its connections to it.
     pub fn evidence(&self) -> Vec<String> {
         let (outside, node) = (self.outside, self.host());
         let hosts =

@@ -15,7 +15,7 @@ pub struct Twin<'a> {
 }
 
 impl<'a> Twin<'a> {
-    /// What the scene's API server has from now on, and `objects` that it has already.
+    /// Both places: the scene's API server, which has `objects` already, and a folder with the same.
     pub fn new(scene: &'a Scene, objects: &[Value]) -> Self {
         let folder = ManifestDir::new();
         for object in objects {

@@ -1,4 +1,4 @@
-//! What a run has shown.
+//! The results of a run.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// After a load and disturbances, by their names.
+    /// The report of a load and of disturbances, which are counted by name.
     pub fn new(lasted: Duration, tally: &Tally, disturbed: &BTreeMap<String, usize>) -> Self {
         Self { lasted, answered: tally.answers(), disturbed: disturbed.clone(), faults: tally.faults() }
     }

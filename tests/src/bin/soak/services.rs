@@ -23,26 +23,26 @@ use serde_json::Value;
 
 /// The number of Services.
 const SERVICES: u8 = 4;
-/// The first one's number, of which its addresses and node port follow. `web`, which never changes, has 1.
+/// The number of the first Service, from which its addresses and node port follow. `web`, which never changes, has 1.
 const FIRST: u8 = 20;
 /// How long a change may take until it is in force once the agent serves and the API server answers.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 type Names = BTreeSet<String>;
 
-/// A Service that nobody dials. Its last slice is put after all others, with a port of its own: once that is in the maps, so is
-/// everything before it. What clients see does not tell: an earlier list may be the same as the last one, and come before another.
+/// A Service without clients. Its slice is put after all others, each time with another port: once that port is in the maps, so
+/// is everything before it. Clients can't show this, since a list may be the same as an earlier one.
 const MARKER: &str = "marker";
-/// The first of these ports.
+/// The first of the marker's ports.
 const MARKER_PORT: u16 = 20_000;
 
-/// All of them.
+/// The Services that change.
 pub struct Changing<'a> {
     outside: &'a Outside,
     services: Vec<Service>,
     /// The number of changes so far.
     changes: AtomicU16,
-    /// For looking whether a change is in force: outside, and in a pod.
+    /// Clients that check whether a change is in force: one outside, one in a pod.
     lookers: [Client; 2],
 }
 
@@ -74,7 +74,7 @@ fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
 }
 
 impl<'a> Changing<'a> {
-    /// Services without backends, which are nowhere yet.
+    /// Makes Services without backends, which are not put anywhere yet.
     pub fn new(outside: &'a Outside) -> Self {
         let service = |number| Service { number, allowed: Mutex::default(), wanted: Mutex::default() };
         let look = |host: &Host| host.client().expect("start a client");
@@ -135,8 +135,7 @@ impl<'a> Changing<'a> {
                 for client in &self.lookers {
                     let mut seen = Names::new();
                     let is_there = eventually(PATIENCE, || {
-                        // Of three backends, one is missed by 24 connections with a chance of 1 in 5,000; then they
-                        // are made again.
+                        // 24 connections miss one of three backends with a probability of 1 in 5,000. Then they are repeated.
                         seen = client.tally(to, 24).into_keys().collect();
                         seen == wanted
                     });

@@ -189,7 +189,7 @@ fn s19_a_burst_ends_in_the_truth() {
             std::io::Write::write_all(&mut input, format!("addr add {address}/32 dev lo\n").as_bytes()).unwrap();
         }
         drop(input);
-        // The watch shares this thread and reads nothing meanwhile, so the kernel's messages overrun its socket.
+        // The watch shares this thread and reads nothing during this time, so the kernel's messages overrun its socket.
         assert!(ip.wait().unwrap().success());
         let all: Vec<_> = addresses.iter().map(String::as_str).collect();
         watch.expect(&all, &[all[0]]).await;

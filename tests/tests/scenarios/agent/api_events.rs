@@ -33,7 +33,7 @@ fn s7_refused_addresses_are_events_of_their_services() {
         scene.api().put(service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
     arrives(&scene, "NotServed", "Service", "bad", "spec.externalIPs[0]: 127.0.0.1 is a loopback address");
     let event = scene.api().events().remove(0);
-    // By the uid `kubectl describe` finds it.
+    // `kubectl describe` finds it by the uid.
     assert_eq!(event["regarding"]["uid"], stored["metadata"]["uid"]);
     assert_eq!((&event["type"], &event["reportingController"]), (&"Warning".into(), &"waggle".into()));
     assert_eq!(event["reportingInstance"], scene.node.name());

@@ -1,5 +1,5 @@
-//! Malformed objects from an API server that validates nothing: the log says once of each what is wrong with it, and
-//! everything else is served (S6, S7, S9).
+//! Malformed objects from an API server that validates nothing: the log says once what is wrong with each, and everything else is
+//! served (S6, S7, S9).
 
 use harness::{
     lab::LogLine,

@@ -16,14 +16,14 @@ use harness::{
 };
 use serde_json::Value;
 
-/// As `kubeadm init` writes it.
+/// The configuration as `kubeadm init` writes it.
 const KUBEADM: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy-userspace/src/config/kube_proxy/samples/kubeadm.yaml"));
 
-/// What the API server asks for, as of a pod's service account.
+/// The token that the API server requires, as of a pod's service account.
 const TOKEN: &str = "a-token";
 
-/// As kubeadm writes it, but for the paths: the certificate authority is that of the tests' API server.
+/// The kubeconfig as kubeadm writes it, except for the paths: the certificate authority is that of the tests' API server.
 fn kubeconfig(server: &str, authority: &str, token: &str) -> String {
     let clusters = format!(
         "clusters:\n- cluster:\n    certificate-authority: {authority}\n    server: {server}\n  name: default\n"
@@ -70,7 +70,7 @@ impl Mount {
         self.folder.join("config.conf")
     }
 
-    /// In the kubelet's order: a new folder, the link renamed, the old folder removed.
+    /// Replaces the folder in the kubelet's order: a new folder, the link renamed, the old folder removed.
     fn replace(&mut self, text: &str) {
         let past = format!("..{}", self.number);
         self.number += 1;
@@ -111,7 +111,7 @@ fn is_served(scene: &Scene) {
     }
 }
 
-/// The warnings, but for the one about the lab's cgroup.
+/// The warnings, except the one about the lab's cgroup.
 fn warnings(waggle: &Waggle) -> Vec<LogLine> {
     let lines = waggle.log().since(0).into_iter();
     lines.filter(|line| line.field("level") == Some(&Value::from("WARN")) && line.field("cgroup").is_none()).collect()
@@ -156,14 +156,14 @@ fn s31_an_agent_whose_file_asks_for_something_else_ends_and_the_data_plane_serve
     mount.replace(&text.replace("bindAddress: 0.0.0.0", "bindAddress: eth0"));
     let refused = |line: &LogLine| line.text.contains("can't be used") && line.text.contains("bindAddress: ");
     waggle.wait_log(PATIENCE, refused).unwrap();
-    // What means nothing here changes nothing.
+    // A setting that has no meaning here changes nothing.
     mount.replace(&text.replace("mode: \"\"", "mode: ipvs"));
     waggle.wait_log(PATIENCE, |line| line.text.contains("can be used again")).unwrap();
     assert!(waggle.process().is_running());
     is_served(&scene);
 
     mount.replace(&text.replace("metricsBindAddress: \"\"", "metricsBindAddress: 127.0.0.1:10300"));
-    // As kube-proxy: whoever restarts only what has failed restarts it, too.
+    // As kube-proxy does: a supervisor that restarts only what has failed restarts it, too.
     assert_eq!(waggle.process().wait(PATIENCE).unwrap().code(), Some(1));
     waggle.wait_log(PATIENCE, |line| line.text.contains("the configuration file has changed; a restart")).unwrap();
     is_served(&scene);

@@ -1,4 +1,4 @@
-//! What a service proxy leaves alone, and what it logs once: decisions for the expectations of kube-proxy's users.
+//! Traffic that a service proxy leaves alone, and faults that it logs once: decisions about what kube-proxy's users expect.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -35,7 +35,7 @@ fn field_s01_a_cluster_ip_that_the_node_has_is_answered_by_the_node() {
         let _cache = scene.node.serve_at(&[family.frontend(10)], Mode::Identity).unwrap();
         scene.expect(family.frontend(10), &["a"]);
         expect(&scene.from_node, family.frontend(10), &["a"]);
-        // Other addresses of the ServiceCIDR mean what they meant.
+        // Other addresses of the ServiceCIDR keep their meaning.
         scene.hold(family.frontend(99), &["EHOSTUNREACH"]);
         // When the cache's address is removed, the Service is served again.
         change("del", "");
@@ -44,7 +44,7 @@ fn field_s01_a_cluster_ip_that_the_node_has_is_answered_by_the_node() {
     });
 }
 
-/// A UDP connect to a port that is served by TCP only tells the local address, and sends nothing.
+/// A UDP connect to a port that is served for TCP alone shows the local address, and sends nothing.
 fn connects_in_vain(client: &Client, family: Family, own: SocketAddr, to: SocketAddr) {
     let socket = client.open(if family == Family::Ipv4 { Kind::Udp4 } else { Kind::Udp6 }, None).unwrap();
     socket.connect(to).unwrap();

@@ -45,7 +45,7 @@ fn entries(dump: &str) -> Vec<Value> {
     entries
 }
 
-/// What the page's filter makes of a dump of SOCKET_CONNECTIONS that has one socket.
+/// The result of the page's filter for a dump of SOCKET_CONNECTIONS that has one socket.
 fn connection(dump: &str) -> Value {
     let sets = parse(dump);
     let pairs = sets.as_array().unwrap().iter().flat_map(|set| {
@@ -58,7 +58,7 @@ fn connection(dump: &str) -> Value {
     pair
 }
 
-/// Without what differs each time: the socket's cookie, and the backend that it got.
+/// The connection without what differs each time: the socket's cookie, and the backend that it got.
 fn alike(mut connection: Value) -> Value {
     connection[0] = Value::Null;
     connection[1]["backend"]["address"] = Value::Null;

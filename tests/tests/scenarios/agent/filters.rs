@@ -1,4 +1,4 @@
-//! What the agent writes for packets: filters, this node's own addresses, and which backends are on this node.
+//! The maps that the agent writes for packets: filters, this node's own addresses, and which backends are on this node.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 

@@ -1,4 +1,4 @@
-//! Full maps: the log names what does not fit, the rest is served, and room is used as soon as there is some.
+//! Full maps: the log names what does not fit, the rest is served, and free space is used as soon as there is some.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -137,7 +137,7 @@ fn a_refused_service_that_goes_is_not_told_of_any_more() {
 #[test]
 fn what_was_refused_is_tried_again_without_an_event() {
     let scene = Setup::new("again").backends(1).serving(&[port(1)]).args(["--max-services", "4"]).start();
-    // Nobody's entries take all places, and nobody tells when they go.
+    // Entries that are no Service's take all places, and the agent is not told when they go.
     let pin = MapData::from_pin(scene.waggle.pins().join("services")).unwrap();
     let mut services: HashMap<MapData, Frontend, Service> = Map::HashMap(pin).try_into().unwrap();
     let nobodys = (1..=4).map(|port| Frontend { port, ..Frontend::zeroed() });
@@ -147,7 +147,7 @@ fn what_was_refused_is_tried_again_without_an_event() {
         .waggle
         .wait_log(PATIENCE, |line| line.text.contains("ERROR") && line.text.contains("--max-services"))
         .unwrap();
-    // By then it is tried less often than maps are looked at.
+    // By then the agent tries less often than it looks at its maps.
     sleep(Duration::from_secs(4));
     assert!(!is_served(&scene, 1));
     nobodys.for_each(|entry| services.remove(&entry).unwrap());

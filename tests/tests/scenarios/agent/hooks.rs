@@ -1,4 +1,4 @@
-//! Programs of socket hooks that somebody detaches (S31, S32).
+//! Programs of socket hooks that are detached by others (S31, S32).
 
 use std::{fs, process::Command, thread, time::Duration};
 
@@ -61,7 +61,7 @@ fn lines(waggle: &Waggle, hook: &str) -> Vec<LogLine> {
 fn s31_a_socket_hook_that_somebody_detaches_is_attached_again() {
     let scene = scene("detached");
     detach(&scene.waggle, "connect4");
-    // The agent may look at this very moment, so nothing is said of the time until it does.
+    // The agent may look at this very moment, so the time until it does is not checked.
     until("noticed", || !lines(&scene.waggle, "connect4").is_empty());
     until("served again", || is_served(&scene));
     let pin = pin(&scene.waggle, "connect6");

@@ -1,4 +1,4 @@
-//! What the API server's absence means for the data plane (S30).
+//! The data plane while the API server is away (S30).
 
 use std::{net::SocketAddr, time::Duration};
 

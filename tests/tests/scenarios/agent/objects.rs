@@ -1,4 +1,4 @@
-//! What Services and EndpointSlices mean (S1 to S11).
+//! The meaning of Services and EndpointSlices (S1 to S11).
 
 use std::net::SocketAddr;
 

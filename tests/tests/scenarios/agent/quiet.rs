@@ -1,4 +1,4 @@
-//! What an agent logs when there is no news.
+//! The log of an agent when there is no news.
 
 use std::{thread, time::Duration};
 
@@ -8,7 +8,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-/// What the agent follows.
+/// The resources that the agent follows.
 const PLURALS: [&str; 3] = ["services", "endpointslices", "nodes"];
 
 /// Whether a line is logged at the default level.

@@ -37,7 +37,7 @@ fn devices_that_lose_xdp_one_after_another_are_served_again() {
     detach(&before[0]);
     detach(&before[1]);
     assert_eq!(by_xdp(&scene), 1);
-    // The change of the first device makes the agent look at once; the third device loses its program meanwhile.
+    // The change of the first device makes the agent look at once. At the same time the third device loses its program.
     ip(&scene, &["link set eth0 mtu 1400"]);
     let row = rows(&scene)["two"].clone();
     std::fs::remove_file(waggle.pins().join(format!("links/xdp_generic-{}-two", row["index"]))).unwrap();

@@ -1,4 +1,4 @@
-//! Programs that the kernel refuses: devices that need them go without, all others are served.
+//! Programs that the kernel refuses: devices that need them are not served, all others are.
 
 use std::time::Instant;
 
@@ -133,7 +133,7 @@ fn w01_without_programs_for_the_nodes_own_sctp_all_else_is_served() {
         scene.put(&sctp);
         let line = waggle.wait_log(START, |line| line.message().starts_with("degraded: SCTP")).unwrap();
         assert!(reason(&line).starts_with("load program tc_own_reply: Invalid argument"), "{line:?}");
-        // The next agent goes on: it serves pods and devices that are added later, and logs nothing twice.
+        // The next agent continues: it serves pods and devices that are added later, and logs nothing twice.
         let _pod = scene.node.pod("p1").unwrap();
         expect(&scene, &[("eth0", "tc"), ("pod-p1", "tc")]);
         ip(&scene, &["link add late type veth peer name etal", "address add 198.51.101.1/24 dev late"]);

@@ -1,4 +1,4 @@
-//! Services, addresses and room in the maps that are added and removed.
+//! Services and addresses that are added and removed, and maps that are full for a while.
 
 use std::fs;
 

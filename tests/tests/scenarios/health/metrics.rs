@@ -1,4 +1,4 @@
-//! What the agent counts and measures, as a scrape sees it.
+//! The agent's metrics, as a scrape sees them.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -21,7 +21,7 @@ fn metrics(scene: &Scene) -> BTreeMap<String, u64> {
     series.map(|(name, value)| (name.to_owned(), whole(value))).collect()
 }
 
-/// Makes the IPv4 slice of the Service `web` say when what it says has changed; different contents are different revisions.
+/// Puts the IPv4 slice of the Service `web` with this time of its last change. Each revision has other contents.
 fn changed_at(scene: &Scene, annotation: &str, revision: usize) {
     let [mut slice, _] = slices("web", port, &[]).map(|slice| slice.build());
     let metadata = &mut slice["metadata"];
@@ -128,7 +128,7 @@ fn n12_a_new_service_counts_from_zero_whatever_had_its_id() {
         format!("waggle_service_{what}_total{{{labels}}}")
     };
     let connections = |scene: &Scene, service: &str| metrics(scene).get(&series(service, "connections")).copied();
-    // Freed ids are given again, the lowest first; for a moment after it is freed one is not.
+    // Freed ids are used again, the lowest first, but not in the first moment after they are freed.
     for round in 0..4 {
         for name in ["a", "b"] {
             let (service, number) = (format!("{name}-{round}"), 10 + round);
@@ -208,7 +208,7 @@ fn metrics_count_packets_flows_by_state_and_source_ports_by_backend() {
         let (packets, bytes) = (of_service("packets"), of_service("bytes"));
         outside.client.tcp(to).expect("it goes on answering");
         assert!(of_service("packets") >= packets + 6 && of_service("bytes") > bytes + 6 * 54, "{labels}");
-        // A count is good for ten seconds.
+        // A count is valid for ten seconds.
         let backend = format!(
             "waggle_backend_source_port_flows_total{{backend=\"{}\"}}",
             SocketAddr::new(family.of(&outside.remote), 8080)

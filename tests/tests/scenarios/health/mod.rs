@@ -1,4 +1,4 @@
-//! What others learn of the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up
+//! The answers that others get from the node: load balancers at `healthCheckNodePort` (S22), by real connections, and start-up
 //! probes.
 
 mod addresses;

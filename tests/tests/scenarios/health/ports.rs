@@ -16,7 +16,7 @@ use super::{METRICS, page, port};
 
 const HEALTH: u16 = 10_256;
 
-/// The code of a page about health, and what it says.
+/// The code and the content of a health page.
 fn health(scene: &Scene, path: &str) -> Option<(u16, Value)> {
     let (code, body) = page(scene, "127.0.0.1", HEALTH, path).ok()?;
     Some((code, serde_json::from_str(&body).ok()?))
@@ -109,7 +109,7 @@ fn n09_the_unspecified_ipv4_address_is_every_address_of_both_families() {
     }
 }
 
-/// Changes an object of every kind, so that the API server has something to say; returns whether the agent is healthy.
+/// Changes an object of every kind, so that the API server has something to send. Returns whether the agent is healthy.
 fn spoken(scene: &Scene) -> bool {
     static WORDS: AtomicU32 = AtomicU32::new(0);
     let word = WORDS.fetch_add(1, Ordering::Relaxed).to_string();

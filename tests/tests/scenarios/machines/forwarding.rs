@@ -117,8 +117,8 @@ fn field_s11_a_forward_chain_that_ends_with_a_refusal_is_said_with_a_remedy_that
 
 const PROGRAMS: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
 
-/// Runs a scenario on a kernel that has the tables of iptables. Another namespace is asked for them, since asking
-/// creates them.
+/// Runs a scenario on a kernel that has the tables of iptables. They are looked for in another namespace, since looking creates
+/// them.
 fn with_ip_tables(name: &str, scenario: impl Fn(&Outside)) {
     let scenario = |outside: &mut Outside| {
         let list = || Command::new(PROGRAMS[0]).args(["-w", "-S"]).output().unwrap();

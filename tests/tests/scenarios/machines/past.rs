@@ -1,5 +1,5 @@
-//! Pods with a network card of their own (macvlan, ipvlan, SR-IOV, an interface of the cloud's): they are on this
-//! node, and their replies go past it.
+//! Pods with a network card of their own (macvlan, ipvlan, SR-IOV, an interface of the cloud's): they are on this node, and their
+//! replies bypass it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,8 +17,8 @@ fn seen(outside: &Outside, manner: Manner, to: SocketAddr) -> IpAddr {
     outside.client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap().ip()
 }
 
-/// `externalTrafficPolicy: Local` promises the client's address, and the pod sees it. The pod's reply goes past the
-/// node, from the pod's own address, which is not the one that the client has connected to. kube-proxy does the same.
+/// `externalTrafficPolicy: Local` promises the client's address, and the pod sees it. The pod's reply bypasses the node. It comes
+/// from the pod's own address, which is not the one that the client has connected to. kube-proxy does the same.
 #[test]
 fn w09_a_local_policy_keeps_the_clients_address_and_says_what_is_lost() {
     from_outside_over_both("past-local", |outside, family| {

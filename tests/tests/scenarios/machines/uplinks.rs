@@ -195,7 +195,7 @@ fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that
         assert!(line.field("error").unwrap().as_str().unwrap().contains("Read-only"), "{}", line.text);
         let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
         assert_eq!(outside.client.dial(&dial).unwrap_err().errno, "ETIMEDOUT");
-        // By this change the agent is known to have looked once more.
+        // This change shows that the agent has looked again.
         output(node, "sysctl -w net.ipv6.conf.all.forwarding=0");
         waggle.wait_log(PATIENCE, |line| line.message().starts_with("net.ipv6.conf.all.forwarding is 0")).unwrap();
         output(node, line.message().split('`').nth(1).unwrap());

@@ -1,5 +1,4 @@
-//! `deploy/monitoring` with a real Prometheus: rules, alerts, dashboard. Without Debian's package `prometheus` there is nothing
-//! to test with.
+//! `deploy/monitoring` with a real Prometheus: rules, alerts, dashboard. Skipped without Debian's package `prometheus`.
 
 mod prometheus;
 mod queries;
@@ -28,7 +27,7 @@ fn dashboard() -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// Whether Prometheus is there; says so if not.
+/// Whether Prometheus is installed. Prints a line if it is not.
 fn is_there() -> bool {
     let found = ["prometheus", "promtool"].into_iter().all(|program| {
         let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();

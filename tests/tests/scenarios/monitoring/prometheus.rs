@@ -20,7 +20,7 @@ use super::folder;
 const ADDRESS: &str = "127.0.0.1:9090";
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// It runs until this is dropped.
+/// A running Prometheus, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Prometheus<'a> {
     netns: &'a Netns,
@@ -29,7 +29,7 @@ pub(super) struct Prometheus<'a> {
 }
 
 impl<'a> Prometheus<'a> {
-    /// Starts one that scrapes the node's agent every second, with the rules of `deploy/monitoring`.
+    /// Starts a Prometheus that scrapes the node's agent every second, with the rules of `deploy/monitoring`.
     pub(super) fn start(scene: &'a Scene) -> Self {
         let netns = scene.node.netns();
         let own = scratch("prometheus");
@@ -50,7 +50,7 @@ impl<'a> Prometheus<'a> {
         Self { netns, child, folder: own }
     }
 
-    /// What a query gives: the result, or why Prometheus refuses it.
+    /// The result of a query, or the reason why Prometheus refuses it.
     pub(super) fn query(&self, query: &str) -> io::Result<Result<Vec<Value>, String>> {
         let encoded: Vec<String> = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let reply = self.get(&format!("/api/v1/query?query={}", encoded.concat()))?;
@@ -60,7 +60,7 @@ impl<'a> Prometheus<'a> {
         })
     }
 
-    /// A page of its API.
+    /// A page of Prometheus' API.
     pub(super) fn get(&self, path: &str) -> io::Result<Value> {
         let text = self.netns.inside(|| get(path)).map_err(io::Error::other)??;
         let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{dashboard, is_there, prometheus::Prometheus, promtool, rules};
 use crate::health::{METRICS, page};
 
-/// What promtool says of kube-proxy's name for a gauge.
+/// promtool's complaint about kube-proxy's name for a gauge.
 const KUBE_PROXYS: &str =
     "kubeproxy_sync_proxy_rules_no_local_endpoints_total non-counter metrics should not have \"_total\" suffix";
 

@@ -20,7 +20,7 @@ const SOME: u64 = 8 << 20;
 /// The MTU of a link that is narrower than its neighbours.
 const NARROW: u16 = 1400;
 
-/// How many lines of tcpdump say that `by` has told `client` of a packet that was too big.
+/// How many lines of tcpdump show that `by` has reported a packet as too big to `client`.
 fn too_big(by: IpAddr, client: IpAddr, lines: &[String]) -> usize {
     let ends = format!("{by} > {client}: ");
     let (v4, v6) =

@@ -10,8 +10,8 @@ use harness::{
     scene::{Outside, expect, from_outside, from_outside_over_both, over_both, until},
 };
 
-/// Rules of a careful host: what netfilter can't explain is dropped, and pods leave the cluster with the node's
-/// address.
+/// Rules of a careful host: packets that netfilter tracks as invalid are dropped, and pods leave the cluster with the
+/// node's address.
 const FIREWALL: &str = "table inet host {
   chain input { type filter hook input priority filter; policy drop;
     ct state invalid counter drop; ct state established,related accept; iif lo accept; meta l4proto { icmp, ipv6-icmp } accept;

@@ -1,4 +1,4 @@
-//! Connections that another service proxy has opened go on after the agent's first start.
+//! Connections that another service proxy has opened continue after the agent's first start.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! What a Service's author can't capture (CVE-2020-8554), with a real agent. Each case, over both families and for both kinds of
-//! addresses: `model/tests/guard.rs` of the agent.
+//! Addresses that the author of a Service can't capture (CVE-2020-8554), with a real agent. Each case, over both families and for
+//! both kinds of addresses: `model/tests/guard.rs` of the agent.
 
 use harness::{
     lab::START,

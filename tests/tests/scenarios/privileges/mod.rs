@@ -1,4 +1,4 @@
-//! What the agent may do, and what it then can't: docs/security.md. Real agents with exactly what `deploy/` gives them.
+//! The agent's privileges, and what it can't do with them: docs/security.md. Real agents with exactly what `deploy/` gives them.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 

@@ -1,5 +1,5 @@
-//! Maps that become larger under a running agent: nothing is lost, what changes meanwhile is in force afterwards, and an agent may
-//! die at any moment of it.
+//! Maps that become larger under a running agent: nothing is lost, changes during a growth are in force afterwards, and an agent
+//! may die at any moment of it.
 
 use std::{
     fmt::Write as _,
@@ -22,7 +22,7 @@ fn address(number: u16) -> Ipv4Addr {
     Ipv4Addr::new(10, 96, 16 + high, low)
 }
 
-/// So many Services with one address each, all with the backend `p1`, in one file.
+/// Puts `count` Services with one address each, all with the backend `p1`, in one file.
 fn put_services(outside: &Outside, count: u16) {
     let mut text = String::new();
     for number in 0..count {
@@ -44,7 +44,7 @@ fn is_served(outside: &Outside, number: u16) -> bool {
     outside.scene.from_pod.tcp(to).is_ok_and(|reply| reply.backend() == "p1")
 }
 
-/// Waits until so many Services are in force. Dialling one that is not would be counted as a drop.
+/// Waits until `count` Services are in force. Dialling one that is not would be counted as a drop.
 fn wait_services(starts: &Starts<'_>, mark: usize, count: u16) {
     let has_all = |line: &LogLine| {
         line.message() == "programmed"

@@ -17,8 +17,8 @@ use harness::{
 };
 use proxy_userspace::maps::PinFolder;
 
-/// Sizes that differ from the defaults: each makes some maps new. Datagrams leave flows for minutes, so there is room
-/// for the flows of the whole test.
+/// Sizes that differ from the defaults: each makes some maps new. Datagrams leave flows for minutes, so the
+/// maps are large enough for the flows of the whole test.
 const OTHER_SIZES: [&[&str]; 4] = [
     &["--max-conntrack", "150000", "--max-embryonic", "50000", "--max-socket-connections", "9000"],
     &["--max-services", "300", "--max-slots", "3000", "--max-backends", "500", "--max-service-ports", "400"],
@@ -85,15 +85,15 @@ fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<
     }
 }
 
-/// What happens in a round.
+/// The events of a round.
 enum Round<'a> {
     /// The program serves.
     Serves(&'a str, &'a [&'a str]),
-    /// The program is killed when it has logged so many lines, or serves.
+    /// The program is killed when it has logged this many lines, or serves.
     Dies(&'a str, &'a [&'a str], usize),
-    /// The program is killed when it has logged this, and the load goes on without it.
+    /// The program is killed when it has logged this, and the load continues without it.
     DiesAfter(&'a str, &'a [&'a str], &'a str),
-    /// The API server never answers; meanwhile the old data plane serves.
+    /// The API server never answers, and the old data plane serves.
     Waits(&'a str, &'a [&'a str]),
     /// The kernel refuses the programs.
     Fails(&'a str, &'a [&'a str]),

@@ -1,4 +1,4 @@
-//! What sockets have noted survives when the maps that hold it get another size.
+//! The entries of sockets survive when their maps get another size.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the programs remember of TCP sockets, and when they forget it.
+//! The programs' entries of TCP sockets, and when they are removed.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
@@ -156,7 +156,7 @@ fn full_socket_connections_still_show_the_frontend() {
     }
     assert_eq!(entries(&scene), 8, "there is room again");
     for (socket, to) in early.iter().flatten().zip(cluster_ips(10, 80).repeat(3)) {
-        assert_eq!(peer(socket), Some(to), "nobody loses his entry");
+        assert_eq!(peer(socket), Some(to), "no socket loses its entry");
     }
 }
 

@@ -1,4 +1,4 @@
-//! While Services change, no client meets a state in between.
+//! While Services change, no client sees an intermediate state.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

@@ -16,7 +16,7 @@ const LONGEST: usize = 16_384;
 /// A socket of any kind.
 pub struct Open {
     socket: Socket,
-    /// The socket once more where it is a datagram socket, for its `recvfrom()`.
+    /// A second handle of a datagram socket, for `recvfrom()`.
     datagrams: Option<UdpSocket>,
     /// Bytes received after the last line's end (TCP).
     rest: Vec<u8>,

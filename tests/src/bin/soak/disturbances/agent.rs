@@ -1,4 +1,4 @@
-//! Agents that end and start, and what they run out of.
+//! Agents that end and start, and resources that they run out of.
 
 use std::{fs, path::Path, thread::sleep};
 
@@ -95,7 +95,7 @@ pub fn full_disk(node: &mut Node<'_>) -> anyhow::Result<()> {
 }
 
 fn with_full_disk(node: &mut Node<'_>, folder: &Path) -> anyhow::Result<()> {
-    // The kernel gives what still fits.
+    // The kernel writes as much as fits.
     let _ = fs::write(folder.join("filler"), vec![0; 1 << 16]);
     let allocations = folder.join("allocations.json");
     let source = from_folder(node.objects.folder.path(), &allocations);

@@ -1,4 +1,4 @@
-//! An API server that goes, or says things late, twice or in another order.
+//! An API server that goes away, or sends events late, twice or in another order.
 
 use std::{thread::sleep, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What may happen to an agent, its API server and its machine. Each leaves the node with an agent that serves.
+//! Disturbances of an agent, its API server and its machine. Each ends with an agent that serves.
 
 mod agent;
 mod api;
@@ -14,11 +14,11 @@ use crate::node::Node;
 /// A kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Disturbance {
-    /// SIGKILL, changes meanwhile, and a start
+    /// SIGKILL, changes without an agent, and a start
     Kill,
-    /// SIGTERM, changes meanwhile, and a start
+    /// SIGTERM, changes without an agent, and a start
     Terminate,
-    /// A start that is killed at any moment, and another one
+    /// A start that is killed at a random moment, and another start
     DieStarting,
     /// A start with other sizes of maps
     Resize,
@@ -28,7 +28,7 @@ pub enum Disturbance {
     SwitchMode,
     /// A start from the other source: API server or folder
     SwitchSource,
-    /// The API server goes, everything changes, and it comes back
+    /// The API server goes away, everything changes, and it comes back
     Outage,
     /// A start while the API server is away
     StartInOutage,
@@ -44,7 +44,7 @@ pub enum Disturbance {
     FullMaps,
     /// The file system with the allocations is full
     FullDisk,
-    /// Another program is attached to the same hook of a device, and goes
+    /// Another program is attached to the same hook of a device, and detached
     ForeignProgram,
     /// A device comes and goes
     DeviceFlap,
@@ -60,7 +60,7 @@ impl Disturbance {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Lets it happen.
+    /// Causes the disturbance.
     pub fn happen(self, node: &mut Node<'_>) -> anyhow::Result<()> {
         match self {
             Self::Kill => agent::kill(node),
@@ -110,7 +110,7 @@ fn fill(node: &Node<'_>, count: u8) {
     }
 }
 
-/// Removes them.
+/// Removes the Services that `fill` has added.
 fn empty(node: &Node<'_>, count: u8) {
     for number in 0..count {
         let name = format!("filler-{number}");

@@ -183,7 +183,7 @@ fn sets_and_the_device_of_ipvs_mode_are_removed_and_others_stay() {
     assert!(stays.iter().any(|line| line.ends_with("KUBE-MARK-MASQ, KUBE-POSTROUTING")), "{done}");
     assert_eq!(output(netns, "ipset list -n"), "KUBE-LOOP-BACK\nKUBE-SRC-57XVOCFNTLTR3Q27\n");
     assert!(cleaned(&scene.node, &[]).lines().all(kept));
-    // The stranger's rule goes, and with it what it has kept.
+    // Without the stranger's rule, the chains and the set that it has kept go, too.
     let remove = "*nat\n-F OURS\nCOMMIT\n";
     feed(netns, &["iptables-nft-restore", "--noflush"], remove);
     cleaned(&scene.node, &[]);

@@ -43,7 +43,7 @@ COMMIT
 COMMIT
 "#;
 
-/// What kube-proxy makes without any Service, but for the end of the table nat.
+/// The rules that kube-proxy makes without any Service, except the end of the table nat.
 const SHARED: &str = r#"*mangle
 :KUBE-PROXY-CANARY - [0:0]
 COMMIT
@@ -79,7 +79,7 @@ COMMIT
 "#;
 
 impl Place {
-    /// Installs what is not kube-proxy's.
+    /// Installs the rules that are not kube-proxy's.
     pub fn install_others(self, netns: &Netns) {
         if let Self::Iptables(variant) = self {
             for program in ["iptables", "ip6tables"] {
@@ -89,7 +89,7 @@ impl Place {
         }
     }
 
-    /// Installs kube-proxy's.
+    /// Installs kube-proxy's rules.
     pub fn install(self, outside: &Outside) {
         let netns = outside.scene.node.netns();
         for family in Family::BOTH {
