@@ -127,10 +127,10 @@ fn w01_no_socket_is_ended_while_old_programs_still_choose_its_backend() {
     // The lists of backends are copied, too: until the hooks have their new programs, clients are given p1.
     let waggle = scene.agent(&["--max-services", "3000"]);
     waggle.wait_log(START, |line| line.text.contains("rebuilding") && line.text.contains("SERVICES")).unwrap();
-    let ended = waggle.wait_log(START, |line| line.message() == "ended UDP sockets of removed backends");
+    let ended = waggle.wait_log(START, |line| line.message() == "destroyed UDP sockets of removed backends");
     let lines = waggle.log().since(0);
     let place = |message: &str| lines.iter().position(|line| line.message() == message).unwrap();
-    assert!(place(ended.unwrap().message()) > place("every hook has its new program"));
+    assert!(place(ended.unwrap().message()) > place("socket hooks attached"));
     assert!(sockets.iter().all(|socket| socket.receive(START).unwrap_err().errno == "ECONNABORTED"));
 }
 
