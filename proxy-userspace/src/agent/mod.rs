@@ -216,6 +216,11 @@ impl Agent {
         &self.dataplane
     }
 
+    /// Returns how many plans have been written so far.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Follows the source until it ends.
     pub async fn run(&mut self, inputs: &mut Inputs) {
         while let Some(woken) = self.read(inputs).await {

@@ -99,7 +99,7 @@ impl<S: Store> Dataplane<S> {
             retired.services.push(id);
         }
         retired.slots = leftovers.slots.into_iter().map(|(offset, length)| SlotRange { offset, length }).collect();
-        retired.backends = self.backends.unused();
+        retired.backends = self.backends.unused(&self.maps.backends);
         gone.extend(retired.backends.iter().copied());
         self.reclaim.retire(retired);
         gone
@@ -135,7 +135,8 @@ impl<S: Store> Dataplane<S> {
         if self.leftovers.lists.is_empty() {
             return None;
         }
-        let ids: Vec<u32> = backends.iter().map(|backend| self.backends.id(*backend)).collect::<Option<_>>()?;
+        let ids: Vec<u32> =
+            backends.iter().map(|backend| self.backends.id(&self.maps.backends, *backend)).collect::<Option<_>>()?;
         let range = self.leftovers.lists.get_mut(&ids)?.pop()?;
         self.leftovers.slots.remove(&(range.offset, range.length));
         self.leftovers.reused.insert((range.offset, range.length));
@@ -161,7 +162,7 @@ impl<S: Store> Dataplane<S> {
         let mut gone = BTreeSet::new();
         for (service, members) in members {
             for address in members.into_keys() {
-                if let Some(backend) = self.backends.id(address) {
+                if let Some(backend) = self.backends.id(&self.maps.backends, address) {
                     self.maps.members.remove(&Member { service, backend });
                 }
                 gone.insert(address);

@@ -5,18 +5,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher as _, RandomState},
     net::{IpAddr, SocketAddr},
-    ops::RangeInclusive,
 };
 
-use proxy_common::{Address, Backend};
+use hashbrown::HashTable;
+use proxy_common::Backend;
 
 use super::allocate::IdPool;
 use crate::maps::{encode, store::Elements};
-
-/// A backend's address and port in few bytes, since there may be a million. IPv4 addresses are IPv4-mapped, so they are adjacent
-/// in the order of keys.
-type Key = (Address, u16);
 
 #[derive(Debug)]
 struct Shared {
@@ -37,11 +34,14 @@ pub(super) struct Path {
     pub(super) source: u8,
 }
 
-/// The entries of BACKENDS and their users. Methods that write the map take it as an argument.
+/// The entries of BACKENDS and their users. There may be a million, so their addresses are in the map alone: methods take it as an
+/// argument.
 #[derive(Debug)]
 pub struct Backends {
     ids: IdPool,
-    by_address: BTreeMap<Key, Shared>,
+    /// By the hash of the address and port that the map has under the id.
+    shared: HashTable<Shared>,
+    hasher: RandomState,
     /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
     departed: BTreeSet<SocketAddr>,
 }
@@ -49,7 +49,12 @@ pub struct Backends {
 impl Backends {
     /// Returns the books of a map of `limit` entries, all free.
     pub fn new(limit: u32) -> Self {
-        Self { ids: IdPool::new(limit), by_address: BTreeMap::new(), departed: BTreeSet::new() }
+        Self {
+            ids: IdPool::new(limit),
+            shared: HashTable::new(),
+            hasher: RandomState::new(),
+            departed: BTreeSet::new(),
+        }
     }
 
     /// To be called when the map has become larger: it has `limit` entries now.
@@ -69,7 +74,7 @@ impl Backends {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
                 let path = Path { is_outward: backend.is_past(), source: source(&backend) };
-                self.by_address.insert(key(address), Shared { id, users: 0, local: 0, path });
+                self.insert(map, address, Shared { id, users: 0, local: 0, path });
                 if backend.is_local() || backend.is_past() {
                     self.departed.insert(address);
                 }
@@ -85,7 +90,7 @@ impl Backends {
         address: SocketAddr,
         path: impl FnOnce(IpAddr) -> Path,
     ) -> Option<u32> {
-        if let Some(shared) = self.by_address.get_mut(&key(address)) {
+        if let Some(shared) = self.find_mut(map, address) {
             shared.users += 1;
             return Some(shared.id);
         }
@@ -94,74 +99,72 @@ impl Backends {
         let path = path(address.ip());
         let backend = encode::backend(address, generation);
         map.set(id, Backend { flags: backend.flags | source_bits(path), ..backend });
-        self.by_address.insert(key(address), Shared { id, users: 1, local: 0, path });
+        self.insert(map, address, Shared { id, users: 1, local: 0, path });
         Some(id)
     }
 
     /// Adds a user to a draining backend, which only existing flows know. Returns false if it has no id: then no flow knows it.
-    pub fn hold(&mut self, address: SocketAddr) -> bool {
-        self.by_address.get_mut(&key(address)).map(|shared| shared.users += 1).is_some()
+    pub fn hold(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+        self.find_mut(map, address).map(|shared| shared.users += 1).is_some()
     }
 
     /// Notes that one more port says that this backend is on this node, and flags its entry. Returns true if it is the first port.
     /// Some list must name the backend.
     pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
-        self.by_address.get_mut(&key(address)).is_some_and(|shared| {
-            shared.local += 1;
-            write_place(map, shared, true);
-            shared.local == 1
-        })
+        let Some(shared) = self.find_mut(map, address) else { return false };
+        shared.local += 1;
+        write_place(map, shared, true);
+        shared.local == 1
     }
 
     /// Notes that one port less says that this backend is on this node. Returns true if it was the last. The entry keeps its flags
     /// until [`Backends::settle`], when no frontend leads to former lists.
-    pub fn depart(&mut self, address: SocketAddr) -> bool {
-        let Some(shared) = self.by_address.get_mut(&key(address)) else { return false };
+    pub fn depart(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+        let Some(shared) = self.find_mut(map, address) else { return false };
         shared.local = shared.local.saturating_sub(1);
-        if shared.local == 0 {
+        let is_last = shared.local == 0;
+        if is_last {
             self.departed.insert(address);
         }
-        shared.local == 0
+        is_last
     }
 
     /// Updates the flags of backends that no port says are on this node any more. Entries without users are left as they are:
     /// programs that read a former list may still choose them.
     pub fn settle(&mut self, map: &mut impl Elements<Backend>) {
-        let by_address = &self.by_address;
-        self.departed.retain(|address| {
-            let shared = by_address.get(&key(*address));
-            shared.filter(|shared| shared.users != 0).inspect(|shared| write_place(map, shared, true)).is_none()
-        });
+        let departed = std::mem::take(&mut self.departed);
+        let is_open = |address: &SocketAddr| {
+            let shared = self.find(map, *address).filter(|shared| shared.users != 0);
+            shared.inspect(|shared| write_place(map, shared, true)).is_none()
+        };
+        self.departed = departed.into_iter().filter(is_open).collect();
     }
 
-    /// Returns the different addresses of backends from `first` to `last`, both included.
-    pub fn addresses(&self, first: IpAddr, last: IpAddr) -> BTreeSet<IpAddr> {
-        self.between(first, last).map(|(address, _)| address).collect()
+    /// Returns the different addresses of backends for which `wanted` holds. Looks at all backends.
+    pub fn addresses(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> BTreeSet<IpAddr> {
+        self.entries(map).map(|(address, _)| address.ip()).filter(|address| wanted(*address)).collect()
     }
 
-    /// Returns the backends from `first` to `last` of their family: a range of IPv6 may contain the IPv4-mapped addresses.
-    fn between(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, &Shared)> {
-        let all =
-            self.by_address.range(range(first, last)).map(|((address, _), shared)| (IpAddr::from(*address), shared));
-        all.filter(move |(address, _)| address.is_ipv4() == first.is_ipv4())
+    /// Whether an address for which `wanted` holds has a backend on this node whose replies come through the node. Looks at all
+    /// backends.
+    pub fn is_any_here(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> bool {
+        let is_here = |shared: &Shared| shared.local != 0 && !shared.path.is_outward;
+        self.entries(map).any(|(address, shared)| is_here(shared) && wanted(address.ip()))
     }
 
-    /// Whether an address from `first` to `last`, both included, has a backend on this node whose replies come through the node.
-    pub fn is_any_here(&self, first: IpAddr, last: IpAddr) -> bool {
-        self.between(first, last).any(|(_, shared)| shared.local != 0 && !shared.path.is_outward)
-    }
-
-    /// Sets the path to the backends at an address. Returns those on this node whose replies bypass the node from now on.
-    pub fn redirect(&mut self, map: &mut impl Elements<Backend>, address: IpAddr, path: Path) -> Vec<SocketAddr> {
+    /// Sets the paths to the backends at some addresses. Returns those on this node whose replies bypass the node from now on.
+    /// Looks at all backends.
+    pub fn redirect(&mut self, map: &mut impl Elements<Backend>, paths: &BTreeMap<IpAddr, Path>) -> Vec<SocketAddr> {
         let mut past = Vec::new();
-        let here = self.by_address.range_mut(range(address, address));
-        for (key, shared) in here.filter(|(_, shared)| shared.path != path) {
+        for shared in &mut self.shared {
+            let Some(address) = address_of(map, shared) else { continue };
+            let Some(path) = paths.get(&address.ip()).filter(|path| **path != shared.path) else { continue };
             if path.is_outward && !shared.path.is_outward && shared.local != 0 {
-                past.push(address_of(key));
+                past.push(address);
             }
-            shared.path = path;
+            shared.path = *path;
             // No port has said yet whether a backend from before a restart is on this node.
-            let known = !self.departed.contains(&address_of(key));
+            let known = !self.departed.contains(&address);
             write_place(map, shared, known);
         }
         past
@@ -169,61 +172,72 @@ impl Backends {
 
     /// Returns the indices in NODE_ADDRESSES that the entries name.
     pub fn sources(&self) -> BTreeSet<u8> {
-        self.by_address.values().map(|shared| shared.path.source).collect()
+        self.shared.iter().map(|shared| shared.path.source).collect()
     }
 
     /// Whether the backend is on this node, and its replies bypass the node.
-    pub fn is_past(&self, address: SocketAddr) -> bool {
-        self.by_address.get(&key(address)).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
+    pub fn is_past(&self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+        self.find(map, address).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }
 
     /// Returns the id of a backend, if it has one.
-    pub fn id(&self, address: SocketAddr) -> Option<u32> {
-        self.by_address.get(&key(address)).map(|shared| shared.id)
+    pub fn id(&self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<u32> {
+        self.find(map, address).map(|shared| shared.id)
     }
 
     /// Removes a user of a backend. Returns true if no user is left.
-    pub fn release(&mut self, address: SocketAddr) -> bool {
-        self.by_address.get_mut(&key(address)).is_some_and(|shared| {
+    pub fn release(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+        self.find_mut(map, address).is_some_and(|shared| {
             shared.users = shared.users.saturating_sub(1);
             shared.users == 0
         })
     }
 
-    /// Returns the backends without users.
-    pub fn unused(&self) -> Vec<SocketAddr> {
-        self.by_address.iter().filter(|(_, shared)| shared.users == 0).map(|(key, _)| address_of(key)).collect()
+    /// Returns the backends without users, sorted.
+    pub fn unused(&self, map: &impl Elements<Backend>) -> Vec<SocketAddr> {
+        let unused: BTreeSet<SocketAddr> =
+            self.entries(map).filter(|(_, shared)| shared.users == 0).map(|(address, _)| address).collect();
+        unused.into_iter().collect()
     }
 
     /// Frees a backend's id unless it has users again. To be called after a grace period.
     pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) {
-        if let Some(shared) = self.by_address.get(&key(address))
-            && shared.users == 0
-        {
-            let generation = map.get(shared.id).map_or(0, |backend| backend.generation);
-            map.set(shared.id, Backend { generation, ..Backend::default() });
-            self.ids.release(shared.id);
-            self.by_address.remove(&key(address));
-            self.departed.remove(&address);
-        }
+        let is_unused = |shared: &Shared| shared.users == 0 && address_of(map, shared) == Some(address);
+        let Ok(entry) = self.shared.find_entry(self.hasher.hash_one(Some(address)), is_unused) else { return };
+        let (Shared { id, .. }, _) = entry.remove();
+        let generation = map.get(id).map_or(0, |backend| backend.generation);
+        map.set(id, Backend { generation, ..Backend::default() });
+        self.ids.release(id);
+        self.departed.remove(&address);
     }
 
     /// Returns how many backends have ids.
     pub fn count(&self) -> usize {
-        self.by_address.len()
+        self.shared.len()
+    }
+
+    fn entries(&self, map: &impl Elements<Backend>) -> impl Iterator<Item = (SocketAddr, &Shared)> {
+        self.shared.iter().filter_map(|shared| Some((address_of(map, shared)?, shared)))
+    }
+
+    fn find(&self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<&Shared> {
+        self.shared.find(self.hasher.hash_one(Some(address)), |shared| address_of(map, shared) == Some(address))
+    }
+
+    fn find_mut(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<&mut Shared> {
+        self.shared.find_mut(self.hasher.hash_one(Some(address)), |shared| address_of(map, shared) == Some(address))
+    }
+
+    /// Adds an entry, which the map has already.
+    fn insert(&mut self, map: &impl Elements<Backend>, address: SocketAddr, shared: Shared) {
+        let hash = |shared: &Shared| self.hasher.hash_one(address_of(map, shared));
+        self.shared.insert_unique(self.hasher.hash_one(Some(address)), shared, hash);
     }
 }
 
-fn key(address: SocketAddr) -> Key {
-    (address.ip().into(), address.port())
-}
-
-fn address_of(key: &Key) -> SocketAddr {
-    SocketAddr::new(key.0.into(), key.1)
-}
-
-fn range(first: IpAddr, last: IpAddr) -> RangeInclusive<Key> {
-    (first.into(), 0)..=(last.into(), u16::MAX)
+/// Returns the address and port of an entry, by the map.
+fn address_of(map: &impl Elements<Backend>, shared: &Shared) -> Option<SocketAddr> {
+    map.get(shared.id).map(|backend| encode::backend_address(&backend))
 }
 
 const fn source_bits(path: Path) -> u16 {

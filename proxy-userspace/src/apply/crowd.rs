@@ -31,11 +31,13 @@ pub(super) struct Crowd {
     next: Instant,
     is_told: bool,
     clients: usize,
+    /// The affinity timeouts in seconds, by service id, of the service ports that have one.
+    timeouts: HashMap<u32, u32>,
 }
 
 impl Default for Crowd {
     fn default() -> Self {
-        Self { counting: None, next: Instant::now(), is_told: false, clients: 0 }
+        Self { counting: None, next: Instant::now(), is_told: false, clients: 0, timeouts: HashMap::new() }
     }
 }
 
@@ -43,6 +45,15 @@ impl Crowd {
     /// Returns how many clients there were at the last count.
     pub(super) fn clients(&self) -> usize {
         self.clients
+    }
+
+    /// Notes the affinity timeout of a service port in seconds; 0 means no affinity, or that the port is gone.
+    pub(super) fn note(&mut self, service: u32, timeout: u32) {
+        if timeout == 0 {
+            self.timeouts.remove(&service);
+        } else {
+            self.timeouts.insert(service, timeout);
+        }
     }
 
     /// Ignores the result of a count that is running.
@@ -100,10 +111,10 @@ impl<S: Store> Dataplane<S> {
         if self.crowd.counting.is_some() || now < self.crowd.next {
             return;
         }
-        let timeouts = self.affinity_timeouts();
-        if timeouts.is_empty() {
+        if self.crowd.timeouts.is_empty() {
             return;
         }
+        let timeouts = self.crowd.timeouts.clone();
         let (sender, receiver) = sync_channel(1);
         let clients = Arc::clone(&observed.affinity);
         self.crowd.counting = Some(receiver);
@@ -113,15 +124,6 @@ impl<S: Store> Dataplane<S> {
             // The receiver is gone if the data plane is.
             let _ = sender.send((count, now.elapsed()));
         });
-    }
-
-    /// Returns the affinity timeouts in seconds, by service id.
-    fn affinity_timeouts(&self) -> HashMap<u32, u32> {
-        let timeout = |(id, port): (&super::PortId, &super::Port)| {
-            let entry = self.table.services.get(&id.service)?.ports.get(&id.port)?;
-            (entry.affinity_timeout != 0).then_some((port.id, entry.affinity_timeout))
-        };
-        self.ports.iter().filter_map(timeout).collect()
     }
 }
 

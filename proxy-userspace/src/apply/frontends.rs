@@ -1,5 +1,7 @@
 //! Writes frontends into SERVICES.
 
+use std::sync::Arc;
+
 use proxy_common::{Frontend, decide::lookup_service, filter::AddressClass};
 
 use super::{ApplyError, Dataplane, bump, port::Port, refused};
@@ -26,9 +28,8 @@ impl<S: Store> Dataplane<S> {
         let id = PortId { service: service.clone(), port: entry.port.clone() };
         // A port that lacks the lists was refused, which is in the outcome already.
         let has = |port: &Port| port.ranges.contains_key(&entry.internal) && port.ranges.contains_key(&entry.external);
-        if !self.ports.get(&id).is_some_and(has) {
-            return Ok(());
-        }
+        let Some((id, _)) = self.ports.get_key_value(&id).filter(|(_, port)| has(port)) else { return Ok(()) };
+        let id = Arc::clone(id);
         let is_new = !self.owners.contains_key(&frontend);
         if is_new {
             self.filters.put_frontend(&mut self.maps.filters, &frontend);
@@ -39,7 +40,7 @@ impl<S: Store> Dataplane<S> {
             }
             return Err(error);
         }
-        if let Some(before) = self.owners.insert(frontend, id.clone()) {
+        if let Some(before) = self.owners.insert(frontend, Arc::clone(&id)) {
             self.disown(&frontend, &before, &id);
         }
         self.table.services.entry(service.clone()).or_default().frontends.insert(frontend, entry);

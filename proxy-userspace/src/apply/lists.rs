@@ -52,7 +52,7 @@ impl<S: Store> Dataplane<S> {
         let range = self.reuse_slots(backends).or_else(|| length.and_then(|length| self.slots.allocate(length)));
         let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
         for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
-            let is_new = self.backends.id(*backend).is_none();
+            let is_new = self.backends.id(&self.maps.backends, *backend).is_none();
             let Some(id) = self.acquire(*backend) else {
                 self.give_back_slots(range);
                 self.release_backends(backends[..taken].iter(), retired);
@@ -82,7 +82,7 @@ impl<S: Store> Dataplane<S> {
     ) {
         for backend in backends {
             self.filters.remove_asked(backend.ip());
-            if self.backends.release(*backend) {
+            if self.backends.release(&self.maps.backends, *backend) {
                 retired.backends.push(*backend);
             }
         }

@@ -69,7 +69,10 @@ impl<S: Store> Dataplane<S> {
     }
 
     fn write_member(&mut self, id: &PortId, address: SocketAddr, lists: u32) -> Result<(), ApplyError> {
-        let (Some(port), Some(backend)) = (self.ports.get_mut(id), self.backends.id(address)) else { return Ok(()) };
+        let (Some(port), Some(backend)) = (self.ports.get_mut(id), self.backends.id(&self.maps.backends, address))
+        else {
+            return Ok(());
+        };
         if port.rare().members.get(&address) == Some(&lists) {
             return Ok(());
         }
@@ -83,7 +86,7 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for address in addresses {
             port.rare_mut().members.remove(address);
-            if let Some(backend) = self.backends.id(*address) {
+            if let Some(backend) = self.backends.id(&self.maps.backends, *address) {
                 self.maps.members.remove(&Member { service: port.id, backend });
             }
         }
@@ -94,7 +97,7 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
             // No flow knows a backend without an id.
-            if !port.rare().held.contains(backend) && self.backends.hold(*backend) {
+            if !port.rare().held.contains(backend) && self.backends.hold(&self.maps.backends, *backend) {
                 self.filters.put_asked(&mut self.maps.filters, backend.ip());
                 port.rare_mut().held.insert(*backend);
             }

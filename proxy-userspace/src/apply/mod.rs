@@ -24,6 +24,7 @@ mod usage;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use aya::maps::MapError;
@@ -104,10 +105,10 @@ pub struct Dataplane<S: Store = Kernel> {
     backends: Backends,
     service_ids: IdPool,
     slots: SlotPool,
-    ports: BTreeMap<PortId, Port>,
+    ports: BTreeMap<Arc<PortId>, Port>,
     /// Ports that may still have former slots, members, source ranges or backends in the maps.
     unsettled: BTreeSet<PortId>,
-    owners: BTreeMap<Frontend, PortId>,
+    owners: BTreeMap<Frontend, Arc<PortId>>,
     marks: BTreeMap<IpAddr, Owners>,
     node_addresses: [Option<IpAddr>; 2],
     table: Table,

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
 };
 
 use ipnet::IpNet;
@@ -145,7 +145,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Whether a prefix contains a backend on this node that replies through the node.
     pub fn has_backend_here(&self, net: IpNet) -> bool {
-        self.backends.is_any_here(net.network(), last(net))
+        self.backends.is_any_here(&self.maps.backends, |address| net.contains(&address))
     }
 
     /// To be called when routes have changed: looks up again the backends that they may lead to.
@@ -153,23 +153,18 @@ impl<S: Store> Dataplane<S> {
         if self.paths.ways.is_none() {
             return;
         }
-        let addresses: BTreeSet<IpAddr> = match routes {
-            Routes::All => every().into_iter().flat_map(|(first, last)| self.backends.addresses(first, last)).collect(),
-            Routes::Some(nets) => {
-                nets.iter().flat_map(|net| self.backends.addresses(net.network(), last(*net))).collect()
-            }
+        let addresses = match routes {
+            Routes::All => self.backends.addresses(&self.maps.backends, |_| true),
+            Routes::Some(nets) => self.backends.addresses(&self.maps.backends, within(nets)),
         };
-        for address in addresses {
-            self.redirect(address);
-        }
+        let past = self.with_paths(|known, map, find| {
+            let paths = addresses.into_iter().map(|address| (address, find(address))).collect();
+            known.redirect(map, &paths)
+        });
+        past.into_iter().for_each(tell_past);
         if *routes == Routes::All {
             self.forget_sources();
         }
-    }
-
-    fn redirect(&mut self, address: IpAddr) {
-        let past = self.with_paths(|known, map, find| known.redirect(map, address, find(address)));
-        past.into_iter().for_each(tell_past);
     }
 
     /// Frees the indices of source addresses that no backend is reached from any more. Existing flows keep theirs.
@@ -183,16 +178,15 @@ impl<S: Store> Dataplane<S> {
     }
 }
 
-/// The first and the last address of each family.
-fn every() -> [(IpAddr, IpAddr); 2] {
-    [
-        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
-        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from(u128::MAX).into()),
-    ]
-}
-
-fn last(net: IpNet) -> IpAddr {
-    net.broadcast()
+/// Returns whether an address is in one of the prefixes. Thousands of routes may change at once, so each address is looked up by
+/// binary search.
+fn within<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> impl Fn(IpAddr) -> bool {
+    let mut disjoint = IpNet::aggregate(&nets.into_iter().copied().collect::<Vec<_>>());
+    disjoint.sort_unstable_by_key(IpNet::network);
+    move |address| {
+        let after = disjoint.partition_point(|net| net.network() <= address);
+        disjoint[..after].last().is_some_and(|net| net.contains(&address))
+    }
 }
 
 /// Logs what follows for a backend on this node whose replies bypass the node.
@@ -203,4 +197,29 @@ pub(super) fn tell_past(backend: std::net::SocketAddr) {
          node's address as the client's; with externalTrafficPolicy Local it sees the client's own address, and clients reject \
          its replies"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_within_the_prefixes_that_contain_it() {
+        let nets = ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "fd00::/16", "::/0"].map(|net| net.parse().unwrap());
+        let is_within = within(&nets[..4]);
+        for (address, expected) in [
+            ("9.255.255.255", false),
+            ("10.0.0.0", true),
+            ("10.1.2.3", true),
+            ("10.255.255.255", true),
+            ("11.0.0.0", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("fd00:1::", true),
+            ("fd01::", false),
+        ] {
+            assert_eq!(is_within(address.parse().unwrap()), expected, "{address}");
+        }
+        assert!(!within(&nets[4..])("10.0.0.1".parse().unwrap()) && !within(&[])("::1".parse().unwrap()));
+    }
 }

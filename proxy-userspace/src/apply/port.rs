@@ -1,6 +1,6 @@
 //! Writes one service port: brings its new state into force in order, and removes its former state when nothing refers to it.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use ipnet::IpNet;
 use proxy_common::{Frontend, List, Protocol, SlotRange};
@@ -152,6 +152,7 @@ impl<S: Store> Dataplane<S> {
         self.remove_members(id, members.keys());
         self.remove_sources(id, &sources);
         let Some(port) = self.ports.remove(id) else { return Ok(()) };
+        self.crowd.note(service, 0);
         bump(&mut self.maps, service);
         self.maps.service_names.remove(&service);
         if id.port.protocol == Protocol::Udp {
@@ -205,7 +206,7 @@ impl<S: Store> Dataplane<S> {
         if !members.is_empty() {
             port.rare_mut().members = members;
         }
-        self.ports.insert(id.clone(), port);
+        self.ports.insert(Arc::new(id.clone()), port);
         Ok(())
     }
 
@@ -226,6 +227,7 @@ impl<S: Store> Dataplane<S> {
                 port.rare_mut().former.extend(former.into_iter().map(with_backends));
             }
             port.ranges.extend(ranges);
+            self.crowd.note(port.id, entry.affinity_timeout);
         }
         table.ports.insert(id.port.clone(), entry);
         let mut switched = Ok(());
@@ -245,7 +247,9 @@ impl<S: Store> Dataplane<S> {
                 continue;
             }
             self.filters.put_backend(&mut self.maps.filters, backend.ip());
-            if self.backends.arrive(&mut self.maps.backends, *backend) && self.backends.is_past(*backend) {
+            if self.backends.arrive(&mut self.maps.backends, *backend)
+                && self.backends.is_past(&self.maps.backends, *backend)
+            {
                 tell_past(*backend);
             }
         }
@@ -254,7 +258,7 @@ impl<S: Store> Dataplane<S> {
     /// Notes that these backends are not on this node any more according to a port.
     fn depart(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
-            self.backends.depart(*backend);
+            self.backends.depart(&self.maps.backends, *backend);
             self.filters.remove_backend(backend.ip());
         }
     }

@@ -11,6 +11,14 @@ use crate::{desired::PortId, node::bpf};
 /// How many array elements are read with one system call.
 const BATCH: u32 = 4096;
 
+/// Returns the sum of COUNTERS over all CPUs: while it is the same, no program has translated, refused or opened anything.
+pub fn sum_of_events(folder: &PinFolder) -> Result<u64, MapsError> {
+    let counters: PerCpuArray<MapData, u64> = open_read_only(folder, "COUNTERS")?;
+    let failed = |source| MapsError::Type { name: "COUNTERS", source };
+    let sum = |index| counters.get(&index, 0).map(|values| values.iter().sum::<u64>()).map_err(failed);
+    (0..counters.len()).map(sum).sum()
+}
+
 /// Returns the counters of the service ports with the lowest ids, at most `limit`. `ports` is how many service ports exist: reading
 /// ends when so many are found. New ports get free ids only, so they never displace the counters of an older port.
 pub fn of_services(

@@ -31,7 +31,7 @@ pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
                 frontends.entry(frontend).or_insert(Origin { kind, port, family: Family::of(*address) });
             }
         }
-        for (family, node_port) in spec.families.iter().filter_map(|family| Some((*family, port.node_port?))) {
+        for (family, node_port) in spec.families.iter().filter_map(|family| Some((family, port.node_port?))) {
             let any = if family == Family::Ipv4 { Address::ANY_IPV4 } else { Address::ANY_IPV6 };
             let origin = Origin { kind: FrontendKind::NodePort, port, family };
             frontends.insert(Frontend::new(any, node_port, port.protocol as u8), origin);

@@ -72,7 +72,7 @@ impl Model {
             faults.add(FIELD, format_args!("node port {port} is served by {other_holder}, which comes first; skipped"));
             return None;
         }
-        let load_balancer_ips = spec.load_balancer_ips.clone();
+        let load_balancer_ips = spec.load_balancer_ips.to_vec();
         Some(Check { port, endpoints: self.ready_here(state, spec), load_balancer_ips })
     }
 
@@ -80,7 +80,7 @@ impl Model {
     fn ready_here(&self, state: &ServiceState, spec: &ServiceSpec) -> usize {
         let mut ready: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
         for port in &spec.ports {
-            for family in spec.families.iter().copied() {
+            for family in spec.families.iter() {
                 let key = PortKey { name: port.name.clone(), protocol: port.protocol, family };
                 let candidates = self.candidates(state, &key).into_iter();
                 let here = candidates.filter(|candidate| candidate.local && candidate.conditions.ready);

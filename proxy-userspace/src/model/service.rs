@@ -1,6 +1,6 @@
 //! A Service as the model keeps it: parsed once, with defaults filled in and faults noted (S1, S2, S6, S14, S18, S24).
 
-use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
+use std::{fmt::Display, net::IpAddr};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use proxy_common::List;
@@ -31,13 +31,13 @@ pub(super) struct ServiceSpec {
     /// When it was created, in seconds since 1970. `None` counts as the oldest.
     pub(super) created: Option<i64>,
     /// The families that the Service is served in.
-    pub(super) families: BTreeSet<Family>,
+    pub(super) families: Families,
     /// At most one ClusterIP of each family, only of `families`.
-    pub(super) cluster_ips: Vec<IpAddr>,
+    pub(super) cluster_ips: Box<[IpAddr]>,
     /// Its externalIPs, only of `families`.
-    pub(super) external_ips: Vec<IpAddr>,
+    pub(super) external_ips: Box<[IpAddr]>,
     /// Its load-balancer IPs, only of `families`.
-    pub(super) load_balancer_ips: Vec<IpAddr>,
+    pub(super) load_balancer_ips: Box<[IpAddr]>,
     /// Its ports, unique by name and protocol, and by number and protocol.
     pub(super) ports: Box<[ServicePort]>,
     /// The list that its ClusterIPs use.
@@ -56,6 +56,44 @@ impl ServiceSpec {
     /// Returns the externalIPs and load-balancer IPs that it asks for.
     pub(super) fn external_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.external_ips.iter().chain(&self.load_balancer_ips).copied()
+    }
+}
+
+/// A set of families.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Families {
+    ipv4: bool,
+    ipv6: bool,
+}
+
+impl Families {
+    /// Returns its families, IPv4 first.
+    pub(super) fn iter(self) -> impl Iterator<Item = Family> {
+        [Family::Ipv4, Family::Ipv6].into_iter().filter(move |family| self.contains(*family))
+    }
+
+    const fn contains(self, family: Family) -> bool {
+        match family {
+            Family::Ipv4 => self.ipv4,
+            Family::Ipv6 => self.ipv6,
+        }
+    }
+
+    /// Adds a family. Returns false if it was there already.
+    const fn insert(&mut self, family: Family) -> bool {
+        let place = match family {
+            Family::Ipv4 => &mut self.ipv4,
+            Family::Ipv6 => &mut self.ipv6,
+        };
+        !std::mem::replace(place, true)
+    }
+}
+
+impl FromIterator<Family> for Families {
+    fn from_iter<I: IntoIterator<Item = Family>>(families: I) -> Self {
+        let mut all = Self::default();
+        families.into_iter().for_each(|family| _ = all.insert(family));
+        all
     }
 }
 
@@ -80,9 +118,9 @@ pub(super) fn parse_service(
     let kind = parse_type(spec, faults);
     let is_balanced = kind == Type::LoadBalancer;
     let (families, cluster_ips) = parse_cluster_ips(spec, faults);
-    let external_ips = parse_external_ips(spec, &families, allowed, faults);
+    let external_ips = parse_external_ips(spec, families, allowed, faults);
     let (load_balancer_ips, sources) = if is_balanced {
-        (parse_ingress(service, &families, faults), parse_sources(spec, faults))
+        (parse_ingress(service, families, faults), parse_sources(spec, faults))
     } else {
         (Vec::new(), Sources::new())
     };
@@ -93,9 +131,9 @@ pub(super) fn parse_service(
     Some(ServiceSpec {
         created: service.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
         families,
-        cluster_ips,
-        external_ips,
-        load_balancer_ips,
+        cluster_ips: cluster_ips.into(),
+        external_ips: external_ips.into(),
+        load_balancer_ips: load_balancer_ips.into(),
         ports,
         internal: parse_policy(spec.internal_traffic_policy.as_deref(), "spec.internalTrafficPolicy", faults),
         external: if external_counts { external } else { List::Cluster },
@@ -124,7 +162,7 @@ fn parse_type(spec: &ApiSpec, faults: &mut Faults) -> Type {
 }
 
 /// Returns the families that the Service is served in, and the ClusterIPs that can be parsed (S2).
-fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, Vec<IpAddr>) {
+fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (Families, Vec<IpAddr>) {
     let first = spec.cluster_ip.clone().unwrap_or_default();
     let given = spec.ip_families.as_deref().unwrap_or_default();
     if given.is_empty() {
@@ -132,7 +170,7 @@ fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, 
         return (address.map(Family::of).into_iter().collect(), address.into_iter().collect());
     }
     let all = spec.cluster_ips.clone().filter(|all| !all.is_empty()).unwrap_or_else(|| vec![first]);
-    let (mut families, mut addresses) = (BTreeSet::new(), Vec::new());
+    let (mut families, mut addresses) = (Families::default(), Vec::new());
     for (index, (family, text)) in given.iter().zip(&all).enumerate() {
         let family = match family.as_str() {
             "IPv4" => Family::Ipv4,
@@ -158,12 +196,7 @@ fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (BTreeSet<Family>, 
     (families, addresses)
 }
 
-fn parse_external_ips(
-    spec: &ApiSpec,
-    families: &BTreeSet<Family>,
-    allowed: &ExternalIps,
-    faults: &mut Faults,
-) -> Vec<IpAddr> {
+fn parse_external_ips(spec: &ApiSpec, families: Families, allowed: &ExternalIps, faults: &mut Faults) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for (index, text) in spec.external_ips.iter().flatten().enumerate() {
         let field = format!("spec.externalIPs[{index}]");
@@ -178,7 +211,7 @@ fn parse_external_ips(
 }
 
 /// Returns the load balancer's addresses that this node serves (S18).
-fn parse_ingress(service: &Service, families: &BTreeSet<Family>, faults: &mut Faults) -> Vec<IpAddr> {
+fn parse_ingress(service: &Service, families: Families, faults: &mut Faults) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for (index, ingress) in service.status.load_balancer.ingress.iter().flatten().enumerate() {
         let field = format!("status.loadBalancer.ingress[{index}]");
@@ -193,9 +226,9 @@ fn parse_ingress(service: &Service, families: &BTreeSet<Family>, faults: &mut Fa
 }
 
 /// Parses an external address, which must be of a family that the Service is served in.
-fn parse_external(text: &str, field: &str, families: &BTreeSet<Family>, faults: &mut Faults) -> Option<IpAddr> {
+fn parse_external(text: &str, field: &str, families: Families, faults: &mut Faults) -> Option<IpAddr> {
     let address = parse_frontend_address(text, field, faults)?;
-    if families.contains(&Family::of(address)) {
+    if families.contains(Family::of(address)) {
         return Some(address);
     }
     faults.add(field, format_args!("the Service has no ClusterIP of the family of {address}; skipped"));

@@ -26,12 +26,13 @@ const PART: usize = 256;
 
 impl Touched {
     /// Splits this into parts, to be projected in order. The objects come first: their part yields empty diagnostics, which later
-    /// parts replace.
+    /// parts replace. Each part's Services are spread over all names: B-trees that are filled in ascending order stay half empty.
     pub fn parts(&self) -> Vec<Self> {
         let objects = Self { objects: self.objects.clone(), ..Self::default() };
         let names: Vec<_> = self.services.iter().collect();
-        let some = |names: &[&ServiceName]| names.iter().map(|name| (*name).clone()).collect();
-        let services = names.chunks(PART).map(|names| Self { services: some(names), ..Self::default() });
+        let parts = names.len().div_ceil(PART);
+        let part = |first| names.iter().skip(first).step_by(parts).map(|name| (*name).clone()).collect();
+        let services = (0..parts).map(|first| Self { services: part(first), ..Self::default() });
         let networks = Self { networks: self.networks, ..Self::default() };
         iter::once(objects).chain(services).chain([networks]).collect()
     }

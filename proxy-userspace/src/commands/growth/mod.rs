@@ -2,6 +2,7 @@
 //! current set by a succession inside the agent (docs/adr/0014). Nothing is lost, and the agent continues to run.
 
 mod decision;
+mod rest;
 mod running;
 mod set;
 mod usage;
@@ -15,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use self::{
     decision::Facts,
+    rest::Rest,
     set::{Moved, Prepared},
 };
 pub use self::{decision::at_start, running::Running, set::Recipe};
@@ -22,6 +24,7 @@ use crate::{
     agent::{Agent, Inputs},
     config::{MapSizes, Quantity},
     logging::errors::Report,
+    maps::counters,
 };
 
 /// How often the maps' fill is checked.
@@ -52,6 +55,7 @@ pub struct Growth {
     retry: Duration,
     /// The quantities that have been logged as nearly full.
     told: BTreeSet<Quantity>,
+    rest: Rest,
 }
 
 impl Growth {
@@ -59,7 +63,8 @@ impl Growth {
     pub fn new(recipe: Recipe, limits: MapSizes, running: Running) -> Self {
         let processors = nr_cpus().unwrap_or(1);
         let step = Step::Resting(running);
-        Self { recipe, limits, processors, step, next: time::Instant::now(), retry: RETRY, told: BTreeSet::new() }
+        let (next, told) = (time::Instant::now(), BTreeSet::new());
+        Self { recipe, limits, processors, step, next, retry: RETRY, told, rest: Rest::default() }
     }
 
     /// Returns the name of the instance.
@@ -105,6 +110,12 @@ impl Growth {
     /// Starts to prepare a larger set if one is needed.
     fn look(&mut self, agent: &Agent) {
         self.next = time::Instant::now() + LOOK;
+        let is_waiting = !agent.lacking().is_empty() || self.retry != RETRY;
+        let counted = counters::sum_of_events(&self.recipe.folder()).ok();
+        let is_due = self.rest.is_due(counted.map(|counted| (agent.generation(), counted)));
+        if !(is_due || is_waiting) {
+            return;
+        }
         // If the maps can't be read now, the next look tries again.
         let Ok(mut used) = usage::look(&self.recipe.folder()) else { return };
         used = larger_of(&used, &agent.used());
@@ -121,6 +132,7 @@ impl Growth {
             (step, _) => step,
         };
     }
+
     /// Replaces the current set by the prepared one. If that fails before a hook is changed, the current set keeps serving.
     async fn switch(&mut self, agent: &mut Agent, prepared: anyhow::Result<Box<Prepared>>) -> anyhow::Result<()> {
         let Step::Preparing(running, _) = self.take() else { return Ok(()) };

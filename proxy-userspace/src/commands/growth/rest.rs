@@ -1,0 +1,37 @@
+//! When to look at the maps while nothing happens.
+
+/// Lets looks be skipped while nothing happens, as they are most of what an agent at rest does.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// The number of the agent's plan, and the sum of what the programs had counted, at the last look.
+    seen: Option<(u64, u64)>,
+    skipped: u32,
+}
+
+impl Rest {
+    /// How many looks are skipped at most: notes of foreign flows are counted nowhere.
+    const LONGEST: u32 = 9;
+
+    /// Whether a look is due, by the number of the agent's plan and the sum of what the programs have counted; `None` if that
+    /// can't be read.
+    pub(super) fn is_due(&mut self, now: Option<(u64, u64)>) -> bool {
+        let is_same = now.is_some() && now == std::mem::replace(&mut self.seen, now);
+        self.skipped = if is_same && self.skipped < Self::LONGEST { self.skipped + 1 } else { 0 };
+        self.skipped == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_skipped_while_nothing_happens_but_not_for_long() {
+        let mut rest = Rest::default();
+        let mut due = |now| rest.is_due(now);
+        assert!(due(Some((1, 5))) && !due(Some((1, 5))), "nothing has happened");
+        assert!(due(Some((2, 5))) && due(Some((2, 6))), "a plan, a packet");
+        assert_eq!((0..20).filter(|_| due(Some((2, 6)))).count(), 2);
+        assert!(due(None) && due(None), "who can't tell looks");
+    }
+}
