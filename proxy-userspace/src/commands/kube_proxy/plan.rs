@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Family, KubeProxyError, device, ipset,
+    KubeProxyError, device, ipset,
     iptables::{self, Backend, TablePlan},
     ipvs::{self, Own, Servers},
     names::{DEVICE, TABLE},
+    nft_word,
     nftables::{self, KEEPER},
     report::{Fate, Report, count},
 };
-use crate::succession::import::count_translated;
+use crate::{desired::Family, succession::import::count_translated};
 
 /// The table that keeps translated connections of a family alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Plan {
             nftables::make_keeper(*family).map_err(|source| KubeProxyError::Keep { family: *family, source })?;
         }
         for family in &self.tables {
-            nftables::remove(*family).map_err(failed(format!("the nftables table {family} {TABLE}")))?;
+            nftables::remove(*family).map_err(failed(format!("the nftables table {} {TABLE}", nft_word(*family))))?;
         }
         for (backend, plan) in self.iptables.iter().filter(|(_, plan)| !plan.is_empty()) {
             backend.remove(plan)?;
@@ -79,7 +80,8 @@ impl Plan {
             ipset::destroy(set).map_err(failed(format!("the set {set}")))?;
         }
         for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Removed) {
-            nftables::remove_keeper(*family).map_err(failed(format!("the nftables table {family} {KEEPER}")))?;
+            nftables::remove_keeper(*family)
+                .map_err(failed(format!("the nftables table {} {KEEPER}", nft_word(*family))))?;
         }
         Ok(())
     }
@@ -93,7 +95,7 @@ impl Plan {
     pub(super) fn report(&self, is_dry: bool) -> Report {
         let mut report = Report::new(is_dry);
         for family in &self.tables {
-            report.add(Fate::Removed, "nftables", format!("table {family} {TABLE}"));
+            report.add(Fate::Removed, "nftables", format!("table {} {TABLE}", nft_word(*family)));
         }
         self.report_iptables(&mut report);
         self.report_ipvs(&mut report);
@@ -110,7 +112,7 @@ impl Plan {
                 let connections = count(*connections, "translated connection");
                 format!(" for {connections}: run this again when they have ended")
             };
-            report.add(*fate, "nftables", format!("table {family} {KEEPER}{why}"));
+            report.add(*fate, "nftables", format!("table {} {KEEPER}{why}", nft_word(*family)));
         }
         report
     }
@@ -176,9 +178,9 @@ mod tests {
     #[test]
     fn connections_that_netfilter_translates_are_kept_alive_until_they_have_ended() {
         let both = Family::BOTH;
-        assert_eq!(fates(true, &[], [3, 0]), [(Family::V4, Fate::Added)]);
-        assert_eq!(fates(false, &both, [1, 0]), [(Family::V4, Fate::Kept), (Family::V6, Fate::Removed)]);
-        assert_eq!(fates(true, &both, [0, 7]), [(Family::V4, Fate::Removed), (Family::V6, Fate::Kept)]);
+        assert_eq!(fates(true, &[], [3, 0]), [(Family::Ipv4, Fate::Added)]);
+        assert_eq!(fates(false, &both, [1, 0]), [(Family::Ipv4, Fate::Kept), (Family::Ipv6, Fate::Removed)]);
+        assert_eq!(fates(true, &both, [0, 7]), [(Family::Ipv4, Fate::Removed), (Family::Ipv6, Fate::Kept)]);
     }
 
     #[test]
