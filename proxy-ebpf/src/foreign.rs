@@ -21,7 +21,7 @@ use proxy_common::{
 use crate::{
     clock::timeout,
     filter::{filter_address, port_class},
-    flow::{conntrack::enter, table::Table},
+    flow::{conntrack::enter, table::FlowTable},
     maps::{JIFFIES_PER_SECOND, SERVICES},
     owner::owner,
     packet::Packet,
@@ -95,7 +95,7 @@ const fn is_same(one: &Address, other: &Address) -> bool {
 /// Inserts or refreshes a note. A flow of Waggle's is left alone. Unless `is_sure`, the packet's source must be a frontend, since
 /// ADDRESS_FILTER knows only a part of each address.
 #[inline(never)]
-fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>) {
+fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>) {
     if !is_sure && !is_frontend(tuple) {
         return;
     }

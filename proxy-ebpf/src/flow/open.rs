@@ -14,7 +14,7 @@ use proxy_common::{
 use super::{
     conntrack::{Owner, enter_original},
     source_port::claim_port,
-    table::Table,
+    table::FlowTable,
 };
 use crate::{
     affinity::select_sticky,
@@ -194,7 +194,7 @@ fn enter(
 /// gets the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007). Returns false if
 /// the flow was there already.
 #[inline(always)]
-fn enter_in<E: Table>(
+fn enter_in<E: FlowTable>(
     tuple: &Tuple,
     (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
     occasion: Occasion,

@@ -9,7 +9,7 @@ use proxy_common::{
 
 use super::{
     conntrack::{Owner, claim, invert},
-    table::Table,
+    table::FlowTable,
 };
 use crate::{
     counters::{count, count_ports},
@@ -38,7 +38,7 @@ const HIGH_PORT_MIN: u32 = 61_000;
 /// possible; `random` decides which others are tried. Returns the port's previous [`Owner`]; `Another` means that all attempts
 /// failed.
 #[inline(never)]
-pub fn claim_port<E: Table>(
+pub fn claim_port<E: FlowTable>(
     context: *mut c_void,
     tuple: &Tuple,
     flow: &mut ConntrackEntry,
@@ -107,7 +107,7 @@ struct Search<'a> {
 
 /// Tries a port, the client's own first. Returns 1 to end the search, 0 to continue. The kernel calls it (`bpf_loop`), so that
 /// the verifier checks it only once.
-extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
+extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
     // SAFETY: `claim_port` passes a `Search`.
     let search = unsafe { &mut *search.cast::<Search>() };
     let number = index + u32::from(search.first);

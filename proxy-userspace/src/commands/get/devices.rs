@@ -10,7 +10,7 @@ use aya::{
 use proxy_common::Device;
 use serde::Serialize;
 
-use super::{InspectError, snapshot::find, table::Row};
+use super::{InspectError, output::Row, snapshot::find};
 use crate::{
     attach::device::{DeviceHook, Hook, list},
     maps::{PIN_ROOT, PinFolder, open_read_only},

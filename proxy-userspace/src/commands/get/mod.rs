@@ -3,9 +3,9 @@
 
 mod backends;
 mod devices;
+mod output;
 mod services;
 mod snapshot;
-mod table;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
@@ -15,9 +15,9 @@ use proxy_common::{ABI_VERSION, StoredName};
 pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
+    output::{Row, json, table},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
-    table::{Row, json, table},
 };
 use crate::{
     attach::AttachError,
