@@ -6,6 +6,7 @@ mod adopt;
 mod allocate;
 mod backends;
 pub(crate) mod crowd;
+mod filters;
 mod frontends;
 mod lists;
 mod members;
@@ -13,7 +14,6 @@ mod networks;
 mod owners;
 mod paths;
 mod port;
-mod prefilter;
 mod rare;
 mod reclaim;
 mod room;
@@ -36,10 +36,10 @@ use self::{
     allocate::{IdPool, SlotPool},
     backends::Backends,
     crowd::Crowd,
+    filters::Filters,
     owners::Owners,
     paths::Paths,
     port::{Aftermath, Port},
-    prefilter::Filters,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
