@@ -39,7 +39,7 @@ pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room:
     }
     let reasons = reasons(headers, class) & port_class(tuple.source_port);
     let is_sure = reasons & PortClass::NODE_PORT != 0
-        || reasons & PortClass::SNAT != 0 && filter_address(&tuple.destination, AddressClass::ASKED).is_ok();
+        || reasons & PortClass::SNAT != 0 && filter_address(&tuple.destination, AddressClass::ANY_BACKEND).is_ok();
     if !is_sure && reasons & PortClass::SERVICE == 0 || take_sent() && is_of(last, tuple) {
         return;
     }

@@ -244,7 +244,7 @@ impl<S: Store> Dataplane<S> {
             if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
                 continue;
             }
-            self.filters.put_backend(&mut self.maps.filters, backend.ip());
+            self.filters.put_local_backend(&mut self.maps.filters, backend.ip());
             if self.backends.arrive(&mut self.maps.backends, *backend) && self.backends.is_past(*backend) {
                 tell_past(*backend);
             }
@@ -255,7 +255,7 @@ impl<S: Store> Dataplane<S> {
     fn depart(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
             self.backends.depart(*backend);
-            self.filters.remove_backend(backend.ip());
+            self.filters.remove_local_backend(backend.ip());
         }
     }
 }

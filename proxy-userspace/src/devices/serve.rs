@@ -249,7 +249,7 @@ impl Devices {
         if target.link.bare {
             return role | Device::BARE;
         }
-        let asked = if role == 0 && self.mode != DeviceMode::Auto { Device::ASKED } else { 0 };
+        let chosen = if role == 0 && self.mode != DeviceMode::Auto { Device::MODE_IS_CHOSEN } else { 0 };
         let reason = match outcome {
             Outcome::Served("xdp") => Device::REDIRECT,
             Outcome::Lossy(_) => Device::REDIRECT | Device::LOSSY,
@@ -257,7 +257,7 @@ impl Devices {
             Outcome::FellBack(_) => Device::FELL_BACK,
             Outcome::Served(_) | Outcome::Failed(_) => 0,
         };
-        role | asked | reason
+        role | chosen | reason
     }
 
     /// Detaches a device's pinned programs from the hooks for which `is_meant` returns true.
