@@ -63,7 +63,7 @@ pub fn goes_on(flow: &ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, he
         if !flow.meta.is_plain(headers.flags()) {
             return false;
         }
-        meta.go_on(&headers.segment());
+        meta.note_plain(&headers.segment());
     } else if protocol != Protocol::Udp as u8 {
         return false;
     }
