@@ -85,11 +85,11 @@ pub(super) fn host(url: &Uri) -> (&str, u16) {
 
 /// Reads the credentials and makes a client. Sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
-    connect(read(settings).await?, settings.timing.answer)
+    connect(read(settings).await?, settings.timing.response_timeout)
 }
 
 /// Makes a client with these credentials.
-pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeError> {
+pub(super) fn connect(access: Access, response_timeout: Duration) -> Result<Client, KubeError> {
     let Access { mut config, proxy_url, owner } = access;
     if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
         // Plain HTTP needs no trust store, and the machine may have none.
@@ -100,7 +100,7 @@ pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeEr
         return Err(KubeError::Header { field, owner });
     }
     let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
-    build(&config, proxy.as_ref(), answer).map_err(|fault| match fault {
+    build(&config, proxy.as_ref(), response_timeout).map_err(|fault| match fault {
         Fault::Header(field) => KubeError::Header { field, owner },
         Fault::Other(source) => KubeError::Client { owner, source: Box::new(source) },
     })
@@ -144,11 +144,11 @@ pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result
 
 /// Assembles the client by hand: the client of kube's own builder logs every failed request as an error, retries by itself,
 /// and leaves dead connections open.
-fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, Fault> {
+fn build(config: &Config, proxy: Option<&Intercept>, response_timeout: Duration) -> Result<Client, Fault> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(answer.min(Duration::from_secs(10))));
+    connector.set_connect_timeout(Some(response_timeout.min(Duration::from_secs(10))));
     // Keepalive detects a dead peer after 15 + 3 × 5 s, even if only a watch is open.
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));

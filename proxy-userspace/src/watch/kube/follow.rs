@@ -138,7 +138,7 @@ impl Progress {
     /// Waits for the watcher's next event; `None` if a streamed list has stalled. Meanwhile logs unreadable objects as the rate
     /// limit allows.
     async fn next<E>(&mut self, stream: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
-        let limit = self.follow.link.timing().answer;
+        let limit = self.follow.link.timing().response_timeout;
         loop {
             tokio::select! {
                 event = stream.next() => return event,

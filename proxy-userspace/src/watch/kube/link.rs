@@ -130,7 +130,7 @@ impl Link {
         watch: Option<&Mutex<Pace>>,
     ) -> Result<Response<ResponseBody>, BoxError> {
         let (generation, client) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let limit = self.timing().answer;
+        let limit = self.timing().response_timeout;
         let length = asked::watch_length(&request);
         let end = watch.map(|_| Instant::now() + length + self.timing().watch_grace);
         let response = match timeout(limit, client.send(request)).await {

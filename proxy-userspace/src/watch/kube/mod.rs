@@ -61,10 +61,10 @@ pub struct Timing {
     pub first_retry: Duration,
     /// The longest pause between retries.
     pub longest_retry: Duration,
-    /// After this time without a failure, pauses start with the first one again. It must be longer than `answer`.
+    /// After this time without a failure, pauses start with the first one again. It must be longer than `response_timeout`.
     pub settled: Duration,
     /// How long the server may take to begin a response, or to send the next bytes of a list.
-    pub answer: Duration,
+    pub response_timeout: Duration,
     /// How long the server should keep a watch open; whole seconds count. Jitter shortens it by up to a quarter.
     pub watch: Duration,
     /// How much longer than requested a watch may stay open before its connection counts as dead.
@@ -79,7 +79,7 @@ impl Default for Timing {
             first_retry: Duration::from_millis(100),
             longest_retry: Duration::from_secs(30),
             settled: Duration::from_secs(45),
-            answer: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(30),
             watch: Duration::from_mins(4),
             watch_grace: Duration::from_secs(5),
             absent: Duration::from_mins(3),
