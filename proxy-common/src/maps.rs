@@ -2,17 +2,17 @@
 //! (`proxy-ebpf/src/maps.rs`) and the layouts that the agent expects follow from it; docs/ARCHITECTURE.md is checked against it.
 
 use crate::{
-    Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
-    Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
-    config::{
-        ABI_VERSION, AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX,
-        FRAGMENTS_MAX, LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX,
-        SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
-    },
+    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
+    Peer, Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
     connection::WAYS,
     filter::FILTER_LENGTH,
     node::SOURCES,
+    sizes::{
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
+        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
+        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+    },
 };
 
 /// Passes the table to the macro `$receiver`. Each line has documentation, name, type with key and value, default number of

@@ -11,7 +11,7 @@ use aya_ebpf::{
 use proxy_common::{
     ConntrackEntry, EntryMeta, FlowBucket as _, Ipv4ConntrackEntry, Place, Shared, SharedBucket, SharedEntry, Stored,
     Tuple,
-    config::{CONNTRACK_MAX, EMBRYONIC_MAX},
+    sizes::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
 use super::bucket::{Filled, bucket_of, fill_bucket, in_bucket};

@@ -1,6 +1,6 @@
 //! A set of maps in memory.
 
-use proxy_common::{Backend, config::SERVICES_MAX, filter::FILTER_LENGTH};
+use proxy_common::{Backend, filter::FILTER_LENGTH, sizes::SERVICES_MAX};
 
 use super::{Array, Hash, Kernel, Memory, Trie};
 use crate::maps::{Maps, filters::FilterArrays};

@@ -44,7 +44,7 @@ fn translations(outside: &Outside) -> String {
 #[test]
 fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
     for family in Family::BOTH {
-        from_outside("takeover", |outside| {
+        from_outside("import", |outside| {
             let [_, node_port, external, _] = outside.frontends(family);
             let netns = &outside.scene.node.netns().clone();
             // The data plane is removed with its pins, so the next start is a first start.
