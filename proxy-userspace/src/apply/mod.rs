@@ -8,6 +8,7 @@ mod backends;
 pub(crate) mod crowd;
 mod filters;
 mod frontends;
+mod growth;
 mod lists;
 mod members;
 mod networks;
@@ -16,7 +17,6 @@ mod paths;
 mod port;
 mod rare;
 mod reclaim;
-mod room;
 mod sources;
 mod tidy;
 mod usage;
@@ -43,7 +43,7 @@ use self::{
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
-pub use self::{room::Demand, usage::Usage};
+pub use self::{growth::Demand, usage::Usage};
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
     logging::errors::Report,
