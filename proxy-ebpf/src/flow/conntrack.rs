@@ -153,7 +153,7 @@ pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) 
 /// The owner of a key before a flow claimed it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Owner {
+pub enum KeyOwner {
     /// No flow, or one that has ended. The key now belongs to the new flow.
     Nobody = 1,
     /// The new flow itself: it was inserted before, and the backend has not replied yet.
@@ -170,33 +170,33 @@ pub fn enter<E: FlowTable>(
     entry: &ConntrackEntry,
     now: u32,
     may_evict: impl FnOnce(Shared<E>) -> bool,
-) -> Owner {
+) -> KeyOwner {
     let stored = E::narrow(entry);
     if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
-        return Owner::Nobody;
+        return KeyOwner::Nobody;
     }
-    let Some(found) = E::embryonic().get_shared(key) else { return Owner::Another };
+    let Some(found) = E::embryonic().get_shared(key) else { return KeyOwner::Another };
     let meta = E::meta_of(found);
     let owner = if meta.is_expired(now) {
-        Owner::Nobody
+        KeyOwner::Nobody
     } else if E::is_like(found, stored.borrow()) {
-        if meta.state().read() == State::New as u8 { Owner::Itself } else { Owner::Nobody }
+        if meta.state().read() == State::New as u8 { KeyOwner::Itself } else { KeyOwner::Nobody }
     } else if may_evict(found) {
-        Owner::Nobody
+        KeyOwner::Nobody
     } else {
-        return Owner::Another;
+        return KeyOwner::Another;
     };
-    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
+    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { KeyOwner::Another }
 }
 
 /// Claims the reply key of a new flow: inserts the entry for the backend's packets, if the key is free. With `pressed`, it evicts
 /// embryonic flows that have been idle for a second, so that a flood of SYNs can't keep all ports of a backend from other
 /// clients.
 #[inline(always)]
-pub fn claim<E: FlowTable>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
+pub fn claim<E: FlowTable>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> KeyOwner {
     // EMBRYONIC comes first: a flow that becomes assured is inserted among the assured flows before it is removed from EMBRYONIC.
     let owner = enter::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
-    if owner != Owner::Nobody {
+    if owner != KeyOwner::Nobody {
         return owner;
     }
     match E::assured(key) {
@@ -207,7 +207,7 @@ pub fn claim<E: FlowTable>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, n
         }
         Some(_) => {
             let _ = E::embryonic().remove(key);
-            Owner::Another
+            KeyOwner::Another
         }
     }
 }
@@ -232,7 +232,7 @@ fn early_drop<E: FlowTable>(found: Shared<E>, protocol: u8, now: u32) -> bool {
 #[inline(never)]
 pub fn enter_original<E: FlowTable>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
     let key = E::key(tuple);
-    if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
+    if enter::<E>(key.borrow(), flow, now, |_| false) != KeyOwner::Another {
         return 0;
     }
     let Some(found) = E::embryonic().get_shared(key.borrow()) else {

@@ -12,7 +12,7 @@ use proxy_common::{
 };
 
 use super::{
-    conntrack::{Owner, enter_original},
+    conntrack::{KeyOwner, enter_original},
     source_port::claim_port,
     table::FlowTable,
 };
@@ -201,11 +201,11 @@ fn enter_in<E: FlowTable>(
 ) -> Result<bool, Verdict> {
     let Occasion { context, now, random, .. } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, room, now, random);
-    if owner == Owner::Another as u32 {
+    if owner == KeyOwner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
     }
     if tuple.protocol == Protocol::Tcp as u8 {
-        return Ok(owner == Owner::Nobody as u32);
+        return Ok(owner == KeyOwner::Nobody as u32);
     }
     Verdict::from_code(enter_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
 }

@@ -19,7 +19,7 @@ use crate::maps::{encode, store::Elements};
 type Key = (Address, u16);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedBackend {
     id: u32,
     /// How many lists name it, and how many ports hold it while it drains.
     users: u32,
@@ -41,7 +41,7 @@ pub(super) struct Path {
 #[derive(Debug)]
 pub struct Backends {
     ids: IdPool,
-    by_address: BTreeMap<Key, Shared>,
+    by_address: BTreeMap<Key, SharedBackend>,
     /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
     departed: BTreeSet<SocketAddr>,
 }
@@ -69,7 +69,7 @@ impl Backends {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
                 let path = Path { is_outward: backend.is_past(), source: source(&backend) };
-                self.by_address.insert(key(address), Shared { id, users: 0, local: 0, path });
+                self.by_address.insert(key(address), SharedBackend { id, users: 0, local: 0, path });
                 if backend.is_local() || backend.is_past() {
                     self.departed.insert(address);
                 }
@@ -94,7 +94,7 @@ impl Backends {
         let path = path(address.ip());
         let backend = encode::backend(address, generation);
         map.set(id, Backend { flags: backend.flags | source_bits(path), ..backend });
-        self.by_address.insert(key(address), Shared { id, users: 1, local: 0, path });
+        self.by_address.insert(key(address), SharedBackend { id, users: 1, local: 0, path });
         Some(id)
     }
 
@@ -140,7 +140,7 @@ impl Backends {
     }
 
     /// Returns the backends from `first` to `last` of their family: a range of IPv6 may contain the IPv4-mapped addresses.
-    fn between(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, &Shared)> {
+    fn between(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, &SharedBackend)> {
         let all =
             self.by_address.range(range(first, last)).map(|((address, _), shared)| (IpAddr::from(*address), shared));
         all.filter(move |(address, _)| address.is_ipv4() == first.is_ipv4())
@@ -237,7 +237,7 @@ const fn source(backend: &Backend) -> u8 {
 
 /// Writes the entry's flags by what ports and routes say. `known` is false if no port has said yet whether the backend is on this
 /// node: then LOCAL and PAST stay as they are.
-fn write_place(map: &mut impl Elements<Backend>, shared: &Shared, known: bool) {
+fn write_place(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
     const PLACES: u16 = Backend::LOCAL | Backend::PAST;
     let Some(before) = map.get(shared.id) else { return };
     let place = match (known, shared.local, shared.path.is_outward) {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use proxy_common::{Frontend, List, Protocol, SlotRange};
 
 use super::{
-    ApplyError, Dataplane, Outcome, bump,
+    Applied, ApplyError, Dataplane, bump,
     lists::{Ranges, differing},
     members::{left, memberships},
     paths::tell_past,
@@ -87,7 +87,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Removes the former state of ports: slots, memberships, source ranges, ids of backends. A port keeps all of it as long as a
     /// frontend's entry still names slots of a former list, because the kernel has refused to replace the entry.
-    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Outcome) {
+    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Applied) {
         for id in std::mem::take(&mut self.unsettled) {
             let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, after));
             if let Err(error) = settled {

@@ -53,7 +53,7 @@ impl World {
         self.writes.witness(move || promise.borrow().check(&maps));
     }
 
-    fn apply(&mut self, to: &Table) -> Outcome {
+    fn apply(&mut self, to: &Table) -> Applied {
         self.dataplane.apply(plan(self.dataplane.table(), to))
     }
 

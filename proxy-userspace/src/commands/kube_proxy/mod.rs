@@ -15,8 +15,8 @@ mod running;
 
 use std::{io, path::Path};
 
-use self::plan::Plan;
-pub use self::report::Report;
+use self::plan::CleanupPlan;
+pub use self::report::CleanupReport;
 use crate::{desired::Family, succession::import::ImportError};
 
 /// Reads a response about devices, and the attributes of one about ipsets: for fuzz targets.
@@ -146,7 +146,7 @@ pub struct Manner<'a> {
 
 /// Removes what kube-proxy left, and reports what that was. Fails if kube-proxy runs, unless forced, or if something can't be read
 /// or removed. If [`Manner::root`] is given, it is the root of this process afterwards.
-pub fn cleanup(manner: Manner<'_>) -> Result<Report, KubeProxyError> {
+pub fn cleanup(manner: Manner<'_>) -> Result<CleanupReport, KubeProxyError> {
     if let Some(path) = manner.root {
         let enter = || std::os::unix::fs::chroot(path).and_then(|()| std::env::set_current_dir("/"));
         enter().map_err(|source| KubeProxyError::Root { path: path.display().to_string(), source })?;
@@ -156,7 +156,7 @@ pub fn cleanup(manner: Manner<'_>) -> Result<Report, KubeProxyError> {
         Some(process) if !manner.force && !manner.is_dry => return Err(KubeProxyError::Running(process)),
         _ => {}
     }
-    let plan = Plan::read(manner.force)?;
+    let plan = CleanupPlan::read(manner.force)?;
     if !manner.is_dry {
         plan.carry_out()?;
     }

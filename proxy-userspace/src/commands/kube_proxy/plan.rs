@@ -9,7 +9,7 @@ use super::{
     names::{DEVICE, TABLE},
     nft_word,
     nftables::{self, KEEPER},
-    report::{Fate, Report, count},
+    report::{CleanupReport, Fate, count},
 };
 use crate::{desired::Family, succession::import::count_translated};
 
@@ -23,7 +23,7 @@ struct Keeper {
 
 /// The objects that are removed, and those that are kept.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct CleanupPlan {
     tables: Vec<Family>,
     keepers: Vec<Keeper>,
     iptables: Vec<(Backend, TablePlan)>,
@@ -34,7 +34,7 @@ pub(super) struct Plan {
     kept_sets: Vec<String>,
 }
 
-impl Plan {
+impl CleanupPlan {
     /// Reads what exists and makes the plan. With `force`, virtual servers are removed even if they have connections.
     pub(super) fn read(force: bool) -> Result<Self, KubeProxyError> {
         let failed = |what| move |source| KubeProxyError::Read { what, source };
@@ -92,8 +92,8 @@ impl Plan {
     }
 
     /// Reports what was done, or would be done, with each object.
-    pub(super) fn report(&self, is_dry: bool) -> Report {
-        let mut report = Report::new(is_dry);
+    pub(super) fn report(&self, is_dry: bool) -> CleanupReport {
+        let mut report = CleanupReport::new(is_dry);
         for family in &self.tables {
             report.add(Fate::Removed, "nftables", format!("table {} {TABLE}", nft_word(*family)));
         }
@@ -117,7 +117,7 @@ impl Plan {
         report
     }
 
-    fn report_iptables(&self, report: &mut Report) {
+    fn report_iptables(&self, report: &mut CleanupReport) {
         for (Backend { name, .. }, TablePlan { table, chains, jumps, kept, .. }) in &self.iptables {
             if !chains.is_empty() {
                 let (chains, jumps) = (count(chains.len(), "chain"), count(jumps.len(), "jump"));
@@ -134,7 +134,7 @@ impl Plan {
         }
     }
 
-    fn report_ipvs(&self, report: &mut Report) {
+    fn report_ipvs(&self, report: &mut CleanupReport) {
         let servers = count(self.servers.len(), "virtual server");
         if self.keep_servers {
             let connections = count(self.servers.connections, "connection");

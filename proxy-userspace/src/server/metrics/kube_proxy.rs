@@ -10,12 +10,12 @@ use super::{
     super::health::Question,
     page::{Page, whole},
 };
-use crate::{agent::status::Status, objects::Kind, server::ports::Asked};
+use crate::{agent::status::Status, objects::Kind, server::ports::HealthCounts};
 
 /// kube-proxy's labels for the IP families.
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 
-pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt::Result {
+pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &HealthCounts) -> fmt::Result {
     durations(page, status)?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_timestamp_seconds",

@@ -31,7 +31,7 @@ use tokio::task::block_in_place;
 use tracing::warn;
 
 use self::{counted::Counted, page::Page, text::Format};
-use super::{listener::HttpResponse, ports::Asked, respond, scraped::Scraped};
+use super::{listener::HttpResponse, ports::HealthCounts, respond, scraped::Scraped};
 use crate::{agent::status::Status, logging::errors::Report};
 
 /// All metrics of this agent.
@@ -44,7 +44,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(scraped: Scraped, asked: Arc<Asked>) -> Self {
+    pub(super) fn new(scraped: Scraped, asked: Arc<HealthCounts>) -> Self {
         let configuration = scraped.configuration.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Sources {
@@ -92,7 +92,7 @@ impl Metrics {
 /// The sources that a scrape reads.
 struct Sources {
     scraped: Scraped,
-    asked: Arc<Asked>,
+    asked: Arc<HealthCounts>,
     /// When the agent started.
     started: SystemTime,
     /// The last count of what is slow to count.

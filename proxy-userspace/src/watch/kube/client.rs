@@ -56,13 +56,13 @@ pub(super) struct Access {
 }
 
 /// Why no client can be made with these credentials.
-enum Fault {
+enum BuildError {
     /// The named value can't be in an HTTP header.
     Header(String),
     Other(kube::Error),
 }
 
-impl From<kube::Error> for Fault {
+impl From<kube::Error> for BuildError {
     fn from(error: kube::Error) -> Self {
         Self::Other(error)
     }
@@ -101,8 +101,8 @@ pub(super) fn connect(access: Access, response_timeout: Duration) -> Result<Clie
     }
     let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
     build(&config, proxy.as_ref(), response_timeout).map_err(|fault| match fault {
-        Fault::Header(field) => KubeError::Header { field, owner },
-        Fault::Other(source) => KubeError::Client { owner, source: Box::new(source) },
+        BuildError::Header(field) => KubeError::Header { field, owner },
+        BuildError::Other(source) => KubeError::Client { owner, source: Box::new(source) },
     })
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result
 
 /// Assembles the client by hand: the client of kube's own builder logs every failed request as an error, retries by itself,
 /// and leaves dead connections open.
-fn build(config: &Config, proxy: Option<&Intercept>, response_timeout: Duration) -> Result<Client, Fault> {
+fn build(config: &Config, proxy: Option<&Intercept>, response_timeout: Duration) -> Result<Client, BuildError> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -178,7 +178,7 @@ fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
 }
 
 /// Makes a client that connects through `connector`.
-fn connect_by<C>(config: &Config, connector: C) -> Result<Client, Fault>
+fn connect_by<C>(config: &Config, connector: C) -> Result<Client, BuildError>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin,
@@ -188,7 +188,7 @@ where
     let service = config.extra_headers_layer()?.layer(connections);
     // kube runs the command for credentials here, and panics if it prints a token that can't be in a header.
     let layer = catch_unwind(AssertUnwindSafe(|| config.auth_layer()));
-    let layer = layer.map_err(|_| Fault::Header("token that its command prints".to_owned()))??;
+    let layer = layer.map_err(|_| BuildError::Header("token that its command prints".to_owned()))??;
     let service = option_layer(layer).layer(service);
     let service = config.base_uri_layer().layer(service);
     Ok(Client::new(service, config.default_namespace.clone()))

@@ -16,10 +16,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tracing::debug;
 
 use self::{
-    rules::Layout,
+    rules::RuleLayout,
     table::{Info, read_request},
 };
-use super::remedy::{Refusal, accept_in};
+use super::remedy::{ChainRefusal, accept_in};
 use crate::{logging::errors::Report, node::bpf::socket_option};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the numbers are the same for IPv6.
@@ -35,7 +35,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 struct SocketLevel {
     domain: AddressFamily,
     number: libc::c_int,
-    layout: Layout,
+    layout: RuleLayout,
     /// The file with the names of the existing tables, one per line. It does not exist if the module is not loaded.
     names: &'static str,
     program: &'static str,
@@ -45,14 +45,14 @@ static LEVELS: [SocketLevel; 2] = [
     SocketLevel {
         domain: AddressFamily::Inet,
         number: libc::IPPROTO_IP,
-        layout: Layout::IPV4,
+        layout: RuleLayout::IPV4,
         names: "/proc/thread-self/net/ip_tables_names",
         program: "iptables-legacy",
     },
     SocketLevel {
         domain: AddressFamily::Inet6,
         number: libc::IPPROTO_IPV6,
-        layout: Layout::IPV6,
+        layout: RuleLayout::IPV6,
         names: "/proc/thread-self/net/ip6_tables_names",
         program: "ip6tables-legacy",
     },
@@ -122,7 +122,7 @@ fn faults(tables: &[Table]) -> io::Result<Vec<String>> {
     refusals.filter_map(io::Result::transpose).collect()
 }
 
-fn refusal(table: &Table) -> io::Result<Option<Refusal>> {
+fn refusal(table: &Table) -> io::Result<Option<ChainRefusal>> {
     let rules = rules(table)?;
     Ok(table.info.forward().and_then(|chain| table.level.layout.refusal(&rules, &chain)))
 }
@@ -138,7 +138,7 @@ fn open(level: &SocketLevel) -> io::Result<OwnedFd> {
     Ok(socket(level.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
-fn fault(Table { level, name, .. }: &Table, refusal: Refusal) -> String {
+fn fault(Table { level, name, .. }: &Table, refusal: ChainRefusal) -> String {
     let program = level.program;
     let insert = if name == "filter" { "-I FORWARD".to_owned() } else { format!("-t {name} -I FORWARD") };
     let command = |direction| format!("{program} {insert} {direction} PODS -j ACCEPT");
@@ -153,9 +153,11 @@ mod tests {
     #[test]
     fn field_s11_the_remedy_names_table_and_program() {
         let table = |name: &str| Table { level: &LEVELS[1], name: name.to_owned(), info: Info::request(name).unwrap() };
-        assert!(fault(&table("filter"), Refusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`"));
         assert!(
-            fault(&table("mangle"), Refusal::Policy)
+            fault(&table("filter"), ChainRefusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`")
+        );
+        assert!(
+            fault(&table("mangle"), ChainRefusal::Policy)
                 .contains("`ip6tables-legacy -t mangle -I FORWARD -d PODS -j ACCEPT`")
         );
     }
