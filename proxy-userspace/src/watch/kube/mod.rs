@@ -1,7 +1,6 @@
 //! The API server as a source: Services, EndpointSlices, this node's Node object and ServiceCIDRs, filtered by the server.
 //! Retries for ever, deletes nothing while the server is away, and stores only names.
 
-mod asked;
 mod backoff;
 mod client;
 mod credentials;
@@ -14,6 +13,7 @@ mod kubeconfig;
 mod link;
 mod partial;
 mod proxy;
+mod query;
 mod refusal;
 mod remedy;
 mod response;
