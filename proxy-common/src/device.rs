@@ -22,7 +22,7 @@ impl Device {
     /// TC serves the device, since packets that native XDP sends from it may be lost.
     pub const UNSURE: u32 = 8;
     /// The command line sets the device's mode.
-    pub const ASKED: u32 = 16;
+    pub const MODE_IS_CHOSEN: u32 = 16;
     /// TC serves the device, since it carries no Ethernet frames, which XDP needs.
     pub const BARE: u32 = 64;
     /// Only SCTP is served on the device, because there are SCTP Services.

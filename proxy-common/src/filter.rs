@@ -15,9 +15,9 @@ impl AddressClass {
     /// A frontend's address, an address that a Service owns, or part of a ServiceCIDR.
     pub const SERVICE: u8 = 2;
     /// A backend on this node, whose replies are translated back.
-    pub const BACKEND: u8 = 4;
+    pub const LOCAL_BACKEND: u8 = 4;
     /// A backend on any node. Source translation may send to it from this node's address.
-    pub const ASKED: u8 = 8;
+    pub const ANY_BACKEND: u8 = 8;
     /// Set for all addresses or for none. Rules of policy routing may route a backend's reply differently from a packet that
     /// comes from the frontend's address.
     pub const RULES: u8 = 16;

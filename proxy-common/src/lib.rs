@@ -13,19 +13,18 @@ pub mod addr;
 pub mod affinity;
 pub mod backend;
 pub mod checksum;
-pub mod config;
 pub mod connection;
 pub mod conntrack;
 pub mod counter;
 pub mod decide;
 pub mod device;
+pub mod family;
 pub mod filter;
 pub mod fragment;
 pub mod maps;
-pub mod name;
 pub mod network;
 pub mod node;
-pub mod parsed;
+pub mod parsed_headers;
 pub mod peer;
 pub mod protocol;
 pub mod reason;
@@ -35,15 +34,16 @@ pub mod sctp;
 pub mod select;
 pub mod service;
 pub mod shared;
+pub mod sizes;
 pub mod source_range;
 pub mod stage;
+pub mod stored_name;
 pub mod succession;
 pub mod verdict;
 
 pub use addr::Address;
 pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, Member};
-pub use config::ABI_VERSION;
 pub use connection::{Connection, ConnectionSet};
 pub use conntrack::{
     AssociationTimeouts, Chunk, ConntrackEntry, Direction, EntryMeta, FlowBucket, Ipv4Bucket, Ipv4ConntrackEntry,
@@ -52,11 +52,11 @@ pub use conntrack::{
 };
 pub use counter::{BackendCounters, ServiceCounters};
 pub use device::Device;
+pub use family::Family;
 pub use fragment::{Fragment, FragmentPorts};
 pub use maps::{MAPS, MapKind, MapSpec, SizedBy};
-pub use name::ServiceName;
 pub use network::Network;
-pub use parsed::{Family, Headers, Part};
+pub use parsed_headers::{Headers, Part};
 pub use peer::{Flow, FlowRole, Peer};
 pub use protocol::Protocol;
 pub use reason::{Counter, DropReason, Outcome, RejectReason};
@@ -66,5 +66,10 @@ pub use service::{Frontend, FrontendKind, List, Service, SlotRange};
 pub use shared::Shared;
 pub use source_range::SourceRange;
 pub use stage::Stage;
+pub use stored_name::StoredName;
 pub use succession::{MapName, Phase};
 pub use verdict::Verdict;
+
+/// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
+/// pinned maps whose layout is of another version.
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1010 } else { 10 };

@@ -2,17 +2,17 @@
 //! (`proxy-ebpf/src/maps.rs`) and the layouts that the agent expects follow from it; docs/ARCHITECTURE.md is checked against it.
 
 use crate::{
-    Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow, Fragment,
-    FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
-    Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
-    config::{
-        ABI_VERSION, AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX,
-        FRAGMENTS_MAX, LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX,
-        SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
-    },
+    ABI_VERSION, Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow,
+    Fragment, FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network,
+    Peer, Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
     connection::WAYS,
     filter::FILTER_LENGTH,
     node::SOURCES,
+    sizes::{
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
+        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
+        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+    },
 };
 
 /// Passes the table to the macro `$receiver`. Each line has documentation, name, type with key and value, default number of
@@ -96,7 +96,7 @@ macro_rules! for_each_map {
             /// are reached from other addresses.
             NODE_ADDRESSES: Array<u32, Address>, SOURCES as usize, Nothing, 7;
             /// Service id → Kubernetes names. The programs never read it; it is here so that the eBPF object declares it.
-            SERVICE_NAMES: SparseHash<u32, ServiceName>, SERVICE_IDS_MAX, ServiceIds, 7;
+            SERVICE_NAMES: SparseHash<u32, StoredName>, SERVICE_IDS_MAX, ServiceIds, 7;
             /// Version of the layouts in these maps, written by the agent: `proxy_common::ABI_VERSION`.
             ABI: Array<u32, u32>, 1, Nothing, 7;
         }

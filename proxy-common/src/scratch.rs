@@ -1,6 +1,6 @@
 //! SCRATCH: state carried from one program to the next, and buffers too large for the 512 bytes of BPF's stack.
 
-use crate::{conntrack::ConntrackEntry, parsed::Headers, pod::pod};
+use crate::{conntrack::ConntrackEntry, parsed_headers::Headers, pod::pod};
 
 pod! {
     /// Value of SCRATCH, one for each CPU.

@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{Affinity, AffinityKey, Counter, List, Service, SlotRange, Verdict};
 
 use crate::{
-    backend::{Memory, generation, recall, select_backend},
+    backend::{Remembered, generation, recall, select_backend},
     clock::now_ns,
     counters::count,
     lookup::Lookup as _,
@@ -50,7 +50,7 @@ fn remembered(key: &AffinityKey, service: &Service, list: u32) -> Option<u32> {
     // everything that is used.
     let affinity = entry.read();
     let now = now_ns();
-    let memory = Memory {
+    let memory = Remembered {
         service: service.id,
         backend: affinity.backend,
         backend_generation: affinity.backend_generation,

@@ -38,7 +38,7 @@ pub fn generation(service: u32) -> u32 {
 
 /// A flow's or client's memory of its backend.
 #[derive(Clone, Copy)]
-pub struct Memory {
+pub struct Remembered {
     /// Service id.
     pub service: u32,
     /// Backend id.
@@ -53,7 +53,7 @@ pub struct Memory {
 
 /// Returns the remembered backend and the service's current generation, if the backend still belongs to the list.
 #[inline(always)]
-pub fn recall(memory: Memory) -> Option<(Selected, u32)> {
+pub fn recall(memory: Remembered) -> Option<(Selected, u32)> {
     let now = generation(memory.service);
     if now != memory.service_generation && !is_member(memory) {
         return None;
@@ -63,7 +63,7 @@ pub fn recall(memory: Memory) -> Option<(Selected, u32)> {
 }
 
 #[inline(always)]
-fn is_member(memory: Memory) -> bool {
+fn is_member(memory: Remembered) -> bool {
     let member = Member { service: memory.service, backend: memory.backend };
     // SAFETY: the value is one word, read at once.
     unsafe { MEMBERS.get(member) }.is_some_and(|lists| lists & memory.list != 0)

@@ -31,13 +31,13 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
         return hand_over(packet, headers, Stage::IcmpEgress);
     }
     let class = address_class(&headers.tuple.source);
-    if class & (AddressClass::BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
+    if class & (AddressClass::LOCAL_BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
         return Err(Verdict::Pass);
     }
-    parse_ports(packet, headers, AddressClass::BACKEND, Stage::PreviousEgress)?;
+    parse_ports(packet, headers, AddressClass::LOCAL_BACKEND, Stage::PreviousEgress)?;
     let now = now_jiffies();
     let flow = rooms.flow.get()?;
-    if class & AddressClass::BACKEND == 0 {
+    if class & AddressClass::LOCAL_BACKEND == 0 {
         return leave(packet, headers, class, (flow, rooms.reply), now);
     }
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {

@@ -21,7 +21,7 @@ use proxy_common::{
 use crate::{
     clock::timeout,
     filter::{filter_address, port_class},
-    flow::{conntrack::enter, table::Table},
+    flow::{conntrack::enter, table::FlowTable},
     maps::{JIFFIES_PER_SECOND, SERVICES},
     owner::owner,
     packet::Packet,
@@ -39,7 +39,7 @@ pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room:
     }
     let reasons = reasons(headers, class) & port_class(tuple.source_port);
     let is_sure = reasons & PortClass::NODE_PORT != 0
-        || reasons & PortClass::SNAT != 0 && filter_address(&tuple.destination, AddressClass::ASKED).is_ok();
+        || reasons & PortClass::SNAT != 0 && filter_address(&tuple.destination, AddressClass::ANY_BACKEND).is_ok();
     if !is_sure && reasons & PortClass::SERVICE == 0 || take_sent() && is_of(last, tuple) {
         return;
     }
@@ -95,7 +95,7 @@ const fn is_same(one: &Address, other: &Address) -> bool {
 /// Inserts or refreshes a note. A flow of Waggle's is left alone. Unless `is_sure`, the packet's source must be a frontend, since
 /// ADDRESS_FILTER knows only a part of each address.
 #[inline(never)]
-fn note_in<E: Table>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>) {
+fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom<'_>) {
     if !is_sure && !is_frontend(tuple) {
         return;
     }

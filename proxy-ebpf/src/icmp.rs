@@ -90,7 +90,7 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
     let mut inner = Headers::default();
     parse_quoted(packet, headers, &mut inner)?;
     let class = address_class(&inner.tuple.destination);
-    if class & AddressClass::BACKEND == 0 {
+    if class & AddressClass::LOCAL_BACKEND == 0 {
         return Err(Verdict::Pass);
     }
     lookup_quoted(packet, &inner, flow, Stage::PreviousEgress)?;

@@ -10,16 +10,16 @@ use aya_ebpf::{
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, ConnectionSet, ConntrackEntry, Device, Flow, Fragment,
     FragmentPorts, Frontend, Ipv4Bucket, Ipv4ConntrackEntry, Ipv4Tuple, Ipv6Bucket, MapName, Member, Network, Peer,
-    Reject, Scratch, Service, ServiceCounters, ServiceName, SourceRange, Stage, Tuple,
-    config::{
-        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
-        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
-        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
-    },
+    Reject, Scratch, Service, ServiceCounters, SourceRange, Stage, StoredName, Tuple,
     connection::WAYS,
     filter::FILTER_LENGTH,
     for_each_map,
     node::SOURCES,
+    sizes::{
+        AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, COUNTERS_MAX, DEVICES_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX,
+        LAYOUTS_MAX, MEMBERS_MAX, NETWORKS_MAX, SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX,
+        SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
+    },
 };
 
 /// Declares a map by its type.

@@ -12,7 +12,7 @@ use crate::{
     flow::{conntrack::lookup, open::open_flow, refresh::refresh_flow},
     packet::{Packet, Skb},
     parse::parse_initiate,
-    pipeline::{go_on, read_chunk},
+    pipeline::{continue_flow, read_chunk},
     route::Route,
     scratch::{Parsed, Rooms},
     staying::may_continue,
@@ -40,7 +40,7 @@ pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict>
         }
         open_flow(packet, true, headers, now, (flow, rooms.reply))?;
     }
-    go_on(packet, Stage::Send)
+    continue_flow(packet, Stage::Send)
 }
 
 /// Whether a packet that can't be forwarded may be a reply to a packet of [`leave`].

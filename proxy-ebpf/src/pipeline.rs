@@ -139,7 +139,7 @@ pub fn open<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> 
         }
         outcome => outcome?,
     }
-    go_on(packet, Stage::Send)
+    continue_flow(packet, Stage::Send)
 }
 
 /// The packet's first chunk, if it is SCTP.
@@ -174,7 +174,7 @@ pub fn refresh<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdic
     let headers = rooms.headers.get()?;
     let chunk = read_chunk(packet, headers)?;
     let _ = refresh_flow(headers, &chunk, (rooms.flow.get()?, rooms.reply), is_assured()?, now_jiffies());
-    go_on(packet, Stage::Send)
+    continue_flow(packet, Stage::Send)
 }
 
 /// Sends a packet whose flow has been found or opened.
@@ -223,7 +223,7 @@ pub fn move_on<P: Packet>(
         return Ok(());
     }
     note_assured(assured)?;
-    go_on(packet, stage)
+    continue_flow(packet, stage)
 }
 
 /// Translates a packet by its flow, and sends it or leaves it to the stack.
@@ -257,7 +257,7 @@ pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) 
 
 /// Continues in another program with a packet that belongs to a flow.
 #[inline(always)]
-pub fn go_on<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
+pub fn continue_flow<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     packet.continue_at(stage);
     Err(Verdict::Drop(DropReason::MissingStage))
 }

@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use proxy_common::{
     Counter, DropReason, Family, Headers, Protocol, Reject, Shared, TcpFlags, Verdict,
     checksum::{Difference, fold},
-    parsed::{ICMP, ICMPV6},
+    parsed_headers::{ICMP, ICMPV6},
 };
 
 use crate::{

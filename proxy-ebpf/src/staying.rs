@@ -3,7 +3,7 @@
 use proxy_common::{ConntrackEntry, Counter, EntryMeta, List, Protocol, Shared, State};
 
 use crate::{
-    backend::{Memory, generation, get_backend, recall},
+    backend::{Remembered, generation, get_backend, recall},
     counters::count,
     flow::conntrack::forget,
     scratch::Parsed,
@@ -61,7 +61,7 @@ fn keeps_backend(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>) -> bool {
 /// Whether the flow's service, which has changed since the last check, still has the flow's backend.
 #[inline(never)]
 fn is_confirmed(meta: &mut EntryMeta) -> bool {
-    let memory = Memory {
+    let memory = Remembered {
         service: meta.service,
         backend: meta.backend,
         backend_generation: meta.backend_generation,

@@ -98,7 +98,7 @@ impl Shared<EntryMeta> {
     /// Notes the sequence numbers of a segment that is plain ([`EntryMeta::is_plain`]) and so changes nothing else. Only new
     /// numbers are written, so that a repeated segment does not dirty the cache line.
     #[inline(always)]
-    pub fn go_on(self, segment: &Segment) {
+    pub fn note_plain(self, segment: &Segment) {
         let (service_generation, handshake) = (self.service_generation().read(), self.handshake().read());
         let (sends, acknowledges) = EntryMeta { service_generation, handshake, ..EntryMeta::default() }.news(segment);
         if sends {

@@ -34,12 +34,12 @@ use core::arch::asm;
 
 use proxy_common::{EntryMeta, FlowBucket as _, LOCKED, Place, Shared, SharedBucket, SharedEntry as _};
 
-use super::table::Table;
+use super::table::FlowTable;
 use crate::{lookup::Lookup as _, maps::JIFFIES_PER_SECOND};
 
 /// The bucket that holds the entry of this key.
 #[inline(always)]
-pub fn bucket_of<E: Table>(key: &E::Key, place: Place) -> Option<Shared<E::Bucket>> {
+pub fn bucket_of<E: FlowTable>(key: &E::Key, place: Place) -> Option<Shared<E::Bucket>> {
     let home = E::buckets().get_shared(place.home)?;
     if E::Bucket::has(home, key) {
         return Some(home);
@@ -50,7 +50,7 @@ pub fn bucket_of<E: Table>(key: &E::Key, place: Place) -> Option<Shared<E::Bucke
 
 /// The entry of a key in its bucket, if `wanted` returns true for its metadata.
 #[inline(always)]
-pub fn in_bucket<E: Table>(
+pub fn in_bucket<E: FlowTable>(
     key: &E::Key,
     place: Place,
     wanted: impl FnOnce(Shared<EntryMeta>) -> bool,
@@ -79,7 +79,7 @@ pub enum Filled {
 
 /// Puts an entry into the bucket of its key, or into a free one.
 #[inline(always)]
-pub fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) -> Filled {
+pub fn fill_bucket<E: FlowTable>(key: &E::Key, place: Place, entry: &E, now: u32) -> Filled {
     if let Some(bucket) = bucket_of::<E>(key, place) {
         let found = E::Bucket::entry_of(bucket);
         let version = E::Bucket::version_of(place, entry);
@@ -106,7 +106,7 @@ pub fn fill_bucket<E: Table>(key: &E::Key, place: Place, entry: &E, now: u32) ->
 
 /// Writes an entry into a bucket if `may_be_had` holds, also after the bucket has been locked. Returns whether it was written.
 #[inline(always)]
-fn fill_if<E: Table>(
+fn fill_if<E: FlowTable>(
     bucket: Shared<E::Bucket>,
     place: Place,
     key: &E::Key,

@@ -14,7 +14,7 @@ use proxy_common::{
     Verdict,
 };
 
-use super::table::Table;
+use super::table::FlowTable;
 use crate::{
     clock::{now_jiffies, timeout},
     lookup::Lookup as _,
@@ -32,7 +32,7 @@ pub fn lookup(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(Sha
 }
 
 #[inline(always)]
-fn lookup_in<E: Table>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(Shared<EntryMeta>, bool)> {
+fn lookup_in<E: FlowTable>(tuple: &Tuple, now: u32, flow: &mut ConntrackEntry) -> Option<(Shared<EntryMeta>, bool)> {
     let (entry, assured) = E::find(tuple, now)?;
     E::copy_to(entry, flow);
     Some((E::meta_of(entry), assured))
@@ -63,7 +63,7 @@ pub fn goes_on(flow: &ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, he
         if !flow.meta.is_plain(headers.flags()) {
             return false;
         }
-        meta.go_on(&headers.segment());
+        meta.note_plain(&headers.segment());
     } else if protocol != Protocol::Udp as u8 {
         return false;
     }
@@ -153,7 +153,7 @@ pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) 
 /// The owner of a key before a flow claimed it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Owner {
+pub enum KeyOwner {
     /// No flow, or one that has ended. The key now belongs to the new flow.
     Nobody = 1,
     /// The new flow itself: it was inserted before, and the backend has not replied yet.
@@ -165,38 +165,38 @@ pub enum Owner {
 /// Inserts an entry into EMBRYONIC, if its key is free. The key is also free if the entry there has expired, is a leftover of
 /// this flow, or may be evicted as `may_evict` says. Returns the key's previous owner.
 #[inline(always)]
-pub fn enter<E: Table>(
+pub fn enter<E: FlowTable>(
     key: &E::Key,
     entry: &ConntrackEntry,
     now: u32,
     may_evict: impl FnOnce(Shared<E>) -> bool,
-) -> Owner {
+) -> KeyOwner {
     let stored = E::narrow(entry);
     if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
-        return Owner::Nobody;
+        return KeyOwner::Nobody;
     }
-    let Some(found) = E::embryonic().get_shared(key) else { return Owner::Another };
+    let Some(found) = E::embryonic().get_shared(key) else { return KeyOwner::Another };
     let meta = E::meta_of(found);
     let owner = if meta.is_expired(now) {
-        Owner::Nobody
+        KeyOwner::Nobody
     } else if E::is_like(found, stored.borrow()) {
-        if meta.state().read() == State::New as u8 { Owner::Itself } else { Owner::Nobody }
+        if meta.state().read() == State::New as u8 { KeyOwner::Itself } else { KeyOwner::Nobody }
     } else if may_evict(found) {
-        Owner::Nobody
+        KeyOwner::Nobody
     } else {
-        return Owner::Another;
+        return KeyOwner::Another;
     };
-    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { Owner::Another }
+    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { KeyOwner::Another }
 }
 
 /// Claims the reply key of a new flow: inserts the entry for the backend's packets, if the key is free. With `pressed`, it evicts
 /// embryonic flows that have been idle for a second, so that a flood of SYNs can't keep all ports of a backend from other
 /// clients.
 #[inline(always)]
-pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> Owner {
+pub fn claim<E: FlowTable>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> KeyOwner {
     // EMBRYONIC comes first: a flow that becomes assured is inserted among the assured flows before it is removed from EMBRYONIC.
     let owner = enter::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
-    if owner != Owner::Nobody {
+    if owner != KeyOwner::Nobody {
         return owner;
     }
     match E::assured(key) {
@@ -207,7 +207,7 @@ pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: 
         }
         Some(_) => {
             let _ = E::embryonic().remove(key);
-            Owner::Another
+            KeyOwner::Another
         }
     }
 }
@@ -215,7 +215,7 @@ pub fn claim<E: Table>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: 
 /// Whether an embryonic flow may be evicted, as by nf_conntrack's `early_drop`: it has been idle for a second. If so, its other
 /// entry is removed, so that no packet finds it. A foreign flow is never evicted, since its idle time is not known.
 #[inline(never)]
-fn early_drop<E: Table>(found: Shared<E>, protocol: u8, now: u32) -> bool {
+fn early_drop<E: FlowTable>(found: Shared<E>, protocol: u8, now: u32) -> bool {
     let meta = E::meta_of(found);
     let (state, flags) = (meta.state().read(), meta.flags().read());
     let is_idle = state != State::Foreign as u8
@@ -230,9 +230,9 @@ fn early_drop<E: Table>(found: Shared<E>, protocol: u8, now: u32) -> bool {
 /// Inserts a new flow, whose reply key has been claimed, under the key of its packet. If another CPU inserted the flow first, its
 /// choice holds for both. Returns 0, or the code of the refusal.
 #[inline(never)]
-pub fn enter_original<E: Table>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
+pub fn enter_original<E: FlowTable>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
     let key = E::key(tuple);
-    if enter::<E>(key.borrow(), flow, now, |_| false) != Owner::Another {
+    if enter::<E>(key.borrow(), flow, now, |_| false) != KeyOwner::Another {
         return 0;
     }
     let Some(found) = E::embryonic().get_shared(key.borrow()) else {
@@ -254,7 +254,7 @@ pub fn forget(flow: &ConntrackEntry, tuple: &Tuple) {
 }
 
 #[inline(never)]
-fn forget_in<E: Table>(flow: &ConntrackEntry, tuple: &Tuple) {
+fn forget_in<E: FlowTable>(flow: &ConntrackEntry, tuple: &Tuple) {
     let key = E::key(tuple);
     let inverse = &E::narrow(flow).borrow().inverse_key(tuple.protocol);
     // Removal fails if the entry is absent, which is just as well.

@@ -12,9 +12,9 @@ use proxy_common::{
 };
 
 use super::{
-    conntrack::{Owner, enter_original},
+    conntrack::{KeyOwner, enter_original},
     source_port::claim_port,
-    table::Table,
+    table::FlowTable,
 };
 use crate::{
     affinity::select_sticky,
@@ -194,18 +194,18 @@ fn enter(
 /// gets the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007). Returns false if
 /// the flow was there already.
 #[inline(always)]
-fn enter_in<E: Table>(
+fn enter_in<E: FlowTable>(
     tuple: &Tuple,
     (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
     occasion: Occasion,
 ) -> Result<bool, Verdict> {
     let Occasion { context, now, random, .. } = occasion;
     let owner = claim_port::<E>(context, tuple, flow, room, now, random);
-    if owner == Owner::Another as u32 {
+    if owner == KeyOwner::Another as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
     }
     if tuple.protocol == Protocol::Tcp as u8 {
-        return Ok(owner == Owner::Nobody as u32);
+        return Ok(owner == KeyOwner::Nobody as u32);
     }
     Verdict::from_code(enter_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
 }

@@ -9,7 +9,7 @@ use proxy_common::{
 
 use super::{
     conntrack::{enter, invert},
-    table::Table,
+    table::FlowTable,
 };
 use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::ReplyRoom};
 
@@ -31,7 +31,7 @@ pub fn refresh_flow(
 }
 
 #[inline(always)]
-fn refresh_in<E: Table>(
+fn refresh_in<E: FlowTable>(
     headers: &Headers,
     chunk: &Chunk,
     (flow, mut room): (&mut ConntrackEntry, ReplyRoom<'_>),
@@ -65,7 +65,7 @@ fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
 
 /// Writes the metadata of an association into the entry of its packet.
 #[inline(never)]
-fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+fn rewrite<E: FlowTable>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
     let key = E::key(&headers.tuple);
     if assured {
         E::assure(key.borrow(), E::narrow(flow).borrow(), now);
@@ -77,7 +77,13 @@ fn rewrite<E: Table>(flow: &ConntrackEntry, headers: &Headers, assured: bool, no
 /// Writes the changes of a flow's entry into the entry of the other direction. That entry is inserted if it is missing, because
 /// the flow is new or the entry was evicted. Moves a flow that has become assured out of EMBRYONIC.
 #[inline(never)]
-fn refresh_other<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, assured: bool, now: u32, room: ReplyRoom<'_>) {
+fn refresh_other<E: FlowTable>(
+    flow: &mut ConntrackEntry,
+    headers: &Headers,
+    assured: bool,
+    now: u32,
+    room: ReplyRoom<'_>,
+) {
     let (tuple, becomes_assured) = (&headers.tuple, !assured && flow.meta.state() == State::Established);
     let Ok(other) = room.get() else { return };
     let is_tcp = tuple.protocol == Protocol::Tcp as u8;
@@ -118,7 +124,12 @@ enum Refreshed {
 /// Refreshes an assured TCP connection. Each of its entries has the sequence numbers of one direction, and a segment that would
 /// end, close or accept the connection is judged by both (S40). Returns a [`Refreshed`].
 #[inline(never)]
-fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, now: u32, room: ReplyRoom<'_>) -> u32 {
+fn refresh_connection<E: FlowTable>(
+    flow: &mut ConntrackEntry,
+    headers: &Headers,
+    now: u32,
+    room: ReplyRoom<'_>,
+) -> u32 {
     let Ok(other) = room.get() else { return Refreshed::Done as u32 };
     invert(flow, &headers.tuple, other);
     other.meta.mirror();
@@ -149,7 +160,7 @@ fn refresh_connection<E: Table>(flow: &mut ConntrackEntry, headers: &Headers, no
 
 /// Writes the metadata of an assured connection into the entry of its packet.
 #[inline(never)]
-fn write_own<E: Table>(flow: &ConntrackEntry, headers: &Headers) {
+fn write_own<E: FlowTable>(flow: &ConntrackEntry, headers: &Headers) {
     let key = E::key(&headers.tuple);
     if let Some(own) = E::assured(key.borrow())
         && E::is_like(own, E::narrow(flow).borrow())

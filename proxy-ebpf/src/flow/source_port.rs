@@ -8,8 +8,8 @@ use proxy_common::{
 };
 
 use super::{
-    conntrack::{Owner, claim, invert},
-    table::Table,
+    conntrack::{KeyOwner, claim, invert},
+    table::FlowTable,
 };
 use crate::{
     counters::{count, count_ports},
@@ -35,10 +35,10 @@ const POLITE_ATTEMPTS: u32 = 16;
 const HIGH_PORT_MIN: u32 = 61_000;
 
 /// Finds a source port that makes the reply tuple unique, and inserts the flow under that tuple. The client's port is kept if
-/// possible; `random` decides which others are tried. Returns the port's previous [`Owner`]; `Another` means that all attempts
+/// possible; `random` decides which others are tried. Returns the port's previous [`KeyOwner`]; `Another` means that all attempts
 /// failed.
 #[inline(never)]
-pub fn claim_port<E: Table>(
+pub fn claim_port<E: FlowTable>(
     context: *mut c_void,
     tuple: &Tuple,
     flow: &mut ConntrackEntry,
@@ -46,7 +46,7 @@ pub fn claim_port<E: Table>(
     now: u32,
     random: u32,
 ) -> u32 {
-    const EXHAUSTED: u32 = Owner::Another as u32;
+    const EXHAUSTED: u32 = KeyOwner::Another as u32;
     let Ok(reply) = room.get() else { return EXHAUSTED };
     invert(flow, tuple, reply);
     let tag = core::mem::take(&mut flow.meta.handshake);
@@ -70,7 +70,7 @@ pub fn claim_port<E: Table>(
     let Search { flow, owner, .. } = search;
     let taken = core::mem::replace(&mut flow.meta.handshake, tag);
     let found = owner != EXHAUSTED;
-    let flows = (owner == Owner::Nobody as u32).into();
+    let flows = (owner == KeyOwner::Nobody as u32).into();
     count_ports(flow.meta.backend, &BackendCounters { flows, taken: taken.into(), exhausted: (!found).into() });
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
@@ -93,7 +93,7 @@ struct Search<'a> {
     /// The flow's entry of the other direction.
     reply: &'a ConntrackEntry,
     now: u32,
-    /// The previous owner of the claimed port: an [`Owner`]. It must not be at a multiple of eight bytes, where the verifier
+    /// The previous owner of the claimed port: a [`KeyOwner`]. It must not be at a multiple of eight bytes, where the verifier
     /// would remember the number and follow the loop once for each.
     owner: u32,
     /// Decides which ports are tried.
@@ -107,7 +107,7 @@ struct Search<'a> {
 
 /// Tries a port, the client's own first. Returns 1 to end the search, 0 to continue. The kernel calls it (`bpf_loop`), so that
 /// the verifier checks it only once.
-extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
+extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
     // SAFETY: `claim_port` passes a `Search`.
     let search = unsafe { &mut *search.cast::<Search>() };
     let number = index + u32::from(search.first);
@@ -124,7 +124,7 @@ extern "C" fn look<E: Table>(index: u32, search: *mut c_void) -> i64 {
     let key = E::narrow(search.flow).borrow().inverse_key(search.protocol);
     let owner =
         claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.meta.handshake > POLITE_ATTEMPTS);
-    if owner == Owner::Another {
+    if owner == KeyOwner::Another {
         return search.pass_on();
     }
     search.owner = owner as u32;

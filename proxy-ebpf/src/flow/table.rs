@@ -1,6 +1,6 @@
 //! The flow tables. Each family has its own maps, since an IPv4 entry takes half the memory of an IPv6 entry: FLOW_BUCKETS
 //! holds assured flows, CONNTRACK those of them whose two buckets were taken (the overflow), EMBRYONIC all other flows. The
-//! code is written once, over the trait [`Table`].
+//! code is written once, over the trait [`FlowTable`].
 
 use core::borrow::Borrow as _;
 
@@ -11,7 +11,7 @@ use aya_ebpf::{
 use proxy_common::{
     ConntrackEntry, EntryMeta, FlowBucket as _, Ipv4ConntrackEntry, Place, Shared, SharedBucket, SharedEntry, Stored,
     Tuple,
-    config::{CONNTRACK_MAX, EMBRYONIC_MAX},
+    sizes::{CONNTRACK_MAX, EMBRYONIC_MAX},
 };
 
 use super::bucket::{Filled, bucket_of, fill_bucket, in_bucket};
@@ -31,7 +31,7 @@ pub type Overflow<E> = LruHashMap<<E as Stored>::Key, E, { CONNTRACK_MAX / 2 }>;
 pub type Embryonic<E> = LruHashMap<<E as Stored>::Key, E, EMBRYONIC_MAX>;
 
 /// A family's entries and the maps that they are in.
-pub trait Table: SharedEntry<Bucket: SharedBucket> {
+pub trait FlowTable: SharedEntry<Bucket: SharedBucket> {
     /// FLOW_BUCKETS of this family.
     fn buckets() -> &'static Buckets<Self>;
     /// CONNTRACK of this family.
@@ -101,18 +101,18 @@ pub trait Table: SharedEntry<Bucket: SharedBucket> {
 }
 
 #[inline(always)]
-fn place<E: Table>(key: &E::Key) -> Place {
+fn place<E: FlowTable>(key: &E::Key) -> Place {
     E::Bucket::place(key, FLOW_SETS.load())
 }
 
 /// The entry of an assured flow in CONNTRACK, which is read only for sets that have overflowed.
 #[inline(always)]
-fn in_overflow<E: Table>(key: &E::Key, place: Place) -> Option<Shared<E>> {
+fn in_overflow<E: FlowTable>(key: &E::Key, place: Place) -> Option<Shared<E>> {
     if has_overflowed(place) { E::overflow().get_shared(key) } else { None }
 }
 
 #[inline(always)]
-fn remove_overflow<E: Table>(key: &E::Key, place: Place) {
+fn remove_overflow<E: FlowTable>(key: &E::Key, place: Place) {
     if has_overflowed(place) {
         let _ = E::overflow().remove(key);
     }
@@ -125,11 +125,11 @@ fn has_overflowed(place: Place) -> bool {
 }
 
 #[inline(always)]
-fn alive<E: Table>(entry: Option<Shared<E>>, now: u32) -> Option<Shared<E>> {
+fn alive<E: FlowTable>(entry: Option<Shared<E>>, now: u32) -> Option<Shared<E>> {
     entry.filter(|entry| !E::meta_of(*entry).is_expired(now))
 }
 
-impl Table for Ipv4ConntrackEntry {
+impl FlowTable for Ipv4ConntrackEntry {
     #[inline(always)]
     fn buckets() -> &'static Buckets<Self> {
         &FLOW_BUCKETS_IPV4
@@ -146,7 +146,7 @@ impl Table for Ipv4ConntrackEntry {
     }
 }
 
-impl Table for ConntrackEntry {
+impl FlowTable for ConntrackEntry {
     #[inline(always)]
     fn buckets() -> &'static Buckets<Self> {
         &FLOW_BUCKETS_IPV6

@@ -18,7 +18,7 @@ use proxy_common::{Counter, Flow, FlowRole, Frontend, List, Peer, Protocol, Serv
 
 use super::{connection, context::Socket};
 use crate::{
-    backend::{Memory, generation, recall},
+    backend::{Remembered, generation, recall},
     clock::now_ns,
     counters::count,
     lookup::Lookup as _,
@@ -116,7 +116,7 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
     if is_idle(flow, now) {
         return None;
     }
-    let memory = Memory {
+    let memory = Remembered {
         service: flow.service().read(),
         backend: flow.backend_id().read(),
         backend_generation: flow.backend_generation().read(),

@@ -5,13 +5,13 @@ mod announcer;
 pub mod checks;
 mod diagnostics;
 pub mod durations;
+mod growth;
 pub mod no_local;
 mod nowhere;
 mod publish;
 mod reconcile;
 pub mod refusals;
 mod retry;
-mod room;
 pub mod status;
 mod triggers;
 

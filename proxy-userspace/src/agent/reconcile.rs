@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::{Agent, retry::Retry};
 use crate::{
-    apply::{ApplyError, Outcome, Size},
+    apply::{Applied, ApplyError, Size},
     desired::{ServiceName, plan::plan},
     logging::errors::Report,
     model::{Touched, health::Check},
@@ -54,7 +54,7 @@ struct Task {
 #[derive(Default)]
 struct Done {
     /// `None` if there was nothing to write.
-    outcome: Option<Outcome>,
+    outcome: Option<Applied>,
     checks: BTreeMap<ServiceName, Check>,
     took: Took,
 }
@@ -146,7 +146,7 @@ impl Agent {
         self.refusals.tell(now);
     }
 
-    fn report(&mut self, outcome: Outcome, task: &Task, started: Instant) {
+    fn report(&mut self, outcome: Applied, task: &Task, started: Instant) {
         let mut errors = outcome.refused.values().chain(outcome.refused_networks.values());
         let is_failing = errors.any(|error| matches!(error, ApplyError::Write { .. }));
         // A successful plan of other changes does not prove that what failed before would succeed now.

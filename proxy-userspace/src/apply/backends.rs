@@ -16,7 +16,7 @@ use super::allocate::IdPool;
 use crate::maps::{encode, store::Elements};
 
 #[derive(Debug)]
-struct Shared {
+struct SharedBackend {
     id: u32,
     /// How many lists name it, and how many ports hold it while it drains.
     users: u32,
@@ -40,7 +40,7 @@ pub(super) struct Path {
 pub struct Backends {
     ids: IdPool,
     /// By the hash of the address and port that the map has under the id.
-    shared: HashTable<Shared>,
+    shared: HashTable<SharedBackend>,
     hasher: RandomState,
     /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
     departed: BTreeSet<SocketAddr>,
@@ -74,7 +74,7 @@ impl Backends {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
                 let path = Path { is_outward: backend.is_past(), source: source(&backend) };
-                self.insert(map, address, Shared { id, users: 0, local: 0, path });
+                self.insert(map, address, SharedBackend { id, users: 0, local: 0, path });
                 if backend.is_local() || backend.is_past() {
                     self.departed.insert(address);
                 }
@@ -99,7 +99,7 @@ impl Backends {
         let path = path(address.ip());
         let backend = encode::backend(address, generation);
         map.set(id, Backend { flags: backend.flags | source_bits(path), ..backend });
-        self.insert(map, address, Shared { id, users: 1, local: 0, path });
+        self.insert(map, address, SharedBackend { id, users: 1, local: 0, path });
         Some(id)
     }
 
@@ -148,7 +148,7 @@ impl Backends {
     /// Whether an address for which `wanted` holds has a backend on this node whose replies come through the node. Looks at all
     /// backends.
     pub fn is_any_here(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> bool {
-        let is_here = |shared: &Shared| shared.local != 0 && !shared.path.is_outward;
+        let is_here = |shared: &SharedBackend| shared.local != 0 && !shared.path.is_outward;
         self.entries(map).any(|(address, shared)| is_here(shared) && wanted(address.ip()))
     }
 
@@ -202,9 +202,9 @@ impl Backends {
 
     /// Frees a backend's id unless it has users again. To be called after a grace period.
     pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) {
-        let is_unused = |shared: &Shared| shared.users == 0 && address_of(map, shared) == Some(address);
+        let is_unused = |shared: &SharedBackend| shared.users == 0 && address_of(map, shared) == Some(address);
         let Ok(entry) = self.shared.find_entry(self.hasher.hash_one(Some(address)), is_unused) else { return };
-        let (Shared { id, .. }, _) = entry.remove();
+        let (SharedBackend { id, .. }, _) = entry.remove();
         let generation = map.get(id).map_or(0, |backend| backend.generation);
         map.set(id, Backend { generation, ..Backend::default() });
         self.ids.release(id);
@@ -216,27 +216,27 @@ impl Backends {
         self.shared.len()
     }
 
-    fn entries(&self, map: &impl Elements<Backend>) -> impl Iterator<Item = (SocketAddr, &Shared)> {
+    fn entries(&self, map: &impl Elements<Backend>) -> impl Iterator<Item = (SocketAddr, &SharedBackend)> {
         self.shared.iter().filter_map(|shared| Some((address_of(map, shared)?, shared)))
     }
 
-    fn find(&self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<&Shared> {
+    fn find(&self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<&SharedBackend> {
         self.shared.find(self.hasher.hash_one(Some(address)), |shared| address_of(map, shared) == Some(address))
     }
 
-    fn find_mut(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<&mut Shared> {
+    fn find_mut(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> Option<&mut SharedBackend> {
         self.shared.find_mut(self.hasher.hash_one(Some(address)), |shared| address_of(map, shared) == Some(address))
     }
 
     /// Adds an entry, which the map has already.
-    fn insert(&mut self, map: &impl Elements<Backend>, address: SocketAddr, shared: Shared) {
-        let hash = |shared: &Shared| self.hasher.hash_one(address_of(map, shared));
+    fn insert(&mut self, map: &impl Elements<Backend>, address: SocketAddr, shared: SharedBackend) {
+        let hash = |shared: &SharedBackend| self.hasher.hash_one(address_of(map, shared));
         self.shared.insert_unique(self.hasher.hash_one(Some(address)), shared, hash);
     }
 }
 
 /// Returns the address and port of an entry, by the map.
-fn address_of(map: &impl Elements<Backend>, shared: &Shared) -> Option<SocketAddr> {
+fn address_of(map: &impl Elements<Backend>, shared: &SharedBackend) -> Option<SocketAddr> {
     map.get(shared.id).map(|backend| encode::backend_address(&backend))
 }
 
@@ -251,7 +251,7 @@ const fn source(backend: &Backend) -> u8 {
 
 /// Writes the entry's flags by what ports and routes say. `known` is false if no port has said yet whether the backend is on this
 /// node: then LOCAL and PAST stay as they are.
-fn write_place(map: &mut impl Elements<Backend>, shared: &Shared, known: bool) {
+fn write_place(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
     const PLACES: u16 = Backend::LOCAL | Backend::PAST;
     let Some(before) = map.get(shared.id) else { return };
     let place = match (known, shared.local, shared.path.is_outward) {

@@ -61,7 +61,7 @@ impl<S: Store> Dataplane<S> {
             if is_new {
                 zero(&mut self.maps.backend_counters, id);
             }
-            self.filters.put_asked(&mut self.maps.filters, backend.ip());
+            self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
             self.maps.slots.set(slot, id);
         }
         Ok(range)
@@ -81,7 +81,7 @@ impl<S: Store> Dataplane<S> {
         retired: &mut Retired,
     ) {
         for backend in backends {
-            self.filters.remove_asked(backend.ip());
+            self.filters.remove_any_backend(backend.ip());
             if self.backends.release(&self.maps.backends, *backend) {
                 retired.backends.push(*backend);
             }

@@ -98,7 +98,7 @@ impl<S: Store> Dataplane<S> {
         for backend in entry.draining.values().flatten() {
             // No flow knows a backend without an id.
             if !port.rare().held.contains(backend) && self.backends.hold(&self.maps.backends, *backend) {
-                self.filters.put_asked(&mut self.maps.filters, backend.ip());
+                self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
                 port.rare_mut().held.insert(*backend);
             }
         }

@@ -6,17 +6,17 @@ mod adopt;
 mod allocate;
 mod backends;
 pub(crate) mod crowd;
+mod filters;
 mod frontends;
+mod growth;
 mod lists;
 mod members;
 mod networks;
 mod owners;
 mod paths;
 mod port;
-mod prefilter;
 mod rare;
 mod reclaim;
-mod room;
 mod sources;
 mod tidy;
 mod usage;
@@ -37,14 +37,14 @@ use self::{
     allocate::{IdPool, SlotPool},
     backends::Backends,
     crowd::Crowd,
+    filters::Filters,
     owners::Owners,
     paths::Paths,
     port::{Aftermath, Port},
-    prefilter::Filters,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
-pub use self::{room::Demand, usage::Usage};
+pub use self::{growth::Demand, usage::Usage};
 use crate::{
     desired::{PortId, ServiceName, Table, plan::Plan},
     logging::errors::Report,
@@ -81,7 +81,7 @@ pub enum ApplyError {
 
 /// The result of applying a plan.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct Applied {
     /// Services that are not fully in force, with an error each; they must be planned again later.
     pub refused: BTreeMap<ServiceName, ApplyError>,
     /// Prefixes of NETWORKS that are not in force.
@@ -90,7 +90,7 @@ pub struct Outcome {
     pub udp_gone: BTreeSet<SocketAddr>,
 }
 
-impl Outcome {
+impl Applied {
     /// Adds the outcome of another part of the same plan.
     pub fn add(&mut self, other: Self) {
         self.refused.extend(other.refused);
@@ -186,9 +186,9 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Writes a plan. Where a part can't be written, the previous state stays in force, and the error is in the outcome.
-    pub fn apply(&mut self, plan: Plan) -> Outcome {
+    pub fn apply(&mut self, plan: Plan) -> Applied {
         self.reclaim();
-        let mut outcome = Outcome::default();
+        let mut outcome = Applied::default();
         let mut after = Aftermath::default();
         for (id, entry) in plan.put_ports {
             if let Err(error) = self.put_port(&id, entry, &mut after) {
@@ -220,7 +220,7 @@ impl<S: Store> Dataplane<S> {
         outcome
     }
 
-    fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath, outcome: &mut Outcome) {
+    fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath, outcome: &mut Applied) {
         for network in networks {
             self.remove_network(network);
         }

@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     Dataplane,
     backends::{Backends, Path},
-    prefilter::Filters,
+    filters::Filters,
 };
 use crate::{
     logging::errors::Report,

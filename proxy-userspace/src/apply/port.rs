@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use proxy_common::{Frontend, List, Protocol, SlotRange};
 
 use super::{
-    ApplyError, Dataplane, Outcome, bump,
+    Applied, ApplyError, Dataplane, bump,
     lists::{Ranges, differing},
     members::{left, memberships},
     paths::tell_past,
@@ -87,7 +87,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Removes the former state of ports: slots, memberships, source ranges, ids of backends. A port keeps all of it as long as a
     /// frontend's entry still names slots of a former list, because the kernel has refused to replace the entry.
-    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Outcome) {
+    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Applied) {
         for id in std::mem::take(&mut self.unsettled) {
             let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, after));
             if let Err(error) = settled {
@@ -246,7 +246,7 @@ impl<S: Store> Dataplane<S> {
             if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
                 continue;
             }
-            self.filters.put_backend(&mut self.maps.filters, backend.ip());
+            self.filters.put_local_backend(&mut self.maps.filters, backend.ip());
             if self.backends.arrive(&mut self.maps.backends, *backend)
                 && self.backends.is_past(&self.maps.backends, *backend)
             {
@@ -259,7 +259,7 @@ impl<S: Store> Dataplane<S> {
     fn depart(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
             self.backends.depart(&self.maps.backends, *backend);
-            self.filters.remove_backend(backend.ip());
+            self.filters.remove_local_backend(backend.ip());
         }
     }
 }

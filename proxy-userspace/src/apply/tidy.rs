@@ -4,7 +4,7 @@ use std::sync::mpsc::Receiver;
 
 use super::{
     Dataplane,
-    prefilter::{Needs, Stale},
+    filters::{Needs, Stale},
 };
 use crate::maps::{Observed, store::Store};
 

@@ -9,7 +9,7 @@ use std::{
 
 /// The kind of place that lacks a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum AttachPoint {
     /// A hook of the cgroup. Its name is the hook's.
     Cgroup,
     /// A device that should be served for clients outside. Its name is the device's.
@@ -18,7 +18,7 @@ pub enum Place {
 
 /// The hooks and devices that lack their programs now. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct Missing(Arc<Mutex<BTreeMap<(Place, String), Lack>>>);
+pub struct Missing(Arc<Mutex<BTreeMap<(AttachPoint, String), Lack>>>);
 
 /// Since when a hook or device lacks its program, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ struct Lack {
 impl Missing {
     /// Replaces what lacks its program in one kind of place. `found` has the reasons by name. Returns the names that are new, or
     /// whose reason has changed.
-    pub(crate) fn replace(&self, place: Place, found: BTreeMap<String, String>, now: Instant) -> Vec<String> {
+    pub(crate) fn replace(&self, place: AttachPoint, found: BTreeMap<String, String>, now: Instant) -> Vec<String> {
         let mut all = self.all();
         all.retain(|(other, name), _| *other != place || found.contains_key(name));
         let mut news = Vec::new();
@@ -59,14 +59,14 @@ impl Missing {
             .collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(Place, String), Lack>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(AttachPoint, String), Lack>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The sentence about one hook or device.
 struct Words<'a> {
-    place: Place,
+    place: AttachPoint,
     name: &'a str,
     lack: &'a Lack,
     lasts: Duration,
@@ -76,12 +76,12 @@ impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, reason, seconds) = (self.name, &self.lack.reason, self.lasts.as_secs());
         match self.place {
-            Place::Cgroup => write!(
+            AttachPoint::Cgroup => write!(
                 f,
                 "hook {name} of the cgroup has had no program for {seconds} s, so processes on this node may not reach Services \
                  (remove the cause; if this stays, restart the agent): {reason}"
             ),
-            Place::Device => write!(
+            AttachPoint::Device => write!(
                 f,
                 "device {name} has not been served for {seconds} s, so packets that arrive on it reach no Service (remove the \
                  cause, or name the devices to serve with --devices): {reason}"
@@ -104,17 +104,17 @@ mod tests {
     fn s32_what_lacks_its_program_for_long_is_told_by_its_name_until_it_is_there() {
         let (missing, start) = (Missing::default(), Instant::now());
         let later = start + PATIENCE + Duration::from_secs(1);
-        assert_eq!(missing.replace(Place::Device, found(&[("eth0", "busy")]), start), ["eth0"]);
-        assert_eq!(missing.replace(Place::Cgroup, found(&[("connect4", "gone")]), later), ["connect4"]);
+        assert_eq!(missing.replace(AttachPoint::Device, found(&[("eth0", "busy")]), start), ["eth0"]);
+        assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later), ["connect4"]);
         assert_eq!(missing.count(), 2);
         assert!(missing.lasting(PATIENCE, start + PATIENCE).is_empty(), "for a while it may be missing");
         let told = missing.lasting(PATIENCE, later);
         assert!(told.len() == 1 && told[0].starts_with("device eth0 has not been served for 61 s"), "{told:?}");
         assert!(told[0].contains("--devices") && told[0].ends_with(": busy"), "{told:?}");
-        missing.replace(Place::Device, BTreeMap::new(), later);
+        missing.replace(AttachPoint::Device, BTreeMap::new(), later);
         let told = missing.lasting(PATIENCE, later + PATIENCE * 2);
         assert!(told.len() == 1 && told[0].starts_with("hook connect4 of the cgroup"), "{told:?}");
-        missing.replace(Place::Cgroup, BTreeMap::new(), later);
+        missing.replace(AttachPoint::Cgroup, BTreeMap::new(), later);
         assert_eq!(missing.count(), 0);
     }
 
@@ -122,9 +122,9 @@ mod tests {
     fn another_reason_is_news_and_no_new_beginning() {
         let (missing, start) = (Missing::default(), Instant::now());
         let later = start + PATIENCE * 2;
-        missing.replace(Place::Cgroup, found(&[("connect4", "gone")]), start);
-        assert!(missing.replace(Place::Cgroup, found(&[("connect4", "gone")]), later).is_empty());
-        assert_eq!(missing.replace(Place::Cgroup, found(&[("connect4", "busy")]), later), ["connect4"]);
+        missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), start);
+        assert!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later).is_empty());
+        assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "busy")]), later), ["connect4"]);
         assert_eq!(missing.lasting(PATIENCE, later).len(), 1, "since the first");
     }
 }

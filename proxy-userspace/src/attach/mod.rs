@@ -33,7 +33,7 @@ pub use self::{
     link::Put,
     load::Group,
     loaded::{LoadedPrograms, Statistics},
-    missing::{Missing, Place},
+    missing::{AttachPoint, Missing},
     program_set::ProgramSet,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},

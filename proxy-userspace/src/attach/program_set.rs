@@ -8,7 +8,7 @@ use tracing::debug;
 use super::{
     AttachError, Group, LoadedPrograms, Programs,
     load::{load, unload},
-    refused::Refused,
+    refused::RefusedGroups,
     stages::Stages,
 };
 use crate::{logging::errors::Report, maps::PinFolder};
@@ -18,7 +18,7 @@ pub struct ProgramSet {
     ebpf: Ebpf,
     stages: Stages,
     programs: Programs,
-    refused: Refused,
+    refused: RefusedGroups,
     loaded: LoadedPrograms,
 }
 
@@ -26,7 +26,7 @@ impl ProgramSet {
     /// Loads groups, and inserts their stages into this set's own program arrays. Fails if the kernel refuses a group of `needed`.
     /// A refusal of another group does not affect the rest.
     pub fn new(ebpf: Ebpf, folder: &PinFolder, groups: &[Group], needed: &[Group]) -> Result<Self, AttachError> {
-        let (stages, programs, refused) = (Stages::open(folder)?, Programs::default(), Refused::default());
+        let (stages, programs, refused) = (Stages::open(folder)?, Programs::default(), RefusedGroups::default());
         let mut program_set = Self { ebpf, stages, programs, refused, loaded: LoadedPrograms::default() };
         let mut refusals = program_set.add(groups)?;
         needed.iter().find_map(|group| refusals.remove(group)).map_or(Ok(program_set), Err)

@@ -19,9 +19,9 @@ const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed"];
 
 /// The reason and the time of each refusal.
 #[derive(Debug, Default)]
-pub(super) struct Refused(BTreeMap<Group, (Instant, String)>);
+pub(super) struct RefusedGroups(BTreeMap<Group, (Instant, String)>);
 
-impl Refused {
+impl RefusedGroups {
     /// Notes a refusal.
     pub(super) fn note(&mut self, group: Group, error: &AttachError, now: Instant) {
         self.0.insert(group, (now, reason(error)));
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn w01_a_refusal_counts_for_a_while_and_for_its_group() {
-        let (mut refused, then) = (Refused::default(), Instant::now());
+        let (mut refused, then) = (RefusedGroups::default(), Instant::now());
         refused.note(Group::Xdp, &AttachError::Refused("too complex".to_owned()), then);
         assert_eq!(refused.of(Group::Xdp, then + COUNTS / 2), Some("too complex"));
         assert_eq!(refused.of(Group::Bare, then), None);

@@ -12,7 +12,7 @@ use aya::Ebpf;
 use tracing::{error, warn};
 
 use super::{
-    AttachError, Missing, Place,
+    AttachError, AttachPoint, Missing,
     cgroup::{Cgroup, PROGRAMS},
     link::{Attachment, Put},
     program,
@@ -56,7 +56,7 @@ impl SocketHooks {
         };
         let lacking = self.hooks.iter().filter_map(|hook| Some((hook.name.to_owned(), reason(hook)?)));
         let lacking: BTreeMap<String, String> = lacking.collect();
-        for hook in self.missing.replace(Place::Cgroup, lacking.clone(), Instant::now()) {
+        for hook in self.missing.replace(AttachPoint::Cgroup, lacking.clone(), Instant::now()) {
             let reason = lacking.get(&hook);
             error!(
                 hook,

@@ -2,10 +2,10 @@
 //! Nothing here knows the command line.
 
 mod bind_addresses;
+pub mod conntrack;
 pub mod devices;
 pub(crate) mod duration;
 mod external_ips;
-pub mod flows;
 pub mod kube_proxy;
 mod metrics;
 mod nodeport_addresses;
@@ -17,12 +17,12 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use self::flows::Constant;
+use self::conntrack::Constant;
 pub use self::{
     bind_addresses::{BindAddress, BindAddresses, EVERYWHERE},
+    conntrack::FlowConfig,
     devices::DeviceConfig,
     external_ips::{ExternalIps, ExternalIpsError},
-    flows::FlowConfig,
     kube_proxy::KubeProxyFile,
     metrics::MetricsConfig,
     nodeport_addresses::{NodePortAddresses, NodePortAddressesError},

@@ -2,11 +2,11 @@
 
 use proxy_common::{
     MapSpec, SizedBy,
-    config::{
+    connection::WAYS,
+    sizes::{
         AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
         SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
     },
-    connection::WAYS,
 };
 
 use super::Quantity;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+pub use proxy_common::Family;
 use proxy_common::{Frontend, FrontendKind, List, Protocol};
 
 use crate::desired::sorted::SortedMap;
@@ -37,32 +38,6 @@ impl ServiceName {
 impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// IP family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the variants say it")]
-pub enum Family {
-    Ipv4,
-    Ipv6,
-}
-
-impl Family {
-    /// The family of an address.
-    pub const fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Self::Ipv4,
-            IpAddr::V6(_) => Self::Ipv6,
-        }
-    }
-
-    /// Returns the IP version: 4 or 6.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Ipv4 => 4,
-            Self::Ipv6 => 6,
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::select::{Role, Target};
 
 /// How a device is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum DeviceOutcome {
     /// Served as wanted, in this mode.
     Served(&'static str),
     /// Served by TC, because native XDP is not reliable on the device, for this reason.
@@ -19,7 +19,7 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-impl Outcome {
+impl DeviceOutcome {
     /// Whether the outcome stays until the device itself changes.
     pub(super) fn is_settled(&self) -> bool {
         !matches!(self, Self::Failed(_) | Self::Lossy(_))

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::{
         commands::cli::DeviceArgs,
-        node::rtnetlink::{DefaultRoute, Peer},
+        node::rtnetlink::{DefaultRoute, LinkPeer},
     };
 
     #[derive(clap::Parser)]
@@ -264,7 +264,7 @@ mod tests {
         let mut snapshot = snapshot();
         let veth = |index, name: &str, netns, master| Link {
             kind: "veth".to_owned(),
-            peer: Some(Peer { index: 2, netns }),
+            peer: Some(LinkPeer { index: 2, netns }),
             master,
             ..Link { index, name: name.to_owned(), ethernet: true, up: true, ..Link::default() }
         };

@@ -11,13 +11,13 @@ use proxy_common::Device;
 use tracing::{debug, error, info};
 
 use super::{
-    outcome::Outcome,
+    outcome::DeviceOutcome,
     select::{Role, Target},
     unreliable_xdp::loss,
 };
 use crate::{
     attach::{
-        AttachError, Group, Missing, Place, ProgramSet,
+        AttachError, AttachPoint, Group, Missing, ProgramSet,
         device::{DeviceHook, Hook, list},
         tc_has_links,
     },
@@ -27,16 +27,16 @@ use crate::{
 };
 
 /// The last outcome of serving a device.
-struct State {
+struct ServedDevice {
     target: Target,
-    outcome: Outcome,
+    outcome: DeviceOutcome,
     /// The hooks of the device that have programs.
     hooks: Vec<DeviceHook>,
     /// Whether these are programs of the previous set.
     is_outdated: bool,
 }
 
-impl State {
+impl ServedDevice {
     /// Whether one of the device's programs is no longer attached.
     fn has_lost(&self, folder: &PinFolder) -> bool {
         self.hooks.iter().any(|hook| hook.is_dead(folder))
@@ -50,7 +50,7 @@ pub(super) struct Devices {
     folder: PinFolder,
     mode: DeviceMode,
     has_tcx: bool,
-    states: BTreeMap<u32, State>,
+    states: BTreeMap<u32, ServedDevice>,
     /// The pinned hooks when they were last listed.
     pinned: Vec<DeviceHook>,
     /// Where devices that can't be served are noted.
@@ -119,9 +119,9 @@ impl Devices {
                 outcome.report(&target);
             }
             let hooks = list(&self.folder)?.into_iter().filter(|hook| hook.device == index).collect();
-            self.states.insert(index, State { target, outcome, hooks, is_outdated: false });
+            self.states.insert(index, ServedDevice { target, outcome, hooks, is_outdated: false });
         }
-        self.missing.replace(Place::Device, self.unserved(), Instant::now());
+        self.missing.replace(AttachPoint::Device, self.unserved(), Instant::now());
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Devices {
     fn unserved(&self) -> BTreeMap<String, String> {
         let outside = self.states.values().filter(|state| state.target.role == Role::Outside);
         let unserved = outside.filter_map(|state| match &state.outcome {
-            Outcome::Failed(reason) => Some((state.target.link.name.clone(), reason.clone())),
+            DeviceOutcome::Failed(reason) => Some((state.target.link.name.clone(), reason.clone())),
             _ => None,
         });
         unserved.collect()
@@ -160,7 +160,7 @@ impl Devices {
     }
 
     /// Attaches the programs to one device. If that fails, detaches all of its programs.
-    fn serve(&mut self, target: &Target) -> Outcome {
+    fn serve(&mut self, target: &Target) -> DeviceOutcome {
         let link = &target.link;
         match self.attach(target) {
             Ok(outcome) => outcome,
@@ -174,7 +174,7 @@ impl Devices {
                         );
                     }
                 }
-                Outcome::Failed(Report(&error).to_string())
+                DeviceOutcome::Failed(Report(&error).to_string())
             }
         }
     }
@@ -182,7 +182,7 @@ impl Devices {
     /// Attaches the programs to one device. Egress comes first, because replies must be translated before requests come in. TC
     /// ingress comes last: a device whose XDP is always refused is tried again and again, and must not alternate between served
     /// and unserved.
-    fn attach(&mut self, target: &Target) -> Result<Outcome, AttachError> {
+    fn attach(&mut self, target: &Target) -> Result<DeviceOutcome, AttachError> {
         let link = &target.link;
         let mut refused = self.load(target)?;
         let mut xdp = target.xdp(self.mode).filter(|_| refused.is_none());
@@ -229,35 +229,37 @@ impl Devices {
     }
 
     /// Returns the outcome. `xdp` is the XDP hook that is attached; `refused` is why XDP was refused.
-    fn outcome(&self, target: &Target, xdp: Option<Hook>, refused: Option<String>) -> Outcome {
+    fn outcome(&self, target: &Target, xdp: Option<Hook>, refused: Option<String>) -> DeviceOutcome {
         let unreliable = target
             .unreliable
             .clone()
             .filter(|_| !target.link.bare && self.mode == DeviceMode::Auto && target.role == Role::Outside);
         match (xdp, refused, unreliable) {
-            (_, Some(reason), _) => Outcome::FellBack(reason),
-            (Some(Hook::XdpNative), ..) => loss(&target.link).map_or(Outcome::Served("xdp"), Outcome::Lossy),
-            (Some(_), ..) => Outcome::Served("xdp-generic"),
-            (None, None, Some(unreliable)) => Outcome::Unreliable(unreliable),
-            (None, None, None) => Outcome::Served("tc"),
+            (_, Some(reason), _) => DeviceOutcome::FellBack(reason),
+            (Some(Hook::XdpNative), ..) => {
+                loss(&target.link).map_or(DeviceOutcome::Served("xdp"), DeviceOutcome::Lossy)
+            }
+            (Some(_), ..) => DeviceOutcome::Served("xdp-generic"),
+            (None, None, Some(unreliable)) => DeviceOutcome::Unreliable(unreliable),
+            (None, None, None) => DeviceOutcome::Served("tc"),
         }
     }
 
     /// Returns the flags of the device in DEVICES, which the programs and `waggle get devices` read.
-    fn flags(&self, target: &Target, outcome: &Outcome) -> u32 {
+    fn flags(&self, target: &Target, outcome: &DeviceOutcome) -> u32 {
         let role = target.role.flags();
         if target.link.bare {
             return role | Device::BARE;
         }
-        let asked = if role == 0 && self.mode != DeviceMode::Auto { Device::ASKED } else { 0 };
+        let chosen = if role == 0 && self.mode != DeviceMode::Auto { Device::MODE_IS_CHOSEN } else { 0 };
         let reason = match outcome {
-            Outcome::Served("xdp") => Device::REDIRECT,
-            Outcome::Lossy(_) => Device::REDIRECT | Device::LOSSY,
-            Outcome::Unreliable(_) => Device::UNSURE,
-            Outcome::FellBack(_) => Device::FELL_BACK,
-            Outcome::Served(_) | Outcome::Failed(_) => 0,
+            DeviceOutcome::Served("xdp") => Device::REDIRECT,
+            DeviceOutcome::Lossy(_) => Device::REDIRECT | Device::LOSSY,
+            DeviceOutcome::Unreliable(_) => Device::UNSURE,
+            DeviceOutcome::FellBack(_) => Device::FELL_BACK,
+            DeviceOutcome::Served(_) | DeviceOutcome::Failed(_) => 0,
         };
-        role | asked | reason
+        role | chosen | reason
     }
 
     /// Detaches a device's pinned programs from the hooks for which `is_meant` returns true.

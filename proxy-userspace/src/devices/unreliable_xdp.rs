@@ -6,7 +6,7 @@ use std::io;
 use crate::{
     attach::xdp_program_on,
     logging::errors::Report,
-    node::rtnetlink::{Link, Peer},
+    node::rtnetlink::{Link, LinkPeer},
 };
 
 const VETH: &str = "veth";
@@ -42,7 +42,7 @@ pub(super) fn loss(link: &Link) -> Option<String> {
     describe(peer, xdp_program_on(peer.index, peer.netns))
 }
 
-fn describe(peer: Peer, program: io::Result<Option<u32>>) -> Option<String> {
+fn describe(peer: LinkPeer, program: io::Result<Option<u32>>) -> Option<String> {
     let place = peer.netns.map_or_else(String::new, |number| format!(" in network namespace {number}"));
     match program {
         Ok(Some(_)) => None,
@@ -96,11 +96,11 @@ mod tests {
 
     #[test]
     fn w04_the_other_end_of_a_veth_is_named() {
-        let peer = Peer { index: 7, netns: Some(3) };
+        let peer = LinkPeer { index: 7, netns: Some(3) };
         assert_eq!(describe(peer, Ok(Some(1))), None);
         let missing = describe(peer, Ok(None)).unwrap();
         assert!(missing.contains("device 7 in network namespace 3, has no native XDP program"), "{missing}");
-        assert!(describe(Peer { index: 7, netns: None }, Ok(None)).unwrap().contains("device 7, has"));
+        assert!(describe(LinkPeer { index: 7, netns: None }, Ok(None)).unwrap().contains("device 7, has"));
         let unknown = describe(peer, Err(io::Error::from_raw_os_error(libc::EPERM))).unwrap();
         assert!(unknown.contains("can't be inspected (Operation not permitted"), "{unknown}");
     }

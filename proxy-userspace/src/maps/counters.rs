@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, net::SocketAddr};
 
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
-use proxy_common::{Backend, BackendCounters, ServiceCounters, ServiceName};
+use proxy_common::{Backend, BackendCounters, ServiceCounters, StoredName};
 
 use super::{MapsError, PinFolder, encode, open_data, open_read_only};
 use crate::{desired::PortId, node::bpf};
@@ -26,7 +26,7 @@ pub fn of_services(
     limit: usize,
     ports: usize,
 ) -> Result<Vec<(PortId, ServiceCounters)>, MapsError> {
-    let names: HashMap<MapData, u32, ServiceName> = open_read_only(folder, "SERVICE_NAMES")?;
+    let names: HashMap<MapData, u32, StoredName> = open_read_only(folder, "SERVICE_NAMES")?;
     let counters: PerCpuArray<MapData, ServiceCounters> = open_read_only(folder, "SERVICE_COUNTERS")?;
     let read = |id: u32| {
         let port = encode::port_id(&names.get(&id, 0).ok()?)?;

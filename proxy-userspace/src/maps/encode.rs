@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use aya::maps::lpm_trie::Key;
 use ipnet::IpNet;
 use proxy_common::{
-    Address, Backend, FrontendKind, List, Network, Protocol, Service, ServiceName as NameValue, SlotRange, SourceRange,
+    Address, Backend, FrontendKind, List, Network, Protocol, Service, SlotRange, SourceRange, StoredName,
 };
 
 use crate::desired::{Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortId, PortKey, ServiceName};
@@ -91,8 +91,8 @@ pub const fn network_value(kind: NetworkKind) -> Network {
 }
 
 /// Returns the value of a service port in SERVICE_NAMES.
-pub fn name(id: &PortId) -> NameValue {
-    NameValue {
+pub fn name(id: &PortId) -> StoredName {
+    StoredName {
         namespace: label(&id.service.namespace),
         name: label(&id.service.name),
         port_name: label(&id.port.name),
@@ -103,7 +103,7 @@ pub fn name(id: &PortId) -> NameValue {
 }
 
 /// Returns the service port that a value of SERVICE_NAMES names; `None` if the value is damaged.
-pub fn port_id(name: &NameValue) -> Option<PortId> {
+pub fn port_id(name: &StoredName) -> Option<PortId> {
     let family = match name.family {
         4 => Family::Ipv4,
         6 => Family::Ipv6,
@@ -142,7 +142,7 @@ mod tests {
             port: PortKey { name: "".into(), protocol: Protocol::Udp, family: Family::Ipv6 },
         };
         assert_eq!(port_id(&name(&id)), Some(id));
-        assert_eq!(port_id(&NameValue::default()), None);
+        assert_eq!(port_id(&StoredName::default()), None);
     }
 
     #[test]

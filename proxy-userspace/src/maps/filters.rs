@@ -2,7 +2,7 @@
 
 use super::flow_table::FlowTable;
 
-/// The two arrays of the prefilter.
+/// The two filters.
 pub struct FilterArrays<A> {
     /// The array ADDRESS_FILTER.
     pub addresses: A,

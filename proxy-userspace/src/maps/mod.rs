@@ -20,7 +20,7 @@ use std::{
 use aya::maps::{Array, HashMap, Map, MapData, MapError, lpm_trie::Key};
 use proxy_common::{
     Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters,
-    ServiceName, SourceRange, decide,
+    SourceRange, StoredName, decide,
 };
 
 use crate::{
@@ -138,7 +138,7 @@ pub struct Maps<S: Store = Kernel> {
     pub(crate) source_ranges: S::Trie<SourceRange, u32>,
     pub(crate) service_counters: S::Counters<ServiceCounters>,
     pub(crate) backend_counters: S::Counters<BackendCounters>,
-    pub(crate) service_names: S::Hash<u32, ServiceName>,
+    pub(crate) service_names: S::Hash<u32, StoredName>,
     pub(crate) filters: FilterArrays<S::Mapped<u8>>,
     pub(crate) node_addresses: S::Array<Address>,
     /// `None` for maps in memory, which no program uses.

@@ -9,7 +9,7 @@ use std::{
 
 use proxy_common::{Frontend, FrontendKind};
 
-use super::{frontends::frontends, health::health_claims, service::ServiceSpec};
+use super::{frontends::frontends, health::health_claims, service::ParsedService};
 use crate::desired::ServiceName;
 
 /// The claims of all Services.
@@ -44,8 +44,8 @@ impl Claims {
     pub(super) fn replace(
         &mut self,
         service: &ServiceName,
-        before: Option<&ServiceSpec>,
-        after: Option<&ServiceSpec>,
+        before: Option<&ParsedService>,
+        after: Option<&ParsedService>,
     ) -> ClaimChange {
         let (old, new) = (before.map(claims_of).unwrap_or_default(), after.map(claims_of).unwrap_or_default());
         let created = after.and_then(|spec| spec.created);
@@ -88,8 +88,13 @@ impl Claims {
         }
     }
 
-    fn replace_external(&mut self, service: &ServiceName, before: Option<&ServiceSpec>, after: Option<&ServiceSpec>) {
-        for address in before.into_iter().flat_map(ServiceSpec::external_addresses) {
+    fn replace_external(
+        &mut self,
+        service: &ServiceName,
+        before: Option<&ParsedService>,
+        after: Option<&ParsedService>,
+    ) {
+        for address in before.into_iter().flat_map(ParsedService::external_addresses) {
             if let Entry::Occupied(mut services) = self.external.entry(address) {
                 services.get_mut().remove(service);
                 if services.get().is_empty() {
@@ -97,7 +102,7 @@ impl Claims {
                 }
             }
         }
-        for address in after.into_iter().flat_map(ServiceSpec::external_addresses) {
+        for address in after.into_iter().flat_map(ParsedService::external_addresses) {
             self.external.entry(address).or_default().insert(service.clone());
         }
     }
@@ -119,7 +124,7 @@ impl ClaimChange {
 }
 
 /// Returns what a Service claims, and for each claim whether it is for an externalIP or load-balancer IP.
-fn claims_of(spec: &ServiceSpec) -> BTreeMap<Frontend, bool> {
+fn claims_of(spec: &ParsedService) -> BTreeMap<Frontend, bool> {
     let is_external = |kind| matches!(kind, FrontendKind::ExternalIp | FrontendKind::LoadBalancer);
     let dialled = frontends(spec).into_iter().map(|(frontend, origin)| (frontend, is_external(origin.kind)));
     let owned = spec.cluster_ips.iter().map(|address| Frontend::owner((*address).into()));

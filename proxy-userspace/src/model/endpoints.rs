@@ -12,7 +12,7 @@ use crate::{
     desired::Family,
     model::topology::{Conditions, NodeHint},
     objects::{
-        Endpoint as ApiEndpoint, EndpointHints, EndpointSlice, Hint,
+        Endpoint, EndpointHints, EndpointSlice, Hint,
         address::{endpoint_fault, parse_address},
     },
 };
@@ -23,13 +23,13 @@ pub(super) struct Slice {
     pub(super) family: Family,
     pub(super) ports: Box<[SlicePort]>,
     /// The endpoints with a usable address. ClusterIPs among them are refused later.
-    pub(super) endpoints: Box<[Endpoint]>,
+    pub(super) endpoints: Box<[ParsedEndpoint]>,
     pub(super) faults: Faults,
 }
 
 /// An endpoint of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(super) struct ParsedEndpoint {
     /// Its address, of the slice's family.
     pub(super) address: IpAddr,
     /// Its index in the slice.
@@ -57,7 +57,7 @@ pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Interne
     let endpoints = slice.endpoints.iter().flatten().enumerate();
     let endpoints = endpoints.filter_map(|(index, api)| {
         let address = parse_endpoint_address(api, index, family, &mut faults)?;
-        Some(Endpoint {
+        Some(ParsedEndpoint {
             address,
             index: u16::try_from(index).unwrap_or(u16::MAX),
             conditions: conditions(api),
@@ -70,7 +70,7 @@ pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Interne
 }
 
 /// Returns the endpoint's first address; `None` if it can't be used.
-fn parse_endpoint_address(api: &ApiEndpoint, index: usize, family: Family, faults: &mut Faults) -> Option<IpAddr> {
+fn parse_endpoint_address(api: &Endpoint, index: usize, family: Family, faults: &mut Faults) -> Option<IpAddr> {
     let field = format_args!("endpoints[{index}].addresses[0]").to_string();
     let address = faults.check(&field, parse_address(api.addresses.as_ref()?.first()?))?;
     if Family::of(address) != family {
@@ -86,7 +86,7 @@ fn parse_endpoint_address(api: &ApiEndpoint, index: usize, family: Family, fault
     }
 }
 
-fn conditions(api: &ApiEndpoint) -> Conditions {
+fn conditions(api: &Endpoint) -> Conditions {
     let given = api.conditions.as_ref();
     Conditions {
         ready: given.and_then(|given| given.ready).unwrap_or(true),

@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use proxy_common::{Address, Frontend, FrontendKind, List};
 
-use super::{ports::ServicePort, service::ServiceSpec};
+use super::{ports::ParsedPort, service::ParsedService};
 use crate::desired::{Family, FrontendEntry, PortKey};
 
 /// The part of a Service that asks for a frontend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     pub(super) kind: FrontendKind,
-    port: &'a ServicePort,
+    port: &'a ParsedPort,
     family: Family,
 }
 
 /// Returns every frontend of `spec`. An address that is given twice is served once: as ClusterIP if it is one, else as
 /// load-balancer IP rather than externalIP, because load-balancer IPs are filtered more strictly.
-pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
+pub(super) fn frontends(spec: &ParsedService) -> BTreeMap<Frontend, Origin<'_>> {
     let addresses = [
         (FrontendKind::ClusterIp, &spec.cluster_ips),
         (FrontendKind::LoadBalancer, &spec.load_balancer_ips),
@@ -42,7 +42,7 @@ pub(super) fn frontends(spec: &ServiceSpec) -> BTreeMap<Frontend, Origin<'_>> {
 
 impl Origin<'_> {
     /// Returns the frontend's entry in the table.
-    pub(super) fn entry(&self, spec: &ServiceSpec) -> FrontendEntry {
+    pub(super) fn entry(&self, spec: &ParsedService) -> FrontendEntry {
         let (internal, external) = match self.kind {
             FrontendKind::ClusterIp => (spec.internal, spec.internal),
             _ => (List::Cluster, spec.external),

@@ -7,10 +7,10 @@ use std::{
 
 use proxy_common::{Address, Frontend, List, Protocol};
 
-use super::{Model, faults::Faults, ports::ServicePort, service::ServiceSpec, state::ServiceState};
+use super::{Model, faults::Faults, ports::ParsedPort, service::ParsedService, state::ServiceState};
 use crate::{
     desired::{Family, PortKey, ServiceName},
-    objects::ServiceSpec as ApiSpec,
+    objects::ServiceSpec,
 };
 
 /// The health check that a Service asks for, and its ready endpoints.
@@ -28,14 +28,14 @@ const FIELD: &str = "spec.healthCheckNodePort";
 
 /// Parses `spec.healthCheckNodePort`, which counts only with the external policy Local.
 pub(super) fn parse_health_check(
-    spec: &ApiSpec,
-    ports: &[ServicePort],
+    spec: &ServiceSpec,
+    ports: &[ParsedPort],
     external: List,
     faults: &mut Faults,
 ) -> Option<u16> {
     let port = spec.health_check_node_port.filter(|port| *port != 0 && external == List::Local)?;
     let number = u16::try_from(port).ok();
-    let twin = |own: &&ServicePort| own.protocol == Protocol::Tcp && own.node_port == number;
+    let twin = |own: &&ParsedPort| own.protocol == Protocol::Tcp && own.node_port == number;
     match (number, ports.iter().find(twin)) {
         (Some(number), None) => Some(number),
         (Some(_), Some(own)) => {
@@ -50,7 +50,7 @@ pub(super) fn parse_health_check(
 }
 
 /// Returns the claims of the health check's port, which no Service may have as a node port.
-pub(super) fn health_claims(spec: &ServiceSpec) -> impl Iterator<Item = Frontend> {
+pub(super) fn health_claims(spec: &ParsedService) -> impl Iterator<Item = Frontend> {
     let ports = spec.health_check.into_iter();
     ports.flat_map(|port| {
         [Address::ANY_IPV4, Address::ANY_IPV6].map(|any| Frontend::new(any, port, Protocol::Tcp as u8))
@@ -63,7 +63,7 @@ impl Model {
         &self,
         name: &ServiceName,
         state: &ServiceState,
-        spec: &ServiceSpec,
+        spec: &ParsedService,
         faults: &mut Faults,
     ) -> Option<Check> {
         let port = spec.health_check?;
@@ -77,7 +77,7 @@ impl Model {
     }
 
     /// Returns how many endpoints on this node are ready. An endpoint with an address of each family counts once.
-    fn ready_here(&self, state: &ServiceState, spec: &ServiceSpec) -> usize {
+    fn ready_here(&self, state: &ServiceState, spec: &ParsedService) -> usize {
         let mut ready: BTreeMap<Family, BTreeSet<IpAddr>> = BTreeMap::new();
         for port in &spec.ports {
             for family in spec.families.iter() {

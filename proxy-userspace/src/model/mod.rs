@@ -40,7 +40,7 @@ use self::{
     names::Interners,
     networks::{Cidrs, Networks, parse_service_cidr},
     node::{NodeState, parse_node},
-    service::{ServiceSpec, parse_service},
+    service::{ParsedService, parse_service},
     state::ServiceState,
 };
 pub use self::{config::ModelConfig, touched::Touched};
@@ -199,7 +199,7 @@ impl Model {
         }
     }
 
-    fn set_service(&mut self, reference: ObjectRef, spec: Option<ServiceSpec>, faults: Faults) {
+    fn set_service(&mut self, reference: ObjectRef, spec: Option<ParsedService>, faults: Faults) {
         let name = self.service_name(&reference.namespace, &reference.name);
         let state = self.services.entry(name.clone()).or_default();
         if state.spec.as_deref() != spec.as_ref() || state.faults != faults {

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 use proxy_common::Protocol;
 
 use super::{faults::Faults, names::Interners};
-use crate::objects::{EndpointPort, ServicePort as ApiPort, ServiceSpec as ApiSpec};
+use crate::objects::{EndpointPort, ServicePort, ServiceSpec};
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServicePort {
+pub(super) struct ParsedPort {
     /// The name; empty if the port is unnamed.
     pub(super) name: Arc<str>,
     pub(super) protocol: Protocol,
@@ -31,11 +31,11 @@ pub(super) struct SlicePort {
 
 /// Parses a Service's ports. A port that repeats an earlier port's name or number, within a protocol, is skipped.
 pub(super) fn parse_service_ports(
-    spec: &ApiSpec,
+    spec: &ServiceSpec,
     with_node_ports: bool,
     names: &mut Interners,
     faults: &mut Faults,
-) -> Box<[ServicePort]> {
+) -> Box<[ParsedPort]> {
     let (mut by_name, mut by_port, mut by_node_port) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut ports = Vec::new();
     for (index, api) in spec.ports.iter().flatten().enumerate() {
@@ -77,13 +77,18 @@ pub(super) fn parse_slice_ports(
     ports.iter().enumerate().filter_map(parse).collect()
 }
 
-fn parse_service_port(api: &ApiPort, index: usize, names: &mut Interners, faults: &mut Faults) -> Option<ServicePort> {
+fn parse_service_port(
+    api: &ServicePort,
+    index: usize,
+    names: &mut Interners,
+    faults: &mut Faults,
+) -> Option<ParsedPort> {
     let protocol = parse_protocol(api.protocol.as_deref(), format_args!("spec.ports[{index}].protocol"), faults)?;
     let port = parse_number(api.port, format_args!("spec.ports[{index}].port"), faults)?;
     let node_port = api.node_port.filter(|port| *port != 0);
     let node_port = node_port.and_then(|port| parse_number(port, format_args!("spec.ports[{index}].nodePort"), faults));
     let name = names.texts.intern(api.name.as_deref().unwrap_or_default());
-    Some(ServicePort { name, protocol, port, node_port, index })
+    Some(ParsedPort { name, protocol, port, node_port, index })
 }
 
 fn parse_number(port: i32, field: impl Display, faults: &mut Faults) -> Option<u16> {

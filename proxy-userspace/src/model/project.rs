@@ -13,7 +13,7 @@ use super::{
     endpoints::Slice,
     faults::Faults,
     frontends::frontends,
-    service::ServiceSpec,
+    service::ParsedService,
     sources::{NodeSources, source_ranges},
     state::ServiceState,
 };
@@ -93,7 +93,7 @@ impl Model {
         &self,
         name: &ServiceName,
         state: &ServiceState,
-        spec: &ServiceSpec,
+        spec: &ParsedService,
         faults: &mut Faults,
     ) -> ServiceTable {
         let mut table = ServiceTable::default();
@@ -139,7 +139,7 @@ impl Model {
     fn port_entries(
         &self,
         state: &ServiceState,
-        spec: &ServiceSpec,
+        spec: &ParsedService,
         frontends: &SortedMap<Frontend, FrontendEntry>,
     ) -> SortedMap<PortKey, PortEntry> {
         let mut needed: BTreeMap<&PortKey, BTreeSet<List>> = BTreeMap::new();
@@ -176,7 +176,7 @@ impl Model {
     fn sources(
         &self,
         port: &PortKey,
-        spec: &ServiceSpec,
+        spec: &ParsedService,
         frontends: &SortedMap<Frontend, FrontendEntry>,
     ) -> Option<SourceRanges> {
         let ranges = spec.sources.get(&port.family)?;

@@ -9,14 +9,14 @@ use super::{
     faults::Faults,
     health::parse_health_check,
     names::Interners,
-    ports::{ServicePort, parse_service_ports},
+    ports::{ParsedPort, parse_service_ports},
     sources::{Sources, parse_sources},
 };
 use crate::{
     config::ExternalIps,
     desired::Family,
     objects::{
-        Service, ServiceSpec as ApiSpec,
+        Service, ServiceSpec,
         address::{frontend_fault, parse_address},
     },
 };
@@ -27,7 +27,7 @@ const AFFINITY_MAX: u32 = 86_400;
 
 /// The content of a Service that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServiceSpec {
+pub(super) struct ParsedService {
     /// When it was created, in seconds since 1970. `None` counts as the oldest.
     pub(super) created: Option<i64>,
     /// The families that the Service is served in.
@@ -39,7 +39,7 @@ pub(super) struct ServiceSpec {
     /// Its load-balancer IPs, only of `families`.
     pub(super) load_balancer_ips: Box<[IpAddr]>,
     /// Its ports, unique by name and protocol, and by number and protocol.
-    pub(super) ports: Box<[ServicePort]>,
+    pub(super) ports: Box<[ParsedPort]>,
     /// The list that its ClusterIPs use.
     pub(super) internal: List,
     /// The list that its external frontends use for packets from outside.
@@ -52,7 +52,7 @@ pub(super) struct ServiceSpec {
     pub(super) sources: Sources,
 }
 
-impl ServiceSpec {
+impl ParsedService {
     /// Returns the externalIPs and load-balancer IPs that it asks for.
     pub(super) fn external_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.external_ips.iter().chain(&self.load_balancer_ips).copied()
@@ -110,7 +110,7 @@ pub(super) fn parse_service(
     allowed: &ExternalIps,
     names: &mut Interners,
     faults: &mut Faults,
-) -> Option<ServiceSpec> {
+) -> Option<ParsedService> {
     let spec = &service.spec;
     if !is_served(&service.metadata, spec) {
         return None;
@@ -128,7 +128,7 @@ pub(super) fn parse_service(
     let external_counts = kind != Type::ClusterIp || !external_ips.is_empty();
     let ports = parse_service_ports(spec, kind != Type::ClusterIp, names, faults);
     let health_check = if is_balanced { parse_health_check(spec, &ports, external, faults) } else { None };
-    Some(ServiceSpec {
+    Some(ParsedService {
         created: service.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
         families,
         cluster_ips: cluster_ips.into(),
@@ -143,13 +143,13 @@ pub(super) fn parse_service(
     })
 }
 
-fn is_served(metadata: &ObjectMeta, spec: &ApiSpec) -> bool {
+fn is_served(metadata: &ObjectMeta, spec: &ServiceSpec) -> bool {
     let delegated = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PROXY_NAME_LABEL));
     let cluster_ip = spec.cluster_ip.as_deref().unwrap_or_default().trim();
     !delegated && spec.r#type.as_deref() != Some("ExternalName") && !cluster_ip.is_empty() && cluster_ip != "None"
 }
 
-fn parse_type(spec: &ApiSpec, faults: &mut Faults) -> Type {
+fn parse_type(spec: &ServiceSpec, faults: &mut Faults) -> Type {
     match spec.r#type.as_deref().unwrap_or_default() {
         "" | "ClusterIP" => Type::ClusterIp,
         "NodePort" => Type::NodePort,
@@ -162,7 +162,7 @@ fn parse_type(spec: &ApiSpec, faults: &mut Faults) -> Type {
 }
 
 /// Returns the families that the Service is served in, and the ClusterIPs that can be parsed (S2).
-fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (Families, Vec<IpAddr>) {
+fn parse_cluster_ips(spec: &ServiceSpec, faults: &mut Faults) -> (Families, Vec<IpAddr>) {
     let first = spec.cluster_ip.clone().unwrap_or_default();
     let given = spec.ip_families.as_deref().unwrap_or_default();
     if given.is_empty() {
@@ -196,7 +196,12 @@ fn parse_cluster_ips(spec: &ApiSpec, faults: &mut Faults) -> (Families, Vec<IpAd
     (families, addresses)
 }
 
-fn parse_external_ips(spec: &ApiSpec, families: Families, allowed: &ExternalIps, faults: &mut Faults) -> Vec<IpAddr> {
+fn parse_external_ips(
+    spec: &ServiceSpec,
+    families: Families,
+    allowed: &ExternalIps,
+    faults: &mut Faults,
+) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for (index, text) in spec.external_ips.iter().flatten().enumerate() {
         let field = format!("spec.externalIPs[{index}]");
@@ -257,7 +262,7 @@ fn parse_policy(policy: Option<&str>, field: &str, faults: &mut Faults) -> List 
     }
 }
 
-fn parse_affinity(spec: &ApiSpec, faults: &mut Faults) -> u32 {
+fn parse_affinity(spec: &ServiceSpec, faults: &mut Faults) -> u32 {
     match spec.session_affinity.as_deref().unwrap_or_default() {
         "" | "None" => return 0,
         "ClientIP" => {}

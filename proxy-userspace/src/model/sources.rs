@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::faults::Faults;
 use crate::{
     desired::{Family, SourceRanges},
-    objects::{ServiceSpec as ApiSpec, address::parse_cidr},
+    objects::{ServiceSpec, address::parse_cidr},
 };
 
 /// The ranges by family. A family without an entry is open to every client.
@@ -26,7 +26,7 @@ pub(super) struct NodeSources<'a> {
 }
 
 /// Parses a Service's ranges. A range that can't be parsed admits no client; its family stays closed to all others.
-pub(super) fn parse_sources(spec: &ApiSpec, faults: &mut Faults) -> Sources {
+pub(super) fn parse_sources(spec: &ServiceSpec, faults: &mut Faults) -> Sources {
     let mut sources = Sources::new();
     for (index, text) in spec.load_balancer_source_ranges.iter().flatten().enumerate() {
         let net = faults.check(format_args!("spec.loadBalancerSourceRanges[{index}]"), parse_cidr(text));
@@ -67,7 +67,7 @@ mod tests {
 
     fn parsed(texts: &[&str]) -> (Sources, Faults) {
         let ranges = texts.iter().map(|text| (*text).to_owned()).collect();
-        let spec = ApiSpec { load_balancer_source_ranges: Some(ranges), ..ApiSpec::default() };
+        let spec = ServiceSpec { load_balancer_source_ranges: Some(ranges), ..ServiceSpec::default() };
         let mut faults = Faults::default();
         (parse_sources(&spec, &mut faults), faults)
     }

@@ -3,16 +3,16 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
-    endpoints::{Endpoint, Slice},
+    endpoints::{ParsedEndpoint, Slice},
     faults::Faults,
-    service::ServiceSpec,
+    service::ParsedService,
 };
 use crate::desired::Family;
 
 /// A Service and its EndpointSlices; either may be missing.
 #[derive(Debug, Default)]
 pub(super) struct ServiceState {
-    pub(super) spec: Option<Box<ServiceSpec>>,
+    pub(super) spec: Option<Box<ParsedService>>,
     pub(super) faults: Faults,
     /// Sorted by name.
     slices: Vec<(Arc<str>, Slice)>,
@@ -38,7 +38,7 @@ impl ServiceState {
     }
 
     /// Returns the endpoints of all its slices.
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &ParsedEndpoint> + Clone {
         self.slices.iter().flat_map(|(_, slice)| slice.endpoints.iter())
     }
 

@@ -10,7 +10,7 @@ use rtnetlink::{
 
 pub(crate) use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP};
 
-use crate::node::netlink::{Connection, encode};
+use crate::node::netlink::{NetlinkSocket, encode};
 
 /// The size of `struct nfgenmsg`: family, version, resource. Zeros mean every family.
 const FAMILY: usize = 4;
@@ -51,7 +51,7 @@ pub(crate) fn ask_until(
     question: Question<'_>,
     mut found: impl FnMut(u16, u8, &[u8]) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    Connection::new(NETLINK_NETFILTER)?.ask(&encode(question, question.flags), |answer| {
+    NetlinkSocket::new(NETLINK_NETFILTER)?.ask(&encode(question, question.flags), |answer| {
         let answer = NetlinkBuffer::new(answer);
         Ok(match answer.payload() {
             [family, _, _, _, attributes @ ..] => found(answer.message_type(), *family, attributes),
@@ -62,7 +62,7 @@ pub(crate) fn ask_until(
 
 /// Sends requests for changes in `subsystem` as one transaction: all of them take effect, or none.
 pub(crate) fn change(subsystem: u8, requests: &[Question<'_>]) -> io::Result<()> {
-    let mut connection = Connection::new(NETLINK_NETFILTER)?;
+    let mut connection = NetlinkSocket::new(NETLINK_NETFILTER)?;
     connection.ask(&transaction(subsystem, requests), |_| Ok(ControlFlow::Continue(())))
 }
 

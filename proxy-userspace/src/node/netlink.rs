@@ -21,12 +21,12 @@ pub(crate) const DUMP: u16 = NLM_F_DUMP;
 pub(crate) const DATAGRAM: usize = 64 * 1024;
 
 /// A socket for requests, in the network namespace of the thread that opened it.
-pub(crate) struct Connection {
+pub(crate) struct NetlinkSocket {
     socket: Socket,
     buffer: Vec<u8>,
 }
 
-impl Connection {
+impl NetlinkSocket {
     /// Opens a socket of a protocol NETLINK_….
     pub(crate) fn new(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
@@ -77,7 +77,7 @@ impl Connection {
 
 /// Sends one request, in the calling thread's network namespace, and collects the responses.
 pub(crate) fn request(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-    Connection::new(NETLINK_ROUTE)?.request(message, flags)
+    NetlinkSocket::new(NETLINK_ROUTE)?.request(message, flags)
 }
 
 /// Encodes a request.

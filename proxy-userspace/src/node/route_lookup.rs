@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::{
     logging::errors::Report,
-    node::netlink::{ACK, Connection},
+    node::netlink::{ACK, NetlinkSocket},
 };
 
 /// A resolved route.
@@ -28,7 +28,7 @@ pub(crate) struct ResolvedRoute {
 /// Asks the kernel for routes.
 #[derive(Default)]
 pub(crate) struct RouteLookup {
-    connection: Option<Connection>,
+    connection: Option<NetlinkSocket>,
 }
 
 impl RouteLookup {
@@ -36,7 +36,7 @@ impl RouteLookup {
     /// without a route.
     pub(crate) fn ask(&mut self, to: IpAddr) -> Option<ResolvedRoute> {
         if self.connection.is_none() {
-            let made = Connection::new(NETLINK_ROUTE)
+            let made = NetlinkSocket::new(NETLINK_ROUTE)
                 .inspect_err(|error| warn!(error = %Report(error), "can't look up routes to backends"));
             self.connection = made.ok();
         }

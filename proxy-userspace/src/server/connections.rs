@@ -16,13 +16,13 @@ const GRACE: Duration = Duration::from_millis(50);
 
 /// The open connections. After this is dropped, they continue until their responses are sent.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(super) struct OpenConnections {
     tasks: JoinSet<()>,
     /// The start of each connection, oldest first.
     by_age: VecDeque<(Instant, AbortHandle)>,
 }
 
-impl Connections {
+impl OpenConnections {
     /// Runs `task` for a new connection.
     pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.tasks.spawn(task);
@@ -50,7 +50,7 @@ impl Connections {
     }
 }
 
-impl Drop for Connections {
+impl Drop for OpenConnections {
     fn drop(&mut self) {
         // A request that arrived before the Service was deleted still gets its response.
         self.tasks.detach_all();
@@ -67,7 +67,7 @@ mod tests {
 
     #[tokio::test]
     async fn n08_the_oldest_connection_gives_way_to_a_new_one() {
-        let mut connections = Connections::default();
+        let mut connections = OpenConnections::default();
         let began = Instant::now();
         for _ in 0..LIMIT {
             connections.make_room().await;
@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn n08_a_connection_that_ends_makes_room_and_closes_no_other() {
-        let mut connections = Connections::default();
+        let mut connections = OpenConnections::default();
         let (end, ended) = oneshot::channel::<()>();
         (1..LIMIT).for_each(|_| connections.spawn(pending()));
         connections.spawn(async { ended.await.unwrap_or_default() });
@@ -95,7 +95,7 @@ mod tests {
 
     #[tokio::test]
     async fn s22_open_connections_are_answered_after_the_listener_has_gone() {
-        let mut connections = Connections::default();
+        let mut connections = OpenConnections::default();
         let (ask, asked) = oneshot::channel::<()>();
         let (answer, answered) = oneshot::channel();
         connections.spawn(async {

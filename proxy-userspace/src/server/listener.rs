@@ -19,7 +19,7 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::connections::Connections;
+use super::connections::OpenConnections;
 use crate::logging::errors::Report;
 
 /// How long a request and its response may take together.
@@ -40,7 +40,7 @@ pub(super) async fn serve(
     chosen: impl Fn(SocketAddr) -> bool,
     respond: impl Fn(&Request<Incoming>) -> HttpResponse + Clone + Send + Sync + 'static,
 ) {
-    let mut connections = Connections::default();
+    let mut connections = OpenConnections::default();
     loop {
         connections.make_room().await;
         match listener.accept().await {

@@ -27,11 +27,11 @@ use crate::{agent::status::Status, config::BindAddresses, logging::errors::Repor
 
 /// How often each health path was answered with each status code.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct HealthCounts {
     counts: [[AtomicU64; 2]; 2],
 }
 
-impl Asked {
+impl HealthCounts {
     fn count(&self, question: Question, code: StatusCode) {
         self.counts[question as usize][usize::from(code != StatusCode::OK)].fetch_add(1, Ordering::Relaxed);
     }
@@ -70,9 +70,9 @@ pub fn serve(
     addresses: BindAddresses,
     scraped: Scraped,
 ) -> impl Future<Output = Result<(), BindError>> + Send {
-    let asked = Arc::new(Asked::default());
-    let counts = Arc::clone(&asked);
-    let metrics = Metrics::new(scraped, asked);
+    let health = Arc::new(HealthCounts::default());
+    let counts = Arc::clone(&health);
+    let metrics = Metrics::new(scraped, health);
     async move {
         let first = |port, address| first_try(port, address, addresses.hard_fail);
         let tries = [first(HEALTH, addresses.health)?, first(METRICS, addresses.metrics)?];
@@ -146,14 +146,14 @@ async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> HttpResp
     listener::serve(listener, |_| true, respond).await;
 }
 
-fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, asked: &Asked) -> HttpResponse {
+fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, counts: &HealthCounts) -> HttpResponse {
     let question = match request.uri().path() {
         "/healthz" => Question::Health,
         "/livez" => Question::Life,
         _ => return missing("/healthz and /livez"),
     };
     let answer = health::response(question, &status.borrow(), (Instant::now(), SystemTime::now()));
-    asked.count(question, answer.status());
+    counts.count(question, answer.status());
     answer
 }
 

@@ -7,7 +7,7 @@ use aya::{
     maps::{HashMap, LpmTrie, MapData, PerCpuArray, lpm_trie::Key},
 };
 use proxy_common::{
-    Address, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters, ServiceName, SourceRange,
+    Address, Backend, BackendCounters, Frontend, Member, Network, Service, ServiceCounters, SourceRange, StoredName,
 };
 
 use super::migration::{IDS, Migration, Migrations};
@@ -41,7 +41,7 @@ impl MapCopy<'_> {
         self.array::<u8>("PORT_FILTER")?;
         self.counters::<u64>("COUNTERS", None)?;
         if IDS.iter().all(|name| self.is_copied(name)) {
-            refused.extend(self.hash::<u32, ServiceName>("SERVICE_NAMES")?);
+            refused.extend(self.hash::<u32, StoredName>("SERVICE_NAMES")?);
             self.array::<u32>("GENERATIONS")?;
             self.array::<Backend>("BACKENDS")?;
             refused.extend(self.hash::<Member, u32>("MEMBERS")?);
@@ -60,7 +60,7 @@ impl MapCopy<'_> {
         self.array::<Backend>("BACKENDS")?;
         self.array::<u32>("GENERATIONS")?;
         self.whole_hash::<Member, u32>("MEMBERS")?;
-        self.whole_hash::<u32, ServiceName>("SERVICE_NAMES")?;
+        self.whole_hash::<u32, StoredName>("SERVICE_NAMES")?;
         self.trie::<Address, Network>("NETWORKS")?;
         self.trie::<SourceRange, u32>("SOURCE_RANGES")?;
         self.start_generations()
@@ -68,7 +68,7 @@ impl MapCopy<'_> {
 
     /// Copies the counters of the ids that are in use according to the maps in `folder`.
     pub(super) fn counters_of_ids(&self, folder: &PinFolder) -> Result<(), MapsError> {
-        let named: HashMap<MapData, u32, ServiceName> = open(folder, "SERVICE_NAMES")?;
+        let named: HashMap<MapData, u32, StoredName> = open(folder, "SERVICE_NAMES")?;
         let services: BTreeSet<u32> = named.keys().flatten().collect();
         self.counters::<ServiceCounters>("SERVICE_COUNTERS", Some(&services))?;
         let backends: MappedArray<Backend> = open_array(folder, "BACKENDS")?;

@@ -34,7 +34,7 @@ pub const QUICK: Timing = Timing {
     first_retry: Duration::from_millis(10),
     longest_retry: Duration::from_millis(200),
     settled: Duration::from_secs(1),
-    answer: Duration::from_millis(500),
+    response_timeout: Duration::from_millis(500),
     watch: Duration::from_mins(2),
     watch_grace: Duration::from_millis(200),
     absent: Duration::from_millis(100),

@@ -70,7 +70,7 @@ fn s30_long_lists_come_in_pages() {
         server.put(service(&format!("s{number}"), 80));
     }
     // A page that comes too late is asked for again, and a starved machine is slow.
-    let agent = Agent::listed(server, Timing { answer: DEADLINE, ..QUICK });
+    let agent = Agent::listed(server, Timing { response_timeout: DEADLINE, ..QUICK });
     assert_eq!(agent.names(Kind::Service).len(), 1100);
     let requests = agent.server.requests();
     let pages = requests.iter().filter(|request| request.is_for("services") && !request.is_watch());

@@ -78,7 +78,7 @@ fn s30_a_server_that_says_in_the_stream_that_there_is_none_is_asked_for_one_once
 #[test]
 fn s30_a_streamed_list_that_stalls_is_asked_for_again() {
     let server = streaming();
-    server.slow(Some(Slow { chunk: 64, pause: 2 * QUICK.answer }));
+    server.slow(Some(Slow { chunk: 64, pause: 2 * QUICK.response_timeout }));
     let mut agent = Agent::start(server, QUICK);
     agent.until_requested("a second list", |requests| of_services(requests).count() > 1);
     agent.server.slow(None);
@@ -89,7 +89,7 @@ fn s30_a_streamed_list_that_stalls_is_asked_for_again() {
 #[test]
 fn s30_streamed_lists_that_end_too_early_are_asked_for_with_pauses() {
     let server = streaming();
-    server.slow(Some(Slow { chunk: 64, pause: QUICK.answer / 4 }));
+    server.slow(Some(Slow { chunk: 64, pause: QUICK.response_timeout / 4 }));
     let mut agent = Agent::start(server, QUICK);
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(100));

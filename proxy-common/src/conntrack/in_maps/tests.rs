@@ -74,7 +74,7 @@ fn s40_an_entry_in_a_map_notes_what_its_copy_does() {
             let (mut copy, mut value) = (meta, meta);
             let _ = copy.note(&segment);
             let shared = Shared::of(&mut value);
-            shared.go_on(&segment);
+            shared.note_plain(&segment);
             assert_eq!(shared.read(), copy, "{segment:?}");
         }
     }

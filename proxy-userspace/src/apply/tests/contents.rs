@@ -177,9 +177,9 @@ impl Contents {
             }
         }
         for (address, flags) in &self.backends {
-            put(address.ip(), AddressClass::ASKED);
+            put(address.ip(), AddressClass::ANY_BACKEND);
             if flags & Backend::LOCAL != 0 {
-                put(address.ip(), AddressClass::BACKEND);
+                put(address.ip(), AddressClass::LOCAL_BACKEND);
             }
         }
         for key in self.frontends.keys().chain(self.marks.keys()) {

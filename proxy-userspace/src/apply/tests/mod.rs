@@ -11,13 +11,13 @@ use self::contents::{Contents, Promise};
 use super::*;
 use crate::{
     desired::{PortEntry, any::any_table, plan::plan, sorted::SortedMap},
-    maps::memory::{Kernel as Writes, Memory, Rooms},
+    maps::memory::{Capacities, Kernel as Writes, Memory},
 };
 
 impl Dataplane<Memory> {
     /// Returns a data plane with maps in memory, all empty and large.
     pub(crate) fn in_memory() -> Self {
-        World::new(Rooms { service_ids: 4096, slots: 65_536, backends: 16_384, ..Rooms::AMPLE }).dataplane
+        World::new(Capacities { service_ids: 4096, slots: 65_536, backends: 16_384, ..Capacities::AMPLE }).dataplane
     }
 }
 
@@ -30,9 +30,9 @@ struct World {
 }
 
 impl World {
-    fn new(rooms: Rooms) -> Self {
+    fn new(capacities: Capacities) -> Self {
         let writes = Writes::default();
-        let maps = Maps::new(rooms, &writes);
+        let maps = Maps::new(capacities, &writes);
         let seen = Rc::new(maps.share());
         Self { dataplane: Self::start(maps), maps: seen, writes, promise: Rc::default() }
     }
@@ -53,7 +53,7 @@ impl World {
         self.writes.witness(move || promise.borrow().check(&maps));
     }
 
-    fn apply(&mut self, to: &Table) -> Outcome {
+    fn apply(&mut self, to: &Table) -> Applied {
         self.dataplane.apply(plan(self.dataplane.table(), to))
     }
 
@@ -88,7 +88,7 @@ fn any_errors() -> impl Strategy<Value = Vec<Option<i32>>> {
 }
 
 prop_compose! {
-    fn any_rooms()(
+    fn any_capacities()(
         services in 1..8_usize,
         service_ids in 2..8_u32,
         slots in 1..16_u32,
@@ -96,15 +96,15 @@ prop_compose! {
         members in 1..8_usize,
         networks in 1..4_usize,
         source_ranges in 1..6_usize,
-    ) -> Rooms {
-        Rooms { services, service_ids, slots, backends, members, networks, source_ranges }
+    ) -> Capacities {
+        Capacities { services, service_ids, slots, backends, members, networks, source_ranges }
     }
 }
 
 proptest! {
     #[test]
     fn invariant_5_a_plan_written_to_the_maps_leaves_exactly_its_goal(from in any_table(), to in any_table()) {
-        let mut world = World::new(Rooms::AMPLE);
+        let mut world = World::new(Capacities::AMPLE);
         prop_assert!(world.settle(&from));
         world.check_exactly(&from)?;
         *world.promise.borrow_mut() = Promise::between(&from, &to);
@@ -120,7 +120,7 @@ proptest! {
         to in any_table(),
         errors in any_errors(),
     ) {
-        let mut world = World::new(Rooms::AMPLE);
+        let mut world = World::new(Capacities::AMPLE);
         prop_assert!(world.settle(&from));
         *world.promise.borrow_mut() = Promise::between(&from, &to);
         world.watch();
@@ -137,7 +137,7 @@ proptest! {
         to in any_table(),
         after in 0..120_u32,
     ) {
-        let mut world = World::new(Rooms::AMPLE);
+        let mut world = World::new(Capacities::AMPLE);
         prop_assert!(world.settle(&from));
         *world.promise.borrow_mut() = Promise::between(&from, &to);
         world.watch();
@@ -150,13 +150,13 @@ proptest! {
     }
 
     #[test]
-    fn invariant_4_a_restart_needs_no_room(rooms in any_rooms(), mut table in any_table()) {
+    fn invariant_4_a_restart_needs_no_room(capacities in any_capacities(), mut table in any_table()) {
         // No draining backends: one may have got its id only after the port that it drains from was written.
         for service in table.services.values_mut() {
             let ports = std::mem::take(&mut service.ports).into_iter();
             service.ports.extend(ports.map(|(key, entry)| (key, PortEntry { draining: SortedMap::new(), ..entry })));
         }
-        let mut world = World::new(rooms);
+        let mut world = World::new(capacities);
         if world.settle(&table) {
             *world.promise.borrow_mut() = Promise::between(&table, &table);
             world.watch();
@@ -170,11 +170,11 @@ proptest! {
 
     #[test]
     fn invariant_5_full_maps_keep_what_is_in_force(
-        rooms in any_rooms(),
+        capacities in any_capacities(),
         from in any_table(),
         to in any_table(),
     ) {
-        let mut world = World::new(rooms);
+        let mut world = World::new(capacities);
         if world.settle(&from) {
             world.check_exactly(&from)?;
             *world.promise.borrow_mut() = Promise::between(&from, &to);

@@ -1,7 +1,7 @@
 //! The command line. Only parses it; `main` runs the commands.
 
+mod conntrack;
 mod devices;
-mod flows;
 mod ignored;
 mod kube_proxy;
 mod metrics;
@@ -15,7 +15,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    devices::DeviceArgs, flows::FlowArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
+    conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
     nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
 };
 

@@ -12,7 +12,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{
-    InstanceArgs, KubeProxyArgs, devices::DeviceArgs, flows::FlowArgs, metrics::MetricsArgs,
+    InstanceArgs, KubeProxyArgs, conntrack::FlowArgs, devices::DeviceArgs, metrics::MetricsArgs,
     nodeport_addresses::NodePortArgs, sizes::SizeArgs,
 };
 use crate::config::{

@@ -1,7 +1,7 @@
 //! The flags for the sizes of maps.
 
 use clap::Args;
-use proxy_common::config::{
+use proxy_common::sizes::{
     AFFINITY_MAX, BACKENDS_MAX, CONNTRACK_MAX, EMBRYONIC_MAX, FRAGMENTS_MAX, MEMBERS_MAX, NETWORKS_MAX,
     SERVICE_IDS_MAX, SERVICES_MAX, SLOTS_MAX, SOCKET_CONNECTIONS_MAX, SOCKET_FLOWS_MAX, SOURCE_RANGES_MAX,
 };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proxy_common::Backend;
 use serde::Serialize;
 
-use super::{Name, Snapshot, table::Row};
+use super::{Name, Snapshot, output::Row};
 use crate::maps::encode;
 
 /// A backend.

@@ -10,7 +10,7 @@ use aya::{
 use proxy_common::Device;
 use serde::Serialize;
 
-use super::{InspectError, snapshot::find, table::Row};
+use super::{InspectError, output::Row, snapshot::find};
 use crate::{
     attach::device::{DeviceHook, Hook, list},
     maps::{PIN_ROOT, PinFolder, open_read_only},
@@ -117,7 +117,7 @@ fn why(mode: Mode, flags: u32) -> &'static str {
         _ if is(Device::FELL_BACK) => "native XDP was refused",
         _ if is(Device::UNSURE) => "packets that native XDP sends from such a device may be lost",
         _ if is(Device::LOSSY) => "--device-mode; packets that it sends are lost: the veth's peer has no native XDP",
-        _ if is(Device::ASKED) => "--device-mode",
+        _ if is(Device::MODE_IS_CHOSEN) => "--device-mode",
         Mode::Xdp => "the driver has native XDP",
         Mode::XdpGeneric | Mode::Tc => "-",
     }
@@ -192,11 +192,11 @@ tap1     5       tc     tcx_ingress=gone     host end of a pod
     fn w04_every_mode_has_a_reason() {
         for (mode, flags, begin) in [
             (Mode::Tc, Device::UNSURE, "packets that native XDP sends from such a device may be lost"),
-            (Mode::Tc, Device::ASKED, "--device-mode"),
-            (Mode::Xdp, Device::REDIRECT | Device::ASKED, "--device-mode"),
+            (Mode::Tc, Device::MODE_IS_CHOSEN, "--device-mode"),
+            (Mode::Xdp, Device::REDIRECT | Device::MODE_IS_CHOSEN, "--device-mode"),
             (
                 Mode::Xdp,
-                Device::REDIRECT | Device::ASKED | Device::LOSSY,
+                Device::REDIRECT | Device::MODE_IS_CHOSEN | Device::LOSSY,
                 "--device-mode; packets that it sends are lost",
             ),
             (Mode::Xdp, Device::REDIRECT, "the driver has native XDP"),

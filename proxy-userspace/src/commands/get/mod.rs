@@ -3,21 +3,21 @@
 
 mod backends;
 mod devices;
+mod output;
 mod services;
 mod snapshot;
-mod table;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
 use aya::maps::MapError;
-use proxy_common::{ABI_VERSION, ServiceName};
+use proxy_common::{ABI_VERSION, StoredName};
 
 pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
+    output::{Row, json, table},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
-    table::{Row, json, table},
 };
 use crate::{
     attach::AttachError,
@@ -95,7 +95,7 @@ struct Name {
 
 impl Name {
     /// Returns the names of the port with a service id. If they are missing or damaged, shows the id itself.
-    fn of(id: u32, names: &BTreeMap<u32, ServiceName>) -> Self {
+    fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
         match names.get(&id).and_then(encode::port_id) {
             Some(port) => Self {
                 namespace: port.service.namespace.to_string(),

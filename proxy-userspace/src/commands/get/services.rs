@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proxy_common::{Address, Frontend, FrontendKind, List, Protocol, Service, SlotRange, Verdict};
 use serde::Serialize;
 
-use super::{Name, Snapshot, table::Row};
+use super::{Name, Snapshot, output::Row};
 use crate::maps::encode;
 
 /// A frontend and its Service.

@@ -12,7 +12,7 @@ use std::{
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray};
 use ipnet::IpNet;
 use proxy_common::{
-    ABI_VERSION, Backend, BackendCounters, Frontend, Service, ServiceCounters, ServiceName, SlotRange, SourceRange,
+    ABI_VERSION, Backend, BackendCounters, Frontend, Service, ServiceCounters, SlotRange, SourceRange, StoredName,
 };
 
 use super::InspectError;
@@ -24,7 +24,7 @@ pub struct Snapshot {
     /// The entries of SERVICES.
     pub services: BTreeMap<Frontend, Service>,
     /// The entries of SERVICE_NAMES, by service id.
-    pub names: BTreeMap<u32, ServiceName>,
+    pub names: BTreeMap<u32, StoredName>,
     /// The elements of SLOTS that services refer to, by index.
     pub slots: BTreeMap<u32, u32>,
     /// The valid elements of BACKENDS, by backend id.

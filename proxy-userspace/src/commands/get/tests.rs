@@ -3,7 +3,7 @@ use std::{fs, net::IpAddr, path::Path};
 use proxy_common::{Address, Backend, BackendCounters, Frontend, FrontendKind, Protocol, Service, SlotRange};
 
 use super::*;
-use crate::desired::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName as TableName};
+use crate::desired::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName};
 
 fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
@@ -13,9 +13,9 @@ fn frontend(text: &str, port: u16, protocol: Protocol) -> Frontend {
     Frontend::new(address(text), port, protocol as u8)
 }
 
-fn name(namespace: &str, service: &str, port: &str) -> ServiceName {
+fn name(namespace: &str, service: &str, port: &str) -> StoredName {
     let port = PortKey { name: port.into(), protocol: Protocol::Tcp, family: Family::Ipv4 };
-    encode::name(&PortId { service: TableName::new(namespace, service), port })
+    encode::name(&PortId { service: ServiceName::new(namespace, service), port })
 }
 
 fn service(id: u32, kind: FrontendKind, internal: (u32, u32), external: (u32, u32)) -> Service {

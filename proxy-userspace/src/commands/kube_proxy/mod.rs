@@ -13,11 +13,11 @@ mod program;
 mod report;
 mod running;
 
-use std::{fmt, io, path::Path};
+use std::{io, path::Path};
 
-use self::plan::Plan;
-pub use self::report::Report;
-use crate::succession::import::ImportError;
+use self::plan::CleanupPlan;
+pub use self::report::CleanupReport;
+use crate::{desired::Family, succession::import::ImportError};
 
 /// Reads a response about devices, and the attributes of one about ipsets: for fuzz targets.
 #[cfg(any(test, fuzzing))]
@@ -26,34 +26,19 @@ pub(crate) fn read(answer: &[u8], attributes: &[u8]) {
     ipset::members(attributes);
 }
 
-/// An IP family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// Returns NFPROTO_IPV4 or NFPROTO_IPV6.
-    const fn number(self) -> u8 {
-        match self {
-            Self::V4 => 2,
-            Self::V6 => 10,
-        }
+/// A family's NFPROTO_….
+const fn nf_proto(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => 2,
+        Family::Ipv6 => 10,
     }
 }
 
-/// Formats the family as nft(8) does.
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V4 => "ip",
-            Self::V6 => "ip6",
-        })
+/// nft(8)'s word for a family.
+const fn nft_word(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "ip",
+        Family::Ipv6 => "ip6",
     }
 }
 
@@ -91,7 +76,8 @@ pub enum KubeProxyError {
     /// A table has rules that iptables does not understand.
     #[error(
         "remove kube-proxy's chains of the nftables table {family} {table}: {program} can't read the table, since it has rules \
-         of other programs (`nft list table {family} {table}` shows them)"
+         of other programs (`nft list table {family} {table}` shows them)",
+        family = nft_word(*.family)
     )]
     Unreadable {
         /// The table.
@@ -138,7 +124,7 @@ pub enum KubeProxyError {
         source: io::Error,
     },
     /// The kernel refused the table that keeps connections alive.
-    #[error("add the nftables table {family} {} (run waggle as root)", nftables::KEEPER)]
+    #[error("add the nftables table {family} {} (run waggle as root)", nftables::KEEPER, family = nft_word(*.family))]
     Keep {
         /// The table's family.
         family: Family,
@@ -160,7 +146,7 @@ pub struct Manner<'a> {
 
 /// Removes what kube-proxy left, and reports what that was. Fails if kube-proxy runs, unless forced, or if something can't be read
 /// or removed. If [`Manner::root`] is given, it is the root of this process afterwards.
-pub fn cleanup(manner: Manner<'_>) -> Result<Report, KubeProxyError> {
+pub fn cleanup(manner: Manner<'_>) -> Result<CleanupReport, KubeProxyError> {
     if let Some(path) = manner.root {
         let enter = || std::os::unix::fs::chroot(path).and_then(|()| std::env::set_current_dir("/"));
         enter().map_err(|source| KubeProxyError::Root { path: path.display().to_string(), source })?;
@@ -170,7 +156,7 @@ pub fn cleanup(manner: Manner<'_>) -> Result<Report, KubeProxyError> {
         Some(process) if !manner.force && !manner.is_dry => return Err(KubeProxyError::Running(process)),
         _ => {}
     }
-    let plan = Plan::read(manner.force)?;
+    let plan = CleanupPlan::read(manner.force)?;
     if !manner.is_dry {
         plan.carry_out()?;
     }

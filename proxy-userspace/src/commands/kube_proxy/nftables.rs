@@ -10,8 +10,11 @@ use std::io;
 
 use rtnetlink::packet_core::DefaultNla;
 
-use super::{Family, names::TABLE};
-use crate::node::netfilter::{NLM_F_DUMP, Question, ask, attribute, change, find, nest};
+use super::{names::TABLE, nf_proto};
+use crate::{
+    desired::Family,
+    node::netfilter::{NLM_F_DUMP, Question, ask, attribute, change, find, nest},
+};
 
 /// NFNL_SUBSYS_NFTABLES and its message types.
 const SUBSYSTEM: u8 = 10;
@@ -108,7 +111,7 @@ pub(super) fn make_keeper(family: Family) -> io::Result<()> {
     let expressions = nest(NFTA_RULE_EXPRESSIONS, &[expression("ct", &load), expression("cmp", &compare)]);
     let rule = [table.clone(), attribute(NFTA_RULE_CHAIN, KEEPER_CHAIN), expressions];
     let table = [table];
-    let request = |kind, attributes| Question { kind, flags: CREATE, family: family.number(), attributes };
+    let request = |kind, attributes| Question { kind, flags: CREATE, family: nf_proto(family), attributes };
     change(SUBSYSTEM, &[request(NEW_TABLE, &table), request(NEW_CHAIN, &chain), request(NEW_RULE, &rule)])
 }
 
@@ -118,13 +121,13 @@ fn expression(name: &str, data: &[DefaultNla]) -> DefaultNla {
 
 fn delete(family: Family, table: &str) -> io::Result<()> {
     let attributes = [attribute(IN_TABLE, table)];
-    let request = Question { kind: DELETE_TABLE, flags: 0, family: family.number(), attributes: &attributes };
+    let request = Question { kind: DELETE_TABLE, flags: 0, family: nf_proto(family), attributes: &attributes };
     change(SUBSYSTEM, &[request])
 }
 
 fn list(question: u16, answer: u16, mut found: impl FnMut(Family, &[u8])) -> io::Result<()> {
     let outcome = ask(question, NLM_F_DUMP, |kind, number, attributes| {
-        let family = Family::BOTH.into_iter().find(|family| family.number() == number && kind == answer);
+        let family = Family::BOTH.into_iter().find(|family| nf_proto(*family) == number && kind == answer);
         if let Some(family) = family {
             found(family, attributes);
         }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Family, KubeProxyError, device, ipset,
+    KubeProxyError, device, ipset,
     iptables::{self, Backend, TablePlan},
     ipvs::{self, Own, Servers},
     names::{DEVICE, TABLE},
+    nft_word,
     nftables::{self, KEEPER},
-    report::{Fate, Report, count},
+    report::{CleanupReport, Fate, count},
 };
-use crate::succession::import::count_translated;
+use crate::{desired::Family, succession::import::count_translated};
 
 /// The table that keeps translated connections of a family alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ struct Keeper {
 
 /// The objects that are removed, and those that are kept.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct CleanupPlan {
     tables: Vec<Family>,
     keepers: Vec<Keeper>,
     iptables: Vec<(Backend, TablePlan)>,
@@ -33,7 +34,7 @@ pub(super) struct Plan {
     kept_sets: Vec<String>,
 }
 
-impl Plan {
+impl CleanupPlan {
     /// Reads what exists and makes the plan. With `force`, virtual servers are removed even if they have connections.
     pub(super) fn read(force: bool) -> Result<Self, KubeProxyError> {
         let failed = |what| move |source| KubeProxyError::Read { what, source };
@@ -64,7 +65,7 @@ impl Plan {
             nftables::make_keeper(*family).map_err(|source| KubeProxyError::Keep { family: *family, source })?;
         }
         for family in &self.tables {
-            nftables::remove(*family).map_err(failed(format!("the nftables table {family} {TABLE}")))?;
+            nftables::remove(*family).map_err(failed(format!("the nftables table {} {TABLE}", nft_word(*family))))?;
         }
         for (backend, plan) in self.iptables.iter().filter(|(_, plan)| !plan.is_empty()) {
             backend.remove(plan)?;
@@ -79,7 +80,8 @@ impl Plan {
             ipset::destroy(set).map_err(failed(format!("the set {set}")))?;
         }
         for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Removed) {
-            nftables::remove_keeper(*family).map_err(failed(format!("the nftables table {family} {KEEPER}")))?;
+            nftables::remove_keeper(*family)
+                .map_err(failed(format!("the nftables table {} {KEEPER}", nft_word(*family))))?;
         }
         Ok(())
     }
@@ -90,10 +92,10 @@ impl Plan {
     }
 
     /// Reports what was done, or would be done, with each object.
-    pub(super) fn report(&self, is_dry: bool) -> Report {
-        let mut report = Report::new(is_dry);
+    pub(super) fn report(&self, is_dry: bool) -> CleanupReport {
+        let mut report = CleanupReport::new(is_dry);
         for family in &self.tables {
-            report.add(Fate::Removed, "nftables", format!("table {family} {TABLE}"));
+            report.add(Fate::Removed, "nftables", format!("table {} {TABLE}", nft_word(*family)));
         }
         self.report_iptables(&mut report);
         self.report_ipvs(&mut report);
@@ -110,12 +112,12 @@ impl Plan {
                 let connections = count(*connections, "translated connection");
                 format!(" for {connections}: run this again when they have ended")
             };
-            report.add(*fate, "nftables", format!("table {family} {KEEPER}{why}"));
+            report.add(*fate, "nftables", format!("table {} {KEEPER}{why}", nft_word(*family)));
         }
         report
     }
 
-    fn report_iptables(&self, report: &mut Report) {
+    fn report_iptables(&self, report: &mut CleanupReport) {
         for (Backend { name, .. }, TablePlan { table, chains, jumps, kept, .. }) in &self.iptables {
             if !chains.is_empty() {
                 let (chains, jumps) = (count(chains.len(), "chain"), count(jumps.len(), "jump"));
@@ -132,7 +134,7 @@ impl Plan {
         }
     }
 
-    fn report_ipvs(&self, report: &mut Report) {
+    fn report_ipvs(&self, report: &mut CleanupReport) {
         let servers = count(self.servers.len(), "virtual server");
         if self.keep_servers {
             let connections = count(self.servers.connections, "connection");
@@ -176,9 +178,9 @@ mod tests {
     #[test]
     fn connections_that_netfilter_translates_are_kept_alive_until_they_have_ended() {
         let both = Family::BOTH;
-        assert_eq!(fates(true, &[], [3, 0]), [(Family::V4, Fate::Added)]);
-        assert_eq!(fates(false, &both, [1, 0]), [(Family::V4, Fate::Kept), (Family::V6, Fate::Removed)]);
-        assert_eq!(fates(true, &both, [0, 7]), [(Family::V4, Fate::Removed), (Family::V6, Fate::Kept)]);
+        assert_eq!(fates(true, &[], [3, 0]), [(Family::Ipv4, Fate::Added)]);
+        assert_eq!(fates(false, &both, [1, 0]), [(Family::Ipv4, Fate::Kept), (Family::Ipv6, Fate::Removed)]);
+        assert_eq!(fates(true, &both, [0, 7]), [(Family::Ipv4, Fate::Removed), (Family::Ipv6, Fate::Kept)]);
     }
 
     #[test]

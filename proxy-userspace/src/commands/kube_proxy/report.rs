@@ -12,12 +12,12 @@ pub(super) enum Fate {
 
 /// What a cleanup has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct CleanupReport {
     lines: Vec<(Fate, &'static str, String)>,
     is_dry: bool,
 }
 
-impl Report {
+impl CleanupReport {
     pub(super) fn new(is_dry: bool) -> Self {
         Self { lines: Vec::new(), is_dry }
     }
@@ -38,7 +38,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CleanupReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines.is_empty() {
             return f.write_str("nothing of kube-proxy to remove");
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn report(is_dry: bool) -> String {
-        let mut report = Report::new(is_dry);
+        let mut report = CleanupReport::new(is_dry);
         report.add(Fate::Removed, "nftables", "table ip kube-proxy".into());
         report.add(Fate::Kept, "ipset", count(1, "set"));
         report.to_string()
@@ -73,6 +73,6 @@ mod tests {
     fn lines_are_aligned() {
         assert_eq!(report(false), "removed   nftables   table ip kube-proxy\nkept      ipset      1 set");
         assert_eq!(report(true), "would remove   nftables   table ip kube-proxy\nwould keep     ipset      1 set");
-        assert_eq!(Report::new(false).to_string(), "nothing of kube-proxy to remove");
+        assert_eq!(CleanupReport::new(false).to_string(), "nothing of kube-proxy to remove");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The longest timeout of a flow that fits every kernel (HZ is at most 1000), in seconds.
-const LONGEST: u32 = crate::config::flows::LONGEST / 1000;
+const LONGEST: u32 = crate::config::conntrack::LONGEST / 1000;
 
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     parsed(deserializer, |text| Ok(text.to_owned()))

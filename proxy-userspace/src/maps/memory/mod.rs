@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-pub(crate) use self::set::Rooms;
+pub(crate) use self::set::Capacities;
 use super::store::{Cells, Counts, Elements, Entries, Store};
 use aya::{
     maps::{MapError, lpm_trie::Key},

@@ -1,13 +1,13 @@
 //! A set of maps in memory.
 
-use proxy_common::{Backend, config::SERVICES_MAX, filter::FILTER_LENGTH};
+use proxy_common::{Backend, filter::FILTER_LENGTH, sizes::SERVICES_MAX};
 
 use super::{Array, Hash, Kernel, Memory, Trie};
 use crate::maps::{Maps, filters::FilterArrays};
 
 /// The sizes of maps in memory, in entries.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rooms {
+pub(crate) struct Capacities {
     pub(crate) services: usize,
     pub(crate) service_ids: u32,
     pub(crate) slots: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Rooms {
     pub(crate) source_ranges: usize,
 }
 
-impl Rooms {
+impl Capacities {
     /// Sizes that exceed what tests need.
     pub(crate) const AMPLE: Self = Self {
         services: SERVICES_MAX,
@@ -32,23 +32,23 @@ impl Rooms {
 
 impl Maps<Memory> {
     /// Returns empty maps.
-    pub(crate) fn new(rooms: Rooms, kernel: &Kernel) -> Self {
+    pub(crate) fn new(capacities: Capacities, kernel: &Kernel) -> Self {
         fn bytes<K: bytemuck::NoUninit>(key: &K) -> Vec<u8> {
             bytemuck::bytes_of(key).to_vec()
         }
         let length = u32::try_from(FILTER_LENGTH).expect("16 bits");
         let filter = || Array { is_watched: false, ..Array::new(length, kernel) };
         Self {
-            services: Hash::new(rooms.services, bytes, kernel),
-            slots: Array::new(rooms.slots, kernel),
-            backends: Array::<Backend>::new(rooms.backends, kernel),
-            generations: Array::new(rooms.service_ids, kernel),
-            members: Hash::new(rooms.members, bytes, kernel),
-            networks: Trie::new(rooms.networks, kernel),
-            source_ranges: Trie::new(rooms.source_ranges, kernel),
+            services: Hash::new(capacities.services, bytes, kernel),
+            slots: Array::new(capacities.slots, kernel),
+            backends: Array::<Backend>::new(capacities.backends, kernel),
+            generations: Array::new(capacities.service_ids, kernel),
+            members: Hash::new(capacities.members, bytes, kernel),
+            networks: Trie::new(capacities.networks, kernel),
+            source_ranges: Trie::new(capacities.source_ranges, kernel),
             service_counters: kernel.clone(),
             backend_counters: kernel.clone(),
-            service_names: Hash::new(rooms.service_ids as usize, bytes, kernel),
+            service_names: Hash::new(capacities.service_ids as usize, bytes, kernel),
             filters: FilterArrays { addresses: filter(), ports: filter() },
             node_addresses: Array::new(proxy_common::node::SOURCES, kernel),
             observed: None,

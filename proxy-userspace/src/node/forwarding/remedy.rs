@@ -13,7 +13,7 @@ pub(super) enum End {
 
 /// The part of a chain that refuses packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum ChainRefusal {
     /// The policy, which is drop.
     Policy,
     /// A rule without conditions, which has the statement of this name.
@@ -21,15 +21,15 @@ pub(super) enum Refusal {
 }
 
 impl End {
-    pub(super) const fn refusal(self) -> Option<Refusal> {
+    pub(super) const fn refusal(self) -> Option<ChainRefusal> {
         match self {
-            Self::Refuses(statement) => Some(Refusal::Rule(statement)),
+            Self::Refuses(statement) => Some(ChainRefusal::Rule(statement)),
             Self::Passes => None,
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ChainRefusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Policy => out.write_str("drops forwarded packets unless one of its rules accepts them"),
@@ -42,7 +42,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Returns the log text: what `chain` breaks, and the two commands that accept packets to pods and from pods.
-pub(super) fn accept_in(chain: &str, refusal: Refusal, commands: [&str; 2]) -> String {
+pub(super) fn accept_in(chain: &str, refusal: ChainRefusal, commands: [&str; 2]) -> String {
     let [to, from] = commands;
     format!(
         "{chain} {refusal}; \

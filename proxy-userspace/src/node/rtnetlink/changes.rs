@@ -20,7 +20,7 @@ use crate::{
 
 /// The size of the receive buffer in bytes. While the agent waits for a dump, nothing is read; dumps wait for the kernel's RTNL
 /// lock, which others may hold for long, and a hundred devices that come and go in that time overflow the usual 208 KiB.
-const ROOM: usize = 8 << 20;
+const RECEIVE_BUFFER: usize = 8 << 20;
 /// More changed routes than this count as a change of all routes.
 const ROUTES_MAX: usize = 4096;
 
@@ -139,7 +139,7 @@ impl Changes {
     pub(super) fn subscribe() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         // With the default buffer, messages are lost sooner, and then everything is read again.
-        if let Err(error) = setsockopt(socket.socket_ref(), RcvBufForce, &ROOM) {
+        if let Err(error) = setsockopt(socket.socket_ref(), RcvBufForce, &RECEIVE_BUFFER) {
             debug!(error = %Report(&error), "the socket for changes keeps its default buffer");
         }
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;

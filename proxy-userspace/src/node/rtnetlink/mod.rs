@@ -60,12 +60,12 @@ pub(crate) struct Link {
     /// The kernel's name for the bus of the hardware; Linux 5.14 and later.
     pub bus: String,
     /// The device that this one is linked to: the other end of a veth.
-    pub peer: Option<Peer>,
+    pub peer: Option<LinkPeer>,
 }
 
 /// Another device that a device is linked to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub(crate) struct LinkPeer {
     pub index: u32,
     /// The id of the peer's network namespace, as known in this one; `None` if the peer is in this one.
     pub netns: Option<i32>,

@@ -21,7 +21,7 @@ use super::{
     nexthops::{self, Hop, Nexthops},
     noted::Noted,
 };
-use crate::node::netlink::{Connection, DUMP, encode, read};
+use crate::node::netlink::{DUMP, NetlinkSocket, encode, read};
 
 /// The result of a walk.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ fn request(family: AddressFamily) -> Vec<u8> {
 }
 
 fn dump(request: &[u8], found: &mut Found) -> io::Result<()> {
-    let mut connection = Connection::new(NETLINK_ROUTE)?;
+    let mut connection = NetlinkSocket::new(NETLINK_ROUTE)?;
     // Without strict checking, the kernel ignores the table in the request and sends all tables.
     connection.heed_all()?;
     connection.ask(request, |answer| {

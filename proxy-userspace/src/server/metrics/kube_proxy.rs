@@ -10,12 +10,12 @@ use super::{
     super::health::Question,
     page::{Page, whole},
 };
-use crate::{agent::status::Status, objects::Kind, server::ports::Asked};
+use crate::{agent::status::Status, objects::Kind, server::ports::HealthCounts};
 
 /// kube-proxy's labels for the IP families.
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 
-pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt::Result {
+pub(super) fn write(page: &mut Page<'_>, status: &Status, health: &HealthCounts) -> fmt::Result {
     durations(page, status)?;
     page.gauge(
         "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
@@ -40,7 +40,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status, asked: &Asked) -> fmt:
         "Service ports with a traffic policy of Local and endpoints on other nodes only",
         series,
     )?;
-    let codes = |question| asked.counts(question).map(|(code, count)| ([("code", code.as_str().to_owned())], count));
+    let codes = |question| health.counts(question).map(|(code, count)| ([("code", code.as_str().to_owned())], count));
     page.counters("kubeproxy_proxy_healthz", "Responses of /healthz", codes(Question::Health))?;
     page.counters("kubeproxy_proxy_livez", "Responses of /livez", codes(Question::Life))
 }

@@ -16,7 +16,6 @@ use crate::{
     maps::{self, counters, open_read_only},
 };
 
-const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 /// Every state of a flow with its label.
 const STATES: [(State, &str); 10] = [
@@ -138,7 +137,7 @@ fn entries(page: &mut Page<'_>, status: &Status, counted: Option<&Counted>) -> f
 }
 
 fn flows(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
-    let all = FAMILIES.into_iter().flat_map(|family| {
+    let all = Family::BOTH.into_iter().flat_map(|family| {
         PROTOCOLS.into_iter().flat_map(move |protocol| STATES.map(|(state, name)| (family, protocol, state, name)))
     });
     let series = counted.into_iter().flat_map(|counted| {

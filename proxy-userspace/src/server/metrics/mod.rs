@@ -31,7 +31,7 @@ use tokio::task::block_in_place;
 use tracing::warn;
 
 use self::{counted::Counted, page::Page, text::Format};
-use super::{listener::HttpResponse, ports::Asked, respond, scraped::Scraped};
+use super::{listener::HttpResponse, ports::HealthCounts, respond, scraped::Scraped};
 use crate::{agent::status::Status, logging::errors::Report};
 
 /// All metrics of this agent.
@@ -44,12 +44,12 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(scraped: Scraped, asked: Arc<Asked>) -> Self {
+    pub(super) fn new(scraped: Scraped, health: Arc<HealthCounts>) -> Self {
         let configuration = scraped.configuration.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Sources {
             scraped,
-            asked,
+            health,
             started: SystemTime::now(),
             counted: Mutex::default(),
             is_told: AtomicBool::default(),
@@ -92,7 +92,7 @@ impl Metrics {
 /// The sources that a scrape reads.
 struct Sources {
     scraped: Scraped,
-    asked: Arc<Asked>,
+    health: Arc<HealthCounts>,
     /// When the agent started.
     started: SystemTime,
     /// The last count of what is slow to count.
@@ -124,7 +124,7 @@ impl Collector for Sources {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let status = self.scraped.status.borrow().clone();
         let mut page = Page(encoder);
-        kube_proxy::write(&mut page, &status, &self.asked)?;
+        kube_proxy::write(&mut page, &status, &self.health)?;
         waggle::write(&mut page, &status)?;
         watch::write(&mut page, &status)?;
         programs::write(&mut page, &self.scraped.programs.statistics())?;

@@ -12,7 +12,7 @@ use rtnetlink::{
     sys::protocols::NETLINK_SOCK_DIAG,
 };
 
-use crate::node::netlink::{ACK, Connection, DUMP, encode, read};
+use crate::node::netlink::{ACK, DUMP, NetlinkSocket, encode, read};
 
 /// The type of the attribute of a request that contains a filter.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
@@ -67,7 +67,7 @@ impl SocketFamily {
 
 /// A connection to the sock_diag of one network namespace.
 pub(super) struct SockDiag {
-    connection: Connection,
+    connection: NetlinkSocket,
     /// Whether the namespace had any IPv4, and any IPv6, UDP socket when this was opened.
     populated: (bool, bool),
 }
@@ -75,7 +75,7 @@ pub(super) struct SockDiag {
 impl SockDiag {
     /// Opens a connection to the calling thread's current namespace. Other threads may use it later.
     pub(super) fn open() -> io::Result<Self> {
-        let connection = Connection::new(NETLINK_SOCK_DIAG)?;
+        let connection = NetlinkSocket::new(NETLINK_SOCK_DIAG)?;
         let populated = (SocketFamily::Inet.has_udp(), SocketFamily::Inet6.has_udp());
         Ok(Self { connection, populated })
     }
@@ -95,7 +95,7 @@ impl SockDiag {
             return Ok(());
         }
         let filter = filter.map(|program| DefaultNla::new(INET_DIAG_REQ_BYTECODE, program.to_vec()));
-        let request = List { request: udp_request(family, id), filter };
+        let request = DumpRequest { request: udp_request(family, id), filter };
         self.ask(DUMP, request, &mut found)
     }
 
@@ -141,12 +141,12 @@ fn udp_request(family: u8, socket_id: SocketId) -> InetRequest {
 }
 
 /// A request for a list, followed by a filter.
-struct List {
+struct DumpRequest {
     request: InetRequest,
     filter: Option<DefaultNla>,
 }
 
-impl NetlinkSerializable for List {
+impl NetlinkSerializable for DumpRequest {
     fn message_type(&self) -> u16 {
         netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY
     }

@@ -2,7 +2,7 @@
 //! before the hooks get their new programs, and one after. In between, old programs may have added, changed or removed an entry;
 //! the second pass does the same to the new map, unless the new programs have changed that entry themselves.
 
-mod table;
+mod client_map;
 
 use std::collections::HashMap as Entries;
 
@@ -10,7 +10,7 @@ use aya::maps::{HashMap, MapData};
 use bytemuck::{bytes_of, pod_read_unaligned};
 use proxy_common::{Affinity, AffinityKey, Flow, Fragment, FragmentPorts, Peer};
 
-use self::table::{Table, When};
+use self::client_map::{ClientMap, When};
 use super::map_copy::{MapCopy, Refused};
 use crate::maps::{MapsError, connections::Connections};
 
@@ -45,7 +45,7 @@ fn each(maps: &MapCopy<'_>, step: &mut Step<'_>) -> Result<Refused, MapsError> {
 }
 
 /// Does one step for one map. Returns the map's name and how many entries did not fit, if there are any.
-fn one<T: Table>(
+fn one<T: ClientMap>(
     maps: &MapCopy<'_>,
     name: &'static str,
     step: &mut Step<'_>,
@@ -77,7 +77,7 @@ struct New<T> {
     refused: usize,
 }
 
-impl<T: Table> New<T> {
+impl<T: ClientMap> New<T> {
     fn copy(&mut self, old: impl Iterator<Item = (T::Key, T::Value)>) -> Bytes {
         let mut copied = Bytes::new();
         for (key, value) in old {

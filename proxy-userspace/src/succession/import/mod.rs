@@ -7,7 +7,7 @@ use std::{io, net::IpAddr};
 
 use proxy_common::{ConntrackEntry, EntryMeta, Frontend, State};
 
-use self::nf_conntrack::{Flow, flows};
+use self::nf_conntrack::{KernelFlow, flows};
 use crate::{
     maps::{
         MapsError, PinFolder,
@@ -40,7 +40,7 @@ pub fn import_flows(folder: &PinFolder, is_frontend: impl Fn(&Frontend) -> bool)
     let per_second = jiffies::per_second().map_err(ImportError::Clock)?;
     let now = jiffies::now().map_err(ImportError::Clock)?;
     let mut count = 0;
-    let enter = |flow: Flow| {
+    let enter = |flow: KernelFlow| {
         let dialled = Frontend::new(flow.packet.destination, flow.packet.destination_port, flow.packet.protocol);
         if is_translated(&flow) && is_frontend(&dialled) {
             let write = conntrack.insert(&flow.packet, &foreign(&flow, now, per_second));
@@ -61,7 +61,7 @@ pub(crate) fn read(attributes: &[u8]) {
 /// Returns how many flows netfilter has translated: of IPv4, then of IPv6. Flows of hostPorts are among them.
 pub(crate) fn count_translated() -> Result<[usize; 2], ImportError> {
     let mut counts = [0; 2];
-    let count = |flow: Flow| {
+    let count = |flow: KernelFlow| {
         let is_ipv6 = IpAddr::from(flow.packet.destination).is_ipv6();
         counts[usize::from(is_ipv6)] += usize::from(is_translated(&flow));
     };
@@ -70,13 +70,13 @@ pub(crate) fn count_translated() -> Result<[usize; 2], ImportError> {
 }
 
 /// Whether replies come from another address or port than the dialled one, and the connection has not ended.
-fn is_translated(flow: &Flow) -> bool {
+fn is_translated(flow: &KernelFlow) -> bool {
     let dialled = flow.packet.inverse();
     let moved = (flow.reply.source, flow.reply.source_port) != (dialled.source, dialled.source_port);
     moved && !flow.is_over
 }
 
-fn foreign(flow: &Flow, now: u32, per_second: u32) -> ConntrackEntry {
+fn foreign(flow: &KernelFlow, now: u32, per_second: u32) -> ConntrackEntry {
     let ticks = (u64::from(flow.timeout) * u64::from(per_second)).min(LONGEST);
     ConntrackEntry {
         source: flow.packet.source,
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    fn flow() -> Flow {
+    fn flow() -> KernelFlow {
         let packet = Tuple {
             source: [198, 51, 100, 1].into(),
             destination: [192, 0, 2, 1].into(),
@@ -106,7 +106,7 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        Flow { packet, reply: packet.inverse(), timeout: 100, is_over: false }
+        KernelFlow { packet, reply: packet.inverse(), timeout: 100, is_over: false }
     }
 
     #[test]
@@ -114,11 +114,11 @@ mod tests {
         let direct = flow();
         assert!(!is_translated(&direct));
         let masqueraded = Tuple { destination: [192, 0, 2, 9].into(), ..direct.reply };
-        assert!(!is_translated(&Flow { reply: masqueraded, ..direct }));
-        let other_host = Flow { reply: Tuple { source: [10, 0, 0, 1].into(), ..direct.reply }, ..direct };
-        let other_port = Flow { reply: Tuple { source_port: 8080, ..direct.reply }, ..direct };
+        assert!(!is_translated(&KernelFlow { reply: masqueraded, ..direct }));
+        let other_host = KernelFlow { reply: Tuple { source: [10, 0, 0, 1].into(), ..direct.reply }, ..direct };
+        let other_port = KernelFlow { reply: Tuple { source_port: 8080, ..direct.reply }, ..direct };
         assert!(is_translated(&other_host) && is_translated(&other_port));
-        assert!(!is_translated(&Flow { is_over: true, ..other_host }));
+        assert!(!is_translated(&KernelFlow { is_over: true, ..other_host }));
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let entry = foreign(&flow(), u32::MAX, 250);
         assert_eq!((entry.meta.expires, entry.meta.state()), (24_999, State::Foreign));
         assert_eq!(entry.translated(6), flow().packet);
-        let endless = foreign(&Flow { timeout: u32::MAX, ..flow() }, 0, 1000);
+        let endless = foreign(&KernelFlow { timeout: u32::MAX, ..flow() }, 0, 1000);
         assert_eq!(endless.meta.expires, 1 << 30);
     }
 }

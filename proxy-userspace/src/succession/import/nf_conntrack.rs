@@ -22,7 +22,7 @@ const GET: u16 = 1 << 8 | 1;
 
 /// A flow of nf_conntrack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flow {
+pub(super) struct KernelFlow {
     /// The tuple of the client's packets as they arrive.
     pub(super) packet: Tuple,
     /// The tuple of the replies.
@@ -34,7 +34,7 @@ pub(super) struct Flow {
 }
 
 /// Calls `found` with every flow of the calling thread's network namespace. If nf_conntrack is not loaded, there are none.
-pub(super) fn flows(mut found: impl FnMut(Flow)) -> io::Result<()> {
+pub(super) fn flows(mut found: impl FnMut(KernelFlow)) -> io::Result<()> {
     if !fs::exists(PRESENT)? {
         return Ok(());
     }

@@ -56,13 +56,13 @@ pub(super) struct Access {
 }
 
 /// Why no client can be made with these credentials.
-enum Fault {
+enum BuildError {
     /// The named value can't be in an HTTP header.
     Header(String),
     Other(kube::Error),
 }
 
-impl From<kube::Error> for Fault {
+impl From<kube::Error> for BuildError {
     fn from(error: kube::Error) -> Self {
         Self::Other(error)
     }
@@ -85,11 +85,11 @@ pub(super) fn host(url: &Uri) -> (&str, u16) {
 
 /// Reads the credentials and makes a client. Sends nothing.
 pub(super) async fn client(settings: &KubeConfig) -> Result<Client, KubeError> {
-    connect(read(settings).await?, settings.timing.answer)
+    connect(read(settings).await?, settings.timing.response_timeout)
 }
 
 /// Makes a client with these credentials.
-pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeError> {
+pub(super) fn connect(access: Access, response_timeout: Duration) -> Result<Client, KubeError> {
     let Access { mut config, proxy_url, owner } = access;
     if config.cluster_url.scheme() == Some(&http::uri::Scheme::HTTP) {
         // Plain HTTP needs no trust store, and the machine may have none.
@@ -100,9 +100,9 @@ pub(super) fn connect(access: Access, answer: Duration) -> Result<Client, KubeEr
         return Err(KubeError::Header { field, owner });
     }
     let proxy = proxy::choose(proxy_url.as_deref(), &Environment::read(), &config.cluster_url)?;
-    build(&config, proxy.as_ref(), answer).map_err(|fault| match fault {
-        Fault::Header(field) => KubeError::Header { field, owner },
-        Fault::Other(source) => KubeError::Client { owner, source: Box::new(source) },
+    build(&config, proxy.as_ref(), response_timeout).map_err(|fault| match fault {
+        BuildError::Header(field) => KubeError::Header { field, owner },
+        BuildError::Other(source) => KubeError::Client { owner, source: Box::new(source) },
     })
 }
 
@@ -144,11 +144,11 @@ pub(super) async fn of_kubeconfig(kubeconfig: Kubeconfig, path: &Path) -> Result
 
 /// Assembles the client by hand: the client of kube's own builder logs every failed request as an error, retries by itself,
 /// and leaves dead connections open.
-fn build(config: &Config, proxy: Option<&Intercept>, answer: Duration) -> Result<Client, Fault> {
+fn build(config: &Config, proxy: Option<&Intercept>, response_timeout: Duration) -> Result<Client, BuildError> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(answer.min(Duration::from_secs(10))));
+    connector.set_connect_timeout(Some(response_timeout.min(Duration::from_secs(10))));
     // Keepalive detects a dead peer after 15 + 3 × 5 s, even if only a watch is open.
     connector.set_keepalive(Some(Duration::from_secs(15)));
     connector.set_keepalive_interval(Some(Duration::from_secs(5)));
@@ -178,7 +178,7 @@ fn authorised<C>(tunnel: Tunnel<C>, proxy: &Intercept) -> Tunnel<C> {
 }
 
 /// Makes a client that connects through `connector`.
-fn connect_by<C>(config: &Config, connector: C) -> Result<Client, Fault>
+fn connect_by<C>(config: &Config, connector: C) -> Result<Client, BuildError>
 where
     C: Service<Uri, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin,
@@ -188,7 +188,7 @@ where
     let service = config.extra_headers_layer()?.layer(connections);
     // kube runs the command for credentials here, and panics if it prints a token that can't be in a header.
     let layer = catch_unwind(AssertUnwindSafe(|| config.auth_layer()));
-    let layer = layer.map_err(|_| Fault::Header("token that its command prints".to_owned()))??;
+    let layer = layer.map_err(|_| BuildError::Header("token that its command prints".to_owned()))??;
     let service = option_layer(layer).layer(service);
     let service = config.base_uri_layer().layer(service);
     Ok(Client::new(service, config.default_namespace.clone()))

@@ -41,7 +41,7 @@ pub(super) async fn write_events(link: Arc<Link>, node_name: String, mut events:
 /// Returns a client that uses the link's connections, but does not report results to the link.
 fn client(link: Arc<Link>) -> Client {
     let service = service_fn(move |request: http::Request<Body>| {
-        let (client, limit) = (link.current(), link.timing().answer);
+        let (client, limit) = (link.current(), link.timing().response_timeout);
         async move { Ok::<_, BoxError>(timeout(limit, client.send(request)).await??) }
     });
     Client::new(service, "default")

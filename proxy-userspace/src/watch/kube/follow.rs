@@ -61,7 +61,7 @@ impl Follow {
             backoff: BackOff::new(timing.first_retry, timing.longest_retry),
             plural: K::plural(&()).into_owned(),
             streams: true,
-            list: List::Asked,
+            list: ListProgress::Asked,
             listed: false,
             refused: None,
             retried: None,
@@ -73,7 +73,7 @@ impl Follow {
 
 /// The progress of the current list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum List {
+enum ListProgress {
     Asked,
     Begun,
     Complete,
@@ -88,7 +88,7 @@ struct Progress {
     plural: String,
     /// Whether lists are requested as streams.
     streams: bool,
-    list: List,
+    list: ListProgress,
     /// Whether `Listed` has been reported.
     listed: bool,
     /// The status code of the last refusal that was logged.
@@ -104,7 +104,7 @@ impl Progress {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut stream = pin!(watcher(api, self.watcher_config()));
-        self.list = List::Asked;
+        self.list = ListProgress::Asked;
         while let Some(event) = self.next(&mut stream).await {
             let remedy = match event {
                 Ok(event) => {
@@ -113,8 +113,8 @@ impl Progress {
                 }
                 Err(error) => self.judge(&error),
             };
-            if self.list != List::Complete {
-                self.list = List::Asked;
+            if self.list != ListProgress::Complete {
+                self.list = ListProgress::Asked;
             }
             if remedy == Remedy::ReadPages {
                 self.streams = false;
@@ -138,12 +138,12 @@ impl Progress {
     /// Waits for the watcher's next event; `None` if a streamed list has stalled. Meanwhile logs unreadable objects as the rate
     /// limit allows.
     async fn next<E>(&mut self, stream: &mut (impl Stream<Item = E> + Unpin)) -> Option<E> {
-        let limit = self.follow.link.timing().answer;
+        let limit = self.follow.link.timing().response_timeout;
         loop {
             tokio::select! {
                 event = stream.next() => return event,
                 // For pages, the link has this limit. It can't tell which part of a stream belongs to the list.
-                () = sleep(limit), if self.streams && self.list == List::Begun => {
+                () = sleep(limit), if self.streams && self.list == ListProgress::Begun => {
                     debug!(resource = self.plural, ?limit, "a streamed list has stalled");
                     sleep(self.pause()).await;
                     return None;
@@ -176,10 +176,10 @@ impl Progress {
         match event {
             watcher::Event::Init => {
                 // If a stream ends before the list is complete, the watcher starts another at once.
-                if self.list == List::Begun {
+                if self.list == ListProgress::Begun {
                     sleep(self.pause()).await;
                 }
-                self.list = List::Begun;
+                self.list = ListProgress::Begun;
                 self.follow.link.note_list(self.follow.kind);
                 self.known.begin_list();
             }
@@ -225,7 +225,7 @@ impl Progress {
     }
 
     async fn end_list(&mut self) -> Result<(), Gone> {
-        self.list = List::Complete;
+        self.list = ListProgress::Complete;
         self.unreadable.log();
         for gone in self.known.end_list() {
             self.send(Event::Deleted(gone)).await?;
@@ -260,7 +260,7 @@ impl Progress {
     }
 
     fn judge(&mut self, error: &watcher::Error) -> Remedy {
-        let asks_for_stream = self.streams && self.list != List::Complete;
+        let asks_for_stream = self.streams && self.list != ListProgress::Complete;
         let refused = match error {
             watcher::Error::WatchError(status) if asks_for_stream => Some((status, "watch")),
             watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some((status, "list")),

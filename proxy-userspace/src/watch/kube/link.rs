@@ -22,9 +22,9 @@ use tracing::{debug, info, warn};
 
 use super::{
     KubeConfig, KubeError, Timing,
-    asked::{self, Asked},
     backoff::BackOff,
     client::{addresses, client},
+    query::{self, RequestKind},
     response,
     revisions::{Revisions, Watch},
 };
@@ -89,12 +89,12 @@ impl Link {
         let service = service_fn(move |request: Request<Body>| {
             let (link, pace) = (Arc::clone(&link), Arc::clone(&pace));
             async move {
-                let request = asked::consistent(request);
-                let asked = asked::asked(&request);
-                if asked == Asked::Watch {
+                let request = query::consistent(request);
+                let request_kind = query::kind(&request);
+                if request_kind == RequestKind::Watch {
                     let pause = lock(&pace).pause(link.timing().settled);
                     sleep(pause).await;
-                    let watch = lock(&pace).revisions.may_watch(asked::revision(&request), Instant::now());
+                    let watch = lock(&pace).revisions.may_watch(query::revision(&request), Instant::now());
                     match watch {
                         Watch::Begins => {}
                         Watch::BeginsAnew => {
@@ -108,7 +108,7 @@ impl Link {
                 } else {
                     lock(&pace).revisions.list();
                 }
-                link.send(kind, request, (asked != Asked::Pages).then_some(&pace)).await
+                link.send(kind, request, (request_kind != RequestKind::Pages).then_some(&pace)).await
             }
         });
         Client::new(service, "default")
@@ -130,8 +130,8 @@ impl Link {
         watch: Option<&Mutex<Pace>>,
     ) -> Result<Response<ResponseBody>, BoxError> {
         let (generation, client) = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let limit = self.timing().answer;
-        let length = asked::watch_length(&request);
+        let limit = self.timing().response_timeout;
+        let length = query::watch_length(&request);
         let end = watch.map(|_| Instant::now() + length + self.timing().watch_grace);
         let response = match timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => response,

@@ -1,7 +1,6 @@
 //! The API server as a source: Services, EndpointSlices, this node's Node object and ServiceCIDRs, filtered by the server.
 //! Retries for ever, deletes nothing while the server is away, and stores only names.
 
-mod asked;
 mod backoff;
 mod client;
 mod credentials;
@@ -14,6 +13,7 @@ mod kubeconfig;
 mod link;
 mod partial;
 mod proxy;
+mod query;
 mod refusal;
 mod remedy;
 mod response;
@@ -61,10 +61,10 @@ pub struct Timing {
     pub first_retry: Duration,
     /// The longest pause between retries.
     pub longest_retry: Duration,
-    /// After this time without a failure, pauses start with the first one again. It must be longer than `answer`.
+    /// After this time without a failure, pauses start with the first one again. It must be longer than `response_timeout`.
     pub settled: Duration,
     /// How long the server may take to begin a response, or to send the next bytes of a list.
-    pub answer: Duration,
+    pub response_timeout: Duration,
     /// How long the server should keep a watch open; whole seconds count. Jitter shortens it by up to a quarter.
     pub watch: Duration,
     /// How much longer than requested a watch may stay open before its connection counts as dead.
@@ -79,7 +79,7 @@ impl Default for Timing {
             first_retry: Duration::from_millis(100),
             longest_retry: Duration::from_secs(30),
             settled: Duration::from_secs(45),
-            answer: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(30),
             watch: Duration::from_mins(4),
             watch_grace: Duration::from_secs(5),
             absent: Duration::from_mins(3),

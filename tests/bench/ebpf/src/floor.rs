@@ -10,7 +10,7 @@ use aya_ebpf::{
     macros::btf_map,
     programs::XdpContext,
 };
-use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, config::CONNTRACK_MAX};
+use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, sizes::CONNTRACK_MAX};
 
 use crate::at;
 

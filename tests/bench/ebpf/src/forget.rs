@@ -2,7 +2,7 @@
 //! caches.
 
 use aya_ebpf::{btf_maps::LruHashMap, macros::btf_map, programs::XdpContext};
-use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, config::EMBRYONIC_MAX};
+use proxy_common::{Ipv4ConntrackEntry, Ipv4Tuple, sizes::EMBRYONIC_MAX};
 
 use crate::{at, floor::key};
 

@@ -14,7 +14,7 @@ mod walk;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result};
-use proxy_common::config::CONNTRACK_MAX;
+use proxy_common::sizes::CONNTRACK_MAX;
 
 use self::{
     cases::{Case, cases},

@@ -56,7 +56,7 @@ fn s31_filters_hold_what_is_served_and_survive_a_restart() {
     for slice in slices("web", port, &[&here]) {
         scene.put(&slice.node("a").build());
     }
-    let backend = AddressClass::BACKEND | AddressClass::ASKED;
+    let backend = AddressClass::LOCAL_BACKEND | AddressClass::ANY_BACKEND;
     reasons.extend([(IpAddr::from(here.v4()), backend), (here.v6().into(), backend)]);
     until("the backend's addresses", || filter(&scene, "address_filter") == made_of(&reasons));
     let local = |row: &serde_json::Value| row["local"] == true;

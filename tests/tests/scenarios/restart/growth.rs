@@ -15,7 +15,7 @@ use harness::{
 };
 use proxy_userspace::maps::PinFolder;
 
-use super::{go_on, under_load};
+use super::{under_load, wait_for_answers};
 
 fn address(number: u16) -> Ipv4Addr {
     let [high, low] = number.to_be_bytes();
@@ -88,7 +88,7 @@ fn maps_grow_while_an_agent_runs_and_nothing_is_lost() {
             wait_services(starts, before, count);
             let needed = 2 * u32::from(count);
             assert!(eventually(START, || entries(outside, "SERVICES") > needed), "the larger map is in place");
-            go_on(tally);
+            wait_for_answers(tally);
         }
         assert!(starts.log.since(mark).iter().all(|line| !line.text.contains("ERROR")), "nothing is refused");
         // Another agent keeps the sizes.
@@ -96,7 +96,7 @@ fn maps_grow_while_an_agent_runs_and_nothing_is_lost() {
         assert!(size >= 16_384, "{size}");
         start(starts, source);
         assert_eq!(entries(outside, "SERVICES"), size);
-        go_on(tally);
+        wait_for_answers(tally);
     });
 }
 
@@ -116,7 +116,7 @@ fn an_agent_may_die_at_any_moment_of_a_growth() {
             put_services(outside, count);
             starts.log.wait(before, START, |seen| seen.text.contains(line)).unwrap();
             starts.kill();
-            go_on(tally);
+            wait_for_answers(tally);
             let mark = start(starts, source);
             wait_services(starts, mark, count);
             starts.kill();

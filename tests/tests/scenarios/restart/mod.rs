@@ -68,7 +68,7 @@ fn under_load(modes: &[&'static str], name: &str, scenario: impl Fn(&mut Starts<
                 let ended = End(&tally);
                 load::start(scope, outside, neighbours.each_ref().map(|host| &**host), &tally);
                 scenario(&mut starts, &source, &tally);
-                go_on(&tally);
+                wait_for_answers(&tally);
                 drop(ended);
             });
             if !tally.is_clean() {
@@ -113,26 +113,26 @@ fn run(starts: &mut Starts<'_>, round: &Round<'_>, source: &[&str], silent: &str
             let mark = starts.start(program, source, sizes);
             starts.wait(mark, text);
             starts.kill();
-            return go_on(tally);
+            return wait_for_answers(tally);
         }
         Round::Waits(program, sizes) => {
             let mark = starts.start(program, &["--kubeconfig", silent], sizes);
             starts.wait(mark, "new maps are ready");
-            go_on(tally);
+            wait_for_answers(tally);
         }
         Round::Fails(program, sizes) => {
             let mark = starts.start(program, source, sizes);
             starts.wait(mark, "load program ");
             assert!(!starts.process.take().unwrap().wait(START).unwrap().success());
             assert!(!PinFolder::new(&starts.outside.scene.node.instance()).next().maps().exists());
-            go_on(tally);
+            wait_for_answers(tally);
         }
     }
     starts.kill();
 }
 
 /// Waits until the load has got many more answers.
-fn go_on(tally: &Tally) {
+fn wait_for_answers(tally: &Tally) {
     let before = tally.answers();
     assert!(eventually(START, || tally.answers() > before + 200), "the load goes on");
 }

@@ -32,7 +32,7 @@ fn w01_nothing_is_lost_when_the_kernel_refuses_xdp() {
             }
             run(starts, &Round::Serves(&refused, &[]), source, "", tally);
             assert!(!has_xdp(&folder));
-            go_on(tally);
+            wait_for_answers(tally);
         }
     });
 }

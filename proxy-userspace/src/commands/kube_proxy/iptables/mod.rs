@@ -8,8 +8,8 @@ mod save;
 use std::collections::BTreeSet;
 
 pub(super) use self::plan::TablePlan;
-use super::{Family, KubeProxyError, names::is_chain, nftables::Chain, program::Program};
-use crate::node::forwarding::ip_tables::user_chains;
+use super::{KubeProxyError, names::is_chain, nftables::Chain, program::Program};
+use crate::{desired::Family, node::forwarding::ip_tables::user_chains};
 
 /// A backend of iptables for one family.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +33,10 @@ const fn backend(family: Family, is_nft: bool, [name, save, restore]: [&'static 
 }
 
 const BACKENDS: [Backend; 4] = [
-    backend(Family::V4, true, ["iptables-nft", "iptables-nft-save", "iptables-nft-restore"]),
-    backend(Family::V6, true, ["ip6tables-nft", "ip6tables-nft-save", "ip6tables-nft-restore"]),
-    backend(Family::V4, false, ["iptables-legacy", "iptables-legacy-save", "iptables-legacy-restore"]),
-    backend(Family::V6, false, ["ip6tables-legacy", "ip6tables-legacy-save", "ip6tables-legacy-restore"]),
+    backend(Family::Ipv4, true, ["iptables-nft", "iptables-nft-save", "iptables-nft-restore"]),
+    backend(Family::Ipv6, true, ["ip6tables-nft", "ip6tables-nft-save", "ip6tables-nft-restore"]),
+    backend(Family::Ipv4, false, ["iptables-legacy", "iptables-legacy-save", "iptables-legacy-restore"]),
+    backend(Family::Ipv6, false, ["ip6tables-legacy", "ip6tables-legacy-save", "ip6tables-legacy-restore"]),
 ];
 
 /// Returns a plan for each table that has chains of kube-proxy.
@@ -59,7 +59,7 @@ impl Backend {
             let own = chains.iter().filter(|chain| chain.family == self.family);
             present.extend(own.map(|chain| (chain.table.clone(), chain.name.clone())));
         } else {
-            let found = user_chains(self.family == Family::V6, |table, chain| {
+            let found = user_chains(self.family == Family::Ipv6, |table, chain| {
                 present.insert((table.to_owned(), chain));
             });
             found.map_err(|source| KubeProxyError::Read { what: self.name, source })?;

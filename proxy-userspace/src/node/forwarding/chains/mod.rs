@@ -12,7 +12,7 @@ use std::{
 
 use tracing::debug;
 
-use super::remedy::{End, Refusal, accept_in};
+use super::remedy::{ChainRefusal, End, accept_in};
 use crate::{
     logging::errors::Report,
     node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find},
@@ -90,9 +90,9 @@ impl fmt::Display for Chain {
 impl Chain {
     /// Returns what in the chain refuses packets. The rules are read only if the policy accepts, up to the first rule that
     /// ends the chain.
-    fn refusal(&self) -> io::Result<Option<Refusal>> {
+    fn refusal(&self) -> io::Result<Option<ChainRefusal>> {
         if self.policy == DROP {
-            return Ok(Some(Refusal::Policy));
+            return Ok(Some(ChainRefusal::Policy));
         }
         let attributes = [attribute(NFTA_RULE_TABLE, &self.table), attribute(NFTA_RULE_CHAIN, &self.name)];
         let question = Question { kind: GET_RULE, flags: NLM_F_DUMP, family: self.number, attributes: &attributes };
@@ -104,7 +104,7 @@ impl Chain {
         Ok(end.and_then(End::refusal))
     }
 
-    fn fault(&self, refusal: Refusal) -> String {
+    fn fault(&self, refusal: ChainRefusal) -> String {
         let Self { family, table, name, .. } = self;
         let (rule, ip) =
             (format!("nft insert rule {family} {table} {name}"), if *family == "ip6" { "ip6" } else { "ip" });
@@ -200,7 +200,7 @@ mod tests {
                 assert_eq!(read, Some(expected(number, family, policy)));
             }
         }
-        let told = expected(10, "ip6", DROP).fault(Refusal::Policy);
+        let told = expected(10, "ip6", DROP).fault(ChainRefusal::Policy);
         assert!(told.contains("`nft insert rule ip6 filter FORWARD ip6 saddr PODS accept`"));
         for other in [chain(None, None), chain(Some(1), Some(DROP)), chain(Some(FORWARD), None)] {
             assert_eq!(read(2, &other), None);

@@ -16,10 +16,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use tracing::debug;
 
 use self::{
-    rules::Layout,
+    rules::RuleLayout,
     table::{Info, read_request},
 };
-use super::remedy::{Refusal, accept_in};
+use super::remedy::{ChainRefusal, accept_in};
 use crate::{logging::errors::Report, node::bpf::socket_option};
 
 /// IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; the numbers are the same for IPv6.
@@ -32,27 +32,27 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// The properties in which the families differ.
 #[derive(Debug, PartialEq, Eq)]
-struct Family {
+struct SocketLevel {
     domain: AddressFamily,
-    level: libc::c_int,
-    layout: Layout,
+    number: libc::c_int,
+    layout: RuleLayout,
     /// The file with the names of the existing tables, one per line. It does not exist if the module is not loaded.
     names: &'static str,
     program: &'static str,
 }
 
-static FAMILIES: [Family; 2] = [
-    Family {
+static LEVELS: [SocketLevel; 2] = [
+    SocketLevel {
         domain: AddressFamily::Inet,
-        level: libc::IPPROTO_IP,
-        layout: Layout::IPV4,
+        number: libc::IPPROTO_IP,
+        layout: RuleLayout::IPV4,
         names: "/proc/thread-self/net/ip_tables_names",
         program: "iptables-legacy",
     },
-    Family {
+    SocketLevel {
         domain: AddressFamily::Inet6,
-        level: libc::IPPROTO_IPV6,
-        layout: Layout::IPV6,
+        number: libc::IPPROTO_IPV6,
+        layout: RuleLayout::IPV6,
         names: "/proc/thread-self/net/ip6_tables_names",
         program: "ip6tables-legacy",
     },
@@ -61,7 +61,7 @@ static FAMILIES: [Family; 2] = [
 /// A table as the kernel describes it.
 #[derive(Debug, PartialEq, Eq)]
 struct Table {
-    family: &'static Family,
+    level: &'static SocketLevel,
     name: String,
     info: Info,
 }
@@ -77,7 +77,7 @@ pub(super) struct IpTables {
 impl IpTables {
     /// Returns a log text for each table that refuses packets in the calling thread's network namespace.
     pub(super) fn faults(&mut self) -> Vec<String> {
-        let tables: Vec<_> = FAMILIES.iter().flat_map(tables).collect();
+        let tables: Vec<_> = LEVELS.iter().flat_map(tables).collect();
         if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > AGAIN) {
             match faults(&tables) {
                 Ok(faults) => *self = Self { tables, read_at: Some(Instant::now()), faults },
@@ -90,30 +90,30 @@ impl IpTables {
 }
 
 /// Returns the tables of a family that have a chain FORWARD.
-fn tables(family: &'static Family) -> Vec<Table> {
-    let names = fs::read_to_string(family.names).unwrap_or_default();
+fn tables(level: &'static SocketLevel) -> Vec<Table> {
+    let names = fs::read_to_string(level.names).unwrap_or_default();
     let described = |name: &str| {
-        let info = describe(family, name);
+        let info = describe(level, name);
         let info =
             info.inspect_err(|error| debug!(error = %Report(error), name, "can't read a table of iptables")).ok()?;
-        info.forward().is_some().then(|| Table { family, name: name.to_owned(), info })
+        info.forward().is_some().then(|| Table { level, name: name.to_owned(), info })
     };
     names.lines().filter_map(described).collect()
 }
 
 /// Calls `found` with the table and the name of each user-defined chain of the family, in the calling thread's network namespace.
 pub(crate) fn user_chains(is_ipv6: bool, mut found: impl FnMut(&str, String)) -> io::Result<()> {
-    let family = &FAMILIES[usize::from(is_ipv6)];
-    for name in fs::read_to_string(family.names).unwrap_or_default().lines() {
-        let table = Table { family, name: name.to_owned(), info: describe(family, name)? };
+    let level = &LEVELS[usize::from(is_ipv6)];
+    for name in fs::read_to_string(level.names).unwrap_or_default().lines() {
+        let table = Table { level, name: name.to_owned(), info: describe(level, name)? };
         table::chain_names(&rules(&table)?).for_each(|chain| found(name, chain));
     }
     Ok(())
 }
 
-fn describe(family: &Family, name: &str) -> io::Result<Info> {
+fn describe(level: &SocketLevel, name: &str) -> io::Result<Info> {
     let mut info = Info::request(name)?;
-    socket_option(open(family)?, family.level, GET_INFO, info.bytes())?;
+    socket_option(open(level)?, level.number, GET_INFO, info.bytes())?;
     Ok(info)
 }
 
@@ -122,24 +122,24 @@ fn faults(tables: &[Table]) -> io::Result<Vec<String>> {
     refusals.filter_map(io::Result::transpose).collect()
 }
 
-fn refusal(table: &Table) -> io::Result<Option<Refusal>> {
+fn refusal(table: &Table) -> io::Result<Option<ChainRefusal>> {
     let rules = rules(table)?;
-    Ok(table.info.forward().and_then(|chain| table.family.layout.refusal(&rules, &chain)))
+    Ok(table.info.forward().and_then(|chain| table.level.layout.refusal(&rules, &chain)))
 }
 
 fn rules(table: &Table) -> io::Result<Vec<u8>> {
     let mut answer = read_request(&table.name, &table.info)?;
-    socket_option(open(table.family)?, table.family.level, GET_ENTRIES, &mut answer)?;
+    socket_option(open(table.level)?, table.level.number, GET_ENTRIES, &mut answer)?;
     Ok(answer.split_off(table::RULES))
 }
 
-/// Opens a socket of the family. Its type does not matter for the options.
-fn open(family: &Family) -> io::Result<OwnedFd> {
-    Ok(socket(family.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+/// Opens a socket of the level. Its type does not matter for the options.
+fn open(level: &SocketLevel) -> io::Result<OwnedFd> {
+    Ok(socket(level.domain, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
-fn fault(Table { family, name, .. }: &Table, refusal: Refusal) -> String {
-    let program = family.program;
+fn fault(Table { level, name, .. }: &Table, refusal: ChainRefusal) -> String {
+    let program = level.program;
     let insert = if name == "filter" { "-I FORWARD".to_owned() } else { format!("-t {name} -I FORWARD") };
     let command = |direction| format!("{program} {insert} {direction} PODS -j ACCEPT");
     let chain = format!("the chain FORWARD of the table {name} of {program}");
@@ -152,11 +152,12 @@ mod tests {
 
     #[test]
     fn field_s11_the_remedy_names_table_and_program() {
-        let table =
-            |name: &str| Table { family: &FAMILIES[1], name: name.to_owned(), info: Info::request(name).unwrap() };
-        assert!(fault(&table("filter"), Refusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`"));
+        let table = |name: &str| Table { level: &LEVELS[1], name: name.to_owned(), info: Info::request(name).unwrap() };
         assert!(
-            fault(&table("mangle"), Refusal::Policy)
+            fault(&table("filter"), ChainRefusal::Policy).contains("`ip6tables-legacy -I FORWARD -s PODS -j ACCEPT`")
+        );
+        assert!(
+            fault(&table("mangle"), ChainRefusal::Policy)
                 .contains("`ip6tables-legacy -t mangle -I FORWARD -d PODS -j ACCEPT`")
         );
     }

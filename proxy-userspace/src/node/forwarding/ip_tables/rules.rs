@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::super::remedy::{End, Refusal};
+use super::super::remedy::{ChainRefusal, End};
 
 /// The size of `struct xt_entry_match` and `struct xt_entry_target`, which are alike: size, name, revision. A standard
 /// target, whose name is empty, is followed by its verdict.
@@ -15,7 +15,7 @@ const DROP: i32 = -1;
 
 /// The layout of a family's rules.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct RuleLayout {
     /// The size of `struct ipt_ip`, the rule's conditions: all zeros if the rule matches every packet.
     packets: usize,
     /// The offset of the flags in `struct ipt_ip`.
@@ -28,7 +28,7 @@ pub(super) struct Layout {
     rule: usize,
 }
 
-impl Layout {
+impl RuleLayout {
     /// `struct ipt_entry`.
     pub(super) const IPV4: Self = Self { packets: 84, flags: 82, goto: 2, target: 88, rule: 112 };
     /// `struct ip6t_entry`.
@@ -36,9 +36,9 @@ impl Layout {
 
     /// Returns what in a chain refuses packets; `None` if nothing does, or if the rules are malformed. `chain` has the offsets
     /// of the chain's first rule and of its policy.
-    pub(super) fn refusal(&self, rules: &[u8], chain: &RangeInclusive<usize>) -> Option<Refusal> {
+    pub(super) fn refusal(&self, rules: &[u8], chain: &RangeInclusive<usize>) -> Option<ChainRefusal> {
         if self.end(rules.get(*chain.end()..)?) == Some(End::Refuses("drop")) {
-            return Some(Refusal::Policy);
+            return Some(ChainRefusal::Policy);
         }
         let mut at = *chain.start();
         while at < *chain.end() {
@@ -115,7 +115,7 @@ mod tests {
     const RETURN: i32 = -5;
 
     /// Returns a rule with these matches and this target. If `byte` is given, that byte of its conditions is 1.
-    fn rule(layout: &Layout, byte: Option<usize>, matches: &[&str], target: &str, verdict: i32) -> Vec<u8> {
+    fn rule(layout: &RuleLayout, byte: Option<usize>, matches: &[&str], target: &str, verdict: i32) -> Vec<u8> {
         let part = |name: &str| {
             let mut bytes = vec![0; PART + 8];
             bytes[0] = 40;
@@ -136,7 +136,7 @@ mod tests {
         bytes
     }
 
-    fn refusal(layout: &Layout, rules: &[Vec<u8>]) -> Option<Refusal> {
+    fn refusal(layout: &RuleLayout, rules: &[Vec<u8>]) -> Option<ChainRefusal> {
         let bytes = rules.concat();
         let policy = bytes.len() - rules.last().unwrap().len();
         layout.refusal(&bytes, &(0..=policy))
@@ -144,16 +144,16 @@ mod tests {
 
     #[test]
     fn field_s11_policies_and_last_rules_that_refuse_are_read() {
-        for layout in [Layout::IPV4, Layout::IPV6] {
+        for layout in [RuleLayout::IPV4, RuleLayout::IPV6] {
             let plain = |verdict| rule(&layout, None, &[], "", verdict);
             let (drop, accept) = (plain(DROP), plain(ACCEPT));
             let reject = rule(&layout, None, &["comment"], "REJECT", 0);
-            assert_eq!(refusal(&layout, std::slice::from_ref(&drop)), Some(Refusal::Policy));
+            assert_eq!(refusal(&layout, std::slice::from_ref(&drop)), Some(ChainRefusal::Policy));
             assert_eq!(refusal(&layout, std::slice::from_ref(&accept)), None);
-            assert_eq!(refusal(&layout, &[reject.clone(), accept.clone()]), Some(Refusal::Rule("reject")));
+            assert_eq!(refusal(&layout, &[reject.clone(), accept.clone()]), Some(ChainRefusal::Rule("reject")));
             // A jump to the rule at 480 returns.
             let drops = [plain(480), rule(&layout, None, &[], "LOG", 0), drop.clone(), accept.clone()];
-            assert_eq!(refusal(&layout, &drops), Some(Refusal::Rule("drop")));
+            assert_eq!(refusal(&layout, &drops), Some(ChainRefusal::Rule("drop")));
             let mut goto = plain(480);
             goto[layout.flags] = layout.goto;
             let earlier = [goto, plain(RETURN), accept.clone(), rule(&layout, None, &[], "NFQUEUE", 0)];
@@ -176,7 +176,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic_or_loop(bytes in prop::collection::vec(0_u8..4, 0..900), at in 0_usize..900) {
-            let _ = (Layout::IPV4.refusal(&bytes, &(0..=at)), Layout::IPV6.refusal(&bytes, &(0..=at)));
+            let _ = (RuleLayout::IPV4.refusal(&bytes, &(0..=at)), RuleLayout::IPV6.refusal(&bytes, &(0..=at)));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use proxy_common::Tuple;
 
-use super::Flow;
+use super::KernelFlow;
 use crate::node::netfilter::find;
 
 const CTA_TUPLE_ORIG: u16 = 1;
@@ -30,9 +30,9 @@ const CTA_PROTOINFO_TCP_STATE: u16 = 1;
 const OVER: [u8; 2] = [7, 8];
 
 /// Returns the flow that these attributes describe; `None` if it lacks a tuple, a port or the timeout.
-pub(in super::super) fn read(attributes: &[u8]) -> Option<Flow> {
+pub(in super::super) fn read(attributes: &[u8]) -> Option<KernelFlow> {
     let end = find(attributes, CTA_TIMEOUT)?;
-    Some(Flow {
+    Some(KernelFlow {
         packet: read_tuple(&find(attributes, CTA_TUPLE_ORIG)?)?,
         reply: read_tuple(&find(attributes, CTA_TUPLE_REPLY)?)?,
         timeout: u32::from_be_bytes(end.try_into().ok()?),
@@ -109,7 +109,10 @@ mod tests {
             protocol: 6,
             ..Tuple::default()
         };
-        assert_eq!(read(&whole.concat()), Some(Flow { packet: expected, reply: expected, timeout: 7, is_over: false }));
+        assert_eq!(
+            read(&whole.concat()),
+            Some(KernelFlow { packet: expected, reply: expected, timeout: 7, is_over: false })
+        );
         for parts in [[&packet, &reply], [&packet, &end], [&reply, &end]] {
             assert_eq!(read(&[parts[0].as_slice(), parts[1]].concat()), None);
         }

@@ -56,7 +56,7 @@ fn open<'a>(client: &'a Client, frontends: &[(SocketAddr, &'static str)]) -> Vec
     frontends.iter().flat_map(both).collect()
 }
 
-fn go_on(sockets: &[(Socket<'_>, &str)], when: &str) {
+fn assert_backends_answer(sockets: &[(Socket<'_>, &str)], when: &str) {
     for (socket, name) in sockets {
         let answer = socket.ask(when).map(|message| message.backend().to_owned());
         assert_eq!(answer.as_deref(), Ok(*name), "{when}: {:?}", socket.names());
@@ -100,7 +100,7 @@ fn ends_with_the_connections(node: &Node, place: Place, sockets: Vec<(Socket<'_>
         let path = format!("/proc/sys/net/netfilter/{file}");
         node.netns().inside(|| fs::write(&path, "1")).unwrap().unwrap();
     }
-    go_on(&sockets, "shorter");
+    assert_backends_answer(&sockets, "shorter");
     drop(sockets);
     until("nothing is left", || cleaned(node, &[]) == NOTHING);
     assert_eq!(place.listing(node.netns()), others);
@@ -118,7 +118,7 @@ fn scenario(place: Place, outside: &mut Outside) {
     let both = place.listing(&netns);
     serve(outside);
     let sockets = open(&outside.client, &frontends(outside));
-    go_on(&sockets, "before");
+    assert_backends_answer(&sockets, "before");
     outside.scene.waggle.restart().unwrap();
     let node = &outside.scene.node;
     served_by(outside, ["p2", "p2"]);
@@ -130,9 +130,9 @@ fn scenario(place: Place, outside: &mut Outside) {
     let settled = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(settled(&planned).replace("would remove", "removed").replace("would add", "added"), settled(&done));
     println!("{done}");
-    go_on(&sockets, "after the clean-up");
+    assert_backends_answer(&sockets, "after the clean-up");
     served_by(outside, ["p2", "p2"]);
-    go_on(&sockets, "beside new connections");
+    assert_backends_answer(&sockets, "beside new connections");
     ends_with_the_connections(node, place, sockets, &others);
 
     // The way back: kube-proxy's rules first, then Waggle goes.

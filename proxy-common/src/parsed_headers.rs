@@ -2,6 +2,7 @@
 
 use crate::{
     conntrack::{Segment, TcpFlags, Tuple},
+    family::Family,
     pod::pod,
 };
 
@@ -31,16 +32,6 @@ pod! {
         /// Bytes after the TCP header.
         payload: u16,
     }
-}
-
-/// IP family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Family {
-    /// IPv4.
-    Ipv4 = 0,
-    /// IPv6.
-    Ipv6 = 1,
 }
 
 /// The part of a packet that was received.

@@ -36,7 +36,7 @@ fn put(filters: &mut Filters, arrays: &mut Arrays, reason: &Reason) {
         Reason::Frontend(frontend) => filters.put_frontend(arrays, frontend),
         Reason::Network(net, kind) => filters.put_network(arrays, *net, *kind),
         Reason::Node(address) => filters.put_node(arrays, *address),
-        Reason::Backend(address) => filters.put_backend(arrays, *address),
+        Reason::Backend(address) => filters.put_local_backend(arrays, *address),
     }
 }
 
@@ -45,7 +45,7 @@ fn remove(filters: &mut Filters, reason: &Reason) {
         Reason::Frontend(frontend) => filters.remove_frontend(frontend),
         Reason::Network(net, kind) => filters.remove_network(*net, *kind),
         Reason::Node(address) => filters.remove_node(*address),
-        Reason::Backend(address) => filters.remove_backend(*address),
+        Reason::Backend(address) => filters.remove_local_backend(*address),
     }
 }
 
@@ -148,15 +148,15 @@ fn s29_a_removed_frontend_keeps_its_bits_while_a_flow_goes_on() {
     let backend: IpAddr = [10, 1, 0, 1].into();
     assert_eq!(arrays.ports[30080], PortClass::SNAT);
     filters.put_frontend(&mut arrays, &node_port);
-    filters.put_backend(&mut arrays, backend);
-    assert_eq!((arrays.ports[30080], arrays.addresses[0x0a01]), (PortClass::TCP, AddressClass::BACKEND));
+    filters.put_local_backend(&mut arrays, backend);
+    assert_eq!((arrays.ports[30080], arrays.addresses[0x0a01]), (PortClass::TCP, AddressClass::LOCAL_BACKEND));
     filters.remove_frontend(&node_port);
-    filters.remove_backend(backend);
+    filters.remove_local_backend(backend);
     let mut needs = Needs::nothing();
     needs.add(&Tuple { destination: [192, 0, 2, 1].into(), destination_port: 30080, ..Tuple::default() });
     needs.add(&Tuple { source: backend.into(), ..Tuple::default() });
     clear(&mut filters, &mut arrays, &needs);
-    assert_eq!((arrays.ports[30080], arrays.addresses[0x0a01]), (PortClass::TCP, AddressClass::BACKEND));
+    assert_eq!((arrays.ports[30080], arrays.addresses[0x0a01]), (PortClass::TCP, AddressClass::LOCAL_BACKEND));
     clear(&mut filters, &mut arrays, &Needs::nothing());
     assert_eq!((arrays.ports[30080], arrays.addresses[0x0a01]), (PortClass::SNAT, 0));
 }
@@ -166,11 +166,11 @@ fn what_went_and_came_back_meanwhile_is_not_cleared() {
     let mut arrays = arrays();
     let mut filters = Filters::adopt(&mut arrays, snat());
     let address: IpAddr = [10, 1, 0, 1].into();
-    filters.put_backend(&mut arrays, address);
-    filters.remove_backend(address);
+    filters.put_local_backend(&mut arrays, address);
+    filters.remove_local_backend(address);
     let stale = filters.take_stale().unwrap();
-    filters.put_backend(&mut arrays, address);
+    filters.put_local_backend(&mut arrays, address);
     filters.clear(&mut arrays, stale, &Needs::nothing());
-    assert_eq!(arrays.addresses[0x0a01], AddressClass::BACKEND);
+    assert_eq!(arrays.addresses[0x0a01], AddressClass::LOCAL_BACKEND);
     assert!(filters.take_stale().is_none());
 }

@@ -1,8 +1,4 @@
-//! The version of the map layouts, and the default sizes of the maps.
-
-/// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
-/// pinned maps whose layout is of another version.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1010 } else { 10 };
+//! The default sizes of the maps.
 
 /// Default number of SERVICES entries (frontends).
 pub const SERVICES_MAX: usize = 65_536;

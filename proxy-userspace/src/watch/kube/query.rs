@@ -7,7 +7,7 @@ use kube::client::Body;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum RequestKind {
     /// A page of a list.
     Pages,
     /// A list as a stream, and then changes
@@ -17,13 +17,13 @@ pub(super) enum Asked {
     Watch,
 }
 
-pub(super) fn asked(request: &Request<Body>) -> Asked {
+pub(super) fn kind(request: &Request<Body>) -> RequestKind {
     if parameter(request, "watch") != Some("true") {
-        Asked::Pages
+        RequestKind::Pages
     } else if parameter(request, "sendInitialEvents") == Some("true") {
-        Asked::Stream
+        RequestKind::Stream
     } else {
-        Asked::Watch
+        RequestKind::Watch
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn revision(request: &Request<Body>) -> u64 {
 /// Removes the revision 0 that the watcher sends when it asks for a streamed list: it allows the server to respond with any
 /// state that it has ever had. Without a revision, the list is at least as new as the request.
 pub(super) fn consistent(mut request: Request<Body>) -> Request<Body> {
-    if asked(&request) == Asked::Stream
+    if kind(&request) == RequestKind::Stream
         && let Some(uri) = without(request.uri(), "resourceVersion=0")
     {
         *request.uri_mut() = uri;
@@ -70,10 +70,10 @@ mod tests {
 
     #[test]
     fn lists_are_told_from_watches() {
-        let kind = |query| asked(&request(query));
-        assert_eq!(kind("limit=500"), Asked::Pages);
-        assert_eq!(kind("watch=true&resourceVersion=7"), Asked::Watch);
-        assert_eq!(kind("watch=true&sendInitialEvents=true"), Asked::Stream);
+        let kind = |query| kind(&request(query));
+        assert_eq!(kind("limit=500"), RequestKind::Pages);
+        assert_eq!(kind("watch=true&resourceVersion=7"), RequestKind::Watch);
+        assert_eq!(kind("watch=true&sendInitialEvents=true"), RequestKind::Stream);
     }
 
     #[test]

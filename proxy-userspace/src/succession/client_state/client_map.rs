@@ -21,7 +21,7 @@ pub(super) enum When {
 
 /// A map that programs use concurrently. If a program inserts or removes the entry at the same moment, its change stays, and the
 /// operation counts as successful.
-pub(super) trait Table: Sized {
+pub(super) trait ClientMap: Sized {
     type Key: bytemuck::Pod;
     type Value: bytemuck::Pod;
 
@@ -44,7 +44,7 @@ pub(super) trait Table: Sized {
     fn remove(&mut self, key: &Self::Key) -> bool;
 }
 
-impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> Table for HashMap<MapData, K, V> {
+impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> ClientMap for HashMap<MapData, K, V> {
     type Key = K;
     type Value = V;
 
@@ -93,7 +93,7 @@ fn is_outrun(error: &MapError) -> bool {
     }
 }
 
-impl Table for Connections {
+impl ClientMap for Connections {
     type Key = u64;
     type Value = Connection;
 
@@ -117,7 +117,7 @@ impl Table for Connections {
         let is_meant = match when {
             When::Absent => self.lacks(cookie),
             When::Present => Self::remove(self, *cookie),
-            When::Always => Table::remove(self, cookie),
+            When::Always => ClientMap::remove(self, cookie),
         };
         !is_meant || self.insert(*cookie, *connection)
     }

@@ -22,7 +22,8 @@ use crate::{
     node::snat_ports::SnatPorts,
 };
 
-const ADDRESS_BITS: [u8; 4] = [AddressClass::NODE, AddressClass::SERVICE, AddressClass::BACKEND, AddressClass::ASKED];
+const ADDRESS_BITS: [u8; 4] =
+    [AddressClass::NODE, AddressClass::SERVICE, AddressClass::LOCAL_BACKEND, AddressClass::ANY_BACKEND];
 const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, PortClass::SERVICE];
 
 /// The contents of the two arrays, and the reasons for them. Methods that write the arrays take them as an argument.
@@ -102,23 +103,23 @@ impl Filters {
     }
 
     /// To be called before a frontend leads to a backend at `address` that is on this node.
-    pub fn put_backend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
-        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::BACKEND);
+    pub fn put_local_backend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::LOCAL_BACKEND);
     }
 
     /// To be called when a backend at `address` is not on this node any more.
-    pub fn remove_backend(&mut self, address: IpAddr) {
-        self.addresses.remove(&span::of_address(address), AddressClass::BACKEND);
+    pub fn remove_local_backend(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::LOCAL_BACKEND);
     }
 
     /// To be called before a list names a backend at `address`.
-    pub fn put_asked(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
-        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::ASKED);
+    pub fn put_any_backend(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, address: IpAddr) {
+        self.addresses.put(&mut arrays.addresses, &span::of_address(address), AddressClass::ANY_BACKEND);
     }
 
     /// To be called when a list does not name a backend at `address` any more.
-    pub fn remove_asked(&mut self, address: IpAddr) {
-        self.addresses.remove(&span::of_address(address), AddressClass::ASKED);
+    pub fn remove_any_backend(&mut self, address: IpAddr) {
+        self.addresses.remove(&span::of_address(address), AddressClass::ANY_BACKEND);
     }
 
     /// Sets whether rules of policy routing may route a backend's replies differently from packets of the frontend's address.

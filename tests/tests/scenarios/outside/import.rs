@@ -44,7 +44,7 @@ fn translations(outside: &Outside) -> String {
 #[test]
 fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
     for family in Family::BOTH {
-        from_outside("takeover", |outside| {
+        from_outside("import", |outside| {
             let [_, node_port, external, _] = outside.frontends(family);
             let netns = &outside.scene.node.netns().clone();
             // The data plane is removed with its pins, so the next start is a first start.
@@ -60,7 +60,7 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
                 sockets
             };
             let before = [(open(node_port, "p1"), "p1"), (open(external, "far"), "far")];
-            let go_on = |when: &str| {
+            let assert_backends_answer = |when: &str| {
                 for (socket, name) in before.iter().flat_map(|(sockets, name)| sockets.iter().map(move |it| (it, name)))
                 {
                     let answer = socket.ask(when).map(|message| message.backend().to_owned());
@@ -69,13 +69,13 @@ fn s31_connections_of_another_proxy_go_on_after_the_take_over() {
             };
             outside.serve(family, &outside.web(family), &[outside.scene.pod(2)]);
             outside.scene.waggle.restart().unwrap();
-            go_on("after the start");
+            assert_backends_answer("after the start");
             for to in [node_port, external] {
                 expect(&outside.client, to, &["p2"]);
             }
-            go_on("beside new connections");
+            assert_backends_answer("beside new connections");
             netns.load_rules("flush table inet elsewhere\n").unwrap();
-            go_on("without the other proxy's rules");
+            assert_backends_answer("without the other proxy's rules");
         });
     }
 }

@@ -5,7 +5,7 @@ use crate::pod::pod;
 
 pod! {
     /// Value of SERVICE_NAMES: the service port that an id stands for. Each name is UTF-8, zero-padded.
-    pub struct ServiceName: 196 {
+    pub struct StoredName: 196 {
         /// Namespace.
         pub namespace: [u8; 64],
         /// Service name.

@@ -76,7 +76,7 @@ fn open(client: &Client, to: SocketAddr, protocol: u8) -> Socket<'_> {
 
 #[test]
 fn s31_flows_that_netfilter_translated_before_are_known_and_others_are_not() {
-    let scene = Setup::new("takeover").build();
+    let scene = Setup::new("import").build();
     let [pod] = scene.add_pods(["p1"]);
     let _server = pod.serve(&[8080]).unwrap();
     let outside = scene.lab.node("b").unwrap();
