@@ -2,6 +2,7 @@
 //! before anything is removed; each removal is a transaction of its own, and a second run removes what a failed one has left.
 //! It knows nothing of Waggle's own maps and hooks.
 
+mod counters;
 mod device;
 mod ipset;
 mod iptables;
