@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{self, Profile};
+use crate::{
+    cargo::{self, Profile},
+    cluster,
+};
 
 /// The programs' names, and the environment variables by which a lab finds them.
 const NAMES: [(&str, &str); 2] = [("waggle", "WAGGLE_BIN"), ("labproc", "LABPROC_BIN")];
@@ -28,17 +31,22 @@ fn build_other_abi() -> Result<PathBuf> {
 pub(crate) struct Programs {
     paths: Vec<PathBuf>,
     other_abi: Option<PathBuf>,
+    kube_proxy: Option<PathBuf>,
 }
 
 impl Programs {
     /// Builds the programs.
     pub(crate) fn build(profile: Profile) -> Result<Self> {
-        Ok(Self { paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?, other_abi: None })
+        Ok(Self {
+            paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?,
+            other_abi: None,
+            kube_proxy: None,
+        })
     }
 
-    /// Builds the programs, and the agent that only tests start.
+    /// Builds the programs, and the agent that only tests start; looks for kube-proxy, which some of them start.
     pub(crate) fn build_for_tests() -> Result<Self> {
-        Self::build(Profile::Dev)?.with_other_abi()
+        Ok(Self { kube_proxy: cluster::kube_proxy()?, ..Self::build(Profile::Dev)?.with_other_abi()? })
     }
 
     /// Builds the agent that only tests start, too.
@@ -51,13 +59,14 @@ impl Programs {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).chain([name]).collect();
         let mut paths = cargo::build_binaries(profile, &names)?;
         let Some(binary) = paths.pop() else { bail!("cargo built no {name}") };
-        Ok((Self { paths, other_abi: None }, binary))
+        Ok((Self { paths, other_abi: None, kube_proxy: None }, binary))
     }
 
     /// Gives `command` the programs' paths.
     pub(crate) fn name_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
-        command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)))
+        command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)));
+        command.envs(self.kube_proxy.iter().map(|path| ("KUBE_PROXY_BIN", path)))
     }
 
     /// The programs' names and paths.
