@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use clap::Parser as _;
+use proxy_userspace::commands::cli::{Cli, Command};
 use serde_json::{Value, json};
 
 /// The containers of a manifest's DaemonSet that run Waggle.
@@ -17,7 +19,7 @@ fn containers(file: &str) -> Vec<Value> {
 
 #[test]
 fn no_container_is_privileged_or_writes_to_its_image() {
-    for file in ["base/daemonset.yaml", "cleanup/daemonset.yaml"] {
+    for file in ["base/daemonset.yaml", "cleanup/daemonset.yaml", "cleanup-kube-proxy/daemonset.yaml"] {
         let containers = containers(file);
         assert_eq!(containers.len(), 1, "{file}");
         let context = &containers[0]["securityContext"];
@@ -25,4 +27,13 @@ fn no_container_is_privileged_or_writes_to_its_image() {
         assert_eq!(context["readOnlyRootFilesystem"], json!(true), "{file}: {context}");
         assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{file}: {context}");
     }
+}
+
+#[test]
+fn kube_proxy_is_removed_by_a_command_of_the_agents_image() {
+    let [container] = <[Value; 1]>::try_from(containers("cleanup-kube-proxy/daemonset.yaml")).expect("one container");
+    assert_eq!(container["image"], containers("base/daemonset.yaml")[0]["image"]);
+    let arguments = container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str);
+    let command = Cli::try_parse_from(["waggle"].into_iter().chain(arguments)).expect("a command line").command;
+    assert!(matches!(command, Command::Cleanup(_)));
 }

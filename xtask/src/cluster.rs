@@ -1,6 +1,9 @@
 //! `cargo xtask cluster`: builds what is needed, then becomes the program that runs clusters.
 
-use std::process::{Command, ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, Result};
 
@@ -12,11 +15,7 @@ use crate::{
 
 /// Runs the command. Returns only if the program can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
-    let mut build = cargo::workspace("build");
-    // Quiet, since a program may read the output of kubectl.
-    build.args(["--quiet", "--bin", "cluster"]);
-    let (_, cluster) = cargo::built(build, &["cluster"])?.pop().context("cargo built no cluster")?;
-    let mut command = Command::new(cluster);
+    let mut command = Command::new(build()?);
     command.args(arguments);
     if arguments.first().is_some_and(|task| task == "up") {
         machine::check()?;
@@ -29,4 +28,19 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
         }
     }
     match command::exec_silently(&mut command)? {}
+}
+
+fn build() -> Result<PathBuf> {
+    let mut build = cargo::workspace("build");
+    // Silent, since a program may read what kubectl prints.
+    build.args(["--quiet", "--bin", "cluster"]);
+    let (_, cluster) = cargo::built(build, &["cluster"])?.pop().context("cargo built no cluster")?;
+    Ok(cluster)
+}
+
+/// kube-proxy, if Kubernetes' programs have been built.
+pub(crate) fn kube_proxy() -> Result<Option<PathBuf>> {
+    let output = Command::new(build()?).arg("programs").output().context("look for Kubernetes' programs")?;
+    let folder = String::from_utf8_lossy(&output.stdout);
+    Ok(output.status.success().then(|| Path::new(folder.trim_end()).join("kube-proxy")))
 }

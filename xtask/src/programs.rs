@@ -4,7 +4,10 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{self, Profile};
+use crate::{
+    cargo::{self, Profile},
+    cluster,
+};
 
 /// The names of the programs, and the environment variables by which a lab finds them.
 const NAMES: [(&str, &str); 2] = [("waggle", "WAGGLE_BIN"), ("labproc", "LABPROC_BIN")];
@@ -27,17 +30,22 @@ fn build_other_abi() -> Result<PathBuf> {
 pub(crate) struct Programs {
     paths: Vec<PathBuf>,
     other_abi: Option<PathBuf>,
+    kube_proxy: Option<PathBuf>,
 }
 
 impl Programs {
     /// Builds the programs.
     pub(crate) fn build(profile: Profile) -> Result<Self> {
-        Ok(Self { paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?, other_abi: None })
+        Ok(Self {
+            paths: cargo::build_binaries(profile, &NAMES.map(|(name, _)| name))?,
+            other_abi: None,
+            kube_proxy: None,
+        })
     }
 
-    /// Builds the programs, and the agent with another ABI.
+    /// Builds the programs, and the agent with another ABI; looks for kube-proxy, which some tests start.
     pub(crate) fn build_for_tests() -> Result<Self> {
-        Self::build(Profile::Dev)?.with_other_abi()
+        Ok(Self { kube_proxy: cluster::kube_proxy()?, ..Self::build(Profile::Dev)?.with_other_abi()? })
     }
 
     /// Also builds the agent with another ABI.
@@ -50,13 +58,14 @@ impl Programs {
         let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).chain([name]).collect();
         let mut paths = cargo::build_binaries(profile, &names)?;
         let Some(binary) = paths.pop() else { bail!("cargo built no {name}") };
-        Ok((Self { paths, other_abi: None }, binary))
+        Ok((Self { paths, other_abi: None, kube_proxy: None }, binary))
     }
 
     /// Sets the programs' paths in the environment of `command`.
     pub(crate) fn name_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
-        command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)))
+        command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)));
+        command.envs(self.kube_proxy.iter().map(|path| ("KUBE_PROXY_BIN", path)))
     }
 
     /// Returns the programs' names and paths, without the agent with another ABI.

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::{
-    certificates, command,
+    certificates,
     device_mode::DeviceMode,
     families::Host,
     folders::{source, state},
@@ -45,9 +45,9 @@ pub fn overlay(mode: DeviceMode) -> String {
 }
 
 /// Starts kube-proxy on every node, and waits until each serves.
-pub fn start_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
+fn start_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
     let mut hosts = members.numbers().map(Host::Node);
-    hosts.clone().try_for_each(|host| start_kube_proxy(programs, members, host))?;
+    hosts.clone().try_for_each(|host| start_kube_proxy(programs, members, host, "nftables"))?;
     // kube-proxy is healthy once its rules are in the kernel.
     hosts.try_for_each(|host| {
         process::wait(host, "kube-proxy", || {
@@ -58,12 +58,9 @@ pub fn start_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
     })
 }
 
-/// Ends every kube-proxy and removes its rules.
-pub fn remove_kube_proxies(programs: &Programs, members: Members) -> Result<()> {
-    members.numbers().map(Host::Node).try_for_each(|host| {
-        process::stop(&kube_proxy(host))?;
-        command::output(process::on(host, "system", programs.path("kube-proxy"))?.arg("--cleanup")).map(drop)
-    })
+/// Ends a node's kube-proxy; its rules stay.
+pub fn stop_kube_proxy(host: Host) -> Result<()> {
+    process::stop(&kube_proxy(host))
 }
 
 /// The name of a node's kube-proxy as a process.
@@ -71,12 +68,13 @@ fn kube_proxy(host: Host) -> String {
     format!("{}-kube-proxy", host.name())
 }
 
-fn start_kube_proxy(programs: &Programs, members: Members, host: Host) -> Result<()> {
+/// Starts kube-proxy on a node.
+pub fn start_kube_proxy(programs: &Programs, members: Members, host: Host, mode: &str) -> Result<()> {
     let config = state(host.name()).join("kube-proxy.json");
     let value = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": mode,
         "hostnameOverride": host.name(),
         "clusterCIDR": members.families.cluster_networks().join(","),
         "clientConnection": { "kubeconfig": certificates::kubeconfig("system:kube-proxy") },

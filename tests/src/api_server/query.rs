@@ -85,7 +85,8 @@ impl Query {
             "allowWatchBookmarks" => self.bookmarks = boolean(name, value)?,
             "sendInitialEvents" => self.initial_events = boolean(name, value)?,
             "timeoutSeconds" => self.timeout = Some(Duration::from_secs(number(name, value)?)),
-            "pretty" => {}
+            // client-go's limit of a whole request.
+            "pretty" | "timeout" => {}
             _ => return Err(Refusal::bad_request(format!("unknown parameter: {name}"))),
         }
         Ok(())

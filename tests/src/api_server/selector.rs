@@ -18,7 +18,7 @@ pub(super) enum Condition {
 /// One condition of a field selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {
-    /// `/metadata/name` or `/metadata/namespace`.
+    /// `/metadata/name`, `/metadata/namespace`, or what Services have besides.
     pointer: &'static str,
     value: String,
     equal: bool,
@@ -77,6 +77,7 @@ impl Field {
         let pointer = match key {
             "metadata.name" => "/metadata/name",
             "metadata.namespace" => "/metadata/namespace",
+            "spec.clusterIP" => "/spec/clusterIP",
             _ => return Err(format!("field label not supported: {key}")),
         };
         Ok(Self { pointer, value: value.to_owned(), equal })

@@ -160,6 +160,11 @@ pub fn resets(host: &Host) -> u64 {
     stack_counter(host, "Tcp", "OutRsts")
 }
 
+/// How many segments a host's stack has sent again, SYNs included.
+pub fn sent_again(host: &Host) -> u64 {
+    stack_counter(host, "Tcp", "RetransSegs")
+}
+
 /// How many packets with a wrong checksum a host's stack has got.
 pub fn wrong_checksums(host: &Host) -> u64 {
     stack_counter(host, "Tcp", "InCsumErrors") + stack_counter(host, "Udp", "InCsumErrors")

@@ -2,6 +2,7 @@
 //! before anything is removed. Each removal is a transaction of its own; after a failure, another run removes the rest. Knows
 //! nothing of Waggle's own maps and hooks.
 
+mod counters;
 mod device;
 mod ipset;
 mod iptables;

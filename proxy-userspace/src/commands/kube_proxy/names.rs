@@ -60,6 +60,9 @@ const SETS: [&str; 11] = [
     "KUBE-IPVS-IPS",
 ];
 
+/// Counters of nfacct, which some rules of iptables mode count into.
+pub(super) const COUNTERS: [&str; 2] = ["ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"];
+
 /// The longest name of a set, in bytes. kube-proxy truncates longer names for IPv6.
 const LONGEST_SET: usize = 31;
 

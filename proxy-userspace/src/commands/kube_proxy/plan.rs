@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    KubeProxyError, device, ipset,
+    KubeProxyError, counters, device, ipset,
     iptables::{self, Backend, TablePlan},
     ipvs::{self, Own, Servers},
     names::{DEVICE, TABLE},
@@ -32,6 +32,7 @@ pub(super) struct CleanupPlan {
     device: Option<u32>,
     sets: Vec<String>,
     kept_sets: Vec<String>,
+    counters: Vec<String>,
 }
 
 impl CleanupPlan {
@@ -49,13 +50,15 @@ impl CleanupPlan {
         let keep_servers = servers.len() > 0 && servers.connections > 0 && !force;
         let used: BTreeSet<&String> = iptables.iter().flat_map(|(_, plan)| &plan.sets).collect();
         let (kept_sets, sets): (Vec<_>, _) = sets.into_iter().partition(|set| used.contains(set));
+        let mut counters = counters::counters().map_err(failed("the counters of nfacct"))?;
+        counters.retain(|counter| !used.contains(counter));
         let translates = |family| {
             let mut goes = iptables.iter().filter(|(backend, plan)| backend.family == family && !plan.is_empty());
             tables.contains(&family) || goes.next().is_some()
         };
         let existing = nftables::families_with(KEEPER).map_err(failed("the tables of nftables"))?;
         let keepers = keepers(translates, &existing, count_translated()?);
-        Ok(Self { tables, keepers, iptables, servers, keep_servers, device, sets, kept_sets })
+        Ok(Self { tables, keepers, iptables, servers, keep_servers, device, sets, kept_sets, counters })
     }
 
     /// Carries out the plan. Rules are removed before the sets that they use.
@@ -78,6 +81,9 @@ impl CleanupPlan {
         }
         for set in &self.sets {
             ipset::destroy(set).map_err(failed(format!("the set {set}")))?;
+        }
+        for counter in &self.counters {
+            counters::remove(counter).map_err(failed(format!("the counter {counter}")))?;
         }
         for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Removed) {
             nftables::remove_keeper(*family)
@@ -104,6 +110,9 @@ impl CleanupPlan {
         }
         for set in &self.kept_sets {
             report.add(Fate::Kept, "ipset", format!("{set}, which remaining rules use"));
+        }
+        for counter in &self.counters {
+            report.add(Fate::Removed, "nfacct", format!("counter {counter}"));
         }
         for Keeper { family, fate, connections } in &self.keepers {
             let why = if *fate == Fate::Removed {

@@ -1,6 +1,8 @@
 //! Runs the node's programs that remove what can't easily be removed over netlink.
 
 use std::{
+    env,
+    ffi::{OsStr, OsString},
     io::{self, ErrorKind, Write as _},
     process::{Command, Output, Stdio},
 };
@@ -17,7 +19,7 @@ pub(super) struct Program {
 impl Program {
     /// Runs the program and returns its standard output. `what` names, for errors, the object that should be removed.
     pub(super) fn output(self, arguments: &[&str], what: &str) -> Result<String, KubeProxyError> {
-        let output = Command::new(self.name).args(arguments).stdin(Stdio::null()).output();
+        let output = self.command().args(arguments).stdin(Stdio::null()).output();
         let output = self.check(output, what)?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -27,8 +29,14 @@ impl Program {
         self.check(self.run_with(arguments, text), what).map(drop)
     }
 
-    fn run_with(self, arguments: &[&str], text: &str) -> io::Result<Output> {
+    fn command(self) -> Command {
         let mut command = Command::new(self.name);
+        command.env("PATH", search_path(env::var_os("PATH").as_deref()));
+        command
+    }
+
+    fn run_with(self, arguments: &[&str], text: &str) -> io::Result<Output> {
+        let mut command = self.command();
         let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = piped.spawn()?;
         // If the program fails, its own error says more than a failed write.
@@ -52,9 +60,21 @@ impl Program {
     }
 }
 
+/// Where programs are looked for: in a container and in a user's shell `PATH` may lack the folders of those that only root needs.
+fn search_path(path: Option<&OsStr>) -> OsString {
+    let others = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"].map(OsStr::new);
+    path.into_iter().chain(others).collect::<Vec<_>>().join(OsStr::new(":"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_of_root_are_found_without_a_path() {
+        assert!(search_path(None).to_str().unwrap().starts_with("/usr/local/sbin:/usr/sbin:/sbin:"));
+        assert!(search_path(Some(OsStr::new("/a:/b"))).to_str().unwrap().starts_with("/a:/b:/usr/local/sbin:"));
+    }
 
     const CAT: Program = Program { name: "cat", package: "coreutils" };
 

@@ -5,10 +5,12 @@ mod audit;
 mod backends;
 mod cluster;
 mod container;
+mod kubeadm;
 mod load;
 mod many;
 mod names;
 mod outage;
+mod rules;
 mod takeover;
 mod tutorial;
 mod upgrade;
@@ -30,7 +32,7 @@ pub struct Arguments {
 /// A scenario's name and function.
 type Scenario = (&'static str, fn(&Cluster) -> Result<()>);
 
-const ALL: [Scenario; 13] = [
+const ALL: [Scenario; 14] = [
     ("a_deployment_is_exposed", tutorial::a_deployment_is_exposed),
     ("a_node_port_service_is_created", tutorial::a_node_port_service_is_created),
     ("a_service_is_forwarded_to_a_local_port", tutorial::a_service_is_forwarded_to_a_local_port),
@@ -40,6 +42,7 @@ const ALL: [Scenario; 13] = [
     ("backends_are_updated_under_load", backends::backends_are_updated_under_load),
     ("a_thousand_services_come_and_go_under_load", many::a_thousand_services_come_and_go_under_load),
     ("the_agents_are_updated_under_load", upgrade::the_agents_are_updated_under_load),
+    ("kubeadms_config_map_configures_the_agents", kubeadm::kubeadms_config_map_configures_the_agents),
     // Before the scenarios that stop the API server or remove the agent's rights.
     ("the_agents_rights_are_those_it_uses", audit::the_agents_rights_are_those_it_uses),
     (

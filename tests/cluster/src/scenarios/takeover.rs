@@ -2,18 +2,24 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{
-    cluster::{Cluster, outside},
+    cluster::{Cluster, eventually, outside},
     load::Load,
+    rules::{has_node_port, list, rules},
     tutorial::{deployment, node_port},
     upgrade::needs_waggle,
 };
-use crate::{families::Host, folders::source, process, proxy};
+use crate::{families::Host, folders::source, proxy};
 
 /// How long netfilter remembers a connection that has ended (nf_conntrack_tcp_timeout_time_wait), and a little more.
 const MEMORY: Duration = Duration::from_secs(125);
+
+/// The mode of a node's kube-proxy: they take turns. That of IPVS needs modules that many kernels lack.
+const fn mode(number: u8) -> &'static str {
+    if number % 2 == 1 { "iptables" } else { "nftables" }
+}
 
 /// Waggle is removed while kube-proxy serves, and installed again: pods and clients outside notice nothing.
 pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Cluster) -> Result<()> {
@@ -24,36 +30,54 @@ pub fn kube_proxy_and_waggle_take_over_from_each_other_under_load(cluster: &Clus
     cluster.backends("client", "http://web", 3)?;
     let url = format!("http://{}:{port}", cluster.node_address(1));
     outside("curl", &["-gsS", "-m", "5", &url])?;
+    let hosts = || cluster.members.numbers().map(Host::Node);
+    let before = hosts().map(rules).collect::<Result<Vec<_>>>()?;
+    ensure!(before.iter().flatten().any(|rule| rule.contains("KUBELET")), "the kubelet has no chains: {before:?}");
     let loads = [Load::start(cluster, "client", "http://web")?, Load::start_outside(&url)?];
-    let outcome = kube_proxy_takes_over(cluster);
+    let outcome = kube_proxy_takes_over(cluster, &port);
     // Runs even after a failure, since the other scenarios need Waggle.
     waggle_takes_over(cluster)?;
     // All loads are ended, even after a failure.
     let ends = loads.map(Load::end);
     outcome?;
-    ends.into_iter().collect()
+    ends.into_iter().collect::<Result<()>>()?;
+    for (host, before) in hosts().zip(before) {
+        let after = rules(host)?;
+        let lacks = before.iter().find(|rule| !after.contains(rule));
+        // The kubelet looks after its own meanwhile.
+        let is_left = |rule: &&String| !before.contains(rule) && !rule.contains("KUBE-FIREWALL");
+        let left = after.iter().find(is_left);
+        ensure!(lacks.is_none() && left.is_none(), "{} lacks {lacks:?}, has {left:?}", host.name());
+    }
+    Ok(())
 }
 
 /// Removes Waggle as `deploy/README.md` says.
-fn kube_proxy_takes_over(cluster: &Cluster) -> Result<()> {
-    proxy::start_kube_proxies(&cluster.programs, cluster.members)?;
+fn kube_proxy_takes_over(cluster: &Cluster, port: &str) -> Result<()> {
+    for number in cluster.members.numbers() {
+        proxy::start_kube_proxy(&cluster.programs, cluster.members, Host::Node(number), mode(number))?;
+    }
+    for number in cluster.members.numbers() {
+        eventually("kube-proxy's rules", || has_node_port(Host::Node(number), mode(number), port))?;
+    }
     let overlay = proxy::overlay(cluster.members.device_mode);
     cluster.kubectl_outside(&["delete", "-k", &overlay, "--cascade=foreground", "--timeout=120s"])?;
-    let cleanup = source().join("../../deploy/cleanup").display().to_string();
-    cluster.kubectl_outside(&["apply", "-k", &cleanup])?;
-    cluster.daemons_run("waggle-cleanup")?;
-    cluster.kubectl_outside(&["delete", "-k", &cleanup, "--cascade=foreground", "--timeout=120s"])?;
+    run_on_every_node(cluster, "cleanup")?;
     cluster.members.numbers().map(Host::Node).try_for_each(nothing_is_left)
 }
 
+/// Runs the DaemonSet of a folder of `deploy/` once.
+fn run_on_every_node(cluster: &Cluster, name: &str) -> Result<()> {
+    let folder = source().join("../../deploy").join(name).display().to_string();
+    cluster.kubectl_outside(&["apply", "-k", &folder])?;
+    cluster.daemons_run(&format!("waggle-{name}"))?;
+    cluster.kubectl_outside(&["delete", "-k", &folder, "--cascade=foreground", "--timeout=120s"]).map(drop)
+}
+
 fn nothing_is_left(host: Host) -> Result<()> {
-    let list = |program: &str, arguments: &[&str]| {
-        let mut command = process::on(host, "system", program)?;
-        crate::command::output(command.args(arguments)).with_context(|| host.name())
-    };
-    let pins = list("find", &["/sys/fs/bpf", "-path", "*waggle/*"])?;
+    let pins = list(host, "find", &["/sys/fs/bpf", "-path", "*waggle/*"])?;
     ensure!(pins.is_empty(), "{} has pins: {pins}", host.name());
-    let links = list("ip", &["-details", "link", "show", "dev", "eth0"])?;
+    let links = list(host, "ip", &["-details", "link", "show", "dev", "eth0"])?;
     ensure!(!links.contains("prog/xdp"), "{} has a program: {links}", host.name());
     Ok(())
 }
@@ -63,5 +87,6 @@ fn waggle_takes_over(cluster: &Cluster) -> Result<()> {
     cluster.kubectl_outside(&["apply", "-k", &proxy::overlay(cluster.members.device_mode)])?;
     cluster.daemons_run("waggle")?;
     thread::sleep(MEMORY);
-    proxy::remove_kube_proxies(&cluster.programs, cluster.members)
+    cluster.members.numbers().map(Host::Node).try_for_each(proxy::stop_kube_proxy)?;
+    run_on_every_node(cluster, "cleanup-kube-proxy")
 }

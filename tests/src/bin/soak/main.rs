@@ -4,6 +4,7 @@
 //! choices.
 
 mod disturbances;
+mod expected;
 mod node;
 mod objects;
 mod report;
@@ -88,7 +89,7 @@ fn soak(outside: &mut Outside, arguments: &Arguments, random: Rng) -> anyhow::Re
     let [asking, asked]: [&Host; 2] = [&neighbours[0], &neighbours[1]];
     let (changing, tally) = (Changing::new(outside), Tally::new());
     let mut node = Node::new(outside, &changing, random)?;
-    let before = node.evidence();
+    let (before, sent_again) = (node.evidence(), node.sent_again());
     let started = Instant::now();
     let outcome = thread::scope(|scope| {
         let _end = End(&tally);
@@ -98,6 +99,7 @@ fn soak(outside: &mut Outside, arguments: &Arguments, random: Rng) -> anyhow::Re
         disturb(&mut node, &tally, &arguments.only, (started, lasts))
     });
     let mut report = Report::new(started.elapsed(), &tally, node.disturbed());
+    report.sent_again = node.sent_again() - sent_again;
     if let Err(error) = outcome {
         report.add(format!("{error:#}"));
     }
@@ -126,7 +128,10 @@ fn disturb(
         }
         let Some(kind) = next.pop() else { break };
         let (began, answered) = (Instant::now(), tally.answers());
+        let before = node.evidence();
         kind.happen(node).and_then(|()| node.settle()).with_context(|| format!("{kind:?}"))?;
+        let after = node.evidence();
+        ensure!(after == before, "{kind:?}: {after:?}, not {before:?}");
         ensure!(load_goes_on(tally, answered), "the load stands still after {kind:?}");
         let seconds = began.elapsed().as_secs_f64();
         println!(

@@ -19,12 +19,14 @@ pub struct Report {
     answered: usize,
     disturbed: BTreeMap<String, usize>,
     faults: Vec<String>,
+    /// How many segments of TCP were sent again.
+    pub sent_again: u64,
 }
 
 impl Report {
     /// The report of a load and of disturbances, which are counted by name.
     pub fn new(lasted: Duration, tally: &Tally, disturbed: &BTreeMap<String, usize>) -> Self {
-        Self { lasted, answered: tally.answers(), disturbed: disturbed.clone(), faults: tally.faults() }
+        Self { lasted, answered: tally.answers(), disturbed: disturbed.clone(), faults: tally.faults(), sent_again: 0 }
     }
 
     /// Adds something that was wrong.
@@ -44,6 +46,7 @@ impl Report {
             "seconds": self.lasted.as_secs(),
             "answered": self.answered,
             "disturbances": self.disturbed,
+            "sentAgain": self.sent_again,
             "faults": self.faults,
         })
         .to_string()
@@ -62,10 +65,11 @@ impl Display for Report {
         writeln!(
             f,
             "{total} disturbances in {:.0} s; {} conversations and echoes answered, {lost} lost, {misdelivered} misdelivered, \
-             {} other faults",
+             {} other faults; {} segments sent again",
             self.lasted.as_secs_f64(),
             self.answered,
-            self.faults.len() - lost - misdelivered
+            self.faults.len() - lost - misdelivered,
+            self.sent_again
         )?;
         self.faults.iter().take(SHOWN).try_for_each(|fault| writeln!(f, "  {fault}"))
     }

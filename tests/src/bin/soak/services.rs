@@ -17,7 +17,7 @@ use harness::{
     lab::{Client, Host, Pod, Reply, eventually},
     load::{Tally, dial},
     objects::{Cluster, slice},
-    scene::{Family, Outside, PORTS, web, web_node_port, web_slice},
+    scene::{Family, Outside, web, web_node_port, web_slice},
 };
 use serde_json::Value;
 
@@ -143,26 +143,6 @@ impl<'a> Changing<'a> {
                 }
             }
             *lock(&service.allowed) = wanted;
-        }
-        Ok(())
-    }
-
-    /// Compares what `waggle get services` prints with the last change.
-    pub fn compare(&self, rows: &[Value]) -> anyhow::Result<()> {
-        for service in &self.services {
-            let name = service.name();
-            let pods = self.pods();
-            let wanted = lock(&service.wanted).clone();
-            let addresses: BTreeSet<String> = pods
-                .iter()
-                .filter(|pod| wanted.contains(pod.name()))
-                .flat_map(|pod| pod.addresses().map(|address| SocketAddr::new(address, PORTS[0]).to_string()))
-                .collect();
-            let lists = rows.iter().filter(|row| row["name"] == name.as_str());
-            let lists = lists.flat_map(|row| [&row["internal"]["backends"], &row["external"]["backends"]]);
-            let found: BTreeSet<String> =
-                lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-            ensure!(found == addresses, "{name} has {found:?} in the maps, not {addresses:?}");
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(in super::super) struct TablePlan {
     pub jumps: Vec<(String, String)>,
     /// kube-proxy's chains that are kept because foreign rules use them.
     pub kept: BTreeSet<String>,
-    /// The ipsets that the remaining rules use.
+    /// The ipsets and nfacct counters that the remaining rules use.
     pub sets: BTreeSet<String>,
 }
 
@@ -77,10 +77,11 @@ fn kept<'a>(table: &'a Table, own: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     kept
 }
 
-/// Returns the ipsets that a rule matches.
+/// Returns the ipsets that a rule matches, and the nfacct counters that it counts into.
 fn sets(rule: &Rule) -> Vec<String> {
     let words = rule.words();
-    words.windows(2).filter(|pair| pair[0] == "--match-set").map(|pair| pair[1].clone()).collect()
+    let names = words.windows(2).filter(|pair| ["--match-set", "--nfacct-name"].contains(&pair[0].as_str()));
+    names.map(|pair| pair[1].clone()).collect()
 }
 
 #[cfg(test)]
@@ -158,6 +159,14 @@ COMMIT
         let plan = with_rule("-A PREROUTING -d 192.0.2.1/32 -j KUBE-SVC-TCOU7JCQXEZGVUNU");
         assert_eq!(plan.chains.iter().map(String::as_str).collect::<Vec<_>>(), ["KUBE-PROXY-CANARY", "KUBE-SERVICES"]);
         assert_eq!(plan.kept.len(), 4);
+    }
+
+    #[test]
+    fn a_counter_of_a_rule_that_stays_is_used() {
+        let rule = "-A KUBE-MARK-MASQ -m nfacct --nfacct-name  localhost_nps_accepted_pkts -j RETURN";
+        assert!(with_rule(rule).sets.is_empty());
+        let plan = with_rule(&format!("{rule}\n-A CNI-HOSTPORT -j KUBE-MARK-MASQ"));
+        assert!(plan.sets.contains("localhost_nps_accepted_pkts"), "{:?}", plan.sets);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::{fs, path::Path, thread::sleep};
 use anyhow::{Context as _, ensure};
 use harness::{
     agents::{from_folder, other_abi},
-    lab::START,
-    objects::{Cluster as _, service},
+    lab::{LogLine, START},
+    objects::{Cluster as _, service, slice},
     scene::Origin,
 };
 use nix::{
@@ -14,11 +14,16 @@ use nix::{
     sys::signal::Signal,
 };
 
-use super::{empty, fill, moment};
+use super::{FILLER, empty, fill, moment};
 use crate::node::{Node, SIZES};
 
 /// More Services than the small maps have room for.
 const FILLERS: u8 = 120;
+
+/// As large as BACKENDS is at first.
+const FIRST_SIZE: &[&str] = &["--max-backends", "4096"];
+/// The number of slices of a Service with so many backends that this map has to grow.
+const LARGE: u8 = 17;
 
 pub fn kill(node: &mut Node<'_>) -> anyhow::Result<()> {
     node.starts.kill();
@@ -75,11 +80,39 @@ pub fn full_maps(node: &mut Node<'_>) -> anyhow::Result<()> {
     let mark = node.starts.log.mark();
     fill(node, FILLERS);
     node.starts.log.wait(mark, START, |line| line.text.contains("degraded")).context("no map is full")?;
-    node.settle()?;
+    node.settle_full()?;
     empty(node, FILLERS);
     node.settle()?;
     node.sizes = SIZES[0];
     node.start()
+}
+
+pub fn growth(node: &mut Node<'_>) -> anyhow::Result<()> {
+    // A start keeps the sizes that it finds, as far as it may: an earlier growth is taken back.
+    node.sizes = FIRST_SIZE;
+    node.start()?;
+    node.sizes = SIZES[0];
+    node.start()?;
+    let mark = node.starts.log.mark();
+    for part in 0..LARGE {
+        let address = |number| format!("10.245.{part}.{number}");
+        let part = slice("large").name(&format!("large-{part}")).named_port("tcp", "TCP", 8080);
+        node.objects.put(&(1..=200).fold(part, |slice, number| slice.endpoint(&address(number))).build());
+    }
+    node.objects.put(&service("large").cluster_ip("10.96.2.1").named_port("tcp", "TCP", 80, 8080).build());
+    if node.random.bool() {
+        // The next start makes room for what is listed.
+        node.starts.wait_lines(mark, node.random.usize(1..8));
+        node.starts.kill();
+        node.start()?;
+    } else {
+        let has_grown = |line: &LogLine| line.message() == "grown" && line.text.contains("\"BACKENDS\"");
+        node.starts.log.wait(mark, START, has_grown).context("BACKENDS does not grow")?;
+    }
+    node.settle()?;
+    node.objects.delete("Service", "default", "large");
+    (0..LARGE).for_each(|part| node.objects.delete("EndpointSlice", "default", &format!("large-{part}")));
+    Ok(())
 }
 
 pub fn full_disk(node: &mut Node<'_>) -> anyhow::Result<()> {
@@ -102,9 +135,9 @@ fn with_full_disk(node: &mut Node<'_>, folder: &Path) -> anyhow::Result<()> {
     let source: Vec<_> = source.iter().map(String::as_str).collect();
     let mark = node.starts.start_growing(&node.program, &source, node.sizes);
     node.serves(mark)?;
-    let folder = &node.objects.folder;
-    folder.put(&service("without-address").named_port("tcp", "TCP", 80, 8080).build());
-    let outcome = node.settle();
-    node.objects.folder.delete("Service", "default", "without-address");
+    let name = format!("{FILLER}without-address");
+    node.objects.folder.put(&service(&name).named_port("tcp", "TCP", 80, 8080).build());
+    let outcome = node.settle_full();
+    node.objects.folder.delete("Service", "default", &name);
     outcome
 }

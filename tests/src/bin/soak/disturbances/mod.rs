@@ -42,6 +42,8 @@ pub enum Disturbance {
     Gone,
     /// More Services than the maps have room for
     FullMaps,
+    /// A Service with so many backends that maps have to grow; sometimes the agent dies meanwhile
+    Growth,
     /// The file system with the allocations is full
     FullDisk,
     /// Another program is attached to the same hook of a device, and detached
@@ -77,6 +79,7 @@ impl Disturbance {
             Self::ReorderedEvents => api::reordered_events(node),
             Self::Gone => api::gone(node),
             Self::FullMaps => agent::full_maps(node),
+            Self::Growth => agent::growth(node),
             Self::FullDisk => agent::full_disk(node),
             Self::ForeignProgram => machine::foreign_program(node),
             Self::DeviceFlap => {
@@ -100,10 +103,13 @@ fn moment(node: &mut Node<'_>) -> Duration {
     Duration::from_millis(node.random.u64(0..500))
 }
 
+/// How the names of Services begin that only need room.
+pub const FILLER: &str = "filler-";
+
 /// Adds Services with a backend.
 fn fill(node: &Node<'_>, count: u8) {
     for number in 0..count {
-        let name = format!("filler-{number}");
+        let name = format!("{FILLER}{number}");
         let address = format!("10.96.1.{}", number + 1);
         node.objects.put(&service(&name).cluster_ip(&address).named_port("tcp", "TCP", 80, 8080).build());
         node.objects.put(&slice(&name).named_port("tcp", "TCP", 8080).pod(node.outside.scene.pod(1)).build());
@@ -113,7 +119,7 @@ fn fill(node: &Node<'_>, count: u8) {
 /// Removes the Services that `fill` has added.
 fn empty(node: &Node<'_>, count: u8) {
     for number in 0..count {
-        let name = format!("filler-{number}");
+        let name = format!("{FILLER}{number}");
         node.objects.delete("Service", "default", &name);
         node.objects.delete("EndpointSlice", "default", &name);
     }
