@@ -273,8 +273,7 @@ impl Agent {
         self.next_look = tokio::time::Instant::now() + LOOK;
         // What can't be read now was readable at the start, and still holds.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
-        let lacking = self.status.borrow().lacking(Instant::now());
-        self.announcer.missing(&lacking, Instant::now());
+        self.announce(Instant::now());
         self.dataplane.look_at_clients(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));

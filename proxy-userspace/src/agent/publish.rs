@@ -53,6 +53,14 @@ impl Agent {
         });
     }
 
+    /// Says by Events what others have found out.
+    pub(super) fn announce(&mut self, now: Instant) {
+        let status = self.status.borrow();
+        self.announcer.missing(&status.lacking(now), now);
+        self.announcer.blocked(&status.blocked.by_service(&status.checks), now);
+        status.stale.tell(|note| self.announcer.stale(note, now));
+    }
+
     /// Tells whoever ends UDP sockets.
     pub(super) fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
         if let Some(before) = &mut self.gone_before {

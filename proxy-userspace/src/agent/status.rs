@@ -7,11 +7,17 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{checks::HealthByPort, durations::Durations, no_local::NoLocal, refusals::Refused};
+use super::{
+    checks::{BlockedPorts, HealthByPort},
+    durations::Durations,
+    no_local::NoLocal,
+    refusals::Refused,
+};
 use crate::{
     apply::{Size, Usage},
     attach::Missing,
     objects::Kind,
+    sockets::Stale,
     watch::contact::Contact,
 };
 
@@ -41,6 +47,10 @@ pub struct Status {
     pub missing: Missing,
     /// When the agent last looked whether there is anything to do.
     pub alive: Instant,
+    /// Sockets that stay connected to backends that are gone. Those who end sockets write it through clones.
+    pub stale: Stale,
+    /// Ports of health checks that can't be listened on. Those who listen write it through clones.
+    pub blocked: BlockedPorts,
     /// When the first of the events came that the last plan serves.
     pub queued: SystemTime,
     /// When the last plan was in force.
@@ -83,6 +93,8 @@ impl Status {
             applied: now,
             eligible: true,
             checks: HealthByPort::default(),
+            stale: Stale::default(),
+            blocked: BlockedPorts::default(),
             events: BTreeMap::new(),
             events_served: BTreeMap::new(),
             durations: Durations::default(),

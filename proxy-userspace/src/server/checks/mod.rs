@@ -6,7 +6,7 @@
 mod blocked;
 mod response;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -18,7 +18,7 @@ use self::{
     response::response,
 };
 use super::listener::{self, bind_patiently, everywhere};
-use crate::{agent::status::Status, config::NodePortAddresses};
+use crate::{agent::status::Status, config::NodePortAddresses, logging::errors::Report};
 
 /// Listens on every port with a health check, on the addresses that `chosen` allows, until the agent ends.
 pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresses) {
@@ -28,10 +28,11 @@ pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresse
     loop {
         let wanted = status.borrow_and_update().checks.clone();
         let ended = running.extract_if(.., |port, _: &mut AbortHandle| !wanted.contains_key(port));
-        for (_, task) in ended.collect::<Vec<_>>() {
+        for (port, task) in ended.collect::<Vec<_>>() {
             task.abort();
             // The port is free before it may be needed again. No other task ends.
             let _ = tasks.join_next().await;
+            status.borrow().blocked.free(port);
         }
         for port in wanted.keys() {
             let listen = || tasks.spawn(listen(*port, chosen.clone(), status.clone(), blocked.clone()));
@@ -51,8 +52,12 @@ async fn listen(
     blocked: mpsc::UnboundedSender<Blocked>,
 ) {
     let name = || status.borrow().checks.get(&port).map(|check| check.service.to_string()).unwrap_or_default();
-    let report = |error| drop(blocked.send(Blocked { service: name(), port, error }));
+    let report = |error: io::Error| {
+        status.borrow().blocked.block(port, format!("listen on {}: {}", everywhere(port), Report(&error)));
+        drop(blocked.send(Blocked { service: name(), port, error }));
+    };
     let listener = bind_patiently(everywhere(port), report).await;
+    status.borrow().blocked.free(port);
     let asked = status.clone();
     let is_chosen = move |local: SocketAddr| {
         let address = local.ip().to_canonical();
