@@ -26,8 +26,9 @@ use crate::logging::errors::Report;
 const REQUEST: Duration = Duration::from_secs(1);
 /// How long to wait before a port in use is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How many connections the kernel queues.
-const BACKLOG: i32 = 128;
+/// How many connections the kernel queues. If clients that send nothing have opened all of them, and each is given its shortest time
+/// (see `connections`), the queue is through within a second; what finds no place in it takes longer.
+const BACKLOG: i32 = 1024;
 /// The largest head of a request in bytes, which is the least that hyper allows.
 const REQUEST_HEAD: usize = 8192;
 
