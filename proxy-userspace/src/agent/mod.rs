@@ -184,6 +184,7 @@ impl Agent {
     pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
         let is_listed = self.list(inputs).await;
         if is_listed {
+            self.publish_checks();
             self.reconcile(Scope::Everything);
             let gone = self.dataplane.sweep();
             self.terminate(gone);
@@ -195,6 +196,7 @@ impl Agent {
     /// Every hook has its new program, and maps of another size have what the old ones had. So far a socket of a backend that has
     /// gone may have been overlooked, or have dialled it by an old program.
     pub fn attached(&mut self) {
+        self.note(|status| status.attached = true);
         let gone = self.gone_before.take();
         self.terminate(gone.unwrap_or_default());
     }

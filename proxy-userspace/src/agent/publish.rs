@@ -53,6 +53,15 @@ impl Agent {
         });
     }
 
+    /// Publishes what health checks ask for, before anything is in force: until then the response is 503.
+    pub(super) fn publish_checks(&mut self) {
+        let checks = self.model.health_checks();
+        let services = checks.keys().cloned().collect();
+        if let Some(checks) = self.checks.update(&services, checks, &BTreeSet::new()) {
+            self.status.send_modify(|status| status.checks = Arc::new(checks));
+        }
+    }
+
     /// Says by Events what others have found out.
     pub(super) fn announce(&mut self, now: Instant) {
         let status = self.status.borrow();

@@ -41,16 +41,18 @@ pub struct Status {
     pub contact: Option<Contact>,
     /// For how long the API server may be silent; for ever if it is none.
     pub silence: Option<Duration>,
+    /// Whether every hook has had its program since the start.
+    pub attached: bool,
     /// Since when a write has failed for another reason than lack of room.
     pub failing: Option<Instant>,
     /// Which hooks and devices lack their programs. Those who attach programs write it through clones.
     pub missing: Missing,
-    /// When the agent last looked whether there is anything to do.
-    pub alive: Instant,
     /// Sockets that stay connected to backends that are gone. Those who end sockets write it through clones.
     pub stale: Stale,
     /// Ports of health checks that can't be listened on. Those who listen write it through clones.
     pub blocked: BlockedPorts,
+    /// When the agent last looked whether there is anything to do.
+    pub alive: Instant,
     /// When the first of the events came that the last plan serves.
     pub queued: SystemTime,
     /// When the last plan was in force.
@@ -88,13 +90,14 @@ impl Status {
             silence: None,
             failing: None,
             missing: Missing::default(),
+            attached: false,
             alive: Instant::now(),
             queued: now,
+            stale: Stale::default(),
+            blocked: BlockedPorts::default(),
             applied: now,
             eligible: true,
             checks: HealthByPort::default(),
-            stale: Stale::default(),
-            blocked: BlockedPorts::default(),
             events: BTreeMap::new(),
             events_served: BTreeMap::new(),
             durations: Durations::default(),
@@ -109,26 +112,40 @@ impl Status {
         }
     }
 
-    /// What makes the agent unhealthy at `now`; nothing if it is healthy. What a full map has no room for does not: the rest is
-    /// served, and another start would change nothing.
+    /// What makes the agent unhealthy at `now`; nothing if it is healthy.
     pub fn ailments(&self, now: Instant) -> Vec<String> {
         let lasts = |since: Instant| now.saturating_duration_since(since);
         let mut ailments = Vec::new();
         if self.generation == 0 {
-            ailments.push("nothing is programmed yet".to_owned());
-        }
-        if lasts(self.alive) > PATIENCE {
-            ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
-        }
-        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
-            ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
-        }
+        let mut ailments = self.ailments_here(now);
         if let (Some(contact), Some(limit)) = (&self.contact, self.silence) {
             let (kind, silence) = contact.silence(now);
             if silence > limit {
                 ailments
                     .push(format!("nothing heard of {kind} objects from the API server for {} s", silence.as_secs()));
             }
+        }
+        ailments
+    }
+
+    /// Whether this node serves what was last heard of, and can follow changes. An API server that is silent does not count: every
+    /// node has it, and load balancers that skip all nodes cut what is served (S30).
+    pub fn is_serving(&self, now: Instant) -> bool {
+        self.ailments_here(now).is_empty()
+    }
+
+    /// What is wrong on this node. What a full map has no room for is not: the rest is served, and another start would change
+    /// nothing.
+    fn ailments_here(&self, now: Instant) -> Vec<String> {
+            ailments.push("nothing is programmed yet".to_owned());
+        }
+        if lasts(self.alive) > PATIENCE {
+            ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
+        } else if !self.attached {
+            ailments.push("programs are not attached yet".to_owned());
+        }
+        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
+            ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
         }
         ailments.extend(self.lacking(now));
         ailments
@@ -159,6 +176,7 @@ mod tests {
             alive: start,
             refused: Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)])),
             ..Status::new()
+            attached: true,
         };
         assert!(status.ailments(start).is_empty());
         let failing = Status { failing: Some(start), ..status.clone() };
@@ -170,3 +188,22 @@ mod tests {
         assert_eq!(Status { generation: 0, ..Status::new() }.ailments(start), ["nothing is programmed yet"]);
     }
 }
+        assert_eq!(Status { generation: 1, ..Status::new() }.ailments(start), ["programs are not attached yet"]);
+    }
+
+    #[test]
+    fn s22_s30_a_silent_api_server_makes_the_agent_unhealthy_but_not_what_it_serves() {
+        let start = Instant::now();
+        let (contact, silence) = (Some(Contact::new()), Some(Duration::from_mins(10)));
+        let later = start + Duration::from_hours(1);
+        let status = Status { generation: 1, attached: true, alive: later, ..Status::following(contact, silence) };
+        assert!(status.ailments(later)[0].starts_with("nothing heard of"), "{:?}", status.ailments(later));
+        assert!(status.is_serving(later));
+        for wrong in [
+            Status { generation: 0, ..status.clone() },
+            Status { attached: false, ..status.clone() },
+            Status { alive: start, ..status.clone() },
+            Status { failing: Some(start), ..status },
+        ] {
+            assert!(!wrong.is_serving(later), "{:?}", wrong.ailments(later));
+        }

@@ -145,9 +145,10 @@ async fn follow(
     begun: Begun,
     checks: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    // Load balancers learn from the first moment on that this node does not serve yet.
+    tokio::spawn(checks);
     if let Some(growth) = begun.serve(agent, inputs).await? {
         let _ready = say_ready(growth.instance());
-        tokio::spawn(checks);
         growth.run(agent, inputs).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@
 mod blocked;
 mod response;
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr, time::Instant};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -66,5 +66,9 @@ async fn listen(
             || asked.borrow().checks.get(&port).is_some_and(|it| it.load_balancer_ips.contains(&address));
         chosen.allows(address) || is_balancers()
     };
-    listener::serve(listener, is_chosen, move |_| response(status.borrow().checks.get(&port))).await;
+    let respond = move |_: &_| {
+        let status = status.borrow();
+        response(status.checks.get(&port), status.is_serving(Instant::now()))
+    };
+    listener::serve(listener, is_chosen, respond).await;
 }
