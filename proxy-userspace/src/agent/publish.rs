@@ -46,6 +46,7 @@ impl Agent {
                 status.durations.changes[usize::from(family == Family::Ipv6)].add(took);
             }
             status.events.clone_into(&mut status.events_served);
+            self.diagnostics.counts().clone_into(&mut status.skipped);
             status.no_local = self.no_local.sum();
             let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
             status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));

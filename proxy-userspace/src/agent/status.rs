@@ -67,6 +67,8 @@ pub struct Status {
     pub events_served: BTreeMap<Kind, u64>,
     /// How long plans and changes took.
     pub durations: Durations,
+    /// How many fields of objects are skipped, by the kind of object.
+    pub skipped: BTreeMap<Kind, usize>,
     /// Service ports without a backend where their policies want one.
     pub no_local: NoLocal,
 }
@@ -88,19 +90,20 @@ impl Status {
             refused: Arc::default(),
             contact: None,
             silence: None,
+            attached: false,
             failing: None,
             missing: Missing::default(),
-            attached: false,
-            alive: Instant::now(),
-            queued: now,
             stale: Stale::default(),
             blocked: BlockedPorts::default(),
+            alive: Instant::now(),
+            queued: now,
             applied: now,
             eligible: true,
             checks: HealthByPort::default(),
             events: BTreeMap::new(),
             events_served: BTreeMap::new(),
             durations: Durations::default(),
+            skipped: BTreeMap::new(),
             no_local: NoLocal::default(),
         }
     }
@@ -114,9 +117,6 @@ impl Status {
 
     /// What makes the agent unhealthy at `now`; nothing if it is healthy.
     pub fn ailments(&self, now: Instant) -> Vec<String> {
-        let lasts = |since: Instant| now.saturating_duration_since(since);
-        let mut ailments = Vec::new();
-        if self.generation == 0 {
         let mut ailments = self.ailments_here(now);
         if let (Some(contact), Some(limit)) = (&self.contact, self.silence) {
             let (kind, silence) = contact.silence(now);
@@ -137,12 +137,15 @@ impl Status {
     /// What is wrong on this node. What a full map has no room for is not: the rest is served, and another start would change
     /// nothing.
     fn ailments_here(&self, now: Instant) -> Vec<String> {
+        let lasts = |since: Instant| now.saturating_duration_since(since);
+        let mut ailments = Vec::new();
+        if self.generation == 0 {
             ailments.push("nothing is programmed yet".to_owned());
+        } else if !self.attached {
+            ailments.push("programs are not attached yet".to_owned());
         }
         if lasts(self.alive) > PATIENCE {
             ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
-        } else if !self.attached {
-            ailments.push("programs are not attached yet".to_owned());
         }
         if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
             ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
@@ -173,10 +176,10 @@ mod tests {
         let full = Refused { parts: 3, first: "shop/web".to_owned() };
         let status = Status {
             generation: 1,
+            attached: true,
             alive: start,
             refused: Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)])),
             ..Status::new()
-            attached: true,
         };
         assert!(status.ailments(start).is_empty());
         let failing = Status { failing: Some(start), ..status.clone() };
@@ -186,8 +189,6 @@ mod tests {
         assert_eq!(alive.ailments(later), ["writing maps has failed for 61 s"]);
         assert_eq!(status.ailments(later), ["the agent has been stuck for 61 s"]);
         assert_eq!(Status { generation: 0, ..Status::new() }.ailments(start), ["nothing is programmed yet"]);
-    }
-}
         assert_eq!(Status { generation: 1, ..Status::new() }.ailments(start), ["programs are not attached yet"]);
     }
 
@@ -207,3 +208,5 @@ mod tests {
         ] {
             assert!(!wrong.is_serving(later), "{:?}", wrong.ailments(later));
         }
+    }
+}

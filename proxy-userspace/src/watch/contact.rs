@@ -19,13 +19,20 @@ pub struct Contact {
     /// By kind, milliseconds since the beginning.
     heard: Arc<[AtomicU64; Kind::ALL.len()]>,
     lists: Arc<[AtomicU64; Kind::ALL.len()]>,
+    unreadable: Arc<[AtomicU64; Kind::ALL.len()]>,
     responses: Arc<Mutex<BTreeMap<Option<u16>, u64>>>,
 }
 
 impl Contact {
     /// Of a source that begins now.
     pub fn new() -> Self {
-        Self { began: Instant::now(), heard: Arc::default(), lists: Arc::default(), responses: Arc::default() }
+        Self {
+            began: Instant::now(),
+            heard: Arc::default(),
+            lists: Arc::default(),
+            unreadable: Arc::default(),
+            responses: Arc::default(),
+        }
     }
 
     /// The server has shown objects of this kind: no refusal does.
@@ -41,6 +48,16 @@ impl Contact {
     /// All objects of this kind are listed.
     pub fn note_list(&self, kind: Kind) {
         self.lists[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many objects of this kind can't be read now.
+    pub fn note_unreadable(&self, kind: Kind, count: usize) {
+        self.unreadable[kind as usize].store(count as u64, Ordering::Relaxed);
+    }
+
+    /// How many objects of this kind can't be read.
+    pub fn unreadable(&self, kind: Kind) -> u64 {
+        self.unreadable[kind as usize].load(Ordering::Relaxed)
     }
 
     /// How often all objects of this kind have been listed.

@@ -201,6 +201,7 @@ impl Progress {
                 }
             }
         }
+        self.follow.link.note_unreadable(self.follow.kind, self.known.unreadable());
         Ok(())
     }
 
