@@ -40,7 +40,7 @@ impl Contact {
         self.note_at(kind, Instant::now());
     }
 
-    fn note_at(&self, kind: Kind, now: Instant) {
+    pub(crate) fn note_at(&self, kind: Kind, now: Instant) {
         let millis = u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
         self.heard[kind as usize].fetch_max(millis, Ordering::Relaxed);
     }
