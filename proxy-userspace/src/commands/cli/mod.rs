@@ -2,6 +2,7 @@
 
 mod devices;
 mod flows;
+mod go_values;
 mod ignored;
 mod kube_proxy;
 mod metrics;
