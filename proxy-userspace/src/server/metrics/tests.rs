@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 use super::*;
-use crate::{attach::LoadedPrograms, config::MetricsConfig, maps::PinFolder};
+use crate::{
+    attach::LoadedPrograms,
+    config::{MapSizes, MetricsConfig},
+    maps::PinFolder,
+};
 
 /// The metrics of an agent whose maps can't be found, by their names, with their types.
 fn metrics() -> BTreeMap<String, String> {
@@ -15,6 +19,7 @@ fn metrics() -> BTreeMap<String, String> {
         programs: LoadedPrograms::default(),
         folder: PinFolder::new("there-is-no-such-instance"),
         limits: MetricsConfig::default(),
+        map_limits: MapSizes::default(),
         configuration: Bytes::new(),
     };
     let page = Metrics::new(scraped, Arc::default()).page(Instant::now()).unwrap();
