@@ -40,6 +40,8 @@ pub(super) struct Announcer {
     is_degraded: bool,
     /// Whether hooks were announced as missing.
     lacks_hooks: bool,
+    /// Services whose health checks were announced as not answered.
+    unanswered: BTreeSet<ServiceName>,
 }
 
 impl Announcer {
@@ -54,6 +56,7 @@ impl Announcer {
             lacking: BTreeSet::new(),
             is_degraded: false,
             lacks_hooks: false,
+            unanswered: BTreeSet::new(),
         }
     }
 
@@ -108,6 +111,30 @@ impl Announcer {
             }
             _ => {}
         }
+    }
+
+    /// The ports of these Services' health checks can't be listened on, in a sentence each.
+    pub(super) fn blocked(&mut self, blocked: &BTreeMap<ServiceName, String>, now: Instant) {
+        let here = self.node.name.clone();
+        for (service, note) in blocked {
+            let note = format!("node {here}: {note}");
+            if !self.unanswered.contains(service) && self.tell(of(service), Reason::HealthCheckBlocked, note, now) {
+                self.unanswered.insert(service.clone());
+            }
+        }
+        let healed: Vec<_> =
+            self.unanswered.iter().filter(|service| !blocked.contains_key(*service)).cloned().collect();
+        for service in healed {
+            let note = format!("node {here}: healthCheckNodePort is no longer blocked");
+            if self.tell(of(&service), Reason::HealthCheckServed, note, now) {
+                self.unanswered.remove(&service);
+            }
+        }
+    }
+
+    /// Sockets stay connected to backends that are gone, as `note` says. Returns whether that, or something like it, is written.
+    pub(super) fn stale(&mut self, note: &str, now: Instant) -> bool {
+        self.tell(self.node.clone(), Reason::StaleBackend, note.to_owned(), now)
     }
 
     /// Hands an Event to the writer. Returns false if it was dropped: too many were written, or the writer's queue is full.
@@ -221,6 +248,31 @@ mod tests {
         let told = received(&mut events);
         let node = |word| ("Node n1".to_owned(), word);
         assert_eq!(told, [node("HooksMissing"), node("HooksAttached")]);
+    }
+
+    #[test]
+    fn a_blocked_health_check_is_told_once_of_its_service_and_so_is_that_it_is_free() {
+        let (mut announcer, mut events) = announcer();
+        let (now, blocked) = (Instant::now(), BTreeMap::from([(service(1), "in use".to_owned())]));
+        for blocked in [&BTreeMap::new(), &blocked, &blocked, &BTreeMap::new(), &BTreeMap::new()] {
+            announcer.blocked(blocked, now);
+        }
+        let of = |word| ("Service shop/web-1".to_owned(), word);
+        assert_eq!(received(&mut events), [of("FailedToStartServiceHealthcheck"), of("StartedServiceHealthcheck")]);
+    }
+
+    #[test]
+    fn s29_stale_backends_are_told_of_the_node_and_wait_when_there_are_too_many_events() {
+        let (mut announcer, mut events) = announcer();
+        let start = Instant::now();
+        assert!(announcer.stale("left", start) && announcer.stale("left again", start), "the first stands for both");
+        assert_eq!(received(&mut events), [("Node n1".to_owned(), "StaleBackend")]);
+        let later = start + REPEAT;
+        (0..LIMIT).for_each(|number| announcer.refused(&service(number), "SERVICES is full", later));
+        announcer.applied(&BTreeSet::new(), &errors(1), later);
+        announcer.missing(&["device eth0 has not been served".to_owned()], later);
+        assert!(!announcer.stale("left", later));
+        assert!(announcer.stale("left", later + PERIOD));
     }
 
     #[test]

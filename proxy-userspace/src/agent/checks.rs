@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{desired::ServiceName, model::health::Check};
@@ -23,6 +23,39 @@ pub struct ServiceHealth {
 
 /// The health of Services by port.
 pub type HealthByPort = Arc<BTreeMap<u16, ServiceHealth>>;
+
+/// The ports that can't be listened on, with the errors. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct BlockedPorts(Arc<Mutex<BTreeMap<u16, String>>>);
+
+impl BlockedPorts {
+    /// The port can't be listened on.
+    pub fn block(&self, port: u16, error: String) {
+        self.all().insert(port, error);
+    }
+
+    /// Somebody listens on the port, or nobody has to.
+    pub fn free(&self, port: u16) {
+        self.all().remove(&port);
+    }
+
+    /// The Services whose ports are blocked, in a sentence each.
+    pub(super) fn by_service(&self, checks: &BTreeMap<u16, ServiceHealth>) -> BTreeMap<ServiceName, String> {
+        let all = self.all();
+        let blocked = all.iter().filter_map(|(port, error)| Some((port, error, &checks.get(port)?.service)));
+        let sentence = |port: &u16, error: &str| {
+            format!(
+                "healthCheckNodePort {port} is not answered, so load balancers skip this node (free the port if something else \
+                 on the node uses it; trying again): {error}"
+            )
+        };
+        blocked.map(|(port, error, service)| (service.clone(), sentence(port, error))).collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u16, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The Services with a `healthCheckNodePort`.
 #[derive(Debug, Default)]
@@ -66,6 +99,21 @@ mod tests {
 
     fn one(name: &str, port: u16, endpoints: usize) -> BTreeMap<ServiceName, Check> {
         BTreeMap::from([(service(name), Check { port, endpoints, load_balancer_ips: Vec::new() })])
+    }
+
+    #[test]
+    fn s22_a_blocked_port_is_that_of_the_service_that_has_it_now() {
+        let blocked = BlockedPorts::default();
+        let checks = Checks(one("web", 32_000, 2)).update(&BTreeSet::new(), BTreeMap::new(), &[service("web")].into());
+        let told = |blocked: &BlockedPorts| blocked.by_service(checks.as_ref().unwrap());
+        blocked.block(31_000, "in use".to_owned());
+        assert!(told(&blocked).is_empty(), "no Service has it");
+        blocked.block(32_000, "listen on [::]:32000: in use".to_owned());
+        let sentences = told(&blocked);
+        let sentence = &sentences[&service("web")];
+        assert!(sentence.contains("32000 is not answered") && sentence.ends_with("[::]:32000: in use"), "{sentence}");
+        blocked.free(32_000);
+        assert!(told(&blocked).is_empty());
     }
 
     #[test]

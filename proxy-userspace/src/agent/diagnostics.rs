@@ -10,13 +10,15 @@ use tracing::warn;
 use crate::{
     logging::limit::{Lines, LogLimit},
     model::diagnostic::Diagnostic,
-    objects::ObjectRef,
+    objects::{Kind, ObjectRef},
 };
 
 /// The diagnostics in force, by object, and those that are still to be logged.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     given: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
+    /// How many these are, by the kind of object.
+    counts: BTreeMap<Kind, usize>,
     news: LogLimit<Diagnostic>,
 }
 
@@ -24,6 +26,8 @@ impl Diagnostics {
     /// Replaces the diagnostics of `object`. Returns those that it did not have before.
     pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
         let before = self.given.remove(object).unwrap_or_default();
+        let count = self.counts.entry(object.kind).or_default();
+        *count = *count + current.len() - before.len();
         let news: Vec<Diagnostic> = current.difference(&before).cloned().collect();
         for diagnostic in &news {
             self.news.add(&format!("{} {}", diagnostic.object.kind, diagnostic.field), diagnostic.clone());
@@ -32,6 +36,11 @@ impl Diagnostics {
             self.given.insert(object.clone(), current);
         }
         news
+    }
+
+    /// How many faults the objects of each kind have now.
+    pub fn counts(&self) -> &BTreeMap<Kind, usize> {
+        &self.counts
     }
 
     /// Logs new diagnostics: a line each, or one line for many about the same field.
@@ -51,5 +60,33 @@ impl Diagnostics {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s7_faults_are_counted_by_kind_until_they_are_mended() {
+        let object = |kind, name: &str| ObjectRef { kind, namespace: "shop".to_owned(), name: name.to_owned() };
+        let faults = |object: &ObjectRef, count: usize| -> BTreeSet<_> {
+            let fault = |index| Diagnostic {
+                object: object.clone(),
+                field: format!("endpoints[{index}].addresses[0]"),
+                reason: "127.0.0.1 is a loopback address; skipped".to_owned(),
+            };
+            (0..count).map(fault).collect()
+        };
+        let (slice, web, api) =
+            (object(Kind::EndpointSlice, "web-1"), object(Kind::Service, "web"), object(Kind::Service, "api"));
+        let mut diagnostics = Diagnostics::default();
+        let mut counts = |object: &ObjectRef, count| {
+            diagnostics.replace(object, faults(object, count));
+            [Kind::Service, Kind::EndpointSlice].map(|kind| diagnostics.counts().get(&kind).copied().unwrap_or(0))
+        };
+        assert_eq!([counts(&slice, 3), counts(&web, 1), counts(&api, 2)], [[0, 3], [1, 3], [3, 3]]);
+        assert_eq!([counts(&slice, 1), counts(&web, 1), counts(&api, 0)], [[3, 1], [3, 1], [1, 1]]);
+        assert_eq!([counts(&slice, 0), counts(&web, 0)], [[1, 0], [0, 0]]);
     }
 }

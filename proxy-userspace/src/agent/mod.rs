@@ -188,6 +188,7 @@ impl Agent {
     pub async fn start(&mut self, inputs: &mut Inputs) -> bool {
         let is_listed = self.list(inputs).await;
         if is_listed {
+            self.publish_checks();
             self.reconcile(Scope::Everything);
             let gone = self.dataplane.sweep();
             self.terminate(gone);
@@ -207,6 +208,7 @@ impl Agent {
     /// have connected through an old program.
     pub fn attached(&mut self) {
         self.is_in_force = true;
+        self.note(|status| status.attached = true);
         let gone = self.gone_before.take();
         self.terminate(gone.unwrap_or_default());
     }
@@ -290,8 +292,7 @@ impl Agent {
         self.next_look = tokio::time::Instant::now() + LOOK;
         // On failure the ports that were read before stay in use.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
-        let lacking = self.status.borrow().lacking(Instant::now());
-        self.announcer.missing(&lacking, Instant::now());
+        self.announce(Instant::now());
         self.dataplane.look_at_clients(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));

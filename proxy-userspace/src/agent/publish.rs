@@ -46,11 +46,29 @@ impl Agent {
                 status.durations.changes[usize::from(family == Family::Ipv6)].add(took);
             }
             status.events.clone_into(&mut status.events_served);
+            self.diagnostics.counts().clone_into(&mut status.skipped);
             status.no_local = self.no_local.sum();
             let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
             status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
             is_news
         });
+    }
+
+    /// Publishes what health checks ask for, before anything is in force: until then the response is 503.
+    pub(super) fn publish_checks(&mut self) {
+        let checks = self.model.health_checks();
+        let services = checks.keys().cloned().collect();
+        if let Some(checks) = self.checks.update(&services, checks, &BTreeSet::new()) {
+            self.status.send_modify(|status| status.checks = Arc::new(checks));
+        }
+    }
+
+    /// Says by Events what others have found out.
+    pub(super) fn announce(&mut self, now: Instant) {
+        let status = self.status.borrow();
+        self.announcer.missing(&status.lacking(now), now);
+        self.announcer.blocked(&status.blocked.by_service(&status.checks), now);
+        status.stale.tell(|note| self.announcer.stale(note, now));
     }
 
     /// Reports backends that UDP services have lost to the task that destroys sockets.

@@ -7,11 +7,17 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{checks::HealthByPort, durations::Durations, no_local::NoLocal, refusals::Refused};
+use super::{
+    checks::{BlockedPorts, HealthByPort},
+    durations::Durations,
+    no_local::NoLocal,
+    refusals::Refused,
+};
 use crate::{
     apply::{Size, Usage},
     attach::Missing,
     objects::Kind,
+    sockets::Stale,
     watch::contact::Contact,
 };
 
@@ -35,10 +41,16 @@ pub struct Status {
     pub contact: Option<Contact>,
     /// How long the API server may be silent before the agent counts as unhealthy; `None` for no limit.
     pub silence: Option<Duration>,
+    /// Whether every hook has had its program since the start.
+    pub attached: bool,
     /// Since when writes have failed for another reason than a full map.
     pub failing: Option<Instant>,
     /// The hooks and devices that lack their programs. Tasks that attach programs update it through clones.
     pub missing: Missing,
+    /// Sockets that stay connected to backends that are gone. Those who end sockets write it through clones.
+    pub stale: Stale,
+    /// Ports of health checks that can't be listened on. Those who listen write it through clones.
+    pub blocked: BlockedPorts,
     /// When the agent's loop last ran.
     pub alive: Instant,
     /// When the first event arrived that the last plan serves.
@@ -55,6 +67,8 @@ pub struct Status {
     pub events_served: BTreeMap<Kind, u64>,
     /// How long plans and changes took.
     pub durations: Durations,
+    /// How many fields of objects are skipped, by the kind of object.
+    pub skipped: BTreeMap<Kind, usize>,
     /// Numbers of service ports with a policy of Local and no backend on this node.
     pub no_local: NoLocal,
 }
@@ -76,8 +90,11 @@ impl Status {
             refused: Arc::default(),
             contact: None,
             silence: None,
+            attached: false,
             failing: None,
             missing: Missing::default(),
+            stale: Stale::default(),
+            blocked: BlockedPorts::default(),
             alive: Instant::now(),
             queued: now,
             applied: now,
@@ -86,6 +103,7 @@ impl Status {
             events: BTreeMap::new(),
             events_served: BTreeMap::new(),
             durations: Durations::default(),
+            skipped: BTreeMap::new(),
             no_local: NoLocal::default(),
         }
     }
@@ -100,23 +118,38 @@ impl Status {
     /// Returns what makes the agent unhealthy at `now`, in a sentence each; empty if it is healthy. A full map does not make it
     /// unhealthy: all else is served, and a restart would change nothing.
     pub fn ailments(&self, now: Instant) -> Vec<String> {
-        let lasts = |since: Instant| now.saturating_duration_since(since);
-        let mut ailments = Vec::new();
-        if self.generation == 0 {
-            ailments.push("nothing is programmed yet".to_owned());
-        }
-        if lasts(self.alive) > PATIENCE {
-            ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
-        }
-        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
-            ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
-        }
+        let mut ailments = self.ailments_here(now);
         if let (Some(contact), Some(limit)) = (&self.contact, self.silence) {
             let (kind, silence) = contact.silence(now);
             if silence > limit {
                 ailments
                     .push(format!("nothing heard of {kind} objects from the API server for {} s", silence.as_secs()));
             }
+        }
+        ailments
+    }
+
+    /// Whether this node serves what was last heard of, and can follow changes. An API server that is silent does not count: every
+    /// node has it, and load balancers that skip all nodes cut what is served (S30).
+    pub fn is_serving(&self, now: Instant) -> bool {
+        self.ailments_here(now).is_empty()
+    }
+
+    /// What is wrong on this node. What a full map has no room for is not: the rest is served, and another start would change
+    /// nothing.
+    fn ailments_here(&self, now: Instant) -> Vec<String> {
+        let lasts = |since: Instant| now.saturating_duration_since(since);
+        let mut ailments = Vec::new();
+        if self.generation == 0 {
+            ailments.push("nothing is programmed yet".to_owned());
+        } else if !self.attached {
+            ailments.push("programs are not attached yet".to_owned());
+        }
+        if lasts(self.alive) > PATIENCE {
+            ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
+        }
+        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
+            ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
         }
         ailments.extend(self.lacking(now));
         ailments
@@ -144,6 +177,7 @@ mod tests {
         let full = Refused { parts: 3, first: "shop/web".to_owned() };
         let status = Status {
             generation: 1,
+            attached: true,
             alive: start,
             refused: Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)])),
             ..Status::new()
@@ -156,5 +190,24 @@ mod tests {
         assert_eq!(alive.ailments(later), ["writing maps has failed for 61 s"]);
         assert_eq!(status.ailments(later), ["the agent has been stuck for 61 s"]);
         assert_eq!(Status { generation: 0, ..Status::new() }.ailments(start), ["nothing is programmed yet"]);
+        assert_eq!(Status { generation: 1, ..Status::new() }.ailments(start), ["programs are not attached yet"]);
+    }
+
+    #[test]
+    fn s22_s30_a_silent_api_server_makes_the_agent_unhealthy_but_not_what_it_serves() {
+        let start = Instant::now();
+        let (contact, silence) = (Some(Contact::new()), Some(Duration::from_mins(10)));
+        let later = start + Duration::from_hours(1);
+        let status = Status { generation: 1, attached: true, alive: later, ..Status::following(contact, silence) };
+        assert!(status.ailments(later)[0].starts_with("nothing heard of"), "{:?}", status.ailments(later));
+        assert!(status.is_serving(later));
+        for wrong in [
+            Status { generation: 0, ..status.clone() },
+            Status { attached: false, ..status.clone() },
+            Status { alive: start, ..status.clone() },
+            Status { failing: Some(start), ..status },
+        ] {
+            assert!(!wrong.is_serving(later), "{:?}", wrong.ailments(later));
+        }
     }
 }

@@ -28,6 +28,7 @@ use aya::{
     maps::MapError,
     programs::{ProgramError, ProgramFd},
 };
+use proxy_common::sizes::DEVICES_MAX;
 
 pub use self::{
     link::Put,
@@ -93,6 +94,12 @@ pub enum AttachError {
         /// The kernel's error.
         source: MapError,
     },
+    /// The device can't be noted in DEVICES.
+    #[error(
+        "note the device in map DEVICES, which has room for {} (name fewer with --devices and --pod-interfaces)",
+        DEVICES_MAX
+    )]
+    Note(#[source] MapError),
     /// The kernel refuses to attach the program.
     #[error("attach {name} to {target}")]
     Attach {

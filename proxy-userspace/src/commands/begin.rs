@@ -87,7 +87,7 @@ impl Begun {
         let Self { set, recipe, limits, gone, .. } = self;
         let folder = set.succession.folder().clone();
         if recipe.udp_termination {
-            sockets::start(&folder, gone).context("prepare UDP termination")?;
+            sockets::start(&folder, gone, recipe.stale.clone()).context("prepare UDP termination")?;
         }
         let ingredients = recipe.clone();
         let task = tokio::spawn(async move {

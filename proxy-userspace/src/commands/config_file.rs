@@ -22,7 +22,7 @@ use crate::{
 
 /// Returns the configuration from the command line and the file, and the names of ignored flags.
 pub fn configure(args: RunArgs) -> Result<(Config, Vec<&'static str>), FileError> {
-    let file = args.config.as_deref().map(KubeProxyFile::read).transpose()?;
+    let file = args.config_file().map(KubeProxyFile::read).transpose()?;
     let flags = args.kube_proxy.ignored.0.clone();
     Ok((args.config(file), flags))
 }

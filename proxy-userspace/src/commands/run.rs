@@ -74,9 +74,8 @@ async fn serve(
     config: Config,
     node_name: String,
     dataplane_config: DataplaneConfig,
-    loaded: Loaded,
+    Loaded { set, maps, is_first }: Loaded,
 ) -> anyhow::Result<()> {
-    let Loaded { set, maps, is_first } = loaded;
     let settings = model_config(&config, &node_name);
     let forwarding = (config.devices.mode != DeviceMode::Off).then(|| Forwarding::new(config.proc_sys.clone()));
     let (is_there, sctp) = changes::channel(false);
@@ -86,7 +85,8 @@ async fn serve(
     let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
     let (gone, to_terminate) = mpsc::unbounded_channel();
     let (devices, udp_termination, missing) = (config.devices, config.udp_termination, status.borrow().missing.clone());
-    let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, missing, udp_termination };
+    let stale = status.borrow().stale.clone();
+    let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, missing, stale, udp_termination };
     let begun = Begun::new(set, recipe, (config.sizes, is_first), to_terminate);
 
     let (events, received) = mpsc::channel(QUEUE);
@@ -149,9 +149,10 @@ async fn follow(
     begun: Begun,
     checks: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    // Load balancers learn from the first moment on that this node does not serve yet.
+    tokio::spawn(checks);
     if let Some(growth) = begun.serve(agent, inputs).await? {
         let _ready = say_ready(growth.instance());
-        tokio::spawn(checks);
         growth.run(agent, inputs).await?;
     }
     Ok(())

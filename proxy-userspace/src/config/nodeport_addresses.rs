@@ -29,8 +29,14 @@ impl NodePortAddresses {
 
 /// The text is neither `primary` nor a list of CIDRs. Holds the part that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a CIDR such as 10.96.0.0/16; give `primary` or CIDRs separated by commas")]
-pub struct NodePortAddressesError(String);
+pub enum NodePortAddressesError {
+    /// A part is neither.
+    #[error("{0:?} is not a CIDR such as 10.96.0.0/16; give `primary` or CIDRs separated by commas")]
+    Part(String),
+    /// `primary` is among CIDRs.
+    #[error("`primary` must stand alone: give either `primary`, or CIDRs separated by commas")]
+    PrimaryAmongOthers,
+}
 
 impl FromStr for NodePortAddresses {
     type Err = NodePortAddressesError;
@@ -41,7 +47,10 @@ impl FromStr for NodePortAddresses {
         if parts.contains(&"primary") && parts.iter().all(|part| ["primary", "localhost"].contains(part)) {
             return Ok(Self::Primary);
         }
-        let cidr = |part: &str| parse_cidr(part).map_err(|_| NodePortAddressesError(part.to_owned()));
+        if parts.contains(&"primary") {
+            return Err(NodePortAddressesError::PrimaryAmongOthers);
+        }
+        let cidr = |part: &str| parse_cidr(part).map_err(|_| NodePortAddressesError::Part(part.to_owned()));
         parts.iter().flat_map(|part| expand(part)).map(cidr).collect::<Result<_, _>>().map(Self::Cidrs)
     }
 }
@@ -71,6 +80,10 @@ mod tests {
         }
         for text in ["", "10.0.0.1", "primary,10.0.0.0/8", "10.0.0.0/8,"] {
             assert!(text.parse::<NodePortAddresses>().unwrap_err().to_string().contains("primary"), "{text}");
+        }
+        for text in ["primary,10.0.0.0/8", "fd00::/8,primary", "primary,all"] {
+            let error = text.parse::<NodePortAddresses>().unwrap_err().to_string();
+            assert!(error.contains("`primary` must stand alone"), "{text}: {error}");
         }
     }
 

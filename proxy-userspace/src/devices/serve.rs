@@ -144,7 +144,7 @@ impl Devices {
     fn forget_others(&mut self, wanted: &BTreeMap<u32, Target>) {
         let known: Vec<u32> = self.map.keys().flatten().filter(|index| !wanted.contains_key(index)).collect();
         for index in known {
-            self.set_flags(index, None);
+            self.forget_flags(index);
         }
         for hook in self.pinned.iter().filter(|hook| !wanted.contains_key(&hook.device)) {
             match hook.remove(&self.folder) {
@@ -165,7 +165,7 @@ impl Devices {
         match self.attach(target) {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.set_flags(link.index, None);
+                self.forget_flags(link.index);
                 for hook in list(&self.folder).into_iter().flatten().filter(|hook| hook.device == link.index) {
                     if let Err(error) = hook.remove(&self.folder) {
                         error!(
@@ -192,7 +192,7 @@ impl Devices {
             // Only native XDP changes the flags below. Otherwise they are final, and a device that is served again
             // keeps them throughout.
             let expected = self.outcome(target, xdp, refused.clone());
-            self.set_flags(link.index, Some(self.flags(target, &expected)));
+            self.set_flags(link.index, self.flags(target, &expected))?;
         }
         self.put(egress, target)?;
         if let Some(wanted) = xdp {
@@ -203,7 +203,7 @@ impl Devices {
             }
         }
         let outcome = self.outcome(target, xdp, refused);
-        self.set_flags(link.index, Some(self.flags(target, &outcome)));
+        self.set_flags(link.index, self.flags(target, &outcome))?;
         self.put(ingress, target)?;
         // TC serves already what an earlier agent's XDP no longer serves after this.
         self.remove(link.index, |hook| ![Some(egress), Some(ingress), xdp].contains(&Some(hook)))?;
@@ -276,14 +276,14 @@ impl Devices {
         Ok(())
     }
 
-    /// Writes or removes the device's entry in DEVICES.
-    fn set_flags(&mut self, index: u32, flags: Option<u32>) {
-        let written = match flags {
-            Some(flags) => self.map.insert(index, Device { flags }, 0),
-            None => self.map.remove(&index),
-        };
-        if let Err(error) = written.or_else(|error| if flags.is_none() { Ok(()) } else { Err(error) }) {
-            error!(index, error = %Report(&error), "degraded: failed to update a device in map DEVICES");
-        }
+    /// Writes the device's entry in DEVICES. Without it the programs take a pod's device for another, and the agent does not know
+    /// the device again.
+    fn set_flags(&mut self, index: u32, flags: u32) -> Result<(), AttachError> {
+        self.map.insert(index, Device { flags }, 0).map_err(AttachError::Note)
+    }
+
+    /// Removes the device's entry in DEVICES, if it has one.
+    fn forget_flags(&mut self, index: u32) {
+        let _ = self.map.remove(&index);
     }
 }

@@ -49,6 +49,11 @@ pub enum CensusError {
     },
 }
 
+/// How many entries an element of the map has room for.
+pub fn per_element(map: &str) -> u32 {
+    if map == "SOCKET_CONNECTIONS" { WAYS } else { 1 }
+}
+
 impl Census {
     /// Counts everything in the maps of a folder.
     pub fn take(folder: &PinFolder) -> Result<Self, CensusError> {
@@ -56,10 +61,8 @@ impl Census {
         for map in MAPS {
             let data = open_data(folder, map.name)?;
             let info = data.info().map_err(|source| CensusError::Read { name: map.name, source })?;
-            // An element of this map holds several entries.
-            let each = if map.name == "SOCKET_CONNECTIONS" { WAYS } else { 1 };
             if info.max_entries() != 0 {
-                census.capacities.push((map.name, info.max_entries() * each));
+                census.capacities.push((map.name, info.max_entries() * per_element(map.name)));
             }
             let counted = census.count(map.name, &data, info.max_entries());
             if let Some(entries) = counted.map_err(|source| CensusError::Read { name: map.name, source })? {

@@ -58,6 +58,15 @@ pub(super) fn health_claims(spec: &ParsedService) -> impl Iterator<Item = Fronte
 }
 
 impl Model {
+    /// The health checks of all Services.
+    pub fn health_checks(&self) -> BTreeMap<ServiceName, Check> {
+        let check = |(name, state): (&ServiceName, &ServiceState)| {
+            let check = self.health_check(name, state, state.spec.as_ref()?, &mut Faults::default())?;
+            Some((name.clone(), check))
+        };
+        self.services.iter().filter_map(check).collect()
+    }
+
     /// Returns the health check of the Service `name`; `None` if it asks for none, or another Service has the port.
     pub(super) fn health_check(
         &self,

@@ -20,9 +20,30 @@ pub enum Reason {
     HooksMissing,
     /// Every hook and device has its program again.
     HooksAttached,
+    /// UDP sockets stay connected to a backend that is gone.
+    StaleBackend,
+    /// A Service's `healthCheckNodePort` can't be listened on.
+    HealthCheckBlocked,
+    /// It is listened on now, or no longer asked for.
+    HealthCheckServed,
 }
 
 impl Reason {
+    /// Every reason.
+    #[cfg(test)]
+    pub const ALL: [Self; 10] = [
+        Self::NotServed,
+        Self::NotInForce,
+        Self::InForce,
+        Self::Degraded,
+        Self::Recovered,
+        Self::HooksMissing,
+        Self::HooksAttached,
+        Self::StaleBackend,
+        Self::HealthCheckBlocked,
+        Self::HealthCheckServed,
+    ];
+
     /// Returns the `reason` of the Event.
     pub fn word(self) -> &'static str {
         match self {
@@ -33,12 +54,16 @@ impl Reason {
             Self::Recovered => "Recovered",
             Self::HooksMissing => "HooksMissing",
             Self::HooksAttached => "HooksAttached",
+            Self::StaleBackend => "StaleBackend",
+            // kube-proxy's word.
+            Self::HealthCheckBlocked => "FailedToStartServiceHealthcheck",
+            Self::HealthCheckServed => "StartedServiceHealthcheck",
         }
     }
 
     /// Whether the Event's `type` is Normal rather than Warning.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::InForce | Self::Recovered | Self::HooksAttached)
+        matches!(self, Self::InForce | Self::Recovered | Self::HooksAttached | Self::HealthCheckServed)
     }
 }
 
@@ -51,4 +76,19 @@ pub struct ApiEvent {
     pub reason: Reason,
     /// The text for people.
     pub note: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_events_has_every_reason_and_its_type() {
+        let text = include_str!("../../../docs/metrics.md");
+        let (_, events) = text.split_once("## Events").unwrap();
+        let rows = events.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let told: Vec<_> = rows.filter_map(|(word, rest)| Some((word, rest.split_once(" |")?.0))).collect();
+        let kind = |reason: Reason| if reason.is_good() { "Normal" } else { "Warning" };
+        assert_eq!(told, Reason::ALL.map(|reason| (reason.word(), kind(reason))));
+    }
 }

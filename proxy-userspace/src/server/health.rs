@@ -66,3 +66,64 @@ pub(super) fn response(question: Question, status: &Status, (now, time): (Instan
 fn rfc3339<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&jiff::Timestamp::try_from(*time).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{agent::refusals::Refused, objects::Kind, watch::contact::Contact};
+
+    /// The code and the body of a response.
+    async fn said(question: Question, status: &Status, now: (Instant, SystemTime)) -> (u16, Value) {
+        let response = response(question, status, now);
+        let code = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (code, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn s32_a_full_map_is_named_and_leaves_the_agent_healthy() {
+        let full = Refused { parts: 3, first: "shop/web".to_owned() };
+        let refused = Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)]));
+        let status = Status { generation: 7, attached: true, refused, ..Status::new() };
+        for question in [Question::Health, Question::Life] {
+            let (code, body) = said(question, &status, (Instant::now(), SystemTime::now())).await;
+            assert_eq!((code, &body["healthy"]), (200, &json!(true)), "{body}");
+            assert_eq!(body["degraded"], json!([{ "error": "SERVICES is full", "parts": 3, "first": "shop/web" }]));
+            assert_eq!(body.get("reasons"), None, "nothing is unhealthy");
+        }
+        let (_, body) = said(Question::Life, &Status::new(), (Instant::now(), SystemTime::now())).await;
+        assert_eq!(body.get("degraded"), None);
+    }
+
+    #[tokio::test]
+    async fn n13_an_idle_cluster_is_healthy_for_ever() {
+        let (start, since) = (Instant::now(), SystemTime::now());
+        let contact = Contact::new();
+        // The last change was a year ago. The loop looks every two seconds, and watches are renewed every few minutes.
+        let year = Duration::from_hours(24 * 365);
+        for kind in Kind::ALL {
+            contact.note_at(kind, start + year);
+        }
+        let later = year + Duration::from_mins(5);
+        let following = Status::following(Some(contact), Some(Duration::from_mins(10)));
+        let status = Status {
+            generation: 1,
+            attached: true,
+            applied: since,
+            queued: since,
+            alive: start + year + Duration::from_secs(298),
+            ..following
+        };
+        for question in [Question::Health, Question::Life] {
+            let (code, body) = said(question, &status, (start + later, since + later)).await;
+            assert_eq!((code, &body["lastUpdated"]), (200, &body["currentTime"]), "{body}");
+        }
+        let stuck = Status { alive: start, ..status };
+        assert_eq!(said(Question::Life, &stuck, (start + later, since + later)).await.0, 503);
+    }
+}

@@ -26,8 +26,9 @@ use crate::logging::errors::Report;
 const REQUEST: Duration = Duration::from_secs(1);
 /// How long to wait before a port in use is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How many connections the kernel queues for `accept`.
-const BACKLOG: i32 = 128;
+/// How many connections the kernel queues for `accept`. Clients that send nothing may open all of them: with the shortest time for
+/// each (see `connections`), `accept` gets through the queue within a second.
+const BACKLOG: i32 = 1024;
 /// The largest head of a request, in bytes: the smallest limit that hyper allows.
 const REQUEST_HEAD: usize = 8192;
 

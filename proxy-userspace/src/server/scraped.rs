@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::{
     agent::status::Status,
     attach::LoadedPrograms,
-    config::{Config, MetricsConfig, published},
+    config::{Config, MapSizes, MetricsConfig, published},
     maps::PinFolder,
 };
 
@@ -20,6 +20,8 @@ pub struct Scraped {
     pub(super) folder: PinFolder,
     /// How many objects have series of their own.
     pub(super) limits: MetricsConfig,
+    /// How large the maps may become.
+    pub(super) map_limits: MapSizes,
     /// The body of `/configz`.
     pub(super) configuration: Bytes,
 }
@@ -29,6 +31,6 @@ impl Scraped {
     pub fn new(config: &Config, node_name: &str, status: watch::Receiver<Status>, programs: LoadedPrograms) -> Self {
         let configuration = published::configuration(config, node_name).to_string().into();
         let (folder, limits) = (PinFolder::new(&config.instance), config.metrics);
-        Self { status, programs, folder, limits, configuration }
+        Self { status, programs, folder, limits, map_limits: config.sizes.clone(), configuration }
     }
 }

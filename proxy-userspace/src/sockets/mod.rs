@@ -2,15 +2,20 @@
 //! dialled a backend's own address are left alone.
 
 pub mod destroy;
+mod stale;
 
-use std::{collections::BTreeSet, net::SocketAddr, thread};
+use std::{cell::RefCell, collections::BTreeSet, net::SocketAddr, thread};
 
 use aya::maps::{HashMap, MapData};
 use proxy_common::{Backend, Flow, FlowRole, Frontend, List, Member, Peer, Protocol, Service};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{debug, info, warn};
 
-use self::destroy::{Destroyed, destroy_connected};
+pub use self::stale::Stale;
+use self::{
+    destroy::{DestroyError, Destroyed, destroy_connected},
+    stale::Left,
+};
 use crate::{
     logging::errors::Report,
     maps::{MapsError, PinFolder, open, open_array},
@@ -28,9 +33,13 @@ struct Sockets {
     backends: MappedArray<Backend>,
 }
 
-/// Starts the thread that destroys the stale sockets of the backends that `gone` receives. It ends when the sender is dropped. If
-/// the kernel or the process can't destroy sockets, it logs a warning and ends.
-pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>) -> Result<(), MapsError> {
+/// Starts the thread that destroys the stale sockets of the backends that `gone` receives, and reports to `stale` those that it
+/// can't destroy. It ends when the sender is dropped. If the kernel or the process can't destroy sockets, it logs a warning.
+pub fn start(
+    folder: &PinFolder,
+    mut gone: UnboundedReceiver<BTreeSet<SocketAddr>>,
+    stale: Stale,
+) -> Result<(), MapsError> {
     let sockets = Sockets {
         flows: open(folder, "SOCKET_FLOWS")?,
         services: open(folder, "SERVICES")?,
@@ -39,9 +48,10 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
     };
     thread::spawn(move || {
         capabilities::raise_for_termination();
-        if let Err(error) = destroy::check() {
-            return warn!(
-                error = %Report(&error),
+        let checked = destroy::check();
+        if let Err(error) = &checked {
+            warn!(
+                error = %Report(error),
                 "can't destroy connected UDP sockets of removed backends: their clients only notice by timeouts"
             );
         }
@@ -49,19 +59,32 @@ pub fn start(folder: &PinFolder, mut gone: UnboundedReceiver<BTreeSet<SocketAddr
             while let Ok(further) = gone.try_recv() {
                 targets.extend(further);
             }
-            sockets.end(&targets);
+            match &checked {
+                Ok(()) => sockets.end(&targets, &stale),
+                Err(error) => sockets.tell(&targets, Err(error), &BTreeSet::new(), &stale),
+            }
         }
     });
     Ok(())
 }
 
 impl Sockets {
-    fn end(&self, targets: &BTreeSet<SocketAddr>) {
+    fn end(&self, targets: &BTreeSet<SocketAddr>, stale: &Stale) {
         // After this, no connect can choose one of the targets any more: each has ended that read the lists before.
         if let Err(error) = bpf::grace_period() {
             debug!(error = %Report(&error), "no grace period on this kernel");
         }
-        match destroy_connected(targets, &|cookie, backend| self.is_stale(cookie, backend)) {
+        let seen = RefCell::<BTreeSet<u64>>::default();
+        let ours = |cookie, backend| {
+            let is_stale = self.is_stale(cookie, backend);
+            if is_stale {
+                seen.borrow_mut().insert(cookie);
+            }
+            is_stale
+        };
+        let ended = destroy_connected(targets, &ours);
+        self.tell(targets, ended.as_ref(), &seen.borrow(), stale);
+        match ended {
             Ok(ended)
                 if ended
                     == Destroyed {
@@ -74,6 +97,30 @@ impl Sockets {
             }
             Ok(ended) => info!(?ended, "destroyed UDP sockets of removed backends"),
             Err(error) => warn!(error = %Report(&error), "can't destroy UDP sockets of removed backends"),
+        }
+    }
+
+    /// Tells of stale sockets that the search has not ended. `seen` are the cookies of those that it has found.
+    fn tell(
+        &self,
+        targets: &BTreeSet<SocketAddr>,
+        ended: Result<&Destroyed, &DestroyError>,
+        seen: &BTreeSet<u64>,
+        stale: &Stale,
+    ) {
+        if ended.is_ok_and(|ended| ended.refused == 0 && ended.unreachable == 0) {
+            return;
+        }
+        let is_left = |flow: &Flow| {
+            let backend = SocketAddr::new(flow.remote.address.into(), flow.remote.port);
+            flow.role == FlowRole::Connected as u32
+                && !seen.contains(&flow.cookie)
+                && targets.contains(&backend)
+                && self.is_stale(flow.cookie, backend)
+        };
+        let unseen = self.flows.keys().flatten().filter(is_left).count();
+        if let Some(left) = Left::of(targets, ended, unseen) {
+            stale.note(&left);
         }
     }
 

@@ -19,13 +19,20 @@ pub struct Contact {
     /// When each kind was last heard of, in milliseconds since `began`.
     heard: Arc<[AtomicU64; Kind::ALL.len()]>,
     lists: Arc<[AtomicU64; Kind::ALL.len()]>,
+    unreadable: Arc<[AtomicU64; Kind::ALL.len()]>,
     responses: Arc<Mutex<BTreeMap<Option<u16>, u64>>>,
 }
 
 impl Contact {
     /// The contact of a source that starts now.
     pub fn new() -> Self {
-        Self { began: Instant::now(), heard: Arc::default(), lists: Arc::default(), responses: Arc::default() }
+        Self {
+            began: Instant::now(),
+            heard: Arc::default(),
+            lists: Arc::default(),
+            unreadable: Arc::default(),
+            responses: Arc::default(),
+        }
     }
 
     /// Notes that the server has shown objects of this kind. A refusal does not count.
@@ -33,7 +40,7 @@ impl Contact {
         self.note_at(kind, Instant::now());
     }
 
-    fn note_at(&self, kind: Kind, now: Instant) {
+    pub(crate) fn note_at(&self, kind: Kind, now: Instant) {
         let millis = u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
         self.heard[kind as usize].fetch_max(millis, Ordering::Relaxed);
     }
@@ -41,6 +48,16 @@ impl Contact {
     /// Notes that a list of all objects of this kind begins.
     pub fn note_list(&self, kind: Kind) {
         self.lists[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many objects of this kind can't be read now.
+    pub fn note_unreadable(&self, kind: Kind, count: usize) {
+        self.unreadable[kind as usize].store(count as u64, Ordering::Relaxed);
+    }
+
+    /// How many objects of this kind can't be read.
+    pub fn unreadable(&self, kind: Kind) -> u64 {
+        self.unreadable[kind as usize].load(Ordering::Relaxed)
     }
 
     /// Returns how often all objects of this kind were listed.

@@ -1,10 +1,11 @@
 //! kube-proxy's flags, so that its command lines keep working: those that Waggle uses, and those that it ignores.
 
-use std::net::IpAddr;
-
 use clap::Args;
 
-use super::ignored::IgnoredFlags;
+use super::{
+    go_values::{BindIp, boolean},
+    ignored::IgnoredFlags,
+};
 
 /// The text about kube-proxy's flags in `--help`.
 pub const HELP: &str = "kube-proxy's other flags are accepted, too: those that apply to Waggle work as in kube-proxy, the others \
@@ -15,9 +16,9 @@ pub const HELP: &str = "kube-proxy's other flags are accepted, too: those that a
 pub struct KubeProxyArgs {
     /// Address whose family chooses between 127.0.0.1 and ::1 as the default of --metrics-bind-address
     #[arg(long, value_name = "IP", hide = true)]
-    pub bind_address: Option<IpAddr>,
+    pub bind_address: Option<BindIp>,
     /// Exit if a health or metrics port can't be bound
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub bind_address_hard_fail: Option<bool>,
     /// Port of --healthz-bind-address if that has none; 0 turns the port off
     #[arg(long, value_name = "PORT", hide = true)]
@@ -43,11 +44,11 @@ pub struct KubeProxyArgs {
 }
 
 fn cleanup(text: &str) -> Result<bool, String> {
-    if text == "false" { Ok(false) } else { Err("`waggle run` only runs the agent: use `waggle cleanup`".into()) }
+    if boolean(text)? { Err("`waggle run` only runs the agent: use `waggle cleanup`".into()) } else { Ok(false) }
 }
 
 fn init_only(text: &str) -> Result<bool, String> {
-    if text == "false" { Ok(false) } else { Err("`waggle run` needs no init step before it: remove that step".into()) }
+    if boolean(text)? { Err("`waggle run` needs no init step before it: remove that step".into()) } else { Ok(false) }
 }
 
 fn write_config_to(_: &str) -> Result<String, String> {
@@ -189,6 +190,7 @@ mod tests {
         }
         let mixed = parse(&["--nodeport-addresses=primary", "--nodeport-addresses=10.0.0.0/8"]).unwrap_err();
         assert!(mixed.to_string().contains("--nodeport-addresses"), "{mixed}");
+        assert!(mixed.to_string().contains("`primary` must stand alone"), "{mixed}");
     }
 
     #[test]

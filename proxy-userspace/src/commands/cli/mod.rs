@@ -2,6 +2,7 @@
 
 mod conntrack;
 mod devices;
+mod go_values;
 mod ignored;
 mod kube_proxy;
 mod metrics;

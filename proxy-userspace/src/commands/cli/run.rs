@@ -3,12 +3,15 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use ipnet::IpNet;
 
 use super::{
@@ -25,7 +28,7 @@ use crate::config::{
 pub struct RunArgs {
     /// kube-proxy's configuration file (KubeProxyConfiguration v1alpha1). Flags and environment variables take precedence over it.
     /// Fields that Waggle has no use for are ignored, with one warning. When other fields change, the agent exits, to be restarted
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = maybe_empty())]
     pub config: Option<PathBuf>,
     /// Where objects come from
     #[command(flatten)]
@@ -95,7 +98,7 @@ const METRICS_PORT: u16 = 10249;
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// Kubeconfig of the API server [default: the pod's service account]
-    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests", value_parser = maybe_empty())]
     pub kubeconfig: Option<PathBuf>,
     /// URL of the API server, instead of the one in the kubeconfig or the pod's environment
     #[arg(long, alias = "master", value_name = "URL", conflicts_with = "manifests")]
@@ -132,7 +135,21 @@ impl FromStr for PortRange {
     }
 }
 
+/// A path, which may be empty, as for kube-proxy: that counts as not given.
+fn maybe_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+fn is_given(path: &Path) -> bool {
+    !path.as_os_str().is_empty()
+}
+
 impl RunArgs {
+    /// Returns kube-proxy's configuration file.
+    pub fn config_file(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|path| is_given(path))
+    }
+
     /// Returns the configuration: flags and the environment take precedence, then the file, then the defaults.
     pub fn config(self, file: Option<KubeProxyFile>) -> Config {
         let asked = file.as_ref().map(|file| file.configuration.clone()).unwrap_or_default();
@@ -160,7 +177,7 @@ impl RunArgs {
 
     fn bind_addresses(&self, file: &KubeProxyConfiguration) -> BindAddresses {
         let flags = &self.kube_proxy;
-        let loopback: IpAddr = match flags.bind_address.or(file.bind_address) {
+        let loopback: IpAddr = match flags.bind_address.and_then(|given| given.0).or(file.bind_address) {
             Some(IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
             Some(IpAddr::V4(_)) | None => Ipv4Addr::LOCALHOST.into(),
         };
@@ -209,7 +226,10 @@ impl SourceArgs {
                 node_ports: self.service_node_port_range.0,
                 allocations: self.allocations,
             },
-            None => SourceConfig::Kube { kubeconfig: self.kubeconfig.or(kubeconfig), api_server: self.api_server },
+            None => SourceConfig::Kube {
+                kubeconfig: self.kubeconfig.filter(|path| is_given(path)).or(kubeconfig),
+                api_server: self.api_server.filter(|url| !url.is_empty()),
+            },
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     config::{DataplaneConfig, DeviceConfig, MapSizes},
     devices::{self, Follower},
     maps::{Maps, PinFolder},
-    sockets,
+    sockets::{self, Stale},
     succession::{
         self, Succession,
         loader::{self, Instance, NewSet},
@@ -41,6 +41,8 @@ pub struct Recipe {
     pub programs: LoadedPrograms,
     /// Where hooks that lack their programs are published.
     pub missing: Missing,
+    /// Who is told of sockets that stay connected to backends that are gone.
+    pub stale: Stale,
     /// Whether connected UDP sockets are destroyed when their backend is gone.
     pub udp_termination: bool,
 }
@@ -140,7 +142,8 @@ impl Prepared {
         let mut udp_gone = None;
         if recipe.udp_termination {
             let (gone, to_terminate) = mpsc::unbounded_channel();
-            sockets::start(self.succession.folder(), to_terminate).context("prepare UDP termination")?;
+            sockets::start(self.succession.folder(), to_terminate, recipe.stale.clone())
+                .context("prepare UDP termination")?;
             udp_gone = Some(gone);
         }
         self.succession.mark_complete(self.program_set.ebpf())?;

@@ -6,7 +6,7 @@
 mod blocked;
 mod response;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr, time::Instant};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -18,7 +18,7 @@ use self::{
     response::response,
 };
 use super::listener::{self, bind_patiently, everywhere};
-use crate::{agent::status::Status, config::NodePortAddresses};
+use crate::{agent::status::Status, config::NodePortAddresses, logging::errors::Report};
 
 /// Serves every health check port until the agent ends. Connections to an address outside `chosen` are reset, unless the address
 /// is a load-balancer IP of the Service.
@@ -29,10 +29,11 @@ pub async fn serve(mut status: watch::Receiver<Status>, chosen: NodePortAddresse
     loop {
         let wanted = status.borrow_and_update().checks.clone();
         let ended = running.extract_if(.., |port, _: &mut AbortHandle| !wanted.contains_key(port));
-        for (_, task) in ended.collect::<Vec<_>>() {
+        for (port, task) in ended.collect::<Vec<_>>() {
             task.abort();
             // Waits until the listener is closed, since the port may be needed again. Only aborted tasks end.
             let _ = tasks.join_next().await;
+            status.borrow().blocked.free(port);
         }
         for port in wanted.keys() {
             let listen = || tasks.spawn(listen(*port, chosen.clone(), status.clone(), blocked.clone()));
@@ -52,8 +53,12 @@ async fn listen(
     blocked: mpsc::UnboundedSender<Blocked>,
 ) {
     let name = || status.borrow().checks.get(&port).map(|check| check.service.to_string()).unwrap_or_default();
-    let report = |error| drop(blocked.send(Blocked { service: name(), port, error }));
+    let report = |error: io::Error| {
+        status.borrow().blocked.block(port, format!("listen on {}: {}", everywhere(port), Report(&error)));
+        drop(blocked.send(Blocked { service: name(), port, error }));
+    };
     let listener = bind_patiently(everywhere(port), report).await;
+    status.borrow().blocked.free(port);
     let asked = status.clone();
     let is_chosen = move |local: SocketAddr| {
         let address = local.ip().to_canonical();
@@ -62,5 +67,9 @@ async fn listen(
             || asked.borrow().checks.get(&port).is_some_and(|it| it.load_balancer_ips.contains(&address));
         chosen.allows(address) || is_balancers()
     };
-    listener::serve(listener, is_chosen, move |_| response(status.borrow().checks.get(&port))).await;
+    let respond = move |_: &_| {
+        let status = status.borrow();
+        response(status.checks.get(&port), status.is_serving(Instant::now()))
+    };
+    listener::serve(listener, is_chosen, respond).await;
 }

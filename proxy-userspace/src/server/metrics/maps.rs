@@ -2,8 +2,11 @@
 
 use std::{fmt, sync::PoisonError, time::Instant};
 
-use aya::maps::{MapData, PerCpuArray};
-use proxy_common::{ABI_VERSION, Counter, Outcome, Protocol, ServiceCounters, State};
+use aya::{
+    maps::{MapData, PerCpuArray},
+    util::nr_cpus,
+};
+use proxy_common::{ABI_VERSION, Counter, MAPS, Outcome, Protocol, ServiceCounters, SizedBy, State};
 
 use super::{
     Sources,
@@ -12,8 +15,9 @@ use super::{
 };
 use crate::{
     agent::status::Status,
+    config::MapSizes,
     desired::{Family, PortId},
-    maps::{self, counters, open_read_only},
+    maps::{self, census::per_element, counters, layouts, open_read_only},
 };
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
@@ -57,6 +61,7 @@ impl Sources {
         of_services(page, &services)?;
         let counted = if is_readable { self.counted(status) } else { None };
         entries(page, status, counted.as_ref())?;
+        limits(page, &self.scraped.map_limits)?;
         flows(page, counted.as_ref())?;
         source_ports(page, counted.as_ref())
     }
@@ -134,6 +139,21 @@ fn entries(page: &mut Page<'_>, status: &Status, counted: Option<&Counted>) -> f
     )?;
     let took = counted.map(|counted| ([("part", "maps")], counted.took.as_secs_f64()));
     page.gauges("waggle_count_duration_seconds", "How long the last count of map entries took", took)
+}
+
+/// How large maps may become that flags limit, whether they grow or not.
+fn limits(page: &mut Page<'_>, limits: &MapSizes) -> fmt::Result {
+    let largest = layouts(limits, nr_cpus().unwrap_or(1));
+    let limited = MAPS.iter().zip(largest).filter(|(map, _)| map.sized_by != SizedBy::Nothing);
+    let series = limited.map(|(map, largest)| {
+        let entries = f64::from(largest.max_entries) * f64::from(per_element(map.name));
+        ([("map", map.name)], entries)
+    });
+    page.gauges(
+        "waggle_map_limit_entries",
+        "Entries that a map may get room for: it grows by itself until then, and a flag (--max-...) sets this limit",
+        series,
+    )
 }
 
 fn flows(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 use super::*;
-use crate::{attach::LoadedPrograms, config::MetricsConfig, maps::PinFolder};
+use crate::{
+    attach::LoadedPrograms,
+    config::{MapSizes, MetricsConfig},
+    maps::PinFolder,
+};
 
 /// Returns the types of an agent's metrics by name. The agent's maps do not exist.
 fn metrics() -> BTreeMap<String, String> {
@@ -15,6 +19,7 @@ fn metrics() -> BTreeMap<String, String> {
         programs: LoadedPrograms::default(),
         folder: PinFolder::new("there-is-no-such-instance"),
         limits: MetricsConfig::default(),
+        map_limits: MapSizes::default(),
         configuration: Bytes::new(),
     };
     let page = Metrics::new(scraped, Arc::default()).page(Instant::now()).unwrap();

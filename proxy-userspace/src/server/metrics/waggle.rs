@@ -3,7 +3,7 @@
 use std::{fmt, time::Instant};
 
 use super::page::{Page, whole};
-use crate::agent::status::Status;
+use crate::{agent::status::Status, objects::Kind};
 
 pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let size = &status.size;
@@ -19,6 +19,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauge("waggle_backends", "Backends in force", whole(size.backends as u64))?;
     let degraded: usize = status.refused.values().map(|refused| refused.parts).sum();
     page.gauge("waggle_degraded", "Services and networks of which a part is not in force", whole(degraded as u64))?;
+    skipped(page, status)?;
     let missing = whole(status.missing.count() as u64);
     page.gauge("waggle_hooks_missing", "Hooks of the cgroup, and devices, that lack their programs", missing)?;
     page.counter("waggle_plans", "Plans that have been written", status.generation)?;
@@ -30,5 +31,20 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         "waggle_programming_duration_seconds",
         "Seconds that each phase of a plan took: computing the wanted state (model), the difference (plan), and writing it (apply)",
         ["model", "plan", "apply"].map(|phase| [("phase", phase)]).into_iter().zip(&status.durations.phases),
+    )
+}
+
+fn skipped(page: &mut Page<'_>, status: &Status) -> fmt::Result {
+    let label = |kind: Kind, part: &str| [("kind", kind.to_string()), ("part", part.to_owned())];
+    let count = |kind| status.skipped.get(&kind).copied().unwrap_or(0) as u64;
+    let fields = Kind::ALL.into_iter().map(|kind| (label(kind, "field"), count(kind)));
+    let objects = status
+        .contact
+        .iter()
+        .flat_map(|contact| Kind::ALL.into_iter().map(move |kind| (label(kind, "object"), contact.unreadable(kind))));
+    page.gauges(
+        "waggle_skipped",
+        "Fields and whole objects that are not served because they are malformed, refused or another's",
+        fields.chain(objects).map(|(labels, count)| (labels, whole(count))),
     )
 }

@@ -202,6 +202,7 @@ impl Progress {
                 }
             }
         }
+        self.follow.link.note_unreadable(self.follow.kind, self.known.unreadable());
         Ok(())
     }
 

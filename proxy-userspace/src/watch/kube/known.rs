@@ -21,6 +21,8 @@ pub(super) struct Known {
     kind: Kind,
     /// Entries by `namespace/name`, in one string each because there are tens of thousands. Neither part may contain a slash.
     objects: HashMap<Box<str>, Entry>,
+    /// How many of them can't be read.
+    unreadable: usize,
     round: u32,
     /// The newest resource version seen. The events of a watch come in the order of their versions.
     newest: u64,
@@ -47,7 +49,7 @@ impl Seen {
 
 impl Known {
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, objects: HashMap::new(), round: 0, newest: 0 }
+        Self { kind, objects: HashMap::new(), unreadable: 0, round: 0, newest: 0 }
     }
 
     /// Notes that a list begins. Its versions count even if older ones were seen: the cluster may have been restored.
@@ -65,8 +67,9 @@ impl Known {
     /// Notes that the list is complete. Returns the known objects that it did not contain, and forgets them.
     pub(super) fn end_list(&mut self) -> Vec<ObjectRef> {
         let round = self.round;
-        let gone = self.objects.extract_if(|_, entry| entry.round != round);
-        gone.map(|(key, _)| reference(self.kind, &key)).collect()
+        let gone: Vec<_> = self.objects.extract_if(|_, entry| entry.round != round).collect();
+        self.unreadable -= gone.iter().filter(|(_, entry)| entry.unreadable).count();
+        gone.into_iter().map(|(key, _)| reference(self.kind, &key)).collect()
     }
 
     /// Notes that the object was added or changed. Returns false if the event is older than what is known and must be ignored.
@@ -84,14 +87,21 @@ impl Known {
             return None;
         }
         let Seen { namespace, name, .. } = seen;
-        self.objects.remove(&*key(&namespace, &name))?;
+        self.unreadable -= usize::from(self.objects.remove(&*key(&namespace, &name))?.unreadable);
         Some(ObjectRef { kind: self.kind, namespace, name })
     }
 
     /// Notes whether the object's content could be read. Returns true when it becomes unreadable.
     pub(super) fn note_unreadable(&mut self, namespace: &str, name: &str, unreadable: bool) -> bool {
-        let entry = self.objects.get_mut(&*key(namespace, name));
-        entry.is_some_and(|entry| !std::mem::replace(&mut entry.unreadable, unreadable) && unreadable)
+        let Some(entry) = self.objects.get_mut(&*key(namespace, name)) else { return false };
+        let was_unreadable = std::mem::replace(&mut entry.unreadable, unreadable);
+        self.unreadable = self.unreadable + usize::from(unreadable) - usize::from(was_unreadable);
+        !was_unreadable && unreadable
+    }
+
+    /// How many of the objects can't be read.
+    pub(super) const fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     /// Advances to the object's version. Returns true if it is newer than all versions before.
@@ -190,5 +200,23 @@ mod tests {
         let told: Vec<_> =
             [true, true, false, true].map(|unreadable| known.note_unreadable("shop", "a", unreadable)).into();
         assert_eq!(told, [true, false, false, true]);
+    }
+
+    #[test]
+    fn s6_unreadable_objects_are_counted_as_long_as_they_are_there() {
+        let mut known = listed(&[("a", 1), ("b", 2), ("c", 3)]);
+        let counts: Vec<_> = [("a", true), ("b", true), ("c", true), ("a", true), ("b", false), ("unknown", true)]
+            .map(|(name, unreadable)| {
+                known.note_unreadable("shop", name, unreadable);
+                known.unreadable()
+            })
+            .into();
+        assert_eq!(counts, [1, 2, 3, 3, 2, 2]);
+        known.deleted(seen("a", 4)).unwrap();
+        assert_eq!(known.unreadable(), 1);
+        known.begin_list();
+        known.listed(&seen("b", 5));
+        known.end_list();
+        assert_eq!(known.unreadable(), 0);
     }
 }

@@ -80,6 +80,10 @@ impl Link {
         self.settings.contact.note_list(kind);
     }
 
+    pub(super) fn note_unreadable(&self, kind: Kind, count: usize) {
+        self.settings.contact.note_unreadable(kind, count);
+    }
+
     /// Returns a client for one kind's requests, which all go over this link.
     pub(super) fn client(self: &Arc<Self>, kind: Kind) -> Client {
         let link = Arc::clone(self);

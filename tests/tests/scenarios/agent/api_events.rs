@@ -1,8 +1,9 @@
 //! Events of the Kubernetes API: what arrives, how few, and that nothing depends on them.
 
-use std::{thread, time::Duration};
+use std::{net::TcpListener, thread, time::Duration};
 
 use harness::{
+    lab::Capability,
     objects::{service, slice},
     scene::{Origin, Scene, Setup, cluster_ips, dual, until},
 };
@@ -70,6 +71,61 @@ fn field_s07_what_a_full_map_refuses_and_gets_later_are_events() {
     served.for_each(|name| scene.delete("Service", &name));
     arrives(&scene, "InForce", "Service", &lacking, "in force");
     arrives(&scene, "Recovered", "Node", scene.node.name(), "in force");
+    assert_eq!(scene.api().malformed(), []);
+}
+
+#[test]
+fn s29_sockets_of_a_backend_that_is_gone_and_that_can_t_be_ended_are_an_event() {
+    // Without CAP_SYS_ADMIN the agent can't look into the namespaces of pods.
+    let kept = [
+        Capability::CAP_BPF,
+        Capability::CAP_NET_ADMIN,
+        Capability::CAP_PERFMON,
+        Capability::CAP_SYS_PTRACE,
+        Capability::CAP_DAC_READ_SEARCH,
+    ];
+    let scene = Setup::new("staletold").origin(Origin::Api).backends(2).capabilities(&kept).start();
+    scene.put(&dual("dns", 10).udp_port(53, 8080).build());
+    let serve = |backend: usize| scene.endpoints("dns", |slice| slice.udp_port(8080), &[scene.pod(backend)]);
+    let [to, _] = cluster_ips(10, 53);
+    let answers = |backend| scene.from_pod.udp(to).is_ok_and(|reply| reply.backend() == backend);
+    serve(1);
+    until("the first backend", || answers("p1"));
+    scene.endpoints("dns", |slice| slice.udp_port(8080), &[scene.pod(1), scene.pod(2)]);
+    thread::sleep(WHILE);
+    assert_eq!(events(&scene, "StaleBackend"), [], "no backend has gone");
+    serve(1);
+    let socket = scene.from_pod.connect_udp(to).expect("connect to the first backend");
+    serve(2);
+    until("the second backend", || answers("p2"));
+    let gone = format!("such as {}:8080", scene.pod(1).v4());
+    arrives(&scene, "StaleBackend", "Node", scene.node.name(), &gone);
+    let (.., note) = events(&scene, "StaleBackend").remove(0);
+    assert!(note.contains("CAP_SYS_ADMIN") && note.contains("connect again"), "{note}");
+    drop(socket);
+    assert_eq!(scene.api().malformed(), []);
+}
+
+#[test]
+fn n07_a_health_check_that_can_t_be_answered_is_an_event_of_its_service() {
+    const PORT: u16 = 32_540;
+    let scene = Setup::new("busytold").origin(Origin::Api).backends(1).start();
+    let busy =
+        scene.node.netns().inside(|| TcpListener::bind(("0.0.0.0", PORT))).expect("enter the node").expect("bind");
+    let service = dual("web", 10).kind("LoadBalancer").port(80, 8080).external_local();
+    scene.put(&service.spec("healthCheckNodePort", PORT).build());
+    scene.endpoints("web", |slice| slice.port(8080), &[scene.pod(1)]);
+    arrives(
+        &scene,
+        "FailedToStartServiceHealthcheck",
+        "Service",
+        "web",
+        &format!("[::]:{PORT}: Address already in use"),
+    );
+    let (.., note) = events(&scene, "FailedToStartServiceHealthcheck").remove(0);
+    assert!(note.contains(scene.node.name()) && note.contains("free the port"), "{note}");
+    drop(busy);
+    arrives(&scene, "StartedServiceHealthcheck", "Service", "web", "no longer blocked");
     assert_eq!(scene.api().malformed(), []);
 }
 

@@ -13,6 +13,8 @@ use crate::health::{METRICS, page};
 
 /// The minute after which a missing program counts, and time to see it.
 const LONG: Duration = Duration::from_secs(90);
+/// A `healthCheckNodePort`.
+const CHECK: u16 = 32_541;
 
 /// A Service with one backend.
 fn scene(name: &str) -> Scene {
@@ -87,8 +89,13 @@ fn is_missing(scene: &Scene, count: f64) -> bool {
 }
 
 #[test]
-fn s32_a_node_whose_socket_hook_stays_without_its_program_is_unhealthy() {
+fn s22_s32_a_node_whose_socket_hook_stays_without_its_program_is_unhealthy() {
     let scene = scene("occupied");
+    let balanced = dual("balanced", 11).kind("LoadBalancer").port(80, 8080).external_local();
+    scene.put(&balanced.spec("healthCheckNodePort", CHECK).build());
+    scene.endpoints("balanced", |slice| slice.port(8080), &[scene.pod(1)]);
+    let check = || page(&scene, "127.0.0.1", CHECK, "/").unwrap_or_default();
+    until("load balancers are told of the backend", || check().0 == 200);
     assert!(health(&scene, "/healthz").0 == 200 && is_missing(&scene, 0.0));
     let hook = "getpeername4";
     let program = detach(&scene.waggle, hook);
@@ -100,6 +107,8 @@ fn s32_a_node_whose_socket_hook_stays_without_its_program_is_unhealthy() {
     for path in ["/healthz", "/livez"] {
         assert!(eventually(LONG, || health(&scene, path).0 == 503), "{path}: {:?}", health(&scene, path));
     }
+    let (code, body) = check();
+    assert!(code == 503 && body.contains(r#""localEndpoints":1,"serviceProxyHealthy":false"#), "{code} {body}");
     let (_, body) = health(&scene, "/healthz");
     assert!(body.contains("hook getpeername4 of the cgroup") && body.contains("attach getpeername4 to"), "{body}");
     arrives(&scene, "HooksMissing", "Node", scene.node.name(), "hook getpeername4 of the cgroup");
@@ -107,7 +116,7 @@ fn s32_a_node_whose_socket_hook_stays_without_its_program_is_unhealthy() {
     assert!(told.len() == 1 && told[0].field("level") == Some(&json!("ERROR")), "once: {told:?}");
 
     bpftool(&format!("cgroup detach {cgroup} {hook} id {program}"));
-    until("healthy", || health(&scene, "/healthz").0 == 200);
+    until("healthy", || health(&scene, "/healthz").0 == 200 && check().0 == 200);
     arrives(&scene, "HooksAttached", "Node", scene.node.name(), "has its program again");
     assert!(is_missing(&scene, 0.0));
     thread::sleep(Duration::from_secs(1));

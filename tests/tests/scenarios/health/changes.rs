@@ -47,6 +47,33 @@ fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
 }
 
 #[test]
+fn n03_before_all_is_in_force_a_node_says_503_with_the_true_count() {
+    let scene = Setup::new("hz-first").build();
+    let [a, b] = scene.add_pods(["a1", "b1"]);
+    scene.put(&asked_at(balanced("web", 10), PORT));
+    put(&scene, "web", &[&a, &b], |slice| slice);
+    // Once with nothing in force at all, once with what an agent before has left.
+    for _ in 0..2 {
+        let mut waggle = scene.command(&["--device-mode", "auto"]).start_unready().unwrap();
+        let mut first = None;
+        until("200", || {
+            let answer = ask(scene.node.netns(), nodes(&scene, PORT)[0]).ok();
+            first = first.take().or_else(|| answer.clone());
+            answer.is_some_and(|(code, ..)| code == 200)
+        });
+        let (code, weight, body) = first.unwrap();
+        assert_eq!((code, weight.as_str()), (503, "2"), "the verifier takes longer than the lists");
+        assert_eq!((&body["localEndpoints"], &body["serviceProxyHealthy"]), (&2.into(), &false.into()));
+        let is_serving = |line: &LogLine| line.message() == "serving";
+        waggle.log().wait(0, PATIENCE, is_serving).unwrap();
+        waggle.kill().unwrap();
+        // Dropping it would remove the pins.
+        std::mem::forget(waggle);
+    }
+    let _cleaned = scene.agent(&[]);
+}
+
+#[test]
 fn n05_addresses_and_policies_that_come_and_go_leave_one_listener() {
     let scene = Setup::new("health-leak").build();
     let [a] = scene.add_pods(["a1"]);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use harness::{
-    objects::service,
+    objects::{service, slice},
     scene::{Origin, Scene, Setup, cluster_ips, dual, from_outside_over_both, slices, until},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -82,6 +82,29 @@ fn s16_metrics_say_how_many_service_ports_have_no_endpoint_here() {
     until("there is one elsewhere", || counts(&scene) == [1, 1]);
     put(&scene, scene.node.name());
     until("there is one here", || counts(&scene) == [0, 0]);
+}
+
+#[test]
+fn s7_what_is_skipped_is_counted_until_it_is_mended() {
+    let scene = Setup::new("skipped").origin(Origin::Api).start();
+    let is = |wanted: [u64; 3]| {
+        let metrics = metrics(&scene);
+        let count = |kind, part| metrics[&format!("waggle_skipped{{kind=\"{kind}\",part=\"{part}\"}}")];
+        [count("Service", "field"), count("EndpointSlice", "field"), count("Service", "object")] == wanted
+    };
+    until("nothing is skipped", || is([0, 0, 0]));
+    let bad = service("bad").cluster_ip("10.96.0.66").port(80, 8080);
+    scene.put(&bad.clone().external_ip("127.0.0.1").external_ip("0.0.0.0").build());
+    scene.put(&slice("bad").port(8080).endpoint("127.0.0.7").build());
+    until("addresses are skipped", || is([2, 1, 0]));
+    let mut unreadable = service("worse").cluster_ip("10.96.0.67").port(80, 8080).build();
+    unreadable["spec"]["ports"] = json!("none");
+    scene.put(&unreadable);
+    until("an object is skipped", || is([2, 1, 1]));
+    scene.put(&bad.build());
+    scene.delete("EndpointSlice", "bad");
+    scene.delete("Service", "worse");
+    until("nothing is skipped any more", || is([0, 0, 0]));
 }
 
 #[test]
