@@ -102,8 +102,7 @@ impl Agent {
     /// backends from now on, if there is another receiver for them.
     pub fn move_to(&mut self, maps: Maps, udp_gone: Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>) {
         self.dataplane.move_to(maps);
-        self.udp_gone = udp_gone.unwrap_or_else(|| self.udp_gone.clone());
-        self.gone_before = Some(BTreeSet::new());
+        self.gone.begin(udp_gone);
     }
 
     /// Plans again what the previous maps had no room for.

@@ -5,6 +5,7 @@ mod announcer;
 pub mod checks;
 mod diagnostics;
 pub mod durations;
+mod gone;
 mod growth;
 pub mod no_local;
 mod nowhere;
@@ -28,8 +29,8 @@ use tracing::{debug, info};
 
 use crate::{
     agent::{
-        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, reconcile::Scope,
-        refusals::Refusals, retry::Retry, status::Status, triggers::Triggers,
+        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, gone::Gone, no_local::NoLocals,
+        reconcile::Scope, refusals::Refusals, retry::Retry, status::Status, triggers::Triggers,
     },
     apply::Dataplane,
     config::Quantity,
@@ -64,12 +65,7 @@ pub struct Agent {
     generation: u64,
     next_tidy: tokio::time::Instant,
     next_look: tokio::time::Instant,
-    /// Takes backends that UDP services have lost: connected UDP sockets to them must be destroyed.
-    udp_gone: mpsc::UnboundedSender<BTreeSet<SocketAddr>>,
-    /// The backends sent to `udp_gone` since the programs began to be replaced; `None` once every hook has its new program.
-    gone_before: Option<BTreeSet<SocketAddr>>,
-    /// Whether programs that serve read the maps that the agent writes.
-    is_in_force: bool,
+    gone: Gone,
     /// Whether there has been an SCTP Service since the start.
     sctp: changes::Sender<bool>,
     checks: Checks,
@@ -136,9 +132,7 @@ impl Agent {
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
             next_look: tokio::time::Instant::now(),
-            udp_gone,
-            gone_before: Some(BTreeSet::new()),
-            is_in_force: true,
+            gone: Gone::new(udp_gone),
             sctp,
             checks: Checks::default(),
             status,
@@ -191,26 +185,23 @@ impl Agent {
             self.publish_checks();
             self.reconcile(Scope::Everything);
             let gone = self.dataplane.sweep();
-            self.terminate(gone);
+            self.gone.add(gone);
             self.look_at_settings();
         }
         is_listed
     }
 
-    /// Says whether the programs that serve until [`Self::attached`] read the maps that the agent writes. If they don't, they
-    /// still choose backends that have gone: a socket that is ended too early connects to one of them again.
+    /// Says whether the programs that serve until [`Self::attached`] read the maps that the agent writes.
     pub fn expect_programs(&mut self, is_in_force: bool) {
-        self.is_in_force = is_in_force;
+        self.gone.expect(is_in_force);
     }
 
     /// To be called once every hook has its new program, and resized maps hold what the old ones held. Terminates again the UDP
     /// sockets of backends that were removed while programs were being replaced: such a socket may have been overlooked, or may
     /// have connected through an old program.
     pub fn attached(&mut self) {
-        self.is_in_force = true;
         self.note(|status| status.attached = true);
-        let gone = self.gone_before.take();
-        self.terminate(gone.unwrap_or_default());
+        self.gone.replaced();
     }
 
     /// Returns the data plane that this agent writes.

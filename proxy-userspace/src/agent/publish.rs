@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -69,16 +68,5 @@ impl Agent {
         self.announcer.missing(&status.lacking(now), now);
         self.announcer.blocked(&status.blocked.by_service(&status.checks), now);
         status.stale.tell(|note| self.announcer.stale(note, now));
-    }
-
-    /// Reports backends that UDP services have lost to the task that destroys sockets.
-    pub(super) fn terminate(&mut self, gone: BTreeSet<SocketAddr>) {
-        if let Some(before) = &mut self.gone_before {
-            before.extend(&gone);
-        }
-        // Without --udp-termination the channel has no receiver.
-        if self.is_in_force && !gone.is_empty() {
-            let _ = self.udp_gone.send(gone);
-        }
     }
 }

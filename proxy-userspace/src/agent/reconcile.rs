@@ -161,7 +161,7 @@ impl Agent {
         if task.is_retry {
             self.retry.tried(now, started.elapsed());
         }
-        self.terminate(outcome.udp_gone);
+        self.gone.add(outcome.udp_gone);
         let Size { services, frontends, backends, .. } = self.dataplane.size();
         let generation = self.generation;
         // The JSON log writes a u64 as a number, but not a u128.

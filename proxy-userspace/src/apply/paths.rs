@@ -31,7 +31,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Paths {
     /// `None` if routes are not looked up: then every backend is reached from the node's own address.
-    ways: Option<RouteLookup>,
+    lookup: Option<RouteLookup>,
     /// Devices that lead out of the node.
     outward: BTreeSet<u32>,
     /// The entries of NODE_ADDRESSES by index, without the node's own addresses.
@@ -48,9 +48,9 @@ impl Paths {
         own: [Option<IpAddr>; 2],
         maps: (&mut impl Cells<Address>, &mut dyn FnMut(IpAddr)),
     ) -> Path {
-        let Some(way) = self.ways.as_mut().and_then(|ways| ways.ask(address)) else { return Path::default() };
-        let is_outward = self.outward.contains(&way.device);
-        let source = way.source.filter(|source| is_usable(*source) && !own.contains(&Some(*source)));
+        let Some(route) = self.lookup.as_mut().and_then(|lookup| lookup.ask(address)) else { return Path::default() };
+        let is_outward = self.outward.contains(&route.device);
+        let source = route.source.filter(|source| is_usable(*source) && !own.contains(&Some(*source)));
         Path { is_outward, source: source.map_or(0, |source| self.source(source, maps)) }
     }
 
@@ -92,10 +92,11 @@ fn is_usable(address: IpAddr) -> bool {
 }
 
 impl<S: Store> Dataplane<S> {
-    /// Looks up routes to backends from now on. Must be called on a thread in the network namespace whose routes are meant.
+    /// Sets whether routes to backends are looked up from now on. Must be called on a thread in the network namespace whose routes
+    /// are meant.
     #[must_use]
-    pub fn asking_for_ways(mut self) -> Self {
-        self.paths.ways = Some(RouteLookup::default());
+    pub fn with_route_lookup(mut self, is_needed: bool) -> Self {
+        self.paths.lookup = is_needed.then(RouteLookup::default);
         self
     }
 
@@ -150,7 +151,7 @@ impl<S: Store> Dataplane<S> {
 
     /// To be called when routes have changed: looks up again the backends that they may lead to.
     pub fn reroute(&mut self, routes: &Routes) {
-        if self.paths.ways.is_none() {
+        if self.paths.lookup.is_none() {
             return;
         }
         let addresses = match routes {
@@ -161,7 +162,7 @@ impl<S: Store> Dataplane<S> {
             let paths = addresses.into_iter().map(|address| (address, find(address))).collect();
             known.redirect(map, &paths)
         });
-        past.into_iter().for_each(tell_past);
+        past.into_iter().for_each(log_bypass);
         if *routes == Routes::All {
             self.forget_sources();
         }
@@ -190,7 +191,7 @@ fn within<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> impl Fn(IpAddr) -> b
 }
 
 /// Logs what follows for a backend on this node whose replies bypass the node.
-pub(super) fn tell_past(backend: std::net::SocketAddr) {
+pub(super) fn log_bypass(backend: std::net::SocketAddr) {
     info!(
         %backend,
         "the route to a backend on this node leads out of the node, so its replies bypass the node: the backend sees this \

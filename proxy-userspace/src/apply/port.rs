@@ -9,7 +9,7 @@ use super::{
     Applied, ApplyError, Dataplane, bump,
     lists::{Ranges, differing},
     members::{left, memberships},
-    paths::tell_past,
+    paths::log_bypass,
     rare::Rare,
     reclaim::Retired,
     refused, sources, zero,
@@ -250,7 +250,7 @@ impl<S: Store> Dataplane<S> {
             if self.backends.arrive(&mut self.maps.backends, *backend)
                 && self.backends.is_past(&self.maps.backends, *backend)
             {
-                tell_past(*backend);
+                log_bypass(*backend);
             }
         }
     }

@@ -154,7 +154,7 @@ fn import_flows(folder: &PinFolder, agent: &Agent) {
         Ok(0) => {}
         Ok(flows) => info!(flows, "imported flows that netfilter translates: they continue until they end"),
         Err(error) => {
-            warn!(error = %Report(&error), "failed to import flows: connections through another service proxy may be cut")
+            warn!(error = %Report(&error), "failed to import flows: connections through another service proxy may be cut");
         }
     }
 }

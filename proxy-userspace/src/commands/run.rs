@@ -98,11 +98,8 @@ async fn serve(
     let ports = tokio::spawn(server::ports::serve(status, config.bind_addresses, scraped));
     let model = Model::new(ModelConfig { api_server, ..settings });
     let snat = SnatPorts::read().context("read which ports this host keeps for itself")?;
-    let mut dataplane = Dataplane::new(maps, snat);
-    if forwarding.is_some() {
-        // Only programs of devices ask which way leads to a backend.
-        dataplane = dataplane.asking_for_ways();
-    }
+    // Only programs of devices need the routes to backends.
+    let dataplane = Dataplane::new(maps, snat).with_route_lookup(forwarding.is_some());
     let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(forwarding);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
