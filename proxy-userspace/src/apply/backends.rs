@@ -200,15 +200,16 @@ impl Backends {
         unused.into_iter().collect()
     }
 
-    /// Frees a backend's id unless it has users again. To be called after a grace period.
-    pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) {
+    /// Frees a backend's id unless it has users again, and returns it. To be called after a grace period.
+    pub fn retire(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> Option<u32> {
         let is_unused = |shared: &SharedBackend| shared.users == 0 && address_of(map, shared) == Some(address);
-        let Ok(entry) = self.shared.find_entry(self.hasher.hash_one(Some(address)), is_unused) else { return };
+        let entry = self.shared.find_entry(self.hasher.hash_one(Some(address)), is_unused).ok()?;
         let (SharedBackend { id, .. }, _) = entry.remove();
         let generation = map.get(id).map_or(0, |backend| backend.generation);
         map.set(id, Backend { generation, ..Backend::default() });
         self.ids.release(id);
         self.departed.remove(&address);
+        Some(id)
     }
 
     /// Returns how many backends have ids.

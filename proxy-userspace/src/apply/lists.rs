@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use proxy_common::{List, SlotRange};
 
-use super::{ApplyError, Dataplane, members::memberships, reclaim::Retired, zero};
+use super::{ApplyError, Dataplane, members::memberships, reclaim::Retired};
 use crate::{
     desired::{PortEntry, PortId, sorted::SortedMap},
     maps::store::{Elements as _, Store},
@@ -52,15 +52,11 @@ impl<S: Store> Dataplane<S> {
         let range = self.reuse_slots(backends).or_else(|| length.and_then(|length| self.slots.allocate(length)));
         let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
         for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
-            let is_new = self.backends.id(&self.maps.backends, *backend).is_none();
             let Some(id) = self.acquire(*backend) else {
                 self.give_back_slots(range);
                 self.release_backends(backends[..taken].iter(), retired);
                 return Err(ApplyError::Full { what: "BACKENDS", flag: "--max-backends" });
             };
-            if is_new {
-                zero(&mut self.maps.backend_counters, id);
-            }
             self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
             self.maps.slots.set(slot, id);
         }

@@ -247,9 +247,14 @@ impl<S: Store> Dataplane<S> {
         let ready: Vec<Retired> = self.reclaim.ready().collect();
         for retired in ready {
             retired.slots.into_iter().for_each(|range| self.slots.release(range));
-            retired.services.into_iter().for_each(|id| self.service_ids.release(id));
+            for id in retired.services {
+                zero(&mut self.maps.service_counters, id);
+                self.service_ids.release(id);
+            }
             for address in retired.backends {
-                self.backends.retire(&mut self.maps.backends, address);
+                if let Some(id) = self.backends.retire(&mut self.maps.backends, address) {
+                    zero(&mut self.maps.backend_counters, id);
+                }
             }
         }
     }
@@ -261,7 +266,8 @@ fn bump<S: Store>(maps: &mut Maps<S>, service: u32) {
     maps.generations.set(service, generation.wrapping_add(1));
 }
 
-/// Zeroes the counters of an id that is about to be used again. No list names it yet, so no program counts concurrently.
+/// Zeroes the counters of an id that gets free, so that whatever uses it next counts from 0. A grace period has passed, so no program
+/// counts concurrently.
 fn zero(counters: &mut impl Counts, id: u32) {
     // A failure costs no more than wrong counters.
     if let Err(error) = counters.zero(id) {

@@ -12,7 +12,7 @@ use super::{
     paths::log_bypass,
     rare::Rare,
     reclaim::Retired,
-    refused, sources, zero,
+    refused, sources,
 };
 use crate::{
     desired::{FrontendEntry, PortEntry, PortId, sorted::SortedMap},
@@ -190,13 +190,7 @@ impl<S: Store> Dataplane<S> {
             return Ok(());
         }
         let full = ApplyError::Full { what: "GENERATIONS", flag: "--max-service-ports" };
-        let number = if let Some(number) = self.leftovers.ids.remove(id) {
-            number
-        } else {
-            let number = self.service_ids.allocate().ok_or(full)?;
-            zero(&mut self.maps.service_counters, number);
-            number
-        };
+        let number = self.leftovers.ids.remove(id).or_else(|| self.service_ids.allocate()).ok_or(full)?;
         if let Err(error) = self.maps.service_names.put(number, encode::name(id)) {
             self.service_ids.release(number);
             return Err(refused("SERVICE_NAMES", "--max-service-ports", error));
