@@ -20,8 +20,9 @@ pub enum Migration {
 /// Migrations by map name.
 pub type Migrations = BTreeMap<&'static str, Migration>;
 
-/// Maps of which each set of programs has its own.
-pub const OWN: [&str; 7] = ["SCRATCH", "REJECTS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
+/// Maps of which each set of programs has its own. SCRATCH is none of them: hooks get their programs one after the other, so a note
+/// of one set's TC program on ingress is for the other set's program on egress.
+pub const OWN: [&str; 6] = ["REJECTS", "XDP_STAGES", "TC_STAGES", "ABI", "SUCCESSION", "LAYOUTS"];
 
 /// Ids of services and backends, and their generations. Without all three of them no id is known.
 pub const IDS: [&str; 3] = ["SERVICE_NAMES", "BACKENDS", "GENERATIONS"];

@@ -120,7 +120,7 @@ fn s6_malformed_objects_are_named_and_the_rest_is_served() {
     let mut rows = services();
     rows.extend(slices());
     rows.push((service_cidr("bad", &["10.98.0.0"]), vec!["ServiceCIDR bad", "spec.cidrs[0]", "10.98.0.0"]));
-    rows.push((service_cidr("bad", &["0.0.0.0/0"]), vec!["ServiceCIDR bad", "spec.cidrs[0]", "own addresses"]));
+    rows.push((service_cidr("bad", &["0.0.0.0/0"]), vec!["ServiceCIDR bad", "spec.cidrs[0]", "loopback addresses"]));
     let mut own = lab_node(&scene.node).build();
     own["status"]["addresses"][1]["address"] = "nowhere".into();
     rows.push((own, vec!["Node a", "status.addresses[1].address", "nowhere"]));

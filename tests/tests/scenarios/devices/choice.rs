@@ -161,11 +161,11 @@ fn a_named_device_is_waited_for_and_others_are_skipped() {
     let scene = Setup::new("dev-named").build();
     let waggle = scene.agent(&["--devices", "eth0,soon,lo"]);
     expect(&scene, &[("eth0", "tc")]);
-    assert!(waggle.wait_log(PATIENCE, is_about("soon")).unwrap().message().contains("not there"));
+    assert!(waggle.wait_log(PATIENCE, is_about("soon")).unwrap().message().contains("does not exist"));
     assert!(waggle.wait_log(PATIENCE, is_about("lo")).unwrap().message().contains("neither Ethernet frames"));
     ip(&scene, &["link add soon type veth peer name noos"]);
     expect(&scene, &[("eth0", "tc"), ("soon", "tc")]);
-    let said = waggle.log().since(0).into_iter().filter(|line| line.message().contains("not there")).count();
+    let said = waggle.log().since(0).into_iter().filter(|line| line.message().contains("does not exist")).count();
     assert_eq!(said, 1);
 }
 

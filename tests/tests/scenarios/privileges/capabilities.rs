@@ -78,7 +78,7 @@ fn the_agent_needs_no_more_than_the_capabilities_of_the_daemonset() {
         let mut again = outside.scene.agent(&sizes);
         // Those on the device, one for each direction.
         let asks = |line: &LogLine| {
-            line.message().starts_with("old programs get") && line.field("programs") == Some(&2.into())
+            line.message().starts_with("new programs hand unknown flows") && line.field("programs") == Some(&2.into())
         };
         again.wait_log(START, asks).unwrap();
         assert!(again.log().since(0).iter().all(|line| !line.text.contains("may be cut")));

@@ -64,7 +64,7 @@ fn entries(outside: &Outside, map: &str) -> u32 {
 }
 
 fn has_grown(map: &'static str) -> impl Fn(&LogLine) -> bool {
-    move |line| line.message() == "grown" && line.field("map").is_some_and(|name| name == map)
+    move |line| line.message() == "map has grown" && line.field("map").is_some_and(|name| name == map)
 }
 
 /// Starts an agent whose maps begin small.
