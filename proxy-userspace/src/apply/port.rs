@@ -123,7 +123,7 @@ impl<S: Store> Dataplane<S> {
             rare.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
         let departed: Vec<_> =
             rare.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
-        let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().copied().collect();
+        let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().collect();
         let ended: Vec<_> = rare.held.extract_if(.., |backend| !draining.contains(backend)).collect();
         self.remove_sources(id, &gone);
         self.depart(&departed);
@@ -132,7 +132,10 @@ impl<S: Store> Dataplane<S> {
         if id.port.protocol == Protocol::Udp {
             after.udp_gone.extend(left(&had, &members));
         }
-        self.release_backends(former.iter().flat_map(|(_, backends)| backends).chain(&ended), &mut after.retired);
+        self.release_backends(
+            former.iter().flat_map(|(_, backends)| backends).chain(ended.iter().copied()),
+            &mut after.retired,
+        );
         after.retired.slots.extend(former.into_iter().map(|(range, _)| range));
         bump(&mut self.maps, service);
         if let Some(port) = self.ports.get_mut(id) {
@@ -165,7 +168,7 @@ impl<S: Store> Dataplane<S> {
         after.retired.services.push(service);
         self.depart(&rare.local.iter().copied().collect::<Vec<_>>());
         let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
-        self.release_backends(backends.chain(&rare.held), &mut after.retired);
+        self.release_backends(backends.chain(rare.held.iter().copied()), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
         Ok(())
     }
