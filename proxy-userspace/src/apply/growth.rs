@@ -37,7 +37,7 @@ impl<S: Store> Dataplane<S> {
             members: number(members),
             networks: number(self.table.networks.len()),
             source_ranges: number(ranges),
-            affinity: number(self.crowd.clients()),
+            affinity: number(self.affinity_watch.clients()),
             ..MapSizes::NONE
         }
     }
@@ -54,7 +54,7 @@ impl<S: Store> Dataplane<S> {
         if let Some(tidying) = self.tidying.take() {
             self.tidying = Some(tidying.again(maps.observed.as_ref()));
         }
-        self.crowd.forget();
+        self.affinity_watch.forget();
         self.maps = maps;
         self.is_moving = true;
     }
