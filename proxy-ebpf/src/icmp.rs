@@ -22,7 +22,7 @@ use crate::{
     scratch::Rooms,
     service::is_unowned,
     succession::ask_there,
-    uplink::{is_astray, is_ruled},
+    uplink::{is_ruled, needs_other_device},
 };
 
 /// The kinds of ICMP messages that are handled here.
@@ -98,9 +98,9 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
         return Err(Verdict::Pass);
     }
     let mut route = Route::new();
-    let is_astray = is_ruled(class) && is_astray(packet, headers, flow, &mut route);
+    let needs_other_device = is_ruled(class) && needs_other_device(packet, headers, flow, &mut route);
     rewrite(packet, headers, &inner, flow, 0).ok_or(MALFORMED)?;
-    if !is_astray {
+    if !needs_other_device {
         return Err(Verdict::Translated);
     }
     packet.send(&route).ok_or(MALFORMED)?;

@@ -60,9 +60,9 @@ pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>, rooms: Rooms<'_>) -> Resu
         return Err(Verdict::Pass);
     }
     let mut way = Route::new();
-    let is_astray = way.leads_back_elsewhere(packet, headers, flow);
+    let needs_other_device = way.leads_back_elsewhere(packet, headers, flow);
     let outcome = deliver(packet, headers, flow);
-    if is_astray && outcome == Err(Verdict::Translated) {
+    if needs_other_device && outcome == Err(Verdict::Translated) {
         packet.come_in_by(&way).ok_or(MALFORMED)?;
     }
     outcome

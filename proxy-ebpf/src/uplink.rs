@@ -24,7 +24,7 @@ pub const fn is_ruled(class: u8) -> bool {
 pub fn reply<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let mut route = Route::new();
-    if is_astray(packet, headers, flow, &mut route) {
+    if needs_other_device(packet, headers, flow, &mut route) {
         deliver_by(packet, headers, flow, &route)
     } else {
         deliver(packet, headers, flow)
@@ -33,7 +33,7 @@ pub fn reply<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict>
 
 /// Whether a packet that leaves needs another device than the stack has chosen. If so, `route` is the way out.
 #[inline(always)]
-pub fn is_astray<P: Packet>(packet: &P, headers: &Headers, flow: &ConntrackEntry, route: &mut Route) -> bool {
+pub fn needs_other_device<P: Packet>(packet: &P, headers: &Headers, flow: &ConntrackEntry, route: &mut Route) -> bool {
     // A tagged packet leaves by its VLAN's device, of which this one is the parent.
     !packet.is_tagged(headers.network()) && route.leads_elsewhere(packet, headers, flow)
 }

@@ -16,5 +16,5 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     machine::check()?;
     let (programs, bench) =
         setup::beside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(Profile::Release, "bench"))?;
-    match command::exec(programs.name_to(Command::new(bench).args(arguments)))? {}
+    match command::exec(programs.set_environment(Command::new(bench).args(arguments)))? {}
 }

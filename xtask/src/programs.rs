@@ -62,7 +62,7 @@ impl Programs {
     }
 
     /// Sets the programs' paths in the environment of `command`.
-    pub(crate) fn name_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn set_environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.envs(NAMES.iter().map(|(_, variable)| *variable).zip(&self.paths));
         command.envs(self.other_abi.iter().map(|path| (OTHER_ABI.1, path)));
         command.envs(self.kube_proxy.iter().map(|path| ("KUBE_PROXY_BIN", path)))

@@ -21,7 +21,7 @@ fn demo(once: bool, profile: Profile) -> Result<ExitCode> {
     say_what_is_built("the agent, the demo and the processes that it starts", profile);
     let (programs, demo) = setup::beside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(profile, "demo"))?;
     let arguments: &[_] = if once { &["--once"] } else { &[] };
-    match command::exec(programs.name_to(Command::new(demo).args(arguments)))? {}
+    match command::exec(programs.set_environment(Command::new(demo).args(arguments)))? {}
 }
 
 fn run_agent(profile: Profile, arguments: &[String]) -> Result<ExitCode> {

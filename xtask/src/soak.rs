@@ -19,5 +19,5 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
         Ok((programs.with_other_abi()?, soak))
     })?;
     machine::mount_bpffs()?;
-    match command::exec(programs.name_to(Command::new(soak).args(arguments)))? {}
+    match command::exec(programs.set_environment(Command::new(soak).args(arguments)))? {}
 }

@@ -96,7 +96,7 @@ fn targets() -> Result<(Vec<String>, Vec<String>)> {
 fn run(command: &mut Command, programs: &Programs) -> Result<Tally> {
     let what = command::shown(command);
     println!("$ {what}");
-    programs.name_to(command);
+    programs.set_environment(command);
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("start `{what}`"))?;
     let stdout = child.stdout.take().expect("stdout is piped");
     let mut reader = Reader::default();

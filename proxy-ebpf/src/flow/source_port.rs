@@ -30,7 +30,7 @@ const PORT_MIN: u32 = 1024;
 /// How many of the first looks are above the default of ip_local_port_range.
 const HIGH_LOOKS: u32 = 8;
 /// How many of the first attempts evict no embryonic flow.
-const POLITE_ATTEMPTS: u32 = 16;
+const ATTEMPTS_WITHOUT_EVICTION: u32 = 16;
 /// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;
 
@@ -122,8 +122,13 @@ extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
         return search.pass_on();
     }
     let key = E::narrow(search.flow).borrow().inverse_key(search.protocol);
-    let owner =
-        claim::<E>(&key, search.reply, search.protocol, search.now, search.flow.meta.handshake > POLITE_ATTEMPTS);
+    let owner = claim::<E>(
+        &key,
+        search.reply,
+        search.protocol,
+        search.now,
+        search.flow.meta.handshake > ATTEMPTS_WITHOUT_EVICTION,
+    );
     if owner == KeyOwner::Another {
         return search.pass_on();
     }

@@ -32,7 +32,7 @@ const REFUSE: i32 = 0;
 
 /// A UDP port without listeners: TCP's port multiplexer was never defined for UDP. Port 0 has no listeners either, but a socket
 /// that is connected to it has no peer to show.
-const NOBODYS_PORT: u16 = 1;
+const CLOSED_PORT: u16 = 1;
 
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
@@ -68,7 +68,7 @@ fn refuse_later<S: Socket>(socket: &S, frontend: &Frontend, verdict: Verdict) ->
     if let Some(counter) = Counter::of_socket(verdict) {
         count(counter);
     }
-    let nowhere = Frontend { address, port: NOBODYS_PORT, ..*frontend };
+    let nowhere = Frontend { address, port: CLOSED_PORT, ..*frontend };
     peer::remember_refused(socket, frontend, &nowhere);
     socket.set_remote(&nowhere);
     Verdict::Pass

@@ -113,7 +113,7 @@ impl Agent {
     }
 
     /// To be called when no program that uses the previous maps runs any more.
-    pub fn has_moved(&mut self) {
+    pub fn previous_maps_unused(&mut self) {
         self.dataplane.release();
         self.attached();
         heap::give_back();

@@ -60,7 +60,7 @@ pub struct Agent {
     forwarding: Option<Forwarding>,
     retry: Retry,
     /// Whether it has been logged that this node has no Node object.
-    is_nowhere_told: bool,
+    has_warned_of_name: bool,
     /// Number of plans written so far.
     generation: u64,
     next_tidy: tokio::time::Instant,
@@ -128,7 +128,7 @@ impl Agent {
             refusals: Refusals::default(),
             forwarding: None,
             retry: Retry::new(tokio::time::Instant::now()),
-            is_nowhere_told: false,
+            has_warned_of_name: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
             next_look: tokio::time::Instant::now(),
@@ -284,7 +284,7 @@ impl Agent {
         // On failure the ports that were read before stay in use.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
         self.announce(Instant::now());
-        self.dataplane.look_at_clients(self.growing.contains(&Quantity::Affinity));
+        self.dataplane.check_affinity(self.growing.contains(&Quantity::Affinity));
         if let Some(forwarding) = &mut self.forwarding {
             forwarding.look(self.model.local(), |net| self.dataplane.has_backend_here(net));
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::{FrontendKind, List};
 
-use crate::desired::{Family, PortKey, ServiceName, ServiceTable, Table};
+use crate::desired::{BackendList, Family, PortKey, ServiceName, ServiceTable, Table};
 
 /// Numbers of service ports whose policy is Local and which have no backend on this node: IPv4, then IPv6.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl NoLocals {
 fn of(service: &ServiceTable) -> NoLocal {
     let mut numbers = NoLocal::default();
     for (port, entry) in service.ports.iter() {
-        let is_elsewhere = entry.usable && entry.lists.get(&List::Local).is_some_and(Vec::is_empty);
+        let is_elsewhere = entry.usable && entry.lists.get(&List::Local).is_some_and(BackendList::is_empty);
         let family = usize::from(port.family == Family::Ipv6);
         numbers.internal[family] += u32::from(is_elsewhere && is_local(service, port, true));
         numbers.external[family] += u32::from(is_elsewhere && is_local(service, port, false));
@@ -87,7 +87,7 @@ mod tests {
     /// A table with one IPv6 Service, which has a ClusterIP, a node port, a backend on another node and the backends `here`.
     fn table(internal: List, external: List, here: &[&str]) -> Table {
         let port = PortKey { name: Arc::from("http"), protocol: Protocol::Tcp, family: Family::Ipv6 };
-        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<BackendList>();
         let lists = [(List::Cluster, addresses(&["[fd00::9]:80"])), (List::Local, addresses(here))];
         let entry = PortEntry { usable: true, lists: lists.into(), ..PortEntry::default() };
         let mut service = ServiceTable::default();

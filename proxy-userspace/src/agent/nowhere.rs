@@ -6,11 +6,11 @@ use super::Agent;
 
 impl Agent {
     /// Logs once that this node seems to have another name in the cluster.
-    pub(super) fn mention_nowhere(&mut self) {
+    pub(super) fn warn_wrong_name(&mut self) {
         if self.model.has_node() {
-            self.is_nowhere_told = false;
-        } else if !self.is_nowhere_told && self.model.is_nowhere() {
-            self.is_nowhere_told = true;
+            self.has_warned_of_name = false;
+        } else if !self.has_warned_of_name && self.model.is_nowhere() {
+            self.has_warned_of_name = true;
             let node = self.model.node_name();
             warn!(
                 "there is no Node object named {node}, and no endpoint is on this node: traffic to Services with the policy Local \

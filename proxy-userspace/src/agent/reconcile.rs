@@ -77,7 +77,7 @@ impl Agent {
         for part in if parts.is_empty() { slice::from_ref(&task.touched) } else { &parts } {
             self.bring(part, &mut done, task.is_retry, started);
         }
-        self.mention_nowhere();
+        self.warn_wrong_name();
         if let Some(outcome) = done.outcome {
             self.generation += 1;
             self.report(outcome, &task, started);

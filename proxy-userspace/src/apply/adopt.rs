@@ -10,7 +10,7 @@ use proxy_common::{Address, Backend, Frontend, Member, SlotRange, SourceRange};
 
 use super::{Dataplane, bump, members::Memberships, reclaim::Retired, sources::nets};
 use crate::{
-    desired::PortId,
+    desired::{BackendList, PortId},
     maps::{
         encode,
         store::{Elements as _, Entries as _, Store},
@@ -131,12 +131,12 @@ impl<S: Store> Dataplane<S> {
 
     /// Takes a range of slots that an earlier agent has left for exactly these backends, so that most lists need no new slots
     /// after a restart. It may have been another service's: an entry that still names the range finds the same backends.
-    pub(super) fn reuse_slots(&mut self, backends: &[SocketAddr]) -> Option<SlotRange> {
+    pub(super) fn reuse_slots(&mut self, backends: &BackendList) -> Option<SlotRange> {
         if self.leftovers.lists.is_empty() {
             return None;
         }
         let ids: Vec<u32> =
-            backends.iter().map(|backend| self.backends.id(&self.maps.backends, *backend)).collect::<Option<_>>()?;
+            backends.iter().map(|backend| self.backends.id(&self.maps.backends, backend)).collect::<Option<_>>()?;
         let range = self.leftovers.lists.get_mut(&ids)?.pop()?;
         self.leftovers.slots.remove(&(range.offset, range.length));
         self.leftovers.reused.insert((range.offset, range.length));

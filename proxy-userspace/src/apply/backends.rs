@@ -43,7 +43,7 @@ pub struct Backends {
     shared: HashTable<SharedBackend>,
     hasher: RandomState,
     /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
-    departed: BTreeSet<SocketAddr>,
+    stale_flags: BTreeSet<SocketAddr>,
 }
 
 impl Backends {
@@ -53,7 +53,7 @@ impl Backends {
             ids: IdPool::new(limit),
             shared: HashTable::new(),
             hasher: RandomState::new(),
-            departed: BTreeSet::new(),
+            stale_flags: BTreeSet::new(),
         }
     }
 
@@ -76,14 +76,14 @@ impl Backends {
                 let path = Path { is_outward: backend.is_past(), source: source(&backend) };
                 self.insert(map, address, SharedBackend { id, users: 0, local: 0, path });
                 if backend.is_local() || backend.is_past() {
-                    self.departed.insert(address);
+                    self.stale_flags.insert(address);
                 }
             }
         }
     }
 
     /// Adds a list to the users of a backend, and returns its id; `None` when the map is full. A new backend is not flagged as on
-    /// this node before [`Backends::arrive`]. `path` is called only for a new one.
+    /// this node before [`Backends::mark_local`]. `path` is called only for a new one.
     pub fn acquire(
         &mut self,
         map: &mut impl Elements<Backend>,
@@ -110,7 +110,7 @@ impl Backends {
 
     /// Notes that one more port says that this backend is on this node, and flags its entry. Returns true if it is the first port.
     /// Some list must name the backend.
-    pub fn arrive(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
+    pub fn mark_local(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
         let Some(shared) = self.find_mut(map, address) else { return false };
         shared.local += 1;
         write_place(map, shared, true);
@@ -119,12 +119,12 @@ impl Backends {
 
     /// Notes that one port less says that this backend is on this node. Returns true if it was the last. The entry keeps its flags
     /// until [`Backends::settle`], when no frontend leads to former lists.
-    pub fn depart(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+    pub fn unmark_local(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
         let Some(shared) = self.find_mut(map, address) else { return false };
         shared.local = shared.local.saturating_sub(1);
         let is_last = shared.local == 0;
         if is_last {
-            self.departed.insert(address);
+            self.stale_flags.insert(address);
         }
         is_last
     }
@@ -132,12 +132,12 @@ impl Backends {
     /// Updates the flags of backends that no port says are on this node any more. Entries without users are left as they are:
     /// programs that read a former list may still choose them.
     pub fn settle(&mut self, map: &mut impl Elements<Backend>) {
-        let departed = std::mem::take(&mut self.departed);
+        let stale_flags = std::mem::take(&mut self.stale_flags);
         let is_open = |address: &SocketAddr| {
             let shared = self.find(map, *address).filter(|shared| shared.users != 0);
             shared.inspect(|shared| write_place(map, shared, true)).is_none()
         };
-        self.departed = departed.into_iter().filter(is_open).collect();
+        self.stale_flags = stale_flags.into_iter().filter(is_open).collect();
     }
 
     /// Returns the different addresses of backends for which `wanted` holds. Looks at all backends.
@@ -164,7 +164,7 @@ impl Backends {
             }
             shared.path = *path;
             // No port has said yet whether a backend from before a restart is on this node.
-            let known = !self.departed.contains(&address);
+            let known = !self.stale_flags.contains(&address);
             write_place(map, shared, known);
         }
         past
@@ -208,7 +208,7 @@ impl Backends {
         let generation = map.get(id).map_or(0, |backend| backend.generation);
         map.set(id, Backend { generation, ..Backend::default() });
         self.ids.release(id);
-        self.departed.remove(&address);
+        self.stale_flags.remove(&address);
         Some(id)
     }
 

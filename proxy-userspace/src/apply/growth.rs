@@ -7,7 +7,7 @@ use proxy_common::SlotRange;
 use super::{ApplyError, Dataplane, members::memberships, port::Port};
 use crate::{
     config::{MapSizes, Quantity},
-    desired::{PortEntry, PortId, Table},
+    desired::{BackendList, PortEntry, PortId, Table},
     maps::{
         Maps,
         store::{Elements as _, Store},
@@ -37,7 +37,7 @@ impl<S: Store> Dataplane<S> {
             members: number(members),
             networks: number(self.table.networks.len()),
             source_ranges: number(ranges),
-            affinity: number(self.crowd.clients()),
+            affinity: number(self.affinity_watch.clients()),
             ..MapSizes::NONE
         }
     }
@@ -54,7 +54,7 @@ impl<S: Store> Dataplane<S> {
         if let Some(tidying) = self.tidying.take() {
             self.tidying = Some(tidying.again(maps.observed.as_ref()));
         }
-        self.crowd.forget();
+        self.affinity_watch.forget();
         self.maps = maps;
         self.is_moving = true;
     }
@@ -97,7 +97,7 @@ impl Demand {
 
     fn add_port(&mut self, id: &PortId, entry: &PortEntry) {
         self.sizes.service_ids += 1;
-        self.sizes.slots += number(entry.lists.values().map(Vec::len).sum());
+        self.sizes.slots += number(entry.lists.values().map(BackendList::len).sum());
         self.sizes.members += number(memberships(id, entry).len());
         self.sizes.source_ranges += entry.sources.as_ref().map_or(0, |sources| number(sources.nets.len()));
         self.backends.extend(entry.lists.values().flatten());

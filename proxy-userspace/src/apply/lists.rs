@@ -6,11 +6,11 @@ use proxy_common::{List, SlotRange};
 
 use super::{ApplyError, Dataplane, members::memberships, reclaim::Retired};
 use crate::{
-    desired::{PortEntry, PortId, sorted::SortedMap},
+    desired::{BackendList, PortEntry, PortId, sorted::SortedMap},
     maps::store::{Elements as _, Store},
 };
 
-pub(super) type Lists = SortedMap<List, Vec<SocketAddr>>;
+pub(super) type Lists = SortedMap<List, BackendList>;
 pub(super) type Ranges = SortedMap<List, SlotRange>;
 
 impl<S: Store> Dataplane<S> {
@@ -47,14 +47,14 @@ impl<S: Store> Dataplane<S> {
         Ok(ranges)
     }
 
-    fn write_list(&mut self, backends: &[SocketAddr], retired: &mut Retired) -> Result<SlotRange, ApplyError> {
+    fn write_list(&mut self, backends: &BackendList, retired: &mut Retired) -> Result<SlotRange, ApplyError> {
         let length = u32::try_from(backends.len()).ok();
         let range = self.reuse_slots(backends).or_else(|| length.and_then(|length| self.slots.allocate(length)));
         let range = range.ok_or(ApplyError::Full { what: "SLOTS", flag: "--max-slots" })?;
         for (taken, (slot, backend)) in (range.offset..).zip(backends).enumerate() {
-            let Some(id) = self.acquire(*backend) else {
+            let Some(id) = self.acquire(backend) else {
                 self.give_back_slots(range);
-                self.release_backends(backends[..taken].iter(), retired);
+                self.release_backends(backends.iter().take(taken), retired);
                 return Err(ApplyError::Full { what: "BACKENDS", flag: "--max-backends" });
             };
             self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
@@ -71,15 +71,11 @@ impl<S: Store> Dataplane<S> {
         }
     }
 
-    pub(super) fn release_backends<'a>(
-        &mut self,
-        backends: impl Iterator<Item = &'a SocketAddr>,
-        retired: &mut Retired,
-    ) {
+    pub(super) fn release_backends(&mut self, backends: impl Iterator<Item = SocketAddr>, retired: &mut Retired) {
         for backend in backends {
             self.filters.remove_any_backend(backend.ip());
-            if self.backends.release(&self.maps.backends, *backend) {
-                retired.backends.push(*backend);
+            if self.backends.release(&self.maps.backends, backend) {
+                retired.backends.push(backend);
             }
         }
     }

@@ -7,7 +7,7 @@ use proxy_common::{List, Member, Protocol};
 
 use super::{ApplyError, Dataplane, refused};
 use crate::{
-    desired::{PortEntry, PortId, sorted::SortedMap},
+    desired::{BackendList, PortEntry, PortId, sorted::SortedMap},
     maps::store::{Entries as _, Store},
 };
 
@@ -17,10 +17,10 @@ pub(super) type Memberships = BTreeMap<SocketAddr, u32>;
 /// Returns the members that a port needs: none unless something remembers its backends (affinity, UDP flows).
 pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
     let mut members = Memberships::new();
-    let mut add = |backends: &SortedMap<List, Vec<SocketAddr>>, bit: fn(u32) -> u32| {
+    let mut add = |backends: &SortedMap<List, BackendList>, bit: fn(u32) -> u32| {
         for (list, backends) in backends {
             for backend in backends {
-                *members.entry(*backend).or_default() |= bit(list.bit());
+                *members.entry(backend).or_default() |= bit(list.bit());
             }
         }
     };
@@ -97,9 +97,9 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
             // No flow knows a backend without an id.
-            if !port.rare().held.contains(backend) && self.backends.hold(&self.maps.backends, *backend) {
+            if !port.rare().held.contains(&backend) && self.backends.hold(&self.maps.backends, backend) {
                 self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
-                port.rare_mut().held.insert(*backend);
+                port.rare_mut().held.insert(backend);
             }
         }
     }

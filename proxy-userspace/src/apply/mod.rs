@@ -3,9 +3,9 @@
 //! and freed after a grace period.
 
 mod adopt;
+pub(crate) mod affinity_watch;
 mod allocate;
 mod backends;
-pub(crate) mod crowd;
 mod filters;
 mod frontends;
 mod growth;
@@ -34,9 +34,9 @@ use tracing::debug;
 
 use self::{
     adopt::Leftovers,
+    affinity_watch::AffinityWatch,
     allocate::{IdPool, SlotPool},
     backends::Backends,
-    crowd::Crowd,
     filters::Filters,
     owners::Owners,
     paths::Paths,
@@ -117,7 +117,7 @@ pub struct Dataplane<S: Store = Kernel> {
     filters: Filters,
     tidying: Option<Tidying>,
     paths: Paths,
-    crowd: Crowd,
+    affinity_watch: AffinityWatch,
     /// Whether programs that use the previous maps may still run: then no id or slot is used again.
     is_moving: bool,
 }
@@ -159,7 +159,7 @@ impl<S: Store> Dataplane<S> {
             filters,
             tidying: None,
             paths: Paths::default(),
-            crowd: Crowd::default(),
+            affinity_watch: AffinityWatch::default(),
             is_moving: false,
             maps,
         };

@@ -81,7 +81,7 @@ impl<S: Store> Dataplane<S> {
         let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut after.retired);
         let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
         self.hold(id, &entry);
-        self.arrive(id, &entry.local);
+        self.mark_local(id, &entry.local);
         self.switch(id, entry, &before, ranges)
     }
 
@@ -123,16 +123,19 @@ impl<S: Store> Dataplane<S> {
             rare.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
         let departed: Vec<_> =
             rare.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
-        let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().copied().collect();
+        let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().collect();
         let ended: Vec<_> = rare.held.extract_if(.., |backend| !draining.contains(backend)).collect();
         self.remove_sources(id, &gone);
-        self.depart(&departed);
+        self.unmark_local(&departed);
         let members = memberships(id, &entry);
         let narrowed = self.end_memberships(id, &members);
         if id.port.protocol == Protocol::Udp {
             after.udp_gone.extend(left(&had, &members));
         }
-        self.release_backends(former.iter().flat_map(|(_, backends)| backends).chain(&ended), &mut after.retired);
+        self.release_backends(
+            former.iter().flat_map(|(_, backends)| backends).chain(ended.iter().copied()),
+            &mut after.retired,
+        );
         after.retired.slots.extend(former.into_iter().map(|(range, _)| range));
         bump(&mut self.maps, service);
         if let Some(port) = self.ports.get_mut(id) {
@@ -152,7 +155,7 @@ impl<S: Store> Dataplane<S> {
         self.remove_members(id, members.keys());
         self.remove_sources(id, &sources);
         let Some(port) = self.ports.remove(id) else { return Ok(()) };
-        self.crowd.note(service, 0);
+        self.affinity_watch.note(service, 0);
         bump(&mut self.maps, service);
         self.maps.service_names.remove(&service);
         if id.port.protocol == Protocol::Udp {
@@ -163,9 +166,9 @@ impl<S: Store> Dataplane<S> {
         let former = rare.former.iter();
         after.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
         after.retired.services.push(service);
-        self.depart(&rare.local.iter().copied().collect::<Vec<_>>());
+        self.unmark_local(&rare.local.iter().copied().collect::<Vec<_>>());
         let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
-        self.release_backends(backends.chain(&rare.held), &mut after.retired);
+        self.release_backends(backends.chain(rare.held.iter().copied()), &mut after.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
         Ok(())
     }
@@ -221,7 +224,7 @@ impl<S: Store> Dataplane<S> {
                 port.rare_mut().former.extend(former.into_iter().map(with_backends));
             }
             port.ranges.extend(ranges);
-            self.crowd.note(port.id, entry.affinity_timeout);
+            self.affinity_watch.note(port.id, entry.affinity_timeout);
         }
         table.ports.insert(id.port.clone(), entry);
         let mut switched = Ok(());
@@ -235,13 +238,13 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Notes that these backends are on this node according to a port.
-    fn arrive(&mut self, id: &PortId, backends: &[SocketAddr]) {
+    fn mark_local(&mut self, id: &PortId, backends: &[SocketAddr]) {
         for backend in backends {
             if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
                 continue;
             }
             self.filters.put_local_backend(&mut self.maps.filters, backend.ip());
-            if self.backends.arrive(&mut self.maps.backends, *backend)
+            if self.backends.mark_local(&mut self.maps.backends, *backend)
                 && self.backends.is_past(&self.maps.backends, *backend)
             {
                 log_bypass(*backend);
@@ -250,9 +253,9 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Notes that these backends are not on this node any more according to a port.
-    fn depart(&mut self, backends: &[SocketAddr]) {
+    fn unmark_local(&mut self, backends: &[SocketAddr]) {
         for backend in backends {
-            self.backends.depart(&self.maps.backends, *backend);
+            self.backends.unmark_local(&self.maps.backends, *backend);
             self.filters.remove_local_backend(backend.ip());
         }
     }

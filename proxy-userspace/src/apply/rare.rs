@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use proxy_common::{Frontend, SlotRange};
 
 use super::{members::Memberships, port::Port};
+use crate::desired::BackendList;
 
 /// The state that only few ports have, boxed to save memory: there are tens of thousands of ports, and an empty collection takes
 /// 24 bytes.
@@ -17,7 +18,7 @@ pub(super) struct Rare {
     /// Frontends whose entries are not up to date, because a write was refused.
     pub(super) outdated: BTreeSet<Frontend>,
     /// Former lists: their slots, which entries may still name, and their backends.
-    pub(super) former: Vec<(SlotRange, Vec<SocketAddr>)>,
+    pub(super) former: Vec<(SlotRange, BackendList)>,
     /// Draining backends that keep their ids for this port.
     pub(super) held: BTreeSet<SocketAddr>,
     /// Backends that are on this node according to this port.

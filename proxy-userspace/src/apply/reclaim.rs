@@ -31,7 +31,7 @@ impl Retired {
 }
 
 /// How long to wait where the kernel refuses a grace period. Programs run for microseconds.
-const LONG_FOR_A_PROGRAM: Duration = Duration::from_secs(1);
+const FALLBACK_GRACE: Duration = Duration::from_secs(1);
 
 /// A thread that waits for grace periods, so that the control loop never does.
 #[derive(Debug)]
@@ -79,6 +79,6 @@ impl Reclaim {
 /// Waits until every program that runs now has ended. Kernels booted with `nohz_full` refuse the membarrier; then it sleeps.
 pub(super) fn wait() {
     if bpf::grace_period().is_err() {
-        thread::sleep(LONG_FOR_A_PROGRAM);
+        thread::sleep(FALLBACK_GRACE);
     }
 }

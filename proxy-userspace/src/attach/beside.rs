@@ -38,7 +38,7 @@ fn attach_again(link: &Path, beside: &Path, name: &str, attach_type: u32, cgroup
         return Ok(());
     }
     let find = || loaded_programs().flatten().find(|program| program.id() == info.program)?.fd().ok();
-    let program = capabilities::looking_at_all_programs(find);
+    let program = capabilities::with_all_programs_visible(find);
     let program = program.ok_or_else(|| io::Error::other("its program can't be found (this takes CAP_SYS_ADMIN)"))?;
     let again = bpf::create_link(program, cgroup.target(), attach_type, 0)?;
     fs::create_dir_all(beside)?;

@@ -150,7 +150,7 @@ impl DeviceHook {
             return ProgramInfo::from_pin(pin).ok();
         }
         let id = bpf::link_info(bpf::open_pin(&pin).ok()?).ok()?.program;
-        capabilities::looking_at_all_programs(|| loaded_programs().flatten().find(|program| program.id() == id))
+        capabilities::with_all_programs_visible(|| loaded_programs().flatten().find(|program| program.id() == id))
     }
 
     /// Replaces the attached program atomically by the new program of its variant. Detaches it if there is no new program, or if

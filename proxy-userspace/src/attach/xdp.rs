@@ -42,7 +42,7 @@ pub(super) fn put(hook: &DeviceHook, program: BorrowedFd<'_>, pin: &Path) -> Res
 fn occupant(device: u32) -> Option<String> {
     let id = find(device, None, |part| if let LinkXdp::ProgId(id) = part { Some(id) } else { None }).ok()??;
     let all = || loaded_programs().flatten().find(|program| program.id() == id);
-    let program = capabilities::looking_at_all_programs(all)?;
+    let program = capabilities::with_all_programs_visible(all)?;
     Some(format!("XDP program {id} ({})", program.name_as_str().unwrap_or("without a name")))
 }
 

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::growth::{self, Growth, Recipe, Running};
+use super::growth::{self, Growth, Running, SetConfig};
 use crate::{
     agent::{Agent, Inputs},
     attach::{self, Group, ProgramSet},
@@ -25,24 +25,24 @@ use crate::{
 };
 
 /// A new set of programs whose maps exist and whose programs are not loaded yet.
-pub struct Begun {
+pub struct Startup {
     set: NewSet,
-    recipe: Recipe,
+    set_config: SetConfig,
     limits: MapSizes,
     is_first: bool,
     /// Receives removed backends, whose UDP sockets are to be destroyed.
     gone: UnboundedReceiver<BTreeSet<SocketAddr>>,
 }
 
-impl Begun {
-    /// Takes a set whose maps have the sizes of `recipe`. `is_first` is true if no programs are attached yet.
+impl Startup {
+    /// Takes a set whose maps have the sizes of `set_config`. `is_first` is true if no programs are attached yet.
     pub fn new(
         set: NewSet,
-        recipe: Recipe,
+        set_config: SetConfig,
         (limits, is_first): (MapSizes, bool),
         gone: UnboundedReceiver<BTreeSet<SocketAddr>>,
     ) -> Self {
-        Self { set, recipe, limits, is_first, gone }
+        Self { set, set_config, limits, is_first, gone }
     }
 
     /// Programs the objects that the source lists, and puts the set in place. Returns the [`Growth`] to continue with, or `None`
@@ -56,53 +56,53 @@ impl Begun {
             }
             self.fit(agent)?;
         }
-        agent.let_grow(growth::growing(&self.recipe.dataplane.sizes, &self.limits));
+        agent.let_grow(growth::growing(&self.set_config.dataplane.sizes, &self.limits));
         agent.expect_programs(self.set.succession.is_in_force());
-        let Loading { task, recipe, limits } = self.load()?;
+        let Loading { task, set_config, limits } = self.load()?;
         // The verifier runs concurrently.
         let (listed, hooks) = try_join!(async { Ok(agent.start(inputs).await) }, loaded(task))?;
         if !listed {
             return Ok(None);
         }
-        let running = hooks.attach(&recipe, is_first.then_some(&*agent)).await?;
+        let running = hooks.attach(&set_config, is_first.then_some(&*agent)).await?;
         agent.attached();
         // Listing objects and loading programs has left much free memory.
         heap::give_back();
         info!("serving");
-        Ok(Some(Growth::new(recipe, limits, running)))
+        Ok(Some(Growth::new(set_config, limits, running)))
     }
 
     /// Enlarges maps that are too small for the listed objects. The maps are still empty.
     fn fit(&mut self, agent: &mut Agent) -> anyhow::Result<()> {
-        if let Some(sizes) = growth::enough(&self.recipe.dataplane.sizes, &self.limits, &agent.demand()) {
+        if let Some(sizes) = growth::enough(&self.set_config.dataplane.sizes, &self.limits, &agent.demand()) {
             debug!(?sizes, "enlarging the maps for the listed objects");
-            self.recipe.dataplane.sizes = sizes;
-            agent.enlarge(self.set.enlarge(&self.recipe.dataplane)?);
+            self.set_config.dataplane.sizes = sizes;
+            agent.enlarge(self.set.enlarge(&self.set_config.dataplane)?);
         }
         Ok(())
     }
 
     /// Loads the programs in the background.
     fn load(self) -> anyhow::Result<Loading> {
-        let Self { set, recipe, limits, gone, .. } = self;
+        let Self { set, set_config, limits, gone, .. } = self;
         let folder = set.succession.folder().clone();
-        if recipe.udp_termination {
-            sockets::start(&folder, gone, recipe.stale.clone()).context("prepare UDP termination")?;
+        if set_config.udp_termination {
+            sockets::start(&folder, gone, set_config.stale.clone()).context("prepare UDP termination")?;
         }
-        let ingredients = recipe.clone();
+        let ingredients = set_config.clone();
         let task = tokio::spawn(async move {
             // The old and the new set share the folder with the pins of attached programs.
             let groups = devices::groups(&ingredients.devices, &folder).await.context("find the devices")?;
             spawn_blocking(move || Hooks::load(set, &groups, folder, &ingredients)).await.context("load")?
         });
-        Ok(Loading { task, recipe, limits })
+        Ok(Loading { task, set_config, limits })
     }
 }
 
 /// Programs that are being loaded.
 struct Loading {
     task: JoinHandle<anyhow::Result<Hooks>>,
-    recipe: Recipe,
+    set_config: SetConfig,
     limits: MapSizes,
 }
 
@@ -118,32 +118,32 @@ struct Hooks {
 }
 
 impl Hooks {
-    fn load(set: NewSet, groups: &[Group], folder: PinFolder, recipe: &Recipe) -> anyhow::Result<Self> {
+    fn load(set: NewSet, groups: &[Group], folder: PinFolder, set_config: &SetConfig) -> anyhow::Result<Self> {
         let NewSet { ebpf, succession } = set;
-        let (config, sctp) = (recipe.devices.clone(), recipe.sctp.clone());
+        let (config, sctp) = (set_config.devices.clone(), set_config.sctp.clone());
         let program_set =
-            ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?.telling(recipe.programs.clone());
+            ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?.telling(set_config.programs.clone());
         Ok(Self {
-            devices: Follower::new(program_set, folder.clone(), config, sctp, recipe.missing.clone())?,
+            devices: Follower::new(program_set, folder.clone(), config, sctp, set_config.missing.clone())?,
             folder,
             succession,
         })
     }
 
     /// Attaches the programs to the cgroup and to the existing devices, and follows devices from then on. On a first start,
-    /// `beginner` is the agent: then netfilter's flows to the Services that it serves are imported.
-    async fn attach(mut self, recipe: &Recipe, beginner: Option<&Agent>) -> anyhow::Result<Running> {
-        let cgroup = &recipe.dataplane.cgroup;
+    /// `first_agent` is the agent: then netfilter's flows to the Services that it serves are imported.
+    async fn attach(mut self, set_config: &SetConfig, first_agent: Option<&Agent>) -> anyhow::Result<Running> {
+        let cgroup = &set_config.dataplane.cgroup;
         block_in_place(|| self.succession.complete(self.devices.ebpf()))?;
         attach::cgroup::attach(self.devices.ebpf(), &self.folder, cgroup)?;
         info!(cgroup = %cgroup.display(), "socket hooks attached");
-        beginner.inspect(|agent| import_flows(&self.folder, agent));
+        first_agent.inspect(|agent| import_flows(&self.folder, agent));
         self.devices.start().await.context("serve devices")?;
         // Again, for flows that began while hooks were attached.
-        beginner.inspect(|agent| import_flows(&self.folder, agent));
+        first_agent.inspect(|agent| import_flows(&self.folder, agent));
         debug!("every hook has its new program");
         block_in_place(|| self.succession.finish())?;
-        Ok(Running::start(self.devices, recipe)?)
+        Ok(Running::start(self.devices, set_config)?)
     }
 }
 

@@ -16,9 +16,9 @@ use crate::{
     apply::Dataplane,
     attach::LoadedPrograms,
     commands::{
-        begin::Begun,
+        begin::Startup,
         config_file,
-        growth::{self, Recipe},
+        growth::{self, SetConfig},
         ready::Ready,
     },
     config::{Config, DataplaneConfig, MapSizes, SourceConfig, devices::DeviceMode},
@@ -73,7 +73,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(
     config: Config,
     node_name: String,
-    dataplane_config: DataplaneConfig,
+    dataplane: DataplaneConfig,
     Loaded { set, maps, is_first }: Loaded,
 ) -> anyhow::Result<()> {
     let settings = model_config(&config, &node_name);
@@ -84,10 +84,10 @@ async fn serve(
     let programs = LoadedPrograms::default();
     let scraped = Scraped::new(&config, &node_name, status.clone(), programs.clone());
     let (gone, to_terminate) = mpsc::unbounded_channel();
-    let (devices, udp_termination, missing) = (config.devices, config.udp_termination, status.borrow().missing.clone());
-    let stale = status.borrow().stale.clone();
-    let recipe = Recipe { dataplane: dataplane_config, devices, sctp, programs, missing, stale, udp_termination };
-    let begun = Begun::new(set, recipe, (config.sizes, is_first), to_terminate);
+    let (devices, udp_termination) = (config.devices, config.udp_termination);
+    let (missing, stale) = (status.borrow().missing.clone(), status.borrow().stale.clone());
+    let set_config = SetConfig { dataplane, devices, sctp, programs, missing, stale, udp_termination };
+    let startup = Startup::new(set, set_config, (config.sizes, is_first), to_terminate);
 
     let (events, received) = mpsc::channel(QUEUE);
     let (writer, to_write) = mpsc::channel(QUEUE_OF_API_EVENTS);
@@ -103,7 +103,7 @@ async fn serve(
     let mut agent = Agent::new(model, dataplane, gone, is_there, published, writer).serving_outside(forwarding);
     let mut inputs = Inputs { events: received, addresses, routes };
     tokio::select! {
-        result = follow(&mut agent, &mut inputs, begun, checks) => result?,
+        result = follow(&mut agent, &mut inputs, startup, checks) => result?,
         result = addresses_task => result.context("follow this node's addresses")?.context("follow this node's addresses")?,
         Ok(Err(error)) = ports => return Err(error.into()),
         () = config_file::changed(config.file) => {
@@ -143,12 +143,12 @@ fn model_config(config: &Config, node_name: &str) -> ModelConfig {
 async fn follow(
     agent: &mut Agent,
     inputs: &mut Inputs,
-    begun: Begun,
+    startup: Startup,
     checks: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     // Load balancers learn from the first moment on that this node does not serve yet.
     tokio::spawn(checks);
-    if let Some(growth) = begun.serve(agent, inputs).await? {
+    if let Some(growth) = startup.serve(agent, inputs).await? {
         let _ready = say_ready(growth.instance());
         growth.run(agent, inputs).await?;
     }

@@ -102,7 +102,7 @@ impl Quantity {
     }
 
     /// True if the map is an LRU hash, which evicts the least recently used entry when it is full.
-    pub const fn is_forgotten(self) -> bool {
+    pub const fn is_lru(self) -> bool {
         matches!(self, Self::Affinity | Self::SocketFlows | Self::Embryonic | Self::Fragments)
     }
 }

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
 
 use super::{
-    Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
-    Table, sorted::SortedMap,
+    BackendList, Family, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable,
+    SourceRanges, Table, sorted::SortedMap,
 };
 
 const LISTS: [List; 2] = [List::Cluster, List::Local];
@@ -38,7 +38,7 @@ fn backend(last: u8) -> SocketAddr {
 }
 
 /// The backends of a list, and those that drain from it.
-fn any_list() -> impl Strategy<Value = (Vec<SocketAddr>, Vec<SocketAddr>)> {
+fn any_list() -> impl Strategy<Value = (BackendList, BackendList)> {
     let chosen = prop::collection::btree_map(0..5_u8, prop::bool::weighted(0.3), 0..4);
     chosen.prop_map(|chosen| {
         let (draining, listed): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, drains)| *drains);
@@ -57,8 +57,8 @@ fn any_port() -> impl Strategy<Value = PortEntry> {
     values.prop_map(|(affinity_timeout, usable, here, both, sources)| {
         let lists: SortedMap<_, _> = both.iter().map(|(list, (listed, _))| (*list, listed.clone())).collect();
         let draining = both.into_iter().map(|(list, (_, draining))| (list, draining)).collect();
-        let local = lists.values().flatten().filter(|address| here && **address == backend(1));
-        let local = local.copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let local = lists.values().flatten().filter(|address| here && *address == backend(1));
+        let local = local.collect::<BTreeSet<_>>().into_iter().collect();
         PortEntry { affinity_timeout, usable, lists, draining, local, sources }
     })
 }

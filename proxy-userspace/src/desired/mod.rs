@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub(crate) mod any;
+mod backend_list;
 pub mod plan;
 pub(crate) mod sorted;
 
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 pub use proxy_common::Family;
 use proxy_common::{Frontend, FrontendKind, List, Protocol};
 
+pub use self::backend_list::BackendList;
 use crate::desired::sorted::SortedMap;
 
 /// Namespace and name of a Service. Cheap to clone.
@@ -70,10 +72,10 @@ pub struct PortEntry {
     pub usable: bool,
     /// The lists that frontends use, and no others. An empty list is present. Each is sorted and free of duplicates
     /// (S8).
-    pub lists: SortedMap<List, Vec<SocketAddr>>,
+    pub lists: SortedMap<List, BackendList>,
     /// For each of `lists`, the backends that have left it but still serve: they keep their earlier flows (S29). Sorted
     /// and free of duplicates; none of them is in the list.
-    pub draining: SortedMap<List, Vec<SocketAddr>>,
+    pub draining: SortedMap<List, BackendList>,
     /// The backends in `lists` that are on this node: an endpoint says so (S9), or the address is the node's own.
     /// Sorted and free of duplicates.
     pub local: Box<[SocketAddr]>,

@@ -20,20 +20,20 @@ pub struct Layout {
 }
 
 /// Free entries of an LRU map that each CPU keeps for itself (LOCAL_FREE_TARGET in kernel/bpf/bpf_lru_list.c).
-pub(crate) const KEPT: usize = 128;
+pub(crate) const LRU_LOCAL_FREE: usize = 128;
 
 /// Returns the least size, in entries, of an LRU map on a machine with up to `processors` possible CPUs.
 ///
 /// An LRU map evicts the entries that have not been used for the longest time. But once one CPU keeps all free entries of a
 /// small map, Linux 6.1 evicts the newest ones, although the map is nearly empty; 6.17 does not. So each map has twice what the
 /// CPUs keep.
-pub(crate) fn least_forgetting(processors: usize) -> u32 {
-    u32::try_from(2 * KEPT * processors).unwrap_or(u32::MAX)
+pub(crate) fn min_lru_entries(processors: usize) -> u32 {
+    u32::try_from(2 * LRU_LOCAL_FREE * processors).unwrap_or(u32::MAX)
 }
 
 /// Returns the layouts of all pinned maps for these sizes, on a machine with up to `processors` possible CPUs.
 pub fn layouts(sizes: &MapSizes, processors: usize) -> Vec<Layout> {
-    let least = least_forgetting(processors);
+    let least = min_lru_entries(processors);
     let layout = |map: &MapSpec| {
         let MapSpec { name, key_size, value_size, since, .. } = *map;
         let entries = sizes.entries(map);

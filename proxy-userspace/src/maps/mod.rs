@@ -32,7 +32,7 @@ use crate::{
     node::bpf::{self, MappedArray},
 };
 
-pub(crate) use self::layouts::{KEPT, least_forgetting};
+pub(crate) use self::layouts::{LRU_LOCAL_FREE, min_lru_entries};
 pub use self::layouts::{Layout, layouts};
 
 /// The handle of AFFINITY, for reading.

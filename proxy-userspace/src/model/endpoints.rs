@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{
     faults::Faults,
-    names::Interners,
+    names::{Interners, ZoneSet},
     ports::{SlicePort, parse_slice_ports},
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(super) struct ParsedEndpoint {
     pub(super) local: bool,
     pub(super) node_hint: NodeHint,
     /// Its zone hints, if it has any.
-    pub(super) zones: Option<Arc<[Arc<str>]>>,
+    pub(super) zones: Option<Arc<ZoneSet>>,
 }
 
 /// Parses `slice` from the point of view of the node named `node`.
@@ -106,8 +106,8 @@ fn node_hint(hints: &EndpointHints, node: &str) -> NodeHint {
     }
 }
 
-fn zones(hints: &EndpointHints, names: &mut Interners) -> Option<Arc<[Arc<str>]>> {
+fn zones(hints: &EndpointHints, names: &mut Interners) -> Option<Arc<ZoneSet>> {
     let hints = hints.for_zones.as_deref().filter(|hints| !hints.is_empty())?;
-    let zones: Vec<_> = hints.iter().map(|Hint { name }| names.texts.intern(name)).collect();
-    Some(names.zone_sets.intern(&zones))
+    let zones = hints.iter().map(|Hint { name }| names.texts.intern(name)).collect();
+    Some(names.zone_sets.intern(&ZoneSet(zones)))
 }

@@ -37,13 +37,23 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
     }
 }
 
+/// A set of zones, by their names in the order of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ZoneSet(pub(super) Box<[Arc<str>]>);
+
+impl From<&ZoneSet> for Arc<ZoneSet> {
+    fn from(zones: &ZoneSet) -> Self {
+        Self::new(zones.clone())
+    }
+}
+
 /// The interners that parsing uses.
 #[derive(Debug, Default)]
 pub(super) struct Interners {
     /// Namespaces, names, port names, zones.
     pub(super) texts: Interner<str>,
     /// Sets of zones.
-    pub(super) zone_sets: Interner<[Arc<str>]>,
+    pub(super) zone_sets: Interner<ZoneSet>,
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     desired::{
-        FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
-        Table, sorted::SortedMap,
+        BackendList, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable,
+        SourceRanges, Table, sorted::SortedMap,
     },
     model::health::Check,
     model::{
@@ -158,12 +158,12 @@ impl Model {
                     List::Cluster => (&all.cluster, &all.cluster_draining),
                     List::Local => (&all.local, &all.local_draining),
                 };
-                lists.insert(list, usable.clone());
+                lists.insert(list, usable.iter().copied().collect::<BackendList>());
                 if !leaving.is_empty() {
-                    draining.insert(list, leaving.clone());
+                    draining.insert(list, leaving.iter().copied().collect());
                 }
             }
-            local.retain(|address| lists.values().any(|list| list.binary_search(address).is_ok()));
+            local.retain(|address| lists.values().any(|list| list.contains_sorted(*address)));
             let sources = self.sources(port, spec, frontends).map(Box::new);
             let (affinity_timeout, local) = (spec.affinity_timeout, local.into_iter().collect());
             (port.clone(), PortEntry { affinity_timeout, usable, lists, draining, local, sources })
@@ -204,7 +204,7 @@ impl Model {
                     conditions: endpoint.conditions,
                     local: endpoint.local,
                     node_hint: endpoint.node_hint,
-                    zones: endpoint.zones.as_deref().unwrap_or_default(),
+                    zones: endpoint.zones.as_deref().map_or(&[], |zones| &zones.0),
                 }));
             }
         }

@@ -34,7 +34,7 @@ const TERMINATION: [Need; 2] = [
 
 /// Kept if present, outside the effective set: opens the programs of an earlier start by their ids, to hand packets of flows over
 /// to them. Kept even if no UDP sockets are destroyed.
-const LOOKING: Capability = Capability::CAP_SYS_ADMIN;
+const OPEN_BY_ID: Capability = Capability::CAP_SYS_ADMIN;
 
 /// Kept if present: a kubeconfig may belong to the user behind `sudo`, and a port may be below 1024.
 const USEFUL: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CAP_NET_BIND_SERVICE];
@@ -92,7 +92,7 @@ pub fn drop_unneeded(ends_sockets: bool) -> Result<(), PrivilegesError> {
     let always = ALWAYS.iter().map(|need| need.capability).chain(USEFUL);
     let effective = kept(always.clone().collect());
     caps::set(None, CapSet::Effective, &effective)?;
-    let later = later.iter().map(|need| need.capability).chain([LOOKING]);
+    let later = later.iter().map(|need| need.capability).chain([OPEN_BY_ID]);
     caps::set(None, CapSet::Permitted, &kept(always.chain(later).collect()))?;
     set_no_new_privs()?;
     Ok(())
@@ -107,13 +107,13 @@ pub(crate) fn raise_for_termination() {
 }
 
 /// Calls `look` with CAP_SYS_ADMIN, if the process has it: without it, the kernel opens no programs by their ids.
-pub(crate) fn looking_at_all_programs<T>(look: impl FnOnce() -> T) -> T {
-    let raised = [CapSet::Effective, CapSet::Permitted].map(|set| caps::has_cap(None, set, LOOKING));
-    let is_raised = matches!(raised, [Ok(false), Ok(true)]) && caps::raise(None, CapSet::Effective, LOOKING).is_ok();
+pub(crate) fn with_all_programs_visible<T>(look: impl FnOnce() -> T) -> T {
+    let raised = [CapSet::Effective, CapSet::Permitted].map(|set| caps::has_cap(None, set, OPEN_BY_ID));
+    let is_raised = matches!(raised, [Ok(false), Ok(true)]) && caps::raise(None, CapSet::Effective, OPEN_BY_ID).is_ok();
     let found = look();
     if is_raised {
         // A thread may always drop a capability.
-        let _ = caps::drop(None, CapSet::Effective, LOOKING);
+        let _ = caps::drop(None, CapSet::Effective, OPEN_BY_ID);
     }
     found
 }

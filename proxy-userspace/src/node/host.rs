@@ -9,7 +9,7 @@ use crate::node::capabilities::{self, Missing};
 
 /// Why the agent can't run on this host.
 #[derive(Debug, thiserror::Error)]
-pub enum MachineError {
+pub enum HostError {
     /// The mount table can't be read.
     #[error("read /proc/self/mountinfo")]
     Mounts(#[source] io::Error),
@@ -42,8 +42,8 @@ struct Mount {
 
 /// Returns the mount point of the root of the cgroup v2 hierarchy, which contains every process of the node; the first cgroup
 /// v2 mount if none shows the root.
-pub fn cgroup_root() -> Result<PathBuf, MachineError> {
-    choose_cgroup(cgroup_mounts(&mounts()?), is_whole_hierarchy).ok_or(MachineError::NoCgroup)
+pub fn cgroup_root() -> Result<PathBuf, HostError> {
+    choose_cgroup(cgroup_mounts(&mounts()?), is_whole_hierarchy).ok_or(HostError::NoCgroup)
 }
 
 /// True if `cgroup` is the root of the whole hierarchy: only the root has no `cgroup.type`. Neither the mount table nor
@@ -58,28 +58,28 @@ fn choose_cgroup(mounts: Vec<Mount>, is_whole: impl Fn(&Path) -> bool) -> Option
 }
 
 /// Checks that programs can be loaded and pinned: a BPF file system is mounted, and the process has the capabilities.
-pub fn check() -> Result<(), MachineError> {
+pub fn check() -> Result<(), HostError> {
     let is_bpffs = |(mount, kind): (Mount, &str)| kind == "bpf" && mount.point == Path::new("/sys/fs/bpf");
     let bpffs = mounts()?.lines().filter_map(parse_mount).any(is_bpffs);
     if !bpffs {
-        return Err(MachineError::NoBpffs);
+        return Err(HostError::NoBpffs);
     }
-    capabilities::missing().map_or(Ok(()), |missing| Err(MachineError::NotPermitted(missing)))
+    capabilities::missing().map_or(Ok(()), |missing| Err(HostError::NotPermitted(missing)))
 }
 
 /// Returns this node's name: the given name, or else the host name, trimmed and in lower case, as kube-proxy and the kubelet do.
 /// An empty name counts as not given.
-pub fn node_name(given: Option<&str>) -> Result<String, MachineError> {
+pub fn node_name(given: Option<&str>) -> Result<String, HostError> {
     let canonical = |name: &str| Some(name.trim().to_lowercase()).filter(|name| !name.is_empty());
     if let Some(name) = given.and_then(canonical) {
         return Ok(name);
     }
-    let host = hostname::get().map_err(MachineError::Hostname)?;
-    canonical(&host.to_string_lossy()).ok_or(MachineError::Nameless)
+    let host = hostname::get().map_err(HostError::Hostname)?;
+    canonical(&host.to_string_lossy()).ok_or(HostError::Nameless)
 }
 
-fn mounts() -> Result<String, MachineError> {
-    fs::read_to_string("/proc/self/mountinfo").map_err(MachineError::Mounts)
+fn mounts() -> Result<String, HostError> {
+    fs::read_to_string("/proc/self/mountinfo").map_err(HostError::Mounts)
 }
 
 fn cgroup_mounts(mounts: &str) -> Vec<Mount> {

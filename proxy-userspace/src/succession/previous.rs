@@ -61,7 +61,7 @@ impl Previous {
 /// Returns the program of a hook; `None` if no packets are handed to it: those of L3 devices never are, and the programs on pods'
 /// devices know only SCTP. The kernel gives a program's information and descriptor by its id, which takes CAP_SYS_ADMIN.
 fn descriptor(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
-    let found = capabilities::looking_at_all_programs(|| {
+    let found = capabilities::with_all_programs_visible(|| {
         let program = hook.program(folder).ok_or("its program can't be found (this takes CAP_SYS_ADMIN)".to_owned())?;
         if Variant::of(&program) != Variant::Frames {
             return Ok(None);

@@ -12,9 +12,9 @@ fn s9_a_backend_is_local_as_long_as_one_port_says_so() {
     backends.acquire(&mut map, address, |_| Path::default());
     backends.acquire(&mut map, address, |_| Path::default());
     assert_eq!(flags(&map, &backends, address), Backend::VALID);
-    assert!(backends.arrive(&mut map, address) && !backends.arrive(&mut map, address));
+    assert!(backends.mark_local(&mut map, address) && !backends.mark_local(&mut map, address));
     assert_eq!(flags(&map, &backends, address), local);
-    assert!(!backends.depart(&map, address) && backends.depart(&map, address));
+    assert!(!backends.unmark_local(&map, address) && backends.unmark_local(&map, address));
     assert_eq!(flags(&map, &backends, address), local);
     backends.settle(&mut map);
     assert_eq!(flags(&map, &backends, address), Backend::VALID);
@@ -65,7 +65,7 @@ fn w08_w09_the_way_to_a_backend_is_written_in_place() {
     let address = SocketAddr::from(([10, 0, 0, 1], 80));
     backends.acquire(&mut map, address, |_| Path { is_outward: true, source: 3 });
     assert_eq!(flags(&map, &backends, address), Backend::VALID | 3 << 8);
-    backends.arrive(&mut map, address);
+    backends.mark_local(&mut map, address);
     assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::PAST | 3 << 8);
     assert!(backends.is_past(&map, address));
     let home = Path { is_outward: false, source: 0 };

@@ -11,7 +11,7 @@ use proxy_common::{
 use super::*;
 use crate::{
     apply::members::memberships,
-    desired::{FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry},
+    desired::{BackendList, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry},
     maps::{
         encode,
         store::{Elements as _, Entries as _},
@@ -24,8 +24,8 @@ struct Served {
     port: PortId,
     /// The value without id and slots, which the writer chooses.
     value: Service,
-    internal: Vec<SocketAddr>,
-    external: Vec<SocketAddr>,
+    internal: BackendList,
+    external: BackendList,
 }
 
 impl Served {
@@ -149,13 +149,13 @@ impl Contents {
 
     fn add_port(&mut self, id: PortId, entry: &PortEntry, found: &Self) {
         for address in entry.lists.values().flatten() {
-            let local = if entry.local.contains(address) { Backend::LOCAL } else { 0 };
-            *self.backends.entry(*address).or_insert(Backend::VALID) |= local;
+            let local = if entry.local.contains(&address) { Backend::LOCAL } else { 0 };
+            *self.backends.entry(address).or_insert(Backend::VALID) |= local;
         }
         for address in entry.draining.values().flatten().filter(|address| found.backends.contains_key(address)) {
-            self.backends.entry(*address).or_insert(Backend::VALID);
+            self.backends.entry(address).or_insert(Backend::VALID);
         }
-        let listed: BTreeSet<&SocketAddr> = entry.lists.values().flatten().collect();
+        let listed: BTreeSet<SocketAddr> = entry.lists.values().flatten().collect();
         for (address, lists) in memberships(&id, entry) {
             let key = (id.clone(), address);
             if listed.contains(&address) || found.members.contains_key(&key) {
@@ -274,7 +274,7 @@ fn check_decision(maps: &Maps<Memory>, key: &Frontend, served: &Served) {
     for (internal, backends) in [(true, &served.internal), (false, &served.external)] {
         let selected = select_list(&service, internal).and_then(|(range, _)| select_backend(maps, range, u32::MAX));
         let address = selected.map(|selected| encode::backend_address(&selected.backend));
-        assert_eq!(address.ok(), backends.last().copied(), "{key:?} as {served:?}");
+        assert_eq!(address.ok(), backends.iter().last(), "{key:?} as {served:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     config::{MapSizes, Quantity},
-    maps::{KEPT, least_forgetting},
+    maps::{LRU_LOCAL_FREE, min_lru_entries},
 };
 
 /// A map grows when this percentage of it is full.
@@ -77,11 +77,11 @@ fn too_full(used: u32, room: u32) -> bool {
 /// Returns how many entries a map of this size holds before it evicts any: in an LRU map, each CPU keeps some free entries for
 /// itself.
 fn room(quantity: Quantity, size: u32, processors: usize) -> u32 {
-    if !quantity.is_forgotten() {
+    if !quantity.is_lru() {
         return size;
     }
-    let entries = size.max(least_forgetting(processors));
-    let kept = u32::try_from(KEPT * processors).unwrap_or(u32::MAX);
+    let entries = size.max(min_lru_entries(processors));
+    let kept = u32::try_from(LRU_LOCAL_FREE * processors).unwrap_or(u32::MAX);
     entries - kept.min(entries / 2)
 }
 

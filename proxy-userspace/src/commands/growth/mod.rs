@@ -19,7 +19,7 @@ use self::{
     rest::Rest,
     set::{Moved, Prepared},
 };
-pub use self::{decision::at_start, running::Running, set::Recipe};
+pub use self::{decision::at_start, running::Running, set::SetConfig};
 use crate::{
     agent::{Agent, Inputs},
     config::{MapSizes, Quantity},
@@ -47,7 +47,7 @@ enum Step {
 
 /// Makes the maps of a running set of programs grow.
 pub struct Growth {
-    recipe: Recipe,
+    set_config: SetConfig,
     limits: MapSizes,
     processors: usize,
     step: Step,
@@ -59,17 +59,17 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// Takes the set of programs that serves, and the sizes of its maps in `recipe`. No map grows beyond `limits`.
-    pub fn new(recipe: Recipe, limits: MapSizes, running: Running) -> Self {
+    /// Takes the set of programs that serves, and the sizes of its maps in `set_config`. No map grows beyond `limits`.
+    pub fn new(set_config: SetConfig, limits: MapSizes, running: Running) -> Self {
         let processors = nr_cpus().unwrap_or(1);
         let step = Step::Resting(running);
         let (next, told) = (time::Instant::now(), BTreeSet::new());
-        Self { recipe, limits, processors, step, next, retry: RETRY, told, rest: Rest::default() }
+        Self { set_config, limits, processors, step, next, retry: RETRY, told, rest: Rest::default() }
     }
 
     /// Returns the name of the instance.
     pub fn instance(&self) -> &str {
-        &self.recipe.dataplane.instance
+        &self.set_config.dataplane.instance
     }
 
     /// Runs the agent until its source ends, and grows its maps when needed. Fails if a succession breaks off while hooks have
@@ -90,7 +90,7 @@ impl Growth {
 
     /// Returns the quantities whose maps can grow soon; nothing while growing fails.
     fn growing(&self) -> BTreeSet<Quantity> {
-        if self.retry == RETRY { growing(&self.recipe.dataplane.sizes, &self.limits) } else { BTreeSet::new() }
+        if self.retry == RETRY { growing(&self.set_config.dataplane.sizes, &self.limits) } else { BTreeSet::new() }
     }
 
     async fn event(&mut self) -> Event {
@@ -111,13 +111,13 @@ impl Growth {
     fn look(&mut self, agent: &Agent) {
         self.next = time::Instant::now() + LOOK;
         let is_waiting = !agent.lacking().is_empty() || self.retry != RETRY;
-        let counted = counters::sum_of_events(&self.recipe.folder()).ok();
+        let counted = counters::sum_of_events(&self.set_config.folder()).ok();
         let is_due = self.rest.is_due(counted.map(|counted| (agent.generation(), counted)));
         if !(is_due || is_waiting) {
             return;
         }
         // If the maps can't be read now, the next look tries again.
-        let Ok(mut used) = usage::look(&self.recipe.folder()) else { return };
+        let Ok(mut used) = usage::look(&self.set_config.folder()) else { return };
         used = larger_of(&used, &agent.used());
         self.mention_crowds(agent, &used);
         if self.facts(agent, &used).larger().is_none() {
@@ -127,7 +127,7 @@ impl Growth {
         let sizes = self.facts(agent, &used).larger();
         self.step = match (self.take(), sizes) {
             (Step::Resting(running), Some(sizes)) => {
-                Step::Preparing(running, Prepared::start(self.recipe.clone(), sizes))
+                Step::Preparing(running, Prepared::start(self.set_config.clone(), sizes))
             }
             (step, _) => step,
         };
@@ -137,13 +137,13 @@ impl Growth {
     async fn switch(&mut self, agent: &mut Agent, prepared: anyhow::Result<Box<Prepared>>) -> anyhow::Result<()> {
         let Step::Preparing(running, _) = self.take() else { return Ok(()) };
         let moved = match prepared {
-            Ok(prepared) => prepared.put_in_place(agent, running, &self.recipe).await?,
+            Ok(prepared) => prepared.put_in_place(agent, running, &self.set_config).await?,
             Err(error) => Err((running, error)),
         };
         match moved {
             Ok(moved) => {
                 self.tell(&moved);
-                self.recipe.dataplane.sizes = moved.sizes;
+                self.set_config.dataplane.sizes = moved.sizes;
                 self.step = Step::Finishing(moved.running, moved.finishing);
             }
             Err((running, error)) => {
@@ -164,7 +164,7 @@ impl Growth {
         if let Step::Finishing(running, _) = self.take() {
             self.step = Step::Resting(running);
         }
-        agent.has_moved();
+        agent.previous_maps_unused();
         self.retry = RETRY;
         debug!("the previous maps are removed");
         Ok(())
@@ -173,7 +173,7 @@ impl Growth {
     fn tell(&self, moved: &Moved) {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         for quantity in Quantity::ALL {
-            let (from, to) = (self.recipe.dataplane.sizes.of(quantity), moved.sizes.of(quantity));
+            let (from, to) = (self.set_config.dataplane.sizes.of(quantity), moved.sizes.of(quantity));
             if from != to {
                 let (took, held) = (micros(moved.since.elapsed()), micros(moved.held));
                 info!(map = quantity.map(), from, to, micros = took, held, "map has grown");
@@ -183,7 +183,7 @@ impl Growth {
 
     /// Logs once that a map at its limit is nearly full. For clients with affinity, the agent logs it.
     fn mention_crowds(&mut self, agent: &Agent, used: &MapSizes) {
-        let (sizes, limits) = (&self.recipe.dataplane.sizes, &self.limits);
+        let (sizes, limits) = (&self.set_config.dataplane.sizes, &self.limits);
         let facts = Facts { sizes, limits, used, lacking: agent.lacking(), processors: self.processors };
         for quantity in facts.crowded().into_iter().filter(|quantity| *quantity != Quantity::Affinity) {
             if self.told.insert(quantity) {
@@ -200,7 +200,7 @@ impl Growth {
     }
 
     fn facts<'a>(&'a self, agent: &'a Agent, used: &'a MapSizes) -> Facts<'a> {
-        let (sizes, limits) = (&self.recipe.dataplane.sizes, &self.limits);
+        let (sizes, limits) = (&self.set_config.dataplane.sizes, &self.limits);
         Facts { sizes, limits, used, lacking: agent.lacking(), processors: self.processors }
     }
 

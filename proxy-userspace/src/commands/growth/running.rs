@@ -7,7 +7,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::Recipe;
+use super::SetConfig;
 use crate::{
     attach::{AttachError, SocketHooks},
     devices::{Follower, Following},
@@ -26,18 +26,18 @@ pub struct Running {
 
 impl Running {
     /// Follows devices, checks the socket hooks, and forwards the programs' log.
-    pub fn start(mut follower: Follower, recipe: &Recipe) -> Result<Self, AttachError> {
+    pub fn start(mut follower: Follower, set_config: &SetConfig) -> Result<Self, AttachError> {
         let logs = loader::forward_logs(follower.ebpf());
-        Self::resume(follower, logs, recipe)
+        Self::resume(follower, logs, set_config)
     }
 
     pub(super) fn resume(
         mut follower: Follower,
         logs: Option<AbortHandle>,
-        recipe: &Recipe,
+        set_config: &SetConfig,
     ) -> Result<Self, AttachError> {
-        let cgroup = &recipe.dataplane.cgroup;
-        let hooks = SocketHooks::new(follower.ebpf(), &recipe.folder(), cgroup, recipe.missing.clone())?;
+        let cgroup = &set_config.dataplane.cgroup;
+        let hooks = SocketHooks::new(follower.ebpf(), &set_config.folder(), cgroup, set_config.missing.clone())?;
         Ok(Self { devices: follower.spawn(), sockets: tokio::spawn(look_after(hooks)), logs })
     }
 

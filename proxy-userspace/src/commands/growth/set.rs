@@ -30,7 +30,7 @@ use crate::{
 
 /// The settings and channels that a set of programs is made with.
 #[derive(Clone, Debug)]
-pub struct Recipe {
+pub struct SetConfig {
     /// The loader's configuration, with the current sizes of the maps.
     pub dataplane: DataplaneConfig,
     /// Which devices are served, and how.
@@ -47,7 +47,7 @@ pub struct Recipe {
     pub udp_termination: bool,
 }
 
-impl Recipe {
+impl SetConfig {
     pub(super) fn folder(&self) -> PinFolder {
         PinFolder::new(&self.dataplane.instance)
     }
@@ -65,13 +65,14 @@ pub struct Prepared {
 
 impl Prepared {
     /// Creates a set in the background.
-    pub fn start(recipe: Recipe, sizes: MapSizes) -> JoinHandle<anyhow::Result<Box<Self>>> {
+    pub fn start(set_config: SetConfig, sizes: MapSizes) -> JoinHandle<anyhow::Result<Box<Self>>> {
         tokio::spawn(async move {
             let since = Instant::now();
-            let folder = recipe.folder();
-            let groups = Follower::groups(&recipe.devices, &folder, &recipe.sctp).await.context("find the devices")?;
+            let folder = set_config.folder();
+            let groups =
+                Follower::groups(&set_config.devices, &folder, &set_config.sctp).await.context("find the devices")?;
             spawn_blocking(move || {
-                let made = Self::make(&recipe, &groups, sizes, since);
+                let made = Self::make(&set_config, &groups, sizes, since);
                 made.map(Box::new).inspect_err(|_| succession::give_up(&folder))
             })
             .await
@@ -79,10 +80,10 @@ impl Prepared {
         })
     }
 
-    fn make(recipe: &Recipe, groups: &[Group], sizes: MapSizes, since: Instant) -> anyhow::Result<Self> {
-        let config = DataplaneConfig { sizes: sizes.clone(), ..recipe.dataplane.clone() };
-        let NewSet { ebpf, succession } = Instance::load_larger(&recipe.folder(), &config)?;
-        let program_set = ProgramSet::new(ebpf, succession.folder(), groups, devices::needed(&recipe.devices))?;
+    fn make(set_config: &SetConfig, groups: &[Group], sizes: MapSizes, since: Instant) -> anyhow::Result<Self> {
+        let config = DataplaneConfig { sizes: sizes.clone(), ..set_config.dataplane.clone() };
+        let NewSet { ebpf, succession } = Instance::load_larger(&set_config.folder(), &config)?;
+        let program_set = ProgramSet::new(ebpf, succession.folder(), groups, devices::needed(&set_config.devices))?;
         succession.prepare()?;
         debug!(took = ?since.elapsed(), "a larger set is prepared");
         Ok(Self { succession, program_set, sizes, since })
@@ -94,22 +95,22 @@ impl Prepared {
         mut self,
         agent: &mut Agent,
         running: Running,
-        recipe: &Recipe,
+        set_config: &SetConfig,
     ) -> anyhow::Result<Result<Moved, (Running, anyhow::Error)>> {
         let (mut follower, logs) = running.stop().await.context("stop following devices")?;
         let held = Instant::now();
-        let (maps, udp_gone) = match block_in_place(|| self.fill(recipe)) {
+        let (maps, udp_gone) = match block_in_place(|| self.fill(set_config)) {
             Ok(filled) => filled,
             Err(error) => {
-                succession::give_up(&recipe.folder());
-                return Ok(Err((Running::resume(follower, logs, recipe)?, error)));
+                succession::give_up(&set_config.folder());
+                return Ok(Err((Running::resume(follower, logs, set_config)?, error)));
             }
         };
         block_in_place(|| {
-            attach::cgroup::attach(self.program_set.ebpf(), self.succession.folder(), &recipe.dataplane.cgroup)
+            attach::cgroup::attach(self.program_set.ebpf(), self.succession.folder(), &set_config.dataplane.cgroup)
         })?;
         // Blocking, so that no signal ends the agent before all hooks have programs of one set.
-        let program_set = self.program_set.telling(recipe.programs.clone());
+        let program_set = self.program_set.telling(set_config.programs.clone());
         let renewed = block_in_place(|| Handle::current().block_on(follower.renew(program_set)));
         let before = renewed.context("serve devices")?;
         agent.move_to(maps, udp_gone);
@@ -128,7 +129,7 @@ impl Prepared {
         });
         Ok(Ok(Moved {
             finishing,
-            running: Running::resume(follower, logs, recipe)?,
+            running: Running::resume(follower, logs, set_config)?,
             sizes: self.sizes,
             since: self.since,
             held,
@@ -136,13 +137,13 @@ impl Prepared {
     }
 
     /// Copies the entries that the agent has written, and marks the set as complete: after this there is no way back.
-    fn fill(&mut self, recipe: &Recipe) -> anyhow::Result<Filled> {
+    fn fill(&mut self, set_config: &SetConfig) -> anyhow::Result<Filled> {
         self.succession.fill()?;
         let maps = Maps::open(self.succession.folder())?;
         let mut udp_gone = None;
-        if recipe.udp_termination {
+        if set_config.udp_termination {
             let (gone, to_terminate) = mpsc::unbounded_channel();
-            sockets::start(self.succession.folder(), to_terminate, recipe.stale.clone())
+            sockets::start(self.succession.folder(), to_terminate, set_config.stale.clone())
                 .context("prepare UDP termination")?;
             udp_gone = Some(gone);
         }

@@ -44,7 +44,7 @@ fn s4_ports_join_by_name_and_protocol_and_bring_their_own_number() {
     let backends: Vec<_> = world.service("a").ports.into_iter().collect();
     let list = |number: usize| {
         let (PortKey { name, protocol, .. }, PortEntry { lists, usable, .. }) = backends[number].clone();
-        let texts: Vec<_> = lists[&List::Cluster].iter().map(ToString::to_string).collect();
+        let texts: Vec<_> = lists[&List::Cluster].iter().map(|backend| backend.to_string()).collect();
         (name.to_string(), protocol, texts.join(" "), usable)
     };
     assert_eq!(list(0), ("dns".into(), Protocol::Tcp, String::new(), false));
@@ -109,7 +109,7 @@ fn w05_a_reused_address_is_where_its_live_copy_is() {
             }
             let port = world.service("a").ports.into_values().next().unwrap();
             let local = if here { vec![address] } else { vec![] };
-            assert_eq!(port.lists[&List::Cluster], [address]);
+            assert!(port.lists[&List::Cluster].iter().eq([address]));
             assert_eq!(port.local.to_vec(), local, "whose packets go up this node's stack");
         }
     }
@@ -178,7 +178,8 @@ fn s9_absent_conditions_and_node_have_their_defaults() {
             on(json!(NODE), json!({ "ready": false, "terminating": true }), "10.0.0.5"),
         ]),
     ));
-    let local = |world: &mut World| world.lists()[&List::Local].iter().map(ToString::to_string).collect::<Vec<_>>();
+    let local =
+        |world: &mut World| world.lists()[&List::Local].iter().map(|backend| backend.to_string()).collect::<Vec<_>>();
     assert_eq!(local(&mut world), ["10.0.0.1:8080", "10.0.0.2:8080"]);
     // An absent `serving` is true, so the endpoint is usable where none is ready.
     world.apply(slice("x", json!([on(json!(NODE), json!({ "ready": false, "terminating": true }), "10.0.0.5")])));
@@ -193,8 +194,8 @@ fn s11_each_family_has_its_own_backends() {
     world.apply(slice_with("y", json!({ "addressType": "IPv6", "endpoints": [endpoint("fd01::1")] })));
     let ports: Vec<_> = world.service("a").ports.into_iter().collect();
     let backends = |number: usize| (ports[number].0.family, ports[number].1.lists[&List::Cluster].clone());
-    assert_eq!(backends(0), (Family::Ipv4, vec!["10.0.0.1:8080".parse().unwrap()]));
-    assert_eq!(backends(1), (Family::Ipv6, vec!["[fd01::1]:8080".parse().unwrap()]));
+    assert_eq!(backends(0), (Family::Ipv4, ["10.0.0.1:8080".parse().unwrap()].into_iter().collect()));
+    assert_eq!(backends(1), (Family::Ipv6, ["[fd01::1]:8080".parse().unwrap()].into_iter().collect()));
 }
 
 #[test]

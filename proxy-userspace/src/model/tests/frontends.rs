@@ -4,6 +4,7 @@ use FrontendKind::{ClusterIp, ExternalIp, LoadBalancer, NodePort};
 use List::{Cluster, Local};
 
 use super::*;
+use crate::desired::BackendList;
 
 /// The frontends and the lists of Service `a`.
 #[expect(clippy::needless_pass_by_value, reason = "callers make the values on the spot")]
@@ -59,9 +60,9 @@ fn s16_usable_backends_elsewhere_are_told_from_none() {
         let port = world.service("a").ports.into_values().next().unwrap();
         (port.usable, port.lists)
     };
-    assert_eq!(state(&mut world), (false, [(Local, vec![])].into()));
+    assert_eq!(state(&mut world), (false, [(Local, BackendList::default())].into()));
     world.apply(slice("x", json!([{ "addresses": ["10.0.0.1"], "nodeName": "there" }])));
-    assert_eq!(state(&mut world), (true, [(Local, vec![])].into()));
+    assert_eq!(state(&mut world), (true, [(Local, BackendList::default())].into()));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn check_promises(table: &Table) {
         assert_eq!(there.collect::<BTreeSet<_>>(), needed, "lists of {name}");
         for (key, port) in &service.ports {
             for list in port.lists.values() {
-                assert!(list.is_sorted_by(|a, b| a < b));
+                assert!(list.iter().is_sorted_by(|a, b| a < b));
                 assert!(list.iter().all(|backend| Family::of(backend.ip()) == key.family));
                 assert!(port.usable || list.is_empty());
             }

@@ -20,7 +20,10 @@ use super::*;
 use crate::{
     apply::Dataplane,
     config::NodePortAddresses,
-    desired::{Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan, sorted::SortedMap},
+    desired::{
+        BackendList, Family, NetworkKind, OwnerKind, PortEntry, PortKey, ServiceTable, Table, plan::plan,
+        sorted::SortedMap,
+    },
     maps::memory::Memory,
     model::diagnostic::Diagnostic,
     model::health::Check,
@@ -101,7 +104,7 @@ impl World {
     }
 
     /// The settled backends of Service `a`'s unnamed or only TCP port, by list.
-    fn lists(&mut self) -> SortedMap<List, Vec<SocketAddr>> {
+    fn lists(&mut self) -> SortedMap<List, BackendList> {
         let service = self.service("a");
         assert!(service.ports.len() <= 1, "which port?");
         service.ports.into_values().next().unwrap_or_default().lists
@@ -109,7 +112,7 @@ impl World {
 
     /// The settled Cluster list of Service `a`, as texts.
     fn cluster(&mut self) -> Vec<String> {
-        self.lists().remove(&List::Cluster).unwrap_or_default().iter().map(ToString::to_string).collect()
+        self.lists().remove(&List::Cluster).unwrap_or_default().iter().map(|backend| backend.to_string()).collect()
     }
 
     /// The settled diagnostics' fields.

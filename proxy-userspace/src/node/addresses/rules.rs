@@ -4,7 +4,7 @@
 use crate::node::rtnetlink::Rule;
 
 /// True if a rule matches a property in which the two packets differ: source, incoming device or ports. Their marks are equal.
-pub(super) fn look_at_sources(rules: &[Rule]) -> bool {
+pub(super) fn depend_on_source(rules: &[Rule]) -> bool {
     let from_elsewhere = |rule: &Rule| rule.device.as_deref().is_some_and(|device| device != "lo");
     rules.iter().any(|rule| rule.source.is_some() || rule.ports || from_elsewhere(rule))
 }
@@ -16,15 +16,15 @@ mod tests {
     #[test]
     fn w10_rules_count_that_tell_a_backend_from_its_frontend() {
         let plain = Rule::default();
-        assert!(!look_at_sources(&[plain.clone(), plain.clone()]));
-        assert!(!look_at_sources(&[Rule { device: Some("lo".into()), ..plain.clone() }]));
+        assert!(!depend_on_source(&[plain.clone(), plain.clone()]));
+        assert!(!depend_on_source(&[Rule { device: Some("lo".into()), ..plain.clone() }]));
         let telling = [
             Rule { source: Some("10.244.0.11/32".parse().unwrap()), ..plain.clone() },
             Rule { device: Some("pod-a".into()), ..plain.clone() },
             Rule { ports: true, ..plain.clone() },
         ];
         for rule in telling {
-            assert!(look_at_sources(&[plain.clone(), rule.clone()]), "{rule:?}");
+            assert!(depend_on_source(&[plain.clone(), rule.clone()]), "{rule:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use rtnetlink::packet_route::address::AddressFlags;
 use super::{
     LocalAddresses,
     outward::{outward, uplinks},
-    rules::look_at_sources,
+    rules::depend_on_source,
 };
 use crate::node::rtnetlink::{Address, DefaultRoute, Link, Snapshot};
 
@@ -34,7 +34,7 @@ pub(crate) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
         all: usable.iter().map(|address| address.ip).collect(),
         pods: snapshot.hosts.clone(),
         outward: outward(snapshot, &primary),
-        ruled: look_at_sources(&snapshot.rules),
+        ruled: depend_on_source(&snapshot.rules),
         ruled_sources: snapshot.rules.iter().filter_map(|rule| rule.source).collect(),
         uplinks: uplinks(snapshot, &primary),
         primary,

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{main_route::MainRoute, noted::Noted};
+use super::{main_route::MainRoute, route_state::RouteState};
 use ipnet::IpNet;
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
@@ -55,7 +55,7 @@ pub(super) struct News {
     /// Removals that may have removed routes, too.
     pub(super) lost: Lost,
     /// The parts of a snapshot that come from other routes.
-    pub(super) noted: Noted,
+    pub(super) noted: RouteState,
     prefixes: BTreeSet<IpNet>,
     every_route: bool,
 }

@@ -8,8 +8,8 @@ mod gateways;
 mod hosts;
 mod main_route;
 mod nexthops;
-mod noted;
 mod read;
+mod route_state;
 mod routes;
 
 use std::{collections::BTreeSet, io, net::IpAddr};

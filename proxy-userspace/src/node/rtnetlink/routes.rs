@@ -19,7 +19,7 @@ use super::{
     changes::RawMessage,
     main_route::MainRoute,
     nexthops::{self, Hop, Nexthops},
-    noted::Noted,
+    route_state::RouteState,
 };
 use crate::node::netlink::{DUMP, NetlinkSocket, encode, read};
 
@@ -29,7 +29,7 @@ pub(super) struct Found {
     /// All default routes, in the kernel's order.
     pub(super) defaults: Vec<DefaultRoute>,
     /// What the watcher remembers of the other routes.
-    pub(super) noted: Noted,
+    pub(super) noted: RouteState,
 }
 
 /// Walks through the routes of the calling thread's network namespace.

@@ -75,7 +75,7 @@ impl Follow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListProgress {
     Asked,
-    Begun,
+    Startup,
     Complete,
 }
 
@@ -125,7 +125,7 @@ impl Progress {
                 sleep(jittered(self.follow.link.timing().absent)).await;
             } else {
                 sleep(self.pause()).await;
-                self.follow.link.wait_as_asked().await;
+                self.follow.link.wait_retry_after().await;
                 self.retried = Some(Instant::now());
             }
             if remedy != Remedy::Retry {
@@ -143,7 +143,7 @@ impl Progress {
             tokio::select! {
                 event = stream.next() => return event,
                 // For pages, the link has this limit. It can't tell which part of a stream belongs to the list.
-                () = sleep(limit), if self.streams && self.list == ListProgress::Begun => {
+                () = sleep(limit), if self.streams && self.list == ListProgress::Startup => {
                     debug!(resource = self.plural, ?limit, "a streamed list has stalled");
                     sleep(self.pause()).await;
                     return None;
@@ -176,10 +176,10 @@ impl Progress {
         match event {
             watcher::Event::Init => {
                 // If a stream ends before the list is complete, the watcher starts another at once.
-                if self.list == ListProgress::Begun {
+                if self.list == ListProgress::Startup {
                     sleep(self.pause()).await;
                 }
-                self.list = ListProgress::Begun;
+                self.list = ListProgress::Startup;
                 self.follow.link.note_list(self.follow.kind);
                 self.known.begin_list();
             }

@@ -101,7 +101,7 @@ impl Link {
                     let watch = lock(&pace).revisions.may_watch(query::revision(&request), Instant::now());
                     match watch {
                         Watch::Begins => {}
-                        Watch::BeginsAnew => {
+                        Watch::BeginsAfterReset => {
                             info!(%kind, "the API server's revisions have gone back: everything has been listed again");
                         }
                         Watch::NeedsList => {
@@ -119,7 +119,7 @@ impl Link {
     }
 
     /// Waits until the time that the server asked for in Retry-After.
-    pub(super) async fn wait_as_asked(&self) {
+    pub(super) async fn wait_retry_after(&self) {
         let not_before = lock(&self.health).not_before;
         if let Some(instant) = not_before {
             sleep_until(instant).await;

@@ -28,7 +28,7 @@ pub(super) enum Watch {
     /// The watch may begin.
     Begins,
     /// The watch may begin, and the list before it has shown that the revisions have gone back.
-    BeginsAnew,
+    BeginsAfterReset,
     /// Everything must be listed first.
     NeedsList,
 }
@@ -50,7 +50,7 @@ impl Revisions {
         if was_silent || has_gone_back {
             return Watch::NeedsList;
         }
-        if revision < std::mem::take(&mut self.before) { Watch::BeginsAnew } else { Watch::Begins }
+        if revision < std::mem::take(&mut self.before) { Watch::BeginsAfterReset } else { Watch::Begins }
     }
 
     /// Notes that a watch of this length was granted. The caller sets the returned flag when the server sends something.
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(revisions.may_watch(1003, now), Watch::NeedsList);
         assert_eq!(revisions.may_watch(1004, now), Watch::NeedsList, "until there has been one");
         revisions.list();
-        assert_eq!(revisions.may_watch(1003, now), Watch::BeginsAnew, "which is said once");
+        assert_eq!(revisions.may_watch(1003, now), Watch::BeginsAfterReset, "which is said once");
         assert_eq!(revisions.may_watch(1005, now), Watch::Begins);
     }
 
@@ -101,6 +101,6 @@ mod tests {
         revisions.list();
         assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::Begins, "the list is of the same revision");
         revisions.list();
-        assert_eq!(revisions.may_watch(1003, start + LENGTH), Watch::BeginsAnew);
+        assert_eq!(revisions.may_watch(1003, start + LENGTH), Watch::BeginsAfterReset);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 
 /// The state as of the last message.
 #[derive(Debug, Default)]
-pub(super) struct Noted {
+pub(super) struct RouteState {
     /// Devices that have had a link-local gateway since the start; see [`gateways`].
     pub(super) gateways: BTreeSet<u32>,
     /// Host routes; see [`hosts`].
@@ -19,7 +19,7 @@ pub(super) struct Noted {
     pub(super) nexthops: Nexthops,
 }
 
-impl Noted {
+impl RouteState {
     /// Processes a message about a route. Returns true if a snapshot would differ.
     pub(super) fn route(&mut self, route: &MainRoute<'_>) -> bool {
         let host = hosts::read(route, &self.nexthops);

@@ -16,7 +16,7 @@ use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
 
 use super::Dataplane;
-use crate::maps::{Clients, KEPT, store::Store};
+use crate::maps::{Clients, LRU_LOCAL_FREE, store::Store};
 
 /// The least pause between counts.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const REST: u32 = 100;
 
 /// Counts the clients every now and then, in a thread of its own.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(super) struct AffinityWatch {
     /// Receives the number of clients, and how long it took to count them. `None` while no thread counts.
     counting: Option<Receiver<(usize, Duration)>>,
     next: Instant,
@@ -35,13 +35,13 @@ pub(super) struct Crowd {
     timeouts: HashMap<u32, u32>,
 }
 
-impl Default for Crowd {
+impl Default for AffinityWatch {
     fn default() -> Self {
         Self { counting: None, next: Instant::now(), is_told: false, clients: 0, timeouts: HashMap::new() }
     }
 }
 
-impl Crowd {
+impl AffinityWatch {
     /// Returns how many clients there were at the last count.
     pub(super) fn clients(&self) -> usize {
         self.clients
@@ -85,9 +85,9 @@ impl Crowd {
 }
 
 /// Whether `clients` are at least nine tenths of what an LRU map of `room` entries holds before it evicts entries. Each CPU keeps
-/// up to [`KEPT`] free entries for itself.
+/// up to [`LRU_LOCAL_FREE`] free entries for itself.
 fn is_crowded(clients: usize, room: usize, processors: usize) -> bool {
-    let kept = (KEPT * processors).min(room / 2);
+    let kept = (LRU_LOCAL_FREE * processors).min(room / 2);
     clients * 10 >= (room - kept) * 9
 }
 
@@ -104,20 +104,20 @@ fn count(clients: &Clients, room: usize, timeouts: &HashMap<u32, u32>) -> usize 
 
 impl<S: Store> Dataplane<S> {
     /// Logs once when clients with session affinity fill AFFINITY, unless it may grow. Never blocks.
-    pub fn look_at_clients(&mut self, may_grow: bool) {
+    pub fn check_affinity(&mut self, may_grow: bool) {
         let Some(observed) = &self.maps.observed else { return };
         let (now, room) = (Instant::now(), observed.affinity_room);
-        self.crowd.take((room, may_grow), now);
-        if self.crowd.counting.is_some() || now < self.crowd.next {
+        self.affinity_watch.take((room, may_grow), now);
+        if self.affinity_watch.counting.is_some() || now < self.affinity_watch.next {
             return;
         }
-        if self.crowd.timeouts.is_empty() {
+        if self.affinity_watch.timeouts.is_empty() {
             return;
         }
-        let timeouts = self.crowd.timeouts.clone();
+        let timeouts = self.affinity_watch.timeouts.clone();
         let (sender, receiver) = sync_channel(1);
         let clients = Arc::clone(&observed.affinity);
-        self.crowd.counting = Some(receiver);
+        self.affinity_watch.counting = Some(receiver);
         thread::spawn(move || {
             let count = count(&clients, room, &timeouts);
             debug!(count, room, "clients with session affinity");
