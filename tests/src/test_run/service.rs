@@ -8,8 +8,8 @@ use std::{
 use ipnet::IpNet;
 use proxy_common::{Address, Frontend, FrontendKind, List, Protocol};
 use proxy_userspace::desired::{
-    self, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable, SourceRanges,
-    Table,
+    self, BackendList, FrontendEntry, NetworkKind, Owner, OwnerKind, PortEntry, PortKey, ServiceName, ServiceTable,
+    SourceRanges, Table,
 };
 
 use super::places::SERVICE_CIDRS;
@@ -221,8 +221,8 @@ impl Service {
             let entry = PortEntry {
                 affinity_timeout: self.affinity_timeout,
                 usable: !self.backends.is_empty(),
-                lists: lists.into_iter().collect(),
-                draining: self.leaving(family).into_iter().collect(),
+                lists: lists.into_iter().map(packed).collect(),
+                draining: self.leaving(family).into_iter().map(packed).collect(),
                 local: local.collect::<BTreeSet<_>>().into_iter().collect(),
                 sources: self.sources(family),
             };
@@ -247,4 +247,8 @@ pub fn table(services: &[Service], node: Place) -> Table {
     table.networks.extend(cidrs);
     table.networks.extend(Family::BOTH.map(|family| (IpNet::from(node.address(family)), NetworkKind::Node)));
     table
+}
+
+fn packed((list, backends): (List, Vec<SocketAddr>)) -> (List, BackendList) {
+    (list, backends.into_iter().collect())
 }

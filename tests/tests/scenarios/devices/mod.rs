@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod choice;
-mod crowd;
 mod life;
 mod lost;
 mod refused;

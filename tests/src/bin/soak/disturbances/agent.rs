@@ -106,7 +106,7 @@ pub fn growth(node: &mut Node<'_>) -> anyhow::Result<()> {
         node.starts.kill();
         node.start()?;
     } else {
-        let has_grown = |line: &LogLine| line.message() == "grown" && line.text.contains("\"BACKENDS\"");
+        let has_grown = |line: &LogLine| line.message() == "map has grown" && line.text.contains("\"BACKENDS\"");
         node.starts.log.wait(mark, START, has_grown).context("BACKENDS does not grow")?;
     }
     node.settle()?;
