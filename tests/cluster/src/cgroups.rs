@@ -3,7 +3,7 @@
 //! parent of its pods' groups in each hierarchy.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -65,6 +65,15 @@ fn make_parents(hierarchy: &Path, group: &str) -> Result<()> {
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let is_hierarchy = |mount: &Mount| matches!(mount.filesystem.as_str(), "cgroup" | "cgroup2");
     Ok(lab::mounts()?.into_iter().filter(is_hierarchy).map(|mount| mount.point).collect())
+}
+
+/// Whether a process of the cluster or of its pods runs.
+pub fn have_processes() -> Result<bool> {
+    let path = lab::cgroup_mount_point()?.join(NAME).join("cgroup.events");
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        events => Ok(events.with_context(|| format!("read {}", path.display()))?.contains("populated 1")),
+    }
 }
 
 /// Kills every process of the cluster and its pods, and removes the groups.

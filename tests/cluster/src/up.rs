@@ -24,15 +24,18 @@ use crate::{
 /// How long nodes and DNS may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// The command.
+/// A file that a cluster has once it is complete. A start that was killed leaves none.
+const COMPLETE: &str = "complete";
+
+/// The command. Removes what an interrupted start left, and a cluster whose processes a reboot or somebody ended.
 pub fn run(members: Members, source: &images::Source) -> Result<ExitCode> {
     if members.proxy != Proxy::Waggle && members.device_mode != DeviceMode::Auto {
         bail!("--device-mode is for Waggle, and --proxy selects another proxy");
     }
-    if folders::state("members.json").exists() {
+    let _lock = folders::lock()?;
+    if state(COMPLETE).exists() && cgroups::have_processes()? {
         bail!("a cluster runs already: `cargo xtask cluster down` removes it");
     }
-    let _lock = folders::lock()?;
     let programs = Programs::build()?;
     let started = Instant::now();
     let step = |text: &str| println!("{:6.1} s  {text}", started.elapsed().as_secs_f64());
@@ -44,6 +47,7 @@ pub fn run(members: Members, source: &images::Source) -> Result<ExitCode> {
         down::remove(true)?;
         made?;
     }
+    fs::write(state(COMPLETE), "").with_context(|| format!("write {STATE}/{COMPLETE}"))?;
     println!("\n`cargo xtask cluster kubectl get pods -A` looks inside; logs are in {STATE}/logs");
     Ok(ExitCode::SUCCESS)
 }
