@@ -32,6 +32,9 @@ const APART: Duration = Duration::from_millis(10);
 /// How long an agent may take until it asks for lists again.
 const RELIST: Duration = Duration::from_mins(1);
 
+/// How long until a map has grown after many changes at once: the agent looks each second.
+const GROWTH: Duration = Duration::from_secs(2);
+
 /// The times from a change until a new connection obeys it.
 pub fn effects(node: &mut ScaleNode, count: u32, interrupted: &Interrupted) -> Result<Vec<Duration>> {
     let mut wanted = End::Open;
@@ -87,6 +90,8 @@ pub fn costs(node: &ScaleNode, plan: &Plan, interrupted: &Interrupted) -> Result
 
 /// The resident memory that reading all lists again takes at its peak, as a part of the anonymous memory before.
 pub fn relist(node: &ScaleNode) -> Result<f64> {
+    sleep(GROWTH);
+    node.agent.quiet()?;
     let (anonymous, resident) = (node.agent.anonymous()?, node.agent.resident()?);
     let seen = node.server.requests().len();
     node.agent.forget_peak()?;
