@@ -3,17 +3,15 @@
 use std::{
     env,
     ffi::OsStr,
-    io::{self, ErrorKind, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     process::ExitCode,
 };
 
 use proxy_userspace::{
     commands::{
         cleanup,
-        cli::{Cli, Command, GetArgs, Output, What},
-        config_file,
-        get::{Row, Snapshot, backends, devices, json, services, table},
-        kube_proxy, ready, run,
+        cli::{Cli, Command},
+        config_file, kube_proxy, ready, run, show,
     },
     config::{LogConfig, LogFormat},
     logging::{errors::Report, fatal},
@@ -58,14 +56,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
             runtime.shutdown_background();
             result
         }
-        Command::Get(args) => {
-            let shown = get(&args)?;
-            match io::stdout().write_all(shown.as_bytes()) {
-                // The reader has closed the pipe, as in `waggle get … | head`.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-                written => Ok(written?),
-            }
-        }
+        Command::Get(args) => show::get(&args),
+        Command::Completion { shell } => show::completion(shell),
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {
             if args.kube_proxy {
@@ -77,21 +69,6 @@ fn execute(command: Command) -> anyhow::Result<()> {
             }
             Ok(())
         }
-    }
-}
-
-fn get(args: &GetArgs) -> anyhow::Result<String> {
-    fn render<R: Row>(rows: &[R], output: Output) -> anyhow::Result<String> {
-        Ok(match output {
-            Output::Table => table(rows),
-            Output::Json => json(rows)?,
-        })
-    }
-    let snapshot = || Snapshot::read(&args.instance.instance);
-    match args.what {
-        What::Services => render(&services(&snapshot()?), args.output),
-        What::Backends => render(&backends(&snapshot()?), args.output),
-        What::Devices => render(&devices(&args.instance.instance)?, args.output),
     }
 }
 

@@ -11,3 +11,4 @@ mod growth;
 pub mod kube_proxy;
 pub mod ready;
 pub mod run;
+pub mod show;

@@ -43,12 +43,25 @@ pub enum Command {
     #[command(after_help = kube_proxy::HELP, args_override_self = true)]
     Run(Box<RunArgs>),
     /// Show what is in force, read from the pinned maps; works without a running agent
+    #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
     Cleanup(CleanupArgs),
+    /// Print a script that completes waggle's commands and options in a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  waggle get services -n kube-system
+  waggle get services web -o wide
+  waggle get backends 10.244.1.7 -o yaml
+  waggle get devices --watch";
 
 /// The flag that names an instance.
 #[derive(Args, Clone, Debug)]
@@ -86,12 +99,27 @@ pub struct CleanupArgs {
 pub struct GetArgs {
     /// What to show
     pub what: What,
+    /// Show only these: names of Services and devices, addresses of backends. The exit code is 1 if one of them isn't there
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Show only what belongs to this namespace; by default everything is shown
+    #[arg(long, short, conflicts_with = "all_namespaces")]
+    pub namespace: Option<String>,
+    /// Show every namespace, which is the default
+    #[arg(long, short = 'A')]
+    pub all_namespaces: bool,
     /// The instance to look at
     #[command(flatten)]
     pub instance: InstanceArgs,
     /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
+    /// Leave out the titles of tables
+    #[arg(long)]
+    pub no_headers: bool,
+    /// Go on printing the rows that change
+    #[arg(long, short)]
+    pub watch: bool,
 }
 
 /// What `waggle get` shows.
@@ -113,8 +141,12 @@ pub enum What {
 pub enum Output {
     /// Aligned columns
     Table,
+    /// Aligned columns, with more of them
+    Wide,
     /// One JSON array
     Json,
+    /// One YAML sequence
+    Yaml,
 }
 
 /// Checks the name of an instance, which becomes a folder in the BPF file system. The file system refuses dots.

@@ -59,6 +59,8 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
 }
 
 impl Row for BackendRow {
+    const KIND: &'static str = "backends";
+    const WIDE: &'static [&'static str] = &[];
     const TITLES: &'static [&'static str] = &["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"];
 
     fn cells(&self) -> Vec<String> {
@@ -71,5 +73,21 @@ impl Row for BackendRow {
             self.ports_exhausted.to_string(),
             if self.services.is_empty() { "-".to_owned() } else { self.services.join(",") },
         ]
+    }
+
+    fn wide_cells(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A name is an address, with or without port.
+    fn is_named(&self, name: &str) -> bool {
+        let address = self.address.as_deref().unwrap_or_default();
+        let ip = address.rsplit_once(':').map(|(ip, _)| ip.trim_start_matches('[').trim_end_matches(']'));
+        address == name || ip == Some(name)
+    }
+
+    fn is_in(&self, namespace: &str) -> Option<bool> {
+        let is_of = |service: &String| service.split_once('/').is_some_and(|(of, _)| of == namespace);
+        Some(self.services.iter().any(is_of))
     }
 }

@@ -135,6 +135,8 @@ fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
 }
 
 impl Row for DeviceRow {
+    const KIND: &'static str = "devices";
+    const WIDE: &'static [&'static str] = &["POD"];
     const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"];
 
     fn cells(&self) -> Vec<String> {
@@ -150,12 +152,24 @@ impl Row for DeviceRow {
             self.why.to_owned(),
         ]
     }
+
+    fn wide_cells(&self) -> Vec<String> {
+        vec![if self.pod { "yes" } else { "-" }.to_owned()]
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.device == name
+    }
+
+    fn is_in(&self, _namespace: &str) -> Option<bool> {
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::get::{json, table};
+    use crate::commands::get::{Look, json, table};
 
     fn hook(hook: Hook, device: u32, name: &str) -> DeviceHook {
         DeviceHook { hook, device, name: name.to_owned() }
@@ -182,7 +196,7 @@ eth0     2       xdp    xdp=7,tcx_egress=9   the driver has native XDP
 br0      11      tc     clsact_egress=9      native XDP was refused
 tap1     5       tc     tcx_ingress=gone     host end of a pod
 ";
-        assert_eq!(table(&rows), wanted);
+        assert_eq!(table(&rows, Look::default()), wanted);
         let text = json(&rows[1..2]).unwrap();
         assert!(text.contains("\"fellBack\": true") && text.contains("\"mode\": \"tc\""), "{text}");
         assert!(row(&[], 0, vec![]).is_none());

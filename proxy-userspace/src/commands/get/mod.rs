@@ -4,6 +4,7 @@
 mod backends;
 mod devices;
 mod output;
+mod selection;
 mod services;
 mod snapshot;
 
@@ -15,7 +16,8 @@ use proxy_common::{ABI_VERSION, StoredName};
 pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
-    output::{Row, json, table},
+    output::{Look, Row, json, table, yaml},
+    selection::{Selection, SelectionError},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
 };

@@ -137,6 +137,8 @@ fn dialled(frontend: &Frontend) -> String {
 }
 
 impl Row for ServiceRow {
+    const KIND: &'static str = "services";
+    const WIDE: &'static [&'static str] = &["INTERNAL", "EXTERNAL", "INTERNAL BACKENDS", "EXTERNAL BACKENDS"];
     const TITLES: &'static [&'static str] =
         &["NAMESPACE", "NAME", "PORT", "PROTOCOL", "TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"];
 
@@ -153,6 +155,21 @@ impl Row for ServiceRow {
             self.sources(),
             self.connections.to_string(),
         ]
+    }
+
+    fn wide_cells(&self) -> Vec<String> {
+        let backends =
+            |list: &ListCell| if list.backends.is_empty() { "-".to_owned() } else { list.backends.join(",") };
+        let policies = [&self.internal, &self.external].map(|list| list.policy.to_owned());
+        policies.into_iter().chain([&self.internal, &self.external].map(backends)).collect()
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    fn is_in(&self, namespace: &str) -> Option<bool> {
+        Some(self.namespace == namespace)
     }
 }
 

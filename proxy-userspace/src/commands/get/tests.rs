@@ -68,7 +68,7 @@ default       web    http   TCP        ClusterIP   10.96.0.10:80   3            
 default       web    http   TCP        NodePort    *:30080         3 (1 external)     3h         -         42
 kube-system   dns    -      UDP        ClusterIP   [fd00::1]:53    none here: drops   -          -         0
 ";
-    assert_eq!(table(&services(&snapshot)), expected);
+    assert_eq!(table(&services(&snapshot), Look::default()), expected);
 }
 
 #[test]
@@ -123,7 +123,7 @@ ID   ADDRESS         LOCAL   FLOWS   COLLISIONS   EXHAUSTED   SERVICES
 3    10.1.0.3:8080   -       7       2            1           default/web:http
 9    [fd00::9]:1     -       0       0            0           -
 ";
-    assert_eq!(table(&backends(&snapshot)), expected);
+    assert_eq!(table(&backends(&snapshot), Look::default()), expected);
 }
 
 #[test]
@@ -173,4 +173,49 @@ fn a_missing_instance_is_named_with_those_that_exist() {
     assert!(after.contains("\"nope\"") && after.contains("there are default, lab"), "{after}");
     assert!(after.contains(&format!("`ls {}`", root.display())), "{after}");
     assert!(found.is_ok());
+}
+
+fn select<R: Row>(rows: Vec<R>, namespace: Option<&str>, names: &[&str]) -> Result<Vec<Vec<String>>, SelectionError> {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    let selection = Selection { namespace: namespace.map(str::to_owned), names };
+    selection.select(rows).map(|rows| rows.iter().map(Row::cells).collect())
+}
+
+#[test]
+fn names_and_namespaces_select_rows() {
+    let snapshot = snapshot();
+    let names =
+        |found: Result<Vec<Vec<String>>, _>| found.unwrap().iter().map(|cells| cells[1].clone()).collect::<Vec<_>>();
+    assert_eq!(names(select(services(&snapshot), None, &[])), ["web", "web", "dns"]);
+    assert_eq!(names(select(services(&snapshot), Some("kube-system"), &[])), ["dns"]);
+    assert_eq!(names(select(services(&snapshot), None, &["dns"])), ["dns"]);
+    assert!(names(select(services(&snapshot), Some("nowhere"), &[])).is_empty());
+    let missing = select(services(&snapshot), Some("default"), &["web", "dns", "shop"]).unwrap_err();
+    let expected = "find services \"dns\", \"shop\" in namespace \"default\": not in the maps of this node";
+    assert_eq!(missing.to_string(), expected);
+    assert_eq!(
+        names(select(backends(&snapshot), None, &["10.1.0.3", "10.1.0.1:8080"])),
+        ["10.1.0.1:8080", "10.1.0.3:8080"]
+    );
+    assert_eq!(select(backends(&snapshot), Some("kube-system"), &[]), Ok(vec![]));
+}
+
+#[test]
+fn wide_tables_show_policies_and_backends() {
+    let shown = table(&services(&snapshot())[1..2], Look { is_wide: true, is_bare: true });
+    let cells: Vec<&str> = shown.split_whitespace().collect();
+    assert_eq!(
+        &cells[cells.len() - 4..],
+        ["Cluster", "Cluster", "10.1.0.1:8080,10.1.0.2:8080,10.1.0.3:8080", "10.1.0.2:8080"]
+    );
+    assert_eq!(shown.lines().count(), 1);
+}
+
+#[test]
+fn yaml_holds_what_json_holds() {
+    let rows = services(&snapshot());
+    let as_json: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
+    let as_yaml: serde_json::Value = serde_saphyr::from_str(&yaml(&rows).unwrap()).unwrap();
+    assert_eq!(as_yaml, as_json);
+    assert_eq!(yaml::<BackendRow>(&[]).unwrap().trim(), "[]");
 }
