@@ -4,16 +4,15 @@
 use std::{
     collections::BTreeSet,
     io::{self, ErrorKind, Write as _},
-    thread,
+    mem, thread,
     time::Duration,
 };
 
 use clap::CommandFactory as _;
-use clap_complete::Shell;
 
 use crate::commands::{
-    cli::{Cli, GetArgs, Output, What},
-    get::{InspectError, Look, Row, Selection, Snapshot, backends, devices, json, services, table, yaml},
+    cli::{Cli, GetArgs, Output, Shell, What},
+    get::{Columns, InspectError, Look, Row, Selection, Snapshot, backends, devices, json, services, yaml},
 };
 
 /// How often `--watch` reads the maps.
@@ -22,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Prints a completion script.
 pub fn completion(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "waggle", &mut script);
+    clap_complete::generate(clap_complete::Shell::from(shell), &mut Cli::command(), "waggle", &mut script);
     print(&script)?;
     Ok(())
 }
@@ -37,46 +36,80 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Prints the rows, then an error if a name has none, then those that change.
 fn show<R: Row>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>) -> anyhow::Result<()> {
     let selection = Selection { namespace: args.namespace.clone(), names: args.names.clone() };
-    let rows = selection.select(read()?)?;
-    if rows.is_empty() && matches!(args.output, Output::Table | Output::Wide) {
-        eprintln!("waggle: no {} found", R::KIND);
+    let mut printer = Printer::new(args);
+    let (rows, found) = selection.select(read()?);
+    if rows.is_empty() && found.is_ok() && !args.watch && printer.is_table() {
+        eprintln!("waggle: {}", selection.nothing::<R>());
     }
-    let mut is_open = print(render(&rows, args, args.no_headers || rows.is_empty())?.as_bytes())?;
-    let mut seen = texts(&rows)?;
+    let mut is_open = !(rows.is_empty() && found.is_err()) || args.watch;
+    is_open = is_open && print(printer.text(&rows)?.as_bytes())?;
+    found?;
+    let mut changes = Changes::default();
+    changes.take(rows)?;
     while args.watch && is_open {
         thread::sleep(PAUSE);
         // Names that go while they are watched are no error.
-        let selection = Selection { names: Vec::new(), ..selection.clone() };
-        let is_meant = |row: &R| args.names.is_empty() || args.names.iter().any(|name| row.is_named(name));
-        let rows: Vec<R> = selection.select(read()?)?.into_iter().filter(is_meant).collect();
-        let now = texts(&rows)?;
-        let mut changed = Vec::new();
-        for row in rows {
-            if !seen.contains(&serde_json::to_string(&row)?) {
-                changed.push(row);
-            }
-        }
+        let changed = changes.take(selection.select(read()?).0)?;
         if !changed.is_empty() {
-            is_open = print(render(&changed, args, true)?.as_bytes())?;
+            is_open = print(printer.text(&changed)?.as_bytes())?;
         }
-        seen = now;
     }
     Ok(())
 }
 
-fn texts<R: Row>(rows: &[R]) -> Result<BTreeSet<String>, serde_json::Error> {
-    rows.iter().map(serde_json::to_string).collect()
+/// What the last look showed.
+#[derive(Debug, Default)]
+struct Changes(BTreeSet<String>);
+
+impl Changes {
+    /// Returns the rows that are new or differ since the last call.
+    fn take<R: Row>(&mut self, rows: Vec<R>) -> Result<Vec<R>, serde_json::Error> {
+        let now: Vec<String> = rows.iter().map(Row::watched).collect::<Result<_, _>>()?;
+        let changed = rows.into_iter().zip(&now).filter(|(_, text)| !self.0.contains(*text)).map(|(row, _)| row);
+        let changed = changed.collect();
+        self.0 = now.into_iter().collect();
+        Ok(changed)
+    }
 }
 
-fn render<R: Row>(rows: &[R], args: &GetArgs, is_bare: bool) -> anyhow::Result<String> {
-    Ok(match args.output {
-        Output::Table => table(rows, Look { is_wide: false, is_bare }),
-        Output::Wide => table(rows, Look { is_wide: true, is_bare }),
-        Output::Json => json(rows)?,
-        Output::Yaml => yaml(rows)?,
-    })
+/// Formats one text after the other.
+struct Printer {
+    output: Output,
+    columns: Columns,
+    /// No titles any more.
+    is_bare: bool,
+    /// Something has been printed.
+    has_begun: bool,
+}
+
+impl Printer {
+    fn new(args: &GetArgs) -> Self {
+        Self { output: args.output, columns: Columns::default(), is_bare: args.no_headers, has_begun: false }
+    }
+
+    fn is_table(&self) -> bool {
+        matches!(self.output, Output::Table | Output::Wide)
+    }
+
+    /// Formats rows. A table has titles once, above its first rows; several YAML documents are separated.
+    fn text<R: Row>(&mut self, rows: &[R]) -> anyhow::Result<String> {
+        if self.is_table() && rows.is_empty() {
+            return Ok(String::new());
+        }
+        let is_first = !mem::replace(&mut self.has_begun, true);
+        let is_wide = self.output == Output::Wide;
+        Ok(match self.output {
+            Output::Table | Output::Wide => {
+                self.columns.format(rows, Look { is_wide, is_bare: mem::replace(&mut self.is_bare, true) })
+            }
+            Output::Json => json(rows)?,
+            Output::Yaml if is_first => yaml(rows)?,
+            Output::Yaml => "---\n".to_owned() + &yaml(rows)?,
+        })
+    }
 }
 
 /// Writes to standard output. False if the reader has closed it.
@@ -85,5 +118,72 @@ fn print(bytes: &[u8]) -> io::Result<bool> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         written => written.map(|()| true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Clone, Serialize)]
+    struct Lamp {
+        name: &'static str,
+        is_on: bool,
+        age: u32,
+    }
+
+    impl Row for Lamp {
+        const KIND: &'static str = "lamps";
+        const TITLES: &'static [&'static str] = &["NAME", "ON"];
+
+        fn cells(&self) -> Vec<String> {
+            vec![self.name.to_owned(), self.is_on.to_string()]
+        }
+
+        fn is_named(&self, name: &str) -> bool {
+            self.name == name
+        }
+
+        fn watched(&self) -> Result<String, serde_json::Error> {
+            serde_json::to_string(&Self { age: 0, ..self.clone() })
+        }
+    }
+
+    fn lamp(name: &'static str, is_on: bool, age: u32) -> Lamp {
+        Lamp { name, is_on, age }
+    }
+
+    fn printer(output: Output) -> Printer {
+        Printer { output, columns: Columns::default(), is_bare: false, has_begun: false }
+    }
+
+    #[test]
+    fn watching_shows_rows_that_come_or_change() {
+        let mut changes = Changes::default();
+        let mut names = |rows: Vec<Lamp>| -> Vec<_> {
+            changes.take(rows).unwrap().iter().map(|lamp| (lamp.name, lamp.is_on)).collect()
+        };
+        assert_eq!(names(vec![lamp("a", true, 0), lamp("b", true, 0)]), [("a", true), ("b", true)]);
+        assert_eq!(names(vec![lamp("a", true, 1), lamp("b", false, 1)]), [("b", false)]);
+        assert_eq!(names(vec![lamp("b", false, 2)]), []);
+        assert_eq!(names(vec![lamp("a", true, 3), lamp("b", false, 3)]), [("a", true)], "it has come back");
+    }
+
+    #[test]
+    fn later_rows_stand_below_the_first_ones() {
+        let mut printer = printer(Output::Table);
+        assert_eq!(printer.text::<Lamp>(&[]).unwrap(), "");
+        assert_eq!(printer.text(&[lamp("kitchen", true, 0)]).unwrap(), "NAME      ON\nkitchen   true\n");
+        assert_eq!(printer.text(&[lamp("hall", false, 0)]).unwrap(), "hall      false\n");
+    }
+
+    #[test]
+    fn each_change_is_a_document_of_its_own() {
+        let mut yaml = printer(Output::Yaml);
+        let texts = [vec![], vec![lamp("a", true, 0)]].map(|rows| yaml.text(&rows).unwrap());
+        let documents: Vec<Vec<serde_json::Value>> = serde_saphyr::from_multiple(&texts.concat()).unwrap();
+        assert_eq!(documents.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1]);
     }
 }

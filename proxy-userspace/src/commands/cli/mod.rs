@@ -50,11 +50,37 @@ pub enum Command {
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
     Cleanup(CleanupArgs),
     /// Print a script that completes waggle's commands and options in a shell
+    #[command(after_help = COMPLETION_EXAMPLES)]
     Completion {
         /// The shell
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
 }
+
+/// A shell that completion is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "each is the shell of its name")]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl From<Shell> for clap_complete::Shell {
+    fn from(shell: Shell) -> Self {
+        match shell {
+            Shell::Bash => Self::Bash,
+            Shell::Zsh => Self::Zsh,
+            Shell::Fish => Self::Fish,
+        }
+    }
+}
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  source <(waggle completion bash)
+  waggle completion zsh > \"${fpath[1]}/_waggle\"
+  waggle completion fish > ~/.config/fish/completions/waggle.fish";
 
 const GET_EXAMPLES: &str = "\
 Examples:
@@ -99,10 +125,11 @@ pub struct CleanupArgs {
 pub struct GetArgs {
     /// What to show
     pub what: What,
-    /// Show only these: names of Services and devices, addresses of backends. The exit code is 1 if one of them isn't there
+    /// Show only these: names of Services and devices, addresses of backends. If one isn't there, the exit code is 1
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Show only what belongs to this namespace; by default everything is shown
+    /// Show only what belongs to this namespace; by default every namespace is shown. Devices belong to none and are shown
+    /// in any case
     #[arg(long, short, conflicts_with = "all_namespaces")]
     pub namespace: Option<String>,
     /// Show every namespace, which is the default
@@ -117,7 +144,7 @@ pub struct GetArgs {
     /// Leave out the titles of tables
     #[arg(long)]
     pub no_headers: bool,
-    /// Go on printing the rows that change
+    /// After printing all rows, look every second and print those that are new or have changed
     #[arg(long, short)]
     pub watch: bool,
 }

@@ -60,7 +60,6 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
 
 impl Row for BackendRow {
     const KIND: &'static str = "backends";
-    const WIDE: &'static [&'static str] = &[];
     const TITLES: &'static [&'static str] = &["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"];
 
     fn cells(&self) -> Vec<String> {
@@ -75,10 +74,6 @@ impl Row for BackendRow {
         ]
     }
 
-    fn wide_cells(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// A name is an address, with or without port.
     fn is_named(&self, name: &str) -> bool {
         let address = self.address.as_deref().unwrap_or_default();
@@ -86,8 +81,7 @@ impl Row for BackendRow {
         address == name || ip == Some(name)
     }
 
-    fn is_in(&self, namespace: &str) -> Option<bool> {
-        let is_of = |service: &String| service.split_once('/').is_some_and(|(of, _)| of == namespace);
-        Some(self.services.iter().any(is_of))
+    fn is_in(&self, namespace: &str) -> bool {
+        self.services.iter().any(|service| service.split_once('/').is_some_and(|(of, _)| of == namespace))
     }
 }

@@ -160,10 +160,6 @@ impl Row for DeviceRow {
     fn is_named(&self, name: &str) -> bool {
         self.device == name
     }
-
-    fn is_in(&self, _namespace: &str) -> Option<bool> {
-        None
-    }
 }
 
 #[cfg(test)]

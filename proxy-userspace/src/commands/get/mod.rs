@@ -16,8 +16,8 @@ use proxy_common::{ABI_VERSION, StoredName};
 pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
-    output::{Look, Row, json, table, yaml},
-    selection::{Selection, SelectionError},
+    output::{Columns, Look, Row, json, table, yaml},
+    selection::{NotFound, Selection},
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
 };

@@ -9,22 +9,31 @@ pub trait Row: Serialize {
     /// The titles of the columns.
     const TITLES: &'static [&'static str];
     /// The titles of the further columns of wide tables.
-    const WIDE: &'static [&'static str];
+    const WIDE: &'static [&'static str] = &[];
 
     /// Returns the row's cells, one for each title.
     fn cells(&self) -> Vec<String>;
 
     /// Returns the cells of the further columns, one for each title.
-    fn wide_cells(&self) -> Vec<String>;
+    fn wide_cells(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Whether the row is meant by `name`.
     fn is_named(&self, name: &str) -> bool;
 
-    /// Whether the row belongs to a namespace; `None` if such rows belong to none.
-    fn is_in(&self, namespace: &str) -> Option<bool>;
+    /// Whether the row belongs to a namespace. Rows that belong to none are shown for every namespace, as kubectl does.
+    fn is_in(&self, _namespace: &str) -> bool {
+        true
+    }
+
+    /// Returns what makes two rows equal for `--watch`: everything but what passes with time alone.
+    fn watched(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
 }
 
-/// How tables look.
+/// How a table looks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
     /// With the further columns.
@@ -36,24 +45,44 @@ pub struct Look {
 /// The number of spaces between columns.
 const GAP: usize = 3;
 
-/// Formats rows as aligned columns under their titles. Every line ends with a newline.
-pub fn table<'a, R: Row + 'a>(rows: impl IntoIterator<Item = &'a R>, look: Look) -> String {
-    let further = |is_wide: bool| if is_wide { R::WIDE } else { &[] };
-    let titles = R::TITLES.iter().chain(further(look.is_wide)).map(|title| (*title).to_owned()).collect();
-    let cells = |row: &R| if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() };
-    let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows.into_iter().map(cells)).collect();
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..lines[0].len()).map(|column| width(column).unwrap_or(0) + GAP).collect();
-    let mut text = String::new();
-    for line in lines.iter().skip(usize::from(look.is_bare)) {
-        let padded = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(padded.collect::<String>().trim_end());
-        text.push('\n');
+/// The widths of a table's columns. They only grow, so that rows which are printed later stand below the earlier ones.
+#[derive(Clone, Debug, Default)]
+pub struct Columns(Vec<usize>);
+
+impl Columns {
+    /// Formats rows as aligned columns. Every line ends with a newline.
+    pub fn format<'a, R: Row + 'a>(&mut self, rows: impl IntoIterator<Item = &'a R>, look: Look) -> String {
+        let further = if look.is_wide { R::WIDE } else { &[] };
+        let titles: Vec<String> = R::TITLES.iter().chain(further).map(|title| (*title).to_owned()).collect();
+        let cells = |row: &R| if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() };
+        let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
+        let lines: Vec<Vec<String>> = if look.is_bare { rows } else { [vec![titles], rows].concat() };
+        self.widen(&lines);
+        let mut text = String::new();
+        for line in &lines {
+            let padded = line.iter().zip(&self.0).map(|(cell, width)| format!("{cell:width$}"));
+            text.push_str(padded.collect::<String>().trim_end());
+            text.push('\n');
+        }
+        text
     }
-    text
+
+    fn widen(&mut self, lines: &[Vec<String>]) {
+        for line in lines {
+            self.0.resize(self.0.len().max(line.len()), 0);
+            for (width, cell) in self.0.iter_mut().zip(line) {
+                *width = (*width).max(cell.chars().count() + GAP);
+            }
+        }
+    }
 }
 
-/// Formats rows as one indented JSON array with a final newline.
+/// Formats rows as aligned columns under their titles.
+pub fn table<'a, R: Row + 'a>(rows: impl IntoIterator<Item = &'a R>, look: Look) -> String {
+    Columns::default().format(rows, look)
+}
+
+/// Formats rows as one JSON array.
 pub fn json<R: Row>(rows: &[R]) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(rows).map(|text| text + "\n")
 }

@@ -11,25 +11,13 @@ pub struct Selection {
     pub names: Vec<String>,
 }
 
-/// Why rows can't be selected.
+/// Names that no row has.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SelectionError {
-    /// Some names have no row.
-    #[error("find {kind} {}{}: not in the maps of this node", quoted(.names), place(.namespace.as_deref()))]
-    NotFound {
-        /// What was asked for.
-        kind: &'static str,
-        /// The names without rows.
-        names: Vec<String>,
-        /// The namespace that was asked for.
-        namespace: Option<String>,
-    },
-    /// Such rows belong to no namespace.
-    #[error("choose {kind} by namespace: they belong to none; leave out --namespace")]
-    NoNamespaces {
-        /// What was asked for.
-        kind: &'static str,
-    },
+#[error("{kind} {} not found{}", quoted(.names), place(.namespace.as_deref()))]
+pub struct NotFound {
+    kind: &'static str,
+    names: Vec<String>,
+    namespace: Option<String>,
 }
 
 fn quoted(names: &[String]) -> String {
@@ -41,24 +29,23 @@ fn place(namespace: Option<&str>) -> String {
 }
 
 impl Selection {
-    /// Returns the rows that are asked for. Each name must have one.
-    pub fn select<R: Row>(&self, rows: Vec<R>) -> Result<Vec<R>, SelectionError> {
-        let mut rows = rows;
+    /// Returns the rows that are asked for. The second value is an error if a name has none.
+    pub fn select<R: Row>(&self, mut rows: Vec<R>) -> (Vec<R>, Result<(), NotFound>) {
         if let Some(namespace) = &self.namespace {
-            if rows.first().is_some_and(|row| row.is_in(namespace).is_none()) {
-                return Err(SelectionError::NoNamespaces { kind: R::KIND });
-            }
-            rows.retain(|row| row.is_in(namespace) == Some(true));
+            rows.retain(|row| row.is_in(namespace));
         }
-        let has_row = |name: &&String| rows.iter().any(|row| row.is_named(name));
-        let missing: Vec<String> = self.names.iter().filter(|name| !has_row(name)).cloned().collect();
-        if !missing.is_empty() {
-            let namespace = self.namespace.clone();
-            return Err(SelectionError::NotFound { kind: R::KIND, names: missing, namespace });
+        if self.names.is_empty() {
+            return (rows, Ok(()));
         }
-        if !self.names.is_empty() {
-            rows.retain(|row| self.names.iter().any(|name| row.is_named(name)));
-        }
-        Ok(rows)
+        let has_no_row = |name: &&String| !rows.iter().any(|row| row.is_named(name));
+        let names: Vec<String> = self.names.iter().filter(has_no_row).cloned().collect();
+        rows.retain(|row| self.names.iter().any(|name| row.is_named(name)));
+        let missing = NotFound { kind: R::KIND, names, namespace: self.namespace.clone() };
+        (rows, if missing.names.is_empty() { Ok(()) } else { Err(missing) })
+    }
+
+    /// Says that there are no rows, as kubectl does.
+    pub fn nothing<R: Row>(&self) -> String {
+        format!("no {} found{}", R::KIND, place(self.namespace.as_deref()))
     }
 }

@@ -168,8 +168,8 @@ impl Row for ServiceRow {
         self.name == name
     }
 
-    fn is_in(&self, namespace: &str) -> Option<bool> {
-        Some(self.namespace == namespace)
+    fn is_in(&self, namespace: &str) -> bool {
+        self.namespace == namespace
     }
 }
 

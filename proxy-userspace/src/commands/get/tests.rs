@@ -175,29 +175,35 @@ fn a_missing_instance_is_named_with_those_that_exist() {
     assert!(found.is_ok());
 }
 
-fn select<R: Row>(rows: Vec<R>, namespace: Option<&str>, names: &[&str]) -> Result<Vec<Vec<String>>, SelectionError> {
+/// The second cells of the rows that are asked for, and what is said of names without rows.
+fn select<R: Row>(rows: Vec<R>, namespace: Option<&str>, names: &[&str]) -> (Vec<String>, Option<String>) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     let selection = Selection { namespace: namespace.map(str::to_owned), names };
-    selection.select(rows).map(|rows| rows.iter().map(Row::cells).collect())
+    let (rows, found) = selection.select(rows);
+    (rows.iter().map(|row| row.cells()[1].clone()).collect(), found.err().map(|error| error.to_string()))
 }
 
 #[test]
 fn names_and_namespaces_select_rows() {
     let snapshot = snapshot();
-    let names =
-        |found: Result<Vec<Vec<String>>, _>| found.unwrap().iter().map(|cells| cells[1].clone()).collect::<Vec<_>>();
-    assert_eq!(names(select(services(&snapshot), None, &[])), ["web", "web", "dns"]);
-    assert_eq!(names(select(services(&snapshot), Some("kube-system"), &[])), ["dns"]);
-    assert_eq!(names(select(services(&snapshot), None, &["dns"])), ["dns"]);
-    assert!(names(select(services(&snapshot), Some("nowhere"), &[])).is_empty());
-    let missing = select(services(&snapshot), Some("default"), &["web", "dns", "shop"]).unwrap_err();
-    let expected = "find services \"dns\", \"shop\" in namespace \"default\": not in the maps of this node";
-    assert_eq!(missing.to_string(), expected);
-    assert_eq!(
-        names(select(backends(&snapshot), None, &["10.1.0.3", "10.1.0.1:8080"])),
-        ["10.1.0.1:8080", "10.1.0.3:8080"]
-    );
-    assert_eq!(select(backends(&snapshot), Some("kube-system"), &[]), Ok(vec![]));
+    let found = |rows: &[&str]| (rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>(), None);
+    assert_eq!(select(services(&snapshot), None, &[]), found(&["web", "web", "dns"]));
+    assert_eq!(select(services(&snapshot), Some("kube-system"), &[]), found(&["dns"]));
+    assert_eq!(select(services(&snapshot), None, &["dns"]), found(&["dns"]));
+    assert_eq!(select(services(&snapshot), Some("nowhere"), &[]), found(&[]));
+    let addresses = ["10.1.0.1:8080", "10.1.0.3:8080"];
+    assert_eq!(select(backends(&snapshot), None, &["10.1.0.3", "10.1.0.1:8080"]), found(&addresses));
+    assert_eq!(select(backends(&snapshot), Some("kube-system"), &[]), found(&[]));
+}
+
+#[test]
+fn names_without_rows_are_named_and_the_others_shown() {
+    let (rows, error) = select(services(&snapshot()), Some("default"), &["web", "dns", "shop"]);
+    assert_eq!(rows, ["web", "web"]);
+    assert_eq!(error.unwrap(), "services \"dns\", \"shop\" not found in namespace \"default\"");
+    let (rows, error) = select(services(&snapshot()), None, &["shop"]);
+    assert!(rows.is_empty());
+    assert_eq!(error.unwrap(), "services \"shop\" not found");
 }
 
 #[test]
