@@ -12,7 +12,7 @@ use clap::CommandFactory as _;
 
 use crate::commands::{
     cli::{Cli, GetArgs, Output, Shell, What},
-    get::{Columns, InspectError, Look, Row, Selection, Snapshot, backends, devices, json, services, yaml},
+    get::{Columns, InspectError, Look, Row, Selection, Snapshot, backends, devices, endpoints, json, services, yaml},
 };
 
 /// How often `--watch` reads the maps.
@@ -31,6 +31,7 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
     let instance = args.instance.instance.as_str();
     match args.what {
         What::Services => show(args, || Ok(services(&Snapshot::read(instance)?))),
+        What::Endpoints => show(args, || Ok(endpoints(&Snapshot::read(instance)?))),
         What::Backends => show(args, || Ok(backends(&Snapshot::read(instance)?))),
         What::Devices => show(args, || devices(instance)),
     }

@@ -125,7 +125,7 @@ pub struct CleanupArgs {
 pub struct GetArgs {
     /// What to show
     pub what: What,
-    /// Show only these: names of Services and devices, addresses of backends. If one isn't there, the exit code is 1
+    /// Show only these: names of Services (for services and endpoints) and devices, addresses of backends. If one isn't there, the exit code is 1
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Show only what belongs to this namespace; by default every namespace is shown. Devices belong to none and are shown
@@ -155,6 +155,9 @@ pub enum What {
     /// Frontends and their Services
     #[value(alias = "service", alias = "svc")]
     Services,
+    /// Service ports and their backends
+    #[value(alias = "endpoint", alias = "ep")]
+    Endpoints,
     /// Backends and the Services that use them
     #[value(alias = "backend")]
     Backends,

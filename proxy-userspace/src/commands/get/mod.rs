@@ -3,6 +3,7 @@
 
 mod backends;
 mod devices;
+mod endpoints;
 mod output;
 mod selection;
 mod services;
@@ -16,6 +17,7 @@ use proxy_common::{ABI_VERSION, StoredName};
 pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
+    endpoints::{EndpointRow, endpoints},
     output::{Columns, Look, Row, json, table, yaml},
     selection::{NotFound, Selection},
     services::{ListCell, ServiceRow, SourcesCell, services},

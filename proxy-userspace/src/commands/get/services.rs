@@ -75,7 +75,7 @@ fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
 }
 
 /// True if an entry only marks an address as owned and is not a frontend.
-fn is_owner(frontend: &Frontend) -> bool {
+pub(super) fn is_owner(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
 
@@ -104,15 +104,19 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
 fn list(snapshot: &Snapshot, list: List, range: SlotRange) -> ListCell {
     let found = snapshot.ids(range).filter_map(|id| snapshot.backends.get(&id));
     let backends: Vec<String> = found.map(|backend| encode::backend_address(backend).to_string()).collect();
-    let policy = match list {
-        List::Cluster => "Cluster",
-        List::Local => "Local",
-    };
     let found = u32::try_from(backends.len()).unwrap_or(u32::MAX);
-    ListCell { policy, backends, damaged: range.length.saturating_sub(found) }
+    ListCell { policy: policy(list), backends, damaged: range.length.saturating_sub(found) }
 }
 
-fn protocol(number: u8) -> String {
+/// The traffic policy that uses a list.
+pub(super) const fn policy(list: List) -> &'static str {
+    match list {
+        List::Cluster => "Cluster",
+        List::Local => "Local",
+    }
+}
+
+pub(super) fn protocol(number: u8) -> String {
     Protocol::from_number(number.into()).map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string())
 }
 

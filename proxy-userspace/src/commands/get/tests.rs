@@ -207,6 +207,25 @@ fn names_without_rows_are_named_and_the_others_shown() {
 }
 
 #[test]
+fn s13_endpoints_say_which_lists_they_are_in() {
+    let mut snapshot = snapshot();
+    for service in snapshot.services.values_mut().filter(|service| service.id == 1) {
+        service.flags |= Service::EXTERNAL_LOCAL;
+    }
+    let cluster_ip = snapshot.services.get_mut(&frontend("10.96.0.10", 80, Protocol::Tcp)).unwrap();
+    cluster_ip.external = SlotRange { offset: 3, length: 1 };
+    let expected = "\
+NAMESPACE     NAME   PORT   PROTOCOL   ENDPOINT        LOCAL   LISTS
+default       web    http   TCP        10.1.0.1:8080   -       Cluster
+default       web    http   TCP        10.1.0.2:8080   yes     Cluster,Local
+default       web    http   TCP        10.1.0.3:8080   -       Cluster
+kube-system   dns    -      UDP        none (IPv6)     -       -
+";
+    assert_eq!(table(&endpoints(&snapshot), Look::default()), expected);
+    assert_eq!(select(endpoints(&snapshot), None, &["dns"]), (vec!["dns".to_owned()], None));
+}
+
+#[test]
 fn wide_tables_show_policies_and_backends() {
     let shown = table(&services(&snapshot())[1..2], Look { is_wide: true, is_bare: true });
     let cells: Vec<&str> = shown.split_whitespace().collect();
