@@ -75,6 +75,8 @@ impl Peer {
     pub const CONNECTED: u32 = 1;
     /// The socket has further peers, which are in SOCKET_FLOWS.
     pub const MANY: u32 = 2;
+    /// How long an idle unconnected UDP flow keeps its backend, ns.
+    pub const TIMEOUT: u64 = 120_000_000_000;
 
     /// Whether a UDP flow has been idle for longer than `timeout` (ns) at time `now` (ns).
     #[inline(always)]

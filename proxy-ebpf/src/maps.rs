@@ -97,7 +97,7 @@ pub static HAS_MPTCP: Global<u8> = Global::new(0);
 
 /// How long an idle unconnected UDP flow keeps its backend, ns.
 #[unsafe(no_mangle)]
-pub static UDP_FLOW_TIMEOUT: Global<u64> = Global::new(120_000_000_000);
+pub static UDP_FLOW_TIMEOUT: Global<u64> = Global::new(Peer::TIMEOUT);
 
 /// Jiffies in a second of this kernel.
 #[unsafe(no_mangle)]

@@ -70,6 +70,36 @@ impl TcpFlags {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 10] = [
+        Self::New,
+        Self::Replied,
+        Self::Established,
+        Self::ClientFinished,
+        Self::ClientClosed,
+        Self::BackendFinished,
+        Self::BackendClosed,
+        Self::Closed,
+        Self::Reset,
+        Self::Foreign,
+    ];
+
+    /// The label of its metric.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Replied => "replied",
+            Self::Established => "established",
+            Self::ClientFinished => "client_finished",
+            Self::ClientClosed => "client_closed",
+            Self::BackendFinished => "backend_finished",
+            Self::BackendClosed => "backend_closed",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Foreign => "foreign",
+        }
+    }
+
     /// The state with this number; [`State::Reset`] if there is none.
     #[inline(always)]
     pub const fn from_number(number: u8) -> Self {

@@ -12,7 +12,10 @@ use clap::CommandFactory as _;
 
 use crate::commands::{
     cli::{Cli, GetArgs, Output, Shell, What},
-    get::{Columns, InspectError, Look, Row, Selection, Snapshot, backends, devices, endpoints, json, services, yaml},
+    get::{
+        Columns, InspectError, Look, Row, Selection, Snapshot, Tracked, backends, devices, endpoints, flows, json,
+        services, yaml,
+    },
 };
 
 /// How often `--watch` reads the maps.
@@ -33,6 +36,7 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
         What::Services => show(args, || Ok(services(&Snapshot::read(instance)?))),
         What::Endpoints => show(args, || Ok(endpoints(&Snapshot::read(instance)?))),
         What::Backends => show(args, || Ok(backends(&Snapshot::read(instance)?))),
+        What::Flows => show(args, || Ok(flows(&Snapshot::read(instance)?, &Tracked::read(instance)?))),
         What::Devices => show(args, || devices(instance)),
     }
 }

@@ -233,7 +233,7 @@ const fn is_reserved(meta: &EntryMeta) -> bool {
 }
 
 /// Converts a key and an entry from the maps' layout.
-fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, ConntrackEntry) {
+pub(crate) fn widen<E: Stored>(key: &E::Key, entry: &E) -> (Tuple, ConntrackEntry) {
     let mut flow = ConntrackEntry::default();
     entry.widen(&mut flow);
     (E::tuple(key), flow)

@@ -239,10 +239,15 @@ pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
     folder: &PinFolder,
     name: &'static str,
 ) -> Result<M, MapsError> {
+    let data = open_data_read_only(folder, name)?;
+    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+}
+
+/// Opens a pinned map of any type read-only.
+pub(crate) fn open_data_read_only(folder: &PinFolder, name: &str) -> Result<MapData, MapsError> {
     let path = folder.map(name);
     let data = bpf::open_map_read_only(&path).map_err(MapError::from).and_then(MapData::from_fd);
-    let data = data.map_err(|source| MapsError::Open { path, source })?;
-    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+    data.map_err(|source| MapsError::Open { path, source })
 }
 
 /// Maps a pinned array into memory.

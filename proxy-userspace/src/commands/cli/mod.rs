@@ -125,7 +125,7 @@ pub struct CleanupArgs {
 pub struct GetArgs {
     /// What to show
     pub what: What,
-    /// Show only these: names of Services (for services and endpoints) and devices, addresses of backends. If one isn't there, the exit code is 1
+    /// Show only these: names of Services and devices, addresses of backends and clients. If one isn't there, the exit code is 1
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Show only what belongs to this namespace; by default every namespace is shown. Devices belong to none and are shown
@@ -161,6 +161,9 @@ pub enum What {
     /// Backends and the Services that use them
     #[value(alias = "backend")]
     Backends,
+    /// Flows of packets with their states, and sockets of this node that are connected to a Service
+    #[value(alias = "flow")]
+    Flows,
     /// Devices and their programs
     #[value(alias = "device")]
     Devices,

@@ -76,12 +76,16 @@ impl Row for BackendRow {
 
     /// A name is an address, with or without port.
     fn is_named(&self, name: &str) -> bool {
-        let address = self.address.as_deref().unwrap_or_default();
-        let ip = address.rsplit_once(':').map(|(ip, _)| ip.trim_start_matches('[').trim_end_matches(']'));
-        address == name || ip == Some(name)
+        self.address.as_deref().is_some_and(|address| is_address(address, name))
     }
 
     fn is_in(&self, namespace: &str) -> bool {
         self.services.iter().any(|service| service.split_once('/').is_some_and(|(of, _)| of == namespace))
     }
+}
+
+/// Whether `name` is an address, or an address without its port.
+pub(super) fn is_address(address: &str, name: &str) -> bool {
+    let ip = address.rsplit_once(':').map(|(ip, _)| ip.trim_start_matches('[').trim_end_matches(']'));
+    address == name || ip == Some(name)
 }

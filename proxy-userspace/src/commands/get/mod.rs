@@ -4,7 +4,9 @@
 mod backends;
 mod devices;
 mod endpoints;
+mod flows;
 mod output;
+mod read;
 mod selection;
 mod services;
 mod snapshot;
@@ -18,6 +20,7 @@ pub use self::{
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
     endpoints::{EndpointRow, endpoints},
+    flows::{Clock, FlowRow, Tracked, flows},
     output::{Columns, Look, Row, json, table, yaml},
     selection::{NotFound, Selection},
     services::{ListCell, ServiceRow, SourcesCell, services},
@@ -70,6 +73,12 @@ pub enum InspectError {
     /// The pinned hooks can't be listed.
     #[error(transparent)]
     Hooks(#[from] AttachError),
+    /// The time can't be read.
+    #[error("read the kernel's clock")]
+    Clock {
+        /// The kernel's error.
+        source: io::Error,
+    },
     /// A map can't be read.
     #[error("read map {name}")]
     Read {

@@ -216,6 +216,11 @@ fn duration(seconds: u32) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
+/// Formats the time that is left of something: as [`duration`] does, and `0s` for zero.
+pub(super) fn left(seconds: u32) -> String {
+    if seconds == 0 { "0s".to_owned() } else { duration(seconds) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

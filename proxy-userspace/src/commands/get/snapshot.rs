@@ -15,7 +15,7 @@ use proxy_common::{
     ABI_VERSION, Backend, BackendCounters, Frontend, Service, ServiceCounters, SlotRange, SourceRange, StoredName,
 };
 
-use super::InspectError;
+use super::{InspectError, read::each_element};
 use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_of_backend, encode, open_read_only};
 
 /// The content of the maps that the commands show.
@@ -40,12 +40,10 @@ pub struct Snapshot {
 impl Snapshot {
     /// Reads the maps of an instance. Fails if it does not exist, has another ABI version, or can't be read.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
-        let folder = PinFolder::new(instance);
-        find(Path::new(PIN_ROOT), instance)?;
-        check_abi(instance, &folder)?;
+        let folder = open(instance)?;
         let services = read_hash("SERVICES", &open_read_only(&folder, "SERVICES")?)?;
         let slots = read_slots(&open_read_only(&folder, "SLOTS")?, &services)?;
-        let backends = read_backends(&open_read_only(&folder, "BACKENDS")?)?;
+        let backends = read_backends(&folder)?;
         let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
         let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
         let connections = read_connections(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
@@ -58,6 +56,14 @@ impl Snapshot {
     pub(super) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
         self.slots.range(range.offset..range.offset.saturating_add(range.length)).map(|(_, id)| *id)
     }
+}
+
+/// Returns the folder of an instance whose maps this program can read.
+pub(super) fn open(instance: &str) -> Result<PinFolder, InspectError> {
+    let folder = PinFolder::new(instance);
+    find(Path::new(PIN_ROOT), instance)?;
+    check_abi(instance, &folder)?;
+    Ok(folder)
 }
 
 /// Checks that an instance exists. The error tells a missing instance from one that can't be read.
@@ -108,14 +114,12 @@ fn read_slots(
     named.into_iter().map(read).collect()
 }
 
-fn read_backends(map: &Array<MapData, Backend>) -> Result<BTreeMap<u32, Backend>, InspectError> {
-    let mut backends = BTreeMap::new();
-    for id in 0..map.len() {
-        let backend = map.get(&id, 0).map_err(failed("BACKENDS"))?;
-        if backend.is_valid() {
-            backends.insert(id, backend);
-        }
-    }
+fn read_backends(folder: &PinFolder) -> Result<BTreeMap<u32, Backend>, InspectError> {
+    let (mut backends, mut ids) = (BTreeMap::new(), 0..);
+    each_element::<Backend>(folder, "BACKENDS", |backend| {
+        let id = ids.next().filter(|_| backend.is_valid());
+        backends.extend(id.map(|id| (id, backend)));
+    })?;
     Ok(backends)
 }
 

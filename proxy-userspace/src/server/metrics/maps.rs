@@ -21,19 +21,6 @@ use crate::{
 };
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-/// Every state of a flow with its label.
-const STATES: [(State, &str); 10] = [
-    (State::New, "new"),
-    (State::Replied, "replied"),
-    (State::Established, "established"),
-    (State::ClientFinished, "client_finished"),
-    (State::ClientClosed, "client_closed"),
-    (State::BackendFinished, "backend_finished"),
-    (State::BackendClosed, "backend_closed"),
-    (State::Closed, "closed"),
-    (State::Reset, "reset"),
-    (State::Foreign, "foreign"),
-];
 
 /// kube-proxy's label for the family.
 const fn label(family: Family) -> &'static str {
@@ -158,11 +145,11 @@ fn limits(page: &mut Page<'_>, limits: &MapSizes) -> fmt::Result {
 
 fn flows(page: &mut Page<'_>, counted: Option<&Counted>) -> fmt::Result {
     let all = Family::BOTH.into_iter().flat_map(|family| {
-        PROTOCOLS.into_iter().flat_map(move |protocol| STATES.map(|(state, name)| (family, protocol, state, name)))
+        PROTOCOLS.into_iter().flat_map(move |protocol| State::ALL.map(|state| (family, protocol, state)))
     });
     let series = counted.into_iter().flat_map(|counted| {
-        all.clone().map(|(family, protocol, state, name)| {
-            let labels = [("ip_family", label(family)), ("protocol", protocol.name()), ("state", name)];
+        all.clone().map(|(family, protocol, state)| {
+            let labels = [("ip_family", label(family)), ("protocol", protocol.name()), ("state", state.label())];
             let count = counted.census.flows.get(&(family, protocol, state as u8)).copied().unwrap_or(0);
             (labels, whole(count))
         })

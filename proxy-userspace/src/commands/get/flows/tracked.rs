@@ -1,0 +1,123 @@
+//! Reads the flows in an instance's pinned maps into plain values: those of packets, and what sockets have dialled.
+
+use std::{io, time::Duration};
+
+use bytemuck::AnyBitPattern;
+use nix::time::{ClockId, clock_gettime};
+use proxy_common::{
+    Connection, ConnectionSet, ConntrackEntry, EntryMeta, Flow, FlowBucket, FlowRole, Ipv4ConntrackEntry, LOCKED, Peer,
+    Stored, Tuple, connection::BUSY,
+};
+
+use crate::{
+    commands::get::{
+        InspectError,
+        read::{each_element, each_entry},
+        snapshot::open,
+    },
+    maps::{PinFolder, flow_table::widen},
+    node::jiffies,
+};
+
+/// The flows that have not expired.
+#[derive(Clone, Debug, Default)]
+pub struct Tracked {
+    /// When they were read.
+    pub clock: Clock,
+    /// Flows of packets: the entry of the backend's packets, by their tuple. A flow that has just become assured may be here twice.
+    pub packets: Vec<(Tuple, ConntrackEntry)>,
+    /// Connected TCP and SCTP sockets, by their cookies.
+    pub sockets: Vec<(u64, Connection)>,
+    /// What UDP sockets have dialled of late.
+    pub datagrams: Vec<(Flow, Peer)>,
+}
+
+/// The clocks by which the programs note times.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// Jiffies modulo 2³².
+    pub jiffies: u32,
+    /// Jiffies per second.
+    pub per_second: u32,
+    /// Nanoseconds of the coarse monotonic clock.
+    pub nanoseconds: u64,
+}
+
+impl Clock {
+    /// Returns the current times.
+    pub fn read() -> Result<Self, InspectError> {
+        let read = || {
+            let coarse = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?);
+            let nanoseconds = u64::try_from(coarse.as_nanos()).unwrap_or(u64::MAX);
+            Ok(Self { jiffies: jiffies::now()?, per_second: jiffies::per_second()?, nanoseconds })
+        };
+        read().map_err(|source: io::Error| InspectError::Clock { source })
+    }
+}
+
+impl Tracked {
+    /// Reads the maps of an instance.
+    pub fn read(instance: &str) -> Result<Self, InspectError> {
+        let folder = open(instance)?;
+        let mut tracked = Self { clock: Clock::read()?, ..Self::default() };
+        for map in ["EMBRYONIC_IPV4", "CONNTRACK_IPV4"] {
+            tracked.add_hash::<Ipv4ConntrackEntry>(&folder, map)?;
+        }
+        tracked.add_buckets::<Ipv4ConntrackEntry>(&folder, "FLOW_BUCKETS_IPV4")?;
+        for map in ["EMBRYONIC_IPV6", "CONNTRACK_IPV6"] {
+            tracked.add_hash::<ConntrackEntry>(&folder, map)?;
+        }
+        tracked.add_buckets::<ConntrackEntry>(&folder, "FLOW_BUCKETS_IPV6")?;
+        tracked.add_sockets(&folder)?;
+        tracked.add_datagrams(&folder)?;
+        Ok(tracked)
+    }
+
+    /// Each flow is shown by the entry of its replies. Foreign flows have none.
+    fn is_shown(&self, meta: &EntryMeta) -> bool {
+        let is_reply = meta.flags & (EntryMeta::REPLY | EntryMeta::RESERVED) == EntryMeta::REPLY;
+        is_reply && !meta.is_expired(self.clock.jiffies)
+    }
+
+    fn add_hash<E>(&mut self, folder: &PinFolder, name: &'static str) -> Result<(), InspectError>
+    where
+        E: Stored<Key: AnyBitPattern> + AnyBitPattern,
+    {
+        each_entry::<E::Key, E>(folder, name, |key, entry| {
+            if self.is_shown(entry.meta()) {
+                self.packets.push(widen(&key, &entry));
+            }
+        })
+    }
+
+    fn add_buckets<E: Stored<Bucket: aya::Pod>>(
+        &mut self,
+        folder: &PinFolder,
+        name: &'static str,
+    ) -> Result<(), InspectError> {
+        each_element::<E::Bucket>(folder, name, |mut bucket| {
+            // A bucket that is being written is read again with the next look.
+            let is_whole = !bucket.is_empty() && *bucket.version() != LOCKED;
+            if is_whole && self.is_shown(bucket.entry().meta()) {
+                self.packets.push(widen(bucket.key(), bucket.entry()));
+            }
+        })
+    }
+
+    fn add_sockets(&mut self, folder: &PinFolder) -> Result<(), InspectError> {
+        each_element::<ConnectionSet>(folder, "SOCKET_CONNECTIONS", |set| {
+            let taken = set.cookies.into_iter().zip(set.connections);
+            self.sockets.extend(taken.filter(|(cookie, _)| *cookie != 0 && *cookie != BUSY));
+        })
+    }
+
+    /// Nothing tells when a UDP socket closes, so only those count that were used within [`Peer::TIMEOUT`].
+    fn add_datagrams(&mut self, folder: &PinFolder) -> Result<(), InspectError> {
+        let now = self.clock.nanoseconds;
+        each_entry::<Flow, Peer>(folder, "SOCKET_FLOWS", |flow, peer| {
+            if flow.role != FlowRole::Received as u32 && !peer.is_idle(now, Peer::TIMEOUT) {
+                self.datagrams.push((flow, peer));
+            }
+        })
+    }
+}
