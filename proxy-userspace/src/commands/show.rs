@@ -13,8 +13,8 @@ use clap::CommandFactory as _;
 use crate::commands::{
     cli::{Cli, GetArgs, Output, Shell, What},
     get::{
-        Columns, InspectError, Look, Row, Selection, Snapshot, Tracked, backends, devices, endpoints, flows, json,
-        services, yaml,
+        Clients, Columns, InspectError, Look, Row, Selection, Snapshot, Tracked, affinity, backends, devices,
+        endpoints, flows, json, services, yaml,
     },
 };
 
@@ -37,6 +37,7 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
         What::Endpoints => show(args, || Ok(endpoints(&Snapshot::read(instance)?))),
         What::Backends => show(args, || Ok(backends(&Snapshot::read(instance)?))),
         What::Flows => show(args, || Ok(flows(&Snapshot::read(instance)?, &Tracked::read(instance)?))),
+        What::Affinity => show(args, || Ok(affinity(&Snapshot::read(instance)?, &Clients::read(instance)?))),
         What::Devices => show(args, || devices(instance)),
     }
 }

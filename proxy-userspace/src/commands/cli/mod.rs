@@ -164,6 +164,8 @@ pub enum What {
     /// Flows of packets with their states, and sockets of this node that are connected to a Service
     #[value(alias = "flow")]
     Flows,
+    /// Clients that keep their backends by session affinity
+    Affinity,
     /// Devices and their programs
     #[value(alias = "device")]
     Devices,

@@ -1,6 +1,7 @@
 //! The read-only commands, which show the content of an instance's pinned maps by Kubernetes names. They need no running
 //! agent and change nothing: every map is opened read-only.
 
+mod affinity;
 mod backends;
 mod devices;
 mod endpoints;
@@ -17,6 +18,7 @@ use aya::maps::MapError;
 use proxy_common::{ABI_VERSION, StoredName};
 
 pub use self::{
+    affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
     endpoints::{EndpointRow, endpoints},

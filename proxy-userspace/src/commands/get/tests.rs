@@ -1,6 +1,9 @@
 use std::{fs, net::IpAddr, path::Path};
 
-use proxy_common::{Address, Backend, BackendCounters, Frontend, FrontendKind, Protocol, Service, SlotRange};
+use proxy_common::{
+    Address, Affinity, AffinityKey, Backend, BackendCounters, Frontend, FrontendKind, Member, Protocol, Service,
+    SlotRange,
+};
 
 use super::*;
 use crate::desired::{Family, Owner, OwnerKind, PortId, PortKey, ServiceName};
@@ -223,6 +226,44 @@ kube-system   dns    -      UDP        none (IPv6)     -       -
 ";
     assert_eq!(table(&endpoints(&snapshot), Look::default()), expected);
     assert_eq!(select(endpoints(&snapshot), None, &["dns"]), (vec!["dns".to_owned()], None));
+}
+
+/// A client of service 1 that connected 30 s before second 100, and its backend.
+fn client(key: AffinityKey, backend: u32) -> (AffinityKey, Affinity) {
+    let last_connection = 70_000_000_000;
+    (key, Affinity { backend, backend_generation: 1, last_connection, ..Affinity::default() })
+}
+
+#[test]
+fn s24_affinity_shows_clients_that_keep_their_backends() {
+    let mut snapshot = snapshot();
+    for service in snapshot.services.values_mut().filter(|service| service.id == 1) {
+        service.affinity_timeout = 100;
+    }
+    let from = |text| AffinityKey::from_address(address(text), 1);
+    let mut former = client(from("198.51.100.3"), 1);
+    former.1.backend_generation = 9;
+    let mut late = client(from("198.51.100.4"), 1);
+    late.1.last_connection = 0;
+    let without_affinity = AffinityKey { service: 2, ..from("198.51.100.5") };
+    let clients = Clients {
+        clock: Clock { nanoseconds: 100_500_000_000, ..Clock::default() },
+        entries: vec![
+            client(from("198.51.100.1"), 2),
+            client(AffinityKey::from_netns(0x1_0000_0007, 1), 1),
+            client(from("198.51.100.2"), 3),
+            former,
+            late,
+            client(without_affinity, 1),
+        ],
+        members: [1, 2].map(|backend| Member { service: 1, backend }).into(),
+    };
+    let expected = "\
+NAMESPACE   NAME   PORT   PROTOCOL   CLIENT             BACKEND         AGE   EXPIRES
+default     web    http   TCP        netns:4294967303   10.1.0.1:8080   30s   1m10s
+default     web    http   TCP        198.51.100.1       10.1.0.2:8080   30s   1m10s
+";
+    assert_eq!(table(&affinity(&snapshot, &clients), Look::default()), expected);
 }
 
 #[test]
