@@ -4,20 +4,20 @@
 /// Declares the enums of the list.
 macro_rules! list {
     (
-        rejects { $($(#[$reject_doc:meta])* $reject:ident = $reject_number:literal,
+        rejects { $($(#[doc = $reject_doc:literal])* $reject:ident = $reject_number:literal,
             $reject_counter:ident = $reject_index:literal, $reject_label:literal;)* }
-        drops { $($(#[$drop_doc:meta])* $drop:ident = $drop_number:literal,
+        drops { $($(#[doc = $drop_doc:literal])* $drop:ident = $drop_number:literal,
             $drop_counter:ident = $drop_index:literal, $drop_label:literal;)* }
-        events { $($(#[$event_doc:meta])* $event:ident = $event_index:literal, $event_label:literal;)* }
+        events { $($(#[doc = $event_doc:literal])* $event:ident = $event_index:literal, $event_label:literal;)* }
     ) => {
         reasons! {
             /// Why a flow is rejected.
-            RejectReason { $($(#[$reject_doc])* $reject = $reject_number, $reject_counter;)* }
+            RejectReason { $($(#[doc = $reject_doc])* $reject = $reject_number, $reject_counter;)* }
         }
 
         reasons! {
             /// Why a flow or packet is dropped.
-            DropReason { $($(#[$drop_doc])* $drop = $drop_number, $drop_counter;)* }
+            DropReason { $($(#[doc = $drop_doc])* $drop = $drop_number, $drop_counter;)* }
         }
 
         /// Index of COUNTERS.
@@ -25,10 +25,10 @@ macro_rules! list {
         #[repr(u32)]
         pub enum Counter {
             $(/// Rejected:
-            $(#[$reject_doc])* $reject_counter = $reject_index,)*
+            $(#[doc = $reject_doc])* $reject_counter = $reject_index,)*
             $(/// Dropped:
-            $(#[$drop_doc])* $drop_counter = $drop_index,)*
-            $($(#[$event_doc])* $event = $event_index,)*
+            $(#[doc = $drop_doc])* $drop_counter = $drop_index,)*
+            $($(#[doc = $event_doc])* $event = $event_index,)*
         }
 
         impl Counter {
@@ -42,6 +42,19 @@ macro_rules! list {
                     $(Self::$reject_counter => (Outcome::Rejected, $reject_label),)*
                     $(Self::$drop_counter => (Outcome::Dropped, $drop_label),)*
                     $(Self::$event => (Outcome::Done, $event_label),)*
+                }
+            }
+
+            /// What it counts, in words, without a full stop.
+            pub const fn meaning(self) -> &'static str {
+                let text = match self {
+                    $(Self::$reject_counter => concat!($($reject_doc),*),)*
+                    $(Self::$drop_counter => concat!($($drop_doc),*),)*
+                    $(Self::$event => concat!($($event_doc),*),)*
+                };
+                match text.trim_ascii().as_bytes() {
+                    [words @ .., b'.'] => words_of(words),
+                    words => words_of(words),
                 }
             }
         }
@@ -149,6 +162,14 @@ pub enum Outcome {
     Done,
 }
 
+/// The text with these bytes, which are a part of documentation.
+const fn words_of(bytes: &'static [u8]) -> &'static str {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+}
+
 /// Sorts counters by their numbers.
 const fn sorted<const N: usize>(mut all: [Counter; N]) -> [Counter; N] {
     let mut first = 0;
@@ -186,6 +207,15 @@ mod tests {
             };
             let line = std::format!("\n| {} | `{reason}` | {outcome}", counter as u32);
             assert!(DOCS.contains(&line), "{counter:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn every_counter_says_what_it_counts() {
+        for counter in Counter::ALL {
+            let meaning = counter.meaning();
+            assert!(meaning.len() > 10 && meaning.starts_with(char::is_uppercase), "{counter:?}: {meaning:?}");
+            assert!(!meaning.ends_with(['.', ' ']) && !meaning.contains("  "), "{counter:?}: {meaning:?}");
         }
     }
 

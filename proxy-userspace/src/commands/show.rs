@@ -1,5 +1,5 @@
-//! Prints what is asked for on standard output. A reader that closes the pipe, as in `waggle get … | head`, ends the command without
-//! an error.
+//! Prints what is asked for on standard output. A reader that closes the pipe, as in `waggle get … | head`, ends the command
+//! without an error.
 
 use std::{
     collections::BTreeSet,
@@ -13,8 +13,8 @@ use clap::CommandFactory as _;
 use crate::commands::{
     cli::{Cli, GetArgs, Output, Shell, What},
     get::{
-        Clients, Columns, InspectError, Look, Row, Selection, Snapshot, Tracked, affinity, backends, devices,
-        endpoints, flows, json, services, yaml,
+        Clients, Columns, InspectError, Look, Row, Selection, Snapshot, Tracked, affinity, backends, devices, drops,
+        endpoints, flows, json, read_counters, services, yaml,
     },
 };
 
@@ -38,6 +38,7 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
         What::Backends => show(args, || Ok(backends(&Snapshot::read(instance)?))),
         What::Flows => show(args, || Ok(flows(&Snapshot::read(instance)?, &Tracked::read(instance)?))),
         What::Affinity => show(args, || Ok(affinity(&Snapshot::read(instance)?, &Clients::read(instance)?))),
+        What::Drops => show(args, || Ok(drops(&read_counters(instance)?))),
         What::Devices => show(args, || devices(instance)),
     }
 }

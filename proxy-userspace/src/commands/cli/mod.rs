@@ -166,6 +166,9 @@ pub enum What {
     Flows,
     /// Clients that keep their backends by session affinity
     Affinity,
+    /// Reasons for which packets and calls were rejected or dropped, and how often
+    #[value(alias = "drop")]
+    Drops,
     /// Devices and their programs
     #[value(alias = "device")]
     Devices,

@@ -4,6 +4,7 @@
 mod affinity;
 mod backends;
 mod devices;
+mod drops;
 mod endpoints;
 mod flows;
 mod output;
@@ -21,6 +22,7 @@ pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
     devices::{DeviceRow, Mode, ProgramCell, devices},
+    drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
     flows::{Clock, FlowRow, Tracked, flows},
     output::{Columns, Look, Row, json, table, yaml},

@@ -90,13 +90,16 @@ fn tracked() -> Tracked {
 #[test]
 fn flows_are_shown_by_client_service_backend_and_state() {
     let expected = "\
-NAMESPACE     NAME   PORT   PROTOCOL   CLIENT               FRONTEND          BACKEND         STATE           EXPIRES   SOURCE
-default       web    http   TCP        198.51.100.9:40000   192.0.2.1:30080   10.1.0.1:8080   client_closed   1m30s     192.0.2.1:61000
-default       web    http   TCP        198.51.100.9:40001   192.0.2.1:30080   10.1.0.1:8080   established     1m30s     192.0.2.1:61000
-default       web    http   TCP        sk:3047              10.96.0.10:80     10.1.0.2:8080   connected       -         -
-kube-system   dns    -      UDP        sk:3048              10.96.0.53:53     10.1.0.5:53     sent            1m50s     -
+NAMESPACE     NAME   PORT   PROTOCOL   CLIENT               FRONTEND          BACKEND         STATE           EXPIRES
+default       web    http   TCP        198.51.100.9:40000   192.0.2.1:30080   10.1.0.1:8080   client_closed   1m30s
+default       web    http   TCP        198.51.100.9:40001   192.0.2.1:30080   10.1.0.1:8080   established     1m30s
+default       web    http   TCP        sk:3047              10.96.0.10:80     10.1.0.2:8080   connected       -
+kube-system   dns    -      UDP        sk:3048              10.96.0.53:53     10.1.0.5:53     sent            1m50s
 ";
-    assert_eq!(table(&flows(&snapshot(), &tracked()), Look { is_wide: true, is_bare: false }), expected);
+    let rows = flows(&snapshot(), &tracked());
+    assert_eq!(table(&rows, Look::default()), expected);
+    let sources: Vec<String> = rows.iter().flat_map(Row::wide_cells).collect();
+    assert_eq!(sources, ["192.0.2.1:61000", "192.0.2.1:61000", "-", "-"]);
 }
 
 #[test]

@@ -24,7 +24,8 @@ use crate::{
 pub struct Tracked {
     /// When they were read.
     pub clock: Clock,
-    /// Flows of packets: the entry of the backend's packets, by their tuple. A flow that has just become assured may be here twice.
+    /// Flows of packets: the entry of the backend's packets, by their tuple. A flow that becomes assured meanwhile may be here
+    /// twice.
     pub packets: Vec<(Tuple, ConntrackEntry)>,
     /// Connected TCP and SCTP sockets, by their cookies.
     pub sockets: Vec<(u64, Connection)>,
