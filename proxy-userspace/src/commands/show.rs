@@ -13,8 +13,8 @@ use clap::CommandFactory as _;
 use crate::commands::{
     cli::{Cli, GetArgs, Output, Shell, What},
     get::{
-        Clients, Columns, InspectError, Look, Row, Selection, Snapshot, Tracked, affinity, backends, devices, drops,
-        endpoints, flows, json, read_counters, services, yaml,
+        Clients, Columns, Fill, InspectError, Look, Row, Selection, Snapshot, Tracked, affinity, backends, devices,
+        drops, endpoints, flows, json, maps, read_counters, services, yaml,
     },
 };
 
@@ -39,6 +39,7 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
         What::Flows => show(args, || Ok(flows(&Snapshot::read(instance)?, &Tracked::read(instance)?))),
         What::Affinity => show(args, || Ok(affinity(&Snapshot::read(instance)?, &Clients::read(instance)?))),
         What::Drops => show(args, || Ok(drops(&read_counters(instance)?))),
+        What::Maps => show(args, || Ok(maps(&Fill::read(instance)?))),
         What::Devices => show(args, || devices(instance)),
     }
 }

@@ -12,7 +12,7 @@ use proxy_common::{
     State, Stored, Tuple, connection::WAYS,
 };
 
-use super::{MapsError, PinFolder, open_data};
+use super::{MapsError, PinFolder, open_data_read_only};
 use crate::{
     desired::Family,
     node::{bpf, jiffies},
@@ -59,7 +59,7 @@ impl Census {
     pub fn take(folder: &PinFolder) -> Result<Self, CensusError> {
         let mut census = Self::default();
         for map in MAPS {
-            let data = open_data(folder, map.name)?;
+            let data = open_data_read_only(folder, map.name)?;
             let info = data.info().map_err(|source| CensusError::Read { name: map.name, source })?;
             if info.max_entries() != 0 {
                 census.capacities.push((map.name, info.max_entries() * per_element(map.name)));

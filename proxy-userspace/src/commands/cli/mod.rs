@@ -87,7 +87,8 @@ Examples:
   waggle get services -n kube-system
   waggle get services web -o wide
   waggle get backends 10.244.1.7 -o yaml
-  waggle get devices --watch";
+  waggle get flows 192.0.2.9
+  waggle get drops --watch";
 
 /// The flag that names an instance.
 #[derive(Args, Clone, Debug)]
@@ -125,11 +126,12 @@ pub struct CleanupArgs {
 pub struct GetArgs {
     /// What to show
     pub what: What,
-    /// Show only these: names of Services and devices, addresses of backends and clients. If one isn't there, the exit code is 1
+    /// Show only these: names of Services, devices, maps and reasons, addresses of backends and clients. If one isn't there,
+    /// the exit code is 1
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Show only what belongs to this namespace; by default every namespace is shown. Devices belong to none and are shown
-    /// in any case
+    /// Show only what belongs to this namespace; by default every namespace is shown. Devices, drops and maps belong to
+    /// none and are shown in any case
     #[arg(long, short, conflicts_with = "all_namespaces")]
     pub namespace: Option<String>,
     /// Show every namespace, which is the default
@@ -172,6 +174,9 @@ pub enum What {
     /// Devices and their programs
     #[value(alias = "device")]
     Devices,
+    /// Pinned maps and how full they are
+    #[value(alias = "map")]
+    Maps,
 }
 
 /// The output formats of `waggle get`.

@@ -7,6 +7,7 @@ mod devices;
 mod drops;
 mod endpoints;
 mod flows;
+mod maps;
 mod output;
 mod read;
 mod selection;
@@ -25,6 +26,7 @@ pub use self::{
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
     flows::{Clock, FlowRow, Tracked, flows},
+    maps::{Fill, MapRow, maps},
     output::{Columns, Look, Row, json, table, yaml},
     selection::{NotFound, Selection},
     services::{ListCell, ServiceRow, SourcesCell, services},
@@ -32,7 +34,7 @@ pub use self::{
 };
 use crate::{
     attach::AttachError,
-    maps::{MapsError, encode},
+    maps::{MapsError, census::CensusError, encode},
 };
 
 /// Why an instance can't be inspected.
@@ -77,6 +79,9 @@ pub enum InspectError {
     /// The pinned hooks can't be listed.
     #[error(transparent)]
     Hooks(#[from] AttachError),
+    /// Entries can't be counted.
+    #[error(transparent)]
+    Count(#[from] CensusError),
     /// The time can't be read.
     #[error("read the kernel's clock")]
     Clock {
