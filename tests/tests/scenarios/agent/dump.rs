@@ -87,6 +87,7 @@ fn maps_page_shows_what_the_commands_print() {
         stdout(command.args(["get", what, "--instance", &node.instance()]))
     };
     assert_eq!(get("services").trim_end(), transcript(&page, "waggle get services"));
+    assert_eq!(get("endpoints").trim_end(), transcript(&page, "waggle get endpoints"));
     assert_eq!(get("backends").trim_end(), transcript(&page, "waggle get backends"));
     for map in ["services", "networks"] {
         let dump = stdout(Command::new("bpftool").args(["map", "dump", "pinned"]).arg(waggle.pins().join(map)));

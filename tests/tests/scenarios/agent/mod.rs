@@ -9,6 +9,7 @@ mod decisions;
 mod dump;
 mod filters;
 mod full;
+mod get;
 mod growth;
 mod hooks;
 mod import;
