@@ -78,14 +78,16 @@ impl<S: Store> Dataplane<S> {
         }
         let write = self.maps.members.put(Member { service: port.id, backend }, lists);
         write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
-        port.rare_mut().members.insert(address, lists);
+        let added = port.rare_mut().members.insert(address, lists).is_none();
+        self.rare_entries.members += usize::from(added);
         Ok(())
     }
 
     pub(super) fn remove_members<'a>(&mut self, id: &PortId, addresses: impl Iterator<Item = &'a SocketAddr>) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for address in addresses {
-            port.rare_mut().members.remove(address);
+            let removed = port.rare_mut().members.remove(address).is_some();
+            self.rare_entries.members -= usize::from(removed);
             if let Some(backend) = self.backends.id(&self.maps.backends, *address) {
                 self.maps.members.remove(&Member { service: port.id, backend });
             }

@@ -41,6 +41,7 @@ use self::{
     owners::Owners,
     paths::Paths,
     port::{Aftermath, Port},
+    rare::RareEntries,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
@@ -106,6 +107,7 @@ pub struct Dataplane<S: Store = Kernel> {
     service_ids: IdPool,
     slots: SlotPool,
     ports: BTreeMap<Arc<PortId>, Port>,
+    rare_entries: RareEntries,
     /// Ports that may still have former slots, members, source ranges or backends in the maps.
     unsettled: BTreeSet<PortId>,
     owners: BTreeMap<Frontend, Arc<PortId>>,
@@ -149,6 +151,7 @@ impl<S: Store> Dataplane<S> {
             service_ids: IdPool::new(maps.generations.length()),
             slots: SlotPool::new(maps.slots.length()),
             ports: BTreeMap::new(),
+            rare_entries: RareEntries::default(),
             unsettled: BTreeSet::new(),
             owners: BTreeMap::new(),
             marks: BTreeMap::new(),

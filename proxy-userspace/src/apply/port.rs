@@ -178,6 +178,8 @@ impl<S: Store> Dataplane<S> {
         if self.entry(id).is_none()
             && let Some(port) = self.ports.remove(id)
         {
+            self.rare_entries.members -= port.rare().members.len();
+            self.rare_entries.sources -= port.rare().sources.len();
             self.maps.service_names.remove(&port.id);
             retired.services.push(port.id);
         }
@@ -201,6 +203,7 @@ impl<S: Store> Dataplane<S> {
         let members = self.take_members(number);
         let mut port = Port::new(number);
         if !members.is_empty() {
+            self.rare_entries.members += members.len();
             port.rare_mut().members = members;
         }
         self.ports.insert(Arc::new(id.clone()), port);

@@ -29,6 +29,15 @@ pub(super) struct Rare {
     pub(super) members: Memberships,
 }
 
+/// How many entries all ports have in maps of which most ports need none. Counted here because visiting every port takes long.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct RareEntries {
+    /// In MEMBERS.
+    pub(super) members: usize,
+    /// In SOURCE_RANGES.
+    pub(super) sources: usize,
+}
+
 impl Port {
     /// Returns the port's rare state, which may be empty.
     pub(super) fn rare(&self) -> &Rare {

@@ -24,7 +24,7 @@ impl<S: Store> Dataplane<S> {
                 self.remove_sources(id, &admitted);
                 return Err(refused("SOURCE_RANGES", "--max-source-ranges", error));
             }
-            port.rare_mut().sources.insert(*net);
+            self.rare_entries.sources += usize::from(port.rare_mut().sources.insert(*net));
             admitted.push(*net);
         }
         Ok(admitted)
@@ -35,7 +35,7 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for net in nets {
             self.maps.source_ranges.remove(&encode::source_range_key(port.id, *net));
-            port.rare_mut().sources.remove(net);
+            self.rare_entries.sources -= usize::from(port.rare_mut().sources.remove(net));
         }
     }
 }
