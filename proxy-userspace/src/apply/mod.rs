@@ -51,7 +51,7 @@ use crate::{
     logging::errors::Report,
     maps::{
         Maps,
-        store::{Counts, Elements as _, Kernel, Store},
+        store::{Counts, Elements as _, Entries as _, Kernel, Store},
     },
     node::snat_ports::SnatPorts,
 };
@@ -256,7 +256,7 @@ impl<S: Store> Dataplane<S> {
             }
             for address in retired.backends {
                 if let Some(id) = self.backends.retire(&mut self.maps.backends, address) {
-                    zero(&mut self.maps.backend_counters, id);
+                    self.maps.backend_counters.remove(&id);
                 }
             }
         }

@@ -27,7 +27,7 @@ pub type Counts = BTreeMap<Counter, u64>;
 /// Handles to the maps that the programs write.
 pub struct State {
     counters: PerCpuArray<MapData, u64>,
-    backends: PerCpuArray<MapData, BackendCounters>,
+    backends: HashMap<MapData, u32, BackendCounters>,
     services: PerCpuArray<MapData, ServiceCounters>,
     ports: Array<MapData, u8>,
     slots: Array<MapData, u32>,
@@ -89,14 +89,9 @@ impl State {
         self.counts().into_iter().map(moved).filter(|(_, count)| *count != 0).collect()
     }
 
-    /// The counts of flows and source ports of this backend, over all processors.
+    /// The counts of flows and source ports of this backend.
     pub fn backend_counts(&self, id: u32) -> BackendCounters {
-        let values = self.backends.get(&id, 0).expect("read BACKEND_COUNTERS");
-        values.iter().fold(BackendCounters::default(), |sum, value| BackendCounters {
-            flows: sum.flows + value.flows,
-            taken: sum.taken + value.taken,
-            exhausted: sum.exhausted + value.exhausted,
-        })
+        self.backends.get(&id, 0).unwrap_or_default()
     }
 
     /// How many flows have been counted for this service, over all processors.
