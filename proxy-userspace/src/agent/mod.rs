@@ -296,6 +296,6 @@ impl Agent {
         self.model.set_node_addresses(addresses);
         let local = self.model.local();
         self.dataplane.set_outward(&local.outward);
-        self.dataplane.set_ruled(local.ruled);
+        self.dataplane.set_source_rules(local.has_source_rules);
     }
 }

@@ -42,7 +42,8 @@ pub struct Backends {
     /// By the hash of the address and port that the map has under the id.
     shared: HashTable<SharedBackend>,
     hasher: RandomState,
-    /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
+    /// Backends whose entry may still be flagged LOCAL or REPLIES_BYPASS although no port says so any more; [`Backends::settle`]
+    /// clears it.
     stale_flags: BTreeSet<SocketAddr>,
 }
 
@@ -73,9 +74,9 @@ impl Backends {
             if let Some(backend) = map.get(id).filter(Backend::is_valid) {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
-                let path = Path { is_outward: backend.is_past(), source: source(&backend) };
+                let path = Path { is_outward: backend.replies_bypass(), source: source(&backend) };
                 self.insert(map, address, SharedBackend { id, users: 0, local: 0, path });
-                if backend.is_local() || backend.is_past() {
+                if backend.is_local() || backend.replies_bypass() {
                     self.stale_flags.insert(address);
                 }
             }
@@ -176,7 +177,7 @@ impl Backends {
     }
 
     /// Whether the backend is on this node, and its replies bypass the node.
-    pub fn is_past(&self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+    pub fn replies_bypass(&self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
         self.find(map, address).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }
 
@@ -251,15 +252,15 @@ const fn source(backend: &Backend) -> u8 {
 }
 
 /// Writes the entry's flags by what ports and routes say. `known` is false if no port has said yet whether the backend is on this
-/// node: then LOCAL and PAST stay as they are.
+/// node: then LOCAL and REPLIES_BYPASS stay as they are.
 fn write_place(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
-    const PLACES: u16 = Backend::LOCAL | Backend::PAST;
+    const PLACES: u16 = Backend::LOCAL | Backend::REPLIES_BYPASS;
     let Some(before) = map.get(shared.id) else { return };
     let place = match (known, shared.local, shared.path.is_outward) {
         (false, ..) => before.flags & PLACES,
         (true, 0, _) => 0,
         (true, _, false) => Backend::LOCAL,
-        (true, _, true) => Backend::PAST,
+        (true, _, true) => Backend::REPLIES_BYPASS,
     };
     let flags = before.flags & Backend::VALID | place | source_bits(shared.path);
     if flags != before.flags {

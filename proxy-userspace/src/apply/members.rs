@@ -36,7 +36,7 @@ pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
 
 /// Returns the backends that flows of some list may not stay with any more.
 pub(super) fn left<'a>(old: &'a Memberships, new: &'a Memberships) -> impl Iterator<Item = SocketAddr> + 'a {
-    let lists = [List::Cluster, List::Local].map(|list| List::staying(list.bit()));
+    let lists = [List::Cluster, List::Local].map(|list| List::serving(list.bit()));
     let left = move |(backend, before): (&SocketAddr, &u32)| {
         let now = new.get(backend).copied().unwrap_or(0);
         lists.iter().any(|list| before & list != 0 && now & list == 0).then_some(*backend)

@@ -140,8 +140,8 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Sets whether rules of policy routing may route a backend's replies differently from packets of the frontend's address.
-    pub fn set_ruled(&mut self, ruled: bool) {
-        self.filters.set_ruled(&mut self.maps.filters, ruled);
+    pub fn set_source_rules(&mut self, has_source_rules: bool) {
+        self.filters.set_source_rules(&mut self.maps.filters, has_source_rules);
     }
 
     /// Whether a prefix contains a backend on this node that replies through the node.

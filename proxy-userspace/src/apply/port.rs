@@ -245,7 +245,7 @@ impl<S: Store> Dataplane<S> {
             }
             self.filters.put_local_backend(&mut self.maps.filters, backend.ip());
             if self.backends.mark_local(&mut self.maps.backends, *backend)
-                && self.backends.is_past(&self.maps.backends, *backend)
+                && self.backends.replies_bypass(&self.maps.backends, *backend)
             {
                 log_bypass(*backend);
             }

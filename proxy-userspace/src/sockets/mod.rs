@@ -133,7 +133,7 @@ impl Sockets {
         // socket is stale only if its backend has left both. A change that makes a spared socket stale reports the backend again.
         let before = self.list(&peer);
         let lists = self.members.get(&member, 0).unwrap_or(0);
-        let listed = lists & List::staying(before | self.list(&peer)) != 0;
+        let listed = lists & List::serving(before | self.list(&peer)) != 0;
         let same = self.backends.get(peer.backend_id).is_some_and(|now| now.generation == peer.backend_generation);
         !(listed && same)
     }

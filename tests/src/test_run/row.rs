@@ -205,7 +205,7 @@ pub fn check_rows(rows: Vec<Row>) {
 impl Row {
     fn check(&self, node: &mut BenchNode, family: Family, hook: Hook) -> Result<(), String> {
         node.state().forget();
-        node.set_ruled(false);
+        node.set_source_rules(false);
         node.serve(&self.services);
         let story: Vec<String> = self.before.iter().map(|step| play(node, step, family, hook)).collect();
         let before = node.state().counts();
@@ -248,7 +248,7 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
             return "other services".into();
         }
         Step::Rules => {
-            node.set_ruled(true);
+            node.set_source_rules(true);
             return "rules".into();
         }
         Step::Expire => {

@@ -66,8 +66,8 @@ fn w08_w09_the_way_to_a_backend_is_written_in_place() {
     backends.acquire(&mut map, address, |_| Path { is_outward: true, source: 3 });
     assert_eq!(flags(&map, &backends, address), Backend::VALID | 3 << 8);
     backends.mark_local(&mut map, address);
-    assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::PAST | 3 << 8);
-    assert!(backends.is_past(&map, address));
+    assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::REPLIES_BYPASS | 3 << 8);
+    assert!(backends.replies_bypass(&map, address));
     let home = Path { is_outward: false, source: 0 };
     assert!(backends.redirect(&mut map, &[(address.ip(), home)].into()).is_empty());
     assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::LOCAL);
