@@ -27,8 +27,8 @@ impl<S: Store> Dataplane<S> {
     pub fn used(&self) -> MapSizes {
         let ports = self.ports.values();
         let (members, ranges) = ports
-            .map(Port::rare)
-            .fold((0, 0), |(members, ranges), rare| (members + rare.members.len(), ranges + rare.sources.len()));
+            .map(Port::extras)
+            .fold((0, 0), |(members, ranges), extras| (members + extras.members.len(), ranges + extras.sources.len()));
         MapSizes {
             services: number(self.owners.len() + self.marks.len()),
             service_ids: self.service_ids.used(),

@@ -48,7 +48,7 @@ impl<S: Store> Dataplane<S> {
     /// Adds memberships to those that backends have. Backends without an id are left out: no flow knows them. On failure,
     /// backends that were no members before are none.
     pub(super) fn add_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
-        let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
+        let Some(before) = self.ports.get(id).map(|port| port.extras().members.clone()) else { return Ok(()) };
         for (address, lists) in members {
             let lists = lists | before.get(address).copied().unwrap_or(0);
             if let Err(error) = self.write_member(id, *address, lists) {
@@ -61,7 +61,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Removes all memberships that are not in `members`.
     pub(super) fn end_memberships(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
-        let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
+        let Some(before) = self.ports.get(id).map(|port| port.extras().members.clone()) else { return Ok(()) };
         self.remove_members(id, before.keys().filter(|address| !members.contains_key(address)));
         // MEMBERS is not preallocated, so replacing a value allocates memory and may fail.
         let narrower = members.iter().filter(|(address, _)| before.contains_key(address));
@@ -73,19 +73,19 @@ impl<S: Store> Dataplane<S> {
         else {
             return Ok(());
         };
-        if port.rare().members.get(&address) == Some(&lists) {
+        if port.extras().members.get(&address) == Some(&lists) {
             return Ok(());
         }
         let write = self.maps.members.put(Member { service: port.id, backend }, lists);
         write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
-        port.rare_mut().members.insert(address, lists);
+        port.extras_mut().members.insert(address, lists);
         Ok(())
     }
 
     pub(super) fn remove_members<'a>(&mut self, id: &PortId, addresses: impl Iterator<Item = &'a SocketAddr>) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for address in addresses {
-            port.rare_mut().members.remove(address);
+            port.extras_mut().members.remove(address);
             if let Some(backend) = self.backends.id(&self.maps.backends, *address) {
                 self.maps.members.remove(&Member { service: port.id, backend });
             }
@@ -97,9 +97,9 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
             // No flow knows a backend without an id.
-            if !port.rare().held.contains(&backend) && self.backends.hold(&self.maps.backends, backend) {
+            if !port.extras().held.contains(&backend) && self.backends.hold(&self.maps.backends, backend) {
                 self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
-                port.rare_mut().held.insert(backend);
+                port.extras_mut().held.insert(backend);
             }
         }
     }

@@ -37,7 +37,7 @@ pub(super) struct Paths {
     /// The entries of NODE_ADDRESSES by index, without the node's own addresses.
     sources: BTreeMap<u8, IpAddr>,
     /// Whether it has been logged that NODE_ADDRESSES is full; reset when an entry becomes free.
-    is_full_told: bool,
+    has_warned_of_full: bool,
 }
 
 impl Paths {
@@ -63,7 +63,7 @@ impl Paths {
         }
         let free = (FIRST..SOURCES).filter_map(|index| u8::try_from(index).ok());
         let Some(index) = free.into_iter().find(|index| !self.sources.contains_key(index)) else {
-            if !std::mem::replace(&mut self.is_full_told, true) {
+            if !std::mem::replace(&mut self.has_warned_of_full, true) {
                 warn!(%address, "NODE_ADDRESSES is full: backends reached from one more source address see the node's own address");
             }
             return 0;
@@ -172,7 +172,7 @@ impl<S: Store> Dataplane<S> {
     fn forget_sources(&mut self) {
         let used = self.backends.sources();
         let gone: Vec<u8> = self.paths.sources.keys().filter(|index| !used.contains(index)).copied().collect();
-        self.paths.is_full_told &= gone.is_empty();
+        self.paths.has_warned_of_full &= gone.is_empty();
         for address in gone.into_iter().filter_map(|index| self.paths.sources.remove(&index)) {
             self.filters.remove_node(address);
         }

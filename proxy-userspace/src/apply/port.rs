@@ -10,7 +10,7 @@ use super::{
     lists::{Ranges, differing},
     members::{left, memberships},
     paths::log_bypass,
-    rare::Rare,
+    port_extras::PortExtras,
     reclaim::Retired,
     refused, sources,
 };
@@ -31,12 +31,12 @@ pub(super) struct Port {
     /// Its frontends, with the slots that their entries name: internal, then external.
     frontends: SortedMap<Frontend, [SlotRange; 2]>,
     /// `None` if empty.
-    pub(super) rare: Option<Box<Rare>>,
+    pub(super) extras: Option<Box<PortExtras>>,
 }
 
 /// What remains to be done when everything that a plan adds is in force.
 #[derive(Debug, Default)]
-pub(super) struct Aftermath {
+pub(super) struct Deferred {
     /// Ids and slots that nothing refers to any more.
     pub(super) retired: Retired,
     /// Backends that have left a list of a UDP service.
@@ -46,7 +46,7 @@ pub(super) struct Aftermath {
 impl Port {
     /// Returns a port of which the maps hold nothing.
     const fn new(id: u32) -> Self {
-        Self { id, ranges: SortedMap::new(), frontends: SortedMap::new(), rare: None }
+        Self { id, ranges: SortedMap::new(), frontends: SortedMap::new(), extras: None }
     }
 
     /// Notes that the entry of a frontend is up to date, and names these slots.
@@ -65,20 +65,25 @@ impl Port {
     fn is_former_named(&self) -> bool {
         let is_named =
             |range: SlotRange| range.length != 0 && self.frontends.values().flatten().any(|named| *named == range);
-        self.rare().former.iter().any(|(range, _)| is_named(*range))
+        self.extras().former.iter().any(|(range, _)| is_named(*range))
     }
 }
 
 impl<S: Store> Dataplane<S> {
     /// Brings a port and its frontends to `entry`. What they used before stays until [`Self::settle`]: a frontend that changes its
     /// list or its port is written later, and uses the former state until then.
-    pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
+    pub(super) fn put_port(
+        &mut self,
+        id: &PortId,
+        entry: PortEntry,
+        deferred: &mut Deferred,
+    ) -> Result<(), ApplyError> {
         self.make_port(id)?;
         let before = self.entry(id).unwrap_or_default();
         let admitted = self.put_sources(id, &entry)?;
         // Also if a write fails below: MEMBERS may hold more from now on.
         self.unsettled.insert(id.clone());
-        let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut after.retired);
+        let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut deferred.retired);
         let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
         self.hold(id, &entry);
         self.mark_local(id, &entry.local);
@@ -87,9 +92,9 @@ impl<S: Store> Dataplane<S> {
 
     /// Removes the former state of ports: slots, memberships, source ranges, ids of backends. A port keeps all of it as long as a
     /// frontend's entry still names slots of a former list, because the kernel has refused to replace the entry.
-    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Applied) {
+    pub(super) fn settle(&mut self, deferred: &mut Deferred, outcome: &mut Applied) {
         for id in std::mem::take(&mut self.unsettled) {
-            let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, after));
+            let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, deferred));
             if let Err(error) = settled {
                 outcome.refused.entry(id.service.clone()).or_insert(error);
                 self.unsettled.insert(id);
@@ -99,7 +104,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Tries again to write the entries that were refused.
     fn write_outdated(&mut self, id: &PortId) -> Result<(), ApplyError> {
-        let outdated = self.ports.get(id).map(|port| port.rare().outdated.clone()).unwrap_or_default();
+        let outdated = self.ports.get(id).map(|port| port.extras().outdated.clone()).unwrap_or_default();
         for frontend in outdated {
             let table = self.table.services.get(&id.service);
             if let Some(entry) = table.and_then(|table| table.frontends.get(&frontend)).cloned() {
@@ -110,33 +115,33 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes the former state of a port, and has every remembered backend of it checked.
-    fn end_former(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
+    fn end_former(&mut self, id: &PortId, deferred: &mut Deferred) -> Result<(), ApplyError> {
         let entry = self.entry(id).unwrap_or_default();
         let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
         if port.is_former_named() {
             return Err(ApplyError::InUse);
         }
         let service = port.id;
-        let rare = port.rare_mut();
-        let (former, had) = (std::mem::take(&mut rare.former), rare.members.clone());
+        let extras = port.extras_mut();
+        let (former, had) = (std::mem::take(&mut extras.former), extras.members.clone());
         let gone: Vec<IpNet> =
-            rare.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
+            extras.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
         let departed: Vec<_> =
-            rare.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
+            extras.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
         let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().collect();
-        let ended: Vec<_> = rare.held.extract_if(.., |backend| !draining.contains(backend)).collect();
+        let ended: Vec<_> = extras.held.extract_if(.., |backend| !draining.contains(backend)).collect();
         self.remove_sources(id, &gone);
         self.unmark_local(&departed);
         let members = memberships(id, &entry);
         let narrowed = self.end_memberships(id, &members);
         if id.port.protocol == Protocol::Udp {
-            after.udp_gone.extend(left(&had, &members));
+            deferred.udp_gone.extend(left(&had, &members));
         }
         self.release_backends(
             former.iter().flat_map(|(_, backends)| backends).chain(ended.iter().copied()),
-            &mut after.retired,
+            &mut deferred.retired,
         );
-        after.retired.slots.extend(former.into_iter().map(|(range, _)| range));
+        deferred.retired.slots.extend(former.into_iter().map(|(range, _)| range));
         bump(&mut self.maps, service);
         if let Some(port) = self.ports.get_mut(id) {
             port.trim();
@@ -145,13 +150,13 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes a port whose frontends were removed, or belong to other ports already. A port that still has frontends stays.
-    pub(super) fn remove_port(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
+    pub(super) fn remove_port(&mut self, id: &PortId, deferred: &mut Deferred) -> Result<(), ApplyError> {
         let Some(port) = self.ports.get(id) else { return Ok(()) };
         if !port.frontends.is_empty() {
             return Err(ApplyError::InUse);
         }
         let (service, members, sources) =
-            (port.id, port.rare().members.clone(), port.rare().sources.iter().copied().collect::<Vec<_>>());
+            (port.id, port.extras().members.clone(), port.extras().sources.iter().copied().collect::<Vec<_>>());
         self.remove_members(id, members.keys());
         self.remove_sources(id, &sources);
         let Some(port) = self.ports.remove(id) else { return Ok(()) };
@@ -159,16 +164,16 @@ impl<S: Store> Dataplane<S> {
         bump(&mut self.maps, service);
         self.maps.service_names.remove(&service);
         if id.port.protocol == Protocol::Udp {
-            after.udp_gone.extend(members.into_keys());
+            deferred.udp_gone.extend(members.into_keys());
         }
         let before = self.entry(id).unwrap_or_default();
-        let rare = port.rare();
-        let former = rare.former.iter();
-        after.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
-        after.retired.services.push(service);
-        self.unmark_local(&rare.local.iter().copied().collect::<Vec<_>>());
+        let extras = port.extras();
+        let former = extras.former.iter();
+        deferred.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
+        deferred.retired.services.push(service);
+        self.unmark_local(&extras.local.iter().copied().collect::<Vec<_>>());
         let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
-        self.release_backends(backends.chain(rare.held.iter().copied()), &mut after.retired);
+        self.release_backends(backends.chain(extras.held.iter().copied()), &mut deferred.retired);
         self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
         Ok(())
     }
@@ -201,7 +206,7 @@ impl<S: Store> Dataplane<S> {
         let members = self.take_members(number);
         let mut port = Port::new(number);
         if !members.is_empty() {
-            port.rare_mut().members = members;
+            port.extras_mut().members = members;
         }
         self.ports.insert(Arc::new(id.clone()), port);
         Ok(())
@@ -221,7 +226,7 @@ impl<S: Store> Dataplane<S> {
             let former = port.ranges.take_where(left);
             if !former.is_empty() {
                 let with_backends = |(list, range)| (range, before.lists.get(&list).cloned().unwrap_or_default());
-                port.rare_mut().former.extend(former.into_iter().map(with_backends));
+                port.extras_mut().former.extend(former.into_iter().map(with_backends));
             }
             port.ranges.extend(ranges);
             self.affinity_watch.note(port.id, entry.affinity_timeout);
@@ -230,7 +235,7 @@ impl<S: Store> Dataplane<S> {
         let mut switched = Ok(());
         for (frontend, entry) in frontends {
             if let Err(error) = self.write_frontend(&frontend, id, &entry) {
-                self.ports.get_mut(id).map(|port| port.rare_mut().outdated.insert(frontend));
+                self.ports.get_mut(id).map(|port| port.extras_mut().outdated.insert(frontend));
                 switched = Err(error);
             }
         }
@@ -240,7 +245,7 @@ impl<S: Store> Dataplane<S> {
     /// Notes that these backends are on this node according to a port.
     fn mark_local(&mut self, id: &PortId, backends: &[SocketAddr]) {
         for backend in backends {
-            if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
+            if self.ports.get_mut(id).is_none_or(|port| !port.extras_mut().local.insert(*backend)) {
                 continue;
             }
             self.filters.put_local_backend(&mut self.maps.filters, backend.ip());
