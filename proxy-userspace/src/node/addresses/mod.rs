@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::{
     logging::errors::Report,
-    node::rtnetlink::{Heard, KernelError, Routes, Watcher},
+    node::rtnetlink::{KernelChange, KernelError, Routes, Watcher},
     objects::LocalAddresses,
 };
 
@@ -63,7 +63,7 @@ async fn follow(
         });
         *reported = true;
         sleep(GATHER).await;
-        while let Heard::Routes(changed) = kernel.heard().await? {
+        while let KernelChange::Routes(changed) = kernel.next_change().await? {
             // The receiver is gone only when the agent ends. While the agent is busy, this waits and the kernel's queue
             // fills up; an overflow counts as a change of every route.
             let _ = routes.send(changed).await;
