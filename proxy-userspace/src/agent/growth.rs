@@ -102,7 +102,7 @@ impl Agent {
     /// backends from now on, if there is another receiver for them.
     pub fn move_to(&mut self, maps: Maps, udp_gone: Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>) {
         self.dataplane.move_to(maps);
-        self.gone.begin(udp_gone);
+        self.removed_backends.begin(udp_gone);
     }
 
     /// Plans again what the previous maps had no room for.

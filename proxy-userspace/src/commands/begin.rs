@@ -121,8 +121,8 @@ impl Hooks {
     fn load(set: NewSet, groups: &[Group], folder: PinFolder, set_config: &SetConfig) -> anyhow::Result<Self> {
         let NewSet { ebpf, succession } = set;
         let (config, sctp) = (set_config.devices.clone(), set_config.sctp.clone());
-        let program_set =
-            ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?.telling(set_config.programs.clone());
+        let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?
+            .publishing_to(set_config.programs.clone());
         Ok(Self {
             devices: Follower::new(program_set, folder.clone(), config, sctp, set_config.missing.clone())?,
             folder,

@@ -180,7 +180,7 @@ impl Follower {
     async fn wait(&mut self, kernel: &mut Watcher) -> Result<(), KernelError> {
         loop {
             match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
-                Ok(heard) => return heard,
+                Ok(result) => return result,
                 // Blocks: the check asks the kernel for each device's programs.
                 Err(_) if block_in_place(|| self.devices.is_unsettled()) => return Ok(()),
                 Err(_) => {}
@@ -226,7 +226,7 @@ impl Follower {
 /// Waits until the selection of devices may have changed.
 async fn changed(kernel: &mut Watcher, sctp: &mut changes::Receiver<bool>) -> Result<(), KernelError> {
     tokio::select! {
-        heard = kernel.changed() => heard,
+        result = kernel.changed() => result,
         // The sender is dropped only when the agent ends.
         Ok(()) = sctp.changed() => Ok(()),
     }

@@ -12,7 +12,7 @@ const FULL: u64 = 80;
 /// After growing, at most this percentage of a map is full.
 const ENOUGH: u64 = 50;
 /// A map at its limit is logged when this percentage of it is full.
-const CROWDED: u64 = 90;
+const NEARLY_FULL: u64 = 90;
 
 /// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +38,9 @@ impl Facts<'_> {
     }
 
     /// Returns the quantities whose maps are nearly full and at their limits.
-    pub fn crowded(self) -> BTreeSet<Quantity> {
-        let is_crowded = |quantity: &Quantity| !self.may_grow(*quantity) && self.holds_more(*quantity, CROWDED);
-        Quantity::ALL.into_iter().filter(is_crowded).collect()
+    pub fn nearly_full(self) -> BTreeSet<Quantity> {
+        let is_nearly_full = |quantity: &Quantity| !self.may_grow(*quantity) && self.holds_more(*quantity, NEARLY_FULL);
+        Quantity::ALL.into_iter().filter(is_nearly_full).collect()
     }
 
     /// True if the map is smaller than its limit.
@@ -148,12 +148,12 @@ mod tests {
         let limits = MapSizes { services: 100, ..MapSizes::default() };
         let sizes = at_start(&MapSizes::NONE, &limits);
         assert_eq!(sizes.services, 100);
-        for (services, crowded) in [(89, false), (90, true), (100, true)] {
+        for (services, nearly_full) in [(89, false), (90, true), (100, true)] {
             let used = MapSizes { services, ..MapSizes::NONE };
             let lacking = BTreeSet::from([Quantity::Services]);
             let facts = Facts { lacking: &lacking, ..facts(&sizes, &used, &limits) };
             assert_eq!(facts.larger(), None);
-            assert_eq!(facts.crowded().contains(&Quantity::Services), crowded);
+            assert_eq!(facts.nearly_full().contains(&Quantity::Services), nearly_full);
         }
     }
 

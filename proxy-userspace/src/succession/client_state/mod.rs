@@ -10,7 +10,7 @@ use aya::maps::{HashMap, MapData};
 use bytemuck::{bytes_of, pod_read_unaligned};
 use proxy_common::{Affinity, AffinityKey, Flow, Fragment, FragmentPorts, Peer};
 
-use self::client_map::{ClientMap, When};
+use self::client_map::{ClientMap, WriteMode};
 use super::map_copy::{MapCopy, Refused};
 use crate::maps::{MapsError, connections::Connections};
 
@@ -81,7 +81,7 @@ impl<T: ClientMap> New<T> {
     fn copy(&mut self, old: impl Iterator<Item = (T::Key, T::Value)>) -> Bytes {
         let mut copied = Bytes::new();
         for (key, value) in old {
-            self.refused += usize::from(!self.map.write(&key, &value, When::Always));
+            self.refused += usize::from(!self.map.write(&key, &value, WriteMode::Always));
             copied.insert(bytes_of(&key).into(), bytes_of(&value).into());
         }
         copied
@@ -95,8 +95,8 @@ impl<T: ClientMap> New<T> {
         let new = self.map.get(&key);
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
         let is_written = match (change, old) {
-            (Some(Change::Insert), Some(old)) => self.map.write(&key, &old, When::Absent),
-            (Some(Change::Replace), Some(old)) => self.map.write(&key, &old, When::Present),
+            (Some(Change::Insert), Some(old)) => self.map.write(&key, &old, WriteMode::Absent),
+            (Some(Change::Replace), Some(old)) => self.map.write(&key, &old, WriteMode::Present),
             (Some(Change::Remove), _) => self.map.remove(&key),
             _ => true,
         };
