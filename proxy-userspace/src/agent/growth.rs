@@ -42,7 +42,7 @@ impl Agent {
 
     /// Sets the quantities that maps grow for when they are full. If there are none, Services that wait for larger maps are retried
     /// at intervals instead.
-    pub fn let_grow(&mut self, growing: BTreeSet<Quantity>) {
+    pub fn set_growing(&mut self, growing: BTreeSet<Quantity>) {
         if growing.is_empty() {
             self.refused.append(&mut self.waiting);
         }
@@ -116,6 +116,6 @@ impl Agent {
     pub fn previous_maps_unused(&mut self) {
         self.dataplane.release();
         self.attached();
-        heap::give_back();
+        heap::trim();
     }
 }

@@ -222,7 +222,7 @@ impl Agent {
                     self.retry.changed(tokio::time::Instant::now());
                     self.reconcile(Scope::Changes);
                     if std::mem::take(&mut self.relisted) {
-                        heap::give_back();
+                        heap::trim();
                     }
                 }
                 WakeReason::RetryDue => self.reconcile(Scope::Everything),

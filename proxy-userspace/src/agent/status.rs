@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long something may be wrong before the agent counts as unhealthy: kube-proxy's limit (twice its minimum sync period).
-const PATIENCE: Duration = Duration::from_mins(1);
+const UNHEALTHY_AFTER: Duration = Duration::from_mins(1);
 
 /// The agent's published state.
 #[derive(Clone, Debug)]
@@ -145,19 +145,19 @@ impl Status {
         } else if !self.attached {
             problems.push("programs are not attached yet".to_owned());
         }
-        if lasts(self.alive) > PATIENCE {
+        if lasts(self.alive) > UNHEALTHY_AFTER {
             problems.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
         }
-        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
+        if let Some(since) = self.failing.filter(|since| lasts(*since) > UNHEALTHY_AFTER) {
             problems.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
         }
         problems.extend(self.long_missing(now));
         problems
     }
 
-    /// Returns the hooks and devices that have lacked their programs for longer than [`PATIENCE`], in a sentence each.
+    /// Returns the hooks and devices that have lacked their programs for longer than [`UNHEALTHY_AFTER`], in a sentence each.
     pub(super) fn long_missing(&self, now: Instant) -> Vec<String> {
-        self.missing.missing_longer_than(PATIENCE, now)
+        self.missing.missing_longer_than(UNHEALTHY_AFTER, now)
     }
 }
 
@@ -184,9 +184,9 @@ mod tests {
         };
         assert!(status.problems(start).is_empty());
         let failing = Status { failing: Some(start), ..status.clone() };
-        let later = start + PATIENCE + Duration::from_secs(1);
+        let later = start + UNHEALTHY_AFTER + Duration::from_secs(1);
         let alive = Status { alive: later, ..failing };
-        assert!(alive.problems(start + PATIENCE).is_empty(), "for a while it may fail");
+        assert!(alive.problems(start + UNHEALTHY_AFTER).is_empty(), "for a while it may fail");
         assert_eq!(alive.problems(later), ["writing maps has failed for 61 s"]);
         assert_eq!(status.problems(later), ["the agent has been stuck for 61 s"]);
         assert_eq!(Status { generation: 0, ..Status::new() }.problems(start), ["nothing is programmed yet"]);

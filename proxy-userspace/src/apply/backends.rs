@@ -105,7 +105,7 @@ impl Backends {
     }
 
     /// Adds a user to a draining backend, which only existing flows know. Returns false if it has no id: then no flow knows it.
-    pub fn hold(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+    pub fn add_user(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
         self.find_mut(map, address).map(|shared| shared.users += 1).is_some()
     }
 
@@ -114,7 +114,7 @@ impl Backends {
     pub fn mark_local(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
         let Some(shared) = self.find_mut(map, address) else { return false };
         shared.local += 1;
-        write_place(map, shared, true);
+        write_location(map, shared, true);
         shared.local == 1
     }
 
@@ -136,7 +136,7 @@ impl Backends {
         let stale_flags = std::mem::take(&mut self.stale_flags);
         let is_open = |address: &SocketAddr| {
             let shared = self.find(map, *address).filter(|shared| shared.users != 0);
-            shared.inspect(|shared| write_place(map, shared, true)).is_none()
+            shared.inspect(|shared| write_location(map, shared, true)).is_none()
         };
         self.stale_flags = stale_flags.into_iter().filter(is_open).collect();
     }
@@ -148,27 +148,27 @@ impl Backends {
 
     /// Whether an address for which `wanted` holds has a backend on this node whose replies come through the node. Looks at all
     /// backends.
-    pub fn is_any_here(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> bool {
+    pub fn has_local_at(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> bool {
         let is_here = |shared: &SharedBackend| shared.local != 0 && !shared.path.is_outward;
         self.entries(map).any(|(address, shared)| is_here(shared) && wanted(address.ip()))
     }
 
     /// Sets the paths to the backends at some addresses. Returns those on this node whose replies bypass the node from now on.
     /// Looks at all backends.
-    pub fn redirect(&mut self, map: &mut impl Elements<Backend>, paths: &BTreeMap<IpAddr, Path>) -> Vec<SocketAddr> {
-        let mut past = Vec::new();
+    pub fn set_paths(&mut self, map: &mut impl Elements<Backend>, paths: &BTreeMap<IpAddr, Path>) -> Vec<SocketAddr> {
+        let mut bypassing = Vec::new();
         for shared in &mut self.shared {
             let Some(address) = address_of(map, shared) else { continue };
             let Some(path) = paths.get(&address.ip()).filter(|path| **path != shared.path) else { continue };
             if path.is_outward && !shared.path.is_outward && shared.local != 0 {
-                past.push(address);
+                bypassing.push(address);
             }
             shared.path = *path;
             // No port has said yet whether a backend from before a restart is on this node.
             let known = !self.stale_flags.contains(&address);
-            write_place(map, shared, known);
+            write_location(map, shared, known);
         }
-        past
+        bypassing
     }
 
     /// Returns the indices in NODE_ADDRESSES that the entries name.
@@ -253,16 +253,16 @@ const fn source(backend: &Backend) -> u8 {
 
 /// Writes the entry's flags by what ports and routes say. `known` is false if no port has said yet whether the backend is on this
 /// node: then LOCAL and REPLIES_BYPASS stay as they are.
-fn write_place(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
-    const PLACES: u16 = Backend::LOCAL | Backend::REPLIES_BYPASS;
+fn write_location(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
+    const LOCATION_FLAGS: u16 = Backend::LOCAL | Backend::REPLIES_BYPASS;
     let Some(before) = map.get(shared.id) else { return };
-    let place = match (known, shared.local, shared.path.is_outward) {
-        (false, ..) => before.flags & PLACES,
+    let location = match (known, shared.local, shared.path.is_outward) {
+        (false, ..) => before.flags & LOCATION_FLAGS,
         (true, 0, _) => 0,
         (true, _, false) => Backend::LOCAL,
         (true, _, true) => Backend::REPLIES_BYPASS,
     };
-    let flags = before.flags & Backend::VALID | place | source_bits(shared.path);
+    let flags = before.flags & Backend::VALID | location | source_bits(shared.path);
     if flags != before.flags {
         map.set(shared.id, Backend { flags, ..before });
     }

@@ -35,7 +35,10 @@ pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
 }
 
 /// Returns the backends that flows of some list may not stay with any more.
-pub(super) fn left<'a>(old: &'a Memberships, new: &'a Memberships) -> impl Iterator<Item = SocketAddr> + 'a {
+pub(super) fn removed_from_lists<'a>(
+    old: &'a Memberships,
+    new: &'a Memberships,
+) -> impl Iterator<Item = SocketAddr> + 'a {
     let lists = [List::Cluster, List::Local].map(|list| List::serving(list.bit()));
     let left = move |(backend, before): (&SocketAddr, &u32)| {
         let now = new.get(backend).copied().unwrap_or(0);
@@ -60,7 +63,7 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes all memberships that are not in `members`.
-    pub(super) fn end_memberships(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
+    pub(super) fn remove_other_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
         let Some(before) = self.ports.get(id).map(|port| port.extras().members.clone()) else { return Ok(()) };
         self.remove_members(id, before.keys().filter(|address| !members.contains_key(address)));
         // MEMBERS is not preallocated, so replacing a value allocates memory and may fail.
@@ -93,11 +96,11 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Keeps the ids of a port's draining backends: flows refer to the backends by id.
-    pub(super) fn hold(&mut self, id: &PortId, entry: &PortEntry) {
+    pub(super) fn hold_draining(&mut self, id: &PortId, entry: &PortEntry) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
             // No flow knows a backend without an id.
-            if !port.extras().held.contains(&backend) && self.backends.hold(&self.maps.backends, backend) {
+            if !port.extras().held.contains(&backend) && self.backends.add_user(&self.maps.backends, backend) {
                 self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
                 port.extras_mut().held.insert(backend);
             }

@@ -146,7 +146,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Whether a prefix contains a backend on this node that replies through the node.
     pub fn has_backend_here(&self, net: IpNet) -> bool {
-        self.backends.is_any_here(&self.maps.backends, |address| net.contains(&address))
+        self.backends.has_local_at(&self.maps.backends, |address| net.contains(&address))
     }
 
     /// To be called when routes have changed: looks up again the backends that they may lead to.
@@ -160,7 +160,7 @@ impl<S: Store> Dataplane<S> {
         };
         let past = self.with_paths(|known, map, find| {
             let paths = addresses.into_iter().map(|address| (address, find(address))).collect();
-            known.redirect(map, &paths)
+            known.set_paths(map, &paths)
         });
         past.into_iter().for_each(log_bypass);
         if *routes == Routes::All {

@@ -8,7 +8,7 @@ use proxy_common::{Frontend, List, Protocol, SlotRange};
 use super::{
     Applied, ApplyError, Dataplane, bump,
     lists::{Ranges, differing},
-    members::{left, memberships},
+    members::{memberships, removed_from_lists},
     paths::log_bypass,
     port_extras::PortExtras,
     reclaim::Retired,
@@ -50,7 +50,7 @@ impl Port {
     }
 
     /// Notes that the entry of a frontend is up to date, and names these slots.
-    pub(super) fn names(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
+    pub(super) fn note_written(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
         self.forget_outdated(&frontend);
         self.frontends.insert(frontend, slots);
     }
@@ -62,7 +62,7 @@ impl Port {
     }
 
     /// Whether a frontend's entry still names slots of a former list.
-    fn is_former_named(&self) -> bool {
+    fn is_former_in_use(&self) -> bool {
         let is_named =
             |range: SlotRange| range.length != 0 && self.frontends.values().flatten().any(|named| *named == range);
         self.extras().former.iter().any(|(range, _)| is_named(*range))
@@ -85,16 +85,16 @@ impl<S: Store> Dataplane<S> {
         self.unsettled.insert(id.clone());
         let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut deferred.retired);
         let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
-        self.hold(id, &entry);
+        self.hold_draining(id, &entry);
         self.mark_local(id, &entry.local);
-        self.switch(id, entry, &before, ranges)
+        self.switch_frontends(id, entry, &before, ranges)
     }
 
     /// Removes the former state of ports: slots, memberships, source ranges, ids of backends. A port keeps all of it as long as a
     /// frontend's entry still names slots of a former list, because the kernel has refused to replace the entry.
     pub(super) fn settle(&mut self, deferred: &mut Deferred, outcome: &mut Applied) {
         for id in std::mem::take(&mut self.unsettled) {
-            let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, deferred));
+            let settled = self.write_outdated(&id).and_then(|()| self.remove_former(&id, deferred));
             if let Err(error) = settled {
                 outcome.refused.entry(id.service.clone()).or_insert(error);
                 self.unsettled.insert(id);
@@ -115,10 +115,10 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes the former state of a port, and has every remembered backend of it checked.
-    fn end_former(&mut self, id: &PortId, deferred: &mut Deferred) -> Result<(), ApplyError> {
+    fn remove_former(&mut self, id: &PortId, deferred: &mut Deferred) -> Result<(), ApplyError> {
         let entry = self.entry(id).unwrap_or_default();
         let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
-        if port.is_former_named() {
+        if port.is_former_in_use() {
             return Err(ApplyError::InUse);
         }
         let service = port.id;
@@ -133,9 +133,9 @@ impl<S: Store> Dataplane<S> {
         self.remove_sources(id, &gone);
         self.unmark_local(&departed);
         let members = memberships(id, &entry);
-        let narrowed = self.end_memberships(id, &members);
+        let narrowed = self.remove_other_members(id, &members);
         if id.port.protocol == Protocol::Udp {
-            deferred.udp_gone.extend(left(&had, &members));
+            deferred.udp_gone.extend(removed_from_lists(&had, &members));
         }
         self.release_backends(
             former.iter().flat_map(|(_, backends)| backends).chain(ended.iter().copied()),
@@ -174,7 +174,7 @@ impl<S: Store> Dataplane<S> {
         self.unmark_local(&extras.local.iter().copied().collect::<Vec<_>>());
         let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
         self.release_backends(backends.chain(extras.held.iter().copied()), &mut deferred.retired);
-        self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
+        self.remove_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
         Ok(())
     }
 
@@ -214,7 +214,13 @@ impl<S: Store> Dataplane<S> {
 
     /// Makes the port's frontends use the new ranges, in one atomic update each. A frontend whose list was removed is left as it
     /// is: the plan puts or removes it next. A frontend that can't be written is noted as outdated.
-    fn switch(&mut self, id: &PortId, entry: PortEntry, before: &PortEntry, ranges: Ranges) -> Result<(), ApplyError> {
+    fn switch_frontends(
+        &mut self,
+        id: &PortId,
+        entry: PortEntry,
+        before: &PortEntry,
+        ranges: Ranges,
+    ) -> Result<(), ApplyError> {
         let table = self.table.services.entry(id.service.clone()).or_default();
         let of_port = table.frontends.iter().filter(|(_, frontend)| {
             let [internal, external] = [frontend.internal, frontend.external];

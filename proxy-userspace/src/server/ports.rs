@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::{
     health::{self, Probe},
-    listener::{self, HttpResponse, bind, bind_patiently},
+    listener::{self, HttpResponse, bind, bind_with_retries},
     metrics::Metrics,
     respond::{JSON, PLAIN, missing, text},
     scraped::Scraped,
@@ -141,7 +141,7 @@ async fn serve_port(
         BindAttempt::Off => return,
         BindAttempt::Bound(listener) => listener,
         BindAttempt::Taken(Port { name, .. }, address, _) => {
-            let listener = bind_patiently(address, |_| ()).await;
+            let listener = bind_with_retries(address, |_| ()).await;
             info!(%address, "the {name} port is served");
             listener
         }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often the maps' fill is checked.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_PERIOD: Duration = Duration::from_secs(1);
 /// How long to wait after a failure before trying again: after the first one, and at most.
 const RETRY: Duration = Duration::from_mins(1);
 const RETRY_LAST: Duration = Duration::from_hours(1);
@@ -76,11 +76,11 @@ impl Growth {
     /// programs of both sets: the next start puts one set in place.
     pub async fn run(mut self, agent: &mut Agent, inputs: &mut Inputs) -> anyhow::Result<()> {
         loop {
-            agent.let_grow(self.growing());
+            agent.set_growing(self.growing());
             tokio::select! {
                 () = agent.run(inputs) => return Ok(()),
                 event = self.event() => match event {
-                    Event::Look => self.look(agent),
+                    Event::Check => self.check(agent),
                     Event::Prepared(prepared) => self.switch(agent, prepared).await?,
                     Event::Finished(finished) => self.finish(agent, finished)?,
                 },
@@ -97,7 +97,7 @@ impl Growth {
         match &mut self.step {
             Step::Idle(_) => {
                 time::sleep_until(self.next).await;
-                Event::Look
+                Event::Check
             }
             Step::Preparing(_, task) => Event::Prepared(task.await.context("make larger maps").and_then(|made| made)),
             Step::Finishing(_, task) => {
@@ -108,16 +108,16 @@ impl Growth {
     }
 
     /// Starts to prepare a larger set if one is needed.
-    fn look(&mut self, agent: &Agent) {
-        self.next = time::Instant::now() + LOOK;
+    fn check(&mut self, agent: &Agent) {
+        self.next = time::Instant::now() + CHECK_PERIOD;
         let is_waiting = !agent.lacking().is_empty() || self.retry != RETRY;
         let counted = counters::sum_of_events(&self.set_config.folder()).ok();
         let is_due = self.pacer.is_due(counted.map(|counted| (agent.generation(), counted)));
         if !(is_due || is_waiting) {
             return;
         }
-        // If the maps can't be read now, the next look tries again.
-        let Ok(mut used) = usage::look(&self.set_config.folder()) else { return };
+        // If the maps can't be read now, the next check tries again.
+        let Ok(mut used) = usage::estimate_used(&self.set_config.folder()) else { return };
         used = larger_of(&used, &agent.used());
         self.warn_of_nearly_full(agent, &used);
         if self.facts(agent, &used).larger().is_none() {
@@ -211,7 +211,7 @@ impl Growth {
 
 /// An event that a [`Growth`] waits for.
 enum Event {
-    Look,
+    Check,
     Prepared(anyhow::Result<Box<Prepared>>),
     Finished(anyhow::Result<()>),
 }

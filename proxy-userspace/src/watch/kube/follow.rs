@@ -121,7 +121,7 @@ impl Progress {
                 break;
             }
             if remedy == Remedy::Absent {
-                self.report_nothing().await?;
+                self.report_empty_list().await?;
                 sleep(jittered(self.follow.link.timing().absent)).await;
             } else {
                 sleep(self.pause()).await;
@@ -239,7 +239,7 @@ impl Progress {
     }
 
     /// Reports a resource that the API server does not show as empty, unless it has been listed before.
-    async fn report_nothing(&mut self) -> Result<(), AgentGone> {
+    async fn report_empty_list(&mut self) -> Result<(), AgentGone> {
         if self.listed {
             return Ok(());
         }

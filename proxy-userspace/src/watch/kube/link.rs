@@ -139,10 +139,10 @@ impl Link {
         let end = watch.map(|_| Instant::now() + length + self.timing().watch_grace);
         let response = match timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.lost(kind, generation, Box::new(error)).await),
+            Ok(Err(error)) => return Err(self.note_lost(kind, generation, Box::new(error)).await),
             Err(_) => {
                 let error = format!("no response within {limit:?}");
-                return Err(self.lost(kind, generation, error.into()).await);
+                return Err(self.note_lost(kind, generation, error.into()).await);
             }
         };
         let status = response.status();
@@ -158,9 +158,9 @@ impl Link {
             self.settings.contact.note(kind);
         }
         if response::serves(status) {
-            self.works(kind);
+            self.note_success(kind);
         } else {
-            self.fails(kind, &format!("it responded {status}"));
+            self.note_failure(kind, &format!("it responded {status}"));
         }
         let received =
             watch.filter(|_| status.is_success()).map(|pace| lock(pace).revisions.granted(Instant::now(), length));
@@ -169,9 +169,9 @@ impl Link {
         Ok(response.map(|body| limited(body, limit, end, received, on_data)))
     }
 
-    async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
+    async fn note_lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
         self.settings.contact.note_response(None);
-        self.fails(kind, &Report(&*error).to_string());
+        self.note_failure(kind, &Report(&*error).to_string());
         // The server's address or certificates may have changed.
         self.renew(generation).await;
         error
@@ -201,7 +201,7 @@ impl Link {
         }
     }
 
-    fn fails(&self, kind: Kind, error: &str) {
+    fn note_failure(&self, kind: Kind, error: &str) {
         let mut health = lock(&self.health);
         if health.failing.is_empty() {
             warn!(error, "the API server can't be reached or does not serve; keeping what is known and retrying");
@@ -210,7 +210,7 @@ impl Link {
         health.failing.insert(kind);
     }
 
-    fn works(&self, kind: Kind) {
+    fn note_success(&self, kind: Kind) {
         let mut health = lock(&self.health);
         if health.failing.remove(&kind) && health.failing.is_empty() {
             let away = health.since.take().map(|since| since.elapsed()).unwrap_or_default();

@@ -56,7 +56,7 @@ impl Startup {
             }
             self.fit(agent)?;
         }
-        agent.let_grow(growth::growing(&self.set_config.dataplane.sizes, &self.limits));
+        agent.set_growing(growth::growing(&self.set_config.dataplane.sizes, &self.limits));
         agent.expect_programs(self.set.succession.is_in_force());
         let Loading { task, set_config, limits } = self.load()?;
         // The verifier runs concurrently.
@@ -67,7 +67,7 @@ impl Startup {
         let running = hooks.attach(&set_config, is_first.then_some(&*agent)).await?;
         agent.attached();
         // Listing objects and loading programs has left much free memory.
-        heap::give_back();
+        heap::trim();
         info!("serving");
         Ok(Some(Growth::new(set_config, limits, running)))
     }
