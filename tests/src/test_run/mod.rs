@@ -38,7 +38,7 @@ use proxy_userspace::{
 
 use self::programs::Programs;
 pub use self::{
-    buckets::Mishap,
+    buckets::BucketFault,
     outcome::hex,
     places::{Device, Member},
     programs::{Action, Hook},
