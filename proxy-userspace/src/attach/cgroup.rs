@@ -73,7 +73,7 @@ impl Cgroup {
 
 /// Attaches every socket program of the set in `new`, which must be loaded, to the cgroup at `path`. The programs stay attached
 /// when the agent ends. Until `new` is put in place, the replaced programs that serve already translated sockets stay, too (see
-/// `beside.rs`).
+/// `old_programs.rs`).
 pub fn attach(ebpf: &Ebpf, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
     let cgroup = Cgroup::open(path)?;
     let shown = format!("cgroup {}", path.display());

@@ -90,7 +90,7 @@ impl<T: ClientMap> New<T> {
     /// Repeats the change of one entry. A program may change the new entry between the lookup and the write. In the worst case a
     /// client chooses a backend again, or the entry of a socket that has just closed takes room until the map is replaced. That is
     /// tolerated: it takes two calls of one socket, through hooks of both sets, within microseconds. No socket is shown its backend
-    /// instead of the frontend: the old programs that translate for it are still attached (`attach/beside.rs`).
+    /// instead of the frontend: the old programs that translate for it are still attached (`attach/old_programs.rs`).
     fn settle(&mut self, key: T::Key, first: Option<&[u8]>, old: Option<T::Value>) {
         let new = self.map.get(&key);
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
