@@ -30,9 +30,9 @@ impl<S: Store> Dataplane<S> {
             service_ids: self.service_ids.used(),
             slots: self.maps.slots.length() - self.slots.free(),
             backends: self.backends.used(),
-            members: number(self.rare_entries.members),
+            members: number(self.extra_entries.members),
             networks: number(self.table.networks.len()),
-            source_ranges: number(self.rare_entries.sources),
+            source_ranges: number(self.extra_entries.sources),
             affinity: number(self.affinity_watch.clients()),
             ..MapSizes::NONE
         }

@@ -83,7 +83,7 @@ impl PinFolder {
     }
 
     /// Returns the folder with links of old programs that stay attached beside a new set's for a while.
-    pub fn beside(&self) -> PathBuf {
+    pub fn old_links(&self) -> PathBuf {
         self.maps.join("beside")
     }
 

@@ -19,7 +19,7 @@ use proxy_userspace::{
     node::jiffies,
 };
 
-use super::buckets::{FlowBuckets, Mishap};
+use super::buckets::{BucketFault, FlowBuckets};
 
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
@@ -147,9 +147,9 @@ impl State {
         self.embryonic.follow(tuple, entry, self.clock).expect("write EMBRYONIC");
     }
 
-    /// Lets `mishap` happen to the buckets of a packet's entry.
-    pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
-        self.buckets.suffer(tuple, mishap);
+    /// Injects `fault` into the buckets of a packet's entry.
+    pub(super) fn inject_fault(&mut self, tuple: &Tuple, fault: BucketFault) {
+        self.buckets.inject_fault(tuple, fault);
     }
 
     /// Whether PORT_FILTER has a node port.

@@ -121,7 +121,7 @@ impl Contents {
     }
 
     /// Returns the numbers of members and of source ranges.
-    pub(super) fn rare_entries(&self) -> (usize, usize) {
+    pub(super) fn extra_entries(&self) -> (usize, usize) {
         (self.members.len(), self.sources.len())
     }
 
