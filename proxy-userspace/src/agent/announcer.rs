@@ -236,10 +236,10 @@ mod tests {
         announcer.applied(&BTreeSet::from([service(1)]), &errors(1), now);
         announcer.applied(&BTreeSet::new(), &errors(0), now);
         announcer.applied(&BTreeSet::new(), &errors(0), now);
-        let announced = [("Service shop/web-1", "NotInForce"), ("Node n1", "Degraded")];
+        let refused = [("Service shop/web-1", "NotInForce"), ("Node n1", "Degraded")];
         let healed = [("Service shop/web-1", "InForce"), ("Node n1", "Recovered")];
         let expected: Vec<_> =
-            announced.into_iter().chain(healed).map(|(object, word)| (object.to_owned(), word)).collect();
+            refused.into_iter().chain(healed).map(|(object, word)| (object.to_owned(), word)).collect();
         assert_eq!(received(&mut events), expected);
     }
 
@@ -250,9 +250,9 @@ mod tests {
         for lacking in [&[][..], &lacking, &lacking, &[], &[]] {
             announcer.missing(lacking, now);
         }
-        let announced = received(&mut events);
+        let sent = received(&mut events);
         let node = |word| ("Node n1".to_owned(), word);
-        assert_eq!(announced, [node("HooksMissing"), node("HooksAttached")]);
+        assert_eq!(sent, [node("HooksMissing"), node("HooksAttached")]);
     }
 
     #[test]
