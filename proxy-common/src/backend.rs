@@ -9,7 +9,8 @@ pod! {
         pub address: Address,
         /// The port on which it listens, host byte order.
         pub port: u16,
-        /// The flags [`Backend::VALID`], [`Backend::LOCAL`] and [`Backend::PAST`]. The upper eight bits are [`Backend::source`].
+        /// The flags [`Backend::VALID`], [`Backend::LOCAL`] and [`Backend::REPLIES_BYPASS`]. The upper eight bits are
+        /// [`Backend::source`].
         pub flags: u16,
         /// Changes whenever the id is given to another address, so that a remembered id can be checked.
         pub generation: u32,
@@ -33,7 +34,7 @@ impl Backend {
     /// The backend is on this node: packets reach it through the stack, with the client's address (S26).
     pub const LOCAL: u16 = 2;
     /// The backend is on this node, but the route to it leaves the node, so its replies bypass the node (W9).
-    pub const PAST: u16 = 4;
+    pub const REPLIES_BYPASS: u16 = 4;
     /// Number of the lowest bit of [`Backend::source`] in `flags`.
     pub const SOURCE_SHIFT: u16 = 8;
 
@@ -51,8 +52,8 @@ impl Backend {
 
     /// Whether the backend is on this node, and its replies bypass the node.
     #[inline(always)]
-    pub const fn is_past(&self) -> bool {
-        self.flags & Self::PAST != 0
+    pub const fn replies_bypass(&self) -> bool {
+        self.flags & Self::REPLIES_BYPASS != 0
     }
 
     /// Whether the backend is on this node.

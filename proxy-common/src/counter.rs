@@ -38,7 +38,7 @@ pod! {
         pub bytes: u64,
     }
 
-    /// Value of BACKEND_COUNTERS, per CPU, indexed by backend id: the search for free source ports.
+    /// Value of BACKEND_COUNTERS, by backend id: the search for free source ports.
     pub struct BackendCounters: 24 {
         /// Flows that were given a source port.
         pub flows: u64,

@@ -72,4 +72,4 @@ pub use verdict::Verdict;
 
 /// Version of the map layouts in this crate. `maps.rs` says which version introduced the layout of each map. The agent replaces
 /// pinned maps whose layout is of another version.
-pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1010 } else { 10 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "other-abi") { 1011 } else { 11 };

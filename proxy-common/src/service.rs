@@ -121,7 +121,7 @@ impl List {
     /// The bits of members that a flow of the list with this bit may stay with: those in the list, and those that have left it
     /// but still serve (S29). New flows and clients with affinity need one of the former.
     #[inline(always)]
-    pub const fn staying(bit: u32) -> u32 {
+    pub const fn serving(bit: u32) -> u32 {
         bit | Self::draining(bit)
     }
 

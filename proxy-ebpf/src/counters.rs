@@ -1,5 +1,10 @@
 //! The only place that changes counters. A counter that can't be found changes no verdict.
 
+#![expect(unsafe_code, reason = "an atomic addition")]
+
+use core::arch::asm;
+
+use aya_ebpf::bindings::BPF_NOEXIST;
 use proxy_common::{BackendCounters, Counter, Shared};
 
 use crate::{
@@ -41,10 +46,33 @@ pub fn count_packet(service: u32, bytes: usize) {
 /// Adds the result of a search for a source port towards a backend.
 #[inline(always)]
 pub fn count_ports(backend: u32, found: &BackendCounters) {
+    // Two CPUs may find no entry at the same time. The second can't insert one, and adds to the first one's.
+    if BACKEND_COUNTERS.get_shared(backend).is_none()
+        && BACKEND_COUNTERS.insert(backend, found, BPF_NOEXIST.into()).is_ok()
+    {
+        return;
+    }
     if let Some(value) = BACKEND_COUNTERS.get_shared(backend) {
-        add(value.flows(), found.flows);
-        add(value.taken(), found.taken);
-        add(value.exhausted(), found.exhausted);
+        add_shared(value.flows(), found.flows);
+        add_shared(value.taken(), found.taken);
+        add_shared(value.exhausted(), found.exhausted);
+    }
+}
+
+/// Adds to a number that other CPUs add to, too.
+#[inline(always)]
+fn add_shared(number: Shared<u64>, more: u64) {
+    if more == 0 {
+        return;
+    }
+    // SAFETY: an aligned word of a map. Written in assembly, since the compiler does not offer BPF's atomic operations.
+    unsafe {
+        asm!(
+            "lock *(u64 *)({number} + 0) += {more}",
+            number = in(reg) number.as_ptr(),
+            more = in(reg) more,
+            options(nostack),
+        );
     }
 }
 

@@ -8,27 +8,27 @@ use crate::{
     emit::deliver,
     filter::address_class,
     flow::{
-        conntrack::{forget, goes_on, is_local_reply, lookup},
+        conntrack::{forget, is_local_reply, leaves_unchanged, lookup},
         refresh::refresh_flow,
     },
     foreign, fragment,
     packet::Packet,
     parse::parse_network,
-    pipeline::{hand_over, move_on, parse_ports, read_chunk},
+    pipeline::{parse_ports, read_chunk, store_and_continue, update_flow},
     scratch::{Parsed, ReplyRoom, Rooms, is_assured},
     service::is_service,
-    succession::ask_there,
-    uplink::is_ruled,
+    succession::try_other_set,
+    uplink::has_source_rules,
 };
 
 /// Handles a packet that is about to leave, as the stack has sent it. Its headers are in SCRATCH from the beginning, for any
 /// program that continues with it.
 #[inline(always)]
 pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
-    let headers = &mut Parsed::at_hand(rooms.headers)?;
+    let headers = &mut Parsed::in_scratch(rooms.headers)?;
     parse_network(packet, headers)?;
     if headers.is_icmp() {
-        return hand_over(packet, headers, Stage::IcmpEgress);
+        return store_and_continue(packet, headers, Stage::IcmpEgress);
     }
     let class = address_class(&headers.tuple.source);
     if class & (AddressClass::LOCAL_BACKEND | AddressClass::NODE | AddressClass::SERVICE) == 0 {
@@ -38,13 +38,13 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
     let now = now_jiffies();
     let flow = rooms.flow.get()?;
     if class & AddressClass::LOCAL_BACKEND == 0 {
-        return leave(packet, headers, class, (flow, rooms.reply), now);
+        return pass_non_reply(packet, headers, class, (flow, rooms.reply), now);
     }
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
-        return leave(packet, headers, class, (flow, rooms.reply), now);
+        return pass_non_reply(packet, headers, class, (flow, rooms.reply), now);
     };
     if !is_local_reply(&flow.meta) {
-        return leave(packet, headers, class, (flow, rooms.reply), now);
+        return pass_non_reply(packet, headers, class, (flow, rooms.reply), now);
     }
     let is_again = flow.meta.handshake == headers.sequence.wrapping_add(1);
     if headers.flags().accepts() && !assured && flow.meta.state().is_over(false) && !is_again {
@@ -52,11 +52,11 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
         forget(flow, &headers.tuple);
         return Err(Verdict::Pass);
     }
-    if !goes_on(flow, meta, assured, headers, now) {
-        move_on(packet, headers, flow, (meta, assured), now, Stage::RefreshEgress)?;
+    if !leaves_unchanged(flow, meta, assured, headers, now) {
+        update_flow(packet, headers, flow, (meta, assured), now, Stage::RefreshEgress)?;
     }
     fragment::remember(headers)?;
-    if is_ruled(class) {
+    if has_source_rules(class) {
         packet.continue_at(Stage::Uplink);
     }
     deliver(packet, headers, flow)
@@ -66,7 +66,7 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
 /// is one. The other set of programs gets the packet before it is noted: a packet of a flow there must not be noted as foreign
 /// here.
 #[inline(always)]
-fn leave<P: Packet>(
+fn pass_non_reply<P: Packet>(
     packet: &P,
     headers: &Headers,
     class: u8,
@@ -76,7 +76,7 @@ fn leave<P: Packet>(
     if headers.tuple.protocol == Protocol::Sctp as u8 && class & AddressClass::NODE != 0 && is_to_service(headers) {
         packet.continue_at(Stage::Own);
     }
-    ask_there(packet, Stage::PreviousEgress);
+    try_other_set(packet, Stage::PreviousEgress);
     foreign::note(headers, class, flow, now, reply);
     Err(Verdict::Pass)
 }
@@ -99,7 +99,7 @@ pub fn refresh_egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(),
         return Err(Verdict::Pass);
     }
     fragment::remember(headers)?;
-    if is_ruled(address_class(&headers.tuple.source)) {
+    if has_source_rules(address_class(&headers.tuple.source)) {
         packet.continue_at(Stage::Uplink);
     }
     deliver(packet, headers, flow)

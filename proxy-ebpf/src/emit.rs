@@ -21,7 +21,7 @@ pub const MALFORMED: Verdict = Verdict::Drop(DropReason::Malformed);
 #[inline(always)]
 pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
     let mut route = Route::new();
-    find_way(packet, headers, flow, &mut route)?;
+    find_route(packet, headers, flow, &mut route)?;
     translate(packet, headers, flow, 1)?;
     packet.send(&route).ok_or(MALFORMED)?;
     count_packet(flow.meta.service, headers.end());
@@ -30,7 +30,7 @@ pub fn forward<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEnt
 
 /// Sends the reply of a backend on this node, translated, by the given route.
 #[inline(always)]
-pub fn deliver_by<P: Packet>(
+pub fn send_reply<P: Packet>(
     packet: &mut P,
     headers: &Headers,
     flow: &ConntrackEntry,
@@ -44,7 +44,7 @@ pub fn deliver_by<P: Packet>(
 
 /// Finds the route out of this node for a packet that will be translated by `flow`. Passes a packet that this hook can't send.
 #[inline(always)]
-pub fn find_way<P: Packet>(
+pub fn find_route<P: Packet>(
     packet: &P,
     headers: &Headers,
     flow: &ConntrackEntry,

@@ -21,7 +21,7 @@ use proxy_common::{
 use crate::{
     clock::timeout,
     filter::{filter_address, port_class},
-    flow::{conntrack::enter, table::FlowTable},
+    flow::{conntrack::insert_embryonic, table::FlowTable},
     maps::{JIFFIES_PER_SECOND, SERVICES},
     owner::owner,
     packet::Packet,
@@ -40,7 +40,7 @@ pub fn note(headers: &Headers, class: u8, last: &ConntrackEntry, now: u32, room:
     let reasons = reasons(headers, class) & port_class(tuple.source_port);
     let is_sure = reasons & PortClass::NODE_PORT != 0
         || reasons & PortClass::SNAT != 0 && filter_address(&tuple.destination, AddressClass::ANY_BACKEND).is_ok();
-    if !is_sure && reasons & PortClass::SERVICE == 0 || take_sent() && is_of(last, tuple) {
+    if !is_sure && reasons & PortClass::SERVICE == 0 || take_sent() && was_translated_by(last, tuple) {
         return;
     }
     if tuple.source.is_ipv4() {
@@ -56,7 +56,7 @@ pub fn is_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>) -> Result<bool, 
     if !headers.flags().opens() {
         return Ok(false);
     }
-    Ok(!owner(packet.context(), &headers.put()?.tuple).is_connected())
+    Ok(!owner(packet.context(), &headers.store()?.tuple).is_connected())
 }
 
 /// Why the reply to this packet could be mistaken for a packet of a Service: its port may be a node port, a frontend's port, or
@@ -80,7 +80,7 @@ fn reasons(headers: &Headers, class: u8) -> u8 {
 
 /// Whether a packet with this tuple may have been translated by `flow`.
 #[inline(always)]
-fn is_of(flow: &ConntrackEntry, tuple: &Tuple) -> bool {
+fn was_translated_by(flow: &ConntrackEntry, tuple: &Tuple) -> bool {
     let ports = (flow.source_port ^ tuple.source_port) | (flow.destination_port ^ tuple.destination_port);
     ports == 0 && is_same(&flow.source, &tuple.source) && is_same(&flow.destination, &tuple.destination)
 }
@@ -115,7 +115,7 @@ fn note_in<E: FlowTable>(tuple: &Tuple, is_sure: bool, now: u32, room: ReplyRoom
     entry.destination_port = reply.destination_port;
     entry.meta = EntryMeta { expires: end, state: State::Foreign as u8, ..EntryMeta::default() };
     // A flow that another CPU has just inserted stays.
-    let _ = enter::<E>(E::key(&reply).borrow(), entry, now, |_| false);
+    let _ = insert_embryonic::<E>(E::key(&reply).borrow(), entry, now, |_| false);
 }
 
 /// The lifetime of a note, jiffies. A note of UDP is short-lived until a reply comes, which refreshes it like any flow. TCP is

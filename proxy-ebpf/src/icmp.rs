@@ -10,7 +10,7 @@ use proxy_common::{
 
 use crate::{
     clock::now_jiffies,
-    emit::{MALFORMED, find_way, translate_network},
+    emit::{MALFORMED, find_route, translate_network},
     filter::address_class,
     flow::conntrack::{is_local_reply, lookup},
     headers::{Icmp, Ipv4, Ipv6, Ipv6Addresses, Ports, Tcp, Udp},
@@ -21,8 +21,8 @@ use crate::{
     route::Route,
     scratch::Rooms,
     service::is_unowned,
-    succession::ask_there,
-    uplink::{is_ruled, needs_other_device},
+    succession::try_other_set,
+    uplink::{has_source_rules, needs_other_device},
 };
 
 /// The kinds of ICMP messages that are handled here.
@@ -98,7 +98,7 @@ pub fn egress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict
         return Err(Verdict::Pass);
     }
     let mut route = Route::new();
-    let needs_other_device = is_ruled(class) && needs_other_device(packet, headers, flow, &mut route);
+    let needs_other_device = has_source_rules(class) && needs_other_device(packet, headers, flow, &mut route);
     rewrite(packet, headers, &inner, flow, 0).ok_or(MALFORMED)?;
     if !needs_other_device {
         return Err(Verdict::Translated);
@@ -137,7 +137,7 @@ fn lookup_quoted<P: Packet>(
     previous: Stage,
 ) -> Result<(), Verdict> {
     if lookup(&inner.tuple.inverse(), now_jiffies(), flow).is_none() {
-        ask_there(packet, previous);
+        try_other_set(packet, previous);
         return Err(Verdict::Pass);
     }
     Ok(())
@@ -161,7 +161,7 @@ fn translate_error<P: Packet>(
         return Err(Verdict::Translated);
     }
     let mut route = Route::new();
-    find_way(packet, headers, flow, &mut route)?;
+    find_route(packet, headers, flow, &mut route)?;
     rewrite(packet, headers, inner, flow, 1).ok_or(MALFORMED)?;
     packet.send(&route).ok_or(MALFORMED)?;
     Err(Verdict::Forwarded)

@@ -2,7 +2,7 @@
 
 use core::{borrow::Borrow, ptr::NonNull};
 
-use aya_ebpf::btf_maps::{Array, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use proxy_common::Shared;
 
 /// A map whose values are looked up by a `Q`.
@@ -35,13 +35,18 @@ macro_rules! arrays {
     )*};
 }
 
-impl<Q: Borrow<K>, K, V, const MAX: usize, const FLAGS: usize> Lookup<Q> for LruHashMap<K, V, MAX, FLAGS> {
-    type Value = V;
+macro_rules! hashes {
+    ($($map:ident)*) => {$(
+        impl<Q: Borrow<K>, K, V, const MAX: usize, const FLAGS: usize> Lookup<Q> for $map<K, V, MAX, FLAGS> {
+            type Value = V;
 
-    #[inline(always)]
-    fn get_shared(&self, key: Q) -> Option<Shared<V>> {
-        share(self.get_ptr_mut(key))
-    }
+            #[inline(always)]
+            fn get_shared(&self, key: Q) -> Option<Shared<V>> {
+                share(self.get_ptr_mut(key))
+            }
+        }
+    )*};
 }
 
 arrays! { Array PerCpuArray }
+hashes! { HashMap LruHashMap }

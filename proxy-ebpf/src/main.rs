@@ -21,6 +21,7 @@ mod foreign;
 mod fragment;
 mod headers;
 mod icmp;
+mod keep_backend;
 mod live;
 mod lookup;
 mod maps;
@@ -35,7 +36,6 @@ mod route;
 mod scratch;
 mod service;
 mod socket;
-mod staying;
 mod succession;
 mod uplink;
 
@@ -127,7 +127,7 @@ pub fn xdp_open(ctx: XdpContext) -> u32 {
 /// A packet whose flow has been found or opened.
 #[xdp(frags)]
 pub fn xdp_send(ctx: XdpContext) -> u32 {
-    Xdp::run(ctx, pipeline::send_at_hand)
+    Xdp::run(ctx, pipeline::send_stored)
 }
 
 /// A packet that has changed its flow.
@@ -179,7 +179,7 @@ pub fn tc_open(ctx: TcContext) -> i32 {
 /// A packet whose flow has been found or opened.
 #[classifier]
 pub fn tc_send(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, pipeline::send_at_hand)
+    Skb::<EITHER>::run(&ctx, pipeline::send_stored)
 }
 
 /// A packet that has changed its flow.
@@ -215,13 +215,13 @@ pub fn tc_egress_bare(ctx: TcContext) -> i32 {
 /// A packet from a pod for which only SCTP is handled.
 #[classifier]
 pub fn tc_sctp_in(ctx: TcContext) -> i32 {
-    Skb::<FRAME>::run(&ctx, |packet, _| pipeline::only_sctp(packet, Stage::Ingress))
+    Skb::<FRAME>::run(&ctx, |packet, _| pipeline::sctp_only(packet, Stage::Ingress))
 }
 
 /// A packet to a pod for which only SCTP is handled.
 #[classifier]
 pub fn tc_sctp_out(ctx: TcContext) -> i32 {
-    Skb::<FRAME>::run(&ctx, |packet, _| pipeline::only_sctp(packet, Stage::Egress))
+    Skb::<FRAME>::run(&ctx, |packet, _| pipeline::sctp_only(packet, Stage::Egress))
 }
 
 /// The reply of a backend on this node that has changed its flow.
@@ -239,7 +239,7 @@ pub fn tc_uplink(ctx: TcContext) -> i32 {
 /// SCTP from a process of this node to a Service.
 #[classifier]
 pub fn tc_own(ctx: TcContext) -> i32 {
-    Skb::<EITHER>::run(&ctx, own::leave)
+    Skb::<EITHER>::run(&ctx, own::egress_own)
 }
 
 /// A backend's reply to SCTP from a process of this node.

@@ -10,20 +10,20 @@ use crate::{
     clock::now_jiffies,
     emit::{MALFORMED, deliver},
     flow::{conntrack::lookup, open::open_flow, refresh::refresh_flow},
+    keep_backend::may_continue,
     packet::{Packet, Skb},
     parse::parse_initiate,
     pipeline::{continue_flow, read_chunk},
     route::Route,
     scratch::{Parsed, Rooms},
-    staying::may_continue,
-    succession::{ask_there, open_there},
+    succession::{open_in_other_set, try_other_set},
 };
 
 /// Handles a packet from a process of this node to a Service, which is about to leave by the device that leads to the
 /// Service's address.
 #[inline(always)]
-pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
-    let (headers, flow, now) = (&mut Parsed::at_hand(rooms.headers)?, rooms.flow.get()?, now_jiffies());
+pub fn egress_own<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+    let (headers, flow, now) = (&mut Parsed::in_scratch(rooms.headers)?, rooms.flow.get()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
     }
@@ -34,16 +34,16 @@ pub fn leave<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict>
         let chunk = read_chunk(packet, headers)?;
         let _ = refresh_flow(headers, &chunk, (flow, rooms.reply), assured, now);
     } else {
-        open_there(packet, Stage::PreviousEgress);
+        open_in_other_set(packet, Stage::PreviousEgress);
         if !headers.flags().opens() {
-            ask_there(packet, Stage::PreviousEgress);
+            try_other_set(packet, Stage::PreviousEgress);
         }
         open_flow(packet, true, headers, now, (flow, rooms.reply))?;
     }
     continue_flow(packet, Stage::Send)
 }
 
-/// Whether a packet that can't be forwarded may be a reply to a packet of [`leave`].
+/// Whether a packet that can't be forwarded may be a reply to a packet of [`egress_own`].
 #[inline(always)]
 pub fn may_be_reply(headers: &Headers, flags: u8) -> bool {
     headers.tuple.protocol == Protocol::Sctp as u8 && flags & (EntryMeta::REPLY | EntryMeta::LOCAL) == EntryMeta::REPLY
@@ -59,11 +59,11 @@ pub fn reply<const BEGIN: u8>(packet: &mut Skb<BEGIN>, rooms: Rooms<'_>) -> Resu
     if !Route::new().leads_here(packet, headers, ends, [flow.source_port, flow.destination_port]) {
         return Err(Verdict::Pass);
     }
-    let mut way = Route::new();
-    let needs_other_device = way.leads_back_elsewhere(packet, headers, flow);
+    let mut route = Route::new();
+    let needs_other_device = route.leads_back_elsewhere(packet, headers, flow);
     let outcome = deliver(packet, headers, flow);
     if needs_other_device && outcome == Err(Verdict::Translated) {
-        packet.come_in_by(&way).ok_or(MALFORMED)?;
+        packet.redirect_to_ingress(&route).ok_or(MALFORMED)?;
     }
     outcome
 }

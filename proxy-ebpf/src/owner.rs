@@ -25,7 +25,7 @@ impl SocketOwner {
     const AT_ADDRESS: u32 = 4;
 
     /// There is no socket.
-    pub const NOBODY: Self = Self(0);
+    pub const NONE: Self = Self(0);
 
     /// Whether there is a socket without a peer, bound to the very address that the packet is sent to.
     #[inline(always)]
@@ -36,7 +36,7 @@ impl SocketOwner {
     /// Whether there is a socket that would take the packet, provided that it opens no connection. Any UDP socket would, and a
     /// TCP socket that has a peer.
     #[inline(always)]
-    pub const fn takes(self, tuple: &Tuple) -> bool {
+    pub const fn would_receive(self, tuple: &Tuple) -> bool {
         self.is_connected() || self.0 != 0 && tuple.protocol == Protocol::Udp as u8
     }
 
@@ -69,30 +69,30 @@ impl SocketOwner {
 #[inline(always)]
 pub fn owner(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
     match Protocol::from_number(tuple.protocol.into()) {
-        Some(Protocol::Tcp) => SocketOwner(ask_tcp(context, tuple)),
-        Some(Protocol::Udp) => SocketOwner(ask_udp(context, tuple)),
-        _ => SocketOwner::NOBODY,
+        Some(Protocol::Tcp) => SocketOwner(lookup_tcp(context, tuple)),
+        Some(Protocol::Udp) => SocketOwner(lookup_udp(context, tuple)),
+        _ => SocketOwner::NONE,
     }
 }
 
 /// Each helper has its own function: otherwise the compiler would merge their calls into one by a pointer, which the kernel
 /// refuses.
 #[inline(never)]
-fn ask_tcp(context: *mut c_void, tuple: &Tuple) -> u32 {
+fn lookup_tcp(context: *mut c_void, tuple: &Tuple) -> u32 {
     let (mut key, size) = key(tuple);
     // SAFETY: the helper takes the hook's context and reads the key.
-    judge(unsafe { bpf_sk_lookup_tcp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
+    describe(unsafe { bpf_sk_lookup_tcp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
 }
 
 #[inline(never)]
-fn ask_udp(context: *mut c_void, tuple: &Tuple) -> u32 {
+fn lookup_udp(context: *mut c_void, tuple: &Tuple) -> u32 {
     let (mut key, size) = key(tuple);
     // SAFETY: as above.
-    judge(unsafe { bpf_sk_lookup_udp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
+    describe(unsafe { bpf_sk_lookup_udp(context, &raw mut key, size, CURRENT_NETNS, 0) }, tuple)
 }
 
 #[inline(always)]
-fn judge(sk: *mut bpf_sock, tuple: &Tuple) -> u32 {
+fn describe(sk: *mut bpf_sock, tuple: &Tuple) -> u32 {
     if sk.is_null() {
         return 0;
     }

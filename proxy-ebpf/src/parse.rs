@@ -12,7 +12,7 @@ use crate::{
         ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, ETHER_VLAN_OUTER, Ethernet, Extension, Icmp, Initiate, Ipv4, Ipv6, Ports,
         Sctp, Tcp, Udp, Vlan,
     },
-    packet::{Packet, REACH},
+    packet::{MAX_OFFSET, Packet},
 };
 
 /// The largest number of IPv6 extension headers that are skipped.
@@ -162,7 +162,7 @@ fn skip_extensions<P: Packet>(packet: &P, headers: &mut Headers) -> Result<(), V
         headers.tuple.protocol = header.next_header;
         headers.skip(length);
         // Headers are not looked for so far into a packet.
-        if headers.transport() > REACH - size_of::<Tcp>() {
+        if headers.transport() > MAX_OFFSET - size_of::<Tcp>() {
             return Err(Verdict::Pass);
         }
     }

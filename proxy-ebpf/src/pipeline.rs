@@ -12,12 +12,13 @@ use crate::{
     emit::{MALFORMED, deliver, forward},
     filter::{filter_address, filter_port},
     flow::{
-        conntrack::{forget, goes_on, lookup, refresh_foreign, track},
-        open::{is_surely_served, open_flow},
+        conntrack::{forget, leaves_unchanged, lookup, refresh_foreign, track},
+        open::{is_certainly_served, open_flow},
         refresh::refresh_flow,
     },
     foreign::is_over,
     fragment,
+    keep_backend::may_continue,
     own::may_be_reply,
     packet::Packet,
     parse::{parse_chunk, parse_destination_port, parse_initiate, parse_network, parse_plain, parse_transport},
@@ -25,8 +26,7 @@ use crate::{
     route::Route,
     scratch::{FlowRoom, Parsed, Rooms, is_assured, note_assured},
     service::{is_owned, is_service, is_unowned},
-    staying::may_continue,
-    succession::{ask_there, open_there},
+    succession::{open_in_other_set, try_other_set},
 };
 
 /// Handles a packet that comes in: to a frontend, or a backend's reply to a packet that was sent with this node's address. Plain
@@ -35,23 +35,23 @@ use crate::{
 pub fn ingress<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let mut plain = Headers::default();
     if parse_plain(packet, Family::Ipv4, &mut plain) {
-        return come_in(packet, &mut Parsed::apart(&mut plain, rooms.headers), rooms.flow);
+        return ingress_parsed(packet, &mut Parsed::in_registers(&mut plain, rooms.headers), rooms.flow);
     }
     let mut plain = Headers::default();
     if parse_plain(packet, Family::Ipv6, &mut plain) {
-        return come_in(packet, &mut Parsed::apart(&mut plain, rooms.headers), rooms.flow);
+        return ingress_parsed(packet, &mut Parsed::in_registers(&mut plain, rooms.headers), rooms.flow);
     }
-    let mut headers = Parsed::at_hand(rooms.headers)?;
+    let mut headers = Parsed::in_scratch(rooms.headers)?;
     parse_network(packet, &mut headers)?;
-    come_in(packet, &mut headers, rooms.flow)
+    ingress_parsed(packet, &mut headers, rooms.flow)
 }
 
 /// Continues with a packet whose network header has been parsed.
 #[inline(always)]
-fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'_>) -> Result<(), Verdict> {
+fn ingress_parsed<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'_>) -> Result<(), Verdict> {
     let class = filter_address(&headers.tuple.destination, AddressClass::NODE | AddressClass::SERVICE)?;
     if headers.is_icmp() {
-        return hand_over(packet, headers, Stage::Icmp);
+        return store_and_continue(packet, headers, Stage::Icmp);
     }
     let is_nodes = class & AddressClass::SERVICE == 0;
     // Most packets to the node itself pass here, before more of them is read.
@@ -68,23 +68,23 @@ fn come_in<P: Packet>(packet: &mut P, headers: &mut Parsed<'_>, flow: FlowRoom<'
     let now = now_jiffies();
     let flow = flow.get()?;
     let Some((meta, assured)) = lookup(&headers.tuple, now, flow) else {
-        return hand_over(packet, headers, Stage::Open);
+        return store_and_continue(packet, headers, Stage::Open);
     };
     if flow.meta.state() == State::Foreign {
-        return leave_alone(packet, headers, flow, meta, now);
+        return pass_foreign(packet, headers, flow, meta, now);
     }
     if flow.meta.flags & EntryMeta::REPLY == 0 && !may_continue(headers, flow, meta, assured) {
-        return hand_over(packet, headers, Stage::Open);
+        return store_and_continue(packet, headers, Stage::Open);
     }
-    if !goes_on(flow, meta, assured, headers, now) {
-        move_on(packet, headers, flow, (meta, assured), now, Stage::Refresh)?;
+    if !leaves_unchanged(flow, meta, assured, headers, now) {
+        update_flow(packet, headers, flow, (meta, assured), now, Stage::Refresh)?;
     }
     send(packet, headers, flow)
 }
 
 /// Passes a packet of a foreign flow, unless that flow is over: then the packet may open a flow here.
 #[inline(always)]
-fn leave_alone<P: Packet>(
+fn pass_foreign<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &ConntrackEntry,
@@ -92,8 +92,8 @@ fn leave_alone<P: Packet>(
     now: u32,
 ) -> Result<(), Verdict> {
     if is_over(packet, headers)? {
-        forget(flow, &headers.put()?.tuple);
-        return hand_over(packet, headers, Stage::Open);
+        forget(flow, &headers.store()?.tuple);
+        return store_and_continue(packet, headers, Stage::Open);
     }
     refresh_foreign(flow, meta, &headers.tuple, now);
     // The other fragments must pass, too.
@@ -104,7 +104,7 @@ fn leave_alone<P: Packet>(
 /// Handles a packet of a pod whose sockets are served by the node's socket programs: only SCTP is handled, since the kernel runs
 /// no socket program when SCTP connects. Everything else passes.
 #[inline(always)]
-pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
+pub fn sctp_only<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
     let mut headers = Headers::default();
     if parse_network(packet, &mut headers).is_ok() && headers.tuple.protocol == Protocol::Sctp as u8 {
         packet.continue_at(stage);
@@ -115,7 +115,7 @@ pub fn only_sctp<P: Packet>(packet: &P, stage: Stage) -> Result<(), Verdict> {
 /// Opens a flow by its first packet, which [`ingress`] has parsed.
 #[inline(always)]
 pub fn open<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
-    open_there(packet, Stage::Previous);
+    open_in_other_set(packet, Stage::Previous);
     let (headers, flow, now) = (rooms.headers.get()?, rooms.flow.get()?, now_jiffies());
     if !parse_initiate::<P>(packet.context(), headers) {
         return Err(MALFORMED);
@@ -126,15 +126,17 @@ pub fn open<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> 
         Err(Verdict::Pass | Verdict::Reject(RejectReason::UnknownConnection))
             if lookup(&headers.tuple, now, flow).is_some() => {}
         Err(Verdict::Pass) => {
-            ask_there(packet, Stage::Previous);
+            try_other_set(packet, Stage::Previous);
             return Err(Verdict::Pass);
         }
         // The stack knows the connection, or refuses the packet itself. The node may also serve clients that the Service does not
         // admit (S21).
-        Err(Verdict::Reject(RejectReason::UnknownConnection)) if is_others(packet, headers) => {
+        Err(Verdict::Reject(RejectReason::UnknownConnection)) if belongs_to_stack(packet, headers) => {
             return Err(Verdict::Pass);
         }
-        Err(Verdict::Drop(DropReason::SourceRange)) if continues(headers) && is_others(packet, headers) => {
+        Err(Verdict::Drop(DropReason::SourceRange))
+            if is_mid_connection(headers) && belongs_to_stack(packet, headers) =>
+        {
             return Err(Verdict::Pass);
         }
         outcome => outcome?,
@@ -155,15 +157,15 @@ pub fn read_chunk<P: Packet>(packet: &P, headers: &Headers) -> Result<Chunk, Ver
 /// Whether a packet without a flow here is for the stack of this node. If there is another set of programs, which may know the
 /// flow, the packet goes there instead.
 #[inline(always)]
-fn is_others<P: Packet>(packet: &P, headers: &Headers) -> bool {
-    ask_there(packet, Stage::Previous);
+fn belongs_to_stack<P: Packet>(packet: &P, headers: &Headers) -> bool {
+    try_other_set(packet, Stage::Previous);
     let ends = [&headers.tuple.source, &headers.tuple.destination];
     Route::new().leads_here(packet, headers, ends, [headers.tuple.source_port, headers.tuple.destination_port])
 }
 
 /// Whether this is a packet in the middle of a TCP connection or SCTP association.
 #[inline(always)]
-fn continues(headers: &Headers) -> bool {
+fn is_mid_connection(headers: &Headers) -> bool {
     headers.tuple.protocol != Protocol::Udp as u8 && !headers.flags().opens()
 }
 
@@ -179,7 +181,7 @@ pub fn refresh<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdic
 
 /// Sends a packet whose flow has been found or opened.
 #[inline(always)]
-pub fn send_at_hand<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
+pub fn send_stored<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict> {
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let outcome = send(packet, headers, flow);
     if outcome == Err(Verdict::Pass) && may_be_reply(headers, flow.meta.flags) {
@@ -192,7 +194,7 @@ pub fn send_at_hand<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), V
 #[inline(always)]
 pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, previous: Stage) -> Result<(), Verdict> {
     if headers.part() == Part::Later {
-        return fragment::recall(headers, class).inspect_err(|_| ask_there(packet, previous));
+        return fragment::recall(headers, class).inspect_err(|_| try_other_set(packet, previous));
     }
     match parse_transport(packet, headers) {
         // A malformed packet to the node itself is left to the stack.
@@ -210,7 +212,7 @@ pub fn parse_ports<P: Packet>(packet: &P, headers: &mut Headers, class: u8, prev
 /// Updates a packet's flow, and continues in `stage` if the entry of the other direction needs an update. SCTP always continues
 /// there.
 #[inline(always)]
-pub fn move_on<P: Packet>(
+pub fn update_flow<P: Packet>(
     packet: &P,
     headers: &mut Parsed<'_>,
     flow: &mut ConntrackEntry,
@@ -218,8 +220,8 @@ pub fn move_on<P: Packet>(
     now: u32,
     stage: Stage,
 ) -> Result<(), Verdict> {
-    let at_hand = headers.put()?;
-    if at_hand.tuple.protocol != Protocol::Sctp as u8 && !track(flow, meta, assured, at_hand, now) {
+    let stored = headers.store()?;
+    if stored.tuple.protocol != Protocol::Sctp as u8 && !track(flow, meta, assured, stored, now) {
         return Ok(());
     }
     note_assured(assured)?;
@@ -243,16 +245,16 @@ fn send<P: Packet>(packet: &mut P, headers: &Headers, flow: &ConntrackEntry) -> 
 /// Continues in another program, with the parsed headers in SCRATCH. If that program is missing, a packet that may be the node's
 /// own passes, as it would without any program (S39).
 #[inline(always)]
-pub fn hand_over<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) -> Result<(), Verdict> {
-    let at_hand = headers.put()?;
+pub fn store_and_continue<P: Packet>(packet: &P, headers: &mut Parsed<'_>, stage: Stage) -> Result<(), Verdict> {
+    let stored = headers.store()?;
     packet.continue_at(stage);
-    let is_surely_ours = match stage {
+    let is_certainly_ours = match stage {
         Stage::IcmpEgress => false,
-        Stage::Icmp => is_owned(at_hand.tuple.destination),
-        Stage::Open => is_surely_served(at_hand),
+        Stage::Icmp => is_owned(stored.tuple.destination),
+        Stage::Open => is_certainly_served(stored),
         _ => true,
     };
-    Err(if is_surely_ours { Verdict::Drop(DropReason::MissingStage) } else { Verdict::Pass })
+    Err(if is_certainly_ours { Verdict::Drop(DropReason::MissingStage) } else { Verdict::Pass })
 }
 
 /// Continues in another program with a packet that belongs to a flow.

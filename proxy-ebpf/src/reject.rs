@@ -44,7 +44,7 @@ pub fn prepare(kind: u32, counter: Counter, bare: bool) {
 
 /// Whether the packet that a refusal has been prepared for begins with its network header.
 #[inline(always)]
-pub fn is_bare_at_hand() -> bool {
+pub fn is_prepared_bare() -> bool {
     state().is_some_and(|state| state.kind().read() & Reject::BARE != 0)
 }
 

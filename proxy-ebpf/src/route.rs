@@ -35,9 +35,9 @@ impl Route {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a packet's length has 16 bits")]
     pub fn lookup<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> Result<(), Verdict> {
-        self.params.__bindgen_anon_1.tot_len = longest(packet, headers) as u16;
+        self.params.__bindgen_anon_1.tot_len = longest_packet(packet, headers) as u16;
         let ports = [flow.source_port, flow.destination_port];
-        match self.ask(packet, headers, [&flow.source, &flow.destination], ports) {
+        match self.lookup_fib(packet, headers, [&flow.source, &flow.destination], ports) {
             BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH => Ok(()),
             BPF_FIB_LKUP_RET_FRAG_NEEDED => {
                 // SAFETY: all members of the union are two bytes.
@@ -63,7 +63,7 @@ impl Route {
     pub fn leads_back<P: Packet>(&mut self, packet: &P, headers: &Headers) -> bool {
         let (from, to) = (&headers.tuple.destination, &headers.tuple.source);
         let ports = [headers.tuple.destination_port, headers.tuple.source_port];
-        let code = self.ask(packet, headers, [from, to], ports);
+        let code = self.lookup_fib(packet, headers, [from, to], ports);
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() == packet.ifindex()
     }
 
@@ -76,7 +76,7 @@ impl Route {
         ends: [&Address; 2],
         ports: [u16; 2],
     ) -> bool {
-        let code = self.ask(packet, headers, ends, ports);
+        let code = self.lookup_fib(packet, headers, ends, ports);
         [BPF_FIB_LKUP_RET_NOT_FWDED, BPF_FIB_LKUP_RET_FWD_DISABLED].contains(&code)
     }
 
@@ -90,7 +90,7 @@ impl Route {
         self.params.smac = bytes(mark);
         let flags = if mark == 0 { 0 } else { MARK };
         let (ends, ports) = ([&flow.source, &flow.destination], [flow.source_port, flow.destination_port]);
-        let code = self.ask_from(LOOPBACK, packet, headers, ends, ports, flags);
+        let code = self.lookup_fib_from(LOOPBACK, packet, headers, ends, ports, flags);
         [BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_NO_NEIGH].contains(&code) && self.ifindex() != packet.ifindex()
     }
 
@@ -99,14 +99,14 @@ impl Route {
     #[inline(always)]
     pub fn leads_back_elsewhere<P: Packet>(&mut self, packet: &P, headers: &Headers, flow: &ConntrackEntry) -> bool {
         let ports = [flow.destination_port, flow.source_port];
-        let code = self.ask_from(LOOPBACK, packet, headers, [&flow.destination, &flow.source], ports, 0);
+        let code = self.lookup_fib_from(LOOPBACK, packet, headers, [&flow.destination, &flow.source], ports, 0);
         code == BPF_FIB_LKUP_RET_SUCCESS && self.ifindex() != packet.ifindex()
     }
 
     /// Asks the kernel for the route from one address to another. Returns the helper's code.
     #[inline(always)]
-    fn ask<P: Packet>(&mut self, packet: &P, headers: &Headers, ends: [&Address; 2], ports: [u16; 2]) -> u32 {
-        self.ask_from(packet.ifindex(), packet, headers, ends, ports, 0)
+    fn lookup_fib<P: Packet>(&mut self, packet: &P, headers: &Headers, ends: [&Address; 2], ports: [u16; 2]) -> u32 {
+        self.lookup_fib_from(packet.ifindex(), packet, headers, ends, ports, 0)
     }
 
     /// Asks the kernel for the route as if the packet had come in by the device `ifindex`. `flags` are the helper's.
@@ -117,7 +117,7 @@ impl Route {
         clippy::cast_possible_wrap,
         reason = "the helper's codes are small"
     )]
-    fn ask_from<P: Packet>(
+    fn lookup_fib_from<P: Packet>(
         &mut self,
         ifindex: u32,
         packet: &P,
@@ -189,12 +189,12 @@ impl Route {
 /// The length to compare with the MTU of the route: that of the longest packet that leaves, bytes. 0 leaves the comparison to the
 /// kernel.
 #[inline(always)]
-fn longest<P: Packet>(packet: &P, headers: &Headers) -> usize {
+fn longest_packet<P: Packet>(packet: &P, headers: &Headers) -> usize {
     let segment = packet.segment();
     if segment == 0 {
         return headers.length();
     }
-    if segment == P::CUT_ELSEWHERE {
+    if segment == P::GSO_BY_FRAGS {
         return 0;
     }
     let transport = if headers.tuple.protocol == Protocol::Tcp as u8 {

@@ -74,31 +74,31 @@ impl Rooms<'_> {
 /// A packet's parsed headers, either in registers or in SCRATCH.
 pub struct Parsed<'run> {
     headers: &'run mut Headers,
-    /// The room that [`put`](Self::put) copies headers to if they are in registers. A constant to the compiler.
+    /// The room that [`store`](Self::store) copies headers to if they are in registers. A constant to the compiler.
     room: Option<HeadersRoom<'run>>,
 }
 
 impl<'run> Parsed<'run> {
     /// Keeps the headers in registers, as long as no subprogram gets their address.
     #[inline(always)]
-    pub fn apart(headers: &'run mut Headers, room: HeadersRoom<'run>) -> Self {
+    pub fn in_registers(headers: &'run mut Headers, room: HeadersRoom<'run>) -> Self {
         Self { headers, room: Some(room) }
     }
 
     /// Keeps the headers in SCRATCH, which is slower. The verifier forgets the bounds of what is stored there, so that it does
     /// not follow every combination of protocols, parts and offsets.
     #[inline(always)]
-    pub fn at_hand(room: HeadersRoom<'run>) -> Result<Self, Verdict> {
+    pub fn in_scratch(room: HeadersRoom<'run>) -> Result<Self, Verdict> {
         Ok(Self { headers: room.get()?, room: None })
     }
 
     /// Puts the headers into SCRATCH, for subprograms and the next program.
     #[inline(always)]
-    pub fn put(&mut self) -> Result<&mut Headers, Verdict> {
+    pub fn store(&mut self) -> Result<&mut Headers, Verdict> {
         let Some(room) = &mut self.room else { return Ok(self.headers) };
-        let at_hand = room.lend().get()?;
-        *at_hand = *self.headers;
-        Ok(at_hand)
+        let stored = room.lend().get()?;
+        *stored = *self.headers;
+        Ok(stored)
     }
 }
 

@@ -18,7 +18,7 @@ pub fn own_port(port: u16) -> u16 {
 
 /// Hands a packet that may open a flow to the other set, as long as some hooks run that set's programs. Returns otherwise.
 #[inline(always)]
-pub fn open_there<P: Packet>(packet: &P, stage: Stage) {
+pub fn open_in_other_set<P: Packet>(packet: &P, stage: Stage) {
     if phase() == Phase::Following as u32 && !packet.is_bare() {
         packet.continue_at(stage);
     }
@@ -27,7 +27,7 @@ pub fn open_there<P: Packet>(packet: &P, stage: Stage) {
 /// Hands a packet whose flow is not known here to the other set. `stage` is [`Stage::Previous`] or [`Stage::PreviousEgress`].
 /// Returns if there is no other set. The packet must be unchanged.
 #[inline(always)]
-pub fn ask_there<P: Packet>(packet: &P, stage: Stage) {
+pub fn try_other_set<P: Packet>(packet: &P, stage: Stage) {
     if phase() != Phase::Alone as u32 && !packet.is_bare() {
         packet.continue_at(stage);
     }

@@ -7,7 +7,7 @@
 use proxy_common::{ConntrackEntry, Headers, Verdict, filter::AddressClass};
 
 use crate::{
-    emit::{deliver, deliver_by},
+    emit::{deliver, send_reply},
     packet::Packet,
     route::Route,
     scratch::Rooms,
@@ -15,7 +15,7 @@ use crate::{
 
 /// Whether a reply from an address of this class needs the stage *uplink*.
 #[inline(always)]
-pub const fn is_ruled(class: u8) -> bool {
+pub const fn has_source_rules(class: u8) -> bool {
     class & AddressClass::RULES != 0
 }
 
@@ -25,7 +25,7 @@ pub fn reply<P: Packet>(packet: &mut P, rooms: Rooms<'_>) -> Result<(), Verdict>
     let (headers, flow) = (rooms.headers.get()?, rooms.flow.get()?);
     let mut route = Route::new();
     if needs_other_device(packet, headers, flow, &mut route) {
-        deliver_by(packet, headers, flow, &route)
+        send_reply(packet, headers, flow, &route)
     } else {
         deliver(packet, headers, flow)
     }

@@ -62,8 +62,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Cleanup(args) => {
             if args.kube_proxy {
                 let root = args.root.as_deref();
-                let manner = kube_proxy::Manner { force: args.force, is_dry: args.dry_run, root };
-                println!("{}", kube_proxy::cleanup(manner)?);
+                let options = kube_proxy::CleanupOptions { force: args.force, is_dry: args.dry_run, root };
+                println!("{}", kube_proxy::cleanup(options)?);
             } else {
                 println!("{}", cleanup::cleanup(&args.instance.instance, args.force)?);
             }

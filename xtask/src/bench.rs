@@ -15,6 +15,6 @@ use crate::{
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     machine::check()?;
     let (programs, bench) =
-        setup::beside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(Profile::Release, "bench"))?;
+        setup::alongside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(Profile::Release, "bench"))?;
     match command::exec(programs.set_environment(Command::new(bench).args(arguments)))? {}
 }

@@ -19,14 +19,14 @@ pub(crate) fn command(once: bool, profile: Profile, agent: &[String]) -> Result<
 
 fn demo(once: bool, profile: Profile) -> Result<ExitCode> {
     say_what_is_built("the agent, the demo and the processes that it starts", profile);
-    let (programs, demo) = setup::beside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(profile, "demo"))?;
+    let (programs, demo) = setup::alongside(&[Purpose::Build, Purpose::Lab], || Programs::build_with(profile, "demo"))?;
     let arguments: &[_] = if once { &["--once"] } else { &[] };
     match command::exec(programs.set_environment(Command::new(demo).args(arguments)))? {}
 }
 
 fn run_agent(profile: Profile, arguments: &[String]) -> Result<ExitCode> {
     say_what_is_built("the agent", profile);
-    let built = setup::beside(&[Purpose::Build], || cargo::build_binaries(profile, &["waggle"]))?;
+    let built = setup::alongside(&[Purpose::Build], || cargo::build_binaries(profile, &["waggle"]))?;
     let waggle = built.first().context("cargo built no waggle")?;
     match command::exec(Command::new(waggle).arg("run").args(arguments))? {}
 }

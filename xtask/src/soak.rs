@@ -14,7 +14,7 @@ use crate::{
 /// Runs the command. Returns only if the soak can't be started.
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     machine::check()?;
-    let (programs, soak) = setup::beside(&[Purpose::Build, Purpose::Lab], || {
+    let (programs, soak) = setup::alongside(&[Purpose::Build, Purpose::Lab], || {
         let (programs, soak) = Programs::build_with(Profile::Dev, "soak")?;
         Ok((programs.with_other_abi()?, soak))
     })?;

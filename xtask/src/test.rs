@@ -29,7 +29,7 @@ const LAB_THREADS: &str = "4";
 pub(crate) fn command(filters: &[String]) -> Result<ExitCode> {
     let root = machine::is_root()?;
     let purposes: &[_] = if root { &[Purpose::Build, Purpose::Lab] } else { &[Purpose::Build] };
-    let programs = setup::beside(purposes, Programs::build_for_tests)?;
+    let programs = setup::alongside(purposes, Programs::build_for_tests)?;
     if root {
         machine::mount_bpffs()?;
     }

@@ -19,7 +19,7 @@ use crate::{
 
 // IPv4 addresses are words here, so that each is read at once.
 parts! {
-    EntryMeta { expires: u32, state: u8, flags: u8, asks: u8, service_generation: u32, handshake: u32 }
+    EntryMeta { expires: u32, state: u8, flags: u8, syn_seen: u8, service_generation: u32, handshake: u32 }
     Ipv4ConntrackEntry { source: u32, destination: u32, source_port: u16, destination_port: u16, meta: EntryMeta }
     ConntrackEntry { source: Address, destination: Address, source_port: u16, destination_port: u16, meta: EntryMeta }
     Ipv4Tuple { source: u32, destination: u32, source_port: u16, destination_port: u16, protocol: u8 }
@@ -40,7 +40,7 @@ pub trait SharedEntry: Stored<Key: Pod> + Pod {
     fn copy_to(entry: Shared<Self>, flow: &mut ConntrackEntry);
 
     /// Whether both entries translate a packet to the same tuple.
-    fn is_like(entry: Shared<Self>, other: &Self) -> bool;
+    fn same_translation(entry: Shared<Self>, other: &Self) -> bool;
 }
 
 /// A bucket in FLOW_BUCKETS.
@@ -82,17 +82,17 @@ impl Shared<EntryMeta> {
 
     /// Copies from `other` what both directions of an assured connection share: state and end.
     #[inline(always)]
-    pub fn follow(self, other: &EntryMeta) {
+    pub fn copy_state(self, other: &EntryMeta) {
         self.state().write(&other.state);
         self.expires().write(&other.expires);
     }
 
     /// Copies the sequence numbers back from a copy of this metadata.
     #[inline(always)]
-    pub fn remember(self, copy: &EntryMeta) {
+    pub fn copy_numbers(self, copy: &EntryMeta) {
         self.service_generation().write(&copy.service_generation);
         self.handshake().write(&copy.handshake);
-        self.asks().write(&copy.asks);
+        self.syn_seen().write(&copy.syn_seen);
     }
 
     /// Notes the sequence numbers of a segment that is plain ([`EntryMeta::is_plain`]) and so changes nothing else. Only new
@@ -100,7 +100,8 @@ impl Shared<EntryMeta> {
     #[inline(always)]
     pub fn note_plain(self, segment: &Segment) {
         let (service_generation, handshake) = (self.service_generation().read(), self.handshake().read());
-        let (sends, acknowledges) = EntryMeta { service_generation, handshake, ..EntryMeta::default() }.news(segment);
+        let (sends, acknowledges) =
+            EntryMeta { service_generation, handshake, ..EntryMeta::default() }.new_numbers(segment);
         if sends {
             self.service_generation().write(&segment.end);
         }
@@ -180,7 +181,7 @@ impl SharedEntry for ConntrackEntry {
     }
 
     #[inline(always)]
-    fn is_like(entry: Shared<Self>, other: &Self) -> bool {
+    fn same_translation(entry: Shared<Self>, other: &Self) -> bool {
         entry.source().is(&other.source)
             && entry.destination().is(&other.destination)
             && entry.source_port().read() == other.source_port
@@ -215,7 +216,7 @@ impl SharedEntry for Ipv4ConntrackEntry {
     }
 
     #[inline(always)]
-    fn is_like(entry: Shared<Self>, other: &Self) -> bool {
+    fn same_translation(entry: Shared<Self>, other: &Self) -> bool {
         entry.source().read() == u32::from_ne_bytes(other.source)
             && entry.destination().read() == u32::from_ne_bytes(other.destination)
             && entry.source_port().read() == other.source_port

@@ -17,7 +17,7 @@ pod! {
         /// The [`List::bit`](crate::List::bit) of the list the backend was chosen from.
         pub list: u8,
         /// For an assured TCP connection: 1 if the last segment of this direction was a SYN.
-        pub asks: u8,
+        pub syn_seen: u8,
         /// Backend id.
         pub backend: u32,
         /// The backend's generation when it was chosen.

@@ -23,20 +23,20 @@ pub struct Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// The connection moves to this state.
-    Moves(State),
+    Transition(State),
     /// The segment is a late duplicate, or forged, and changes nothing.
     Ignored,
     /// The segment accepts a connection whose opening did not pass through this node.
-    Stranger,
+    OtherConnection,
 }
 
 /// The largest distance between two current numbers of a connection: 16 MiB, more than the windows that systems use by default.
-const REACH: u32 = 1 << 24;
+const MAX_DISTANCE: u32 = 1 << 24;
 
 /// Whether a number is new: neither the known one nor just a little behind it.
 #[inline(always)]
-const fn is_news(known: u32, now: u32) -> bool {
-    known.wrapping_sub(now) >= REACH
+const fn is_new(known: u32, now: u32) -> bool {
+    known.wrapping_sub(now) >= MAX_DISTANCE
 }
 
 impl TcpFlags {
@@ -69,14 +69,14 @@ impl EntryMeta {
     #[inline(always)]
     pub const fn begin(&mut self, segment: &Segment) {
         self.set_sent(segment.end, segment.acknowledgment);
-        self.asks = 0;
+        self.syn_seen = 0;
     }
 
     /// Turns the numbers of one direction into those of the other: what one side has acknowledged, the other has sent.
     #[inline(always)]
     pub const fn mirror(&mut self) {
         self.set_sent(self.acknowledged(), self.sent());
-        self.asks = 0;
+        self.syn_seen = 0;
     }
 
     /// Notes the numbers of a segment of this direction. Returns whether they have changed. Numbers a little behind the known
@@ -86,18 +86,18 @@ impl EntryMeta {
     #[must_use]
     pub const fn note(&mut self, segment: &Segment) -> bool {
         if segment.flags.opens() {
-            self.asks = 1;
+            self.syn_seen = 1;
             self.set_sent(segment.end, self.acknowledged());
             return true;
         }
         if !segment.flags.has(TcpFlags::ACK) {
             return false;
         }
-        if self.asks != 0 || segment.flags.has(TcpFlags::SYN) {
+        if self.syn_seen != 0 || segment.flags.has(TcpFlags::SYN) {
             self.begin(segment);
             return true;
         }
-        let (sends, acknowledges) = self.news(segment);
+        let (sends, acknowledges) = self.new_numbers(segment);
         if sends {
             self.service_generation = segment.end;
         }
@@ -109,8 +109,8 @@ impl EntryMeta {
 
     /// Whether a segment sends something new, and whether it acknowledges something new.
     #[inline(always)]
-    pub(super) const fn news(&self, segment: &Segment) -> (bool, bool) {
-        (is_news(self.sent(), segment.end), is_news(self.acknowledged(), segment.acknowledgment))
+    pub(super) const fn new_numbers(&self, segment: &Segment) -> (bool, bool) {
+        (is_new(self.sent(), segment.end), is_new(self.acknowledged(), segment.acknowledgment))
     }
 
     /// Whether a segment of this direction is an ordinary one of an established connection, as most are: it has ACK, opens and
@@ -118,7 +118,7 @@ impl EntryMeta {
     #[inline(always)]
     pub const fn is_plain(&self, flags: TcpFlags) -> bool {
         const EVENTS: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
-        self.asks == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
+        self.syn_seen == 0 && flags.0 & (EVENTS | TcpFlags::ACK) == TcpFlags::ACK
     }
 
     /// Judges a segment of this direction of an assured connection that is an event ([`TcpFlags::is_event`]). `other` is the
@@ -127,32 +127,40 @@ impl EntryMeta {
     pub const fn judge(&self, other: &Self, segment: &Segment) -> Judgement {
         let (state, flags) = (self.state(), segment.flags);
         if flags.has(TcpFlags::RST) {
-            return if self.is_reset(other, segment) { Judgement::Moves(State::Reset) } else { Judgement::Ignored };
+            return if self.is_reset(other, segment) {
+                Judgement::Transition(State::Reset)
+            } else {
+                Judgement::Ignored
+            };
         }
         if flags.accepts() {
-            if other.asks != 0 && segment.acknowledgment == other.sent() {
-                return Judgement::Moves(State::Established);
+            if other.syn_seen != 0 && segment.acknowledgment == other.sent() {
+                return Judgement::Transition(State::Established);
             }
             let again = !state.is_over(true) && segment.end == self.sent();
-            return if again { Judgement::Moves(state) } else { Judgement::Stranger };
+            return if again { Judgement::Transition(state) } else { Judgement::OtherConnection };
         }
         let direction = if self.flags & Self::REPLY == 0 { Direction::Original } else { Direction::Reply };
-        let is_in_window = segment.end.wrapping_sub(other.acknowledged()) < REACH;
-        let acknowledges = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < REACH;
-        if is_in_window && acknowledges { Judgement::Moves(state.after(direction, flags)) } else { Judgement::Ignored }
+        let is_in_window = segment.end.wrapping_sub(other.acknowledged()) < MAX_DISTANCE;
+        let acknowledges = flags.has(TcpFlags::ACK) && other.sent().wrapping_sub(segment.acknowledgment) < MAX_DISTANCE;
+        if is_in_window && acknowledges {
+            Judgement::Transition(state.after(direction, flags))
+        } else {
+            Judgement::Ignored
+        }
     }
 
     /// Whether a reset is believed. Its number has to be the one that the receiver expects next, or the one after what this
     /// direction has just sent if both entries agree on that. Or it has to answer a SYN that was passed on.
     #[inline(always)]
     const fn is_reset(&self, other: &Self, segment: &Segment) -> bool {
-        if other.asks != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
+        if other.syn_seen != 0 && segment.start == 0 && segment.flags.has(TcpFlags::ACK) {
             return segment.acknowledgment == other.sent();
         }
-        let follows = self.asks == 0
+        let follows = self.syn_seen == 0
             && segment.start == self.sent()
-            && segment.start.wrapping_sub(other.acknowledged()) < REACH
-            && other.sent().wrapping_sub(self.acknowledged()) < REACH;
+            && segment.start.wrapping_sub(other.acknowledged()) < MAX_DISTANCE
+            && other.sent().wrapping_sub(self.acknowledged()) < MAX_DISTANCE;
         segment.start == other.acknowledged() || follows
     }
 }
@@ -186,7 +194,7 @@ mod tests {
         numbers.into_iter().flat_map(move |client| numbers.map(|backend| (client, backend, open(client, backend))))
     }
 
-    const RESETS: Judgement = Judgement::Moves(State::Reset);
+    const RESETS: Judgement = Judgement::Transition(State::Reset);
 
     #[test]
     fn s40_a_reset_counts_that_the_receiver_waits_for() {
@@ -232,7 +240,7 @@ mod tests {
             assert_eq!(other.judge(&own, &segment(0, 0, after, RST | ACK)), RESETS);
             other.state = State::ClientFinished as u8;
             let accepts = segment(9, 0, after, SYN | ACK);
-            assert_eq!(other.judge(&own, &accepts), Judgement::Moves(State::Established));
+            assert_eq!(other.judge(&own, &accepts), Judgement::Transition(State::Established));
             assert!(other.note(&accepts));
             // A backend that has not forgotten it sends a challenge ACK. The client's reply resets the old connection.
             let [mut own, mut other] = open(client, backend);
@@ -246,14 +254,14 @@ mod tests {
     fn s40_a_fin_counts_if_its_numbers_fit() {
         for (client, backend, [mut own, other]) in connections() {
             let fin = |start: u32, acknowledgment| segment(start, 10, acknowledgment, FIN | ACK);
-            let closed = Judgement::Moves(State::ClientClosed);
+            let closed = Judgement::Transition(State::ClientClosed);
             assert_eq!(own.judge(&other, &fin(client, backend)), closed);
             assert_eq!(own.judge(&other, &fin(client.wrapping_add(100_000), backend)), closed, "behind lost data");
             assert_eq!(own.judge(&other, &fin(client.wrapping_sub(1000), backend)), Judgement::Ignored);
             assert_eq!(own.judge(&other, &fin(client.wrapping_add(1 << 31), backend)), Judgement::Ignored);
             assert_eq!(own.judge(&other, &fin(client, backend.wrapping_add(1))), Judgement::Ignored);
             own.state = State::BackendFinished as u8;
-            assert_eq!(own.judge(&other, &fin(client, backend)), Judgement::Moves(State::Closed));
+            assert_eq!(own.judge(&other, &fin(client, backend)), Judgement::Transition(State::Closed));
         }
     }
 
@@ -261,10 +269,10 @@ mod tests {
     fn s28_a_connection_that_came_another_way_is_a_stranger() {
         for (client, backend, [own, other]) in connections() {
             let accepts = |backend: u32, client: u32| segment(backend, 0, client, SYN | ACK);
-            assert_eq!(other.judge(&own, &accepts(backend.wrapping_add(99), client)), Judgement::Stranger);
+            assert_eq!(other.judge(&own, &accepts(backend.wrapping_add(99), client)), Judgement::OtherConnection);
             // The backend repeats its SYN-ACK, since the client's ACK was lost.
             let again = accepts(backend.wrapping_sub(1), client);
-            assert_eq!(other.judge(&own, &again), Judgement::Moves(State::Established));
+            assert_eq!(other.judge(&own, &again), Judgement::Transition(State::Established));
         }
     }
 }

@@ -70,11 +70,11 @@ pub fn in_bucket<E: FlowTable>(
 /// The result of [`fill_bucket`].
 pub enum Filled {
     /// The entry was there already, and has been updated.
-    Again,
+    Updated,
     /// The entry has been put into a free bucket.
-    Anew,
+    Inserted,
     /// Both buckets of the set are other flows'.
-    Nowhere,
+    SetFull,
 }
 
 /// Puts an entry into the bucket of its key, or into a free one.
@@ -83,43 +83,43 @@ pub fn fill_bucket<E: FlowTable>(key: &E::Key, place: Place, entry: &E, now: u32
     if let Some(bucket) = bucket_of::<E>(key, place) {
         let found = E::Bucket::entry_of(bucket);
         let version = E::Bucket::version_of(place, entry);
-        if E::Bucket::version_word(bucket).read() == version && E::is_like(found, entry) {
+        if E::Bucket::version_word(bucket).read() == version && E::same_translation(found, entry) {
             // Only the metadata changes, so that readers always find a whole entry.
             E::meta_of(found).write(entry.meta());
-            return Filled::Again;
+            return Filled::Updated;
         }
         // If another program has written this bucket first, it was for the same flow, unless that program has given the bucket
         // away.
         let written =
             fill_if(bucket, place, key, entry, |bucket| E::Bucket::has(bucket, key)) || E::Bucket::has(bucket, key);
-        return if written { Filled::Again } else { Filled::Nowhere };
+        return if written { Filled::Updated } else { Filled::SetFull };
     }
     for index in [place.home, place.neighbour()] {
         if let Some(bucket) = E::buckets().get_shared(index)
             && fill_if(bucket, place, key, entry, |bucket| is_free(bucket, now))
         {
-            return Filled::Anew;
+            return Filled::Inserted;
         }
     }
-    Filled::Nowhere
+    Filled::SetFull
 }
 
-/// Writes an entry into a bucket if `may_be_had` holds, also after the bucket has been locked. Returns whether it was written.
+/// Writes an entry into a bucket if `may_take` holds, also after the bucket has been locked. Returns whether it was written.
 #[inline(always)]
 fn fill_if<E: FlowTable>(
     bucket: Shared<E::Bucket>,
     place: Place,
     key: &E::Key,
     entry: &E,
-    may_be_had: impl Fn(Shared<E::Bucket>) -> bool,
+    may_take: impl Fn(Shared<E::Bucket>) -> bool,
 ) -> bool {
-    if !may_be_had(bucket) {
+    if !may_take(bucket) {
         return false;
     }
     let word = E::Bucket::version_word(bucket);
     let Some(version) = lock(word) else { return false };
     // Another CPU may have been faster.
-    if !may_be_had(bucket) {
+    if !may_take(bucket) {
         unlock(word, version);
         return false;
     }

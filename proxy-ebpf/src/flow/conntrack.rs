@@ -54,7 +54,13 @@ pub fn is_local_reply(meta: &EntryMeta) -> bool {
 /// numbers of a connection. All other packets go to [`track`].
 #[inline(always)]
 #[must_use]
-pub fn goes_on(flow: &ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, headers: &Headers, now: u32) -> bool {
+pub fn leaves_unchanged(
+    flow: &ConntrackEntry,
+    meta: Shared<EntryMeta>,
+    assured: bool,
+    headers: &Headers,
+    now: u32,
+) -> bool {
     let (protocol, state) = (headers.tuple.protocol, State::Established);
     if !assured || flow.meta.state != state as u8 {
         return false;
@@ -98,7 +104,7 @@ pub fn track(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>, assured: bool, 
 #[inline(never)]
 fn note(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>, headers: &Headers) {
     if flow.meta.note(&headers.segment()) {
-        meta.remember(&flow.meta);
+        meta.copy_numbers(&flow.meta);
     }
 }
 
@@ -155,17 +161,17 @@ pub fn invert(flow: &ConntrackEntry, tuple: &Tuple, other: &mut ConntrackEntry) 
 #[repr(u32)]
 pub enum KeyOwner {
     /// No flow, or one that has ended. The key now belongs to the new flow.
-    Nobody = 1,
+    Free = 1,
     /// The new flow itself: it was inserted before, and the backend has not replied yet.
-    Itself,
+    SameFlow,
     /// Another flow, which keeps the key.
-    Another,
+    OtherFlow,
 }
 
 /// Inserts an entry into EMBRYONIC, if its key is free. The key is also free if the entry there has expired, is a leftover of
 /// this flow, or may be evicted as `may_evict` says. Returns the key's previous owner.
 #[inline(always)]
-pub fn enter<E: FlowTable>(
+pub fn insert_embryonic<E: FlowTable>(
     key: &E::Key,
     entry: &ConntrackEntry,
     now: u32,
@@ -173,20 +179,20 @@ pub fn enter<E: FlowTable>(
 ) -> KeyOwner {
     let stored = E::narrow(entry);
     if E::embryonic().insert(key, stored.borrow(), BPF_NOEXIST.into()).is_ok() {
-        return KeyOwner::Nobody;
+        return KeyOwner::Free;
     }
-    let Some(found) = E::embryonic().get_shared(key) else { return KeyOwner::Another };
+    let Some(found) = E::embryonic().get_shared(key) else { return KeyOwner::OtherFlow };
     let meta = E::meta_of(found);
     let owner = if meta.is_expired(now) {
-        KeyOwner::Nobody
-    } else if E::is_like(found, stored.borrow()) {
-        if meta.state().read() == State::New as u8 { KeyOwner::Itself } else { KeyOwner::Nobody }
+        KeyOwner::Free
+    } else if E::same_translation(found, stored.borrow()) {
+        if meta.state().read() == State::New as u8 { KeyOwner::SameFlow } else { KeyOwner::Free }
     } else if may_evict(found) {
-        KeyOwner::Nobody
+        KeyOwner::Free
     } else {
-        return KeyOwner::Another;
+        return KeyOwner::OtherFlow;
     };
-    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { KeyOwner::Another }
+    if E::embryonic().insert(key, stored.borrow(), 0).is_ok() { owner } else { KeyOwner::OtherFlow }
 }
 
 /// Claims the reply key of a new flow: inserts the entry for the backend's packets, if the key is free. With `pressed`, it evicts
@@ -195,19 +201,19 @@ pub fn enter<E: FlowTable>(
 #[inline(always)]
 pub fn claim<E: FlowTable>(key: &E::Key, entry: &ConntrackEntry, protocol: u8, now: u32, pressed: bool) -> KeyOwner {
     // EMBRYONIC comes first: a flow that becomes assured is inserted among the assured flows before it is removed from EMBRYONIC.
-    let owner = enter::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
-    if owner != KeyOwner::Nobody {
+    let owner = insert_embryonic::<E>(key, entry, now, |found| pressed && early_drop(found, protocol, now));
+    if owner != KeyOwner::Free {
         return owner;
     }
     match E::assured(key) {
         None => owner,
-        Some(found) if E::meta_of(found).is_expired(now) || E::is_like(found, E::narrow(entry).borrow()) => {
+        Some(found) if E::meta_of(found).is_expired(now) || E::same_translation(found, E::narrow(entry).borrow()) => {
             E::end_assured(key, now);
             owner
         }
         Some(_) => {
             let _ = E::embryonic().remove(key);
-            KeyOwner::Another
+            KeyOwner::OtherFlow
         }
     }
 }
@@ -230,9 +236,9 @@ fn early_drop<E: FlowTable>(found: Shared<E>, protocol: u8, now: u32) -> bool {
 /// Inserts a new flow, whose reply key has been claimed, under the key of its packet. If another CPU inserted the flow first, its
 /// choice holds for both. Returns 0, or the code of the refusal.
 #[inline(never)]
-pub fn enter_original<E: FlowTable>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
+pub fn insert_original<E: FlowTable>(tuple: &Tuple, flow: &mut ConntrackEntry, now: u32) -> u32 {
     let key = E::key(tuple);
-    if enter::<E>(key.borrow(), flow, now, |_| false) != KeyOwner::Another {
+    if insert_embryonic::<E>(key.borrow(), flow, now, |_| false) != KeyOwner::OtherFlow {
         return 0;
     }
     let Some(found) = E::embryonic().get_shared(key.borrow()) else {

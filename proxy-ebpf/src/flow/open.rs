@@ -12,7 +12,7 @@ use proxy_common::{
 };
 
 use super::{
-    conntrack::{KeyOwner, enter_original},
+    conntrack::{KeyOwner, insert_original},
     source_port::claim_port,
     table::FlowTable,
 };
@@ -61,8 +61,8 @@ pub fn open_flow<P: Packet>(
     if let Some(refusal) = Verdict::from_code(select(&service, internal, &tuple.source, random, &mut id)) {
         return Err(refusal);
     }
-    let occasion = Occasion { context: packet.context(), is_own, now, random };
-    if enter(headers, &service, service.list(internal).1, &get_backend(id)?, occasion, (flow, room))? {
+    let opening = Opening { context: packet.context(), is_own, now, random };
+    if insert_flow(headers, &service, service.list(internal).1, &get_backend(id)?, opening, (flow, room))? {
         count_connection(service.id);
         count(Counter::FlowOpened);
     }
@@ -73,7 +73,7 @@ pub fn open_flow<P: Packet>(
 /// (`foreign.rs`), unless it left by a device that is not served, or before this program was attached.
 #[inline(always)]
 fn owner_of_datagram(context: *mut c_void, tuple: &Tuple) -> SocketOwner {
-    if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NOBODY }
+    if tuple.protocol == Protocol::Udp as u8 { owner(context, tuple) } else { SocketOwner::NONE }
 }
 
 /// The number that selects a flow's backend: the same for each retransmission of a SYN or INIT.
@@ -104,7 +104,7 @@ fn find_service(tuple: &Tuple, service: &mut Service) -> u32 {
 /// Whether a packet without a flow certainly belongs to a Service. At an address that the node may have itself, only a packet
 /// that opens a flow does (S39).
 #[inline(never)]
-pub fn is_surely_served(headers: &Headers) -> bool {
+pub fn is_certainly_served(headers: &Headers) -> bool {
     let mut service = Service::default();
     match Verdict::from_code(find_service(&headers.tuple, &mut service)) {
         None => service.kind == FrontendKind::ClusterIp as u8 || headers.flags().opens(),
@@ -134,7 +134,7 @@ fn select(service: &Service, internal: bool, client: &Address, random: u32, id: 
 
 /// The circumstances in which a flow is opened.
 #[derive(Clone, Copy)]
-struct Occasion {
+struct Opening {
     /// The hook's context.
     context: *mut c_void,
     /// A process of this node has sent the packet.
@@ -146,29 +146,29 @@ struct Occasion {
 
 /// Inserts a flow. Returns false if it was there already.
 #[inline(always)]
-fn enter(
+fn insert_flow(
     headers: &Headers,
     service: &Service,
     list: List,
     selected: &Selected,
-    occasion: Occasion,
+    opening: Opening,
     (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
 ) -> Result<bool, Verdict> {
     let (tuple, backend) = (&headers.tuple, &selected.backend);
     // The replies of a backend on this node pass through this node, so that the backend may see the client's address. A backend
     // on this node whose replies bypass the node sees the node's address, unless the policy keeps the client's (S26).
-    let here = backend.is_local() || backend.is_past() && list == List::Local;
+    let here = backend.is_local() || backend.replies_bypass() && list == List::Local;
     // A client that is the backend itself would not take a reply from itself (S27). A packet of this node's own is on its way out,
     // and can't go up the stack.
-    let local = here && backend.address != tuple.source && !occasion.is_own;
-    let source = if local { tuple.source } else { source_towards(backend).ok_or(NO_ADDRESS)? };
+    let local = here && backend.address != tuple.source && !opening.is_own;
+    let source = if local { tuple.source } else { source_address(backend).ok_or(NO_ADDRESS)? };
     *flow = ConntrackEntry {
         source,
         destination: backend.address,
         source_port: tuple.source_port,
         destination_port: backend.port,
         meta: EntryMeta {
-            expires: occasion.now.wrapping_add(timeout(tuple.protocol, State::New)),
+            expires: opening.now.wrapping_add(timeout(tuple.protocol, State::New)),
             service: service.id,
             state: State::New as u8,
             flags: if local { EntryMeta::LOCAL } else { 0 },
@@ -184,9 +184,9 @@ fn enter(
         flow.meta.handshake = headers.sequence;
     }
     if tuple.source.is_ipv4() {
-        enter_in::<Ipv4ConntrackEntry>(tuple, (flow, room), occasion)
+        insert_flow_in::<Ipv4ConntrackEntry>(tuple, (flow, room), opening)
     } else {
-        enter_in::<ConntrackEntry>(tuple, (flow, room), occasion)
+        insert_flow_in::<ConntrackEntry>(tuple, (flow, room), opening)
     }
 }
 
@@ -194,27 +194,27 @@ fn enter(
 /// gets the latter only when the backend replies: a retransmitted SYN selects the same backend (docs/adr/0007). Returns false if
 /// the flow was there already.
 #[inline(always)]
-fn enter_in<E: FlowTable>(
+fn insert_flow_in<E: FlowTable>(
     tuple: &Tuple,
     (flow, room): (&mut ConntrackEntry, ReplyRoom<'_>),
-    occasion: Occasion,
+    opening: Opening,
 ) -> Result<bool, Verdict> {
-    let Occasion { context, now, random, .. } = occasion;
+    let Opening { context, now, random, .. } = opening;
     let owner = claim_port::<E>(context, tuple, flow, room, now, random);
-    if owner == KeyOwner::Another as u32 {
+    if owner == KeyOwner::OtherFlow as u32 {
         return Err(Verdict::Drop(DropReason::SnatPortsExhausted));
     }
     if tuple.protocol == Protocol::Tcp as u8 {
-        return Ok(owner == KeyOwner::Nobody as u32);
+        return Ok(owner == KeyOwner::Free as u32);
     }
-    Verdict::from_code(enter_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
+    Verdict::from_code(insert_original::<E>(tuple, flow, now)).map_or(Ok(true), Err)
 }
 
 const NO_ADDRESS: Verdict = Verdict::Drop(DropReason::NoNodeAddress);
 
 /// The source address of this node for packets to a backend, if there is one.
 #[inline(always)]
-fn source_towards(backend: &Backend) -> Option<Address> {
+fn source_address(backend: &Backend) -> Option<Address> {
     match backend.source() {
         0 => node_address(&backend.address),
         index => own_address(index.into()),

@@ -8,7 +8,7 @@ use proxy_common::{
 };
 
 use super::{
-    conntrack::{enter, invert},
+    conntrack::{insert_embryonic, invert},
     table::FlowTable,
 };
 use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::ReplyRoom};
@@ -19,14 +19,14 @@ use crate::{clock::timeout, maps::JIFFIES_PER_SECOND, scratch::ReplyRoom};
 pub fn refresh_flow(
     headers: &Headers,
     chunk: &Chunk,
-    at_hand: (&mut ConntrackEntry, ReplyRoom<'_>),
+    entries: (&mut ConntrackEntry, ReplyRoom<'_>),
     assured: bool,
     now: u32,
 ) -> bool {
     if headers.tuple.destination.is_ipv4() {
-        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, at_hand, assured, now)
+        refresh_in::<Ipv4ConntrackEntry>(headers, chunk, entries, assured, now)
     } else {
-        refresh_in::<ConntrackEntry>(headers, chunk, at_hand, assured, now)
+        refresh_in::<ConntrackEntry>(headers, chunk, entries, assured, now)
     }
 }
 
@@ -46,10 +46,10 @@ fn refresh_in<E: FlowTable>(
     }
     if headers.tuple.protocol == Protocol::Sctp as u8 {
         let before = flow.meta;
-        if !flow.meta.associate(chunk) || !moves(&before, &mut flow.meta, now) {
+        if !flow.meta.associate(chunk) || !refresh_association(&before, &mut flow.meta, now) {
             return true;
         }
-        rewrite::<E>(flow, headers, assured, now);
+        write_association::<E>(flow, headers, assured, now);
     }
     refresh_other::<E>(flow, headers, assured, now, room);
     true
@@ -57,7 +57,7 @@ fn refresh_in<E: FlowTable>(
 
 /// Refreshes the end of an association after one of its packets. Returns whether the entries have to be written.
 #[inline(never)]
-fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
+fn refresh_association(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
     meta.expires = now.wrapping_add(timeout(Protocol::Sctp as u8, meta.state()));
     let tags = (meta.handshake ^ before.handshake) | (meta.service_generation ^ before.service_generation);
     tags != 0 || meta.state != before.state || before.ends_earlier_than(meta, now, JIFFIES_PER_SECOND.load())
@@ -65,12 +65,12 @@ fn moves(before: &EntryMeta, meta: &mut EntryMeta, now: u32) -> bool {
 
 /// Writes the metadata of an association into the entry of its packet.
 #[inline(never)]
-fn rewrite<E: FlowTable>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
+fn write_association<E: FlowTable>(flow: &ConntrackEntry, headers: &Headers, assured: bool, now: u32) {
     let key = E::key(&headers.tuple);
     if assured {
         E::assure(key.borrow(), E::narrow(flow).borrow(), now);
     } else {
-        let _ = enter::<E>(key.borrow(), flow, now, |_| false);
+        let _ = insert_embryonic::<E>(key.borrow(), flow, now, |_| false);
     }
 }
 
@@ -98,7 +98,7 @@ fn refresh_other<E: FlowTable>(
     let inverse = &own.borrow().inverse_key(tuple.protocol);
     if !assured && !becomes_assured {
         // If another flow has claimed the key by now, it keeps it: of two replies that accept a connection, the first decides.
-        let _ = enter::<E>(inverse, other, now, |_| false);
+        let _ = insert_embryonic::<E>(inverse, other, now, |_| false);
         return;
     }
     E::assure(inverse, E::narrow(other).borrow(), now);
@@ -118,7 +118,7 @@ enum Refreshed {
     /// The entry of the other direction is missing.
     Missing,
     /// The packet accepts another connection than this one.
-    Stranger,
+    OtherConnection,
 }
 
 /// Refreshes an assured TCP connection. Each of its entries has the sequence numbers of one direction, and a segment that would
@@ -134,14 +134,14 @@ fn refresh_connection<E: FlowTable>(
     invert(flow, &headers.tuple, other);
     other.meta.mirror();
     let inverse = E::narrow(flow).borrow().inverse_key(headers.tuple.protocol);
-    let found = E::assured(&inverse).filter(|found| E::is_like(*found, E::narrow(other).borrow()));
+    let found = E::assured(&inverse).filter(|found| E::same_translation(*found, E::narrow(other).borrow()));
     let segment = headers.segment();
     if segment.flags.is_event() {
         let known = found.map_or(other.meta, |found| E::meta_of(found).read());
         match flow.meta.judge(&known, &segment) {
-            Judgement::Moves(next) => flow.meta.state = next as u8,
+            Judgement::Transition(next) => flow.meta.state = next as u8,
             Judgement::Ignored => return Refreshed::Done as u32,
-            Judgement::Stranger => return Refreshed::Stranger as u32,
+            Judgement::OtherConnection => return Refreshed::OtherConnection as u32,
         }
         if !segment.flags.has(TcpFlags::RST) {
             let _ = flow.meta.note(&segment);
@@ -151,7 +151,7 @@ fn refresh_connection<E: FlowTable>(
     }
     match found {
         Some(found) => {
-            E::meta_of(found).follow(&flow.meta);
+            E::meta_of(found).copy_state(&flow.meta);
             Refreshed::Done as u32
         }
         None => Refreshed::Missing as u32,
@@ -163,7 +163,7 @@ fn refresh_connection<E: FlowTable>(
 fn write_own<E: FlowTable>(flow: &ConntrackEntry, headers: &Headers) {
     let key = E::key(&headers.tuple);
     if let Some(own) = E::assured(key.borrow())
-        && E::is_like(own, E::narrow(flow).borrow())
+        && E::same_translation(own, E::narrow(flow).borrow())
     {
         E::meta_of(own).write(&flow.meta);
     }

@@ -22,21 +22,21 @@ use crate::{
 /// How many source ports are tried for a flow, besides the client's own.
 const ATTEMPTS: u32 = 32;
 /// How many ports are looked at for those attempts: at least one port in sixteen is usable (`SnatPorts`).
-const LOOKS: u32 = 512;
-/// How many of the first looks skip ports that the host's sockets may use.
-const UNSHARED_LOOKS: u32 = 16;
+const CANDIDATES: u32 = 512;
+/// How many of the first candidates skip ports that the host's sockets may use.
+const UNSHARED_CANDIDATES: u32 = 16;
 /// The lowest port that source translation uses.
 const PORT_MIN: u32 = 1024;
-/// How many of the first looks are above the default of ip_local_port_range.
-const HIGH_LOOKS: u32 = 8;
+/// How many of the first candidates are above the default of ip_local_port_range.
+const HIGH_CANDIDATES: u32 = 8;
 /// How many of the first attempts evict no embryonic flow.
 const ATTEMPTS_WITHOUT_EVICTION: u32 = 16;
 /// The lowest port above that default.
 const HIGH_PORT_MIN: u32 = 61_000;
 
 /// Finds a source port that makes the reply tuple unique, and inserts the flow under that tuple. The client's port is kept if
-/// possible; `random` decides which others are tried. Returns the port's previous [`KeyOwner`]; `Another` means that all attempts
-/// failed.
+/// possible; `random` decides which others are tried. Returns the port's previous [`KeyOwner`]; `OtherFlow` means that all
+/// attempts failed.
 #[inline(never)]
 pub fn claim_port<E: FlowTable>(
     context: *mut c_void,
@@ -46,7 +46,7 @@ pub fn claim_port<E: FlowTable>(
     now: u32,
     random: u32,
 ) -> u32 {
-    const EXHAUSTED: u32 = KeyOwner::Another as u32;
+    const EXHAUSTED: u32 = KeyOwner::OtherFlow as u32;
     let Ok(reply) = room.get() else { return EXHAUSTED };
     invert(flow, tuple, reply);
     let tag = core::mem::take(&mut flow.meta.handshake);
@@ -65,12 +65,14 @@ pub fn claim_port<E: FlowTable>(
         random,
         owner: EXHAUSTED,
     };
-    // SAFETY: the kernel calls `look` with `search`, which lives until the helper returns.
-    unsafe { bpf_loop(1 + LOOKS - u32::from(is_changed), look::<E> as *mut c_void, (&raw mut search).cast(), 0) };
+    // SAFETY: the kernel calls `try_port` with `search`, which lives until the helper returns.
+    unsafe {
+        bpf_loop(1 + CANDIDATES - u32::from(is_changed), try_port::<E> as *mut c_void, (&raw mut search).cast(), 0)
+    };
     let Search { flow, owner, .. } = search;
     let taken = core::mem::replace(&mut flow.meta.handshake, tag);
     let found = owner != EXHAUSTED;
-    let flows = (owner == KeyOwner::Nobody as u32).into();
+    let flows = (owner == KeyOwner::Free as u32).into();
     count_ports(flow.meta.backend, &BackendCounters { flows, taken: taken.into(), exhausted: (!found).into() });
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
@@ -99,7 +101,7 @@ struct Search<'a> {
     /// Decides which ports are tried.
     random: u32,
     protocol: u8,
-    /// Number of the first look: 0 for the client's own port, or 1 if that may not be kept.
+    /// Number of the first candidate: 0 for the client's own port, or 1 if that may not be kept.
     first: u8,
     /// Not 0 if the flow keeps its client's address, so that its ports are not the host's.
     local: u8,
@@ -107,7 +109,7 @@ struct Search<'a> {
 
 /// Tries a port, the client's own first. Returns 1 to end the search, 0 to continue. The kernel calls it (`bpf_loop`), so that
 /// the verifier checks it only once.
-extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
+extern "C" fn try_port<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
     // SAFETY: `claim_port` passes a `Search`.
     let search = unsafe { &mut *search.cast::<Search>() };
     let number = index + u32::from(search.first);
@@ -115,11 +117,12 @@ extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
         search.flow.source_port = own_port(candidate(number, search.random));
     }
     let class = port_class(search.flow.source_port);
-    if number != 0 && (class & PortClass::SNAT == 0 || class & PortClass::SHARED != 0 && number <= UNSHARED_LOOKS) {
+    if number != 0 && (class & PortClass::SNAT == 0 || class & PortClass::SHARED != 0 && number <= UNSHARED_CANDIDATES)
+    {
         return 0;
     }
-    if class & PortClass::SHARED != 0 && search.local == 0 && is_sockets(search) {
-        return search.pass_on();
+    if class & PortClass::SHARED != 0 && search.local == 0 && belongs_to_socket(search) {
+        return search.count_taken();
     }
     let key = E::narrow(search.flow).borrow().inverse_key(search.protocol);
     let owner = claim::<E>(
@@ -129,8 +132,8 @@ extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
         search.now,
         search.flow.meta.handshake > ATTEMPTS_WITHOUT_EVICTION,
     );
-    if owner == KeyOwner::Another {
-        return search.pass_on();
+    if owner == KeyOwner::OtherFlow {
+        return search.count_taken();
     }
     search.owner = owner as u32;
     1
@@ -139,7 +142,7 @@ extern "C" fn look<E: FlowTable>(index: u32, search: *mut c_void) -> i64 {
 impl Search<'_> {
     /// Counts a port that another flow or socket has. Returns 1 if no further port should be tried.
     #[inline(always)]
-    fn pass_on(&mut self) -> i64 {
+    fn count_taken(&mut self) -> i64 {
         let taken = &mut self.flow.meta.handshake;
         *taken += 1;
         i64::from(*taken > ATTEMPTS - u32::from(self.first))
@@ -149,9 +152,9 @@ impl Search<'_> {
 /// Whether a socket of this host would take the backend's replies to this port. `foreign.rs` notes the ports that netfilter
 /// masquerades to.
 #[inline(always)]
-fn is_sockets(search: &Search<'_>) -> bool {
+fn belongs_to_socket(search: &Search<'_>) -> bool {
     let reply = search.flow.inverse_key(search.protocol);
-    owner(search.context, &reply).takes(&reply)
+    owner(search.context, &reply).would_receive(&reply)
 }
 
 /// A port to try. The first ones are in a range that hosts don't use by default, so that SNAT_PORTS notes few ports. Later ones
@@ -160,6 +163,6 @@ fn is_sockets(search: &Search<'_>) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "below 2^16")]
 fn candidate(number: u32, random: u32) -> u16 {
     let random = attempt_number(random, number) >> 16;
-    let first = if number <= HIGH_LOOKS { HIGH_PORT_MIN } else { PORT_MIN };
+    let first = if number <= HIGH_CANDIDATES { HIGH_PORT_MIN } else { PORT_MIN };
     (first + random * (0x1_0000 - first) / 0x1_0000) as u16
 }

@@ -74,10 +74,10 @@ pub trait FlowTable: SharedEntry<Bucket: SharedBucket> {
     fn assure(key: &Self::Key, entry: &Self, now: u32) {
         let place = place::<Self>(key);
         match fill_bucket(key, place, entry, now) {
-            Filled::Again => {}
+            Filled::Updated => {}
             // An older flow of this key may have left an entry in CONNTRACK, which would be found once this flow has ended.
-            Filled::Anew => remove_overflow::<Self>(key, place),
-            Filled::Nowhere => {
+            Filled::Inserted => remove_overflow::<Self>(key, place),
+            Filled::SetFull => {
                 if let Some(has_overflowed) = OVERFLOW.get_shared(place.set()) {
                     has_overflowed.write(&1);
                 }

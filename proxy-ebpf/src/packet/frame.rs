@@ -40,7 +40,7 @@ pub(super) fn redirect_by_route(ifindex: u32) -> i64 {
 impl<const BEGIN: u8> Skb<BEGIN> {
     /// Puts an Ethernet header before the packet. The kernel removes it again if the packet leaves by a device without them.
     #[inline(always)]
-    pub(super) fn frame(&mut self) -> Option<()> {
+    pub(super) fn push_ethernet(&mut self) -> Option<()> {
         let version = self.load::<u8>(0)? >> 4;
         // SAFETY: the helper takes the hook's context and inserts bytes.
         if unsafe { bpf_skb_change_head(self.raw, size_of::<Ethernet>() as u32, 0) } != 0 {
@@ -53,9 +53,9 @@ impl<const BEGIN: u8> Skb<BEGIN> {
     /// Redirects the packet to the ingress of the device that `route` leaves by, as if the neighbour had sent it. `route` must be
     /// resolved.
     #[inline(always)]
-    pub fn come_in_by(&mut self, route: &Route) -> Option<()> {
+    pub fn redirect_to_ingress(&mut self, route: &Route) -> Option<()> {
         if self.is_bare() {
-            self.frame()?;
+            self.push_ethernet()?;
         }
         let Ethernet { source: own, destination: neighbour, ether_type } =
             route.ethernet(self.load::<Ethernet>(0)?.ether_type);

@@ -18,7 +18,7 @@ pub use wire::Wire;
 pub use xdp::Xdp;
 
 /// Headers are looked for in this many bytes at the front of a packet.
-pub const REACH: usize = 0x1ff;
+pub const MAX_OFFSET: usize = 0x1ff;
 
 /// A packet of either hook. Methods that change it invalidate nothing that a caller may hold: no reference
 /// into a packet leaves this trait.
@@ -42,11 +42,11 @@ pub trait Packet {
     fn length(&self) -> u32;
 
     /// Bytes of transport payload in each of the packets that the kernel will cut this one into (GSO). 0 if it leaves whole;
-    /// [`CUT_ELSEWHERE`](Self::CUT_ELSEWHERE) if the fragments in the packet decide.
+    /// [`GSO_BY_FRAGS`](Self::GSO_BY_FRAGS) if the fragments in the packet decide.
     fn segment(&self) -> usize;
 
     /// The kernel's `GSO_BY_FRAGS`.
-    const CUT_ELSEWHERE: usize = 0xffff;
+    const GSO_BY_FRAGS: usize = 0xffff;
 
     /// The index of the device that the packet came in on, or leaves by (TC egress).
     fn ifindex(&self) -> u32;
@@ -125,7 +125,7 @@ pub trait Packet {
             asm!(
                 "{first} += {offset}",
                 first = inout(reg) first,
-                offset = in(reg) offset & REACH,
+                offset = in(reg) offset & MAX_OFFSET,
                 options(pure, nomem, nostack),
             );
         }

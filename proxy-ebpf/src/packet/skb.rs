@@ -31,7 +31,7 @@ use crate::{
     headers::Ethernet,
     maps::{DEVICES, TC_STAGES},
     pipeline::finish,
-    reject::is_bare_at_hand,
+    reject::is_prepared_bare,
     route::Route,
     scratch::{Rooms, note_sent},
 };
@@ -85,7 +85,7 @@ impl<const BEGIN: u8> Skb<BEGIN> {
     /// Runs `reject`, which turns the packet into a refusal and counts it. A packet that can't be refused is dropped.
     #[inline(always)]
     pub fn reject(ctx: &TcContext, reject: impl FnOnce(&mut Self) -> Result<(), Verdict>) -> i32 {
-        let mut packet = Self::new(ctx, is_bare_at_hand());
+        let mut packet = Self::new(ctx, is_prepared_bare());
         match reject(&mut packet) {
             Err(Verdict::Pass) => TC_ACT_UNSPEC,
             _ => packet.action,
@@ -184,7 +184,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
     fn send(&mut self, route: &Route) -> Option<()> {
         const SIZE: i32 = size_of::<bpf_redir_neigh>() as i32;
         if self.is_bare() {
-            self.frame()?;
+            self.push_ethernet()?;
         }
         let action = if leaves_by_route(route) {
             redirect_by_route(route.ifindex())
@@ -214,7 +214,7 @@ impl<const BEGIN: u8> Packet for Skb<BEGIN> {
         // SAFETY: as in `bounds`.
         let flags = if unsafe { (*self.raw).ingress_ifindex } == 0 { BPF_F_INGRESS } else { 0 };
         if self.is_bare() && flags == 0 {
-            self.frame()?;
+            self.push_ethernet()?;
             self.action = redirect_by_route(self.ifindex()) as i32;
             return Some(());
         }

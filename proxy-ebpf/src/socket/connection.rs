@@ -24,7 +24,7 @@ use crate::{
 #[must_use]
 pub fn remember<S: Socket>(socket: &S, frontend: &Frontend, backend: &Frontend) -> bool {
     let cookie = socket.cookie();
-    if socket.is_bound() || !socket.whole().is_null() {
+    if socket.is_bound() || !socket.mptcp_sk().is_null() {
         remove(cookie);
         return false;
     }
@@ -52,7 +52,7 @@ pub fn remove(cookie: u64) {
     if let Some(set) = Set::of(cookie)
         && let Some(way) = set.find(cookie)
     {
-        set.leave(way);
+        set.release(way);
     }
 }
 
@@ -110,7 +110,7 @@ impl Set {
 
     /// Frees a place.
     #[inline(always)]
-    fn leave(self, way: u32) {
+    fn release(self, way: u32) {
         // SAFETY: an aligned word, which is written at once.
         unsafe { self.cookie(way).write_volatile(0) };
     }

@@ -79,7 +79,7 @@ pub trait Socket {
     /// The MPTCP socket that the application holds, if this socket is a subflow of it. For an MPTCP connection, connect(2) sees
     /// the TCP socket that the kernel has made, but getpeername(2) sees the MPTCP socket. Null for every other socket.
     #[inline(always)]
-    fn whole(&self) -> *mut c_void {
+    fn mptcp_sk(&self) -> *mut c_void {
         if HAS_MPTCP.load() == 0 {
             return null_mut();
         }

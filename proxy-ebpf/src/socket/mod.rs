@@ -68,9 +68,9 @@ fn refuse_later<S: Socket>(socket: &S, frontend: &Frontend, verdict: Verdict) ->
     if let Some(counter) = Counter::of_socket(verdict) {
         count(counter);
     }
-    let nowhere = Frontend { address, port: CLOSED_PORT, ..*frontend };
-    peer::remember_refused(socket, frontend, &nowhere);
-    socket.set_remote(&nowhere);
+    let closed_port = Frontend { address, port: CLOSED_PORT, ..*frontend };
+    peer::remember_refused(socket, frontend, &closed_port);
+    socket.set_remote(&closed_port);
     Verdict::Pass
 }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Protocol number that marks a forgotten peer. No protocol of Services has it.
-const NOBODY: u8 = 0;
+const NO_PEER: u8 = 0;
 
 /// Remembers the peer of a connecting socket.
 #[inline(always)]
@@ -48,14 +48,14 @@ pub fn remember_connected<S: Socket>(
         insert(&Flow::new(socket.cookie(), *backend, FlowRole::Connected), &peer);
         return store(socket.sk(), peer);
     }
-    let whole = socket.whole();
-    store(if whole.is_null() { socket.sk() } else { whole }, peer);
+    let mptcp_sk = socket.mptcp_sk();
+    store(if mptcp_sk.is_null() { socket.sk() } else { mptcp_sk }, peer);
 }
 
-/// Remembers that a UDP socket was connected to `nowhere`, because `frontend` is not served.
+/// Remembers that a UDP socket was connected to `closed_port`, because `frontend` is not served.
 #[inline(always)]
-pub fn remember_refused<S: Socket>(socket: &S, frontend: &Frontend, nowhere: &Frontend) {
-    let peer = Peer { frontend: *frontend, backend: *nowhere, flags: Peer::CONNECTED, ..Peer::default() };
+pub fn remember_refused<S: Socket>(socket: &S, frontend: &Frontend, closed_port: &Frontend) {
+    let peer = Peer { frontend: *frontend, backend: *closed_port, flags: Peer::CONNECTED, ..Peer::default() };
     store(socket.sk(), peer);
 }
 
@@ -87,7 +87,7 @@ pub fn remember_sent<S: Socket>(
 #[inline(always)]
 fn is_replaceable(entry: Shared<Peer>, frontend: &Frontend) -> bool {
     entry.flags().read() & Peer::CONNECTED == 0
-        && (entry.frontend().protocol().read() == NOBODY || entry.frontend().read() == *frontend)
+        && (entry.frontend().protocol().read() == NO_PEER || entry.frontend().read() == *frontend)
 }
 
 /// The backend of this socket's flow to `frontend`, if nothing has changed since it was chosen and the flow has not been idle.
@@ -121,7 +121,7 @@ pub fn confirm_sent<S: Socket>(socket: &S, frontend: &Frontend, service: &Servic
         backend: flow.backend_id().read(),
         backend_generation: flow.backend_generation().read(),
         service_generation: flow.service_generation().read(),
-        list: List::staying(service.internal_list().bit()),
+        list: List::serving(service.internal_list().bit()),
     };
     let Some((_, generation)) = recall(memory).filter(|_| memory.service == service.id) else {
         count(Counter::UdpFlowMoved);
@@ -169,8 +169,8 @@ pub fn forget<S: Socket>(socket: &S, protocol: Protocol) {
     if let Some(entry) = stored(socket) {
         forget_connection(socket, entry);
         entry.flags().write(&0);
-        entry.frontend().protocol().write(&NOBODY);
-        entry.backend().protocol().write(&NOBODY);
+        entry.frontend().protocol().write(&NO_PEER);
+        entry.backend().protocol().write(&NO_PEER);
     }
 }
 

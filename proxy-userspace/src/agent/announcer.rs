@@ -32,7 +32,7 @@ pub(super) struct Announcer {
     writer: mpsc::Sender<ApiEvent>,
     node: ObjectRef,
     /// When the Events of the last [`REPEAT`] were written.
-    told: BTreeMap<(ObjectRef, Reason), Instant>,
+    announced: BTreeMap<(ObjectRef, Reason), Instant>,
     /// When the Events of the last [`PERIOD`] were written.
     sent: VecDeque<Instant>,
     /// Services that were announced as not in force.
@@ -51,7 +51,7 @@ impl Announcer {
         Self {
             writer,
             node,
-            told: BTreeMap::new(),
+            announced: BTreeMap::new(),
             sent: VecDeque::new(),
             lacking: BTreeSet::new(),
             is_degraded: false,
@@ -66,15 +66,17 @@ impl Announcer {
         let Diagnostic { object, field, reason } = diagnostic;
         let note = format!("{field}: {reason}");
         match (object.kind, service) {
-            (Kind::Service, _) => self.tell(object.clone(), Reason::NotServed, note, now),
-            (_, Some(service)) => self.tell(of(service), Reason::NotServed, format!("{object}, {note}"), now),
-            _ => self.tell(self.node.clone(), Reason::NotServed, format!("{object}, {note}"), now),
+            (Kind::Service, _) => self.announce(object.clone(), Reason::NotServed, note, now),
+            (_, Some(service)) => {
+                self.announce(service_ref(service), Reason::NotServed, format!("{object}, {note}"), now)
+            }
+            _ => self.announce(self.node.clone(), Reason::NotServed, format!("{object}, {note}"), now),
         };
     }
 
     /// Announces that the last change of a Service is not in force.
     pub(super) fn refused(&mut self, service: &ServiceName, error: impl Display, now: Instant) {
-        if self.tell(of(service), Reason::NotInForce, format!("not in force: {error}"), now) {
+        if self.announce(service_ref(service), Reason::NotInForce, format!("not in force: {error}"), now) {
             self.lacking.insert(service.clone());
         }
     }
@@ -84,16 +86,16 @@ impl Announcer {
     pub(super) fn applied(&mut self, refused: &BTreeSet<ServiceName>, errors: &Errors, now: Instant) {
         let healed: Vec<_> = self.lacking.difference(refused).cloned().collect();
         for service in healed {
-            if self.tell(of(&service), Reason::InForce, "in force".to_owned(), now) {
+            if self.announce(service_ref(&service), Reason::InForce, "in force".to_owned(), now) {
                 self.lacking.remove(&service);
             }
         }
         if let Some((error, Refused { parts, first })) = errors.first_key_value().filter(|_| !self.is_degraded) {
             let note = format!("not fully in force, trying again: {error} (parts: {parts}, the first: {first})");
-            self.is_degraded = self.tell(self.node.clone(), Reason::Degraded, note, now);
+            self.is_degraded = self.announce(self.node.clone(), Reason::Degraded, note, now);
         } else if errors.is_empty() && self.is_degraded {
             let note = "everything is in force".to_owned();
-            self.is_degraded = !self.tell(self.node.clone(), Reason::Recovered, note, now);
+            self.is_degraded = !self.announce(self.node.clone(), Reason::Recovered, note, now);
         }
     }
 
@@ -103,11 +105,11 @@ impl Announcer {
         match lacking {
             [first, ..] if !self.lacks_hooks => {
                 let note = format!("{first} (in all: {})", lacking.len());
-                self.lacks_hooks = self.tell(self.node.clone(), Reason::HooksMissing, note, now);
+                self.lacks_hooks = self.announce(self.node.clone(), Reason::HooksMissing, note, now);
             }
             [] if self.lacks_hooks => {
                 let note = "every hook and device has its program again".to_owned();
-                self.lacks_hooks = !self.tell(self.node.clone(), Reason::HooksAttached, note, now);
+                self.lacks_hooks = !self.announce(self.node.clone(), Reason::HooksAttached, note, now);
             }
             _ => {}
         }
@@ -118,7 +120,9 @@ impl Announcer {
         let here = self.node.name.clone();
         for (service, note) in blocked {
             let note = format!("node {here}: {note}");
-            if !self.unanswered.contains(service) && self.tell(of(service), Reason::HealthCheckBlocked, note, now) {
+            if !self.unanswered.contains(service)
+                && self.announce(service_ref(service), Reason::HealthCheckBlocked, note, now)
+            {
                 self.unanswered.insert(service.clone());
             }
         }
@@ -126,7 +130,7 @@ impl Announcer {
             self.unanswered.iter().filter(|service| !blocked.contains_key(*service)).cloned().collect();
         for service in healed {
             let note = format!("node {here}: healthCheckNodePort is no longer blocked");
-            if self.tell(of(&service), Reason::HealthCheckServed, note, now) {
+            if self.announce(service_ref(&service), Reason::HealthCheckServed, note, now) {
                 self.unanswered.remove(&service);
             }
         }
@@ -134,17 +138,17 @@ impl Announcer {
 
     /// Sockets stay connected to backends that are gone, as `note` says. Returns whether that, or something like it, is written.
     pub(super) fn stale(&mut self, note: &str, now: Instant) -> bool {
-        self.tell(self.node.clone(), Reason::StaleBackend, note.to_owned(), now)
+        self.announce(self.node.clone(), Reason::StaleBackend, note.to_owned(), now)
     }
 
     /// Hands an Event to the writer. Returns false if it was dropped: too many were written, or the writer's queue is full.
-    fn tell(&mut self, object: ObjectRef, reason: Reason, note: String, now: Instant) -> bool {
+    fn announce(&mut self, object: ObjectRef, reason: Reason, note: String, now: Instant) -> bool {
         while self.sent.front().is_some_and(|sent| now.duration_since(*sent) >= PERIOD) {
             self.sent.pop_front();
         }
-        self.told.retain(|_, told| now.duration_since(*told) < REPEAT);
+        self.announced.retain(|_, announced| now.duration_since(*announced) < REPEAT);
         let key = (object, reason);
-        if self.told.contains_key(&key) {
+        if self.announced.contains_key(&key) {
             return true;
         }
         let room = if key.0.kind == Kind::Node { LIMIT } else { LIMIT - FOR_NODE };
@@ -153,12 +157,12 @@ impl Announcer {
             return false;
         }
         self.sent.push_back(now);
-        self.told.insert(key, now);
+        self.announced.insert(key, now);
         true
     }
 }
 
-fn of(service: &ServiceName) -> ObjectRef {
+fn service_ref(service: &ServiceName) -> ObjectRef {
     let (namespace, name) = (service.namespace.to_string(), service.name.to_string());
     ObjectRef { kind: Kind::Service, namespace, name }
 }
@@ -178,7 +182,7 @@ mod tests {
 
     fn diagnostic(number: usize) -> Diagnostic {
         Diagnostic {
-            object: of(&service(number)),
+            object: service_ref(&service(number)),
             field: "spec.externalIPs[0]".to_owned(),
             reason: "127.0.0.1 is a loopback address; skipped".to_owned(),
         }
@@ -232,9 +236,10 @@ mod tests {
         announcer.applied(&BTreeSet::from([service(1)]), &errors(1), now);
         announcer.applied(&BTreeSet::new(), &errors(0), now);
         announcer.applied(&BTreeSet::new(), &errors(0), now);
-        let told = [("Service shop/web-1", "NotInForce"), ("Node n1", "Degraded")];
+        let refused = [("Service shop/web-1", "NotInForce"), ("Node n1", "Degraded")];
         let healed = [("Service shop/web-1", "InForce"), ("Node n1", "Recovered")];
-        let expected: Vec<_> = told.into_iter().chain(healed).map(|(object, word)| (object.to_owned(), word)).collect();
+        let expected: Vec<_> =
+            refused.into_iter().chain(healed).map(|(object, word)| (object.to_owned(), word)).collect();
         assert_eq!(received(&mut events), expected);
     }
 
@@ -245,9 +250,9 @@ mod tests {
         for lacking in [&[][..], &lacking, &lacking, &[], &[]] {
             announcer.missing(lacking, now);
         }
-        let told = received(&mut events);
+        let sent = received(&mut events);
         let node = |word| ("Node n1".to_owned(), word);
-        assert_eq!(told, [node("HooksMissing"), node("HooksAttached")]);
+        assert_eq!(sent, [node("HooksMissing"), node("HooksAttached")]);
     }
 
     #[test]

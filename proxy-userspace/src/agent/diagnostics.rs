@@ -16,26 +16,26 @@ use crate::{
 /// The diagnostics in force, by object, and those that are still to be logged.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
-    given: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
+    current_by_object: BTreeMap<ObjectRef, BTreeSet<Diagnostic>>,
     /// How many these are, by the kind of object.
     counts: BTreeMap<Kind, usize>,
-    news: LogLimit<Diagnostic>,
+    pending: LogLimit<Diagnostic>,
 }
 
 impl Diagnostics {
     /// Replaces the diagnostics of `object`. Returns those that it did not have before.
     pub fn replace(&mut self, object: &ObjectRef, current: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
-        let before = self.given.remove(object).unwrap_or_default();
+        let before = self.current_by_object.remove(object).unwrap_or_default();
         let count = self.counts.entry(object.kind).or_default();
         *count = *count + current.len() - before.len();
-        let news: Vec<Diagnostic> = current.difference(&before).cloned().collect();
-        for diagnostic in &news {
-            self.news.add(&format!("{} {}", diagnostic.object.kind, diagnostic.field), diagnostic.clone());
+        let new: Vec<Diagnostic> = current.difference(&before).cloned().collect();
+        for diagnostic in &new {
+            self.pending.add(&format!("{} {}", diagnostic.object.kind, diagnostic.field), diagnostic.clone());
         }
         if !current.is_empty() {
-            self.given.insert(object.clone(), current);
+            self.current_by_object.insert(object.clone(), current);
         }
-        news
+        new
     }
 
     /// How many faults the objects of each kind have now.
@@ -44,9 +44,9 @@ impl Diagnostics {
     }
 
     /// Logs new diagnostics: a line each, or one line for many about the same field.
-    pub fn tell(&mut self, now: Instant) {
-        for (field, told) in self.news.due(now) {
-            match told {
+    pub fn log(&mut self, now: Instant) {
+        for (field, lines) in self.pending.due(now) {
+            match lines {
                 Lines::Each(diagnostics) => {
                     for Diagnostic { object, field, reason } in diagnostics {
                         let (service, object) = object.logged();

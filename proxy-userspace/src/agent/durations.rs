@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reconcile::Took;
+use super::reconcile::PhaseTimes;
 
 /// The upper bounds, in seconds, of kube-proxy's `sync_proxy_rules_duration_seconds`: from 0.001, each twice the one before
 /// (pkg/proxy/metrics).
@@ -46,7 +46,7 @@ impl Default for Durations {
 
 impl Durations {
     /// Counts the phases of one plan.
-    pub(super) fn note_phases(&mut self, took: Took) {
+    pub(super) fn note_phases(&mut self, took: PhaseTimes) {
         for (phase, took) in self.phases.iter_mut().zip([took.model, took.plan, took.apply]) {
             phase.add(took);
         }

@@ -42,7 +42,7 @@ impl Agent {
 
     /// Sets the quantities that maps grow for when they are full. If there are none, Services that wait for larger maps are retried
     /// at intervals instead.
-    pub fn let_grow(&mut self, growing: BTreeSet<Quantity>) {
+    pub fn set_growing(&mut self, growing: BTreeSet<Quantity>) {
         if growing.is_empty() {
             self.refused.append(&mut self.waiting);
         }
@@ -102,7 +102,7 @@ impl Agent {
     /// backends from now on, if there is another receiver for them.
     pub fn move_to(&mut self, maps: Maps, udp_gone: Option<mpsc::UnboundedSender<BTreeSet<SocketAddr>>>) {
         self.dataplane.move_to(maps);
-        self.gone.begin(udp_gone);
+        self.removed_backends.begin(udp_gone);
     }
 
     /// Plans again what the previous maps had no room for.
@@ -116,6 +116,6 @@ impl Agent {
     pub fn previous_maps_unused(&mut self) {
         self.dataplane.release();
         self.attached();
-        heap::give_back();
+        heap::trim();
     }
 }

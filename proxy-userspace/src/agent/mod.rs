@@ -5,13 +5,13 @@ mod announcer;
 pub mod checks;
 mod diagnostics;
 pub mod durations;
-mod gone;
 mod growth;
 pub mod no_local;
-mod nowhere;
+mod node_name;
 mod publish;
 mod reconcile;
 pub mod refusals;
+mod removed_backends;
 mod retry;
 pub mod status;
 mod triggers;
@@ -29,8 +29,8 @@ use tracing::{debug, info};
 
 use crate::{
     agent::{
-        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, gone::Gone, no_local::NoLocals,
-        reconcile::Scope, refusals::Refusals, retry::Retry, status::Status, triggers::Triggers,
+        announcer::Announcer, checks::Checks, diagnostics::Diagnostics, no_local::NoLocals, reconcile::Scope,
+        refusals::Refusals, removed_backends::RemovedBackends, retry::Retry, status::Status, triggers::Triggers,
     },
     apply::Dataplane,
     config::Quantity,
@@ -43,9 +43,9 @@ use crate::{
 /// The most events that are taken at once, so that the first of a long burst does not wait for the last.
 const BATCH: usize = 4096;
 /// How often the host's settings are read: the kernel sends no event when a sysctl changes.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_PERIOD: Duration = Duration::from_secs(2);
 /// How often [`Dataplane::tidy`] is called.
-const TIDY: Duration = Duration::from_secs(30);
+const TIDY_PERIOD: Duration = Duration::from_secs(30);
 
 /// The agent's state.
 pub struct Agent {
@@ -64,8 +64,8 @@ pub struct Agent {
     /// Number of plans written so far.
     generation: u64,
     next_tidy: tokio::time::Instant,
-    next_look: tokio::time::Instant,
-    gone: Gone,
+    next_check: tokio::time::Instant,
+    removed_backends: RemovedBackends,
     /// Whether there has been an SCTP Service since the start.
     sctp: changes::Sender<bool>,
     checks: Checks,
@@ -99,13 +99,13 @@ pub struct Inputs {
 }
 
 /// Why [`Agent::read`] returned.
-enum Woken {
+enum WakeReason {
     /// Objects, addresses or routes have changed.
     Changed,
     /// It is time to retry what was refused.
     RetryDue,
     /// The host's settings have been read, or the maps tidied up: nothing to plan.
-    Looked,
+    Checked,
 }
 
 impl Agent {
@@ -131,8 +131,8 @@ impl Agent {
             has_warned_of_name: false,
             generation: 0,
             next_tidy: tokio::time::Instant::now(),
-            next_look: tokio::time::Instant::now(),
-            gone: Gone::new(udp_gone),
+            next_check: tokio::time::Instant::now(),
+            removed_backends: RemovedBackends::new(udp_gone),
             sctp,
             checks: Checks::default(),
             status,
@@ -185,15 +185,15 @@ impl Agent {
             self.publish_checks();
             self.reconcile(Scope::Everything);
             let gone = self.dataplane.sweep();
-            self.gone.add(gone);
-            self.look_at_settings();
+            self.removed_backends.add(gone);
+            self.check_settings();
         }
         is_listed
     }
 
     /// Says whether the programs that serve until [`Self::attached`] read the maps that the agent writes.
     pub fn expect_programs(&mut self, is_in_force: bool) {
-        self.gone.expect(is_in_force);
+        self.removed_backends.expect(is_in_force);
     }
 
     /// To be called once every hook has its new program, and resized maps hold what the old ones held. Terminates again the UDP
@@ -201,7 +201,7 @@ impl Agent {
     /// have connected through an old program.
     pub fn attached(&mut self) {
         self.note(|status| status.attached = true);
-        self.gone.replaced();
+        self.removed_backends.replaced();
     }
 
     /// Returns the data plane that this agent writes.
@@ -216,24 +216,24 @@ impl Agent {
 
     /// Follows the source until it ends.
     pub async fn run(&mut self, inputs: &mut Inputs) {
-        while let Some(woken) = self.read(inputs).await {
-            match woken {
-                Woken::Changed => {
+        while let Some(reason) = self.read(inputs).await {
+            match reason {
+                WakeReason::Changed => {
                     self.retry.changed(tokio::time::Instant::now());
                     self.reconcile(Scope::Changes);
                     if std::mem::take(&mut self.relisted) {
-                        heap::give_back();
+                        heap::trim();
                     }
                 }
-                Woken::RetryDue => self.reconcile(Scope::Everything),
-                Woken::Looked => self.tell(Instant::now()),
+                WakeReason::RetryDue => self.reconcile(Scope::Everything),
+                WakeReason::Checked => self.log_and_announce(Instant::now()),
             }
         }
     }
 
     /// Waits for an input or a timer, and takes what the input has. Returns `None` when the source has ended. Cancel-safe: timers
     /// are points in time, so cancelling and repeating a call does not prolong the wait.
-    async fn read(&mut self, inputs: &mut Inputs) -> Option<Woken> {
+    async fn read(&mut self, inputs: &mut Inputs) -> Option<WakeReason> {
         let mut batch = Vec::new();
         tokio::select! {
             count = inputs.events.recv_many(&mut batch, BATCH) => {
@@ -245,17 +245,17 @@ impl Agent {
             Ok(()) = inputs.addresses.changed() => self.take_addresses(inputs),
             Some(routes) = inputs.routes.recv() => self.dataplane.reroute(&routes),
             () = tokio::time::sleep_until(self.next_tidy), if self.generation != 0 => {
-                self.next_tidy = tokio::time::Instant::now() + TIDY;
+                self.next_tidy = tokio::time::Instant::now() + TIDY_PERIOD;
                 self.dataplane.tidy();
-                return Some(Woken::Looked);
+                return Some(WakeReason::Checked);
             }
-            () = tokio::time::sleep_until(self.next_look), if self.generation != 0 => {
-                self.look_at_settings();
-                return Some(Woken::Looked);
+            () = tokio::time::sleep_until(self.next_check), if self.generation != 0 => {
+                self.check_settings();
+                return Some(WakeReason::Checked);
             }
-            () = tokio::time::sleep_until(self.retry.due()), if self.is_degraded() => return Some(Woken::RetryDue),
+            () = tokio::time::sleep_until(self.retry.due()), if self.is_degraded() => return Some(WakeReason::RetryDue),
         }
-        Some(Woken::Changed)
+        Some(WakeReason::Changed)
     }
 
     fn take_events(&mut self, batch: Vec<Event>) {
@@ -274,13 +274,13 @@ impl Agent {
         self.note(|status| status.count(counts));
     }
 
-    fn look_at_settings(&mut self) {
+    fn check_settings(&mut self) {
         self.note(|status| {
             if status.usage_of != self.generation {
                 (status.usage, status.usage_of) = (self.dataplane.usage(), self.generation);
             }
         });
-        self.next_look = tokio::time::Instant::now() + LOOK;
+        self.next_check = tokio::time::Instant::now() + CHECK_PERIOD;
         // On failure the ports that were read before stay in use.
         let _ = SnatPorts::read().map(|ports| self.dataplane.set_snat(ports));
         self.announce(Instant::now());
@@ -296,6 +296,6 @@ impl Agent {
         self.model.set_node_addresses(addresses);
         let local = self.model.local();
         self.dataplane.set_outward(&local.outward);
-        self.dataplane.set_ruled(local.ruled);
+        self.dataplane.set_source_rules(local.has_source_rules);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Agent, checks::HealthByPort, reconcile::Took, status::Status};
+use super::{Agent, checks::HealthByPort, reconcile::PhaseTimes, status::Status};
 use crate::desired::Family;
 
 impl Agent {
@@ -22,7 +22,7 @@ impl Agent {
     }
 
     /// Publishes what is in force now. Readers are woken only if a health check has changed.
-    pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, Took)) {
+    pub(super) fn publish(&mut self, checks: Option<HealthByPort>, (started, took): (Instant, PhaseTimes)) {
         let queued = self.queued.take();
         let refused = self.refusals.current();
         let changes = self.triggers.in_force(&(&self.refused | &self.waiting), Timestamp::now());
@@ -47,9 +47,9 @@ impl Agent {
             status.events.clone_into(&mut status.events_served);
             self.diagnostics.counts().clone_into(&mut status.skipped);
             status.no_local = self.no_local.sum();
-            let is_news = checks.as_ref().is_some_and(|checks| *checks != status.checks);
+            let has_changed = checks.as_ref().is_some_and(|checks| *checks != status.checks);
             status.checks = checks.unwrap_or_else(|| Arc::clone(&status.checks));
-            is_news
+            has_changed
         });
     }
 
@@ -65,8 +65,8 @@ impl Agent {
     /// Says by Events what others have found out.
     pub(super) fn announce(&mut self, now: Instant) {
         let status = self.status.borrow();
-        self.announcer.missing(&status.lacking(now), now);
+        self.announcer.missing(&status.long_missing(now), now);
         self.announcer.blocked(&status.blocked.by_service(&status.checks), now);
-        status.stale.tell(|note| self.announcer.stale(note, now));
+        status.stale.report(|note| self.announcer.stale(note, now));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// How long the phases of a plan took.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Took {
+pub(super) struct PhaseTimes {
     /// Taking events into the model, and projecting the wanted table.
     pub(super) model: Duration,
     /// Computing the difference of wanted and present table.
@@ -52,11 +52,11 @@ struct Task {
 
 /// The results of one reconciliation so far.
 #[derive(Default)]
-struct Done {
+struct Reconciled {
     /// `None` if there was nothing to write.
     outcome: Option<Applied>,
     checks: BTreeMap<ServiceName, Check>,
-    took: Took,
+    took: PhaseTimes,
 }
 
 impl Agent {
@@ -71,14 +71,14 @@ impl Agent {
             }
             self.refused_networks = true;
         }
-        let mut done = Done::default();
+        let mut reconciled = Reconciled::default();
         // The first plan is made in parts: this agent has nothing in force yet that one part could take from another.
         let parts = if self.generation == 0 { task.touched.parts() } else { Vec::new() };
         for part in if parts.is_empty() { slice::from_ref(&task.touched) } else { &parts } {
-            self.bring(part, &mut done, task.is_retry, started);
+            self.apply_part(part, &mut reconciled, task.is_retry, started);
         }
         self.warn_wrong_name();
-        if let Some(outcome) = done.outcome {
+        if let Some(outcome) = reconciled.outcome {
             self.generation += 1;
             self.report(outcome, &task, started);
         }
@@ -88,37 +88,37 @@ impl Agent {
             self.failing = None;
         }
         let not_in_force = &self.refused | &self.waiting;
-        let checks = self.checks.update(&task.touched.services, done.checks, &not_in_force);
+        let checks = self.checks.update(&task.touched.services, reconciled.checks, &not_in_force);
         self.no_local.update(&task.touched.services, self.dataplane.table());
-        self.publish(checks.map(Arc::new), (started, done.took));
-        self.tell(started);
+        self.publish(checks.map(Arc::new), (started, reconciled.took));
+        self.log_and_announce(started);
     }
 
     /// Projects a part of the model, plans it, and writes the plan.
-    fn bring(&mut self, part: &Touched, done: &mut Done, is_retry: bool, now: Instant) {
+    fn apply_part(&mut self, part: &Touched, reconciled: &mut Reconciled, is_retry: bool, now: Instant) {
         let projected = Instant::now();
         let projection = self.model.project(part);
         for (object, diagnostics) in projection.diagnostics {
-            for news in self.diagnostics.replace(&object, diagnostics) {
-                self.announcer.skipped(&news, projection.services.get(&object), now);
+            for diagnostic in self.diagnostics.replace(&object, diagnostics) {
+                self.announcer.skipped(&diagnostic, projection.services.get(&object), now);
             }
         }
         // Never reset while this agent runs: associations outlive their Service.
         if projection.table.has(Protocol::Sctp) {
             self.sctp.send_if_modified(|sctp| !std::mem::replace(sctp, true));
         }
-        done.checks.extend(projection.checks);
-        done.took.model += std::mem::take(&mut self.modelling) + projected.elapsed();
+        reconciled.checks.extend(projection.checks);
+        reconciled.took.model += std::mem::take(&mut self.modelling) + projected.elapsed();
         let planned = Instant::now();
         let before = part.part_of(self.dataplane.table());
         let plan = plan(&before, &projection.table);
         drop((before, projection.table));
-        done.took.plan += planned.elapsed();
+        reconciled.took.plan += planned.elapsed();
         if !plan.is_empty() || is_retry || self.generation == 0 {
             let applied = Instant::now();
             let outcome = self.dataplane.apply(plan);
-            done.outcome.get_or_insert_default().add(outcome);
-            done.took.apply += applied.elapsed();
+            reconciled.outcome.get_or_insert_default().add(outcome);
+            reconciled.took.apply += applied.elapsed();
         }
     }
 
@@ -140,10 +140,10 @@ impl Agent {
     }
 
     /// Logs and announces as Events what is new, and what earlier calls had no line left for.
-    pub(super) fn tell(&mut self, now: Instant) {
-        self.diagnostics.tell(now);
+    pub(super) fn log_and_announce(&mut self, now: Instant) {
+        self.diagnostics.log(now);
         self.announcer.applied(&(&self.refused | &self.waiting), self.refusals.current(), now);
-        self.refusals.tell(now);
+        self.refusals.log(now);
     }
 
     fn report(&mut self, outcome: Applied, task: &Task, started: Instant) {
@@ -161,7 +161,7 @@ impl Agent {
         if task.is_retry {
             self.retry.tried(now, started.elapsed());
         }
-        self.gone.add(outcome.udp_gone);
+        self.removed_backends.add(outcome.udp_gone);
         let Size { services, frontends, backends, .. } = self.dataplane.size();
         let generation = self.generation;
         // The JSON log writes a u64 as a number, but not a u128.

@@ -32,7 +32,7 @@ pub type Errors = BTreeMap<String, Refused>;
 pub struct Refusals {
     current: Errors,
     /// The parts that were logged last; empty once all is in force again.
-    told: Errors,
+    logged: Errors,
     /// When the lines of the last [`PERIOD`] were written.
     lines: VecDeque<Instant>,
 }
@@ -55,21 +55,21 @@ impl Refusals {
     }
 
     /// Logs what is new about the last try: now, or at a later call if there have been too many lines.
-    pub fn tell(&mut self, now: Instant) {
-        let Some(news) = self.news(now) else { return };
-        if news.is_empty() {
+    pub fn log(&mut self, now: Instant) {
+        let Some(unlogged) = self.take_unlogged(now) else { return };
+        if unlogged.is_empty() {
             info!("no longer degraded: everything is in force");
         }
-        for (error, Refused { parts, first }) in news.iter().take(AT_ONCE) {
+        for (error, Refused { parts, first }) in unlogged.iter().take(AT_ONCE) {
             error!(parts, first, error, "degraded: not fully in force, trying again");
         }
     }
 
     /// Returns what to log now: what is not in force, empty if all is in force again. `None` if there is nothing new, or no line
     /// left.
-    fn news(&mut self, now: Instant) -> Option<&Errors> {
+    fn take_unlogged(&mut self, now: Instant) -> Option<&Errors> {
         let current = &self.current;
-        if *current == self.told {
+        if *current == self.logged {
             return None;
         }
         while self.lines.front().is_some_and(|line| now.duration_since(*line) >= PERIOD) {
@@ -80,8 +80,8 @@ impl Refusals {
             return None;
         }
         self.lines.extend(std::iter::repeat_n(now, wanted));
-        self.told.clone_from(current);
-        Some(&self.told)
+        self.logged.clone_from(current);
+        Some(&self.logged)
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
         for (error, count) in errors {
             (0..*count).for_each(|number| refusals.add(format_args!("default/web-{number}"), error));
         }
-        refusals.news(now).map_or(0, |news| news.len().clamp(1, AT_ONCE))
+        refusals.take_unlogged(now).map_or(0, |errors| errors.len().clamp(1, AT_ONCE))
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         let start = Instant::now();
         (0..11_357).for_each(|number| refusals.add(format_args!("default/web-{number}"), FULL));
         let expected = Errors::from([(FULL.to_owned(), Refused { parts: 11_357, first: "default/web-0".to_owned() })]);
-        assert_eq!(refusals.news(start), Some(&expected));
+        assert_eq!(refusals.take_unlogged(start), Some(&expected));
         // As long as nothing changes, never again.
         for second in 1..1000 {
             assert_eq!(lines(&mut refusals, start + Duration::from_secs(second), &[(FULL, 11_357)]), 0);
@@ -120,15 +120,15 @@ mod tests {
     fn what_there_was_no_line_for_is_told_later() {
         let start = Instant::now();
         let mut refusals = Refusals::default();
-        let mut told = 0;
+        let mut logged = 0;
         for n in 1..=12 {
-            told += lines(&mut refusals, start, &[(FULL, n)]);
+            logged += lines(&mut refusals, start, &[(FULL, n)]);
         }
-        assert_eq!(told, LINES - 1);
+        assert_eq!(logged, LINES - 1);
         assert_eq!(lines(&mut refusals, start, &[]), 1);
         assert_eq!(lines(&mut refusals, start, &[(FULL, 1)]), 0);
-        assert_eq!(refusals.news(start + PERIOD).map(Errors::len), Some(1), "without another try");
-        assert_eq!(refusals.news(start + PERIOD), None);
+        assert_eq!(refusals.take_unlogged(start + PERIOD).map(Errors::len), Some(1), "without another try");
+        assert_eq!(refusals.take_unlogged(start + PERIOD), None);
     }
 
     #[test]
@@ -138,15 +138,15 @@ mod tests {
         let many: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(|error| (error, 2)).into();
         for flapping in [false, true] {
             let mut refusals = Refusals::default();
-            let told: Vec<usize> = (0..6000_usize)
+            let logged: Vec<usize> = (0..6000_usize)
                 .map(|tenth| {
                     let count = if flapping && tenth % 2 == 1 { 0 } else { many.len() };
                     let errors: Vec<_> = many[..count].iter().map(|(error, n)| (*error, n + tenth % 7)).collect();
                     lines(&mut refusals, at(tenth as u64), &errors)
                 })
                 .collect();
-            assert!(told.windows(600).all(|minute| minute.iter().sum::<usize>() <= 10), "{flapping}");
-            assert!(told.iter().sum::<usize>() >= 20, "what changes is told");
+            assert!(logged.windows(600).all(|minute| minute.iter().sum::<usize>() <= 10), "{flapping}");
+            assert!(logged.iter().sum::<usize>() >= 20, "what changes is logged");
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long something may be wrong before the agent counts as unhealthy: kube-proxy's limit (twice its minimum sync period).
-const PATIENCE: Duration = Duration::from_mins(1);
+const UNHEALTHY_AFTER: Duration = Duration::from_mins(1);
 
 /// The agent's published state.
 #[derive(Clone, Debug)]
@@ -117,47 +117,47 @@ impl Status {
 
     /// Returns what makes the agent unhealthy at `now`, in a sentence each; empty if it is healthy. A full map does not make it
     /// unhealthy: all else is served, and a restart would change nothing.
-    pub fn ailments(&self, now: Instant) -> Vec<String> {
-        let mut ailments = self.ailments_here(now);
+    pub fn problems(&self, now: Instant) -> Vec<String> {
+        let mut problems = self.local_problems(now);
         if let (Some(contact), Some(limit)) = (&self.contact, self.silence) {
             let (kind, silence) = contact.silence(now);
             if silence > limit {
-                ailments
+                problems
                     .push(format!("nothing heard of {kind} objects from the API server for {} s", silence.as_secs()));
             }
         }
-        ailments
+        problems
     }
 
     /// Whether this node serves what was last heard of, and can follow changes. An API server that is silent does not count: every
     /// node has it, and load balancers that skip all nodes cut what is served (S30).
     pub fn is_serving(&self, now: Instant) -> bool {
-        self.ailments_here(now).is_empty()
+        self.local_problems(now).is_empty()
     }
 
     /// What is wrong on this node. What a full map has no room for is not: the rest is served, and another start would change
     /// nothing.
-    fn ailments_here(&self, now: Instant) -> Vec<String> {
+    fn local_problems(&self, now: Instant) -> Vec<String> {
         let lasts = |since: Instant| now.saturating_duration_since(since);
-        let mut ailments = Vec::new();
+        let mut problems = Vec::new();
         if self.generation == 0 {
-            ailments.push("nothing is programmed yet".to_owned());
+            problems.push("nothing is programmed yet".to_owned());
         } else if !self.attached {
-            ailments.push("programs are not attached yet".to_owned());
+            problems.push("programs are not attached yet".to_owned());
         }
-        if lasts(self.alive) > PATIENCE {
-            ailments.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
+        if lasts(self.alive) > UNHEALTHY_AFTER {
+            problems.push(format!("the agent has been stuck for {} s", lasts(self.alive).as_secs()));
         }
-        if let Some(since) = self.failing.filter(|since| lasts(*since) > PATIENCE) {
-            ailments.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
+        if let Some(since) = self.failing.filter(|since| lasts(*since) > UNHEALTHY_AFTER) {
+            problems.push(format!("writing maps has failed for {} s", lasts(since).as_secs()));
         }
-        ailments.extend(self.lacking(now));
-        ailments
+        problems.extend(self.long_missing(now));
+        problems
     }
 
-    /// Returns the hooks and devices that have lacked their programs for longer than [`PATIENCE`], in a sentence each.
-    pub(super) fn lacking(&self, now: Instant) -> Vec<String> {
-        self.missing.lasting(PATIENCE, now)
+    /// Returns the hooks and devices that have lacked their programs for longer than [`UNHEALTHY_AFTER`], in a sentence each.
+    pub(super) fn long_missing(&self, now: Instant) -> Vec<String> {
+        self.missing.missing_longer_than(UNHEALTHY_AFTER, now)
     }
 }
 
@@ -182,15 +182,15 @@ mod tests {
             refused: Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)])),
             ..Status::new()
         };
-        assert!(status.ailments(start).is_empty());
+        assert!(status.problems(start).is_empty());
         let failing = Status { failing: Some(start), ..status.clone() };
-        let later = start + PATIENCE + Duration::from_secs(1);
+        let later = start + UNHEALTHY_AFTER + Duration::from_secs(1);
         let alive = Status { alive: later, ..failing };
-        assert!(alive.ailments(start + PATIENCE).is_empty(), "for a while it may fail");
-        assert_eq!(alive.ailments(later), ["writing maps has failed for 61 s"]);
-        assert_eq!(status.ailments(later), ["the agent has been stuck for 61 s"]);
-        assert_eq!(Status { generation: 0, ..Status::new() }.ailments(start), ["nothing is programmed yet"]);
-        assert_eq!(Status { generation: 1, ..Status::new() }.ailments(start), ["programs are not attached yet"]);
+        assert!(alive.problems(start + UNHEALTHY_AFTER).is_empty(), "for a while it may fail");
+        assert_eq!(alive.problems(later), ["writing maps has failed for 61 s"]);
+        assert_eq!(status.problems(later), ["the agent has been stuck for 61 s"]);
+        assert_eq!(Status { generation: 0, ..Status::new() }.problems(start), ["nothing is programmed yet"]);
+        assert_eq!(Status { generation: 1, ..Status::new() }.problems(start), ["programs are not attached yet"]);
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         let (contact, silence) = (Some(Contact::new()), Some(Duration::from_mins(10)));
         let later = start + Duration::from_hours(1);
         let status = Status { generation: 1, attached: true, alive: later, ..Status::following(contact, silence) };
-        assert!(status.ailments(later)[0].starts_with("nothing heard of"), "{:?}", status.ailments(later));
+        assert!(status.problems(later)[0].starts_with("nothing heard of"), "{:?}", status.problems(later));
         assert!(status.is_serving(later));
         for wrong in [
             Status { generation: 0, ..status.clone() },
@@ -207,7 +207,7 @@ mod tests {
             Status { alive: start, ..status.clone() },
             Status { failing: Some(start), ..status },
         ] {
-            assert!(!wrong.is_serving(later), "{:?}", wrong.ailments(later));
+            assert!(!wrong.is_serving(later), "{:?}", wrong.problems(later));
         }
     }
 }

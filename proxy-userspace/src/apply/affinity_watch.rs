@@ -29,7 +29,7 @@ pub(super) struct AffinityWatch {
     /// Receives the number of clients, and how long it took to count them. `None` while no thread counts.
     counting: Option<Receiver<(usize, Duration)>>,
     next: Instant,
-    is_told: bool,
+    was_warned: bool,
     clients: usize,
     /// The affinity timeouts in seconds, by service id, of the service ports that have one.
     timeouts: HashMap<u32, u32>,
@@ -37,7 +37,7 @@ pub(super) struct AffinityWatch {
 
 impl Default for AffinityWatch {
     fn default() -> Self {
-        Self { counting: None, next: Instant::now(), is_told: false, clients: 0, timeouts: HashMap::new() }
+        Self { counting: None, next: Instant::now(), was_warned: false, clients: 0, timeouts: HashMap::new() }
     }
 }
 
@@ -70,17 +70,17 @@ impl AffinityWatch {
         self.clients = clients;
         self.next = now + PAUSE.max(took * REST);
         let is_crowded = !may_grow && is_crowded(clients, room, nr_cpus().unwrap_or(1));
-        if is_crowded && !self.is_told {
+        if is_crowded && !self.was_warned {
             warn!(
                 clients,
                 room,
                 "AFFINITY is nearly full: the clients with session affinity that have been silent longest get other backends \
                  before their timeout; start waggle with a larger --max-affinity"
             );
-        } else if self.is_told && !is_crowded {
+        } else if self.was_warned && !is_crowded {
             info!(clients, room, "AFFINITY has room again for clients with session affinity");
         }
-        self.is_told = is_crowded;
+        self.was_warned = is_crowded;
     }
 }
 

@@ -42,7 +42,8 @@ pub struct Backends {
     /// By the hash of the address and port that the map has under the id.
     shared: HashTable<SharedBackend>,
     hasher: RandomState,
-    /// Backends whose entry may still be flagged LOCAL or PAST although no port says so any more; [`Backends::settle`] clears it.
+    /// Backends whose entry may still be flagged LOCAL or REPLIES_BYPASS although no port says so any more; [`Backends::settle`]
+    /// clears it.
     stale_flags: BTreeSet<SocketAddr>,
 }
 
@@ -73,9 +74,9 @@ impl Backends {
             if let Some(backend) = map.get(id).filter(Backend::is_valid) {
                 self.ids.reserve(id);
                 let address = encode::backend_address(&backend);
-                let path = Path { is_outward: backend.is_past(), source: source(&backend) };
+                let path = Path { is_outward: backend.replies_bypass(), source: source(&backend) };
                 self.insert(map, address, SharedBackend { id, users: 0, local: 0, path });
-                if backend.is_local() || backend.is_past() {
+                if backend.is_local() || backend.replies_bypass() {
                     self.stale_flags.insert(address);
                 }
             }
@@ -104,7 +105,7 @@ impl Backends {
     }
 
     /// Adds a user to a draining backend, which only existing flows know. Returns false if it has no id: then no flow knows it.
-    pub fn hold(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+    pub fn add_user(&mut self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
         self.find_mut(map, address).map(|shared| shared.users += 1).is_some()
     }
 
@@ -113,7 +114,7 @@ impl Backends {
     pub fn mark_local(&mut self, map: &mut impl Elements<Backend>, address: SocketAddr) -> bool {
         let Some(shared) = self.find_mut(map, address) else { return false };
         shared.local += 1;
-        write_place(map, shared, true);
+        write_location(map, shared, true);
         shared.local == 1
     }
 
@@ -135,7 +136,7 @@ impl Backends {
         let stale_flags = std::mem::take(&mut self.stale_flags);
         let is_open = |address: &SocketAddr| {
             let shared = self.find(map, *address).filter(|shared| shared.users != 0);
-            shared.inspect(|shared| write_place(map, shared, true)).is_none()
+            shared.inspect(|shared| write_location(map, shared, true)).is_none()
         };
         self.stale_flags = stale_flags.into_iter().filter(is_open).collect();
     }
@@ -147,27 +148,27 @@ impl Backends {
 
     /// Whether an address for which `wanted` holds has a backend on this node whose replies come through the node. Looks at all
     /// backends.
-    pub fn is_any_here(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> bool {
+    pub fn has_local_at(&self, map: &impl Elements<Backend>, wanted: impl Fn(IpAddr) -> bool) -> bool {
         let is_here = |shared: &SharedBackend| shared.local != 0 && !shared.path.is_outward;
         self.entries(map).any(|(address, shared)| is_here(shared) && wanted(address.ip()))
     }
 
     /// Sets the paths to the backends at some addresses. Returns those on this node whose replies bypass the node from now on.
     /// Looks at all backends.
-    pub fn redirect(&mut self, map: &mut impl Elements<Backend>, paths: &BTreeMap<IpAddr, Path>) -> Vec<SocketAddr> {
-        let mut past = Vec::new();
+    pub fn set_paths(&mut self, map: &mut impl Elements<Backend>, paths: &BTreeMap<IpAddr, Path>) -> Vec<SocketAddr> {
+        let mut bypassing = Vec::new();
         for shared in &mut self.shared {
             let Some(address) = address_of(map, shared) else { continue };
             let Some(path) = paths.get(&address.ip()).filter(|path| **path != shared.path) else { continue };
             if path.is_outward && !shared.path.is_outward && shared.local != 0 {
-                past.push(address);
+                bypassing.push(address);
             }
             shared.path = *path;
             // No port has said yet whether a backend from before a restart is on this node.
             let known = !self.stale_flags.contains(&address);
-            write_place(map, shared, known);
+            write_location(map, shared, known);
         }
-        past
+        bypassing
     }
 
     /// Returns the indices in NODE_ADDRESSES that the entries name.
@@ -176,7 +177,7 @@ impl Backends {
     }
 
     /// Whether the backend is on this node, and its replies bypass the node.
-    pub fn is_past(&self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
+    pub fn replies_bypass(&self, map: &impl Elements<Backend>, address: SocketAddr) -> bool {
         self.find(map, address).is_some_and(|shared| shared.local != 0 && shared.path.is_outward)
     }
 
@@ -251,17 +252,17 @@ const fn source(backend: &Backend) -> u8 {
 }
 
 /// Writes the entry's flags by what ports and routes say. `known` is false if no port has said yet whether the backend is on this
-/// node: then LOCAL and PAST stay as they are.
-fn write_place(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
-    const PLACES: u16 = Backend::LOCAL | Backend::PAST;
+/// node: then LOCAL and REPLIES_BYPASS stay as they are.
+fn write_location(map: &mut impl Elements<Backend>, shared: &SharedBackend, known: bool) {
+    const LOCATION_FLAGS: u16 = Backend::LOCAL | Backend::REPLIES_BYPASS;
     let Some(before) = map.get(shared.id) else { return };
-    let place = match (known, shared.local, shared.path.is_outward) {
-        (false, ..) => before.flags & PLACES,
+    let location = match (known, shared.local, shared.path.is_outward) {
+        (false, ..) => before.flags & LOCATION_FLAGS,
         (true, 0, _) => 0,
         (true, _, false) => Backend::LOCAL,
-        (true, _, true) => Backend::PAST,
+        (true, _, true) => Backend::REPLIES_BYPASS,
     };
-    let flags = before.flags & Backend::VALID | place | source_bits(shared.path);
+    let flags = before.flags & Backend::VALID | location | source_bits(shared.path);
     if flags != before.flags {
         map.set(shared.id, Backend { flags, ..before });
     }

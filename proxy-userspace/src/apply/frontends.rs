@@ -41,7 +41,7 @@ impl<S: Store> Dataplane<S> {
             return Err(error);
         }
         if let Some(before) = self.owners.insert(frontend, Arc::clone(&id)) {
-            self.disown(&frontend, &before, &id);
+            self.release_frontend(&frontend, &before, &id);
         }
         self.table.services.entry(service.clone()).or_default().frontends.insert(frontend, entry);
         Ok(())
@@ -57,7 +57,7 @@ impl<S: Store> Dataplane<S> {
 
     /// To be called when a frontend of port `before` is now one of port `now`: backends remembered through it must be checked
     /// again.
-    fn disown(&mut self, frontend: &Frontend, before: &PortId, now: &PortId) {
+    fn release_frontend(&mut self, frontend: &Frontend, before: &PortId, now: &PortId) {
         if before != now {
             self.forget_frontend(frontend, before);
         } else if let Some(port) = self.ports.get(now) {
@@ -70,11 +70,11 @@ impl<S: Store> Dataplane<S> {
             port.forget(frontend);
             bump(&mut self.maps, port.id);
         }
-        self.take_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
+        self.remove_from_table(&id.service, |table| drop(table.frontends.remove(frontend)));
     }
 
     /// Removes something from a Service's part of the table, and the whole part if it is then empty.
-    pub(super) fn take_from_table(&mut self, service: &ServiceName, take: impl FnOnce(&mut ServiceTable)) {
+    pub(super) fn remove_from_table(&mut self, service: &ServiceName, take: impl FnOnce(&mut ServiceTable)) {
         if let Some(table) = self.table.services.get_mut(service) {
             take(table);
             if *table == ServiceTable::default() {
@@ -98,7 +98,7 @@ impl<S: Store> Dataplane<S> {
         let value = encode::service(port.id, wanted, entry, range);
         let write = self.maps.services.put(*frontend, value);
         write.map_err(|error| refused("SERVICES", "--max-services", error))?;
-        port.names(*frontend, [value.internal, value.external]);
+        port.note_written(*frontend, [value.internal, value.external]);
         Ok(())
     }
 }

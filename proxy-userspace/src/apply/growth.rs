@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use proxy_common::SlotRange;
 
-use super::{ApplyError, Dataplane, members::memberships, port::Port};
+use super::{ApplyError, Dataplane, members::memberships};
 use crate::{
     config::{MapSizes, Quantity},
     desired::{BackendList, PortEntry, PortId, Table},
@@ -25,18 +25,14 @@ impl ApplyError {
 impl<S: Store> Dataplane<S> {
     /// Returns how much the maps that the agent writes hold, and how many clients have session affinity. All else is 0.
     pub fn used(&self) -> MapSizes {
-        let ports = self.ports.values();
-        let (members, ranges) = ports
-            .map(Port::rare)
-            .fold((0, 0), |(members, ranges), rare| (members + rare.members.len(), ranges + rare.sources.len()));
         MapSizes {
             services: number(self.owners.len() + self.marks.len()),
             service_ids: self.service_ids.used(),
             slots: self.maps.slots.length() - self.slots.free(),
             backends: self.backends.used(),
-            members: number(members),
+            members: number(self.extra_entries.members),
             networks: number(self.table.networks.len()),
-            source_ranges: number(ranges),
+            source_ranges: number(self.extra_entries.sources),
             affinity: number(self.affinity_watch.clients()),
             ..MapSizes::NONE
         }

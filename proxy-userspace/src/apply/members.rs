@@ -35,8 +35,11 @@ pub(super) fn memberships(id: &PortId, entry: &PortEntry) -> Memberships {
 }
 
 /// Returns the backends that flows of some list may not stay with any more.
-pub(super) fn left<'a>(old: &'a Memberships, new: &'a Memberships) -> impl Iterator<Item = SocketAddr> + 'a {
-    let lists = [List::Cluster, List::Local].map(|list| List::staying(list.bit()));
+pub(super) fn removed_from_lists<'a>(
+    old: &'a Memberships,
+    new: &'a Memberships,
+) -> impl Iterator<Item = SocketAddr> + 'a {
+    let lists = [List::Cluster, List::Local].map(|list| List::serving(list.bit()));
     let left = move |(backend, before): (&SocketAddr, &u32)| {
         let now = new.get(backend).copied().unwrap_or(0);
         lists.iter().any(|list| before & list != 0 && now & list == 0).then_some(*backend)
@@ -48,7 +51,7 @@ impl<S: Store> Dataplane<S> {
     /// Adds memberships to those that backends have. Backends without an id are left out: no flow knows them. On failure,
     /// backends that were no members before are none.
     pub(super) fn add_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
-        let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
+        let Some(before) = self.ports.get(id).map(|port| port.extras().members.clone()) else { return Ok(()) };
         for (address, lists) in members {
             let lists = lists | before.get(address).copied().unwrap_or(0);
             if let Err(error) = self.write_member(id, *address, lists) {
@@ -60,8 +63,8 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes all memberships that are not in `members`.
-    pub(super) fn end_memberships(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
-        let Some(before) = self.ports.get(id).map(|port| port.rare().members.clone()) else { return Ok(()) };
+    pub(super) fn remove_other_members(&mut self, id: &PortId, members: &Memberships) -> Result<(), ApplyError> {
+        let Some(before) = self.ports.get(id).map(|port| port.extras().members.clone()) else { return Ok(()) };
         self.remove_members(id, before.keys().filter(|address| !members.contains_key(address)));
         // MEMBERS is not preallocated, so replacing a value allocates memory and may fail.
         let narrower = members.iter().filter(|(address, _)| before.contains_key(address));
@@ -73,19 +76,21 @@ impl<S: Store> Dataplane<S> {
         else {
             return Ok(());
         };
-        if port.rare().members.get(&address) == Some(&lists) {
+        if port.extras().members.get(&address) == Some(&lists) {
             return Ok(());
         }
         let write = self.maps.members.put(Member { service: port.id, backend }, lists);
         write.map_err(|error| refused("MEMBERS", "--max-members", error))?;
-        port.rare_mut().members.insert(address, lists);
+        let added = port.extras_mut().members.insert(address, lists).is_none();
+        self.extra_entries.members += usize::from(added);
         Ok(())
     }
 
     pub(super) fn remove_members<'a>(&mut self, id: &PortId, addresses: impl Iterator<Item = &'a SocketAddr>) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for address in addresses {
-            port.rare_mut().members.remove(address);
+            let removed = port.extras_mut().members.remove(address).is_some();
+            self.extra_entries.members -= usize::from(removed);
             if let Some(backend) = self.backends.id(&self.maps.backends, *address) {
                 self.maps.members.remove(&Member { service: port.id, backend });
             }
@@ -93,13 +98,13 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Keeps the ids of a port's draining backends: flows refer to the backends by id.
-    pub(super) fn hold(&mut self, id: &PortId, entry: &PortEntry) {
+    pub(super) fn hold_draining(&mut self, id: &PortId, entry: &PortEntry) {
         let Some(port) = self.ports.get_mut(id) else { return };
         for backend in entry.draining.values().flatten() {
             // No flow knows a backend without an id.
-            if !port.rare().held.contains(&backend) && self.backends.hold(&self.maps.backends, backend) {
+            if !port.extras().held.contains(&backend) && self.backends.add_user(&self.maps.backends, backend) {
                 self.filters.put_any_backend(&mut self.maps.filters, backend.ip());
-                port.rare_mut().held.insert(backend);
+                port.extras_mut().held.insert(backend);
             }
         }
     }

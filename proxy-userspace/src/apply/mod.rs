@@ -15,7 +15,7 @@ mod networks;
 mod owners;
 mod paths;
 mod port;
-mod rare;
+mod port_extras;
 mod reclaim;
 mod sources;
 mod tidy;
@@ -40,7 +40,8 @@ use self::{
     filters::Filters,
     owners::Owners,
     paths::Paths,
-    port::{Aftermath, Port},
+    port::{Deferred, Port},
+    port_extras::ExtraEntries,
     reclaim::{Reclaim, Retired},
     tidy::Tidying,
 };
@@ -50,7 +51,7 @@ use crate::{
     logging::errors::Report,
     maps::{
         Maps,
-        store::{Counts, Elements as _, Kernel, Store},
+        store::{Counts, Elements as _, Entries as _, Kernel, Store},
     },
     node::snat_ports::SnatPorts,
 };
@@ -106,6 +107,7 @@ pub struct Dataplane<S: Store = Kernel> {
     service_ids: IdPool,
     slots: SlotPool,
     ports: BTreeMap<Arc<PortId>, Port>,
+    extra_entries: ExtraEntries,
     /// Ports that may still have former slots, members, source ranges or backends in the maps.
     unsettled: BTreeSet<PortId>,
     owners: BTreeMap<Frontend, Arc<PortId>>,
@@ -149,6 +151,7 @@ impl<S: Store> Dataplane<S> {
             service_ids: IdPool::new(maps.generations.length()),
             slots: SlotPool::new(maps.slots.length()),
             ports: BTreeMap::new(),
+            extra_entries: ExtraEntries::default(),
             unsettled: BTreeSet::new(),
             owners: BTreeMap::new(),
             marks: BTreeMap::new(),
@@ -189,10 +192,10 @@ impl<S: Store> Dataplane<S> {
     pub fn apply(&mut self, plan: Plan) -> Applied {
         self.reclaim();
         let mut outcome = Applied::default();
-        let mut after = Aftermath::default();
+        let mut deferred = Deferred::default();
         for (id, entry) in plan.put_ports {
-            if let Err(error) = self.put_port(&id, entry, &mut after) {
-                self.abandon(&id, &mut after.retired);
+            if let Err(error) = self.put_port(&id, entry, &mut deferred) {
+                self.abandon(&id, &mut deferred.retired);
                 outcome.refused.insert(id.service, error);
             }
         }
@@ -212,15 +215,20 @@ impl<S: Store> Dataplane<S> {
             }
         }
         let removals = (plan.remove_networks, plan.remove_owned, plan.remove_frontends, plan.remove_ports);
-        self.remove(removals, &mut after, &mut outcome);
-        self.settle(&mut after, &mut outcome);
+        self.remove(removals, &mut deferred, &mut outcome);
+        self.settle(&mut deferred, &mut outcome);
         self.backends.settle(&mut self.maps.backends);
-        self.reclaim.retire(after.retired);
-        outcome.udp_gone = after.udp_gone;
+        self.reclaim.retire(deferred.retired);
+        outcome.udp_gone = deferred.udp_gone;
         outcome
     }
 
-    fn remove(&mut self, (networks, owned, frontends, ports): Removals, after: &mut Aftermath, outcome: &mut Applied) {
+    fn remove(
+        &mut self,
+        (networks, owned, frontends, ports): Removals,
+        deferred: &mut Deferred,
+        outcome: &mut Applied,
+    ) {
         for network in networks {
             self.remove_network(network);
         }
@@ -233,7 +241,7 @@ impl<S: Store> Dataplane<S> {
             self.remove_frontend(&frontend);
         }
         for id in ports {
-            if let Err(error) = self.remove_port(&id, after) {
+            if let Err(error) = self.remove_port(&id, deferred) {
                 outcome.refused.entry(id.service).or_insert(error);
             }
         }
@@ -253,7 +261,7 @@ impl<S: Store> Dataplane<S> {
             }
             for address in retired.backends {
                 if let Some(id) = self.backends.retire(&mut self.maps.backends, address) {
-                    zero(&mut self.maps.backend_counters, id);
+                    self.maps.backend_counters.remove(&id);
                 }
             }
         }

@@ -38,7 +38,7 @@ impl<S: Store> Dataplane<S> {
         } else {
             self.write_mark(address, owners)?;
         }
-        self.take_from_table(service, |table| _ = table.owned.remove(&address));
+        self.remove_from_table(service, |table| _ = table.owned.remove(&address));
         Ok(())
     }
 

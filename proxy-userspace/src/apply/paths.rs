@@ -37,7 +37,7 @@ pub(super) struct Paths {
     /// The entries of NODE_ADDRESSES by index, without the node's own addresses.
     sources: BTreeMap<u8, IpAddr>,
     /// Whether it has been logged that NODE_ADDRESSES is full; reset when an entry becomes free.
-    is_full_told: bool,
+    has_warned_of_full: bool,
 }
 
 impl Paths {
@@ -63,7 +63,7 @@ impl Paths {
         }
         let free = (FIRST..SOURCES).filter_map(|index| u8::try_from(index).ok());
         let Some(index) = free.into_iter().find(|index| !self.sources.contains_key(index)) else {
-            if !std::mem::replace(&mut self.is_full_told, true) {
+            if !std::mem::replace(&mut self.has_warned_of_full, true) {
                 warn!(%address, "NODE_ADDRESSES is full: backends reached from one more source address see the node's own address");
             }
             return 0;
@@ -140,13 +140,13 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Sets whether rules of policy routing may route a backend's replies differently from packets of the frontend's address.
-    pub fn set_ruled(&mut self, ruled: bool) {
-        self.filters.set_ruled(&mut self.maps.filters, ruled);
+    pub fn set_source_rules(&mut self, has_source_rules: bool) {
+        self.filters.set_source_rules(&mut self.maps.filters, has_source_rules);
     }
 
     /// Whether a prefix contains a backend on this node that replies through the node.
     pub fn has_backend_here(&self, net: IpNet) -> bool {
-        self.backends.is_any_here(&self.maps.backends, |address| net.contains(&address))
+        self.backends.has_local_at(&self.maps.backends, |address| net.contains(&address))
     }
 
     /// To be called when routes have changed: looks up again the backends that they may lead to.
@@ -160,7 +160,7 @@ impl<S: Store> Dataplane<S> {
         };
         let past = self.with_paths(|known, map, find| {
             let paths = addresses.into_iter().map(|address| (address, find(address))).collect();
-            known.redirect(map, &paths)
+            known.set_paths(map, &paths)
         });
         past.into_iter().for_each(log_bypass);
         if *routes == Routes::All {
@@ -172,7 +172,7 @@ impl<S: Store> Dataplane<S> {
     fn forget_sources(&mut self) {
         let used = self.backends.sources();
         let gone: Vec<u8> = self.paths.sources.keys().filter(|index| !used.contains(index)).copied().collect();
-        self.paths.is_full_told &= gone.is_empty();
+        self.paths.has_warned_of_full &= gone.is_empty();
         for address in gone.into_iter().filter_map(|index| self.paths.sources.remove(&index)) {
             self.filters.remove_node(address);
         }

@@ -8,9 +8,9 @@ use proxy_common::{Frontend, List, Protocol, SlotRange};
 use super::{
     Applied, ApplyError, Dataplane, bump,
     lists::{Ranges, differing},
-    members::{left, memberships},
+    members::{memberships, removed_from_lists},
     paths::log_bypass,
-    rare::Rare,
+    port_extras::PortExtras,
     reclaim::Retired,
     refused, sources,
 };
@@ -31,12 +31,12 @@ pub(super) struct Port {
     /// Its frontends, with the slots that their entries name: internal, then external.
     frontends: SortedMap<Frontend, [SlotRange; 2]>,
     /// `None` if empty.
-    pub(super) rare: Option<Box<Rare>>,
+    pub(super) extras: Option<Box<PortExtras>>,
 }
 
 /// What remains to be done when everything that a plan adds is in force.
 #[derive(Debug, Default)]
-pub(super) struct Aftermath {
+pub(super) struct Deferred {
     /// Ids and slots that nothing refers to any more.
     pub(super) retired: Retired,
     /// Backends that have left a list of a UDP service.
@@ -46,11 +46,11 @@ pub(super) struct Aftermath {
 impl Port {
     /// Returns a port of which the maps hold nothing.
     const fn new(id: u32) -> Self {
-        Self { id, ranges: SortedMap::new(), frontends: SortedMap::new(), rare: None }
+        Self { id, ranges: SortedMap::new(), frontends: SortedMap::new(), extras: None }
     }
 
     /// Notes that the entry of a frontend is up to date, and names these slots.
-    pub(super) fn names(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
+    pub(super) fn note_written(&mut self, frontend: Frontend, slots: [SlotRange; 2]) {
         self.forget_outdated(&frontend);
         self.frontends.insert(frontend, slots);
     }
@@ -62,34 +62,39 @@ impl Port {
     }
 
     /// Whether a frontend's entry still names slots of a former list.
-    fn is_former_named(&self) -> bool {
+    fn is_former_in_use(&self) -> bool {
         let is_named =
             |range: SlotRange| range.length != 0 && self.frontends.values().flatten().any(|named| *named == range);
-        self.rare().former.iter().any(|(range, _)| is_named(*range))
+        self.extras().former.iter().any(|(range, _)| is_named(*range))
     }
 }
 
 impl<S: Store> Dataplane<S> {
     /// Brings a port and its frontends to `entry`. What they used before stays until [`Self::settle`]: a frontend that changes its
     /// list or its port is written later, and uses the former state until then.
-    pub(super) fn put_port(&mut self, id: &PortId, entry: PortEntry, after: &mut Aftermath) -> Result<(), ApplyError> {
+    pub(super) fn put_port(
+        &mut self,
+        id: &PortId,
+        entry: PortEntry,
+        deferred: &mut Deferred,
+    ) -> Result<(), ApplyError> {
         self.make_port(id)?;
         let before = self.entry(id).unwrap_or_default();
         let admitted = self.put_sources(id, &entry)?;
         // Also if a write fails below: MEMBERS may hold more from now on.
         self.unsettled.insert(id.clone());
-        let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut after.retired);
+        let ranges = self.write_backends(id, &entry, &differing(&entry, &before), &mut deferred.retired);
         let ranges = ranges.inspect_err(|_| self.remove_sources(id, &admitted))?;
-        self.hold(id, &entry);
+        self.hold_draining(id, &entry);
         self.mark_local(id, &entry.local);
-        self.switch(id, entry, &before, ranges)
+        self.switch_frontends(id, entry, &before, ranges)
     }
 
     /// Removes the former state of ports: slots, memberships, source ranges, ids of backends. A port keeps all of it as long as a
     /// frontend's entry still names slots of a former list, because the kernel has refused to replace the entry.
-    pub(super) fn settle(&mut self, after: &mut Aftermath, outcome: &mut Applied) {
+    pub(super) fn settle(&mut self, deferred: &mut Deferred, outcome: &mut Applied) {
         for id in std::mem::take(&mut self.unsettled) {
-            let settled = self.write_outdated(&id).and_then(|()| self.end_former(&id, after));
+            let settled = self.write_outdated(&id).and_then(|()| self.remove_former(&id, deferred));
             if let Err(error) = settled {
                 outcome.refused.entry(id.service.clone()).or_insert(error);
                 self.unsettled.insert(id);
@@ -99,7 +104,7 @@ impl<S: Store> Dataplane<S> {
 
     /// Tries again to write the entries that were refused.
     fn write_outdated(&mut self, id: &PortId) -> Result<(), ApplyError> {
-        let outdated = self.ports.get(id).map(|port| port.rare().outdated.clone()).unwrap_or_default();
+        let outdated = self.ports.get(id).map(|port| port.extras().outdated.clone()).unwrap_or_default();
         for frontend in outdated {
             let table = self.table.services.get(&id.service);
             if let Some(entry) = table.and_then(|table| table.frontends.get(&frontend)).cloned() {
@@ -110,33 +115,33 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes the former state of a port, and has every remembered backend of it checked.
-    fn end_former(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
+    fn remove_former(&mut self, id: &PortId, deferred: &mut Deferred) -> Result<(), ApplyError> {
         let entry = self.entry(id).unwrap_or_default();
         let Some(port) = self.ports.get_mut(id) else { return Ok(()) };
-        if port.is_former_named() {
+        if port.is_former_in_use() {
             return Err(ApplyError::InUse);
         }
         let service = port.id;
-        let rare = port.rare_mut();
-        let (former, had) = (std::mem::take(&mut rare.former), rare.members.clone());
+        let extras = port.extras_mut();
+        let (former, had) = (std::mem::take(&mut extras.former), extras.members.clone());
         let gone: Vec<IpNet> =
-            rare.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
+            extras.sources.iter().filter(|net| !sources::nets(&entry).contains(net)).copied().collect();
         let departed: Vec<_> =
-            rare.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
+            extras.local.extract_if(.., |backend| entry.local.binary_search(backend).is_err()).collect();
         let draining: BTreeSet<SocketAddr> = entry.draining.values().flatten().collect();
-        let ended: Vec<_> = rare.held.extract_if(.., |backend| !draining.contains(backend)).collect();
+        let ended: Vec<_> = extras.held.extract_if(.., |backend| !draining.contains(backend)).collect();
         self.remove_sources(id, &gone);
         self.unmark_local(&departed);
         let members = memberships(id, &entry);
-        let narrowed = self.end_memberships(id, &members);
+        let narrowed = self.remove_other_members(id, &members);
         if id.port.protocol == Protocol::Udp {
-            after.udp_gone.extend(left(&had, &members));
+            deferred.udp_gone.extend(removed_from_lists(&had, &members));
         }
         self.release_backends(
             former.iter().flat_map(|(_, backends)| backends).chain(ended.iter().copied()),
-            &mut after.retired,
+            &mut deferred.retired,
         );
-        after.retired.slots.extend(former.into_iter().map(|(range, _)| range));
+        deferred.retired.slots.extend(former.into_iter().map(|(range, _)| range));
         bump(&mut self.maps, service);
         if let Some(port) = self.ports.get_mut(id) {
             port.trim();
@@ -145,13 +150,13 @@ impl<S: Store> Dataplane<S> {
     }
 
     /// Removes a port whose frontends were removed, or belong to other ports already. A port that still has frontends stays.
-    pub(super) fn remove_port(&mut self, id: &PortId, after: &mut Aftermath) -> Result<(), ApplyError> {
+    pub(super) fn remove_port(&mut self, id: &PortId, deferred: &mut Deferred) -> Result<(), ApplyError> {
         let Some(port) = self.ports.get(id) else { return Ok(()) };
         if !port.frontends.is_empty() {
             return Err(ApplyError::InUse);
         }
         let (service, members, sources) =
-            (port.id, port.rare().members.clone(), port.rare().sources.iter().copied().collect::<Vec<_>>());
+            (port.id, port.extras().members.clone(), port.extras().sources.iter().copied().collect::<Vec<_>>());
         self.remove_members(id, members.keys());
         self.remove_sources(id, &sources);
         let Some(port) = self.ports.remove(id) else { return Ok(()) };
@@ -159,17 +164,17 @@ impl<S: Store> Dataplane<S> {
         bump(&mut self.maps, service);
         self.maps.service_names.remove(&service);
         if id.port.protocol == Protocol::Udp {
-            after.udp_gone.extend(members.into_keys());
+            deferred.udp_gone.extend(members.into_keys());
         }
         let before = self.entry(id).unwrap_or_default();
-        let rare = port.rare();
-        let former = rare.former.iter();
-        after.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
-        after.retired.services.push(service);
-        self.unmark_local(&rare.local.iter().copied().collect::<Vec<_>>());
+        let extras = port.extras();
+        let former = extras.former.iter();
+        deferred.retired.slots.extend(port.ranges.values().chain(former.clone().map(|(range, _)| range)));
+        deferred.retired.services.push(service);
+        self.unmark_local(&extras.local.iter().copied().collect::<Vec<_>>());
         let backends = before.lists.values().chain(former.map(|(_, backends)| backends)).flatten();
-        self.release_backends(backends.chain(rare.held.iter().copied()), &mut after.retired);
-        self.take_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
+        self.release_backends(backends.chain(extras.held.iter().copied()), &mut deferred.retired);
+        self.remove_from_table(&id.service, |table| drop(table.ports.remove(&id.port)));
         Ok(())
     }
 
@@ -178,6 +183,8 @@ impl<S: Store> Dataplane<S> {
         if self.entry(id).is_none()
             && let Some(port) = self.ports.remove(id)
         {
+            self.extra_entries.members -= port.extras().members.len();
+            self.extra_entries.sources -= port.extras().sources.len();
             self.maps.service_names.remove(&port.id);
             retired.services.push(port.id);
         }
@@ -201,7 +208,8 @@ impl<S: Store> Dataplane<S> {
         let members = self.take_members(number);
         let mut port = Port::new(number);
         if !members.is_empty() {
-            port.rare_mut().members = members;
+            self.extra_entries.members += members.len();
+            port.extras_mut().members = members;
         }
         self.ports.insert(Arc::new(id.clone()), port);
         Ok(())
@@ -209,7 +217,13 @@ impl<S: Store> Dataplane<S> {
 
     /// Makes the port's frontends use the new ranges, in one atomic update each. A frontend whose list was removed is left as it
     /// is: the plan puts or removes it next. A frontend that can't be written is noted as outdated.
-    fn switch(&mut self, id: &PortId, entry: PortEntry, before: &PortEntry, ranges: Ranges) -> Result<(), ApplyError> {
+    fn switch_frontends(
+        &mut self,
+        id: &PortId,
+        entry: PortEntry,
+        before: &PortEntry,
+        ranges: Ranges,
+    ) -> Result<(), ApplyError> {
         let table = self.table.services.entry(id.service.clone()).or_default();
         let of_port = table.frontends.iter().filter(|(_, frontend)| {
             let [internal, external] = [frontend.internal, frontend.external];
@@ -221,7 +235,7 @@ impl<S: Store> Dataplane<S> {
             let former = port.ranges.take_where(left);
             if !former.is_empty() {
                 let with_backends = |(list, range)| (range, before.lists.get(&list).cloned().unwrap_or_default());
-                port.rare_mut().former.extend(former.into_iter().map(with_backends));
+                port.extras_mut().former.extend(former.into_iter().map(with_backends));
             }
             port.ranges.extend(ranges);
             self.affinity_watch.note(port.id, entry.affinity_timeout);
@@ -230,7 +244,7 @@ impl<S: Store> Dataplane<S> {
         let mut switched = Ok(());
         for (frontend, entry) in frontends {
             if let Err(error) = self.write_frontend(&frontend, id, &entry) {
-                self.ports.get_mut(id).map(|port| port.rare_mut().outdated.insert(frontend));
+                self.ports.get_mut(id).map(|port| port.extras_mut().outdated.insert(frontend));
                 switched = Err(error);
             }
         }
@@ -240,12 +254,12 @@ impl<S: Store> Dataplane<S> {
     /// Notes that these backends are on this node according to a port.
     fn mark_local(&mut self, id: &PortId, backends: &[SocketAddr]) {
         for backend in backends {
-            if self.ports.get_mut(id).is_none_or(|port| !port.rare_mut().local.insert(*backend)) {
+            if self.ports.get_mut(id).is_none_or(|port| !port.extras_mut().local.insert(*backend)) {
                 continue;
             }
             self.filters.put_local_backend(&mut self.maps.filters, backend.ip());
             if self.backends.mark_local(&mut self.maps.backends, *backend)
-                && self.backends.is_past(&self.maps.backends, *backend)
+                && self.backends.replies_bypass(&self.maps.backends, *backend)
             {
                 log_bypass(*backend);
             }

@@ -17,14 +17,14 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return Ok(Vec::new()) };
         let mut admitted = Vec::new();
         for net in nets(entry) {
-            if port.rare().sources.contains(net) {
+            if port.extras().sources.contains(net) {
                 continue;
             }
             if let Err(error) = self.maps.source_ranges.put(encode::source_range_key(port.id, *net), 1) {
                 self.remove_sources(id, &admitted);
                 return Err(refused("SOURCE_RANGES", "--max-source-ranges", error));
             }
-            port.rare_mut().sources.insert(*net);
+            self.extra_entries.sources += usize::from(port.extras_mut().sources.insert(*net));
             admitted.push(*net);
         }
         Ok(admitted)
@@ -35,7 +35,7 @@ impl<S: Store> Dataplane<S> {
         let Some(port) = self.ports.get_mut(id) else { return };
         for net in nets {
             self.maps.source_ranges.remove(&encode::source_range_key(port.id, *net));
-            port.rare_mut().sources.remove(net);
+            self.extra_entries.sources -= usize::from(port.extras_mut().sources.remove(net));
         }
     }
 }

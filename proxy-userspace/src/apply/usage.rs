@@ -7,7 +7,7 @@ use crate::maps::store::Store;
 pub type Usage = [(&'static str, u64); 8];
 
 impl<S: Store> Dataplane<S> {
-    /// Returns how many entries the maps have. Visits every service port.
+    /// Returns how many entries the maps have.
     pub fn usage(&self) -> Usage {
         let used = self.used();
         // Id 0 counts as used, but has no entry.

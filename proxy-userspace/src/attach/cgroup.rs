@@ -10,7 +10,7 @@ use std::{
 use aya::Ebpf;
 use tracing::{debug, warn};
 
-use super::{AttachError, beside, link::Attachment, program};
+use super::{AttachError, link::Attachment, old_programs, program};
 use crate::{
     logging::errors::Report,
     maps::PinFolder,
@@ -73,7 +73,7 @@ impl Cgroup {
 
 /// Attaches every socket program of the set in `new`, which must be loaded, to the cgroup at `path`. The programs stay attached
 /// when the agent ends. Until `new` is put in place, the replaced programs that serve already translated sockets stay, too (see
-/// `beside.rs`).
+/// `old_programs.rs`).
 pub fn attach(ebpf: &Ebpf, new: &PinFolder, path: &Path) -> Result<(), AttachError> {
     let cgroup = Cgroup::open(path)?;
     let shown = format!("cgroup {}", path.display());
@@ -83,7 +83,7 @@ pub fn attach(ebpf: &Ebpf, new: &PinFolder, path: &Path) -> Result<(), AttachErr
         let target = cgroup.target();
         let attachment = Attachment { name, program, target, shown: &shown, attach_type, flags, pin: &pin };
         if !translates(name) {
-            beside::keep(new, name, attach_type, &cgroup);
+            old_programs::keep_attached(new, name, attach_type, &cgroup);
         }
         let put = attachment.put(|link| cgroup.has(link))?;
         debug!(name, ?put, "socket hook");
@@ -102,7 +102,7 @@ pub(super) fn renew(new: &PinFolder, path: &Path) {
         if let Ok(cgroup) = &cgroup
             && !translates(name)
         {
-            beside::keep(new, name, attach_type, cgroup);
+            old_programs::keep_attached(new, name, attach_type, cgroup);
         }
         let renewed =
             bpf::open_pin(&pin).and_then(|link| bpf::update_link(link, bpf::open_pin(&new.programs().join(name))?));

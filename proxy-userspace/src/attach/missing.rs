@@ -18,11 +18,11 @@ pub enum AttachPoint {
 
 /// The hooks and devices that lack their programs now. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct Missing(Arc<Mutex<BTreeMap<(AttachPoint, String), Lack>>>);
+pub struct Missing(Arc<Mutex<BTreeMap<(AttachPoint, String), MissingProgram>>>);
 
 /// Since when a hook or device lacks its program, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Lack {
+struct MissingProgram {
     since: Instant,
     reason: String,
 }
@@ -33,15 +33,17 @@ impl Missing {
     pub(crate) fn replace(&self, place: AttachPoint, found: BTreeMap<String, String>, now: Instant) -> Vec<String> {
         let mut all = self.all();
         all.retain(|(other, name), _| *other != place || found.contains_key(name));
-        let mut news = Vec::new();
+        let mut changed = Vec::new();
         for (name, reason) in found {
-            let lack = all.entry((place, name.clone())).or_insert_with(|| Lack { since: now, reason: String::new() });
-            if lack.reason != reason {
-                lack.reason = reason;
-                news.push(name);
+            let entry = all
+                .entry((place, name.clone()))
+                .or_insert_with(|| MissingProgram { since: now, reason: String::new() });
+            if entry.reason != reason {
+                entry.reason = reason;
+                changed.push(name);
             }
         }
-        news
+        changed
     }
 
     /// Returns how many hooks and devices lack their programs.
@@ -49,32 +51,34 @@ impl Missing {
         self.all().len()
     }
 
-    /// Returns a sentence for each that has lacked its program for longer than `patience`: what follows, and what to do.
-    pub fn lasting(&self, patience: Duration, now: Instant) -> Vec<String> {
-        let lasts = |lack: &Lack| now.saturating_duration_since(lack.since);
+    /// Returns a sentence for each that has lacked its program for longer than `limit`: what follows, and what to do.
+    pub fn missing_longer_than(&self, limit: Duration, now: Instant) -> Vec<String> {
+        let duration = |entry: &MissingProgram| now.saturating_duration_since(entry.since);
         let all = self.all();
-        let lasting = all.iter().filter(|(_, lack)| lasts(lack) > patience);
+        let lasting = all.iter().filter(|(_, entry)| duration(entry) > limit);
         lasting
-            .map(|((place, name), lack)| Words { place: *place, name, lack, lasts: lasts(lack) }.to_string())
+            .map(|((place, name), entry)| {
+                Sentence { place: *place, name, entry, duration: duration(entry) }.to_string()
+            })
             .collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(AttachPoint, String), Lack>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<(AttachPoint, String), MissingProgram>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The sentence about one hook or device.
-struct Words<'a> {
+struct Sentence<'a> {
     place: AttachPoint,
     name: &'a str,
-    lack: &'a Lack,
-    lasts: Duration,
+    entry: &'a MissingProgram,
+    duration: Duration,
 }
 
-impl fmt::Display for Words<'_> {
+impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, reason, seconds) = (self.name, &self.lack.reason, self.lasts.as_secs());
+        let (name, reason, seconds) = (self.name, &self.entry.reason, self.duration.as_secs());
         match self.place {
             AttachPoint::Cgroup => write!(
                 f,
@@ -107,13 +111,16 @@ mod tests {
         assert_eq!(missing.replace(AttachPoint::Device, found(&[("eth0", "busy")]), start), ["eth0"]);
         assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later), ["connect4"]);
         assert_eq!(missing.count(), 2);
-        assert!(missing.lasting(PATIENCE, start + PATIENCE).is_empty(), "for a while it may be missing");
-        let told = missing.lasting(PATIENCE, later);
-        assert!(told.len() == 1 && told[0].starts_with("device eth0 has not been served for 61 s"), "{told:?}");
-        assert!(told[0].contains("--devices") && told[0].ends_with(": busy"), "{told:?}");
+        assert!(missing.missing_longer_than(PATIENCE, start + PATIENCE).is_empty(), "for a while it may be missing");
+        let sentences = missing.missing_longer_than(PATIENCE, later);
+        assert!(
+            sentences.len() == 1 && sentences[0].starts_with("device eth0 has not been served for 61 s"),
+            "{sentences:?}"
+        );
+        assert!(sentences[0].contains("--devices") && sentences[0].ends_with(": busy"), "{sentences:?}");
         missing.replace(AttachPoint::Device, BTreeMap::new(), later);
-        let told = missing.lasting(PATIENCE, later + PATIENCE * 2);
-        assert!(told.len() == 1 && told[0].starts_with("hook connect4 of the cgroup"), "{told:?}");
+        let sentences = missing.missing_longer_than(PATIENCE, later + PATIENCE * 2);
+        assert!(sentences.len() == 1 && sentences[0].starts_with("hook connect4 of the cgroup"), "{sentences:?}");
         missing.replace(AttachPoint::Cgroup, BTreeMap::new(), later);
         assert_eq!(missing.count(), 0);
     }
@@ -125,6 +132,6 @@ mod tests {
         missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), start);
         assert!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later).is_empty());
         assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "busy")]), later), ["connect4"]);
-        assert_eq!(missing.lasting(PATIENCE, later).len(), 1, "since the first");
+        assert_eq!(missing.missing_longer_than(PATIENCE, later).len(), 1, "since the first");
     }
 }

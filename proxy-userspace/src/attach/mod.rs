@@ -1,7 +1,6 @@
 //! Attaches programs to their hooks, on the cgroup and on devices. They stay attached when the agent ends, and a later agent
 //! replaces them atomically. `devices` decides which device is served, and how.
 
-mod beside;
 pub mod cgroup;
 mod clsact;
 pub mod device;
@@ -9,6 +8,7 @@ mod link;
 mod load;
 mod loaded;
 mod missing;
+mod old_programs;
 mod program_set;
 mod programs;
 mod refused;

@@ -34,7 +34,7 @@ impl ProgramSet {
 
     /// Keeps `loaded` up to date from now on.
     #[must_use]
-    pub fn telling(mut self, loaded: LoadedPrograms) -> Self {
+    pub fn publishing_to(mut self, loaded: LoadedPrograms) -> Self {
         loaded.set(&self.ebpf);
         self.loaded = loaded;
         self

@@ -103,7 +103,7 @@ fn remove(folder: &PinFolder, instance: &str, force: bool) -> Result<Removed, Cl
     remove_folder(&folder.links())?;
     // Left by an agent that died while it started.
     let next = folder.next();
-    for folder in [next.programs(), next.beside(), next.complete(), next.maps().to_owned()] {
+    for folder in [next.programs(), next.old_links(), next.complete(), next.maps().to_owned()] {
         unpin_all(&folder)?;
         remove_folder(&folder)?;
     }

@@ -1,6 +1,5 @@
 //! The commands of `waggle`, the command line, and the bodies of the fuzz targets.
 
-mod begin;
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
@@ -12,3 +11,4 @@ pub mod kube_proxy;
 pub mod ready;
 pub mod run;
 pub mod show;
+mod startup;

@@ -16,10 +16,10 @@ use crate::{
     apply::Dataplane,
     attach::LoadedPrograms,
     commands::{
-        begin::Startup,
         config_file,
         growth::{self, SetConfig},
         ready::Ready,
+        startup::Startup,
     },
     config::{Config, DataplaneConfig, MapSizes, SourceConfig, devices::DeviceMode},
     logging::errors::Report,

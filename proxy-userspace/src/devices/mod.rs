@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The least time between two snapshots of the kernel's state. The first change after a quiet time is handled at once.
-const GATHER: Duration = Duration::from_millis(20);
+const DEBOUNCE: Duration = Duration::from_millis(20);
 /// How long to wait before a lost netlink connection is reopened.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How often devices are checked without a change. A device is then served again if it could not be served, or not well, or has
@@ -171,7 +171,7 @@ impl Follower {
         let mut kernel = Watcher::start()?;
         loop {
             self.look(&kernel.snapshot().await?)?;
-            sleep(GATHER).await;
+            sleep(DEBOUNCE).await;
             self.wait(&mut kernel).await?;
         }
     }
@@ -180,7 +180,7 @@ impl Follower {
     async fn wait(&mut self, kernel: &mut Watcher) -> Result<(), KernelError> {
         loop {
             match timeout(RETRY, changed(kernel, &mut self.sctp)).await {
-                Ok(heard) => return heard,
+                Ok(result) => return result,
                 // Blocks: the check asks the kernel for each device's programs.
                 Err(_) if block_in_place(|| self.devices.is_unsettled()) => return Ok(()),
                 Err(_) => {}
@@ -226,7 +226,7 @@ impl Follower {
 /// Waits until the selection of devices may have changed.
 async fn changed(kernel: &mut Watcher, sctp: &mut changes::Receiver<bool>) -> Result<(), KernelError> {
     tokio::select! {
-        heard = kernel.changed() => heard,
+        result = kernel.changed() => result,
         // The sender is dropped only when the agent ends.
         Ok(()) = sctp.changed() => Ok(()),
     }

@@ -2,14 +2,11 @@
 
 use std::{cmp::Reverse, net::SocketAddr};
 
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use proxy_common::{Backend, BackendCounters, ServiceCounters, StoredName};
 
-use super::{MapsError, PinFolder, encode, open_data, open_read_only};
-use crate::{desired::PortId, node::bpf};
-
-/// How many array elements are read with one system call.
-const BATCH: u32 = 4096;
+use super::{MapsError, PinFolder, encode, open_read_only};
+use crate::desired::PortId;
 
 /// Returns the sum of COUNTERS over all CPUs: while it is the same, no program has translated, refused or opened anything.
 pub fn sum_of_events(folder: &PinFolder) -> Result<u64, MapsError> {
@@ -47,32 +44,17 @@ fn sum_of_service(map: &PerCpuArray<MapData, ServiceCounters>, id: u32) -> Resul
 /// Returns the counters of the backends for which source ports were hardest to find, at most `limit`, and the number of other
 /// backends with counters.
 pub fn of_backends(folder: &PinFolder, limit: usize) -> Result<(Vec<(SocketAddr, BackendCounters)>, usize), MapsError> {
-    let failed = |source| MapsError::Type { name: "BACKENDS", source };
-    let backends = open_data(folder, "BACKENDS")?;
-    let length = backends.info().map_err(failed)?.max_entries();
-    let counters: PerCpuArray<MapData, BackendCounters> = open_read_only(folder, "BACKEND_COUNTERS")?;
+    let backends: Array<MapData, Backend> = open_read_only(folder, "BACKENDS")?;
+    let counters: HashMap<MapData, u32, BackendCounters> = open_read_only(folder, "BACKEND_COUNTERS")?;
     let mut found = Vec::new();
-    for start in (0..length).step_by(BATCH as usize) {
-        let batch = bpf::read_array::<Backend>(backends.fd(), start, BATCH).map_err(|error| failed(error.into()))?;
-        for (id, backend) in (start..).zip(&batch).filter(|(_, backend)| backend.is_valid()) {
-            let values = counters.get(&id, 0).map_err(failed)?;
-            let counted = sum_of_backend(values.iter());
-            if counted != BackendCounters::default() {
-                found.push((encode::backend_address(backend), counted));
-            }
+    for entry in &counters {
+        let (id, counted) = entry.map_err(|source| MapsError::Type { name: "BACKEND_COUNTERS", source })?;
+        if let Some(backend) = backends.get(&id, 0).ok().filter(Backend::is_valid) {
+            found.push((encode::backend_address(&backend), counted));
         }
     }
     found.sort_by_key(|(address, counted)| (Reverse((counted.exhausted, counted.taken, counted.flows)), *address));
     let others = found.len().saturating_sub(limit);
     found.truncate(limit);
     Ok((found, others))
-}
-
-/// Returns the sum over all CPUs.
-pub fn sum_of_backend<'a>(values: impl Iterator<Item = &'a BackendCounters>) -> BackendCounters {
-    values.fold(BackendCounters::default(), |sum, one| BackendCounters {
-        flows: sum.flows + one.flows,
-        taken: sum.taken + one.taken,
-        exhausted: sum.exhausted + one.exhausted,
-    })
 }

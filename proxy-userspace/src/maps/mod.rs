@@ -83,7 +83,7 @@ impl PinFolder {
     }
 
     /// Returns the folder with links of old programs that stay attached beside a new set's for a while.
-    pub fn beside(&self) -> PathBuf {
+    pub fn old_links(&self) -> PathBuf {
         self.maps.join("beside")
     }
 
@@ -137,7 +137,7 @@ pub struct Maps<S: Store = Kernel> {
     pub(crate) networks: S::Trie<Address, Network>,
     pub(crate) source_ranges: S::Trie<SourceRange, u32>,
     pub(crate) service_counters: S::Counters<ServiceCounters>,
-    pub(crate) backend_counters: S::Counters<BackendCounters>,
+    pub(crate) backend_counters: S::Hash<u32, BackendCounters>,
     pub(crate) service_names: S::Hash<u32, StoredName>,
     pub(crate) filters: FilterArrays<S::Mapped<u8>>,
     pub(crate) node_addresses: S::Array<Address>,

@@ -26,7 +26,7 @@ impl Model {
 
     /// Whether this node probably has another name in the cluster: there is no Node object with its name, and there are endpoints,
     /// none of which is on this node.
-    pub fn is_nowhere(&self) -> bool {
+    pub fn is_unknown_node(&self) -> bool {
         let mut endpoints = self.services.values().flat_map(ServiceState::endpoints).peekable();
         self.is_listed() && !self.has_node && endpoints.peek().is_some() && endpoints.all(|endpoint| !endpoint.local)
     }

@@ -15,7 +15,7 @@ pub fn share() {
 }
 
 /// Returns free memory to the kernel, which takes about a millisecond per 10 MB.
-pub fn give_back() {
+pub fn trim() {
     #[cfg(target_env = "gnu")]
     {
         #[expect(unsafe_code, reason = "malloc_trim(3), which has no safe wrapper")]

@@ -26,7 +26,7 @@ const BATCH_END: u16 = 17;
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Question<'a> {
+pub(crate) struct Request<'a> {
     /// The message's type.
     pub kind: u16,
     /// [`NLM_F_DUMP`] or [`NLM_F_ACK`].
@@ -40,7 +40,7 @@ pub(crate) struct Question<'a> {
 /// Sends a request of this kind for every family, with [`NLM_F_DUMP`] or [`NLM_F_ACK`]. Calls `found` with the kind, family and
 /// attributes of each response.
 pub(crate) fn ask(kind: u16, flags: u16, mut found: impl FnMut(u16, u8, &[u8])) -> io::Result<()> {
-    ask_until(Question { kind, flags, family: 0, attributes: &[] }, |kind, family, attributes| {
+    ask_until(Request { kind, flags, family: 0, attributes: &[] }, |kind, family, attributes| {
         found(kind, family, attributes);
         ControlFlow::Continue(())
     })
@@ -48,10 +48,10 @@ pub(crate) fn ask(kind: u16, flags: u16, mut found: impl FnMut(u16, u8, &[u8])) 
 
 /// Sends a request and calls `found` like [`ask`], until it breaks. The kernel does not produce responses that are not read.
 pub(crate) fn ask_until(
-    question: Question<'_>,
+    request: Request<'_>,
     mut found: impl FnMut(u16, u8, &[u8]) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    NetlinkSocket::new(NETLINK_NETFILTER)?.ask(&encode(question, question.flags), |answer| {
+    NetlinkSocket::new(NETLINK_NETFILTER)?.ask(&encode(request, request.flags), |answer| {
         let answer = NetlinkBuffer::new(answer);
         Ok(match answer.payload() {
             [family, _, _, _, attributes @ ..] => found(answer.message_type(), *family, attributes),
@@ -61,26 +61,26 @@ pub(crate) fn ask_until(
 }
 
 /// Sends requests for changes in `subsystem` as one transaction: all of them take effect, or none.
-pub(crate) fn change(subsystem: u8, requests: &[Question<'_>]) -> io::Result<()> {
+pub(crate) fn change(subsystem: u8, requests: &[Request<'_>]) -> io::Result<()> {
     let mut connection = NetlinkSocket::new(NETLINK_NETFILTER)?;
     connection.ask(&transaction(subsystem, requests), |_| Ok(ControlFlow::Continue(())))
 }
 
 /// Encodes a transaction. Only the last request asks for an acknowledgement; the kernel reports a refused request in any case.
-fn transaction(subsystem: u8, requests: &[Question<'_>]) -> Vec<u8> {
+fn transaction(subsystem: u8, requests: &[Request<'_>]) -> Vec<u8> {
     let bound = |kind| {
-        let mut bytes = encode(Question { kind, flags: 0, family: 0, attributes: &[] }, 0);
+        let mut bytes = encode(Request { kind, flags: 0, family: 0, attributes: &[] }, 0);
         // The resource is the subsystem, in network byte order.
         bytes[HEADER + FAMILY - 1] = subsystem;
         bytes
     };
     let last = requests.len().saturating_sub(1);
-    let flags = |index, request: &Question<'_>| request.flags | if index == last { NLM_F_ACK } else { 0 };
+    let flags = |index, request: &Request<'_>| request.flags | if index == last { NLM_F_ACK } else { 0 };
     let all = requests.iter().enumerate().flat_map(|(index, request)| encode(*request, flags(index, request)));
     [bound(BATCH_BEGIN), all.collect(), bound(BATCH_END)].concat()
 }
 
-impl NetlinkSerializable for Question<'_> {
+impl NetlinkSerializable for Request<'_> {
     fn message_type(&self) -> u16 {
         self.kind
     }
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_transaction_has_bounds_that_name_the_subsystem_and_one_acknowledgement() {
-        let request = Question { kind: 7, flags: 0x400, family: 2, attributes: &[] };
+        let request = Request { kind: 7, flags: 0x400, family: 2, attributes: &[] };
         let bytes = transaction(10, &[request, request]);
         let of = |index: usize| {
             let message = &bytes[index * 20..][..20];
@@ -136,16 +136,16 @@ mod tests {
     #[test]
     fn nested_attributes_are_found_in_their_nest() {
         let attributes = [nest(4, &[attribute(1, "a"), attribute(2, "bc")])];
-        let bytes = &encode(Question { kind: 7, flags: 0, family: 0, attributes: &attributes }, 0)[20..];
+        let bytes = &encode(Request { kind: 7, flags: 0, family: 0, attributes: &attributes }, 0)[20..];
         assert_eq!(find(&find(bytes, 4).unwrap(), 2), Some(b"bc\0".to_vec()));
     }
 
     #[test]
-    fn a_question_names_family_and_attributes() {
+    fn a_request_names_family_and_attributes() {
         let attributes = [attribute(1, "filter"), attribute(2, "abc")];
-        let question = encode(Question { kind: 7, flags: NLM_F_DUMP, family: 2, attributes: &attributes }, NLM_F_DUMP);
-        assert_eq!((question.len(), question[0], question[16]), (20 + 12 + 8, 40, 2));
-        let read: Vec<_> = each(&question[20..]).map(|one| (one.kind(), one.value().to_vec())).collect();
+        let request = encode(Request { kind: 7, flags: NLM_F_DUMP, family: 2, attributes: &attributes }, NLM_F_DUMP);
+        assert_eq!((request.len(), request[0], request[16]), (20 + 12 + 8, 40, 2));
+        let read: Vec<_> = each(&request[20..]).map(|one| (one.kind(), one.value().to_vec())).collect();
         assert_eq!(read, [(1, b"filter\0".to_vec()), (2, b"abc\0".to_vec())]);
     }
 }

@@ -36,7 +36,7 @@ impl NetlinkSocket {
     }
 
     /// Enables NETLINK_GET_STRICT_CHK: without it, the kernel ignores most filters in the request for a dump.
-    pub(crate) fn heed_all(&self) -> io::Result<()> {
+    pub(crate) fn enable_strict_checking(&self) -> io::Result<()> {
         self.socket.set_netlink_get_strict_chk(true)
     }
 

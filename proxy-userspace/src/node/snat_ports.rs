@@ -12,7 +12,7 @@ const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 const FIRST: u16 = 1024;
 /// How many ports must be neither ephemeral nor reserved. With fewer, source translation shares ports with the host's
 /// sockets. Among this many, the programs find a free one within their limited number of attempts (`flow/source_port.rs`).
-const ENOUGH: usize = 4096;
+const MIN_FREE: usize = 4096;
 
 /// How this host uses the ports from 1024 on. Node ports are treated like any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl SnatPorts {
         let reserved = reserved.trim().split(',').filter(|part| !part.is_empty());
         let reserved = reserved.map(parse_part).collect::<Option<_>>()?;
         let ports = Self { ephemeral: first..=last, reserved, is_short: false };
-        numbers.next().is_none().then(|| Self { is_short: ports.free() < ENOUGH, ..ports })
+        numbers.next().is_none().then(|| Self { is_short: ports.free() < MIN_FREE, ..ports })
     }
 
     /// Returns how source translation may use a port: 0 means not at all, [`PortClass::SNAT`] always, and
@@ -69,7 +69,7 @@ impl SnatPorts {
                 shared,
                 "few ports are outside net.ipv4.ip_local_port_range and ip_local_reserved_ports: packets \
                  forwarded to other nodes share ports with this host's sockets, unless a socket uses the port for the \
-                 same backend; narrow the range to leave {ENOUGH} ports free"
+                 same backend; narrow the range to leave {MIN_FREE} ports free"
             );
         } else if was_short {
             info!(free, "enough ports are free again for packets forwarded to other nodes");

@@ -22,9 +22,9 @@ pub struct LocalAddresses {
     pub outward: BTreeSet<u32>,
     /// Whether rules of policy routing may route a backend's replies differently from packets with the frontend's address
     /// as source.
-    pub ruled: bool,
+    pub has_source_rules: bool,
     /// The source prefixes in such rules.
-    pub ruled_sources: BTreeSet<IpNet>,
+    pub rule_sources: BTreeSet<IpNet>,
     /// Names of the devices through which IPv4 clients outside are reached, as far as known: those of the default
     /// routes, and those with the node's own address.
     pub uplinks: BTreeSet<String>,

@@ -35,24 +35,24 @@ struct Degraded<'a> {
 
 /// Which of the two paths is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum Probe {
     /// `/healthz`, for load balancers: may the node get packets?
-    Health,
+    Healthz,
     /// `/livez`, for the kubelet: does the agent work?
-    Life,
+    Livez,
 }
 
 /// Responds 200 if the agent is healthy and, for `/healthz`, the node is eligible; otherwise 503.
-pub(super) fn response(question: Question, status: &Status, (now, time): (Instant, SystemTime)) -> HttpResponse {
-    let reasons = status.ailments(now);
+pub(super) fn response(probe: Probe, status: &Status, (now, time): (Instant, SystemTime)) -> HttpResponse {
+    let reasons = status.problems(now);
     let healthy = reasons.is_empty();
-    let eligible = status.eligible || question == Question::Life;
+    let eligible = status.eligible || probe == Probe::Livez;
     let degraded = status.refused.iter();
     let body = Body {
         // While the agent is healthy, the data plane is up to date now.
         last_updated: if healthy { time } else { status.applied },
         current_time: time,
-        node_eligible: (question == Question::Health).then_some(status.eligible),
+        node_eligible: (probe == Probe::Healthz).then_some(status.eligible),
         healthy,
         reasons,
         degraded: degraded
@@ -78,8 +78,8 @@ mod tests {
     use crate::{agent::refusals::Refused, objects::Kind, watch::contact::Contact};
 
     /// The code and the body of a response.
-    async fn said(question: Question, status: &Status, now: (Instant, SystemTime)) -> (u16, Value) {
-        let response = response(question, status, now);
+    async fn respond(probe: Probe, status: &Status, now: (Instant, SystemTime)) -> (u16, Value) {
+        let response = response(probe, status, now);
         let code = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (code, serde_json::from_slice(&body).unwrap())
@@ -90,13 +90,13 @@ mod tests {
         let full = Refused { parts: 3, first: "shop/web".to_owned() };
         let refused = Arc::new(BTreeMap::from([("SERVICES is full".to_owned(), full)]));
         let status = Status { generation: 7, attached: true, refused, ..Status::new() };
-        for question in [Question::Health, Question::Life] {
-            let (code, body) = said(question, &status, (Instant::now(), SystemTime::now())).await;
+        for probe in [Probe::Healthz, Probe::Livez] {
+            let (code, body) = respond(probe, &status, (Instant::now(), SystemTime::now())).await;
             assert_eq!((code, &body["healthy"]), (200, &json!(true)), "{body}");
             assert_eq!(body["degraded"], json!([{ "error": "SERVICES is full", "parts": 3, "first": "shop/web" }]));
             assert_eq!(body.get("reasons"), None, "nothing is unhealthy");
         }
-        let (_, body) = said(Question::Life, &Status::new(), (Instant::now(), SystemTime::now())).await;
+        let (_, body) = respond(Probe::Livez, &Status::new(), (Instant::now(), SystemTime::now())).await;
         assert_eq!(body.get("degraded"), None);
     }
 
@@ -119,11 +119,11 @@ mod tests {
             alive: start + year + Duration::from_secs(298),
             ..following
         };
-        for question in [Question::Health, Question::Life] {
-            let (code, body) = said(question, &status, (start + later, since + later)).await;
+        for probe in [Probe::Healthz, Probe::Livez] {
+            let (code, body) = respond(probe, &status, (start + later, since + later)).await;
             assert_eq!((code, &body["lastUpdated"]), (200, &body["currentTime"]), "{body}");
         }
         let stuck = Status { alive: start, ..status };
-        assert_eq!(said(Question::Life, &stuck, (start + later, since + later)).await.0, 503);
+        assert_eq!(respond(Probe::Livez, &stuck, (start + later, since + later)).await.0, 503);
     }
 }

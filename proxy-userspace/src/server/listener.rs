@@ -82,7 +82,7 @@ async fn serve_one(stream: TcpStream, respond: impl Fn(&Request<Incoming>) -> Ht
 }
 
 /// Binds the address, retrying until it is free. Calls `blocked` after the first failure only.
-pub(super) async fn bind_patiently(address: SocketAddr, blocked: impl FnOnce(io::Error)) -> TcpListener {
+pub(super) async fn bind_with_retries(address: SocketAddr, blocked: impl FnOnce(io::Error)) -> TcpListener {
     let mut blocked = Some(blocked);
     loop {
         match bind(address) {

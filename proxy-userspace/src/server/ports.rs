@@ -17,8 +17,8 @@ use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
 
 use super::{
-    health::{self, Question},
-    listener::{self, HttpResponse, bind, bind_patiently},
+    health::{self, Probe},
+    listener::{self, HttpResponse, bind, bind_with_retries},
     metrics::Metrics,
     respond::{JSON, PLAIN, missing, text},
     scraped::Scraped,
@@ -32,14 +32,14 @@ pub(super) struct HealthCounts {
 }
 
 impl HealthCounts {
-    fn count(&self, question: Question, code: StatusCode) {
-        self.counts[question as usize][usize::from(code != StatusCode::OK)].fetch_add(1, Ordering::Relaxed);
+    fn count(&self, probe: Probe, code: StatusCode) {
+        self.counts[probe as usize][usize::from(code != StatusCode::OK)].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns how often the answer was 200, and how often 503.
-    pub(super) fn counts(&self, question: Question) -> [(StatusCode, u64); 2] {
-        let [fine, not] = &self.counts[question as usize];
-        [(StatusCode::OK, fine), (StatusCode::SERVICE_UNAVAILABLE, not)]
+    pub(super) fn counts(&self, probe: Probe) -> [(StatusCode, u64); 2] {
+        let [ok, unavailable] = &self.counts[probe as usize];
+        [(StatusCode::OK, ok), (StatusCode::SERVICE_UNAVAILABLE, unavailable)]
             .map(|(code, count)| (code, count.load(Ordering::Relaxed)))
     }
 }
@@ -74,10 +74,10 @@ pub fn serve(
     let counts = Arc::clone(&health);
     let metrics = Metrics::new(scraped, health);
     async move {
-        let first = |port, address| first_try(port, address, addresses.hard_fail);
-        let tries = [first(HEALTH, addresses.health)?, first(METRICS, addresses.metrics)?];
-        warn_of_taken(&tries);
-        let [health, of_metrics] = tries;
+        let bind = |port, address| try_bind(port, address, addresses.hard_fail);
+        let attempts = [bind(HEALTH, addresses.health)?, bind(METRICS, addresses.metrics)?];
+        warn_of_taken(&attempts);
+        let [health, of_metrics] = attempts;
         tokio::join!(
             serve_port(health, move |request| answer_health(request, &status, &counts)),
             serve_port(of_metrics, move |request| answer_metrics(request, &metrics)),
@@ -87,27 +87,27 @@ pub fn serve(
 }
 
 /// The outcome of the first attempt to bind a port.
-enum Try {
+enum BindAttempt {
     /// The port is turned off.
     Off,
     Bound(TcpListener),
     Taken(Port, SocketAddr, io::Error),
 }
 
-fn first_try(port: Port, address: Option<SocketAddr>, hard_fail: bool) -> Result<Try, BindError> {
-    let Some(address) = address else { return Ok(Try::Off) };
+fn try_bind(port: Port, address: Option<SocketAddr>, hard_fail: bool) -> Result<BindAttempt, BindError> {
+    let Some(address) = address else { return Ok(BindAttempt::Off) };
     match bind(address) {
-        Ok(listener) => Ok(Try::Bound(listener)),
+        Ok(listener) => Ok(BindAttempt::Bound(listener)),
         Err(source) if hard_fail => Err(BindError { name: port.name, address, source }),
-        Err(error) => Ok(Try::Taken(port, address, error)),
+        Err(error) => Ok(BindAttempt::Taken(port, address, error)),
     }
 }
 
 /// Logs one warning even if both ports are taken, as by a kube-proxy that still runs.
-fn warn_of_taken(tries: &[Try]) {
-    let taken = tries.iter().filter_map(|tried| match tried {
-        Try::Taken(port, address, error) => Some((port, address, error)),
-        Try::Off | Try::Bound(_) => None,
+fn warn_of_taken(attempts: &[BindAttempt]) {
+    let taken = attempts.iter().filter_map(|attempt| match attempt {
+        BindAttempt::Taken(port, address, error) => Some((port, address, error)),
+        BindAttempt::Off | BindAttempt::Bound(_) => None,
     });
     match taken.collect::<Vec<_>>().as_slice() {
         [] => {}
@@ -133,12 +133,15 @@ fn warn_of_taken(tries: &[Try]) {
 }
 
 /// Serves one port as soon as it is free. Returns at once if the port is turned off.
-async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> HttpResponse + Clone + Send + Sync + 'static) {
-    let listener = match tried {
-        Try::Off => return,
-        Try::Bound(listener) => listener,
-        Try::Taken(Port { name, .. }, address, _) => {
-            let listener = bind_patiently(address, |_| ()).await;
+async fn serve_port(
+    attempt: BindAttempt,
+    respond: impl Fn(&Request<Incoming>) -> HttpResponse + Clone + Send + Sync + 'static,
+) {
+    let listener = match attempt {
+        BindAttempt::Off => return,
+        BindAttempt::Bound(listener) => listener,
+        BindAttempt::Taken(Port { name, .. }, address, _) => {
+            let listener = bind_with_retries(address, |_| ()).await;
             info!(%address, "the {name} port is served");
             listener
         }
@@ -147,14 +150,14 @@ async fn serve_port(tried: Try, respond: impl Fn(&Request<Incoming>) -> HttpResp
 }
 
 fn answer_health(request: &Request<Incoming>, status: &watch::Receiver<Status>, counts: &HealthCounts) -> HttpResponse {
-    let question = match request.uri().path() {
-        "/healthz" => Question::Health,
-        "/livez" => Question::Life,
+    let probe = match request.uri().path() {
+        "/healthz" => Probe::Healthz,
+        "/livez" => Probe::Livez,
         _ => return missing("/healthz and /livez"),
     };
-    let answer = health::response(question, &status.borrow(), (Instant::now(), SystemTime::now()));
-    counts.count(question, answer.status());
-    answer
+    let response = health::response(probe, &status.borrow(), (Instant::now(), SystemTime::now()));
+    counts.count(probe, response.status());
+    response
 }
 
 fn answer_metrics(request: &Request<Incoming>, metrics: &Metrics) -> HttpResponse {

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 pub use self::stale::Stale;
 use self::{
     destroy::{DestroyError, Destroyed, destroy_connected},
-    stale::Left,
+    stale::Remaining,
 };
 use crate::{
     logging::errors::Report,
@@ -60,8 +60,8 @@ pub fn start(
                 targets.extend(further);
             }
             match &checked {
-                Ok(()) => sockets.end(&targets, &stale),
-                Err(error) => sockets.tell(&targets, Err(error), &BTreeSet::new(), &stale),
+                Ok(()) => sockets.destroy_stale(&targets, &stale),
+                Err(error) => sockets.note_remaining(&targets, Err(error), &BTreeSet::new(), &stale),
             }
         }
     });
@@ -69,7 +69,7 @@ pub fn start(
 }
 
 impl Sockets {
-    fn end(&self, targets: &BTreeSet<SocketAddr>, stale: &Stale) {
+    fn destroy_stale(&self, targets: &BTreeSet<SocketAddr>, stale: &Stale) {
         // After this, no connect can choose one of the targets any more: each has ended that read the lists before.
         if let Err(error) = bpf::grace_period() {
             debug!(error = %Report(&error), "no grace period on this kernel");
@@ -83,7 +83,7 @@ impl Sockets {
             is_stale
         };
         let ended = destroy_connected(targets, &ours);
-        self.tell(targets, ended.as_ref(), &seen.borrow(), stale);
+        self.note_remaining(targets, ended.as_ref(), &seen.borrow(), stale);
         match ended {
             Ok(ended)
                 if ended
@@ -100,8 +100,8 @@ impl Sockets {
         }
     }
 
-    /// Tells of stale sockets that the search has not ended. `seen` are the cookies of those that it has found.
-    fn tell(
+    /// Notes stale sockets that the search has not ended. `seen` are the cookies of those that it has found.
+    fn note_remaining(
         &self,
         targets: &BTreeSet<SocketAddr>,
         ended: Result<&Destroyed, &DestroyError>,
@@ -119,8 +119,8 @@ impl Sockets {
                 && self.is_stale(flow.cookie, backend)
         };
         let unseen = self.flows.keys().flatten().filter(is_left).count();
-        if let Some(left) = Left::of(targets, ended, unseen) {
-            stale.note(&left);
+        if let Some(remaining) = Remaining::of(targets, ended, unseen) {
+            stale.note(&remaining);
         }
     }
 
@@ -133,7 +133,7 @@ impl Sockets {
         // socket is stale only if its backend has left both. A change that makes a spared socket stale reports the backend again.
         let before = self.list(&peer);
         let lists = self.members.get(&member, 0).unwrap_or(0);
-        let listed = lists & List::staying(before | self.list(&peer)) != 0;
+        let listed = lists & List::serving(before | self.list(&peer)) != 0;
         let same = self.backends.get(peer.backend_id).is_some_and(|now| now.generation == peer.backend_generation);
         !(listed && same)
     }

@@ -1,5 +1,5 @@
-//! UDP sockets that stay connected to backends that are gone (S29): what is known of them, in a sentence for whoever tells of it.
-//! It ends none.
+//! UDP sockets that stay connected to backends that are gone (S29): what is known of them, in a sentence for whoever reports
+//! it. It ends none.
 
 use std::{
     collections::BTreeSet,
@@ -11,38 +11,38 @@ use std::{
 use super::destroy::{DestroyError, Destroyed};
 use crate::logging::errors::Report;
 
-/// The last sentence that nobody has told yet. Clones share it.
+/// The last sentence that has not been reported yet. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stale(Arc<Mutex<Option<String>>>);
 
 impl Stale {
     /// Sockets have stayed connected.
-    pub(super) fn note(&self, left: &Left<'_>) {
-        *self.untold() = Some(left.to_string());
+    pub(super) fn note(&self, left: &Remaining<'_>) {
+        *self.unreported() = Some(left.to_string());
     }
 
-    /// Hands the sentence, if there is one, to `tell`, which returns whether it need not be told again.
-    pub fn tell(&self, tell: impl FnOnce(&str) -> bool) {
-        let mut untold = self.untold();
-        if untold.as_deref().is_some_and(tell) {
-            *untold = None;
+    /// Hands the sentence, if there is one, to `report`, which returns whether it need not be reported again.
+    pub fn report(&self, report: impl FnOnce(&str) -> bool) {
+        let mut unreported = self.unreported();
+        if unreported.as_deref().is_some_and(report) {
+            *unreported = None;
         }
     }
 
-    fn untold(&self) -> MutexGuard<'_, Option<String>> {
+    fn unreported(&self) -> MutexGuard<'_, Option<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sockets that have stayed connected to `backend`, or to others that went at the same time.
 #[derive(Debug)]
-pub(super) struct Left<'a> {
+pub(super) struct Remaining<'a> {
     backend: SocketAddr,
-    why: Why<'a>,
+    cause: Cause<'a>,
 }
 
 #[derive(Debug)]
-enum Why<'a> {
+enum Cause<'a> {
     /// The kernel has refused to end so many.
     Refused(usize),
     /// They may be where nobody could look: so many sockets at most, in so many places.
@@ -51,7 +51,7 @@ enum Why<'a> {
     Failed(usize, &'a DestroyError),
 }
 
-impl<'a> Left<'a> {
+impl<'a> Remaining<'a> {
     /// What a search for sockets of the backends `gone` has left. `unseen`: sockets that had been connected to one of them and
     /// were not found, most of which their owners have closed.
     pub(super) fn of(
@@ -59,22 +59,22 @@ impl<'a> Left<'a> {
         ended: Result<&Destroyed, &'a DestroyError>,
         unseen: usize,
     ) -> Option<Self> {
-        let why = match ended {
-            Ok(Destroyed { refused: refused @ 1.., .. }) => Why::Refused(*refused),
+        let cause = match ended {
+            Ok(Destroyed { refused: refused @ 1.., .. }) => Cause::Refused(*refused),
             _ if unseen == 0 => return None,
-            Ok(Destroyed { unreachable: places @ 1.., .. }) => Why::Unreachable(unseen, *places),
+            Ok(Destroyed { unreachable: places @ 1.., .. }) => Cause::Unreachable(unseen, *places),
             Ok(_) => return None,
-            Err(error) => Why::Failed(unseen, error),
+            Err(error) => Cause::Failed(unseen, error),
         };
-        Some(Self { backend: *gone.first()?, why })
+        Some(Self { backend: *gone.first()?, cause })
     }
 }
 
-impl fmt::Display for Left<'_> {
+impl fmt::Display for Remaining<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = match &self.why {
-            Why::Refused(count) => format!("{count}"),
-            Why::Unreachable(most, _) | Why::Failed(most, _) => format!("up to {most}"),
+        let count = match &self.cause {
+            Cause::Refused(count) => format!("{count}"),
+            Cause::Unreachable(most, _) | Cause::Failed(most, _) => format!("up to {most}"),
         };
         write!(
             f,
@@ -82,14 +82,14 @@ impl fmt::Display for Left<'_> {
              connect again (start those that do not again): ",
             self.backend
         )?;
-        match &self.why {
-            Why::Refused(_) => write!(f, "the kernel refused to end them"),
-            Why::Unreachable(_, places) => write!(
+        match &self.cause {
+            Cause::Refused(_) => write!(f, "the kernel refused to end them"),
+            Cause::Unreachable(_, places) => write!(
                 f,
                 "{places} network namespaces or processes can't be looked into (give the agent CAP_SYS_ADMIN, CAP_SYS_PTRACE \
                  and hostPID)"
             ),
-            Why::Failed(_, error) => write!(f, "{}", Report(*error)),
+            Cause::Failed(_, error) => write!(f, "{}", Report(*error)),
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
 
     fn left(ended: Result<&Destroyed, &DestroyError>, unseen: usize) -> Option<String> {
         let gone = ["10.0.0.1:53", "10.0.0.2:53"].map(|backend| backend.parse().unwrap()).into();
-        Left::of(&gone, ended, unseen).map(|left| left.to_string())
+        Remaining::of(&gone, ended, unseen).map(|left| left.to_string())
     }
 
     #[test]
@@ -123,8 +123,8 @@ mod tests {
             (Ok(&hidden), 4, ["(up to 4)", "7 network namespaces", "CAP_SYS_PTRACE"]),
             (Err(&unsupported), 4, ["(up to 4)", "10.0.0.1:53", "CONFIG_INET_DIAG_DESTROY"]),
         ] {
-            let told = left(ended, unseen).unwrap();
-            assert!(words.iter().all(|word| told.contains(word)), "{told}");
+            let sentence = left(ended, unseen).unwrap();
+            assert!(words.iter().all(|word| sentence.contains(word)), "{sentence}");
         }
     }
 
@@ -132,14 +132,14 @@ mod tests {
     fn what_can_t_be_told_now_is_told_later_and_once() {
         let (stale, gone) = (Stale::default(), BTreeSet::from(["10.0.0.1:53".parse().unwrap()]));
         let refused = Destroyed { refused: 1, ..Destroyed::default() };
-        stale.note(&Left::of(&gone, Ok(&refused), 0).unwrap());
-        let mut told = 0;
+        stale.note(&Remaining::of(&gone, Ok(&refused), 0).unwrap());
+        let mut reported = 0;
         for is_taken in [false, true, true] {
-            stale.tell(|_| {
-                told += 1;
+            stale.report(|_| {
+                reported += 1;
                 is_taken
             });
         }
-        assert_eq!(told, 2);
+        assert_eq!(reported, 2);
     }
 }

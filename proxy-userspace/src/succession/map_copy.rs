@@ -73,8 +73,21 @@ impl MapCopy<'_> {
         self.counters::<ServiceCounters>("SERVICE_COUNTERS", Some(&services))?;
         let backends: MappedArray<Backend> = open_array(folder, "BACKENDS")?;
         let is_used = |id: &u32| backends.get(*id).is_some_and(|backend| backend.is_valid());
-        let backends: BTreeSet<u32> = (0..backends.length()).filter(is_used).collect();
-        self.counters::<BackendCounters>("BACKEND_COUNTERS", Some(&backends))
+        self.counters_of_backends(is_used)
+    }
+
+    /// Copies the counters of the backends that are in use.
+    fn counters_of_backends(&self, is_used: impl Fn(&u32) -> bool) -> Result<(), MapsError> {
+        let name = "BACKEND_COUNTERS";
+        if !self.is_copied(name) {
+            return Ok(());
+        }
+        let old: HashMap<MapData, u32, BackendCounters> = open(self.old, name)?;
+        let mut new: HashMap<MapData, u32, BackendCounters> = open(self.new, name)?;
+        for (id, counted) in old.iter().flatten().filter(|(id, _)| is_used(id)) {
+            new.insert(id, counted, 0).map_err(|source| MapsError::Type { name, source })?;
+        }
+        Ok(())
     }
 
     /// Gives ids that were not copied a random generation in the new maps. Flows may remember such ids, and must not mistake a

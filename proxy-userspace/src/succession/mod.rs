@@ -36,7 +36,7 @@ use self::{
     flows::FlowsError,
     map_copy::{MapCopy, Refused},
     migration::{Migration, Migrations, migrations},
-    previous::Previous,
+    previous::PreviousPrograms,
 };
 use crate::{
     attach::AttachError,
@@ -91,7 +91,7 @@ impl Succession {
     pub fn begin(folder: &PinFolder, wanted: &[Layout]) -> Result<Self, SuccessionError> {
         let found = find(folder, wanted);
         let succession = Self::share(folder, migrations(wanted, &found))?;
-        succession.tell(!found.is_empty());
+        succession.log_migrations(!found.is_empty());
         Ok(succession)
     }
 
@@ -156,7 +156,7 @@ impl Succession {
         self.copied = copied;
         report(&flows::fill(&self.map_copy())?);
         self.reserve()?;
-        Previous::find(&self.old)?.follow(&self.new);
+        PreviousPrograms::find(&self.old)?.install_in(&self.new);
         self.set_phase(Phase::Following)
     }
 
@@ -186,12 +186,12 @@ impl Succession {
 
     /// Ends the succession after every hook has got its new program: the new set replaces the old one.
     pub fn finish(&self) -> Result<(), SuccessionError> {
-        self.lead()?;
-        self.leave()
+        self.set_leading()?;
+        self.detach_previous()
     }
 
     /// Makes the new set open new flows, and copies the flows that it lacks.
-    fn lead(&self) -> Result<(), SuccessionError> {
+    fn set_leading(&self) -> Result<(), SuccessionError> {
         self.set_phase(Phase::Leading)?;
         debug!("new flows are opened by the new programs");
         // Programs that read the phase before the change may still open flows in the old set.
@@ -206,8 +206,8 @@ impl Succession {
     }
 
     /// Removes the old set.
-    fn leave(&self) -> Result<(), SuccessionError> {
-        previous::leave(&self.new)?;
+    fn detach_previous(&self) -> Result<(), SuccessionError> {
+        previous::remove_from(&self.new)?;
         // Old programs that are still handling a packet must finish before their stages are removed.
         if let Err(error) = bpf::grace_period() {
             warn!(error = %Report(&error), "some packets may be lost now");
@@ -224,7 +224,7 @@ impl Succession {
     }
 
     /// Logs what happens to the maps that were found.
-    fn tell(&self, has_found: bool) {
+    fn log_migrations(&self, has_found: bool) {
         let with = |wanted: Migration| {
             let names = self.migrations.iter().filter(|(_, migration)| **migration == wanted).map(|(name, _)| *name);
             names.collect::<Vec<_>>().join(", ")

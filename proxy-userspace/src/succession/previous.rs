@@ -18,14 +18,14 @@ use crate::{
     node::capabilities,
 };
 
-/// The program array of the new set, and the index in it, of each program in [`Previous`].
-const PLACES: [(&str, Stage); 3] =
+/// The program array of the new set, and the index in it, of each program in [`PreviousPrograms`].
+const ARRAY_SLOTS: [(&str, Stage); 3] =
     [("XDP_STAGES", Stage::Previous), ("TC_STAGES", Stage::Previous), ("TC_STAGES", Stage::PreviousEgress)];
 
 /// The programs that are on devices now: XDP, TC ingress and TC egress. Each is the same on every device.
-pub(super) struct Previous([Option<ProgramFd>; 3]);
+pub(super) struct PreviousPrograms([Option<ProgramFd>; 3]);
 
-impl Previous {
+impl PreviousPrograms {
     /// Finds the programs by the links and filters of an instance. A hook without a device has none.
     pub(super) fn find(folder: &PinFolder) -> Result<Self, SuccessionError> {
         let mut found = [None, None, None];
@@ -43,9 +43,9 @@ impl Previous {
     }
 
     /// Puts the programs into the new set's program arrays. Logs failures.
-    pub(super) fn follow(self, new: &PinFolder) {
+    pub(super) fn install_in(self, new: &PinFolder) {
         debug!(programs = self.0.iter().flatten().count(), "new programs hand unknown flows to old programs");
-        for ((array, stage), program) in PLACES.into_iter().zip(self.0) {
+        for ((array, stage), program) in ARRAY_SLOTS.into_iter().zip(self.0) {
             let Some(program) = program else { continue };
             let put = stages(new, array).map(|mut stages| stages.set(stage as u32, &program, 0));
             let problem = match put {
@@ -75,8 +75,8 @@ fn descriptor(hook: &DeviceHook, folder: &PinFolder) -> Option<ProgramFd> {
 }
 
 /// Removes the old programs from the new set's arrays.
-pub(super) fn leave(new: &PinFolder) -> Result<(), SuccessionError> {
-    for (array, stage) in PLACES {
+pub(super) fn remove_from(new: &PinFolder) -> Result<(), SuccessionError> {
+    for (array, stage) in ARRAY_SLOTS {
         // An absent program needs no removal.
         let _ = stages(new, array)?.clear_index(&(stage as u32));
     }

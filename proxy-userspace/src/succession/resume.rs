@@ -35,7 +35,7 @@ pub(super) fn clear_up(folder: &PinFolder, cgroup: &Path) -> Result<(), Successi
         .is_ok_and(|map| map.get(&0, 0).is_ok_and(|phase| phase == Phase::Alone as u32));
     let succession = Succession { old: folder.clone(), new, migrations, copied: FirstCopy::new() };
     // In the last phase the old maps are out of date, so nothing is copied from them.
-    if is_alone { succession.leave() } else { succession.finish() }
+    if is_alone { succession.detach_previous() } else { succession.finish() }
 }
 
 /// Finds out how each map was migrated by the start that died, as far as this release can read the maps. A pin that has been

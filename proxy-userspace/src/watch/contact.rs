@@ -17,7 +17,7 @@ use crate::objects::Kind;
 pub struct Contact {
     began: Instant,
     /// When each kind was last heard of, in milliseconds since `began`.
-    heard: Arc<[AtomicU64; Kind::ALL.len()]>,
+    last_seen: Arc<[AtomicU64; Kind::ALL.len()]>,
     lists: Arc<[AtomicU64; Kind::ALL.len()]>,
     unreadable: Arc<[AtomicU64; Kind::ALL.len()]>,
     responses: Arc<Mutex<BTreeMap<Option<u16>, u64>>>,
@@ -28,7 +28,7 @@ impl Contact {
     pub fn new() -> Self {
         Self {
             began: Instant::now(),
-            heard: Arc::default(),
+            last_seen: Arc::default(),
             lists: Arc::default(),
             unreadable: Arc::default(),
             responses: Arc::default(),
@@ -42,7 +42,7 @@ impl Contact {
 
     pub(crate) fn note_at(&self, kind: Kind, now: Instant) {
         let millis = u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
-        self.heard[kind as usize].fetch_max(millis, Ordering::Relaxed);
+        self.last_seen[kind as usize].fetch_max(millis, Ordering::Relaxed);
     }
 
     /// Notes that a list of all objects of this kind begins.
@@ -77,8 +77,8 @@ impl Contact {
 
     /// Returns how long this kind has not been heard of.
     pub fn age(&self, kind: Kind, now: Instant) -> Duration {
-        let heard = Duration::from_millis(self.heard[kind as usize].load(Ordering::Relaxed));
-        now.saturating_duration_since(self.began + heard)
+        let last_seen = Duration::from_millis(self.last_seen[kind as usize].load(Ordering::Relaxed));
+        now.saturating_duration_since(self.began + last_seen)
     }
 
     /// Returns the kind that has not been heard of for the longest time, and that time.

@@ -136,7 +136,7 @@ impl Options {
 
     /// The number of Services with node ports: loading rules for many takes very long.
     pub fn node_port_services(&self) -> u32 {
-        self.services.min(if self.quick { 1_000 } else { manifests::MOST_NODE_PORTS })
+        self.services.min(if self.quick { 1_000 } else { manifests::MAX_NODE_PORTS })
     }
 
     /// The number of measurements of each packet program.

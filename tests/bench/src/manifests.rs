@@ -15,7 +15,7 @@ pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 /// Range of the node ports: larger than in any cluster, and outside of the range from which hosts choose ports.
 pub const NODE_PORTS: &str = "10000-29999";
 /// The largest number of Services with node ports.
-pub const MOST_NODE_PORTS: u32 = 19_000;
+pub const MAX_NODE_PORTS: u32 = 19_000;
 
 /// Port of the Services that are not measured, and of their endpoints.
 pub const OTHER_PORT: u16 = 80;

@@ -35,7 +35,7 @@ pub struct Cluster {
 
 /// What the agent has logged since the last look.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct AgentLog {
     /// The agent has written something into the maps.
     pub programmed: bool,
     /// What the agent refuses or can't do, one sentence each.
@@ -87,7 +87,7 @@ impl Cluster {
             Asker::Node => &self.on_node,
         };
         let to = line.dialled.parse().expect("lines dial addresses");
-        client.dial_all(&Dial::new(line.manner, to).count(count))
+        client.dial_all(&Dial::new(line.transport, to).count(count))
     }
 
     /// Fails when the agent has ended.
@@ -105,18 +105,18 @@ impl Cluster {
     }
 
     /// What the agent has logged after `seen`, which moves to the end.
-    pub fn news(&self, seen: &mut usize) -> News {
-        let mut news = News::default();
+    pub fn agent_log(&self, seen: &mut usize) -> AgentLog {
+        let mut log = AgentLog::default();
         let lines = self.log().map(|log| log.since(*seen)).unwrap_or_default();
         *seen += lines.len();
         for line in lines {
             let level = line.field("level").and_then(serde_json::Value::as_str).unwrap_or("ERROR");
-            news.programmed |= line.message() == "programmed";
+            log.programmed |= line.message() == "programmed";
             if matches!(level, "WARN" | "ERROR") {
-                news.remarks.push(remark(&line));
+                log.remarks.push(remark(&line));
             }
         }
-        news
+        log
     }
 
     fn log(&self) -> Option<&Log> {

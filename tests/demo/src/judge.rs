@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use lab::{Failure, Manner, Reply};
+use lab::{Failure, Reply, Transport};
 
 use crate::lines::{Expect, Line};
 
@@ -29,7 +29,7 @@ pub fn judge(line: &Line, outcomes: &[Result<Reply, Failure>]) -> Verdict {
         Expect::Refused(errno) => refusal_fault(&counts, errno, outcomes),
     };
     let connects = outcomes.iter().flatten().map(|reply| reply.connect).collect();
-    let connect = median(connects).filter(|_| line.manner != Manner::UdpUnconnected);
+    let connect = median(connects).filter(|_| line.transport != Transport::UdpUnconnected);
     Verdict { answered: describe(&counts, outcomes), connect, fault }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     const DIALLED: &str = "10.96.0.10:80";
 
     fn line(expect: Expect) -> Line {
-        Line { service: "web", kind: "", dialled: DIALLED, asker: Asker::Pod, manner: Manner::Tcp, expect }
+        Line { service: "web", kind: "", dialled: DIALLED, asker: Asker::Pod, transport: Transport::Tcp, expect }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "one of the two answers that the table holds")]

@@ -1,6 +1,6 @@
 //! The requests of the demo, and what the examples promise for each. Data only.
 
-use lab::Manner;
+use lab::Transport;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Line {
     /// Where the request comes from.
     pub asker: Asker,
     /// Protocol and calls.
-    pub manner: Manner,
+    pub transport: Transport,
     /// What the example promises.
     pub expect: Expect,
 }
@@ -46,15 +46,15 @@ const DNS: Expect = Expect::Spread(&["dns-1", "dns-2"]);
 impl Line {
     /// A line that the pod requests over TCP.
     const fn new(service: &'static str, kind: &'static str, dialled: &'static str, expect: Expect) -> Self {
-        Self { service, kind, dialled, asker: Asker::Pod, manner: Manner::Tcp, expect }
+        Self { service, kind, dialled, asker: Asker::Pod, transport: Transport::Tcp, expect }
     }
 
     const fn by_node(self) -> Self {
         Self { asker: Asker::Node, ..self }
     }
 
-    const fn by(self, manner: Manner) -> Self {
-        Self { manner, ..self }
+    const fn by(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 }
 
@@ -63,8 +63,8 @@ pub const LINES: &[Line] = &[
     Line::new("-", "no Service, for scale", "10.244.1.1:8080", Expect::Spread(&["web-1"])),
     Line::new("web", "ClusterIP", "10.96.0.10:80", WEB),
     Line::new("dns", "ClusterIP, TCP", "10.96.0.53:53", DNS),
-    Line::new("dns", "… UDP, connected", "10.96.0.53:53", DNS).by(Manner::UdpConnected),
-    Line::new("dns", "… UDP, unconnected", "10.96.0.53:53", DNS).by(Manner::UdpUnconnected),
+    Line::new("dns", "… UDP, connected", "10.96.0.53:53", DNS).by(Transport::UdpConnected),
+    Line::new("dns", "… UDP, unconnected", "10.96.0.53:53", DNS).by(Transport::UdpUnconnected),
     Line::new("dual", "dual-stack, IPv4", "10.96.0.24:80", HERE),
     Line::new("dual", "… IPv6", "[fd00:10:96::24]:80", Expect::Spread(&["web-1", "web-3"])),
     Line::new("shop", "NodePort", "192.168.50.1:30080", WEB),

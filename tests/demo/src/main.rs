@@ -83,9 +83,9 @@ fn follow(cluster: &mut Cluster, screen: &Screen, stop: &Stop) -> anyhow::Result
     let mut seen = cluster.log_mark();
     while !stop.wait(LOOK) {
         cluster.check_agent()?;
-        let news = cluster.news(&mut seen);
-        news.remarks.iter().for_each(|remark| screen.note(remark));
-        if news.programmed {
+        let log = cluster.agent_log(&mut seen);
+        log.remarks.iter().for_each(|remark| screen.note(remark));
+        if log.programmed {
             screen.note("the folder has changed; asked again (✗: not as in the bundled examples):");
             show_table(cluster, screen, stop);
         }

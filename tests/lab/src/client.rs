@@ -15,7 +15,7 @@ use super::{
     host::Host,
     process::Process,
     program,
-    protocol::{Dial, Failure, Kind, Manner, Message, Names, Reply, Request, Response, Step, TIMEOUT},
+    protocol::{Dial, Failure, Kind, Message, Names, Reply, Request, Response, Step, TIMEOUT, Transport},
     wait::patient,
 };
 
@@ -61,22 +61,22 @@ impl Client {
 
     /// One TCP connection, one request, one answer.
     pub fn tcp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
-        self.dial(&Dial::new(Manner::Tcp, address(to)))
+        self.dial(&Dial::new(Transport::Tcp, address(to)))
     }
 
     /// One request and one answer on a connected datagram socket.
     pub fn udp(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
-        self.dial(&Dial::new(Manner::UdpConnected, address(to)))
+        self.dial(&Dial::new(Transport::UdpConnected, address(to)))
     }
 
     /// One request and one answer with `sendto()` and `recvfrom()`.
     pub fn udp_unconnected(&self, to: impl ToSocketAddrs + fmt::Debug) -> std::result::Result<Reply, Failure> {
-        self.dial(&Dial::new(Manner::UdpUnconnected, address(to)))
+        self.dial(&Dial::new(Transport::UdpUnconnected, address(to)))
     }
 
     /// How many of `count` TCP connections each backend answered; failed ones count under their errno's name.
     pub fn tally(&self, to: impl ToSocketAddrs + fmt::Debug, count: usize) -> BTreeMap<String, usize> {
-        tally(&self.dial_all(&Dial::new(Manner::Tcp, address(to)).count(count)))
+        tally(&self.dial_all(&Dial::new(Transport::Tcp, address(to)).count(count)))
     }
 
     /// The first outcome of `dial`.

@@ -79,7 +79,7 @@ pub use self::{
     node::{Node, Pod},
     process::Process,
     program::find as find_program,
-    protocol::{Dial, Failure, Kind, Manner, Message, Mode, Names, Reply, Request, Response, Step, TIMEOUT},
+    protocol::{Dial, Failure, Kind, Message, Mode, Names, Reply, Request, Response, Step, TIMEOUT, Transport},
     server::Server,
     spawn::keep_capabilities,
     sweep::{lock_machine, scratch},

@@ -24,8 +24,8 @@ use proxy_userspace::maps::PinFolder;
 
 pub use self::tally::{End, Tally};
 use crate::{
-    lab::{Client, Dial, Host, Manner, Node, Reply, Socket},
-    scene::{Family, MANNERS, NODE_PORT, Outside},
+    lab::{Client, Dial, Host, Node, Reply, Socket, Transport},
+    scene::{Family, NODE_PORT, Outside, TRANSPORTS},
 };
 
 /// How long something may take before it counts as lost: far longer than any machine needs, and long enough to
@@ -106,27 +106,27 @@ fn talk(client: &Client, place: &str, frontends: &[SocketAddr], tally: &Tally) {
     });
 }
 
-/// Makes a new conversation in each manner. `judge` says what is wrong with a reply.
+/// Makes a new conversation over each transport. `judge` says what is wrong with a reply.
 pub fn dial(
     client: &Client,
     (place, to): (&str, SocketAddr),
     tally: &Tally,
     judge: impl Fn(&Reply) -> Result<(), String>,
 ) {
-    for manner in MANNERS {
-        converse(client, (place, to), manner, tally, &judge);
+    for transport in TRANSPORTS {
+        converse(client, (place, to), transport, tally, &judge);
     }
 }
 
 fn converse(
     client: &Client,
     (place, to): (&str, SocketAddr),
-    manner: Manner,
+    transport: Transport,
     tally: &Tally,
     judge: impl Fn(&Reply) -> Result<(), String>,
 ) {
-    let what = format!("new {manner:?} flow from {place} to {to}");
-    match client.dial(&Dial::new(manner, to).timeout(LOST)) {
+    let what = format!("new {transport:?} flow from {place} to {to}");
+    match client.dial(&Dial::new(transport, to).timeout(LOST)) {
         Ok(reply) => match is_from(&reply, to).and_then(|()| judge(&reply)) {
             Ok(()) => tally.answer(),
             Err(fault) => tally.fault(&format!("misdelivered: {what}: {fault}")),

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
-use crate::lab::{Client, Dial, Manner, eventually};
+use crate::lab::{Client, Dial, Transport, eventually};
 
 /// Every way to dial.
-pub const MANNERS: [Manner; 3] = [Manner::Tcp, Manner::UdpConnected, Manner::UdpUnconnected];
+pub const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::UdpConnected, Transport::UdpUnconnected];
 
 /// How long a change may take to be in force or in the log before a scenario fails, hangs of single conversations
 /// included.
@@ -35,36 +35,36 @@ pub fn until(what: &str, condition: impl FnMut() -> bool) {
     assert!(eventually(PATIENCE, condition), "not seen within {PATIENCE:?}: {what}");
 }
 
-/// Waits until conversations with `to`, in every manner, end in exactly the ways `wanted`: backends' names, and names
+/// Waits until conversations with `to`, over every transport, end in exactly the ways `wanted`: backends' names, and names
 /// of errors. From then on only these may occur.
 #[track_caller]
 pub fn expect(client: &Client, to: SocketAddr, wanted: &[&str]) {
-    for manner in MANNERS {
-        expect_by(client, manner, to, wanted);
+    for transport in TRANSPORTS {
+        expect_by(client, transport, to, wanted);
     }
 }
 
-/// Waits as [`expect()`] does, in one manner.
+/// Waits as [`expect()`] does, over one transport.
 #[track_caller]
-pub fn expect_by(client: &Client, manner: Manner, to: SocketAddr, wanted: &[&str]) {
+pub fn expect_by(client: &Client, transport: Transport, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
     let mut seen = BTreeSet::new();
     let agrees = eventually(PATIENCE, || {
-        seen = ways(client, manner, to, wanted.len());
+        seen = ways(client, transport, to, wanted.len());
         seen == wanted
     });
-    assert!(agrees, "{manner:?} to {to}: seen {seen:?}, wanted {wanted:?}");
-    let after = ways(client, manner, to, wanted.len());
-    assert!(after.is_subset(&wanted), "{manner:?} to {to}: seen {after:?} after {wanted:?}");
+    assert!(agrees, "{transport:?} to {to}: seen {seen:?}, wanted {wanted:?}");
+    let after = ways(client, transport, to, wanted.len());
+    assert!(after.is_subset(&wanted), "{transport:?} to {to}: seen {after:?} after {wanted:?}");
 }
 
-/// Checks without waiting that conversations with `to`, in every manner, end in the ways `wanted` and in no other.
+/// Checks without waiting that conversations with `to`, over every transport, end in the ways `wanted` and in no other.
 #[track_caller]
 pub fn hold(client: &Client, to: SocketAddr, wanted: &[&str]) {
     let wanted = set(wanted);
-    for manner in MANNERS {
-        let seen = ways(client, manner, to, wanted.len());
-        assert_eq!(seen, wanted, "{manner:?} to {to}");
+    for transport in TRANSPORTS {
+        let seen = ways(client, transport, to, wanted.len());
+        assert_eq!(seen, wanted, "{transport:?} to {to}");
     }
 }
 
@@ -76,9 +76,9 @@ fn set(wanted: &[&str]) -> BTreeSet<String> {
 const HUNG: &str = "ETIMEDOUT";
 
 /// How conversations end. A client must see the address that it has dialled as its peer.
-fn ways(client: &Client, manner: Manner, to: SocketAddr, backends: usize) -> BTreeSet<String> {
-    let is_datagram = matches!(manner, Manner::UdpConnected | Manner::UdpUnconnected);
-    let dial = Dial::new(manner, to).timeout(if is_datagram { LOST } else { HANG });
+fn ways(client: &Client, transport: Transport, to: SocketAddr, backends: usize) -> BTreeSet<String> {
+    let is_datagram = matches!(transport, Transport::UdpConnected | Transport::UdpUnconnected);
+    let dial = Dial::new(transport, to).timeout(if is_datagram { LOST } else { HANG });
     let way = |outcome: &Result<crate::lab::Reply, crate::lab::Failure>| match outcome {
         Ok(reply) if reply.peer() == Some(to) || to.ip().is_unspecified() => reply.backend().to_owned(),
         Ok(reply) => format!("{} as {:?}", reply.backend(), reply.peer()),

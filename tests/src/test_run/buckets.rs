@@ -23,7 +23,7 @@ pub struct FlowBuckets {
 
 /// What happens to both buckets of a packet's entry.
 #[derive(Clone, Copy, Debug)]
-pub enum Mishap {
+pub enum BucketFault {
     /// Other flows have them, which end in this many seconds, or have ended if the number is negative.
     Taken(i32),
     /// Another program is writing them.
@@ -43,11 +43,11 @@ impl FlowBuckets {
         clear(&mut self.ipv6);
     }
 
-    pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
+    pub(super) fn inject_fault(&mut self, tuple: &Tuple, fault: BucketFault) {
         if tuple.destination.is_ipv4() {
-            suffer(&mut self.ipv4, tuple, mishap, self.clock);
+            inject_fault(&mut self.ipv4, tuple, fault, self.clock);
         } else {
-            suffer(&mut self.ipv6, tuple, mishap, self.clock);
+            inject_fault(&mut self.ipv6, tuple, fault, self.clock);
         }
     }
 }
@@ -61,14 +61,19 @@ fn clear<L: FlowBucket + Pod>(buckets: &mut Array<MapData, L>) {
     }
 }
 
-fn suffer<L: FlowBucket<Entry: Copy> + Pod>(buckets: &mut Array<MapData, L>, tuple: &Tuple, mishap: Mishap, now: u32) {
+fn inject_fault<L: FlowBucket<Entry: Copy> + Pod>(
+    buckets: &mut Array<MapData, L>,
+    tuple: &Tuple,
+    fault: BucketFault,
+    now: u32,
+) {
     let key = L::Entry::key(tuple);
     let place = L::place(key.borrow(), buckets.len() / 2);
     // Keys that differ from this packet's, and from each other.
     for (index, other_port) in [(place.home, 0x1000), (place.neighbour(), 0x2000)] {
         let mut bucket = buckets.get(&index, 0).expect("read FLOW_BUCKETS");
-        match mishap {
-            Mishap::Taken(seconds) => {
+        match fault {
+            BucketFault::Taken(seconds) => {
                 let other = Tuple { source_port: tuple.source_port ^ other_port, ..*tuple };
                 let entry = *bucket.entry();
                 bucket.fill(L::Entry::key(&other).borrow(), &entry);
@@ -77,8 +82,8 @@ fn suffer<L: FlowBucket<Entry: Copy> + Pod>(buckets: &mut Array<MapData, L>, tup
                 *bucket.entry_mut().meta_mut() =
                     EntryMeta { expires, state: FlowState::Established as u8, ..EntryMeta::default() };
             }
-            Mishap::Written => *bucket.version() = LOCKED,
-            Mishap::Torn => {
+            BucketFault::Written => *bucket.version() = LOCKED,
+            BucketFault::Torn => {
                 let mut flow = ConntrackEntry::default();
                 bucket.entry().widen(&mut flow);
                 flow.destination_port ^= 1;

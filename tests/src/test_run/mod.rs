@@ -38,7 +38,7 @@ use proxy_userspace::{
 
 use self::programs::Programs;
 pub use self::{
-    buckets::Mishap,
+    buckets::BucketFault,
     outcome::hex,
     places::{Device, Member},
     programs::{Action, Hook},
@@ -171,8 +171,8 @@ impl BenchNode {
     }
 
     /// Sets whether rules of policy routing look at sources. The node has no such rules: its routes stay as they are.
-    pub fn set_ruled(&mut self, ruled: bool) {
-        self.dataplane.set_ruled(ruled);
+    pub fn set_source_rules(&mut self, has_source_rules: bool) {
+        self.dataplane.set_source_rules(has_source_rules);
     }
 
     /// Clears the bits of the filters that neither Services nor flows need, until node port `port` has none: neither

@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     Forward(Packet),
     ForwardFromAnyPort(Packet),
     Back(Packet),
-    ComesIn(Packet),
+    RedirectToIngress(Packet),
 }
 
 /// What a program made of a packet.
@@ -51,7 +51,7 @@ impl Found {
                 let action = if self.hook == Hook::Xdp { Action::Transmit } else { Action::Redirect };
                 self.same(action, &wanted.bytes(self.family))
             }
-            Outcome::ComesIn(wanted) => {
+            Outcome::RedirectToIngress(wanted) => {
                 let wanted = wanted.clone().ethernet(ROUTER_MAC, Device::Uplink.mac());
                 self.same(Action::Redirect, &wanted.bytes(self.family))
             }

@@ -18,7 +18,7 @@ pub const CLIENT: Place = Place::new([198, 51, 100, 10], [0x2001, 0xdb8, 0x51, 0
 /// Another client behind the router.
 pub const CLIENT_OTHER: Place = Place::new([198, 51, 100, 20], [0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 0x20]);
 /// A client in another network behind the router, for source ranges.
-pub const STRANGER: Place = Place::new([172, 30, 0, 9], [0x2001, 0xdb8, 0x172, 0, 0, 0, 0, 9]);
+pub const CLIENT_ELSEWHERE: Place = Place::new([172, 30, 0, 9], [0x2001, 0xdb8, 0x172, 0, 0, 0, 0, 9]);
 /// A backend on another node, on the link of `eth0`.
 pub const REMOTE: Place = Place::new([192, 0, 2, 50], [0x2001, 0xdb8, 2, 0, 0, 0, 0, 0x50]);
 /// Another backend on another node, on the link of `eth0`.

@@ -5,7 +5,7 @@ use proxy_common::Counter;
 
 use super::{
     BenchNode, Counts, Device, Hook, Service,
-    buckets::Mishap,
+    buckets::BucketFault,
     outcome::{Found, Outcome},
     shared,
 };
@@ -31,7 +31,7 @@ pub enum Step {
     /// The agent clears the filter bits that neither Services nor flows need: those of this node port, and others.
     Tidy(u16),
     /// Something happens to the two buckets of this packet's entry.
-    Suffer(Packet, Mishap),
+    InjectFault(Packet, BucketFault),
 }
 
 /// A packet that arrives from the link of `eth0`.
@@ -161,8 +161,8 @@ impl Row {
 
     /// It comes in again as this packet, by `eth0`, as if from the router there.
     #[must_use]
-    pub fn comes_in_as(mut self, packet: Packet) -> Self {
-        self.outcome = Outcome::ComesIn(packet);
+    pub fn redirected_to_ingress_as(mut self, packet: Packet) -> Self {
+        self.outcome = Outcome::RedirectToIngress(packet);
         self
     }
 
@@ -205,7 +205,7 @@ pub fn check_rows(rows: Vec<Row>) {
 impl Row {
     fn check(&self, node: &mut BenchNode, family: Family, hook: Hook) -> Result<(), String> {
         node.state().forget();
-        node.set_ruled(false);
+        node.set_source_rules(false);
         node.serve(&self.services);
         let story: Vec<String> = self.before.iter().map(|step| play(node, step, family, hook)).collect();
         let before = node.state().counts();
@@ -248,7 +248,7 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
             return "other services".into();
         }
         Step::Rules => {
-            node.set_ruled(true);
+            node.set_source_rules(true);
             return "rules".into();
         }
         Step::Expire => {
@@ -263,9 +263,9 @@ pub fn play(node: &mut BenchNode, step: &Step, family: Family, hook: Hook) -> St
             node.tidy(*port);
             return "filters are tidied".into();
         }
-        Step::Suffer(packet, mishap) => {
-            node.state().suffer(&packet.tuple(family), *mishap);
-            return format!("{mishap:?}");
+        Step::InjectFault(packet, fault) => {
+            node.state().inject_fault(&packet.tuple(family), *fault);
+            return format!("{fault:?}");
         }
         Step::Foreign(packet) => {
             node.state().set_foreign(packet.tuple(family), LONG);

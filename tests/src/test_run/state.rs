@@ -19,7 +19,7 @@ use proxy_userspace::{
     node::jiffies,
 };
 
-use super::buckets::{FlowBuckets, Mishap};
+use super::buckets::{BucketFault, FlowBuckets};
 
 /// A counter and how much it has moved.
 pub type Counts = BTreeMap<Counter, u64>;
@@ -27,7 +27,7 @@ pub type Counts = BTreeMap<Counter, u64>;
 /// Handles to the maps that the programs write.
 pub struct State {
     counters: PerCpuArray<MapData, u64>,
-    backends: PerCpuArray<MapData, BackendCounters>,
+    backends: HashMap<MapData, u32, BackendCounters>,
     services: PerCpuArray<MapData, ServiceCounters>,
     ports: Array<MapData, u8>,
     slots: Array<MapData, u32>,
@@ -89,14 +89,9 @@ impl State {
         self.counts().into_iter().map(moved).filter(|(_, count)| *count != 0).collect()
     }
 
-    /// The counts of flows and source ports of this backend, over all processors.
+    /// The counts of flows and source ports of this backend.
     pub fn backend_counts(&self, id: u32) -> BackendCounters {
-        let values = self.backends.get(&id, 0).expect("read BACKEND_COUNTERS");
-        values.iter().fold(BackendCounters::default(), |sum, value| BackendCounters {
-            flows: sum.flows + value.flows,
-            taken: sum.taken + value.taken,
-            exhausted: sum.exhausted + value.exhausted,
-        })
+        self.backends.get(&id, 0).unwrap_or_default()
     }
 
     /// How many flows have been counted for this service, over all processors.
@@ -152,9 +147,9 @@ impl State {
         self.embryonic.follow(tuple, entry, self.clock).expect("write EMBRYONIC");
     }
 
-    /// Lets `mishap` happen to the buckets of a packet's entry.
-    pub(super) fn suffer(&mut self, tuple: &Tuple, mishap: Mishap) {
-        self.buckets.suffer(tuple, mishap);
+    /// Injects `fault` into the buckets of a packet's entry.
+    pub(super) fn inject_fault(&mut self, tuple: &Tuple, fault: BucketFault) {
+        self.buckets.inject_fault(tuple, fault);
     }
 
     /// Whether PORT_FILTER has a node port.

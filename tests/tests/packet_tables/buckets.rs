@@ -3,7 +3,7 @@
 use harness::{
     packet::{Packet, tcp, udp},
     scene::Family,
-    test_run::{Hook, Mishap, Row, Step, check_rows, ingress, play, row},
+    test_run::{BucketFault, Hook, Row, Step, check_rows, ingress, play, row},
 };
 
 use nix::{
@@ -13,15 +13,15 @@ use nix::{
 
 use super::*;
 
-/// Lets `mishap` happen to the buckets of both entries of FROM's flow, which has `kind` of packet.
-fn at_both(kind: fn(End, End) -> Packet, mishap: Mishap) -> [Step; 2] {
-    [Step::Suffer(kind(FROM, NODE_PORT), mishap), Step::Suffer(kind(BACKEND, SNAT), mishap)]
+/// Lets `fault` happen to the buckets of both entries of FROM's flow, which has `kind` of packet.
+fn at_both(kind: fn(End, End) -> Packet, fault: BucketFault) -> [Step; 2] {
+    [Step::InjectFault(kind(FROM, NODE_PORT), fault), Step::InjectFault(kind(BACKEND, SNAT), fault)]
 }
 
 /// A handshake before whose end other flows take the buckets of both entries. Those flows expire in this many seconds.
 fn crowded(seconds: i32) -> Vec<Step> {
     let [syn, syn_ack, ack] = handshake();
-    [&[syn, syn_ack], &at_both(tcp, Mishap::Taken(seconds))[..], &[ack]].concat()
+    [&[syn, syn_ack], &at_both(tcp, BucketFault::Taken(seconds))[..], &[ack]].concat()
 }
 
 fn goes_on(name: &'static str, before: Vec<Step>, assured: usize) -> Row {
@@ -35,7 +35,7 @@ fn goes_on(name: &'static str, before: Vec<Step>, assured: usize) -> Row {
 
 #[test]
 fn s28_a_flow_without_a_place_of_its_own_goes_on() {
-    let taken = at_both(udp, Mishap::Taken(100));
+    let taken = at_both(udp, BucketFault::Taken(100));
     let rows = vec![
         goes_on("s28_overflow", crowded(100), 4 + 2),
         row("s28_overflow_reply", ingress(tcp(BACKEND, SNAT).data()))
@@ -99,16 +99,16 @@ fn s28_flows_without_a_place_are_kept_on_every_processor() {
 #[test]
 fn s28_what_a_flow_left_elsewhere_goes_when_it_finds_a_place() {
     let over = [ingress(tcp(FROM, NODE_PORT).rst())];
-    let again = [&crowded(100)[..], &over, &at_both(tcp, Mishap::Taken(-2)), &handshake()].concat();
+    let again = [&crowded(100)[..], &over, &at_both(tcp, BucketFault::Taken(-2)), &handshake()].concat();
     check_rows(vec![goes_on("s28_found_a_place", again, 2)]);
 }
 
 #[test]
 fn s28_a_bucket_that_is_not_whole_is_not_read() {
-    let unknown = |name, mishap| {
+    let unknown = |name, fault| {
         row(name, ingress(tcp(FROM, NODE_PORT).data()))
             .serving(web())
-            .after([&handshake()[..], &at_both(tcp, mishap)].concat())
+            .after([&handshake()[..], &at_both(tcp, fault)].concat())
     };
-    check_rows(vec![unknown("s28_written_just_now", Mishap::Written), unknown("s28_torn", Mishap::Torn)]);
+    check_rows(vec![unknown("s28_written_just_now", BucketFault::Written), unknown("s28_torn", BucketFault::Torn)]);
 }

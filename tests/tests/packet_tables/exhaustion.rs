@@ -38,7 +38,14 @@ fn entries(node: &mut BenchNode) -> BTreeSet<Vec<u8>> {
 }
 
 impl Crowd {
-    fn meet(node: &mut BenchNode, begin: &[Step], idle: i32, newcomer: &Packet, family: Family, hook: Hook) -> Self {
+    fn try_newcomer(
+        node: &mut BenchNode,
+        begin: &[Step],
+        idle: i32,
+        newcomer: &Packet,
+        family: Family,
+        hook: Hook,
+    ) -> Self {
         node.state().forget();
         for step in begin {
             play(node, step, family, hook);
@@ -80,12 +87,12 @@ fn each(test: impl Fn(&mut BenchNode, Family, Hook)) {
 fn s28_flows_that_are_confirmed_or_young_keep_their_ports() {
     each(|node, family, hook| {
         let syn = tcp(LATE, NODE_PORT).syn();
-        Crowd::meet(node, &handshake(), 3600, &syn, family, hook).is_refused();
-        Crowd::meet(node, &handshake()[..1], YOUNG, &syn, family, hook).is_refused();
-        Crowd::meet(node, &handshake()[..2], YOUNG, &syn, family, hook).is_refused();
+        Crowd::try_newcomer(node, &handshake(), 3600, &syn, family, hook).is_refused();
+        Crowd::try_newcomer(node, &handshake()[..1], YOUNG, &syn, family, hook).is_refused();
+        Crowd::try_newcomer(node, &handshake()[..2], YOUNG, &syn, family, hook).is_refused();
         // Source translation may not keep this client's port in any case.
         let ephemeral = tcp(CLIENT_OTHER.at(45_000), NODE_PORT).syn();
-        Crowd::meet(node, &handshake(), 0, &ephemeral, family, hook).is_refused();
+        Crowd::try_newcomer(node, &handshake(), 0, &ephemeral, family, hook).is_refused();
     });
 }
 
@@ -94,7 +101,7 @@ fn s28_an_embryonic_flow_that_is_idle_for_a_second_is_dropped_early() {
     each(|node, family, hook| {
         // A connection has one entry until the backend replies.
         for (begin, entries) in [(&handshake()[..1], 1), (&handshake()[..2], 2)] {
-            let crowd = Crowd::meet(node, begin, 2, &tcp(LATE, NODE_PORT).syn(), family, hook);
+            let crowd = Crowd::try_newcomer(node, begin, 2, &tcp(LATE, NODE_PORT).syn(), family, hook);
             let port = check(&crowd.out).unwrap().ports.unwrap().0;
             assert!(matches!(crowd.action, Action::Transmit | Action::Redirect), "{:?}", crowd.action);
             assert_eq!(crowd.counts, OPENED_CHANGED.map(|counter| (counter, 1)).into());

@@ -70,15 +70,18 @@ fn s21_source_ranges_filter_load_balancers_only() {
     let balancer = BALANCER.at(80);
     let rows = vec![
         forwarded(row("s21_inside", syn(CLIENT, balancer)).serving(web().ranges(&RANGES))),
-        dropped(row("s21_outside", syn(STRANGER, balancer)).serving(web().ranges(&RANGES))),
-        dropped(row("s21_outside_of_a_local_one", syn(STRANGER, balancer)).serving(web_here().ranges(&RANGES))),
-        dropped(row("s21_outside_by_udp", ingress(udp(STRANGER.at(20_001), balancer))).serving(dns().ranges(&RANGES))),
-        dropped(row("s21_a_drop_wins_over_a_reject", syn(STRANGER, balancer)).serving(bare().ranges(&RANGES))),
-        forwarded(row("s21_not_node_ports", syn(STRANGER, NODE_PORT)).serving(web().ranges(&RANGES))),
-        forwarded(row("s21_not_external_ips", syn(STRANGER, EXTERNAL.at(80))).serving(web().ranges(&RANGES))),
-        forwarded(row("s21_not_cluster_ips", syn(STRANGER, CLUSTER_IP.at(80))).serving(web().ranges(&RANGES))),
+        dropped(row("s21_outside", syn(CLIENT_ELSEWHERE, balancer)).serving(web().ranges(&RANGES))),
+        dropped(row("s21_outside_of_a_local_one", syn(CLIENT_ELSEWHERE, balancer)).serving(web_here().ranges(&RANGES))),
         dropped(
-            row("s21_the_middle_of_a_connection", ingress(tcp(STRANGER.at(20_001), balancer).data()))
+            row("s21_outside_by_udp", ingress(udp(CLIENT_ELSEWHERE.at(20_001), balancer)))
+                .serving(dns().ranges(&RANGES)),
+        ),
+        dropped(row("s21_a_drop_wins_over_a_reject", syn(CLIENT_ELSEWHERE, balancer)).serving(bare().ranges(&RANGES))),
+        forwarded(row("s21_not_node_ports", syn(CLIENT_ELSEWHERE, NODE_PORT)).serving(web().ranges(&RANGES))),
+        forwarded(row("s21_not_external_ips", syn(CLIENT_ELSEWHERE, EXTERNAL.at(80))).serving(web().ranges(&RANGES))),
+        forwarded(row("s21_not_cluster_ips", syn(CLIENT_ELSEWHERE, CLUSTER_IP.at(80))).serving(web().ranges(&RANGES))),
+        dropped(
+            row("s21_the_middle_of_a_connection", ingress(tcp(CLIENT_ELSEWHERE.at(20_001), balancer).data()))
                 .serving(web().ranges(&RANGES)),
         ),
         dropped(
@@ -91,7 +94,7 @@ fn s21_source_ranges_filter_load_balancers_only() {
             "2001:db8::/32",
         ]))),
         forwarded(
-            row("s21_ranges_of_another_service", syn(STRANGER, balancer))
+            row("s21_ranges_of_another_service", syn(CLIENT_ELSEWHERE, balancer))
                 .serving(web())
                 .serving(service("other").load_balancer(BESIDE).ranges(&RANGES).remote(BACKEND)),
         ),

@@ -28,7 +28,8 @@ mod limits;
 mod malformed;
 mod model;
 mod node_ports;
-mod own;
+mod own_sctp;
+mod own_traffic;
 mod pods;
 mod policies;
 mod refusals;
@@ -37,7 +38,6 @@ mod shared_ports;
 mod source_ports;
 mod successions;
 mod uplinks;
-mod whose;
 
 use harness::{
     packet::{End, Packet, tcp, tcp_flags, udp},

@@ -69,7 +69,7 @@ fn tables() -> impl Strategy<Value = Vec<Service>> {
 }
 
 fn packets() -> impl Strategy<Value = Packet> {
-    let clients = prop::sample::select(vec![CLIENT, CLIENT_OTHER, STRANGER]);
+    let clients = prop::sample::select(vec![CLIENT, CLIENT_OTHER, CLIENT_ELSEWHERE]);
     let places = prop::sample::select(vec![
         NODE,
         NODE,

@@ -18,7 +18,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
         return targets::command(arguments);
     }
     machine::check()?;
-    let built = setup::beside(&[Purpose::Build, Purpose::Lab], || cargo::build_binaries(Profile::Release, &["fuzz"]))?;
+    let built =
+        setup::alongside(&[Purpose::Build, Purpose::Lab], || cargo::build_binaries(Profile::Release, &["fuzz"]))?;
     let fuzz = built.first().context("cargo built no fuzzer")?;
     match command::exec(Command::new(fuzz).args(arguments))? {}
 }

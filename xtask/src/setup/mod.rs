@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: prepares a fresh machine to build, lint and test. Installs only what is missing, and prints what it
 //! installs and why.
 
+mod alongside;
 pub(crate) mod apt;
-mod beside;
 mod facts;
 mod packages;
 mod plan;
@@ -10,8 +10,8 @@ mod steps;
 
 use std::process::ExitCode;
 
+pub(crate) use alongside::alongside;
 use anyhow::{Result, bail};
-pub(crate) use beside::beside;
 use clap::ValueEnum;
 use facts::Facts;
 use plan::Plan;

@@ -48,14 +48,14 @@ fn is_copied_and_compared_by_its_translation<E: SharedEntry>([source, destinatio
     let other = ConntrackEntry { meta: EntryMeta::default(), ..flow };
     E::translation_of(shared).widen(&mut copy);
     assert_eq!(copy, other);
-    assert!(E::is_like(shared, E::narrow(&other).borrow()));
+    assert!(E::same_translation(shared, E::narrow(&other).borrow()));
     for other in [
         ConntrackEntry { source_port: 9, ..flow },
         ConntrackEntry { destination_port: 9, ..flow },
         ConntrackEntry { source: destination, ..flow },
         ConntrackEntry { destination: source, ..flow },
     ] {
-        assert!(!E::is_like(shared, E::narrow(&other).borrow()), "{other:?}");
+        assert!(!E::same_translation(shared, E::narrow(&other).borrow()), "{other:?}");
     }
 }
 
@@ -86,16 +86,16 @@ fn an_entry_takes_over_what_it_shares_and_nothing_else() {
         expires: 1,
         service: 2,
         state: State::Established as u8,
-        asks: 1,
+        syn_seen: 1,
         service_generation: 3,
         handshake: 4,
         ..EntryMeta::default()
     };
     let mut value = EntryMeta::default();
     let meta = Shared::of(&mut value);
-    meta.remember(&other);
+    meta.copy_numbers(&other);
     assert_eq!(meta.read(), EntryMeta { expires: 0, service: 0, state: 0, ..other });
-    meta.follow(&other);
+    meta.copy_state(&other);
     assert_eq!(meta.read(), EntryMeta { service: 0, ..other });
     assert!(meta.is_expired(1) && !meta.is_expired(0) && meta.is_stale(0, 10, 5) && !meta.is_stale(0, 6, 5));
 }

@@ -25,9 +25,9 @@ fn s9_a_backend_is_local_as_long_as_one_port_says_so() {
 fn w12_a_draining_backend_keeps_its_id() {
     let (mut map, mut backends) = (vec![Backend::default(); 4], Backends::new(4));
     let address = SocketAddr::from(([10, 0, 0, 1], 80));
-    assert!(!backends.hold(&map, address), "no flow knows it");
+    assert!(!backends.add_user(&map, address), "no flow knows it");
     let id = backends.acquire(&mut map, address, |_| Path::default()).unwrap();
-    assert!(backends.hold(&map, address));
+    assert!(backends.add_user(&map, address));
     assert!(!backends.release(&map, address), "the list is gone, not the flows");
     backends.retire(&mut map, address);
     assert!(map[id as usize].is_valid());
@@ -66,14 +66,14 @@ fn w08_w09_the_way_to_a_backend_is_written_in_place() {
     backends.acquire(&mut map, address, |_| Path { is_outward: true, source: 3 });
     assert_eq!(flags(&map, &backends, address), Backend::VALID | 3 << 8);
     backends.mark_local(&mut map, address);
-    assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::PAST | 3 << 8);
-    assert!(backends.is_past(&map, address));
+    assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::REPLIES_BYPASS | 3 << 8);
+    assert!(backends.replies_bypass(&map, address));
     let home = Path { is_outward: false, source: 0 };
-    assert!(backends.redirect(&mut map, &[(address.ip(), home)].into()).is_empty());
+    assert!(backends.set_paths(&mut map, &[(address.ip(), home)].into()).is_empty());
     assert_eq!(flags(&map, &backends, address), Backend::VALID | Backend::LOCAL);
     let out = Path { is_outward: true, source: 2 };
-    assert_eq!(backends.redirect(&mut map, &[(address.ip(), out)].into()), [address]);
-    assert!(backends.redirect(&mut map, &[(address.ip(), out)].into()).is_empty(), "said once");
+    assert_eq!(backends.set_paths(&mut map, &[(address.ip(), out)].into()), [address]);
+    assert!(backends.set_paths(&mut map, &[(address.ip(), out)].into()).is_empty(), "said once");
     assert_eq!(backends.sources(), [2].into());
     assert_eq!(backends.addresses(&map, |_| true), [address.ip()].into());
     assert!(backends.addresses(&map, |other| other != address.ip()).is_empty());

@@ -31,7 +31,7 @@ const PORT_BITS: [u8; 4] = [PortClass::TCP, PortClass::UDP, PortClass::SCTP, Por
 pub struct Filters {
     addresses: Bits,
     ports: Bits,
-    ruled: bool,
+    has_source_rules: bool,
     snat: SnatPorts,
 }
 
@@ -47,8 +47,8 @@ impl Filters {
     pub fn adopt(arrays: &mut FilterArrays<impl Elements<u8>>, snat: SnatPorts) -> Self {
         let addresses = Bits::adopt(&arrays.addresses, !AddressClass::RULES);
         let ports = Bits::adopt(&arrays.ports, PortClass::NODE_PORT | PortClass::SERVICE);
-        let ruled = arrays.addresses.get(0).is_some_and(|bits| bits & AddressClass::RULES != 0);
-        let filters = Self { addresses, ports, ruled, snat };
+        let has_source_rules = arrays.addresses.get(0).is_some_and(|bits| bits & AddressClass::RULES != 0);
+        let filters = Self { addresses, ports, has_source_rules, snat };
         bits::entries().for_each(|port| filters.settle_snat(&mut arrays.ports, port));
         filters
     }
@@ -124,14 +124,14 @@ impl Filters {
 
     /// Sets whether rules of policy routing may route a backend's replies differently from packets of the frontend's address.
     /// The bit is written at once, since no flow depends on it.
-    pub fn set_ruled(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, ruled: bool) {
-        if ruled == self.ruled {
+    pub fn set_source_rules(&mut self, arrays: &mut FilterArrays<impl Elements<u8>>, has_source_rules: bool) {
+        if has_source_rules == self.has_source_rules {
             return;
         }
-        self.ruled = ruled;
+        self.has_source_rules = has_source_rules;
         for entry in bits::entries().map(u32::from) {
             let before = arrays.addresses.get(entry).unwrap_or(0) & !AddressClass::RULES;
-            arrays.addresses.set(entry, if ruled { before | AddressClass::RULES } else { before });
+            arrays.addresses.set(entry, if has_source_rules { before | AddressClass::RULES } else { before });
         }
     }
 

@@ -120,6 +120,11 @@ impl Contents {
         }
     }
 
+    /// Returns the numbers of members and of source ranges.
+    pub(super) fn extra_entries(&self) -> (usize, usize) {
+        (self.members.len(), self.sources.len())
+    }
+
     /// Returns what the maps should hold for `table`. Draining backends are in the maps only if flows may know them: those that
     /// `found` has.
     pub(super) fn of_table(table: &Table, found: &Self) -> Self {

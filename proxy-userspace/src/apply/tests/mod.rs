@@ -75,6 +75,8 @@ impl World {
     fn check_exactly(&mut self, table: &Table) -> Result<(), TestCaseError> {
         let contents = self.contents();
         let expected = Contents::of_table(table, &contents);
+        let used = self.dataplane.used();
+        prop_assert_eq!((used.members as usize, used.source_ranges as usize), contents.extra_entries());
         prop_assert_eq!(contents, expected);
         prop_assert_eq!(self.dataplane.table(), table);
         Ok(())

@@ -55,6 +55,7 @@ impl Fill {
             ("SOURCE_RANGES", snapshot.sources.values().map(|nets| nets.len() as u64).sum()),
             ("NETWORKS", networks.keys().flatten().count() as u64),
             ("MEMBERS", count(&folder, "MEMBERS")?),
+            ("BACKEND_COUNTERS", count(&folder, "BACKEND_COUNTERS")?),
             ("LAYOUTS", count(&folder, "LAYOUTS")?),
         ]);
         Ok(fill)

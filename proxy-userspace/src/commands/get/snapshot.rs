@@ -16,7 +16,7 @@ use proxy_common::{
 };
 
 use super::{InspectError, read::each_element};
-use crate::maps::{self, PIN_ROOT, PinFolder, counters::sum_of_backend, encode, open_read_only};
+use crate::maps::{self, PIN_ROOT, PinFolder, encode, open_read_only};
 
 /// The content of the maps that the commands show.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ pub struct Snapshot {
     pub sources: BTreeMap<u32, BTreeSet<IpNet>>,
     /// Connections in SERVICE_COUNTERS by service id, summed over the CPUs.
     pub connections: BTreeMap<u32, u64>,
-    /// BACKEND_COUNTERS of the valid backends by backend id, summed over the CPUs.
+    /// The entries of BACKEND_COUNTERS, by backend id.
     pub pressure: BTreeMap<u32, BackendCounters>,
 }
 
@@ -47,7 +47,7 @@ impl Snapshot {
         let names = read_hash("SERVICE_NAMES", &open_read_only(&folder, "SERVICE_NAMES")?)?;
         let sources = read_sources(&open_read_only(&folder, "SOURCE_RANGES")?)?;
         let connections = read_connections(&open_read_only(&folder, "SERVICE_COUNTERS")?, &services)?;
-        let pressure = read_pressure(&open_read_only(&folder, "BACKEND_COUNTERS")?, backends.keys())?;
+        let pressure = read_hash("BACKEND_COUNTERS", &open_read_only(&folder, "BACKEND_COUNTERS")?)?;
         Ok(Self { services, names, slots, backends, sources, connections, pressure })
     }
 
@@ -143,15 +143,4 @@ fn read_connections(
         Ok((id, counters.iter().map(|counters| counters.connections).sum()))
     };
     ids.into_iter().map(read).collect()
-}
-
-fn read_pressure<'a>(
-    map: &PerCpuArray<MapData, BackendCounters>,
-    ids: impl Iterator<Item = &'a u32>,
-) -> Result<BTreeMap<u32, BackendCounters>, InspectError> {
-    let read = |id: &u32| {
-        let counters = map.get(id, 0).map_err(failed("BACKEND_COUNTERS"))?;
-        Ok((*id, sum_of_backend(counters.iter())))
-    };
-    ids.map(read).collect()
 }

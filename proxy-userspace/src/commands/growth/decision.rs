@@ -8,11 +8,11 @@ use crate::{
 };
 
 /// A map grows when this percentage of it is full.
-const FULL: u64 = 80;
+const GROW_PERCENT: u64 = 80;
 /// After growing, at most this percentage of a map is full.
-const ENOUGH: u64 = 50;
+const TARGET_PERCENT: u64 = 50;
 /// A map at its limit is logged when this percentage of it is full.
-const CROWDED: u64 = 90;
+const WARN_PERCENT: u64 = 90;
 
 /// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +38,10 @@ impl Facts<'_> {
     }
 
     /// Returns the quantities whose maps are nearly full and at their limits.
-    pub fn crowded(self) -> BTreeSet<Quantity> {
-        let is_crowded = |quantity: &Quantity| !self.may_grow(*quantity) && self.holds_more(*quantity, CROWDED);
-        Quantity::ALL.into_iter().filter(is_crowded).collect()
+    pub fn nearly_full(self) -> BTreeSet<Quantity> {
+        let is_nearly_full =
+            |quantity: &Quantity| !self.may_grow(*quantity) && self.holds_more(*quantity, WARN_PERCENT);
+        Quantity::ALL.into_iter().filter(is_nearly_full).collect()
     }
 
     /// True if the map is smaller than its limit.
@@ -50,7 +51,7 @@ impl Facts<'_> {
 
     /// True if the map is nearly full, or a write was refused because it was full.
     pub fn is_full(self, quantity: Quantity) -> bool {
-        self.lacking.contains(&quantity) || self.holds_more(quantity, FULL)
+        self.lacking.contains(&quantity) || self.holds_more(quantity, GROW_PERCENT)
     }
 
     fn holds_more(self, quantity: Quantity, hundredths: u64) -> bool {
@@ -71,7 +72,7 @@ impl Facts<'_> {
 }
 
 fn too_full(used: u32, room: u32) -> bool {
-    u64::from(used) * 100 > u64::from(room) * ENOUGH
+    u64::from(used) * 100 > u64::from(room) * TARGET_PERCENT
 }
 
 /// Returns how many entries a map of this size holds before it evicts any: in an LRU map, each CPU keeps some free entries for
@@ -148,12 +149,12 @@ mod tests {
         let limits = MapSizes { services: 100, ..MapSizes::default() };
         let sizes = at_start(&MapSizes::NONE, &limits);
         assert_eq!(sizes.services, 100);
-        for (services, crowded) in [(89, false), (90, true), (100, true)] {
+        for (services, nearly_full) in [(89, false), (90, true), (100, true)] {
             let used = MapSizes { services, ..MapSizes::NONE };
             let lacking = BTreeSet::from([Quantity::Services]);
             let facts = Facts { lacking: &lacking, ..facts(&sizes, &used, &limits) };
             assert_eq!(facts.larger(), None);
-            assert_eq!(facts.crowded().contains(&Quantity::Services), crowded);
+            assert_eq!(facts.nearly_full().contains(&Quantity::Services), nearly_full);
         }
     }
 

@@ -2,7 +2,7 @@
 //! current set by a succession inside the agent (docs/adr/0014). Nothing is lost, and the agent continues to run.
 
 mod decision;
-mod rest;
+mod pacer;
 mod running;
 mod set;
 mod usage;
@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use self::{
     decision::Facts,
-    rest::Rest,
+    pacer::LookPacer,
     set::{Moved, Prepared},
 };
 pub use self::{decision::at_start, running::Running, set::SetConfig};
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often the maps' fill is checked.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_PERIOD: Duration = Duration::from_secs(1);
 /// How long to wait after a failure before trying again: after the first one, and at most.
 const RETRY: Duration = Duration::from_mins(1);
 const RETRY_LAST: Duration = Duration::from_hours(1);
@@ -36,13 +36,13 @@ const RETRY_LAST: Duration = Duration::from_hours(1);
 /// The state of a growth.
 enum Step {
     /// All maps are large enough.
-    Resting(Running),
+    Idle(Running),
     /// A larger set is being prepared.
     Preparing(Running, JoinHandle<anyhow::Result<Box<Prepared>>>),
     /// The larger set serves, and the previous set is being removed.
     Finishing(Running, JoinHandle<anyhow::Result<()>>),
     /// Taken out to make the next step; also left behind by an error.
-    Nowhere,
+    Taken,
 }
 
 /// Makes the maps of a running set of programs grow.
@@ -54,17 +54,17 @@ pub struct Growth {
     next: time::Instant,
     retry: Duration,
     /// The quantities that have been logged as nearly full.
-    told: BTreeSet<Quantity>,
-    rest: Rest,
+    warned: BTreeSet<Quantity>,
+    pacer: LookPacer,
 }
 
 impl Growth {
     /// Takes the set of programs that serves, and the sizes of its maps in `set_config`. No map grows beyond `limits`.
     pub fn new(set_config: SetConfig, limits: MapSizes, running: Running) -> Self {
         let processors = nr_cpus().unwrap_or(1);
-        let step = Step::Resting(running);
-        let (next, told) = (time::Instant::now(), BTreeSet::new());
-        Self { set_config, limits, processors, step, next, retry: RETRY, told, rest: Rest::default() }
+        let step = Step::Idle(running);
+        let (next, warned) = (time::Instant::now(), BTreeSet::new());
+        Self { set_config, limits, processors, step, next, retry: RETRY, warned, pacer: LookPacer::default() }
     }
 
     /// Returns the name of the instance.
@@ -76,11 +76,11 @@ impl Growth {
     /// programs of both sets: the next start puts one set in place.
     pub async fn run(mut self, agent: &mut Agent, inputs: &mut Inputs) -> anyhow::Result<()> {
         loop {
-            agent.let_grow(self.growing());
+            agent.set_growing(self.growing());
             tokio::select! {
                 () = agent.run(inputs) => return Ok(()),
                 event = self.event() => match event {
-                    Event::Look => self.look(agent),
+                    Event::Check => self.check(agent),
                     Event::Prepared(prepared) => self.switch(agent, prepared).await?,
                     Event::Finished(finished) => self.finish(agent, finished)?,
                 },
@@ -95,38 +95,38 @@ impl Growth {
 
     async fn event(&mut self) -> Event {
         match &mut self.step {
-            Step::Resting(_) => {
+            Step::Idle(_) => {
                 time::sleep_until(self.next).await;
-                Event::Look
+                Event::Check
             }
             Step::Preparing(_, task) => Event::Prepared(task.await.context("make larger maps").and_then(|made| made)),
             Step::Finishing(_, task) => {
                 Event::Finished(task.await.context("remove the previous maps").and_then(|done| done))
             }
-            Step::Nowhere => pending().await,
+            Step::Taken => pending().await,
         }
     }
 
     /// Starts to prepare a larger set if one is needed.
-    fn look(&mut self, agent: &Agent) {
-        self.next = time::Instant::now() + LOOK;
+    fn check(&mut self, agent: &Agent) {
+        self.next = time::Instant::now() + CHECK_PERIOD;
         let is_waiting = !agent.lacking().is_empty() || self.retry != RETRY;
         let counted = counters::sum_of_events(&self.set_config.folder()).ok();
-        let is_due = self.rest.is_due(counted.map(|counted| (agent.generation(), counted)));
+        let is_due = self.pacer.is_due(counted.map(|counted| (agent.generation(), counted)));
         if !(is_due || is_waiting) {
             return;
         }
-        // If the maps can't be read now, the next look tries again.
-        let Ok(mut used) = usage::look(&self.set_config.folder()) else { return };
+        // If the maps can't be read now, the next check tries again.
+        let Ok(mut used) = usage::estimate_used(&self.set_config.folder()) else { return };
         used = larger_of(&used, &agent.used());
-        self.mention_crowds(agent, &used);
+        self.warn_of_nearly_full(agent, &used);
         if self.facts(agent, &used).larger().is_none() {
             return;
         }
         used = larger_of(&used, &agent.demand());
         let sizes = self.facts(agent, &used).larger();
         self.step = match (self.take(), sizes) {
-            (Step::Resting(running), Some(sizes)) => {
+            (Step::Idle(running), Some(sizes)) => {
                 Step::Preparing(running, Prepared::start(self.set_config.clone(), sizes))
             }
             (step, _) => step,
@@ -142,7 +142,7 @@ impl Growth {
         };
         match moved {
             Ok(moved) => {
-                self.tell(&moved);
+                self.log_growth(&moved);
                 self.set_config.dataplane.sizes = moved.sizes;
                 self.step = Step::Finishing(moved.running, moved.finishing);
             }
@@ -153,7 +153,7 @@ impl Growth {
                 );
                 self.next = time::Instant::now() + self.retry;
                 self.retry = (self.retry * 2).min(RETRY_LAST);
-                self.step = Step::Resting(running);
+                self.step = Step::Idle(running);
             }
         }
         Ok(())
@@ -162,7 +162,7 @@ impl Growth {
     fn finish(&mut self, agent: &mut Agent, finished: anyhow::Result<()>) -> anyhow::Result<()> {
         finished?;
         if let Step::Finishing(running, _) = self.take() {
-            self.step = Step::Resting(running);
+            self.step = Step::Idle(running);
         }
         agent.previous_maps_unused();
         self.retry = RETRY;
@@ -170,7 +170,7 @@ impl Growth {
         Ok(())
     }
 
-    fn tell(&self, moved: &Moved) {
+    fn log_growth(&self, moved: &Moved) {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         for quantity in Quantity::ALL {
             let (from, to) = (self.set_config.dataplane.sizes.of(quantity), moved.sizes.of(quantity));
@@ -182,11 +182,11 @@ impl Growth {
     }
 
     /// Logs once that a map at its limit is nearly full. For clients with affinity, the agent logs it.
-    fn mention_crowds(&mut self, agent: &Agent, used: &MapSizes) {
+    fn warn_of_nearly_full(&mut self, agent: &Agent, used: &MapSizes) {
         let (sizes, limits) = (&self.set_config.dataplane.sizes, &self.limits);
         let facts = Facts { sizes, limits, used, lacking: agent.lacking(), processors: self.processors };
-        for quantity in facts.crowded().into_iter().filter(|quantity| *quantity != Quantity::Affinity) {
-            if self.told.insert(quantity) {
+        for quantity in facts.nearly_full().into_iter().filter(|quantity| *quantity != Quantity::Affinity) {
+            if self.warned.insert(quantity) {
                 let (flag, limit) = (quantity.flag(), self.limits.of(quantity));
                 warn!(
                     map = quantity.map(),
@@ -196,7 +196,7 @@ impl Growth {
                 );
             }
         }
-        self.told.retain(|quantity| facts.is_full(*quantity));
+        self.warned.retain(|quantity| facts.is_full(*quantity));
     }
 
     fn facts<'a>(&'a self, agent: &'a Agent, used: &'a MapSizes) -> Facts<'a> {
@@ -205,13 +205,13 @@ impl Growth {
     }
 
     fn take(&mut self) -> Step {
-        mem::replace(&mut self.step, Step::Nowhere)
+        mem::replace(&mut self.step, Step::Taken)
     }
 }
 
 /// An event that a [`Growth`] waits for.
 enum Event {
-    Look,
+    Check,
     Prepared(anyhow::Result<Box<Prepared>>),
     Finished(anyhow::Result<()>),
 }

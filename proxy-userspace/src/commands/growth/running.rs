@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How often the socket hooks are checked for their programs.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_PERIOD: Duration = Duration::from_secs(10);
 
 /// The tasks of a set of programs that serves.
 pub struct Running {
@@ -38,7 +38,7 @@ impl Running {
     ) -> Result<Self, AttachError> {
         let cgroup = &set_config.dataplane.cgroup;
         let hooks = SocketHooks::new(follower.ebpf(), &set_config.folder(), cgroup, set_config.missing.clone())?;
-        Ok(Self { devices: follower.spawn(), sockets: tokio::spawn(look_after(hooks)), logs })
+        Ok(Self { devices: follower.spawn(), sockets: tokio::spawn(watch_hooks(hooks)), logs })
     }
 
     /// Stops following devices and checking the socket hooks; the log is still forwarded. `None` if following devices has
@@ -51,9 +51,9 @@ impl Running {
     }
 }
 
-async fn look_after(hooks: SocketHooks) {
+async fn watch_hooks(hooks: SocketHooks) {
     loop {
-        sleep(LOOK).await;
+        sleep(CHECK_PERIOD).await;
         block_in_place(|| hooks.look());
     }
 }

@@ -110,7 +110,7 @@ impl Prepared {
             attach::cgroup::attach(self.program_set.ebpf(), self.succession.folder(), &set_config.dataplane.cgroup)
         })?;
         // Blocking, so that no signal ends the agent before all hooks have programs of one set.
-        let program_set = self.program_set.telling(set_config.programs.clone());
+        let program_set = self.program_set.publishing_to(set_config.programs.clone());
         let renewed = block_in_place(|| Handle::current().block_on(follower.renew(program_set)));
         let before = renewed.context("serve devices")?;
         agent.move_to(maps, udp_gone);

@@ -18,19 +18,19 @@ use crate::{
 };
 
 /// The most entries of a hash that are read.
-const SAMPLE: u32 = 512;
+const MAX_READ: u32 = 512;
 /// How many runs of elements of an array are read, and how long each is: for a first estimate, and for a better one, which is
 /// taken unless the map is far from full.
-const GLANCE: Sample = Sample { places: 4, run: 16 };
-const LOOK: Sample = Sample { places: 16, run: 64 };
+const ROUGH_SAMPLE: Sample = Sample { places: 4, run: 16 };
+const FINE_SAMPLE: Sample = Sample { places: 16, run: 64 };
 /// A map is far from full while less than one in this many elements is taken. The first estimate is off by at most a fifth of
 /// the map.
-const PLENTY: u32 = 4;
+const FAR_FROM_FULL: u32 = 4;
 /// How long an entry of a UDP socket counts after its last use: nothing tells when such a socket closes.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// Reads the pinned maps. Quantities that the agent knows itself are 0.
-pub fn look(folder: &PinFolder) -> Result<MapSizes, MapsError> {
+pub fn estimate_used(folder: &PinFolder) -> Result<MapSizes, MapsError> {
     let now = Now::read().map_err(|source| MapsError::Type { name: "SOCKET_FLOWS", source: source.into() })?;
     let conntrack = [
         assured::<Ipv4ConntrackEntry>(folder, ["FLOW_BUCKETS_IPV4", "CONNTRACK_IPV4"], now)?,
@@ -106,7 +106,7 @@ fn hash<K: Pod, V: Pod>(folder: &PinFolder, name: &'static str, counts: impl Fn(
     let failed = |source: MapError| MapsError::Type { name, source };
     let chains = map.info().map_err(failed)?.max_entries().next_power_of_two();
     let first = fastrand::u32(0..=chains / 2);
-    let (entries, next) = bpf::read_hash::<K, V>(map.fd(), first, SAMPLE).map_err(|error| failed(error.into()))?;
+    let (entries, next) = bpf::read_hash::<K, V>(map.fd(), first, MAX_READ).map_err(|error| failed(error.into()))?;
     let counted = entries.iter().filter(|(_, value)| counts(value)).count();
     Ok(scale(counted, next.unwrap_or(chains).saturating_sub(first), chains))
 }
@@ -132,8 +132,8 @@ fn array<T: aya::Pod + Default>(
         }
         Ok(scale(found, u32::try_from(read).unwrap_or(u32::MAX), length).min(all))
     };
-    let glance = estimate(GLANCE).map_err(|error: io::Error| failed(error.into()))?;
-    if glance < all / PLENTY { Ok(glance) } else { estimate(LOOK).map_err(|error| failed(error.into())) }
+    let rough = estimate(ROUGH_SAMPLE).map_err(|error: io::Error| failed(error.into()))?;
+    if rough < all / FAR_FROM_FULL { Ok(rough) } else { estimate(FINE_SAMPLE).map_err(|error| failed(error.into())) }
 }
 
 /// Returns the estimate for `all` elements if `found` of `read` ones count.

@@ -3,7 +3,7 @@
 use std::{io, ops::ControlFlow};
 
 use super::names::COUNTERS;
-use crate::node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find};
+use crate::node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Request, ask, ask_until, attribute, find};
 
 /// NFNL_SUBSYS_ACCT with NFNL_MSG_ACCT_NEW, …_GET and …_DEL.
 const NEW: u16 = 7 << 8;
@@ -33,7 +33,7 @@ pub(super) fn counters() -> io::Result<Vec<String>> {
 /// Removes a counter. The kernel refuses that while a rule uses it.
 pub(super) fn remove(name: &str) -> io::Result<()> {
     let attributes = [attribute(NFACCT_NAME, name)];
-    ask_until(Question { kind: DELETE, flags: NLM_F_ACK, family: 0, attributes: &attributes }, |_, _, _| {
+    ask_until(Request { kind: DELETE, flags: NLM_F_ACK, family: 0, attributes: &attributes }, |_, _, _| {
         ControlFlow::Continue(())
     })
 }

@@ -5,7 +5,7 @@ use std::io;
 use rtnetlink::packet_core::DefaultNla;
 
 use super::names::is_set;
-use crate::node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask_until, attribute, each, find};
+use crate::node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Request, ask_until, attribute, each, find};
 
 /// NFNL_SUBSYS_IPSET with IPSET_CMD_DESTROY and IPSET_CMD_LIST.
 const DESTROY: u16 = 6 << 8 | 3;
@@ -65,7 +65,7 @@ fn protocol() -> DefaultNla {
 
 fn request(kind: u16, flags: u16, attributes: &[DefaultNla], mut found: impl FnMut(&[u8])) -> io::Result<()> {
     // The kernel demands an IP family, but uses it only for new sets.
-    ask_until(Question { kind, flags, family: IPV4, attributes }, |_, _, attributes| {
+    ask_until(Request { kind, flags, family: IPV4, attributes }, |_, _, attributes| {
         found(attributes);
         std::ops::ControlFlow::Continue(())
     })

@@ -107,14 +107,14 @@ pub enum KubeProxyError {
         source: io::Error,
     },
     /// A program has failed.
-    #[error("remove {what}: {name} says: {said}")]
+    #[error("remove {what}: {name} says: {message}")]
     Program {
         /// The program.
         name: &'static str,
         /// What it should remove.
         what: String,
         /// What it wrote to standard error.
-        said: String,
+        message: String,
     },
     /// The kernel refused to remove something.
     #[error("remove {what} (run waggle as root)")]
@@ -136,7 +136,7 @@ pub enum KubeProxyError {
 
 /// The options of the cleanup.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manner<'a> {
+pub struct CleanupOptions<'a> {
     /// Clean up although kube-proxy runs, and although IPVS carries connections.
     pub force: bool,
     /// Only report what would be done.
@@ -146,20 +146,20 @@ pub struct Manner<'a> {
 }
 
 /// Removes what kube-proxy left, and reports what that was. Fails if kube-proxy runs, unless forced, or if something can't be read
-/// or removed. If [`Manner::root`] is given, it is the root of this process afterwards.
-pub fn cleanup(manner: Manner<'_>) -> Result<CleanupReport, KubeProxyError> {
-    if let Some(path) = manner.root {
+/// or removed. If [`CleanupOptions::root`] is given, it is the root of this process afterwards.
+pub fn cleanup(options: CleanupOptions<'_>) -> Result<CleanupReport, KubeProxyError> {
+    if let Some(path) = options.root {
         let enter = || std::os::unix::fs::chroot(path).and_then(|()| std::env::set_current_dir("/"));
         enter().map_err(|source| KubeProxyError::Root { path: path.display().to_string(), source })?;
     }
     match running::find(Path::new("/proc")).map_err(KubeProxyError::Processes)? {
         // A dry run changes nothing that kube-proxy could put back.
-        Some(process) if !manner.force && !manner.is_dry => return Err(KubeProxyError::Running(process)),
+        Some(process) if !options.force && !options.is_dry => return Err(KubeProxyError::Running(process)),
         _ => {}
     }
-    let plan = CleanupPlan::read(manner.force)?;
-    if !manner.is_dry {
+    let plan = CleanupPlan::read(options.force)?;
+    if !options.is_dry {
         plan.carry_out()?;
     }
-    Ok(plan.report(manner.is_dry))
+    Ok(plan.report(options.is_dry))
 }

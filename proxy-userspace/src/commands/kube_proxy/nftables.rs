@@ -13,7 +13,7 @@ use rtnetlink::packet_core::DefaultNla;
 use super::{names::TABLE, nf_proto};
 use crate::{
     desired::Family,
-    node::netfilter::{NLM_F_DUMP, Question, ask, attribute, change, find, nest},
+    node::netfilter::{NLM_F_DUMP, Request, ask, attribute, change, find, nest},
 };
 
 /// NFNL_SUBSYS_NFTABLES and its message types.
@@ -111,7 +111,7 @@ pub(super) fn make_keeper(family: Family) -> io::Result<()> {
     let expressions = nest(NFTA_RULE_EXPRESSIONS, &[expression("ct", &load), expression("cmp", &compare)]);
     let rule = [table.clone(), attribute(NFTA_RULE_CHAIN, KEEPER_CHAIN), expressions];
     let table = [table];
-    let request = |kind, attributes| Question { kind, flags: CREATE, family: nf_proto(family), attributes };
+    let request = |kind, attributes| Request { kind, flags: CREATE, family: nf_proto(family), attributes };
     change(SUBSYSTEM, &[request(NEW_TABLE, &table), request(NEW_CHAIN, &chain), request(NEW_RULE, &rule)])
 }
 
@@ -121,12 +121,12 @@ fn expression(name: &str, data: &[DefaultNla]) -> DefaultNla {
 
 fn delete(family: Family, table: &str) -> io::Result<()> {
     let attributes = [attribute(IN_TABLE, table)];
-    let request = Question { kind: DELETE_TABLE, flags: 0, family: nf_proto(family), attributes: &attributes };
+    let request = Request { kind: DELETE_TABLE, flags: 0, family: nf_proto(family), attributes: &attributes };
     change(SUBSYSTEM, &[request])
 }
 
-fn list(question: u16, answer: u16, mut found: impl FnMut(Family, &[u8])) -> io::Result<()> {
-    let outcome = ask(question, NLM_F_DUMP, |kind, number, attributes| {
+fn list(request: u16, answer: u16, mut found: impl FnMut(Family, &[u8])) -> io::Result<()> {
+    let outcome = ask(request, NLM_F_DUMP, |kind, number, attributes| {
         let family = Family::BOTH.into_iter().find(|family| nf_proto(*family) == number && kind == answer);
         if let Some(family) = family {
             found(family, attributes);

@@ -9,7 +9,7 @@ use super::{
     names::{DEVICE, TABLE},
     nft_word,
     nftables::{self, KEEPER},
-    report::{CleanupReport, Fate, count},
+    report::{Action, CleanupReport, count},
 };
 use crate::{desired::Family, succession::import::count_translated};
 
@@ -17,7 +17,7 @@ use crate::{desired::Family, succession::import::count_translated};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Keeper {
     family: Family,
-    fate: Fate,
+    action: Action,
     connections: usize,
 }
 
@@ -64,7 +64,7 @@ impl CleanupPlan {
     /// Carries out the plan. Rules are removed before the sets that they use.
     pub(super) fn carry_out(&self) -> Result<(), KubeProxyError> {
         let failed = |what: String| move |source| KubeProxyError::Remove { what, source };
-        for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Added) {
+        for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.action == Action::Add) {
             nftables::make_keeper(*family).map_err(|source| KubeProxyError::Keep { family: *family, source })?;
         }
         for family in &self.tables {
@@ -85,7 +85,7 @@ impl CleanupPlan {
         for counter in &self.counters {
             counters::remove(counter).map_err(failed(format!("the counter {counter}")))?;
         }
-        for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.fate == Fate::Removed) {
+        for Keeper { family, .. } in self.keepers.iter().filter(|keeper| keeper.action == Action::Remove) {
             nftables::remove_keeper(*family)
                 .map_err(failed(format!("the nftables table {} {KEEPER}", nft_word(*family))))?;
         }
@@ -101,27 +101,27 @@ impl CleanupPlan {
     pub(super) fn report(&self, is_dry: bool) -> CleanupReport {
         let mut report = CleanupReport::new(is_dry);
         for family in &self.tables {
-            report.add(Fate::Removed, "nftables", format!("table {} {TABLE}", nft_word(*family)));
+            report.add(Action::Remove, "nftables", format!("table {} {TABLE}", nft_word(*family)));
         }
         self.report_iptables(&mut report);
         self.report_ipvs(&mut report);
         for set in &self.sets {
-            report.add(Fate::Removed, "ipset", set.clone());
+            report.add(Action::Remove, "ipset", set.clone());
         }
         for set in &self.kept_sets {
-            report.add(Fate::Kept, "ipset", format!("{set}, which remaining rules use"));
+            report.add(Action::Keep, "ipset", format!("{set}, which remaining rules use"));
         }
         for counter in &self.counters {
-            report.add(Fate::Removed, "nfacct", format!("counter {counter}"));
+            report.add(Action::Remove, "nfacct", format!("counter {counter}"));
         }
-        for Keeper { family, fate, connections } in &self.keepers {
-            let why = if *fate == Fate::Removed {
+        for Keeper { family, action, connections } in &self.keepers {
+            let why = if *action == Action::Remove {
                 String::new()
             } else {
                 let connections = count(*connections, "translated connection");
                 format!(" for {connections}: run this again when they have ended")
             };
-            report.add(*fate, "nftables", format!("table {} {KEEPER}{why}", nft_word(*family)));
+            report.add(*action, "nftables", format!("table {} {KEEPER}{why}", nft_word(*family)));
         }
         report
     }
@@ -130,7 +130,7 @@ impl CleanupPlan {
         for (Backend { name, .. }, TablePlan { table, chains, jumps, kept, .. }) in &self.iptables {
             if !chains.is_empty() {
                 let (chains, jumps) = (count(chains.len(), "chain"), count(jumps.len(), "jump"));
-                report.add(Fate::Removed, name, format!("{chains} of the table {table}, {jumps} to them"));
+                report.add(Action::Remove, name, format!("{chains} of the table {table}, {jumps} to them"));
             }
             if !kept.is_empty() {
                 let names = kept.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -138,7 +138,7 @@ impl CleanupPlan {
                     "{} of the table {table}, used by other programs' rules: {names}",
                     count(kept.len(), "chain")
                 );
-                report.add(Fate::Kept, name, what);
+                report.add(Action::Keep, name, what);
             }
         }
     }
@@ -150,13 +150,13 @@ impl CleanupPlan {
             let what = format!(
                 "{servers} with {connections}: run this again when they have ended, or use --force to cut them"
             );
-            report.add(Fate::Kept, "ipvs", what);
+            report.add(Action::Keep, "ipvs", what);
         } else if self.servers.len() > 0 {
-            report.add(Fate::Removed, "ipvs", servers);
+            report.add(Action::Remove, "ipvs", servers);
         }
         if self.device.is_some() {
-            let fate = if self.keep_servers { Fate::Kept } else { Fate::Removed };
-            report.add(fate, "device", DEVICE.to_owned());
+            let action = if self.keep_servers { Action::Keep } else { Action::Remove };
+            report.add(action, "device", DEVICE.to_owned());
         }
     }
 }
@@ -165,13 +165,13 @@ impl CleanupPlan {
 /// `connections` are the numbers of translated connections of IPv4 and IPv6.
 fn keepers(translates: impl Fn(Family) -> bool, existing: &[Family], connections: [usize; 2]) -> Vec<Keeper> {
     let keeper = |(family, connections)| {
-        let fate = match (existing.contains(&family), connections > 0) {
-            (true, true) => Fate::Kept,
-            (true, false) => Fate::Removed,
-            (false, true) if translates(family) => Fate::Added,
+        let action = match (existing.contains(&family), connections > 0) {
+            (true, true) => Action::Keep,
+            (true, false) => Action::Remove,
+            (false, true) if translates(family) => Action::Add,
             (false, _) => return None,
         };
-        Some(Keeper { family, fate, connections })
+        Some(Keeper { family, action, connections })
     };
     Family::BOTH.into_iter().zip(connections).filter_map(keeper).collect()
 }
@@ -180,20 +180,23 @@ fn keepers(translates: impl Fn(Family) -> bool, existing: &[Family], connections
 mod tests {
     use super::*;
 
-    fn fates(translates: bool, existing: &[Family], connections: [usize; 2]) -> Vec<(Family, Fate)> {
-        keepers(|_| translates, existing, connections).into_iter().map(|keeper| (keeper.family, keeper.fate)).collect()
+    fn actions(translates: bool, existing: &[Family], connections: [usize; 2]) -> Vec<(Family, Action)> {
+        keepers(|_| translates, existing, connections)
+            .into_iter()
+            .map(|keeper| (keeper.family, keeper.action))
+            .collect()
     }
 
     #[test]
     fn connections_that_netfilter_translates_are_kept_alive_until_they_have_ended() {
         let both = Family::BOTH;
-        assert_eq!(fates(true, &[], [3, 0]), [(Family::Ipv4, Fate::Added)]);
-        assert_eq!(fates(false, &both, [1, 0]), [(Family::Ipv4, Fate::Kept), (Family::Ipv6, Fate::Removed)]);
-        assert_eq!(fates(true, &both, [0, 7]), [(Family::Ipv4, Fate::Removed), (Family::Ipv6, Fate::Kept)]);
+        assert_eq!(actions(true, &[], [3, 0]), [(Family::Ipv4, Action::Add)]);
+        assert_eq!(actions(false, &both, [1, 0]), [(Family::Ipv4, Action::Keep), (Family::Ipv6, Action::Remove)]);
+        assert_eq!(actions(true, &both, [0, 7]), [(Family::Ipv4, Action::Remove), (Family::Ipv6, Action::Keep)]);
     }
 
     #[test]
     fn where_nothing_of_kube_proxy_goes_nothing_is_added() {
-        assert!(fates(false, &[], [3, 3]).is_empty() && fates(true, &[], [0, 0]).is_empty());
+        assert!(actions(false, &[], [3, 3]).is_empty() && actions(true, &[], [0, 0]).is_empty());
     }
 }

@@ -55,8 +55,8 @@ impl Program {
         if output.status.success() {
             return Ok(output);
         }
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(KubeProxyError::Program { name, what, said })
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(KubeProxyError::Program { name, what, message })
     }
 }
 

@@ -4,16 +4,16 @@ use std::fmt;
 
 /// What is done with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Removed,
-    Kept,
-    Added,
+pub(super) enum Action {
+    Remove,
+    Keep,
+    Add,
 }
 
 /// What a cleanup has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanupReport {
-    lines: Vec<(Fate, &'static str, String)>,
+    lines: Vec<(Action, &'static str, String)>,
     is_dry: bool,
 }
 
@@ -22,18 +22,18 @@ impl CleanupReport {
         Self { lines: Vec::new(), is_dry }
     }
 
-    pub(super) fn add(&mut self, fate: Fate, kind: &'static str, what: String) {
-        self.lines.push((fate, kind, what));
+    pub(super) fn add(&mut self, action: Action, kind: &'static str, what: String) {
+        self.lines.push((action, kind, what));
     }
 
-    fn verb(&self, fate: Fate) -> &'static str {
-        match (fate, self.is_dry) {
-            (Fate::Removed, false) => "removed",
-            (Fate::Removed, true) => "would remove",
-            (Fate::Kept, false) => "kept",
-            (Fate::Kept, true) => "would keep",
-            (Fate::Added, false) => "added",
-            (Fate::Added, true) => "would add",
+    fn verb(&self, action: Action) -> &'static str {
+        match (action, self.is_dry) {
+            (Action::Remove, false) => "removed",
+            (Action::Remove, true) => "would remove",
+            (Action::Keep, false) => "kept",
+            (Action::Keep, true) => "would keep",
+            (Action::Add, false) => "added",
+            (Action::Add, true) => "would add",
         }
     }
 }
@@ -43,11 +43,11 @@ impl fmt::Display for CleanupReport {
         if self.lines.is_empty() {
             return f.write_str("nothing of kube-proxy to remove");
         }
-        let verbs = self.lines.iter().map(|(fate, ..)| self.verb(*fate).len()).max().unwrap_or_default();
+        let verbs = self.lines.iter().map(|(action, ..)| self.verb(*action).len()).max().unwrap_or_default();
         let kinds = self.lines.iter().map(|(_, kind, _)| kind.len()).max().unwrap_or_default();
-        for (index, (fate, kind, what)) in self.lines.iter().enumerate() {
+        for (index, (action, kind, what)) in self.lines.iter().enumerate() {
             let end = if index == 0 { "" } else { "\n" };
-            write!(f, "{end}{:verbs$}   {kind:kinds$}   {what}", self.verb(*fate))?;
+            write!(f, "{end}{:verbs$}   {kind:kinds$}   {what}", self.verb(*action))?;
         }
         Ok(())
     }
@@ -64,8 +64,8 @@ mod tests {
 
     fn report(is_dry: bool) -> String {
         let mut report = CleanupReport::new(is_dry);
-        report.add(Fate::Removed, "nftables", "table ip kube-proxy".into());
-        report.add(Fate::Kept, "ipset", count(1, "set"));
+        report.add(Action::Remove, "nftables", "table ip kube-proxy".into());
+        report.add(Action::Keep, "ipset", count(1, "set"));
         report.to_string()
     }
 

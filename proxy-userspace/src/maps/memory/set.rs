@@ -47,7 +47,7 @@ impl Maps<Memory> {
             networks: Trie::new(capacities.networks, kernel),
             source_ranges: Trie::new(capacities.source_ranges, kernel),
             service_counters: kernel.clone(),
-            backend_counters: kernel.clone(),
+            backend_counters: Hash::new(capacities.backends as usize, bytes, kernel),
             service_names: Hash::new(capacities.service_ids as usize, bytes, kernel),
             filters: FilterArrays { addresses: filter(), ports: filter() },
             node_addresses: Array::new(proxy_common::node::SOURCES, kernel),

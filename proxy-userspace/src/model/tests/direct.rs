@@ -113,15 +113,15 @@ fn field_s04_a_name_without_a_node_object_and_endpoints_is_nowhere() {
     let mut world = World::unlisted(NodePortAddresses::Primary);
     let elsewhere = json!({ "addresses": ["10.0.0.1"], "nodeName": "there" });
     world.apply(slice("x", json!([elsewhere])));
-    assert!(!world.model.is_nowhere(), "not all is known yet");
+    assert!(!world.model.is_unknown_node(), "not all is known yet");
     world.list_everything();
-    assert!(world.model.is_nowhere());
+    assert!(world.model.is_unknown_node());
     world.apply(node(None, &[]));
-    assert!(!world.model.is_nowhere());
+    assert!(!world.model.is_unknown_node());
     world.delete(&node(None, &[]));
-    assert!(world.model.is_nowhere());
+    assert!(world.model.is_unknown_node());
     let here = json!({ "addresses": ["10.0.0.2"], "nodeName": NODE });
     world.apply(slice("y", json!([here])));
-    assert!(!world.model.is_nowhere(), "a folder need not have a Node object");
-    assert!(!World::new().model.is_nowhere(), "nothing would be local anyway");
+    assert!(!world.model.is_unknown_node(), "a folder need not have a Node object");
+    assert!(!World::new().model.is_unknown_node(), "nothing would be local anyway");
 }

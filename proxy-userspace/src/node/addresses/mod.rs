@@ -16,12 +16,12 @@ use tracing::warn;
 
 use crate::{
     logging::errors::Report,
-    node::rtnetlink::{Heard, KernelError, Routes, Watcher},
+    node::rtnetlink::{KernelChange, KernelError, Routes, Watcher},
     objects::LocalAddresses,
 };
 
 /// The least time between two snapshots of the kernel's state. The first change after a quiet time is read at once.
-const GATHER: Duration = Duration::from_millis(20);
+const DEBOUNCE: Duration = Duration::from_millis(20);
 /// How long to wait before a lost connection is reopened.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -62,8 +62,8 @@ async fn follow(
             differs
         });
         *reported = true;
-        sleep(GATHER).await;
-        while let Heard::Routes(changed) = kernel.heard().await? {
+        sleep(DEBOUNCE).await;
+        while let KernelChange::Routes(changed) = kernel.next_change().await? {
             // The receiver is gone only when the agent ends. While the agent is busy, this waits and the kernel's queue
             // fills up; an overflow counts as a change of every route.
             let _ = routes.send(changed).await;

@@ -18,12 +18,12 @@ mod tests {
         let plain = Rule::default();
         assert!(!depend_on_source(&[plain.clone(), plain.clone()]));
         assert!(!depend_on_source(&[Rule { device: Some("lo".into()), ..plain.clone() }]));
-        let telling = [
+        let distinguishing = [
             Rule { source: Some("10.244.0.11/32".parse().unwrap()), ..plain.clone() },
             Rule { device: Some("pod-a".into()), ..plain.clone() },
             Rule { ports: true, ..plain.clone() },
         ];
-        for rule in telling {
+        for rule in distinguishing {
             assert!(depend_on_source(&[plain.clone(), rule.clone()]), "{rule:?}");
         }
     }

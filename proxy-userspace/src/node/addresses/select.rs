@@ -34,8 +34,8 @@ pub(crate) fn local_addresses(snapshot: &Snapshot) -> LocalAddresses {
         all: usable.iter().map(|address| address.ip).collect(),
         pods: snapshot.hosts.clone(),
         outward: outward(snapshot, &primary),
-        ruled: depend_on_source(&snapshot.rules),
-        ruled_sources: snapshot.rules.iter().filter_map(|rule| rule.source).collect(),
+        has_source_rules: depend_on_source(&snapshot.rules),
+        rule_sources: snapshot.rules.iter().filter_map(|rule| rule.source).collect(),
         uplinks: uplinks(snapshot, &primary),
         primary,
     }

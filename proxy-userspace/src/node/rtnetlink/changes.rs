@@ -47,7 +47,7 @@ pub enum Routes {
 
 /// The changes that have been received and not yet taken.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct PendingChanges {
     /// Something that a snapshot contains has changed.
     pub(super) snapshot: bool,
     /// A default route has appeared or gone, or a message about one may have been lost.
@@ -69,7 +69,7 @@ pub(super) struct Lost {
     pub(super) addresses: BTreeSet<IpAddr>,
 }
 
-impl News {
+impl PendingChanges {
     /// Returns the changed routes, and forgets them.
     pub(super) fn take_routes(&mut self) -> Option<Routes> {
         let (all, prefixes) = (std::mem::take(&mut self.every_route), std::mem::take(&mut self.prefixes));
@@ -80,12 +80,12 @@ impl News {
     }
 
     /// Notes that messages were lost.
-    fn overrun(&mut self) {
+    fn note_lost_messages(&mut self) {
         debug!("messages about changes were lost: reading everything again");
         (self.snapshot, self.defaults, self.every_route) = (true, true, true);
     }
 
-    pub(super) fn hear(&mut self, message: &RawMessage<'_>) {
+    pub(super) fn process(&mut self, message: &RawMessage<'_>) {
         if let RawMessage::Route { bytes, .. } = message
             && let Some(route) = MainRoute::parse(bytes)
         {
@@ -148,32 +148,32 @@ impl Changes {
     }
 
     /// Waits for a message, and processes it and all messages queued behind it.
-    pub(super) async fn read(&mut self, news: &mut News) -> io::Result<()> {
+    pub(super) async fn read(&mut self, pending: &mut PendingChanges) -> io::Result<()> {
         self.buffer.clear();
         let read = self.socket.recv(&mut self.buffer).await;
-        self.take(read, news)?;
-        self.read_pending(news)
+        self.take(read, pending)?;
+        self.read_pending(pending)
     }
 
     /// Processes the queued messages without waiting.
-    pub(super) fn read_pending(&mut self, news: &mut News) -> io::Result<()> {
+    pub(super) fn read_pending(&mut self, pending: &mut PendingChanges) -> io::Result<()> {
         loop {
             self.buffer.clear();
             match self.socket.socket_ref().recv(&mut self.buffer, 0) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                read => self.take(read.map(drop), news)?,
+                read => self.take(read.map(drop), pending)?,
             }
         }
     }
 
     /// Processes what has been read.
-    fn take(&self, read: io::Result<()>, news: &mut News) -> io::Result<()> {
+    fn take(&self, read: io::Result<()>, pending: &mut PendingChanges) -> io::Result<()> {
         match read {
             Ok(()) => {
                 let messages = messages(&self.buffer).map_while(Result::ok);
-                messages.for_each(|message| news.hear(&RawMessage::parse(message)));
+                messages.for_each(|message| pending.process(&RawMessage::parse(message)));
             }
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => news.overrun(),
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => pending.note_lost_messages(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -4,7 +4,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 
 use super::{
     Snapshot,
-    changes::{News, RawMessage},
+    changes::{PendingChanges, RawMessage},
     read,
     routes::Found,
 };
@@ -12,10 +12,10 @@ use crate::node::netlink;
 
 /// Returns the snapshot after these messages. Each is processed as a notification and as a part of a dump.
 pub(crate) fn snapshot(datagram: &[u8]) -> Snapshot {
-    let (mut news, mut found, mut snapshot) = (News::default(), Found::default(), Snapshot::default());
+    let (mut pending, mut found, mut snapshot) = (PendingChanges::default(), Found::default(), Snapshot::default());
     for message in netlink::messages(datagram).map_while(Result::ok) {
-        news.hear(&RawMessage::parse(message));
-        let _ = found.hear(message);
+        pending.process(&RawMessage::parse(message));
+        let _ = found.process(message);
         match netlink::read(message) {
             Ok(Some(RouteNetlinkMessage::NewLink(link))) => snapshot.links.push(read::link(&link)),
             Ok(Some(RouteNetlinkMessage::NewAddress(address))) => snapshot.addresses.extend(read::address(&address)),
@@ -23,9 +23,9 @@ pub(crate) fn snapshot(datagram: &[u8]) -> Snapshot {
             _ => {}
         }
     }
-    let _ = news.take_routes();
-    news.noted.renew(found.noted);
-    news.noted.retain(&snapshot.links);
-    let hosts = news.noted.hosts.iter().map(|host| host.address).collect();
-    Snapshot { routes: found.defaults, gateways: news.noted.gateways, hosts, ..snapshot }
+    let _ = pending.take_routes();
+    pending.noted.renew(found.noted);
+    pending.noted.retain(&snapshot.links);
+    let hosts = pending.noted.hosts.iter().map(|host| host.address).collect();
+    Snapshot { routes: found.defaults, gateways: pending.noted.gateways, hosts, ..snapshot }
 }

@@ -94,7 +94,7 @@ mod tests {
     fn found(kind: u16, family: u8, attributes: &[Vec<u8>]) -> Vec<u32> {
         let mut nexthops = Nexthops::default();
         for object in [object(1, 7, Some("fe80::1")), object(2, 8, Some("192.0.2.1")), object(3, 9, None)] {
-            assert!(nexthops.hear(&object).is_none());
+            assert!(nexthops.process(&object).is_none());
         }
         devices(&MainRoute::parse(&message([kind, 0], [family, 24, 254, 1], attributes)).unwrap(), &nexthops)
     }

@@ -55,7 +55,9 @@ mod tests {
 
     fn found(kind: [u16; 2], family: u8, bits: u8, attributes: &[Vec<u8>]) -> Option<(Host, bool)> {
         let mut nexthops = Nexthops::default();
-        assert!(nexthops.hear(&hop(1, 7, None)).is_none() && nexthops.hear(&hop(2, 7, Some("10.0.0.1"))).is_none());
+        assert!(
+            nexthops.process(&hop(1, 7, None)).is_none() && nexthops.process(&hop(2, 7, Some("10.0.0.1"))).is_none()
+        );
         read(&MainRoute::parse(&message(kind, [family, bits, 254, 1], attributes)).unwrap(), &nexthops)
     }
 

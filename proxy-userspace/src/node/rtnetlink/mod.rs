@@ -19,7 +19,7 @@ use rtnetlink::{Error, Handle, packet_route::address::AddressFlags};
 use tokio::task::{JoinSet, spawn_blocking};
 
 pub use self::changes::Routes;
-use self::changes::{Changes, News};
+use self::changes::{Changes, PendingChanges};
 
 /// Why the kernel can't be followed.
 #[derive(Debug, thiserror::Error)]
@@ -137,14 +137,14 @@ pub(crate) struct Watcher {
     /// if they must be read again.
     defaults: Option<Vec<DefaultRoute>>,
     /// Changes that no caller has taken yet.
-    news: News,
+    pending: PendingChanges,
     /// The connection's task, which ends when this is dropped.
     _connection: JoinSet<()>,
 }
 
 /// A change that a [`Watcher`] has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum KernelChange {
     /// A snapshot may differ.
     Snapshot,
     /// Routes other than default routes have changed.
@@ -160,15 +160,15 @@ impl Watcher {
         let (connection, handle, _) = rtnetlink::new_connection_with_strict_check().map_err(KernelError::Connect)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(connection);
-        Ok(Self { handle, changes, defaults: None, news: News::default(), _connection: tasks })
+        Ok(Self { handle, changes, defaults: None, pending: PendingChanges::default(), _connection: tasks })
     }
 
-    /// Reads the whole state. If it changes during the dumps, the parts may be inconsistent; then [`heard`](Self::heard) reports
-    /// the change afterwards.
+    /// Reads the whole state. If it changes during the dumps, the parts may be inconsistent; then
+    /// [`next_change`](Self::next_change) reports the change afterwards.
     pub(crate) async fn snapshot(&mut self) -> Result<Snapshot, KernelError> {
-        self.changes.read_pending(&mut self.news).map_err(|_| KernelError::Lost)?;
+        self.changes.read_pending(&mut self.pending).map_err(|_| KernelError::Lost)?;
         self.forget_defaults();
-        self.news.snapshot = false;
+        self.pending.snapshot = false;
         let links = read::links(&self.handle).await?;
         let addresses = read::addresses(&self.handle).await?;
         let rules = read::rules(&self.handle).await?;
@@ -177,9 +177,9 @@ impl Watcher {
             let found =
                 spawn_blocking(routes::walk).await.map_err(|_| KernelError::Lost)?.map_err(KernelError::Routes)?;
             self.defaults = Some(found.defaults);
-            self.news.noted.renew(found.noted);
+            self.pending.noted.renew(found.noted);
         }
-        let noted = &mut self.news.noted;
+        let noted = &mut self.pending.noted;
         noted.retain(&links);
         let hosts = noted.hosts.iter().map(|host| host.address).collect();
         let (routes, gateways) = (self.defaults.clone().unwrap_or_default(), noted.gateways.clone());
@@ -187,35 +187,35 @@ impl Watcher {
     }
 
     /// Waits for a change and returns it.
-    pub(crate) async fn heard(&mut self) -> Result<Heard, KernelError> {
+    pub(crate) async fn next_change(&mut self) -> Result<KernelChange, KernelError> {
         loop {
-            if let Some(routes) = self.news.take_routes() {
-                return Ok(Heard::Routes(routes));
+            if let Some(routes) = self.pending.take_routes() {
+                return Ok(KernelChange::Routes(routes));
             }
-            if self.news.snapshot {
-                return Ok(Heard::Snapshot);
+            if self.pending.snapshot {
+                return Ok(KernelChange::Snapshot);
             }
-            self.changes.read(&mut self.news).await.map_err(|_| KernelError::Lost)?;
+            self.changes.read(&mut self.pending).await.map_err(|_| KernelError::Lost)?;
         }
     }
 
     /// Waits until a snapshot may differ.
     pub(crate) async fn changed(&mut self) -> Result<(), KernelError> {
-        while self.heard().await? != Heard::Snapshot {}
+        while self.next_change().await? != KernelChange::Snapshot {}
         Ok(())
     }
 
     /// Forgets the default routes if they may have changed. The kernel removes IPv4 routes without a message when their
     /// device goes down or loses its address.
     fn forget_defaults(&mut self) {
-        let (lost, known) = (&self.news.lost, self.defaults.iter().flatten());
-        let is_shaken = known.into_iter().any(|route| {
+        let (lost, known) = (&self.pending.lost, self.defaults.iter().flatten());
+        let is_affected = known.into_iter().any(|route| {
             lost.devices.contains(&route.device) || route.source.is_some_and(|source| lost.addresses.contains(&source))
         });
-        if self.news.defaults || is_shaken {
+        if self.pending.defaults || is_affected {
             self.defaults = None;
         }
-        self.news.defaults = false;
-        self.news.lost = changes::Lost::default();
+        self.pending.defaults = false;
+        self.pending.lost = changes::Lost::default();
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn request() -> Vec<u8> {
 impl Nexthops {
     /// Processes a message about an object. Returns the change, if there is one. A new object is not a change: no route uses it
     /// yet.
-    pub(super) fn hear(&mut self, message: &[u8]) -> Option<Change> {
+    pub(super) fn process(&mut self, message: &[u8]) -> Option<Change> {
         let (id, object) = parse(message)?;
         if self.objects.get(&id) == object.as_ref() {
             return None;
@@ -179,7 +179,7 @@ pub(super) mod tests {
 
     fn known(messages: &[Vec<u8>]) -> Nexthops {
         let mut nexthops = Nexthops::default();
-        assert!(messages.iter().all(|message| nexthops.hear(message).is_none()), "a new object is no change");
+        assert!(messages.iter().all(|message| nexthops.process(message).is_none()), "a new object is no change");
         nexthops
     }
 
@@ -196,7 +196,7 @@ pub(super) mod tests {
         assert!(nexthops.forget_device(8) && !nexthops.forget_device(8));
         assert_eq!(devices(&nexthops, 3), [7]);
         let blackhole = message(RTM_NEWNEXTHOP, INET, &[number(NHA_ID, 1), part(4, &[])]);
-        assert!(nexthops.hear(&blackhole).is_some());
+        assert!(nexthops.process(&blackhole).is_some());
         assert!(nexthops.hops(3).is_empty());
     }
 
@@ -206,23 +206,23 @@ pub(super) mod tests {
         nexthops.note_use(4, true);
         nexthops.note_use(3, false);
         let change = |id, is_used, is_followed| Some(Change { id, is_used, is_followed });
-        assert_eq!(nexthops.hear(&hop(1, 7, None)), None, "nothing is different");
-        assert_eq!(nexthops.hear(&hop(1, 17, None)), change(1, true, true), "a member of the group");
-        assert_eq!(nexthops.hear(&hop(3, 19, None)), change(3, true, false));
-        assert_eq!(nexthops.hear(&group(4, &[1])), change(4, true, true));
-        assert_eq!(nexthops.hear(&hop(2, 18, None)), change(2, false, false), "it has left the group");
+        assert_eq!(nexthops.process(&hop(1, 7, None)), None, "nothing is different");
+        assert_eq!(nexthops.process(&hop(1, 17, None)), change(1, true, true), "a member of the group");
+        assert_eq!(nexthops.process(&hop(3, 19, None)), change(3, true, false));
+        assert_eq!(nexthops.process(&group(4, &[1])), change(4, true, true));
+        assert_eq!(nexthops.process(&hop(2, 18, None)), change(2, false, false), "it has left the group");
         let gone = message(GONE, 0, &[number(NHA_ID, 4)]);
-        assert_eq!(nexthops.hear(&gone), change(4, true, true));
-        assert_eq!(nexthops.hear(&gone), None);
-        assert_eq!(nexthops.hear(&hop(1, 7, None)), change(1, false, false));
+        assert_eq!(nexthops.process(&gone), change(4, true, true));
+        assert_eq!(nexthops.process(&gone), None);
+        assert_eq!(nexthops.process(&hop(1, 7, None)), change(1, false, false));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Nexthops::default().hear(&bytes);
-            let _ = Nexthops::default().hear(&message(RTM_NEWNEXTHOP, INET, std::slice::from_ref(&bytes)));
-            let _ = Nexthops::default().hear(&message(RTM_NEWNEXTHOP, INET, &[number(NHA_ID, 1), part(NHA_GROUP, &bytes)]));
+            let _ = Nexthops::default().process(&bytes);
+            let _ = Nexthops::default().process(&message(RTM_NEWNEXTHOP, INET, std::slice::from_ref(&bytes)));
+            let _ = Nexthops::default().process(&message(RTM_NEWNEXTHOP, INET, &[number(NHA_ID, 1), part(NHA_GROUP, &bytes)]));
         }
     }
 }

@@ -41,7 +41,7 @@ impl RouteState {
 
     /// Processes a message about a nexthop object. Returns the change, if there is one, and whether a snapshot would differ.
     pub(super) fn nexthop(&mut self, message: &[u8]) -> Option<(Change, bool)> {
-        let change = self.nexthops.hear(message)?;
+        let change = self.nexthops.process(message)?;
         let mut differs = change.is_followed;
         if change.is_used {
             for device in gateways::behind(&self.nexthops.hops(change.id)) {

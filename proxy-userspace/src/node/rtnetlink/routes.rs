@@ -58,16 +58,16 @@ fn request(family: AddressFamily) -> Vec<u8> {
 fn dump(request: &[u8], found: &mut Found) -> io::Result<()> {
     let mut connection = NetlinkSocket::new(NETLINK_ROUTE)?;
     // Without strict checking, the kernel ignores the table in the request and sends all tables.
-    connection.heed_all()?;
+    connection.enable_strict_checking()?;
     connection.ask(request, |answer| {
-        found.hear(answer)?;
+        found.process(answer)?;
         Ok(ControlFlow::Continue(()))
     })
 }
 
 impl Found {
     /// Reads a message of a dump.
-    pub(super) fn hear(&mut self, message: &[u8]) -> io::Result<()> {
+    pub(super) fn process(&mut self, message: &[u8]) -> io::Result<()> {
         if let Some(route) = MainRoute::parse(message) {
             self.noted.route(&route);
         }

@@ -15,7 +15,7 @@ use crate::logging::{
 };
 
 /// How long reports are collected before they are logged.
-const GATHER: Duration = Duration::from_secs(1);
+const DEBOUNCE: Duration = Duration::from_secs(1);
 
 /// A health check port that can't be bound.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) async fn log_all(mut reports: mpsc::UnboundedReceiver<Blocked>) {
                 Some(blocked) => log.add("", blocked),
                 None => return,
             },
-            () = sleep(GATHER), if log.is_waiting() => {
+            () = sleep(DEBOUNCE), if log.is_waiting() => {
                 log.due(Instant::now()).into_iter().for_each(|(_, lines)| write(lines));
             }
         }

@@ -17,7 +17,7 @@ use self::{
     blocked::{Blocked, log_all},
     response::response,
 };
-use super::listener::{self, bind_patiently, everywhere};
+use super::listener::{self, bind_with_retries, everywhere};
 use crate::{agent::status::Status, config::NodePortAddresses, logging::errors::Report};
 
 /// Serves every health check port until the agent ends. Connections to an address outside `chosen` are reset, unless the address
@@ -57,7 +57,7 @@ async fn listen(
         status.borrow().blocked.block(port, format!("listen on {}: {}", everywhere(port), Report(&error)));
         drop(blocked.send(Blocked { service: name(), port, error }));
     };
-    let listener = bind_patiently(everywhere(port), report).await;
+    let listener = bind_with_retries(everywhere(port), report).await;
     status.borrow().blocked.free(port);
     let asked = status.clone();
     let is_chosen = move |local: SocketAddr| {

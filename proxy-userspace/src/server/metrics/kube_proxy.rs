@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    super::health::Question,
+    super::health::Probe,
     page::{Page, whole},
 };
 use crate::{agent::status::Status, objects::Kind, server::ports::HealthCounts};
@@ -41,8 +41,8 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status, health: &HealthCounts)
         series,
     )?;
     let codes = |question| health.counts(question).map(|(code, count)| ([("code", code.as_str().to_owned())], count));
-    page.counters("kubeproxy_proxy_healthz", "Responses of /healthz", codes(Question::Health))?;
-    page.counters("kubeproxy_proxy_livez", "Responses of /livez", codes(Question::Life))
+    page.counters("kubeproxy_proxy_healthz", "Responses of /healthz", codes(Probe::Healthz))?;
+    page.counters("kubeproxy_proxy_livez", "Responses of /livez", codes(Probe::Livez))
 }
 
 fn durations(page: &mut Page<'_>, status: &Status) -> fmt::Result {

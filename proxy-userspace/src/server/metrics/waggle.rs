@@ -23,7 +23,7 @@ pub(super) fn write(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     let missing = whole(status.missing.count() as u64);
     page.gauge("waggle_hooks_missing", "Hooks of the cgroup, and devices, that lack their programs", missing)?;
     page.counter("waggle_plans", "Plans that have been written", status.generation)?;
-    let healthy = status.ailments(Instant::now()).is_empty();
+    let healthy = status.problems(Instant::now()).is_empty();
     page.gauge("waggle_healthy", "1 if the agent is healthy, else 0", f64::from(u8::from(healthy)))?;
     let eligible = f64::from(u8::from(status.eligible));
     page.gauge("waggle_node_eligible", "1 if load balancers may send the node packets, else 0", eligible)?;

@@ -10,7 +10,7 @@ use crate::maps::{MapsError, PinFolder, connections::Connections, open};
 
 /// The condition for writing an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum When {
+pub(super) enum WriteMode {
     /// Insert or replace.
     Always,
     /// Only insert.
@@ -38,7 +38,7 @@ pub(super) trait ClientMap: Sized {
     fn lacks(&self, key: &Self::Key) -> bool;
 
     /// Writes an entry. Returns false if the map refuses it.
-    fn write(&mut self, key: &Self::Key, value: &Self::Value, when: When) -> bool;
+    fn write(&mut self, key: &Self::Key, value: &Self::Value, mode: WriteMode) -> bool;
 
     /// Removes an entry. Returns false if the map refuses that.
     fn remove(&mut self, key: &Self::Key) -> bool;
@@ -65,25 +65,25 @@ impl<K: Pod + bytemuck::Pod, V: Pod + bytemuck::Pod> ClientMap for HashMap<MapDa
         matches!(Self::get(self, key, 0), Err(MapError::KeyNotFound))
     }
 
-    fn write(&mut self, key: &K, value: &V, when: When) -> bool {
+    fn write(&mut self, key: &K, value: &V, mode: WriteMode) -> bool {
         const ANY: u64 = 0;
         const NOEXIST: u64 = 1;
         const EXIST: u64 = 2;
-        let flags = match when {
-            When::Always => ANY,
-            When::Absent => NOEXIST,
-            When::Present => EXIST,
+        let flags = match mode {
+            WriteMode::Always => ANY,
+            WriteMode::Absent => NOEXIST,
+            WriteMode::Present => EXIST,
         };
-        !self.insert(key, value, flags).is_err_and(|error| !is_outrun(&error))
+        !self.insert(key, value, flags).is_err_and(|error| !is_race(&error))
     }
 
     fn remove(&mut self, key: &K) -> bool {
-        !Self::remove(self, key).is_err_and(|error| !is_outrun(&error))
+        !Self::remove(self, key).is_err_and(|error| !is_race(&error))
     }
 }
 
 /// Whether a program has inserted or removed the entry at the same moment.
-fn is_outrun(error: &MapError) -> bool {
+fn is_race(error: &MapError) -> bool {
     match error {
         MapError::KeyNotFound => true,
         MapError::SyscallError(error) => {
@@ -113,11 +113,11 @@ impl ClientMap for Connections {
         self.get(*cookie).is_none()
     }
 
-    fn write(&mut self, cookie: &u64, connection: &Connection, when: When) -> bool {
-        let is_meant = match when {
-            When::Absent => self.lacks(cookie),
-            When::Present => Self::remove(self, *cookie),
-            When::Always => ClientMap::remove(self, cookie),
+    fn write(&mut self, cookie: &u64, connection: &Connection, mode: WriteMode) -> bool {
+        let is_meant = match mode {
+            WriteMode::Absent => self.lacks(cookie),
+            WriteMode::Present => Self::remove(self, *cookie),
+            WriteMode::Always => ClientMap::remove(self, cookie),
         };
         !is_meant || self.insert(*cookie, *connection)
     }

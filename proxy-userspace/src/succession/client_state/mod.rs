@@ -10,7 +10,7 @@ use aya::maps::{HashMap, MapData};
 use bytemuck::{bytes_of, pod_read_unaligned};
 use proxy_common::{Affinity, AffinityKey, Flow, Fragment, FragmentPorts, Peer};
 
-use self::client_map::{ClientMap, When};
+use self::client_map::{ClientMap, WriteMode};
 use super::map_copy::{MapCopy, Refused};
 use crate::maps::{MapsError, connections::Connections};
 
@@ -81,7 +81,7 @@ impl<T: ClientMap> New<T> {
     fn copy(&mut self, old: impl Iterator<Item = (T::Key, T::Value)>) -> Bytes {
         let mut copied = Bytes::new();
         for (key, value) in old {
-            self.refused += usize::from(!self.map.write(&key, &value, When::Always));
+            self.refused += usize::from(!self.map.write(&key, &value, WriteMode::Always));
             copied.insert(bytes_of(&key).into(), bytes_of(&value).into());
         }
         copied
@@ -90,13 +90,13 @@ impl<T: ClientMap> New<T> {
     /// Repeats the change of one entry. A program may change the new entry between the lookup and the write. In the worst case a
     /// client chooses a backend again, or the entry of a socket that has just closed takes room until the map is replaced. That is
     /// tolerated: it takes two calls of one socket, through hooks of both sets, within microseconds. No socket is shown its backend
-    /// instead of the frontend: the old programs that translate for it are still attached (`attach/beside.rs`).
+    /// instead of the frontend: the old programs that translate for it are still attached (`attach/old_programs.rs`).
     fn settle(&mut self, key: T::Key, first: Option<&[u8]>, old: Option<T::Value>) {
         let new = self.map.get(&key);
         let change = change(first, old.as_ref().map(bytes_of), new.as_ref().map(bytes_of));
         let is_written = match (change, old) {
-            (Some(Change::Insert), Some(old)) => self.map.write(&key, &old, When::Absent),
-            (Some(Change::Replace), Some(old)) => self.map.write(&key, &old, When::Present),
+            (Some(Change::Insert), Some(old)) => self.map.write(&key, &old, WriteMode::Absent),
+            (Some(Change::Replace), Some(old)) => self.map.write(&key, &old, WriteMode::Present),
             (Some(Change::Remove), _) => self.map.remove(&key),
             _ => true,
         };

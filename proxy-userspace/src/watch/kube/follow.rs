@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How often to check whether waiting log lines may be written.
-const AGAIN: Duration = Duration::from_secs(2);
+const LOG_CHECK_PERIOD: Duration = Duration::from_secs(2);
 
 /// One kind of object to follow.
 pub(super) struct Follow {
@@ -45,7 +45,7 @@ pub(super) struct Follow {
 
 /// The receiver of events is gone.
 #[derive(Debug)]
-struct Gone;
+struct AgentGone;
 
 impl Follow {
     /// Follows until the receiver is gone. `wrap` turns a decoded object into an [`Object`].
@@ -61,7 +61,7 @@ impl Follow {
             backoff: BackOff::new(timing.first_retry, timing.longest_retry),
             plural: K::plural(&()).into_owned(),
             streams: true,
-            list: ListProgress::Asked,
+            list: ListProgress::Requested,
             listed: false,
             refused: None,
             retried: None,
@@ -74,7 +74,7 @@ impl Follow {
 /// The progress of the current list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListProgress {
-    Asked,
+    Requested,
     Startup,
     Complete,
 }
@@ -99,29 +99,29 @@ struct Progress {
 
 impl Progress {
     /// Handles one watcher's events until everything must be listed again.
-    async fn stream<K>(&mut self, api: Api<Partial<K>>, wrap: fn(K) -> Object) -> Result<(), Gone>
+    async fn stream<K>(&mut self, api: Api<Partial<K>>, wrap: fn(K) -> Object) -> Result<(), AgentGone>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let mut stream = pin!(watcher(api, self.watcher_config()));
-        self.list = ListProgress::Asked;
+        self.list = ListProgress::Requested;
         while let Some(event) = self.next(&mut stream).await {
             let remedy = match event {
                 Ok(event) => {
                     self.take(event, wrap).await?;
                     continue;
                 }
-                Err(error) => self.judge(&error),
+                Err(error) => self.handle_error(&error),
             };
             if self.list != ListProgress::Complete {
-                self.list = ListProgress::Asked;
+                self.list = ListProgress::Requested;
             }
             if remedy == Remedy::ReadPages {
                 self.streams = false;
                 break;
             }
             if remedy == Remedy::Absent {
-                self.report_nothing().await?;
+                self.report_empty_list().await?;
                 sleep(jittered(self.follow.link.timing().absent)).await;
             } else {
                 sleep(self.pause()).await;
@@ -148,7 +148,7 @@ impl Progress {
                     sleep(self.pause()).await;
                     return None;
                 }
-                () = sleep(AGAIN), if self.unreadable.is_waiting() && self.listed => self.unreadable.log(),
+                () = sleep(LOG_CHECK_PERIOD), if self.unreadable.is_waiting() && self.listed => self.unreadable.log(),
             }
         }
     }
@@ -172,7 +172,7 @@ impl Progress {
         &mut self,
         event: watcher::Event<Partial<K>>,
         wrap: fn(K) -> Object,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), AgentGone> {
         match event {
             watcher::Event::Init => {
                 // If a stream ends before the list is complete, the watcher starts another at once.
@@ -209,7 +209,7 @@ impl Progress {
     /// Reports an object. If it can't be read, its last readable content stays in force.
     ///
     /// Fails if the receiver is gone.
-    async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), Gone> {
+    async fn apply<K: Resource>(&mut self, object: Partial<K>, wrap: fn(K) -> Object) -> Result<(), AgentGone> {
         let Seen { namespace, name, .. } = Seen::of(self.follow.kind, &object.metadata);
         match object.into_object() {
             Ok(object) => {
@@ -225,7 +225,7 @@ impl Progress {
         }
     }
 
-    async fn end_list(&mut self) -> Result<(), Gone> {
+    async fn end_list(&mut self) -> Result<(), AgentGone> {
         self.list = ListProgress::Complete;
         self.unreadable.log();
         for gone in self.known.end_list() {
@@ -239,7 +239,7 @@ impl Progress {
     }
 
     /// Reports a resource that the API server does not show as empty, unless it has been listed before.
-    async fn report_nothing(&mut self) -> Result<(), Gone> {
+    async fn report_empty_list(&mut self) -> Result<(), AgentGone> {
         if self.listed {
             return Ok(());
         }
@@ -247,8 +247,8 @@ impl Progress {
         self.send(Event::Listed(self.follow.kind)).await
     }
 
-    async fn send(&self, event: Event) -> Result<(), Gone> {
-        self.follow.events.send(event).await.map_err(|_| Gone)
+    async fn send(&self, event: Event) -> Result<(), AgentGone> {
+        self.follow.events.send(event).await.map_err(|_| AgentGone)
     }
 
     fn pause(&mut self) -> Duration {
@@ -260,7 +260,7 @@ impl Progress {
         self.backoff.next()
     }
 
-    fn judge(&mut self, error: &watcher::Error) -> Remedy {
+    fn handle_error(&mut self, error: &watcher::Error) -> Remedy {
         let asks_for_stream = self.streams && self.list != ListProgress::Complete;
         let refused = match error {
             watcher::Error::WatchError(status) if asks_for_stream => Some((status, "watch")),

@@ -139,10 +139,10 @@ impl Link {
         let end = watch.map(|_| Instant::now() + length + self.timing().watch_grace);
         let response = match timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.lost(kind, generation, Box::new(error)).await),
+            Ok(Err(error)) => return Err(self.note_lost(kind, generation, Box::new(error)).await),
             Err(_) => {
                 let error = format!("no response within {limit:?}");
-                return Err(self.lost(kind, generation, error.into()).await);
+                return Err(self.note_lost(kind, generation, error.into()).await);
             }
         };
         let status = response.status();
@@ -158,20 +158,20 @@ impl Link {
             self.settings.contact.note(kind);
         }
         if response::serves(status) {
-            self.works(kind);
+            self.note_success(kind);
         } else {
-            self.fails(kind, &format!("it responded {status}"));
+            self.note_failure(kind, &format!("it responded {status}"));
         }
-        let heard =
+        let received =
             watch.filter(|_| status.is_success()).map(|pace| lock(pace).revisions.granted(Instant::now(), length));
         let contact = Some(self.settings.contact.clone()).filter(|_| shows);
-        let arrived = move || contact.iter().for_each(|contact| contact.note(kind));
-        Ok(response.map(|body| limited(body, limit, end, heard, arrived)))
+        let on_data = move || contact.iter().for_each(|contact| contact.note(kind));
+        Ok(response.map(|body| limited(body, limit, end, received, on_data)))
     }
 
-    async fn lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
+    async fn note_lost(&self, kind: Kind, generation: u64, error: BoxError) -> BoxError {
         self.settings.contact.note_response(None);
-        self.fails(kind, &Report(&*error).to_string());
+        self.note_failure(kind, &Report(&*error).to_string());
         // The server's address or certificates may have changed.
         self.renew(generation).await;
         error
@@ -201,7 +201,7 @@ impl Link {
         }
     }
 
-    fn fails(&self, kind: Kind, error: &str) {
+    fn note_failure(&self, kind: Kind, error: &str) {
         let mut health = lock(&self.health);
         if health.failing.is_empty() {
             warn!(error, "the API server can't be reached or does not serve; keeping what is known and retrying");
@@ -210,7 +210,7 @@ impl Link {
         health.failing.insert(kind);
     }
 
-    fn works(&self, kind: Kind) {
+    fn note_success(&self, kind: Kind) {
         let mut health = lock(&self.health);
         if health.failing.remove(&kind) && health.failing.is_empty() {
             let away = health.since.take().map(|since| since.elapsed()).unwrap_or_default();
@@ -259,16 +259,16 @@ fn expired() -> Response<ResponseBody> {
 }
 
 /// Wraps a body so that it fails when its next bytes take longer than `limit`; if `end` is given, it ends without error at
-/// `end` instead. Sets `heard` and calls `arrived` when bytes arrive.
+/// `end` instead. Sets `received` and calls `on_data` when bytes arrive.
 fn limited(
     body: Body,
     limit: Duration,
     end: Option<Instant>,
-    heard: Option<Arc<AtomicBool>>,
-    arrived: impl Fn() + Send + 'static,
+    received: Option<Arc<AtomicBool>>,
+    on_data: impl Fn() + Send + 'static,
 ) -> ResponseBody {
-    let frames = stream::try_unfold((body, heard, arrived), move |(mut body, heard, arrived)| async move {
-        let note = || heard.iter().for_each(|heard| heard.store(true, Ordering::Relaxed));
+    let frames = stream::try_unfold((body, received, on_data), move |(mut body, received, on_data)| async move {
+        let note = || received.iter().for_each(|received| received.store(true, Ordering::Relaxed));
         let frame = match timeout_at(end.unwrap_or_else(|| Instant::now() + limit), body.frame()).await {
             Ok(frame) => frame,
             Err(_) if end.is_some() => {
@@ -280,8 +280,8 @@ fn limited(
         };
         let Some(frame) = frame.transpose()? else { return Ok(None) };
         note();
-        arrived();
-        Ok(Some((frame, (body, heard, arrived))))
+        on_data();
+        Ok(Some((frame, (body, received, on_data))))
     });
     StreamBody::new(frames).boxed_unsync()
 }

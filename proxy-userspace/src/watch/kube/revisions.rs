@@ -44,7 +44,8 @@ impl Revisions {
     /// whole watch may be behind the watcher's revision. More often it just has nothing to send: bookmarks come every minute,
     /// but for a kind that has not changed since the server started, only if the store reports progress.
     pub(super) fn may_watch(&mut self, revision: u64, now: Instant) -> Watch {
-        let was_silent = self.last.take().is_some_and(|(due, heard)| now >= due && !heard.load(Ordering::Relaxed));
+        let was_silent =
+            self.last.take().is_some_and(|(due, received)| now >= due && !received.load(Ordering::Relaxed));
         let has_gone_back = revision < self.newest;
         self.newest = self.newest.max(revision);
         if was_silent || has_gone_back {
@@ -55,9 +56,9 @@ impl Revisions {
 
     /// Notes that a watch of this length was granted. The caller sets the returned flag when the server sends something.
     pub(super) fn granted(&mut self, now: Instant, length: Duration) -> Arc<AtomicBool> {
-        let heard = Arc::new(AtomicBool::new(false));
-        self.last = Some((now + length.mul_f64(0.9), Arc::clone(&heard)));
-        heard
+        let received = Arc::new(AtomicBool::new(false));
+        self.last = Some((now + length.mul_f64(0.9), Arc::clone(&received)));
+        received
     }
 }
 
@@ -82,8 +83,8 @@ mod tests {
     fn field_s05_a_watch_that_told_nothing_in_its_whole_length_needs_a_list() {
         let (mut revisions, start) = (Revisions::default(), Instant::now());
         assert_eq!(revisions.may_watch(1200, start), Watch::Begins);
-        let heard = revisions.granted(start, LENGTH);
-        heard.store(true, Ordering::Relaxed);
+        let received = revisions.granted(start, LENGTH);
+        received.store(true, Ordering::Relaxed);
         assert_eq!(revisions.may_watch(1200, start + LENGTH), Watch::Begins, "a bookmark is enough");
         revisions.granted(start + LENGTH, LENGTH);
         assert_eq!(revisions.may_watch(1200, start + LENGTH + LENGTH / 2), Watch::Begins, "it was cut");

@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// How often to check whether waiting log lines may be written.
-const AGAIN: Duration = Duration::from_secs(2);
+const LOG_CHECK_PERIOD: Duration = Duration::from_secs(2);
 
 /// The configuration of a folder source.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl Source for Manifests {
             }
             tokio::select! {
                 () = folder_watch.changed(!reader.missing) => {}
-                () = sleep(AGAIN), if reader.refusal_log.is_waiting() => {}
+                () = sleep(LOG_CHECK_PERIOD), if reader.refusal_log.is_waiting() => {}
                 () = events.closed() => return Ok(()),
             }
         }

@@ -18,7 +18,7 @@ pub const BACKEND_PORT: u16 = 8080;
 /// it. Its low bits are zero, as `vary` needs it.
 const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 64, 0, 0), 0x8000);
 /// The client of flow 0 among the flows that are not entered.
-const STRANGER: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 80, 0, 0), 0x8000);
+const BYSTANDER: (Ipv4Addr, u16) = (Ipv4Addr::new(100, 80, 0, 0), 0x8000);
 /// The backend of flow 0, and the node's port that its replies are sent to.
 const BACKEND: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 244, 0, 0), 0x4000);
 
@@ -51,7 +51,7 @@ pub fn from_client(node: Ipv4Addr) -> Packet {
 
 /// A client's packet that opens a connection to any address and port.
 pub fn opening(address: Ipv4Addr, port: u16) -> Packet {
-    Packet { source: STRANGER, destination: (address, port), flags: SYN, to_port: false }
+    Packet { source: BYSTANDER, destination: (address, port), flags: SYN, to_port: false }
 }
 
 /// A backend's reply that accepts a connection.

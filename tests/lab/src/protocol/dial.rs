@@ -9,7 +9,7 @@ use crate::wait::patient;
 
 /// Protocol and calls of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manner {
+pub enum Transport {
     /// TCP: connect, send, receive.
     Tcp,
     /// UDP: connect, send, receive.
@@ -24,7 +24,7 @@ pub enum Manner {
 /// is dialled on an IPv6 socket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dial {
-    pub(crate) manner: Manner,
+    pub(crate) transport: Transport,
     pub(crate) to: SocketAddr,
     pub(crate) bind: Option<SocketAddr>,
     pub(crate) count: usize,
@@ -33,8 +33,8 @@ pub struct Dial {
 
 impl Dial {
     /// One conversation; `bind`, `count` and `timeout` refine it.
-    pub fn new(manner: Manner, to: SocketAddr) -> Self {
-        Self { manner, to, bind: None, count: 1, timeout: patient(TIMEOUT) }
+    pub fn new(transport: Transport, to: SocketAddr) -> Self {
+        Self { transport, to, bind: None, count: 1, timeout: patient(TIMEOUT) }
     }
 
     /// Source address and port; port 0 leaves the port to the kernel.
@@ -59,8 +59,8 @@ impl Dial {
     }
 
     /// Protocol and calls of the conversations.
-    pub fn manner(&self) -> Manner {
-        self.manner
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// The address that is dialled.

@@ -9,7 +9,7 @@ mod dial;
 mod outcome;
 
 pub use self::{
-    dial::{Dial, Manner},
+    dial::{Dial, Transport},
     outcome::{Failure, Message, Names, Reply, Step},
 };
 

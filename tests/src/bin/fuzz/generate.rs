@@ -10,8 +10,8 @@ use harness::{
     test_run::{
         Action, Device, Hook,
         places::{
-            BALANCER, BESIDE, CLIENT, CLIENT_OTHER, CLUSTER_IP, CLUSTER_IP_OTHER, EXTERNAL, NODE, NODE_OTHER, POD,
-            REMOTE, ROUTER, STRANGER, UNOWNED,
+            BALANCER, BESIDE, CLIENT, CLIENT_ELSEWHERE, CLIENT_OTHER, CLUSTER_IP, CLUSTER_IP_OTHER, EXTERNAL, NODE,
+            NODE_OTHER, POD, REMOTE, ROUTER, UNOWNED,
         },
     },
 };
@@ -27,7 +27,7 @@ const MEMORY: usize = 512;
 const SHORTEST: usize = 14;
 
 /// A frame for a hook.
-pub struct Shot {
+pub struct TestFrame {
     pub hook: Hook,
     pub device: Device,
     pub frame: Vec<u8>,
@@ -42,7 +42,7 @@ pub struct Generator {
 
 impl Generator {
     /// The next frame.
-    pub fn next(&mut self, random: &mut Rng) -> Shot {
+    pub fn next(&mut self, random: &mut Rng) -> TestFrame {
         let family = Family::BOTH[random.usize(..2)];
         let (mut hook, device) = (ingress_hook(random), Device::ALL[random.usize(..4)]);
         let mut packet = match random.u8(..10) {
@@ -59,13 +59,13 @@ impl Generator {
         if random.u8(..3) == 0 {
             damage(random, &mut frame);
         }
-        Shot { hook, device, frame }
+        TestFrame { hook, device, frame }
     }
 
     /// Remembers what a program has made of a frame.
-    pub fn learn(&mut self, shot: &Shot, action: Action, out: Vec<u8>) {
+    pub fn learn(&mut self, sent: &TestFrame, action: Action, out: Vec<u8>) {
         let emitted = !matches!(action, Action::Drop | Action::Fault(_));
-        if emitted && out != shot.frame {
+        if emitted && out != sent.frame {
             self.emitted.push_back(out);
             self.emitted.truncate(MEMORY);
             if self.emitted.len() == MEMORY {
@@ -114,7 +114,7 @@ fn packet_family(packet: &Packet) -> Option<Family> {
 }
 
 fn client(random: &mut Rng) -> End {
-    let places = [CLIENT, CLIENT_OTHER, STRANGER, REMOTE, ROUTER];
+    let places = [CLIENT, CLIENT_OTHER, CLIENT_ELSEWHERE, REMOTE, ROUTER];
     let port = if random.bool() { random.u16(20_000..20_040) } else { random.u16(1..) };
     places[random.usize(..places.len())].at(port)
 }

@@ -11,7 +11,7 @@ use harness::{
     test_run::{Action, Hook, Service, places::NODE},
 };
 
-use crate::generate::Shot;
+use crate::generate::TestFrame;
 
 /// Knows the addresses that packets may be sent to.
 #[derive(Default)]
@@ -31,21 +31,21 @@ impl Judge {
     }
 
     /// Allows packets to the sender of `frame` from now on.
-    pub fn meet(&mut self, frame: &[u8]) {
+    pub fn note_sent(&mut self, frame: &[u8]) {
         if let Some((source, _)) = addresses(frame) {
             self.senders.insert(source);
         }
     }
 
-    /// Whether `out` is an acceptable result of `shot`.
-    pub fn judge(&self, shot: &Shot, action: Action, out: &[u8]) -> Result<(), String> {
+    /// Whether `out` is an acceptable result of `sent`.
+    pub fn judge(&self, sent: &TestFrame, action: Action, out: &[u8]) -> Result<(), String> {
         match action {
             Action::Drop => return Ok(()),
             Action::Fault(code) => return Err(format!("the program returned {code}")),
-            Action::Pass if out == shot.frame => return Ok(()),
+            Action::Pass if out == sent.frame => return Ok(()),
             Action::Pass | Action::Transmit | Action::Redirect => {}
         }
-        if action != Action::Pass && shot.hook == Hook::TcEgress {
+        if action != Action::Pass && sent.hook == Hook::TcEgress {
             return Err("sent elsewhere while it was leaving".into());
         }
         let Some((_, destination)) = addresses(out) else { return Err("no IP packet any more".into()) };
@@ -54,13 +54,13 @@ impl Judge {
             return Err(format!("sent to {destination}, which is neither a backend nor a client"));
         }
         // Checksums and lengths of a damaged packet need not be right afterwards.
-        let Ok(before) = check(&shot.frame) else { return Ok(()) };
+        let Ok(before) = check(&sent.frame) else { return Ok(()) };
         let after = check(out)?;
-        if is_answer(&before, &after, out.len() != shot.frame.len()) {
+        if is_answer(&before, &after, out.len() != sent.frame.len()) {
             return Ok(());
         }
         self.judge_translation(&before, &after)?;
-        untouched(&shot.frame, out, &before)
+        untouched(&sent.frame, out, &before)
     }
 
     fn judge_translation(&self, before: &Seen, after: &Seen) -> Result<(), String> {

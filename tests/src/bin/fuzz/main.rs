@@ -16,7 +16,7 @@ use fastrand::Rng;
 use harness::test_run::{Action, BenchNode, Counts, Hook, hex};
 use proxy_common::Counter;
 
-use generate::{Generator, Shot};
+use generate::{Generator, TestFrame};
 use judge::Judge;
 
 /// The number of packets between two changes of the Services in force.
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         if index % ROUND == 0 {
             fuzz.change_services();
         }
-        fuzz.shoot(index);
+        fuzz.send_frame(index);
         if fuzz.faults >= FAULTS {
             break;
         }
@@ -101,28 +101,28 @@ impl Fuzz {
         self.node.serve(&services);
     }
 
-    fn shoot(&mut self, index: u64) {
-        let shot = self.generator.next(&mut self.random);
-        let Some((action, out)) = self.node.try_frame(shot.hook, shot.device, &shot.frame) else {
+    fn send_frame(&mut self, index: u64) {
+        let sent = self.generator.next(&mut self.random);
+        let Some((action, out)) = self.node.try_frame(sent.hook, sent.device, &sent.frame) else {
             self.tally.too_short += 1;
             return;
         };
-        self.judge.meet(&shot.frame);
+        self.judge.note_sent(&sent.frame);
         match action {
             Action::Drop => self.tally.dropped += 1,
-            Action::Pass if out == shot.frame => self.tally.passed += 1,
+            Action::Pass if out == sent.frame => self.tally.passed += 1,
             Action::Pass => self.tally.translated += 1,
             _ => self.tally.sent += 1,
         }
-        if let Err(fault) = self.judge.judge(&shot, action, &out) {
-            self.report(index, &shot, action, &out, &fault);
+        if let Err(fault) = self.judge.judge(&sent, action, &out) {
+            self.report(index, &sent, action, &out, &fault);
         }
-        self.generator.learn(&shot, action, out);
+        self.generator.learn(&sent, action, out);
     }
 
-    fn report(&mut self, index: u64, shot: &Shot, action: Action, out: &[u8], fault: &str) {
+    fn report(&mut self, index: u64, sent: &TestFrame, action: Action, out: &[u8], fault: &str) {
         self.faults += 1;
-        let Shot { hook, device, frame } = shot;
+        let TestFrame { hook, device, frame } = sent;
         println!(
             "packet {index} at {hook:?} of {device:?}: {fault}\n  in  {}\n  {action:?}\n  out {}",
             hex(frame),

@@ -75,7 +75,7 @@ fn maps_page_shows_what_the_commands_print() {
     for file in ["node.yaml", "cluster-ip.yaml"] {
         folder.write(file, &repository(&format!("deploy/examples/{file}")));
     }
-    let waggle = node.waggle(&folder.source()).args(["--service-cidr", "10.96.0.0/16"]).start().unwrap();
+    let waggle = node.waggle(&folder.source()).allocating("10.96.0.0/16", folder.allocations()).start().unwrap();
     let client = node.client().unwrap();
     let answered = client.tally("10.96.0.10:80", CONNECTIONS - 1);
     assert_eq!(answered.values().sum::<usize>(), CONNECTIONS - 1);

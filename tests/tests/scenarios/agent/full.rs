@@ -14,7 +14,7 @@ use aya::{
 };
 use bytemuck::Zeroable as _;
 use harness::{
-    lab::{Dial, LogLine, Manner, Pod},
+    lab::{Dial, LogLine, Pod, Transport},
     objects::service,
     scene::{Family, PATIENCE, Scene, Setup, cluster_ips, dual, from_outside_by, until},
 };
@@ -168,7 +168,7 @@ fn s24_a_crowd_of_clients_without_room_is_said_once() {
         outside.serve(Family::Ipv4, &service, &[outside.scene.pod(1), outside.scene.pod(2)]);
         let to = outside.node_port(Family::Ipv4);
         let dial = |address: Ipv4Addr| {
-            let dial = Dial::new(Manner::UdpConnected, to).bind(SocketAddr::new(address.into(), 0));
+            let dial = Dial::new(Transport::UdpConnected, to).bind(SocketAddr::new(address.into(), 0));
             outside.client.dial(&dial).is_ok()
         };
         until("the Service", || dial(Ipv4Addr::new(10, 128, 0, 1)));

@@ -9,7 +9,7 @@ use std::{
 
 use aya::maps::MapInfo;
 use harness::{
-    lab::{Dial, LogLine, Manner, START},
+    lab::{Dial, LogLine, START, Transport},
     objects::{service, slice},
     scene::{Family, Origin, PATIENCE, Scene, Setup, from_outside_by, until},
 };
@@ -105,7 +105,7 @@ fn flows_from_outside_get_more_room_and_none_is_cut() {
         for _ in 0..30 {
             let failed: Vec<_> = outside
                 .client
-                .dial_all(&Dial::new(Manner::Tcp, to).count(500))
+                .dial_all(&Dial::new(Transport::Tcp, to).count(500))
                 .into_iter()
                 .filter_map(Result::err)
                 .collect();

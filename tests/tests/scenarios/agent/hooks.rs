@@ -3,7 +3,7 @@
 use std::{fs, process::Command, thread, time::Duration};
 
 use harness::{
-    lab::{Dial, LogLine, Manner, Waggle, eventually},
+    lab::{Dial, LogLine, Transport, Waggle, eventually},
     scene::{Origin, Scene, Setup, cluster_ips, dual, until},
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn scene(name: &str) -> Scene {
 }
 
 fn is_served(scene: &Scene) -> bool {
-    let dial = |to| scene.from_pod.dial(&Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300)));
+    let dial = |to| scene.from_pod.dial(&Dial::new(Transport::Tcp, to).timeout(Duration::from_millis(300)));
     cluster_ips(10, 80).into_iter().all(|to| dial(to).is_ok())
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Kind, Manner, TIMEOUT, Waggle, find_program},
+    lab::{Dial, Kind, TIMEOUT, Transport, Waggle, find_program},
     objects::SliceBuilder,
     scene::{PATIENCE, SERVICE_CIDRS, Scene, Setup, cluster_ips, dual, until},
 };
@@ -202,7 +202,7 @@ fn s31_only_cleanup_removes_the_data_plane() {
     assert!(!waggle.pins().exists());
     for to in cluster_ips(10, 80) {
         // The kernel detaches the programs a moment after the last reference is gone.
-        let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
+        let dial = Dial::new(Transport::Tcp, to).timeout(Duration::from_millis(300));
         until("no program translates", || {
             scene.from_pod.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT")
         });
@@ -228,7 +228,7 @@ fn s31_a_cgroup_made_anew_is_served_again() {
         let client = scene.client.client().unwrap();
         fs::write(cgroup.join("cgroup.procs"), client.id().to_string()).unwrap();
         for to in cluster_ips(10, 80) {
-            let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(200));
+            let dial = Dial::new(Transport::Tcp, to).timeout(Duration::from_millis(200));
             until(&format!("served in round {round}"), || client.dial(&dial).is_ok());
         }
         agent.kill().unwrap();
@@ -243,13 +243,13 @@ fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
     let scene = scene("load");
     let mut waggle = scene.agent(&[]);
     let done = AtomicBool::new(false);
-    let load = |manner, to| {
+    let load = |transport, to| {
         let client = scene.client.client().unwrap();
         let done = &done;
         move || {
             let mut outcomes = Vec::new();
             while !done.load(Ordering::Relaxed) {
-                outcomes.extend(client.dial_all(&Dial::new(manner, to).count(20)));
+                outcomes.extend(client.dial_all(&Dial::new(transport, to).count(20)));
             }
             outcomes
         }
@@ -257,9 +257,13 @@ fn s31_no_connection_fails_while_the_agent_comes_and_goes() {
     thread::scope(|scope| {
         let [v4, v6] = cluster_ips(10, 80);
         let [dns4, dns6] = cluster_ips(10, 53);
-        let loads =
-            [(Manner::Tcp, v4), (Manner::Tcp, v6), (Manner::UdpConnected, dns4), (Manner::UdpUnconnected, dns6)];
-        let threads: Vec<_> = loads.map(|(manner, to)| (to, scope.spawn(load(manner, to)))).into();
+        let loads = [
+            (Transport::Tcp, v4),
+            (Transport::Tcp, v6),
+            (Transport::UdpConnected, dns4),
+            (Transport::UdpUnconnected, dns6),
+        ];
+        let threads: Vec<_> = loads.map(|(transport, to)| (to, scope.spawn(load(transport, to)))).into();
         for cycle in 0..5 {
             waggle.kill().unwrap();
             // The third start finds a map whose layout it does not know.

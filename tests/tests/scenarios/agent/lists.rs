@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Dial, Manner, eventually},
+    lab::{Dial, Transport, eventually},
     scene::{Family, Origin, PATIENCE, Scene, Setup, over_both, web, web_slice},
 };
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn serve_by(scene: &Scene, pod: usize) {
 /// Whether the data plane does not know the Service: the dialled address is not translated, and no host has it.
 fn is_unserved(scene: &Scene) -> bool {
     Family::BOTH.into_iter().all(|family| {
-        let dial = Dial::new(Manner::Tcp, family.frontend(10)).timeout(Duration::from_millis(50));
+        let dial = Dial::new(Transport::Tcp, family.frontend(10)).timeout(Duration::from_millis(50));
         scene.from_pod.dial(&dial).is_err_and(|failure| failure.errno == "ETIMEDOUT")
     })
 }

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Dial, Manner, eventually},
+    lab::{Dial, Transport, eventually},
     objects::{ServiceBuilder, SliceBuilder, service},
     scene::{PATIENCE, Scene, Setup, cluster_ips, dual, slices, until},
 };
@@ -58,9 +58,9 @@ impl Targets {
 
     /// Whether a target answers. A wanted answer may take long; silence is believed after a short time.
     fn answers(&self, (is_tcp, to): Target, is_wanted: bool) -> bool {
-        let manner = if is_tcp { Manner::Tcp } else { Manner::UdpConnected };
+        let transport = if is_tcp { Transport::Tcp } else { Transport::UdpConnected };
         let limit = Duration::from_millis(if is_wanted { 2000 } else { 250 });
-        self.scene.from_pod.dial(&Dial::new(manner, to).timeout(limit)).is_ok()
+        self.scene.from_pod.dial(&Dial::new(transport, to).timeout(limit)).is_ok()
     }
 
     /// Puts the Service and waits until exactly `wanted` of all targets so far answer.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use harness::{
-    lab::Manner,
+    lab::Transport,
     objects::{Cluster as _, service, slice},
     scene::{Family, PORTS, expect_by, from_both, from_both_over_both, over_both, web, web_slice},
 };
@@ -78,7 +78,7 @@ fn s10_s11_ports_lead_to_their_own_targets() {
         slice["ports"] =
             ports.map(|(name, protocol, port)| json!({"name": name, "protocol": protocol, "port": port})).into();
         scene.put(&slice);
-        expect_by(&scene.from_pod, Manner::Tcp, at(80), &["p1"]);
+        expect_by(&scene.from_pod, Transport::Tcp, at(80), &["p1"]);
         // A backend tells the address at which it was reached.
         let reached = |answer: String| answer.split(' ').nth(1).and_then(|at| at.parse::<SocketAddr>().ok());
         let backend = |port| Some(SocketAddr::new(family.of(scene.pod(1)), port));
@@ -143,7 +143,7 @@ fn s8_copies_in_several_slices_are_one_backend() {
         scene.delete("EndpointSlice", &family.name("old"));
         scene.put(&old().pod(scene.pod(3)).pod(scene.pod(3)).build());
         scene.expect(to, &["p1", "p2", "p3"]);
-        let got = harness::lab::Dial::new(Manner::Tcp, to).count(600);
+        let got = harness::lab::Dial::new(Transport::Tcp, to).count(600);
         let third = scene.from_pod.dial_all(&got).into_iter().filter(|reply| reply.as_ref().unwrap().backend() == "p3");
         // A backend that is counted twice would get 300 connections; 200 ± 6σ are 131 to 269.
         let third = third.count();

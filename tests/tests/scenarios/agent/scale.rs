@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Manner, Mode, Server, eventually},
+    lab::{Dial, Mode, Server, Transport, eventually},
     objects::{service, slice},
     scene::{Origin, Scene, Setup},
 };
@@ -61,7 +61,7 @@ fn serve_range(scene: &Scene) -> Server {
 /// The backends that answer a Service. Each tells the address at which it was reached.
 fn answering(scene: &Scene, number: u16) -> BTreeSet<SocketAddr> {
     // The probability to miss one of ten is 10·0.9^160, 1 in 2 million.
-    let outcomes = scene.from_pod.dial_all(&Dial::new(Manner::Tcp, frontend(number)).count(160));
+    let outcomes = scene.from_pod.dial_all(&Dial::new(Transport::Tcp, frontend(number)).count(160));
     let reached = |text: &str| text.split(' ').nth(1).and_then(|at| at.parse().ok());
     outcomes.into_iter().map(|outcome| reached(&outcome.unwrap().message.text).unwrap()).collect()
 }

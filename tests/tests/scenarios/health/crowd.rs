@@ -61,14 +61,14 @@ fn timed_request(to: SocketAddr) -> (Duration, io::Result<u16>) {
 }
 
 /// A node that a load balancer and a crowd ask. Its fields are dropped in this order.
-struct Asked {
+struct CrowdedPort {
     client: OutsideClient,
     crowd: OutsideClient,
     pod: Pod,
     scene: Scene,
 }
 
-impl Asked {
+impl CrowdedPort {
     fn new(name: &str) -> Self {
         let mut scene = Setup::new(name).build();
         let [pod] = scene.add_pods(["a1"]);
@@ -80,7 +80,7 @@ impl Asked {
         Self { client, crowd, pod, scene }
     }
 
-    /// The address that is asked.
+    /// The address of the port.
     fn address(&self) -> SocketAddr {
         nodes(&self.scene, PORT)[0]
     }
@@ -88,10 +88,10 @@ impl Asked {
 
 #[test]
 fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
-    let asked = Asked::new("health-slow");
-    let Asked { client, scene, .. } = &asked;
+    let crowded = CrowdedPort::new("health-slow");
+    let CrowdedPort { client, scene, .. } = &crowded;
     // More clients than are served at the same time, and they send nothing.
-    let to = asked.address();
+    let to = crowded.address();
     let connect = || (0..PLACES + 40).map(|_| TcpStream::connect_timeout(&to, TIMEOUT)).collect::<io::Result<Vec<_>>>();
     let silent = client.netns().inside(connect).unwrap().unwrap();
     let answer = ask(client.netns(), to);
@@ -104,9 +104,9 @@ fn n08_who_asks_slowly_or_often_keeps_nobody_from_an_answer() {
 
 #[test]
 fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
-    let asked = Asked::new("health-mob");
-    let Asked { client, crowd, .. } = &asked;
-    let (to, is_over, arrivals) = (asked.address(), AtomicBool::new(false), AtomicUsize::new(0));
+    let crowded = CrowdedPort::new("health-mob");
+    let CrowdedPort { client, crowd, .. } = &crowded;
+    let (to, is_over, arrivals) = (crowded.address(), AtomicBool::new(false), AtomicUsize::new(0));
     // Two hundred new connections a second; the last 400 of them stay open.
     let come = || {
         let mut silent = VecDeque::new();
@@ -131,9 +131,9 @@ fn n08_a_crowd_that_says_nothing_keeps_nobody_from_an_answer() {
 
 #[test]
 fn n08_a_flood_of_requests_delays_neither_answers_nor_changes() {
-    let asked = Asked::new("health-rush");
-    let Asked { client, crowd, pod, scene, .. } = &asked;
-    let (to, is_over, answered) = (asked.address(), AtomicBool::new(false), AtomicUsize::new(0));
+    let crowded = CrowdedPort::new("health-rush");
+    let CrowdedPort { client, crowd, pod, scene, .. } = &crowded;
+    let (to, is_over, answered) = (crowded.address(), AtomicBool::new(false), AtomicUsize::new(0));
     let flood = || {
         while !is_over.load(Ordering::Relaxed) {
             answered.fetch_add(usize::from(request(to).is_ok()), Ordering::Relaxed);

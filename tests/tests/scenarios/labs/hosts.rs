@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use harness::lab::{BPFFS, Dial, Lab, Manner, cgroup_mount_point, eventually, lock_machine};
+use harness::lab::{BPFFS, Dial, Lab, Transport, cgroup_mount_point, eventually, lock_machine};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -199,7 +199,8 @@ fn capture_sees_exactly_what_takes_the_default_route() {
     let (p1, p2) = (node.pod("p1").unwrap(), node.pod("p2").unwrap());
     let client = p1.client().unwrap();
     let _server = p2.serve(&[80]).unwrap();
-    let away = Dial::new(Manner::UdpUnconnected, "10.96.99.99:53".parse().unwrap()).timeout(Duration::from_millis(1));
+    let away =
+        Dial::new(Transport::UdpUnconnected, "10.96.99.99:53".parse().unwrap()).timeout(Duration::from_millis(1));
     let (outcomes, packets) =
         node.capture("eth0", "host 10.96.99.99", || client.dial_all(&away.clone().count(20))).unwrap();
     assert_eq!(outcomes.len(), 20);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Kind, Lab, Manner, Mode, Step, TIMEOUT},
+    lab::{Dial, Kind, Lab, Mode, Step, TIMEOUT, Transport},
     scene::expect_by,
 };
 
@@ -18,19 +18,19 @@ fn failures_have_step_and_name() {
     let (pod, other) = (node.pod("p1").unwrap(), node.pod("p2").unwrap());
     let client = pod.client().unwrap();
     let closed = (other.v4(), 81);
-    let short = |manner, to| client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(50)));
+    let short = |transport, to| client.dial(&Dial::new(transport, to).timeout(Duration::from_millis(50)));
     for (outcome, step, errno) in [
         (client.tcp(closed), Step::Connect, "ECONNREFUSED"),
         (client.tcp((other.v6(), 81)), Step::Connect, "ECONNREFUSED"),
         (client.udp(closed), Step::Receive, "ECONNREFUSED"),
-        (short(Manner::Tcp, "10.96.99.99:80".parse().unwrap()), Step::Connect, "ETIMEDOUT"),
+        (short(Transport::Tcp, "10.96.99.99:80".parse().unwrap()), Step::Connect, "ETIMEDOUT"),
         (client.tcp("255.255.255.255:80"), Step::Connect, "ENETUNREACH"),
         (
-            client.dial(&Dial::new(Manner::Tcp, closed.into()).bind("10.9.9.9:0".parse().unwrap())),
+            client.dial(&Dial::new(Transport::Tcp, closed.into()).bind("10.9.9.9:0".parse().unwrap())),
             Step::Bind,
             "EADDRNOTAVAIL",
         ),
-        (short(Manner::UdpUnconnected, closed.into()), Step::Receive, "ETIMEDOUT"),
+        (short(Transport::UdpUnconnected, closed.into()), Step::Receive, "ETIMEDOUT"),
     ] {
         let failure = outcome.unwrap_err();
         assert_eq!((failure.step, failure.errno.as_str()), (step, errno));
@@ -88,7 +88,7 @@ fn many_connections_are_tallied() {
     let start = Instant::now();
     assert_eq!(client.tally((p2.v4(), 80), 1000), BTreeMap::from([("p2".to_owned(), 1000)]));
     println!("1000 connections in {:?}", start.elapsed());
-    let mut outcomes = client.dial_all(&Dial::new(Manner::Tcp, (p2.v6(), 80).into()).count(1001));
+    let mut outcomes = client.dial_all(&Dial::new(Transport::Tcp, (p2.v6(), 80).into()).count(1001));
     outcomes.sort_by_key(|outcome| outcome.as_ref().unwrap().connect);
     println!("median connect {:?}", outcomes[500].as_ref().unwrap().connect);
 }
@@ -100,7 +100,7 @@ fn refusals_of_datagrams_are_seen_however_often_they_are_looked_at() {
     let (client, other) = (node.pod("p1").unwrap().client().unwrap(), node.pod("p2").unwrap());
     for _ in 0..4 {
         for to in [(other.v4(), 81).into(), (other.v6(), 81).into()] {
-            expect_by(&client, Manner::UdpConnected, to, &["ECONNREFUSED"]);
+            expect_by(&client, Transport::UdpConnected, to, &["ECONNREFUSED"]);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use harness::{
-    lab::{Manner, Node, TIMEOUT, Waggle},
+    lab::{Node, TIMEOUT, Transport, Waggle},
     objects::lab_node,
     scene::{
         Family, NODE_PORT, Outside, PATIENCE, SERVICE_CIDRS, Setup, expect, expect_by, from_outside, from_outside_by,
@@ -38,8 +38,8 @@ fn serves_everything(outside: &Outside, family: Family) {
         expect(&outside.client, to, &["p1", "far"]);
     }
     let unserved = SocketAddr::new(family.cluster_ip(1), 81);
-    for manner in [Manner::Tcp, Manner::UdpConnected] {
-        expect_by(&outside.client, manner, unserved, &["ECONNREFUSED"]);
+    for transport in [Transport::Tcp, Transport::UdpConnected] {
+        expect_by(&outside.client, transport, unserved, &["ECONNREFUSED"]);
     }
     assert!(outside.host.ping(family.cluster_ip(1), TIMEOUT).unwrap(), "ping of a ClusterIP");
     transfers_much(outside, family);

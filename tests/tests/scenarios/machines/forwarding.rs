@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use harness::{
-    lab::{Dial, Manner, Pod},
+    lab::{Dial, Pod, Transport},
     scene::{Family, PATIENCE, expect, from_outside_by, over_both, until},
 };
 
@@ -43,7 +43,7 @@ fn expect_remedied(outside: &Outside, told: &[LogLine; 2]) {
     over_both(|family| {
         serves(outside, family, &outside.remote);
         outside.serve_by(family, &[outside.scene.pod(1)]);
-        let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
+        let dial = Dial::new(Transport::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
         // The ICMP error arrives while connect(2) holds the socket, which then ignores it: on one CPU the packet and
         // its error are processed within the call. So any failure counts.
         until("backends here are cut off", || outside.client.dial(&dial).is_err());

@@ -3,11 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+mod bypass;
 mod containers;
 mod forwarding;
 mod ipip;
 mod overlays;
-mod past;
+
 mod pending;
 mod routes;
 mod tunnels;

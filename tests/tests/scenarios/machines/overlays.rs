@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use harness::{
     lab::{Dial, Node},
-    scene::{Family, MANNERS, Outside, expect, from_outside_by, until},
+    scene::{Family, Outside, TRANSPORTS, expect, from_outside_by, until},
 };
 
 use super::*;
@@ -51,10 +51,10 @@ fn forbid_pods(outside: &Outside) {
 
 /// The address that the backend sees as its client's.
 fn expect_client(outside: &Outside, family: Family, wanted: IpAddr) {
-    for manner in MANNERS {
+    for transport in TRANSPORTS {
         for to in outside.frontends(family) {
-            let reply = outside.client.dial(&Dial::new(manner, to)).unwrap();
-            assert_eq!(reply.seen_client().unwrap().ip(), wanted, "{manner:?} to {to}");
+            let reply = outside.client.dial(&Dial::new(transport, to)).unwrap();
+            assert_eq!(reply.seen_client().unwrap().ip(), wanted, "{transport:?} to {to}");
         }
     }
 }

@@ -12,8 +12,8 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Host, Manner, Node},
-    scene::{Family, MANNERS, NODE_PORT, Outside, Setup, expect, expect_by, from_outside_by, over_both, until},
+    lab::{Dial, Host, Node, Transport},
+    scene::{Family, NODE_PORT, Outside, Setup, TRANSPORTS, expect, expect_by, from_outside_by, over_both, until},
 };
 
 use super::*;
@@ -119,8 +119,8 @@ fn node_ports(name: &str, bulk: u64, joins: &[Join<'_>]) {
             outside.client.bulk(to, None, bulk).unwrap();
         }
         outside.serve_by(family, &[]);
-        for manner in [Manner::Tcp, Manner::UdpConnected] {
-            expect_by(&outside.client, manner, to, &["ECONNREFUSED"]);
+        for transport in [Transport::Tcp, Transport::UdpConnected] {
+            expect_by(&outside.client, transport, to, &["ECONNREFUSED"]);
         }
         outside.scene.delete("Service", "web");
     };
@@ -147,9 +147,9 @@ fn backends(name: &str, bulk: u64, joins: &[Join<'_>]) {
         outside.serve(family, &outside.web(family), &[&outside.remote]);
         for to in outside.frontends(family) {
             expect(&outside.client, to, &["far"]);
-            for manner in MANNERS {
-                let reply = outside.client.dial(&Dial::new(manner, to)).unwrap();
-                assert_eq!(reply.seen_client().unwrap().ip(), address(family, 1), "{manner:?} to {to}");
+            for transport in TRANSPORTS {
+                let reply = outside.client.dial(&Dial::new(transport, to)).unwrap();
+                assert_eq!(reply.seen_client().unwrap().ip(), address(family, 1), "{transport:?} to {to}");
             }
         }
         outside.serve_echo(family, &outside.remote);

@@ -4,7 +4,7 @@
 use std::{ffi::OsStr, fs, path::PathBuf, time::Duration};
 
 use harness::{
-    lab::{Dial, Manner, Pod, TIMEOUT, scratch},
+    lab::{Dial, Pod, TIMEOUT, Transport, scratch},
     scene::{
         Family, Outside, PATIENCE, Setup, expect, expect_by, from_outside, from_outside_by, over_both, until, web_slice,
     },
@@ -73,7 +73,7 @@ fn serves_everything(outside: &Outside, family: Family) {
     let answers = || {
         for to in outside.frontends(family) {
             expect(&outside.client, to, &["p1"]);
-            let reply = outside.client.dial(&Dial::new(Manner::Tcp, to)).unwrap();
+            let reply = outside.client.dial(&Dial::new(Transport::Tcp, to)).unwrap();
             assert_eq!(reply.seen_client().unwrap().ip(), outside.address(family), "{to}");
         }
     };
@@ -86,10 +86,10 @@ fn serves_everything(outside: &Outside, family: Family) {
     outside.client.bulk(outside.node_port(family), None, BULK).unwrap();
     // An error of the pod's is a reply, too: no socket listens at that port.
     outside.scene.put(&web_slice("web", family).build());
-    expect_by(&outside.client, Manner::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
+    expect_by(&outside.client, Transport::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
     let closed = harness::objects::slice("web").address_type(&format!("IPv{}", family.number()));
     outside.scene.put(&closed.named_port("udp", "UDP", 9).pod(pod).build());
-    expect_by(&outside.client, Manner::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
+    expect_by(&outside.client, Transport::UdpConnected, outside.node_port(family), &["ECONNREFUSED"]);
     outside.scene.delete("Service", "web");
 }
 
@@ -193,7 +193,7 @@ fn w10_a_strict_reverse_path_that_can_not_be_loosened_is_said_with_a_remedy_that
         let line = waggle.wait_log(PATIENCE, is_told).unwrap();
         assert_eq!(line.field("rules").unwrap(), "10.244.1.2/32");
         assert!(line.field("error").unwrap().as_str().unwrap().contains("Read-only"), "{}", line.text);
-        let dial = Dial::new(Manner::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
+        let dial = Dial::new(Transport::Tcp, outside.node_port(family)).timeout(Duration::from_millis(300));
         assert_eq!(outside.client.dial(&dial).unwrap_err().errno, "ETIMEDOUT");
         // This change shows that the agent has looked again.
         output(node, "sysctl -w net.ipv6.conf.all.forwarding=0");

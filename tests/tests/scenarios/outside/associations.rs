@@ -13,7 +13,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Manner, Pod, Server},
+    lab::{Dial, Pod, Server, Transport},
     objects::{ServiceBuilder, service, slice},
     scene::{Family, NODE_PORT, Outside, Scene, Setup, expect_by, from_outside_by, over_both, until, web, web_slice},
 };
@@ -55,18 +55,18 @@ fn w13_clients_reach_services_by_sctp() {
         let (near, far) = (outside.scene.pod(1), &outside.remote);
         // Packets that belong to no Service are not changed.
         for pod in [near, far] {
-            expect_by(client, Manner::Sctp, SocketAddr::new(family.of(pod), BACKEND_PORT), &[pod.name()]);
+            expect_by(client, Transport::Sctp, SocketAddr::new(family.of(pod), BACKEND_PORT), &[pod.name()]);
         }
         serve(outside, family, &[near, far]);
         for to in [to, outside.node_port(family)] {
-            expect_by(client, Manner::Sctp, to, &["p1", "far"]);
-            expect_by(&outside.client, Manner::Sctp, to, &["p1", "far"]);
+            expect_by(client, Transport::Sctp, to, &["p1", "far"]);
+            expect_by(&outside.client, Transport::Sctp, to, &["p1", "far"]);
         }
         serve(outside, family, &[near]);
-        expect_by(client, Manner::Sctp, to, &["p1"]);
-        let reply = client.dial(&Dial::new(Manner::Sctp, to)).unwrap();
+        expect_by(client, Transport::Sctp, to, &["p1"]);
+        let reply = client.dial(&Dial::new(Transport::Sctp, to)).unwrap();
         assert_eq!(reply.seen_client().unwrap().ip(), family.of(&outside.scene.client), "S26");
-        expect_by(&near.client().unwrap(), Manner::Sctp, to, &["p1"]);
+        expect_by(&near.client().unwrap(), Transport::Sctp, to, &["p1"]);
     });
 }
 
@@ -85,19 +85,19 @@ fn w13_the_nodes_own_sockets_reach_services_by_sctp() {
         for backends in [&[near, far][..], &[far], &[near]] {
             serve(outside, family, backends);
             let names: Vec<_> = backends.iter().map(|pod| pod.name()).collect();
-            expect_by(client, Manner::Sctp, to, &names);
+            expect_by(client, Transport::Sctp, to, &names);
         }
-        let reply = client.dial(&Dial::new(Manner::Sctp, to)).unwrap();
+        let reply = client.dial(&Dial::new(Transport::Sctp, to)).unwrap();
         let node_address =
             if family == Family::Ipv4 { outside.scene.node.v4().into() } else { IpAddr::from(outside.scene.node.v6()) };
         assert_eq!(reply.seen_client().unwrap().ip(), node_address, "S26");
         // The socket notes the error and keeps waiting (`sk_err_soft`), as with kube-proxy.
         serve(outside, family, &[]);
-        let dial = Dial::new(Manner::Sctp, to).timeout(Duration::from_secs(1));
+        let dial = Dial::new(Transport::Sctp, to).timeout(Duration::from_secs(1));
         until("a refusal", || client.dial(&dial).is_err());
         // Programs for the node's own SCTP add none to pods' devices.
         serve(outside, family, &[near, far]);
-        expect_by(&outside.scene.from_pod, Manner::Sctp, to, &["p1", "far"]);
+        expect_by(&outside.scene.from_pod, Transport::Sctp, to, &["p1", "far"]);
     });
 }
 
@@ -130,7 +130,7 @@ fn w13_a_pod_on_a_bridge_reaches_cluster_ips_by_sctp() {
         }
         node.netns().batch(&commands).unwrap();
         serve(outside, family, &[near, &outside.remote]);
-        expect_by(&outside.scene.from_pod, Manner::Sctp, family.frontend(1), &["p1", "far"]);
+        expect_by(&outside.scene.from_pod, Transport::Sctp, family.frontend(1), &["p1", "far"]);
     });
 }
 

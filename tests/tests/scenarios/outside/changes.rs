@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::{
-    lab::{Client, Dial, Host, Kind, Manner, OutsideClient, Socket},
+    lab::{Client, Dial, Host, Kind, OutsideClient, Socket, Transport},
     scene::{
         Family, NODE_PORT, Outside, Setup, expect, from_outside, from_outside_over_both, over_both, until, web_slice,
     },
@@ -26,9 +26,9 @@ fn under_load<T>(host: &OutsideClient, to: &[SocketAddr], work: impl FnOnce() ->
     let client = host.client().unwrap();
     let load = || {
         while !stop.load(Ordering::Relaxed) {
-            for (to, manner) in to.iter().flat_map(|to| [(to, Manner::Tcp), (to, Manner::UdpConnected)]) {
-                for outcome in client.dial_all(&Dial::new(manner, *to).count(20)) {
-                    outcome.unwrap_or_else(|failure| panic!("{manner:?} to {to}: {failure}"));
+            for (to, transport) in to.iter().flat_map(|to| [(to, Transport::Tcp), (to, Transport::UdpConnected)]) {
+                for outcome in client.dial_all(&Dial::new(transport, *to).count(20)) {
+                    outcome.unwrap_or_else(|failure| panic!("{transport:?} to {to}: {failure}"));
                     served.fetch_add(1, Ordering::Relaxed);
                 }
             }

@@ -10,7 +10,7 @@ use std::{
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use harness::{
-    lab::{Dial, Manner, eventually},
+    lab::{Dial, Transport, eventually},
     scene::{Family, NODE_PORT, Outside, PATIENCE, expect, from_outside, web_slice},
 };
 use proxy_common::Counter;
@@ -111,7 +111,7 @@ fn a_million_syns_cut_no_established_flow() {
         // New clients get a port, since embryonic flows are dropped early, after a second. A backend elsewhere may
         // still know the port from a client of the flood, and then answers the second SYN.
         for family in Family::BOTH {
-            let dial = Dial::new(Manner::Tcp, outside.node_port(family)).count(20).timeout(Duration::from_secs(8));
+            let dial = Dial::new(Transport::Tcp, outside.node_port(family)).count(20).timeout(Duration::from_secs(8));
             for outcome in outside.client.dial_all(&dial) {
                 outcome.unwrap();
             }

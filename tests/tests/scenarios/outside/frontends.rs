@@ -6,35 +6,37 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Dial, Manner, TIMEOUT},
-    scene::{Family, MANNERS, NODE_PORT, Outside, expect, expect_by, from_outside_over_both, hold, until, web_slice},
+    lab::{Client, Dial, TIMEOUT, Transport},
+    scene::{
+        Family, NODE_PORT, Outside, TRANSPORTS, expect, expect_by, from_outside_over_both, hold, until, web_slice,
+    },
 };
 
 /// Waits until conversations with `to` get no response at all.
 #[track_caller]
 fn expect_silence(client: &Client, to: SocketAddr) {
-    let ends = |manner| client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(200)));
-    let is_silent = |manner| ends(manner).is_err_and(|failure| failure.errno == "ETIMEDOUT");
-    until("silence", || is_silent(Manner::Tcp));
-    for manner in MANNERS {
-        assert!(is_silent(manner), "{manner:?} to {to}");
+    let ends = |transport| client.dial(&Dial::new(transport, to).timeout(Duration::from_millis(200)));
+    let is_silent = |transport| ends(transport).is_err_and(|failure| failure.errno == "ETIMEDOUT");
+    until("silence", || is_silent(Transport::Tcp));
+    for transport in TRANSPORTS {
+        assert!(is_silent(transport), "{transport:?} to {to}");
     }
 }
 
 /// Waits until conversations with `to` are refused at once. Only a connected socket learns of that.
 #[track_caller]
 fn expect_refusal(client: &Client, to: SocketAddr) {
-    for manner in [Manner::Tcp, Manner::UdpConnected] {
-        expect_by(client, manner, to, &["ECONNREFUSED"]);
-        let failure = client.dial(&Dial::new(manner, to)).unwrap_err();
+    for transport in [Transport::Tcp, Transport::UdpConnected] {
+        expect_by(client, transport, to, &["ECONNREFUSED"]);
+        let failure = client.dial(&Dial::new(transport, to)).unwrap_err();
         assert!(failure.elapsed < TIMEOUT / 4, "{to}: {failure}");
     }
 }
 
-/// The clients' addresses as servers see them, in all manners.
+/// The clients' addresses as servers see them, over all transports.
 fn seen(client: &Client, to: SocketAddr) -> BTreeSet<SocketAddr> {
-    let dial = |manner| client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap();
-    MANNERS
+    let dial = |transport| client.dial(&Dial::new(transport, to)).unwrap().seen_client().unwrap();
+    TRANSPORTS
         .into_iter()
         .map(dial)
         .map(|mut client| {
@@ -139,8 +141,12 @@ fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_nobody_is_silent()
         let nobody = SocketAddr::new(family.cluster_ip(99), 80);
         let filter = format!("ether src host {} and dst host {}", ethernet(outside), nobody.ip());
         let dial = || {
-            MANNERS.map(|manner| {
-                outside.client.dial(&Dial::new(manner, nobody).timeout(Duration::from_millis(300))).unwrap_err().errno
+            TRANSPORTS.map(|transport| {
+                outside
+                    .client
+                    .dial(&Dial::new(transport, nobody).timeout(Duration::from_millis(300)))
+                    .unwrap_err()
+                    .errno
             })
         };
         let (outcomes, packets) = outside.scene.node.capture("eth0", &filter, dial).unwrap();
@@ -186,13 +192,13 @@ fn s24_s25_a_client_outside_is_its_address() {
         outside.serve(family, &service, &backends);
         until("a backend answers", || outside.client.tcp(outside.node_port(family)).is_ok());
         // The backends of one port's frontends agree; TCP and UDP are two ports.
-        for manner in [Manner::Tcp, Manner::UdpUnconnected] {
+        for transport in [Transport::Tcp, Transport::UdpUnconnected] {
             let mut seen = BTreeSet::new();
             for to in outside.frontends(family) {
-                let outcomes = outside.client.dial_all(&Dial::new(manner, to).count(12));
+                let outcomes = outside.client.dial_all(&Dial::new(transport, to).count(12));
                 seen.extend(outcomes.into_iter().map(|outcome| outcome.unwrap().backend().to_owned()));
             }
-            assert_eq!(seen.len(), 1, "{manner:?}: {seen:?}");
+            assert_eq!(seen.len(), 1, "{transport:?}: {seen:?}");
         }
         outside.scene.delete("Service", "web");
     });

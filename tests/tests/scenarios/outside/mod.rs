@@ -9,6 +9,6 @@ mod host;
 mod import;
 mod jumbo;
 mod kube_proxy;
+mod own_traffic;
 mod pod_interfaces;
 mod upper;
-mod whose;

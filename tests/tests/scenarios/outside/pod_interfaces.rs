@@ -6,8 +6,8 @@
 use std::{collections::BTreeSet, net::IpAddr, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Pod, Server, TIMEOUT},
-    scene::{Family, MANNERS, Outside, PORTS, Setup, echo, expect, expect_by, from_outside, over_both, until},
+    lab::{Client, Dial, Kind, Pod, Server, TIMEOUT, Transport},
+    scene::{Family, Outside, PORTS, Setup, TRANSPORTS, echo, expect, expect_by, from_outside, over_both, until},
 };
 
 /// The bytes of a large transfer.
@@ -40,18 +40,18 @@ impl Machine<'_> {
         self.outside.serve(family, &self.outside.web(family), backends);
     }
 
-    /// The addresses that the backends behind `to` see as their client's, in all manners.
+    /// The addresses that the backends behind `to` see as their client's, over all transports.
     fn seen(&self, to: SocketAddr) -> BTreeSet<IpAddr> {
-        let seen = |manner| self.client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap().ip();
-        MANNERS.into_iter().map(seen).collect()
+        let seen = |transport| self.client.dial(&Dial::new(transport, to)).unwrap().seen_client().unwrap().ip();
+        TRANSPORTS.into_iter().map(seen).collect()
     }
 
     /// Waits until the machine gets no response from `to`.
     #[track_caller]
     fn expect_silence(&self, to: SocketAddr) {
-        let dial = |manner| self.client.dial(&Dial::new(manner, to).timeout(Duration::from_millis(200)));
-        for manner in MANNERS {
-            until("silence", || dial(manner).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
+        let dial = |transport| self.client.dial(&Dial::new(transport, to).timeout(Duration::from_millis(200)));
+        for transport in TRANSPORTS {
+            until("silence", || dial(transport).is_err_and(|failure| failure.errno == "ETIMEDOUT"));
         }
     }
 }
@@ -122,8 +122,8 @@ fn s16_s20_s21_a_virtual_machine_is_refused() {
         let [cluster, node_port, external, balanced] = outside.frontends(family);
         machine.serve(family, &[]);
         for to in [cluster, node_port, external, balanced] {
-            for manner in [Manner::Tcp, Manner::UdpConnected] {
-                expect_by(client, manner, to, &["ECONNREFUSED"]);
+            for transport in [Transport::Tcp, Transport::UdpConnected] {
+                expect_by(client, transport, to, &["ECONNREFUSED"]);
             }
         }
         let others = if family == Family::Ipv4 { "198.51.100.0/24" } else { "2001:db8:9::/48" };
@@ -131,8 +131,8 @@ fn s16_s20_s21_a_virtual_machine_is_refused() {
         expect(client, cluster, &["far"]);
         machine.expect_silence(balanced);
         machine.expect_silence(SocketAddr::new(family.cluster_ip(99), 80));
-        for manner in [Manner::Tcp, Manner::UdpConnected] {
-            expect_by(client, manner, SocketAddr::new(family.cluster_ip(1), 81), &["ECONNREFUSED"]);
+        for transport in [Transport::Tcp, Transport::UdpConnected] {
+            expect_by(client, transport, SocketAddr::new(family.cluster_ip(1), 81), &["ECONNREFUSED"]);
         }
         assert!(machine.pod.ping(cluster.ip(), TIMEOUT).unwrap(), "echo");
     });

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use harness::{
-    lab::{LogLine, Manner, Netns},
+    lab::{LogLine, Netns, Transport},
     scene::{Family, NODE_PORT, Outside, PATIENCE, Setup, expect, expect_by, from_outside_by, over_both},
 };
 
@@ -64,8 +64,8 @@ fn is_served(name: &str, modes: &[(&str, &str)], add: impl Fn(&Outside), besides
                     besides(outside, family);
                 }
                 outside.serve_by(family, &[]);
-                for manner in [Manner::Tcp, Manner::UdpConnected] {
-                    expect_by(&outside.client, manner, node_port(family), &["ECONNREFUSED"]);
+                for transport in [Transport::Tcp, Transport::UdpConnected] {
+                    expect_by(&outside.client, transport, node_port(family), &["ECONNREFUSED"]);
                 }
                 outside.scene.delete("Service", "web");
             });

@@ -58,9 +58,12 @@ fn wait_services(starts: &Starts<'_>, mark: usize, count: u16) {
     assert!(dialled.into_iter().all(|number| is_served(starts.outside, number)), "{dialled:?}");
 }
 
+fn pinned(outside: &Outside, map: &str) -> MapInfo {
+    MapInfo::from_pin(PinFolder::new(&outside.scene.node.instance()).map(map)).unwrap()
+}
+
 fn entries(outside: &Outside, map: &str) -> u32 {
-    let pin = PinFolder::new(&outside.scene.node.instance()).map(map);
-    MapInfo::from_pin(pin).unwrap().max_entries()
+    pinned(outside, map).max_entries()
 }
 
 fn has_grown(map: &'static str) -> impl Fn(&LogLine) -> bool {
@@ -80,6 +83,7 @@ fn maps_grow_while_an_agent_runs_and_nothing_is_lost() {
         let outside = starts.outside;
         let mark = start(starts, source);
         assert_eq!(entries(outside, "SERVICES"), 4096);
+        let scratch = pinned(outside, "SCRATCH").id();
         for count in [1800, 6000] {
             let before = starts.log.mark();
             put_services(outside, count);
@@ -96,6 +100,8 @@ fn maps_grow_while_an_agent_runs_and_nothing_is_lost() {
         assert!(size >= 16_384, "{size}");
         start(starts, source);
         assert_eq!(entries(outside, "SERVICES"), size);
+        // A device's new program on one hook reads what its old program on the other has noted.
+        assert_eq!(pinned(outside, "SCRATCH").id(), scratch, "old and new programs share SCRATCH");
         wait_for_answers(tally);
     });
 }

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, fs, net::SocketAddr, sync::Barrier, thread};
 
 use harness::{
-    lab::{Client, Dial, Manner, Pod},
+    lab::{Client, Dial, Pod, Transport},
     objects::{ServiceBuilder, SliceBuilder},
     scene::{Scene, Setup, cluster_ips, dual, until},
     test_run::{age_clients, open},
@@ -213,17 +213,17 @@ fn s24_holds_for_udp() {
     });
     let scene = scene("udp", &service);
     let (one, two) = (&scene.from_pod, &second_client(&scene));
-    let ask = |client: &Client, to, manner, count| -> BTreeSet<String> {
-        let outcomes = client.dial_all(&Dial::new(manner, to).count(count));
+    let ask = |client: &Client, to, transport, count| -> BTreeSet<String> {
+        let outcomes = client.dial_all(&Dial::new(transport, to).count(count));
         outcomes.into_iter().map(|outcome| outcome.unwrap().backend().to_owned()).collect()
     };
     let mut chosen = [Vec::new(), Vec::new()];
     for to in frontends() {
-        let connected = ask(one, to, Manner::UdpConnected, 50);
+        let connected = ask(one, to, Transport::UdpConnected, 50);
         assert_eq!(connected.len(), 1, "{to}");
-        assert_eq!(ask(one, to, Manner::UdpUnconnected, 50), connected, "{to}: however it is sent");
+        assert_eq!(ask(one, to, Transport::UdpUnconnected, 50), connected, "{to}: however it is sent");
         chosen[0].extend(connected);
-        chosen[1].extend(ask(two, to, Manner::UdpConnected, 1));
+        chosen[1].extend(ask(two, to, Transport::UdpConnected, 1));
     }
     assert_ne!(chosen[0], chosen[1], "two pods are two clients");
 }

@@ -5,7 +5,7 @@
 use std::{fs, net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Client, Dial, Kind, Manner, Socket, TIMEOUT},
+    lab::{Client, Dial, Kind, Socket, TIMEOUT, Transport},
     objects::SliceBuilder,
     scene::{Scene, Setup, cluster_ips, dual, slices, until},
 };
@@ -257,7 +257,7 @@ fn processes_of_the_nodes_cgroup_are_served_and_no_others() {
         }
         moved_to(scene.lab.cgroup());
         for to in cluster_ips(10, 80) {
-            let dial = Dial::new(Manner::Tcp, to).timeout(WHILE);
+            let dial = Dial::new(Transport::Tcp, to).timeout(WHILE);
             assert_eq!(client.dial(&dial).unwrap_err().errno, "ETIMEDOUT", "{} {to} from outside", host.name());
         }
         moved_to(scene.node.cgroup());

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use harness::{
-    lab::{Client, Manner, Mode, OutsideClient, Server},
+    lab::{Client, Mode, OutsideClient, Server, Transport},
     objects::{lab_node, service_cidr},
     scene::{
         Family, Scene, Setup, expect, expect_by, from_both, from_both_over_both, hold, over_both, web, web_node_port,
@@ -54,8 +54,8 @@ fn host_prefix(address: IpAddr) -> String {
 
 /// Checks that nothing serves there, which the kernel reports to connected sockets.
 fn refused_by_kernel(client: &Client, to: SocketAddr) {
-    for manner in [Manner::Tcp, Manner::UdpConnected] {
-        expect_by(client, manner, to, REFUSED);
+    for transport in [Transport::Tcp, Transport::UdpConnected] {
+        expect_by(client, transport, to, REFUSED);
     }
 }
 

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use harness::{
-    lab::{Dial, Manner, Step},
+    lab::{Dial, Step, Transport},
     objects::{ServiceBuilder, SliceBuilder},
-    scene::{Family, MANNERS, Scene, from_both, from_both_over_both, over_both, web, web_node_port, web_slice},
+    scene::{Family, Scene, TRANSPORTS, from_both, from_both_over_both, over_both, web, web_node_port, web_slice},
 };
 
 const REFUSED: &[&str] = &["ECONNREFUSED"];
@@ -87,16 +87,16 @@ fn s16_no_endpoints_refuse_at_once() {
         over_both(|family| {
             let to = family.frontend(10);
             scene.expect(to, REFUSED);
-            for (manner, step) in MANNERS.into_iter().zip([Step::Connect, Step::Connect, Step::Send]) {
-                let outcomes = scene.from_pod.dial_all(&Dial::new(manner, to).count(20));
+            for (transport, step) in TRANSPORTS.into_iter().zip([Step::Connect, Step::Connect, Step::Send]) {
+                let outcomes = scene.from_pod.dial_all(&Dial::new(transport, to).count(20));
                 let failures: Vec<_> = outcomes.into_iter().map(Result::unwrap_err).collect();
                 for failure in &failures {
-                    assert_eq!((failure.errno.as_str(), failure.step), ("ECONNREFUSED", step), "{manner:?} to {to}");
+                    assert_eq!((failure.errno.as_str(), failure.step), ("ECONNREFUSED", step), "{transport:?} to {to}");
                 }
                 // Any failure may have had to wait for a processor, but not all: waiting for a reply would delay every
                 // one.
                 let fastest = failures.iter().map(|failure| failure.elapsed).min().unwrap();
-                assert!(fastest < Duration::from_millis(50), "{manner:?} to {to}: {fastest:?}");
+                assert!(fastest < Duration::from_millis(50), "{transport:?} to {to}: {fastest:?}");
             }
         });
     });
@@ -112,7 +112,7 @@ fn s16_internal_local_uses_this_nodes_backends_or_tells_why_not() {
         scene.expect(to, &["p1", "p3"]);
         slice(&[(1, "b"), (2, "b")]);
         scene.expect(to, UNREACHABLE);
-        let outcome = scene.from_pod.dial(&Dial::new(Manner::UdpUnconnected, to)).unwrap_err();
+        let outcome = scene.from_pod.dial(&Dial::new(Transport::UdpUnconnected, to)).unwrap_err();
         assert_eq!(outcome.step, Step::Send);
         slice(&[]);
         scene.expect(to, REFUSED);

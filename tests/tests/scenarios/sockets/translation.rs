@@ -9,9 +9,9 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Manner},
+    lab::{Dial, Transport},
     scene::{
-        BOUND_PORT, Family, MANNERS, Origin, Scene, Setup, expect, from_both, from_both_over_both, over_both, web,
+        BOUND_PORT, Family, Origin, Scene, Setup, TRANSPORTS, expect, from_both, from_both_over_both, over_both, web,
         web_slice,
     },
 };
@@ -29,8 +29,8 @@ fn serve(scene: &Scene, backends: usize) {
 }
 
 /// How many conversations each backend got.
-fn shares(scene: &Scene, manner: Manner, to: SocketAddr, count: usize) -> BTreeMap<String, u32> {
-    let outcomes = scene.from_pod.dial_all(&Dial::new(manner, to).count(count));
+fn shares(scene: &Scene, transport: Transport, to: SocketAddr, count: usize) -> BTreeMap<String, u32> {
+    let outcomes = scene.from_pod.dial_all(&Dial::new(transport, to).count(count));
     outcomes.into_iter().fold(BTreeMap::new(), |mut counts, outcome| {
         *counts.entry(outcome.unwrap().backend().to_owned()).or_default() += 1;
         counts
@@ -50,23 +50,23 @@ fn s23_new_flows_are_spread_uniformly() {
     const LIMIT: f64 = 30.66;
     let share = f64::from(FLOWS / BACKENDS);
     let sigma = (f64::from(FLOWS) * 0.25 * 0.75).sqrt();
-    let is_within = |scene: &Scene, manner, to| {
-        let counts = shares(scene, manner, to, FLOWS as usize);
+    let is_within = |scene: &Scene, transport, to| {
+        let counts = shares(scene, transport, to, FLOWS as usize);
         assert_eq!(counts.len(), BACKENDS as usize, "{counts:?}");
         let strays: Vec<f64> = counts.values().map(|count| f64::from(*count) - share).collect();
         let statistic: f64 = strays.iter().map(|stray| stray * stray / share).sum();
-        println!("{manner:?}: {counts:?}, χ² = {statistic:.1}");
-        assert!(statistic < LIMIT, "{manner:?}: {counts:?} has χ² = {statistic:.1}");
+        println!("{transport:?}: {counts:?}, χ² = {statistic:.1}");
+        assert!(statistic < LIMIT, "{transport:?}: {counts:?} has χ² = {statistic:.1}");
         strays.iter().all(|stray| stray.abs() <= 3.0 * sigma)
     };
     from_both(Setup::new("s23").backends(BACKENDS as usize), |scene| {
         serve(scene, BACKENDS as usize);
-        // The source of objects makes no difference here, so each source takes one manner and family.
-        let (manner, family) = match scene.objects.origin() {
-            Origin::Folder => (Manner::Tcp, Family::Ipv4),
-            Origin::Api => (Manner::UdpUnconnected, Family::Ipv6),
+        // The source of objects makes no difference here, so each source takes one transport and family.
+        let (transport, family) = match scene.objects.origin() {
+            Origin::Folder => (Transport::Tcp, Family::Ipv4),
+            Origin::Api => (Transport::UdpUnconnected, Family::Ipv6),
         };
-        assert!((0..ROUNDS).any(|_| is_within(scene, manner, family.frontend(10))), "{manner:?}: beyond 3σ");
+        assert!((0..ROUNDS).any(|_| is_within(scene, transport, family.frontend(10))), "{transport:?}: beyond 3σ");
     });
 }
 
@@ -75,14 +75,14 @@ fn s26_backends_see_the_pods_own_address() {
     from_both("s26", |scene| {
         serve(scene, 1);
         over_both(|family| {
-            for manner in MANNERS {
-                let seen = scene.from_pod.dial(&Dial::new(manner, family.frontend(10))).unwrap().seen_client();
-                assert_eq!(seen.map(|client| client.ip()), Some(family.of(&scene.client)), "{manner:?}");
-                let seen = scene.from_node.dial(&Dial::new(manner, family.frontend(10))).unwrap().seen_client();
-                assert_eq!(seen.map(|client| client.ip()), Some(family.of(&scene.node)), "{manner:?} from the node");
+            for transport in TRANSPORTS {
+                let seen = scene.from_pod.dial(&Dial::new(transport, family.frontend(10))).unwrap().seen_client();
+                assert_eq!(seen.map(|client| client.ip()), Some(family.of(&scene.client)), "{transport:?}");
+                let seen = scene.from_node.dial(&Dial::new(transport, family.frontend(10))).unwrap().seen_client();
+                assert_eq!(seen.map(|client| client.ip()), Some(family.of(&scene.node)), "{transport:?} from the node");
                 let from = SocketAddr::new(family.of(&scene.client), BOUND_PORT);
-                let bound = scene.from_pod.dial(&Dial::new(manner, family.frontend(10)).bind(from)).unwrap();
-                assert_eq!(bound.seen_client(), Some(from), "{manner:?} from a bound socket");
+                let bound = scene.from_pod.dial(&Dial::new(transport, family.frontend(10)).bind(from)).unwrap();
+                assert_eq!(bound.seen_client(), Some(from), "{transport:?} from a bound socket");
             }
         });
     });

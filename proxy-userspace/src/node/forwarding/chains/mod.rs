@@ -15,7 +15,7 @@ use tracing::debug;
 use super::remedy::{ChainRefusal, End, accept_in};
 use crate::{
     logging::errors::Report,
-    node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Question, ask, ask_until, attribute, find},
+    node::netfilter::{NLM_F_ACK, NLM_F_DUMP, Request, ask, ask_until, attribute, find},
 };
 
 /// NFNL_SUBSYS_NFTABLES with NFT_MSG_NEWCHAIN, NFT_MSG_GETCHAIN, NFT_MSG_NEWRULE, NFT_MSG_GETRULE, NFT_MSG_NEWGEN and
@@ -95,9 +95,9 @@ impl Chain {
             return Ok(Some(ChainRefusal::Policy));
         }
         let attributes = [attribute(NFTA_RULE_TABLE, &self.table), attribute(NFTA_RULE_CHAIN, &self.name)];
-        let question = Question { kind: GET_RULE, flags: NLM_F_DUMP, family: self.number, attributes: &attributes };
+        let request = Request { kind: GET_RULE, flags: NLM_F_DUMP, family: self.number, attributes: &attributes };
         let mut end = None;
-        ask_until(question, |kind, _, rule| {
+        ask_until(request, |kind, _, rule| {
             end = if kind == NEW_RULE { rules::end(rule) } else { None };
             if end.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;

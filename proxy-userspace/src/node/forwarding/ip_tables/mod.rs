@@ -28,7 +28,7 @@ const GET_ENTRIES: libc::c_int = 65;
 
 /// How often rules are read again that may have changed unnoticed. Reading them is expensive: the kernel sums up the
 /// counters of each rule over all CPUs.
-const AGAIN: Duration = Duration::from_secs(10);
+const REREAD_PERIOD: Duration = Duration::from_secs(10);
 
 /// The properties in which the families differ.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl IpTables {
     /// Returns a log text for each table that refuses packets in the calling thread's network namespace.
     pub(super) fn faults(&mut self) -> Vec<String> {
         let tables: Vec<_> = LEVELS.iter().flat_map(tables).collect();
-        if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > AGAIN) {
+        if tables != self.tables || self.read_at.is_none_or(|at| at.elapsed() > REREAD_PERIOD) {
             match faults(&tables) {
                 Ok(faults) => *self = Self { tables, read_at: Some(Instant::now()), faults },
                 // The tables have changed since they were listed. The next look reads them again.

@@ -9,9 +9,9 @@ use crate::{
     watch::manifests::endpoints::Endpoints,
 };
 
-const ENDPOINTS_MOST: usize = 1000;
-const ADDRESSES_MOST: usize = 100;
-const HINTS_MOST: usize = 8;
+const MAX_ENDPOINTS: usize = 1000;
+const MAX_ADDRESSES: usize = 100;
+const MAX_HINTS: usize = 8;
 
 pub(super) fn slice(slice: &EndpointSlice, faults: &mut Vec<Fault>) {
     let family = match slice.address_type.as_str() {
@@ -27,8 +27,8 @@ pub(super) fn slice(slice: &EndpointSlice, faults: &mut Vec<Fault>) {
         }
     };
     let endpoints = slice.endpoints.as_deref().unwrap_or_default();
-    if endpoints.len() > ENDPOINTS_MOST {
-        faults.push(Fault::too_many("endpoints", endpoints.len(), ENDPOINTS_MOST));
+    if endpoints.len() > MAX_ENDPOINTS {
+        faults.push(Fault::too_many("endpoints", endpoints.len(), MAX_ENDPOINTS));
     }
     for (index, endpoint) in endpoints.iter().enumerate() {
         let field = format!("endpoints[{index}]");
@@ -39,8 +39,8 @@ pub(super) fn slice(slice: &EndpointSlice, faults: &mut Vec<Fault>) {
         let Some(hints) = &endpoint.hints else { continue };
         for (hints, what) in [(&hints.for_zones, "forZones"), (&hints.for_nodes, "forNodes")] {
             let count = hints.as_ref().map_or(0, Vec::len);
-            if count > HINTS_MOST {
-                faults.push(Fault::too_many(format!("{field}.hints.{what}"), count, HINTS_MOST));
+            if count > MAX_HINTS {
+                faults.push(Fault::too_many(format!("{field}.hints.{what}"), count, MAX_HINTS));
             }
         }
     }
@@ -50,8 +50,8 @@ pub(super) fn slice(slice: &EndpointSlice, faults: &mut Vec<Fault>) {
 fn addresses(field: &str, addresses: &[String], family: Option<Family>, faults: &mut Vec<Fault>) {
     if addresses.is_empty() {
         faults.push(Fault::required(field, "must contain at least 1 address"));
-    } else if addresses.len() > ADDRESSES_MOST {
-        faults.push(Fault::too_many(field, addresses.len(), ADDRESSES_MOST));
+    } else if addresses.len() > MAX_ADDRESSES {
+        faults.push(Fault::too_many(field, addresses.len(), MAX_ADDRESSES));
     }
     for (index, text) in addresses.iter().enumerate() {
         let field = format!("{field}[{index}]");

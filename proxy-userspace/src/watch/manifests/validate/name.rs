@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Fault, check};
 
-const LABEL_MOST: usize = 63;
-const SUBDOMAIN_MOST: usize = 253;
-const PORT_NAME_MOST: usize = 15;
+const MAX_LABEL: usize = 63;
+const MAX_SUBDOMAIN: usize = 253;
+const MAX_PORT_NAME: usize = 15;
 
 fn too_long(value: &str, most: usize) -> Option<String> {
     (value.len() > most).then(|| format!("must be no more than {most} bytes"))
@@ -32,7 +32,7 @@ pub fn dns1035_label(value: &str) -> Vec<String> {
          is '[a-z]([-a-z0-9]*[a-z0-9])?')"
             .to_owned()
     });
-    too_long(value, LABEL_MOST).into_iter().chain(form).collect()
+    too_long(value, MAX_LABEL).into_iter().chain(form).collect()
 }
 
 /// The rule for namespaces and names of service ports. Returns its violations.
@@ -43,7 +43,7 @@ pub fn dns1123_label(value: &str) -> Vec<String> {
          '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
             .to_owned()
     });
-    too_long(value, LABEL_MOST).into_iter().chain(form).collect()
+    too_long(value, MAX_LABEL).into_iter().chain(form).collect()
 }
 
 /// The rule for names of most objects, and for external names. Returns its violations.
@@ -54,12 +54,12 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
          '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
             .to_owned()
     });
-    too_long(value, SUBDOMAIN_MOST).into_iter().chain(form).collect()
+    too_long(value, MAX_SUBDOMAIN).into_iter().chain(form).collect()
 }
 
 /// The rule for names of container ports, and for named target ports. Returns its violations.
 pub fn port_name(value: &str) -> Vec<String> {
-    let mut faults: Vec<_> = too_long(value, PORT_NAME_MOST).into_iter().collect();
+    let mut faults: Vec<_> = too_long(value, MAX_PORT_NAME).into_iter().collect();
     let mut rule = |broken: bool, reason: &str| {
         if broken {
             faults.push(reason.to_owned());
@@ -86,7 +86,7 @@ fn label_key(value: &str) -> Vec<String> {
     let (prefix, name) = value.split_once('/').map_or((None, value), |(prefix, name)| (Some(prefix), name));
     let mut faults: Vec<_> =
         prefix.into_iter().flat_map(dns1123_subdomain).map(|reason| format!("prefix part {reason}")).collect();
-    faults.extend(too_long(name, LABEL_MOST).map(|reason| format!("name part {reason}")));
+    faults.extend(too_long(name, MAX_LABEL).map(|reason| format!("name part {reason}")));
     if !is_qualified_part(name) {
         faults.push(
             "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
@@ -105,7 +105,7 @@ fn label_value(value: &str) -> Vec<String> {
          validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
             .to_owned()
     });
-    too_long(value, LABEL_MOST).into_iter().chain(form).collect()
+    too_long(value, MAX_LABEL).into_iter().chain(form).collect()
 }
 
 /// Adds a fault for each violation of the rules for labels and selectors.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{Dial, Failure, Kind, Manner, Reply};
+use lab::{Dial, Failure, Kind, Reply, Transport};
 
 use crate::open::Open;
 
@@ -13,17 +13,17 @@ pub fn dial(dial: &Dial) -> Vec<Result<Reply, Failure>> {
 
 fn converse(dial: &Dial) -> Result<Reply, Failure> {
     let start = Instant::now();
-    let kind = match (dial.manner(), dial.to().is_ipv4()) {
-        (Manner::Tcp, true) => Kind::Tcp4,
-        (Manner::Tcp, false) => Kind::Tcp6,
-        (Manner::Sctp, true) => Kind::Sctp4,
-        (Manner::Sctp, false) => Kind::Sctp6,
+    let kind = match (dial.transport(), dial.to().is_ipv4()) {
+        (Transport::Tcp, true) => Kind::Tcp4,
+        (Transport::Tcp, false) => Kind::Tcp6,
+        (Transport::Sctp, true) => Kind::Sctp4,
+        (Transport::Sctp, false) => Kind::Sctp6,
         (_, true) => Kind::Udp4,
         (_, false) => Kind::Udp6,
     };
     let mut socket = Open::new(kind, dial.source())?;
     let mut connect = Duration::ZERO;
-    if dial.manner() == Manner::UdpUnconnected {
+    if dial.transport() == Transport::UdpUnconnected {
         socket.send(Some(dial.to()), "hello")?;
     } else {
         connect = socket.connect(dial.to(), dial.limit())?;

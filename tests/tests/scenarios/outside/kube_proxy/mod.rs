@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-mod beside;
 mod program;
+mod replacement;
 mod rules;
 
 use std::{

@@ -18,9 +18,9 @@ use crate::{
 
 /// Attaches the program of the pinned link `name` a second time to its cgroup, to be called before the link gets a program of the
 /// set in `new`. Logs a failure: sockets may then see their backend instead of the frontend for a moment.
-pub(super) fn keep(new: &PinFolder, name: &str, attach_type: u32, cgroup: &Cgroup) {
+pub(super) fn keep_attached(new: &PinFolder, name: &str, attach_type: u32, cgroup: &Cgroup) {
     let link = new.links().join(name);
-    if let Err(error) = attach_again(&link, &new.beside(), name, attach_type, cgroup) {
+    if let Err(error) = attach_again(&link, &new.old_links(), name, attach_type, cgroup) {
         warn!(
             pin = %link.display(), error = %Report(&error),
             "some sockets may see their backend instead of the frontend for a moment"
@@ -28,9 +28,9 @@ pub(super) fn keep(new: &PinFolder, name: &str, attach_type: u32, cgroup: &Cgrou
     }
 }
 
-fn attach_again(link: &Path, beside: &Path, name: &str, attach_type: u32, cgroup: &Cgroup) -> io::Result<()> {
+fn attach_again(link: &Path, folder: &Path, name: &str, attach_type: u32, cgroup: &Cgroup) -> io::Result<()> {
     // A start that died may have done this already, and given the link its new program.
-    if !link.exists() || beside.join(name).exists() {
+    if !link.exists() || folder.join(name).exists() {
         return Ok(());
     }
     let info = bpf::link_info(bpf::open_pin(link)?)?;
@@ -41,6 +41,6 @@ fn attach_again(link: &Path, beside: &Path, name: &str, attach_type: u32, cgroup
     let program = capabilities::with_all_programs_visible(find);
     let program = program.ok_or_else(|| io::Error::other("its program can't be found (this takes CAP_SYS_ADMIN)"))?;
     let again = bpf::create_link(program, cgroup.target(), attach_type, 0)?;
-    fs::create_dir_all(beside)?;
-    bpf::pin(again, &beside.join(name))
+    fs::create_dir_all(folder)?;
+    bpf::pin(again, &folder.join(name))
 }

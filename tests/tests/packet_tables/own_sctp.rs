@@ -81,7 +81,7 @@ fn w13_answers_to_the_nodes_own_processes_come_from_the_service() {
         row("w13_own_answer_of_a_pod_here", from_pod(init_ack(HERE, SNAT)))
             .serving(associations_here())
             .after(opened)
-            .comes_in_as(init_ack(DIALLED, OWN))
+            .redirected_to_ingress_as(init_ack(DIALLED, OWN))
             .counts(&TRANSLATED),
         row("w13_own_answer_has_come_in", ingress(init_ack(DIALLED, OWN))).serving(associations_here()).after(open()),
         row("w13_own_answer_data", ingress(answers(BACKEND, SNAT, DATA)))

@@ -7,14 +7,14 @@ use std::{
 };
 
 use harness::{
-    lab::{Dial, Host, Manner},
-    scene::{Family, MANNERS, PATIENCE, PORTS, expect, from_outside_over_both, until, web_slice},
+    lab::{Dial, Host, Transport},
+    scene::{Family, PATIENCE, PORTS, TRANSPORTS, expect, from_outside_over_both, until, web_slice},
 };
 
 use super::*;
 
-fn seen(outside: &Outside, manner: Manner, to: SocketAddr) -> IpAddr {
-    outside.client.dial(&Dial::new(manner, to)).unwrap().seen_client().unwrap().ip()
+fn seen(outside: &Outside, transport: Transport, to: SocketAddr) -> IpAddr {
+    outside.client.dial(&Dial::new(transport, to)).unwrap().seen_client().unwrap().ip()
 }
 
 /// `externalTrafficPolicy: Local` promises the client's address, and the pod sees it. The pod's reply bypasses the node. It comes
@@ -31,7 +31,7 @@ fn w09_a_local_policy_keeps_the_clients_address_and_says_what_is_lost() {
         outside.scene.put(&of(outside.scene.pod(1)));
         expect(&outside.client, to, &["p1"]);
         outside.scene.put(&of(&pod));
-        let dial = Dial::new(Manner::Tcp, to).timeout(Duration::from_millis(300));
+        let dial = Dial::new(Transport::Tcp, to).timeout(Duration::from_millis(300));
         until("p1 is no backend any more", || outside.client.dial(&dial).is_err());
         let filter = format!("port {} or port {}", to.port(), PORTS[0]);
         let (outcome, packets) = outside.host.capture("eth0", &filter, || outside.client.dial(&dial)).unwrap();
@@ -69,8 +69,8 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
         let node = family.of(&outside.scene.node);
         for to in outside.frontends(family) {
             expect(&outside.client, to, &[pod.name()]);
-            for manner in MANNERS {
-                assert_eq!(seen(outside, manner, to), node, "{manner:?} to {to}");
+            for transport in TRANSPORTS {
+                assert_eq!(seen(outside, transport, to), node, "{transport:?} to {to}");
             }
         }
         waggle.wait_log(PATIENCE, |line| tells_of(line, family.of(&pod))).unwrap();
@@ -78,7 +78,7 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
         // A pod that is behind the node still sees its clients' addresses.
         outside.serve_by(family, &[outside.scene.pod(1)]);
         expect(&outside.client, outside.node_port(family), &["p1"]);
-        assert_eq!(seen(outside, Manner::Tcp, outside.node_port(family)), outside.address(family));
+        assert_eq!(seen(outside, Transport::Tcp, outside.node_port(family)), outside.address(family));
 
         // The route to the pod changes, as if its card did not belong to the node any more, and back.
         let (address, bits) = (family.of(outside.scene.pod(1)), if family == Family::Ipv4 { 32 } else { 128 });
@@ -88,7 +88,7 @@ fn w09_a_pod_that_answers_past_its_node_is_sent_the_nodes_address() {
         waggle.wait_log(PATIENCE, |line| tells_of(line, address)).unwrap();
         via("pod-p1");
         until("the pod is behind the node again", || {
-            let reply = outside.client.dial(&Dial::new(Manner::Tcp, outside.node_port(family)));
+            let reply = outside.client.dial(&Dial::new(Transport::Tcp, outside.node_port(family)));
             reply.is_ok_and(|reply| reply.seen_client().is_some_and(|seen| seen.ip() == outside.address(family)))
         });
         outside.scene.delete("Service", "web");

@@ -7,8 +7,10 @@ use std::{
 };
 
 use harness::{
-    lab::{Client, Manner, Node, START, Socket},
-    scene::{Family, MANNERS, NODE_PORT, Origin, Outside, Setup, expect_by, from_outside_by, output, until, web_slice},
+    lab::{Client, Node, START, Socket, Transport},
+    scene::{
+        Family, NODE_PORT, Origin, Outside, Setup, TRANSPORTS, expect_by, from_outside_by, output, until, web_slice,
+    },
 };
 use nix::sys::signal::Signal;
 
@@ -37,14 +39,16 @@ fn dialled(outside: &Outside) -> [Vec<SocketAddr>; 2] {
     [Family::BOTH.map(|family| outside.frontends(family)).concat(), from_pod.concat()]
 }
 
-/// Waits until new conversations in these manners reach these backends.
-fn served_by(outside: &Outside, manners: &[Manner], names: &[&str]) {
-    for (family, manner) in Family::BOTH.into_iter().flat_map(|family| manners.iter().map(move |it| (family, *it))) {
+/// Waits until new conversations over these transports reach these backends.
+fn served_by(outside: &Outside, transports: &[Transport], names: &[&str]) {
+    for (family, transport) in
+        Family::BOTH.into_iter().flat_map(|family| transports.iter().map(move |it| (family, *it)))
+    {
         let [cluster_ip, node_port, external, _] = outside.frontends(family);
         for to in [node_port, external] {
-            expect_by(&outside.client, manner, to, names);
+            expect_by(&outside.client, transport, to, names);
         }
-        expect_by(&outside.scene.from_pod, manner, cluster_ip, names);
+        expect_by(&outside.scene.from_pod, transport, cluster_ip, names);
     }
 }
 
@@ -87,7 +91,7 @@ fn scenario(kube_proxy: &KubeProxy, outside: &mut Outside) {
     outside.web_of_both().iter().for_each(|object| outside.scene.put(object));
     let mut process = kube_proxy.start(outside);
     // netfilter remembers a flow of UDP for minutes, and would keep it translated for so long.
-    served_by(outside, &[Manner::Tcp], &["far", "p1"]);
+    served_by(outside, &[Transport::Tcp], &["far", "p1"]);
     let [from_outside, from_pod] = dialled(outside);
     let mut sockets = open(&outside.client, &from_outside);
     sockets.extend(open(&outside.scene.from_pod, &from_pod));
@@ -100,7 +104,7 @@ fn scenario(kube_proxy: &KubeProxy, outside: &mut Outside) {
         let slice = slice.pod(&outside.remote).pod(outside.scene.pod(1)).pod(outside.scene.pod(2));
         outside.scene.put(&slice.build());
     }
-    served_by(outside, &MANNERS, &["far", "p1", "p2"]);
+    served_by(outside, &TRANSPORTS, &["far", "p1", "p2"]);
     assert_backends_answer(&sockets, "beside new connections");
     assert_eq!(mode_page(outside).as_deref(), Some(mode.name()));
     let (success, text) = cleanup(&outside.scene.node, &["--kube-proxy"]);
@@ -111,7 +115,7 @@ fn scenario(kube_proxy: &KubeProxy, outside: &mut Outside) {
     until("the metrics port is taken over", || mode_page(outside).as_deref() == Some("ebpf"));
     remove(kube_proxy, &outside.scene.node, sockets);
     assert_eq!(mode.listing(&netns), others);
-    served_by(outside, &MANNERS, &["far", "p1", "p2"]);
+    served_by(outside, &TRANSPORTS, &["far", "p1", "p2"]);
     back(kube_proxy, outside);
     assert_eq!(mode.listing(&netns), others);
 }
@@ -119,14 +123,14 @@ fn scenario(kube_proxy: &KubeProxy, outside: &mut Outside) {
 /// The way back: kube-proxy's rules first, then Waggle goes. At last kube-proxy goes, too.
 fn back(kube_proxy: &KubeProxy, outside: &mut Outside) {
     let mut process = kube_proxy.start(outside);
-    served_by(outside, &MANNERS, &["far", "p1", "p2"]);
+    served_by(outside, &TRANSPORTS, &["far", "p1", "p2"]);
     let mut sockets = open(&outside.scene.from_pod, &dialled(outside)[1]);
     outside.scene.waggle.stop().unwrap();
     let (success, text) = cleanup(&outside.scene.node, &["--instance", &outside.scene.node.instance()]);
     assert!(success && text.starts_with("removed "), "{text}");
     assert_backends_answer(&sockets, "without Waggle");
     sockets.clear();
-    served_by(outside, &MANNERS, &["far", "p1", "p2"]);
+    served_by(outside, &TRANSPORTS, &["far", "p1", "p2"]);
     until("the metrics port is taken back", || mode_page(outside).as_deref() == Some(kube_proxy.mode().name()));
     process.kill().unwrap();
     cleaned(&outside.scene.node, &["--force"]);

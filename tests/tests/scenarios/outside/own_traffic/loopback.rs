@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use harness::{
     lab::{Client, Dial, Mode, Server},
-    scene::{Family, MANNERS, NODE_PORT, Scene, Setup, expect, over_both, web_node_port, web_slice},
+    scene::{Family, NODE_PORT, Scene, Setup, TRANSPORTS, expect, over_both, web_node_port, web_slice},
 };
 
 fn loopback(family: Family) -> SocketAddr {
@@ -68,16 +68,16 @@ fn field_s12_what_is_bound_to_loopback_stays_there() {
     on_a_node("bound", |scene, node, family| {
         let to = loopback(family);
         let bound = SocketAddr::new(to.ip(), 0);
-        for manner in MANNERS {
-            let failure = node.dial(&Dial::new(manner, to).bind(bound)).expect_err("no backend answers loopback");
-            let unconnected = failure.errno == "ETIMEDOUT" && manner == harness::lab::Manner::UdpUnconnected;
-            assert!(failure.errno == "ECONNREFUSED" || unconnected, "{manner:?}: {failure}");
+        for transport in TRANSPORTS {
+            let failure = node.dial(&Dial::new(transport, to).bind(bound)).expect_err("no backend answers loopback");
+            let unconnected = failure.errno == "ETIMEDOUT" && transport == harness::lab::Transport::UdpUnconnected;
+            assert!(failure.errno == "ECONNREFUSED" || unconnected, "{transport:?}: {failure}");
         }
         let any = if family == Family::Ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let _listens = listener(scene, any);
-        for manner in MANNERS {
-            let reply = node.dial(&Dial::new(manner, to).bind(bound)).unwrap();
-            assert_eq!(reply.backend(), "a", "{manner:?}");
+        for transport in TRANSPORTS {
+            let reply = node.dial(&Dial::new(transport, to).bind(bound)).unwrap();
+            assert_eq!(reply.backend(), "a", "{transport:?}");
         }
     });
 }

@@ -9,7 +9,7 @@ impl Agent {
     pub(super) fn warn_wrong_name(&mut self) {
         if self.model.has_node() {
             self.has_warned_of_name = false;
-        } else if !self.has_warned_of_name && self.model.is_nowhere() {
+        } else if !self.has_warned_of_name && self.model.is_unknown_node() {
             self.has_warned_of_name = true;
             let node = self.model.node_name();
             warn!(

@@ -14,7 +14,7 @@ use crate::desired::BackendList;
 /// The state that only few ports have, boxed to save memory: there are tens of thousands of ports, and an empty collection takes
 /// 24 bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Rare {
+pub(super) struct PortExtras {
     /// Frontends whose entries are not up to date, because a write was refused.
     pub(super) outdated: BTreeSet<Frontend>,
     /// Former lists: their slots, which entries may still name, and their backends.
@@ -29,10 +29,19 @@ pub(super) struct Rare {
     pub(super) members: Memberships,
 }
 
+/// How many entries all ports have in maps of which most ports need none. Counted here because visiting every port takes long.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ExtraEntries {
+    /// In MEMBERS.
+    pub(super) members: usize,
+    /// In SOURCE_RANGES.
+    pub(super) sources: usize,
+}
+
 impl Port {
-    /// Returns the port's rare state, which may be empty.
-    pub(super) fn rare(&self) -> &Rare {
-        static NOTHING: Rare = Rare {
+    /// Returns the port's extras, which may be empty.
+    pub(super) fn extras(&self) -> &PortExtras {
+        static NOTHING: PortExtras = PortExtras {
             outdated: BTreeSet::new(),
             former: Vec::new(),
             held: BTreeSet::new(),
@@ -40,23 +49,23 @@ impl Port {
             sources: BTreeSet::new(),
             members: BTreeMap::new(),
         };
-        self.rare.as_deref().unwrap_or(&NOTHING)
+        self.extras.as_deref().unwrap_or(&NOTHING)
     }
 
-    /// Returns the port's rare state for a change, and allocates it if there is none.
-    pub(super) fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+    /// Returns the port's extras for a change, and allocates them if there are none.
+    pub(super) fn extras_mut(&mut self) -> &mut PortExtras {
+        self.extras.get_or_insert_default()
     }
 
-    /// Frees the port's rare state if it is empty.
+    /// Frees the port's extras if they are empty.
     pub(super) fn trim(&mut self) {
-        self.rare.take_if(|rare| **rare == Rare::default());
+        self.extras.take_if(|extras| **extras == PortExtras::default());
     }
 
     /// To be called when a frontend's entry is up to date, or not this port's any more.
     pub(super) fn forget_outdated(&mut self, frontend: &Frontend) {
-        if let Some(rare) = &mut self.rare {
-            rare.outdated.remove(frontend);
+        if let Some(extras) = &mut self.extras {
+            extras.outdated.remove(frontend);
         }
     }
 }

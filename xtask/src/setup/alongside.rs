@@ -19,7 +19,7 @@ const SHOWN: usize = 20;
 
 /// Runs `build`, and concurrently installs what `purposes` need. The build script of the eBPF programs waits for the
 /// installation.
-pub(crate) fn beside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn alongside<T>(purposes: &[Purpose], build: impl FnOnce() -> Result<T>) -> Result<T> {
     let plan = Plan::new(&Facts::gather(purposes)?);
     if plan.is_empty() {
         return build();

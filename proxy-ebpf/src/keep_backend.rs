@@ -26,7 +26,7 @@ pub fn may_continue(
     // A lone SYN, which may be forged, ends no open connection as long as any Service has its backend. The same holds for an INIT
     // and an association that the backend has replied to: it has a tag in place of the service's generation.
     let has_replied = headers.tuple.protocol == Protocol::Sctp as u8 && flow.meta.state() != State::New;
-    let keeps = if opens && (assured || has_replied) { exists(&flow.meta) } else { keeps_backend(flow, meta) };
+    let keeps = if opens && (assured || has_replied) { backend_exists(&flow.meta) } else { keeps_backend(flow, meta) };
     // An SCTP association can't be half-closed.
     let may_be_half_closed = assured && headers.tuple.protocol == Protocol::Tcp as u8;
     if keeps && !(opens && flow.meta.state().is_over(may_be_half_closed)) {
@@ -35,15 +35,15 @@ pub fn may_continue(
     if is_udp {
         count(Counter::UdpFlowMoved);
     }
-    if let Ok(at_hand) = headers.put() {
-        forget(flow, &at_hand.tuple);
+    if let Ok(stored) = headers.store() {
+        forget(flow, &stored.tuple);
     }
     false
 }
 
 /// Whether any service still has the flow's backend.
 #[inline(always)]
-fn exists(meta: &EntryMeta) -> bool {
+fn backend_exists(meta: &EntryMeta) -> bool {
     get_backend(meta.backend).is_ok_and(|found| found.backend.generation == meta.backend_generation)
 }
 
@@ -53,20 +53,20 @@ fn keeps_backend(flow: &mut ConntrackEntry, meta: Shared<EntryMeta>) -> bool {
     if generation(flow.meta.service) == flow.meta.service_generation {
         return true;
     }
-    let confirmed = is_confirmed(&mut flow.meta);
+    let confirmed = recheck_backend(&mut flow.meta);
     meta.service_generation().write(&flow.meta.service_generation);
     confirmed
 }
 
 /// Whether the flow's service, which has changed since the last check, still has the flow's backend.
 #[inline(never)]
-fn is_confirmed(meta: &mut EntryMeta) -> bool {
+fn recheck_backend(meta: &mut EntryMeta) -> bool {
     let memory = Remembered {
         service: meta.service,
         backend: meta.backend,
         backend_generation: meta.backend_generation,
         service_generation: meta.service_generation,
-        list: List::staying(meta.list.into()),
+        list: List::serving(meta.list.into()),
     };
     let confirmed = recall(memory);
     if let Some((_, generation)) = confirmed {

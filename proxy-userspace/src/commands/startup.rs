@@ -56,7 +56,7 @@ impl Startup {
             }
             self.fit(agent)?;
         }
-        agent.let_grow(growth::growing(&self.set_config.dataplane.sizes, &self.limits));
+        agent.set_growing(growth::growing(&self.set_config.dataplane.sizes, &self.limits));
         agent.expect_programs(self.set.succession.is_in_force());
         let Loading { task, set_config, limits } = self.load()?;
         // The verifier runs concurrently.
@@ -67,7 +67,7 @@ impl Startup {
         let running = hooks.attach(&set_config, is_first.then_some(&*agent)).await?;
         agent.attached();
         // Listing objects and loading programs has left much free memory.
-        heap::give_back();
+        heap::trim();
         info!("serving");
         Ok(Some(Growth::new(set_config, limits, running)))
     }
@@ -121,8 +121,8 @@ impl Hooks {
     fn load(set: NewSet, groups: &[Group], folder: PinFolder, set_config: &SetConfig) -> anyhow::Result<Self> {
         let NewSet { ebpf, succession } = set;
         let (config, sctp) = (set_config.devices.clone(), set_config.sctp.clone());
-        let program_set =
-            ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?.telling(set_config.programs.clone());
+        let program_set = ProgramSet::new(ebpf, &folder, groups, devices::needed(&config))?
+            .publishing_to(set_config.programs.clone());
         Ok(Self {
             devices: Follower::new(program_set, folder.clone(), config, sctp, set_config.missing.clone())?,
             folder,

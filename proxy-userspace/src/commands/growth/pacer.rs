@@ -2,21 +2,21 @@
 
 /// Lets looks be skipped while nothing happens, as they are most of what an agent at rest does.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct LookPacer {
     /// The number of the agent's plan, and the sum of what the programs had counted, at the last look.
-    seen: Option<(u64, u64)>,
+    last: Option<(u64, u64)>,
     skipped: u32,
 }
 
-impl Rest {
+impl LookPacer {
     /// How many looks are skipped at most: notes of foreign flows are counted nowhere.
-    const LONGEST: u32 = 9;
+    const MAX_SKIPPED: u32 = 9;
 
     /// Whether a look is due, by the number of the agent's plan and the sum of what the programs have counted; `None` if that
     /// can't be read.
     pub(super) fn is_due(&mut self, now: Option<(u64, u64)>) -> bool {
-        let is_same = now.is_some() && now == std::mem::replace(&mut self.seen, now);
-        self.skipped = if is_same && self.skipped < Self::LONGEST { self.skipped + 1 } else { 0 };
+        let is_same = now.is_some() && now == std::mem::replace(&mut self.last, now);
+        self.skipped = if is_same && self.skipped < Self::MAX_SKIPPED { self.skipped + 1 } else { 0 };
         self.skipped == 0
     }
 }
@@ -27,8 +27,8 @@ mod tests {
 
     #[test]
     fn looks_are_skipped_while_nothing_happens_but_not_for_long() {
-        let mut rest = Rest::default();
-        let mut due = |now| rest.is_due(now);
+        let mut pacer = LookPacer::default();
+        let mut due = |now| pacer.is_due(now);
         assert!(due(Some((1, 5))) && !due(Some((1, 5))), "nothing has happened");
         assert!(due(Some((2, 5))) && due(Some((2, 6))), "a plan, a packet");
         assert_eq!((0..20).filter(|_| due(Some((2, 6)))).count(), 2);

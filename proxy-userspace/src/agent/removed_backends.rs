@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 type Backends = BTreeSet<SocketAddr>;
 
 /// The backends that UDP services have lost, on their way to the thread that destroys sockets.
-pub(super) struct Gone {
+pub(super) struct RemovedBackends {
     sender: UnboundedSender<Backends>,
     /// The backends since the programs began to be replaced; `None` once every hook has its new program.
     replacing: Option<Backends>,
@@ -16,7 +16,7 @@ pub(super) struct Gone {
     is_in_force: bool,
 }
 
-impl Gone {
+impl RemovedBackends {
     /// Hands backends to `sender`. The programs are being replaced.
     pub(super) fn new(sender: UnboundedSender<Backends>) -> Self {
         Self { sender, replacing: Some(Backends::new()), is_in_force: true }
@@ -72,7 +72,7 @@ mod tests {
     fn s29_sockets_are_destroyed_once_no_program_chooses_their_backend() {
         for (is_in_force, early) in [(true, vec![1]), (false, vec![])] {
             let (sender, mut receiver) = unbounded_channel();
-            let mut gone = Gone::new(sender);
+            let mut gone = RemovedBackends::new(sender);
             gone.expect(is_in_force);
             gone.add(backend(1));
             assert_eq!(received(&mut receiver), early);
