@@ -55,12 +55,12 @@ fn show<R: Row>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>)
     let mut is_open = !(rows.is_empty() && found.is_err()) || args.watch;
     is_open = is_open && print(printer.text(&rows)?.as_bytes())?;
     found?;
-    let mut changes = Changes::default();
-    changes.take(rows)?;
+    let mut seen = Seen::default();
+    seen.take(rows)?;
     while args.watch && is_open {
         thread::sleep(PAUSE);
         // Names that go while they are watched are no error.
-        let changed = changes.take(selection.select(read()?).0)?;
+        let changed = seen.take(selection.select(read()?).0)?;
         if !changed.is_empty() {
             is_open = print(printer.text(&changed)?.as_bytes())?;
         }
@@ -70,9 +70,9 @@ fn show<R: Row>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>)
 
 /// What the last look showed.
 #[derive(Debug, Default)]
-struct Changes(BTreeSet<String>);
+struct Seen(BTreeSet<String>);
 
-impl Changes {
+impl Seen {
     /// Returns the rows that are new or differ since the last call.
     fn take<R: Row>(&mut self, rows: Vec<R>) -> Result<Vec<R>, serde_json::Error> {
         let now: Vec<String> = rows.iter().map(Row::watched).collect::<Result<_, _>>()?;
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn watching_shows_rows_that_come_or_change() {
-        let mut changes = Changes::default();
+        let mut seen = Seen::default();
         let mut names = |rows: Vec<Lamp>| -> Vec<_> {
-            changes.take(rows).unwrap().iter().map(|lamp| (lamp.name, lamp.is_on)).collect()
+            seen.take(rows).unwrap().iter().map(|lamp| (lamp.name, lamp.is_on)).collect()
         };
         assert_eq!(names(vec![lamp("a", true, 0), lamp("b", true, 0)]), [("a", true), ("b", true)]);
         assert_eq!(names(vec![lamp("a", true, 1), lamp("b", false, 1)]), [("b", false)]);

@@ -13,7 +13,7 @@ use std::{
 use harness::{
     lab::find_program,
     objects::service,
-    scene::{Family, PATIENCE, PORTS, Scene, Setup, expect, from_outside_by, until, web, web_slice},
+    scene::{Family, Outside, PATIENCE, PORTS, Scene, Setup, expect, from_outside_by, until, web, web_slice},
 };
 use serde_json::{Value, json};
 
@@ -125,6 +125,43 @@ fn get_drops_and_maps_show_what_is_counted() {
     assert_eq!(number(&scene, "maps counters", "capacity"), scene.dump("counters").len() as u64);
 }
 
+/// The open flow of the client outside, and the open socket of the pod, in `waggle get flows`.
+fn check_flows(outside: &Outside, family: Family) {
+    let scene = &outside.scene;
+    let backend = SocketAddr::new(family.of(&outside.remote), PORTS[0]).to_string();
+    let flows = rows(scene, &format!("flows {}", outside.address(family)));
+    let is_open = |row: &&Value| row["protocol"] == "TCP" && row["state"] == "established";
+    let open: Vec<_> = flows.iter().filter(is_open).collect();
+    let [flow] = open[..] else { panic!("one flow is open: {flows:#?}") };
+    assert_eq!((&flow["namespace"], &flow["name"], &flow["port"]), (&json!("default"), &json!("web"), &json!("tcp")));
+    assert_eq!(flow["frontend"], outside.node_port(family).to_string());
+    assert_eq!(flow["backend"], backend);
+    let node = format!("{}:", family.of(&scene.node));
+    assert!(flow["source"].as_str().unwrap().starts_with(&node), "{flow:#}");
+    let left = flow["expiresSeconds"].as_u64().unwrap();
+    assert!((86_000..=86_400).contains(&left), "established flows live a day: {left}");
+
+    let sockets = rows(scene, "flows web");
+    let is_inside = |row: &&Value| row["socket"].is_u64() && row["protocol"] == "TCP";
+    let inside: Vec<_> = sockets.iter().filter(is_inside).collect();
+    let [socket] = inside[..] else { panic!("one socket is open: {sockets:#?}") };
+    assert_eq!(socket["frontend"], family.frontend(1).to_string());
+    assert_eq!((&socket["backend"], &socket["state"]), (&json!(backend), &json!("connected")));
+}
+
+/// The client outside and the pod, each at both ports, in `waggle get affinity`.
+fn check_affinity(outside: &Outside, family: Family) {
+    let backend = SocketAddr::new(family.of(&outside.remote), PORTS[0]).to_string();
+    let kept = rows(&outside.scene, "affinity web");
+    let of = |field: &str| kept.iter().filter(|row| !row[field].is_null()).count();
+    assert_eq!((of("client"), of("netns")), (2, 2), "each port has both clients: {kept:#?}");
+    assert!(
+        kept.iter().all(|row| row["backend"] == backend && row["expiresSeconds"].as_u64() > Some(500)),
+        "{kept:#?}"
+    );
+    assert_eq!(rows(&outside.scene, &format!("affinity {}", outside.address(family))).len(), 2);
+}
+
 #[test]
 fn get_flows_and_affinity_show_clients_with_and_without_the_agent() {
     from_outside_by("auto", "get-flows", |outside| {
@@ -132,45 +169,15 @@ fn get_flows_and_affinity_show_clients_with_and_without_the_agent() {
         outside.serve(family, &outside.web(family).client_ip_affinity(Some(600)), &[&outside.remote]);
         expect(&outside.client, outside.node_port(family), &["far"]);
         expect(&outside.scene.from_pod, family.frontend(1), &["far"]);
-        let held = outside.client.connect_tcp(outside.node_port(family)).unwrap();
-        let inside = outside.scene.from_pod.connect_tcp(family.frontend(1)).unwrap();
-        let client = outside.address(family).to_string();
-        let backend = SocketAddr::new(family.of(&outside.remote), PORTS[0]).to_string();
-        let node = family.of(&outside.scene.node).to_string();
+        let _held = outside.client.connect_tcp(outside.node_port(family)).unwrap();
+        let _inside = outside.scene.from_pod.connect_tcp(family.frontend(1)).unwrap();
         for is_running in [true, false] {
-            let scene = &outside.scene;
-            let is_open = |row: &&Value| row["protocol"] == "TCP" && row["state"] == "established";
-            let flows = rows(scene, &format!("flows {client}"));
-            let open: Vec<_> = flows.iter().filter(is_open).collect();
-            let [flow] = open[..] else { panic!("one flow is open: {flows:#?}") };
-            assert_eq!(
-                (&flow["namespace"], &flow["name"], &flow["port"]),
-                (&json!("default"), &json!("web"), &json!("tcp"))
-            );
-            assert_eq!(
-                (&flow["frontend"], &flow["backend"]),
-                (&json!(outside.node_port(family).to_string()), &json!(backend))
-            );
-            assert!(flow["source"].as_str().unwrap().starts_with(&format!("{node}:")), "{flow:#}");
-            let left = flow["expiresSeconds"].as_u64().unwrap();
-            assert!((86_000..=86_400).contains(&left), "established flows live a day: {left}");
-            let sockets = rows(scene, "flows web");
-            let is_inside = |row: &Value| row["socket"].is_u64() && row["protocol"] == "TCP";
-            let inside: Vec<_> = sockets.iter().filter(|row| is_inside(row)).collect();
-            let [socket] = inside[..] else { panic!("one socket is open: {sockets:#?}") };
-            assert_eq!(socket["frontend"], family.frontend(1).to_string());
-            assert_eq!((&socket["backend"], &socket["state"]), (&json!(backend), &json!("connected")));
-
-            let kept = rows(scene, "affinity web");
-            let of = |field: &str| kept.iter().filter(|row| !row[field].is_null()).count();
-            assert_eq!((of("client"), of("netns")), (2, 2), "each port has both clients: {kept:#?}");
-            assert!(kept.iter().all(|row| row["backend"] == backend && row["expiresSeconds"].as_u64() > Some(500)));
-            assert_eq!(rows(scene, &format!("affinity {client}")).len(), 2);
+            check_flows(outside, family);
+            check_affinity(outside, family);
             if is_running {
                 outside.scene.waggle.kill().unwrap();
             }
         }
-        drop((held, inside));
     });
 }
 
