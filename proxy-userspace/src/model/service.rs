@@ -16,12 +16,11 @@ use crate::{
     config::ExternalIps,
     desired::Family,
     objects::{
-        Service, ServiceSpec,
+        PROXY_NAME_LABEL, Service, ServiceSpec,
         address::{frontend_fault, parse_address},
     },
 };
 
-const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
 const AFFINITY_DEFAULT: u32 = 10_800;
 const AFFINITY_MAX: u32 = 86_400;
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// The annotation with the time of the change of a pod or Service that made the controller change the slice.
 pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
-const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
+/// The label of the EndpointSlices of Services without ClusterIPs (S3).
+pub(crate) const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 resource!(EndpointSlice, "EndpointSlice", "discovery.k8s.io", "v1", "endpointslices", NamespaceResourceScope);

@@ -45,7 +45,6 @@ mod pod;
 mod service;
 mod service_cidr;
 
-pub(crate) use self::endpoint_slice::TRIGGER_TIME;
 pub use self::{
     endpoint_slice::{Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, Hint},
     node::{DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeSpec, NodeStatus, Taint},
@@ -55,6 +54,10 @@ pub use self::{
         SessionAffinityConfig,
     },
     service_cidr::{ServiceCidr, ServiceCidrSpec},
+};
+pub(crate) use self::{
+    endpoint_slice::{HEADLESS_LABEL, TRIGGER_TIME},
+    service::PROXY_NAME_LABEL,
 };
 pub use api_event::{ApiEvent, Reason};
 pub use event::{Event, Kind, Object, ObjectRef};

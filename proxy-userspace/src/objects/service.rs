@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::I
 use kube::core::NamespaceResourceScope;
 use serde::{Deserialize, Serialize};
 
+/// The label of Services and EndpointSlices that another proxy serves (S1).
+pub(crate) const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
+
 resource!(Service, "Service", "", "v1", "services", NamespaceResourceScope);
 
 /// core/v1 Service.

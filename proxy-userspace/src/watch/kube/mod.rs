@@ -141,8 +141,8 @@ impl Kube {
 }
 
 // kube-proxy's label selectors (S1, S3).
-const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
-const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
+pub(super) const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
+pub(super) const ENDPOINT_SLICES: &str = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name";
 
 impl Source for Kube {
     async fn run(self, events: mpsc::Sender<Event>) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use super::{
     refusal::Refusal,
     validate::parse_network,
 };
-use crate::objects::{Object, ObjectRef, ServiceCidr, ServiceCidrSpec};
+use crate::objects::{HEADLESS_LABEL, Object, ObjectRef, PROXY_NAME_LABEL, ServiceCidr, ServiceCidrSpec};
 
 /// The name of the ServiceCIDR object for the ranges of the command line.
 const DEFAULT_CIDR: &str = "kubernetes";
@@ -70,15 +70,15 @@ impl Assembled {
     }
 }
 
-/// True if the source reports the object. Services of another proxy (S1) and headless slices (S3) are hidden, as by the
-/// selectors of a watch.
+/// True if the source reports the object. What another proxy serves (S1) and headless slices (S3) are hidden, as by the selectors
+/// of a watch.
 pub fn is_ours(object: &Object) -> bool {
-    let (metadata, label) = match object {
-        Object::Service(object) => (&object.metadata, "service.kubernetes.io/service-proxy-name"),
-        Object::EndpointSlice(object) => (&object.metadata, "service.kubernetes.io/headless"),
+    let (metadata, hiding): (_, &[&str]) = match object {
+        Object::Service(object) => (&object.metadata, &[PROXY_NAME_LABEL]),
+        Object::EndpointSlice(object) => (&object.metadata, &[HEADLESS_LABEL, PROXY_NAME_LABEL]),
         Object::Node(_) | Object::ServiceCidr(_) => return true,
     };
-    metadata.labels.as_ref().is_none_or(|labels| !labels.contains_key(label))
+    metadata.labels.as_ref().is_none_or(|labels| !hiding.iter().any(|label| labels.contains_key(*label)))
 }
 
 /// Keeps the first object of each identity and refuses the others.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::objects::{EndpointSlice, Service};
+use crate::watch::kube::{ENDPOINT_SLICES, SERVICES};
 use crate::watch::manifests::sample::{assembled as build_one, assembled_after, service, shown, slices};
 
 fn service_at(port: u16) -> String {
@@ -51,4 +53,22 @@ fn s3_hand_made_slices_are_passed_through() {
     let slice = slices(&assembled)[0];
     assert_eq!(slice.metadata.namespace.as_deref(), Some("default"));
     assert_eq!(slice.endpoints.as_ref().map(Vec::len), Some(1));
+}
+
+#[test]
+fn s1_s3_a_folder_hides_what_the_selectors_of_a_watch_hide() {
+    let labelled = |label: &str| ObjectMeta {
+        labels: Some(BTreeMap::from([(label.to_owned(), String::new())])),
+        ..ObjectMeta::default()
+    };
+    let service = |label: &str| Object::Service(Service { metadata: labelled(label), ..Service::default() });
+    let slice =
+        |label: &str| Object::EndpointSlice(EndpointSlice { metadata: labelled(label), ..EndpointSlice::default() });
+    for label in SERVICES.split(',') {
+        assert!(!is_ours(&service(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
+    }
+    for label in ENDPOINT_SLICES.split(',') {
+        assert!(!is_ours(&slice(label.strip_prefix('!').expect("a label that must be absent"))), "{label}");
+    }
+    assert!(is_ours(&service("app")) && is_ours(&slice("app")) && is_ours(&service(HEADLESS_LABEL)));
 }
