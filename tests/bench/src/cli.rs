@@ -73,9 +73,9 @@ pub struct Options {
     /// Write all numbers as one flat JSON object
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the chart here [default: bench.svg in the build folder]
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
+    /// Write the charts of connections and of growing clusters into this folder [default: the build folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub charts: Option<PathBuf>,
     /// Print the table as Markdown
     #[arg(long)]
     pub markdown: bool,
@@ -149,13 +149,13 @@ impl Options {
         self.endpoints.unwrap_or(if self.quick { 2 } else { 10 })
     }
 
-    /// The chart's path: in the folder above this executable's, unless given.
-    pub fn svg_path(&self) -> PathBuf {
-        let default = || {
+    /// The path of a chart: in the folder above this executable's, unless another is given.
+    pub fn chart_path(&self, file: &str) -> PathBuf {
+        let build_folder = || {
             let own = env::current_exe().unwrap_or_default();
-            own.ancestors().nth(2).map(PathBuf::from).unwrap_or_default().join("bench.svg")
+            own.ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
         };
-        self.svg.clone().unwrap_or_else(default)
+        self.charts.clone().unwrap_or_else(build_folder).join(file)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The benchmark: what a connection through a ClusterIP costs compared with one to the backend's own address, with Waggle and
 //! with an nftables rule set laid out as kube-proxy's, with few Services and with many. `cargo xtask bench` starts it.
 
-use std::{fs, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser as _;
@@ -73,6 +73,7 @@ fn bench(options: &Options) -> Result<()> {
         eprintln!("scale");
         let rows = scale::measure(&options.scale_plan(), &interrupted)?;
         println!("{}", scale::text(&rows, options.markdown));
+        write_chart(&options.chart_path("scale.svg"), &scale::draw(&rows))?;
         numbers.extend(scale::flat(&rows));
     }
     if let Some(json) = &options.json {
@@ -111,8 +112,11 @@ fn report(figures: &Figures, options: &Options) -> Result<()> {
         );
     }
     println!("{}", cli::conditions(options));
-    let svg = options.svg_path();
-    fs::write(&svg, chart::draw(figures)).with_context(|| format!("write the chart {}", svg.display()))?;
-    eprintln!("chart: {}", svg.display());
+    write_chart(&options.chart_path("connections.svg"), &chart::draw(figures))
+}
+
+fn write_chart(path: &Path, chart: &str) -> Result<()> {
+    fs::write(path, chart).with_context(|| format!("write the chart {}", path.display()))?;
+    eprintln!("chart: {}", path.display());
     Ok(())
 }

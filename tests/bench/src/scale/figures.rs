@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::Size;
 use crate::{figures::rounded, stats::quantile};
 
+/// How many times the shortest the longest processor time of a change may be.
+pub const ALLOWED_RATIO: f64 = 1.2;
+
 /// The agent's processor time for a change: means of blocks of changes.
 pub type Cost = Vec<Duration>;
 
@@ -138,7 +141,7 @@ impl ScaleFigures {
             medians.iter().map(|(_, cost)| *cost).reduce(f64::max),
         ) && medians.len() > 1
         {
-            rows.push(Row::new("  most ÷ least", "change_cpu_ratio", most / least).at_most(1.2));
+            rows.push(Row::new("  most ÷ least", "change_cpu_ratio", most / least).at_most(ALLOWED_RATIO));
         }
         rows
     }

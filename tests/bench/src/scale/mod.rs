@@ -1,6 +1,7 @@
 //! What the agent needs as the cluster grows: the time from a change until new connections obey it, the processor time
 //! of a change, starts, and memory, of an agent that follows the test API server by TLS.
 
+mod chart;
 mod cluster;
 mod figures;
 mod flood;
@@ -16,6 +17,7 @@ mod usage;
 use anyhow::{Context as _, Result};
 
 pub use self::{
+    chart::draw,
     figures::flat,
     plan::{Plan, Size},
     table::text,
