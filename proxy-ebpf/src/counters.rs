@@ -43,20 +43,25 @@ pub fn count_packet(service: u32, bytes: usize) {
     }
 }
 
-/// Adds the result of a search for a source port towards a backend.
+/// What a backend's counters begin with. In read-only data, since the caller has no stack left for it.
+const ZERO: &BackendCounters = &BackendCounters { flows: 0, taken: 0, exhausted: 0 };
+
+/// The counters of a backend, which all CPUs share. Inserts them if there are none.
 #[inline(always)]
-pub fn count_ports(backend: u32, found: &BackendCounters) {
-    // Two CPUs may find no entry at the same time. The second can't insert one, and adds to the first one's.
-    if BACKEND_COUNTERS.get_shared(backend).is_none()
-        && BACKEND_COUNTERS.insert(backend, found, BPF_NOEXIST.into()).is_ok()
-    {
-        return;
+pub fn backend_counters(backend: &u32) -> Option<Shared<BackendCounters>> {
+    if BACKEND_COUNTERS.get_shared(backend).is_none() {
+        // Two CPUs may get here at the same time. The second can't insert an entry, and gets the first one's.
+        let _ = BACKEND_COUNTERS.insert(backend, ZERO, BPF_NOEXIST.into());
     }
-    if let Some(value) = BACKEND_COUNTERS.get_shared(backend) {
-        add_shared(value.flows(), found.flows);
-        add_shared(value.taken(), found.taken);
-        add_shared(value.exhausted(), found.exhausted);
-    }
+    BACKEND_COUNTERS.get_shared(backend)
+}
+
+/// Adds the result of a search for a source port to the counters of its backend.
+#[inline(always)]
+pub fn count_ports(counters: Shared<BackendCounters>, found: &BackendCounters) {
+    add_shared(counters.flows(), found.flows);
+    add_shared(counters.taken(), found.taken);
+    add_shared(counters.exhausted(), found.exhausted);
 }
 
 /// Adds to a number that other CPUs add to, too.

@@ -12,7 +12,7 @@ use super::{
     table::FlowTable,
 };
 use crate::{
-    counters::{count, count_ports},
+    counters::{backend_counters, count, count_ports},
     filter::{note_snat_port, port_class},
     owner::owner,
     scratch::ReplyRoom,
@@ -69,11 +69,15 @@ pub fn claim_port<E: FlowTable>(
     unsafe {
         bpf_loop(1 + CANDIDATES - u32::from(is_changed), try_port::<E> as *mut c_void, (&raw mut search).cast(), 0)
     };
+    // Before the results are read: on kernels before 6.6 there is no stack for keeping them across calls of helpers.
+    let counters = backend_counters(&search.flow.meta.backend);
     let Search { flow, owner, .. } = search;
     let taken = core::mem::replace(&mut flow.meta.handshake, tag);
     let found = owner != EXHAUSTED;
-    let flows = (owner == KeyOwner::Free as u32).into();
-    count_ports(flow.meta.backend, &BackendCounters { flows, taken: taken.into(), exhausted: (!found).into() });
+    if let Some(counters) = counters {
+        let flows = (owner == KeyOwner::Free as u32).into();
+        count_ports(counters, &BackendCounters { flows, taken: taken.into(), exhausted: (!found).into() });
+    }
     if found && flow.source_port != tuple.source_port {
         count(Counter::SnatPortChanged);
     }
