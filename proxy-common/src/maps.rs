@@ -76,7 +76,7 @@ macro_rules! for_each_map {
             EMBRYONIC_IPV6: LruHash<Tuple, ConntrackEntry>, EMBRYONIC_MAX, Embryonic, 9;
             /// Fragmented packet → the ports in its first fragment.
             FRAGMENTS: LruHash<Fragment, FragmentPorts>, FRAGMENTS_MAX, Fragments, OTHER;
-            /// Backend id → how many source ports were given, tried in vain, and not found for it. Only backends that were sent
+            /// Backend id → how many source ports were given for it, how many of those tried were in use, and how many searches found none. Only backends that were sent
             /// flows with source translation have an entry.
             BACKEND_COUNTERS: SparseHash<u32, BackendCounters>, BACKENDS_MAX, Backends, 11;
             /// This CPU's rate limit of refusals, and the refusal of the current packet: see `reject.rs`.

@@ -136,7 +136,7 @@ fn the_programs_of_probes_and_of_the_clean_up_are_commands_of_the_agents() {
 }
 
 #[test]
-fn the_agent_is_told_its_node_and_where_the_api_server_is() {
+fn the_agent_gets_its_node_and_the_api_servers_address() {
     let container = container();
     let expected =
         serde_json::json!([{ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }]);

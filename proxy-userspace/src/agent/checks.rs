@@ -34,7 +34,7 @@ impl BlockedPorts {
         self.all().insert(port, error);
     }
 
-    /// Somebody listens on the port, or nobody has to.
+    /// The port is listened on, or needs no listener any more.
     pub fn free(&self, port: u16) {
         self.all().remove(&port);
     }

@@ -98,28 +98,31 @@ impl fmt::Display for Sentence<'_> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
     fn found(found: &[(&str, &str)]) -> BTreeMap<String, String> {
         found.iter().map(|(name, reason)| ((*name).to_owned(), (*reason).to_owned())).collect()
     }
 
     #[test]
-    fn s32_what_lacks_its_program_for_long_is_told_by_its_name_until_it_is_there() {
+    fn s32_what_lacks_its_program_for_long_is_named_until_it_is_there() {
         let (missing, start) = (Missing::default(), Instant::now());
-        let later = start + PATIENCE + Duration::from_secs(1);
+        let later = start + WAIT_LIMIT + Duration::from_secs(1);
         assert_eq!(missing.replace(AttachPoint::Device, found(&[("eth0", "busy")]), start), ["eth0"]);
         assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later), ["connect4"]);
         assert_eq!(missing.count(), 2);
-        assert!(missing.missing_longer_than(PATIENCE, start + PATIENCE).is_empty(), "for a while it may be missing");
-        let sentences = missing.missing_longer_than(PATIENCE, later);
+        assert!(
+            missing.missing_longer_than(WAIT_LIMIT, start + WAIT_LIMIT).is_empty(),
+            "for a while it may be missing"
+        );
+        let sentences = missing.missing_longer_than(WAIT_LIMIT, later);
         assert!(
             sentences.len() == 1 && sentences[0].starts_with("device eth0 has not been served for 61 s"),
             "{sentences:?}"
         );
         assert!(sentences[0].contains("--devices") && sentences[0].ends_with(": busy"), "{sentences:?}");
         missing.replace(AttachPoint::Device, BTreeMap::new(), later);
-        let sentences = missing.missing_longer_than(PATIENCE, later + PATIENCE * 2);
+        let sentences = missing.missing_longer_than(WAIT_LIMIT, later + WAIT_LIMIT * 2);
         assert!(sentences.len() == 1 && sentences[0].starts_with("hook connect4 of the cgroup"), "{sentences:?}");
         missing.replace(AttachPoint::Cgroup, BTreeMap::new(), later);
         assert_eq!(missing.count(), 0);
@@ -128,10 +131,10 @@ mod tests {
     #[test]
     fn another_reason_is_news_and_no_new_beginning() {
         let (missing, start) = (Missing::default(), Instant::now());
-        let later = start + PATIENCE * 2;
+        let later = start + WAIT_LIMIT * 2;
         missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), start);
         assert!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later).is_empty());
         assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "busy")]), later), ["connect4"]);
-        assert_eq!(missing.missing_longer_than(PATIENCE, later).len(), 1, "since the first");
+        assert_eq!(missing.missing_longer_than(WAIT_LIMIT, later).len(), 1, "since the first");
     }
 }

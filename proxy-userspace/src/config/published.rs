@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_told_without_passwords() {
+    fn urls_are_shown_without_passwords() {
         for (url, told) in [
             ("https://192.0.2.1:6443", "https://192.0.2.1:6443"),
             ("https://me:secret@control:6443/base", "https://control:6443/base"),

@@ -124,7 +124,7 @@ fn w01_without_stages_what_is_not_surely_a_services_passes() {
 }
 
 #[test]
-fn s28_a_refusal_that_can_not_be_told_is_still_a_refusal() {
+fn s28_a_refusal_that_can_not_be_answered_is_still_a_refusal() {
     let shared = shared();
     let mut node = shared.lock();
     node.serve(&[bare()]);

@@ -101,7 +101,7 @@ fn s21_who_is_served_is_shown_where_not_everybody_is() {
 }
 
 #[test]
-fn node_ports_of_both_families_are_told_apart() {
+fn node_ports_of_both_families_are_distinguished() {
     let mut snapshot = snapshot();
     snapshot
         .services

@@ -53,7 +53,7 @@ fn s17_clients_here_get_the_cluster_list_through_external_frontends() {
 }
 
 #[test]
-fn s16_usable_backends_elsewhere_are_told_from_none() {
+fn s16_usable_backends_elsewhere_are_distinguished_from_none() {
     let mut world = World::new();
     world.apply(service_a(json!({ "internalTrafficPolicy": "Local" })));
     let state = |world: &mut World| {

@@ -32,13 +32,13 @@ impl Forwarding {
     }
 
     /// Logs new faults. `is_backend_in` tells whether a backend on this node is in a prefix.
-    pub(crate) fn look(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
+    pub(crate) fn check(&mut self, local: &LocalAddresses, is_backend_in: impl Fn(IpNet) -> bool) {
         let chains = self.chains.faults().into_iter().chain(self.ip_tables.faults());
         let faults: BTreeSet<String> = switches::faults().into_iter().chain(chains).collect();
         for fault in faults.difference(&self.logged) {
             warn!("{fault}");
         }
         self.logged = faults;
-        self.reverse_path.look(local, is_backend_in);
+        self.reverse_path.check(local, is_backend_in);
     }
 }

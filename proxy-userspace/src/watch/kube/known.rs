@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn s6_unreadable_content_is_told_once_until_it_has_been_readable() {
+    fn s6_unreadable_content_is_reported_once_until_it_has_been_readable() {
         let mut known = listed(&[("a", 1)]);
         let told: Vec<_> =
             [true, true, false, true].map(|unreadable| known.note_unreadable("shop", "a", unreadable)).into();

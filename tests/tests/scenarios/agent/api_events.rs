@@ -29,7 +29,7 @@ pub(super) fn arrives(scene: &Scene, reason: &str, kind: &str, name: &str, words
 
 #[test]
 fn s7_refused_addresses_are_events_of_their_services() {
-    let scene = Setup::new("told").origin(Origin::Api).start();
+    let scene = Setup::new("events").origin(Origin::Api).start();
     let stored =
         scene.api().put(service("bad").cluster_ip("10.96.0.66").external_ip("127.0.0.1").port(80, 8080).build());
     arrives(&scene, "NotServed", "Service", "bad", "spec.externalIPs[0]: 127.0.0.1 is a loopback address");

@@ -13,7 +13,7 @@ use std::{
 use harness::{
     lab::find_program,
     objects::service,
-    scene::{Family, Outside, PATIENCE, PORTS, Scene, Setup, expect, from_outside_by, until, web, web_slice},
+    scene::{Family, Outside, PORTS, Scene, Setup, WAIT_LIMIT, expect, from_outside_by, until, web, web_slice},
 };
 use serde_json::{Value, json};
 
@@ -190,7 +190,7 @@ fn get_watch_prints_what_changes() {
     let output = BufReader::new(watching.stdout.take().unwrap());
     let reader =
         thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap()));
-    let next = || lines.recv_timeout(PATIENCE).unwrap();
+    let next = || lines.recv_timeout(WAIT_LIMIT).unwrap();
     let first: Vec<String> = (0..4).map(|_| next()).collect();
     assert!(
         first[0].starts_with("NAMESPACE ") && first[1].contains(" shop ") && first[3].contains(" web "),

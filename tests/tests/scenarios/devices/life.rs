@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_device_made_anew_with_its_old_index_is_served_again() {
+fn a_recreated_device_with_its_old_index_is_served_again() {
     let add = "link add anew index 77 address 02:00:00:00:00:77 type veth peer name wena";
     let address = "address add 198.51.100.1/24 dev anew";
     for (flags, count) in [(["--device-mode", "xdp"], 3), (["--device-mode", "tc"], 2)] {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use harness::{
     lab::{LogLine, START, Waggle},
     objects::service,
-    scene::{self, PATIENCE, Scene, Setup, is_about, until},
+    scene::{self, Scene, Setup, WAIT_LIMIT, is_about, until},
 };
 use serde_json::{Value, json};
 

@@ -133,7 +133,7 @@ fn s16_without_a_backend_clients_are_refused_at_once() {
 }
 
 #[test]
-fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_nobody_is_silent() {
+fn s20_a_port_that_is_not_served_is_refused_and_an_address_of_no_service_is_silent() {
     from_outside_over_both("nobodys", |outside, family| {
         outside.serve(family, &outside.web(family), &[outside.scene.pod(1)]);
         expect(&outside.client, family.frontend(1), &["p1"]);

@@ -208,7 +208,7 @@ fn n07_a_health_check_port_that_others_have_is_refused() {
 }
 
 #[test]
-fn s34_memory_survives_its_file_and_a_damaged_one_is_told() {
+fn s34_memory_survives_its_file_and_a_damaged_one_is_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("new/allocations.json");
     assert_eq!(Allocations::load(&path).expect("no file is no fault"), Allocations::default());

@@ -64,7 +64,7 @@ impl Mode {
         }
     }
 
-    /// All that is in the kernel and may be somebody's, but for a rule in the kubelet's chain KUBE-FIREWALL, which kube-proxy makes,
+    /// Everything in the kernel that another program may have made, but for a rule in the kubelet's chain KUBE-FIREWALL, which kube-proxy makes,
     /// too, and which has to stay: it keeps others from loopback while `route_localnet` is set.
     pub fn listing(self, netns: &Netns) -> String {
         let text = self.place().listing(netns);
