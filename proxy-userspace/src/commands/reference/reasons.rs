@@ -26,8 +26,8 @@ or with the ICMP message that the port is unreachable.
 {}
 ### Dropped
 
-`connect` and `sendto` on this node fail with `EHOSTUNREACH`. Packets are dropped without a reply, except where the meaning says
-that the sender is told.
+`connect` and `sendto` on this node fail with `EHOSTUNREACH`. Packets are dropped without a reply, but for `too_big` and
+`hop_limit`, whose senders are told by ICMP.
 
 {}
 ### Other counters
