@@ -20,14 +20,14 @@ pub(super) fn section() -> String {
 
 ### Rejected
 
-The client is told at once. `connect` and `sendto` on this node fail with `ECONNREFUSED`. Packets are replied to with a TCP reset,
+The client gets an error at once. `connect` and `sendto` on this node fail with `ECONNREFUSED`. Packets are replied to with a TCP reset,
 or with the ICMP message that the port is unreachable.
 
 {}
 ### Dropped
 
 `connect` and `sendto` on this node fail with `EHOSTUNREACH`. Packets are dropped without a reply, but for `too_big` and
-`hop_limit`, whose senders are told by ICMP.
+`hop_limit`, whose senders get an ICMP error.
 
 {}
 ### Other counters
