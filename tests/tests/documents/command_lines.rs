@@ -45,7 +45,8 @@ fn known_flags() -> BTreeSet<String> {
 /// Every `--flag` in a text; `--max-…` stands for several.
 fn flags(text: &str) -> impl Iterator<Item = &str> {
     let after = text.split("--").skip(1);
-    let names = after.map(|rest| rest.split(|c: char| c != '-' && !c.is_ascii_lowercase()).next().unwrap_or_default());
+    let is_other = |c: char| c != '-' && !c.is_ascii_lowercase() && !c.is_ascii_digit();
+    let names = after.map(move |rest| rest.split(is_other).next().unwrap_or_default());
     names.filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 

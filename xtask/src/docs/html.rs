@@ -48,7 +48,9 @@ fn resolve(page: &Path, link: &str) -> PathBuf {
     let mut target = page.parent().unwrap_or(page).to_owned();
     for part in Path::new(link).components() {
         match part {
-            Component::ParentDir => drop(target.pop()),
+            Component::ParentDir => {
+                target.pop();
+            }
             Component::Normal(name) => target.push(name),
             _ => {}
         }

@@ -17,7 +17,7 @@ pub(super) fn section() -> String {
     let intro = "\
 ## Commands
 
-`waggle COMMAND --help` prints this, too. A flag and its value may also be joined by `=`.
+Each command prints its part of this by `--help`. A flag and its value may also be joined by `=`.
 ";
     let commands = cli.get_subcommands().filter(|command| !command.is_hide_set()).map(command);
     std::iter::once(intro.to_owned()).chain(commands).collect::<Vec<_>>().join("\n")
