@@ -144,7 +144,10 @@ mod tests {
 
     impl Row for Lamp {
         const KIND: &'static str = "lamps";
-        const TITLES: &'static [&'static str] = &["NAME", "ON"];
+
+        fn titles() -> Vec<&'static str> {
+            vec!["NAME", "ON"]
+        }
 
         fn cells(&self) -> Vec<String> {
             vec![self.name.to_owned(), self.is_on.to_string()]

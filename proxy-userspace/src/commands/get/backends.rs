@@ -60,7 +60,10 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
 
 impl Row for BackendRow {
     const KIND: &'static str = "backends";
-    const TITLES: &'static [&'static str] = &["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"]
+    }
 
     fn cells(&self) -> Vec<String> {
         vec![

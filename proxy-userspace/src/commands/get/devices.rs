@@ -137,7 +137,10 @@ fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
 impl Row for DeviceRow {
     const KIND: &'static str = "devices";
     const WIDE: &'static [&'static str] = &["POD"];
-    const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]
+    }
 
     fn cells(&self) -> Vec<String> {
         let program = |cell: &ProgramCell| match cell.program {

@@ -103,8 +103,11 @@ const fn kind(kind: MapKind) -> &'static str {
 
 impl Row for MapRow {
     const KIND: &'static str = "maps";
-    const TITLES: &'static [&'static str] = &["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"];
     const WIDE: &'static [&'static str] = &["KEY", "VALUE", "LAYOUT"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"]
+    }
 
     fn cells(&self) -> Vec<String> {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());

@@ -11,6 +11,7 @@ mod maps;
 mod output;
 mod read;
 mod selection;
+mod service_port;
 mod services;
 mod snapshot;
 
@@ -29,6 +30,7 @@ pub use self::{
     maps::{Fill, MapRow, maps},
     output::{Columns, Look, Row, json, table, yaml},
     selection::{NotFound, Selection},
+    service_port::ServicePort,
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
 };

@@ -6,10 +6,11 @@ use serde::Serialize;
 pub trait Row: Serialize {
     /// What the rows are, as `waggle get` is asked for them.
     const KIND: &'static str;
-    /// The titles of the columns.
-    const TITLES: &'static [&'static str];
     /// The titles of the further columns of wide tables.
     const WIDE: &'static [&'static str] = &[];
+
+    /// Returns the titles of the columns.
+    fn titles() -> Vec<&'static str>;
 
     /// Returns the row's cells, one for each title.
     fn cells(&self) -> Vec<String>;
@@ -53,7 +54,7 @@ impl Columns {
     /// Formats rows as aligned columns. Every line ends with a newline.
     pub fn format<'a, R: Row + 'a>(&mut self, rows: impl IntoIterator<Item = &'a R>, look: Look) -> String {
         let further = if look.is_wide { R::WIDE } else { &[] };
-        let titles: Vec<String> = R::TITLES.iter().chain(further).map(|title| (*title).to_owned()).collect();
+        let titles: Vec<String> = R::titles().iter().chain(further).map(|title| (*title).to_owned()).collect();
         let cells = |row: &R| if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() };
         let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
         let lines: Vec<Vec<String>> = if look.is_bare { rows } else { [vec![titles], rows].concat() };

@@ -80,7 +80,7 @@ fn s16_an_empty_list_says_what_it_does() {
     let key = frontend("fd00::1", 53, Protocol::Udp);
     snapshot.services.get_mut(&key).unwrap().flags = 0;
     let rows = services(&snapshot);
-    let dns = rows.iter().find(|row| row.name == "dns").unwrap();
+    let dns = rows.iter().find(|row| row.service_port.name == "dns").unwrap();
     assert_eq!(dns.cells()[6], "none: rejects");
     assert_eq!(dns.when_empty, "rejects");
 }
@@ -139,8 +139,11 @@ fn damaged_entries_are_shown() {
     (dns.kind, dns.internal) = (77, SlotRange { offset: u32::MAX - 1, length: u32::MAX });
     let rows = services(&snapshot);
     let web = rows.iter().find(|row| row.r#type == "ClusterIP").unwrap();
-    assert_eq!((web.namespace.as_str(), web.name.as_str(), web.cells()[6].as_str()), ("?", "id=1", "2 (1 damaged)"));
-    let dns = rows.iter().find(|row| row.name == "dns").unwrap();
+    assert_eq!(
+        (web.service_port.namespace.as_str(), web.service_port.name.as_str(), web.cells()[6].as_str()),
+        ("?", "id=1", "2 (1 damaged)")
+    );
+    let dns = rows.iter().find(|row| row.service_port.name == "dns").unwrap();
     assert_eq!((dns.r#type.as_str(), dns.cells()[6].as_str()), ("kind=77", "0 (4294967295 damaged)"));
     let lost = backends(&snapshot).into_iter().find(|row| row.id == 2).unwrap();
     assert_eq!(lost.cells(), ["2", "damaged: not in BACKENDS", "-", "0", "0", "0", "?/id=1"]);
