@@ -34,12 +34,14 @@ const OTHERS: [&str; 23] = [
     "version",
 ];
 
+/// Flags of waggle and of the plugin of kubectl, and those of other programs.
 fn known_flags() -> BTreeSet<String> {
+    let plugin = include_str!("../../../deploy/kubectl-waggle");
     let command = Cli::command();
     let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
     let names = arguments
         .flat_map(|argument| argument.get_long().into_iter().chain(argument.get_all_aliases().unwrap_or_default()));
-    names.map(str::to_owned).chain(OTHERS.map(str::to_owned)).collect()
+    names.map(str::to_owned).chain(OTHERS.into_iter().chain(flags(plugin)).map(str::to_owned)).collect()
 }
 
 /// Every `--flag` in a text; `--max-…` stands for several.

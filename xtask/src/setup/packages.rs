@@ -50,6 +50,7 @@ pub(crate) const PROGRAMS: [Program; 30] = [
     program("ethtool", Purpose::Lab, "ethtool", "switches offloads of devices in tests"),
     program("curl", Purpose::Lab, "curl", "asks the agent's ports, as docs/troubleshoot.md says"),
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),
+    program("jq", Purpose::Lab, "jq", "filters dumps of maps for people and tests"),
     program("prometheus", Purpose::Lab, "prometheus", "scrapes an agent and evaluates rules and dashboard"),
     program("promtool", Purpose::Lab, "prometheus", "checks Prometheus rules"),
     program("c++", Purpose::Fuzz, "g++", "compiles libFuzzer"),

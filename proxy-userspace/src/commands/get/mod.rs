@@ -3,34 +3,44 @@
 
 mod affinity;
 mod backends;
+mod bpftool;
+mod consistent;
 mod devices;
 mod drops;
 mod endpoints;
+mod fields;
 mod flows;
 mod maps;
 mod output;
 mod read;
 mod selection;
+mod service_port;
 mod services;
 mod snapshot;
+mod watch;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
-use aya::maps::MapError;
+use aya::{maps::MapError, programs::ProgramError};
 use proxy_common::{ABI_VERSION, StoredName};
 
 pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
+    bpftool::bpftool_commands,
+    consistent::{Pins, read_consistently},
     devices::{DeviceRow, Mode, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
+    fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
     output::{Columns, Look, Row, json, table, yaml},
-    selection::{NotFound, Selection},
+    selection::{NotFound, Selected, Selection},
+    service_port::ServicePort,
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
+    watch::{EventType, Seen, WatchEvent},
 };
 use crate::{
     attach::AttachError,
@@ -88,6 +98,12 @@ pub enum InspectError {
         /// The kernel's error.
         source: io::Error,
     },
+    /// The loaded programs can't be listed.
+    #[error("list the programs of the instance (run waggle as root)")]
+    Programs {
+        /// The kernel's error.
+        source: ProgramError,
+    },
     /// A map can't be read.
     #[error("read map {name}")]
     Read {
@@ -136,5 +152,7 @@ impl fmt::Display for Name {
     }
 }
 
+#[cfg(test)]
+pub(super) mod sample;
 #[cfg(test)]
 mod tests;

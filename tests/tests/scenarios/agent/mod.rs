@@ -21,3 +21,4 @@ mod objects;
 mod quiet;
 mod scale;
 mod troubleshoot;
+mod watch;
