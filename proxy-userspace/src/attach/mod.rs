@@ -1,6 +1,7 @@
 //! Attaches programs to their hooks, on the cgroup and on devices. They stay attached when the agent ends, and a later agent
 //! replaces them atomically. `devices` decides which device is served, and how.
 
+mod attached;
 pub mod cgroup;
 mod clsact;
 pub mod device;
@@ -31,10 +32,11 @@ use aya::{
 use proxy_common::sizes::DEVICES_MAX;
 
 pub use self::{
+    attached::{Attached, AttachedDevice, Mode},
     link::Put,
     load::Group,
     loaded::{LoadedPrograms, Statistics},
-    missing::{AttachPoint, Missing},
+    missing::{AttachPoint, Missing, MissingHook},
     program_set::ProgramSet,
     programs::{Programs, Variant},
     renew::{pin_programs, renew},

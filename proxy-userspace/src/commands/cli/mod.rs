@@ -10,6 +10,7 @@ mod nodeport_addresses;
 mod run;
 mod sizes;
 mod spelling;
+mod status;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -17,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
-    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
+    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs, status::StatusArgs,
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -45,6 +46,9 @@ pub enum Command {
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
+    /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served
+    #[command(after_help = status::AFTER_HELP)]
+    Status(StatusArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
@@ -179,16 +183,16 @@ pub enum What {
     Maps,
 }
 
-/// The output formats of `waggle get`.
+/// The output formats of the commands that show something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Aligned columns
     Table,
     /// Aligned columns, with more of them
     Wide,
-    /// One JSON array
+    /// JSON
     Json,
-    /// One YAML sequence
+    /// YAML
     Yaml,
 }
 

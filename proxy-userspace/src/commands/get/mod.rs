@@ -22,7 +22,7 @@ use proxy_common::{ABI_VERSION, StoredName};
 pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
-    devices::{DeviceRow, Mode, ProgramCell, devices},
+    devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
     flows::{Clock, FlowRow, Tracked, flows},
