@@ -8,7 +8,7 @@ use std::{
 
 use proxy_userspace::{
     commands::{
-        cleanup,
+        check, cleanup,
         cli::{Cli, Command, RunArgs},
         config_file, kube_proxy, ready, run, show, status,
     },
@@ -38,6 +38,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run_agent(*args)?,
         Command::Get(args) => show::get(&args)?,
         Command::Status(args) => return status::status(&args),
+        Command::Check(args) => return check::check(*args),
         Command::Completion { shell } => show::completion(shell)?,
         Command::Ready(args) => ready::check(&args.instance)?,
         Command::Cleanup(args) => {

@@ -9,6 +9,7 @@ mod link;
 mod load;
 mod loaded;
 mod missing;
+pub mod occupants;
 mod old_programs;
 mod program_set;
 mod programs;
@@ -41,7 +42,7 @@ pub use self::{
     programs::{Programs, Variant},
     renew::{pin_programs, renew},
     socket_hooks::SocketHooks,
-    tcx::has_links as tc_has_links,
+    tcx::{has_links as tc_has_links, is_known as tc_links_are_known},
     xdp::program_on as xdp_program_on,
 };
 
@@ -145,6 +146,14 @@ pub enum AttachError {
     Detach {
         /// The pin.
         path: PathBuf,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// The programs on a hook can't be listed.
+    #[error("list the programs on {target} (run waggle as root)")]
+    Query {
+        /// The cgroup or device.
+        target: String,
         /// The kernel's error.
         source: io::Error,
     },

@@ -1,5 +1,6 @@
 //! The command line. Only parses it; `main` runs the commands.
 
+mod check;
 mod conntrack;
 mod devices;
 mod go_values;
@@ -17,7 +18,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
+    check::CheckArgs, conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
     nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs, status::StatusArgs,
 };
 
@@ -49,6 +50,9 @@ pub enum Command {
     /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served
     #[command(after_help = status::AFTER_HELP)]
     Status(StatusArgs),
+    /// Look whether this machine can run Waggle, and whether it will run well; changes nothing
+    #[command(after_help = check::AFTER_HELP)]
+    Check(Box<CheckArgs>),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
