@@ -71,7 +71,7 @@ mod tests {
     use crate::logging::errors::Report;
 
     /// What `fetch` says of a server that responds like this.
-    fn told(response: &'static str) -> String {
+    fn message(response: &'static str) -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         thread::scope(|scope| {
@@ -88,10 +88,10 @@ mod tests {
 
     #[test]
     fn what_is_no_agent_is_said_to_be_none() {
-        let kube_proxy = told("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        let kube_proxy = message("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
         let other = "what answers at HERE is no agent of this version of Waggle: /status is ";
         assert_eq!(kube_proxy, format!("{other}404 Not Found"));
-        let page = told("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        let page = message("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
         assert!(page.starts_with(&format!("{other}not understood: missing field")), "{page}");
         let closed = {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

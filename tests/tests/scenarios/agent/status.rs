@@ -44,23 +44,23 @@ fn status_says_that_all_is_well_in_every_form() {
     let scene = Setup::new("status").backends(1).args(["--device-mode", "tc"]).start();
     serve(&scene);
     until("it is in force", || report(&scene).1["inForce"]["services"] == 1);
-    let (code, told) = report(&scene);
-    assert_eq!((code, &told["health"], reasons(&told)), (0, &json!("healthy"), vec![]), "{told:#}");
-    assert_eq!(told["inForce"], json!({ "services": 1, "servicePorts": 2, "frontends": 2, "backends": 2 }));
+    let (code, shown) = report(&scene);
+    assert_eq!((code, &shown["health"], reasons(&shown)), (0, &json!("healthy"), vec![]), "{shown:#}");
+    assert_eq!(shown["inForce"], json!({ "services": 1, "servicePorts": 2, "frontends": 2, "backends": 2 }));
     assert_eq!(
-        (&told["agent"]["nodeName"], &told["instance"]),
+        (&shown["agent"]["nodeName"], &shown["instance"]),
         (&json!(scene.node.name()), &json!(scene.node.instance()))
     );
-    assert_eq!(told["agent"]["source"]["type"], "folder");
+    assert_eq!(shown["agent"]["source"]["type"], "folder");
     assert!(
-        told["agent"]["generation"].as_u64() > Some(0) && told["agent"]["lastAppliedAgeSeconds"].is_u64(),
-        "{told:#}"
+        shown["agent"]["generation"].as_u64() > Some(0) && shown["agent"]["lastAppliedAgeSeconds"].is_u64(),
+        "{shown:#}"
     );
-    let hooks = told["hooks"].as_array().unwrap();
+    let hooks = shown["hooks"].as_array().unwrap();
     assert!(hooks.len() == 9 && hooks.iter().all(|hook| hook["attached"] == true), "{hooks:#?}");
-    let devices = told["devices"].as_array().unwrap();
+    let devices = shown["devices"].as_array().unwrap();
     assert!(devices.iter().any(|device| device["mode"] == "tc" && device["attached"] == true), "{devices:#?}");
-    let services = told["maps"].as_array().unwrap().iter().find(|map| map["name"] == "SERVICES").cloned().unwrap();
+    let services = shown["maps"].as_array().unwrap().iter().find(|map| map["name"] == "SERVICES").cloned().unwrap();
     assert!(services["entries"] == 4 && services["limit"].as_u64() > services["capacity"].as_u64(), "{services}");
 
     let (code, table, errors) = status(&scene, "");
@@ -71,12 +71,12 @@ fn status_says_that_all_is_well_in_every_form() {
     let (_, wide, _) = status(&scene, "-o wide");
     assert!(maps(&table) == 5 && maps(&wide) > 10, "{table}{wide}");
     let yaml: Value = serde_saphyr::from_str(&status(&scene, "-o yaml").1).unwrap();
-    assert_eq!(yaml["agent"]["nodeName"], told["agent"]["nodeName"]);
+    assert_eq!(yaml["agent"]["nodeName"], shown["agent"]["nodeName"]);
     let (code, served) = page(&scene, "127.0.0.1", METRICS, "/status").unwrap();
     assert_eq!(code, 200);
     assert_eq!(
         serde_json::from_str::<Value>(&served).unwrap()["hooks"],
-        told["hooks"],
+        shown["hooks"],
         "the command shows this document"
     );
 }
@@ -86,21 +86,21 @@ fn s30_status_says_that_an_api_server_no_longer_answers() {
     let limited = ["--unhealthy-after", "15"];
     let scene = Setup::new("status-silent").origin(Origin::Api).backends(1).args(limited).start();
     serve(&scene);
-    let told = report(&scene).1;
+    let shown = report(&scene).1;
     assert_eq!(
-        (&told["agent"]["source"]["type"], &told["agent"]["source"]["silenceLimitSeconds"]),
+        (&shown["agent"]["source"]["type"], &shown["agent"]["source"]["silenceLimitSeconds"]),
         (&json!("apiServer"), &json!(15))
     );
     scene.api().silence();
     scene.api().hang(true);
     until("it is unhealthy", || report(&scene).0 == 1);
-    let (_, told) = report(&scene);
-    assert_eq!(told["health"], "unhealthy");
-    let watches = told["agent"]["source"]["watches"].as_array().unwrap();
+    let (_, shown) = report(&scene);
+    assert_eq!(shown["health"], "unhealthy");
+    let watches = shown["agent"]["source"]["watches"].as_array().unwrap();
     let oldest = watches.iter().max_by_key(|watch| watch["ageSeconds"].as_u64()).unwrap();
     assert!(watches.len() == 4 && oldest["ageSeconds"].as_u64() > Some(15), "{watches:?}");
     let wanted = format!("nothing heard of {} objects from the API server", oldest["kind"].as_str().unwrap());
-    assert!(reasons(&told).iter().any(|reason| reason.starts_with(&wanted)), "{told:#}");
+    assert!(reasons(&shown).iter().any(|reason| reason.starts_with(&wanted)), "{shown:#}");
     assert!(status(&scene, "").1.contains(&format!("            - {wanted}")));
     expect(&scene.from_pod, cluster_ips(10, 80)[0], &["p1"]);
 }
@@ -114,18 +114,18 @@ fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
     }
     until("it is degraded", || report(&scene).1["health"] == "degraded");
     until("all have been tried", || report(&scene).1["agent"]["skippedFields"] == 4);
-    let (code, told) = report(&scene);
-    assert_eq!(code, 0, "a full map is no reason to restart: {told:#}");
-    let [refused] = &told["agent"]["notInForce"].as_array().unwrap()[..] else { panic!("{told:#}") };
+    let (code, shown) = report(&scene);
+    assert_eq!(code, 0, "a full map is no reason to restart: {shown:#}");
+    let [refused] = &shown["agent"]["notInForce"].as_array().unwrap()[..] else { panic!("{shown:#}") };
     assert!(refused["error"].as_str().unwrap().contains("--max-services"), "{refused}");
     assert!(refused["map"].is_string() && refused["first"].as_str().unwrap().contains("default/web-"), "{refused}");
-    assert!(reasons(&told)[0].starts_with("not in force ("), "{told:#}");
-    let skipped = &told["agent"]["skipped"][0];
+    assert!(reasons(&shown)[0].starts_with("not in force ("), "{shown:#}");
+    let skipped = &shown["agent"]["skipped"][0];
     assert_eq!(
         (&skipped["object"], &skipped["field"]),
         (&json!("Service default/web-10"), &json!("spec.externalIPs[0]"))
     );
-    let log = told["agent"]["lastErrors"].as_array().unwrap();
+    let log = shown["agent"]["lastErrors"].as_array().unwrap();
     let is_error =
         |line: &Value| line["level"] == "error" && line["message"].as_str().unwrap().starts_with("degraded: ");
     assert!(log.iter().any(is_error), "{log:#?}");
@@ -143,16 +143,16 @@ fn s31_status_without_an_agent_says_what_is_served_on() {
     let (code, without) = report(&scene);
     assert_eq!((code, &without["health"], without.get("agent")), (1, &json!("unhealthy"), None));
     assert_eq!((&without["inForce"], &without["hooks"]), (&with["inForce"], &with["hooks"]));
-    let told = reasons(&without);
-    assert!(told.len() == 1 && told[0].starts_with("no agent answers at 127.0.0.1:10249"), "{told:?}");
-    assert!(told[0].contains("is served on") && told[0].contains("start the agent"), "{told:?}");
+    let shown = reasons(&without);
+    assert!(shown.len() == 1 && shown[0].starts_with("no agent answers at 127.0.0.1:10249"), "{shown:?}");
+    assert!(shown[0].contains("is served on") && shown[0].contains("start the agent"), "{shown:?}");
     let entries = |report: &Value, map: &str| {
         report["maps"].as_array().unwrap().iter().find(|row| row["name"] == map).unwrap()["entries"].clone()
     };
     assert_eq!(entries(&without, "SERVICES"), entries(&with, "SERVICES"));
     detach(&scene.waggle, "connect4");
-    let (_, told) = report(&scene);
-    assert!(reasons(&told)[1].starts_with("hook connect4 of the cgroup has no program"), "{told:#}");
+    let (_, shown) = report(&scene);
+    assert!(reasons(&shown)[1].starts_with("hook connect4 of the cgroup has no program"), "{shown:#}");
     assert!(status(&scene, "").1.contains("\nHooks       8 of 9 attached\n            - connect4 is missing\n"));
     let (success, text) = scene.cli(&["cleanup"]);
     assert!(success, "{text}");

@@ -140,7 +140,7 @@ fn check_names_what_is_in_the_way_and_what_to_do() {
 
 #[test]
 fn check_without_root_says_what_it_could_not_see() {
-    /// The user `nobody`.
+    /// A user without capabilities.
     const USER: u32 = 65_534;
     let scene = Setup::new("check-user").build();
     // The folder of the built program may be closed to others.

@@ -36,10 +36,10 @@ fn s32_health_is_that_of_livez_and_degraded_is_in_between() {
     let full = Refused { parts: 3, first: "shop/web".to_owned() };
     let error = "SERVICES is full; start waggle with a larger --max-services".to_owned();
     let degraded = Status { refused: Arc::new([(error.clone(), full)].into()), ..healthy.clone() };
-    let told = report(&degraded, Observed::default(), now);
-    assert_eq!(told.health, Health::Degraded);
-    assert_eq!(told.reasons, [format!("not in force (3, the first: shop/web): {error}")]);
-    let [refused] = &told.agent.unwrap().not_in_force[..] else { panic!("one error") };
+    let shown = report(&degraded, Observed::default(), now);
+    assert_eq!(shown.health, Health::Degraded);
+    assert_eq!(shown.reasons, [format!("not in force (3, the first: shop/web): {error}")]);
+    let [refused] = &shown.agent.unwrap().not_in_force[..] else { panic!("one error") };
     assert_eq!((refused.map.as_deref(), refused.parts, &*refused.first), (Some("SERVICES"), 3, "shop/web"));
     let nothing = report(&Status { generation: 0, ..degraded }, Observed::default(), now);
     assert_eq!((nothing.health, nothing.reasons.len()), (Health::Unhealthy, 2));
@@ -58,9 +58,9 @@ fn s30_each_watch_has_its_age() {
     contact.note_response(None);
     let status = Status { alive: later, ..serving(start) };
     let status = Status { contact: Some(contact), silence: Some(Duration::from_mins(10)), ..status };
-    let told = report(&status, Observed::default(), later);
-    assert_eq!(told.health, Health::Unhealthy);
-    let SourceReport::ApiServer { silence_limit_seconds, watches, responses } = told.agent.unwrap().source else {
+    let shown = report(&status, Observed::default(), later);
+    assert_eq!(shown.health, Health::Unhealthy);
+    let SourceReport::ApiServer { silence_limit_seconds, watches, responses } = shown.agent.unwrap().source else {
         panic!("an API server")
     };
     assert_eq!(silence_limit_seconds, Some(600));
@@ -79,12 +79,12 @@ fn what_lacks_its_program_is_named_once() {
     status.missing.replace(AttachPoint::Device, found("eth1"), now);
     let device = AttachedDevice { name: "eth0".to_owned(), mode: Mode::Xdp, is_attached: true };
     let attached = Attached { hooks: vec![("connect4", true), ("connect6", false)], devices: vec![device] };
-    let told = report(&status, Observed { attached, ..Observed::default() }, now + Duration::from_secs(5));
-    assert_eq!(told.health, Health::Degraded);
-    assert_eq!(told.reasons, ["hooks and devices have just lost their programs: 2"]);
-    let hooks: Vec<_> = told.hooks.iter().map(|hook| (hook.attached, hook.missing_seconds)).collect();
+    let shown = report(&status, Observed { attached, ..Observed::default() }, now + Duration::from_secs(5));
+    assert_eq!(shown.health, Health::Degraded);
+    assert_eq!(shown.reasons, ["hooks and devices have just lost their programs: 2"]);
+    let hooks: Vec<_> = shown.hooks.iter().map(|hook| (hook.attached, hook.missing_seconds)).collect();
     assert_eq!(hooks, [(false, Some(5)), (false, None)]);
-    let devices: Vec<_> = told.devices.iter().map(|device| (&*device.name, device.mode, device.attached)).collect();
+    let devices: Vec<_> = shown.devices.iter().map(|device| (&*device.name, device.mode, device.attached)).collect();
     assert_eq!(devices, [("eth0", Some(Mode::Xdp), true), ("eth1", None, false)]);
 }
 
@@ -97,11 +97,11 @@ fn a_report_survives_json_and_has_its_names() {
     let status = Status { skipped_fields, skipped: [(Kind::Service, 1)].into(), ..serving(now) };
     let log = vec![RecentLine { time: jiff::Timestamp::UNIX_EPOCH, is_error: true, text: "degraded".to_owned() }];
     let maps = vec![MapReport::new("SERVICES", 3, 4, Some(8))];
-    let told = report(&status, Observed { maps, log, ..Observed::default() }, now);
-    let json = serde_json::to_value(&told).unwrap();
+    let shown = report(&status, Observed { maps, log, ..Observed::default() }, now);
+    let json = serde_json::to_value(&shown).unwrap();
     assert_eq!(json["agent"]["source"], serde_json::json!({ "type": "folder", "path": "/etc/services" }));
     assert_eq!(json["agent"]["skipped"][0]["object"], "Service shop/web");
     assert_eq!(json["agent"]["lastErrors"][0]["time"], "1970-01-01T00:00:00Z");
     assert_eq!(json["maps"][0]["fullPercent"], 75);
-    assert_eq!(serde_json::from_value::<StatusReport>(json).unwrap(), told);
+    assert_eq!(serde_json::from_value::<StatusReport>(json).unwrap(), shown);
 }
