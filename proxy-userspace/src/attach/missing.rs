@@ -20,6 +20,19 @@ pub enum AttachPoint {
 #[derive(Clone, Debug, Default)]
 pub struct Missing(Arc<Mutex<BTreeMap<(AttachPoint, String), MissingProgram>>>);
 
+/// A hook or device that lacks its program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingHook {
+    /// The kind of place.
+    pub place: AttachPoint,
+    /// The name of the hook or device.
+    pub name: String,
+    /// For how long.
+    pub duration: Duration,
+    /// Why.
+    pub reason: String,
+}
+
 /// Since when a hook or device lacks its program, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct MissingProgram {
@@ -49,6 +62,17 @@ impl Missing {
     /// Returns how many hooks and devices lack their programs.
     pub fn count(&self) -> usize {
         self.all().len()
+    }
+
+    /// Returns everything that lacks its program at `now`, by place and name.
+    pub fn list(&self, now: Instant) -> Vec<MissingHook> {
+        let hook = |((place, name), entry): (&(AttachPoint, String), &MissingProgram)| MissingHook {
+            place: *place,
+            name: name.clone(),
+            duration: now.saturating_duration_since(entry.since),
+            reason: entry.reason.clone(),
+        };
+        self.all().iter().map(hook).collect()
     }
 
     /// Returns a sentence for each that has lacked its program for longer than `limit`: what follows, and what to do.
@@ -111,10 +135,10 @@ mod tests {
         assert_eq!(missing.replace(AttachPoint::Device, found(&[("eth0", "busy")]), start), ["eth0"]);
         assert_eq!(missing.replace(AttachPoint::Cgroup, found(&[("connect4", "gone")]), later), ["connect4"]);
         assert_eq!(missing.count(), 2);
-        assert!(
-            missing.missing_longer_than(WAIT_LIMIT, start + WAIT_LIMIT).is_empty(),
-            "for a while it may be missing"
-        );
+        let listed: Vec<_> = missing.list(later).into_iter().map(|hook| (hook.name, hook.duration)).collect();
+        let eth0 = ("eth0".to_owned(), WAIT_LIMIT + Duration::from_secs(1));
+        assert_eq!(listed, [("connect4".to_owned(), Duration::ZERO), eth0]);
+        assert!(missing.missing_longer_than(WAIT_LIMIT, start + WAIT_LIMIT).is_empty(), "for a while it may be missing");
         let sentences = missing.missing_longer_than(WAIT_LIMIT, later);
         assert!(
             sentences.len() == 1 && sentences[0].starts_with("device eth0 has not been served for 61 s"),

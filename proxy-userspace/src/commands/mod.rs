@@ -1,5 +1,6 @@
 //! The commands of `waggle`, the command line, and the bodies of the fuzz targets.
 
+pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
@@ -14,3 +15,4 @@ mod reference;
 pub mod run;
 pub mod show;
 mod startup;
+pub mod status;

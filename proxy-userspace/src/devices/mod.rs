@@ -3,6 +3,7 @@
 
 mod following;
 mod outcome;
+pub mod preview;
 mod select;
 mod serve;
 mod unreliable_xdp;

@@ -1,5 +1,6 @@
 //! The command line. Only parses it; `main` runs the commands.
 
+mod check;
 mod conntrack;
 mod devices;
 mod get;
@@ -11,20 +12,16 @@ mod nodeport_addresses;
 mod run;
 mod sizes;
 mod spelling;
+mod status;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    conntrack::FlowArgs,
-    devices::DeviceArgs,
-    get::{GetArgs, NotOfKind, Output, Target, What},
-    kube_proxy::KubeProxyArgs,
-    metrics::MetricsArgs,
-    nodeport_addresses::NodePortArgs,
-    run::RunArgs,
-    sizes::SizeArgs,
+    check::CheckArgs, conntrack::FlowArgs, devices::DeviceArgs, get::{GetArgs, NotOfKind, Output, Target, What},
+    kube_proxy::KubeProxyArgs, metrics::MetricsArgs, nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
+    status::StatusArgs,
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -54,6 +51,12 @@ pub enum Command {
     Get(GetArgs),
     /// Print the commands of bpftool that dump an instance's maps and programs as the kernel has them
     Bpftool(InstanceArgs),
+    /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served
+    #[command(after_help = status::AFTER_HELP)]
+    Status(StatusArgs),
+    /// Look whether this machine can run Waggle, and whether it will run well; changes nothing
+    #[command(after_help = check::AFTER_HELP)]
+    Check(Box<CheckArgs>),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node

@@ -29,7 +29,7 @@ pub use self::{
     backends::{BackendRow, backends},
     bpftool::bpftool_commands,
     consistent::{Pins, read_consistently},
-    devices::{DeviceRow, Mode, ProgramCell, devices},
+    devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
     fields::{FieldSelector, NotAFieldSelector, UnknownField},

@@ -177,7 +177,7 @@ impl ServiceRow {
     fn sources(&self) -> String {
         match &self.sources {
             None => "-".to_owned(),
-            Some(sources) if sources.ranges.is_empty() => "nobody".to_owned(),
+            Some(sources) if sources.ranges.is_empty() => "none".to_owned(),
             Some(sources) => sources.ranges.join(","),
         }
     }

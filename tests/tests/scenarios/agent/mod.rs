@@ -20,5 +20,6 @@ mod live;
 mod objects;
 mod quiet;
 mod scale;
+mod status;
 mod troubleshoot;
 mod watch;

@@ -13,7 +13,7 @@ use std::{
 
 use harness::{
     objects::{service, slice},
-    scene::{Origin, PATIENCE, Scene, Setup, until},
+    scene::{Origin, WAIT_LIMIT, Scene, Setup, until},
 };
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ impl Watch {
     }
 
     fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap()
+        self.lines.recv_timeout(WAIT_LIMIT).unwrap()
     }
 
     /// The next event in JSON: its lines end at the first one that is a closing brace.
