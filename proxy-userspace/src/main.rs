@@ -11,7 +11,7 @@ use proxy_userspace::{
     commands::{
         cleanup,
         cli::{Cli, Command},
-        config_file, kube_proxy, ready, run, show,
+        config_file, explain, kube_proxy, ready, run, show,
     },
     config::{LogConfig, LogFormat},
     logging::{errors::Report, fatal},
@@ -57,6 +57,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             result
         }
         Command::Get(args) => show::get(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Completion { shell } => show::completion(shell),
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {

@@ -3,6 +3,7 @@
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod get;

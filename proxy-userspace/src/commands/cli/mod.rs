@@ -2,6 +2,7 @@
 
 mod conntrack;
 mod devices;
+mod explain;
 mod go_values;
 mod ignored;
 mod kube_proxy;
@@ -16,8 +17,14 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
-    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
+    conntrack::FlowArgs,
+    devices::DeviceArgs,
+    explain::{ClientKind, ExplainArgs, ExplainOutput, Transport},
+    kube_proxy::KubeProxyArgs,
+    metrics::MetricsArgs,
+    nodeport_addresses::NodePortArgs,
+    run::RunArgs,
+    sizes::SizeArgs,
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -45,6 +52,10 @@ pub enum Command {
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
+    /// Say step by step what would happen to a new connection, read from the pinned maps; changes nothing, and works without a
+    /// running agent
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(ExplainArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
