@@ -10,7 +10,7 @@ use proxy_userspace::{
     commands::{
         check, cleanup,
         cli::{Cli, Command, RunArgs},
-        config_file, kube_proxy, ready, run, show, status,
+        config_file, explain, kube_proxy, ready, run, show, status,
     },
     config::{LogConfig, LogFormat},
     logging::{colour, errors::Report, fatal, recent::RecentLines},
@@ -38,6 +38,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run_agent(*args)?,
         Command::Get(args) => show::get(&args)?,
         Command::Bpftool(args) => show::bpftool(&args)?,
+        Command::Explain(args) => explain::explain(&args)?,
         Command::Status(args) => return status::status(&args),
         Command::Check(args) => return check::check(*args),
         Command::Completion { shell } => show::completion(shell)?,

@@ -4,6 +4,7 @@ pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod get;

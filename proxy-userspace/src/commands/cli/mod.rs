@@ -3,6 +3,7 @@
 mod check;
 mod conntrack;
 mod devices;
+mod explain;
 mod get;
 mod go_values;
 mod ignored;
@@ -19,7 +20,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    check::CheckArgs, conntrack::FlowArgs, devices::DeviceArgs, get::{GetArgs, NotOfKind, Output, Target, What},
+    check::CheckArgs, conntrack::FlowArgs, devices::DeviceArgs, explain::{ClientKind, ExplainArgs, ExplainOutput, Transport}, get::{GetArgs, NotOfKind, Output, Target, What},
     kube_proxy::KubeProxyArgs, metrics::MetricsArgs, nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
     status::StatusArgs,
 };
@@ -57,6 +58,10 @@ pub enum Command {
     /// Look whether this machine can run Waggle, and whether it will run well; changes nothing
     #[command(after_help = check::AFTER_HELP)]
     Check(Box<CheckArgs>),
+    /// Say step by step what would happen to a new connection, read from the pinned maps; changes nothing, and works without a
+    /// running agent
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(ExplainArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node
