@@ -9,6 +9,7 @@ mod fuzz;
 mod libtest;
 mod lint;
 mod machine;
+mod package_tools;
 mod programs;
 mod run;
 mod setup;
