@@ -16,11 +16,9 @@ fn read(file: &str) -> String {
 /// The JSON pointers of all values, as the schema has them.
 pub fn values() -> Vec<String> {
     fn visit(path: &str, schema: &Value, found: &mut Vec<String>) {
-        match schema["properties"].as_object() {
-            Some(properties) => {
-                properties.iter().for_each(|(name, part)| visit(&format!("{path}/{name}"), part, found))
-            }
-            None => found.push(path.to_owned()),
+        let Some(properties) = schema["properties"].as_object() else { return found.push(path.to_owned()) };
+        for (name, part) in properties {
+            visit(&format!("{path}/{name}"), part, found);
         }
     }
     let mut schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();

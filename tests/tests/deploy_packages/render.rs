@@ -90,8 +90,9 @@ fn objects(text: &str) -> Objects {
     let mut objects = Objects::new();
     for mut object in documents.into_iter().filter(|document| !document.is_null()) {
         let name = format!("{}/{}", object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
-        let labels = object["metadata"]["labels"].as_object_mut();
-        labels.into_iter().for_each(|labels| labels.retain(|label, _| !HELMS_LABELS.contains(&label.as_str())));
+        if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
+            labels.retain(|label, _| !HELMS_LABELS.contains(&label.as_str()));
+        }
         assert!(objects.insert(name.clone(), object).is_none(), "{name} is there twice");
     }
     assert!(!objects.is_empty(), "nothing in {text:?}");

@@ -1,10 +1,11 @@
 //! Each value of the chart changes exactly the fields that it is for.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use clap::Parser as _;
 use proxy_userspace::commands::cli::{Cli, Command};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::{
     changes::changes,
@@ -12,28 +13,27 @@ use super::{
     same::pairs,
 };
 
-/// What a set of values changes.
+/// A row of `values.yaml`: what a set of values changes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Row {
     /// Values that are given before, too.
-    given: Value,
+    #[serde(default)]
+    given: Map<String, Value>,
     /// The values that are tried.
     tried: Value,
-    /// Fields of the DaemonSet's pods, and their values with them. Null: the field goes.
-    fields: Vec<(&'static str, Value)>,
+    /// Fields, and their values with them. Null: the field goes.
+    fields: BTreeMap<String, Value>,
 }
 
 impl Row {
-    fn new<const N: usize>(tried: Value, fields: [(&'static str, Value); N]) -> Self {
-        Self { given: json!({}), tried, fields: fields.into() }
-    }
-
-    fn after(self, given: Value) -> Self {
-        Self { given, ..self }
+    fn given(&self) -> Value {
+        self.given.clone().into()
     }
 
     /// All values of the row.
     pub fn values(&self) -> Value {
-        merged(self.given.clone(), &self.tried)
+        merged(self.given(), &self.tried)
     }
 }
 
@@ -51,105 +51,15 @@ fn merged(below: Value, above: &Value) -> Value {
     }
 }
 
-/// The pods' fields.
-const POD: &str = "DaemonSet/waggle/spec/template/spec/";
-
-/// The fields of the DaemonSet itself and of ConfigMaps, which rows name in full.
-fn full(field: &str) -> String {
-    if field.starts_with("DaemonSet/") || field.starts_with("ConfigMap/") || field.starts_with("ServiceMonitor/") {
-        return field.to_owned();
-    }
-    format!("{POD}{field}")
+/// The rows of `values.yaml`.
+pub fn rows() -> Vec<Row> {
+    serde_saphyr::from_str(include_str!("values.yaml")).unwrap()
 }
 
-/// The rows. The container's arguments with default values are five, of which none changes.
-pub fn rows() -> Vec<Row> {
-    const ARGUMENT: &str = "containers/0/args/5";
-    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    let monitoring = |values: Value| json!({ "monitoring": values });
-    let argument = |values: Value, text: &str| Row::new(values, [(ARGUMENT, json!(text))]);
-    vec![
-        Row::new(
-            json!({ "image": { "repository": "registry.example/waggle" } }),
-            [("containers/0/image", json!("registry.example/waggle:0.1.0"))],
-        ),
-        Row::new(json!({ "image": { "tag": "0.2.0" } }), [("containers/0/image", json!("waggle:0.2.0"))]),
-        Row::new(
-            json!({ "image": { "tag": "0.2.0", "digest": DIGEST } }),
-            [("containers/0/image", json!(format!("waggle@{DIGEST}")))],
-        ),
-        Row::new(json!({ "image": { "pullPolicy": "Always" } }), [("containers/0/imagePullPolicy", json!("Always"))]),
-        Row::new(json!({ "imagePullSecrets": [{ "name": "key" }] }), [("imagePullSecrets/0/name", json!("key"))]),
-        argument(json!({ "apiServer": { "host": "192.0.2.10" } }), "--api-server=https://192.0.2.10:6443"),
-        argument(
-            json!({ "apiServer": { "host": "2001:db8::1", "port": 443 } }),
-            "--api-server=https://[2001:db8::1]:443",
-        ),
-        Row::new(
-            json!({ "kubeProxyConfigMap": "own" }),
-            [
-                (ARGUMENT, json!("--config=/var/lib/kube-proxy/config.conf")),
-                ("containers/0/volumeMounts/3/mountPath", json!("/var/lib/kube-proxy")),
-                ("containers/0/volumeMounts/3/name", json!("kube-proxy")),
-                ("containers/0/volumeMounts/3/readOnly", json!(true)),
-                ("volumes/3/configMap/name", json!("own")),
-                ("volumes/3/name", json!("kube-proxy")),
-            ],
-        ),
-        Row::new(
-            json!({ "udpTermination": false }),
-            [
-                (ARGUMENT, json!("--udp-termination=false")),
-                ("containers/0/securityContext/capabilities/add/3", json!(null)),
-                ("containers/0/securityContext/capabilities/add/4", json!(null)),
-                ("hostPID", json!(null)),
-            ],
-        ),
-        argument(json!({ "extraArgs": ["--external-ip-cidrs=none"] }), "--external-ip-cidrs=none"),
-        // The last one counts.
-        Row::new(
-            json!({ "extraArgs": ["--metrics-bind-address=192.0.2.1:10249"] }),
-            [("containers/0/args/6", json!("--metrics-bind-address=192.0.2.1:10249"))],
-        )
-        .after(monitoring(json!({ "openPort": true }))),
-        Row::new(
-            json!({ "extraEnv": [{ "name": "WAGGLE_LOG", "value": "debug" }] }),
-            [("containers/0/env/1/name", json!("WAGGLE_LOG")), ("containers/0/env/1/value", json!("debug"))],
-        ),
-        Row::new(
-            json!({ "cgroup": "/sys/fs/cgroup/unified" }),
-            [("volumes/1/hostPath/path", json!("/sys/fs/cgroup/unified"))],
-        ),
-        Row::new(
-            json!({ "maxUnavailable": 1 }),
-            [("DaemonSet/waggle/spec/updateStrategy/rollingUpdate/maxUnavailable", json!(1))],
-        ),
-        Row::new(json!({ "priorityClassName": "" }), [("priorityClassName", json!(null))]),
-        Row::new(json!({ "nodeSelector": { "role": "edge" } }), [("nodeSelector/role", json!("edge"))]),
-        Row::new(
-            json!({ "tolerations": [{ "key": "edge", "operator": "Exists" }] }),
-            [("tolerations/0/key", json!("edge"))],
-        ),
-        Row::new(
-            json!({ "podAnnotations": { "example.org/team": "net" } }),
-            [("DaemonSet/waggle/spec/template/metadata/annotations/example.org~1team", json!("net"))],
-        ),
-        Row::new(
-            json!({ "resources": { "requests": { "memory": "1Gi" } } }),
-            [("containers/0/resources/requests/memory", json!("1Gi"))],
-        ),
-        argument(monitoring(json!({ "openPort": true })), "--metrics-bind-address=[::]:10249"),
-        Row::new(
-            monitoring(json!({ "dashboardLabels": { "team": "net" } })),
-            [("ConfigMap/waggle-grafana-dashboard/metadata/labels/team", json!("net"))],
-        )
-        .after(monitoring(json!({ "dashboard": true }))),
-        Row::new(
-            monitoring(json!({ "operatorLabels": { "release": "prometheus" } })),
-            [("ServiceMonitor/waggle/metadata/labels/release", json!("prometheus"))],
-        )
-        .after(monitoring(json!({ "openPort": true, "serviceMonitor": true }))),
-    ]
+/// A field's name with the object's kind and name.
+fn full(field: &str) -> String {
+    let has_object = ["DaemonSet/", "ConfigMap/", "ServiceMonitor/"].iter().any(|kind| field.starts_with(kind));
+    if has_object { field.to_owned() } else { format!("DaemonSet/waggle/spec/template/spec/{field}") }
 }
 
 /// The agent's arguments.
@@ -162,9 +72,11 @@ fn arguments(objects: &Objects, name: &str) -> Vec<String> {
 fn each_value_changes_what_it_is_for() {
     let Some(renderer) = Renderer::find() else { return };
     for row in rows() {
-        let (before, after) = (renderer.chart(&row.given).unwrap(), renderer.chart(&row.values()).unwrap());
-        let found: Vec<_> = changes(&before, &after).into_iter().map(|(field, (_, now))| (field, now)).collect();
-        let wanted: Vec<_> = row.fields.iter().map(|(field, now)| (full(field), now.clone())).collect();
+        let before = renderer.chart(&row.given()).unwrap();
+        let after = renderer.chart(&row.values()).unwrap();
+        let found: BTreeMap<_, _> =
+            changes(&before, &after).into_iter().map(|(field, (_, now))| (field, now)).collect();
+        let wanted: BTreeMap<_, _> = row.fields.iter().map(|(field, now)| (full(field), now.clone())).collect();
         assert_eq!(found, wanted, "{}", row.tried);
         let arguments = arguments(&after, "waggle");
         let parsed = Cli::try_parse_from(["waggle".to_owned()].into_iter().chain(arguments));
