@@ -2,7 +2,9 @@
 //! which devices these are; `serve.rs` attaches the programs.
 
 mod following;
+mod hooks;
 mod outcome;
+mod room;
 mod select;
 mod serve;
 mod unreliable_xdp;
