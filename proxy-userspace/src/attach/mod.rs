@@ -97,12 +97,16 @@ pub enum AttachError {
         /// The kernel's error.
         source: MapError,
     },
-    /// The device can't be noted in DEVICES.
+    /// The kernel refuses to note the device in DEVICES.
+    #[error("note the device in map DEVICES")]
+    Note(#[source] MapError),
+    /// Other devices have all the room in DEVICES.
     #[error(
-        "note the device in map DEVICES, which has room for {} (name fewer with --devices and --pod-interfaces)",
+        "note the device in map DEVICES: it has room for {} (name fewer with --devices and --pod-interfaces; while there are SCTP \
+         Services, each pod has one)",
         DEVICES_MAX
     )]
-    Note(#[source] MapError),
+    NoRoom,
     /// The kernel refuses to attach the program.
     #[error("attach {name} to {target}")]
     Attach {

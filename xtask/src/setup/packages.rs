@@ -58,6 +58,7 @@ pub(crate) const PROGRAMS: [Program; 30] = [
     program("busybox", Purpose::Vm, "busybox-static", "the shell of the booted machines"),
     program("cpio", Purpose::Vm, "cpio", "packs the file system of the booted machines"),
     program("depmod", Purpose::Vm, "kmod", "finds the dependencies of kernel modules"),
+    program("ipvsadm", Purpose::Vm, "ipvsadm", "virtual servers such as kube-proxy's IPVS mode leaves"),
     program("wg", Purpose::Vm, "wireguard-tools", "connects nodes of the tests by WireGuard"),
     program("strip", Purpose::Vm, "binutils", "makes test programs small enough for the booted machines"),
     program("etcd", Purpose::Cluster, "etcd-server", "keeps the API server's objects"),
