@@ -153,7 +153,10 @@ mod tests {
         let listed: Vec<_> = missing.list(later).into_iter().map(|hook| (hook.name, hook.duration)).collect();
         let eth0 = ("eth0".to_owned(), WAIT_LIMIT + Duration::from_secs(1));
         assert_eq!(listed, [("connect4".to_owned(), Duration::ZERO), eth0]);
-        assert!(missing.missing_longer_than(WAIT_LIMIT, start + WAIT_LIMIT).is_empty(), "for a while it may be missing");
+        assert!(
+            missing.missing_longer_than(WAIT_LIMIT, start + WAIT_LIMIT).is_empty(),
+            "for a while it may be missing"
+        );
         let sentences = missing.missing_longer_than(WAIT_LIMIT, later);
         assert!(
             sentences.len() == 1 && sentences[0].starts_with("device eth0 has not been served for 61 s"),
@@ -173,7 +176,7 @@ mod tests {
         missing.replace(AttachPoint::Pod, found(&[("tap1", "no room"), ("tap2", "no room")]), start);
         missing.replace(AttachPoint::Device, found(&[("eth0", "no room")]), start);
         assert_eq!((missing.count(), missing.pods()), (1, 2));
-        let sentences = missing.missing_longer_than(PATIENCE, start + PATIENCE * 2);
+        let sentences = missing.missing_longer_than(WAIT_LIMIT, start + WAIT_LIMIT * 2);
         assert!(sentences.len() == 1 && sentences[0].starts_with("device eth0"), "{sentences:?}");
         missing.replace(AttachPoint::Pod, BTreeMap::new(), start);
         assert_eq!((missing.count(), missing.pods()), (1, 0));

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Opens a pinned map by its name.
-type Opener = fn(&PinFolder, &str) -> Result<MapData, MapsError>;
+type Opener = fn(&PinFolder, &'static str) -> Result<MapData, MapsError>;
 
 /// How many buckets are read with one system call.
 const BATCH: u32 = 4096;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::commands::get::{Look, Row, table};
+use crate::commands::get;
 
 /// How good a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,31 +59,14 @@ impl Finding {
     }
 }
 
-/// A line of the table: a finding, or below it what to do.
-#[derive(Serialize)]
-struct Line(String, String, String);
-
-impl Row for Line {
-    const KIND: &'static str = "findings";
-    const TITLES: &'static [&'static str] = &["RESULT", "SUBJECT", "FOUND"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![self.0.clone(), self.1.clone(), self.2.clone()]
-    }
-
-    fn is_named(&self, name: &str) -> bool {
-        self.1 == name
-    }
-}
-
 /// Formats findings as aligned columns. What to do is on a line of its own, below what was found.
 pub(super) fn aligned(findings: &[Finding]) -> String {
     let lines = findings.iter().flat_map(|finding| {
-        let line = Line(finding.level.to_string(), finding.subject.clone(), finding.found.clone());
-        let advice = finding.advice.as_ref().map(|advice| Line(String::new(), String::new(), format!("→ {advice}")));
+        let line = vec![finding.level.to_string(), finding.subject.clone(), finding.found.clone()];
+        let advice = finding.advice.as_ref().map(|advice| vec![String::new(), String::new(), format!("→ {advice}")]);
         [line].into_iter().chain(advice)
     });
-    table(&lines.collect::<Vec<_>>(), Look::default())
+    get::aligned(&["RESULT", "SUBJECT", "FOUND"], lines.collect())
 }
 
 #[cfg(test)]

@@ -20,8 +20,16 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    check::CheckArgs, conntrack::FlowArgs, devices::DeviceArgs, explain::{ClientKind, ExplainArgs, ExplainOutput, Transport}, get::{GetArgs, NotOfKind, Output, Target, What},
-    kube_proxy::KubeProxyArgs, metrics::MetricsArgs, nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
+    check::CheckArgs,
+    conntrack::FlowArgs,
+    devices::DeviceArgs,
+    explain::{ClientKind, ExplainArgs, ExplainOutput, Transport},
+    get::{GetArgs, NotOfKind, Output, Target, What},
+    kube_proxy::KubeProxyArgs,
+    metrics::MetricsArgs,
+    nodeport_addresses::NodePortArgs,
+    run::RunArgs,
+    sizes::SizeArgs,
     status::StatusArgs,
 };
 

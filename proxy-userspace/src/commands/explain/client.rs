@@ -6,10 +6,8 @@ use proxy_common::{Device, Frontend, Protocol};
 
 use super::{decision::Way, maps::Pinned, question::QuestionError};
 use crate::{
-    commands::{
-        cli::ClientKind,
-        get::{DeviceRow, Mode},
-    },
+    attach::Mode,
+    commands::{cli::ClientKind, get::DeviceRow},
     node::{
         bpf,
         route_lookup::{ResolvedRoute, RouteAnswer},

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::commands::get::Mode;
+use crate::attach::Mode;
 
 /// What would happen to a new connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

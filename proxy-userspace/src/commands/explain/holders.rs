@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proxy_common::Address;
 
-use crate::commands::get::{
-    Name, Snapshot,
-    services::{is_owner, protocol},
-};
+use crate::commands::get::{Name, Snapshot, service_port::protocol, services::is_owner};
 
 /// A Service that has an address.
 #[derive(Clone, Debug, PartialEq, Eq)]

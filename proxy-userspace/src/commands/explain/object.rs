@@ -69,7 +69,8 @@ pub fn object(snapshot: &Snapshot, service: &ServiceRef) -> Result<ObjectReport,
         return Err(QuestionError::UnknownService(service.to_string()));
     }
     let rows = services(snapshot).into_iter();
-    let own = rows.filter(|row| row.namespace == service.namespace && row.name == service.name);
+    let own =
+        rows.filter(|row| row.service_port.namespace == service.namespace && row.service_port.name == service.name);
     Ok(ObjectReport {
         namespace: service.namespace.clone(),
         service: service.name.clone(),
@@ -98,8 +99,8 @@ fn frontend(row: ServiceRow) -> FrontendReport {
     FrontendReport {
         r#type: row.r#type,
         address: row.address,
-        protocol: row.protocol,
-        port: row.port,
+        protocol: row.service_port.protocol,
+        port: row.service_port.port,
         clients_here: list(row.internal, empty),
         clients_outside: list(row.external, empty),
         affinity_seconds: row.affinity_seconds,

@@ -8,7 +8,7 @@ use super::{
     verdict::no_frontend,
     wrap::{Topic, columns},
 };
-use crate::commands::get::{Mode, services::left};
+use crate::{attach::Mode, commands::get::services::left};
 
 /// How many backends are shown; `-o json` shows all.
 const SHOWN: usize = 12;

@@ -14,7 +14,7 @@ mod maps;
 mod output;
 mod read;
 mod selection;
-mod service_port;
+pub(super) mod service_port;
 pub(super) mod services;
 pub(super) mod snapshot;
 mod watch;
@@ -35,7 +35,7 @@ pub use self::{
     fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
-    output::{Columns, Look, Row, json, table, yaml},
+    output::{Columns, Look, Row, aligned, json, table, yaml},
     selection::{NotFound, Selected, Selection},
     service_port::ServicePort,
     services::{ListCell, ServiceRow, SourcesCell, services},

@@ -13,7 +13,7 @@ use std::{
 
 use harness::{
     objects::{service, slice},
-    scene::{Origin, WAIT_LIMIT, Scene, Setup, until},
+    scene::{Origin, Scene, Setup, WAIT_LIMIT, until},
 };
 use serde_json::{Value, json};
 

@@ -20,9 +20,12 @@ use super::super::{
     steps::explain,
     text::text,
 };
-use crate::commands::{
-    cli::ClientKind,
-    get::{Clock, Mode, Name},
+use crate::{
+    attach::Mode,
+    commands::{
+        cli::ClientKind,
+        get::{Clock, Name},
+    },
 };
 
 const TCP: Protocol = Protocol::Tcp;
