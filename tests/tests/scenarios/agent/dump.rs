@@ -111,7 +111,7 @@ fn maps_page_shows_what_the_commands_print() {
 
 #[test]
 fn every_command_that_waggle_bpftool_prints_dumps_something() {
-    let scene = Setup::new("bpftool-commands").backends(1).start();
+    let scene = Setup::new("dump-all").backends(1).start();
     scene.put(&service("web").cluster_ip("10.96.0.10").port(80, 8080).build());
     scene.put(&slice("web").port(8080).pod(scene.pod(1)).build());
     until("the Service", || scene.from_pod.tcp("10.96.0.10:80").is_ok());
