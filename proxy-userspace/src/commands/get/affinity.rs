@@ -108,10 +108,16 @@ fn row(
 }
 
 impl Row for AffinityRow {
+    type Key = (ServicePort, Option<String>, Option<u64>);
+
     const KIND: &'static str = "affinity";
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["CLIENT", "BACKEND", "AGE", "EXPIRES"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.client.clone(), self.netns)
     }
 
     fn cells(&self) -> Vec<String> {

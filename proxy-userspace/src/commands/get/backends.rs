@@ -59,10 +59,16 @@ pub fn backends(snapshot: &Snapshot) -> Vec<BackendRow> {
 }
 
 impl Row for BackendRow {
+    type Key = u32;
+
     const KIND: &'static str = "backends";
 
     fn titles() -> Vec<&'static str> {
         vec!["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"]
+    }
+
+    fn key(&self) -> Self::Key {
+        self.id
     }
 
     fn cells(&self) -> Vec<String> {

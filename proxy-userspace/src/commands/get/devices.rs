@@ -135,11 +135,17 @@ fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
 }
 
 impl Row for DeviceRow {
+    type Key = (u32, String);
+
     const KIND: &'static str = "devices";
     const WIDE: &'static [&'static str] = &["POD"];
 
     fn titles() -> Vec<&'static str> {
         vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.index, self.device.clone())
     }
 
     fn cells(&self) -> Vec<String> {

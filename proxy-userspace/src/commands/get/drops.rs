@@ -50,11 +50,17 @@ pub fn drops(counters: &BTreeMap<Counter, u64>) -> Vec<DropRow> {
 }
 
 impl Row for DropRow {
+    type Key = (&'static str, &'static str);
+
     const KIND: &'static str = "drops";
     const WIDE: &'static [&'static str] = &["MEANING"];
 
     fn titles() -> Vec<&'static str> {
         vec!["VERDICT", "REASON", "COUNT"]
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.verdict, self.reason)
     }
 
     fn cells(&self) -> Vec<String> {

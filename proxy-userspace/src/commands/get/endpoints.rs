@@ -82,10 +82,16 @@ fn of_port(snapshot: &Snapshot, id: u32, port: &Port) -> Vec<EndpointRow> {
 }
 
 impl Row for EndpointRow {
+    type Key = (ServicePort, &'static str, Option<String>);
+
     const KIND: &'static str = "endpoints";
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["ENDPOINT", "LOCAL", "LISTS"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.ip_family, self.endpoint.clone())
     }
 
     fn cells(&self) -> Vec<String> {

@@ -102,11 +102,17 @@ const fn kind(kind: MapKind) -> &'static str {
 }
 
 impl Row for MapRow {
+    type Key = &'static str;
+
     const KIND: &'static str = "maps";
     const WIDE: &'static [&'static str] = &["KEY", "VALUE", "LAYOUT"];
 
     fn titles() -> Vec<&'static str> {
         vec!["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"]
+    }
+
+    fn key(&self) -> Self::Key {
+        self.name
     }
 
     fn cells(&self) -> Vec<String> {

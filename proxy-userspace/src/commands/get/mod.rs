@@ -3,6 +3,7 @@
 
 mod affinity;
 mod backends;
+mod consistent;
 mod devices;
 mod drops;
 mod endpoints;
@@ -14,6 +15,7 @@ mod selection;
 mod service_port;
 mod services;
 mod snapshot;
+mod watch;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
@@ -23,6 +25,7 @@ use proxy_common::{ABI_VERSION, StoredName};
 pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
+    consistent::{Pins, read_consistently},
     devices::{DeviceRow, Mode, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
@@ -33,6 +36,7 @@ pub use self::{
     service_port::ServicePort,
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,
+    watch::{EventType, Seen, WatchEvent},
 };
 use crate::{
     attach::AttachError,
@@ -138,5 +142,7 @@ impl fmt::Display for Name {
     }
 }
 
+#[cfg(test)]
+pub(super) mod sample;
 #[cfg(test)]
 mod tests;

@@ -40,3 +40,52 @@ impl ServicePort {
         own.into_iter().chain(further).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use super::{
+        super::{EndpointRow, json, yaml},
+        *,
+    };
+
+    #[test]
+    fn rows_have_its_fields_as_their_own() {
+        let service_port = ServicePort {
+            namespace: "default".to_owned(),
+            name: "web".to_owned(),
+            port: "http".to_owned(),
+            protocol: "TCP".to_owned(),
+        };
+        let row = EndpointRow { service_port, ip_family: "IPv4", endpoint: None, local: false, lists: vec!["Cluster"] };
+        let expected = "[
+  {
+    \"namespace\": \"default\",
+    \"name\": \"web\",
+    \"port\": \"http\",
+    \"protocol\": \"TCP\",
+    \"ipFamily\": \"IPv4\",
+    \"endpoint\": null,
+    \"local\": false,
+    \"lists\": [
+      \"Cluster\"
+    ]
+  }
+]
+";
+        assert_eq!(json(slice::from_ref(&row)).unwrap(), expected);
+        let yaml = yaml(&[row]).unwrap();
+        assert!(
+            yaml.starts_with("- namespace: default\n  name: web\n  port: http\n  protocol: TCP\n  ipFamily: "),
+            "{yaml}"
+        );
+    }
+
+    #[test]
+    fn unknown_protocols_and_unnamed_ports_are_shown() {
+        let name = Name { namespace: "?".to_owned(), service: "id=7".to_owned(), port: String::new() };
+        let cells = ServicePort::new(name, 99).cells(["further".to_owned()]);
+        assert_eq!(cells, ["?", "id=7", "-", "protocol=99", "further"]);
+    }
+}

@@ -128,11 +128,17 @@ fn dialled(frontend: &Frontend) -> String {
 }
 
 impl Row for ServiceRow {
+    type Key = (ServicePort, String);
+
     const KIND: &'static str = "services";
     const WIDE: &'static [&'static str] = &["INTERNAL", "EXTERNAL", "INTERNAL BACKENDS", "EXTERNAL BACKENDS"];
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.address.clone())
     }
 
     fn cells(&self) -> Vec<String> {

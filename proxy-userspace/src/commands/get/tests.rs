@@ -162,7 +162,7 @@ fn json_holds_the_backends_themselves() {
         "services": ["default/web:http"]
     });
     assert_eq!(rows[0], first);
-    assert_eq!(json::<BackendRow>(&[]).unwrap(), "[]\n");
+    assert_eq!(json::<[BackendRow]>(&[]).unwrap(), "[]\n");
 }
 
 #[test]
@@ -286,5 +286,5 @@ fn yaml_holds_what_json_holds() {
     let as_json: serde_json::Value = serde_json::from_str(&json(&rows).unwrap()).unwrap();
     let as_yaml: serde_json::Value = serde_saphyr::from_str(&yaml(&rows).unwrap()).unwrap();
     assert_eq!(as_yaml, as_json);
-    assert_eq!(yaml::<BackendRow>(&[]).unwrap().trim(), "[]");
+    assert_eq!(yaml::<[BackendRow]>(&[]).unwrap().trim(), "[]");
 }

@@ -3,17 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::{
-    io::{BufRead as _, BufReader},
     net::SocketAddr,
-    process::{Command, Output, Stdio},
-    sync::mpsc::channel,
-    thread,
+    process::{Command, Output},
 };
 
 use harness::{
     lab::find_program,
     objects::service,
-    scene::{Family, Outside, PATIENCE, PORTS, Scene, Setup, expect, from_outside_by, until, web, web_slice},
+    scene::{Family, Outside, PORTS, Scene, Setup, expect, from_outside_by, web, web_slice},
 };
 use serde_json::{Value, json};
 
@@ -21,7 +18,7 @@ fn waggle() -> Command {
     Command::new(find_program("waggle", "WAGGLE_BIN").unwrap())
 }
 
-fn get_command(scene: &Scene, arguments: &str) -> Command {
+pub(super) fn get_command(scene: &Scene, arguments: &str) -> Command {
     let mut command = waggle();
     command.arg("get").args(arguments.split(' ')).args(["--instance", &scene.node.instance()]);
     command
@@ -51,7 +48,7 @@ fn number(scene: &Scene, arguments: &str, field: &str) -> u64 {
 }
 
 /// Serves `default/web` by pod 1, and has `default/shop` without backends.
-fn serve(scene: &Scene) {
+pub(super) fn serve(scene: &Scene) {
     scene.put(&web("web", [Family::Ipv4.cluster_ip(10)]).build());
     scene.put(&service("shop").cluster_ip("10.96.0.11").port(80, 80).build());
     scene.put(&web_slice("web", Family::Ipv4).pod(scene.pod(1)).build());
@@ -182,32 +179,6 @@ fn get_flows_and_affinity_show_clients_with_and_without_the_agent() {
 }
 
 #[test]
-fn get_watch_prints_what_changes() {
-    let scene = Setup::new("get-watch").backends(1).start();
-    serve(&scene);
-    let mut watching = get_command(&scene, "services -n default --watch").stdout(Stdio::piped()).spawn().unwrap();
-    let (sender, lines) = channel();
-    let output = BufReader::new(watching.stdout.take().unwrap());
-    let reader =
-        thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap()));
-    let next = || lines.recv_timeout(PATIENCE).unwrap();
-    let first: Vec<String> = (0..4).map(|_| next()).collect();
-    assert!(
-        first[0].starts_with("NAMESPACE ") && first[1].contains(" shop ") && first[3].contains(" web "),
-        "{first:?}"
-    );
-    scene.put(&service("new").cluster_ip("10.96.0.12").port(80, 80).build());
-    let line = next();
-    assert!(line.contains(" new ") && line.contains("none: rejects"), "{line}");
-    assert_eq!(line.find("10.96.0.12"), first[1].find("10.96.0.11"), "columns stay");
-    watching.kill().unwrap();
-    watching.wait().unwrap();
-    reader.join().unwrap();
-    assert_eq!(lines.try_iter().count(), 0, "what has not changed is not printed again");
-    until("the Service is in force", || get(&scene, "services new").0 == 0);
-}
-
-#[test]
 fn completion_completes_in_bash() {
     let program = find_program("waggle", "WAGGLE_BIN").unwrap();
     let complete = |words: &str, current: &str| {
@@ -224,6 +195,7 @@ fn completion_completes_in_bash() {
     assert_eq!(complete("waggle", "comp"), "completion");
     assert_eq!(complete("waggle get", "fl"), "flows");
     assert_eq!(complete("waggle get flows", "--no-h"), "--no-headers");
+    assert_eq!(complete("waggle get flows", "--output-w"), "--output-watch-events");
     assert_eq!(complete("waggle get services --output", "y"), "yaml");
     for shell in ["zsh", "fish"] {
         let output = waggle().args(["completion", shell]).output().unwrap();

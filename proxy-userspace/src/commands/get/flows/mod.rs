@@ -117,11 +117,17 @@ fn of_datagrams(snapshot: &Snapshot, tracked: &Tracked, flow: &Flow, peer: &Peer
 }
 
 impl Row for FlowRow {
+    type Key = (ServicePort, Option<String>, Option<u64>, String, String);
+
     const KIND: &'static str = "flows";
     const WIDE: &'static [&'static str] = &["SOURCE"];
 
     fn titles() -> Vec<&'static str> {
         ServicePort::titles(&["CLIENT", "FRONTEND", "BACKEND", "STATE", "EXPIRES"])
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.service_port.clone(), self.client.clone(), self.socket, self.frontend.clone(), self.backend.clone())
     }
 
     fn cells(&self) -> Vec<String> {
