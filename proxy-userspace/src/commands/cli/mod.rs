@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     conntrack::FlowArgs,
     devices::DeviceArgs,
-    get::{GetArgs, Output, What},
+    get::{GetArgs, NotOfKind, Output, Target, What},
     kube_proxy::KubeProxyArgs,
     metrics::MetricsArgs,
     nodeport_addresses::NodePortArgs,

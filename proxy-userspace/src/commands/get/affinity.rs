@@ -116,6 +116,10 @@ impl Row for AffinityRow {
         ServicePort::titles(&["CLIENT", "BACKEND", "AGE", "EXPIRES"])
     }
 
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["client", "netns", "backend", "ageSeconds", "expiresSeconds"])
+    }
+
     fn key(&self) -> Self::Key {
         (self.service_port.clone(), self.client.clone(), self.netns)
     }

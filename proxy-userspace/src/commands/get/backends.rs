@@ -67,6 +67,10 @@ impl Row for BackendRow {
         vec!["ID", "ADDRESS", "LOCAL", "FLOWS", "COLLISIONS", "EXHAUSTED", "SERVICES"]
     }
 
+    fn fields() -> Vec<&'static str> {
+        vec!["id", "address", "local", "flows", "portCollisions", "portsExhausted", "services"]
+    }
+
     fn key(&self) -> Self::Key {
         self.id
     }

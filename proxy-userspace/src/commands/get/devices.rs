@@ -144,6 +144,10 @@ impl Row for DeviceRow {
         vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]
     }
 
+    fn fields() -> Vec<&'static str> {
+        vec!["device", "index", "mode", "why", "fellBack", "pod"]
+    }
+
     fn key(&self) -> Self::Key {
         (self.index, self.device.clone())
     }

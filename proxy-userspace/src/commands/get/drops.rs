@@ -59,6 +59,10 @@ impl Row for DropRow {
         vec!["VERDICT", "REASON", "COUNT"]
     }
 
+    fn fields() -> Vec<&'static str> {
+        vec!["verdict", "reason", "count", "meaning"]
+    }
+
     fn key(&self) -> Self::Key {
         (self.verdict, self.reason)
     }

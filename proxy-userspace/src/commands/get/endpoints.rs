@@ -90,6 +90,10 @@ impl Row for EndpointRow {
         ServicePort::titles(&["ENDPOINT", "LOCAL", "LISTS"])
     }
 
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["ipFamily", "endpoint", "local", "lists"])
+    }
+
     fn key(&self) -> Self::Key {
         (self.service_port.clone(), self.ip_family, self.endpoint.clone())
     }

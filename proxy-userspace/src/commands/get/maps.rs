@@ -111,6 +111,10 @@ impl Row for MapRow {
         vec!["NAME", "TYPE", "ENTRIES", "CAPACITY", "FULL"]
     }
 
+    fn fields() -> Vec<&'static str> {
+        vec!["name", "type", "entries", "capacity", "keyBytes", "valueBytes", "layout"]
+    }
+
     fn key(&self) -> Self::Key {
         self.name
     }

@@ -7,6 +7,7 @@ mod consistent;
 mod devices;
 mod drops;
 mod endpoints;
+mod fields;
 mod flows;
 mod maps;
 mod output;
@@ -29,10 +30,11 @@ pub use self::{
     devices::{DeviceRow, Mode, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
+    fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
     output::{Columns, Look, Row, json, table, yaml},
-    selection::{NotFound, Selection},
+    selection::{NotFound, Selected, Selection},
     service_port::ServicePort,
     services::{ListCell, ServiceRow, SourcesCell, services},
     snapshot::Snapshot,

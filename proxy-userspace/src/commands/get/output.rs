@@ -17,6 +17,9 @@ pub trait Row: Serialize {
     /// Returns the titles of the columns.
     fn titles() -> Vec<&'static str>;
 
+    /// Returns the names of the fields by which rows can be selected: those in the JSON that have no fields themselves.
+    fn fields() -> Vec<&'static str>;
+
     /// Returns the row's key.
     fn key(&self) -> Self::Key;
 

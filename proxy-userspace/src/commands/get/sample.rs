@@ -1,6 +1,9 @@
-//! A row for tests.
+//! A row for tests, and a check of rows.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::output::Row;
 
@@ -25,6 +28,10 @@ impl Row for Lamp {
         vec!["NAME", "ON"]
     }
 
+    fn fields() -> Vec<&'static str> {
+        vec!["name", "isOn", "age"]
+    }
+
     fn key(&self) -> &'static str {
         self.name
     }
@@ -40,4 +47,16 @@ impl Row for Lamp {
     fn watched(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Self { age: 0, ..self.clone() })
     }
+}
+
+/// Checks that rows can be selected by exactly those fields in their JSON that have no fields themselves.
+pub(super) fn check_fields<R: Row>(row: &R) {
+    let json = serde_json::to_value(row).unwrap();
+    let is_plain = |value: &Value| match value {
+        Value::Object(_) => false,
+        Value::Array(items) => !items.iter().any(Value::is_object),
+        _ => true,
+    };
+    let plain = json.as_object().unwrap().iter().filter(|(_, value)| is_plain(value)).map(|(name, _)| name.as_str());
+    assert_eq!(plain.collect::<BTreeSet<_>>(), R::fields().into_iter().collect(), "{}", R::KIND);
 }

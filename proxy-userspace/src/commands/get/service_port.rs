@@ -21,6 +21,8 @@ pub struct ServicePort {
 impl ServicePort {
     const TITLES: [&str; 4] = ["NAMESPACE", "NAME", "PORT", "PROTOCOL"];
 
+    const FIELDS: [&str; 4] = ["namespace", "name", "port", "protocol"];
+
     /// Returns a service port by its names and the number of its protocol.
     pub(super) fn new(name: Name, number: u8) -> Self {
         let protocol = Protocol::from_number(number.into());
@@ -31,6 +33,11 @@ impl ServicePort {
     /// Returns the titles of the service port's columns, and those of the columns after them.
     pub(super) fn titles(further: &[&'static str]) -> Vec<&'static str> {
         [Self::TITLES.as_slice(), further].concat()
+    }
+
+    /// Returns the service port's fields, and those after them.
+    pub(super) fn fields(further: &[&'static str]) -> Vec<&'static str> {
+        [Self::FIELDS.as_slice(), further].concat()
     }
 
     /// Returns the service port's cells, and those after them.

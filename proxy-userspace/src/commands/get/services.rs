@@ -137,6 +137,10 @@ impl Row for ServiceRow {
         ServicePort::titles(&["TYPE", "ADDRESS", "BACKENDS", "AFFINITY", "SOURCES", "CONNECTIONS"])
     }
 
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["type", "address", "whenEmpty", "affinitySeconds", "connections"])
+    }
+
     fn key(&self) -> Self::Key {
         (self.service_port.clone(), self.address.clone())
     }

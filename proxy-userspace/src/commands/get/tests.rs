@@ -35,7 +35,7 @@ fn service(id: u32, kind: FrontendKind, internal: (u32, u32), external: (u32, u3
 
 /// Returns a snapshot with `default/web:http` (id 1), which has three backends, one of them local, and `kube-system/dns` (id 2),
 /// which has none.
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     let backend = |last: u8| Backend {
         address: address(&format!("10.1.0.{last}")),
         port: 8080,
@@ -184,8 +184,8 @@ fn a_missing_instance_is_named_with_those_that_exist() {
 /// The second cells of the rows that are asked for, and what is said of names without rows.
 fn select<R: Row>(rows: Vec<R>, namespace: Option<&str>, names: &[&str]) -> (Vec<String>, Option<String>) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    let selection = Selection { namespace: namespace.map(str::to_owned), names };
-    let (rows, found) = selection.select(rows);
+    let selection = Selection { namespace: namespace.map(str::to_owned), names, ..Selection::default() };
+    let (rows, found) = selection.select(rows).unwrap();
     (rows.iter().map(|row| row.cells()[1].clone()).collect(), found.err().map(|error| error.to_string()))
 }
 

@@ -14,7 +14,7 @@ use clap::CommandFactory as _;
 use self::printer::Printer;
 use crate::{
     commands::{
-        cli::{Cli, GetArgs, Shell, What},
+        cli::{Cli, GetArgs, NotOfKind, Shell, What},
         get::{
             Clients, Fill, InspectError, Pins, Row, Seen, Selection, Snapshot, Tracked, affinity, backends, devices,
             drops, endpoints, flows, maps, read_consistently, read_counters, services,
@@ -43,7 +43,7 @@ pub fn completion(shell: Shell) -> anyhow::Result<()> {
 /// `waggle get`. With `--watch` it only ends when the reader closes the pipe, or the instance can no longer be read.
 pub fn get(args: &GetArgs) -> anyhow::Result<()> {
     let instance = args.instance.instance.as_str();
-    match args.what {
+    match args.what.kind {
         What::Services => show(args, || Ok(services(&Snapshot::read(instance)?))),
         What::Endpoints => show(args, || Ok(endpoints(&Snapshot::read(instance)?))),
         What::Backends => show(args, || Ok(backends(&Snapshot::read(instance)?))),
@@ -57,10 +57,11 @@ pub fn get(args: &GetArgs) -> anyhow::Result<()> {
 
 /// Prints the rows, then an error if a name has none, then those that change.
 fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, InspectError>) -> anyhow::Result<()> {
-    let selection = Selection { namespace: args.namespace.clone(), names: args.names.clone() };
+    let selection = selection(args)?;
+    selection.fields.check::<R>()?;
     let folder = PinFolder::new(&args.instance.instance);
     let look = |tries| read_consistently(tries, || Pins::read(&folder), &read, || thread::sleep(PAUSE));
-    let (rows, found) = selection.select(look(FIRST_TRIES)?);
+    let (rows, found) = selection.select(look(FIRST_TRIES)?)?;
     let mut printer = Printer::new(args);
     if rows.is_empty() && found.is_ok() && !args.watch && printer.is_table() {
         eprintln!("waggle: {}", selection.nothing::<R>());
@@ -74,12 +75,17 @@ fn show<R: Row + Clone>(args: &GetArgs, read: impl Fn() -> Result<Vec<R>, Inspec
         thread::sleep(PERIOD);
         let rows = look(TRIES).map_err(|error| of_watch(&args.instance.instance, error))?;
         // Names that go while they are watched are no error.
-        let events = seen.take(selection.select(rows).0)?;
+        let events = seen.take(selection.select(rows)?.0)?;
         if !events.is_empty() {
             is_open = print(printer.text(&events)?.as_bytes())?;
         }
     }
     Ok(())
+}
+
+fn selection(args: &GetArgs) -> Result<Selection, NotOfKind> {
+    let fields = args.field_selector.clone().unwrap_or_default();
+    Ok(Selection { namespace: args.namespace.clone(), names: args.names()?, fields })
 }
 
 /// The error that ends a watch whose instance is gone.

@@ -64,6 +64,7 @@ fn check_forms(scene: &Scene) {
     let column = table[0].find("ADDRESS").unwrap();
     assert!(table[1..].iter().all(|line| line[column..].starts_with("10.96.0.10:80 ")), "{table:?}");
     assert_eq!(lines("services web --no-headers").len(), 2);
+    assert_eq!(lines("svc/web service/shop -n default").len(), 4);
     assert!(lines("svc web -A -o wide")[0].ends_with("INTERNAL   EXTERNAL   INTERNAL BACKENDS   EXTERNAL BACKENDS"));
     let yaml: Vec<Value> = serde_saphyr::from_str(&printed(scene, "services web -o yaml")).unwrap();
     assert_eq!(yaml, rows(scene, "services web"));
@@ -71,7 +72,12 @@ fn check_forms(scene: &Scene) {
         let (code, out, _) = get(scene, kind);
         assert!(code == 0 && !out.contains('\x1b'), "{kind}: {out}");
     }
+    assert_eq!(
+        rows(scene, "services --field-selector port=udp"),
+        rows(scene, "services web --field-selector protocol=UDP")
+    );
     let pod = SocketAddr::new(Family::Ipv4.of(scene.pod(1)), PORTS[0]).to_string();
+    assert_eq!(rows(scene, &format!("endpoints --field-selector endpoint={pod}")), rows(scene, "endpoints/web"));
     let endpoints = rows(scene, "endpoints web");
     assert!(endpoints.iter().all(|row| row["endpoint"] == pod && row["lists"] == json!(["Cluster"])), "{endpoints:?}");
     assert_eq!(rows(scene, "endpoints shop")[0]["endpoint"], Value::Null);
@@ -90,6 +96,8 @@ fn check_absent(scene: &Scene) {
     assert_eq!(get(scene, "services -n kube-system"), (0, nothing(), none));
     assert_eq!(rows(scene, "services -n kube-system"), [] as [Value; 0]);
     assert_eq!(get(scene, "services -n a -A").0, 2, "it is either one namespace or all");
+    let (code, out, errors) = get(scene, "svc --field-selector colour=red");
+    assert!(code == 1 && out.is_empty() && errors.contains("give one of namespace, name, port"), "{errors}");
 }
 
 #[test]
@@ -137,6 +145,9 @@ fn check_flows(outside: &Outside, family: Family) {
     assert!(flow["source"].as_str().unwrap().starts_with(&node), "{flow:#}");
     let left = flow["expiresSeconds"].as_u64().unwrap();
     assert!((86_000..=86_400).contains(&left), "established flows live a day: {left}");
+
+    let conditions = format!("state=established,client={},backend!=192.0.2.77", outside.address(family));
+    assert_eq!(rows(scene, &format!("flows web --field-selector {conditions}")).len(), 1);
 
     let sockets = rows(scene, "flows web");
     let is_inside = |row: &&Value| row["socket"].is_u64() && row["protocol"] == "TCP";

@@ -126,6 +126,10 @@ impl Row for FlowRow {
         ServicePort::titles(&["CLIENT", "FRONTEND", "BACKEND", "STATE", "EXPIRES"])
     }
 
+    fn fields() -> Vec<&'static str> {
+        ServicePort::fields(&["client", "socket", "frontend", "backend", "source", "state", "expiresSeconds"])
+    }
+
     fn key(&self) -> Self::Key {
         (self.service_port.clone(), self.client.clone(), self.socket, self.frontend.clone(), self.backend.clone())
     }
