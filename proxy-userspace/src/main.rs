@@ -57,6 +57,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             result
         }
         Command::Get(args) => show::get(&args),
+        Command::Bpftool(args) => show::bpftool(&args),
         Command::Completion { shell } => show::completion(shell),
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {

@@ -52,6 +52,8 @@ pub enum Command {
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = get::EXAMPLES)]
     Get(GetArgs),
+    /// Print the commands of bpftool that dump an instance's maps and programs as the kernel has them
+    Bpftool(InstanceArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node

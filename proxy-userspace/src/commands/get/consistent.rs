@@ -108,6 +108,7 @@ fn is_transient(error: &InspectError) -> bool {
         | InspectError::Hooks(_)
         | InspectError::Count(CensusError::Read { .. })
         | InspectError::Clock { .. }
+        | InspectError::Programs { .. }
         | InspectError::Read { .. } => false,
     }
 }

@@ -3,6 +3,7 @@
 
 mod affinity;
 mod backends;
+mod bpftool;
 mod consistent;
 mod devices;
 mod drops;
@@ -20,12 +21,13 @@ mod watch;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
-use aya::maps::MapError;
+use aya::{maps::MapError, programs::ProgramError};
 use proxy_common::{ABI_VERSION, StoredName};
 
 pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
+    bpftool::bpftool_commands,
     consistent::{Pins, read_consistently},
     devices::{DeviceRow, Mode, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
@@ -95,6 +97,12 @@ pub enum InspectError {
     Clock {
         /// The kernel's error.
         source: io::Error,
+    },
+    /// The loaded programs can't be listed.
+    #[error("list the programs of the instance (run waggle as root)")]
+    Programs {
+        /// The kernel's error.
+        source: ProgramError,
     },
     /// A map can't be read.
     #[error("read map {name}")]

@@ -14,10 +14,10 @@ use clap::CommandFactory as _;
 use self::printer::Printer;
 use crate::{
     commands::{
-        cli::{Cli, GetArgs, NotOfKind, Shell, What},
+        cli::{Cli, GetArgs, InstanceArgs, NotOfKind, Shell, What},
         get::{
-            Clients, Fill, InspectError, Pins, Row, Seen, Selection, Snapshot, Tracked, affinity, backends, devices,
-            drops, endpoints, flows, maps, read_consistently, read_counters, services,
+            Clients, Fill, InspectError, Pins, Row, Seen, Selection, Snapshot, Tracked, affinity, backends,
+            bpftool_commands, devices, drops, endpoints, flows, maps, read_consistently, read_counters, services,
         },
     },
     maps::PinFolder,
@@ -37,6 +37,12 @@ pub fn completion(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(clap_complete::Shell::from(shell), &mut Cli::command(), "waggle", &mut script);
     print(&script)?;
+    Ok(())
+}
+
+/// `waggle bpftool`.
+pub fn bpftool(args: &InstanceArgs) -> anyhow::Result<()> {
+    print(bpftool_commands(&args.instance)?.as_bytes())?;
     Ok(())
 }
 
