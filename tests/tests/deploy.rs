@@ -192,7 +192,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/semantics.md",
 ];
 
-/// Flags of the agent's, and those of other programs that the documents type.
+/// Flags of waggle and of the plugin of kubectl, and those of other programs that the documents type.
 fn known_flags() -> BTreeSet<String> {
     const OTHERS: [&str; 22] = [
         "all",
@@ -220,7 +220,7 @@ fn known_flags() -> BTreeSet<String> {
     ];
     let command = Cli::command();
     let own = command.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
-    own.chain(OTHERS).map(str::to_owned).collect()
+    own.chain(OTHERS).chain(flags(&read("kubectl-waggle"))).map(str::to_owned).collect()
 }
 
 /// Every `--flag` in a text; `--max-…` stands for several.
