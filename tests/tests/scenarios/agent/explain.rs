@@ -217,7 +217,8 @@ fn s24_s25_the_backend_that_a_client_keeps_is_the_one_that_explain_names() {
             assert_eq!(candidates(&explanation), [kept].into());
             let left = explanation["affinity"]["expiresSeconds"].as_u64().unwrap();
             assert!((10_000..=10_800).contains(&left), "{left}");
-            hold(process, to, &[&name]);
+            // The Service's UDP port is another one, at which the client keeps nothing yet.
+            assert_eq!(process.tally(to, 12), [(name, 12)].into());
         }
         scene.delete("Service", "web");
     });
