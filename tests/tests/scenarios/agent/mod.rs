@@ -7,6 +7,7 @@ mod bad_objects;
 mod config_file;
 mod decisions;
 mod dump;
+mod explain;
 mod filters;
 mod full;
 mod get;
