@@ -11,7 +11,7 @@ use proxy_userspace::{
     commands::{
         cleanup,
         cli::{Cli, Command},
-        config_file, kube_proxy, ready, run, show,
+        config_file, kube_proxy, ready, run, show, validate,
     },
     config::{LogConfig, LogFormat},
     logging::{errors::Report, fatal},
@@ -56,6 +56,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             runtime.shutdown_background();
             result
         }
+        Command::Validate(args) => validate::validate(&args),
         Command::Get(args) => show::get(&args),
         Command::Completion { shell } => show::completion(shell),
         Command::Ready(args) => Ok(ready::check(&args.instance)?),

@@ -10,14 +10,21 @@ mod nodeport_addresses;
 mod run;
 mod sizes;
 mod spelling;
+mod validate;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
-    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
+    conntrack::FlowArgs,
+    devices::DeviceArgs,
+    kube_proxy::KubeProxyArgs,
+    metrics::MetricsArgs,
+    nodeport_addresses::NodePortArgs,
+    run::RunArgs,
+    sizes::SizeArgs,
+    validate::{Format, ValidateArgs},
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -42,6 +49,9 @@ pub enum Command {
     /// Run the agent: follow the API server or a folder of manifests and keep the data plane in step with it
     #[command(after_help = kube_proxy::HELP, args_override_self = true)]
     Run(Box<RunArgs>),
+    /// Say what the agent would refuse of manifests, without being root; the exit code is 0 if there is no error
+    #[command(after_help = validate::EXAMPLES)]
+    Validate(ValidateArgs),
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
