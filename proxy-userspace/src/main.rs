@@ -10,7 +10,7 @@ use proxy_userspace::{
     commands::{
         check, cleanup,
         cli::{Cli, Command, RunArgs},
-        config_file, explain, kube_proxy, ready, run, show, status,
+        config_file, explain, kube_proxy, ready, run, show, status, validate,
     },
     config::{LogConfig, LogFormat},
     logging::{colour, errors::Report, fatal, recent::RecentLines},
@@ -39,6 +39,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Get(args) => show::get(&args)?,
         Command::Bpftool(args) => show::bpftool(&args)?,
         Command::Explain(args) => explain::explain(&args)?,
+        Command::Validate(args) => validate::validate(&args)?,
         Command::Status(args) => return status::status(&args),
         Command::Check(args) => return check::check(*args),
         Command::Completion { shell } => show::completion(shell)?,

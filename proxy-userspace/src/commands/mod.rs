@@ -17,3 +17,4 @@ pub mod run;
 pub mod show;
 mod startup;
 pub mod status;
+pub mod validate;

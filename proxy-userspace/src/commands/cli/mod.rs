@@ -14,6 +14,7 @@ mod run;
 mod sizes;
 mod spelling;
 mod status;
+mod validate;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -31,6 +32,7 @@ pub use self::{
     run::RunArgs,
     sizes::SizeArgs,
     status::StatusArgs,
+    validate::{Format, ValidateArgs},
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -55,6 +57,9 @@ pub enum Command {
     /// Run the agent: follow the API server or a folder of manifests and keep the data plane in step with it
     #[command(after_help = kube_proxy::HELP, args_override_self = true)]
     Run(Box<RunArgs>),
+    /// Say what the agent would refuse of manifests, without being root; the exit code is 0 if there is no error
+    #[command(after_help = validate::EXAMPLES)]
+    Validate(ValidateArgs),
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = get::EXAMPLES)]
     Get(GetArgs),
