@@ -84,7 +84,7 @@ fn status_says_that_all_is_well_in_every_form() {
 #[test]
 fn s30_status_says_that_an_api_server_no_longer_answers() {
     let limited = ["--unhealthy-after", "15"];
-    let scene = Setup::new("status-silent").origin(Origin::Api).backends(1).args(limited).start();
+    let scene = Setup::new("st-silent").origin(Origin::Api).backends(1).args(limited).start();
     serve(&scene);
     let shown = report(&scene).1;
     assert_eq!(
@@ -107,7 +107,7 @@ fn s30_status_says_that_an_api_server_no_longer_answers() {
 
 #[test]
 fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
-    let scene = Setup::new("status-full").backends(1).args(["--max-services", "4"]).start();
+    let scene = Setup::new("st-full").backends(1).args(["--max-services", "4"]).start();
     for number in 10..14 {
         let bad = service(&format!("web-{number}")).cluster_ip(&format!("10.96.0.{number}")).port(80, 8080);
         scene.put(&bad.external_ip("127.0.0.1").build());
@@ -133,7 +133,7 @@ fn s7_status_names_what_is_not_in_force_and_what_is_skipped() {
 
 #[test]
 fn s31_status_without_an_agent_says_what_is_served_on() {
-    let mut scene = Setup::new("status-alone").backends(1).start();
+    let mut scene = Setup::new("st-alone").backends(1).start();
     serve(&scene);
     until("it is in force", || report(&scene).1["inForce"]["services"] == 1);
     let with = report(&scene).1;
