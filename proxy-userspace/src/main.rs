@@ -1,20 +1,15 @@
 //! `waggle`: parses the command line and runs the command. docs/semantics.md specifies how it serves Services.
 
-use std::{
-    env,
-    ffi::OsStr,
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-};
+use std::{env, io, process::ExitCode};
 
 use proxy_userspace::{
     commands::{
         cleanup,
         cli::{Cli, Command},
-        config_file, kube_proxy, ready, run, show,
+        config_file, kube_proxy, ready, run, show, top,
     },
     config::{LogConfig, LogFormat},
-    logging::{errors::Report, fatal},
+    logging::{colour::wants_colour, errors::Report, fatal},
     node::{capabilities, heap, host, open_files, seccomp},
     watch::kube::LOG_DIRECTIVES,
 };
@@ -57,6 +52,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
             result
         }
         Command::Get(args) => show::get(&args),
+        Command::Top(args) => top::run(&args),
         Command::Completion { shell } => show::completion(shell),
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {
@@ -84,29 +80,11 @@ fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.add_directive(fatal::directive()?))
         .with_writer(io::stderr)
-        .with_ansi(wants_colour(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()));
+        .with_ansi(wants_colour(&io::stderr()));
     match config.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     fatal::log_panics();
     Ok(())
-}
-
-/// True if the log should be coloured: on terminals, unless NO_COLOR is set and not empty (no-color.org).
-fn wants_colour(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
-    is_terminal && no_color.is_none_or(OsStr::is_empty)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colour_is_for_terminals_and_not_for_those_who_refuse_it() {
-        assert!(wants_colour(true, None));
-        assert!(wants_colour(true, Some(OsStr::new(""))));
-        assert!(!wants_colour(true, Some(OsStr::new("0"))));
-        assert!(!wants_colour(false, None));
-    }
 }

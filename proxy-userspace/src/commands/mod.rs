@@ -12,3 +12,4 @@ pub mod ready;
 pub mod run;
 pub mod show;
 mod startup;
+pub mod top;

@@ -121,7 +121,7 @@ impl Printer {
 }
 
 /// Writes to standard output. False if the reader has closed it.
-fn print(bytes: &[u8]) -> io::Result<bool> {
+pub(super) fn print(bytes: &[u8]) -> io::Result<bool> {
     let mut out = io::stdout();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),

@@ -10,6 +10,7 @@ mod nodeport_addresses;
 mod run;
 mod sizes;
 mod spelling;
+mod top;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -17,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     conntrack::FlowArgs, devices::DeviceArgs, kube_proxy::KubeProxyArgs, metrics::MetricsArgs,
-    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs,
+    nodeport_addresses::NodePortArgs, run::RunArgs, sizes::SizeArgs, top::TopArgs,
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -45,6 +46,9 @@ pub enum Command {
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
+    /// Follow the rates of Services, their backends, and what is refused, on the terminal; works without a running agent
+    #[command(after_help = top::NOTES)]
+    Top(TopArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node

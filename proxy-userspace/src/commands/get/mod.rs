@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 use aya::maps::MapError;
 use proxy_common::{ABI_VERSION, StoredName};
 
+pub(super) use self::services::{is_owner, protocol};
 pub use self::{
     affinity::{AffinityRow, Clients, affinity},
     backends::{BackendRow, backends},
@@ -108,16 +109,18 @@ fn found(instances: &[String]) -> String {
 
 /// A service port by its Kubernetes names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    namespace: String,
-    service: String,
+pub struct Name {
+    /// The namespace; `?` if the maps don't contain it.
+    pub namespace: String,
+    /// The Service's name; `id=N` if the maps don't contain it.
+    pub service: String,
     /// Empty for an unnamed port.
-    port: String,
+    pub port: String,
 }
 
 impl Name {
     /// Returns the names of the port with a service id. If they are missing or damaged, shows the id itself.
-    fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
+    pub fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
         match names.get(&id).and_then(encode::port_id) {
             Some(port) => Self {
                 namespace: port.service.namespace.to_string(),

@@ -56,10 +56,14 @@ impl Columns {
         let titles: Vec<String> = R::TITLES.iter().chain(further).map(|title| (*title).to_owned()).collect();
         let cells = |row: &R| if look.is_wide { [row.cells(), row.wide_cells()].concat() } else { row.cells() };
         let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
-        let lines: Vec<Vec<String>> = if look.is_bare { rows } else { [vec![titles], rows].concat() };
-        self.widen(&lines);
+        self.align(&if look.is_bare { rows } else { [vec![titles], rows].concat() })
+    }
+
+    /// Formats lines of cells as aligned columns. Every line ends with a newline.
+    pub fn align(&mut self, lines: &[Vec<String>]) -> String {
+        self.widen(lines);
         let mut text = String::new();
-        for line in &lines {
+        for line in lines {
             let padded = line.iter().zip(&self.0).map(|(cell, width)| format!("{cell:width$}"));
             text.push_str(padded.collect::<String>().trim_end());
             text.push('\n');

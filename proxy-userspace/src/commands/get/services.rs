@@ -75,7 +75,7 @@ fn order(row: &ServiceRow) -> (&str, &str, &str, &str, &str) {
 }
 
 /// True if an entry only marks an address as owned and is not a frontend.
-pub(super) fn is_owner(frontend: &Frontend) -> bool {
+pub(in crate::commands) fn is_owner(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
 
@@ -97,7 +97,7 @@ fn row(snapshot: &Snapshot, frontend: &Frontend, service: &Service) -> ServiceRo
             node: service.admits_socket(true),
             pods: service.admits_socket(false),
         }),
-        connections: snapshot.connections.get(&service.id).copied().unwrap_or(0),
+        connections: snapshot.counted.get(&service.id).map_or(0, |counted| counted.connections),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) const fn policy(list: List) -> &'static str {
     }
 }
 
-pub(super) fn protocol(number: u8) -> String {
+pub(in crate::commands) fn protocol(number: u8) -> String {
     Protocol::from_number(number.into()).map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string())
 }
 

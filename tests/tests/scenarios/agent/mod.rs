@@ -20,3 +20,4 @@ mod live;
 mod objects;
 mod quiet;
 mod scale;
+mod top;

@@ -1,0 +1,78 @@
+//! The backends of a service port: their chance to be chosen, and their part of the flows that are tracked. The maps count no
+//! connections of a backend, so it has no rate. Pure.
+
+use std::collections::BTreeMap;
+
+use proxy_common::{Backend, List, SlotRange};
+
+use super::sample::{Port, Sample};
+use crate::{
+    commands::get::{FlowRow, Snapshot, flows, is_owner},
+    maps::encode,
+};
+
+/// A backend of a service port.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackendShare {
+    /// Address and port, or `id=N` if the maps don't contain the backend, which means that they are damaged.
+    pub address: String,
+    /// Whether the backend is on this node.
+    pub is_local: bool,
+    /// The chance that a new flow of the Cluster list gets the backend: its part of the slots. `None` if it is not in the list.
+    pub cluster: Option<f64>,
+    /// Likewise for the Local list.
+    pub local: Option<f64>,
+    /// Flows of the service port to the backend, those that `waggle get flows` shows; `None` if they have not been read.
+    pub flows: Option<u64>,
+}
+
+/// Returns the backends of a service port, those with the most flows first. Backends that have left the lists, but still have
+/// flows, are among them.
+pub fn backends(sample: &Sample, port: &Port) -> Vec<BackendShare> {
+    let mut found = BTreeMap::new();
+    for ((_, list), range) in ranges(sample, port) {
+        for id in sample.snapshot.ids(range) {
+            let backend = add(&mut found, &sample.snapshot, id);
+            let chance = if list == List::Cluster { &mut backend.cluster } else { &mut backend.local };
+            *chance = Some(chance.unwrap_or_default() + 1.0 / f64::from(range.length));
+        }
+    }
+    if let Some(tracked) = &sample.tracked {
+        found.values_mut().for_each(|backend| backend.flows = Some(0));
+        let name = &port.name;
+        let is_meant = |flow: &FlowRow| {
+            let names = (&flow.namespace, &flow.name, &flow.port, &flow.protocol);
+            names == (&name.namespace, &name.service, &name.port, &port.protocol)
+        };
+        for flow in flows(&sample.snapshot, tracked).into_iter().filter(is_meant) {
+            let new = BackendShare { address: flow.backend.clone(), flows: Some(0), ..BackendShare::default() };
+            let backend = found.entry(flow.backend).or_insert(new);
+            backend.flows = backend.flows.map(|flows| flows + 1);
+        }
+    }
+    let mut backends: Vec<_> = found.into_values().collect();
+    backends.sort_by(|a, b| b.flows.cmp(&a.flows));
+    backends
+}
+
+/// Returns the slots of a port's lists, of each family: two frontends that use one list have equal slots.
+fn ranges(sample: &Sample, port: &Port) -> BTreeMap<(u32, List), SlotRange> {
+    let ids = sample.ports().remove(port).unwrap_or_default();
+    let services = sample.snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend));
+    let services = services.filter(|(_, service)| ids.contains(&service.id));
+    let lists = |is_internal| {
+        services.clone().map(move |(_, service)| {
+            let (range, list) = service.list(is_internal);
+            ((service.id, list), range)
+        })
+    };
+    lists(true).chain(lists(false)).collect()
+}
+
+fn add<'a>(found: &'a mut BTreeMap<String, BackendShare>, snapshot: &Snapshot, id: u32) -> &'a mut BackendShare {
+    let backend = snapshot.backends.get(&id);
+    let address = backend.map_or_else(|| format!("id={id}"), |backend| encode::backend_address(backend).to_string());
+    let is_local = backend.is_some_and(Backend::is_local);
+    let new = BackendShare { address: address.clone(), is_local, ..BackendShare::default() };
+    found.entry(address).or_insert(new)
+}

@@ -1,0 +1,25 @@
+//! Decides whether output is coloured.
+
+use std::{env, ffi::OsStr, io::IsTerminal};
+
+/// True if what is written to `stream` should be coloured: on terminals, unless NO_COLOR is set and not empty (no-color.org).
+pub fn wants_colour(stream: &impl IsTerminal) -> bool {
+    is_wanted(stream.is_terminal(), env::var_os("NO_COLOR").as_deref())
+}
+
+fn is_wanted(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_terminals_and_not_for_those_who_refuse_it() {
+        assert!(is_wanted(true, None));
+        assert!(is_wanted(true, Some(OsStr::new(""))));
+        assert!(!is_wanted(true, Some(OsStr::new("0"))));
+        assert!(!is_wanted(false, None));
+    }
+}
