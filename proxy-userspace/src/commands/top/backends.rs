@@ -1,9 +1,9 @@
-//! The backends of a service port: their chance to be chosen, and their part of the flows that are tracked. The maps count no
-//! connections of a backend, so it has no rate. Pure.
+//! The backends of a service port: their chance to be chosen, and their part of the open flows. The maps count no connections of
+//! a backend, so it has no rate. Pure.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
-use proxy_common::{Backend, List, SlotRange};
+use proxy_common::{Backend, List, SlotRange, State};
 
 use super::sample::{Port, Sample};
 use crate::{
@@ -22,12 +22,13 @@ pub struct BackendShare {
     pub cluster: Option<f64>,
     /// Likewise for the Local list.
     pub local: Option<f64>,
-    /// Flows of the service port to the backend, those that `waggle get flows` shows; `None` if they have not been read.
+    /// Open flows of the service port to the backend: of those that `waggle get flows` shows, the ones that have not ended.
+    /// `None` if they have not been read.
     pub flows: Option<u64>,
 }
 
-/// Returns the backends of a service port, those with the most flows first. Backends that have left the lists, but still have
-/// flows, are among them.
+/// Returns the backends of a service port, those with the most open flows first. Backends that have left the lists, but still
+/// have open flows, are among them.
 pub fn backends(sample: &Sample, port: &Port) -> Vec<BackendShare> {
     let mut found = BTreeMap::new();
     for ((_, list), range) in ranges(sample, port) {
@@ -38,21 +39,28 @@ pub fn backends(sample: &Sample, port: &Port) -> Vec<BackendShare> {
         }
     }
     if let Some(tracked) = &sample.tracked {
-        found.values_mut().for_each(|backend| backend.flows = Some(0));
+        for backend in found.values_mut() {
+            backend.flows = Some(0);
+        }
         let name = &port.name;
         let is_meant = |flow: &FlowRow| {
             let names = (&flow.namespace, &flow.name, &flow.port, &flow.protocol);
             names == (&name.namespace, &name.service, &name.port, &port.protocol)
         };
-        for flow in flows(&sample.snapshot, tracked).into_iter().filter(is_meant) {
+        for flow in flows(&sample.snapshot, tracked).into_iter().filter(|flow| is_meant(flow) && is_open(flow)) {
             let new = BackendShare { address: flow.backend.clone(), flows: Some(0), ..BackendShare::default() };
             let backend = found.entry(flow.backend).or_insert(new);
             backend.flows = backend.flows.map(|flows| flows + 1);
         }
     }
     let mut backends: Vec<_> = found.into_values().collect();
-    backends.sort_by(|a, b| b.flows.cmp(&a.flows));
+    backends.sort_by_key(|backend| Reverse(backend.flows));
     backends
+}
+
+/// Whether a flow has not ended. A connection that has ended is tracked for some time, in case that late packets come.
+fn is_open(flow: &FlowRow) -> bool {
+    ![State::Closed, State::Reset].map(State::label).contains(&flow.state)
 }
 
 /// Returns the slots of a port's lists, of each family: two frontends that use one list have equal slots.

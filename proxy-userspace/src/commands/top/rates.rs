@@ -15,7 +15,7 @@ use crate::commands::get::{DropRow, drops};
 pub struct Rates {
     /// New connections and UDP flows.
     pub connections: f64,
-    /// Translated packets. What sockets of this node send is not translated as packets, and not counted.
+    /// Translated packets. Those of this node's sockets need no translation, and are not counted.
     pub packets: f64,
     /// Bytes of these packets.
     pub bytes: f64,

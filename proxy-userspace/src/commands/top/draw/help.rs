@@ -13,13 +13,13 @@ use crate::commands::top::state::{Screen, State};
 
 const PAGE: &str = "\
 connections/s  new connections and UDP flows, over all frontends of the service port and both families
-packets/s      packets that were translated for it. Sockets of this node and its pods are translated once, when they connect: \
-their packets are not counted
+packets/s      packets that were translated for it. Those of this node's sockets and its pods' need no translation, and are not \
+counted
 bytes/s        bytes of those packets
 -              not known yet: the counters have begun between the last two looks, as for a new Service
 chance         the backend's part of the slots of the Cluster or Local list of its family, from which new flows draw
-live flows     flows that are tracked now, as `waggle get flows` shows them. No connections are counted for a backend, so it has \
-no rate
+open flows     those that `waggle get flows` shows, without closed and reset ones. No connections are counted for a backend, \
+so it has no rate
 refused        rejected (the client sees it at once) or dropped
 
 ↑ ↓ k j PgUp PgDn Home End   choose a line
@@ -38,8 +38,7 @@ pub fn line(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let text = match state.screen {
         _ if state.is_filtering => format!("/{}  Enter keeps the filter, Esc removes it", state.filter),
         Screen::Services => "q quit  ↑↓ choose  Enter backends  Tab refusals  s sort  / filter  ? help".to_owned(),
-        Screen::Refusals => "q quit  ↑↓ choose  Esc back  Tab Services  ? help".to_owned(),
-        Screen::Backends(_) => "q quit  ↑↓ choose  Esc back  Tab Services  ? help".to_owned(),
+        Screen::Refusals | Screen::Backends(_) => "q quit  ↑↓ choose  Esc back  Tab Services  ? help".to_owned(),
     };
     frame.render_widget(Line::styled(text, Style::new().add_modifier(Modifier::REVERSED)), area);
 }

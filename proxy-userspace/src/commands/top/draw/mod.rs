@@ -17,7 +17,7 @@ use super::state::{Screen, State, View};
 /// The height of a line of graphs, with its titles.
 const GRAPHS: u16 = 4;
 /// The least height of a list, with its titles.
-const LIST: u16 = 5;
+const LIST: u16 = 8;
 
 /// How things look.
 #[derive(Clone, Copy, Debug)]

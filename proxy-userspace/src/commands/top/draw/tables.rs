@@ -64,10 +64,13 @@ pub fn services(frame: &mut Frame<'_>, area: Rect, view: &View, state: &State, t
         Column::Number("TOTAL"),
     ];
     let ports = state.rows(&view.figures);
-    let mut title = format!("Services by {}", state.sort.words());
-    if !state.filter.is_empty() || state.is_filtering {
-        title += &format!(", those with {:?}: {} of {}", state.filter, ports.len(), view.figures.ports.len());
-    }
+    let order = state.sort.words();
+    let title = if state.filter.is_empty() && !state.is_filtering {
+        format!("Services by {order}")
+    } else {
+        let all = view.figures.ports.len();
+        format!("Services by {order}, those with {:?}: {} of {all}", state.filter, ports.len())
+    };
     let rows = ports.into_iter().map(cells_of_port).collect();
     List { title, columns: COLUMNS, rows, chosen: state.position(view) }.draw(frame, area, theme);
 }
@@ -111,7 +114,7 @@ pub fn backends(frame: &mut Frame<'_>, area: Rect, port: &Port, view: &View, sta
         Column::Text("LOCAL"),
         Column::Number("CHANCE: CLUSTER"),
         Column::Number("CHANCE: LOCAL"),
-        Column::Number("LIVE FLOWS"),
+        Column::Number("OPEN FLOWS"),
         Column::Number("SHARE"),
     ];
     let all = view.backends.iter().filter_map(|backend| backend.flows).sum();
@@ -125,7 +128,7 @@ pub fn backends(frame: &mut Frame<'_>, area: Rect, port: &Port, view: &View, sta
             percent(backend.flows.and_then(|flows| part(flows, all))),
         ]
     });
-    let title = format!("Backends of {port}: chance to be chosen, and flows that are tracked now");
+    let title = format!("Backends of {port}: chance to be chosen, and open flows");
     List { title, columns: COLUMNS, rows: rows.collect(), chosen: state.position(view) }.draw(frame, area, theme);
 }
 

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use proxy_common::Connection;
+use proxy_common::{Connection, ConntrackEntry, EntryMeta, State, Tuple};
 
 use super::*;
 use crate::commands::{get::Tracked, top::backends::backends};
@@ -9,6 +9,26 @@ use crate::commands::{get::Tracked, top::backends::backends};
 fn connection(last: u8) -> Connection {
     let at = |text: &str, port| Frontend::new(address(text), port, Protocol::Tcp as u8);
     Connection { frontend: at("10.96.0.10", 80), backend: at(&format!("10.1.0.{last}"), 8080) }
+}
+
+/// A flow of packets to `web` by the backend 10.1.0.2, in a state.
+fn flow(client_port: u16, state: State) -> (Tuple, ConntrackEntry) {
+    let tuple = Tuple {
+        source: address("10.1.0.2"),
+        destination: address("192.0.2.9"),
+        source_port: 8080,
+        destination_port: client_port,
+        protocol: Protocol::Tcp as u8,
+        ..Tuple::default()
+    };
+    let entry = ConntrackEntry {
+        source: address("10.96.0.10"),
+        destination: address("192.0.2.9"),
+        source_port: 80,
+        destination_port: client_port,
+        meta: EntryMeta { service: WEB, state: state as u8, flags: EntryMeta::REPLY, ..EntryMeta::default() },
+    };
+    (tuple, entry)
 }
 
 #[test]
@@ -39,6 +59,15 @@ fn flows_are_counted_also_those_of_backends_that_have_left_the_lists() {
         ("10.1.0.1:8080".to_owned(), Some(0), Some(0.5)),
     ];
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn flows_that_have_ended_are_not_open() {
+    let mut sample = sample(Instant::now(), 0, &[], &[]);
+    let states = [State::New, State::Established, State::ClientClosed, State::Closed, State::Reset];
+    let packets = (4000..).zip(states).map(|(port, state)| flow(port, state)).collect();
+    sample.tracked = Some(Tracked { packets, ..Tracked::default() });
+    assert_eq!(backends(&sample, &web())[0].flows, Some(3));
 }
 
 #[test]

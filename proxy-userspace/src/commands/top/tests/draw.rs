@@ -1,4 +1,4 @@
-use ratatui::{Terminal, backend::TestBackend, crossterm::event::KeyCode, style::Color};
+use ratatui::{Terminal, backend::TestBackend, buffer::Cell, crossterm::event::KeyCode, style::Color};
 
 use super::*;
 use crate::commands::top::{
@@ -33,29 +33,33 @@ fn lines(view: &View, state: &State, size: (u16, u16)) -> Vec<String> {
     let terminal = terminal(view, state, size, true);
     let buffer = terminal.backend().buffer();
     let rows = buffer.content().chunks(size.0.into());
-    rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned()).collect()
+    rows.map(|row| row.iter().map(Cell::symbol).collect::<String>().trim_end().to_owned()).collect()
 }
 
 #[test]
 fn services_are_listed_between_graphs() {
     let expected = [
-        "connections/s 12.5─── packets/s 150──────── bytes/s 10.0k──────── refused/s 1.0───────",
-        "                    █                     █                     █                    █",
-        "                    █                     █                     █                    █",
-        "                    █                     █                     █                    █",
+        "connections/s 12.5─── packets/s 150──────── bytes/s 10.0k──────── refused/s 1.0────────",
+        "                    █                     █                     █                     █",
+        "                    █                     █                     █                     █",
+        "                    █                     █                     █                     █",
         "Services by connections/s──────────────────────────────────────────────────────────────",
         "SERVICE           PROTOCOL  CONNECTIONS/S  PACKETS/S  BYTES/S  TOTAL",
         "default/web:http  TCP                12.0          0        0     39",
         "shop/cart         TCP                 0.5        150    10.0k      8",
         "",
-        "default/web:http: connections/s 12.0, at mos packets/s 0────────── bytes/s 0──────────",
-        "                                           █",
-        "                                           █",
-        "                                           █",
+        "",
+        "",
+        "",
+        "",
+        "default/web:http: connections/s 12.0, at mo packets/s 0────────── bytes/s 0────────────",
+        "                                          █",
+        "                                          █",
+        "                                          █",
         "q quit  ↑↓ choose  Enter backends  Tab refusals  s sort  / filter  ? help",
     ];
     let view = view();
-    assert_eq!(lines(&view, &after(&view, &[]), (87, 14)), expected);
+    assert_eq!(lines(&view, &after(&view, &[]), (87, 18)), expected);
 }
 
 #[test]
@@ -72,8 +76,8 @@ fn backends_are_shown_with_their_chances_and_flows() {
     let state = after(&view, &[KeyCode::Enter]);
     let shown = lines(&view, &state, (90, 8));
     let expected = [
-        "Backends of default/web:http TCP: chance to be chosen, and flows that are tracked now─────",
-        "BACKEND        LOCAL  CHANCE: CLUSTER  CHANCE: LOCAL  LIVE FLOWS  SHARE",
+        "Backends of default/web:http TCP: chance to be chosen, and open flows────────────────────",
+        "BACKEND        LOCAL  CHANCE: CLUSTER  CHANCE: LOCAL  OPEN FLOWS  SHARE",
         "10.1.0.2:8080  yes              50.0%         100.0%           3  75.0%",
         "10.1.0.1:8080  -                50.0%              -           1  25.0%",
     ];
