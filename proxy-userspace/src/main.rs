@@ -53,6 +53,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         }
         Command::Get(args) => show::get(&args),
         Command::Top(args) => top::run(&args),
+        Command::Bpftool(args) => show::bpftool(&args),
         Command::Completion { shell } => show::completion(shell),
         Command::Ready(args) => Ok(ready::check(&args.instance)?),
         Command::Cleanup(args) => {

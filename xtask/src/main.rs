@@ -4,11 +4,13 @@ mod bench;
 mod cargo;
 mod cluster;
 mod command;
+mod docs;
 mod ebpf_toolchain;
 mod fuzz;
 mod libtest;
 mod lint;
 mod machine;
+mod markdown;
 mod programs;
 mod run;
 mod setup;
@@ -41,8 +43,14 @@ enum Task {
         #[arg(long = "for", value_name = "PURPOSE")]
         purposes: Vec<setup::Purpose>,
     },
-    /// Check formatting, lints, docs, dependencies, source files, and the rules that tests cite
+    /// Check formatting, lints, docs, dependencies, source files, links, and the rules that tests cite
     Lint,
+    /// Write docs/reference.md from the code and, if mdbook is installed, make the book of all pages
+    Docs {
+        /// Only make the book; fail if mdbook is not installed
+        #[arg(long)]
+        book: bool,
+    },
     /// Run every test that this machine can run
     Test {
         /// Run only tests whose name contains one of these
@@ -101,6 +109,7 @@ fn dispatch(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup { check, purposes } => setup::command(check, &purposes),
         Task::Lint => lint::command(),
+        Task::Docs { book } => docs::command(book),
         Task::Test { filters } => test::command(&filters),
         Task::Run { once, release, agent } => {
             run::command(once, if release { Profile::Release } else { Profile::Dev }, &agent)

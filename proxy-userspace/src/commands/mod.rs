@@ -9,6 +9,8 @@ pub mod get;
 mod growth;
 pub mod kube_proxy;
 pub mod ready;
+#[cfg(test)]
+mod reference;
 pub mod run;
 pub mod show;
 mod startup;

@@ -159,13 +159,13 @@ mod tests {
 
     #[test]
     fn urls_are_shown_without_passwords() {
-        for (url, told) in [
+        for (url, shown) in [
             ("https://192.0.2.1:6443", "https://192.0.2.1:6443"),
             ("https://me:secret@control:6443/base", "https://control:6443/base"),
             ("https://me:sec@ret@[2001:db8::1]:6443/?token=secret", "https://[2001:db8::1]:6443/"),
             ("control:6443", "control:6443"),
         ] {
-            assert_eq!(without_user(url), told);
+            assert_eq!(without_user(url), shown);
         }
     }
 

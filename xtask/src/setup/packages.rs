@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// The programs of the system that are needed.
-pub(crate) const PROGRAMS: [Program; 29] = [
+pub(crate) const PROGRAMS: [Program; 30] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -48,7 +48,9 @@ pub(crate) const PROGRAMS: [Program; 29] = [
     program("ipset", Purpose::Lab, "ipset", "sets such as kube-proxy's IPVS mode leaves"),
     program("tcpdump", Purpose::Lab, "tcpdump", "proves that a packet does not leave the node"),
     program("ethtool", Purpose::Lab, "ethtool", "switches offloads of devices in tests"),
+    program("curl", Purpose::Lab, "curl", "asks the agent's ports, as docs/troubleshoot.md says"),
     program("bpftool", Purpose::Lab, "bpftool", "dumps the maps for people and tests"),
+    program("jq", Purpose::Lab, "jq", "filters dumps of maps for people and tests"),
     program("prometheus", Purpose::Lab, "prometheus", "scrapes an agent and evaluates rules and dashboard"),
     program("promtool", Purpose::Lab, "prometheus", "checks Prometheus rules"),
     program("c++", Purpose::Fuzz, "g++", "compiles libFuzzer"),

@@ -30,9 +30,6 @@ pub struct RunArgs {
     /// Fields that Waggle has no use for are ignored, with one warning. When other fields change, the agent exits, to be restarted
     #[arg(long, value_name = "FILE", value_parser = maybe_empty())]
     pub config: Option<PathBuf>,
-    /// Where objects come from
-    #[command(flatten)]
-    pub source: SourceArgs,
     /// Name of this node's Node object [default: the host name in lower case]
     #[arg(long, alias = "hostname-override", env = "NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
@@ -66,6 +63,9 @@ pub struct RunArgs {
     /// Destroy connected UDP sockets whose backend is gone, so that applications reconnect
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub udp_termination: bool,
+    /// Where objects come from
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Devices whose packets are served
     #[command(flatten)]
     pub devices: DeviceArgs,

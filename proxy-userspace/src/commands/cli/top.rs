@@ -6,16 +6,11 @@ use clap::Args;
 
 use super::InstanceArgs;
 
-pub(super) const NOTES: &str = "\
-Keys: ↑ ↓ choose, Enter shows a Service's backends, Esc goes back, Tab shows refusals, s sorts, / filters,
-? explains the numbers, q quits.
-
-If standard output is not a terminal, one frame is printed as plain text, as with --once.
-
+pub(super) const EXAMPLES: &str = "\
 Examples:
   waggle top
   waggle top -n kube-system --interval 5
-  waggle top --once | sort -k5 -g -r";
+  waggle top --once";
 
 /// `waggle top`.
 #[derive(Args, Clone, Debug)]

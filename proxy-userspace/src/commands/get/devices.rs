@@ -135,9 +135,22 @@ fn cell(hook: &DeviceHook, folder: &PinFolder) -> ProgramCell {
 }
 
 impl Row for DeviceRow {
+    type Key = (u32, String);
+
     const KIND: &'static str = "devices";
     const WIDE: &'static [&'static str] = &["POD"];
-    const TITLES: &'static [&'static str] = &["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"];
+
+    fn titles() -> Vec<&'static str> {
+        vec!["DEVICE", "INDEX", "MODE", "PROGRAMS", "WHY"]
+    }
+
+    fn fields() -> Vec<&'static str> {
+        vec!["device", "index", "mode", "why", "fellBack", "pod"]
+    }
+
+    fn key(&self) -> Self::Key {
+        (self.index, self.device.clone())
+    }
 
     fn cells(&self) -> Vec<String> {
         let program = |cell: &ProgramCell| match cell.program {

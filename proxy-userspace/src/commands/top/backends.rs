@@ -5,9 +5,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use proxy_common::{Backend, List, SlotRange, State};
 
-use super::sample::{Port, Sample};
+use super::sample::Sample;
 use crate::{
-    commands::get::{FlowRow, Snapshot, flows, is_owner},
+    commands::get::{FlowRow, ServicePort, Snapshot, flows, service_ports},
     maps::encode,
 };
 
@@ -29,7 +29,7 @@ pub struct BackendShare {
 
 /// Returns the backends of a service port, those with the most open flows first. Backends that have left the lists, but still
 /// have open flows, are among them.
-pub fn backends(sample: &Sample, port: &Port) -> Vec<BackendShare> {
+pub fn backends(sample: &Sample, port: &ServicePort) -> Vec<BackendShare> {
     let mut found = BTreeMap::new();
     for ((_, list), range) in ranges(sample, port) {
         for id in sample.snapshot.ids(range) {
@@ -42,12 +42,9 @@ pub fn backends(sample: &Sample, port: &Port) -> Vec<BackendShare> {
         for backend in found.values_mut() {
             backend.flows = Some(0);
         }
-        let name = &port.name;
-        let is_meant = |flow: &FlowRow| {
-            let names = (&flow.namespace, &flow.name, &flow.port, &flow.protocol);
-            names == (&name.namespace, &name.service, &name.port, &port.protocol)
-        };
-        for flow in flows(&sample.snapshot, tracked).into_iter().filter(|flow| is_meant(flow) && is_open(flow)) {
+        for flow in
+            flows(&sample.snapshot, tracked).into_iter().filter(|flow| flow.service_port == *port && is_open(flow))
+        {
             let new = BackendShare { address: flow.backend.clone(), flows: Some(0), ..BackendShare::default() };
             let backend = found.entry(flow.backend).or_insert(new);
             backend.flows = backend.flows.map(|flows| flows + 1);
@@ -64,12 +61,11 @@ fn is_open(flow: &FlowRow) -> bool {
 }
 
 /// Returns the slots of a port's lists, of each family: two frontends that use one list have equal slots.
-fn ranges(sample: &Sample, port: &Port) -> BTreeMap<(u32, List), SlotRange> {
-    let ids = sample.ports().remove(port).unwrap_or_default();
-    let services = sample.snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend));
-    let services = services.filter(|(_, service)| ids.contains(&service.id));
+fn ranges(sample: &Sample, port: &ServicePort) -> BTreeMap<(u32, List), SlotRange> {
+    let ids = service_ports(&sample.snapshot).remove(port).unwrap_or_default();
+    let services = sample.snapshot.services.values().filter(|service| ids.contains(&service.id));
     let lists = |is_internal| {
-        services.clone().map(move |(_, service)| {
+        services.clone().map(move |service| {
             let (range, list) = service.list(is_internal);
             ((service.id, list), range)
         })

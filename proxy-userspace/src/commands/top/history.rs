@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{
-    rates::{Figures, Rates},
-    sample::Port,
-};
+use super::rates::{Figures, Rates};
+use crate::commands::get::ServicePort;
 
 /// The number of samples that are kept.
 pub const SAMPLES: usize = 60;
@@ -25,7 +23,7 @@ fn push<T>(ring: &mut Ring<T>, value: T) {
 pub struct History {
     total: Ring<Rates>,
     refused: Ring<f64>,
-    ports: BTreeMap<Port, Ring<Option<Rates>>>,
+    ports: BTreeMap<ServicePort, Ring<Option<Rates>>>,
 }
 
 impl History {
@@ -52,7 +50,7 @@ impl History {
     }
 
     /// Returns the rates of a port, the oldest first; `None` where they were not known.
-    pub fn of(&self, port: &Port) -> impl Iterator<Item = Option<Rates>> {
+    pub fn of(&self, port: &ServicePort) -> impl Iterator<Item = Option<Rates>> {
         self.ports.get(port).into_iter().flatten().copied()
     }
 }

@@ -1,7 +1,7 @@
 //! One frame as plain text, for pipes. Pure.
 
 use super::rates::{Figures, PortRates, Rates, Refusals};
-use crate::commands::get::Columns;
+use crate::commands::get::{Columns, Look, ServicePort};
 
 const PORTS: [&str; 8] =
     ["NAMESPACE", "NAME", "PORT", "PROTOCOL", "CONNECTIONS/S", "PACKETS/S", "BYTES/S", "CONNECTIONS"];
@@ -28,17 +28,17 @@ fn summary(figures: &Figures) -> String {
 
 fn table(titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let titles = titles.iter().map(|title| (*title).to_owned()).collect();
-    Columns::default().align(&[titles].into_iter().chain(rows).collect::<Vec<_>>())
+    Columns::default().align(titles, rows.collect(), Look::default())
 }
 
 fn cells_of_port(port: &PortRates) -> Vec<String> {
-    let name = &port.port.name;
+    let ServicePort { namespace, name, port: port_name, protocol } = &port.port;
     let rate = |of: fn(&Rates) -> f64, digits| number(port.rates.as_ref().map(of), digits);
     vec![
-        name.namespace.clone(),
-        name.service.clone(),
-        if name.port.is_empty() { "-".to_owned() } else { name.port.clone() },
-        port.port.protocol.clone(),
+        namespace.clone(),
+        name.clone(),
+        if port_name.is_empty() { "-".to_owned() } else { port_name.clone() },
+        protocol.clone(),
         rate(|rates| rates.connections, 1),
         rate(|rates| rates.packets, 1),
         rate(|rates| rates.bytes, 0),

@@ -7,8 +7,8 @@ use std::{
 
 use proxy_common::ServiceCounters;
 
-use super::sample::{Port, Sample};
-use crate::commands::get::{DropRow, drops};
+use super::sample::Sample;
+use crate::commands::get::{DropRow, ServicePort, drops, service_ports};
 
 /// What is counted for a service port, per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,7 +35,7 @@ impl Rates {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PortRates {
     /// The port.
-    pub port: Port,
+    pub port: ServicePort,
     /// Its rates; `None` if its counters have begun between the samples, also if they have begun again.
     pub rates: Option<Rates>,
     /// Connections and UDP flows since the port got its id.
@@ -84,10 +84,10 @@ impl Figures {
 }
 
 fn ports(before: &Sample, now: &Sample, elapsed: Duration, namespace: Option<&str>) -> Vec<PortRates> {
-    let earlier = before.ports();
-    let is_shown = |port: &Port| namespace.is_none_or(|namespace| port.name.namespace == namespace);
-    let shown = now.ports().into_iter().filter(|(port, _)| is_shown(port));
-    let rates_of = |(port, ids): (Port, BTreeSet<u32>)| {
+    let earlier = service_ports(&before.snapshot);
+    let is_shown = |port: &ServicePort| namespace.is_none_or(|namespace| port.namespace == namespace);
+    let shown = service_ports(&now.snapshot).into_iter().filter(|(port, _)| is_shown(port));
+    let rates_of = |(port, ids): (ServicePort, BTreeSet<u32>)| {
         // An id that the port did not have may have been another port's.
         let known = earlier.get(&port);
         let counted = |sample: &Sample, id: &u32| sample.snapshot.counted.get(id).copied().unwrap_or_default();

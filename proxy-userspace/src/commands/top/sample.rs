@@ -1,14 +1,22 @@
 //! What one look at an instance's pinned maps finds, with its time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Instant,
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
 };
 
 use proxy_common::Counter;
 
-use crate::commands::get::{InspectError, Name, Snapshot, Tracked, is_owner, protocol, read_counters};
+use crate::{
+    commands::get::{InspectError, Pins, Snapshot, Tracked, read_consistently, read_counters},
+    maps::PinFolder,
+};
+
+/// How often a look is made until no maps were replaced meanwhile. Later looks make up for one that fails.
+const TRIES: u32 = 5;
+/// How long to wait before a look is repeated.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A look at the maps.
 #[derive(Clone, Debug)]
@@ -23,35 +31,14 @@ pub struct Sample {
     pub tracked: Option<Tracked>,
 }
 
-/// A service port, of both families.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Port {
-    /// Its names.
-    pub name: Name,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: String,
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.protocol)
-    }
-}
-
 impl Sample {
     /// Reads the maps, without flows. They are opened again each time, since the agent may have replaced them.
     pub fn read(instance: &str) -> Result<Self, InspectError> {
-        let at = Instant::now();
-        Ok(Self { at, snapshot: Snapshot::read(instance)?, counters: read_counters(instance)?, tracked: None })
-    }
-
-    /// Returns the service ports and their service ids: one for each family.
-    pub fn ports(&self) -> BTreeMap<Port, BTreeSet<u32>> {
-        let mut ports: BTreeMap<Port, BTreeSet<u32>> = BTreeMap::new();
-        for (frontend, service) in self.snapshot.services.iter().filter(|(frontend, _)| !is_owner(frontend)) {
-            let name = Name::of(service.id, &self.snapshot.names);
-            ports.entry(Port { name, protocol: protocol(frontend.protocol) }).or_default().insert(service.id);
-        }
-        ports
+        let read = || {
+            let at = Instant::now();
+            Ok(Self { at, snapshot: Snapshot::read(instance)?, counters: read_counters(instance)?, tracked: None })
+        };
+        let folder = PinFolder::new(instance);
+        read_consistently(TRIES, || Pins::read(&folder), read, || thread::sleep(PAUSE))
     }
 }

@@ -6,8 +6,8 @@ use super::{
     backends::BackendShare,
     history::History,
     rates::{Figures, PortRates, Rates, Refusals},
-    sample::Port,
 };
+use crate::commands::get::ServicePort;
 
 /// How far a page key moves.
 const PAGE: isize = 10;
@@ -34,7 +34,7 @@ pub enum Screen {
     /// Rejects and drops by reason.
     Refusals,
     /// The backends of a service port.
-    Backends(Port),
+    Backends(ServicePort),
 }
 
 /// How Services are sorted.
@@ -104,7 +104,7 @@ pub struct State {
     /// The help is shown.
     pub is_helping: bool,
     /// The chosen Service, wherever it is in the list; `None` is the first one.
-    selected: Option<Port>,
+    selected: Option<ServicePort>,
     /// The chosen line of the other screens.
     line: usize,
 }
@@ -227,7 +227,7 @@ impl State {
     }
 
     /// Returns the Service that the screen is about: the chosen one, or the one whose backends are shown.
-    pub fn subject(&self, view: &View) -> Option<Port> {
+    pub fn subject(&self, view: &View) -> Option<ServicePort> {
         match &self.screen {
             Screen::Services => self.selected_row(view).map(|row| row.port.clone()),
             Screen::Backends(port) => Some(port.clone()),

@@ -51,7 +51,7 @@ impl Ignored {
 }
 
 /// kube-proxy's defaults of the fields that Waggle has no use for, inside the fields that enclose them.
-fn defaults() -> Value {
+pub(crate) fn defaults() -> Value {
     json!({
         "clientConnection": {
             "acceptContentTypes": "", "burst": 10, "contentType": "application/vnd.kubernetes.protobuf", "qps": 5

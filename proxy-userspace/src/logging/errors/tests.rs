@@ -124,7 +124,7 @@ async fn an_unreadable_kubeconfig_is_logged_once() {
     fs::write(&pem, parts.map(|part| format!("-----BEGIN {part}-----\nAAAA\n-----END {part}-----\n")).concat())
         .unwrap();
     let server = "server: https://127.0.0.1:1";
-    for (cluster, user, told) in [
+    for (cluster, user, expected) in [
         (format!("{server}, certificate-authority: {}", missing.display()), "", "No such file or directory"),
         (format!("{server}, certificate-authority-data: '*'"), "", "Invalid symbol"),
         ("server: 'https://a b'".into(), "", "invalid uri character"),
@@ -135,7 +135,7 @@ async fn an_unreadable_kubeconfig_is_logged_once() {
     ] {
         let error = connect(&kubeconfig(folder.path(), &cluster, user)).await;
         let report = report(&error);
-        assert!(report.contains(told), "{report}");
+        assert!(report.contains(expected), "{report}");
     }
     fs::write(folder.path().join("kubeconfig"), "{").unwrap();
     report(&connect(&folder.path().join("kubeconfig")).await);

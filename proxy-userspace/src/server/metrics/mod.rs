@@ -52,7 +52,7 @@ impl Metrics {
             health,
             started: SystemTime::now(),
             counted: Mutex::default(),
-            is_told: AtomicBool::default(),
+            is_logged: AtomicBool::default(),
         }));
         Self { registry: Arc::new(registry), configuration, last: Arc::default() }
     }
@@ -98,7 +98,7 @@ struct Sources {
     /// The last count of what is slow to count.
     counted: Mutex<Option<Counted>>,
     /// Whether the warning about unreadable maps has been logged.
-    is_told: AtomicBool,
+    is_logged: AtomicBool,
 }
 
 impl Sources {
@@ -106,7 +106,7 @@ impl Sources {
     /// may be no maps before.
     fn or_nothing<T: Default, E: std::error::Error + 'static>(&self, status: &Status, read: Result<T, E>) -> T {
         read.unwrap_or_else(|error| {
-            if status.generation != 0 && !self.is_told.swap(true, Ordering::Relaxed) {
+            if status.generation != 0 && !self.is_logged.swap(true, Ordering::Relaxed) {
                 warn!(error = %Report(&error), "can't read the maps: their metrics are missing");
             }
             T::default()

@@ -32,9 +32,9 @@ fn metrics() -> BTreeMap<String, String> {
 fn the_page_of_metrics_has_every_metric_and_its_type() {
     let text = include_str!("../../../../docs/metrics.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-    let told: BTreeMap<String, String> = rows
+    let documented: BTreeMap<String, String> = rows
         .filter_map(|(name, rest)| Some((name.to_owned(), rest.split_once(" |")?.0.to_owned())))
         .filter(|(_, kind)| ["counter", "gauge", "histogram"].contains(&kind.as_str()))
         .collect();
-    assert_eq!(told, metrics());
+    assert_eq!(documented, metrics());
 }

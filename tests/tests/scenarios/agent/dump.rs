@@ -10,8 +10,10 @@ use std::{
 
 use harness::{
     lab::{Lab, find_program},
-    objects::ManifestDir,
+    objects::{ManifestDir, service, slice},
+    scene::{Setup, until},
 };
+use proxy_common::{MAPS, MapKind};
 use serde_json::{Value, json};
 
 /// Connections that are made before the maps are dumped.
@@ -99,4 +101,31 @@ fn maps_page_shows_what_the_commands_print() {
     let shown = transcript(&page, &format!("bpftool -j map dump pinned /sys/fs/bpf/waggle/default/{map}"));
     assert_eq!(alike(connection(&dump)), alike(parse(shown)));
     drop((open, servers, other));
+}
+
+#[test]
+fn every_command_that_waggle_bpftool_prints_dumps_something() {
+    let scene = Setup::new("bpftool-commands").backends(1).start();
+    scene.put(&service("web").cluster_ip("10.96.0.10").port(80, 8080).build());
+    scene.put(&slice("web").port(8080).pod(scene.pod(1)).build());
+    until("the Service", || scene.from_pod.tcp("10.96.0.10:80").is_ok());
+    let (success, text) = scene.cli(&["bpftool"]);
+    assert!(success, "{text}");
+    let commands: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let count = |start: &str| commands.iter().filter(|command| command.starts_with(start)).count();
+    // Socket storage can't be dumped.
+    let maps = MAPS.iter().filter(|map| map.kind != MapKind::SkStorage).count();
+    assert_eq!(count("bpftool map dump ") + count("bpftool -j map dump "), maps, "{text}");
+    assert!(text.lines().any(|line| line == "# Program connect4, attached by connect4"), "{text}");
+    assert_eq!(count("bpftool prog dump "), commands.len() - maps, "{text}");
+    for command in commands {
+        let dumped = stdout(Command::new("bash").args(["-o", "pipefail", "-c", command]));
+        let is_filtered = command.contains("| jq ");
+        assert!(is_filtered || !dumped.is_empty(), "{command}");
+    }
+    for (map, shown) in [("backends", "\"port\":"), ("slots", "\"value\":1"), ("node_addresses", "\"bytes\":")] {
+        let command = text.lines().find(|line| line.contains(&format!("/{map} | jq "))).unwrap();
+        let dumped = stdout(Command::new("bash").args(["-c", command]));
+        assert!(dumped.contains(shown), "{command}: {dumped}");
+    }
 }

@@ -140,8 +140,8 @@ fn what_was_refused_is_tried_again_without_an_event() {
     // Entries of no Service take all places, and nothing tells the agent when they go.
     let pin = MapData::from_pin(scene.waggle.pins().join("services")).unwrap();
     let mut services: HashMap<MapData, Frontend, Service> = Map::HashMap(pin).try_into().unwrap();
-    let nobodys = (1..=4).map(|port| Frontend { port, ..Frontend::zeroed() });
-    nobodys.clone().for_each(|entry| services.insert(entry, Service::zeroed(), 0).unwrap());
+    let unowned = (1..=4).map(|port| Frontend { port, ..Frontend::zeroed() });
+    unowned.clone().for_each(|entry| services.insert(entry, Service::zeroed(), 0).unwrap());
     put(&scene, 1);
     scene
         .waggle
@@ -150,7 +150,7 @@ fn what_was_refused_is_tried_again_without_an_event() {
     // By then the agent tries less often than it looks at its maps.
     sleep(Duration::from_secs(4));
     assert!(!is_served(&scene, 1));
-    nobodys.for_each(|entry| services.remove(&entry).unwrap());
+    unowned.for_each(|entry| services.remove(&entry).unwrap());
     until("it is served", || is_served(&scene, 1));
 }
 

@@ -21,3 +21,5 @@ mod objects;
 mod quiet;
 mod scale;
 mod top;
+mod troubleshoot;
+mod watch;

@@ -16,8 +16,8 @@ fn native_xdp_serves_the_nodes_device_and_leaves_pods_alone() {
     let attached = attached(&scene);
     assert_eq!(attached["xdp"].as_array().unwrap().len(), 1, "{attached}");
     assert_eq!((&attached["xdp"][0]["mode"], &attached["xdp"][0]["id"]), (&json!("driver"), &programs["xdp"].0));
-    let (index, told) = flags(&scene).into_iter().next().unwrap();
-    assert_eq!((Some(index), told & 1), (row["index"].as_u64(), 1), "others may redirect to it");
+    let (index, bits) = flags(&scene).into_iter().next().unwrap();
+    assert_eq!((Some(index), bits & 1), (row["index"].as_u64(), 1), "others may redirect to it");
     assert_eq!(flags(&scene).len(), 1);
 }
 
@@ -189,8 +189,8 @@ fn forwarding_that_is_off_is_logged() {
     let scene = Setup::new("dev-fwd").build();
     output(&scene, "sysctl -w net.ipv4.ip_forward=0");
     let waggle = scene.agent(&["--device-mode", "auto"]);
-    let told =
+    let is_logged =
         |name: &str| waggle.log().since(0).iter().any(|line| line.message().contains(&format!("sysctl -w {name}=1")));
-    assert!(told("net.ipv4.ip_forward"));
-    assert!(!told("net.ipv6.conf.all.forwarding"));
+    assert!(is_logged("net.ipv4.ip_forward"));
+    assert!(!is_logged("net.ipv6.conf.all.forwarding"));
 }

@@ -34,8 +34,8 @@ fn n03_what_the_data_plane_refuses_is_unhealthy_with_the_true_count() {
     let waggle = scene.agent(&["--max-backends", "4"]);
     scene.put(&asked_at(balanced("web", 10), PORT));
     put(&scene, "web", &[&a], |slice| slice);
-    let is_told = |line: &LogLine| line.text.contains("--max-backends");
-    waggle.log().wait(0, WAIT_LIMIT, is_told).unwrap();
+    let is_error = |line: &LogLine| line.text.contains("--max-backends");
+    waggle.log().wait(0, WAIT_LIMIT, is_error).unwrap();
     let says = |code: u16, healthy: bool| {
         ask(client.netns(), nodes(&scene, PORT)[0]).is_ok_and(|(status, weight, body)| {
             (status, weight.as_str()) == (code, "1") && body["serviceProxyHealthy"] == healthy

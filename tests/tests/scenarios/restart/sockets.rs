@@ -149,7 +149,7 @@ fn w01_sockets_of_a_backend_that_left_meanwhile_get_an_error_although_their_map_
         let next = scene.agent(sizes);
         agents.push(next);
         for socket in &sockets {
-            until("the socket is told", || {
+            until("the socket is aborted", || {
                 socket.receive(Duration::from_millis(300)).is_err_and(|failure| failure.errno == "ECONNABORTED")
             });
         }

@@ -109,7 +109,7 @@ fn s29_sockets_of_a_removed_backend_get_an_error_and_redial() {
 
 #[test]
 fn s29_termination_can_be_switched_off() {
-    let scene = scene(Setup::new("untold").args(["--udp-termination=false"]), &[("dns", 10, &[1])]);
+    let scene = scene(Setup::new("kept").args(["--udp-termination=false"]), &[("dns", 10, &[1])]);
     let client = &scene.from_pod;
     let sockets = connected(client, 10);
     udp(&scene, "dns", 10, &[2]);

@@ -7,7 +7,10 @@ use ratatui::{
 };
 
 use super::Theme;
-use crate::commands::top::{number::short, rates::Rates, sample::Port, state::View};
+use crate::commands::{
+    get::ServicePort,
+    top::{number::short, rates::Rates, state::View},
+};
 
 /// The width from which a title has room for the highest value.
 const WIDE: u16 = 32;
@@ -26,11 +29,11 @@ pub fn totals(frame: &mut Frame<'_>, area: Rect, view: &View, theme: Theme) {
 }
 
 /// Draws the rates of one Service.
-pub fn of(frame: &mut Frame<'_>, area: Rect, port: &Port, view: &View, theme: Theme) {
+pub fn of(frame: &mut Frame<'_>, area: Rect, port: &ServicePort, view: &View, theme: Theme) {
     let widths = [Constraint::Fill(2), Constraint::Fill(1), Constraint::Fill(1)];
     let [first, second, third] = Layout::horizontal(widths).spacing(1).areas(area);
     let of = |of: fn(Rates) -> f64| -> Values { view.history.of(port).map(|rates| rates.map(of)).collect() };
-    let name = format!("{}: connections/s", port.name);
+    let name = format!("{port}: connections/s");
     graph(frame, first, &name, &of(|rates| rates.connections), theme);
     graph(frame, second, "packets/s", &of(|rates| rates.packets), theme);
     graph(frame, third, "bytes/s", &of(|rates| rates.bytes), theme);

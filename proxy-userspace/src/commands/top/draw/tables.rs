@@ -9,11 +9,13 @@ use ratatui::{
 };
 
 use super::Theme;
-use crate::commands::top::{
-    number::{percent, short},
-    rates::{PortRates, Rates, Refusals},
-    sample::Port,
-    state::{State, View, by_rate},
+use crate::commands::{
+    get::ServicePort,
+    top::{
+        number::{percent, short},
+        rates::{PortRates, Rates, Refusals},
+        state::{State, View, by_rate},
+    },
 };
 
 /// The space between columns.
@@ -78,7 +80,7 @@ pub fn services(frame: &mut Frame<'_>, area: Rect, view: &View, state: &State, t
 fn cells_of_port(row: &PortRates) -> Vec<String> {
     let rate = |of: fn(&Rates) -> f64| short(row.rates.as_ref().map(of));
     vec![
-        row.port.name.to_string(),
+        row.port.to_string(),
         row.port.protocol.clone(),
         rate(|rates| rates.connections),
         rate(|rates| rates.packets),
@@ -108,7 +110,7 @@ pub fn refusals(frame: &mut Frame<'_>, area: Rect, view: &View, state: &State, t
 }
 
 /// Draws the backends of a service port.
-pub fn backends(frame: &mut Frame<'_>, area: Rect, port: &Port, view: &View, state: &State, theme: Theme) {
+pub fn backends(frame: &mut Frame<'_>, area: Rect, port: &ServicePort, view: &View, state: &State, theme: Theme) {
     const COLUMNS: &[Column] = &[
         Column::Text("BACKEND"),
         Column::Text("LOCAL"),
@@ -128,7 +130,7 @@ pub fn backends(frame: &mut Frame<'_>, area: Rect, port: &Port, view: &View, sta
             percent(backend.flows.and_then(|flows| part(flows, all))),
         ]
     });
-    let title = format!("Backends of {port}: chance to be chosen, and open flows");
+    let title = format!("Backends of {port} {}: chance to be chosen, and open flows", port.protocol);
     List { title, columns: COLUMNS, rows: rows.collect(), chosen: state.position(view) }.draw(frame, area, theme);
 }
 

@@ -108,7 +108,7 @@ fn the_chosen_line_is_always_on_the_screen() {
     view.figures.ports = (0..40)
         .map(|number| {
             let mut row = row.clone();
-            row.port.name.service = format!("web-{number:02}");
+            row.port.name = format!("web-{number:02}");
             row
         })
         .collect();

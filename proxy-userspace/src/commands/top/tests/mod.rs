@@ -14,12 +14,9 @@ use std::{
 
 use proxy_common::{Address, Backend, Counter, Frontend, FrontendKind, Protocol, Service, ServiceCounters, SlotRange};
 
-use super::{
-    rates::Figures,
-    sample::{Port, Sample},
-};
+use super::{rates::Figures, sample::Sample};
 use crate::{
-    commands::get::{Name, Snapshot},
+    commands::get::{ServicePort, Snapshot},
     desired::{Family, PortId, PortKey, ServiceName},
     maps::encode,
 };
@@ -33,16 +30,16 @@ fn address(text: &str) -> Address {
     text.parse::<IpAddr>().unwrap().into()
 }
 
-fn port(namespace: &str, service: &str, port: &str) -> Port {
-    let name = Name { namespace: namespace.to_owned(), service: service.to_owned(), port: port.to_owned() };
-    Port { name, protocol: "TCP".to_owned() }
+fn port(namespace: &str, name: &str, port: &str) -> ServicePort {
+    let [namespace, name, port, protocol] = [namespace, name, port, "TCP"].map(str::to_owned);
+    ServicePort { namespace, name, port, protocol }
 }
 
-fn web() -> Port {
+fn web() -> ServicePort {
     port("default", "web", "http")
 }
 
-fn cart() -> Port {
+fn cart() -> ServicePort {
     port("shop", "cart", "")
 }
 

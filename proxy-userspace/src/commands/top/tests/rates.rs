@@ -7,7 +7,7 @@ use crate::commands::top::{
     rates::{PortRates, Rates},
 };
 
-fn rates(figures: &Figures, port: &Port) -> Option<Rates> {
+fn rates(figures: &Figures, port: &ServicePort) -> Option<Rates> {
     let row = figures.ports.iter().find(|row| row.port == *port);
     row.unwrap_or_else(|| panic!("{port} is not shown")).rates
 }

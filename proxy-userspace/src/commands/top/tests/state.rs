@@ -14,7 +14,7 @@ fn press(state: &mut State, view: &View, keys: &[KeyCode]) {
 }
 
 fn names(state: &State, view: &View) -> Vec<String> {
-    state.rows(&view.figures).iter().map(|row| row.port.name.service.clone()).collect()
+    state.rows(&view.figures).iter().map(|row| row.port.name.clone()).collect()
 }
 
 #[test]

@@ -200,8 +200,8 @@ mod tests {
                 assert_eq!(read, Some(expected(number, family, policy)));
             }
         }
-        let told = expected(10, "ip6", DROP).fault(ChainRefusal::Policy);
-        assert!(told.contains("`nft insert rule ip6 filter FORWARD ip6 saddr PODS accept`"));
+        let sentence = expected(10, "ip6", DROP).fault(ChainRefusal::Policy);
+        assert!(sentence.contains("`nft insert rule ip6 filter FORWARD ip6 saddr PODS accept`"));
         for other in [chain(None, None), chain(Some(1), Some(DROP)), chain(Some(FORWARD), None)] {
             assert_eq!(read(2, &other), None);
         }

@@ -215,10 +215,12 @@ fn s34_memory_survives_its_file_and_a_damaged_one_is_reported() {
     let allocations = assembled(&manifest("a", "")).allocations;
     allocations.save(&path).expect("saved");
     assert_eq!(Allocations::load(&path).expect("loaded"), allocations);
-    for (damage, told) in [("{", "EOF"), ("{\"version\": 9, \"services\": {}}", "version 9 is unknown"), ("", "EOF")] {
+    for (damage, expected) in
+        [("{", "EOF"), ("{\"version\": 9, \"services\": {}}", "version 9 is unknown"), ("", "EOF")]
+    {
         std::fs::write(&path, damage).expect("written");
         let error = Report(&Allocations::load(&path).expect_err("damaged")).to_string();
-        for part in ["allocations.json", "new ones are made", told] {
+        for part in ["allocations.json", "new ones are made", expected] {
             assert_eq!(error.matches(part).count(), 1, "{error}");
         }
     }
