@@ -11,6 +11,7 @@ mod libtest;
 mod lint;
 mod machine;
 mod markdown;
+mod package_tools;
 mod programs;
 mod run;
 mod setup;

@@ -40,7 +40,7 @@ impl BlockedPorts {
     }
 
     /// The Services whose ports are blocked, in a sentence each.
-    pub(super) fn by_service(&self, checks: &BTreeMap<u16, ServiceHealth>) -> BTreeMap<ServiceName, String> {
+    pub(crate) fn by_service(&self, checks: &BTreeMap<u16, ServiceHealth>) -> BTreeMap<ServiceName, String> {
         let all = self.all();
         let blocked = all.iter().filter_map(|(port, error)| Some((port, error, &checks.get(port)?.service)));
         let sentence = |port: &u16, error: &str| {

@@ -1,8 +1,10 @@
 //! The commands of `waggle`, the command line, and the bodies of the fuzz targets.
 
+pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config_file;
+pub mod explain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod get;
@@ -14,4 +16,6 @@ mod reference;
 pub mod run;
 pub mod show;
 mod startup;
+pub mod status;
 pub mod top;
+pub mod validate;

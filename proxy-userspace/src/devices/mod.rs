@@ -2,7 +2,10 @@
 //! which devices these are; `serve.rs` attaches the programs.
 
 mod following;
+mod hooks;
 mod outcome;
+pub mod preview;
+mod room;
 mod select;
 mod serve;
 mod unreliable_xdp;

@@ -1,13 +1,10 @@
-//! Decides whether output is coloured.
+//! Whether output is coloured.
 
-use std::{env, ffi::OsStr, io::IsTerminal};
+use std::ffi::OsStr;
 
-/// True if what is written to `stream` should be coloured: on terminals, unless NO_COLOR is set and not empty (no-color.org).
-pub fn wants_colour(stream: &impl IsTerminal) -> bool {
-    is_wanted(stream.is_terminal(), env::var_os("NO_COLOR").as_deref())
-}
-
-fn is_wanted(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+/// True if output should be coloured: on terminals, unless `no_color`, the variable NO_COLOR, is set and not empty
+/// (no-color.org).
+pub fn is_wanted(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 

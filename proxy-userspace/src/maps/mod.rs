@@ -230,8 +230,7 @@ fn room(folder: &PinFolder, name: &'static str) -> Result<usize, MapsError> {
 }
 
 pub(crate) fn open<M: TryFrom<Map, Error = MapError>>(folder: &PinFolder, name: &'static str) -> Result<M, MapsError> {
-    let data = open_data(folder, name)?;
-    Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
+    typed(open_data(folder, name)?, name)
 }
 
 /// Opens a pinned map read-only: the kernel refuses every write through the handle.
@@ -239,7 +238,11 @@ pub fn open_read_only<M: TryFrom<Map, Error = MapError>>(
     folder: &PinFolder,
     name: &'static str,
 ) -> Result<M, MapsError> {
-    let data = open_data_read_only(folder, name)?;
+    typed(open_data_read_only(folder, name)?, name)
+}
+
+/// Returns an open map as one of its type.
+pub(crate) fn typed<M: TryFrom<Map, Error = MapError>>(data: MapData, name: &'static str) -> Result<M, MapsError> {
     Map::from_map_data(data).and_then(M::try_from).map_err(|source| MapsError::Type { name, source })
 }
 

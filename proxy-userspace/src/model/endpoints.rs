@@ -27,6 +27,17 @@ pub(super) struct Slice {
     pub(super) faults: Faults,
 }
 
+/// What an endpoint's `nodeName` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndpointNode {
+    /// The endpoint is on this node.
+    This,
+    /// The endpoint is on another node.
+    Other,
+    /// There is no `nodeName`.
+    Unnamed,
+}
+
 /// An endpoint of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ParsedEndpoint {
@@ -35,8 +46,7 @@ pub(super) struct ParsedEndpoint {
     /// Its index in the slice.
     pub(super) index: u16,
     pub(super) conditions: Conditions,
-    /// Whether it is on this node.
-    pub(super) local: bool,
+    pub(super) node: EndpointNode,
     pub(super) node_hint: NodeHint,
     /// Its zone hints, if it has any.
     pub(super) zones: Option<Arc<ZoneSet>>,
@@ -61,7 +71,7 @@ pub(super) fn parse_slice(slice: &EndpointSlice, node: &str, names: &mut Interne
             address,
             index: u16::try_from(index).unwrap_or(u16::MAX),
             conditions: conditions(api),
-            local: api.node_name.as_deref() == Some(node),
+            node: endpoint_node(api, node),
             node_hint: api.hints.as_ref().map_or(NodeHint::Absent, |hints| node_hint(hints, node)),
             zones: api.hints.as_ref().and_then(|hints| zones(hints, names)),
         })
@@ -83,6 +93,14 @@ fn parse_endpoint_address(api: &Endpoint, index: usize, family: Family, faults: 
             None
         }
         None => Some(address),
+    }
+}
+
+fn endpoint_node(api: &Endpoint, node: &str) -> EndpointNode {
+    match api.node_name.as_deref() {
+        None => EndpointNode::Unnamed,
+        Some(name) if name == node => EndpointNode::This,
+        Some(_) => EndpointNode::Other,
     }
 }
 

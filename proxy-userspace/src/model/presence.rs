@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Model, ServiceState};
+use super::{Model, ServiceState, endpoints::EndpointNode};
 use crate::desired::Family;
 
 impl Model {
@@ -24,10 +24,12 @@ impl Model {
         self.has_node
     }
 
-    /// Whether this node probably has another name in the cluster: there is no Node object with its name, and there are endpoints,
-    /// none of which is on this node.
+    /// Whether this node probably has another name in the cluster: there is no Node object with its name, and of the endpoints that
+    /// name a node, none is on this node.
     pub fn is_unknown_node(&self) -> bool {
-        let mut endpoints = self.services.values().flat_map(ServiceState::endpoints).peekable();
-        self.is_listed() && !self.has_node && endpoints.peek().is_some() && endpoints.all(|endpoint| !endpoint.local)
+        let endpoints = self.services.values().flat_map(ServiceState::endpoints);
+        let mut named =
+            endpoints.map(|endpoint| endpoint.node).filter(|node| *node != EndpointNode::Unnamed).peekable();
+        self.is_listed() && !self.has_node && named.peek().is_some() && named.all(|node| node == EndpointNode::Other)
     }
 }

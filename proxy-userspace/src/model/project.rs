@@ -10,7 +10,7 @@ use proxy_common::{Frontend, FrontendKind, List};
 
 use super::{
     Model, Touched,
-    endpoints::Slice,
+    endpoints::{EndpointNode, Slice},
     faults::Faults,
     frontends::frontends,
     service::ParsedService,
@@ -202,7 +202,7 @@ impl Model {
                 candidates.extend(allowed.map(|endpoint| Candidate {
                     address: SocketAddr::new(endpoint.address, joined.port),
                     conditions: endpoint.conditions,
-                    local: endpoint.local,
+                    local: endpoint.node == EndpointNode::This,
                     node_hint: endpoint.node_hint,
                     zones: endpoint.zones.as_deref().map_or(&[], |zones| &zones.0),
                 }));

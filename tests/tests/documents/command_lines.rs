@@ -8,13 +8,15 @@ use proxy_userspace::commands::cli::Cli;
 use super::{code, pages};
 
 /// Flags of other programs that the pages type.
-const OTHERS: [&str; 23] = [
+const OTHERS: [&str; 29] = [
     "all",
     "all-namespaces",
+    "bin",
     "cascade",
     "check",
     "cleanup",
     "client",
+    "disable-kube-proxy",
     "families",
     "for",
     "from-literal",
@@ -28,10 +30,14 @@ const OTHERS: [&str; 23] = [
     "proxy",
     "quick",
     "release",
+    "reuse-values",
     "seed",
+    "set",
     "skip-phases",
+    "take-ownership",
     "test",
     "version",
+    "wait",
 ];
 
 /// Flags of waggle and of the plugin of kubectl, and those of other programs.

@@ -14,3 +14,4 @@ mod privileges;
 mod programs;
 mod restart;
 mod sockets;
+mod standalone;

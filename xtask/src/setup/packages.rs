@@ -40,7 +40,7 @@ pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
 pub(crate) const LINKER_VERSION: &str = "0.13.0";
 
 /// The programs of the system that are needed.
-pub(crate) const PROGRAMS: [Program; 30] = [
+pub(crate) const PROGRAMS: [Program; 32] = [
     program("cc", Purpose::Build, "gcc", "links Rust programs"),
     program("ip", Purpose::Lab, "iproute2", "network namespaces and links of the tests"),
     program("nft", Purpose::Lab, "nftables", "the rule set that the benchmark compares with"),
@@ -58,6 +58,7 @@ pub(crate) const PROGRAMS: [Program; 30] = [
     program("busybox", Purpose::Vm, "busybox-static", "the shell of the booted machines"),
     program("cpio", Purpose::Vm, "cpio", "packs the file system of the booted machines"),
     program("depmod", Purpose::Vm, "kmod", "finds the dependencies of kernel modules"),
+    program("ipvsadm", Purpose::Vm, "ipvsadm", "virtual servers such as kube-proxy's IPVS mode leaves"),
     program("wg", Purpose::Vm, "wireguard-tools", "connects nodes of the tests by WireGuard"),
     program("strip", Purpose::Vm, "binutils", "makes test programs small enough for the booted machines"),
     program("etcd", Purpose::Cluster, "etcd-server", "keeps the API server's objects"),

@@ -152,16 +152,16 @@ impl TypedValueParser for TargetParser {
     }
 }
 
-/// The output formats of `waggle get`.
+/// The output formats of the commands that show something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Aligned columns
     Table,
     /// Aligned columns, with more of them
     Wide,
-    /// One JSON array
+    /// JSON
     Json,
-    /// One YAML sequence
+    /// YAML
     Yaml,
 }
 

@@ -1,7 +1,9 @@
 //! The command line. Only parses it; `main` runs the commands.
 
+mod check;
 mod conntrack;
 mod devices;
+mod explain;
 mod get;
 mod go_values;
 mod ignored;
@@ -11,22 +13,28 @@ mod nodeport_addresses;
 mod run;
 mod sizes;
 mod spelling;
+mod status;
 mod top;
+mod validate;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
+    check::CheckArgs,
     conntrack::FlowArgs,
     devices::DeviceArgs,
+    explain::{ClientKind, ExplainArgs, ExplainOutput, Transport},
     get::{GetArgs, NotOfKind, Output, Target, What},
     kube_proxy::KubeProxyArgs,
     metrics::MetricsArgs,
     nodeport_addresses::NodePortArgs,
     run::RunArgs,
     sizes::SizeArgs,
+    status::StatusArgs,
     top::TopArgs,
+    validate::{Format, ValidateArgs},
 };
 
 /// Waggle: a Kubernetes service proxy in eBPF
@@ -51,6 +59,9 @@ pub enum Command {
     /// Run the agent: follow the API server or a folder of manifests and keep the data plane in step with it
     #[command(after_help = kube_proxy::HELP, args_override_self = true)]
     Run(Box<RunArgs>),
+    /// Say what the agent would refuse of manifests, without being root; the exit code is 0 if there is no error
+    #[command(after_help = validate::EXAMPLES)]
+    Validate(ValidateArgs),
     /// Show what is in force, read from the pinned maps; works without a running agent
     #[command(after_help = get::EXAMPLES)]
     Get(GetArgs),
@@ -62,6 +73,16 @@ pub enum Command {
     Top(TopArgs),
     /// Print the commands of bpftool that dump an instance's maps and programs as the kernel has them
     Bpftool(InstanceArgs),
+    /// Show on one screen how well an instance is: health, source, hooks, devices, maps, and what is not served
+    #[command(after_help = status::AFTER_HELP)]
+    Status(StatusArgs),
+    /// Look whether this machine can run Waggle, and whether it will run well; changes nothing
+    #[command(after_help = check::AFTER_HELP)]
+    Check(Box<CheckArgs>),
+    /// Say step by step what would happen to a new connection, read from the pinned maps; changes nothing, and works without a
+    /// running agent
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(ExplainArgs),
     /// Tell by the exit code whether an instance's agent runs and serves, for startup probes
     Ready(InstanceArgs),
     /// Remove an instance's data plane (its hooks, then its maps), or what kube-proxy left on the node

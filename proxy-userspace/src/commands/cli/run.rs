@@ -19,7 +19,8 @@ use super::{
     nodeport_addresses::NodePortArgs, sizes::SizeArgs,
 };
 use crate::config::{
-    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, LogConfig, LogFormat, SourceConfig,
+    BindAddress, BindAddresses, Config, EVERYWHERE, ExternalIps, HEALTH_PORT, LogConfig, LogFormat, METRICS_PORT,
+    SourceConfig,
     kube_proxy::{KubeProxyConfiguration, KubeProxyFile},
 };
 
@@ -89,9 +90,8 @@ pub struct RunArgs {
     pub kube_proxy: KubeProxyArgs,
 }
 
-/// kube-proxy's default addresses and ports. Its `0.0.0.0` means every address of both families, as in Go's `net.Listen`.
-const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, 10256);
-const METRICS_PORT: u16 = 10249;
+/// kube-proxy's default address. Its `0.0.0.0` means every address of both families, as in Go's `net.Listen`.
+const HEALTH: SocketAddr = SocketAddr::new(EVERYWHERE, HEALTH_PORT);
 
 /// The flags for the source of objects: the API server or a folder.
 #[derive(Args, Clone, Debug)]

@@ -104,10 +104,12 @@ fn is_address(text: &str, value: &str) -> bool {
 mod tests {
     use proxy_common::Counter;
 
+    use crate::attach::Mode;
+
     use super::{
         super::{
-            AffinityRow, DeviceRow, Fill, FlowRow, Mode, ProgramCell, ServicePort, SourcesCell, backends, drops,
-            endpoints, maps,
+            AffinityRow, DeviceRow, Fill, FlowRow, ProgramCell, ServicePort, SourcesCell, backends, drops, endpoints,
+            maps,
             sample::{Lamp, check_fields, lamp},
             services,
             tests::snapshot,

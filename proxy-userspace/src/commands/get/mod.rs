@@ -14,9 +14,9 @@ mod maps;
 mod output;
 mod read;
 mod selection;
-mod service_port;
-mod services;
-mod snapshot;
+pub(super) mod service_port;
+pub(super) mod services;
+pub(super) mod snapshot;
 mod watch;
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
@@ -29,13 +29,13 @@ pub use self::{
     backends::{BackendRow, backends},
     bpftool::bpftool_commands,
     consistent::{Pins, read_consistently},
-    devices::{DeviceRow, Mode, ProgramCell, devices},
+    devices::{DeviceRow, ProgramCell, devices},
     drops::{DropRow, drops, read_counters},
     endpoints::{EndpointRow, endpoints},
     fields::{FieldSelector, NotAFieldSelector, UnknownField},
     flows::{Clock, FlowRow, Tracked, flows},
     maps::{Fill, MapRow, maps},
-    output::{Columns, Look, Row, json, table, yaml},
+    output::{Columns, Look, Row, aligned, json, table, yaml},
     selection::{NotFound, Selected, Selection},
     service_port::{ServicePort, service_ports},
     services::{ListCell, ServiceRow, SourcesCell, services},
@@ -124,16 +124,16 @@ fn found(instances: &[String]) -> String {
 
 /// A service port by its Kubernetes names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    namespace: String,
-    service: String,
+pub(super) struct Name {
+    pub(super) namespace: String,
+    pub(super) service: String,
     /// Empty for an unnamed port.
-    port: String,
+    pub(super) port: String,
 }
 
 impl Name {
     /// Returns the names of the port with a service id. If they are missing or damaged, shows the id itself.
-    fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
+    pub(super) fn of(id: u32, names: &BTreeMap<u32, StoredName>) -> Self {
         match names.get(&id).and_then(encode::port_id) {
             Some(port) => Self {
                 namespace: port.service.namespace.to_string(),

@@ -116,6 +116,12 @@ pub fn table<'a, R: Row + 'a>(rows: impl IntoIterator<Item = &'a R>, look: Look)
     Columns::default().format(rows, look)
 }
 
+/// Formats lines of cells as aligned columns under their titles.
+pub fn aligned(titles: &[&str], lines: Vec<Vec<String>>) -> String {
+    let titles = titles.iter().map(|title| (*title).to_owned()).collect();
+    Columns::default().align(titles, lines, Look::default())
+}
+
 /// Formats rows as one JSON array, or an event as one object.
 pub fn json<T: Serialize + ?Sized>(content: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(content).map(|text| text + "\n")

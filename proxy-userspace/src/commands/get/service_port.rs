@@ -30,9 +30,7 @@ impl ServicePort {
 
     /// Returns a service port by its names and the number of its protocol.
     pub(super) fn new(name: Name, number: u8) -> Self {
-        let protocol = Protocol::from_number(number.into());
-        let protocol = protocol.map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string());
-        Self { namespace: name.namespace, name: name.service, port: name.port, protocol }
+        Self { namespace: name.namespace, name: name.service, port: name.port, protocol: protocol(number) }
     }
 
     /// Returns the titles of the service port's columns, and those of the columns after them.
@@ -70,6 +68,11 @@ pub fn service_ports(snapshot: &Snapshot) -> BTreeMap<ServicePort, BTreeSet<u32>
         ports.entry(port).or_default().insert(service.id);
     }
     ports
+}
+
+/// Returns the name of a protocol by its number.
+pub(crate) fn protocol(number: u8) -> String {
+    Protocol::from_number(number.into()).map_or_else(|| format!("protocol={number}"), |protocol| protocol.to_string())
 }
 
 #[cfg(test)]

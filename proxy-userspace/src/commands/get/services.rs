@@ -70,7 +70,7 @@ fn order(row: &ServiceRow) -> (&ServicePort, &str) {
 }
 
 /// True if an entry only marks an address as owned and is not a frontend.
-pub(super) fn is_owner(frontend: &Frontend) -> bool {
+pub(crate) fn is_owner(frontend: &Frontend) -> bool {
     *frontend == Frontend::owner(frontend.address)
 }
 
@@ -100,14 +100,14 @@ fn list(snapshot: &Snapshot, list: List, range: SlotRange) -> ListCell {
 }
 
 /// The traffic policy that uses a list.
-pub(super) const fn policy(list: List) -> &'static str {
+pub(crate) const fn policy(list: List) -> &'static str {
     match list {
         List::Cluster => "Cluster",
         List::Local => "Local",
     }
 }
 
-fn kind(number: u8) -> String {
+pub(crate) fn kind(number: u8) -> String {
     match FrontendKind::from_number(number) {
         Some(FrontendKind::ClusterIp) => "ClusterIP".to_owned(),
         Some(FrontendKind::NodePort) => "NodePort".to_owned(),
@@ -177,7 +177,7 @@ impl ServiceRow {
     fn sources(&self) -> String {
         match &self.sources {
             None => "-".to_owned(),
-            Some(sources) if sources.ranges.is_empty() => "nobody".to_owned(),
+            Some(sources) if sources.ranges.is_empty() => "none".to_owned(),
             Some(sources) => sources.ranges.join(","),
         }
     }
@@ -205,14 +205,14 @@ impl ServiceRow {
 }
 
 /// Formats a duration as `3h`, `1h30m` or `1m30s`; `-` for zero.
-fn duration(seconds: u32) -> String {
+pub(crate) fn duration(seconds: u32) -> String {
     let part = |count: u32, unit: &str| if count == 0 { String::new() } else { format!("{count}{unit}") };
     let text = part(seconds / 3600, "h") + &part(seconds / 60 % 60, "m") + &part(seconds % 60, "s");
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
 /// Formats the time that is left of something: as [`duration`] does, and `0s` for zero.
-pub(super) fn left(seconds: u32) -> String {
+pub(crate) fn left(seconds: u32) -> String {
     if seconds == 0 { "0s".to_owned() } else { duration(seconds) }
 }
 

@@ -53,13 +53,13 @@ impl Snapshot {
 
     /// Returns the ids in a range of slots. If the maps are damaged, a range may end beyond SLOTS: then there are fewer
     /// ids than its length.
-    pub(in crate::commands) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
+    pub(crate) fn ids(&self, range: SlotRange) -> impl Iterator<Item = u32> {
         self.slots.range(range.offset..range.offset.saturating_add(range.length)).map(|(_, id)| *id)
     }
 }
 
 /// Returns the folder of an instance whose maps this program can read.
-pub(super) fn open(instance: &str) -> Result<PinFolder, InspectError> {
+pub(crate) fn open(instance: &str) -> Result<PinFolder, InspectError> {
     let folder = PinFolder::new(instance);
     find(Path::new(PIN_ROOT), instance)?;
     check_abi(instance, &folder)?;

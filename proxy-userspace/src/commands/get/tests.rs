@@ -97,7 +97,7 @@ fn s21_who_is_served_is_shown_where_not_everybody_is() {
     assert_eq!(row.cells()[8], "10.0.0.0/8");
     assert_eq!(row.sources, Some(SourcesCell { ranges: vec!["10.0.0.0/8".into()], node: true, pods: false }));
     snapshot.sources.clear();
-    assert_eq!(find(&snapshot).cells()[8], "nobody");
+    assert_eq!(find(&snapshot).cells()[8], "none");
 }
 
 #[test]

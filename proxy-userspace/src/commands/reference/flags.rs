@@ -37,8 +37,11 @@ fn command(command: &Command) -> String {
     }
     let has_headings = groups.len() > 1;
     for (heading, group) in groups {
-        let heading = if has_headings { format!("\n#### {heading}\n") } else { String::new() };
-        text += &format!("{heading}\n{}", group.into_iter().map(argument).collect::<String>());
+        if has_headings {
+            text.extend(["\n#### ", heading, "\n"]);
+        }
+        text.push('\n');
+        text.extend(group.into_iter().map(argument));
     }
     text + &examples(command) + &of_kube_proxy(command)
 }

@@ -25,11 +25,6 @@ fn faults() -> [(String, &'static str); 7] {
         contact.note_at(kind, now);
     }
     let healthy = Status { generation: 1, attached: true, alive: now, ..Status::new() };
-    let missing = |place, name: &str| {
-        let missing = Missing::default();
-        missing.replace(place, BTreeMap::from([(name.to_owned(), "REASON".to_owned())]), start);
-        Status { missing, ..healthy.clone() }
-    };
     let silence = Some(Duration::from_mins(10));
     let examples = [
         (
@@ -48,8 +43,8 @@ fn faults() -> [(String, &'static str); 7] {
             Status { failing: Some(start), ..healthy.clone() },
             "The kernel refuses writes for another reason than a full map. The log has its error.",
         ),
-        (missing(AttachPoint::Cgroup, "connect4"), "What the sentence says."),
-        (missing(AttachPoint::Device, "eth0"), "What the sentence says."),
+        (lacking(&healthy, AttachPoint::Cgroup, "connect4", start), "What the sentence says."),
+        (lacking(&healthy, AttachPoint::Device, "eth0", start), "What the sentence says."),
         (
             Status { contact: Some(contact), silence, ..healthy.clone() },
             "Check the way to the API server and the agent's credentials. `--unhealthy-after` sets the limit.",
@@ -60,6 +55,13 @@ fn faults() -> [(String, &'static str); 7] {
         let [problem] = problems.as_slice() else { panic!("an example has one fault: {problems:?}") };
         (problem.clone(), remedy)
     })
+}
+
+/// Returns the status of a healthy agent that then lacks the program of a hook or device.
+fn lacking(healthy: &Status, place: AttachPoint, name: &str, since: Instant) -> Status {
+    let missing = Missing::default();
+    missing.replace(place, BTreeMap::from([(name.to_owned(), "REASON".to_owned())]), since);
+    Status { missing, ..healthy.clone() }
 }
 
 /// Returns the section.

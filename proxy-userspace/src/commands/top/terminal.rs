@@ -1,6 +1,11 @@
 //! Shows the screens on the terminal and follows keys, signals and time, until the user quits. Whatever ends the command, also an
 //! error or a panic, the terminal is as it was before.
 
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
+
 use anyhow::Context as _;
 use futures::StreamExt as _;
 use ratatui::{
@@ -24,7 +29,7 @@ use crate::{
         cli::TopArgs,
         get::{InspectError, Tracked},
     },
-    logging::{colour::wants_colour, errors::Report},
+    logging::{colour, errors::Report},
 };
 
 /// Follows an instance from its first sample on.
@@ -66,7 +71,7 @@ async fn ticks(args: &TopArgs) -> Interval {
 struct Signals([Signal; 3]);
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
     }
 
@@ -85,7 +90,7 @@ struct RawTerminal(DefaultTerminal);
 
 impl RawTerminal {
     /// Takes the terminal. From here on a panic restores it before it prints its message.
-    fn open() -> std::io::Result<Self> {
+    fn open() -> io::Result<Self> {
         // Half of it may have been done.
         ratatui::try_init().map(Self).inspect_err(|_| drop(ratatui::try_restore()))
     }
@@ -111,11 +116,12 @@ struct Top<'a> {
 impl<'a> Top<'a> {
     fn new(args: &'a TopArgs, first: Sample) -> Self {
         let figures = Figures::compare(&first, &first, args.namespace.as_deref());
-        let theme = Theme { is_coloured: wants_colour(&std::io::stdout()) };
+        let theme =
+            Theme { is_coloured: colour::is_wanted(io::stdout().is_terminal(), env::var_os("NO_COLOR").as_deref()) };
         Self { args, theme, last: first, view: View { figures, ..View::default() }, state: State::default() }
     }
 
-    fn show(&self, terminal: &mut DefaultTerminal) -> std::io::Result<()> {
+    fn show(&self, terminal: &mut DefaultTerminal) -> io::Result<()> {
         terminal.draw(|frame| draw(frame, &self.view, &self.state, self.theme)).map(drop)
     }
 

@@ -124,4 +124,7 @@ fn field_s04_a_name_without_a_node_object_and_endpoints_is_nowhere() {
     world.apply(slice("y", json!([here])));
     assert!(!world.model.is_unknown_node(), "a folder need not have a Node object");
     assert!(!World::new().model.is_unknown_node(), "nothing would be local anyway");
+    let mut unnamed = World::new();
+    unnamed.apply(slice("z", json!([{ "addresses": ["10.0.0.3"] }])));
+    assert!(!unnamed.model.is_unknown_node(), "endpoints on no node are no sign of another name");
 }

@@ -30,7 +30,8 @@ use prometheus_client::{
 use tokio::task::block_in_place;
 use tracing::warn;
 
-use self::{counted::Counted, page::Page, text::Format};
+pub(super) use self::counted::LastCount;
+use self::{page::Page, text::Format};
 use super::{listener::HttpResponse, ports::HealthCounts, respond, scraped::Scraped};
 use crate::{agent::status::Status, logging::errors::Report};
 
@@ -44,14 +45,14 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(scraped: Scraped, health: Arc<HealthCounts>) -> Self {
+    pub(super) fn new(scraped: Scraped, health: Arc<HealthCounts>, count: LastCount) -> Self {
         let configuration = scraped.configuration.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Sources {
             scraped,
             health,
             started: SystemTime::now(),
-            counted: Mutex::default(),
+            count,
             is_logged: AtomicBool::default(),
         }));
         Self { registry: Arc::new(registry), configuration, last: Arc::default() }
@@ -96,7 +97,7 @@ struct Sources {
     /// When the agent started.
     started: SystemTime,
     /// The last count of what is slow to count.
-    counted: Mutex<Option<Counted>>,
+    count: LastCount,
     /// Whether the warning about unreadable maps has been logged.
     is_logged: AtomicBool,
 }

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     endpoints::Endpoints,
+    ignored::Ignored,
     refusal::Refusal,
     tree::{Shape, Tree},
     validate::{self, Fault},
@@ -69,7 +70,7 @@ pub struct Content {
     /// Refusals of invalid objects.
     pub refusals: Vec<Refusal>,
     /// Objects of kinds that a folder does not serve.
-    pub ignored: Vec<Identity>,
+    pub ignored: Vec<Ignored>,
 }
 
 /// Decodes and validates the documents of a file.
@@ -97,7 +98,7 @@ fn decode_one(file: &Arc<Path>, mut tree: Tree, content: &mut Content) {
     }
     let (group, number) = version.rsplit_once('/').unwrap_or(("", &version));
     let Some(versions) = served(group, &identity.kind) else {
-        content.ignored.push(identity);
+        content.ignored.push(Ignored { file: Arc::clone(file), line: tree.line, identity });
         return;
     };
     if !versions.contains(&number) {

@@ -89,6 +89,12 @@ impl Folder {
         self.files.values().filter_map(|file| file.fault.as_ref())
     }
 
+    /// Returns the content of each file by its path, and the faults of files that can't be read.
+    pub fn into_parts(self) -> (BTreeMap<PathBuf, Content>, Vec<Refusal>) {
+        let faults = self.faults().cloned().collect();
+        (self.files.into_iter().map(|(path, file)| (path, file.content)).collect(), faults)
+    }
+
     fn read(&mut self, path: &Path, stamp: Option<Stamp>) -> bool {
         let text = match fs::read(path) {
             Ok(text) => text,

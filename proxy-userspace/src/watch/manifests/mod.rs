@@ -9,6 +9,8 @@ mod endpoints;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod ignored;
+pub(crate) mod once;
 mod refusal;
 #[cfg(test)]
 mod sample;
@@ -16,7 +18,7 @@ mod tree;
 mod validate;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     ops::RangeInclusive,
     path::PathBuf,
@@ -27,12 +29,12 @@ use std::{
 use anyhow::Context as _;
 use ipnet::IpNet;
 use tokio::{sync::mpsc, time::sleep};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use self::{
     allocate::{Allocations, Ranges},
-    decode::Identity,
     folder::Folder,
+    ignored::IgnoredLog,
     refusal::RefusalLog,
 };
 use super::{Source, folder_watch::FolderWatch};
@@ -133,7 +135,7 @@ struct Reader {
     folder: Folder,
     allocations: Allocations,
     saved: Allocations,
-    ignored: BTreeSet<Identity>,
+    ignored_log: IgnoredLog,
     /// Whether the folder could not be read the last time.
     missing: bool,
     /// The objects that were reported last; `None` before the first complete read.
@@ -153,7 +155,7 @@ impl Reader {
             config,
             refusal_log,
             allocations,
-            ignored: BTreeSet::new(),
+            ignored_log: IgnoredLog::default(),
             missing: false,
             reported: None,
         }
@@ -186,7 +188,7 @@ impl Reader {
             assemble::assemble(self.folder.contents(), &self.ranges, &self.config.node_name, &self.allocations);
         assembled.objects.retain(|_, object| assemble::is_ours(object));
         self.remember(assembled.allocations);
-        self.mention_ignored();
+        self.ignored_log.replace(self.folder.contents().flat_map(|content| &content.ignored));
         self.refusal_log.replace(assembled.refusals.into_iter().chain(self.folder.faults().cloned()).collect());
         self.refusal_log.log(Instant::now());
         let events = match &self.reported {
@@ -209,33 +211,6 @@ impl Reader {
                 Err(error) => warn!("{}", Report(&error)),
             }
         }
-    }
-
-    /// Logs new objects of kinds that a folder does not serve, with a line for each kind.
-    fn mention_ignored(&mut self) {
-        let current: BTreeSet<_> = self.folder.contents().flat_map(|content| content.ignored.iter().cloned()).collect();
-        let mut by_kind = BTreeMap::<&str, Vec<&Identity>>::new();
-        for object in current.difference(&self.ignored) {
-            by_kind.entry(&object.kind).or_default().push(object);
-        }
-        for (kind, objects) in by_kind {
-            let (object, objects) = (objects[0], objects.len());
-            match kind {
-                "Deployment"
-                | "StatefulSet"
-                | "DaemonSet"
-                | "ReplicaSet"
-                | "ReplicationController"
-                | "Job"
-                | "CronJob" => info!(
-                    %object,
-                    objects,
-                    "object creates no Pods here: a folder serves only Pods and EndpointSlices that are in it"
-                ),
-                _ => debug!(%object, objects, "ignored: a folder does not serve this kind"),
-            }
-        }
-        self.ignored = current;
     }
 }
 

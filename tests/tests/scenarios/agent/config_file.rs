@@ -148,6 +148,23 @@ fn field_s14_kubeadm_s_file_and_flags_are_enough_and_make_one_warning() {
 }
 
 #[test]
+fn field_s14_unknown_and_repeated_fields_are_in_the_same_warning_and_the_last_value_counts() {
+    let (scene, mut mount) = scene("oddfile");
+    let text = mount.text() + "metricsBindAddress: 127.0.0.1:10300\nudpIdleTimeout: 250ms\n";
+    mount.replace(&text);
+    let waggle = scene.node.waggle(&Source::Configuration(mount.file())).start().unwrap();
+    is_served(&scene);
+    let warnings = warnings(&waggle);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for (field, wanted) in
+        [("fields", "clusterCIDR"), ("unknown", "udpIdleTimeout"), ("repeated", "metricsBindAddress")]
+    {
+        assert_eq!(warnings[0].field(field).and_then(Value::as_str), Some(wanted), "{field}: {warnings:?}");
+    }
+    until("metrics at the last address", || listens(&scene, "127.0.0.1:10300"));
+}
+
+#[test]
 fn s31_an_agent_whose_file_asks_for_something_else_ends_and_the_data_plane_serves() {
     let (scene, mut mount) = scene("config");
     let text = mount.text();

@@ -13,7 +13,7 @@ use std::{
 
 use harness::{
     objects::{service, slice},
-    scene::{Origin, PATIENCE, Scene, Setup, until},
+    scene::{Origin, Scene, Setup, WAIT_LIMIT, until},
 };
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ impl Watch {
     }
 
     fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap()
+        self.lines.recv_timeout(WAIT_LIMIT).unwrap()
     }
 
     /// The next event in JSON: its lines end at the first one that is a closing brace.
@@ -97,7 +97,7 @@ fn watch_prints_rows_that_come_change_and_go() {
 
 #[test]
 fn watch_goes_on_while_maps_are_replaced_and_ends_when_they_are_removed() {
-    let mut scene = Setup::new("get-replaced").origin(Origin::Api).backends(1).start();
+    let mut scene = Setup::new("get-moved").origin(Origin::Api).backends(1).start();
     serve(&scene);
     let watch = Watch::start(&scene, "endpoints shop --output-watch-events -o json");
     let without = watch.event();

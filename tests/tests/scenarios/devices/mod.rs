@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod choice;
+mod full;
 mod life;
 mod lost;
 mod refused;
