@@ -79,8 +79,7 @@ impl Columns {
         self.align(titles, events.into_iter().map(line).collect(), look)
     }
 
-    /// Formats rows of cells below their titles.
-    pub fn align(&mut self, titles: Vec<String>, rows: Vec<Vec<String>>, look: Look) -> String {
+    fn align(&mut self, titles: Vec<String>, rows: Vec<Vec<String>>, look: Look) -> String {
         let lines: Vec<Vec<String>> = if look.is_bare { rows } else { [vec![titles], rows].concat() };
         self.widen(&lines);
         let mut text = String::new();

@@ -1,7 +1,7 @@
 //! One frame as plain text, for pipes. Pure.
 
 use super::rates::{Figures, PortRates, Rates, Refusals};
-use crate::commands::get::{Columns, Look, ServicePort};
+use crate::commands::get::{ServicePort, aligned};
 
 const PORTS: [&str; 8] =
     ["NAMESPACE", "NAME", "PORT", "PROTOCOL", "CONNECTIONS/S", "PACKETS/S", "BYTES/S", "CONNECTIONS"];
@@ -12,8 +12,8 @@ pub fn text(figures: &Figures) -> String {
     let mut ports: Vec<&PortRates> = figures.ports.iter().collect();
     let connections = |port: &PortRates| port.rates.map_or(0.0, |rates| rates.connections);
     ports.sort_by(|a, b| connections(b).total_cmp(&connections(a)));
-    let ports = table(&PORTS, ports.into_iter().map(cells_of_port));
-    let refusals = table(&REFUSALS, figures.refusals.iter().map(cells_of_refusals));
+    let ports = aligned(&PORTS, ports.into_iter().map(cells_of_port).collect());
+    let refusals = aligned(&REFUSALS, figures.refusals.iter().map(cells_of_refusals).collect());
     format!("{}\n\n{ports}\n{refusals}", summary(figures))
 }
 
@@ -24,11 +24,6 @@ fn summary(figures: &Figures) -> String {
         figures.elapsed.as_secs_f64(),
         figures.refused
     )
-}
-
-fn table(titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let titles = titles.iter().map(|title| (*title).to_owned()).collect();
-    Columns::default().align(titles, rows.collect(), Look::default())
 }
 
 fn cells_of_port(port: &PortRates) -> Vec<String> {
